@@ -1,0 +1,163 @@
+//! Avro object container files: a header with the writer's schema, then blocks of records.
+//!
+//! Records are read by the same program as those of a topic, so a file says exactly what the topic said.
+
+use std::io::{self, BufRead, Read};
+
+use super::cursor::Cursor;
+use super::owned::{All, OwnedEvent};
+use super::{Incompatible, Reader, Undecodable};
+
+/// What such a file begins with.
+pub(super) const MAGIC: &[u8; 4] = b"Obj\x01";
+/// The largest header entry and the largest block, compressed or not, in bytes.
+const MAX_BLOCK: u64 = 256 << 20;
+
+/// Why a container file cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum BadContainer {
+    #[error(transparent)]
+    Read(#[from] io::Error),
+    #[error("not an Avro object container file, or damaged")]
+    Damaged,
+    #[error("a block is larger than {} MiB", MAX_BLOCK >> 20)]
+    TooLarge,
+    #[error("its compression `{0}` is not supported; null, deflate and zstandard are")]
+    Codec(String),
+    #[error(transparent)]
+    Schema(#[from] Incompatible),
+    #[error("record {record}: {problem}")]
+    Record { record: u64, problem: Undecodable },
+}
+
+#[derive(Clone, Copy)]
+enum Codec {
+    Null,
+    Deflate,
+    Zstandard,
+}
+
+/// An open container file.
+pub(super) struct Container<R> {
+    input: R,
+    reader: Reader,
+    codec: Codec,
+    sync: [u8; 16],
+    block: Vec<u8>,
+    position: usize,
+    left: u64,
+    records: u64,
+}
+
+impl<R: BufRead> Container<R> {
+    /// Reads the header.
+    pub(super) fn open(mut input: R) -> Result<Self, BadContainer> {
+        let mut magic = [0; 4];
+        input.read_exact(&mut magic)?;
+        if magic != *MAGIC {
+            return Err(BadContainer::Damaged);
+        }
+        let (mut schema, mut codec) = (None, Codec::Null);
+        loop {
+            let count = long(&mut input)?.ok_or(BadContainer::Damaged)?;
+            if count == 0 {
+                break;
+            }
+            if count < 0 {
+                long(&mut input)?;
+            }
+            for _ in 0..count.unsigned_abs() {
+                let key = sized(&mut input)?;
+                let value = sized(&mut input)?;
+                match key.as_slice() {
+                    b"avro.schema" => schema = Some(String::from_utf8(value).map_err(|_| BadContainer::Damaged)?),
+                    b"avro.codec" => {
+                        codec = match value.as_slice() {
+                            b"null" => Codec::Null,
+                            b"deflate" => Codec::Deflate,
+                            b"zstandard" => Codec::Zstandard,
+                            other => return Err(BadContainer::Codec(String::from_utf8_lossy(other).into())),
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let mut sync = [0; 16];
+        input.read_exact(&mut sync)?;
+        let reader = Reader::compile(&schema.ok_or(BadContainer::Damaged)?)?;
+        Ok(Self { input, reader, codec, sync, block: Vec::new(), position: 0, left: 0, records: 0 })
+    }
+
+    /// The next record; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<OwnedEvent>, BadContainer> {
+        while self.left == 0 {
+            if self.position < self.block.len() {
+                return Err(BadContainer::Damaged);
+            }
+            let Some(count) = long(&mut self.input)? else { return Ok(None) };
+            self.left = u64::try_from(count).map_err(|_| BadContainer::Damaged)?;
+            self.read_block()?;
+        }
+        self.left -= 1;
+        self.records += 1;
+        let bytes = &self.block[self.position..];
+        let mut cursor = Cursor::new(bytes);
+        let mut properties = All::default();
+        let envelope = (self.reader.read(&mut cursor, &mut properties))
+            .map_err(|problem| BadContainer::Record { record: self.records, problem })?;
+        let taken = bytes.len() - cursor.rest().len();
+        let event = OwnedEvent::new(&envelope, &bytes[..taken], properties);
+        self.position += taken;
+        Ok(Some(event))
+    }
+
+    fn read_block(&mut self) -> Result<(), BadContainer> {
+        let stored = sized(&mut self.input)?;
+        let mut sync = [0; 16];
+        self.input.read_exact(&mut sync)?;
+        if sync != self.sync {
+            return Err(BadContainer::Damaged);
+        }
+        self.position = 0;
+        self.block.clear();
+        match self.codec {
+            Codec::Null => self.block = stored,
+            Codec::Deflate => expand(flate2::read::DeflateDecoder::new(stored.as_slice()), &mut self.block)?,
+            Codec::Zstandard => expand(zstd::Decoder::new(stored.as_slice())?, &mut self.block)?,
+        }
+        Ok(())
+    }
+}
+
+fn expand(stored: impl Read, block: &mut Vec<u8>) -> Result<(), BadContainer> {
+    stored.take(MAX_BLOCK + 1).read_to_end(block)?;
+    if block.len() as u64 > MAX_BLOCK { Err(BadContainer::TooLarge) } else { Ok(()) }
+}
+
+/// A `long` from a stream; `None` where the stream ends before it.
+fn long(input: &mut impl BufRead) -> Result<Option<i64>, BadContainer> {
+    if input.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(10);
+    loop {
+        let mut byte = [0];
+        input.read_exact(&mut byte)?;
+        bytes.push(byte[0]);
+        if byte[0] < 0x80 || bytes.len() > 10 {
+            return Cursor::new(&bytes).long().map(Some).map_err(|_| BadContainer::Damaged);
+        }
+    }
+}
+
+/// Bytes preceded by their length; memory grows with what is there, not with what is claimed.
+fn sized(input: &mut impl BufRead) -> Result<Vec<u8>, BadContainer> {
+    let length = long(input)?.and_then(|length| u64::try_from(length).ok()).ok_or(BadContainer::Damaged)?;
+    if length > MAX_BLOCK {
+        return Err(BadContainer::TooLarge);
+    }
+    let mut bytes = Vec::new();
+    input.take(length).read_to_end(&mut bytes)?;
+    if (bytes.len() as u64) < length { Err(BadContainer::Damaged) } else { Ok(bytes) }
+}

@@ -1,0 +1,67 @@
+//! What can be wrong with a record and with a schema. No text here carries a field's value.
+
+use crate::event::DeadLetterReason;
+
+/// This record cannot be read: it goes to the dead letters and reading goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Undecodable {
+    #[error("the record begins with neither a schema id (00) nor a fingerprint (C3 01)")]
+    Framing,
+    #[error("the record ends too early for its schema")]
+    Truncated,
+    #[error("bytes are left over after the end of the record")]
+    Trailing,
+    #[error("an integer has more bits than its type")]
+    Overflow,
+    #[error("a length or count is negative or impossible")]
+    Length,
+    #[error("a union branch, enum symbol or boolean is out of range")]
+    Branch,
+    #[error("text is not UTF-8")]
+    NotUtf8,
+    #[error("records are nested deeper than {} levels", super::reader::MAX_DEPTH)]
+    Depth,
+    /// The writer's union holds, in this record, a type that the field cannot be read from.
+    #[error("`{0}` holds a type that it cannot be read from")]
+    Mismatch(&'static str),
+    #[error("`customer_id` is null or empty")]
+    NoCustomer,
+    #[error("`occurred_at` is null, local, or beyond the years 1 to 9999")]
+    BadTime,
+}
+
+impl Undecodable {
+    /// Under which reason the record is set aside.
+    #[must_use]
+    pub fn reason(self) -> DeadLetterReason {
+        match self {
+            Self::NoCustomer => DeadLetterReason::NoCustomer,
+            Self::BadTime => DeadLetterReason::BadTime,
+            Self::Framing
+            | Self::Truncated
+            | Self::Trailing
+            | Self::Overflow
+            | Self::Length
+            | Self::Branch
+            | Self::NotUtf8
+            | Self::Depth
+            | Self::Mismatch(_) => DeadLetterReason::Undecodable,
+        }
+    }
+}
+
+/// No record of this writer's schema can be read as a `CustomerEvent`: every one goes to the dead letters, and a person
+/// has to change the schema or the mapping.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Incompatible {
+    #[error("not an Avro schema: {0}")]
+    Schema(String),
+    #[error("the schema is a {0}, not a record")]
+    NotARecord(&'static str),
+    #[error("there is no field `{0}`, and it has no default")]
+    Missing(String),
+    #[error("`{field}` is {found}, which cannot be read as {wanted}")]
+    Field { field: &'static str, found: String, wanted: &'static str },
+    #[error("the type {0} is named but not defined")]
+    Undefined(String),
+}

@@ -1,0 +1,67 @@
+//! How a record says which schema it was written with.
+
+use super::Undecodable;
+
+/// What a topic's records begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Each record names its schema. `00` and four bytes, big-endian: an id in the registry (Confluent's wire format).
+    /// `C3 01` and eight bytes, little-endian: a fingerprint (Avro's single-object encoding).
+    Tagged,
+    /// Nothing: every record is of the one schema given with [`Schemas::with_bare`](super::Schemas::with_bare). Not
+    /// guessed, since bare Avro may begin with any byte.
+    Bare,
+}
+
+/// Which schema a record was written with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SchemaKey {
+    /// A registry's id.
+    Id(u32),
+    /// CRC-64-AVRO of the canonical form.
+    Fingerprint(u64),
+    /// The one for records that do not say.
+    Bare,
+}
+
+impl Framing {
+    /// Parts a record into its schema's key and its datum.
+    ///
+    /// # Errors
+    /// [`Undecodable::Framing`] when a tagged record begins with neither tag, [`Undecodable::Truncated`] when it ends
+    /// within one.
+    #[inline]
+    pub fn split(self, record: &[u8]) -> Result<(SchemaKey, &[u8]), Undecodable> {
+        match (self, record) {
+            (Self::Bare, datum) => Ok((SchemaKey::Bare, datum)),
+            (Self::Tagged, [0x00, rest @ ..]) => {
+                let (id, datum) = rest.split_first_chunk().ok_or(Undecodable::Truncated)?;
+                Ok((SchemaKey::Id(u32::from_be_bytes(*id)), datum))
+            }
+            (Self::Tagged, [0xc3, 0x01, rest @ ..]) => {
+                let (fingerprint, datum) = rest.split_first_chunk().ok_or(Undecodable::Truncated)?;
+                Ok((SchemaKey::Fingerprint(u64::from_le_bytes(*fingerprint)), datum))
+            }
+            (Self::Tagged, _) => Err(Undecodable::Framing),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Framing, SchemaKey, Undecodable};
+
+    #[test]
+    fn the_first_bytes_decide_unless_the_topic_is_bare() {
+        let split = |record: &'static [u8]| Framing::Tagged.split(record);
+        assert_eq!(split(&[0, 0, 0, 1, 2, 9]), Ok((SchemaKey::Id(258), [9].as_slice())));
+        let single = split(&[0xc3, 0x01, 1, 0, 0, 0, 0, 0, 0, 0x80, 7, 8]);
+        assert_eq!(single, Ok((SchemaKey::Fingerprint(0x8000_0000_0000_0001), [7, 8].as_slice())));
+        assert_eq!(split(&[0, 0, 0]), Err(Undecodable::Truncated));
+        assert_eq!(split(&[0xc3, 0x01, 1]), Err(Undecodable::Truncated));
+        assert_eq!(split(&[0xc3, 0x02, 1]), Err(Undecodable::Framing));
+        assert_eq!(split(b"{}"), Err(Undecodable::Framing));
+        assert_eq!(split(&[]), Err(Undecodable::Framing));
+        assert_eq!(Framing::Bare.split(&[0, 1]), Ok((SchemaKey::Bare, [0, 1].as_slice())));
+    }
+}

@@ -1,0 +1,29 @@
+//! Bytes to events and changes to bytes: Avro, its framings, where schemas come from, and files.
+//!
+//! A record of a topic takes this way: [`Framing::split`] says which schema it was written with, [`Schemas::lookup`] finds
+//! that schema's [`Reader`], and [`Reader::decode`] reads the event, allocating nothing. Out goes what [`Encoder`] writes.
+
+mod container;
+mod cursor;
+mod error;
+mod fetcher;
+mod files;
+mod framing;
+mod json;
+mod output;
+mod owned;
+mod program;
+mod reader;
+mod registry;
+mod schemas;
+
+pub use container::BadContainer;
+pub use error::{Incompatible, Undecodable};
+pub use files::{EventFile, FileError};
+pub use framing::{Framing, SchemaKey};
+pub use json::BadLine;
+pub use output::{Encoder, Output};
+pub use owned::{OwnedEvent, OwnedValue};
+pub use reader::{MAX_DEPTH, Reader, recycle};
+pub use registry::{BadRegistryAddress, Registry, RegistryError};
+pub use schemas::{Lookup, SchemaFileError, Schemas};

@@ -1,0 +1,385 @@
+//! Changes and memberships as records of the output topics.
+//!
+//! Written by hand against the schemas in `schemas/`: a few pushes for each field, in the schema's order. Tests read every
+//! record back with `apache_avro`, which knows nothing of this file.
+
+use std::sync::LazyLock;
+
+use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
+
+use super::{Framing, SchemaKey, reader};
+use crate::event::{Cause, Change, ChangeReason, CohortChange, CohortMember, Instant};
+
+/// The kinds of records written, each with its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    CohortChange,
+    CohortMember,
+}
+
+impl Output {
+    pub const ALL: [Self; 2] = [Self::CohortChange, Self::CohortMember];
+
+    /// The schema as it stands in `schemas/`: what is registered.
+    #[must_use]
+    pub fn schema(self) -> &'static str {
+        match self {
+            Self::CohortChange => include_str!("../../schemas/cohort-change.avsc"),
+            Self::CohortMember => include_str!("../../schemas/cohort-member.avsc"),
+        }
+    }
+
+    fn parsed(self) -> &'static Schema {
+        static PARSED: LazyLock<[Schema; 2]> = LazyLock::new(|| {
+            Output::ALL.map(|output| {
+                Schema::parse_str(output.schema()).expect("the schemas in the source tree are valid; a test says so")
+            })
+        });
+        match self {
+            Self::CohortChange => &PARSED[0],
+            Self::CohortMember => &PARSED[1],
+        }
+    }
+
+    /// A record of this kind as JSON, whichever of the two framings it has; for tests and for people. `None` when it is
+    /// not exactly one such record. Allocates what the record claims: for records from our own topics.
+    #[must_use]
+    pub fn to_json(self, record: &[u8]) -> Option<serde_json::Value> {
+        let (key, mut datum) = Framing::Tagged.split(record).ok()?;
+        if let SchemaKey::Fingerprint(found) = key
+            && found != reader::fingerprint(self.parsed())
+        {
+            return None;
+        }
+        let value = GenericDatumReader::builder(self.parsed()).build().ok()?.read_value(&mut datum).ok()?;
+        if datum.is_empty() { value.try_into().ok() } else { None }
+    }
+}
+
+/// Encodes records with what each kind begins with.
+///
+/// Without a registry nobody could look an id up, so records then begin with their schema's fingerprint (single-object
+/// encoding), which a consumer finds from the `.avsc` files alone.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    change_tag: Box<[u8]>,
+    member_tag: Box<[u8]>,
+}
+
+impl Encoder {
+    /// Confluent wire format, with the ids under which a registry holds the two schemas.
+    #[must_use]
+    pub fn with_ids(change: u32, member: u32) -> Self {
+        let tag = |id: u32| std::iter::once(0).chain(id.to_be_bytes()).collect();
+        Self { change_tag: tag(change), member_tag: tag(member) }
+    }
+
+    /// Single-object encoding: needs no registry.
+    #[must_use]
+    pub fn with_fingerprints() -> Self {
+        let tag = |output: Output| {
+            [0xc3, 0x01].into_iter().chain(reader::fingerprint(output.parsed()).to_le_bytes()).collect()
+        };
+        Self { change_tag: tag(Output::CohortChange), member_tag: tag(Output::CohortMember) }
+    }
+
+    /// Appends a `cohort-changes` record to `record`.
+    pub fn change(&self, change: &CohortChange, record: &mut Vec<u8>) {
+        record.extend_from_slice(&self.change_tag);
+        text(record, &change.event_id);
+        text(record, &change.customer_id);
+        text(record, &change.cohort);
+        long(record, match change.change {
+            Change::Entered => 0,
+            Change::Exited => 1,
+        });
+        instant(record, change.occurred_at);
+        reason(record, change.reason);
+        record.push(u8::from(change.automation));
+        optional(record, change.cause.as_ref(), |record, cause: &Cause| {
+            text(record, &cause.event);
+            optional(record, cause.event_id.as_deref(), text);
+            text(record, &cause.topic);
+            long(record, i64::from(cause.partition));
+            long(record, cause.offset);
+        });
+        block(record, change.why.len());
+        for part in &change.why {
+            text(record, &part.condition);
+            text(record, &part.value);
+            record.push(u8::from(part.holds));
+        }
+        end_after(record, change.why.len());
+        let sentences = [("en", &change.why_text.en), ("fr", &change.why_text.fr)];
+        let present = sentences.iter().filter(|(_, sentence)| !sentence.is_empty());
+        block(record, present.clone().count());
+        for (language, sentence) in present.clone() {
+            text(record, language);
+            text(record, sentence);
+        }
+        end_after(record, present.count());
+        instant(record, change.entered_at);
+        long(record, i64::from(change.times_entered));
+        optional(record, change.next_change_at, instant);
+        count(record, change.sequence);
+        text(record, &change.definition);
+        optional(record, change.action.as_deref(), text);
+        optional(record, change.owner.as_deref(), text);
+        // No facts carry these yet: no properties, risk null, value null.
+        block(record, 0);
+        long(record, 0);
+        long(record, 0);
+    }
+
+    /// Appends a `cohort-members` record to `record`.
+    pub fn member(&self, member: &CohortMember, record: &mut Vec<u8>) {
+        record.extend_from_slice(&self.member_tag);
+        text(record, &member.customer_id);
+        text(record, &member.cohort);
+        instant(record, member.entered_at);
+        long(record, i64::from(member.times_entered));
+        text(record, &member.event_id);
+        count(record, member.sequence);
+        reason(record, member.reason);
+        text(record, &member.definition);
+    }
+}
+
+/// The symbols of `ChangeReason` in the schemas, in their order.
+const REASONS: [&str; 11] = [
+    "EVENT",
+    "TIME",
+    "LATE_EVENT",
+    "CONSENT",
+    "EXCLUDED",
+    "THRESHOLD",
+    "MODEL_CHANGED",
+    "DEFINITION_CHANGED",
+    "MERGED",
+    "ERASED",
+    "OTHER",
+];
+
+fn reason(record: &mut Vec<u8>, reason: ChangeReason) {
+    let symbol = REASONS.iter().zip(0..).find(|(symbol, _)| **symbol == reason.as_str());
+    long(record, symbol.map_or(10, |(_, index)| index));
+}
+
+/// Zigzag, seven bits a byte.
+fn long(record: &mut Vec<u8>, value: i64) {
+    let mut bits = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    while bits >= 0x80 {
+        record.push(0x80 | (bits & 0x7f) as u8);
+        bits >>= 7;
+    }
+    record.push(bits as u8);
+}
+
+/// Avro has no unsigned type; nothing is counted beyond what a `long` holds.
+fn count(record: &mut Vec<u8>, value: u64) {
+    long(record, i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+fn instant(record: &mut Vec<u8>, at: Instant) {
+    long(record, at.0);
+}
+
+fn text(record: &mut Vec<u8>, text: &str) {
+    count(record, text.len() as u64);
+    record.extend_from_slice(text.as_bytes());
+}
+
+/// A union of null and one type.
+fn optional<T>(record: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    long(record, i64::from(value.is_some()));
+    if let Some(value) = value {
+        write(record, value);
+    }
+}
+
+/// The head of an array's or map's only block; of none when it is empty.
+fn block(record: &mut Vec<u8>, items: usize) {
+    count(record, items as u64);
+}
+
+/// Ends an array or map, unless its block of no items has done so.
+fn end_after(record: &mut Vec<u8>, items: usize) {
+    if items > 0 {
+        block(record, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use apache_avro::Schema;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{Encoder, Output, REASONS};
+    use crate::event::{Cause, Change, ChangeReason, CohortChange, CohortMember, Evidence, Instant, Localized};
+
+    fn a_change() -> CohortChange {
+        CohortChange {
+            event_id: "00ff".into(),
+            customer_id: "c1".into(),
+            cohort: "new_signups".into(),
+            change: Change::Entered,
+            occurred_at: Instant(1_700_000_000_000),
+            reason: ChangeReason::LateEvent,
+            automation: true,
+            cause: Some(Cause {
+                event: "purchase".into(),
+                event_id: None,
+                topic: "t".into(),
+                partition: 3,
+                offset: 1 << 40,
+            }),
+            why: vec![Evidence { condition: "count >= 2".into(), value: "3".into(), holds: true }],
+            why_text: Localized { en: "Bought twice.".into(), fr: String::new() },
+            entered_at: Instant(-1),
+            times_entered: u32::MAX,
+            next_change_at: None,
+            sequence: 7,
+            definition: "abcd".into(),
+            action: Some("mail".into()),
+            owner: None,
+        }
+    }
+
+    #[test]
+    fn a_change_read_by_apache_avro_is_what_was_written() {
+        let expected = json!({
+            "event_id": "00ff", "customer_id": "c1", "cohort": "new_signups", "change": "ENTERED",
+            "occurred_at": 1_700_000_000_000_i64, "reason": "LATE_EVENT", "automation": true,
+            "cause": {"event": "purchase", "event_id": null, "topic": "t", "partition": 3, "offset": 1_i64 << 40},
+            "why": [{"condition": "count >= 2", "value": "3", "holds": true}],
+            "why_text": {"en": "Bought twice."}, "entered_at": -1, "times_entered": u32::MAX, "next_change_at": null,
+            "sequence": 7, "definition": "abcd", "action": "mail", "owner": null,
+            "properties": {}, "risk": null, "value": null,
+        });
+        for encoder in [Encoder::with_ids(258, 1), Encoder::with_fingerprints()] {
+            let mut record = Vec::new();
+            encoder.change(&a_change(), &mut record);
+            assert_eq!(Output::CohortChange.to_json(&record), Some(expected.clone()));
+            record.push(0);
+            assert_eq!(Output::CohortChange.to_json(&record), None, "a byte is left over");
+        }
+    }
+
+    #[test]
+    fn a_membership_has_these_bytes() {
+        let member = CohortMember {
+            customer_id: "c1".into(),
+            cohort: "vip".into(),
+            entered_at: Instant(64),
+            times_entered: 1,
+            event_id: "0f".into(),
+            sequence: 2,
+            reason: ChangeReason::Time,
+            definition: "aa".into(),
+        };
+        let mut record = Vec::new();
+        Encoder::with_ids(1, 258).member(&member, &mut record);
+        assert_eq!(record, b"\x00\x00\x00\x01\x02\x04c1\x06vip\x80\x01\x02\x040f\x04\x02\x04aa");
+        let json = Output::CohortMember.to_json(&record).unwrap();
+        assert_eq!(json["reason"], "TIME");
+        assert_eq!(json["sequence"], 2);
+        record.clear();
+        Encoder::with_fingerprints().member(&member, &mut record);
+        assert_eq!(record[..2], [0xc3, 0x01]);
+        assert_eq!(Output::CohortMember.to_json(&record), Some(json));
+        assert_eq!(Output::CohortChange.to_json(&record), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_change_is_read_by_apache_avro(
+            texts in proptest::array::uniform4("\\PC{0,40}"),
+            numbers in proptest::array::uniform4(any::<i64>()),
+            flags in proptest::array::uniform4(any::<bool>()),
+            times_entered in any::<u32>(),
+            parts in 0_usize..4,
+        ) {
+            let optional = |flag: bool, text: &str| flag.then(|| text.to_owned());
+            let change = CohortChange {
+                event_id: texts[0].clone(),
+                customer_id: texts[1].clone(),
+                change: if flags[0] { Change::Entered } else { Change::Exited },
+                occurred_at: Instant(numbers[0]),
+                cause: flags[1].then(|| Cause {
+                    event: texts[2].clone(),
+                    event_id: optional(flags[2], &texts[3]),
+                    topic: texts[0].clone(),
+                    partition: i32::MAX,
+                    offset: numbers[1],
+                }),
+                why: vec![Evidence { condition: texts[2].clone(), value: texts[3].clone(), holds: flags[3] }; parts],
+                why_text: Localized { en: texts[1].clone(), fr: texts[2].clone() },
+                next_change_at: flags[3].then_some(Instant(numbers[2])),
+                times_entered,
+                sequence: numbers[3].unsigned_abs() >> 1,
+                action: optional(flags[0], &texts[3]),
+                owner: optional(flags[1], &texts[0]),
+                ..a_change()
+            };
+            let mut record = Vec::new();
+            Encoder::with_ids(1, 2).change(&change, &mut record);
+            let json = Output::CohortChange.to_json(&record).unwrap();
+            prop_assert_eq!(&json["customer_id"], &json!(change.customer_id));
+            prop_assert_eq!(&json["occurred_at"], &json!(numbers[0]));
+            prop_assert_eq!(&json["change"], change.change.symbol());
+            prop_assert_eq!(json["why"].as_array().unwrap().len(), parts);
+            prop_assert_eq!(json["cause"].is_null(), !flags[1]);
+            prop_assert_eq!(&json["next_change_at"], &json!(change.next_change_at.map(|at| at.0)));
+            prop_assert_eq!(&json["sequence"], &json!(change.sequence));
+            prop_assert_eq!(&json["owner"], &json!(change.owner));
+        }
+    }
+
+    /// What later releases rely on when they add to these schemas.
+    #[test]
+    fn every_field_is_documented_every_enum_has_a_default_and_every_optional_field_too() {
+        fn check(schema: &Schema, path: &str) {
+            match schema {
+                Schema::Record(record) => {
+                    assert!(record.doc.as_deref().is_some_and(|doc| !doc.is_empty()), "{path} has no doc");
+                    for field in &record.fields {
+                        let path = format!("{path}.{}", field.name);
+                        assert!(field.doc.as_deref().is_some_and(|doc| !doc.is_empty()), "{path} has no doc");
+                        let optional = matches!(&field.schema, Schema::Union(_) | Schema::Map(_) | Schema::Array(_));
+                        assert!(!optional || field.default.is_some(), "{path} has no default");
+                        check(&field.schema, &path);
+                    }
+                }
+                Schema::Enum(symbols) => {
+                    let default = symbols.default.as_ref().expect(path);
+                    assert!(symbols.symbols.contains(default), "{path}");
+                    assert_eq!(symbols.symbols.iter().collect::<HashSet<_>>().len(), symbols.symbols.len());
+                }
+                Schema::Union(union) => union.variants().iter().for_each(|branch| check(branch, path)),
+                Schema::Array(array) => check(&array.items, path),
+                Schema::Map(map) => check(&map.types, path),
+                _ => {}
+            }
+        }
+        for text in Output::ALL.map(Output::schema).into_iter().chain([super::super::program::CUSTOMER_EVENT]) {
+            let schema = Schema::parse_str(text).unwrap();
+            assert_eq!(schema.namespace(), Some("cohortd"));
+            check(&schema, schema.name().unwrap().name());
+        }
+    }
+
+    #[test]
+    fn the_reasons_are_those_of_the_schemas_and_hold_all_of_ours() {
+        for output in Output::ALL {
+            let Schema::Record(record) = output.parsed() else { panic!("no record") };
+            let field = record.fields.iter().find(|field| field.name == "reason").unwrap();
+            let Schema::Enum(symbols) = &field.schema else { panic!("no enum") };
+            assert_eq!(symbols.symbols, REASONS);
+        }
+        assert!(ChangeReason::ALL.iter().all(|reason| REASONS.contains(&reason.as_str())));
+    }
+}

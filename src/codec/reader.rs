@@ -1,0 +1,406 @@
+//! One record's bytes to one event, by the program of its writer's schema.
+
+use std::hash::Hasher as _;
+
+use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
+use siphasher::sip::SipHasher13;
+
+use super::cursor::Cursor;
+use super::program::{CUSTOMER_EVENT, Entries, Program, Root, Skip, SkipId, Slot, Step, Take, Unit};
+use super::{Incompatible, Undecodable};
+use crate::event::{CustomerEvent, Instant, Number, Properties, PropertyId, Value, Vocabulary};
+
+/// How many types may stand inside one another in a record: ours need three, and a type that contains itself could
+/// otherwise exhaust the stack.
+pub const MAX_DEPTH: u32 = 64;
+
+/// Instants outside the years 1 to 9999 are mistakes of unit, and could not be written in ISO-8601.
+const EARLIEST: i64 = -62_135_596_800_000;
+const LATEST: i64 = 253_402_300_799_999;
+
+/// Reads the records of one writer's schema as `CustomerEvent`. Compiled once, then shared; reading changes nothing in it.
+#[derive(Debug)]
+pub struct Reader {
+    program: Program,
+    fingerprint: u64,
+}
+
+impl Reader {
+    /// Compiles a writer's schema from its JSON.
+    ///
+    /// # Errors
+    /// When the text is no Avro schema, or no record written with it could be read as a `CustomerEvent`.
+    pub fn compile(writer: &str) -> Result<Self, Incompatible> {
+        let writer = Schema::parse_str(writer).map_err(|error| Incompatible::Schema(error.to_string()))?;
+        Self::from_schema(&writer)
+    }
+
+    pub(super) fn from_schema(writer: &Schema) -> Result<Self, Incompatible> {
+        let program = Program::compile(writer)?;
+        Ok(Self { program, fingerprint: fingerprint(writer) })
+    }
+
+    /// The reader of records written with `schemas/customer-event.avsc` itself.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::compile(CUSTOMER_EVENT).expect("the schema in the source tree reads itself; a test says so")
+    }
+
+    /// CRC-64-AVRO of the writer's schema in canonical form: what single-object encoding begins with.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Reads one record, without its framing. Allocates nothing once `properties` has grown to as many entries as the
+    /// vocabulary has properties. `properties` is cleared first; see [`recycle`] for using it again.
+    ///
+    /// The event's `record_hash` is 0 where it has an id. An empty `event_id` counts as none.
+    ///
+    /// # Errors
+    /// When the bytes are not exactly one record of this schema, or the record has no customer or no usable time.
+    pub fn decode<'a, 'b>(
+        &'a self,
+        datum: &'a [u8],
+        vocabulary: &Vocabulary,
+        properties: &'b mut Properties<'a>,
+    ) -> Result<CustomerEvent<'b>, Undecodable> {
+        properties.clear();
+        let mut cursor = Cursor::new(datum);
+        let mut kept = Known { vocabulary, properties, unusable: 0 };
+        let envelope = self.read(&mut cursor, &mut kept)?;
+        let unusable_values = kept.unusable;
+        if !cursor.rest().is_empty() {
+            return Err(Undecodable::Trailing);
+        }
+        Ok(CustomerEvent {
+            customer: envelope.customer,
+            name: envelope.name,
+            name_id: vocabulary.name(envelope.name),
+            at: envelope.at,
+            id: envelope.id,
+            source: envelope.source,
+            record_hash: if envelope.id.is_some() { 0 } else { record_hash(datum) },
+            unusable_values,
+            properties,
+        })
+    }
+
+    /// Reads one record from the front of `cursor`; what it says of properties goes to `keep`.
+    pub(super) fn read<'a>(
+        &'a self,
+        cursor: &mut Cursor<'a>,
+        keep: &mut impl Keep<'a>,
+    ) -> Result<Envelope<'a>, Undecodable> {
+        let steps = match &self.program.root {
+            Root::Record(steps) => steps,
+            Root::Union(branches) => {
+                branches[cursor.branch(branches.len())?].as_ref().ok_or(Undecodable::Mismatch("the record"))?
+            }
+        };
+        let (mut id, mut customer, mut name, mut source, mut at) = (None, None, None, None, None);
+        for step in steps {
+            match step {
+                Step::Pass(skip) => self.pass(cursor, *skip, MAX_DEPTH)?,
+                Step::Text(Slot::Id, take) => id = self.text(cursor, take, "event_id")?,
+                Step::Text(Slot::Customer, take) => customer = self.text(cursor, take, "customer_id")?,
+                Step::Text(Slot::Name, take) => name = self.text(cursor, take, "event")?,
+                Step::Text(Slot::Source, take) => source = self.text(cursor, take, "source")?,
+                Step::Time(take) => at = Some(self.time(cursor, take)?),
+                Step::Properties(entries) => self.properties(cursor, entries, keep)?,
+            }
+        }
+        Ok(Envelope {
+            customer: customer.filter(|customer| !customer.is_empty()).ok_or(Undecodable::NoCustomer)?,
+            name: name.ok_or(Undecodable::Mismatch("event"))?,
+            at: at.ok_or(Undecodable::BadTime)?,
+            id: id.filter(|id| !id.is_empty()),
+            source,
+        })
+    }
+
+    #[inline]
+    fn text<'a>(
+        &'a self,
+        cursor: &mut Cursor<'a>,
+        take: &'a Take,
+        field: &'static str,
+    ) -> Result<Option<&'a str>, Undecodable> {
+        match self.scalar(cursor, take)? {
+            Scalar::Text(text) => Ok(Some(text)),
+            Scalar::Bytes(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| Undecodable::NotUtf8),
+            Scalar::Null => Ok(None),
+            _ => Err(Undecodable::Mismatch(field)),
+        }
+    }
+
+    #[inline]
+    fn time<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Instant, Undecodable> {
+        let at = match self.scalar(cursor, take)? {
+            Scalar::Integer(value, Unit::Plain) => value,
+            // Rounded down, so that the order of instants is kept before 1970 too.
+            Scalar::Integer(value, Unit::Micros) => value.div_euclid(1_000),
+            Scalar::Integer(value, Unit::Nanos) => value.div_euclid(1_000_000),
+            Scalar::Null | Scalar::Integer(_, Unit::Unplaced) => return Err(Undecodable::BadTime),
+            _ => return Err(Undecodable::Mismatch("occurred_at")),
+        };
+        plausible(at).ok_or(Undecodable::BadTime)
+    }
+
+    fn properties<'a>(
+        &'a self,
+        cursor: &mut Cursor<'a>,
+        entries: &'a Entries,
+        keep: &mut impl Keep<'a>,
+    ) -> Result<(), Undecodable> {
+        match entries {
+            Entries::Null => Ok(()),
+            Entries::Mismatch => Err(Undecodable::Mismatch("properties")),
+            Entries::Union(branches) => {
+                let branch = &branches[cursor.branch(branches.len())?];
+                self.properties(cursor, branch, keep)
+            }
+            Entries::Map { value, pass } => loop {
+                let block = cursor.block()?;
+                if block.items == 0 {
+                    return Ok(());
+                }
+                for _ in 0..block.items {
+                    let Some(slot) = keep.wants(cursor.text()?) else {
+                        self.pass(cursor, *pass, MAX_DEPTH)?;
+                        continue;
+                    };
+                    keep.keep(slot, self.scalar(cursor, value)?.into());
+                }
+            },
+        }
+    }
+
+    #[inline]
+    fn scalar<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Scalar<'a>, Undecodable> {
+        Ok(match take {
+            Take::Text => Scalar::Text(cursor.text()?),
+            Take::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
+            Take::Union(branches) => {
+                let branch = &branches[cursor.branch(branches.len())?];
+                return self.single(cursor, branch);
+            }
+            other => return self.single(cursor, other),
+        })
+    }
+
+    /// A value that is no union: Avro has no unions directly in unions.
+    fn single<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Scalar<'a>, Undecodable> {
+        Ok(match take {
+            Take::Null => Scalar::Null,
+            Take::Bool => Scalar::Bool(cursor.boolean()?),
+            Take::Int(unit) => Scalar::Integer(cursor.int()?, *unit),
+            Take::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
+            Take::Float => Scalar::Double(f64::from(cursor.float()?)),
+            Take::Double => Scalar::Double(cursor.double()?),
+            Take::Text => Scalar::Text(cursor.text()?),
+            Take::Bytes => Scalar::Bytes(cursor.sized()?),
+            Take::Symbol(symbols) => Scalar::Text(&symbols[cursor.branch(symbols.len())?]),
+            Take::Decimal { scale, size } => {
+                let unscaled = match size {
+                    Some(size) => cursor.bytes(*size)?,
+                    None => cursor.sized()?,
+                };
+                Scalar::Decimal(decimal(unscaled, *scale))
+            }
+            Take::Pass(skip) => {
+                self.pass(cursor, *skip, MAX_DEPTH)?;
+                Scalar::Other
+            }
+            Take::Union(_) => unreachable!("a schema with a union directly in a union is refused when parsed"),
+        })
+    }
+
+    fn pass(&self, cursor: &mut Cursor<'_>, skip: SkipId, depth: u32) -> Result<(), Undecodable> {
+        let inner = depth.checked_sub(1).ok_or(Undecodable::Depth)?;
+        match &self.program.skips[skip.0 as usize] {
+            Skip::Nothing => {}
+            Skip::Bool => _ = cursor.boolean()?,
+            Skip::Int => _ = cursor.int()?,
+            Skip::Long => _ = cursor.long()?,
+            Skip::Fixed(size) => _ = cursor.bytes(*size)?,
+            Skip::Sized => _ = cursor.sized()?,
+            Skip::Symbol(count) => _ = cursor.branch(*count)?,
+            Skip::Record(fields) => {
+                for field in fields {
+                    self.pass(cursor, *field, inner)?;
+                }
+            }
+            Skip::Union(branches) => {
+                let branch = branches[cursor.branch(branches.len())?];
+                self.pass(cursor, branch, inner)?;
+            }
+            Skip::Array(item) => self.pass_items(cursor, *item, Keyed::No, inner)?,
+            Skip::Map(item) => self.pass_items(cursor, *item, Keyed::Yes, inner)?,
+        }
+        Ok(())
+    }
+
+    fn pass_items(&self, cursor: &mut Cursor<'_>, item: SkipId, keyed: Keyed, depth: u32) -> Result<(), Undecodable> {
+        loop {
+            let block = cursor.block()?;
+            if block.items == 0 {
+                return Ok(());
+            }
+            if let Some(bytes) = block.bytes {
+                cursor.bytes(bytes)?;
+            } else if matches!((item, keyed), (SkipId::NOTHING, Keyed::No)) {
+                // Items of no bytes: there is nothing to pass, however many are claimed.
+            } else {
+                for _ in 0..block.items {
+                    if matches!(keyed, Keyed::Yes) {
+                        cursor.sized()?;
+                    }
+                    self.pass(cursor, item, depth)?;
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Keyed {
+    Yes,
+    No,
+}
+
+/// An emptied buffer for the next record, whatever the last one borrowed from. Keeps the allocation.
+#[must_use]
+pub fn recycle<'b>(mut properties: Properties<'_>) -> Properties<'b> {
+    properties.clear();
+    // Collecting from a vector's own iterator reuses its memory when the items are of one size; a test watches it.
+    properties.into_iter().map(|_| unreachable!("the buffer was cleared")).collect()
+}
+
+/// What an event says besides its properties.
+pub(super) struct Envelope<'a> {
+    pub(super) customer: &'a str,
+    pub(super) name: &'a str,
+    pub(super) at: Instant,
+    pub(super) id: Option<&'a str>,
+    pub(super) source: Option<&'a str>,
+}
+
+/// Where properties go: the few that the rules use, or all.
+pub(super) trait Keep<'a> {
+    type Slot;
+    /// Where a property of this name goes, if it is wanted.
+    fn wants(&mut self, name: &'a str) -> Option<Self::Slot>;
+    /// Replaces what was kept there.
+    fn keep(&mut self, slot: Self::Slot, value: Kept<'a>);
+}
+
+/// A property's value as it counts.
+pub(super) enum Kept<'a> {
+    /// Null, or of a type that no rule can name: as if it were not there.
+    Absent,
+    /// A number that is not one, or too large.
+    Unusable,
+    Value(Value<'a>),
+}
+
+impl<'a> From<Scalar<'a>> for Kept<'a> {
+    #[inline]
+    fn from(scalar: Scalar<'a>) -> Self {
+        let number = |number: Option<Number>| number.map_or(Kept::Unusable, |number| Kept::Value(Value::Number(number)));
+        match scalar {
+            Scalar::Null | Scalar::Bytes(_) | Scalar::Other => Kept::Absent,
+            Scalar::Bool(value) => Kept::Value(Value::Bool(value)),
+            Scalar::Integer(value, _) => Kept::Value(Value::Number(Number::from_integer(value))),
+            Scalar::Double(value) => number(Number::from_double(value)),
+            Scalar::Decimal(value) => number(value),
+            Scalar::Text(text) => Kept::Value(Value::Text(text)),
+        }
+    }
+}
+
+enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Integer(i64, Unit),
+    Double(f64),
+    Decimal(Option<Number>),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    Other,
+}
+
+/// Keeps what the vocabulary knows.
+struct Known<'v, 'b, 'a> {
+    vocabulary: &'v Vocabulary,
+    properties: &'b mut Properties<'a>,
+    unusable: u32,
+}
+
+impl<'a> Keep<'a> for Known<'_, '_, 'a> {
+    type Slot = PropertyId;
+
+    #[inline]
+    fn wants(&mut self, name: &'a str) -> Option<PropertyId> {
+        self.vocabulary.property(name)
+    }
+
+    #[inline]
+    fn keep(&mut self, slot: PropertyId, value: Kept<'a>) {
+        // A map should not repeat a key. Where one does, the last wins, so that each property is there at most once.
+        let earlier = self.properties.iter().position(|(id, _)| *id == slot);
+        match (value, earlier) {
+            (Kept::Value(value), Some(position)) => self.properties[position].1 = value,
+            (Kept::Value(value), None) => self.properties.push((slot, value)),
+            (other, earlier) => {
+                if let Some(position) = earlier {
+                    self.properties.remove(position);
+                }
+                self.unusable += u32::from(matches!(other, Kept::Unusable));
+            }
+        }
+    }
+}
+
+/// Stable for ever: it stands in for the id of an event in states and outputs.
+pub(super) fn record_hash(bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new_with_keys(0x636f_686f_7274_6420, 0x7265_636f_7264_2069);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// The instant, unless it is one that nobody can have meant.
+pub(super) fn plausible(milliseconds: i64) -> Option<Instant> {
+    (EARLIEST..=LATEST).contains(&milliseconds).then_some(Instant(milliseconds))
+}
+
+/// CRC-64-AVRO of the canonical form.
+pub(super) fn fingerprint(schema: &Schema) -> u64 {
+    let bytes = schema.fingerprint::<Rabin>().bytes;
+    u64::from_le_bytes(bytes.try_into().expect("a Rabin fingerprint has eight bytes"))
+}
+
+/// Half to even at the sixth place. `None` when too large.
+fn decimal(unscaled: &[u8], scale: usize) -> Option<Number> {
+    let negative = unscaled.first().is_some_and(|first| *first >= 0x80);
+    let sign = if negative { 0xff } else { 0 };
+    let start = unscaled.iter().position(|byte| *byte != sign).unwrap_or(unscaled.len());
+    if unscaled.len() - start > 15 {
+        return None;
+    }
+    let unscaled = unscaled[start..].iter().fold(if negative { -1_i128 } else { 0 }, |value, byte| (value << 8) | i128::from(*byte));
+    let millionths = if let Some(more) = 6_usize.checked_sub(scale) {
+        unscaled.checked_mul(10_i128.pow(u32::try_from(more).ok()?))?
+    } else {
+        // Half of 10^37 is beyond every fifteen-byte number, and twice it is within range.
+        let divisor = 10_i128.pow(u32::try_from((scale - 6).min(37)).ok()?);
+        let (quotient, rest) = (unscaled.div_euclid(divisor), unscaled.rem_euclid(divisor));
+        match (rest * 2).cmp(&divisor) {
+            std::cmp::Ordering::Greater => quotient + 1,
+            std::cmp::Ordering::Equal => quotient + (quotient & 1),
+            std::cmp::Ordering::Less => quotient,
+        }
+    };
+    (millionths.abs() < Number::LIMIT).then_some(Number(millionths))
+}

@@ -1,0 +1,205 @@
+//! Which reader goes with which schema: from files, and from a registry without ever waiting for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use rustc_hash::FxHashMap;
+
+use super::fetcher::{self, Ask, Asked, Shared};
+use super::{Incompatible, Reader, Registry, SchemaKey};
+
+/// The readers that one thread uses. A clone shares what has been fetched and keeps its own table, so that the way to a
+/// known reader takes no lock and touches no shared counter.
+///
+/// Schemas never change, so a compiled one is kept for ever. When the last clone is gone, so is the registry's thread.
+#[derive(Clone)]
+pub struct Schemas {
+    table: FxHashMap<SchemaKey, usize>,
+    readers: Vec<Arc<Reader>>,
+    /// From files, but no record of theirs is an event.
+    unusable: FxHashMap<SchemaKey, Arc<str>>,
+    registry: Option<(Sender<Ask>, Arc<Shared>)>,
+}
+
+/// What is known of a schema now.
+#[derive(Debug)]
+pub enum Lookup<'s> {
+    /// Records can be read.
+    Ready(&'s Reader),
+    /// Asked for: pause the partition and look again.
+    Pending,
+    /// As pending, and the registry has given no useful answer since then: say so. The reason holds no credentials.
+    Unreachable { since: Instant, reason: Arc<str> },
+    /// Nobody knows it: records go to the dead letters as `unknown_schema`.
+    NotFound,
+    /// It is known, and its records are no events: they go to the dead letters as `undecodable`.
+    Unusable(Arc<str>),
+}
+
+/// A schema file that cannot be used; nothing should start.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaFileError {
+    #[error("{}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
+    #[error("{}: {error}", path.display())]
+    Schema { path: PathBuf, error: Incompatible },
+    #[error("{}: another file already gives schema id {id}", path.display())]
+    SameId { path: PathBuf, id: u32 },
+}
+
+impl Schemas {
+    /// Knows `schemas/customer-event.avsc`, by its fingerprint.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let mut schemas = Self {
+            table: FxHashMap::default(),
+            readers: Vec::new(),
+            unusable: FxHashMap::default(),
+            registry: None,
+        };
+        let reader = Reader::built_in();
+        schemas.add(&[SchemaKey::Fingerprint(reader.fingerprint())], Arc::new(reader));
+        schemas
+    }
+
+    /// Adds every `.avsc` file of a folder: by its fingerprint, and by its id where the name is a number, as `17.avsc`.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be read, a file is no Avro schema, or two give one id. A schema whose records are
+    /// no events is no error: it may lie there for someone else.
+    pub fn with_files(mut self, folder: &Path) -> Result<Self, SchemaFileError> {
+        let unread = |path: &Path| {
+            let path = path.to_owned();
+            move |error| SchemaFileError::Read { path, error }
+        };
+        let mut ids: Vec<u32> = Vec::new();
+        for entry in fs::read_dir(folder).map_err(unread(folder))? {
+            let path = entry.map_err(unread(folder))?.path();
+            if path.extension().is_none_or(|extension| extension != "avsc") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).map_err(unread(&path))?;
+            let schema = match apache_avro::Schema::parse_str(&text) {
+                Ok(schema) => schema,
+                Err(error) => {
+                    return Err(SchemaFileError::Schema { path, error: Incompatible::Schema(error.to_string()) });
+                }
+            };
+            let id = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            if let Some(id) = id {
+                if ids.contains(&id) {
+                    return Err(SchemaFileError::SameId { path, id });
+                }
+                ids.push(id);
+            }
+            let fingerprint = SchemaKey::Fingerprint(super::reader::fingerprint(&schema));
+            let keys: Vec<_> = id.map(SchemaKey::Id).into_iter().chain([fingerprint]).collect();
+            match Reader::from_schema(&schema) {
+                Ok(reader) => self.add(&keys, Arc::new(reader)),
+                Err(error) => {
+                    let reason: Arc<str> = error.to_string().into();
+                    self.unusable.extend(keys.into_iter().map(|key| (key, reason.clone())));
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Adds the schema of records that carry no framing.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or none of its records could be an event.
+    pub fn with_bare(mut self, file: &Path) -> Result<Self, SchemaFileError> {
+        let path = || file.to_owned();
+        let text = fs::read_to_string(file).map_err(|error| SchemaFileError::Read { path: path(), error })?;
+        let reader = Reader::compile(&text).map_err(|error| SchemaFileError::Schema { path: path(), error })?;
+        self.add(&[SchemaKey::Bare], Arc::new(reader));
+        Ok(self)
+    }
+
+    /// Asks a registry for ids that no file gives, on a thread of its own. An id counts as not found once the registry
+    /// has said so for `retry_for`: it may know a new schema later than the first record written with it.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn with_registry(mut self, registry: Registry, retry_for: Duration) -> io::Result<Self> {
+        self.registry = Some(fetcher::start(registry, retry_for)?);
+        Ok(self)
+    }
+
+    /// The reader of a schema, or why there is none yet. Never blocks; what is unknown is asked for.
+    #[inline]
+    pub fn lookup(&mut self, key: SchemaKey) -> Lookup<'_> {
+        match self.table.get(&key) {
+            Some(index) => Lookup::Ready(&self.readers[*index]),
+            None => self.ask(key),
+        }
+    }
+
+    #[cold]
+    fn ask(&mut self, key: SchemaKey) -> Lookup<'_> {
+        if let Some(reason) = self.unusable.get(&key) {
+            return Lookup::Unusable(reason.clone());
+        }
+        let (SchemaKey::Id(id), Some((requests, shared))) = (key, &self.registry) else {
+            return Lookup::NotFound;
+        };
+        match shared.ask(id, requests) {
+            Asked::Ready(reader) => {
+                self.add(&[key], reader);
+                Lookup::Ready(self.readers.last().expect("it was just added"))
+            }
+            Asked::Pending => Lookup::Pending,
+            Asked::Unreachable { since, reason } => Lookup::Unreachable { since, reason },
+            Asked::NotFound => Lookup::NotFound,
+            Asked::Unusable(reason) => Lookup::Unusable(reason),
+        }
+    }
+
+    fn add(&mut self, keys: &[SchemaKey], reader: Arc<Reader>) {
+        self.table.extend(keys.iter().map(|key| (*key, self.readers.len())));
+        self.readers.push(reader);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lookup, SchemaFileError, Schemas};
+    use crate::codec::{Reader, SchemaKey};
+
+    #[test]
+    fn a_file_gives_its_fingerprint_and_a_numbered_one_its_id_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let event = r#"{"type":"record","name":"E","fields":[{"name":"customer_id","type":"string"},
+            {"name":"event","type":"string"},{"name":"occurred_at","type":"long"}]}"#;
+        let other = r#"{"type":"record","name":"O","fields":[{"name":"x","type":"int"}]}"#;
+        write("17.avsc", event);
+        write("order.avsc", other);
+        write("notes.txt", "not a schema");
+        let mut schemas = Schemas::built_in().with_files(folder.path()).unwrap();
+        let fingerprint = Reader::compile(event).unwrap().fingerprint();
+        assert!(matches!(schemas.lookup(SchemaKey::Id(17)), Lookup::Ready(_)));
+        assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(fingerprint)), Lookup::Ready(_)));
+        assert!(matches!(schemas.lookup(SchemaKey::Id(18)), Lookup::NotFound));
+        assert!(matches!(schemas.lookup(SchemaKey::Bare), Lookup::NotFound));
+        let other = super::super::reader::fingerprint(&apache_avro::Schema::parse_str(other).unwrap());
+        assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(other)), Lookup::Unusable(_)));
+        let built_in = Reader::built_in().fingerprint();
+        assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(built_in)), Lookup::Ready(_)));
+        let mut bare = schemas.with_bare(&folder.path().join("17.avsc")).unwrap();
+        assert!(matches!(bare.lookup(SchemaKey::Bare), Lookup::Ready(_)));
+
+        write("017.avsc", event);
+        assert!(matches!(
+            Schemas::built_in().with_files(folder.path()),
+            Err(SchemaFileError::SameId { id: 17, .. })
+        ));
+        write("017.avsc", "{");
+        assert!(matches!(Schemas::built_in().with_files(folder.path()), Err(SchemaFileError::Schema { .. })));
+        assert!(Schemas::built_in().with_bare(&folder.path().join("order.avsc")).is_err());
+    }
+}

@@ -1,0 +1,98 @@
+//! What we say: a customer entered or left a cohort.
+
+use super::{ChangeReason, Instant};
+
+/// The two directions of a membership change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Change {
+    Entered,
+    Exited,
+}
+
+impl Change {
+    /// The symbol on the wire.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Entered => "ENTERED",
+            Self::Exited => "EXITED",
+        }
+    }
+
+    /// The word in texts, headers and metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Entered => "entered",
+            Self::Exited => "exited",
+        }
+    }
+}
+
+/// The event that caused a change, and where it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    pub event: String,
+    pub event_id: Option<String>,
+    pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// One part of the rule that decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The condition as written.
+    pub condition: String,
+    /// What it was compared with, in words: a count, a time, `missing`.
+    pub value: String,
+    pub holds: bool,
+}
+
+/// One sentence in each language of the product; empty where there is none yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Localized {
+    pub en: String,
+    pub fr: String,
+}
+
+/// A record of `cohort-changes`. Field by field as `schemas/cohort-change.avsc`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CohortChange {
+    /// 128 bits in lower-case hex.
+    pub event_id: String,
+    pub customer_id: String,
+    pub cohort: String,
+    pub change: Change,
+    /// When it became so; never the processing time.
+    pub occurred_at: Instant,
+    pub reason: ChangeReason,
+    /// May automation act on it?
+    pub automation: bool,
+    pub cause: Option<Cause>,
+    pub why: Vec<Evidence>,
+    pub why_text: Localized,
+    /// When this stay began.
+    pub entered_at: Instant,
+    pub times_entered: u32,
+    pub next_change_at: Option<Instant>,
+    /// Counts this customer's records on this topic from 1, without gaps.
+    pub sequence: u64,
+    /// Fingerprint of the cohort's definition, in hex.
+    pub definition: String,
+    pub action: Option<String>,
+    pub owner: Option<String>,
+}
+
+/// A record of `cohort-members`; a null value stands for "no longer a member".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CohortMember {
+    pub customer_id: String,
+    pub cohort: String,
+    pub entered_at: Instant,
+    pub times_entered: u32,
+    pub event_id: String,
+    pub sequence: u64,
+    pub reason: ChangeReason,
+    pub definition: String,
+}

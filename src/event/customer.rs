@@ -1,0 +1,34 @@
+//! One thing that a customer did, as the engine sees it.
+
+use super::{Instant, NameId, PropertyId, Value};
+
+/// The properties that the rules use, in the order read; buffer and event borrow from the record.
+pub type Properties<'a> = Vec<(PropertyId, Value<'a>)>;
+
+/// One event, borrowed from the record that carried it.
+#[derive(Debug, Clone, Copy)]
+pub struct CustomerEvent<'a> {
+    pub customer: &'a str,
+    /// The event's name as sent.
+    pub name: &'a str,
+    /// The same name in the rules' vocabulary.
+    pub name_id: NameId,
+    pub at: Instant,
+    /// The sender's id of this event, when there is one.
+    pub id: Option<&'a str>,
+    pub source: Option<&'a str>,
+    /// A hash of the record as sent; stands in for a missing id.
+    pub record_hash: u64,
+    /// Number of values that could not be represented (not-a-number, infinite, too large) and count as missing.
+    pub unusable_values: u32,
+    /// Only what the rules use; each property at most once.
+    pub properties: &'a [(PropertyId, Value<'a>)],
+}
+
+impl<'a> CustomerEvent<'a> {
+    /// The value of a property, unless missing or null.
+    #[must_use]
+    pub fn property(&self, property: PropertyId) -> Option<Value<'a>> {
+        self.properties.iter().find(|(id, _)| *id == property).map(|(_, value)| *value)
+    }
+}

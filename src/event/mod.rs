@@ -1,0 +1,17 @@
+//! The plain facts that come in and go out. No behaviour beyond construction, order and text.
+
+mod change;
+mod customer;
+mod instant;
+mod number;
+mod reason;
+mod value;
+mod vocabulary;
+
+pub use change::{Cause, Change, CohortChange, CohortMember, Evidence, Localized};
+pub use customer::{CustomerEvent, Properties};
+pub use instant::{Instant, Span};
+pub use number::Number;
+pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
+pub use value::Value;
+pub use vocabulary::{NameId, PropertyId, Vocabulary};

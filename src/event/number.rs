@@ -1,0 +1,98 @@
+//! Exact decimals of six places.
+
+use std::fmt;
+
+/// A decimal of six places, held as millionths. Added and compared exactly, so 0.7 + 0.1 + 0.1 = 0.9.
+///
+/// Values read from events stay within ±2^83 millionths (about ±9.67e18), which covers every 64-bit integer; sums may
+/// grow beyond that without overflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Number(pub i128);
+
+impl Number {
+    pub const ZERO: Self = Self(0);
+    /// Millionths in one.
+    pub const ONE: i128 = 1_000_000;
+    /// The largest magnitude, in millionths, that a value read from an event may have.
+    pub const LIMIT: i128 = 1 << 83;
+
+    #[must_use]
+    pub fn from_integer(value: i64) -> Self {
+        Self(i128::from(value) * Self::ONE)
+    }
+
+    /// Rounds half to even at the sixth place. `None` for not-a-number, infinities and what does not fit.
+    #[must_use]
+    pub fn from_double(value: f64) -> Option<Self> {
+        if !value.is_finite() || value.abs() >= 9.6e18 {
+            return None;
+        }
+        // Split first: both parts are exact, and scaling the fraction alone loses nothing that six places can show.
+        let whole = value.trunc();
+        let millionths = ((value - whole).abs() * 1e6).round_ties_even();
+        let magnitude = (whole.abs() as i128) * Self::ONE + millionths as i128;
+        Some(Self(if value.is_sign_negative() { -magnitude } else { magnitude }))
+    }
+
+    /// Reads `12`, `-0.5`; at most six places. `None` when there are more, or the text is no number.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (negative, digits) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, text),
+        };
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        if whole.is_empty() || fraction.len() > 6 || !(whole.bytes().chain(fraction.bytes())).all(|b| b.is_ascii_digit())
+        {
+            return None;
+        }
+        let whole: i128 = whole.parse().ok()?;
+        let fraction: i128 = format!("{fraction:0<6}").parse().ok()?;
+        let magnitude = whole.checked_mul(Self::ONE)?.checked_add(fraction)?;
+        (magnitude < Self::LIMIT).then_some(Self(if negative { -magnitude } else { magnitude }))
+    }
+}
+
+impl fmt::Display for Number {
+    /// The shortest exact text: `12`, `-0.5`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let magnitude = self.0.unsigned_abs();
+        let (whole, fraction) = (magnitude / Self::ONE.unsigned_abs(), magnitude % Self::ONE.unsigned_abs());
+        let sign = if self.0 < 0 { "-" } else { "" };
+        if fraction == 0 {
+            return write!(f, "{sign}{whole}");
+        }
+        let digits = format!("{fraction:06}");
+        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Number;
+
+    #[test]
+    fn doubles_round_half_to_even_at_the_sixth_place() {
+        let read = |value| Number::from_double(value).map(|n| n.to_string());
+        assert_eq!(read(0.007_812_5).as_deref(), Some("0.007812"));
+        assert_eq!(read(0.023_437_5).as_deref(), Some("0.023438"));
+        assert_eq!(read(-12.345_678_9).as_deref(), Some("-12.345679"));
+        assert_eq!(read(1e15).as_deref(), Some("1000000000000000"));
+        assert_eq!(read(f64::NAN), None);
+        assert_eq!(read(1e30), None);
+        assert_eq!(read(-0.0).as_deref(), Some("0"));
+    }
+
+    #[test]
+    fn sums_of_decimals_are_exact() {
+        let sum: i128 = [0.7, 0.1, 0.1].iter().map(|v| Number::from_double(*v).unwrap().0).sum();
+        assert_eq!(Number(sum), Number::parse("0.9").unwrap());
+    }
+
+    #[test]
+    fn a_literal_with_more_than_six_places_is_refused() {
+        assert_eq!(Number::parse("0.1234567"), None);
+        assert_eq!(Number::parse("1."), Number::parse("1"));
+        assert_eq!(Number::parse(""), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! Why something was decided, set aside or passed over: the closed lists that outputs, headers and metrics share.
+
+/// Defines an enum whose variants have fixed texts.
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The text used on the wire and in metrics.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+named! {
+    /// Why a change was decided.
+    ChangeReason {
+        /// An event was applied at that instant.
+        Event = "EVENT",
+        /// Time alone.
+        Time = "TIME",
+        /// An event was applied that is older than the customer's clock.
+        LateEvent = "LATE_EVENT",
+    }
+}
+
+named! {
+    /// Why a record went to the dead letters.
+    DeadLetterReason {
+        Undecodable = "undecodable",
+        UnknownSchema = "unknown_schema",
+        NoCustomer = "no_customer",
+        WrongKey = "wrong_key",
+        BadTime = "bad_time",
+        Future = "future",
+        TooLate = "too_late",
+        Oversized = "oversized",
+    }
+}
+
+named! {
+    /// Why a record was read and passed over.
+    SkipReason {
+        /// A null value.
+        Tombstone = "tombstone",
+        /// Its id is among those remembered for this customer.
+        Duplicate = "duplicate",
+    }
+}

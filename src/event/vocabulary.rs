@@ -1,0 +1,62 @@
+//! The event names and properties that the rules use, numbered, so that nothing else of a record need be kept.
+
+use rustc_hash::FxHashMap;
+
+/// An event name that some rule uses, by number; or `OTHER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NameId(pub u16);
+
+impl NameId {
+    /// A name that no rule uses.
+    pub const OTHER: Self = Self(u16::MAX);
+}
+
+/// A property that some rule uses, by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PropertyId(pub u16);
+
+/// Built once from the rules; read by the codec for every record.
+#[derive(Debug, Clone, Default)]
+pub struct Vocabulary {
+    names: FxHashMap<Box<str>, NameId>,
+    properties: FxHashMap<Box<str>, PropertyId>,
+}
+
+impl Vocabulary {
+    /// The number of `name`, given one if it has none yet.
+    ///
+    /// # Panics
+    /// With 65,535 names or more; a rules file is refused long before.
+    pub fn add_name(&mut self, name: &str) -> NameId {
+        let next = NameId(u16::try_from(self.names.len()).expect("a rules file names fewer than 65,535 events"));
+        assert!(next != NameId::OTHER, "a rules file names fewer than 65,535 events");
+        *self.names.entry(name.into()).or_insert(next)
+    }
+
+    /// The number of `property`, given one if it has none yet.
+    ///
+    /// # Panics
+    /// With more than 65,535 properties.
+    pub fn add_property(&mut self, property: &str) -> PropertyId {
+        let next = PropertyId(u16::try_from(self.properties.len()).expect("a rules file names few properties"));
+        *self.properties.entry(property.into()).or_insert(next)
+    }
+
+    /// The number of `name`, or `OTHER`.
+    #[must_use]
+    pub fn name(&self, name: &str) -> NameId {
+        self.names.get(name).copied().unwrap_or(NameId::OTHER)
+    }
+
+    /// The number of `property`, if any rule uses it.
+    #[must_use]
+    pub fn property(&self, property: &str) -> Option<PropertyId> {
+        self.properties.get(property).copied()
+    }
+
+    /// How many event names the rules use; their numbers are below this.
+    #[must_use]
+    pub fn names_len(&self) -> usize {
+        self.names.len()
+    }
+}

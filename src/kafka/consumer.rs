@@ -1,0 +1,353 @@
+//! A member of the consumer group: what it is given to read, what it reads, and where it stands.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::brokers::{self, Brokers};
+use super::client::{Watch, drop_within};
+use super::config;
+use super::failure::{Cause, Failure};
+use super::native::{self, Content, Group, Queue};
+use super::record::Record;
+use crate::settings::Kafka;
+
+/// Reads one topic as a static member of the group, with the partitions it is assigned, committed records only.
+///
+/// Owned by one thread, which calls [`poll`](Self::poll) at least every `max.poll.interval.ms` (5 minutes), also while
+/// everything is paused: heartbeats are sent in the background, but rebalances only happen in `poll`. An assignment or
+/// a revocation waits, and the group with it, until it is acknowledged.
+pub struct Consumer {
+    queue: Queue,
+    client: BaseConsumer<Watch>,
+    topic: String,
+    brokers: Brokers,
+    /// What was handed out by `poll` and not acknowledged yet. Closing must do it, or would wait for ever.
+    pending: RefCell<Option<Pending>>,
+}
+
+enum Pending {
+    Assign(Vec<i32>),
+    Revoke(Vec<i32>),
+}
+
+/// What a poll brings.
+pub enum Polled<'a> {
+    /// Nothing within the timeout.
+    Nothing,
+    Record(Record<'a>),
+    /// Everything committed before `offset` has been read; control records count. Told once for each end reached. It is
+    /// the end of what is *stable*: an open transaction, or the true end ([`Watermarks`](super::Watermarks)), may lie
+    /// further.
+    End { partition: i32, offset: i64 },
+    /// These partitions come in addition. Call [`ack_assign`](Consumer::ack_assign).
+    Assigned(Vec<i32>),
+    /// These partitions go. If not `lost`, they are still ours until [`ack_revoke`](Consumer::ack_revoke): finish the
+    /// transaction first. If `lost`, somebody else may have them already: abort and forget, then call it.
+    Revoked { partitions: Vec<i32>, lost: bool },
+    /// The next offset to read does not exist: retention has passed it, or the topic was made anew. The partition stands
+    /// still until [`seek`](Consumer::seek).
+    OutOfRange { partition: i32, offset: i64, reason: String },
+    /// `Retry`: go on polling, librdkafka tries by itself. `Fatal`: this member is of no more use.
+    Failed(Failure),
+}
+
+/// Where an assigned partition starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Nothing is delivered until [`Consumer::seek`] and [`Consumer::resume`]: for a partition to be restored first.
+    Held,
+    /// The group's committed offset, read when no transaction with offsets of this partition is open; without one,
+    /// [`Polled::OutOfRange`].
+    Committed,
+    At(i64),
+}
+
+/// A partition's committed offset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    pub partition: i32,
+    /// The next offset to read; `None` if the group never committed one, or it expired.
+    pub offset: Option<i64>,
+    /// What was sent beside it. Bytes, because any program may have committed.
+    pub metadata: Vec<u8>,
+}
+
+/// Proof that this consumer was a member of the group when it was taken, for
+/// [`Producer::send_offsets`](super::Producer::send_offsets).
+pub struct Membership(pub(super) Group);
+
+impl Consumer {
+    /// Subscribes to `topic`. Makes no connection: the first polls join the group. `fetch_bytes` (at least 2 MiB) is
+    /// about what this client keeps of records read ahead, uncompressed; records held by the caller come on top.
+    ///
+    /// # Errors
+    /// `Fatal` when the options are refused, by this program or by librdkafka.
+    pub fn subscribe(settings: &Kafka, topic: &str, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
+        let what = "creating the consumer";
+        let config = config::member(settings, fetch_bytes).map_err(Failure::Fatal)?;
+        let client: BaseConsumer<Watch> = config
+            .create_with_context(Watch(brokers.clone()))
+            .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
+        let queue = Queue::of_consumer(client.client())
+            .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
+        client.subscribe(&[topic]).map_err(|error| Failure::Fatal(Cause::of(&error, "subscribing")))?;
+        Ok(Self { queue, client, topic: topic.to_owned(), brokers: brokers.clone(), pending: RefCell::new(None) })
+    }
+
+    /// The next thing to know, waiting at most `timeout` for it; zero never waits. Log lines and connection errors are
+    /// taken care of on the way.
+    pub fn poll(&self, timeout: Duration) -> Polled<'_> {
+        let mut wait = timeout;
+        while let Some(event) = self.queue.poll(wait) {
+            let polled = match event.content() {
+                Content::Record(record) => {
+                    self.brokers.answered();
+                    return Polled::Record(record);
+                }
+                Content::Rebalance { assign, partitions } => self.rebalance(assign, partitions),
+                Content::Error(error) => self.error(error),
+                Content::Log { level, facility, line } => {
+                    brokers::log(level, &facility, &line);
+                    None
+                }
+                Content::Other => None,
+            };
+            if let Some(polled) = polled {
+                return polled;
+            }
+            // What was silent took some of the time; the caller's loop comes back anyway.
+            wait = Duration::ZERO;
+        }
+        Polled::Nothing
+    }
+
+    fn rebalance(&self, assign: bool, partitions: Vec<i32>) -> Option<Polled<'static>> {
+        self.brokers.answered();
+        let pending = match assign {
+            true => Pending::Assign(partitions.clone()),
+            false => Pending::Revoke(partitions.clone()),
+        };
+        *self.pending.borrow_mut() = Some(pending);
+        if partitions.is_empty() {
+            // A round that changes nothing for this member still waits for its word.
+            self.settle();
+            return None;
+        }
+        Some(match assign {
+            true => Polled::Assigned(partitions),
+            false => Polled::Revoked { partitions, lost: self.lost() },
+        })
+    }
+
+    fn error(&self, error: native::Error) -> Option<Polled<'static>> {
+        if error.fatal {
+            let (code, text) = self.client.client().fatal_error().unwrap_or((error.code, error.text));
+            return Some(Polled::Failed(Failure::Fatal(Cause::new(code, "consuming", &text))));
+        }
+        match (error.code, error.place) {
+            (Code::PartitionEOF, Some((partition, offset))) => {
+                self.brokers.answered();
+                Some(Polled::End { partition, offset })
+            }
+            (Code::AutoOffsetReset, Some((partition, offset))) => {
+                Some(Polled::OutOfRange { partition, offset, reason: error.text })
+            }
+            // librdkafka goes on after what it could not read: a loss, if this member went on as well.
+            (Code::BadMessage | Code::BadCompression, _) => {
+                Some(Polled::Failed(Failure::Fatal(Cause::new(error.code, "reading a damaged record", &error.text))))
+            }
+            (code, _) if self.brokers.failed(code, &error.text) => None,
+            (code, _) => Some(Polled::Failed(Failure::Retry(Cause::new(code, "consuming", &error.text)))),
+        }
+    }
+
+    /// Takes an assignment: the partitions of [`Polled::Assigned`], each with its start.
+    ///
+    /// # Errors
+    /// `Retry` if the group moved on meanwhile: forget these partitions and go on polling.
+    pub fn ack_assign(&self, starts: &[(i32, Start)]) -> Result<(), Failure> {
+        self.pending.take();
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for (partition, start) in starts {
+            let offset = match start {
+                // The end can always be fetched from, so that no error comes in the instant before the pause.
+                Start::Held => Offset::End,
+                Start::Committed => Offset::Stored,
+                Start::At(offset) => Offset::Offset(*offset),
+            };
+            self.place(&mut list, *partition, offset)?;
+        }
+        self.client.incremental_assign(&list).map_err(|error| retry(&error, "taking partitions"))?;
+        let is_held = |(partition, start): &(i32, Start)| (*start == Start::Held).then_some(*partition);
+        let (held, running): (Vec<_>, Vec<_>) = starts.iter().partition(|start| is_held(start).is_some());
+        self.pause(&held.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())?;
+        // A pause outlives a revocation: a partition that comes back would stay silent.
+        self.resume(&running.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
+    }
+
+    /// Lets go of the partitions of [`Polled::Revoked`]; the next owner starts now.
+    ///
+    /// # Errors
+    /// `Retry` if the group moved on meanwhile; the partitions are gone all the same.
+    pub fn ack_revoke(&self, partitions: &[i32]) -> Result<(), Failure> {
+        self.pending.take();
+        let list = self.list(partitions)?;
+        self.client.incremental_unassign(&list).map_err(|error| retry(&error, "letting partitions go"))
+    }
+
+    /// Whether the current assignment was lost: the session or the poll interval ran out. Acknowledging resets it.
+    #[must_use]
+    pub fn lost(&self) -> bool {
+        self.client.assignment_lost()
+    }
+
+    /// The membership to commit under, or `None` while there is none: then no transaction may be committed. Costs some
+    /// 30 µs; take it once for each transaction.
+    ///
+    /// librdkafka keeps a generation when the member id is already gone, and a broker does not check offsets that come
+    /// without a member: so all of it is checked here.
+    #[must_use]
+    pub fn membership(&self) -> Option<Membership> {
+        let group = Group::of(self.client.client())?;
+        let valid = group.generation() >= 0 && !group.member().is_empty() && !self.lost();
+        valid.then_some(Membership(group))
+    }
+
+    /// The group's committed offsets. Blocks for at most `timeout`; while a transaction with offsets of one of these
+    /// partitions is open, of whichever process, the answer waits for its end. This is the barrier that a restore
+    /// begins with.
+    ///
+    /// # Errors
+    /// `Retry` (`TimedOut`) if the barrier or a broker did not answer in time: call again, with polls in between.
+    pub fn committed(&self, partitions: &[i32], timeout: Duration) -> Result<Vec<Committed>, Failure> {
+        let what = "reading committed offsets";
+        let list = self.list(partitions)?;
+        let list = self.client.committed_offsets(list, timeout).map_err(|e| Cause::of(&e, what).passing())?;
+        self.brokers.answered();
+        let metadata = native::metadata(&list);
+        let elements = list.elements().into_iter().zip(metadata);
+        elements
+            .map(|(element, metadata)| {
+                element.error().map_err(|error| Cause::of(&error, what).passing())?;
+                let offset = match element.offset() {
+                    Offset::Offset(offset) => Some(offset),
+                    _ => None,
+                };
+                Ok(Committed { partition: element.partition(), offset, metadata })
+            })
+            .collect()
+    }
+
+    /// Stops delivery of these partitions and drops what was read ahead of them.
+    ///
+    /// # Errors
+    /// `Retry` if a partition is not assigned.
+    pub fn pause(&self, partitions: &[i32]) -> Result<(), Failure> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let list = self.list(partitions)?;
+        self.client.pause(&list).map_err(|error| retry(&error, "pausing"))
+    }
+
+    /// Delivers again, from the record after the last one delivered, or from the offset sought.
+    ///
+    /// # Errors
+    /// `Retry` if a partition is not assigned.
+    pub fn resume(&self, partitions: &[i32]) -> Result<(), Failure> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        let list = self.list(partitions)?;
+        self.client.resume(&list).map_err(|error| retry(&error, "resuming"))
+    }
+
+    /// Moves assigned partitions to the given offsets; after it returns, no older record of them is delivered. Usually
+    /// some 100 µs, at most `timeout`, which must not be zero.
+    ///
+    /// # Errors
+    /// `Retry` if a partition is not assigned or the time is up.
+    pub fn seek(&self, offsets: &[(i32, i64)], timeout: Duration) -> Result<(), Failure> {
+        let what = "seeking";
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, offset) in offsets {
+            self.place(&mut list, *partition, Offset::Offset(*offset))?;
+        }
+        let list = self.client.seek_partitions(list, timeout).map_err(|error| retry(&error, what))?;
+        for (element, (partition, offset)) in list.elements().iter().zip(offsets) {
+            let Err(error) = element.error() else { continue };
+            if error.rdkafka_error_code() != Some(Code::State) {
+                return Err(retry(&error, what));
+            }
+            // A partition that stands still after an offset out of range cannot seek, only start again.
+            let mut list = TopicPartitionList::with_capacity(1);
+            self.place(&mut list, *partition, Offset::Offset(*offset))?;
+            self.client.incremental_unassign(&list).map_err(|error| retry(&error, what))?;
+            self.client.incremental_assign(&list).map_err(|error| retry(&error, what))?;
+        }
+        Ok(())
+    }
+
+    /// The offset after the last record delivered of each assigned partition; `None` before the first one. Never
+    /// passes trailing control records: not a sign of having reached an end, which [`Polled::End`] is.
+    ///
+    /// # Errors
+    /// `Retry`.
+    pub fn position(&self) -> Result<Vec<(i32, Option<i64>)>, Failure> {
+        let list = self.client.position().map_err(|error| Cause::of(&error, "asking for the position").passing())?;
+        let position = |offset| match offset {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        Ok(list.elements().iter().map(|element| (element.partition(), position(element.offset()))).collect())
+    }
+
+    /// Leaves off and closes on another thread, for at most `limit`; false if it is still closing, which the end of the
+    /// process will cut short. As a static member this one is expected back until its session times out.
+    #[must_use]
+    pub fn close(self, limit: Duration) -> bool {
+        drop_within(self, limit)
+    }
+
+    /// Acknowledges what is pending, as it is.
+    fn settle(&self) {
+        let outcome = match self.pending.take() {
+            None => return,
+            Some(Pending::Assign(partitions)) => {
+                self.ack_assign(&partitions.iter().map(|partition| (*partition, Start::Held)).collect::<Vec<_>>())
+            }
+            Some(Pending::Revoke(partitions)) => self.ack_revoke(&partitions),
+        };
+        if let Err(failure) = outcome {
+            tracing::debug!(target: "kafka", "acknowledging a rebalance: {failure}");
+        }
+    }
+
+    fn place(&self, list: &mut TopicPartitionList, partition: i32, offset: Offset) -> Result<(), Failure> {
+        list.add_partition_offset(&self.topic, partition, offset)
+            .map_err(|error| Failure::Fatal(Cause::of(&error, "naming a partition")))
+    }
+
+    fn list(&self, partitions: &[i32]) -> Result<TopicPartitionList, Failure> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            self.place(&mut list, *partition, Offset::Invalid)?;
+        }
+        Ok(list)
+    }
+}
+
+impl Drop for Consumer {
+    /// May take long, or for ever while no broker answers: prefer [`close`](Self::close).
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+fn retry(error: &rdkafka::error::KafkaError, what: &str) -> Failure {
+    Failure::Retry(Cause::of(error, what))
+}

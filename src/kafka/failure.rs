@@ -1,0 +1,151 @@
+//! What went wrong, named by what the caller does next.
+
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+/// A failed call. The variant is an order to the caller; the cause is for the log and for finer decisions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Make the same call again with the same arguments, after a pause if the broker is away.
+    #[error("{0}")]
+    Retry(Cause),
+    /// Nothing of this transaction will be visible: abort it, then run the batch again.
+    #[error("{0}")]
+    Abort(Cause),
+    /// The producer is of no more use, and whether the transaction counts is unknown: recreate the producer, then read
+    /// the outcome from the committed offsets.
+    #[error("{0}")]
+    Resolve(Cause),
+    /// Going on cannot help: stop, and let a person or a supervisor look.
+    #[error("{0}")]
+    Fatal(Cause),
+}
+
+impl Failure {
+    #[must_use]
+    pub fn cause(&self) -> &Cause {
+        match self {
+            Self::Retry(cause) | Self::Abort(cause) | Self::Resolve(cause) | Self::Fatal(cause) => cause,
+        }
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Cause {
+    pub kind: Kind,
+    /// One line for people. Names topics, partitions and brokers, never a key or a payload.
+    pub text: String,
+}
+
+/// The causes that a caller tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// No broker answers, or the one in charge is being elected.
+    Unreachable,
+    /// An answer was not there in time. A broker may be slow, or a transaction of somebody else be open.
+    TimedOut,
+    UnknownTopic,
+    /// By the cluster's access lists, or the credentials are wrong.
+    NotAuthorized,
+    /// A record is larger than its topic takes: retrying it as it is fails for ever.
+    TooLarge,
+    /// This consumer's membership is over or was renewed: what it held may belong to another one.
+    StaleMember,
+    /// Another process uses the same instance or transactional id.
+    Fenced,
+    /// The settings are at fault.
+    Misconfigured,
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(code: Code) -> Self {
+        match code {
+            Code::BrokerTransportFailure
+            | Code::AllBrokersDown
+            | Code::Resolve
+            | Code::BrokerNotAvailable
+            | Code::LeaderNotAvailable
+            | Code::NotLeaderForPartition
+            | Code::CoordinatorNotAvailable
+            | Code::CoordinatorLoadInProgress
+            | Code::NotCoordinator
+            | Code::NetworkException
+            | Code::NotEnoughReplicas
+            | Code::NotEnoughReplicasAfterAppend => Self::Unreachable,
+            Code::OperationTimedOut
+            | Code::MessageTimedOut
+            | Code::TimedOutQueue
+            | Code::RequestTimedOut
+            | Code::UnstableOffsetCommit
+            | Code::WaitingForCoordinator => Self::TimedOut,
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopicId => {
+                Self::UnknownTopic
+            }
+            Code::Authentication
+            | Code::SSL
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed => Self::NotAuthorized,
+            Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => Self::TooLarge,
+            Code::IllegalGeneration
+            | Code::UnknownMemberId
+            | Code::RebalanceInProgress
+            | Code::AssignmentLost
+            | Code::PollExceeded
+            | Code::FencedMemberEpoch
+            | Code::StaleMemberEpoch => Self::StaleMember,
+            Code::Fenced
+            | Code::ProducerFenced
+            | Code::InvalidProducerEpoch
+            | Code::FencedInstanceId
+            | Code::UnreleasedInstanceId => Self::Fenced,
+            Code::InvalidArgument | Code::InvalidConfig | Code::UnsupportedFeature | Code::UnsupportedVersion => {
+                Self::Misconfigured
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Cause {
+    /// `what` names the attempt: "describing topic x".
+    pub(super) fn new(code: Code, what: &str, detail: &str) -> Self {
+        let name = code.to_string();
+        let text = match detail.is_empty() || name.contains(detail) {
+            true => format!("{what}: {name}"),
+            false => format!("{what}: {detail} ({name})"),
+        };
+        Self { kind: Kind::of(code), text }
+    }
+
+    pub(super) fn of(error: &KafkaError, what: &str) -> Self {
+        match error {
+            KafkaError::ClientConfig(_, detail, key, _) => {
+                Self { kind: Kind::Misconfigured, text: format!("{what}: option {key}: {detail}") }
+            }
+            KafkaError::ClientCreation(detail) => {
+                Self { kind: Kind::Misconfigured, text: format!("{what}: {detail}") }
+            }
+            other => match other.rdkafka_error_code() {
+                Some(code) => Self::new(code, what, ""),
+                None => Self { kind: Kind::Other, text: format!("{what}: {other}") },
+            },
+        }
+    }
+
+    /// What a call outside transactions does with this cause: what passes by itself is worth a retry.
+    pub(super) fn passing(self) -> Failure {
+        match self.kind {
+            Kind::Unreachable | Kind::TimedOut | Kind::StaleMember | Kind::Other => Failure::Retry(self),
+            Kind::UnknownTopic | Kind::NotAuthorized | Kind::TooLarge | Kind::Fenced | Kind::Misconfigured => {
+                Failure::Fatal(self)
+            }
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! What rdkafka does not hand out safely, taken from librdkafka itself: events with their partition and offset (rdkafka
+//! reports an error or an end of partition without saying where), the fields of the group metadata (rdkafka's type is
+//! opaque), a flush that ends when the last message does, and topic ids.
+#![expect(unsafe_code, reason = "the one place that calls librdkafka directly; each block says why it is sound")]
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::bindings as rd;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::error::RDKafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::record::{Record, Stamp};
+
+/// librdkafka takes whole milliseconds; anything longer than 24 days is as good as that.
+fn millis(timeout: Duration) -> c_int {
+    c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
+}
+
+/// # Safety
+/// `text` is null or a NUL-terminated string that outlives the call.
+unsafe fn text(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: by the contract of this function.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().trim().to_owned()
+}
+
+/// Where events come from: a consumer's queue, or one made for an admin request.
+///
+/// A queue holds a reference of its own, but its events point into the client: declare a queue before its client in a
+/// struct, so that it is dropped first.
+pub(super) struct Queue(NonNull<rd::rd_kafka_queue_t>);
+
+// SAFETY: librdkafka's queues are locked inside and may be used from any thread.
+unsafe impl Send for Queue {}
+
+impl Queue {
+    /// The queue on which a consumer with a group id receives everything: records, rebalances, errors, log lines.
+    pub(super) fn of_consumer<C: ClientContext>(client: &Client<C>) -> Option<Self> {
+        // SAFETY: the client is alive; the call returns a new reference, or null without a group id.
+        NonNull::new(unsafe { rd::rd_kafka_queue_get_consumer(client.native_ptr()) }).map(Self)
+    }
+
+    fn of_request<C: ClientContext>(client: &Client<C>) -> Option<Self> {
+        // SAFETY: the client is alive; the queue belongs to this value.
+        NonNull::new(unsafe { rd::rd_kafka_queue_new(client.native_ptr()) }).map(Self)
+    }
+
+    /// The next event, waiting at most `timeout` for it. A poll of a consumer's queue counts as a sign of life
+    /// (`max.poll.interval.ms`).
+    pub(super) fn poll(&self, timeout: Duration) -> Option<Event<'_>> {
+        // SAFETY: the queue is alive; the event is owned by the returned value and destroyed once.
+        let event = unsafe { rd::rd_kafka_queue_poll(self.0.as_ptr(), millis(timeout)) };
+        NonNull::new(event).map(|ptr| Event { ptr, queue: PhantomData })
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the reference was taken when this value was made and is given back once.
+        unsafe { rd::rd_kafka_queue_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// One event, and the memory a fetched record lives in.
+pub(super) struct Event<'a> {
+    ptr: NonNull<rd::rd_kafka_event_t>,
+    queue: PhantomData<&'a Queue>,
+}
+
+/// What an event says.
+pub(super) enum Content<'a> {
+    Record(Record<'a>),
+    Rebalance { assign: bool, partitions: Vec<i32> },
+    Error(Error),
+    Log { level: i32, facility: String, line: String },
+    /// Commits of offsets, statistics, token refreshes: nothing that this room asks for.
+    Other,
+}
+
+/// An error event. `place` is set when the error concerns one partition: the partition and the offset reached.
+pub(super) struct Error {
+    pub(super) code: RDKafkaErrorCode,
+    pub(super) fatal: bool,
+    pub(super) text: String,
+    pub(super) place: Option<(i32, i64)>,
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn content(self) -> Content<'a> {
+        let event = self.ptr.as_ptr();
+        // SAFETY: the event is alive and owned by `self`; everything read from it is copied before it is destroyed,
+        // except a fetched message, which takes the event with it.
+        unsafe {
+            match rd::rd_kafka_event_type(event) {
+                rd::RD_KAFKA_EVENT_FETCH => match NonNull::new(rd::rd_kafka_event_message_next(event).cast_mut()) {
+                    Some(message) => Content::Record(Record::new(Fetched { event: self, message })),
+                    None => Content::Other,
+                },
+                rd::RD_KAFKA_EVENT_REBALANCE => {
+                    let assign = rd::rd_kafka_event_error(event)
+                        == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+                    let list = rd::rd_kafka_event_topic_partition_list(event);
+                    Content::Rebalance { assign, partitions: elements(list).iter().map(|e| e.partition).collect() }
+                }
+                rd::RD_KAFKA_EVENT_ERROR => {
+                    let place = NonNull::new(rd::rd_kafka_event_topic_partition(event)).map(|at| {
+                        let place = (at.as_ref().partition, at.as_ref().offset);
+                        rd::rd_kafka_topic_partition_destroy(at.as_ptr());
+                        place
+                    });
+                    Content::Error(Error {
+                        code: rd::rd_kafka_event_error(event).into(),
+                        fatal: rd::rd_kafka_event_error_is_fatal(event) != 0,
+                        text: text(rd::rd_kafka_event_error_string(event)),
+                        place,
+                    })
+                }
+                rd::RD_KAFKA_EVENT_LOG => {
+                    let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
+                    if rd::rd_kafka_event_log(event, &raw mut facility, &raw mut line, &raw mut level) != 0 {
+                        return Content::Other;
+                    }
+                    Content::Log { level, facility: text(facility), line: text(line) }
+                }
+                _ => Content::Other,
+            }
+        }
+    }
+}
+
+impl Drop for Event<'_> {
+    fn drop(&mut self) {
+        // SAFETY: owned, and destroyed once.
+        unsafe { rd::rd_kafka_event_destroy(self.ptr.as_ptr()) }
+    }
+}
+
+/// A fetched message and the event that keeps its memory.
+pub(super) struct Fetched<'a> {
+    #[expect(dead_code, reason = "keeps the message's memory alive")]
+    event: Event<'a>,
+    message: NonNull<rd::rd_kafka_message_t>,
+}
+
+impl Fetched<'_> {
+    fn message(&self) -> &rd::rd_kafka_message_t {
+        // SAFETY: the message lives as long as the event beside it.
+        unsafe { self.message.as_ref() }
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        self.message().partition
+    }
+
+    pub(super) fn offset(&self) -> i64 {
+        self.message().offset
+    }
+
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        let message = self.message();
+        // SAFETY: librdkafka gives pointer and length of the key, or null for none.
+        (!message.key.is_null()).then(|| unsafe { slice::from_raw_parts(message.key.cast(), message.key_len) })
+    }
+
+    pub(super) fn payload(&self) -> Option<&[u8]> {
+        let message = self.message();
+        // SAFETY: librdkafka gives pointer and length of the payload, or null for none.
+        (!message.payload.is_null()).then(|| unsafe { slice::from_raw_parts(message.payload.cast(), message.len) })
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        let mut kind = rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is alive.
+        let millis = unsafe { rd::rd_kafka_message_timestamp(self.message.as_ptr(), &raw mut kind) };
+        match kind {
+            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_CREATE_TIME => Stamp::Created(millis),
+            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => Stamp::Appended(millis),
+            rd::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => Stamp::Missing,
+        }
+    }
+
+    /// The header at `index`, or nothing past the last one.
+    pub(super) fn header(&self, index: usize) -> Option<(&[u8], Option<&[u8]>)> {
+        let mut headers = ptr::null_mut();
+        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: the message is alive; librdkafka parses its headers on the first call and keeps them with it, so that
+        // name and value live as long as the message.
+        unsafe {
+            let ok = rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+            if rd::rd_kafka_message_headers(self.message.as_ptr(), &raw mut headers) != ok
+                || rd::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size) != ok
+            {
+                return None;
+            }
+            let value = (!value.is_null()).then(|| slice::from_raw_parts(value.cast(), size));
+            Some((CStr::from_ptr(name).to_bytes(), value))
+        }
+    }
+}
+
+/// # Safety
+/// `list` is null or a list that outlives `'a`.
+unsafe fn elements<'a>(list: *const rd::rd_kafka_topic_partition_list_t) -> &'a [rd::rd_kafka_topic_partition_t] {
+    // SAFETY: by the contract of this function.
+    match unsafe { list.as_ref() } {
+        Some(list) if !list.elems.is_null() => {
+            // SAFETY: `cnt` elements stand at `elems`.
+            unsafe { slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0)) }
+        }
+        _ => &[],
+    }
+}
+
+/// The metadata beside each offset of a list, in its order. Bytes, because another program may have written them; rdkafka
+/// panics on what is not UTF-8.
+pub(super) fn metadata(list: &TopicPartitionList) -> Vec<Vec<u8>> {
+    // SAFETY: the list is alive; the bytes are copied.
+    unsafe { elements(list.ptr()) }
+        .iter()
+        .map(|element| match element.metadata.is_null() {
+            true => Vec::new(),
+            // SAFETY: pointer and size belong together.
+            false => unsafe { slice::from_raw_parts(element.metadata.cast(), element.metadata_size) }.to_vec(),
+        })
+        .collect()
+}
+
+/// The group metadata of a consumer at one instant: what a broker checks a transaction's offsets against.
+pub(super) struct Group(NonNull<rd::rd_kafka_consumer_group_metadata_t>);
+
+impl Group {
+    pub(super) fn of<C: ClientContext>(client: &Client<C>) -> Option<Self> {
+        // SAFETY: the client is alive; the returned object is owned by this value.
+        NonNull::new(unsafe { rd::rd_kafka_consumer_group_metadata(client.native_ptr()) }).map(Self)
+    }
+
+    /// -1 while the consumer is no member.
+    pub(super) fn generation(&self) -> i32 {
+        // SAFETY: alive.
+        unsafe { rd::rd_kafka_consumer_group_metadata_generation_id(self.0.as_ptr()) }
+    }
+
+    pub(super) fn member(&self) -> String {
+        // SAFETY: alive; the text is copied.
+        unsafe { text(rd::rd_kafka_consumer_group_metadata_member_id(self.0.as_ptr())) }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: owned, and destroyed once.
+        unsafe { rd::rd_kafka_consumer_group_metadata_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// An error of the transactional API with the flags that say what to do.
+pub(super) struct TransactionError {
+    pub(super) code: RDKafkaErrorCode,
+    pub(super) text: String,
+    pub(super) fatal: bool,
+    pub(super) retriable: bool,
+    pub(super) abortable: bool,
+}
+
+impl From<&RDKafkaError> for TransactionError {
+    fn from(error: &RDKafkaError) -> Self {
+        Self {
+            code: error.code(),
+            text: error.string(),
+            fatal: error.is_fatal(),
+            retriable: error.is_retriable(),
+            abortable: error.txn_requires_abort(),
+        }
+    }
+}
+
+/// Adds offsets to the open transaction; blocks for at most what is left of it.
+pub(super) fn send_offsets<C: ClientContext>(
+    client: &Client<C>,
+    offsets: &TopicPartitionList,
+    group: &Group,
+) -> Result<(), TransactionError> {
+    // SAFETY: client, list and metadata are alive during the call; a returned error is read and destroyed here.
+    unsafe {
+        let error =
+            rd::rd_kafka_send_offsets_to_transaction(client.native_ptr(), offsets.ptr(), group.0.as_ptr(), -1);
+        if error.is_null() {
+            return Ok(());
+        }
+        let found = TransactionError {
+            code: rd::rd_kafka_error_code(error).into(),
+            text: text(rd::rd_kafka_error_string(error)),
+            fatal: rd::rd_kafka_error_is_fatal(error) != 0,
+            retriable: rd::rd_kafka_error_is_retriable(error) != 0,
+            abortable: rd::rd_kafka_error_txn_requires_abort(error) != 0,
+        };
+        rd::rd_kafka_error_destroy(error);
+        Err(found)
+    }
+}
+
+/// Waits until every message has been answered and its delivery report handled, ignoring `linger.ms`; false after
+/// `timeout`. Ends with the last message: rdkafka's own flush sleeps in steps of 100 ms.
+pub(super) fn flush<C: ClientContext>(client: &Client<C>, timeout: Duration) -> bool {
+    // SAFETY: the client is alive.
+    let outcome = unsafe { rd::rd_kafka_flush(client.native_ptr(), millis(timeout)) };
+    outcome == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// A topic as the controller describes it.
+pub(super) struct Description {
+    /// Base64; absent when the broker is too old to have topic ids.
+    pub(super) id: Option<String>,
+    pub(super) partitions: usize,
+    /// The smallest number of replicas that a partition has.
+    pub(super) replicas: usize,
+}
+
+/// Describes one topic; blocks for at most `timeout`.
+pub(super) fn describe_topic<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Description, (RDKafkaErrorCode, String)> {
+    let broken = |what: &str| (RDKafkaErrorCode::InvalidArgument, what.to_owned());
+    let name = CString::new(topic).map_err(|_| broken("a topic's name cannot contain a NUL"))?;
+    let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
+    // SAFETY: all objects made here are destroyed here, after the request has copied them; results are read while the
+    // event that owns them is alive.
+    unsafe {
+        let mut names = [name.as_ptr()];
+        let collection = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        let options = rd::rd_kafka_AdminOptions_new(
+            client.native_ptr(),
+            rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
+        let mut reason = [0; 256];
+        rd::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), reason.as_mut_ptr(), reason.len());
+        rd::rd_kafka_DescribeTopics(client.native_ptr(), collection, options, queue.0.as_ptr());
+        rd::rd_kafka_AdminOptions_destroy(options);
+        rd::rd_kafka_TopicCollection_destroy(collection);
+
+        // The request has its own deadline; a second more is only for its answer to travel.
+        let Some(event) = queue.poll(timeout + Duration::from_secs(1)) else {
+            return Err((RDKafkaErrorCode::OperationTimedOut, "no answer".to_owned()));
+        };
+        let code = RDKafkaErrorCode::from(rd::rd_kafka_event_error(event.ptr.as_ptr()));
+        if code != RDKafkaErrorCode::NoError {
+            return Err((code, text(rd::rd_kafka_event_error_string(event.ptr.as_ptr()))));
+        }
+        let result = rd::rd_kafka_event_DescribeTopics_result(event.ptr.as_ptr());
+        let mut count = 0;
+        let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        if count != 1 {
+            return Err(broken("one topic asked for, another number answered"));
+        }
+        let found = *topics;
+        let error = rd::rd_kafka_TopicDescription_error(found);
+        let code = RDKafkaErrorCode::from(rd::rd_kafka_error_code(error));
+        if code != RDKafkaErrorCode::NoError {
+            return Err((code, text(rd::rd_kafka_error_string(error))));
+        }
+        let mut partitions = 0;
+        let infos = rd::rd_kafka_TopicDescription_partitions(found, &raw mut partitions);
+        let replicas = (0..partitions).map(|at| {
+            let mut replicas = 0;
+            rd::rd_kafka_TopicPartitionInfo_replicas(*infos.add(at), &raw mut replicas);
+            replicas
+        });
+        let replicas = replicas.min().unwrap_or(0);
+        let id = rd::rd_kafka_TopicDescription_topic_id(found);
+        let known = !id.is_null()
+            && (rd::rd_kafka_Uuid_most_significant_bits(id), rd::rd_kafka_Uuid_least_significant_bits(id)) != (0, 0);
+        let id = known.then(|| text(rd::rd_kafka_Uuid_base64str(id)));
+        Ok(Description { id, partitions, replicas })
+    }
+}

@@ -1,0 +1,135 @@
+//! Reads one partition from an offset up to another, outside the group: a changelog to be restored, or input to be read
+//! again.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::brokers::{self, Brokers};
+use super::client::{Watch, drop_within};
+use super::config;
+use super::failure::{Cause, Failure};
+use super::native::{self, Content, Queue};
+use super::record::Record;
+use crate::settings::Kafka;
+
+/// A client that is told what to read; committed records only.
+pub struct Reader {
+    queue: Queue,
+    client: BaseConsumer<Watch>,
+    brokers: Brokers,
+    /// The partition being read, and the offset at which it ends.
+    partition: i32,
+    to: i64,
+    done: bool,
+}
+
+/// What a poll brings.
+pub enum Read<'a> {
+    /// Nothing within the timeout.
+    Nothing,
+    Record(Record<'a>),
+    /// Everything committed before `to` has been delivered, and nothing before it can still become visible.
+    Done,
+    /// Everything that is stable was delivered, up to this offset, which lies before `to`: a transaction is open there.
+    /// It ends within its producer's `transaction.timeout.ms` (broker's check interval, 10 s, on top); if it does not,
+    /// it hangs and needs an operator. Go on polling.
+    Waiting { at: i64 },
+    /// The offset to start from, or reached, does not exist in the partition.
+    OutOfRange { offset: i64, reason: String },
+    /// `Retry`: go on polling. `Fatal`: stop.
+    Failed(Failure),
+}
+
+impl Reader {
+    /// Makes no connection. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
+    ///
+    /// # Errors
+    /// `Fatal` when the options are refused.
+    pub fn new(settings: &Kafka, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
+        let what = "creating the reader";
+        let config = config::reader(settings, fetch_bytes).map_err(Failure::Fatal)?;
+        let client: BaseConsumer<Watch> = config
+            .create_with_context(Watch(brokers.clone()))
+            .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
+        let queue = Queue::of_consumer(client.client())
+            .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
+        Ok(Self { queue, client, brokers: brokers.clone(), partition: -1, to: 0, done: true })
+    }
+
+    /// Reads `[from, to)` of a partition from now on, and nothing else any more.
+    ///
+    /// For a restore, `to` is the end told by [`Watermarks`](super::Watermarks), *after* the committed offsets were read:
+    /// then all that a predecessor could commit lies before it.
+    ///
+    /// # Errors
+    /// `Retry`.
+    pub fn start(&mut self, topic: &str, partition: i32, from: i64, to: i64) -> Result<(), Failure> {
+        let failed = |error| Failure::Retry(Cause::of(&error, &format!("starting to read {topic}[{partition}]")));
+        self.partition = partition;
+        self.to = to;
+        self.done = from >= to;
+        let mut list = TopicPartitionList::with_capacity(1);
+        if !self.done {
+            list.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(failed)?;
+        }
+        self.client.assign(&list).map_err(failed)
+    }
+
+    /// The next thing to know, waiting at most `timeout` for it. `Done` is told again by every later call.
+    pub fn poll(&mut self, timeout: Duration) -> Read<'_> {
+        if self.done {
+            return Read::Done;
+        }
+        let mut wait = timeout;
+        while let Some(event) = self.queue.poll(wait) {
+            wait = Duration::ZERO;
+            match event.content() {
+                Content::Record(record) => {
+                    self.brokers.answered();
+                    if record.offset() >= self.to {
+                        self.done = true;
+                        return Read::Done;
+                    }
+                    return Read::Record(record);
+                }
+                Content::Error(error) if error.fatal => {
+                    let (code, text) = self.client.client().fatal_error().unwrap_or((error.code, error.text));
+                    return Read::Failed(Failure::Fatal(Cause::new(code, "reading", &text)));
+                }
+                Content::Error(native::Error { code, place: Some((partition, _)), .. })
+                    if partition != self.partition && matches!(code, Code::PartitionEOF | Code::AutoOffsetReset) => {}
+                Content::Error(native::Error { code: Code::PartitionEOF, place: Some((_, at)), .. }) => {
+                    self.brokers.answered();
+                    if at >= self.to {
+                        self.done = true;
+                        return Read::Done;
+                    }
+                    return Read::Waiting { at };
+                }
+                Content::Error(native::Error { code: Code::AutoOffsetReset, place: Some((_, offset)), text, .. }) => {
+                    return Read::OutOfRange { offset, reason: text };
+                }
+                // librdkafka goes on after what it could not read: a hole in the state, if the caller went on as well.
+                Content::Error(error) if matches!(error.code, Code::BadMessage | Code::BadCompression) => {
+                    let cause = Cause::new(error.code, "reading a damaged record", &error.text);
+                    return Read::Failed(Failure::Fatal(cause));
+                }
+                Content::Error(error) if !self.brokers.failed(error.code, &error.text) => {
+                    return Read::Failed(Failure::Retry(Cause::new(error.code, "reading", &error.text)));
+                }
+                Content::Log { level, facility, line } => brokers::log(level, &facility, &line),
+                Content::Error(_) | Content::Rebalance { .. } | Content::Other => {}
+            }
+        }
+        Read::Nothing
+    }
+
+    /// Closes on another thread, for at most `limit`; false if it is still closing.
+    #[must_use]
+    pub fn close(self, limit: Duration) -> bool {
+        drop_within(self, limit)
+    }
+}

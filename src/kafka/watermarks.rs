@@ -1,0 +1,77 @@
+//! Where partitions begin and end, for a client that also sees what is not committed.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::brokers::Brokers;
+use super::client::Watch;
+use super::config;
+use super::failure::{Cause, Failure};
+use crate::settings::Kafka;
+
+/// A read_uncommitted client that asks for offsets and reads nothing. One serves a whole lane; each call is one round
+/// trip to the partition's leader.
+///
+/// A client that reads committed records is told the last *stable* offset as the end, which hides an open transaction:
+/// a restore that stopped there could miss what the transaction's commit makes visible a moment later.
+pub struct Watermarks {
+    client: BaseConsumer<Watch>,
+    brokers: Brokers,
+}
+
+impl Watermarks {
+    /// Makes no connection.
+    ///
+    /// # Errors
+    /// `Fatal` when the options are refused.
+    pub fn new(settings: &Kafka, brokers: &Brokers) -> Result<Self, Failure> {
+        let config = config::observer(settings).map_err(Failure::Fatal)?;
+        let client = config
+            .create_with_context(Watch(brokers.clone()))
+            .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the client for offsets")))?;
+        Ok(Self { client, brokers: brokers.clone() })
+    }
+
+    /// From the first offset that is kept to the one the next record will get, open transactions included. Blocks for
+    /// at most `timeout`.
+    ///
+    /// # Errors
+    /// `Retry`, or `Fatal` if there is no such topic or partition, or it may not be read.
+    pub fn range(&self, topic: &str, partition: i32, timeout: Duration) -> Result<Range<i64>, Failure> {
+        let what = format!("asking for the end of {topic}[{partition}]");
+        let (low, high) = self
+            .client
+            .fetch_watermarks(topic, partition, timeout)
+            .map_err(|error| Cause::of(&error, &what).passing())?;
+        self.serve();
+        self.brokers.answered();
+        Ok(low..high)
+    }
+
+    /// The first offset whose record is not older than `millis` (since 1970), or the end. Blocks for at most `timeout`.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range).
+    pub fn at_time(&self, topic: &str, partition: i32, millis: i64, timeout: Duration) -> Result<i64, Failure> {
+        let what = format!("asking {topic}[{partition}] for a time");
+        let failed = |error| Cause::of(&error, &what).passing();
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, partition, Offset::Offset(millis)).map_err(failed)?;
+        let list = self.client.offsets_for_times(list, timeout).map_err(failed)?;
+        for element in list.elements() {
+            element.error().map_err(failed)?;
+            if let Offset::Offset(offset) = element.offset() {
+                return Ok(offset);
+            }
+        }
+        Ok(self.range(topic, partition, timeout)?.end)
+    }
+
+    /// Takes log lines and errors that have piled up: nobody else polls this client.
+    fn serve(&self) {
+        while self.client.poll(Duration::ZERO).is_some() {}
+    }
+}

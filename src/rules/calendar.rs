@@ -1,0 +1,130 @@
+//! Calendar periods in the rules' time zone: days, weeks from Monday, months.
+
+use std::cell::Cell;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::ast::Unit;
+use crate::event::{Instant, Span};
+
+/// Numbers calendar periods and finds where they start. One per lane: it remembers the day last asked for.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    zone: TimeZone,
+    /// `(start, end, day)` of the day last looked up; most events fall into the same one.
+    recent: Cell<(i64, i64, i64)>,
+}
+
+impl Calendar {
+    #[must_use]
+    pub fn new(zone: TimeZone) -> Self {
+        Self { zone, recent: Cell::new((0, 0, 0)) }
+    }
+
+    /// The number of the period that holds `at`: days since 1970-01-01, weeks since the one of 1969-12-29, months since
+    /// 1970-01.
+    #[must_use]
+    pub fn period(&self, at: Instant, unit: Unit) -> i64 {
+        let day = self.day(at);
+        match unit {
+            Unit::Week => week_of(day),
+            Unit::Month => date_of(day).map_or(0, month_of),
+            _ => day,
+        }
+    }
+
+    /// The first existing instant of a period; never for one beyond the calendar.
+    #[must_use]
+    pub fn start(&self, period: i64, unit: Unit) -> Instant {
+        let date = match unit {
+            Unit::Week => date_of(period * 7 - 3),
+            Unit::Month => first_of_month(period),
+            _ => date_of(period),
+        };
+        date.and_then(|date| self.midnight(date)).unwrap_or(Instant::MAX)
+    }
+
+    fn day(&self, at: Instant) -> i64 {
+        let (start, end, day) = self.recent.get();
+        if (start..end).contains(&at.0) {
+            return day;
+        }
+        let Ok(stamp) = jiff::Timestamp::from_millisecond(at.0) else { return at.0.div_euclid(Span::DAY.0) };
+        let date = self.zone.to_datetime(stamp).date();
+        let day = day_of(date);
+        let start = self.midnight(date).unwrap_or(at);
+        let end = date.tomorrow().ok().and_then(|next| self.midnight(next)).unwrap_or(at);
+        self.recent.set((start.0, end.0, day));
+        day
+    }
+
+    /// `to_zoned_datetime` moves a midnight that a clock change skips to the first instant after the gap.
+    fn midnight(&self, date: Date) -> Option<Instant> {
+        date.to_zoned_datetime(self.zone.clone()).ok().map(|zoned| Instant(zoned.timestamp().as_millisecond()))
+    }
+}
+
+const EPOCH: Date = jiff::civil::date(1970, 1, 1);
+
+fn day_of(date: Date) -> i64 {
+    EPOCH.until(date).map_or(0, |span| i64::from(span.get_days()))
+}
+
+fn date_of(day: i64) -> Option<Date> {
+    EPOCH.checked_add(jiff::Span::new().try_days(day).ok()?).ok()
+}
+
+/// 1970-01-01 was a Thursday, the fourth day of its week.
+fn week_of(day: i64) -> i64 {
+    (day + 3).div_euclid(7)
+}
+
+fn month_of(date: Date) -> i64 {
+    (i64::from(date.year()) - 1970) * 12 + i64::from(date.month()) - 1
+}
+
+fn first_of_month(month: i64) -> Option<Date> {
+    let year = i16::try_from(1970 + month.div_euclid(12)).ok()?;
+    let month = i8::try_from(month.rem_euclid(12) + 1).ok()?;
+    Date::new(year, month, 1).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Calendar, Unit};
+    use crate::event::Instant;
+
+    fn at(text: &str) -> Instant {
+        Instant(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
+    }
+
+    fn calendar(zone: &str) -> Calendar {
+        Calendar::new(jiff::tz::TimeZone::get(zone).unwrap())
+    }
+
+    #[test]
+    fn a_day_is_23_or_25_hours_long_where_the_clocks_change() {
+        let paris = calendar("Europe/Paris");
+        let spring = paris.period(at("2026-03-29T12:00:00Z"), Unit::Day);
+        assert_eq!(paris.start(spring, Unit::Day), at("2026-03-28T23:00:00Z"));
+        assert_eq!(paris.start(spring + 1, Unit::Day), at("2026-03-29T22:00:00Z"));
+        assert_eq!(paris.period(at("2026-03-29T21:59:59.999Z"), Unit::Day), spring);
+    }
+
+    #[test]
+    fn a_day_whose_midnight_is_skipped_starts_at_its_first_existing_instant() {
+        let beirut = calendar("Asia/Beirut");
+        let day = beirut.period(at("2022-03-27T12:00:00Z"), Unit::Day);
+        assert_eq!(beirut.start(day, Unit::Day), at("2022-03-26T22:00:00Z"));
+    }
+
+    #[test]
+    fn weeks_start_on_monday_and_months_on_the_first() {
+        let utc = calendar("UTC");
+        let week = utc.period(at("2026-11-29T23:59:59Z"), Unit::Week);
+        assert_eq!(utc.start(week, Unit::Week), at("2026-11-23T00:00:00Z"));
+        let month = utc.period(at("1969-12-31T00:00:00Z"), Unit::Month);
+        assert_eq!((month, utc.start(month, Unit::Month)), (-1, at("1969-12-01T00:00:00Z")));
+    }
+}

@@ -1,0 +1,312 @@
+//! The rules file: TOML read key by key, so that every mistake is found with its place, all at once.
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::ast::{Duration, Events, Expr, Name, Range};
+use super::error::{ExprError, RuleError, nearest};
+use super::parser::{parse, parse_duration};
+use super::source::locate;
+use crate::event::{Localized, Span};
+
+/// A rules file as written; nothing is looked up yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// An IANA name; `UTC` where none is written.
+    pub time_zone: String,
+    /// What breaks silence; anything, where none is written.
+    pub activity: Events,
+    /// `[defaults.usual_gap]`: until a customer has three gaps of their own.
+    pub usual_gaps: BTreeMap<String, Span>,
+    /// By name.
+    pub cohorts: BTreeMap<String, CohortRule>,
+}
+
+/// One `[cohorts.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CohortRule {
+    pub who: Written,
+    pub stay: Option<Written>,
+    pub until: Option<Written>,
+    pub at_least: Option<Span>,
+    pub at_most: Option<Span>,
+    pub cooldown: Option<Span>,
+    /// `reenter = "never"`
+    pub once: bool,
+    pub enabled: bool,
+    /// The name for people; the key where none is written.
+    pub name: Localized,
+    pub owner: Option<String>,
+    pub action: Option<String>,
+}
+
+/// An expression with its text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub text: String,
+    pub expr: Expr,
+    /// The value's range in the file, with its quotes.
+    pub(super) literal: std::ops::Range<usize>,
+}
+
+/// The keys that the language has and this release does not run.
+const LATER_COHORT: [&str; 6] = ["exclusive_in", "priority", "needs", "include", "on_create", "shadow"];
+const COHORT_KEYS: [&str; 17] = [
+    "who", "stay", "until", "at_least", "at_most", "cooldown", "reenter", "enabled", "name", "owner", "action",
+    "exclusive_in", "priority", "needs", "include", "on_create", "shadow",
+];
+const LATER_TOP: [&str; 3] = ["churn", "measures", "profile"];
+const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];
+
+/// Reads a rules file.
+///
+/// # Errors
+/// Every mistake of form, in the order of the file.
+pub fn read(file: &str, text: &str) -> Result<Document, Vec<RuleError>> {
+    let table = match DeTable::parse(text) {
+        Ok(table) => table.into_inner(),
+        Err(error) => {
+            let span = error.span().unwrap_or(0..0);
+            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            let range = Range { start: span.start, end: span.end };
+            return Err(vec![RuleError::at(file, text, range, "", format!("this is not TOML: {message}"), None)]);
+        }
+    };
+    let mut reader = Reader { file, text, errors: Vec::new() };
+    let document = reader.document(&table);
+    if reader.errors.is_empty() {
+        return Ok(document);
+    }
+    reader.errors.sort_by_key(|error| (error.line, error.column));
+    Err(reader.errors)
+}
+
+type Entry<'t, 'i> = (&'t Spanned<std::borrow::Cow<'i, str>>, &'t Spanned<DeValue<'i>>);
+
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    errors: Vec<RuleError>,
+}
+
+impl Reader<'_> {
+    fn document(&mut self, table: &DeTable<'_>) -> Document {
+        let mut document = Document {
+            time_zone: "UTC".into(),
+            activity: Events::Anything,
+            usual_gaps: BTreeMap::new(),
+            cohorts: BTreeMap::new(),
+        };
+        for entry in table {
+            let (key, value) = entry;
+            match key.get_ref().as_ref() {
+                "time_zone" => {
+                    if let Some(name) = self.string("time_zone", value) {
+                        if jiff::tz::TimeZone::get(&name).is_err() {
+                            let message = format!("`{name}` is no time zone");
+                            let hint = "use a name of the IANA list, such as \"Europe/Paris\"";
+                            self.error("time_zone", value.span(), message, Some(hint.into()));
+                        }
+                        document.time_zone = name;
+                    }
+                }
+                "activity" => {
+                    if let Some(names) = self.names("activity", value) {
+                        document.activity = Events::Named(names);
+                    }
+                }
+                "defaults" => document.usual_gaps = self.defaults(value),
+                "cohorts" => document.cohorts = self.cohorts(value),
+                later if LATER_TOP.contains(&later) => self.later(later, key.span()),
+                _ => self.unknown("", entry, &TOP_KEYS),
+            }
+        }
+        if document.cohorts.is_empty() && self.errors.is_empty() {
+            let hint = "add one: [cohorts.new_signups] with who = \"did signup in the last 7 days\"";
+            self.error("", 0..0, "no cohort is defined".into(), Some(hint.into()));
+        }
+        document
+    }
+
+    fn defaults(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Span> {
+        let mut gaps = BTreeMap::new();
+        for entry in self.table("defaults", value) {
+            if entry.0.get_ref().as_ref() != "usual_gap" {
+                self.unknown("defaults", entry, &["usual_gap"]);
+                continue;
+            }
+            for (event, gap) in self.table("defaults.usual_gap", entry.1) {
+                if let Some(duration) = self.duration(&format!("defaults.usual_gap.{}", event.get_ref()), gap) {
+                    gaps.insert(event.get_ref().to_string(), duration.span);
+                }
+            }
+        }
+        gaps
+    }
+
+    fn cohorts(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, CohortRule> {
+        let mut cohorts = BTreeMap::new();
+        for (name, value) in self.table("cohorts", value) {
+            let plain = name.get_ref();
+            let fits = !plain.is_empty()
+                && plain.len() <= 100
+                && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                && !plain.as_bytes()[0].is_ascii_digit();
+            if !fits {
+                let hint = "use lower-case letters, digits and _, beginning with a letter; `name` is for people";
+                let message = format!("`{plain}` is not a cohort's name");
+                self.error("cohorts", name.span(), message, Some(hint.into()));
+            }
+            if let Some(rule) = self.cohort(plain, name.span(), value) {
+                cohorts.insert(plain.to_string(), rule);
+            }
+        }
+        cohorts
+    }
+
+    fn cohort(
+        &mut self,
+        cohort: &str,
+        place: std::ops::Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<CohortRule> {
+        let prefix = format!("cohorts.{cohort}");
+        let before = self.errors.len();
+        let (mut who, mut stay, mut until) = (None, None, None);
+        let (mut at_least, mut at_most, mut cooldown) = (None, None, None);
+        let (mut once, mut enabled, mut owner, mut action) = (false, true, None, None);
+        let mut name = Localized { en: cohort.replace('_', " "), fr: cohort.replace('_', " ") };
+        for entry in self.table(&prefix, value) {
+            let (key, value) = entry;
+            let dotted = format!("{prefix}.{}", key.get_ref());
+            match key.get_ref().as_ref() {
+                "who" => who = self.expression(&dotted, value),
+                "stay" => stay = self.expression(&dotted, value),
+                "until" => until = self.expression(&dotted, value),
+                "at_least" => at_least = self.duration(&dotted, value).map(|d| d.span),
+                "at_most" => at_most = self.duration(&dotted, value).map(|d| d.span),
+                "cooldown" => cooldown = self.duration(&dotted, value).map(|d| d.span),
+                "reenter" => match self.string(&dotted, value).as_deref() {
+                    Some("never") => once = true,
+                    Some("always") | None => {}
+                    Some(_) => self.error(&dotted, value.span(), "expected \"always\" or \"never\"".into(), None),
+                },
+                "enabled" => match value.get_ref() {
+                    DeValue::Boolean(flag) => enabled = *flag,
+                    _ => self.error(&dotted, value.span(), "expected true or false".into(), None),
+                },
+                "owner" => owner = self.string(&dotted, value),
+                "action" => action = self.string(&dotted, value),
+                "name" => self.localized(&dotted, value, &mut name),
+                later if LATER_COHORT.contains(&later) => self.later(&dotted, key.span()),
+                _ => self.unknown(&prefix, entry, &COHORT_KEYS),
+            }
+        }
+        if let (Some(Span(least)), Some(Span(most))) = (at_least, at_most)
+            && least > most
+        {
+            self.error(&prefix, place.clone(), "`at_least` is longer than `at_most`".into(), None);
+        }
+        if who.is_none() && self.errors.len() == before {
+            let hint = "add who = \"did signup in the last 7 days\", say";
+            self.error(&prefix, place, "`who` is missing".into(), Some(hint.into()));
+        }
+        Some(CohortRule { who: who?, stay, until, at_least, at_most, cooldown, once, enabled, name, owner, action })
+    }
+
+    fn localized(&mut self, key: &str, value: &Spanned<DeValue<'_>>, name: &mut Localized) {
+        if let DeValue::String(text) = value.get_ref() {
+            *name = Localized { en: text.to_string(), fr: text.to_string() };
+            return;
+        }
+        for entry in self.table(key, value) {
+            let (language, text) = entry;
+            match language.get_ref().as_ref() {
+                "en" => name.en = self.string(key, text).unwrap_or_default(),
+                "fr" => name.fr = self.string(key, text).unwrap_or_default(),
+                _ => self.unknown(key, entry, &["en", "fr"]),
+            }
+        }
+    }
+
+    fn expression(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Written> {
+        let text = self.string(key, value)?;
+        match parse(&text) {
+            Ok(expr) => Some(Written { text, expr, literal: value.span() }),
+            Err(error) => {
+                self.inside(key, value.span(), &text, error);
+                None
+            }
+        }
+    }
+
+    fn duration(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
+        let text = self.string(key, value)?;
+        match parse_duration(&text) {
+            Ok(duration) => Some(duration),
+            Err(error) => {
+                self.inside(key, value.span(), &text, error);
+                None
+            }
+        }
+    }
+
+    fn names(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Name>> {
+        let DeValue::Array(items) = value.get_ref() else {
+            self.error(key, value.span(), "expected a list of event names".into(), None);
+            return None;
+        };
+        let name = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
+            DeValue::String(text) if !text.is_empty() => Some(Name { text: text.to_string(), range: Range::default() }),
+            _ => None,
+        };
+        let names: Option<Vec<Name>> = items.iter().map(name).collect();
+        if names.as_ref().is_none_or(Vec::is_empty) {
+            self.error(key, value.span(), "expected a list of event names".into(), None);
+            return None;
+        }
+        names
+    }
+
+    fn string(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        if let DeValue::String(text) = value.get_ref() {
+            return Some(text.to_string());
+        }
+        self.error(key, value.span(), "expected a text in quotes".into(), None);
+        None
+    }
+
+    fn table<'t, 'i>(&mut self, key: &str, value: &'t Spanned<DeValue<'i>>) -> Vec<Entry<'t, 'i>> {
+        if let DeValue::Table(table) = value.get_ref() {
+            return table.iter().collect();
+        }
+        self.error(key, value.span(), format!("expected a table, [{key}]"), None);
+        Vec::new()
+    }
+
+    fn unknown(&mut self, prefix: &str, (key, _): Entry<'_, '_>, known: &[&str]) {
+        let name = key.get_ref().as_ref();
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        self.error(prefix, key.span(), format!("unknown key `{name}`"), Some(hint));
+    }
+
+    fn later(&mut self, key: &str, span: std::ops::Range<usize>) {
+        let hint = "take it out; it is part of the language and will run in a later release";
+        self.error(key, span, "this release does not run it".into(), Some(hint.into()));
+    }
+
+    fn inside(&mut self, key: &str, literal: std::ops::Range<usize>, decoded: &str, error: ExprError) {
+        let range = locate(self.text, literal, decoded, error.range);
+        self.errors.push(RuleError::at(self.file, self.text, range, key, error.message, error.hint));
+    }
+
+    fn error(&mut self, key: &str, span: std::ops::Range<usize>, message: String, hint: Option<String>) {
+        let range = Range { start: span.start, end: span.end };
+        self.errors.push(RuleError::at(self.file, self.text, range, key, message, hint));
+    }
+}

@@ -1,0 +1,120 @@
+//! What must be remembered about a customer so that the rules can be decided: a deduplicated list of bounded summaries.
+
+use super::ast::Unit;
+use super::selector::Filter;
+use crate::event::{Instant, NameId, PropertyId, Span};
+
+/// A fact by its place in the rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactIx(pub u16);
+
+/// Which events feed a fact: their names (none: any event at all) and tests, in a fixed order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Selector {
+    pub(super) names: Option<Vec<NameId>>,
+    pub(super) filters: Vec<Filter>,
+}
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactSpec {
+    pub kind: FactKind,
+    /// Hash of the definition in words; the same definition has the same id in every rules file and release.
+    pub id: u64,
+    pub(super) selector: Selector,
+    /// The events B of `A then no B`.
+    pub(super) other: Option<Selector>,
+}
+
+/// The bounded summaries. All are functions of the *set* of events read, whatever the order of arrival.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FactKind {
+    /// The latest `cap` times, ascending.
+    Latest { cap: usize },
+    /// The earliest `cap` times, ascending.
+    Earliest { cap: usize },
+    /// How many, and the sum of a property, at or after `from`.
+    Total { property: Option<PropertyId>, from: Option<Instant> },
+    /// Times and numbers, the latest `exact` one by one, older ones by day.
+    Series { property: Option<PropertyId>, exact: usize, horizon: Option<Span>, floor: Floor },
+    /// The latest (or earliest) time of each of `cap` different keys: those with the latest (earliest) times.
+    Distinct { key: DistinctKey, earliest: bool, cap: usize },
+    /// Every (time, key), the latest `cap`.
+    DistinctAll { key: DistinctKey, cap: usize, horizon: Option<Span>, floor: Floor },
+    /// Per key value (one for all where `key` is none): the A's that no B has answered.
+    Followed { key: Option<PropertyId>, each: bool, keys_max: usize, each_max: usize, horizon: Option<Span> },
+}
+
+/// What of a series can no longer matter, besides its horizon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Floor {
+    None,
+    /// Times at or before the last of that fact.
+    SinceLast(FactIx),
+    /// Times before the first of that fact, or beyond the span after it, once no earlier first can arrive.
+    WithinFirst(FactIx, Span),
+}
+
+/// What makes two events different in `with N different p` and `on N different days`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DistinctKey {
+    Property(PropertyId),
+    Period(Unit),
+}
+
+impl FactKind {
+    /// Widens `self` to serve `other` too, where one fact can do for both.
+    pub(super) fn absorb(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Latest { cap }, Self::Latest { cap: wanted })
+            | (Self::Earliest { cap }, Self::Earliest { cap: wanted }) => {
+                *cap = (*cap).max(*wanted);
+                true
+            }
+            (
+                Self::Distinct { key, earliest, cap },
+                Self::Distinct { key: other_key, earliest: other_earliest, cap: wanted },
+            ) if key == other_key && earliest == other_earliest => {
+                *cap = (*cap).max(*wanted);
+                true
+            }
+            (
+                Self::Series { property, exact, horizon, floor: Floor::None },
+                Self::Series { property: p, exact: e, horizon: h, floor: Floor::None },
+            ) if property == p => {
+                *exact = (*exact).max(*e);
+                *horizon = horizon.zip(*h).map(|(a, b)| a.max(b));
+                true
+            }
+            (
+                Self::DistinctAll { key, cap, horizon, floor: Floor::None },
+                Self::DistinctAll { key: k, cap: c, horizon: h, floor: Floor::None },
+            ) if key == k => {
+                *cap = (*cap).max(*c);
+                *horizon = horizon.zip(*h).map(|(a, b)| a.max(b));
+                true
+            }
+            (mine, other) => mine == other,
+        }
+    }
+
+    /// The most bytes that this fact can take in a stored state, roughly: what `check` prints.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        match self {
+            Self::Latest { cap } | Self::Earliest { cap } => 4 + cap * 6,
+            Self::Total { .. } => 20,
+            Self::Series { property, exact, horizon, .. } => {
+                let days = horizon.map_or(3650, |span| usize::try_from(span.0 / Span::DAY.0).unwrap_or(3650) + 2);
+                let pair = if property.is_some() { 10 } else { 6 };
+                exact * pair + days * 16
+            }
+            Self::Distinct { cap, .. } => cap * 14,
+            Self::DistinctAll { cap, .. } => cap * 14,
+            Self::Followed { key: None, each: false, .. } => 16,
+            Self::Followed { key: None, each: true, each_max, .. } => each_max * 7,
+            Self::Followed { each: false, keys_max, .. } => keys_max * 24,
+            Self::Followed { keys_max, each_max, .. } => keys_max * 24 + each_max * 7,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Text to tokens, each with its place.
+
+use super::ast::{Date, Range};
+use super::error::ExprError;
+use crate::event::Number;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum TokenKind {
+    /// A bare word: a keyword or a name; the parser knows which.
+    Word(String),
+    /// A quoted string: a name or a text.
+    Quoted(String),
+    Number(Number),
+    Date(Date),
+    /// One of `( ) , . %` and the comparison operators.
+    Symbol(&'static str),
+    End,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Token {
+    pub(super) kind: TokenKind,
+    pub(super) range: Range,
+}
+
+const SYMBOLS: [&str; 11] = [">=", "<=", "!=", "=", ">", "<", "(", ")", ",", ".", "%"];
+
+/// Splits `text`; the last token is `End`.
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExprError> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(next) = text[at..].chars().next() {
+        if next.is_whitespace() {
+            at += next.len_utf8();
+            continue;
+        }
+        let (kind, length) = token(&text[at..], at)?;
+        found.push(Token { kind, range: Range { start: at, end: at + length } });
+        at += length;
+    }
+    found.push(Token { kind: TokenKind::End, range: Range { start: text.len(), end: text.len() } });
+    Ok(found)
+}
+
+/// The token at the start of `rest`, which is not empty and begins with no space; and its length in bytes.
+fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
+    let first = rest.as_bytes()[0];
+    if first == b'"' {
+        return quoted(rest, at);
+    }
+    if first.is_ascii_lowercase() || first == b'_' {
+        let length = rest.bytes().take_while(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_').count();
+        if rest[length..].starts_with(|c: char| c.is_alphanumeric()) {
+            return Err(unquoted(rest, at));
+        }
+        return Ok((TokenKind::Word(rest[..length].into()), length));
+    }
+    if let Some(date) = date(rest) {
+        return Ok((TokenKind::Date(date), 10));
+    }
+    if first.is_ascii_digit() || (first == b'-' && rest[1..].starts_with(|c: char| c.is_ascii_digit())) {
+        return number(rest, at);
+    }
+    for symbol in SYMBOLS {
+        if rest.starts_with(symbol) {
+            return Ok((TokenKind::Symbol(symbol), symbol.len()));
+        }
+    }
+    if rest.starts_with(char::is_alphabetic) {
+        return Err(unquoted(rest, at));
+    }
+    let length = rest.chars().next().map_or(1, char::len_utf8);
+    Err(ExprError::new(Range { start: at, end: at + length }, "this character has no meaning here"))
+}
+
+/// A word with capitals or other letters must stand in quotes.
+fn unquoted(rest: &str, at: usize) -> ExprError {
+    let length: usize = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
+    let word = &rest[..length];
+    ExprError::new(Range { start: at, end: at + length }, format!("`{word}` is not a plain name"))
+        .hint(format!("names with capitals, spaces or accents stand in quotes: \"{word}\""))
+}
+
+fn quoted(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
+    let mut text = String::new();
+    let mut chars = rest.char_indices().skip(1);
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '"' => return Ok((TokenKind::Quoted(text), i + 1)),
+            '\\' => {
+                if let Some((_, escaped)) = chars.next() {
+                    text.push(escaped);
+                }
+            }
+            _ => text.push(c),
+        }
+    }
+    Err(ExprError::new(Range { start: at, end: at + rest.len() }, "this quote is not closed"))
+}
+
+fn date(rest: &str) -> Option<Date> {
+    let text = rest.get(..10)?;
+    let shape = text.bytes().enumerate().all(|(i, b)| if i == 4 || i == 7 { b == b'-' } else { b.is_ascii_digit() });
+    if !shape || rest[10..].starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    Some(Date { year: text[..4].parse().ok()?, month: text[5..7].parse().ok()?, day: text[8..].parse().ok()? })
+}
+
+fn number(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
+    let bytes = rest.as_bytes();
+    let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut length = usize::from(bytes[0] == b'-');
+    length += digits(length);
+    if bytes.get(length) == Some(&b'.') && digits(length + 1) > 0 {
+        length += 1 + digits(length + 1);
+    }
+    let range = Range { start: at, end: at + length };
+    match Number::parse(&rest[..length]) {
+        Some(number) => Ok((TokenKind::Number(number), length)),
+        None => Err(ExprError::new(range, "a number has at most six decimal places and 18 digits")),
+    }
+}

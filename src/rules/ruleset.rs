@@ -1,0 +1,212 @@
+//! Compiled rules: what the engine runs. Everything is named by index.
+
+use super::ast::{Bound, Edge, Op, Unit};
+use super::calendar::Calendar;
+use super::facts::{FactIx, FactSpec};
+use super::selector::Filter;
+use crate::event::{Instant, Localized, NameId, Number, Span, Vocabulary};
+
+/// A whole rules file, ready to run. Cohorts stand in the order in which they are decided.
+#[derive(Debug)]
+pub struct RuleSet {
+    pub cohorts: Vec<Cohort>,
+    pub conditions: Vec<Condition>,
+    pub facts: Vec<FactSpec>,
+    pub vocabulary: Vocabulary,
+    pub time_zone: jiff::tz::TimeZone,
+    /// Of everything that decides: expressions, lengths, time zone. Names for people, owners and actions do not count.
+    pub fingerprint: String,
+    /// For each event name the facts that it feeds; the last entry is for names that no rule uses.
+    pub(super) feeds: Vec<Vec<Feed>>,
+    /// For each fact the cohorts that look at it.
+    pub(super) readers: Vec<Vec<CohortIx>>,
+}
+
+/// A cohort by its place in the order of decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CohortIx(pub u16);
+
+/// A condition by its place in the rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConditionIx(pub u16);
+
+/// One cohort.
+#[derive(Debug)]
+pub struct Cohort {
+    pub name: String,
+    pub who: Node,
+    pub stay: Option<Node>,
+    pub until: Option<Node>,
+    pub at_least: Option<Span>,
+    pub at_most: Option<Span>,
+    pub cooldown: Option<Span>,
+    /// May be entered once in a life.
+    pub once: bool,
+    pub enabled: bool,
+    pub title: Localized,
+    pub owner: Option<String>,
+    pub action: Option<String>,
+    /// Fingerprint of the definition.
+    pub definition: String,
+    /// Cohorts that refer to this one.
+    pub dependants: Vec<CohortIx>,
+    /// Does any rule ask when this cohort was entered or left?
+    pub keeps_history: bool,
+}
+
+/// An expression over conditions.
+#[derive(Debug, Clone)]
+pub enum Node {
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    /// A condition, and its words in the rules file.
+    Leaf(ConditionIx, Box<str>),
+}
+
+/// One condition on a customer at an instant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// How many of a fact's times lie in the window. `waits`: nothing found counts only once known that long.
+    Count { fact: FactIx, window: Window, test: CountTest, waits: bool },
+    /// How many ever, or since a date.
+    Total { fact: FactIx, test: CountTest },
+    /// `A then no B within after`; the window speaks of `t_A + after`.
+    Followed { fact: FactIx, after: Span, window: Window },
+    In { cohort: CohortIx, stay: Option<(Bound, Span)> },
+    /// How many entries (or exits) lie in the window.
+    Moves { cohort: CohortIx, entered: bool, window: Window, test: CountTest },
+    /// The first entry lies in the window.
+    FirstEntered { cohort: CohortIx, window: Window },
+    Compare { measure: Measure, op: Op, with: Comparand },
+    Known { measure: Measure },
+    Missing { measure: Measure },
+}
+
+/// Bounds on a count, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountTest {
+    pub min: u32,
+    pub max: Option<u32>,
+    pub negated: bool,
+}
+
+impl CountTest {
+    /// Does a count pass?
+    #[must_use]
+    pub fn holds(self, count: u64) -> bool {
+        let within = count >= u64::from(self.min) && self.max.is_none_or(|max| count <= u64::from(max));
+        within != self.negated
+    }
+
+    /// The largest count at which the answer differs from that of one less, if any lies at or below `count`.
+    #[must_use]
+    pub fn boundary_at_or_below(self, count: u64) -> Option<u64> {
+        let above = self.max.map(|max| u64::from(max) + 1);
+        let low = Some(u64::from(self.min)).filter(|min| *min > 0);
+        above.filter(|b| *b <= count).or(low.filter(|b| *b <= count))
+    }
+
+    /// The smallest count above `count` at which the answer differs from that of one less.
+    #[must_use]
+    pub fn boundary_above(self, count: u64) -> Option<u64> {
+        let above = self.max.map(|max| u64::from(max) + 1);
+        let low = Some(u64::from(self.min)).filter(|min| *min > count);
+        low.or(above.filter(|b| *b > count))
+    }
+
+    /// Counts from here on all give one answer, so that no more than this many times need be remembered.
+    #[must_use]
+    pub fn capacity(self) -> usize {
+        self.max.map_or(self.min, |max| max + 1).max(1) as usize
+    }
+}
+
+/// When an event must lie. Lengths roll exactly; instants are compared as rules.md says at each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    Ever,
+    /// `T - D < t <= T`
+    Last(Span),
+    /// From the first midnight of the last `periods` periods through `T`.
+    Calendar { periods: u32, unit: Unit },
+    /// `T - far < t <= T - near`
+    Between { far: Span, near: Span },
+    /// `t <= T - D`
+    MoreThan(Span),
+    /// Later than the first or last time of a fact (at or later: `inclusive`); all, where it has none.
+    Since { fact: FactIx, edge: Edge, inclusive: bool },
+    /// At or after an instant.
+    SinceDate(Instant),
+    /// `t_F <= t <= t_F + D`; nothing, where there is no F.
+    WithinFirst { fact: FactIx, span: Span },
+}
+
+/// A number or a length of time computed from facts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Measure {
+    /// All ever, or since a date: how many (`sum` false) or their sum.
+    Total { fact: FactIx, sum: bool },
+    /// Those in the window.
+    Series { fact: FactIx, window: Window, sum: bool },
+    /// `T -` the first or last time, in milliseconds.
+    TimeSince { fact: FactIx, edge: Edge },
+    /// The median of the last eight gaps, in milliseconds.
+    UsualGap { fact: FactIx, default: Option<Span> },
+}
+
+/// What a measure is compared with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Comparand {
+    Number(Number),
+    Measure { factor: Number, measure: Measure },
+    /// A text or a boolean: unequal to every number, without order.
+    OtherType,
+}
+
+/// One fact that an event of some name feeds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Feed {
+    pub fact: FactIx,
+    pub role: Role,
+}
+
+/// As what an event feeds a fact: the tests that it must pass.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Role {
+    /// The fact's own events.
+    Own(Vec<Filter>),
+    /// For `A then no B`: as A, as B, or both; none where its name does not fit.
+    Pair { a: Option<Vec<Filter>>, b: Option<Vec<Filter>> },
+}
+
+impl RuleSet {
+    /// The facts that an event of this name may feed.
+    #[must_use]
+    pub fn feeds(&self, name: NameId) -> &[Feed] {
+        let last = self.feeds.len() - 1;
+        &self.feeds[usize::from(name.0).min(last)]
+    }
+
+    /// The cohorts whose conditions look at a fact.
+    #[must_use]
+    pub fn readers(&self, fact: FactIx) -> &[CohortIx] {
+        &self.readers[usize::from(fact.0)]
+    }
+
+    #[must_use]
+    pub fn cohort(&self, cohort: CohortIx) -> &Cohort {
+        &self.cohorts[usize::from(cohort.0)]
+    }
+
+    #[must_use]
+    pub fn condition(&self, condition: ConditionIx) -> &Condition {
+        &self.conditions[usize::from(condition.0)]
+    }
+
+    /// A calendar in the rules' time zone.
+    #[must_use]
+    pub fn calendar(&self) -> Calendar {
+        Calendar::new(self.time_zone.clone())
+    }
+}

@@ -1,0 +1,217 @@
+//! What a value, or two together, must satisfy beyond their types.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::event::Span;
+
+use super::{Error, LANES_MAX, Loaded, options};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// Checks everything; `lanes` and `kafka.instance_id` still as written.
+pub(super) fn check(loaded: &Loaded) -> Result<(), Error> {
+    names(loaded)?;
+    limits(loaded)?;
+    times(loaded)?;
+    doors(loaded)?;
+    schemas(loaded)
+}
+
+fn names(loaded: &Loaded) -> Result<(), Error> {
+    let kafka = &loaded.settings.kafka;
+    if kafka.bootstrap_servers.trim().is_empty() {
+        return Err(loaded.refusal("kafka.bootstrap_servers", "is empty; write a broker, as \"localhost:9092\""));
+    }
+    if kafka.group_id.trim().is_empty() {
+        return Err(loaded.refusal("kafka.group_id", "is empty; write a name, as \"cohortd\""));
+    }
+    if kafka.instance_id.len() > 200 || !kafka.instance_id.chars().all(is_name_character) {
+        let problem = format!("{:?} is no name; {NAME_FORM}, at most 200", kafka.instance_id);
+        return Err(loaded.refusal("kafka.instance_id", problem));
+    }
+    if let Some((name, problem)) = options::refused(&kafka.options) {
+        return Err(loaded.refusal(&format!("kafka.options.{name}"), problem));
+    }
+
+    let topics = &loaded.settings.topics;
+    let mut seen = BTreeMap::new();
+    for (key, topic) in [
+        ("topics.input", &topics.input),
+        ("topics.changes", &topics.changes),
+        ("topics.members", &topics.members),
+        ("topics.dead_letters", &topics.dead_letters),
+        ("topics.changelog", &topics.changelog),
+    ] {
+        if !(1..=249).contains(&topic.len()) || !topic.chars().all(is_name_character) || [".", ".."].contains(&topic.as_str())
+        {
+            return Err(loaded.refusal(key, format!("{topic:?} is no topic name; {NAME_FORM}, 1 to 249")));
+        }
+        if let Some(other) = seen.insert(topic, key) {
+            let problem = format!("{topic:?} is also {other}; each needs a topic of its own");
+            return Err(loaded.refusal(loaded.set_one_of(key, other), problem));
+        }
+    }
+
+    for (key, path) in [("rules.file", &loaded.settings.rules.file), ("state.dir", &loaded.settings.state.dir)] {
+        if path.as_os_str().is_empty() {
+            return Err(loaded.refusal(key, "is empty; write a path"));
+        }
+    }
+    Ok(())
+}
+
+fn limits(loaded: &Loaded) -> Result<(), Error> {
+    let settings = &loaded.settings;
+    let whole = |key, value: u64, range| within(loaded, key, value, range, |number| number.to_string());
+    whole("lanes", settings.lanes as u64, 0..=LANES_MAX as u64)?;
+    whole("batch.max_records", settings.batch.max_records as u64, 1..=1_000_000)?;
+    whole("state.flush_after_events", settings.state.flush_after_events, 0..=1_000_000_000)?;
+    whole("dedupe.ids", settings.dedupe.ids as u64, 0..=4_096)?;
+    if let Some(replication) = settings.topics.replication {
+        within(loaded, "topics.replication", replication, 0..=100, |number| number.to_string())?;
+    }
+
+    let size = |key, value, range| within(loaded, key, value, range, shown_size);
+    size("batch.max_bytes", settings.batch.max_bytes, 64 * KIB..=256 * MIB)?;
+    size("batch.max_record_bytes", settings.batch.max_record_bytes, KIB..=256 * MIB)?;
+    size("memory.limit", settings.memory.limit, 64 * MIB..=u64::MAX / 100)?;
+    if settings.batch.max_record_bytes > settings.batch.max_bytes {
+        return Err(loaded.refusal(
+            loaded.set_one_of("batch.max_record_bytes", "batch.max_bytes"),
+            format!(
+                "batch.max_record_bytes is {}, batch.max_bytes only {}: a record must fit in a batch; raise batch.max_bytes",
+                shown_size(settings.batch.max_record_bytes),
+                shown_size(settings.batch.max_bytes)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn times(loaded: &Loaded) -> Result<(), Error> {
+    let settings = &loaded.settings;
+    let wait = |key, value: Duration, range: RangeInclusive<Duration>| within(loaded, key, value, range, |time| shown_time(time.as_millis()));
+    wait("batch.max_wait", settings.batch.max_wait, Duration::from_millis(1)..=Duration::from_secs(5))?;
+    wait("state.flush_after", settings.state.flush_after, Duration::ZERO..=Duration::from_hours(24))?;
+    wait("schemas.retry_for", settings.schemas.retry_for, Duration::ZERO..=Duration::from_hours(1))?;
+
+    let time = settings.time;
+    let days = |days| Span(0)..=Span(days * Span::DAY.0);
+    let span = |key, value, range| within(loaded, key, value, range, shown_span);
+    span("time.arrives_within", time.arrives_within, days(7))?;
+    span("time.live_after", time.live_after, days(30))?;
+    span("time.max_lateness", time.max_lateness, days(365))?;
+    span("time.max_future_skew", time.max_future_skew, days(7))?;
+    span("automation.max_delay", settings.automation.max_delay, days(365))?;
+
+    let at_least_arrival = |key: &'static str, value: Span, why: &str| {
+        if value >= time.arrives_within {
+            return Ok(());
+        }
+        Err(loaded.refusal(
+            loaded.set_one_of(key, "time.arrives_within"),
+            format!(
+                "{key} is {}, time.arrives_within {}: {why}; raise {key}",
+                shown_span(value),
+                shown_span(time.arrives_within)
+            ),
+        ))
+    };
+    at_least_arrival("time.max_lateness", time.max_lateness, "events that arrive in time would be too late")?;
+    at_least_arrival("automation.max_delay", settings.automation.max_delay, "no deadline could ever be automated")
+}
+
+fn doors(loaded: &Loaded) -> Result<(), Error> {
+    let (metrics, admin) = (loaded.settings.metrics.listen, loaded.settings.admin.listen);
+    if !admin.ip().is_loopback() {
+        return Err(loaded.refusal(
+            "admin.listen",
+            format!("{admin} can be reached from outside, and this door has no password; use 127.0.0.1 or [::1]"),
+        ));
+    }
+    let overlaps = metrics.ip() == admin.ip() || metrics.ip().is_unspecified();
+    if metrics.port() == admin.port() && metrics.port() != 0 && overlaps {
+        return Err(loaded.refusal(
+            loaded.set_one_of("admin.listen", "metrics.listen"),
+            format!("admin.listen and metrics.listen both take port {}; give one another port", admin.port()),
+        ));
+    }
+    Ok(())
+}
+
+fn schemas(loaded: &Loaded) -> Result<(), Error> {
+    let schemas = &loaded.settings.schemas;
+    if let Some(registry) = &schemas.registry {
+        let host = ["http://", "https://"].iter().find_map(|scheme| registry.strip_prefix(scheme));
+        // The value is not repeated: it may hold a password.
+        if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(char::is_whitespace)) {
+            return Err(loaded.refusal("schemas.registry", "is no address; write it like \"http://registry:8081\""));
+        }
+    }
+    if let Some(bare) = &schemas.bare {
+        if schemas.dir.is_none() {
+            let problem = "names a file in schemas.dir, which is not set; set schemas.dir too";
+            return Err(loaded.refusal("schemas.bare", problem));
+        }
+        if bare.file_name() != Some(bare.as_os_str()) {
+            let problem = format!("{} is no plain file name; write the name of a file in schemas.dir", shown_path(bare));
+            return Err(loaded.refusal("schemas.bare", problem));
+        }
+    }
+    Ok(())
+}
+
+const NAME_FORM: &str = "use letters, digits, `.`, `_` and `-`";
+
+/// The characters that Kafka takes in names of topics and instances.
+pub(super) fn is_name_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+fn within<T: PartialOrd + Copy>(
+    loaded: &Loaded,
+    key: &str,
+    value: T,
+    range: RangeInclusive<T>,
+    shown: impl Fn(T) -> String,
+) -> Result<(), Error> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let problem = if value < *range.start() {
+        format!("{} is too small; the least is {}", shown(value), shown(*range.start()))
+    } else {
+        format!("{} is too large; the most is {}", shown(value), shown(*range.end()))
+    };
+    Err(loaded.refusal(key, problem))
+}
+
+fn shown_size(bytes: u64) -> String {
+    for (unit, scale) in [("GiB", 1 << 30), ("MiB", MIB), ("KiB", KIB)] {
+        if bytes >= scale && bytes % scale == 0 {
+            return format!("{} {unit}", bytes / scale);
+        }
+    }
+    format!("{bytes} B")
+}
+
+fn shown_span(span: Span) -> String {
+    shown_time(u128::from(span.0.unsigned_abs()))
+}
+
+fn shown_time(ms: u128) -> String {
+    for (unit, scale) in [("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000), ("s", 1_000)] {
+        if ms >= scale && ms % scale == 0 {
+            return format!("{} {unit}", ms / scale);
+        }
+    }
+    format!("{ms} ms")
+}
+
+fn shown_path(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}

@@ -1,0 +1,144 @@
+//! What the operator set, typed and checked. `config/cohortd.toml` is the manual of every key.
+//!
+//! Layers, later ones winning: the manual itself, the file given with `--config`, the environment, `--set`. A value keeps
+//! the place that set it, so that every error, here and later, can name it: see [`Loaded::refusal`].
+
+mod bounds;
+mod dump;
+mod error;
+mod layer;
+mod nearest;
+mod options;
+mod sections;
+mod words;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::{fs, process, thread};
+
+use layer::Layer;
+
+pub use error::Error;
+pub use sections::{
+    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Memory, Metrics, Rules, Schemas, Settings, Start, State, Time,
+    Topics,
+};
+
+/// The built-in default layer, as text.
+pub const MANUAL: &str = include_str!("../../config/cohortd.toml");
+
+/// Where settings are looked for, beside the manual.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The file given with `--config`.
+    pub config: Option<PathBuf>,
+    /// What was given with `--set`, as `key=value`, in order.
+    pub sets: Vec<String>,
+    /// All environment variables; only those that begin with `COHORTD_` are read.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Sources {
+    /// With the environment of this process.
+    #[must_use]
+    pub fn of_process(config: Option<PathBuf>, sets: Vec<String>) -> Self {
+        Self { config, sets, environment: std::env::vars_os().collect() }
+    }
+}
+
+/// Settings and where each value comes from.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// The merged layers as written, each value with its origin.
+    merged: config::Value,
+}
+
+impl Settings {
+    /// Reads all layers, merges and checks them.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place, key and remedy.
+    pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+        let manual = Layer::manual()?;
+        let mut layers = Vec::with_capacity(4);
+        if let Some(path) = &sources.config {
+            let text = fs::read_to_string(path).map_err(|source| {
+                Error::in_place(
+                    path.display().to_string(),
+                    format!("cannot be read ({source}); check the path given with --config"),
+                )
+            })?;
+            layers.push(Layer::file(&path.display().to_string(), &text)?);
+        }
+        layers.push(Layer::environment(&manual, &sources.environment)?);
+        layers.push(Layer::sets(&sources.sets)?);
+        for layer in &layers {
+            layer.refuse_unknown_keys(&manual)?;
+        }
+
+        let mut builder = config::Config::builder().add_source(manual);
+        for layer in layers {
+            builder = builder.add_source(layer);
+        }
+        let merged = builder.build().map_err(|error| Error::in_place("settings".into(), error.to_string()))?.cache;
+        let settings = merged.clone().try_deserialize().map_err(|error| Error::of_value(error, &merged))?;
+
+        let mut loaded = Loaded { settings, merged };
+        bounds::check(&loaded)?;
+        loaded.settings.lanes = match loaded.settings.lanes {
+            0 => cores(),
+            lanes => lanes,
+        };
+        if loaded.settings.kafka.instance_id.is_empty() {
+            loaded.settings.kafka.instance_id = host_name().ok_or_else(|| {
+                loaded.refusal(
+                    "kafka.instance_id",
+                    "the host name cannot be read; set a name that is unique in the group and stays over restarts",
+                )
+            })?;
+        }
+        Ok(loaded)
+    }
+}
+
+impl Loaded {
+    /// The place that set `key`: `default`, `FILE:LINE`, the variable's name, or `--set`. A key of `kafka.options` that is
+    /// not set, or no key at all, is `default`.
+    #[must_use]
+    pub fn origin(&self, key: &str) -> &str {
+        layer::find(&self.merged, key).and_then(config::Value::origin).unwrap_or(layer::DEFAULT)
+    }
+
+    /// An error about `key`, for what only shows later: a port in use, a file that is missing.
+    #[must_use]
+    pub fn refusal(&self, key: &str, problem: impl Into<String>) -> Error {
+        Error::new(self.origin(key), key, problem)
+    }
+
+    /// Of two keys that do not go together, the one that somebody set.
+    fn set_one_of<'a>(&self, key: &'a str, other: &'a str) -> &'a str {
+        if self.origin(key) == layer::DEFAULT && self.origin(other) != layer::DEFAULT { other } else { key }
+    }
+
+    /// The settings as a file in the manual's form, each value with its origin as a comment, secrets masked.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        dump::dump(self)
+    }
+}
+
+/// Cores that this process may use, at most [`LANES_MAX`].
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from).min(LANES_MAX)
+}
+
+/// The kernel's word on Linux; elsewhere what `hostname` prints. Characters that Kafka refuses become `-`.
+fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| {
+        let printed = process::Command::new("hostname").output().ok()?;
+        String::from_utf8(printed.stdout).ok()
+    })?;
+    let name: String = name.trim().chars().map(|c| if bounds::is_name_character(c) { c } else { '-' }).collect();
+    (!name.is_empty()).then_some(name)
+}

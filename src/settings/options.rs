@@ -1,0 +1,102 @@
+//! Options for librdkafka that are refused, each with the reason and what to do instead.
+
+use std::collections::BTreeMap;
+
+/// Set by settings of our own, which other parts rely on.
+const OWNED: [(&str, &str); 12] = [
+    ("bootstrap.servers", "kafka.bootstrap_servers"),
+    ("metadata.broker.list", "kafka.bootstrap_servers"),
+    ("group.id", "kafka.group_id"),
+    ("group.instance.id", "kafka.instance_id"),
+    ("transactional.id", "kafka.instance_id"),
+    ("auto.offset.reset", "kafka.start"),
+    ("allow.auto.create.topics", "topics.create"),
+    ("topic.blacklist", "topics.input"),
+    ("message.max.bytes", "batch.max_record_bytes"),
+    ("queued.max.messages.kbytes", "memory.limit"),
+    ("queue.buffering.max.kbytes", "memory.limit"),
+    ("queue.buffering.max.messages", "batch.max_records"),
+];
+
+/// Fixed, because exactly-once or the order of one customer's events depends on the value.
+const FIXED: [&str; 15] = [
+    "isolation.level",
+    "enable.idempotence",
+    "acks",
+    "request.required.acks",
+    "enable.auto.commit",
+    "auto.commit.enable",
+    "auto.commit.interval.ms",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+    "partition.assignment.strategy",
+    "check.crcs",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "retries",
+    "message.send.max.retries",
+];
+
+/// The first option that must not be passed on, and why.
+pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, String)> {
+    for (name, value) in options {
+        if let Some((_, setting)) = OWNED.iter().find(|(owned, _)| owned == name) {
+            return Some((name, format!("is set by another key; use {setting}")));
+        }
+        if FIXED.contains(&name.as_str()) {
+            return Some((name, "would break exactly-once processing, and is fixed; remove it".to_owned()));
+        }
+        let unverified = (name == "ssl.endpoint.identification.algorithm" && value == "none")
+            || (name == "enable.ssl.certificate.verification" && is_false(value));
+        if unverified {
+            return Some((
+                name,
+                "anyone could pose as the broker; remove it and name the broker's CA in ssl.ca.location".to_owned(),
+            ));
+        }
+    }
+    let value = |name: &str| options.get(name).map(String::as_str).unwrap_or_default().to_ascii_uppercase();
+    // Two names of one option in librdkafka; GSSAPI is its default.
+    let plain = ["sasl.mechanisms", "sasl.mechanism"].into_iter().find(|name| value(name) == "PLAIN");
+    if let (Some(name), "SASL_PLAINTEXT") = (plain, value("security.protocol").as_str()) {
+        return Some((
+            options.get_key_value(name).map_or("sasl.mechanism", |(name, _)| name),
+            "PLAIN over SASL_PLAINTEXT sends the password in the clear; use SASL_SSL, or SCRAM-SHA-512".to_owned(),
+        ));
+    }
+    None
+}
+
+fn is_false(value: &str) -> bool {
+    ["false", "f", "0", "no", "off"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refused;
+
+    fn first_refused(options: &[(&str, &str)]) -> Option<String> {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        refused(&options).map(|(name, why)| format!("{name}: {why}"))
+    }
+
+    #[test]
+    fn what_would_break_the_guarantee_is_refused() {
+        assert!(first_refused(&[("isolation.level", "read_uncommitted")]).unwrap().contains("exactly-once"));
+        assert!(first_refused(&[("group.id", "x")]).unwrap().ends_with("use kafka.group_id"));
+        assert!(first_refused(&[("enable.ssl.certificate.verification", "false")]).unwrap().contains("pose"));
+    }
+
+    #[test]
+    fn a_password_is_not_sent_in_the_clear() {
+        let plain = [("sasl.mechanisms", "PLAIN"), ("security.protocol", "sasl_plaintext")];
+        assert!(first_refused(&plain).unwrap().contains("in the clear"));
+        let over_tls = [("sasl.mechanisms", "PLAIN"), ("security.protocol", "SASL_SSL")];
+        assert_eq!(first_refused(&over_tls), None);
+    }
+
+    #[test]
+    fn tuning_is_passed_on() {
+        assert_eq!(first_refused(&[("session.timeout.ms", "6000"), ("compression.type", "zstd")]), None);
+    }
+}

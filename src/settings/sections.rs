@@ -1,0 +1,305 @@
+//! Every section, typed: what each value means to the rooms that take it. What a person should know stands in the manual.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::event::{Instant, Span};
+
+use super::{dump, words};
+
+/// Everything that can be set. Constructors elsewhere take the narrow section they need.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Threads that read and decide: at least 1, at most [`LANES_MAX`]; the 0 of the file is resolved.
+    #[serde(deserialize_with = "words::whole")]
+    pub lanes: usize,
+    pub kafka: Kafka,
+    pub topics: Topics,
+    pub batch: Batch,
+    pub rules: Rules,
+    pub state: State,
+    pub metrics: Metrics,
+    pub admin: Admin,
+    pub memory: Memory,
+    pub time: Time,
+    pub automation: Automation,
+    pub dedupe: Dedupe,
+    pub schemas: Schemas,
+    pub log: Log,
+}
+
+/// The most lanes that one process may have.
+pub const LANES_MAX: usize = 1_024;
+
+/// The brokers and our place among their clients.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kafka {
+    /// `host:port`, separated by commas.
+    pub bootstrap_servers: String,
+    pub group_id: String,
+    /// Unique in the group and stable over restarts; never empty once loaded. Each lane appends `-` and its number.
+    pub instance_id: String,
+    pub start: Start,
+    /// For librdkafka, as they are. What would break the guarantee has been refused.
+    pub options: BTreeMap<String, String>,
+}
+
+/// Where reading starts in a partition of which nothing has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+    /// The first record stamped at or after this instant.
+    At(Instant),
+}
+
+impl<'de> Deserialize<'de> for Start {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        words::scalar(deserializer, |scalar| match scalar.text() {
+            Some("earliest") => Ok(Self::Earliest),
+            Some("latest") => Ok(Self::Latest),
+            _ => words::read_instant(scalar)
+                .map(Self::At)
+                .map_err(|problem| format!("{problem}; or write \"earliest\" or \"latest\"")),
+        })
+    }
+}
+
+/// Topic names, all different, and how missing ones are created.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topics {
+    pub input: String,
+    pub changes: String,
+    pub members: String,
+    pub dead_letters: String,
+    pub changelog: String,
+    /// May missing topics be created?
+    pub create: bool,
+    /// Copies of each partition; `None` leaves it to the broker.
+    #[serde(deserialize_with = "words::unless_zero")]
+    pub replication: Option<i32>,
+}
+
+/// A batch ends at the first of these limits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    #[serde(deserialize_with = "words::whole")]
+    pub max_records: usize,
+    #[serde(deserialize_with = "words::duration")]
+    pub max_wait: Duration,
+    /// Bytes of keys and values.
+    #[serde(deserialize_with = "words::bytes")]
+    pub max_bytes: u64,
+    /// Bytes of one value; a larger one is `oversized`.
+    #[serde(deserialize_with = "words::bytes")]
+    pub max_record_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    pub file: PathBuf,
+}
+
+/// Where state lies and how long a changed customer may stay unwritten. See [`State::writes_each_batch`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    pub dir: PathBuf,
+    /// Events of the partition.
+    #[serde(deserialize_with = "words::whole")]
+    pub flush_after_events: u64,
+    #[serde(deserialize_with = "words::duration")]
+    pub flush_after: Duration,
+}
+
+impl State {
+    /// Is every changed customer written in the batch that changed them?
+    #[must_use]
+    pub fn writes_each_batch(&self) -> bool {
+        self.flush_after_events == 0 || self.flush_after.is_zero()
+    }
+}
+
+/// The door for Prometheus and health checks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    #[serde(deserialize_with = "words::address")]
+    pub listen: SocketAddr,
+}
+
+/// The operators' door: a loopback address.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    #[serde(deserialize_with = "words::address")]
+    pub listen: SocketAddr,
+}
+
+/// The resident memory of the process, and how it is divided over all lanes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Memory {
+    /// Bytes; at least 64 MiB.
+    #[serde(deserialize_with = "words::bytes")]
+    pub limit: u64,
+}
+
+impl Memory {
+    /// Bytes for customers kept decoded: 30 %.
+    #[must_use]
+    pub fn customers(self) -> u64 {
+        self.percent(30)
+    }
+
+    /// Bytes for RocksDB's block cache, index and filter blocks included: 30 %.
+    #[must_use]
+    pub fn block_cache(self) -> u64 {
+        self.percent(30)
+    }
+
+    /// Bytes for RocksDB's write buffers: 15 %.
+    #[must_use]
+    pub fn write_buffers(self) -> u64 {
+        self.percent(15)
+    }
+
+    /// Bytes for librdkafka's queues, in and out: 15 %.
+    #[must_use]
+    pub fn queues(self) -> u64 {
+        self.percent(15)
+    }
+
+    /// Resident bytes above which reading pauses: 90 %.
+    #[must_use]
+    pub fn pause_above(self) -> u64 {
+        self.percent(90)
+    }
+
+    fn percent(self, percent: u64) -> u64 {
+        self.limit / 100 * percent
+    }
+}
+
+/// What the clocks mean; part of every decision, `replay`'s included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Time {
+    /// How far stream time runs behind the newest event.
+    #[serde(deserialize_with = "words::span")]
+    pub arrives_within: Span,
+    /// How long a partition must have been caught up to become live without a recent event.
+    #[serde(deserialize_with = "words::span")]
+    pub live_after: Span,
+    /// An event older than stream time by more is `too_late`.
+    #[serde(deserialize_with = "words::span")]
+    pub max_lateness: Span,
+    /// An event ahead of the wall clock by more is `future`.
+    #[serde(deserialize_with = "words::span")]
+    pub max_future_skew: Span,
+    /// An event before it is `bad_time`.
+    #[serde(deserialize_with = "words::instant")]
+    pub earliest: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Automation {
+    /// A change decided later than this after its instant is not for automation.
+    #[serde(deserialize_with = "words::span")]
+    pub max_delay: Span,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dedupe {
+    /// Event ids remembered for each customer, at most; 0: none.
+    #[serde(deserialize_with = "words::whole")]
+    pub ids: usize,
+}
+
+/// Where Avro schemas come from and go to.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schemas {
+    /// An `http` or `https` address; may hold `user:password@`, so it is not for logs: see [`Schemas::registry_shown`].
+    #[serde(deserialize_with = "words::unless_empty")]
+    pub registry: Option<String>,
+    #[serde(deserialize_with = "words::path_unless_empty")]
+    pub dir: Option<PathBuf>,
+    /// How long "not found" is asked again.
+    #[serde(deserialize_with = "words::duration")]
+    pub retry_for: Duration,
+    /// A file in `dir`.
+    #[serde(deserialize_with = "words::path_unless_empty")]
+    pub bare: Option<PathBuf>,
+}
+
+impl Schemas {
+    /// The registry's address without credentials, for logs and errors.
+    #[must_use]
+    pub fn registry_shown(&self) -> Option<String> {
+        self.registry.as_deref().map(|registry| dump::masked("schemas.registry", registry).into_owned())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    pub format: LogFormat,
+    /// Directives in `tracing_subscriber`'s form; checked when telemetry starts.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl TryFrom<String> for LogFormat {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("{text:?} is no format; write \"text\" or \"json\"")),
+        }
+    }
+}
+
+/// Values may be secrets: only the names of options are shown.
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("bootstrap_servers", &self.bootstrap_servers)
+            .field("group_id", &self.group_id)
+            .field("instance_id", &self.instance_id)
+            .field("start", &self.start)
+            .field("options", &self.options.keys())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Schemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Schemas")
+            .field("registry", &self.registry_shown())
+            .field("dir", &self.dir)
+            .field("retry_for", &self.retry_for)
+            .field("bare", &self.bare)
+            .finish()
+    }
+}
