@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn time_is_milliseconds_or_iso_with_an_offset() {
-        let at = |time: &str| read(&format!(r#"{{"customer_id":"c","event":"e","time":{time}}}"#)).map(|event| event.at);
+        let at =
+            |time: &str| read(&format!(r#"{{"customer_id":"c","event":"e","time":{time}}}"#)).map(|event| event.at);
         assert_eq!(at("1700000000000"), Ok(Instant(1_700_000_000_000)));
         assert_eq!(at("-1"), Ok(Instant(-1)));
         assert_eq!(at(r#""2023-11-14T22:13:20Z""#), Ok(Instant(1_700_000_000_000)));

@@ -27,3 +27,6 @@ pub use owned::{OwnedEvent, OwnedValue};
 pub use reader::{MAX_DEPTH, Reader, recycle};
 pub use registry::{BadRegistryAddress, Registry, RegistryError};
 pub use schemas::{Lookup, SchemaFileError, Schemas};
+
+#[cfg(test)]
+mod tests;

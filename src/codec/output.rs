@@ -90,10 +90,13 @@ impl Encoder {
         text(record, &change.event_id);
         text(record, &change.customer_id);
         text(record, &change.cohort);
-        long(record, match change.change {
-            Change::Entered => 0,
-            Change::Exited => 1,
-        });
+        long(
+            record,
+            match change.change {
+                Change::Entered => 0,
+                Change::Exited => 1,
+            },
+        );
         instant(record, change.occurred_at);
         reason(record, change.reason);
         record.push(u8::from(change.automation));
@@ -170,10 +173,10 @@ fn reason(record: &mut Vec<u8>, reason: ChangeReason) {
 fn long(record: &mut Vec<u8>, value: i64) {
     let mut bits = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while bits >= 0x80 {
-        record.push(0x80 | (bits & 0x7f) as u8);
+        record.push(0x80 | bits.to_le_bytes()[0]);
         bits >>= 7;
     }
-    record.push(bits as u8);
+    record.push(bits.to_le_bytes()[0]);
 }
 
 /// Avro has no unsigned type; nothing is counted beyond what a `long` holds.

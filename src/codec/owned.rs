@@ -87,13 +87,16 @@ impl<'a> Keep<'a> for All {
     }
 
     fn keep(&mut self, slot: &'a str, value: Kept<'a>) {
-        self.put(slot, match value {
-            Kept::Absent => None,
-            Kept::Unusable => Some(OwnedValue::Unusable),
-            Kept::Value(Value::Bool(value)) => Some(OwnedValue::Bool(value)),
-            Kept::Value(Value::Number(value)) => Some(OwnedValue::Number(value)),
-            Kept::Value(Value::Text(value)) => Some(OwnedValue::Text(value.into())),
-        });
+        self.put(
+            slot,
+            match value {
+                Kept::Absent => None,
+                Kept::Unusable => Some(OwnedValue::Unusable),
+                Kept::Value(Value::Bool(value)) => Some(OwnedValue::Bool(value)),
+                Kept::Value(Value::Number(value)) => Some(OwnedValue::Number(value)),
+                Kept::Value(Value::Text(value)) => Some(OwnedValue::Text(value.into())),
+            },
+        );
     }
 }
 

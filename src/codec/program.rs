@@ -123,8 +123,7 @@ pub(super) enum Skip {
 
 impl Program {
     pub(super) fn compile(writer: &Schema) -> Result<Self, Incompatible> {
-        let mut compiler =
-            Compiler { types: HashMap::new(), skips: vec![Skip::Nothing], records: HashMap::new() };
+        let mut compiler = Compiler { types: HashMap::new(), skips: vec![Skip::Nothing], records: HashMap::new() };
         compiler.learn(writer);
         let root = match compiler.resolve(writer)? {
             Schema::Record(record) => Root::Record(compiler.event(record)?),
@@ -211,7 +210,8 @@ impl<'s> Compiler<'s> {
                 Some("source") => self.text("source", Slot::Source, &theirs.schema)?,
                 Some("occurred_at") => {
                     let take = self.take(&theirs.schema)?;
-                    let fits = |take: &Take| matches!(take, Take::Int(unit) | Take::Long(unit) if *unit != Unit::Unplaced);
+                    let fits =
+                        |take: &Take| matches!(take, Take::Int(unit) | Take::Long(unit) if *unit != Unit::Unplaced);
                     if !any(&take, fits) {
                         return Err(self.refuse("occurred_at", &theirs.schema, "a point in time"));
                     }

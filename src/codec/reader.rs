@@ -308,7 +308,8 @@ pub(super) enum Kept<'a> {
 impl<'a> From<Scalar<'a>> for Kept<'a> {
     #[inline]
     fn from(scalar: Scalar<'a>) -> Self {
-        let number = |number: Option<Number>| number.map_or(Kept::Unusable, |number| Kept::Value(Value::Number(number)));
+        let number =
+            |number: Option<Number>| number.map_or(Kept::Unusable, |number| Kept::Value(Value::Number(number)));
         match scalar {
             Scalar::Null | Scalar::Bytes(_) | Scalar::Other => Kept::Absent,
             Scalar::Bool(value) => Kept::Value(Value::Bool(value)),
@@ -389,7 +390,9 @@ fn decimal(unscaled: &[u8], scale: usize) -> Option<Number> {
     if unscaled.len() - start > 15 {
         return None;
     }
-    let unscaled = unscaled[start..].iter().fold(if negative { -1_i128 } else { 0 }, |value, byte| (value << 8) | i128::from(*byte));
+    let unscaled = unscaled[start..]
+        .iter()
+        .fold(if negative { -1_i128 } else { 0 }, |value, byte| (value << 8) | i128::from(*byte));
     let millionths = if let Some(more) = 6_usize.checked_sub(scale) {
         unscaled.checked_mul(10_i128.pow(u32::try_from(more).ok()?))?
     } else {

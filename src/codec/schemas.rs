@@ -54,12 +54,8 @@ impl Schemas {
     /// Knows `schemas/customer-event.avsc`, by its fingerprint.
     #[must_use]
     pub fn built_in() -> Self {
-        let mut schemas = Self {
-            table: FxHashMap::default(),
-            readers: Vec::new(),
-            unusable: FxHashMap::default(),
-            registry: None,
-        };
+        let mut schemas =
+            Self { table: FxHashMap::default(), readers: Vec::new(), unusable: FxHashMap::default(), registry: None };
         let reader = Reader::built_in();
         schemas.add(&[SchemaKey::Fingerprint(reader.fingerprint())], Arc::new(reader));
         schemas
@@ -194,10 +190,7 @@ mod tests {
         assert!(matches!(bare.lookup(SchemaKey::Bare), Lookup::Ready(_)));
 
         write("017.avsc", event);
-        assert!(matches!(
-            Schemas::built_in().with_files(folder.path()),
-            Err(SchemaFileError::SameId { id: 17, .. })
-        ));
+        assert!(matches!(Schemas::built_in().with_files(folder.path()), Err(SchemaFileError::SameId { id: 17, .. })));
         write("017.avsc", "{");
         assert!(matches!(Schemas::built_in().with_files(folder.path()), Err(SchemaFileError::Schema { .. })));
         assert!(Schemas::built_in().with_bare(&folder.path().join("order.avsc")).is_err());

@@ -85,11 +85,10 @@ impl Consumer {
     /// about what this client keeps of records read ahead, uncompressed; records held by the caller come on top.
     ///
     /// # Errors
-    /// `Fatal` when the options are refused, by this program or by librdkafka.
+    /// `Fatal` when librdkafka refuses an option.
     pub fn subscribe(settings: &Kafka, topic: &str, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
         let what = "creating the consumer";
-        let config = config::member(settings, fetch_bytes).map_err(Failure::Fatal)?;
-        let client: BaseConsumer<Watch> = config
+        let client: BaseConsumer<Watch> = config::member(settings, fetch_bytes)
             .create_with_context(Watch(brokers.clone()))
             .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
         let queue = Queue::of_consumer(client.client())

@@ -47,11 +47,10 @@ impl Reader {
     /// Makes no connection. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
     ///
     /// # Errors
-    /// `Fatal` when the options are refused.
+    /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
         let what = "creating the reader";
-        let config = config::reader(settings, fetch_bytes).map_err(Failure::Fatal)?;
-        let client: BaseConsumer<Watch> = config
+        let client: BaseConsumer<Watch> = config::reader(settings, fetch_bytes)
             .create_with_context(Watch(brokers.clone()))
             .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
         let queue = Queue::of_consumer(client.client())

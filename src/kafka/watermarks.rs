@@ -26,10 +26,9 @@ impl Watermarks {
     /// Makes no connection.
     ///
     /// # Errors
-    /// `Fatal` when the options are refused.
+    /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, brokers: &Brokers) -> Result<Self, Failure> {
-        let config = config::observer(settings).map_err(Failure::Fatal)?;
-        let client = config
+        let client = config::observer(settings)
             .create_with_context(Watch(brokers.clone()))
             .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the client for offsets")))?;
         Ok(Self { client, brokers: brokers.clone() })

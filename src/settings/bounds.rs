@@ -46,7 +46,9 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.changelog", &topics.changelog),
     ] {
-        if !(1..=249).contains(&topic.len()) || !topic.chars().all(is_name_character) || [".", ".."].contains(&topic.as_str())
+        if !(1..=249).contains(&topic.len())
+            || !topic.chars().all(is_name_character)
+            || [".", ".."].contains(&topic.as_str())
         {
             return Err(loaded.refusal(key, format!("{topic:?} is no topic name; {NAME_FORM}, 1 to 249")));
         }
@@ -83,7 +85,7 @@ fn limits(loaded: &Loaded) -> Result<(), Error> {
         return Err(loaded.refusal(
             loaded.set_one_of("batch.max_record_bytes", "batch.max_bytes"),
             format!(
-                "batch.max_record_bytes is {}, batch.max_bytes only {}: a record must fit in a batch; raise batch.max_bytes",
+                "batch.max_record_bytes is {}, batch.max_bytes {}: a record must fit in a batch; raise batch.max_bytes",
                 shown_size(settings.batch.max_record_bytes),
                 shown_size(settings.batch.max_bytes)
             ),
@@ -94,7 +96,9 @@ fn limits(loaded: &Loaded) -> Result<(), Error> {
 
 fn times(loaded: &Loaded) -> Result<(), Error> {
     let settings = &loaded.settings;
-    let wait = |key, value: Duration, range: RangeInclusive<Duration>| within(loaded, key, value, range, |time| shown_time(time.as_millis()));
+    let wait = |key, value: Duration, range: RangeInclusive<Duration>| {
+        within(loaded, key, value, range, |time| shown_time(time.as_millis()))
+    };
     wait("batch.max_wait", settings.batch.max_wait, Duration::from_millis(1)..=Duration::from_secs(5))?;
     wait("state.flush_after", settings.state.flush_after, Duration::ZERO..=Duration::from_hours(24))?;
     wait("schemas.retry_for", settings.schemas.retry_for, Duration::ZERO..=Duration::from_hours(1))?;
@@ -158,7 +162,8 @@ fn schemas(loaded: &Loaded) -> Result<(), Error> {
             return Err(loaded.refusal("schemas.bare", problem));
         }
         if bare.file_name() != Some(bare.as_os_str()) {
-            let problem = format!("{} is no plain file name; write the name of a file in schemas.dir", shown_path(bare));
+            let problem =
+                format!("{} is no plain file name; write the name of a file in schemas.dir", shown_path(bare));
             return Err(loaded.refusal("schemas.bare", problem));
         }
     }
@@ -192,7 +197,7 @@ fn within<T: PartialOrd + Copy>(
 
 fn shown_size(bytes: u64) -> String {
     for (unit, scale) in [("GiB", 1 << 30), ("MiB", MIB), ("KiB", KIB)] {
-        if bytes >= scale && bytes % scale == 0 {
+        if bytes >= scale && bytes.is_multiple_of(scale) {
             return format!("{} {unit}", bytes / scale);
         }
     }
@@ -205,7 +210,7 @@ fn shown_span(span: Span) -> String {
 
 fn shown_time(ms: u128) -> String {
     for (unit, scale) in [("days", 86_400_000), ("hours", 3_600_000), ("minutes", 60_000), ("s", 1_000)] {
-        if ms >= scale && ms % scale == 0 {
+        if ms >= scale && ms.is_multiple_of(scale) {
             return format!("{} {unit}", ms / scale);
         }
     }

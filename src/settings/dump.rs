@@ -75,9 +75,11 @@ fn resolved(loaded: &Loaded, key: &str, value: &Value) -> String {
 /// The environment and `--set` only have text; what the manual writes as a number or a truth is shown as one.
 fn in_the_manner_of(like: &ValueKind, value: &Value) -> ValueKind {
     match (like, &value.kind) {
-        (ValueKind::I64(_), ValueKind::String(_)) => value.clone().into_int().map_or(value.kind.clone(), ValueKind::I64),
+        (ValueKind::I64(_), ValueKind::String(_)) => {
+            value.clone().into_int().map_or_else(|_| value.kind.clone(), ValueKind::I64)
+        }
         (ValueKind::Boolean(_), ValueKind::String(_)) => {
-            value.clone().into_bool().map_or(value.kind.clone(), ValueKind::Boolean)
+            value.clone().into_bool().map_or_else(|_| value.kind.clone(), ValueKind::Boolean)
         }
         _ => value.kind.clone(),
     }

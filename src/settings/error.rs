@@ -21,8 +21,8 @@ impl Error {
         Self { place, text: text.split_whitespace().collect::<Vec<_>>().join(" ") }
     }
 
-    /// About a value that its type refused. The place is looked up in `merged`, because the deserializer has forgotten it
-    /// by the time that it complains.
+    /// About a value that its type refused. The place is looked up in `merged`, because the deserializer has forgotten
+    /// it by the time that it complains.
     pub(super) fn of_value(error: config::ConfigError, merged: &config::Value) -> Self {
         use config::ConfigError;
         let (key, problem) = match error {

@@ -63,9 +63,8 @@ impl Layer {
                         tables.push((key, inner));
                     }
                 } else {
-                    let value = plain(value).map_err(|problem| {
-                        Error::new(&format!("{name}:{}", line_of(offset)), &key, problem)
-                    })?;
+                    let value = plain(value)
+                        .map_err(|problem| Error::new(&format!("{name}:{}", line_of(offset)), &key, problem))?;
                     leaves.push((offset, key, Some(value)));
                 }
             }
@@ -110,9 +109,9 @@ impl Layer {
     /// Arguments of `--set`, as `key=value`.
     pub(super) fn sets(sets: &[String]) -> Result<Self, Error> {
         let leaf = |set: &String| {
-            let (key, value) = set.split_once('=').ok_or_else(|| {
-                Error::new("--set", set.trim(), "no value; write it as --set kafka.group_id=shop")
-            })?;
+            let (key, value) = set
+                .split_once('=')
+                .ok_or_else(|| Error::new("--set", set.trim(), "no value; write it as --set kafka.group_id=shop"))?;
             Ok(Leaf { key: key.trim().to_owned(), value: Some(value.trim().into()), origin: "--set".to_owned() })
         };
         Ok(Self { leaves: sets.iter().map(leaf).collect::<Result<_, _>>()? })
@@ -127,6 +126,8 @@ impl Layer {
         let inside: Vec<&str> = manual.keys().filter(|known| section_of(known) == leaf.key).collect();
         let problem = if !inside.is_empty() || leaf.key == OPTIONS {
             format!("is a section, not a value; write it as {}", example_of(&leaf.key, inside.first().copied()))
+        } else if let Some(option) = leaf.key.strip_prefix("kafka.").filter(|option| option.contains('.')) {
+            format!("unknown key; did you mean {OPTIONS}.{option}?")
         } else if let Some(known) = nearest(&leaf.key, manual.keys()) {
             format!("unknown key; did you mean {known}?")
         } else {
@@ -244,11 +245,9 @@ fn plain(value: &Spanned<DeValue<'_>>) -> Result<ValueKind, String> {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map(ValueKind::I64)
             .map_err(|_| format!("{} is too large for a number", number.as_str()))?,
-        DeValue::Float(number) => number
-            .as_str()
-            .parse()
-            .map(ValueKind::Float)
-            .map_err(|_| format!("{} is no number", number.as_str()))?,
+        DeValue::Float(number) => {
+            number.as_str().parse().map(ValueKind::Float).map_err(|_| format!("{} is no number", number.as_str()))?
+        }
         DeValue::Boolean(truth) => ValueKind::Boolean(*truth),
         // `earliest = 1990-01-01` without quotes.
         DeValue::Datetime(stamp) => ValueKind::String(stamp.to_string()),

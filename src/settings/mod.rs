@@ -1,7 +1,7 @@
 //! What the operator set, typed and checked. `config/cohortd.toml` is the manual of every key.
 //!
-//! Layers, later ones winning: the manual itself, the file given with `--config`, the environment, `--set`. A value keeps
-//! the place that set it, so that every error, here and later, can name it: see [`Loaded::refusal`].
+//! Layers, later ones winning: the manual itself, the file given with `--config`, the environment, `--set`. A value
+//! keeps the place that set it, so that every error, here and later, can name it: see [`Loaded::refusal`].
 
 mod bounds;
 mod dump;
@@ -20,8 +20,8 @@ use layer::Layer;
 
 pub use error::Error;
 pub use sections::{
-    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Memory, Metrics, Rules, Schemas, Settings, Start, State, Time,
-    Topics,
+    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Memory, Metrics, Rules, Schemas, Settings,
+    Start, State, Time, Topics,
 };
 
 /// The built-in default layer, as text.
@@ -103,8 +103,8 @@ impl Settings {
 }
 
 impl Loaded {
-    /// The place that set `key`: `default`, `FILE:LINE`, the variable's name, or `--set`. A key of `kafka.options` that is
-    /// not set, or no key at all, is `default`.
+    /// The place that set `key`: `default`, `FILE:LINE`, the variable's name, or `--set`. A key of `kafka.options` that
+    /// is not set, or no key at all, is `default`.
     #[must_use]
     pub fn origin(&self, key: &str) -> &str {
         layer::find(&self.merged, key).and_then(config::Value::origin).unwrap_or(layer::DEFAULT)

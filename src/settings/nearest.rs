@@ -1,7 +1,7 @@
 //! The known word that someone probably meant.
 
-/// The candidate with the fewest edits from `wrong`, when they are few enough to be a slip. A key without its section is
-/// compared with the last part of each candidate too.
+/// The candidate with the fewest edits from `wrong`, when they are few enough to be a slip. A key without its section
+/// is compared with the last part of each candidate too.
 pub(super) fn nearest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let edits_max = 2.max(wrong.len() / 4);
     candidates

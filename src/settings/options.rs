@@ -9,17 +9,17 @@ const OWNED: [(&str, &str); 12] = [
     ("group.id", "kafka.group_id"),
     ("group.instance.id", "kafka.instance_id"),
     ("transactional.id", "kafka.instance_id"),
+    ("client.id", "kafka.instance_id"),
     ("auto.offset.reset", "kafka.start"),
     ("allow.auto.create.topics", "topics.create"),
-    ("topic.blacklist", "topics.input"),
     ("message.max.bytes", "batch.max_record_bytes"),
     ("queued.max.messages.kbytes", "memory.limit"),
     ("queue.buffering.max.kbytes", "memory.limit"),
-    ("queue.buffering.max.messages", "batch.max_records"),
+    ("queue.buffering.max.messages", "memory.limit"),
 ];
 
 /// Fixed, because exactly-once or the order of one customer's events depends on the value.
-const FIXED: [&str; 15] = [
+const FIXED: [&str; 14] = [
     "isolation.level",
     "enable.idempotence",
     "acks",
@@ -31,8 +31,7 @@ const FIXED: [&str; 15] = [
     "enable.partition.eof",
     "partition.assignment.strategy",
     "check.crcs",
-    "max.in.flight",
-    "max.in.flight.requests.per.connection",
+    "delivery.report.only.error",
     "retries",
     "message.send.max.retries",
 ];

@@ -1,4 +1,5 @@
-//! Every section, typed: what each value means to the rooms that take it. What a person should know stands in the manual.
+//! Every section, typed: what each value means to the rooms that take it. What a person should know stands in the
+//! manual.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Values as people write them: `"500 ms"`, `"4 days"`, `"512 MiB"`, `"1990-01-01"`.
 //!
-//! Every reader takes any scalar, since the environment and `--set` only have text, and says in its error what to write.
+//! Every reader takes any scalar, since the environment and `--set` only have text, and says in its error what to
+//! write.
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! Layers, refusals and the dump, through the same doors as the program.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -89,6 +91,10 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
         "cohortd.toml:2: log.colour: unknown key; there are log.format, log.filter"
     );
     assert_eq!(
+        refusal("[kafka]\nsecurity.protocol = \"SSL\"\n", &[], &[]),
+        "cohortd.toml:2: kafka.security.protocol: unknown key; did you mean kafka.options.security.protocol?"
+    );
+    assert_eq!(
         refusal("[sprockets]\n", &[], &[]),
         "cohortd.toml:1: sprockets: unknown key; `cohortd dump-config` prints all that there are"
     );
@@ -162,7 +168,7 @@ fn values_that_do_not_go_together_are_refused_where_one_was_set() {
     );
     assert_eq!(
         refusal("[batch]\nmax_record_bytes = \"32 MiB\"\n", &[], &[]),
-        "cohortd.toml:2: batch.max_record_bytes: batch.max_record_bytes is 32 MiB, batch.max_bytes only 16 MiB: a record \
+        "cohortd.toml:2: batch.max_record_bytes: batch.max_record_bytes is 32 MiB, batch.max_bytes 16 MiB: a record \
          must fit in a batch; raise batch.max_bytes"
     );
     assert_eq!(

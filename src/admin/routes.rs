@@ -1,0 +1,85 @@
+//! What each door answers.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::json;
+
+use crate::metrics::Unhealthy;
+
+use super::Views;
+
+/// No answer here computes for long; one that does is stuck.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// No request here has a body.
+const BODY_BYTES_MAX: usize = 4 * 1_024;
+
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const METRICS_ROUTES: &str = "\
+/metrics       for Prometheus
+/health/live   200 while every lane turns; restart the process otherwise
+/health/ready  200 once all owned partitions are restored
+";
+
+const ADMIN_ROUTES: &str = "\
+/              this list
+/health/live   200 while every lane turns; restart the process otherwise
+/health/ready  200 once all owned partitions are restored
+";
+
+pub(super) fn metrics(views: Views) -> Router {
+    limited(health_routes().route("/metrics", get(show_metrics)), METRICS_ROUTES).with_state(views)
+}
+
+pub(super) fn admin(views: Views) -> Router {
+    limited(health_routes().route("/", get(async || ADMIN_ROUTES)), ADMIN_ROUTES).with_state(views)
+}
+
+fn health_routes() -> Router<Views> {
+    Router::new()
+        .route("/health/live", get(async |State(views): State<Views>| verdict(views.health.live())))
+        .route("/health/ready", get(async |State(views): State<Views>| verdict(views.health.ready())))
+}
+
+/// Adds what every route shares: limits, and answers to requests that no route takes.
+fn limited(router: Router<Views>, routes: &'static str) -> Router<Views> {
+    let unknown = async move || (StatusCode::NOT_FOUND, format!("Nothing is here. There are:\n\n{routes}"));
+    let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are answered here.\n");
+    router
+        .fallback(unknown)
+        .method_not_allowed_fallback(read_only)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(in_time))
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER_TIME_MAX, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "The answer took too long.\n").into_response(),
+    }
+}
+
+async fn show_metrics(State(views): State<Views>) -> Response {
+    match views.metrics.encode() {
+        Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn verdict(health: Result<(), Unhealthy>) -> Response {
+    let (status, said) = match health {
+        Ok(()) => (StatusCode::OK, json!({ "status": "ok" })),
+        Err(unhealthy) => {
+            let said = json!({ "status": unhealthy.word(), "detail": unhealthy.to_string() });
+            (StatusCode::SERVICE_UNAVAILABLE, said)
+        }
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+}

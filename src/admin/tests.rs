@@ -1,0 +1,95 @@
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{Doors, Views};
+use crate::metrics::{Health, Metrics};
+use crate::settings;
+
+struct House {
+    runtime: Runtime,
+    metrics: SocketAddr,
+    admin: SocketAddr,
+    health: Arc<Health>,
+    close: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+/// Both doors on free ports, before a single lane.
+fn house() -> House {
+    let local = "127.0.0.1:0".parse().unwrap();
+    let doors = Doors::open(&settings::Metrics { listen: local }, &settings::Admin { listen: local }).unwrap();
+    let (metrics, admin) = (doors.metrics_address().unwrap(), doors.admin_address().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let health = Arc::new(Health::new(1));
+    let views = Views { metrics: Arc::new(Metrics::new("0", "0")), health: Arc::clone(&health) };
+    let (close, closing) = oneshot::channel::<()>();
+    let closing = async move { drop(closing.await) };
+    let serving = doors.serve(runtime.handle(), views, closing).unwrap();
+    House { runtime, metrics, admin, health, close, serving }
+}
+
+/// Status and body of one request.
+fn ask(door: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(door).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn the_metrics_door_shows_metrics_and_the_other_does_not() {
+    let house = house();
+    let (status, text) = ask(house.metrics, "GET", "/metrics");
+    assert_eq!(status, 200);
+    assert!(text.contains("\ncohortd_events_applied_total 0\n"), "{text}");
+    assert_eq!(ask(house.admin, "GET", "/metrics").0, 404);
+}
+
+#[test]
+fn ready_says_in_json_what_is_waited_for() {
+    let house = house();
+    let joining = "{\"detail\":\"Lanes waiting for their first partitions: 1.\",\"status\":\"joining\"}\n";
+    assert_eq!(ask(house.metrics, "GET", "/health/ready"), (503, joining.to_owned()));
+    assert_eq!(ask(house.metrics, "GET", "/health/live").0, 200);
+    house.health.lane(0).partitions(2, 0);
+    assert_eq!(ask(house.admin, "GET", "/health/ready"), (200, "{\"status\":\"ok\"}\n".to_owned()));
+}
+
+#[test]
+fn a_wrong_path_or_method_is_told_what_there_is() {
+    let house = house();
+    let (status, text) = ask(house.metrics, "GET", "/metricz");
+    assert_eq!(status, 404);
+    assert!(text.contains("/health/ready"), "{text}");
+    assert_eq!(ask(house.metrics, "POST", "/metrics").0, 405);
+    assert!(ask(house.admin, "GET", "/").1.starts_with("/  "));
+}
+
+#[test]
+fn an_address_in_use_is_named_with_its_setting() {
+    let house = house();
+    let free = "127.0.0.1:0".parse().unwrap();
+    let taken = settings::Metrics { listen: house.metrics };
+    let error = Doors::open(&taken, &settings::Admin { listen: free }).unwrap_err();
+    assert_eq!(error.key, "metrics.listen");
+    assert!(error.to_string().starts_with(&format!("cannot listen on {} (", house.metrics)), "{error}");
+}
+
+#[test]
+fn closing_does_not_wait_for_a_connection_that_says_nothing() {
+    let House { runtime, metrics, close, serving, .. } = house();
+    let _silent = TcpStream::connect(metrics).unwrap();
+    ask(metrics, "GET", "/health/live");
+    let began = Instant::now();
+    close.send(()).unwrap();
+    runtime.block_on(serving).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,305 @@
+//! One customer: deadlines and events in their order, each decided at its instant.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use siphasher::sip::SipHasher13;
+
+use super::effect::{Counts, Effect};
+use super::evaluate::Scene;
+use super::fact::Surroundings;
+use super::membership::{Step, keep_wish, step};
+use super::state::{CustomerState, EventCause, RecentId, Wish};
+use super::why::{evidence, sentence};
+use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
+use crate::rules::{Calendar, CohortIx, FactKind, Floor, RuleSet};
+
+/// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
+#[derive(Debug)]
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    calendar: Calendar,
+    max_lateness: Span,
+    /// Ids remembered per customer.
+    ids_max: usize,
+    /// Cohorts to look at in the decision under way, whatever their deadline.
+    dirty: Vec<bool>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// Remembered already: nothing moved.
+    Duplicate,
+    Applied(Counts),
+}
+
+/// How much to say of each change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// Effects carry evidence and a sentence.
+    Full,
+    /// Effects carry neither.
+    None,
+}
+
+/// What a decision follows from.
+#[derive(Clone, Copy)]
+enum Trigger<'e> {
+    Time,
+    Event { event: &'e CustomerEvent<'e>, position: i64, late: bool },
+}
+
+impl Engine {
+    /// `max_lateness`: how far behind stream time an event may be; `ids_max`: ids remembered per customer.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, max_lateness: Span, ids_max: usize) -> Self {
+        let calendar = rules.calendar();
+        let dirty = vec![false; rules.cohorts.len()];
+        Self { rules, calendar, max_lateness, ids_max, dirty }
+    }
+
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Takes an event in: first the customer's deadlines before it, then the event, then the decision at its instant.
+    ///
+    /// `stream_time` is that before this event's log position; the caller has refused events that are too late for it.
+    pub fn apply(
+        &mut self,
+        state: &mut CustomerState,
+        event: &CustomerEvent<'_>,
+        position: i64,
+        stream_time: Instant,
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) -> Applied {
+        let identity = identity(event);
+        if state.recent.iter().any(|known| known.hash == identity) {
+            return Applied::Duplicate;
+        }
+        let mut counts =
+            Counts { deadlines: self.fire(state, event.at.max(stream_time), words, effects), ..Counts::default() };
+        self.dirty.fill(false);
+        let oldest_arrival = stream_time - self.max_lateness;
+        remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
+        self.feed(state, event, oldest_arrival, &mut counts);
+        if event.at < state.known_since {
+            state.known_since = event.at;
+            self.dirty.fill(true);
+        }
+        let at = event.at.max(state.clock);
+        let late = at > event.at;
+        state.clock = at;
+        self.decide(state, at, Trigger::Event { event, position, late }, words, effects);
+        Applied::Applied(counts)
+    }
+
+    /// Decides every deadline before `until`, each at its own instant. Returns how many.
+    pub fn fire(
+        &mut self,
+        state: &mut CustomerState,
+        until: Instant,
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) -> u64 {
+        let mut fired = 0;
+        while state.next_deadline < until {
+            self.dirty.fill(false);
+            self.decide(state, state.next_deadline, Trigger::Time, words, effects);
+            fired += 1;
+        }
+        fired
+    }
+
+    /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
+    pub fn decide_again(&mut self, state: &mut CustomerState, at: Instant, effects: &mut Vec<Effect>) {
+        self.dirty.fill(true);
+        self.decide(state, at, Trigger::Time, Words::None, effects);
+    }
+
+    fn feed(
+        &mut self,
+        state: &mut CustomerState,
+        event: &CustomerEvent<'_>,
+        oldest_arrival: Instant,
+        counts: &mut Counts,
+    ) {
+        for feed in self.rules.feeds(event.name_id) {
+            let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
+            let edge = match kind {
+                FactKind::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+                | FactKind::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. } => {
+                    state.facts[usize::from(fact.0)].edge_times()
+                }
+                _ => None,
+            };
+            let fact = &mut state.facts[usize::from(feed.fact.0)];
+            let mut around =
+                Surroundings { oldest_arrival, calendar: &self.calendar, approximated: &mut counts.approximated };
+            fact.forget(kind, edge, around.oldest_arrival);
+            if fact.feed(kind, &feed.role, event, &mut around) {
+                for reader in self.rules.readers(feed.fact) {
+                    self.dirty[usize::from(reader.0)] = true;
+                }
+            }
+        }
+    }
+
+    /// Runs the machine of every cohort that may differ at `at`, in the order of their references.
+    fn decide(
+        &mut self,
+        state: &mut CustomerState,
+        at: Instant,
+        trigger: Trigger<'_>,
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) {
+        let rules = Arc::clone(&self.rules);
+        if state.deadlines.by_cohort.is_empty() {
+            state.deadlines.by_cohort.resize(rules.cohorts.len(), Instant::MIN);
+        }
+        // Verdicts known from a later instant say nothing about this one.
+        if state.deadlines.decided_at.is_none_or(|decided| at < decided) {
+            self.dirty.fill(true);
+        }
+        state.deadlines.decided_at = Some(at);
+        let mut earliest = Instant::MAX;
+        for (i, cohort) in rules.cohorts.iter().enumerate() {
+            if !cohort.enabled {
+                state.deadlines.by_cohort[i] = Instant::MAX;
+                continue;
+            }
+            if self.dirty[i] || state.deadlines.by_cohort[i] <= at {
+                state.deadlines.by_cohort[i] = self.decide_cohort(state, i, at, trigger, words, effects);
+            }
+            earliest = earliest.min(state.deadlines.by_cohort[i]);
+        }
+        state.next_deadline = earliest;
+    }
+
+    /// Runs one cohort's machine until it rests; returns its deadline.
+    fn decide_cohort(
+        &mut self,
+        state: &mut CustomerState,
+        index: usize,
+        at: Instant,
+        trigger: Trigger<'_>,
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) -> Instant {
+        let cohort = &self.rules.cohorts[index];
+        loop {
+            let mut membership = std::mem::take(&mut state.memberships[index]);
+            let scene = Scene {
+                rules: &self.rules,
+                calendar: &self.calendar,
+                facts: &state.facts,
+                memberships: &state.memberships,
+                known_since: state.known_since,
+                at,
+            };
+            let outcome = step(cohort, &mut membership, &scene);
+            if outcome.step == Step::Wished {
+                keep_wish(&mut membership, || trigger.wish());
+            }
+            let wish = if matches!(outcome.step, Step::Changed(_)) { membership.wish.take() } else { None };
+            state.memberships[index] = membership;
+            match outcome.step {
+                Step::Rest | Step::Wished => return outcome.deadline,
+                Step::Armed => {
+                    state.clock = state.clock.max(at);
+                    return outcome.deadline;
+                }
+                Step::Changed(change) => {
+                    state.clock = state.clock.max(at);
+                    state.sequence += 1;
+                    for dependant in &cohort.dependants {
+                        self.dirty[usize::from(dependant.0)] = true;
+                    }
+                    let Wish { reason, cause } = trigger.reason_for(wish);
+                    let (why, why_text) = match words {
+                        Words::None => (Vec::new(), String::new()),
+                        Words::Full => {
+                            let scene = Scene {
+                                rules: &self.rules,
+                                calendar: &self.calendar,
+                                facts: &state.facts,
+                                memberships: &state.memberships,
+                                known_since: state.known_since,
+                                at,
+                            };
+                            let why = evidence(cohort, change, &scene);
+                            let text = sentence(cohort, change, &why);
+                            (why, text)
+                        }
+                    };
+                    let membership = &state.memberships[index];
+                    effects.push(Effect {
+                        cohort: CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits")),
+                        change,
+                        at,
+                        reason,
+                        cause,
+                        sequence: state.sequence,
+                        entered_at: membership.entered_at,
+                        times_entered: membership.times_entered,
+                        why,
+                        why_text,
+                    });
+                }
+            }
+        }
+    }
+}
+
+impl Trigger<'_> {
+    fn wish(self) -> Wish {
+        match self {
+            Self::Time => Wish { reason: ChangeReason::Time, cause: None },
+            Self::Event { event, position, late } => Wish {
+                reason: if late { ChangeReason::LateEvent } else { ChangeReason::Event },
+                cause: Some(EventCause {
+                    event: event.name.to_owned(),
+                    event_id: event.id.map(str::to_owned),
+                    position,
+                }),
+            },
+        }
+    }
+
+    /// An event applied at this very instant is the reason; else the decision that first wanted the change.
+    fn reason_for(self, wish: Option<Box<Wish>>) -> Wish {
+        match (self, wish) {
+            (Self::Time, Some(wish)) => *wish,
+            (trigger, _) => trigger.wish(),
+        }
+    }
+}
+
+/// Remembers an event's id until no copy of it can still be accepted; over capacity the oldest by event time go.
+fn remember(state: &mut CustomerState, id: RecentId, oldest_arrival: Instant, cap: usize, counts: &mut Counts) {
+    let expired = state.recent.partition_point(|known| known.at < oldest_arrival);
+    state.recent.drain(..expired);
+    let place = state.recent.partition_point(|known| *known < id);
+    state.recent.insert(place, id);
+    if state.recent.len() > cap {
+        state.recent.remove(0);
+        counts.ids_pushed_out += 1;
+    }
+}
+
+/// An event's identity: source, name and id; without an id, source and the record's hash.
+///
+/// Stored, so it must not change between releases.
+fn identity(event: &CustomerEvent<'_>) -> u64 {
+    let mut hasher = SipHasher13::new();
+    event.source.hash(&mut hasher);
+    match event.id {
+        Some(id) => (event.name, id).hash(&mut hasher),
+        None => event.record_hash.hash(&mut hasher),
+    }
+    hasher.finish()
+}

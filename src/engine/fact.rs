@@ -1,0 +1,350 @@
+//! Facts: how an event changes them, and what they may forget.
+//!
+//! Each is a function of the set of events read and of stream time, whatever the order of arrival.
+
+use std::hash::{Hash, Hasher};
+
+use siphasher::sip::SipHasher13;
+
+use super::state::{DayBucket, Fact, Opening, Pair, Series};
+use crate::event::{CustomerEvent, Instant, Number, Span, Value};
+use crate::rules::{Calendar, DistinctKey, FactKind, Filter, Floor, Role};
+
+/// What facts need to know besides the event.
+pub(super) struct Surroundings<'a> {
+    /// Nothing older than this can still arrive.
+    pub(super) oldest_arrival: Instant,
+    pub(super) calendar: &'a Calendar,
+    /// Events folded into day buckets, or dropped, beyond a fact's exact capacity.
+    pub(super) approximated: &'a mut u64,
+}
+
+impl Fact {
+    pub(super) fn empty(kind: &FactKind) -> Self {
+        match kind {
+            FactKind::Latest { .. } | FactKind::Earliest { .. } => Self::Times(Vec::new()),
+            FactKind::Total { .. } => Self::Total { count: 0, sum: Number::ZERO },
+            FactKind::Series { .. } => Self::Series(Box::default()),
+            FactKind::Distinct { .. } | FactKind::DistinctAll { .. } => {
+                Self::Distinct { times: Vec::new(), keys: Vec::new() }
+            }
+            FactKind::Followed { .. } => Self::Followed(Vec::new()),
+        }
+    }
+
+    /// The first and last time, for facts that others use as their edge.
+    pub(super) fn edge_times(&self) -> Option<(Instant, Instant)> {
+        match self {
+            Self::Times(times) => Some((*times.first()?, *times.last()?)),
+            _ => None,
+        }
+    }
+
+    /// Takes an event in. False: nothing changed.
+    pub(super) fn feed(
+        &mut self,
+        kind: &FactKind,
+        role: &Role,
+        event: &CustomerEvent<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> bool {
+        let passes = |filters: &[Filter]| filters.iter().all(|filter| filter.passes(event));
+        let (as_a, as_b) = match role {
+            Role::Own(filters) => (passes(filters), false),
+            Role::Pair { a, b } => (a.as_deref().is_some_and(passes), b.as_deref().is_some_and(passes)),
+        };
+        if !as_a && !as_b {
+            return false;
+        }
+        let at = event.at;
+        match (self, kind) {
+            (Self::Times(times), FactKind::Latest { cap }) => insert_latest(times, at, *cap),
+            (Self::Times(times), FactKind::Earliest { cap }) => insert_earliest(times, at, *cap),
+            (Self::Total { count, sum }, FactKind::Total { property, from }) => {
+                if from.is_some_and(|from| at < from) {
+                    return false;
+                }
+                let number = property.and_then(|p| event.property(p)).and_then(Value::number);
+                if property.is_some() && number.is_none() {
+                    return false;
+                }
+                *count += 1;
+                *sum = Number(sum.0.saturating_add(number.unwrap_or_default().0));
+                true
+            }
+            (Self::Series(series), FactKind::Series { property, exact, .. }) => {
+                let number = match property {
+                    None => Number::ZERO,
+                    Some(property) => match event.property(*property).and_then(Value::number) {
+                        Some(number) => number,
+                        None => return false,
+                    },
+                };
+                series.insert(at, number, property.is_some(), *exact, around.approximated);
+                true
+            }
+            (Self::Distinct { times, keys }, FactKind::Distinct { key, earliest, cap }) => {
+                let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
+                insert_distinct(times, keys, at, key, *earliest, *cap)
+            }
+            (Self::Distinct { times, keys }, FactKind::DistinctAll { key, cap, .. }) => {
+                let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
+                insert_pair(times, keys, at, key);
+                if times.len() > *cap {
+                    times.remove(0);
+                    keys.remove(0);
+                    *around.approximated += 1;
+                }
+                true
+            }
+            (Self::Followed(pairs), FactKind::Followed { key, each, keys_max, each_max, .. }) => {
+                let key = match key {
+                    None => 0,
+                    Some(property) => match event.property(*property) {
+                        Some(value) => hash(&value),
+                        None => return false,
+                    },
+                };
+                feed_pair(pairs, key, at, (as_a, as_b), *each);
+                cap_pairs(pairs, *keys_max, *each_max, around.approximated);
+                true
+            }
+            _ => unreachable!("a fact's content follows its kind"),
+        }
+    }
+
+    /// Drops what can no longer matter. `edge`: first and last time of the fact that the floor names.
+    pub(super) fn forget(&mut self, kind: &FactKind, edge: Option<(Instant, Instant)>, oldest_arrival: Instant) {
+        match (self, kind) {
+            (Self::Series(series), FactKind::Series { horizon, floor, .. }) => {
+                let (from, through) = bounds(*horizon, *floor, edge, oldest_arrival);
+                let keep_from = series.times.partition_point(|t| *t < from);
+                let keep_to = series.times.partition_point(|t| *t <= through);
+                series.times.truncate(keep_to);
+                series.numbers.truncate(keep_to);
+                series.times.drain(..keep_from.min(keep_to));
+                series.numbers.drain(..keep_from.min(keep_to).min(series.numbers.len()));
+                series.days.retain(|day| day.last >= from);
+            }
+            (Self::Distinct { times, keys }, FactKind::DistinctAll { horizon, floor, .. }) => {
+                let (from, through) = bounds(*horizon, *floor, edge, oldest_arrival);
+                let keep_from = times.partition_point(|t| *t < from);
+                let keep_to = times.partition_point(|t| *t <= through);
+                times.truncate(keep_to);
+                keys.truncate(keep_to);
+                times.drain(..keep_from.min(keep_to));
+                keys.drain(..keep_from.min(keep_to));
+            }
+            (Self::Followed(pairs), FactKind::Followed { horizon, .. }) => {
+                if let Some(horizon) = horizon {
+                    let oldest = oldest_arrival - *horizon;
+                    pairs.iter_mut().for_each(|pair| pair.a.retain(|opening| opening.at >= oldest));
+                }
+                // A B matters to A's that may still arrive at or before it.
+                pairs.retain(|pair| !pair.a.is_empty() || pair.b_at >= oldest_arrival);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Times(times) => times.capacity() * 8,
+            Self::Total { .. } => 0,
+            Self::Series(series) => {
+                size_of::<Series>()
+                    + series.times.capacity() * 8
+                    + series.numbers.capacity() * 16
+                    + series.days.capacity() * size_of::<DayBucket>()
+            }
+            Self::Distinct { times, keys } => times.capacity() * 8 + keys.capacity() * 8,
+            Self::Followed(pairs) => {
+                pairs.capacity() * size_of::<Pair>()
+                    + pairs.iter().map(|p| p.a.capacity() * size_of::<Opening>()).sum::<usize>()
+            }
+        }
+    }
+}
+
+/// The first and last instants that can still matter.
+fn bounds(
+    horizon: Option<Span>,
+    floor: Floor,
+    edge: Option<(Instant, Instant)>,
+    oldest_arrival: Instant,
+) -> (Instant, Instant) {
+    let by_horizon = horizon.map_or(Instant::MIN, |span| oldest_arrival - span);
+    match (floor, edge) {
+        (Floor::SinceLast(_), Some((_, last))) => (by_horizon.max(last.next()), Instant::MAX),
+        (Floor::WithinFirst(_, span), Some((first, _))) if first < oldest_arrival => (first, first + span),
+        (Floor::WithinFirst(..), _) => (by_horizon.max(oldest_arrival), Instant::MAX),
+        (Floor::None | Floor::SinceLast(_), _) => (by_horizon, Instant::MAX),
+    }
+}
+
+fn insert_latest(times: &mut Vec<Instant>, at: Instant, cap: usize) -> bool {
+    if times.len() >= cap {
+        if at <= times[0] {
+            return false;
+        }
+        times.remove(0);
+    }
+    let place = times.partition_point(|t| *t <= at);
+    times.insert(place, at);
+    true
+}
+
+fn insert_earliest(times: &mut Vec<Instant>, at: Instant, cap: usize) -> bool {
+    if times.len() >= cap {
+        if times.last().is_some_and(|last| at >= *last) {
+            return false;
+        }
+        times.pop();
+    }
+    let place = times.partition_point(|t| *t <= at);
+    times.insert(place, at);
+    true
+}
+
+impl Series {
+    fn insert(&mut self, at: Instant, number: Number, with_numbers: bool, exact: usize, approximated: &mut u64) {
+        let mut place = self.times.partition_point(|t| *t < at);
+        if with_numbers {
+            while place < self.times.len() && self.times[place] == at && self.numbers[place] < number {
+                place += 1;
+            }
+            self.numbers.insert(place, number);
+        }
+        self.times.insert(place, at);
+        if self.times.len() > exact {
+            let oldest = self.times.remove(0);
+            let amount = if with_numbers { self.numbers.remove(0) } else { Number::ZERO };
+            self.fold(oldest, amount);
+            *approximated += 1;
+        }
+    }
+
+    fn fold(&mut self, at: Instant, number: Number) {
+        let day = at.0.div_euclid(Span::DAY.0);
+        let place = self.days.partition_point(|bucket| bucket.day < day);
+        if self.days.get(place).is_none_or(|bucket| bucket.day != day) {
+            self.days.insert(place, DayBucket { day, last: at, count: 0, sum: Number::ZERO });
+        }
+        let bucket = &mut self.days[place];
+        bucket.last = bucket.last.max(at);
+        bucket.count += 1;
+        bucket.sum = Number(bucket.sum.0.saturating_add(number.0));
+    }
+}
+
+fn distinct_key(key: DistinctKey, event: &CustomerEvent<'_>, calendar: &Calendar) -> Option<u64> {
+    match key {
+        DistinctKey::Property(property) => event.property(property).map(|value| hash(&value)),
+        DistinctKey::Period(unit) => Some(calendar.period(event.at, unit).cast_unsigned()),
+    }
+}
+
+/// A stable hash: stored, so it must not change between releases. Two values collide once in 2^64.
+pub(super) fn hash(value: &Value<'_>) -> u64 {
+    let mut hasher = SipHasher13::new();
+    match value {
+        Value::Bool(flag) => (0_u8, *flag).hash(&mut hasher),
+        Value::Number(number) => (1_u8, number.0).hash(&mut hasher),
+        Value::Text(text) => (2_u8, *text).hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest).
+fn insert_distinct(
+    times: &mut Vec<Instant>,
+    keys: &mut Vec<u64>,
+    at: Instant,
+    key: u64,
+    earliest: bool,
+    cap: usize,
+) -> bool {
+    if let Some(known) = keys.iter().position(|k| *k == key) {
+        let improves = if earliest { at < times[known] } else { at > times[known] };
+        if !improves {
+            return false;
+        }
+        times.remove(known);
+        keys.remove(known);
+    }
+    insert_pair(times, keys, at, key);
+    if times.len() > cap {
+        let out = if earliest { times.len() - 1 } else { 0 };
+        times.remove(out);
+        keys.remove(out);
+    }
+    true
+}
+
+fn insert_pair(times: &mut Vec<Instant>, keys: &mut Vec<u64>, at: Instant, key: u64) {
+    let mut place = times.partition_point(|t| *t < at);
+    while place < times.len() && times[place] == at && keys[place] < key {
+        place += 1;
+    }
+    times.insert(place, at);
+    keys.insert(place, key);
+}
+
+/// Takes in an event that is an A, a B or both, for its key.
+fn feed_pair(pairs: &mut Vec<Pair>, key: u64, at: Instant, (as_a, as_b): (bool, bool), each: bool) {
+    let place = pairs.partition_point(|pair| pair.key < key);
+    if pairs.get(place).is_none_or(|pair| pair.key != key) {
+        pairs.insert(place, Pair { key, b_at: Instant::MIN, b_count: 0, a: Vec::new() });
+    }
+    let pair = &mut pairs[place];
+    if as_b {
+        if at > pair.b_at {
+            pair.b_at = at;
+            pair.b_count = 1;
+        } else if at == pair.b_at {
+            pair.b_count = 2;
+        }
+    }
+    if as_a {
+        let at_place = pair.a.partition_point(|opening| opening.at < at);
+        if pair.a.get(at_place).is_none_or(|opening| opening.at != at) {
+            pair.a.insert(at_place, Opening { at, plain: false, also_b: false });
+        }
+        let opening = &mut pair.a[at_place];
+        if as_b {
+            opening.also_b = true;
+        } else {
+            opening.plain = true;
+        }
+    }
+    // A's before the latest B are answered for good: B's only get later.
+    let answered = pair.a.partition_point(|opening| opening.at < pair.b_at);
+    let superseded = if each { 0 } else { pair.a.len().saturating_sub(1) };
+    pair.a.drain(..answered.max(superseded));
+}
+
+/// Over capacity the oldest go first: whole keys, then A's.
+fn cap_pairs(pairs: &mut Vec<Pair>, keys_max: usize, each_max: usize, approximated: &mut u64) {
+    while pairs.len() > keys_max {
+        let age = |pair: &Pair| (pair.a.last().map_or(pair.b_at, |opening| opening.at.max(pair.b_at)), pair.key);
+        let oldest = pairs.iter().enumerate().min_by_key(|(_, pair)| age(pair)).map_or(0, |(i, _)| i);
+        pairs.remove(oldest);
+        *approximated += 1;
+    }
+    while pairs.iter().map(|pair| pair.a.len()).sum::<usize>() > each_max {
+        let first = |pair: &Pair| (pair.a.first().map_or(Instant::MAX, |opening| opening.at), pair.key);
+        let Some(pair) = pairs.iter_mut().min_by_key(|pair| first(pair)) else { return };
+        pair.a.remove(0);
+        *approximated += 1;
+    }
+}
+
+impl Pair {
+    /// The A's that no other B has answered. One at the very instant of the latest B is open only if it is that B itself.
+    pub(super) fn open(&self) -> impl Iterator<Item = Instant> + '_ {
+        let open = |opening: &&Opening| {
+            opening.at > self.b_at || (opening.at == self.b_at && opening.also_b && self.b_count == 1)
+        };
+        self.a.iter().filter(open).map(|opening| opening.at)
+    }
+}

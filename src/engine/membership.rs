@@ -1,0 +1,117 @@
+//! The membership machine: one customer, one cohort, one decided instant.
+
+use super::evaluate::Scene;
+use super::state::{Membership, Wish};
+use super::verdict::Verdict;
+use crate::event::{Change, Instant};
+use crate::rules::Cohort;
+
+/// What the machine made of an instant.
+pub(super) struct Outcome {
+    pub(super) step: Step,
+    /// When it must be looked at again if the customer stays silent; only with `Step::Rest`.
+    pub(super) deadline: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing (more) to do at this instant.
+    Rest,
+    /// Armed just now: state changed, nothing is said.
+    Armed,
+    /// Entered or left. Look again: the new standing may have a wish of its own.
+    Changed(Change),
+    /// A change is wanted that must wait for the next millisecond.
+    Wished,
+}
+
+/// Looks at one cohort once. The caller repeats until it rests; nothing is entered and left at one instant, so that is
+/// after at most one change.
+pub(super) fn step(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) -> Outcome {
+    if membership.member { as_member(cohort, membership, scene) } else { as_stranger(cohort, membership, scene) }
+}
+
+fn rest(membership: &mut Membership, deadline: Instant) -> Outcome {
+    membership.wish = None;
+    Outcome { step: Step::Rest, deadline }
+}
+
+fn wished(scene: &Scene<'_>) -> Outcome {
+    Outcome { step: Step::Wished, deadline: scene.at.next() }
+}
+
+fn as_member(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) -> Outcome {
+    let at = scene.at;
+    let until = cohort.until.as_ref().map_or(Verdict::always(false), |node| scene.node(node));
+    let stays = scene.node(cohort.stay.as_ref().unwrap_or(&cohort.who));
+    let end = cohort.at_most.map_or(Instant::MAX, |span| membership.entered_at + span);
+    let free = cohort.at_least.map_or(Instant::MIN, |span| membership.entered_at + span);
+    if !(until.holds || at >= end || (!stays.holds && at >= free)) {
+        let free = if at < free { free } else { Instant::MAX };
+        return rest(membership, until.until.min(stays.until).min(end).min(free));
+    }
+    if membership.entered_at == at {
+        return wished(scene);
+    }
+    membership.member = false;
+    membership.exited_at = at;
+    // Leaving while `who` holds disarms: it must become false before the next entry.
+    membership.armed = !scene.node(&cohort.who).holds;
+    remember(cohort, membership, at, false);
+    Outcome { step: Step::Changed(Change::Exited), deadline: at.next() }
+}
+
+fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) -> Outcome {
+    let at = scene.at;
+    if cohort.once && membership.times_entered > 0 {
+        return rest(membership, Instant::MAX);
+    }
+    let who = scene.node(&cohort.who);
+    if !who.holds && !membership.armed {
+        membership.armed = true;
+        membership.wish = None;
+        return Outcome { step: Step::Armed, deadline: who.until };
+    }
+    if !who.holds || !membership.armed {
+        return rest(membership, who.until);
+    }
+    let until = cohort.until.as_ref().map_or(Verdict::always(false), |node| scene.node(node));
+    if until.holds {
+        return rest(membership, who.until.min(until.until));
+    }
+    let cooled = match cohort.cooldown {
+        Some(span) if membership.exited_at > Instant::MIN => membership.exited_at + span,
+        _ => Instant::MIN,
+    };
+    if at < cooled {
+        return rest(membership, who.until.min(until.until).min(cooled));
+    }
+    if membership.exited_at == at {
+        return wished(scene);
+    }
+    membership.member = true;
+    membership.entered_at = at;
+    membership.times_entered += 1;
+    if membership.times_entered == 1 {
+        membership.first_entered_at = at;
+    }
+    remember(cohort, membership, at, true);
+    Outcome { step: Step::Changed(Change::Entered), deadline: at.next() }
+}
+
+fn remember(cohort: &Cohort, membership: &mut Membership, at: Instant, entered: bool) {
+    if !cohort.keeps_history {
+        return;
+    }
+    if membership.history.len() == Membership::HISTORY_MAX {
+        membership.history.remove(0);
+    }
+    membership.history.push((at, entered));
+}
+
+/// Keeps the first wish: deciding again at the same instant changes nothing.
+pub(super) fn keep_wish(membership: &mut Membership, wish: impl FnOnce() -> Wish) {
+    if membership.wish.is_none() {
+        membership.wish = Some(Box::new(wish()));
+    }
+}

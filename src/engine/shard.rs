@@ -1,0 +1,241 @@
+//! One partition's customers in memory, and the order in which events and deadlines are decided.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use rustc_hash::FxHashMap;
+
+use super::decide::{Applied, Engine, Words};
+use super::effect::{Counts, Effect};
+use super::state::CustomerState;
+use crate::event::{CustomerEvent, DeadLetterReason, Instant, Span};
+
+/// How event times move the stream time, and which are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Stream time stays this far behind the latest event.
+    pub arrives_within: Span,
+    /// An event older than stream time by more than this is refused.
+    pub max_lateness: Span,
+    /// Events before this are refused.
+    pub earliest: Instant,
+}
+
+/// Later than any time in a right unit: the end of the year 9999. Microseconds read as milliseconds lie far beyond.
+const LATEST: Instant = Instant(253_402_300_799_999);
+
+/// A customer in memory, by number; valid until removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+/// An effect and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub slot: Slot,
+    pub effect: Effect,
+}
+
+/// The customers of one partition that are in memory, their deadlines, and stream time.
+#[derive(Debug)]
+pub struct Shard {
+    engine: Engine,
+    timing: Timing,
+    stream_time: Instant,
+    slots: Vec<Resident>,
+    free: Vec<Slot>,
+    by_customer: FxHashMap<Box<str>, Slot>,
+    /// At least one entry at or before each resident's next deadline; entries that no longer fit are passed over.
+    due: BinaryHeap<Reverse<(Instant, Slot)>>,
+    effects: Vec<Effect>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Resident {
+    /// Empty: the slot is free.
+    customer: Box<str>,
+    state: CustomerState,
+    /// The earliest entry of `due` for this slot; `MAX`: none.
+    armed: Instant,
+    /// The log position before the first input not yet flushed; clean: none.
+    dirty_since: Option<i64>,
+    /// Looked at since the last sweep.
+    recent: bool,
+}
+
+impl Shard {
+    #[must_use]
+    pub fn new(engine: Engine, timing: Timing, stream_time: Instant) -> Self {
+        Self {
+            engine,
+            timing,
+            stream_time,
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_customer: FxHashMap::default(),
+            due: BinaryHeap::new(),
+            effects: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// `S`: up to where the log is taken to be complete.
+    #[must_use]
+    pub fn stream_time(&self) -> Instant {
+        self.stream_time
+    }
+
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Is an event of this time refused, by stream time or plausibility?
+    #[must_use]
+    pub fn refuses(&self, at: Instant) -> Option<DeadLetterReason> {
+        if at < self.timing.earliest || at > LATEST {
+            Some(DeadLetterReason::BadTime)
+        } else if at < self.stream_time - self.timing.max_lateness {
+            Some(DeadLetterReason::TooLate)
+        } else {
+            None
+        }
+    }
+
+    /// The customer's slot, if in memory.
+    #[must_use]
+    pub fn find(&mut self, customer: &str) -> Option<Slot> {
+        let slot = self.by_customer.get(customer).copied()?;
+        self.resident_mut(slot).recent = true;
+        Some(slot)
+    }
+
+    /// Puts a customer into memory.
+    pub fn insert(&mut self, customer: &str, state: CustomerState) -> Slot {
+        let resident =
+            Resident { customer: customer.into(), state, armed: Instant::MAX, dirty_since: None, recent: true };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot.0 as usize] = resident;
+                slot
+            }
+            None => {
+                self.slots.push(resident);
+                Slot(u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 customers are in memory"))
+            }
+        };
+        self.by_customer.insert(customer.into(), slot);
+        self.arm(slot);
+        slot
+    }
+
+    /// The slot of a customer, new if not in memory. Only right where every customer is in memory.
+    pub fn find_or_new(&mut self, customer: &str) -> Slot {
+        match self.find(customer) {
+            Some(slot) => slot,
+            None => {
+                let state = CustomerState::new(self.engine.rules());
+                self.insert(customer, state)
+            }
+        }
+    }
+
+    /// Takes an accepted event in, then moves stream time, then decides what is due of the customers in memory.
+    ///
+    /// A duplicate moves nothing. What was said since the last `take` waits there.
+    pub fn apply(&mut self, slot: Slot, event: &CustomerEvent<'_>, position: i64, words: Words, said: &mut Vec<Said>) -> bool {
+        let resident = &mut self.slots[slot.0 as usize];
+        let applied =
+            self.engine.apply(&mut resident.state, event, position, self.stream_time, words, &mut self.effects);
+        let Applied::Applied(counts) = applied else { return false };
+        self.counts += counts;
+        self.touched(slot, position, said);
+        self.advance(event.at - self.timing.arrives_within);
+        self.fire_due(position, words, said);
+        true
+    }
+
+    /// Moves stream time forward; never back. What is due then is decided by `fire_due`.
+    pub fn advance(&mut self, to: Instant) {
+        self.stream_time = self.stream_time.max(to);
+    }
+
+    /// Decides every deadline before stream time of the customers in memory.
+    pub fn fire_due(&mut self, position: i64, words: Words, said: &mut Vec<Said>) {
+        self.fire_before(self.stream_time, position, words, said);
+    }
+
+    /// Decides every deadline before `until` of the customers in memory, in the order of their instants.
+    pub fn fire_before(&mut self, until: Instant, position: i64, words: Words, said: &mut Vec<Said>) {
+        while let Some(Reverse((at, slot))) = self.due.peek().copied() {
+            if at >= until {
+                break;
+            }
+            self.due.pop();
+            let resident = &mut self.slots[slot.0 as usize];
+            // An entry of a customer since removed, or one that an earlier entry has replaced.
+            if resident.armed != at {
+                continue;
+            }
+            resident.armed = Instant::MAX;
+            let limit = until.min(at.next());
+            let fired = self.engine.fire(&mut resident.state, limit, words, &mut self.effects);
+            self.counts.deadlines += fired;
+            if fired == 0 {
+                self.arm(slot);
+            } else {
+                self.touched(slot, position, said);
+            }
+        }
+    }
+
+    /// After the state in `slot` changed by an input at `position`.
+    fn touched(&mut self, slot: Slot, position: i64, said: &mut Vec<Said>) {
+        let resident = &mut self.slots[slot.0 as usize];
+        resident.state.as_of = position + 1;
+        resident.dirty_since.get_or_insert(position);
+        resident.recent = true;
+        said.extend(self.effects.drain(..).map(|effect| Said { slot, effect }));
+        self.arm(slot);
+    }
+
+    fn arm(&mut self, slot: Slot) {
+        let resident = &mut self.slots[slot.0 as usize];
+        let deadline = resident.state.next_deadline;
+        // A later deadline leaves the earlier entry in place; when that comes up the customer is armed anew.
+        if deadline < resident.armed {
+            resident.armed = deadline;
+            self.due.push(Reverse((deadline, slot)));
+        }
+    }
+
+    #[must_use]
+    pub fn customer(&self, slot: Slot) -> &str {
+        &self.slots[slot.0 as usize].customer
+    }
+
+    #[must_use]
+    pub fn state(&self, slot: Slot) -> &CustomerState {
+        &self.slots[slot.0 as usize].state
+    }
+
+    fn resident_mut(&mut self, slot: Slot) -> &mut Resident {
+        &mut self.slots[slot.0 as usize]
+    }
+
+    /// Counts since the last call.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// Customers in memory.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_customer.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_customer.is_empty()
+    }
+}

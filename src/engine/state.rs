@@ -1,0 +1,203 @@
+//! All that is remembered about one customer.
+
+use crate::event::{ChangeReason, Instant, Number};
+use crate::rules::RuleSet;
+
+/// One customer, decoded. Its bytes are the store's business.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerState {
+    /// The earliest event's time; `MAX` before the first.
+    pub known_since: Instant,
+    /// The customer's clock `C`: decisions never go back behind it.
+    pub clock: Instant,
+    /// The earliest instant at which anything may change if the customer stays silent.
+    pub next_deadline: Instant,
+    /// Changes emitted so far.
+    pub sequence: u64,
+    /// The log position after the last input that this state includes.
+    pub as_of: i64,
+    /// Ids of recent events, ascending by `(at, hash)`.
+    pub recent: Vec<RecentId>,
+    /// By the rule set's numbers.
+    pub facts: Box<[Fact]>,
+    /// By the rule set's numbers.
+    pub memberships: Box<[Membership]>,
+    /// Each cohort's own deadline, as far as computed since the state was read; not stored.
+    pub(super) deadlines: Deadlines,
+}
+
+/// When each cohort must next be looked at. Equal to any other: it can be computed again at any time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Deadlines {
+    /// Empty: nothing is known, look at every cohort.
+    pub(super) by_cohort: Vec<Instant>,
+    pub(super) decided_at: Option<Instant>,
+}
+
+impl PartialEq for Deadlines {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Deadlines {}
+
+/// One event's identity, by hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecentId {
+    pub at: Instant,
+    pub hash: u64,
+}
+
+/// The content of one fact; which variant it is follows from the rule set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// Ascending.
+    Times(Vec<Instant>),
+    Total {
+        count: u64,
+        sum: Number,
+    },
+    Series(Box<Series>),
+    /// Ascending by `(time, key)`; both lists have one length.
+    Distinct {
+        times: Vec<Instant>,
+        keys: Vec<u64>,
+    },
+    /// Ascending by key.
+    Followed(Vec<Pair>),
+}
+
+/// Times with numbers: the latest one by one, older ones by day.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Series {
+    /// Ascending by day, all older than the oldest of `times`.
+    pub days: Vec<DayBucket>,
+    /// Ascending by `(time, number)`.
+    pub times: Vec<Instant>,
+    /// As long as `times`, or empty where the fact has no property.
+    pub numbers: Vec<Number>,
+}
+
+/// The events of one UTC day that are no longer held one by one; they count as if all were at `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayBucket {
+    /// Days since 1970-01-01 UTC.
+    pub day: i64,
+    pub last: Instant,
+    pub count: u64,
+    pub sum: Number,
+}
+
+/// What is open for one key of `A then no B`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Hash of the key's value; 0 where the rule names no key.
+    pub key: u64,
+    /// The latest B; `MIN` before the first.
+    pub b_at: Instant,
+    /// How many B's at that very instant; counted up to 2.
+    pub b_count: u8,
+    /// A's at or after the latest B, ascending; only the latest where the rule looks at no other.
+    pub a: Vec<Opening>,
+}
+
+/// The A's at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opening {
+    pub at: Instant,
+    /// At least one of them is not a B as well.
+    pub plain: bool,
+    /// At least one of them is also a B.
+    pub also_b: bool,
+}
+
+/// A customer's standing in one cohort.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    pub member: bool,
+    /// May enter. Everyone starts armed.
+    pub armed: bool,
+    /// Start of the present or last stay; `MIN` before the first.
+    pub entered_at: Instant,
+    /// End of the last stay; `MIN` before the first.
+    pub exited_at: Instant,
+    /// `MIN` before the first.
+    pub first_entered_at: Instant,
+    pub times_entered: u32,
+    /// The last 16 changes, ascending; kept only where a rule asks for them. True: entered.
+    pub history: Vec<(Instant, bool)>,
+    /// A change that was wanted at an instant at which it is not allowed; decided at the next millisecond.
+    pub wish: Option<Box<Wish>>,
+}
+
+/// Why a change is wanted that must wait a millisecond.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    pub reason: ChangeReason,
+    pub cause: Option<EventCause>,
+}
+
+/// The event that caused a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventCause {
+    pub event: String,
+    pub event_id: Option<String>,
+    /// Its log position.
+    pub position: i64,
+}
+
+impl Membership {
+    /// Changes of membership that are remembered.
+    pub const HISTORY_MAX: usize = 16;
+
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            member: false,
+            armed: true,
+            entered_at: Instant::MIN,
+            exited_at: Instant::MIN,
+            first_entered_at: Instant::MIN,
+            times_entered: 0,
+            history: Vec::new(),
+            wish: None,
+        }
+    }
+}
+
+impl Default for Membership {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl CustomerState {
+    /// A customer of whom nothing is known.
+    #[must_use]
+    pub fn new(rules: &RuleSet) -> Self {
+        Self {
+            known_since: Instant::MAX,
+            clock: Instant::MIN,
+            next_deadline: Instant::MAX,
+            sequence: 0,
+            as_of: 0,
+            recent: Vec::new(),
+            facts: rules.facts.iter().map(|spec| Fact::empty(&spec.kind)).collect(),
+            memberships: rules.cohorts.iter().map(|_| Membership::new()).collect(),
+            deadlines: Deadlines::default(),
+        }
+    }
+
+    /// About how many bytes it takes in memory, with its own heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let facts: usize = self.facts.iter().map(Fact::heap_bytes).sum();
+        let memberships: usize = self.memberships.iter().map(|m| m.history.capacity() * 16).sum();
+        facts
+            + memberships
+            + self.facts.len() * size_of::<Fact>()
+            + self.memberships.len() * size_of::<Membership>()
+            + self.recent.capacity() * size_of::<RecentId>()
+            + self.deadlines.by_cohort.capacity() * size_of::<Instant>()
+    }
+}

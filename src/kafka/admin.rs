@@ -1,0 +1,173 @@
+//! Topics: what there is, and making what is missing.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::brokers::Brokers;
+use super::client::Watch;
+use super::config;
+use super::failure::{Cause, Failure, Kind};
+use super::native;
+use crate::settings::Kafka;
+
+/// Asks about topics and creates them. Every call blocks for at most about its timeout.
+pub struct Admin {
+    client: AdminClient<Watch>,
+    brokers: Brokers,
+}
+
+/// A topic as the cluster has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Changes when a topic is deleted and made again; `None` from brokers before 2.8.
+    pub id: Option<String>,
+    pub partitions: i32,
+    /// The smallest number of replicas that a partition has.
+    pub replicas: usize,
+    /// The settings in force, the broker's defaults included: `cleanup.policy`, `max.message.bytes`, `retention.ms`,
+    /// `delete.retention.ms`, `message.timestamp.type`… Empty where reading them is not supported or not allowed.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// A topic to be made.
+#[derive(Debug, Clone)]
+pub struct TopicPlan<'a> {
+    pub name: &'a str,
+    pub partitions: i32,
+    /// `None`: as many as the cluster's default says.
+    pub replicas: Option<u16>,
+    pub settings: &'a [(&'a str, &'a str)],
+}
+
+/// What [`Admin::create`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    Now,
+    /// It was there before, perhaps made by another process a moment ago: look at how.
+    Before,
+}
+
+impl Admin {
+    /// Makes no connection.
+    ///
+    /// # Errors
+    /// `Fatal` when librdkafka refuses an option.
+    pub fn new(settings: &Kafka, brokers: &Brokers) -> Result<Self, Failure> {
+        let client = config::asking(settings)
+            .create_with_context(Watch(brokers.clone()))
+            .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the admin client")))?;
+        Ok(Self { client, brokers: brokers.clone() })
+    }
+
+    /// The cluster's id: offsets and state of one cluster mean nothing in another.
+    ///
+    /// # Errors
+    /// `Retry` (`Unreachable`) if no broker told it in time.
+    pub fn cluster_id(&self, timeout: Duration) -> Result<String, Failure> {
+        let id = self.client.inner().fetch_cluster_id(timeout).ok_or_else(|| {
+            Failure::Retry(Cause::new(Code::AllBrokersDown, "asking for the cluster's id", "no broker answers"))
+        })?;
+        self.brokers.answered();
+        Ok(id)
+    }
+
+    /// The topic, or `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// `Retry` while no broker answers, `Fatal` if it may not be described.
+    pub fn topic(&self, name: &str, timeout: Duration) -> Result<Option<Topic>, Failure> {
+        let what = format!("describing topic {name}");
+        let found = match native::describe_topic(self.client.inner(), name, timeout) {
+            Ok(found) => found,
+            Err((code, _)) if Kind::of(code) == Kind::UnknownTopic => return Ok(None),
+            Err((code, text)) => return Err(Cause::new(code, &what, &text).passing()),
+        };
+        self.brokers.answered();
+        let partitions = i32::try_from(found.partitions).unwrap_or(i32::MAX);
+        let settings = self.settings(name, timeout, &what)?;
+        Ok(Some(Topic { id: found.id, partitions, replicas: found.replicas, settings }))
+    }
+
+    fn settings(&self, name: &str, timeout: Duration, what: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let resource = [ResourceSpecifier::Topic(name)];
+        let answer = wait(self.client.describe_configs(&resource, &options(timeout)));
+        let answer = answer.map_err(|error| Cause::of(&error, what)).and_then(|mut resources| match resources.pop() {
+            Some(Ok(resource)) => Ok(resource),
+            Some(Err(code)) => Err(Cause::new(code, what, "")),
+            None => Ok(rdkafka::admin::ConfigResource {
+                specifier: rdkafka::admin::OwnedResourceSpecifier::Topic(name.to_owned()),
+                entries: Vec::new(),
+            }),
+        });
+        match answer {
+            Ok(resource) => {
+                let entries = resource.entries.into_iter();
+                Ok(entries.filter_map(|entry| entry.value.map(|value| (entry.name, value))).collect())
+            }
+            Err(cause) if matches!(cause.kind, Kind::Misconfigured | Kind::NotAuthorized) => Ok(BTreeMap::new()),
+            Err(cause) => Err(cause.passing()),
+        }
+    }
+
+    /// Makes a topic. Where the cluster's default number of replicas is asked for and cannot be had (fewer brokers than
+    /// that), one replica is taken, with a warning: right for a machine of one's own, wrong for anything to be kept.
+    ///
+    /// # Errors
+    /// `Retry` while no broker answers, `Fatal` if it may not be made so.
+    pub fn create(&self, plan: &TopicPlan<'_>, timeout: Duration) -> Result<Created, Failure> {
+        let replicas = plan.replicas.map_or(-1, i32::from);
+        let mut code = self.create_with(plan, replicas, timeout)?;
+        if code == Code::InvalidReplicationFactor && plan.replicas.is_none() {
+            tracing::warn!(topic = plan.name, "the cluster's default number of replicas is not to be had; taking 1");
+            code = self.create_with(plan, 1, timeout)?;
+        }
+        match code {
+            Code::NoError => Ok(Created::Now),
+            Code::TopicAlreadyExists => Ok(Created::Before),
+            code => Err(Cause::new(code, &format!("creating topic {}", plan.name), "").passing()),
+        }
+    }
+
+    fn create_with(&self, plan: &TopicPlan<'_>, replicas: i32, timeout: Duration) -> Result<Code, Failure> {
+        let mut topic = NewTopic::new(plan.name, plan.partitions, TopicReplication::Fixed(replicas));
+        for (key, value) in plan.settings {
+            topic = topic.set(key, value);
+        }
+        let what = format!("creating topic {}", plan.name);
+        let answer = wait(self.client.create_topics([&topic], &options(timeout).operation_timeout(Some(timeout))));
+        let results = answer.map_err(|error| Cause::of(&error, &what).passing())?;
+        Ok(match results.into_iter().next() {
+            Some(Err((_, code))) => code,
+            Some(Ok(_)) | None => Code::NoError,
+        })
+    }
+}
+
+fn options(timeout: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(timeout))
+}
+
+/// Waits for one of rdkafka's admin futures, which a thread of its client completes within the request's timeout.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return done;
+        }
+        thread::park();
+    }
+}

@@ -1,0 +1,103 @@
+//! What the brokers said about the records of the open transaction.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
+use rdkafka::{ClientContext, Message};
+
+use super::brokers::{self, Brokers};
+use super::client::global_error;
+use super::failure::Cause;
+
+/// Collects delivery reports. They come on the producer's own thread, so the owner reads them after
+/// [`Producer::drain`](super::Producer::drain).
+pub(super) struct Deliveries {
+    brokers: Brokers,
+    failed: AtomicBool,
+    reports: Mutex<Reports>,
+}
+
+#[derive(Default)]
+struct Reports {
+    first_failure: Option<Cause>,
+    /// The highest offset given, by topic and partition. A transaction touches few, and reports come in runs of one
+    /// partition: so a list, looked through from where the last report stood.
+    highest: Vec<(String, i32, i64)>,
+    last: usize,
+}
+
+impl Deliveries {
+    pub(super) fn new(brokers: &Brokers) -> Self {
+        Self { brokers: brokers.clone(), failed: AtomicBool::new(false), reports: Mutex::default() }
+    }
+
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the last transaction.
+    pub(super) fn begin(&self) {
+        *self.reports() = Reports::default();
+        self.failed.store(false, Ordering::Release);
+    }
+
+    pub(super) fn failure(&self) -> Option<Cause> {
+        match self.failed.load(Ordering::Acquire) {
+            true => self.reports().first_failure.clone(),
+            false => None,
+        }
+    }
+
+    pub(super) fn highest(&self, topic: &str, partition: i32) -> Option<i64> {
+        let reports = self.reports();
+        reports.highest.iter().find(|(name, number, _)| *number == partition && name == topic).map(|found| found.2)
+    }
+}
+
+impl Reports {
+    fn delivered(&mut self, topic: &str, partition: i32, offset: i64) {
+        let is_same = |(name, number, _): &(String, i32, i64)| *number == partition && name == topic;
+        if !self.highest.get(self.last).is_some_and(is_same) {
+            self.last = self.highest.iter().position(is_same).unwrap_or(self.highest.len());
+        }
+        match self.highest.get_mut(self.last) {
+            Some(found) => found.2 = found.2.max(offset),
+            None => self.highest.push((topic.to_owned(), partition, offset)),
+        }
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        brokers::log(level as i32, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        global_error(&self.brokers, &error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(message) => {
+                self.brokers.answered();
+                // A retry that turned out to be a duplicate is delivered without an offset.
+                if message.offset() >= 0 {
+                    self.reports().delivered(message.topic(), message.partition(), message.offset());
+                }
+            }
+            Err((error, message)) => {
+                let what = format!("writing to {}[{}]", message.topic(), message.partition());
+                self.reports().first_failure.get_or_insert_with(|| Cause::of(error, &what));
+                self.failed.store(true, Ordering::Release);
+            }
+        }
+    }
+}

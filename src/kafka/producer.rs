@@ -1,0 +1,309 @@
+//! The transactional producer: one batch's records and offsets, all of them or none.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::util::Timeout;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::brokers::Brokers;
+use super::config;
+use super::consumer::Membership;
+use super::deliveries::Deliveries;
+use super::failure::{Cause, Failure, Kind};
+use super::native::{self, TransactionError};
+use super::record::Outgoing;
+use super::send::send;
+use crate::settings::Kafka;
+
+/// How long one wait inside `drain` and `abort` lasts before failures and deadlines are looked at.
+const STEP: Duration = Duration::from_millis(100);
+
+/// Between two tries of a call that may be retried. librdkafka answers some of them at once.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A commit that took longer may have been repeated by librdkafka on another connection.
+const SLOW_COMMIT: Duration = Duration::from_secs(2);
+
+/// Writes transactions. Owned by one thread; each transaction is
+/// [`begin`](Self::begin), [`send`](Self::send)…, [`drain`](Self::drain), [`send_offsets`](Self::send_offsets),
+/// [`commit`](Self::commit); or [`abort`](Self::abort) at any point after `begin`.
+///
+/// Every transaction must carry offsets, unchanged ones too: they alone let the broker refuse a process that has lost
+/// its partitions without knowing it.
+///
+/// The transactional id is stable, so that [`init`](Self::init) after a restart ends at once what the last process left
+/// open, and shuts out a twin.
+pub struct Producer {
+    config: ClientConfig,
+    brokers: Brokers,
+    /// Absent only after a recreation failed.
+    client: Option<ThreadedProducer<Deliveries>>,
+    timeout: Duration,
+    begun: Instant,
+    disconnects: u64,
+    suspect: bool,
+}
+
+/// How a commit went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "what was committed must be applied, and what is unknown must be found out"]
+pub enum Outcome {
+    Committed,
+    /// It may count or not: [`Producer::recreate`], [`Producer::init`], then compare the committed offsets with those
+    /// sent. Never guess: an error can follow a commit that the broker carried out.
+    Indeterminate(Cause),
+    /// Another process uses our transactional id. This one must stop; its next start finds the outcome.
+    Fenced(Cause),
+}
+
+impl Producer {
+    /// Makes no connection; call [`init`](Self::init) next. `queue_bytes` (at least 1 MiB) bounds the records that wait
+    /// to be written, uncompressed; `max_record_bytes` the value of one. A topic's own limit (`max.message.bytes`) is
+    /// for compressed batches, and the brokers' to check.
+    ///
+    /// # Errors
+    /// `Fatal` when librdkafka refuses an option.
+    pub fn new(
+        settings: &Kafka,
+        queue_bytes: usize,
+        max_record_bytes: usize,
+        brokers: &Brokers,
+    ) -> Result<Self, Failure> {
+        let (config, timeout) = config::transactional(settings, queue_bytes, max_record_bytes);
+        let client = Some(create(&config, brokers)?);
+        let (brokers, begun) = (brokers.clone(), Instant::now());
+        Ok(Self { config, brokers, client, timeout, begun, disconnects: 0, suspect: false })
+    }
+
+    /// How long a transaction may be open, from its first record.
+    #[must_use]
+    pub fn transaction_timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Announces this producer: what an earlier one with the same id left open is aborted, or, if its commit was
+    /// decided, completed; what that one still sends is refused from now on. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    /// `Retry`: call again, it goes on where it was. `Fatal`: the id may not be used, or the settings are wrong.
+    pub fn init(&mut self, limit: Duration) -> Result<(), Failure> {
+        let what = "announcing the producer";
+        let outcome = self.client(what)?.init_transactions(limit);
+        match outcome {
+            Ok(()) => {
+                self.brokers.answered();
+                self.suspect = false;
+                Ok(())
+            }
+            Err(error) => match self.classify(&error, what) {
+                // Nothing is open yet that could be aborted or in doubt.
+                Failure::Abort(cause) | Failure::Resolve(cause) => Err(Failure::Retry(cause)),
+                failure => Err(failure),
+            },
+        }
+    }
+
+    /// Throws the client away, with all that it has not written, and makes a new one under the same id; call
+    /// [`init`](Self::init) next. Blocks for about 0.1 s, at most some seconds.
+    ///
+    /// # Errors
+    /// `Fatal`.
+    pub fn recreate(&mut self) -> Result<(), Failure> {
+        self.client = None;
+        self.client = Some(create(&self.config, &self.brokers)?);
+        Ok(())
+    }
+
+    /// Whether the next transaction should begin with [`recreate`](Self::recreate): since the last `init` a commit was
+    /// slow or a connection broke while a transaction was open. Brokers without the newer transaction protocol (which
+    /// librdkafka does not speak) can otherwise apply a delayed copy of one transaction's end to the next one.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// Opens a transaction. Local, immediate.
+    ///
+    /// # Errors
+    /// `Resolve` or `Fatal`.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        let what = "beginning a transaction";
+        let client = self.client(what)?;
+        client.context().begin();
+        let outcome = client.begin_transaction();
+        self.begun = Instant::now();
+        self.disconnects = self.brokers.disconnects();
+        outcome.map_err(|error| match self.classify(&error, what) {
+            Failure::Retry(cause) | Failure::Abort(cause) => Failure::Resolve(cause),
+            failure => failure,
+        })
+    }
+
+    /// Queues a record; its bytes are copied. Immediate, except while the queue is full: then it waits, until the
+    /// transaction is too old.
+    ///
+    /// # Errors
+    /// `Abort`; with [`Kind::TooLarge`] the record is larger than this producer takes.
+    pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
+        let client = self.client("writing")?;
+        send(client, record, self.left()).map_err(Failure::Abort)
+    }
+
+    /// Waits until every record of the transaction is acknowledged; milliseconds, at most the transaction timeout.
+    /// Call it before [`send_offsets`](Self::send_offsets) and [`commit`](Self::commit), which would wait in steps of
+    /// 100 ms, and before [`abort`](Self::abort), which can fail for good while the first record is on its way.
+    ///
+    /// # Errors
+    /// `Abort` with the first record's failure: missing topic, no permission, too large, too late.
+    pub fn drain(&self) -> Result<(), Failure> {
+        let client = self.client("writing")?;
+        loop {
+            let drained = native::flush(client.client(), STEP.min(self.left()));
+            if let Some(cause) = client.context().failure() {
+                return Err(Failure::Abort(cause));
+            }
+            if drained {
+                return Ok(());
+            }
+            if self.left().is_zero() {
+                let cause = Cause::new(Code::MessageTimedOut, "writing", "the transaction is too old");
+                return Err(Failure::Abort(cause));
+            }
+        }
+    }
+
+    /// The highest offset that a record of this transaction got in a partition, control records not counted; complete
+    /// after [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was told): a lower bound.
+    #[must_use]
+    pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.client.as_ref().and_then(|client| client.context().highest(topic, partition))
+    }
+
+    /// Adds the next offsets to read, each with a text of at most 4096 bytes (`offset.metadata.max.bytes`), to the
+    /// transaction. The broker checks the membership. Blocks for a round trip, at most for the rest of the transaction
+    /// timeout; what may be retried is.
+    ///
+    /// # Errors
+    /// `Abort`, with [`Kind::StaleMember`] when the partitions may belong to somebody else now: stay in the group and
+    /// go on polling. `Resolve`, `Fatal`.
+    pub fn send_offsets(&self, offsets: &[(&str, i32, i64, &str)], membership: &Membership) -> Result<(), Failure> {
+        let what = "sending offsets";
+        let client = self.client(what)?;
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (topic, partition, offset, metadata) in offsets {
+            let mut element = list.add_partition(topic, *partition);
+            element
+                .set_offset(Offset::Offset(*offset))
+                .map_err(|error| Failure::Fatal(Cause::of(&error, "naming an offset")))?;
+            element.set_metadata(metadata);
+        }
+        loop {
+            let Err(error) = native::send_offsets(client.client(), &list, &membership.0) else {
+                self.brokers.answered();
+                return Ok(());
+            };
+            match self.judge(&error, what) {
+                Failure::Retry(_) if !self.left().is_zero() => thread::sleep(RETRY_PAUSE),
+                Failure::Retry(cause) => return Err(Failure::Abort(cause)),
+                failure => return Err(failure),
+            }
+        }
+    }
+
+    /// Makes the transaction count. Milliseconds after a [`drain`](Self::drain); at most about twice the transaction
+    /// timeout, while the coordinator is away.
+    pub fn commit(&mut self) -> Outcome {
+        let what = "committing";
+        let started = Instant::now();
+        let error = loop {
+            let outcome = match self.client(what) {
+                Ok(client) => client.commit_transaction(Timeout::Never),
+                Err(failure) => return Outcome::Indeterminate(failure.cause().clone()),
+            };
+            let Err(error) = outcome else { break None };
+            // The end may have been sent: from here on only the same call may follow, never an abort.
+            match self.classify(&error, what) {
+                Failure::Retry(_) if started.elapsed() < self.timeout => thread::sleep(RETRY_PAUSE),
+                failure => break Some(failure),
+            }
+        };
+        self.suspect |= started.elapsed() >= SLOW_COMMIT || self.brokers.disconnects() != self.disconnects;
+        match error {
+            None => {
+                self.brokers.answered();
+                Outcome::Committed
+            }
+            Some(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => Outcome::Fenced(cause),
+            Some(failure) => Outcome::Indeterminate(failure.cause().clone()),
+        }
+    }
+
+    /// Makes the transaction not count. Milliseconds; at most about the transaction timeout twice, while brokers are
+    /// away. Never call it after [`commit`](Self::commit).
+    ///
+    /// # Errors
+    /// `Resolve`: [`recreate`](Self::recreate) and [`init`](Self::init) abort it as well. `Fatal`.
+    pub fn abort(&mut self) -> Result<(), Failure> {
+        let what = "aborting";
+        let started = Instant::now();
+        let client = self.client(what)?;
+        // One acknowledged record proves that the coordinator knows of the transaction; an end that overtakes the
+        // first record is answered with a fatal error.
+        while started.elapsed() < self.timeout && !native::flush(client.client(), STEP) {}
+        loop {
+            let Err(error) = client.abort_transaction(Timeout::After(STEP)) else { break };
+            match self.classify(&error, what) {
+                Failure::Retry(_) if started.elapsed() < self.timeout * 2 => thread::sleep(RETRY_PAUSE),
+                Failure::Retry(cause) | Failure::Abort(cause) => return Err(Failure::Resolve(cause)),
+                failure => return Err(failure),
+            }
+        }
+        self.brokers.answered();
+        self.suspect |= self.brokers.disconnects() != self.disconnects;
+        Ok(())
+    }
+
+    fn client(&self, what: &str) -> Result<&ThreadedProducer<Deliveries>, Failure> {
+        self.client.as_ref().ok_or_else(|| Failure::Resolve(Cause::new(Code::State, what, "no producer")))
+    }
+
+    /// What is left of the open transaction.
+    fn left(&self) -> Duration {
+        self.timeout.saturating_sub(self.begun.elapsed())
+    }
+
+    fn classify(&self, error: &KafkaError, what: &str) -> Failure {
+        match error {
+            KafkaError::Transaction(error) => self.judge(&TransactionError::from(error), what),
+            // Only a commit flushes. Its end was not sent; reading the outcome is right all the same.
+            other => Failure::Resolve(Cause::of(other, what)),
+        }
+    }
+
+    fn judge(&self, error: &TransactionError, what: &str) -> Failure {
+        let cause = Cause::new(error.code, what, &error.text);
+        match error.code {
+            // The broker forgets an id that rests for a week. librdkafka would recover by itself, in a way that Kafka
+            // gave up because it can break exactly-once.
+            Code::InvalidProducerIdMapping | Code::UnknownProducerId => Failure::Resolve(cause),
+            _ if error.retriable => Failure::Retry(cause),
+            // An open transaction that grew too old was aborted by the broker, which then answers as if there were a
+            // twin: the epoch was raised. Only a younger one proves another process.
+            _ if error.fatal && cause.kind == Kind::Fenced && self.left().is_zero() => Failure::Resolve(cause),
+            _ if error.fatal && cause.kind == Kind::Fenced => Failure::Fatal(cause),
+            _ if error.abortable => Failure::Abort(cause),
+            Code::InvalidTransactionalState => Failure::Resolve(cause),
+            _ => Failure::Fatal(cause),
+        }
+    }
+}
+
+fn create(config: &ClientConfig, brokers: &Brokers) -> Result<ThreadedProducer<Deliveries>, Failure> {
+    config
+        .create_with_context(Deliveries::new(brokers))
+        .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))
+}

@@ -1,0 +1,67 @@
+//! A producer without transactions, for the demo's shop and for tests.
+
+use std::time::Duration;
+
+use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::brokers::Brokers;
+use super::config;
+use super::deliveries::Deliveries;
+use super::failure::{Cause, Failure};
+use super::native;
+use super::record::Outgoing;
+use super::send::send;
+use crate::settings::Kafka;
+
+/// How long a full queue is waited for.
+const FULL_QUEUE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Writes records in order, each once (idempotent), visible as soon as they are written.
+pub struct Publisher {
+    client: ThreadedProducer<Deliveries>,
+}
+
+impl Publisher {
+    /// Makes no connection. `queue_bytes` as for [`Producer::new`](super::Producer::new).
+    ///
+    /// # Errors
+    /// `Fatal` when librdkafka refuses an option.
+    pub fn new(settings: &Kafka, queue_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
+        let client = config::plain(settings, queue_bytes)
+            .create_with_context(Deliveries::new(brokers))
+            .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))?;
+        Ok(Self { client })
+    }
+
+    /// Queues a record; its bytes are copied. Waits while the queue is full, at most 30 s.
+    ///
+    /// # Errors
+    /// `Retry` for a queue that stays full, `Fatal` for a record that can never be written.
+    pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
+        send(&self.client, record, FULL_QUEUE_LIMIT).map_err(Cause::passing)
+    }
+
+    /// Waits until every record sent is acknowledged, at most `limit`.
+    ///
+    /// # Errors
+    /// The first failure of a record since the last flush, as `Retry` or `Fatal`; `Retry` (`TimedOut`) when the limit
+    /// is reached.
+    pub fn flush(&self, limit: Duration) -> Result<(), Failure> {
+        let flushed = native::flush(self.client.client(), limit);
+        if let Some(cause) = self.client.context().failure() {
+            self.client.context().begin();
+            return Err(cause.passing());
+        }
+        match flushed {
+            true => Ok(()),
+            false => Err(Cause::new(Code::MessageTimedOut, "writing", "").passing()),
+        }
+    }
+
+    /// The highest offset that a record got in a partition.
+    #[must_use]
+    pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.client.context().highest(topic, partition)
+    }
+}

@@ -1,0 +1,188 @@
+//! Is this process alive, and is it ready? Written by lanes, read by the doors; no locks.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A lane beats in each turn of its loop, in retries and restores too. Above the longest single call that it makes, the
+/// end of a transaction within 15 s, by enough that a slow disk is not a dead process.
+pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// Shared by all lanes and doors.
+#[derive(Debug)]
+pub struct Health {
+    started: Instant,
+    stopping: AtomicBool,
+    lanes: Box<[Lane]>,
+}
+
+/// Each value stands alone, so relaxed order is enough: a reader may see one a moment before another.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Milliseconds after `started`.
+    beat: AtomicU64,
+    /// Did the group answer, even with no partition?
+    joined: AtomicBool,
+    owned: AtomicU32,
+    restoring: AtomicU32,
+}
+
+/// One lane's side of it.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneHealth<'a> {
+    health: &'a Health,
+    lane: &'a Lane,
+}
+
+/// Why a check fails. Its text is one sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unhealthy {
+    /// A lane has not turned for this long.
+    Stalled {
+        lane: usize,
+        silent_for: Duration,
+    },
+    /// Some lanes wait for their first assignment.
+    Joining {
+        lanes: usize,
+    },
+    Restoring {
+        partitions: u32,
+        of: u32,
+    },
+    Stopping,
+}
+
+impl Unhealthy {
+    /// One word for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stalled { .. } => "stalled",
+            Self::Joining { .. } => "joining",
+            Self::Restoring { .. } => "restoring",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+impl fmt::Display for Unhealthy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stalled { lane, silent_for } => {
+                write!(f, "Lane {lane} has not turned for {} s.", silent_for.as_secs())
+            }
+            Self::Joining { lanes } => write!(f, "Lanes waiting for their first partitions: {lanes}."),
+            Self::Restoring { partitions, of } => write!(f, "Partitions being restored: {partitions} of {of}."),
+            Self::Stopping => f.write_str("The process is stopping."),
+        }
+    }
+}
+
+impl Health {
+    /// Every lane counts as having just turned.
+    #[must_use]
+    pub fn new(lanes: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+        }
+    }
+
+    /// # Panics
+    /// If there are not that many lanes.
+    #[must_use]
+    pub fn lane(&self, number: usize) -> LaneHealth<'_> {
+        LaneHealth { health: self, lane: &self.lanes[number] }
+    }
+
+    /// From now on not ready: whoever routes by readiness looks elsewhere while this process drains.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Do all lanes turn?
+    ///
+    /// # Errors
+    /// The lane that has been silent the longest, if above [`HEARTBEAT_AGE_MAX`]: restart the process.
+    pub fn live(&self) -> Result<(), Unhealthy> {
+        self.live_at(self.started.elapsed())
+    }
+
+    /// Are all owned partitions restored? A lane that the group gave no partition has nothing to restore.
+    ///
+    /// # Errors
+    /// What is still to be waited for.
+    pub fn ready(&self) -> Result<(), Unhealthy> {
+        self.live()?;
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(Unhealthy::Stopping);
+        }
+        let joining = self.lanes.iter().filter(|lane| !lane.joined.load(Ordering::Relaxed)).count();
+        if joining > 0 {
+            return Err(Unhealthy::Joining { lanes: joining });
+        }
+        let sum =
+            |count: fn(&Lane) -> &AtomicU32| self.lanes.iter().map(|lane| count(lane).load(Ordering::Relaxed)).sum();
+        let restoring: u32 = sum(|lane| &lane.restoring);
+        if restoring > 0 {
+            return Err(Unhealthy::Restoring { partitions: restoring, of: sum(|lane| &lane.owned) });
+        }
+        Ok(())
+    }
+
+    fn live_at(&self, now: Duration) -> Result<(), Unhealthy> {
+        let beats = self.lanes.iter().map(|lane| Duration::from_millis(lane.beat.load(Ordering::Relaxed)));
+        let Some((lane, oldest)) = beats.enumerate().min_by_key(|(_, beat)| *beat) else {
+            return Ok(());
+        };
+        let silent_for = now.saturating_sub(oldest);
+        if silent_for > HEARTBEAT_AGE_MAX { Err(Unhealthy::Stalled { lane, silent_for }) } else { Ok(()) }
+    }
+}
+
+impl LaneHealth<'_> {
+    /// Once in each turn of the loop, and while waiting in any other.
+    pub fn beat(self) {
+        let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.lane.beat.store(ms, Ordering::Relaxed);
+    }
+
+    /// After each change: how many partitions the lane owns, and how many of them are not restored yet. The first call
+    /// says that the group has answered.
+    pub fn partitions(self, owned: u32, restoring: u32) {
+        self.lane.owned.store(owned, Ordering::Relaxed);
+        self.lane.restoring.store(restoring, Ordering::Relaxed);
+        self.lane.joined.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, HEARTBEAT_AGE_MAX, Health, Unhealthy};
+
+    #[test]
+    fn ready_means_that_every_owned_partition_is_restored() {
+        let health = Health::new(2);
+        assert_eq!(health.ready(), Err(Unhealthy::Joining { lanes: 2 }));
+        health.lane(0).partitions(3, 2);
+        assert_eq!(health.ready(), Err(Unhealthy::Joining { lanes: 1 }));
+        health.lane(1).partitions(0, 0);
+        assert_eq!(health.ready(), Err(Unhealthy::Restoring { partitions: 2, of: 3 }));
+        health.lane(0).partitions(3, 0);
+        assert_eq!(health.ready(), Ok(()));
+        health.stop();
+        assert_eq!(health.ready(), Err(Unhealthy::Stopping));
+        assert_eq!(health.live(), Ok(()));
+    }
+
+    #[test]
+    fn a_lane_that_stopped_turning_is_not_alive() {
+        let health = Health::new(2);
+        health.lane(1).beat();
+        assert_eq!(health.live(), Ok(()));
+        let later = HEARTBEAT_AGE_MAX + Duration::from_secs(5);
+        assert_eq!(health.live_at(later), Err(Unhealthy::Stalled { lane: 0, silent_for: later }));
+    }
+}

@@ -1,0 +1,413 @@
+//! What the process says about itself: counters and gauges for Prometheus, and its health.
+//!
+//! Names, help texts and labels are a declared surface: dashboards and alerts depend on them. Base units, `_total` on
+//! counters; labels are bounded, and never name a customer. The law that a test holds us to:
+//!
+//! ```text
+//! records_consumed = events_applied + events_skipped (all reasons) + dead_letters (all reasons)
+//! ```
+
+mod health;
+mod memory;
+mod partition;
+
+use prometheus::core::Collector;
+use prometheus::{
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::event::{Change, DeadLetterReason, SkipReason};
+
+pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
+pub use memory::resident_bytes;
+pub use partition::{PartitionMetrics, Share};
+
+use partition::PartitionSeries;
+
+/// Every metric of the process, built once and passed down. Counting is lock-free on what was resolved beforehand.
+///
+/// The names in the comments below carry the prefix `cohortd_` on the wire.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+
+    // Throughput and its conservation.
+    /// `events_applied_total`: events that reached the engine, those that no rule names included.
+    pub events_applied: IntCounter,
+    /// `events_skipped_total{reason}`. Worry when `duplicate` grows suddenly: a source sends twice.
+    events_skipped: Vec<IntCounter>,
+    /// `dead_letters_total{reason}`. Worry at any steady rate: events are being lost to the rules.
+    dead_letters: Vec<IntCounter>,
+    /// `unusable_values_total`: property values that are not numbers, infinite or too large, and count as missing.
+    pub unusable_values: IntCounter,
+    /// `decisions_approximated_total`: decisions on facts that had outgrown their exact form. Worry when it matters to
+    /// you that the counts in them are exact: shorten the windows.
+    pub decisions_approximated: IntCounter,
+    /// `dedupe_ids_evicted_total`: event ids forgotten before `time.max_lateness`. Worry at a steady rate: raise
+    /// `dedupe.ids`, or late duplicates may count twice.
+    pub dedupe_ids_evicted: IntCounter,
+    membership_changes: IntCounterVec,
+
+    // Time.
+    /// `clock_jumps_total`: times that the wall clock leapt ahead, and advances stopped for it. Worry at 1: the
+    /// machine's clock is not to be trusted.
+    pub clock_jumps: IntCounter,
+
+    // Timers.
+    timers_fired: Vec<IntCounter>,
+    /// `timer_lateness_seconds`: from the instant a deadline became due, in event time, to the wall clock of its
+    /// decision. At best `time.arrives_within`. Worry when the 99th percentile is minutes on a partition that is caught
+    /// up.
+    pub timer_lateness: Histogram,
+
+    // Batches, transactions and the store.
+    batch_duration: Vec<Histogram>,
+    transactions: Vec<IntCounter>,
+    /// `changelog_records_total`: customer states written to the changelog; divided by `events_applied_total`, what
+    /// lazy writing saves.
+    pub changelog_records: IntCounter,
+    publish_errors: IntCounterVec,
+    /// `store_write_duration_seconds`: one write of a partition's database. Worry above 1 s: the disk stalls.
+    pub store_write_duration: Histogram,
+
+    // Assignment and restore.
+    partitions: PartitionSeries,
+    rebalances: Vec<IntCounter>,
+    /// `restore_records_total`: changelog and input records read again to rebuild state.
+    pub restore_records: IntCounter,
+
+    // Memory.
+    memory_resident: IntGauge,
+    /// `memory_limit_bytes`: `memory.limit`.
+    pub memory_limit: IntGauge,
+    /// `intake_paused`: 1 while reading pauses because memory is short. Worry when it stays: raise `memory.limit`.
+    pub intake_paused: IntGauge,
+
+    // The outside.
+    /// `brokers_reachable`: 1 while a broker answers, 0 while none does. Worry at 0: nothing is read; it is retried.
+    pub brokers_reachable: IntGauge,
+    /// `registry_reachable`: 1 while the schema registry answers or none is set. Worry at 0: partitions with schemas
+    /// not yet seen wait.
+    pub registry_reachable: IntGauge,
+    rules_info: IntGaugeVec,
+}
+
+/// The parts of a batch whose time is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Waiting for and taking records from the client's queue.
+    Poll,
+    Decode,
+    /// Reading states and deciding.
+    Apply,
+    /// The write to the database.
+    Write,
+    /// Handing records to the producer until the broker has acknowledged them.
+    Publish,
+    /// Offsets and the end of the transaction.
+    Commit,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transaction {
+    Committed,
+    Aborted,
+    /// The commit's answer was lost; the outcome was read from the log.
+    Resolved,
+}
+
+/// What a due timer led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fired {
+    /// Its customer was decided.
+    Decided,
+    /// The deadline had moved on; the timer was set again.
+    Rearmed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rebalance {
+    Assigned,
+    Revoked,
+    /// Taken away without a word: this process was silent for too long.
+    Lost,
+}
+
+/// Entries to and exits from one cohort, for all partitions of the process.
+#[derive(Debug, Clone)]
+pub struct CohortCounters {
+    entered: IntCounter,
+    exited: IntCounter,
+}
+
+impl CohortCounters {
+    #[must_use]
+    pub fn of(&self, change: Change) -> &IntCounter {
+        match change {
+            Change::Entered => &self.entered,
+            Change::Exited => &self.exited,
+        }
+    }
+}
+
+/// From half a millisecond, a commit on a near broker, to the transaction's own time limit.
+const BATCH_SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+
+/// From prompt to a day, at which `automation.max_delay` ends by default.
+const LATENESS_SECONDS: [f64; 12] = [0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0];
+
+impl Metrics {
+    /// `version` and `revision` become labels of `build_info`.
+    ///
+    /// # Panics
+    /// If two metrics here share a name or a name is malformed, which every start and every test would show.
+    #[must_use]
+    pub fn new(version: &str, revision: &str) -> Self {
+        let registry = Registry::new();
+        let add = Adder(&registry);
+
+        let skipped = add.counters("events_skipped_total", "Records read and passed over, by reason.", &["reason"]);
+        let dead_letters =
+            add.counters("dead_letters_total", "Records written to the dead letters, by reason.", &["reason"]);
+        let fired = add.counters("timers_fired_total", "Due timers, by what they led to.", &["kind"]);
+        let stages = add.histograms(
+            "batch_duration_seconds",
+            "Time that one batch spent in each of its parts.",
+            &["stage"],
+            &BATCH_SECONDS,
+        );
+        let transactions = add.counters("transactions_total", "Kafka transactions, by how they ended.", &["outcome"]);
+        let rebalances = add.counters("rebalances_total", "Changes of the partitions held here, by kind.", &["kind"]);
+        let build = add.gauges("build_info", "Always 1; its labels name the program.", &["version", "revision"]);
+        build.with_label_values(&[version, revision]).set(1);
+        let registry_reachable =
+            add.gauge("registry_reachable", "1 while the schema registry answers or none is set, 0 while it does not.");
+        registry_reachable.set(1);
+
+        Self {
+            events_applied: add.counter("events_applied_total", "Events given to the engine."),
+            events_skipped: children(SkipReason::ALL, |reason| skipped.with_label_values(&[reason.as_str()])),
+            dead_letters: children(DeadLetterReason::ALL, |reason| dead_letters.with_label_values(&[reason.as_str()])),
+            unusable_values: add.counter(
+                "unusable_values_total",
+                "Property values that could not be represented, and count as missing.",
+            ),
+            decisions_approximated: add.counter(
+                "decisions_approximated_total",
+                "Decisions taken on facts that had outgrown their exact form.",
+            ),
+            dedupe_ids_evicted: add.counter(
+                "dedupe_ids_evicted_total",
+                "Event ids forgotten early because dedupe.ids of a customer were newer.",
+            ),
+            membership_changes: add.counters(
+                "membership_changes_total",
+                "Entries to and exits from each cohort.",
+                &["cohort", "change"],
+            ),
+            clock_jumps: add
+                .counter("clock_jumps_total", "Times that the wall clock leapt ahead and was not followed."),
+            timers_fired: children(&[Fired::Decided, Fired::Rearmed], |kind| fired.with_label_values(&[kind.label()])),
+            timer_lateness: add.histogram(
+                "timer_lateness_seconds",
+                "From the instant a deadline became due to its decision.",
+                &LATENESS_SECONDS,
+            ),
+            batch_duration: children(&Stage::ALL, |stage| stages.with_label_values(&[stage.label()])),
+            transactions: children(&Transaction::ALL, |outcome| transactions.with_label_values(&[outcome.label()])),
+            changelog_records: add.counter("changelog_records_total", "Customer states written to the changelog."),
+            publish_errors: add.counters(
+                "publish_errors_total",
+                "Records that a broker did not take; their transaction was aborted and run again.",
+                &["topic"],
+            ),
+            store_write_duration: add.histogram(
+                "store_write_duration_seconds",
+                "Time of one write to a partition's database.",
+                &BATCH_SECONDS,
+            ),
+            partitions: PartitionSeries::new(&add),
+            rebalances: children(&Rebalance::ALL, |kind| rebalances.with_label_values(&[kind.label()])),
+            restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
+            memory_resident: add.gauge("memory_resident_bytes", "Resident memory of the process."),
+            memory_limit: add.gauge("memory_limit_bytes", "The setting memory.limit."),
+            intake_paused: add.gauge("intake_paused", "1 while reading pauses because memory is short."),
+            brokers_reachable: add.gauge("brokers_reachable", "1 while a Kafka broker answers, 0 while none does."),
+            registry_reachable,
+            rules_info: add.gauges("rules_info", "Always 1; its label names the rules in force.", &["fingerprint"]),
+            registry,
+        }
+    }
+
+    #[must_use]
+    pub fn events_skipped(&self, reason: SkipReason) -> &IntCounter {
+        &self.events_skipped[reason as usize]
+    }
+
+    #[must_use]
+    pub fn dead_letters(&self, reason: DeadLetterReason) -> &IntCounter {
+        &self.dead_letters[reason as usize]
+    }
+
+    /// Seconds, once a batch. Worry when `commit` is more than a tenth of the sum under full load: raise
+    /// `batch.max_records`.
+    #[must_use]
+    pub fn batch_duration(&self, stage: Stage) -> &Histogram {
+        &self.batch_duration[stage as usize]
+    }
+
+    /// Worry when `aborted` grows steadily, or `resolved` at all outside broker failures.
+    #[must_use]
+    pub fn transactions(&self, outcome: Transaction) -> &IntCounter {
+        &self.transactions[outcome as usize]
+    }
+
+    #[must_use]
+    pub fn timers_fired(&self, kind: Fired) -> &IntCounter {
+        &self.timers_fired[kind as usize]
+    }
+
+    /// Worry when `lost` grows: batches or restores keep a lane from polling.
+    #[must_use]
+    pub fn rebalances(&self, kind: Rebalance) -> &IntCounter {
+        &self.rebalances[kind as usize]
+    }
+
+    /// Errors of publishing to `topic`. Worry at a steady rate. Call it for every output topic at the start, so that
+    /// the series begin at 0.
+    #[must_use]
+    pub fn publish_errors(&self, topic: &str) -> IntCounter {
+        self.publish_errors.with_label_values(&[topic])
+    }
+
+    /// Counters for each cohort, in the order of `cohorts`. Worry when a cohort's entries stop, or leap.
+    #[must_use]
+    pub fn cohorts<'a>(&self, cohorts: impl IntoIterator<Item = &'a str>) -> Vec<CohortCounters> {
+        let counter = |cohort, change: Change| self.membership_changes.with_label_values(&[cohort, change.word()]);
+        cohorts
+            .into_iter()
+            .map(|cohort| CohortCounters {
+                entered: counter(cohort, Change::Entered),
+                exited: counter(cohort, Change::Exited),
+            })
+            .collect()
+    }
+
+    /// Names the rules in force; those before are no longer shown.
+    pub fn set_rules(&self, fingerprint: &str) {
+        self.rules_info.reset();
+        self.rules_info.with_label_values(&[fingerprint]).set(1);
+    }
+
+    /// Everything in Prometheus' text form.
+    ///
+    /// # Errors
+    /// None that can happen with the names declared here; the caller answers 500.
+    pub fn encode(&self) -> Result<String, prometheus::Error> {
+        if let Some(bytes) = resident_bytes() {
+            self.memory_resident.set(bytes.try_into().unwrap_or(i64::MAX));
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// Registers metrics under our prefix.
+struct Adder<'a>(&'a Registry);
+
+impl Adder<'_> {
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::with_opts(opts(name, help)))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::with_opts(opts(name, help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(opts(name, help), labels))
+    }
+
+    fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.register(GaugeVec::new(opts(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+        self.register(Histogram::with_opts(HistogramOpts::from(opts(name, help)).buckets(bounds.to_vec())))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+        self.register(HistogramVec::new(HistogramOpts::from(opts(name, help)).buckets(bounds.to_vec()), labels))
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
+        let metric = metric.expect("metric names and labels are constants, and well formed");
+        self.0.register(Box::new(metric.clone())).expect("no two metrics share a name");
+        metric
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("cohortd")
+}
+
+/// One child for each value of a closed list, found again by the value's number.
+fn children<T: Copy, C>(values: &[T], child: impl Fn(T) -> C) -> Vec<C> {
+    values.iter().map(|value| child(*value)).collect()
+}
+
+impl Stage {
+    const ALL: [Self; 6] = [Self::Poll, Self::Decode, Self::Apply, Self::Write, Self::Publish, Self::Commit];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Decode => "decode",
+            Self::Apply => "apply",
+            Self::Write => "write",
+            Self::Publish => "publish",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+impl Transaction {
+    const ALL: [Self; 3] = [Self::Committed, Self::Aborted, Self::Resolved];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Committed => "committed",
+            Self::Aborted => "aborted",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl Fired {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Decided => "decided",
+            Self::Rearmed => "rearmed",
+        }
+    }
+}
+
+impl Rebalance {
+    const ALL: [Self; 3] = [Self::Assigned, Self::Revoked, Self::Lost];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Assigned => "assigned",
+            Self::Revoked => "revoked",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The series of one partition: there from its assignment to its revocation.
+
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use crate::event::{Instant, Span};
+
+use super::{Adder, Metrics};
+
+/// What is counted for one partition while it is held. Dropping it, on revocation, takes its gauges off `/metrics`, so
+/// that two processes never both claim the members of one partition; its counter stays, since counters only grow.
+///
+/// Drop it before the same partition is resolved again, or the new one's gauges vanish with the old one.
+#[derive(Debug)]
+pub struct PartitionMetrics {
+    /// `records_consumed_total{topic,partition}`: records read and accounted for, counted with their committed batch.
+    /// Worry when its rate is 0 while `consumer_lag_records` is not.
+    pub records_consumed: IntCounter,
+    /// `consumer_lag_records{topic,partition}`. Worry when it grows for longer than your outputs may be late.
+    pub consumer_lag: IntGauge,
+    /// `timers_pending{partition}`: customers with a deadline ahead.
+    pub timers_pending: IntGauge,
+    /// `restore_remaining_records{partition}`. Worry when it does not fall.
+    pub restore_remaining: IntGauge,
+    /// `cohort_members{cohort,partition}`, in the order of the cohorts given. The sum over partitions is the cohort's
+    /// size.
+    pub cohort_members: Vec<IntGauge>,
+    /// This partition's part of `customers_resident`.
+    pub customers_resident: Share,
+    /// This partition's part of `customers_dirty`.
+    pub customers_dirty: Share,
+    stream_time: Option<Gauge>,
+    event_time_lag: Option<Gauge>,
+    /// This partition's part of `store_size_bytes`, by family.
+    store_size: Vec<(String, Share)>,
+    /// Its 1 in `partitions_assigned`, given back on drop.
+    _assigned: Share,
+    series: PartitionSeries,
+    topic: String,
+    partition: String,
+    cohorts: Vec<String>,
+}
+
+impl Metrics {
+    /// Resolves the series of a partition that was just assigned, for the cohorts in force.
+    #[must_use]
+    pub fn partition<'a>(
+        &self,
+        topic: &str,
+        partition: i32,
+        cohorts: impl IntoIterator<Item = &'a str>,
+    ) -> PartitionMetrics {
+        let series = self.partitions.clone();
+        let partition = partition.to_string();
+        let (alone, both) = ([partition.as_str()], [topic, partition.as_str()]);
+        let cohorts: Vec<String> = cohorts.into_iter().map(str::to_owned).collect();
+        let members = |cohort: &String| series.cohort_members.with_label_values(&[cohort.as_str(), partition.as_str()]);
+        let mut assigned = Share::of(&series.assigned);
+        assigned.set(1);
+        PartitionMetrics {
+            records_consumed: series.records_consumed.with_label_values(&both),
+            consumer_lag: series.consumer_lag.with_label_values(&both),
+            timers_pending: series.timers_pending.with_label_values(&alone),
+            restore_remaining: series.restore_remaining.with_label_values(&alone),
+            cohort_members: cohorts.iter().map(members).collect(),
+            customers_resident: Share::of(&series.customers_resident),
+            customers_dirty: Share::of(&series.customers_dirty),
+            stream_time: None,
+            event_time_lag: None,
+            store_size: Vec::new(),
+            _assigned: assigned,
+            topic: topic.to_owned(),
+            cohorts,
+            partition,
+            series,
+        }
+    }
+}
+
+impl PartitionMetrics {
+    /// `stream_time_seconds{partition}`. Worry when it stands still on a partition that is caught up. Shown once it is
+    /// known, since 0 would be read as 1970.
+    pub fn set_stream_time(&mut self, at: Instant) {
+        if at == Instant::MIN {
+            return;
+        }
+        let resolve = || self.series.stream_time.with_label_values(&[self.partition.as_str()]);
+        self.stream_time.get_or_insert_with(resolve).set(seconds(at.since(Instant(0))));
+    }
+
+    /// `event_time_lag_seconds{topic,partition}`: wall clock minus the time of the last event. It grows on an idle
+    /// topic too; worry when it grows together with `consumer_lag_records`.
+    pub fn set_event_time_lag(&mut self, lag: Span) {
+        let labels = [self.topic.as_str(), self.partition.as_str()];
+        let resolve = || self.series.event_time_lag.with_label_values(&labels);
+        self.event_time_lag.get_or_insert_with(resolve).set(seconds(lag));
+    }
+
+    /// `store_size_bytes{family}`, this partition's part. Worry when the disk will not last.
+    pub fn set_store_size(&mut self, family: &str, bytes: u64) {
+        let position = self.store_size.iter().position(|(known, _)| known == family).unwrap_or_else(|| {
+            let share = Share::of(&self.series.store_size.with_label_values(&[family]));
+            self.store_size.push((family.to_owned(), share));
+            self.store_size.len() - 1
+        });
+        self.store_size[position].1.set(bytes);
+    }
+}
+
+impl Drop for PartitionMetrics {
+    fn drop(&mut self) {
+        let (alone, both) = ([self.partition.as_str()], [self.topic.as_str(), self.partition.as_str()]);
+        let series = &self.series;
+        // A series that was never resolved cannot be removed, which is as well.
+        series.consumer_lag.remove_label_values(&both).ok();
+        series.event_time_lag.remove_label_values(&both).ok();
+        series.stream_time.remove_label_values(&alone).ok();
+        series.timers_pending.remove_label_values(&alone).ok();
+        series.restore_remaining.remove_label_values(&alone).ok();
+        for cohort in &self.cohorts {
+            series.cohort_members.remove_label_values(&[cohort.as_str(), self.partition.as_str()]).ok();
+        }
+    }
+}
+
+/// One holder's part of a gauge that sums over partitions; given back on drop.
+#[derive(Debug)]
+pub struct Share {
+    gauge: IntGauge,
+    part: i64,
+}
+
+impl Share {
+    fn of(gauge: &IntGauge) -> Self {
+        Self { gauge: gauge.clone(), part: 0 }
+    }
+
+    /// Replaces this part of the sum.
+    pub fn set(&mut self, part: u64) {
+        let part = i64::try_from(part).unwrap_or(i64::MAX);
+        self.gauge.add(part - self.part);
+        self.part = part;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.gauge.sub(self.part);
+    }
+}
+
+/// The families that partitions have series in. Clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct PartitionSeries {
+    records_consumed: IntCounterVec,
+    consumer_lag: IntGaugeVec,
+    event_time_lag: GaugeVec,
+    stream_time: GaugeVec,
+    timers_pending: IntGaugeVec,
+    restore_remaining: IntGaugeVec,
+    cohort_members: IntGaugeVec,
+    store_size: IntGaugeVec,
+    assigned: IntGauge,
+    customers_resident: IntGauge,
+    customers_dirty: IntGauge,
+}
+
+impl PartitionSeries {
+    pub(super) fn new(add: &Adder<'_>) -> Self {
+        let partition = ["partition"];
+        let topic_partition = ["topic", "partition"];
+        Self {
+            records_consumed: add.counters(
+                "records_consumed_total",
+                "Records read from the input and accounted for.",
+                &topic_partition,
+            ),
+            consumer_lag: add.gauges(
+                "consumer_lag_records",
+                "Records in the partition that were not read yet.",
+                &topic_partition,
+            ),
+            event_time_lag: add.float_gauges(
+                "event_time_lag_seconds",
+                "Wall clock minus the time of the last event read.",
+                &topic_partition,
+            ),
+            stream_time: add.float_gauges(
+                "stream_time_seconds",
+                "Stream time, in seconds since 1970: how far the log is taken to be complete.",
+                &partition,
+            ),
+            timers_pending: add.gauges("timers_pending", "Customers with a deadline ahead.", &partition),
+            restore_remaining: add.gauges(
+                "restore_remaining_records",
+                "Records still to be read before the partition is ready; 0 once it is.",
+                &partition,
+            ),
+            cohort_members: add.gauges("cohort_members", "Customers in each cohort.", &["cohort", "partition"]),
+            store_size: add.gauges("store_size_bytes", "Size on disk of all databases here, by family.", &["family"]),
+            assigned: add.gauge(
+                "partitions_assigned",
+                "Partitions that this process holds; over all processes, the partitions of the input.",
+            ),
+            customers_resident: add.gauge("customers_resident", "Customers kept decoded in memory."),
+            customers_dirty: add.gauge("customers_dirty", "Customers changed in memory and not yet written."),
+        }
+    }
+}
+
+fn seconds(span: Span) -> f64 {
+    span.0 as f64 / 1_000.0
+}

@@ -1,0 +1,96 @@
+//! Every key's bytes, in one place.
+//!
+//! ```text
+//! RocksDB, one database a partition, three column families
+//!
+//!   customers   key    customer id, UTF-8
+//!               value  indexed at, 8 bytes (see below) │ state (`state_bytes`)
+//!   timers      key    due, 8 bytes │ customer id      value  nothing
+//!   meta        key    `meta`                          value  meta (`meta_bytes`), with what is local
+//!
+//! changelog topic, one partition per input partition
+//!
+//!   key  'C' │ customer id                  value  state
+//!   key  'I' │ kind, 1 byte │ position, 8   value  recorded input (`recorded`)
+//!   key  'M'                                value  meta, without what is local
+//! ```
+//!
+//! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
+//! `indexed at` is where the customer's entry in `timers` stands: never after the next deadline in the state, `MAX` when
+//! there is none. Retired key bytes stay reserved: none so far.
+
+use crate::event::Instant;
+
+/// The version of all that is written here. A release reads its own and those below.
+pub const FORMAT: u8 = 1;
+
+/// The first byte of a changelog key.
+pub mod changelog {
+    pub const CUSTOMER: u8 = b'C';
+    pub const INPUT: u8 = b'I';
+    pub const META: u8 = b'M';
+}
+
+pub(super) const META_KEY: &[u8] = b"meta";
+
+/// A number as eight bytes that sort as it does.
+#[must_use]
+pub fn ordered(number: i64) -> [u8; 8] {
+    (number.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// The number in eight bytes written by `ordered`.
+#[must_use]
+pub fn from_ordered(bytes: [u8; 8]) -> i64 {
+    (u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed()
+}
+
+/// A key of `timers`.
+#[must_use]
+pub fn timer_key(due: Instant, customer: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(8 + customer.len());
+    key.extend_from_slice(&ordered(due.0));
+    key.extend_from_slice(customer.as_bytes());
+    key
+}
+
+/// The parts of a key of `timers`; `None` for bytes that are no such key.
+#[must_use]
+pub fn split_timer_key(key: &[u8]) -> Option<(Instant, &str)> {
+    let (due, customer) = key.split_first_chunk::<8>()?;
+    Some((Instant(from_ordered(*due)), std::str::from_utf8(customer).ok()?))
+}
+
+/// The changelog key of a customer.
+pub fn customer_key(customer: &str, key: &mut Vec<u8>) {
+    key.clear();
+    key.push(changelog::CUSTOMER);
+    key.extend_from_slice(customer.as_bytes());
+}
+
+/// The changelog key of a recorded input; those of one kind at one position overwrite each other.
+#[must_use]
+pub fn input_key(kind: u8, position: i64) -> Vec<u8> {
+    let mut key = vec![changelog::INPUT, kind];
+    key.extend_from_slice(&ordered(position));
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, from_ordered, ordered, split_timer_key, timer_key};
+
+    #[test]
+    fn timer_keys_sort_by_due_time_then_customer() {
+        let times = [i64::MIN, -5, -1, 0, 1, 1_700_000_000_000, i64::MAX];
+        let mut keys = Vec::new();
+        for time in times {
+            assert_eq!(from_ordered(ordered(time)), time);
+            for customer in ["", "a", "ab", "b"] {
+                keys.push(timer_key(Instant(time), customer));
+                assert_eq!(split_timer_key(&keys[keys.len() - 1]), Some((Instant(time), customer)));
+            }
+        }
+        assert!(keys.is_sorted());
+    }
+}

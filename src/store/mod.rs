@@ -1,0 +1,17 @@
+//! Durable state: customers, timers and META, one RocksDB database a partition. The only room that names `rocksdb`.
+//!
+//! `layout` draws every key; `state_bytes`, `meta_bytes` and `recorded` the values, for RocksDB and the changelog alike;
+//! `database` opens, reads and writes.
+
+mod bytes;
+mod database;
+pub mod layout;
+mod meta_bytes;
+mod recorded;
+mod state_bytes;
+
+pub use bytes::Corrupt;
+pub use database::{Batch, Database, SharedMemory, StoreError, StoredCustomer};
+pub use meta_bytes::{Meta, decode_meta, encode_meta};
+pub use recorded::{Recorded, split_key};
+pub use state_bytes::{as_of, decode_state, encode_state, next_deadline};

@@ -1,0 +1,79 @@
+//! Recorded inputs: all that decided besides the log, kept with the log position at which it took effect.
+
+use super::bytes::{Corrupt, Reader, put_i64};
+use super::layout::{FORMAT, changelog, from_ordered, input_key};
+use crate::event::{DeadLetterReason, Instant};
+
+/// What decided, besides the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Stream time was advanced by the wall clock, before the record at this position was read.
+    Advance(Instant),
+    /// The record at this position was refused for a reason that the log alone does not show: the wall clock, or what
+    /// the registry answered.
+    Refused(DeadLetterReason),
+}
+
+const ADVANCE: u8 = b'A';
+const REFUSED: u8 = b'R';
+
+impl Recorded {
+    /// Its changelog key.
+    #[must_use]
+    pub fn key(self, position: i64) -> Vec<u8> {
+        let kind = match self {
+            Self::Advance(_) => ADVANCE,
+            Self::Refused(_) => REFUSED,
+        };
+        input_key(kind, position)
+    }
+
+    /// Its changelog value.
+    #[must_use]
+    pub fn value(self) -> Vec<u8> {
+        let mut out = vec![FORMAT];
+        match self {
+            Self::Advance(to) => put_i64(&mut out, to.0),
+            Self::Refused(reason) => {
+                let index = DeadLetterReason::ALL.iter().position(|known| *known == reason).unwrap_or_default();
+                put_i64(&mut out, index as i64);
+            }
+        }
+        out
+    }
+
+    /// The position and input of a changelog record whose key begins with the type byte of inputs.
+    ///
+    /// # Errors
+    /// A key or value that this or an earlier release did not write.
+    pub fn read(key: &[u8], value: &[u8]) -> Result<(i64, Self), Corrupt> {
+        let (kind, position) = split_key(key)?;
+        let mut reader = Reader::new(value);
+        if reader.u8("format")? != FORMAT {
+            return Err(Corrupt("format of a recorded input"));
+        }
+        let recorded = match kind {
+            ADVANCE => Self::Advance(Instant(reader.i64("advance")?)),
+            REFUSED => {
+                let index = usize::try_from(reader.i64("refused")?).map_err(|_| Corrupt("refused"))?;
+                Self::Refused(*DeadLetterReason::ALL.get(index).ok_or(Corrupt("refused"))?)
+            }
+            _ => return Err(Corrupt("kind of a recorded input")),
+        };
+        Ok((position, recorded))
+    }
+}
+
+/// Kind and position of a recorded input's key.
+///
+/// # Errors
+/// Another key.
+pub fn split_key(key: &[u8]) -> Result<(u8, i64), Corrupt> {
+    match key {
+        [changelog::INPUT, kind, position @ ..] => {
+            let position = position.try_into().map_err(|_| Corrupt("position of a recorded input"))?;
+            Ok((*kind, from_ordered(position)))
+        }
+        _ => Err(Corrupt("key of a recorded input")),
+    }
+}

@@ -1,0 +1,321 @@
+//! A customer's state as bytes: the value in `customers` and in the changelog.
+//!
+//! ```text
+//! format │ as_of │ known since │ clock │ flags │ [next deadline] │ sequence
+//!        │ recent ids: n, n × (time, hash 8)
+//!        │ facts: n, n × (number, content by kind)          only those with content
+//!        │ memberships: n, n × (number, flags, [times ...]) only those ever entered or disarmed
+//! ```
+//!
+//! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts and
+//! cohorts are numbered as in the rule set whose fingerprint META holds.
+
+use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
+use super::layout::FORMAT;
+use crate::engine::{
+    CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish,
+};
+use crate::event::{ChangeReason, Instant};
+use crate::rules::RuleSet;
+
+const HAS_DEADLINE: u8 = 1;
+
+const MEMBER: u8 = 1;
+const DISARMED: u8 = 2;
+const EVER_ENTERED: u8 = 4;
+const EVER_EXITED: u8 = 8;
+const HAS_HISTORY: u8 = 16;
+const HAS_WISH: u8 = 32;
+const WISH_HAS_CAUSE: u8 = 64;
+
+/// Appends a state's bytes.
+pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
+    out.push(FORMAT);
+    put_i64(out, state.as_of);
+    put_instant(out, state.known_since, Instant(0));
+    let base = state.known_since;
+    put_instant(out, state.clock, base);
+    let has_deadline = state.next_deadline < Instant::MAX;
+    out.push(if has_deadline { HAS_DEADLINE } else { 0 });
+    if has_deadline {
+        put_instant(out, state.next_deadline, base);
+    }
+    put_u64(out, state.sequence);
+    put_len(out, state.recent.len());
+    let mut last = base;
+    for id in &state.recent {
+        put_instant(out, id.at, last);
+        out.extend_from_slice(&id.hash.to_le_bytes());
+        last = id.at;
+    }
+    let facts = || state.facts.iter().enumerate().filter(|(_, fact)| !is_empty(fact));
+    put_len(out, facts().count());
+    for (number, fact) in facts() {
+        put_len(out, number);
+        put_fact(out, fact, base);
+    }
+    let memberships = || state.memberships.iter().enumerate().filter(|(_, m)| flags(m) != 0);
+    put_len(out, memberships().count());
+    for (number, membership) in memberships() {
+        put_len(out, number);
+        put_membership(out, membership, base);
+    }
+}
+
+/// Reads a state's bytes.
+///
+/// # Errors
+/// Bytes that `encode_state` did not write, or not under these rules.
+pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corrupt> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8("format")? != FORMAT {
+        return Err(Corrupt("format of a state"));
+    }
+    let mut state = CustomerState::new(rules);
+    state.as_of = reader.i64("as of")?;
+    state.known_since = reader.instant(Instant(0), "known since")?;
+    let base = state.known_since;
+    state.clock = reader.instant(base, "clock")?;
+    if reader.u8("flags")? & HAS_DEADLINE != 0 {
+        state.next_deadline = reader.instant(base, "next deadline")?;
+    }
+    state.sequence = reader.u64("sequence")?;
+    let mut last = base;
+    for _ in 0..reader.len("recent ids")? {
+        let at = reader.instant(last, "recent id")?;
+        state.recent.push(RecentId { at, hash: u64::from_le_bytes(reader.array("recent id")?) });
+        last = at;
+    }
+    for _ in 0..reader.len("facts")? {
+        let number = reader.u32("fact")? as usize;
+        let fact = state.facts.get_mut(number).ok_or(Corrupt("number of a fact"))?;
+        read_fact(&mut reader, fact, base)?;
+    }
+    for _ in 0..reader.len("memberships")? {
+        let number = reader.u32("membership")? as usize;
+        let membership = state.memberships.get_mut(number).ok_or(Corrupt("number of a cohort"))?;
+        read_membership(&mut reader, membership, base)?;
+    }
+    if reader.is_empty() { Ok(state) } else { Err(Corrupt("end of a state")) }
+}
+
+/// The log position after the last input in a state, without reading the rest.
+///
+/// # Errors
+/// Bytes that do not begin as a state's.
+pub fn as_of(bytes: &[u8]) -> Result<i64, Corrupt> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8("format")? != FORMAT {
+        return Err(Corrupt("format of a state"));
+    }
+    reader.i64("as of")
+}
+
+/// The next deadline in a state, without reading the rest.
+///
+/// # Errors
+/// Bytes that do not begin as a state's.
+pub fn next_deadline(bytes: &[u8]) -> Result<Instant, Corrupt> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8("format")? != FORMAT {
+        return Err(Corrupt("format of a state"));
+    }
+    reader.i64("as of")?;
+    let base = reader.instant(Instant(0), "known since")?;
+    reader.instant(base, "clock")?;
+    if reader.u8("flags")? & HAS_DEADLINE == 0 {
+        return Ok(Instant::MAX);
+    }
+    reader.instant(base, "next deadline")
+}
+
+fn is_empty(fact: &Fact) -> bool {
+    match fact {
+        Fact::Times(times) => times.is_empty(),
+        Fact::Total { count, .. } => *count == 0,
+        Fact::Series(series) => series.times.is_empty() && series.days.is_empty(),
+        Fact::Distinct { times, .. } => times.is_empty(),
+        Fact::Followed(pairs) => pairs.is_empty(),
+    }
+}
+
+fn put_times(out: &mut Vec<u8>, times: &[Instant], base: Instant) {
+    put_len(out, times.len());
+    let mut last = base;
+    for time in times {
+        put_instant(out, *time, last);
+        last = *time;
+    }
+}
+
+fn read_times(reader: &mut Reader<'_>, times: &mut Vec<Instant>, base: Instant) -> Read<()> {
+    let length = reader.len("times")?;
+    times.reserve(length);
+    let mut last = base;
+    for _ in 0..length {
+        last = reader.instant(last, "time")?;
+        times.push(last);
+    }
+    Ok(())
+}
+
+fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
+    match fact {
+        Fact::Times(times) => put_times(out, times, base),
+        Fact::Total { count, sum } => {
+            put_u64(out, *count);
+            put_number(out, *sum);
+        }
+        Fact::Series(series) => {
+            put_len(out, series.days.len());
+            for bucket in &series.days {
+                put_i64(out, bucket.day);
+                put_instant(out, bucket.last, base);
+                put_u64(out, bucket.count);
+                put_number(out, bucket.sum);
+            }
+            put_times(out, &series.times, base);
+            put_len(out, series.numbers.len());
+            series.numbers.iter().for_each(|number| put_number(out, *number));
+        }
+        Fact::Distinct { times, keys } => {
+            put_times(out, times, base);
+            keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
+        }
+        Fact::Followed(pairs) => {
+            put_len(out, pairs.len());
+            for pair in pairs {
+                out.extend_from_slice(&pair.key.to_le_bytes());
+                out.push(pair.b_count);
+                if pair.b_count > 0 {
+                    put_instant(out, pair.b_at, base);
+                }
+                put_len(out, pair.a.len());
+                for opening in &pair.a {
+                    put_instant(out, opening.at, base);
+                    out.push(u8::from(opening.plain) | u8::from(opening.also_b) << 1);
+                }
+            }
+        }
+    }
+}
+
+fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()> {
+    match fact {
+        Fact::Times(times) => read_times(reader, times, base)?,
+        Fact::Total { count, sum } => {
+            *count = reader.u64("total")?;
+            *sum = reader.number("total")?;
+        }
+        Fact::Series(series) => read_series(reader, series, base)?,
+        Fact::Distinct { times, keys } => {
+            read_times(reader, times, base)?;
+            for _ in 0..times.len() {
+                keys.push(u64::from_le_bytes(reader.array("key")?));
+            }
+        }
+        Fact::Followed(pairs) => {
+            for _ in 0..reader.len("pairs")? {
+                let key = u64::from_le_bytes(reader.array("pair")?);
+                let b_count = reader.u8("pair")?;
+                let b_at = if b_count > 0 { reader.instant(base, "pair")? } else { Instant::MIN };
+                let mut a = Vec::new();
+                for _ in 0..reader.len("openings")? {
+                    let at = reader.instant(base, "opening")?;
+                    let flags = reader.u8("opening")?;
+                    a.push(Opening { at, plain: flags & 1 != 0, also_b: flags & 2 != 0 });
+                }
+                pairs.push(Pair { key, b_at, b_count, a });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_series(reader: &mut Reader<'_>, series: &mut Series, base: Instant) -> Read<()> {
+    for _ in 0..reader.len("days")? {
+        series.days.push(DayBucket {
+            day: reader.i64("day")?,
+            last: reader.instant(base, "day")?,
+            count: reader.u64("day")?,
+            sum: reader.number("day")?,
+        });
+    }
+    read_times(reader, &mut series.times, base)?;
+    for _ in 0..reader.len("numbers")? {
+        series.numbers.push(reader.number("number")?);
+    }
+    Ok(())
+}
+
+fn flags(membership: &Membership) -> u8 {
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    flag(membership.member, MEMBER)
+        | flag(!membership.armed, DISARMED)
+        | flag(membership.times_entered > 0, EVER_ENTERED)
+        | flag(membership.exited_at > Instant::MIN, EVER_EXITED)
+        | flag(!membership.history.is_empty(), HAS_HISTORY)
+        | flag(membership.wish.is_some(), HAS_WISH)
+        | flag(membership.wish.as_ref().is_some_and(|wish| wish.cause.is_some()), WISH_HAS_CAUSE)
+}
+
+fn put_membership(out: &mut Vec<u8>, membership: &Membership, base: Instant) {
+    out.push(flags(membership));
+    if membership.times_entered > 0 {
+        put_u64(out, u64::from(membership.times_entered));
+        put_instant(out, membership.first_entered_at, base);
+        put_instant(out, membership.entered_at, membership.first_entered_at);
+    }
+    if membership.exited_at > Instant::MIN {
+        put_instant(out, membership.exited_at, base);
+    }
+    if !membership.history.is_empty() {
+        put_len(out, membership.history.len());
+        for (at, entered) in &membership.history {
+            put_instant(out, *at, base);
+            out.push(u8::from(*entered));
+        }
+    }
+    if let Some(wish) = &membership.wish {
+        let reason = ChangeReason::ALL.iter().position(|reason| *reason == wish.reason);
+        put_len(out, reason.unwrap_or_default());
+        if let Some(cause) = &wish.cause {
+            put_text(out, &cause.event);
+            out.push(u8::from(cause.event_id.is_some()));
+            put_text(out, cause.event_id.as_deref().unwrap_or_default());
+            put_i64(out, cause.position);
+        }
+    }
+}
+
+fn read_membership(reader: &mut Reader<'_>, membership: &mut Membership, base: Instant) -> Read<()> {
+    let flags = reader.u8("membership")?;
+    membership.member = flags & MEMBER != 0;
+    membership.armed = flags & DISARMED == 0;
+    if flags & EVER_ENTERED != 0 {
+        membership.times_entered = reader.u32("times entered")?;
+        membership.first_entered_at = reader.instant(base, "first entered")?;
+        membership.entered_at = reader.instant(membership.first_entered_at, "entered")?;
+    }
+    if flags & EVER_EXITED != 0 {
+        membership.exited_at = reader.instant(base, "exited")?;
+    }
+    if flags & HAS_HISTORY != 0 {
+        for _ in 0..reader.len("history")? {
+            let at = reader.instant(base, "history")?;
+            membership.history.push((at, reader.u8("history")? != 0));
+        }
+    }
+    if flags & HAS_WISH != 0 {
+        let reason = *ChangeReason::ALL.get(reader.u32("reason")? as usize).ok_or(Corrupt("reason"))?;
+        let mut cause = None;
+        if flags & WISH_HAS_CAUSE != 0 {
+            let event = reader.text("cause")?.to_owned();
+            let has_id = reader.u8("cause")? != 0;
+            let id = reader.text("cause")?.to_owned();
+            cause = Some(EventCause { event, event_id: has_id.then_some(id), position: reader.i64("cause")? });
+        }
+        membership.wish = Some(Box::new(Wish { reason, cause }));
+    }
+    Ok(())
+}

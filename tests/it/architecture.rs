@@ -1,0 +1,283 @@
+//! Who may name whom. The table is the architecture: change it on purpose, and say why in the same commit.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One room of the house: a file or a folder in `src/`.
+struct Room {
+    name: &'static str,
+    /// Rooms that it may name. They all stand above it, so there are no cycles.
+    names: &'static [&'static str],
+    /// Outside crates that it alone may name.
+    owns: &'static [&'static str],
+}
+
+const fn room(name: &'static str, names: &'static [&'static str], owns: &'static [&'static str]) -> Room {
+    Room { name, names, owns }
+}
+
+/// In reading order.
+const ROOMS: &[Room] = &[
+    room("event", &[], &[]),
+    room("rules", &["event"], &[]),
+    room("engine", &["event", "rules"], &[]),
+    room("settings", &["event"], &["config"]),
+    room("clock", &["event"], &[]),
+    room("codec", &["event", "settings"], &["apache_avro", "ureq"]),
+    // A state's bytes follow the facts that the rules ask for, so reading one takes the rules.
+    room("store", &["event", "rules", "engine", "settings"], &["rocksdb"]),
+    room("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
+    room("metrics", &["event"], &["prometheus"]),
+    room("lane", &["event", "rules", "engine", "settings", "clock", "codec", "store", "kafka", "metrics"], &[]),
+    room("admin", &["settings", "metrics"], &["axum"]),
+    room("telemetry", &["settings"], &["tracing_subscriber"]),
+    room("shutdown", &[], &[]),
+    room(
+        "app",
+        &[
+            "event",
+            "rules",
+            "engine",
+            "settings",
+            "clock",
+            "codec",
+            "store",
+            "kafka",
+            "metrics",
+            "lane",
+            "admin",
+            "telemetry",
+            "shutdown",
+        ],
+        &[],
+    ),
+    room(
+        "cli",
+        &[
+            "event",
+            "rules",
+            "engine",
+            "settings",
+            "clock",
+            "codec",
+            "store",
+            "kafka",
+            "metrics",
+            "lane",
+            "admin",
+            "telemetry",
+            "shutdown",
+            "app",
+        ],
+        &["clap", "indicatif"],
+    ),
+];
+
+/// Rooms whose result is a function of their arguments, so that replay, rebuild and test decide alike.
+const PURE: &[&str] = &["event", "rules", "engine"];
+
+/// What would make a result depend on something else: threads, clocks, the environment, and the random order in which
+/// the standard library's maps are walked.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "tracing",
+    "prometheus",
+    "SystemTime",
+    "std::time::Instant",
+    "std::env",
+    "std::net",
+    "std::thread",
+    "HashMap",
+    "HashSet",
+    "RandomState",
+];
+
+/// The files that tie the rooms together, and are none themselves.
+const NOT_ROOMS: &[&str] = &["lib.rs", "main.rs"];
+
+#[test]
+fn rooms_name_only_those_that_the_table_allows() {
+    let mut broken = Vec::new();
+    for room in ROOMS {
+        for source in sources(room.name) {
+            for other in rooms_named(&source) {
+                if other != room.name && !room.names.contains(&other) {
+                    broken.push(format!("{}: {} may not name {other}", source.path, room.name));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn an_outside_crate_is_known_to_one_room() {
+    let mut broken = Vec::new();
+    for room in ROOMS {
+        let sources = sources(room.name);
+        for owner in ROOMS.iter().filter(|owner| owner.name != room.name) {
+            // A module of the room's own that has the crate's name is what the name means there.
+            let foreign = |name: &&&str| !sources.iter().any(|source| source.path.ends_with(&format!("/{name}.rs")));
+            for name in owner.owns.iter().filter(foreign) {
+                for source in sources.iter().filter(|source| names_crate(&source.code, name)) {
+                    broken.push(format!("{}: only {} may name {name}", source.path, owner.name));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_core_is_a_function_of_its_inputs() {
+    let mut broken = Vec::new();
+    for source in PURE.iter().flat_map(|room| sources(room)) {
+        for impure in IMPURE.iter().filter(|impure| positions(&source.code, impure).next().is_some()) {
+            broken.push(format!("{}: names {impure}, on which a decision must not depend", source.path));
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_and_folder_of_the_source_is_in_the_table() {
+    let missing: Vec<String> = fs::read_dir(src())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !NOT_ROOMS.contains(&name.as_str()))
+        .filter(|name| !ROOMS.iter().any(|room| room.name == name.trim_end_matches(".rs")))
+        .collect();
+    assert!(missing.is_empty(), "not in the table of rooms: {}", missing.join(", "));
+}
+
+#[test]
+fn the_table_is_in_reading_order_so_nothing_names_what_comes_after_it() {
+    for (position, room) in ROOMS.iter().enumerate() {
+        for name in room.names {
+            assert!(ROOMS[..position].iter().any(|above| above.name == *name), "{} names {name}", room.name);
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_sources_sees_what_it_should() {
+    let source = |code: &str| Source { path: "src/x.rs".into(), code: without_comments(code), is_root: true };
+    assert_eq!(rooms_named(&source("use crate::event::Instant;")), ["event"]);
+    assert_eq!(rooms_named(&source("use crate::{\n    event::{Instant, Span},\n    store,\n};")), ["event", "store"]);
+    assert_eq!(rooms_named(&source("fn f(s: &super::settings::Kafka) {}")), ["settings"]);
+    assert_eq!(rooms_named(&source("/// See [`crate::lane`].\nuse crate::events_of_ours; // crate::lane")), [""; 0]);
+    assert!(names_crate("use config::Value;", "config"));
+    assert!(names_crate("let value = ::config::Value::new();", "config"));
+    assert!(names_crate("use prometheus as p;", "prometheus"));
+    assert!(!names_crate("use super::config::Value; let my_config::X = config;", "config"));
+    assert_eq!(positions("FxHashMap::default()", "HashMap").count(), 0);
+    assert_eq!(positions("std::collections::HashMap", "HashMap").count(), 1);
+}
+
+/// One file, without comments: documentation may mention anything.
+struct Source {
+    path: String,
+    code: String,
+    /// The room's own file, in which `super` is the house.
+    is_root: bool,
+}
+
+/// All files of a room; none when it is not built yet.
+fn sources(room: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut paths = vec![src().join(format!("{room}.rs")), src().join(room)];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") && path.exists() {
+            let is_root = path == src().join(format!("{room}.rs")) || path == src().join(room).join("mod.rs");
+            let code = without_comments(&fs::read_to_string(&path).unwrap());
+            let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(&path).display().to_string();
+            found.push(Source { path, code, is_root });
+        }
+    }
+    found
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn without_comments(text: &str) -> String {
+    let code = |line: &'_ str| match line.find("//") {
+        // `//` within a string follows a colon, as in an address.
+        Some(at) if !line[..at].ends_with(':') => line[..at].to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(code).collect::<Vec<_>>().join("\n")
+}
+
+/// The rooms that a file names, by `crate::room`, `crate::{room, …}` or, in the room's own file, `super::room`.
+fn rooms_named(source: &Source) -> Vec<&'static str> {
+    let mut paths = Vec::new();
+    for prefix in if source.is_root { &["crate::", "super::"][..] } else { &["crate::"][..] } {
+        for (at, _) in source.code.match_indices(prefix) {
+            let after = &source.code[at + prefix.len()..];
+            match after.strip_prefix('{') {
+                Some(group) => paths.extend(items(group)),
+                None => paths.push(after),
+            }
+        }
+    }
+    ROOMS.iter().map(|room| room.name).filter(|room| paths.iter().any(|path| first_name(path) == *room)).collect()
+}
+
+/// The items of a braced import, given what follows its opening brace.
+fn items(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut items) = (0_usize, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            ',' | '}' if depth == 0 => {
+                items.push(group[start..at].trim());
+                start = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    items
+}
+
+fn first_name(path: &str) -> &str {
+    path.split(|c| !is_name(c)).next().unwrap_or_default()
+}
+
+/// Is `foreign` named as a crate: at the start of a path, or alone in a `use`?
+fn names_crate(code: &str, foreign: &str) -> bool {
+    positions(code, foreign).any(|at| {
+        let before = code[..at].trim_end();
+        let within_a_path = before.ends_with("::") && first_path_of(before);
+        let after = code[at + foreign.len()..].trim_start();
+        let imported = before.ends_with("use") && (after.starts_with(';') || after.starts_with("as "));
+        !within_a_path && (after.starts_with("::") || imported)
+    })
+}
+
+/// Does a name stand before the `::` at the end, so that what follows is no crate?
+fn first_path_of(before: &str) -> bool {
+    before.trim_end_matches(':').ends_with(|c| is_name(c) || c == '>')
+}
+
+/// Where `word` stands by itself, not as a part of a longer name.
+fn positions<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    code.match_indices(word).map(|(at, _)| at).filter(|at| {
+        let before = code[..*at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        !before.is_some_and(is_name) && !after.is_some_and(is_name)
+    })
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}

@@ -1,0 +1,170 @@
+//! Random logs: close in time, out of order, sent twice, with values of every type.
+
+use std::collections::BTreeSet;
+
+use cohortd::event::{Instant, Number, Span};
+
+use super::random::Random;
+use super::report::record_hash;
+use super::rules::{EVENTS, PROPERTIES, UNNAMED, World};
+use crate::naive::{Advance, Case, Config, LogEvent, OwnedValue};
+
+const CUSTOMERS: [&str; 4] = ["ann", "bob", "cy", "dee"];
+const EVENTS_MOST: i64 = 40;
+
+pub(crate) fn case(world: &World, rules: String, random: &mut Random) -> Case {
+    let config = config(world, random);
+    let mut log = Log { world, config, now: world.start, events: Vec::new(), customers: 1 + random.below(4) };
+    let mut advances = Vec::new();
+    let advancing = random.percent(20);
+    for position in 0..usize::try_from(random.between(0, EVENTS_MOST)).expect("small") {
+        log.push(random);
+        if advancing && random.percent(10) {
+            let stream_time = log.now + grains(world, random.between(-2, 6));
+            advances.push(Advance { position: position + 1, stream_time });
+            // Time passed for the sources too, mostly.
+            if random.percent(70) {
+                log.now = log.now.max(stream_time);
+            }
+        }
+    }
+    let until = match random.below(10) {
+        0 => None,
+        1 => Some(log.now - grains(world, random.between(0, 10))),
+        2..=5 => Some(log.now),
+        _ => Some(log.now + grains(world, random.between(1, 25))),
+    };
+    Case { rules, config, events: log.events, advances, until }
+}
+
+fn config(world: &World, random: &mut Random) -> Config {
+    let arrives_within = grains(world, *random.pick(&[0, 0, 1, 2, 5]));
+    let later = grains(world, *random.pick(&[0, 1, 3, 8, 40]));
+    Config {
+        arrives_within,
+        max_lateness: Span(arrives_within.0 + later.0),
+        dedupe_ids: *random.pick(&[64, 64, 64, 64, 0, 1, 2, 3]),
+        earliest: Instant(world.start.0 - 200 * world.grain.0),
+    }
+}
+
+struct Log<'a> {
+    world: &'a World,
+    config: Config,
+    /// The time of the latest sources.
+    now: Instant,
+    events: Vec<LogEvent>,
+    customers: usize,
+}
+
+impl Log<'_> {
+    fn push(&mut self, random: &mut Random) {
+        if !self.events.is_empty() && random.percent(12) {
+            let again = self.again(random);
+            self.events.push(again);
+            return;
+        }
+        self.now = self.now + grains(self.world, *random.pick(&[0, 0, 1, 1, 1, 2, 3, 7]));
+        let customer = CUSTOMERS[random.below(self.customers)];
+        let mut event = LogEvent {
+            customer: customer.into(),
+            name: (*random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[2], EVENTS[3], UNNAMED])).into(),
+            at: self.time(random),
+            id: random.percent(60).then(|| format!("e{}", self.events.len())),
+            source: random.percent(25).then(|| (*random.pick(&["shop", "app"])).into()),
+            record_hash: 0,
+            properties: properties(random),
+        };
+        self.keep_apart(&mut event);
+        // Without it, two events that are alike in all else are one record sent twice.
+        if event.id.is_none() && random.percent(80) {
+            let number = Number::from_integer(i64::try_from(self.events.len()).expect("small"));
+            event.properties.push(("nr".into(), OwnedValue::Number(number)));
+        }
+        event.record_hash = record_hash(&event);
+        self.events.push(event);
+    }
+
+    /// An earlier event again: as it was, or with another time, another source, another name.
+    fn again(&self, random: &mut Random) -> LogEvent {
+        let mut event = random.pick(&self.events).clone();
+        match random.below(6) {
+            0 => event.at = self.time(random),
+            1 => event.source = Some("app".into()),
+            2 => event.name = (*random.pick(&EVENTS)).into(),
+            _ => {}
+        }
+        if event.at != self.config.earliest {
+            self.keep_apart(&mut event);
+        }
+        event.record_hash = record_hash(&event);
+        event
+    }
+
+    /// Near now; sometimes a millisecond beside it, late within what is allowed and beyond, or absurd.
+    fn time(&self, random: &mut Random) -> Instant {
+        let lateness = self.config.max_lateness.0 / self.world.grain.0;
+        let at = match random.below(40) {
+            0 => return Instant(self.config.earliest.0 - random.between(0, 1)),
+            1..=3 => self.now + Span(random.between(-1, 1)),
+            4..=9 => self.now - grains(self.world, random.between(0, lateness.min(12))),
+            10 => self.now - grains(self.world, random.between(lateness, lateness + 6)),
+            _ => self.now,
+        };
+        at.max(self.config.earliest)
+    }
+
+    /// Which of two ids of one time is pushed out first is the engine's own affair; so where ids are few, a customer's
+    /// events that differ in identity differ in time.
+    fn keep_apart(&self, event: &mut LogEvent) {
+        if self.config.dedupe_ids > 3 {
+            return;
+        }
+        let same = |other: &&LogEvent| {
+            other.id == event.id && other.id.is_some() && other.source == event.source && other.name == event.name
+        };
+        let taken: BTreeSet<Instant> = self
+            .events
+            .iter()
+            .filter(|other| other.customer == event.customer)
+            .filter(|other| !same(other))
+            .map(|other| other.at)
+            .collect();
+        while taken.contains(&event.at) {
+            event.at = event.at.next();
+        }
+    }
+}
+
+fn properties(random: &mut Random) -> Vec<(String, OwnedValue)> {
+    let mut properties = Vec::new();
+    for property in PROPERTIES {
+        if random.percent(65) {
+            properties.push((property.into(), value(property, random)));
+        }
+    }
+    properties
+}
+
+/// Mostly of the type that the property usually has.
+fn value(property: &str, random: &mut Random) -> OwnedValue {
+    let number = |text: &str| OwnedValue::Number(Number::parse(text).expect("written as a number"));
+    let text = |text: &str| OwnedValue::Text(text.into());
+    match random.below(12) {
+        0 => OwnedValue::Null,
+        1 => OwnedValue::Bool(random.percent(50)),
+        2 => text(pick(random, &["1", "one", ""])),
+        3 => number(pick(random, &["1", "0", "0.8"])),
+        _ if property == "plan" => text(pick(random, &["pro", "pro_plus", "free"])),
+        _ if property == "step" => number(pick(random, &["1", "2"])),
+        _ => number(pick(random, &["0.1", "0.7", "0.1", "1", "2", "-1", "1000000000000"])),
+    }
+}
+
+fn grains(world: &World, count: i64) -> Span {
+    Span(count * world.grain.0)
+}
+
+fn pick(random: &mut Random, from: &[&'static str]) -> &'static str {
+    from[random.below(from.len())]
+}

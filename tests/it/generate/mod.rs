@@ -1,0 +1,126 @@
+//! Random rules and random logs, and what must hold of them.
+//!
+//! Every case is a function of one number. A failing one is made small, printed with its rules and its events as lines
+//! for `cohortd replay`, and runs again with `COHORTD_SEED=<number> cargo test --release random_cases -- --nocapture`;
+//! `COHORTD_CASES=1000000` says how many are tried.
+
+mod draft;
+mod events;
+mod random;
+mod report;
+mod rules;
+mod shrink;
+
+use std::time::Instant as Stopwatch;
+
+use cohortd::event::Instant;
+
+use crate::engine_under_test::ENGINE;
+use crate::naive::{Case, Fate, Outcome, judge, judge_with};
+
+pub(crate) use draft::Draft;
+pub(crate) use random::Random;
+pub(crate) use shrink::shrink;
+
+/// A generated case: the rules before they were written down, so that they can be made smaller.
+#[derive(Debug, Clone)]
+pub(crate) struct Generated {
+    pub(crate) draft: Draft,
+    /// Its `rules` are the draft's text.
+    pub(crate) case: Case,
+}
+
+impl Generated {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let world = rules::World::new(&mut random);
+        let draft = world.draft(&mut random);
+        let case = events::case(&world, draft.text(), &mut random);
+        Self { draft, case }
+    }
+}
+
+/// How many cases are tried where nobody says otherwise: some seconds' worth.
+const CASES: u64 = 2_000;
+
+/// Tries `check` on many seeds, or on the one that `COHORTD_SEED` names. Panics with the smallest case that still fails.
+pub(crate) fn try_many(check: fn(&Case) -> Result<(), String>) {
+    let (first, cases) = match number("COHORTD_SEED") {
+        Some(seed) => (seed, 1),
+        None => (0, number("COHORTD_CASES").unwrap_or(CASES)),
+    };
+    let watch = Stopwatch::now();
+    for seed in first..first + cases {
+        let generated = Generated::new(seed);
+        if check(&generated.case).is_err() {
+            println!("seed {seed} fails; making it small ...");
+            let small = shrink(generated, |case| check(case).is_err());
+            let difference = check(&small.case).expect_err("the shrinker keeps what fails");
+            panic!("{}", report::failure(seed, &small.case, &difference));
+        }
+    }
+    let seconds = watch.elapsed().as_secs_f64();
+    println!("{cases} cases from seed {first}, {:.0} a second", cases as f64 / seconds);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a seed is no setting of the program: it names the one test case to run")]
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a whole number")))
+}
+
+/// The first line in which two outcomes differ, with what stands around it.
+pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> Result<(), String> {
+    if judged == engine { Ok(()) } else { Err(report::difference(judged, engine)) }
+}
+
+#[test]
+fn random_cases_are_decided_by_the_engine_as_by_the_judge() {
+    let Some(engine) = ENGINE else { return };
+    // A function pointer cannot carry the engine along, so it is asked for again.
+    assert!(std::ptr::fn_addr_eq(engine, ENGINE.expect("asked above")));
+    try_many(|case| {
+        let judged = judge(case).map_err(|error| format!("the generator wrote rules that cannot be judged: {error}"))?;
+        let engine = ENGINE.expect("checked before")(case).map_err(|error| format!("the engine refuses them: {error}"))?;
+        difference(&judged, &engine)
+    });
+}
+
+/// This is what the judge itself rests on: its candidates leave out no instant at which something changes.
+#[test]
+fn random_cases_are_judged_the_same_when_decided_at_extra_instants() {
+    try_many(|case| {
+        let plain = judge(case)?;
+        difference(&plain, &judge_with(case, &extra_instants(case))?)
+    });
+}
+
+/// Every millisecond of a short case; of a long one the neighbourhood of its events, and instants spread evenly.
+fn extra_instants(case: &Case) -> Vec<Instant> {
+    let times = || case.events.iter().map(|event| event.at.0).chain(case.until.map(|until| until.0));
+    let (Some(first), Some(last)) = (times().filter(|t| *t > 0).min(), times().max()) else { return vec![] };
+    let step = ((last - first) / 300).max(1);
+    let mut extra: Vec<i64> = (0..300).map(|i| first + i * step).collect();
+    extra.extend(times().flat_map(|at| [at - 1, at + 1]));
+    extra.sort_unstable();
+    extra.into_iter().map(Instant).collect()
+}
+
+/// Generators that produce nothing prove nothing.
+#[test]
+fn random_cases_exercise_every_fate_and_many_changes() {
+    let (mut changes, mut busy) = (0, 0);
+    let mut fates = [Fate::Applied, Fate::Duplicate, Fate::TooLate, Fate::BadTime, Fate::NotRead].map(|f| (f, 0));
+    let cases = 500;
+    for seed in 0..cases {
+        let generated = Generated::new(seed);
+        let outcome = judge(&generated.case).unwrap_or_else(|error| panic!("{error}\n{}", generated.case.rules));
+        changes += outcome.changes.len();
+        busy += usize::from(outcome.changes.len() > 3);
+        for (fate, seen) in &mut fates {
+            *seen += outcome.fates.iter().filter(|found| *found == fate).count();
+        }
+    }
+    println!("{changes} changes in {cases} cases, {busy} with more than three; {fates:?}");
+    assert!(fates.iter().all(|(_, seen)| *seen > 0), "{fates:?}");
+    assert!(busy * 3 > usize::try_from(cases).unwrap(), "{busy}");
+}

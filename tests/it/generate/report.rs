@@ -1,0 +1,106 @@
+//! A failing case, told so that it can be run again by hand.
+
+use std::fmt::Write;
+
+use crate::naive::{Case, Decided, LogEvent, Outcome, OwnedValue};
+
+/// What to read, and what to run, when a case fails.
+pub(crate) fn failure(seed: u64, case: &Case, difference: &str) -> String {
+    let config = &case.config;
+    let mut text = format!("seed {seed}; run it again with COHORTD_SEED={seed}\n\n--- rules.toml\n{}", case.rules);
+    text.push_str("\n--- events.jsonl\n");
+    for event in &case.events {
+        line(&mut text, &json_line(event));
+    }
+    text.push_str("\n--- command\n");
+    line(
+        &mut text,
+        &format!(
+            "cohortd replay --as-is --rules rules.toml{until} --set time.arrives_within='{within} ms' --set \
+             time.max_lateness='{lateness} ms' --set dedupe.ids={ids} --set time.earliest={earliest} events.jsonl",
+            until = case.until.map(|until| format!(" --until {}", until.0)).unwrap_or_default(),
+            within = config.arrives_within.0,
+            lateness = config.max_lateness.0,
+            ids = config.dedupe_ids,
+            earliest = config.earliest.0,
+        ),
+    );
+    for advance in &case.advances {
+        let (to, position) = (advance.stream_time.0, advance.position);
+        line(&mut text, &format!("and stream time goes to {to} before the event at position {position}"));
+    }
+    text.push_str("\n--- difference\n");
+    text.push_str(difference);
+    text
+}
+
+/// The two outcomes side by side from where they part.
+pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> String {
+    let mut text = String::new();
+    for (position, (judged, engine)) in judged.fates.iter().zip(&engine.fates).enumerate() {
+        if judged != engine {
+            line(&mut text, &format!("event {position}: judged {judged:?}, engine {engine:?}"));
+        }
+    }
+    if judged.fates.len() != engine.fates.len() {
+        line(&mut text, &format!("{} fates judged, {} by the engine", judged.fates.len(), engine.fates.len()));
+    }
+    let same = judged.changes.iter().zip(&engine.changes).take_while(|(one, other)| one == other).count();
+    for decided in &judged.changes[..same] {
+        line(&mut text, &format!("  both    {decided}"));
+    }
+    list(&mut text, "- judged ", &judged.changes[same..]);
+    list(&mut text, "+ engine ", &engine.changes[same..]);
+    text
+}
+
+/// Enough to see what goes wrong.
+const SHOWN: usize = 8;
+
+fn list(text: &mut String, mark: &str, changes: &[Decided]) {
+    for decided in changes.iter().take(SHOWN) {
+        line(text, &format!("{mark}{decided}"));
+    }
+    if changes.len() > SHOWN {
+        line(text, &format!("{mark}... and {} more", changes.len() - SHOWN));
+    }
+}
+
+/// One line of a file for `cohortd replay`.
+pub(crate) fn json_line(event: &LogEvent) -> String {
+    let quoted = |text: &str| serde_json::to_string(text).expect("a text is always JSON");
+    let mut line = String::from("{");
+    if let Some(id) = &event.id {
+        line.push_str(&format!("\"event_id\": {}, ", quoted(id)));
+    }
+    line.push_str(&format!("\"customer_id\": {}, \"event\": {}, ", quoted(&event.customer), quoted(&event.name)));
+    line.push_str(&format!("\"time\": {}, ", event.at.0));
+    if let Some(source) = &event.source {
+        line.push_str(&format!("\"source\": {}, ", quoted(source)));
+    }
+    let properties: Vec<String> = event
+        .properties
+        .iter()
+        .map(|(name, value)| {
+            let value = match value {
+                OwnedValue::Null => "null".into(),
+                OwnedValue::Bool(flag) => flag.to_string(),
+                OwnedValue::Number(number) => number.to_string(),
+                OwnedValue::Text(text) => quoted(text),
+            };
+            format!("{}: {value}", quoted(name))
+        })
+        .collect();
+    line.push_str(&format!("\"properties\": {{{}}}}}", properties.join(", ")));
+    line
+}
+
+/// As a file's record is hashed: equal lines are one record. FNV-1a.
+pub(crate) fn record_hash(event: &LogEvent) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+    json_line(event).bytes().fold(0xCBF2_9CE4_8422_2325, step)
+}
+
+fn line(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a text takes every line");
+}

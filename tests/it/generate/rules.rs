@@ -1,0 +1,315 @@
+//! Random rules of the operators that run, over a vocabulary so small that they often speak of the same events.
+
+use cohortd::event::{Instant, Span};
+
+use super::draft::{Cohort, Draft, Expr};
+use super::random::Random;
+
+pub(crate) const EVENTS: [&str; 4] = ["visit", "purchase", "login", "cancel"];
+/// One that no rule names: it still makes a customer known, and moves the clock.
+pub(crate) const UNNAMED: &str = "other";
+pub(crate) const PROPERTIES: [&str; 3] = ["amount", "step", "plan"];
+const COHORTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+const FACTORS: [&str; 6] = ["0.5", "1", "1.5", "2", "3", "0.333333"];
+
+/// The time zones of calendar rules, each with a local midnight near which its clocks change, or a month ends.
+const PLACES: [(&str, i64); 10] = [
+    ("UTC", 1_769_817_600_000),               // 2026-01-31
+    ("Europe/Paris", 1_774_738_800_000),      // 2026-03-29, forward at 02:00
+    ("Europe/Paris", 1_792_879_200_000),      // 2026-10-25, back at 03:00
+    ("America/New_York", 1_772_946_000_000),  // 2026-03-08, forward at 02:00
+    ("Asia/Kolkata", 1_772_303_400_000),      // 2026-03-01, half an hour off
+    ("Africa/Cairo", 1_776_981_600_000),      // 2026-04-24, forward at midnight
+    ("America/Santiago", 1_788_667_200_000),  // 2026-09-06, forward at midnight
+    ("America/Havana", 1_772_946_000_000),    // 2026-03-08, forward at midnight
+    ("America/Havana", 1_793_505_600_000),    // 2026-11-01, back at 01:00 to midnight
+    ("Australia/Lord_Howe", 1_775_307_600_000), // 2026-04-05, back by half an hour
+];
+
+/// What one case is made of: a grain of time, few lengths that are used again and again, and a place.
+pub(crate) struct World {
+    /// One step of time in this case.
+    pub(crate) grain: Span,
+    /// Its lengths, in grains.
+    lengths: Vec<i64>,
+    pub(crate) calendar: bool,
+    pub(crate) zone: &'static str,
+    /// Where the log begins, roughly.
+    pub(crate) start: Instant,
+}
+
+impl World {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        let grain = *random.pick(&[1, 1, 1_000, 60_000, 3_600_000, 3_600_000, 86_400_000, 86_400_000]);
+        let calendar = grain >= 3_600_000 && random.percent(60);
+        let (zone, midnight) = *random.pick(&PLACES);
+        let lengths = (0..random.between(2, 4)).map(|_| random.between(1, 9)).collect();
+        // Days are crossed in every calendar case, also where one step is an hour.
+        let start = Instant(midnight - random.between(0, 12) * grain);
+        Self { grain: Span(grain), lengths, calendar, zone: if calendar { zone } else { "UTC" }, start }
+    }
+
+    pub(crate) fn draft(&self, random: &mut Random) -> Draft {
+        let count = usize::try_from(random.between(1, 4)).expect("small");
+        // References go to cohorts earlier in this order, which is not that of their names.
+        let mut names = COHORTS.to_vec();
+        for i in (1..names.len()).rev() {
+            names.swap(i, random.below(i + 1));
+        }
+        let cohorts = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
+        let activity = if random.percent(50) { some_events(random) } else { vec![] };
+        let usual_gaps = EVENTS
+            .into_iter()
+            .filter_map(|event| random.percent(20).then(|| (event, self.length(random))))
+            .collect();
+        Draft { time_zone: self.zone, activity, usual_gaps, cohorts }
+    }
+
+    fn cohort(&self, name: &'static str, others: &[&str], random: &mut Random) -> Cohort {
+        // What nobody can be in needs no references; whether others wait for its own is not worth a rule.
+        let disabled = random.percent(4);
+        let others = if disabled { &[] } else { others };
+        let mut lengths = [*random.pick(&self.lengths), *random.pick(&self.lengths)];
+        lengths.sort_unstable();
+        Cohort {
+            name,
+            who: self.expr(2, others, random),
+            stay: random.percent(25).then(|| self.expr(1, others, random)),
+            until: random.percent(25).then(|| self.expr(1, others, random)),
+            at_least: random.percent(20).then(|| self.written(lengths[0])),
+            at_most: random.percent(20).then(|| self.written(lengths[1])),
+            cooldown: random.percent(25).then(|| self.length(random)),
+            once: random.percent(12),
+            disabled,
+        }
+    }
+
+    fn expr(&self, depth: usize, others: &[&str], random: &mut Random) -> Expr {
+        if depth == 0 || random.percent(40) {
+            return Expr::Leaf(self.condition(others, random));
+        }
+        let parts = |random: &mut Random| -> Vec<Expr> {
+            (0..random.between(2, 3)).map(|_| self.expr(depth - 1, others, random)).collect()
+        };
+        match random.below(10) {
+            0..=4 => Expr::And(parts(random)),
+            5..=7 => Expr::Or(parts(random)),
+            _ => Expr::Not(Box::new(self.expr(depth - 1, others, random))),
+        }
+    }
+
+    fn condition(&self, others: &[&str], random: &mut Random) -> String {
+        let weight = if others.is_empty() { 75 } else { 100 };
+        match random.below(weight) {
+            0..=34 => self.did(random),
+            35..=44 => self.silent(random),
+            45..=54 => self.absence(random),
+            55..=74 => self.comparison(random),
+            _ => self.membership(others, random),
+        }
+    }
+
+    fn did(&self, random: &mut Random) -> String {
+        let not = if random.percent(25) { "not " } else { "" };
+        let step = step(random);
+        let new = if random.percent(12) { " even if new" } else { "" };
+        let count = match random.below(10) {
+            0..=3 => String::new(),
+            4..=6 => format!(" {} times", bound(3, random)),
+            7 => " for the first time".into(),
+            8 => format!(" with {} different {}", bound(2, random), random.pick(&PROPERTIES)),
+            _ => format!(" on {} different {}", bound(2, random), random.pick(&["days", "weeks", "months"])),
+        };
+        let window = self.window(random);
+        format!("did {not}{step}{count}{window}{new}")
+    }
+
+    fn silent(&self, random: &mut Random) -> String {
+        let on = if random.percent(50) { format!(" on {}", events(random)) } else { String::new() };
+        let new = if random.percent(20) { " even if new" } else { "" };
+        format!("silent{on} for {}{new}", self.length(random))
+    }
+
+    fn absence(&self, random: &mut Random) -> String {
+        let mode = *random.pick(&["", "", "latest ", "each "]);
+        let (first, second, within) = (step(random), step(random), self.length(random));
+        let key = if random.percent(35) { format!(" per {}", random.pick(&PROPERTIES)) } else { String::new() };
+        let window = if random.percent(40) { self.window(random) } else { String::new() };
+        format!("{mode}{first} then no {second} within {within}{key}{window}")
+    }
+
+    fn comparison(&self, random: &mut Random) -> String {
+        match random.below(12) {
+            0 | 1 => format!("{} {} {}", self.count(random), op(random), random.between(0, 3)),
+            2 => format!("{} between {} and {}", self.count(random), random.between(0, 2), random.between(1, 3)),
+            3 | 4 => format!("{} {} {}", self.sum(random), op(random), amount(random)),
+            5 => format!("{} {} {} x {}", self.sum(random), op(random), factor(random), self.sum(random)),
+            6 => format!("{} {} {} x {}", self.count(random), op(random), factor(random), self.count(random)),
+            7 => format!("{} {} {}", time_since(random), op(random), self.length(random)),
+            8 => format!("{} {} {} x {}", time_since(random), op(random), factor(random), usual_gap(random)),
+            9 => format!("{} {} {} x {}", time_since(random), op(random), factor(random), time_since(random)),
+            10 => format!("{} {}", time_since(random), random.pick(&["is known", "is missing"])),
+            _ => self.gap_comparison(random),
+        }
+    }
+
+    fn gap_comparison(&self, random: &mut Random) -> String {
+        let gap = usual_gap(random);
+        match random.below(5) {
+            0 => format!("{gap} {}", random.pick(&["is known", "is missing"])),
+            1 => format!("{gap} {} {}", op(random), self.length(random)),
+            2 => format!("{gap} {} {} x {}", op(random), factor(random), time_since(random)),
+            3 => format!("{gap} {} {} x {}", op(random), factor(random), usual_gap(random)),
+            _ => {
+                let since = time_since(random);
+                format!("{since} between {} x {gap} and {}", factor(random), self.length(random))
+            }
+        }
+    }
+
+    fn count(&self, random: &mut Random) -> String {
+        format!("count({}{})", step(random), self.window(random))
+    }
+
+    fn sum(&self, random: &mut Random) -> String {
+        let filters = filters(random);
+        format!("sum({}.amount{filters}{})", random.pick(&EVENTS), self.window(random))
+    }
+
+    fn membership(&self, others: &[&str], random: &mut Random) -> String {
+        let cohort = *random.pick(others);
+        match random.below(10) {
+            0..=3 => format!("in {cohort}"),
+            4 | 5 => format!("in {cohort} for {} {}", random.pick(&BOUNDS), self.length(random)),
+            6 => format!("entered {cohort}{}", self.window(random)),
+            7 => format!("entered {cohort} {} times{}", bound(3, random), self.window(random)),
+            8 => format!("entered {cohort} for the first time{}", self.window(random)),
+            _ => format!("left {cohort}{}", self.window(random)),
+        }
+    }
+
+    /// With a space before it, or nothing.
+    fn window(&self, random: &mut Random) -> String {
+        if self.calendar && random.percent(40) {
+            let unit = *random.pick(&["days", "days", "weeks", "months"]);
+            return match random.below(3) {
+                0 => format!(" since {}", self.date(random)),
+                _ => format!(" in the last {} {unit} by calendar", random.between(1, 3)),
+            };
+        }
+        match random.below(12) {
+            0 => String::new(),
+            1 => " ever".into(),
+            2..=5 => format!(" in the last {}", self.length(random)),
+            6 | 7 => {
+                let near = *random.pick(&self.lengths);
+                format!(" between {} and {} ago", self.written(near + random.between(1, 4)), self.written(near))
+            }
+            8 => format!(" more than {} ago", self.length(random)),
+            9 | 10 => format!(" since {} {}", edge(random), events(random)),
+            _ => format!(" within {} of first {}", self.length(random), random.pick(&EVENTS)),
+        }
+    }
+
+    /// A day near the beginning of the log.
+    fn date(&self, random: &mut Random) -> String {
+        let days = random.between(-1, 3);
+        let at = self.start + Span(days * Span::DAY.0);
+        let stamp = jiff::Timestamp::from_millisecond(at.0).expect("within the calendar");
+        jiff::tz::TimeZone::UTC.to_datetime(stamp).date().to_string()
+    }
+
+    fn length(&self, random: &mut Random) -> String {
+        let grains = *random.pick(&self.lengths);
+        self.written(grains)
+    }
+
+    fn written(&self, grains: i64) -> String {
+        match self.grain.0 {
+            1 => format!("0.{grains:03} seconds"),
+            1_000 => format!("{grains} seconds"),
+            60_000 => format!("{grains} minutes"),
+            3_600_000 => format!("{grains} hours"),
+            _ => format!("{grains} days"),
+        }
+    }
+}
+
+const BOUNDS: [&str; 5] = ["at least", "at most", "exactly", "more than", "fewer than"];
+
+fn bound(most: i64, random: &mut Random) -> String {
+    let bound = *random.pick(&BOUNDS);
+    // "At least 0" and "fewer than 0" say nothing.
+    let least = i64::from(bound == "at least" || bound == "fewer than");
+    format!("{bound} {}", random.between(least, most))
+}
+
+fn step(random: &mut Random) -> String {
+    format!("{}{}", events(random), filters(random))
+}
+
+fn events(random: &mut Random) -> String {
+    match random.below(10) {
+        0 => "anything".into(),
+        1 | 2 => format!("any of ({})", some_events(random).join(", ")),
+        _ => (*random.pick(&EVENTS)).into(),
+    }
+}
+
+fn some_events(random: &mut Random) -> Vec<&'static str> {
+    let first = random.below(EVENTS.len());
+    let second = (first + 1 + random.below(EVENTS.len() - 1)) % EVENTS.len();
+    vec![EVENTS[first], EVENTS[second]]
+}
+
+fn filters(random: &mut Random) -> String {
+    if !random.percent(30) {
+        return String::new();
+    }
+    let count = if random.percent(25) { 2 } else { 1 };
+    let filters: Vec<String> = (0..count).map(|_| filter(random)).collect();
+    format!(" where {}", filters.join(", "))
+}
+
+fn filter(random: &mut Random) -> String {
+    let property = *random.pick(&PROPERTIES);
+    match random.below(8) {
+        0 => format!("{property} is known"),
+        1 => format!("{property} is missing"),
+        2 => format!("{property} in ({}, {})", literal(random), literal(random)),
+        3 => format!("{property} contains \"{}\"", random.pick(&["pro", "1", "o"])),
+        _ => format!("{property} {} {}", op(random), literal(random)),
+    }
+}
+
+fn literal(random: &mut Random) -> String {
+    match random.below(6) {
+        0 => (*random.pick(&["true", "false"])).into(),
+        1 | 2 => format!("\"{}\"", random.pick(&["pro", "1", "one"])),
+        _ => amount(random),
+    }
+}
+
+fn amount(random: &mut Random) -> String {
+    (*random.pick(&["0", "1", "2", "0.1", "0.8", "0.9", "-1", "3.5"])).into()
+}
+
+fn op(random: &mut Random) -> &'static str {
+    *random.pick(&["=", "!=", "<", "<=", ">", ">="])
+}
+
+fn factor(random: &mut Random) -> &'static str {
+    *random.pick(&FACTORS)
+}
+
+fn edge(random: &mut Random) -> &'static str {
+    *random.pick(&["first", "last", "last"])
+}
+
+fn time_since(random: &mut Random) -> String {
+    format!("time since {} {}", edge(random), step(random))
+}
+
+fn usual_gap(random: &mut Random) -> String {
+    format!("usual gap of {}", events(random))
+}

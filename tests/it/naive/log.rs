@@ -1,0 +1,146 @@
+//! What is judged, one partition's log under one rules file, and what must come of it.
+
+use cohortd::event::{Change, ChangeReason, Instant, Number, Span, Value};
+
+/// One partition from its first event on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Case {
+    /// The text of the rules file.
+    pub(crate) rules: String,
+    pub(crate) config: Config,
+    /// In log order: an event's position is its index here.
+    pub(crate) events: Vec<LogEvent>,
+    /// In the order of their positions.
+    pub(crate) advances: Vec<Advance>,
+    /// As `replay --until`: later events are not read, and at the end the deadlines up to here are decided. `None`: only
+    /// what stream time has passed is decided.
+    pub(crate) until: Option<Instant>,
+}
+
+/// The settings that take part in decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) arrives_within: Span,
+    pub(crate) max_lateness: Span,
+    pub(crate) dedupe_ids: usize,
+    pub(crate) earliest: Instant,
+}
+
+impl Default for Config {
+    /// As `config/cohortd.toml`.
+    fn default() -> Self {
+        Self {
+            arrives_within: Span(60_000),
+            max_lateness: Span(4 * 86_400_000),
+            dedupe_ids: 64,
+            earliest: Instant(631_152_000_000),
+        }
+    }
+}
+
+/// One event as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogEvent {
+    pub(crate) customer: String,
+    pub(crate) name: String,
+    pub(crate) at: Instant,
+    pub(crate) id: Option<String>,
+    pub(crate) source: Option<String>,
+    /// Stands in for a missing id.
+    pub(crate) record_hash: u64,
+    /// Each property at most once.
+    pub(crate) properties: Vec<(String, OwnedValue)>,
+}
+
+impl LogEvent {
+    /// The value of a property, unless missing or null.
+    pub(crate) fn property(&self, name: &str) -> Option<Value<'_>> {
+        self.properties.iter().find(|(property, _)| property == name).and_then(|(_, value)| value.known())
+    }
+}
+
+/// A property's value as sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OwnedValue {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+}
+
+impl OwnedValue {
+    /// Null is the same as missing.
+    pub(crate) fn known(&self) -> Option<Value<'_>> {
+        match self {
+            Self::Null => None,
+            Self::Bool(flag) => Some(Value::Bool(*flag)),
+            Self::Number(number) => Some(Value::Number(*number)),
+            Self::Text(text) => Some(Value::Text(text)),
+        }
+    }
+}
+
+/// A recorded step of stream time without an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Advance {
+    /// It takes effect before the event at this position; the log's length stands for its end.
+    pub(crate) position: usize,
+    pub(crate) stream_time: Instant,
+}
+
+/// What must come out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Outcome {
+    /// In the order promised for `replay`: log position, instant, customer, sequence.
+    pub(crate) changes: Vec<Decided>,
+    /// One for each event of the log.
+    pub(crate) fates: Vec<Fate>,
+}
+
+/// One membership change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) customer: String,
+    pub(crate) cohort: String,
+    pub(crate) change: Change,
+    pub(crate) occurred_at: Instant,
+    pub(crate) reason: ChangeReason,
+    /// Log position of the event that caused it; none for TIME.
+    pub(crate) cause: Option<usize>,
+    /// When this stay began.
+    pub(crate) entered_at: Instant,
+    pub(crate) times_entered: u32,
+    /// Counts this customer's changes from 1.
+    pub(crate) sequence: u64,
+    /// Where in the log it was caused, or its deadline became due; the log's length for what only `until` made due.
+    pub(crate) position: usize,
+}
+
+impl std::fmt::Display for Decided {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { customer, cohort, occurred_at, reason, position, sequence, times_entered, entered_at, .. } = self;
+        let change = self.change.word();
+        let cause = self.cause.map_or("-".into(), |position| position.to_string());
+        write!(
+            f,
+            "{customer} {change} {cohort} at {at} ({occurred_at}) reason {reason} cause {cause} position {position} \
+             sequence {sequence} times {times_entered} since {since}",
+            at = occurred_at.0,
+            since = entered_at.0
+        )
+    }
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Applied,
+    /// One event counts once.
+    Duplicate,
+    /// Older than stream time by more than `max_lateness`.
+    TooLate,
+    /// Before `earliest`.
+    BadTime,
+    /// Later than `until`.
+    NotRead,
+}

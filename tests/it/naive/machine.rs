@@ -1,0 +1,126 @@
+//! Membership: who enters and who leaves at an instant.
+
+use cohortd::event::{Change, ChangeReason, Instant};
+use cohortd::rules::CohortRule;
+
+use super::condition::Moment;
+use super::customer::{Customer, Membership, Wish};
+use super::log::Decided;
+use super::rules::Rules;
+
+/// Why a customer is decided at an instant.
+#[derive(Clone, Copy)]
+pub(crate) struct Occasion {
+    /// Where in the log we are.
+    pub(crate) position: usize,
+    pub(crate) now: Instant,
+    pub(crate) reason: ChangeReason,
+    /// Position of the event applied now, if one was.
+    pub(crate) cause: Option<usize>,
+}
+
+/// Runs the machine once for one customer, cohort by cohort, so that each sees the changes of those it refers to.
+pub(crate) fn decide(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion, out: &mut Vec<Decided>) {
+    for (place, (name, rule)) in rules.cohorts.iter().enumerate() {
+        let changed = look(rules, rule, customer, place, occasion);
+        let Some((change, reason, cause)) = changed else { continue };
+        customer.sequence += 1;
+        let membership = &customer.memberships[place];
+        out.push(Decided {
+            customer: customer.id.into(),
+            cohort: (*name).into(),
+            change,
+            occurred_at: occasion.now,
+            reason,
+            cause,
+            entered_at: membership.entered_at.expect("who changed has entered"),
+            times_entered: membership.times_entered,
+            sequence: customer.sequence,
+            position: occasion.position,
+        });
+        // Once more at the same instant: a wish that arises at once is noted for the next millisecond.
+        let again = look(rules, rule, customer, place, occasion);
+        assert!(again.is_none(), "no cohort is entered and left at one instant");
+    }
+    customer.decided = occasion.now;
+}
+
+type Changed = (Change, ChangeReason, Option<usize>);
+
+/// Looks at one cohort, and changes it if it must be changed.
+fn look(
+    rules: &Rules<'_>,
+    rule: &CohortRule,
+    customer: &mut Customer<'_>,
+    place: usize,
+    occasion: Occasion,
+) -> Option<Changed> {
+    let now = occasion.now;
+    let membership = &customer.memberships[place];
+    // Who can never enter again is decided no more.
+    if rule.once && !membership.member && membership.times_entered > 0 {
+        return None;
+    }
+    let moment = Moment { rules, customer, now };
+    let who = moment.holds(&rule.who.expr);
+    let until = rule.until.as_ref().is_some_and(|until| moment.holds(&until.expr));
+    let stays = rule.stay.as_ref().map_or(who, |stay| moment.holds(&stay.expr));
+
+    let wanted = if membership.member {
+        must_leave(rule, membership, now, until, stays)
+    } else {
+        may_enter(rule, membership, now, until, who)
+    };
+    let arms = !membership.member && !who && !membership.armed;
+    // The opposite change was made at this very instant.
+    let forbidden = if membership.member { membership.entered_at } else { membership.left_at } == Some(now);
+    let (reason, cause) = match membership.wish {
+        Some(wish) if wish.due == now && occasion.cause.is_none() => (wish.reason, wish.cause),
+        _ => (occasion.reason, occasion.cause),
+    };
+
+    let membership = &mut customer.memberships[place];
+    if arms {
+        membership.armed = true;
+        customer.clock = now;
+        customer.changed_at.push(now);
+    }
+    if wanted && forbidden {
+        // The decision that first wanted it gives the reason.
+        membership.wish.get_or_insert(Wish { due: now.next(), reason: occasion.reason, cause: occasion.cause });
+        return None;
+    }
+    membership.wish = None;
+    if !wanted {
+        return None;
+    }
+    let change = if membership.member { Change::Exited } else { Change::Entered };
+    match change {
+        Change::Entered => membership.enter(now),
+        Change::Exited => {
+            membership.leave(now);
+            // Leaving while `who` holds disarms.
+            if who {
+                membership.armed = false;
+            }
+        }
+    }
+    customer.clock = now;
+    customer.changed_at.push(now);
+    Some((change, reason, cause))
+}
+
+fn must_leave(rule: &CohortRule, membership: &Membership, now: Instant, until: bool, stays: bool) -> bool {
+    let entered = membership.entered_at.expect("a member has entered");
+    let at_most = rule.at_most.is_some_and(|span| now >= entered + span);
+    let at_least = rule.at_least.is_none_or(|span| now >= entered + span);
+    until || at_most || (!stays && at_least)
+}
+
+fn may_enter(rule: &CohortRule, membership: &Membership, now: Instant, until: bool, who: bool) -> bool {
+    let cooled = match (membership.left_at, rule.cooldown) {
+        (Some(left), Some(cooldown)) => now >= left + cooldown,
+        _ => true,
+    };
+    who && membership.armed && !until && cooled
+}

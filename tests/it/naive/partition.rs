@@ -1,0 +1,156 @@
+//! The order of decisions over one partition's log.
+
+use std::collections::BTreeMap;
+
+use cohortd::event::{ChangeReason, Instant};
+use cohortd::rules::read;
+
+use super::customer::Customer;
+use super::log::{Case, Config, Decided, Fate, LogEvent, Outcome};
+use super::machine::{Occasion, decide};
+use super::rules::Rules;
+
+/// Decides a case. `Err` where the rules are wrong, or hold what this release does not run.
+pub(crate) fn judge(case: &Case) -> Result<Outcome, String> {
+    judge_with(case, &[])
+}
+
+/// The same, deciding every customer at `extra` instants besides; that must change nothing.
+pub(crate) fn judge_with(case: &Case, extra: &[Instant]) -> Result<Outcome, String> {
+    let document = read("rules.toml", &case.rules)
+        .map_err(|errors| errors.iter().map(|error| error.one_line()).collect::<Vec<_>>().join("\n"))?;
+    let rules = Rules::new(&document)?;
+    let mut partition = Partition {
+        rules: &rules,
+        config: case.config,
+        extra,
+        stream_time: Instant::MIN,
+        customers: BTreeMap::new(),
+        remembered: Vec::new(),
+        changes: Vec::new(),
+    };
+    let mut fates = Vec::new();
+    for (position, event) in case.events.iter().enumerate() {
+        partition.advance(case, position);
+        let later = case.until.is_some_and(|until| event.at > until);
+        fates.push(if later { Fate::NotRead } else { partition.receive(position, event) });
+    }
+    let end = case.events.len();
+    partition.advance(case, end);
+    if let Some(until) = case.until {
+        partition.decide_all(end, until);
+    }
+    let mut changes = partition.changes;
+    changes.sort_by(|a, b| {
+        let key = |change: &Decided| (change.position, change.occurred_at);
+        key(a).cmp(&key(b)).then_with(|| a.customer.cmp(&b.customer)).then_with(|| a.sequence.cmp(&b.sequence))
+    });
+    Ok(Outcome { changes, fates })
+}
+
+struct Partition<'a> {
+    rules: &'a Rules<'a>,
+    config: Config,
+    extra: &'a [Instant],
+    stream_time: Instant,
+    customers: BTreeMap<&'a str, Customer<'a>>,
+    /// The accepted events by which a duplicate is known.
+    remembered: Vec<&'a LogEvent>,
+    changes: Vec<Decided>,
+}
+
+impl<'a> Partition<'a> {
+    /// Recorded advances take effect before the event at their position.
+    fn advance(&mut self, case: &Case, position: usize) {
+        for advance in case.advances.iter().filter(|advance| advance.position == position) {
+            self.stream_time = self.stream_time.max(advance.stream_time);
+            self.decide_due(position);
+        }
+    }
+
+    fn receive(&mut self, position: usize, event: &'a LogEvent) -> Fate {
+        if event.at < self.config.earliest {
+            return Fate::BadTime;
+        }
+        if event.at < self.stream_time - self.config.max_lateness {
+            return Fate::TooLate;
+        }
+        if self.is_duplicate(event) {
+            return Fate::Duplicate;
+        }
+        self.apply(position, event);
+        self.remember(event);
+        self.stream_time = self.stream_time.max(event.at - self.config.arrives_within);
+        self.decide_due(position);
+        Fate::Applied
+    }
+
+    fn apply(&mut self, position: usize, event: &'a LogEvent) {
+        let cohorts = self.rules.cohorts.len();
+        let customer =
+            self.customers.entry(&event.customer).or_insert_with(|| Customer::new(&event.customer, cohorts));
+        // Stream time's deadlines are decided already; what is left are those before the event.
+        decide_until(self.rules, self.extra, customer, position, before(event.at), &mut self.changes);
+        customer.events.push(event);
+        customer.clock = customer.clock.max(event.at);
+        let now = customer.clock;
+        let reason = if now > event.at { ChangeReason::LateEvent } else { ChangeReason::Event };
+        let occasion = Occasion { position, now, reason, cause: Some(position) };
+        decide(self.rules, customer, occasion, &mut self.changes);
+    }
+
+    /// A deadline is due once stream time is later than it.
+    fn decide_due(&mut self, position: usize) {
+        self.decide_all(position, before(self.stream_time));
+    }
+
+    fn decide_all(&mut self, position: usize, last: Instant) {
+        for customer in self.customers.values_mut() {
+            decide_until(self.rules, self.extra, customer, position, last, &mut self.changes);
+        }
+    }
+
+    fn is_duplicate(&mut self, event: &LogEvent) -> bool {
+        // Forgotten once stream time is past the event's time by more than `max_lateness`.
+        let oldest = self.stream_time - self.config.max_lateness;
+        self.remembered.retain(|known| known.at >= oldest);
+        self.remembered.iter().any(|known| identity(known) == identity(event))
+    }
+
+    /// Over `dedupe_ids` of one customer, the oldest by event time is pushed out first; of several, the smallest identity.
+    fn remember(&mut self, event: &'a LogEvent) {
+        self.remembered.push(event);
+        let mut of_customer: Vec<&LogEvent> =
+            self.remembered.iter().copied().filter(|known| known.customer == event.customer).collect();
+        if of_customer.len() > self.config.dedupe_ids {
+            of_customer.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| identity(a).cmp(&identity(b))));
+            self.remembered.retain(|known| !std::ptr::eq(*known, of_customer[0]));
+        }
+    }
+}
+
+fn before(instant: Instant) -> Instant {
+    Instant(instant.0.saturating_sub(1))
+}
+
+/// What makes two events one: with an id the name belongs to it; without, the record as sent stands for all of it.
+fn identity(event: &LogEvent) -> (&str, Option<&str>, Result<(&str, &str), u64>) {
+    let own = event.id.as_deref().map(|id| (event.name.as_str(), id)).ok_or(event.record_hash);
+    (&event.customer, event.source.as_deref(), own)
+}
+
+/// Decides one customer's deadlines up to `last`, one by one, each at its own instant; deciding one may set the next.
+fn decide_until(
+    rules: &Rules<'_>,
+    extra: &[Instant],
+    customer: &mut Customer<'_>,
+    position: usize,
+    last: Instant,
+    out: &mut Vec<Decided>,
+) {
+    while customer.decided > Instant::MIN
+        && let Some(now) = rules.instants.next(rules, customer, extra, customer.decided, last)
+    {
+        decide(rules, customer, Occasion { position, now, reason: ChangeReason::Time, cause: None }, out);
+    }
+}

@@ -1,0 +1,162 @@
+//! A document made ready for judging: what it may contain, and the order in which its cohorts are decided.
+
+use std::collections::BTreeSet;
+
+use cohortd::rules::ast::{
+    Compare, CompareTest, Count, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Sequence, Window,
+};
+use cohortd::rules::{CohortRule, Document};
+
+use super::calendar::Calendar;
+
+pub(crate) struct Rules<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) calendar: Calendar,
+    /// The enabled cohorts, in the order in which they are decided.
+    pub(crate) cohorts: Vec<(&'a str, &'a CohortRule)>,
+    pub(crate) instants: super::candidates::Sources<'a>,
+}
+
+impl<'a> Rules<'a> {
+    /// Fails on what this release does not run, and on references that lead nowhere or in a circle.
+    pub(crate) fn new(document: &'a Document) -> Result<Self, String> {
+        for (name, cohort) in &document.cohorts {
+            for expr in expressions(cohort) {
+                supported(expr).map_err(|what| format!("{name}: {what} is not run"))?;
+            }
+            for reference in references(cohort) {
+                if !document.cohorts.contains_key(reference) {
+                    return Err(format!("{name}: there is no cohort {reference}"));
+                }
+            }
+        }
+        let cohorts = order_of_decision(document)?;
+        let instants = super::candidates::Sources::new(document, &cohorts);
+        Ok(Self { document, calendar: Calendar::new(&document.time_zone), cohorts, instants })
+    }
+
+    /// Where a cohort stands in the order of decisions; `None` for a disabled one, which is never decided.
+    pub(crate) fn place(&self, cohort: &str) -> Option<usize> {
+        self.cohorts.iter().position(|(name, _)| *name == cohort)
+    }
+}
+
+/// Always the smallest name among those whose references are all decided. A disabled cohort is never decided, and nothing
+/// waits for it.
+fn order_of_decision(document: &Document) -> Result<Vec<(&str, &CohortRule)>, String> {
+    let mut waiting: Vec<(&str, &CohortRule)> =
+        document.cohorts.iter().filter(|(_, rule)| rule.enabled).map(|(name, rule)| (name.as_str(), rule)).collect();
+    let mut order = Vec::new();
+    while !waiting.is_empty() {
+        let names: BTreeSet<&str> = waiting.iter().map(|(name, _)| *name).collect();
+        // The document's cohorts are sorted by name, so the first that is ready has the smallest one.
+        let ready = waiting.iter().position(|(_, rule)| references(rule).iter().all(|name| !names.contains(name)));
+        match ready {
+            Some(index) => order.push(waiting.remove(index)),
+            None => return Err("cohorts refer to each other in a circle".into()),
+        }
+    }
+    Ok(order)
+}
+
+/// A cohort's expressions: `who`, `stay`, `until`.
+pub(crate) fn expressions(cohort: &CohortRule) -> impl Iterator<Item = &Expr> {
+    let written = [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()];
+    written.into_iter().flatten().map(|written| &written.expr)
+}
+
+fn references(cohort: &CohortRule) -> Vec<&str> {
+    let mut names = Vec::new();
+    for expr in expressions(cohort) {
+        for condition in conditions(expr) {
+            match &condition.kind {
+                ExprKind::InCohort { cohort, .. }
+                | ExprKind::Entered { cohort, .. }
+                | ExprKind::Left { cohort, .. } => names.push(cohort.text.as_str()),
+                _ => {}
+            }
+        }
+    }
+    names
+}
+
+/// What `and`, `or` and `not` join.
+pub(crate) fn conditions(expr: &Expr) -> Vec<&Expr> {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().flat_map(conditions).collect(),
+        ExprKind::Not(inner) => conditions(inner),
+        _ => vec![expr],
+    }
+}
+
+/// The measures of a comparison, the compared one first, each with its factor in millionths.
+pub(crate) fn measures(compare: &Compare) -> Vec<(i128, &Measure)> {
+    let one = cohortd::event::Number::ONE;
+    let operands: Vec<&Operand> = match &compare.test {
+        CompareTest::Compare(_, operand) => vec![operand],
+        CompareTest::Between(low, high) => vec![low, high],
+        CompareTest::Known | CompareTest::Missing => vec![],
+    };
+    let others = operands.into_iter().filter_map(|operand| match operand {
+        Operand::Measure(factor, measure) => Some((factor.0, measure.as_ref())),
+        Operand::Literal(_) | Operand::Duration(_) => None,
+    });
+    std::iter::once((one, &compare.measure)).chain(others).collect()
+}
+
+fn supported(expr: &Expr) -> Result<(), &'static str> {
+    for condition in conditions(expr) {
+        match &condition.kind {
+            ExprKind::Did(did) => match did.count {
+                Some(Count::Rhythm { .. }) => return Err("`times a week in ... of the last`"),
+                None
+                | Some(Count::Times(..) | Count::FirstTime | Count::Different(..) | Count::OnDifferent(..)) => {}
+            },
+            ExprKind::Sequence(sequence) if !is_absence(sequence) => return Err("`A then B`"),
+            ExprKind::Sequence(_)
+            | ExprKind::Silent(_)
+            | ExprKind::InCohort { .. }
+            | ExprKind::Left { .. }
+            | ExprKind::Entered { count: None | Some(Count::Times(..) | Count::FirstTime), .. } => {}
+            ExprKind::Entered { .. } => return Err("`entered` with such a count"),
+            ExprKind::Compare(compare) => {
+                for (_, measure) in measures(compare) {
+                    match &measure.kind {
+                        MeasureKind::Count(..)
+                        | MeasureKind::Of { function: Function::Sum, .. }
+                        | MeasureKind::TimeSince(..)
+                        | MeasureKind::UsualGap(_) => {}
+                        _ => return Err("such a measure"),
+                    }
+                }
+            }
+            ExprKind::Streak(_) => return Err("a streak"),
+            ExprKind::Rank(_) => return Err("a rank"),
+            ExprKind::Consent { .. } => return Err("a consent"),
+            ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) => unreachable!("taken apart by `conditions`"),
+        }
+    }
+    Ok(())
+}
+
+/// `A then no B within D`, which stands alone.
+fn is_absence(sequence: &Sequence) -> bool {
+    sequence.next.len() == 1 && sequence.next[0].absent && sequence.without.is_none()
+}
+
+/// Every window of a condition.
+pub(crate) fn windows(condition: &Expr) -> Vec<&Window> {
+    match &condition.kind {
+        ExprKind::Did(did) => vec![&did.window],
+        ExprKind::Sequence(sequence) => vec![&sequence.window],
+        ExprKind::Entered { window, .. } | ExprKind::Left { window, .. } => vec![window],
+        ExprKind::Compare(compare) => measures(compare)
+            .into_iter()
+            .filter_map(|(_, measure)| match &measure.kind {
+                MeasureKind::Count(_, window) | MeasureKind::Of { window, .. } => Some(window),
+                _ => None,
+            })
+            .collect(),
+        _ => vec![],
+    }
+}

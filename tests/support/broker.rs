@@ -1,0 +1,316 @@
+//! A real Apache Kafka for tests: one broker in a Java process of its own, on free ports, gone with the test.
+//!
+//! `KAFKA_BOOTSTRAP` names a broker to use instead. The jars are fetched once by Maven into
+//! `${COHORTD_CACHE:-$HOME/.cache/cohortd}/kafka-4.1.0/libs`.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const VERSION: &str = "4.1.0";
+
+/// A cold Java on a busy machine is slow; a broker that is not there by then will not come.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long a clean stop may take before the process is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// The shell starts Java, tells its process id, and kills it when its own standard input ends: so the broker goes with
+/// the test process, however that ends, also when it lives in a `static`.
+const KEEPER: &str = r#""$@" </dev/null & pid=$!; echo $pid >"$PID_FILE.part" && mv "$PID_FILE.part" "$PID_FILE"
+read -r _; kill -9 $pid 2>/dev/null; wait $pid"#;
+
+/// A broker that this process started, or one that `KAFKA_BOOTSTRAP` names.
+pub struct Broker {
+    bootstrap: String,
+    own: Option<Own>,
+}
+
+struct Own {
+    folder: PathBuf,
+    libs: PathBuf,
+    port: u16,
+    keeper: Option<Child>,
+}
+
+impl Broker {
+    /// The broker that all tests of this binary share; `None`, with the reason on stderr, where there is neither an
+    /// address nor Java with Maven. Under CI that is a failure.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| {
+            let missing = match env::var_os("KAFKA_BOOTSTRAP") {
+                Some(_) => None,
+                None => missing_tool(),
+            };
+            match missing {
+                None => Some(Self::start()),
+                Some(tool) => {
+                    assert!(env::var_os("CI").is_none(), "the tests need {tool}, or KAFKA_BOOTSTRAP");
+                    eprintln!("skipped: neither {tool} nor KAFKA_BOOTSTRAP is at hand");
+                    None
+                }
+            }
+        });
+        shared.as_ref()
+    }
+
+    /// The broker of `KAFKA_BOOTSTRAP`, or a new one.
+    pub fn start() -> Self {
+        match env::var_os("KAFKA_BOOTSTRAP") {
+            Some(address) => Self { bootstrap: address.into_string().expect("KAFKA_BOOTSTRAP is UTF-8"), own: None },
+            None => Self::start_own(),
+        }
+    }
+
+    /// A new broker, for a test that kills it.
+    pub fn start_own() -> Self {
+        let libs = libs();
+        let (port, controller) = free_ports();
+        let folder = env::temp_dir().join(format!("cohortd-broker-{}-{port}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder for the broker");
+        fs::write(folder.join("server.properties"), properties(&folder, port, controller)).expect("its settings");
+        let mut own = Own { folder, libs, port, keeper: None };
+        own.format();
+        own.launch();
+        Self { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) }
+    }
+
+    /// `host:port`; the same after a restart.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Ends the process at once, as a crash would; what was acknowledged is in the page cache and survives.
+    pub fn kill9(&mut self) {
+        let own = self.own();
+        own.signal("-KILL");
+        own.reap();
+    }
+
+    /// Ends the process cleanly.
+    pub fn stop(&mut self) {
+        let own = self.own();
+        own.signal("-TERM");
+        let deadline = Instant::now() + STOP_LIMIT;
+        while own.accepts() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(20));
+        }
+        own.reap();
+    }
+
+    /// Starts the process again, on the same ports and data.
+    pub fn restart(&mut self) {
+        let own = self.own();
+        own.reap();
+        own.launch();
+    }
+
+    /// Stops the process in its tracks (SIGSTOP): connections stay open, nothing answers.
+    pub fn freeze(&mut self) {
+        self.own().signal("-STOP");
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&mut self) {
+        self.own().signal("-CONT");
+    }
+
+    fn own(&mut self) -> &mut Own {
+        self.own.as_mut().expect("a fault test starts a broker of its own: use start_own")
+    }
+}
+
+impl Own {
+    fn java(&self) -> Vec<String> {
+        let logging = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/log4j2.xml");
+        [
+            "java",
+            "-Xms256m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-cp",
+            &format!("{}/*", self.libs.display()),
+            &format!("-Dlog4j2.configurationFile={}", logging.display()),
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("broker.log")
+    }
+
+    /// KRaft wants a formatted folder with a cluster id: 16 bytes in base64, here with the port inside.
+    fn format(&self) {
+        let id = format!("cohortd{:05}AAAAAAAAAw", self.port);
+        let java = self.java();
+        let output = Command::new(&java[0])
+            .args(&java[1..])
+            .args(["kafka.tools.StorageTool", "format", "-t", &id, "-c"])
+            .arg(self.folder.join("server.properties"))
+            .output()
+            .expect("java");
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "formatting the broker's storage failed:\n{text}");
+    }
+
+    fn launch(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log()).expect("the broker's log");
+        let pid_file = self.folder.join("broker.pid");
+        match fs::remove_file(&pid_file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => panic!("{}: {error}", pid_file.display()),
+            _ => {}
+        }
+        let keeper = Command::new("sh")
+            .args(["-c", KEEPER, "sh"])
+            .args(self.java())
+            .arg("kafka.Kafka")
+            .arg(self.folder.join("server.properties"))
+            .env("PID_FILE", &pid_file)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().expect("the broker's log"))
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .expect("sh");
+        self.keeper = Some(keeper);
+        let deadline = Instant::now() + START_LIMIT;
+        while !self.accepts() {
+            assert!(Instant::now() < deadline && self.is_running(), "the broker does not start; its log ends:\n{}", {
+                let log = fs::read_to_string(self.log()).unwrap_or_default();
+                let lines: Vec<_> = log.lines().collect();
+                lines[lines.len().saturating_sub(40)..].join("\n")
+            });
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn accepts(&self) -> bool {
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    fn pid(&self) -> Option<String> {
+        fs::read_to_string(self.folder.join("broker.pid")).ok().map(|pid| pid.trim().to_owned())
+    }
+
+    /// True also in the moment before the process id is known.
+    fn is_running(&self) -> bool {
+        self.pid().is_none_or(|pid| Path::new("/proc").join(pid).exists() || !Path::new("/proc/self").exists())
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.pid().expect("the broker runs");
+        let status = Command::new("kill").args([signal, &pid]).status().expect("kill");
+        assert!(status.success(), "kill {signal} {pid}: {status}");
+    }
+
+    /// Closes the keeper's standard input, which ends the broker if it still runs, and waits for both.
+    fn reap(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            keeper.wait().expect("the broker's keeper");
+        }
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.reap();
+        if thread::panicking() {
+            eprintln!("the broker's log is kept in {}", self.log().display());
+        } else if let Err(error) = fs::remove_dir_all(&self.folder) {
+            eprintln!("{}: {error}", self.folder.display());
+        }
+    }
+}
+
+/// Small, quick to change, and generous with old records; everything else is as in a real cluster.
+fn properties(folder: &Path, port: u16, controller: u16) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+# An open transaction of a dead producer ends about a second after its timeout.
+transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+# Events of years ago are data here.
+log.retention.ms=-1
+log.initial.task.delay.ms=500
+log.retention.check.interval.ms=1000
+log.cleaner.threads=1
+log.cleaner.backoff.ms=500
+log.cleaner.min.cleanable.ratio=0.01
+log.cleaner.dedupe.buffer.size=4194304
+num.network.threads=2
+num.io.threads=4
+",
+        data = folder.join("data").display()
+    )
+}
+
+fn missing_tool() -> Option<&'static str> {
+    let is_missing = |tool: &&str| Command::new(tool).arg("-version").output().is_err();
+    let needs_maven = !cache().join("libs").exists();
+    ["java"].into_iter().chain(needs_maven.then_some("mvn")).find(is_missing)
+}
+
+fn cache() -> PathBuf {
+    let root = env::var_os("COHORTD_CACHE").map_or_else(
+        || PathBuf::from(env::var_os("HOME").expect("HOME or COHORTD_CACHE")).join(".cache/cohortd"),
+        PathBuf::from,
+    );
+    root.join(format!("kafka-{VERSION}"))
+}
+
+/// Kafka's jars, fetched if they are not there. Two test runs may do so at once: the folder appears whole.
+fn libs() -> PathBuf {
+    let libs = cache().join("libs");
+    if libs.exists() {
+        return libs;
+    }
+    eprintln!("fetching Kafka {VERSION} into {}: about 60 MB, once", libs.display());
+    let part = cache().join(format!("libs.{}", std::process::id()));
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime", "-f"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/pom.xml"))
+        .arg(format!("-DoutputDirectory={}", part.display()))
+        .output()
+        .expect("mvn");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "fetching Kafka failed:\n{text}");
+    if fs::rename(&part, &libs).is_err() {
+        assert!(libs.exists(), "{} cannot be made", libs.display());
+        fs::remove_dir_all(&part).expect("removing a second copy");
+    }
+    libs
+}
+
+/// Two ports that are free now. Held together until both are known, so that they differ.
+fn free_ports() -> (u16, u16) {
+    let bound = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    let [port, controller] = bound.map(|listener| listener.local_addr().expect("its address").port());
+    (port, controller)
+}
