@@ -59,6 +59,12 @@ impl Engine {
         Self { rules, calendar, max_lateness, ids_max, dirty }
     }
 
+    /// Changes the limits given to `new`.
+    pub fn set_limits(&mut self, max_lateness: Span, ids_max: usize) {
+        self.max_lateness = max_lateness;
+        self.ids_max = ids_max;
+    }
+
     #[must_use]
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
@@ -281,6 +287,9 @@ impl Trigger<'_> {
 
 /// Remembers an event's id until no copy of it can still be accepted; over capacity the oldest by event time go.
 fn remember(state: &mut CustomerState, id: RecentId, oldest_arrival: Instant, cap: usize, counts: &mut Counts) {
+    if cap == 0 {
+        return;
+    }
     let expired = state.recent.partition_point(|known| known.at < oldest_arrival);
     state.recent.drain(..expired);
     let place = state.recent.partition_point(|known| *known < id);

@@ -1,7 +1,7 @@
 //! One partition's customers in memory, and the order in which events and deadlines are decided.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use rustc_hash::FxHashMap;
 
@@ -48,6 +48,14 @@ pub struct Shard {
     due: BinaryHeap<Reverse<(Instant, Slot)>>,
     effects: Vec<Effect>,
     counts: Counts,
+    /// Where the batch under way began: what changes in it is dirty since then.
+    mark: i64,
+    /// By mark, ascending; entries of customers that are clean again, or dirty since later, are passed over.
+    dirty: VecDeque<(i64, Slot)>,
+    /// About what the residents take in memory.
+    bytes: usize,
+    /// Where the next sweep goes on.
+    hand: usize,
 }
 
 #[derive(Debug)]
@@ -57,11 +65,17 @@ struct Resident {
     state: CustomerState,
     /// The earliest entry of `due` for this slot; `MAX`: none.
     armed: Instant,
-    /// The log position before the first input not yet flushed; clean: none.
+    /// Where the batch began that made the first change not yet flushed; clean: none.
     dirty_since: Option<i64>,
     /// Looked at since the last sweep.
     recent: bool,
+    /// Where the stored index has this customer; `MAX`: nowhere. Kept for the lane, unused here.
+    indexed_at: Instant,
+    bytes: usize,
 }
+
+/// What a resident takes besides its state's own heap: slot, map entry, deadline entry, id twice.
+const RESIDENT_BYTES: usize = size_of::<Resident>() + 96;
 
 impl Shard {
     #[must_use]
@@ -76,6 +90,10 @@ impl Shard {
             due: BinaryHeap::new(),
             effects: Vec::new(),
             counts: Counts::default(),
+            mark: 0,
+            dirty: VecDeque::new(),
+            bytes: 0,
+            hand: 0,
         }
     }
 
@@ -103,17 +121,25 @@ impl Shard {
     }
 
     /// The customer's slot, if in memory.
-    #[must_use]
     pub fn find(&mut self, customer: &str) -> Option<Slot> {
         let slot = self.by_customer.get(customer).copied()?;
         self.resident_mut(slot).recent = true;
         Some(slot)
     }
 
-    /// Puts a customer into memory.
-    pub fn insert(&mut self, customer: &str, state: CustomerState) -> Slot {
-        let resident =
-            Resident { customer: customer.into(), state, armed: Instant::MAX, dirty_since: None, recent: true };
+    /// Puts a customer into memory. `indexed_at`: where the stored index has them; `MAX`: nowhere.
+    pub fn insert(&mut self, customer: &str, state: CustomerState, indexed_at: Instant) -> Slot {
+        let bytes = RESIDENT_BYTES + 2 * customer.len() + state.heap_bytes();
+        self.bytes += bytes;
+        let resident = Resident {
+            customer: customer.into(),
+            state,
+            armed: Instant::MAX,
+            dirty_since: None,
+            recent: true,
+            indexed_at,
+            bytes,
+        };
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot.0 as usize] = resident;
@@ -135,7 +161,7 @@ impl Shard {
             Some(slot) => slot,
             None => {
                 let state = CustomerState::new(self.engine.rules());
-                self.insert(customer, state)
+                self.insert(customer, state, Instant::MAX)
             }
         }
     }
@@ -193,8 +219,14 @@ impl Shard {
     fn touched(&mut self, slot: Slot, position: i64, said: &mut Vec<Said>) {
         let resident = &mut self.slots[slot.0 as usize];
         resident.state.as_of = position + 1;
-        resident.dirty_since.get_or_insert(position);
         resident.recent = true;
+        if resident.dirty_since.is_none() {
+            resident.dirty_since = Some(self.mark);
+            self.dirty.push_back((self.mark, slot));
+        }
+        let bytes = RESIDENT_BYTES + 2 * resident.customer.len() + resident.state.heap_bytes();
+        self.bytes = self.bytes - resident.bytes + bytes;
+        resident.bytes = bytes;
         said.extend(self.effects.drain(..).map(|effect| Said { slot, effect }));
         self.arm(slot);
     }
@@ -217,6 +249,107 @@ impl Shard {
     #[must_use]
     pub fn state(&self, slot: Slot) -> &CustomerState {
         &self.slots[slot.0 as usize].state
+    }
+
+    /// Begins a batch at a log position: what changes from now on is dirty since then.
+    pub fn begin(&mut self, mark: i64) {
+        self.mark = mark;
+    }
+
+    /// Where the oldest batch began that has changes not yet flushed.
+    pub fn oldest_dirty(&mut self) -> Option<i64> {
+        while let Some((mark, slot)) = self.dirty.front().copied() {
+            if self.slots[slot.0 as usize].dirty_since == Some(mark) {
+                return Some(mark);
+            }
+            self.dirty.pop_front();
+        }
+        None
+    }
+
+    /// Takes one customer dirty since a batch that began at or before `mark`, the longest dirty first. The caller
+    /// flushes it; it counts as clean from now on.
+    pub fn take_dirty(&mut self, mark: i64) -> Option<Slot> {
+        if self.oldest_dirty()? > mark {
+            return None;
+        }
+        let (_, slot) = self.dirty.pop_front()?;
+        self.slots[slot.0 as usize].dirty_since = None;
+        Some(slot)
+    }
+
+    /// Has nothing changed since the customer was last flushed?
+    #[must_use]
+    pub fn is_clean(&self, slot: Slot) -> bool {
+        self.slots[slot.0 as usize].dirty_since.is_none()
+    }
+
+    /// Marks one customer clean, because the caller flushes it. False: it was clean.
+    pub fn take_if_dirty(&mut self, slot: Slot) -> bool {
+        self.slots[slot.0 as usize].dirty_since.take().is_some()
+    }
+
+    /// About how many bytes the customers in memory take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Customers to put out of memory so that about `bytes` become free: those not looked at since the hand last passed.
+    /// At most all but those of the last turn.
+    pub fn sweep(&mut self, bytes: usize) -> Vec<Slot> {
+        let (mut victims, mut freed) = (Vec::new(), 0);
+        // Twice around clears every mark and then takes what is there.
+        for _ in 0..self.slots.len() * 2 {
+            if freed >= bytes {
+                break;
+            }
+            self.hand = (self.hand + 1) % self.slots.len();
+            let resident = &mut self.slots[self.hand];
+            if resident.customer.is_empty() || std::mem::take(&mut resident.recent) {
+                continue;
+            }
+            freed += resident.bytes;
+            // Taken once: looks recent until it is removed.
+            resident.recent = true;
+            victims.push(Slot(u32::try_from(self.hand).expect("slots are numbered in 32 bits")));
+        }
+        victims
+    }
+
+    /// Puts a customer out of memory.
+    pub fn remove(&mut self, slot: Slot) {
+        let resident = &mut self.slots[slot.0 as usize];
+        self.bytes -= resident.bytes;
+        self.by_customer.remove(&resident.customer);
+        resident.customer = Box::default();
+        resident.state.facts = Box::default();
+        resident.state.memberships = Box::default();
+        resident.armed = Instant::MAX;
+        resident.dirty_since = None;
+        self.free.push(slot);
+    }
+
+    /// The earliest entry among the deadlines of customers in memory; it may be one that no longer fits.
+    #[must_use]
+    pub fn next_due(&self) -> Instant {
+        self.due.peek().map_or(Instant::MAX, |Reverse((at, _))| *at)
+    }
+
+    /// Where the stored index has this customer.
+    #[must_use]
+    pub fn indexed_at(&self, slot: Slot) -> Instant {
+        self.slots[slot.0 as usize].indexed_at
+    }
+
+    pub fn set_indexed_at(&mut self, slot: Slot, at: Instant) {
+        self.slots[slot.0 as usize].indexed_at = at;
+    }
+
+    /// Changes how event times move stream time from now on, and how many ids are remembered.
+    pub fn set_timing(&mut self, timing: Timing, ids_max: usize) {
+        self.timing = timing;
+        self.engine.set_limits(timing.max_lateness, ids_max);
     }
 
     fn resident_mut(&mut self, slot: Slot) -> &mut Resident {

@@ -4,24 +4,27 @@ use super::evaluate::{Scene, moves};
 use super::state::{Fact, Membership};
 use super::window::within;
 use crate::event::{Change, Evidence, Instant, Number, Span};
-use crate::rules::ast::Edge;
-use crate::rules::{Cohort, Condition, Measure, Node, Window};
+use crate::rules::ast::Unit;
+use crate::rules::{Cohort, Comparand, Condition, DistinctKey, FactKind, Measure, Node, Window};
 
 /// The conditions of the expression that decided, each with its value and answer.
 pub(super) fn evidence(cohort: &Cohort, change: Change, scene: &Scene<'_>) -> Vec<Evidence> {
     let mut found = Vec::new();
     match change {
-        Change::Entered => leaves(&cohort.who, scene, &mut found),
+        Change::Entered => leaves(&cohort.who, Sign::Plain, scene, &mut found),
         Change::Exited => {
             let ended = cohort.until.as_ref().filter(|node| scene.node(node).holds);
             let entered_at = scene_entered_at(cohort, scene);
             if let Some(node) = ended {
-                leaves(node, scene, &mut found);
+                leaves(node, Sign::Plain, scene, &mut found);
+                // Of several ways out only those that were taken count.
+                found.retain(|part| part.holds);
             } else if let Some(span) = cohort.at_most.filter(|span| scene.at >= entered_at + *span) {
-                let condition = format!("at_most {}", length(span));
-                found.push(Evidence { condition, value: length(scene.at.since(entered_at)), holds: true });
+                let condition = format!("stays at most {}", length(span));
+                let value = format!("entered {}", ago(scene.at, entered_at));
+                found.push(Evidence { condition, value, holds: true });
             } else {
-                leaves(cohort.stay.as_ref().unwrap_or(&cohort.who), scene, &mut found);
+                leaves(cohort.stay.as_ref().unwrap_or(&cohort.who), Sign::Plain, scene, &mut found);
             }
         }
     }
@@ -41,37 +44,50 @@ pub(super) fn sentence(cohort: &Cohort, change: Change, evidence: &[Evidence]) -
         Change::Entered => ("Entered", true),
         Change::Exited => ("Left", evidence.iter().all(|part| part.holds)),
     };
-    let parts: Vec<String> = evidence
-        .iter()
+    let parts: Vec<String> = (evidence.iter())
         .filter(|part| part.holds == wanted)
-        .map(|part| {
-            let no_longer = if wanted { "" } else { "no longer: " };
-            if part.value.is_empty() {
-                format!("{no_longer}{}", part.condition)
-            } else {
-                format!("{no_longer}{} ({})", part.condition, part.value)
-            }
+        .map(|part| match part.value.as_str() {
+            "" => part.condition.clone(),
+            value => format!("{} ({value})", part.condition),
         })
         .collect();
-    if parts.is_empty() { format!("{verb} {title}.") } else { format!("{verb} {title}: {}.", parts.join("; ")) }
+    if parts.is_empty() {
+        return format!("{verb} {title}.");
+    }
+    let no_longer = if wanted { "" } else { ", as this no longer holds" };
+    format!("{verb} {title}{no_longer}: {}.", parts.join("; "))
 }
 
-fn leaves(node: &Node, scene: &Scene<'_>, found: &mut Vec<Evidence>) {
+/// Does a part of an expression stand under a `not`?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Plain,
+    Denied,
+}
+
+/// The conditions of an expression, each with the `not` that stands before it or before its parentheses: so a true
+/// expression has true parts to show, and a false one false parts.
+fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec<Evidence>) {
     match node {
-        Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| leaves(part, scene, found)),
+        Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| leaves(part, sign, scene, found)),
         Node::Not(inner) => {
-            let before = found.len();
-            leaves(inner, scene, found);
-            // `not in X` reads better whole than as the denied opposite.
-            if let [only] = &mut found[before..] {
-                only.condition = format!("not {}", only.condition);
-                only.holds = !only.holds;
-            }
+            let sign = if sign == Sign::Plain { Sign::Denied } else { Sign::Plain };
+            leaves(inner, sign, scene, found);
         }
         Node::Leaf(condition, words) => {
-            let holds = scene.condition(*condition).holds;
             let value = value(scene.rules.condition(*condition), scene);
-            found.push(Evidence { condition: words.split_whitespace().collect::<Vec<_>>().join(" "), value, holds });
+            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            let holds = scene.condition(*condition).holds;
+            let (condition, holds) = match sign {
+                Sign::Plain => (words, holds),
+                Sign::Denied => (format!("not {words}"), !holds),
+            };
+            // `between` is two conditions with the same words.
+            match found.last_mut().filter(|last| last.condition == condition) {
+                Some(last) if sign == Sign::Plain => last.holds &= holds,
+                Some(last) => last.holds |= holds,
+                None => found.push(Evidence { condition, value, holds }),
+            }
         }
     }
 }
@@ -79,23 +95,18 @@ fn leaves(node: &Node, scene: &Scene<'_>, found: &mut Vec<Evidence>) {
 /// What a condition looked at, in a few words; nothing of the customer's own texts.
 fn value(condition: &Condition, scene: &Scene<'_>) -> String {
     match condition {
-        Condition::Count { fact, window, test, .. } => {
+        Condition::Count { fact, window, .. } => {
             let times = match scene.fact(*fact) {
                 Fact::Times(times) | Fact::Distinct { times, .. } => times,
                 Fact::Series(series) => &series.times,
                 Fact::Total { .. } | Fact::Followed(_) => return String::new(),
             };
             let Some(part) = within(times, *window, scene) else { return "not started".into() };
-            let at_least = part.len() >= test.capacity() && test.max.is_none();
-            match times[part.clone()].last() {
-                Some(last) => {
-                    let more = if at_least { "at least " } else { "" };
-                    format!("{more}{}, last {}", times_text(part.len() as u64), ago(scene.at, *last))
-                }
-                None => match times.last() {
-                    Some(last) if matches!(window, Window::Last(_)) => format!("last {}", ago(scene.at, *last)),
-                    _ => "none".into(),
-                },
+            let kind = &scene.rules.facts[usize::from(fact.0)].kind;
+            match (times[part.clone()].last(), times.last()) {
+                (Some(last), _) => found_text(part.len(), kind, &ago(scene.at, *last)),
+                (None, Some(last)) if matches!(window, Window::Last(_)) => format!("last one {}", ago(scene.at, *last)),
+                (None, _) => "none".into(),
             }
         }
         Condition::Total { fact, .. } => match scene.fact(*fact) {
@@ -107,13 +118,13 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> String {
             let due = pairs.iter().flat_map(super::state::Pair::open).map(|open| open + *after);
             match due.filter(|due| *due <= scene.at).max() {
                 Some(due) => format!("waited {}", length(scene.at.since(due - *after))),
-                None => "not so".into(),
+                None => "nothing overdue".into(),
             }
         }
-        Condition::In { cohort, .. } => {
-            let membership = scene.membership(*cohort);
-            if membership.member { format!("for {}", length(scene.at.since(membership.entered_at))) } else { "no".into() }
-        }
+        Condition::In { cohort, .. } => match scene.membership(*cohort) {
+            membership if membership.member => format!("for {}", length(scene.at.since(membership.entered_at))),
+            _ => String::new(),
+        },
         Condition::Moves { cohort, entered, window, .. } => {
             let mut times = [Instant::MIN; Membership::HISTORY_MAX];
             let times = moves(scene.membership(*cohort), *entered, &mut times);
@@ -123,16 +134,47 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> String {
             membership if membership.times_entered > 0 => ago(scene.at, membership.first_entered_at),
             _ => "never".into(),
         },
-        Condition::Compare { measure, .. } | Condition::Known { measure } | Condition::Missing { measure } => {
-            let measured = scene.measure(measure).value;
-            match (measured, measure) {
-                (None, _) => "missing".into(),
-                (Some(number), Measure::TimeSince { edge: Edge::First | Edge::Last, .. } | Measure::UsualGap { .. }) => {
-                    length(Span(i64::try_from(number.0 / Number::ONE).unwrap_or(i64::MAX)))
-                }
-                (Some(number), _) => number.to_string(),
-            }
+        Condition::Compare { measure, with: Comparand::Measure { measure: other, .. }, .. } => {
+            let name = if matches!(other, Measure::UsualGap { .. }) { "usual gap" } else { "against" };
+            format!("{}, {name} {}", measured(measure, scene), measured(other, scene))
         }
+        Condition::Compare { measure, .. } | Condition::Known { measure } | Condition::Missing { measure } => {
+            measured(measure, scene)
+        }
+    }
+}
+
+fn measured(measure: &Measure, scene: &Scene<'_>) -> String {
+    let milliseconds = |number: Number| Span(i64::try_from(number.0 / Number::ONE).unwrap_or(i64::MAX));
+    match (scene.measure(measure).value, measure) {
+        (None, _) => "missing".into(),
+        (Some(Number(0)), Measure::TimeSince { .. }) => "just now".into(),
+        (Some(number), Measure::TimeSince { .. } | Measure::UsualGap { .. }) => length(milliseconds(number)),
+        (Some(number), _) => number.to_string(),
+    }
+}
+
+/// How many were found, as far as the fact can tell, and when the last of them was.
+fn found_text(count: usize, kind: &FactKind, last: &str) -> String {
+    let (cap, one, more) = match kind {
+        FactKind::Latest { cap } | FactKind::Earliest { cap } => (*cap, "once", "times"),
+        FactKind::Series { exact, .. } => (*exact, "once", "times"),
+        FactKind::Distinct { key: DistinctKey::Property(_), cap, .. }
+        | FactKind::DistinctAll { key: DistinctKey::Property(_), cap, .. } => (*cap, "one", "different"),
+        FactKind::Distinct { key: DistinctKey::Period(unit), cap, .. }
+        | FactKind::DistinctAll { key: DistinctKey::Period(unit), cap, .. } => match unit {
+            Unit::Day => (*cap, "one day", "days"),
+            Unit::Week => (*cap, "one week", "weeks"),
+            _ => (*cap, "one month", "months"),
+        },
+        FactKind::Total { .. } | FactKind::Followed { .. } => return String::new(),
+    };
+    match count {
+        // It remembers no more, so there may have been any number.
+        1 if cap == 1 => format!("last one {last}"),
+        1 => format!("{one}, {last}"),
+        _ if count >= cap => format!("at least {count} {more}, last {last}"),
+        _ => format!("{count} {more}, last {last}"),
     }
 }
 
@@ -151,15 +193,39 @@ fn ago(at: Instant, time: Instant) -> String {
     }
 }
 
-/// A length in words, in the largest unit of which there are at least two (or one exactly).
+/// A length in words: in the largest unit of which there are at least two (or one exactly), and under ten of them with
+/// the rest in the next smaller one.
 fn length(span: Span) -> String {
     let units = [(Span::DAY.0, "day"), (Span::HOUR.0, "hour"), (Span::MINUTE.0, "minute"), (Span::SECOND.0, "second")];
-    for (unit, word) in units {
-        let count = span.0 / unit;
-        if count >= 2 || span.0 == unit {
-            let plural = if count == 1 { "" } else { "s" };
-            return format!("{count} {word}{plural}");
-        }
+    let counted = |count: i64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let Some(place) = units.iter().position(|(unit, _)| span.0 >= 2 * unit || span.0 == *unit) else {
+        return format!("{} ms", span.0);
+    };
+    let (unit, word) = units[place];
+    let (count, rest) = (span.0 / unit, span.0 % unit);
+    let smaller = units.get(place + 1).filter(|(unit, _)| count < 10 && rest >= *unit);
+    match smaller {
+        Some((unit, smaller)) => format!("{} {}", counted(count, word), counted(rest / unit, smaller)),
+        // Conditions turn at round lengths, and often a millisecond later.
+        None if (1..Span::SECOND.0).contains(&rest) => format!("just over {}", counted(count, word)),
+        None => counted(count, word),
     }
-    format!("{} ms", span.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::length;
+    use crate::event::Span;
+
+    #[test]
+    fn lengths_are_short_and_not_misleading() {
+        let of = |days: i64, hours: i64, ms: i64| length(Span(days * Span::DAY.0 + hours * Span::HOUR.0 + ms));
+        assert_eq!(of(90, 0, 0), "90 days");
+        assert_eq!(of(90, 7, 0), "90 days");
+        assert_eq!(of(2, 21, 5), "2 days 21 hours");
+        assert_eq!(of(1, 0, 0), "1 day");
+        assert_eq!(of(1, 1, 0), "25 hours");
+        assert_eq!(of(0, 2, 1), "just over 2 hours");
+        assert_eq!(of(0, 0, 1_500), "1500 ms");
+    }
 }

@@ -17,7 +17,8 @@ use super::failure::{Cause, Failure, Kind};
 use super::native;
 use crate::settings::Kafka;
 
-/// Asks about topics and creates them. Every call blocks for at most about its timeout.
+/// Asks about topics and creates them. Every call blocks for at most about its timeout, a description for three times
+/// that. Meant for the start and for commands, not to be kept: nobody takes the log lines of its client.
 pub struct Admin {
     client: AdminClient<Watch>,
     brokers: Brokers,
@@ -84,15 +85,32 @@ impl Admin {
     /// `Retry` while no broker answers, `Fatal` if it may not be described.
     pub fn topic(&self, name: &str, timeout: Duration) -> Result<Option<Topic>, Failure> {
         let what = format!("describing topic {name}");
-        let found = match native::describe_topic(self.client.inner(), name, timeout) {
-            Ok(found) => found,
-            Err((code, _)) if Kind::of(code) == Kind::UnknownTopic => return Ok(None),
-            Err((code, text)) => return Err(Cause::new(code, &what, &text).passing()),
+        let client = self.client.inner();
+        let failed = |cause: Cause| {
+            if matches!(cause.kind, Kind::Unreachable | Kind::TimedOut) {
+                self.brokers.doubted(&cause.text);
+            }
+            cause.passing()
         };
+        let metadata = client.fetch_metadata(Some(name), timeout).map_err(|e| failed(Cause::of(&e, &what)))?;
         self.brokers.answered();
-        let partitions = i32::try_from(found.partitions).unwrap_or(i32::MAX);
+        let Some(topic) = metadata.topics().first() else { return Ok(None) };
+        match topic.error().map(|error| Cause::new(error.into(), &what, "")) {
+            None => {}
+            Some(cause) if cause.kind == Kind::UnknownTopic => return Ok(None),
+            Some(cause) => return Err(cause.passing()),
+        }
+        let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+        let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+        // Without a controller (the broker in this process) the question for the rest is never answered.
+        let controller = native::controller(client);
+        if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
+            return Ok(Some(Topic { id: None, partitions, replicas, settings: BTreeMap::new() }));
+        }
+        let id = native::topic_id(client, name, timeout)
+            .map_err(|(code, text)| failed(Cause::new(code, &what, &text)))?;
         let settings = self.settings(name, timeout, &what)?;
-        Ok(Some(Topic { id: found.id, partitions, replicas: found.replicas, settings }))
+        Ok(Some(Topic { id, partitions, replicas, settings }))
     }
 
     fn settings(&self, name: &str, timeout: Duration, what: &str) -> Result<BTreeMap<String, String>, Failure> {

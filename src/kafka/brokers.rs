@@ -1,23 +1,40 @@
 //! Whether the brokers answer, as the clients of this room last saw it, and what librdkafka logs.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+/// A failed connection is no news if an answer comes within this time: one broker of several may be away, or restart.
+const DOUBT: Duration = Duration::from_secs(3);
+
 /// Shared by the clients of one process; clones see the same state. librdkafka reconnects by itself, for ever: this only
 /// makes it visible.
+///
+/// Doubt comes from failed connections and calls, certainty from answers. librdkafka tells the first failure of a kind
+/// and not when it is over, so the state is as good as what was asked last: a lane asks for the end of its partitions
+/// ([`Watermarks`](super::Watermarks)) once a second, and one without partitions should do so while the state is bad.
 #[derive(Debug, Clone, Default)]
 pub struct Brokers(Arc<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    down: AtomicBool,
-    disconnects: AtomicU64,
-    reason: Mutex<String>,
+    /// Whether there is a doubt below: read for every record.
+    doubtful: AtomicBool,
+    doubt: Mutex<Option<Doubt>>,
 }
 
-/// What `/readyz` and the log say about the cluster.
+#[derive(Debug)]
+struct Doubt {
+    since: Instant,
+    /// Nothing can be expected from waiting.
+    certain: bool,
+    told: bool,
+    reason: String,
+}
+
+/// What `/health/ready` and the log say about the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokerState {
     /// Nothing to the contrary was heard, or an answer came since.
@@ -27,55 +44,69 @@ pub enum BrokerState {
 }
 
 impl Brokers {
+    /// Becomes `Unreachable` 3 s after the first failure without an answer since; at once when names do not resolve or
+    /// credentials are refused.
     #[must_use]
     pub fn state(&self) -> BrokerState {
-        match self.0.down.load(Ordering::Acquire) {
-            false => BrokerState::Reachable,
-            true => BrokerState::Unreachable(self.0.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+        if !self.0.doubtful.load(Ordering::Acquire) {
+            return BrokerState::Reachable;
+        }
+        match &mut *self.0.doubt.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(doubt) if doubt.certain || doubt.since.elapsed() >= DOUBT => {
+                if !doubt.told {
+                    doubt.told = true;
+                    tracing::warn!(reason = doubt.reason, "no Kafka broker answers; retrying");
+                }
+                BrokerState::Unreachable(doubt.reason.clone())
+            }
+            _ => BrokerState::Reachable,
         }
     }
 
-    /// How often a connection was lost or refused since the start.
-    #[must_use]
-    pub fn disconnects(&self) -> u64 {
-        self.0.disconnects.load(Ordering::Relaxed)
-    }
-
-    /// An answer came. Called for every record, so it only reads unless the state changes.
+    /// An answer came.
     pub(super) fn answered(&self) {
-        if self.0.down.load(Ordering::Relaxed) && self.0.down.swap(false, Ordering::AcqRel) {
-            tracing::info!("Kafka answers again");
+        if self.0.doubtful.load(Ordering::Relaxed) && self.0.doubtful.swap(false, Ordering::AcqRel) {
+            let doubt = self.0.doubt.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if doubt.is_some_and(|doubt| doubt.told) {
+                tracing::info!("Kafka answers again");
+            }
         }
+    }
+
+    /// No answer came.
+    pub(super) fn doubted(&self, reason: &str) {
+        self.doubt(reason, false);
     }
 
     /// Takes an error that concerns connections, and says whether it was one.
-    pub(super) fn failed(&self, code: Code, text: &str) -> bool {
+    pub(super) fn failed(&self, code: Code, reason: &str) -> bool {
         match code {
-            Code::BrokerTransportFailure => {
-                self.0.disconnects.fetch_add(1, Ordering::Relaxed);
-                // One broker of several: `AllBrokersDown` follows when it was the last. Its reason is the useful one.
-                text.clone_into(&mut self.0.reason.lock().unwrap_or_else(PoisonError::into_inner));
-            }
-            Code::AllBrokersDown => self.down(None),
-            Code::Resolve | Code::Authentication | Code::SSL => self.down(Some(text)),
+            Code::BrokerTransportFailure => self.doubt(reason, false),
+            Code::AllBrokersDown | Code::Resolve | Code::Authentication | Code::SSL => self.doubt(reason, true),
             _ => return false,
         }
         true
     }
 
-    fn down(&self, text: Option<&str>) {
-        let mut reason = self.0.reason.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(text) = text {
-            text.clone_into(&mut reason);
-        }
-        if !self.0.down.swap(true, Ordering::AcqRel) {
-            tracing::warn!(reason = %*reason, "no Kafka broker answers; retrying");
+    fn doubt(&self, reason: &str, certain: bool) {
+        let mut doubt = self.0.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *doubt {
+            Some(doubt) => doubt.certain |= certain,
+            None => {
+                *doubt = Some(Doubt { since: Instant::now(), certain, told: false, reason: reason.to_owned() });
+                self.0.doubtful.store(true, Ordering::Release);
+            }
         }
     }
 }
 
-/// Passes a line of librdkafka to the process's log. Connection errors also come as events and are told once there, and
-/// options meant for the other kind of client are no news.
+/// Whether a line of librdkafka's log tells of a connection lost, or not made.
+pub(super) fn is_disconnect(facility: &str) -> bool {
+    facility == "FAIL"
+}
+
+/// Passes a line of librdkafka to the process's log. Connection errors are told by [`Brokers`], once, and options meant
+/// for the other kind of client are no news.
 pub(super) fn log(level: i32, facility: &str, line: &str) {
     match (level, facility) {
         (_, "CONFWARN" | "FAIL" | "ERROR") => tracing::debug!(target: "kafka", facility, "{line}"),

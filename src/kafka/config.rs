@@ -44,12 +44,12 @@ fn options<const N: usize>(pairs: [(&'static str, &str); N]) -> Options {
 
 fn layered(settings: &Kafka, good: Options, fixed: Options) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set_log_level(RDKafkaLogLevel::Info);
+    // An operator who asks librdkafka for details also wants to see them.
+    let details = settings.options.contains_key("debug");
+    config.set_log_level(if details { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
     let common = options([
         ("reconnect.backoff.max.ms", "2000"),
         ("socket.keepalive.enable", "true"),
-        // Brokers close idle connections; that is no news.
-        ("log.connection.close", "false"),
         ("enable.metrics.push", "false"),
     ]);
     for (name, value) in common.into_iter().chain(good) {
@@ -143,6 +143,9 @@ fn writing(bytes: usize) -> (Options, Options) {
         ("compression.type", "lz4"),
         // Lets records sent while a batch is being made travel together. A flush does not wait for it.
         ("linger.ms", "5"),
+        // Topics are made before they are written to: one that is not known by then does not exist, and a transaction
+        // should hear so before it is too old.
+        ("topic.metadata.propagation.max.ms", "3000"),
     ]);
     let fixed = vec![
         ("enable.idempotence", "true".to_owned()),

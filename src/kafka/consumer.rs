@@ -244,25 +244,27 @@ impl Consumer {
     /// Stops delivery of these partitions and drops what was read ahead of them.
     ///
     /// # Errors
-    /// `Retry` if a partition is not assigned.
+    /// `Retry` if a partition was never assigned.
     pub fn pause(&self, partitions: &[i32]) -> Result<(), Failure> {
         if partitions.is_empty() {
             return Ok(());
         }
         let list = self.list(partitions)?;
-        self.client.pause(&list).map_err(|error| retry(&error, "pausing"))
+        self.client.pause(&list).map_err(|error| retry(&error, "pausing"))?;
+        each(&list, "pausing")
     }
 
     /// Delivers again, from the record after the last one delivered, or from the offset sought.
     ///
     /// # Errors
-    /// `Retry` if a partition is not assigned.
+    /// `Retry` if a partition was never assigned.
     pub fn resume(&self, partitions: &[i32]) -> Result<(), Failure> {
         if partitions.is_empty() {
             return Ok(());
         }
         let list = self.list(partitions)?;
-        self.client.resume(&list).map_err(|error| retry(&error, "resuming"))
+        self.client.resume(&list).map_err(|error| retry(&error, "resuming"))?;
+        each(&list, "resuming")
     }
 
     /// Moves assigned partitions to the given offsets; after it returns, no older record of them is delivered. Usually
@@ -291,8 +293,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// The offset after the last record delivered of each assigned partition; `None` before the first one. Never
-    /// passes trailing control records: not a sign of having reached an end, which [`Polled::End`] is.
+    /// The offset after the last record delivered of each assigned partition, or after control records behind it that
+    /// were read ahead by then; `None` before the first. Not a sign of having reached an end, which [`Polled::End`] is.
     ///
     /// # Errors
     /// `Retry`.
@@ -345,6 +347,11 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         self.settle();
     }
+}
+
+/// Calls on several partitions succeed as a whole and tell the failure of each beside it.
+fn each(list: &TopicPartitionList, what: &str) -> Result<(), Failure> {
+    list.elements().iter().try_for_each(|element| element.error().map_err(|error| retry(&error, what)))
 }
 
 fn retry(error: &rdkafka::error::KafkaError, what: &str) -> Failure {

@@ -1,6 +1,6 @@
 //! What the brokers said about the records of the open transaction.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -18,6 +18,7 @@ use super::failure::Cause;
 pub(super) struct Deliveries {
     brokers: Brokers,
     failed: AtomicBool,
+    disconnects: AtomicU64,
     reports: Mutex<Reports>,
 }
 
@@ -32,7 +33,12 @@ struct Reports {
 
 impl Deliveries {
     pub(super) fn new(brokers: &Brokers) -> Self {
-        Self { brokers: brokers.clone(), failed: AtomicBool::new(false), reports: Mutex::default() }
+        Self {
+            brokers: brokers.clone(),
+            failed: AtomicBool::new(false),
+            disconnects: AtomicU64::new(0),
+            reports: Mutex::default(),
+        }
     }
 
     fn reports(&self) -> MutexGuard<'_, Reports> {
@@ -50,6 +56,11 @@ impl Deliveries {
             true => self.reports().first_failure.clone(),
             false => None,
         }
+    }
+
+    /// How many connections of this client were lost or not made.
+    pub(super) fn disconnects(&self) -> u64 {
+        self.disconnects.load(Ordering::Acquire)
     }
 
     pub(super) fn highest(&self, topic: &str, partition: i32) -> Option<i64> {
@@ -73,6 +84,9 @@ impl Reports {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        if brokers::is_disconnect(facility) {
+            self.disconnects.fetch_add(1, Ordering::Release);
+        }
         brokers::log(level as i32, facility, line);
     }
 

@@ -265,7 +265,6 @@ impl Drop for Group {
 pub(super) struct TransactionError {
     pub(super) code: RDKafkaErrorCode,
     pub(super) text: String,
-    pub(super) fatal: bool,
     pub(super) retriable: bool,
     pub(super) abortable: bool,
 }
@@ -275,7 +274,6 @@ impl From<&RDKafkaError> for TransactionError {
         Self {
             code: error.code(),
             text: error.string(),
-            fatal: error.is_fatal(),
             retriable: error.is_retriable(),
             abortable: error.txn_requires_abort(),
         }
@@ -298,7 +296,6 @@ pub(super) fn send_offsets<C: ClientContext>(
         let found = TransactionError {
             code: rd::rd_kafka_error_code(error).into(),
             text: text(rd::rd_kafka_error_string(error)),
-            fatal: rd::rd_kafka_error_is_fatal(error) != 0,
             retriable: rd::rd_kafka_error_is_retriable(error) != 0,
             abortable: rd::rd_kafka_error_txn_requires_abort(error) != 0,
         };
@@ -315,21 +312,18 @@ pub(super) fn flush<C: ClientContext>(client: &Client<C>, timeout: Duration) -> 
     outcome == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// A topic as the controller describes it.
-pub(super) struct Description {
-    /// Base64; absent when the broker is too old to have topic ids.
-    pub(super) id: Option<String>,
-    pub(super) partitions: usize,
-    /// The smallest number of replicas that a partition has.
-    pub(super) replicas: usize,
+/// The broker that leads the cluster, as told with the last metadata; negative for none.
+pub(super) fn controller<C: ClientContext>(client: &Client<C>) -> i32 {
+    // SAFETY: the client is alive; with a timeout of zero only what is known is told.
+    unsafe { rd::rd_kafka_controllerid(client.native_ptr(), 0) }
 }
 
-/// Describes one topic; blocks for at most `timeout`.
-pub(super) fn describe_topic<C: ClientContext>(
+/// The id of a topic in base64, `None` from brokers that have no topic ids; blocks for at most `timeout`.
+pub(super) fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     timeout: Duration,
-) -> Result<Description, (RDKafkaErrorCode, String)> {
+) -> Result<Option<String>, (RDKafkaErrorCode, String)> {
     let broken = |what: &str| (RDKafkaErrorCode::InvalidArgument, what.to_owned());
     let name = CString::new(topic).map_err(|_| broken("a topic's name cannot contain a NUL"))?;
     let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
@@ -368,18 +362,9 @@ pub(super) fn describe_topic<C: ClientContext>(
         if code != RDKafkaErrorCode::NoError {
             return Err((code, text(rd::rd_kafka_error_string(error))));
         }
-        let mut partitions = 0;
-        let infos = rd::rd_kafka_TopicDescription_partitions(found, &raw mut partitions);
-        let replicas = (0..partitions).map(|at| {
-            let mut replicas = 0;
-            rd::rd_kafka_TopicPartitionInfo_replicas(*infos.add(at), &raw mut replicas);
-            replicas
-        });
-        let replicas = replicas.min().unwrap_or(0);
         let id = rd::rd_kafka_TopicDescription_topic_id(found);
         let known = !id.is_null()
             && (rd::rd_kafka_Uuid_most_significant_bits(id), rd::rd_kafka_Uuid_least_significant_bits(id)) != (0, 0);
-        let id = known.then(|| text(rd::rd_kafka_Uuid_base64str(id)));
-        Ok(Description { id, partitions, replicas })
+        Ok(known.then(|| text(rd::rd_kafka_Uuid_base64str(id))))
     }
 }

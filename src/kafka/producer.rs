@@ -86,12 +86,15 @@ impl Producer {
     }
 
     /// Announces this producer: what an earlier one with the same id left open is aborted, or, if its commit was
-    /// decided, completed; what that one still sends is refused from now on. Blocks for at most `limit`.
+    /// decided, completed; what that one still sends is refused from now on. Some
+    /// 50 ms, half a second or more if something was open; at most `limit`.
     ///
     /// # Errors
-    /// `Retry`: call again, it goes on where it was. `Fatal`: the id may not be used, or the settings are wrong.
+    /// `Retry`: call again, it goes on where it was. `Resolve`: [`recreate`](Self::recreate) first. `Fatal`: the id may
+    /// not be used, or the settings are wrong.
     pub fn init(&mut self, limit: Duration) -> Result<(), Failure> {
         let what = "announcing the producer";
+        self.begun = Instant::now();
         let outcome = self.client(what)?.init_transactions(limit);
         match outcome {
             Ok(()) => {
@@ -100,8 +103,11 @@ impl Producer {
                 Ok(())
             }
             Err(error) => match self.classify(&error, what) {
-                // Nothing is open yet that could be aborted or in doubt.
-                Failure::Abort(cause) | Failure::Resolve(cause) => Err(Failure::Retry(cause)),
+                // Nothing is open yet that could be aborted.
+                Failure::Retry(cause) | Failure::Abort(cause) => {
+                    self.brokers.doubted(&cause.text);
+                    Err(Failure::Retry(cause))
+                }
                 failure => Err(failure),
             },
         }
@@ -136,7 +142,7 @@ impl Producer {
         client.context().begin();
         let outcome = client.begin_transaction();
         self.begun = Instant::now();
-        self.disconnects = self.brokers.disconnects();
+        self.disconnects = self.disconnects();
         outcome.map_err(|error| match self.classify(&error, what) {
             Failure::Retry(cause) | Failure::Abort(cause) => Failure::Resolve(cause),
             failure => failure,
@@ -158,7 +164,8 @@ impl Producer {
     /// 100 ms, and before [`abort`](Self::abort), which can fail for good while the first record is on its way.
     ///
     /// # Errors
-    /// `Abort` with the first record's failure: missing topic, no permission, too large, too late.
+    /// `Abort` with the first failure of a record: missing topic, no permission, too large, too late. A permission
+    /// refused is remembered by the client for up to 5 minutes; one from [`recreate`](Self::recreate) asks again.
     pub fn drain(&self) -> Result<(), Failure> {
         let client = self.client("writing")?;
         loop {
@@ -231,7 +238,7 @@ impl Producer {
                 failure => break Some(failure),
             }
         };
-        self.suspect |= started.elapsed() >= SLOW_COMMIT || self.brokers.disconnects() != self.disconnects;
+        self.suspect |= started.elapsed() >= SLOW_COMMIT || self.disconnects() != self.disconnects;
         match error {
             None => {
                 self.brokers.answered();
@@ -263,12 +270,16 @@ impl Producer {
             }
         }
         self.brokers.answered();
-        self.suspect |= self.brokers.disconnects() != self.disconnects;
+        self.suspect |= self.disconnects() != self.disconnects;
         Ok(())
     }
 
     fn client(&self, what: &str) -> Result<&ThreadedProducer<Deliveries>, Failure> {
         self.client.as_ref().ok_or_else(|| Failure::Resolve(Cause::new(Code::State, what, "no producer")))
+    }
+
+    fn disconnects(&self) -> u64 {
+        self.client.as_ref().map_or(0, |client| client.context().disconnects())
     }
 
     /// What is left of the open transaction.
@@ -293,8 +304,10 @@ impl Producer {
             _ if error.retriable => Failure::Retry(cause),
             // An open transaction that grew too old was aborted by the broker, which then answers as if there were a
             // twin: the epoch was raised. Only a younger one proves another process.
-            _ if error.fatal && cause.kind == Kind::Fenced && self.left().is_zero() => Failure::Resolve(cause),
-            _ if error.fatal && cause.kind == Kind::Fenced => Failure::Fatal(cause),
+            Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => match self.left().is_zero() {
+                true => Failure::Resolve(cause),
+                false => Failure::Fatal(cause),
+            },
             _ if error.abortable => Failure::Abort(cause),
             Code::InvalidTransactionalState => Failure::Resolve(cause),
             _ => Failure::Fatal(cause),

@@ -35,7 +35,7 @@ pub enum Read<'a> {
     Done,
     /// Everything that is stable was delivered, up to this offset, which lies before `to`: a transaction is open there.
     /// It ends within its producer's `transaction.timeout.ms` (broker's check interval, 10 s, on top); if it does not,
-    /// it hangs and needs an operator. Go on polling.
+    /// it hangs and needs an operator. Told once for each such offset; go on polling.
     Waiting { at: i64 },
     /// The offset to start from, or reached, does not exist in the partition.
     OutOfRange { offset: i64, reason: String },

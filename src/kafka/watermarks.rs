@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::brokers::Brokers;
 use super::client::Watch;
 use super::config;
-use super::failure::{Cause, Failure};
+use super::failure::{Cause, Failure, Kind};
 use crate::settings::Kafka;
 
 /// A read_uncommitted client that asks for offsets and reads nothing. One serves a whole lane; each call is one round
@@ -44,7 +44,7 @@ impl Watermarks {
         let (low, high) = self
             .client
             .fetch_watermarks(topic, partition, timeout)
-            .map_err(|error| Cause::of(&error, &what).passing())?;
+            .map_err(|error| self.failed(Cause::of(&error, &what)))?;
         self.serve();
         self.brokers.answered();
         Ok(low..high)
@@ -56,7 +56,7 @@ impl Watermarks {
     /// As [`range`](Self::range).
     pub fn at_time(&self, topic: &str, partition: i32, millis: i64, timeout: Duration) -> Result<i64, Failure> {
         let what = format!("asking {topic}[{partition}] for a time");
-        let failed = |error| Cause::of(&error, &what).passing();
+        let failed = |error| self.failed(Cause::of(&error, &what));
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(topic, partition, Offset::Offset(millis)).map_err(failed)?;
         let list = self.client.offsets_for_times(list, timeout).map_err(failed)?;
@@ -67,6 +67,14 @@ impl Watermarks {
             }
         }
         Ok(self.range(topic, partition, timeout)?.end)
+    }
+
+    fn failed(&self, cause: Cause) -> Failure {
+        self.serve();
+        if matches!(cause.kind, Kind::Unreachable | Kind::TimedOut) {
+            self.brokers.doubted(&cause.text);
+        }
+        cause.passing()
     }
 
     /// Takes log lines and errors that have piled up: nobody else polls this client.

@@ -35,17 +35,6 @@ pub fn parse(text: &str) -> Parsed<Expr> {
     Ok(expr)
 }
 
-/// Parses a measure standing alone, as in `[measures]`.
-///
-/// # Errors
-/// As for `parse`.
-pub fn parse_measure(text: &str) -> Parsed<Measure> {
-    let mut parser = Parser::new(text)?;
-    let measure = parser.measure()?;
-    parser.end()?;
-    Ok(measure)
-}
-
 /// Parses a duration standing alone, as in `cooldown = "14 days"`.
 ///
 /// # Errors

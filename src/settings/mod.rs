@@ -14,7 +14,7 @@ mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::{fs, process, thread};
+use std::{fmt, fs, process, thread};
 
 use layer::Layer;
 
@@ -47,7 +47,6 @@ impl Sources {
 }
 
 /// Settings and where each value comes from.
-#[derive(Debug)]
 pub struct Loaded {
     pub settings: Settings,
     /// The merged layers as written, each value with its origin.
@@ -99,6 +98,13 @@ impl Settings {
             })?;
         }
         Ok(loaded)
+    }
+}
+
+/// As [`Loaded::dump`], since the layers hold secrets.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.dump())
     }
 }
 

@@ -241,12 +241,18 @@ pub struct Schemas {
     /// How long "not found" is asked again.
     #[serde(deserialize_with = "words::duration")]
     pub retry_for: Duration,
-    /// A file in `dir`.
+    /// A file in `dir`; see [`Schemas::bare_file`].
     #[serde(deserialize_with = "words::path_unless_empty")]
     pub bare: Option<PathBuf>,
 }
 
 impl Schemas {
+    /// The path of the schema of bare records.
+    #[must_use]
+    pub fn bare_file(&self) -> Option<PathBuf> {
+        Some(self.dir.as_ref()?.join(self.bare.as_ref()?))
+    }
+
     /// The registry's address without credentials, for logs and errors.
     #[must_use]
     pub fn registry_shown(&self) -> Option<String> {

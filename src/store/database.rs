@@ -8,8 +8,9 @@ use rocksdb::{
 };
 
 use super::bytes::Corrupt;
-use super::layout::{META_KEY, from_ordered, ordered, split_timer_key, timer_key};
+use super::layout::{CHANGELOG_NEXT_KEY, META_KEY, changelog, from_ordered, ordered, split_timer_key, timer_key};
 use super::meta_bytes::{Meta, decode_meta, encode_meta};
+use super::recorded::Recorded;
 use crate::event::Instant;
 
 const CUSTOMERS: &str = "customers";
@@ -41,11 +42,11 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// `bytes` for all databases together; a third of them at most for write buffers.
+    /// Bytes for all databases together: blocks of files, and write buffers.
     #[must_use]
-    pub fn new(bytes: usize) -> Self {
-        let cache = Cache::new_lru_cache(bytes);
-        let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(bytes / 3, true, cache.clone());
+    pub fn new(block_cache: usize, write_buffers: usize) -> Self {
+        let cache = Cache::new_lru_cache(block_cache + write_buffers);
+        let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(write_buffers, true, cache.clone());
         Self { cache, buffers }
     }
 
@@ -77,6 +78,8 @@ enum Put {
     Timer { due: Instant, customer: Box<str> },
     NoTimer { due: Instant, customer: Box<str> },
     Meta(Vec<u8>),
+    ChangelogNext(i64),
+    Recorded { key: Vec<u8>, value: Option<Vec<u8>> },
 }
 
 impl Batch {
@@ -105,6 +108,16 @@ impl Batch {
         let mut bytes = Vec::new();
         encode_meta(meta, &mut bytes);
         self.puts.push(Put::Meta(bytes));
+    }
+
+    /// A recorded input, by its changelog key; without a value it is removed.
+    pub fn put_recorded(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.puts.push(Put::Recorded { key, value });
+    }
+
+    /// The changelog offset after the last record that the database holds once this is written.
+    pub fn put_changelog_next(&mut self, offset: i64) {
+        self.puts.push(Put::ChangelogNext(offset));
     }
 
     #[must_use]
@@ -202,6 +215,37 @@ impl Database {
         }
     }
 
+    /// The changelog offset after the last record that this copy holds; none for a new database.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn changelog_next(&self) -> Result<Option<i64>, StoreError> {
+        match self.db.get_pinned_cf(self.family(META), CHANGELOG_NEXT_KEY)? {
+            Some(bytes) => {
+                let bytes = <[u8; 8]>::try_from(&*bytes).map_err(|_| Corrupt("changelog offset"))?;
+                Ok(Some(from_ordered(bytes)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// All recorded inputs, ascending by position.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn recorded(&self) -> Result<Vec<(i64, Recorded)>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound([changelog::INPUT]);
+        options.set_iterate_upper_bound([changelog::INPUT + 1]);
+        let mut found = Vec::new();
+        for entry in self.db.iterator_cf_opt(self.family(META), options, IteratorMode::Start) {
+            let (key, value) = entry?;
+            found.push(Recorded::read(&key, &value)?);
+        }
+        found.sort_by_key(|(position, _)| *position);
+        Ok(found)
+    }
+
     /// One customer.
     ///
     /// # Errors
@@ -260,6 +304,14 @@ impl Database {
     /// # Errors
     /// RocksDB cannot write: disk full, or an earlier failure. The batch is not in effect.
     pub fn write(&self, batch: &Batch) -> Result<(), StoreError> {
+        self.write_at(batch, None)
+    }
+
+    /// As `write`, and notes the changelog offset after the last record that the database then holds, if it is known.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub fn write_at(&self, batch: &Batch, changelog_next: Option<i64>) -> Result<(), StoreError> {
         let mut writes = WriteBatch::default();
         let (customers, timers, meta) = (self.family(CUSTOMERS), self.family(TIMERS), self.family(META));
         for put in &batch.puts {
@@ -269,7 +321,13 @@ impl Database {
                 Put::Timer { due, customer } => writes.put_cf(timers, timer_key(*due, customer), []),
                 Put::NoTimer { due, customer } => writes.delete_cf(timers, timer_key(*due, customer)),
                 Put::Meta(bytes) => writes.put_cf(meta, META_KEY, bytes),
+                Put::Recorded { key, value: Some(value) } => writes.put_cf(meta, key, value),
+                Put::Recorded { key, value: None } => writes.delete_cf(meta, key),
+                Put::ChangelogNext(offset) => writes.put_cf(meta, CHANGELOG_NEXT_KEY, ordered(*offset)),
             }
+        }
+        if let Some(offset) = changelog_next {
+            writes.put_cf(meta, CHANGELOG_NEXT_KEY, ordered(offset));
         }
         let mut options = WriteOptions::default();
         options.disable_wal(true);

@@ -6,13 +6,17 @@
 //!   customers   key    customer id, UTF-8
 //!               value  indexed at, 8 bytes (see below) │ state (`state_bytes`)
 //!   timers      key    due, 8 bytes │ customer id      value  nothing
-//!   meta        key    `meta`                          value  meta (`meta_bytes`), with what is local
+//!   meta        key    `meta`                          value  meta (`meta_bytes`)
+//!               key    `changelog_next`                value  8 bytes: the changelog offset after the last record that
+//!                                                             this copy holds
+//!
+//!               key    'I' │ kind, 1 byte │ position, 8  value  recorded input (`recorded`)
 //!
 //! changelog topic, one partition per input partition
 //!
 //!   key  'C' │ customer id                  value  state
 //!   key  'I' │ kind, 1 byte │ position, 8   value  recorded input (`recorded`)
-//!   key  'M'                                value  meta, without what is local
+//!   key  'M'                                value  meta
 //! ```
 //!
 //! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
@@ -32,6 +36,7 @@ pub mod changelog {
 }
 
 pub(super) const META_KEY: &[u8] = b"meta";
+pub(super) const CHANGELOG_NEXT_KEY: &[u8] = b"changelog_next";
 
 /// A number as eight bytes that sort as it does.
 #[must_use]

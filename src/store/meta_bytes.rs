@@ -36,11 +36,9 @@ pub struct Meta {
     pub written_at: Instant,
     /// Members of each cohort, by the rule set's numbers.
     pub members: Vec<u64>,
-    /// Local only: the changelog offset after the last record that the local copy holds.
-    pub changelog_next: i64,
 }
 
-/// META as bytes. `changelog_next` is written as well; readers of the changelog ignore it.
+/// META as bytes.
 pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     out.push(FORMAT);
     put_text(out, &meta.cluster_id);
@@ -60,7 +58,6 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     put_i64(out, meta.written_at.0);
     put_len(out, meta.members.len());
     meta.members.iter().for_each(|count| put_u64(out, *count));
-    put_i64(out, meta.changelog_next);
 }
 
 /// Reads META's bytes.
@@ -94,7 +91,6 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         caught_up: false,
         written_at: Instant(0),
         members: Vec::new(),
-        changelog_next: 0,
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
@@ -102,9 +98,8 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     for _ in 0..reader.len("members")? {
         members.push(reader.u64("members")?);
     }
-    let changelog_next = reader.i64("changelog")?;
     if !reader.is_empty() {
         return Err(Corrupt("end of META"));
     }
-    Ok(Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, changelog_next, ..meta })
+    Ok(Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, ..meta })
 }

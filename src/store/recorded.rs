@@ -12,10 +12,14 @@ pub enum Recorded {
     /// The record at this position was refused for a reason that the log alone does not show: the wall clock, or what
     /// the registry answered.
     Refused(DeadLetterReason),
+    /// The record at this position was a duplicate with a later time than the first of it; a customer's later state
+    /// does not tell, and stream time must not move by it.
+    Duplicate,
 }
 
 const ADVANCE: u8 = b'A';
 const REFUSED: u8 = b'R';
+const DUPLICATE: u8 = b'D';
 
 impl Recorded {
     /// Its changelog key.
@@ -24,6 +28,7 @@ impl Recorded {
         let kind = match self {
             Self::Advance(_) => ADVANCE,
             Self::Refused(_) => REFUSED,
+            Self::Duplicate => DUPLICATE,
         };
         input_key(kind, position)
     }
@@ -38,6 +43,7 @@ impl Recorded {
                 let index = DeadLetterReason::ALL.iter().position(|known| *known == reason).unwrap_or_default();
                 put_i64(&mut out, index as i64);
             }
+            Self::Duplicate => {}
         }
         out
     }
@@ -58,6 +64,7 @@ impl Recorded {
                 let index = usize::try_from(reader.i64("refused")?).map_err(|_| Corrupt("refused"))?;
                 Self::Refused(*DeadLetterReason::ALL.get(index).ok_or(Corrupt("refused"))?)
             }
+            DUPLICATE => Self::Duplicate,
             _ => return Err(Corrupt("kind of a recorded input")),
         };
         Ok((position, recorded))
@@ -68,7 +75,7 @@ impl Recorded {
 ///
 /// # Errors
 /// Another key.
-pub fn split_key(key: &[u8]) -> Result<(u8, i64), Corrupt> {
+fn split_key(key: &[u8]) -> Result<(u8, i64), Corrupt> {
     match key {
         [changelog::INPUT, kind, position @ ..] => {
             let position = position.try_into().map_err(|_| Corrupt("position of a recorded input"))?;

@@ -1,4 +1,5 @@
 //! The broker's edge on a real broker, and, where errors must be had to order, on librdkafka's broker in this process.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and tell what they measured")]
 
 mod brokers_away;
 mod injected;

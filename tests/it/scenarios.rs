@@ -1,0 +1,238 @@
+//! Scenario files: rules, events with their times, and the changes that must come of them, worked out by hand.
+//!
+//! Each file of `tests/scenarios` proves what its name says. Its keys:
+//!
+//! - `rules`: the text of the rules file.
+//! - `events`: `{ at, event, customer, id, source, properties }`, in log order. `customer` is "c" where none is written.
+//!   Without an id, two events that are alike in everything are one record sent twice.
+//! - `expect`: `{ at, cohort, change, reason, customer }`, all of them, in the order decided; and where the file is about
+//!   them: `cause` (which event, counted from 0), `position`, `entered_at`, `times`, `sequence`.
+//! - `until`, as `replay --until`. Without it, only what stream time has passed is decided.
+//! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, where they differ from the defaults.
+//! - `advances`: `{ before, to }`: stream time goes there before that event.
+//! - `fates`: what became of each event; without it, all were applied.
+//!
+//! Times are ISO-8601, dates (midnight in UTC), or milliseconds. Lengths are words, as in the rules.
+
+use std::path::{Path, PathBuf};
+
+use cohortd::event::{Change, ChangeReason, Instant, Number, Span};
+use toml::{Table, Value};
+
+use crate::engine_under_test::ENGINE;
+use crate::generate::record_hash;
+use crate::naive::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, judge};
+
+#[test]
+fn every_scenario_is_decided_as_it_says() {
+    let mut failures = Vec::new();
+    let files = files();
+    assert!(files.len() > 40, "only {} scenarios were found", files.len());
+    for file in files {
+        let name = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        let scenario = Scenario::read(&file);
+        if let Err(difference) = scenario.check("the judge", judge) {
+            failures.push(format!("{name}\n{difference}"));
+        }
+        if let Some(engine) = ENGINE
+            && let Err(difference) = scenario.check("the engine", engine)
+        {
+            failures.push(format!("{name}\n{difference}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let entries = std::fs::read_dir(&folder).expect("the folder of scenarios is there");
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("a folder can be listed").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    files
+}
+
+struct Scenario {
+    case: Case,
+    expected: Vec<Table>,
+    fates: Vec<Fate>,
+}
+
+impl Scenario {
+    fn read(file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).expect("a scenario can be read");
+        let mut table: Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let events: Vec<LogEvent> = tables(table.remove("events")).into_iter().map(event).collect();
+        let fates = match table.remove("fates") {
+            Some(fates) => fates.as_array().expect("fates are a list").iter().map(fate).collect(),
+            None => vec![Fate::Applied; events.len()],
+        };
+        let scenario = Self {
+            case: Case {
+                rules: text_of(&table.remove("rules").expect("a scenario has rules")),
+                config: config(table.remove("config")),
+                events,
+                advances: tables(table.remove("advances")).into_iter().map(advance).collect(),
+                until: table.remove("until").map(|until| instant(&until)),
+            },
+            expected: tables(table.remove("expect")),
+            fates,
+        };
+        assert!(table.is_empty(), "{}: unknown keys {:?}", file.display(), table);
+        scenario
+    }
+
+    fn check(&self, who: &str, decide: fn(&Case) -> Result<Outcome, String>) -> Result<(), String> {
+        let outcome = decide(&self.case).map_err(|error| format!("{who} refuses the rules: {error}"))?;
+        let mut wrong = Vec::new();
+        if outcome.fates != self.fates {
+            wrong.push(format!("{who}: fates {:?}, expected {:?}", outcome.fates, self.fates));
+        }
+        let found: Vec<String> = outcome.changes.iter().map(|decided| format!("  {decided}")).collect();
+        let as_expected = outcome.changes.len() == self.expected.len()
+            && outcome.changes.iter().zip(&self.expected).all(|(decided, expected)| is_as(decided, expected));
+        if !as_expected {
+            let expected: Vec<String> = self.expected.iter().map(|expected| format!("  {expected:?}")).collect();
+            wrong.push(format!("{who} decided\n{}\nexpected\n{}", found.join("\n"), expected.join("\n")));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+}
+
+/// Compares what the scenario writes down of a change, all of it if it writes all.
+fn is_as(decided: &Decided, expected: &Table) -> bool {
+    let Decided { customer, cohort, change, occurred_at, reason, cause, entered_at, times_entered, sequence, position } =
+        decided;
+    let count = |value: &Value| usize::try_from(value.as_integer().expect("a whole number")).expect("zero or more");
+    let named = |name: &str, default: Option<&str>| {
+        expected
+            .get(name)
+            .map(text_of)
+            .or_else(|| default.map(Into::into))
+            .unwrap_or_else(|| panic!("{name} is missing"))
+    };
+    let wanted_change = match named("change", None).as_str() {
+        "entered" => Change::Entered,
+        "exited" => Change::Exited,
+        other => panic!("{other} is no change"),
+    };
+    let wanted_reason = match named("reason", None).as_str() {
+        "event" => ChangeReason::Event,
+        "late event" => ChangeReason::LateEvent,
+        "time" => ChangeReason::Time,
+        other => panic!("{other} is no reason"),
+    };
+    expected.iter().all(|(key, value)| match key.as_str() {
+        "at" => instant(value) == *occurred_at,
+        "entered_at" => instant(value) == *entered_at,
+        "cause" => Some(count(value)) == *cause,
+        "position" => count(value) == *position,
+        "times" => count(value) == *times_entered as usize,
+        "sequence" => u64::try_from(count(value)).expect("small") == *sequence,
+        "customer" | "cohort" | "change" | "reason" => true,
+        other => panic!("{other} is nothing that a change has"),
+    }) && expected.contains_key("at")
+        && named("customer", Some("c")) == *customer
+        && named("cohort", None) == *cohort
+        && wanted_change == *change
+        && wanted_reason == *reason
+        && (*reason == ChangeReason::Time) == cause.is_none()
+}
+
+fn tables(value: Option<Value>) -> Vec<Table> {
+    let Some(value) = value else { return vec![] };
+    let items = value.as_array().expect("a list of tables").clone();
+    items.into_iter().map(|item| item.as_table().expect("a list of tables").clone()).collect()
+}
+
+fn event(mut table: Table) -> LogEvent {
+    let mut taken = |key: &str| table.remove(key);
+    let text = |value: Value| text_of(&value);
+    let mut event = LogEvent {
+        customer: taken("customer").map_or_else(|| "c".into(), text),
+        name: text(taken("event").expect("an event has a name")),
+        at: instant(&taken("at").expect("an event has a time")),
+        id: taken("id").map(text),
+        source: taken("source").map(text),
+        record_hash: 0,
+        properties: taken("properties").map(properties).unwrap_or_default(),
+    };
+    assert!(table.is_empty(), "an event has no {table:?}");
+    event.record_hash = record_hash(&event);
+    event
+}
+
+fn properties(value: Value) -> Vec<(String, OwnedValue)> {
+    let table = value.as_table().expect("properties are a table").clone();
+    table.into_iter().map(|(name, value)| (name, property(&value))).collect()
+}
+
+fn property(value: &Value) -> OwnedValue {
+    match value {
+        Value::Boolean(flag) => OwnedValue::Bool(*flag),
+        Value::Integer(number) => OwnedValue::Number(Number::from_integer(*number)),
+        Value::Float(number) => OwnedValue::Number(Number::from_double(*number).expect("a number that fits")),
+        // TOML has no null.
+        Value::String(text) if text == "(null)" => OwnedValue::Null,
+        Value::String(text) => OwnedValue::Text(text.clone()),
+        other => panic!("{other} is no value of a property"),
+    }
+}
+
+fn advance(table: Table) -> Advance {
+    let position = table["before"].as_integer().expect("before which event");
+    Advance { position: usize::try_from(position).expect("zero or more"), stream_time: instant(&table["to"]) }
+}
+
+fn config(value: Option<Value>) -> Config {
+    let mut config = Config::default();
+    let table = value.map(|value| value.as_table().expect("config is a table").clone()).unwrap_or_default();
+    for (key, value) in table {
+        match key.as_str() {
+            "arrives_within" => config.arrives_within = span(&value),
+            "max_lateness" => config.max_lateness = span(&value),
+            "earliest" => config.earliest = instant(&value),
+            "dedupe_ids" => {
+                config.dedupe_ids = usize::try_from(value.as_integer().expect("a number")).expect("zero or more");
+            }
+            other => panic!("{other} is no setting of a scenario"),
+        }
+    }
+    config
+}
+
+fn fate(value: &Value) -> Fate {
+    match text_of(value).as_str() {
+        "applied" => Fate::Applied,
+        "duplicate" => Fate::Duplicate,
+        "too late" => Fate::TooLate,
+        "bad time" => Fate::BadTime,
+        "not read" => Fate::NotRead,
+        other => panic!("{other} is no fate"),
+    }
+}
+
+/// A length in words; `0 seconds` too, which no rule may contain.
+fn span(value: &Value) -> Span {
+    let text = text_of(value);
+    if text == "0 seconds" {
+        return Span(0);
+    }
+    cohortd::rules::parse_duration(&text).unwrap_or_else(|error| panic!("{text}: {}", error.message)).span
+}
+
+fn instant(value: &Value) -> Instant {
+    if let Some(ms) = value.as_integer() {
+        return Instant(ms);
+    }
+    let text = text_of(value);
+    let full = if text.len() == 10 { format!("{text}T00:00Z") } else { text };
+    let stamp: jiff::Timestamp = full.parse().unwrap_or_else(|error| panic!("{full}: {error}"));
+    Instant(stamp.as_millisecond())
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).into()
+}

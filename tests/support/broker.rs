@@ -2,10 +2,11 @@
 //!
 //! `KAFKA_BOOTSTRAP` names a broker to use instead. The jars are fetched once by Maven into
 //! `${COHORTD_CACHE:-$HOME/.cache/cohortd}/kafka-4.1.0/libs`.
+#![allow(clippy::print_stderr, reason = "what a person at the terminal should know about the broker")]
 
 use std::env;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -23,12 +24,12 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// The shell starts Java, tells its process id, and kills it when its own standard input ends: so the broker goes with
-/// the test process, however that ends, also when it lives in a `static`.
-const KEEPER: &str = r#""$@" </dev/null & pid=$!; echo $pid >"$PID_FILE.part" && mv "$PID_FILE.part" "$PID_FILE"
-read -r _; kill -9 $pid 2>/dev/null; wait $pid"#;
+/// the test process, however that ends, also when it lives in a `static`. Its folder goes too, unless a line was said.
+const KEEPER: &str = r#""$@" </dev/null & pid=$!; echo $pid >"$FOLDER/pid.part" && mv "$FOLDER/pid.part" "$FOLDER/pid"
+read -r keep; kill -9 $pid 2>/dev/null; wait $pid; test -n "$keep" || rm -rf "$FOLDER""#;
 
 /// A broker that this process started, or one that `KAFKA_BOOTSTRAP` names.
-pub struct Broker {
+pub(crate) struct Broker {
     bootstrap: String,
     own: Option<Own>,
 }
@@ -43,7 +44,7 @@ struct Own {
 impl Broker {
     /// The broker that all tests of this binary share; `None`, with the reason on stderr, where there is neither an
     /// address nor Java with Maven. Under CI that is a failure.
-    pub fn shared() -> Option<&'static Self> {
+    pub(crate) fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
         let shared = SHARED.get_or_init(|| {
             let missing = match env::var_os("KAFKA_BOOTSTRAP") {
@@ -63,7 +64,7 @@ impl Broker {
     }
 
     /// The broker of `KAFKA_BOOTSTRAP`, or a new one.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         match env::var_os("KAFKA_BOOTSTRAP") {
             Some(address) => Self { bootstrap: address.into_string().expect("KAFKA_BOOTSTRAP is UTF-8"), own: None },
             None => Self::start_own(),
@@ -71,7 +72,7 @@ impl Broker {
     }
 
     /// A new broker, for a test that kills it.
-    pub fn start_own() -> Self {
+    pub(crate) fn start_own() -> Self {
         let libs = libs();
         let (port, controller) = free_ports();
         let folder = env::temp_dir().join(format!("cohortd-broker-{}-{port}", std::process::id()));
@@ -84,19 +85,19 @@ impl Broker {
     }
 
     /// `host:port`; the same after a restart.
-    pub fn bootstrap(&self) -> &str {
+    pub(crate) fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
     /// Ends the process at once, as a crash would; what was acknowledged is in the page cache and survives.
-    pub fn kill9(&mut self) {
+    pub(crate) fn kill9(&mut self) {
         let own = self.own();
         own.signal("-KILL");
         own.reap();
     }
 
     /// Ends the process cleanly.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let own = self.own();
         own.signal("-TERM");
         let deadline = Instant::now() + STOP_LIMIT;
@@ -107,19 +108,19 @@ impl Broker {
     }
 
     /// Starts the process again, on the same ports and data.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let own = self.own();
         own.reap();
         own.launch();
     }
 
     /// Stops the process in its tracks (SIGSTOP): connections stay open, nothing answers.
-    pub fn freeze(&mut self) {
+    pub(crate) fn freeze(&mut self) {
         self.own().signal("-STOP");
     }
 
     /// Lets it go on (SIGCONT).
-    pub fn thaw(&mut self) {
+    pub(crate) fn thaw(&mut self) {
         self.own().signal("-CONT");
     }
 
@@ -164,7 +165,7 @@ impl Own {
 
     fn launch(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("the broker's log");
-        let pid_file = self.folder.join("broker.pid");
+        let pid_file = self.folder.join("pid");
         match fs::remove_file(&pid_file) {
             Err(error) if error.kind() != ErrorKind::NotFound => panic!("{}: {error}", pid_file.display()),
             _ => {}
@@ -174,7 +175,7 @@ impl Own {
             .args(self.java())
             .arg("kafka.Kafka")
             .arg(self.folder.join("server.properties"))
-            .env("PID_FILE", &pid_file)
+            .env("FOLDER", &self.folder)
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("the broker's log"))
             .stderr(log)
@@ -198,7 +199,7 @@ impl Own {
     }
 
     fn pid(&self) -> Option<String> {
-        fs::read_to_string(self.folder.join("broker.pid")).ok().map(|pid| pid.trim().to_owned())
+        fs::read_to_string(self.folder.join("pid")).ok().map(|pid| pid.trim().to_owned())
     }
 
     /// True also in the moment before the process id is known.
@@ -212,10 +213,12 @@ impl Own {
         assert!(status.success(), "kill {signal} {pid}: {status}");
     }
 
-    /// Closes the keeper's standard input, which ends the broker if it still runs, and waits for both.
+    /// Closes the keeper's standard input, which ends the broker if it still runs, and waits for both. The folder stays.
     fn reap(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
-            drop(keeper.stdin.take());
+            let mut stdin = keeper.stdin.take().expect("a pipe");
+            writeln!(stdin, "keep").expect("the broker's keeper");
+            drop(stdin);
             keeper.wait().expect("the broker's keeper");
         }
     }
@@ -255,6 +258,9 @@ share.coordinator.state.topic.min.isr=1
 # An open transaction of a dead producer ends about a second after its timeout.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 group.initial.rebalance.delay.ms=0
+# After a crash the broker waits for its own old session to end.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 group.min.session.timeout.ms=1000
 # Events of years ago are data here.
 log.retention.ms=-1

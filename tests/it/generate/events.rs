@@ -153,18 +153,14 @@ fn value(property: &str, random: &mut Random) -> OwnedValue {
     match random.below(12) {
         0 => OwnedValue::Null,
         1 => OwnedValue::Bool(random.percent(50)),
-        2 => text(pick(random, &["1", "one", ""])),
-        3 => number(pick(random, &["1", "0", "0.8"])),
-        _ if property == "plan" => text(pick(random, &["pro", "pro_plus", "free"])),
-        _ if property == "step" => number(pick(random, &["1", "2"])),
-        _ => number(pick(random, &["0.1", "0.7", "0.1", "1", "2", "-1", "1000000000000"])),
+        2 => text(random.word(&["1", "one", ""])),
+        3 => number(random.word(&["1", "0", "0.8"])),
+        _ if property == "plan" => text(random.word(&["pro", "pro_plus", "free"])),
+        _ if property == "step" => number(random.word(&["1", "2"])),
+        _ => number(random.word(&["0.1", "0.7", "0.1", "1", "2", "-1", "1000000000000"])),
     }
 }
 
 fn grains(world: &World, count: i64) -> Span {
     Span(count * world.grain.0)
-}
-
-fn pick(random: &mut Random, from: &[&'static str]) -> &'static str {
-    from[random.below(from.len())]
 }

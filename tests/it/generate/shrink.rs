@@ -137,11 +137,15 @@ fn plainer_log(from: &Generated) -> Vec<Generated> {
         candidates.push(changed);
     };
     for i in 0..from.case.advances.len() {
-        offer(&|case| drop(case.advances.remove(i)));
+        offer(&|case| {
+            case.advances.remove(i);
+        });
     }
     for (i, event) in from.case.events.iter().enumerate() {
         for property in 0..event.properties.len() {
-            offer(&|case| drop(case.events[i].properties.remove(property)));
+            offer(&|case| {
+                case.events[i].properties.remove(property);
+            });
         }
         if event.source.is_some() {
             offer(&|case| case.events[i].source = None);

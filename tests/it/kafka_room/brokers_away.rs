@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cohortd::kafka::{BrokerState, Polled, Start};
+use cohortd::kafka::{BrokerState, Polled, Start, Watermarks};
 
 use super::{LONG, Lab, join, next_record};
 use crate::support::broker::Broker;
@@ -16,7 +16,8 @@ fn a_crash_of_the_broker_is_seen_survived_and_forgotten() {
     let lab = Lab::at(broker.bootstrap(), "crash");
     lab.create(&lab.name, 1, &[]);
     lab.publish(0, &["a", "b"]);
-    let consumer = lab.consumer("host-0");
+    // The default session outlasts the restart.
+    let consumer = lab.consumer_with("host-0", &[]);
     join(&consumer, Start::At(0));
     assert_eq!(next_record(&consumer), "a");
     assert_eq!(lab.brokers.state(), BrokerState::Reachable);
@@ -47,4 +48,29 @@ fn a_crash_of_the_broker_is_seen_survived_and_forgotten() {
     drop(producer);
     println!("without a broker: producer dropped in {:?}", started.elapsed());
     assert!(started.elapsed() < LONG);
+}
+
+#[test]
+fn a_broker_that_stops_answering_is_seen_and_a_clean_stop_loses_nothing() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let mut broker = Broker::start_own();
+    let lab = Lab::at(broker.bootstrap(), "freeze");
+    lab.create(&lab.name, 1, &[]);
+    lab.publish(0, &["a"]);
+    let watermarks = Watermarks::new(&lab.settings("host-0", &[]), &lab.brokers).unwrap();
+    let end = || watermarks.range(&lab.name, 0, Duration::from_secs(1)).map(|range| range.end);
+    assert_eq!(end(), Ok(1));
+
+    // No connection breaks: only the question that gets no answer tells.
+    broker.freeze();
+    super::eventually("the silence is noticed", || end().is_err() && lab.brokers.state() != BrokerState::Reachable);
+    broker.thaw();
+    super::eventually("it answers again", || end().is_ok());
+    assert_eq!(lab.brokers.state(), BrokerState::Reachable);
+
+    broker.stop();
+    broker.restart();
+    super::eventually("it is back", || end() == Ok(1));
 }

@@ -93,6 +93,9 @@ fn a_record_that_is_refused_aborts_its_transaction() {
         let outcome = producer.drain();
         assert_eq!(verdict(&outcome), expected, "{injected:?}: {outcome:?}");
         producer.abort().unwrap();
+        // The client would remember a permission refused.
+        producer.recreate().unwrap();
+        producer.init(LONG).unwrap();
         lab.committed_transaction(&mut producer, &["y"]);
     }
 }

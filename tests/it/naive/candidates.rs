@@ -7,9 +7,7 @@
 use std::collections::BTreeSet;
 
 use cohortd::event::{Instant, Number, Span};
-use cohortd::rules::ast::{
-    Compare, CompareTest, Edge, Events, ExprKind, Measure, MeasureKind, Operand, Step, Window,
-};
+use cohortd::rules::ast::{Compare, CompareTest, Edge, Events, ExprKind, Measure, MeasureKind, Operand, Step, Window};
 use cohortd::rules::{CohortRule, Document};
 
 use super::condition::Moment;

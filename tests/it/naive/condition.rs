@@ -45,10 +45,6 @@ impl<'a> Moment<'a> {
         self.customer.events.iter().copied().filter(move |event| event.at <= now)
     }
 
-    pub(crate) fn matching(&self, step: &'a Step) -> impl Iterator<Item = &'a LogEvent> {
-        self.so_far().filter(|event| matches(event, step))
-    }
-
     fn did(&self, did: &Did) -> bool {
         let matching = || self.so_far().filter(|event| matches(event, &did.step));
         let held = self.held(&did.window, Speaks::OfEvents);
@@ -141,8 +137,8 @@ impl<'a> Moment<'a> {
         let held = self.held(window, Speaks::OfMembership);
         let in_window = |at: Instant| held.is_some_and(|held| held.holds(at));
         let membership = self.membership(cohort);
-        let times = membership
-            .map_or(0, |membership| membership.times(Change::Entered).filter(|at| in_window(*at)).count());
+        let times =
+            membership.map_or(0, |membership| membership.times(Change::Entered).filter(|at| in_window(*at)).count());
         match count {
             None => times >= 1,
             Some(Count::Times(bound, wanted)) => within_bound(times, *bound, *wanted),

@@ -120,7 +120,7 @@ impl std::fmt::Display for Decided {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { customer, cohort, occurred_at, reason, position, sequence, times_entered, entered_at, .. } = self;
         let change = self.change.word();
-        let cause = self.cause.map_or("-".into(), |position| position.to_string());
+        let cause = self.cause.map_or_else(|| "-".into(), |position| position.to_string());
         write!(
             f,
             "{customer} {change} {cohort} at {at} ({occurred_at}) reason {reason} cause {cause} position {position} \

@@ -87,7 +87,8 @@ fn look(
     }
     if wanted && forbidden {
         // The decision that first wanted it gives the reason.
-        membership.wish.get_or_insert(Wish { due: now.next(), reason: occasion.reason, cause: occasion.cause });
+        let wish = || Wish { due: now.next(), reason: occasion.reason, cause: occasion.cause };
+        membership.wish.get_or_insert_with(wish);
         return None;
     }
     membership.wish = None;

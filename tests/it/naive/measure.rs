@@ -71,9 +71,7 @@ impl Moment<'_> {
                     .sum();
                 Some(Exact::Number(sum * factor.0))
             }
-            MeasureKind::TimeSince(edge, step) => {
-                self.time_of(*edge, step).map(|at| length(self.now.since(at).0))
-            }
+            MeasureKind::TimeSince(edge, step) => self.time_of(*edge, step).map(|at| length(self.now.since(at).0)),
             MeasureKind::UsualGap(events) => self.usual_gap(events).map(length),
             _ => unreachable!("refused before anything is judged"),
         }

@@ -87,8 +87,7 @@ impl<'a> Partition<'a> {
 
     fn apply(&mut self, position: usize, event: &'a LogEvent) {
         let cohorts = self.rules.cohorts.len();
-        let customer =
-            self.customers.entry(&event.customer).or_insert_with(|| Customer::new(&event.customer, cohorts));
+        let customer = self.customers.entry(&event.customer).or_insert_with(|| Customer::new(&event.customer, cohorts));
         // Stream time's deadlines are decided already; what is left are those before the event.
         decide_until(self.rules, self.extra, customer, position, before(event.at), &mut self.changes);
         customer.events.push(event);

@@ -109,8 +109,7 @@ fn supported(expr: &Expr) -> Result<(), &'static str> {
         match &condition.kind {
             ExprKind::Did(did) => match did.count {
                 Some(Count::Rhythm { .. }) => return Err("`times a week in ... of the last`"),
-                None
-                | Some(Count::Times(..) | Count::FirstTime | Count::Different(..) | Count::OnDifferent(..)) => {}
+                None | Some(Count::Times(..) | Count::FirstTime | Count::Different(..) | Count::OnDifferent(..)) => {}
             },
             ExprKind::Sequence(sequence) if !is_absence(sequence) => return Err("`A then B`"),
             ExprKind::Sequence(_)

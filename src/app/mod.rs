@@ -1,0 +1,213 @@
+//! Builds everything from settings, starts it, waits, and ends it in order.
+
+pub mod demo;
+mod failure;
+mod topics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::admin::{Doors, Views};
+use crate::codec::{Encoder, Framing, Output, Registry, RegistryError, Schemas};
+use crate::kafka::Brokers;
+use crate::lane::{Context, Lane, LaneError, Start};
+use crate::metrics::{Health, Metrics};
+use crate::rules::RuleSet;
+use crate::settings::{Loaded, Settings};
+use crate::shutdown::Shutdown;
+use crate::store::SharedMemory;
+use crate::{rules, telemetry};
+
+pub use failure::Failure;
+
+/// Between two tries to reach a registry.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs the daemon until it is told to stop, or cannot go on.
+///
+/// # Errors
+/// Configuration that does not fit itself or what is there; or why a lane stopped.
+pub fn run(loaded: Loaded) -> Result<(), Failure> {
+    telemetry::start(&loaded.settings.log)
+        .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
+    let rules = Arc::new(read_rules(&loaded)?);
+    let (schemas, framing) = schemas(&loaded)?;
+    let runtime = runtime()?;
+    let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
+    let doors = Doors::open(&loaded.settings.metrics, &loaded.settings.admin)
+        .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
+    serve(&loaded, &rules, schemas, framing, doors, &runtime, &shutdown)
+}
+
+/// Everything after the doors are bound: also what the demo runs, on its own broker.
+pub(super) fn serve(
+    loaded: &Loaded,
+    rules: &Arc<RuleSet>,
+    schemas: Schemas,
+    framing: Framing,
+    doors: Doors,
+    runtime: &Runtime,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let settings = &loaded.settings;
+    let revision = option_env!("COHORTD_REVISION").unwrap_or("unknown");
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
+    metrics.set_rules(&rules.fingerprint);
+    metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
+    for topic in [&settings.topics.changes, &settings.topics.members, &settings.topics.dead_letters] {
+        metrics.publish_errors(topic).inc_by(0);
+    }
+    metrics.publish_errors(&settings.topics.changelog).inc_by(0);
+    let health = Arc::new(Health::new(settings.lanes));
+    let (metrics_door, admin_door) =
+        (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
+    let closing = shutdown.clone();
+    let answering = doors
+        .serve(
+            runtime.handle(),
+            Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health) },
+            async move { closing.requested().await },
+        )
+        .map_err(Failure::running)?;
+    tracing::info!(metrics = %metrics_door, admin = %admin_door, cohorts = rules.cohorts.len(), "Listening.");
+
+    let brokers = Brokers::default();
+    let Some(found) = topics::prepare(loaded, &brokers, &metrics, shutdown)? else { return Ok(()) };
+    let Some(encoder) = encoder(loaded, &metrics, shutdown)? else { return Ok(()) };
+    let context = Context::new(settings, Arc::clone(rules), Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
+    let outcome = run_lanes(settings, Arc::new(context), &brokers, schemas, framing, &health, &metrics, shutdown);
+    shutdown.request();
+    health.stop();
+    runtime.block_on(answering).ok();
+    outcome
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of a process, put together in one place")]
+fn run_lanes(
+    settings: &Settings,
+    context: Arc<Context>,
+    brokers: &Brokers,
+    schemas: Schemas,
+    framing: Framing,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let memory =
+        Arc::new(SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers())));
+    let mut lanes = Vec::new();
+    for number in 0..settings.lanes {
+        let lane = Lane::new(Start {
+            number,
+            settings: settings.clone(),
+            context: Arc::clone(&context),
+            memory: Arc::clone(&memory),
+            brokers: brokers.clone(),
+            schemas: schemas.clone(),
+            framing,
+            health: Arc::clone(health),
+            stop: shutdown.flag(),
+        })?;
+        let shutdown = shutdown.clone();
+        let thread = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
+            let outcome = lane.run();
+            if let Err(error) = &outcome {
+                tracing::error!(lane = number, reason = %error, "A lane stops, and the process with it.");
+            }
+            // One lane alone would leave its partitions to nobody until its session ends.
+            shutdown.request();
+            outcome
+        });
+        lanes.push(thread.map_err(Failure::running)?);
+    }
+    let mut outcome = Ok(());
+    while !lanes.iter().all(std::thread::JoinHandle::is_finished) {
+        metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for lane in lanes {
+        let ended = lane.join().unwrap_or_else(|_| Err(LaneError::Stopped("a lane failed an invariant".into())));
+        if outcome.is_ok() {
+            outcome = ended.map_err(Failure::from);
+        }
+    }
+    outcome
+}
+
+/// Reads the rules file that the settings name.
+pub(super) fn read_rules(loaded: &Loaded) -> Result<RuleSet, Failure> {
+    let path = &loaded.settings.rules.file;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let problem = format!("{:?} cannot be read ({error}); give the path of your rules file", path.display());
+        Failure::Configuration(loaded.refusal("rules.file", problem).to_string())
+    })?;
+    rules::load(&path.display().to_string(), &text).map_err(|errors| {
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::Configuration(shown.join("\n"))
+    })
+}
+
+/// Where the input's schemas come from.
+fn schemas(loaded: &Loaded) -> Result<(Schemas, Framing), Failure> {
+    let settings = &loaded.settings.schemas;
+    let refuse = |key: &str, problem: String| Failure::Configuration(loaded.refusal(key, problem).to_string());
+    let mut schemas = Schemas::built_in();
+    if let Some(folder) = &settings.dir {
+        schemas = schemas.with_files(folder).map_err(|error| refuse("schemas.dir", error.to_string()))?;
+    }
+    if let Some(registry) = registry(loaded)? {
+        schemas = schemas.with_registry(registry, settings.retry_for).map_err(Failure::running)?;
+    }
+    let mut framing = Framing::Tagged;
+    if let Some(file) = settings.bare_file() {
+        schemas = schemas.with_bare(&file).map_err(|error| refuse("schemas.bare", error.to_string()))?;
+        framing = Framing::Bare;
+    }
+    Ok((schemas, framing))
+}
+
+fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
+    let Some(address) = &loaded.settings.schemas.registry else { return Ok(None) };
+    match Registry::new(address) {
+        Ok(registry) => Ok(Some(registry)),
+        Err(error) => Err(Failure::Configuration(loaded.refusal("schemas.registry", error.to_string()).to_string())),
+    }
+}
+
+/// Registers the output schemas, if there is a registry. `None`: told to stop while waiting for it.
+fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Option<Encoder>, Failure> {
+    let Some(registry) = registry(loaded)? else { return Ok(Some(Encoder::with_fingerprints())) };
+    let topics = &loaded.settings.topics;
+    let mut ids = [0; 2];
+    for ((topic, output), id) in
+        [(&topics.changes, Output::CohortChange), (&topics.members, Output::CohortMember)].into_iter().zip(&mut ids)
+    {
+        *id = loop {
+            if shutdown.is_requested() {
+                return Ok(None);
+            }
+            match registry.register(&format!("{topic}-value"), output.schema()) {
+                Ok(id) => break id,
+                Err(RegistryError::Unreachable(reason)) => {
+                    metrics.registry_reachable.set(0);
+                    tracing::warn!(reason, "The schema registry does not answer; trying again.");
+                    std::thread::sleep(RETRY_EVERY);
+                }
+                Err(error) => {
+                    let problem = format!("the registry refuses the schema of {topic}: {error}");
+                    return Err(Failure::Configuration(loaded.refusal("schemas.registry", problem).to_string()));
+                }
+            }
+        };
+    }
+    metrics.registry_reachable.set(1);
+    Ok(Some(Encoder::with_ids(ids[0], ids[1])))
+}
+
+/// One thread for the doors and signals: lanes have their own.
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Failure::running)
+}

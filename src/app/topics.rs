@@ -1,0 +1,168 @@
+//! The topics at start: found, made where missing, and refused where they would break what rests on them.
+
+use std::time::Duration;
+
+use super::failure::Failure;
+use crate::kafka::{self, Admin, Brokers, Topic, TopicPlan};
+use crate::metrics::Metrics;
+use crate::settings::Loaded;
+use crate::shutdown::Shutdown;
+
+/// How long one question to a broker may take.
+const ASK: Duration = Duration::from_secs(5);
+/// Between two tries while no broker answers.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+/// `delete.retention.ms` of the changelog: how long deletions stay visible to a lane that was away.
+const CHANGELOG_DELETIONS: &str = "604800000";
+/// `delete.retention.ms` of the membership table: how long a sink may be away without missing an exit.
+const MEMBERS_DELETIONS: &str = "2592000000";
+/// What Kafka takes for one record unless told otherwise.
+const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
+/// Headers that are added to a dead letter.
+const DEAD_LETTER_OVERHEAD: u64 = 64 << 10;
+
+/// What was found.
+pub(super) struct Found {
+    pub(super) cluster_id: String,
+    /// Of the input, and so of every output.
+    pub(super) partitions: u32,
+}
+
+/// Checks the input topic; makes or checks the output topics. Waits for a broker, visibly. `None`: told to stop.
+pub(super) fn prepare(
+    loaded: &Loaded,
+    brokers: &Brokers,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Result<Option<Found>, Failure> {
+    let mut tries = 0_u32;
+    loop {
+        match look(loaded, brokers) {
+            Ok(found) => {
+                metrics.brokers_reachable.set(1);
+                return Ok(Some(found));
+            }
+            Err(Problem::Waiting(reason)) => {
+                metrics.brokers_reachable.set(0);
+                tries += 1;
+                if tries.is_power_of_two() {
+                    let servers = &loaded.settings.kafka.bootstrap_servers;
+                    tracing::warn!(servers, reason, tries, "Kafka does not answer; trying again.");
+                }
+            }
+            Err(Problem::Refused(failure)) => return Err(failure),
+        }
+        if shutdown.is_requested() {
+            return Ok(None);
+        }
+        std::thread::sleep(RETRY_EVERY);
+    }
+}
+
+enum Problem {
+    Waiting(String),
+    Refused(Failure),
+}
+
+impl From<kafka::Failure> for Problem {
+    fn from(failure: kafka::Failure) -> Self {
+        match failure {
+            kafka::Failure::Retry(cause) => Self::Waiting(cause.text),
+            failure => Self::Refused(failure.into()),
+        }
+    }
+}
+
+fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
+    let topics = &loaded.settings.topics;
+    let admin = Admin::new(&loaded.settings.kafka, brokers)?;
+    let cluster_id = admin.cluster_id(ASK)?;
+    let Some(input) = admin.topic(&topics.input, ASK)? else {
+        let problem = format!("there is no topic {} on this cluster; create it, or name the right one", topics.input);
+        return Err(refused(loaded, "topics.input", problem));
+    };
+    let record_bytes = setting(&input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
+    let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
+    let compact = ("cleanup.policy", "compact");
+    let plans: [(&str, &str, Vec<(&str, &str)>); 4] = [
+        ("topics.changes", &topics.changes, vec![("cleanup.policy", "delete")]),
+        ("topics.members", &topics.members, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
+        (
+            "topics.dead_letters",
+            &topics.dead_letters,
+            vec![("cleanup.policy", "delete"), ("max.message.bytes", &letters_bytes)],
+        ),
+        ("topics.changelog", &topics.changelog, vec![compact, ("delete.retention.ms", CHANGELOG_DELETIONS)]),
+    ];
+    for (key, name, wanted) in &plans {
+        let found = match admin.topic(name, ASK)? {
+            Some(found) => found,
+            None if topics.create => {
+                let replicas = topics.replication.and_then(|count| u16::try_from(count).ok());
+                let plan = TopicPlan { name, partitions: input.partitions, replicas, settings: wanted };
+                admin.create(&plan, ASK)?;
+                tracing::info!(topic = name, partitions = input.partitions, "Created.");
+                admin.topic(name, ASK)?.ok_or_else(|| Problem::Waiting(format!("topic {name} is being created")))?
+            }
+            None => {
+                let problem = format!(
+                    "there is no topic {name} and topics.create is false; create it with {} partitions and {}",
+                    input.partitions,
+                    words(wanted)
+                );
+                return Err(refused(loaded, key, problem));
+            }
+        };
+        check(loaded, key, name, &found, &input, wanted)?;
+    }
+    Ok(Found { cluster_id, partitions: u32::try_from(input.partitions).unwrap_or(0) })
+}
+
+fn check(
+    loaded: &Loaded,
+    key: &str,
+    name: &str,
+    found: &Topic,
+    input: &Topic,
+    wanted: &[(&str, &str)],
+) -> Result<(), Problem> {
+    if found.partitions != input.partitions {
+        let problem = format!(
+            "topic {name} has {} partitions and the input {}; outputs go to their input's partition, so make it anew \
+             with as many, or name another",
+            found.partitions, input.partitions
+        );
+        return Err(refused(loaded, key, problem));
+    }
+    let Some(policy) = found.settings.get("cleanup.policy") else { return Ok(()) };
+    let needed = wanted.iter().find(|(name, _)| *name == "cleanup.policy").map_or("delete", |(_, value)| *value);
+    // A topic that also deletes by age loses states that nothing else holds.
+    let fits = if needed == "compact" { policy == "compact" } else { !policy.contains("compact") };
+    if !fits {
+        let problem = format!("topic {name} has cleanup.policy={policy} and needs {needed}; change it, or name another");
+        return Err(refused(loaded, key, problem));
+    }
+    let bytes = |topic: &Topic| setting(topic, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
+    if key == "topics.dead_letters" && bytes(found) < bytes(input) {
+        let problem = format!(
+            "topic {name} takes records of {} bytes and the input of {}; set its max.message.bytes to {} or more",
+            bytes(found),
+            bytes(input),
+            bytes(input) + DEAD_LETTER_OVERHEAD
+        );
+        return Err(refused(loaded, key, problem));
+    }
+    Ok(())
+}
+
+fn setting(topic: &Topic, name: &str) -> Option<u64> {
+    topic.settings.get(name)?.parse().ok()
+}
+
+fn words(settings: &[(&str, &str)]) -> String {
+    settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+}
+
+fn refused(loaded: &Loaded, key: &str, problem: String) -> Problem {
+    Problem::Refused(Failure::Configuration(loaded.refusal(key, problem).to_string()))
+}

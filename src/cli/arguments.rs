@@ -1,0 +1,179 @@
+//! What may be typed, and the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::event::Instant;
+
+/// Reads customer events from Kafka and says, as events back on Kafka, who enters and leaves behavioural cohorts.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cohortd",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Examples:
+  cohortd demo                                       a simulated shop, nothing to set up
+  cohortd replay --rules rules.toml events.jsonl.gz  try rules on the past, without Kafka
+  cohortd check --config cohortd.toml                what is wrong, and what the rules cost
+  cohortd run --config cohortd.toml                  the daemon
+
+Settings, later ones winning: the built-in defaults, --config FILE, the environment
+(COHORTD_KAFKA__GROUP_ID=shop is kafka.group_id), --set kafka.group_id=shop.
+`cohortd dump-config` prints all of them, and where each value comes from.
+
+Results go to stdout, everything else to stderr.
+Exit codes: 0 done, 1 failed while running, 64 wrong usage, 78 wrong configuration
+(settings, rules, schemas, topics)."
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Read events from Kafka and publish who enters and leaves, until told to stop
+    #[command(after_help = "\
+SIGTERM or SIGINT drains and ends with 0; a second one ends at once.
+
+Examples:
+  cohortd run --config /etc/cohortd.toml
+  COHORTD_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 cohortd run --set rules.file=rules.toml")]
+    Run(Layers),
+
+    /// Check settings, rules and schemas, and say what the rules cost; opens no connection
+    #[command(after_help = "\
+Prints the cohorts in the order in which they are decided, what must be remembered about a customer,
+and what may surprise. Mistakes in the rules are all shown at once, each with its place; exit code 78.
+
+Examples:
+  cohortd check --rules rules.toml
+  cohortd check --config /etc/cohortd.toml")]
+    Check(Check),
+
+    /// Run rules over files of events: who enters and leaves, when and why; needs no Kafka
+    #[command(after_help = "\
+EVENTS are JSON Lines or Avro object container files, plain, gzip or zstd; `-` is standard input. A line:
+  {\"event_id\": \"e1\", \"customer_id\": \"c1\", \"event\": \"purchase\", \"time\": 1700000000000,
+   \"properties\": {\"amount\": 12.5}}
+time is milliseconds since 1970 or ISO-8601; event_id, source and properties may be left out.
+INSTANT is one of these, or a date: its midnight, UTC.
+
+Changes go to stdout as JSON Lines, in the order decided; a summary goes to stderr. The same files and
+rules always give the same bytes. Of the settings, time.* and dedupe.ids take part, as in `run`; there is
+no wall clock, so no event is in the future.
+
+Examples:
+  cohortd replay --rules rules.toml events.jsonl.gz > changes.jsonl
+  zcat events-*.gz | cohortd replay --rules rules.toml --until 2026-12-31 -
+  cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro")]
+    Replay(Replay),
+
+    /// Watch a simulated shop: everything in this one process, nothing to set up
+    Demo(Layers),
+
+    /// Print the settings in force and where each comes from; secrets are masked
+    #[command(after_help = "The output can be given back to --config.")]
+    DumpConfig(Layers),
+}
+
+/// Where settings come from, beside the built-in defaults and the environment.
+#[derive(Debug, Default, Args)]
+pub(super) struct Layers {
+    /// Settings that differ from the defaults, as TOML
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// One setting, as kafka.group_id=shop; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub(super) sets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The rules, in place of the file that the settings name
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The rules, in place of the file that the settings name
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+
+    /// Files of events; several are one log
+    #[arg(required = true, value_name = "EVENTS")]
+    pub(super) files: Vec<PathBuf>,
+
+    /// Leave later events out, and decide all that is due by then [default: the last event]
+    #[arg(long, value_name = "INSTANT", value_parser = instant, allow_hyphen_values = true)]
+    pub(super) until: Option<Instant>,
+
+    /// Take events in the order of the files, as they would arrive, instead of by time
+    #[arg(long)]
+    pub(super) as_is: bool,
+
+    /// End with exit code 1 if any line could not be read
+    #[arg(long)]
+    pub(super) strict: bool,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+fn key_and_value(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("write it as KEY=VALUE, such as kafka.group_id=shop".to_owned()),
+    }
+}
+
+fn instant(text: &str) -> Result<Instant, String> {
+    /// Every count of seconds until the year 5138 is below this, which as milliseconds is 1973.
+    const PROBABLY_SECONDS: u64 = 100_000_000_000;
+    if let Ok(ms) = text.parse::<i64>() {
+        if ms != 0 && ms.unsigned_abs() < PROBABLY_SECONDS {
+            return Err("this would be within three years of 1970; write milliseconds, or a date".to_owned());
+        }
+        return Ok(Instant(ms));
+    }
+    let stamp = match text.parse::<jiff::Timestamp>() {
+        Ok(stamp) => Some(stamp),
+        // A date alone; with a time of day but no offset it would be anyone's guess.
+        Err(_) if text.len() == "2026-12-31".len() => format!("{text}T00:00:00Z").parse().ok(),
+        Err(_) => None,
+    };
+    stamp
+        .map(|stamp| Instant(stamp.as_millisecond()))
+        .ok_or_else(|| "write 2026-12-31, 2026-12-31T08:00:00Z or milliseconds since 1970".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Arguments, instant};
+    use crate::event::Instant;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_instant_is_milliseconds_a_stamp_or_a_date_in_utc() {
+        assert_eq!(instant("1700000000000"), Ok(Instant(1_700_000_000_000)));
+        assert_eq!(instant("1970-01-02"), Ok(Instant(86_400_000)));
+        assert_eq!(instant("1970-01-01T02:00:00.5+01:00"), Ok(Instant(3_600_500)));
+        assert!(instant("1700000000").is_err());
+        assert!(instant("1970-01-02T00:00:00").is_err());
+        assert!(instant("yesterday").is_err());
+    }
+}

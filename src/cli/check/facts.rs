@@ -1,0 +1,234 @@
+//! Facts in plain words: what is remembered, of which events, for whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cli::words::{counted, length};
+use crate::event::{NameId, PropertyId};
+use crate::rules::ast::{Events, Unit};
+use crate::rules::{Document, DistinctKey, FactIx, FactKind, Feed, Filter, FilterTest, Literal, Role, RuleSet};
+
+/// What the facts of a rule set are called.
+pub(super) struct Facts<'a> {
+    rules: &'a RuleSet,
+    names: BTreeMap<NameId, String>,
+    properties: BTreeMap<PropertyId, String>,
+}
+
+impl<'a> Facts<'a> {
+    /// `document` is what the rules were compiled from.
+    pub(super) fn new(document: &Document, rules: &'a RuleSet) -> Self {
+        let (mut names, mut properties) = (BTreeMap::new(), BTreeMap::new());
+        for word in words_of(document) {
+            let name = rules.vocabulary.name(&word);
+            if name != NameId::OTHER {
+                names.insert(name, word.clone());
+            }
+            if let Some(property) = rules.vocabulary.property(&word) {
+                properties.insert(property, word);
+            }
+        }
+        Self { rules, names, properties }
+    }
+
+    /// One phrase, and the cohorts that need it.
+    pub(super) fn in_words(&self, fact: usize) -> String {
+        let index = FactIx(u16::try_from(fact).expect("facts are numbered in 16 bits"));
+        let readers: Vec<&str> =
+            self.rules.readers(index).iter().map(|cohort| self.rules.cohort(*cohort).name.as_str()).collect();
+        format!("{} ({})", self.phrase(index), readers.join(", "))
+    }
+
+    fn phrase(&self, fact: FactIx) -> String {
+        let events = || self.events(fact, |role| matches_own(role).or_else(|| side(role, Side::A)));
+        match &self.rules.facts[usize::from(fact.0)].kind {
+            FactKind::Latest { cap: 1 } => format!("when last {}", events()),
+            FactKind::Earliest { cap: 1 } => format!("when first {}", events()),
+            FactKind::Latest { cap } => format!("the latest {cap} times of {}", events()),
+            FactKind::Earliest { cap } => format!("the first {cap} times of {}", events()),
+            FactKind::Total { property, from } => {
+                let since = from.map(|from| format!(" since {from}")).unwrap_or_default();
+                match property {
+                    Some(property) => format!("the sum of {} of {}{since}", self.property(*property), events()),
+                    None => format!("how many {}{since}", events()),
+                }
+            }
+            FactKind::Series { property, exact, horizon, .. } => {
+                let with = property.map(|p| format!(" with its {}", self.property(p))).unwrap_or_default();
+                let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
+                format!("each {}{with}{within}, the latest {exact} one by one, older ones by day", events())
+            }
+            FactKind::Distinct { key: DistinctKey::Period(unit), earliest, cap } => {
+                let unit = unit_word(*unit);
+                format!("the {} {} with {}", order(*earliest), counted(*cap as u64, unit, &format!("{unit}s")), events())
+            }
+            FactKind::Distinct { key: DistinctKey::Property(property), earliest, cap } => {
+                format!("the {} {cap} different {} of {}", order(*earliest), self.property(*property), events())
+            }
+            FactKind::DistinctAll { key, cap, horizon, .. } => {
+                let key = match key {
+                    DistinctKey::Property(property) => self.property(*property),
+                    DistinctKey::Period(unit) => unit_word(*unit),
+                };
+                let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
+                format!("each {} with its {key}{within}, the latest {cap}", events())
+            }
+            FactKind::Followed { key, each, keys_max, each_max, .. } => {
+                let answer = self.events(fact, |role| side(role, Side::B));
+                let which = if *each { format!("the latest {each_max} times of") } else { "when last".to_owned() };
+                let per = key.map(|key| format!(", for each of {keys_max} {}", self.property(key))).unwrap_or_default();
+                format!("{which} {} without {answer} after it{per}", events())
+            }
+        }
+    }
+
+    /// The events that feed a fact in one role, with their tests.
+    fn events<'s>(&'s self, fact: FactIx, role: impl Fn(&'s Role) -> Option<&'s [Filter]>) -> String {
+        let fed_by = |name: NameId| {
+            let feed = self.rules.feeds(name).iter().find(|feed: &&Feed| feed.fact == fact)?;
+            role(&feed.role)
+        };
+        if let Some(filters) = fed_by(NameId::OTHER) {
+            return format!("any event{}", self.tests(filters));
+        }
+        let found: Vec<(&str, &[Filter])> =
+            self.names.iter().filter_map(|(id, name)| Some((name.as_str(), fed_by(*id)?))).collect();
+        let names: BTreeSet<&str> = found.iter().map(|(name, _)| *name).collect();
+        let tests = found.first().map(|(_, filters)| self.tests(filters)).unwrap_or_default();
+        format!("{}{tests}", names.into_iter().collect::<Vec<_>>().join(" or "))
+    }
+
+    fn tests(&self, filters: &[Filter]) -> String {
+        let tests: Vec<String> = filters.iter().map(|filter| self.test(filter)).collect();
+        if tests.is_empty() { String::new() } else { format!(" where {}", tests.join(" and ")) }
+    }
+
+    fn test(&self, filter: &Filter) -> String {
+        let property = self.property(filter.property);
+        match &filter.test {
+            FilterTest::Eq(value) => format!("{property} = {}", literal(value)),
+            FilterTest::Ne(value) => format!("{property} != {}", literal(value)),
+            FilterTest::Lt(value) => format!("{property} < {}", literal(value)),
+            FilterTest::Le(value) => format!("{property} <= {}", literal(value)),
+            FilterTest::Gt(value) => format!("{property} > {}", literal(value)),
+            FilterTest::Ge(value) => format!("{property} >= {}", literal(value)),
+            FilterTest::Known => format!("{property} is known"),
+            FilterTest::Missing => format!("{property} is missing"),
+            FilterTest::In(values) => {
+                format!("{property} in ({})", values.iter().map(literal).collect::<Vec<_>>().join(", "))
+            }
+            FilterTest::Contains(value) => format!("{property} contains {}", literal(value)),
+        }
+    }
+
+    fn property(&self, property: PropertyId) -> &str {
+        self.properties.get(&property).map_or("?", String::as_str)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    A,
+    B,
+}
+
+fn matches_own(role: &Role) -> Option<&[Filter]> {
+    match role {
+        Role::Own(filters) => Some(filters),
+        Role::Pair { .. } => None,
+    }
+}
+
+fn side(role: &Role, side: Side) -> Option<&[Filter]> {
+    match (role, side) {
+        (Role::Pair { a, .. }, Side::A) => a.as_deref(),
+        (Role::Pair { b, .. }, Side::B) => b.as_deref(),
+        (Role::Own(_), _) => None,
+    }
+}
+
+fn order(earliest: bool) -> &'static str {
+    if earliest { "first" } else { "latest" }
+}
+
+fn unit_word(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Second => "second",
+        Unit::Minute => "minute",
+        Unit::Hour => "hour",
+        Unit::Day => "day",
+        Unit::Week => "week",
+        Unit::Month => "month",
+        Unit::Year => "year",
+    }
+}
+
+fn literal(literal: &Literal) -> String {
+    match literal {
+        Literal::Bool(flag) => flag.to_string(),
+        Literal::Number(number) => number.to_string(),
+        Literal::Text(text) => format!("\"{text}\""),
+    }
+}
+
+/// Every word of the rules, quoted ones without their quotes: among them all names of events and properties. The
+/// vocabulary itself only goes from words to numbers.
+fn words_of(document: &Document) -> BTreeSet<String> {
+    let mut words = BTreeSet::new();
+    if let Events::Named(names) = &document.activity {
+        words.extend(names.iter().map(|name| name.text.clone()));
+    }
+    for rule in document.cohorts.values() {
+        for written in [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()].into_iter().flatten() {
+            collect_words(&written.text, &mut words);
+        }
+    }
+    words
+}
+
+fn collect_words(text: &str, words: &mut BTreeSet<String>) {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let mut word = String::new();
+        if c == '"' {
+            while let Some(c) = chars.next().filter(|c| *c != '"') {
+                word.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
+            }
+        } else if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+            while let Some(c) = chars.next_if(|c| c.is_alphanumeric() || *c == '_') {
+                word.push(c);
+            }
+        }
+        words.insert(word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Facts;
+    use crate::rules::{compile, read};
+
+    #[test]
+    fn facts_are_said_in_plain_words() {
+        let text = r#"
+            [cohorts.c]
+            who = '''did "Order Completed" where total > 5 at least 2 times in the last 3 days
+                and did visit on at least 2 different days in the last 7 days
+                and a_started then no b where step = 2 within 2 hours
+                and sum(purchase.amount in the last 30 days) > 1 and silent for 3 days and did visit for the first time'''
+        "#;
+        let document = read("r.toml", text).unwrap();
+        let rules = compile("r.toml", text, &document).unwrap();
+        let facts = Facts::new(&document, &rules);
+        let words: Vec<String> = (0..rules.facts.len()).map(|fact| facts.in_words(fact)).collect();
+        let expected = [
+            "the latest 2 times of Order Completed where total > 5 (c)",
+            "the latest 2 days with visit (c)",
+            "when last a_started without b where step = 2 after it (c)",
+            "each purchase with its amount of the last 30 days, the latest 256 one by one, older ones by day (c)",
+            "when last any event (c)",
+            "when first visit (c)",
+        ];
+        assert_eq!(words, expected);
+    }
+}

@@ -1,0 +1,124 @@
+//! `check`: is everything that was written right, and what will it cost? Opens nothing but the files themselves.
+
+mod facts;
+mod notes;
+mod schemas;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::output::{self, Stopped};
+use super::rules_file::{self, RulesFile};
+use super::words::{counted, grouped, length, size};
+use crate::app::Failure;
+use crate::engine::Membership;
+use crate::event::Span;
+use crate::rules::{Cohort, RuleSet};
+use crate::settings::Loaded;
+use crate::telemetry;
+use facts::Facts;
+
+/// Bytes of one remembered event id: a hash, and a time as the distance from the one before.
+const ID: usize = 8 + 6;
+/// Bytes of a standing: its number and flags, how often, and three times.
+const STANDING: usize = 2 + 3 + 3 * 6;
+/// Bytes of one remembered change of a standing.
+const PAST_CHANGE: usize = 7;
+/// Bytes of a customer's clock, deadline, counters and lengths.
+const FRAME: usize = 48;
+
+/// Checks all and prints what was understood.
+///
+/// # Errors
+/// The first wrong setting or schema, or all mistakes in the rules.
+pub(super) fn run(settings: &Loaded, rules: Option<PathBuf>) -> Result<(), Stopped> {
+    // Only the log knows what a filter looks like, and starting it opens nothing.
+    telemetry::start(&settings.settings.log)
+        .map_err(|error| Failure::Configuration(settings.refusal("log.filter", error.to_string()).to_string()))?;
+    let schemas = schemas::check(settings)?;
+    let file = rules_file::load(settings, rules)?;
+    let mut out = output::results();
+    cohorts(&file, &mut out)?;
+    memory(&file, settings.settings.dedupe.ids, &mut out)?;
+    section("Schemas", &schemas, &mut out)?;
+    section("Worth knowing", &notes::of(&file.document), &mut out)?;
+    writeln!(out, "\nSettings, rules and schemas are well formed.")?;
+    Ok(out.flush()?)
+}
+
+fn section(title: &str, lines: &[String], out: &mut impl Write) -> io::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}")?;
+    lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+fn cohorts(file: &RulesFile, out: &mut impl Write) -> io::Result<()> {
+    let rules = &file.rules;
+    let count = counted(rules.cohorts.len() as u64, "cohort", "cohorts");
+    writeln!(out, "{}: {count}, in the order in which they are decided", file.name)?;
+    for (index, cohort) in rules.cohorts.iter().enumerate() {
+        let off = if cohort.enabled { "" } else { " (not enabled: nobody enters or leaves)" };
+        writeln!(out, "\n  {}. {}: {}{off}", index + 1, cohort.name, cohort.title.en)?;
+        for line in [service(cohort), terms(cohort), references(rules, index)].into_iter().flatten() {
+            writeln!(out, "     {line}")?;
+        }
+    }
+    let zone = rules.time_zone.iana_name().unwrap_or("UTC");
+    writeln!(out, "\n  Calendar days are those of {zone}. Fingerprint {}.", rules.fingerprint)
+}
+
+/// Who acts, and how.
+fn service(cohort: &Cohort) -> Option<String> {
+    match (&cohort.owner, &cohort.action) {
+        (Some(owner), Some(action)) => Some(format!("{owner}: {action}")),
+        (Some(words), None) | (None, Some(words)) => Some(words.clone()),
+        (None, None) => None,
+    }
+}
+
+/// What is said of a stay besides its expressions.
+fn terms(cohort: &Cohort) -> Option<String> {
+    let part = |before: &str, span: Option<Span>, after: &str| {
+        span.map(|span| format!("{before}{}{after}", length(span)))
+    };
+    let once = cohort.once.then(|| "entered once in a life".to_owned());
+    let parts = [
+        part("stays at least ", cohort.at_least, ""),
+        part("stays at most ", cohort.at_most, ""),
+        part("not entered again for ", cohort.cooldown, ""),
+        once,
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Why it stands after others.
+fn references(rules: &RuleSet, index: usize) -> Option<String> {
+    let names: Vec<&str> = (rules.cohorts.iter())
+        .filter(|other| other.dependants.iter().any(|dependant| usize::from(dependant.0) == index))
+        .map(|other| other.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| format!("looks at {}", names.join(", ")))
+}
+
+/// What is kept of each customer, at most.
+fn memory(file: &RulesFile, ids: usize, out: &mut impl Write) -> io::Result<()> {
+    let rules = &file.rules;
+    let facts = Facts::new(&file.document, rules);
+    let mut rows: Vec<(usize, String)> =
+        (0..rules.facts.len()).map(|fact| (rules.facts[fact].kind.bytes_max(), facts.in_words(fact))).collect();
+    rows.push((ids * ID, format!("the ids of the latest {}, to know one sent twice", counted(ids as u64, "event", "events"))));
+    let histories = rules.cohorts.iter().filter(|cohort| cohort.keeps_history).count();
+    let standing = rules.cohorts.len() * STANDING + histories * Membership::HISTORY_MAX * PAST_CHANGE;
+    rows.push((standing, "whether in each cohort, since when, how often".to_owned()));
+    rows.push((FRAME, "clock, next deadline, counters".to_owned()));
+    let total = rows.iter().map(|(bytes, _)| *bytes as u64).sum();
+
+    writeln!(out, "\nRemembered about each customer, bytes at most")?;
+    for (bytes, words) in &rows {
+        writeln!(out, "  {:>9}  {words}", grouped(*bytes as u64))?;
+    }
+    writeln!(out, "  {:>9}  bytes in all; at most {} for a million customers", grouped(total), size(total * 1_000_000))
+}

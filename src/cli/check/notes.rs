@@ -1,0 +1,119 @@
+//! What is right and may still surprise.
+
+use crate::event::Number;
+use crate::rules::ast::{
+    Compare, CompareTest, Expr, ExprKind, Function, Literal, Measure, MeasureKind, Op, Operand, Window,
+};
+use crate::rules::{Document, Written};
+
+/// One sentence each, in the order of the cohorts' names.
+pub(super) fn of(document: &Document) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, rule) in &document.cohorts {
+        for (key, written) in
+            [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())]
+        {
+            let Some(written) = written else { continue };
+            let mut found = Vec::new();
+            satisfied_by_nothing(&written.expr, Sign::Plain, &mut found);
+            for expr in found {
+                notes.push(format!("cohorts.{name}.{key}: {}", does_not_wait(written, expr)));
+            }
+        }
+    }
+    notes
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    Plain,
+    Denied,
+}
+
+fn does_not_wait(written: &Written, expr: &Expr) -> String {
+    let words = written.text[expr.range.start..expr.range.end].split_whitespace().collect::<Vec<_>>().join(" ");
+    format!(
+        "`{words}` can hold from a customer's first event on, for a measure of nothing is 0; \
+         `did not ...` and `did ... at most N times` wait until they have been known for the window"
+    )
+}
+
+/// Comparisons of a measure over a window with a length that hold where nothing was found.
+fn satisfied_by_nothing<'e>(expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr>) {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => {
+            parts.iter().for_each(|part| satisfied_by_nothing(part, sign, found));
+        }
+        ExprKind::Not(inner) => {
+            let sign = if sign == Sign::Plain { Sign::Denied } else { Sign::Plain };
+            satisfied_by_nothing(inner, sign, found);
+        }
+        ExprKind::Compare(Compare { measure, test }) if is_zero_of_nothing(measure) => {
+            let holds = holds_at_zero(test);
+            if holds.is_some_and(|holds| holds == (sign == Sign::Plain)) {
+                found.push(expr);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_zero_of_nothing(measure: &Measure) -> bool {
+    match &measure.kind {
+        MeasureKind::Count(_, window)
+        | MeasureKind::ActiveDays(_, window)
+        | MeasureKind::Of { function: Function::Sum | Function::Distinct, window, .. } => {
+            matches!(window, Window::Last(_) | Window::LastByCalendar { .. } | Window::Between(..))
+        }
+        _ => false,
+    }
+}
+
+/// Does the test pass for 0? `None` where that depends on another measure.
+fn holds_at_zero(test: &CompareTest) -> Option<bool> {
+    let number = |operand: &Operand| match operand {
+        Operand::Literal(Literal::Number(number)) => Some(*number),
+        _ => None,
+    };
+    Some(match test {
+        CompareTest::Compare(op, operand) => {
+            let limit = number(operand)?;
+            match op {
+                Op::Eq => Number::ZERO == limit,
+                Op::Ne => Number::ZERO != limit,
+                Op::Lt => Number::ZERO < limit,
+                Op::Le => Number::ZERO <= limit,
+                Op::Gt => Number::ZERO > limit,
+                Op::Ge => Number::ZERO >= limit,
+            }
+        }
+        CompareTest::Between(low, high) => number(low)? <= Number::ZERO && Number::ZERO <= number(high)?,
+        CompareTest::Known | CompareTest::Missing => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::rules::read;
+
+    fn notes(who: &str) -> usize {
+        of(&read("r.toml", &format!("[cohorts.c]\nwho = '{who}'")).unwrap()).len()
+    }
+
+    #[test]
+    fn a_measure_that_nothing_satisfies_is_pointed_out() {
+        assert_eq!(notes("count(purchase in the last 30 days) = 0"), 1);
+        assert_eq!(notes("sum(purchase.amount in the last 30 days) < 50 and did visit ever"), 1);
+        assert_eq!(notes("not (count(purchase in the last 30 days) > 0)"), 1);
+        assert_eq!(notes("count(purchase in the last 30 days) between 0 and 2"), 1);
+    }
+
+    #[test]
+    fn what_needs_something_found_or_has_no_length_is_not() {
+        assert_eq!(notes("count(purchase in the last 30 days) >= 2"), 0);
+        assert_eq!(notes("count(purchase) = 0"), 0);
+        assert_eq!(notes("not (count(purchase in the last 30 days) = 0)"), 0);
+        assert_eq!(notes("did not purchase in the last 30 days"), 0);
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line: what each command is called, what it is given, and how the process ends.
+
+mod arguments;
+mod check;
+mod output;
+mod progress;
+mod replay;
+mod rules_file;
+mod sizes;
+mod words;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::app::{self, Failure};
+use crate::settings::{Loaded, Settings, Sources};
+use arguments::{Arguments, Command, Layers};
+use output::Stopped;
+
+/// Exit codes as in BSD's sysexits.
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 64;
+const WRONG_CONFIGURATION: u8 = 78;
+
+/// Runs the process by its arguments and environment.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) => return answered(&error),
+    };
+    match obey(command) {
+        Ok(()) | Err(Stopped::Unread) => ExitCode::SUCCESS,
+        Err(Stopped::Failed(failure)) => {
+            let (text, code) = match failure {
+                Failure::Configuration(text) => (text, WRONG_CONFIGURATION),
+                Failure::Running(text) => (text, FAILED),
+            };
+            output::complain(&text);
+            code.into()
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<(), Stopped> {
+    match command {
+        Command::Run(layers) => app::run(loaded(layers)?)?,
+        Command::Demo(layers) => app::demo::run(loaded(layers)?)?,
+        Command::Check(check) => check::run(&loaded(check.layers)?, check.rules)?,
+        Command::Replay(mut replay) => {
+            let settings = loaded(std::mem::take(&mut replay.layers))?;
+            replay::run(&settings, replay)?;
+        }
+        Command::DumpConfig(layers) => {
+            let mut out = output::results();
+            out.write_all(loaded(layers)?.dump().as_bytes())?;
+            out.flush()?;
+        }
+    }
+    Ok(())
+}
+
+fn loaded(layers: Layers) -> Result<Loaded, Failure> {
+    let sources = Sources::of_process(layers.config, layers.sets);
+    Settings::load(&sources).map_err(|error| Failure::Configuration(error.to_string()))
+}
+
+/// Help and version are results; anything else that clap has to say is about a wrong command line.
+fn answered(answer: &clap::Error) -> ExitCode {
+    match answer.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output::help(&answer.render());
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            output::say(answer.render().to_string().trim_end());
+            WRONG_USAGE.into()
+        }
+        _ => {
+            output::usage(&answer.render());
+            WRONG_USAGE.into()
+        }
+    }
+}

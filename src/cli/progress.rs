@@ -1,0 +1,69 @@
+//! How far long work has come, drawn on stderr when someone is looking.
+
+use std::io::Read;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output;
+
+/// Redraws a second, at most.
+const REDRAWS: u8 = 10;
+
+/// A bar, or a counter where the end is not known; nothing at all where nobody looks.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Of reading: `bytes` is how many there are, if that is known.
+    pub(super) fn of_reading(bytes: Option<u64>) -> Self {
+        let template = match bytes {
+            Some(_) => "reading   {wide_bar} {bytes} of {total_bytes}, {eta} left",
+            None => "reading   {spinner} {bytes}",
+        };
+        Self::new(bytes, template)
+    }
+
+    /// Of deciding so many events. Not shown where the results come out on the same screen.
+    pub(super) fn of_deciding(events: usize) -> Self {
+        if output::results_are_on_screen() {
+            return Self::hidden();
+        }
+        Self::new(Some(events as u64), "deciding  {wide_bar} {human_pos} of {human_len} events, {eta} left")
+    }
+
+    /// Nothing is drawn.
+    pub(super) fn hidden() -> Self {
+        Self(ProgressBar::hidden())
+    }
+
+    fn new(length: Option<u64>, template: &str) -> Self {
+        if !output::has_spectators() {
+            return Self::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr_with_hz(REDRAWS));
+        let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
+        bar.set_style(style);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// A stream whose bytes are counted as they are read.
+    pub(super) fn watch(&self, stream: impl Read + Send + 'static) -> impl Read + Send + 'static {
+        self.0.wrap_read(stream)
+    }
+
+    pub(super) fn advance(&self, by: usize) {
+        self.0.inc(by as u64);
+    }
+
+    /// Says something without tearing the bar.
+    pub(super) fn complain(&self, text: &str) {
+        self.0.suspend(|| output::complain(text));
+    }
+
+    /// Takes the bar off the screen.
+    pub(super) fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

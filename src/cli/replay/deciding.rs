@@ -1,0 +1,120 @@
+//! The engine over one log, and what it says as JSON Lines.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::summary::Tally;
+use crate::cli::output::Stopped;
+use crate::engine::{Said, Shard, Words};
+use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
+
+/// How far deadlines are decided at once at the end, so that what waits to be sorted and written stays small.
+const STEP: Span = Span::DAY;
+
+/// Decides events in the order given. All that one of them brings about is written before the next is looked at.
+pub(super) struct Deciding<W> {
+    shard: Shard,
+    /// Of the next event in the log.
+    position: i64,
+    said: Vec<Said>,
+    tally: Tally,
+    out: W,
+}
+
+/// A change on stdout: what others depend on, keys and their order too.
+#[derive(Serialize)]
+struct Line<'a> {
+    customer_id: &'a str,
+    cohort: &'a str,
+    change: &'a str,
+    at: i64,
+    reason: &'a str,
+    why: &'a str,
+}
+
+impl<W: Write> Deciding<W> {
+    pub(super) fn new(shard: Shard, out: W) -> Self {
+        let tally = Tally::new(shard.engine().rules().cohorts.len());
+        Self { shard, position: 0, said: Vec::new(), tally, out }
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Decides the next event of the log.
+    ///
+    /// # Errors
+    /// When results cannot be written.
+    pub(super) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
+        let position = self.position;
+        self.position += 1;
+        self.tally.read(event.at);
+        if let Some(reason) = self.shard.refuses(event.at) {
+            self.tally.dead_letter(reason);
+            return Ok(());
+        }
+        let slot = self.shard.find_or_new(event.customer);
+        if self.shard.apply(slot, event, position, Words::Full, &mut self.said) {
+            self.tally.applied += 1;
+            self.write_said()?;
+        } else {
+            self.tally.duplicates += 1;
+        }
+        Ok(())
+    }
+
+    /// Decides every deadline up to and at `until`, and writes what is left.
+    ///
+    /// # Errors
+    /// When results cannot be written.
+    pub(super) fn finish(mut self, until: Instant) -> Result<Tally, Stopped> {
+        let last = self.position - 1;
+        // Each deadline is decided at its own instant, so steps change neither what is said nor its order.
+        let mut reached = self.shard.stream_time();
+        while !self.shard.is_empty() && reached <= until {
+            reached = (reached + STEP).min(until.next());
+            self.shard.fire_before(reached, last, Words::Full, &mut self.said);
+            self.write_said()?;
+            if reached > until {
+                break;
+            }
+        }
+        self.out.flush()?;
+        self.tally.customers = self.shard.len() as u64;
+        self.tally.counts = self.shard.take_counts();
+        Ok(self.tally)
+    }
+
+    fn write_said(&mut self) -> Result<(), Stopped> {
+        let shard = &self.shard;
+        self.said.sort_by(|a, b| {
+            (a.effect.at.cmp(&b.effect.at))
+                .then_with(|| shard.customer(a.slot).cmp(shard.customer(b.slot)))
+                .then_with(|| a.effect.sequence.cmp(&b.effect.sequence))
+        });
+        for Said { slot, effect } in self.said.drain(..) {
+            self.tally.changed(effect.cohort, effect.at, effect.change);
+            let line = Line {
+                customer_id: shard.customer(slot),
+                cohort: &shard.engine().rules().cohort(effect.cohort).name,
+                change: effect.change.word(),
+                at: effect.at.0,
+                reason: word(effect.reason),
+                why: &effect.why_text,
+            };
+            serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
+            self.out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+}
+
+fn word(reason: ChangeReason) -> &'static str {
+    match reason {
+        ChangeReason::Event => "event",
+        ChangeReason::Time => "time",
+        ChangeReason::LateEvent => "late_event",
+    }
+}

@@ -1,0 +1,63 @@
+//! `replay`: rules over files of events, as one partition, without a broker and without a clock.
+//!
+//! `input` reads the files, `held` keeps their events until they are sorted, `deciding` runs the engine over them and
+//! writes what it says, `summary` is for the person who waited.
+
+mod deciding;
+mod held;
+mod input;
+mod summary;
+
+use std::sync::Arc;
+use std::time::Instant as Stopwatch;
+
+use super::arguments::Replay;
+use super::output::{self, Stopped};
+use super::progress::Progress;
+use super::rules_file;
+use crate::app::Failure;
+use crate::engine::{Engine, Shard, Timing};
+use crate::event::Instant;
+use crate::settings::{Loaded, Settings};
+use deciding::Deciding;
+use held::Held;
+use input::Input;
+
+/// Replays the files; changes go to stdout, all else to stderr.
+///
+/// # Errors
+/// Wrong rules; a file that cannot be read to its end; with `--strict`, at last, any line that could not be read.
+pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
+    let rules = Arc::new(rules_file::load(settings, asked.rules)?.rules);
+    let started = Stopwatch::now();
+    let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
+    let mut input = Input::new(&asked.files, asked.until);
+    if asked.as_is {
+        input.read_all(&rules.vocabulary, |event| deciding.take(event))?;
+    } else {
+        let mut held = Held::default();
+        input.read_all(&rules.vocabulary, |event| {
+            held.push(event);
+            Ok(())
+        })?;
+        let progress = Progress::of_deciding(held.len());
+        held.for_each_by_time(&progress, |event| deciding.take(event))?;
+        progress.finish();
+    }
+    let until = asked.until.or(deciding.tally().last).unwrap_or(Instant::MIN);
+    let tally = deciding.finish(until)?;
+    output::say(&summary::of(&rules, tally, input.counts(), until, started.elapsed()));
+    match input.counts().bad_lines {
+        bad if asked.strict && bad > 0 => {
+            Err(Failure::Running(format!("{bad} lines could not be read, and --strict was asked for")).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn shard(settings: &Settings, rules: &Arc<crate::rules::RuleSet>) -> Shard {
+    let time = settings.time;
+    let engine = Engine::new(Arc::clone(rules), time.max_lateness, settings.dedupe.ids);
+    let timing = Timing { arrives_within: time.arrives_within, max_lateness: time.max_lateness, earliest: time.earliest };
+    Shard::new(engine, timing, Instant::MIN)
+}

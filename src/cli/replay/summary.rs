@@ -1,0 +1,136 @@
+//! What a replay came to, for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::input;
+use crate::cli::sizes::{Sizes, sparkline};
+use crate::cli::words::{counted, grouped};
+use crate::engine::Counts;
+use crate::event::{Change, DeadLetterReason, Instant};
+use crate::rules::{CohortIx, RuleSet};
+
+/// Columns of a cohort's size over time.
+const COLUMNS: usize = 40;
+
+/// Counts of one replay. Read = applied + duplicates + dead letters.
+#[derive(Debug)]
+pub(super) struct Tally {
+    pub(super) read: u64,
+    pub(super) applied: u64,
+    pub(super) duplicates: u64,
+    pub(super) customers: u64,
+    /// Of the engine.
+    pub(super) counts: Counts,
+    /// The earliest time of an event read.
+    pub(super) first: Option<Instant>,
+    /// The latest.
+    pub(super) last: Option<Instant>,
+    dead_letters: BTreeMap<DeadLetterReason, u64>,
+    /// By the rules' numbers.
+    cohorts: Vec<Sizes>,
+}
+
+impl Tally {
+    pub(super) fn new(cohorts: usize) -> Self {
+        Self {
+            read: 0,
+            applied: 0,
+            duplicates: 0,
+            customers: 0,
+            counts: Counts::default(),
+            first: None,
+            last: None,
+            dead_letters: BTreeMap::new(),
+            cohorts: (0..cohorts).map(|_| Sizes::default()).collect(),
+        }
+    }
+
+    pub(super) fn read(&mut self, at: Instant) {
+        self.read += 1;
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+        self.last = Some(self.last.map_or(at, |last| last.max(at)));
+    }
+
+    pub(super) fn dead_letter(&mut self, reason: DeadLetterReason) {
+        *self.dead_letters.entry(reason).or_default() += 1;
+    }
+
+    pub(super) fn changed(&mut self, cohort: CohortIx, at: Instant, change: Change) {
+        self.cohorts[usize::from(cohort.0)].record(at, change);
+    }
+}
+
+/// The summary, several lines without a last line break.
+pub(super) fn of(rules: &RuleSet, tally: Tally, input: input::Counts, until: Instant, took: Duration) -> String {
+    let mut lines = events(&tally, input, took);
+    let Some(first) = tally.first else { return lines.join("\n") };
+    lines.push(String::new());
+    lines.extend(cohorts(rules, tally.cohorts, first, until.max(first)));
+    lines.join("\n")
+}
+
+fn events(tally: &Tally, input: input::Counts, took: Duration) -> Vec<String> {
+    let seconds = took.as_secs_f64().max(0.001);
+    let mut lines = vec![format!(
+        "{} of {} in {seconds:.1} s, {} a second: {} applied, {}, {}",
+        counted(tally.read, "event", "events"),
+        counted(tally.customers, "customer", "customers"),
+        grouped((tally.read as f64 / seconds) as u64),
+        grouped(tally.applied),
+        counted(tally.duplicates, "duplicate", "duplicates"),
+        counted(tally.dead_letters.values().sum(), "dead letter", "dead letters"),
+    )];
+    let mut note = |count: u64, one: &str, more: &str| {
+        if count > 0 {
+            lines.push(counted(count, one, more));
+        }
+    };
+    for (reason, count) in &tally.dead_letters {
+        let meaning = match reason {
+            DeadLetterReason::BadTime => "before time.earliest, or in a wrong unit",
+            DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
+            _ => "see the manual",
+        };
+        let words = format!("{reason}: {meaning}");
+        note(*count, &words, &words);
+    }
+    note(input.bad_lines, "line could not be read", "lines could not be read");
+    note(input.left_out, "event later than --until left out", "events later than --until left out");
+    note(input.unusable_values, "value is no number that fits, and counts as missing", "values are no numbers that fit, and count as missing");
+    note(tally.counts.approximated, "event beyond the exact capacity of a fact", "events beyond the exact capacity of a fact");
+    note(tally.counts.ids_pushed_out, "event id forgotten early; see dedupe.ids", "event ids forgotten early; see dedupe.ids");
+    lines
+}
+
+/// A table with a line of blocks for each cohort.
+fn cohorts(rules: &RuleSet, cohorts: Vec<Sizes>, from: Instant, to: Instant) -> Vec<String> {
+    let width = rules.cohorts.iter().map(|cohort| cohort.name.chars().count()).max().unwrap_or(0).max("cohort".len());
+    let mut lines = vec![format!(
+        "{:width$}  {:>9}  {:>9}  {:>9}  size from {} to {}",
+        "cohort", "entered", "exited", "now", day(from), day(to)
+    )];
+    for (cohort, mut sizes) in rules.cohorts.iter().zip(cohorts) {
+        let over_time = sizes.over_time(from, to, COLUMNS);
+        let mut line = String::new();
+        write!(
+            line,
+            "{:width$}  {:>9}  {:>9}  {:>9}  {}",
+            cohort.name,
+            grouped(sizes.entered),
+            grouped(sizes.exited),
+            grouped(sizes.now()),
+            sparkline(&over_time),
+        )
+        .expect("writing to a string cannot fail");
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
+}
+
+/// The day in UTC.
+fn day(at: Instant) -> String {
+    let text = at.to_string();
+    text.split('T').next().unwrap_or(&text).to_owned()
+}

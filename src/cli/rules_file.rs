@@ -1,0 +1,45 @@
+//! The rules file of a command: the settings' or the one given on the command line.
+
+use std::path::{Path, PathBuf};
+
+use crate::app::Failure;
+use crate::rules::{Document, RuleError, RuleSet, compile, read};
+use crate::settings::Loaded;
+
+/// A rules file as written and as compiled.
+pub(super) struct RulesFile {
+    /// As the operator named it.
+    pub(super) name: String,
+    pub(super) document: Document,
+    pub(super) rules: RuleSet,
+}
+
+/// Reads and compiles `given`, or else the settings' file.
+///
+/// # Errors
+/// A file that cannot be read; or every mistake in it, each with its line and a caret.
+pub(super) fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Failure> {
+    let path = given.as_ref().unwrap_or(&settings.settings.rules.file);
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::Configuration(match &given {
+            Some(_) => format!("{name}: cannot be read ({error}); check the path given with --rules"),
+            None => {
+                let problem = format!("{name:?} cannot be read ({error}); set it, or give --rules FILE");
+                settings.refusal("rules.file", problem).to_string()
+            }
+        })
+    })?;
+    let document = read(&name, &text).map_err(|errors| mistakes(path, &errors))?;
+    let rules = compile(&name, &text, &document).map_err(|errors| mistakes(path, &errors))?;
+    Ok(RulesFile { name, document, rules })
+}
+
+/// All mistakes as a compiler shows them, counted where there are several.
+fn mistakes(path: &Path, errors: &[RuleError]) -> Failure {
+    let shown = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
+    Failure::Configuration(match errors.len() {
+        1 => shown,
+        several => format!("{several} mistakes in {}\n\n{shown}", path.display()),
+    })
+}

@@ -1,0 +1,79 @@
+//! What every partition of a lane needs and none changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::output::Speaker;
+use crate::engine::Timing;
+use crate::event::Span;
+use crate::metrics::{CohortCounters, Metrics};
+use crate::rules::RuleSet;
+use crate::settings::{Settings, Topics};
+
+/// Fixed for the life of a lane.
+pub struct Context {
+    pub rules: Arc<RuleSet>,
+    pub metrics: Arc<Metrics>,
+    pub topics: Topics,
+    pub cluster_id: String,
+    /// Partitions of the input, and so of every output.
+    pub partitions: u32,
+    pub(super) timing: Timing,
+    pub(super) ids_max: u32,
+    pub(super) max_future_skew: Span,
+    pub(super) live_after: Span,
+    /// A change decided later than this after its instant is not for automation.
+    pub(super) max_delay: Span,
+    pub(super) flush_after_events: u64,
+    pub(super) flush_after: Duration,
+    pub(super) record_bytes_max: usize,
+    pub(super) speaker: Speaker,
+    pub(super) cohorts: Vec<CohortCounters>,
+    group: String,
+}
+
+impl Context {
+    /// `encoder` writes the outputs; `cluster_id` and `partitions` are those found at start.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        rules: Arc<RuleSet>,
+        metrics: Arc<Metrics>,
+        encoder: crate::codec::Encoder,
+        cluster_id: String,
+        partitions: u32,
+    ) -> Self {
+        let cohorts = metrics.cohorts(rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
+        let group = settings.kafka.group_id.clone();
+        let source = format!("/cohortd/{group}");
+        Self {
+            timing: Timing {
+                arrives_within: settings.time.arrives_within,
+                max_lateness: settings.time.max_lateness,
+                earliest: settings.time.earliest,
+            },
+            ids_max: u32::try_from(settings.dedupe.ids).unwrap_or(u32::MAX),
+            max_future_skew: settings.time.max_future_skew,
+            live_after: settings.time.live_after,
+            max_delay: settings.automation.max_delay,
+            flush_after_events: settings.state.flush_after_events,
+            flush_after: settings.state.flush_after,
+            record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
+            topics: settings.topics.clone(),
+            speaker: Speaker { encoder, source },
+            group,
+            rules,
+            metrics,
+            cluster_id,
+            partitions,
+            cohorts,
+        }
+    }
+}
+
+impl Context {
+    /// The consumer group.
+    pub(super) fn group(&self) -> &str {
+        &self.group
+    }
+}

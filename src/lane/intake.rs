@@ -1,0 +1,246 @@
+//! From a record to an event: everything that can be wrong with it, and where it then goes.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::partition::Partition;
+use super::plan::{Out, Plan, Topic};
+use crate::clock::wall_clock;
+use crate::codec::{Framing, Lookup, SchemaKey, Schemas, recycle};
+use crate::engine::Words;
+use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
+use crate::kafka::{Record, Stamp};
+use crate::store::{Recorded, StoreError};
+
+/// Records of a fresh partition that are looked at before a wrong key layout is called one.
+const FRESH_RECORDS: u32 = 100;
+
+/// What is known of a partition's records so far.
+pub(super) struct Intake {
+    /// Records of a fresh partition read so far, and how many of them had the wrong key; none once it is settled.
+    fresh: Option<(u32, u32)>,
+    /// The time of the last event taken in.
+    pub(super) last_event: Option<Instant>,
+}
+
+impl Intake {
+    pub(super) fn new(fresh: bool) -> Self {
+        Self { fresh: fresh.then_some((0, 0)), last_event: None }
+    }
+
+    /// Counts a record; true when the first hundred of a fresh partition were all keyed by something else.
+    fn is_miskeyed(&mut self, wrong: bool) -> bool {
+        let Some((seen, wrongs)) = &mut self.fresh else { return false };
+        *seen += 1;
+        *wrongs += u32::from(wrong);
+        if seen == wrongs && *seen < FRESH_RECORDS {
+            return false;
+        }
+        let all = seen == wrongs;
+        self.fresh = None;
+        all
+    }
+}
+
+/// Can a record be taken in now?
+pub(super) enum Readable {
+    Yes,
+    /// Its schema is being fetched, or the registry does not answer: the partition waits here.
+    NotYet { key: SchemaKey, unreachable: Option<Arc<str>> },
+}
+
+/// Asks for the record's schema, so that it is there when the batch is taken in.
+pub(super) fn readable(record: &Record<'_>, framing: Framing, schemas: &mut Schemas) -> Readable {
+    let Some(payload) = record.payload() else { return Readable::Yes };
+    match framing.split(payload) {
+        Ok((key, _)) => known(key, schemas),
+        Err(_) => Readable::Yes,
+    }
+}
+
+/// Is it settled what this schema is, or that there is none?
+pub(super) fn known(key: SchemaKey, schemas: &mut Schemas) -> Readable {
+    match schemas.lookup(key) {
+        Lookup::Pending => Readable::NotYet { key, unreachable: None },
+        Lookup::Unreachable { reason, .. } => Readable::NotYet { key, unreachable: Some(reason) },
+        Lookup::Ready(_) | Lookup::NotFound | Lookup::Unusable(_) => Readable::Yes,
+    }
+}
+
+/// Why a record was not applied.
+enum Refusal {
+    Skip(SkipReason),
+    Dead(DeadLetterReason),
+    /// For a reason that a later reading of the log would not find.
+    DeadByCircumstance(DeadLetterReason),
+}
+
+impl Partition {
+    /// Takes one record in: applied, skipped or dead-lettered, and counted as one of them.
+    ///
+    /// # Errors
+    /// The database, or a partition whose keys are plainly not customer ids.
+    pub(super) fn take_in(
+        &mut self,
+        record: &Record<'_>,
+        framing: Framing,
+        schemas: &mut Schemas,
+        buffer: &mut Properties<'static>,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<(), TakeInError> {
+        let position = record.offset();
+        // Log positions need not follow one another: control records and compaction leave gaps.
+        debug_assert!(position >= self.next_offset, "a record is taken in once");
+        self.next_offset = position + 1;
+        self.tally().consumed += 1;
+        let mut properties = recycle(std::mem::take(buffer));
+        let outcome = self.judge(record, framing, schemas, &mut properties, context, plan);
+        *buffer = recycle(properties);
+        let wrong = matches!(outcome, Ok(Some(Refusal::Dead(DeadLetterReason::WrongKey))));
+        if self.intake.is_miskeyed(wrong) {
+            return Err(TakeInError::Miskeyed { partition: self.number });
+        }
+        match outcome? {
+            None => self.tally().applied += 1,
+            Some(Refusal::Skip(reason)) => self.tally().skipped.push(reason),
+            Some(Refusal::Dead(reason)) => {
+                self.tally().dead.push(reason);
+                plan.outs.push(dead_letter(record, reason, context, self.number));
+            }
+            Some(Refusal::DeadByCircumstance(reason)) => {
+                self.record(position, Recorded::Refused(reason));
+                self.tally().dead.push(reason);
+                plan.outs.push(dead_letter(record, reason, context, self.number));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge<'r>(
+        &mut self,
+        record: &'r Record<'_>,
+        framing: Framing,
+        schemas: &'r mut Schemas,
+        properties: &mut Properties<'r>,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<Option<Refusal>, StoreError> {
+        let dead = |reason| Ok(Some(Refusal::Dead(reason)));
+        let Some(payload) = record.payload() else { return Ok(Some(Refusal::Skip(SkipReason::Tombstone))) };
+        if payload.len() > context.record_bytes_max {
+            return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Oversized)));
+        }
+        let Ok((key, datum)) = framing.split(payload) else { return dead(DeadLetterReason::Undecodable) };
+        let reader = match schemas.lookup(key) {
+            Lookup::Ready(reader) => reader,
+            Lookup::Unusable(_) => return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Undecodable))),
+            Lookup::NotFound | Lookup::Pending | Lookup::Unreachable { .. } => {
+                return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::UnknownSchema)));
+            }
+        };
+        let event = match reader.decode(datum, &context.rules.vocabulary, properties) {
+            Ok(event) => event,
+            Err(error) => return dead(error.reason()),
+        };
+        if record.key() != Some(event.customer.as_bytes()) {
+            return dead(DeadLetterReason::WrongKey);
+        }
+        let now = wall_clock();
+        let refused = self.shard_mut().refuses(event.at);
+        if refused == Some(DeadLetterReason::BadTime) {
+            return dead(DeadLetterReason::BadTime);
+        }
+        let ahead_of = match record.stamp() {
+            Stamp::Appended(millis) => now.max(Instant(millis)),
+            Stamp::Created(_) | Stamp::Missing => now,
+        };
+        if event.at > ahead_of + context.max_future_skew {
+            return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Future)));
+        }
+        if let Some(reason) = refused {
+            return dead(reason);
+        }
+        let (at, unusable) = (event.at, event.unusable_values);
+        if !self.apply(&event, record.offset(), Words::Full, context, plan)? {
+            return Ok(Some(Refusal::Skip(SkipReason::Duplicate)));
+        }
+        self.tally().unusable_values += u64::from(unusable);
+        self.saw(at, now);
+        self.intake.last_event = Some(at);
+        Ok(None)
+    }
+
+    /// Takes a record in again after a restart: decided as then, with nothing said.
+    ///
+    /// # Errors
+    /// The database, or a schema that is known no more.
+    pub(super) fn retake(
+        &mut self,
+        record: &Record<'_>,
+        framing: Framing,
+        schemas: &mut Schemas,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<Retaken, StoreError> {
+        let position = record.offset();
+        let again = |recorded: &Recorded| matches!(recorded, Recorded::Refused(_));
+        let refused = self.recorded_at(position).any(|recorded| again(&recorded));
+        let split = record.payload().and_then(|payload| framing.split(payload).ok());
+        if let (false, Some((key, datum))) = (refused, split) {
+            let reader = match schemas.lookup(key) {
+                Lookup::Ready(reader) => reader,
+                Lookup::Pending | Lookup::Unreachable { .. } => return Ok(Retaken::SchemaMissing),
+                // It was known when the record was taken in, or the refusal would be on record.
+                Lookup::NotFound | Lookup::Unusable(_) => return Ok(Retaken::SchemaMissing),
+            };
+            let mut properties = Properties::new();
+            if let Ok(event) = reader.decode(datum, &context.rules.vocabulary, &mut properties)
+                && record.key() == Some(event.customer.as_bytes())
+                && self.shard_mut().refuses(event.at).is_none()
+            {
+                let arrives_within = self.meta.timing.arrives_within;
+                self.reapply(&event, position, arrives_within, context, plan)?;
+            }
+        }
+        self.next_offset = position + 1;
+        Ok(Retaken::Done)
+    }
+}
+
+/// Whether a record could be taken in again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retaken {
+    Done,
+    SchemaMissing,
+}
+
+/// Why a batch cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TakeInError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the first {FRESH_RECORDS} records of partition {partition} are not keyed by their customer id")]
+    Miskeyed { partition: i32 },
+}
+
+/// The record as it came, with why, from where and when in its headers.
+fn dead_letter(record: &Record<'_>, reason: DeadLetterReason, context: &Context, partition: i32) -> Out {
+    let mut headers: Vec<(Box<str>, Vec<u8>)> = record
+        .headers()
+        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?.into(), value?.to_vec())))
+        .collect();
+    let mut add = |name: &str, value: String| headers.push((name.into(), value.into_bytes()));
+    add("cohortd_reason", reason.as_str().to_owned());
+    add("cohortd_topic", context.topics.input.clone());
+    add("cohortd_partition", partition.to_string());
+    add("cohortd_offset", record.offset().to_string());
+    add("cohortd_at", wall_clock().to_string());
+    Out {
+        topic: Topic::DeadLetters,
+        partition,
+        key: record.key().map(<[u8]>::to_vec),
+        payload: record.payload().map(<[u8]>::to_vec),
+        headers,
+    }
+}

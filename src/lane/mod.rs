@@ -1,0 +1,37 @@
+//! One lane: one thread, one consumer, one transactional producer, the partitions they own and their databases.
+//!
+//! # The guarantee
+//!
+//! Each input record has its effects exactly once in what a `read_committed` reader of the output topics sees, and in
+//! the state that later decisions rest on.
+//!
+//! A batch is decided in memory (`partition`), then published as one Kafka transaction: outputs, dead letters, the states
+//! that are flushed, META, and the input offsets (`publish`). Only when that is known to count is the same written to
+//! the partition's database, in one write. So the database is never ahead of Kafka.
+//!
+//! | a crash | leaves | and a restart |
+//! |---|---|---|
+//! | before the commit | a transaction that the next owner's start aborts | reads the batch again |
+//! | between commit and write | a database one batch behind | reads that batch's states from the changelog |
+//! | at any time | changed customers that were not flushed | decides them again from the input, from META's `replay_from` |
+//!
+//! A commit whose answer is lost is never guessed at: the committed offsets say which transaction was the last. A lane
+//! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
+//!
+//! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers).
+
+mod context;
+mod due;
+mod error;
+mod intake;
+mod mark;
+mod output;
+mod partition;
+mod plan;
+mod publish;
+mod restore;
+mod turn;
+
+pub use context::Context;
+pub use error::LaneError;
+pub use turn::{Lane, Start};

@@ -1,0 +1,126 @@
+//! Changes as the records that say them.
+
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+use super::plan::{Out, Topic};
+use crate::codec::Encoder;
+use crate::engine::Effect;
+use crate::event::{Cause, Change, CohortChange, CohortMember, Instant, Localized};
+use crate::rules::RuleSet;
+
+/// Where a change was decided.
+pub(super) struct Place<'a> {
+    pub(super) input: &'a str,
+    pub(super) partition: i32,
+    /// The input offset at which the change was caused or its deadline became due.
+    pub(super) position: i64,
+    pub(super) stream_time: Instant,
+}
+
+/// Makes records of changes.
+pub(super) struct Speaker {
+    pub(super) encoder: Encoder,
+    /// `ce_source`: who says it.
+    pub(super) source: String,
+}
+
+impl Speaker {
+    /// The change, and the row or tombstone of the membership table.
+    pub(super) fn say(
+        &self,
+        rules: &RuleSet,
+        customer: &str,
+        effect: Effect,
+        automation: bool,
+        place: &Place<'_>,
+    ) -> [Out; 2] {
+        let cohort = rules.cohort(effect.cohort);
+        let event_id = change_id(customer, &cohort.name, effect.change, effect.at);
+        let change = CohortChange {
+            event_id: event_id.clone(),
+            customer_id: customer.to_owned(),
+            cohort: cohort.name.clone(),
+            change: effect.change,
+            occurred_at: effect.at,
+            reason: effect.reason,
+            automation,
+            cause: effect.cause.map(|cause| Cause {
+                event: cause.event,
+                event_id: cause.event_id,
+                topic: place.input.to_owned(),
+                partition: place.partition,
+                offset: cause.position,
+            }),
+            why: effect.why,
+            why_text: Localized { en: effect.why_text, fr: String::new() },
+            entered_at: effect.entered_at,
+            times_entered: effect.times_entered,
+            next_change_at: None,
+            sequence: effect.sequence,
+            definition: cohort.definition.clone(),
+            action: cohort.action.clone(),
+            owner: cohort.owner.clone(),
+        };
+        let mut payload = Vec::with_capacity(512);
+        self.encoder.change(&change, &mut payload);
+        let row = (effect.change == Change::Entered).then(|| {
+            let mut row = Vec::with_capacity(128);
+            let member = CohortMember {
+                customer_id: customer.to_owned(),
+                cohort: cohort.name.clone(),
+                entered_at: change.entered_at,
+                times_entered: change.times_entered,
+                event_id: event_id.clone(),
+                sequence: change.sequence,
+                reason: change.reason,
+                definition: change.definition.clone(),
+            };
+            self.encoder.member(&member, &mut row);
+            row
+        });
+        let headers = self.headers(&change, event_id, place);
+        let row_key = format!("{}/{customer}", cohort.name).into_bytes();
+        [
+            Out {
+                topic: Topic::Changes,
+                partition: place.partition,
+                key: Some(customer.as_bytes().to_vec()),
+                payload: Some(payload),
+                headers: headers.clone(),
+            },
+            Out { topic: Topic::Members, partition: place.partition, key: Some(row_key), payload: row, headers },
+        ]
+    }
+
+    /// CloudEvents' Kafka binding, binary mode, and our own for filters and checkers: readable without decoding.
+    fn headers(&self, change: &CohortChange, event_id: String, place: &Place<'_>) -> Vec<(Box<str>, Vec<u8>)> {
+        let kind = format!("cohortd.cohort.{}.v1", change.change.word());
+        let text = |name: &str, value: String| (name.into(), value.into_bytes());
+        vec![
+            text("ce_specversion", "1.0".into()),
+            text("ce_id", event_id),
+            text("ce_type", kind),
+            text("ce_source", self.source.clone()),
+            text("ce_time", change.occurred_at.to_string()),
+            text("content-type", "application/avro".into()),
+            text("cohort", change.cohort.clone()),
+            text("cohortd_position", place.position.to_string()),
+            text("cohortd_stream_time", place.stream_time.0.to_string()),
+        ]
+    }
+}
+
+/// 128 bits that name this change and no other, in hex: the same change has the same id after a restart, a rebuild, or
+/// from another process. Two changes of one customer and cohort at one instant do not exist, so their number is 0.
+fn change_id(customer: &str, cohort: &str, change: Change, at: Instant) -> String {
+    let mut hasher = SipHasher13::new();
+    for part in [customer, cohort, change.symbol()] {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part.as_bytes());
+    }
+    hasher.write(&at.0.to_le_bytes());
+    hasher.write(&0_u32.to_le_bytes());
+    format!("{:032x}", hasher.finish128().as_u128())
+}

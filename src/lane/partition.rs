@@ -1,0 +1,547 @@
+//! One partition that this lane owns and has restored: its customers, its clock, and what one batch does to them.
+
+use std::collections::VecDeque;
+
+use super::context::Context;
+use super::due::DueIndex;
+use super::intake::Intake;
+use super::output::Place;
+use super::plan::{Out, Part, Plan, Tally, Topic};
+use crate::clock::wall_clock;
+use crate::engine::{Said, Shard, Slot, Words};
+use crate::event::{CustomerEvent, Instant, Span};
+use crate::metrics::{Fired, Metrics, PartitionMetrics};
+use crate::rules::RuleSet;
+use crate::store::layout::{changelog, customer_key};
+use crate::store::{Database, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline};
+
+/// An event at most this old makes its partition live.
+const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
+
+/// Where a batch began.
+struct Checkpoint {
+    mark: i64,
+    stream_time: Instant,
+    began: std::time::Instant,
+}
+
+/// A partition at work. Dropping it loses nothing that is committed: `restore` makes it anew.
+pub(super) struct Partition {
+    pub(super) number: i32,
+    shard: Shard,
+    pub(super) database: Database,
+    /// As of the last committed batch.
+    pub(super) meta: Meta,
+    /// The next offset to take in; ahead of META's while a batch is under way.
+    pub(super) next_offset: i64,
+    live: bool,
+    caught_up: bool,
+    caught_up_since: Option<std::time::Instant>,
+    /// Ascending; the first is at or before the oldest change not yet flushed.
+    checkpoints: VecDeque<Checkpoint>,
+    /// Written to the changelog and still needed by a restore, ascending.
+    recorded: VecDeque<(i64, Recorded)>,
+    members: Vec<u64>,
+    due: DueIndex,
+    /// The offset of the last end-of-partition signal, if nothing was read since.
+    pub(super) end: Option<i64>,
+    pub(super) last_advance: std::time::Instant,
+    pub(super) last_flush: std::time::Instant,
+    pub(super) intake: Intake,
+    pub(super) metrics: PartitionMetrics,
+    said: Vec<Said>,
+    part: Option<Part>,
+    new_recorded: Vec<(i64, Recorded)>,
+}
+
+impl Partition {
+    /// A partition whose database stands at `meta`. It still has to take in again the input from `replay_from` on, if
+    /// that is not `next_offset`.
+    pub(super) fn new(
+        number: i32,
+        shard: Shard,
+        database: Database,
+        meta: Meta,
+        recorded: VecDeque<(i64, Recorded)>,
+        metrics: PartitionMetrics,
+    ) -> Self {
+        let now = std::time::Instant::now();
+        Self {
+            number,
+            shard,
+            database,
+            next_offset: meta.replay_from,
+            live: meta.live,
+            caught_up: meta.caught_up,
+            caught_up_since: None,
+            checkpoints: VecDeque::new(),
+            recorded,
+            members: meta.members.clone(),
+            due: DueIndex::starting_at(meta.replay_stream_time),
+            end: None,
+            last_advance: now,
+            last_flush: now,
+            intake: Intake::new(meta.sequence == 0),
+            metrics,
+            said: Vec::new(),
+            part: None,
+            new_recorded: Vec::new(),
+            meta,
+        }
+    }
+
+    pub(super) fn stream_time(&self) -> Instant {
+        self.shard.stream_time()
+    }
+
+    pub(super) fn shard_mut(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+
+    /// The inputs recorded at and after an offset.
+    pub(super) fn recorded_at(&self, position: i64) -> impl Iterator<Item = Recorded> + '_ {
+        let start = self.recorded.partition_point(|(at, _)| *at < position);
+        self.recorded.range(start..).take_while(move |(at, _)| *at == position).map(|(_, recorded)| *recorded)
+    }
+
+    /// The furthest advance recorded from one offset through another.
+    pub(super) fn advance_between(&self, from: i64, through: i64) -> Option<Instant> {
+        let start = self.recorded.partition_point(|(at, _)| *at < from);
+        let advances = self.recorded.range(start..).take_while(|(at, _)| *at <= through);
+        advances.filter_map(|(_, r)| if let Recorded::Advance(to) = r { Some(*to) } else { None }).max()
+    }
+
+    /// Begins a batch, if none is under way.
+    pub(super) fn begin(&mut self) -> &mut Part {
+        if self.part.is_none() {
+            self.mark();
+        }
+        self.part.get_or_insert_with(|| Part {
+            partition: self.number,
+            meta: self.meta.clone(),
+            writes: crate::store::Batch::default(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// What changes from now on is dirty since here.
+    pub(super) fn mark(&mut self) {
+        let mark = self.next_offset;
+        if self.checkpoints.back().is_none_or(|last| last.mark != mark) {
+            let (stream_time, began) = (self.shard.stream_time(), std::time::Instant::now());
+            self.checkpoints.push_back(Checkpoint { mark, stream_time, began });
+        }
+        self.shard.begin(mark);
+    }
+
+    pub(super) fn is_at_work(&self) -> bool {
+        self.part.is_some()
+    }
+
+    pub(super) fn tally(&mut self) -> &mut Tally {
+        &mut self.begin().tally
+    }
+
+    /// Reads the states of customers that are not in memory, at once.
+    pub(super) fn fetch<'k>(
+        &mut self,
+        customers: impl Iterator<Item = &'k str>,
+        rules: &RuleSet,
+    ) -> Result<(), StoreError> {
+        let mut missing: Vec<&str> = customers.filter(|customer| self.shard.find(customer).is_none()).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        let found = self.database.customers(&missing)?;
+        for (customer, stored) in missing.into_iter().zip(found) {
+            if let Some(stored) = stored {
+                let state = decode_state(stored.state(), rules)?;
+                self.shard.insert(customer, state, stored.indexed_at()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot of a customer whose state was fetched, or of whom nothing is stored.
+    pub(super) fn slot(&mut self, customer: &str) -> Slot {
+        self.shard.find_or_new(customer)
+    }
+
+    /// Takes in an accepted event and decides what it makes due. False: a duplicate.
+    pub(super) fn apply(
+        &mut self,
+        event: &CustomerEvent<'_>,
+        position: i64,
+        words: Words,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<bool, StoreError> {
+        let slot = self.slot(event.customer);
+        if !self.shard.apply(slot, event, position, words, &mut self.said) {
+            if event.at - context.timing.arrives_within > self.shard.stream_time() {
+                self.record(position, Recorded::Duplicate);
+            }
+            return Ok(false);
+        }
+        self.settle(position, words, context, plan)?;
+        Ok(true)
+    }
+
+    /// As `apply`, while taking the input in again: each customer from its own state's position on.
+    pub(super) fn reapply(
+        &mut self,
+        event: &CustomerEvent<'_>,
+        position: i64,
+        arrives_within: Span,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<(), StoreError> {
+        let slot = self.slot(event.customer);
+        if self.shard.state(slot).as_of > position {
+            // Its effect is in the state; what it did to the clock is not.
+            if !self.recorded_at(position).any(|recorded| recorded == Recorded::Duplicate) {
+                self.shard.advance(event.at - arrives_within);
+            }
+        } else {
+            self.shard.apply(slot, event, position, Words::None, &mut self.said);
+        }
+        self.settle(position, Words::None, context, plan)
+    }
+
+    /// Notes what decided besides the log.
+    pub(super) fn record(&mut self, position: i64, recorded: Recorded) {
+        self.new_recorded.push((position, recorded));
+    }
+
+    /// Moves stream time by the wall clock, at the present position, and decides what is due then.
+    pub(super) fn advance(
+        &mut self,
+        to: Instant,
+        words: Words,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<(), StoreError> {
+        if to <= self.shard.stream_time() {
+            return Ok(());
+        }
+        let position = self.next_offset;
+        self.begin();
+        self.shard.advance(to);
+        if words == Words::Full {
+            self.record(position, Recorded::Advance(to));
+        }
+        self.settle(position, words, context, plan)
+    }
+
+    /// Would moving stream time to `to` decide anything?
+    pub(super) fn would_decide(&mut self, to: Instant) -> bool {
+        self.due.next_known().min(self.shard.next_due()) < to
+    }
+
+    /// Decides every deadline before stream time, of customers in memory and stored, and turns what is said into records.
+    fn settle(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+        let stream_time = self.shard.stream_time();
+        if self.due.next_known() < stream_time {
+            self.begin();
+            while let Some((due, customer)) = self.due.pop_before(stream_time, &self.database)? {
+                self.passed(due, &customer, context)?;
+            }
+        }
+        self.shard.fire_due(position, words, &mut self.said);
+        if self.said.is_empty() {
+            return Ok(());
+        }
+        let mut said = std::mem::take(&mut self.said);
+        if words == Words::Full {
+            self.speak(&mut said, position, context, plan);
+        }
+        said.clear();
+        self.said = said;
+        Ok(())
+    }
+
+    /// Stream time has passed an entry of the index. Whoever is due is decided from memory; an entry that its customer
+    /// has left behind is set again at the true deadline. A customer with changes not yet flushed keeps the old one: a
+    /// restore that does not know the changes still finds it.
+    fn passed(&mut self, due: Instant, customer: &str, context: &Context) -> Result<(), StoreError> {
+        let part = self.part.as_mut().expect("a batch is under way");
+        if let Some(slot) = self.shard.find(customer) {
+            let clean = self.shard.is_clean(slot);
+            if self.shard.indexed_at(slot) == due && clean && self.shard.state(slot).next_deadline >= self.shard.stream_time()
+            {
+                reindex(&mut self.shard, &mut self.due, part, slot);
+            }
+            return Ok(());
+        }
+        let Some(stored) = self.database.customer(customer)? else {
+            part.writes.delete_timer(due, customer);
+            return Ok(());
+        };
+        if stored.indexed_at()? != due {
+            part.writes.delete_timer(due, customer);
+            return Ok(());
+        }
+        let deadline = next_deadline(stored.state())?;
+        if deadline < self.shard.stream_time() {
+            let state = decode_state(stored.state(), context.rules.as_ref())?;
+            self.shard.insert(customer, state, due);
+            return Ok(());
+        }
+        part.tally.rearmed += 1;
+        part.writes.delete_timer(due, customer);
+        part.writes.put_customer(customer, deadline, stored.state());
+        if deadline < Instant::MAX {
+            part.writes.put_timer(deadline, customer);
+            self.due.insert(deadline, customer.into());
+        }
+        Ok(())
+    }
+
+    fn speak(&mut self, said: &mut Vec<Said>, position: i64, context: &Context, plan: &mut Plan) {
+        let now = wall_clock();
+        let place = Place {
+            input: &context.topics.input,
+            partition: self.number,
+            position,
+            stream_time: self.shard.stream_time(),
+        };
+        self.begin();
+        let part = self.part.as_mut().expect("begun just now");
+        for Said { slot, effect } in said.drain(..) {
+            let customer = self.shard.customer(slot);
+            let members = &mut self.members[usize::from(effect.cohort.0)];
+            *members = match effect.change {
+                crate::event::Change::Entered => *members + 1,
+                crate::event::Change::Exited => members.saturating_sub(1),
+            };
+            part.tally.changes.push((effect.cohort, effect.change));
+            if effect.cause.is_none() {
+                part.tally.lateness_ms.push(now.since(effect.at).0);
+            }
+            let automation = self.caught_up && now.since(effect.at) <= context.max_delay;
+            plan.outs.extend(context.speaker.say(&context.rules, customer, effect, automation, &place));
+        }
+    }
+
+    /// An accepted event was read; near the wall clock it makes the partition live.
+    pub(super) fn saw(&mut self, at: Instant, now: Instant) {
+        self.live |= now.since(at) <= LIVE_EVENT_AGE_MAX;
+    }
+
+    /// Everything readable was read and applied, now.
+    pub(super) fn is_caught_up(&mut self, live_after: Span) {
+        self.caught_up = true;
+        let since = *self.caught_up_since.get_or_insert_with(std::time::Instant::now);
+        let long = u64::try_from(live_after.0).unwrap_or(0);
+        self.live |= since.elapsed() >= std::time::Duration::from_millis(long);
+    }
+
+    /// There is more to read.
+    pub(super) fn is_behind(&mut self) {
+        self.end = None;
+        self.caught_up_since = None;
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    pub(super) fn was_caught_up(&self) -> bool {
+        self.caught_up
+    }
+
+    /// Is a change waiting that should be flushed by now?
+    pub(super) fn flush_is_due(&mut self, context: &Context) -> bool {
+        self.flush_limit(context).zip(self.shard.oldest_dirty()).is_some_and(|(limit, oldest)| oldest <= limit)
+    }
+
+    /// Changes of batches that began at or before this mark have waited long enough.
+    fn flush_limit(&self, context: &Context) -> Option<i64> {
+        if context.flush_after_events == 0 || context.flush_after.is_zero() {
+            return Some(i64::MAX);
+        }
+        let events = i64::try_from(context.flush_after_events).unwrap_or(i64::MAX);
+        let by_events = self.next_offset.checked_sub(events);
+        let old = |checkpoint: &&Checkpoint| checkpoint.began.elapsed() >= context.flush_after;
+        let by_age = self.checkpoints.iter().take_while(old).last().map(|checkpoint| checkpoint.mark);
+        by_events.max(by_age)
+    }
+
+    /// Changes not yet flushed, at most this many, are flushed with the batch under way. Returns how many.
+    pub(super) fn flush_all(&mut self, most: usize, plan: &mut Plan) -> usize {
+        self.begin();
+        let mut flushed = 0;
+        while flushed < most {
+            let Some(slot) = self.shard.take_dirty(i64::MAX) else { break };
+            self.flush(slot, plan);
+            flushed += 1;
+        }
+        flushed
+    }
+
+    /// Ends the batch: flushes what has waited long enough or must make room, and completes its part of the plan.
+    ///
+    /// Returns the customers to put out of memory once the batch is committed.
+    pub(super) fn finish(&mut self, context: &Context, budget: usize, plan: &mut Plan) -> Vec<Slot> {
+        if self.part.is_none() {
+            return Vec::new();
+        }
+        if let Some(limit) = self.flush_limit(context) {
+            while let Some(slot) = self.shard.take_dirty(limit) {
+                self.flush(slot, plan);
+            }
+        }
+        let over = self.shard.bytes().saturating_sub(budget);
+        let victims = if over > 0 { self.shard.sweep(over + budget / 16) } else { Vec::new() };
+        for slot in &victims {
+            if self.shard.take_if_dirty(*slot) {
+                self.flush(*slot, plan);
+            }
+        }
+        self.complete(context, plan);
+        victims
+    }
+
+    fn flush(&mut self, slot: Slot, plan: &mut Plan) {
+        let part = self.part.as_mut().expect("a batch is under way");
+        let state = self.shard.state(slot);
+        let customer = self.shard.customer(slot);
+        let mut bytes = Vec::with_capacity(384);
+        encode_state(state, &mut bytes);
+        let (old, deadline) = (self.shard.indexed_at(slot), state.next_deadline);
+        // An entry that is still ahead and not too late serves; it is set right when it comes up.
+        let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
+        let indexed_at = if serves { old } else { deadline };
+        if !serves {
+            if old < Instant::MAX {
+                part.writes.delete_timer(old, customer);
+                self.due.remove(old, customer);
+            }
+            if deadline < Instant::MAX {
+                part.writes.put_timer(deadline, customer);
+                self.due.insert(deadline, customer.into());
+            }
+        }
+        part.writes.put_customer(customer, indexed_at, &bytes);
+        part.tally.flushed += 1;
+        let mut key = Vec::with_capacity(1 + customer.len());
+        customer_key(customer, &mut key);
+        plan.outs.push(Out {
+            topic: Topic::Changelog,
+            partition: self.number,
+            key: Some(key),
+            payload: Some(bytes),
+            headers: Vec::new(),
+        });
+        self.shard.set_indexed_at(slot, indexed_at);
+    }
+
+    fn complete(&mut self, context: &Context, plan: &mut Plan) {
+        let oldest = self.shard.oldest_dirty();
+        let replay_from = oldest.unwrap_or(self.next_offset);
+        while self.checkpoints.len() > 1 && self.checkpoints[1].mark <= replay_from {
+            self.checkpoints.pop_front();
+        }
+        let began_at = |mark| self.checkpoints.iter().find(|checkpoint| checkpoint.mark == mark);
+        let replay_stream_time =
+            oldest.and_then(began_at).map_or(self.shard.stream_time(), |checkpoint| checkpoint.stream_time);
+        let mut part = self.part.take().expect("a batch is under way");
+        for (position, recorded) in std::mem::take(&mut self.new_recorded) {
+            let (key, value) = (recorded.key(position), recorded.value());
+            part.writes.put_recorded(key.clone(), Some(value.clone()));
+            plan.outs.push(self.changelog(key, Some(value)));
+            // Advances at one position overwrite each other; the last is the furthest.
+            self.recorded.retain(|(at, known)| *at != position || !same_kind(*known, recorded));
+            self.recorded.push_back((position, recorded));
+        }
+        while let Some((position, recorded)) = self.recorded.front().copied() {
+            if position >= replay_from {
+                break;
+            }
+            let key = recorded.key(position);
+            part.writes.put_recorded(key.clone(), None);
+            plan.outs.push(self.changelog(key, None));
+            self.recorded.pop_front();
+        }
+        part.meta = Meta {
+            cluster_id: context.cluster_id.clone(),
+            input: context.topics.input.clone(),
+            partitions: context.partitions,
+            rules: context.rules.fingerprint.clone(),
+            // What is taken in again must be taken in as it was: other limits hold once everything is flushed.
+            timing: context.timing,
+            ids_max: context.ids_max,
+            sequence: self.meta.sequence + 1,
+            next_offset: self.next_offset,
+            replay_from,
+            replay_stream_time,
+            stream_time: self.shard.stream_time(),
+            live: self.live,
+            caught_up: self.caught_up,
+            written_at: wall_clock(),
+            members: self.members.clone(),
+        };
+        let mut bytes = Vec::new();
+        encode_meta(&part.meta, &mut bytes);
+        plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
+        part.writes.put_meta(&part.meta);
+        plan.parts.push(part);
+    }
+
+    fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> Out {
+        Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Vec::new() }
+    }
+
+    /// The batch is committed and written.
+    pub(super) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics, now: Instant) {
+        self.meta = part.meta.clone();
+        self.due.written();
+        for slot in victims {
+            self.shard.remove(*slot);
+        }
+        let counts = self.shard.take_counts();
+        metrics.timers_fired(Fired::Decided).inc_by(counts.deadlines);
+        metrics.timers_fired(Fired::Rearmed).inc_by(part.tally.rearmed);
+        metrics.decisions_approximated.inc_by(counts.approximated);
+        metrics.dedupe_ids_evicted.inc_by(counts.ids_pushed_out);
+        self.metrics.records_consumed.inc_by(part.tally.consumed);
+        self.metrics.set_stream_time(self.meta.stream_time);
+        for (gauge, members) in self.metrics.cohort_members.iter().zip(&self.members) {
+            gauge.set(i64::try_from(*members).unwrap_or(i64::MAX));
+        }
+        self.metrics.customers_resident.set(self.shard.len() as u64);
+        if let Some(at) = self.intake.last_event {
+            self.metrics.set_event_time_lag(now.since(at));
+        }
+    }
+
+    /// Everything up to META's `next_offset` is taken in again: the index is put in order, nothing is counted.
+    pub(super) fn restored(&mut self) -> Result<(), StoreError> {
+        if let Some(part) = self.part.take() {
+            self.database.write(&part.writes)?;
+        }
+        self.due.written();
+        self.shard.take_counts();
+        self.new_recorded.clear();
+        Ok(())
+    }
+}
+
+fn same_kind(a: Recorded, b: Recorded) -> bool {
+    std::mem::discriminant(&a) == std::mem::discriminant(&b)
+}
+
+/// Sets a clean customer's index entry at the true deadline.
+fn reindex(shard: &mut Shard, due: &mut DueIndex, part: &mut Part, slot: Slot) {
+    let (old, deadline) = (shard.indexed_at(slot), shard.state(slot).next_deadline);
+    let customer: Box<str> = shard.customer(slot).into();
+    let mut bytes = Vec::with_capacity(384);
+    encode_state(shard.state(slot), &mut bytes);
+    part.tally.rearmed += 1;
+    part.writes.delete_timer(old, &customer);
+    part.writes.put_customer(&customer, deadline, &bytes);
+    if deadline < Instant::MAX {
+        part.writes.put_timer(deadline, &customer);
+        due.insert(deadline, customer);
+    }
+    shard.set_indexed_at(slot, deadline);
+}

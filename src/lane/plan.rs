@@ -1,0 +1,55 @@
+//! What one batch will do, kept until it is known to be done: records to send, writes to make, counts to record.
+
+use crate::event::{Change, DeadLetterReason, SkipReason};
+use crate::rules::CohortIx;
+use crate::store::{Batch, Meta};
+
+/// Where a record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Topic {
+    Changes,
+    Members,
+    DeadLetters,
+    Changelog,
+}
+
+/// A record to be sent, to the partition of its input.
+pub(super) struct Out {
+    pub(super) topic: Topic,
+    pub(super) partition: i32,
+    pub(super) key: Option<Vec<u8>>,
+    /// `None` is a tombstone.
+    pub(super) payload: Option<Vec<u8>>,
+    pub(super) headers: Vec<(Box<str>, Vec<u8>)>,
+}
+
+/// One batch over all partitions that took part.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) outs: Vec<Out>,
+    pub(super) parts: Vec<Part>,
+}
+
+/// One partition's part.
+pub(super) struct Part {
+    pub(super) partition: i32,
+    /// META as of this batch.
+    pub(super) meta: Meta,
+    pub(super) writes: Batch,
+    pub(super) tally: Tally,
+}
+
+/// What a batch did, counted when it is committed: nothing is counted twice or for nothing.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) consumed: u64,
+    pub(super) applied: u64,
+    pub(super) skipped: Vec<SkipReason>,
+    pub(super) dead: Vec<DeadLetterReason>,
+    pub(super) changes: Vec<(CohortIx, Change)>,
+    pub(super) unusable_values: u64,
+    pub(super) flushed: u64,
+    pub(super) rearmed: u64,
+    /// For each deadline that led to a change: milliseconds from its instant to the wall clock.
+    pub(super) lateness_ms: Vec<i64>,
+}

@@ -1,0 +1,211 @@
+//! One plan, one transaction; and finding out what became of a transaction whose end was not heard.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::error::LaneError;
+use super::mark::OffsetMark;
+use super::plan::{Plan, Topic};
+use crate::kafka::{Consumer, Failure, Kind, Outcome, Outgoing, Producer};
+use crate::metrics::{Stage, Transaction};
+
+/// How long one question to a broker may take.
+const ASK: Duration = Duration::from_secs(1);
+
+/// How a try to publish went.
+#[derive(Debug)]
+pub(super) enum Published {
+    /// It counts. For each part of the plan the changelog offset after its last record, where it was told.
+    Committed(Vec<Option<i64>>),
+    /// It does not count, and nothing of it is visible: try again while the partitions are still ours.
+    Aborted,
+    /// Somebody else has gone on with one of the partitions: forget the plan.
+    Overtaken,
+}
+
+/// Sends the plan's records and offsets in one transaction.
+///
+/// # Errors
+/// What no other try can help with: a missing topic or permission, a twin with our transactional id, a torn
+/// transaction.
+pub(super) fn publish(
+    plan: &Plan,
+    consumer: &Consumer,
+    producer: &mut Producer,
+    context: &Context,
+) -> Result<Published, LaneError> {
+    // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
+    // partitions are somebody else's.
+    let Some(membership) = consumer.membership() else { return Ok(Published::Aborted) };
+    if producer.is_suspect() {
+        renew(producer)?;
+    }
+    let started = std::time::Instant::now();
+    let outcome = producer.begin().and_then(|()| {
+        for out in &plan.outs {
+            let headers: Vec<(&str, &[u8])> = out.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+            producer.send(&Outgoing {
+                topic: context.topic(out.topic),
+                partition: out.partition,
+                key: out.key.as_deref(),
+                payload: out.payload.as_deref(),
+                headers: &headers,
+                timestamp: None,
+            })?;
+        }
+        producer.drain()
+    });
+    context.metrics.batch_duration(Stage::Publish).observe(started.elapsed().as_secs_f64());
+    let started = std::time::Instant::now();
+    let delivered: Vec<Option<i64>> = plan
+        .parts
+        .iter()
+        .map(|part| producer.delivered(&context.topics.changelog, part.partition).map(|offset| offset + 1))
+        .collect();
+    let outcome = outcome.and_then(|()| {
+        let marks: Vec<String> =
+            plan.parts.iter().map(|part| OffsetMark { sequence: part.meta.sequence }.text()).collect();
+        let offsets: Vec<(&str, i32, i64, &str)> = plan
+            .parts
+            .iter()
+            .zip(&marks)
+            .map(|(part, mark)| (context.topics.input.as_str(), part.partition, part.meta.next_offset, mark.as_str()))
+            .collect();
+        producer.send_offsets(&offsets, &membership)
+    });
+    let published = match outcome {
+        Ok(()) => match producer.commit() {
+            Outcome::Committed => Published::Committed(delivered),
+            Outcome::Fenced(cause) => return Err(fenced(&cause.text)),
+            Outcome::Indeterminate(cause) => {
+                tracing::warn!(reason = %cause, "The end of a transaction was not heard; asking what became of it.");
+                context.metrics.transactions(Transaction::Resolved).inc();
+                resolve(plan, consumer, producer, context)?
+            }
+        },
+        Err(Failure::Abort(cause)) => {
+            match cause.kind {
+                Kind::UnknownTopic | Kind::NotAuthorized | Kind::TooLarge | Kind::Misconfigured => {
+                    return Err(LaneError::Stopped(cause.text));
+                }
+                Kind::StaleMember => tracing::info!(reason = %cause, "The group is changing; the batch waits."),
+                _ => tracing::warn!(reason = %cause, "A transaction was aborted; it is tried again."),
+            }
+            count_errors(context, plan);
+            match producer.abort() {
+                Ok(()) => {}
+                Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
+                Err(_) => renew(producer)?,
+            }
+            Published::Aborted
+        }
+        // Nothing was ended, so a new producer under the same id aborts what is open. The outcome is asked for all the
+        // same: it costs one question, and guessing could cost a duplicate.
+        Err(Failure::Resolve(cause) | Failure::Retry(cause)) => {
+            tracing::warn!(reason = %cause, "The producer failed; it is made anew.");
+            count_errors(context, plan);
+            resolve(plan, consumer, producer, context)?
+        }
+        Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
+        Err(Failure::Fatal(cause)) => return Err(LaneError::Stopped(cause.text)),
+    };
+    context.metrics.batch_duration(Stage::Commit).observe(started.elapsed().as_secs_f64());
+    context
+        .metrics
+        .transactions(match published {
+            Published::Committed(_) => Transaction::Committed,
+            Published::Aborted | Published::Overtaken => Transaction::Aborted,
+        })
+        .inc();
+    Ok(published)
+}
+
+fn count_errors(context: &Context, plan: &Plan) {
+    for topic in [Topic::Changes, Topic::Members, Topic::DeadLetters, Topic::Changelog] {
+        if plan.outs.iter().any(|out| out.topic == topic) {
+            context.metrics.publish_errors(context.topic(topic)).inc();
+        }
+    }
+}
+
+fn fenced(text: &str) -> LaneError {
+    LaneError::Stopped(format!(
+        "another process uses the same kafka.instance_id in this group ({text}); give each process its own"
+    ))
+}
+
+/// A new producer under the same id: what the old one left open is ended before this returns.
+pub(super) fn renew(producer: &mut Producer) -> Result<(), LaneError> {
+    producer.recreate()?;
+    announce(producer)
+}
+
+/// Announces the producer, for as long as brokers are away.
+pub(super) fn announce(producer: &mut Producer) -> Result<(), LaneError> {
+    let mut tries = 0_u32;
+    loop {
+        match producer.init(ASK * 5) {
+            Ok(()) => return Ok(()),
+            Err(Failure::Retry(cause)) => {
+                tries += 1;
+                if tries.is_power_of_two() {
+                    tracing::warn!(reason = %cause, tries, "Kafka does not answer; trying again.");
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+}
+
+/// Did the transaction count? The committed offsets carry its number, or the one before.
+///
+/// Asked only after a new producer has ended whatever was open, so the answer is final.
+fn resolve(
+    plan: &Plan,
+    consumer: &Consumer,
+    producer: &mut Producer,
+    context: &Context,
+) -> Result<Published, LaneError> {
+    renew(producer)?;
+    let partitions: Vec<i32> = plan.parts.iter().map(|part| part.partition).collect();
+    let committed = loop {
+        match consumer.committed(&partitions, ASK) {
+            Ok(committed) => break committed,
+            Err(Failure::Retry(_)) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+    };
+    let (mut ours, mut before, mut beyond) = (0, 0, 0);
+    for part in &plan.parts {
+        let found = committed.iter().find(|found| found.partition == part.partition);
+        let sequence = found.and_then(|found| OffsetMark::read(&found.metadata)).map_or(0, |mark| mark.sequence);
+        match sequence.cmp(&part.meta.sequence) {
+            std::cmp::Ordering::Equal => ours += 1,
+            std::cmp::Ordering::Less => before += 1,
+            std::cmp::Ordering::Greater => beyond += 1,
+        }
+    }
+    tracing::info!(committed = ours > 0, "What became of the transaction is known.");
+    match (ours, before, beyond) {
+        (_, 0, 0) => Ok(Published::Committed(vec![None; plan.parts.len()])),
+        (0, _, 0) => Ok(Published::Aborted),
+        (_, _, 1..) => Ok(Published::Overtaken),
+        _ => Err(LaneError::Stopped(format!(
+            "a transaction on {} counts for some partitions and not for others: the broker tore it; \
+             restore the topics from before it",
+            context.topics.changelog
+        ))),
+    }
+}
+
+impl Context {
+    pub(super) fn topic(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::Changes => &self.topics.changes,
+            Topic::Members => &self.topics.members,
+            Topic::DeadLetters => &self.topics.dead_letters,
+            Topic::Changelog => &self.topics.changelog,
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! From an assignment to a partition at work: the changelog's tail into the database, then the input again from where
+//! nothing was left unwritten.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::{Duration, Instant as Moment};
+
+use super::context::Context;
+use super::error::LaneError;
+use super::intake::Retaken;
+use super::mark::OffsetMark;
+use super::partition::Partition;
+use super::plan::Plan;
+use crate::clock::wall_clock;
+use crate::codec::{Framing, Schemas};
+use crate::engine::{Engine, Shard, Words};
+use crate::event::{Instant, Span};
+use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Watermarks};
+use crate::settings;
+use crate::store::layout::changelog;
+use crate::store::{Batch, Database, Meta, SharedMemory, StoreError, decode_meta, next_deadline};
+
+/// Changelog records written to the database at once.
+const WRITE_RECORDS: usize = 5_000;
+/// Records of the input taken in again between two marks.
+const MARK_RECORDS: i64 = 10_000;
+/// How long one question to a broker may take; the group is polled in between.
+const ASK: Duration = Duration::from_secs(1);
+/// A local copy older than this may lack deletions that the changelog no longer shows: half of its
+/// `delete.retention.ms`, 7 days.
+const LOCAL_AGE_MAX: Span = Span(Span::DAY.0 * 7 / 2);
+/// Another lane or process may still be closing the database.
+const OPEN_FOR: Duration = Duration::from_secs(30);
+/// Between two words on how far a restore is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+/// Wipes of one partition's copy before it is given up.
+const WIPES_MAX: u32 = 3;
+
+/// A partition being restored. One at a time is worked on in a lane; work is done in steps, with polls in between.
+pub(super) struct Restore {
+    pub(super) partition: i32,
+    path: PathBuf,
+    stage: Stage,
+    started: Moment,
+    wipes: u32,
+    records: u64,
+    waiting_told: bool,
+    told: Moment,
+}
+
+enum Stage {
+    /// Waiting until no transaction with offsets of this partition is open.
+    Barrier,
+    Changelog(Box<Changelog>),
+    Input(Box<Input>),
+}
+
+struct Changelog {
+    committed: Committed,
+    database: Database,
+    batch: Batch,
+    end: i64,
+    next: i64,
+    meta: Option<Meta>,
+}
+
+struct Input {
+    partition: Partition,
+    /// Advances recorded before this offset are applied.
+    advanced: i64,
+    to: i64,
+}
+
+/// What a step came to.
+pub(super) enum Step {
+    /// Call again.
+    Going,
+    Done(Box<Partition>),
+}
+
+/// What a restore works with.
+pub(super) struct Tools<'a> {
+    pub(super) consumer: &'a Consumer,
+    pub(super) watermarks: &'a Watermarks,
+    pub(super) reader: &'a mut Reader,
+    pub(super) schemas: &'a mut Schemas,
+    pub(super) framing: Framing,
+    pub(super) memory: &'a SharedMemory,
+    pub(super) context: &'a Context,
+    pub(super) start: settings::Start,
+}
+
+impl Restore {
+    pub(super) fn new(partition: i32, path: PathBuf) -> Self {
+        Self {
+            partition,
+            path,
+            stage: Stage::Barrier,
+            started: Moment::now(),
+            wipes: 0,
+            records: 0,
+            waiting_told: false,
+            told: Moment::now(),
+        }
+    }
+
+    /// Works for about `budget`.
+    pub(super) fn step(&mut self, tools: &mut Tools<'_>, budget: Duration) -> Result<Step, LaneError> {
+        let until = Moment::now() + budget;
+        let stage = std::mem::replace(&mut self.stage, Stage::Barrier);
+        match stage {
+            Stage::Barrier => self.barrier(tools),
+            Stage::Changelog(changelog) => self.changelog(changelog, tools, until),
+            Stage::Input(input) => self.input(input, tools, until),
+        }
+    }
+
+    fn going(&mut self, stage: Stage, remaining: i64) -> Step {
+        self.stage = stage;
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Moment::now();
+            tracing::info!(partition = self.partition, remaining, done = self.records, "Restoring.");
+        }
+        Step::Going
+    }
+
+    /// Committed offsets first, the changelog's end after: whatever a predecessor could commit lies before that end.
+    fn barrier(&mut self, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
+        let committed = match tools.consumer.committed(&[self.partition], ASK) {
+            Ok(mut list) if list.len() == 1 => list.remove(0),
+            Ok(_) | Err(Failure::Retry(_)) => return Ok(self.going(Stage::Barrier, 0)),
+            Err(failure) => return Err(failure.into()),
+        };
+        let topic = &tools.context.topics.changelog;
+        let range = match tools.watermarks.range(topic, self.partition, ASK) {
+            Ok(range) => range,
+            Err(Failure::Retry(_)) => return Ok(self.going(Stage::Barrier, 0)),
+            Err(failure) => return Err(failure.into()),
+        };
+        let Some(database) = self.open(tools)? else { return Ok(self.going(Stage::Barrier, 0)) };
+        let (meta, next) = match local(&database) {
+            Ok(found) => found,
+            Err(error) => return self.wipe(database, &error.to_string()),
+        };
+        let next = match (&meta, next) {
+            (Some(meta), Some(_)) if wall_clock().since(meta.written_at) > LOCAL_AGE_MAX => {
+                return self.wipe(database, "the local copy is too old");
+            }
+            (Some(meta), Some(_)) if meta.cluster_id != tools.context.cluster_id => {
+                return self.wipe(database, "the local copy is of another cluster");
+            }
+            (_, Some(next)) if next > range.end || next < range.start => {
+                return self.wipe(database, "the changelog does not reach to the local copy");
+            }
+            (_, Some(next)) => next,
+            (_, None) => range.start,
+        };
+        tools.reader.start(topic, self.partition, next, range.end)?;
+        let stage = Changelog {
+            committed,
+            database,
+            batch: Batch::default(),
+            end: range.end,
+            next,
+            meta,
+        };
+        Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next))
+    }
+
+    fn open(&mut self, tools: &Tools<'_>) -> Result<Option<Database>, LaneError> {
+        match Database::open(&self.path, tools.memory) {
+            Ok(database) => Ok(Some(database)),
+            Err(StoreError::Database(error)) if error.to_string().contains("lock") => {
+                if self.started.elapsed() > OPEN_FOR {
+                    let path = self.path.display();
+                    return Err(LaneError::Stopped(format!(
+                        "{path} is in use by another process; give each process its own state.dir"
+                    )));
+                }
+                std::thread::sleep(Duration::from_millis(100));
+                Ok(None)
+            }
+            Err(StoreError::Database(error)) => {
+                tracing::error!(partition = self.partition, %error, "The local copy cannot be opened; it is made anew.");
+                self.count_wipe(&error.to_string())?;
+                Database::remove(&self.path)?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn count_wipe(&mut self, reason: &str) -> Result<(), LaneError> {
+        self.wipes += 1;
+        if self.wipes > WIPES_MAX {
+            let path = self.path.display();
+            return Err(LaneError::Stopped(format!("the copy in {path} was made anew {WIPES_MAX} times in vain: {reason}")));
+        }
+        Ok(())
+    }
+
+    /// Throws the local copy away; everything is in the changelog.
+    fn wipe(&mut self, database: Database, reason: &str) -> Result<Step, LaneError> {
+        tracing::warn!(partition = self.partition, reason, "The local copy is made anew from the changelog.");
+        drop(database);
+        self.count_wipe(reason)?;
+        Database::remove(&self.path)?;
+        Ok(self.going(Stage::Barrier, 0))
+    }
+
+    fn changelog(&mut self, mut stage: Box<Changelog>, tools: &mut Tools<'_>, until: Moment) -> Result<Step, LaneError> {
+        let done = loop {
+            if Moment::now() >= until {
+                break false;
+            }
+            match tools.reader.poll(Duration::from_millis(20)) {
+                Read::Record(record) => {
+                    let key = record.key().unwrap_or_default();
+                    let outcome = stage.take_in(key, record.payload());
+                    stage.next = record.offset() + 1;
+                    self.records += 1;
+                    tools.context.metrics.restore_records.inc();
+                    let written = if stage.batch.len() >= WRITE_RECORDS { stage.write() } else { Ok(()) };
+                    if let Err(error) = outcome.and(written) {
+                        return Err(LaneError::Stopped(format!(
+                            "changelog {}[{}] at offset {}: {error}",
+                            tools.context.topics.changelog, self.partition, record.offset()
+                        )));
+                    }
+                }
+                Read::Done => break true,
+                Read::Waiting { at } => {
+                    if !std::mem::replace(&mut self.waiting_told, true) {
+                        tracing::info!(partition = self.partition, at, "Waiting for a transaction of another process to end.");
+                    }
+                }
+                Read::OutOfRange { reason, .. } => {
+                    let Changelog { database, .. } = *stage;
+                    return self.wipe(database, &reason);
+                }
+                Read::Failed(Failure::Retry(_)) | Read::Nothing => {}
+                Read::Failed(failure) => return Err(failure.into()),
+            }
+        };
+        if done {
+            stage.next = stage.end;
+            stage.write()?;
+            return self.begin_input(*stage, tools);
+        }
+        let remaining = stage.end - stage.next;
+        Ok(self.going(Stage::Changelog(stage), remaining))
+    }
+
+    fn begin_input(&mut self, stage: Changelog, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
+        let Changelog { committed, database, meta, .. } = stage;
+        let context = tools.context;
+        let meta = match (meta, committed.offset) {
+            (Some(meta), offset) => {
+                check(&meta, offset, &committed.metadata, self.partition, context)?;
+                meta
+            }
+            (None, Some(offset)) => {
+                return Err(LaneError::Configuration(format!(
+                    "group {} has committed offset {offset} in {}[{}], but {} holds no state for it; \
+                     use a new kafka.group_id and a new topics.changelog to begin anew",
+                    tools.consumer_group(),
+                    context.topics.input,
+                    self.partition,
+                    context.topics.changelog
+                )));
+            }
+            (None, None) => match self.first_offset(tools)? {
+                Some(offset) => fresh(offset, context),
+                None => {
+                    self.waiting_told = true;
+                    return Ok(self.going(Stage::Barrier, 0));
+                }
+            },
+        };
+        let recorded = VecDeque::from(database.recorded()?);
+        let engine = Engine::new(std::sync::Arc::clone(&context.rules), meta.timing.max_lateness, meta.ids_max as usize);
+        let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
+        let names = context.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
+        let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
+        let (from, to) = (meta.replay_from, meta.next_offset);
+        let partition = Partition::new(self.partition, shard, database, meta, recorded, metrics);
+        tools.reader.start(&context.topics.input, self.partition, from, to)?;
+        Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to })), to - from))
+    }
+
+    /// Where reading begins in a partition of which nothing was read. `None`: no broker answers; ask again.
+    fn first_offset(&self, tools: &Tools<'_>) -> Result<Option<i64>, LaneError> {
+        let topic = &tools.context.topics.input;
+        let found = match tools.start {
+            settings::Start::Earliest => tools.watermarks.range(topic, self.partition, ASK).map(|range| range.start),
+            settings::Start::Latest => tools.watermarks.range(topic, self.partition, ASK).map(|range| range.end),
+            settings::Start::At(at) => tools.watermarks.at_time(topic, self.partition, at.0, ASK),
+        };
+        match found {
+            Ok(offset) => Ok(Some(offset)),
+            Err(Failure::Retry(_)) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    fn input(&mut self, mut stage: Box<Input>, tools: &mut Tools<'_>, until: Moment) -> Result<Step, LaneError> {
+        // What is said while taking in again has been said.
+        let mut silence = Plan::default();
+        stage.partition.mark();
+        let mut marked = stage.partition.next_offset;
+        let done = loop {
+            if Moment::now() >= until {
+                break false;
+            }
+            match tools.reader.poll(Duration::from_millis(20)) {
+                Read::Record(record) => {
+                    let partition = &mut stage.partition;
+                    if record.offset() - marked >= MARK_RECORDS {
+                        partition.mark();
+                        marked = record.offset();
+                    }
+                    if let Some(to) = partition.advance_between(stage.advanced, record.offset()) {
+                        partition.advance(to, Words::None, tools.context, &mut silence)?;
+                    }
+                    stage.advanced = record.offset() + 1;
+                    let customer = record.key().and_then(|key| std::str::from_utf8(key).ok());
+                    partition.fetch(customer.into_iter(), &tools.context.rules)?;
+                    self.records += 1;
+                    tools.context.metrics.restore_records.inc();
+                    let mut taken = partition.retake(&record, tools.framing, tools.schemas, tools.context, &mut silence)?;
+                    // Its schema was known once; until the registry says it again nothing can go on.
+                    let patience = Moment::now() + ASK * 60;
+                    while taken == Retaken::SchemaMissing {
+                        if Moment::now() > patience {
+                            return Err(LaneError::Stopped(format!(
+                                "the schema of {}[{}] offset {}, which was read before, is not to be had now; \
+                                 the registry must answer for a restart",
+                                tools.context.topics.input, self.partition, record.offset()
+                            )));
+                        }
+                        std::thread::sleep(Duration::from_millis(50));
+                        taken = partition.retake(&record, tools.framing, tools.schemas, tools.context, &mut silence)?;
+                    }
+                }
+                Read::Done => break true,
+                Read::OutOfRange { offset, .. } => {
+                    return Err(LaneError::Stopped(format!(
+                        "{}[{}] no longer holds offset {offset}, from which on state must be read again; \
+                         its retention must be longer than state.flush_after",
+                        tools.context.topics.input, self.partition
+                    )));
+                }
+                Read::Waiting { .. } | Read::Failed(Failure::Retry(_)) | Read::Nothing => {}
+                Read::Failed(failure) => return Err(failure.into()),
+            }
+        };
+        if done {
+            return self.finish(*stage, tools, &mut silence);
+        }
+        let remaining = stage.to - stage.partition.next_offset;
+        Ok(self.going(Stage::Input(stage), remaining))
+    }
+
+    fn finish(&mut self, stage: Input, tools: &Tools<'_>, silence: &mut Plan) -> Result<Step, LaneError> {
+        let Input { mut partition, advanced, to } = stage;
+        partition.next_offset = to;
+        if let Some(advance) = partition.advance_between(advanced, to) {
+            partition.advance(advance, Words::None, tools.context, silence)?;
+        }
+        let (now, then) = (partition.stream_time(), partition.meta.stream_time);
+        if now != then {
+            return Err(LaneError::Stopped(format!(
+                "reading {}[{}] again gave stream time {now} and not {then} as recorded; \
+                 this copy of the log does not fit its state",
+                tools.context.topics.input, self.partition
+            )));
+        }
+        partition.restored()?;
+        tracing::info!(
+            partition = self.partition,
+            records = self.records,
+            seconds = self.started.elapsed().as_secs_f64(),
+            offset = to,
+            "Restored."
+        );
+        Ok(Step::Done(Box::new(partition)))
+    }
+}
+
+impl Tools<'_> {
+    fn consumer_group(&self) -> &str {
+        self.context.group()
+    }
+}
+
+impl Changelog {
+    fn take_in(&mut self, key: &[u8], payload: Option<&[u8]>) -> Result<(), StoreError> {
+        match (key.first().copied(), payload) {
+            (Some(changelog::CUSTOMER), payload) => {
+                let customer = std::str::from_utf8(&key[1..]).map_err(|_| crate::store::Corrupt("customer id"))?;
+                let Some(state) = payload else {
+                    self.batch.delete_customer(customer);
+                    return Ok(());
+                };
+                // An older entry in the index is left: it is told by the value's own place in it.
+                let deadline = next_deadline(state)?;
+                self.batch.put_customer(customer, deadline, state);
+                if deadline < Instant::MAX {
+                    self.batch.put_timer(deadline, customer);
+                }
+            }
+            (Some(changelog::INPUT), value) => self.batch.put_recorded(key.to_vec(), value.map(<[u8]>::to_vec)),
+            (Some(changelog::META), Some(value)) => self.meta = Some(decode_meta(value)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.put_changelog_next(self.next);
+        if let Some(meta) = &self.meta {
+            batch.put_meta(meta);
+        }
+        self.database.write(&batch)
+    }
+}
+
+fn local(database: &Database) -> Result<(Option<Meta>, Option<i64>), StoreError> {
+    Ok((database.meta()?, database.changelog_next()?))
+}
+
+/// Nothing was read of this partition yet.
+fn fresh(offset: i64, context: &Context) -> Meta {
+    Meta {
+        cluster_id: context.cluster_id.clone(),
+        input: context.topics.input.clone(),
+        partitions: context.partitions,
+        rules: context.rules.fingerprint.clone(),
+        timing: context.timing,
+        ids_max: context.ids_max,
+        sequence: 0,
+        next_offset: offset,
+        replay_from: offset,
+        replay_stream_time: Instant::MIN,
+        stream_time: Instant::MIN,
+        live: false,
+        caught_up: false,
+        written_at: wall_clock(),
+        members: vec![0; context.rules.cohorts.len()],
+    }
+}
+
+/// Does the state belong to this log, these rules, these offsets?
+fn check(meta: &Meta, offset: Option<i64>, metadata: &[u8], partition: i32, context: &Context) -> Result<(), LaneError> {
+    let refuse = |text: String| Err(LaneError::Configuration(text));
+    if meta.rules != context.rules.fingerprint {
+        return refuse(format!(
+            "the rules file is not the one that this state was decided by; \
+             go on with the old file, or begin anew with a new kafka.group_id, topics.changelog and state.dir \
+             (fingerprint now {}, then {})",
+            context.rules.fingerprint, meta.rules
+        ));
+    }
+    if meta.input != context.topics.input || meta.partitions != context.partitions {
+        return refuse(format!(
+            "the state is of topic {} with {} partitions, and {} has {}: customers would be looked for in the wrong \
+             place; begin anew with a new kafka.group_id, topics.changelog and state.dir",
+            meta.input, meta.partitions, context.topics.input, context.partitions
+        ));
+    }
+    if meta.cluster_id != context.cluster_id {
+        return refuse(format!(
+            "the state is of Kafka cluster {}, and this one is {}; begin anew with a new topics.changelog",
+            meta.cluster_id, context.cluster_id
+        ));
+    }
+    let Some(offset) = offset else { return Ok(()) };
+    match OffsetMark::read(metadata) {
+        Some(mark) if mark.sequence == meta.sequence && offset == meta.next_offset => Ok(()),
+        Some(mark) => Err(LaneError::Stopped(format!(
+            "partition {partition}: the committed offset is of transaction {} and the changelog ends with {}; \
+             a transaction was torn, or the changelog was changed: restore the topic, or begin anew",
+            mark.sequence, meta.sequence
+        ))),
+        None => refuse(format!(
+            "the committed offset {offset} of partition {partition} was set by another program; \
+             set it back to {}, or begin anew with a new kafka.group_id, topics.changelog and state.dir",
+            meta.next_offset
+        )),
+    }
+}

@@ -1,0 +1,722 @@
+//! The loop: what a lane does in each turn, and how it begins and ends.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant as Moment};
+
+use super::context::Context;
+use super::error::LaneError;
+use super::intake::{Readable, TakeInError, known, readable};
+use super::partition::Partition;
+use super::plan::Plan;
+use super::publish::{Published, announce, publish};
+use super::restore::{Restore, Step, Tools};
+use crate::clock::{Reading, Watch};
+use crate::codec::{Framing, SchemaKey, Schemas};
+use crate::engine::{Slot, Words};
+use crate::event::Properties;
+use crate::kafka::{self, Brokers, Consumer, Failure, Polled, Producer, Reader, Record, Watermarks};
+use crate::metrics::{Health, LaneHealth, Rebalance, Stage, resident_bytes};
+use crate::settings::Settings;
+use crate::store::SharedMemory;
+
+/// How long restoring may keep the lane from its other partitions in one turn.
+const RESTORE_STEP: Duration = Duration::from_millis(100);
+/// At most this long between two advances of a quiet live partition that decide nothing.
+const ADVANCE_EVERY: Duration = Duration::from_secs(10);
+/// How long one question to a broker may take in the loop.
+const ASK: Duration = Duration::from_secs(1);
+/// Between two looks at the ends of partitions, for the lag.
+const LAG_EVERY: Duration = Duration::from_secs(2);
+/// The longest that a database's memtables wait to be written out.
+const STORE_FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// Customers flushed in one transaction when partitions are given up.
+const DRAIN_CUSTOMERS: usize = 50_000;
+/// How long flushing may take when the process ends; what is left is decided again by the next owner.
+const DRAIN_FOR: Duration = Duration::from_secs(5);
+/// How long flushing may keep the group waiting for a partition that goes elsewhere.
+const HAND_OVER_FOR: Duration = Duration::from_secs(2);
+/// How long closing a client may take.
+const CLOSE_FOR: Duration = Duration::from_secs(2);
+
+/// What a lane is made of.
+pub struct Start {
+    pub number: usize,
+    /// With `kafka.instance_id` as set; the lane appends its number.
+    pub settings: Settings,
+    pub context: Arc<Context>,
+    pub memory: Arc<SharedMemory>,
+    pub brokers: Brokers,
+    pub schemas: Schemas,
+    pub framing: Framing,
+    pub health: Arc<Health>,
+    /// Set when the lane should finish.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// One lane. Everything in it belongs to one thread.
+pub struct Lane {
+    number: usize,
+    settings: Settings,
+    context: Arc<Context>,
+    memory: Arc<SharedMemory>,
+    schemas: Schemas,
+    framing: Framing,
+    health: Arc<Health>,
+    stop: Arc<AtomicBool>,
+    consumer: Consumer,
+    producer: Producer,
+    watermarks: Watermarks,
+    reader: Reader,
+    partitions: BTreeMap<i32, Partition>,
+    restores: VecDeque<Restore>,
+    /// Partitions that wait for a schema, at this offset.
+    held: BTreeMap<i32, Held>,
+    /// A batch that is decided and not yet known to count.
+    pending: Option<Pending>,
+    watch: Watch,
+    intake_paused: bool,
+    last_look: Moment,
+    buffer: Properties<'static>,
+}
+
+struct Held {
+    offset: i64,
+    schema: SchemaKey,
+    told: bool,
+}
+
+struct Pending {
+    plan: Plan,
+    victims: BTreeMap<i32, Vec<Slot>>,
+    tries: u32,
+}
+
+/// What came up while polling that ends a batch.
+enum Control {
+    Assigned(Vec<i32>),
+    Revoked { partitions: Vec<i32>, lost: bool },
+    OutOfRange { partition: i32, offset: i64, reason: String },
+    Failed(Failure),
+}
+
+/// What one round of polling brought.
+#[derive(Default)]
+struct Catch<'c> {
+    records: Vec<Record<'c>>,
+    /// `(partition, offset)` of end signals, each with the number of records that came before it.
+    ends: Vec<(i32, i64, usize)>,
+    held: Vec<(i32, Held)>,
+    control: Option<Control>,
+}
+
+impl Lane {
+    /// Joins the group. Connects in the background; nothing is read yet.
+    ///
+    /// # Errors
+    /// Options that librdkafka refuses.
+    pub fn new(start: Start) -> Result<Self, LaneError> {
+        let Start { number, mut settings, context, memory, brokers, schemas, framing, health, stop } = start;
+        settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
+        let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
+        let queue = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
+        let record = usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX);
+        // Half for reading ahead, a quarter for restoring, a quarter for what is being written.
+        Ok(Self {
+            number,
+            consumer: Consumer::subscribe(&settings.kafka, &settings.topics.input, queue / 2, &brokers)?,
+            producer: Producer::new(&settings.kafka, queue / 4, record.max(8 << 20), &brokers)?,
+            watermarks: Watermarks::new(&settings.kafka, &brokers)?,
+            reader: Reader::new(&settings.kafka, queue / 4, &brokers)?,
+            settings,
+            context,
+            memory,
+            schemas,
+            framing,
+            health,
+            stop,
+            partitions: BTreeMap::new(),
+            restores: VecDeque::new(),
+            held: BTreeMap::new(),
+            pending: None,
+            watch: Watch::new(),
+            intake_paused: false,
+            last_look: Moment::now(),
+            buffer: Properties::new(),
+        })
+    }
+
+    /// Works until told to stop, then flushes, commits and closes.
+    ///
+    /// # Errors
+    /// Why it cannot go on.
+    pub fn run(mut self) -> Result<(), LaneError> {
+        announce(&mut self.producer)?;
+        let outcome = self.work();
+        if outcome.is_ok() {
+            self.drain()?;
+        }
+        let Self { consumer, reader, partitions, .. } = self;
+        drop(partitions);
+        if !reader.close(CLOSE_FOR) || !consumer.close(CLOSE_FOR) {
+            tracing::warn!(lane = self.number, "A client did not close in time.");
+        }
+        outcome
+    }
+
+    fn work(&mut self) -> Result<(), LaneError> {
+        while !self.stop.load(Ordering::Acquire) {
+            self.health().beat();
+            if self.pending.is_some() {
+                self.settle_pending()?;
+                continue;
+            }
+            self.restore_some()?;
+            self.release_held()?;
+            self.gate_memory()?;
+            if let Some(control) = self.batch()? {
+                self.control(control)?;
+            }
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    fn health(&self) -> LaneHealth<'_> {
+        self.health.lane(self.number)
+    }
+
+    fn show_partitions(&self) {
+        let restoring = u32::try_from(self.restores.len()).unwrap_or(u32::MAX);
+        let ready = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
+        self.health().partitions(ready + restoring, restoring);
+    }
+
+    /// Polls, decides, commits, writes: one batch over all partitions at work. Returns what ended it, if not a limit.
+    fn batch(&mut self) -> Result<Option<Control>, LaneError> {
+        let context = Arc::clone(&self.context);
+        let timer = Moment::now();
+        let wait = if self.restores.is_empty() { self.settings.batch.max_wait } else { Duration::ZERO };
+        let Catch { records, ends, held, control } =
+            catch(&self.consumer, &self.partitions, &self.settings, self.framing, &mut self.schemas, wait);
+        if !records.is_empty() {
+            context.metrics.batch_duration(Stage::Poll).observe(timer.elapsed().as_secs_f64());
+        }
+        let mut plan = Plan::default();
+        let timer = Moment::now();
+        let mut ends = ends.into_iter().peekable();
+        for partition in self.partitions.values_mut() {
+            let number = partition.number;
+            let ours = records.iter().filter(|record| record.partition() == number);
+            let customers = ours.filter_map(|record| std::str::from_utf8(record.key()?).ok());
+            partition.fetch(customers, &context.rules)?;
+        }
+        for (taken, record) in records.iter().enumerate() {
+            note_ends(&mut ends, taken, &mut self.partitions);
+            let Some(partition) = self.partitions.get_mut(&record.partition()) else { continue };
+            partition.is_behind();
+            partition
+                .take_in(record, self.framing, &mut self.schemas, &mut self.buffer, &context, &mut plan)
+                .map_err(|error| explain(error, &context))?;
+        }
+        note_ends(&mut ends, records.len(), &mut self.partitions);
+        if !records.is_empty() {
+            context.metrics.batch_duration(Stage::Apply).observe(timer.elapsed().as_secs_f64());
+        }
+        drop(records);
+        self.advance(&mut plan)?;
+        self.finish(plan)?;
+        self.hold(held)?;
+        Ok(control)
+    }
+
+    /// Completes the plan of all partitions at work and publishes it.
+    fn finish(&mut self, mut plan: Plan) -> Result<(), LaneError> {
+        let budget = self.customers_budget();
+        let mut victims = BTreeMap::new();
+        for partition in self.partitions.values_mut() {
+            if !partition.is_at_work() && partition.flush_is_due(&self.context) {
+                partition.begin();
+            }
+            victims.insert(partition.number, partition.finish(&self.context, budget, &mut plan));
+        }
+        if plan.parts.is_empty() {
+            return Ok(());
+        }
+        self.pending = Some(Pending { plan, victims, tries: 0 });
+        self.publish_pending()
+    }
+
+    /// Bytes of decoded customers that one partition may keep.
+    fn customers_budget(&self) -> usize {
+        let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
+        let shares = u64::try_from(self.partitions.len()).unwrap_or(1).max(1);
+        usize::try_from(self.settings.memory.customers() / lanes / shares).unwrap_or(usize::MAX)
+    }
+
+    /// Moves quiet live partitions by the wall clock where that decides something.
+    ///
+    /// Caught up means: the end signal came at the very end that the broker tells now, open transactions included, and
+    /// nothing polled is unapplied.
+    fn advance(&mut self, plan: &mut Plan) -> Result<(), LaneError> {
+        let quiet = |partition: &&mut Partition| partition.end.is_some();
+        for partition in self.partitions.values_mut().filter(quiet) {
+            let reading = self.watch.read();
+            let now = match reading {
+                Reading::Trusted(now) => now,
+                Reading::Jumped { by } => {
+                    self.context.metrics.clock_jumps.inc();
+                    tracing::error!(ms = by.0, "The wall clock leapt ahead; time stands still for 5 minutes.");
+                    continue;
+                }
+                Reading::Distrusted => continue,
+            };
+            let to = now - self.context.timing.arrives_within;
+            let rested = partition.last_advance.elapsed() >= ADVANCE_EVERY;
+            if partition.was_caught_up() && !rested && !(partition.is_live() && partition.would_decide(to)) {
+                continue;
+            }
+            let end = match self.watermarks.range(&self.context.topics.input, partition.number, ASK) {
+                Ok(range) => range.end,
+                Err(Failure::Retry(_)) => continue,
+                Err(failure) => return Err(failure.into()),
+            };
+            if partition.end.is_none_or(|at| at < end) {
+                continue;
+            }
+            partition.is_caught_up(self.context.live_after);
+            partition.last_advance = Moment::now();
+            if partition.is_live() {
+                partition.advance(to, Words::Full, &self.context, plan)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
+    fn publish_pending(&mut self) -> Result<(), LaneError> {
+        let Some(mut pending) = self.pending.take() else { return Ok(()) };
+        match publish(&pending.plan, &self.consumer, &mut self.producer, &self.context)? {
+            Published::Committed(delivered) => self.committed(&pending, &delivered),
+            Published::Aborted => {
+                pending.tries += 1;
+                self.pending = Some(pending);
+                Ok(())
+            }
+            Published::Overtaken => self.forget(&pending),
+        }
+    }
+
+    /// The transaction counts: the databases follow, then the metrics.
+    fn committed(&mut self, pending: &Pending, delivered: &[Option<i64>]) -> Result<(), LaneError> {
+        let timer = Moment::now();
+        let metrics = Arc::clone(&self.context.metrics);
+        let now = crate::clock::wall_clock();
+        let mut broken = Vec::new();
+        for (part, delivered) in pending.plan.parts.iter().zip(delivered) {
+            let Some(partition) = self.partitions.get_mut(&part.partition) else { continue };
+            let write = Moment::now();
+            // Nothing in the plan is changed: this offset is known only now.
+            if let Err(error) = partition.database.write_at(&part.writes, *delivered) {
+                tracing::error!(partition = part.partition, %error, "The database cannot be written; it is restored.");
+                broken.push(part.partition);
+                continue;
+            }
+            metrics.store_write_duration.observe(write.elapsed().as_secs_f64());
+            partition.committed(part, &pending.victims[&part.partition], &metrics, now);
+            metrics.events_applied.inc_by(part.tally.applied);
+            part.tally.skipped.iter().for_each(|reason| metrics.events_skipped(*reason).inc());
+            part.tally.dead.iter().for_each(|reason| metrics.dead_letters(*reason).inc());
+            for (cohort, change) in &part.tally.changes {
+                self.context.cohorts[usize::from(cohort.0)].of(*change).inc();
+            }
+            let seconds = |ms: i64| Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
+            part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds((*ms).max(0))));
+            metrics.unusable_values.inc_by(part.tally.unusable_values);
+            metrics.changelog_records.inc_by(part.tally.flushed);
+            if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {
+                partition.last_flush = Moment::now();
+                partition.database.flush(false)?;
+            }
+        }
+        metrics.batch_duration(Stage::Write).observe(timer.elapsed().as_secs_f64());
+        for number in broken {
+            self.partitions.remove(&number);
+            self.begin_restore(number)?;
+        }
+        Ok(())
+    }
+
+    /// A plan waits for the broker or the group: polls for what the group has to say, then tries again.
+    fn settle_pending(&mut self) -> Result<(), LaneError> {
+        let numbers: Vec<i32> = self.partitions.keys().copied().collect();
+        // A partition that is leaving cannot be paused; its revocation comes up below.
+        self.consumer.pause(&numbers).ok();
+        let tries = self.pending.as_ref().map_or(0, |pending| pending.tries);
+        let until = Moment::now() + Duration::from_millis(50 << tries.min(5));
+        while Moment::now() < until {
+            let control = match self.consumer.poll(Duration::from_millis(20)) {
+                Polled::Assigned(partitions) => Control::Assigned(partitions),
+                Polled::Revoked { partitions, lost } => Control::Revoked { partitions, lost },
+                Polled::Failed(failure) => Control::Failed(failure),
+                Polled::OutOfRange { partition, offset, reason } => Control::OutOfRange { partition, offset, reason },
+                // A record that was on its way is sought again below.
+                Polled::Record(_) | Polled::End { .. } | Polled::Nothing => continue,
+            };
+            self.control(control)?;
+        }
+        if self.pending.is_some() {
+            self.publish_pending()?;
+        }
+        if self.pending.is_none() {
+            self.go_on()?;
+        }
+        Ok(())
+    }
+
+    /// Reads on from where each partition stands.
+    fn go_on(&mut self) -> Result<(), LaneError> {
+        let waiting = |number: &i32| self.held.contains_key(number) || self.intake_paused;
+        let places: Vec<(i32, i64)> =
+            self.partitions.values().map(|partition| (partition.number, partition.next_offset)).collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let running: Vec<i32> = places.iter().map(|(number, _)| *number).filter(|n| !waiting(n)).collect();
+        self.consumer.seek(&places, ASK * 5).and_then(|()| self.consumer.resume(&running)).or_else(retried)
+    }
+
+    /// The plan will never count here. Its partitions are ahead of Kafka in memory: those still ours are restored.
+    fn forget(&mut self, pending: &Pending) -> Result<(), LaneError> {
+        for part in &pending.plan.parts {
+            if self.partitions.remove(&part.partition).is_some() {
+                self.begin_restore(part.partition)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn control(&mut self, control: Control) -> Result<(), LaneError> {
+        match control {
+            Control::Assigned(partitions) => {
+                tracing::info!(lane = self.number, ?partitions, "Assigned.");
+                self.context.metrics.rebalances(Rebalance::Assigned).inc();
+                let held: Vec<(i32, kafka::Start)> = partitions.iter().map(|p| (*p, kafka::Start::Held)).collect();
+                match self.consumer.ack_assign(&held) {
+                    Ok(()) => partitions.into_iter().try_for_each(|number| self.begin_restore(number))?,
+                    Err(Failure::Retry(_)) => {}
+                    Err(failure) => return Err(failure.into()),
+                }
+                self.show_partitions();
+            }
+            Control::Revoked { partitions, lost } => self.give_up(&partitions, lost)?,
+            Control::OutOfRange { partition, offset, reason } => {
+                if self.partitions.contains_key(&partition) {
+                    return Err(LaneError::Stopped(format!(
+                        "{}[{partition}] does not hold offset {offset}, the next to read ({reason}); \
+                         retention has passed it, or the topic was made anew",
+                        self.context.topics.input
+                    )));
+                }
+            }
+            Control::Failed(Failure::Retry(cause)) => tracing::warn!(reason = %cause, "Kafka; trying again."),
+            Control::Failed(failure) => return Err(failure.into()),
+        }
+        Ok(())
+    }
+
+    /// Partitions go to somebody else. What is decided and not yet known to count is published first, if it still can
+    /// be; the next owner starts when the revocation is acknowledged.
+    fn give_up(&mut self, numbers: &[i32], lost: bool) -> Result<(), LaneError> {
+        tracing::info!(lane = self.number, partitions = ?numbers, lost, "Revoked.");
+        self.context.metrics.rebalances(if lost { Rebalance::Lost } else { Rebalance::Revoked }).inc();
+        if lost {
+            // All of it may be somebody else's already.
+            if let Some(pending) = self.pending.take() {
+                self.forget(&pending)?;
+            }
+        } else {
+            if self.pending.is_some() {
+                self.publish_pending()?;
+            }
+            if let Some(pending) = self.pending.take() {
+                self.forget(&pending)?;
+            } else {
+                self.flush_partitions(numbers, HAND_OVER_FOR)?;
+                if let Some(pending) = self.pending.take() {
+                    self.forget(&pending)?;
+                }
+            }
+        }
+        for number in numbers {
+            self.partitions.remove(number);
+            self.held.remove(number);
+        }
+        self.restores.retain(|restore| !numbers.contains(&restore.partition));
+        self.consumer.ack_revoke(numbers).or_else(retried)?;
+        self.show_partitions();
+        if self.pending.is_none() {
+            self.go_on()?;
+        }
+        Ok(())
+    }
+
+    fn begin_restore(&mut self, number: i32) -> Result<(), LaneError> {
+        // Nothing is delivered until it is restored.
+        self.consumer.pause(&[number]).or_else(retried)?;
+        self.held.remove(&number);
+        self.restores.retain(|restore| restore.partition != number);
+        self.restores.push_back(Restore::new(number, self.path(number)));
+        self.show_partitions();
+        Ok(())
+    }
+
+    fn path(&self, number: i32) -> PathBuf {
+        let group = &self.settings.kafka.group_id;
+        self.settings.state.dir.join(group).join(format!("{}-{number}", self.settings.topics.input))
+    }
+
+    /// Goes on restoring the first partition that waits for it.
+    fn restore_some(&mut self) -> Result<(), LaneError> {
+        let Some(restore) = self.restores.front_mut() else { return Ok(()) };
+        let number = restore.partition;
+        let step = restore.step(
+            &mut Tools {
+                consumer: &self.consumer,
+                watermarks: &self.watermarks,
+                reader: &mut self.reader,
+                schemas: &mut self.schemas,
+                framing: self.framing,
+                memory: &self.memory,
+                context: &self.context,
+                start: self.settings.kafka.start,
+            },
+            RESTORE_STEP,
+        )?;
+        let Step::Done(partition) = step else { return Ok(()) };
+        self.restores.pop_front();
+        let other_limits =
+            partition.meta.timing != self.context.timing || partition.meta.ids_max != self.context.ids_max;
+        self.partitions.insert(number, *partition);
+        self.show_partitions();
+        if other_limits {
+            // Nothing may be left to be decided again under limits that no longer hold.
+            self.flush_partitions(&[number], Duration::MAX)?;
+            if let Some(partition) = self.partitions.get_mut(&number) {
+                partition.shard_mut().set_timing(self.context.timing, self.context.ids_max as usize);
+            }
+        }
+        if self.pending.is_none() {
+            self.go_on()?;
+        }
+        Ok(())
+    }
+
+    /// Flushes all changes of some partitions, in transactions of bounded size, for about this long.
+    fn flush_partitions(&mut self, numbers: &[i32], limit: Duration) -> Result<(), LaneError> {
+        let started = Moment::now();
+        while started.elapsed() < limit {
+            let mut plan = Plan::default();
+            let mut flushed = 0;
+            for number in numbers {
+                if let Some(partition) = self.partitions.get_mut(number) {
+                    flushed += partition.flush_all(DRAIN_CUSTOMERS, &mut plan);
+                }
+            }
+            let fresh = numbers.iter().any(|number| self.partitions.get(number).is_some_and(|p| p.meta.sequence == 0));
+            self.finish(plan)?;
+            if flushed == 0 || fresh || self.pending.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Partitions whose next record waits for its schema read on when it is there.
+    fn hold(&mut self, held: Vec<(i32, Held)>) -> Result<(), LaneError> {
+        for (number, held) in held {
+            self.consumer.pause(&[number]).or_else(retried)?;
+            self.held.insert(number, held);
+        }
+        Ok(())
+    }
+
+    fn release_held(&mut self) -> Result<(), LaneError> {
+        let mut ready = Vec::new();
+        let mut reachable = true;
+        for (number, held) in &mut self.held {
+            match known(held.schema, &mut self.schemas) {
+                Readable::Yes => ready.push((*number, held.offset)),
+                Readable::NotYet { unreachable: Some(reason), .. } => {
+                    reachable = false;
+                    if !std::mem::replace(&mut held.told, true) {
+                        tracing::warn!(partition = number, %reason, "The registry does not answer; the partition waits.");
+                    }
+                }
+                Readable::NotYet { .. } => {}
+            }
+        }
+        self.context.metrics.registry_reachable.set(i64::from(reachable));
+        for (number, offset) in ready {
+            self.held.remove(&number);
+            self.consumer.seek(&[(number, offset)], ASK * 5).or_else(retried)?;
+            if !self.intake_paused {
+                self.consumer.resume(&[number]).or_else(retried)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reading pauses while the process is above its share of memory.
+    fn gate_memory(&mut self) -> Result<(), LaneError> {
+        if self.last_look.elapsed() < Duration::from_millis(200) && !self.intake_paused {
+            return Ok(());
+        }
+        let Some(resident) = resident_bytes() else { return Ok(()) };
+        let over = resident > self.settings.memory.pause_above();
+        if over == self.intake_paused {
+            return Ok(());
+        }
+        self.intake_paused = over;
+        self.context.metrics.intake_paused.set(i64::from(over));
+        let numbers: Vec<i32> = self.partitions.keys().copied().filter(|n| !self.held.contains_key(n)).collect();
+        if over {
+            tracing::warn!(resident, "Memory is short; reading pauses.");
+            self.consumer.pause(&numbers).or_else(retried)
+        } else {
+            tracing::info!(resident, "Reading goes on.");
+            self.consumer.resume(&numbers).or_else(retried)
+        }
+    }
+
+    /// Figures that cost a question.
+    fn look(&mut self) -> Result<(), LaneError> {
+        if self.last_look.elapsed() < LAG_EVERY {
+            return Ok(());
+        }
+        self.last_look = Moment::now();
+        for partition in self.partitions.values_mut() {
+            if let Ok(range) = self.watermarks.range(&self.context.topics.input, partition.number, ASK) {
+                partition.metrics.consumer_lag.set((range.end - partition.next_offset).max(0));
+            }
+            let timers = partition.database.customers_estimate();
+            partition.metrics.timers_pending.set(i64::try_from(timers).unwrap_or(i64::MAX));
+            for (family, bytes) in partition.database.sizes() {
+                partition.metrics.set_store_size(family, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The end: what is decided counts, what is changed is flushed as far as time allows, files are written out.
+    fn drain(&mut self) -> Result<(), LaneError> {
+        let started = Moment::now();
+        while self.pending.is_some() && started.elapsed() < DRAIN_FOR {
+            self.settle_pending()?;
+        }
+        if self.pending.is_none() {
+            let numbers: Vec<i32> = self.partitions.keys().copied().collect();
+            self.flush_partitions(&numbers, DRAIN_FOR)?;
+        }
+        for partition in self.partitions.values() {
+            partition.database.flush(true)?;
+        }
+        Ok(())
+    }
+}
+
+/// Polls until a limit of the batch is reached or something else comes up.
+fn catch<'c>(
+    consumer: &'c Consumer,
+    partitions: &BTreeMap<i32, Partition>,
+    settings: &Settings,
+    framing: Framing,
+    schemas: &mut Schemas,
+    wait: Duration,
+) -> Catch<'c> {
+    let mut caught = Catch::default();
+    let started = Moment::now();
+    let bytes_max = usize::try_from(settings.batch.max_bytes).unwrap_or(usize::MAX);
+    let mut bytes = 0;
+    while caught.records.len() < settings.batch.max_records && bytes < bytes_max {
+        let left = wait.saturating_sub(started.elapsed());
+        match consumer.poll(left) {
+            Polled::Nothing if left.is_zero() => break,
+            Polled::Nothing => {}
+            Polled::Record(record) => {
+                let number = record.partition();
+                if !partitions.contains_key(&number) || caught.held.iter().any(|(held, _)| *held == number) {
+                    continue;
+                }
+                if let Readable::NotYet { key, .. } = readable(&record, framing, schemas) {
+                    let held = Held { offset: record.offset(), schema: key, told: false };
+                    caught.held.push((number, held));
+                    continue;
+                }
+                bytes += record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len);
+                caught.records.push(record);
+            }
+            Polled::End { partition, offset } => {
+                caught.ends.push((partition, offset, caught.records.len()));
+                // Nothing more is there now: what was read need not wait for the rest of the batch.
+                if caught.ends.len() >= partitions.len() && caught.records.is_empty() {
+                    break;
+                }
+            }
+            Polled::Assigned(partitions) => {
+                caught.control = Some(Control::Assigned(partitions));
+                break;
+            }
+            Polled::Revoked { partitions, lost } => {
+                caught.control = Some(Control::Revoked { partitions, lost });
+                break;
+            }
+            Polled::OutOfRange { partition, offset, reason } => {
+                caught.control = Some(Control::OutOfRange { partition, offset, reason });
+                break;
+            }
+            Polled::Failed(failure) => {
+                caught.control = Some(Control::Failed(failure));
+                break;
+            }
+        }
+    }
+    caught
+}
+
+/// End signals that came before the record about to be taken in.
+fn note_ends(
+    ends: &mut std::iter::Peekable<impl Iterator<Item = (i32, i64, usize)>>,
+    taken: usize,
+    partitions: &mut BTreeMap<i32, Partition>,
+) {
+    while let Some((number, offset, _)) = ends.next_if(|(_, _, before)| *before <= taken) {
+        if let Some(partition) = partitions.get_mut(&number) {
+            partition.end = Some(offset);
+        }
+    }
+}
+
+/// A call on a partition that is just leaving: its revocation is on its way.
+fn retried(failure: Failure) -> Result<(), LaneError> {
+    match failure {
+        Failure::Retry(cause) => {
+            tracing::debug!(reason = %cause, "The assignment is changing.");
+            Ok(())
+        }
+        failure => Err(failure.into()),
+    }
+}
+
+fn explain(error: TakeInError, context: &Context) -> LaneError {
+    match error {
+        TakeInError::Store(error) => error.into(),
+        error @ TakeInError::Miskeyed { .. } => LaneError::Configuration(format!(
+            "{error}; key the records of {} by customer id, partitioned by murmur2, and begin anew with a new \
+             kafka.group_id, topics.changelog and state.dir",
+            context.topics.input
+        )),
+    }
+}
