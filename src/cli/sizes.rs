@@ -26,8 +26,9 @@ impl Sizes {
         self.entered - self.exited
     }
 
-    /// The size at the end of each of `columns` equal parts of the time from `from` through `to`.
-    pub(super) fn over_time(&mut self, from: Instant, to: Instant, columns: usize) -> Vec<u64> {
+    /// The size at the end of each of `columns` equal parts of the time from `from` through `to`, and the largest at any
+    /// instant.
+    pub(super) fn over_time(&mut self, from: Instant, to: Instant, columns: usize) -> (Vec<u64>, u64) {
         // By instant, exits first: who changes places in one millisecond must not count twice.
         self.moves.sort_by_key(|(at, change)| (*at, *change == Change::Entered));
         let length = i128::from(to.since(from).0.max(1));
@@ -36,7 +37,7 @@ impl Sizes {
             Instant(from.0.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX)))
         };
         let mut moves = self.moves.iter().peekable();
-        let mut size = 0_u64;
+        let (mut size, mut most) = (0_u64, 0);
         let mut sizes = Vec::with_capacity(columns);
         for column in 0..columns {
             while let Some((_, change)) = moves.next_if(|(at, _)| *at <= end_of(column) || column + 1 == columns) {
@@ -44,10 +45,11 @@ impl Sizes {
                     Change::Entered => size += 1,
                     Change::Exited => size = size.saturating_sub(1),
                 }
+                most = most.max(size);
             }
             sizes.push(size);
         }
-        sizes
+        (sizes, most)
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
             sizes.record(Instant(at), Change::Entered);
         }
         sizes.record(Instant(40), Change::Exited);
-        assert_eq!(sizes.over_time(Instant(0), Instant(40), 4), [3, 3, 4, 3]);
+        assert_eq!(sizes.over_time(Instant(0), Instant(40), 4), (vec![3, 3, 4, 3], 4));
         assert_eq!(sizes.now(), 3);
         assert_eq!(sparkline(&[0, 1, 4, 8]), " ▁▄█");
         assert_eq!(sparkline(&[]), "");
@@ -83,6 +85,6 @@ mod tests {
     fn one_instant_is_a_range_too() {
         let mut sizes = Sizes::default();
         sizes.record(Instant(5), Change::Entered);
-        assert_eq!(sizes.over_time(Instant(5), Instant(5), 3), [1, 1, 1]);
+        assert_eq!(sizes.over_time(Instant(5), Instant(5), 3), (vec![1, 1, 1], 1));
     }
 }

@@ -378,7 +378,14 @@ pub(super) fn plausible(milliseconds: i64) -> Option<Instant> {
 
 /// CRC-64-AVRO of the canonical form.
 pub(super) fn fingerprint(schema: &Schema) -> u64 {
-    let bytes = schema.fingerprint::<Rabin>().bytes;
+    // The crate leaves a primitive that had a logical type as {"type":"long"}; the specification's canonical form, and so
+    // every other library's fingerprint, has "long".
+    let mut canonical = schema.canonical_form();
+    for primitive in ["null", "boolean", "int", "long", "float", "double", "bytes", "string"] {
+        canonical = canonical.replace(&format!("{{\"type\":\"{primitive}\"}}"), &format!("\"{primitive}\""));
+    }
+    let plain = Schema::parse_str(&canonical);
+    let bytes = plain.as_ref().unwrap_or(schema).fingerprint::<Rabin>().bytes;
     u64::from_le_bytes(bytes.try_into().expect("a Rabin fingerprint has eight bytes"))
 }
 

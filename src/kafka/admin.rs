@@ -107,8 +107,8 @@ impl Admin {
         if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
             return Ok(Some(Topic { id: None, partitions, replicas, settings: BTreeMap::new() }));
         }
-        let id = native::topic_id(client, name, timeout)
-            .map_err(|(code, text)| failed(Cause::new(code, &what, &text)))?;
+        let id =
+            native::topic_id(client, name, timeout).map_err(|(code, text)| failed(Cause::new(code, &what, &text)))?;
         let settings = self.settings(name, timeout, &what)?;
         Ok(Some(Topic { id, partitions, replicas, settings }))
     }

@@ -96,8 +96,9 @@ fn reading(settings: &Kafka, isolation: &str) -> Options {
     ])
 }
 
-/// Splits `bytes` between what waits in the queue and what one answer may bring on top of it.
-fn fetching(bytes: usize, partition_max: usize) -> Options {
+/// Splits `bytes` between what waits in the queue and what one answer may bring on top of it. A request without anything
+/// to answer is held by the broker for `wait_ms`, and a partition that is added, sought or resumed meanwhile waits too.
+fn fetching(bytes: usize, partition_max: usize, wait_ms: &str) -> Options {
     let half = (bytes / 2).clamp(MIB, 48 * MIB);
     vec![
         ("queued.max.messages.kbytes", (half / 1024).to_string()),
@@ -105,6 +106,7 @@ fn fetching(bytes: usize, partition_max: usize) -> Options {
         ("fetch.message.max.bytes", half.min(partition_max).to_string()),
         // The default, a second, starves a fast reader each time the queue was full.
         ("fetch.queue.backoff.ms", "5".to_owned()),
+        ("fetch.wait.max.ms", wait_ms.to_owned()),
     ]
 }
 
@@ -116,13 +118,13 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
     if settings.options.get("group.protocol").is_none_or(|protocol| protocol != "consumer") {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
     }
-    layered(settings, fetching(bytes, MIB), fixed)
+    layered(settings, fetching(bytes, MIB, "100"), fixed)
 }
 
 /// A reader of the partitions that it is told.
 pub(super) fn reader(settings: &Kafka, bytes: usize) -> ClientConfig {
-    // One partition at a time: larger answers, fewer round trips.
-    layered(settings, fetching(bytes, 8 * MIB), reading(settings, "read_committed"))
+    // One partition at a time, and soon another: larger answers, fewer round trips, no waiting at an end.
+    layered(settings, fetching(bytes, 8 * MIB, "10"), reading(settings, "read_committed"))
 }
 
 /// A client that asks for offsets, also those in open transactions.

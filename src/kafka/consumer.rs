@@ -42,15 +42,25 @@ pub enum Polled<'a> {
     /// Everything committed before `offset` has been read; control records count. Told once for each end reached. It is
     /// the end of what is *stable*: an open transaction, or the true end ([`Watermarks`](super::Watermarks)), may lie
     /// further.
-    End { partition: i32, offset: i64 },
+    End {
+        partition: i32,
+        offset: i64,
+    },
     /// These partitions come in addition. Call [`ack_assign`](Consumer::ack_assign).
     Assigned(Vec<i32>),
     /// These partitions go. If not `lost`, they are still ours until [`ack_revoke`](Consumer::ack_revoke): finish the
     /// transaction first. If `lost`, somebody else may have them already: abort and forget, then call it.
-    Revoked { partitions: Vec<i32>, lost: bool },
+    Revoked {
+        partitions: Vec<i32>,
+        lost: bool,
+    },
     /// The next offset to read does not exist: retention has passed it, or the topic was made anew. The partition stands
     /// still until [`seek`](Consumer::seek).
-    OutOfRange { partition: i32, offset: i64, reason: String },
+    OutOfRange {
+        partition: i32,
+        offset: i64,
+        reason: String,
+    },
     /// `Retry`: go on polling, librdkafka tries by itself. `Fatal`: this member is of no more use.
     Failed(Failure),
 }

@@ -129,9 +129,7 @@ impl Cause {
             KafkaError::ClientConfig(_, detail, key, _) => {
                 Self { kind: Kind::Misconfigured, text: format!("{what}: option {key}: {detail}") }
             }
-            KafkaError::ClientCreation(detail) => {
-                Self { kind: Kind::Misconfigured, text: format!("{what}: {detail}") }
-            }
+            KafkaError::ClientCreation(detail) => Self { kind: Kind::Misconfigured, text: format!("{what}: {detail}") },
             other => match other.rdkafka_error_code() {
                 Some(code) => Self::new(code, what, ""),
                 None => Self { kind: Kind::Other, text: format!("{what}: {other}") },

@@ -78,9 +78,16 @@ pub(super) struct Event<'a> {
 /// What an event says.
 pub(super) enum Content<'a> {
     Record(Record<'a>),
-    Rebalance { assign: bool, partitions: Vec<i32> },
+    Rebalance {
+        assign: bool,
+        partitions: Vec<i32>,
+    },
     Error(Error),
-    Log { level: i32, facility: String, line: String },
+    Log {
+        level: i32,
+        facility: String,
+        line: String,
+    },
     /// Commits of offsets, statistics, token refreshes: nothing that this room asks for.
     Other,
 }
@@ -288,8 +295,7 @@ pub(super) fn send_offsets<C: ClientContext>(
 ) -> Result<(), TransactionError> {
     // SAFETY: client, list and metadata are alive during the call; a returned error is read and destroyed here.
     unsafe {
-        let error =
-            rd::rd_kafka_send_offsets_to_transaction(client.native_ptr(), offsets.ptr(), group.0.as_ptr(), -1);
+        let error = rd::rd_kafka_send_offsets_to_transaction(client.native_ptr(), offsets.ptr(), group.0.as_ptr(), -1);
         if error.is_null() {
             return Ok(());
         }

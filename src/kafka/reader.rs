@@ -36,9 +36,14 @@ pub enum Read<'a> {
     /// Everything that is stable was delivered, up to this offset, which lies before `to`: a transaction is open there.
     /// It ends within its producer's `transaction.timeout.ms` (broker's check interval, 10 s, on top); if it does not,
     /// it hangs and needs an operator. Told once for each such offset; go on polling.
-    Waiting { at: i64 },
+    Waiting {
+        at: i64,
+    },
     /// The offset to start from, or reached, does not exist in the partition.
-    OutOfRange { offset: i64, reason: String },
+    OutOfRange {
+        offset: i64,
+        reason: String,
+    },
     /// `Retry`: go on polling. `Fatal`: stop.
     Failed(Failure),
 }
@@ -108,7 +113,9 @@ impl Reader {
                     }
                     return Read::Waiting { at };
                 }
-                Content::Error(native::Error { code: Code::AutoOffsetReset, place: Some((_, offset)), text, .. }) => {
+                Content::Error(native::Error {
+                    code: Code::AutoOffsetReset, place: Some((_, offset)), text, ..
+                }) => {
                     return Read::OutOfRange { offset, reason: text };
                 }
                 // librdkafka goes on after what it could not read: a hole in the state, if the caller went on as well.

@@ -26,9 +26,8 @@ pub(super) fn send(
     message.timestamp = record.timestamp;
     if !record.headers.is_empty() {
         let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        let insert = |headers: OwnedHeaders, (key, value): &(&str, &[u8])| {
-            headers.insert(Header { key, value: Some(*value) })
-        };
+        let insert =
+            |headers: OwnedHeaders, (key, value): &(&str, &[u8])| headers.insert(Header { key, value: Some(*value) });
         message.headers = Some(record.headers.iter().fold(headers, insert));
     }
     let mut full_since = None;

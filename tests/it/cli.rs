@@ -1,0 +1,346 @@
+//! The program as a user meets it: what it prints where, and how it ends.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::process::{Command, Output, Stdio};
+
+use cohortd::event::Instant;
+
+const RULES: &str = "config/rules.toml";
+const SHOP: &str = "tests/fixtures/cli/shop.jsonl";
+
+/// Worked out by hand from `SHOP` and the default cohorts: customer, cohort, change, instant, reason. Of the log, in the
+/// order of its events; what comes of one event by instant, then customer.
+const SHOP_UNTIL_JUNE: &[(&str, &str, &str, &str, &str)] = &[
+    ("newcomer", "new_signups", "entered", "2026-01-05T10:00:00Z", "event"),
+    ("buyer", "new_signups", "entered", "2026-01-05T11:00:00Z", "event"),
+    ("buyer", "new_signups", "exited", "2026-01-06T09:00:00Z", "event"),
+    ("looker", "recent_visitors_no_purchase", "entered", "2026-01-09T12:00:00Z", "event"),
+    // All read with the event of `helped` on 11 January: two hours of quiet, and twice 72 hours.
+    ("peeker", "recent_visitors_no_purchase", "entered", "2026-01-09T14:00:00.001Z", "time"),
+    ("starter", "onboarding_stuck", "entered", "2026-01-10T08:00:00Z", "time"),
+    ("helped", "onboarding_stuck", "entered", "2026-01-10T10:00:00Z", "time"),
+    ("helped", "onboarding_stuck", "exited", "2026-01-11T10:00:00Z", "event"),
+    // All read with the purchase of `dormant` in April: 7 days, twice 14 days after the first of two days, at most 14
+    // days, 1.5 x 45 days, and twice 90 days.
+    ("newcomer", "new_signups", "exited", "2026-01-12T10:00:00Z", "time"),
+    ("looker", "recent_visitors_no_purchase", "exited", "2026-01-22T12:00:00Z", "time"),
+    ("peeker", "recent_visitors_no_purchase", "exited", "2026-01-22T12:00:00Z", "time"),
+    ("starter", "onboarding_stuck", "exited", "2026-01-24T08:00:00Z", "time"),
+    ("regular", "recurring_at_risk", "entered", "2026-03-10T00:00:00.001Z", "time"),
+    ("dormant", "re_engageable", "entered", "2026-04-02T12:00:00Z", "time"),
+    ("buyer", "re_engageable", "entered", "2026-04-06T09:00:00Z", "time"),
+    ("dormant", "re_engageable", "exited", "2026-04-20T08:00:00Z", "event"),
+    // Nothing more is read: 3 x 45 days, and what waited for that.
+    ("regular", "recurring_at_risk", "exited", "2026-05-16T12:00:00Z", "time"),
+    ("regular", "re_engageable", "entered", "2026-05-16T12:00:00Z", "time"),
+];
+
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn program(arguments: &[impl AsRef<OsStr>]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cohortd"));
+    // The settings of whoever runs the tests must not take part.
+    command.args(arguments).env_clear().current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn run(arguments: &[impl AsRef<OsStr>]) -> Ended {
+    ended(program(arguments).stdin(Stdio::null()).output().unwrap())
+}
+
+/// Runs with `input` on standard input.
+fn fed(arguments: &[&str], input: &str) -> Ended {
+    let mut child =
+        program(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    ended(child.wait_with_output().unwrap())
+}
+
+fn replayed(file: &str) -> Ended {
+    run(&["replay", "--rules", RULES, "--until", "2026-06-01", file])
+}
+
+fn shop() -> String {
+    std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(SHOP)).unwrap()
+}
+
+/// The lines of the shop in the order of their times, as they would arrive. ISO-8601 in UTC sorts as text.
+fn shop_as_it_arrives() -> String {
+    let text = shop();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_by_key(|line| line.split("\"time\":\"").nth(1).unwrap().split('"').next().unwrap());
+    lines.join("\n")
+}
+
+#[test]
+fn replay_says_what_was_worked_out_by_hand_in_the_form_that_others_depend_on() {
+    let replay = replayed(SHOP);
+    assert_eq!(replay.code, 0, "{}", replay.err);
+    let lines: Vec<&str> = replay.out.lines().collect();
+    for (line, (customer, cohort, change, at, reason)) in lines.iter().zip(SHOP_UNTIL_JUNE) {
+        let at: jiff::Timestamp = at.parse().unwrap();
+        let at = Instant(at.as_millisecond()).0;
+        let start = format!(
+            r#"{{"customer_id":"{customer}","cohort":"{cohort}","change":"{change}","at":{at},"reason":"{reason}","why":""#
+        );
+        assert!(line.starts_with(&start), "expected {start}\nfound    {line}");
+        assert!(line.ends_with(".\"}"), "{line}");
+    }
+    assert_eq!(lines.len(), SHOP_UNTIL_JUNE.len(), "{}", replay.out);
+}
+
+#[test]
+fn the_same_events_give_the_same_bytes_whatever_carries_them() {
+    let first = replayed(SHOP).out;
+    assert_eq!(replayed(SHOP).out, first);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.gz");
+    let mut packed = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    packed.write_all(shop().as_bytes()).unwrap();
+    packed.finish().unwrap();
+    assert_eq!(replayed(path.to_str().unwrap()).out, first);
+    assert_eq!(fed(&["replay", "--rules", RULES, "--until", "2026-06-01", "-"], &shop()).out, first);
+
+    // As several files, of which one is standard input.
+    let shop = shop();
+    let half = shop.lines().take(8).map(|line| line.len() + 1).sum();
+    let (one, two) = shop.split_at(half);
+    let path = folder.path().join("first.jsonl");
+    std::fs::write(&path, one).unwrap();
+    let several = ["replay", "--rules", RULES, "--until", "2026-06-01", path.to_str().unwrap(), "-"];
+    assert_eq!(fed(&several, two).out, first);
+}
+
+#[test]
+fn events_are_sorted_by_time_unless_taken_as_they_are() {
+    let arguments = ["replay", "--rules", RULES, "--until", "2026-06-01", "--as-is", "-"];
+    let sorted = replayed(SHOP);
+    assert_eq!(fed(&arguments, &shop_as_it_arrives()).out, sorted.out);
+
+    let as_is = fed(&arguments, &shop());
+    assert_eq!(as_is.code, 0);
+    assert_ne!(as_is.out, sorted.out);
+    // After the purchase of April everything else is months late.
+    assert!(as_is.err.contains("13 too_late"), "{}", as_is.err);
+    assert!(!sorted.err.contains("too_late"), "{}", sorted.err);
+}
+
+#[test]
+fn until_leaves_later_events_out_and_is_by_default_the_last_event() {
+    let until = |instant: &str| run(&["replay", "--rules", RULES, "--until", instant, SHOP]);
+    let last_event = run(&["replay", "--rules", RULES, SHOP]);
+    assert_eq!(last_event.out.lines().count(), SHOP_UNTIL_JUNE.len() - 2);
+    assert_eq!(until("2026-04-20T08:00:00Z").out, last_event.out);
+    assert_eq!(until("1776672000000").out, last_event.out);
+
+    // The purchase of 20 April is left out; a deadline at the very instant is not.
+    let before = until("2026-04-06T11:00:00+02:00");
+    assert_eq!(before.out.lines().count(), 15, "{}", before.out);
+    assert!(before.out.ends_with("}\n") && before.out.lines().last().unwrap().contains("buyer"), "{}", before.out);
+    assert!(before.err.contains("1 event later than --until left out"), "{}", before.err);
+}
+
+#[test]
+fn the_summary_counts_what_was_read_and_shows_sizes() {
+    let replay = replayed(SHOP);
+    let first = replay.err.lines().next().unwrap();
+    assert!(first.starts_with("17 events of 8 customers in "), "{first}");
+    assert!(first.ends_with(" a second: 16 applied, 1 duplicate, 0 dead letters"), "{first}");
+    let row = |cohort: &str| {
+        let line = replay.err.lines().find(|line| line.starts_with(cohort)).unwrap();
+        line.split_whitespace().skip(1).take(4).map(|word| word.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    assert_eq!(row("new_signups"), [2, 2, 0, 2]);
+    assert_eq!(row("re_engageable"), [3, 1, 2, 2]);
+    assert!(replay.err.contains('█'), "{}", replay.err);
+}
+
+#[test]
+fn settings_take_part_in_a_replay() {
+    let duplicates_count = ["replay", "--rules", RULES, "--set", "dedupe.ids=0", SHOP];
+    assert!(run(&duplicates_count).err.contains("17 applied, 0 duplicates"));
+    let later = ["replay", "--rules", RULES, "--set", "time.earliest=2026-01-05", SHOP];
+    assert!(run(&later).err.contains("3 bad_time"), "{}", run(&later).err);
+}
+
+#[test]
+fn a_bad_line_is_named_without_its_content_and_the_rest_is_replayed() {
+    let lines = format!("{}\n{{\"customer_id\":\"hidden\"}}\n\nhidden\n", shop().trim_end());
+    let arguments = ["replay", "--rules", RULES, "--until", "2026-06-01", "-"];
+    let replay = fed(&arguments, &lines);
+    assert_eq!((replay.code, replay.out), (0, replayed(SHOP).out));
+    let mut said = replay.err.lines();
+    assert_eq!(said.next(), Some("cohortd: standard input:18: `event` is missing, null or empty"));
+    assert_eq!(said.next(), Some("cohortd: standard input:20: not a JSON object (column 1)"));
+    assert!(replay.err.contains("\n2 lines could not be read\n"), "{}", replay.err);
+    assert!(!replay.err.contains("hidden"), "{}", replay.err);
+
+    let strict = fed(&[&arguments[..], &["--strict"]].concat(), &lines);
+    assert_eq!((strict.code, strict.out), (1, replayed(SHOP).out));
+    assert!(strict.err.ends_with("cohortd: 2 lines could not be read, and --strict was asked for\n"), "{}", strict.err);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_to_its_end_fails() {
+    let missing = replayed("nowhere.jsonl");
+    assert_eq!((missing.code, missing.out.as_str()), (1, ""));
+    assert!(missing.err.starts_with("cohortd: nowhere.jsonl: cannot be read ("), "{}", missing.err);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("torn.gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(shop().as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    std::fs::write(&path, &packed[..packed.len() - 20]).unwrap();
+    let torn = replayed(path.to_str().unwrap());
+    assert_eq!((torn.code, torn.out.as_str()), (1, ""));
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_ends_a_replay_quietly() {
+    let arguments = ["replay", "--rules", RULES, "-"];
+    let mut child =
+        program(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut input = child.stdin.take().unwrap();
+    // Enough changes that the buffer must be written before the end.
+    for customer in 0..2_000 {
+        writeln!(input, r#"{{"customer_id":"c{customer}","event":"signup","time":1700000000000}}"#).unwrap();
+    }
+    drop(input);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn check_says_what_was_understood_and_what_it_costs() {
+    let check = run(&["check", "--rules", RULES]);
+    assert_eq!((check.code, check.err.as_str()), (0, ""));
+    for line in [
+        "  1. onboarding_stuck: Stuck in onboarding",
+        "     success: send the guided set-up, then call",
+        "     stays at most 14 days; entered once in a life",
+        "     looks at onboarding_stuck",
+        "         28  the latest 2 days with product_viewed or visit (recent_visitors_no_purchase)",
+        "         10  when last signup (new_signups)",
+    ] {
+        assert!(check.out.lines().any(|printed| printed == line), "no line {line:?} in\n{}", check.out);
+    }
+    assert!(check.out.contains(" bytes in all; at most 1.2 GB for a million customers"), "{}", check.out);
+    assert!(!check.out.contains("Worth knowing"), "{}", check.out);
+}
+
+#[test]
+fn check_points_out_a_measure_that_does_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.toml");
+    std::fs::write(&path, "[cohorts.idle]\nwho = \"count(purchase in the last 30 days) = 0\"\n").unwrap();
+    let check = run(&["check", "--rules", path.to_str().unwrap()]);
+    let note = "cohorts.idle.who: `count(purchase in the last 30 days) = 0` can hold from a customer's first event on";
+    assert!(check.out.contains(note), "{}", check.out);
+    assert_eq!(check.code, 0);
+}
+
+#[test]
+fn check_reads_the_schemas() {
+    let schemas = |folder: &str| run(&["check", "--rules", RULES, "--set", &format!("schemas.dir={folder}")]);
+    let good = schemas("schemas");
+    assert!(good.out.contains("schemas/customer-event.avsc: its records are events"), "{}", good.out);
+    let missing = schemas("nowhere");
+    assert_eq!((missing.code, missing.out.as_str()), (78, ""));
+    assert!(missing.err.starts_with("cohortd: --set: schemas.dir: nowhere: "), "{}", missing.err);
+}
+
+#[test]
+fn mistakes_in_rules_are_shown_with_a_caret_and_a_way_on() {
+    for command in [&["check"][..], &["replay", SHOP]] {
+        let ended = run(&[command, &["--rules", "tests/fixtures/cli/mistakes.toml"]].concat());
+        assert_eq!((ended.code, ended.out.as_str()), (78, ""));
+        assert_eq!(
+            ended.err,
+            "cohortd: tests/fixtures/cli/mistakes.toml:4:45: cohorts.new_signups.who: there is no cohort \
+             `onbording_stuck`; did you mean `onboarding_stuck`?\n   |\n \
+             4 | who = \"did signup in the last 7 days and not in onbording_stuck\"\n   \
+             |                                                 ^^^^^^^^^^^^^^^\n"
+        );
+    }
+    let several = run(&["check", "--rules", "tests/fixtures/cli/slips.toml"]);
+    assert_eq!(several.code, 78);
+    assert!(several.err.starts_with("cohortd: 2 mistakes in tests/fixtures/cli/slips.toml\n"), "{}", several.err);
+    assert!(several.err.contains("did you mean `owner`?"), "{}", several.err);
+    assert!(several.err.contains("slips.toml:2:"), "{}", several.err);
+}
+
+#[test]
+fn wrong_usage_ends_with_64_and_wrong_configuration_with_78() {
+    for usage in [
+        &["--frobnicate"][..],
+        &["frobnicate"],
+        &[],
+        &["replay"],
+        &["replay", "--rulez", RULES, SHOP],
+        &["replay", "--until", "yesterday", SHOP],
+        &["replay", "--until", "1700000000", SHOP],
+        &["check", "--set", "kafka.group_id"],
+    ] {
+        let ended = run(usage);
+        assert_eq!((ended.code, ended.out.as_str()), (64, ""), "{usage:?}: {}", ended.err);
+        assert!(usage.is_empty() || ended.err.starts_with("cohortd: "), "{usage:?}: {}", ended.err);
+    }
+    for configuration in [
+        &["check", "--set", "kafka.grup_id=x"][..],
+        &["check", "--config", "nowhere.toml"],
+        &["check", "--rules", "nowhere.toml"],
+        &["check", "--rules", RULES, "--set", "log.filter=a=b=c"],
+        &["replay", "--set", "time.max_lateness=soon", SHOP],
+        &["dump-config", "--set", "lanes=many"],
+    ] {
+        let ended = run(configuration);
+        assert_eq!((ended.code, ended.out.as_str()), (78, ""), "{configuration:?}: {}", ended.err);
+        assert!(ended.err.starts_with("cohortd: ") && ended.err.lines().count() == 1, "{}", ended.err);
+    }
+}
+
+#[test]
+fn help_and_version_are_results() {
+    let help = run(&["--help"]);
+    assert_eq!((help.code, help.err.as_str()), (0, ""));
+    for word in ["run", "check", "replay", "demo", "dump-config", "COHORTD_KAFKA__GROUP_ID", "64", "78"] {
+        assert!(help.out.contains(word), "no {word} in\n{}", help.out);
+    }
+    assert!(help.out.lines().all(|line| line.chars().count() <= 120), "{}", help.out);
+    let version = run(&["--version"]);
+    assert_eq!((version.code, version.out), (0, format!("cohortd {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn dump_config_prints_each_value_with_its_origin() {
+    let dump = program(&["dump-config", "--set", "batch.max_records=500"])
+        .env("COHORTD_KAFKA__GROUP_ID", "shop")
+        .output()
+        .unwrap();
+    let dump = ended(dump);
+    assert_eq!((dump.code, dump.err.as_str()), (0, ""));
+    for line in [
+        "max_records = 500 # --set",
+        "group_id = \"shop\" # COHORTD_KAFKA__GROUP_ID",
+        "max_wait = \"100 ms\" # default",
+    ] {
+        assert!(dump.out.lines().any(|printed| printed == line), "no line {line} in\n{}", dump.out);
+    }
+}

@@ -57,7 +57,7 @@ impl<W: Write> Deciding<W> {
         }
         let slot = self.shard.find_or_new(event.customer);
         if self.shard.apply(slot, event, position, Words::Full, &mut self.said) {
-            self.tally.applied += 1;
+            self.tally.applied(event.at);
             self.write_said()?;
         } else {
             self.tally.duplicates += 1;

@@ -11,7 +11,7 @@ use crate::codec::{BadLine, EventFile, FileError};
 use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 
 /// Bad lines that are reported one by one; more are counted only.
-const REPORTED_MAX: u64 = 100;
+const REPORTED_MAX: u64 = 20;
 const STANDARD_INPUT: &str = "standard input";
 
 /// What became of the lines that are no event of this replay.
@@ -84,7 +84,7 @@ impl<'a> Input<'a> {
         self.counts.bad_lines += 1;
         match self.counts.bad_lines {
             ..=REPORTED_MAX => progress.complain(&format!("{file}:{line}: {problem}")),
-            more if more == REPORTED_MAX + 1 => progress.complain("more lines cannot be read; they are counted"),
+            more if more == REPORTED_MAX + 1 => progress.complain("there are more such lines; from here on they are only counted"),
             _ => {}
         }
     }

@@ -17,16 +17,16 @@ const COLUMNS: usize = 40;
 /// Counts of one replay. Read = applied + duplicates + dead letters.
 #[derive(Debug)]
 pub(super) struct Tally {
-    pub(super) read: u64,
-    pub(super) applied: u64,
+    read: u64,
+    applied: u64,
     pub(super) duplicates: u64,
     pub(super) customers: u64,
     /// Of the engine.
     pub(super) counts: Counts,
-    /// The earliest time of an event read.
-    pub(super) first: Option<Instant>,
-    /// The latest.
+    /// The latest time of an event read.
     pub(super) last: Option<Instant>,
+    /// The earliest of one applied.
+    first: Option<Instant>,
     dead_letters: BTreeMap<DeadLetterReason, u64>,
     /// By the rules' numbers.
     cohorts: Vec<Sizes>,
@@ -40,8 +40,8 @@ impl Tally {
             duplicates: 0,
             customers: 0,
             counts: Counts::default(),
-            first: None,
             last: None,
+            first: None,
             dead_letters: BTreeMap::new(),
             cohorts: (0..cohorts).map(|_| Sizes::default()).collect(),
         }
@@ -49,8 +49,12 @@ impl Tally {
 
     pub(super) fn read(&mut self, at: Instant) {
         self.read += 1;
-        self.first = Some(self.first.map_or(at, |first| first.min(at)));
         self.last = Some(self.last.map_or(at, |last| last.max(at)));
+    }
+
+    pub(super) fn applied(&mut self, at: Instant) {
+        self.applied += 1;
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
     }
 
     pub(super) fn dead_letter(&mut self, reason: DeadLetterReason) {
@@ -74,7 +78,7 @@ pub(super) fn of(rules: &RuleSet, tally: Tally, input: input::Counts, until: Ins
 fn events(tally: &Tally, input: input::Counts, took: Duration) -> Vec<String> {
     let seconds = took.as_secs_f64().max(0.001);
     let mut lines = vec![format!(
-        "{} of {} in {seconds:.1} s, {} a second: {} applied, {}, {}",
+        "{} of {} in {seconds:.2} s, {} a second: {} applied, {}, {}",
         counted(tally.read, "event", "events"),
         counted(tally.customers, "customer", "customers"),
         grouped((tally.read as f64 / seconds) as u64),
@@ -108,19 +112,20 @@ fn events(tally: &Tally, input: input::Counts, took: Duration) -> Vec<String> {
 fn cohorts(rules: &RuleSet, cohorts: Vec<Sizes>, from: Instant, to: Instant) -> Vec<String> {
     let width = rules.cohorts.iter().map(|cohort| cohort.name.chars().count()).max().unwrap_or(0).max("cohort".len());
     let mut lines = vec![format!(
-        "{:width$}  {:>9}  {:>9}  {:>9}  size from {} to {}",
-        "cohort", "entered", "exited", "now", day(from), day(to)
+        "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  size from {} to {}",
+        "cohort", "entered", "exited", "now", "most", day(from), day(to)
     )];
     for (cohort, mut sizes) in rules.cohorts.iter().zip(cohorts) {
-        let over_time = sizes.over_time(from, to, COLUMNS);
+        let (over_time, most) = sizes.over_time(from, to, COLUMNS);
         let mut line = String::new();
         write!(
             line,
-            "{:width$}  {:>9}  {:>9}  {:>9}  {}",
+            "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {}",
             cohort.name,
             grouped(sizes.entered),
             grouped(sizes.exited),
             grouped(sizes.now()),
+            grouped(most),
             sparkline(&over_time),
         )
         .expect("writing to a string cannot fail");

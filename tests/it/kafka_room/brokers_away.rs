@@ -31,9 +31,10 @@ fn a_crash_of_the_broker_is_seen_survived_and_forgotten() {
 
     broker.restart();
     lab.publish(0, &["c"]);
-    super::eventually("it answers again", || {
-        matches!(consumer.poll(Duration::from_millis(20)), Polled::Record(record) if record.offset() == 2)
-    });
+    super::eventually(
+        "it answers again",
+        || matches!(consumer.poll(Duration::from_millis(20)), Polled::Record(record) if record.offset() == 2),
+    );
     assert_eq!(lab.brokers.state(), BrokerState::Reachable);
     assert_eq!(lab.visible(), ["a", "b", "c"]);
 

@@ -97,8 +97,7 @@ fn a_twin_with_the_same_instance_shuts_out_the_older() {
 #[test]
 fn a_member_that_does_not_poll_loses_its_partitions_and_knows() {
     let Some(lab) = Lab::new("lost", 2) else { return };
-    let options =
-        [("session.timeout.ms", "1500"), ("heartbeat.interval.ms", "200"), ("max.poll.interval.ms", "1500")];
+    let options = [("session.timeout.ms", "1500"), ("heartbeat.interval.ms", "200"), ("max.poll.interval.ms", "1500")];
     let consumer = lab.consumer_with("host-0", &options);
     join(&consumer, Start::Held);
     assert!(consumer.membership().is_some());
