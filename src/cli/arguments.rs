@@ -142,7 +142,10 @@ fn instant(text: &str) -> Result<Instant, String> {
         if ms != 0 && ms.unsigned_abs() < PROBABLY_SECONDS {
             return Err("this would be within three years of 1970; write milliseconds, or a date".to_owned());
         }
-        return Ok(Instant(ms));
+        return match jiff::Timestamp::from_millisecond(ms) {
+            Ok(_) => Ok(Instant(ms)),
+            Err(_) => Err("this is beyond the year 9999; write milliseconds, or a date".to_owned()),
+        };
     }
     let stamp = match text.parse::<jiff::Timestamp>() {
         Ok(stamp) => Some(stamp),
@@ -173,6 +176,7 @@ mod tests {
         assert_eq!(instant("1970-01-02"), Ok(Instant(86_400_000)));
         assert_eq!(instant("1970-01-01T02:00:00.5+01:00"), Ok(Instant(3_600_500)));
         assert!(instant("1700000000").is_err());
+        assert!(instant("1700000000000000").is_err());
         assert!(instant("1970-01-02T00:00:00").is_err());
         assert!(instant("yesterday").is_err());
     }

@@ -24,12 +24,14 @@ impl Progress {
         Self::new(bytes, template)
     }
 
-    /// Of deciding so many events. Not shown where the results come out on the same screen.
+    /// Of deciding so many events.
     pub(super) fn of_deciding(events: usize) -> Self {
-        if output::results_are_on_screen() {
-            return Self::hidden();
-        }
         Self::new(Some(events as u64), "deciding  {wide_bar} {human_pos} of {human_len} events, {eta} left")
+    }
+
+    /// Not shown where results come out on the same screen meanwhile.
+    pub(super) fn beside_results(self) -> Self {
+        if output::results_are_on_screen() { Self::hidden() } else { self }
     }
 
     /// Nothing is drawn.

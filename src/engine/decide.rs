@@ -82,14 +82,14 @@ impl Engine {
         words: Words,
         effects: &mut Vec<Effect>,
     ) -> Applied {
+        let oldest_arrival = stream_time - self.max_lateness;
         let identity = identity(event);
-        if state.recent.iter().any(|known| known.hash == identity) {
+        if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
             return Applied::Duplicate;
         }
         let mut counts =
             Counts { deadlines: self.fire(state, event.at.max(stream_time), words, effects), ..Counts::default() };
         self.dirty.fill(false);
-        let oldest_arrival = stream_time - self.max_lateness;
         remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
         self.feed(state, event, oldest_arrival, &mut counts);
         if event.at < state.known_since {

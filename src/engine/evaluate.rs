@@ -44,6 +44,12 @@ impl Scene<'_> {
     pub(super) fn condition(&self, condition: ConditionIx) -> Verdict {
         match self.rules.condition(condition) {
             Condition::Count { fact, window, test, waits } => self.count(self.fact(*fact), *window, *test, *waits),
+            Condition::First { fact, window, negated } => {
+                let once = CountTest { min: 1, max: None, negated: false };
+                let first = self.edge(*fact, Edge::First);
+                let verdict = self.tested(first.as_slice(), *window, once, false);
+                if *negated { verdict.negated() } else { verdict }
+            }
             Condition::Total { fact, test } => Verdict::always(match self.fact(*fact) {
                 Fact::Total { count, .. } => test.holds(*count),
                 _ => false,
@@ -53,7 +59,11 @@ impl Scene<'_> {
             Condition::Moves { cohort, entered, window, test } => {
                 let mut times = [Instant::MIN; Membership::HISTORY_MAX];
                 let times = moves(self.membership(*cohort), *entered, &mut times);
-                self.tested(times, *window, *test, false)
+                match within(times, *window, self) {
+                    Some(_) => self.tested(times, *window, *test, false),
+                    // No F: no entry lies within D of it.
+                    None => Verdict::always(test.holds(0)),
+                }
             }
             Condition::FirstEntered { cohort, window } => {
                 let membership = self.membership(*cohort);

@@ -175,9 +175,9 @@ impl Shard {
             self.engine.apply(&mut resident.state, event, position, self.stream_time, words, &mut self.effects);
         let Applied::Applied(counts) = applied else { return false };
         self.counts += counts;
-        self.touched(slot, position, said);
+        self.touched(slot, position + 1, said);
         self.advance(event.at - self.timing.arrives_within);
-        self.fire_due(position, words, said);
+        self.fire_due(position + 1, words, said);
         true
     }
 
@@ -186,13 +186,14 @@ impl Shard {
         self.stream_time = self.stream_time.max(to);
     }
 
-    /// Decides every deadline before stream time of the customers in memory.
-    pub fn fire_due(&mut self, position: i64, words: Words, said: &mut Vec<Said>) {
-        self.fire_before(self.stream_time, position, words, said);
+    /// Decides every deadline before stream time of the customers in memory. `as_of`: the position of the next event,
+    /// which is not applied yet: that after the last one, or where the log goes on after an advance.
+    pub fn fire_due(&mut self, as_of: i64, words: Words, said: &mut Vec<Said>) {
+        self.fire_before(self.stream_time, as_of, words, said);
     }
 
     /// Decides every deadline before `until` of the customers in memory, in the order of their instants.
-    pub fn fire_before(&mut self, until: Instant, position: i64, words: Words, said: &mut Vec<Said>) {
+    pub fn fire_before(&mut self, until: Instant, as_of: i64, words: Words, said: &mut Vec<Said>) {
         while let Some(Reverse((at, slot))) = self.due.peek().copied() {
             if at >= until {
                 break;
@@ -210,15 +211,15 @@ impl Shard {
             if fired == 0 {
                 self.arm(slot);
             } else {
-                self.touched(slot, position, said);
+                self.touched(slot, as_of, said);
             }
         }
     }
 
-    /// After the state in `slot` changed by an input at `position`.
-    fn touched(&mut self, slot: Slot, position: i64, said: &mut Vec<Said>) {
+    /// After the state in `slot` changed; it includes every event before `as_of`.
+    fn touched(&mut self, slot: Slot, as_of: i64, said: &mut Vec<Said>) {
         let resident = &mut self.slots[slot.0 as usize];
-        resident.state.as_of = position + 1;
+        resident.state.as_of = as_of;
         resident.recent = true;
         if resident.dirty_since.is_none() {
             resident.dirty_since = Some(self.mark);

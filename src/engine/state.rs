@@ -14,7 +14,7 @@ pub struct CustomerState {
     pub next_deadline: Instant,
     /// Changes emitted so far.
     pub sequence: u64,
-    /// The log position after the last input that this state includes.
+    /// This state includes every event of the log before this position, and none from it on.
     pub as_of: i64,
     /// Ids of recent events, ascending by `(at, hash)`.
     pub recent: Vec<RecentId>,

@@ -80,7 +80,7 @@ fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec<Evidence>)
             let holds = scene.condition(*condition).holds;
             let (condition, holds) = match sign {
                 Sign::Plain => (words, holds),
-                Sign::Denied => (format!("not {words}"), !holds),
+                Sign::Denied => (denied(&words), !holds),
             };
             // `between` is two conditions with the same words.
             match found.last_mut().filter(|last| last.condition == condition) {
@@ -92,10 +92,19 @@ fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec<Evidence>)
     }
 }
 
+/// The opposite of a condition, as one would write it.
+fn denied(words: &str) -> String {
+    match (words.strip_prefix("did not "), words.strip_prefix("did ")) {
+        (Some(rest), _) => format!("did {rest}"),
+        (None, Some(rest)) => format!("did not {rest}"),
+        (None, None) => format!("not {words}"),
+    }
+}
+
 /// What a condition looked at, in a few words; nothing of the customer's own texts.
 fn value(condition: &Condition, scene: &Scene<'_>) -> String {
     match condition {
-        Condition::Count { fact, window, .. } => {
+        Condition::Count { fact, window, .. } | Condition::First { fact, window, .. } => {
             let times = match scene.fact(*fact) {
                 Fact::Times(times) | Fact::Distinct { times, .. } => times,
                 Fact::Series(series) => &series.times,

@@ -182,7 +182,7 @@ impl Partition {
             }
             return Ok(false);
         }
-        self.settle(position, words, context, plan)?;
+        self.settle(position, position + 1, words, context, plan)?;
         Ok(true)
     }
 
@@ -204,7 +204,7 @@ impl Partition {
         } else {
             self.shard.apply(slot, event, position, Words::None, &mut self.said);
         }
-        self.settle(position, Words::None, context, plan)
+        self.settle(position, position + 1, Words::None, context, plan)
     }
 
     /// Notes what decided besides the log.
@@ -229,7 +229,8 @@ impl Partition {
         if words == Words::Full {
             self.record(position, Recorded::Advance(to));
         }
-        self.settle(position, words, context, plan)
+        // The event at this position is still to come.
+        self.settle(position, position, words, context, plan)
     }
 
     /// Would moving stream time to `to` decide anything?
@@ -238,7 +239,14 @@ impl Partition {
     }
 
     /// Decides every deadline before stream time, of customers in memory and stored, and turns what is said into records.
-    fn settle(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+    fn settle(
+        &mut self,
+        position: i64,
+        as_of: i64,
+        words: Words,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<(), StoreError> {
         let stream_time = self.shard.stream_time();
         if self.due.next_known() < stream_time {
             self.begin();
@@ -246,7 +254,7 @@ impl Partition {
                 self.passed(due, &customer, context)?;
             }
         }
-        self.shard.fire_due(position, words, &mut self.said);
+        self.shard.fire_due(as_of, words, &mut self.said);
         if self.said.is_empty() {
             return Ok(());
         }

@@ -148,6 +148,8 @@ fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(String, Part, E
             }
         }
     }
+    // Whoever is not decided keeps nobody waiting.
+    references.values_mut().for_each(|needs| needs.retain(|need| document.cohorts[*need].enabled));
     let mut order: Vec<&str> = Vec::new();
     while errors.is_empty() && order.len() < references.len() {
         let ready = references
@@ -329,8 +331,8 @@ impl<'d> Compiler<'d> {
             Some(Count::Times(bound, n)) => (times(*bound, *n)?, None),
             Some(Count::FirstTime) => {
                 let fact = self.fact(FactKind::Earliest { cap: 1 }, &selector, None);
-                let test = CountTest { min: 1, max: None, negated: did.negated };
-                return Ok(Condition::Count { fact, window: self.window(&did.window, false), test, waits });
+                let window = self.window(&did.window, false);
+                return Ok(Condition::First { fact, window, negated: did.negated });
             }
             Some(Count::Different(bound, n, property)) => {
                 (times(*bound, *n)?, Some(DistinctKey::Property(self.property(property))))
@@ -807,7 +809,7 @@ impl Condition {
             _ => None,
         };
         match self {
-            Self::Count { fact, window, .. } | Self::Followed { fact, window, .. } => {
+            Self::Count { fact, window, .. } | Self::First { fact, window, .. } | Self::Followed { fact, window, .. } => {
                 [Some(*fact), of_window(window)].into_iter().flatten().collect()
             }
             Self::Total { fact, .. } => vec![*fact],

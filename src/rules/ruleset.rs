@@ -69,6 +69,8 @@ pub enum Node {
 pub enum Condition {
     /// How many of a fact's times lie in the window. `waits`: nothing found counts only once known that long.
     Count { fact: FactIx, window: Window, test: CountTest, waits: bool },
+    /// The first time ever lies in the window, or, `negated`, does not.
+    First { fact: FactIx, window: Window, negated: bool },
     /// How many ever, or since a date.
     Total { fact: FactIx, test: CountTest },
     /// `A then no B within after`; the window speaks of `t_A + after`.

@@ -103,6 +103,36 @@ fn replay_says_what_was_worked_out_by_hand_in_the_form_that_others_depend_on() {
 }
 
 #[test]
+fn the_sentence_names_the_parts_of_the_rule_that_decided_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.toml");
+    let rules = r#"
+        [cohorts.trial]
+        name  = "On trial"
+        who   = "did trial ever and not (did pay ever and did call ever) and time since last trial >= 2 hours"
+        until = "did cancel ever or did pay ever"
+        [cohorts.quiet]
+        who     = "silent for 3 hours"
+        at_most = "2 days"
+    "#;
+    std::fs::write(&path, rules).unwrap();
+    let events = r#"
+        {"customer_id":"c","event":"trial","time":"2026-01-05T00:00:00Z"}
+        {"customer_id":"c","event":"call","time":"2026-01-05T01:00:00Z"}
+        {"customer_id":"c","event":"pay","time":"2026-01-09T00:00:00Z"}
+    "#;
+    let replay = fed(&["replay", "--rules", path.to_str().unwrap(), "-"], events);
+    let sentences: Vec<&str> = replay.out.lines().map(|line| line.split("\"why\":").nth(1).unwrap()).collect();
+    let expected = [
+        r#""Entered On trial: did trial ever (once); did not pay ever (none); time since last trial >= 2 hours (2 hours)."}"#,
+        r#""Entered quiet: silent for 3 hours (last one 3 hours ago)."}"#,
+        r#""Left quiet: stays at most 2 days (entered 2 days ago)."}"#,
+        r#""Left On trial: did pay ever (once)."}"#,
+    ];
+    assert_eq!(sentences, expected, "{}", replay.err);
+}
+
+#[test]
 fn the_same_events_give_the_same_bytes_whatever_carries_them() {
     let first = replayed(SHOP).out;
     assert_eq!(replayed(SHOP).out, first);
@@ -158,7 +188,7 @@ fn until_leaves_later_events_out_and_is_by_default_the_last_event() {
 fn the_summary_counts_what_was_read_and_shows_sizes() {
     let replay = replayed(SHOP);
     let first = replay.err.lines().next().unwrap();
-    assert!(first.starts_with("17 events of 8 customers in "), "{first}");
+    assert!(first.starts_with("17 events of 9 customers in "), "{first}");
     assert!(first.ends_with(" a second: 16 applied, 1 duplicate, 0 dead letters"), "{first}");
     let row = |cohort: &str| {
         let line = replay.err.lines().find(|line| line.starts_with(cohort)).unwrap();
@@ -273,7 +303,7 @@ fn mistakes_in_rules_are_shown_with_a_caret_and_a_way_on() {
         assert_eq!((ended.code, ended.out.as_str()), (78, ""));
         assert_eq!(
             ended.err,
-            "cohortd: tests/fixtures/cli/mistakes.toml:4:45: cohorts.new_signups.who: there is no cohort \
+            "cohortd: tests/fixtures/cli/mistakes.toml:4:49: cohorts.new_signups.who: there is no cohort \
              `onbording_stuck`; did you mean `onboarding_stuck`?\n   |\n \
              4 | who = \"did signup in the last 7 days and not in onbording_stuck\"\n   \
              |                                                 ^^^^^^^^^^^^^^^\n"

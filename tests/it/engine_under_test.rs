@@ -1,10 +1,314 @@
 //! The one place where the tests meet the engine.
 
-use crate::naive::{Case, Outcome};
+use std::sync::Arc;
+
+use cohortd::engine::{CustomerState, Engine, Said, Shard, Timing, Words};
+use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
+use cohortd::rules::{self, RuleSet};
+use cohortd::store::{as_of, decode_state, encode_state};
+
+use crate::generate::Random;
+use crate::naive::{Case, Config, Decided, Fate, LogEvent, Outcome};
 
 /// Runs a case through the engine, as `replay --as-is` does: one partition, the events in log order, recorded advances at
 /// their positions, deadlines decided up to `until` at the end. `Err` holds what the loader refuses.
 pub(crate) type RunEngine = fn(&Case) -> Result<Outcome, String>;
 
-/// `None`: there is no engine to test here, and the judge runs alone.
-pub(crate) const ENGINE: Option<RunEngine> = None;
+/// The engine as it runs when nothing goes wrong.
+pub(crate) const ENGINE: Option<RunEngine> = Some(run);
+
+fn run(case: &Case) -> Result<Outcome, String> {
+    let mut run = Run::new(case)?;
+    while run.step(Words::Full) {}
+    Ok(run.end().0)
+}
+
+/// The same case with everything that may happen to a lane: customers flushed at random, put out of memory, restarts that
+/// forget whatever was not flushed and take the log in again from there, and decisions at extra instants.
+///
+/// Also returns what the states come to in bytes, which must not depend on any of that; but for the next deadline, which
+/// may be too early, and the position of the last look at it.
+pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<Vec<u8>>), String> {
+    let mut random = Random::new(seed);
+    let mut run = Run::new(case)?;
+    loop {
+        match random.below(8) {
+            0 => run.flush(1 + random.below(3)),
+            1 => run.flush(usize::MAX),
+            2 => run.restart(),
+            3 => run.decide_again(&mut random)?,
+            4 => run.evict(),
+            _ => {}
+        }
+        if !run.step(Words::None) {
+            break;
+        }
+    }
+    Ok(run.end())
+}
+
+/// As `run`, with the bytes of the states.
+pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), String> {
+    let mut run = Run::new(case)?;
+    while run.step(Words::None) {}
+    Ok(run.end())
+}
+
+/// One partition being run, with what a changelog would hold of it.
+struct Run<'c> {
+    case: &'c Case,
+    rules: Arc<RuleSet>,
+    shard: Shard,
+    position: usize,
+    outcome: Outcome,
+    said: Vec<Said>,
+    /// Customers as last flushed, by id.
+    stored: std::collections::BTreeMap<String, Vec<u8>>,
+    /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
+    stream_times: Vec<Instant>,
+}
+
+impl<'c> Run<'c> {
+    fn new(case: &'c Case) -> Result<Self, String> {
+        let rules = rules::load("rules.toml", &case.rules)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+        let rules = Arc::new(rules);
+        let shard = shard(&rules, &case.config, Instant::MIN);
+        Ok(Self {
+            case,
+            rules,
+            shard,
+            position: 0,
+            outcome: Outcome::default(),
+            said: Vec::new(),
+            stored: std::collections::BTreeMap::new(),
+            stream_times: Vec::new(),
+        })
+    }
+
+    /// One log position: the advances before it, then its event. False at the end of the log.
+    fn step(&mut self, words: Words) -> bool {
+        let position = self.position;
+        self.shard.begin(as_i64(position));
+        self.stream_times.push(self.shard.stream_time());
+        self.advances(position, words);
+        if position == self.case.events.len() {
+            self.flush_said(position);
+            return false;
+        }
+        let event = &self.case.events[position];
+        let fate = match self.case.until {
+            Some(until) if event.at > until => Fate::NotRead,
+            _ => self.take_in(event, position, words),
+        };
+        self.outcome.fates.push(fate);
+        self.flush_said(position);
+        self.position += 1;
+        true
+    }
+
+    fn advances(&mut self, position: usize, words: Words) {
+        for advance in self.case.advances.iter().filter(|advance| advance.position == position) {
+            self.shard.advance(advance.stream_time);
+            self.fire(position, words); // the event at this position is still to come
+        }
+    }
+
+    /// `as_of`: the position of the next event.
+    fn fire(&mut self, as_of: usize, words: Words) {
+        let until = self.shard.stream_time();
+        self.wake(until);
+        self.shard.fire_due(as_i64(as_of), words, &mut self.said);
+    }
+
+    /// Stored customers with a deadline before `until` come back into memory, as the index would bring them.
+    fn wake(&mut self, until: Instant) {
+        for (customer, bytes) in &self.stored {
+            if self.shard.find(customer).is_none() {
+                let state = decode_state(bytes, &self.rules).unwrap();
+                if state.next_deadline < until {
+                    self.shard.insert(customer, state, Instant::MAX);
+                }
+            }
+        }
+    }
+
+    fn take_in(&mut self, event: &LogEvent, position: usize, words: Words) -> Fate {
+        match self.shard.refuses(event.at) {
+            Some(DeadLetterReason::TooLate) => return Fate::TooLate,
+            Some(_) => return Fate::BadTime,
+            None => {}
+        }
+        self.fetch(&event.customer);
+        let slot = self.shard.find_or_new(&event.customer);
+        let mut properties = Properties::new();
+        let borrowed = borrow(event, &self.rules, &mut properties);
+        if !self.shard.apply(slot, &borrowed, as_i64(position), words, &mut self.said) {
+            return Fate::Duplicate;
+        }
+        self.fire(position + 1, words);
+        Fate::Applied
+    }
+
+    fn fetch(&mut self, customer: &str) {
+        if self.shard.find(customer).is_none()
+            && let Some(bytes) = self.stored.get(customer)
+        {
+            let state = decode_state(bytes, &self.rules).unwrap();
+            self.shard.insert(customer, state, Instant::MAX);
+        }
+    }
+
+    /// Whatever was said at one position, in the order promised for `replay`.
+    fn flush_said(&mut self, position: usize) {
+        let mut said: Vec<(String, Said)> =
+            self.said.drain(..).map(|said| (self.shard.customer(said.slot).to_owned(), said)).collect();
+        said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
+        for (customer, Said { effect, .. }) in said {
+            self.outcome.changes.push(Decided {
+                customer,
+                cohort: self.rules.cohort(effect.cohort).name.clone(),
+                change: effect.change,
+                occurred_at: effect.at,
+                reason: effect.reason,
+                cause: effect.cause.map(|cause| usize::try_from(cause.position).unwrap()),
+                entered_at: effect.entered_at,
+                times_entered: effect.times_entered,
+                sequence: effect.sequence,
+                position,
+            });
+        }
+    }
+
+    /// Flushes the longest dirty customers.
+    fn flush(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(slot) = self.shard.take_dirty(i64::MAX) else { return };
+            let mut bytes = Vec::new();
+            encode_state(self.shard.state(slot), &mut bytes);
+            self.stored.insert(self.shard.customer(slot).to_owned(), bytes);
+        }
+    }
+
+    /// Puts clean customers out of memory.
+    fn evict(&mut self) {
+        for slot in self.shard.sweep(2_000) {
+            if self.shard.is_clean(slot) && self.stored.contains_key(self.shard.customer(slot)) {
+                self.shard.remove(slot);
+            }
+        }
+    }
+
+    /// Memory is lost. What is stored is taken up, and the log is taken in again from the oldest change that was not.
+    fn restart(&mut self) {
+        let replay_from = self.shard.oldest_dirty().map_or(self.position, |mark| usize::try_from(mark).unwrap());
+        let before = self.shard.stream_time();
+        let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
+        self.shard = shard(&self.rules, &self.case.config, stream_time);
+        let end = self.position;
+        for position in replay_from..end {
+            self.shard.begin(as_i64(position));
+            self.advances(position, Words::None);
+            let event = &self.case.events[position];
+            if matches!(self.outcome.fates[position], Fate::Applied | Fate::Duplicate) {
+                self.fetch(&event.customer);
+                let slot = self.shard.find_or_new(&event.customer);
+                if self.shard.state(slot).as_of > as_i64(position) {
+                    if self.outcome.fates[position] == Fate::Applied {
+                        self.shard.advance(event.at - self.case.config.arrives_within);
+                    }
+                } else {
+                    let mut properties = Properties::new();
+                    let borrowed = borrow(event, &self.rules, &mut properties);
+                    self.shard.apply(slot, &borrowed, as_i64(position), Words::None, &mut self.said);
+                }
+                self.fire(position + 1, Words::None);
+            }
+            self.said.clear();
+        }
+        assert_eq!(self.shard.stream_time(), before, "stream time is a function of the log");
+    }
+
+    fn decide_again(&mut self, random: &mut Random) -> Result<(), String> {
+        // At an instant that the customer's own clock has passed and no deadline lies before.
+        let Some(event) = self.case.events.get(self.position.saturating_sub(1)) else { return Ok(()) };
+        self.fetch(&event.customer);
+        let Some(slot) = self.shard.find(&event.customer) else { return Ok(()) };
+        let (mut state, stream_time) = (self.shard.state(slot).clone(), self.shard.stream_time());
+        let latest = state.next_deadline.0.saturating_sub(1).min(stream_time.0);
+        if state.clock.0 >= latest {
+            return Ok(());
+        }
+        let span = usize::try_from((latest - state.clock.0).min(1_000_000_000)).unwrap();
+        let at = Instant(state.clock.0 + 1 + as_i64(random.below(span)));
+        let before = state.clone();
+        let mut effects = Vec::new();
+        let mut engine = Engine::new(
+            Arc::clone(&self.rules),
+            self.case.config.max_lateness,
+            self.case.config.dedupe_ids,
+        );
+        engine.decide_again(&mut state, at, &mut effects);
+        // An instant before the last one decided may find the deadline decided there once more.
+        state.next_deadline = before.next_deadline;
+        if effects.is_empty() && bytes(&state) == bytes(&before) {
+            return Ok(());
+        }
+        Err(format!("deciding {} again at {} changes {effects:?}\n{before:?}\n{state:?}", event.customer, at.0))
+    }
+
+    fn end(mut self) -> (Outcome, Vec<Vec<u8>>) {
+        let position = self.case.events.len();
+        if let Some(until) = self.case.until {
+            self.wake(until.next());
+            self.shard.fire_before(until.next(), as_i64(position), Words::None, &mut self.said);
+            self.flush_said(position);
+        }
+        self.flush(usize::MAX);
+        let rules = &self.rules;
+        let settled = |stored: Vec<u8>| {
+            let mut state = decode_state(&stored, rules).unwrap();
+            assert_eq!(bytes(&state), stored, "what is read is what was written");
+            (state.as_of, state.next_deadline) = (0, Instant::MAX);
+            bytes(&state)
+        };
+        (self.outcome, self.stored.into_values().map(settled).collect())
+    }
+}
+
+fn shard(rules: &Arc<RuleSet>, config: &Config, stream_time: Instant) -> Shard {
+    let engine = Engine::new(Arc::clone(rules), config.max_lateness, config.dedupe_ids);
+    let Config { arrives_within, max_lateness, earliest, .. } = *config;
+    Shard::new(engine, Timing { arrives_within, max_lateness, earliest }, stream_time)
+}
+
+fn bytes(state: &CustomerState) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_state(state, &mut out);
+    assert_eq!(as_of(&out).unwrap(), state.as_of);
+    out
+}
+
+fn borrow<'e>(event: &'e LogEvent, rules: &RuleSet, properties: &'e mut Properties<'e>) -> CustomerEvent<'e> {
+    for (name, value) in &event.properties {
+        if let (Some(property), Some(value)) = (rules.vocabulary.property(name), value.known()) {
+            properties.push((property, value));
+        }
+    }
+    CustomerEvent {
+        customer: &event.customer,
+        name: &event.name,
+        name_id: rules.vocabulary.name(&event.name),
+        at: event.at,
+        id: event.id.as_deref(),
+        source: event.source.as_deref(),
+        record_hash: event.record_hash,
+        unusable_values: 0,
+        properties,
+    }
+}
+
+fn as_i64(position: usize) -> i64 {
+    i64::try_from(position).unwrap()
+}
+

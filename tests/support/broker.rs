@@ -101,7 +101,7 @@ impl Broker {
         let own = self.own();
         own.signal("-TERM");
         let deadline = Instant::now() + STOP_LIMIT;
-        while own.accepts() && Instant::now() < deadline {
+        while own.is_running() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(20));
         }
         own.reap();
@@ -202,9 +202,14 @@ impl Own {
         fs::read_to_string(self.folder.join("pid")).ok().map(|pid| pid.trim().to_owned())
     }
 
-    /// True also in the moment before the process id is known.
+    /// True also in the moment before the process id is known, and for want of knowing better where there is no /proc.
     fn is_running(&self) -> bool {
-        self.pid().is_none_or(|pid| Path::new("/proc").join(pid).exists() || !Path::new("/proc/self").exists())
+        let Some(pid) = self.pid() else { return true };
+        match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            // Behind the name in brackets stands the state; the keeper waits for an ended process only at its own end.
+            Ok(stat) => !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'),
+            Err(_) => !Path::new("/proc/self").exists(),
+        }
     }
 
     fn signal(&self, signal: &str) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cli::words::{counted, length};
 use crate::event::{NameId, PropertyId};
 use crate::rules::ast::{Events, Unit};
-use crate::rules::{Document, DistinctKey, FactIx, FactKind, Feed, Filter, FilterTest, Literal, Role, RuleSet};
+use crate::rules::{DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Literal, Role, RuleSet};
 
 /// What the facts of a rule set are called.
 pub(super) struct Facts<'a> {
@@ -59,7 +59,12 @@ impl<'a> Facts<'a> {
             }
             FactKind::Distinct { key: DistinctKey::Period(unit), earliest, cap } => {
                 let unit = unit_word(*unit);
-                format!("the {} {} with {}", order(*earliest), counted(*cap as u64, unit, &format!("{unit}s")), events())
+                format!(
+                    "the {} {} with {}",
+                    order(*earliest),
+                    counted(*cap as u64, unit, &format!("{unit}s")),
+                    events()
+                )
             }
             FactKind::Distinct { key: DistinctKey::Property(property), earliest, cap } => {
                 format!("the {} {cap} different {} of {}", order(*earliest), self.property(*property), events())

@@ -80,9 +80,8 @@ fn service(cohort: &Cohort) -> Option<String> {
 
 /// What is said of a stay besides its expressions.
 fn terms(cohort: &Cohort) -> Option<String> {
-    let part = |before: &str, span: Option<Span>, after: &str| {
-        span.map(|span| format!("{before}{}{after}", length(span)))
-    };
+    let part =
+        |before: &str, span: Option<Span>, after: &str| span.map(|span| format!("{before}{}{after}", length(span)));
     let once = cohort.once.then(|| "entered once in a life".to_owned());
     let parts = [
         part("stays at least ", cohort.at_least, ""),
@@ -109,7 +108,10 @@ fn memory(file: &RulesFile, ids: usize, out: &mut impl Write) -> io::Result<()> 
     let facts = Facts::new(&file.document, rules);
     let mut rows: Vec<(usize, String)> =
         (0..rules.facts.len()).map(|fact| (rules.facts[fact].kind.bytes_max(), facts.in_words(fact))).collect();
-    rows.push((ids * ID, format!("the ids of the latest {}, to know one sent twice", counted(ids as u64, "event", "events"))));
+    rows.push((
+        ids * ID,
+        format!("the ids of the latest {}, to know one sent twice", counted(ids as u64, "event", "events")),
+    ));
     let histories = rules.cohorts.iter().filter(|cohort| cohort.keeps_history).count();
     let standing = rules.cohorts.len() * STANDING + histories * Membership::HISTORY_MAX * PAST_CHANGE;
     rows.push((standing, "whether in each cohort, since when, how often".to_owned()));

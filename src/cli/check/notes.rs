@@ -10,9 +10,7 @@ use crate::rules::{Document, Written};
 pub(super) fn of(document: &Document) -> Vec<String> {
     let mut notes = Vec::new();
     for (name, rule) in &document.cohorts {
-        for (key, written) in
-            [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())]
-        {
+        for (key, written) in [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())] {
             let Some(written) = written else { continue };
             let mut found = Vec::new();
             satisfied_by_nothing(&written.expr, Sign::Plain, &mut found);

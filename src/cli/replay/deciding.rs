@@ -77,9 +77,6 @@ impl<W: Write> Deciding<W> {
             reached = (reached + STEP).min(until.next());
             self.shard.fire_before(reached, last, Words::Full, &mut self.said);
             self.write_said()?;
-            if reached > until {
-                break;
-            }
         }
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;

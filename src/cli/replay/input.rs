@@ -47,15 +47,15 @@ impl<'a> Input<'a> {
     pub(super) fn read_all(
         &mut self,
         vocabulary: &Vocabulary,
+        progress: &Progress,
         mut take: impl FnMut(&CustomerEvent<'_>) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
-        let progress = Progress::of_reading(self.bytes());
         for path in self.files {
-            for event in open(path, &progress).map_err(unreadable)? {
+            for event in open(path, progress).map_err(unreadable)? {
                 let event = match event {
                     Ok(event) => event,
                     Err(FileError::Line { file, line, problem }) if problem != BadLine::TooLong => {
-                        self.bad_line(&file, line, problem, &progress);
+                        self.bad_line(&file, line, problem, progress);
                         continue;
                     }
                     Err(error) => return Err(unreadable(error).into()),
@@ -75,7 +75,7 @@ impl<'a> Input<'a> {
     }
 
     /// Bytes of all files; `None` where one is no plain file.
-    fn bytes(&self) -> Option<u64> {
+    pub(super) fn bytes(&self) -> Option<u64> {
         let length = |path: &PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
         self.files.iter().map(length).sum()
     }
@@ -84,7 +84,9 @@ impl<'a> Input<'a> {
         self.counts.bad_lines += 1;
         match self.counts.bad_lines {
             ..=REPORTED_MAX => progress.complain(&format!("{file}:{line}: {problem}")),
-            more if more == REPORTED_MAX + 1 => progress.complain("there are more such lines; from here on they are only counted"),
+            more if more == REPORTED_MAX + 1 => {
+                progress.complain("there are more such lines; from here on they are only counted")
+            }
             _ => {}
         }
     }

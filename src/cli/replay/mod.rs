@@ -15,9 +15,11 @@ use super::arguments::Replay;
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use super::rules_file;
+use super::words::counted;
 use crate::app::Failure;
 use crate::engine::{Engine, Shard, Timing};
 use crate::event::Instant;
+use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
 use deciding::Deciding;
 use held::Held;
@@ -32,32 +34,35 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
     let mut input = Input::new(&asked.files, asked.until);
+    let reading = Progress::of_reading(input.bytes());
     if asked.as_is {
-        input.read_all(&rules.vocabulary, |event| deciding.take(event))?;
+        input.read_all(&rules.vocabulary, &reading.beside_results(), |event| deciding.take(event))?;
     } else {
         let mut held = Held::default();
-        input.read_all(&rules.vocabulary, |event| {
+        input.read_all(&rules.vocabulary, &reading, |event| {
             held.push(event);
             Ok(())
         })?;
-        let progress = Progress::of_deciding(held.len());
+        let progress = Progress::of_deciding(held.len()).beside_results();
         held.for_each_by_time(&progress, |event| deciding.take(event))?;
         progress.finish();
     }
-    let until = asked.until.or(deciding.tally().last).unwrap_or(Instant::MIN);
+    let until = asked.until.or_else(|| deciding.tally().last).unwrap_or(Instant::MIN);
     let tally = deciding.finish(until)?;
     output::say(&summary::of(&rules, tally, input.counts(), until, started.elapsed()));
     match input.counts().bad_lines {
         bad if asked.strict && bad > 0 => {
-            Err(Failure::Running(format!("{bad} lines could not be read, and --strict was asked for")).into())
+            let lines = counted(bad, "line", "lines");
+            Err(Failure::Running(format!("{lines} could not be read, and --strict was asked for")).into())
         }
         _ => Ok(()),
     }
 }
 
-fn shard(settings: &Settings, rules: &Arc<crate::rules::RuleSet>) -> Shard {
+fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {
     let time = settings.time;
     let engine = Engine::new(Arc::clone(rules), time.max_lateness, settings.dedupe.ids);
-    let timing = Timing { arrives_within: time.arrives_within, max_lateness: time.max_lateness, earliest: time.earliest };
+    let timing =
+        Timing { arrives_within: time.arrives_within, max_lateness: time.max_lateness, earliest: time.earliest };
     Shard::new(engine, timing, Instant::MIN)
 }

@@ -102,9 +102,21 @@ fn events(tally: &Tally, input: input::Counts, took: Duration) -> Vec<String> {
     }
     note(input.bad_lines, "line could not be read", "lines could not be read");
     note(input.left_out, "event later than --until left out", "events later than --until left out");
-    note(input.unusable_values, "value is no number that fits, and counts as missing", "values are no numbers that fit, and count as missing");
-    note(tally.counts.approximated, "event beyond the exact capacity of a fact", "events beyond the exact capacity of a fact");
-    note(tally.counts.ids_pushed_out, "event id forgotten early; see dedupe.ids", "event ids forgotten early; see dedupe.ids");
+    note(
+        input.unusable_values,
+        "value is no number that fits, and counts as missing",
+        "values are no numbers that fit, and count as missing",
+    );
+    note(
+        tally.counts.approximated,
+        "event beyond the exact capacity of a fact",
+        "events beyond the exact capacity of a fact",
+    );
+    note(
+        tally.counts.ids_pushed_out,
+        "event id forgotten early; see dedupe.ids",
+        "event ids forgotten early; see dedupe.ids",
+    );
     lines
 }
 
@@ -113,7 +125,13 @@ fn cohorts(rules: &RuleSet, cohorts: Vec<Sizes>, from: Instant, to: Instant) -> 
     let width = rules.cohorts.iter().map(|cohort| cohort.name.chars().count()).max().unwrap_or(0).max("cohort".len());
     let mut lines = vec![format!(
         "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  size from {} to {}",
-        "cohort", "entered", "exited", "now", "most", day(from), day(to)
+        "cohort",
+        "entered",
+        "exited",
+        "now",
+        "most",
+        day(from),
+        day(to)
     )];
     for (cohort, mut sizes) in rules.cohorts.iter().zip(cohorts) {
         let (over_time, most) = sizes.over_time(from, to, COLUMNS);

@@ -15,7 +15,7 @@ use std::time::Instant as Stopwatch;
 
 use cohortd::event::Instant;
 
-use crate::engine_under_test::ENGINE;
+use crate::engine_under_test::{ENGINE, run_with_mishaps, run_with_states};
 use crate::naive::{Case, Fate, Outcome, judge, judge_with};
 
 pub(crate) use draft::Draft;
@@ -124,4 +124,20 @@ fn random_cases_exercise_every_fate_and_many_changes() {
     println!("{changes} changes in {cases} cases, {busy} with more than three; {fates:?}");
     assert!(fates.iter().all(|(_, seen)| *seen > 0), "{fates:?}");
     assert!(busy * 3 > usize::try_from(cases).unwrap(), "{busy}");
+}
+
+/// Flushes, evictions, restarts and extra decisions at any moment change neither what is said nor the states' bytes.
+#[test]
+fn random_cases_are_decided_the_same_whatever_happens_to_the_lane() {
+    try_many(|case| {
+        let (plain, states) = run_with_states(case)?;
+        for mishaps in 0..2 {
+            let (outcome, others) = run_with_mishaps(case, mishaps)?;
+            difference(&plain, &outcome)?;
+            if states != others {
+                return Err(format!("the states differ with mishaps {mishaps}:\n{states:02x?}\n{others:02x?}"));
+            }
+        }
+        Ok(())
+    });
 }

@@ -1,5 +1,7 @@
 //! The order of decisions over one partition's log.
 
+use std::hash::{Hash, Hasher};
+
 use std::collections::BTreeMap;
 
 use cohortd::event::{ChangeReason, Instant};
@@ -116,13 +118,14 @@ impl<'a> Partition<'a> {
         self.remembered.iter().any(|known| identity(known) == identity(event))
     }
 
-    /// Over `dedupe_ids` of one customer, the oldest by event time is pushed out first; of several, the smallest identity.
+    /// Over `dedupe_ids` of one customer, the oldest by event time is pushed out first; of several, the one whose stored hash
+    /// is the smallest: any order would do, as long as it does not depend on which came first.
     fn remember(&mut self, event: &'a LogEvent) {
         self.remembered.push(event);
         let mut of_customer: Vec<&LogEvent> =
             self.remembered.iter().copied().filter(|known| known.customer == event.customer).collect();
         if of_customer.len() > self.config.dedupe_ids {
-            of_customer.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| identity(a).cmp(&identity(b))));
+            of_customer.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| stored_hash(a).cmp(&stored_hash(b))));
             self.remembered.retain(|known| !std::ptr::eq(*known, of_customer[0]));
         }
     }
@@ -136,6 +139,17 @@ fn before(instant: Instant) -> Instant {
 fn identity(event: &LogEvent) -> (&str, Option<&str>, Result<(&str, &str), u64>) {
     let own = event.id.as_deref().map(|id| (event.name.as_str(), id)).ok_or(event.record_hash);
     (&event.customer, event.source.as_deref(), own)
+}
+
+/// As the engine stores identities; only for telling which of several equally old ones goes first.
+fn stored_hash(event: &LogEvent) -> u64 {
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    event.source.as_deref().hash(&mut hasher);
+    match event.id.as_deref() {
+        Some(id) => (event.name.as_str(), id).hash(&mut hasher),
+        None => event.record_hash.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 /// Decides one customer's deadlines up to `last`, one by one, each at its own instant; deciding one may set the next.
