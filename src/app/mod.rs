@@ -65,18 +65,17 @@ pub(super) fn serve(
         (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
     let closing = shutdown.clone();
     let answering = doors
-        .serve(
-            runtime.handle(),
-            Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health) },
-            async move { closing.requested().await },
-        )
+        .serve(runtime.handle(), Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health) }, async move {
+            closing.requested().await
+        })
         .map_err(Failure::running)?;
     tracing::info!(metrics = %metrics_door, admin = %admin_door, cohorts = rules.cohorts.len(), "Listening.");
 
     let brokers = Brokers::default();
     let Some(found) = topics::prepare(loaded, &brokers, &metrics, shutdown)? else { return Ok(()) };
     let Some(encoder) = encoder(loaded, &metrics, shutdown)? else { return Ok(()) };
-    let context = Context::new(settings, Arc::clone(rules), Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
+    let context =
+        Context::new(settings, Arc::clone(rules), Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
     let outcome = run_lanes(settings, Arc::new(context), &brokers, schemas, framing, &health, &metrics, shutdown);
     shutdown.request();
     health.stop();

@@ -73,6 +73,9 @@ impl From<kafka::Failure> for Problem {
     }
 }
 
+/// Key of the setting, name of the topic, settings of the topic.
+type Plan<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>);
+
 fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let topics = &loaded.settings.topics;
     let admin = Admin::new(&loaded.settings.kafka, brokers)?;
@@ -84,7 +87,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let record_bytes = setting(&input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
     let compact = ("cleanup.policy", "compact");
-    let plans: [(&str, &str, Vec<(&str, &str)>); 4] = [
+    let plans: [Plan<'_>; 4] = [
         ("topics.changes", &topics.changes, vec![("cleanup.policy", "delete")]),
         ("topics.members", &topics.members, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
         (
@@ -139,7 +142,8 @@ fn check(
     // A topic that also deletes by age loses states that nothing else holds.
     let fits = if needed == "compact" { policy == "compact" } else { !policy.contains("compact") };
     if !fits {
-        let problem = format!("topic {name} has cleanup.policy={policy} and needs {needed}; change it, or name another");
+        let problem =
+            format!("topic {name} has cleanup.policy={policy} and needs {needed}; change it, or name another");
         return Err(refused(loaded, key, problem));
     }
     let bytes = |topic: &Topic| setting(topic, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);

@@ -104,13 +104,7 @@ impl Engine {
     }
 
     /// Decides every deadline before `until`, each at its own instant. Returns how many.
-    pub fn fire(
-        &mut self,
-        state: &mut CustomerState,
-        until: Instant,
-        words: Words,
-        effects: &mut Vec<Effect>,
-    ) -> u64 {
+    pub fn fire(&mut self, state: &mut CustomerState, until: Instant, words: Words, effects: &mut Vec<Effect>) -> u64 {
         let mut fired = 0;
         while state.next_deadline < until {
             self.dirty.fill(false);

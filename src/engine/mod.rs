@@ -20,7 +20,5 @@ mod window;
 pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use shard::{Said, Shard, Slot, Timing};
-pub use state::{
-    CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish,
-};
+pub use state::{CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish};
 pub use verdict::Verdict;

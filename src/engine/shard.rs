@@ -169,7 +169,14 @@ impl Shard {
     /// Takes an accepted event in, then moves stream time, then decides what is due of the customers in memory.
     ///
     /// A duplicate moves nothing. What was said since the last `take` waits there.
-    pub fn apply(&mut self, slot: Slot, event: &CustomerEvent<'_>, position: i64, words: Words, said: &mut Vec<Said>) -> bool {
+    pub fn apply(
+        &mut self,
+        slot: Slot,
+        event: &CustomerEvent<'_>,
+        position: i64,
+        words: Words,
+        said: &mut Vec<Said>,
+    ) -> bool {
         let resident = &mut self.slots[slot.0 as usize];
         let applied =
             self.engine.apply(&mut resident.state, event, position, self.stream_time, words, &mut self.effects);

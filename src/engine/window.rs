@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::evaluate::Scene;
 use crate::event::Instant;
-use crate::rules::{CountTest, Window};
 use crate::rules::ast::Edge;
+use crate::rules::{CountTest, Window};
 
 /// The part of `times` that lies in a window; `None` where the window itself does not exist (no F for `within D of
 /// first F`).
@@ -95,9 +95,7 @@ pub(super) fn known_from(window: Window, scene: &Scene<'_>) -> Instant {
             let known = scene.calendar.period(scene.known_since, unit);
             scene.calendar.start(known + i64::from(periods), unit)
         }
-        Window::WithinFirst { fact, span } => {
-            scene.edge(fact, Edge::First).map_or(Instant::MAX, |first| first + span)
-        }
+        Window::WithinFirst { fact, span } => scene.edge(fact, Edge::First).map_or(Instant::MAX, |first| first + span),
         _ => Instant::MIN,
     }
 }

@@ -46,7 +46,10 @@ impl Intake {
 pub(super) enum Readable {
     Yes,
     /// Its schema is being fetched, or the registry does not answer: the partition waits here.
-    NotYet { key: SchemaKey, unreachable: Option<Arc<str>> },
+    NotYet {
+        key: SchemaKey,
+        unreachable: Option<Arc<str>>,
+    },
 }
 
 /// Asks for the record's schema, so that it is there when the batch is taken in.

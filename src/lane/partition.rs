@@ -274,7 +274,9 @@ impl Partition {
         let part = self.part.as_mut().expect("a batch is under way");
         if let Some(slot) = self.shard.find(customer) {
             let clean = self.shard.is_clean(slot);
-            if self.shard.indexed_at(slot) == due && clean && self.shard.state(slot).next_deadline >= self.shard.stream_time()
+            if self.shard.indexed_at(slot) == due
+                && clean
+                && self.shard.state(slot).next_deadline >= self.shard.stream_time()
             {
                 reindex(&mut self.shard, &mut self.due, part, slot);
             }

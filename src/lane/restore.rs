@@ -156,14 +156,7 @@ impl Restore {
             (_, None) => range.start,
         };
         tools.reader.start(topic, self.partition, next, range.end)?;
-        let stage = Changelog {
-            committed,
-            database,
-            batch: Batch::default(),
-            end: range.end,
-            next,
-            meta,
-        };
+        let stage = Changelog { committed, database, batch: Batch::default(), end: range.end, next, meta };
         Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next))
     }
 
@@ -182,7 +175,7 @@ impl Restore {
             }
             Err(StoreError::Database(error)) => {
                 tracing::error!(partition = self.partition, %error, "The local copy cannot be opened; it is made anew.");
-                self.count_wipe(&error.to_string())?;
+                self.count_wipe(error.as_ref())?;
                 Database::remove(&self.path)?;
                 Ok(None)
             }
@@ -194,7 +187,9 @@ impl Restore {
         self.wipes += 1;
         if self.wipes > WIPES_MAX {
             let path = self.path.display();
-            return Err(LaneError::Stopped(format!("the copy in {path} was made anew {WIPES_MAX} times in vain: {reason}")));
+            return Err(LaneError::Stopped(format!(
+                "the copy in {path} was made anew {WIPES_MAX} times in vain: {reason}"
+            )));
         }
         Ok(())
     }
@@ -208,7 +203,12 @@ impl Restore {
         Ok(self.going(Stage::Barrier, 0))
     }
 
-    fn changelog(&mut self, mut stage: Box<Changelog>, tools: &mut Tools<'_>, until: Moment) -> Result<Step, LaneError> {
+    fn changelog(
+        &mut self,
+        mut stage: Box<Changelog>,
+        tools: &mut Tools<'_>,
+        until: Moment,
+    ) -> Result<Step, LaneError> {
         let done = loop {
             if Moment::now() >= until {
                 break false;
@@ -224,14 +224,20 @@ impl Restore {
                     if let Err(error) = outcome.and(written) {
                         return Err(LaneError::Stopped(format!(
                             "changelog {}[{}] at offset {}: {error}",
-                            tools.context.topics.changelog, self.partition, record.offset()
+                            tools.context.topics.changelog,
+                            self.partition,
+                            record.offset()
                         )));
                     }
                 }
                 Read::Done => break true,
                 Read::Waiting { at } => {
                     if !std::mem::replace(&mut self.waiting_told, true) {
-                        tracing::info!(partition = self.partition, at, "Waiting for a transaction of another process to end.");
+                        tracing::info!(
+                            partition = self.partition,
+                            at,
+                            "Waiting for a transaction of another process to end."
+                        );
                     }
                 }
                 Read::OutOfRange { reason, .. } => {
@@ -278,7 +284,8 @@ impl Restore {
             },
         };
         let recorded = VecDeque::from(database.recorded()?);
-        let engine = Engine::new(std::sync::Arc::clone(&context.rules), meta.timing.max_lateness, meta.ids_max as usize);
+        let engine =
+            Engine::new(std::sync::Arc::clone(&context.rules), meta.timing.max_lateness, meta.ids_max as usize);
         let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
         let names = context.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
@@ -327,7 +334,8 @@ impl Restore {
                     partition.fetch(customer.into_iter(), &tools.context.rules)?;
                     self.records += 1;
                     tools.context.metrics.restore_records.inc();
-                    let mut taken = partition.retake(&record, tools.framing, tools.schemas, tools.context, &mut silence)?;
+                    let mut taken =
+                        partition.retake(&record, tools.framing, tools.schemas, tools.context, &mut silence)?;
                     // Its schema was known once; until the registry says it again nothing can go on.
                     let patience = Moment::now() + ASK * 60;
                     while taken == Retaken::SchemaMissing {
@@ -335,7 +343,9 @@ impl Restore {
                             return Err(LaneError::Stopped(format!(
                                 "the schema of {}[{}] offset {}, which was read before, is not to be had now; \
                                  the registry must answer for a restart",
-                                tools.context.topics.input, self.partition, record.offset()
+                                tools.context.topics.input,
+                                self.partition,
+                                record.offset()
                             )));
                         }
                         std::thread::sleep(Duration::from_millis(50));
@@ -452,7 +462,13 @@ fn fresh(offset: i64, context: &Context) -> Meta {
 }
 
 /// Does the state belong to this log, these rules, these offsets?
-fn check(meta: &Meta, offset: Option<i64>, metadata: &[u8], partition: i32, context: &Context) -> Result<(), LaneError> {
+fn check(
+    meta: &Meta,
+    offset: Option<i64>,
+    metadata: &[u8],
+    partition: i32,
+    context: &Context,
+) -> Result<(), LaneError> {
     let refuse = |text: String| Err(LaneError::Configuration(text));
     if meta.rules != context.rules.fingerprint {
         return refuse(format!(

@@ -42,11 +42,24 @@ pub enum ExprKind {
     Streak(Streak),
     Silent(Silent),
     Compare(Compare),
-    InCohort { cohort: Name, stay: Option<(Bound, Duration)> },
-    Entered { cohort: Name, count: Option<Count>, window: Window },
-    Left { cohort: Name, window: Window },
+    InCohort {
+        cohort: Name,
+        stay: Option<(Bound, Duration)>,
+    },
+    Entered {
+        cohort: Name,
+        count: Option<Count>,
+        window: Window,
+    },
+    Left {
+        cohort: Name,
+        window: Window,
+    },
     Rank(Rank),
-    Consent { given: bool, name: Name },
+    Consent {
+        given: bool,
+        name: Name,
+    },
 }
 
 /// `did [not] E [where ...] [count] [window] [even if new]`.
@@ -125,7 +138,13 @@ pub enum Count {
     /// `on at least N different days`
     OnDifferent(Bound, u32, Unit),
     /// `at least N times a week in at least M of the last K weeks`
-    Rhythm { times: (Bound, u32), unit: Unit, periods: (Bound, u32), of_last: u32, of_unit: Unit },
+    Rhythm {
+        times: (Bound, u32),
+        unit: Unit,
+        periods: (Bound, u32),
+        of_last: u32,
+        of_unit: Unit,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -274,14 +293,27 @@ pub struct Measure {
 #[derive(Debug, Clone, PartialEq)]
 pub enum MeasureKind {
     Count(Step, Window),
-    Of { function: Function, event: Name, property: Name, filters: Vec<Filter>, window: Window },
+    Of {
+        function: Function,
+        event: Name,
+        property: Name,
+        filters: Vec<Filter>,
+        window: Window,
+    },
     TimeSince(Edge, Step),
-    TimeFrom { from: (Edge, Step), to: Step },
+    TimeFrom {
+        from: (Edge, Step),
+        to: Step,
+    },
     UsualGap(Events),
     ActiveDays(Events, Window),
     Change(Box<Measure>, Duration),
     Ratio(Box<Measure>, Box<Measure>),
-    Steps { from: Name, to: Name, via: Events },
+    Steps {
+        from: Name,
+        to: Name,
+        via: Events,
+    },
     /// A profile attribute, a score or a named measure.
     Named(Name),
 }

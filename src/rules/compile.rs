@@ -122,11 +122,8 @@ fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(String, Part, E
     let mut places: BTreeMap<(&str, &str), (Part, Range)> = BTreeMap::new();
     let mut errors = Vec::new();
     for (name, rule) in &document.cohorts {
-        let parts = [
-            (Part::Who, Some(&rule.who)),
-            (Part::Stay, rule.stay.as_ref()),
-            (Part::Until, rule.until.as_ref()),
-        ];
+        let parts =
+            [(Part::Who, Some(&rule.who)), (Part::Stay, rule.stay.as_ref()), (Part::Until, rule.until.as_ref())];
         let found = references.entry(name).or_default();
         for (part, written) in parts {
             let mut names = Vec::new();
@@ -225,7 +222,9 @@ fn canonical(document: &Document, cohort: &str) -> String {
 fn canonical_frame(document: &Document) -> String {
     let activity = match &document.activity {
         Events::Anything => "anything".to_owned(),
-        Events::Named(names) => names.iter().map(|n| n.text.as_str()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(","),
+        Events::Named(names) => {
+            names.iter().map(|n| n.text.as_str()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(",")
+        }
     };
     let gaps: Vec<String> = document.usual_gaps.iter().map(|(event, gap)| format!("{event}={}", gap.0)).collect();
     format!("{}\n{activity}\n{}", document.time_zone, gaps.join(","))
@@ -307,9 +306,7 @@ impl<'d> Compiler<'d> {
                 cohort: self.order[cohort.text.as_str()],
                 stay: stay.map(|(bound, duration)| (bound, duration.span)),
             },
-            ExprKind::Entered { cohort, count, window } => {
-                self.moves(cohort, true, count.as_ref(), window, range)?
-            }
+            ExprKind::Entered { cohort, count, window } => self.moves(cohort, true, count.as_ref(), window, range)?,
             ExprKind::Left { cohort, window } => self.moves(cohort, false, None, window, range)?,
             ExprKind::Compare(compare) => return self.compare(compare),
             ExprKind::Streak(_) => return Err(later(range, "`every week for ... in a row`")),
@@ -420,7 +417,8 @@ impl<'d> Compiler<'d> {
             Some(_) => return Err(ExprError::new(range, "entries are counted in `times`")),
         };
         if test.capacity() > MOVES_MAX as usize {
-            let message = format!("a membership remembers its last 16 changes, so at most {MOVES_MAX} entries are counted");
+            let message =
+                format!("a membership remembers its last 16 changes, so at most {MOVES_MAX} entries are counted");
             return Err(ExprError::new(range, message));
         }
         Ok(Condition::Moves { cohort, entered, window, test })
@@ -444,7 +442,9 @@ impl<'d> Compiler<'d> {
 
     fn comparand(&mut self, operand: &Operand, kind: MeasureType, range: Range) -> Compiled<Comparand> {
         Ok(match operand {
-            Operand::Literal(WrittenLiteral::Number(number)) if kind == MeasureType::Plain => Comparand::Number(*number),
+            Operand::Literal(WrittenLiteral::Number(number)) if kind == MeasureType::Plain => {
+                Comparand::Number(*number)
+            }
             Operand::Literal(WrittenLiteral::Number(_)) => {
                 return Err(ExprError::new(range, "this is a length of time, compared with a number")
                     .hint("write the unit: `> 3 days`"));
@@ -491,9 +491,7 @@ impl<'d> Compiler<'d> {
                 let selector = self.selector_of(events, &[]);
                 let fact = self.fact(FactKind::Latest { cap: GAPS + 1 }, &selector, None);
                 let default = match events {
-                    Events::Named(names) if names.len() == 1 => {
-                        self.document.usual_gaps.get(&names[0].text).copied()
-                    }
+                    Events::Named(names) if names.len() == 1 => self.document.usual_gaps.get(&names[0].text).copied(),
                     _ => None,
                 };
                 return Ok((Measure::UsualGap { fact, default }, MeasureType::Time));
@@ -583,9 +581,7 @@ impl<'d> Compiler<'d> {
     }
 
     fn fact(&mut self, kind: FactKind, selector: &Selector, other: Option<Selector>) -> FactIx {
-        let same = |fact: &mut FactSpec| {
-            fact.selector == *selector && fact.other == other && fact.kind.absorb(&kind)
-        };
+        let same = |fact: &mut FactSpec| fact.selector == *selector && fact.other == other && fact.kind.absorb(&kind);
         let at = self.facts.iter_mut().position(same).unwrap_or_else(|| {
             self.facts.push(FactSpec { kind, id: 0, selector: selector.clone(), other });
             self.facts.len() - 1
@@ -678,7 +674,8 @@ impl<'d> Compiler<'d> {
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
-        let fingerprint = format!("{:032x}", hash128(&format!("{}\n\n{}", canonical_frame(document), all.join("\n\n"))));
+        let fingerprint =
+            format!("{:032x}", hash128(&format!("{}\n\n{}", canonical_frame(document), all.join("\n\n"))));
         RuleSet {
             cohorts,
             conditions: self.conditions,
@@ -695,8 +692,10 @@ impl<'d> Compiler<'d> {
     fn in_words(&self, fact: &FactSpec) -> String {
         let property = |id: &PropertyId| self.properties[usize::from(id.0)].clone();
         let selector = |selector: &Selector| {
-            let names: Option<BTreeSet<&str>> =
-                selector.names.as_ref().map(|ids| ids.iter().map(|id| self.names[usize::from(id.0)].as_str()).collect());
+            let names: Option<BTreeSet<&str>> = selector
+                .names
+                .as_ref()
+                .map(|ids| ids.iter().map(|id| self.names[usize::from(id.0)].as_str()).collect());
             let filters: BTreeSet<String> =
                 selector.filters.iter().map(|f| format!("{} {:?}", property(&f.property), f.test)).collect();
             format!("{names:?} {filters:?}")
@@ -716,7 +715,9 @@ impl<'d> Compiler<'d> {
             FactKind::Latest { .. } => "latest".to_owned(),
             FactKind::Earliest { .. } => "earliest".to_owned(),
             FactKind::Total { property: p, from } => format!("total {:?} {from:?}", p.as_ref().map(property)),
-            FactKind::Series { property: p, floor: f, .. } => format!("series {:?} {}", p.as_ref().map(property), floor(f)),
+            FactKind::Series { property: p, floor: f, .. } => {
+                format!("series {:?} {}", p.as_ref().map(property), floor(f))
+            }
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
@@ -766,7 +767,9 @@ fn has_length(window: &WrittenWindow) -> bool {
         | WrittenWindow::LastByCalendar { .. }
         | WrittenWindow::Between(..)
         | WrittenWindow::WithinFirst(..) => true,
-        WrittenWindow::Ever | WrittenWindow::MoreThan(_) | WrittenWindow::Since(..) | WrittenWindow::SinceDate(_) => false,
+        WrittenWindow::Ever | WrittenWindow::MoreThan(_) | WrittenWindow::Since(..) | WrittenWindow::SinceDate(_) => {
+            false
+        }
     }
 }
 
@@ -809,9 +812,9 @@ impl Condition {
             _ => None,
         };
         match self {
-            Self::Count { fact, window, .. } | Self::First { fact, window, .. } | Self::Followed { fact, window, .. } => {
-                [Some(*fact), of_window(window)].into_iter().flatten().collect()
-            }
+            Self::Count { fact, window, .. }
+            | Self::First { fact, window, .. }
+            | Self::Followed { fact, window, .. } => [Some(*fact), of_window(window)].into_iter().flatten().collect(),
             Self::Total { fact, .. } => vec![*fact],
             Self::In { .. } => Vec::new(),
             Self::Moves { window, .. } | Self::FirstEntered { window, .. } => of_window(window).into_iter().collect(),

@@ -54,8 +54,23 @@ pub struct Written {
 /// The keys that the language has and this release does not run.
 const LATER_COHORT: [&str; 6] = ["exclusive_in", "priority", "needs", "include", "on_create", "shadow"];
 const COHORT_KEYS: [&str; 17] = [
-    "who", "stay", "until", "at_least", "at_most", "cooldown", "reenter", "enabled", "name", "owner", "action",
-    "exclusive_in", "priority", "needs", "include", "on_create", "shadow",
+    "who",
+    "stay",
+    "until",
+    "at_least",
+    "at_most",
+    "cooldown",
+    "reenter",
+    "enabled",
+    "name",
+    "owner",
+    "action",
+    "exclusive_in",
+    "priority",
+    "needs",
+    "include",
+    "on_create",
+    "shadow",
 ];
 const LATER_TOP: [&str; 3] = ["churn", "measures", "profile"];
 const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];

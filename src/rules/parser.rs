@@ -13,12 +13,86 @@ type Parsed<T> = Result<T, ExprError>;
 
 /// Words of the grammar, never bare names. Unit words are not among them.
 const RESERVED: &[&str] = &[
-    "a", "active", "ago", "agreed", "among", "and", "any", "anything", "at", "average", "between", "bottom", "by",
-    "calendar", "change", "contains", "count", "did", "different", "distinct", "each", "entered", "even", "ever",
-    "every", "exactly", "false", "fewer", "first", "for", "from", "gap", "highest", "if", "in", "is", "known", "last",
-    "latest", "least", "left", "lowest", "max", "median", "min", "missing", "more", "most", "most_common", "new", "no",
-    "not", "of", "on", "once", "or", "over", "per", "ratio", "refused", "row", "silent", "since", "steps", "sum", "than",
-    "the", "then", "time", "times", "to", "top", "true", "usual", "via", "where", "with", "within", "without", "x",
+    "a",
+    "active",
+    "ago",
+    "agreed",
+    "among",
+    "and",
+    "any",
+    "anything",
+    "at",
+    "average",
+    "between",
+    "bottom",
+    "by",
+    "calendar",
+    "change",
+    "contains",
+    "count",
+    "did",
+    "different",
+    "distinct",
+    "each",
+    "entered",
+    "even",
+    "ever",
+    "every",
+    "exactly",
+    "false",
+    "fewer",
+    "first",
+    "for",
+    "from",
+    "gap",
+    "highest",
+    "if",
+    "in",
+    "is",
+    "known",
+    "last",
+    "latest",
+    "least",
+    "left",
+    "lowest",
+    "max",
+    "median",
+    "min",
+    "missing",
+    "more",
+    "most",
+    "most_common",
+    "new",
+    "no",
+    "not",
+    "of",
+    "on",
+    "once",
+    "or",
+    "over",
+    "per",
+    "ratio",
+    "refused",
+    "row",
+    "silent",
+    "since",
+    "steps",
+    "sum",
+    "than",
+    "the",
+    "then",
+    "time",
+    "times",
+    "to",
+    "top",
+    "true",
+    "usual",
+    "via",
+    "where",
+    "with",
+    "within",
+    "without",
+    "x",
 ];
 
 /// The deepest nesting of parentheses and measures; far beyond what anyone reads aloud.
@@ -125,7 +199,7 @@ impl Parser {
     fn expected(&self, what: &[&str]) -> ExprError {
         let list = what.iter().map(|w| if w.contains(' ') { (*w).to_owned() } else { format!("`{w}`") });
         let list = list.collect::<Vec<_>>().join(" or ");
-        let error = match self.peek() {
+        match self.peek() {
             TokenKind::End => ExprError::new(self.range(), format!("the expression ends where {list} is expected")),
             TokenKind::Word(word) => {
                 let error = ExprError::new(self.range(), format!("expected {list}, found `{word}`"));
@@ -135,8 +209,7 @@ impl Parser {
                 }
             }
             _ => ExprError::new(self.range(), format!("expected {list}")),
-        };
-        error
+        }
     }
 
     fn end(&self) -> Parsed<()> {
@@ -263,8 +336,9 @@ impl Parser {
             || self.is_word(1, "between");
         if !compares && let TokenKind::Word(word) = self.peek() {
             let starts = [
-                "did", "not", "silent", "in", "entered", "left", "agreed", "refused", "count", "sum", "average", "median",
-                "time", "usual", "active", "change", "ratio", "steps", "among", "each", "latest", "distinct", "any",
+                "did", "not", "silent", "in", "entered", "left", "agreed", "refused", "count", "sum", "average",
+                "median", "time", "usual", "active", "change", "ratio", "steps", "among", "each", "latest", "distinct",
+                "any",
             ];
             if let Some(near) = nearest(word, starts) {
                 let message = format!("`{word}` does not begin a condition");
@@ -784,9 +858,8 @@ impl Parser {
             TokenKind::Quoted(text) => text,
             TokenKind::Word(word) if RESERVED.contains(&word.as_str()) => {
                 let message = format!("expected {what}, found `{word}`, a word of the language");
-                return Err(
-                    ExprError::new(self.range(), message).hint(format!("a name like that stands in quotes: \"{word}\""))
-                );
+                return Err(ExprError::new(self.range(), message)
+                    .hint(format!("a name like that stands in quotes: \"{word}\"")));
             }
             TokenKind::Word(word) => word,
             TokenKind::End => {

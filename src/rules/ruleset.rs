@@ -68,21 +68,56 @@ pub enum Node {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {
     /// How many of a fact's times lie in the window. `waits`: nothing found counts only once known that long.
-    Count { fact: FactIx, window: Window, test: CountTest, waits: bool },
+    Count {
+        fact: FactIx,
+        window: Window,
+        test: CountTest,
+        waits: bool,
+    },
     /// The first time ever lies in the window, or, `negated`, does not.
-    First { fact: FactIx, window: Window, negated: bool },
+    First {
+        fact: FactIx,
+        window: Window,
+        negated: bool,
+    },
     /// How many ever, or since a date.
-    Total { fact: FactIx, test: CountTest },
+    Total {
+        fact: FactIx,
+        test: CountTest,
+    },
     /// `A then no B within after`; the window speaks of `t_A + after`.
-    Followed { fact: FactIx, after: Span, window: Window },
-    In { cohort: CohortIx, stay: Option<(Bound, Span)> },
+    Followed {
+        fact: FactIx,
+        after: Span,
+        window: Window,
+    },
+    In {
+        cohort: CohortIx,
+        stay: Option<(Bound, Span)>,
+    },
     /// How many entries (or exits) lie in the window.
-    Moves { cohort: CohortIx, entered: bool, window: Window, test: CountTest },
+    Moves {
+        cohort: CohortIx,
+        entered: bool,
+        window: Window,
+        test: CountTest,
+    },
     /// The first entry lies in the window.
-    FirstEntered { cohort: CohortIx, window: Window },
-    Compare { measure: Measure, op: Op, with: Comparand },
-    Known { measure: Measure },
-    Missing { measure: Measure },
+    FirstEntered {
+        cohort: CohortIx,
+        window: Window,
+    },
+    Compare {
+        measure: Measure,
+        op: Op,
+        with: Comparand,
+    },
+    Known {
+        measure: Measure,
+    },
+    Missing {
+        measure: Measure,
+    },
 }
 
 /// Bounds on a count, both included.
@@ -131,17 +166,30 @@ pub enum Window {
     /// `T - D < t <= T`
     Last(Span),
     /// From the first midnight of the last `periods` periods through `T`.
-    Calendar { periods: u32, unit: Unit },
+    Calendar {
+        periods: u32,
+        unit: Unit,
+    },
     /// `T - far < t <= T - near`
-    Between { far: Span, near: Span },
+    Between {
+        far: Span,
+        near: Span,
+    },
     /// `t <= T - D`
     MoreThan(Span),
     /// Later than the first or last time of a fact (at or later: `inclusive`); all, where it has none.
-    Since { fact: FactIx, edge: Edge, inclusive: bool },
+    Since {
+        fact: FactIx,
+        edge: Edge,
+        inclusive: bool,
+    },
     /// At or after an instant.
     SinceDate(Instant),
     /// `t_F <= t <= t_F + D`; nothing, where there is no F.
-    WithinFirst { fact: FactIx, span: Span },
+    WithinFirst {
+        fact: FactIx,
+        span: Span,
+    },
 }
 
 /// A number or a length of time computed from facts.
@@ -161,7 +209,10 @@ pub enum Measure {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Comparand {
     Number(Number),
-    Measure { factor: Number, measure: Measure },
+    Measure {
+        factor: Number,
+        measure: Measure,
+    },
     /// A text or a boolean: unequal to every number, without order.
     OtherType,
 }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, FlushOptions,
-    IteratorMode, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
+    FlushOptions, IteratorMode, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use super::bytes::Corrupt;
@@ -159,8 +159,7 @@ impl Database {
     /// # Errors
     /// The directory cannot be made, is in use by another process, or holds damage.
     pub fn open(path: &Path, memory: &SharedMemory) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path)
-            .map_err(|source| StoreError::Directory { path: path.to_owned(), source })?;
+        std::fs::create_dir_all(path).map_err(|source| StoreError::Directory { path: path.to_owned(), source })?;
         let mut options = Options::default();
         options.create_if_missing(true);
         options.create_missing_column_families(true);

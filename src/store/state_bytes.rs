@@ -12,9 +12,7 @@
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
-use crate::engine::{
-    CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish,
-};
+use crate::engine::{CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish};
 use crate::event::{ChangeReason, Instant};
 use crate::rules::RuleSet;
 

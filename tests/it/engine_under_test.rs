@@ -243,11 +243,8 @@ impl<'c> Run<'c> {
         let at = Instant(state.clock.0 + 1 + as_i64(random.below(span)));
         let before = state.clone();
         let mut effects = Vec::new();
-        let mut engine = Engine::new(
-            Arc::clone(&self.rules),
-            self.case.config.max_lateness,
-            self.case.config.dedupe_ids,
-        );
+        let mut engine =
+            Engine::new(Arc::clone(&self.rules), self.case.config.max_lateness, self.case.config.dedupe_ids);
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more.
         state.next_deadline = before.next_deadline;
@@ -311,4 +308,3 @@ fn borrow<'e>(event: &'e LogEvent, rules: &RuleSet, properties: &'e mut Properti
 fn as_i64(position: usize) -> i64 {
     i64::try_from(position).unwrap()
 }
-

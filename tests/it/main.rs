@@ -1,5 +1,7 @@
 //! The one integration-test binary: linking RocksDB and librdkafka takes longer than most tests.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod architecture;
 mod cli;
 mod engine_under_test;
