@@ -1,6 +1,6 @@
 //! One partition that this lane owns and has restored: its customers, its clock, and what one batch does to them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::context::Context;
 use super::due::DueIndex;
@@ -43,6 +43,8 @@ pub(super) struct Partition {
     recorded: VecDeque<(i64, Recorded)>,
     members: Vec<u64>,
     due: DueIndex,
+    /// Index entries set again in the batch under way: the database still says where they were.
+    rearmed: BTreeMap<Box<str>, Instant>,
     /// The offset of the last end-of-partition signal, if nothing was read since.
     pub(super) end: Option<i64>,
     pub(super) last_advance: std::time::Instant,
@@ -78,6 +80,7 @@ impl Partition {
             recorded,
             members: meta.members.clone(),
             due: DueIndex::starting_at(meta.replay_stream_time),
+            rearmed: BTreeMap::new(),
             end: None,
             last_advance: now,
             last_flush: now,
@@ -155,7 +158,11 @@ impl Partition {
         for (customer, stored) in missing.into_iter().zip(found) {
             if let Some(stored) = stored {
                 let state = decode_state(stored.state(), rules)?;
-                self.shard.insert(customer, state, stored.indexed_at()?);
+                let indexed_at = match self.rearmed.get(customer) {
+                    Some(at) => *at,
+                    None => stored.indexed_at()?,
+                };
+                self.shard.insert(customer, state, indexed_at);
             }
         }
         Ok(())
@@ -284,7 +291,11 @@ impl Partition {
             part.writes.delete_timer(due, customer);
             return Ok(());
         };
-        if stored.indexed_at()? != due {
+        let indexed_at = match self.rearmed.get(customer) {
+            Some(at) => *at,
+            None => stored.indexed_at()?,
+        };
+        if indexed_at != due {
             part.writes.delete_timer(due, customer);
             return Ok(());
         }
@@ -297,6 +308,7 @@ impl Partition {
         part.tally.rearmed += 1;
         part.writes.delete_timer(due, customer);
         part.writes.put_customer(customer, deadline, stored.state());
+        self.rearmed.insert(customer.into(), deadline);
         if deadline < Instant::MAX {
             part.writes.put_timer(deadline, customer);
             self.due.insert(deadline, customer.into());
@@ -503,6 +515,7 @@ impl Partition {
     pub(super) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics, now: Instant) {
         self.meta = part.meta.clone();
         self.due.written();
+        self.rearmed.clear();
         for slot in victims {
             self.shard.remove(*slot);
         }
@@ -528,6 +541,7 @@ impl Partition {
             self.database.write(&part.writes)?;
         }
         self.due.written();
+        self.rearmed.clear();
         self.shard.take_counts();
         self.new_recorded.clear();
         Ok(())
