@@ -66,9 +66,12 @@ impl Partition {
         meta: Meta,
         recorded: VecDeque<(i64, Recorded)>,
         metrics: PartitionMetrics,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
         let now = std::time::Instant::now();
-        Self {
+        // Not META's stream time: another process, or a write that a crash cut off, may have set entries again that this
+        // copy still holds where they were.
+        let timers_from = database.timers_from()?;
+        Ok(Self {
             number,
             shard,
             database,
@@ -79,7 +82,7 @@ impl Partition {
             checkpoints: VecDeque::new(),
             recorded,
             members: meta.members.clone(),
-            due: DueIndex::starting_at(meta.replay_stream_time),
+            due: DueIndex::starting_at(timers_from),
             rearmed: BTreeMap::new(),
             end: None,
             last_advance: now,
@@ -90,7 +93,7 @@ impl Partition {
             part: None,
             new_recorded: Vec::new(),
             meta,
-        }
+        })
     }
 
     pub(super) fn stream_time(&self) -> Instant {
@@ -504,6 +507,7 @@ impl Partition {
         encode_meta(&part.meta, &mut bytes);
         plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
         part.writes.put_meta(&part.meta);
+        part.writes.put_timers_from(replay_stream_time);
         plan.parts.push(part);
     }
 
@@ -536,7 +540,9 @@ impl Partition {
     }
 
     /// Everything up to META's `next_offset` is taken in again: the index is put in order, nothing is counted.
-    pub(super) fn restored(&mut self) -> Result<(), StoreError> {
+    pub(super) fn restored(&mut self, context: &Context) -> Result<(), StoreError> {
+        // Later batches write that nothing before stream time counts.
+        self.settle(self.next_offset, self.next_offset, Words::None, context, &mut Plan::default())?;
         if let Some(part) = self.part.take() {
             self.database.write(&part.writes)?;
         }
