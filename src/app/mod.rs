@@ -22,6 +22,9 @@ use crate::{rules, telemetry};
 
 pub use failure::Failure;
 
+/// From the request to stop to the end of the process: what a lane has not finished by then is cut off, which is always
+/// safe, since the next start aborts or completes it.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
 /// Between two tries to reach a registry.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
@@ -123,11 +126,21 @@ fn run_lanes(
         lanes.push(thread.map_err(Failure::running)?);
     }
     let mut outcome = Ok(());
+    let mut stopping = None;
     while !lanes.iter().all(std::thread::JoinHandle::is_finished) {
         metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
         std::thread::sleep(Duration::from_millis(20));
+        if lanes.iter().any(std::thread::JoinHandle::is_finished) {
+            // Also one that panicked: it cannot ask by itself.
+            shutdown.request();
+        }
+        let is_over = |since: std::time::Instant| since.elapsed() >= STOP_WITHIN;
+        if shutdown.is_requested() && is_over(*stopping.get_or_insert_with(std::time::Instant::now)) {
+            tracing::warn!("A lane does not come to its end, probably for want of a broker; it is cut off.");
+            break;
+        }
     }
-    for lane in lanes {
+    for lane in lanes.into_iter().filter(std::thread::JoinHandle::is_finished) {
         let ended = lane.join().unwrap_or_else(|_| Err(LaneError::Stopped("a lane failed an invariant".into())));
         if outcome.is_ok() {
             outcome = ended.map_err(Failure::from);

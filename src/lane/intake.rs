@@ -95,8 +95,9 @@ impl Partition {
         let position = record.offset();
         // Log positions need not follow one another: control records and compaction leave gaps.
         debug_assert!(position >= self.next_offset, "a record is taken in once");
-        self.next_offset = position + 1;
+        // First the batch, then the step: what this record changes is dirty since before it.
         self.tally().consumed += 1;
+        self.next_offset = position + 1;
         let mut properties = recycle(std::mem::take(buffer));
         let outcome = self.judge(record, framing, schemas, &mut properties, context, plan);
         *buffer = recycle(properties);

@@ -1,6 +1,6 @@
 //! One partition that this lane owns and has restored: its customers, its clock, and what one batch does to them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::context::Context;
 use super::due::DueIndex;
@@ -43,6 +43,8 @@ pub(super) struct Partition {
     recorded: VecDeque<(i64, Recorded)>,
     members: Vec<u64>,
     due: DueIndex,
+    /// Index entries set again in the batch under way: the database still says where they were.
+    rearmed: BTreeMap<Box<str>, Instant>,
     /// The offset of the last end-of-partition signal, if nothing was read since.
     pub(super) end: Option<i64>,
     pub(super) last_advance: std::time::Instant,
@@ -64,9 +66,12 @@ impl Partition {
         meta: Meta,
         recorded: VecDeque<(i64, Recorded)>,
         metrics: PartitionMetrics,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
         let now = std::time::Instant::now();
-        Self {
+        // Not META's stream time: another process, or a write that a crash cut off, may have set entries again that this
+        // copy still holds where they were.
+        let timers_from = database.timers_from()?;
+        Ok(Self {
             number,
             shard,
             database,
@@ -77,7 +82,8 @@ impl Partition {
             checkpoints: VecDeque::new(),
             recorded,
             members: meta.members.clone(),
-            due: DueIndex::starting_at(meta.replay_stream_time),
+            due: DueIndex::starting_at(timers_from),
+            rearmed: BTreeMap::new(),
             end: None,
             last_advance: now,
             last_flush: now,
@@ -87,7 +93,7 @@ impl Partition {
             part: None,
             new_recorded: Vec::new(),
             meta,
-        }
+        })
     }
 
     pub(super) fn stream_time(&self) -> Instant {
@@ -155,7 +161,11 @@ impl Partition {
         for (customer, stored) in missing.into_iter().zip(found) {
             if let Some(stored) = stored {
                 let state = decode_state(stored.state(), rules)?;
-                self.shard.insert(customer, state, stored.indexed_at()?);
+                let indexed_at = match self.rearmed.get(customer) {
+                    Some(at) => *at,
+                    None => stored.indexed_at()?,
+                };
+                self.shard.insert(customer, state, indexed_at);
             }
         }
         Ok(())
@@ -286,7 +296,11 @@ impl Partition {
             part.writes.delete_timer(due, customer);
             return Ok(());
         };
-        if stored.indexed_at()? != due {
+        let indexed_at = match self.rearmed.get(customer) {
+            Some(at) => *at,
+            None => stored.indexed_at()?,
+        };
+        if indexed_at != due {
             part.writes.delete_timer(due, customer);
             return Ok(());
         }
@@ -299,6 +313,7 @@ impl Partition {
         part.tally.rearmed += 1;
         part.writes.delete_timer(due, customer);
         part.writes.put_customer(customer, deadline, stored.state());
+        self.rearmed.insert(customer.into(), deadline);
         if deadline < Instant::MAX {
             part.writes.put_timer(deadline, customer);
             self.due.insert(deadline, customer.into());
@@ -494,6 +509,7 @@ impl Partition {
         encode_meta(&part.meta, &mut bytes);
         plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
         part.writes.put_meta(&part.meta);
+        part.writes.put_timers_from(replay_stream_time);
         plan.parts.push(part);
     }
 
@@ -505,6 +521,7 @@ impl Partition {
     pub(super) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics, now: Instant) {
         self.meta = part.meta.clone();
         self.due.written();
+        self.rearmed.clear();
         for slot in victims {
             self.shard.remove(*slot);
         }
@@ -525,11 +542,14 @@ impl Partition {
     }
 
     /// Everything up to META's `next_offset` is taken in again: the index is put in order, nothing is counted.
-    pub(super) fn restored(&mut self) -> Result<(), StoreError> {
+    pub(super) fn restored(&mut self, context: &Context) -> Result<(), StoreError> {
+        // Later batches write that nothing before stream time counts.
+        self.settle(self.next_offset, self.next_offset, Words::None, context, &mut Plan::default())?;
         if let Some(part) = self.part.take() {
             self.database.write(&part.writes)?;
         }
         self.due.written();
+        self.rearmed.clear();
         self.shard.take_counts();
         self.new_recorded.clear();
         Ok(())

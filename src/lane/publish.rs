@@ -32,6 +32,7 @@ pub(super) fn publish(
     plan: &Plan,
     consumer: &Consumer,
     producer: &mut Producer,
+    writer: u64,
     context: &Context,
 ) -> Result<Published, LaneError> {
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
@@ -64,7 +65,7 @@ pub(super) fn publish(
         .collect();
     let outcome = outcome.and_then(|()| {
         let marks: Vec<String> =
-            plan.parts.iter().map(|part| OffsetMark { sequence: part.meta.sequence }.text()).collect();
+            plan.parts.iter().map(|part| OffsetMark { sequence: part.meta.sequence, writer }.text()).collect();
         let offsets: Vec<(&str, i32, i64, &str)> = plan
             .parts
             .iter()
@@ -80,7 +81,7 @@ pub(super) fn publish(
             Outcome::Indeterminate(cause) => {
                 tracing::warn!(reason = %cause, "The end of a transaction was not heard; asking what became of it.");
                 context.metrics.transactions(Transaction::Resolved).inc();
-                resolve(plan, consumer, producer, context)?
+                resolve(plan, consumer, producer, writer, context)?
             }
         },
         Err(Failure::Abort(cause)) => {
@@ -104,7 +105,7 @@ pub(super) fn publish(
         Err(Failure::Resolve(cause) | Failure::Retry(cause)) => {
             tracing::warn!(reason = %cause, "The producer failed; it is made anew.");
             count_errors(context, plan);
-            resolve(plan, consumer, producer, context)?
+            resolve(plan, consumer, producer, writer, context)?
         }
         Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
         Err(Failure::Fatal(cause)) => return Err(LaneError::Stopped(cause.text)),
@@ -165,6 +166,7 @@ fn resolve(
     plan: &Plan,
     consumer: &Consumer,
     producer: &mut Producer,
+    writer: u64,
     context: &Context,
 ) -> Result<Published, LaneError> {
     renew(producer)?;
@@ -179,11 +181,12 @@ fn resolve(
     let (mut ours, mut before, mut beyond) = (0, 0, 0);
     for part in &plan.parts {
         let found = committed.iter().find(|found| found.partition == part.partition);
-        let sequence = found.and_then(|found| OffsetMark::read(&found.metadata)).map_or(0, |mark| mark.sequence);
-        match sequence.cmp(&part.meta.sequence) {
-            std::cmp::Ordering::Equal => ours += 1,
-            std::cmp::Ordering::Less => before += 1,
-            std::cmp::Ordering::Greater => beyond += 1,
+        match found.and_then(|found| OffsetMark::read(&found.metadata)) {
+            Some(mark) if mark.sequence < part.meta.sequence => before += 1,
+            Some(mark) if mark == (OffsetMark { sequence: part.meta.sequence, writer }) => ours += 1,
+            // Further on, or as far by another's hand.
+            Some(_) => beyond += 1,
+            None => before += 1,
         }
     }
     tracing::info!(committed = ours > 0, "What became of the transaction is known.");

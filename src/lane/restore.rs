@@ -290,7 +290,7 @@ impl Restore {
         let names = context.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
         let (from, to) = (meta.replay_from, meta.next_offset);
-        let partition = Partition::new(self.partition, shard, database, meta, recorded, metrics);
+        let partition = Partition::new(self.partition, shard, database, meta, recorded, metrics)?;
         tools.reader.start(&context.topics.input, self.partition, from, to)?;
         Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to })), to - from))
     }
@@ -385,7 +385,7 @@ impl Restore {
                 tools.context.topics.input, self.partition
             )));
         }
-        partition.restored()?;
+        partition.restored(tools.context)?;
         tracing::info!(
             partition = self.partition,
             records = self.records,

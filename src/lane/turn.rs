@@ -9,6 +9,7 @@ use std::time::{Duration, Instant as Moment};
 use super::context::Context;
 use super::error::LaneError;
 use super::intake::{Readable, TakeInError, known, readable};
+use super::mark::OffsetMark;
 use super::partition::Partition;
 use super::plan::Plan;
 use super::publish::{Published, announce, publish};
@@ -70,6 +71,8 @@ pub struct Lane {
     producer: Producer,
     watermarks: Watermarks,
     reader: Reader,
+    /// Marks this lane's commits as its own.
+    writer: u64,
     partitions: BTreeMap<i32, Partition>,
     restores: VecDeque<Restore>,
     /// Partitions that wait for a schema, at this offset.
@@ -137,6 +140,7 @@ impl Lane {
             framing,
             health,
             stop,
+            writer: OffsetMark::draw_writer(),
             partitions: BTreeMap::new(),
             restores: VecDeque::new(),
             held: BTreeMap::new(),
@@ -298,7 +302,7 @@ impl Lane {
     /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
     fn publish_pending(&mut self) -> Result<(), LaneError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        match publish(&pending.plan, &self.consumer, &mut self.producer, &self.context)? {
+        match publish(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context)? {
             Published::Committed(delivered) => self.committed(&pending, &delivered),
             Published::Aborted => {
                 pending.tries += 1;

@@ -8,7 +8,7 @@ use rocksdb::{
 };
 
 use super::bytes::Corrupt;
-use super::layout::{CHANGELOG_NEXT_KEY, META_KEY, changelog, from_ordered, ordered, split_timer_key, timer_key};
+use super::layout::{CHANGELOG_NEXT_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key, timer_key};
 use super::meta_bytes::{Meta, decode_meta, encode_meta};
 use super::recorded::Recorded;
 use crate::event::Instant;
@@ -79,6 +79,7 @@ enum Put {
     NoTimer { due: Instant, customer: Box<str> },
     Meta(Vec<u8>),
     ChangelogNext(i64),
+    TimersFrom(Instant),
     Recorded { key: Vec<u8>, value: Option<Vec<u8>> },
 }
 
@@ -118,6 +119,11 @@ impl Batch {
     /// The changelog offset after the last record that the database holds once this is written.
     pub fn put_changelog_next(&mut self, offset: i64) {
         self.puts.push(Put::ChangelogNext(offset));
+    }
+
+    /// Every entry of `timers` that counts once this is written stands at or after this instant.
+    pub fn put_timers_from(&mut self, from: Instant) {
+        self.puts.push(Put::TimersFrom(from));
     }
 
     #[must_use]
@@ -228,6 +234,20 @@ impl Database {
         }
     }
 
+    /// Where a scan of `timers` begins: no entry before it counts.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn timers_from(&self) -> Result<Instant, StoreError> {
+        match self.db.get_pinned_cf(self.family(META), TIMERS_FROM_KEY)? {
+            Some(bytes) => {
+                let bytes = <[u8; 8]>::try_from(&*bytes).map_err(|_| Corrupt("start of the timers"))?;
+                Ok(Instant(from_ordered(bytes)))
+            }
+            None => Ok(Instant::MIN),
+        }
+    }
+
     /// All recorded inputs, ascending by position.
     ///
     /// # Errors
@@ -322,6 +342,7 @@ impl Database {
                 Put::Meta(bytes) => writes.put_cf(meta, META_KEY, bytes),
                 Put::Recorded { key, value: Some(value) } => writes.put_cf(meta, key, value),
                 Put::Recorded { key, value: None } => writes.delete_cf(meta, key),
+                Put::TimersFrom(from) => writes.put_cf(meta, TIMERS_FROM_KEY, ordered(from.0)),
                 Put::ChangelogNext(offset) => writes.put_cf(meta, CHANGELOG_NEXT_KEY, ordered(*offset)),
             }
         }

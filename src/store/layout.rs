@@ -9,7 +9,9 @@
 //!   meta        key    `meta`                          value  meta (`meta_bytes`)
 //!               key    `changelog_next`                value  8 bytes: the changelog offset after the last record that
 //!                                                             this copy holds
-//!
+//!               key    `timers_from`                   value  an instant, 8 bytes: no entry of `timers` before it counts;
+//!                                                             without it all do. Of this copy alone: a changelog read
+//!                                                             to its end may stand further on than the index
 //!               key    'I' │ kind, 1 byte │ position, 8  value  recorded input (`recorded`)
 //!
 //! changelog topic, one partition per input partition
@@ -37,6 +39,7 @@ pub mod changelog {
 
 pub(super) const META_KEY: &[u8] = b"meta";
 pub(super) const CHANGELOG_NEXT_KEY: &[u8] = b"changelog_next";
+pub(super) const TIMERS_FROM_KEY: &[u8] = b"timers_from";
 
 /// A number as eight bytes that sort as it does.
 #[must_use]

@@ -24,7 +24,7 @@ pub struct Meta {
     pub next_offset: i64,
     /// No customer has changes from before this offset that are not in the changelog.
     pub replay_from: i64,
-    /// Stream time at `replay_from`. The timer scan starts there: what was due before is decided and flushed.
+    /// Stream time at `replay_from`. What was due before is decided and flushed.
     pub replay_stream_time: Instant,
     /// Stream time at `next_offset`.
     pub stream_time: Instant,
