@@ -47,7 +47,7 @@ pub(super) fn prepare(
                 tries += 1;
                 if tries.is_power_of_two() {
                     let servers = &loaded.settings.kafka.bootstrap_servers;
-                    tracing::warn!(servers, reason, tries, "Kafka does not answer; trying again.");
+                    tracing::warn!(servers, reason, tries, "Kafka is not ready; trying again.");
                 }
             }
             Err(Problem::Refused(failure)) => return Err(failure),

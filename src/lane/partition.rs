@@ -374,6 +374,11 @@ impl Partition {
         self.caught_up
     }
 
+    /// Do the customers in memory take more than this many bytes?
+    pub(super) fn is_over(&self, budget: usize) -> bool {
+        self.shard.bytes() > budget
+    }
+
     /// Is a change waiting that should be flushed by now?
     pub(super) fn flush_is_due(&mut self, context: &Context) -> bool {
         self.flush_limit(context).zip(self.shard.oldest_dirty()).is_some_and(|(limit, oldest)| oldest <= limit)

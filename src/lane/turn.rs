@@ -241,7 +241,9 @@ impl Lane {
         let budget = self.customers_budget();
         let mut victims = BTreeMap::new();
         for partition in self.partitions.values_mut() {
-            if !partition.is_at_work() && partition.flush_is_due(&self.context) {
+            // Memory that is short is made free even while nothing is read.
+            let short = self.intake_paused && partition.is_over(budget);
+            if !partition.is_at_work() && (short || partition.flush_is_due(&self.context)) {
                 partition.begin();
             }
             victims.insert(partition.number, partition.finish(&self.context, budget, &mut plan));
@@ -257,7 +259,8 @@ impl Lane {
     fn customers_budget(&self) -> usize {
         let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
         let shares = u64::try_from(self.partitions.len()).unwrap_or(1).max(1);
-        usize::try_from(self.settings.memory.customers() / lanes / shares).unwrap_or(usize::MAX)
+        let share = usize::try_from(self.settings.memory.customers() / lanes / shares).unwrap_or(usize::MAX);
+        if self.intake_paused { share / 2 } else { share }
     }
 
     /// Moves quiet live partitions by the wall clock where that decides something.
@@ -529,9 +532,8 @@ impl Lane {
                     flushed += partition.flush_all(DRAIN_CUSTOMERS, &mut plan);
                 }
             }
-            let fresh = numbers.iter().any(|number| self.partitions.get(number).is_some_and(|p| p.meta.sequence == 0));
             self.finish(plan)?;
-            if flushed == 0 || fresh || self.pending.is_some() {
+            if flushed == 0 || self.pending.is_some() {
                 break;
             }
         }
@@ -601,11 +603,15 @@ impl Lane {
             return Ok(());
         }
         self.last_look = Moment::now();
+        // A member that the group gave nothing has nothing to wait for.
+        if self.partitions.is_empty() && self.restores.is_empty() && self.consumer.membership().is_some() {
+            self.show_partitions();
+        }
         for partition in self.partitions.values_mut() {
             if let Ok(range) = self.watermarks.range(&self.context.topics.input, partition.number, ASK) {
                 partition.metrics.consumer_lag.set((range.end - partition.next_offset).max(0));
             }
-            let timers = partition.database.customers_estimate();
+            let timers = partition.database.timers_estimate();
             partition.metrics.timers_pending.set(i64::try_from(timers).unwrap_or(i64::MAX));
             for (family, bytes) in partition.database.sizes() {
                 partition.metrics.set_store_size(family, bytes);

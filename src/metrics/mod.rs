@@ -98,8 +98,7 @@ pub struct Metrics {
 pub enum Stage {
     /// Waiting for and taking records from the client's queue.
     Poll,
-    Decode,
-    /// Reading states and deciding.
+    /// Reading states, decoding records and deciding.
     Apply,
     /// The write to the database.
     Write,
@@ -362,12 +361,11 @@ fn children<T: Copy, C>(values: &[T], child: impl Fn(T) -> C) -> Vec<C> {
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [Self::Poll, Self::Decode, Self::Apply, Self::Write, Self::Publish, Self::Commit];
+    const ALL: [Self; 5] = [Self::Poll, Self::Apply, Self::Write, Self::Publish, Self::Commit];
 
     fn label(self) -> &'static str {
         match self {
             Self::Poll => "poll",
-            Self::Decode => "decode",
             Self::Apply => "apply",
             Self::Write => "write",
             Self::Publish => "publish",

@@ -8,7 +8,9 @@ use rocksdb::{
 };
 
 use super::bytes::Corrupt;
-use super::layout::{CHANGELOG_NEXT_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key, timer_key};
+use super::layout::{
+    CHANGELOG_NEXT_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key, timer_key,
+};
 use super::meta_bytes::{Meta, decode_meta, encode_meta};
 use super::recorded::Recorded;
 use crate::event::Instant;
@@ -375,10 +377,10 @@ impl Database {
         [(CUSTOMERS, size(CUSTOMERS)), (TIMERS, size(TIMERS))]
     }
 
-    /// About how many customers are stored.
+    /// About how many customers have a deadline ahead.
     #[must_use]
-    pub fn customers_estimate(&self) -> u64 {
-        let found = self.db.property_int_value_cf(self.family(CUSTOMERS), "rocksdb.estimate-num-keys");
+    pub fn timers_estimate(&self) -> u64 {
+        let found = self.db.property_int_value_cf(self.family(TIMERS), "rocksdb.estimate-num-keys");
         found.ok().flatten().unwrap_or(0)
     }
 }

@@ -10,6 +10,7 @@ mod kafka_room;
 mod naive;
 mod scenarios;
 mod settings;
+mod store;
 
 #[path = "../support"]
 mod support {
