@@ -2,6 +2,7 @@
 
 pub mod demo;
 mod failure;
+pub mod rules_file;
 mod topics;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::SharedMemory;
-use crate::{rules, telemetry};
+use crate::telemetry;
 
 pub use failure::Failure;
 
@@ -35,7 +36,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 pub fn run(loaded: Loaded) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
-    let rules = Arc::new(read_rules(&loaded)?);
+    let rules = Arc::new(rules_file::load(&loaded, None)?.rules);
     let (schemas, framing) = schemas(&loaded)?;
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
@@ -147,19 +148,6 @@ fn run_lanes(
         }
     }
     outcome
-}
-
-/// Reads the rules file that the settings name.
-pub(super) fn read_rules(loaded: &Loaded) -> Result<RuleSet, Failure> {
-    let path = &loaded.settings.rules.file;
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let problem = format!("{:?} cannot be read ({error}); give the path of your rules file", path.display());
-        Failure::Configuration(loaded.refusal("rules.file", problem).to_string())
-    })?;
-    rules::load(&path.display().to_string(), &text).map_err(|errors| {
-        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Failure::Configuration(shown.join("\n"))
-    })
 }
 
 /// Where the input's schemas come from.

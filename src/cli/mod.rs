@@ -5,7 +5,6 @@ mod check;
 mod output;
 mod progress;
 mod replay;
-mod rules_file;
 mod sizes;
 mod words;
 

@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use super::output::{self, Stopped};
-use super::rules_file::{self, RulesFile};
 use super::words::{counted, grouped, length, size};
 use crate::app::Failure;
+use crate::app::rules_file::{self, RulesFile};
 use crate::engine::Membership;
 use crate::event::Span;
 use crate::rules::{Cohort, RuleSet};

@@ -2,23 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::app::Failure;
+use super::Failure;
 use crate::rules::{Document, RuleError, RuleSet, compile, read};
 use crate::settings::Loaded;
 
 /// A rules file as written and as compiled.
-pub(super) struct RulesFile {
+#[derive(Debug)]
+pub struct RulesFile {
     /// As the operator named it.
-    pub(super) name: String,
-    pub(super) document: Document,
-    pub(super) rules: RuleSet,
+    pub name: String,
+    pub document: Document,
+    pub rules: RuleSet,
 }
 
 /// Reads and compiles `given`, or else the settings' file.
 ///
 /// # Errors
 /// A file that cannot be read; or every mistake in it, each with its line and a caret.
-pub(super) fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Failure> {
+pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Failure> {
     let path = given.as_ref().unwrap_or(&settings.settings.rules.file);
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
