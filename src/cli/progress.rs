@@ -32,6 +32,16 @@ impl Progress {
         Self::new(Some(events as u64), "deciding  {wide_bar} {human_pos} of {human_len} events, {eta} left")
     }
 
+    /// Of living so many days, with what [`Progress::tell`] says beside it.
+    pub(super) fn of_living(days: u64) -> Self {
+        Self::new(Some(days), "{msg}  {wide_bar}")
+    }
+
+    /// Of waiting, with what [`Progress::tell`] says.
+    pub(super) fn of_waiting() -> Self {
+        Self::new(None, "{spinner} {msg}  {elapsed}")
+    }
+
     /// Nothing is drawn.
     pub(super) fn hidden() -> Self {
         Self(ProgressBar::hidden())
@@ -55,6 +65,20 @@ impl Progress {
 
     pub(super) fn advance(&self, by: usize) {
         self.0.inc(by as u64);
+    }
+
+    /// So far, of what it was made for.
+    pub(super) fn set(&self, to: u64) {
+        self.0.set_position(to);
+    }
+
+    pub(super) fn tell(&self, text: String) {
+        self.0.set_message(text);
+    }
+
+    /// Lets something be written to the screen without tearing the bar.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
     }
 
     /// Says something without tearing the bar.
