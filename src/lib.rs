@@ -1,5 +1,52 @@
 //! `cohortd` reads customer events from Kafka, remembers about each customer what the rules need, and says, as events
 //! back on Kafka, when a customer enters or leaves a cohort.
+//!
+//! # The way of an event
+//!
+//! ```text
+//! customer-events ─► kafka ─► codec ─► engine(rules, state, instant) ─► one Kafka transaction ─► store ─► next batch
+//!                                        ▲ due timers (store)              └─► changes · members · dead letters
+//!                                                                              changelog · input offsets
+//! ```
+//!
+//! `lane` is the loop that goes this way, once for each batch. A process runs several lanes; each is one thread with its
+//! own consumer, producer, partitions and databases, and shares nothing with the others on that way.
+//!
+//! # Rooms, in reading order
+//!
+//! Each names only rooms that stand above it, and each outside crate is known to one room; `tests/it/architecture.rs`
+//! holds the table.
+//!
+//! | room | what it is | what it does not know |
+//! |---|---|---|
+//! | [`event`] | what comes in and goes out: events, changes, instants, exact numbers | everything else |
+//! | [`rules`] | the rules file: parsed, checked, compiled; errors with their places | state, time, Kafka |
+//! | [`engine`] | the decision: state, event and instant in; new state, effects and next deadline out | clocks, threads, disk, bytes, Kafka |
+//! | [`settings`] | what the operator set, typed and checked, with the place that set it | who uses it |
+//! | [`clock`] | the only reader of the wall clock | what time decides |
+//! | [`codec`] | bytes to events and changes to bytes; schemas and their registry | rules, state, topics |
+//! | [`store`] | one RocksDB a partition: customers, timers, META; the byte layout | Kafka, what a fact means |
+//! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only room that names rdkafka | events: it moves bytes |
+//! | [`metrics`] | counters, gauges and health: the declared surface | who counts |
+//! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
+//! | [`admin`] | the two HTTP doors | decisions |
+//! | [`telemetry`], [`shutdown`] | the log; when to stop | |
+//! | [`app`] | builds all of this from settings, runs it, drains it; the demo's shop and broker | the command line |
+//! | [`cli`] | the commands, and everything that a person reads on a terminal | |
+//!
+//! To understand the product read [`engine`], beginning with `verdict`: every condition knows until when it holds, so the
+//! whole rules file gives one next deadline for each customer. To trust it read [`mod@lane`].
+//!
+//! # What always holds
+//!
+//! - A customer's changes are a function of their partition's log, its recorded advances of time, and the rules. Batch
+//!   size, restarts, rebuilds and speed change no output.
+//! - RocksDB is never ahead of Kafka: a batch is written to disk only once its transaction is known to count.
+//! - A transaction whose end was not heard is never guessed at; the committed offsets say what became of it.
+//! - A deadline is decided only when everything before it was read, and decided at its own instant.
+//! - `records_consumed = events_applied + events_skipped + dead_letters`.
+//! - A state's facts are bounded, and do not depend on the order of arrival.
+//! - Nothing personal stands in logs, metrics or error texts.
 
 pub mod admin;
 pub mod app;

@@ -20,6 +20,7 @@ use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::SharedMemory;
 use crate::telemetry;
+use topics::Found;
 
 pub use failure::Failure;
 
@@ -42,49 +43,70 @@ pub fn run(loaded: Loaded) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let doors = Doors::open(&loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
-    serve(&loaded, &rules, schemas, framing, doors, &runtime, &shutdown)
+    Process::new(loaded, rules, runtime, shutdown).serve(schemas, framing, doors, Topics::ToPrepare)
 }
 
-/// Everything after the doors are bound: also what the demo runs, on its own broker.
-pub(super) fn serve(
-    loaded: &Loaded,
-    rules: &Arc<RuleSet>,
-    schemas: Schemas,
-    framing: Framing,
-    doors: Doors,
-    runtime: &Runtime,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
-    let settings = &loaded.settings;
-    let revision = option_env!("COHORTD_REVISION").unwrap_or("unknown");
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
-    metrics.set_rules(&rules.fingerprint);
-    metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
-    for topic in [&settings.topics.changes, &settings.topics.members, &settings.topics.dead_letters] {
-        metrics.publish_errors(topic).inc_by(0);
-    }
-    metrics.publish_errors(&settings.topics.changelog).inc_by(0);
-    let health = Arc::new(Health::new(settings.lanes));
-    let (metrics_door, admin_door) =
-        (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
-    let closing = shutdown.clone();
-    let answering = doors
-        .serve(runtime.handle(), Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health) }, async move {
-            closing.requested().await
-        })
-        .map_err(Failure::running)?;
-    tracing::info!(metrics = %metrics_door, admin = %admin_door, cohorts = rules.cohorts.len(), "Listening.");
+/// What a process has once its doors are bound: `run`'s, and the demo's on its own broker.
+struct Process {
+    loaded: Loaded,
+    rules: Arc<RuleSet>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    runtime: Runtime,
+    shutdown: Shutdown,
+}
 
-    let brokers = Brokers::default();
-    let Some(found) = topics::prepare(loaded, &brokers, &metrics, shutdown)? else { return Ok(()) };
-    let Some(encoder) = encoder(loaded, &metrics, shutdown)? else { return Ok(()) };
-    let context =
-        Context::new(settings, Arc::clone(rules), Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
-    let outcome = run_lanes(settings, Arc::new(context), &brokers, schemas, framing, &health, &metrics, shutdown);
-    shutdown.request();
-    health.stop();
-    runtime.block_on(answering).ok();
-    outcome
+/// What is known of the topics at start.
+enum Topics {
+    /// Nothing: they are looked at, and made where missing.
+    ToPrepare,
+    /// Whoever starts the process has made them.
+    Known(Found),
+}
+
+impl Process {
+    fn new(loaded: Loaded, rules: Arc<RuleSet>, runtime: Runtime, shutdown: Shutdown) -> Self {
+        let settings = &loaded.settings;
+        let revision = option_env!("COHORTD_REVISION").unwrap_or("unknown");
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
+        metrics.set_rules(&rules.fingerprint);
+        metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
+        for topic in [&settings.topics.changes, &settings.topics.members, &settings.topics.dead_letters] {
+            metrics.publish_errors(topic).inc_by(0);
+        }
+        metrics.publish_errors(&settings.topics.changelog).inc_by(0);
+        let health = Arc::new(Health::new(settings.lanes));
+        Self { loaded, rules, metrics, health, runtime, shutdown }
+    }
+
+    /// Works until told to stop, or a lane cannot go on.
+    fn serve(self, schemas: Schemas, framing: Framing, doors: Doors, topics: Topics) -> Result<(), Failure> {
+        let Self { loaded, rules, metrics, health, runtime, shutdown } = self;
+        let settings = &loaded.settings;
+        let (metrics_door, admin_door) =
+            (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
+        let closing = shutdown.clone();
+        let answering = doors
+            .serve(runtime.handle(), Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health) }, async move {
+                closing.requested().await
+            })
+            .map_err(Failure::running)?;
+        tracing::info!(metrics = %metrics_door, admin = %admin_door, cohorts = rules.cohorts.len(), "Listening.");
+
+        let brokers = Brokers::default();
+        let found = match topics {
+            Topics::Known(found) => Some(found),
+            Topics::ToPrepare => topics::prepare(&loaded, &brokers, &metrics, &shutdown)?,
+        };
+        let Some(found) = found else { return Ok(()) };
+        let Some(encoder) = encoder(&loaded, &metrics, &shutdown)? else { return Ok(()) };
+        let context = Context::new(settings, rules, Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
+        let outcome = run_lanes(settings, Arc::new(context), &brokers, schemas, framing, &health, &metrics, &shutdown);
+        shutdown.request();
+        health.stop();
+        runtime.block_on(answering).ok();
+        outcome
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a process, put together in one place")]
@@ -208,6 +230,6 @@ fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Op
 }
 
 /// One thread for the doors and signals: lanes have their own.
-pub(super) fn runtime() -> Result<Runtime, Failure> {
+fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Failure::running)
 }

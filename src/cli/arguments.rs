@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, value_parser};
 
+use crate::app;
 use crate::event::Instant;
 
 /// Reads customer events from Kafka and says, as events back on Kafka, who enters and leaves behavioural cohorts.
@@ -73,7 +74,15 @@ Examples:
     Replay(Replay),
 
     /// Watch a simulated shop: everything in this one process, nothing to set up
-    Demo(Layers),
+    #[command(after_help = "\
+Kafka is a broker in this process, and forgets everything at the end: nothing is read from or written to
+a Kafka of yours. Of the settings, those of kafka, topics, state and schemas do not take part.
+
+Examples:
+  cohortd demo
+  cohortd demo --seconds 300 --customers 10000
+  cohortd demo --rules my-rules.toml                 begin with a copy of config/rules.toml")]
+    Demo(Demo),
 
     /// Print the settings in force and where each comes from; secrets are masked
     #[command(after_help = "The output can be given back to --config.")]
@@ -123,6 +132,28 @@ pub(super) struct Replay {
     /// End with exit code 1 if any line could not be read
     #[arg(long)]
     pub(super) strict: bool,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// How long the shop's eight months should take
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
+    pub(super) seconds: u64,
+
+    /// How many customers the shop has
+    #[arg(long, value_name = "N", default_value_t = 3_000, value_parser = value_parser!(u32).range(1..=100_000))]
+    pub(super) customers: u32,
+
+    /// Another seed, another shop
+    #[arg(long, value_name = "N", default_value_t = app::demo::SEED)]
+    pub(super) seed: u64,
+
+    /// Your rules, in place of the default cohorts
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) layers: Layers,

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod demo;
 mod output;
 mod progress;
 mod replay;
@@ -47,7 +48,10 @@ pub fn main() -> ExitCode {
 fn obey(command: Command) -> Result<(), Stopped> {
     match command {
         Command::Run(layers) => app::run(loaded(layers)?)?,
-        Command::Demo(layers) => app::demo::run(loaded(layers)?)?,
+        Command::Demo(mut demo) => {
+            let settings = loaded(std::mem::take(&mut demo.layers))?;
+            demo::run(settings, demo)?;
+        }
         Command::Check(check) => check::run(&loaded(check.layers)?, check.rules)?,
         Command::Replay(mut replay) => {
             let settings = loaded(std::mem::take(&mut replay.layers))?;

@@ -1,6 +1,7 @@
 //! Where words go: results to stdout, everything else to stderr.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::process::{Command, Stdio};
 
 use clap::builder::StyledStr;
 
@@ -46,6 +47,30 @@ pub(super) fn results_are_on_screen() -> bool {
 /// Is there someone to look at progress?
 pub(super) fn has_spectators() -> bool {
     io::stderr().is_terminal()
+}
+
+/// May results be coloured? On a screen, unless it cannot, or its owner does not want it (no-color.org).
+pub(super) fn results_are_coloured() -> bool {
+    // These belong to the terminal, not to our settings.
+    let asked = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    results_are_on_screen() && asked("NO_COLOR").is_none() && asked("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Columns of the screen that results are on; 100 where they are on none, or nobody says.
+pub(super) fn columns() -> usize {
+    /// A narrower screen breaks lines by itself.
+    const LEAST: usize = 80;
+    const UNKNOWN: usize = 100;
+    if !results_are_on_screen() {
+        return UNKNOWN;
+    }
+    // Asks the terminal that is standard input: `rows columns`.
+    let asked = Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output();
+    let columns = asked.ok().and_then(|said| {
+        let said = String::from_utf8(said.stdout).ok()?;
+        said.split_whitespace().nth(1)?.parse::<usize>().ok()
+    });
+    columns.filter(|columns| *columns > 0).map_or(UNKNOWN, |columns| columns.max(LEAST))
 }
 
 /// A line, or a few, for people. That stderr is closed is no reason to stop.

@@ -34,6 +34,16 @@ impl Progress {
         if output::results_are_on_screen() { Self::hidden() } else { self }
     }
 
+    /// Of living so many days, with what [`Progress::tell`] says beside it.
+    pub(super) fn of_living(days: u64) -> Self {
+        Self::new(Some(days), "{msg}  {wide_bar}")
+    }
+
+    /// Of waiting, with what [`Progress::tell`] says.
+    pub(super) fn of_waiting() -> Self {
+        Self::new(None, "{spinner} {msg}  {elapsed}")
+    }
+
     /// Nothing is drawn.
     pub(super) fn hidden() -> Self {
         Self(ProgressBar::hidden())
@@ -57,6 +67,20 @@ impl Progress {
 
     pub(super) fn advance(&self, by: usize) {
         self.0.inc(by as u64);
+    }
+
+    /// So far, of what it was made for.
+    pub(super) fn set(&self, to: u64) {
+        self.0.set_position(to);
+    }
+
+    pub(super) fn tell(&self, text: String) {
+        self.0.set_message(text);
+    }
+
+    /// Lets something be written to the screen without tearing the bar.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.0.suspend(write)
     }
 
     /// Says something without tearing the bar.

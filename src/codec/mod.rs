@@ -16,6 +16,7 @@ mod program;
 mod reader;
 mod registry;
 mod schemas;
+mod sent;
 
 pub use container::BadContainer;
 pub use error::{Incompatible, Undecodable};
@@ -27,6 +28,7 @@ pub use owned::{OwnedEvent, OwnedValue};
 pub use reader::{MAX_DEPTH, Reader, recycle};
 pub use registry::{BadRegistryAddress, Registry, RegistryError};
 pub use schemas::{Lookup, SchemaFileError, Schemas};
+pub use sent::{EventEncoder, SentEvent};
 
 #[cfg(test)]
 mod tests;

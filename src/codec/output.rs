@@ -170,7 +170,7 @@ fn reason(record: &mut Vec<u8>, reason: ChangeReason) {
 }
 
 /// Zigzag, seven bits a byte.
-fn long(record: &mut Vec<u8>, value: i64) {
+pub(super) fn long(record: &mut Vec<u8>, value: i64) {
     let mut bits = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while bits >= 0x80 {
         record.push(0x80 | bits.to_le_bytes()[0]);
@@ -184,17 +184,17 @@ fn count(record: &mut Vec<u8>, value: u64) {
     long(record, i64::try_from(value).unwrap_or(i64::MAX));
 }
 
-fn instant(record: &mut Vec<u8>, at: Instant) {
+pub(super) fn instant(record: &mut Vec<u8>, at: Instant) {
     long(record, at.0);
 }
 
-fn text(record: &mut Vec<u8>, text: &str) {
+pub(super) fn text(record: &mut Vec<u8>, text: &str) {
     count(record, text.len() as u64);
     record.extend_from_slice(text.as_bytes());
 }
 
 /// A union of null and one type.
-fn optional<T>(record: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+pub(super) fn optional<T>(record: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
     long(record, i64::from(value.is_some()));
     if let Some(value) = value {
         write(record, value);
@@ -202,12 +202,12 @@ fn optional<T>(record: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut V
 }
 
 /// The head of an array's or map's only block; of none when it is empty.
-fn block(record: &mut Vec<u8>, items: usize) {
+pub(super) fn block(record: &mut Vec<u8>, items: usize) {
     count(record, items as u64);
 }
 
 /// Ends an array or map, unless its block of no items has done so.
-fn end_after(record: &mut Vec<u8>, items: usize) {
+pub(super) fn end_after(record: &mut Vec<u8>, items: usize) {
     if items > 0 {
         block(record, 0);
     }

@@ -131,7 +131,10 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> String {
             }
         }
         Condition::In { cohort, .. } => match scene.membership(*cohort) {
-            membership if membership.member => format!("for {}", length(scene.at.since(membership.entered_at))),
+            membership if membership.member => match scene.at.since(membership.entered_at) {
+                Span(0) => "just now".into(),
+                span => format!("for {}", length(span)),
+            },
             _ => String::new(),
         },
         Condition::Moves { cohort, entered, window, .. } => {

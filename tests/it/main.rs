@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod demo;
 mod engine_under_test;
 mod generate;
 mod kafka_room;

@@ -1,0 +1,348 @@
+//! Everything in one process: an embedded broker, a simulated shop, a real lane with a real database, and a reader of
+//! what it says. `cli` draws it.
+//!
+//! `people` and `life` are the shop, `sender` puts its events on the input topic, `audience` reads `cohort-changes`.
+//! The broker is librdkafka's mock: see [`Mock`] for what it cannot show.
+
+mod audience;
+mod life;
+mod people;
+mod random;
+mod scratch;
+mod sender;
+mod shop;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant as Moment};
+
+use super::topics::Found;
+use super::{Failure, Process, Topics, runtime};
+use crate::admin::Doors;
+use crate::clock::wall_clock;
+use crate::codec::{Framing, Schemas};
+use crate::event::{Change, Instant, Span};
+use crate::kafka::{Brokers, Mock, Publisher, Reader};
+use crate::metrics::Metrics;
+use crate::rules::{self, RuleSet};
+use crate::settings::Loaded;
+use crate::shutdown::Shutdown;
+use crate::telemetry;
+use scratch::Scratch;
+use sender::{Progress, Sender};
+
+pub use audience::Seen;
+
+/// The default cohorts, as they come with the source.
+pub const RULES: &str = include_str!("../../../config/rules.toml");
+
+/// How long the shop lives: long enough for a silence of 90 days and a return from it.
+pub const LIVES: Span = Span(240 * Span::DAY.0);
+
+/// The shop that is shown unless another is asked for.
+pub const SEED: u64 = 2026;
+
+/// Two, so that the lane has more than one database, and customers are parted as they are in earnest.
+const PARTITIONS: u8 = 2;
+/// What clients may keep of records on their way.
+const QUEUE_BYTES: usize = 8 << 20;
+/// How long the last changes may take to be read once they are all written.
+const READ_OUT_FOR: Duration = Duration::from_secs(5);
+
+/// What may be chosen.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long the shop's life should take.
+    pub pace: Duration,
+    pub customers: u32,
+    pub seed: u64,
+    /// A rules file in place of [`RULES`].
+    pub rules: Option<PathBuf>,
+}
+
+/// A demo that runs. Ends, drains and cleans up with [`Demo::end`].
+pub struct Demo {
+    rules: Arc<RuleSet>,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+    progress: Arc<Progress>,
+    time: Range<Instant>,
+    metrics_address: SocketAddr,
+    heard: Receiver<Seen>,
+    leave: Arc<AtomicBool>,
+    daemon: JoinHandle<Result<(), Failure>>,
+    shop: JoinHandle<Result<(), Failure>>,
+    audience: JoinHandle<Result<(), Failure>>,
+    changes_read: u64,
+    /// The last to go: what the others connect to, and where the databases lie.
+    _broker: Mock,
+    _scratch: Scratch,
+}
+
+/// What a demo does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The lane waits for its partitions.
+    Joining,
+    Living,
+    /// All is sent, and not all of it decided.
+    Settling,
+    /// There is nothing more to come, or somebody asked for the end.
+    Over,
+}
+
+/// What it has come to so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    pub applied: u64,
+    pub skipped: u64,
+    pub dead: u64,
+    /// The shop's instant.
+    pub lived: Instant,
+}
+
+impl Figures {
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.applied + self.skipped + self.dead
+    }
+}
+
+impl Demo {
+    /// Starts everything and returns at once; see [`Demo::stage`].
+    ///
+    /// # Errors
+    /// A rules file that cannot be used; no port, thread or temporary folder to be had.
+    pub fn start(mut loaded: Loaded, options: &Options) -> Result<Self, Failure> {
+        let broker = Mock::start()?;
+        let scratch = Scratch::make().map_err(Failure::running)?;
+        furnish(&mut loaded, &broker, &scratch);
+        telemetry::start(&loaded.settings.log).map_err(Failure::running)?;
+        let rules = Arc::new(read_rules(options)?);
+        let topics = loaded.settings.topics.clone();
+        for topic in [&topics.input, &topics.changes, &topics.members, &topics.dead_letters, &topics.changelog] {
+            broker.create_topic(topic, i32::from(PARTITIONS))?;
+        }
+        let runtime = runtime()?;
+        let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
+        let doors = doors(&mut loaded)?;
+        let metrics_address = doors.metrics_address().map_err(Failure::running)?;
+        let process = Process::new(loaded, Arc::clone(&rules), runtime, shutdown.clone());
+        let (metrics, health) = (Arc::clone(&process.metrics), Arc::clone(&process.health));
+        let kafka = process.loaded.settings.kafka.clone();
+        let brokers = Brokers::default();
+        let publisher = Publisher::new(&kafka, QUEUE_BYTES, &brokers)?;
+        let readers = (0..PARTITIONS).map(|_| Reader::new(&kafka, QUEUE_BYTES, &brokers)).collect::<Result<_, _>>()?;
+
+        let now = wall_clock();
+        let time = now - LIVES..now;
+        let progress = Arc::new(Progress::new(time.start));
+        let daemon = spawn("demo", &shutdown, move || {
+            let found = Found { cluster_id: "demo".to_owned(), partitions: u32::from(PARTITIONS) };
+            process.serve(Schemas::built_in(), Framing::Tagged, doors, Topics::Known(found))
+        })?;
+        let sender = Sender {
+            publisher,
+            topic: topics.input,
+            partitions: u32::from(PARTITIONS),
+            time: (time.start, time.end),
+            pace: options.pace,
+            progress: Arc::clone(&progress),
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+            shutdown: shutdown.clone(),
+        };
+        let (customers, seed) = (options.customers, options.seed);
+        let shop = spawn("shop", &shutdown, move || {
+            let acts = shop::acts(customers, seed, sender.time);
+            sender.run(&acts).map_err(Failure::from)
+        })?;
+        let (say, heard) = channel();
+        let leave = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&leave);
+        let audience = spawn("audience", &shutdown, move || {
+            audience::listen(readers, &topics.changes, &say, &until).map_err(Failure::from)
+        })?;
+        Ok(Self {
+            rules,
+            metrics,
+            shutdown,
+            progress,
+            time,
+            metrics_address,
+            heard,
+            leave,
+            daemon,
+            shop,
+            audience,
+            changes_read: 0,
+            _broker: broker,
+            _scratch: scratch,
+        })
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        &self.rules
+    }
+
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics_address
+    }
+
+    /// From the opening of the shop to its closing, which is about now.
+    #[must_use]
+    pub fn time(&self) -> Range<Instant> {
+        self.time.clone()
+    }
+
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        if self.shutdown.is_requested() {
+            return Stage::Over;
+        }
+        if !self.progress.opened.load(Ordering::Acquire) {
+            return Stage::Joining;
+        }
+        if !self.progress.closed.load(Ordering::Acquire) {
+            return Stage::Living;
+        }
+        let settled = sender::accounted(&self.metrics) >= self.progress.sent.load(Ordering::Acquire);
+        if settled { Stage::Over } else { Stage::Settling }
+    }
+
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        figures(&self.metrics, &self.progress)
+    }
+
+    /// The next change, if one comes within `wait`.
+    pub fn next(&mut self, wait: Duration) -> Option<Seen> {
+        let seen = match self.heard.recv_timeout(wait) {
+            Ok(seen) => seen,
+            Err(RecvTimeoutError::Timeout) => return None,
+            Err(RecvTimeoutError::Disconnected) => {
+                // Nobody reads any more: the caller's pace is all that is left.
+                thread::sleep(wait);
+                return None;
+            }
+        };
+        self.changes_read += 1;
+        Some(seen)
+    }
+
+    /// Stops the shop, drains the lane, hands out the last changes, and cleans up.
+    ///
+    /// # Errors
+    /// Why a part of it failed.
+    pub fn end(mut self, mut last: impl FnMut(Seen)) -> Result<Figures, Failure> {
+        self.shutdown.request();
+        let ended = joined(self.daemon);
+        let figures = figures(&self.metrics, &self.progress);
+        let counters = self.metrics.cohorts(self.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
+        let changes: u64 = counters.iter().map(|c| c.of(Change::Entered).get() + c.of(Change::Exited).get()).sum();
+        let started = Moment::now();
+        while self.changes_read < changes && started.elapsed() < READ_OUT_FOR {
+            if let Ok(seen) = self.heard.recv_timeout(Duration::from_millis(50)) {
+                self.changes_read += 1;
+                last(seen);
+            }
+        }
+        self.leave.store(true, Ordering::Release);
+        // All are waited for, whichever failed.
+        let (shop, audience) = (joined(self.shop), joined(self.audience));
+        ended.and(shop).and(audience).map(|()| figures)
+    }
+}
+
+fn figures(metrics: &Metrics, progress: &Progress) -> Figures {
+    let (applied, skipped, dead) = sender::fates(metrics);
+    Figures { applied, skipped, dead, lived: Instant(progress.lived.load(Ordering::Acquire)) }
+}
+
+fn joined(thread: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
+    thread.join().unwrap_or_else(|_| Err(Failure::Running("a part of the demo failed an invariant".into())))
+}
+
+/// A part of the demo on a thread of its own. When one fails, all end.
+fn spawn(
+    name: &str,
+    shutdown: &Shutdown,
+    part: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
+    let shutdown = shutdown.clone();
+    let part = move || {
+        let outcome = part();
+        if outcome.is_err() {
+            shutdown.request();
+        }
+        outcome
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(part).map_err(Failure::running)
+}
+
+/// The settings that a demo needs; what else the operator set stays.
+fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
+    let quiet = is_default(loaded, "log.filter");
+    let local = is_default(loaded, "metrics.listen");
+    let settings = &mut loaded.settings;
+    settings.lanes = 1;
+    settings.kafka.bootstrap_servers = broker.bootstrap_servers();
+    settings.kafka.group_id = "cohortd-demo".to_owned();
+    settings.kafka.instance_id = "demo".to_owned();
+    // Passwords and certificates are for another broker.
+    settings.kafka.options.clear();
+    settings.schemas.registry = None;
+    settings.schemas.dir = None;
+    settings.schemas.bare = None;
+    settings.state.dir = scratch.path().to_owned();
+    // The shop sends its events in the order in which they happen.
+    settings.time.arrives_within = Span::SECOND;
+    if quiet {
+        // The screen says what goes on.
+        settings.log.filter = "error".to_owned();
+    }
+    if local {
+        settings.metrics.listen.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    settings.admin.listen.set_port(0);
+}
+
+fn is_default(loaded: &Loaded, key: &str) -> bool {
+    loaded.origin(key) == "default"
+}
+
+/// Opens the doors; where the port for metrics is taken, at a free one.
+fn doors(loaded: &mut Loaded) -> Result<Doors, Failure> {
+    let settings = &mut loaded.settings;
+    Doors::open(&settings.metrics, &settings.admin)
+        .or_else(|_| {
+            settings.metrics.listen.set_port(0);
+            Doors::open(&settings.metrics, &settings.admin)
+        })
+        .map_err(Failure::running)
+}
+
+fn read_rules(options: &Options) -> Result<RuleSet, Failure> {
+    let (name, text) = match &options.rules {
+        None => ("config/rules.toml".to_owned(), RULES.to_owned()),
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| Failure::Configuration(format!("{name}: cannot be read ({error}); check --rules")))?;
+            (name, text)
+        }
+    };
+    rules::load(&name, &text).map_err(|errors| {
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::Configuration(shown.join("\n\n"))
+    })
+}

@@ -1,0 +1,160 @@
+//! The shop's sending side: acts as Avro records on the input topic, at the pace of the demo.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant as Moment};
+
+use super::life::{Act, What};
+use super::shop;
+use crate::codec::{EventEncoder, SentEvent};
+use crate::event::{DeadLetterReason, Instant, Number, SkipReason, Value};
+use crate::kafka::{Failure, Outgoing, Publisher, partition_of};
+use crate::metrics::{Health, Metrics};
+use crate::shutdown::Shutdown;
+
+/// Records that the lane has not accounted for. The broker in this process forgets what is more than 5 MB old in a
+/// partition, read or not; a record has some 150 bytes.
+const AHEAD_MAX: u64 = 10_000;
+/// Between two looks at the clock.
+const TICK: Duration = Duration::from_millis(20);
+/// How long the last records may take to reach the broker.
+const FLUSH_FOR: Duration = Duration::from_secs(10);
+/// One record in so many is sent twice, as senders that retry do.
+const TWICE_IN: u64 = 200;
+
+/// How far the shop has come; read by others while it sends.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// Records sent.
+    pub(super) sent: AtomicU64,
+    /// The instant up to which the shop has lived, in milliseconds.
+    pub(super) lived: AtomicI64,
+    /// Is the lane ready, and the shop open?
+    pub(super) opened: AtomicBool,
+    /// Is everything sent?
+    pub(super) closed: AtomicBool,
+}
+
+impl Progress {
+    pub(super) fn new(opening: Instant) -> Self {
+        Self {
+            sent: AtomicU64::new(0),
+            lived: AtomicI64::new(opening.0),
+            opened: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What sends, and what it looks at.
+pub(super) struct Sender {
+    pub(super) publisher: Publisher,
+    pub(super) topic: String,
+    pub(super) partitions: u32,
+    /// From opening to closing.
+    pub(super) time: (Instant, Instant),
+    /// How long all of it should take.
+    pub(super) pace: Duration,
+    pub(super) progress: Arc<Progress>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<Health>,
+    pub(super) shutdown: Shutdown,
+}
+
+impl Sender {
+    /// Waits until the lane reads, then sends all acts, each when its time has come.
+    ///
+    /// # Errors
+    /// A record that the broker does not take.
+    pub(super) fn run(self, acts: &[Act]) -> Result<(), Failure> {
+        while self.health.ready().is_err() {
+            if self.shutdown.is_requested() {
+                return Ok(());
+            }
+            thread::sleep(TICK);
+        }
+        self.progress.opened.store(true, Ordering::Release);
+        let encoder = EventEncoder::new();
+        let started = Moment::now();
+        let (opening, closing) = self.time;
+        let mut record = Vec::new();
+        let mut sent = 0;
+        for (number, act) in (1..).zip(acts) {
+            while act.at > self.now(started) || sent >= accounted(&self.metrics) + AHEAD_MAX {
+                if self.shutdown.is_requested() {
+                    return Ok(());
+                }
+                thread::sleep(TICK);
+            }
+            encode(&encoder, number, act, &mut record);
+            for _ in 0..1 + u64::from(number % TWICE_IN == 0) {
+                self.send(act.customer, &record)?;
+                sent += 1;
+            }
+            self.progress.sent.store(sent, Ordering::Release);
+            self.progress.lived.store(act.at.0, Ordering::Release);
+        }
+        self.publisher.flush(FLUSH_FOR)?;
+        self.progress.lived.store(closing.0.max(opening.0), Ordering::Release);
+        self.progress.closed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Where the shop's clock stands.
+    fn now(&self, started: Moment) -> Instant {
+        let (opening, closing) = self.time;
+        let part = started.elapsed().as_secs_f64() / self.pace.as_secs_f64().max(0.001);
+        Instant(opening.0 + (closing.since(opening).0 as f64 * part.min(1.0)) as i64)
+    }
+
+    fn send(&self, customer: u32, record: &[u8]) -> Result<(), Failure> {
+        let key = shop::name(customer);
+        self.publisher.send(&Outgoing {
+            topic: &self.topic,
+            partition: partition_of(key.as_bytes(), self.partitions),
+            key: Some(key.as_bytes()),
+            payload: Some(record),
+            headers: &[],
+            timestamp: None,
+        })
+    }
+}
+
+/// Records that the lane has applied, skipped or dead-lettered, in committed batches.
+pub(super) fn accounted(metrics: &Metrics) -> u64 {
+    let (applied, skipped, dead) = fates(metrics);
+    applied + skipped + dead
+}
+
+/// Records applied, skipped, and dead-lettered.
+pub(super) fn fates(metrics: &Metrics) -> (u64, u64, u64) {
+    let skipped = SkipReason::ALL.iter().map(|reason| metrics.events_skipped(*reason).get()).sum();
+    let dead = DeadLetterReason::ALL.iter().map(|reason| metrics.dead_letters(*reason).get()).sum();
+    (metrics.events_applied.get(), skipped, dead)
+}
+
+/// `record` is cleared first.
+fn encode(encoder: &EventEncoder, number: u64, act: &Act, record: &mut Vec<u8>) {
+    record.clear();
+    let (id, customer) = (format!("e{number}"), shop::name(act.customer));
+    let whole = |number: u32| Value::Number(Number::from_integer(i64::from(number)));
+    let product = Value::Text(["mug", "lamp", "scarf", "notebook"][usize::try_from(number % 4).unwrap_or(0)]);
+    let properties: &[(&str, Value<'_>)] = match act.what {
+        What::StepCompleted(step) => &[("step", whole(u32::from(step)))],
+        What::ProductViewed => &[("product", product)],
+        What::Purchase { cents } => {
+            &[("amount", Value::Number(Number(i128::from(cents) * (Number::ONE / 100)))), ("product", product)]
+        }
+        _ => &[],
+    };
+    let event = SentEvent {
+        id: Some(&id),
+        customer: &customer,
+        name: act.what.event(),
+        at: act.at,
+        source: Some("shop"),
+        properties,
+    };
+    encoder.event(&event, record);
+}
