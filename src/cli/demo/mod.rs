@@ -14,7 +14,7 @@ use super::output::Stopped;
 use super::progress::Progress;
 use super::sizes::Sizes;
 use super::words::grouped;
-use crate::app::demo::{Demo, LIVES, Options, Seen, Stage};
+use crate::app::demo::{Demo, Options, Seen, Stage};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
@@ -38,17 +38,12 @@ pub(super) fn run(loaded: Loaded, asked: arguments::Demo) -> Result<(), Stopped>
         seed: asked.seed,
         rules: asked.rules,
     };
-    screen.say(&format!(
-        "A shop of {} customers lives {} months in about {} s.\n",
-        grouped(options.customers.into()),
-        LIVES.0 / (30 * Span::DAY.0),
-        asked.seconds,
-    ))?;
     let mut demo = Demo::start(loaded, &options)?;
-    screen.say(&summary::opening(&demo))?;
-    let mut watched = Watched::new(&demo.rules().clone());
-    let outcome = watch(&mut demo, &screen, &mut watched);
     let (rules, time) = (demo.rules().clone(), demo.time());
+    let mut watched = Watched::new(&rules);
+    let outcome = screen.say(&summary::opening(&demo, &options));
+    let outcome = outcome.and_then(|()| watch(&mut demo, &screen, &mut watched));
+    // Also when nobody reads any more: everything is ended in order.
     let figures = demo.end(|seen| watched.record(seen, &rules));
     outcome?;
     screen.say(&summary::of(&rules, time, figures?, watched, options.customers, screen.columns()))?;
