@@ -7,6 +7,7 @@ mod screen;
 mod summary;
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use super::arguments;
@@ -14,6 +15,7 @@ use super::output::Stopped;
 use super::progress::Progress;
 use super::sizes::Sizes;
 use super::words::grouped;
+use crate::app;
 use crate::app::demo::{Demo, Options, Seen, Stage};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
@@ -36,12 +38,13 @@ pub(super) fn run(loaded: Loaded, asked: arguments::Demo) -> Result<(), Stopped>
         pace: Duration::from_secs(asked.seconds),
         customers: asked.customers,
         seed: asked.seed,
-        rules: asked.rules,
+        rules: Arc::new(app::demo::rules(asked.rules.as_deref())?),
     };
+    screen.say(&summary::first_word(&options))?;
     let mut demo = Demo::start(loaded, &options)?;
     let (rules, time) = (demo.rules().clone(), demo.time());
     let mut watched = Watched::new(&rules);
-    let outcome = screen.say(&summary::opening(&demo, &options));
+    let outcome = screen.say(&summary::opening(&demo));
     let outcome = outcome.and_then(|()| watch(&mut demo, &screen, &mut watched));
     // Also when nobody reads any more: everything is ended in order.
     let figures = demo.end(|seen| watched.record(seen, &rules));

@@ -15,15 +15,22 @@ const FIGURES: usize = 30;
 /// More blocks than this say no more.
 const BLOCKS_MAX: usize = 60;
 
+/// What there will be to see; on the screen at once, before anything is started.
+pub(super) fn first_word(options: &Options) -> String {
+    format!(
+        "A shop of {} customers lives {} months in about {} s.\n",
+        grouped(options.customers.into()),
+        LIVES.0 / (30 * Span::DAY.0),
+        options.pace.as_secs(),
+    )
+}
+
 /// How it is built, and where to look.
-pub(super) fn opening(demo: &Demo, options: &Options) -> String {
+pub(super) fn opening(demo: &Demo) -> String {
     let address = demo.metrics_address();
     let cohorts = counted(demo.rules().cohorts.len() as u64, "cohort", "cohorts");
     format!(
-        "\
-A shop of {} customers lives {} months in about {} s.
-
-  shop ─► customer-events ─► lane ({cohorts}, RocksDB) ─► cohort-changes ─► here
+        "  shop ─► customer-events ─► lane ({cohorts}, RocksDB) ─► cohort-changes ─► here
 
   metrics   http://{address}/metrics, while it runs
   to stop   Ctrl-C: the lane drains, and the figures so far are shown
@@ -31,10 +38,7 @@ A shop of {} customers lives {} months in about {} s.
 A line says when it became so (UTC), who, in or out of which cohort, and why.
 Changes come faster than one can read: about two a second are shown.
 The lane joins its consumer group first; the group waits 3 s for others to come.
-",
-        grouped(options.customers.into()),
-        LIVES.0 / (30 * Span::DAY.0),
-        options.pace.as_secs(),
+"
     )
 }
 
