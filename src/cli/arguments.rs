@@ -76,7 +76,7 @@ Examples:
     /// Watch a simulated shop: everything in this one process, nothing to set up
     #[command(after_help = "\
 Kafka is a broker in this process, and forgets everything at the end: nothing is read from or written to
-a Kafka of yours. Of the settings, those of kafka, topics, state and schemas do not take part.
+a Kafka of yours. Of the settings, those of kafka, schemas and state.dir do not take part.
 
 Examples:
   cohortd demo

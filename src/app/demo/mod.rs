@@ -14,7 +14,7 @@ mod shop;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -39,7 +39,7 @@ use sender::{Progress, Sender};
 pub use audience::Seen;
 
 /// The default cohorts, as they come with the source.
-pub const RULES: &str = include_str!("../../../config/rules.toml");
+const RULES: &str = include_str!("../../../config/rules.toml");
 
 /// How long the shop lives: long enough for a silence of 90 days and a return from it.
 pub const LIVES: Span = Span(240 * Span::DAY.0);
@@ -61,8 +61,8 @@ pub struct Options {
     pub pace: Duration,
     pub customers: u32,
     pub seed: u64,
-    /// A rules file in place of [`RULES`].
-    pub rules: Option<PathBuf>,
+    /// See [`rules`].
+    pub rules: Arc<RuleSet>,
 }
 
 /// A demo that runs. Ends, drains and cleans up with [`Demo::end`].
@@ -117,13 +117,13 @@ impl Demo {
     /// Starts everything and returns at once; see [`Demo::stage`].
     ///
     /// # Errors
-    /// A rules file that cannot be used; no port, thread or temporary folder to be had.
+    /// No port, thread or temporary folder to be had.
     pub fn start(mut loaded: Loaded, options: &Options) -> Result<Self, Failure> {
         let broker = Mock::start()?;
         let scratch = Scratch::make().map_err(Failure::running)?;
         furnish(&mut loaded, &broker, &scratch);
         telemetry::start(&loaded.settings.log).map_err(Failure::running)?;
-        let rules = Arc::new(read_rules(options)?);
+        let rules = Arc::clone(&options.rules);
         let topics = loaded.settings.topics.clone();
         for topic in [&topics.input, &topics.changes, &topics.members, &topics.dead_letters, &topics.changelog] {
             broker.create_topic(topic, i32::from(PARTITIONS))?;
@@ -331,8 +331,12 @@ fn doors(loaded: &mut Loaded) -> Result<Doors, Failure> {
         .map_err(Failure::running)
 }
 
-fn read_rules(options: &Options) -> Result<RuleSet, Failure> {
-    let (name, text) = match &options.rules {
+/// The rules of a file, or else the default cohorts.
+///
+/// # Errors
+/// A file that cannot be read, and every mistake in it.
+pub fn rules(file: Option<&Path>) -> Result<RuleSet, Failure> {
+    let (name, text) = match file {
         None => ("config/rules.toml".to_owned(), RULES.to_owned()),
         Some(path) => {
             let name = path.display().to_string();

@@ -7,6 +7,7 @@ mod screen;
 mod summary;
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use super::arguments;
@@ -14,7 +15,8 @@ use super::output::Stopped;
 use super::progress::Progress;
 use super::sizes::Sizes;
 use super::words::grouped;
-use crate::app::demo::{Demo, LIVES, Options, Seen, Stage};
+use crate::app;
+use crate::app::demo::{Demo, Options, Seen, Stage};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
@@ -36,19 +38,15 @@ pub(super) fn run(loaded: Loaded, asked: arguments::Demo) -> Result<(), Stopped>
         pace: Duration::from_secs(asked.seconds),
         customers: asked.customers,
         seed: asked.seed,
-        rules: asked.rules,
+        rules: Arc::new(app::demo::rules(asked.rules.as_deref())?),
     };
-    screen.say(&format!(
-        "A shop of {} customers lives {} months in about {} s.\n",
-        grouped(options.customers.into()),
-        LIVES.0 / (30 * Span::DAY.0),
-        asked.seconds,
-    ))?;
+    screen.say(&summary::first_word(&options))?;
     let mut demo = Demo::start(loaded, &options)?;
-    screen.say(&summary::opening(&demo))?;
-    let mut watched = Watched::new(&demo.rules().clone());
-    let outcome = watch(&mut demo, &screen, &mut watched);
     let (rules, time) = (demo.rules().clone(), demo.time());
+    let mut watched = Watched::new(&rules);
+    let outcome = screen.say(&summary::opening(&demo));
+    let outcome = outcome.and_then(|()| watch(&mut demo, &screen, &mut watched));
+    // Also when nobody reads any more: everything is ended in order.
     let figures = demo.end(|seen| watched.record(seen, &rules));
     outcome?;
     screen.say(&summary::of(&rules, time, figures?, watched, options.customers, screen.columns()))?;

@@ -4,16 +4,26 @@ use std::ops::Range;
 
 use super::Watched;
 use super::screen::date;
-use crate::app::demo::{Demo, Figures};
+use crate::app::demo::{Demo, Figures, LIVES, Options};
 use crate::cli::sizes::sparkline;
 use crate::cli::words::{counted, grouped};
-use crate::event::Instant;
+use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 
 /// Columns of a row beside its cohort's name and its line of blocks.
 const FIGURES: usize = 30;
 /// More blocks than this say no more.
 const BLOCKS_MAX: usize = 60;
+
+/// What there will be to see; on the screen at once, before anything is started.
+pub(super) fn first_word(options: &Options) -> String {
+    format!(
+        "A shop of {} customers lives {} months in about {} s.\n",
+        grouped(options.customers.into()),
+        LIVES.0 / (30 * Span::DAY.0),
+        options.pace.as_secs(),
+    )
+}
 
 /// How it is built, and where to look.
 pub(super) fn opening(demo: &Demo) -> String {
@@ -53,11 +63,11 @@ pub(super) fn of(
             counted(customers.into(), "customer", "customers"),
         ),
         format!(
-            "{} applied, {} sent twice and passed over, {}; {} a second.",
+            "{} a second: {} applied, {} sent twice and skipped, {}.",
+            grouped((figures.events() as f64 / seconds) as u64),
             grouped(figures.applied),
             grouped(figures.skipped),
             counted(figures.dead, "dead letter", "dead letters"),
-            grouped((figures.events() as f64 / seconds) as u64),
         ),
         format!(
             "{}, {} of them by time alone, with no event; {} shown above.",
@@ -70,15 +80,15 @@ pub(super) fn of(
     lines.extend(table(rules, watched, time.start, to, columns));
     lines.extend(
         "
-What this does not prove: the broker in this process is librdkafka's mock. It has
-no transactions, keeps about 5 MB a partition and forgets all of it now, so nothing
-here shows exactly-once or a restart. `make test` shows both, on Apache Kafka.
+What this does not prove: the broker in this process is librdkafka's mock. It
+has no transactions, keeps about 5 MB a partition and forgets all of it now, so
+nothing here shows exactly-once or a restart. `make test` shows both, on Kafka.
 
 Where to go next
-  cohortd demo --rules FILE            your cohorts, in this shop: begin with a copy
-                                       of config/rules.toml
-  cohortd replay --rules FILE EVENTS   your cohorts on your own history, no Kafka
-  cohortd run --config FILE            the daemon, on your Kafka: see README.md"
+  cohortd demo --rules FILE            your cohorts, in this shop; begin with a
+                                       copy of config/rules.toml
+  cohortd replay --rules FILE EVENTS   your cohorts, on your history, no Kafka
+  cohortd run --config FILE            the daemon on your Kafka; see README.md"
             .lines()
             .map(str::to_owned),
     );
