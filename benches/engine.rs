@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant as Moment};
 
 use cohortd::codec::{Framing, Lookup, Schemas, recycle};
-use cohortd::engine::{CustomerState, Engine, Said, Shard, Timing, Words};
+use cohortd::engine::{CustomerState, Engine, Said, Shard, Slot, Timing, Words};
 use cohortd::event::{Instant, Properties, Span};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::layout::ordered;
@@ -32,6 +32,8 @@ const BATCH: usize = 10_000;
 const FLUSH_AFTER: i64 = 1_000_000;
 const MEMORY: usize = 1 << 30;
 const IDS_MAX: usize = 64;
+/// As in the lane.
+const LOOK_AHEAD: usize = 32;
 
 struct Counting;
 
@@ -95,6 +97,8 @@ struct Bench {
     scanned_to: Instant,
     properties: Properties<'static>,
     said: Vec<Said>,
+    /// Of the batch's records, where their customers were in memory before it.
+    slots: Vec<Option<Slot>>,
     cost: Cost,
 }
 
@@ -150,6 +154,7 @@ impl Bench {
             scanned_to: Instant::MIN,
             properties: Properties::new(),
             said: Vec::new(),
+            slots: Vec::new(),
             cost: Cost::default(),
         }
     }
@@ -172,8 +177,15 @@ impl Bench {
     }
 
     fn read(&mut self, records: &Records) {
-        let mut missing: Vec<&str> =
-            records.iter().map(|(key, _)| key).filter(|key| self.shard.find(key).is_none()).collect();
+        let mut missing: Vec<&str> = Vec::new();
+        self.slots.clear();
+        for (key, _) in records.iter() {
+            let slot = self.shard.find(key);
+            if slot.is_none() {
+                missing.push(key);
+            }
+            self.slots.push(slot);
+        }
         missing.sort_unstable();
         missing.dedup();
         let found = self.database.customers(&missing).unwrap();
@@ -187,15 +199,18 @@ impl Bench {
     }
 
     fn take(&mut self, records: &Records) {
-        for (key, record) in records.iter() {
+        for (place, (key, record)) in records.iter().enumerate() {
             let before = allocations();
+            if place.is_multiple_of(LOOK_AHEAD) {
+                self.slots[place..].iter().take(LOOK_AHEAD).flatten().for_each(|slot| self.shard.warm(*slot));
+            }
             let mut properties = recycle(std::mem::take(&mut self.properties));
             let (schema, datum) = Framing::Tagged.split(record).unwrap();
             let Lookup::Ready(reader) = self.schemas.lookup(schema) else { panic!("the schema is known") };
             let event = reader.decode(datum, &self.rules.vocabulary, &mut properties).unwrap();
             assert_eq!(event.customer, key);
             assert_eq!(self.shard.refuses(event.at), None);
-            let slot = self.shard.find_or_new(event.customer);
+            let slot = self.slots[place].unwrap_or_else(|| self.shard.find_or_new(event.customer));
             assert!(self.shard.apply(slot, &event, self.position, Words::Full, &mut self.said));
             self.position += 1;
             self.cost.changes += self.said.len() as u64;
@@ -249,7 +264,7 @@ impl Bench {
         }
     }
 
-    fn flush(&mut self, slot: cohortd::engine::Slot, batch: &mut Batch) {
+    fn flush(&mut self, slot: Slot, batch: &mut Batch) {
         let (state, customer): (&CustomerState, &str) = (self.shard.state(slot), self.shard.customer(slot));
         let mut bytes = Vec::with_capacity(384);
         encode_state(state, &mut bytes);

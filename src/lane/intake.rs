@@ -7,7 +7,7 @@ use super::partition::Partition;
 use super::plan::{Out, Plan, Topic};
 use crate::clock::wall_clock;
 use crate::codec::{Framing, Lookup, SchemaKey, Schemas, recycle};
-use crate::engine::Words;
+use crate::engine::{Slot, Words};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
 use crate::kafka::{Record, Stamp};
 use crate::store::{Recorded, StoreError};
@@ -40,6 +40,14 @@ impl Intake {
         self.fresh = None;
         all
     }
+}
+
+/// What is found out before a record is taken in.
+pub(super) struct Found {
+    /// The slot of the customer that its key names, if in memory.
+    pub(super) slot: Option<Slot>,
+    /// The wall clock once the whole batch was polled.
+    pub(super) now: Instant,
 }
 
 /// Can a record be taken in now?
@@ -83,6 +91,7 @@ impl Partition {
     pub(super) fn take_in(
         &mut self,
         record: &Record<'_>,
+        found: &Found,
         framing: Framing,
         schemas: &mut Schemas,
         buffer: &mut Properties<'static>,
@@ -95,7 +104,7 @@ impl Partition {
         self.next_offset = position + 1;
         self.tally().consumed += 1;
         let mut properties = recycle(std::mem::take(buffer));
-        let outcome = self.judge(record, framing, schemas, &mut properties, context, plan);
+        let outcome = self.judge(record, found, framing, schemas, &mut properties, context, plan);
         *buffer = recycle(properties);
         let wrong = matches!(outcome, Ok(Some(Refusal::Dead(DeadLetterReason::WrongKey))));
         if self.intake.is_miskeyed(wrong) {
@@ -120,6 +129,7 @@ impl Partition {
     fn judge<'r>(
         &mut self,
         record: &'r Record<'_>,
+        found: &Found,
         framing: Framing,
         schemas: &'r mut Schemas,
         properties: &mut Properties<'r>,
@@ -146,7 +156,7 @@ impl Partition {
         if record.key() != Some(event.customer.as_bytes()) {
             return dead(DeadLetterReason::WrongKey);
         }
-        let now = wall_clock();
+        let now = found.now;
         let refused = self.shard_mut().refuses(event.at);
         if refused == Some(DeadLetterReason::BadTime) {
             return dead(DeadLetterReason::BadTime);
@@ -162,7 +172,7 @@ impl Partition {
             return dead(reason);
         }
         let (at, unusable) = (event.at, event.unusable_values);
-        if !self.apply(&event, record.offset(), Words::Full, context, plan)? {
+        if !self.apply(found.slot, &event, record.offset(), Words::Full, context, plan)? {
             return Ok(Some(Refusal::Skip(SkipReason::Duplicate)));
         }
         self.tally().unusable_values += u64::from(unusable);
