@@ -125,9 +125,9 @@ impl Daemon {
     fn figures(&self) -> Option<Figures> {
         let text = self.get("/metrics")?;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let series = lines.filter_map(|line| line.rsplit_once(' ')).filter_map(|(name, value)| {
-            Some((name.to_owned(), value.parse().ok()?))
-        });
+        let series = lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
         Some(Figures(series.collect()))
     }
 
@@ -203,20 +203,15 @@ impl Room {
         };
         let admin = Admin::new(&settings, &Brokers::default()).unwrap();
         let settings = [("retention.ms", "-1")];
-        let plan = TopicPlan {
-            name: TOPIC,
-            partitions: PARTITIONS.cast_signed(),
-            replicas: None,
-            settings: &settings,
-        };
+        let plan = TopicPlan { name: TOPIC, partitions: PARTITIONS.cast_signed(), replicas: None, settings: &settings };
         assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::Now), "the topic {TOPIC} must be new");
     }
 
     /// Writes the topic; the mean size of a record's value.
     fn produce(&self) -> f64 {
         let mut config = self.client();
-        config.set("linger.ms", "50").set("batch.num.messages", "20000").set("batch.size", "900000");
-        config.set("queue.buffering.max.messages", "1000000").set("compression.type", "lz4");
+        config.set("linger.ms", "5");
+        config.set("queue.buffering.max.messages", "1000000");
         let producer: BaseProducer = config.create().unwrap();
         let mut shop = Shop::new(self.customers, self.events, Traffic::Visits);
         let (mut key, mut record, mut bytes) = (Vec::new(), Vec::new(), 0);

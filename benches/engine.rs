@@ -125,9 +125,9 @@ impl Records {
 
     fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let starts = std::iter::once((0, 0)).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(from, to)| {
-            (std::str::from_utf8(&self.keys[from.0..to.0]).unwrap(), &self.bytes[from.1..to.1])
-        })
+        starts
+            .zip(&self.ends)
+            .map(|(from, to)| (std::str::from_utf8(&self.keys[from.0..to.0]).unwrap(), &self.bytes[from.1..to.1]))
     }
 }
 
@@ -341,11 +341,7 @@ fn main() {
     let events = knob("COHORTD_BENCH_EVENTS", 5_000_000);
     let million = knob("COHORTD_BENCH_CUSTOMERS", 1_000_000);
     let mut table = Table::default();
-    let runs = [
-        (million / 10, Traffic::Visits),
-        (million, Traffic::Visits),
-        (million, Traffic::Scattered),
-    ];
+    let runs = [(million / 10, Traffic::Visits), (million, Traffic::Visits), (million, Traffic::Scattered)];
     for (customers, traffic) in runs {
         let cost = run(customers, events, traffic);
         let per = |amount: u64| amount as f64 / cost.events as f64;
@@ -362,7 +358,12 @@ fn main() {
         table.add("  apply, ns/event", Target::None, nanos(cost.taking) - decoding, "");
         table.add("  read states, ns/event", Target::None, nanos(cost.reading), "");
         table.add("  timers, write states, ns/event", Target::None, nanos(cost.writing), "");
-        table.add("  RocksDB's own threads, ns/event", Target::None, cost.background.as_secs_f64() * 1e9 / cost.events as f64, "");
+        table.add(
+            "  RocksDB's own threads, ns/event",
+            Target::None,
+            cost.background.as_secs_f64() * 1e9 / cost.events as f64,
+            "",
+        );
         table.add("  states read per event", Target::None, per(cost.states_read), "");
         table.add("  states written per event", Target::None, per(cost.states_written), "");
         table.add("  changes per event", Target::None, per(cost.changes), "");

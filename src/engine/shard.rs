@@ -1,10 +1,10 @@
 //! One partition's customers in memory, and the order in which events and deadlines are decided.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::agenda::Agenda;
 use super::decide::{Applied, Engine, Words};
 use super::effect::{Counts, Effect};
 use super::state::CustomerState;
@@ -45,7 +45,7 @@ pub struct Shard {
     free: Vec<Slot>,
     by_customer: FxHashMap<Box<str>, Slot>,
     /// At least one entry at or before each resident's next deadline; entries that no longer fit are passed over.
-    due: BinaryHeap<Reverse<(Instant, Slot)>>,
+    due: Agenda,
     effects: Vec<Effect>,
     counts: Counts,
     /// Where the batch under way began: what changes in it is dirty since then.
@@ -92,7 +92,7 @@ impl Shard {
             slots: Vec::new(),
             free: Vec::new(),
             by_customer: FxHashMap::default(),
-            due: BinaryHeap::new(),
+            due: Agenda::new(),
             effects: Vec::new(),
             counts: Counts::default(),
             mark: 0,
@@ -206,7 +206,7 @@ impl Shard {
 
     /// Decides every deadline before `until` of the customers in memory, in the order of their instants.
     pub fn fire_before(&mut self, until: Instant, position: i64, words: Words, said: &mut Vec<Said>) {
-        while let Some(Reverse((at, slot))) = self.due.peek().copied() {
+        while let Some((at, slot)) = self.due.peek() {
             if at >= until {
                 break;
             }
@@ -253,7 +253,7 @@ impl Shard {
         // A later deadline leaves the earlier entry in place; when that comes up the customer is armed anew.
         if deadline < resident.armed {
             resident.armed = deadline;
-            self.due.push(Reverse((deadline, slot)));
+            self.due.push(deadline, slot);
         }
     }
 
@@ -348,8 +348,8 @@ impl Shard {
 
     /// The earliest entry among the deadlines of customers in memory; it may be one that no longer fits.
     #[must_use]
-    pub fn next_due(&self) -> Instant {
-        self.due.peek().map_or(Instant::MAX, |Reverse((at, _))| *at)
+    pub fn next_due(&mut self) -> Instant {
+        self.due.peek().map_or(Instant::MAX, |(at, _)| at)
     }
 
     /// Where the stored index has this customer.

@@ -1,5 +1,6 @@
 //! From a record to an event: everything that can be wrong with it, and where it then goes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -236,11 +237,10 @@ pub(super) enum TakeInError {
 
 /// The record as it came, with why, from where and when in its headers.
 fn dead_letter(record: &Record<'_>, reason: DeadLetterReason, context: &Context, partition: i32) -> Out {
-    let mut headers: Vec<(Box<str>, Vec<u8>)> = record
-        .headers()
-        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?.into(), value?.to_vec())))
-        .collect();
-    let mut add = |name: &str, value: String| headers.push((name.into(), value.into_bytes()));
+    let text = |name: &[u8]| Some(Cow::Owned(std::str::from_utf8(name).ok()?.to_owned()));
+    let theirs = record.headers().filter_map(|(name, value)| Some((text(name)?, Cow::Owned(value?.to_vec()))));
+    let mut headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)> = theirs.collect();
+    let mut add = |name: &'static str, value: String| headers.push((name.into(), value.into_bytes().into()));
     add("cohortd_reason", reason.as_str().to_owned());
     add("cohortd_topic", context.topics.input.clone());
     add("cohortd_partition", partition.to_string());
@@ -251,6 +251,6 @@ fn dead_letter(record: &Record<'_>, reason: DeadLetterReason, context: &Context,
         partition,
         key: record.key().map(<[u8]>::to_vec),
         payload: record.payload().map(<[u8]>::to_vec),
-        headers,
+        headers: headers.into(),
     }
 }

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::due::DueIndex;
 use super::intake::Intake;
 use super::output::Place;
-use super::plan::{Out, Part, Plan, Tally, Topic};
+use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use crate::clock::wall_clock;
 use crate::engine::{Said, Shard, Slot, Words};
 use crate::event::{CustomerEvent, Instant, Span};
@@ -437,7 +437,7 @@ impl Partition {
             partition: self.number,
             key: Some(key),
             payload: Some(bytes),
-            headers: Vec::new(),
+            headers: Headers::default(),
         });
         self.shard.set_indexed_at(slot, indexed_at);
     }
@@ -495,7 +495,7 @@ impl Partition {
     }
 
     fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> Out {
-        Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Vec::new() }
+        Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Headers::default() }
     }
 
     /// The batch is committed and written.

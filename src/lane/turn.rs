@@ -659,9 +659,16 @@ fn catch<'c>(
     let bytes_max = usize::try_from(settings.batch.max_bytes).unwrap_or(usize::MAX);
     let mut bytes = 0;
     while caught.records.len() < settings.batch.max_records && bytes < bytes_max {
-        let left = wait.saturating_sub(started.elapsed());
-        match consumer.poll(left) {
-            Polled::Nothing if left.is_zero() => break,
+        let mut polled = consumer.poll(Duration::ZERO);
+        // The clock is looked at only where there is time for it.
+        if matches!(polled, Polled::Nothing) {
+            let left = wait.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            polled = consumer.poll(left);
+        }
+        match polled {
             Polled::Nothing => {}
             Polled::Record(record) => {
                 let number = record.partition();
