@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::admin::{Doors, Views};
-use crate::codec::{Encoder, Framing, Output, Registry, RegistryError, Schemas};
+use crate::codec::{Encoder, Output, Registry, RegistryError, Schemas};
 use crate::kafka::Brokers;
 use crate::lane::{Context, Lane, LaneError, Start};
 use crate::metrics::{Health, Metrics};
@@ -38,12 +38,12 @@ pub fn run(loaded: Loaded) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
     let rules = Arc::new(rules_file::load(&loaded, None)?.rules);
-    let (schemas, framing) = schemas(&loaded)?;
+    let schemas = schemas(&loaded)?;
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let doors = Doors::open(&loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
-    Process::new(loaded, rules, runtime, shutdown).serve(schemas, framing, doors, Topics::ToPrepare)
+    Process::new(loaded, rules, runtime, shutdown).serve(schemas, doors, Topics::ToPrepare)
 }
 
 /// What a process has once its doors are bound: `run`'s, and the demo's on its own broker.
@@ -80,7 +80,7 @@ impl Process {
     }
 
     /// Works until told to stop, or a lane cannot go on.
-    fn serve(self, schemas: Schemas, framing: Framing, doors: Doors, topics: Topics) -> Result<(), Failure> {
+    fn serve(self, schemas: Schemas, doors: Doors, topics: Topics) -> Result<(), Failure> {
         let Self { loaded, rules, metrics, health, runtime, shutdown } = self;
         let settings = &loaded.settings;
         let (metrics_door, admin_door) =
@@ -101,7 +101,7 @@ impl Process {
         let Some(found) = found else { return Ok(()) };
         let Some(encoder) = encoder(&loaded, &metrics, &shutdown)? else { return Ok(()) };
         let context = Context::new(settings, rules, Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
-        let outcome = run_lanes(settings, Arc::new(context), &brokers, schemas, framing, &health, &metrics, &shutdown);
+        let outcome = run_lanes(settings, Arc::new(context), &brokers, schemas, &health, &metrics, &shutdown);
         shutdown.request();
         health.stop();
         runtime.block_on(answering).ok();
@@ -109,13 +109,11 @@ impl Process {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a process, put together in one place")]
 fn run_lanes(
     settings: &Settings,
     context: Arc<Context>,
     brokers: &Brokers,
     schemas: Schemas,
-    framing: Framing,
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
     shutdown: &Shutdown,
@@ -132,7 +130,6 @@ fn run_lanes(
             memory: Arc::clone(&memory),
             brokers: brokers.clone(),
             schemas: schemas.clone(),
-            framing,
             health: Arc::clone(health),
             stop: shutdown.flag(),
         })?;
@@ -173,7 +170,7 @@ fn run_lanes(
 }
 
 /// Where the input's schemas come from.
-fn schemas(loaded: &Loaded) -> Result<(Schemas, Framing), Failure> {
+fn schemas(loaded: &Loaded) -> Result<Schemas, Failure> {
     let settings = &loaded.settings.schemas;
     let refuse = |key: &str, problem: String| Failure::Configuration(loaded.refusal(key, problem).to_string());
     let mut schemas = Schemas::built_in();
@@ -183,12 +180,10 @@ fn schemas(loaded: &Loaded) -> Result<(Schemas, Framing), Failure> {
     if let Some(registry) = registry(loaded)? {
         schemas = schemas.with_registry(registry, settings.retry_for).map_err(Failure::running)?;
     }
-    let mut framing = Framing::Tagged;
     if let Some(file) = settings.bare_file() {
         schemas = schemas.with_bare(&file).map_err(|error| refuse("schemas.bare", error.to_string()))?;
-        framing = Framing::Bare;
     }
-    Ok((schemas, framing))
+    Ok(schemas)
 }
 
 fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::output::Speaker;
+use crate::codec::Framing;
 use crate::engine::Timing;
 use crate::event::Span;
 use crate::metrics::{CohortCounters, Metrics};
@@ -18,6 +19,8 @@ pub struct Context {
     pub cluster_id: String,
     /// Partitions of the input, and so of every output.
     pub partitions: u32,
+    /// How records say which schema they were written with.
+    pub(super) framing: Framing,
     pub(super) timing: Timing,
     pub(super) ids_max: u32,
     pub(super) max_future_skew: Span,
@@ -47,6 +50,7 @@ impl Context {
         let group = settings.kafka.group_id.clone();
         let source = format!("/cohortd/{group}");
         Self {
+            framing: if settings.schemas.bare.is_some() { Framing::Bare } else { Framing::Tagged },
             timing: Timing {
                 arrives_within: settings.time.arrives_within,
                 max_lateness: settings.time.max_lateness,

@@ -12,7 +12,7 @@ use super::mark::OffsetMark;
 use super::partition::Partition;
 use super::plan::Plan;
 use crate::clock::wall_clock;
-use crate::codec::{Framing, Schemas};
+use crate::codec::Schemas;
 use crate::engine::{Engine, Shard, Words};
 use crate::event::{Instant, Span};
 use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Watermarks};
@@ -84,7 +84,6 @@ pub(super) struct Tools<'a> {
     pub(super) watermarks: &'a Watermarks,
     pub(super) reader: &'a mut Reader,
     pub(super) schemas: &'a mut Schemas,
-    pub(super) framing: Framing,
     pub(super) memory: &'a SharedMemory,
     pub(super) context: &'a Context,
     pub(super) start: settings::Start,
@@ -331,11 +330,12 @@ impl Restore {
                     }
                     stage.advanced = record.offset() + 1;
                     let customer = record.key().and_then(|key| std::str::from_utf8(key).ok());
-                    partition.fetch(customer.into_iter(), &tools.context.rules)?;
+                    if let Some(customer) = customer.filter(|customer| partition.find(customer).is_none()) {
+                        partition.fetch(vec![customer], &tools.context.rules)?;
+                    }
                     self.records += 1;
                     tools.context.metrics.restore_records.inc();
-                    let mut taken =
-                        partition.retake(&record, tools.framing, tools.schemas, tools.context, &mut silence)?;
+                    let mut taken = partition.retake(&record, tools.schemas, tools.context, &mut silence)?;
                     // Its schema was known once; until the registry says it again nothing can go on.
                     let patience = Moment::now() + ASK * 60;
                     while taken == Retaken::SchemaMissing {
@@ -349,7 +349,7 @@ impl Restore {
                             )));
                         }
                         std::thread::sleep(Duration::from_millis(50));
-                        taken = partition.retake(&record, tools.framing, tools.schemas, tools.context, &mut silence)?;
+                        taken = partition.retake(&record, tools.schemas, tools.context, &mut silence)?;
                     }
                 }
                 Read::Done => break true,

@@ -25,7 +25,7 @@ use super::topics::Found;
 use super::{Failure, Process, Topics, runtime};
 use crate::admin::Doors;
 use crate::clock::wall_clock;
-use crate::codec::{Framing, Schemas};
+use crate::codec::Schemas;
 use crate::event::{Change, Instant, Span};
 use crate::kafka::{Brokers, Mock, Publisher, Reader};
 use crate::metrics::Metrics;
@@ -144,7 +144,7 @@ impl Demo {
         let progress = Arc::new(Progress::new(time.start));
         let daemon = spawn("demo", &shutdown, move || {
             let found = Found { cluster_id: "demo".to_owned(), partitions: u32::from(PARTITIONS) };
-            process.serve(Schemas::built_in(), Framing::Tagged, doors, Topics::Known(found))
+            process.serve(Schemas::built_in(), doors, Topics::Known(found))
         })?;
         let sender = Sender {
             publisher,
