@@ -147,6 +147,16 @@ impl Fact {
         }
     }
 
+    /// Reads a little of the content, for the sake of having it near.
+    pub(super) fn glance(&self) -> i64 {
+        match self {
+            Self::Times(times) | Self::Distinct { times, .. } => times.first().map_or(0, |time| time.0),
+            Self::Total { .. } => 0,
+            Self::Series(series) => series.times.first().map_or(0, |time| time.0),
+            Self::Followed(pairs) => pairs.first().map_or(0, |pair| pair.b_at.0),
+        }
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Times(times) => times.capacity() * 8,

@@ -4,8 +4,9 @@
 //! engine returns counts with its effects; others record them.
 //!
 //! Read `verdict` (the idea), `evaluate` (conditions at an instant), `membership` (the machine), `decide` (one customer:
-//! deadlines and events in order), `shard` (one partition: whose turn it is).
+//! deadlines and events in order), `shard` and `agenda` (one partition: whose turn it is).
 
+mod agenda;
 mod decide;
 mod effect;
 mod evaluate;

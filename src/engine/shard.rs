@@ -1,10 +1,10 @@
 //! One partition's customers in memory, and the order in which events and deadlines are decided.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
 
+use super::agenda::Agenda;
 use super::decide::{Applied, Engine, Words};
 use super::effect::{Counts, Effect};
 use super::state::CustomerState;
@@ -45,7 +45,7 @@ pub struct Shard {
     free: Vec<Slot>,
     by_customer: FxHashMap<Box<str>, Slot>,
     /// At least one entry at or before each resident's next deadline; entries that no longer fit are passed over.
-    due: BinaryHeap<Reverse<(Instant, Slot)>>,
+    due: Agenda,
     effects: Vec<Effect>,
     counts: Counts,
     /// Where the batch under way began: what changes in it is dirty since then.
@@ -72,7 +72,12 @@ struct Resident {
     /// Where the stored index has this customer; `MAX`: nowhere. Kept for the lane, unused here.
     indexed_at: Instant,
     bytes: usize,
+    /// Changes since `bytes` was counted.
+    uncounted: u8,
 }
+
+/// How many changes of one state are not counted in its bytes at once: they add one time to a few lists.
+const UNCOUNTED_MAX: u8 = 8;
 
 /// What a resident takes besides its state's own heap: slot, map entry, deadline entry, id twice.
 const RESIDENT_BYTES: usize = size_of::<Resident>() + 96;
@@ -87,7 +92,7 @@ impl Shard {
             slots: Vec::new(),
             free: Vec::new(),
             by_customer: FxHashMap::default(),
-            due: BinaryHeap::new(),
+            due: Agenda::new(),
             effects: Vec::new(),
             counts: Counts::default(),
             mark: 0,
@@ -127,6 +132,13 @@ impl Shard {
         Some(slot)
     }
 
+    /// Looks at what an event of this customer will need, so that it is on its way from memory while others are looked up.
+    pub fn warm(&self, slot: Slot) {
+        let state = &self.slots[slot.0 as usize].state;
+        let facts = state.facts.iter().fold(0, |sum: i64, fact| sum.wrapping_add(fact.glance()));
+        std::hint::black_box((facts, state.recent.first().copied(), state.memberships.last().map(|m| m.armed)));
+    }
+
     /// Puts a customer into memory. `indexed_at`: where the stored index has them; `MAX`: nowhere.
     pub fn insert(&mut self, customer: &str, state: CustomerState, indexed_at: Instant) -> Slot {
         let bytes = RESIDENT_BYTES + 2 * customer.len() + state.heap_bytes();
@@ -139,6 +151,7 @@ impl Shard {
             recent: true,
             indexed_at,
             bytes,
+            uncounted: 0,
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -201,7 +214,7 @@ impl Shard {
 
     /// Decides every deadline before `until` of the customers in memory, in the order of their instants.
     pub fn fire_before(&mut self, until: Instant, as_of: i64, words: Words, said: &mut Vec<Said>) {
-        while let Some(Reverse((at, slot))) = self.due.peek().copied() {
+        while let Some((at, slot)) = self.due.peek() {
             if at >= until {
                 break;
             }
@@ -232,9 +245,12 @@ impl Shard {
             resident.dirty_since = Some(self.mark);
             self.dirty.push_back((self.mark, slot));
         }
-        let bytes = RESIDENT_BYTES + 2 * resident.customer.len() + resident.state.heap_bytes();
-        self.bytes = self.bytes - resident.bytes + bytes;
-        resident.bytes = bytes;
+        resident.uncounted += 1;
+        if resident.uncounted >= UNCOUNTED_MAX {
+            let bytes = RESIDENT_BYTES + 2 * resident.customer.len() + resident.state.heap_bytes();
+            self.bytes = self.bytes - resident.bytes + bytes;
+            (resident.bytes, resident.uncounted) = (bytes, 0);
+        }
         said.extend(self.effects.drain(..).map(|effect| Said { slot, effect }));
         self.arm(slot);
     }
@@ -245,7 +261,7 @@ impl Shard {
         // A later deadline leaves the earlier entry in place; when that comes up the customer is armed anew.
         if deadline < resident.armed {
             resident.armed = deadline;
-            self.due.push(Reverse((deadline, slot)));
+            self.due.push(deadline, slot);
         }
     }
 
@@ -340,8 +356,8 @@ impl Shard {
 
     /// The earliest entry among the deadlines of customers in memory; it may be one that no longer fits.
     #[must_use]
-    pub fn next_due(&self) -> Instant {
-        self.due.peek().map_or(Instant::MAX, |Reverse((at, _))| *at)
+    pub fn next_due(&mut self) -> Instant {
+        self.due.peek().map_or(Instant::MAX, |(at, _)| at)
     }
 
     /// Where the stored index has this customer.

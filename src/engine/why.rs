@@ -76,11 +76,10 @@ fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec<Evidence>)
         }
         Node::Leaf(condition, words) => {
             let value = value(scene.rules.condition(*condition), scene);
-            let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
             let holds = scene.condition(*condition).holds;
             let (condition, holds) = match sign {
-                Sign::Plain => (words, holds),
-                Sign::Denied => (denied(&words), !holds),
+                Sign::Plain => (words.to_string(), holds),
+                Sign::Denied => (denied(words), !holds),
             };
             // `between` is two conditions with the same words.
             match found.last_mut().filter(|last| last.condition == condition) {

@@ -1,5 +1,6 @@
 //! From a record to an event: everything that can be wrong with it, and where it then goes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -7,7 +8,7 @@ use super::partition::Partition;
 use super::plan::{Out, Plan, Topic};
 use crate::clock::wall_clock;
 use crate::codec::{Framing, Lookup, SchemaKey, Schemas, recycle};
-use crate::engine::Words;
+use crate::engine::{Slot, Words};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
 use crate::kafka::{Record, Stamp};
 use crate::store::{Recorded, StoreError};
@@ -40,6 +41,14 @@ impl Intake {
         self.fresh = None;
         all
     }
+}
+
+/// What is found out before a record is taken in.
+pub(super) struct Found {
+    /// The slot of the customer that its key names, if in memory.
+    pub(super) slot: Option<Slot>,
+    /// The wall clock once the whole batch was polled.
+    pub(super) now: Instant,
 }
 
 /// Can a record be taken in now?
@@ -86,6 +95,7 @@ impl Partition {
     pub(super) fn take_in(
         &mut self,
         record: &Record<'_>,
+        found: &Found,
         framing: Framing,
         schemas: &mut Schemas,
         buffer: &mut Properties<'static>,
@@ -99,7 +109,7 @@ impl Partition {
         self.tally().consumed += 1;
         self.next_offset = position + 1;
         let mut properties = recycle(std::mem::take(buffer));
-        let outcome = self.judge(record, framing, schemas, &mut properties, context, plan);
+        let outcome = self.judge(record, found, framing, schemas, &mut properties, context, plan);
         *buffer = recycle(properties);
         let wrong = matches!(outcome, Ok(Some(Refusal::Dead(DeadLetterReason::WrongKey))));
         if self.intake.is_miskeyed(wrong) {
@@ -124,6 +134,7 @@ impl Partition {
     fn judge<'r>(
         &mut self,
         record: &'r Record<'_>,
+        found: &Found,
         framing: Framing,
         schemas: &'r mut Schemas,
         properties: &mut Properties<'r>,
@@ -150,7 +161,7 @@ impl Partition {
         if record.key() != Some(event.customer.as_bytes()) {
             return dead(DeadLetterReason::WrongKey);
         }
-        let now = wall_clock();
+        let now = found.now;
         let refused = self.shard_mut().refuses(event.at);
         if refused == Some(DeadLetterReason::BadTime) {
             return dead(DeadLetterReason::BadTime);
@@ -166,7 +177,7 @@ impl Partition {
             return dead(reason);
         }
         let (at, unusable) = (event.at, event.unusable_values);
-        if !self.apply(&event, record.offset(), Words::Full, context, plan)? {
+        if !self.apply(found.slot, &event, record.offset(), Words::Full, context, plan)? {
             return Ok(Some(Refusal::Skip(SkipReason::Duplicate)));
         }
         self.tally().unusable_values += u64::from(unusable);
@@ -230,11 +241,10 @@ pub(super) enum TakeInError {
 
 /// The record as it came, with why, from where and when in its headers.
 fn dead_letter(record: &Record<'_>, reason: DeadLetterReason, context: &Context, partition: i32) -> Out {
-    let mut headers: Vec<(Box<str>, Vec<u8>)> = record
-        .headers()
-        .filter_map(|(name, value)| Some((std::str::from_utf8(name).ok()?.into(), value?.to_vec())))
-        .collect();
-    let mut add = |name: &str, value: String| headers.push((name.into(), value.into_bytes()));
+    let text = |name: &[u8]| Some(Cow::Owned(std::str::from_utf8(name).ok()?.to_owned()));
+    let theirs = record.headers().filter_map(|(name, value)| Some((text(name)?, Cow::Owned(value?.to_vec()))));
+    let mut headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)> = theirs.collect();
+    let mut add = |name: &'static str, value: String| headers.push((name.into(), value.into_bytes().into()));
     add("cohortd_reason", reason.as_str().to_owned());
     add("cohortd_topic", context.topics.input.clone());
     add("cohortd_partition", partition.to_string());
@@ -245,6 +255,6 @@ fn dead_letter(record: &Record<'_>, reason: DeadLetterReason, context: &Context,
         partition,
         key: record.key().map(<[u8]>::to_vec),
         payload: record.payload().map(<[u8]>::to_vec),
-        headers,
+        headers: headers.into(),
     }
 }

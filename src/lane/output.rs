@@ -4,7 +4,7 @@ use std::hash::Hasher;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-use super::plan::{Out, Topic};
+use super::plan::{Headers, Out, Topic};
 use crate::codec::Encoder;
 use crate::engine::Effect;
 use crate::event::{Cause, Change, CohortChange, CohortMember, Instant, Localized};
@@ -88,27 +88,31 @@ impl Speaker {
                 partition: place.partition,
                 key: Some(customer.as_bytes().to_vec()),
                 payload: Some(payload),
-                headers: headers.clone(),
+                headers: Headers::clone(&headers),
             },
             Out { topic: Topic::Members, partition: place.partition, key: Some(row_key), payload: row, headers },
         ]
     }
 
     /// CloudEvents' Kafka binding, binary mode, and our own for filters and checkers: readable without decoding.
-    fn headers(&self, change: &CohortChange, event_id: String, place: &Place<'_>) -> Vec<(Box<str>, Vec<u8>)> {
-        let kind = format!("cohortd.cohort.{}.v1", change.change.word());
-        let text = |name: &str, value: String| (name.into(), value.into_bytes());
-        vec![
-            text("ce_specversion", "1.0".into()),
+    fn headers(&self, change: &CohortChange, event_id: String, place: &Place<'_>) -> Headers {
+        let kind = match change.change {
+            Change::Entered => "cohortd.cohort.entered.v1",
+            Change::Exited => "cohortd.cohort.exited.v1",
+        };
+        let fixed = |name: &'static str, value: &'static str| (name.into(), value.as_bytes().into());
+        let text = |name: &'static str, value: String| (name.into(), value.into_bytes().into());
+        Headers::from([
+            fixed("ce_specversion", "1.0"),
             text("ce_id", event_id),
-            text("ce_type", kind),
+            fixed("ce_type", kind),
             text("ce_source", self.source.clone()),
             text("ce_time", change.occurred_at.to_string()),
-            text("content-type", "application/avro".into()),
+            fixed("content-type", "application/avro"),
             text("cohort", change.cohort.clone()),
             text("cohortd_position", place.position.to_string()),
             text("cohortd_stream_time", place.stream_time.0.to_string()),
-        ]
+        ])
     }
 }
 

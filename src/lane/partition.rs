@@ -6,7 +6,7 @@ use super::context::Context;
 use super::due::DueIndex;
 use super::intake::Intake;
 use super::output::Place;
-use super::plan::{Out, Part, Plan, Tally, Topic};
+use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use crate::clock::wall_clock;
 use crate::engine::{Said, Shard, Slot, Words};
 use crate::event::{CustomerEvent, Instant, Span};
@@ -148,13 +148,18 @@ impl Partition {
         &mut self.begin().tally
     }
 
+    /// The customer's slot, if in memory.
+    pub(super) fn find(&mut self, customer: &str) -> Option<Slot> {
+        self.shard.find(customer)
+    }
+
+    /// Begins to bring a customer's state near.
+    pub(super) fn warm(&self, slot: Slot) {
+        self.shard.warm(slot);
+    }
+
     /// Reads the states of customers that are not in memory, at once.
-    pub(super) fn fetch<'k>(
-        &mut self,
-        customers: impl Iterator<Item = &'k str>,
-        rules: &RuleSet,
-    ) -> Result<(), StoreError> {
-        let mut missing: Vec<&str> = customers.filter(|customer| self.shard.find(customer).is_none()).collect();
+    pub(super) fn fetch(&mut self, mut missing: Vec<&str>, rules: &RuleSet) -> Result<(), StoreError> {
         missing.sort_unstable();
         missing.dedup();
         let found = self.database.customers(&missing)?;
@@ -176,16 +181,18 @@ impl Partition {
         self.shard.find_or_new(customer)
     }
 
-    /// Takes in an accepted event and decides what it makes due. False: a duplicate.
+    /// Takes in an accepted event and decides what it makes due. False: a duplicate. `slot`: the customer's, if it was
+    /// looked up in this batch.
     pub(super) fn apply(
         &mut self,
+        slot: Option<Slot>,
         event: &CustomerEvent<'_>,
         position: i64,
         words: Words,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
-        let slot = self.slot(event.customer);
+        let slot = slot.unwrap_or_else(|| self.slot(event.customer));
         if !self.shard.apply(slot, event, position, words, &mut self.said) {
             if event.at - context.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
@@ -460,7 +467,7 @@ impl Partition {
             partition: self.number,
             key: Some(key),
             payload: Some(bytes),
-            headers: Vec::new(),
+            headers: Headers::default(),
         });
         self.shard.set_indexed_at(slot, indexed_at);
     }
@@ -519,7 +526,7 @@ impl Partition {
     }
 
     fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> Out {
-        Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Vec::new() }
+        Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Headers::default() }
     }
 
     /// The batch is committed and written.

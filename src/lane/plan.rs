@@ -1,5 +1,8 @@
 //! What one batch will do, kept until it is known to be done: records to send, writes to make, counts to record.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use crate::event::{Change, DeadLetterReason, SkipReason};
 use crate::rules::CohortIx;
 use crate::store::{Batch, Meta};
@@ -20,8 +23,11 @@ pub(super) struct Out {
     pub(super) key: Option<Vec<u8>>,
     /// `None` is a tombstone.
     pub(super) payload: Option<Vec<u8>>,
-    pub(super) headers: Vec<(Box<str>, Vec<u8>)>,
+    pub(super) headers: Headers,
 }
+
+/// A record's headers; records of one change share theirs.
+pub(super) type Headers = Arc<[(Cow<'static, str>, Cow<'static, [u8]>)]>;
 
 /// One batch over all partitions that took part.
 #[derive(Default)]

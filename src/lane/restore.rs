@@ -331,7 +331,9 @@ impl Restore {
                     }
                     stage.advanced = record.offset() + 1;
                     let customer = record.key().and_then(|key| std::str::from_utf8(key).ok());
-                    partition.fetch(customer.into_iter(), &tools.context.rules)?;
+                    if let Some(customer) = customer.filter(|customer| partition.find(customer).is_none()) {
+                        partition.fetch(vec![customer], &tools.context.rules)?;
+                    }
                     self.records += 1;
                     tools.context.metrics.restore_records.inc();
                     let mut taken =

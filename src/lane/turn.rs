@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Moment};
 
 use super::context::Context;
 use super::error::LaneError;
-use super::intake::{Readable, TakeInError, known, readable};
+use super::intake::{Found, Readable, TakeInError, known, readable};
 use super::mark::OffsetMark;
 use super::partition::Partition;
 use super::plan::Plan;
@@ -27,6 +27,8 @@ use crate::store::SharedMemory;
 const RESTORE_STEP: Duration = Duration::from_millis(100);
 /// At most this long between two advances of a quiet live partition that decide nothing.
 const ADVANCE_EVERY: Duration = Duration::from_secs(10);
+/// Records whose states are brought near together: their way from memory takes longer than deciding one of them.
+const LOOK_AHEAD: usize = 32;
 /// How long one question to a broker may take in the loop.
 const ASK: Duration = Duration::from_secs(1);
 /// Between two looks at the ends of partitions, for the lag.
@@ -211,18 +213,25 @@ impl Lane {
         let mut plan = Plan::default();
         let timer = Moment::now();
         let mut ends = ends.into_iter().peekable();
-        for partition in self.partitions.values_mut() {
-            let number = partition.number;
-            let ours = records.iter().filter(|record| record.partition() == number);
-            let customers = ours.filter_map(|record| std::str::from_utf8(record.key()?).ok());
-            partition.fetch(customers, &context.rules)?;
-        }
+        let slots = fetch(&records, &mut self.partitions, &context)?;
+        let now = crate::clock::wall_clock();
         for (taken, record) in records.iter().enumerate() {
+            if taken.is_multiple_of(LOOK_AHEAD) {
+                self.warm(&records[taken..], &slots[taken..]);
+            }
             note_ends(&mut ends, taken, &mut self.partitions);
             let Some(partition) = self.partitions.get_mut(&record.partition()) else { continue };
             partition.is_behind();
             partition
-                .take_in(record, self.framing, &mut self.schemas, &mut self.buffer, &context, &mut plan)
+                .take_in(
+                    record,
+                    &Found { slot: slots[taken], now },
+                    self.framing,
+                    &mut self.schemas,
+                    &mut self.buffer,
+                    &context,
+                    &mut plan,
+                )
                 .map_err(|error| explain(error, &context))?;
         }
         note_ends(&mut ends, records.len(), &mut self.partitions);
@@ -234,6 +243,15 @@ impl Lane {
         self.finish(plan)?;
         self.hold(held)?;
         Ok(control)
+    }
+
+    /// Begins to bring the states near that the next few records need.
+    fn warm(&self, records: &[Record<'_>], slots: &[Option<Slot>]) {
+        for (record, slot) in records.iter().zip(slots).take(LOOK_AHEAD) {
+            if let (Some(partition), Some(slot)) = (self.partitions.get(&record.partition()), slot) {
+                partition.warm(*slot);
+            }
+        }
     }
 
     /// Completes the plan of all partitions at work and publishes it.
@@ -651,9 +669,16 @@ fn catch<'c>(
     let bytes_max = usize::try_from(settings.batch.max_bytes).unwrap_or(usize::MAX);
     let mut bytes = 0;
     while caught.records.len() < settings.batch.max_records && bytes < bytes_max {
-        let left = wait.saturating_sub(started.elapsed());
-        match consumer.poll(left) {
-            Polled::Nothing if left.is_zero() => break,
+        let mut polled = consumer.poll(Duration::ZERO);
+        // The clock is looked at only where there is time for it.
+        if matches!(polled, Polled::Nothing) {
+            let left = wait.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            polled = consumer.poll(left);
+        }
+        match polled {
             Polled::Nothing => {}
             Polled::Record(record) => {
                 let number = record.partition();
@@ -694,6 +719,33 @@ fn catch<'c>(
         }
     }
     caught
+}
+
+/// Reads the missing states of a batch's customers, and finds for each record the slot of its customer, unless new.
+fn fetch(
+    records: &[Record<'_>],
+    partitions: &mut BTreeMap<i32, Partition>,
+    context: &Context,
+) -> Result<Vec<Option<Slot>>, LaneError> {
+    let mut missing: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
+    let mut slots = Vec::with_capacity(records.len());
+    for record in records {
+        let number = record.partition();
+        let known = partitions.get_mut(&number).zip(record.key().and_then(|key| std::str::from_utf8(key).ok()));
+        slots.push(known.and_then(|(partition, customer)| {
+            let slot = partition.find(customer);
+            if slot.is_none() {
+                missing.entry(number).or_default().push(customer);
+            }
+            slot
+        }));
+    }
+    for (number, missing) in missing {
+        if let Some(partition) = partitions.get_mut(&number) {
+            partition.fetch(missing, &context.rules)?;
+        }
+    }
+    Ok(slots)
 }
 
 /// End signals that came before the record about to be taken in.

@@ -275,7 +275,8 @@ impl<'d> Compiler<'d> {
             ExprKind::Or(parts) => Node::Or(self.nodes(text, parts)?),
             ExprKind::Not(inner) => Node::Not(Box::new(self.node(text, inner)?)),
             kind => {
-                let words: Box<str> = text[expr.range.start..expr.range.end].into();
+                let words = text[expr.range.start..expr.range.end].split_whitespace().collect::<Vec<_>>();
+                let words: Box<str> = words.join(" ").into();
                 let parts = self.conditions_of(kind, expr.range)?;
                 let mut leaves: Vec<Node> =
                     parts.into_iter().map(|c| Node::Leaf(self.intern(c), words.clone())).collect();

@@ -60,7 +60,7 @@ pub enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
-    /// A condition, and its words in the rules file.
+    /// A condition, and its words in the rules file, with single spaces.
     Leaf(ConditionIx, Box<str>),
 }
 

@@ -85,6 +85,19 @@ enum Put {
     Recorded { key: Vec<u8>, value: Option<Vec<u8>> },
 }
 
+impl Put {
+    /// Its family and the order of keys there, as far as there may be many.
+    fn place(&self) -> (u8, Instant, &str) {
+        match self {
+            Self::Customer { customer, .. } | Self::NoCustomer { customer } => (0, Instant::MIN, customer),
+            Self::Timer { due, customer } | Self::NoTimer { due, customer } => (1, *due, customer),
+            Self::Meta(_) | Self::TimersFrom(_) | Self::ChangelogNext(_) | Self::Recorded { .. } => {
+                (2, Instant::MIN, "")
+            }
+        }
+    }
+}
+
 impl Batch {
     /// A customer's state, and where their entry in `timers` stands.
     pub fn put_customer(&mut self, customer: &str, indexed_at: Instant, state: &[u8]) {
@@ -335,7 +348,11 @@ impl Database {
     pub fn write_at(&self, batch: &Batch, changelog_next: Option<i64>) -> Result<(), StoreError> {
         let mut writes = WriteBatch::default();
         let (customers, timers, meta) = (self.family(CUSTOMERS), self.family(TIMERS), self.family(META));
-        for put in &batch.puts {
+        // Neighbours go in one after another: a memtable then begins its search where it ended. Stable, so that of several
+        // writes to one key the last stays the last.
+        let mut puts: Vec<&Put> = batch.puts.iter().collect();
+        puts.sort_by(|a, b| a.place().cmp(&b.place()));
+        for put in puts {
             match put {
                 Put::Customer { customer, value } => writes.put_cf(customers, customer.as_bytes(), value),
                 Put::NoCustomer { customer } => writes.delete_cf(customers, customer.as_bytes()),

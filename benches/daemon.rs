@@ -1,0 +1,361 @@
+//! The whole daemon on a real Kafka, beside a bare librdkafka consumer that counts the same topic in the same run; then
+//! how it comes back after kill -9, and without its disk.
+//!
+//!     cargo bench --bench daemon                            # COHORTD_BENCH_EVENTS=300000 for a quick look
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
+
+mod support;
+
+#[path = "../tests/support/broker.rs"]
+#[expect(dead_code, reason = "tests also stop, kill and freeze it")]
+mod broker;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cohortd::kafka::{Admin, Brokers, Created, TopicPlan, partition_of};
+use cohortd::settings::{self, Kafka};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use broker::Broker;
+use support::knob;
+use support::shop::{SCHEMA_ID, Shop, Traffic};
+use support::table::{Table, Target};
+
+const TOPIC: &str = "shop";
+const PARTITIONS: u32 = 4;
+/// How often the daemon is looked at. Each look costs it about a millisecond.
+const LOOK: Duration = Duration::from_millis(100);
+/// Nothing here takes as long.
+const LONG: Duration = Duration::from_secs(300);
+/// Ticks a second in /proc: the same on every Linux.
+const TICKS: f64 = 100.0;
+
+const STAGES: [&str; 5] = ["poll", "apply", "write", "publish", "commit"];
+
+struct Room {
+    bootstrap: String,
+    folder: tempfile::TempDir,
+    events: u64,
+    customers: u64,
+}
+
+/// CPU seconds that a process has used.
+fn cpu(pid: u32) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / TICKS
+}
+
+/// A daemon as a process of its own, killed with this value.
+struct Daemon {
+    child: Child,
+    address: String,
+    started: Instant,
+}
+
+/// What `/metrics` says: each series by its whole name.
+struct Figures(BTreeMap<String, f64>);
+
+impl Figures {
+    /// The sum of a metric over its labels, as far as they contain `part`.
+    fn sum(&self, name: &str, part: &str) -> f64 {
+        let fits = |series: &str| {
+            let rest = series.strip_prefix("cohortd_").and_then(|series| series.strip_prefix(name));
+            rest.is_some_and(|rest| (rest.is_empty() || rest.starts_with('{')) && rest.contains(part))
+        };
+        self.0.iter().filter(|(series, _)| fits(series)).map(|(_, value)| value).sum()
+    }
+
+    fn consumed(&self) -> u64 {
+        self.sum("records_consumed_total", "") as u64
+    }
+
+    fn stage(&self, stage: &str) -> f64 {
+        self.sum("batch_duration_seconds_sum", &format!("\"{stage}\""))
+    }
+}
+
+impl Daemon {
+    fn start(room: &Room, group: &str, lanes: u32, flush_after: Option<u64>) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut set = vec![
+            format!("kafka.bootstrap_servers={}", room.bootstrap),
+            format!("kafka.group_id={group}"),
+            "kafka.instance_id=bench".to_owned(),
+            format!("topics.input={TOPIC}"),
+            format!("topics.changes={group}-changes"),
+            format!("topics.members={group}-members"),
+            format!("topics.dead_letters={group}-dead-letters"),
+            format!("topics.changelog={group}-changelog"),
+            format!("lanes={lanes}"),
+            format!("rules.file={}", manifest.join("config/rules.toml").display()),
+            format!("schemas.dir={}", room.folder.path().join("schemas").display()),
+            format!("state.dir={}", room.state(group).display()),
+            format!("metrics.listen={address}"),
+            "admin.listen=127.0.0.1:0".to_owned(),
+            "log.filter=warn".to_owned(),
+        ];
+        set.extend(flush_after.map(|events| format!("state.flush_after_events={events}")));
+        let started = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_cohortd"))
+            .arg("run")
+            .args(set.into_iter().flat_map(|pair| ["--set".to_owned(), pair]))
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, address, started }
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        ureq::get(format!("http://{}{path}", self.address)).call().ok()?.body_mut().read_to_string().ok()
+    }
+
+    fn figures(&self) -> Option<Figures> {
+        let text = self.get("/metrics")?;
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let series = lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
+        Some(Figures(series.collect()))
+    }
+
+    /// Looks until `done`; the last figures.
+    fn until(&mut self, pause: Duration, mut done: impl FnMut(&Figures) -> bool) -> Figures {
+        let limit = Instant::now() + LONG;
+        loop {
+            assert!(self.child.try_wait().unwrap().is_none(), "the daemon ended by itself");
+            assert!(Instant::now() < limit, "the daemon does not get there");
+            if let Some(figures) = self.figures()
+                && done(&figures)
+            {
+                return figures;
+            }
+            thread::sleep(pause);
+        }
+    }
+
+    /// Seconds from the start until `/health/ready` says so.
+    fn ready(&self) -> f64 {
+        let limit = Instant::now() + LONG;
+        while self.get("/health/ready").is_none() {
+            assert!(Instant::now() < limit, "the daemon is never ready");
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.started.elapsed().as_secs_f64()
+    }
+
+    fn stop(mut self) {
+        let status = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(status.success());
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended}");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// What one pass over the topic took.
+struct Pass {
+    per_second: f64,
+    per_cpu_second: f64,
+    /// Of batch time: writing records until they are acknowledged, and ending the transaction.
+    transaction: f64,
+    commit: f64,
+    changelog_per_event: f64,
+    changes_per_event: f64,
+}
+
+impl Room {
+    fn state(&self, group: &str) -> PathBuf {
+        self.folder.path().join(group)
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config
+    }
+
+    fn create_topic(&self) {
+        let settings = Kafka {
+            bootstrap_servers: self.bootstrap.clone(),
+            group_id: "bench".to_owned(),
+            instance_id: "bench".to_owned(),
+            start: settings::Start::Earliest,
+            options: BTreeMap::new(),
+        };
+        let admin = Admin::new(&settings, &Brokers::default()).unwrap();
+        let settings = [("retention.ms", "-1")];
+        let plan = TopicPlan { name: TOPIC, partitions: PARTITIONS.cast_signed(), replicas: None, settings: &settings };
+        assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::Now), "the topic {TOPIC} must be new");
+    }
+
+    /// Writes the topic; the mean size of a record's value.
+    fn produce(&self) -> f64 {
+        let mut config = self.client();
+        config.set("linger.ms", "5");
+        config.set("queue.buffering.max.messages", "1000000");
+        let producer: BaseProducer = config.create().unwrap();
+        let mut shop = Shop::new(self.customers, self.events, Traffic::Visits);
+        let (mut key, mut record, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while shop.next(&mut key, &mut record) {
+            bytes += record.len();
+            let mut message = BaseRecord::<[u8], [u8]>::to(TOPIC)
+                .partition(partition_of(&key, PARTITIONS))
+                .key(key.as_slice())
+                .payload(record.as_slice());
+            while let Err((error, back)) = producer.send(message) {
+                assert_eq!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::QueueFull));
+                producer.poll(Duration::from_millis(20));
+                message = back;
+            }
+        }
+        producer.flush(LONG).unwrap();
+        bytes as f64 / self.events as f64
+    }
+
+    /// Events per second and per CPU-second of a consumer that only counts.
+    fn bare(&self) -> (f64, f64) {
+        let mut config = self.client();
+        config.set("group.id", "bare").set("enable.auto.commit", "false").set("fetch.queue.backoff.ms", "5");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset(TOPIC, partition.cast_signed(), Offset::Beginning).unwrap();
+        }
+        let (started, before) = (Instant::now(), cpu(std::process::id()));
+        consumer.assign(&list).unwrap();
+        let mut count = 0;
+        while count < self.events {
+            if let Some(message) = consumer.poll(Duration::from_secs(1)) {
+                message.unwrap();
+                count += 1;
+            }
+        }
+        let used = cpu(std::process::id()) - before;
+        (count as f64 / started.elapsed().as_secs_f64(), count as f64 / used)
+    }
+
+    /// One pass of a daemon without state over the whole topic; it is left running.
+    fn pass(&self, group: &str, lanes: u32, flush_after: Option<u64>) -> (Pass, Daemon) {
+        let mut daemon = Daemon::start(self, group, lanes, flush_after);
+        // The start, joining the group above all, is waiting and no work.
+        daemon.until(Duration::from_millis(10), |figures| figures.consumed() > 0);
+        let begun = daemon.figures().unwrap().consumed();
+        let (started, before) = (Instant::now(), cpu(daemon.child.id()));
+        let figures = daemon.until(LOOK, |figures| figures.consumed() == self.events);
+        let (wall, used) = (started.elapsed().as_secs_f64(), cpu(daemon.child.id()) - before);
+        let events = (self.events - begun) as f64;
+        let applied = figures.sum("events_applied_total", "");
+        let all: f64 = STAGES.iter().map(|stage| figures.stage(stage)).sum();
+        let pass = Pass {
+            per_second: events / wall,
+            per_cpu_second: events / used,
+            transaction: (figures.stage("publish") + figures.stage("commit")) / all,
+            commit: figures.stage("commit") / all,
+            changelog_per_event: figures.sum("changelog_records_total", "") / applied,
+            changes_per_event: figures.sum("membership_changes_total", "") / applied,
+        };
+        let stages = STAGES.map(|stage| format!("{stage} {:.1} s", figures.stage(stage)));
+        println!("{group}: {}; {wall:.1} s, {used:.1} CPU-s, applied {applied}", stages.join(", "));
+        (pass, daemon)
+    }
+
+    /// Kills a daemon in the middle of the topic, and takes the times of its next start; it then works to the end.
+    fn killed(&self, group: &str, table: &mut Table) {
+        let mut daemon = Daemon::start(self, group, 1, None);
+        let figures = daemon.until(Duration::from_millis(5), |figures| figures.consumed() > self.events * 4 / 10);
+        drop(daemon);
+        if figures.consumed() == self.events {
+            println!("{group}: too few events to be killed among them");
+            return;
+        }
+        let mut daemon = Daemon::start(self, group, 1, None);
+        let ready = daemon.ready();
+        let figures = daemon.until(Duration::from_millis(10), |figures| figures.consumed() > 0);
+        let first = daemon.started.elapsed().as_secs_f64();
+        let again = figures.sum("restore_records_total", "");
+        table.add("kill -9 at full load, disk kept: start to first batch", Target::AtMost(5.0), first, " s");
+        table.add("  start to ready", Target::None, ready, " s");
+        table.add("  records read again", Target::None, again, "");
+        daemon.stop();
+    }
+
+    /// Restarts a daemon that stopped cleanly, with its disk and without.
+    fn rebuilt(&self, group: &str, table: &mut Table) {
+        let daemon = Daemon::start(self, group, 1, None);
+        let kept = daemon.ready();
+        daemon.stop();
+        std::fs::remove_dir_all(self.state(group)).unwrap();
+        let mut daemon = Daemon::start(self, group, 1, None);
+        let lost = daemon.ready();
+        let figures = daemon.until(LOOK, |_| true);
+        let read = figures.sum("restore_records_total", "");
+        daemon.stop();
+        table.add("clean restart, disk kept: start to ready", Target::AtMost(5.0), kept, " s");
+        table.add("rebuild from the changelog: start to ready", Target::None, lost, " s");
+        table.add("  changelog records read", Target::None, read, "");
+        let customers = self.customers as f64;
+        table.add("  customers/s beyond a clean restart", Target::AtLeast(500_000.0), customers / (lost - kept), "");
+    }
+}
+
+fn main() {
+    let Some(broker) = Broker::shared() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let schemas = folder.path().join("schemas");
+    std::fs::create_dir_all(&schemas).unwrap();
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/customer-event.avsc");
+    std::fs::copy(schema, schemas.join(format!("{SCHEMA_ID}.avsc"))).unwrap();
+    let room = Room {
+        bootstrap: broker.bootstrap().to_owned(),
+        folder,
+        events: knob("COHORTD_BENCH_EVENTS", 5_000_000),
+        customers: knob("COHORTD_BENCH_CUSTOMERS", 100_000),
+    };
+    room.create_topic();
+    let size = room.produce();
+    println!("{} events of {size:.0} bytes, {} customers, {PARTITIONS} partitions", room.events, room.customers);
+
+    let mut table = Table::default();
+    // The first reading also warms the broker's page cache.
+    room.bare();
+    let (per_second, bare) = room.bare();
+    table.add("bare librdkafka consumer: events/s", Target::None, per_second, "");
+    table.add("  events per CPU-second", Target::None, bare, "");
+    for (lanes, flush_after, name) in
+        [(1, None, "1 lane"), (2, None, "2 lanes"), (1, Some(0), "1 lane, flush 0"), (2, Some(0), "2 lanes, flush 0")]
+    {
+        let group = format!("bench-{lanes}-{}", flush_after.map_or("lazy".to_owned(), |events| events.to_string()));
+        let (pass, daemon) = room.pass(&group, lanes, flush_after);
+        daemon.stop();
+        table.add(format!("{name}: events/s"), Target::None, pass.per_second, "");
+        table.add("  events per CPU-second", Target::AtLeast(0.2 * bare), pass.per_cpu_second, "");
+        table.add("  transaction's share of batch time", Target::AtMost(0.1), pass.transaction, "%");
+        table.add("  of it offsets and commit", Target::None, pass.commit, "%");
+        table.add("  changelog records per event", Target::None, pass.changelog_per_event, "");
+        table.add("  changes per event", Target::None, pass.changes_per_event, "");
+        if (lanes, flush_after) == (1, None) {
+            room.rebuilt(&group, &mut table);
+        }
+    }
+    room.killed("bench-killed", &mut table);
+    table.print("whole daemon");
+}
