@@ -34,7 +34,8 @@ impl Table {
 }
 
 fn ratio(ratio: f64) -> String {
-    format!("{ratio:.2}")
+    // Against a target of nothing there is none.
+    if ratio.is_finite() { format!("{ratio:.2}") } else { String::new() }
 }
 
 fn figure(value: f64, unit: &str) -> String {

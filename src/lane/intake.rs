@@ -43,8 +43,9 @@ impl Intake {
     }
 }
 
-/// What is found out before a record is taken in.
-pub(super) struct Found {
+/// A record, and what was found out before it is taken in.
+pub(super) struct Incoming<'r, 'c> {
+    pub(super) record: &'r Record<'c>,
     /// The slot of the customer that its key names, if in memory.
     pub(super) slot: Option<Slot>,
     /// The wall clock once the whole batch was polled.
@@ -94,13 +95,13 @@ impl Partition {
     /// The database, or a partition whose keys are plainly not customer ids.
     pub(super) fn take_in(
         &mut self,
-        record: &Record<'_>,
-        found: &Found,
+        incoming: &Incoming<'_, '_>,
         schemas: &mut Schemas,
         buffer: &mut Properties<'static>,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), TakeInError> {
+        let record = incoming.record;
         let position = record.offset();
         // Log positions need not follow one another: control records and compaction leave gaps.
         debug_assert!(position >= self.next_offset, "a record is taken in once");
@@ -108,7 +109,7 @@ impl Partition {
         self.tally().consumed += 1;
         self.next_offset = position + 1;
         let mut properties = recycle(std::mem::take(buffer));
-        let outcome = self.judge(record, found, schemas, &mut properties, context, plan);
+        let outcome = self.judge(incoming, schemas, &mut properties, context, plan);
         *buffer = recycle(properties);
         let wrong = matches!(outcome, Ok(Some(Refusal::Dead(DeadLetterReason::WrongKey))));
         if self.intake.is_miskeyed(wrong) {
@@ -132,14 +133,14 @@ impl Partition {
 
     fn judge<'r>(
         &mut self,
-        record: &'r Record<'_>,
-        found: &Found,
+        incoming: &Incoming<'r, '_>,
         schemas: &'r mut Schemas,
         properties: &mut Properties<'r>,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<Option<Refusal>, StoreError> {
         let dead = |reason| Ok(Some(Refusal::Dead(reason)));
+        let record = incoming.record;
         let Some(payload) = record.payload() else { return Ok(Some(Refusal::Skip(SkipReason::Tombstone))) };
         if payload.len() > context.record_bytes_max {
             return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Oversized)));
@@ -159,7 +160,7 @@ impl Partition {
         if record.key() != Some(event.customer.as_bytes()) {
             return dead(DeadLetterReason::WrongKey);
         }
-        let now = found.now;
+        let now = incoming.now;
         let refused = self.shard_mut().refuses(event.at);
         if refused == Some(DeadLetterReason::BadTime) {
             return dead(DeadLetterReason::BadTime);
@@ -175,7 +176,7 @@ impl Partition {
             return dead(reason);
         }
         let (at, unusable) = (event.at, event.unusable_values);
-        if !self.apply(found.slot, &event, record.offset(), Words::Full, context, plan)? {
+        if !self.apply(incoming.slot, &event, record.offset(), Words::Full, context, plan)? {
             return Ok(Some(Refusal::Skip(SkipReason::Duplicate)));
         }
         self.tally().unusable_values += u64::from(unusable);

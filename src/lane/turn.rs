@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Moment};
 
 use super::context::Context;
 use super::error::LaneError;
-use super::intake::{Found, Readable, TakeInError, known, readable};
+use super::intake::{Incoming, Readable, TakeInError, known, readable};
 use super::mark::OffsetMark;
 use super::partition::Partition;
 use super::plan::Plan;
@@ -221,8 +221,7 @@ impl Lane {
             partition.is_behind();
             partition
                 .take_in(
-                    record,
-                    &Found { slot: slots[taken], now },
+                    &Incoming { record, slot: slots[taken], now },
                     &mut self.schemas,
                     &mut self.buffer,
                     &context,
