@@ -5,6 +5,7 @@
 mod architecture;
 mod cli;
 mod demo;
+mod e2e;
 mod engine_under_test;
 mod generate;
 mod kafka_room;
