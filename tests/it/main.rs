@@ -2,6 +2,7 @@
 
 mod architecture;
 mod cli;
+mod e2e;
 mod engine_under_test;
 mod generate;
 mod kafka_room;

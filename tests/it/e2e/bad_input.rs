@@ -1,0 +1,171 @@
+//! Records that cannot be used: each is set aside with its reason and its bytes, and the rest of the partition goes on.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use cohortd::clock::wall_clock;
+
+use super::daemon::Daemon;
+use super::lab::{Lab, Seen};
+use super::registry::Registry;
+use super::{avro, judge};
+use crate::naive::Config;
+
+const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
+
+/// Everything that was read is accounted for.
+fn nothing_is_unaccounted_for(daemon: &mut Daemon, records: f64) {
+    let sums = daemon.metrics();
+    let sum = |name: &str| sums.get(&format!("cohortd_{name}_total")).copied().unwrap_or(0.0);
+    let (consumed, applied) = (sum("records_consumed"), sum("events_applied"));
+    let (skipped, dead) = (sum("events_skipped"), sum("dead_letters"));
+    println!("consumed {consumed} = applied {applied} + skipped {skipped} + dead-lettered {dead}");
+    assert!((consumed - records).abs() < 0.1, "{consumed} of {records}");
+    assert!((consumed - applied - skipped - dead).abs() < 0.1);
+}
+
+/// What Prometheus' own checker says, where it is installed.
+fn the_scrape_is_well_formed(daemon: &mut Daemon) {
+    let (_, body) = daemon.get("/metrics").unwrap();
+    let child =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        println!("promtool is not installed; the scrape is not checked by it");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "promtool: {}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
+    let Some(lab) = Lab::new("bad", 1, RULES) else { return };
+    let writer = lab.writer();
+    let now = wall_clock().0;
+    let mut expected: Vec<(i64, &str)> = Vec::new();
+    let mut records = 0;
+    let good = |n: i64| avro::event(&format!("good{n}"), "visit", now - 1_000 + n, Some(format!("g{n}")));
+    let mut send = |key: Option<&str>, payload: Option<&[u8]>, fate: Option<&'static str>| {
+        writer.send_to(0, key, payload);
+        if let Some(reason) = fate {
+            expected.push((records, reason));
+        }
+        records += 1;
+    };
+    let with = |customer: &str, at: i64| avro::encode(&avro::event(customer, "visit", at, None));
+    let fine = avro::encode(&good(0));
+    let mut long = good(1);
+    long.properties.push(("text".into(), crate::naive::OwnedValue::Text("x".repeat(200_000))));
+    let (mut cut, mut longer) = (fine.clone(), fine.clone());
+    cut.truncate(fine.len() - 3);
+    longer.extend([0; 9]);
+    for (key, payload, reason) in [
+        ("k", b"not Avro at all".to_vec(), "undecodable"),
+        ("k", Vec::new(), "undecodable"),
+        ("good0", cut, "undecodable"),
+        ("good0", vec![0, 0, 0, 0, 77, 1, 2, 3], "unknown_schema"),
+        ("good0", [&[0xc3, 1], [9; 12].as_slice()].concat(), "unknown_schema"),
+        ("", with("", now), "no_customer"),
+        ("somebody else", with("good0", now), "wrong_key"),
+        ("s", with("s", now / 1_000), "bad_time"),
+        ("us", with("us", now * 1_000), "bad_time"),
+        ("f", with("f", now + 600_000), "future"),
+        ("good1", avro::encode(&long), "oversized"),
+    ] {
+        send(Some("good0"), Some(&fine), None);
+        send(Some(key), Some(&payload), Some(reason));
+    }
+    send(None, Some(&fine), Some("wrong_key"));
+    send(Some("good0"), None, None);
+    send(Some("good5"), Some(&avro::encode(&good(5))), None);
+    let late = avro::encode(&avro::event("late", "visit", now - 5 * 86_400_000, Some("late".into())));
+    send(Some("late"), Some(&late), Some("too_late"));
+    send(Some("good6"), Some(&avro::encode(&good(6))), None);
+    writer.flush();
+
+    let mut daemon = lab.start("one", &["batch.max_record_bytes=64 KiB", "state.flush_after_events=0"]);
+    lab.read_through();
+    daemon.ready();
+    nothing_is_unaccounted_for(&mut daemon, records as f64);
+    the_scrape_is_well_formed(&mut daemon);
+    let log = daemon.log();
+    for private in ["good0", "good5", "late\"", "somebody"] {
+        assert!(!log.contains(private), "{private} is in the log:\n{log}");
+    }
+    daemon.stop();
+
+    let letters = letters_as_they_came(&lab);
+    let letters: Vec<(i64, &str)> = letters.iter().map(|(offset, reason)| (*offset, reason.as_str())).collect();
+    assert_eq!(letters, expected);
+    // Judged: the good ones, their copies, and the late one.
+    let used = |seen: &Seen| {
+        let reason = expected.iter().find(|(offset, _)| *offset == seen.offset).map(|(_, reason)| *reason);
+        if reason.is_some_and(|reason| reason != "too_late") { None } else { avro::decode(seen.payload.as_ref()?) }
+    };
+    let found = judge::check_with(&lab, Config::default(), used);
+    println!("bad: {found:?}");
+    assert_eq!((found.changes, found.duplicates, found.too_late), (3, 10, 1));
+}
+
+/// Offset and reason of every dead letter, each with key and value as in the input.
+fn letters_as_they_came(lab: &Lab) -> Vec<(i64, String)> {
+    let input = lab.read("in").concat();
+    let letters = lab.read("letters").concat();
+    let as_they_came = letters.iter().map(|letter| {
+        let offset: i64 = letter.header("cohortd_offset").parse().unwrap();
+        let origin = input.iter().find(|seen| seen.offset == offset).unwrap();
+        assert_eq!((&letter.key, &letter.payload), (&origin.key, &origin.payload), "the dead letter of {offset}");
+        assert_eq!(letter.header("cohortd_topic"), lab.topic("in"));
+        assert_eq!(letter.header("cohortd_partition"), origin.partition.to_string());
+        assert!(letter.header("cohortd_at").starts_with("20"));
+        (offset, letter.header("cohortd_reason").to_owned())
+    });
+    as_they_came.collect()
+}
+
+#[test]
+fn a_registry_that_is_down_is_waited_for_and_one_that_does_not_know_is_not() {
+    let Some(lab) = Lab::new("registry", 2, RULES) else { return };
+    let registry = Registry::start();
+    let schema = include_str!("../../../schemas/customer-event.avsc");
+    let known = registry.register("events-value", schema);
+    let writer = lab.writer();
+    let event = |customer: &str| avro::event(customer, "visit", wall_clock().0, Some(format!("id-{customer}")));
+    let sets = [format!("schemas.registry={}", registry.address), "schemas.retry_for=1 s".to_owned()];
+    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    assert_eq!(
+        registry.subjects(),
+        [lab.topic("changes") + "-value", lab.topic("members") + "-value", "events-value".into()]
+    );
+
+    // Down: the one partition waits, the other, without a registry's schema, goes on.
+    registry.set_down(true);
+    writer.send_to(0, Some("a"), Some(&avro::framed(known, &event("a"))));
+    writer.send_to(0, Some("b"), Some(&avro::encode(&event("b"))));
+    writer.send_to(1, Some("c"), Some(&avro::encode(&event("c"))));
+    writer.flush();
+    let changes = lab.follow("changes");
+    let next = || super::eventually("a change", || changes.next(Duration::from_millis(100)));
+    assert_eq!(next().key(), "c");
+    thread::sleep(Duration::from_secs(2));
+    assert!(changes.next(Duration::from_millis(500)).is_none(), "the partition waits");
+    super::eventually("it says that it waits", || daemon.says("The registry does not answer").then_some(()));
+    registry.set_down(false);
+    assert_eq!((next().key(), next().key()), ("a", "b"));
+
+    // Up, and it does not know: set aside after a second, then on.
+    writer.send_to(0, Some("d"), Some(&avro::framed(4711, &event("d"))));
+    writer.send_to(0, Some("e"), Some(&avro::framed(known, &event("e"))));
+    writer.flush();
+    assert_eq!(next().key(), "e");
+    nothing_is_unaccounted_for(&mut daemon, 5.0);
+    daemon.stop();
+    let letters = lab.read("letters").concat();
+    let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(letters, [("d", "unknown_schema")]);
+}

@@ -1,0 +1,151 @@
+//! The daemon as a process.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::eventually;
+
+/// What a person or a supervisor may rely on.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+pub(super) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+/// How a process ended.
+pub(super) struct Ended {
+    pub(super) code: Option<i32>,
+    pub(super) stderr: String,
+}
+
+impl Daemon {
+    pub(super) fn start(settings: &[String], log: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_cohortd"))
+            .arg("run")
+            .args(settings.iter().flat_map(|set| ["--set", set]))
+            // The settings of whoever runs the tests must not take part.
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, log: log.to_owned() }
+    }
+
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(super) fn says(&self, text: &str) -> bool {
+        self.log().contains(text)
+    }
+
+    /// As a crash would.
+    pub(super) fn kill9(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.is_sound();
+    }
+
+    /// Asks it to stop, and expects that it does so in time and in good order.
+    pub(super) fn stop(mut self) {
+        self.assert_running();
+        self.signal("-TERM");
+        let asked = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(asked.elapsed() < STOPS_WITHIN, "still running {STOPS_WITHIN:?} after SIGTERM:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        self.is_sound();
+    }
+
+    pub(super) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits until it ends by itself.
+    pub(super) fn ended(mut self) -> Ended {
+        let status = eventually("the process ends by itself", || self.child.try_wait().unwrap());
+        Ended { code: status.code(), stderr: self.log() }
+    }
+
+    pub(super) fn assert_running(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        assert!(ended.is_none(), "ended by itself ({ended:?}):\n{}", self.log());
+    }
+
+    /// No invariant failed on the way.
+    fn is_sound(&self) {
+        let log = self.log();
+        assert!(!log.contains("panicked") && !log.contains("A lane stops"), "{log}");
+    }
+
+    /// Where it answers, once it listens.
+    fn address(&mut self) -> String {
+        eventually("it listens", || {
+            self.assert_running();
+            let log = self.log();
+            let line = log.lines().find(|line| line.contains("\"Listening.\""))?.to_owned();
+            let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+            let found = line.get("metrics").or_else(|| line["fields"].get("metrics"));
+            Some(found.unwrap().as_str().unwrap().to_owned())
+        })
+    }
+
+    /// Status and body of an answer; `None` while nobody answers.
+    pub(super) fn get(&mut self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address()).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// Waits until it is ready.
+    pub(super) fn ready(&mut self) {
+        eventually("the process is ready", || {
+            self.assert_running();
+            (self.get("/health/ready")?.0 == 200).then_some(())
+        });
+    }
+
+    /// The sum of each metric over its labels.
+    pub(super) fn metrics(&mut self) -> BTreeMap<String, f64> {
+        let (status, body) = self.get("/metrics").unwrap();
+        assert_eq!(status, 200);
+        let mut sums = BTreeMap::new();
+        for line in body.lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            let name = name.split('{').next().unwrap();
+            *sums.entry(name.to_owned()).or_insert(0.0) += value.parse::<f64>().unwrap();
+        }
+        sums
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            println!("the process said last:\n{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+        // It may have ended already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

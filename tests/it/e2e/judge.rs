@@ -1,0 +1,223 @@
+//! What the naive evaluator expects of a test's input topic, and whether the outputs say exactly that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cohortd::codec::Output;
+use cohortd::event::Instant;
+use serde_json::Value;
+
+use super::avro;
+use super::lab::{Lab, Seen};
+use crate::naive::{Advance, Case, Config, Decided, Fate, LogEvent, judge};
+
+/// What an experiment came to.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) events: usize,
+    pub(super) changes: usize,
+    pub(super) by_time: usize,
+    pub(super) late: usize,
+    pub(super) advances: usize,
+    pub(super) duplicates: usize,
+    pub(super) too_late: usize,
+}
+
+/// Compares everything that is visible now with what the log and the recorded advances must give: changes one by one,
+/// members as their fold, dead letters of events that came too late. Panics with the first difference.
+pub(super) fn check(lab: &Lab, config: Config) -> Found {
+    check_with(lab, config, |seen| avro::decode(seen.payload.as_ref()?))
+}
+
+/// The same; `event` says what a record of the input is, `None` if it cannot be used.
+pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Option<LogEvent>) -> Found {
+    let mut found = Found::default();
+    let (input, advances) = (lab.read("in"), lab.advances());
+    let (changes, letters) = (lab.read("changes"), lab.read("letters"));
+    let mut ids = BTreeSet::new();
+    for (partition, (input, advances)) in input.iter().zip(advances).enumerate() {
+        let (offsets, events): (Vec<i64>, Vec<LogEvent>) =
+            input.iter().filter_map(|seen| Some((seen.offset, event(seen)?))).unzip();
+        let place = |offset: i64| offsets.partition_point(|known| *known < offset);
+        found.events += events.len();
+        found.advances += advances.len();
+        let advances =
+            advances.iter().map(|(at, to)| Advance { position: place(*at), stream_time: Instant(*to) }).collect();
+        let case = Case { rules: lab.rules.clone(), config, events, advances, until: None };
+        let outcome = judge(&case).unwrap();
+
+        let said: Vec<Said> = changes[partition].iter().map(|seen| Said::of(seen, lab, place)).collect();
+        for said in &said {
+            assert!(ids.insert(said.event_id.clone()), "{} twice: {}", said.event_id, said.line);
+        }
+        found.changes += said.len();
+        found.by_time += outcome.changes.iter().filter(|change| change.cause.is_none()).count();
+        found.late += outcome.changes.iter().filter(|change| change.reason.as_str() == "LATE_EVENT").count();
+        let expected = outcome.changes.iter().map(|change| (change.customer.clone(), expected(change, &offsets)));
+        let said = said.into_iter().map(|said| (said.customer, said.line));
+        compare(partition, &by_customer(expected), &by_customer(said), &case, &offsets);
+
+        let of = |fate| outcome.fates.iter().filter(move |found| **found == fate).count();
+        found.duplicates += of(Fate::Duplicate);
+        found.too_late += of(Fate::TooLate);
+        let fates = offsets.iter().zip(&outcome.fates);
+        let expected: Vec<(i64, &str)> = fates
+            .filter_map(|(offset, fate)| match fate {
+                Fate::TooLate => Some((*offset, "too_late")),
+                Fate::BadTime => Some((*offset, "bad_time")),
+                _ => None,
+            })
+            .collect();
+        // Those that are no events are the caller's to check.
+        let usable = |seen: &&Seen| offsets.contains(&seen.header("cohortd_offset").parse().unwrap());
+        let said: Vec<(i64, &str)> = letters[partition]
+            .iter()
+            .filter(usable)
+            .map(|seen| (seen.header("cohortd_offset").parse().unwrap(), seen.header("cohortd_reason")))
+            .collect();
+        assert_eq!(said, expected, "dead letters of partition {partition}");
+    }
+    members_are_the_fold(lab, &changes);
+    found
+}
+
+/// What a record of `changes` says, in one line that the expectation has as well.
+struct Said {
+    customer: String,
+    event_id: String,
+    line: String,
+}
+
+impl Said {
+    fn of(seen: &Seen, lab: &Lab, place: impl Fn(i64) -> usize) -> Self {
+        let change = Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).expect("one CohortChange");
+        let text = |field: &str| change[field].as_str().unwrap().to_owned();
+        let customer = text("customer_id");
+        assert_eq!(seen.key(), customer);
+        assert_eq!(seen.header("ce_id"), text("event_id"));
+        assert_eq!(seen.header("cohort"), text("cohort"));
+        let cause = &change["cause"];
+        if !cause.is_null() {
+            assert_eq!((&cause["topic"], &cause["partition"]), (&lab.topic("in").into(), &seen.partition.into()));
+        }
+        Self {
+            event_id: text("event_id"),
+            line: line(
+                &change["sequence"],
+                &text("cohort"),
+                &text("change"),
+                &change["occurred_at"],
+                &text("reason"),
+                &cause["offset"],
+                &change["entered_at"],
+                &change["times_entered"],
+                place(seen.header("cohortd_position").parse().unwrap()),
+            ),
+            customer,
+        }
+    }
+}
+
+fn expected(change: &Decided, offsets: &[i64]) -> String {
+    line(
+        &change.sequence.into(),
+        &change.cohort,
+        change.change.symbol(),
+        &change.occurred_at.0.into(),
+        change.reason.as_str(),
+        &change.cause.map_or(Value::Null, |cause| offsets[cause].into()),
+        &change.entered_at.0.into(),
+        &change.times_entered.into(),
+        change.position,
+    )
+}
+
+#[expect(clippy::too_many_arguments, reason = "the fields of one line")]
+fn line(
+    sequence: &Value,
+    cohort: &str,
+    change: &str,
+    at: &Value,
+    reason: &str,
+    cause: &Value,
+    entered_at: &Value,
+    times: &Value,
+    position: usize,
+) -> String {
+    format!(
+        "{sequence} {change} {cohort} at {at} reason {reason} cause {cause} since {entered_at} times {times} \
+         position {position}"
+    )
+}
+
+type ByCustomer = BTreeMap<String, Vec<String>>;
+
+fn by_customer(lines: impl Iterator<Item = (String, String)>) -> ByCustomer {
+    let mut sorted = ByCustomer::new();
+    for (customer, line) in lines {
+        sorted.entry(customer).or_default().push(line);
+    }
+    sorted
+}
+
+fn compare(partition: usize, expected: &ByCustomer, said: &ByCustomer, case: &Case, offsets: &[i64]) {
+    let customers: BTreeSet<&String> = expected.keys().chain(said.keys()).collect();
+    for customer in customers {
+        let none = Vec::new();
+        let (expected, said) = (expected.get(customer).unwrap_or(&none), said.get(customer).unwrap_or(&none));
+        if expected == said {
+            continue;
+        }
+        let same = expected.iter().zip(said).take_while(|(a, b)| a == b).count();
+        let events: Vec<String> = case
+            .events
+            .iter()
+            .zip(offsets)
+            .filter(|(event, _)| event.customer == *customer)
+            .map(|(event, offset)| format!("  {offset} {} at {} id {:?}", event.name, event.at.0, event.id))
+            .collect();
+        panic!(
+            "partition {partition}, customer {customer}: after {same} changes as expected\n expected {:#?}\n said {:#?}\n\
+             events:\n{}",
+            &expected[same..(same + 5).min(expected.len())],
+            &said[same..(same + 5).min(said.len())],
+            events[events.len().saturating_sub(60)..].join("\n")
+        );
+    }
+}
+
+/// The membership table is what the changes add up to, with the same ids.
+fn members_are_the_fold(lab: &Lab, changes: &[Vec<Seen>]) {
+    for (partition, (members, changes)) in lab.read("members").iter().zip(changes).enumerate() {
+        let mut table = BTreeMap::new();
+        for seen in members {
+            let row = seen.payload.as_ref().map(|row| Output::CohortMember.to_json(row).expect("one CohortMember"));
+            match row {
+                Some(row) => table.insert(seen.key().to_owned(), row),
+                None => table.remove(seen.key()),
+            };
+        }
+        let mut fold = BTreeMap::new();
+        for seen in changes {
+            let change = Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).unwrap();
+            let key = format!("{}/{}", change["cohort"].as_str().unwrap(), change["customer_id"].as_str().unwrap());
+            if change["change"] == "EXITED" {
+                fold.remove(&key);
+                continue;
+            }
+            let fields = [
+                "customer_id",
+                "cohort",
+                "entered_at",
+                "times_entered",
+                "event_id",
+                "sequence",
+                "reason",
+                "definition",
+            ];
+            let row: serde_json::Map<String, Value> =
+                fields.iter().map(|field| ((*field).to_owned(), change[*field].clone())).collect();
+            fold.insert(key, Value::Object(row));
+        }
+        assert_eq!(table, fold, "members of partition {partition}");
+    }
+}

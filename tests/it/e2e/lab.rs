@@ -1,0 +1,325 @@
+//! Topics, a group, rules and folders of one test's own; writing to them and reading what became visible.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use cohortd::kafka::{Admin, Brokers, Created, TopicPlan};
+use cohortd::settings::{self, Kafka};
+use cohortd::store::{Meta, Recorded, decode_meta};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+use tempfile::TempDir;
+
+use super::daemon::Daemon;
+use super::{LONG, eventually};
+use crate::support::broker::Broker;
+
+pub(super) struct Lab {
+    pub(super) bootstrap: String,
+    pub(super) name: String,
+    pub(super) partitions: i32,
+    pub(super) rules: String,
+    folder: TempDir,
+    started: AtomicU32,
+}
+
+/// A record as a reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// Milliseconds since 1970.
+    pub(super) written: i64,
+    pub(super) key: Vec<u8>,
+    pub(super) payload: Option<Vec<u8>>,
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+impl Seen {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no header {name} in {self:?}"))
+    }
+
+    pub(super) fn key(&self) -> &str {
+        std::str::from_utf8(&self.key).unwrap()
+    }
+}
+
+impl Lab {
+    /// `None` where no broker is to be had. The input topic is there; the daemon makes the others.
+    pub(super) fn new(name: &str, partitions: i32, rules: &str) -> Option<Self> {
+        let lab = Self::at(Broker::shared()?.bootstrap(), name, partitions, rules);
+        lab.create("in", partitions, &[]);
+        Some(lab)
+    }
+
+    pub(super) fn at(bootstrap: &str, name: &str, partitions: i32, rules: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = TempDir::new().unwrap();
+        let lab = Self {
+            bootstrap: bootstrap.to_owned(),
+            name: format!("e2e-{name}-{}-{number}", std::process::id()),
+            partitions,
+            rules: rules.to_owned(),
+            folder,
+            started: AtomicU32::new(0),
+        };
+        fs::write(lab.path("rules.toml"), rules).unwrap();
+        lab
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `in`, `changes`, `members`, `letters`, `log`.
+    pub(super) fn topic(&self, kind: &str) -> String {
+        format!("{}-{kind}", self.name)
+    }
+
+    pub(super) fn create(&self, kind: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let kafka = Kafka {
+            bootstrap_servers: self.bootstrap.clone(),
+            group_id: self.name.clone(),
+            instance_id: "admin".into(),
+            start: settings::Start::Earliest,
+            options: BTreeMap::new(),
+        };
+        let admin = Admin::new(&kafka, &Brokers::default()).unwrap();
+        let plan = TopicPlan { name: &self.topic(kind), partitions, replicas: None, settings };
+        assert_eq!(admin.create(&plan, LONG), Ok(Created::Now));
+        // The broker's answer is ahead of what it tells others.
+        eventually("the topic is there", || admin.topic(plan.name, LONG).ok().flatten());
+    }
+
+    /// The settings of one process, by its instance id.
+    pub(super) fn settings(&self, instance: &str) -> Vec<String> {
+        let quoted = |path: PathBuf| path.display().to_string();
+        let mut settings: Vec<String> = [("in", "input"), ("changes", "changes"), ("members", "members")]
+            .into_iter()
+            .chain([("letters", "dead_letters"), ("log", "changelog")])
+            .map(|(kind, key)| format!("topics.{key}={}", self.topic(kind)))
+            .collect();
+        settings.extend([
+            format!("kafka.bootstrap_servers={}", self.bootstrap),
+            format!("kafka.group_id={}", self.name),
+            format!("kafka.instance_id={instance}"),
+            format!("rules.file={}", quoted(self.path("rules.toml"))),
+            format!("state.dir={}", quoted(self.state(instance))),
+            "metrics.listen=127.0.0.1:0".into(),
+            "admin.listen=127.0.0.1:0".into(),
+            "memory.limit=512 MiB".into(),
+            "lanes=1".into(),
+            "batch.max_wait=20 ms".into(),
+            "log.format=json".into(),
+        ]);
+        settings
+    }
+
+    pub(super) fn state(&self, instance: &str) -> PathBuf {
+        self.path(&format!("state-{instance}"))
+    }
+
+    /// Starts a process; `sets` come after, and so win over, the lab's own.
+    pub(super) fn start(&self, instance: &str, sets: &[&str]) -> Daemon {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut settings = self.settings(instance);
+        settings.extend(sets.iter().map(|set| (*set).to_owned()));
+        Daemon::start(&settings, &self.path(&format!("{instance}-{number}.log")))
+    }
+
+    pub(super) fn writer(&self) -> Writer {
+        let client = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("partitioner", "murmur2_random")
+            .set("message.max.bytes", "8000000")
+            .set("linger.ms", "2")
+            .create()
+            .unwrap();
+        Writer { client, topic: self.topic("in") }
+    }
+
+    /// Everything committed in a topic now, each partition in its order. Waits until no transaction is open.
+    pub(super) fn read(&self, kind: &str) -> Vec<Vec<Seen>> {
+        let topic = self.topic(kind);
+        let consumer = self.consumer(&topic, "read_committed");
+        let all: BaseConsumer = self.config("read_uncommitted").create().unwrap();
+        let mut left = self.partitions;
+        let mut seen = vec![Vec::new(); usize::try_from(self.partitions).unwrap()];
+        let mut ends = Vec::new();
+        for partition in 0..self.partitions {
+            ends.push(eventually("no transaction is open", || {
+                let end = all.fetch_watermarks(&topic, partition, LONG).ok()?.1;
+                let stable = consumer.fetch_watermarks(&topic, partition, LONG).ok()?.1;
+                (stable == end).then_some(end)
+            }));
+            left -= i32::from(ends[ends.len() - 1] == 0);
+        }
+        let deadline = Instant::now() + LONG;
+        while left > 0 {
+            assert!(Instant::now() < deadline, "{topic} has no end");
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => seen[usize::try_from(message.partition()).unwrap()].push(taken(&message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    left -= i32::from(ends[usize::try_from(partition).unwrap()] > 0);
+                }
+                Some(Err(error)) => println!("{topic}: {error}"),
+                None => {}
+            }
+        }
+        seen
+    }
+
+    /// Follows a topic from its beginning.
+    pub(super) fn follow(&self, kind: &str) -> Follower {
+        Follower { consumer: self.consumer(&self.topic(kind), "read_committed") }
+    }
+
+    fn config(&self, isolation: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("group.id", "nobody")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("fetch.wait.max.ms", "10")
+            .set("isolation.level", isolation);
+        config
+    }
+
+    fn consumer(&self, topic: &str, isolation: &str) -> BaseConsumer {
+        let consumer: BaseConsumer = self.config(isolation).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            list.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        consumer
+    }
+
+    /// Waits until every partition that holds events has been decided up to an instant, by any process.
+    pub(super) fn decided_until(&self, until: i64) {
+        let follower = self.follow("log");
+        let ends: BTreeMap<i32, i64> = (0..self.partitions)
+            .filter_map(|partition| {
+                let (low, high) = follower.consumer.fetch_watermarks(&self.topic("in"), partition, LONG).unwrap();
+                (high > low).then_some((partition, high))
+            })
+            .collect();
+        let mut reached: BTreeMap<i32, Meta> = BTreeMap::new();
+        eventually(&format!("stream time reaches {until} in all partitions"), || {
+            while let Some(seen) = follower.next(Duration::from_millis(50)) {
+                if seen.key == [b'M'] {
+                    reached.insert(seen.partition, decode_meta(&seen.payload.unwrap()).unwrap());
+                }
+            }
+            let is_there = |(partition, end): (&i32, &i64)| {
+                reached.get(partition).is_some_and(|meta| meta.stream_time.0 >= until && meta.next_offset >= *end)
+            };
+            ends.iter().all(is_there).then_some(())
+        });
+    }
+
+    /// Waits until partition 0 was read and committed to an offset.
+    pub(super) fn read_to(&self, offset: i64) {
+        let follower = self.follow("log");
+        eventually(&format!("partition 0 is read to {offset}"), || {
+            let seen = follower.next(Duration::from_millis(50))?;
+            let is_meta = seen.partition == 0 && seen.key == [b'M'];
+            (is_meta && decode_meta(&seen.payload?).unwrap().next_offset >= offset).then_some(())
+        });
+    }
+
+    /// Waits until everything in the input was read and committed, by any process.
+    pub(super) fn read_through(&self) {
+        self.decided_until(i64::MIN);
+    }
+
+    /// What was recorded of the wall clock's part, by partition: `(position, stream time)`.
+    pub(super) fn advances(&self) -> Vec<Vec<(i64, i64)>> {
+        let advance = |seen: &Seen| match Recorded::read(&seen.key, seen.payload.as_ref()?).unwrap() {
+            (position, Recorded::Advance(to)) => Some((position, to.0)),
+            _ => None,
+        };
+        let of = |partition: Vec<Seen>| {
+            partition.iter().filter(|seen| seen.key.first() == Some(&b'I')).filter_map(advance).collect()
+        };
+        self.read("log").into_iter().map(of).collect()
+    }
+}
+
+fn taken(message: &rdkafka::message::BorrowedMessage<'_>) -> Seen {
+    let headers = message.headers().map_or_else(BTreeMap::new, |headers| {
+        headers
+            .iter()
+            .map(|header| {
+                (header.key.to_owned(), String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned())
+            })
+            .collect()
+    });
+    Seen {
+        partition: message.partition(),
+        offset: message.offset(),
+        written: message.timestamp().to_millis().unwrap(),
+        key: message.key().unwrap_or_default().to_vec(),
+        payload: message.payload().map(<[u8]>::to_vec),
+        headers,
+    }
+}
+
+/// Reads on as records become visible.
+pub(super) struct Follower {
+    consumer: BaseConsumer,
+}
+
+impl Follower {
+    pub(super) fn next(&self, timeout: Duration) -> Option<Seen> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.consumer.poll(deadline.saturating_duration_since(Instant::now())) {
+                Some(Ok(message)) => return Some(taken(&message)),
+                // The end of a partition, or a topic that is not there yet.
+                Some(Err(_)) => {}
+                None => return None,
+            }
+        }
+    }
+}
+
+/// Writes to the input topic, in order.
+pub(super) struct Writer {
+    client: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl Writer {
+    /// To the partition of the key, as Java's default partitioner has it.
+    pub(super) fn send(&self, key: &str, payload: &[u8]) {
+        self.put(BaseRecord::to(&self.topic).key(key.as_bytes()).payload(payload));
+    }
+
+    pub(super) fn send_to(&self, partition: i32, key: Option<&str>, payload: Option<&[u8]>) {
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).partition(partition);
+        record.key = key.map(str::as_bytes);
+        record.payload = payload;
+        self.put(record);
+    }
+
+    fn put(&self, record: BaseRecord<'_, [u8], [u8]>) {
+        if let Err((error, _)) = self.client.send(record) {
+            panic!("writing to {}: {error}", self.topic);
+        }
+    }
+
+    pub(super) fn flush(&self) {
+        self.client.flush(LONG).unwrap();
+    }
+}

@@ -1,0 +1,38 @@
+//! The daemon as a process on a real Kafka, compared event by event with the naive evaluator: stopped, killed, moved,
+//! left alone, and fed with rubbish.
+//!
+//! Seeds are printed; `COHORTD_SEED=…` runs one again.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and tell what they did")]
+
+mod avro;
+mod bad_input;
+mod daemon;
+mod history;
+mod idle;
+mod injected;
+mod judge;
+mod lab;
+mod outside;
+mod processes;
+mod refusals;
+mod registry;
+mod restarts;
+mod shop;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Far longer than anything takes: a test that waits so long has failed.
+const LONG: Duration = Duration::from_secs(90);
+
+/// Tries until there is something.
+fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,101 @@
+//! What is put right before a start: one clear line, exit code 78. And what is waited for.
+
+use std::fs;
+use std::net::TcpListener;
+
+use cohortd::clock::wall_clock;
+
+use super::avro;
+use super::daemon::Ended;
+use super::lab::Lab;
+
+const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
+
+/// The one line that a person reads; log lines before it are in JSON.
+fn refusal(ended: Ended, words: &[&str]) {
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    let lines: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
+    println!("{}", lines.join("\n"));
+    assert_eq!(lines.len(), 1, "{}", ended.stderr);
+    for word in words {
+        assert!(lines[0].contains(word), "{word:?} is not in {:?}", lines[0]);
+    }
+}
+
+#[test]
+fn a_layout_that_would_break_the_guarantee_is_refused() {
+    let Some(lab) = Lab::new("layout", 2, RULES) else { return };
+    lab.create("log2", 2, &[("cleanup.policy", "delete")]);
+    lab.create("changes2", 3, &[]);
+    let set = |key: &str, kind: &str| format!("topics.{key}={}", lab.topic(kind));
+    let start = |set: &str| lab.start("one", &[set]).ended();
+    refusal(start(&set("changelog", "log2")), &["topics.changelog", "cleanup.policy=delete", "compact"]);
+    refusal(start(&set("changes", "changes2")), &["topics.changes", "3 partitions", "2"]);
+    refusal(start(&set("input", "missing")), &["topics.input", "there is no topic", "create it"]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    refusal(start(&format!("metrics.listen=127.0.0.1:{port}")), &["metrics.listen", &port.to_string()]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    refusal(start(&format!("admin.listen=127.0.0.1:{port}")), &["admin.listen", &port.to_string()]);
+}
+
+#[test]
+fn other_rules_on_the_same_state_are_refused_with_both_ways_on() {
+    let Some(lab) = Lab::new("rules", 1, RULES) else { return };
+    let writer = lab.writer();
+    writer.send("a", &avro::encode(&avro::event("a", "visit", wall_clock().0, None)));
+    writer.flush();
+    let daemon = lab.start("one", &[]);
+    lab.read_through();
+    daemon.stop();
+    let rules = lab.path("rules.toml");
+    fs::write(&rules, RULES.replace("1 day", "2 days")).unwrap();
+    refusal(lab.start("one", &[]).ended(), &["rules", "old file", "kafka.group_id", "topics.changelog", "state.dir"]);
+    // The first way on: the old file.
+    fs::write(&rules, RULES).unwrap();
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    daemon.stop();
+}
+
+#[test]
+fn a_topic_keyed_by_something_else_is_refused() {
+    let Some(lab) = Lab::new("keys", 1, RULES) else { return };
+    let writer = lab.writer();
+    for n in 0..120 {
+        writer.send(&format!("order{n}"), &avro::encode(&avro::event("a", "visit", wall_clock().0, None)));
+    }
+    writer.flush();
+    refusal(lab.start("one", &[]).ended(), &["first 100 records", "customer id", "kafka.group_id"]);
+}
+
+#[test]
+fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
+    // A port on which nobody listens any more.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let lab = Lab::at(&format!("127.0.0.1:{port}"), "away", 1, RULES);
+    let mut daemon = lab.start("one", &[]);
+    super::eventually("it says that it waits", || daemon.says("Kafka does not answer; trying again.").then_some(()));
+    assert_eq!(daemon.get("/health/ready").unwrap().0, 503);
+    assert_eq!(daemon.get("/health/live").unwrap().0, 200);
+    daemon.stop();
+}
+
+#[test]
+fn it_is_not_ready_before_its_partitions_are_restored() {
+    let Some(lab) = Lab::new("ready", 1, RULES) else { return };
+    let mut daemon = lab.start("one", &[]);
+    let mut answers = Vec::new();
+    super::eventually("it is ready", || {
+        let answer = daemon.get("/health/ready")?;
+        let done = answer.0 == 200;
+        if answers.last() != Some(&answer) {
+            answers.push(answer);
+        }
+        done.then_some(())
+    });
+    println!("ready: {answers:?}");
+    assert!(answers[0].0 == 503 && answers.len() >= 2, "{answers:?}");
+    daemon.stop();
+}

@@ -1,0 +1,135 @@
+//! A schema registry of a few lines: schemas by id and by subject, and it can be down.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::{Value, json};
+
+#[derive(Default)]
+struct Content {
+    /// Schema texts; the id is the place, from 1.
+    schemas: Vec<String>,
+    /// Ids of a subject's versions.
+    subjects: BTreeMap<String, Vec<usize>>,
+}
+
+pub(super) struct Registry {
+    pub(super) address: String,
+    down: Arc<AtomicBool>,
+    content: Arc<Mutex<Content>>,
+}
+
+impl Registry {
+    /// Answers until the end of the test process.
+    pub(super) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (down, content) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Content::default())));
+        let (is_down, known) = (Arc::clone(&down), Arc::clone(&content));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if !is_down.load(Ordering::SeqCst) {
+                    let known = Arc::clone(&known);
+                    // A client that hangs up in the middle is its own business.
+                    thread::spawn(move || answer(stream, &known).ok());
+                }
+            }
+        });
+        Self { address, down, content }
+    }
+
+    /// While down it closes every connection without a word.
+    pub(super) fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// The id of a schema, registered if it is new.
+    pub(super) fn register(&self, subject: &str, schema: &str) -> u32 {
+        u32::try_from(self.content.lock().unwrap().register(subject, schema)).unwrap()
+    }
+
+    pub(super) fn subjects(&self) -> Vec<String> {
+        self.content.lock().unwrap().subjects.keys().cloned().collect()
+    }
+}
+
+impl Content {
+    fn register(&mut self, subject: &str, schema: &str) -> usize {
+        let id = self.schemas.iter().position(|known| known == schema).unwrap_or_else(|| {
+            self.schemas.push(schema.to_owned());
+            self.schemas.len() - 1
+        }) + 1;
+        let versions = self.subjects.entry(subject.to_owned()).or_default();
+        if !versions.contains(&id) {
+            versions.push(id);
+        }
+        id
+    }
+
+    fn version(&self, subject: &str, id: usize) -> Option<Value> {
+        let version = self.subjects.get(subject)?.iter().position(|known| *known == id)? + 1;
+        Some(json!({"subject": subject, "id": id, "version": version, "schema": self.schemas[id - 1]}))
+    }
+}
+
+fn answer(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()> {
+    let mut input = BufReader::new(stream.try_clone()?);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if input.read_line(&mut line)? == 0 {
+            return Ok(());
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    input.read_exact(&mut body)?;
+    let mut words = head.split(' ');
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let path = path.split('?').next().unwrap_or_default().replace("%2F", "/");
+    let found = reply(method, &path.split('/').skip(1).collect::<Vec<_>>(), &body, &mut content.lock().unwrap());
+    let (status, text) = match found {
+        Some(found) => (200, found.to_string()),
+        None => (404, json!({"error_code": 40403, "message": "Schema not found"}).to_string()),
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status} Answer\r\ncontent-type: application/vnd.schemaregistry.v1+json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{text}",
+        text.len()
+    )
+}
+
+fn reply(method: &str, path: &[&str], body: &[u8], content: &mut Content) -> Option<Value> {
+    let posted = || Some(serde_json::from_slice::<Value>(body).ok()?["schema"].as_str()?.to_owned());
+    match (method, path) {
+        ("GET", ["schemas", "ids", id]) => {
+            let schema = content.schemas.get(id.parse::<usize>().ok()?.checked_sub(1)?)?;
+            Some(json!({ "schema": schema }))
+        }
+        ("POST", ["subjects", subject, "versions"]) => {
+            let id = content.register(subject, &posted()?);
+            content.version(subject, id)
+        }
+        ("POST", ["subjects", subject]) => {
+            let schema = posted()?;
+            let id = content.schemas.iter().position(|known| *known == schema)? + 1;
+            content.version(subject, id)
+        }
+        ("GET", ["subjects", subject, "versions", "latest"]) => {
+            let id = *content.subjects.get(*subject)?.last()?;
+            content.version(subject, id)
+        }
+        _ => None,
+    }
+}
