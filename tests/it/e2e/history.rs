@@ -49,16 +49,14 @@ fn a_history_of_two_years_mails_nobody_and_the_events_after_it_do() {
         }
         writer.flush();
     };
-    // A third, a stop, a third read in large batches with nobody in memory, a kill, the rest.
-    load(&mut random, 0, EVENTS / 3);
+    load(&mut random, 0, EVENTS);
+    // A part in small batches and a stop; the rest in a large one with nobody in memory, and a kill; whatever is left.
     let daemon = lab.start("one", &["state.flush_after_events=0", "batch.max_records=10"]);
-    lab.read_through();
+    lab.read_to(EVENTS / 6 + 10);
     daemon.stop();
-    load(&mut random, EVENTS / 3, EVENTS * 2 / 3);
     let daemon = lab.start("one", &["state.flush_after_events=200", "batch.max_wait=1 s"]);
-    lab.read_through();
+    lab.read_to(EVENTS / 3);
     daemon.kill9();
-    load(&mut random, EVENTS * 2 / 3, EVENTS);
     let daemon = lab.start("one", &["state.flush_after_events=200"]);
     lab.read_through();
     let ends: Vec<i64> =

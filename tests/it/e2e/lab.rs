@@ -228,6 +228,16 @@ impl Lab {
         });
     }
 
+    /// Waits until partition 0 was read and committed to an offset.
+    pub(super) fn read_to(&self, offset: i64) {
+        let follower = self.follow("log");
+        eventually(&format!("partition 0 is read to {offset}"), || {
+            let seen = follower.next(Duration::from_millis(50))?;
+            let is_meta = seen.partition == 0 && seen.key == [b'M'];
+            (is_meta && decode_meta(&seen.payload?).unwrap().next_offset >= offset).then_some(())
+        });
+    }
+
     /// Waits until everything in the input was read and committed, by any process.
     pub(super) fn read_through(&self) {
         self.decided_until(i64::MIN);

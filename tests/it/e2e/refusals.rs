@@ -76,7 +76,7 @@ fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let lab = Lab::at(&format!("127.0.0.1:{port}"), "away", 1, RULES);
     let mut daemon = lab.start("one", &[]);
-    super::eventually("it says that it waits", || daemon.says("Kafka does not answer; trying again.").then_some(()));
+    super::eventually("it says that it waits", || daemon.says("Kafka is not ready; trying again.").then_some(()));
     assert_eq!(daemon.get("/health/ready").unwrap().0, 503);
     assert_eq!(daemon.get("/health/live").unwrap().0, 200);
     daemon.stop();
