@@ -151,7 +151,8 @@ impl Shard {
             recent: true,
             indexed_at,
             bytes,
-            uncounted: 0,
+            // The first change gives a new customer most of their lists.
+            uncounted: UNCOUNTED_MAX - 1,
         };
         let slot = match self.free.pop() {
             Some(slot) => {
