@@ -21,7 +21,8 @@ fn a_second_process_that_comes_goes_and_dies_changes_nothing() {
     let mut one = lab.start("one", &sets);
     one.ready();
     let partitions = |daemon: &mut super::daemon::Daemon| daemon.metrics()["cohortd_partitions_assigned"] as i64;
-    assert_eq!(partitions(&mut one), 4);
+    // Its two lanes may still be sharing them out.
+    eventually("the first process has them all", || (partitions(&mut one) == 4).then_some(()));
 
     for end in ["stop", "kill", "kill the first"] {
         let mut two = lab.start("two", &sets);
