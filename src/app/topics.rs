@@ -10,6 +10,8 @@ use crate::shutdown::Shutdown;
 
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
+/// How often a missing input topic is looked for again.
+const MISSING_TRIES: u32 = 3;
 /// Between two tries while no broker answers.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// `delete.retention.ms` of the changelog: how long deletions stay visible to a lane that was away.
@@ -35,7 +37,7 @@ pub(super) fn prepare(
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Result<Option<Found>, Failure> {
-    let mut tries = 0_u32;
+    let (mut tries, mut missing) = (0_u32, 0);
     loop {
         match look(loaded, brokers) {
             Ok(found) => {
@@ -50,6 +52,13 @@ pub(super) fn prepare(
                     tracing::warn!(servers, reason, tries, "Kafka is not ready; trying again.");
                 }
             }
+            // A topic made a moment ago is not known to every broker at once.
+            Err(Problem::Missing(failure)) => {
+                missing += 1;
+                if missing > MISSING_TRIES {
+                    return Err(failure);
+                }
+            }
             Err(Problem::Refused(failure)) => return Err(failure),
         }
         if shutdown.is_requested() {
@@ -61,6 +70,7 @@ pub(super) fn prepare(
 
 enum Problem {
     Waiting(String),
+    Missing(Failure),
     Refused(Failure),
 }
 
@@ -82,7 +92,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let cluster_id = admin.cluster_id(ASK)?;
     let Some(input) = admin.topic(&topics.input, ASK)? else {
         let problem = format!("there is no topic {} on this cluster; create it, or name the right one", topics.input);
-        return Err(refused(loaded, "topics.input", problem));
+        return Err(Problem::Missing(refusal(loaded, "topics.input", problem)));
     };
     let record_bytes = setting(&input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
@@ -168,5 +178,9 @@ fn words(settings: &[(&str, &str)]) -> String {
 }
 
 fn refused(loaded: &Loaded, key: &str, problem: String) -> Problem {
-    Problem::Refused(Failure::Configuration(loaded.refusal(key, problem).to_string()))
+    Problem::Refused(refusal(loaded, key, problem))
+}
+
+fn refusal(loaded: &Loaded, key: &str, problem: String) -> Failure {
+    Failure::Configuration(loaded.refusal(key, problem).to_string())
 }

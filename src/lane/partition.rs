@@ -8,7 +8,7 @@ use super::intake::Intake;
 use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use crate::clock::wall_clock;
-use crate::engine::{Said, Shard, Slot, Words};
+use crate::engine::{Said, Shard, Slot, Timing, Words};
 use crate::event::{CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::RuleSet;
@@ -51,6 +51,9 @@ pub(super) struct Partition {
     pub(super) last_flush: std::time::Instant,
     pub(super) intake: Intake,
     pub(super) metrics: PartitionMetrics,
+    /// The limits in force; META names them, so that what is taken in again is taken in under them.
+    timing: Timing,
+    ids_max: u32,
     said: Vec<Said>,
     part: Option<Part>,
     new_recorded: Vec<(i64, Recorded)>,
@@ -89,6 +92,8 @@ impl Partition {
             last_flush: now,
             intake: Intake::new(meta.sequence == 0),
             metrics,
+            timing: meta.timing,
+            ids_max: meta.ids_max,
             said: Vec::new(),
             part: None,
             new_recorded: Vec::new(),
@@ -194,7 +199,7 @@ impl Partition {
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
         if !self.shard.apply(slot, event, position, words, &mut self.said) {
-            if event.at - context.timing.arrives_within > self.shard.stream_time() {
+            if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
             return Ok(false);
@@ -381,6 +386,19 @@ impl Partition {
         self.caught_up
     }
 
+    /// Takes up the limits of the settings, once nothing is left to be taken in again under others. False: there is.
+    pub(super) fn adopts_limits(&mut self, context: &Context) -> bool {
+        if self.timing == context.timing && self.ids_max == context.ids_max {
+            return true;
+        }
+        if self.part.is_some() || self.shard.oldest_dirty().is_some() {
+            return false;
+        }
+        (self.timing, self.ids_max) = (context.timing, context.ids_max);
+        self.shard.set_timing(self.timing, self.ids_max as usize);
+        true
+    }
+
     /// Do the customers in memory take more than this many bytes?
     pub(super) fn is_over(&self, budget: usize) -> bool {
         self.shard.bytes() > budget
@@ -487,7 +505,11 @@ impl Partition {
             part.writes.put_recorded(key.clone(), Some(value.clone()));
             plan.outs.push(self.changelog(key, Some(value)));
             // Advances at one position overwrite each other; the last is the furthest.
-            self.recorded.retain(|(at, known)| *at != position || !same_kind(*known, recorded));
+            let last = self.recorded.iter().rev().take_while(|(at, _)| *at == position);
+            let overwritten = last.map(|(_, known)| same_kind(*known, recorded)).position(|same| same);
+            if let Some(from_back) = overwritten {
+                self.recorded.remove(self.recorded.len() - 1 - from_back);
+            }
             self.recorded.push_back((position, recorded));
         }
         while let Some((position, recorded)) = self.recorded.front().copied() {
@@ -504,9 +526,8 @@ impl Partition {
             input: context.topics.input.clone(),
             partitions: context.partitions,
             rules: context.rules.fingerprint.clone(),
-            // What is taken in again must be taken in as it was: other limits hold once everything is flushed.
-            timing: context.timing,
-            ids_max: context.ids_max,
+            timing: self.timing,
+            ids_max: self.ids_max,
             sequence: self.meta.sequence + 1,
             next_offset: self.next_offset,
             replay_from,

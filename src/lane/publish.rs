@@ -34,12 +34,13 @@ pub(super) fn publish(
     producer: &mut Producer,
     writer: u64,
     context: &Context,
+    beat: &dyn Fn(),
 ) -> Result<Published, LaneError> {
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions are somebody else's.
     let Some(membership) = consumer.membership() else { return Ok(Published::Aborted) };
     if producer.is_suspect() {
-        renew(producer)?;
+        renew(producer, beat)?;
     }
     let started = std::time::Instant::now();
     let outcome = producer.begin().and_then(|()| {
@@ -81,7 +82,7 @@ pub(super) fn publish(
             Outcome::Indeterminate(cause) => {
                 tracing::warn!(reason = %cause, "The end of a transaction was not heard; asking what became of it.");
                 context.metrics.transactions(Transaction::Resolved).inc();
-                resolve(plan, consumer, producer, writer, context)?
+                resolve(plan, consumer, producer, writer, context, beat)?
             }
         },
         Err(Failure::Abort(cause)) => {
@@ -96,7 +97,7 @@ pub(super) fn publish(
             match producer.abort() {
                 Ok(()) => {}
                 Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
-                Err(_) => renew(producer)?,
+                Err(_) => renew(producer, beat)?,
             }
             Published::Aborted
         }
@@ -105,7 +106,7 @@ pub(super) fn publish(
         Err(Failure::Resolve(cause) | Failure::Retry(cause)) => {
             tracing::warn!(reason = %cause, "The producer failed; it is made anew.");
             count_errors(context, plan);
-            resolve(plan, consumer, producer, writer, context)?
+            resolve(plan, consumer, producer, writer, context, beat)?
         }
         Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
         Err(Failure::Fatal(cause)) => return Err(LaneError::Stopped(cause.text)),
@@ -136,15 +137,16 @@ fn fenced(text: &str) -> LaneError {
 }
 
 /// A new producer under the same id: what the old one left open is ended before this returns.
-pub(super) fn renew(producer: &mut Producer) -> Result<(), LaneError> {
+pub(super) fn renew(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), LaneError> {
     producer.recreate()?;
-    announce(producer)
+    announce(producer, beat)
 }
 
-/// Announces the producer, for as long as brokers are away.
-pub(super) fn announce(producer: &mut Producer) -> Result<(), LaneError> {
+/// Announces the producer, for as long as brokers are away. `beat` says that the lane is alive meanwhile.
+pub(super) fn announce(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), LaneError> {
     let mut tries = 0_u32;
     loop {
+        beat();
         match producer.init(ASK * 5) {
             Ok(()) => return Ok(()),
             Err(Failure::Retry(cause)) => {
@@ -168,10 +170,12 @@ fn resolve(
     producer: &mut Producer,
     writer: u64,
     context: &Context,
+    beat: &dyn Fn(),
 ) -> Result<Published, LaneError> {
-    renew(producer)?;
+    renew(producer, beat)?;
     let partitions: Vec<i32> = plan.parts.iter().map(|part| part.partition).collect();
     let committed = loop {
+        beat();
         match consumer.committed(&partitions, ASK) {
             Ok(committed) => break committed,
             Err(Failure::Retry(_)) => {}

@@ -156,7 +156,7 @@ impl Lane {
     /// # Errors
     /// Why it cannot go on.
     pub fn run(mut self) -> Result<(), LaneError> {
-        announce(&mut self.producer)?;
+        announce(&mut self.producer, &|| self.health.lane(self.number).beat())?;
         let outcome = self.work();
         if outcome.is_ok() {
             self.drain()?;
@@ -177,6 +177,10 @@ impl Lane {
                 continue;
             }
             self.restore_some()?;
+            self.adopt_limits()?;
+            if self.pending.is_some() {
+                continue;
+            }
             self.release_held()?;
             self.gate_memory()?;
             if let Some(control) = self.batch()? {
@@ -318,7 +322,8 @@ impl Lane {
     /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
     fn publish_pending(&mut self) -> Result<(), LaneError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        match publish(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context)? {
+        let beat = || self.health.lane(self.number).beat();
+        match publish(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context, &beat)? {
             Published::Committed(delivered) => self.committed(&pending, &delivered),
             Published::Aborted => {
                 pending.tries += 1;
@@ -516,21 +521,21 @@ impl Lane {
         )?;
         let Step::Done(partition) = step else { return Ok(()) };
         self.restores.pop_front();
-        let other_limits =
-            partition.meta.timing != self.context.timing || partition.meta.ids_max != self.context.ids_max;
         self.partitions.insert(number, *partition);
         self.show_partitions();
-        if other_limits {
-            // Nothing may be left to be decided again under limits that no longer hold.
-            self.flush_partitions(&[number], Duration::MAX)?;
-            if let Some(partition) = self.partitions.get_mut(&number) {
-                partition.shard_mut().set_timing(self.context.timing, self.context.ids_max as usize);
-            }
-        }
         if self.pending.is_none() {
             self.go_on()?;
         }
         Ok(())
+    }
+
+    /// After a start with other limits: what was decided under the old ones is flushed first, since it could not be decided
+    /// again under the new.
+    fn adopt_limits(&mut self) -> Result<(), LaneError> {
+        let context = Arc::clone(&self.context);
+        let waiting = self.partitions.values_mut().filter_map(|p| (!p.adopts_limits(&context)).then_some(p.number));
+        let waiting: Vec<i32> = waiting.collect();
+        if waiting.is_empty() { Ok(()) } else { self.flush_partitions(&waiting, HAND_OVER_FOR) }
     }
 
     /// Flushes all changes of some partitions, in transactions of bounded size, for about this long.
@@ -687,6 +692,8 @@ fn catch<'c>(
                 bytes += record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len);
                 caught.records.push(record);
             }
+            // A record that waits for its schema lies before this end.
+            Polled::End { partition, .. } if caught.held.iter().any(|(held, _)| *held == partition) => {}
             Polled::End { partition, offset } => {
                 caught.ends.push((partition, offset, caught.records.len()));
                 // Nothing more is there now: what was read need not wait for the rest of the batch.
