@@ -61,7 +61,7 @@ pub struct Options {
     pub pace: Duration,
     pub customers: u32,
     pub seed: u64,
-    /// See [`rules`].
+    /// See [`mod@rules`].
     pub rules: Arc<RuleSet>,
 }
 
