@@ -180,6 +180,18 @@ impl Engine {
         state.next_deadline = earliest;
     }
 
+    /// The customer as conditions see them at an instant.
+    fn scene<'a>(&'a self, state: &'a CustomerState, at: Instant) -> Scene<'a> {
+        Scene {
+            rules: &self.rules,
+            calendar: &self.calendar,
+            facts: &state.facts,
+            memberships: &state.memberships,
+            known_since: state.known_since,
+            at,
+        }
+    }
+
     /// Runs one cohort's machine until it rests; returns its deadline.
     fn decide_cohort(
         &mut self,
@@ -193,14 +205,7 @@ impl Engine {
         let cohort = &self.rules.cohorts[index];
         loop {
             let mut membership = std::mem::take(&mut state.memberships[index]);
-            let scene = Scene {
-                rules: &self.rules,
-                calendar: &self.calendar,
-                facts: &state.facts,
-                memberships: &state.memberships,
-                known_since: state.known_since,
-                at,
-            };
+            let scene = self.scene(state, at);
             let outcome = step(cohort, &mut membership, &scene);
             if outcome.step == Step::Wished {
                 keep_wish(&mut membership, || trigger.wish());
@@ -223,14 +228,7 @@ impl Engine {
                     let (why, why_text) = match words {
                         Words::None => (Vec::new(), String::new()),
                         Words::Full => {
-                            let scene = Scene {
-                                rules: &self.rules,
-                                calendar: &self.calendar,
-                                facts: &state.facts,
-                                memberships: &state.memberships,
-                                known_since: state.known_since,
-                                at,
-                            };
+                            let scene = self.scene(state, at);
                             let why = evidence(cohort, change, &scene);
                             let text = sentence(cohort, change, &why);
                             (why, text)
