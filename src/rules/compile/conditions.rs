@@ -1,0 +1,178 @@
+//! Conditions: each construct of the language as a test on facts.
+
+use super::measures::SERIES_EXACT;
+use super::{Compiled, Compiler, later};
+use crate::event::Instant;
+use crate::rules::ast::{Bound, Count, Did, ExprKind, Mode, Name, Range, Sequence, Silent, Window as WrittenWindow};
+use crate::rules::error::ExprError;
+use crate::rules::facts::{DistinctKey, FactKind, Floor};
+use crate::rules::ruleset::{Condition, CountTest, Window};
+
+/// "At least N times" is exact up to here.
+const COUNT_MAX: u32 = 1_000;
+/// Pairs of (time, key) behind `different` over a band of time.
+const DISTINCT_ALL_MAX: usize = 1_024;
+/// Values of `per key` held at once.
+const KEYS_MAX: usize = 64;
+/// Unanswered A's of `each A then no B`.
+const EACH_MAX: usize = 256;
+/// Entries that the last 16 changes of a membership are sure to hold.
+const MOVES_MAX: u32 = 8;
+
+impl Compiler<'_> {
+    /// The conditions that one construct stands for; all must hold.
+    pub(super) fn conditions_of(&mut self, kind: &ExprKind, range: Range) -> Compiled<Vec<Condition>> {
+        let one = match kind {
+            ExprKind::Did(did) => self.did(did, range)?,
+            ExprKind::Silent(silent) => self.silent(silent),
+            ExprKind::Sequence(sequence) => self.absence(sequence, range)?,
+            ExprKind::InCohort { cohort, stay } => Condition::In {
+                cohort: self.order[cohort.text.as_str()],
+                stay: stay.map(|(bound, duration)| (bound, duration.span)),
+            },
+            ExprKind::Entered { cohort, count, window } => self.moves(cohort, true, count.as_ref(), window, range)?,
+            ExprKind::Left { cohort, window } => self.moves(cohort, false, None, window, range)?,
+            ExprKind::Compare(compare) => return self.compare(compare),
+            ExprKind::Streak(_) => return Err(later(range, "`every week for ... in a row`")),
+            ExprKind::Rank(_) => return Err(later(range, "a rank")),
+            ExprKind::Consent { .. } => return Err(later(range, "a consent")),
+            ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) => {
+                return Err(ExprError::new(range, "expected a condition"));
+            }
+        };
+        Ok(vec![one])
+    }
+
+    pub(super) fn did(&mut self, did: &Did, range: Range) -> Compiled<Condition> {
+        let selector = self.selector(&did.step);
+        let waits = !did.even_if_new && has_length(&did.window);
+        let times = |bound, n| count_test(bound, n, did.negated, range);
+        let (test, key) = match &did.count {
+            None => (CountTest { min: 1, max: None, negated: did.negated }, None),
+            Some(Count::Times(bound, n)) => (times(*bound, *n)?, None),
+            Some(Count::FirstTime) => {
+                let fact = self.fact(FactKind::Earliest { cap: 1 }, &selector, None);
+                let window = self.window(&did.window, false);
+                return Ok(Condition::First { fact, window, negated: did.negated });
+            }
+            Some(Count::Different(bound, n, property)) => {
+                (times(*bound, *n)?, Some(DistinctKey::Property(self.property(property))))
+            }
+            Some(Count::OnDifferent(bound, n, unit)) => (times(*bound, *n)?, Some(DistinctKey::Period(*unit))),
+            Some(Count::Rhythm { .. }) => return Err(later(range, "`times a week in ...`")),
+        };
+        let window = self.window(&did.window, false);
+        let cap = test.capacity();
+        let from = match window {
+            Window::Ever => None,
+            Window::SinceDate(from) => Some(from),
+            _ => Some(Instant::MAX),
+        };
+        if key.is_none() && from != Some(Instant::MAX) {
+            let fact = self.fact(FactKind::Total { property: None, from }, &selector, None);
+            return Ok(Condition::Total { fact, test });
+        }
+        let floor = match window {
+            Window::WithinFirst { fact, span } => Floor::WithinFirst(fact, span),
+            _ => Floor::None,
+        };
+        let horizon = match window {
+            Window::Between { far, .. } => Some(far),
+            _ => None,
+        };
+        let banded = matches!(window, Window::Between { .. } | Window::WithinFirst { .. });
+        let earliest = matches!(window, Window::MoreThan(_));
+        let kind = match key {
+            None if banded => FactKind::Series { property: None, exact: cap.max(SERIES_EXACT), horizon, floor },
+            None if earliest => FactKind::Earliest { cap },
+            None => FactKind::Latest { cap },
+            Some(key) if banded => FactKind::DistinctAll { key, cap: DISTINCT_ALL_MAX, horizon, floor },
+            Some(key) => FactKind::Distinct { key, earliest, cap },
+        };
+        let fact = self.fact(kind, &selector, None);
+        Ok(Condition::Count { fact, window, test, waits })
+    }
+
+    pub(super) fn silent(&mut self, silent: &Silent) -> Condition {
+        let document = self.document;
+        let selector = self.selector_of(silent.on.as_ref().unwrap_or(&document.activity), &[]);
+        let fact = self.fact(FactKind::Latest { cap: 1 }, &selector, None);
+        Condition::Count {
+            fact,
+            window: Window::Last(silent.span.span),
+            test: CountTest { min: 0, max: Some(0), negated: false },
+            waits: !silent.even_if_new,
+        }
+    }
+
+    pub(super) fn absence(&mut self, sequence: &Sequence, range: Range) -> Compiled<Condition> {
+        let [next] = sequence.next.as_slice() else { return Err(later(range, "`A then B within D`")) };
+        if !next.absent {
+            return Err(later(range, "`A then B within D`"));
+        }
+        let (a, b) = (self.selector(&sequence.first), self.selector(&next.step));
+        let key = sequence.key.as_ref().map(|name| self.property(name));
+        let window = self.window(&sequence.window, false);
+        let after = next.within.span;
+        let horizon = match window {
+            Window::Last(span) | Window::Between { far: span, .. } => Some(span + after),
+            _ => None,
+        };
+        let each = sequence.mode == Some(Mode::Each);
+        let kind = FactKind::Followed { key, each, keys_max: KEYS_MAX, each_max: EACH_MAX, horizon };
+        let fact = self.fact(kind, &a, Some(b));
+        Ok(Condition::Followed { fact, after, window })
+    }
+
+    pub(super) fn moves(
+        &mut self,
+        cohort: &Name,
+        entered: bool,
+        count: Option<&Count>,
+        window: &WrittenWindow,
+        range: Range,
+    ) -> Compiled<Condition> {
+        let cohort = self.order[cohort.text.as_str()];
+        let window = self.window(window, true);
+        let test = match count {
+            None => CountTest { min: 1, max: None, negated: false },
+            Some(Count::FirstTime) => return Ok(Condition::FirstEntered { cohort, window }),
+            Some(Count::Times(bound, n)) => count_test(*bound, *n, false, range)?,
+            Some(_) => return Err(ExprError::new(range, "entries are counted in `times`")),
+        };
+        if test.capacity() > MOVES_MAX as usize {
+            let message =
+                format!("a membership remembers its last 16 changes, so at most {MOVES_MAX} entries are counted");
+            return Err(ExprError::new(range, message));
+        }
+        Ok(Condition::Moves { cohort, entered, window, test })
+    }
+}
+
+pub(super) fn count_test(bound: Bound, n: u32, negated: bool, range: Range) -> Compiled<CountTest> {
+    if n > COUNT_MAX {
+        return Err(ExprError::new(range, format!("counts are exact up to {COUNT_MAX}; {n} is more")));
+    }
+    let (min, max) = match bound {
+        Bound::AtLeast => (n, None),
+        Bound::AtMost => (0, Some(n)),
+        Bound::Exactly => (n, Some(n)),
+        Bound::MoreThan => (n + 1, None),
+        Bound::FewerThan if n == 0 => return Err(ExprError::new(range, "nothing is fewer than 0 times")),
+        Bound::FewerThan => (0, Some(n - 1)),
+    };
+    Ok(CountTest { min, max, negated })
+}
+
+/// Must a customer have been known for the window's length before "nothing found" counts?
+pub(super) fn has_length(window: &WrittenWindow) -> bool {
+    match window {
+        WrittenWindow::Last(_)
+        | WrittenWindow::LastByCalendar { .. }
+        | WrittenWindow::Between(..)
+        | WrittenWindow::WithinFirst(..) => true,
+        WrittenWindow::Ever | WrittenWindow::MoreThan(_) | WrittenWindow::Since(..) | WrittenWindow::SinceDate(_) => {
+            false
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! A document to a rule set: looks every name up, orders the cohorts, turns conditions into facts and tests on them.
+
+mod conditions;
+mod fingerprint;
+mod measures;
+mod order;
+mod parts;
+mod references;
+
+use std::collections::BTreeMap;
+
+use self::fingerprint::{canonical, canonical_frame, definition, hash128};
+use self::order::decision_order;
+use self::references::feeds_of;
+use super::ast::{Expr, ExprKind, Range};
+use super::calendar::Calendar;
+use super::document::{Document, Written};
+use super::error::{ExprError, RuleError};
+use super::facts::FactSpec;
+use super::ruleset::{Cohort, CohortIx, Condition, ConditionIx, Node, RuleSet};
+use super::source::locate;
+use crate::event::{NameId, Vocabulary};
+
+type Compiled<T> = Result<T, ExprError>;
+
+/// Compiles a document; `text` is the file's, for the places of mistakes.
+///
+/// # Errors
+/// Every unknown cohort, cycle, mismatch of types and form that this release does not run.
+pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, Vec<RuleError>> {
+    let mut errors = Vec::new();
+    let order = match decision_order(document) {
+        Ok(order) => order,
+        Err(problems) => {
+            for (cohort, part, error) in problems {
+                errors.push(placed(file, text, document, &cohort, part, error));
+            }
+            return Err(errors);
+        }
+    };
+    let mut compiler = Compiler::new(document, &order);
+    let mut cohorts = Vec::new();
+    for name in &order {
+        let rule = &document.cohorts[*name];
+        let mut part = |part: Part, written: Option<&Written>| {
+            let node = written.map(|written| compiler.node(&written.text, &written.expr));
+            match node.transpose() {
+                Ok(node) => node,
+                Err(error) => {
+                    errors.push(placed(file, text, document, name, part, error));
+                    None
+                }
+            }
+        };
+        let who = part(Part::Who, Some(&rule.who)).unwrap_or(Node::And(Vec::new()));
+        let stay = part(Part::Stay, rule.stay.as_ref());
+        let until = part(Part::Until, rule.until.as_ref());
+        cohorts.push(Cohort {
+            name: (*name).to_owned(),
+            who,
+            stay,
+            until,
+            at_least: rule.at_least,
+            at_most: rule.at_most,
+            cooldown: rule.cooldown,
+            once: rule.once,
+            enabled: rule.enabled,
+            title: rule.name.clone(),
+            owner: rule.owner.clone(),
+            action: rule.action.clone(),
+            definition: definition(document, name),
+            dependants: Vec::new(),
+            keeps_history: false,
+        });
+    }
+    if !errors.is_empty() {
+        errors.sort_by_key(|error| (error.line, error.column));
+        return Err(errors);
+    }
+    Ok(compiler.finish(document, cohorts))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Who,
+    Stay,
+    Until,
+}
+
+fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part, error: ExprError) -> RuleError {
+    let rule = &document.cohorts[cohort];
+    let (key, written) = match part {
+        Part::Stay => ("stay", rule.stay.as_ref()),
+        Part::Until => ("until", rule.until.as_ref()),
+        Part::Who => ("who", Some(&rule.who)),
+    };
+    let written = written.unwrap_or(&rule.who);
+    let range = locate(text, written.literal.clone(), &written.text, error.range);
+    RuleError::at(file, text, range, &format!("cohorts.{cohort}.{key}"), error.message, error.hint)
+}
+
+struct Compiler<'d> {
+    document: &'d Document,
+    order: BTreeMap<&'d str, CohortIx>,
+    conditions: Vec<Condition>,
+    facts: Vec<FactSpec>,
+    vocabulary: Vocabulary,
+    /// Names by number, for the facts' definitions in words.
+    names: Vec<String>,
+    properties: Vec<String>,
+    calendar: Calendar,
+}
+
+impl<'d> Compiler<'d> {
+    fn new(document: &'d Document, order: &[&'d str]) -> Self {
+        let index = |i: usize| CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
+        let zone = jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+        Self {
+            document,
+            order: order.iter().enumerate().map(|(i, name)| (*name, index(i))).collect(),
+            conditions: Vec::new(),
+            facts: Vec::new(),
+            vocabulary: Vocabulary::default(),
+            names: Vec::new(),
+            properties: Vec::new(),
+            calendar: Calendar::new(zone),
+        }
+    }
+
+    fn node(&mut self, text: &str, expr: &Expr) -> Compiled<Node> {
+        Ok(match &expr.kind {
+            ExprKind::And(parts) => Node::And(self.nodes(text, parts)?),
+            ExprKind::Or(parts) => Node::Or(self.nodes(text, parts)?),
+            ExprKind::Not(inner) => Node::Not(Box::new(self.node(text, inner)?)),
+            kind => {
+                let words = text[expr.range.start..expr.range.end].split_whitespace().collect::<Vec<_>>();
+                let words: Box<str> = words.join(" ").into();
+                let parts = self.conditions_of(kind, expr.range)?;
+                let mut leaves: Vec<Node> =
+                    parts.into_iter().map(|c| Node::Leaf(self.intern(c), words.clone())).collect();
+                if leaves.len() == 1 { leaves.remove(0) } else { Node::And(leaves) }
+            }
+        })
+    }
+
+    fn nodes(&mut self, text: &str, parts: &[Expr]) -> Compiled<Vec<Node>> {
+        parts.iter().map(|part| self.node(text, part)).collect()
+    }
+
+    fn intern(&mut self, condition: Condition) -> ConditionIx {
+        let at = self.conditions.iter().position(|known| *known == condition).unwrap_or_else(|| {
+            self.conditions.push(condition);
+            self.conditions.len() - 1
+        });
+        ConditionIx(u16::try_from(at).expect("a rules file has fewer than 65,536 conditions"))
+    }
+
+    fn finish(mut self, document: &Document, mut cohorts: Vec<Cohort>) -> RuleSet {
+        let definitions: Vec<String> = self.facts.iter().map(|fact| self.in_words(fact)).collect();
+        for (fact, words) in self.facts.iter_mut().zip(definitions) {
+            fact.id = u64::try_from(hash128(&words) >> 64).unwrap_or_default();
+        }
+        let mut readers = vec![Vec::new(); self.facts.len()];
+        let mut references = Vec::new();
+        for (i, cohort) in cohorts.iter().enumerate() {
+            let reader = CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
+            let mut leaves = Vec::new();
+            [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()]
+                .into_iter()
+                .flatten()
+                .for_each(|node| node.leaves(&mut leaves));
+            for leaf in leaves {
+                let condition = &self.conditions[usize::from(leaf.0)];
+                for fact in condition.facts() {
+                    let readers: &mut Vec<CohortIx> = &mut readers[usize::from(fact.0)];
+                    if !readers.contains(&reader) {
+                        readers.push(reader);
+                    }
+                }
+                if let Some((other, history)) = condition.cohort() {
+                    references.push((other, reader, history));
+                }
+            }
+        }
+        for (other, reader, history) in references {
+            let cohort = &mut cohorts[usize::from(other.0)];
+            cohort.keeps_history |= history;
+            if !cohort.dependants.contains(&reader) {
+                cohort.dependants.push(reader);
+            }
+        }
+        let names = self.vocabulary.names_len();
+        let feeds = (0..=names)
+            .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
+            .collect();
+        let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
+        let fingerprint =
+            format!("{:032x}", hash128(&format!("{}\n\n{}", canonical_frame(document), all.join("\n\n"))));
+        RuleSet {
+            cohorts,
+            conditions: self.conditions,
+            facts: self.facts,
+            vocabulary: self.vocabulary,
+            time_zone: jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC),
+            fingerprint,
+            feeds,
+            readers,
+        }
+    }
+}
+
+fn later(range: Range, what: &str) -> ExprError {
+    ExprError::new(range, format!("this release does not run {what} yet"))
+        .hint("it is part of the language; take it out until a later release")
+}

@@ -1,0 +1,90 @@
+//! The order in which cohorts are decided, from their references to each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Part;
+use crate::rules::ast::{Expr, ExprKind, Name, Range};
+use crate::rules::document::Document;
+use crate::rules::error::{ExprError, nearest};
+
+/// The cohorts in the order of their references: always the smallest name among those whose references are decided.
+pub(super) fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(String, Part, ExprError)>> {
+    let mut references: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, &str), (Part, Range)> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for (name, rule) in &document.cohorts {
+        let parts =
+            [(Part::Who, Some(&rule.who)), (Part::Stay, rule.stay.as_ref()), (Part::Until, rule.until.as_ref())];
+        let found = references.entry(name).or_default();
+        for (part, written) in parts {
+            let mut names = Vec::new();
+            if let Some(written) = written {
+                cohorts_named(&written.expr, &mut names);
+            }
+            for reference in names {
+                if let Some((known, _)) = document.cohorts.get_key_value(&reference.text) {
+                    found.insert(known);
+                    places.entry((name, known)).or_insert((part, reference.range));
+                    continue;
+                }
+                let mut error = ExprError::new(reference.range, format!("there is no cohort `{}`", reference.text));
+                error = match nearest(&reference.text, document.cohorts.keys().map(String::as_str)) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint("define it, or take the reference out"),
+                };
+                errors.push((name.clone(), part, error));
+            }
+        }
+    }
+    // Whoever is not decided keeps nobody waiting.
+    references.values_mut().for_each(|needs| needs.retain(|need| document.cohorts[*need].enabled));
+    let mut order: Vec<&str> = Vec::new();
+    while errors.is_empty() && order.len() < references.len() {
+        let ready = references
+            .iter()
+            .find(|(name, needs)| !order.contains(name) && needs.iter().all(|need| order.contains(need)));
+        if let Some((name, _)) = ready {
+            order.push(name);
+            continue;
+        }
+        let cycle = cycle(&references, &order);
+        let (part, range) = places[&(cycle[0], cycle[1])];
+        let error = ExprError::new(range, format!("cohorts refer to each other in a circle: {}", cycle.join(" -> ")))
+            .hint("take one of these references out");
+        errors.push((cycle[0].to_owned(), part, error));
+    }
+    if errors.is_empty() { Ok(order) } else { Err(errors) }
+}
+
+/// One circle among the cohorts not yet ordered, its first name repeated at the end.
+pub(super) fn cycle<'a>(references: &BTreeMap<&'a str, BTreeSet<&'a str>>, ordered: &[&str]) -> Vec<&'a str> {
+    let open = |name: &&&'a str| !ordered.contains(*name);
+    let mut path: Vec<&'a str> = references.keys().filter(open).take(1).copied().collect();
+    loop {
+        let here = path[path.len() - 1];
+        let next = references[here].iter().find(open).copied().unwrap_or(here);
+        if let Some(start) = path.iter().position(|name| *name == next) {
+            path.drain(..start);
+            path.push(next);
+            return path;
+        }
+        path.push(next);
+    }
+}
+
+pub(super) fn cohorts_named<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| cohorts_named(part, found)),
+        ExprKind::Not(inner) => cohorts_named(inner, found),
+        ExprKind::InCohort { cohort, .. } | ExprKind::Entered { cohort, .. } | ExprKind::Left { cohort, .. } => {
+            found.push(cohort);
+        }
+        ExprKind::Rank(rank) => found.extend(rank.among.as_ref()),
+        ExprKind::Did(_)
+        | ExprKind::Sequence(_)
+        | ExprKind::Streak(_)
+        | ExprKind::Silent(_)
+        | ExprKind::Compare(_)
+        | ExprKind::Consent { .. } => {}
+    }
+}

@@ -1,0 +1,83 @@
+//! Who looks at what: the facts and cohorts behind conditions, and the events that feed facts.
+
+use crate::event::NameId;
+use crate::rules::facts::{FactIx, FactSpec, Selector};
+use crate::rules::ruleset::{CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
+
+/// The facts that an event of this name (none: of a name that no rule uses) may feed.
+pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
+    let fits = |selector: &Selector| match (&selector.names, name) {
+        (None, _) => true,
+        (Some(names), Some(name)) => names.contains(&name),
+        (Some(_), None) => false,
+    };
+    let filters = |selector: &Selector| fits(selector).then(|| selector.filters.clone());
+    let role = |fact: &FactSpec| match &fact.other {
+        None => filters(&fact.selector).map(Role::Own),
+        Some(other) => match (filters(&fact.selector), filters(other)) {
+            (None, None) => None,
+            (a, b) => Some(Role::Pair { a, b }),
+        },
+    };
+    let feed = |(i, fact): (usize, &FactSpec)| {
+        role(fact).map(|role| Feed { fact: FactIx(u16::try_from(i).unwrap_or(u16::MAX)), role })
+    };
+    facts.iter().enumerate().filter_map(feed).collect()
+}
+
+impl Node {
+    /// The conditions in it, in the order written.
+    pub(in crate::rules) fn leaves(&self, found: &mut Vec<ConditionIx>) {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.leaves(found)),
+            Self::Not(inner) => inner.leaves(found),
+            Self::Leaf(condition, _) => found.push(*condition),
+        }
+    }
+}
+
+impl Condition {
+    pub(super) fn facts(&self) -> Vec<FactIx> {
+        let of_window = |window: &Window| match window {
+            Window::Since { fact, .. } | Window::WithinFirst { fact, .. } => Some(*fact),
+            _ => None,
+        };
+        match self {
+            Self::Count { fact, window, .. }
+            | Self::First { fact, window, .. }
+            | Self::Followed { fact, window, .. } => [Some(*fact), of_window(window)].into_iter().flatten().collect(),
+            Self::Total { fact, .. } => vec![*fact],
+            Self::In { .. } => Vec::new(),
+            Self::Moves { window, .. } | Self::FirstEntered { window, .. } => of_window(window).into_iter().collect(),
+            Self::Compare { measure, with, .. } => {
+                let mut facts = measure.facts();
+                if let Comparand::Measure { measure, .. } = with {
+                    facts.extend(measure.facts());
+                }
+                facts
+            }
+            Self::Known { measure } | Self::Missing { measure } => measure.facts(),
+        }
+    }
+
+    /// The cohort it looks at, and whether at its history.
+    pub(super) fn cohort(&self) -> Option<(CohortIx, bool)> {
+        match self {
+            Self::In { cohort, .. } | Self::FirstEntered { cohort, .. } => Some((*cohort, false)),
+            Self::Moves { cohort, .. } => Some((*cohort, true)),
+            _ => None,
+        }
+    }
+}
+
+impl Measure {
+    pub(super) fn facts(&self) -> Vec<FactIx> {
+        match self {
+            Self::Series { fact, window, .. } => match window {
+                Window::Since { fact: anchor, .. } | Window::WithinFirst { fact: anchor, .. } => vec![*fact, *anchor],
+                _ => vec![*fact],
+            },
+            Self::Total { fact, .. } | Self::TimeSince { fact, .. } | Self::UsualGap { fact, .. } => vec![*fact],
+        }
+    }
+}
