@@ -36,11 +36,14 @@ impl ClientContext for Watch {
 
 impl ConsumerContext for Watch {
     /// Only reached while rdkafka closes a consumer: as long as it is open, its events are polled from the queue by
-    /// this room. A rebalance that nobody acknowledges would make the closing wait for ever.
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    /// this room. A rebalance that nobody acknowledges would make the closing wait for ever. Everything that is read goes,
+    /// which need not be everything that the group assigned.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, _: &mut TopicPartitionList) {
         let acknowledged = match error {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => consumer.incremental_assign(partitions),
-            _ => consumer.incremental_unassign(partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                consumer.incremental_assign(&TopicPartitionList::new())
+            }
+            _ => consumer.assignment().and_then(|read| consumer.incremental_unassign(&read)),
         };
         // A client that assigned by itself has no rebalance protocol to be incremental in.
         if let Err(error) = acknowledged.or_else(|_| consumer.unassign()) {

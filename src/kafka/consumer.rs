@@ -1,6 +1,7 @@
 //! A member of the consumer group: what it is given to read, what it reads, and where it stands.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -27,10 +28,12 @@ pub struct Consumer {
     brokers: Brokers,
     /// What was handed out by `poll` and not acknowledged yet. Closing must do it, or would wait for ever.
     pending: RefCell<Option<Pending>>,
+    /// Of the partitions assigned by the group, those that librdkafka was told to fetch.
+    reading: RefCell<BTreeSet<i32>>,
 }
 
 enum Pending {
-    Assign(Vec<i32>),
+    Assign,
     Revoke(Vec<i32>),
 }
 
@@ -46,7 +49,8 @@ pub enum Polled<'a> {
         partition: i32,
         offset: i64,
     },
-    /// These partitions come in addition. Call [`ack_assign`](Consumer::ack_assign).
+    /// These partitions come in addition. Call [`ack_assign`](Consumer::ack_assign); nothing of them is delivered before
+    /// [`read_from`](Consumer::read_from).
     Assigned(Vec<i32>),
     /// These partitions go. If not `lost`, they are still ours until [`ack_revoke`](Consumer::ack_revoke): finish the
     /// transaction first. If `lost`, somebody else may have them already: abort and forget, then call it.
@@ -55,7 +59,7 @@ pub enum Polled<'a> {
         lost: bool,
     },
     /// The next offset to read does not exist: retention has passed it, or the topic was made anew. The partition stands
-    /// still until [`seek`](Consumer::seek).
+    /// still.
     OutOfRange {
         partition: i32,
         offset: i64,
@@ -63,17 +67,6 @@ pub enum Polled<'a> {
     },
     /// `Retry`: go on polling, librdkafka tries by itself. `Fatal`: this member is of no more use.
     Failed(Failure),
-}
-
-/// Where an assigned partition starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// Nothing is delivered until [`Consumer::seek`] and [`Consumer::resume`]: for a partition to be restored first.
-    Held,
-    /// The group's committed offset, read when no transaction with offsets of this partition is open; without one,
-    /// [`Polled::OutOfRange`].
-    Committed,
-    At(i64),
 }
 
 /// A partition's committed offset.
@@ -104,7 +97,14 @@ impl Consumer {
         let queue = Queue::of_consumer(client.client())
             .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
         client.subscribe(&[topic]).map_err(|error| Failure::Fatal(Cause::of(&error, "subscribing")))?;
-        Ok(Self { queue, client, topic: topic.to_owned(), brokers: brokers.clone(), pending: RefCell::new(None) })
+        Ok(Self {
+            queue,
+            client,
+            topic: topic.to_owned(),
+            brokers: brokers.clone(),
+            pending: RefCell::new(None),
+            reading: RefCell::default(),
+        })
     }
 
     /// The next thing to know, waiting at most `timeout` for it; zero never waits. Log lines and connection errors are
@@ -137,7 +137,7 @@ impl Consumer {
     fn rebalance(&self, assign: bool, partitions: Vec<i32>) -> Option<Polled<'static>> {
         self.brokers.answered();
         let pending = match assign {
-            true => Pending::Assign(partitions.clone()),
+            true => Pending::Assign,
             false => Pending::Revoke(partitions.clone()),
         };
         *self.pending.borrow_mut() = Some(pending);
@@ -174,28 +174,16 @@ impl Consumer {
         }
     }
 
-    /// Takes an assignment: the partitions of [`Polled::Assigned`], each with its start.
+    /// Takes an assignment, so that the group can go on. Nothing is fetched yet: a partition is restored first, and
+    /// librdkafka is told of it only with the offset to read from. Were it told to start at the end and moved
+    /// later, an answer about that end, when late, would move it again, past records that were never delivered.
     ///
     /// # Errors
     /// `Retry` if the group moved on meanwhile: forget these partitions and go on polling.
-    pub fn ack_assign(&self, starts: &[(i32, Start)]) -> Result<(), Failure> {
+    pub fn ack_assign(&self) -> Result<(), Failure> {
         self.pending.take();
-        let mut list = TopicPartitionList::with_capacity(starts.len());
-        for (partition, start) in starts {
-            let offset = match start {
-                // The end can always be fetched from, so that no error comes in the instant before the pause.
-                Start::Held => Offset::End,
-                Start::Committed => Offset::Stored,
-                Start::At(offset) => Offset::Offset(*offset),
-            };
-            self.place(&mut list, *partition, offset)?;
-        }
-        self.client.incremental_assign(&list).map_err(|error| retry(&error, "taking partitions"))?;
-        let is_held = |(partition, start): &(i32, Start)| (*start == Start::Held).then_some(*partition);
-        let (held, running): (Vec<_>, Vec<_>) = starts.iter().partition(|start| is_held(start).is_some());
-        self.pause(&held.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())?;
-        // A pause outlives a revocation: a partition that comes back would stay silent.
-        self.resume(&running.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
+        let none = TopicPartitionList::new();
+        self.client.incremental_assign(&none).map_err(|error| retry(&error, "taking partitions"))
     }
 
     /// Lets go of the partitions of [`Polled::Revoked`]; the next owner starts now.
@@ -204,8 +192,34 @@ impl Consumer {
     /// `Retry` if the group moved on meanwhile; the partitions are gone all the same.
     pub fn ack_revoke(&self, partitions: &[i32]) -> Result<(), Failure> {
         self.pending.take();
-        let list = self.list(partitions)?;
+        let mut reading = self.reading.borrow_mut();
+        let fetched: Vec<i32> = partitions.iter().copied().filter(|partition| reading.remove(partition)).collect();
+        let list = self.list(&fetched)?;
         self.client.incremental_unassign(&list).map_err(|error| retry(&error, "letting partitions go"))
+    }
+
+    /// Delivers assigned partitions from these offsets on, wherever they were before: the next record of each is the
+    /// first at or after its offset. Usually some 100 µs, at most `timeout`, which must not be zero. A paused partition
+    /// goes on.
+    ///
+    /// # Errors
+    /// `Retry` if a partition is just leaving, or the time is up: then it is unknown from where each of them is
+    /// delivered, until a later call succeeds.
+    pub fn read_from(&self, places: &[(i32, i64)], timeout: Duration) -> Result<(), Failure> {
+        let (known, new): (Vec<_>, Vec<_>) =
+            places.iter().copied().partition(|(partition, _)| self.reading.borrow().contains(partition));
+        if !new.is_empty() {
+            let what = "beginning to read";
+            self.client.incremental_assign(&self.places(&new)?).map_err(|error| retry(&error, what))?;
+            self.reading.borrow_mut().extend(new.iter().map(|(partition, _)| *partition));
+        }
+        if !known.is_empty() {
+            let what = "seeking";
+            let sought = self.client.seek_partitions(self.places(&known)?, timeout);
+            each(&sought.map_err(|error| retry(&error, what))?, what)?;
+        }
+        // A pause outlives a revocation: a partition that comes back would stay silent.
+        self.resume(&places.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
     }
 
     /// Whether the current assignment was lost: the session or the poll interval ran out. Acknowledging resets it.
@@ -254,7 +268,7 @@ impl Consumer {
     /// Stops delivery of these partitions and drops what was read ahead of them.
     ///
     /// # Errors
-    /// `Retry` if a partition was never assigned.
+    /// `Retry` if a partition was never read.
     pub fn pause(&self, partitions: &[i32]) -> Result<(), Failure> {
         if partitions.is_empty() {
             return Ok(());
@@ -264,10 +278,10 @@ impl Consumer {
         each(&list, "pausing")
     }
 
-    /// Delivers again, from the record after the last one delivered, or from the offset sought.
+    /// Delivers again, from the record after the last one delivered. In a rebalance that one may come once more.
     ///
     /// # Errors
-    /// `Retry` if a partition was never assigned.
+    /// `Retry` if a partition was never read.
     pub fn resume(&self, partitions: &[i32]) -> Result<(), Failure> {
         if partitions.is_empty() {
             return Ok(());
@@ -275,46 +289,6 @@ impl Consumer {
         let list = self.list(partitions)?;
         self.client.resume(&list).map_err(|error| retry(&error, "resuming"))?;
         each(&list, "resuming")
-    }
-
-    /// Moves assigned partitions to the given offsets; after it returns, no older record of them is delivered. Usually
-    /// some 100 µs, at most `timeout`, which must not be zero.
-    ///
-    /// # Errors
-    /// `Retry` if a partition is not assigned or the time is up.
-    pub fn seek(&self, offsets: &[(i32, i64)], timeout: Duration) -> Result<(), Failure> {
-        let what = "seeking";
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (partition, offset) in offsets {
-            self.place(&mut list, *partition, Offset::Offset(*offset))?;
-        }
-        let list = self.client.seek_partitions(list, timeout).map_err(|error| retry(&error, what))?;
-        for (element, (partition, offset)) in list.elements().iter().zip(offsets) {
-            let Err(error) = element.error() else { continue };
-            if error.rdkafka_error_code() != Some(Code::State) {
-                return Err(retry(&error, what));
-            }
-            // A partition that stands still after an offset out of range cannot seek, only start again.
-            let mut list = TopicPartitionList::with_capacity(1);
-            self.place(&mut list, *partition, Offset::Offset(*offset))?;
-            self.client.incremental_unassign(&list).map_err(|error| retry(&error, what))?;
-            self.client.incremental_assign(&list).map_err(|error| retry(&error, what))?;
-        }
-        Ok(())
-    }
-
-    /// The offset after the last record delivered of each assigned partition, or after control records behind it that
-    /// were read ahead by then; `None` before the first. Not a sign of having reached an end, which [`Polled::End`] is.
-    ///
-    /// # Errors
-    /// `Retry`.
-    pub fn position(&self) -> Result<Vec<(i32, Option<i64>)>, Failure> {
-        let list = self.client.position().map_err(|error| Cause::of(&error, "asking for the position").passing())?;
-        let position = |offset| match offset {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        };
-        Ok(list.elements().iter().map(|element| (element.partition(), position(element.offset()))).collect())
     }
 
     /// Leaves off and closes on another thread, for at most `limit`; false if it is still closing, which the end of the
@@ -328,9 +302,7 @@ impl Consumer {
     fn settle(&self) {
         let outcome = match self.pending.take() {
             None => return,
-            Some(Pending::Assign(partitions)) => {
-                self.ack_assign(&partitions.iter().map(|partition| (*partition, Start::Held)).collect::<Vec<_>>())
-            }
+            Some(Pending::Assign) => self.ack_assign(),
             Some(Pending::Revoke(partitions)) => self.ack_revoke(&partitions),
         };
         if let Err(failure) = outcome {
@@ -341,6 +313,14 @@ impl Consumer {
     fn place(&self, list: &mut TopicPartitionList, partition: i32, offset: Offset) -> Result<(), Failure> {
         list.add_partition_offset(&self.topic, partition, offset)
             .map_err(|error| Failure::Fatal(Cause::of(&error, "naming a partition")))
+    }
+
+    fn places(&self, places: &[(i32, i64)]) -> Result<TopicPartitionList, Failure> {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (partition, offset) in places {
+            self.place(&mut list, *partition, Offset::Offset(*offset))?;
+        }
+        Ok(list)
     }
 
     fn list(&self, partitions: &[i32]) -> Result<TopicPartitionList, Failure> {

@@ -23,7 +23,7 @@ mod watermarks;
 
 pub use admin::{Admin, Created, Topic, TopicPlan};
 pub use brokers::{BrokerState, Brokers};
-pub use consumer::{Committed, Consumer, Membership, Polled, Start};
+pub use consumer::{Committed, Consumer, Membership, Polled};
 pub use failure::{Cause, Failure, Kind};
 pub use mock::{Injected, Mock, Request};
 pub use murmur2::partition_of;

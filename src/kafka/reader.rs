@@ -1,6 +1,7 @@
 //! Reads one partition from an offset up to another, outside the group: a changelog to be restored, or input to be read
 //! again.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -23,7 +24,7 @@ pub struct Reader {
     /// The partition being read, and the offset at which it ends.
     partition: i32,
     to: i64,
-    done: bool,
+    done: Cell<bool>,
 }
 
 /// What a poll brings.
@@ -60,7 +61,7 @@ impl Reader {
             .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
         let queue = Queue::of_consumer(client.client())
             .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
-        Ok(Self { queue, client, brokers: brokers.clone(), partition: -1, to: 0, done: true })
+        Ok(Self { queue, client, brokers: brokers.clone(), partition: -1, to: 0, done: Cell::new(true) })
     }
 
     /// Reads `[from, to)` of a partition from now on, and nothing else any more.
@@ -74,17 +75,17 @@ impl Reader {
         let failed = |error| Failure::Retry(Cause::of(&error, &format!("starting to read {topic}[{partition}]")));
         self.partition = partition;
         self.to = to;
-        self.done = from >= to;
+        self.done.set(from >= to);
         let mut list = TopicPartitionList::with_capacity(1);
-        if !self.done {
+        if from < to {
             list.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(failed)?;
         }
         self.client.assign(&list).map_err(failed)
     }
 
     /// The next thing to know, waiting at most `timeout` for it. `Done` is told again by every later call.
-    pub fn poll(&mut self, timeout: Duration) -> Read<'_> {
-        if self.done {
+    pub fn poll(&self, timeout: Duration) -> Read<'_> {
+        if self.done.get() {
             return Read::Done;
         }
         let mut wait = timeout;
@@ -94,7 +95,7 @@ impl Reader {
                 Content::Record(record) => {
                     self.brokers.answered();
                     if record.offset() >= self.to {
-                        self.done = true;
+                        self.done.set(true);
                         return Read::Done;
                     }
                     return Read::Record(record);
@@ -108,7 +109,7 @@ impl Reader {
                 Content::Error(native::Error { code: Code::PartitionEOF, place: Some((_, at)), .. }) => {
                     self.brokers.answered();
                     if at >= self.to {
-                        self.done = true;
+                        self.done.set(true);
                         return Read::Done;
                     }
                     return Read::Waiting { at };

@@ -27,7 +27,6 @@ pub struct Context {
     pub(super) live_after: Span,
     /// A change decided later than this after its instant is not for automation.
     pub(super) max_delay: Span,
-    pub(super) flush_after_events: u64,
     pub(super) flush_after: Duration,
     pub(super) record_bytes_max: usize,
     pub(super) speaker: Speaker,
@@ -60,7 +59,6 @@ impl Context {
             max_future_skew: settings.time.max_future_skew,
             live_after: settings.time.live_after,
             max_delay: settings.automation.max_delay,
-            flush_after_events: settings.state.flush_after_events,
             flush_after: settings.state.flush_after,
             record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
             topics: settings.topics.clone(),

@@ -25,6 +25,14 @@ struct Checkpoint {
     began: std::time::Instant,
 }
 
+/// One partition's share of what its lane may hold.
+pub(super) struct Share {
+    /// Of decoded customers.
+    pub(super) customer_bytes: usize,
+    /// Events whose changes need not be flushed yet; after a crash they are read again.
+    pub(super) unflushed_events: i64,
+}
+
 /// A partition at work. Dropping it loses nothing that is committed: `restore` makes it anew.
 pub(super) struct Partition {
     pub(super) number: i32,
@@ -57,6 +65,8 @@ pub(super) struct Partition {
     said: Vec<Said>,
     part: Option<Part>,
     new_recorded: Vec<(i64, Recorded)>,
+    /// Below this many bytes of customers `shed` finds nothing more.
+    shed_above: usize,
 }
 
 impl Partition {
@@ -97,6 +107,7 @@ impl Partition {
             said: Vec::new(),
             part: None,
             new_recorded: Vec::new(),
+            shed_above: 0,
             meta,
         })
     }
@@ -399,23 +410,37 @@ impl Partition {
         true
     }
 
-    /// Do the customers in memory take more than this many bytes?
-    pub(super) fn is_over(&self, budget: usize) -> bool {
-        self.shard.bytes() > budget
+    /// Do the customers in memory take more than they may?
+    pub(super) fn is_over(&self, share: &Share) -> bool {
+        self.shard.bytes() > share.customer_bytes
+    }
+
+    /// While the input is taken in again: puts customers without unwritten changes out of memory where they are many.
+    pub(super) fn shed(&mut self, budget: usize) {
+        let bytes = self.shard.bytes();
+        if bytes <= budget.max(self.shed_above) {
+            return;
+        }
+        for slot in self.shard.sweep(bytes - budget + budget / 16) {
+            if self.shard.is_clean(slot) {
+                self.shard.remove(slot);
+            }
+        }
+        // The others must stay; looking at them again so soon would find the same.
+        self.shed_above = self.shard.bytes() + budget / 8;
     }
 
     /// Is a change waiting that should be flushed by now?
-    pub(super) fn flush_is_due(&mut self, context: &Context) -> bool {
-        self.flush_limit(context).zip(self.shard.oldest_dirty()).is_some_and(|(limit, oldest)| oldest <= limit)
+    pub(super) fn flush_is_due(&mut self, context: &Context, share: &Share) -> bool {
+        self.flush_limit(context, share).zip(self.shard.oldest_dirty()).is_some_and(|(limit, oldest)| oldest <= limit)
     }
 
     /// Changes of batches that began at or before this mark have waited long enough.
-    fn flush_limit(&self, context: &Context) -> Option<i64> {
-        if context.flush_after_events == 0 || context.flush_after.is_zero() {
+    fn flush_limit(&self, context: &Context, share: &Share) -> Option<i64> {
+        if share.unflushed_events == 0 || context.flush_after.is_zero() {
             return Some(i64::MAX);
         }
-        let events = i64::try_from(context.flush_after_events).unwrap_or(i64::MAX);
-        let by_events = self.next_offset.checked_sub(events);
+        let by_events = self.next_offset.checked_sub(share.unflushed_events);
         let old = |checkpoint: &&Checkpoint| checkpoint.began.elapsed() >= context.flush_after;
         let by_age = self.checkpoints.iter().take_while(old).last().map(|checkpoint| checkpoint.mark);
         by_events.max(by_age)
@@ -436,17 +461,17 @@ impl Partition {
     /// Ends the batch: flushes what has waited long enough or must make room, and completes its part of the plan.
     ///
     /// Returns the customers to put out of memory once the batch is committed.
-    pub(super) fn finish(&mut self, context: &Context, budget: usize, plan: &mut Plan) -> Vec<Slot> {
+    pub(super) fn finish(&mut self, context: &Context, share: &Share, plan: &mut Plan) -> Vec<Slot> {
         if self.part.is_none() {
             return Vec::new();
         }
-        if let Some(limit) = self.flush_limit(context) {
+        if let Some(limit) = self.flush_limit(context, share) {
             while let Some(slot) = self.shard.take_dirty(limit) {
                 self.flush(slot, plan);
             }
         }
-        let over = self.shard.bytes().saturating_sub(budget);
-        let victims = if over > 0 { self.shard.sweep(over + budget / 16) } else { Vec::new() };
+        let over = self.shard.bytes().saturating_sub(share.customer_bytes);
+        let victims = if over > 0 { self.shard.sweep(over + share.customer_bytes / 16) } else { Vec::new() };
         for slot in &victims {
             if self.shard.take_if_dirty(*slot) {
                 self.flush(*slot, plan);

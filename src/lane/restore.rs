@@ -15,15 +15,15 @@ use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::engine::{Engine, Shard, Words};
 use crate::event::{Instant, Span};
-use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Watermarks};
+use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Record, Watermarks};
 use crate::settings;
 use crate::store::layout::changelog;
 use crate::store::{Batch, Database, Meta, SharedMemory, StoreError, decode_meta, next_deadline};
 
 /// Changelog records written to the database at once.
 const WRITE_RECORDS: usize = 5_000;
-/// Records of the input taken in again between two marks.
-const MARK_RECORDS: i64 = 10_000;
+/// Records of the input taken in again at once: their customers' states are read together.
+const TAKE_RECORDS: usize = 10_000;
 /// How long one question to a broker may take; the group is polled in between.
 const ASK: Duration = Duration::from_secs(1);
 /// A local copy older than this may lack deletions that the changelog no longer shows: half of its
@@ -87,6 +87,8 @@ pub(super) struct Tools<'a> {
     pub(super) memory: &'a SharedMemory,
     pub(super) context: &'a Context,
     pub(super) start: settings::Start,
+    /// Bytes of decoded customers that the partition may keep.
+    pub(super) budget: usize,
 }
 
 impl Restore {
@@ -310,72 +312,44 @@ impl Restore {
     }
 
     fn input(&mut self, mut stage: Box<Input>, tools: &mut Tools<'_>, until: Moment) -> Result<Step, LaneError> {
-        // What is said while taking in again has been said.
-        let mut silence = Plan::default();
-        stage.partition.mark();
-        let mut marked = stage.partition.next_offset;
-        let done = loop {
-            if Moment::now() >= until {
-                break false;
-            }
-            match tools.reader.poll(Duration::from_millis(20)) {
-                Read::Record(record) => {
-                    let partition = &mut stage.partition;
-                    if record.offset() - marked >= MARK_RECORDS {
-                        partition.mark();
-                        marked = record.offset();
+        let mut done = false;
+        while !done && Moment::now() < until {
+            let mut records = Vec::new();
+            while records.len() < TAKE_RECORDS {
+                let wait = if records.is_empty() { Duration::from_millis(20) } else { Duration::ZERO };
+                match tools.reader.poll(wait) {
+                    Read::Record(record) => records.push(record),
+                    Read::Done => {
+                        done = true;
+                        break;
                     }
-                    if let Some(to) = partition.advance_between(stage.advanced, record.offset()) {
-                        partition.advance(to, Words::None, tools.context, &mut silence)?;
+                    Read::OutOfRange { offset, .. } => {
+                        return Err(LaneError::Stopped(format!(
+                            "{}[{}] no longer holds offset {offset}, from which on state must be read again; \
+                             its retention must be longer than state.flush_after",
+                            tools.context.topics.input, self.partition
+                        )));
                     }
-                    stage.advanced = record.offset() + 1;
-                    let customer = record.key().and_then(|key| std::str::from_utf8(key).ok());
-                    if let Some(customer) = customer.filter(|customer| partition.find(customer).is_none()) {
-                        partition.fetch(vec![customer], &tools.context.rules)?;
-                    }
-                    self.records += 1;
-                    tools.context.metrics.restore_records.inc();
-                    let mut taken = partition.retake(&record, tools.schemas, tools.context, &mut silence)?;
-                    // Its schema was known once; until the registry says it again nothing can go on.
-                    let patience = Moment::now() + ASK * 60;
-                    while taken == Retaken::SchemaMissing {
-                        if Moment::now() > patience {
-                            return Err(LaneError::Stopped(format!(
-                                "the schema of {}[{}] offset {}, which was read before, is not to be had now; \
-                                 the registry must answer for a restart",
-                                tools.context.topics.input,
-                                self.partition,
-                                record.offset()
-                            )));
-                        }
-                        std::thread::sleep(Duration::from_millis(50));
-                        taken = partition.retake(&record, tools.schemas, tools.context, &mut silence)?;
-                    }
+                    Read::Waiting { .. } | Read::Failed(Failure::Retry(_)) | Read::Nothing => break,
+                    Read::Failed(failure) => return Err(failure.into()),
                 }
-                Read::Done => break true,
-                Read::OutOfRange { offset, .. } => {
-                    return Err(LaneError::Stopped(format!(
-                        "{}[{}] no longer holds offset {offset}, from which on state must be read again; \
-                         its retention must be longer than state.flush_after",
-                        tools.context.topics.input, self.partition
-                    )));
-                }
-                Read::Waiting { .. } | Read::Failed(Failure::Retry(_)) | Read::Nothing => {}
-                Read::Failed(failure) => return Err(failure.into()),
             }
-        };
+            stage.take_again(&records, tools.schemas, tools.context, tools.budget)?;
+            self.records += records.len() as u64;
+            tools.context.metrics.restore_records.inc_by(records.len() as u64);
+        }
         if done {
-            return self.finish(*stage, tools, &mut silence);
+            return self.finish(*stage, tools);
         }
         let remaining = stage.to - stage.partition.next_offset;
         Ok(self.going(Stage::Input(stage), remaining))
     }
 
-    fn finish(&mut self, stage: Input, tools: &Tools<'_>, silence: &mut Plan) -> Result<Step, LaneError> {
+    fn finish(&self, stage: Input, tools: &Tools<'_>) -> Result<Step, LaneError> {
         let Input { mut partition, advanced, to } = stage;
         partition.next_offset = to;
         if let Some(advance) = partition.advance_between(advanced, to) {
-            partition.advance(advance, Words::None, tools.context, silence)?;
+            partition.advance(advance, Words::None, tools.context, &mut Plan::default())?;
         }
         let (now, then) = (partition.stream_time(), partition.meta.stream_time);
         if now != then {
@@ -394,6 +368,46 @@ impl Restore {
             "Restored."
         );
         Ok(Step::Done(Box::new(partition)))
+    }
+}
+
+impl Input {
+    /// Takes records in again. What is said meanwhile has been said.
+    fn take_again(
+        &mut self,
+        records: &[Record<'_>],
+        schemas: &mut Schemas,
+        context: &Context,
+        budget: usize,
+    ) -> Result<(), LaneError> {
+        let Self { partition, advanced, .. } = self;
+        let mut silence = Plan::default();
+        partition.mark();
+        let customers = records.iter().filter_map(|record| std::str::from_utf8(record.key()?).ok());
+        let missing = customers.filter(|customer| partition.find(customer).is_none()).collect();
+        partition.fetch(missing, &context.rules)?;
+        for record in records {
+            if let Some(to) = partition.advance_between(*advanced, record.offset()) {
+                partition.advance(to, Words::None, context, &mut silence)?;
+            }
+            *advanced = record.offset() + 1;
+            // Its schema was known once; until the registry says it again nothing can go on.
+            let patience = Moment::now() + ASK * 60;
+            while partition.retake(record, schemas, context, &mut silence)? == Retaken::SchemaMissing {
+                if Moment::now() > patience {
+                    return Err(LaneError::Stopped(format!(
+                        "the schema of {}[{}] offset {}, which was read before, is not to be had now; \
+                         the registry must answer for a restart",
+                        context.topics.input,
+                        partition.number,
+                        record.offset()
+                    )));
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        partition.shed(budget);
+        Ok(())
     }
 }
 

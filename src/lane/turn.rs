@@ -1,6 +1,6 @@
 //! The loop: what a lane does in each turn, and how it begins and ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use super::context::Context;
 use super::error::LaneError;
 use super::intake::{Incoming, Readable, TakeInError, known, readable};
 use super::mark::OffsetMark;
-use super::partition::Partition;
+use super::partition::{Partition, Share};
 use super::plan::Plan;
 use super::publish::{Published, announce, publish};
 use super::restore::{Restore, Step, Tools};
@@ -18,7 +18,7 @@ use crate::clock::{Reading, Watch};
 use crate::codec::{Framing, SchemaKey, Schemas};
 use crate::engine::{Slot, Words};
 use crate::event::Properties;
-use crate::kafka::{self, Brokers, Consumer, Failure, Polled, Producer, Reader, Record, Watermarks};
+use crate::kafka::{Brokers, Consumer, Failure, Polled, Producer, Reader, Record, Watermarks};
 use crate::metrics::{Health, LaneHealth, Rebalance, Stage, resident_bytes};
 use crate::settings::Settings;
 use crate::store::SharedMemory;
@@ -75,8 +75,11 @@ pub struct Lane {
     writer: u64,
     partitions: BTreeMap<i32, Partition>,
     restores: VecDeque<Restore>,
-    /// Partitions that wait for a schema, at this offset.
+    /// Partitions that wait for a schema.
     held: BTreeMap<i32, Held>,
+    /// Partitions whose next record may not be the next to take in: newly restored, or records of theirs were dropped.
+    /// Nothing of them is taken in until they are known to be read from where they stand.
+    adrift: BTreeSet<i32>,
     /// A batch that is decided and not yet known to count.
     pending: Option<Pending>,
     watch: Watch,
@@ -86,7 +89,6 @@ pub struct Lane {
 }
 
 struct Held {
-    offset: i64,
     schema: SchemaKey,
     told: bool,
 }
@@ -143,6 +145,7 @@ impl Lane {
             partitions: BTreeMap::new(),
             restores: VecDeque::new(),
             held: BTreeMap::new(),
+            adrift: BTreeSet::new(),
             pending: None,
             watch: Watch::new(),
             intake_paused: false,
@@ -181,8 +184,9 @@ impl Lane {
             if self.pending.is_some() {
                 continue;
             }
-            self.release_held()?;
+            self.release_held();
             self.gate_memory()?;
+            self.go_on()?;
             if let Some(control) = self.batch()? {
                 self.control(control)?;
             }
@@ -206,8 +210,9 @@ impl Lane {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
         let wait = if self.restores.is_empty() { self.settings.batch.max_wait } else { Duration::ZERO };
+        let taking = self.taking();
         let Catch { records, ends, held, control } =
-            catch(&self.consumer, &self.partitions, &self.settings, context.framing, &mut self.schemas, wait);
+            catch(&self.consumer, taking, &self.settings, context.framing, &mut self.schemas, wait);
         if !records.is_empty() {
             context.metrics.batch_duration(Stage::Poll).observe(timer.elapsed().as_secs_f64());
         }
@@ -244,6 +249,13 @@ impl Lane {
         Ok(control)
     }
 
+    /// The partitions of which records are taken in now, each with its next offset.
+    fn taking(&self) -> BTreeMap<i32, i64> {
+        let waits = |number: &i32| self.held.contains_key(number) || self.adrift.contains(number);
+        let partitions = self.partitions.values().filter(|partition| !waits(&partition.number));
+        partitions.map(|partition| (partition.number, partition.next_offset)).collect()
+    }
+
     /// Begins to bring the states near that the next few records need.
     fn warm(&self, records: &[Record<'_>], slots: &[Option<Slot>]) {
         for (record, slot) in records.iter().zip(slots).take(LOOK_AHEAD) {
@@ -255,15 +267,15 @@ impl Lane {
 
     /// Completes the plan of all partitions at work and publishes it.
     fn finish(&mut self, mut plan: Plan) -> Result<(), LaneError> {
-        let budget = self.customers_budget();
+        let share = self.share();
         let mut victims = BTreeMap::new();
         for partition in self.partitions.values_mut() {
             // Memory that is short is made free even while nothing is read.
-            let short = self.intake_paused && partition.is_over(budget);
-            if !partition.is_at_work() && (short || partition.flush_is_due(&self.context)) {
+            let short = self.intake_paused && partition.is_over(&share);
+            if !partition.is_at_work() && (short || partition.flush_is_due(&self.context, &share)) {
                 partition.begin();
             }
-            victims.insert(partition.number, partition.finish(&self.context, budget, &mut plan));
+            victims.insert(partition.number, partition.finish(&self.context, &share, &mut plan));
         }
         if plan.parts.is_empty() {
             return Ok(());
@@ -272,12 +284,17 @@ impl Lane {
         self.publish_pending()
     }
 
-    /// Bytes of decoded customers that one partition may keep.
-    fn customers_budget(&self) -> usize {
+    /// What one partition may hold. The limits are the process's, so that restoring all its partitions takes as long
+    /// whatever their number.
+    fn share(&self) -> Share {
         let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
-        let shares = u64::try_from(self.partitions.len()).unwrap_or(1).max(1);
-        let share = usize::try_from(self.settings.memory.customers() / lanes / shares).unwrap_or(usize::MAX);
-        if self.intake_paused { share / 2 } else { share }
+        let partitions = u64::try_from(self.partitions.len() + self.restores.len()).unwrap_or(1).max(1);
+        let bytes = usize::try_from(self.settings.memory.customers() / lanes / partitions).unwrap_or(usize::MAX);
+        let events = self.settings.state.flush_after_events.div_ceil(lanes * partitions);
+        Share {
+            customer_bytes: if self.intake_paused { bytes / 2 } else { bytes },
+            unflushed_events: i64::try_from(events).unwrap_or(i64::MAX),
+        }
     }
 
     /// Moves quiet live partitions by the wall clock where that decides something.
@@ -369,16 +386,15 @@ impl Lane {
         metrics.batch_duration(Stage::Write).observe(timer.elapsed().as_secs_f64());
         for number in broken {
             self.partitions.remove(&number);
-            self.begin_restore(number)?;
+            self.consumer.pause(&[number]).or_else(retried)?;
+            self.begin_restore(number);
         }
         Ok(())
     }
 
     /// A plan waits for the broker or the group: polls for what the group has to say, then tries again.
     fn settle_pending(&mut self) -> Result<(), LaneError> {
-        let numbers: Vec<i32> = self.partitions.keys().copied().collect();
-        // A partition that is leaving cannot be paused; its revocation comes up below.
-        self.consumer.pause(&numbers).ok();
+        self.rest()?;
         let tries = self.pending.as_ref().map_or(0, |pending| pending.tries);
         let until = Moment::now() + Duration::from_millis(50 << tries.min(5));
         while Moment::now() < until {
@@ -387,37 +403,47 @@ impl Lane {
                 Polled::Revoked { partitions, lost } => Control::Revoked { partitions, lost },
                 Polled::Failed(failure) => Control::Failed(failure),
                 Polled::OutOfRange { partition, offset, reason } => Control::OutOfRange { partition, offset, reason },
-                // A record that was on its way is sought again below.
+                // A record that was on its way is read again.
                 Polled::Record(_) | Polled::End { .. } | Polled::Nothing => continue,
             };
             self.control(control)?;
         }
-        if self.pending.is_some() {
-            self.publish_pending()?;
-        }
-        if self.pending.is_none() {
-            self.go_on()?;
-        }
+        if self.pending.is_some() { self.publish_pending() } else { Ok(()) }
+    }
+
+    /// Stops reading: what is on its way is dropped.
+    fn rest(&mut self) -> Result<(), LaneError> {
+        let numbers: Vec<i32> = self.partitions.keys().copied().collect();
+        // A partition that is leaving cannot be paused; its revocation is on its way.
+        self.consumer.pause(&numbers).or_else(retried)?;
+        self.adrift.extend(numbers);
         Ok(())
     }
 
-    /// Reads on from where each partition stands.
+    /// Has partitions that are adrift read from where they stand.
     fn go_on(&mut self) -> Result<(), LaneError> {
-        let waiting = |number: &i32| self.held.contains_key(number) || self.intake_paused;
-        let places: Vec<(i32, i64)> =
-            self.partitions.values().map(|partition| (partition.number, partition.next_offset)).collect();
-        if places.is_empty() {
+        self.adrift.retain(|number| self.partitions.contains_key(number));
+        if self.adrift.is_empty() || self.intake_paused {
             return Ok(());
         }
-        let running: Vec<i32> = places.iter().map(|(number, _)| *number).filter(|n| !waiting(n)).collect();
-        self.consumer.seek(&places, ASK * 5).and_then(|()| self.consumer.resume(&running)).or_else(retried)
+        let at_rest = |number: &&i32| !self.held.contains_key(number);
+        let places: Vec<(i32, i64)> =
+            self.adrift.iter().filter(at_rest).map(|number| (*number, self.partitions[number].next_offset)).collect();
+        match self.consumer.read_from(&places, ASK * 5) {
+            Ok(()) => places.iter().for_each(|(number, _)| {
+                self.adrift.remove(number);
+            }),
+            Err(failure) => retried(failure)?,
+        }
+        Ok(())
     }
 
     /// The plan will never count here. Its partitions are ahead of Kafka in memory: those still ours are restored.
     fn forget(&mut self, pending: &Pending) -> Result<(), LaneError> {
         for part in &pending.plan.parts {
             if self.partitions.remove(&part.partition).is_some() {
-                self.begin_restore(part.partition)?;
+                self.consumer.pause(&[part.partition]).or_else(retried)?;
+                self.begin_restore(part.partition);
             }
         }
         Ok(())
@@ -428,9 +454,8 @@ impl Lane {
             Control::Assigned(partitions) => {
                 tracing::info!(lane = self.number, ?partitions, "Assigned.");
                 self.context.metrics.rebalances(Rebalance::Assigned).inc();
-                let held: Vec<(i32, kafka::Start)> = partitions.iter().map(|p| (*p, kafka::Start::Held)).collect();
-                match self.consumer.ack_assign(&held) {
-                    Ok(()) => partitions.into_iter().try_for_each(|number| self.begin_restore(number))?,
+                match self.consumer.ack_assign() {
+                    Ok(()) => partitions.into_iter().for_each(|number| self.begin_restore(number)),
                     Err(Failure::Retry(_)) => {}
                     Err(failure) => return Err(failure.into()),
                 }
@@ -482,20 +507,14 @@ impl Lane {
         self.restores.retain(|restore| !numbers.contains(&restore.partition));
         self.consumer.ack_revoke(numbers).or_else(retried)?;
         self.show_partitions();
-        if self.pending.is_none() {
-            self.go_on()?;
-        }
         Ok(())
     }
 
-    fn begin_restore(&mut self, number: i32) -> Result<(), LaneError> {
-        // Nothing is delivered until it is restored.
-        self.consumer.pause(&[number]).or_else(retried)?;
+    fn begin_restore(&mut self, number: i32) {
         self.held.remove(&number);
         self.restores.retain(|restore| restore.partition != number);
         self.restores.push_back(Restore::new(number, self.path(number)));
         self.show_partitions();
-        Ok(())
     }
 
     fn path(&self, number: i32) -> PathBuf {
@@ -505,6 +524,7 @@ impl Lane {
 
     /// Goes on restoring the first partition that waits for it.
     fn restore_some(&mut self) -> Result<(), LaneError> {
+        let budget = self.share().customer_bytes;
         let Some(restore) = self.restores.front_mut() else { return Ok(()) };
         let number = restore.partition;
         let step = restore.step(
@@ -516,16 +536,15 @@ impl Lane {
                 memory: &self.memory,
                 context: &self.context,
                 start: self.settings.kafka.start,
+                budget,
             },
             RESTORE_STEP,
         )?;
         let Step::Done(partition) = step else { return Ok(()) };
         self.restores.pop_front();
         self.partitions.insert(number, *partition);
+        self.adrift.insert(number);
         self.show_partitions();
-        if self.pending.is_none() {
-            self.go_on()?;
-        }
         Ok(())
     }
 
@@ -566,12 +585,12 @@ impl Lane {
         Ok(())
     }
 
-    fn release_held(&mut self) -> Result<(), LaneError> {
+    fn release_held(&mut self) {
         let mut ready = Vec::new();
         let mut reachable = true;
         for (number, held) in &mut self.held {
             match known(held.schema, &mut self.schemas) {
-                Readable::Yes => ready.push((*number, held.offset)),
+                Readable::Yes => ready.push(*number),
                 Readable::NotYet { unreachable: Some(reason), .. } => {
                     reachable = false;
                     if !std::mem::replace(&mut held.told, true) {
@@ -582,14 +601,10 @@ impl Lane {
             }
         }
         self.context.metrics.registry_reachable.set(i64::from(reachable));
-        for (number, offset) in ready {
+        for number in ready {
             self.held.remove(&number);
-            self.consumer.seek(&[(number, offset)], ASK * 5).or_else(retried)?;
-            if !self.intake_paused {
-                self.consumer.resume(&[number]).or_else(retried)?;
-            }
+            self.adrift.insert(number);
         }
-        Ok(())
     }
 
     /// Reading pauses while the process is above its share of memory.
@@ -604,13 +619,12 @@ impl Lane {
         }
         self.intake_paused = over;
         self.context.metrics.intake_paused.set(i64::from(over));
-        let numbers: Vec<i32> = self.partitions.keys().copied().filter(|n| !self.held.contains_key(n)).collect();
         if over {
             tracing::warn!(resident, "Memory is short; reading pauses.");
-            self.consumer.pause(&numbers).or_else(retried)
+            self.rest()
         } else {
             tracing::info!(resident, "Reading goes on.");
-            self.consumer.resume(&numbers).or_else(retried)
+            Ok(())
         }
     }
 
@@ -654,10 +668,11 @@ impl Lane {
     }
 }
 
-/// Polls until a limit of the batch is reached or something else comes up.
+/// Polls until a limit of the batch is reached or something else comes up. `taking`: the partitions to take from, each
+/// with its next offset.
 fn catch<'c>(
     consumer: &'c Consumer,
-    partitions: &BTreeMap<i32, Partition>,
+    mut taking: BTreeMap<i32, i64>,
     settings: &Settings,
     framing: Framing,
     schemas: &mut Schemas,
@@ -681,23 +696,23 @@ fn catch<'c>(
             Polled::Nothing => {}
             Polled::Record(record) => {
                 let number = record.partition();
-                if !partitions.contains_key(&number) || caught.held.iter().any(|(held, _)| *held == number) {
-                    continue;
-                }
+                // In a rebalance librdkafka may deliver a record once more.
+                let Some(next) = taking.get_mut(&number).filter(|next| record.offset() >= **next) else { continue };
                 if let Readable::NotYet { key, .. } = readable(&record, framing, schemas) {
-                    let held = Held { offset: record.offset(), schema: key, told: false };
-                    caught.held.push((number, held));
+                    taking.remove(&number);
+                    caught.held.push((number, Held { schema: key, told: false }));
                     continue;
                 }
+                *next = record.offset() + 1;
                 bytes += record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len);
                 caught.records.push(record);
             }
-            // A record that waits for its schema lies before this end.
-            Polled::End { partition, .. } if caught.held.iter().any(|(held, _)| *held == partition) => {}
+            // A record that waits for its schema, or was dropped, lies before this end.
+            Polled::End { partition, .. } if !taking.contains_key(&partition) => {}
             Polled::End { partition, offset } => {
                 caught.ends.push((partition, offset, caught.records.len()));
                 // Nothing more is there now: what was read need not wait for the rest of the batch.
-                if caught.ends.len() >= partitions.len() && caught.records.is_empty() {
+                if caught.ends.len() >= taking.len() && caught.records.is_empty() {
                     break;
                 }
             }

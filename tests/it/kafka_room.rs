@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cohortd::kafka::{
-    Admin, Brokers, Consumer, Created, Outcome, Outgoing, Polled, Producer, Publisher, Read, Reader, Start, TopicPlan,
+    Admin, Brokers, Consumer, Created, Outcome, Outgoing, Polled, Producer, Publisher, Read, Reader, TopicPlan,
     Watermarks,
 };
 use cohortd::settings::{self, Kafka};
@@ -169,15 +169,22 @@ fn poll_until<T>(consumer: &Consumer, mut pick: impl FnMut(Polled<'_>) -> Option
     panic!("it never came");
 }
 
-/// Waits for an assignment, and takes it as it should be started.
-fn join(consumer: &Consumer, start: Start) -> Vec<i32> {
+/// Waits for an assignment, and takes it.
+fn join(consumer: &Consumer) -> Vec<i32> {
     let mut partitions = poll_until(consumer, |polled| match polled {
         Polled::Assigned(partitions) => Some(partitions),
         Polled::Failed(failure) => panic!("{failure}"),
         _ => None,
     });
     partitions.sort_unstable();
-    consumer.ack_assign(&partitions.iter().map(|partition| (*partition, start)).collect::<Vec<_>>()).unwrap();
+    consumer.ack_assign().unwrap();
+    partitions
+}
+
+/// As `join`, and reads everything from the beginning.
+fn join_reading(consumer: &Consumer) -> Vec<i32> {
+    let partitions = join(consumer);
+    consumer.read_from(&partitions.iter().map(|partition| (*partition, 0)).collect::<Vec<_>>(), LONG).unwrap();
     partitions
 }
 

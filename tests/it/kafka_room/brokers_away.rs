@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use cohortd::kafka::{BrokerState, Polled, Start, Watermarks};
+use cohortd::kafka::{BrokerState, Polled, Watermarks};
 
-use super::{LONG, Lab, join, next_record};
+use super::{LONG, Lab, join_reading, next_record};
 use crate::support::broker::Broker;
 
 #[test]
@@ -18,7 +18,7 @@ fn a_crash_of_the_broker_is_seen_survived_and_forgotten() {
     lab.publish(0, &["a", "b"]);
     // The default session outlasts the restart.
     let consumer = lab.consumer_with("host-0", &[]);
-    join(&consumer, Start::At(0));
+    join_reading(&consumer);
     assert_eq!(next_record(&consumer), "a");
     assert_eq!(lab.brokers.state(), BrokerState::Reachable);
 

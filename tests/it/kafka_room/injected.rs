@@ -1,7 +1,7 @@
 //! What each answer of a broker is taken for. The broker in this process answers to order; it shows nothing about what
 //! becomes of the records.
 
-use cohortd::kafka::{Failure, Injected, Kind, Mock, Outcome, Producer, Request, Start};
+use cohortd::kafka::{Failure, Injected, Kind, Mock, Outcome, Producer, Request};
 
 use super::{LONG, Lab, join};
 
@@ -105,7 +105,7 @@ fn offsets_that_are_refused_abort_or_are_sent_again() {
     let mock = Mock::start().unwrap();
     let lab = lab(&mock, "offsets");
     let consumer = lab.consumer("host-0");
-    join(&consumer, Start::Held);
+    join(&consumer);
     for (request, injected, expected) in [
         (Request::TxnOffsetCommit, Injected::CoordinatorLoading, ("ok", None)),
         (Request::TxnOffsetCommit, Injected::Disconnect, ("ok", None)),

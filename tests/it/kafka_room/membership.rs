@@ -3,16 +3,16 @@
 use std::thread;
 use std::time::Duration;
 
-use cohortd::kafka::{Consumer, Failure, Kind, Polled, Start};
+use cohortd::kafka::{Consumer, Failure, Kind, Polled};
 
-use super::{LONG, Lab, join, next_record, poll_until};
+use super::{LONG, Lab, join, join_reading, next_record, poll_until};
 
 /// One step of a consumer that takes and gives what it is told; notes what happened.
 fn step(consumer: &Consumer, notes: &mut Vec<String>) {
     match consumer.poll(Duration::from_millis(20)) {
         Polled::Assigned(partitions) => {
             notes.push(format!("+{}", partitions.len()));
-            consumer.ack_assign(&partitions.iter().map(|p| (*p, Start::Held)).collect::<Vec<_>>()).unwrap();
+            consumer.ack_assign().unwrap();
         }
         Polled::Revoked { partitions, lost } => {
             notes.push(format!("-{}{}", partitions.len(), if lost { " lost" } else { "" }));
@@ -27,7 +27,7 @@ fn step(consumer: &Consumer, notes: &mut Vec<String>) {
 fn a_second_member_gets_its_share_only_when_the_first_lets_go() {
     let Some(lab) = Lab::new("share", 4) else { return };
     let first = lab.consumer("host-0");
-    assert_eq!(join(&first, Start::Held), [0, 1, 2, 3]);
+    assert_eq!(join(&first), [0, 1, 2, 3]);
     let second = lab.consumer("host-1");
     let mut of_second = Vec::new();
     let revoked = poll_until(&first, |polled| {
@@ -59,7 +59,7 @@ fn a_second_member_gets_its_share_only_when_the_first_lets_go() {
 fn a_static_member_comes_back_to_its_partitions_without_disturbing_the_others() {
     let Some(lab) = Lab::new("static", 4) else { return };
     let stays = lab.consumer("host-0");
-    join(&stays, Start::Held);
+    join(&stays);
     let leaves = lab.consumer("host-1");
     let (mut of_stays, mut of_leaves) = (Vec::new(), Vec::new());
     super::eventually("two each", || {
@@ -82,7 +82,7 @@ fn a_static_member_comes_back_to_its_partitions_without_disturbing_the_others() 
 fn a_twin_with_the_same_instance_shuts_out_the_older() {
     let Some(lab) = Lab::new("instance", 1) else { return };
     let older = lab.consumer("host-0");
-    join(&older, Start::Held);
+    join(&older);
     let newer = lab.consumer("host-0");
     let failure = poll_until(&older, |polled| {
         let _ = newer.poll(Duration::ZERO);
@@ -99,7 +99,7 @@ fn a_member_that_does_not_poll_loses_its_partitions_and_knows() {
     let Some(lab) = Lab::new("lost", 2) else { return };
     let options = [("session.timeout.ms", "1500"), ("heartbeat.interval.ms", "200"), ("max.poll.interval.ms", "1500")];
     let consumer = lab.consumer_with("host-0", &options);
-    join(&consumer, Start::Held);
+    join(&consumer);
     assert!(consumer.membership().is_some());
     thread::sleep(Duration::from_millis(2500));
     let revoked = poll_until(&consumer, |polled| match polled {
@@ -113,7 +113,7 @@ fn a_member_that_does_not_poll_loses_its_partitions_and_knows() {
     assert_eq!(revoked, (2, true));
     assert!(consumer.membership().is_none());
     consumer.ack_revoke(&[0, 1]).unwrap();
-    assert_eq!(join(&consumer, Start::Held), [0, 1]);
+    assert_eq!(join(&consumer), [0, 1]);
     assert!(consumer.membership().is_some());
 }
 
@@ -122,7 +122,7 @@ fn the_newer_group_protocol_can_be_chosen() {
     let Some(lab) = Lab::new("protocol", 2) else { return };
     lab.publish(1, &["a"]);
     let consumer = lab.consumer_with("host-0", &[("group.protocol", "consumer")]);
-    assert_eq!(join(&consumer, Start::At(0)), [0, 1]);
+    assert_eq!(join_reading(&consumer), [0, 1]);
     assert_eq!(next_record(&consumer), "a");
     assert!(consumer.membership().is_some());
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cohortd::kafka::{Failure, Kind, Outcome, Outgoing, Start};
+use cohortd::kafka::{Failure, Kind, Outcome, Outgoing};
 
 use super::{LONG, Lab, join, poll_until, read};
 
@@ -45,7 +45,7 @@ fn the_highest_delivered_offset_is_known_for_each_partition() {
 fn offsets_count_with_their_transaction_and_keep_their_text() {
     let Some(lab) = Lab::new("offsets", 2) else { return };
     let consumer = lab.consumer("host-0");
-    assert_eq!(join(&consumer, Start::Held), [0, 1]);
+    assert_eq!(join(&consumer), [0, 1]);
     assert!(consumer.committed(&[0, 1], LONG).unwrap().iter().all(|committed| committed.offset.is_none()));
 
     let mut producer = lab.producer("host-0");
@@ -72,7 +72,7 @@ fn offsets_count_with_their_transaction_and_keep_their_text() {
 fn a_commit_after_a_drain_does_not_wait_for_a_tick() {
     let Some(lab) = Lab::new("latency", 1) else { return };
     let consumer = lab.consumer("host-0");
-    join(&consumer, Start::Held);
+    join(&consumer);
     let mut producer = lab.producer("host-0");
     let mut times = Vec::new();
     for n in 0..50 {
@@ -128,7 +128,7 @@ fn eventually_aborted(lab: &Lab) {
 fn offsets_of_an_older_generation_are_refused() {
     let Some(lab) = Lab::new("stale", 2) else { return };
     let first = lab.consumer("host-0");
-    join(&first, Start::Held);
+    join(&first);
     let stale = first.membership().unwrap();
     let second = lab.consumer("host-1");
     // The first lets go of a partition for the second: a new generation.
