@@ -257,3 +257,67 @@ fn keep_spread(done: &mut Vec<Instant>, at: Instant, band: Span) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Chain, Instant, Keep, Link, Span, Terms, fill, keep_spread};
+
+    const TERMS: Terms<'static> = Terms { within: &[Span(10)], keep: Keep::Latest, edge: None };
+
+    fn completions(chain: &Chain) -> Vec<i64> {
+        let mut found = Vec::new();
+        chain.completions(TERMS.within, |at| found.push(at.0));
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn settled_events_leave_behind_only_how_far_they_came() {
+        let mut chain = Chain::default();
+        for (at, roles) in [(1, 1), (2, 2), (3, 1), (4, 1), (20, 2)] {
+            assert!(chain.insert(0, Instant(at), roles));
+        }
+        chain.forget(Instant(10), TERMS);
+        assert_eq!((chain.links.len(), chain.reached.len(), chain.done.as_slice()), (1, 1, [Instant(2)].as_slice()));
+        // The A of 4 is good for a B of 14, no later.
+        assert!(chain.insert(0, Instant(14), 2));
+        assert_eq!(completions(&chain), [2, 14]);
+        chain.forget(Instant(15), TERMS);
+        assert_eq!((chain.reached.len(), completions(&chain)), (0, vec![14]));
+    }
+
+    #[test]
+    fn over_capacity_the_oldest_events_and_keys_go_first_and_are_counted() {
+        let (mut chain, mut approximated) = (Chain::default(), 0);
+        for at in 0..100 {
+            chain.insert(0, Instant(at), if at % 2 == 0 { 1 } else { 2 });
+            chain.cap(0, 8, 4, TERMS, &mut approximated);
+        }
+        assert_eq!((chain.links.len(), approximated), (8, 92));
+        assert_eq!(completions(&chain).last(), Some(&99));
+        let (mut chain, mut approximated) = (Chain::default(), 0);
+        for key in 1..=6 {
+            chain.insert(key, Instant(10 - i64::try_from(key).unwrap()), 1);
+            chain.cap(key, 8, 4, TERMS, &mut approximated);
+        }
+        let keys: Vec<u64> = chain.links.iter().map(|link| link.key).collect();
+        assert_eq!((keys, approximated), (vec![1, 2, 3, 4], 2));
+    }
+
+    #[test]
+    fn steps_at_one_instant_need_an_event_each() {
+        let link = |roles, count| Link { key: 0, at: Instant(0), roles, count };
+        assert!(fill(&[link(0b011, 1), link(0b110, 1), link(0b001, 1)], 0b111));
+        assert!(!fill(&[link(0b011, 2), link(0b001, 5)], 0b111));
+        assert!(!fill(&[link(0b001, 1), link(0b110, 1)], 0b111));
+    }
+
+    #[test]
+    fn of_times_close_together_only_the_outer_ones_are_kept() {
+        let mut done = Vec::new();
+        for at in [5, 1, 3, 2, 4, 9, 30] {
+            keep_spread(&mut done, Instant(at), Span(5));
+        }
+        assert_eq!(done.iter().map(|at| at.0).collect::<Vec<_>>(), [1, 5, 9, 30]);
+    }
+}

@@ -100,3 +100,60 @@ impl Compiler<'_> {
         Ok(Condition::Streak { fact, unit: *unit, length: *length })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::load;
+
+    fn refusal(who: &str) -> String {
+        let errors = load("r.toml", &format!("[cohorts.c]\nwho = '{who}'")).unwrap_err();
+        errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_cannot_be_bounded_or_means_nothing_is_refused_with_the_reason() {
+        let nine = "a1 then a2 within 1 day".to_owned() + &" then a3 within 1 day".repeat(7);
+        for (who, reason) in [
+            (nine.as_str(), "a sequence has at most 8 steps"),
+            ("a1 then b1 within 1 day then no c1 within 1 day", "`then no` stands alone"),
+            ("latest a1 then b1 within 1 day", "`each` and `latest` belong to `A then no B"),
+            ("a1 then b1 within 1 day between 2 years and 729 days ago", "more than 1024 times would have to be kept"),
+            (
+                "did a1 at least 2 times a week in at least 5 of the last 4 weeks",
+                "5 of the last 4 is more than there are",
+            ),
+            ("did a1 at least 2 times a week in at least 1 of the last 0 weeks", "from 1 to 366 periods are counted"),
+            ("did a1 at least 2 times a week in at least 1 of the last 4 days", "the periods counted are those that"),
+            ("did not a1 at least 2 times a day in at least 1 of the last 4 days", "takes neither `not`"),
+            ("not (did a1 at least 2 times a day in at least 1 of the last 4 days)", "takes neither `not`"),
+            (
+                "did a1 at least 2 times a day in at least 1 of the last 4 days in the last 9 days",
+                "takes neither `not`",
+            ),
+            ("did a1 at least 2 times a day in at least 1 of the last 4 days even if new", "takes neither `not`"),
+            ("did a1 every week for at least 3 days in a row", "counts the same unit"),
+            ("did a1 every week for at most 3 weeks in a row", "a streak is `for at least N ... in a row`"),
+            ("did a1 every day for at least 0 days in a row", "from 1 to 366 periods are counted"),
+        ] {
+            let refusal = refusal(who);
+            assert!(refusal.contains(reason), "{who}\n{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_several_conditions_need_is_remembered_once() {
+        let facts = |who: &str| load("r.toml", &format!("[cohorts.c]\nwho = '{who}'")).unwrap().facts.len();
+        assert_eq!(
+            facts("a1 then b1 within 1 day in the last 7 days or a1 then b1 within 1 day in the last 9 days"),
+            1
+        );
+        assert_eq!(
+            facts("a1 then b1 within 1 day in the last 7 days or a1 then b1 within 2 days in the last 7 days"),
+            2
+        );
+        let rhythms = "did a1 at least 2 times a week in at least 3 of the last 4 weeks \
+                       or did a1 exactly 5 times a week in at least 1 of the last 9 weeks \
+                       or did a1 every week for at least 20 weeks in a row";
+        assert_eq!(facts(rhythms), 1);
+    }
+}
