@@ -1,7 +1,6 @@
 //! Facts in plain words: what is remembered, of which events, for whom.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use crate::cli::words::{counted, length};
 use crate::event::{NameId, PropertyId, Span};
@@ -109,15 +108,14 @@ impl<'a> Facts<'a> {
 
     /// `a, then b within 2 days, without c between`
     fn steps(&self, fact: FactIx, within: &[Span]) -> String {
-        let mut words = self.events(fact, |role| part(role, 1));
-        for (step, span) in within.iter().enumerate() {
-            let next = self.events(fact, |role| part(role, 2 << step));
-            let _ = write!(words, ", then {next} within {}", length(*span));
-        }
-        match self.events(fact, |role| part(role, BARRED)) {
-            barred if barred.is_empty() => words,
-            barred => format!("{words}, without {barred} between"),
-        }
+        let first = self.events(fact, |role| part(role, 1));
+        let next = |(step, span): (usize, &Span)| {
+            format!("then {} within {}", self.events(fact, |role| part(role, 2 << step)), length(*span))
+        };
+        let barred = Some(self.events(fact, |role| part(role, BARRED))).filter(|barred| !barred.is_empty());
+        let barred = barred.map(|barred| format!("without {barred} between"));
+        let parts = std::iter::once(first).chain(within.iter().enumerate().map(next)).chain(barred);
+        parts.collect::<Vec<_>>().join(", ")
     }
 
     /// The events that feed a fact in one role, with their tests.
