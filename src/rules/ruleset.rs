@@ -91,7 +91,8 @@ pub enum Condition {
         after: Span,
         window: Window,
     },
-    /// `A then B within D ...`, complete in the window.
+    /// `A then B within D ...`, its last step in the window. `without X between` looks strictly between each step and the
+    /// next one; with `per key`, at X of the same key only.
     Chain {
         fact: FactIx,
         window: Window,
