@@ -12,7 +12,7 @@ use super::membership::{Step, keep_wish, step};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::{evidence, sentence};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
-use crate::rules::{Calendar, CohortIx, FactKind, Floor, RuleSet};
+use crate::rules::{Calendar, CohortIx, FactKind, Floor, Keep, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -134,11 +134,14 @@ impl Engine {
                 | FactKind::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. } => {
                     state.facts[usize::from(fact.0)].edge_times()
                 }
+                FactKind::Chain { keep: Keep::WithinFirst(fact, _), .. } => {
+                    state.facts[usize::from(fact.0)].edge_times()
+                }
                 _ => None,
             };
             let fact = &mut state.facts[usize::from(feed.fact.0)];
             let mut around =
-                Surroundings { oldest_arrival, calendar: &self.calendar, approximated: &mut counts.approximated };
+                Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };
             fact.forget(kind, edge, around.oldest_arrival);
             if fact.feed(kind, &feed.role, event, &mut around) {
                 for reader in self.rules.readers(feed.fact) {

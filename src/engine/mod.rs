@@ -7,19 +7,23 @@
 //! deadlines and events in order), `shard` and `agenda` (one partition: whose turn it is).
 
 mod agenda;
+mod chain;
 mod decide;
 mod effect;
 mod evaluate;
 mod fact;
 mod membership;
+mod periods;
 mod shard;
 mod state;
 mod verdict;
 mod why;
 mod window;
 
+pub use chain::{Chain, Link, Reached};
 pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
+pub use periods::Period;
 pub use shard::{Said, Shard, Slot, Timing};
 pub use state::{CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish};
 pub use verdict::Verdict;

@@ -1,5 +1,7 @@
 //! All that is remembered about one customer.
 
+use super::chain::Chain;
+use super::periods::Period;
 use crate::event::{ChangeReason, Instant, Number};
 use crate::rules::RuleSet;
 
@@ -65,6 +67,9 @@ pub enum Fact {
     },
     /// Ascending by key.
     Followed(Vec<Pair>),
+    Chain(Box<Chain>),
+    /// Ascending by number.
+    Periods(Vec<Period>),
 }
 
 /// Times with numbers: the latest one by one, older ones by day.

@@ -1,6 +1,7 @@
 //! Evidence in words: which parts of a rule decided, and what they looked at.
 
 use super::evaluate::{Scene, moves};
+use super::periods::{Rhythm, run};
 use super::state::{Fact, Membership};
 use super::window::within;
 use crate::event::{Change, Evidence, Instant, Number, Span};
@@ -107,7 +108,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> String {
             let times = match scene.fact(*fact) {
                 Fact::Times(times) | Fact::Distinct { times, .. } => times,
                 Fact::Series(series) => &series.times,
-                Fact::Total { .. } | Fact::Followed(_) => return String::new(),
+                Fact::Total { .. } | Fact::Followed(_) | Fact::Chain(_) | Fact::Periods(_) => return String::new(),
             };
             let Some(part) = within(times, *window, scene) else { return "not started".into() };
             let kind = &scene.rules.facts[usize::from(fact.0)].kind;
@@ -128,6 +129,24 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> String {
                 Some(due) => format!("waited {}", length(scene.at.since(due - *after))),
                 None => "nothing overdue".into(),
             }
+        }
+        Condition::Chain { fact, window } => {
+            let mut last = None;
+            scene.completions(*fact, |at| {
+                if within(&[at], *window, scene).is_some_and(|part| !part.is_empty()) {
+                    last = last.max(Some(at));
+                }
+            });
+            last.map_or_else(|| "not complete".into(), |last| format!("complete {}", ago(scene.at, last)))
+        }
+        Condition::Rhythm { fact, unit, times, of_last, .. } => {
+            let rhythm = Rhythm { periods: scene.periods(*fact), times: *times, of_last: *of_last };
+            let passing = rhythm.passing(scene.calendar.period(scene.at, *unit));
+            format!("in {passing} of {of_last}")
+        }
+        Condition::Streak { fact, unit, .. } => {
+            let in_a_row = run(scene.periods(*fact), scene.calendar.period(scene.at, *unit));
+            in_a_row.map_or_else(|| "none".into(), |(count, _)| format!("{count} in a row"))
         }
         Condition::In { cohort, .. } => match scene.membership(*cohort) {
             membership if membership.member => match scene.at.since(membership.entered_at) {
@@ -178,7 +197,9 @@ fn found_text(count: usize, kind: &FactKind, last: &str) -> String {
             Unit::Week => (*cap, "one week", "weeks"),
             _ => (*cap, "one month", "months"),
         },
-        FactKind::Total { .. } | FactKind::Followed { .. } => return String::new(),
+        FactKind::Total { .. } | FactKind::Followed { .. } | FactKind::Chain { .. } | FactKind::Periods { .. } => {
+            return String::new();
+        }
     };
     match count {
         // It remembers no more, so there may have been any number.

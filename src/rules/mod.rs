@@ -18,10 +18,10 @@ pub use calendar::Calendar;
 pub use compile::compile;
 pub use document::{CohortRule, Document, Written, read};
 pub use error::{ExprError, RuleError};
-pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor};
+pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, STEPS_MAX};
 pub use parser::{parse, parse_duration};
 pub use ruleset::{
-    Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
+    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 

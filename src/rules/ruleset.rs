@@ -91,6 +91,26 @@ pub enum Condition {
         after: Span,
         window: Window,
     },
+    /// `A then B within D ...`, its last step in the window. `without X between` looks strictly between each step and the
+    /// next one; with `per key`, at X of the same key only.
+    Chain {
+        fact: FactIx,
+        window: Window,
+    },
+    /// In how many of the `of_last` complete periods before the current one the count passes `times`.
+    Rhythm {
+        fact: FactIx,
+        unit: Unit,
+        times: CountTest,
+        of_last: u32,
+        periods: CountTest,
+    },
+    /// So many periods in a row, up to the current one or the one before.
+    Streak {
+        fact: FactIx,
+        unit: Unit,
+        length: u32,
+    },
     In {
         cohort: CohortIx,
         stay: Option<(Bound, Span)>,
@@ -231,7 +251,12 @@ pub enum Role {
     Own(Vec<Filter>),
     /// For `A then no B`: as A, as B, or both; none where its name does not fit.
     Pair { a: Option<Vec<Filter>>, b: Option<Vec<Filter>> },
+    /// For `A then B`: as each of these, a bit for every step or `BARRED`, where its tests pass.
+    Steps(Vec<(u16, Vec<Filter>)>),
 }
+
+/// The bit of an event that a sequence must not have between its steps.
+pub const BARRED: u16 = 1 << 15;
 
 impl RuleSet {
     /// The facts that an event of this name may feed.

@@ -9,7 +9,7 @@ use super::Compiler;
 use crate::event::{PropertyId, Span};
 use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
-use crate::rules::facts::{DistinctKey, FactKind, FactSpec, Floor, Selector};
+use crate::rules::facts::{ChainSelectors, DistinctKey, FactKind, FactSpec, Floor, Keep, Selector};
 
 /// Everything of one cohort that decides, in a fixed form: white space does not matter.
 pub(super) fn canonical(document: &Document, cohort: &str) -> String {
@@ -78,6 +78,16 @@ impl Compiler<'_> {
                 format!("within {} of first {}", span.0, selector(&self.facts[usize::from(fact.0)].selector))
             }
         };
+        let keep = |keep: &Keep| match keep {
+            Keep::Latest => "latest".to_owned(),
+            Keep::Earliest => "earliest".to_owned(),
+            Keep::Spread { far, band } => format!("{} in {}", band.0, far.0),
+            Keep::WithinFirst(fact, span) => floor(&Floor::WithinFirst(*fact, *span)),
+        };
+        let chain = |chain: &ChainSelectors| {
+            let steps: Vec<String> = chain.steps.iter().map(selector).collect();
+            format!("{} without {}", steps.join(" then "), chain.without.as_ref().map(selector).unwrap_or_default())
+        };
         let kind = match &fact.kind {
             FactKind::Latest { .. } => "latest".to_owned(),
             FactKind::Earliest { .. } => "earliest".to_owned(),
@@ -88,6 +98,12 @@ impl Compiler<'_> {
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
+            FactKind::Chain { within, key: k, keep: kept, .. } => {
+                let within: Vec<i64> = within.iter().map(|span| span.0).collect();
+                let words = fact.chain.as_ref().map(chain).unwrap_or_default();
+                return format!("chain {:?} {within:?} {} of {words}", k.as_ref().map(property), keep(kept));
+            }
+            FactKind::Periods { unit, .. } => format!("periods {}", key(&DistinctKey::Period(*unit))),
         };
         format!("{kind} of {} {}", selector(&fact.selector), fact.other.as_ref().map(selector).unwrap_or_default())
     }

@@ -6,6 +6,7 @@ mod measures;
 mod order;
 mod parts;
 mod references;
+mod sequences;
 
 use std::collections::BTreeMap;
 

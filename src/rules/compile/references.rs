@@ -1,8 +1,8 @@
 //! Who looks at what: the facts and cohorts behind conditions, and the events that feed facts.
 
 use crate::event::NameId;
-use crate::rules::facts::{FactIx, FactSpec, Selector};
-use crate::rules::ruleset::{CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
+use crate::rules::facts::{ChainSelectors, FactIx, FactSpec, Selector};
+use crate::rules::ruleset::{BARRED, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
 pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
@@ -12,7 +12,14 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         (Some(_), None) => false,
     };
     let filters = |selector: &Selector| fits(selector).then(|| selector.filters.clone());
+    let steps = |chain: &ChainSelectors| {
+        let numbered = chain.steps.iter().enumerate().map(|(i, step)| (1 << i, step));
+        let parts = numbered.chain(chain.without.as_ref().map(|without| (BARRED, without)));
+        let parts: Vec<_> = parts.filter_map(|(bit, selector)| Some((bit, filters(selector)?))).collect();
+        (!parts.is_empty()).then_some(Role::Steps(parts))
+    };
     let role = |fact: &FactSpec| match &fact.other {
+        None if fact.chain.is_some() => fact.chain.as_ref().and_then(steps),
         None => filters(&fact.selector).map(Role::Own),
         Some(other) => match (filters(&fact.selector), filters(other)) {
             (None, None) => None,
@@ -45,8 +52,9 @@ impl Condition {
         match self {
             Self::Count { fact, window, .. }
             | Self::First { fact, window, .. }
+            | Self::Chain { fact, window }
             | Self::Followed { fact, window, .. } => [Some(*fact), of_window(window)].into_iter().flatten().collect(),
-            Self::Total { fact, .. } => vec![*fact],
+            Self::Total { fact, .. } | Self::Rhythm { fact, .. } | Self::Streak { fact, .. } => vec![*fact],
             Self::In { .. } => Vec::new(),
             Self::Moves { window, .. } | Self::FirstEntered { window, .. } => of_window(window).into_iter().collect(),
             Self::Compare { measure, with, .. } => {

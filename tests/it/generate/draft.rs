@@ -48,6 +48,10 @@ impl Expr {
         match self {
             Self::And(parts) => join(parts, " and "),
             Self::Or(parts) => join(parts, " or "),
+            // A rhythm takes no `not`; what is made of two of them does.
+            Self::Not(inner) if matches!(inner.as_ref(), Self::Leaf(text) if text.contains(" of the last ")) => {
+                format!("not ({0} or {0})", inner.text())
+            }
             Self::Not(inner) => format!("not {}", inner.inner()),
             Self::Leaf(text) => text.clone(),
         }

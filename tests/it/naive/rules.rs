@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cohortd::rules::ast::{
-    Compare, CompareTest, Count, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Sequence, Window,
+    Compare, CompareTest, Count, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window,
 };
 use cohortd::rules::{CohortRule, Document};
 
@@ -107,12 +107,9 @@ pub(crate) fn measures(compare: &Compare) -> Vec<(i128, &Measure)> {
 fn supported(expr: &Expr) -> Result<(), &'static str> {
     for condition in conditions(expr) {
         match &condition.kind {
-            ExprKind::Did(did) => match did.count {
-                Some(Count::Rhythm { .. }) => return Err("`times a week in ... of the last`"),
-                None | Some(Count::Times(..) | Count::FirstTime | Count::Different(..) | Count::OnDifferent(..)) => {}
-            },
-            ExprKind::Sequence(sequence) if !is_absence(sequence) => return Err("`A then B`"),
-            ExprKind::Sequence(_)
+            ExprKind::Did(_)
+            | ExprKind::Sequence(_)
+            | ExprKind::Streak(_)
             | ExprKind::Silent(_)
             | ExprKind::InCohort { .. }
             | ExprKind::Left { .. }
@@ -129,18 +126,12 @@ fn supported(expr: &Expr) -> Result<(), &'static str> {
                     }
                 }
             }
-            ExprKind::Streak(_) => return Err("a streak"),
             ExprKind::Rank(_) => return Err("a rank"),
             ExprKind::Consent { .. } => return Err("a consent"),
             ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) => unreachable!("taken apart by `conditions`"),
         }
     }
     Ok(())
-}
-
-/// `A then no B within D`, which stands alone.
-fn is_absence(sequence: &Sequence) -> bool {
-    sequence.next.len() == 1 && sequence.next[0].absent && sequence.without.is_none()
 }
 
 /// Every window of a condition.
