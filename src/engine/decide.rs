@@ -239,7 +239,7 @@ impl Engine {
                     let index = CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits"));
                     let why = match words {
                         Words::None => Vec::new(),
-                        Words::Full => evidence(cohort, index, change, reason, &self.scene(state, at)),
+                        Words::Full => evidence(index, change, reason, &self.scene(state, at)),
                     };
                     let membership = &state.memberships[usize::from(index.0)];
                     effects.push(Effect {

@@ -58,8 +58,8 @@ pub struct Group {
 
 /// What is said of the customers who are in a cohort from its creation on.
 ///
-/// It is kept for the edit of rules, the only thing that creates a cohort for customers already known; a start with these
-/// rules decides them over the log, and does not look at it.
+/// Kept for the edit of rules, the only thing that creates a cohort for customers already known. A start with these rules
+/// decides them over the log and does not look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnCreate {
     /// No automation acts on their entry.

@@ -144,7 +144,8 @@ mod tests {
     fn a_sentence_keeps_its_signs_of_punctuation_on_their_line() {
         let clauses = ["silent for 3 days (a)".to_owned(), "did pay (b)".to_owned()];
         let text = sentence("À reconquérir", Change::Exited, true, &clauses);
-        let expected = "Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (a)\u{a0}; did pay (b).";
+        let expected = "Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (a)\u{a0}; \
+                        did pay (b).";
         assert_eq!(text, expected);
     }
 }

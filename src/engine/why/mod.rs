@@ -36,8 +36,8 @@ pub struct Part {
 /// What a part of a rule asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// A condition in its words in the rules file, or, `denied`, its opposite.
-    Condition { index: ConditionIx, words: Box<str>, denied: bool },
+    /// A condition in its words in the rules file, or, `denied`, its opposite. `between` is two conditions.
+    Condition { index: ConditionIx, second: Option<ConditionIx>, words: Box<str>, denied: bool },
     /// `at_most`
     AtMost(Span),
     /// This cohort of the group comes first.
@@ -109,13 +109,8 @@ pub enum Quantity {
 }
 
 /// The parts that decided a change, each with its value and answer.
-pub(super) fn evidence(
-    cohort: &Cohort,
-    index: CohortIx,
-    change: Change,
-    reason: ChangeReason,
-    scene: &Scene<'_>,
-) -> Vec<Part> {
+pub(super) fn evidence(index: CohortIx, change: Change, reason: ChangeReason, scene: &Scene<'_>) -> Vec<Part> {
+    let cohort = scene.rules.cohort(index);
     let mut found = Vec::new();
     if change == Change::Entered {
         leaves(&cohort.who, Sign::Plain, scene, &mut found);
@@ -224,14 +219,18 @@ pub(super) fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec
             let denied = sign == Sign::Denied;
             let holds = verdict.holds != denied;
             // `between` is two conditions with the same words.
-            let same = |part: &&mut Part| matches!(&part.claim, Claim::Condition { words: w, denied: d, .. } if w == words && *d == denied);
-            if let Some(last) = found.last_mut().filter(same) {
+            if let Some(last) = found.last_mut()
+                && let Claim::Condition { second, words: before, denied: alike, .. } = &mut last.claim
+                && before == words
+                && *alike == denied
+            {
+                *second = Some(*index);
                 last.holds = if denied { last.holds | holds } else { last.holds & holds };
                 last.until = last.until.min(verdict.until);
                 return;
             }
             let value = value(scene.rules.condition(*index), scene);
-            let claim = Claim::Condition { index: *index, words: words.clone(), denied };
+            let claim = Claim::Condition { index: *index, second: None, words: words.clone(), denied };
             found.push(Part { claim, found: value, holds, until: verdict.until });
         }
     }
