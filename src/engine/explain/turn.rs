@@ -233,7 +233,7 @@ mod tests {
                 at: Instant(day * Span::DAY.0),
                 id: None,
                 source: None,
-                record_hash: position as u64,
+                record_hash: i64::cast_unsigned(position),
                 unusable_values: 0,
                 properties: &[],
             };
