@@ -16,7 +16,7 @@ mod source;
 
 pub use calendar::Calendar;
 pub use compile::compile;
-pub use document::{CohortRule, Document, Written, read};
+pub use document::{CohortRule, Document, Group, OnCreate, Written, read};
 pub use error::{ExprError, RuleError};
 pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, STEPS_MAX};
 pub use parser::{parse, parse_duration};
