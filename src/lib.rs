@@ -28,6 +28,7 @@
 //! | [`store`] | one RocksDB a partition: customers, timers, META; the byte layout | Kafka, what a fact means |
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only room that names rdkafka | events: it moves bytes |
 //! | [`metrics`] | counters, gauges and health: the declared surface | who counts |
+//! | [`inquiry`] | what an operator asks of one customer, from a door to a lane and back, and how it is written | HTTP, bytes |
 //! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
 //! | [`admin`] | the two HTTP doors | decisions |
 //! | [`telemetry`], [`shutdown`] | the log; when to stop | |
@@ -55,6 +56,7 @@ pub mod clock;
 pub mod codec;
 pub mod engine;
 pub mod event;
+pub mod inquiry;
 pub mod kafka;
 pub mod lane;
 pub mod metrics;

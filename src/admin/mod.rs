@@ -1,8 +1,9 @@
 //! The two doors: HTTP for Prometheus and health checks, and HTTP for operators.
 //!
 //! The metrics door may be open to the network and shows nothing about a customer. The operators' door stays on the
-//! loopback; views of customers, rules and explanations belong behind it.
+//! loopback; where a customer stands, and why, is told behind it. Neither door logs or counts by path: ids stand there.
 
+mod customers;
 mod limits;
 mod routes;
 
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::inquiry::Desk;
 use crate::metrics::{Health, Metrics};
 use crate::settings;
 
@@ -35,6 +37,8 @@ pub struct Doors {
 pub struct Views {
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
+    /// Where lanes are asked about customers.
+    pub desk: Arc<Desk>,
 }
 
 /// An address that cannot be taken.

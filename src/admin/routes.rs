@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::metrics::Unhealthy;
 
-use super::Views;
+use super::{Views, customers};
 
 /// No answer here computes for long; one that does is stuck.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -29,9 +29,12 @@ const METRICS_ROUTES: &str = "\
 ";
 
 const ADMIN_ROUTES: &str = "\
-/              this list
-/health/live   200 while every lane turns; restart the process otherwise
-/health/ready  200 once all owned partitions are restored
+/                                this list
+/health/live                     200 while every lane turns; restart the process otherwise
+/health/ready                    200 once all owned partitions are restored
+/customers/{id}                  where a customer stands in each cohort
+/customers/{id}/cohorts/{cohort} why, and what would change it
+                                 both as JSON, or as text with ?lang=en or ?lang=fr
 ";
 
 pub(super) fn metrics(views: Views) -> Router {
@@ -39,7 +42,8 @@ pub(super) fn metrics(views: Views) -> Router {
 }
 
 pub(super) fn admin(views: Views) -> Router {
-    limited(health_routes().route("/", get(async || ADMIN_ROUTES)), ADMIN_ROUTES).with_state(views)
+    let routes = health_routes().route("/", get(async || ADMIN_ROUTES)).merge(customers::routes());
+    limited(routes, ADMIN_ROUTES).with_state(views)
 }
 
 fn health_routes() -> Router<Views> {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{Doors, Views};
+use crate::inquiry::{Answer, Desk};
 use crate::metrics::{Health, Metrics};
 use crate::settings;
 
@@ -16,6 +17,7 @@ struct House {
     metrics: SocketAddr,
     admin: SocketAddr,
     health: Arc<Health>,
+    desk: Arc<Desk>,
     close: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -27,11 +29,13 @@ fn house() -> House {
     let (metrics, admin) = (doors.metrics_address().unwrap(), doors.admin_address().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let health = Arc::new(Health::new(1));
-    let views = Views { metrics: Arc::new(Metrics::new("0", "0")), health: Arc::clone(&health) };
+    let desk = Arc::new(Desk::default());
+    let views =
+        Views { metrics: Arc::new(Metrics::new("0", "0")), health: Arc::clone(&health), desk: Arc::clone(&desk) };
     let (close, closing) = oneshot::channel::<()>();
     let closing = async move { drop(closing.await) };
     let serving = doors.serve(runtime.handle(), views, closing).unwrap();
-    House { runtime, metrics, admin, health, close, serving }
+    House { runtime, metrics, admin, health, desk, close, serving }
 }
 
 /// Status and body of one request.
@@ -61,6 +65,37 @@ fn ready_says_in_json_what_is_waited_for() {
     assert_eq!(ask(house.metrics, "GET", "/health/live").0, 200);
     house.health.lane(0).partitions(2, 0);
     assert_eq!(ask(house.admin, "GET", "/health/ready"), (200, "{\"status\":\"ok\"}\n".to_owned()));
+}
+
+#[test]
+fn a_customer_is_asked_for_at_the_operators_door_only_and_where_their_partition_is() {
+    let house = house();
+    assert_eq!(ask(house.metrics, "GET", "/customers/c1").0, 404);
+    let (status, text) = ask(house.admin, "GET", "/customers/c1");
+    assert_eq!(status, 503);
+    assert!(text.contains("\"status\":\"starting\""), "{text}");
+    let lanes = house.desk.open(1, 1);
+    let (status, text) = ask(house.admin, "GET", "/customers/c1/cohorts/vip");
+    assert_eq!(status, 421);
+    assert!(text.contains("\"status\":\"not_here\"") && text.contains("\"partition\":0"), "{text}");
+    lanes[0].has(|_| false, |_| true);
+    assert_eq!(ask(house.admin, "GET", "/customers/c1?lang=fr").0, 503);
+    assert_eq!(ask(house.admin, "GET", "/customers/c1?lang=de").0, 400);
+    lanes[0].has(|_| true, |_| false);
+    let answering = std::thread::spawn(move || {
+        let question = loop {
+            match lanes[0].next() {
+                Some(question) => break question,
+                None => std::thread::yield_now(),
+            }
+        };
+        assert_eq!(question.customer, "c/1 é");
+        question.answer(Answer::Unknown);
+    });
+    let (status, text) = ask(house.admin, "GET", "/customers/c%2F1%20%C3%A9");
+    assert_eq!(status, 404);
+    assert!(text.contains("\"status\":\"unknown_customer\"") && !text.contains("c/1"), "{text}");
+    answering.join().unwrap();
 }
 
 #[test]

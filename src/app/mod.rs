@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::admin::{Doors, Views};
 use crate::codec::{Encoder, Output, Registry, RegistryError, Schemas};
+use crate::inquiry::{Desk, Inbox};
 use crate::kafka::Brokers;
 use crate::lane::{Context, Lane, LaneError, Start};
 use crate::metrics::{Health, Metrics};
@@ -86,11 +87,10 @@ impl Process {
         let (metrics_door, admin_door) =
             (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
         let closing = shutdown.clone();
-        let answering = doors
-            .serve(runtime.handle(), Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health) }, async move {
-                closing.requested().await
-            })
-            .map_err(Failure::running)?;
+        let desk = Arc::new(Desk::default());
+        let views = Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health), desk: Arc::clone(&desk) };
+        let answering =
+            doors.serve(runtime.handle(), views, async move { closing.requested().await }).map_err(Failure::running)?;
         tracing::info!(metrics = %metrics_door, admin = %admin_door, cohorts = rules.cohorts.len(), "Listening.");
 
         let brokers = Brokers::default();
@@ -100,8 +100,9 @@ impl Process {
         };
         let Some(found) = found else { return Ok(()) };
         let Some(encoder) = encoder(&loaded, &metrics, &shutdown)? else { return Ok(()) };
+        let inboxes = desk.open(settings.lanes, found.partitions);
         let context = Context::new(settings, rules, Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
-        let outcome = run_lanes(settings, Arc::new(context), &brokers, schemas, &health, &metrics, &shutdown);
+        let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, schemas, &health, &shutdown);
         shutdown.request();
         health.stop();
         runtime.block_on(answering).ok();
@@ -112,17 +113,17 @@ impl Process {
 fn run_lanes(
     settings: &Settings,
     context: Arc<Context>,
+    inboxes: Vec<Inbox>,
     brokers: &Brokers,
     schemas: Schemas,
     health: &Arc<Health>,
-    metrics: &Arc<Metrics>,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let memory =
         Arc::new(SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers())));
     let mut lanes = Vec::new();
-    for number in 0..settings.lanes {
+    for (number, inbox) in inboxes.into_iter().enumerate() {
         let lane = Lane::new(Start {
             number,
             settings: settings.clone(),
@@ -131,6 +132,7 @@ fn run_lanes(
             brokers: brokers.clone(),
             schemas: schemas.clone(),
             health: Arc::clone(health),
+            inbox,
             stop: shutdown.flag(),
         })?;
         let shutdown = shutdown.clone();
@@ -148,7 +150,7 @@ fn run_lanes(
     let mut outcome = Ok(());
     let mut stopping = None;
     while !lanes.iter().all(std::thread::JoinHandle::is_finished) {
-        metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
+        context.metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
         std::thread::sleep(Duration::from_millis(20));
         if lanes.iter().any(std::thread::JoinHandle::is_finished) {
             // Also one that panicked: it cannot ask by itself.

@@ -132,6 +132,12 @@ impl Shard {
         Some(slot)
     }
 
+    /// The customer's state, if in memory; it counts as not looked at.
+    #[must_use]
+    pub fn peek(&self, customer: &str) -> Option<&CustomerState> {
+        self.by_customer.get(customer).map(|slot| self.state(*slot))
+    }
+
     /// Looks at what an event of this customer will need, so that it is on its way from memory while others are looked up.
     pub fn warm(&self, slot: Slot) {
         let state = &self.slots[slot.0 as usize].state;

@@ -18,8 +18,10 @@
 //! A commit whose answer is lost is never guessed at: the committed offsets say which transaction was the last. A lane
 //! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
 //!
-//! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers).
+//! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
+//! `answers` (what operators ask meanwhile).
 
+mod answers;
 mod context;
 mod due;
 mod error;

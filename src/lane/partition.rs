@@ -8,7 +8,7 @@ use super::intake::Intake;
 use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use crate::clock::wall_clock;
-use crate::engine::{Said, Shard, Slot, Timing, Words};
+use crate::engine::{CustomerState, Said, Shard, Slot, Timing, Words};
 use crate::event::{CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::RuleSet;
@@ -190,6 +190,15 @@ impl Partition {
             }
         }
         Ok(())
+    }
+
+    /// A copy of a customer's state, from memory or as stored; nothing is changed by looking.
+    pub(super) fn look_up(&self, customer: &str, rules: &RuleSet) -> Result<Option<CustomerState>, StoreError> {
+        if let Some(state) = self.shard.peek(customer) {
+            return Ok(Some(state.clone()));
+        }
+        let Some(stored) = self.database.customer(customer)? else { return Ok(None) };
+        Ok(Some(decode_state(stored.state(), rules)?))
     }
 
     /// The slot of a customer whose state was fetched, or of whom nothing is stored.

@@ -23,7 +23,8 @@ pub(super) enum Published {
     Overtaken,
 }
 
-/// Sends the plan's records and offsets in one transaction.
+/// Sends the plan's records and offsets in one transaction. `beat` is called between its steps, and says that the lane is
+/// alive.
 ///
 /// # Errors
 /// What no other try can help with: a missing topic or permission, a twin with our transactional id, a torn
@@ -55,8 +56,10 @@ pub(super) fn publish(
                 timestamp: None,
             })?;
         }
+        beat();
         producer.drain()
     });
+    beat();
     context.metrics.batch_duration(Stage::Publish).observe(started.elapsed().as_secs_f64());
     let started = std::time::Instant::now();
     let delivered: Vec<Option<i64>> = plan
@@ -75,6 +78,7 @@ pub(super) fn publish(
             .collect();
         producer.send_offsets(&offsets, &membership)
     });
+    beat();
     let published = match outcome {
         Ok(()) => match producer.commit() {
             Outcome::Committed => Published::Committed(delivered),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as Moment};
 
+use super::answers::answer;
 use super::context::Context;
 use super::error::LaneError;
 use super::intake::{Incoming, Readable, TakeInError, known, readable};
@@ -18,6 +19,7 @@ use crate::clock::{Reading, Watch};
 use crate::codec::{Framing, SchemaKey, Schemas};
 use crate::engine::{Slot, Words};
 use crate::event::Properties;
+use crate::inquiry::Inbox;
 use crate::kafka::{Brokers, Consumer, Failure, Polled, Producer, Reader, Record, Watermarks};
 use crate::metrics::{Health, LaneHealth, Rebalance, Stage, resident_bytes};
 use crate::settings::Settings;
@@ -31,6 +33,10 @@ const ADVANCE_EVERY: Duration = Duration::from_secs(10);
 const LOOK_AHEAD: usize = 32;
 /// How long one question to a broker may take in the loop.
 const ASK: Duration = Duration::from_secs(1);
+/// While a batch waits for records, how often the lane looks at what it is asked.
+const ANSWER_EVERY: Duration = Duration::from_millis(5);
+/// While records come without a wait, after how many it looks.
+const ANSWER_EVERY_RECORDS: usize = 1_024;
 /// Between two looks at the ends of partitions, for the lag.
 const LAG_EVERY: Duration = Duration::from_secs(2);
 /// The longest that a database's memtables wait to be written out.
@@ -54,6 +60,7 @@ pub struct Start {
     pub brokers: Brokers,
     pub schemas: Schemas,
     pub health: Arc<Health>,
+    pub inbox: Inbox,
     /// Set when the lane should finish.
     pub stop: Arc<AtomicBool>,
 }
@@ -66,6 +73,7 @@ pub struct Lane {
     memory: Arc<SharedMemory>,
     schemas: Schemas,
     health: Arc<Health>,
+    inbox: Inbox,
     stop: Arc<AtomicBool>,
     consumer: Consumer,
     producer: Producer,
@@ -123,7 +131,7 @@ impl Lane {
     /// # Errors
     /// Options that librdkafka refuses.
     pub fn new(start: Start) -> Result<Self, LaneError> {
-        let Start { number, mut settings, context, memory, brokers, schemas, health, stop } = start;
+        let Start { number, mut settings, context, memory, brokers, schemas, health, inbox, stop } = start;
         settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
         let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
         let queue = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
@@ -140,6 +148,7 @@ impl Lane {
             memory,
             schemas,
             health,
+            inbox,
             stop,
             writer: OffsetMark::draw_writer(),
             partitions: BTreeMap::new(),
@@ -175,6 +184,7 @@ impl Lane {
     fn work(&mut self) -> Result<(), LaneError> {
         while !self.stop.load(Ordering::Acquire) {
             self.health().beat();
+            self.answer();
             if self.pending.is_some() {
                 self.settle_pending()?;
                 continue;
@@ -199,10 +209,16 @@ impl Lane {
         self.health.lane(self.number)
     }
 
+    fn answer(&self) {
+        answer(&self.inbox, &self.partitions, &self.context);
+    }
+
     fn show_partitions(&self) {
         let restoring = u32::try_from(self.restores.len()).unwrap_or(u32::MAX);
         let ready = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
         self.health().partitions(ready + restoring, restoring);
+        let waits = |number| self.restores.iter().any(|restore| restore.partition == number);
+        self.inbox.has(|number| self.partitions.contains_key(&number), waits);
     }
 
     /// Polls, decides, commits, writes: one batch over all partitions at work. Returns what ended it, if not a limit.
@@ -211,8 +227,9 @@ impl Lane {
         let timer = Moment::now();
         let wait = if self.restores.is_empty() { self.settings.batch.max_wait } else { Duration::ZERO };
         let taking = self.taking();
+        let meanwhile = || answer(&self.inbox, &self.partitions, &context);
         let Catch { records, ends, held, control } =
-            catch(&self.consumer, taking, &self.settings, context.framing, &mut self.schemas, wait);
+            catch(&self.consumer, taking, &self.settings, context.framing, &mut self.schemas, wait, &meanwhile);
         if !records.is_empty() {
             context.metrics.batch_duration(Stage::Poll).observe(timer.elapsed().as_secs_f64());
         }
@@ -224,6 +241,7 @@ impl Lane {
         for (taken, record) in records.iter().enumerate() {
             if taken.is_multiple_of(LOOK_AHEAD) {
                 self.warm(&records[taken..], &slots[taken..]);
+                self.answer();
             }
             note_ends(&mut ends, taken, &mut self.partitions);
             let Some(partition) = self.partitions.get_mut(&record.partition()) else { continue };
@@ -339,7 +357,10 @@ impl Lane {
     /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
     fn publish_pending(&mut self) -> Result<(), LaneError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        let beat = || self.health.lane(self.number).beat();
+        let beat = || {
+            self.health.lane(self.number).beat();
+            answer(&self.inbox, &self.partitions, &self.context);
+        };
         match publish(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context, &beat)? {
             Published::Committed(delivered) => self.committed(&pending, &delivered),
             Published::Aborted => {
@@ -398,6 +419,7 @@ impl Lane {
         let tries = self.pending.as_ref().map_or(0, |pending| pending.tries);
         let until = Moment::now() + Duration::from_millis(50 << tries.min(5));
         while Moment::now() < until {
+            self.answer();
             let control = match self.consumer.poll(Duration::from_millis(20)) {
                 Polled::Assigned(partitions) => Control::Assigned(partitions),
                 Polled::Revoked { partitions, lost } => Control::Revoked { partitions, lost },
@@ -669,7 +691,7 @@ impl Lane {
 }
 
 /// Polls until a limit of the batch is reached or something else comes up. `taking`: the partitions to take from, each
-/// with its next offset.
+/// with its next offset. `meanwhile` is called now and then.
 fn catch<'c>(
     consumer: &'c Consumer,
     mut taking: BTreeMap<i32, i64>,
@@ -677,6 +699,7 @@ fn catch<'c>(
     framing: Framing,
     schemas: &mut Schemas,
     wait: Duration,
+    meanwhile: &dyn Fn(),
 ) -> Catch<'c> {
     let mut caught = Catch::default();
     let started = Moment::now();
@@ -690,7 +713,8 @@ fn catch<'c>(
             if left.is_zero() {
                 break;
             }
-            polled = consumer.poll(left);
+            meanwhile();
+            polled = consumer.poll(left.min(ANSWER_EVERY));
         }
         match polled {
             Polled::Nothing => {}
@@ -706,6 +730,9 @@ fn catch<'c>(
                 *next = record.offset() + 1;
                 bytes += record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len);
                 caught.records.push(record);
+                if caught.records.len().is_multiple_of(ANSWER_EVERY_RECORDS) {
+                    meanwhile();
+                }
             }
             // A record that waits for its schema, or was dropped, lies before this end.
             Polled::End { partition, .. } if !taking.contains_key(&partition) => {}

@@ -17,7 +17,7 @@ mod source;
 pub use calendar::Calendar;
 pub use compile::compile;
 pub use document::{CohortRule, Document, Group, OnCreate, Written, read};
-pub use error::{ExprError, RuleError};
+pub use error::{ExprError, RuleError, nearest};
 pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, STEPS_MAX};
 pub use parser::{parse, parse_duration};
 pub use ruleset::{

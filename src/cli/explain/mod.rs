@@ -1,9 +1,6 @@
 //! `explain`: one customer's standing, from files of events.
 //!
-//! `text` writes it for people, `json` for programs; what there is to say is the engine's.
-
-mod json;
-mod text;
+//! What there is to say is the engine's, and how it is written that of `inquiry`.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,6 +12,7 @@ use super::progress::Progress;
 use crate::app::{Failure, rules_file};
 use crate::engine::{Explanation, Language, Shard, Words, explain};
 use crate::event::{CustomerEvent, Instant, NameId, Span};
+use crate::inquiry::{write_json, write_text};
 use crate::rules::{CohortIx, RuleSet};
 use crate::settings::Loaded;
 
@@ -52,13 +50,13 @@ pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
     })?;
     let mut out = output::results();
     if asked.json {
-        json::write(&rules, &asked.customer, at, &explanations, &mut out)?;
+        write_json(&rules, &asked.customer, at, &explanations, &mut out)?;
     } else {
         let language = match asked.lang {
             Lang::En => Language::English,
             Lang::Fr => Language::French,
         };
-        text::write(&rules, &asked.customer, at, &explanations, language, &mut out)?;
+        write_text(&rules, &asked.customer, at, &explanations, language, &mut out)?;
     }
     Ok(out.flush()?)
 }

@@ -1,4 +1,4 @@
-//! An explanation for programs: what others depend on, keys and their order too.
+//! Explanations and standings for programs: what others depend on, keys and their order too.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,20 @@ use crate::event::{Change, Instant};
 use crate::rules::RuleSet;
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document<'a, C> {
     customer_id: &'a str,
     at: i64,
-    cohorts: Vec<Cohort<'a>>,
+    cohorts: Vec<C>,
+}
+
+#[derive(Serialize)]
+struct Standing<'a> {
+    cohort: &'a str,
+    member: bool,
+    /// Of this stay's beginning, or the last one's end.
+    since: Option<i64>,
+    standing: Text,
+    next_change: Option<Next>,
 }
 
 #[derive(Serialize)]
@@ -59,7 +69,11 @@ impl Text {
     }
 }
 
-pub(super) fn write(
+/// Explanations, as one object on one line.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(
     rules: &RuleSet,
     customer: &str,
     at: Instant,
@@ -72,8 +86,35 @@ pub(super) fn write(
     writeln!(out)
 }
 
+/// Where the customer stands in each cohort, in short.
+pub(super) fn write_standings(
+    rules: &RuleSet,
+    customer: &str,
+    at: Instant,
+    explanations: &[Explanation],
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let cohorts = explanations.iter().map(|explanation| standing(rules, explanation)).collect();
+    let document = Document { customer_id: customer, at: at.0, cohorts };
+    serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
+    writeln!(out)
+}
+
+fn standing<'a>(rules: &'a RuleSet, found: &Explanation) -> Standing<'a> {
+    Standing {
+        cohort: &rules.cohort(found.cohort).name,
+        member: found.member,
+        since: found.since.map(|since| since.0),
+        standing: Text::of(|language| found.standing(rules, language)),
+        next_change: found.next_change.map(next),
+    }
+}
+
+fn next((at, change): (Instant, Change)) -> Next {
+    Next { change: change.word(), at: at.0 }
+}
+
 fn cohort<'a>(rules: &'a RuleSet, found: &Explanation) -> Cohort<'a> {
-    let next = |(at, change): (Instant, Change)| Next { change: change.word(), at: at.0 };
     Cohort {
         cohort: &rules.cohort(found.cohort).name,
         member: found.member,

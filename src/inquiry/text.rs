@@ -1,4 +1,4 @@
-//! An explanation for people.
+//! Explanations and standings for people.
 
 use std::io::{self, Write};
 
@@ -21,7 +21,11 @@ fn labels(language: Language) -> Labels {
     }
 }
 
-pub(super) fn write(
+/// Explanations, as several lines.
+///
+/// # Errors
+/// Those of `out`.
+pub fn write(
     rules: &RuleSet,
     customer: &str,
     at: Instant,
@@ -29,19 +33,46 @@ pub(super) fn write(
     language: Language,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let zone = rules.time_zone.iana_name().unwrap_or("UTC");
-    writeln!(out, "{customer}, {} ({zone})", instant(at, rules, language))?;
+    heading(rules, customer, at, language, out)?;
     explanations.iter().try_for_each(|explanation| one(rules, explanation, language, out))
 }
 
-fn one(rules: &RuleSet, found: &Explanation, language: Language, out: &mut impl Write) -> io::Result<()> {
-    let (labels, cohort) = (labels(language), rules.cohort(found.cohort));
+/// Where the customer stands in each cohort, in short.
+pub(super) fn write_standings(
+    rules: &RuleSet,
+    customer: &str,
+    at: Instant,
+    explanations: &[Explanation],
+    language: Language,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    heading(rules, customer, at, language, out)?;
+    for found in explanations {
+        title(rules, found, language, out)?;
+        writeln!(out, "  {} {}", labels(language).next, found.outlook(rules, language))?;
+    }
+    Ok(())
+}
+
+fn heading(rules: &RuleSet, customer: &str, at: Instant, language: Language, out: &mut impl Write) -> io::Result<()> {
+    let zone = rules.time_zone.iana_name().unwrap_or("UTC");
+    writeln!(out, "{customer}, {} ({zone})", instant(at, rules, language))
+}
+
+/// The cohort, and the standing in it.
+fn title(rules: &RuleSet, found: &Explanation, language: Language, out: &mut impl Write) -> io::Result<()> {
+    let cohort = rules.cohort(found.cohort);
     let title = match language {
         Language::English => &cohort.title.en,
         Language::French => &cohort.title.fr,
     };
     writeln!(out, "\n{}: {title}", cohort.name)?;
-    writeln!(out, "  {}", found.standing(rules, language))?;
+    writeln!(out, "  {}", found.standing(rules, language))
+}
+
+fn one(rules: &RuleSet, found: &Explanation, language: Language, out: &mut impl Write) -> io::Result<()> {
+    let labels = labels(language);
+    title(rules, found, language, out)?;
     for term in &found.terms {
         writeln!(out, "  {}", term.text(rules, language))?;
     }

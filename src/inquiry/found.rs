@@ -1,0 +1,99 @@
+//! A customer's state as a lane had it, and what it says.
+
+use std::sync::Arc;
+
+use super::{json, text};
+use crate::engine::{CustomerState, Engine, Explanation, Language, Words, explain};
+use crate::event::{Instant, Span};
+use crate::rules::{CohortIx, RuleSet, nearest};
+
+/// A copy of one customer's state, and what it was decided by.
+#[derive(Debug)]
+pub struct Found {
+    pub customer: String,
+    pub rules: Arc<RuleSet>,
+    pub state: CustomerState,
+    /// `S` of the partition.
+    pub stream_time: Instant,
+}
+
+/// For whom an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For programs, in both languages.
+    Json,
+    /// For people.
+    Text(Language),
+}
+
+impl Form {
+    /// Text in the language of this code.
+    #[must_use]
+    pub fn text_in(code: &str) -> Option<Self> {
+        match code {
+            "en" => Some(Self::Text(Language::English)),
+            "fr" => Some(Self::Text(Language::French)),
+            _ => None,
+        }
+    }
+}
+
+impl Found {
+    /// The instant to which everything is decided: stream time or, if that is ahead, the customer's clock.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        self.stream_time.max(self.state.clock)
+    }
+
+    /// The number of a cohort.
+    ///
+    /// # Errors
+    /// There is none of this name: the nearest one, if any is near.
+    pub fn cohort(&self, name: &str) -> Result<CohortIx, Option<String>> {
+        let names = || self.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
+        match names().zip(0..).find(|(known, _)| *known == name) {
+            Some((_, index)) => Ok(CohortIx(index)),
+            None => Err(nearest(name, names()).map(str::to_owned)),
+        }
+    }
+
+    /// Explains these cohorts, all if `None`, after the deadlines up to the instant, which are not all decided yet.
+    fn explanations(&mut self, cohort: Option<CohortIx>) -> Vec<Explanation> {
+        let (at, rules) = (self.at(), &self.rules);
+        // Deadlines alone are decided here, which no limit on events touches.
+        let mut engine = Engine::new(Arc::clone(rules), Span(0), 0);
+        engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());
+        let all = (0..rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).unwrap_or(u16::MAX)));
+        all.filter(|index| cohort.is_none_or(|asked| asked == *index))
+            .map(|index| explain(rules, &self.state, index, at))
+            .collect()
+    }
+
+    /// One cohort, whole, as `cohortd explain` gives it.
+    #[must_use]
+    pub fn explanation(mut self, cohort: CohortIx, form: Form) -> String {
+        let found = self.explanations(Some(cohort));
+        let (rules, customer, at) = (&self.rules, &self.customer, self.at());
+        written(|out| match form {
+            Form::Json => json::write(rules, customer, at, &found, out),
+            Form::Text(language) => text::write(rules, customer, at, &found, language, out),
+        })
+    }
+
+    /// A few lines on each cohort.
+    #[must_use]
+    pub fn standings(mut self, form: Form) -> String {
+        let found = self.explanations(None);
+        let (rules, customer, at) = (&self.rules, &self.customer, self.at());
+        written(|out| match form {
+            Form::Json => json::write_standings(rules, customer, at, &found, out),
+            Form::Text(language) => text::write_standings(rules, customer, at, &found, language, out),
+        })
+    }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    write(&mut out).expect("writing to memory cannot fail");
+    String::from_utf8(out).expect("texts are written")
+}
