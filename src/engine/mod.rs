@@ -3,17 +3,21 @@
 //! Pure, synchronous, deterministic: no clock, no broker, no disk, no metrics, no order that depends on a hash. The
 //! engine returns counts with its effects; others record them.
 //!
-//! Read `verdict` (the idea), `evaluate` (conditions at an instant), `membership` (the machine), `decide` (one customer:
+//! Read `verdict` (the idea), `evaluate` (conditions at an instant), `measure`, `membership` (the machine), `decide` (one customer:
 //! deadlines and events in order), `shard` and `agenda` (one partition: whose turn it is).
 
 mod agenda;
+mod answer;
 mod decide;
 mod effect;
 mod evaluate;
 mod fact;
+mod measure;
 mod membership;
 mod shard;
 mod state;
+mod steps;
+mod values;
 mod verdict;
 mod why;
 mod window;
@@ -21,5 +25,8 @@ mod window;
 pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use shard::{Said, Shard, Slot, Timing};
-pub use state::{CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish};
+pub use state::{
+    CustomerState, DayBucket, Encounter, EventCause, Fact, Kept, Membership, Opening, Pair, RecentId, Series, Steps,
+    Values, Wish,
+};
 pub use verdict::Verdict;

@@ -3,7 +3,7 @@
 use super::evaluate::{Scene, moves};
 use super::state::{Fact, Membership};
 use super::window::within;
-use crate::event::{Change, Evidence, Instant, Number, Span};
+use crate::event::{Change, Evidence, Instant, Number, Span, Value};
 use crate::rules::ast::Unit;
 use crate::rules::{Cohort, Comparand, Condition, DistinctKey, FactKind, Measure, Node, Window};
 
@@ -107,7 +107,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> String {
             let times = match scene.fact(*fact) {
                 Fact::Times(times) | Fact::Distinct { times, .. } => times,
                 Fact::Series(series) => &series.times,
-                Fact::Total { .. } | Fact::Followed(_) => return String::new(),
+                _ => return String::new(),
             };
             let Some(part) = within(times, *window, scene) else { return "not started".into() };
             let kind = &scene.rules.facts[usize::from(fact.0)].kind;
@@ -159,9 +159,18 @@ fn measured(measure: &Measure, scene: &Scene<'_>) -> String {
     let milliseconds = |number: Number| Span(i64::try_from(number.0 / Number::ONE).unwrap_or(i64::MAX));
     match (scene.measure(measure).value, measure) {
         (None, _) => "missing".into(),
-        (Some(Number(0)), Measure::TimeSince { .. }) => "just now".into(),
-        (Some(number), Measure::TimeSince { .. } | Measure::UsualGap { .. }) => length(milliseconds(number)),
-        (Some(number), _) => number.to_string(),
+        (Some(Value::Number(Number(0))), Measure::TimeSince { .. }) => "just now".into(),
+        (Some(Value::Number(Number(0))), Measure::TimeFrom { .. }) => "at once".into(),
+        (Some(Value::Number(number)), Measure::Change { .. }) if measure.is_length() => match milliseconds(number) {
+            Span(0) => "no change".into(),
+            Span(less) if less < 0 => format!("{} less", length(Span(-less))),
+            more => format!("{} more", length(more)),
+        },
+        (Some(Value::Number(number)), _) if measure.is_length() => length(milliseconds(number)),
+        (Some(Value::Number(number)), Measure::Change { .. }) if number > Number::ZERO => format!("+{number}"),
+        (Some(Value::Number(number)), _) => number.to_string(),
+        (Some(Value::Bool(flag)), _) => flag.to_string(),
+        (Some(Value::Text(_)), _) => "a text".into(),
     }
 }
 
@@ -178,7 +187,7 @@ fn found_text(count: usize, kind: &FactKind, last: &str) -> String {
             Unit::Week => (*cap, "one week", "weeks"),
             _ => (*cap, "one month", "months"),
         },
-        FactKind::Total { .. } | FactKind::Followed { .. } => return String::new(),
+        _ => return String::new(),
     };
     match count {
         // It remembers no more, so there may have been any number.

@@ -16,12 +16,13 @@ mod source;
 
 pub use calendar::Calendar;
 pub use compile::compile;
-pub use document::{CohortRule, Document, Written, read};
+pub use document::{Attribute, CohortRule, Document, NamedMeasure, Written, read};
 pub use error::{ExprError, RuleError};
-pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor};
-pub use parser::{parse, parse_duration};
+pub use facts::{DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, TEXT_MAX};
+pub use parser::{parse, parse_attribute, parse_duration, parse_measure};
 pub use ruleset::{
-    Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
+    Aggregate, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick, Role, RuleSet,
+    Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 

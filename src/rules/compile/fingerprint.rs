@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
+use super::named::definitions_used;
 use crate::event::{PropertyId, Span};
 use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
@@ -18,7 +19,7 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         written.map(|w| w.text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
     };
     let span = |span: Option<Span>| span.map(|s| s.0.to_string()).unwrap_or_default();
-    [
+    let mut lines = vec![
         cohort.to_owned(),
         words(Some(&rule.who)),
         words(rule.stay.as_ref()),
@@ -27,8 +28,10 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         span(rule.at_most),
         span(rule.cooldown),
         format!("{} {}", rule.once, rule.enabled),
-    ]
-    .join("\n")
+    ];
+    let named = [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()];
+    lines.extend(definitions_used(document, named.into_iter().flatten().map(|written| &written.expr)));
+    lines.join("\n")
 }
 
 /// What all cohorts share: time zone, activity, default gaps.
@@ -87,8 +90,16 @@ impl Compiler<'_> {
             }
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
+            FactKind::Extreme { property: p, greatest, from } => format!("extreme {} {greatest} {from:?}", property(p)),
+            FactKind::Values { property: p, earliest, floor: f, .. } => {
+                format!("values {} {earliest} {}", property(p), floor(f))
+            }
+            FactKind::Answer { last, .. } => format!("answer {last}"),
+            FactKind::Steps { .. } => "steps".to_owned(),
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
         };
-        format!("{kind} of {} {}", selector(&fact.selector), fact.other.as_ref().map(selector).unwrap_or_default())
+        let via = fact.via.as_ref().map(|via| format!(" via {}", selector(via))).unwrap_or_default();
+        let other = fact.other.as_ref().map(selector).unwrap_or_default();
+        format!("{kind} of {} {other}{via}", selector(&fact.selector))
     }
 }

@@ -6,6 +6,7 @@
 
 mod draft;
 mod events;
+mod measures;
 mod random;
 mod report;
 mod rules;
