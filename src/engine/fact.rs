@@ -131,7 +131,8 @@ impl Fact {
                 }
                 counts
             }
-            (Self::Values(values), FactKind::Values { property, earliest, cap, .. }) => match event.property(*property) {
+            (Self::Values(values), FactKind::Values { property, earliest, cap, .. }) => match event.property(*property)
+            {
                 Some(value) => values.insert(at, value, *earliest, *cap, around.approximated),
                 None => false,
             },
@@ -312,8 +313,8 @@ pub(super) fn hash(value: &Value<'_>) -> u64 {
     hasher.finish()
 }
 
-/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest). Did anything change,
-/// and was a key dropped for it?
+/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest). Says whether anything
+/// changed, and whether a key was dropped for it.
 fn insert_distinct(
     times: &mut Vec<Instant>,
     keys: &mut Vec<u64>,

@@ -93,9 +93,7 @@ impl<'a> Scene<'a> {
             Measure::Ratio { of, to } => {
                 let (of, to) = (self.measure(of), self.measure(to));
                 let ratio = match (of.as_number(), to.as_number()) {
-                    (Some(above), Some(below)) if below != 0 => {
-                        Some(divided(above.saturating_mul(Number::ONE), below))
-                    }
+                    (Some(above), Some(below)) if below != 0 => Some(divided(above.saturating_mul(Number::ONE), below)),
                     _ => None,
                 };
                 Measured::number(ratio, of.until.min(to.until))
@@ -200,12 +198,13 @@ fn median(mut numbers: Vec<(i128, u64)>, count: u64) -> Option<i128> {
         found.map(|(number, _)| *number)
     };
     let (low, high) = (at(count.checked_sub(1)? / 2)?, at(count / 2)?);
-    Some(divided(low + high, 2))
+    Some(divided(low.saturating_add(high), 2))
 }
 
 /// Rounded half to even.
 fn divided(dividend: i128, divisor: i128) -> i128 {
-    let (dividend, divisor) = if divisor < 0 { (-dividend, -divisor) } else { (dividend, divisor) };
+    let flipped = |number: i128| if divisor < 0 { number.saturating_neg() } else { number };
+    let (dividend, divisor) = (flipped(dividend), flipped(divisor));
     let (down, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
     let up = match rest.cmp(&(divisor - rest)) {
         std::cmp::Ordering::Less => 0,

@@ -3,8 +3,8 @@
 //! Pure, synchronous, deterministic: no clock, no broker, no disk, no metrics, no order that depends on a hash. The
 //! engine returns counts with its effects; others record them.
 //!
-//! Read `verdict` (the idea), `evaluate` (conditions at an instant), `measure`, `membership` (the machine), `decide` (one customer:
-//! deadlines and events in order), `shard` and `agenda` (one partition: whose turn it is).
+//! Read `verdict` (the idea), `evaluate` and `measure` (conditions at an instant), `membership` (the machine), `decide` (one
+//! customer: deadlines and events in order), `shard` and `agenda` (one partition: whose turn it is).
 
 mod agenda;
 mod answer;

@@ -71,7 +71,8 @@ impl Values {
             return true;
         };
         let further = if earliest { at < *time } else { at > *time };
-        if !further && !(at == *time && value > held.value()) {
+        let greater = at == *time && value > held.value();
+        if !further && !greater {
             return false;
         }
         *time = at;

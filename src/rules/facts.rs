@@ -7,6 +7,12 @@ use crate::event::{Instant, NameId, PropertyId, Span};
 /// Of a text in a fact's memory the first so many bytes are kept, whole characters; by them it is compared.
 pub const TEXT_MAX: usize = 256;
 
+/// (time, number) pairs held one by one; older ones by day.
+pub const SERIES_EXACT: usize = 256;
+
+/// (time, value) pairs behind `first`, `last` and `most_common` over a window; older ones are dropped.
+pub const VALUES_MAX: usize = 256;
+
 /// Different values behind `distinct`. Tests of a count need fewer, so what falls out of so many was wanted.
 pub const DISTINCT_MAX: usize = 1_024;
 

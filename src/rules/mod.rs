@@ -18,11 +18,11 @@ pub use calendar::Calendar;
 pub use compile::compile;
 pub use document::{Attribute, CohortRule, Document, NamedMeasure, Written, read};
 pub use error::{ExprError, RuleError};
-pub use facts::{DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, TEXT_MAX};
+pub use facts::{DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, SERIES_EXACT, TEXT_MAX, VALUES_MAX};
 pub use parser::{parse, parse_attribute, parse_duration, parse_measure};
 pub use ruleset::{
-    Aggregate, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick, Role, RuleSet,
-    Window,
+    Aggregate, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick, Role,
+    RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 

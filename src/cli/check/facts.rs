@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cli::words::{counted, length};
 use crate::event::{NameId, PropertyId};
 use crate::rules::ast::{Events, Unit};
-use crate::rules::{DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Literal, Role, RuleSet, TEXT_MAX};
+use crate::rules::{
+    DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Literal, Role, RuleSet, TEXT_MAX,
+};
 
 /// What the facts of a rule set are called.
 pub(super) struct Facts<'a> {
@@ -95,7 +97,11 @@ impl<'a> Facts<'a> {
             }
             FactKind::Answer { last, .. } => {
                 let which = if *last { "last" } else { "first" };
-                format!("when {which} {}, and when first {} from then on", events(), self.events(fact, |role| side(role, Side::B)))
+                format!(
+                    "when {which} {}, and when first {} from then on",
+                    events(),
+                    self.events(fact, |role| side(role, Side::B))
+                )
             }
             FactKind::Steps { .. } => {
                 let via = self.events(fact, |role| side(role, Side::Via));

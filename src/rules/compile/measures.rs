@@ -9,14 +9,12 @@ use crate::rules::ast::{
     Name, Op, Operand, Range, Unit, Window as WrittenWindow,
 };
 use crate::rules::error::ExprError;
-use crate::rules::facts::{DISTINCT_MAX, DistinctKey, FactKind, Floor, Selector};
+use crate::rules::facts::{DISTINCT_MAX, DistinctKey, FactKind, Floor, Selector, VALUES_MAX};
 use crate::rules::ruleset::{Aggregate, Comparand, Condition, Measure, Pick, Window};
 use crate::rules::selector::Literal;
 
-/// (time, amount) pairs held one by one; older ones by day.
-pub(super) const SERIES_EXACT: usize = 256;
-/// (time, value) pairs behind `first`, `last` and `most_common` over a window; older ones are dropped.
-const VALUES_MAX: usize = 256;
+pub(super) use crate::rules::facts::SERIES_EXACT;
+
 /// B's of `time from A to B` and of `steps from A to B` that may still answer a late A.
 const ANSWERS_MAX: usize = 256;
 /// Days behind `active days`: over ten years.
@@ -232,10 +230,7 @@ impl Compiler<'_> {
             Function::Max => Aggregate::Max,
             Function::Distinct => {
                 let window = self.window_asked(window, asked);
-                return (
-                    self.distinct(selector, DistinctKey::Property(property), window, asked),
-                    MeasureType::Plain,
-                );
+                return (self.distinct(selector, DistinctKey::Property(property), window, asked), MeasureType::Plain);
             }
             Function::First => return (self.pick(selector, property, window, Pick::First, asked), MeasureType::Any),
             Function::Last => return (self.pick(selector, property, window, Pick::Last, asked), MeasureType::Any),

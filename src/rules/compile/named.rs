@@ -113,3 +113,76 @@ pub(super) fn definitions_used<'e>(document: &Document, exprs: impl Iterator<Ite
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::load;
+
+    const NAMES: &str = "[profile]\nplan = 'signup.plan'\n[measures]\nbasket = 'average(purchase.amount)'\n";
+
+    fn mistakes(text: &str) -> Vec<String> {
+        load("r.toml", text).map(|_| ()).expect_err("refused").iter().map(ToString::to_string).collect()
+    }
+
+    fn mistake(who: &str) -> String {
+        mistakes(&format!("{NAMES}[cohorts.c]\nwho = '{who}'")).remove(0)
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_nearest_known_one() {
+        let shown = mistake("did visit and baskett > 50");
+        assert!(shown.starts_with("r.toml:6:22: cohorts.c.who: there is no attribute or measure `baskett`"), "{shown}");
+        assert!(shown.contains("did you mean `basket`?") && shown.ends_with("^^^^^^^"), "{shown}");
+    }
+
+    #[test]
+    fn scores_do_not_run_yet_and_are_no_names_for_others() {
+        assert!(mistake("churn_risk >= 85").contains("does not run the score `churn_risk` yet"));
+        let shown = mistakes("[measures]\nclv = 'count(visit)'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].starts_with("r.toml:2:1: measures: `clv` is the name of a score"), "{shown:?}");
+    }
+
+    #[test]
+    fn measures_that_name_each_other_in_a_circle_are_refused_where_they_do() {
+        let text = "[measures]\na1 = 'ratio(b1, b1)'\nb1 = 'change in a1 over 1 day'\n[cohorts.c]\nwho = 'a1 > 1'";
+        let shown = mistakes(text);
+        assert!(
+            shown[0].starts_with("r.toml:2:13: measures.a1: measures refer to each other in a circle"),
+            "{shown:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_definition_is_said_there_used_or_not() {
+        let shown = mistakes("[measures]\nm = 'ratio(count(visit), plann)'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].starts_with("r.toml:2:26: measures.m: there is no"), "{shown:?}");
+        let shown = mistakes("[measures]\nm = 'ratio(time since last a_, count(b))'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].contains("measures.m: a ratio is of two numbers or of two lengths of time"), "{shown:?}");
+        let shown = mistakes("[profile]\nplan = 'signup'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].contains("an attribute is an event's property"), "{shown:?}");
+        let shown = mistakes(&NAMES.replace("plan", "basket")).remove(0);
+        assert!(shown.contains("`basket` is an attribute of [profile] as well"), "{shown}");
+    }
+
+    #[test]
+    fn what_cannot_be_exact_within_bounds_is_refused_with_the_reason() {
+        assert!(mistake("change in steps from a_ to b via c over 1 day > 1").contains("is not kept"));
+        assert!(mistake("ratio(time since last a_, usual gap of a_) > 1").contains("would never rest"));
+        let deep = format!("{}count(visit){} > 1", "change in ".repeat(7), " over 1 day".repeat(7));
+        assert!(mistake(&deep).contains("more than 64 values"), "{deep}");
+    }
+
+    #[test]
+    fn a_cohorts_definition_includes_the_names_it_uses_and_no_others() {
+        let definition = |average: &str, plan: &str| {
+            let names = format!("[profile]\nplan = '{plan}'\n[measures]\nbasket = '{average}'\n");
+            let cohort = "twice = 'ratio(basket, basket)'\n[cohorts.c]\nwho = 'twice > 1'";
+            let rules = load("r.toml", &format!("{names}{cohort}")).unwrap();
+            (rules.fingerprint.clone(), rules.cohorts[0].definition.clone())
+        };
+        let plain = definition("average(a_.b)", "c.d");
+        assert_eq!(plain, definition("  average(a_.b)", "c.e"));
+        let other = definition("average(a_.c)", "c.d");
+        assert!(plain.0 != other.0 && plain.1 != other.1);
+    }
+}

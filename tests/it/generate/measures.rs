@@ -1,9 +1,7 @@
 //! Random measures of every kind, in each other and under names, compared with all that they may be compared with.
 
 use super::random::Random;
-use super::rules::{
-    EVENTS, World, amount, edge, events, factor, filters, literal, op, step, time_since, usual_gap,
-};
+use super::rules::{EVENTS, World, amount, edge, events, factor, filters, literal, op, step, time_since, usual_gap};
 
 /// An entry of `[profile]` or `[measures]`: a name and what it stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,9 +102,8 @@ impl World {
     }
 
     fn some_name(&self, kind: Kind, place: Place, random: &mut Random) -> Option<&'static str> {
-        let fits = |named: &&Named| {
-            named.kind == kind && (named.looks_back || !place.back) && (!named.grows || !place.still)
-        };
+        let fits =
+            |named: &&Named| named.kind == kind && (named.looks_back || !place.back) && (!named.grows || !place.still);
         let names: Vec<&Named> = self.named.iter().filter(fits).collect();
         if names.is_empty() { None } else { Some(names[random.below(names.len())].name) }
     }

@@ -27,12 +27,8 @@ pub(crate) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(document: &'a Document, cohorts: &[(&'a str, &'a CohortRule)]) -> Self {
-        let mut sources = Self {
-            document,
-            lengths: BTreeSet::from([0]),
-            after_midnight: BTreeSet::new(),
-            comparisons: Vec::new(),
-        };
+        let mut sources =
+            Self { document, lengths: BTreeSet::from([0]), after_midnight: BTreeSet::new(), comparisons: Vec::new() };
         for (_, cohort) in cohorts {
             let of_cohort = [cohort.at_least, cohort.at_most, cohort.cooldown];
             sources.lengths.extend(of_cohort.into_iter().flatten().map(|span| span.0));

@@ -111,9 +111,7 @@ pub(crate) fn operands(compare: &Compare) -> Vec<&Operand> {
 fn leads_somewhere(document: &Document, measure: &Measure, depth: usize) -> bool {
     match &measure.kind {
         MeasureKind::Named(name) => match document.measures.get(&name.text) {
-            Some(defined) => {
-                depth <= document.measures.len() && leads_somewhere(document, &defined.measure, depth + 1)
-            }
+            Some(defined) => depth <= document.measures.len() && leads_somewhere(document, &defined.measure, depth + 1),
             None => document.profile.contains_key(&name.text),
         },
         MeasureKind::Change(inner, _) => leads_somewhere(document, inner, depth),
