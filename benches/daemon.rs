@@ -1,5 +1,6 @@
 //! The whole daemon on a real Kafka, beside a bare librdkafka consumer that counts the same topic in the same run; then
-//! how it comes back after kill -9, and without its disk; then how long it takes to say something at half of that load.
+//! how it comes back after kill -9, and without its disk; what it answers meanwhile; then how long it takes to say
+//! something at half of that load.
 //!
 //!     cargo bench --bench daemon                            # COHORTD_BENCH_EVENTS=300000 for a quick look
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
@@ -13,6 +14,7 @@ mod broker;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,6 +67,7 @@ fn now() -> u64 {
 struct Daemon {
     child: Child,
     address: String,
+    admin: String,
     started: Instant,
 }
 
@@ -103,8 +106,8 @@ impl Daemon {
         flush_after: Option<u64>,
         more: &[String],
     ) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let (address, admin) = (free(), free());
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut set = vec![
             format!("kafka.bootstrap_servers={}", room.bootstrap),
@@ -120,7 +123,7 @@ impl Daemon {
             format!("schemas.dir={}", room.folder.path().join("schemas").display()),
             format!("state.dir={}", room.state(group).display()),
             format!("metrics.listen={address}"),
-            "admin.listen=127.0.0.1:0".to_owned(),
+            format!("admin.listen={admin}"),
             "log.filter=warn".to_owned(),
         ];
         set.extend(flush_after.map(|events| format!("state.flush_after_events={events}")));
@@ -134,7 +137,7 @@ impl Daemon {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, address, started }
+        Self { child, address, admin, started }
     }
 
     fn get(&self, path: &str) -> Option<String> {
@@ -386,6 +389,52 @@ impl Room {
         (pass, daemon)
     }
 
+    /// How long an operator waits for an answer about one customer while a daemon works at full load.
+    fn asked(&self, group: &str, table: &mut Table) {
+        const ASKERS: u64 = 4;
+        const QUESTIONS: usize = 10_000;
+        let mut daemon = Daemon::start(self, group, 1, None);
+        daemon.until(Duration::from_millis(10), |figures| figures.consumed() > 0);
+        let begun = Instant::now();
+        let is_over = AtomicBool::new(false);
+        let mut waits: Vec<f64> = Vec::new();
+        thread::scope(|scope| {
+            let askers: Vec<_> = (0..ASKERS)
+                .map(|asker| {
+                    let (admin, is_over, customers) = (&daemon.admin, &is_over, self.customers);
+                    scope.spawn(move || {
+                        let config = ureq::config::Config::builder().http_status_as_error(false).build();
+                        let (agent, mut waits, mut number) = (ureq::Agent::new_with_config(config), Vec::new(), asker);
+                        while waits.len() < QUESTIONS / ASKERS as usize && !is_over.load(Ordering::Relaxed) {
+                            number =
+                                number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                            let customer = (number >> 33) % customers;
+                            let asked = Instant::now();
+                            let answer = agent.get(format!("http://{admin}/customers/c{customer:08}")).call();
+                            let mut answer = answer.unwrap();
+                            answer.body_mut().read_to_string().unwrap();
+                            waits.push(asked.elapsed().as_secs_f64());
+                            // Not yet seen, or seen.
+                            assert!(matches!(answer.status().as_u16(), 200 | 404), "{}", answer.status());
+                        }
+                        waits
+                    })
+                })
+                .collect();
+            daemon.until(LOOK, |figures| figures.consumed() == self.events || askers.iter().all(|a| a.is_finished()));
+            is_over.store(true, Ordering::Relaxed);
+            waits = askers.into_iter().flat_map(|asker| asker.join().unwrap()).collect();
+        });
+        let took = begun.elapsed().as_secs_f64();
+        let consumed = daemon.figures().unwrap().consumed();
+        println!("{group}: {} answers in {took:.1} s, beside {consumed} events", waits.len());
+        waits.sort_unstable_by(f64::total_cmp);
+        table.add("a customer asked for at full load: p50", Target::None, waits[waits.len() / 2] * 1e3, " ms");
+        table.add("  p99", Target::AtMost(50.0), waits[waits.len() * 99 / 100] * 1e3, " ms");
+        table.add("  longest", Target::None, waits[waits.len() - 1] * 1e3, " ms");
+        daemon.stop();
+    }
+
     /// Kills a daemon in the middle of the topic, and takes the times of its next start; it then works to the end.
     fn killed(&self, group: &str, table: &mut Table) {
         let mut daemon = Daemon::start(self, group, 1, None);
@@ -465,6 +514,7 @@ fn main() {
         }
     }
     room.killed("bench-killed", &mut table);
+    room.asked("bench-asked", &mut table);
     room.latency(knob("COHORTD_BENCH_RATE", 100_000), &mut table);
     table.print("whole daemon");
 }

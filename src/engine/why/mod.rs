@@ -11,7 +11,7 @@ use super::membership::excluder;
 use super::periods::{Rhythm, run};
 use super::state::{Fact, Membership};
 use super::window::within;
-use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span};
+use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
 use crate::rules::ast::Unit;
 use crate::rules::{
     Cohort, CohortIx, Comparand, Condition, ConditionIx, DistinctKey, FactKind, Measure, Node, RuleSet, Window,
@@ -117,6 +117,15 @@ pub enum Quantity {
     Length(Span),
     /// How long ago something happened.
     Since(Span),
+    /// No time passed between two things.
+    AtOnce,
+    /// By how much it changed.
+    More(Number),
+    /// By what length of time it changed; negative: it became shorter.
+    Longer(Span),
+    Bool(bool),
+    /// A text of the customer's own, which is not repeated.
+    Text,
 }
 
 /// The parts that decided a change, each with its value and answer.
@@ -263,7 +272,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             let times = match scene.fact(*fact) {
                 Fact::Times(times) | Fact::Distinct { times, .. } => times,
                 Fact::Series(series) => &series.times,
-                Fact::Total { .. } | Fact::Followed(_) | Fact::Chain(_) | Fact::Periods(_) => return Found::Nothing,
+                _ => return Found::Nothing,
             };
             let Some(part) = within(times, *window, scene) else { return Found::NotStarted };
             let ago = |time: &Instant| scene.at.since(*time);
@@ -320,7 +329,9 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             other: measured(other, scene),
             usual_gap: matches!(other, Measure::UsualGap { .. }),
         },
-        Condition::Compare { measure, with: Comparand::Number(_) | Comparand::OtherType, .. }
+        Condition::Compare {
+            measure, with: Comparand::Number(_) | Comparand::Bool(_) | Comparand::Text(_), ..
+        }
         | Condition::Known { measure }
         | Condition::Missing { measure } => Found::Quantity(measured(measure, scene)),
     }
@@ -330,9 +341,16 @@ fn measured(measure: &Measure, scene: &Scene<'_>) -> Quantity {
     let length = |number: Number| Span(i64::try_from(number.0 / Number::ONE).unwrap_or(i64::MAX));
     match (scene.measure(measure).value, measure) {
         (None, _) => Quantity::Missing,
-        (Some(number), Measure::TimeSince { .. }) => Quantity::Since(length(number)),
-        (Some(number), Measure::UsualGap { .. }) => Quantity::Length(length(number)),
-        (Some(number), Measure::Total { .. } | Measure::Series { .. }) => Quantity::Number(number),
+        (Some(Value::Number(number)), Measure::TimeSince { .. }) => Quantity::Since(length(number)),
+        (Some(Value::Number(Number::ZERO)), Measure::TimeFrom { .. }) => Quantity::AtOnce,
+        (Some(Value::Number(number)), Measure::Change { .. }) if measure.is_length() => {
+            Quantity::Longer(length(number))
+        }
+        (Some(Value::Number(number)), Measure::Change { .. }) => Quantity::More(number),
+        (Some(Value::Number(number)), _) if measure.is_length() => Quantity::Length(length(number)),
+        (Some(Value::Number(number)), _) => Quantity::Number(number),
+        (Some(Value::Bool(flag)), _) => Quantity::Bool(flag),
+        (Some(Value::Text(_)), _) => Quantity::Text,
     }
 }
 
@@ -347,9 +365,7 @@ fn counted(count: usize, kind: &FactKind, last: Span) -> Found {
             DistinctKey::Period(Unit::Week) => (*cap, Counted::Weeks),
             DistinctKey::Period(_) => (*cap, Counted::Months),
         },
-        FactKind::Total { .. } | FactKind::Followed { .. } | FactKind::Chain { .. } | FactKind::Periods { .. } => {
-            return Found::Nothing;
-        }
+        _ => return Found::Nothing,
     };
     match count {
         // It remembers no more, so there may have been any number.

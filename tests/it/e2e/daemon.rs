@@ -93,21 +93,26 @@ impl Daemon {
         assert!(!log.contains("panicked") && !log.contains("A lane stops"), "{log}");
     }
 
-    /// Where it answers, once it listens.
-    fn address(&mut self) -> String {
+    /// Where a door is, once it listens: `metrics` or `admin`.
+    fn address(&mut self, door: &str) -> String {
         eventually("it listens", || {
             self.assert_running();
             let log = self.log();
             let line = log.lines().find(|line| line.contains("\"Listening.\""))?.to_owned();
             let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-            let found = line.get("metrics").or_else(|| line["fields"].get("metrics"));
+            let found = line.get(door).or_else(|| line["fields"].get(door));
             Some(found.unwrap().as_str().unwrap().to_owned())
         })
     }
 
-    /// Status and body of an answer; `None` while nobody answers.
+    /// Status and body of an answer of the metrics door; `None` while nobody answers.
     pub(super) fn get(&mut self, path: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.address()).ok()?;
+        self.ask("metrics", path)
+    }
+
+    /// As `get`, of this door.
+    pub(super) fn ask(&mut self, door: &str, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address(door)).ok()?;
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
