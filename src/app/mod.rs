@@ -172,7 +172,10 @@ fn run_lanes(
 }
 
 /// Where the input's schemas come from.
-fn schemas(loaded: &Loaded) -> Result<Schemas, Failure> {
+///
+/// # Errors
+/// Schema files or a registry's address that cannot be used.
+pub fn schemas(loaded: &Loaded) -> Result<Schemas, Failure> {
     let settings = &loaded.settings.schemas;
     let refuse = |key: &str, problem: String| Failure::Configuration(loaded.refusal(key, problem).to_string());
     let mut schemas = Schemas::built_in();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
+use super::history::Place;
 use crate::app;
 use crate::event::Instant;
 
@@ -64,6 +65,11 @@ EVENTS are JSON Lines or Avro object container files, plain, gzip or zstd; `-` i
 time is milliseconds since 1970 or ISO-8601; event_id, source and properties may be left out.
 INSTANT is one of these, or a date: its midnight, UTC.
 
+With --topic NAME, records of a topic in place of files: all partitions, each a log by itself, decided in
+the order of its records and up to its last event, one after the other; the summary adds them up. Committed
+records only; no group is joined and nothing is committed. What `run` would send to the dead letters is
+counted by reason. A whole number is an offset, in every partition; TIME is when a record was written.
+
 Changes go to stdout as JSON Lines, in the order decided; a summary goes to stderr. The same files and
 rules always give the same bytes. Of the settings, time.* and dedupe.ids take part, as in `run`; there is
 no wall clock, so no event is in the future.
@@ -71,7 +77,8 @@ no wall clock, so no event is in the future.
 Examples:
   cohortd replay --rules rules.toml events.jsonl.gz > changes.jsonl
   zcat events-*.gz | cohortd replay --rules rules.toml --until 2026-12-31 -
-  cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro")]
+  cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro
+  cohortd replay --config cohortd.toml --topic customer-events --from 2026-12-01 > changes.jsonl")]
     Replay(Replay),
 
     /// Say from files of events where one customer stands, why, and what would change it; needs no Kafka
@@ -79,11 +86,13 @@ Examples:
 EVENTS and INSTANT are as for `replay`; events are taken by time. Text goes to stdout in the language asked
 for; with --json one object, in both languages, its instants in milliseconds. Each condition comes with what
 was found, whether it holds, and what would change that; at the end stands what comes next in silence.
+With --topic NAME the records of the customer's partition are read in place of files, in their order.
 
 Examples:
   cohortd explain --rules rules.toml --customer c1 events.jsonl.gz
   cohortd explain --rules rules.toml --customer c1 --cohort vip --at 2026-01-14 --lang fr events.jsonl
-  cohortd explain --rules rules.toml --customer c1 --json events.jsonl | jq .cohorts[0].conditions")]
+  cohortd explain --rules rules.toml --customer c1 --json events.jsonl | jq .cohorts[0].conditions
+  cohortd explain --config cohortd.toml --customer c1 --topic customer-events")]
     Explain(Explain),
 
     /// Watch a simulated shop: everything in this one process, nothing to set up
@@ -131,8 +140,11 @@ pub(super) struct Replay {
     pub(super) rules: Option<PathBuf>,
 
     /// Files of events; several are one log
-    #[arg(required = true, value_name = "EVENTS")]
+    #[arg(required_unless_present = "topic", value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) range: TopicRange,
 
     /// Leave later events out, and decide all that is due by then [default: the last event]
     #[arg(long, value_name = "INSTANT", value_parser = instant, allow_hyphen_values = true)]
@@ -148,6 +160,22 @@ pub(super) struct Replay {
 
     #[command(flatten)]
     pub(super) layers: Layers,
+}
+
+/// Records of a topic in place of files.
+#[derive(Debug, Args)]
+pub(super) struct TopicRange {
+    /// Read this topic in place of files; brokers, registry and schemas are those of the settings
+    #[arg(long, value_name = "NAME", conflicts_with = "files")]
+    pub(super) topic: Option<String>,
+
+    /// Begin there: an offset, or when records were written [default: the oldest]
+    #[arg(long, value_name = "OFFSET|TIME", value_parser = place, requires = "topic")]
+    pub(super) from: Option<Place>,
+
+    /// End before: an offset, when records were written, or `now`
+    #[arg(long, value_name = "OFFSET|TIME", value_parser = place, default_value = "now", requires = "topic")]
+    pub(super) to: Place,
 }
 
 #[derive(Debug, Args)]
@@ -177,8 +205,11 @@ pub(super) struct Explain {
     pub(super) json: bool,
 
     /// Files of events; several are one log
-    #[arg(required = true, value_name = "EVENTS")]
+    #[arg(required_unless_present = "topic", value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) range: TopicRange,
 
     #[command(flatten)]
     pub(super) layers: Layers,
@@ -221,6 +252,18 @@ fn key_and_value(text: &str) -> Result<String, String> {
     }
 }
 
+/// A whole number is an offset: times are written as dates here.
+fn place(text: &str) -> Result<Place, String> {
+    match text.parse() {
+        Ok(offset) if offset >= 0 => Ok(Place::Offset(offset)),
+        _ if text == "now" => Ok(Place::Now),
+        _ => match instant(text) {
+            Ok(at) if text.contains('-') && at.0 >= 0 => Ok(Place::Time(at)),
+            _ => Err("write an offset, 2026-12-31, 2026-12-31T08:00:00Z or now".to_owned()),
+        },
+    }
+}
+
 fn instant(text: &str) -> Result<Instant, String> {
     /// Every count of seconds until the year 5138 is below this, which as milliseconds is 1973.
     const PROBABLY_SECONDS: u64 = 100_000_000_000;
@@ -248,12 +291,21 @@ fn instant(text: &str) -> Result<Instant, String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Arguments, instant};
+    use super::{Arguments, Place, instant, place};
     use crate::event::Instant;
 
     #[test]
     fn the_arguments_are_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_place_is_an_offset_a_time_or_now() {
+        assert_eq!(place("0"), Ok(Place::Offset(0)));
+        assert_eq!(place("now"), Ok(Place::Now));
+        assert_eq!(place("1970-01-02"), Ok(Place::Time(Instant(86_400_000))));
+        assert!(place("-1").is_err());
+        assert!(place("earliest").is_err());
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Progress {
         Self::new(Some(events as u64), "deciding  {wide_bar} {human_pos} of {human_len} events, {eta} left")
     }
 
+    /// Of so many records of a topic.
+    pub(super) fn of_records(records: u64) -> Self {
+        Self::new(Some(records), "reading   {wide_bar} {human_pos} of {human_len} records, {eta} left")
+    }
+
     /// Not shown where results come out on the same screen meanwhile.
     pub(super) fn beside_results(self) -> Self {
         if output::results_are_on_screen() { Self::hidden() } else { self }

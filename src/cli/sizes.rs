@@ -21,6 +21,13 @@ impl Sizes {
         self.moves.push((at, change));
     }
 
+    /// Takes in those of other customers.
+    pub(super) fn add(&mut self, other: Self) {
+        self.entered += other.entered;
+        self.exited += other.exited;
+        self.moves.extend(other.moves);
+    }
+
     /// Members after all that was recorded. Nobody leaves who has not entered.
     pub(super) fn now(&self) -> u64 {
         self.entered - self.exited

@@ -1,4 +1,4 @@
-//! `explain`: one customer's standing, from files of events.
+//! `explain`: one customer's standing, from files of events or a topic.
 //!
 //! What there is to say is the engine's, and how it is written that of `inquiry`.
 
@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Held, Input, shard};
+use super::history::{Held, Input, Seen, Topic, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -23,30 +23,14 @@ use crate::settings::Loaded;
 pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
     let rules = Arc::new(rules_file::load(settings, asked.rules.clone())?.rules);
     let cohorts = cohorts(&rules, asked.cohort.as_deref())?;
-    let mut input = Input::new(&asked.files, asked.at);
-    let (mut held, mut last) = (Held::default(), Instant::MIN);
-    let reading = Progress::of_reading(input.bytes());
-    input.read_all(&rules.vocabulary, &reading, |event| {
-        last = last.max(event.at);
-        held.push(&if event.customer == asked.customer { *event } else { of_another(event.at) });
-        Ok(())
-    })?;
-    let at = asked.at.unwrap_or(last);
-    let mut following = Following {
-        customer: &asked.customer,
-        shard: shard(&settings.settings, &rules),
-        arrives_within: settings.settings.time.arrives_within,
-        position: 0,
+    let (at, explanations) = match &asked.range.topic {
+        Some(topic) => of_topic(settings, asked, &rules, topic, &cohorts)?,
+        None => of_files(settings, asked, &rules, &cohorts)?,
     };
-    let progress = Progress::of_deciding(held.len());
-    held.for_each_by_time(&progress, |event| {
-        following.take(event);
-        Ok(())
-    })?;
-    progress.finish();
-    let explanations = following.explain(&cohorts, at).ok_or_else(|| {
+    let explanations = explanations.ok_or_else(|| {
+        let what = if asked.range.topic.is_some() { "the range holds" } else { "the files hold" };
         let until = asked.at.map(|at| format!(" up to {at}")).unwrap_or_default();
-        Failure::Running(format!("the files hold no event of this customer{until}"))
+        Failure::Running(format!("{what} no event of this customer{until}"))
     })?;
     let mut out = output::results();
     if asked.json {
@@ -59,6 +43,59 @@ pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
         write_text(&rules, &asked.customer, at, &explanations, language, &mut out)?;
     }
     Ok(out.flush()?)
+}
+
+/// An instant, and what there is to say of the customer then; `None`: there is no such customer.
+type Explained = (Instant, Option<Vec<Explanation>>);
+
+fn of_files(
+    settings: &Loaded,
+    asked: &Explain,
+    rules: &Arc<RuleSet>,
+    cohorts: &[CohortIx],
+) -> Result<Explained, Stopped> {
+    let mut input = Input::new(&asked.files, asked.at);
+    let (mut held, mut last) = (Held::default(), Instant::MIN);
+    let reading = Progress::of_reading(input.bytes());
+    input.read_all(&rules.vocabulary, &reading, |event| {
+        last = last.max(event.at);
+        held.push(&if event.customer == asked.customer { *event } else { of_another(event.at) });
+        Ok(())
+    })?;
+    let at = asked.at.unwrap_or(last);
+    let mut following = Following::new(settings, asked, rules);
+    let progress = Progress::of_deciding(held.len());
+    held.for_each_by_time(&progress, |event| {
+        following.take(event);
+        Ok(())
+    })?;
+    progress.finish();
+    Ok((at, following.explain(cohorts, at)))
+}
+
+/// Of the customer's partition alone: no other has anything to do with them.
+fn of_topic(
+    settings: &Loaded,
+    asked: &Explain,
+    rules: &Arc<RuleSet>,
+    name: &str,
+    cohorts: &[CohortIx],
+) -> Result<Explained, Stopped> {
+    let mut topic = Topic::open(settings, name, asked.at)?;
+    let partition = topic.partition_of(&asked.customer);
+    let range = topic.range(partition, asked.range.from, asked.range.to)?;
+    let progress = Progress::of_records((range.end - range.start).unsigned_abs());
+    let (mut following, mut last) = (Following::new(settings, asked, rules), Instant::MIN);
+    topic.read(partition, range, &rules.vocabulary, &progress, |seen| {
+        if let Seen::Event(event) = seen {
+            last = last.max(event.at);
+            following.take(event);
+        }
+        Ok(())
+    })?;
+    progress.finish();
+    let at = asked.at.unwrap_or(last);
+    Ok((at, following.explain(cohorts, at)))
 }
 
 /// The cohort asked for, or all in the order of decision.
@@ -100,7 +137,16 @@ struct Following<'a> {
     position: i64,
 }
 
-impl Following<'_> {
+impl<'a> Following<'a> {
+    fn new(settings: &Loaded, asked: &'a Explain, rules: &Arc<RuleSet>) -> Self {
+        Self {
+            customer: &asked.customer,
+            shard: shard(&settings.settings, rules),
+            arrives_within: settings.settings.time.arrives_within,
+            position: 0,
+        }
+    }
+
     fn take(&mut self, event: &CustomerEvent<'_>) {
         let position = self.position;
         self.position += 1;

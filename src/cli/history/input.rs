@@ -22,6 +22,8 @@ pub(in crate::cli) struct Counts {
     pub(in crate::cli) left_out: u64,
     /// Property values that are not numbers, infinite or too large, and count as missing.
     pub(in crate::cli) unusable_values: u64,
+    /// Records of a topic without a value.
+    pub(in crate::cli) tombstones: u64,
 }
 
 pub(in crate::cli) struct Input<'a> {

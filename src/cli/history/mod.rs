@@ -1,9 +1,11 @@
-//! Events in files, for the commands that look at the past: one log, as one partition, without a broker or a clock.
+//! Events of the past, for the commands that look at it: files are one log, as one partition, without a broker or a clock;
+//! of a topic each partition is a log.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted.
+//! `input` reads the files, `held` keeps their events until they are sorted; `topic` reads a range of a topic.
 
 mod held;
 mod input;
+mod topic;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::settings::Settings;
 
 pub(super) use held::Held;
 pub(super) use input::{Counts, Input};
+pub(super) use topic::{Place, Seen, Topic};
 
 /// The partition that takes the log in.
 pub(super) fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {

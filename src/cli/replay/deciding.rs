@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::summary::Tally;
 use crate::cli::output::Stopped;
 use crate::engine::{Language, Said, Shard, Words};
-use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
+use crate::event::{ChangeReason, CustomerEvent, DeadLetterReason, Instant, Span};
 
 /// How far deadlines are decided at once at the end, so that what waits to be sorted and written stays small.
 const STEP: Span = Span::DAY;
@@ -66,6 +66,11 @@ impl<W: Write> Deciding<W> {
             self.tally.duplicates += 1;
         }
         Ok(())
+    }
+
+    /// Counts a record that is no event.
+    pub(super) fn refuse(&mut self, reason: DeadLetterReason) {
+        self.tally.refuse(reason);
     }
 
     /// Decides every deadline up to and at `until`, and writes what is left.

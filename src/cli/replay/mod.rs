@@ -1,9 +1,11 @@
 //! `replay`: rules over files of events, as one partition, without a broker and without a clock.
 //!
-//! `deciding` runs the engine over the events of the files and writes what it says, `summary` is for the person who waited.
+//! `deciding` runs the engine over the events of the files and writes what it says, `topic` does so for each
+//! partition of a topic, `summary` is for the person who waited.
 
 mod deciding;
 mod summary;
+mod topic;
 
 use std::sync::Arc;
 use std::time::Instant as Stopwatch;
@@ -24,6 +26,9 @@ use deciding::Deciding;
 /// # Errors
 /// Wrong rules; a file that cannot be read to its end; with `--strict`, at last, any line that could not be read.
 pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
+    if let Some(topic) = &asked.range.topic {
+        return topic::run(settings, &asked, topic);
+    }
     let rules = Arc::new(rules_file::load(settings, asked.rules)?.rules);
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());

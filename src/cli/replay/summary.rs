@@ -61,6 +61,29 @@ impl Tally {
         *self.dead_letters.entry(reason).or_default() += 1;
     }
 
+    /// A record of which nothing is known, so that it has no time.
+    pub(super) fn refuse(&mut self, reason: DeadLetterReason) {
+        self.read += 1;
+        self.dead_letter(reason);
+    }
+
+    /// Takes in the counts of another log.
+    pub(super) fn add(&mut self, other: Self) {
+        self.read += other.read;
+        self.applied += other.applied;
+        self.duplicates += other.duplicates;
+        self.customers += other.customers;
+        self.counts += other.counts;
+        self.last = self.last.max(other.last);
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        for (reason, count) in other.dead_letters {
+            *self.dead_letters.entry(reason).or_default() += count;
+        }
+        for (sizes, others) in self.cohorts.iter_mut().zip(other.cohorts) {
+            sizes.add(others);
+        }
+    }
+
     pub(super) fn changed(&mut self, cohort: CohortIx, at: Instant, change: Change) {
         self.cohorts[usize::from(cohort.0)].record(at, change);
     }
@@ -95,12 +118,17 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
         let meaning = match reason {
             DeadLetterReason::BadTime => "before time.earliest, or in a wrong unit",
             DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
-            _ => "see the manual",
+            DeadLetterReason::WrongKey => "keyed by something else than the customer id",
+            DeadLetterReason::Undecodable => "not what its schema says, or no schema is named",
+            DeadLetterReason::UnknownSchema => "no file and no registry knows the schema",
+            DeadLetterReason::Oversized => "larger than batch.max_record_bytes",
+            DeadLetterReason::NoCustomer | DeadLetterReason::Future => "see the manual",
         };
         let words = format!("{reason}: {meaning}");
         note(*count, &words, &words);
     }
     note(input.bad_lines, "line could not be read", "lines could not be read");
+    note(input.tombstones, "record without a value passed over", "records without a value passed over");
     note(input.left_out, "event later than --until left out", "events later than --until left out");
     note(
         input.unusable_values,

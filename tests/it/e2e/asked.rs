@@ -105,7 +105,7 @@ fn an_operator_is_told_what_explain_says_from_memory_and_from_disk_alike() {
         assert!(found == status && body.contains(word), "{path}: {found} {body}");
     }
     let (_, metrics) = daemon.get("/metrics").unwrap();
-    for customer in ["with", "nobody", "c1"] {
+    for customer in ["slash", "nobody", "gone"] {
         assert!(!metrics.contains(customer) && !daemon.says(customer), "an id is told");
     }
     // Two processes share two partitions; of whom one has not, it says whose they are.

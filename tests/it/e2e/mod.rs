@@ -16,6 +16,7 @@ mod judge;
 mod lab;
 mod outside;
 mod processes;
+mod ranges;
 mod refusals;
 mod registry;
 mod restarts;

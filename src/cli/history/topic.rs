@@ -1,0 +1,247 @@
+//! A range of a topic, read without a group: each partition is a log of its own.
+
+use std::ops::Range;
+use std::time::{Duration, Instant as Stopwatch};
+
+use super::input::Counts;
+use crate::app::{self, Failure};
+use crate::cli::output::Stopped;
+use crate::cli::progress::Progress;
+use crate::codec::{Framing, Lookup, SchemaKey, Schemas, recycle};
+use crate::event::{CustomerEvent, DeadLetterReason, Instant, Properties, Vocabulary};
+use crate::kafka::{Admin, Brokers, Failure as KafkaFailure, Read, Reader, Record, Watermarks, partition_of};
+use crate::settings::{Loaded, Settings};
+
+/// How long one question to a broker may take.
+const ASK: Duration = Duration::from_secs(5);
+/// How long brokers or the registry may be away before the command gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks for a schema that is being fetched.
+const LOOK: Duration = Duration::from_millis(5);
+/// Records between two steps of the progress bar.
+const STEP: usize = 4_096;
+
+/// Where in each partition a range begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Place {
+    Offset(i64),
+    /// The first record written at or after an instant.
+    Time(Instant),
+    /// What is the end when the command begins.
+    Now,
+}
+
+/// What one record is.
+pub(in crate::cli) enum Seen<'e> {
+    Event(&'e CustomerEvent<'e>),
+    /// What `run` would send to the dead letters.
+    Refused(DeadLetterReason),
+}
+
+/// A topic, and how its records are read.
+pub(in crate::cli) struct Topic<'a> {
+    settings: &'a Settings,
+    name: &'a str,
+    partitions: u32,
+    reader: Reader,
+    watermarks: Watermarks,
+    schemas: Schemas,
+    framing: Framing,
+    until: Option<Instant>,
+    counts: Counts,
+}
+
+impl<'a> Topic<'a> {
+    /// Finds it. Events later than `until` are left out.
+    ///
+    /// # Errors
+    /// Schemas that cannot be used; no broker; no such topic.
+    pub(in crate::cli) fn open(loaded: &'a Loaded, name: &'a str, until: Option<Instant>) -> Result<Self, Failure> {
+        let settings = &loaded.settings;
+        let schemas = app::schemas(loaded)?;
+        let brokers = Brokers::default();
+        let admin = Admin::new(&settings.kafka, &brokers)?;
+        let found = patient(|| admin.topic(name, ASK))?;
+        let Some(found) = found else {
+            return Err(Failure::Running(format!("--topic: there is no topic {name}")));
+        };
+        let queue = usize::try_from(settings.memory.queues()).unwrap_or(usize::MAX);
+        Ok(Self {
+            settings,
+            name,
+            partitions: found.partitions.unsigned_abs(),
+            reader: Reader::new(&settings.kafka, queue, &brokers)?,
+            watermarks: Watermarks::new(&settings.kafka, &brokers)?,
+            schemas,
+            framing: if settings.schemas.bare.is_some() { Framing::Bare } else { Framing::Tagged },
+            until,
+            counts: Counts::default(),
+        })
+    }
+
+    pub(in crate::cli) fn partitions(&self) -> Range<i32> {
+        0..self.partitions.cast_signed()
+    }
+
+    /// The partition that has a customer's events.
+    pub(in crate::cli) fn partition_of(&self, customer: &str) -> i32 {
+        partition_of(customer.as_bytes(), self.partitions)
+    }
+
+    /// Of all that was read.
+    pub(in crate::cli) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The offsets of a partition from one place to another, as far as there are any.
+    ///
+    /// # Errors
+    /// No broker, or no permission.
+    pub(in crate::cli) fn range(&self, partition: i32, from: Option<Place>, to: Place) -> Result<Range<i64>, Failure> {
+        let kept = patient(|| self.watermarks.range(self.name, partition, ASK))?;
+        let offset = |place| match place {
+            Place::Offset(offset) => Ok(offset),
+            Place::Time(at) => patient(|| self.watermarks.at_time(self.name, partition, at.0, ASK)),
+            Place::Now => Ok(kept.end),
+        };
+        let from = from.map_or(Ok(kept.start), offset)?.clamp(kept.start, kept.end);
+        Ok(from..offset(to)?.clamp(from, kept.end))
+    }
+
+    /// Gives every committed record of a range to `take`, in the order of the log.
+    ///
+    /// # Errors
+    /// Brokers or a registry that do not answer; and what `take` refuses.
+    pub(in crate::cli) fn read(
+        &mut self,
+        partition: i32,
+        range: Range<i64>,
+        vocabulary: &Vocabulary,
+        progress: &Progress,
+        mut take: impl FnMut(Seen<'_>) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
+        let mut buffer: Properties<'static> = Properties::new();
+        let (mut at, mut read) = (range.start, 0_usize);
+        let mut silent = Stopwatch::now();
+        self.reader.start(self.name, partition, range.start, range.end).map_err(Failure::from)?;
+        loop {
+            match self.reader.poll(Duration::from_millis(100)) {
+                Read::Record(record) => {
+                    let mut properties = recycle(std::mem::take(&mut buffer));
+                    let decoding = Decoding {
+                        settings: self.settings,
+                        framing: self.framing,
+                        schemas: &mut self.schemas,
+                        vocabulary,
+                    };
+                    match decoding.event(&record, &mut properties)? {
+                        None => self.counts.tombstones += 1,
+                        Some(Err(reason)) => take(Seen::Refused(reason))?,
+                        Some(Ok(event)) if self.until.is_some_and(|until| event.at > until) => {
+                            self.counts.left_out += 1;
+                        }
+                        Some(Ok(event)) => {
+                            self.counts.unusable_values += u64::from(event.unusable_values);
+                            take(Seen::Event(&event))?;
+                        }
+                    }
+                    buffer = recycle(properties);
+                    read += 1;
+                    if read.is_multiple_of(STEP) {
+                        progress.advance(usize::try_from(record.offset() + 1 - at).unwrap_or(0));
+                        at = record.offset() + 1;
+                        silent = Stopwatch::now();
+                    }
+                }
+                Read::Done => break,
+                Read::Waiting { at } => progress.complain(&format!(
+                    "{}[{partition}]: a transaction is open at offset {at}; waiting for its end",
+                    self.name
+                )),
+                Read::OutOfRange { offset, reason } => {
+                    let text = format!("{}[{partition}] does not hold offset {offset} ({reason})", self.name);
+                    return Err(Failure::Running(text).into());
+                }
+                Read::Failed(KafkaFailure::Retry(cause)) if silent.elapsed() > PATIENCE => {
+                    return Err(Failure::Running(cause.text).into());
+                }
+                Read::Failed(KafkaFailure::Retry(_)) | Read::Nothing => {}
+                Read::Failed(failure) => return Err(Failure::from(failure).into()),
+            }
+        }
+        progress.advance(usize::try_from(range.end - at).unwrap_or(0));
+        Ok(())
+    }
+}
+
+/// What it takes to read a record.
+struct Decoding<'t> {
+    settings: &'t Settings,
+    framing: Framing,
+    schemas: &'t mut Schemas,
+    vocabulary: &'t Vocabulary,
+}
+
+impl<'t> Decoding<'t> {
+    /// The event of a record, or why `run` would set it aside, in the order in which `run` looks. `None`: a tombstone.
+    /// Nothing lies in the future, since there is no clock.
+    fn event<'r, 'p>(
+        self,
+        record: &'r Record<'_>,
+        properties: &'p mut Properties<'r>,
+    ) -> Result<Option<Result<CustomerEvent<'p>, DeadLetterReason>>, Failure>
+    where
+        't: 'r,
+        'r: 'p,
+    {
+        let Some(payload) = record.payload() else { return Ok(None) };
+        let record_bytes_max = usize::try_from(self.settings.batch.max_record_bytes).unwrap_or(usize::MAX);
+        if payload.len() > record_bytes_max {
+            return Ok(Some(Err(DeadLetterReason::Oversized)));
+        }
+        let Ok((key, datum)) = self.framing.split(payload) else {
+            return Ok(Some(Err(DeadLetterReason::Undecodable)));
+        };
+        wait_for(key, self.schemas)?;
+        let reader = match self.schemas.lookup(key) {
+            Lookup::Ready(reader) => reader,
+            Lookup::Unusable(_) => return Ok(Some(Err(DeadLetterReason::Undecodable))),
+            Lookup::NotFound | Lookup::Pending | Lookup::Unreachable { .. } => {
+                return Ok(Some(Err(DeadLetterReason::UnknownSchema)));
+            }
+        };
+        Ok(Some(match reader.decode(datum, self.vocabulary, properties) {
+            Err(error) => Err(error.reason()),
+            Ok(event) if record.key() != Some(event.customer.as_bytes()) => Err(DeadLetterReason::WrongKey),
+            Ok(event) => Ok(event),
+        }))
+    }
+}
+
+/// Waits until it is settled what a schema is, or that there is none.
+fn wait_for(key: SchemaKey, schemas: &mut Schemas) -> Result<(), Failure> {
+    let started = Stopwatch::now();
+    loop {
+        match schemas.lookup(key) {
+            Lookup::Ready(_) | Lookup::NotFound | Lookup::Unusable(_) => return Ok(()),
+            Lookup::Unreachable { reason, .. } if started.elapsed() > PATIENCE => {
+                return Err(Failure::Running(format!("the registry does not answer: {reason}")));
+            }
+            Lookup::Pending | Lookup::Unreachable { .. } => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+/// Asks until there is an answer, for as long as brokers may be away.
+fn patient<T>(mut ask: impl FnMut() -> Result<T, KafkaFailure>) -> Result<T, Failure> {
+    let started = Stopwatch::now();
+    loop {
+        match ask() {
+            Err(KafkaFailure::Retry(_)) if started.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            Err(failure) => return Err(failure.into()),
+            Ok(found) => return Ok(found),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Rules over a range of a topic: each partition decided by itself, as a lane would, one after the other.
+
+use std::sync::Arc;
+use std::time::Instant as Stopwatch;
+
+use super::deciding::Deciding;
+use super::summary::{self, Tally};
+use crate::app::{Failure, rules_file};
+use crate::cli::arguments::Replay;
+use crate::cli::history::{Seen, Topic, shard};
+use crate::cli::output::{self, Stopped};
+use crate::cli::progress::Progress;
+use crate::event::Instant;
+use crate::settings::Loaded;
+
+/// Replays the range; changes go to stdout, all else to stderr.
+///
+/// # Errors
+/// Wrong rules; no such topic; brokers or a registry that do not answer.
+pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), Stopped> {
+    let rules = Arc::new(rules_file::load(settings, asked.rules.clone())?.rules);
+    let started = Stopwatch::now();
+    let mut topic = Topic::open(settings, name, asked.until)?;
+    let ranges = topic
+        .partitions()
+        .map(|partition| Ok((partition, topic.range(partition, asked.range.from, asked.range.to)?)))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let records: u64 = ranges.iter().map(|(_, range)| (range.end - range.start).unsigned_abs()).sum();
+    let progress = Progress::of_records(records).beside_results();
+    let mut all = Tally::new(rules.cohorts.len());
+    for (partition, range) in ranges {
+        let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
+        topic.read(partition, range, &rules.vocabulary, &progress, |seen| match seen {
+            Seen::Event(event) => deciding.take(event),
+            Seen::Refused(reason) => {
+                deciding.refuse(reason);
+                Ok(())
+            }
+        })?;
+        let until = asked.until.or_else(|| deciding.tally().last).unwrap_or(Instant::MIN);
+        all.add(deciding.finish(until)?);
+    }
+    progress.finish();
+    let until = asked.until.or(all.last).unwrap_or(Instant::MIN);
+    output::say(&summary::of(&rules, all, topic.counts(), until, started.elapsed()));
+    Ok(())
+}
