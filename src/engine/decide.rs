@@ -9,6 +9,7 @@ use super::effect::{Counts, Effect};
 use super::evaluate::Scene;
 use super::fact::Surroundings;
 use super::foresight::Foresight;
+use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
@@ -24,7 +25,7 @@ pub struct Engine {
     /// Ids remembered per customer.
     ids_max: usize,
     /// Cohorts to look at in the decision under way, whatever their deadline.
-    dirty: Vec<bool>,
+    dirty: LookedAt,
     foresight: Foresight,
 }
 
@@ -57,7 +58,7 @@ impl Engine {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, max_lateness: Span, ids_max: usize) -> Self {
         let calendar = rules.calendar();
-        let dirty = vec![false; rules.cohorts.len()];
+        let dirty = LookedAt::none_of(rules.cohorts.len());
         let foresight = Foresight::new(&rules);
         Self { rules, calendar, max_lateness, ids_max, dirty, foresight }
     }
@@ -92,12 +93,12 @@ impl Engine {
         }
         let mut counts =
             Counts { deadlines: self.fire(state, event.at.max(stream_time), words, effects), ..Counts::default() };
-        self.dirty.fill(false);
+        self.dirty.clear();
         remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
         self.feed(state, event, oldest_arrival, &mut counts);
         if event.at < state.known_since {
             state.known_since = event.at;
-            self.dirty.fill(true);
+            self.dirty.add_all();
         }
         let at = event.at.max(state.clock);
         let late = at > event.at;
@@ -110,7 +111,7 @@ impl Engine {
     pub fn fire(&mut self, state: &mut CustomerState, until: Instant, words: Words, effects: &mut Vec<Effect>) -> u64 {
         let mut fired = 0;
         while state.next_deadline < until {
-            self.dirty.fill(false);
+            self.dirty.clear();
             self.decide(state, state.next_deadline, Trigger::Time, words, effects);
             fired += 1;
         }
@@ -119,7 +120,7 @@ impl Engine {
 
     /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
     pub fn decide_again(&mut self, state: &mut CustomerState, at: Instant, effects: &mut Vec<Effect>) {
-        self.dirty.fill(true);
+        self.dirty.add_all();
         self.decide(state, at, Trigger::Time, Words::None, effects);
     }
 
@@ -138,9 +139,7 @@ impl Engine {
                 Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };
             fact.forget(kind, edge, around.oldest_arrival);
             if fact.feed(kind, &feed.role, event, &mut around) {
-                for reader in self.rules.readers(feed.fact) {
-                    self.dirty[usize::from(reader.0)] = true;
-                }
+                self.dirty.add_each(self.rules.readers(feed.fact));
             }
         }
     }
@@ -160,22 +159,24 @@ impl Engine {
         }
         // Verdicts known from a later instant say nothing about this one.
         if state.deadlines.decided_at.is_none_or(|decided| at < decided) {
-            self.dirty.fill(true);
+            self.dirty.add_all();
         }
         state.deadlines.decided_at = Some(at);
         let said_before = effects.len();
-        let mut earliest = Instant::MAX;
-        for (i, cohort) in rules.cohorts.iter().enumerate() {
-            if !cohort.enabled {
-                state.deadlines.by_cohort[i] = Instant::MAX;
-                continue;
-            }
-            if self.dirty[i] || state.deadlines.by_cohort[i] <= at {
-                state.deadlines.by_cohort[i] = self.decide_cohort(state, i, at, trigger, words, effects);
-            }
-            earliest = earliest.min(state.deadlines.by_cohort[i]);
+        // The cohorts' deadlines stand together, so that looking at all of them costs little beside deciding one.
+        for (i, _) in state.deadlines.by_cohort.iter().enumerate().filter(|(_, deadline)| **deadline <= at) {
+            self.dirty.add(i);
         }
-        state.next_deadline = earliest;
+        let mut place = 0;
+        // Dependants come later in this order, and are added on the way.
+        while let Some(i) = self.dirty.next_from(place) {
+            place = i + 1;
+            state.deadlines.by_cohort[i] = match rules.cohorts[i].enabled {
+                true => self.decide_cohort(state, i, at, trigger, words, effects),
+                false => Instant::MAX,
+            };
+        }
+        state.next_deadline = state.deadlines.by_cohort.iter().copied().min().unwrap_or(Instant::MAX);
         if words == Words::Full {
             for effect in &mut effects[said_before..] {
                 let next = self.foresight.next_change(&rules, &self.calendar, state, effect.cohort, at);
@@ -226,9 +227,7 @@ impl Engine {
                     state.clock = state.clock.max(at);
                     // What is emitted is numbered without a gap.
                     state.sequence += u64::from(!cohort.shadow);
-                    for dependant in &cohort.dependants {
-                        self.dirty[usize::from(dependant.0)] = true;
-                    }
+                    self.dirty.add_each(&cohort.dependants);
                     let Wish { reason, cause } = trigger.reason_for(wish, force);
                     let index = CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits"));
                     let why = match words {

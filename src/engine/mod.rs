@@ -16,6 +16,7 @@ mod evaluate;
 mod explain;
 mod fact;
 mod foresight;
+mod looked_at;
 mod measure;
 mod membership;
 mod periods;
