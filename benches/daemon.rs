@@ -395,13 +395,14 @@ impl Room {
         const QUESTIONS: usize = 10_000;
         let mut daemon = Daemon::start(self, group, 1, None);
         daemon.until(Duration::from_millis(10), |figures| figures.consumed() > 0);
-        let begun = Instant::now();
+        daemon.ready();
+        let (begun, admin) = (Instant::now(), daemon.admin.clone());
         let is_over = AtomicBool::new(false);
         let mut waits: Vec<f64> = Vec::new();
         thread::scope(|scope| {
             let askers: Vec<_> = (0..ASKERS)
                 .map(|asker| {
-                    let (admin, is_over, customers) = (&daemon.admin, &is_over, self.customers);
+                    let (admin, is_over, customers) = (&admin, &is_over, self.customers);
                     scope.spawn(move || {
                         let config = ureq::config::Config::builder().http_status_as_error(false).build();
                         let (agent, mut waits, mut number) = (ureq::Agent::new_with_config(config), Vec::new(), asker);
