@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod damaged;
 mod demo;
 mod e2e;
 mod engine_under_test;
@@ -16,5 +17,6 @@ mod store;
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod allocations;
     pub(crate) mod broker;
 }
