@@ -10,6 +10,7 @@ mod e2e;
 mod engine_under_test;
 mod generate;
 mod kafka_room;
+mod metamorphic;
 mod naive;
 mod scenarios;
 mod settings;
