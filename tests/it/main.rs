@@ -15,6 +15,7 @@ mod naive;
 mod scenarios;
 mod settings;
 mod store;
+mod torture;
 
 #[path = "../support"]
 mod support {
