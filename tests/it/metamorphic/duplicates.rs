@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use cohortd::engine::CustomerState;
+use cohortd::event::Instant;
 
 use super::{IDS, any_case, lines, same};
 use crate::engine_under_test::run_to_states;
 use crate::generate::{Property, Random};
-use crate::naive::{Case, Fate};
+use crate::naive::{Case, Decided, Fate};
 
 pub(super) const PROPERTY: Property =
     Property { test: "metamorphic::duplicates_change_nothing", cases: 4_000, make: any_case, check };
@@ -52,12 +53,12 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
             return Err(format!("event {position} of this log: {fate:?}\n{}", lines(&doubled)));
         }
     }
+    let old = |position: usize| numbers[position].unwrap_or(usize::MAX);
     for change in &mut found.changes {
-        let old = |position: usize| numbers[position].unwrap_or(usize::MAX);
         change.position = old(change.position);
         change.cause = change.cause.map(old);
     }
-    let order = |change: &crate::naive::Decided| (change.customer.clone(), change.sequence);
+    let order = |change: &Decided| (change.customer.clone(), change.sequence);
     expected.changes.sort_by_key(order);
     found.changes.sort_by_key(order);
     same(&expected.changes, &found.changes, &doubled)?;
@@ -71,7 +72,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
 fn without_positions(mut states: BTreeMap<String, CustomerState>) -> BTreeMap<String, CustomerState> {
     for state in states.values_mut() {
         state.as_of = 0;
-        state.next_deadline = cohortd::event::Instant::MAX;
+        state.next_deadline = Instant::MAX;
         let wishes = state.memberships.iter_mut().filter_map(|membership| membership.wish.as_mut());
         wishes.filter_map(|wish| wish.cause.as_mut()).for_each(|cause| cause.position = 0);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cohortd::engine::CustomerState;
 use cohortd::event::Span;
 
 use super::{IDS, each_once, lines};
@@ -72,6 +73,6 @@ fn members(case: &Case) -> Result<BTreeMap<String, Vec<bool>>, String> {
     if let Some(position) = outcome.fates.iter().position(|fate| *fate != Fate::Applied) {
         return Err(format!("event {position} of this log: {:?}\n{}", outcome.fates[position], lines(case)));
     }
-    let of = |state: cohortd::engine::CustomerState| state.memberships.iter().map(|m| m.member).collect();
+    let of = |state: CustomerState| state.memberships.iter().map(|m| m.member).collect();
     Ok(states.into_iter().map(|(customer, state)| (customer, of(state))).collect())
 }
