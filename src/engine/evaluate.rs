@@ -1,12 +1,13 @@
 //! Conditions and measures on one customer at one instant.
 
+use super::periods::{Period, Rhythm, streak};
 use super::state::{Fact, Membership};
 use super::verdict::Verdict;
 use super::window::{enters, known_from, leaves, next_change, next_crossing, within};
 use crate::event::{Instant, Number};
 use crate::rules::ast::{Bound, Edge, Op, Unit};
 use crate::rules::{
-    Calendar, CohortIx, Comparand, Condition, ConditionIx, CountTest, FactIx, Measure, Node, RuleSet, Window,
+    Calendar, CohortIx, Comparand, Condition, ConditionIx, CountTest, FactIx, FactKind, Measure, Node, RuleSet, Window,
 };
 
 /// Everything that a condition may look at. All events applied lie at or before `at`.
@@ -55,6 +56,14 @@ impl Scene<'_> {
                 _ => false,
             }),
             Condition::Followed { fact, after, window } => self.followed(*fact, *after, *window),
+            Condition::Chain { fact, window } => self.chain(*fact, *window),
+            Condition::Rhythm { fact, unit, times, of_last, periods } => {
+                let rhythm = Rhythm { periods: self.periods(*fact), times: *times, of_last: *of_last };
+                self.rhythm(rhythm, *unit, *periods)
+            }
+            Condition::Streak { fact, unit, length } => {
+                streak(self.periods(*fact), self.at, *unit, *length, self.calendar)
+            }
             Condition::In { cohort, stay } => self.member(*cohort, *stay),
             Condition::Moves { cohort, entered, window, test } => {
                 let mut times = [Instant::MIN; Membership::HISTORY_MAX];
@@ -123,7 +132,7 @@ impl Scene<'_> {
                 }
                 self.waited(test, count, until, window, waits)
             }
-            Fact::Total { .. } | Fact::Followed(_) => Verdict::always(false),
+            Fact::Total { .. } | Fact::Followed(_) | Fact::Chain(_) | Fact::Periods(_) => Verdict::always(false),
         }
     }
 
@@ -161,6 +170,40 @@ impl Scene<'_> {
             verdict.until = verdict.until.min(next_after(self.at, &times, &part, window, self));
         }
         verdict
+    }
+
+    /// Any completion in the window will do, and for as long as any of those that are there stays in it.
+    fn chain(&self, fact: FactIx, window: Window) -> Verdict {
+        let mut verdict = Verdict::always(false);
+        self.completions(fact, |at| {
+            let times = [at];
+            let Some(part) = within(&times, window, self) else { return };
+            let until = next_after(self.at, &times, &part, window, self);
+            verdict = Verdict::joined([verdict, Verdict { holds: !part.is_empty(), until }], true);
+        });
+        verdict
+    }
+
+    /// The times at which a sequence was complete, in no order.
+    pub(super) fn completions(&self, fact: FactIx, found: impl FnMut(Instant)) {
+        let kind = &self.rules.facts[usize::from(fact.0)].kind;
+        if let (Fact::Chain(chain), FactKind::Chain { within, .. }) = (self.fact(fact), kind) {
+            chain.completions(within, found);
+        }
+    }
+
+    pub(super) fn periods(&self, fact: FactIx) -> &[Period] {
+        match self.fact(fact) {
+            Fact::Periods(periods) => periods,
+            _ => &[],
+        }
+    }
+
+    fn rhythm(&self, rhythm: Rhythm<'_>, unit: Unit, wanted: CountTest) -> Verdict {
+        let current = self.calendar.period(self.at, unit);
+        let passing = u64::try_from(rhythm.passing(current)).unwrap_or_default();
+        let until = rhythm.next_change(current, wanted).map_or(Instant::MAX, |next| self.calendar.start(next, unit));
+        Verdict { holds: wanted.holds(passing), until }
     }
 
     fn member(&self, cohort: CohortIx, stay: Option<(Bound, crate::event::Span)>) -> Verdict {

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
+use super::chain::{Chain, Link, Reached, Terms};
+use super::periods::{Period, count_in};
 use super::state::{DayBucket, Fact, Opening, Pair, Series};
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
 use crate::rules::{Calendar, DistinctKey, FactKind, Filter, Floor, Role};
@@ -14,6 +16,8 @@ use crate::rules::{Calendar, DistinctKey, FactKind, Filter, Floor, Role};
 pub(super) struct Surroundings<'a> {
     /// Nothing older than this can still arrive.
     pub(super) oldest_arrival: Instant,
+    /// First and last time of the fact that this one's floor names.
+    pub(super) edge: Option<(Instant, Instant)>,
     pub(super) calendar: &'a Calendar,
     /// Events folded into day buckets, or dropped, beyond a fact's exact capacity.
     pub(super) approximated: &'a mut u64,
@@ -29,6 +33,8 @@ impl Fact {
                 Self::Distinct { times: Vec::new(), keys: Vec::new() }
             }
             FactKind::Followed { .. } => Self::Followed(Vec::new()),
+            FactKind::Chain { .. } => Self::Chain(Box::default()),
+            FactKind::Periods { .. } => Self::Periods(Vec::new()),
         }
     }
 
@@ -50,6 +56,7 @@ impl Fact {
     ) -> bool {
         let passes = |filters: &[Filter]| filters.iter().all(|filter| filter.passes(event));
         let (as_a, as_b) = match role {
+            Role::Steps(parts) => return self.feed_chain(kind, parts, event, around),
             Role::Own(filters) => (passes(filters), false),
             Role::Pair { a, b } => (a.as_deref().is_some_and(passes), b.as_deref().is_some_and(passes)),
         };
@@ -109,8 +116,41 @@ impl Fact {
                 cap_pairs(pairs, *keys_max, *each_max, around.approximated);
                 true
             }
+            (Self::Periods(periods), FactKind::Periods { unit, back, most }) => {
+                count_in(periods, at, (*unit, *back, *most), around.oldest_arrival, around.calendar)
+            }
             _ => unreachable!("a fact's content follows its kind"),
         }
+    }
+
+    fn feed_chain(
+        &mut self,
+        kind: &FactKind,
+        parts: &[(u16, Vec<Filter>)],
+        event: &CustomerEvent<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> bool {
+        let (Self::Chain(chain), FactKind::Chain { within, key, keep, keys_max, links_max }) = (self, kind) else {
+            unreachable!("a fact's content follows its kind")
+        };
+        let passed = parts.iter().filter(|(_, filters)| filters.iter().all(|filter| filter.passes(event)));
+        let roles = passed.fold(0, |roles, (bit, _)| roles | bit);
+        if roles == 0 {
+            return false;
+        }
+        let key = match key {
+            None => 0,
+            Some(property) => match event.property(*property) {
+                Some(value) => hash(&value),
+                None => return false,
+            },
+        };
+        let changed = chain.insert(key, event.at, roles);
+        if changed {
+            let terms = Terms { within, keep: *keep, edge: around.edge };
+            chain.cap(key, *links_max, *keys_max, terms, around.approximated);
+        }
+        changed
     }
 
     /// Drops what can no longer matter. `edge`: first and last time of the fact that the floor names.
@@ -143,6 +183,9 @@ impl Fact {
                 // A B matters to A's that may still arrive at or before it.
                 pairs.retain(|pair| !pair.a.is_empty() || pair.b_at >= oldest_arrival);
             }
+            (Self::Chain(chain), FactKind::Chain { within, keep, .. }) => {
+                chain.forget(oldest_arrival, Terms { within, keep: *keep, edge });
+            }
             _ => {}
         }
     }
@@ -154,6 +197,8 @@ impl Fact {
             Self::Total { .. } => 0,
             Self::Series(series) => series.times.first().map_or(0, |time| time.0),
             Self::Followed(pairs) => pairs.first().map_or(0, |pair| pair.b_at.0),
+            Self::Chain(chain) => chain.links.first().map_or(0, |link| link.at.0),
+            Self::Periods(periods) => periods.first().map_or(0, |period| period.number),
         }
     }
 
@@ -172,6 +217,13 @@ impl Fact {
                 pairs.capacity() * size_of::<Pair>()
                     + pairs.iter().map(|p| p.a.capacity() * size_of::<Opening>()).sum::<usize>()
             }
+            Self::Chain(chain) => {
+                size_of::<Chain>()
+                    + chain.links.capacity() * size_of::<Link>()
+                    + chain.reached.capacity() * size_of::<Reached>()
+                    + chain.done.capacity() * size_of::<Instant>()
+            }
+            Self::Periods(periods) => periods.capacity() * size_of::<Period>(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! All that is remembered about one customer.
 
+use super::chain::Chain;
+use super::periods::Period;
 use crate::event::{ChangeReason, Instant, Number};
 use crate::rules::RuleSet;
 
@@ -12,7 +14,7 @@ pub struct CustomerState {
     pub clock: Instant,
     /// The earliest instant at which anything may change if the customer stays silent.
     pub next_deadline: Instant,
-    /// Changes emitted so far.
+    /// Changes emitted so far: those of cohorts in the shadow are not among them.
     pub sequence: u64,
     /// This state includes every event of the log before this position, and none from it on.
     pub as_of: i64,
@@ -65,6 +67,9 @@ pub enum Fact {
     },
     /// Ascending by key.
     Followed(Vec<Pair>),
+    Chain(Box<Chain>),
+    /// Ascending by number.
+    Periods(Vec<Period>),
 }
 
 /// Times with numbers: the latest one by one, older ones by day.

@@ -24,7 +24,21 @@ pub struct FactSpec {
     pub(super) selector: Selector,
     /// The events B of `A then no B`.
     pub(super) other: Option<Selector>,
+    /// The events of `A then B within D ...`.
+    pub(super) chain: Option<ChainSelectors>,
 }
+
+/// Which events make a sequence, and which break it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ChainSelectors {
+    /// In their order, the first one too.
+    pub(super) steps: Vec<Selector>,
+    /// The X of `without X between`.
+    pub(super) without: Option<Selector>,
+}
+
+/// Steps of one sequence, so that those an event fits stand in the bits of one byte.
+pub const STEPS_MAX: usize = 8;
 
 /// The bounded summaries. All are functions of the *set* of events read, whatever the order of arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +57,36 @@ pub enum FactKind {
     DistinctAll { key: DistinctKey, cap: usize, horizon: Option<Span>, floor: Floor },
     /// Per key value (one for all where `key` is none): the A's that no B has answered.
     Followed { key: Option<PropertyId>, each: bool, keys_max: usize, each_max: usize, horizon: Option<Span> },
+    /// How far a sequence has come, per key value: `within[i]` is the length allowed from its step `i` to the next one.
+    Chain { within: Vec<Span>, key: Option<PropertyId>, keep: Keep, keys_max: usize, links_max: usize },
+    /// How many, counted up to `most`, in each of the last `back` calendar periods and the current one.
+    Periods { unit: Unit, back: u32, most: u32 },
+}
+
+/// Of the times at which a sequence was complete and that no late event can change, those that can still matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Latest,
+    Earliest,
+    /// Those of the last `far` between whose neighbours lies more than `band`: no window of that length holds another one
+    /// but holds one of these.
+    Spread {
+        far: Span,
+        band: Span,
+    },
+    /// The earliest from the first time of that fact to the span after it.
+    WithinFirst(FactIx, Span),
+}
+
+impl Keep {
+    /// How many that may be.
+    #[must_use]
+    pub fn most(self) -> usize {
+        match self {
+            Self::Spread { far, band } => usize::try_from(far.0 / band.0.max(1)).map_or(usize::MAX, |n| n * 2 + 3),
+            Self::Latest | Self::Earliest | Self::WithinFirst(..) => 1,
+        }
+    }
 }
 
 /// What of a series can no longer matter, besides its horizon.
@@ -61,6 +105,9 @@ pub enum DistinctKey {
     Property(PropertyId),
     Period(Unit),
 }
+
+/// Periods before the last ones and after the current one that late and early events need, in days at the usual lateness.
+const LATE_PERIODS: usize = 6;
 
 impl FactKind {
     /// Widens `self` to serve `other` too, where one fact can do for both.
@@ -94,6 +141,11 @@ impl FactKind {
                 *horizon = horizon.zip(*h).map(|(a, b)| a.max(b));
                 true
             }
+            (Self::Periods { unit, back, most }, Self::Periods { unit: u, back: b, most: m }) if unit == u => {
+                *back = (*back).max(*b);
+                *most = (*most).max(*m);
+                true
+            }
             (mine, other) => mine == other,
         }
     }
@@ -115,6 +167,12 @@ impl FactKind {
             Self::Followed { key: None, each: true, each_max, .. } => each_max * 7,
             Self::Followed { each: false, keys_max, .. } => keys_max * 24,
             Self::Followed { keys_max, each_max, .. } => keys_max * 24 + each_max * 7,
+            Self::Chain { within, key, keep, keys_max, links_max } => {
+                // An event: its time, roles and number; how far a key has come: a step and a time; each with its key.
+                let (keys, key) = if key.is_some() { (*keys_max, 8) } else { (1, 0) };
+                4 + links_max * (9 + key) + keys * within.len() * (7 + key) + keep.most() * 6
+            }
+            Self::Periods { back, .. } => 2 + (*back as usize + LATE_PERIODS) * 4,
         }
     }
 }

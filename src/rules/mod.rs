@@ -16,12 +16,12 @@ mod source;
 
 pub use calendar::Calendar;
 pub use compile::compile;
-pub use document::{CohortRule, Document, Written, read};
+pub use document::{CohortRule, Document, Group, OnCreate, Written, read};
 pub use error::{ExprError, RuleError};
-pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor};
+pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, STEPS_MAX};
 pub use parser::{parse, parse_duration};
 pub use ruleset::{
-    Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
+    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 

@@ -95,6 +95,8 @@ const RESERVED: &[&str] = &[
     "x",
 ];
 
+const RHYTHM_STANDS_ALONE: &str = "`times a week in ...` takes neither `not`, a window nor `even if new`";
+
 /// The deepest nesting of parentheses and measures; far beyond what anyone reads aloud.
 const DEPTH_MAX: usize = 64;
 
@@ -264,6 +266,9 @@ impl Parser {
         let range = self.since(start);
         // `not did E` is `did not E`, in parentheses too: it waits until the customer has been known long enough.
         let kind = match inner.kind {
+            ExprKind::Did(Did { count: Some(Count::Rhythm { .. }), .. }) => {
+                return Err(ExprError::new(start, RHYTHM_STANDS_ALONE).hint("turn the bound round: `in at most ...`"));
+            }
             ExprKind::Did(did) => ExprKind::Did(Did { negated: !did.negated, ..did }),
             _ => ExprKind::Not(Box::new(inner)),
         };
@@ -367,8 +372,7 @@ impl Parser {
         let window = self.window()?;
         let even_if_new = self.even_if_new()?;
         if matches!(count, Some(Count::Rhythm { .. })) && (negated || window != Window::Ever || even_if_new) {
-            let message = "`times a week in ...` takes neither `not`, a window nor `even if new`";
-            return Err(ExprError::new(self.since(start), message));
+            return Err(ExprError::new(self.since(start), RHYTHM_STANDS_ALONE));
         }
         Ok(ExprKind::Did(Did { negated, step, count, window, even_if_new }))
     }

@@ -2,6 +2,7 @@
 
 use super::ast::{Bound, Edge, Op, Unit};
 use super::calendar::Calendar;
+use super::document::OnCreate;
 use super::facts::{FactIx, FactSpec};
 use super::selector::Filter;
 use crate::event::{Instant, Localized, NameId, Number, Span, Vocabulary};
@@ -43,6 +44,13 @@ pub struct Cohort {
     /// May be entered once in a life.
     pub once: bool,
     pub enabled: bool,
+    /// Decided and counted, never emitted.
+    pub shadow: bool,
+    /// The group of which a customer is held in one cohort only.
+    pub group: Option<String>,
+    /// The cohorts of its group that come first: while one of them is held, this one is not. In order.
+    pub excluded_by: Vec<CohortIx>,
+    pub on_create: OnCreate,
     pub title: Localized,
     pub owner: Option<String>,
     pub action: Option<String>,
@@ -50,6 +58,8 @@ pub struct Cohort {
     pub definition: String,
     /// Cohorts that refer to this one.
     pub dependants: Vec<CohortIx>,
+    /// Itself and all that it refers to, directly or not, in the order of decision: nothing else can change it.
+    pub rests_on: Vec<CohortIx>,
     /// Does any rule ask when this cohort was entered or left?
     pub keeps_history: bool,
 }
@@ -90,6 +100,26 @@ pub enum Condition {
         fact: FactIx,
         after: Span,
         window: Window,
+    },
+    /// `A then B within D ...`, its last step in the window. `without X between` looks strictly between each step and the
+    /// next one; with `per key`, at X of the same key only.
+    Chain {
+        fact: FactIx,
+        window: Window,
+    },
+    /// In how many of the `of_last` complete periods before the current one the count passes `times`.
+    Rhythm {
+        fact: FactIx,
+        unit: Unit,
+        times: CountTest,
+        of_last: u32,
+        periods: CountTest,
+    },
+    /// So many periods in a row, up to the current one or the one before.
+    Streak {
+        fact: FactIx,
+        unit: Unit,
+        length: u32,
     },
     In {
         cohort: CohortIx,
@@ -231,7 +261,12 @@ pub enum Role {
     Own(Vec<Filter>),
     /// For `A then no B`: as A, as B, or both; none where its name does not fit.
     Pair { a: Option<Vec<Filter>>, b: Option<Vec<Filter>> },
+    /// For `A then B`: as each of these, a bit for every step or `BARRED`, where its tests pass.
+    Steps(Vec<(u16, Vec<Filter>)>),
 }
+
+/// The bit of an event that a sequence must not have between its steps.
+pub const BARRED: u16 = 1 << 15;
 
 impl RuleSet {
     /// The facts that an event of this name may feed.

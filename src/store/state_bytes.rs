@@ -12,9 +12,12 @@
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
-use crate::engine::{CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish};
+use crate::engine::{
+    Chain, CustomerState, DayBucket, EventCause, Fact, Link, Membership, Opening, Pair, Period, Reached, RecentId,
+    Series, Wish,
+};
 use crate::event::{ChangeReason, Instant};
-use crate::rules::{FactKind, RuleSet};
+use crate::rules::{FactKind, RuleSet, STEPS_MAX};
 
 const HAS_DEADLINE: u8 = 1;
 
@@ -143,6 +146,8 @@ fn is_empty(fact: &Fact) -> bool {
         Fact::Series(series) => series.times.is_empty() && series.days.is_empty(),
         Fact::Distinct { times, .. } => times.is_empty(),
         Fact::Followed(pairs) => pairs.is_empty(),
+        Fact::Chain(chain) => chain.links.is_empty() && chain.reached.is_empty() && chain.done.is_empty(),
+        Fact::Periods(periods) => periods.is_empty(),
     }
 }
 
@@ -216,7 +221,73 @@ fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
                 }
             }
         }
+        Fact::Chain(chain) => put_chain(out, chain, base),
+        Fact::Periods(periods) => {
+            put_len(out, periods.len());
+            let mut last = 0;
+            for period in periods {
+                put_i64(out, period.number - last);
+                put_u64(out, u64::from(period.count));
+                last = period.number;
+            }
+        }
     }
+}
+
+/// Keys mostly repeat, and rules mostly have none: each is said once for all that follow.
+fn put_key(out: &mut Vec<u8>, key: u64, last: &mut u64) {
+    out.push(u8::from(key != *last));
+    if key != *last {
+        out.extend_from_slice(&key.to_le_bytes());
+        *last = key;
+    }
+}
+
+fn read_key(reader: &mut Reader<'_>, last: &mut u64) -> Read<u64> {
+    if reader.u8("key")? != 0 {
+        *last = u64::from_le_bytes(reader.array("key")?);
+    }
+    Ok(*last)
+}
+
+fn put_chain(out: &mut Vec<u8>, chain: &Chain, base: Instant) {
+    put_len(out, chain.links.len());
+    let (mut key, mut at) = (0, base);
+    for link in &chain.links {
+        put_key(out, link.key, &mut key);
+        put_instant(out, link.at, at);
+        put_u64(out, u64::from(link.roles));
+        out.push(link.count);
+        at = link.at;
+    }
+    put_len(out, chain.reached.len());
+    key = 0;
+    for reached in &chain.reached {
+        put_key(out, reached.key, &mut key);
+        out.push(reached.step);
+        put_instant(out, reached.at, base);
+    }
+    put_times(out, &chain.done, base);
+}
+
+fn read_chain(reader: &mut Reader<'_>, chain: &mut Chain, base: Instant) -> Read<()> {
+    let (mut key, mut at) = (0, base);
+    for _ in 0..reader.len("links")? {
+        let key = read_key(reader, &mut key)?;
+        at = reader.instant(at, "link")?;
+        let roles = u16::try_from(reader.u32("link")?).map_err(|_| Corrupt("link"))?;
+        chain.links.push(Link { key, at, roles, count: reader.u8("link")? });
+    }
+    key = 0;
+    for _ in 0..reader.len("steps")? {
+        let key = read_key(reader, &mut key)?;
+        let step = reader.u8("step")?;
+        if usize::from(step) >= STEPS_MAX - 1 {
+            return Err(Corrupt("step"));
+        }
+        chain.reached.push(Reached { key, step, at: reader.instant(base, "step")? });
+    }
+    read_times(reader, &mut chain.done, base)
 }
 
 fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()> {
@@ -245,6 +316,14 @@ fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()
                     a.push(Opening { at, plain: flags & 1 != 0, also_b: flags & 2 != 0 });
                 }
                 pairs.push(Pair { key, b_at, b_count, a });
+            }
+        }
+        Fact::Chain(chain) => read_chain(reader, chain, base)?,
+        Fact::Periods(periods) => {
+            let mut number = 0;
+            for _ in 0..reader.len("periods")? {
+                number += reader.i64("period")?;
+                periods.push(Period { number, count: reader.u32("period")? });
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{CustomerState, Effect, Engine, Said, Shard, Timing, Words};
+use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Timing, Words};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
@@ -22,6 +22,65 @@ fn run(case: &Case) -> Result<Outcome, String> {
     let mut run = Run::new(case)?;
     while run.step(Words::Full) {}
     Ok(run.end().0)
+}
+
+/// The same, and for each change when the next one is if the customer stays silent, as the engine promises.
+pub(crate) fn run_ahead(case: &Case) -> Result<Outcome, String> {
+    let mut run = Run { ahead: true, ..Run::new(case)? };
+    while run.step(Words::Full) {}
+    Ok(run.end_with(Words::Full).0)
+}
+
+/// Takes a case in and, after each decision that changed anything, lets a copy of the customer stay silent: what comes
+/// next must be what was promised.
+pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
+    let rules = load(case)?;
+    let config = &case.config;
+    let mut engine = Engine::new(Arc::clone(&rules), config.max_lateness, config.dedupe_ids);
+    let mut customers = BTreeMap::new();
+    let mut stream_time = Instant::MIN;
+    for (event, position) in case.events.iter().zip(0..) {
+        if event.at < config.earliest || event.at < stream_time - config.max_lateness {
+            continue;
+        }
+        let state = customers.entry(&event.customer).or_insert_with(|| CustomerState::new(&rules));
+        let mut effects = Vec::new();
+        while state.next_deadline < event.at.max(stream_time) {
+            let until = state.next_deadline.next();
+            engine.fire(state, until, Words::Full, &mut effects);
+            kept(&mut engine, state, &mut effects)?;
+        }
+        let mut properties = Properties::new();
+        let borrowed = borrow(event, &rules, &mut properties);
+        let applied = engine.apply(state, &borrowed, position, stream_time, Words::Full, &mut effects);
+        kept(&mut engine, state, &mut effects)?;
+        if applied != Applied::Duplicate {
+            stream_time = stream_time.max(event.at - config.arrives_within);
+        }
+    }
+    Ok(())
+}
+
+/// Deadlines decided of a silent customer before we believe that nothing comes. More than the engine looks at, as they are
+/// those of all cohorts.
+const SILENT_DEADLINES: usize = 500;
+
+fn kept(engine: &mut Engine, state: &CustomerState, effects: &mut Vec<Effect>) -> Result<(), String> {
+    for effect in effects.drain(..) {
+        let (mut silent, mut later) = (state.clone(), Vec::new());
+        for _ in 0..SILENT_DEADLINES {
+            if silent.next_deadline == Instant::MAX || later.iter().any(|next: &Effect| next.cohort == effect.cohort) {
+                break;
+            }
+            let until = silent.next_deadline.next();
+            engine.fire(&mut silent, until, Words::None, &mut later);
+        }
+        let came = later.iter().find(|next| next.cohort == effect.cohort).map(|next| next.at);
+        if came != effect.next_change_at {
+            return Err(format!("{effect:?} was promised to change next at its time, and changes at {came:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// The same case with everything that may happen to a lane: customers flushed at random, put out of memory, restarts that
@@ -102,6 +161,8 @@ struct Run<'c> {
     shard: Shard,
     position: usize,
     outcome: Outcome,
+    /// Is what is promised of the next change written down?
+    ahead: bool,
     said: Vec<Said>,
     /// Kept where someone asks for it.
     spoken: Option<Spoken>,
@@ -113,9 +174,7 @@ struct Run<'c> {
 
 impl<'c> Run<'c> {
     fn new(case: &'c Case) -> Result<Self, String> {
-        let rules = rules::load("rules.toml", &case.rules)
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-        let rules = Arc::new(rules);
+        let rules = load(case)?;
         let shard = shard(&rules, &case.config, Instant::MIN);
         Ok(Self {
             case,
@@ -123,6 +182,7 @@ impl<'c> Run<'c> {
             shard,
             position: 0,
             outcome: Outcome::default(),
+            ahead: false,
             said: Vec::new(),
             spoken: None,
             stored: BTreeMap::new(),
@@ -217,9 +277,10 @@ impl<'c> Run<'c> {
             if let Some(spoken) = &mut self.spoken {
                 spoken.entry(customer.clone()).or_default().push((position, effect.clone()));
             }
+            let cohort = self.rules.cohort(effect.cohort);
             self.outcome.changes.push(Decided {
                 customer,
-                cohort: self.rules.cohort(effect.cohort).name.clone(),
+                cohort: cohort.name.clone(),
                 change: effect.change,
                 occurred_at: effect.at,
                 reason: effect.reason,
@@ -228,6 +289,8 @@ impl<'c> Run<'c> {
                 times_entered: effect.times_entered,
                 sequence: effect.sequence,
                 position,
+                shadow: cohort.shadow,
+                next_change_at: effect.next_change_at.filter(|_| self.ahead),
             });
         }
     }
@@ -317,8 +380,12 @@ impl<'c> Run<'c> {
         self.flush(usize::MAX);
     }
 
-    fn end(mut self) -> (Outcome, Vec<Vec<u8>>) {
-        self.finish(Words::None);
+    fn end(self) -> (Outcome, Vec<Vec<u8>>) {
+        self.end_with(Words::None)
+    }
+
+    fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {
+        self.finish(words);
         let rules = &self.rules;
         let settled = |stored: Vec<u8>| {
             let mut state = decode_state(&stored, rules).unwrap();
@@ -328,6 +395,11 @@ impl<'c> Run<'c> {
         };
         (self.outcome, self.stored.into_values().map(settled).collect())
     }
+}
+
+fn load(case: &Case) -> Result<Arc<RuleSet>, String> {
+    let rules = rules::load("rules.toml", &case.rules);
+    rules.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 fn shard(rules: &Arc<RuleSet>, config: &Config, stream_time: Instant) -> Shard {

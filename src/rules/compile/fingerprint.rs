@@ -9,7 +9,7 @@ use super::Compiler;
 use crate::event::{PropertyId, Span};
 use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
-use crate::rules::facts::{DistinctKey, FactKind, FactSpec, Floor, Selector};
+use crate::rules::facts::{ChainSelectors, DistinctKey, FactKind, FactSpec, Floor, Keep, Selector};
 
 /// Everything of one cohort that decides, in a fixed form: white space does not matter.
 pub(super) fn canonical(document: &Document, cohort: &str) -> String {
@@ -18,7 +18,7 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         written.map(|w| w.text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
     };
     let span = |span: Option<Span>| span.map(|s| s.0.to_string()).unwrap_or_default();
-    [
+    let mut lines = vec![
         cohort.to_owned(),
         words(Some(&rule.who)),
         words(rule.stay.as_ref()),
@@ -27,8 +27,17 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         span(rule.at_most),
         span(rule.cooldown),
         format!("{} {}", rule.once, rule.enabled),
-    ]
-    .join("\n")
+    ];
+    // What came into the language later is written only where it is used, so that older fingerprints stand.
+    lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, group.name)));
+    lines.join("\n")
+}
+
+/// The cohorts that are not emitted. They mean the same as if they were, but the emitted changes are numbered without
+/// them.
+pub(super) fn canonical_shadows(document: &Document) -> String {
+    let shadows = document.cohorts.iter().filter(|(_, rule)| rule.shadow);
+    shadows.map(|(name, _)| format!("\n\nshadow {name}")).collect()
 }
 
 /// What all cohorts share: time zone, activity, default gaps.
@@ -78,6 +87,16 @@ impl Compiler<'_> {
                 format!("within {} of first {}", span.0, selector(&self.facts[usize::from(fact.0)].selector))
             }
         };
+        let keep = |keep: &Keep| match keep {
+            Keep::Latest => "latest".to_owned(),
+            Keep::Earliest => "earliest".to_owned(),
+            Keep::Spread { far, band } => format!("{} in {}", band.0, far.0),
+            Keep::WithinFirst(fact, span) => floor(&Floor::WithinFirst(*fact, *span)),
+        };
+        let chain = |chain: &ChainSelectors| {
+            let steps: Vec<String> = chain.steps.iter().map(selector).collect();
+            format!("{} without {}", steps.join(" then "), chain.without.as_ref().map(selector).unwrap_or_default())
+        };
         let kind = match &fact.kind {
             FactKind::Latest { .. } => "latest".to_owned(),
             FactKind::Earliest { .. } => "earliest".to_owned(),
@@ -88,6 +107,12 @@ impl Compiler<'_> {
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
+            FactKind::Chain { within, key: k, keep: kept, .. } => {
+                let within: Vec<i64> = within.iter().map(|span| span.0).collect();
+                let words = fact.chain.as_ref().map(chain).unwrap_or_default();
+                return format!("chain {:?} {within:?} {} of {words}", k.as_ref().map(property), keep(kept));
+            }
+            FactKind::Periods { unit, .. } => format!("periods {}", key(&DistinctKey::Period(*unit))),
         };
         format!("{kind} of {} {}", selector(&fact.selector), fact.other.as_ref().map(selector).unwrap_or_default())
     }

@@ -47,7 +47,7 @@ impl Compiler<'_> {
     pub(super) fn fact(&mut self, kind: FactKind, selector: &Selector, other: Option<Selector>) -> FactIx {
         let same = |fact: &mut FactSpec| fact.selector == *selector && fact.other == other && fact.kind.absorb(&kind);
         let at = self.facts.iter_mut().position(same).unwrap_or_else(|| {
-            self.facts.push(FactSpec { kind, id: 0, selector: selector.clone(), other });
+            self.facts.push(FactSpec { kind, id: 0, selector: selector.clone(), other, chain: None });
             self.facts.len() - 1
         });
         FactIx(u16::try_from(at).expect("a rules file has fewer than 65,536 facts"))

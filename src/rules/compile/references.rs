@@ -1,8 +1,12 @@
 //! Who looks at what: the facts and cohorts behind conditions, and the events that feed facts.
 
+use std::collections::BTreeSet;
+
 use crate::event::NameId;
-use crate::rules::facts::{FactIx, FactSpec, Selector};
-use crate::rules::ruleset::{CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
+use crate::rules::facts::{ChainSelectors, FactIx, FactSpec, Selector};
+use crate::rules::ruleset::{
+    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window,
+};
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
 pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
@@ -12,7 +16,14 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         (Some(_), None) => false,
     };
     let filters = |selector: &Selector| fits(selector).then(|| selector.filters.clone());
+    let steps = |chain: &ChainSelectors| {
+        let numbered = chain.steps.iter().enumerate().map(|(i, step)| (1 << i, step));
+        let parts = numbered.chain(chain.without.as_ref().map(|without| (BARRED, without)));
+        let parts: Vec<_> = parts.filter_map(|(bit, selector)| Some((bit, filters(selector)?))).collect();
+        (!parts.is_empty()).then_some(Role::Steps(parts))
+    };
     let role = |fact: &FactSpec| match &fact.other {
+        None if fact.chain.is_some() => fact.chain.as_ref().and_then(steps),
         None => filters(&fact.selector).map(Role::Own),
         Some(other) => match (filters(&fact.selector), filters(other)) {
             (None, None) => None,
@@ -23,6 +34,21 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         role(fact).map(|role| Feed { fact: FactIx(u16::try_from(i).unwrap_or(u16::MAX)), role })
     };
     facts.iter().enumerate().filter_map(feed).collect()
+}
+
+/// Finds what each cohort rests on. References go back in the order of decision, but for those to a cohort that is not
+/// decided.
+pub(super) fn rest(cohorts: &mut [Cohort]) {
+    let mut found: Vec<BTreeSet<usize>> = (0..cohorts.len()).map(|i| BTreeSet::from([i])).collect();
+    for (i, cohort) in cohorts.iter().enumerate() {
+        for dependant in &cohort.dependants {
+            let below = if cohort.enabled { found[i].clone() } else { BTreeSet::from([i]) };
+            found[usize::from(dependant.0)].extend(below);
+        }
+    }
+    for (cohort, found) in cohorts.iter_mut().zip(found) {
+        cohort.rests_on = found.into_iter().map(|i| CohortIx(u16::try_from(i).unwrap_or(u16::MAX))).collect();
+    }
 }
 
 impl Node {
@@ -45,8 +71,9 @@ impl Condition {
         match self {
             Self::Count { fact, window, .. }
             | Self::First { fact, window, .. }
+            | Self::Chain { fact, window }
             | Self::Followed { fact, window, .. } => [Some(*fact), of_window(window)].into_iter().flatten().collect(),
-            Self::Total { fact, .. } => vec![*fact],
+            Self::Total { fact, .. } | Self::Rhythm { fact, .. } | Self::Streak { fact, .. } => vec![*fact],
             Self::In { .. } => Vec::new(),
             Self::Moves { window, .. } | Self::FirstEntered { window, .. } => of_window(window).into_iter().collect(),
             Self::Compare { measure, with, .. } => {

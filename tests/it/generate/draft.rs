@@ -22,6 +22,9 @@ pub(crate) struct Cohort {
     pub(crate) cooldown: Option<String>,
     pub(crate) once: bool,
     pub(crate) disabled: bool,
+    pub(crate) shadow: bool,
+    /// A group, and the priority in it.
+    pub(crate) group: Option<(&'static str, i64)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +51,10 @@ impl Expr {
         match self {
             Self::And(parts) => join(parts, " and "),
             Self::Or(parts) => join(parts, " or "),
+            // A rhythm takes no `not`; what is made of two of them does.
+            Self::Not(inner) if matches!(inner.as_ref(), Self::Leaf(text) if text.contains(" of the last ")) => {
+                format!("not ({0} or {0})", inner.text())
+            }
             Self::Not(inner) => format!("not {}", inner.inner()),
             Self::Leaf(text) => text.clone(),
         }
@@ -133,6 +140,12 @@ impl Cohort {
         }
         if self.disabled {
             line(text, format_args!("enabled = false"));
+        }
+        if self.shadow {
+            line(text, format_args!("shadow = true"));
+        }
+        if let Some((group, priority)) = self.group {
+            line(text, format_args!("exclusive_in = \"{group}\"\npriority = {priority}"));
         }
     }
 }

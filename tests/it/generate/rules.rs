@@ -56,7 +56,10 @@ impl World {
         for i in (1..names.len()).rev() {
             names.swap(i, random.below(i + 1));
         }
-        let cohorts = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
+        let mut cohorts: Vec<Cohort> = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
+        if random.percent(50) {
+            group(&mut cohorts, random);
+        }
         let activity = if random.percent(50) { some_events(random) } else { vec![] };
         let mut usual_gaps = Vec::new();
         for event in EVENTS {
@@ -83,6 +86,8 @@ impl World {
             cooldown: random.percent(25).then(|| self.length(random)),
             once: random.percent(12),
             disabled,
+            shadow: random.percent(8),
+            group: None,
         }
     }
 
@@ -103,10 +108,13 @@ impl World {
     fn condition(&self, others: &[&str], random: &mut Random) -> String {
         let weight = if others.is_empty() { 75 } else { 100 };
         match random.below(weight) {
-            0..=34 => self.did(random),
-            35..=44 => self.silent(random),
-            45..=54 => self.absence(random),
-            55..=74 => self.comparison(random),
+            0..=6 if self.calendar => self.rhythm(random),
+            7..=13 if self.calendar => self.streak(random),
+            0..=24 => self.did(random),
+            25..=33 => self.silent(random),
+            34..=42 => self.absence(random),
+            43..=56 => self.chain(random),
+            57..=74 => self.comparison(random),
             _ => self.membership(others, random),
         }
     }
@@ -138,6 +146,33 @@ impl World {
         let key = if random.percent(35) { format!(" per {}", random.pick(&PROPERTIES)) } else { String::new() };
         let window = if random.percent(40) { self.window(random) } else { String::new() };
         format!("{mode}{first} then no {second} within {within}{key}{window}")
+    }
+
+    fn chain(&self, random: &mut Random) -> String {
+        let mut words = step(random);
+        for _ in 0..*random.pick(&[1, 1, 2, 2, 3]) {
+            words.push_str(&format!(" then {} within {}", step(random), self.length(random)));
+        }
+        let key = if random.percent(25) { format!(" per {}", random.pick(&PROPERTIES)) } else { String::new() };
+        let without = if random.percent(35) { format!(" without {} between", events(random)) } else { String::new() };
+        format!("{words}{key}{without}{}", self.window(random))
+    }
+
+    /// Mostly in the unit of which the log has several.
+    fn unit(&self, random: &mut Random) -> &'static str {
+        if self.grain == Span::DAY { random.word(&["day", "week", "week", "month"]) } else { "day" }
+    }
+
+    fn rhythm(&self, random: &mut Random) -> String {
+        let unit = self.unit(random);
+        let of_last = random.between(1, 5);
+        let (times, periods) = (bound(3, random), bound(of_last, random));
+        format!("did {} {times} times a {unit} in {periods} of the last {of_last} {unit}s", step(random))
+    }
+
+    fn streak(&self, random: &mut Random) -> String {
+        let unit = self.unit(random);
+        format!("did {} every {unit} for at least {} {unit}s in a row", events(random), random.between(1, 4))
     }
 
     fn comparison(&self, random: &mut Random) -> String {
@@ -233,6 +268,17 @@ impl World {
             60_000 => format!("{grains} minutes"),
             3_600_000 => format!("{grains} hours"),
             _ => format!("{grains} days"),
+        }
+    }
+}
+
+/// Puts cohorts into one group or two. Priorities grow in the order of references, so that there are no circles.
+fn group(cohorts: &mut [Cohort], random: &mut Random) {
+    let mut priority = random.between(-2, 2);
+    for cohort in cohorts {
+        if random.percent(80) {
+            cohort.group = Some((random.word(&["offers", "offers", "calls"]), priority));
+            priority += random.between(1, 3);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The instants at which anything could change for a customer who stays silent: rather too many than one too few.
 //!
 //! From every event and every change that this customer has had, every length that stands anywhere in the rules, and every
-//! sum of a sequence's length and its window's; each also one millisecond later, where "more than" turns. To these come
+//! sum of a `then no`'s length and its window's; each also one millisecond later, where "more than" turns. To these come
 //! the days' beginnings where the calendar matters, and where measures of time meet each other.
 
 use std::collections::BTreeSet;
 
 use cohortd::event::{Instant, Number, Span};
-use cohortd::rules::ast::{Compare, CompareTest, Edge, Events, ExprKind, Measure, MeasureKind, Operand, Step, Window};
+use cohortd::rules::ast::{
+    Compare, CompareTest, Count, Did, Edge, Events, ExprKind, Measure, MeasureKind, Operand, Step, Window,
+};
 use cohortd::rules::{CohortRule, Document};
 
 use super::condition::Moment;
@@ -21,7 +23,7 @@ pub(crate) struct Sources<'a> {
     gaps: Vec<(&'a Events, i128, i128)>,
     /// Two `time since` that are compared, the second times a factor.
     meetings: Vec<(Since<'a>, i128, Since<'a>)>,
-    /// Does a window begin with a day?
+    /// Does anything turn with a day?
     by_calendar: bool,
 }
 
@@ -40,10 +42,13 @@ impl<'a> Sources<'a> {
                 match &condition.kind {
                     ExprKind::Silent(silent) => lengths.extend([silent.span.span.0]),
                     ExprKind::InCohort { stay: Some((_, span)), .. } => lengths.extend([span.span.0]),
-                    ExprKind::Sequence(sequence) => {
+                    ExprKind::Sequence(sequence) if sequence.next[0].absent => {
                         let due = sequence.next[0].within.span.0;
                         lengths.extend([due]);
                         lengths.extend(of_windows.iter().map(|length| due + length));
+                    }
+                    ExprKind::Streak(_) | ExprKind::Did(Did { count: Some(Count::Rhythm { .. }), .. }) => {
+                        by_calendar = true;
                     }
                     ExprKind::Compare(compare) => {
                         lengths.extend(written_lengths(compare));

@@ -28,12 +28,14 @@ impl<'a> Moment<'a> {
             ExprKind::Not(inner) => !self.holds(inner),
             ExprKind::Did(did) => self.did(did),
             ExprKind::Silent(silent) => self.silent(silent),
-            ExprKind::Sequence(sequence) => self.absence(sequence),
+            ExprKind::Sequence(sequence) if sequence.next[0].absent => self.absence(sequence),
+            ExprKind::Sequence(sequence) => self.chain(sequence),
+            ExprKind::Streak(streak) => self.streak(streak),
             ExprKind::Compare(compare) => self.compare(compare),
             ExprKind::InCohort { cohort, stay } => self.in_cohort(&cohort.text, *stay),
             ExprKind::Entered { cohort, count, window } => self.entered(&cohort.text, count.as_ref(), window),
             ExprKind::Left { cohort, window } => self.left(&cohort.text, window),
-            ExprKind::Streak(_) | ExprKind::Rank(_) | ExprKind::Consent { .. } => {
+            ExprKind::Rank(_) | ExprKind::Consent { .. } => {
                 unreachable!("refused before anything is judged")
             }
         }
@@ -46,6 +48,9 @@ impl<'a> Moment<'a> {
     }
 
     fn did(&self, did: &Did) -> bool {
+        if let Some(Count::Rhythm { times, unit, periods, of_last, .. }) = did.count {
+            return self.rhythm(&did.step, unit, times, periods, of_last);
+        }
         let matching = || self.so_far().filter(|event| matches(event, &did.step));
         let held = self.held(&did.window, Speaks::OfEvents);
         if did.count == Some(Count::FirstTime) {
@@ -69,7 +74,7 @@ impl<'a> Moment<'a> {
                     events().map(|event| self.rules.calendar.period(*unit, event.at, 0)).collect();
                 (events().count(), periods.len(), *bound, *wanted)
             }
-            Some(Count::FirstTime | Count::Rhythm { .. }) => unreachable!("decided above, or refused"),
+            Some(Count::FirstTime | Count::Rhythm { .. }) => unreachable!("decided above"),
         };
         if within_bound(counted, bound, wanted) == did.negated {
             return false;
@@ -175,7 +180,7 @@ impl Owned {
     }
 }
 
-fn within_bound(counted: usize, bound: Bound, wanted: u32) -> bool {
+pub(crate) fn within_bound(counted: usize, bound: Bound, wanted: u32) -> bool {
     let wanted = wanted as usize;
     match bound {
         Bound::AtLeast => counted >= wanted,
