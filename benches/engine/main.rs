@@ -14,7 +14,6 @@
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
 #[path = "../support/mod.rs"]
-#[expect(dead_code, reason = "the bench of the daemon sends events as they happen")]
 mod support;
 
 mod growth;
