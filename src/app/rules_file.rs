@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use crate::rules::{Document, RuleError, RuleSet, compile, read};
+use crate::rules::{Document, RuleError, RuleSet, load_as_written};
 use crate::settings::Loaded;
 
 /// A rules file as written and as compiled.
@@ -11,6 +11,7 @@ use crate::settings::Loaded;
 pub struct RulesFile {
     /// As the operator named it.
     pub name: String,
+    pub text: String,
     pub document: Document,
     pub rules: RuleSet,
 }
@@ -31,9 +32,8 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
             }
         })
     })?;
-    let document = read(&name, &text).map_err(|errors| mistakes(path, &errors))?;
-    let rules = compile(&name, &text, &document).map_err(|errors| mistakes(path, &errors))?;
-    Ok(RulesFile { name, document, rules })
+    let (document, rules) = load_as_written(&name, &text).map_err(|errors| mistakes(path, &errors))?;
+    Ok(RulesFile { name, text, document, rules })
 }
 
 /// All mistakes as a compiler shows them, counted where there are several.

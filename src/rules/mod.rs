@@ -13,22 +13,43 @@ mod parser;
 mod ruleset;
 mod selector;
 mod source;
+mod uses;
+mod warnings;
 
 pub use calendar::Calendar;
 pub use compile::compile;
 pub use document::{CohortRule, Document, Written, read};
-pub use error::{ExprError, RuleError};
+pub use error::{ExprError, RuleError, nearest};
 pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor};
 pub use parser::{parse, parse_duration};
 pub use ruleset::{
     Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
+pub use uses::{Owners, Use, Wanted, each_use};
+pub use warnings::{Page, Warning, warnings};
 
 /// Reads and compiles a rules file.
 ///
 /// # Errors
 /// Every mistake found, in the order of the file.
 pub fn load(file: &str, text: &str) -> Result<RuleSet, Vec<RuleError>> {
-    compile(file, text, &read(file, text)?)
+    load_as_written(file, text).map(|(_, rules)| rules)
+}
+
+/// As `load`, with the document that the rules were compiled from.
+///
+/// # Errors
+/// Every mistake found, in the order of the file: those of what is written, and of what it means wherever it can be read.
+pub fn load_as_written(file: &str, text: &str) -> Result<(Document, RuleSet), Vec<RuleError>> {
+    let (document, mut errors) = document::read_partly(file, text);
+    let Some(document) = document else { return Err(errors) };
+    let compiled = compile(file, text, &document).map_err(|more| errors.extend(more));
+    match compiled {
+        Ok(rules) if errors.is_empty() => Ok((document, rules)),
+        _ => {
+            errors.sort_by_key(|error| (error.line, error.column));
+            Err(errors)
+        }
+    }
 }

@@ -95,6 +95,11 @@ const RESERVED: &[&str] = &[
     "x",
 ];
 
+/// Is it a word of the grammar?
+pub(super) fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 /// The deepest nesting of parentheses and measures; far beyond what anyone reads aloud.
 const DEPTH_MAX: usize = 64;
 
@@ -216,7 +221,15 @@ impl Parser {
         if matches!(self.peek(), TokenKind::End) {
             return Ok(());
         }
-        Err(self.expected(&["and", "or", "the end of the rule"]))
+        let after_number = self.at > 0 && matches!(self.tokens[self.at - 1].kind, TokenKind::Number(_));
+        let hint = match self.peek() {
+            TokenKind::Symbol(",") | TokenKind::Number(_) if after_number => {
+                "a number has no separators, and a point before its decimals: 1000.5"
+            }
+            TokenKind::Symbol("%") if after_number => "leave the sign out",
+            _ => return Err(self.expected(&["and", "or", "the end of the rule"])),
+        };
+        Err(self.expected(&["and", "or", "the end of the rule"]).hint(hint))
     }
 
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
@@ -831,6 +844,12 @@ impl Parser {
             return Err(self.expected(&["a comparison (= != < <= > >=)"]));
         };
         self.take();
+        if op == Op::Eq && self.is_symbol(0, "=") {
+            return Err(ExprError::new(self.range(), "equality is one sign").hint("write `=`"));
+        }
+        if op == Op::Lt && self.is_symbol(0, ">") {
+            return Err(ExprError::new(self.range(), "`<>` is not a comparison").hint("write `!=`"));
+        }
         Ok(op)
     }
 
