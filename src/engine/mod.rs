@@ -4,13 +4,14 @@
 //! engine returns counts with its effects; others record them.
 //!
 //! Read `verdict` (the idea), `evaluate` (conditions at an instant), `membership` (the machine), `decide` (one customer:
-//! deadlines and events in order), `shard` and `agenda` (one partition: whose turn it is).
+//! deadlines and events in order), `foresight` (the same, run ahead without events), `shard` and `agenda` (one partition: whose turn it is).
 
 mod agenda;
 mod decide;
 mod effect;
 mod evaluate;
 mod fact;
+mod foresight;
 mod membership;
 mod shard;
 mod state;
@@ -23,3 +24,4 @@ pub use effect::{Counts, Effect};
 pub use shard::{Said, Shard, Slot, Timing};
 pub use state::{CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish};
 pub use verdict::Verdict;
+pub use why::{Claim, Counted, Found, Language, Part, Quantity};

@@ -12,7 +12,7 @@ pub struct CustomerState {
     pub clock: Instant,
     /// The earliest instant at which anything may change if the customer stays silent.
     pub next_deadline: Instant,
-    /// Changes emitted so far.
+    /// Changes emitted so far: those of cohorts in the shadow are not among them.
     pub sequence: u64,
     /// This state includes every event of the log before this position, and none from it on.
     pub as_of: i64,

@@ -365,6 +365,9 @@ impl Partition {
             if effect.cause.is_none() {
                 part.tally.lateness_ms.push(now.since(effect.at).0);
             }
+            if context.rules.cohort(effect.cohort).shadow {
+                continue;
+            }
             let automation = self.caught_up && now.since(effect.at) <= context.max_delay;
             plan.outs.extend(context.speaker.say(&context.rules, customer, effect, automation, &place));
         }

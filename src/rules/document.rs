@@ -48,10 +48,37 @@ pub struct CohortRule {
     /// `reenter = "never"`
     pub once: bool,
     pub enabled: bool,
+    /// Decided and counted, never emitted.
+    pub shadow: bool,
+    /// `exclusive_in` with `priority`
+    pub group: Option<Group>,
+    pub on_create: OnCreate,
     /// The name for people; the key where none is written.
     pub name: Localized,
     pub owner: Option<String>,
     pub action: Option<String>,
+}
+
+/// Of the cohorts of one group a customer is held in one: the one with the lowest priority number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    pub priority: i64,
+    /// Where the priority stands in the file.
+    pub(super) literal: std::ops::Range<usize>,
+}
+
+/// What is said of the customers who are in a cohort from its creation on.
+///
+/// It is kept for the edit of rules, the only thing that creates a cohort for customers already known; a start with these
+/// rules decides them over the log, and does not look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnCreate {
+    /// No automation acts on their entry.
+    #[default]
+    Silent,
+    /// Their entry may be acted on, as any other.
+    Emit,
 }
 
 /// An expression with its text.
@@ -64,7 +91,7 @@ pub struct Written {
 }
 
 /// The keys that the language has and this release does not run.
-const LATER_COHORT: [&str; 6] = ["exclusive_in", "priority", "needs", "include", "on_create", "shadow"];
+const LATER_COHORT: [&str; 2] = ["needs", "include"];
 const COHORT_KEYS: [&str; 17] = [
     "who",
     "stay",
@@ -219,8 +246,10 @@ impl Reader<'_> {
         let before = self.errors.len();
         let (mut who, mut stay, mut until) = (None, None, None);
         let (mut at_least, mut at_most, mut cooldown) = (None, None, None);
+        let (mut once, mut enabled, mut shadow, mut on_create) = (false, true, false, OnCreate::default());
+        let (mut owner, mut action) = (None, None);
+        let (mut exclusive_in, mut priority) = (None, None);
         let mut least_at = None;
-        let (mut once, mut enabled, mut owner, mut action) = (false, true, None, None);
         let mut name = Localized { en: cohort.replace('_', " "), fr: cohort.replace('_', " ") };
         for entry in self.table(&prefix, value) {
             let (key, value) = entry;
@@ -240,9 +269,14 @@ impl Reader<'_> {
                     Some("always") | None => {}
                     Some(_) => self.error(&dotted, value.span(), "expected \"always\" or \"never\"".into(), None),
                 },
-                "enabled" => match value.get_ref() {
-                    DeValue::Boolean(flag) => enabled = *flag,
-                    _ => self.error(&dotted, value.span(), "expected true or false".into(), None),
+                "enabled" => enabled = self.flag(&dotted, value).unwrap_or(enabled),
+                "shadow" => shadow = self.flag(&dotted, value).unwrap_or(shadow),
+                "exclusive_in" => exclusive_in = self.string(&dotted, value).map(|name| (name, value.span())),
+                "priority" => priority = self.integer(&dotted, value).map(|number| (number, value.span())),
+                "on_create" => match self.string(&dotted, value).as_deref() {
+                    Some("emit") => on_create = OnCreate::Emit,
+                    Some("silent") | None => {}
+                    Some(_) => self.error(&dotted, value.span(), "expected \"silent\" or \"emit\"".into(), None),
                 },
                 "owner" => owner = self.string(&dotted, value),
                 "action" => action = self.string(&dotted, value),
@@ -258,11 +292,41 @@ impl Reader<'_> {
             let place = least_at.clone().unwrap_or_else(|| place.clone());
             self.error(&prefix, place, "`at_least` is longer than `at_most`".into(), Some(hint.into()));
         }
+        let group = match (exclusive_in, priority) {
+            (Some((name, _)), Some((priority, literal))) => Some(Group { name, priority, literal }),
+            (Some((name, span)), None) if self.errors.len() == before => {
+                let hint = "add priority = 1, say: of the cohorts of a group the lowest number is held";
+                let message = format!("a cohort of the group `{name}` has no `priority`");
+                self.error(&format!("{prefix}.exclusive_in"), span, message, Some(hint.into()));
+                None
+            }
+            (None, Some((_, span))) if self.errors.len() == before => {
+                let hint = "add exclusive_in = \"offers\", say: a priority counts among the cohorts of one group";
+                self.error(&format!("{prefix}.priority"), span, "there is no `exclusive_in`".into(), Some(hint.into()));
+                None
+            }
+            _ => None,
+        };
         if who.is_none() && self.errors.len() == before {
             let hint = "add who = \"did signup in the last 7 days\", say; an expression stands in quotes";
             self.error(&prefix, place, "`who` is missing".into(), Some(hint.into()));
         }
-        Some(CohortRule { who: who?, stay, until, at_least, at_most, cooldown, once, enabled, name, owner, action })
+        Some(CohortRule {
+            who: who?,
+            stay,
+            until,
+            at_least,
+            at_most,
+            cooldown,
+            once,
+            enabled,
+            shadow,
+            group,
+            on_create,
+            name,
+            owner,
+            action,
+        })
     }
 
     fn localized(&mut self, key: &str, value: &Spanned<DeValue<'_>>, name: &mut Localized) {
@@ -325,6 +389,25 @@ impl Reader<'_> {
             self.error(key, value.span(), "expected at least one event's name".into(), Some(hint.into()));
         }
         (!names.is_empty()).then_some(names)
+    }
+
+    fn flag(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(*flag);
+        }
+        self.error(key, value.span(), "expected true or false".into(), None);
+        None
+    }
+
+    fn integer(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<i64> {
+        let number = match value.get_ref() {
+            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.error(key, value.span(), "expected a whole number".into(), None);
+        }
+        number
     }
 
     fn string(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {

@@ -18,7 +18,7 @@ mod warnings;
 
 pub use calendar::Calendar;
 pub use compile::compile;
-pub use document::{CohortRule, Document, Written, read};
+pub use document::{CohortRule, Document, Group, OnCreate, Written, read};
 pub use error::{ExprError, RuleError, nearest};
 pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor};
 pub use parser::{parse, parse_duration};

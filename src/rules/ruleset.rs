@@ -2,6 +2,7 @@
 
 use super::ast::{Bound, Edge, Op, Unit};
 use super::calendar::Calendar;
+use super::document::OnCreate;
 use super::facts::{FactIx, FactSpec};
 use super::selector::Filter;
 use crate::event::{Instant, Localized, NameId, Number, Span, Vocabulary};
@@ -43,6 +44,13 @@ pub struct Cohort {
     /// May be entered once in a life.
     pub once: bool,
     pub enabled: bool,
+    /// Decided and counted, never emitted.
+    pub shadow: bool,
+    /// The group of which a customer is held in one cohort only.
+    pub group: Option<String>,
+    /// The cohorts of its group that come first: while one of them is held, this one is not. In order.
+    pub excluded_by: Vec<CohortIx>,
+    pub on_create: OnCreate,
     pub title: Localized,
     pub owner: Option<String>,
     pub action: Option<String>,
@@ -50,6 +58,8 @@ pub struct Cohort {
     pub definition: String,
     /// Cohorts that refer to this one.
     pub dependants: Vec<CohortIx>,
+    /// Itself and all that it refers to, directly or not, in the order of decision: nothing else can change it.
+    pub rests_on: Vec<CohortIx>,
     /// Does any rule ask when this cohort was entered or left?
     pub keeps_history: bool,
 }

@@ -18,7 +18,7 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         written.map(|w| w.text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
     };
     let span = |span: Option<Span>| span.map(|s| s.0.to_string()).unwrap_or_default();
-    [
+    let mut lines = vec![
         cohort.to_owned(),
         words(Some(&rule.who)),
         words(rule.stay.as_ref()),
@@ -27,8 +27,17 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         span(rule.at_most),
         span(rule.cooldown),
         format!("{} {}", rule.once, rule.enabled),
-    ]
-    .join("\n")
+    ];
+    // What came into the language later is written only where it is used, so that older fingerprints stand.
+    lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, group.name)));
+    lines.join("\n")
+}
+
+/// The cohorts that are not emitted. They mean the same as if they were, but the emitted changes are numbered without
+/// them.
+pub(super) fn canonical_shadows(document: &Document) -> String {
+    let shadows = document.cohorts.iter().filter(|(_, rule)| rule.shadow);
+    shadows.map(|(name, _)| format!("\n\nshadow {name}")).collect()
 }
 
 /// What all cohorts share: time zone, activity, default gaps.

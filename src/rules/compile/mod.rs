@@ -9,9 +9,9 @@ mod references;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::fingerprint::{canonical, canonical_frame, definition, hash128};
-use self::order::{cohorts_named, decision_order};
-use self::references::feeds_of;
+use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition, hash128};
+use self::order::{cohorts_named, comes_first, decision_order};
+use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
 use super::calendar::Calendar;
 use super::document::{Document, Written};
@@ -61,11 +61,21 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
             cooldown: rule.cooldown,
             once: rule.once,
             enabled: rule.enabled,
+            shadow: rule.shadow,
+            group: rule.group.as_ref().map(|group| group.name.clone()),
+            excluded_by: order
+                .iter()
+                .zip(0..)
+                .filter(|(other, _)| rule.group.is_some() && comes_first(document, other, name))
+                .map(|(_, index)| CohortIx(index))
+                .collect(),
+            on_create: rule.on_create,
             title: rule.name.clone(),
             owner: rule.owner.clone(),
             action: rule.action.clone(),
             definition: definition(document, name),
             dependants: Vec::new(),
+            rests_on: Vec::new(),
             keeps_history: false,
         });
     }
@@ -113,6 +123,7 @@ enum Part {
     Who,
     Stay,
     Until,
+    Priority,
 }
 
 fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part, error: ExprError) -> RuleError {
@@ -121,6 +132,11 @@ fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part,
         Part::Stay => ("stay", rule.stay.as_ref()),
         Part::Until => ("until", rule.until.as_ref()),
         Part::Who => ("who", Some(&rule.who)),
+        Part::Priority => {
+            let literal = rule.group.as_ref().map_or(0..0, |group| group.literal.clone());
+            let range = Range { start: literal.start, end: literal.end };
+            return RuleError::at(file, text, range, &format!("cohorts.{cohort}.priority"), error.message, error.hint);
+        }
     };
     let written = written.unwrap_or(&rule.who);
     let range = locate(text, written.literal.clone(), &written.text, error.range);
@@ -218,6 +234,10 @@ impl<'d> Compiler<'d> {
                 }
             }
         }
+        for (i, cohort) in cohorts.iter().enumerate() {
+            let reader = CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
+            references.extend(cohort.excluded_by.iter().map(|other| (*other, reader, false)));
+        }
         for (other, reader, history) in references {
             let cohort = &mut cohorts[usize::from(other.0)];
             cohort.keeps_history |= history;
@@ -225,13 +245,14 @@ impl<'d> Compiler<'d> {
                 cohort.dependants.push(reader);
             }
         }
+        rest(&mut cohorts);
         let names = self.vocabulary.names_len();
         let feeds = (0..=names)
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
-        let fingerprint =
-            format!("{:032x}", hash128(&format!("{}\n\n{}", canonical_frame(document), all.join("\n\n"))));
+        let whole = format!("{}\n\n{}{}", canonical_frame(document), all.join("\n\n"), canonical_shadows(document));
+        let fingerprint = format!("{:032x}", hash128(&whole));
         RuleSet {
             cohorts,
             conditions: self.conditions,

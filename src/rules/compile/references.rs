@@ -1,8 +1,10 @@
 //! Who looks at what: the facts and cohorts behind conditions, and the events that feed facts.
 
+use std::collections::BTreeSet;
+
 use crate::event::NameId;
 use crate::rules::facts::{FactIx, FactSpec, Selector};
-use crate::rules::ruleset::{CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
+use crate::rules::ruleset::{Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
 pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
@@ -23,6 +25,21 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         role(fact).map(|role| Feed { fact: FactIx(u16::try_from(i).unwrap_or(u16::MAX)), role })
     };
     facts.iter().enumerate().filter_map(feed).collect()
+}
+
+/// Finds what each cohort rests on. References go back in the order of decision, but for those to a cohort that is not
+/// decided.
+pub(super) fn rest(cohorts: &mut [Cohort]) {
+    let mut found: Vec<BTreeSet<usize>> = (0..cohorts.len()).map(|i| BTreeSet::from([i])).collect();
+    for (i, cohort) in cohorts.iter().enumerate() {
+        for dependant in &cohort.dependants {
+            let below = if cohort.enabled { found[i].clone() } else { BTreeSet::from([i]) };
+            found[usize::from(dependant.0)].extend(below);
+        }
+    }
+    for (cohort, found) in cohorts.iter_mut().zip(found) {
+        cohort.rests_on = found.into_iter().map(|i| CohortIx(u16::try_from(i).unwrap_or(u16::MAX))).collect();
+    }
 }
 
 impl Node {

@@ -22,6 +22,9 @@ pub(crate) struct Cohort {
     pub(crate) cooldown: Option<String>,
     pub(crate) once: bool,
     pub(crate) disabled: bool,
+    pub(crate) shadow: bool,
+    /// A group, and the priority in it.
+    pub(crate) group: Option<(&'static str, i64)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -133,6 +136,12 @@ impl Cohort {
         }
         if self.disabled {
             line(text, format_args!("enabled = false"));
+        }
+        if self.shadow {
+            line(text, format_args!("shadow = true"));
+        }
+        if let Some((group, priority)) = self.group {
+            line(text, format_args!("exclusive_in = \"{group}\"\npriority = {priority}"));
         }
     }
 }

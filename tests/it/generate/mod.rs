@@ -13,10 +13,10 @@ mod shrink;
 
 use std::time::Instant as Stopwatch;
 
-use cohortd::event::Instant;
+use cohortd::event::{ChangeReason, Instant};
 
-use crate::engine_under_test::{ENGINE, run_with_mishaps, run_with_states};
-use crate::naive::{Case, Fate, Outcome, judge, judge_with};
+use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_with_mishaps, run_with_states};
+use crate::naive::{Case, Fate, Outcome, judge, judge_ahead, judge_with};
 
 pub(crate) use draft::Draft;
 pub(crate) use random::Random;
@@ -109,19 +109,24 @@ fn extra_instants(case: &Case) -> Vec<Instant> {
 /// Generators that produce nothing prove nothing.
 #[test]
 fn random_cases_exercise_every_fate_and_many_changes() {
-    let (mut changes, mut busy) = (0, 0);
+    let (mut changes, mut busy, mut excluded, mut shadows, mut ahead) = (0, 0, 0, 0, 0);
     let mut fates = [Fate::Applied, Fate::Duplicate, Fate::TooLate, Fate::BadTime, Fate::NotRead].map(|f| (f, 0));
     let cases = 500;
     for seed in 0..cases {
         let generated = Generated::new(seed);
-        let outcome = judge(&generated.case).unwrap_or_else(|error| panic!("{error}\n{}", generated.case.rules));
+        let outcome = judge_ahead(&generated.case).unwrap_or_else(|error| panic!("{error}\n{}", generated.case.rules));
         changes += outcome.changes.len();
         busy += usize::from(outcome.changes.len() > 3);
+        excluded += outcome.changes.iter().filter(|change| change.reason == ChangeReason::Excluded).count();
+        shadows += outcome.changes.iter().filter(|change| change.shadow).count();
+        ahead += outcome.changes.iter().filter(|change| change.next_change_at.is_some()).count();
         for (fate, seen) in &mut fates {
             *seen += outcome.fates.iter().filter(|found| *found == fate).count();
         }
     }
     println!("{changes} changes in {cases} cases, {busy} with more than three; {fates:?}");
+    println!("{excluded} by exclusion, {shadows} in the shadow, {ahead} with another to come by time alone");
+    assert!(excluded > 0 && shadows > 0 && ahead > 0);
     assert!(fates.iter().all(|(_, seen)| *seen > 0), "{fates:?}");
     assert!(busy * 3 > usize::try_from(cases).unwrap(), "{busy}");
 }
@@ -140,4 +145,15 @@ fn random_cases_are_decided_the_same_whatever_happens_to_the_lane() {
         }
         Ok(())
     });
+}
+
+/// What is promised of the next change comes, if the customer stays silent.
+#[test]
+fn random_cases_keep_their_promise_of_the_next_change() {
+    try_many(promises_are_kept);
+}
+
+#[test]
+fn random_cases_promise_the_next_change_that_the_judge_sees() {
+    try_many(|case| difference(&judge_ahead(case)?, &run_ahead(case)?));
 }

@@ -56,7 +56,10 @@ impl World {
         for i in (1..names.len()).rev() {
             names.swap(i, random.below(i + 1));
         }
-        let cohorts = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
+        let mut cohorts: Vec<Cohort> = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
+        if random.percent(50) {
+            group(&mut cohorts, random);
+        }
         let activity = if random.percent(50) { some_events(random) } else { vec![] };
         let mut usual_gaps = Vec::new();
         for event in EVENTS {
@@ -83,6 +86,8 @@ impl World {
             cooldown: random.percent(25).then(|| self.length(random)),
             once: random.percent(12),
             disabled,
+            shadow: random.percent(8),
+            group: None,
         }
     }
 
@@ -233,6 +238,17 @@ impl World {
             60_000 => format!("{grains} minutes"),
             3_600_000 => format!("{grains} hours"),
             _ => format!("{grains} days"),
+        }
+    }
+}
+
+/// Puts cohorts into one group or two. Priorities grow in the order of references, so that there are no circles.
+fn group(cohorts: &mut [Cohort], random: &mut Random) {
+    let mut priority = random.between(-2, 2);
+    for cohort in cohorts {
+        if random.percent(80) {
+            cohort.group = Some((random.word(&["offers", "offers", "calls"]), priority));
+            priority += random.between(1, 3);
         }
     }
 }

@@ -113,6 +113,8 @@ fn smaller_cohorts(cohort: &Cohort) -> Vec<Cohort> {
     offer(&|c| c.at_most = None);
     offer(&|c| c.cooldown = None);
     offer(&|c| c.once = false);
+    offer(&|c| c.shadow = false);
+    offer(&|c| c.group = None);
     let exprs = |expr: &Option<Expr>| expr.iter().flat_map(Expr::smaller).collect::<Vec<_>>();
     for who in cohort.who.smaller() {
         offer(&|c| c.who = who.clone());

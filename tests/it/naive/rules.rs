@@ -15,6 +15,8 @@ pub(crate) struct Rules<'a> {
     /// The enabled cohorts, in the order in which they are decided.
     pub(crate) cohorts: Vec<(&'a str, &'a CohortRule)>,
     pub(crate) instants: super::candidates::Sources<'a>,
+    /// Is each change asked when the next one is?
+    pub(crate) looks_ahead: bool,
 }
 
 impl<'a> Rules<'a> {
@@ -24,7 +26,7 @@ impl<'a> Rules<'a> {
             for expr in expressions(cohort) {
                 supported(expr).map_err(|what| format!("{name}: {what} is not run"))?;
             }
-            for reference in references(cohort) {
+            for reference in references(document, cohort) {
                 if !document.cohorts.contains_key(reference) {
                     return Err(format!("{name}: there is no cohort {reference}"));
                 }
@@ -32,7 +34,7 @@ impl<'a> Rules<'a> {
         }
         let cohorts = order_of_decision(document)?;
         let instants = super::candidates::Sources::new(document, &cohorts);
-        Ok(Self { document, calendar: Calendar::new(&document.time_zone), cohorts, instants })
+        Ok(Self { document, calendar: Calendar::new(&document.time_zone), cohorts, instants, looks_ahead: false })
     }
 
     /// Where a cohort stands in the order of decisions; `None` for a disabled one, which is never decided.
@@ -50,7 +52,8 @@ fn order_of_decision(document: &Document) -> Result<Vec<(&str, &CohortRule)>, St
     while !waiting.is_empty() {
         let names: BTreeSet<&str> = waiting.iter().map(|(name, _)| *name).collect();
         // The document's cohorts are sorted by name, so the first that is ready has the smallest one.
-        let ready = waiting.iter().position(|(_, rule)| references(rule).iter().all(|name| !names.contains(name)));
+        let ready =
+            waiting.iter().position(|(_, rule)| references(document, rule).iter().all(|name| !names.contains(name)));
         match ready {
             Some(index) => order.push(waiting.remove(index)),
             None => return Err("cohorts refer to each other in a circle".into()),
@@ -65,8 +68,17 @@ pub(crate) fn expressions(cohort: &CohortRule) -> impl Iterator<Item = &Expr> {
     written.into_iter().flatten().map(|written| &written.expr)
 }
 
-fn references(cohort: &CohortRule) -> Vec<&str> {
-    let mut names = Vec::new();
+/// Is the one of the other's group, with a lower priority?
+pub(crate) fn comes_before(one: &CohortRule, other: &CohortRule) -> bool {
+    match (&one.group, &other.group) {
+        (Some(one), Some(other)) => one.name == other.name && one.priority < other.priority,
+        _ => false,
+    }
+}
+
+fn references<'a>(document: &'a Document, cohort: &'a CohortRule) -> Vec<&'a str> {
+    let of_group = document.cohorts.iter().filter(|(_, other)| comes_before(other, cohort));
+    let mut names: Vec<&str> = of_group.map(|(name, _)| name.as_str()).collect();
     for expr in expressions(cohort) {
         for condition in conditions(expr) {
             match &condition.kind {
