@@ -228,9 +228,10 @@ impl Reader<'_> {
                 let message = format!("`{plain}` is not a cohort's name");
                 self.error("cohorts", name.span(), message, Some(hint.into()));
             }
-            match self.cohort(plain, name.span(), value) {
-                Some(rule) => drop(cohorts.insert(plain.to_string(), rule)),
-                None => drop(unread.insert(plain.to_string())),
+            if let Some(rule) = self.cohort(plain, name.span(), value) {
+                cohorts.insert(plain.to_string(), rule);
+            } else {
+                unread.insert(plain.to_string());
             }
         }
         (cohorts, unread)

@@ -27,7 +27,7 @@ pub use ruleset::{
 };
 pub use selector::{Filter, FilterTest, Literal};
 pub use uses::{Owners, Use, Wanted, each_use};
-pub use warnings::{Page, Warning, warnings};
+pub use warnings::{Page, Warning, in_order, warnings};
 
 /// Reads and compiles a rules file.
 ///

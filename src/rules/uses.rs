@@ -36,6 +36,8 @@ impl<'e> Owners<'e> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Anything,
+    /// Any value, or none: the rule asks just that.
+    Presence,
     Number,
     Text,
     Bool,
@@ -56,7 +58,7 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
         ExprKind::Sequence(sequence) => {
             let steps = || std::iter::once(&sequence.first).chain(sequence.next.iter().map(|next| &next.step));
             steps().for_each(|step| of_step(step, found));
-            for key in &sequence.key {
+            if let Some(key) = &sequence.key {
                 steps()
                     .for_each(|step| found(Use::Property { of: Owners::All(&step.events), property: key, wanted: Wanted::Anything }));
             }
@@ -145,7 +147,7 @@ fn of_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(
                 Some(first) if values.iter().all(|value| like(value) == first) => first,
                 _ => Wanted::Anything,
             },
-            FilterTest::Known | FilterTest::Missing => Wanted::Anything,
+            FilterTest::Known | FilterTest::Missing => Wanted::Presence,
         };
         found(Use::Property { of, property: &filter.property, wanted });
     }

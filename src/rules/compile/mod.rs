@@ -102,10 +102,12 @@ fn too_large(file: &str, text: &str, document: &Document) -> Result<(), Vec<Rule
             });
         });
     }
-    let problem = match (conditions, names.len()) {
-        (CONDITIONS_MAX.., _) => format!("{conditions} conditions are more than the {CONDITIONS_MAX} of one file"),
-        (_, NAMES_MAX..) => format!("{} different names are more than the {NAMES_MAX} of one file", names.len()),
-        _ => return Ok(()),
+    let problem = if conditions > CONDITIONS_MAX {
+        format!("{conditions} conditions are more than the {CONDITIONS_MAX} of one file")
+    } else if names.len() > NAMES_MAX {
+        format!("{} different names are more than the {NAMES_MAX} of one file", names.len())
+    } else {
+        return Ok(());
     };
     Err(vec![RuleError::at(file, text, Range::default(), "cohorts", problem, None)])
 }

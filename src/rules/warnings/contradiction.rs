@@ -28,12 +28,12 @@ pub(super) fn nobody_enters(page: &Page<'_>, found: &mut Vec<Warning>) {
             continue;
         }
         let Some(until) = &rule.until else { continue };
-        let ways = match &until.expr.kind {
+        let ways: Vec<&Expr> = match &until.expr.kind {
             ExprKind::Or(parts) => parts.iter().collect(),
             _ => vec![&until.expr],
         };
         for way in ways {
-            if parts.iter().any(|part| implies((who, part), (until, way))) {
+            if parts.iter().any(|part| implies((who, *part), (until, way))) {
                 let message = "nobody can enter: this holds whenever `who` does".to_owned();
                 let hint = "`until` names what ends a stay; while it holds, nobody enters";
                 found.push(page.warning((name, "until", until), way.range, message, hint));

@@ -14,7 +14,7 @@ const SHORTEST: usize = 5;
 type Place<'a> = (&'a str, &'static str, &'a Written, &'a Name);
 
 /// A name that stands in one place only, beside another that it nearly equals.
-pub(super) fn nearly_equal(page: &Page<'_>, found: &mut Vec<Warning>) {
+pub(super) fn nearly_equal(page: &Page<'_>, known: impl Fn(&str) -> bool, found: &mut Vec<Warning>) {
     let mut places: BTreeMap<&str, Vec<Place<'_>>> = BTreeMap::new();
     let mut elsewhere: BTreeMap<&str, usize> = BTreeMap::new();
     if let Events::Named(names) = &page.document.activity {
@@ -35,7 +35,7 @@ pub(super) fn nearly_equal(page: &Page<'_>, found: &mut Vec<Warning>) {
     let by_spelling = Spellings::new(&all);
     for (name, places) in &places {
         let [(cohort, key, written, place)] = places.as_slice() else { continue };
-        if count(name) > 1 {
+        if count(name) > 1 || known(name) {
             continue;
         }
         // Of two that stand once each the later in the alphabet is pointed out: one warning is enough.
@@ -43,7 +43,7 @@ pub(super) fn nearly_equal(page: &Page<'_>, found: &mut Vec<Warning>) {
         if let Some(other) = other {
             let message = format!("`{name}` stands only here, and `{other}` differs from it by a slip");
             let hint = "write one name for one event; nothing happens under a name that no event has";
-            found.push(page.warning((cohort, key, written), place.range, message, hint));
+            found.push(page.warning((*cohort, *key, *written), place.range, message, hint));
         }
     }
 }

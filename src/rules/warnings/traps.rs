@@ -118,12 +118,14 @@ fn number_against_text(compare: &Compare) -> Option<&str> {
         MeasureKind::Named(_) => false,
     };
     match &compare.test {
-        CompareTest::Compare(op, Operand::Literal(Literal::Text(text))) if is_number && *op != Op::Ne => Some(text),
+        CompareTest::Compare(op, Operand::Literal(Literal::Text(text))) if is_number && *op != Op::Ne => {
+            Some(text.as_str())
+        }
         CompareTest::Between(Operand::Literal(Literal::Text(found)), _)
         | CompareTest::Between(_, Operand::Literal(Literal::Text(found)))
             if is_number =>
         {
-            Some(found)
+            Some(found.as_str())
         }
         _ => None,
     }

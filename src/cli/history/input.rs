@@ -1,4 +1,4 @@
-//! The files of a replay, one after the other.
+//! Files of events, one after the other.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use crate::app::Failure;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{BadLine, EventFile, FileError};
+use crate::codec::{BadLine, EventFile, FileError, OwnedEvent};
 use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 
 /// Bad lines that are reported one by one; more are counted only.
 const REPORTED_MAX: u64 = 20;
 const STANDARD_INPUT: &str = "standard input";
 
-/// What became of the lines that are no event of this replay.
+/// What became of the lines that are no event read.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counts {
-    pub(super) bad_lines: u64,
+pub(in crate::cli) struct Counts {
+    pub(in crate::cli) bad_lines: u64,
     /// Events left out for `--until`.
-    pub(super) left_out: u64,
+    pub(in crate::cli) left_out: u64,
     /// Property values that are not numbers, infinite or too large, and count as missing.
-    pub(super) unusable_values: u64,
+    pub(in crate::cli) unusable_values: u64,
 }
 
-pub(super) struct Input<'a> {
+pub(in crate::cli) struct Input<'a> {
     files: &'a [PathBuf],
     until: Option<Instant>,
     counts: Counts,
@@ -32,23 +32,43 @@ pub(super) struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// Events later than `until` are left out.
-    pub(super) fn new(files: &'a [PathBuf], until: Option<Instant>) -> Self {
+    pub(in crate::cli) fn new(files: &'a [PathBuf], until: Option<Instant>) -> Self {
         Self { files, until, counts: Counts::default() }
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(in crate::cli) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Gives every event to `take`, as the rules see it. Otherwise as `read_whole`.
+    ///
+    /// # Errors
+    /// As `read_whole`.
+    pub(in crate::cli) fn read_all(
+        &mut self,
+        vocabulary: &Vocabulary,
+        progress: &Progress,
+        mut take: impl FnMut(&CustomerEvent<'_>) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
+        let mut unusable = 0;
+        self.read_whole(progress, |event| {
+            let mut properties = Properties::new();
+            let event = event.borrowed(vocabulary, &mut properties);
+            unusable += u64::from(event.unusable_values);
+            take(&event)
+        })?;
+        self.counts.unusable_values += unusable;
+        Ok(())
     }
 
     /// Gives every event to `take`, in the order of the files. A line that cannot be read is reported and passed over.
     ///
     /// # Errors
     /// A file of which nothing more can be read: what follows from half a file would mislead. And what `take` refuses.
-    pub(super) fn read_all(
+    pub(in crate::cli) fn read_whole(
         &mut self,
-        vocabulary: &Vocabulary,
         progress: &Progress,
-        mut take: impl FnMut(&CustomerEvent<'_>) -> Result<(), Stopped>,
+        mut take: impl FnMut(&OwnedEvent) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
         for path in self.files {
             for event in open(path, progress).map_err(unreadable)? {
@@ -64,9 +84,6 @@ impl<'a> Input<'a> {
                     self.counts.left_out += 1;
                     continue;
                 }
-                let mut properties = Properties::new();
-                let event = event.borrowed(vocabulary, &mut properties);
-                self.counts.unusable_values += u64::from(event.unusable_values);
                 take(&event)?;
             }
         }
@@ -75,7 +92,7 @@ impl<'a> Input<'a> {
     }
 
     /// Bytes of all files; `None` where one is no plain file.
-    pub(super) fn bytes(&self) -> Option<u64> {
+    pub(in crate::cli) fn bytes(&self) -> Option<u64> {
         let length = |path: &PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
         self.files.iter().map(length).sum()
     }
