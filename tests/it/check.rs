@@ -24,23 +24,23 @@ fn checked(rules: &str, more: &[&str]) -> Ended {
 fn mistakes_of_different_cohorts_are_shown_in_one_run_whatever_their_kind() {
     let rules = r#"
 time_zone = "Europe/Pariss"
-[cohorts.a]
-who = "did x ever and in b"
-[cohorts.b]
-who = "did x ever and in a"
+[cohorts.k]
+who = "did e ever and in l"
+[cohorts.l]
+who = "did e ever and in k"
 [cohorts.c]
-who = "did x at least 2000 times in the last 3 days"
+who = "did e at least 2000 times in the last 3 days"
 [cohorts.d]
 who = "in e and in nowhere"
 [cohorts.e]
-who = "did x in the lst 3 days"
+who = "did e in the lst 3 days"
 [cohorts.f]
-who     = "time since last x > 3"
+who     = "time since last e > 3"
 at_most = 7
 "#;
     let expected = [
         "r.toml:2:13: time_zone: `Europe/Pariss` is no time zone; did you mean \"Europe/Paris\"?",
-        "r.toml:4:23: cohorts.a.who: cohorts refer to each other in a circle: a -> b -> a; take one of these references out",
+        "r.toml:4:23: cohorts.k.who: cohorts refer to each other in a circle: k -> l -> k; take one of these references out",
         "r.toml:8:8: cohorts.c.who: counts are exact up to 1000; 2000 is more",
         "r.toml:10:17: cohorts.d.who: there is no cohort `nowhere`; define it, or take the reference out",
         "r.toml:12:19: cohorts.e.who: expected `last`, found `lst`; did you mean `last`?",
@@ -52,45 +52,45 @@ at_most = 7
 
 #[test]
 fn two_circles_are_two_mistakes() {
-    let rules = "[cohorts.a]\nwho='in b'\n[cohorts.b]\nwho='in a'\n[cohorts.c]\nwho='in c'\n[cohorts.d]\nwho='in a and in c'\n";
+    let rules = "[cohorts.k]\nwho='in l'\n[cohorts.l]\nwho='in k'\n[cohorts.m]\nwho='in m'\n[cohorts.n]\nwho='in k and in m'\n";
     let said = mistakes(rules);
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].contains("a -> b -> a") && said[1].contains("c -> c"), "{said:?}");
+    assert!(said[0].contains("k -> l -> k") && said[1].contains("m -> m"), "{said:?}");
 }
 
 #[test]
 fn each_mistake_of_form_has_its_own_answer() {
     let answer = |who: &str| mistakes(&format!("[cohorts.c]\nwho = '''{who}'''")).join("\n");
     for (who, expected) in [
-        ("did x at least 1001 times in the last 3 days", "counts are exact up to 1000; 1001 is more"),
-        ("did x at least -1 times", "expected a whole number, zero or more"),
-        ("did x at least 1.5 times", "expected a whole number, zero or more"),
-        ("did x fewer than 0 times", "nothing is fewer than 0 times"),
-        ("did x in the last 0 days", "a length is whole milliseconds, above zero and at most 100 years"),
-        ("did x in the last -3 days", "a length is whole milliseconds, above zero and at most 100 years"),
-        ("did x in the last 200 years", "a length is whole milliseconds, above zero and at most 100 years"),
-        ("did x between 3 days and 5 days ago", "the longer length comes first; write `between 60 days and 30 days ago`"),
-        ("did x between 3 days and 3 days ago", "the longer length comes first"),
-        ("sum(x.y ever) > 0.1234567", "a number has at most six decimal places and 18 digits"),
-        ("sum(x.y ever) > 1,000", "a number has no separators"),
-        ("sum(x.y ever) > 1 000", "a number has no separators"),
-        ("sum(x.y ever) > 50 %", "leave the sign out"),
-        ("sum(x.y ever) > 50 €", "write the number alone"),
-        ("sum(x.y ever) == 5", "equality is one sign; write `=`"),
-        ("sum(x.y ever) <> 5", "`<>` is not a comparison; write `!=`"),
-        ("sum(x.y ever) ≥ 5", "write `>=`"),
-        ("did x && did y", "write `and`"),
-        ("did x AND did y", "`AND` is written in small letters; write `and`"),
-        ("did x where y = “a”", "write straight quotes"),
+        ("did e at least 1001 times in the last 3 days", "counts are exact up to 1000; 1001 is more"),
+        ("did e at least -1 times", "expected a whole number, zero or more"),
+        ("did e at least 1.5 times", "expected a whole number, zero or more"),
+        ("did e fewer than 0 times", "nothing is fewer than 0 times"),
+        ("did e in the last 0 days", "a length is whole milliseconds, above zero and at most 100 years"),
+        ("did e in the last -3 days", "a length is whole milliseconds, above zero and at most 100 years"),
+        ("did e in the last 200 years", "a length is whole milliseconds, above zero and at most 100 years"),
+        ("did e between 3 days and 5 days ago", "the longer length comes first; write `between 60 days and 30 days ago`"),
+        ("did e between 3 days and 3 days ago", "the longer length comes first"),
+        ("sum(e.y ever) > 0.1234567", "a number has at most six decimal places and 18 digits"),
+        ("sum(e.y ever) > 1,000", "a number has no separators"),
+        ("sum(e.y ever) > 1 000", "a number has no separators"),
+        ("sum(e.y ever) > 50 %", "leave the sign out"),
+        ("sum(e.y ever) > 50 €", "write the number alone"),
+        ("sum(e.y ever) == 5", "equality is one sign; write `=`"),
+        ("sum(e.y ever) <> 5", "`<>` is not a comparison; write `!=`"),
+        ("sum(e.y ever) ≥ 5", "write `>=`"),
+        ("did e && did f", "write `and`"),
+        ("did e AND did f", "`AND` is written in small letters; write `and`"),
+        ("did e where y = “a”", "write straight quotes"),
         ("did Purchase", "names with capitals, spaces or accents stand in quotes: \"Purchase\""),
-        ("did x in the last 30", "the expression ends where `seconds` or `minutes`"),
-        ("did x in the last 30 dayz", "`dayz` is no unit of time; did you mean `day`?"),
-        ("did x since 2026-02-30", "there is no such day"),
-        ("time since last x > 3", "write the unit: `> 3 days`"),
+        ("did e in the last 30", "the expression ends where `seconds` or `minutes`"),
+        ("did e in the last 30 dayz", "`dayz` is no unit of time; did you mean `day`?"),
+        ("did e since 2026-02-30", "there is no such day"),
+        ("time since last e > 3", "write the unit: `> 3 days`"),
         ("count(x ever) > 3 days", "leave the unit out"),
         ("purchase", "`purchase` alone is not a condition"),
-        ("did x where y = \"a", "this quote is not closed"),
-        ("(did x", "the expression ends where `)` is expected"),
+        ("did e where y = \"a", "this quote is not closed"),
+        ("(did e", "the expression ends where `)` is expected"),
         ("", "the expression ends where a condition is expected"),
     ] {
         assert!(answer(who).contains(expected), "{who}\n{}", answer(who));
@@ -99,7 +99,7 @@ fn each_mistake_of_form_has_its_own_answer() {
 
 #[test]
 fn each_mistake_around_the_expressions_has_its_own_answer() {
-    let cohort = |lines: &str| mistakes(&format!("[cohorts.c]\nwho = 'did x'\n{lines}")).join("\n");
+    let cohort = |lines: &str| mistakes(&format!("[cohorts.c]\nwho = 'did e'\n{lines}")).join("\n");
     for (lines, expected) in [
         ("at_least = '3 days'\nat_most = '2 days'", "3:12: cohorts.c: `at_least` is longer than `at_most`"),
         ("at_most = nan", "3:11: cohorts.c.at_most: expected a length of time in quotes"),
@@ -110,7 +110,7 @@ fn each_mistake_around_the_expressions_has_its_own_answer() {
         ("owner = 7", "expected a text in quotes"),
         ("cooldwn = '3 days'", "unknown key `cooldwn`; did you mean `cooldown`?"),
         ("name = { de = 'x' }", "unknown key `de`"),
-        ("who = 'did y'", "this is not TOML: duplicate key"),
+        ("who = 'did f'", "this is not TOML: duplicate key"),
     ] {
         assert!(cohort(lines).contains(expected), "{lines}\n{}", cohort(lines));
     }
@@ -119,12 +119,12 @@ fn each_mistake_around_the_expressions_has_its_own_answer() {
         ("", "no cohort is defined"),
         ("cohorts = 3", "expected a table, [cohorts]"),
         ("[cohorts.c]", "`who` is missing"),
-        ("[cohorts.c]\nwho = did x", "r.toml:2:7: this is not TOML"),
+        ("[cohorts.c]\nwho = did e", "r.toml:2:7: this is not TOML"),
         ("[cohorts.c]\nwho = 3", "expected a text in quotes"),
-        ("activity = ['a', 3]\n[cohorts.c]\nwho = 'did x'", "r.toml:1:18: activity: expected an event's name in quotes"),
-        ("[cohort.c]\nwho = 'did x'", "unknown key `cohort`; did you mean `cohorts`?"),
-        ("[cohorts.'New Ones']\nwho = 'did x'", "`New Ones` is not a cohort's name"),
-        ("time_zone = 'Mars'\n[cohorts.c]\nwho = 'did x'", "`Mars` is no time zone"),
+        ("activity = ['a', 3]\n[cohorts.c]\nwho = 'did e'", "r.toml:1:18: activity: expected an event's name in quotes"),
+        ("[cohort.c]\nwho = 'did e'", "unknown key `cohort`; did you mean `cohorts`?"),
+        ("[cohorts.'New Ones']\nwho = 'did e'", "`New Ones` is not a cohort's name"),
+        ("time_zone = 'Mars'\n[cohorts.c]\nwho = 'did e'", "`Mars` is no time zone"),
     ] {
         assert!(file(text).contains(expected), "{text}\n{}", file(text));
     }
@@ -158,7 +158,7 @@ fn a_file_of_ten_thousand_lines_is_checked_at_once() {
 
 #[test]
 fn a_file_beyond_all_measure_is_refused_with_the_reason() {
-    let many = vec!["did x ever"; 10_001].join(" or ");
+    let many = vec!["did e ever"; 10_001].join(" or ");
     let said = mistakes(&format!("[cohorts.c]\nwho = '{many}'"));
     assert_eq!(said, ["r.toml:1:1: cohorts: 10001 conditions are more than the 10000 of one file"]);
     let names: Vec<String> = (0..20_001).map(|name| format!("e{name}")).collect();
@@ -231,7 +231,7 @@ who = '''did purchas in the last 3 days and sum(purchase.amout in the last 9 day
 
 #[test]
 fn an_empty_sample_is_said_to_be_one_and_an_unreadable_one_fails() {
-    let rules = "[cohorts.c]\nwho = \"did x in the last 3 days\"\n";
+    let rules = "[cohorts.c]\nwho = \"did e in the last 3 days\"\n";
     let empty = checked(rules, &["--sample", "/dev/null"]);
     assert_eq!((empty.code, empty.err.as_str()), (0, ""));
     let missing = checked(rules, &["--sample", "nowhere.jsonl"]);

@@ -25,12 +25,12 @@ fn every_rules_file_that_is_shipped_or_tested_fits_the_schema() {
 
 #[test]
 fn what_is_wrong_does_not_fit() {
-    let who = "who = 'did x'";
+    let who = "who = 'did e'";
     for (text, expected) in [
         (format!("[cohorts.a]\n{who}\nownr = 'x'"), "cohorts.a: unknown key `ownr`"),
-        ("timezone = 'UTC'\n[cohorts.a]\nwho = 'did x'".to_owned(), "unknown key `timezone`"),
-        ("[cohorts.a]\nstay = 'did x'".to_owned(), "cohorts.a: `who` is missing"),
-        ("[cohorts.A]\nwho = 'did x'".to_owned(), "cohorts: `A` does not match"),
+        ("timezone = 'UTC'\n[cohorts.a]\nwho = 'did e'".to_owned(), "unknown key `timezone`"),
+        ("[cohorts.a]\nstay = 'did e'".to_owned(), "cohorts.a: `who` is missing"),
+        ("[cohorts.A]\nwho = 'did e'".to_owned(), "cohorts: `A` does not match"),
         (format!("[cohorts.a]\n{who}\nenabled = 'yes'"), "cohorts.a.enabled: not of type boolean"),
         (format!("[cohorts.a]\n{who}\nreenter = 'once'"), "cohorts.a.reenter: not one of"),
         (format!("[cohorts.a]\n{who}\nat_most = 3"), "cohorts.a.at_most: not of type string"),

@@ -155,23 +155,23 @@ mod tests {
 
     #[test]
     fn each_cohort_of_a_group_has_a_priority_of_its_own() {
-        let rules = of_group("a", "did x", "priority = 1") + &of_group("b", "did y", "priority = 1");
+        let rules = of_group("a", "did visit", "priority = 1") + &of_group("b", "did buy", "priority = 1");
         let expected = "r.toml:8:12: cohorts.b.priority: `a` has the same priority in the group `g`; \
                         give each cohort of a group its own number";
         assert_eq!(mistake(&rules), expected);
         let expected = "r.toml:3:16: cohorts.a.exclusive_in: a cohort of the group `g` has no `priority`; \
                         add priority = 1, say: of the cohorts of a group the lowest number is held";
-        assert_eq!(mistake(&of_group("a", "did x", "")), expected);
+        assert_eq!(mistake(&of_group("a", "did visit", "")), expected);
         let expected = "r.toml:3:12: cohorts.a.priority: there is no `exclusive_in`; \
                         add exclusive_in = \"offers\", say: a priority counts among the cohorts of one group";
-        assert_eq!(mistake("[cohorts.a]\nwho = \"did x\"\npriority = 1\n"), expected);
-        assert!(mistake(&of_group("a", "did x", "priority = 1.5")).contains("expected a whole number"));
+        assert_eq!(mistake("[cohorts.a]\nwho = \"did visit\"\npriority = 1\n"), expected);
+        assert!(mistake(&of_group("a", "did visit", "priority = 1.5")).contains("expected a whole number"));
     }
 
     #[test]
     fn a_group_can_close_a_circle() {
-        let rules = of_group("a", "did x and in b", "priority = 1") + &of_group("b", "did y", "priority = 2");
-        let expected = "r.toml:2:21: cohorts.a.who: cohorts refer to each other in a circle: a -> b -> a; take one of \
+        let rules = of_group("a", "did visit and in b", "priority = 1") + &of_group("b", "did buy", "priority = 2");
+        let expected = "r.toml:2:25: cohorts.a.who: cohorts refer to each other in a circle: a -> b -> a; take one of \
                         these references out; in a group, each cohort refers to those with lower priority numbers";
         assert_eq!(mistake(&rules), expected);
     }

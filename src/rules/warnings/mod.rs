@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(said("who = 'did purchase at least 3 times ever and time since first purchase > 1 year'"), expected);
         assert_eq!(said("who = 'did purchase more than 30 days ago'"), expected);
         assert_eq!(said("who = 'did purchase ever'\nat_least = '3 days'"), expected);
-        assert_eq!(said("who = 'a then b within 3 days'"), expected);
+        assert_eq!(said("who = 'e then f within 3 days'"), expected);
         for fine in [
             "who = 'did purchase ever'\nat_most = '30 days'",
             "who = 'did purchase ever'\nuntil = 'did refund ever'",
@@ -149,14 +149,14 @@ mod tests {
     #[test]
     fn a_cohort_that_nobody_can_enter_is_pointed_out() {
         for rule in [
-            "did a in the last 3 days and not did a in the last 3 days",
-            "did a in the last 3 days and did b ever and (did not a in the last 7 days)",
-            "did a ever and not (in d) and in d",
+            "did e in the last 3 days and not did e in the last 3 days",
+            "did e in the last 3 days and did f ever and (did not e in the last 7 days)",
+            "did e ever and not (in d) and in d",
             "silent for 365 days and not silent for 90 days",
-            "count(a in the last 30 days) > 5 and count(a in the last 30 days) < 5",
-            "count(a in the last 30 days) between 5 and 3",
-            "did a at least 5 times in the last 3 days and did a at most 4 times in the last 3 days",
-            "time since last a > 3 days and time since last a <= 72 hours",
+            "count(e in the last 30 days) > 5 and count(e in the last 30 days) < 5",
+            "count(e in the last 30 days) between 5 and 3",
+            "did e at least 5 times in the last 3 days and did e at most 4 times in the last 3 days",
+            "time since last e > 3 days and time since last e <= 72 hours",
         ] {
             let text = format!(
                 "activity = ['visit', 'login']\n[cohorts.d]\nwho = 'did z in the last 3 days'\n[cohorts.c]\nwho = '{rule}'\n"
@@ -166,13 +166,13 @@ mod tests {
             assert!(said[0].starts_with("5:") && said[0].contains("nobody can enter"), "{rule}: {said:?}");
         }
         for fine in [
-            "did a in the last 30 days and did not a in the last 3 days",
+            "did e in the last 30 days and did not e in the last 3 days",
             "silent for 90 days and not silent for 365 days",
-            "count(a in the last 30 days) > 3 and count(a in the last 7 days) < 3",
-            "did a where x = 1 in the last 3 days and did not a where x = 2 in the last 3 days",
-            "did a at least 3 times in the last 3 days and did a at most 4 times in the last 3 days",
-            "time since last a >= 3 days and time since last a <= 72 hours",
-            "did a in the last 3 days or did not a in the last 3 days",
+            "count(e in the last 30 days) > 3 and count(e in the last 7 days) < 3",
+            "did e where n = 1 in the last 3 days and did not e where n = 2 in the last 3 days",
+            "did e at least 3 times in the last 3 days and did e at most 4 times in the last 3 days",
+            "time since last e >= 3 days and time since last e <= 72 hours",
+            "did e in the last 3 days or did not e in the last 3 days",
             "silent for 30 days and did any of (visit, login) in the last 10 days",
         ] {
             assert_eq!(who(fine), [""; 0], "{fine}");
@@ -182,20 +182,20 @@ mod tests {
     #[test]
     fn until_that_holds_whenever_who_does_lets_nobody_in() {
         let said = |until: &str| {
-            of(&format!("[cohorts.c]\nwho = 'did a in the last 7 days and silent for 1 day'\nuntil = '{until}'"))
+            of(&format!("[cohorts.c]\nwho = 'did e in the last 7 days and silent for 1 day'\nuntil = '{until}'"))
         };
         let expected = ["3:10 nobody can enter: this holds whenever `who` does"];
-        assert_eq!(said("did a ever"), expected);
-        assert_eq!(said("did a in the last 30 days"), expected);
-        assert_eq!(said("did b ever or did a in the last 7 days"), ["3:24 nobody can enter: this holds whenever `who` does"]);
-        assert_eq!(said("did a in the last 1 day"), [""; 0]);
-        assert_eq!(said("did b ever"), [""; 0]);
+        assert_eq!(said("did e ever"), expected);
+        assert_eq!(said("did e in the last 30 days"), expected);
+        assert_eq!(said("did f ever or did e in the last 7 days"), ["3:24 nobody can enter: this holds whenever `who` does"]);
+        assert_eq!(said("did e in the last 1 day"), [""; 0]);
+        assert_eq!(said("did f ever"), [""; 0]);
     }
 
     #[test]
     fn a_cohort_that_is_switched_off_has_no_members_for_others() {
-        let text = "[cohorts.a]\nwho = 'did x in the last 3 days'\nenabled = false\n[cohorts.b]\nwho = 'in a'\n";
-        assert_eq!(of(text), ["5:8 nobody can enter: `a` is not enabled, so nobody is ever in it"]);
+        let text = "[cohorts.k]\nwho = 'did e in the last 3 days'\nenabled = false\n[cohorts.l]\nwho = 'in k'\n";
+        assert_eq!(of(text), ["5:8 nobody can enter: `k` is not enabled, so nobody is ever in it"]);
     }
 
     #[test]
