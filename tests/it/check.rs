@@ -15,7 +15,7 @@ fn checked(rules: &str, more: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.toml");
     std::fs::write(&path, rules).unwrap();
-    let mut ended = run(&[&["check", "--rules", path.to_str().unwrap()], more].concat());
+    let mut ended = run(&[&["check", "--rules", path.to_str().unwrap()][..], more].concat());
     ended.err = ended.err.replace(path.to_str().unwrap(), "r.toml");
     ended
 }
@@ -234,6 +234,7 @@ fn an_empty_sample_is_said_to_be_one_and_an_unreadable_one_fails() {
     let rules = "[cohorts.c]\nwho = \"did e in the last 3 days\"\n";
     let empty = checked(rules, &["--sample", "/dev/null"]);
     assert_eq!((empty.code, empty.err.as_str()), (0, ""));
+    assert!(empty.out.contains("\nThe sample\n  has no events\n"), "{}", empty.out);
     let missing = checked(rules, &["--sample", "nowhere.jsonl"]);
     assert_eq!(missing.code, 1);
     assert!(missing.err.starts_with("cohortd: nowhere.jsonl: cannot be read ("), "{}", missing.err);

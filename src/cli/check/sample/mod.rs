@@ -59,7 +59,7 @@ impl Sample {
     pub(super) fn title(&self) -> String {
         let customers = counted(self.shard.len() as u64, "customer", "customers");
         match self.shard.is_empty() {
-            true => "The sample has no events".to_owned(),
+            true => "The sample".to_owned(),
             false => format!("Of {customers} at the end of the sample, {}", self.end),
         }
     }

@@ -5,10 +5,10 @@ use crate::engine::{Shard, Slot};
 use crate::event::Instant;
 use crate::rules::{Node, RuleSet};
 
-/// A head line and a line for each condition, by cohort; none without customers.
+/// A head line and a line for each condition, by cohort.
 pub(super) fn lines(rules: &RuleSet, shard: &Shard, at: Instant) -> Vec<String> {
     if shard.is_empty() {
-        return Vec::new();
+        return vec!["has no events".to_owned()];
     }
     // Nobody was put out of memory, so the slots are those below their number.
     let customers: Vec<Slot> =
