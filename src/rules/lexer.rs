@@ -93,8 +93,9 @@ fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
     let length = rest.chars().next().map_or(1, char::len_utf8);
     if let Some((written, meant)) = HABITS.iter().find(|(written, _)| rest.starts_with(written)) {
         let range = Range { start: at, end: at + written.len() };
-        return Err(ExprError::new(range, format!("`{written}` is not a sign of the language"))
-            .hint(format!("write {meant}")));
+        return Err(
+            ExprError::new(range, format!("`{written}` is not a sign of the language")).hint(format!("write {meant}"))
+        );
     }
     Err(ExprError::new(Range { start: at, end: at + length }, "this character has no meaning here"))
 }

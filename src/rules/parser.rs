@@ -611,7 +611,7 @@ impl Parser {
         if self.word("ever") {
             return Ok(Window::Ever);
         }
-        if self.is_word(0, "in") && self.is_word(1, "the") && self.is_word(2, "last") {
+        if self.is_word(0, "in") && self.is_word(1, "the") {
             self.words("in the last")?;
             let start = self.range();
             let duration = self.duration()?;

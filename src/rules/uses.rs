@@ -1,8 +1,8 @@
 //! Which events and properties an expression looks at, and what it takes their values for.
 
 use super::ast::{
-    Compare, CompareTest, Count, Events, Expr, ExprKind, Filter, FilterTest, Function, Literal, Measure, MeasureKind, Name,
-    Operand, Step, Window,
+    Compare, CompareTest, Count, Events, Expr, ExprKind, Filter, FilterTest, Function, Literal, Measure, MeasureKind,
+    Name, Operand, Step, Window,
 };
 
 /// One mention in an expression.
@@ -10,7 +10,11 @@ use super::ast::{
 pub enum Use<'e> {
     Event(&'e Name),
     /// `of`: the events whose property it is.
-    Property { of: Owners<'e>, property: &'e Name, wanted: Wanted },
+    Property {
+        of: Owners<'e>,
+        property: &'e Name,
+        wanted: Wanted,
+    },
 }
 
 /// The events that a property is looked for in.
@@ -59,8 +63,9 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
             let steps = || std::iter::once(&sequence.first).chain(sequence.next.iter().map(|next| &next.step));
             steps().for_each(|step| of_step(step, found));
             if let Some(key) = &sequence.key {
-                steps()
-                    .for_each(|step| found(Use::Property { of: Owners::All(&step.events), property: key, wanted: Wanted::Anything }));
+                steps().for_each(|step| {
+                    found(Use::Property { of: Owners::All(&step.events), property: key, wanted: Wanted::Anything })
+                });
             }
             sequence.without.iter().for_each(|events| of_events(events, found));
             of_window(&sequence.window, found);

@@ -40,9 +40,9 @@ at_most = 7
 "#;
     let expected = [
         "r.toml:2:13: time_zone: `Europe/Pariss` is no time zone; did you mean \"Europe/Paris\"?",
-        "r.toml:4:23: cohorts.k.who: cohorts refer to each other in a circle: k -> l -> k; take one of these references out",
+        "r.toml:4:26: cohorts.k.who: cohorts refer to each other in a circle: k -> l -> k; take one of these references out",
         "r.toml:8:8: cohorts.c.who: counts are exact up to 1000; 2000 is more",
-        "r.toml:10:17: cohorts.d.who: there is no cohort `nowhere`; define it, or take the reference out",
+        "r.toml:10:20: cohorts.d.who: there is no cohort `nowhere`; define it, or take the reference out",
         "r.toml:12:19: cohorts.e.who: expected `last`, found `lst`; did you mean `last`?",
         "r.toml:14:12: cohorts.f.who: this is a length of time, compared with a number; write the unit: `> 3 days`",
         "r.toml:15:11: cohorts.f.at_most: expected a length of time in quotes, such as \"14 days\"",
@@ -52,7 +52,8 @@ at_most = 7
 
 #[test]
 fn two_circles_are_two_mistakes() {
-    let rules = "[cohorts.k]\nwho='in l'\n[cohorts.l]\nwho='in k'\n[cohorts.m]\nwho='in m'\n[cohorts.n]\nwho='in k and in m'\n";
+    let rules =
+        "[cohorts.k]\nwho='in l'\n[cohorts.l]\nwho='in k'\n[cohorts.m]\nwho='in m'\n[cohorts.n]\nwho='in k and in m'\n";
     let said = mistakes(rules);
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(said[0].contains("k -> l -> k") && said[1].contains("m -> m"), "{said:?}");
@@ -69,7 +70,10 @@ fn each_mistake_of_form_has_its_own_answer() {
         ("did e in the last 0 days", "a length is whole milliseconds, above zero and at most 100 years"),
         ("did e in the last -3 days", "a length is whole milliseconds, above zero and at most 100 years"),
         ("did e in the last 200 years", "a length is whole milliseconds, above zero and at most 100 years"),
-        ("did e between 3 days and 5 days ago", "the longer length comes first; write `between 60 days and 30 days ago`"),
+        (
+            "did e between 3 days and 5 days ago",
+            "the longer length comes first; write `between 60 days and 30 days ago`",
+        ),
         ("did e between 3 days and 3 days ago", "the longer length comes first"),
         ("sum(e.y ever) > 0.1234567", "a number has at most six decimal places and 18 digits"),
         ("sum(e.y ever) > 1,000", "a number has no separators"),
@@ -87,7 +91,7 @@ fn each_mistake_of_form_has_its_own_answer() {
         ("did e in the last 30 dayz", "`dayz` is no unit of time; did you mean `day`?"),
         ("did e since 2026-02-30", "there is no such day"),
         ("time since last e > 3", "write the unit: `> 3 days`"),
-        ("count(x ever) > 3 days", "leave the unit out"),
+        ("count(e ever) > 3 days", "leave the unit out"),
         ("purchase", "`purchase` alone is not a condition"),
         ("did e where y = \"a", "this quote is not closed"),
         ("(did e", "the expression ends where `)` is expected"),
@@ -121,7 +125,10 @@ fn each_mistake_around_the_expressions_has_its_own_answer() {
         ("[cohorts.c]", "`who` is missing"),
         ("[cohorts.c]\nwho = did e", "r.toml:2:7: this is not TOML"),
         ("[cohorts.c]\nwho = 3", "expected a text in quotes"),
-        ("activity = ['a', 3]\n[cohorts.c]\nwho = 'did e'", "r.toml:1:18: activity: expected an event's name in quotes"),
+        (
+            "activity = ['a', 3]\n[cohorts.c]\nwho = 'did e'",
+            "r.toml:1:18: activity: expected an event's name in quotes",
+        ),
         ("[cohort.c]\nwho = 'did e'", "unknown key `cohort`; did you mean `cohorts`?"),
         ("[cohorts.'New Ones']\nwho = 'did e'", "`New Ones` is not a cohort's name"),
         ("time_zone = 'Mars'\n[cohorts.c]\nwho = 'did e'", "`Mars` is no time zone"),
@@ -179,7 +186,11 @@ fn a_warning_has_a_place_a_caret_and_a_hint_and_is_no_error() {
 
     let denied = checked(rules, &["--deny-warnings"]);
     assert_eq!(denied.code, 78);
-    assert!(denied.err.ends_with("cohortd: 1 warning in r.toml, and --deny-warnings was asked for\n"), "{}", denied.err);
+    assert!(
+        denied.err.ends_with("cohortd: 1 warning in r.toml, and --deny-warnings was asked for\n"),
+        "{}",
+        denied.err
+    );
 }
 
 #[test]
@@ -197,7 +208,10 @@ until = "did return_received in the last 30 days"
     assert!(section.starts_with("20 customers at the end of the sample, 2026-06-"), "{section}");
     let lines: Vec<&str> = section.lines().skip(1).collect();
     assert_eq!(lines.len(), 6, "{section}");
-    assert!(lines[1].starts_with("    who            1  did purchase at least 3 times in the last 90 days"), "{section}");
+    assert!(
+        lines[1].starts_with("    who            1  did purchase at least 3 times in the last 90 days"),
+        "{section}"
+    );
     assert!(lines[2].ends_with("  did unsubscribed ever") || lines[2].contains("not "), "{section}");
     assert!(lines[4].starts_with("    stay "), "{section}");
     assert!(lines[5].starts_with("    until          0  did return_received"), "{section}");
@@ -215,8 +229,8 @@ who = '''did purchas in the last 3 days and sum(purchase.amout in the last 9 day
     let check = checked(rules, &["--sample", "config/sample-events.jsonl"]);
     assert_eq!(check.code, 0, "{}", check.err);
     for expected in [
-        "r.toml:3:15: cohorts.c.who: the sample has no event `purchas`; did you mean `purchase`?",
-        "r.toml:3:53: cohorts.c.who: no `purchase` in the sample has a property `amout`; did you mean `amount`?",
+        "r.toml:3:14: cohorts.c.who: the sample has no event `purchas`; did you mean `purchase`?",
+        "r.toml:3:58: cohorts.c.who: no `purchase` in the sample has a property `amout`; did you mean `amount`?",
         "cohorts.c.who: the rule takes `stars` for a text, and 2 of 2 values in the sample are numbers; write a number \
          without quotes",
         "the rule takes `category` for a number, and ",
@@ -248,7 +262,10 @@ fn two_rules_files_are_compared_over_the_same_events() {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let a = write("a.toml", "[cohorts.often]\nwho = 'did purchase at least 3 times in the last 30 days'\n[cohorts.gone]\nwho = 'did unsubscribed in the last 9 days'\n");
+    let a = write(
+        "a.toml",
+        "[cohorts.often]\nwho = 'did purchase at least 3 times in the last 30 days'\n[cohorts.gone]\nwho = 'did unsubscribed in the last 9 days'\n",
+    );
     let b = write(
         "b.toml",
         "[cohorts.often]\nwho = 'sum(purchase.amount in the last 30 days) > 100 and did visit in the last 90 days'\n[cohorts.new]\nwho = 'did signup in the last 1 day'\n",
@@ -277,7 +294,14 @@ fn two_rules_files_are_compared_over_the_same_events() {
     let (in_a, in_b) = (entered(&a), entered(&b));
     let only = |side: &str| often.iter().filter(|line| line.contains(&format!("\"difference\":\"{side}\""))).count();
     assert_eq!((only("only_a"), only("only_b")), (in_a.difference(&in_b).count(), in_b.difference(&in_a).count()));
-    for expected in ["often, a", "often, b", "new: only in ", "gone: not in ", "more would have entered", "208 events of 20 customers"] {
+    for expected in [
+        "often, a",
+        "often, b",
+        "new: only in ",
+        "gone: not in ",
+        "more would have entered",
+        "208 events of 20 customers",
+    ] {
         assert!(compare.err.contains(expected), "no {expected} in\n{}", compare.err);
     }
     let same = run(&["replay", "--rules", &a, "--compare", &a, sample]);

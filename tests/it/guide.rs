@@ -54,7 +54,8 @@ fn the_sample_gives_the_examples_no_reason_for_a_warning() {
     for Example { line, rules, .. } in examples(&read("config/RULES.md")) {
         std::fs::write(path, &rules).unwrap();
         let check = run(&["check", "--rules", path, "--sample", SAMPLE]);
-        let meant = check.err.contains("this release does not run") || MEANT.iter().any(|word| check.err.contains(word));
+        let meant =
+            check.err.contains("this release does not run") || MEANT.iter().any(|word| check.err.contains(word));
         assert!(check.err.is_empty() || meant, "RULES.md:{line}: {}", check.err);
     }
 }
@@ -70,7 +71,8 @@ fn the_rules_that_are_shipped_and_shown_elsewhere_are_right_and_meant() {
     let path = folder.path().join("rules.toml");
     let path = path.to_str().unwrap();
     let readme = read("README.md");
-    let shown: Vec<String> = blocks(&readme, "toml").map(|(_, text)| text).filter(|text| text.contains("[cohorts.")).collect();
+    let shown: Vec<String> =
+        blocks(&readme, "toml").map(|(_, text)| text).filter(|text| text.contains("[cohorts.")).collect();
     assert!(!shown.is_empty());
     for rules in shown {
         std::fs::write(path, &rules).unwrap();

@@ -48,7 +48,8 @@ fn the_schema_knows_the_keys_that_the_loader_knows() {
     let schema = schema();
     let known = |text: &str| -> BTreeSet<String> {
         let errors = cohortd::rules::read("r.toml", text).unwrap_err();
-        let hint = errors.iter().filter_map(|error| error.hint.as_deref()).find_map(|hint| hint.strip_prefix("known here: "));
+        let hint =
+            errors.iter().filter_map(|error| error.hint.as_deref()).find_map(|hint| hint.strip_prefix("known here: "));
         hint.expect("an unknown key is answered with those known").split(", ").map(str::to_owned).collect()
     };
     let keys = |properties: &Value| -> BTreeSet<String> { properties.as_object().unwrap().keys().cloned().collect() };
@@ -130,7 +131,9 @@ impl Judge<'_> {
                         return Err(format!("{at}not of type {}", wanted.as_str().unwrap()));
                     }
                 }
-                "enum" if !wanted.as_array().unwrap().contains(value) => return Err(format!("{at}not one of {wanted}")),
+                "enum" if !wanted.as_array().unwrap().contains(value) => {
+                    return Err(format!("{at}not one of {wanted}"));
+                }
                 "enum" => {}
                 "required" => {
                     for key in wanted.as_array().unwrap() {
@@ -140,9 +143,10 @@ impl Judge<'_> {
                     }
                 }
                 "minLength" | "maxLength" | "minItems" | "minProperties" => {
-                    let length = value.as_str().map_or(0, str::len)
-                        + value.as_array().map_or(0, Vec::len)
-                        + value.as_object().map_or(0, Map::len);
+                    let length = (value.as_str().map(str::len))
+                        .or_else(|| value.as_array().map(Vec::len))
+                        .or_else(|| value.as_object().map(Map::len));
+                    let Some(length) = length else { continue };
                     let limit = usize::try_from(wanted.as_u64().unwrap()).unwrap();
                     if keyword.starts_with("min") && length < limit {
                         return Err(format!("{at}too short"));

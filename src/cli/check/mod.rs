@@ -49,7 +49,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     cohorts(&file, &mut out)?;
     memory(&file, settings.settings.dedupe.ids, &mut out)?;
     section("Schemas", &schemas, &mut out)?;
-    let mut found = warnings(&page, |event| sample.as_ref().is_some_and(|sample| sample.has(event)));
+    let mut found = warnings(&page, |_| sample.is_some());
     found.extend(notes::of(&page));
     if let Some(sample) = &sample {
         section(&sample.title(), &sample.touched(&file.rules), &mut out)?;

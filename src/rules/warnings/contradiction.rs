@@ -3,7 +3,9 @@
 use super::likeness::{implies, same_step, within, words_at};
 use super::{Page, Warning, Words, conjuncts};
 use crate::event::Number;
-use crate::rules::ast::{Bound, Compare, CompareTest, Count, Did, Events, Expr, ExprKind, Literal, Op, Operand, Silent};
+use crate::rules::ast::{
+    Bound, Compare, CompareTest, Count, Did, Events, Expr, ExprKind, Literal, Op, Operand, Silent,
+};
 use crate::rules::document::Written;
 
 pub(super) fn nobody_enters(page: &Page<'_>, found: &mut Vec<Warning>) {
@@ -172,10 +174,9 @@ impl Bounds {
                 (Op::Gt, Some(n)) => Self { low: n.0 + 1, ..all },
                 (Op::Ge, Some(n)) => Self { low: n.0, ..all },
             },
-            CompareTest::Between(low, high) => Self {
-                low: number(low).map_or(i128::MIN, |n| n.0),
-                high: number(high).map_or(i128::MAX, |n| n.0),
-            },
+            CompareTest::Between(low, high) => {
+                Self { low: number(low).map_or(i128::MIN, |n| n.0), high: number(high).map_or(i128::MAX, |n| n.0) }
+            }
             CompareTest::Known | CompareTest::Missing => all,
         }
     }

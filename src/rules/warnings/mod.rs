@@ -68,7 +68,8 @@ impl Page<'_> {
     }
 }
 
-/// All that the rules alone give rise to, in the order of the file. `known`: is it certain that there are such events?
+/// All that the rules alone give rise to, in the order of the file. `known`: is it looked up elsewhere
+/// whether there are such events?
 #[must_use]
 pub fn warnings(page: &Page<'_>, known: impl Fn(&str) -> bool) -> Vec<Warning> {
     let mut found = Vec::new();
@@ -187,7 +188,10 @@ mod tests {
         let expected = ["3:10 nobody can enter: this holds whenever `who` does"];
         assert_eq!(said("did e ever"), expected);
         assert_eq!(said("did e in the last 30 days"), expected);
-        assert_eq!(said("did f ever or did e in the last 7 days"), ["3:24 nobody can enter: this holds whenever `who` does"]);
+        assert_eq!(
+            said("did f ever or did e in the last 7 days"),
+            ["3:24 nobody can enter: this holds whenever `who` does"]
+        );
         assert_eq!(said("did e in the last 1 day"), [""; 0]);
         assert_eq!(said("did f ever"), [""; 0]);
     }

@@ -19,7 +19,8 @@ pub(super) fn nobody_leaves(page: &Page<'_>, found: &mut Vec<Warning>) {
         });
     }
     for (name, rule) in &page.document.cohorts {
-        if rule.until.is_some() || rule.at_most.is_some() || rule.once || !rule.enabled || used.contains(name.as_str()) {
+        if rule.until.is_some() || rule.at_most.is_some() || rule.once || !rule.enabled || used.contains(name.as_str())
+        {
             continue;
         }
         let (key, written) = rule.stay.as_ref().map_or(("who", &rule.who), |stay| ("stay", stay));
@@ -38,11 +39,13 @@ fn lasts(expr: &Expr) -> bool {
         ExprKind::Did(Did { negated, count, window, .. }) => {
             let grows = match count {
                 None | Some(Count::FirstTime) => !negated,
-                Some(Count::Times(bound, _) | Count::Different(bound, ..) | Count::OnDifferent(bound, ..)) => match bound {
-                    Bound::AtLeast | Bound::MoreThan => !negated,
-                    Bound::AtMost | Bound::FewerThan => *negated,
-                    Bound::Exactly => false,
-                },
+                Some(Count::Times(bound, _) | Count::Different(bound, ..) | Count::OnDifferent(bound, ..)) => {
+                    match bound {
+                        Bound::AtLeast | Bound::MoreThan => !negated,
+                        Bound::AtMost | Bound::FewerThan => *negated,
+                        Bound::Exactly => false,
+                    }
+                }
                 Some(Count::Rhythm { .. }) => false,
             };
             grows && matches!(window, Window::Ever | Window::SinceDate(_) | Window::MoreThan(_))
@@ -50,7 +53,9 @@ fn lasts(expr: &Expr) -> bool {
         ExprKind::Sequence(Sequence { next, without, window, .. }) => {
             *window == Window::Ever && without.is_none() && next.iter().all(|step| !step.absent)
         }
-        ExprKind::Entered { count: None, window: Window::Ever, .. } | ExprKind::Left { window: Window::Ever, .. } => true,
+        ExprKind::Entered { count: None, window: Window::Ever, .. } | ExprKind::Left { window: Window::Ever, .. } => {
+            true
+        }
         ExprKind::Compare(Compare { measure, test: CompareTest::Compare(Op::Gt | Op::Ge, limit) }) => {
             match (&measure.kind, limit) {
                 (MeasureKind::Count(_, Window::Ever | Window::SinceDate(_)), Operand::Literal(Literal::Number(_))) => {

@@ -32,7 +32,11 @@ pub(super) fn all(page: &Page<'_>, found: &mut Vec<Warning>) {
                     && let Some(what) = may_be_missing(written, compare, &whole)
                 {
                     let message = format!("`not` holds too where `{what}` is missing");
-                    say(part, message, &format!("add `{what} is known and` before it, or write the opposite comparison"));
+                    say(
+                        part,
+                        message,
+                        &format!("add `{what} is known and` before it, or write the opposite comparison"),
+                    );
                 }
             }
             ExprKind::Compare(compare) => {
@@ -65,7 +69,9 @@ fn is_at_least_zero(did: &Did) -> bool {
     let zero = |count: &Count| {
         matches!(
             count,
-            Count::Times(Bound::AtLeast, 0) | Count::Different(Bound::AtLeast, 0, _) | Count::OnDifferent(Bound::AtLeast, 0, _)
+            Count::Times(Bound::AtLeast, 0)
+                | Count::Different(Bound::AtLeast, 0, _)
+                | Count::OnDifferent(Bound::AtLeast, 0, _)
         )
     };
     !did.negated && did.count.as_ref().is_some_and(zero)

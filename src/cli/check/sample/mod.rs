@@ -51,11 +51,6 @@ impl Sample {
         Ok(Self { survey, shard, end })
     }
 
-    /// Are there such events?
-    pub(super) fn has(&self, event: &str) -> bool {
-        self.survey.has(event)
-    }
-
     pub(super) fn title(&self) -> String {
         let customers = counted(self.shard.len() as u64, "customer", "customers");
         match self.shard.is_empty() {

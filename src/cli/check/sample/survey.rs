@@ -89,7 +89,7 @@ impl Survey {
         }
     }
 
-    pub(super) fn has(&self, event: &str) -> bool {
+    fn has(&self, event: &str) -> bool {
         self.events.contains_key(event)
     }
 
