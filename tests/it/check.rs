@@ -43,7 +43,7 @@ at_most = 7
         "r.toml:4:26: cohorts.k.who: cohorts refer to each other in a circle: k -> l -> k; take one of these references out",
         "r.toml:8:8: cohorts.c.who: counts are exact up to 1000; 2000 is more",
         "r.toml:10:20: cohorts.d.who: there is no cohort `nowhere`; define it, or take the reference out",
-        "r.toml:12:19: cohorts.e.who: expected `last`, found `lst`; did you mean `last`?",
+        "r.toml:12:21: cohorts.e.who: expected `last`, found `lst`; did you mean `last`?",
         "r.toml:14:12: cohorts.f.who: this is a length of time, compared with a number; write the unit: `> 3 days`",
         "r.toml:15:11: cohorts.f.at_most: expected a length of time in quotes, such as \"14 days\"",
     ];
@@ -299,7 +299,7 @@ fn two_rules_files_are_compared_over_the_same_events() {
         "often, b",
         "new: only in ",
         "gone: not in ",
-        "more would have entered",
+        " more people would have entered",
         "208 events of 20 customers",
     ] {
         assert!(compare.err.contains(expected), "no {expected} in\n{}", compare.err);

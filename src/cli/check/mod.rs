@@ -80,7 +80,7 @@ fn section(title: &str, lines: &[String], out: &mut impl Write) -> io::Result<()
         return Ok(());
     }
     writeln!(out, "\n{title}")?;
-    lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+    lines.iter().try_for_each(|line| writeln!(out, "{}", format!("  {line}").trim_end()))
 }
 
 fn cohorts(file: &RulesFile, out: &mut impl Write) -> io::Result<()> {

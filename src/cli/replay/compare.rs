@@ -136,7 +136,8 @@ struct Counts {
 
 impl Counts {
     fn in_words(&self, other: &str) -> String {
-        let people = |count: u64| format!("{} {}", grouped(count), if count == 1 { "person" } else { "people" });
+        let noun = |count: u64| if count == 1 { "person" } else { "people" };
+        let people = |count: u64| format!("{} {}", grouped(count), noun(count));
         let Self { cohort, only_a, only_b, otherwise, .. } = self;
         match self.defined {
             [true, false] => format!("{cohort}: not in {other}; {} entered", people(*only_a)),
@@ -145,7 +146,7 @@ impl Counts {
             _ => {
                 let mut parts = Vec::new();
                 if *only_b > 0 {
-                    parts.push(format!("{} more would have entered", people(*only_b)));
+                    parts.push(format!("{} more {} would have entered", grouped(*only_b), noun(*only_b)));
                 }
                 if *only_a > 0 {
                     parts.push(format!("{} who entered would not", people(*only_a)));
