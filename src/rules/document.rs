@@ -290,7 +290,7 @@ impl Reader<'_> {
             && least > most
         {
             let hint = "a stay that must last longer than it may last cannot be kept";
-            let place = least_at.clone().unwrap_or_else(|| place.clone());
+            let place = least_at.unwrap_or_else(|| place.clone());
             self.error(&prefix, place, "`at_least` is longer than `at_most`".into(), Some(hint.into()));
         }
         let group = match (exclusive_in, priority) {

@@ -57,13 +57,11 @@ fn lasts(expr: &Expr) -> bool {
             true
         }
         ExprKind::Compare(Compare { measure, test: CompareTest::Compare(Op::Gt | Op::Ge, limit) }) => {
-            match (&measure.kind, limit) {
-                (MeasureKind::Count(_, Window::Ever | Window::SinceDate(_)), Operand::Literal(Literal::Number(_))) => {
-                    true
-                }
-                (MeasureKind::TimeSince(Edge::First, _), Operand::Duration(_)) => true,
-                _ => false,
-            }
+            matches!(
+                (&measure.kind, limit),
+                (MeasureKind::Count(_, Window::Ever | Window::SinceDate(_)), Operand::Literal(Literal::Number(_)))
+                    | (MeasureKind::TimeSince(Edge::First, _), Operand::Duration(_))
+            )
         }
         _ => false,
     }

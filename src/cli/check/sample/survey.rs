@@ -191,7 +191,7 @@ fn nearest_or_all<'a>(name: &str, known: impl IntoIterator<Item = &'a String> + 
     let all: Vec<&str> = known.into_iter().map(String::as_str).collect();
     match all.len() {
         0 => "the sample's events have no properties".to_owned(),
-        ..=LISTED => format!("there: {}", all.join(", ")),
+        1..=LISTED => format!("there: {}", all.join(", ")),
         more => format!("there: {} and {} more", all[..LISTED].join(", "), more - LISTED),
     }
 }
