@@ -1,5 +1,5 @@
 //! The whole daemon on a real Kafka, beside a bare librdkafka consumer that counts the same topic in the same run; then
-//! how it comes back after kill -9, and without its disk.
+//! how it comes back after kill -9, and without its disk; then how long it takes to say something at half of that load.
 //!
 //!     cargo bench --bench daemon                            # COHORTD_BENCH_EVENTS=300000 for a quick look
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
@@ -16,9 +16,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cohortd::codec::Output;
 use cohortd::kafka::{Admin, Brokers, Created, TopicPlan, partition_of};
 use cohortd::settings::{self, Kafka};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -54,6 +56,11 @@ fn cpu(pid: u32) -> f64 {
     ticks / TICKS
 }
 
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    cohortd::clock::wall_clock().0.unsigned_abs()
+}
+
 /// A daemon as a process of its own, killed with this value.
 struct Daemon {
     child: Child,
@@ -85,6 +92,17 @@ impl Figures {
 
 impl Daemon {
     fn start(room: &Room, group: &str, lanes: u32, flush_after: Option<u64>) -> Self {
+        Self::start_with(room, TOPIC, group, lanes, flush_after, &[])
+    }
+
+    fn start_with(
+        room: &Room,
+        topic: &str,
+        group: &str,
+        lanes: u32,
+        flush_after: Option<u64>,
+        more: &[String],
+    ) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -92,7 +110,7 @@ impl Daemon {
             format!("kafka.bootstrap_servers={}", room.bootstrap),
             format!("kafka.group_id={group}"),
             "kafka.instance_id=bench".to_owned(),
-            format!("topics.input={TOPIC}"),
+            format!("topics.input={topic}"),
             format!("topics.changes={group}-changes"),
             format!("topics.members={group}-members"),
             format!("topics.dead_letters={group}-dead-letters"),
@@ -106,6 +124,7 @@ impl Daemon {
             "log.filter=warn".to_owned(),
         ];
         set.extend(flush_after.map(|events| format!("state.flush_after_events={events}")));
+        set.extend_from_slice(more);
         let started = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_cohortd"))
             .arg("run")
@@ -193,7 +212,7 @@ impl Room {
         config
     }
 
-    fn create_topic(&self) {
+    fn create_topic(&self, topic: &str) {
         let settings = Kafka {
             bootstrap_servers: self.bootstrap.clone(),
             group_id: "bench".to_owned(),
@@ -203,8 +222,97 @@ impl Room {
         };
         let admin = Admin::new(&settings, &Brokers::default()).unwrap();
         let settings = [("retention.ms", "-1")];
-        let plan = TopicPlan { name: TOPIC, partitions: PARTITIONS.cast_signed(), replicas: None, settings: &settings };
-        assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::Now), "the topic {TOPIC} must be new");
+        let plan = TopicPlan { name: topic, partitions: PARTITIONS.cast_signed(), replicas: None, settings: &settings };
+        assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::Now), "the topic {topic} must be new");
+    }
+
+    /// How long it takes until a reader of the changes has one: from an event, at `rate` events a second, and from a
+    /// deadline that comes due when nobody does anything any more.
+    fn latency(&self, rate: u64, table: &mut Table) {
+        const LIVE: &str = "live";
+        const WAITS: u64 = 10_000;
+        const ARRIVES_WITHIN: u64 = 1_000;
+        const SECONDS: u64 = 20;
+        self.create_topic(LIVE);
+        let rules = self.folder.path().join("live.toml");
+        std::fs::write(&rules, "[cohorts.fresh]\nwho = 'did signup in the last 10 seconds'\n").unwrap();
+        let more = [
+            format!("rules.file={}", rules.display()),
+            format!("time.arrives_within={} s", ARRIVES_WITHIN / 1_000),
+            "batch.max_wait=50 ms".to_owned(),
+        ];
+        let daemon = Daemon::start_with(self, LIVE, "bench-live", 1, None, &more);
+        daemon.ready();
+        let reader = thread::spawn({
+            let (mut config, changes) = (self.client(), "bench-live-changes".to_owned());
+            move || {
+                config.set("group.id", "latency").set("enable.auto.commit", "false").set("fetch.wait.max.ms", "10");
+                let consumer: BaseConsumer = config.create().unwrap();
+                let mut list = TopicPartitionList::new();
+                for partition in 0..PARTITIONS {
+                    list.add_partition_offset(&changes, partition.cast_signed(), Offset::Beginning).unwrap();
+                }
+                consumer.assign(&list).unwrap();
+                let begun = Instant::now();
+                let (mut entered, mut left) = (Vec::new(), Vec::new());
+                // The last exits come due when the shop has been closed for as long as a deadline waits.
+                while let Some(message) = consumer.poll(Duration::from_secs(WAITS.div_ceil(1_000) + 20)) {
+                    let (message, now) = (message.unwrap(), now());
+                    let change = Output::CohortChange.to_json(message.payload().unwrap()).unwrap();
+                    let waited = now - change["occurred_at"].as_u64().unwrap();
+                    if change["change"] == "ENTERED" {
+                        entered.push(waited);
+                    } else {
+                        // Those of the busy time are due while events still move the clock.
+                        left.push(waited.saturating_sub(ARRIVES_WITHIN));
+                    }
+                    if left.len() == entered.len() && begun.elapsed() > Duration::from_secs(SECONDS + 1) {
+                        break;
+                    }
+                }
+                (entered, left)
+            }
+        });
+        let mut config = self.client();
+        config.set("linger.ms", "1").set("queue.buffering.max.messages", "1000000");
+        let producer: BaseProducer = config.create().unwrap();
+        let mut shop = Shop::new(self.customers, self.events, Traffic::Visits);
+        let (mut key, mut record) = (Vec::new(), Vec::new());
+        let started = Instant::now();
+        let mut sent = 0;
+        while started.elapsed() < Duration::from_secs(SECONDS) {
+            while sent < rate * u64::try_from(started.elapsed().as_millis()).unwrap() / 1_000 {
+                // One in a hundred signs up: a change.
+                shop.live(now(), sent % 100 == 0, &mut key, &mut record);
+                let message = BaseRecord::<[u8], [u8]>::to(LIVE)
+                    .partition(partition_of(&key, PARTITIONS))
+                    .key(key.as_slice())
+                    .payload(record.as_slice());
+                producer.send(message).map_err(|(error, _)| error).unwrap();
+                sent += 1;
+            }
+            producer.poll(Duration::from_millis(1));
+        }
+        producer.flush(LONG).unwrap();
+        let (mut entered, mut left) = reader.join().unwrap();
+        daemon.stop();
+        // Only the deadlines of the last signs-up come due on an idle topic.
+        let idle = left.split_off(left.len() / 2 + left.len() / 100);
+        let percentile = |times: &mut Vec<u64>, part: usize| {
+            times.sort_unstable();
+            times[times.len() * part / 100] as f64 / 1_000.0
+        };
+        println!("latency: {sent} events sent, {} entries, {} exits on the idle topic", entered.len(), idle.len());
+        let mut idle = idle;
+        table.add(
+            format!("event to change, {} K events/s: p50", rate / 1_000),
+            Target::None,
+            percentile(&mut entered, 50),
+            " s",
+        );
+        table.add("  p99", Target::AtMost(0.15), percentile(&mut entered, 99), " s");
+        table.add("deadline due to change, idle topic: p50", Target::None, percentile(&mut idle, 50), " s");
+        table.add("  p99", Target::AtMost(1.0), percentile(&mut idle, 99), " s");
     }
 
     /// Writes the topic; the mean size of a record's value.
@@ -330,7 +438,7 @@ fn main() {
         events: knob("COHORTD_BENCH_EVENTS", 5_000_000),
         customers: knob("COHORTD_BENCH_CUSTOMERS", 100_000),
     };
-    room.create_topic();
+    room.create_topic(TOPIC);
     let size = room.produce();
     println!("{} events of {size:.0} bytes, {} customers, {PARTITIONS} partitions", room.events, room.customers);
 
@@ -357,5 +465,6 @@ fn main() {
         }
     }
     room.killed("bench-killed", &mut table);
+    room.latency(knob("COHORTD_BENCH_RATE", 100_000), &mut table);
     table.print("whole daemon");
 }

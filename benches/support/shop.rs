@@ -70,6 +70,28 @@ impl Shop {
         let (event, detail, stays) = self.act(customer, done);
         self.visits[place] = if stays { (customer, done + 1) } else { self.enter() };
 
+        self.write(customer, event, at, &detail, (key, record));
+        true
+    }
+
+    /// A record of somebody who signs up at this instant, milliseconds since 1970, or, `new` false, of a visitor.
+    #[allow(dead_code, reason = "the engine's bench has no clock")]
+    pub(crate) fn live(&mut self, at: u64, new: bool, key: &mut Vec<u8>, record: &mut Vec<u8>) {
+        self.made += 1;
+        let customer = if new { self.made } else { self.below(self.customers) };
+        let customer = u32::try_from(customer).expect("fewer than 2^32 customers");
+        let detail = if new { Detail::Nothing } else { Detail::Product(self.below(5_000)) };
+        self.write(customer, if new { "signup" } else { "product_viewed" }, at, &detail, (key, record));
+    }
+
+    fn write(
+        &mut self,
+        customer: u32,
+        event: &str,
+        at: u64,
+        detail: &Detail,
+        (key, record): (&mut Vec<u8>, &mut Vec<u8>),
+    ) {
         key.clear();
         write!(key, "c{customer:08}").expect("a vector takes everything");
         record.clear();
@@ -84,8 +106,7 @@ impl Shop {
         put(record, at.cast_signed());
         record.push(2);
         text(record, "web");
-        properties(record, &detail, id);
-        true
+        properties(record, detail, id);
     }
 
     fn enter(&mut self) -> (u32, u32) {

@@ -13,7 +13,7 @@ use super::membership::{Force, Step, keep_wish, step};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
-use crate::rules::{Calendar, CohortIx, FactKind, Floor, Node, RuleSet};
+use crate::rules::{Calendar, CohortIx, Node, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -132,16 +132,10 @@ impl Engine {
     ) {
         for feed in self.rules.feeds(event.name_id) {
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
-            let edge = match kind {
-                FactKind::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
-                | FactKind::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. } => {
-                    state.facts[usize::from(fact.0)].edge_times()
-                }
-                _ => None,
-            };
+            let edge = kind.floor_fact().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
             let fact = &mut state.facts[usize::from(feed.fact.0)];
             let mut around =
-                Surroundings { oldest_arrival, calendar: &self.calendar, approximated: &mut counts.approximated };
+                Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };
             fact.forget(kind, edge, around.oldest_arrival);
             if fact.feed(kind, &feed.role, event, &mut around) {
                 for reader in self.rules.readers(feed.fact) {
@@ -245,7 +239,7 @@ impl Engine {
                     let index = CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits"));
                     let why = match words {
                         Words::None => Vec::new(),
-                        Words::Full => evidence(cohort, index, change, reason, &self.scene(state, at)),
+                        Words::Full => evidence(index, change, reason, &self.scene(state, at)),
                     };
                     let membership = &state.memberships[usize::from(index.0)];
                     effects.push(Effect {

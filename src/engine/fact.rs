@@ -6,14 +6,20 @@ use std::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-use super::state::{DayBucket, Fact, Opening, Pair, Series};
+use super::answer;
+use super::chain::{Chain, Link, Reached, Terms};
+use super::periods::{Period, count_in};
+use super::state::{DayBucket, Encounter, Fact, Opening, Pair, Series, Steps};
+use super::steps::StepRoles;
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
-use crate::rules::{Calendar, DistinctKey, FactKind, Filter, Floor, Role};
+use crate::rules::{Calendar, DISTINCT_MAX, DistinctKey, FactKind, Filter, Floor, Role};
 
 /// What facts need to know besides the event.
 pub(super) struct Surroundings<'a> {
     /// Nothing older than this can still arrive.
     pub(super) oldest_arrival: Instant,
+    /// First and last time of the fact that this one's floor names.
+    pub(super) edge: Option<(Instant, Instant)>,
     pub(super) calendar: &'a Calendar,
     /// Events folded into day buckets, or dropped, beyond a fact's exact capacity.
     pub(super) approximated: &'a mut u64,
@@ -29,6 +35,12 @@ impl Fact {
                 Self::Distinct { times: Vec::new(), keys: Vec::new() }
             }
             FactKind::Followed { .. } => Self::Followed(Vec::new()),
+            FactKind::Chain { .. } => Self::Chain(Box::default()),
+            FactKind::Periods { .. } => Self::Periods(Vec::new()),
+            FactKind::Extreme { .. } => Self::Extreme(None),
+            FactKind::Values { .. } => Self::Values(Box::default()),
+            FactKind::Answer { .. } => Self::Answer(Vec::new()),
+            FactKind::Steps { .. } => Self::Steps(Box::default()),
         }
     }
 
@@ -49,11 +61,14 @@ impl Fact {
         around: &mut Surroundings<'_>,
     ) -> bool {
         let passes = |filters: &[Filter]| filters.iter().all(|filter| filter.passes(event));
-        let (as_a, as_b) = match role {
-            Role::Own(filters) => (passes(filters), false),
-            Role::Pair { a, b } => (a.as_deref().is_some_and(passes), b.as_deref().is_some_and(passes)),
+        let may = |filters: &Option<Vec<Filter>>| filters.as_deref().is_some_and(passes);
+        let (as_a, as_b, as_via) = match role {
+            Role::Steps(parts) => return self.feed_chain(kind, parts, event, around),
+            Role::Own(filters) => (passes(filters), false, false),
+            Role::Pair { a, b } => (may(a), may(b), false),
+            Role::Step { a, b, via } => (may(a), may(b), may(via)),
         };
-        if !as_a && !as_b {
+        if !as_a && !as_b && !as_via {
             return false;
         }
         let at = event.at;
@@ -85,7 +100,12 @@ impl Fact {
             }
             (Self::Distinct { times, keys }, FactKind::Distinct { key, earliest, cap }) => {
                 let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
-                insert_distinct(times, keys, at, key, *earliest, *cap)
+                let (changed, dropped) = insert_distinct(times, keys, at, key, *earliest, *cap);
+                // A test of a count needs no more than its capacity; a measure would.
+                if dropped && *cap >= DISTINCT_MAX {
+                    *around.approximated += 1;
+                }
+                changed
             }
             (Self::Distinct { times, keys }, FactKind::DistinctAll { key, cap, .. }) => {
                 let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
@@ -109,8 +129,61 @@ impl Fact {
                 cap_pairs(pairs, *keys_max, *each_max, around.approximated);
                 true
             }
+            (Self::Periods(periods), FactKind::Periods { unit, back, most }) => {
+                count_in(periods, at, (*unit, *back, *most), around.oldest_arrival, around.calendar)
+            }
+            (Self::Extreme(extreme), FactKind::Extreme { property, greatest, from }) => {
+                let Some(number) = event.property(*property).and_then(Value::number) else { return false };
+                let counts = from.is_none_or(|from| at >= from)
+                    && extreme.is_none_or(|known| if *greatest { number > known } else { number < known });
+                if counts {
+                    *extreme = Some(number);
+                }
+                counts
+            }
+            (Self::Values(values), FactKind::Values { property, earliest, cap, .. }) => match event.property(*property)
+            {
+                Some(value) => values.insert(at, value, *earliest, *cap, around.approximated),
+                None => false,
+            },
+            (Self::Answer(found), FactKind::Answer { last, cap }) => {
+                answer::feed(found, at, (as_a, as_b), *last, *cap, around.approximated)
+            }
+            (Self::Steps(steps), FactKind::Steps { cap }) => {
+                steps.feed(at, StepRoles { a: as_a, b: as_b, via: as_via }, *cap, around.approximated)
+            }
             _ => unreachable!("a fact's content follows its kind"),
         }
+    }
+
+    fn feed_chain(
+        &mut self,
+        kind: &FactKind,
+        parts: &[(u16, Vec<Filter>)],
+        event: &CustomerEvent<'_>,
+        around: &mut Surroundings<'_>,
+    ) -> bool {
+        let (Self::Chain(chain), FactKind::Chain { within, key, keep, keys_max, links_max }) = (self, kind) else {
+            unreachable!("a fact's content follows its kind")
+        };
+        let passed = parts.iter().filter(|(_, filters)| filters.iter().all(|filter| filter.passes(event)));
+        let roles = passed.fold(0, |roles, (bit, _)| roles | bit);
+        if roles == 0 {
+            return false;
+        }
+        let key = match key {
+            None => 0,
+            Some(property) => match event.property(*property) {
+                Some(value) => hash(&value),
+                None => return false,
+            },
+        };
+        let changed = chain.insert(key, event.at, roles);
+        if changed {
+            let terms = Terms { within, keep: *keep, edge: around.edge };
+            chain.cap(key, *links_max, *keys_max, terms, around.approximated);
+        }
+        changed
     }
 
     /// Drops what can no longer matter. `edge`: first and last time of the fact that the floor names.
@@ -135,6 +208,12 @@ impl Fact {
                 times.drain(..keep_from.min(keep_to));
                 keys.drain(..keep_from.min(keep_to));
             }
+            (Self::Values(values), FactKind::Values { cap: 2.., horizon, floor, .. }) => {
+                let (from, through) = bounds(*horizon, *floor, edge, oldest_arrival);
+                values.keep(from, through);
+            }
+            (Self::Answer(found), FactKind::Answer { last, .. }) => answer::forget(found, *last, oldest_arrival),
+            (Self::Steps(steps), FactKind::Steps { .. }) => steps.forget(oldest_arrival),
             (Self::Followed(pairs), FactKind::Followed { horizon, .. }) => {
                 if let Some(horizon) = horizon {
                     let oldest = oldest_arrival - *horizon;
@@ -142,6 +221,9 @@ impl Fact {
                 }
                 // A B matters to A's that may still arrive at or before it.
                 pairs.retain(|pair| !pair.a.is_empty() || pair.b_at >= oldest_arrival);
+            }
+            (Self::Chain(chain), FactKind::Chain { within, keep, .. }) => {
+                chain.forget(oldest_arrival, Terms { within, keep: *keep, edge });
             }
             _ => {}
         }
@@ -154,13 +236,24 @@ impl Fact {
             Self::Total { .. } => 0,
             Self::Series(series) => series.times.first().map_or(0, |time| time.0),
             Self::Followed(pairs) => pairs.first().map_or(0, |pair| pair.b_at.0),
+            Self::Chain(chain) => chain.links.first().map_or(0, |link| link.at.0),
+            Self::Periods(periods) => periods.first().map_or(0, |period| period.number),
+            Self::Extreme(_) => 0,
+            Self::Values(values) => values.times.first().map_or(0, |time| time.0),
+            Self::Answer(found) => found.first().map_or(0, |encounter| encounter.at.0),
+            Self::Steps(steps) => steps.via.first().map_or(0, |time| time.0),
         }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Times(times) => times.capacity() * 8,
-            Self::Total { .. } => 0,
+            Self::Total { .. } | Self::Extreme(_) => 0,
+            Self::Values(values) => values.heap_bytes(),
+            Self::Answer(found) => found.capacity() * size_of::<Encounter>(),
+            Self::Steps(steps) => {
+                size_of::<Steps>() + (steps.b.capacity() + steps.via.capacity()) * size_of::<Instant>()
+            }
             Self::Series(series) => {
                 size_of::<Series>()
                     + series.times.capacity() * 8
@@ -172,6 +265,13 @@ impl Fact {
                 pairs.capacity() * size_of::<Pair>()
                     + pairs.iter().map(|p| p.a.capacity() * size_of::<Opening>()).sum::<usize>()
             }
+            Self::Chain(chain) => {
+                size_of::<Chain>()
+                    + chain.links.capacity() * size_of::<Link>()
+                    + chain.reached.capacity() * size_of::<Reached>()
+                    + chain.done.capacity() * size_of::<Instant>()
+            }
+            Self::Periods(periods) => periods.capacity() * size_of::<Period>(),
         }
     }
 }
@@ -265,7 +365,8 @@ pub(super) fn hash(value: &Value<'_>) -> u64 {
     hasher.finish()
 }
 
-/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest).
+/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest). Says whether anything
+/// changed, and whether a key was dropped for it.
 fn insert_distinct(
     times: &mut Vec<Instant>,
     keys: &mut Vec<u64>,
@@ -273,22 +374,23 @@ fn insert_distinct(
     key: u64,
     earliest: bool,
     cap: usize,
-) -> bool {
+) -> (bool, bool) {
     if let Some(known) = keys.iter().position(|k| *k == key) {
         let improves = if earliest { at < times[known] } else { at > times[known] };
         if !improves {
-            return false;
+            return (false, false);
         }
         times.remove(known);
         keys.remove(known);
     }
     insert_pair(times, keys, at, key);
-    if times.len() > cap {
+    let full = times.len() > cap;
+    if full {
         let out = if earliest { times.len() - 1 } else { 0 };
         times.remove(out);
         keys.remove(out);
     }
-    true
+    (true, full)
 }
 
 fn insert_pair(times: &mut Vec<Instant>, keys: &mut Vec<u64>, at: Instant, key: u64) {

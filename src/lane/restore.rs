@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant as Moment};
 
+use rustc_hash::FxHashMap;
+
 use super::context::Context;
 use super::error::LaneError;
 use super::intake::Retaken;
@@ -20,8 +22,9 @@ use crate::settings;
 use crate::store::layout::changelog;
 use crate::store::{Batch, Database, Meta, SharedMemory, StoreError, decode_meta, next_deadline};
 
-/// Changelog records written to the database at once.
-const WRITE_RECORDS: usize = 5_000;
+/// Bytes of customers gathered from the changelog before they are written to the database: of each only the last record
+/// counts.
+const GATHER_BYTES: usize = 32 << 20;
 /// Records of the input taken in again at once: their customers' states are read together.
 const TAKE_RECORDS: usize = 10_000;
 /// How long one question to a broker may take; the group is polled in between.
@@ -58,7 +61,10 @@ enum Stage {
 struct Changelog {
     committed: Committed,
     database: Database,
-    batch: Batch,
+    /// Read and not yet written; `None`: gone.
+    customers: FxHashMap<Box<str>, Option<Vec<u8>>>,
+    recorded: Batch,
+    bytes: usize,
     end: i64,
     next: i64,
     meta: Option<Meta>,
@@ -157,7 +163,16 @@ impl Restore {
             (_, None) => range.start,
         };
         tools.reader.start(topic, self.partition, next, range.end)?;
-        let stage = Changelog { committed, database, batch: Batch::default(), end: range.end, next, meta };
+        let stage = Changelog {
+            committed,
+            database,
+            customers: FxHashMap::default(),
+            recorded: Batch::default(),
+            bytes: 0,
+            end: range.end,
+            next,
+            meta,
+        };
         Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next))
     }
 
@@ -221,7 +236,7 @@ impl Restore {
                     stage.next = record.offset() + 1;
                     self.records += 1;
                     tools.context.metrics.restore_records.inc();
-                    let written = if stage.batch.len() >= WRITE_RECORDS { stage.write() } else { Ok(()) };
+                    let written = if stage.bytes >= GATHER_BYTES { stage.write() } else { Ok(()) };
                     if let Err(error) = outcome.and(written) {
                         return Err(LaneError::Stopped(format!(
                             "changelog {}[{}] at offset {}: {error}",
@@ -422,18 +437,18 @@ impl Changelog {
         match (key.first().copied(), payload) {
             (Some(changelog::CUSTOMER), payload) => {
                 let customer = std::str::from_utf8(&key[1..]).map_err(|_| crate::store::Corrupt("customer id"))?;
-                let Some(state) = payload else {
-                    self.batch.delete_customer(customer);
-                    return Ok(());
-                };
-                // An older entry in the index is left: it is told by the value's own place in it.
-                let deadline = next_deadline(state)?;
-                self.batch.put_customer(customer, deadline, state);
-                if deadline < Instant::MAX {
-                    self.batch.put_timer(deadline, customer);
+                self.bytes += key.len() + payload.map_or(0, <[u8]>::len);
+                match self.customers.get_mut(customer) {
+                    Some(known) => {
+                        self.bytes -= key.len() + known.as_ref().map_or(0, Vec::len);
+                        *known = payload.map(<[u8]>::to_vec);
+                    }
+                    None => {
+                        self.customers.insert(customer.into(), payload.map(<[u8]>::to_vec));
+                    }
                 }
             }
-            (Some(changelog::INPUT), value) => self.batch.put_recorded(key.to_vec(), value.map(<[u8]>::to_vec)),
+            (Some(changelog::INPUT), value) => self.recorded.put_recorded(key.to_vec(), value.map(<[u8]>::to_vec)),
             (Some(changelog::META), Some(value)) => self.meta = Some(decode_meta(value)?),
             _ => {}
         }
@@ -441,7 +456,20 @@ impl Changelog {
     }
 
     fn write(&mut self) -> Result<(), StoreError> {
-        let mut batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.recorded);
+        self.bytes = 0;
+        for (customer, state) in self.customers.drain() {
+            let Some(state) = state else {
+                batch.delete_customer(&customer);
+                continue;
+            };
+            // An older entry in the index is left: it is told by the value's own place in it.
+            let deadline = next_deadline(&state)?;
+            batch.put_customer(&customer, deadline, &state);
+            if deadline < Instant::MAX {
+                batch.put_timer(deadline, &customer);
+            }
+        }
         batch.put_changelog_next(self.next);
         if let Some(meta) = &self.meta {
             batch.put_meta(meta);

@@ -4,6 +4,18 @@ use super::ast::Unit;
 use super::selector::Filter;
 use crate::event::{Instant, NameId, PropertyId, Span};
 
+/// Of a text in a fact's memory the first so many bytes are kept, whole characters; by them it is compared.
+pub const TEXT_MAX: usize = 256;
+
+/// (time, number) pairs held one by one; older ones by day.
+pub const SERIES_EXACT: usize = 256;
+
+/// (time, value) pairs behind `first`, `last` and `most_common` over a window; older ones are dropped.
+pub const VALUES_MAX: usize = 256;
+
+/// Different values behind `distinct`. Tests of a count need fewer, so what falls out of so many was wanted.
+pub const DISTINCT_MAX: usize = 1_024;
+
 /// A fact by its place in the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FactIx(pub u16);
@@ -22,9 +34,25 @@ pub struct FactSpec {
     /// Hash of the definition in words; the same definition has the same id in every rules file and release.
     pub id: u64,
     pub(super) selector: Selector,
-    /// The events B of `A then no B`.
+    /// The events B of `A then no B`, of `time from A to B` and of `steps from A to B`.
     pub(super) other: Option<Selector>,
+    /// The events of `A then B within D ...`.
+    pub(super) chain: Option<ChainSelectors>,
+    /// The events counted by `steps from A to B via ...`.
+    pub(super) via: Option<Selector>,
 }
+
+/// Which events make a sequence, and which break it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ChainSelectors {
+    /// In their order, the first one too.
+    pub(super) steps: Vec<Selector>,
+    /// The X of `without X between`.
+    pub(super) without: Option<Selector>,
+}
+
+/// Steps of one sequence, so that those an event fits stand in the bits of one byte.
+pub const STEPS_MAX: usize = 8;
 
 /// The bounded summaries. All are functions of the *set* of events read, whatever the order of arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +69,46 @@ pub enum FactKind {
     Distinct { key: DistinctKey, earliest: bool, cap: usize },
     /// Every (time, key), the latest `cap`.
     DistinctAll { key: DistinctKey, cap: usize, horizon: Option<Span>, floor: Floor },
+    /// The least (or `greatest`) number of a property, at or after `from`.
+    Extreme { property: PropertyId, greatest: bool, from: Option<Instant> },
+    /// Times and values of any type: the latest (or earliest) `cap`, ascending.
+    Values { property: PropertyId, earliest: bool, cap: usize, horizon: Option<Span>, floor: Floor },
+    /// The first A (or the `last`), the first B from then on, and what may take their place: at most `cap` B's.
+    Answer { last: bool, cap: usize },
+    /// The latest A, the first B after it, and how many others between; at most `cap` of either one by one.
+    Steps { cap: usize },
     /// Per key value (one for all where `key` is none): the A's that no B has answered.
     Followed { key: Option<PropertyId>, each: bool, keys_max: usize, each_max: usize, horizon: Option<Span> },
+    /// How far a sequence has come, per key value: `within[i]` is the length allowed from its step `i` to the next one.
+    Chain { within: Vec<Span>, key: Option<PropertyId>, keep: Keep, keys_max: usize, links_max: usize },
+    /// How many, counted up to `most`, in each of the last `back` calendar periods and the current one.
+    Periods { unit: Unit, back: u32, most: u32 },
+}
+
+/// Of the times at which a sequence was complete and that no late event can change, those that can still matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Latest,
+    Earliest,
+    /// Those of the last `far` between whose neighbours lies more than `band`: no window of that length holds another one
+    /// but holds one of these.
+    Spread {
+        far: Span,
+        band: Span,
+    },
+    /// The earliest from the first time of that fact to the span after it.
+    WithinFirst(FactIx, Span),
+}
+
+impl Keep {
+    /// How many that may be.
+    #[must_use]
+    pub fn most(self) -> usize {
+        match self {
+            Self::Spread { far, band } => usize::try_from(far.0 / band.0.max(1)).map_or(usize::MAX, |n| n * 2 + 3),
+            Self::Latest | Self::Earliest | Self::WithinFirst(..) => 1,
+        }
+    }
 }
 
 /// What of a series can no longer matter, besides its horizon.
@@ -61,6 +127,9 @@ pub enum DistinctKey {
     Property(PropertyId),
     Period(Unit),
 }
+
+/// Periods before the last ones and after the current one that late and early events need, in days at the usual lateness.
+const LATE_PERIODS: usize = 6;
 
 impl FactKind {
     /// Widens `self` to serve `other` too, where one fact can do for both.
@@ -94,7 +163,32 @@ impl FactKind {
                 *horizon = horizon.zip(*h).map(|(a, b)| a.max(b));
                 true
             }
+            (Self::Periods { unit, back, most }, Self::Periods { unit: u, back: b, most: m }) if unit == u => {
+                *back = (*back).max(*b);
+                *most = (*most).max(*m);
+                true
+            }
+            (
+                Self::Values { property, earliest, cap, horizon, floor: Floor::None },
+                Self::Values { property: p, earliest: e, cap: c, horizon: h, floor: Floor::None },
+            ) if property == p && earliest == e && (*cap == 1) == (*c == 1) => {
+                *cap = (*cap).max(*c);
+                *horizon = horizon.zip(*h).map(|(a, b)| a.max(b));
+                true
+            }
             (mine, other) => mine == other,
+        }
+    }
+
+    /// The fact whose first or last time says what this one may forget.
+    #[must_use]
+    pub fn floor_fact(&self) -> Option<FactIx> {
+        match self {
+            Self::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+            | Self::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+            | Self::Values { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+            | Self::Chain { keep: Keep::WithinFirst(fact, _), .. } => Some(*fact),
+            _ => None,
         }
     }
 
@@ -111,10 +205,20 @@ impl FactKind {
             }
             Self::Distinct { cap, .. } => cap * 14,
             Self::DistinctAll { cap, .. } => cap * 14,
+            Self::Extreme { .. } => 12,
+            Self::Values { cap, .. } => 4 + cap * (8 + TEXT_MAX),
+            Self::Answer { cap, .. } => 8 + cap * 7,
+            Self::Steps { cap } => 16 + cap * 2 * 6,
             Self::Followed { key: None, each: false, .. } => 16,
             Self::Followed { key: None, each: true, each_max, .. } => each_max * 7,
             Self::Followed { each: false, keys_max, .. } => keys_max * 24,
             Self::Followed { keys_max, each_max, .. } => keys_max * 24 + each_max * 7,
+            Self::Chain { within, key, keep, keys_max, links_max } => {
+                // An event: its time, roles and number; how far a key has come: a step and a time; each with its key.
+                let (keys, key) = if key.is_some() { (*keys_max, 8) } else { (1, 0) };
+                4 + links_max * (9 + key) + keys * within.len() * (7 + key) + keep.most() * 6
+            }
+            Self::Periods { back, .. } => 2 + (*back as usize + LATE_PERIODS) * 4,
         }
     }
 }

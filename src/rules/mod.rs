@@ -18,15 +18,18 @@ mod warnings;
 
 pub use calendar::Calendar;
 pub use compile::compile;
-pub use document::{CohortRule, Document, Group, OnCreate, Written, read};
+pub use document::{Attribute, CohortRule, Document, Group, NamedMeasure, OnCreate, Written, read};
 pub use error::{ExprError, RuleError, nearest};
-pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor};
-pub use parser::{parse, parse_duration};
+pub use facts::{
+    DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, SERIES_EXACT, STEPS_MAX, TEXT_MAX, VALUES_MAX,
+};
+pub use parser::{parse, parse_attribute, parse_duration, parse_measure};
 pub use ruleset::{
-    Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
+    Aggregate, BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick, Role,
+    RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
-pub use uses::{Owners, Use, Wanted, each_use};
+pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure};
 pub use warnings::{Page, Warning, in_order, warnings};
 
 /// Reads and compiles a rules file.
@@ -44,6 +47,10 @@ pub fn load(file: &str, text: &str) -> Result<RuleSet, Vec<RuleError>> {
 pub fn load_as_written(file: &str, text: &str) -> Result<(Document, RuleSet), Vec<RuleError>> {
     let (document, mut errors) = document::read_partly(file, text);
     let Some(document) = document else { return Err(errors) };
+    // What could not be read there would be missing everywhere.
+    if errors.iter().any(|error| error.key.starts_with("measures") || error.key.starts_with("profile")) {
+        return Err(errors);
+    }
     let compiled = compile(file, text, &document).map_err(|more| errors.extend(more));
     match compiled {
         Ok(rules) if errors.is_empty() => Ok((document, rules)),

@@ -95,10 +95,7 @@ const RESERVED: &[&str] = &[
     "x",
 ];
 
-/// Is it a word of the grammar?
-pub(super) fn is_reserved(word: &str) -> bool {
-    RESERVED.contains(&word)
-}
+const RHYTHM_STANDS_ALONE: &str = "`times a week in ...` takes neither `not`, a window nor `even if new`";
 
 /// The deepest nesting of parentheses and measures; far beyond what anyone reads aloud.
 const DEPTH_MAX: usize = 64;
@@ -123,6 +120,39 @@ pub fn parse_duration(text: &str) -> Parsed<Duration> {
     let duration = parser.duration()?;
     parser.end()?;
     Ok(duration)
+}
+
+/// Parses a measure standing alone, as in `basket = "average(purchase.amount in the last 90 days)"`.
+///
+/// # Errors
+/// As for `parse`.
+pub fn parse_measure(text: &str) -> Parsed<Measure> {
+    let mut parser = Parser::new(text)?;
+    let measure = parser.measure()?;
+    match parser.peek() {
+        TokenKind::End => Ok(measure),
+        _ => Err(parser.expected(&["the end of the measure"])),
+    }
+}
+
+/// Parses `event.property` standing alone, as in `plan = "signup.plan"`.
+///
+/// # Errors
+/// As for `parse`.
+pub fn parse_attribute(text: &str) -> Parsed<(Name, Name)> {
+    let mut parser = Parser::new(text)?;
+    let event = parser.name("an event")?;
+    parser.punctuation(".")?;
+    let property = parser.name("a property")?;
+    match parser.peek() {
+        TokenKind::End => Ok((event, property)),
+        _ => Err(parser.expected(&["the end of the attribute"])),
+    }
+}
+
+/// Is it a word of the grammar, which only quotes make a name?
+pub(super) fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
 }
 
 struct Parser {
@@ -277,6 +307,9 @@ impl Parser {
         let range = self.since(start);
         // `not did E` is `did not E`, in parentheses too: it waits until the customer has been known long enough.
         let kind = match inner.kind {
+            ExprKind::Did(Did { count: Some(Count::Rhythm { .. }), .. }) => {
+                return Err(ExprError::new(start, RHYTHM_STANDS_ALONE).hint("turn the bound round: `in at most ...`"));
+            }
             ExprKind::Did(did) => ExprKind::Did(Did { negated: !did.negated, ..did }),
             _ => ExprKind::Not(Box::new(inner)),
         };
@@ -380,8 +413,7 @@ impl Parser {
         let window = self.window()?;
         let even_if_new = self.even_if_new()?;
         if matches!(count, Some(Count::Rhythm { .. })) && (negated || window != Window::Ever || even_if_new) {
-            let message = "`times a week in ...` takes neither `not`, a window nor `even if new`";
-            return Err(ExprError::new(self.since(start), message));
+            return Err(ExprError::new(self.since(start), RHYTHM_STANDS_ALONE));
         }
         Ok(ExprKind::Did(Did { negated, step, count, window, even_if_new }))
     }

@@ -73,10 +73,10 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
         ExprKind::Streak(streak) => of_events(&streak.step, found),
         ExprKind::Silent(silent) => silent.on.iter().for_each(|events| of_events(events, found)),
         ExprKind::Compare(Compare { measure, test }) => {
-            of_measure(measure, found);
+            each_use_of_measure(measure, found);
             let mut operand = |operand: &'e Operand| {
                 if let Operand::Measure(_, measure) = operand {
-                    of_measure(measure, found);
+                    each_use_of_measure(measure, found);
                 }
             };
             match test {
@@ -89,12 +89,13 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
             }
         }
         ExprKind::Entered { window, .. } | ExprKind::Left { window, .. } => of_window(window, found),
-        ExprKind::Rank(rank) => of_measure(&rank.by, found),
+        ExprKind::Rank(rank) => each_use_of_measure(&rank.by, found),
         ExprKind::InCohort { .. } | ExprKind::Consent { .. } => {}
     }
 }
 
-fn of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<'e>)) {
+/// As `each_use`, of a measure.
+pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<'e>)) {
     match &measure.kind {
         MeasureKind::Count(step, window) => {
             of_step(step, found);
@@ -120,10 +121,10 @@ fn of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<'e>)) {
             of_events(events, found);
             of_window(window, found);
         }
-        MeasureKind::Change(measure, _) => of_measure(measure, found),
+        MeasureKind::Change(measure, _) => each_use_of_measure(measure, found),
         MeasureKind::Ratio(above, below) => {
-            of_measure(above, found);
-            of_measure(below, found);
+            each_use_of_measure(above, found);
+            each_use_of_measure(below, found);
         }
         MeasureKind::Steps { from, to, via } => {
             found(Use::Event(from));

@@ -1,5 +1,6 @@
 //! The one place where the tests meet the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Timing, Words};
@@ -36,7 +37,7 @@ pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
     let rules = load(case)?;
     let config = &case.config;
     let mut engine = Engine::new(Arc::clone(&rules), config.max_lateness, config.dedupe_ids);
-    let mut customers = std::collections::BTreeMap::new();
+    let mut customers = BTreeMap::new();
     let mut stream_time = Instant::MIN;
     for (event, position) in case.events.iter().zip(0..) {
         if event.at < config.earliest || event.at < stream_time - config.max_lateness {
@@ -113,6 +114,46 @@ pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), St
     Ok(run.end())
 }
 
+/// As `run`, with the states by customer.
+pub(crate) fn run_to_states(case: &Case) -> Result<(Outcome, BTreeMap<String, CustomerState>), String> {
+    let mut run = Run::new(case)?;
+    while run.step(Words::None) {}
+    run.finish(Words::None);
+    let read = |(customer, stored): (String, Vec<u8>)| (customer, decode_state(&stored, &run.rules).unwrap());
+    Ok((run.outcome, run.stored.into_iter().map(read).collect()))
+}
+
+/// What is said by a lane whose batches end where `ends` says; there customers are flushed, put out of memory, and lost in
+/// restarts.
+pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<BatchEnd>) -> Result<Spoken, String> {
+    let mut run = Run::new(case)?;
+    run.spoken = Some(BTreeMap::new());
+    run.shard.begin(0);
+    while run.step_within_a_batch(Words::Full) {
+        match ends() {
+            None => continue,
+            Some(BatchEnd::Plain) => {}
+            Some(BatchEnd::Flush(most)) => run.flush(most),
+            Some(BatchEnd::Evict) => run.evict(),
+            Some(BatchEnd::Restart) => run.restart(),
+        }
+        run.shard.begin(as_i64(run.position));
+    }
+    run.finish(Words::Full);
+    Ok(run.spoken.unwrap_or_default())
+}
+
+/// Of each customer the changes, in full, each with the position at which it was said.
+pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Effect)>>;
+
+/// What happens between two batches.
+pub(crate) enum BatchEnd {
+    Plain,
+    Flush(usize),
+    Evict,
+    Restart,
+}
+
 /// One partition being run, with what a changelog would hold of it.
 struct Run<'c> {
     case: &'c Case,
@@ -123,8 +164,10 @@ struct Run<'c> {
     /// Is what is promised of the next change written down?
     ahead: bool,
     said: Vec<Said>,
+    /// Kept where someone asks for it.
+    spoken: Option<Spoken>,
     /// Customers as last flushed, by id.
-    stored: std::collections::BTreeMap<String, Vec<u8>>,
+    stored: BTreeMap<String, Vec<u8>>,
     /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
     stream_times: Vec<Instant>,
 }
@@ -141,15 +184,21 @@ impl<'c> Run<'c> {
             outcome: Outcome::default(),
             ahead: false,
             said: Vec::new(),
-            stored: std::collections::BTreeMap::new(),
+            spoken: None,
+            stored: BTreeMap::new(),
             stream_times: Vec::new(),
         })
     }
 
-    /// One log position: the advances before it, then its event. False at the end of the log.
+    /// One log position as a batch of its own. False at the end of the log.
     fn step(&mut self, words: Words) -> bool {
+        self.shard.begin(as_i64(self.position));
+        self.step_within_a_batch(words)
+    }
+
+    /// One log position: the advances before it, then its event.
+    fn step_within_a_batch(&mut self, words: Words) -> bool {
         let position = self.position;
-        self.shard.begin(as_i64(position));
         self.stream_times.push(self.shard.stream_time());
         self.advances(position, words);
         if position == self.case.events.len() {
@@ -225,6 +274,9 @@ impl<'c> Run<'c> {
             self.said.drain(..).map(|said| (self.shard.customer(said.slot).to_owned(), said)).collect();
         said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
         for (customer, Said { effect, .. }) in said {
+            if let Some(spoken) = &mut self.spoken {
+                spoken.entry(customer.clone()).or_default().push((position, effect.clone()));
+            }
             let cohort = self.rules.cohort(effect.cohort);
             self.outcome.changes.push(Decided {
                 customer,
@@ -317,11 +369,8 @@ impl<'c> Run<'c> {
         Err(format!("deciding {} again at {} changes {effects:?}\n{before:?}\n{state:?}", event.customer, at.0))
     }
 
-    fn end(self) -> (Outcome, Vec<Vec<u8>>) {
-        self.end_with(Words::None)
-    }
-
-    fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {
+    /// Decides what `until` still asks for, and flushes everyone.
+    fn finish(&mut self, words: Words) {
         let position = self.case.events.len();
         if let Some(until) = self.case.until {
             self.wake(until.next());
@@ -329,6 +378,14 @@ impl<'c> Run<'c> {
             self.flush_said(position);
         }
         self.flush(usize::MAX);
+    }
+
+    fn end(self) -> (Outcome, Vec<Vec<u8>>) {
+        self.end_with(Words::None)
+    }
+
+    fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {
+        self.finish(words);
         let rules = &self.rules;
         let settled = |stored: Vec<u8>| {
             let mut state = decode_state(&stored, rules).unwrap();

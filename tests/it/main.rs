@@ -5,19 +5,23 @@
 mod architecture;
 mod check;
 mod cli;
+mod damaged;
 mod demo;
 mod e2e;
 mod engine_under_test;
 mod generate;
 mod guide;
 mod kafka_room;
+mod metamorphic;
 mod naive;
 mod scenarios;
 mod schema;
 mod settings;
 mod store;
+mod torture;
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod allocations;
     pub(crate) mod broker;
 }

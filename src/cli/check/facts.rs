@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::words::{counted, length};
-use crate::event::{NameId, PropertyId};
+use crate::event::{NameId, PropertyId, Span};
 use crate::rules::ast::{Events, Unit};
-use crate::rules::{DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Literal, Role, RuleSet};
+use crate::rules::{
+    BARRED, DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Keep, Literal, Role, RuleSet, TEXT_MAX,
+};
 
 /// What the facts of a rule set are called.
 pub(super) struct Facts<'a> {
@@ -48,7 +50,9 @@ impl<'a> Facts<'a> {
             FactKind::Total { property, from } => {
                 let since = from.map(|from| format!(" since {from}")).unwrap_or_default();
                 match property {
-                    Some(property) => format!("the sum of {} of {}{since}", self.property(*property), events()),
+                    Some(property) => {
+                        format!("the sum and count of {} of {}{since}", self.property(*property), events())
+                    }
                     None => format!("how many {}{since}", events()),
                 }
             }
@@ -77,13 +81,70 @@ impl<'a> Facts<'a> {
                 let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
                 format!("each {} with its {key}{within}, the latest {cap}", events())
             }
+            FactKind::Extreme { property, greatest, from } => {
+                let since = from.map(|from| format!(" since {from}")).unwrap_or_default();
+                let which = if *greatest { "greatest" } else { "least" };
+                format!("the {which} {} of {}{since}", self.property(*property), events())
+            }
+            FactKind::Values { property, earliest, cap: 1, .. } => {
+                let which = if *earliest { "first" } else { "latest" };
+                format!("the {which} {} of {}, of a text {TEXT_MAX} bytes", self.property(*property), events())
+            }
+            FactKind::Values { property, cap, horizon, .. } => {
+                let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
+                let property = self.property(*property);
+                format!("each {property} of {}{within}, the latest {cap}, of a text {TEXT_MAX} bytes", events())
+            }
+            FactKind::Answer { last, .. } => {
+                let which = if *last { "last" } else { "first" };
+                format!(
+                    "when {which} {}, and when first {} from then on",
+                    events(),
+                    self.events(fact, |role| side(role, Side::B))
+                )
+            }
+            FactKind::Steps { .. } => {
+                let via = self.events(fact, |role| side(role, Side::Via));
+                let b = self.events(fact, |role| side(role, Side::B));
+                format!("when last {}, how many {via} after it, up to the first {b}", events())
+            }
             FactKind::Followed { key, each, keys_max, each_max, .. } => {
                 let answer = self.events(fact, |role| side(role, Side::B));
                 let which = if *each { format!("the latest {each_max} times of") } else { "when last".to_owned() };
                 let per = key.map(|key| format!(", for each of {keys_max} {}", self.property(key))).unwrap_or_default();
                 format!("{which} {} without {answer} after it{per}", events())
             }
+            FactKind::Chain { within, key, keep, keys_max, links_max } => {
+                let per = key.map(|key| format!(", for each of {keys_max} {}", self.property(key))).unwrap_or_default();
+                let when = match keep {
+                    Keep::Latest => "when it was last complete".to_owned(),
+                    Keep::Earliest | Keep::WithinFirst(..) => "when it was first complete".to_owned(),
+                    Keep::Spread { .. } => format!("{} times at which it was complete", keep.most()),
+                };
+                let steps = self.steps(fact, within);
+                format!("how far {steps} has come{per}, the latest {links_max} events one by one, and {when}")
+            }
+            FactKind::Periods { unit, back, .. } => {
+                let unit = unit_word(*unit);
+                format!(
+                    "how often {} in each of the last {}",
+                    events(),
+                    counted(u64::from(*back), unit, &format!("{unit}s"))
+                )
+            }
         }
+    }
+
+    /// `a, then b within 2 days, without c between`
+    fn steps(&self, fact: FactIx, within: &[Span]) -> String {
+        let first = self.events(fact, |role| part(role, 1));
+        let next = |(step, span): (usize, &Span)| {
+            format!("then {} within {}", self.events(fact, |role| part(role, 2 << step)), length(*span))
+        };
+        let barred = Some(self.events(fact, |role| part(role, BARRED))).filter(|barred| !barred.is_empty());
+        let barred = barred.map(|barred| format!("without {barred} between"));
+        let parts = std::iter::once(first).chain(within.iter().enumerate().map(next)).chain(barred);
+        parts.collect::<Vec<_>>().join(", ")
     }
 
     /// The events that feed a fact in one role, with their tests.
@@ -134,20 +195,30 @@ impl<'a> Facts<'a> {
 enum Side {
     A,
     B,
+    Via,
 }
 
 fn matches_own(role: &Role) -> Option<&[Filter]> {
     match role {
         Role::Own(filters) => Some(filters),
-        Role::Pair { .. } => None,
+        Role::Pair { .. } | Role::Step { .. } | Role::Steps(_) => None,
     }
 }
 
 fn side(role: &Role, side: Side) -> Option<&[Filter]> {
     match (role, side) {
-        (Role::Pair { a, .. }, Side::A) => a.as_deref(),
-        (Role::Pair { b, .. }, Side::B) => b.as_deref(),
-        (Role::Own(_), _) => None,
+        (Role::Pair { a, .. } | Role::Step { a, .. }, Side::A) => a.as_deref(),
+        (Role::Pair { b, .. } | Role::Step { b, .. }, Side::B) => b.as_deref(),
+        (Role::Step { via, .. }, Side::Via) => via.as_deref(),
+        (Role::Pair { .. }, Side::Via) | (Role::Own(_) | Role::Steps(_), _) => None,
+    }
+}
+
+/// The tests of a sequence's step, or of what must not lie between.
+fn part(role: &Role, bit: u16) -> Option<&[Filter]> {
+    match role {
+        Role::Steps(parts) => parts.iter().find(|(of, _)| *of == bit).map(|(_, filters)| filters.as_slice()),
+        Role::Own(_) | Role::Pair { .. } | Role::Step { .. } => None,
     }
 }
 
@@ -181,6 +252,12 @@ fn words_of(document: &Document) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     if let Events::Named(names) = &document.activity {
         words.extend(names.iter().map(|name| name.text.clone()));
+    }
+    for attribute in document.profile.values() {
+        words.extend([attribute.event.text.clone(), attribute.property.text.clone()]);
+    }
+    for defined in document.measures.values() {
+        collect_words(&defined.text, &mut words);
     }
     for rule in document.cohorts.values() {
         for written in [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()].into_iter().flatten() {
@@ -220,7 +297,10 @@ mod tests {
             who = '''did "Order Completed" where total > 5 at least 2 times in the last 3 days
                 and did visit on at least 2 different days in the last 7 days
                 and a_started then no b where step = 2 within 2 hours
-                and sum(purchase.amount in the last 30 days) > 1 and silent for 3 days and did visit for the first time'''
+                and sum(purchase.amount in the last 30 days) > 1 and silent for 3 days and did visit for the first time
+                and a_started then any of (b, d) where step = 3 within 2 days then e within 1 hour per plan without x1 between
+                and did visit at least 2 times a week in at least 3 of the last 4 weeks
+                and did visit every week for at least 6 weeks in a row'''
         "#;
         let document = read("r.toml", text).unwrap();
         let rules = compile("r.toml", text, &document).unwrap();
@@ -233,6 +313,9 @@ mod tests {
             "each purchase with its amount of the last 30 days, the latest 256 one by one, older ones by day (c)",
             "when last any event (c)",
             "when first visit (c)",
+            "how far a_started, then b or d where step = 3 within 2 days, then e within 1 hour, without x1 between has come, \
+             for each of 64 plan, the latest 256 events one by one, and when it was last complete (c)",
+            "how often visit in each of the last 6 weeks (c)",
         ];
         assert_eq!(words, expected);
     }

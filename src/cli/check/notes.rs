@@ -4,14 +4,14 @@ use crate::event::Number;
 use crate::rules::ast::{
     Compare, CompareTest, Expr, ExprKind, Function, Literal, Measure, MeasureKind, Op, Operand, Window,
 };
-use crate::rules::{Page, Warning};
+use crate::rules::{Document, Page, Warning};
 
 /// A warning for each measure that does not wait, in the order of the cohorts' names.
 pub(super) fn of(page: &Page<'_>) -> Vec<Warning> {
     let mut notes = Vec::new();
     for place in page.document.expressions() {
         let mut found = Vec::new();
-        satisfied_by_nothing(&place.2.expr, Sign::Plain, &mut found);
+        satisfied_by_nothing(page.document, &place.2.expr, Sign::Plain, &mut found);
         for expr in found {
             let message = "this can hold from a customer's first event on, for a measure of nothing is 0".to_owned();
             let hint = "`did not ...` and `did ... at most N times` wait until they have been known for the window";
@@ -28,16 +28,16 @@ enum Sign {
 }
 
 /// Comparisons of a measure over a window with a length that hold where nothing was found.
-fn satisfied_by_nothing<'e>(expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr>) {
+fn satisfied_by_nothing<'e>(document: &Document, expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr>) {
     match &expr.kind {
         ExprKind::And(parts) | ExprKind::Or(parts) => {
-            parts.iter().for_each(|part| satisfied_by_nothing(part, sign, found));
+            parts.iter().for_each(|part| satisfied_by_nothing(document, part, sign, found));
         }
         ExprKind::Not(inner) => {
             let sign = if sign == Sign::Plain { Sign::Denied } else { Sign::Plain };
-            satisfied_by_nothing(inner, sign, found);
+            satisfied_by_nothing(document, inner, sign, found);
         }
-        ExprKind::Compare(Compare { measure, test }) if is_zero_of_nothing(measure) => {
+        ExprKind::Compare(Compare { measure, test }) if is_zero_of_nothing(document, measure) => {
             let holds = holds_at_zero(test);
             if holds.is_some_and(|holds| holds == (sign == Sign::Plain)) {
                 found.push(expr);
@@ -47,8 +47,12 @@ fn satisfied_by_nothing<'e>(expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr
     }
 }
 
-fn is_zero_of_nothing(measure: &Measure) -> bool {
+fn is_zero_of_nothing(document: &Document, measure: &Measure) -> bool {
     match &measure.kind {
+        MeasureKind::Named(name) => {
+            let defined = document.measures.get(&name.text);
+            defined.is_some_and(|defined| is_zero_of_nothing(document, &defined.measure))
+        }
         MeasureKind::Count(_, window)
         | MeasureKind::ActiveDays(_, window)
         | MeasureKind::Of { function: Function::Sum | Function::Distinct, window, .. } => {

@@ -41,6 +41,11 @@ pub(super) fn found(found: &Found) -> String {
         Found::NotStarted => "pas commencé".into(),
         Found::Waited(span) => format!("attente de {}", length(*span)),
         Found::NothingOverdue => "rien en retard".into(),
+        Found::Complete(span) => format!("achevée {}", ago(*span)),
+        Found::NotComplete => "inachevée".into(),
+        Found::Passing { count, of } => format!("{count} sur {of}"),
+        Found::InARow(0) => "aucune".into(),
+        Found::InARow(count) => format!("{count} de suite"),
         Found::In(Span(0)) => "à l’instant".into(),
         Found::In(span) => format!("depuis {}", length(*span)),
         Found::Entered(span) => format!("entrée {}", ago(*span)),
@@ -81,6 +86,15 @@ fn quantity(quantity: Quantity) -> String {
         Quantity::Number(value) => number(value),
         Quantity::Since(Span(0)) => "à l’instant".into(),
         Quantity::Since(span) | Quantity::Length(span) => length(span),
+        Quantity::AtOnce => "aussitôt".into(),
+        Quantity::More(value) if value > Number::ZERO => format!("+{}", number(value)),
+        Quantity::More(value) => number(value),
+        Quantity::Longer(Span(0)) => "aucun changement".into(),
+        Quantity::Longer(Span(less)) if less < 0 => format!("{} de moins", length(Span(-less))),
+        Quantity::Longer(more) => format!("{} de plus", length(more)),
+        Quantity::Bool(true) => "vrai".into(),
+        Quantity::Bool(false) => "faux".into(),
+        Quantity::Text => "un texte".into(),
     }
 }
 
@@ -144,7 +158,8 @@ mod tests {
     fn a_sentence_keeps_its_signs_of_punctuation_on_their_line() {
         let clauses = ["silent for 3 days (a)".to_owned(), "did pay (b)".to_owned()];
         let text = sentence("À reconquérir", Change::Exited, true, &clauses);
-        let expected = "Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (a)\u{a0}; did pay (b).";
+        let expected = "Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (a)\u{a0}; \
+                        did pay (b).";
         assert_eq!(text, expected);
     }
 }

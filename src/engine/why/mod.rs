@@ -8,9 +8,10 @@ mod french;
 
 use super::evaluate::{Scene, moves};
 use super::membership::excluder;
+use super::periods::{Rhythm, run};
 use super::state::{Fact, Membership};
 use super::window::within;
-use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span};
+use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
 use crate::rules::ast::Unit;
 use crate::rules::{
     Cohort, CohortIx, Comparand, Condition, ConditionIx, DistinctKey, FactKind, Measure, Node, RuleSet, Window,
@@ -36,8 +37,8 @@ pub struct Part {
 /// What a part of a rule asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// A condition in its words in the rules file, or, `denied`, its opposite.
-    Condition { index: ConditionIx, words: Box<str>, denied: bool },
+    /// A condition in its words in the rules file, or, `denied`, its opposite. `between` is two conditions.
+    Condition { index: ConditionIx, second: Option<ConditionIx>, words: Box<str>, denied: bool },
     /// `at_most`
     AtMost(Span),
     /// This cohort of the group comes first.
@@ -70,6 +71,16 @@ pub enum Found {
     Waited(Span),
     /// No answer is overdue.
     NothingOverdue,
+    /// A sequence came to its end that long ago.
+    Complete(Span),
+    NotComplete,
+    /// So many of the periods looked at pass.
+    Passing {
+        count: i64,
+        of: u32,
+    },
+    /// So many periods in a row; 0: none.
+    InARow(u32),
     /// In a cohort for so long.
     In(Span),
     /// Entered a cohort that long ago.
@@ -106,16 +117,20 @@ pub enum Quantity {
     Length(Span),
     /// How long ago something happened.
     Since(Span),
+    /// No time passed between two things.
+    AtOnce,
+    /// By how much it changed.
+    More(Number),
+    /// By what length of time it changed; negative: it became shorter.
+    Longer(Span),
+    Bool(bool),
+    /// A text of the customer's own, which is not repeated.
+    Text,
 }
 
 /// The parts that decided a change, each with its value and answer.
-pub(super) fn evidence(
-    cohort: &Cohort,
-    index: CohortIx,
-    change: Change,
-    reason: ChangeReason,
-    scene: &Scene<'_>,
-) -> Vec<Part> {
+pub(super) fn evidence(index: CohortIx, change: Change, reason: ChangeReason, scene: &Scene<'_>) -> Vec<Part> {
+    let cohort = scene.rules.cohort(index);
     let mut found = Vec::new();
     if change == Change::Entered {
         leaves(&cohort.who, Sign::Plain, scene, &mut found);
@@ -224,14 +239,18 @@ pub(super) fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec
             let denied = sign == Sign::Denied;
             let holds = verdict.holds != denied;
             // `between` is two conditions with the same words.
-            let same = |part: &&mut Part| matches!(&part.claim, Claim::Condition { words: w, denied: d, .. } if w == words && *d == denied);
-            if let Some(last) = found.last_mut().filter(same) {
+            if let Some(last) = found.last_mut()
+                && let Claim::Condition { second, words: before, denied: alike, .. } = &mut last.claim
+                && before == words
+                && *alike == denied
+            {
+                *second = Some(*index);
                 last.holds = if denied { last.holds | holds } else { last.holds & holds };
                 last.until = last.until.min(verdict.until);
                 return;
             }
             let value = value(scene.rules.condition(*index), scene);
-            let claim = Claim::Condition { index: *index, words: words.clone(), denied };
+            let claim = Claim::Condition { index: *index, second: None, words: words.clone(), denied };
             found.push(Part { claim, found: value, holds, until: verdict.until });
         }
     }
@@ -253,7 +272,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             let times = match scene.fact(*fact) {
                 Fact::Times(times) | Fact::Distinct { times, .. } => times,
                 Fact::Series(series) => &series.times,
-                Fact::Total { .. } | Fact::Followed(_) => return Found::Nothing,
+                _ => return Found::Nothing,
             };
             let Some(part) = within(times, *window, scene) else { return Found::NotStarted };
             let ago = |time: &Instant| scene.at.since(*time);
@@ -274,6 +293,24 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
                 None => Found::NothingOverdue,
             }
         }
+        Condition::Chain { fact, window } => {
+            let mut last = None;
+            scene.completions(*fact, |at| {
+                if within(&[at], *window, scene).is_some_and(|part| !part.is_empty()) {
+                    last = last.max(Some(at));
+                }
+            });
+            last.map_or(Found::NotComplete, |last| Found::Complete(scene.at.since(last)))
+        }
+        Condition::Rhythm { fact, unit, times, of_last, .. } => {
+            let rhythm = Rhythm { periods: scene.periods(*fact), times: *times, of_last: *of_last };
+            let count = rhythm.passing(scene.calendar.period(scene.at, *unit));
+            Found::Passing { count, of: *of_last }
+        }
+        Condition::Streak { fact, unit, .. } => {
+            let in_a_row = run(scene.periods(*fact), scene.calendar.period(scene.at, *unit));
+            Found::InARow(in_a_row.map_or(0, |(count, _)| count))
+        }
         Condition::In { cohort, .. } => match scene.membership(*cohort) {
             membership if membership.member => Found::In(scene.at.since(membership.entered_at)),
             _ => Found::Nothing,
@@ -292,7 +329,9 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             other: measured(other, scene),
             usual_gap: matches!(other, Measure::UsualGap { .. }),
         },
-        Condition::Compare { measure, with: Comparand::Number(_) | Comparand::OtherType, .. }
+        Condition::Compare {
+            measure, with: Comparand::Number(_) | Comparand::Bool(_) | Comparand::Text(_), ..
+        }
         | Condition::Known { measure }
         | Condition::Missing { measure } => Found::Quantity(measured(measure, scene)),
     }
@@ -302,9 +341,16 @@ fn measured(measure: &Measure, scene: &Scene<'_>) -> Quantity {
     let length = |number: Number| Span(i64::try_from(number.0 / Number::ONE).unwrap_or(i64::MAX));
     match (scene.measure(measure).value, measure) {
         (None, _) => Quantity::Missing,
-        (Some(number), Measure::TimeSince { .. }) => Quantity::Since(length(number)),
-        (Some(number), Measure::UsualGap { .. }) => Quantity::Length(length(number)),
-        (Some(number), Measure::Total { .. } | Measure::Series { .. }) => Quantity::Number(number),
+        (Some(Value::Number(number)), Measure::TimeSince { .. }) => Quantity::Since(length(number)),
+        (Some(Value::Number(Number::ZERO)), Measure::TimeFrom { .. }) => Quantity::AtOnce,
+        (Some(Value::Number(number)), Measure::Change { .. }) if measure.is_length() => {
+            Quantity::Longer(length(number))
+        }
+        (Some(Value::Number(number)), Measure::Change { .. }) => Quantity::More(number),
+        (Some(Value::Number(number)), _) if measure.is_length() => Quantity::Length(length(number)),
+        (Some(Value::Number(number)), _) => Quantity::Number(number),
+        (Some(Value::Bool(flag)), _) => Quantity::Bool(flag),
+        (Some(Value::Text(_)), _) => Quantity::Text,
     }
 }
 
@@ -319,7 +365,7 @@ fn counted(count: usize, kind: &FactKind, last: Span) -> Found {
             DistinctKey::Period(Unit::Week) => (*cap, Counted::Weeks),
             DistinctKey::Period(_) => (*cap, Counted::Months),
         },
-        FactKind::Total { .. } | FactKind::Followed { .. } => return Found::Nothing,
+        _ => return Found::Nothing,
     };
     match count {
         // It remembers no more, so there may have been any number.

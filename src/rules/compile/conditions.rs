@@ -3,7 +3,9 @@
 use super::measures::SERIES_EXACT;
 use super::{Compiled, Compiler, later};
 use crate::event::Instant;
-use crate::rules::ast::{Bound, Count, Did, ExprKind, Mode, Name, Range, Sequence, Silent, Window as WrittenWindow};
+use crate::rules::ast::{
+    Bound, Count, Did, ExprKind, Mode, Name, Next, Range, Sequence, Silent, Window as WrittenWindow,
+};
 use crate::rules::error::ExprError;
 use crate::rules::facts::{DistinctKey, FactKind, Floor};
 use crate::rules::ruleset::{Condition, CountTest, Window};
@@ -13,7 +15,7 @@ const COUNT_MAX: u32 = 1_000;
 /// Pairs of (time, key) behind `different` over a band of time.
 const DISTINCT_ALL_MAX: usize = 1_024;
 /// Values of `per key` held at once.
-const KEYS_MAX: usize = 64;
+pub(super) const KEYS_MAX: usize = 64;
 /// Unanswered A's of `each A then no B`.
 const EACH_MAX: usize = 256;
 /// Entries that the last 16 changes of a membership are sure to hold.
@@ -25,7 +27,7 @@ impl Compiler<'_> {
         let one = match kind {
             ExprKind::Did(did) => self.did(did, range)?,
             ExprKind::Silent(silent) => self.silent(silent),
-            ExprKind::Sequence(sequence) => self.absence(sequence, range)?,
+            ExprKind::Sequence(sequence) => self.sequence(sequence, range)?,
             ExprKind::InCohort { cohort, stay } => Condition::In {
                 cohort: self.order[cohort.text.as_str()],
                 stay: stay.map(|(bound, duration)| (bound, duration.span)),
@@ -33,7 +35,7 @@ impl Compiler<'_> {
             ExprKind::Entered { cohort, count, window } => self.moves(cohort, true, count.as_ref(), window, range)?,
             ExprKind::Left { cohort, window } => self.moves(cohort, false, None, window, range)?,
             ExprKind::Compare(compare) => return self.compare(compare),
-            ExprKind::Streak(_) => return Err(later(range, "`every week for ... in a row`")),
+            ExprKind::Streak(streak) => self.streak(streak, range)?,
             ExprKind::Rank(_) => return Err(later(range, "a rank")),
             ExprKind::Consent { .. } => return Err(later(range, "a consent")),
             ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) => {
@@ -59,7 +61,9 @@ impl Compiler<'_> {
                 (times(*bound, *n)?, Some(DistinctKey::Property(self.property(property))))
             }
             Some(Count::OnDifferent(bound, n, unit)) => (times(*bound, *n)?, Some(DistinctKey::Period(*unit))),
-            Some(Count::Rhythm { .. }) => return Err(later(range, "`times a week in ...`")),
+            Some(Count::Rhythm { times, unit, periods, of_last, .. }) => {
+                return self.rhythm(&selector, *times, *unit, *periods, *of_last, range);
+            }
         };
         let window = self.window(&did.window, false);
         let cap = test.capacity();
@@ -105,11 +109,7 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn absence(&mut self, sequence: &Sequence, range: Range) -> Compiled<Condition> {
-        let [next] = sequence.next.as_slice() else { return Err(later(range, "`A then B within D`")) };
-        if !next.absent {
-            return Err(later(range, "`A then B within D`"));
-        }
+    pub(super) fn absence(&mut self, sequence: &Sequence, next: &Next) -> Condition {
         let (a, b) = (self.selector(&sequence.first), self.selector(&next.step));
         let key = sequence.key.as_ref().map(|name| self.property(name));
         let window = self.window(&sequence.window, false);
@@ -121,7 +121,7 @@ impl Compiler<'_> {
         let each = sequence.mode == Some(Mode::Each);
         let kind = FactKind::Followed { key, each, keys_max: KEYS_MAX, each_max: EACH_MAX, horizon };
         let fact = self.fact(kind, &a, Some(b));
-        Ok(Condition::Followed { fact, after, window })
+        Condition::Followed { fact, after, window }
     }
 
     pub(super) fn moves(

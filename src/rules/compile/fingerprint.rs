@@ -6,10 +6,11 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
+use super::named::definitions_used;
 use crate::event::{PropertyId, Span};
 use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
-use crate::rules::facts::{DistinctKey, FactKind, FactSpec, Floor, Selector};
+use crate::rules::facts::{ChainSelectors, DistinctKey, FactKind, FactSpec, Floor, Keep, Selector};
 
 /// Everything of one cohort that decides, in a fixed form: white space does not matter.
 pub(super) fn canonical(document: &Document, cohort: &str) -> String {
@@ -30,6 +31,8 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
     ];
     // What came into the language later is written only where it is used, so that older fingerprints stand.
     lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, group.name)));
+    let named = [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()];
+    lines.extend(definitions_used(document, named.into_iter().flatten().map(|written| &written.expr)));
     lines.join("\n")
 }
 
@@ -87,6 +90,16 @@ impl Compiler<'_> {
                 format!("within {} of first {}", span.0, selector(&self.facts[usize::from(fact.0)].selector))
             }
         };
+        let keep = |keep: &Keep| match keep {
+            Keep::Latest => "latest".to_owned(),
+            Keep::Earliest => "earliest".to_owned(),
+            Keep::Spread { far, band } => format!("{} in {}", band.0, far.0),
+            Keep::WithinFirst(fact, span) => floor(&Floor::WithinFirst(*fact, *span)),
+        };
+        let chain = |chain: &ChainSelectors| {
+            let steps: Vec<String> = chain.steps.iter().map(selector).collect();
+            format!("{} without {}", steps.join(" then "), chain.without.as_ref().map(selector).unwrap_or_default())
+        };
         let kind = match &fact.kind {
             FactKind::Latest { .. } => "latest".to_owned(),
             FactKind::Earliest { .. } => "earliest".to_owned(),
@@ -96,8 +109,22 @@ impl Compiler<'_> {
             }
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
+            FactKind::Extreme { property: p, greatest, from } => format!("extreme {} {greatest} {from:?}", property(p)),
+            FactKind::Values { property: p, earliest, floor: f, .. } => {
+                format!("values {} {earliest} {}", property(p), floor(f))
+            }
+            FactKind::Answer { last, .. } => format!("answer {last}"),
+            FactKind::Steps { .. } => "steps".to_owned(),
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
+            FactKind::Chain { within, key: k, keep: kept, .. } => {
+                let within: Vec<i64> = within.iter().map(|span| span.0).collect();
+                let words = fact.chain.as_ref().map(chain).unwrap_or_default();
+                return format!("chain {:?} {within:?} {} of {words}", k.as_ref().map(property), keep(kept));
+            }
+            FactKind::Periods { unit, .. } => format!("periods {}", key(&DistinctKey::Period(*unit))),
         };
-        format!("{kind} of {} {}", selector(&fact.selector), fact.other.as_ref().map(selector).unwrap_or_default())
+        let via = fact.via.as_ref().map(|via| format!(" via {}", selector(via))).unwrap_or_default();
+        let other = fact.other.as_ref().map(selector).unwrap_or_default();
+        format!("{kind} of {} {other}{via}", selector(&fact.selector))
     }
 }

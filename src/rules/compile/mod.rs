@@ -3,18 +3,21 @@
 mod conditions;
 mod fingerprint;
 mod measures;
+mod named;
 mod order;
 mod parts;
 mod references;
+mod sequences;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition, hash128};
+pub(super) use self::named::SCORES;
 use self::order::{cohorts_named, comes_first, decision_order};
 use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
 use super::calendar::Calendar;
-use super::document::{Document, Written};
+use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
 use super::ruleset::{Cohort, CohortIx, Condition, ConditionIx, Node, RuleSet};
@@ -34,6 +37,13 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
     let mut errors: Vec<RuleError> = (problems.into_iter())
         .map(|(cohort, part, error)| placed(file, text, document, &cohort, part, error))
         .collect();
+    // Measures that refer to each other in a circle cannot be looked into.
+    let wrong_measures = measure_errors(file, text, document, &order);
+    if !wrong_measures.is_empty() {
+        errors.extend(wrong_measures);
+        errors.sort_by_key(|error| (error.line, error.column));
+        return Err(errors);
+    }
     let mut compiler = Compiler::new(document, &order);
     let mut cohorts = Vec::new();
     for name in &order {
@@ -91,7 +101,7 @@ const CONDITIONS_MAX: usize = 10_000;
 const NAMES_MAX: usize = 20_000;
 
 fn too_large(file: &str, text: &str, document: &Document) -> Result<(), Vec<RuleError>> {
-    let mut conditions = 0;
+    let mut conditions = document.measures.len() + document.profile.len();
     let mut names = BTreeSet::new();
     for (_, _, written) in document.expressions() {
         conditions += conditions_in(&written.expr);
@@ -118,6 +128,27 @@ fn conditions_in(expr: &Expr) -> usize {
         ExprKind::Not(inner) => conditions_in(inner),
         _ => 1,
     }
+}
+
+/// What is wrong with `[measures]`, used by a cohort or not.
+fn measure_errors(file: &str, text: &str, document: &Document, order: &[&str]) -> Vec<RuleError> {
+    let mut found = named::mistakes(document);
+    if found.is_empty() {
+        // Compiled for its mistakes alone: what no cohort uses is not remembered of anyone.
+        let mut trial = Compiler::new(document, order);
+        let wrong = |(name, defined): (&String, &NamedMeasure)| {
+            trial.measure(&defined.measure).err().map(|error| (name.clone(), error))
+        };
+        found = document.measures.iter().filter_map(wrong).collect();
+    }
+    let placed = |(name, error): (String, ExprError)| {
+        let defined = &document.measures[&name];
+        let range = locate(text, defined.literal.clone(), &defined.text, error.range);
+        RuleError::at(file, text, range, &format!("measures.{name}"), error.message, error.hint)
+    };
+    let mut errors: Vec<RuleError> = found.into_iter().map(placed).collect();
+    errors.sort_by_key(|error| (error.line, error.column));
+    errors
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +186,8 @@ struct Compiler<'d> {
     names: Vec<String>,
     properties: Vec<String>,
     calendar: Calendar,
+    /// Values looked up for the measure being compiled.
+    measure_parts: u32,
 }
 
 impl<'d> Compiler<'d> {
@@ -178,6 +211,7 @@ impl<'d> Compiler<'d> {
             names: Vec::new(),
             properties: Vec::new(),
             calendar: Calendar::new(zone),
+            measure_parts: 0,
         }
     }
 

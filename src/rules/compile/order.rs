@@ -66,7 +66,7 @@ pub(super) fn decision_order(document: &Document) -> (Vec<&str>, Vec<(String, Pa
         let next = match ready.pop_first() {
             Some(name) => name,
             None => {
-                let cycle = cycle(&references, &open);
+                let cycle = cycle(&references, |name| open.contains_key(name));
                 // Priorities alone make no circle, so one of its references is written.
                 let written = cycle.windows(2).find_map(|pair| Some((pair[0], places.get(&(pair[0], pair[1]))?)));
                 let (name, (part, range)) = written.unwrap_or((cycle[0], &(Part::Who, Range { start: 0, end: 0 })));
@@ -107,9 +107,12 @@ fn same(one: &Group, other: &Group) -> bool {
     one.name == other.name && one.priority == other.priority
 }
 
-/// One circle among the cohorts that are still open, its first name repeated at the end.
-fn cycle<'a>(references: &BTreeMap<&'a str, BTreeSet<&'a str>>, open: &BTreeMap<&'a str, usize>) -> Vec<&'a str> {
-    let is_open = |name: &&&'a str| open.contains_key(*name);
+/// One circle among the names that are still open, its first repeated at the end.
+pub(super) fn cycle<'a>(
+    references: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    open: impl Fn(&str) -> bool,
+) -> Vec<&'a str> {
+    let is_open = |name: &&&'a str| open(name);
     let mut path: Vec<&'a str> = references.keys().filter(is_open).take(1).copied().collect();
     let mut places: BTreeMap<&'a str, usize> = BTreeMap::from([(path[0], 0)]);
     loop {

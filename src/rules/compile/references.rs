@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::event::NameId;
-use crate::rules::facts::{FactIx, FactSpec, Selector};
-use crate::rules::ruleset::{Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
+use crate::rules::facts::{ChainSelectors, FactIx, FactSpec, Selector};
+use crate::rules::ruleset::{
+    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window,
+};
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
 pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
@@ -14,12 +16,28 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         (Some(_), None) => false,
     };
     let filters = |selector: &Selector| fits(selector).then(|| selector.filters.clone());
-    let role = |fact: &FactSpec| match &fact.other {
-        None => filters(&fact.selector).map(Role::Own),
-        Some(other) => match (filters(&fact.selector), filters(other)) {
-            (None, None) => None,
-            (a, b) => Some(Role::Pair { a, b }),
-        },
+    let steps = |chain: &ChainSelectors| {
+        let numbered = chain.steps.iter().enumerate().map(|(i, step)| (1 << i, step));
+        let parts = numbered.chain(chain.without.as_ref().map(|without| (BARRED, without)));
+        let parts: Vec<_> = parts.filter_map(|(bit, selector)| Some((bit, filters(selector)?))).collect();
+        (!parts.is_empty()).then_some(Role::Steps(parts))
+    };
+    let role = |fact: &FactSpec| {
+        if let Some(chain) = &fact.chain {
+            return steps(chain);
+        }
+        let own = filters(&fact.selector);
+        match (&fact.other, &fact.via) {
+            (None, _) => own.map(Role::Own),
+            (Some(other), None) => match (own, filters(other)) {
+                (None, None) => None,
+                (a, b) => Some(Role::Pair { a, b }),
+            },
+            (Some(other), Some(via)) => match (own, filters(other), filters(via)) {
+                (None, None, None) => None,
+                (a, b, via) => Some(Role::Step { a, b, via }),
+            },
+        }
     };
     let feed = |(i, fact): (usize, &FactSpec)| {
         role(fact).map(|role| Feed { fact: FactIx(u16::try_from(i).unwrap_or(u16::MAX)), role })
@@ -62,8 +80,9 @@ impl Condition {
         match self {
             Self::Count { fact, window, .. }
             | Self::First { fact, window, .. }
+            | Self::Chain { fact, window }
             | Self::Followed { fact, window, .. } => [Some(*fact), of_window(window)].into_iter().flatten().collect(),
-            Self::Total { fact, .. } => vec![*fact],
+            Self::Total { fact, .. } | Self::Rhythm { fact, .. } | Self::Streak { fact, .. } => vec![*fact],
             Self::In { .. } => Vec::new(),
             Self::Moves { window, .. } | Self::FirstEntered { window, .. } => of_window(window).into_iter().collect(),
             Self::Compare { measure, with, .. } => {
@@ -90,11 +109,22 @@ impl Condition {
 impl Measure {
     pub(super) fn facts(&self) -> Vec<FactIx> {
         match self {
-            Self::Series { fact, window, .. } => match window {
-                Window::Since { fact: anchor, .. } | Window::WithinFirst { fact: anchor, .. } => vec![*fact, *anchor],
-                _ => vec![*fact],
-            },
-            Self::Total { fact, .. } | Self::TimeSince { fact, .. } | Self::UsualGap { fact, .. } => vec![*fact],
+            Self::Series { fact, window, .. } | Self::Distinct { fact, window } | Self::Pick { fact, window, .. } => {
+                match window {
+                    Window::Since { fact: anchor, .. } | Window::WithinFirst { fact: anchor, .. } => {
+                        vec![*fact, *anchor]
+                    }
+                    _ => vec![*fact],
+                }
+            }
+            Self::Total { fact, .. }
+            | Self::Extreme { fact }
+            | Self::TimeSince { fact, .. }
+            | Self::TimeFrom { fact }
+            | Self::UsualGap { fact, .. }
+            | Self::Steps { fact } => vec![*fact],
+            Self::Change { of, .. } => of.facts(),
+            Self::Ratio { of, to } => [of.facts(), to.facts()].concat(),
         }
     }
 }

@@ -68,6 +68,23 @@ impl Page<'_> {
     }
 }
 
+impl Page<'_> {
+    /// A warning about a part of a named measure.
+    #[must_use]
+    pub fn warning_of_measure(&self, name: &str, range: Range, message: String, hint: &str) -> Option<Warning> {
+        let defined = self.document.measures.get(name)?;
+        let range = locate(self.text, defined.literal.clone(), &defined.text, range);
+        Some(Warning(RuleError::at(
+            self.file,
+            self.text,
+            range,
+            &format!("measures.{name}"),
+            message,
+            Some(hint.to_owned()),
+        )))
+    }
+}
+
 /// All that the rules alone give rise to, in the order of the file. `known`: is it looked up elsewhere
 /// whether there are such events?
 #[must_use]

@@ -29,7 +29,7 @@ pub(super) fn all(page: &Page<'_>, found: &mut Vec<Warning>) {
             }
             ExprKind::Not(inner) => {
                 if let ExprKind::Compare(compare) = &inner.kind
-                    && let Some(what) = may_be_missing(written, compare, &whole)
+                    && let Some(what) = may_be_missing(page, written, compare, &whole)
                 {
                     let message = format!("`not` holds too where `{what}` is missing");
                     say(
@@ -78,11 +78,13 @@ fn is_at_least_zero(did: &Did) -> bool {
 }
 
 /// What a denied comparison looks at, if it can be missing and nothing beside it makes sure that it is there.
-fn may_be_missing(written: &Written, compare: &Compare, beside: &[&Expr]) -> Option<String> {
+fn may_be_missing(page: &Page<'_>, written: &Written, compare: &Compare, beside: &[&Expr]) -> Option<String> {
     if matches!(compare.test, CompareTest::Known | CompareTest::Missing) {
         return None;
     }
     let events = match &compare.measure.kind {
+        // What a named measure stands for, the reader of the rule does not see here: silence is better.
+        MeasureKind::Named(name) if page.document.measures.contains_key(&name.text) => return None,
         MeasureKind::Named(_) => None,
         MeasureKind::TimeSince(_, Step { events, filters }) if filters.is_empty() => Some(events),
         _ => return None,

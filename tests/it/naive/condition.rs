@@ -14,6 +14,7 @@ use super::rules::Rules;
 use super::window::Speaks;
 
 /// One customer at one instant.
+#[derive(Clone, Copy)]
 pub(crate) struct Moment<'a> {
     pub(crate) rules: &'a Rules<'a>,
     pub(crate) customer: &'a Customer<'a>,
@@ -21,19 +22,21 @@ pub(crate) struct Moment<'a> {
 }
 
 impl<'a> Moment<'a> {
-    pub(crate) fn holds(&self, expr: &Expr) -> bool {
+    pub(crate) fn holds(&self, expr: &'a Expr) -> bool {
         match &expr.kind {
             ExprKind::And(parts) => parts.iter().all(|part| self.holds(part)),
             ExprKind::Or(parts) => parts.iter().any(|part| self.holds(part)),
             ExprKind::Not(inner) => !self.holds(inner),
             ExprKind::Did(did) => self.did(did),
             ExprKind::Silent(silent) => self.silent(silent),
-            ExprKind::Sequence(sequence) => self.absence(sequence),
+            ExprKind::Sequence(sequence) if sequence.next[0].absent => self.absence(sequence),
+            ExprKind::Sequence(sequence) => self.chain(sequence),
+            ExprKind::Streak(streak) => self.streak(streak),
             ExprKind::Compare(compare) => self.compare(compare),
             ExprKind::InCohort { cohort, stay } => self.in_cohort(&cohort.text, *stay),
             ExprKind::Entered { cohort, count, window } => self.entered(&cohort.text, count.as_ref(), window),
             ExprKind::Left { cohort, window } => self.left(&cohort.text, window),
-            ExprKind::Streak(_) | ExprKind::Rank(_) | ExprKind::Consent { .. } => {
+            ExprKind::Rank(_) | ExprKind::Consent { .. } => {
                 unreachable!("refused before anything is judged")
             }
         }
@@ -46,6 +49,9 @@ impl<'a> Moment<'a> {
     }
 
     fn did(&self, did: &Did) -> bool {
+        if let Some(Count::Rhythm { times, unit, periods, of_last, .. }) = did.count {
+            return self.rhythm(&did.step, unit, times, periods, of_last);
+        }
         let matching = || self.so_far().filter(|event| matches(event, &did.step));
         let held = self.held(&did.window, Speaks::OfEvents);
         if did.count == Some(Count::FirstTime) {
@@ -69,7 +75,7 @@ impl<'a> Moment<'a> {
                     events().map(|event| self.rules.calendar.period(*unit, event.at, 0)).collect();
                 (events().count(), periods.len(), *bound, *wanted)
             }
-            Some(Count::FirstTime | Count::Rhythm { .. }) => unreachable!("decided above, or refused"),
+            Some(Count::FirstTime | Count::Rhythm { .. }) => unreachable!("decided above"),
         };
         if within_bound(counted, bound, wanted) == did.negated {
             return false;
@@ -175,7 +181,7 @@ impl Owned {
     }
 }
 
-fn within_bound(counted: usize, bound: Bound, wanted: u32) -> bool {
+pub(crate) fn within_bound(counted: usize, bound: Bound, wanted: u32) -> bool {
     let wanted = wanted as usize;
     match bound {
         Bound::AtLeast => counted >= wanted,

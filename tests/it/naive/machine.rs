@@ -150,8 +150,8 @@ fn look(
 
 /// Is a cohort of its group held that has a lower priority?
 fn is_excluded(rules: &Rules<'_>, customer: &Customer<'_>, rule: &CohortRule) -> bool {
-    let standings = rules.cohorts.iter().zip(&customer.memberships);
-    standings.into_iter().any(|((_, other), membership)| membership.member && comes_before(other, rule))
+    let mut standings = rules.cohorts.iter().zip(&customer.memberships);
+    standings.any(|((_, other), membership)| membership.member && comes_before(other, rule))
 }
 
 fn must_leave(rule: &CohortRule, membership: &Membership, now: Instant, until: bool, stays: bool) -> bool {

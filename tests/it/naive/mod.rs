@@ -4,8 +4,8 @@
 //! every instant at which anything could (`candidates`), since deciding at extra instants changes nothing. So it is slow,
 //! and simple enough to be believed. It shares with the engine only the parsed rules and the plain values of `event`.
 //!
-//! `log` is what goes in and comes out, `partition` the order of decisions, `machine` membership, `condition`, `window`
-//! and `measure` what a rule says at one instant.
+//! `log` is what goes in and comes out, `partition` the order of decisions, `machine` membership, `condition`, `sequence`,
+//! `window` and `measure` what a rule says at one instant.
 
 mod calendar;
 mod candidates;
@@ -16,6 +16,7 @@ mod machine;
 mod measure;
 mod partition;
 mod rules;
+mod sequence;
 mod window;
 
 pub(crate) use log::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue};

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::words::{counted, grouped};
 use crate::codec::{OwnedEvent, OwnedValue};
-use crate::rules::{Page, Use, Wanted, Warning, each_use, nearest};
+use crate::rules::ast::Range;
+use crate::rules::{Page, Use, Wanted, Warning, each_use, each_use_of_measure, nearest};
 
 /// Different names of events, and of properties of one event, that are looked at; more are no names.
 const NAMES_MAX: usize = 10_000;
@@ -95,28 +96,43 @@ impl Survey {
 
     /// What the rules look for that is not there, or not as they take it; each once, where it first stands.
     pub(super) fn warnings(&self, page: &Page<'_>) -> Vec<Warning> {
+        if self.events.is_empty() || self.overfull {
+            return Vec::new();
+        }
         let mut found: Vec<Warning> = Vec::new();
         let mut said = BTreeSet::new();
-        if self.events.is_empty() || self.overfull {
-            return found;
-        }
+        let mut once = |warning: &mut dyn FnMut(String, &str) -> Option<Warning>, (message, hint): (String, String)| {
+            if said.insert(message.clone()) {
+                found.extend(warning(message, &hint));
+            }
+        };
         for place in page.document.expressions() {
             each_use(&place.2.expr, &mut |used| {
-                let (range, problem) = match used {
-                    Use::Event(name) => (name.range, self.event(&name.text)),
-                    Use::Property { of, property, wanted } => {
-                        let events = of.names().iter().map(|name| name.text.as_str()).collect();
-                        (property.range, self.property(events, &property.text, wanted))
-                    }
-                };
-                if let Some((message, hint)) = problem
-                    && said.insert(message.clone())
-                {
-                    found.push(page.warning(place, range, message, &hint));
+                if let Some((range, message, hint)) = self.problem(used) {
+                    once(&mut |message, hint| Some(page.warning(place, range, message, hint)), (message, hint));
+                }
+            });
+        }
+        for (name, defined) in &page.document.measures {
+            each_use_of_measure(&defined.measure, &mut |used| {
+                if let Some((range, message, hint)) = self.problem(used) {
+                    once(&mut |message, hint| page.warning_of_measure(name, range, message, hint), (message, hint));
                 }
             });
         }
         found
+    }
+
+    /// Where something is mentioned that is not there, or not so.
+    fn problem(&self, used: Use<'_>) -> Option<(Range, String, String)> {
+        let (range, problem) = match used {
+            Use::Event(name) => (name.range, self.event(&name.text)),
+            Use::Property { of, property, wanted } => {
+                let events = of.names().iter().map(|name| name.text.as_str()).collect();
+                (property.range, self.property(events, &property.text, wanted))
+            }
+        };
+        problem.map(|(message, hint)| (range, message, hint))
     }
 
     fn event(&self, name: &str) -> Option<(String, String)> {

@@ -1,0 +1,159 @@
+//! Sequences, rhythms and streaks: conditions on the order of events and on calendar periods.
+
+use super::conditions::{KEYS_MAX, count_test};
+use super::{Compiled, Compiler};
+use crate::rules::ast::{Bound, Range, Sequence, Streak, Unit};
+use crate::rules::error::ExprError;
+use crate::rules::facts::{ChainSelectors, FactIx, FactKind, FactSpec, Keep, STEPS_MAX, Selector};
+use crate::rules::ruleset::{Condition, Window};
+
+/// Events of a sequence that a late one may still put into another light; beyond, the oldest are taken as settled.
+const LINKS_MAX: usize = 256;
+/// Times at which a sequence was complete, for a window between two ages.
+const COMPLETED_MAX: usize = 1_024;
+/// Calendar periods counted one by one: a year of days.
+const PERIODS_MAX: u32 = 366;
+
+impl Compiler<'_> {
+    pub(super) fn sequence(&mut self, sequence: &Sequence, range: Range) -> Compiled<Condition> {
+        match sequence.next.as_slice() {
+            [next] if next.absent => Ok(self.absence(sequence, next)),
+            _ => self.chain(sequence, range),
+        }
+    }
+
+    fn chain(&mut self, sequence: &Sequence, range: Range) -> Compiled<Condition> {
+        let written = || std::iter::once(&sequence.first).chain(sequence.next.iter().map(|next| &next.step));
+        if written().count() > STEPS_MAX {
+            return Err(ExprError::new(range, format!("a sequence has at most {STEPS_MAX} steps"))
+                .hint("split it into two sequences joined by `and`"));
+        }
+        let selectors = ChainSelectors {
+            steps: written().map(|step| self.selector(step)).collect(),
+            without: sequence.without.as_ref().map(|events| self.selector_of(events, &[])),
+        };
+        let key = sequence.key.as_ref().map(|name| self.property(name));
+        let window = self.window(&sequence.window, false);
+        let keep = match window {
+            Window::MoreThan(_) => Keep::Earliest,
+            Window::Between { far, near } => Keep::Spread { far, band: crate::event::Span(far.0 - near.0) },
+            Window::WithinFirst { fact, span } => Keep::WithinFirst(fact, span),
+            // Whether any lies at or after some instant is seen from the latest.
+            Window::Ever | Window::Last(_) | Window::Calendar { .. } | Window::Since { .. } | Window::SinceDate(_) => {
+                Keep::Latest
+            }
+        };
+        if keep.most() > COMPLETED_MAX {
+            let message = format!(
+                "to know whether a sequence was complete in so short a time so long ago, more than {COMPLETED_MAX} times \
+                 would have to be kept"
+            );
+            return Err(ExprError::new(range, message).hint("bring the two lengths further apart"));
+        }
+        let within = sequence.next.iter().map(|next| next.within.span).collect();
+        let kind = FactKind::Chain { within, key, keep, keys_max: KEYS_MAX, links_max: LINKS_MAX };
+        Ok(Condition::Chain { fact: self.chain_fact(kind, selectors), window })
+    }
+
+    fn chain_fact(&mut self, kind: FactKind, selectors: ChainSelectors) -> FactIx {
+        let same = |fact: &FactSpec| fact.chain.as_ref() == Some(&selectors) && fact.kind == kind;
+        let at = self.facts.iter().position(same).unwrap_or_else(|| {
+            let selector = selectors.steps[0].clone();
+            self.facts.push(FactSpec { kind, id: 0, selector, other: None, via: None, chain: Some(selectors) });
+            self.facts.len() - 1
+        });
+        FactIx(u16::try_from(at).expect("a rules file has fewer than 65,536 facts"))
+    }
+
+    /// `did E at least N times a week in at least M of the last K weeks`
+    pub(super) fn rhythm(
+        &mut self,
+        selector: &Selector,
+        times: (Bound, u32),
+        unit: Unit,
+        periods: (Bound, u32),
+        of_last: u32,
+        range: Range,
+    ) -> Compiled<Condition> {
+        if !(1..=PERIODS_MAX).contains(&of_last) {
+            return Err(ExprError::new(range, format!("from 1 to {PERIODS_MAX} periods are counted, not {of_last}")));
+        }
+        if periods.1 > of_last {
+            let message = format!("{} of the last {of_last} is more than there are", periods.1);
+            return Err(ExprError::new(range, message));
+        }
+        let times = count_test(times.0, times.1, false, range)?;
+        let periods = count_test(periods.0, periods.1, false, range)?;
+        let most = u32::try_from(times.capacity()).unwrap_or(u32::MAX);
+        let fact = self.fact(FactKind::Periods { unit, back: of_last, most }, selector, None);
+        Ok(Condition::Rhythm { fact, unit, times, of_last, periods })
+    }
+
+    /// `did E every week for at least N weeks in a row`
+    pub(super) fn streak(&mut self, streak: &Streak, range: Range) -> Compiled<Condition> {
+        let Streak { step, unit, length, .. } = streak;
+        if !(1..=PERIODS_MAX).contains(length) {
+            return Err(ExprError::new(range, format!("from 1 to {PERIODS_MAX} periods are counted, not {length}")));
+        }
+        let selector = self.selector_of(step, &[]);
+        let fact = self.fact(FactKind::Periods { unit: *unit, back: *length, most: 1 }, &selector, None);
+        Ok(Condition::Streak { fact, unit: *unit, length: *length })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::load;
+
+    fn refusal(who: &str) -> String {
+        let errors = load("r.toml", &format!("[cohorts.c]\nwho = '{who}'")).unwrap_err();
+        errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_cannot_be_bounded_or_means_nothing_is_refused_with_the_reason() {
+        let nine = "a1 then a2 within 1 day".to_owned() + &" then a3 within 1 day".repeat(7);
+        for (who, reason) in [
+            (nine.as_str(), "a sequence has at most 8 steps"),
+            ("a1 then b1 within 1 day then no c1 within 1 day", "`then no` stands alone"),
+            ("latest a1 then b1 within 1 day", "`each` and `latest` belong to `A then no B"),
+            ("a1 then b1 within 1 day between 2 years and 729 days ago", "more than 1024 times would have to be kept"),
+            (
+                "did a1 at least 2 times a week in at least 5 of the last 4 weeks",
+                "5 of the last 4 is more than there are",
+            ),
+            ("did a1 at least 2 times a week in at least 1 of the last 0 weeks", "from 1 to 366 periods are counted"),
+            ("did a1 at least 2 times a week in at least 1 of the last 4 days", "the periods counted are those that"),
+            ("did not a1 at least 2 times a day in at least 1 of the last 4 days", "takes neither `not`"),
+            ("not (did a1 at least 2 times a day in at least 1 of the last 4 days)", "takes neither `not`"),
+            (
+                "did a1 at least 2 times a day in at least 1 of the last 4 days in the last 9 days",
+                "takes neither `not`",
+            ),
+            ("did a1 at least 2 times a day in at least 1 of the last 4 days even if new", "takes neither `not`"),
+            ("did a1 every week for at least 3 days in a row", "counts the same unit"),
+            ("did a1 every week for at most 3 weeks in a row", "a streak is `for at least N ... in a row`"),
+            ("did a1 every day for at least 0 days in a row", "from 1 to 366 periods are counted"),
+        ] {
+            let refusal = refusal(who);
+            assert!(refusal.contains(reason), "{who}\n{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_several_conditions_need_is_remembered_once() {
+        let facts = |who: &str| load("r.toml", &format!("[cohorts.c]\nwho = '{who}'")).unwrap().facts.len();
+        assert_eq!(
+            facts("a1 then b1 within 1 day in the last 7 days or a1 then b1 within 1 day in the last 9 days"),
+            1
+        );
+        assert_eq!(
+            facts("a1 then b1 within 1 day in the last 7 days or a1 then b1 within 2 days in the last 7 days"),
+            2
+        );
+        let rhythms = "did a1 at least 2 times a week in at least 3 of the last 4 weeks \
+                       or did a1 exactly 5 times a week in at least 1 of the last 9 weeks \
+                       or did a1 every week for at least 20 weeks in a row";
+        assert_eq!(facts(rhythms), 1);
+    }
+}

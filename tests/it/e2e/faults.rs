@@ -1,0 +1,79 @@
+//! A process that sleeps through its session, and a broker that dies, while events flow.
+
+use std::thread;
+use std::time::Duration;
+
+use super::lab::Lab;
+use super::shop::{self, Random};
+use super::{eventually, judge};
+use crate::support::broker::Broker;
+
+#[test]
+fn a_process_that_slept_through_its_session_writes_nothing_more_for_what_it_lost() {
+    let Some(lab) = Lab::new("asleep", 2, shop::RULES) else { return };
+    let mut random = Random::seeded("asleep");
+    let sets = [
+        &shop::SETS[..],
+        &["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"],
+        &["state.flush_after_events=300", "state.flush_after=1 s"],
+    ]
+    .concat();
+    let open = shop::open(&lab, random.next(), 30, 150);
+    let mut one = lab.start("one", &sets);
+    one.ready();
+    let mut two = lab.start("two", &sets);
+    two.ready();
+    for round in 0..2 {
+        thread::sleep(Duration::from_millis(300 + random.next() % 1_000));
+        // Wherever it is in its loop, with whatever transaction is open.
+        one.signal("-STOP");
+        eventually("the other process takes everything over", || {
+            (two.metrics()["cohortd_partitions_assigned"] as i64 == 2).then_some(())
+        });
+        eventually("it is ready for it", || (two.get("/health/ready")?.0 == 200).then_some(()));
+        thread::sleep(Duration::from_secs(1));
+        one.signal("-CONT");
+        eventually("the sleeper is given partitions again", || {
+            (one.metrics()["cohortd_partitions_assigned"] as i64 > 0).then_some(())
+        });
+        println!("asleep: round {round} is over");
+    }
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    one.stop();
+    two.stop();
+    let found = judge::check(&lab, shop::config());
+    println!("asleep: {found:?}");
+    assert!(found.changes > 100 && found.by_time > 50, "too little happened: {found:?}");
+}
+
+#[test]
+fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let mut broker = Broker::start_own();
+    let lab = Lab::at(broker.bootstrap(), "broker", 2, shop::RULES);
+    lab.create("in", 2, &[]);
+    let mut random = Random::seeded("broker");
+    let sets = [&shop::SETS[..], &["state.flush_after_events=300", "state.flush_after=1 s"]].concat();
+    let open = shop::open(&lab, random.next(), 30, 150);
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    for _ in 0..3 {
+        thread::sleep(Duration::from_millis(500 + random.next() % 1_500));
+        broker.kill9();
+        thread::sleep(Duration::from_millis(random.next() % 2_000));
+        broker.restart();
+        let before = daemon.metrics()["cohortd_events_applied_total"];
+        eventually("events are taken in again", || {
+            (daemon.metrics()["cohortd_events_applied_total"] > before).then_some(())
+        });
+    }
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    daemon.stop();
+    let found = judge::check(&lab, shop::config());
+    println!("broker: {found:?}");
+    assert!(found.changes > 100 && found.by_time > 50, "too little happened: {found:?}");
+}
