@@ -34,8 +34,8 @@ pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use periods::Period;
 pub use shard::{Said, Shard, Slot, Timing};
 pub use state::{
-    CustomerState, DayBucket, Encounter, EventCause, Fact, Kept, Membership, Opening, Pair, RecentId, Series, Steps,
-    Values, Wish,
+    CustomerState, DayBucket, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Steps, Values,
+    Wish,
 };
 pub use verdict::Verdict;
 pub use why::{Claim, Counted, Found, Language, Part, Quantity};
