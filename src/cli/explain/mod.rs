@@ -21,7 +21,7 @@ use crate::settings::Loaded;
 /// # Errors
 /// Wrong rules; a cohort or customer that there is not; a file that cannot be read to its end.
 pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
-    let rules = Arc::new(rules_file::load(settings, asked.rules.clone())?.rules);
+    let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let cohorts = cohorts(&rules, asked.cohort.as_deref())?;
     let (at, explanations) = match &asked.range.topic {
         Some(topic) => of_topic(settings, asked, &rules, topic, &cohorts)?,

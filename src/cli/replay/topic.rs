@@ -1,6 +1,5 @@
 //! Rules over a range of a topic: each partition decided by itself, as a lane would, one after the other.
 
-use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use super::deciding::Deciding;
@@ -18,7 +17,7 @@ use crate::settings::Loaded;
 /// # Errors
 /// Wrong rules; no such topic; brokers or a registry that do not answer.
 pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), Stopped> {
-    let rules = Arc::new(rules_file::load(settings, asked.rules.clone())?.rules);
+    let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let started = Stopwatch::now();
     let mut topic = Topic::open(settings, name, asked.until)?;
     let ranges = topic
@@ -38,7 +37,8 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
             }
         })?;
         let until = asked.until.or_else(|| deciding.tally().last).unwrap_or(Instant::MIN);
-        all.add(deciding.finish(until)?);
+        let (tally, _) = deciding.finish(until)?;
+        all.add(tally);
     }
     progress.finish();
     let until = asked.until.or(all.last).unwrap_or(Instant::MIN);
