@@ -1,6 +1,7 @@
 //! Conditions and measures on one customer at one instant.
 
 use super::periods::{Period, Rhythm, streak};
+use super::rank::Standing;
 use super::state::{Fact, Membership};
 use super::verdict::Verdict;
 use super::window::{enters, known_from, leaves, next_change, next_crossing, within};
@@ -17,6 +18,9 @@ pub(super) struct Scene<'a> {
     pub(super) facts: &'a [Fact],
     pub(super) memberships: &'a [Membership],
     pub(super) known_since: Instant,
+    /// Where ranks begin.
+    pub(super) thresholds: &'a [Option<Standing>],
+    pub(super) tie_hash: u64,
     pub(super) at: Instant,
 }
 
@@ -27,7 +31,7 @@ pub(super) struct Measured {
     pub(super) value: Option<Number>,
     /// Millionths a millisecond.
     slope: i128,
-    until: Instant,
+    pub(super) until: Instant,
 }
 
 impl Scene<'_> {
@@ -83,6 +87,7 @@ impl Scene<'_> {
             Condition::Compare { measure, op, with } => self.compare(measure, *op, with),
             Condition::Known { measure } => self.presence(measure),
             Condition::Missing { measure } => self.presence(measure).negated(),
+            Condition::Rank { rank, .. } => self.rank(*rank),
         }
     }
 

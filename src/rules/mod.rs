@@ -21,7 +21,8 @@ pub use error::{ExprError, RuleError};
 pub use facts::{DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, STEPS_MAX};
 pub use parser::{parse, parse_duration};
 pub use ruleset::{
-    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Role, RuleSet, Window,
+    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Rank, RankIx, Ranking,
+    RankingIx, Role, RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 

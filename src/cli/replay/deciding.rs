@@ -120,5 +120,6 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::Time => "time",
         ChangeReason::LateEvent => "late_event",
         ChangeReason::Excluded => "excluded",
+        ChangeReason::Threshold => "threshold",
     }
 }
