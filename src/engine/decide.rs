@@ -14,7 +14,7 @@ use super::rank::{Thresholds, tie_hash};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
-use crate::rules::{Calendar, CohortIx, FactKind, Floor, Keep, RuleSet};
+use crate::rules::{Calendar, CohortIx, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -186,16 +186,7 @@ impl Engine {
     ) {
         for feed in self.rules.feeds(event.name_id) {
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
-            let edge = match kind {
-                FactKind::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
-                | FactKind::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. } => {
-                    state.facts[usize::from(fact.0)].edge_times()
-                }
-                FactKind::Chain { keep: Keep::WithinFirst(fact, _), .. } => {
-                    state.facts[usize::from(fact.0)].edge_times()
-                }
-                _ => None,
-            };
+            let edge = kind.floor_fact().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
             let fact = &mut state.facts[usize::from(feed.fact.0)];
             let mut around =
                 Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };

@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher13;
 
 use super::evaluate::Scene;
 use super::verdict::Verdict;
-use crate::event::{Instant, Number};
+use crate::event::{Instant, Number, Value};
 use crate::rules::{CohortIx, Rank, RankIx, Ranking};
 
 /// A place in an order: by value, ties by a hash of the customer's id.
@@ -57,7 +57,9 @@ impl Scene<'_> {
             return (None, Instant::MAX);
         }
         let measured = self.measure(&ranking.measure);
-        let value = measured.value.filter(|value| !ranking.positive || *value > Number::ZERO);
+        // Texts and truths have no place among numbers.
+        let number = measured.value.and_then(Value::number);
+        let value = number.filter(|value| !ranking.positive || *value > Number::ZERO);
         (value, measured.until)
     }
 

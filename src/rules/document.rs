@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ast::{Duration, Events, Expr, Name, Range};
+use super::ast::{Duration, Events, Expr, Measure, Name, Range};
+use super::compile::SCORES;
 use super::error::{ExprError, RuleError, nearest};
-use super::parser::{parse, parse_duration};
+use super::parser::{is_reserved, parse, parse_attribute, parse_duration, parse_measure};
 use super::source::locate;
 use crate::event::{Localized, Span};
 
@@ -20,8 +21,28 @@ pub struct Document {
     pub activity: Events,
     /// `[defaults.usual_gap]`: until a customer has three gaps of their own.
     pub usual_gaps: BTreeMap<String, Span>,
+    /// `[profile]`, by name.
+    pub profile: BTreeMap<String, Attribute>,
+    /// `[measures]`, by name.
+    pub measures: BTreeMap<String, NamedMeasure>,
     /// By name.
     pub cohorts: BTreeMap<String, CohortRule>,
+}
+
+/// `plan = "signup.plan"`: the property of the latest event by time that carries it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribute {
+    pub event: Name,
+    pub property: Name,
+}
+
+/// `basket = "average(purchase.amount in the last 90 days)"`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedMeasure {
+    pub text: String,
+    pub measure: Measure,
+    /// The value's range in the file, with its quotes.
+    pub(super) literal: std::ops::Range<usize>,
 }
 
 /// One `[cohorts.NAME]`.
@@ -99,7 +120,7 @@ const COHORT_KEYS: [&str; 17] = [
     "on_create",
     "shadow",
 ];
-const LATER_TOP: [&str; 3] = ["churn", "measures", "profile"];
+const LATER_TOP: [&str; 1] = ["churn"];
 const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];
 
 /// Reads a rules file.
@@ -139,6 +160,8 @@ impl Reader<'_> {
             time_zone: "UTC".into(),
             activity: Events::Anything,
             usual_gaps: BTreeMap::new(),
+            profile: BTreeMap::new(),
+            measures: BTreeMap::new(),
             cohorts: BTreeMap::new(),
         };
         for entry in table {
@@ -160,9 +183,18 @@ impl Reader<'_> {
                     }
                 }
                 "defaults" => document.usual_gaps = self.defaults(value),
+                "profile" => document.profile = self.profile(value),
+                "measures" => document.measures = self.measures(value),
                 "cohorts" => document.cohorts = self.cohorts(value),
                 later if LATER_TOP.contains(&later) => self.later(later, key.span()),
                 _ => self.unknown("", entry, &TOP_KEYS),
+            }
+        }
+        for (name, defined) in &document.measures {
+            if document.profile.contains_key(name) {
+                let message = format!("`{name}` is an attribute of [profile] as well");
+                let key = format!("measures.{name}");
+                self.error(&key, defined.literal.clone(), message, Some("give one of them another name".into()));
             }
         }
         if document.cohorts.is_empty() && self.errors.is_empty() {
@@ -188,15 +220,63 @@ impl Reader<'_> {
         gaps
     }
 
+    fn profile(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Attribute> {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in self.table("profile", value) {
+            let key = format!("profile.{}", name.get_ref());
+            self.bare_name("profile", name);
+            let Some(text) = self.string(&key, value) else { continue };
+            match parse_attribute(&text) {
+                Ok((event, property)) => {
+                    attributes.insert(name.get_ref().to_string(), Attribute { event, property });
+                }
+                Err(error) => {
+                    let hint = "an attribute is an event's property: \"signup.plan\"";
+                    let error = if error.hint.is_none() { error.hint(hint) } else { error };
+                    self.inside(&key, value.span(), &text, error);
+                }
+            }
+        }
+        attributes
+    }
+
+    fn measures(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, NamedMeasure> {
+        let mut measures = BTreeMap::new();
+        for (name, value) in self.table("measures", value) {
+            let key = format!("measures.{}", name.get_ref());
+            self.bare_name("measures", name);
+            let Some(text) = self.string(&key, value) else { continue };
+            match parse_measure(&text) {
+                Ok(measure) => {
+                    let defined = NamedMeasure { text, measure, literal: value.span() };
+                    measures.insert(name.get_ref().to_string(), defined);
+                }
+                Err(error) => self.inside(&key, value.span(), &text, error),
+            }
+        }
+        measures
+    }
+
+    /// A name that stands in expressions as it is.
+    fn bare_name(&mut self, section: &str, name: &Spanned<std::borrow::Cow<'_, str>>) {
+        let plain = name.get_ref().as_ref();
+        if !is_plain(plain) {
+            let hint = "use lower-case letters, digits and _, beginning with a letter";
+            self.error(section, name.span(), format!("`{plain}` is not a plain name"), Some(hint.into()));
+        } else if is_reserved(plain) {
+            let message = format!("`{plain}` is a word of the language");
+            self.error(section, name.span(), message, Some("give it another name".into()));
+        } else if SCORES.contains(&plain) {
+            let message = format!("`{plain}` is the name of a score");
+            self.error(section, name.span(), message, Some("give it another name".into()));
+        }
+    }
+
     fn cohorts(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, CohortRule> {
         let mut cohorts = BTreeMap::new();
         for (name, value) in self.table("cohorts", value) {
             let plain = name.get_ref();
-            let fits = !plain.is_empty()
-                && plain.len() <= 100
-                && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-                && !plain.as_bytes()[0].is_ascii_digit();
-            if !fits {
+            if !is_plain(plain) {
                 let hint = "use lower-case letters, digits and _, beginning with a letter; `name` is for people";
                 let message = format!("`{plain}` is not a cohort's name");
                 self.error("cohorts", name.span(), message, Some(hint.into()));
@@ -407,4 +487,11 @@ impl Reader<'_> {
         let range = Range { start: span.start, end: span.end };
         self.errors.push(RuleError::at(self.file, self.text, range, key, message, hint));
     }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 100
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.as_bytes()[0].is_ascii_digit()
 }

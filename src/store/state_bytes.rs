@@ -1,25 +1,26 @@
 //! A customer's state as bytes: the value in `customers` and in the changelog.
 //!
 //! ```text
-//! format │ as_of │ known since │ clock │ flags │ [next deadline] │ sequence
+//! format │ as_of │ known since │ clock │ flags │ [next deadline] │ [places: n, n × (ranking, number)] │ sequence
 //!        │ recent ids: n, n × (time, hash 8)
 //!        │ facts: n, n × (number, content by kind)          only those with content
 //!        │ memberships: n, n × (number, flags, [times ...]) only those ever entered or disarmed
 //! ```
 //!
-//! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts and
-//! cohorts are numbered as in the rule set whose fingerprint META holds.
+//! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts,
+//! cohorts and rankings are numbered as in the rule set whose fingerprint META holds.
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
 use crate::engine::{
-    Chain, CustomerState, DayBucket, EventCause, Fact, Link, Membership, Opening, Pair, Period, Reached, RecentId,
-    Series, Wish,
+    Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Kept, Link, Membership, Opening, Pair, Period,
+    Reached, RecentId, Series, Wish,
 };
-use crate::event::{ChangeReason, Instant};
+use crate::event::{ChangeReason, Instant, Number};
 use crate::rules::{RuleSet, STEPS_MAX};
 
 const HAS_DEADLINE: u8 = 1;
+const HAS_PLACES: u8 = 2;
 
 const MEMBER: u8 = 1;
 const DISARMED: u8 = 2;
@@ -37,9 +38,18 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     let base = state.known_since;
     put_instant(out, state.clock, base);
     let has_deadline = state.next_deadline < Instant::MAX;
-    out.push(if has_deadline { HAS_DEADLINE } else { 0 });
+    let places = || state.places.iter().enumerate().filter_map(|(ranking, place)| Some((ranking, (*place)?)));
+    let has_places = places().next().is_some();
+    out.push(if has_deadline { HAS_DEADLINE } else { 0 } | if has_places { HAS_PLACES } else { 0 });
     if has_deadline {
         put_instant(out, state.next_deadline, base);
+    }
+    if has_places {
+        put_len(out, places().count());
+        for (ranking, number) in places() {
+            put_len(out, ranking);
+            put_number(out, number);
+        }
     }
     put_u64(out, state.sequence);
     put_len(out, state.recent.len());
@@ -77,8 +87,12 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     state.known_since = reader.instant(Instant(0), "known since")?;
     let base = state.known_since;
     state.clock = reader.instant(base, "clock")?;
-    if reader.u8("flags")? & HAS_DEADLINE != 0 {
+    let flags = reader.u8("flags")?;
+    if flags & HAS_DEADLINE != 0 {
         state.next_deadline = reader.instant(base, "next deadline")?;
+    }
+    if flags & HAS_PLACES != 0 {
+        read_places(&mut reader, &mut state.places)?;
     }
     state.sequence = reader.u64("sequence")?;
     let mut last = base;
@@ -130,6 +144,35 @@ pub fn next_deadline(bytes: &[u8]) -> Result<Instant, Corrupt> {
     reader.instant(base, "next deadline")
 }
 
+/// By what a customer is ranked, and their next deadline, without reading the rest of the state.
+///
+/// # Errors
+/// Bytes that do not begin as a state's, or not under these rules.
+pub fn places(bytes: &[u8], rankings: usize) -> Result<(Places, Instant), Corrupt> {
+    let mut places = vec![None; rankings].into_boxed_slice();
+    let mut reader = Reader::new(bytes);
+    if reader.u8("format")? != FORMAT {
+        return Err(Corrupt("format of a state"));
+    }
+    reader.i64("as of")?;
+    let base = reader.instant(Instant(0), "known since")?;
+    reader.instant(base, "clock")?;
+    let flags = reader.u8("flags")?;
+    let deadline = if flags & HAS_DEADLINE != 0 { reader.instant(base, "next deadline")? } else { Instant::MAX };
+    if flags & HAS_PLACES != 0 {
+        read_places(&mut reader, &mut places)?;
+    }
+    Ok((places, deadline))
+}
+
+fn read_places(reader: &mut Reader<'_>, places: &mut [Option<Number>]) -> Read<()> {
+    for _ in 0..reader.len("places")? {
+        let ranking = reader.u32("ranking")? as usize;
+        *places.get_mut(ranking).ok_or(Corrupt("number of a ranking"))? = Some(reader.number("place")?);
+    }
+    Ok(())
+}
+
 fn is_empty(fact: &Fact) -> bool {
     match fact {
         Fact::Times(times) => times.is_empty(),
@@ -139,6 +182,10 @@ fn is_empty(fact: &Fact) -> bool {
         Fact::Followed(pairs) => pairs.is_empty(),
         Fact::Chain(chain) => chain.links.is_empty() && chain.reached.is_empty() && chain.done.is_empty(),
         Fact::Periods(periods) => periods.is_empty(),
+        Fact::Extreme(number) => number.is_none(),
+        Fact::Values(values) => values.times.is_empty(),
+        Fact::Answer(found) => found.is_empty(),
+        Fact::Steps(steps) => steps.a.is_none() && steps.b.is_empty() && steps.via.is_empty(),
     }
 }
 
@@ -184,6 +231,27 @@ fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
         Fact::Distinct { times, keys } => {
             put_times(out, times, base);
             keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
+        }
+        Fact::Extreme(number) => put_number(out, number.unwrap_or_default()),
+        Fact::Values(values) => {
+            put_times(out, &values.times, base);
+            values.values.iter().for_each(|value| put_kept(out, value));
+        }
+        Fact::Answer(found) => {
+            put_len(out, found.len());
+            let mut last = base;
+            for encounter in found {
+                put_instant(out, encounter.at, last);
+                out.push(u8::from(encounter.a) | u8::from(encounter.b) << 1 | encounter.both << 2);
+                last = encounter.at;
+            }
+        }
+        Fact::Steps(steps) => {
+            out.push(u8::from(steps.a.is_some()));
+            put_instant(out, steps.a.unwrap_or(base), base);
+            put_u64(out, steps.settled);
+            put_times(out, &steps.b, base);
+            put_times(out, &steps.via, base);
         }
         Fact::Followed(pairs) => {
             put_len(out, pairs.len());
@@ -283,6 +351,29 @@ fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()
                 keys.push(u64::from_le_bytes(reader.array("key")?));
             }
         }
+        Fact::Extreme(number) => *number = Some(reader.number("extreme")?),
+        Fact::Values(values) => {
+            read_times(reader, &mut values.times, base)?;
+            for _ in 0..values.times.len() {
+                values.values.push(read_kept(reader)?);
+            }
+        }
+        Fact::Answer(found) => {
+            let mut last = base;
+            for _ in 0..reader.len("encounters")? {
+                last = reader.instant(last, "encounter")?;
+                let flags = reader.u8("encounter")?;
+                found.push(Encounter { at: last, a: flags & 1 != 0, b: flags & 2 != 0, both: flags >> 2 });
+            }
+        }
+        Fact::Steps(steps) => {
+            let has_a = reader.u8("steps")? != 0;
+            let a = reader.instant(base, "steps")?;
+            steps.a = has_a.then_some(a);
+            steps.settled = reader.u64("steps")?;
+            read_times(reader, &mut steps.b, base)?;
+            read_times(reader, &mut steps.via, base)?;
+        }
         Fact::Followed(pairs) => {
             for _ in 0..reader.len("pairs")? {
                 let key = u64::from_le_bytes(reader.array("pair")?);
@@ -307,6 +398,35 @@ fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()
         }
     }
     Ok(())
+}
+
+const KEPT_FALSE: u8 = 0;
+const KEPT_TRUE: u8 = 1;
+const KEPT_NUMBER: u8 = 2;
+const KEPT_TEXT: u8 = 3;
+
+fn put_kept(out: &mut Vec<u8>, value: &Kept) {
+    match value {
+        Kept::Bool(flag) => out.push(if *flag { KEPT_TRUE } else { KEPT_FALSE }),
+        Kept::Number(number) => {
+            out.push(KEPT_NUMBER);
+            put_number(out, *number);
+        }
+        Kept::Text(text) => {
+            out.push(KEPT_TEXT);
+            put_text(out, text);
+        }
+    }
+}
+
+fn read_kept(reader: &mut Reader<'_>) -> Read<Kept> {
+    Ok(match reader.u8("value")? {
+        KEPT_FALSE => Kept::Bool(false),
+        KEPT_TRUE => Kept::Bool(true),
+        KEPT_NUMBER => Kept::Number(reader.number("value")?),
+        KEPT_TEXT => Kept::Text(reader.text("value")?.into()),
+        _ => return Err(Corrupt("type of a value")),
+    })
 }
 
 fn read_series(reader: &mut Reader<'_>, series: &mut Series, base: Instant) -> Read<()> {

@@ -1,5 +1,6 @@
 //! `check`: is everything that was written right, and what will it cost? Opens nothing but the files themselves.
 
+mod capacity;
 mod facts;
 mod notes;
 mod schemas;
@@ -41,6 +42,7 @@ pub(super) fn run(settings: &Loaded, rules: Option<PathBuf>) -> Result<(), Stopp
     cohorts(&file, &mut out)?;
     memory(&file, settings.settings.dedupe.ids, &mut out)?;
     section("Schemas", &schemas, &mut out)?;
+    section("Exact up to", &capacity::of(&file.document), &mut out)?;
     section("Worth knowing", &notes::of(&file.document), &mut out)?;
     writeln!(out, "\nSettings, rules and schemas are well formed.")?;
     Ok(out.flush()?)

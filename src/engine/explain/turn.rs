@@ -7,7 +7,9 @@ use crate::engine::why::{Claim, Language, Part};
 use crate::engine::window::within;
 use crate::event::{Change, Instant, NameId};
 use crate::rules::ast::{Edge, Op};
-use crate::rules::{BARRED, CohortIx, Comparand, Condition, CountTest, FactIx, Filter, Measure, Role, RuleSet, Window};
+use crate::rules::{
+    Aggregate, BARRED, CohortIx, Comparand, Condition, CountTest, FactIx, Filter, Measure, Role, RuleSet, Window,
+};
 
 /// Any one of these may turn a condition; nothing else can.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,7 +70,7 @@ impl Turn {
                 let side = |role: &Role| match role {
                     Role::Pair { b, .. } if holds => b.clone(),
                     Role::Pair { a, .. } => a.clone(),
-                    Role::Own(_) | Role::Steps(_) => None,
+                    Role::Own(_) | Role::Step { .. } | Role::Steps(_) => None,
                 };
                 self.deed(*fact, 1, side, scene.rules);
             }
@@ -138,7 +140,7 @@ impl Turn {
                 found.len() as u64
             }
             Fact::Series(series) => within(&series.times, window, scene).map_or(0, |part| part.len() as u64),
-            Fact::Total { .. } | Fact::Followed(_) | Fact::Chain(_) | Fact::Periods(_) => return,
+            _ => return,
         };
         let waits = count == 0 && test.holds(0) && !holds;
         // Nothing found counts only once known for long enough; something found counts at once.
@@ -168,16 +170,18 @@ impl Turn {
     fn by_measure(&mut self, measure: &Measure, comparison: Option<(Op, bool)>, scene: &Scene<'_>) {
         let fact = match measure {
             // More of them cannot undo "at least", nor make "at most" true again.
-            Measure::Total { sum: false, .. } | Measure::Series { sum: false, .. }
+            Measure::Total { of: Aggregate::Count, .. } | Measure::Series { of: Aggregate::Count, .. }
                 if matches!(comparison, Some((Op::Ge | Op::Gt, true) | (Op::Le | Op::Lt, false))) =>
             {
                 return;
             }
-            Measure::Series { fact, window, .. } => {
+            Measure::Series { fact, window, .. }
+            | Measure::Distinct { fact, window }
+            | Measure::Pick { fact, window, .. } => {
                 self.more(*fact, 1, *window, scene);
                 return;
             }
-            Measure::Total { fact, .. } | Measure::UsualGap { fact, .. } => *fact,
+            Measure::Total { fact, .. } | Measure::Extreme { fact } | Measure::UsualGap { fact, .. } => *fact,
             Measure::TimeSince { fact, edge } => {
                 let known = scene.edge(*fact, *edge).is_some();
                 // It begins at nothing again, which is no longer than before.
@@ -186,6 +190,22 @@ impl Turn {
                     return;
                 }
                 *fact
+            }
+            Measure::TimeFrom { fact } => {
+                self.deed(*fact, 1, first_side, scene.rules);
+                self.deed(*fact, 1, second_side, scene.rules);
+                return;
+            }
+            Measure::Steps { fact } => {
+                self.deed(*fact, 1, first_side, scene.rules);
+                self.deed(*fact, 1, second_side, scene.rules);
+                self.deed(*fact, 1, between, scene.rules);
+                return;
+            }
+            Measure::Change { of, .. } => return self.by_measure(of, None, scene),
+            Measure::Ratio { of, to } => {
+                self.by_measure(of, None, scene);
+                return self.by_measure(to, None, scene);
             }
         };
         self.deed(fact, 1, own, scene.rules);
@@ -216,7 +236,28 @@ impl Turn {
 fn own(role: &Role) -> Option<Vec<Filter>> {
     match role {
         Role::Own(filters) => Some(filters.clone()),
-        Role::Pair { .. } | Role::Steps(_) => None,
+        Role::Pair { .. } | Role::Step { .. } | Role::Steps(_) => None,
+    }
+}
+
+fn first_side(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Pair { a, .. } | Role::Step { a, .. } => a.clone(),
+        Role::Own(_) | Role::Steps(_) => None,
+    }
+}
+
+fn second_side(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Pair { b, .. } | Role::Step { b, .. } => b.clone(),
+        Role::Own(_) | Role::Steps(_) => None,
+    }
+}
+
+fn between(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Step { via, .. } => via.clone(),
+        Role::Own(_) | Role::Pair { .. } | Role::Steps(_) => None,
     }
 }
 
@@ -224,7 +265,7 @@ fn own(role: &Role) -> Option<Vec<Filter>> {
 fn step(role: &Role) -> Option<Vec<Filter>> {
     match role {
         Role::Steps(steps) => steps.iter().find(|(as_what, _)| *as_what != BARRED).map(|(_, filters)| filters.clone()),
-        Role::Own(_) | Role::Pair { .. } => None,
+        Role::Own(_) | Role::Pair { .. } | Role::Step { .. } => None,
     }
 }
 

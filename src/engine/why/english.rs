@@ -1,7 +1,7 @@
 //! Evidence in English.
 
 use super::{Counted, Found, Quantity, Rounded, TimeUnit, rounded};
-use crate::event::{Change, Span};
+use crate::event::{Change, Number, Span};
 
 /// `fails`: the clauses are those that no longer hold.
 pub(super) fn sentence(title: &str, change: Change, fails: bool, clauses: &[String]) -> String {
@@ -86,6 +86,14 @@ fn quantity(quantity: Quantity) -> String {
         Quantity::Number(number) => number.to_string(),
         Quantity::Since(Span(0)) => "just now".into(),
         Quantity::Since(span) | Quantity::Length(span) => length(span),
+        Quantity::AtOnce => "at once".into(),
+        Quantity::More(number) if number > Number::ZERO => format!("+{number}"),
+        Quantity::More(number) => number.to_string(),
+        Quantity::Longer(Span(0)) => "no change".into(),
+        Quantity::Longer(Span(less)) if less < 0 => format!("{} less", length(Span(-less))),
+        Quantity::Longer(more) => format!("{} more", length(more)),
+        Quantity::Bool(flag) => flag.to_string(),
+        Quantity::Text => "a text".into(),
     }
 }
 

@@ -89,6 +89,15 @@ fn quantity(quantity: Quantity) -> String {
         Quantity::Number(value) => number(value),
         Quantity::Since(Span(0)) => "à l’instant".into(),
         Quantity::Since(span) | Quantity::Length(span) => length(span),
+        Quantity::AtOnce => "aussitôt".into(),
+        Quantity::More(value) if value > Number::ZERO => format!("+{}", number(value)),
+        Quantity::More(value) => number(value),
+        Quantity::Longer(Span(0)) => "aucun changement".into(),
+        Quantity::Longer(Span(less)) if less < 0 => format!("{} de moins", length(Span(-less))),
+        Quantity::Longer(more) => format!("{} de plus", length(more)),
+        Quantity::Bool(true) => "vrai".into(),
+        Quantity::Bool(false) => "faux".into(),
+        Quantity::Text => "un texte".into(),
     }
 }
 

@@ -12,7 +12,7 @@ use super::periods::{Rhythm, run};
 use super::rank::Standing;
 use super::state::{Fact, Membership};
 use super::window::within;
-use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span};
+use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
 use crate::rules::ast::Unit;
 use crate::rules::{
     Cohort, CohortIx, Comparand, Condition, ConditionIx, DistinctKey, FactKind, Measure, Node, RuleSet, Window,
@@ -127,6 +127,15 @@ pub enum Quantity {
     Length(Span),
     /// How long ago something happened.
     Since(Span),
+    /// No time passed between two things.
+    AtOnce,
+    /// By how much it changed.
+    More(Number),
+    /// By what length of time it changed; negative: it became shorter.
+    Longer(Span),
+    Bool(bool),
+    /// A text of the customer's own, which is not repeated.
+    Text,
 }
 
 /// The parts that decided a change, each with its value and answer.
@@ -273,7 +282,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             let times = match scene.fact(*fact) {
                 Fact::Times(times) | Fact::Distinct { times, .. } => times,
                 Fact::Series(series) => &series.times,
-                Fact::Total { .. } | Fact::Followed(_) | Fact::Chain(_) | Fact::Periods(_) => return Found::Nothing,
+                _ => return Found::Nothing,
             };
             let Some(part) = within(times, *window, scene) else { return Found::NotStarted };
             let ago = |time: &Instant| scene.at.since(*time);
@@ -330,7 +339,9 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             other: measured(other, scene),
             usual_gap: matches!(other, Measure::UsualGap { .. }),
         },
-        Condition::Compare { measure, with: Comparand::Number(_) | Comparand::OtherType, .. }
+        Condition::Compare {
+            measure, with: Comparand::Number(_) | Comparand::Bool(_) | Comparand::Text(_), ..
+        }
         | Condition::Known { measure }
         | Condition::Missing { measure } => Found::Quantity(measured(measure, scene)),
         Condition::Rank { rank, .. } => {
@@ -343,7 +354,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
                 (Some(_), Some(threshold)) if is_open(threshold) => Found::Quantity(measured(&ranking.measure, scene)),
                 (Some(_), Some(threshold)) => Found::Ranked {
                     value: measured(&ranking.measure, scene),
-                    threshold: quantity(&ranking.measure, threshold.value),
+                    threshold: quantity(&ranking.measure, Value::Number(threshold.value)),
                 },
             }
         }
@@ -359,12 +370,17 @@ fn measured(measure: &Measure, scene: &Scene<'_>) -> Quantity {
     scene.measure(measure).value.map_or(Quantity::Missing, |value| quantity(measure, value))
 }
 
-fn quantity(measure: &Measure, value: Number) -> Quantity {
-    let length = Span(i64::try_from(value.0 / Number::ONE).unwrap_or(i64::MAX));
-    match measure {
-        Measure::TimeSince { .. } => Quantity::Since(length),
-        Measure::UsualGap { .. } => Quantity::Length(length),
-        Measure::Total { .. } | Measure::Series { .. } => Quantity::Number(value),
+fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
+    let length = |number: Number| Span(i64::try_from(number.0 / Number::ONE).unwrap_or(i64::MAX));
+    match (value, measure) {
+        (Value::Number(number), Measure::TimeSince { .. }) => Quantity::Since(length(number)),
+        (Value::Number(Number::ZERO), Measure::TimeFrom { .. }) => Quantity::AtOnce,
+        (Value::Number(number), Measure::Change { .. }) if measure.is_length() => Quantity::Longer(length(number)),
+        (Value::Number(number), Measure::Change { .. }) => Quantity::More(number),
+        (Value::Number(number), _) if measure.is_length() => Quantity::Length(length(number)),
+        (Value::Number(number), _) => Quantity::Number(number),
+        (Value::Bool(flag), _) => Quantity::Bool(flag),
+        (Value::Text(_), _) => Quantity::Text,
     }
 }
 
@@ -379,9 +395,7 @@ fn counted(count: usize, kind: &FactKind, last: Span) -> Found {
             DistinctKey::Period(Unit::Week) => (*cap, Counted::Weeks),
             DistinctKey::Period(_) => (*cap, Counted::Months),
         },
-        FactKind::Total { .. } | FactKind::Followed { .. } | FactKind::Chain { .. } | FactKind::Periods { .. } => {
-            return Found::Nothing;
-        }
+        _ => return Found::Nothing,
     };
     match count {
         // It remembers no more, so there may have been any number.

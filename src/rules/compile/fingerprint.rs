@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
+use super::named::definitions_used;
 use crate::event::{PropertyId, Span};
 use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
@@ -30,6 +31,8 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
     ];
     // What came into the language later is written only where it is used, so that older fingerprints stand.
     lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, group.name)));
+    let named = [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()];
+    lines.extend(definitions_used(document, named.into_iter().flatten().map(|written| &written.expr)));
     lines.join("\n")
 }
 
@@ -106,6 +109,12 @@ impl Compiler<'_> {
             }
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
+            FactKind::Extreme { property: p, greatest, from } => format!("extreme {} {greatest} {from:?}", property(p)),
+            FactKind::Values { property: p, earliest, floor: f, .. } => {
+                format!("values {} {earliest} {}", property(p), floor(f))
+            }
+            FactKind::Answer { last, .. } => format!("answer {last}"),
+            FactKind::Steps { .. } => "steps".to_owned(),
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
             FactKind::Chain { within, key: k, keep: kept, .. } => {
                 let within: Vec<i64> = within.iter().map(|span| span.0).collect();
@@ -114,6 +123,8 @@ impl Compiler<'_> {
             }
             FactKind::Periods { unit, .. } => format!("periods {}", key(&DistinctKey::Period(*unit))),
         };
-        format!("{kind} of {} {}", selector(&fact.selector), fact.other.as_ref().map(selector).unwrap_or_default())
+        let via = fact.via.as_ref().map(|via| format!(" via {}", selector(via))).unwrap_or_default();
+        let other = fact.other.as_ref().map(selector).unwrap_or_default();
+        format!("{kind} of {} {other}{via}", selector(&fact.selector))
     }
 }

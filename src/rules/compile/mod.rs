@@ -3,6 +3,7 @@
 mod conditions;
 mod fingerprint;
 mod measures;
+mod named;
 mod order;
 mod parts;
 mod ranks;
@@ -12,11 +13,12 @@ mod sequences;
 use std::collections::BTreeMap;
 
 use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition, hash128};
+pub(super) use self::named::SCORES;
 use self::order::{comes_first, decision_order};
 use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
 use super::calendar::Calendar;
-use super::document::{Document, Written};
+use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
 use super::ruleset::{Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet};
@@ -40,6 +42,10 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
             return Err(errors);
         }
     };
+    errors.extend(measure_errors(file, text, document, &order));
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     let mut compiler = Compiler::new(document, &order);
     let mut cohorts = Vec::new();
     for name in &order {
@@ -92,6 +98,27 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
     Ok(compiler.finish(document, cohorts))
 }
 
+/// What is wrong with `[measures]`, used by a cohort or not.
+fn measure_errors(file: &str, text: &str, document: &Document, order: &[&str]) -> Vec<RuleError> {
+    let mut found = named::mistakes(document);
+    if found.is_empty() {
+        // Compiled for its mistakes alone: what no cohort uses is not remembered of anyone.
+        let mut trial = Compiler::new(document, order);
+        let wrong = |(name, defined): (&String, &NamedMeasure)| {
+            trial.measure(&defined.measure).err().map(|error| (name.clone(), error))
+        };
+        found = document.measures.iter().filter_map(wrong).collect();
+    }
+    let placed = |(name, error): (String, ExprError)| {
+        let defined = &document.measures[&name];
+        let range = locate(text, defined.literal.clone(), &defined.text, error.range);
+        RuleError::at(file, text, range, &format!("measures.{name}"), error.message, error.hint)
+    };
+    let mut errors: Vec<RuleError> = found.into_iter().map(placed).collect();
+    errors.sort_by_key(|error| (error.line, error.column));
+    errors
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Who,
@@ -129,6 +156,8 @@ struct Compiler<'d> {
     names: Vec<String>,
     properties: Vec<String>,
     calendar: Calendar,
+    /// Values looked up for the measure being compiled.
+    measure_parts: u32,
 }
 
 impl<'d> Compiler<'d> {
@@ -146,6 +175,7 @@ impl<'d> Compiler<'d> {
             names: Vec::new(),
             properties: Vec::new(),
             calendar: Calendar::new(zone),
+            measure_parts: 0,
         }
     }
 

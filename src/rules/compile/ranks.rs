@@ -1,11 +1,10 @@
 //! Ranks: the order that one is cut from, and its size.
 
-use super::measures::MeasureType;
 use super::{Compiled, Compiler};
 use crate::event::Number;
 use crate::rules::ast::{Rank as WrittenRank, RankSize, Range};
 use crate::rules::error::ExprError;
-use crate::rules::ruleset::{Cohort, CohortIx, Condition, Measure, Node, Rank, RankIx, Ranking, RankingIx};
+use crate::rules::ruleset::{Aggregate, Cohort, CohortIx, Condition, Measure, Node, Rank, RankIx, Ranking, RankingIx};
 
 /// `among the N highest` is exact, from lists of twice as many customers for each partition.
 const COUNT_MAX: u32 = 1_000;
@@ -23,12 +22,16 @@ impl Compiler<'_> {
             }
             RankSize::Percent(_) | RankSize::Count(_) => {}
         }
-        let (measure, kind) = self.measure(&written.by)?;
-        if kind == MeasureType::Time && !matches!(measure, Measure::UsualGap { .. }) {
+        let (measure, _) = self.measure(&written.by)?;
+        if measure.grows() {
             let error = ExprError::new(written.by.range, "this grows by itself, so everyone's rank would move all the time");
             return Err(error.hint("rank by how often or how much; for how long ago, write `silent for ...`"));
         }
-        let positive = matches!(measure, Measure::Total { .. } | Measure::Series { .. });
+        let positive = match measure {
+            Measure::Total { of, .. } | Measure::Series { of, .. } => matches!(of, Aggregate::Count | Aggregate::Sum),
+            Measure::Distinct { .. } => true,
+            _ => false,
+        };
         let among = written.among.as_ref().map(|name| self.order[name.text.as_str()]);
         let ranking = Ranking { measure, among, positive };
         let place = self.rankings.iter().position(|known| *known == ranking).unwrap_or_else(|| {

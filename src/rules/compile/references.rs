@@ -22,13 +22,22 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         let parts: Vec<_> = parts.filter_map(|(bit, selector)| Some((bit, filters(selector)?))).collect();
         (!parts.is_empty()).then_some(Role::Steps(parts))
     };
-    let role = |fact: &FactSpec| match &fact.other {
-        None if fact.chain.is_some() => fact.chain.as_ref().and_then(steps),
-        None => filters(&fact.selector).map(Role::Own),
-        Some(other) => match (filters(&fact.selector), filters(other)) {
-            (None, None) => None,
-            (a, b) => Some(Role::Pair { a, b }),
-        },
+    let role = |fact: &FactSpec| {
+        if let Some(chain) = &fact.chain {
+            return steps(chain);
+        }
+        let own = filters(&fact.selector);
+        match (&fact.other, &fact.via) {
+            (None, _) => own.map(Role::Own),
+            (Some(other), None) => match (own, filters(other)) {
+                (None, None) => None,
+                (a, b) => Some(Role::Pair { a, b }),
+            },
+            (Some(other), Some(via)) => match (own, filters(other), filters(via)) {
+                (None, None, None) => None,
+                (a, b, via) => Some(Role::Step { a, b, via }),
+            },
+        }
     };
     let feed = |(i, fact): (usize, &FactSpec)| {
         role(fact).map(|role| Feed { fact: FactIx(u16::try_from(i).unwrap_or(u16::MAX)), role })
@@ -103,11 +112,22 @@ impl Condition {
 impl Measure {
     pub(super) fn facts(&self) -> Vec<FactIx> {
         match self {
-            Self::Series { fact, window, .. } => match window {
-                Window::Since { fact: anchor, .. } | Window::WithinFirst { fact: anchor, .. } => vec![*fact, *anchor],
-                _ => vec![*fact],
-            },
-            Self::Total { fact, .. } | Self::TimeSince { fact, .. } | Self::UsualGap { fact, .. } => vec![*fact],
+            Self::Series { fact, window, .. } | Self::Distinct { fact, window } | Self::Pick { fact, window, .. } => {
+                match window {
+                    Window::Since { fact: anchor, .. } | Window::WithinFirst { fact: anchor, .. } => {
+                        vec![*fact, *anchor]
+                    }
+                    _ => vec![*fact],
+                }
+            }
+            Self::Total { fact, .. }
+            | Self::Extreme { fact }
+            | Self::TimeSince { fact, .. }
+            | Self::TimeFrom { fact }
+            | Self::UsualGap { fact, .. }
+            | Self::Steps { fact } => vec![*fact],
+            Self::Change { of, .. } => of.facts(),
+            Self::Ratio { of, to } => [of.facts(), to.facts()].concat(),
         }
     }
 }

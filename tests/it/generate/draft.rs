@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
+use super::measures::Named;
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Draft {
     pub(crate) time_zone: &'static str,
     /// Empty: not written.
     pub(crate) activity: Vec<&'static str>,
     pub(crate) usual_gaps: Vec<(&'static str, String)>,
+    pub(crate) named: Vec<Named>,
     pub(crate) cohorts: Vec<Cohort>,
 }
 
@@ -114,6 +117,13 @@ impl Draft {
         }
         for (event, gap) in &self.usual_gaps {
             line(&mut text, format_args!("{event} = \"{gap}\""));
+        }
+        for (section, attributes) in [("profile", true), ("measures", false)] {
+            let mut of_section = self.named.iter().filter(|named| named.attribute == attributes).peekable();
+            if of_section.peek().is_some() {
+                line(&mut text, format_args!("[{section}]"));
+            }
+            of_section.for_each(|named| line(&mut text, format_args!("{} = '''{}'''", named.name, named.text)));
         }
         for cohort in &self.cohorts {
             cohort.write(&mut text);

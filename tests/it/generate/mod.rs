@@ -6,6 +6,7 @@
 
 mod draft;
 mod events;
+mod measures;
 mod random;
 mod report;
 mod rules;
@@ -129,6 +130,42 @@ fn random_cases_exercise_every_fate_and_many_changes() {
     assert!(excluded > 0 && shadows > 0 && ahead > 0);
     assert!(fates.iter().all(|(_, seen)| *seen > 0), "{fates:?}");
     assert!(busy * 3 > usize::try_from(cases).unwrap(), "{busy}");
+}
+
+/// Every form of a measure, and in each other.
+const FORMS: [&str; 19] = [
+    "sum(",
+    "average(",
+    "median(",
+    "min(",
+    "max(",
+    "distinct(",
+    "first(",
+    "last(",
+    "most_common(",
+    "active days(",
+    "time from first",
+    "time from last",
+    "steps from",
+    "usual gap of",
+    "change in change in",
+    "change in ratio(",
+    "ratio(change in",
+    "ratio(basket",
+    "plan_now",
+];
+
+#[test]
+fn random_cases_hold_every_form_of_a_measure() {
+    let mut seen = FORMS.map(|form| (form, 0));
+    for seed in 0..5_000 {
+        let rules = Generated::new(seed).case.rules;
+        for (form, times) in &mut seen {
+            *times += usize::from(rules.contains(*form));
+        }
+    }
+    println!("{seen:?}");
+    assert!(seen.iter().all(|(_, times)| *times >= 3), "{seen:?}");
 }
 
 /// Flushes, evictions, restarts and extra decisions at any moment change neither what is said nor the states' bytes.

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cohortd::rules::ast::{
-    Compare, CompareTest, Count, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window,
-};
+use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Window};
 use cohortd::rules::{CohortRule, Document};
 
 use super::calendar::Calendar;
@@ -24,7 +22,7 @@ impl<'a> Rules<'a> {
     pub(crate) fn new(document: &'a Document) -> Result<Self, String> {
         for (name, cohort) in &document.cohorts {
             for expr in expressions(cohort) {
-                supported(expr).map_err(|what| format!("{name}: {what} is not run"))?;
+                supported(document, expr).map_err(|what| format!("{name}: {what} is not run"))?;
             }
             for reference in references(document, cohort) {
                 if !document.cohorts.contains_key(reference) {
@@ -101,22 +99,40 @@ pub(crate) fn conditions(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
-/// The measures of a comparison, the compared one first, each with its factor in millionths.
-pub(crate) fn measures(compare: &Compare) -> Vec<(i128, &Measure)> {
-    let one = cohortd::event::Number::ONE;
-    let operands: Vec<&Operand> = match &compare.test {
+/// The measures of a comparison, the compared one first.
+pub(crate) fn measures(compare: &Compare) -> Vec<&Measure> {
+    let others = operands(compare).into_iter().filter_map(|operand| match operand {
+        Operand::Measure(_, measure) => Some(measure.as_ref()),
+        Operand::Literal(_) | Operand::Duration(_) => None,
+    });
+    std::iter::once(&compare.measure).chain(others).collect()
+}
+
+/// What a measure is compared with.
+pub(crate) fn operands(compare: &Compare) -> Vec<&Operand> {
+    match &compare.test {
         CompareTest::Compare(_, operand) => vec![operand],
         CompareTest::Between(low, high) => vec![low, high],
         CompareTest::Known | CompareTest::Missing => vec![],
-    };
-    let others = operands.into_iter().filter_map(|operand| match operand {
-        Operand::Measure(factor, measure) => Some((factor.0, measure.as_ref())),
-        Operand::Literal(_) | Operand::Duration(_) => None,
-    });
-    std::iter::once((one, &compare.measure)).chain(others).collect()
+    }
 }
 
-fn supported(expr: &Expr) -> Result<(), &'static str> {
+/// Is every name in it defined, and not by itself?
+fn leads_somewhere(document: &Document, measure: &Measure, depth: usize) -> bool {
+    match &measure.kind {
+        MeasureKind::Named(name) => match document.measures.get(&name.text) {
+            Some(defined) => depth <= document.measures.len() && leads_somewhere(document, &defined.measure, depth + 1),
+            None => document.profile.contains_key(&name.text),
+        },
+        MeasureKind::Change(inner, _) => leads_somewhere(document, inner, depth),
+        MeasureKind::Ratio(above, below) => {
+            leads_somewhere(document, above, depth) && leads_somewhere(document, below, depth)
+        }
+        _ => true,
+    }
+}
+
+fn supported(document: &Document, expr: &Expr) -> Result<(), &'static str> {
     for condition in conditions(expr) {
         match &condition.kind {
             ExprKind::Did(_)
@@ -128,14 +144,8 @@ fn supported(expr: &Expr) -> Result<(), &'static str> {
             | ExprKind::Entered { count: None | Some(Count::Times(..) | Count::FirstTime), .. } => {}
             ExprKind::Entered { .. } => return Err("`entered` with such a count"),
             ExprKind::Compare(compare) => {
-                for (_, measure) in measures(compare) {
-                    match &measure.kind {
-                        MeasureKind::Count(..)
-                        | MeasureKind::Of { function: Function::Sum, .. }
-                        | MeasureKind::TimeSince(..)
-                        | MeasureKind::UsualGap(_) => {}
-                        _ => return Err("such a measure"),
-                    }
+                if !measures(compare).iter().all(|measure| leads_somewhere(document, measure, 0)) {
+                    return Err("such a measure");
                 }
             }
             ExprKind::Rank(_) => return Err("a rank"),
@@ -146,19 +156,12 @@ fn supported(expr: &Expr) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Every window of a condition.
+/// Every window of a condition that is no comparison.
 pub(crate) fn windows(condition: &Expr) -> Vec<&Window> {
     match &condition.kind {
         ExprKind::Did(did) => vec![&did.window],
         ExprKind::Sequence(sequence) => vec![&sequence.window],
         ExprKind::Entered { window, .. } | ExprKind::Left { window, .. } => vec![window],
-        ExprKind::Compare(compare) => measures(compare)
-            .into_iter()
-            .filter_map(|(_, measure)| match &measure.kind {
-                MeasureKind::Count(_, window) | MeasureKind::Of { window, .. } => Some(window),
-                _ => None,
-            })
-            .collect(),
         _ => vec![],
     }
 }
