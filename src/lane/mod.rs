@@ -18,7 +18,8 @@
 //! A commit whose answer is lost is never guessed at: the committed offsets say which transaction was the last. A lane
 //! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
 //!
-//! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers).
+//! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
+//! `ranks` and `summaries` (what depends on all customers).
 
 mod context;
 mod due;
@@ -29,9 +30,12 @@ mod output;
 mod partition;
 mod plan;
 mod publish;
+mod ranks;
 mod restore;
+mod summaries;
 mod turn;
 
 pub use context::Context;
 pub use error::LaneError;
+pub use summaries::Summaries;
 pub use turn::{Lane, Start};
