@@ -186,7 +186,8 @@ impl FactKind {
         match self {
             Self::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
             | Self::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
-            | Self::Values { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. } => Some(*fact),
+            | Self::Values { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+            | Self::Chain { keep: Keep::WithinFirst(fact, _), .. } => Some(*fact),
             _ => None,
         }
     }

@@ -14,10 +14,10 @@ use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_num
 use super::layout::FORMAT;
 use crate::engine::{
     Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Kept, Link, Membership, Opening, Pair, Period,
-    Reached, RecentId, Series, Wish,
+    Places, Reached, RecentId, Series, Wish,
 };
 use crate::event::{ChangeReason, Instant, Number};
-use crate::rules::{RuleSet, STEPS_MAX};
+use crate::rules::{FactKind, RuleSet, STEPS_MAX};
 
 const HAS_DEADLINE: u8 = 1;
 const HAS_PLACES: u8 = 2;
@@ -101,15 +101,24 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
         state.recent.push(RecentId { at, hash: u64::from_le_bytes(reader.array("recent id")?) });
         last = at;
     }
+    // Numbers ascend, so that none is read twice, the second time on top of the first.
+    let mut next = 0;
     for _ in 0..reader.len("facts")? {
         let number = reader.u32("fact")? as usize;
-        let fact = state.facts.get_mut(number).ok_or(Corrupt("number of a fact"))?;
+        let fact = state.facts.get_mut(number).filter(|_| number >= next).ok_or(Corrupt("number of a fact"))?;
         read_fact(&mut reader, fact, base)?;
+        if !fits(fact, &rules.facts[number].kind) {
+            return Err(Corrupt("content of a fact"));
+        }
+        next = number + 1;
     }
+    next = 0;
     for _ in 0..reader.len("memberships")? {
         let number = reader.u32("membership")? as usize;
-        let membership = state.memberships.get_mut(number).ok_or(Corrupt("number of a cohort"))?;
+        let membership =
+            state.memberships.get_mut(number).filter(|_| number >= next).ok_or(Corrupt("number of a cohort"))?;
         read_membership(&mut reader, membership, base)?;
+        next = number + 1;
     }
     if reader.is_empty() { Ok(state) } else { Err(Corrupt("end of a state")) }
 }
@@ -187,6 +196,18 @@ fn is_empty(fact: &Fact) -> bool {
         Fact::Answer(found) => found.is_empty(),
         Fact::Steps(steps) => steps.a.is_none() && steps.b.is_empty() && steps.via.is_empty(),
     }
+}
+
+/// Has it content, and of the shape that the engine relies on?
+fn fits(fact: &Fact, kind: &FactKind) -> bool {
+    let whole = match (fact, kind) {
+        (Fact::Series(series), FactKind::Series { property: Some(_), .. }) => {
+            series.numbers.len() == series.times.len()
+        }
+        (Fact::Series(series), _) => series.numbers.is_empty(),
+        _ => true,
+    };
+    whole && !is_empty(fact)
 }
 
 fn put_times(out: &mut Vec<u8>, times: &[Instant], base: Instant) {
@@ -514,5 +535,5 @@ fn read_membership(reader: &mut Reader<'_>, membership: &mut Membership, base: I
         }
         membership.wish = Some(Box::new(Wish { reason, cause }));
     }
-    Ok(())
+    if self::flags(membership) == flags { Ok(()) } else { Err(Corrupt("flags of a membership")) }
 }

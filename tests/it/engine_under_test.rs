@@ -1,14 +1,15 @@
 //! The one place where the tests meet the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Timing, Words};
+use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Standing, Timing, Words};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
-use cohortd::rules::{self, RuleSet};
+use cohortd::rules::{self, Rank, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
 
 use crate::generate::Random;
-use crate::naive::{Case, Config, Decided, Fate, LogEvent, Outcome};
+use crate::naive::{Case, Config, Decided, Fate, LogEvent, Outcome, TakenUp};
 
 /// Runs a case through the engine, as `replay --as-is` does: one partition, the events in log order, recorded advances at
 /// their positions, deadlines decided up to `until` at the end. `Err` holds what the loader refuses.
@@ -36,7 +37,7 @@ pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
     let rules = load(case)?;
     let config = &case.config;
     let mut engine = Engine::new(Arc::clone(&rules), config.max_lateness, config.dedupe_ids);
-    let mut customers = std::collections::BTreeMap::new();
+    let mut customers = BTreeMap::new();
     let mut stream_time = Instant::MIN;
     for (event, position) in case.events.iter().zip(0..) {
         if event.at < config.earliest || event.at < stream_time - config.max_lateness {
@@ -113,6 +114,46 @@ pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), St
     Ok(run.end())
 }
 
+/// As `run`, with the states by customer.
+pub(crate) fn run_to_states(case: &Case) -> Result<(Outcome, BTreeMap<String, CustomerState>), String> {
+    let mut run = Run::new(case)?;
+    while run.step(Words::None) {}
+    run.finish(Words::None);
+    let read = |(customer, stored): (String, Vec<u8>)| (customer, decode_state(&stored, &run.rules).unwrap());
+    Ok((run.outcome, run.stored.into_iter().map(read).collect()))
+}
+
+/// What is said by a lane whose batches end where `ends` says; there customers are flushed, put out of memory, and lost in
+/// restarts.
+pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<BatchEnd>) -> Result<Spoken, String> {
+    let mut run = Run::new(case)?;
+    run.spoken = Some(BTreeMap::new());
+    run.shard.begin(0);
+    while run.step_within_a_batch(Words::Full) {
+        match ends() {
+            None => continue,
+            Some(BatchEnd::Plain) => {}
+            Some(BatchEnd::Flush(most)) => run.flush(most),
+            Some(BatchEnd::Evict) => run.evict(),
+            Some(BatchEnd::Restart) => run.restart(),
+        }
+        run.shard.begin(as_i64(run.position));
+    }
+    run.finish(Words::Full);
+    Ok(run.spoken.unwrap_or_default())
+}
+
+/// Of each customer the changes, in full, each with the position at which it was said.
+pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Effect)>>;
+
+/// What happens between two batches.
+pub(crate) enum BatchEnd {
+    Plain,
+    Flush(usize),
+    Evict,
+    Restart,
+}
+
 /// One partition being run, with what a changelog would hold of it.
 struct Run<'c> {
     case: &'c Case,
@@ -123,8 +164,10 @@ struct Run<'c> {
     /// Is what is promised of the next change written down?
     ahead: bool,
     said: Vec<Said>,
+    /// Kept where someone asks for it.
+    spoken: Option<Spoken>,
     /// Customers as last flushed, by id.
-    stored: std::collections::BTreeMap<String, Vec<u8>>,
+    stored: BTreeMap<String, Vec<u8>>,
     /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
     stream_times: Vec<Instant>,
 }
@@ -141,17 +184,23 @@ impl<'c> Run<'c> {
             outcome: Outcome::default(),
             ahead: false,
             said: Vec::new(),
-            stored: std::collections::BTreeMap::new(),
+            spoken: None,
+            stored: BTreeMap::new(),
             stream_times: Vec::new(),
         })
     }
 
-    /// One log position: the advances before it, then its event. False at the end of the log.
+    /// One log position as a batch of its own. False at the end of the log.
     fn step(&mut self, words: Words) -> bool {
+        self.shard.begin(as_i64(self.position));
+        self.step_within_a_batch(words)
+    }
+
+    /// One log position: the advances before it, then its event.
+    fn step_within_a_batch(&mut self, words: Words) -> bool {
         let position = self.position;
-        self.shard.begin(as_i64(position));
         self.stream_times.push(self.shard.stream_time());
-        self.advances(position, words);
+        self.inputs(position, words);
         if position == self.case.events.len() {
             self.flush_said(position);
             return false;
@@ -167,11 +216,39 @@ impl<'c> Run<'c> {
         true
     }
 
-    fn advances(&mut self, position: usize, words: Words) {
-        for advance in self.case.advances.iter().filter(|advance| advance.position == position) {
+    /// The advances before an event, and the thresholds taken up before it. All is flushed before and after those.
+    fn inputs(&mut self, position: usize, words: Words) {
+        let mut after = Instant::MIN;
+        for taken_up in self.case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
+            self.advances(position, (after, taken_up.stream_time), words);
+            after = after.max(taken_up.stream_time.next());
+            self.take_up(taken_up, position, words);
+        }
+        self.advances(position, (after, Instant::MAX), words);
+    }
+
+    /// Those from one stream time through another.
+    fn advances(&mut self, position: usize, (from, through): (Instant, Instant), words: Words) {
+        let between = |at: Instant| from <= at && at <= through;
+        for advance in self.case.advances.iter().filter(|a| a.position == position && between(a.stream_time)) {
             self.shard.advance(advance.stream_time);
             self.fire(position, words); // the event at this position is still to come
         }
+    }
+
+    fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Words) {
+        self.flush(usize::MAX);
+        let standing = |(value, hash)| Standing { value, hash };
+        let of = |rank: &Rank| taken_up.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at));
+        let old = Arc::clone(self.shard.engine().thresholds());
+        self.shard.set_thresholds(self.rules.ranks.iter().map(of).collect());
+        let customers: Vec<String> = self.stored.keys().cloned().collect();
+        for customer in customers {
+            self.fetch(&customer);
+            let slot = self.shard.find(&customer).expect("fetched just now");
+            self.shard.reconsider(slot, &old, as_i64(position), words, &mut self.said);
+        }
+        self.flush(usize::MAX);
     }
 
     /// `as_of`: the position of the next event.
@@ -225,6 +302,9 @@ impl<'c> Run<'c> {
             self.said.drain(..).map(|said| (self.shard.customer(said.slot).to_owned(), said)).collect();
         said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
         for (customer, Said { effect, .. }) in said {
+            if let Some(spoken) = &mut self.spoken {
+                spoken.entry(customer.clone()).or_default().push((position, effect.clone()));
+            }
             let cohort = self.rules.cohort(effect.cohort);
             self.outcome.changes.push(Decided {
                 customer,
@@ -267,11 +347,13 @@ impl<'c> Run<'c> {
         let replay_from = self.shard.oldest_dirty().map_or(self.position, |mark| usize::try_from(mark).unwrap());
         let before = self.shard.stream_time();
         let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
+        let thresholds = Arc::clone(self.shard.engine().thresholds());
         self.shard = shard(&self.rules, &self.case.config, stream_time);
+        self.shard.set_thresholds(thresholds);
         let end = self.position;
         for position in replay_from..end {
             self.shard.begin(as_i64(position));
-            self.advances(position, Words::None);
+            self.advances(position, (Instant::MIN, Instant::MAX), Words::None);
             let event = &self.case.events[position];
             if matches!(self.outcome.fates[position], Fate::Applied | Fate::Duplicate) {
                 self.fetch(&event.customer);
@@ -308,6 +390,7 @@ impl<'c> Run<'c> {
         let mut effects = Vec::new();
         let mut engine =
             Engine::new(Arc::clone(&self.rules), self.case.config.max_lateness, self.case.config.dedupe_ids);
+        engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more.
         state.next_deadline = before.next_deadline;
@@ -317,11 +400,8 @@ impl<'c> Run<'c> {
         Err(format!("deciding {} again at {} changes {effects:?}\n{before:?}\n{state:?}", event.customer, at.0))
     }
 
-    fn end(self) -> (Outcome, Vec<Vec<u8>>) {
-        self.end_with(Words::None)
-    }
-
-    fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {
+    /// Decides what `until` still asks for, and flushes everyone.
+    fn finish(&mut self, words: Words) {
         let position = self.case.events.len();
         if let Some(until) = self.case.until {
             self.wake(until.next());
@@ -329,6 +409,14 @@ impl<'c> Run<'c> {
             self.flush_said(position);
         }
         self.flush(usize::MAX);
+    }
+
+    fn end(self) -> (Outcome, Vec<Vec<u8>>) {
+        self.end_with(Words::None)
+    }
+
+    fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {
+        self.finish(words);
         let rules = &self.rules;
         let settled = |stored: Vec<u8>| {
             let mut state = decode_state(&stored, rules).unwrap();

@@ -1,27 +1,26 @@
 //! Random rules and random logs, and what must hold of them.
 //!
 //! Every case is a function of one number. A failing one is made small, printed with its rules and its events as lines
-//! for `cohortd replay`, and runs again with `COHORTD_SEED=<number> cargo test --release random_cases -- --nocapture`;
-//! `COHORTD_CASES=1000000` says how many are tried.
+//! for `cohortd replay`, and with the command that runs it again; `COHORTD_CASES=1000000` says how many are tried.
 
 mod draft;
 mod events;
 mod measures;
+mod property;
 mod random;
 mod report;
 mod rules;
 mod shrink;
-
-use std::time::Instant as Stopwatch;
 
 use cohortd::event::{ChangeReason, Instant};
 
 use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_with_mishaps, run_with_states};
 use crate::naive::{Case, Fate, Outcome, judge, judge_ahead, judge_with};
 
-pub(crate) use draft::Draft;
+pub(crate) use draft::{Cohort, Draft, Expr};
+pub(crate) use property::{Property, number};
 pub(crate) use random::Random;
-pub(crate) use report::record_hash;
+pub(crate) use report::{json_line, record_hash};
 pub(crate) use shrink::shrink;
 
 /// A generated case: the rules before they were written down, so that they can be made smaller.
@@ -42,58 +41,69 @@ impl Generated {
     }
 }
 
-/// How many cases are tried where nobody says otherwise: a slice of a minute.
-const CASES: u64 = 20_000;
-
-/// Tries `check` on many seeds, or on the one that `COHORTD_SEED` names. Panics with the smallest case that still fails.
-#[expect(clippy::print_stdout, reason = "the seed of a failing case must be seen before it is made small")]
-pub(crate) fn try_many(check: impl Fn(&Case) -> Result<(), String>) {
-    let (first, cases) = match number("COHORTD_SEED") {
-        Some(seed) => (seed, 1),
-        None => (0, number("COHORTD_CASES").unwrap_or(CASES)),
-    };
-    let watch = Stopwatch::now();
-    for seed in first..first + cases {
-        let generated = Generated::new(seed);
-        if check(&generated.case).is_err() {
-            println!("seed {seed} fails; making it small ...");
-            let small = shrink(generated, |case| check(case).is_err());
-            let difference = check(&small.case).expect_err("the shrinker keeps what fails");
-            panic!("{}", report::failure(seed, &small.case, &difference));
-        }
-    }
-    let seconds = watch.elapsed().as_secs_f64();
-    println!("{cases} cases from seed {first}, {:.0} a second", cases as f64 / seconds);
-}
-
-#[expect(clippy::disallowed_methods, reason = "a seed is no setting of the program: it names the one test case to run")]
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is a whole number")))
-}
-
 /// The first line in which two outcomes differ, with what stands around it.
 pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> Result<(), String> {
     if judged == engine { Ok(()) } else { Err(report::difference(judged, engine)) }
 }
 
+/// Those of this file.
+pub(crate) const PROPERTIES: [Property; 5] =
+    [AS_JUDGED, AT_EXTRA_INSTANTS, WHATEVER_HAPPENS, PROMISES_KEPT, PROMISES_AS_JUDGED];
+
+const AS_JUDGED: Property = property("generate::random_cases_are_decided_by_the_engine_as_by_the_judge", |case, _| {
+    let Some(engine) = ENGINE else { return Ok(()) };
+    let judged = judge(case).map_err(|error| format!("the generator wrote rules that cannot be judged: {error}"))?;
+    let decided = engine(case).map_err(|error| format!("the engine refuses the rules: {error}"))?;
+    difference(&judged, &decided)
+});
+
+const AT_EXTRA_INSTANTS: Property =
+    property("generate::random_cases_are_judged_the_same_when_decided_at_extra_instants", |case, _| {
+        let plain = judge(case)?;
+        difference(&plain, &judge_with(case, &extra_instants(case))?)
+    });
+
+const WHATEVER_HAPPENS: Property =
+    property("generate::random_cases_are_decided_the_same_whatever_happens_to_the_lane", |case, _| {
+        let (plain, states) = run_with_states(case)?;
+        for mishaps in 0..2 {
+            let (outcome, others) = run_with_mishaps(case, mishaps)?;
+            difference(&plain, &outcome)?;
+            if states != others {
+                return Err(format!("the states differ with mishaps {mishaps}:\n{states:02x?}\n{others:02x?}"));
+            }
+        }
+        Ok(())
+    });
+
+const PROMISES_KEPT: Property =
+    property("generate::random_cases_keep_their_promise_of_the_next_change", |case, _| promises_are_kept(case));
+
+const PROMISES_AS_JUDGED: Property =
+    property("generate::random_cases_promise_the_next_change_that_the_judge_sees", |case, _| {
+        difference(&judge_ahead(case)?, &run_ahead(case)?)
+    });
+
+/// Of any case; a slice of a minute where nobody says how many.
+const fn property(test: &'static str, check: fn(&Case, u64) -> Result<(), String>) -> Property {
+    Property { test, cases: 20_000, make: |seed| Some(Generated::new(seed)), check }
+}
+
 #[test]
 fn random_cases_are_decided_by_the_engine_as_by_the_judge() {
-    let Some(engine) = ENGINE else { return };
-    try_many(|case| {
-        let judged =
-            judge(case).map_err(|error| format!("the generator wrote rules that cannot be judged: {error}"))?;
-        let decided = engine(case).map_err(|error| format!("the engine refuses the rules: {error}"))?;
-        difference(&judged, &decided)
-    });
+    AS_JUDGED.try_many();
 }
 
 /// This is what the judge itself rests on: its candidates leave out no instant at which something changes.
 #[test]
 fn random_cases_are_judged_the_same_when_decided_at_extra_instants() {
-    try_many(|case| {
-        let plain = judge(case)?;
-        difference(&plain, &judge_with(case, &extra_instants(case))?)
-    });
+    AT_EXTRA_INSTANTS.try_many();
+}
+
+/// Flushes, evictions, restarts and extra decisions at any moment change neither what is said nor the states' bytes.
+#[test]
+fn random_cases_are_decided_the_same_whatever_happens_to_the_lane() {
+    WHATEVER_HAPPENS.try_many();
 }
 
 /// Every millisecond of a short case; of a long one the neighbourhood of its events, and instants spread evenly.
@@ -132,65 +142,13 @@ fn random_cases_exercise_every_fate_and_many_changes() {
     assert!(busy * 3 > usize::try_from(cases).unwrap(), "{busy}");
 }
 
-/// Every form of a measure, and in each other.
-const FORMS: [&str; 19] = [
-    "sum(",
-    "average(",
-    "median(",
-    "min(",
-    "max(",
-    "distinct(",
-    "first(",
-    "last(",
-    "most_common(",
-    "active days(",
-    "time from first",
-    "time from last",
-    "steps from",
-    "usual gap of",
-    "change in change in",
-    "change in ratio(",
-    "ratio(change in",
-    "ratio(basket",
-    "plan_now",
-];
-
-#[test]
-fn random_cases_hold_every_form_of_a_measure() {
-    let mut seen = FORMS.map(|form| (form, 0));
-    for seed in 0..5_000 {
-        let rules = Generated::new(seed).case.rules;
-        for (form, times) in &mut seen {
-            *times += usize::from(rules.contains(*form));
-        }
-    }
-    println!("{seen:?}");
-    assert!(seen.iter().all(|(_, times)| *times >= 3), "{seen:?}");
-}
-
-/// Flushes, evictions, restarts and extra decisions at any moment change neither what is said nor the states' bytes.
-#[test]
-fn random_cases_are_decided_the_same_whatever_happens_to_the_lane() {
-    try_many(|case| {
-        let (plain, states) = run_with_states(case)?;
-        for mishaps in 0..2 {
-            let (outcome, others) = run_with_mishaps(case, mishaps)?;
-            difference(&plain, &outcome)?;
-            if states != others {
-                return Err(format!("the states differ with mishaps {mishaps}:\n{states:02x?}\n{others:02x?}"));
-            }
-        }
-        Ok(())
-    });
-}
-
 /// What is promised of the next change comes, if the customer stays silent.
 #[test]
 fn random_cases_keep_their_promise_of_the_next_change() {
-    try_many(promises_are_kept);
+    PROMISES_KEPT.try_many();
 }
 
 #[test]
 fn random_cases_promise_the_next_change_that_the_judge_sees() {
-    try_many(|case| difference(&judge_ahead(case)?, &run_ahead(case)?));
+    PROMISES_AS_JUDGED.try_many();
 }
