@@ -236,7 +236,8 @@ impl Engine {
         state.next_deadline = earliest.min(self.place(state, at));
         if words == Words::Full {
             for effect in &mut effects[said_before..] {
-                let next = self.foresight.next_change(&rules, &self.calendar, &self.thresholds, state, effect.cohort, at);
+                let next =
+                    self.foresight.next_change(&rules, &self.calendar, &self.thresholds, state, effect.cohort, at);
                 effect.next_change_at = next.map(|(at, _)| at);
             }
         }

@@ -399,14 +399,7 @@ impl Shard {
 
     /// Decides a customer again, if they stand between thresholds `old` and those now in force. Every deadline before
     /// stream time is decided already; `as_of` as for `fire_due`.
-    pub fn reconsider(
-        &mut self,
-        slot: Slot,
-        old: &Thresholds,
-        as_of: i64,
-        words: Words,
-        said: &mut Vec<Said>,
-    ) {
+    pub fn reconsider(&mut self, slot: Slot, old: &Thresholds, as_of: i64, words: Words, said: &mut Vec<Said>) {
         let resident = &mut self.slots[slot.0 as usize];
         if self.engine.reconsider(&mut resident.state, old, self.stream_time, words, &mut self.effects) {
             self.touched(slot, as_of, said);
@@ -418,6 +411,14 @@ impl Shard {
         let taken: Vec<Slot> =
             self.slots.iter().zip(0..).filter(|(r, _)| !r.customer.is_empty()).map(|(_, slot)| Slot(slot)).collect();
         taken.into_iter()
+    }
+
+    /// A customer's present places, as steps from nowhere.
+    pub fn places(&self, slot: Slot) -> impl Iterator<Item = Moved> + '_ {
+        let state = &self.slots[slot.0 as usize].state;
+        let standing = |value| Standing { value, hash: state.tie_hash };
+        let places = state.places.iter().enumerate();
+        places.filter_map(move |(ranking, place)| Some(Moved { ranking, from: None, to: Some(standing((*place)?)) }))
     }
 
     /// The steps that a customer took in rankings since they were last asked for: the caller counts them.

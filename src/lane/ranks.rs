@@ -42,11 +42,7 @@ pub(super) struct RankWork {
 
 impl RankWork {
     /// As the database has it; what is not counted there is counted now.
-    pub(super) fn load(
-        database: &Database,
-        taking_up: Option<TakingUp>,
-        rules: &RuleSet,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn load(database: &Database, taking_up: Option<TakingUp>, rules: &RuleSet) -> Result<Self, StoreError> {
         let stored = stored_counters(database, rules)?;
         let changed = stored.is_none() && !rules.rankings.is_empty();
         let counters = match stored {
@@ -159,11 +155,8 @@ impl Partition {
         let position = self.next_offset;
         let stream_time = self.stream_time();
         let old = Arc::clone(self.thresholds());
-        for (rank, (old, new)) in old.iter().zip(&**thresholds).enumerate() {
-            if old != new {
-                let rank = u16::try_from(rank).unwrap_or(u16::MAX);
-                self.record(position, Recorded::Threshold { rank, threshold: *new, stream_time });
-            }
+        for (rank, threshold) in (0..).zip(thresholds.iter().copied()) {
+            self.record(position, Recorded::Threshold { rank, threshold, stream_time });
         }
         self.shard_mut().set_thresholds(Arc::clone(thresholds));
         self.ranks.taking_up = Some(TakingUp { old: old.to_vec(), through: String::new() });
@@ -224,7 +217,8 @@ impl Lane {
         let wanted = self.wanted.clone();
         let differs = |partition: &Partition| wanted.as_ref().is_some_and(|wanted| partition.thresholds() != wanted);
         let needs = |partition: &Partition| partition.owes_counters(tick) || differs(partition);
-        let busy: Vec<i32> = self.partitions.values().filter(|p| !p.is_taking_up() && needs(p)).map(|p| p.number).collect();
+        let busy: Vec<i32> =
+            self.partitions.values().filter(|p| !p.is_taking_up() && needs(p)).map(|p| p.number).collect();
         if !busy.is_empty() {
             self.flush_partitions(&busy, super::turn::HAND_OVER_FOR)?;
         }

@@ -240,8 +240,7 @@ impl Metrics {
             rebalances: children(&Rebalance::ALL, |kind| rebalances.with_label_values(&[kind.label()])),
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
-            rank_refresh_age: add
-                .gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
+            rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
             memory_resident: add.gauge("memory_resident_bytes", "Resident memory of the process."),
             memory_limit: add.gauge("memory_limit_bytes", "The setting memory.limit."),
             intake_paused: add.gauge("intake_paused", "1 while reading pauses because memory is short."),

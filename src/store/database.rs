@@ -10,7 +10,8 @@ use rocksdb::{
 
 use super::bytes::Corrupt;
 use super::layout::{
-    CHANGELOG_NEXT_KEY, COUNTERS_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key, timer_key,
+    CHANGELOG_NEXT_KEY, COUNTERS_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key,
+    timer_key,
 };
 use super::meta_bytes::{Meta, decode_meta, encode_meta};
 use super::recorded::Recorded;
@@ -93,9 +94,11 @@ impl Put {
         match self {
             Self::Customer { customer, .. } | Self::NoCustomer { customer } => (0, Instant::MIN, customer),
             Self::Timer { due, customer } | Self::NoTimer { due, customer } => (1, *due, customer),
-            Self::Meta(_) | Self::Counters(_) | Self::ChangelogNext(_) | Self::TimersFrom(_) | Self::Recorded { .. } => {
-                (2, Instant::MIN, "")
-            }
+            Self::Meta(_)
+            | Self::Counters(_)
+            | Self::ChangelogNext(_)
+            | Self::TimersFrom(_)
+            | Self::Recorded { .. } => (2, Instant::MIN, ""),
         }
     }
 }

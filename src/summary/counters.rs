@@ -26,7 +26,8 @@ impl Counters {
     #[must_use]
     pub fn new(rules: &RuleSet) -> Self {
         let keep = |ranking: usize, highest: bool| {
-            let sizes = rules.ranks.iter().filter(|rank| usize::from(rank.ranking.0) == ranking && rank.highest == highest);
+            let sizes =
+                rules.ranks.iter().filter(|rank| usize::from(rank.ranking.0) == ranking && rank.highest == highest);
             let counts = sizes.filter_map(|rank| match rank.size {
                 RankSize::Count(count) => Some(count as usize),
                 RankSize::Percent(_) => None,
@@ -56,7 +57,9 @@ impl Counters {
     /// Must lists be made anew from everybody?
     #[must_use]
     pub fn are_short(&self) -> bool {
-        let lists = |counters: &RankingCounters| [&counters.highest, &counters.lowest].map(|list| list.as_ref().is_some_and(Leaders::is_short));
+        let lists = |counters: &RankingCounters| {
+            [&counters.highest, &counters.lowest].map(|list| list.as_ref().is_some_and(Leaders::is_short))
+        };
         self.rankings.iter().any(|counters| lists(counters).contains(&true))
     }
 }

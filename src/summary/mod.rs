@@ -14,4 +14,4 @@ pub use bucket::Bucket;
 pub use counters::{Counters, RankingCounters};
 pub use histogram::Histogram;
 pub use leaders::Leaders;
-pub use threshold::{POPULATION_MIN, Found, thresholds};
+pub use threshold::{Found, POPULATION_MIN, thresholds};

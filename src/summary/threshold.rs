@@ -41,7 +41,8 @@ pub fn thresholds(rules: &RuleSet, parts: &[&Counters]) -> Vec<Found> {
                 }
             }),
             RankSize::Count(count) => {
-                let lists = counters().filter_map(|c| if rank.highest { c.highest.as_ref() } else { c.lowest.as_ref() });
+                let lists =
+                    counters().filter_map(|c| if rank.highest { c.highest.as_ref() } else { c.lowest.as_ref() });
                 let mut best: Vec<Standing> = lists.flat_map(super::Leaders::best).collect();
                 best.sort_unstable();
                 if rank.highest {

@@ -32,7 +32,11 @@ const ROOMS: &[Room] = &[
     room("store", &["event", "rules", "engine", "summary", "settings"], &["rocksdb"]),
     room("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
     room("metrics", &["event"], &["prometheus"]),
-    room("lane", &["event", "rules", "engine", "summary", "settings", "clock", "codec", "store", "kafka", "metrics"], &[]),
+    room(
+        "lane",
+        &["event", "rules", "engine", "summary", "settings", "clock", "codec", "store", "kafka", "metrics"],
+        &[],
+    ),
     room("admin", &["settings", "metrics"], &["axum"]),
     room("telemetry", &["settings"], &["tracing_subscriber"]),
     room("shutdown", &[], &[]),

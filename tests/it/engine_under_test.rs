@@ -239,7 +239,8 @@ impl<'c> Run<'c> {
     fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Words) {
         self.flush(usize::MAX);
         let standing = |(value, hash)| Standing { value, hash };
-        let of = |rank: &Rank| taken_up.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at));
+        let of =
+            |rank: &Rank| taken_up.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at));
         let old = Arc::clone(self.shard.engine().thresholds());
         self.shard.set_thresholds(self.rules.ranks.iter().map(of).collect());
         let customers: Vec<String> = self.stored.keys().cloned().collect();

@@ -2,7 +2,7 @@
 
 use crate::event::Number;
 use crate::rules::ast::{
-    Compare, CompareTest, Expr, ExprKind, Function, Literal, Measure, MeasureKind, Op, Operand, Window,
+    Compare, CompareTest, Expr, ExprKind, Function, Literal, Measure, MeasureKind, Op, Operand, RankSize, Window,
 };
 use crate::rules::{Document, Written};
 
@@ -17,9 +17,24 @@ pub(super) fn of(document: &Document) -> Vec<String> {
             for expr in found {
                 notes.push(format!("cohorts.{name}.{key}: {}", does_not_wait(written, expr)));
             }
+            if speaks_of_a_part(&written.expr) {
+                notes.push(format!("cohorts.{name}.{key}: {LETS_NOBODY_IN}"));
+            }
         }
     }
     notes
+}
+
+const LETS_NOBODY_IN: &str =
+    "a rank in per cent lets nobody in while fewer than 200 customers have a place in it; its threshold is within 1 %";
+
+fn speaks_of_a_part(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().any(speaks_of_a_part),
+        ExprKind::Not(inner) => speaks_of_a_part(inner),
+        ExprKind::Rank(rank) => matches!(rank.size, RankSize::Percent(_)),
+        _ => false,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Held, Input, shard};
+use super::history::{Held, Input, Ranks, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -30,13 +30,17 @@ pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
     let reading = Progress::of_reading(input.bytes());
     input.read_all(&rules.vocabulary, &reading, |event| {
         last = last.max(event.at);
-        held.push(&if event.customer == asked.customer { *event } else { of_another(event.at) });
+        // Where customers are ranked it takes all to know where one stands.
+        let whole = event.customer == asked.customer || !rules.rankings.is_empty();
+        held.push(&if whole { *event } else { of_another(event.at) });
         Ok(())
     })?;
     let at = asked.at.unwrap_or(last);
+    let shard = shard(&settings.settings, &rules);
     let mut following = Following {
         customer: &asked.customer,
-        shard: shard(&settings.settings, &rules),
+        ranks: Ranks::new(&shard),
+        shard,
         arrives_within: settings.settings.time.arrives_within,
         position: 0,
     };
@@ -93,10 +97,11 @@ fn of_another(at: Instant) -> CustomerEvent<'static> {
     }
 }
 
-/// The partition, with one customer in it.
+/// The partition, with one customer in it, or with all where they are ranked.
 struct Following<'a> {
     customer: &'a str,
     shard: Shard,
+    ranks: Ranks,
     arrives_within: Span,
     /// Of the next event in the log.
     position: i64,
@@ -110,8 +115,9 @@ impl Following<'_> {
             return;
         }
         let mut said = Vec::new();
-        if event.customer == self.customer {
-            let slot = self.shard.find_or_new(self.customer);
+        self.ranks.refresh(&mut self.shard, position, Words::None, &mut said);
+        if !event.customer.is_empty() {
+            let slot = self.shard.find_or_new(event.customer);
             self.shard.apply(slot, event, position, Words::None, &mut said);
         } else {
             self.shard.advance(event.at - self.arrives_within);
@@ -122,7 +128,7 @@ impl Following<'_> {
     /// Decides what is due up to an instant, then explains; `None`: there is no such customer.
     fn explain(mut self, cohorts: &[CohortIx], at: Instant) -> Option<Vec<Explanation>> {
         let slot = self.shard.find(self.customer)?;
-        self.shard.fire_before(at.next(), self.position, Words::None, &mut Vec::new());
+        self.ranks.run_to(at, &mut self.shard, self.position, Words::None, &mut Vec::new());
         let (engine, state) = (self.shard.engine(), self.shard.state(slot));
         Some(cohorts.iter().map(|cohort| explain(engine, state, *cohort, at)).collect())
     }

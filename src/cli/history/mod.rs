@@ -1,9 +1,11 @@
 //! Events in files, for the commands that look at the past: one log, as one partition, without a broker or a clock.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted.
+//! `input` reads the files, `held` keeps their events until they are sorted, `ranks` computes where
+//! ranks begin.
 
 mod held;
 mod input;
+mod ranks;
 
 use std::sync::Arc;
 
@@ -14,6 +16,7 @@ use crate::settings::Settings;
 
 pub(super) use held::Held;
 pub(super) use input::{Counts, Input};
+pub(super) use ranks::Ranks;
 
 /// The partition that takes the log in.
 pub(super) fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {

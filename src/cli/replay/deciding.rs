@@ -5,6 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::summary::Tally;
+use crate::cli::history::Ranks;
 use crate::cli::output::Stopped;
 use crate::engine::{Language, Said, Shard, Words};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
@@ -15,6 +16,7 @@ const STEP: Span = Span::DAY;
 /// Decides events in the order given. All that one of them brings about is written before the next is looked at.
 pub(super) struct Deciding<W> {
     shard: Shard,
+    ranks: Ranks,
     /// Of the next event in the log.
     position: i64,
     said: Vec<Said>,
@@ -39,7 +41,8 @@ struct Line<'a> {
 impl<W: Write> Deciding<W> {
     pub(super) fn new(shard: Shard, out: W) -> Self {
         let tally = Tally::new(shard.engine().rules().cohorts.len());
-        Self { shard, position: 0, said: Vec::new(), tally, out }
+        let ranks = Ranks::new(&shard);
+        Self { shard, ranks, position: 0, said: Vec::new(), tally, out }
     }
 
     pub(super) fn tally(&self) -> &Tally {
@@ -53,6 +56,8 @@ impl<W: Write> Deciding<W> {
     pub(super) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
+        self.ranks.refresh(&mut self.shard, position, Words::Full, &mut self.said);
+        self.write_said()?;
         self.tally.read(event.at);
         if let Some(reason) = self.shard.refuses(event.at) {
             self.tally.dead_letter(reason);
@@ -78,7 +83,8 @@ impl<W: Write> Deciding<W> {
         let mut reached = self.shard.stream_time();
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
-            self.shard.fire_before(reached, last, Words::Full, &mut self.said);
+            let through = Instant(reached.0 - 1);
+            self.ranks.run_to(through, &mut self.shard, last, Words::Full, &mut self.said);
             self.write_said()?;
         }
         self.out.flush()?;

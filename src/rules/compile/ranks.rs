@@ -2,7 +2,7 @@
 
 use super::{Compiled, Compiler};
 use crate::event::Number;
-use crate::rules::ast::{Rank as WrittenRank, RankSize, Range};
+use crate::rules::ast::{Range, Rank as WrittenRank, RankSize};
 use crate::rules::error::ExprError;
 use crate::rules::ruleset::{Aggregate, Cohort, CohortIx, Condition, Measure, Node, Rank, RankIx, Ranking, RankingIx};
 
@@ -24,7 +24,8 @@ impl Compiler<'_> {
         }
         let (measure, _) = self.measure(&written.by)?;
         if measure.grows() {
-            let error = ExprError::new(written.by.range, "this grows by itself, so everyone's rank would move all the time");
+            let error =
+                ExprError::new(written.by.range, "this grows by itself, so everyone's rank would move all the time");
             return Err(error.hint("rank by how often or how much; for how long ago, write `silent for ...`"));
         }
         let positive = match measure {

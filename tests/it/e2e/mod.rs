@@ -15,6 +15,7 @@ mod judge;
 mod lab;
 mod outside;
 mod processes;
+mod ranks;
 mod refusals;
 mod registry;
 mod restarts;

@@ -52,7 +52,8 @@ impl World {
         // Days are crossed in every calendar case, also where one step is an hour.
         let start = Instant(midnight - random.between(0, 12) * grain);
         let zone = if calendar { zone } else { "UTC" };
-        let mut world = Self { grain: Span(grain), lengths, calendar, zone, start, named: Vec::new(), bare_ranks: Vec::new() };
+        let mut world =
+            Self { grain: Span(grain), lengths, calendar, zone, start, named: Vec::new(), bare_ranks: Vec::new() };
         world.name_some(random);
         if random.percent(25) {
             world.bare_ranks = world.some_ranks(random);
@@ -119,8 +120,9 @@ impl World {
     /// Of different sizes, so that no two are the same in other words.
     fn some_ranks(&self, random: &mut Random) -> Vec<String> {
         let sizes = [["in the top 10 %", "among the 3 highest"], ["in the bottom 2.5 %", "among the 2 lowest"]];
+        let count = 1 + random.below(2);
         let one = |sizes: [&'static str; 2]| format!("{} by {}", random.word(&sizes), self.ranking(random));
-        sizes[..=random.below(2)].iter().copied().map(one).collect()
+        sizes.into_iter().take(count).map(one).collect()
     }
 
     /// All ranks that this case's rules may speak of.

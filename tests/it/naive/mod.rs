@@ -21,5 +21,5 @@ mod sequence;
 mod window;
 
 pub(crate) use log::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, TakenUp, Threshold};
-pub(crate) use rank::tie_hash;
 pub(crate) use partition::{judge, judge_ahead, judge_with};
+pub(crate) use rank::tie_hash;

@@ -58,7 +58,6 @@ impl<'a> Moment<'a> {
     }
 }
 
-
 /// As the engine stores them.
 pub(crate) fn tie_hash(customer: &str) -> u64 {
     let mut hasher = siphasher::sip::SipHasher13::new();
