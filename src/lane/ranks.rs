@@ -219,6 +219,9 @@ impl Lane {
         let needs = |partition: &Partition| partition.owes_counters(tick) || differs(partition);
         let busy: Vec<i32> =
             self.partitions.values().filter(|p| !p.is_taking_up() && needs(p)).map(|p| p.number).collect();
+        if busy.is_empty() && !self.partitions.values().any(Partition::is_taking_up) {
+            return Ok(());
+        }
         if !busy.is_empty() {
             self.flush_partitions(&busy, super::turn::HAND_OVER_FOR)?;
         }

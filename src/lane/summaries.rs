@@ -85,6 +85,9 @@ impl Summaries {
         let pause = (self.refresh / 20).clamp(Duration::from_millis(50), Duration::from_secs(10));
         while !stop.load(Ordering::Acquire) {
             for partition in 0..self.next.len() {
+                if stop.load(Ordering::Acquire) {
+                    return Ok(());
+                }
                 match self.read(partition) {
                     Ok(()) | Err(Problem::Kafka(Failure::Retry(_))) => {}
                     Err(Problem::Kafka(failure)) => return Err(failure.into()),

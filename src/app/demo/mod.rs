@@ -305,6 +305,8 @@ fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
     settings.schemas.dir = None;
     settings.schemas.bare = None;
     settings.state.dir = scratch.path().to_owned();
+    // Months pass in seconds.
+    settings.ranks.refresh = Duration::from_secs(1);
     // The shop sends its events in the order in which they happen.
     settings.time.arrives_within = Span::SECOND;
     if quiet {
