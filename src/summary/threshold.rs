@@ -113,7 +113,11 @@ mod tests {
             i128::from(random >> 33)
         };
         let plain: Vec<i128> = (0..5_000).map(|_| next() * 31).collect();
-        let skewed: Vec<i128> = (0..5_000).map(|_| 1 << (next() % 60)).map(|v: i128| v + next() % (v + 1)).collect();
+        let mut skewed = Vec::new();
+        for _ in 0..5_000 {
+            let scale: i128 = 1 << (next() % 60);
+            skewed.push(scale + next() % scale);
+        }
         let constant = vec![49_990_000; 1_000];
         let mostly_zero: Vec<i128> = (0..5_000).map(|i| if i % 10 == 0 { next() } else { 0 }).collect();
         let of_both_signs: Vec<i128> = (0..5_000).map(|_| (next() - (1 << 30)) * 77).collect();

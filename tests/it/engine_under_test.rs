@@ -202,7 +202,6 @@ impl<'c> Run<'c> {
         self.stream_times.push(self.shard.stream_time());
         self.inputs(position, words);
         if position == self.case.events.len() {
-            self.flush_said(position);
             return false;
         }
         let event = &self.case.events[position];
@@ -393,8 +392,9 @@ impl<'c> Run<'c> {
             Engine::new(Arc::clone(&self.rules), self.case.config.max_lateness, self.case.config.dedupe_ids);
         engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
         engine.decide_again(&mut state, at, &mut effects);
-        // An instant before the last one decided may find the deadline decided there once more.
+        // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;
+        state.places.clone_from(&before.places);
         if effects.is_empty() && bytes(&state) == bytes(&before) {
             return Ok(());
         }
@@ -407,8 +407,8 @@ impl<'c> Run<'c> {
         if let Some(until) = self.case.until {
             self.wake(until.next());
             self.shard.fire_before(until.next(), as_i64(position), words, &mut self.said);
-            self.flush_said(position);
         }
+        self.flush_said(position);
         self.flush(usize::MAX);
     }
 

@@ -57,20 +57,18 @@ impl<W: Write> Deciding<W> {
         let position = self.position;
         self.position += 1;
         self.ranks.refresh(&mut self.shard, position, Words::Full, &mut self.said);
-        self.write_said()?;
         self.tally.read(event.at);
         if let Some(reason) = self.shard.refuses(event.at) {
             self.tally.dead_letter(reason);
-            return Ok(());
+            return self.write_said();
         }
         let slot = self.shard.find_or_new(event.customer);
         if self.shard.apply(slot, event, position, Words::Full, &mut self.said) {
             self.tally.applied(event.at);
-            self.write_said()?;
         } else {
             self.tally.duplicates += 1;
         }
-        Ok(())
+        self.write_said()
     }
 
     /// Decides every deadline up to and at `until`, and writes what is left.

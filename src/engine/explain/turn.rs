@@ -313,7 +313,7 @@ mod tests {
         }
         let at = Instant(10 * Span::DAY.0);
         engine.fire(&mut state, at.next(), Words::None, &mut said);
-        explain(&rules, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
+        explain(&engine, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
     }
 
     #[test]
