@@ -13,8 +13,8 @@ use super::membership::{Force, Step, keep_wish, step};
 use super::rank::{Thresholds, tie_hash};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
-use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
-use crate::rules::{Calendar, CohortIx, RuleSet};
+use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
+use crate::rules::{Calendar, Cohort, CohortIx, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -312,9 +312,12 @@ impl Engine {
                     }
                     let Wish { reason, cause } = trigger.reason_for(wish, force);
                     let index = CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits"));
-                    let why = match words {
-                        Words::None => Vec::new(),
-                        Words::Full => evidence(index, change, reason, &self.scene(state, at)),
+                    let (why, properties) = match words {
+                        Words::None => (Vec::new(), Vec::new()),
+                        Words::Full => {
+                            let scene = self.scene(state, at);
+                            (evidence(index, change, reason, &scene), included(cohort, &scene))
+                        }
                     };
                     let membership = &state.memberships[usize::from(index.0)];
                     effects.push(Effect {
@@ -327,6 +330,7 @@ impl Engine {
                         entered_at: membership.entered_at,
                         times_entered: membership.times_entered,
                         next_change_at: None,
+                        properties,
                         why,
                     });
                 }
@@ -362,6 +366,12 @@ impl Trigger<'_> {
             (trigger, _) => trigger.wish(force),
         }
     }
+}
+
+/// What a cohort includes for whoever acts on its changes.
+fn included(cohort: &Cohort, scene: &Scene<'_>) -> Vec<(String, Option<Kept>)> {
+    let value = |measure| scene.measure(measure).value.map(Kept::from);
+    cohort.include.iter().map(|(name, measure)| (name.clone(), value(measure))).collect()
 }
 
 /// Remembers an event's id until no copy of it can still be accepted; over capacity the oldest by event time go.

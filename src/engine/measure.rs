@@ -173,7 +173,7 @@ impl<'a> Scene<'a> {
                 runs.max_by_key(|run| (run.len(), run[run.len() - 1].1, run[0].0)).map(|run| run[0].0)
             }
         };
-        Measured::still(found.map(super::state::Kept::value), until)
+        Measured::still(found.map(crate::event::Kept::value), until)
     }
 }
 

@@ -36,8 +36,8 @@ pub use periods::Period;
 pub use rank::{Places, Standing, Thresholds, tie_hash};
 pub use shard::{Moved, Said, Shard, Slot, Timing};
 pub use state::{
-    CustomerState, DayBucket, Encounter, EventCause, Fact, Kept, Membership, Opening, Pair, RecentId, Series, Steps,
-    Values, Wish,
+    CustomerState, DayBucket, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Steps, Values,
+    Wish,
 };
 pub use verdict::Verdict;
 pub use why::{Claim, Counted, Found, Language, Part, Quantity};

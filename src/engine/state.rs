@@ -3,7 +3,7 @@
 use super::chain::Chain;
 use super::periods::Period;
 use super::rank::Places;
-use crate::event::{ChangeReason, Instant, Number};
+use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::RuleSet;
 
 /// One customer, decoded. Its bytes are the store's business.
@@ -92,14 +92,6 @@ pub struct Values {
     pub times: Vec<Instant>,
     /// As long as `times`.
     pub values: Vec<Kept>,
-}
-
-/// A value as it is kept; of a text its first `TEXT_MAX` bytes. Ordered as values are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kept {
-    Bool(bool),
-    Number(Number),
-    Text(Box<str>),
 }
 
 /// The A's and B's of `time from A to B` at one instant.

@@ -1,26 +1,8 @@
 //! Times with values of any type: what `first`, `last` and `most_common` look at.
 
-use super::state::{Kept, Values};
-use crate::event::{Instant, Value};
+use super::state::Values;
+use crate::event::{Instant, Kept, Value};
 use crate::rules::TEXT_MAX;
-
-impl Kept {
-    fn of(value: Value<'_>) -> Self {
-        match value {
-            Value::Bool(flag) => Self::Bool(flag),
-            Value::Number(number) => Self::Number(number),
-            Value::Text(text) => Self::Text(text.into()),
-        }
-    }
-
-    pub(super) fn value(&self) -> Value<'_> {
-        match self {
-            Self::Bool(flag) => Value::Bool(*flag),
-            Self::Number(number) => Value::Number(*number),
-            Self::Text(text) => Value::Text(text),
-        }
-    }
-}
 
 /// As much of a text as is kept, whole characters.
 pub(super) fn kept_part(text: &str) -> &str {
@@ -55,7 +37,7 @@ impl Values {
             place += 1;
         }
         self.times.insert(place, at);
-        self.values.insert(place, Kept::of(value));
+        self.values.insert(place, Kept::from(value));
         if self.times.len() > cap {
             self.times.remove(0);
             self.values.remove(0);
@@ -67,7 +49,7 @@ impl Values {
     fn replace(&mut self, at: Instant, value: Value<'_>, earliest: bool) -> bool {
         let (Some(time), Some(held)) = (self.times.first_mut(), self.values.first_mut()) else {
             self.times.push(at);
-            self.values.push(Kept::of(value));
+            self.values.push(Kept::from(value));
             return true;
         };
         let further = if earliest { at < *time } else { at > *time };
@@ -78,7 +60,7 @@ impl Values {
         *time = at;
         // The same value again needs no new text.
         if held.value() != value {
-            *held = Kept::of(value);
+            *held = Kept::from(value);
         }
         true
     }

@@ -63,6 +63,7 @@ impl Speaker {
             definition: cohort.definition.clone(),
             action: cohort.action.clone(),
             owner: cohort.owner.clone(),
+            properties: effect.properties,
         };
         let mut payload = Vec::with_capacity(512);
         self.encoder.change(&change, &mut payload);

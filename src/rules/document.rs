@@ -62,6 +62,8 @@ pub struct CohortRule {
     /// `exclusive_in` with `priority`
     pub group: Option<Group>,
     pub on_create: OnCreate,
+    /// Attributes and named measures that its changes carry; their ranges are those in the file.
+    pub include: Vec<Name>,
     /// The name for people; the key where none is written.
     pub name: Localized,
     pub owner: Option<String>,
@@ -100,7 +102,7 @@ pub struct Written {
 }
 
 /// The keys that the language has and this release does not run.
-const LATER_COHORT: [&str; 2] = ["needs", "include"];
+const LATER_COHORT: [&str; 1] = ["needs"];
 const COHORT_KEYS: [&str; 17] = [
     "who",
     "stay",
@@ -299,6 +301,7 @@ impl Reader<'_> {
         let (mut who, mut stay, mut until) = (None, None, None);
         let (mut at_least, mut at_most, mut cooldown) = (None, None, None);
         let (mut once, mut enabled, mut shadow, mut on_create) = (false, true, false, OnCreate::default());
+        let mut include = Vec::new();
         let (mut owner, mut action) = (None, None);
         let (mut exclusive_in, mut priority) = (None, None);
         let mut name = Localized { en: cohort.replace('_', " "), fr: cohort.replace('_', " ") };
@@ -321,6 +324,7 @@ impl Reader<'_> {
                 "shadow" => shadow = self.flag(&dotted, value).unwrap_or(shadow),
                 "exclusive_in" => exclusive_in = self.string(&dotted, value).map(|name| (name, value.span())),
                 "priority" => priority = self.integer(&dotted, value).map(|number| (number, value.span())),
+                "include" => include = self.included(&dotted, value),
                 "on_create" => match self.string(&dotted, value).as_deref() {
                     Some("emit") => on_create = OnCreate::Emit,
                     Some("silent") | None => {}
@@ -369,10 +373,24 @@ impl Reader<'_> {
             shadow,
             group,
             on_create,
+            include,
             name,
             owner,
             action,
         })
+    }
+
+    fn included(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Vec<Name> {
+        let DeValue::Array(items) = value.get_ref() else {
+            let message = "expected a list of names of [profile] or [measures]".into();
+            self.error(key, value.span(), message, None);
+            return Vec::new();
+        };
+        let name = |item: &Spanned<DeValue<'_>>| {
+            let range = Range { start: item.span().start, end: item.span().end };
+            self.string(key, item).map(|text| Name { text, range })
+        };
+        items.iter().filter_map(name).collect()
     }
 
     fn localized(&mut self, key: &str, value: &Spanned<DeValue<'_>>, name: &mut Localized) {

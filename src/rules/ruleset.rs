@@ -87,6 +87,8 @@ pub struct Cohort {
     /// The cohorts of its group that come first: while one of them is held, this one is not. In order.
     pub excluded_by: Vec<CohortIx>,
     pub on_create: OnCreate,
+    /// Attributes and measures copied into its changes, with the names they have there.
+    pub include: Vec<(String, Measure)>,
     pub title: Localized,
     pub owner: Option<String>,
     pub action: Option<String>,

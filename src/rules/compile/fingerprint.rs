@@ -32,7 +32,9 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
     // What came into the language later is written only where it is used, so that older fingerprints stand.
     lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, group.name)));
     let named = [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()];
-    lines.extend(definitions_used(document, named.into_iter().flatten().map(|written| &written.expr)));
+    let exprs = named.into_iter().flatten().map(|written| &written.expr);
+    lines.extend(definitions_used(document, exprs, &rule.include));
+    lines.extend(rule.include.iter().map(|name| format!("include {}", name.text)));
     lines.join("\n")
 }
 

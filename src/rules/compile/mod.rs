@@ -63,6 +63,13 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
         let who = part(Part::Who, Some(&rule.who)).unwrap_or(Node::And(Vec::new()));
         let stay = part(Part::Stay, rule.stay.as_ref());
         let until = part(Part::Until, rule.until.as_ref());
+        let mut include = Vec::new();
+        for included in &rule.include {
+            match compiler.included(included) {
+                Ok(measure) => include.push((included.text.clone(), measure)),
+                Err(error) => errors.push(placed(file, text, document, name, Part::Include, error)),
+            }
+        }
         cohorts.push(Cohort {
             name: (*name).to_owned(),
             who,
@@ -82,6 +89,7 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
                 .map(|(_, index)| CohortIx(index))
                 .collect(),
             on_create: rule.on_create,
+            include,
             title: rule.name.clone(),
             owner: rule.owner.clone(),
             action: rule.action.clone(),
@@ -125,6 +133,7 @@ enum Part {
     Stay,
     Until,
     Priority,
+    Include,
 }
 
 fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part, error: ExprError) -> RuleError {
@@ -133,6 +142,11 @@ fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part,
         Part::Stay => ("stay", rule.stay.as_ref()),
         Part::Until => ("until", rule.until.as_ref()),
         Part::Who => ("who", Some(&rule.who)),
+        // Its names stand in the file as they are.
+        Part::Include => {
+            let key = format!("cohorts.{cohort}.include");
+            return RuleError::at(file, text, error.range, &key, error.message, error.hint);
+        }
         Part::Priority => {
             let literal = rule.group.as_ref().map_or(0..0, |group| group.literal.clone());
             let range = Range { start: literal.start, end: literal.end };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::cycle;
-use super::{Compiled, later};
+use super::{Compiled, Compiler, later};
 use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand};
 use crate::rules::document::Document;
 use crate::rules::error::{ExprError, nearest};
@@ -26,6 +26,14 @@ pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("define it: [profile] {text} = \"signup.{text}\", say, or under [measures]")),
     })
+}
+
+impl Compiler<'_> {
+    /// What a cohort includes in its changes.
+    pub(super) fn included(&mut self, name: &Name) -> Compiled<crate::rules::ruleset::Measure> {
+        let written = Measure { kind: MeasureKind::Named(name.clone()), range: name.range };
+        Ok(self.measure(&written)?.0)
+    }
 }
 
 /// Every name in `[measures]` that leads nowhere or in a circle: the measure in which it stands, and what is wrong.
@@ -94,8 +102,12 @@ fn names_in_expr<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
 }
 
 /// What the names used by expressions stand for, one line each, those behind named measures too.
-pub(super) fn definitions_used<'e>(document: &Document, exprs: impl Iterator<Item = &'e Expr>) -> BTreeSet<String> {
-    let mut open = Vec::new();
+pub(super) fn definitions_used<'e>(
+    document: &Document,
+    exprs: impl Iterator<Item = &'e Expr>,
+    included: &'e [Name],
+) -> BTreeSet<String> {
+    let mut open: Vec<&Name> = included.iter().collect();
     exprs.for_each(|expr| names_in_expr(expr, &mut open));
     let mut open: Vec<&str> = open.into_iter().map(|name| name.text.as_str()).collect();
     let (mut seen, mut lines) = (BTreeSet::new(), BTreeSet::new());
