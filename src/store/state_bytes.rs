@@ -13,9 +13,8 @@
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
 use crate::engine::{
-use crate::engine::{
-    Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Link, Membership, Opening, Pair, Period, Places, Reached,
-    RecentId, Series, Wish,
+    Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Link, Membership, Opening, Pair, Period, Places,
+    Reached, RecentId, Series, Wish,
 };
 use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::{FactKind, RuleSet, STEPS_MAX};
