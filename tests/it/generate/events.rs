@@ -57,13 +57,15 @@ fn thresholds(world: &World, events: usize, random: &mut Random) -> Vec<TakenUp>
     }
     let mut positions: Vec<usize> = (0..random.between(1, 6)).map(|_| random.below(events + 1)).collect();
     positions.sort_unstable();
-    let taken_up = |position: usize| TakenUp {
-        position,
-        stream_time: Instant(*random.pick(&[i64::MIN, i64::MAX])),
-        ranks: ranks
-            .iter()
-            .filter_map(|words| random.percent(80).then(|| (words.clone(), threshold(world, random))))
-            .collect(),
+    let taken_up = |position: usize| {
+        let stream_time = Instant(*random.pick(&[i64::MIN, i64::MAX]));
+        let mut given = Vec::new();
+        for words in &ranks {
+            if random.percent(80) {
+                given.push((words.clone(), threshold(world, random)));
+            }
+        }
+        TakenUp { position, stream_time, ranks: given }
     };
     positions.into_iter().map(taken_up).collect()
 }
