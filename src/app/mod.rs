@@ -39,7 +39,7 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 pub fn run(loaded: Loaded) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
-    let rules = Arc::new(rules_file::load(&loaded, None)?.rules);
+    let rules = rules_file::load(&loaded, None)?.rules;
     let schemas = schemas(&loaded)?;
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;

@@ -14,7 +14,7 @@ use super::rank::{Thresholds, tie_hash};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
-use crate::rules::{Calendar, Cohort, CohortIx, RuleSet};
+use crate::rules::{Calendar, Cohort, CohortIx, Node, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -258,6 +258,12 @@ impl Engine {
             earliest = earliest.min(state.deadlines.by_ranking[i]);
         }
         earliest
+    }
+
+    /// Does an expression hold of a customer at an instant, no earlier than anything applied or decided?
+    #[must_use]
+    pub fn holds(&self, state: &CustomerState, node: &Node, at: Instant) -> bool {
+        self.scene(state, at).node(node).holds
     }
 
     /// The customer as conditions see them at an instant.
