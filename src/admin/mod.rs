@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -35,6 +35,26 @@ pub struct Doors {
 pub struct Views {
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
+    /// Takes rules that are posted; `None`: nobody does here.
+    pub desk: Option<mpsc::Sender<Posted>>,
+}
+
+/// The text of a rules file from the operators' door, and where its answer is waited for.
+#[derive(Debug)]
+pub struct Posted {
+    pub text: String,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What became of rules that were posted.
+#[derive(Debug)]
+pub enum Answer {
+    /// They are the newest version; `new` if they were not before.
+    InForce { version: u64, fingerprint: String, new: bool },
+    /// All mistakes, as a person reads them.
+    Refused(String),
+    /// Kafka does not answer: nobody knows yet.
+    Unavailable(String),
 }
 
 /// An address that cannot be taken.

@@ -4,21 +4,25 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
+use tokio::sync::oneshot;
 
-use crate::metrics::Unhealthy;
+use crate::metrics::{Health, Unhealthy};
 
-use super::Views;
+use super::{Answer, Posted, Views};
 
 /// No answer here computes for long; one that does is stuck.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// No request here has a body.
+/// No other request here has a body.
 const BODY_BYTES_MAX: usize = 4 * 1_024;
+/// The largest rules file that is taken, and some.
+const RULES_BYTES_MAX: usize = 1 << 20;
+const TOML: &str = "application/toml";
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -32,6 +36,8 @@ const ADMIN_ROUTES: &str = "\
 /              this list
 /health/live   200 while every lane turns; restart the process otherwise
 /health/ready  200 once all owned partitions are restored
+/rules         POST a rules file (Content-Type: application/toml) to put it in force; 200 with its version,
+               or 422 with its mistakes
 ";
 
 pub(super) fn metrics(views: Views) -> Router {
@@ -39,19 +45,20 @@ pub(super) fn metrics(views: Views) -> Router {
 }
 
 pub(super) fn admin(views: Views) -> Router {
-    limited(health_routes().route("/", get(async || ADMIN_ROUTES)), ADMIN_ROUTES).with_state(views)
+    let rules = post(take_rules).layer(DefaultBodyLimit::max(RULES_BYTES_MAX));
+    limited(health_routes().route("/", get(async || ADMIN_ROUTES)).route("/rules", rules), ADMIN_ROUTES).with_state(views)
 }
 
 fn health_routes() -> Router<Views> {
     Router::new()
         .route("/health/live", get(async |State(views): State<Views>| verdict(views.health.live())))
-        .route("/health/ready", get(async |State(views): State<Views>| verdict(views.health.ready())))
+        .route("/health/ready", get(async |State(views): State<Views>| ready(&views.health)))
 }
 
 /// Adds what every route shares: limits, and answers to requests that no route takes.
 fn limited(router: Router<Views>, routes: &'static str) -> Router<Views> {
     let unknown = async move || (StatusCode::NOT_FOUND, format!("Nothing is here. There are:\n\n{routes}"));
-    let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are answered here.\n");
+    let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "Nothing is done here by this method.\n");
     router
         .fallback(unknown)
         .method_not_allowed_fallback(read_only)
@@ -66,10 +73,43 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
+/// A browser that was led here does not send this content type without asking first, and is not told that it may.
+async fn take_rules(State(views): State<Views>, headers: HeaderMap, text: String) -> Response {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if !kind.starts_with(TOML) {
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Send it with Content-Type: {TOML}.\n")).into_response();
+    }
+    let away = |reason: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response();
+    let Some(desk) = &views.desk else { return away("No rules are taken here.") };
+    let (answer, answered) = oneshot::channel();
+    if desk.try_send(Posted { text, answer }).is_err() {
+        return away("Other rules are being looked at; try again.");
+    }
+    match answered.await {
+        Ok(Answer::InForce { version, fingerprint, new }) => {
+            let said = json!({ "version": version, "fingerprint": fingerprint, "new": new });
+            ([(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+        }
+        Ok(Answer::Refused(mistakes)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{mistakes}\n")).into_response(),
+        Ok(Answer::Unavailable(reason)) => away(&reason),
+        Err(_) => away("The process is stopping."),
+    }
+}
+
 async fn show_metrics(State(views): State<Views>) -> Response {
     match views.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn ready(health: &Health) -> Response {
+    match (health.ready(), health.rules_problem()) {
+        (Ok(()), Some(problem)) => {
+            let said = json!({ "status": "ok", "rules": problem });
+            ([(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+        }
+        (verdict_of, _) => verdict(verdict_of),
     }
 }
 

@@ -27,7 +27,7 @@ fn house() -> House {
     let (metrics, admin) = (doors.metrics_address().unwrap(), doors.admin_address().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let health = Arc::new(Health::new(1));
-    let views = Views { metrics: Arc::new(Metrics::new("0", "0")), health: Arc::clone(&health) };
+    let views = Views { metrics: Arc::new(Metrics::new("0", "0")), health: Arc::clone(&health), desk: None };
     let (close, closing) = oneshot::channel::<()>();
     let closing = async move { drop(closing.await) };
     let serving = doors.serve(runtime.handle(), views, closing).unwrap();

@@ -11,6 +11,7 @@ use crate::settings::Loaded;
 pub struct RulesFile {
     /// As the operator named it.
     pub name: String,
+    pub text: String,
     pub document: Document,
     pub rules: RuleSet,
 }
@@ -33,7 +34,7 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
     })?;
     let document = read(&name, &text).map_err(|errors| mistakes(path, &errors))?;
     let rules = compile(&name, &text, &document).map_err(|errors| mistakes(path, &errors))?;
-    Ok(RulesFile { name, document, rules })
+    Ok(RulesFile { name, text, document, rules })
 }
 
 /// All mistakes as a compiler shows them, counted where there are several.

@@ -12,7 +12,7 @@ use super::membership::{Step, keep_wish, step};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::{evidence, sentence};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
-use crate::rules::{Calendar, CohortIx, FactKind, Floor, Keep, RuleSet};
+use crate::rules::{Calendar, CohortIx, FactIx, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub enum Words {
 #[derive(Clone, Copy)]
 enum Trigger<'e> {
     Time,
+    /// Other rules.
+    Edit,
     Event { event: &'e CustomerEvent<'e>, position: i64, late: bool },
 }
 
@@ -91,7 +93,7 @@ impl Engine {
             Counts { deadlines: self.fire(state, event.at.max(stream_time), words, effects), ..Counts::default() };
         self.dirty.fill(false);
         remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
-        self.feed(state, event, oldest_arrival, &mut counts);
+        self.feed(state, event, oldest_arrival, |_| true, &mut counts);
         if event.at < state.known_since {
             state.known_since = event.at;
             self.dirty.fill(true);
@@ -114,6 +116,43 @@ impl Engine {
         fired
     }
 
+    /// Takes an event into the `wanted` facts and decides nothing: for facts that an edit of the rules needs and that were
+    /// not kept. Deadlines and memberships of such a state mean nothing. False: a duplicate.
+    pub fn gather(
+        &mut self,
+        state: &mut CustomerState,
+        event: &CustomerEvent<'_>,
+        stream_time: Instant,
+        wanted: &[bool],
+    ) -> bool {
+        let oldest_arrival = stream_time - self.max_lateness;
+        let identity = identity(event);
+        if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
+            return false;
+        }
+        let mut counts = Counts::default();
+        remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
+        state.known_since = state.known_since.min(event.at);
+        self.feed(state, event, oldest_arrival, |fact| wanted[usize::from(fact.0)], &mut counts);
+        true
+    }
+
+    /// Decides a customer whose state was brought over from other rules. `changed`: the cohorts that those rules did not
+    /// have, or defined otherwise.
+    pub fn adopt(
+        &mut self,
+        state: &mut CustomerState,
+        at: Instant,
+        changed: &[bool],
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.dirty.copy_from_slice(changed);
+        state.deadlines.by_cohort = vec![Instant::MIN; self.rules.cohorts.len()];
+        state.deadlines.decided_at = Some(at);
+        self.decide(state, at, Trigger::Edit, words, effects);
+    }
+
     /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
     pub fn decide_again(&mut self, state: &mut CustomerState, at: Instant, effects: &mut Vec<Effect>) {
         self.dirty.fill(true);
@@ -125,20 +164,15 @@ impl Engine {
         state: &mut CustomerState,
         event: &CustomerEvent<'_>,
         oldest_arrival: Instant,
+        wanted: impl Fn(FactIx) -> bool,
         counts: &mut Counts,
     ) {
         for feed in self.rules.feeds(event.name_id) {
+            if !wanted(feed.fact) {
+                continue;
+            }
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
-            let edge = match kind {
-                FactKind::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
-                | FactKind::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. } => {
-                    state.facts[usize::from(fact.0)].edge_times()
-                }
-                FactKind::Chain { keep: Keep::WithinFirst(fact, _), .. } => {
-                    state.facts[usize::from(fact.0)].edge_times()
-                }
-                _ => None,
-            };
+            let edge = kind.edge().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
             let fact = &mut state.facts[usize::from(feed.fact.0)];
             let mut around =
                 Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };
@@ -176,6 +210,11 @@ impl Engine {
                 continue;
             }
             if self.dirty[i] || state.deadlines.by_cohort[i] <= at {
+                // After an edit, what is due all the same is due by time.
+                let trigger = match trigger {
+                    Trigger::Edit if !self.dirty[i] => Trigger::Time,
+                    trigger => trigger,
+                };
                 state.deadlines.by_cohort[i] = self.decide_cohort(state, i, at, trigger, words, effects);
             }
             earliest = earliest.min(state.deadlines.by_cohort[i]);
@@ -260,6 +299,7 @@ impl Trigger<'_> {
     fn wish(self) -> Wish {
         match self {
             Self::Time => Wish { reason: ChangeReason::Time, cause: None },
+            Self::Edit => Wish { reason: ChangeReason::DefinitionChanged, cause: None },
             Self::Event { event, position, late } => Wish {
                 reason: if late { ChangeReason::LateEvent } else { ChangeReason::Event },
                 cause: Some(EventCause {

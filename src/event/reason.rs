@@ -35,6 +35,8 @@ named! {
         Time = "TIME",
         /// An event was applied that is older than the customer's clock.
         LateEvent = "LATE_EVENT",
+        /// The rules were edited.
+        DefinitionChanged = "DEFINITION_CHANGED",
     }
 }
 

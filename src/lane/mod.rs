@@ -20,6 +20,7 @@
 //!
 //! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers).
 
+mod adopt;
 mod context;
 mod due;
 mod error;
@@ -30,8 +31,10 @@ mod partition;
 mod plan;
 mod publish;
 mod restore;
+mod rulebook;
 mod turn;
 
 pub use context::Context;
 pub use error::LaneError;
+pub use rulebook::{Rulebook, Version};
 pub use turn::{Lane, Start};

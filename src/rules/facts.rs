@@ -150,6 +150,50 @@ impl FactKind {
         }
     }
 
+    /// Does a fact of this kind hold all that one of the `wanted` kind would? Both have one definition, so only capacities
+    /// can differ.
+    #[must_use]
+    pub fn serves(&self, wanted: &Self) -> bool {
+        let reaches = |horizon: &Option<Span>, wanted: &Option<Span>| match (horizon, wanted) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(horizon), Some(wanted)) => horizon >= wanted,
+        };
+        match (self, wanted) {
+            (Self::Latest { cap }, Self::Latest { cap: wanted })
+            | (Self::Earliest { cap }, Self::Earliest { cap: wanted })
+            | (Self::Distinct { cap, .. }, Self::Distinct { cap: wanted, .. }) => cap >= wanted,
+            (Self::Total { .. }, Self::Total { .. }) => true,
+            (Self::Series { exact, horizon, .. }, Self::Series { exact: e, horizon: h, .. }) => {
+                exact >= e && reaches(horizon, h)
+            }
+            (Self::DistinctAll { cap, horizon, .. }, Self::DistinctAll { cap: c, horizon: h, .. }) => {
+                cap >= c && reaches(horizon, h)
+            }
+            (
+                Self::Followed { keys_max, each_max, horizon, .. },
+                Self::Followed { keys_max: k, each_max: e, horizon: h, .. },
+            ) => keys_max >= k && each_max >= e && reaches(horizon, h),
+            (
+                Self::Chain { keys_max, links_max, .. },
+                Self::Chain { keys_max: k, links_max: l, .. },
+            ) => keys_max >= k && links_max >= l,
+            (Self::Periods { back, most, .. }, Self::Periods { back: b, most: m, .. }) => back >= b && most >= m,
+            _ => false,
+        }
+    }
+
+    /// The fact whose first and last time this one looks at while it is fed.
+    #[must_use]
+    pub fn edge(&self) -> Option<FactIx> {
+        match self {
+            Self::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+            | Self::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+            | Self::Chain { keep: Keep::WithinFirst(fact, _), .. } => Some(*fact),
+            _ => None,
+        }
+    }
+
     /// The most bytes that this fact can take in a stored state, roughly: what `check` prints.
     #[must_use]
     pub fn bytes_max(&self) -> usize {

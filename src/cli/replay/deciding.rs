@@ -113,5 +113,6 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::Event => "event",
         ChangeReason::Time => "time",
         ChangeReason::LateEvent => "late_event",
+        ChangeReason::DefinitionChanged => "definition_changed",
     }
 }

@@ -7,6 +7,7 @@
 mod avro;
 mod bad_input;
 mod daemon;
+mod edits;
 mod faults;
 mod history;
 mod idle;

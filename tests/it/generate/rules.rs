@@ -67,6 +67,25 @@ impl World {
         Draft { time_zone: self.zone, activity, usual_gaps, cohorts }
     }
 
+    /// Cohorts whose members follow from the facts alone, at whatever instant one looks.
+    pub(crate) fn draft_without_memory(&self, random: &mut Random) -> Draft {
+        let mut draft = self.draft(random);
+        let mut names: Vec<&str> = Vec::new();
+        for cohort in &mut draft.cohorts {
+            let mut who = self.expr(2, &[], random);
+            if random.percent(25) && !names.is_empty() {
+                let not = if random.percent(50) { "not " } else { "" };
+                who = Expr::And(vec![who, Expr::Leaf(format!("{not}in {}", random.word(&names)))]);
+            }
+            *cohort = Cohort { name: cohort.name, who, disabled: cohort.disabled, ..Cohort::default() };
+            // A reference to a cohort that an edit takes out would be refused; only those stay in every draft.
+            if cohort.name == COHORTS[0] {
+                names.push(cohort.name);
+            }
+        }
+        draft
+    }
+
     fn cohort(&self, name: &'static str, others: &[&str], random: &mut Random) -> Cohort {
         // What nobody can be in needs no references; whether others wait for its own is not worth a rule.
         let disabled = random.percent(4);
