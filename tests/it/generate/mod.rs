@@ -53,6 +53,9 @@ fn edited(seed: u64) -> (Case, String, usize) {
             *cohort = known.clone();
         }
     }
+    // A reference to a cohort that is in no draft any more.
+    let names: Vec<&str> = after.cohorts.iter().map(|cohort| cohort.name).collect();
+    after.cohorts.retain(|cohort| names.contains(&rules::COHORTS[0]) || !cohort.refers());
     if random.percent(50) {
         (after.activity, after.usual_gaps) = (before.activity.clone(), before.usual_gaps.clone());
     }

@@ -9,7 +9,7 @@ pub(crate) const EVENTS: [&str; 4] = ["visit", "purchase", "login", "cancel"];
 /// One that no rule names: it still makes a customer known, and moves the clock.
 pub(crate) const UNNAMED: &str = "other";
 pub(crate) const PROPERTIES: [&str; 3] = ["amount", "step", "plan"];
-const COHORTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+pub(crate) const COHORTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 const FACTORS: [&str; 6] = ["0.5", "1", "1.5", "2", "3", "0.333333"];
 
 /// The time zones of calendar rules, each with a local midnight near which its clocks change, or a month ends.
