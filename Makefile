@@ -4,11 +4,12 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test bench lint fmt setup
+.PHONY: help demo test torture bench lint fmt setup
 
 help:
 	@echo 'make demo    a simulated shop, everything in one process: cohorts changing live'
 	@echo 'make test    all tests, real Apache Kafka included'
+	@echo 'make torture random cases on every core: MINUTES=60, or CASES=10000000, from SEED=0 on'
 	@echo 'make bench   the figures of the README'
 	@echo 'make lint    format, clippy, documentation'
 	@echo 'make fmt     formats the source'
@@ -21,6 +22,11 @@ demo:
 test:
 	@sh .ci/setup tests
 	$(CARGO) test --release --locked
+
+torture:
+	@sh .ci/setup build
+	$(if $(SEED),COHORTD_SEED=$(SEED)) $(if $(CASES),COHORTD_CASES=$(CASES)) $(if $(MINUTES),COHORTD_MINUTES=$(MINUTES)) \
+		$(CARGO) test --release --locked --test it torture:: -- --ignored --nocapture
 
 bench:
 	@sh .ci/setup tests

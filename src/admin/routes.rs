@@ -46,7 +46,8 @@ pub(super) fn metrics(views: Views) -> Router {
 
 pub(super) fn admin(views: Views) -> Router {
     let rules = post(take_rules).layer(DefaultBodyLimit::max(RULES_BYTES_MAX));
-    limited(health_routes().route("/", get(async || ADMIN_ROUTES)).route("/rules", rules), ADMIN_ROUTES).with_state(views)
+    limited(health_routes().route("/", get(async || ADMIN_ROUTES)).route("/rules", rules), ADMIN_ROUTES)
+        .with_state(views)
 }
 
 fn health_routes() -> Router<Views> {

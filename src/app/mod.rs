@@ -96,9 +96,8 @@ impl Process {
         let (post, posts) = tokio::sync::mpsc::channel::<Posted>(POSTS_MAX);
         let desk = matches!(begin, Begin::Prepare(..)).then_some(post);
         let views = Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health), desk };
-        let answering = doors
-            .serve(runtime.handle(), views, async move { closing.requested().await })
-            .map_err(Failure::running)?;
+        let answering =
+            doors.serve(runtime.handle(), views, async move { closing.requested().await }).map_err(Failure::running)?;
         tracing::info!(metrics = %metrics_door, admin = %admin_door, "Listening.");
 
         let brokers = Brokers::default();

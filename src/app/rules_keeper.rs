@@ -189,8 +189,7 @@ impl Keeper {
         };
         let author = format!("{} ({name})", self.author);
         let Self { topic, book, metrics, .. } = self;
-        let written =
-            topic.write(text, &rules.fingerprint, &author, &mut |written| add(book, metrics, written));
+        let written = topic.write(text, &rules.fingerprint, &author, &mut |written| add(book, metrics, written));
         match written {
             Ok((version, new)) => {
                 let fingerprint = rules.fingerprint;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, value_parser};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::app;
 use crate::event::Instant;
@@ -18,6 +18,7 @@ use crate::event::Instant;
 Examples:
   cohortd demo                                       a simulated shop, nothing to set up
   cohortd replay --rules rules.toml events.jsonl.gz  try rules on the past, without Kafka
+  cohortd explain --rules rules.toml --customer c1 events.jsonl.gz  where c1 stands, and why
   cohortd check --config cohortd.toml                what is wrong, and what the rules cost
   cohortd run --config cohortd.toml                  the daemon
 
@@ -73,6 +74,18 @@ Examples:
   zcat events-*.gz | cohortd replay --rules rules.toml --until 2026-12-31 -
   cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro")]
     Replay(Replay),
+
+    /// Say from files of events where one customer stands, why, and what would change it; needs no Kafka
+    #[command(after_help = "\
+EVENTS and INSTANT are as for `replay`; events are taken by time. Text goes to stdout in the language asked
+for; with --json one object, in both languages, its instants in milliseconds. Each condition comes with what
+was found, whether it holds, and what would change that; at the end stands what comes next in silence.
+
+Examples:
+  cohortd explain --rules rules.toml --customer c1 events.jsonl.gz
+  cohortd explain --rules rules.toml --customer c1 --cohort vip --at 2026-01-14 --lang fr events.jsonl
+  cohortd explain --rules rules.toml --customer c1 --json events.jsonl | jq .cohorts[0].conditions")]
+    Explain(Explain),
 
     /// Watch a simulated shop: everything in this one process, nothing to set up
     #[command(after_help = "\
@@ -145,6 +158,48 @@ pub(super) struct Replay {
 
     #[command(flatten)]
     pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The rules, in place of the file that the settings name
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+
+    /// Whose standing
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(super) customer: String,
+
+    /// In one cohort only
+    #[arg(long, value_name = "NAME")]
+    pub(super) cohort: Option<String>,
+
+    /// At that instant; later events are left out [default: the last event]
+    #[arg(long, value_name = "INSTANT", value_parser = instant, allow_hyphen_values = true)]
+    pub(super) at: Option<Instant>,
+
+    /// The language of the text
+    #[arg(long, value_enum, default_value_t = Lang::En)]
+    pub(super) lang: Lang,
+
+    /// One JSON object in place of text
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Files of events; several are one log
+    #[arg(required = true, value_name = "EVENTS")]
+    pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Lang {
+    /// English
+    En,
+    /// French
+    Fr,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,8 @@
 mod arguments;
 mod check;
 mod demo;
+mod explain;
+mod history;
 mod output;
 mod progress;
 mod replay;
@@ -34,6 +36,10 @@ pub fn main() -> ExitCode {
     };
     match obey(command) {
         Ok(()) | Err(Stopped::Unread) => ExitCode::SUCCESS,
+        Err(Stopped::Usage(text)) => {
+            output::complain(&text);
+            WRONG_USAGE.into()
+        }
         Err(Stopped::Failed(failure)) => {
             let (text, code) = match failure {
                 Failure::Configuration(text) => (text, WRONG_CONFIGURATION),
@@ -59,6 +65,10 @@ fn obey(command: Command) -> Result<(), Stopped> {
         Command::Replay(mut replay) => {
             let settings = loaded(std::mem::take(&mut replay.layers))?;
             replay::run(&settings, replay)?;
+        }
+        Command::Explain(mut explain) => {
+            let settings = loaded(std::mem::take(&mut explain.layers))?;
+            explain::run(&settings, &explain)?;
         }
         Command::DumpConfig(layers) => {
             let mut out = output::results();

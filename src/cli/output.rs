@@ -15,6 +15,8 @@ const BUFFER: usize = 1 << 16;
 pub(super) enum Stopped {
     /// The reader has seen enough, as `head` does: no failure.
     Unread,
+    /// The command line asks for what does not exist.
+    Usage(String),
     Failed(Failure),
 }
 

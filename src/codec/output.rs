@@ -9,7 +9,7 @@ use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 
 use super::{Framing, SchemaKey, reader};
-use crate::event::{Cause, Change, ChangeReason, CohortChange, CohortMember, Instant};
+use crate::event::{Cause, Change, ChangeReason, CohortChange, CohortMember, Instant, Kept, Number};
 
 /// The kinds of records written, each with its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +129,13 @@ impl Encoder {
         text(record, &change.definition);
         optional(record, change.action.as_deref(), text);
         optional(record, change.owner.as_deref(), text);
-        // No facts carry these yet: no properties, risk null, value null.
-        block(record, 0);
+        block(record, change.properties.len());
+        for (name, value) in &change.properties {
+            text(record, name);
+            property(record, value.as_ref());
+        }
+        end_after(record, change.properties.len());
+        // No facts carry these yet: risk null, value null.
         long(record, 0);
         long(record, 0);
     }
@@ -146,6 +151,31 @@ impl Encoder {
         count(record, member.sequence);
         reason(record, member.reason);
         text(record, &member.definition);
+    }
+}
+
+/// A value of the map of properties. A number is a long where it is whole and fits.
+fn property(record: &mut Vec<u8>, value: Option<&Kept>) {
+    match value {
+        None => long(record, 0),
+        Some(Kept::Bool(flag)) => {
+            long(record, 1);
+            record.push(u8::from(*flag));
+        }
+        Some(Kept::Number(number)) => match i64::try_from(number.0 / Number::ONE) {
+            Ok(whole) if number.0 % Number::ONE == 0 => {
+                long(record, 2);
+                long(record, whole);
+            }
+            _ => {
+                long(record, 3);
+                record.extend_from_slice(&(number.0 as f64 / 1e6).to_le_bytes());
+            }
+        },
+        Some(Kept::Text(value)) => {
+            long(record, 4);
+            text(record, value);
+        }
     }
 }
 
@@ -222,7 +252,9 @@ mod tests {
     use serde_json::json;
 
     use super::{Encoder, Output, REASONS};
-    use crate::event::{Cause, Change, ChangeReason, CohortChange, CohortMember, Evidence, Instant, Localized};
+    use crate::event::{
+        Cause, Change, ChangeReason, CohortChange, CohortMember, Evidence, Instant, Kept, Localized, Number,
+    };
 
     fn a_change() -> CohortChange {
         CohortChange {
@@ -249,6 +281,13 @@ mod tests {
             definition: "abcd".into(),
             action: Some("mail".into()),
             owner: None,
+            properties: vec![
+                ("plan".into(), Some(Kept::Text("pro".into()))),
+                ("basket".into(), Some(Kept::Number(Number(12_500_000)))),
+                ("orders".into(), Some(Kept::Number(Number::from_integer(-3)))),
+                ("trial".into(), Some(Kept::Bool(true))),
+                ("phone".into(), None),
+            ],
         }
     }
 
@@ -261,7 +300,8 @@ mod tests {
             "why": [{"condition": "count >= 2", "value": "3", "holds": true}],
             "why_text": {"en": "Bought twice."}, "entered_at": -1, "times_entered": u32::MAX, "next_change_at": null,
             "sequence": 7, "definition": "abcd", "action": "mail", "owner": null,
-            "properties": {}, "risk": null, "value": null,
+            "properties": {"plan": "pro", "basket": 12.5, "orders": -3, "trial": true, "phone": null},
+            "risk": null, "value": null,
         });
         for encoder in [Encoder::with_ids(258, 1), Encoder::with_fingerprints()] {
             let mut record = Vec::new();

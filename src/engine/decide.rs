@@ -8,11 +8,12 @@ use siphasher::sip::SipHasher13;
 use super::effect::{Counts, Effect};
 use super::evaluate::Scene;
 use super::fact::Surroundings;
-use super::membership::{Step, keep_wish, step};
+use super::foresight::Foresight;
+use super::membership::{Force, Step, keep_wish, step};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
-use super::why::{evidence, sentence};
-use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
-use crate::rules::{Calendar, CohortIx, FactIx, RuleSet};
+use super::why::evidence;
+use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
+use crate::rules::{Calendar, Cohort, CohortIx, FactIx, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Engine {
     ids_max: usize,
     /// Cohorts to look at in the decision under way, whatever their deadline.
     dirty: Vec<bool>,
+    foresight: Foresight,
 }
 
 /// What became of an event.
@@ -37,7 +39,7 @@ pub enum Applied {
 /// How much to say of each change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Words {
-    /// Effects carry evidence and a sentence.
+    /// Effects carry evidence, and when the next change is.
     Full,
     /// Effects carry neither.
     None,
@@ -49,7 +51,11 @@ enum Trigger<'e> {
     Time,
     /// Other rules.
     Edit,
-    Event { event: &'e CustomerEvent<'e>, position: i64, late: bool },
+    Event {
+        event: &'e CustomerEvent<'e>,
+        position: i64,
+        late: bool,
+    },
 }
 
 impl Engine {
@@ -58,7 +64,8 @@ impl Engine {
     pub fn new(rules: Arc<RuleSet>, max_lateness: Span, ids_max: usize) -> Self {
         let calendar = rules.calendar();
         let dirty = vec![false; rules.cohorts.len()];
-        Self { rules, calendar, max_lateness, ids_max, dirty }
+        let foresight = Foresight::new(&rules);
+        Self { rules, calendar, max_lateness, ids_max, dirty, foresight }
     }
 
     /// Changes the limits given to `new`.
@@ -172,7 +179,7 @@ impl Engine {
                 continue;
             }
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
-            let edge = kind.edge().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
+            let edge = kind.floor_fact().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
             let fact = &mut state.facts[usize::from(feed.fact.0)];
             let mut around =
                 Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };
@@ -203,6 +210,7 @@ impl Engine {
             self.dirty.fill(true);
         }
         state.deadlines.decided_at = Some(at);
+        let said_before = effects.len();
         let mut earliest = Instant::MAX;
         for (i, cohort) in rules.cohorts.iter().enumerate() {
             if !cohort.enabled {
@@ -220,6 +228,12 @@ impl Engine {
             earliest = earliest.min(state.deadlines.by_cohort[i]);
         }
         state.next_deadline = earliest;
+        if words == Words::Full {
+            for effect in &mut effects[said_before..] {
+                let next = self.foresight.next_change(&rules, &self.calendar, state, effect.cohort, at);
+                effect.next_change_at = next.map(|(at, _)| at);
+            }
+        }
     }
 
     /// The customer as conditions see them at an instant.
@@ -249,36 +263,36 @@ impl Engine {
             let mut membership = std::mem::take(&mut state.memberships[index]);
             let scene = self.scene(state, at);
             let outcome = step(cohort, &mut membership, &scene);
-            if outcome.step == Step::Wished {
-                keep_wish(&mut membership, || trigger.wish());
+            if let Step::Wished(force) = outcome.step {
+                keep_wish(&mut membership, || trigger.wish(force));
             }
-            let wish = if matches!(outcome.step, Step::Changed(_)) { membership.wish.take() } else { None };
+            let wish = if matches!(outcome.step, Step::Changed(..)) { membership.wish.take() } else { None };
             state.memberships[index] = membership;
             match outcome.step {
-                Step::Rest | Step::Wished => return outcome.deadline,
+                Step::Rest | Step::Wished(_) => return outcome.deadline,
                 Step::Armed => {
                     state.clock = state.clock.max(at);
                     return outcome.deadline;
                 }
-                Step::Changed(change) => {
+                Step::Changed(change, force) => {
                     state.clock = state.clock.max(at);
-                    state.sequence += 1;
+                    // What is emitted is numbered without a gap.
+                    state.sequence += u64::from(!cohort.shadow);
                     for dependant in &cohort.dependants {
                         self.dirty[usize::from(dependant.0)] = true;
                     }
-                    let Wish { reason, cause } = trigger.reason_for(wish);
-                    let (why, why_text) = match words {
-                        Words::None => (Vec::new(), String::new()),
+                    let Wish { reason, cause } = trigger.reason_for(wish, force);
+                    let index = CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits"));
+                    let (why, properties) = match words {
+                        Words::None => (Vec::new(), Vec::new()),
                         Words::Full => {
                             let scene = self.scene(state, at);
-                            let why = evidence(cohort, change, &scene);
-                            let text = sentence(cohort, change, &why);
-                            (why, text)
+                            (evidence(index, change, reason, &scene), included(cohort, &scene))
                         }
                     };
-                    let membership = &state.memberships[index];
+                    let membership = &state.memberships[usize::from(index.0)];
                     effects.push(Effect {
-                        cohort: CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits")),
+                        cohort: index,
                         change,
                         at,
                         reason,
@@ -286,8 +300,9 @@ impl Engine {
                         sequence: state.sequence,
                         entered_at: membership.entered_at,
                         times_entered: membership.times_entered,
+                        next_change_at: None,
+                        properties,
                         why,
-                        why_text,
                     });
                 }
             }
@@ -296,12 +311,16 @@ impl Engine {
 }
 
 impl Trigger<'_> {
-    fn wish(self) -> Wish {
+    fn wish(self, force: Force) -> Wish {
+        let reason = |plain| match force {
+            Force::Rule => plain,
+            Force::Exclusion => ChangeReason::Excluded,
+        };
         match self {
-            Self::Time => Wish { reason: ChangeReason::Time, cause: None },
+            Self::Time => Wish { reason: reason(ChangeReason::Time), cause: None },
             Self::Edit => Wish { reason: ChangeReason::DefinitionChanged, cause: None },
             Self::Event { event, position, late } => Wish {
-                reason: if late { ChangeReason::LateEvent } else { ChangeReason::Event },
+                reason: reason(if late { ChangeReason::LateEvent } else { ChangeReason::Event }),
                 cause: Some(EventCause {
                     event: event.name.to_owned(),
                     event_id: event.id.map(str::to_owned),
@@ -312,12 +331,18 @@ impl Trigger<'_> {
     }
 
     /// An event applied at this very instant is the reason; else the decision that first wanted the change.
-    fn reason_for(self, wish: Option<Box<Wish>>) -> Wish {
+    fn reason_for(self, wish: Option<Box<Wish>>, force: Force) -> Wish {
         match (self, wish) {
             (Self::Time, Some(wish)) => *wish,
-            (trigger, _) => trigger.wish(),
+            (trigger, _) => trigger.wish(force),
         }
     }
+}
+
+/// What a cohort includes for whoever acts on its changes.
+fn included(cohort: &Cohort, scene: &Scene<'_>) -> Vec<(String, Option<Kept>)> {
+    let value = |measure| scene.measure(measure).value.map(Kept::from);
+    cohort.include.iter().map(|(name, measure)| (name.clone(), value(measure))).collect()
 }
 
 /// Remembers an event's id until no copy of it can still be accepted; over capacity the oldest by event time go.

@@ -1,8 +1,9 @@
 //! What a decision says.
 
 use super::state::EventCause;
-use crate::event::{Change, ChangeReason, Evidence, Instant};
-use crate::rules::CohortIx;
+use super::why::{Language, Part, in_english, sentence};
+use crate::event::{Change, ChangeReason, Evidence, Instant, Kept};
+use crate::rules::{CohortIx, RuleSet};
 
 /// A customer entered or left a cohort.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +14,32 @@ pub struct Effect {
     pub at: Instant,
     pub reason: ChangeReason,
     pub cause: Option<EventCause>,
-    /// Counts the customer's changes from 1.
+    /// Counts the customer's emitted changes from 1. A change in the shadow has the number of the last one before it.
     pub sequence: u64,
     pub entered_at: Instant,
     pub times_entered: u32,
-    /// Empty where the caller asked for no words.
-    pub why: Vec<Evidence>,
-    /// One sentence in English.
-    pub why_text: String,
+    /// When this standing changes next if the customer stays silent; `None`: not by time alone, as far as was looked
+    /// ahead, or the caller asked for no words.
+    pub next_change_at: Option<Instant>,
+    /// What the rule includes, by name, as it is after the change; `None`: missing. Empty where the caller asked for no
+    /// words.
+    pub properties: Vec<(String, Option<Kept>)>,
+    /// Which parts of the rule decided. Empty where the caller asked for no words.
+    pub why: Vec<Part>,
+}
+
+impl Effect {
+    /// The parts of the rule that decided, as the wire has them: in English.
+    #[must_use]
+    pub fn evidence(&self, rules: &RuleSet) -> Vec<Evidence> {
+        in_english(&self.why, rules)
+    }
+
+    /// One sentence that says why.
+    #[must_use]
+    pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
+        sentence(rules.cohort(self.cohort), self.change, &self.why, rules, language)
+    }
 }
 
 /// What taking one event in did besides its effects: counts for the caller to record.
@@ -39,5 +58,67 @@ impl std::ops::AddAssign for Counts {
         self.deadlines += other.deadlines;
         self.ids_pushed_out += other.ids_pushed_out;
         self.approximated += other.approximated;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::engine::{CustomerState, Engine, Words};
+    use crate::event::{CustomerEvent, Instant, Kept, Number, Span, Value};
+    use crate::rules::load;
+
+    const RULES: &str = "
+        [profile]
+        plan = \"signup.plan\"
+        phone = \"signup.phone\"
+        [measures]
+        spent = \"sum(purchase.amount)\"
+        [cohorts.bought]
+        who = \"did purchase\"
+        include = [\"spent\", \"phone\", \"plan\"]";
+
+    #[test]
+    fn a_change_carries_what_its_rule_includes() {
+        let rules = Arc::new(load("r.toml", RULES).unwrap());
+        let mut engine = Engine::new(Arc::clone(&rules), Span::DAY, 64);
+        let (mut state, mut said) = (CustomerState::new(&rules), Vec::new());
+        let property = |name| rules.vocabulary.property(name).unwrap();
+        let signup = [(property("plan"), Value::Text("pro"))];
+        let purchase = [(property("amount"), Value::Number(Number::from_integer(12)))];
+        for (position, (name, properties)) in [("signup", &signup), ("purchase", &purchase)].into_iter().enumerate() {
+            let position = i64::try_from(position).unwrap();
+            let event = CustomerEvent {
+                customer: "c",
+                name,
+                name_id: rules.vocabulary.name(name),
+                at: Instant(position),
+                id: None,
+                source: None,
+                record_hash: position.cast_unsigned(),
+                unusable_values: 0,
+                properties,
+            };
+            engine.apply(&mut state, &event, position, Instant::MIN, Words::Full, &mut said);
+        }
+        let included = [
+            ("spent".to_owned(), Some(Kept::Number(Number::from_integer(12)))),
+            ("phone".to_owned(), None),
+            ("plan".to_owned(), Some(Kept::Text("pro".into()))),
+        ];
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].properties, included);
+    }
+
+    #[test]
+    fn what_is_included_must_have_a_name() {
+        let errors = load("r.toml", &RULES.replace("\"phone\",", "\"phon\",")).unwrap_err();
+        let text = errors[0].to_string();
+        assert_eq!(errors.len(), 1, "{text}");
+        assert!(
+            text.contains("there is no attribute or measure `phon`") && text.contains("did you mean `phone`?"),
+            "{text}"
+        );
     }
 }

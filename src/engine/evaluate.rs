@@ -1,16 +1,21 @@
-//! Conditions and measures on one customer at one instant.
+//! Conditions on one customer at one instant.
 
+use std::cmp::Ordering;
+
+use super::measure::Measured;
 use super::periods::{Period, Rhythm, streak};
 use super::state::{Fact, Membership};
+use super::values::kept_part;
 use super::verdict::Verdict;
-use super::window::{enters, known_from, leaves, next_change, next_crossing, within};
-use crate::event::{Instant, Number};
+use super::window::{known_from, next_change, next_crossing, next_of_one, upto, within};
+use crate::event::{Instant, Number, Value};
 use crate::rules::ast::{Bound, Edge, Op, Unit};
 use crate::rules::{
     Calendar, CohortIx, Comparand, Condition, ConditionIx, CountTest, FactIx, FactKind, Measure, Node, RuleSet, Window,
 };
 
-/// Everything that a condition may look at. All events applied lie at or before `at`.
+/// Everything that a condition may look at. All events applied lie at or before `at`, but where a measure looks back.
+#[derive(Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) rules: &'a RuleSet,
     pub(super) calendar: &'a Calendar,
@@ -20,17 +25,7 @@ pub(super) struct Scene<'a> {
     pub(super) at: Instant,
 }
 
-/// A measure at an instant: its value, how fast time alone moves it, and when it may jump.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Measured {
-    /// `None`: missing. Lengths of time are in milliseconds.
-    pub(super) value: Option<Number>,
-    /// Millionths a millisecond.
-    slope: i128,
-    until: Instant,
-}
-
-impl Scene<'_> {
+impl<'a> Scene<'a> {
     /// Evaluates an expression.
     pub(super) fn node(&self, node: &Node) -> Verdict {
         match node {
@@ -86,7 +81,7 @@ impl Scene<'_> {
         }
     }
 
-    pub(super) fn fact(&self, fact: FactIx) -> &Fact {
+    pub(super) fn fact(&self, fact: FactIx) -> &'a Fact {
         &self.facts[usize::from(fact.0)]
     }
 
@@ -96,8 +91,15 @@ impl Scene<'_> {
 
     /// The first or last time of a fact of times.
     pub(super) fn edge(&self, fact: FactIx, edge: Edge) -> Option<Instant> {
-        let (first, last) = self.fact(fact).edge_times()?;
-        Some(if edge == Edge::First { first } else { last })
+        let Fact::Times(times) = self.fact(fact) else { return None };
+        let times = upto(times, self.at);
+        if edge == Edge::First { times.first() } else { times.last() }.copied()
+    }
+
+    /// When the next of a fact's times comes; never, but where a measure looks back.
+    pub(super) fn edge_moves(&self, fact: FactIx) -> Instant {
+        let Fact::Times(times) = self.fact(fact) else { return Instant::MAX };
+        times.get(upto(times, self.at).len()).copied().unwrap_or(Instant::MAX)
     }
 
     /// Where `in the last N periods by calendar` begins now.
@@ -127,12 +129,12 @@ impl Scene<'_> {
                     let times = [day.last];
                     if let Some(part) = within(&times, window, self) {
                         count += if part.is_empty() { 0 } else { day.count };
-                        until = until.min(next_after(self.at, &times, &part, window, self));
+                        until = until.min(next_of_one(day.last, !part.is_empty(), window, self));
                     }
                 }
                 self.waited(test, count, until, window, waits)
             }
-            Fact::Total { .. } | Fact::Followed(_) | Fact::Chain(_) | Fact::Periods(_) => Verdict::always(false),
+            _ => Verdict::always(false),
         }
     }
 
@@ -167,7 +169,7 @@ impl Scene<'_> {
             let times = [due];
             let Some(part) = within(&times, window, self) else { continue };
             verdict.holds |= !part.is_empty();
-            verdict.until = verdict.until.min(next_after(self.at, &times, &part, window, self));
+            verdict.until = verdict.until.min(next_of_one(due, !part.is_empty(), window, self));
         }
         verdict
     }
@@ -178,7 +180,7 @@ impl Scene<'_> {
         self.completions(fact, |at| {
             let times = [at];
             let Some(part) = within(&times, window, self) else { return };
-            let until = next_after(self.at, &times, &part, window, self);
+            let until = next_of_one(at, !part.is_empty(), window, self);
             verdict = Verdict::joined([verdict, Verdict { holds: !part.is_empty(), until }], true);
         });
         verdict
@@ -238,81 +240,39 @@ impl Scene<'_> {
     fn compare(&self, measure: &Measure, op: Op, with: &Comparand) -> Verdict {
         let left = self.measure(measure);
         let (factor, right) = match with {
-            Comparand::Number(number) => (Number::ONE, Measured::constant(*number)),
+            Comparand::Number(number) => (Number::ONE, Measured::constant(Value::Number(*number))),
+            Comparand::Bool(flag) => (Number::ONE, Measured::constant(Value::Bool(*flag))),
+            Comparand::Text(text) => (Number::ONE, Measured::constant(Value::Text(kept_part(text)))),
             Comparand::Measure { factor, measure } => (factor.0, self.measure(measure)),
-            Comparand::OtherType => {
-                return Verdict { holds: left.value.is_some() && op == Op::Ne, until: left.until };
-            }
         };
         let until = left.until.min(right.until);
         let (Some(l), Some(r)) = (left.value, right.value) else { return Verdict { holds: false, until } };
-        let difference = l.0.saturating_mul(Number::ONE).saturating_sub(r.0.saturating_mul(factor));
-        let slope = left.slope * Number::ONE - right.slope * factor;
-        let holds = match op {
-            Op::Eq => difference == 0,
-            Op::Ne => difference != 0,
-            Op::Lt => difference < 0,
-            Op::Le => difference <= 0,
-            Op::Gt => difference > 0,
-            Op::Ge => difference >= 0,
-        };
-        Verdict { holds, until: until.min(sign_change(self.at, difference, slope)) }
-    }
-
-    /// The value of a measure.
-    pub(super) fn measure(&self, measure: &Measure) -> Measured {
-        match measure {
-            Measure::Total { fact, sum } => match self.fact(*fact) {
-                Fact::Total { sum: total, .. } if *sum => Measured::constant(*total),
-                Fact::Total { count, .. } => Measured::constant(count_number(*count)),
-                _ => Measured::missing(),
-            },
-            Measure::Series { fact, window, sum } => self.series(*fact, *window, *sum),
-            Measure::TimeSince { fact, edge } => match self.edge(*fact, *edge) {
-                Some(time) => Measured {
-                    value: Some(Number::from_integer(self.at.since(time).0)),
-                    slope: Number::ONE,
-                    until: Instant::MAX,
-                },
-                None => Measured::missing(),
-            },
-            Measure::UsualGap { fact, default } => {
-                let Fact::Times(times) = self.fact(*fact) else { return Measured::missing() };
-                let gap = usual_gap(times).or(default.map(|span| span.0));
-                Measured { value: gap.map(Number::from_integer), slope: 0, until: Instant::MAX }
+        let ordering = match (l, r) {
+            (Value::Number(l), Value::Number(r)) => {
+                let difference = l.0.saturating_mul(Number::ONE).saturating_sub(r.0.saturating_mul(factor));
+                let slope = left.slope * Number::ONE - right.slope * factor;
+                let until = until.min(sign_change(self.at, difference, slope));
+                return Verdict { holds: holds(op, difference.cmp(&0)), until };
             }
-        }
-    }
-
-    fn series(&self, fact: FactIx, window: Window, sum: bool) -> Measured {
-        let Fact::Series(series) = self.fact(fact) else { return Measured::missing() };
-        // Counts and sums of nothing are zero, also where the window does not exist.
-        let part = within(&series.times, window, self).unwrap_or(0..0);
-        let mut until = next_change(&series.times, &part, window, self);
-        let mut total = if sum {
-            series.numbers[part].iter().fold(0_i128, |total, number| total.saturating_add(number.0))
-        } else {
-            count_number(part.len() as u64).0
+            // Only of a number is there one and a half.
+            (_, Value::Bool(_) | Value::Text(_)) if factor != Number::ONE => return Verdict { holds: false, until },
+            (Value::Text(l), Value::Text(r)) => Some(l.cmp(r)),
+            (Value::Bool(l), Value::Bool(r)) if l == r && matches!(op, Op::Eq | Op::Ne) => Some(Ordering::Equal),
+            _ => None,
         };
-        for day in &series.days {
-            let times = [day.last];
-            let Some(part) = within(&times, window, self) else { continue };
-            if !part.is_empty() {
-                total = total.saturating_add(if sum { day.sum.0 } else { count_number(day.count).0 });
-            }
-            until = until.min(next_after(self.at, &times, &part, window, self));
-        }
-        Measured { value: Some(Number(total)), slope: 0, until }
+        // Between different types, and of two booleans, there is no order.
+        Verdict { holds: ordering.map_or(op == Op::Ne, |ordering| holds(op, ordering)), until }
     }
 }
 
-impl Measured {
-    fn constant(number: Number) -> Self {
-        Self { value: Some(number), slope: 0, until: Instant::MAX }
-    }
-
-    fn missing() -> Self {
-        Self { value: None, slope: 0, until: Instant::MAX }
+fn holds(op: Op, ordering: Ordering) -> bool {
+    match op {
+        Op::Eq => ordering.is_eq(),
+        Op::Ne => ordering.is_ne(),
+        Op::Lt => ordering.is_lt(),
+        Op::Le => ordering.is_le(),
+        Op::Gt => ordering.is_gt(),
+        Op::Ge => ordering.is_ge(),
     }
 }
 
@@ -331,22 +291,6 @@ pub(super) fn moves<'t>(
     &times[..length]
 }
 
-/// As `next_change` of one instant, also when it has not entered or has left already.
-fn next_after(
-    at: Instant,
-    times: &[Instant; 1],
-    part: &std::ops::Range<usize>,
-    window: Window,
-    scene: &Scene<'_>,
-) -> Instant {
-    let change = if part.is_empty() { enters(times[0], window) } else { leaves(times[0], window, scene) };
-    if change > at { change } else { Instant::MAX }
-}
-
-fn count_number(count: u64) -> Number {
-    Number(i128::from(count) * Number::ONE)
-}
-
 /// The first instant after `at` at which a difference that moves by `slope` a millisecond has another sign.
 fn sign_change(at: Instant, difference: i128, slope: i128) -> Instant {
     let towards_zero = (difference < 0 && slope > 0) || (difference > 0 && slope < 0);
@@ -360,22 +304,4 @@ fn sign_change(at: Instant, difference: i128, slope: i128) -> Instant {
         _ => return Instant::MAX,
     };
     Instant(i64::try_from(wait).map_or(i64::MAX, |wait| at.0.saturating_add(wait)))
-}
-
-/// The median of the last eight gaps in milliseconds, the mean of the middle two rounded down; none under three gaps.
-fn usual_gap(times: &[Instant]) -> Option<i64> {
-    let times = &times[times.len().saturating_sub(9)..];
-    let mut gaps = [0_i64; 8];
-    let mut count = 0;
-    for pair in times.windows(2) {
-        gaps[count] = pair[1].since(pair[0]).0;
-        count += 1;
-    }
-    if count < 3 {
-        return None;
-    }
-    let gaps = &mut gaps[..count];
-    gaps.sort_unstable();
-    let middle = count / 2;
-    Some(if count % 2 == 1 { gaps[middle] } else { (gaps[middle - 1] + gaps[middle]).div_euclid(2) })
 }

@@ -6,11 +6,13 @@ use std::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
+use super::answer;
 use super::chain::{Chain, Link, Reached, Terms};
 use super::periods::{Period, count_in};
-use super::state::{DayBucket, Fact, Opening, Pair, Series};
+use super::state::{DayBucket, Encounter, Fact, Opening, Pair, Series, Steps};
+use super::steps::StepRoles;
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
-use crate::rules::{Calendar, DistinctKey, FactKind, Filter, Floor, Role};
+use crate::rules::{Calendar, DISTINCT_MAX, DistinctKey, FactKind, Filter, Floor, Role};
 
 /// What facts need to know besides the event.
 pub(super) struct Surroundings<'a> {
@@ -35,6 +37,10 @@ impl Fact {
             FactKind::Followed { .. } => Self::Followed(Vec::new()),
             FactKind::Chain { .. } => Self::Chain(Box::default()),
             FactKind::Periods { .. } => Self::Periods(Vec::new()),
+            FactKind::Extreme { .. } => Self::Extreme(None),
+            FactKind::Values { .. } => Self::Values(Box::default()),
+            FactKind::Answer { .. } => Self::Answer(Vec::new()),
+            FactKind::Steps { .. } => Self::Steps(Box::default()),
         }
     }
 
@@ -55,12 +61,14 @@ impl Fact {
         around: &mut Surroundings<'_>,
     ) -> bool {
         let passes = |filters: &[Filter]| filters.iter().all(|filter| filter.passes(event));
-        let (as_a, as_b) = match role {
+        let may = |filters: &Option<Vec<Filter>>| filters.as_deref().is_some_and(passes);
+        let (as_a, as_b, as_via) = match role {
             Role::Steps(parts) => return self.feed_chain(kind, parts, event, around),
-            Role::Own(filters) => (passes(filters), false),
-            Role::Pair { a, b } => (a.as_deref().is_some_and(passes), b.as_deref().is_some_and(passes)),
+            Role::Own(filters) => (passes(filters), false, false),
+            Role::Pair { a, b } => (may(a), may(b), false),
+            Role::Step { a, b, via } => (may(a), may(b), may(via)),
         };
-        if !as_a && !as_b {
+        if !as_a && !as_b && !as_via {
             return false;
         }
         let at = event.at;
@@ -92,7 +100,12 @@ impl Fact {
             }
             (Self::Distinct { times, keys }, FactKind::Distinct { key, earliest, cap }) => {
                 let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
-                insert_distinct(times, keys, at, key, *earliest, *cap)
+                let (changed, dropped) = insert_distinct(times, keys, at, key, *earliest, *cap);
+                // A test of a count needs no more than its capacity; a measure would.
+                if dropped && *cap >= DISTINCT_MAX {
+                    *around.approximated += 1;
+                }
+                changed
             }
             (Self::Distinct { times, keys }, FactKind::DistinctAll { key, cap, .. }) => {
                 let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
@@ -118,6 +131,26 @@ impl Fact {
             }
             (Self::Periods(periods), FactKind::Periods { unit, back, most }) => {
                 count_in(periods, at, (*unit, *back, *most), around.oldest_arrival, around.calendar)
+            }
+            (Self::Extreme(extreme), FactKind::Extreme { property, greatest, from }) => {
+                let Some(number) = event.property(*property).and_then(Value::number) else { return false };
+                let counts = from.is_none_or(|from| at >= from)
+                    && extreme.is_none_or(|known| if *greatest { number > known } else { number < known });
+                if counts {
+                    *extreme = Some(number);
+                }
+                counts
+            }
+            (Self::Values(values), FactKind::Values { property, earliest, cap, .. }) => match event.property(*property)
+            {
+                Some(value) => values.insert(at, value, *earliest, *cap, around.approximated),
+                None => false,
+            },
+            (Self::Answer(found), FactKind::Answer { last, cap }) => {
+                answer::feed(found, at, (as_a, as_b), *last, *cap, around.approximated)
+            }
+            (Self::Steps(steps), FactKind::Steps { cap }) => {
+                steps.feed(at, StepRoles { a: as_a, b: as_b, via: as_via }, *cap, around.approximated)
             }
             _ => unreachable!("a fact's content follows its kind"),
         }
@@ -175,6 +208,12 @@ impl Fact {
                 times.drain(..keep_from.min(keep_to));
                 keys.drain(..keep_from.min(keep_to));
             }
+            (Self::Values(values), FactKind::Values { cap: 2.., horizon, floor, .. }) => {
+                let (from, through) = bounds(*horizon, *floor, edge, oldest_arrival);
+                values.keep(from, through);
+            }
+            (Self::Answer(found), FactKind::Answer { last, .. }) => answer::forget(found, *last, oldest_arrival),
+            (Self::Steps(steps), FactKind::Steps { .. }) => steps.forget(oldest_arrival),
             (Self::Followed(pairs), FactKind::Followed { horizon, .. }) => {
                 if let Some(horizon) = horizon {
                     let oldest = oldest_arrival - *horizon;
@@ -199,13 +238,22 @@ impl Fact {
             Self::Followed(pairs) => pairs.first().map_or(0, |pair| pair.b_at.0),
             Self::Chain(chain) => chain.links.first().map_or(0, |link| link.at.0),
             Self::Periods(periods) => periods.first().map_or(0, |period| period.number),
+            Self::Extreme(_) => 0,
+            Self::Values(values) => values.times.first().map_or(0, |time| time.0),
+            Self::Answer(found) => found.first().map_or(0, |encounter| encounter.at.0),
+            Self::Steps(steps) => steps.via.first().map_or(0, |time| time.0),
         }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Times(times) => times.capacity() * 8,
-            Self::Total { .. } => 0,
+            Self::Total { .. } | Self::Extreme(_) => 0,
+            Self::Values(values) => values.heap_bytes(),
+            Self::Answer(found) => found.capacity() * size_of::<Encounter>(),
+            Self::Steps(steps) => {
+                size_of::<Steps>() + (steps.b.capacity() + steps.via.capacity()) * size_of::<Instant>()
+            }
             Self::Series(series) => {
                 size_of::<Series>()
                     + series.times.capacity() * 8
@@ -317,7 +365,8 @@ pub(super) fn hash(value: &Value<'_>) -> u64 {
     hasher.finish()
 }
 
-/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest).
+/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest). Says whether anything
+/// changed, and whether a key was dropped for it.
 fn insert_distinct(
     times: &mut Vec<Instant>,
     keys: &mut Vec<u64>,
@@ -325,22 +374,23 @@ fn insert_distinct(
     key: u64,
     earliest: bool,
     cap: usize,
-) -> bool {
+) -> (bool, bool) {
     if let Some(known) = keys.iter().position(|k| *k == key) {
         let improves = if earliest { at < times[known] } else { at > times[known] };
         if !improves {
-            return false;
+            return (false, false);
         }
         times.remove(known);
         keys.remove(known);
     }
     insert_pair(times, keys, at, key);
-    if times.len() > cap {
+    let full = times.len() > cap;
+    if full {
         let out = if earliest { times.len() - 1 } else { 0 };
         times.remove(out);
         keys.remove(out);
     }
-    true
+    (true, full)
 }
 
 fn insert_pair(times: &mut Vec<Instant>, keys: &mut Vec<u64>, at: Instant, key: u64) {

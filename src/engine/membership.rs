@@ -4,7 +4,7 @@ use super::evaluate::Scene;
 use super::state::{Membership, Wish};
 use super::verdict::Verdict;
 use crate::event::{Change, Instant};
-use crate::rules::Cohort;
+use crate::rules::{Cohort, CohortIx};
 
 /// What the machine made of an instant.
 pub(super) struct Outcome {
@@ -20,9 +20,18 @@ pub(super) enum Step {
     /// Armed just now: state changed, nothing is said.
     Armed,
     /// Entered or left. Look again: the new standing may have a wish of its own.
-    Changed(Change),
+    Changed(Change, Force),
     /// A change is wanted that must wait for the next millisecond.
-    Wished,
+    Wished(Force),
+}
+
+/// What brings a change about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Force {
+    /// What the cohort says of itself.
+    Rule,
+    /// A cohort of its group that comes first is held.
+    Exclusion,
 }
 
 /// Looks at one cohort once. The caller repeats until it rests; nothing is entered and left at one instant, so that is
@@ -36,8 +45,13 @@ fn rest(membership: &mut Membership, deadline: Instant) -> Outcome {
     Outcome { step: Step::Rest, deadline }
 }
 
-fn wished(scene: &Scene<'_>) -> Outcome {
-    Outcome { step: Step::Wished, deadline: scene.at.next() }
+fn wished(force: Force, scene: &Scene<'_>) -> Outcome {
+    Outcome { step: Step::Wished(force), deadline: scene.at.next() }
+}
+
+/// The first of its group that keeps this cohort from being held. When that ends, the end makes us look again.
+pub(super) fn excluder(cohort: &Cohort, scene: &Scene<'_>) -> Option<CohortIx> {
+    cohort.excluded_by.iter().copied().find(|other| scene.membership(*other).member)
 }
 
 fn as_member(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) -> Outcome {
@@ -46,19 +60,22 @@ fn as_member(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) ->
     let stays = scene.node(cohort.stay.as_ref().unwrap_or(&cohort.who));
     let end = cohort.at_most.map_or(Instant::MAX, |span| membership.entered_at + span);
     let free = cohort.at_least.map_or(Instant::MIN, |span| membership.entered_at + span);
-    if !(until.holds || at >= end || (!stays.holds && at >= free)) {
+    let excluded = excluder(cohort, scene).is_some();
+    let by_itself = until.holds || at >= end || (!stays.holds && at >= free);
+    if !by_itself && !excluded {
         let free = if at < free { free } else { Instant::MAX };
         return rest(membership, until.until.min(stays.until).min(end).min(free));
     }
+    let force = if excluded { Force::Exclusion } else { Force::Rule };
     if membership.entered_at == at {
-        return wished(scene);
+        return wished(force, scene);
     }
     membership.member = false;
     membership.exited_at = at;
-    // Leaving while `who` holds disarms: it must become false before the next entry.
-    membership.armed = !scene.node(&cohort.who).holds;
+    // Leaving while `who` holds disarms: it must become false before the next entry. Who is only pushed out may come back.
+    membership.armed = !by_itself || !scene.node(&cohort.who).holds;
     remember(cohort, membership, at, false);
-    Outcome { step: Step::Changed(Change::Exited), deadline: at.next() }
+    Outcome { step: Step::Changed(Change::Exited, force), deadline: at.next() }
 }
 
 fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) -> Outcome {
@@ -86,8 +103,11 @@ fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) 
     if at < cooled {
         return rest(membership, who.until.min(until.until).min(cooled));
     }
+    if excluder(cohort, scene).is_some() {
+        return rest(membership, who.until);
+    }
     if membership.exited_at == at {
-        return wished(scene);
+        return wished(Force::Rule, scene);
     }
     membership.member = true;
     membership.entered_at = at;
@@ -96,7 +116,7 @@ fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) 
         membership.first_entered_at = at;
     }
     remember(cohort, membership, at, true);
-    Outcome { step: Step::Changed(Change::Entered), deadline: at.next() }
+    Outcome { step: Step::Changed(Change::Entered, Force::Rule), deadline: at.next() }
 }
 
 fn remember(cohort: &Cohort, membership: &mut Membership, at: Instant, entered: bool) {

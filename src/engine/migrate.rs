@@ -6,7 +6,7 @@ use super::decide::{Engine, Words};
 use super::effect::Effect;
 use super::state::{CustomerState, Fact, Membership};
 use crate::event::{Change, ChangeReason, Instant};
-use crate::rules::{CohortIx, FactKind, RuleSet};
+use crate::rules::{Cohort, CohortIx, FactKind, FactSpec, RuleSet};
 
 /// What an edit of the rules means for every customer.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ enum Source {
     Missing,
 }
 
-/// Members who left because nothing defines their cohort any more, or it is not enabled. Cohorts by the old numbers.
+/// Members who left because nothing defines their cohort any more, or it is not enabled, or in the shadow. Cohorts by the old numbers.
 pub type Left = Vec<Effect>;
 
 impl Migration {
     #[must_use]
     pub fn between(old: Arc<RuleSet>, new: Arc<RuleSet>) -> Self {
-        let source = |wanted: &crate::rules::FactSpec| {
+        let source = |wanted: &FactSpec| {
             let same = || old.facts.iter().enumerate().filter(|(_, fact)| fact.id == wanted.id);
             match same().find(|(_, fact)| fact.kind.serves(&wanted.kind)) {
                 Some((number, _)) => Source::Kept(number),
@@ -49,13 +49,15 @@ impl Migration {
         let facts: Vec<Source> = new.facts.iter().map(source).collect();
         let mut wanted: Vec<bool> = facts.iter().map(|source| !matches!(source, Source::Kept(_))).collect();
         for (number, fact) in new.facts.iter().enumerate() {
-            if let Some(edge) = fact.kind.edge().filter(|_| wanted[number]) {
+            if let Some(edge) = fact.kind.floor_fact().filter(|_| wanted[number]) {
                 wanted[usize::from(edge.0)] = true;
             }
         }
-        let known = |name: &str| old.cohorts.iter().position(|cohort| cohort.name == name);
-        let cohorts: Vec<Option<usize>> = new.cohorts.iter().map(|cohort| known(&cohort.name)).collect();
-        let differs = |(cohort, known): (&crate::rules::Cohort, &Option<usize>)| {
+        // One that goes into the shadow is left by its members as far as anyone can see, and entered on its way out.
+        let same =
+            |cohort: &Cohort| old.cohorts.iter().position(|o| (&o.name, o.shadow) == (&cohort.name, cohort.shadow));
+        let cohorts: Vec<Option<usize>> = new.cohorts.iter().map(same).collect();
+        let differs = |(cohort, known): (&Cohort, &Option<usize>)| {
             known.is_none_or(|known| old.cohorts[known].definition != cohort.definition)
         };
         let changed = new.cohorts.iter().zip(&cohorts).map(differs).collect();
@@ -164,7 +166,7 @@ impl Migration {
                 membership.remember(at, false);
             }
             state.clock = state.clock.max(at);
-            state.sequence += 1;
+            state.sequence += u64::from(!self.old.cohorts[number].shadow);
             left.push(Effect {
                 cohort: CohortIx(u16::try_from(number).expect("cohorts are numbered in 16 bits")),
                 change: Change::Exited,
@@ -174,8 +176,9 @@ impl Migration {
                 sequence: state.sequence,
                 entered_at: membership.entered_at,
                 times_entered: membership.times_entered,
+                next_change_at: None,
+                properties: Vec::new(),
                 why: Vec::new(),
-                why_text: format!("Left {}: the rules no longer have it.", self.old.cohorts[number].title.en),
             });
         }
         left

@@ -3,20 +3,27 @@
 //! Pure, synchronous, deterministic: no clock, no broker, no disk, no metrics, no order that depends on a hash. The
 //! engine returns counts with its effects; others record them.
 //!
-//! Read `verdict` (the idea), `evaluate` (conditions at an instant), `membership` (the machine), `decide` (one customer:
-//! deadlines and events in order), `shard` and `agenda` (one partition: whose turn it is).
+//! Read `verdict` (the idea), `evaluate` and `measure` (conditions at an instant), `membership` (the machine), `decide` (one
+//! customer: deadlines and events in order), `foresight` (the same, run ahead without events), `why` and `explain` (what
+//! people ask), `shard` and `agenda` (one partition: whose turn it is).
 
 mod agenda;
+mod answer;
 mod chain;
 mod decide;
 mod effect;
 mod evaluate;
+mod explain;
 mod fact;
+mod foresight;
+mod measure;
 mod membership;
 mod migrate;
 mod periods;
 mod shard;
 mod state;
+mod steps;
+mod values;
 mod verdict;
 mod why;
 mod window;
@@ -24,8 +31,13 @@ mod window;
 pub use chain::{Chain, Link, Reached};
 pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
+pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use migrate::{Left, Migration};
 pub use periods::Period;
 pub use shard::{Said, Shard, Slot, Timing};
-pub use state::{CustomerState, DayBucket, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Wish};
+pub use state::{
+    CustomerState, DayBucket, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Steps, Values,
+    Wish,
+};
 pub use verdict::Verdict;
+pub use why::{Claim, Counted, Found, Language, Part, Quantity};

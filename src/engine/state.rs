@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::periods::Period;
-use crate::event::{ChangeReason, Instant, Number};
+use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::RuleSet;
 
 /// One customer, decoded. Its bytes are the store's business.
@@ -14,7 +14,7 @@ pub struct CustomerState {
     pub clock: Instant,
     /// The earliest instant at which anything may change if the customer stays silent.
     pub next_deadline: Instant,
-    /// Changes emitted so far.
+    /// Changes emitted so far: those of cohorts in the shadow are not among them.
     pub sequence: u64,
     /// This state includes every event of the log before this position, and none from it on.
     pub as_of: i64,
@@ -70,6 +70,60 @@ pub enum Fact {
     Chain(Box<Chain>),
     /// Ascending by number.
     Periods(Vec<Period>),
+    /// The least or greatest number so far.
+    Extreme(Option<Number>),
+    Values(Box<Values>),
+    /// Ascending by time.
+    Answer(Vec<Encounter>),
+    Steps(Box<Steps>),
+}
+
+/// Times with values of any type.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Values {
+    /// Ascending by `(time, value)`.
+    pub times: Vec<Instant>,
+    /// As long as `times`.
+    pub values: Vec<Kept>,
+}
+
+/// The A's and B's of `time from A to B` at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encounter {
+    pub at: Instant,
+    /// At least one is an A and no B.
+    pub a: bool,
+    /// At least one is a B and no A.
+    pub b: bool,
+    /// How many are both; counted up to 2.
+    pub both: u8,
+}
+
+impl Encounter {
+    pub(super) fn has_a(&self) -> bool {
+        self.a || self.both > 0
+    }
+
+    pub(super) fn has_b(&self) -> bool {
+        self.b || self.both > 0
+    }
+
+    /// Is there an A and another event that is a B?
+    pub(super) fn answers_itself(&self) -> bool {
+        (self.has_a() && self.b) || (self.a && self.has_b()) || self.both > 1
+    }
+}
+
+/// What lies after the latest A.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Steps {
+    pub a: Option<Instant>,
+    /// B's after it: the first, and those that would be the first after a late A.
+    pub b: Vec<Instant>,
+    /// Counted steps that no event to come can make void, and are therefore not among `via`.
+    pub settled: u64,
+    /// The other steps, ascending; those after the first B too, for the sake of a late A.
+    pub via: Vec<Instant>,
 }
 
 /// Times with numbers: the latest one by one, older ones by day.

@@ -7,9 +7,18 @@ use crate::event::Instant;
 use crate::rules::ast::Edge;
 use crate::rules::{CountTest, Window};
 
+/// Those of ascending times that are not later than an instant.
+pub(super) fn upto(times: &[Instant], at: Instant) -> &[Instant] {
+    match times.last() {
+        Some(last) if *last > at => &times[..times.partition_point(|time| *time <= at)],
+        _ => times,
+    }
+}
+
 /// The part of `times` that lies in a window; `None` where the window itself does not exist (no F for `within D of
 /// first F`).
 pub(super) fn within(times: &[Instant], window: Window, scene: &Scene<'_>) -> Option<Range<usize>> {
+    let times = upto(times, scene.at);
     let all = times.len();
     let later_than = |edge: Instant| times.partition_point(|t| *t <= edge);
     let from = |edge: Instant| times.partition_point(|t| *t < edge);
@@ -47,10 +56,11 @@ pub(super) fn leaves(time: Instant, window: Window, scene: &Scene<'_>) -> Instan
     }
 }
 
-/// When an instant not yet in the window enters it, if time alone makes it so.
-pub(super) fn enters(time: Instant, window: Window) -> Instant {
+/// When an instant not in the window enters it, if time alone makes it so; one later than now does so when it comes.
+fn enters(time: Instant, window: Window, scene: &Scene<'_>) -> Instant {
     match window {
         Window::MoreThan(span) | Window::Between { near: span, .. } => time + span,
+        _ if time > scene.at => time,
         _ => Instant::MAX,
     }
 }
@@ -58,8 +68,23 @@ pub(super) fn enters(time: Instant, window: Window) -> Instant {
 /// The next instant after `scene.at` at which the part of `times` in the window changes by time alone.
 pub(super) fn next_change(times: &[Instant], part: &Range<usize>, window: Window, scene: &Scene<'_>) -> Instant {
     let leaving = times[part.clone()].first().map_or(Instant::MAX, |time| leaves(*time, window, scene));
-    let entering = times.get(part.end).map_or(Instant::MAX, |time| enters(*time, window));
-    leaving.min(entering)
+    let entering = times.get(part.end).map_or(Instant::MAX, |time| enters(*time, window, scene));
+    leaving.min(entering).min(anchor_moves(window, scene))
+}
+
+/// As `next_change` of one instant, in the window or not.
+pub(super) fn next_of_one(time: Instant, held: bool, window: Window, scene: &Scene<'_>) -> Instant {
+    let change = if held { leaves(time, window, scene) } else { enters(time, window, scene) };
+    let change = if change > scene.at { change } else { Instant::MAX };
+    change.min(anchor_moves(window, scene))
+}
+
+/// When the event comes that moves the beginning of a window; only where the scene lies in the past.
+fn anchor_moves(window: Window, scene: &Scene<'_>) -> Instant {
+    match window {
+        Window::Since { fact, .. } | Window::WithinFirst { fact, .. } => scene.edge_moves(fact),
+        _ => Instant::MAX,
+    }
 }
 
 /// The next instant at which a count of times in the window passes a boundary of the test.
@@ -81,7 +106,7 @@ pub(super) fn next_crossing(
         Window::MoreThan(_) => test
             .boundary_above(count)
             .and_then(|boundary| times.get(usize::try_from(boundary).ok()? - 1))
-            .map_or(Instant::MAX, |time| enters(*time, window)),
+            .map_or(Instant::MAX, |time| enters(*time, window, scene)),
         _ => next_change(times, part, window, scene),
     }
 }

@@ -1,6 +1,6 @@
 //! What we say: a customer entered or left a cohort.
 
-use super::{ChangeReason, Instant};
+use super::{ChangeReason, Instant, Kept};
 
 /// The two directions of a membership change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +82,8 @@ pub struct CohortChange {
     pub definition: String,
     pub action: Option<String>,
     pub owner: Option<String>,
+    /// What the rule includes, by name; `None`: missing.
+    pub properties: Vec<(String, Option<Kept>)>,
 }
 
 /// A record of `cohort-members`; a null value stands for "no longer a member".

@@ -13,5 +13,5 @@ pub use customer::{CustomerEvent, Properties};
 pub use instant::{Instant, Span};
 pub use number::Number;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
-pub use value::Value;
+pub use value::{Kept, Value};
 pub use vocabulary::{NameId, PropertyId, Vocabulary};

@@ -27,7 +27,7 @@ macro_rules! named {
 }
 
 named! {
-    /// Why a change was decided.
+    /// Why a change was decided. Stored by its place in this list.
     ChangeReason {
         /// An event was applied at that instant.
         Event = "EVENT",
@@ -35,6 +35,8 @@ named! {
         Time = "TIME",
         /// An event was applied that is older than the customer's clock.
         LateEvent = "LATE_EVENT",
+        /// Another cohort of the group is held, which comes first.
+        Excluded = "EXCLUDED",
         /// The rules were edited.
         DefinitionChanged = "DEFINITION_CHANGED",
     }

@@ -22,3 +22,32 @@ impl Value<'_> {
         }
     }
 }
+
+/// A value that outlives its event; of a text its beginning. Ordered as values are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kept {
+    Bool(bool),
+    Number(Number),
+    Text(Box<str>),
+}
+
+impl From<Value<'_>> for Kept {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Bool(flag) => Self::Bool(flag),
+            Value::Number(number) => Self::Number(number),
+            Value::Text(text) => Self::Text(text.into()),
+        }
+    }
+}
+
+impl Kept {
+    #[must_use]
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            Self::Bool(flag) => Value::Bool(*flag),
+            Self::Number(number) => Value::Number(*number),
+            Self::Text(text) => Value::Text(text),
+        }
+    }
+}

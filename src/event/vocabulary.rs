@@ -54,6 +54,12 @@ impl Vocabulary {
         self.properties.get(property).copied()
     }
 
+    /// The name of a number. Looks through all of them: for words to people.
+    #[must_use]
+    pub fn name_of(&self, id: NameId) -> Option<&str> {
+        self.names.iter().find(|(_, known)| **known == id).map(|(name, _)| &**name)
+    }
+
     /// How many event names the rules use; their numbers are below this.
     #[must_use]
     pub fn names_len(&self) -> usize {

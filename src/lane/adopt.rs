@@ -28,20 +28,18 @@ use rustc_hash::FxHashMap;
 use super::context::Context;
 use super::error::LaneError;
 use super::output::Place;
-use super::partition::Partition;
+use super::partition::{Partition, may_automate};
 use super::plan::{Headers, Out, Plan, Topic};
 use super::rulebook::Version;
 use crate::clock::wall_clock;
 use crate::codec::{Lookup, Schemas};
 use crate::engine::{CustomerState, Effect, Engine, Migration, Shard, Words};
-use crate::event::{ChangeReason, Instant, Properties};
+use crate::event::{Instant, Properties};
 use crate::kafka::{Failure, Read, Reader, Record, Watermarks};
 use crate::metrics::Metrics;
 use crate::rules::RuleSet;
 use crate::store::layout::customer_key;
-use crate::store::{
-    Adopting, Batch, Database, Recorded, SharedMemory, StoreError, decode_state, encode_state,
-};
+use crate::store::{Adopting, Batch, Database, Recorded, SharedMemory, StoreError, decode_state, encode_state};
 
 /// Customers brought over in one transaction, and the bytes of their states.
 const SWEEP_CUSTOMERS: usize = 2_000;
@@ -132,11 +130,7 @@ impl Adoption {
         context.metrics.partitions_adopting.inc();
         Ok(Self {
             partition: partition.number,
-            engine: Engine::new(
-                Arc::clone(&version.rules),
-                partition.timing.max_lateness,
-                partition.ids_max as usize,
-            ),
+            engine: Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize),
             migration,
             version,
             stage,
@@ -248,7 +242,12 @@ impl Adoption {
         if self.told.elapsed() >= TELL_EVERY {
             self.told = Moment::now();
             let (remaining, records) = (to - next, gathering.records);
-            tracing::info!(partition = self.partition, remaining, records, "Reading the input again for the new rules.");
+            tracing::info!(
+                partition = self.partition,
+                remaining,
+                records,
+                "Reading the input again for the new rules."
+            );
         }
         Ok(false)
     }
@@ -288,12 +287,7 @@ impl Adoption {
     }
 
     /// Brings the next customers over. True: there are none left, and the partition has taken up the version.
-    fn sweep(
-        &mut self,
-        partition: &mut Partition,
-        context: &Context,
-        plan: &mut Plan,
-    ) -> Result<bool, LaneError> {
+    fn sweep(&mut self, partition: &mut Partition, context: &Context, plan: &mut Plan) -> Result<bool, LaneError> {
         let rules = &self.version.rules;
         let begin =
             || Adopting { version: self.version.number, through: String::new(), members: vec![0; rules.cohorts.len()] };
@@ -386,8 +380,7 @@ impl Partition {
     /// Puts every customer out of memory; none may be dirty. Those who come back are read by the rules in force.
     pub(super) fn empty(&mut self) {
         debug_assert!(self.shard.oldest_dirty().is_none(), "what changed is flushed first");
-        let engine =
-            Engine::new(Arc::clone(&self.rules.rules), self.timing.max_lateness, self.ids_max as usize);
+        let engine = Engine::new(Arc::clone(&self.rules.rules), self.timing.max_lateness, self.ids_max as usize);
         self.shard = Shard::new(engine, self.timing, self.shard.stream_time());
     }
 }
@@ -414,8 +407,11 @@ fn tell(
     let part = partition.part.as_mut().expect("a batch is under way");
     for effect in effects {
         part.tally.changes.push((Arc::clone(version), effect.cohort, effect.change));
-        let edited = effect.reason == ChangeReason::DefinitionChanged;
-        let automation = partition.caught_up && !edited && now.since(effect.at) <= context.max_delay;
+        let cohort = version.rules.cohort(effect.cohort);
+        if cohort.shadow {
+            continue;
+        }
+        let automation = may_automate(&effect, cohort, partition.caught_up, now, context);
         plan.outs.extend(context.speaker.say(&version.rules, customer, effect, automation, &place));
     }
 }

@@ -6,7 +6,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::plan::{Headers, Out, Topic};
 use crate::codec::Encoder;
-use crate::engine::Effect;
+use crate::engine::{Effect, Language};
 use crate::event::{Cause, Change, CohortChange, CohortMember, Instant, Localized};
 use crate::rules::RuleSet;
 
@@ -38,6 +38,7 @@ impl Speaker {
     ) -> [Out; 2] {
         let cohort = rules.cohort(effect.cohort);
         let event_id = change_id(customer, &cohort.name, effect.change, effect.at);
+        let sentence = |language| effect.sentence(rules, language);
         let change = CohortChange {
             event_id: event_id.clone(),
             customer_id: customer.to_owned(),
@@ -46,6 +47,8 @@ impl Speaker {
             occurred_at: effect.at,
             reason: effect.reason,
             automation,
+            why: effect.evidence(rules),
+            why_text: Localized { en: sentence(Language::English), fr: sentence(Language::French) },
             cause: effect.cause.map(|cause| Cause {
                 event: cause.event,
                 event_id: cause.event_id,
@@ -53,15 +56,14 @@ impl Speaker {
                 partition: place.partition,
                 offset: cause.position,
             }),
-            why: effect.why,
-            why_text: Localized { en: effect.why_text, fr: String::new() },
             entered_at: effect.entered_at,
             times_entered: effect.times_entered,
-            next_change_at: None,
+            next_change_at: effect.next_change_at,
             sequence: effect.sequence,
             definition: cohort.definition.clone(),
             action: cohort.action.clone(),
             owner: cohort.owner.clone(),
+            properties: effect.properties,
         };
         let mut payload = Vec::with_capacity(512);
         self.encoder.change(&change, &mut payload);

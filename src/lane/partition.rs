@@ -10,11 +10,14 @@ use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use super::rulebook::Version;
 use crate::clock::wall_clock;
-use crate::engine::{Said, Shard, Slot, Timing, Words};
+use crate::engine::{Effect, Said, Shard, Slot, Timing, Words};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
+use crate::rules::{Cohort, OnCreate};
 use crate::store::layout::{changelog, customer_key};
-use crate::store::{Adopting, Database, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline};
+use crate::store::{
+    Adopting, Database, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline,
+};
 
 /// An event at most this old makes its partition live.
 const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
@@ -373,9 +376,11 @@ impl Partition {
             if effect.cause.is_none() {
                 part.tally.lateness_ms.push(now.since(effect.at).0);
             }
-            // What an edit brings about is no news of the customer.
-            let edited = effect.reason == ChangeReason::DefinitionChanged;
-            let automation = self.caught_up && now.since(effect.at) <= context.max_delay && !edited;
+            let cohort = self.rules.rules.cohort(effect.cohort);
+            if cohort.shadow {
+                continue;
+            }
+            let automation = may_automate(&effect, cohort, self.caught_up, now, context);
             plan.outs.extend(context.speaker.say(&self.rules.rules, customer, effect, automation, &place));
         }
     }
@@ -624,6 +629,13 @@ impl Partition {
         self.new_recorded.clear();
         Ok(())
     }
+}
+
+/// May a change be acted on without anybody looking? What an edit of the rules brings about is no news of the customer,
+/// unless its cohort says so.
+pub(super) fn may_automate(effect: &Effect, cohort: &Cohort, caught_up: bool, now: Instant, context: &Context) -> bool {
+    let edited = effect.reason == ChangeReason::DefinitionChanged && cohort.on_create == OnCreate::Silent;
+    caught_up && !edited && now.since(effect.at) <= context.max_delay
 }
 
 fn same_kind(a: Recorded, b: Recorded) -> bool {

@@ -308,8 +308,7 @@ impl Restore {
             },
         };
         let recorded = VecDeque::from(database.recorded()?);
-        let engine =
-            Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize);
+        let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize);
         let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
         let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);

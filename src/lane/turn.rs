@@ -804,10 +804,7 @@ fn catch<'c>(
 }
 
 /// Reads the missing states of a batch's customers, and finds for each record the slot of its customer, unless new.
-fn fetch(
-    records: &[Record<'_>],
-    partitions: &mut BTreeMap<i32, Partition>,
-) -> Result<Vec<Option<Slot>>, LaneError> {
+fn fetch(records: &[Record<'_>], partitions: &mut BTreeMap<i32, Partition>) -> Result<Vec<Option<Slot>>, LaneError> {
     let mut missing: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
     let mut slots = Vec::with_capacity(records.len());
     for record in records {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ast::{Duration, Events, Expr, Name, Range};
+use super::ast::{Duration, Events, Expr, Measure, Name, Range};
+use super::compile::SCORES;
 use super::error::{ExprError, RuleError, nearest};
-use super::parser::{parse, parse_duration};
+use super::parser::{is_reserved, parse, parse_attribute, parse_duration, parse_measure};
 use super::source::locate;
 use crate::event::{Localized, Span};
 
@@ -20,8 +21,28 @@ pub struct Document {
     pub activity: Events,
     /// `[defaults.usual_gap]`: until a customer has three gaps of their own.
     pub usual_gaps: BTreeMap<String, Span>,
+    /// `[profile]`, by name.
+    pub profile: BTreeMap<String, Attribute>,
+    /// `[measures]`, by name.
+    pub measures: BTreeMap<String, NamedMeasure>,
     /// By name.
     pub cohorts: BTreeMap<String, CohortRule>,
+}
+
+/// `plan = "signup.plan"`: the property of the latest event by time that carries it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attribute {
+    pub event: Name,
+    pub property: Name,
+}
+
+/// `basket = "average(purchase.amount in the last 90 days)"`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedMeasure {
+    pub text: String,
+    pub measure: Measure,
+    /// The value's range in the file, with its quotes.
+    pub(super) literal: std::ops::Range<usize>,
 }
 
 /// One `[cohorts.NAME]`.
@@ -36,10 +57,39 @@ pub struct CohortRule {
     /// `reenter = "never"`
     pub once: bool,
     pub enabled: bool,
+    /// Decided and counted, never emitted.
+    pub shadow: bool,
+    /// `exclusive_in` with `priority`
+    pub group: Option<Group>,
+    pub on_create: OnCreate,
+    /// Attributes and named measures that its changes carry; their ranges are those in the file.
+    pub include: Vec<Name>,
     /// The name for people; the key where none is written.
     pub name: Localized,
     pub owner: Option<String>,
     pub action: Option<String>,
+}
+
+/// Of the cohorts of one group a customer is held in one: the one with the lowest priority number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub name: String,
+    pub priority: i64,
+    /// Where the priority stands in the file.
+    pub(super) literal: std::ops::Range<usize>,
+}
+
+/// What is said of the customers who are in a cohort from its creation on.
+///
+/// Kept for the edit of rules, the only thing that creates a cohort for customers already known. A start with these rules
+/// decides them over the log and does not look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnCreate {
+    /// No automation acts on their entry.
+    #[default]
+    Silent,
+    /// Their entry may be acted on, as any other.
+    Emit,
 }
 
 /// An expression with its text.
@@ -52,7 +102,7 @@ pub struct Written {
 }
 
 /// The keys that the language has and this release does not run.
-const LATER_COHORT: [&str; 6] = ["exclusive_in", "priority", "needs", "include", "on_create", "shadow"];
+const LATER_COHORT: [&str; 1] = ["needs"];
 const COHORT_KEYS: [&str; 17] = [
     "who",
     "stay",
@@ -72,7 +122,7 @@ const COHORT_KEYS: [&str; 17] = [
     "on_create",
     "shadow",
 ];
-const LATER_TOP: [&str; 3] = ["churn", "measures", "profile"];
+const LATER_TOP: [&str; 1] = ["churn"];
 const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];
 
 /// Reads a rules file.
@@ -112,6 +162,8 @@ impl Reader<'_> {
             time_zone: "UTC".into(),
             activity: Events::Anything,
             usual_gaps: BTreeMap::new(),
+            profile: BTreeMap::new(),
+            measures: BTreeMap::new(),
             cohorts: BTreeMap::new(),
         };
         for entry in table {
@@ -133,9 +185,18 @@ impl Reader<'_> {
                     }
                 }
                 "defaults" => document.usual_gaps = self.defaults(value),
+                "profile" => document.profile = self.profile(value),
+                "measures" => document.measures = self.measures(value),
                 "cohorts" => document.cohorts = self.cohorts(value),
                 later if LATER_TOP.contains(&later) => self.later(later, key.span()),
                 _ => self.unknown("", entry, &TOP_KEYS),
+            }
+        }
+        for (name, defined) in &document.measures {
+            if document.profile.contains_key(name) {
+                let message = format!("`{name}` is an attribute of [profile] as well");
+                let key = format!("measures.{name}");
+                self.error(&key, defined.literal.clone(), message, Some("give one of them another name".into()));
             }
         }
         if document.cohorts.is_empty() && self.errors.is_empty() {
@@ -161,15 +222,63 @@ impl Reader<'_> {
         gaps
     }
 
+    fn profile(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, Attribute> {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in self.table("profile", value) {
+            let key = format!("profile.{}", name.get_ref());
+            self.bare_name("profile", name);
+            let Some(text) = self.string(&key, value) else { continue };
+            match parse_attribute(&text) {
+                Ok((event, property)) => {
+                    attributes.insert(name.get_ref().to_string(), Attribute { event, property });
+                }
+                Err(error) => {
+                    let hint = "an attribute is an event's property: \"signup.plan\"";
+                    let error = if error.hint.is_none() { error.hint(hint) } else { error };
+                    self.inside(&key, value.span(), &text, error);
+                }
+            }
+        }
+        attributes
+    }
+
+    fn measures(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, NamedMeasure> {
+        let mut measures = BTreeMap::new();
+        for (name, value) in self.table("measures", value) {
+            let key = format!("measures.{}", name.get_ref());
+            self.bare_name("measures", name);
+            let Some(text) = self.string(&key, value) else { continue };
+            match parse_measure(&text) {
+                Ok(measure) => {
+                    let defined = NamedMeasure { text, measure, literal: value.span() };
+                    measures.insert(name.get_ref().to_string(), defined);
+                }
+                Err(error) => self.inside(&key, value.span(), &text, error),
+            }
+        }
+        measures
+    }
+
+    /// A name that stands in expressions as it is.
+    fn bare_name(&mut self, section: &str, name: &Spanned<std::borrow::Cow<'_, str>>) {
+        let plain = name.get_ref().as_ref();
+        if !is_plain(plain) {
+            let hint = "use lower-case letters, digits and _, beginning with a letter";
+            self.error(section, name.span(), format!("`{plain}` is not a plain name"), Some(hint.into()));
+        } else if is_reserved(plain) {
+            let message = format!("`{plain}` is a word of the language");
+            self.error(section, name.span(), message, Some("give it another name".into()));
+        } else if SCORES.contains(&plain) {
+            let message = format!("`{plain}` is the name of a score");
+            self.error(section, name.span(), message, Some("give it another name".into()));
+        }
+    }
+
     fn cohorts(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, CohortRule> {
         let mut cohorts = BTreeMap::new();
         for (name, value) in self.table("cohorts", value) {
             let plain = name.get_ref();
-            let fits = !plain.is_empty()
-                && plain.len() <= 100
-                && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-                && !plain.as_bytes()[0].is_ascii_digit();
-            if !fits {
+            if !is_plain(plain) {
                 let hint = "use lower-case letters, digits and _, beginning with a letter; `name` is for people";
                 let message = format!("`{plain}` is not a cohort's name");
                 self.error("cohorts", name.span(), message, Some(hint.into()));
@@ -191,7 +300,10 @@ impl Reader<'_> {
         let before = self.errors.len();
         let (mut who, mut stay, mut until) = (None, None, None);
         let (mut at_least, mut at_most, mut cooldown) = (None, None, None);
-        let (mut once, mut enabled, mut owner, mut action) = (false, true, None, None);
+        let (mut once, mut enabled, mut shadow, mut on_create) = (false, true, false, OnCreate::default());
+        let mut include = Vec::new();
+        let (mut owner, mut action) = (None, None);
+        let (mut exclusive_in, mut priority) = (None, None);
         let mut name = Localized { en: cohort.replace('_', " "), fr: cohort.replace('_', " ") };
         for entry in self.table(&prefix, value) {
             let (key, value) = entry;
@@ -208,9 +320,15 @@ impl Reader<'_> {
                     Some("always") | None => {}
                     Some(_) => self.error(&dotted, value.span(), "expected \"always\" or \"never\"".into(), None),
                 },
-                "enabled" => match value.get_ref() {
-                    DeValue::Boolean(flag) => enabled = *flag,
-                    _ => self.error(&dotted, value.span(), "expected true or false".into(), None),
+                "enabled" => enabled = self.flag(&dotted, value).unwrap_or(enabled),
+                "shadow" => shadow = self.flag(&dotted, value).unwrap_or(shadow),
+                "exclusive_in" => exclusive_in = self.string(&dotted, value).map(|name| (name, value.span())),
+                "priority" => priority = self.integer(&dotted, value).map(|number| (number, value.span())),
+                "include" => include = self.included(&dotted, value),
+                "on_create" => match self.string(&dotted, value).as_deref() {
+                    Some("emit") => on_create = OnCreate::Emit,
+                    Some("silent") | None => {}
+                    Some(_) => self.error(&dotted, value.span(), "expected \"silent\" or \"emit\"".into(), None),
                 },
                 "owner" => owner = self.string(&dotted, value),
                 "action" => action = self.string(&dotted, value),
@@ -224,11 +342,55 @@ impl Reader<'_> {
         {
             self.error(&prefix, place.clone(), "`at_least` is longer than `at_most`".into(), None);
         }
+        let group = match (exclusive_in, priority) {
+            (Some((name, _)), Some((priority, literal))) => Some(Group { name, priority, literal }),
+            (Some((name, span)), None) if self.errors.len() == before => {
+                let hint = "add priority = 1, say: of the cohorts of a group the lowest number is held";
+                let message = format!("a cohort of the group `{name}` has no `priority`");
+                self.error(&format!("{prefix}.exclusive_in"), span, message, Some(hint.into()));
+                None
+            }
+            (None, Some((_, span))) if self.errors.len() == before => {
+                let hint = "add exclusive_in = \"offers\", say: a priority counts among the cohorts of one group";
+                self.error(&format!("{prefix}.priority"), span, "there is no `exclusive_in`".into(), Some(hint.into()));
+                None
+            }
+            _ => None,
+        };
         if who.is_none() && self.errors.len() == before {
             let hint = "add who = \"did signup in the last 7 days\", say";
             self.error(&prefix, place, "`who` is missing".into(), Some(hint.into()));
         }
-        Some(CohortRule { who: who?, stay, until, at_least, at_most, cooldown, once, enabled, name, owner, action })
+        Some(CohortRule {
+            who: who?,
+            stay,
+            until,
+            at_least,
+            at_most,
+            cooldown,
+            once,
+            enabled,
+            shadow,
+            group,
+            on_create,
+            include,
+            name,
+            owner,
+            action,
+        })
+    }
+
+    fn included(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Vec<Name> {
+        let DeValue::Array(items) = value.get_ref() else {
+            let message = "expected a list of names of [profile] or [measures]".into();
+            self.error(key, value.span(), message, None);
+            return Vec::new();
+        };
+        let name = |item: &Spanned<DeValue<'_>>| {
+            let range = Range { start: item.span().start, end: item.span().end };
+            self.string(key, item).map(|text| Name { text, range })
+        };
+        items.iter().filter_map(name).collect()
     }
 
     fn localized(&mut self, key: &str, value: &Spanned<DeValue<'_>>, name: &mut Localized) {
@@ -285,6 +447,25 @@ impl Reader<'_> {
         names
     }
 
+    fn flag(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(*flag);
+        }
+        self.error(key, value.span(), "expected true or false".into(), None);
+        None
+    }
+
+    fn integer(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<i64> {
+        let number = match value.get_ref() {
+            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.error(key, value.span(), "expected a whole number".into(), None);
+        }
+        number
+    }
+
     fn string(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
         if let DeValue::String(text) = value.get_ref() {
             return Some(text.to_string());
@@ -324,4 +505,11 @@ impl Reader<'_> {
         let range = Range { start: span.start, end: span.end };
         self.errors.push(RuleError::at(self.file, self.text, range, key, message, hint));
     }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 100
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && !name.as_bytes()[0].is_ascii_digit()
 }

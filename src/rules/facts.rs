@@ -4,6 +4,18 @@ use super::ast::Unit;
 use super::selector::Filter;
 use crate::event::{Instant, NameId, PropertyId, Span};
 
+/// Of a text in a fact's memory the first so many bytes are kept, whole characters; by them it is compared.
+pub const TEXT_MAX: usize = 256;
+
+/// (time, number) pairs held one by one; older ones by day.
+pub const SERIES_EXACT: usize = 256;
+
+/// (time, value) pairs behind `first`, `last` and `most_common` over a window; older ones are dropped.
+pub const VALUES_MAX: usize = 256;
+
+/// Different values behind `distinct`. Tests of a count need fewer, so what falls out of so many was wanted.
+pub const DISTINCT_MAX: usize = 1_024;
+
 /// A fact by its place in the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FactIx(pub u16);
@@ -22,10 +34,12 @@ pub struct FactSpec {
     /// Hash of the definition in words; the same definition has the same id in every rules file and release.
     pub id: u64,
     pub(super) selector: Selector,
-    /// The events B of `A then no B`.
+    /// The events B of `A then no B`, of `time from A to B` and of `steps from A to B`.
     pub(super) other: Option<Selector>,
     /// The events of `A then B within D ...`.
     pub(super) chain: Option<ChainSelectors>,
+    /// The events counted by `steps from A to B via ...`.
+    pub(super) via: Option<Selector>,
 }
 
 /// Which events make a sequence, and which break it.
@@ -55,6 +69,14 @@ pub enum FactKind {
     Distinct { key: DistinctKey, earliest: bool, cap: usize },
     /// Every (time, key), the latest `cap`.
     DistinctAll { key: DistinctKey, cap: usize, horizon: Option<Span>, floor: Floor },
+    /// The least (or `greatest`) number of a property, at or after `from`.
+    Extreme { property: PropertyId, greatest: bool, from: Option<Instant> },
+    /// Times and values of any type: the latest (or earliest) `cap`, ascending.
+    Values { property: PropertyId, earliest: bool, cap: usize, horizon: Option<Span>, floor: Floor },
+    /// The first A (or the `last`), the first B from then on, and what may take their place: at most `cap` B's.
+    Answer { last: bool, cap: usize },
+    /// The latest A, the first B after it, and how many others between; at most `cap` of either one by one.
+    Steps { cap: usize },
     /// Per key value (one for all where `key` is none): the A's that no B has answered.
     Followed { key: Option<PropertyId>, each: bool, keys_max: usize, each_max: usize, horizon: Option<Span> },
     /// How far a sequence has come, per key value: `within[i]` is the length allowed from its step `i` to the next one.
@@ -146,6 +168,14 @@ impl FactKind {
                 *most = (*most).max(*m);
                 true
             }
+            (
+                Self::Values { property, earliest, cap, horizon, floor: Floor::None },
+                Self::Values { property: p, earliest: e, cap: c, horizon: h, floor: Floor::None },
+            ) if property == p && earliest == e && (*cap == 1) == (*c == 1) => {
+                *cap = (*cap).max(*c);
+                *horizon = horizon.zip(*h).map(|(a, b)| a.max(b));
+                true
+            }
             (mine, other) => mine == other,
         }
     }
@@ -163,7 +193,13 @@ impl FactKind {
             (Self::Latest { cap }, Self::Latest { cap: wanted })
             | (Self::Earliest { cap }, Self::Earliest { cap: wanted })
             | (Self::Distinct { cap, .. }, Self::Distinct { cap: wanted, .. }) => cap >= wanted,
-            (Self::Total { .. }, Self::Total { .. }) => true,
+            (Self::Total { .. }, Self::Total { .. }) | (Self::Extreme { .. }, Self::Extreme { .. }) => true,
+            (Self::Values { cap, horizon, .. }, Self::Values { cap: c, horizon: h, .. }) => {
+                cap >= c && reaches(horizon, h)
+            }
+            (Self::Answer { cap, .. }, Self::Answer { cap: c, .. }) | (Self::Steps { cap }, Self::Steps { cap: c }) => {
+                cap == c
+            }
             (Self::Series { exact, horizon, .. }, Self::Series { exact: e, horizon: h, .. }) => {
                 exact >= e && reaches(horizon, h)
             }
@@ -174,21 +210,21 @@ impl FactKind {
                 Self::Followed { keys_max, each_max, horizon, .. },
                 Self::Followed { keys_max: k, each_max: e, horizon: h, .. },
             ) => keys_max >= k && each_max >= e && reaches(horizon, h),
-            (
-                Self::Chain { keys_max, links_max, .. },
-                Self::Chain { keys_max: k, links_max: l, .. },
-            ) => keys_max >= k && links_max >= l,
+            (Self::Chain { keys_max, links_max, .. }, Self::Chain { keys_max: k, links_max: l, .. }) => {
+                keys_max >= k && links_max >= l
+            }
             (Self::Periods { back, most, .. }, Self::Periods { back: b, most: m, .. }) => back >= b && most >= m,
             _ => false,
         }
     }
 
-    /// The fact whose first and last time this one looks at while it is fed.
+    /// The fact whose first or last time says what this one may forget.
     #[must_use]
-    pub fn edge(&self) -> Option<FactIx> {
+    pub fn floor_fact(&self) -> Option<FactIx> {
         match self {
             Self::Series { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
             | Self::DistinctAll { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
+            | Self::Values { floor: Floor::SinceLast(fact) | Floor::WithinFirst(fact, _), .. }
             | Self::Chain { keep: Keep::WithinFirst(fact, _), .. } => Some(*fact),
             _ => None,
         }
@@ -207,6 +243,10 @@ impl FactKind {
             }
             Self::Distinct { cap, .. } => cap * 14,
             Self::DistinctAll { cap, .. } => cap * 14,
+            Self::Extreme { .. } => 12,
+            Self::Values { cap, .. } => 4 + cap * (8 + TEXT_MAX),
+            Self::Answer { cap, .. } => 8 + cap * 7,
+            Self::Steps { cap } => 16 + cap * 2 * 6,
             Self::Followed { key: None, each: false, .. } => 16,
             Self::Followed { key: None, each: true, each_max, .. } => each_max * 7,
             Self::Followed { each: false, keys_max, .. } => keys_max * 24,

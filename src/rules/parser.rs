@@ -122,6 +122,39 @@ pub fn parse_duration(text: &str) -> Parsed<Duration> {
     Ok(duration)
 }
 
+/// Parses a measure standing alone, as in `basket = "average(purchase.amount in the last 90 days)"`.
+///
+/// # Errors
+/// As for `parse`.
+pub fn parse_measure(text: &str) -> Parsed<Measure> {
+    let mut parser = Parser::new(text)?;
+    let measure = parser.measure()?;
+    match parser.peek() {
+        TokenKind::End => Ok(measure),
+        _ => Err(parser.expected(&["the end of the measure"])),
+    }
+}
+
+/// Parses `event.property` standing alone, as in `plan = "signup.plan"`.
+///
+/// # Errors
+/// As for `parse`.
+pub fn parse_attribute(text: &str) -> Parsed<(Name, Name)> {
+    let mut parser = Parser::new(text)?;
+    let event = parser.name("an event")?;
+    parser.punctuation(".")?;
+    let property = parser.name("a property")?;
+    match parser.peek() {
+        TokenKind::End => Ok((event, property)),
+        _ => Err(parser.expected(&["the end of the attribute"])),
+    }
+}
+
+/// Is it a word of the grammar, which only quotes make a name?
+pub(super) fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 struct Parser {
     tokens: Vec<Token>,
     at: usize,

@@ -2,6 +2,7 @@
 
 use super::ast::{Bound, Edge, Op, Unit};
 use super::calendar::Calendar;
+use super::document::OnCreate;
 use super::facts::{FactIx, FactSpec};
 use super::selector::Filter;
 use crate::event::{Instant, Localized, NameId, Number, Span, Vocabulary};
@@ -43,6 +44,15 @@ pub struct Cohort {
     /// May be entered once in a life.
     pub once: bool,
     pub enabled: bool,
+    /// Decided and counted, never emitted.
+    pub shadow: bool,
+    /// The group of which a customer is held in one cohort only.
+    pub group: Option<String>,
+    /// The cohorts of its group that come first: while one of them is held, this one is not. In order.
+    pub excluded_by: Vec<CohortIx>,
+    pub on_create: OnCreate,
+    /// Attributes and measures copied into its changes, with the names they have there.
+    pub include: Vec<(String, Measure)>,
     pub title: Localized,
     pub owner: Option<String>,
     pub action: Option<String>,
@@ -50,6 +60,8 @@ pub struct Cohort {
     pub definition: String,
     /// Cohorts that refer to this one.
     pub dependants: Vec<CohortIx>,
+    /// Itself and all that it refers to, directly or not, in the order of decision: nothing else can change it.
+    pub rests_on: Vec<CohortIx>,
     /// Does any rule ask when this cohort was entered or left?
     pub keeps_history: bool,
 }
@@ -212,29 +224,93 @@ pub enum Window {
     },
 }
 
-/// A number or a length of time computed from facts.
+/// A value or a length of time computed from facts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Measure {
-    /// All ever, or since a date: how many (`sum` false) or their sum.
-    Total { fact: FactIx, sum: bool },
-    /// Those in the window.
-    Series { fact: FactIx, window: Window, sum: bool },
+    /// Of all ever, or since a date.
+    Total { fact: FactIx, of: Aggregate },
+    /// Of those in the window.
+    Series { fact: FactIx, window: Window, of: Aggregate },
+    /// The least or greatest number ever, or since a date.
+    Extreme { fact: FactIx },
+    /// How many different keys lie in the window.
+    Distinct { fact: FactIx, window: Window },
+    /// One of the values in the window, of any type.
+    Pick { fact: FactIx, window: Window, pick: Pick },
     /// `T -` the first or last time, in milliseconds.
     TimeSince { fact: FactIx, edge: Edge },
+    /// From the first or last A to the first B from then on, in milliseconds.
+    TimeFrom { fact: FactIx },
     /// The median of the last eight gaps, in milliseconds.
     UsualGap { fact: FactIx, default: Option<Span> },
+    /// How many between the latest A and the first B after it.
+    Steps { fact: FactIx },
+    /// What it is at `T`, less what it was at `T - over`.
+    Change { of: Box<Measure>, over: Span },
+    /// Rounded half to even to six places.
+    Ratio { of: Box<Measure>, to: Box<Measure> },
+}
+
+/// What is made of many numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aggregate {
+    Count,
+    Sum,
+    Average,
+    Median,
+    Min,
+    Max,
+}
+
+/// Which of many values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// By time; of several at one instant the greatest.
+    First,
+    Last,
+    /// Of several equally common ones the more recent, then the greater.
+    MostCommon,
+}
+
+impl Measure {
+    /// Is it a length of time, in milliseconds?
+    #[must_use]
+    pub fn is_length(&self) -> bool {
+        match self {
+            Self::TimeSince { .. } | Self::TimeFrom { .. } | Self::UsualGap { .. } => true,
+            Self::Change { of, .. } => of.is_length(),
+            Self::Total { .. }
+            | Self::Series { .. }
+            | Self::Extreme { .. }
+            | Self::Distinct { .. }
+            | Self::Pick { .. }
+            | Self::Steps { .. }
+            | Self::Ratio { .. } => false,
+        }
+    }
+
+    /// Does time alone move it, from one millisecond to the next?
+    #[must_use]
+    pub fn grows(&self) -> bool {
+        match self {
+            Self::TimeSince { .. } => true,
+            Self::Change { of, .. } => of.grows(),
+            _ => false,
+        }
+    }
 }
 
 /// What a measure is compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Comparand {
     Number(Number),
+    Bool(bool),
+    Text(Box<str>),
+    /// Another measure; only of a number can there be more or less than once.
     Measure {
         factor: Number,
         measure: Measure,
     },
-    /// A text or a boolean: unequal to every number, without order.
-    OtherType,
 }
 
 /// One fact that an event of some name feeds.
@@ -249,10 +325,12 @@ pub struct Feed {
 pub enum Role {
     /// The fact's own events.
     Own(Vec<Filter>),
-    /// For `A then no B`: as A, as B, or both; none where its name does not fit.
+    /// As A, as B, or both; none where its name does not fit.
     Pair { a: Option<Vec<Filter>>, b: Option<Vec<Filter>> },
     /// For `A then B`: as each of these, a bit for every step or `BARRED`, where its tests pass.
     Steps(Vec<(u16, Vec<Filter>)>),
+    /// For `steps from A to B via ...`.
+    Step { a: Option<Vec<Filter>>, b: Option<Vec<Filter>>, via: Option<Vec<Filter>> },
 }
 
 /// The bit of an event that a sequence must not have between its steps.

@@ -13,11 +13,11 @@
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
 use crate::engine::{
-    Chain, CustomerState, DayBucket, EventCause, Fact, Link, Membership, Opening, Pair, Period, Reached, RecentId,
-    Series, Wish,
+    Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Link, Membership, Opening, Pair, Period, Reached,
+    RecentId, Series, Wish,
 };
-use crate::event::{ChangeReason, Instant};
-use crate::rules::{RuleSet, STEPS_MAX};
+use crate::event::{ChangeReason, Instant, Kept};
+use crate::rules::{FactKind, RuleSet, STEPS_MAX};
 
 const HAS_DEADLINE: u8 = 1;
 
@@ -87,15 +87,24 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
         state.recent.push(RecentId { at, hash: u64::from_le_bytes(reader.array("recent id")?) });
         last = at;
     }
+    // Numbers ascend, so that none is read twice, the second time on top of the first.
+    let mut next = 0;
     for _ in 0..reader.len("facts")? {
         let number = reader.u32("fact")? as usize;
-        let fact = state.facts.get_mut(number).ok_or(Corrupt("number of a fact"))?;
+        let fact = state.facts.get_mut(number).filter(|_| number >= next).ok_or(Corrupt("number of a fact"))?;
         read_fact(&mut reader, fact, base)?;
+        if !fits(fact, &rules.facts[number].kind) {
+            return Err(Corrupt("content of a fact"));
+        }
+        next = number + 1;
     }
+    next = 0;
     for _ in 0..reader.len("memberships")? {
         let number = reader.u32("membership")? as usize;
-        let membership = state.memberships.get_mut(number).ok_or(Corrupt("number of a cohort"))?;
+        let membership =
+            state.memberships.get_mut(number).filter(|_| number >= next).ok_or(Corrupt("number of a cohort"))?;
         read_membership(&mut reader, membership, base)?;
+        next = number + 1;
     }
     if reader.is_empty() { Ok(state) } else { Err(Corrupt("end of a state")) }
 }
@@ -139,7 +148,23 @@ fn is_empty(fact: &Fact) -> bool {
         Fact::Followed(pairs) => pairs.is_empty(),
         Fact::Chain(chain) => chain.links.is_empty() && chain.reached.is_empty() && chain.done.is_empty(),
         Fact::Periods(periods) => periods.is_empty(),
+        Fact::Extreme(number) => number.is_none(),
+        Fact::Values(values) => values.times.is_empty(),
+        Fact::Answer(found) => found.is_empty(),
+        Fact::Steps(steps) => steps.a.is_none() && steps.b.is_empty() && steps.via.is_empty(),
     }
+}
+
+/// Has it content, and of the shape that the engine relies on?
+fn fits(fact: &Fact, kind: &FactKind) -> bool {
+    let whole = match (fact, kind) {
+        (Fact::Series(series), FactKind::Series { property: Some(_), .. }) => {
+            series.numbers.len() == series.times.len()
+        }
+        (Fact::Series(series), _) => series.numbers.is_empty(),
+        _ => true,
+    };
+    whole && !is_empty(fact)
 }
 
 fn put_times(out: &mut Vec<u8>, times: &[Instant], base: Instant) {
@@ -184,6 +209,27 @@ fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
         Fact::Distinct { times, keys } => {
             put_times(out, times, base);
             keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
+        }
+        Fact::Extreme(number) => put_number(out, number.unwrap_or_default()),
+        Fact::Values(values) => {
+            put_times(out, &values.times, base);
+            values.values.iter().for_each(|value| put_kept(out, value));
+        }
+        Fact::Answer(found) => {
+            put_len(out, found.len());
+            let mut last = base;
+            for encounter in found {
+                put_instant(out, encounter.at, last);
+                out.push(u8::from(encounter.a) | u8::from(encounter.b) << 1 | encounter.both << 2);
+                last = encounter.at;
+            }
+        }
+        Fact::Steps(steps) => {
+            out.push(u8::from(steps.a.is_some()));
+            put_instant(out, steps.a.unwrap_or(base), base);
+            put_u64(out, steps.settled);
+            put_times(out, &steps.b, base);
+            put_times(out, &steps.via, base);
         }
         Fact::Followed(pairs) => {
             put_len(out, pairs.len());
@@ -283,6 +329,29 @@ fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()
                 keys.push(u64::from_le_bytes(reader.array("key")?));
             }
         }
+        Fact::Extreme(number) => *number = Some(reader.number("extreme")?),
+        Fact::Values(values) => {
+            read_times(reader, &mut values.times, base)?;
+            for _ in 0..values.times.len() {
+                values.values.push(read_kept(reader)?);
+            }
+        }
+        Fact::Answer(found) => {
+            let mut last = base;
+            for _ in 0..reader.len("encounters")? {
+                last = reader.instant(last, "encounter")?;
+                let flags = reader.u8("encounter")?;
+                found.push(Encounter { at: last, a: flags & 1 != 0, b: flags & 2 != 0, both: flags >> 2 });
+            }
+        }
+        Fact::Steps(steps) => {
+            let has_a = reader.u8("steps")? != 0;
+            let a = reader.instant(base, "steps")?;
+            steps.a = has_a.then_some(a);
+            steps.settled = reader.u64("steps")?;
+            read_times(reader, &mut steps.b, base)?;
+            read_times(reader, &mut steps.via, base)?;
+        }
         Fact::Followed(pairs) => {
             for _ in 0..reader.len("pairs")? {
                 let key = u64::from_le_bytes(reader.array("pair")?);
@@ -307,6 +376,35 @@ fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()
         }
     }
     Ok(())
+}
+
+const KEPT_FALSE: u8 = 0;
+const KEPT_TRUE: u8 = 1;
+const KEPT_NUMBER: u8 = 2;
+const KEPT_TEXT: u8 = 3;
+
+fn put_kept(out: &mut Vec<u8>, value: &Kept) {
+    match value {
+        Kept::Bool(flag) => out.push(if *flag { KEPT_TRUE } else { KEPT_FALSE }),
+        Kept::Number(number) => {
+            out.push(KEPT_NUMBER);
+            put_number(out, *number);
+        }
+        Kept::Text(text) => {
+            out.push(KEPT_TEXT);
+            put_text(out, text);
+        }
+    }
+}
+
+fn read_kept(reader: &mut Reader<'_>) -> Read<Kept> {
+    Ok(match reader.u8("value")? {
+        KEPT_FALSE => Kept::Bool(false),
+        KEPT_TRUE => Kept::Bool(true),
+        KEPT_NUMBER => Kept::Number(reader.number("value")?),
+        KEPT_TEXT => Kept::Text(reader.text("value")?.into()),
+        _ => return Err(Corrupt("type of a value")),
+    })
 }
 
 fn read_series(reader: &mut Reader<'_>, series: &mut Series, base: Instant) -> Read<()> {
@@ -394,5 +492,5 @@ fn read_membership(reader: &mut Reader<'_>, membership: &mut Membership, base: I
         }
         membership.wish = Some(Box::new(Wish { reason, cause }));
     }
-    Ok(())
+    if self::flags(membership) == flags { Ok(()) } else { Err(Corrupt("flags of a membership")) }
 }

@@ -132,6 +132,147 @@ fn the_sentence_names_the_parts_of_the_rule_that_decided_and_no_others() {
     assert_eq!(sentences, expected, "{}", replay.err);
 }
 
+/// Of two cohorts of a group only one is held, and a cohort in the shadow is decided, marked, and counted.
+#[test]
+fn a_replay_shows_exclusion_and_what_is_decided_in_the_shadow() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.toml");
+    let rules = r#"
+        [cohorts.buyers]
+        who = "did buy in the last 3 days"
+        shadow = true
+        exclusive_in = "status"
+        priority = 1
+        [cohorts.visitors]
+        who = "did visit"
+        exclusive_in = "status"
+        priority = 2
+    "#;
+    std::fs::write(&path, rules).unwrap();
+    let events = r#"
+        {"customer_id":"c","event":"visit","time":"2026-01-05T00:00:00Z"}
+        {"customer_id":"c","event":"buy","time":"2026-01-06T00:00:00Z"}
+    "#;
+    let replay = fed(&["replay", "--rules", path.to_str().unwrap(), "-"], events);
+    let expected = [
+        r#"{"customer_id":"c","cohort":"visitors","change":"entered","at":1767571200000,"reason":"event","why":"Entered visitors: did visit (once)."}"#,
+        r#"{"customer_id":"c","cohort":"buyers","change":"entered","at":1767657600000,"reason":"event","why":"Entered buyers: did buy in the last 3 days (last one just now).","shadow":true}"#,
+        r#"{"customer_id":"c","cohort":"visitors","change":"exited","at":1767657600000,"reason":"excluded","why":"Left visitors: gives way to buyers in the group status (just now)."}"#,
+    ];
+    assert_eq!(replay.out.lines().collect::<Vec<_>>(), expected, "{}", replay.err);
+    assert!(replay.err.lines().any(|line| line.starts_with("buyers") && line.contains("  1  ")), "{}", replay.err);
+
+    let check = run(&["check", "--rules", path.to_str().unwrap()]);
+    for line in [
+        "  1. buyers: buyers (in the shadow: decided and counted, not emitted)",
+        "     comes first in the group status",
+        "     gives way to buyers in the group status",
+    ] {
+        assert!(check.out.lines().any(|printed| printed == line), "no line {line:?} in\n{}", check.out);
+    }
+}
+
+fn explained(more: &[&str]) -> Ended {
+    run(&[&["explain", "--rules", RULES, "--customer", "regular", SHOP][..], more].concat())
+}
+
+#[test]
+fn explain_says_where_a_customer_stands_and_what_would_change_it() {
+    let text = explained(&["--at", "2026-04-01", "--cohort", "recurring_at_risk"]);
+    let expected = "\
+regular, 1 Apr 2026 02:00 (Europe/Paris)
+
+recurring_at_risk: Recurring customers at risk
+  in since 10 Mar 2026 01:00:00.001, entered once
+  who
+    yes  did purchase at least 2 times ever (2 times)
+           changes with nothing any more
+    yes  time since last purchase > 1.5 x usual gap of purchase (89 days, usual gap 45 days)
+           changes with a purchase
+    yes  time since last purchase < 3 x usual gap of purchase (89 days, usual gap 45 days)
+           changes with a purchase, or silence until 16 May 2026 14:00
+    yes  did not unsubscribed ever (none)
+           changes with an unsubscribed
+  next: leaves 16 May 2026 14:00, if nothing more happens
+";
+    assert_eq!((text.code, text.out.as_str(), text.err.as_str()), (0, expected, ""));
+
+    // All that it rests on is run ahead: it enters when the customer leaves the one above.
+    let text = explained(&["--at", "2026-04-01", "--cohort", "re_engageable", "--lang", "fr"]);
+    let expected = "\
+regular, 1er\u{a0}avr. 2026 à 02:00 (Europe/Paris)
+
+re_engageable: À reconquérir
+  pas membre, aucune entrée
+  who
+    oui  did purchase ever (2 fois)
+           change avec plus rien
+    non  silent for 90 days (la dernière fois il y a 89\u{a0}jours)
+           change avec le silence jusqu’au 1er\u{a0}avr. 2026 à 14:00
+    oui  not silent for 365 days (la dernière fois il y a 89\u{a0}jours)
+           change avec le silence jusqu’au 1er\u{a0}janv. 2027 à 13:00
+    oui  did not unsubscribed ever (aucune fois)
+           change avec un événement unsubscribed
+    non  not in recurring_at_risk (depuis 21\u{a0}jours)
+           change avec la sortie de la cohorte recurring_at_risk
+  until
+    non  did purchase in the last 1 day (la dernière fois il y a 89\u{a0}jours)
+           change avec un événement purchase
+  ensuite\u{a0}: entrée le 16\u{a0}mai 2026 à 14:00, si rien d’autre n’arrive
+";
+    assert_eq!((text.code, text.out.as_str(), text.err.as_str()), (0, expected, ""));
+}
+
+#[test]
+fn explain_gives_one_json_object_that_agrees_with_the_replay() {
+    let of = |customer: &str, at: &str| -> serde_json::Value {
+        let arguments = ["explain", "--rules", RULES, "--customer", customer, "--at", at, "--json", SHOP];
+        let ended = run(&arguments);
+        assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+        serde_json::from_str(&ended.out).unwrap()
+    };
+    for (customer, cohort, change, at, reason) in SHOP_UNTIL_JUNE {
+        let now = of(customer, at);
+        let cohorts = now["cohorts"].as_array().unwrap();
+        assert_eq!(cohorts.len(), 5);
+        let found = cohorts.iter().find(|found| found["cohort"] == *cohort).unwrap();
+        let stamp = at.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        assert_eq!((&found["member"], &found["since"]), (&(*change == "entered").into(), &stamp.into()), "{found}");
+        // A millisecond before, what comes by time alone is what was promised.
+        if *reason == "time" {
+            let before = of(customer, &(stamp - 1).to_string());
+            let found = before["cohorts"].as_array().unwrap().iter().find(|found| found["cohort"] == *cohort).unwrap();
+            assert_eq!(found["next_change"], serde_json::json!({"change": change, "at": stamp}), "{found}");
+        }
+    }
+    let stuck = &of("helped", "2026-01-10T12:00:00Z")["cohorts"][0];
+    assert_eq!(stuck["terms"][0]["en"], "stays at most until 24 Jan 2026 11:00");
+    assert_eq!(stuck["conditions"][0]["of"], "who");
+    assert_eq!(stuck["conditions"][0]["holds"], true);
+    assert_eq!(stuck["conditions"][0]["until"], serde_json::Value::Null);
+    assert_eq!(stuck["conditions"][0]["changes_with"]["en"], "a fitting onboarding_step_completed");
+}
+
+#[test]
+fn explain_ends_as_the_other_commands_do() {
+    let nobody = run(&["explain", "--rules", RULES, "--customer", "nobody", SHOP]);
+    assert_eq!((nobody.code, nobody.out.as_str()), (1, ""));
+    assert_eq!(nobody.err, "cohortd: the files hold no event of this customer\n");
+    assert_eq!(explained(&["--at", "2025-01-01"]).code, 1);
+    let unknown = explained(&["--cohort", "vip"]);
+    assert_eq!((unknown.code, unknown.out.as_str()), (64, ""));
+    assert!(
+        unknown.err.starts_with("cohortd: --cohort: the rules hold no cohort `vip`; there are onb"),
+        "{}",
+        unknown.err
+    );
+    assert_eq!(run(&["explain", "--rules", RULES, SHOP]).code, 64);
+    assert_eq!(explained(&["--lang", "de"]).code, 64);
+    assert_eq!(run(&["explain", "--rules", "nowhere.toml", "--customer", "c", SHOP]).code, 78);
+    let by_default = explained(&[]);
+    assert!(by_default.out.starts_with("regular, 20 Apr 2026 10:00 (Europe/Paris)\n"), "{}", by_default.out);
+}
+
 #[test]
 fn the_same_events_give_the_same_bytes_whatever_carries_them() {
     let first = replayed(SHOP).out;
@@ -350,7 +491,7 @@ fn wrong_usage_ends_with_64_and_wrong_configuration_with_78() {
 fn help_and_version_are_results() {
     let help = run(&["--help"]);
     assert_eq!((help.code, help.err.as_str()), (0, ""));
-    for word in ["run", "check", "replay", "demo", "dump-config", "COHORTD_KAFKA__GROUP_ID", "64", "78"] {
+    for word in ["run", "check", "replay", "explain", "demo", "dump-config", "COHORTD_KAFKA__GROUP_ID", "64", "78"] {
         assert!(help.out.contains(word), "no {word} in\n{}", help.out);
     }
     assert!(help.out.lines().all(|line| line.chars().count() <= 120), "{}", help.out);

@@ -1,8 +1,9 @@
 //! The one place where the tests meet the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{CustomerState, Engine, Migration, Said, Shard, Timing, Words};
+use cohortd::engine::{Applied, CustomerState, Effect, Engine, Migration, Said, Shard, Timing, Words};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
@@ -21,6 +22,65 @@ fn run(case: &Case) -> Result<Outcome, String> {
     let mut run = Run::new(case)?;
     while run.step(Words::Full) {}
     Ok(run.end().0)
+}
+
+/// The same, and for each change when the next one is if the customer stays silent, as the engine promises.
+pub(crate) fn run_ahead(case: &Case) -> Result<Outcome, String> {
+    let mut run = Run { ahead: true, ..Run::new(case)? };
+    while run.step(Words::Full) {}
+    Ok(run.end_with(Words::Full).0)
+}
+
+/// Takes a case in and, after each decision that changed anything, lets a copy of the customer stay silent: what comes
+/// next must be what was promised.
+pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
+    let rules = load(case)?;
+    let config = &case.config;
+    let mut engine = Engine::new(Arc::clone(&rules), config.max_lateness, config.dedupe_ids);
+    let mut customers = BTreeMap::new();
+    let mut stream_time = Instant::MIN;
+    for (event, position) in case.events.iter().zip(0..) {
+        if event.at < config.earliest || event.at < stream_time - config.max_lateness {
+            continue;
+        }
+        let state = customers.entry(&event.customer).or_insert_with(|| CustomerState::new(&rules));
+        let mut effects = Vec::new();
+        while state.next_deadline < event.at.max(stream_time) {
+            let until = state.next_deadline.next();
+            engine.fire(state, until, Words::Full, &mut effects);
+            kept(&mut engine, state, &mut effects)?;
+        }
+        let mut properties = Properties::new();
+        let borrowed = borrow(event, &rules, &mut properties);
+        let applied = engine.apply(state, &borrowed, position, stream_time, Words::Full, &mut effects);
+        kept(&mut engine, state, &mut effects)?;
+        if applied != Applied::Duplicate {
+            stream_time = stream_time.max(event.at - config.arrives_within);
+        }
+    }
+    Ok(())
+}
+
+/// Deadlines decided of a silent customer before we believe that nothing comes. More than the engine looks at, as they are
+/// those of all cohorts.
+const SILENT_DEADLINES: usize = 500;
+
+fn kept(engine: &mut Engine, state: &CustomerState, effects: &mut Vec<Effect>) -> Result<(), String> {
+    for effect in effects.drain(..) {
+        let (mut silent, mut later) = (state.clone(), Vec::new());
+        for _ in 0..SILENT_DEADLINES {
+            if silent.next_deadline == Instant::MAX || later.iter().any(|next: &Effect| next.cohort == effect.cohort) {
+                break;
+            }
+            let until = silent.next_deadline.next();
+            engine.fire(&mut silent, until, Words::None, &mut later);
+        }
+        let came = later.iter().find(|next| next.cohort == effect.cohort).map(|next| next.at);
+        if came != effect.next_change_at {
+            return Err(format!("{effect:?} was promised to change next at its time, and changes at {came:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// The same case with everything that may happen to a lane: customers flushed at random, put out of memory, restarts that
@@ -64,6 +124,46 @@ pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), St
     Ok(run.end())
 }
 
+/// As `run`, with the states by customer.
+pub(crate) fn run_to_states(case: &Case) -> Result<(Outcome, BTreeMap<String, CustomerState>), String> {
+    let mut run = Run::new(case)?;
+    while run.step(Words::None) {}
+    run.finish(Words::None);
+    let read = |(customer, stored): (String, Vec<u8>)| (customer, decode_state(&stored, &run.rules).unwrap());
+    Ok((run.outcome, run.stored.into_iter().map(read).collect()))
+}
+
+/// What is said by a lane whose batches end where `ends` says; there customers are flushed, put out of memory, and lost in
+/// restarts.
+pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<BatchEnd>) -> Result<Spoken, String> {
+    let mut run = Run::new(case)?;
+    run.spoken = Some(BTreeMap::new());
+    run.shard.begin(0);
+    while run.step_within_a_batch(Words::Full) {
+        match ends() {
+            None => continue,
+            Some(BatchEnd::Plain) => {}
+            Some(BatchEnd::Flush(most)) => run.flush(most),
+            Some(BatchEnd::Evict) => run.evict(),
+            Some(BatchEnd::Restart) => run.restart(),
+        }
+        run.shard.begin(as_i64(run.position));
+    }
+    run.finish(Words::Full);
+    Ok(run.spoken.unwrap_or_default())
+}
+
+/// Of each customer the changes, in full, each with the position at which it was said.
+pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Effect)>>;
+
+/// What happens between two batches.
+pub(crate) enum BatchEnd {
+    Plain,
+    Flush(usize),
+    Evict,
+    Restart,
+}
+
 /// One partition being run, with what a changelog would hold of it.
 struct Run<'c> {
     case: &'c Case,
@@ -71,18 +171,20 @@ struct Run<'c> {
     shard: Shard,
     position: usize,
     outcome: Outcome,
+    /// Is what is promised of the next change written down?
+    ahead: bool,
     said: Vec<Said>,
+    /// Kept where someone asks for it.
+    spoken: Option<Spoken>,
     /// Customers as last flushed, by id.
-    stored: std::collections::BTreeMap<String, Vec<u8>>,
+    stored: BTreeMap<String, Vec<u8>>,
     /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
     stream_times: Vec<Instant>,
 }
 
 impl<'c> Run<'c> {
     fn new(case: &'c Case) -> Result<Self, String> {
-        let rules = rules::load("rules.toml", &case.rules)
-            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-        let rules = Arc::new(rules);
+        let rules = load(case)?;
         let shard = shard(&rules, &case.config, Instant::MIN);
         Ok(Self {
             case,
@@ -90,16 +192,23 @@ impl<'c> Run<'c> {
             shard,
             position: 0,
             outcome: Outcome::default(),
+            ahead: false,
             said: Vec::new(),
-            stored: std::collections::BTreeMap::new(),
+            spoken: None,
+            stored: BTreeMap::new(),
             stream_times: Vec::new(),
         })
     }
 
-    /// One log position: the advances before it, then its event. False at the end of the log.
+    /// One log position as a batch of its own. False at the end of the log.
     fn step(&mut self, words: Words) -> bool {
+        self.shard.begin(as_i64(self.position));
+        self.step_within_a_batch(words)
+    }
+
+    /// One log position: the advances before it, then its event.
+    fn step_within_a_batch(&mut self, words: Words) -> bool {
         let position = self.position;
-        self.shard.begin(as_i64(position));
         self.stream_times.push(self.shard.stream_time());
         self.advances(position, words);
         if position == self.case.events.len() {
@@ -175,9 +284,13 @@ impl<'c> Run<'c> {
             self.said.drain(..).map(|said| (self.shard.customer(said.slot).to_owned(), said)).collect();
         said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
         for (customer, Said { effect, .. }) in said {
+            if let Some(spoken) = &mut self.spoken {
+                spoken.entry(customer.clone()).or_default().push((position, effect.clone()));
+            }
+            let cohort = self.rules.cohort(effect.cohort);
             self.outcome.changes.push(Decided {
                 customer,
-                cohort: self.rules.cohort(effect.cohort).name.clone(),
+                cohort: cohort.name.clone(),
                 change: effect.change,
                 occurred_at: effect.at,
                 reason: effect.reason,
@@ -186,6 +299,8 @@ impl<'c> Run<'c> {
                 times_entered: effect.times_entered,
                 sequence: effect.sequence,
                 position,
+                shadow: cohort.shadow,
+                next_change_at: effect.next_change_at.filter(|_| self.ahead),
             });
         }
     }
@@ -197,7 +312,7 @@ impl<'c> Run<'c> {
         let (position, stream_time) = (self.position, self.shard.stream_time());
         let mut engine = Engine::new(Arc::clone(&new), self.case.config.max_lateness, self.case.config.dedupe_ids);
         let migration = Migration::between(Arc::clone(&self.rules), Arc::clone(&new));
-        let mut gathered = std::collections::BTreeMap::new();
+        let mut gathered = BTreeMap::new();
         for (place, event) in self.case.events[..position].iter().enumerate() {
             if self.outcome.fates[place] == Fate::Applied && migration.rereads() {
                 let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new(&new));
@@ -225,6 +340,8 @@ impl<'c> Run<'c> {
                     entered_at: effect.entered_at,
                     times_entered: effect.times_entered,
                     sequence: effect.sequence,
+                    next_change_at: None,
+                    shadow: rules.cohort(effect.cohort).shadow,
                     position,
                 });
             }
@@ -309,14 +426,23 @@ impl<'c> Run<'c> {
         Err(format!("deciding {} again at {} changes {effects:?}\n{before:?}\n{state:?}", event.customer, at.0))
     }
 
-    fn end(mut self) -> (Outcome, Vec<Vec<u8>>) {
+    /// Decides what `until` still asks for, and flushes everyone.
+    fn finish(&mut self, words: Words) {
         let position = self.case.events.len();
         if let Some(until) = self.case.until {
             self.wake(until.next());
-            self.shard.fire_before(until.next(), as_i64(position), Words::None, &mut self.said);
+            self.shard.fire_before(until.next(), as_i64(position), words, &mut self.said);
             self.flush_said(position);
         }
         self.flush(usize::MAX);
+    }
+
+    fn end(self) -> (Outcome, Vec<Vec<u8>>) {
+        self.end_with(Words::None)
+    }
+
+    fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {
+        self.finish(words);
         let rules = &self.rules;
         let settled = |stored: Vec<u8>| {
             let mut state = decode_state(&stored, rules).unwrap();
@@ -326,6 +452,11 @@ impl<'c> Run<'c> {
         };
         (self.outcome, self.stored.into_values().map(settled).collect())
     }
+}
+
+fn load(case: &Case) -> Result<Arc<RuleSet>, String> {
+    let rules = rules::load("rules.toml", &case.rules);
+    rules.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 fn shard(rules: &Arc<RuleSet>, config: &Config, stream_time: Instant) -> Shard {

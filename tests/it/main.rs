@@ -4,17 +4,21 @@
 
 mod architecture;
 mod cli;
+mod damaged;
 mod demo;
 mod e2e;
 mod engine_under_test;
 mod generate;
 mod kafka_room;
+mod metamorphic;
 mod naive;
 mod scenarios;
 mod settings;
 mod store;
+mod torture;
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod allocations;
     pub(crate) mod broker;
 }

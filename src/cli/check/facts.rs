@@ -6,7 +6,7 @@ use crate::cli::words::{counted, length};
 use crate::event::{NameId, PropertyId, Span};
 use crate::rules::ast::{Events, Unit};
 use crate::rules::{
-    BARRED, DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Keep, Literal, Role, RuleSet,
+    BARRED, DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Keep, Literal, Role, RuleSet, TEXT_MAX,
 };
 
 /// What the facts of a rule set are called.
@@ -50,7 +50,9 @@ impl<'a> Facts<'a> {
             FactKind::Total { property, from } => {
                 let since = from.map(|from| format!(" since {from}")).unwrap_or_default();
                 match property {
-                    Some(property) => format!("the sum of {} of {}{since}", self.property(*property), events()),
+                    Some(property) => {
+                        format!("the sum and count of {} of {}{since}", self.property(*property), events())
+                    }
                     None => format!("how many {}{since}", events()),
                 }
             }
@@ -78,6 +80,33 @@ impl<'a> Facts<'a> {
                 };
                 let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
                 format!("each {} with its {key}{within}, the latest {cap}", events())
+            }
+            FactKind::Extreme { property, greatest, from } => {
+                let since = from.map(|from| format!(" since {from}")).unwrap_or_default();
+                let which = if *greatest { "greatest" } else { "least" };
+                format!("the {which} {} of {}{since}", self.property(*property), events())
+            }
+            FactKind::Values { property, earliest, cap: 1, .. } => {
+                let which = if *earliest { "first" } else { "latest" };
+                format!("the {which} {} of {}, of a text {TEXT_MAX} bytes", self.property(*property), events())
+            }
+            FactKind::Values { property, cap, horizon, .. } => {
+                let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
+                let property = self.property(*property);
+                format!("each {property} of {}{within}, the latest {cap}, of a text {TEXT_MAX} bytes", events())
+            }
+            FactKind::Answer { last, .. } => {
+                let which = if *last { "last" } else { "first" };
+                format!(
+                    "when {which} {}, and when first {} from then on",
+                    events(),
+                    self.events(fact, |role| side(role, Side::B))
+                )
+            }
+            FactKind::Steps { .. } => {
+                let via = self.events(fact, |role| side(role, Side::Via));
+                let b = self.events(fact, |role| side(role, Side::B));
+                format!("when last {}, how many {via} after it, up to the first {b}", events())
             }
             FactKind::Followed { key, each, keys_max, each_max, .. } => {
                 let answer = self.events(fact, |role| side(role, Side::B));
@@ -166,20 +195,22 @@ impl<'a> Facts<'a> {
 enum Side {
     A,
     B,
+    Via,
 }
 
 fn matches_own(role: &Role) -> Option<&[Filter]> {
     match role {
         Role::Own(filters) => Some(filters),
-        Role::Pair { .. } | Role::Steps(_) => None,
+        Role::Pair { .. } | Role::Step { .. } | Role::Steps(_) => None,
     }
 }
 
 fn side(role: &Role, side: Side) -> Option<&[Filter]> {
     match (role, side) {
-        (Role::Pair { a, .. }, Side::A) => a.as_deref(),
-        (Role::Pair { b, .. }, Side::B) => b.as_deref(),
-        (Role::Own(_) | Role::Steps(_), _) => None,
+        (Role::Pair { a, .. } | Role::Step { a, .. }, Side::A) => a.as_deref(),
+        (Role::Pair { b, .. } | Role::Step { b, .. }, Side::B) => b.as_deref(),
+        (Role::Step { via, .. }, Side::Via) => via.as_deref(),
+        (Role::Pair { .. }, Side::Via) | (Role::Own(_) | Role::Steps(_), _) => None,
     }
 }
 
@@ -187,7 +218,7 @@ fn side(role: &Role, side: Side) -> Option<&[Filter]> {
 fn part(role: &Role, bit: u16) -> Option<&[Filter]> {
     match role {
         Role::Steps(parts) => parts.iter().find(|(of, _)| *of == bit).map(|(_, filters)| filters.as_slice()),
-        Role::Own(_) | Role::Pair { .. } => None,
+        Role::Own(_) | Role::Pair { .. } | Role::Step { .. } => None,
     }
 }
 
@@ -221,6 +252,12 @@ fn words_of(document: &Document) -> BTreeSet<String> {
     let mut words = BTreeSet::new();
     if let Events::Named(names) = &document.activity {
         words.extend(names.iter().map(|name| name.text.clone()));
+    }
+    for attribute in document.profile.values() {
+        words.extend([attribute.event.text.clone(), attribute.property.text.clone()]);
+    }
+    for defined in document.measures.values() {
+        collect_words(&defined.text, &mut words);
     }
     for rule in document.cohorts.values() {
         for written in [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()].into_iter().flatten() {

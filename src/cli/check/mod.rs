@@ -1,5 +1,6 @@
 //! `check`: is everything that was written right, and what will it cost? Opens nothing but the files themselves.
 
+mod capacity;
 mod facts;
 mod notes;
 mod schemas;
@@ -41,6 +42,7 @@ pub(super) fn run(settings: &Loaded, rules: Option<PathBuf>) -> Result<(), Stopp
     cohorts(&file, &mut out)?;
     memory(&file, settings.settings.dedupe.ids, &mut out)?;
     section("Schemas", &schemas, &mut out)?;
+    section("Exact up to", &capacity::of(&file.document), &mut out)?;
     section("Worth knowing", &notes::of(&file.document), &mut out)?;
     writeln!(out, "\nSettings, rules and schemas are well formed.")?;
     Ok(out.flush()?)
@@ -59,9 +61,15 @@ fn cohorts(file: &RulesFile, out: &mut impl Write) -> io::Result<()> {
     let count = counted(rules.cohorts.len() as u64, "cohort", "cohorts");
     writeln!(out, "{}: {count}, in the order in which they are decided", file.name)?;
     for (index, cohort) in rules.cohorts.iter().enumerate() {
-        let off = if cohort.enabled { "" } else { " (not enabled: nobody enters or leaves)" };
+        let off = match (cohort.enabled, cohort.shadow) {
+            (false, _) => " (not enabled: nobody enters or leaves)",
+            (true, true) => " (in the shadow: decided and counted, not emitted)",
+            (true, false) => "",
+        };
         writeln!(out, "\n  {}. {}: {}{off}", index + 1, cohort.name, cohort.title.en)?;
-        for line in [service(cohort), terms(cohort), references(rules, index)].into_iter().flatten() {
+        for line in
+            [service(cohort), terms(cohort), group(rules, cohort), references(rules, index)].into_iter().flatten()
+        {
             writeln!(out, "     {line}")?;
         }
     }
@@ -91,6 +99,16 @@ fn terms(cohort: &Cohort) -> Option<String> {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Which cohorts of its group come first.
+fn group(rules: &RuleSet, cohort: &Cohort) -> Option<String> {
+    let group = cohort.group.as_ref()?;
+    let first: Vec<&str> = cohort.excluded_by.iter().map(|other| rules.cohort(*other).name.as_str()).collect();
+    Some(match first.as_slice() {
+        [] => format!("comes first in the group {group}"),
+        _ => format!("gives way to {} in the group {group}", first.join(", ")),
+    })
 }
 
 /// Why it stands after others.

@@ -13,7 +13,7 @@ pub(super) fn of(document: &Document) -> Vec<String> {
         for (key, written) in [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())] {
             let Some(written) = written else { continue };
             let mut found = Vec::new();
-            satisfied_by_nothing(&written.expr, Sign::Plain, &mut found);
+            satisfied_by_nothing(document, &written.expr, Sign::Plain, &mut found);
             for expr in found {
                 notes.push(format!("cohorts.{name}.{key}: {}", does_not_wait(written, expr)));
             }
@@ -37,16 +37,16 @@ fn does_not_wait(written: &Written, expr: &Expr) -> String {
 }
 
 /// Comparisons of a measure over a window with a length that hold where nothing was found.
-fn satisfied_by_nothing<'e>(expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr>) {
+fn satisfied_by_nothing<'e>(document: &Document, expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr>) {
     match &expr.kind {
         ExprKind::And(parts) | ExprKind::Or(parts) => {
-            parts.iter().for_each(|part| satisfied_by_nothing(part, sign, found));
+            parts.iter().for_each(|part| satisfied_by_nothing(document, part, sign, found));
         }
         ExprKind::Not(inner) => {
             let sign = if sign == Sign::Plain { Sign::Denied } else { Sign::Plain };
-            satisfied_by_nothing(inner, sign, found);
+            satisfied_by_nothing(document, inner, sign, found);
         }
-        ExprKind::Compare(Compare { measure, test }) if is_zero_of_nothing(measure) => {
+        ExprKind::Compare(Compare { measure, test }) if is_zero_of_nothing(document, measure) => {
             let holds = holds_at_zero(test);
             if holds.is_some_and(|holds| holds == (sign == Sign::Plain)) {
                 found.push(expr);
@@ -56,8 +56,12 @@ fn satisfied_by_nothing<'e>(expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr
     }
 }
 
-fn is_zero_of_nothing(measure: &Measure) -> bool {
+fn is_zero_of_nothing(document: &Document, measure: &Measure) -> bool {
     match &measure.kind {
+        MeasureKind::Named(name) => {
+            let defined = document.measures.get(&name.text);
+            defined.is_some_and(|defined| is_zero_of_nothing(document, &defined.measure))
+        }
         MeasureKind::Count(_, window)
         | MeasureKind::ActiveDays(_, window)
         | MeasureKind::Of { function: Function::Sum | Function::Distinct, window, .. } => {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::summary::Tally;
 use crate::cli::output::Stopped;
-use crate::engine::{Said, Shard, Words};
+use crate::engine::{Language, Said, Shard, Words};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
 
 /// How far deadlines are decided at once at the end, so that what waits to be sorted and written stays small.
@@ -31,6 +31,9 @@ struct Line<'a> {
     at: i64,
     reason: &'a str,
     why: &'a str,
+    /// Decided and counted, but not emitted by `run`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
 }
 
 impl<W: Write> Deciding<W> {
@@ -85,7 +88,8 @@ impl<W: Write> Deciding<W> {
     }
 
     fn write_said(&mut self) -> Result<(), Stopped> {
-        let shard = &self.shard;
+        let (shard, rules) = (&self.shard, self.shard.engine().rules());
+        // What comes of one decision stays in its order.
         self.said.sort_by(|a, b| {
             (a.effect.at.cmp(&b.effect.at))
                 .then_with(|| shard.customer(a.slot).cmp(shard.customer(b.slot)))
@@ -93,13 +97,15 @@ impl<W: Write> Deciding<W> {
         });
         for Said { slot, effect } in self.said.drain(..) {
             self.tally.changed(effect.cohort, effect.at, effect.change);
+            let cohort = rules.cohort(effect.cohort);
             let line = Line {
                 customer_id: shard.customer(slot),
-                cohort: &shard.engine().rules().cohort(effect.cohort).name,
+                cohort: &cohort.name,
                 change: effect.change.word(),
                 at: effect.at.0,
                 reason: word(effect.reason),
-                why: &effect.why_text,
+                why: &effect.sentence(rules, Language::English),
+                shadow: cohort.shadow,
             };
             serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
             self.out.write_all(b"\n")?;
@@ -113,6 +119,7 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::Event => "event",
         ChangeReason::Time => "time",
         ChangeReason::LateEvent => "late_event",
+        ChangeReason::Excluded => "excluded",
         ChangeReason::DefinitionChanged => "definition_changed",
     }
 }

@@ -1,29 +1,23 @@
 //! `replay`: rules over files of events, as one partition, without a broker and without a clock.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted, `deciding` runs the engine over them and
-//! writes what it says, `summary` is for the person who waited.
+//! `deciding` runs the engine over the events of the files and writes what it says, `summary` is for the person who waited.
 
 mod deciding;
-mod held;
-mod input;
 mod summary;
 
 use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use super::arguments::Replay;
+use super::history::{Held, Input, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use super::words::counted;
 use crate::app::Failure;
 use crate::app::rules_file;
-use crate::engine::{Engine, Shard, Timing};
 use crate::event::Instant;
-use crate::rules::RuleSet;
-use crate::settings::{Loaded, Settings};
+use crate::settings::Loaded;
 use deciding::Deciding;
-use held::Held;
-use input::Input;
 
 /// Replays the files; changes go to stdout, all else to stderr.
 ///
@@ -57,12 +51,4 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
         }
         _ => Ok(()),
     }
-}
-
-fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {
-    let time = settings.time;
-    let engine = Engine::new(Arc::clone(rules), time.max_lateness, settings.dedupe.ids);
-    let timing =
-        Timing { arrives_within: time.arrives_within, max_lateness: time.max_lateness, earliest: time.earliest };
-    Shard::new(engine, timing, Instant::MIN)
 }

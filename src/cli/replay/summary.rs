@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::input;
+use crate::cli::history;
 use crate::cli::sizes::{Sizes, sparkline};
 use crate::cli::words::{counted, grouped};
 use crate::engine::Counts;
@@ -67,7 +67,7 @@ impl Tally {
 }
 
 /// The summary, several lines without a last line break.
-pub(super) fn of(rules: &RuleSet, tally: Tally, input: input::Counts, until: Instant, took: Duration) -> String {
+pub(super) fn of(rules: &RuleSet, tally: Tally, input: history::Counts, until: Instant, took: Duration) -> String {
     let mut lines = events(&tally, input, took);
     let Some(first) = tally.first else { return lines.join("\n") };
     lines.push(String::new());
@@ -75,7 +75,7 @@ pub(super) fn of(rules: &RuleSet, tally: Tally, input: input::Counts, until: Ins
     lines.join("\n")
 }
 
-fn events(tally: &Tally, input: input::Counts, took: Duration) -> Vec<String> {
+fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> {
     let seconds = took.as_secs_f64().max(0.001);
     let mut lines = vec![format!(
         "{} of {} in {seconds:.2} s, {} a second: {} applied, {}, {}",

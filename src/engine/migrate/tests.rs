@@ -45,8 +45,7 @@ fn facts_are_brought_over_by_what_they_are_and_memberships_by_name() {
     let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
     // Nobody kept anything of `c1`.
     assert!(migration.rereads());
-    let (state, left) =
-        migration.migrate(state, None, true, Instant(5), &mut engine(&new), Words::None, &mut said);
+    let (state, left) = migration.migrate(state, None, true, Instant(5), &mut engine(&new), Words::None, &mut said);
     assert!(left.is_empty() && said.is_empty());
     assert!(state.memberships[1].member && !state.memberships[0].member);
     assert_eq!((state.memberships[1].entered_at, state.sequence, state.known_since), (Instant(2), 1, Instant(1)));
@@ -59,15 +58,8 @@ fn fewer_are_kept_where_fewer_are_needed_and_the_log_is_left_alone() {
     let migration = Migration::between(Arc::clone(&many), Arc::clone(&few));
     assert!(!migration.rereads() && Migration::between(Arc::clone(&few), Arc::clone(&many)).rereads());
     let mut said = Vec::new();
-    let (state, _) = migration.migrate(
-        ann(&many, &[1, 2, 3]),
-        None,
-        true,
-        Instant(3),
-        &mut engine(&few),
-        Words::None,
-        &mut said,
-    );
+    let (state, _) =
+        migration.migrate(ann(&many, &[1, 2, 3]), None, true, Instant(3), &mut engine(&few), Words::None, &mut said);
     assert_eq!(state.facts[0], Fact::Times(vec![Instant(2), Instant(3)]));
     // In before as well: still in, with nothing to say.
     assert!(said.is_empty() && state.memberships[0].member);
@@ -79,15 +71,8 @@ fn members_of_what_is_gone_leave_no_sooner_than_a_millisecond_after_they_came() 
     let new = rules("[cohorts.y]\nwho = 'did a1 ever and did a1 in the last 1 day'");
     let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
     let mut said = Vec::new();
-    let (state, left) = migration.migrate(
-        ann(&old, &[7]),
-        None,
-        true,
-        Instant(3),
-        &mut engine(&new),
-        Words::None,
-        &mut said,
-    );
+    let (state, left) =
+        migration.migrate(ann(&old, &[7]), None, true, Instant(3), &mut engine(&new), Words::None, &mut said);
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].at, left[0].reason, left[0].sequence), (Instant(8), ChangeReason::DefinitionChanged, 3));
     assert!(said.is_empty() && state.memberships[0].member);

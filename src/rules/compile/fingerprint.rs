@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
+use super::named::definitions_used;
 use crate::event::{PropertyId, Span};
 use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
@@ -18,7 +19,7 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         written.map(|w| w.text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
     };
     let span = |span: Option<Span>| span.map(|s| s.0.to_string()).unwrap_or_default();
-    [
+    let mut lines = vec![
         cohort.to_owned(),
         words(Some(&rule.who)),
         words(rule.stay.as_ref()),
@@ -27,8 +28,21 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         span(rule.at_most),
         span(rule.cooldown),
         format!("{} {}", rule.once, rule.enabled),
-    ]
-    .join("\n")
+    ];
+    // What came into the language later is written only where it is used, so that older fingerprints stand.
+    lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, group.name)));
+    let named = [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()];
+    let exprs = named.into_iter().flatten().map(|written| &written.expr);
+    lines.extend(definitions_used(document, exprs, &rule.include));
+    lines.extend(rule.include.iter().map(|name| format!("include {}", name.text)));
+    lines.join("\n")
+}
+
+/// The cohorts that are not emitted. They mean the same as if they were, but the emitted changes are numbered without
+/// them.
+pub(super) fn canonical_shadows(document: &Document) -> String {
+    let shadows = document.cohorts.iter().filter(|(_, rule)| rule.shadow);
+    shadows.map(|(name, _)| format!("\n\nshadow {name}")).collect()
 }
 
 /// What all cohorts share: time zone, activity, default gaps.
@@ -97,6 +111,12 @@ impl Compiler<'_> {
             }
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
+            FactKind::Extreme { property: p, greatest, from } => format!("extreme {} {greatest} {from:?}", property(p)),
+            FactKind::Values { property: p, earliest, floor: f, .. } => {
+                format!("values {} {earliest} {}", property(p), floor(f))
+            }
+            FactKind::Answer { last, .. } => format!("answer {last}"),
+            FactKind::Steps { .. } => "steps".to_owned(),
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
             FactKind::Chain { within, key: k, keep: kept, .. } => {
                 let within: Vec<i64> = within.iter().map(|span| span.0).collect();
@@ -105,6 +125,8 @@ impl Compiler<'_> {
             }
             FactKind::Periods { unit, .. } => format!("periods {}", key(&DistinctKey::Period(*unit))),
         };
-        format!("{kind} of {} {}", selector(&fact.selector), fact.other.as_ref().map(selector).unwrap_or_default())
+        let via = fact.via.as_ref().map(|via| format!(" via {}", selector(via))).unwrap_or_default();
+        let other = fact.other.as_ref().map(selector).unwrap_or_default();
+        format!("{kind} of {} {other}{via}", selector(&fact.selector))
     }
 }

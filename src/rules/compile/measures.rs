@@ -1,26 +1,54 @@
-//! Measures: numbers and lengths of time computed from facts, and what they are compared with.
+//! Measures: values and lengths of time computed from facts, and what they are compared with.
 
-use super::{Compiled, Compiler, later};
+use super::named;
+use super::parts::literal;
+use super::{Compiled, Compiler};
 use crate::event::{Number, PropertyId, Span};
 use crate::rules::ast::{
     Compare, CompareTest, Edge, Events, Function, Literal as WrittenLiteral, Measure as WrittenMeasure, MeasureKind,
-    Op, Operand, Range, Unit, Window as WrittenWindow,
+    Name, Op, Operand, Range, Unit, Window as WrittenWindow,
 };
 use crate::rules::error::ExprError;
-use crate::rules::facts::{FactKind, Floor, Selector};
-use crate::rules::ruleset::{Comparand, Condition, Measure, Window};
+use crate::rules::facts::{DISTINCT_MAX, DistinctKey, FactKind, Floor, Selector, VALUES_MAX};
+use crate::rules::ruleset::{Aggregate, Comparand, Condition, Measure, Pick, Window};
+use crate::rules::selector::Literal;
 
-/// (time, amount) pairs held one by one; older ones by day.
-pub(super) const SERIES_EXACT: usize = 256;
+pub(super) use crate::rules::facts::SERIES_EXACT;
+
+/// B's of `time from A to B` and of `steps from A to B` that may still answer a late A.
+const ANSWERS_MAX: usize = 256;
+/// Days behind `active days`: over ten years.
+const DAYS_MAX: usize = 4_000;
 /// Gaps behind `usual gap`, so one time more.
 const GAPS: usize = 8;
 /// The largest factor of `N x measure`, so that products stay exact in 128 bits.
 const FACTOR_MAX: i128 = 1_000_000 * Number::ONE;
+/// Values looked up for one measure, with all that it is made of; each `change in` asks twice.
+const PARTS_MAX: u32 = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MeasureType {
     Plain,
     Time,
+    /// A number, a text or a boolean, as the events have it.
+    Any,
+}
+
+/// How a measure is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// Inside `change in ... over D`: also for how it was so long ago.
+    back: Span,
+    /// How often for one comparison.
+    times: u32,
+}
+
+impl Asked {
+    const NOW: Self = Self { back: Span(0), times: 1 };
+
+    fn is_now(self) -> bool {
+        self.back == Span(0)
+    }
 }
 
 impl Compiler<'_> {
@@ -42,14 +70,15 @@ impl Compiler<'_> {
 
     pub(super) fn comparand(&mut self, operand: &Operand, kind: MeasureType, range: Range) -> Compiled<Comparand> {
         Ok(match operand {
-            Operand::Literal(WrittenLiteral::Number(number)) if kind == MeasureType::Plain => {
-                Comparand::Number(*number)
-            }
-            Operand::Literal(WrittenLiteral::Number(_)) => {
+            Operand::Literal(WrittenLiteral::Number(_)) if kind == MeasureType::Time => {
                 return Err(ExprError::new(range, "this is a length of time, compared with a number")
                     .hint("write the unit: `> 3 days`"));
             }
-            Operand::Literal(_) => Comparand::OtherType,
+            Operand::Literal(written) => match literal(written) {
+                Literal::Number(number) => Comparand::Number(number),
+                Literal::Bool(flag) => Comparand::Bool(flag),
+                Literal::Text(text) => Comparand::Text(text),
+            },
             Operand::Duration(duration) if kind == MeasureType::Time => {
                 Comparand::Number(Number::from_integer(duration.span.0))
             }
@@ -62,7 +91,7 @@ impl Compiler<'_> {
                     return Err(ExprError::new(written.range, "a factor is at most 1,000,000"));
                 }
                 let (measure, other) = self.measure(written)?;
-                if other != kind {
+                if (other == MeasureType::Time) != (kind == MeasureType::Time) {
                     return Err(ExprError::new(written.range, "a number and a length of time cannot be compared"));
                 }
                 Comparand::Measure { factor: *factor, measure }
@@ -71,86 +100,259 @@ impl Compiler<'_> {
     }
 
     pub(super) fn measure(&mut self, written: &WrittenMeasure) -> Compiled<(Measure, MeasureType)> {
+        self.measure_parts = 0;
+        self.asked_measure(written, Asked::NOW)
+    }
+
+    fn asked_measure(&mut self, written: &WrittenMeasure, asked: Asked) -> Compiled<(Measure, MeasureType)> {
         let range = written.range;
-        let what = match &written.kind {
+        let (measure, kind) = match &written.kind {
+            MeasureKind::Named(name) => return self.named(name, asked),
+            MeasureKind::Change(inner, over) => return self.change(inner, over.span, asked),
+            MeasureKind::Ratio(above, below) => return self.ratio(above, below, range, asked),
             MeasureKind::Count(step, window) => {
                 let selector = self.selector(step);
-                return Ok((self.series(&selector, None, window), MeasureType::Plain));
+                (self.numbers(&selector, None, window, Aggregate::Count, asked), MeasureType::Plain)
             }
-            MeasureKind::Of { function: Function::Sum, event, property, filters, window } => {
+            MeasureKind::Of { function, event, property, filters, window } => {
                 let selector = self.selector_of(&Events::Named(vec![event.clone()]), filters);
                 let property = self.property(property);
-                return Ok((self.series(&selector, Some(property), window), MeasureType::Plain));
+                self.of(*function, &selector, property, window, asked)
+            }
+            MeasureKind::ActiveDays(events, window) => {
+                let selector = self.selector_of(events, &[]);
+                let window = self.window_asked(window, asked);
+                (self.distinct(&selector, DistinctKey::Period(Unit::Day), window, asked), MeasureType::Plain)
             }
             MeasureKind::TimeSince(edge, step) => {
                 let selector = self.selector(step);
                 let fact = self.edge(*edge, &selector);
-                return Ok((Measure::TimeSince { fact, edge: *edge }, MeasureType::Time));
+                self.remember_edges(*edge, &selector, asked);
+                (Measure::TimeSince { fact, edge: *edge }, MeasureType::Time)
+            }
+            MeasureKind::TimeFrom { from: (edge, a), to } => {
+                let last = *edge == Edge::Last;
+                if last && !asked.is_now() {
+                    return Err(not_kept(range, "which A was the last then"));
+                }
+                let (a, b) = (self.selector(a), self.selector(to));
+                let fact = self.fact(FactKind::Answer { last, cap: ANSWERS_MAX }, &a, Some(b));
+                (Measure::TimeFrom { fact }, MeasureType::Time)
             }
             MeasureKind::UsualGap(events) => {
                 let selector = self.selector_of(events, &[]);
                 let fact = self.fact(FactKind::Latest { cap: GAPS + 1 }, &selector, None);
+                self.remember_edges(Edge::Last, &selector, asked);
                 let default = match events {
                     Events::Named(names) if names.len() == 1 => self.document.usual_gaps.get(&names[0].text).copied(),
                     _ => None,
                 };
-                return Ok((Measure::UsualGap { fact, default }, MeasureType::Time));
+                (Measure::UsualGap { fact, default }, MeasureType::Time)
             }
-            MeasureKind::Of { function, .. } => match function {
-                Function::Average => "`average`",
-                Function::Median => "`median`",
-                Function::Min => "`min`",
-                Function::Max => "`max`",
-                Function::Distinct => "`distinct`",
-                Function::First => "`first`",
-                Function::Last => "`last`",
-                Function::MostCommon => "`most_common`",
-                Function::Sum => "`sum`",
-            },
-            MeasureKind::TimeFrom { .. } => "`time from`",
-            MeasureKind::ActiveDays(..) => "`active days`",
-            MeasureKind::Change(..) => "`change in`",
-            MeasureKind::Ratio(..) => "`ratio`",
-            MeasureKind::Steps { .. } => "`steps from`",
-            MeasureKind::Named(_) => "a profile attribute, score or named measure",
+            MeasureKind::Steps { from, to, via } => {
+                if !asked.is_now() {
+                    return Err(not_kept(range, "which A was the latest then"));
+                }
+                let named = |name: &Name| Events::Named(vec![name.clone()]);
+                let (a, b) = (self.selector_of(&named(from), &[]), self.selector_of(&named(to), &[]));
+                let via = self.selector_of(via, &[]);
+                let fact = self.fact_via(FactKind::Steps { cap: ANSWERS_MAX }, &a, Some(b), Some(via));
+                (Measure::Steps { fact }, MeasureType::Plain)
+            }
         };
-        Err(later(range, what))
+        self.measure_parts = self.measure_parts.saturating_add(asked.times);
+        if self.measure_parts > PARTS_MAX {
+            let message = format!("this asks for more than {PARTS_MAX} values, of which each `change in` asks twice");
+            return Err(ExprError::new(range, message));
+        }
+        Ok((measure, kind))
     }
 
-    /// A count or a sum over a window.
-    pub(super) fn series(
+    /// A bare name. What is wrong with its definition is said there; what is wrong with its use is said here.
+    fn named(&mut self, name: &Name, asked: Asked) -> Compiled<(Measure, MeasureType)> {
+        named::known(self.document, name)?;
+        let document = self.document;
+        let written = match document.profile.get(&name.text) {
+            Some(attribute) => WrittenMeasure {
+                kind: MeasureKind::Of {
+                    function: Function::Last,
+                    event: attribute.event.clone(),
+                    property: attribute.property.clone(),
+                    filters: Vec::new(),
+                    window: WrittenWindow::Ever,
+                },
+                range: name.range,
+            },
+            None => document.measures[&name.text].measure.clone(),
+        };
+        self.asked_measure(&written, asked).map_err(|error| ExprError { range: name.range, ..error })
+    }
+
+    fn change(&mut self, inner: &WrittenMeasure, over: Span, asked: Asked) -> Compiled<(Measure, MeasureType)> {
+        let asked = Asked { back: asked.back + over, times: asked.times.saturating_mul(2) };
+        let (of, kind) = self.asked_measure(inner, asked)?;
+        let kind = if kind == MeasureType::Time { MeasureType::Time } else { MeasureType::Plain };
+        Ok((Measure::Change { of: Box::new(of), over }, kind))
+    }
+
+    fn ratio(
+        &mut self,
+        above: &WrittenMeasure,
+        below: &WrittenMeasure,
+        range: Range,
+        asked: Asked,
+    ) -> Compiled<(Measure, MeasureType)> {
+        let (of, kind) = self.asked_measure(above, asked)?;
+        let (to, other) = self.asked_measure(below, asked)?;
+        if (kind == MeasureType::Time) != (other == MeasureType::Time) {
+            return Err(ExprError::new(range, "a ratio is of two numbers or of two lengths of time"));
+        }
+        if of.grows() || to.grows() {
+            return Err(ExprError::new(range, "a ratio of lengths that grow each millisecond would never rest")
+                .hint("compare with a factor: `time since last purchase > 1.5 x usual gap of purchase`"));
+        }
+        Ok((Measure::Ratio { of: Box::new(of), to: Box::new(to) }, MeasureType::Plain))
+    }
+
+    fn of(
+        &mut self,
+        function: Function,
+        selector: &Selector,
+        property: PropertyId,
+        window: &WrittenWindow,
+        asked: Asked,
+    ) -> (Measure, MeasureType) {
+        let aggregate = match function {
+            Function::Sum => Aggregate::Sum,
+            Function::Average => Aggregate::Average,
+            Function::Median => Aggregate::Median,
+            Function::Min => Aggregate::Min,
+            Function::Max => Aggregate::Max,
+            Function::Distinct => {
+                let window = self.window_asked(window, asked);
+                return (self.distinct(selector, DistinctKey::Property(property), window, asked), MeasureType::Plain);
+            }
+            Function::First => return (self.pick(selector, property, window, Pick::First, asked), MeasureType::Any),
+            Function::Last => return (self.pick(selector, property, window, Pick::Last, asked), MeasureType::Any),
+            Function::MostCommon => {
+                return (self.pick(selector, property, window, Pick::MostCommon, asked), MeasureType::Any);
+            }
+        };
+        (self.numbers(selector, Some(property), window, aggregate, asked), MeasureType::Plain)
+    }
+
+    /// What is made of the numbers of a property, or a count of events, over a window.
+    fn numbers(
         &mut self,
         selector: &Selector,
         property: Option<PropertyId>,
         window: &WrittenWindow,
+        of: Aggregate,
+        asked: Asked,
     ) -> Measure {
-        let sum = property.is_some();
-        let window = self.window(window, false);
-        let (from, total) = match window {
-            Window::Ever => (None, true),
-            Window::SinceDate(from) => (Some(from), true),
-            _ => (None, false),
+        let window = self.window_asked(window, asked);
+        let from = match window {
+            Window::Ever => Some(None),
+            Window::SinceDate(from) => Some(Some(from)),
+            _ => None,
         };
-        if total {
-            return Measure::Total { fact: self.fact(FactKind::Total { property, from }, selector, None), sum };
-        }
-        let (horizon, floor) = match window {
-            Window::Last(span) => (Some(span), Floor::None),
-            Window::Between { far, .. } => (Some(far), Floor::None),
-            Window::Calendar { periods, unit } => {
-                // The longest that so many periods can be, with a day for a change of clocks.
-                let days = match unit {
-                    Unit::Month => 31,
-                    Unit::Week => 7,
-                    _ => 1,
-                };
-                (Some(Span(Span::DAY.0 * (i64::from(periods) * days + 1))), Floor::None)
+        match (from.filter(|_| asked.is_now()), of, property) {
+            (Some(from), Aggregate::Count | Aggregate::Sum | Aggregate::Average, _) => {
+                return Measure::Total { fact: self.fact(FactKind::Total { property, from }, selector, None), of };
             }
-            Window::Since { fact, edge: Edge::Last, .. } => (None, Floor::SinceLast(fact)),
-            Window::WithinFirst { fact, span } => (None, Floor::WithinFirst(fact, span)),
-            _ => (None, Floor::None),
-        };
+            (Some(from), Aggregate::Min | Aggregate::Max, Some(property)) => {
+                let kind = FactKind::Extreme { property, greatest: of == Aggregate::Max, from };
+                return Measure::Extreme { fact: self.fact(kind, selector, None) };
+            }
+            _ => {}
+        }
+        let (horizon, floor) = reach(window, asked);
         let kind = FactKind::Series { property, exact: SERIES_EXACT, horizon, floor };
-        Measure::Series { fact: self.fact(kind, selector, None), window, sum }
+        Measure::Series { fact: self.fact(kind, selector, None), window, of }
     }
+
+    /// How many different values or days lie in a window.
+    fn distinct(&mut self, selector: &Selector, key: DistinctKey, window: Window, asked: Asked) -> Measure {
+        let (horizon, floor) = reach(window, asked);
+        let banded = matches!(window, Window::Between { .. } | Window::WithinFirst { .. }) || !asked.is_now();
+        let cap = match (key, horizon) {
+            (DistinctKey::Property(_), _) => DISTINCT_MAX,
+            // Of a day the latest event tells, so there is one for each that the window touches.
+            (DistinctKey::Period(_), Some(span)) if !banded => {
+                usize::try_from(span.0 / Span::DAY.0).unwrap_or(DAYS_MAX).saturating_add(3).min(DAYS_MAX)
+            }
+            (DistinctKey::Period(_), _) => DAYS_MAX,
+        };
+        let kind = if banded {
+            FactKind::DistinctAll { key, cap: DISTINCT_MAX, horizon, floor }
+        } else {
+            FactKind::Distinct { key, earliest: matches!(window, Window::MoreThan(_)), cap }
+        };
+        Measure::Distinct { fact: self.fact(kind, selector, None), window }
+    }
+
+    /// One of the values of a property over a window.
+    fn pick(
+        &mut self,
+        selector: &Selector,
+        property: PropertyId,
+        window: &WrittenWindow,
+        pick: Pick,
+        asked: Asked,
+    ) -> Measure {
+        let window = self.window_asked(window, asked);
+        // The last of all is the last of every window that ends now; the first of all that of one that begins with all.
+        let one = match (pick, window) {
+            (Pick::Last, Window::Between { .. } | Window::MoreThan(_) | Window::WithinFirst { .. }) => false,
+            (Pick::Last, _) => asked.is_now(),
+            (Pick::First, Window::Ever | Window::MoreThan(_)) => true,
+            (Pick::First | Pick::MostCommon, _) => false,
+        };
+        let (horizon, floor) = if one { (None, Floor::None) } else { reach(window, asked) };
+        let cap = if one { 1 } else { VALUES_MAX };
+        let kind = FactKind::Values { property, earliest: one && pick == Pick::First, cap, horizon, floor };
+        Measure::Pick { fact: self.fact(kind, selector, None), window, pick }
+    }
+
+    fn window_asked(&mut self, window: &WrittenWindow, asked: Asked) -> Window {
+        if let WrittenWindow::Since(edge, events) = window {
+            let selector = self.selector_of(events, &[]);
+            self.remember_edges(*edge, &selector, asked);
+        }
+        self.window(window, false)
+    }
+
+    /// What was the last one some time ago takes more than the last one.
+    fn remember_edges(&mut self, edge: Edge, selector: &Selector, asked: Asked) {
+        if edge == Edge::Last && !asked.is_now() {
+            self.fact(FactKind::Latest { cap: SERIES_EXACT }, selector, None);
+        }
+    }
+}
+
+/// How far back a fact must reach for a window, and what besides it may forget.
+fn reach(window: Window, asked: Asked) -> (Option<Span>, Floor) {
+    let (horizon, floor) = match window {
+        Window::Last(span) => (Some(span), Floor::None),
+        Window::Between { far, .. } => (Some(far), Floor::None),
+        Window::Calendar { periods, unit } => {
+            // The longest that so many periods can be, with a day for a change of clocks.
+            let days = match unit {
+                Unit::Month => 31,
+                Unit::Week => 7,
+                _ => 1,
+            };
+            (Some(Span(Span::DAY.0 * (i64::from(periods) * days + 1))), Floor::None)
+        }
+        // What was the last one some time ago may be followed by what must be kept.
+        Window::Since { fact, edge: Edge::Last, .. } if asked.is_now() => (None, Floor::SinceLast(fact)),
+        Window::WithinFirst { fact, span } => (None, Floor::WithinFirst(fact, span)),
+        _ => (None, Floor::None),
+    };
+    (horizon.map(|span| span + asked.back), floor)
+}
+
+fn not_kept(range: Range, what: &str) -> ExprError {
+    ExprError::new(range, format!("`change in` cannot look at this: {what} is not kept"))
+        .hint("compare the measure itself, without `change in`")
 }

@@ -3,6 +3,7 @@
 mod conditions;
 mod fingerprint;
 mod measures;
+mod named;
 mod order;
 mod parts;
 mod references;
@@ -10,12 +11,13 @@ mod sequences;
 
 use std::collections::BTreeMap;
 
-use self::fingerprint::{canonical, canonical_frame, definition, hash128};
-use self::order::decision_order;
-use self::references::feeds_of;
+use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition, hash128};
+pub(super) use self::named::SCORES;
+use self::order::{comes_first, decision_order};
+use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
 use super::calendar::Calendar;
-use super::document::{Document, Written};
+use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
 use super::ruleset::{Cohort, CohortIx, Condition, ConditionIx, Node, RuleSet};
@@ -39,6 +41,10 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
             return Err(errors);
         }
     };
+    errors.extend(measure_errors(file, text, document, &order));
+    if !errors.is_empty() {
+        return Err(errors);
+    }
     let mut compiler = Compiler::new(document, &order);
     let mut cohorts = Vec::new();
     for name in &order {
@@ -56,6 +62,13 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
         let who = part(Part::Who, Some(&rule.who)).unwrap_or(Node::And(Vec::new()));
         let stay = part(Part::Stay, rule.stay.as_ref());
         let until = part(Part::Until, rule.until.as_ref());
+        let mut include = Vec::new();
+        for included in &rule.include {
+            match compiler.included(included) {
+                Ok(measure) => include.push((included.text.clone(), measure)),
+                Err(error) => errors.push(placed(file, text, document, name, Part::Include, error)),
+            }
+        }
         cohorts.push(Cohort {
             name: (*name).to_owned(),
             who,
@@ -66,11 +79,22 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
             cooldown: rule.cooldown,
             once: rule.once,
             enabled: rule.enabled,
+            shadow: rule.shadow,
+            group: rule.group.as_ref().map(|group| group.name.clone()),
+            excluded_by: order
+                .iter()
+                .zip(0..)
+                .filter(|(other, _)| comes_first(document, other, name))
+                .map(|(_, index)| CohortIx(index))
+                .collect(),
+            on_create: rule.on_create,
+            include,
             title: rule.name.clone(),
             owner: rule.owner.clone(),
             action: rule.action.clone(),
             definition: definition(document, name),
             dependants: Vec::new(),
+            rests_on: Vec::new(),
             keeps_history: false,
         });
     }
@@ -81,11 +105,34 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
     Ok(compiler.finish(document, cohorts))
 }
 
+/// What is wrong with `[measures]`, used by a cohort or not.
+fn measure_errors(file: &str, text: &str, document: &Document, order: &[&str]) -> Vec<RuleError> {
+    let mut found = named::mistakes(document);
+    if found.is_empty() {
+        // Compiled for its mistakes alone: what no cohort uses is not remembered of anyone.
+        let mut trial = Compiler::new(document, order);
+        let wrong = |(name, defined): (&String, &NamedMeasure)| {
+            trial.measure(&defined.measure).err().map(|error| (name.clone(), error))
+        };
+        found = document.measures.iter().filter_map(wrong).collect();
+    }
+    let placed = |(name, error): (String, ExprError)| {
+        let defined = &document.measures[&name];
+        let range = locate(text, defined.literal.clone(), &defined.text, error.range);
+        RuleError::at(file, text, range, &format!("measures.{name}"), error.message, error.hint)
+    };
+    let mut errors: Vec<RuleError> = found.into_iter().map(placed).collect();
+    errors.sort_by_key(|error| (error.line, error.column));
+    errors
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Who,
     Stay,
     Until,
+    Priority,
+    Include,
 }
 
 fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part, error: ExprError) -> RuleError {
@@ -94,6 +141,16 @@ fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part,
         Part::Stay => ("stay", rule.stay.as_ref()),
         Part::Until => ("until", rule.until.as_ref()),
         Part::Who => ("who", Some(&rule.who)),
+        // Its names stand in the file as they are.
+        Part::Include => {
+            let key = format!("cohorts.{cohort}.include");
+            return RuleError::at(file, text, error.range, &key, error.message, error.hint);
+        }
+        Part::Priority => {
+            let literal = rule.group.as_ref().map_or(0..0, |group| group.literal.clone());
+            let range = Range { start: literal.start, end: literal.end };
+            return RuleError::at(file, text, range, &format!("cohorts.{cohort}.priority"), error.message, error.hint);
+        }
     };
     let written = written.unwrap_or(&rule.who);
     let range = locate(text, written.literal.clone(), &written.text, error.range);
@@ -110,6 +167,8 @@ struct Compiler<'d> {
     names: Vec<String>,
     properties: Vec<String>,
     calendar: Calendar,
+    /// Values looked up for the measure being compiled.
+    measure_parts: u32,
 }
 
 impl<'d> Compiler<'d> {
@@ -125,6 +184,7 @@ impl<'d> Compiler<'d> {
             names: Vec::new(),
             properties: Vec::new(),
             calendar: Calendar::new(zone),
+            measure_parts: 0,
         }
     }
 
@@ -183,6 +243,10 @@ impl<'d> Compiler<'d> {
                 }
             }
         }
+        for (i, cohort) in cohorts.iter().enumerate() {
+            let reader = CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
+            references.extend(cohort.excluded_by.iter().map(|other| (*other, reader, false)));
+        }
         for (other, reader, history) in references {
             let cohort = &mut cohorts[usize::from(other.0)];
             cohort.keeps_history |= history;
@@ -190,13 +254,14 @@ impl<'d> Compiler<'d> {
                 cohort.dependants.push(reader);
             }
         }
+        rest(&mut cohorts);
         let names = self.vocabulary.names_len();
         let feeds = (0..=names)
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
-        let fingerprint =
-            format!("{:032x}", hash128(&format!("{}\n\n{}", canonical_frame(document), all.join("\n\n"))));
+        let whole = format!("{}\n\n{}{}", canonical_frame(document), all.join("\n\n"), canonical_shadows(document));
+        let fingerprint = format!("{:032x}", hash128(&whole));
         RuleSet {
             cohorts,
             conditions: self.conditions,

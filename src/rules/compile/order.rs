@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Part;
 use crate::rules::ast::{Expr, ExprKind, Name, Range};
-use crate::rules::document::Document;
+use crate::rules::document::{Document, Group};
 use crate::rules::error::{ExprError, nearest};
 
 /// The cohorts in the order of their references: always the smallest name among those whose references are decided.
@@ -36,6 +36,18 @@ pub(super) fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(Stri
             }
         }
     }
+    for (name, rule) in &document.cohorts {
+        let first = document.cohorts.keys().filter(|other| comes_first(document, other, name));
+        references.entry(name).or_default().extend(first.map(String::as_str));
+        let Some(group) = &rule.group else { continue };
+        let equal =
+            |other: &&String| *other < name && document.cohorts[*other].group.as_ref().is_some_and(|o| same(o, group));
+        if let Some(other) = document.cohorts.keys().find(equal) {
+            let message = format!("`{other}` has the same priority in the group `{}`", group.name);
+            let error = ExprError::new(Range::default(), message).hint("give each cohort of a group its own number");
+            errors.push((name.clone(), Part::Priority, error));
+        }
+    }
     // Whoever is not decided keeps nobody waiting.
     references.values_mut().for_each(|needs| needs.retain(|need| document.cohorts[*need].enabled));
     let mut order: Vec<&str> = Vec::new();
@@ -48,12 +60,31 @@ pub(super) fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(Stri
             continue;
         }
         let cycle = cycle(&references, &order);
-        let (part, range) = places[&(cycle[0], cycle[1])];
-        let error = ExprError::new(range, format!("cohorts refer to each other in a circle: {}", cycle.join(" -> ")))
-            .hint("take one of these references out");
-        errors.push((cycle[0].to_owned(), part, error));
+        // Priorities alone make no circle, so one of its references is written.
+        let written = cycle.windows(2).find_map(|pair| Some((pair[0], places.get(&(pair[0], pair[1]))?)));
+        let (name, (part, range)) = written.unwrap_or((cycle[0], &(Part::Who, Range { start: 0, end: 0 })));
+        let grouped = cycle.windows(2).any(|pair| comes_first(document, pair[1], pair[0]));
+        let message = format!("cohorts refer to each other in a circle: {}", cycle.join(" -> "));
+        let error = ExprError::new(*range, message).hint(if grouped {
+            "take one of these references out; in a group, each cohort refers to those with lower priority numbers"
+        } else {
+            "take one of these references out"
+        });
+        errors.push((name.to_owned(), *part, error));
     }
     if errors.is_empty() { Ok(order) } else { Err(errors) }
+}
+
+/// Is `first` of the same group as `name`, with a lower priority number?
+pub(super) fn comes_first(document: &Document, first: &str, name: &str) -> bool {
+    let group = |name: &str| document.cohorts[name].group.as_ref();
+    group(first)
+        .zip(group(name))
+        .is_some_and(|(first, group)| first.name == group.name && first.priority < group.priority)
+}
+
+fn same(one: &Group, other: &Group) -> bool {
+    one.name == other.name && one.priority == other.priority
 }
 
 /// One circle among the cohorts not yet ordered, its first name repeated at the end.
@@ -86,5 +117,41 @@ pub(super) fn cohorts_named<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
         | ExprKind::Silent(_)
         | ExprKind::Compare(_)
         | ExprKind::Consent { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::load;
+
+    fn mistake(rules: &str) -> String {
+        load("r.toml", rules).unwrap_err().iter().map(|error| error.one_line()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn of_group(name: &str, who: &str, priority: &str) -> String {
+        format!("[cohorts.{name}]\nwho = \"{who}\"\nexclusive_in = \"g\"\n{priority}\n")
+    }
+
+    #[test]
+    fn each_cohort_of_a_group_has_a_priority_of_its_own() {
+        let rules = of_group("a", "did visit", "priority = 1") + &of_group("b", "did buy", "priority = 1");
+        let expected = "r.toml:8:12: cohorts.b.priority: `a` has the same priority in the group `g`; \
+                        give each cohort of a group its own number";
+        assert_eq!(mistake(&rules), expected);
+        let expected = "r.toml:3:16: cohorts.a.exclusive_in: a cohort of the group `g` has no `priority`; \
+                        add priority = 1, say: of the cohorts of a group the lowest number is held";
+        assert_eq!(mistake(&of_group("a", "did visit", "")), expected);
+        let expected = "r.toml:3:12: cohorts.a.priority: there is no `exclusive_in`; \
+                        add exclusive_in = \"offers\", say: a priority counts among the cohorts of one group";
+        assert_eq!(mistake("[cohorts.a]\nwho = \"did visit\"\npriority = 1\n"), expected);
+        assert!(mistake(&of_group("a", "did visit", "priority = 1.5")).contains("expected a whole number"));
+    }
+
+    #[test]
+    fn a_group_can_close_a_circle() {
+        let rules = of_group("a", "did visit and in b", "priority = 1") + &of_group("b", "did buy", "priority = 2");
+        let expected = "r.toml:2:25: cohorts.a.who: cohorts refer to each other in a circle: a -> b -> a; take one of \
+                        these references out; in a group, each cohort refers to those with lower priority numbers";
+        assert_eq!(mistake(&rules), expected);
     }
 }

@@ -45,9 +45,21 @@ impl Compiler<'_> {
     }
 
     pub(super) fn fact(&mut self, kind: FactKind, selector: &Selector, other: Option<Selector>) -> FactIx {
-        let same = |fact: &mut FactSpec| fact.selector == *selector && fact.other == other && fact.kind.absorb(&kind);
+        self.fact_via(kind, selector, other, None)
+    }
+
+    pub(super) fn fact_via(
+        &mut self,
+        kind: FactKind,
+        selector: &Selector,
+        other: Option<Selector>,
+        via: Option<Selector>,
+    ) -> FactIx {
+        let same = |fact: &mut FactSpec| {
+            fact.selector == *selector && fact.other == other && fact.via == via && fact.kind.absorb(&kind)
+        };
         let at = self.facts.iter_mut().position(same).unwrap_or_else(|| {
-            self.facts.push(FactSpec { kind, id: 0, selector: selector.clone(), other, chain: None });
+            self.facts.push(FactSpec { kind, id: 0, selector: selector.clone(), other, chain: None, via });
             self.facts.len() - 1
         });
         FactIx(u16::try_from(at).expect("a rules file has fewer than 65,536 facts"))

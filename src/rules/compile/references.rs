@@ -1,8 +1,12 @@
 //! Who looks at what: the facts and cohorts behind conditions, and the events that feed facts.
 
+use std::collections::BTreeSet;
+
 use crate::event::NameId;
 use crate::rules::facts::{ChainSelectors, FactIx, FactSpec, Selector};
-use crate::rules::ruleset::{BARRED, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window};
+use crate::rules::ruleset::{
+    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window,
+};
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
 pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
@@ -18,18 +22,42 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         let parts: Vec<_> = parts.filter_map(|(bit, selector)| Some((bit, filters(selector)?))).collect();
         (!parts.is_empty()).then_some(Role::Steps(parts))
     };
-    let role = |fact: &FactSpec| match &fact.other {
-        None if fact.chain.is_some() => fact.chain.as_ref().and_then(steps),
-        None => filters(&fact.selector).map(Role::Own),
-        Some(other) => match (filters(&fact.selector), filters(other)) {
-            (None, None) => None,
-            (a, b) => Some(Role::Pair { a, b }),
-        },
+    let role = |fact: &FactSpec| {
+        if let Some(chain) = &fact.chain {
+            return steps(chain);
+        }
+        let own = filters(&fact.selector);
+        match (&fact.other, &fact.via) {
+            (None, _) => own.map(Role::Own),
+            (Some(other), None) => match (own, filters(other)) {
+                (None, None) => None,
+                (a, b) => Some(Role::Pair { a, b }),
+            },
+            (Some(other), Some(via)) => match (own, filters(other), filters(via)) {
+                (None, None, None) => None,
+                (a, b, via) => Some(Role::Step { a, b, via }),
+            },
+        }
     };
     let feed = |(i, fact): (usize, &FactSpec)| {
         role(fact).map(|role| Feed { fact: FactIx(u16::try_from(i).unwrap_or(u16::MAX)), role })
     };
     facts.iter().enumerate().filter_map(feed).collect()
+}
+
+/// Finds what each cohort rests on. References go back in the order of decision, but for those to a cohort that is not
+/// decided.
+pub(super) fn rest(cohorts: &mut [Cohort]) {
+    let mut found: Vec<BTreeSet<usize>> = (0..cohorts.len()).map(|i| BTreeSet::from([i])).collect();
+    for (i, cohort) in cohorts.iter().enumerate() {
+        for dependant in &cohort.dependants {
+            let below = if cohort.enabled { found[i].clone() } else { BTreeSet::from([i]) };
+            found[usize::from(dependant.0)].extend(below);
+        }
+    }
+    for (cohort, found) in cohorts.iter_mut().zip(found) {
+        cohort.rests_on = found.into_iter().map(|i| CohortIx(u16::try_from(i).unwrap_or(u16::MAX))).collect();
+    }
 }
 
 impl Node {
@@ -81,11 +109,22 @@ impl Condition {
 impl Measure {
     pub(super) fn facts(&self) -> Vec<FactIx> {
         match self {
-            Self::Series { fact, window, .. } => match window {
-                Window::Since { fact: anchor, .. } | Window::WithinFirst { fact: anchor, .. } => vec![*fact, *anchor],
-                _ => vec![*fact],
-            },
-            Self::Total { fact, .. } | Self::TimeSince { fact, .. } | Self::UsualGap { fact, .. } => vec![*fact],
+            Self::Series { fact, window, .. } | Self::Distinct { fact, window } | Self::Pick { fact, window, .. } => {
+                match window {
+                    Window::Since { fact: anchor, .. } | Window::WithinFirst { fact: anchor, .. } => {
+                        vec![*fact, *anchor]
+                    }
+                    _ => vec![*fact],
+                }
+            }
+            Self::Total { fact, .. }
+            | Self::Extreme { fact }
+            | Self::TimeSince { fact, .. }
+            | Self::TimeFrom { fact }
+            | Self::UsualGap { fact, .. }
+            | Self::Steps { fact } => vec![*fact],
+            Self::Change { of, .. } => of.facts(),
+            Self::Ratio { of, to } => [of.facts(), to.facts()].concat(),
         }
     }
 }

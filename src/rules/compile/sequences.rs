@@ -59,7 +59,7 @@ impl Compiler<'_> {
         let same = |fact: &FactSpec| fact.chain.as_ref() == Some(&selectors) && fact.kind == kind;
         let at = self.facts.iter().position(same).unwrap_or_else(|| {
             let selector = selectors.steps[0].clone();
-            self.facts.push(FactSpec { kind, id: 0, selector, other: None, chain: Some(selectors) });
+            self.facts.push(FactSpec { kind, id: 0, selector, other: None, via: None, chain: Some(selectors) });
             self.facts.len() - 1
         });
         FactIx(u16::try_from(at).expect("a rules file has fewer than 65,536 facts"))

@@ -49,7 +49,11 @@ fn members(lab: &Lab) -> Members {
     for seen in lab.read("members").into_iter().flatten() {
         let (cohort, customer) = seen.key().split_once('/').unwrap();
         let member = (customer.to_owned(), cohort.to_owned());
-        if seen.payload.is_some() { members.insert(member) } else { members.remove(&member) };
+        if seen.payload.is_some() {
+            members.insert(member)
+        } else {
+            members.remove(&member)
+        };
     }
     members
 }
@@ -67,7 +71,11 @@ fn expected(lab: &Lab, rules: &str) -> Members {
         let case = Case { rules: rules.to_owned(), config: shop::config(), events, advances, until: None };
         for change in judge(&case).unwrap().changes {
             let member = (change.customer, change.cohort);
-            if change.change == Change::Entered { members.insert(member) } else { members.remove(&member) };
+            if change.change == Change::Entered {
+                members.insert(member)
+            } else {
+                members.remove(&member)
+            };
         }
     }
     members
@@ -172,7 +180,8 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
     one.ready();
     let mut two = lab.start("two", &sets);
     two.ready();
-    fs::write(lab.path("rules.toml"), AFTER.replace("did visit", "did vist a lot of").replace("each cart", "each")).unwrap();
+    fs::write(lab.path("rules.toml"), AFTER.replace("did visit", "did vist a lot of").replace("each cart", "each"))
+        .unwrap();
     for daemon in [&mut one, &mut two] {
         eventually("the mistakes are told", || daemon.says("The edit of the rules is refused").then_some(()));
         let (status, body) = daemon.get("/health/ready").unwrap();

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
+use super::measures::Named;
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Draft {
     pub(crate) time_zone: &'static str,
     /// Empty: not written.
     pub(crate) activity: Vec<&'static str>,
     pub(crate) usual_gaps: Vec<(&'static str, String)>,
+    pub(crate) named: Vec<Named>,
     pub(crate) cohorts: Vec<Cohort>,
 }
 
@@ -22,6 +25,9 @@ pub(crate) struct Cohort {
     pub(crate) cooldown: Option<String>,
     pub(crate) once: bool,
     pub(crate) disabled: bool,
+    pub(crate) shadow: bool,
+    /// A group, and the priority in it.
+    pub(crate) group: Option<(&'static str, i64)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +118,13 @@ impl Draft {
         for (event, gap) in &self.usual_gaps {
             line(&mut text, format_args!("{event} = \"{gap}\""));
         }
+        for (section, attributes) in [("profile", true), ("measures", false)] {
+            let mut of_section = self.named.iter().filter(|named| named.attribute == attributes).peekable();
+            if of_section.peek().is_some() {
+                line(&mut text, format_args!("[{section}]"));
+            }
+            of_section.for_each(|named| line(&mut text, format_args!("{} = '''{}'''", named.name, named.text)));
+        }
         for cohort in &self.cohorts {
             cohort.write(&mut text);
         }
@@ -144,6 +157,12 @@ impl Cohort {
         }
         if self.disabled {
             line(text, format_args!("enabled = false"));
+        }
+        if self.shadow {
+            line(text, format_args!("shadow = true"));
+        }
+        if let Some((group, priority)) = self.group {
+            line(text, format_args!("exclusive_in = \"{group}\"\npriority = {priority}"));
         }
     }
 }

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use crate::naive::{Case, Decided, LogEvent, Outcome, OwnedValue};
 
 /// What to read, and what to run, when a case fails.
-pub(crate) fn failure(seed: u64, case: &Case, difference: &str) -> String {
+pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> String {
     let config = &case.config;
-    let mut text = format!("seed {seed}; run it again with COHORTD_SEED={seed}\n\n--- rules.toml\n{}", case.rules);
+    let again = format!("COHORTD_SEED={seed} cargo test --release --locked --test it {test} -- --exact --nocapture");
+    let mut text = format!("seed {seed}; run it again with\n{again}\n\n--- rules.toml\n{}", case.rules);
     text.push_str("\n--- events.jsonl\n");
     for event in &case.events {
         line(&mut text, &json_line(event));

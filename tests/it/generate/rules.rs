@@ -3,6 +3,7 @@
 use cohortd::event::{Instant, Span};
 
 use super::draft::{Cohort, Draft, Expr};
+use super::measures::Named;
 use super::random::Random;
 
 pub(crate) const EVENTS: [&str; 4] = ["visit", "purchase", "login", "cancel"];
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) zone: &'static str,
     /// Where the log begins, roughly.
     pub(crate) start: Instant,
+    /// Attributes and measures that the rules may name.
+    pub(super) named: Vec<Named>,
 }
 
 impl World {
@@ -46,7 +49,10 @@ impl World {
         let lengths = (0..random.between(2, 4)).map(|_| random.between(1, 9)).collect();
         // Days are crossed in every calendar case, also where one step is an hour.
         let start = Instant(midnight - random.between(0, 12) * grain);
-        Self { grain: Span(grain), lengths, calendar, zone: if calendar { zone } else { "UTC" }, start }
+        let zone = if calendar { zone } else { "UTC" };
+        let mut world = Self { grain: Span(grain), lengths, calendar, zone, start, named: Vec::new() };
+        world.name_some(random);
+        world
     }
 
     pub(crate) fn draft(&self, random: &mut Random) -> Draft {
@@ -56,7 +62,10 @@ impl World {
         for i in (1..names.len()).rev() {
             names.swap(i, random.below(i + 1));
         }
-        let cohorts = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
+        let mut cohorts: Vec<Cohort> = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
+        if random.percent(50) {
+            group(&mut cohorts, random);
+        }
         let activity = if random.percent(50) { some_events(random) } else { vec![] };
         let mut usual_gaps = Vec::new();
         for event in EVENTS {
@@ -64,7 +73,7 @@ impl World {
                 usual_gaps.push((event, self.length(random)));
             }
         }
-        Draft { time_zone: self.zone, activity, usual_gaps, cohorts }
+        Draft { time_zone: self.zone, activity, usual_gaps, named: self.named.clone(), cohorts }
     }
 
     /// Cohorts whose members follow from the facts alone, at whatever instant one looks.
@@ -102,6 +111,8 @@ impl World {
             cooldown: random.percent(25).then(|| self.length(random)),
             once: random.percent(12),
             disabled,
+            shadow: random.percent(8),
+            group: None,
         }
     }
 
@@ -124,11 +135,11 @@ impl World {
         match random.below(weight) {
             0..=6 if self.calendar => self.rhythm(random),
             7..=13 if self.calendar => self.streak(random),
-            0..=24 => self.did(random),
-            25..=33 => self.silent(random),
-            34..=42 => self.absence(random),
-            43..=56 => self.chain(random),
-            57..=74 => self.comparison(random),
+            0..=20 => self.did(random),
+            21..=27 => self.silent(random),
+            28..=34 => self.absence(random),
+            35..=46 => self.chain(random),
+            47..=74 => self.comparison(random),
             _ => self.membership(others, random),
         }
     }
@@ -190,7 +201,7 @@ impl World {
     }
 
     fn comparison(&self, random: &mut Random) -> String {
-        match random.below(12) {
+        match random.below(30) {
             0 | 1 => format!("{} {} {}", self.count(random), op(random), random.between(0, 3)),
             2 => format!("{} between {} and {}", self.count(random), random.between(0, 2), random.between(1, 3)),
             3 | 4 => format!("{} {} {}", self.sum(random), op(random), amount(random)),
@@ -200,7 +211,8 @@ impl World {
             8 => format!("{} {} {} x {}", time_since(random), op(random), factor(random), usual_gap(random)),
             9 => format!("{} {} {} x {}", time_since(random), op(random), factor(random), time_since(random)),
             10 => format!("{} {}", time_since(random), random.pick(&["is known", "is missing"])),
-            _ => self.gap_comparison(random),
+            11 => self.gap_comparison(random),
+            _ => self.measure_comparison(random),
         }
     }
 
@@ -240,7 +252,7 @@ impl World {
     }
 
     /// With a space before it, or nothing.
-    fn window(&self, random: &mut Random) -> String {
+    pub(super) fn window(&self, random: &mut Random) -> String {
         if self.calendar && random.percent(40) {
             let unit = *random.pick(&["days", "days", "weeks", "months"]);
             return match random.below(3) {
@@ -270,7 +282,7 @@ impl World {
         jiff::tz::TimeZone::UTC.to_datetime(stamp).date().to_string()
     }
 
-    fn length(&self, random: &mut Random) -> String {
+    pub(super) fn length(&self, random: &mut Random) -> String {
         let grains = *random.pick(&self.lengths);
         self.written(grains)
     }
@@ -286,6 +298,17 @@ impl World {
     }
 }
 
+/// Puts cohorts into one group or two. Priorities grow in the order of references, so that there are no circles.
+fn group(cohorts: &mut [Cohort], random: &mut Random) {
+    let mut priority = random.between(-2, 2);
+    for cohort in cohorts {
+        if random.percent(80) {
+            cohort.group = Some((random.word(&["offers", "offers", "calls"]), priority));
+            priority += random.between(1, 3);
+        }
+    }
+}
+
 const BOUNDS: [&str; 5] = ["at least", "at most", "exactly", "more than", "fewer than"];
 
 fn bound(most: i64, random: &mut Random) -> String {
@@ -295,11 +318,11 @@ fn bound(most: i64, random: &mut Random) -> String {
     format!("{bound} {}", random.between(least, most))
 }
 
-fn step(random: &mut Random) -> String {
+pub(super) fn step(random: &mut Random) -> String {
     format!("{}{}", events(random), filters(random))
 }
 
-fn events(random: &mut Random) -> String {
+pub(super) fn events(random: &mut Random) -> String {
     match random.below(10) {
         0 => "anything".into(),
         1 | 2 => format!("any of ({})", some_events(random).join(", ")),
@@ -313,7 +336,7 @@ fn some_events(random: &mut Random) -> Vec<&'static str> {
     vec![EVENTS[first], EVENTS[second]]
 }
 
-fn filters(random: &mut Random) -> String {
+pub(super) fn filters(random: &mut Random) -> String {
     if !random.percent(30) {
         return String::new();
     }
@@ -333,7 +356,7 @@ fn filter(random: &mut Random) -> String {
     }
 }
 
-fn literal(random: &mut Random) -> String {
+pub(super) fn literal(random: &mut Random) -> String {
     match random.below(6) {
         0 => (*random.pick(&["true", "false"])).into(),
         1 | 2 => format!("\"{}\"", random.pick(&["pro", "1", "one"])),
@@ -341,26 +364,26 @@ fn literal(random: &mut Random) -> String {
     }
 }
 
-fn amount(random: &mut Random) -> String {
+pub(super) fn amount(random: &mut Random) -> String {
     (*random.pick(&["0", "1", "2", "0.1", "0.8", "0.9", "-1", "3.5"])).into()
 }
 
-fn op(random: &mut Random) -> &'static str {
+pub(super) fn op(random: &mut Random) -> &'static str {
     random.word(&["=", "!=", "<", "<=", ">", ">="])
 }
 
-fn factor(random: &mut Random) -> &'static str {
+pub(super) fn factor(random: &mut Random) -> &'static str {
     random.word(&FACTORS)
 }
 
-fn edge(random: &mut Random) -> &'static str {
+pub(super) fn edge(random: &mut Random) -> &'static str {
     random.word(&["first", "last", "last"])
 }
 
-fn time_since(random: &mut Random) -> String {
+pub(super) fn time_since(random: &mut Random) -> String {
     format!("time since {} {}", edge(random), step(random))
 }
 
-fn usual_gap(random: &mut Random) -> String {
+pub(super) fn usual_gap(random: &mut Random) -> String {
     format!("usual gap of {}", events(random))
 }

@@ -89,6 +89,14 @@ fn smaller_rules(from: &Generated) -> Vec<Generated> {
     for i in 0..from.draft.usual_gaps.len() {
         candidates.push(with_draft(from, |draft| drop(draft.usual_gaps.remove(i))));
     }
+    for (i, named) in from.draft.named.iter().enumerate() {
+        // A name in use cannot go, as with cohorts.
+        let mut without = from.draft.clone();
+        without.named.remove(i);
+        if !without.text().contains(named.name) {
+            candidates.push(with_draft(from, |draft| drop(draft.named.remove(i))));
+        }
+    }
     if !from.draft.activity.is_empty() {
         candidates.push(with_draft(from, |draft| draft.activity.clear()));
     }
@@ -113,6 +121,8 @@ fn smaller_cohorts(cohort: &Cohort) -> Vec<Cohort> {
     offer(&|c| c.at_most = None);
     offer(&|c| c.cooldown = None);
     offer(&|c| c.once = false);
+    offer(&|c| c.shadow = false);
+    offer(&|c| c.group = None);
     let exprs = |expr: &Option<Expr>| expr.iter().flat_map(Expr::smaller).collect::<Vec<_>>();
     for who in cohort.who.smaller() {
         offer(&|c| c.who = who.clone());

@@ -1,82 +1,113 @@
 //! The instants at which anything could change for a customer who stays silent: rather too many than one too few.
 //!
 //! From every event and every change that this customer has had, every length that stands anywhere in the rules, and every
-//! sum of a `then no`'s length and its window's; each also one millisecond later, where "more than" turns. To these come
-//! the days' beginnings where the calendar matters, and where measures of time meet each other.
+//! sum of a `then no`'s length and its window's, or of a change's length and those of what it is the change in; each also
+//! one millisecond later, where "more than" turns. To these come the days' beginnings where the calendar matters, and
+//! where two sides of a comparison meet, of which one grows with time.
 
 use std::collections::BTreeSet;
 
 use cohortd::event::{Instant, Number, Span};
-use cohortd::rules::ast::{
-    Compare, CompareTest, Count, Did, Edge, Events, ExprKind, Measure, MeasureKind, Operand, Step, Window,
-};
+use cohortd::rules::ast::{Compare, Count, Did, ExprKind, Measure, MeasureKind, Operand, Window};
 use cohortd::rules::{CohortRule, Document};
 
 use super::condition::Moment;
 use super::customer::Customer;
-use super::rules::{Rules, conditions, expressions, measures, windows};
+use super::measure::Exact;
+use super::rules::{Rules, conditions, expressions, measures, operands, windows};
 
 pub(crate) struct Sources<'a> {
+    document: &'a Document,
     /// Counted from every event and change; zero and one among them.
-    lengths: Vec<i64>,
-    /// A usual gap and its factor, in millionths over millionths.
-    gaps: Vec<(&'a Events, i128, i128)>,
-    /// Two `time since` that are compared, the second times a factor.
-    meetings: Vec<(Since<'a>, i128, Since<'a>)>,
-    /// Does anything turn with a day?
-    by_calendar: bool,
+    lengths: BTreeSet<i64>,
+    /// How long after a day's beginning: where a window begins with a day, and how long ago it is looked at.
+    after_midnight: BTreeSet<i64>,
+    comparisons: Vec<&'a Compare>,
 }
-
-type Since<'a> = (Edge, &'a Step);
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(document: &'a Document, cohorts: &[(&'a str, &'a CohortRule)]) -> Self {
-        let mut lengths = BTreeSet::from([0]);
-        let (mut gaps, mut meetings, mut by_calendar) = (Vec::new(), Vec::new(), false);
+        let mut sources =
+            Self { document, lengths: BTreeSet::from([0]), after_midnight: BTreeSet::new(), comparisons: Vec::new() };
         for (_, cohort) in cohorts {
-            lengths.extend([cohort.at_least, cohort.at_most, cohort.cooldown].into_iter().flatten().map(|span| span.0));
+            let of_cohort = [cohort.at_least, cohort.at_most, cohort.cooldown];
+            sources.lengths.extend(of_cohort.into_iter().flatten().map(|span| span.0));
             for condition in expressions(cohort).flat_map(conditions) {
-                let of_windows: Vec<i64> = windows(condition).into_iter().flat_map(window_lengths).collect();
-                by_calendar |= windows(condition).iter().any(|window| matches!(window, Window::LastByCalendar { .. }));
-                lengths.extend(&of_windows);
+                windows(condition).into_iter().for_each(|window| sources.window(window, 0));
                 match &condition.kind {
-                    ExprKind::Silent(silent) => lengths.extend([silent.span.span.0]),
-                    ExprKind::InCohort { stay: Some((_, span)), .. } => lengths.extend([span.span.0]),
+                    ExprKind::Silent(silent) => sources.lengths.extend([silent.span.span.0]),
+                    ExprKind::InCohort { stay: Some((_, span)), .. } => sources.lengths.extend([span.span.0]),
                     ExprKind::Sequence(sequence) if sequence.next[0].absent => {
                         let due = sequence.next[0].within.span.0;
-                        lengths.extend([due]);
-                        lengths.extend(of_windows.iter().map(|length| due + length));
+                        sources.lengths.extend([due]);
+                        sources.lengths.extend(window_lengths(&sequence.window).iter().map(|length| due + length));
                     }
                     ExprKind::Streak(_) | ExprKind::Did(Did { count: Some(Count::Rhythm { .. }), .. }) => {
-                        by_calendar = true;
+                        sources.after_midnight.insert(0);
                     }
                     ExprKind::Compare(compare) => {
-                        lengths.extend(written_lengths(compare));
-                        for (factor, other) in measures(compare).into_iter().skip(1) {
-                            meet(&compare.measure, factor, other, &mut gaps, &mut meetings);
+                        sources.comparisons.push(compare);
+                        measures(compare).into_iter().for_each(|measure| sources.measure(measure, 0));
+                        for operand in operands(compare) {
+                            if let Operand::Duration(duration) = operand {
+                                sources.lengths.extend([duration.span.0]);
+                            }
                         }
                     }
                     _ => {}
                 }
             }
         }
-        lengths.extend(document.usual_gaps.values().map(|span| span.0));
-        let later: Vec<i64> = lengths.iter().map(|length| length + 1).collect();
-        lengths.extend(later);
-        Self { lengths: lengths.into_iter().collect(), gaps, meetings, by_calendar }
+        sources.lengths.extend(document.usual_gaps.values().map(|span| span.0));
+        let later: Vec<i64> = sources.lengths.iter().map(|length| length + 1).collect();
+        sources.lengths.extend(later);
+        sources
+    }
+
+    /// The lengths of a measure that is looked at as it was `ago`.
+    fn measure(&mut self, measure: &Measure, ago: i64) {
+        self.lengths.extend([ago]);
+        match &measure.kind {
+            MeasureKind::Count(_, window) | MeasureKind::Of { window, .. } | MeasureKind::ActiveDays(_, window) => {
+                self.window(window, ago);
+            }
+            MeasureKind::Change(inner, over) => {
+                self.measure(inner, ago);
+                self.measure(inner, ago + over.span.0);
+            }
+            MeasureKind::Ratio(above, below) => {
+                self.measure(above, ago);
+                self.measure(below, ago);
+            }
+            MeasureKind::Named(name) => {
+                let document = self.document;
+                if let Some(defined) = document.measures.get(&name.text) {
+                    self.measure(&defined.measure, ago);
+                }
+            }
+            MeasureKind::TimeSince(..)
+            | MeasureKind::TimeFrom { .. }
+            | MeasureKind::UsualGap(_)
+            | MeasureKind::Steps { .. } => {}
+        }
+    }
+
+    fn window(&mut self, window: &Window, ago: i64) {
+        self.lengths.extend(window_lengths(window).into_iter().map(|length| ago + length));
+        if matches!(window, Window::LastByCalendar { .. }) {
+            self.after_midnight.insert(ago);
+        }
     }
 
     /// The first instant after `after`, but before or at `last`, at which this customer could change.
     pub(crate) fn next(
         &self,
-        rules: &Rules<'_>,
-        customer: &Customer<'_>,
+        rules: &'a Rules<'a>,
+        customer: &'a Customer<'_>,
         extra: &[Instant],
         after: Instant,
         last: Instant,
     ) -> Option<Instant> {
-        let moment = Moment { rules, customer, now: after };
-        let gaps: Vec<i64> = self.gaps.iter().filter_map(|gap| scaled_gap(&moment, *gap)).collect();
         let mut next = Instant::MAX;
         let mut offer = |instant: Instant| {
             if instant > after && instant < next {
@@ -87,24 +118,22 @@ impl<'a> Sources<'a> {
             for length in &self.lengths {
                 offer(since + Span(*length));
             }
-            for gap in &gaps {
-                for length in [*gap, gap + 1, gap + 2] {
-                    offer(since + Span(length));
-                }
-            }
         }
-        for meeting in &self.meetings {
-            if let Some(at) = meeting_point(&moment, *meeting) {
-                for near in -1..=2 {
-                    offer(at + Span(near));
+        for compare in &self.comparisons {
+            for operand in operands(compare) {
+                if let Some(at) = meeting_point(rules, customer, &compare.measure, operand, after) {
+                    for near in -1..=2 {
+                        offer(at + Span(near));
+                    }
                 }
             }
         }
         for instant in extra {
             offer(*instant);
         }
-        if self.by_calendar && after > Instant::MIN {
-            offer(rules.calendar.next_start(after));
+        for ago in &self.after_midnight {
+            let ago = Span(*ago);
+            offer(rules.calendar.next_start(after - ago) + ago);
         }
         (next <= last && next < Instant::MAX).then_some(next)
     }
@@ -118,53 +147,28 @@ fn window_lengths(window: &Window) -> Vec<i64> {
     }
 }
 
-fn written_lengths(compare: &Compare) -> Vec<i64> {
-    let operands = match &compare.test {
-        CompareTest::Compare(_, operand) => vec![operand],
-        CompareTest::Between(low, high) => vec![low, high],
-        CompareTest::Known | CompareTest::Missing => vec![],
-    };
-    let length = |operand: &Operand| match operand {
-        Operand::Duration(duration) => Some(duration.span.0),
-        Operand::Literal(_) | Operand::Measure(..) => None,
-    };
-    operands.into_iter().filter_map(length).collect()
-}
-
-/// Where a `time since`, which grows with time, is compared with something that does not, or grows at another pace.
-fn meet<'a>(
-    left: &'a Measure,
-    factor: i128,
-    right: &'a Measure,
-    gaps: &mut Vec<(&'a Events, i128, i128)>,
-    meetings: &mut Vec<(Since<'a>, i128, Since<'a>)>,
-) {
-    match (&left.kind, &right.kind) {
-        (MeasureKind::TimeSince(..), MeasureKind::UsualGap(events)) => gaps.push((events, factor, Number::ONE)),
-        (MeasureKind::UsualGap(events), MeasureKind::TimeSince(..)) => gaps.push((events, Number::ONE, factor)),
-        (MeasureKind::TimeSince(edge, step), MeasureKind::TimeSince(other_edge, other)) => {
-            meetings.push(((*edge, step), factor, (*other_edge, other)));
+/// Where two sides meet that move apart or together from one millisecond to the next, if they go on as they do.
+fn meeting_point<'a>(
+    rules: &'a Rules<'a>,
+    customer: &'a Customer<'_>,
+    measure: &'a Measure,
+    operand: &'a Operand,
+    after: Instant,
+) -> Option<Instant> {
+    let apart = |now: Instant| {
+        let moment = Moment { rules, customer, now };
+        let left = moment.worth(measure)?.times(Number(Number::ONE))?;
+        match (left, moment.operand(operand)?) {
+            (Exact::Number(left), Exact::Number(right)) | (Exact::Length(left), Exact::Length(right)) => {
+                Some(left - right)
+            }
+            _ => None,
         }
-        _ => {}
-    }
-}
-
-fn scaled_gap(moment: &Moment<'_>, (events, times, over): (&Events, i128, i128)) -> Option<i64> {
-    let gap = moment.usual_gap(events)?;
-    if over == 0 {
-        return None;
-    }
-    i64::try_from((i128::from(gap) * times).div_euclid(over)).ok()
-}
-
-/// The instant T with T - a = factor x (T - b), rounded down.
-fn meeting_point(moment: &Moment<'_>, (one, factor, other): (Since<'_>, i128, Since<'_>)) -> Option<Instant> {
-    let a = i128::from(moment.time_of(one.0, one.1)?.0);
-    let b = i128::from(moment.time_of(other.0, other.1)?.0);
-    let pace = Number::ONE - factor;
+    };
+    let now = apart(after)?;
+    let pace = apart(after.next())? - now;
     if pace == 0 {
         return None;
     }
-    let at = (a * Number::ONE - b * factor).div_euclid(pace);
-    i64::try_from(at).ok().map(Instant)
+    i64::try_from((-now).div_euclid(pace)).ok().map(|wait| after + Span(wait))
 }

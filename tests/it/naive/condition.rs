@@ -14,6 +14,7 @@ use super::rules::Rules;
 use super::window::Speaks;
 
 /// One customer at one instant.
+#[derive(Clone, Copy)]
 pub(crate) struct Moment<'a> {
     pub(crate) rules: &'a Rules<'a>,
     pub(crate) customer: &'a Customer<'a>,
@@ -21,7 +22,7 @@ pub(crate) struct Moment<'a> {
 }
 
 impl<'a> Moment<'a> {
-    pub(crate) fn holds(&self, expr: &Expr) -> bool {
+    pub(crate) fn holds(&self, expr: &'a Expr) -> bool {
         match &expr.kind {
             ExprKind::And(parts) => parts.iter().all(|part| self.holds(part)),
             ExprKind::Or(parts) => parts.iter().any(|part| self.holds(part)),

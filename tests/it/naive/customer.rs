@@ -7,6 +7,7 @@ use super::log::LogEvent;
 /// Membership history keeps this many changes of each cohort.
 const CHANGES_KEPT: usize = 16;
 
+#[derive(Clone)]
 pub(crate) struct Customer<'a> {
     pub(crate) id: &'a str,
     /// All accepted events, as they arrived.
@@ -23,6 +24,7 @@ pub(crate) struct Customer<'a> {
     pub(crate) sequence: u64,
 }
 
+#[derive(Clone)]
 pub(crate) struct Membership {
     pub(crate) member: bool,
     pub(crate) armed: bool,

@@ -105,26 +105,32 @@ pub(crate) struct Decided {
     pub(crate) change: Change,
     pub(crate) occurred_at: Instant,
     pub(crate) reason: ChangeReason,
-    /// Log position of the event that caused it; none for TIME.
+    /// Log position of the event that caused it; none where time alone did.
     pub(crate) cause: Option<usize>,
     /// When this stay began.
     pub(crate) entered_at: Instant,
     pub(crate) times_entered: u32,
-    /// Counts this customer's changes from 1.
+    /// Counts this customer's emitted changes from 1; of one in the shadow, that of the last emitted before it.
     pub(crate) sequence: u64,
     /// Where in the log it was caused, or its deadline became due; the log's length for what only `until` made due.
     pub(crate) position: usize,
+    /// Not emitted.
+    pub(crate) shadow: bool,
+    /// When this standing changes next if the customer stays silent. Only where it was asked for.
+    pub(crate) next_change_at: Option<Instant>,
 }
 
 impl std::fmt::Display for Decided {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { customer, cohort, occurred_at, reason, position, sequence, times_entered, entered_at, .. } = self;
         let change = self.change.word();
+        let shadow = if self.shadow { " in the shadow" } else { "" };
+        let next = self.next_change_at.map(|at| format!(" until {}", at.0)).unwrap_or_default();
         let cause = self.cause.map_or_else(|| "-".into(), |position| position.to_string());
         write!(
             f,
             "{customer} {change} {cohort} at {at} ({occurred_at}) reason {reason} cause {cause} position {position} \
-             sequence {sequence} times {times_entered} since {since}",
+             sequence {sequence} times {times_entered} since {since}{shadow}{next}",
             at = occurred_at.0,
             since = entered_at.0
         )

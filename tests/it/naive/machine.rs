@@ -6,7 +6,10 @@ use cohortd::rules::CohortRule;
 use super::condition::Moment;
 use super::customer::{Customer, Membership, Wish};
 use super::log::Decided;
-use super::rules::Rules;
+use super::rules::{Rules, comes_before};
+
+/// Far more than a small case has before nothing changes any more, but for the beginnings of days.
+const CANDIDATES_MAX: usize = 1_000;
 
 /// Why a customer is decided at an instant.
 #[derive(Clone, Copy)]
@@ -21,10 +24,23 @@ pub(crate) struct Occasion {
 
 /// Runs the machine once for one customer, cohort by cohort, so that each sees the changes of those it refers to.
 pub(crate) fn decide(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion, out: &mut Vec<Decided>) {
+    let said_before = out.len();
+    decide_each(rules, customer, occasion, out);
+    if rules.looks_ahead {
+        for decided in &mut out[said_before..] {
+            decided.next_change_at = next_change(rules, customer.clone(), &decided.cohort);
+        }
+    }
+}
+
+fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion, out: &mut Vec<Decided>) {
     for (place, (name, rule)) in rules.cohorts.iter().enumerate() {
         let changed = look(rules, rule, customer, place, occasion);
         let Some((change, reason, cause)) = changed else { continue };
-        customer.sequence += 1;
+        // Decided in the shadow, a change is not emitted, and the emitted ones are numbered without a gap.
+        if !rule.shadow {
+            customer.sequence += 1;
+        }
         let membership = &customer.memberships[place];
         out.push(Decided {
             customer: customer.id.into(),
@@ -37,12 +53,29 @@ pub(crate) fn decide(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: O
             times_entered: membership.times_entered,
             sequence: customer.sequence,
             position: occasion.position,
+            shadow: rule.shadow,
+            next_change_at: None,
         });
         // Once more at the same instant: a wish that arises at once is noted for the next millisecond.
         let again = look(rules, rule, customer, place, occasion);
         assert!(again.is_none(), "no cohort is entered and left at one instant");
     }
     customer.decided = occasion.now;
+}
+
+/// Decides a silent customer at every instant at which anything could change, until this cohort does.
+fn next_change(rules: &Rules<'_>, mut customer: Customer<'_>, cohort: &str) -> Option<Instant> {
+    let place = rules.place(cohort).expect("it has just changed");
+    let member = customer.memberships[place].member;
+    for _ in 0..CANDIDATES_MAX {
+        let now = rules.instants.next(rules, &customer, &[], customer.decided, Instant::MAX)?;
+        let occasion = Occasion { position: 0, now, reason: ChangeReason::Time, cause: None };
+        decide_each(rules, &mut customer, occasion, &mut Vec::new());
+        if customer.memberships[place].member != member {
+            return Some(now);
+        }
+    }
+    None
 }
 
 type Changed = (Change, ChangeReason, Option<usize>);
@@ -66,17 +99,21 @@ fn look(
     let until = rule.until.as_ref().is_some_and(|until| moment.holds(&until.expr));
     let stays = rule.stay.as_ref().map_or(who, |stay| moment.holds(&stay.expr));
 
+    let excluded = is_excluded(rules, customer, rule);
+    let by_itself = membership.member && must_leave(rule, membership, now, until, stays);
     let wanted = if membership.member {
-        must_leave(rule, membership, now, until, stays)
+        by_itself || excluded
     } else {
-        may_enter(rule, membership, now, until, who)
+        may_enter(rule, membership, now, until, who) && !excluded
     };
     let arms = !membership.member && !who && !membership.armed;
     // The opposite change was made at this very instant.
     let forbidden = if membership.member { membership.entered_at } else { membership.left_at } == Some(now);
+    // Exclusion comes before all else that forces an exit.
+    let plain = if membership.member && excluded { ChangeReason::Excluded } else { occasion.reason };
     let (reason, cause) = match membership.wish {
         Some(wish) if wish.due == now && occasion.cause.is_none() => (wish.reason, wish.cause),
-        _ => (occasion.reason, occasion.cause),
+        _ => (plain, occasion.cause),
     };
 
     let membership = &mut customer.memberships[place];
@@ -87,7 +124,7 @@ fn look(
     }
     if wanted && forbidden {
         // The decision that first wanted it gives the reason.
-        let wish = || Wish { due: now.next(), reason: occasion.reason, cause: occasion.cause };
+        let wish = || Wish { due: now.next(), reason: plain, cause: occasion.cause };
         membership.wish.get_or_insert_with(wish);
         return None;
     }
@@ -100,8 +137,8 @@ fn look(
         Change::Entered => membership.enter(now),
         Change::Exited => {
             membership.leave(now);
-            // Leaving while `who` holds disarms.
-            if who {
+            // Leaving while `who` holds disarms, unless nothing but exclusion forced it.
+            if who && by_itself {
                 membership.armed = false;
             }
         }
@@ -109,6 +146,12 @@ fn look(
     customer.clock = now;
     customer.changed_at.push(now);
     Some((change, reason, cause))
+}
+
+/// Is a cohort of its group held that has a lower priority?
+fn is_excluded(rules: &Rules<'_>, customer: &Customer<'_>, rule: &CohortRule) -> bool {
+    let mut standings = rules.cohorts.iter().zip(&customer.memberships);
+    standings.any(|((_, other), membership)| membership.member && comes_before(other, rule))
 }
 
 fn must_leave(rule: &CohortRule, membership: &Membership, now: Instant, until: bool, stays: bool) -> bool {

@@ -1,11 +1,15 @@
 //! Measures at one instant, and their comparison.
 
-use cohortd::event::{Instant, Number};
+use std::collections::BTreeSet;
+
+use cohortd::event::{Instant, Number, Value};
 use cohortd::rules::ast::{
-    Compare, CompareTest, Edge, Events, Function, Literal, Measure, MeasureKind, Op, Operand, Step,
+    Compare, CompareTest, Edge, Events, Filter, Function, Literal, Measure, MeasureKind, Name, Op, Operand, Step,
+    Window,
 };
 
 use super::condition::{Moment, is_one_of, matches, ordered, passes};
+use super::log::LogEvent;
 use super::window::Speaks;
 
 /// The gaps that `usual gap` looks at: the last ones.
@@ -13,21 +17,58 @@ const GAPS: usize = 8;
 /// Under this many gaps there is no usual one, but for a default.
 const GAPS_NEEDED: usize = 3;
 
-/// A measure's value, exact: what is written in the rules times millionths.
-///
-/// A plain number has six places and a factor six more, so both sides of a comparison are held in millionths of
-/// millionths; a length of time in millionths of milliseconds.
+/// What a measure comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exact {
-    Number(i128),
+pub(super) enum Worth<'a> {
+    Number(Number),
+    /// A length of time in milliseconds.
     Length(i128),
-    /// A text or a truth: it is equal to no measure.
-    Other,
+    Bool(bool),
+    Text(&'a str),
 }
 
-impl Moment<'_> {
-    pub(crate) fn compare(&self, compare: &Compare) -> bool {
-        let value = self.scaled(Number(Number::ONE), &compare.measure);
+impl<'a> Worth<'a> {
+    fn of(value: Value<'a>) -> Self {
+        match value {
+            Value::Bool(flag) => Self::Bool(flag),
+            Value::Number(number) => Self::Number(number),
+            Value::Text(text) => Self::Text(text),
+        }
+    }
+
+    fn literal(literal: &'a Literal) -> Self {
+        match literal {
+            Literal::Bool(flag) => Self::Bool(*flag),
+            Literal::Number(number) => Self::Number(*number),
+            Literal::Text(text) => Self::Text(text),
+        }
+    }
+
+    /// A number and a factor have six places each, so the product has twelve.
+    pub(super) fn times(self, factor: Number) -> Option<Exact<'a>> {
+        match self {
+            Self::Number(number) => Some(Exact::Number(number.0 * factor.0)),
+            Self::Length(length) => Some(Exact::Length(length * factor.0)),
+            // Of what is no number there is just the one.
+            Self::Bool(flag) => (factor.0 == Number::ONE).then_some(Exact::Bool(flag)),
+            Self::Text(text) => (factor.0 == Number::ONE).then_some(Exact::Text(text)),
+        }
+    }
+}
+
+/// A worth times a factor, not rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exact<'a> {
+    Number(i128),
+    Length(i128),
+    Bool(bool),
+    Text(&'a str),
+}
+
+impl<'a> Moment<'a> {
+    pub(crate) fn compare(&self, compare: &'a Compare) -> bool {
+        let one = Number(Number::ONE);
+        let value = self.worth(&compare.measure).and_then(|worth| worth.times(one));
         match &compare.test {
             CompareTest::Known => value.is_some(),
             CompareTest::Missing => value.is_none(),
@@ -38,43 +79,127 @@ impl Moment<'_> {
         }
     }
 
-    fn operand(&self, operand: &Operand) -> Option<Exact> {
+    pub(super) fn operand(&self, operand: &'a Operand) -> Option<Exact<'a>> {
+        let one = Number(Number::ONE);
         match operand {
-            Operand::Literal(Literal::Number(number)) => Some(Exact::Number(number.0 * Number::ONE)),
-            Operand::Literal(Literal::Bool(_) | Literal::Text(_)) => Some(Exact::Other),
-            Operand::Duration(duration) => Some(Exact::Length(i128::from(duration.span.0) * Number::ONE)),
-            Operand::Measure(factor, measure) => self.scaled(*factor, measure),
+            Operand::Literal(literal) => Worth::literal(literal).times(one),
+            Operand::Duration(duration) => Worth::Length(i128::from(duration.span.0)).times(one),
+            Operand::Measure(factor, measure) => self.worth(measure).and_then(|worth| worth.times(*factor)),
         }
     }
 
-    /// `factor x measure`; `None` where the measure is missing.
-    fn scaled(&self, factor: Number, measure: &Measure) -> Option<Exact> {
-        let length = |ms: i64| Exact::Length(i128::from(ms) * factor.0);
+    /// `None` where the measure is missing.
+    pub(super) fn worth(&self, measure: &'a Measure) -> Option<Worth<'a>> {
+        let whole = |count: usize| Some(Worth::Number(Number(count as i128 * Number::ONE)));
+        let length = |ms: i64| Worth::Length(i128::from(ms));
         match &measure.kind {
+            MeasureKind::Named(name) => self.named(&name.text),
             MeasureKind::Count(step, window) => {
-                let held = self.held(window, Speaks::OfEvents);
-                let within = |at| held.is_some_and(|held| held.holds(at));
-                let count = self.so_far().filter(|event| matches(event, step) && within(event.at)).count();
-                Some(Exact::Number(count as i128 * Number::ONE * factor.0))
+                whole(self.in_window(window).into_iter().filter(|event| matches(event, step)).count())
             }
-            MeasureKind::Of { function: Function::Sum, event: name, property, filters, window } => {
-                let held = self.held(window, Speaks::OfEvents);
-                let within = |at| held.is_some_and(|held| held.holds(at));
-                let sum: i128 = self
-                    .so_far()
-                    .filter(|event| event.name == name.text && within(event.at))
-                    .filter(|event| filters.iter().all(|filter| passes(event, filter)))
-                    .filter_map(|event| event.property(&property.text))
-                    // Sums look at numbers only.
-                    .filter_map(|value| value.number())
-                    .map(|number| number.0)
-                    .sum();
-                Some(Exact::Number(sum * factor.0))
+            MeasureKind::ActiveDays(events, window) => {
+                let active = self.in_window(window).into_iter().filter(|event| is_one_of(event, events));
+                whole(active.map(|event| self.rules.calendar.day(event.at)).collect::<BTreeSet<_>>().len())
+            }
+            MeasureKind::Of { function, event, property, filters, window } => {
+                self.of(*function, self.values(event, property, filters, window))
             }
             MeasureKind::TimeSince(edge, step) => self.time_of(*edge, step).map(|at| length(self.now.since(at).0)),
+            MeasureKind::TimeFrom { from: (edge, a), to } => self.time_from(*edge, a, to).map(length),
             MeasureKind::UsualGap(events) => self.usual_gap(events).map(length),
-            _ => unreachable!("refused before anything is judged"),
+            MeasureKind::Steps { from, to, via } => self.steps(from, to, via).and_then(whole),
+            MeasureKind::Change(inner, over) => {
+                let before = Moment { now: self.now - over.span, ..*self };
+                match (self.worth(inner)?, before.worth(inner)?) {
+                    (Worth::Number(now), Worth::Number(then)) => Some(Worth::Number(Number(now.0 - then.0))),
+                    (Worth::Length(now), Worth::Length(then)) => Some(Worth::Length(now - then)),
+                    _ => None,
+                }
+            }
+            MeasureKind::Ratio(above, below) => match (self.worth(above)?, self.worth(below)?) {
+                (Worth::Number(above), Worth::Number(below)) => quotient(above.0 * Number::ONE, below.0),
+                (Worth::Length(above), Worth::Length(below)) => quotient(above * Number::ONE, below),
+                _ => None,
+            },
         }
+    }
+
+    /// An attribute is the property of the latest event by time that carries it; of several the greatest.
+    fn named(&self, name: &str) -> Option<Worth<'a>> {
+        match self.rules.document.profile.get(name) {
+            Some(attribute) => {
+                let values = self.values(&attribute.event, &attribute.property, &[], &Window::Ever);
+                self.of(Function::Last, values)
+            }
+            None => self.worth(&self.rules.document.measures[name].measure),
+        }
+    }
+
+    /// The events that a window holds now; none where it needs an event that is not there.
+    fn in_window(&self, window: &Window) -> Vec<&'a LogEvent> {
+        let Some(held) = self.held(window, Speaks::OfEvents) else { return vec![] };
+        self.so_far().filter(|event| held.holds(event.at)).collect()
+    }
+
+    /// The values of a property, each with its time, of the events in a window that carry it.
+    fn values(&self, name: &Name, property: &Name, filters: &[Filter], window: &Window) -> Vec<(Instant, Value<'a>)> {
+        self.in_window(window)
+            .into_iter()
+            .filter(|event| event.name == name.text && filters.iter().all(|filter| passes(event, filter)))
+            .filter_map(|event| event.property(&property.text).map(|value| (event.at, value)))
+            .collect()
+    }
+
+    fn of(&self, function: Function, values: Vec<(Instant, Value<'a>)>) -> Option<Worth<'a>> {
+        // Sums, averages, medians, min and max look at numbers only.
+        let mut numbers: Vec<i128> =
+            values.iter().filter_map(|(_, value)| value.number()).map(|number| number.0).collect();
+        numbers.sort_unstable();
+        let number = |number: i128| Worth::Number(Number(number));
+        let count = numbers.len();
+        match function {
+            Function::Sum => Some(number(numbers.iter().sum())),
+            Function::Average => quotient(numbers.iter().sum(), count as i128),
+            Function::Median if count % 2 == 1 => Some(number(numbers[count / 2])),
+            Function::Median if count == 0 => None,
+            Function::Median => quotient(numbers[count / 2 - 1] + numbers[count / 2], 2),
+            Function::Min => numbers.first().copied().map(number),
+            Function::Max => numbers.last().copied().map(number),
+            Function::Distinct => {
+                let different: BTreeSet<Value<'_>> = values.iter().map(|(_, value)| *value).collect();
+                Some(number(different.len() as i128 * Number::ONE))
+            }
+            Function::First => {
+                let first = values.iter().map(|(at, _)| *at).min()?;
+                values.iter().filter(|(at, _)| *at == first).map(|(_, value)| *value).max().map(Worth::of)
+            }
+            Function::Last => values.iter().max().map(|(_, value)| Worth::of(*value)),
+            Function::MostCommon => {
+                let alike = |value| values.iter().filter(move |(_, other)| *other == value);
+                let rank = |value| (alike(value).count(), alike(value).map(|(at, _)| *at).max(), value);
+                values.iter().map(|(_, value)| rank(*value)).max().map(|(_, _, value)| Worth::of(value))
+            }
+        }
+    }
+
+    /// The first other event B at or after the first (or last) A. Of several A's at that instant any will do.
+    fn time_from(&self, edge: Edge, a: &Step, b: &Step) -> Option<i64> {
+        let start = self.time_of(edge, a)?;
+        let starts: Vec<&LogEvent> = self.so_far().filter(|event| event.at == start && matches(event, a)).collect();
+        self.so_far()
+            .filter(|event| event.at >= start && matches(event, b))
+            .filter(|event| starts.iter().any(|start| !std::ptr::eq(*start, *event)))
+            .map(|event| event.at.since(start).0)
+            .min()
+    }
+
+    /// The via-events strictly later than the latest A, up to and with the instant of the first B after it, or now.
+    fn steps(&self, from: &Name, to: &Name, via: &Events) -> Option<usize> {
+        let start = self.so_far().filter(|event| event.name == from.text).map(|event| event.at).max()?;
+        let after = |event: &&LogEvent| event.at > start;
+        let end = self.so_far().filter(after).filter(|event| event.name == to.text).map(|event| event.at).min();
+        let end = end.unwrap_or(self.now);
+        Some(self.so_far().filter(after).filter(|event| event.at <= end && is_one_of(event, via)).count())
     }
 
     /// When the first or the last of them happened.
@@ -87,7 +212,7 @@ impl Moment<'_> {
     }
 
     /// The median of the last eight gaps in milliseconds, the mean of the middle two rounded down.
-    pub(crate) fn usual_gap(&self, events: &Events) -> Option<i64> {
+    fn usual_gap(&self, events: &Events) -> Option<i64> {
         let mut times: Vec<i64> =
             self.so_far().filter(|event| is_one_of(event, events)).map(|event| event.at.0).collect();
         times.sort_unstable();
@@ -112,12 +237,36 @@ impl Moment<'_> {
     }
 }
 
-/// Every comparison with a missing value is false; between different types only `!=` is true.
-fn compare_exact(left: Option<Exact>, op: Op, right: Option<Exact>) -> bool {
+/// In millionths, rounded half to even; missing by zero.
+fn quotient(dividend: i128, divisor: i128) -> Option<Worth<'static>> {
+    if divisor == 0 {
+        return None;
+    }
+    let (mut nearest, mut least) = (0, i128::MAX);
+    let cut = dividend / divisor;
+    // Of the whole numbers around the one nearest to the quotient, an even one first.
+    let mut around: Vec<i128> = (cut - 1..=cut + 1).collect();
+    around.sort_by_key(|number| number.rem_euclid(2));
+    for number in around {
+        let off = (dividend - number * divisor).abs();
+        if off < least {
+            (nearest, least) = (number, off);
+        }
+    }
+    Some(Worth::Number(Number(nearest)))
+}
+
+/// Every comparison with a missing value is false; between different types only `!=` is true; truths have no order.
+fn compare_exact(left: Option<Exact<'_>>, op: Op, right: Option<Exact<'_>>) -> bool {
     match (left, right) {
         (None, _) | (_, None) => false,
         (Some(Exact::Number(left)), Some(Exact::Number(right)))
         | (Some(Exact::Length(left)), Some(Exact::Length(right))) => ordered(&left, op, &right),
-        (Some(_), Some(_)) => op == Op::Ne,
+        (Some(Exact::Text(left)), Some(Exact::Text(right))) => ordered(left, op, right),
+        (Some(left), Some(right)) => match op {
+            Op::Eq => left == right,
+            Op::Ne => left != right,
+            Op::Lt | Op::Le | Op::Gt | Op::Ge => false,
+        },
     }
 }

@@ -20,4 +20,4 @@ mod sequence;
 mod window;
 
 pub(crate) use log::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue};
-pub(crate) use partition::{judge, judge_with};
+pub(crate) use partition::{judge, judge_ahead, judge_with};

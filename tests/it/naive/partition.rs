@@ -14,14 +14,23 @@ use super::rules::Rules;
 
 /// Decides a case. `Err` where the rules are wrong, or hold what this release does not run.
 pub(crate) fn judge(case: &Case) -> Result<Outcome, String> {
-    judge_with(case, &[])
+    judge_at(case, &[], false)
+}
+
+/// The same, and for each change when the next one is if the customer stays silent.
+pub(crate) fn judge_ahead(case: &Case) -> Result<Outcome, String> {
+    judge_at(case, &[], true)
 }
 
 /// The same, deciding every customer at `extra` instants besides; that must change nothing.
 pub(crate) fn judge_with(case: &Case, extra: &[Instant]) -> Result<Outcome, String> {
+    judge_at(case, extra, false)
+}
+
+fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome, String> {
     let document = read("rules.toml", &case.rules)
         .map_err(|errors| errors.iter().map(|error| error.one_line()).collect::<Vec<_>>().join("\n"))?;
-    let rules = Rules::new(&document)?;
+    let rules = Rules { looks_ahead, ..Rules::new(&document)? };
     let mut partition = Partition {
         rules: &rules,
         config: case.config,

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cohortd::rules::ast::{
-    Compare, CompareTest, Count, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window,
-};
+use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Window};
 use cohortd::rules::{CohortRule, Document};
 
 use super::calendar::Calendar;
@@ -15,6 +13,8 @@ pub(crate) struct Rules<'a> {
     /// The enabled cohorts, in the order in which they are decided.
     pub(crate) cohorts: Vec<(&'a str, &'a CohortRule)>,
     pub(crate) instants: super::candidates::Sources<'a>,
+    /// Is each change asked when the next one is?
+    pub(crate) looks_ahead: bool,
 }
 
 impl<'a> Rules<'a> {
@@ -22,9 +22,9 @@ impl<'a> Rules<'a> {
     pub(crate) fn new(document: &'a Document) -> Result<Self, String> {
         for (name, cohort) in &document.cohorts {
             for expr in expressions(cohort) {
-                supported(expr).map_err(|what| format!("{name}: {what} is not run"))?;
+                supported(document, expr).map_err(|what| format!("{name}: {what} is not run"))?;
             }
-            for reference in references(cohort) {
+            for reference in references(document, cohort) {
                 if !document.cohorts.contains_key(reference) {
                     return Err(format!("{name}: there is no cohort {reference}"));
                 }
@@ -32,7 +32,7 @@ impl<'a> Rules<'a> {
         }
         let cohorts = order_of_decision(document)?;
         let instants = super::candidates::Sources::new(document, &cohorts);
-        Ok(Self { document, calendar: Calendar::new(&document.time_zone), cohorts, instants })
+        Ok(Self { document, calendar: Calendar::new(&document.time_zone), cohorts, instants, looks_ahead: false })
     }
 
     /// Where a cohort stands in the order of decisions; `None` for a disabled one, which is never decided.
@@ -50,7 +50,8 @@ fn order_of_decision(document: &Document) -> Result<Vec<(&str, &CohortRule)>, St
     while !waiting.is_empty() {
         let names: BTreeSet<&str> = waiting.iter().map(|(name, _)| *name).collect();
         // The document's cohorts are sorted by name, so the first that is ready has the smallest one.
-        let ready = waiting.iter().position(|(_, rule)| references(rule).iter().all(|name| !names.contains(name)));
+        let ready =
+            waiting.iter().position(|(_, rule)| references(document, rule).iter().all(|name| !names.contains(name)));
         match ready {
             Some(index) => order.push(waiting.remove(index)),
             None => return Err("cohorts refer to each other in a circle".into()),
@@ -65,8 +66,17 @@ pub(crate) fn expressions(cohort: &CohortRule) -> impl Iterator<Item = &Expr> {
     written.into_iter().flatten().map(|written| &written.expr)
 }
 
-fn references(cohort: &CohortRule) -> Vec<&str> {
-    let mut names = Vec::new();
+/// Is the one of the other's group, with a lower priority?
+pub(crate) fn comes_before(one: &CohortRule, other: &CohortRule) -> bool {
+    match (&one.group, &other.group) {
+        (Some(one), Some(other)) => one.name == other.name && one.priority < other.priority,
+        _ => false,
+    }
+}
+
+fn references<'a>(document: &'a Document, cohort: &'a CohortRule) -> Vec<&'a str> {
+    let of_group = document.cohorts.iter().filter(|(_, other)| comes_before(other, cohort));
+    let mut names: Vec<&str> = of_group.map(|(name, _)| name.as_str()).collect();
     for expr in expressions(cohort) {
         for condition in conditions(expr) {
             match &condition.kind {
@@ -89,22 +99,40 @@ pub(crate) fn conditions(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
-/// The measures of a comparison, the compared one first, each with its factor in millionths.
-pub(crate) fn measures(compare: &Compare) -> Vec<(i128, &Measure)> {
-    let one = cohortd::event::Number::ONE;
-    let operands: Vec<&Operand> = match &compare.test {
+/// The measures of a comparison, the compared one first.
+pub(crate) fn measures(compare: &Compare) -> Vec<&Measure> {
+    let others = operands(compare).into_iter().filter_map(|operand| match operand {
+        Operand::Measure(_, measure) => Some(measure.as_ref()),
+        Operand::Literal(_) | Operand::Duration(_) => None,
+    });
+    std::iter::once(&compare.measure).chain(others).collect()
+}
+
+/// What a measure is compared with.
+pub(crate) fn operands(compare: &Compare) -> Vec<&Operand> {
+    match &compare.test {
         CompareTest::Compare(_, operand) => vec![operand],
         CompareTest::Between(low, high) => vec![low, high],
         CompareTest::Known | CompareTest::Missing => vec![],
-    };
-    let others = operands.into_iter().filter_map(|operand| match operand {
-        Operand::Measure(factor, measure) => Some((factor.0, measure.as_ref())),
-        Operand::Literal(_) | Operand::Duration(_) => None,
-    });
-    std::iter::once((one, &compare.measure)).chain(others).collect()
+    }
 }
 
-fn supported(expr: &Expr) -> Result<(), &'static str> {
+/// Is every name in it defined, and not by itself?
+fn leads_somewhere(document: &Document, measure: &Measure, depth: usize) -> bool {
+    match &measure.kind {
+        MeasureKind::Named(name) => match document.measures.get(&name.text) {
+            Some(defined) => depth <= document.measures.len() && leads_somewhere(document, &defined.measure, depth + 1),
+            None => document.profile.contains_key(&name.text),
+        },
+        MeasureKind::Change(inner, _) => leads_somewhere(document, inner, depth),
+        MeasureKind::Ratio(above, below) => {
+            leads_somewhere(document, above, depth) && leads_somewhere(document, below, depth)
+        }
+        _ => true,
+    }
+}
+
+fn supported(document: &Document, expr: &Expr) -> Result<(), &'static str> {
     for condition in conditions(expr) {
         match &condition.kind {
             ExprKind::Did(_)
@@ -116,14 +144,8 @@ fn supported(expr: &Expr) -> Result<(), &'static str> {
             | ExprKind::Entered { count: None | Some(Count::Times(..) | Count::FirstTime), .. } => {}
             ExprKind::Entered { .. } => return Err("`entered` with such a count"),
             ExprKind::Compare(compare) => {
-                for (_, measure) in measures(compare) {
-                    match &measure.kind {
-                        MeasureKind::Count(..)
-                        | MeasureKind::Of { function: Function::Sum, .. }
-                        | MeasureKind::TimeSince(..)
-                        | MeasureKind::UsualGap(_) => {}
-                        _ => return Err("such a measure"),
-                    }
+                if !measures(compare).iter().all(|measure| leads_somewhere(document, measure, 0)) {
+                    return Err("such a measure");
                 }
             }
             ExprKind::Rank(_) => return Err("a rank"),
@@ -134,19 +156,12 @@ fn supported(expr: &Expr) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Every window of a condition.
+/// Every window of a condition that is no comparison.
 pub(crate) fn windows(condition: &Expr) -> Vec<&Window> {
     match &condition.kind {
         ExprKind::Did(did) => vec![&did.window],
         ExprKind::Sequence(sequence) => vec![&sequence.window],
         ExprKind::Entered { window, .. } | ExprKind::Left { window, .. } => vec![window],
-        ExprKind::Compare(compare) => measures(compare)
-            .into_iter()
-            .filter_map(|(_, measure)| match &measure.kind {
-                MeasureKind::Count(_, window) | MeasureKind::Of { window, .. } => Some(window),
-                _ => None,
-            })
-            .collect(),
         _ => vec![],
     }
 }

@@ -24,7 +24,7 @@ const TEXT: u8 = 4;
 
 /// Events in the order read.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(in crate::cli) struct Held {
     index: Vec<Entry>,
     chunks: Vec<Vec<u8>>,
     names: Names,
@@ -59,12 +59,12 @@ impl Names {
 }
 
 impl Held {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::cli) fn len(&self) -> usize {
         self.index.len()
     }
 
     /// Keeps a copy.
-    pub(super) fn push(&mut self, event: &CustomerEvent<'_>) {
+    pub(in crate::cli) fn push(&mut self, event: &CustomerEvent<'_>) {
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK + CHUNK / 64));
         }
@@ -97,7 +97,7 @@ impl Held {
     ///
     /// # Errors
     /// The first of `take`.
-    pub(super) fn for_each_by_time(
+    pub(in crate::cli) fn for_each_by_time(
         mut self,
         progress: &Progress,
         mut take: impl FnMut(&CustomerEvent<'_>) -> Result<(), Stopped>,

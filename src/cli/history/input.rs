@@ -1,4 +1,4 @@
-//! The files of a replay, one after the other.
+//! Files of events, one after the other.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,17 +14,17 @@ use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 const REPORTED_MAX: u64 = 20;
 const STANDARD_INPUT: &str = "standard input";
 
-/// What became of the lines that are no event of this replay.
+/// What became of the lines that are no event read.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Counts {
-    pub(super) bad_lines: u64,
+pub(in crate::cli) struct Counts {
+    pub(in crate::cli) bad_lines: u64,
     /// Events left out for `--until`.
-    pub(super) left_out: u64,
+    pub(in crate::cli) left_out: u64,
     /// Property values that are not numbers, infinite or too large, and count as missing.
-    pub(super) unusable_values: u64,
+    pub(in crate::cli) unusable_values: u64,
 }
 
-pub(super) struct Input<'a> {
+pub(in crate::cli) struct Input<'a> {
     files: &'a [PathBuf],
     until: Option<Instant>,
     counts: Counts,
@@ -32,11 +32,11 @@ pub(super) struct Input<'a> {
 
 impl<'a> Input<'a> {
     /// Events later than `until` are left out.
-    pub(super) fn new(files: &'a [PathBuf], until: Option<Instant>) -> Self {
+    pub(in crate::cli) fn new(files: &'a [PathBuf], until: Option<Instant>) -> Self {
         Self { files, until, counts: Counts::default() }
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(in crate::cli) fn counts(&self) -> Counts {
         self.counts
     }
 
@@ -44,7 +44,7 @@ impl<'a> Input<'a> {
     ///
     /// # Errors
     /// A file of which nothing more can be read: what follows from half a file would mislead. And what `take` refuses.
-    pub(super) fn read_all(
+    pub(in crate::cli) fn read_all(
         &mut self,
         vocabulary: &Vocabulary,
         progress: &Progress,
@@ -75,7 +75,7 @@ impl<'a> Input<'a> {
     }
 
     /// Bytes of all files; `None` where one is no plain file.
-    pub(super) fn bytes(&self) -> Option<u64> {
+    pub(in crate::cli) fn bytes(&self) -> Option<u64> {
         let length = |path: &PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
         self.files.iter().map(length).sum()
     }

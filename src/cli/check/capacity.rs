@@ -1,0 +1,127 @@
+//! Up to where measures are exact.
+
+use crate::cli::words::grouped;
+use crate::rules::ast::{CompareTest, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window};
+use crate::rules::{DISTINCT_MAX, Document, SERIES_EXACT, TEXT_MAX, VALUES_MAX};
+
+/// One sentence for each kind of memory that the measures in use share.
+pub(super) fn of(document: &Document) -> Vec<String> {
+    let mut used = Used::default();
+    for rule in document.cohorts.values() {
+        for written in [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()].into_iter().flatten() {
+            used.expr(document, &written.expr);
+        }
+    }
+    let distinct = grouped(DISTINCT_MAX as u64);
+    let sums = format!("{SERIES_EXACT} events of a window: counts, sums and averages; older ones leave it by the day");
+    let middles = format!(
+        "{SERIES_EXACT} numbers: `median`, and `min` and `max` of a window; older ones as the average of their day"
+    );
+    let values =
+        format!("{VALUES_MAX} values: `most_common`, and `first` and `last` of a window; older ones are forgotten");
+    let distinct = format!(
+        "{distinct} different values: `distinct`; over `between ... ago`, `within ...` and in `change in`, events"
+    );
+    let texts = format!("{TEXT_MAX} bytes of a text: what comes after them is not compared");
+    let answers =
+        format!("{VALUES_MAX} events within `time.max_lateness`: `time from` and `steps from` where one comes late");
+    let changes = format!("{SERIES_EXACT} events since then: what a measure was, for `change in`");
+    let sentences = [
+        (used.sums, sums),
+        (used.middles, middles),
+        (used.values, values),
+        (used.distinct, distinct),
+        (used.texts, texts),
+        (used.answers, answers),
+        (used.changes, changes),
+    ];
+    sentences.into_iter().filter(|(used, _)| *used).map(|(_, sentence)| sentence).collect()
+}
+
+#[derive(Default)]
+struct Used {
+    sums: bool,
+    middles: bool,
+    values: bool,
+    distinct: bool,
+    texts: bool,
+    answers: bool,
+    changes: bool,
+}
+
+impl Used {
+    fn expr(&mut self, document: &Document, expr: &Expr) {
+        match &expr.kind {
+            ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| self.expr(document, part)),
+            ExprKind::Not(inner) => self.expr(document, inner),
+            ExprKind::Compare(compare) => {
+                self.measure(document, &compare.measure);
+                let operands = match &compare.test {
+                    CompareTest::Compare(_, operand) => vec![operand],
+                    CompareTest::Between(low, high) => vec![low, high],
+                    CompareTest::Known | CompareTest::Missing => vec![],
+                };
+                for operand in operands {
+                    if let Operand::Measure(_, measure) = operand {
+                        self.measure(document, measure);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn measure(&mut self, document: &Document, measure: &Measure) {
+        match &measure.kind {
+            MeasureKind::Count(_, window) => self.sums |= is_windowed(window),
+            MeasureKind::Of { function, window, .. } => match function {
+                Function::Sum | Function::Average => self.sums |= is_windowed(window),
+                Function::Median => self.middles = true,
+                Function::Min | Function::Max => self.middles |= is_windowed(window),
+                Function::Distinct => self.distinct = true,
+                Function::First | Function::Last => {
+                    self.texts = true;
+                    self.values |= !matches!(window, Window::Ever);
+                }
+                Function::MostCommon => (self.texts, self.values) = (true, true),
+            },
+            MeasureKind::TimeFrom { .. } | MeasureKind::Steps { .. } => self.answers = true,
+            MeasureKind::Change(inner, _) => {
+                self.changes = true;
+                self.measure(document, inner);
+            }
+            MeasureKind::Ratio(above, below) => {
+                self.measure(document, above);
+                self.measure(document, below);
+            }
+            MeasureKind::Named(name) => match document.measures.get(&name.text) {
+                Some(defined) => self.measure(document, &defined.measure),
+                None => self.texts = true,
+            },
+            MeasureKind::ActiveDays(..) | MeasureKind::TimeSince(..) | MeasureKind::UsualGap(_) => {}
+        }
+    }
+}
+
+/// All ever, and all since a date, take one sum.
+fn is_windowed(window: &Window) -> bool {
+    !matches!(window, Window::Ever | Window::SinceDate(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::rules::read;
+
+    fn sentences(who: &str) -> usize {
+        let text = format!("[measures]\nm = 'median(a_.b)'\n[cohorts.c]\nwho = '{who}'");
+        of(&read("r.toml", &text).unwrap()).len()
+    }
+
+    #[test]
+    fn what_has_a_limit_is_named_once() {
+        assert_eq!(sentences("m > 1 and median(c.d) > 2"), 1);
+        assert_eq!(sentences("change in last(a_.b) over 1 day > 1 x distinct(a_.b)"), 3);
+        assert_eq!(sentences("sum(a_.b) > 1 and min(a_.b) > 1 and time since last a_ > 1 day"), 0);
+    }
+}

@@ -1,0 +1,62 @@
+//! An explanation for people.
+
+use std::io::{self, Write};
+
+use crate::engine::{Explanation, Language, instant};
+use crate::event::Instant;
+use crate::rules::RuleSet;
+
+/// What stands around what the engine says.
+struct Labels {
+    yes: &'static str,
+    no: &'static str,
+    change: &'static str,
+    next: &'static str,
+}
+
+fn labels(language: Language) -> Labels {
+    match language {
+        Language::English => Labels { yes: "yes", no: "no ", change: "changes with", next: "next:" },
+        Language::French => Labels { yes: "oui", no: "non", change: "change avec", next: "ensuite\u{a0}:" },
+    }
+}
+
+pub(super) fn write(
+    rules: &RuleSet,
+    customer: &str,
+    at: Instant,
+    explanations: &[Explanation],
+    language: Language,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let zone = rules.time_zone.iana_name().unwrap_or("UTC");
+    writeln!(out, "{customer}, {} ({zone})", instant(at, rules, language))?;
+    explanations.iter().try_for_each(|explanation| one(rules, explanation, language, out))
+}
+
+fn one(rules: &RuleSet, found: &Explanation, language: Language, out: &mut impl Write) -> io::Result<()> {
+    let (labels, cohort) = (labels(language), rules.cohort(found.cohort));
+    let title = match language {
+        Language::English => &cohort.title.en,
+        Language::French => &cohort.title.fr,
+    };
+    writeln!(out, "\n{}: {title}", cohort.name)?;
+    writeln!(out, "  {}", found.standing(rules, language))?;
+    for term in &found.terms {
+        writeln!(out, "  {}", term.text(rules, language))?;
+    }
+    let mut of = None;
+    for clause in &found.clauses {
+        if of.replace(clause.of) != Some(clause.of) {
+            writeln!(out, "  {}", clause.of.key())?;
+        }
+        let answer = if clause.part.holds { labels.yes } else { labels.no };
+        let condition = clause.part.condition(rules, language);
+        match clause.part.value(language).as_str() {
+            "" => writeln!(out, "    {answer}  {condition}")?,
+            value => writeln!(out, "    {answer}  {condition} ({value})")?,
+        }
+        writeln!(out, "           {} {}", labels.change, clause.turn.text(rules, language))?;
+    }
+    writeln!(out, "  {} {}", labels.next, found.outlook(rules, language))
+}

@@ -1,0 +1,197 @@
+//! Where a customer stands in one cohort at an instant, why, and what would change it.
+
+mod english;
+mod french;
+mod turn;
+
+pub use turn::{Deed, Turn};
+
+use super::evaluate::Scene;
+use super::foresight::Foresight;
+use super::membership::excluder;
+use super::state::CustomerState;
+use super::why::{Language, Part, Sign, leaves};
+use crate::event::{Change, Instant};
+use crate::rules::{CohortIx, RuleSet};
+
+/// A customer's standing in one cohort at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    pub cohort: CohortIx,
+    pub member: bool,
+    /// May enter, as far as earlier stays go.
+    pub armed: bool,
+    /// When this stay began, or, for who is not a member, when the last one ended; `None`: never entered.
+    pub since: Option<Instant>,
+    pub times_entered: u32,
+    /// The conditions in the order written: of `who`, `stay`, `until`.
+    pub clauses: Vec<Clause>,
+    pub terms: Vec<Term>,
+    /// What changes next if the customer stays silent; `None`: nothing, as far as was looked ahead.
+    pub next_change: Option<(Instant, Change)>,
+}
+
+/// One condition, and what would turn it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clause {
+    pub of: Of,
+    pub part: Part,
+    pub turn: Turn,
+}
+
+/// Where in a cohort a condition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    Who,
+    Stay,
+    Until,
+}
+
+impl Of {
+    /// The key in the rules file.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Who => "who",
+            Self::Stay => "stay",
+            Self::Until => "until",
+        }
+    }
+}
+
+/// What besides the conditions holds a customer in or out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Term {
+    /// The cohort is not enabled.
+    Disabled,
+    /// Stays until then, but for `until` and the group.
+    AtLeast(Instant),
+    /// Leaves then at the latest.
+    AtMost(Instant),
+    /// Left while `who` held, which must fail before the next entry.
+    Disarmed,
+    /// May not enter again before then.
+    Cooldown(Instant),
+    /// Was in once, which is as often as anyone may.
+    Once,
+    /// This cohort of the group is held.
+    Excluded { by: CohortIx },
+}
+
+/// Explains a standing at an instant up to which all deadlines of the customer are decided.
+#[must_use]
+pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Instant) -> Explanation {
+    let calendar = rules.calendar();
+    let scene = Scene {
+        rules,
+        calendar: &calendar,
+        facts: &state.facts,
+        memberships: &state.memberships,
+        known_since: state.known_since,
+        at,
+    };
+    let (cohort, membership) = (rules.cohort(index), scene.membership(index));
+    let mut clauses = Vec::new();
+    for (of, node) in
+        [(Of::Who, Some(&cohort.who)), (Of::Stay, cohort.stay.as_ref()), (Of::Until, cohort.until.as_ref())]
+    {
+        let mut parts = Vec::new();
+        node.into_iter().for_each(|node| leaves(node, Sign::Plain, &scene, &mut parts));
+        clauses.extend(parts.into_iter().map(|part| Clause { of, turn: Turn::of(&part, &scene), part }));
+    }
+    let since = if membership.member { membership.entered_at } else { membership.exited_at };
+    Explanation {
+        cohort: index,
+        member: membership.member,
+        armed: membership.armed,
+        since: Some(since).filter(|since| *since > Instant::MIN),
+        times_entered: membership.times_entered,
+        clauses,
+        terms: terms(index, &scene),
+        next_change: Foresight::new(rules).next_change(rules, &calendar, state, index, at),
+    }
+}
+
+fn terms(index: CohortIx, scene: &Scene<'_>) -> Vec<Term> {
+    let (cohort, membership) = (scene.rules.cohort(index), scene.membership(index));
+    let ahead = |instant: &Instant| *instant > scene.at;
+    let mut terms = Vec::new();
+    if !cohort.enabled {
+        terms.push(Term::Disabled);
+    } else if membership.member {
+        let after = |span| membership.entered_at + span;
+        terms.extend(cohort.at_least.map(after).filter(ahead).map(Term::AtLeast));
+        terms.extend(cohort.at_most.map(after).map(Term::AtMost));
+    } else if cohort.once && membership.times_entered > 0 {
+        terms.push(Term::Once);
+    } else {
+        terms.extend((!membership.armed).then_some(Term::Disarmed));
+        let left = Some(membership.exited_at).filter(|left| *left > Instant::MIN);
+        let cooled = cohort.cooldown.zip(left).map(|(span, left)| left + span);
+        terms.extend(cooled.filter(ahead).map(Term::Cooldown));
+        terms.extend(excluder(cohort, scene).map(|by| Term::Excluded { by }));
+    }
+    terms
+}
+
+impl Explanation {
+    /// In or not, since when, how often.
+    #[must_use]
+    pub fn standing(&self, rules: &RuleSet, language: Language) -> String {
+        match language {
+            Language::English => english::standing(self, &rules.time_zone),
+            Language::French => french::standing(self, &rules.time_zone),
+        }
+    }
+
+    /// What comes next in silence.
+    #[must_use]
+    pub fn outlook(&self, rules: &RuleSet, language: Language) -> String {
+        match language {
+            Language::English => english::outlook(self.next_change, &rules.time_zone),
+            Language::French => french::outlook(self.next_change, &rules.time_zone),
+        }
+    }
+}
+
+impl Term {
+    #[must_use]
+    pub fn text(self, rules: &RuleSet, language: Language) -> String {
+        match language {
+            Language::English => english::term(self, rules),
+            Language::French => french::term(self, rules),
+        }
+    }
+}
+
+/// An instant as people of a language write it, in the rules' time zone, to the minute or as exactly as it must be.
+#[must_use]
+pub fn instant(at: Instant, rules: &RuleSet, language: Language) -> String {
+    match language {
+        Language::English => english::instant(at, &rules.time_zone),
+        Language::French => french::instant(at, &rules.time_zone),
+    }
+}
+
+/// The time of day to the minute, or as exactly as it must be.
+fn time_of_day(at: jiff::civil::DateTime) -> String {
+    let (minutes, seconds, ms) = (format!("{:02}:{:02}", at.hour(), at.minute()), at.second(), at.millisecond());
+    match (seconds, ms) {
+        (0, 0) => minutes,
+        (_, 0) => format!("{minutes}:{seconds:02}"),
+        _ => format!("{minutes}:{seconds:02}.{ms:03}"),
+    }
+}
+
+/// In a time zone; `None` for instants beyond the calendar.
+fn local(at: Instant, zone: &jiff::tz::TimeZone) -> Option<jiff::civil::DateTime> {
+    jiff::Timestamp::from_millisecond(at.0).ok().map(|stamp| zone.to_datetime(stamp))
+}
+
+/// `a, b or c`
+fn listed(names: &[&str], or: &str) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} {or} {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}

@@ -1,0 +1,339 @@
+//! What would make a condition hold otherwise.
+
+use super::{english, french};
+use crate::engine::evaluate::{Scene, moves};
+use crate::engine::state::{Fact, Membership};
+use crate::engine::why::{Claim, Language, Part};
+use crate::engine::window::within;
+use crate::event::{Change, Instant, NameId};
+use crate::rules::ast::{Edge, Op};
+use crate::rules::{
+    Aggregate, BARRED, CohortIx, Comparand, Condition, CountTest, FactIx, Filter, Measure, Role, RuleSet, Window,
+};
+
+/// Any one of these may turn a condition; nothing else can.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Turn {
+    pub deeds: Vec<Deed>,
+    /// The customer's entering or leaving another cohort.
+    pub cohorts: Vec<(CohortIx, Change)>,
+    /// Silence until then.
+    pub silence_until: Option<Instant>,
+}
+
+/// What the customer may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// Any of these; `None`: anything at all.
+    pub names: Option<Vec<NameId>>,
+    /// Only with properties as the condition asks.
+    pub filtered: bool,
+    pub times: u64,
+}
+
+impl Turn {
+    pub(super) fn of(part: &Part, scene: &Scene<'_>) -> Self {
+        let mut turn =
+            Self { silence_until: Some(part.until).filter(|until| *until < Instant::MAX), ..Self::default() };
+        if let Claim::Condition { index, second, .. } = &part.claim {
+            for index in std::iter::once(*index).chain(*second) {
+                turn.by(scene.rules.condition(index), scene.condition(index).holds, scene);
+            }
+        }
+        turn
+    }
+
+    /// In words; never empty.
+    #[must_use]
+    pub fn text(&self, rules: &RuleSet, language: Language) -> String {
+        match language {
+            Language::English => english::turn(self, rules),
+            Language::French => french::turn(self, rules),
+        }
+    }
+
+    /// Adds what may turn a condition that holds now, or does not.
+    fn by(&mut self, condition: &Condition, holds: bool, scene: &Scene<'_>) {
+        match condition {
+            Condition::Count { fact, window, test, .. } => self.by_count(*fact, *window, *test, holds, scene),
+            Condition::First { fact, window, .. } => {
+                if scene.edge(*fact, Edge::First).is_none() {
+                    self.more(*fact, 1, *window, scene);
+                }
+            }
+            Condition::Total { fact, test } => {
+                let Fact::Total { count, .. } = scene.fact(*fact) else { return };
+                self.more(*fact, missing(*test, *count), Window::Ever, scene);
+            }
+            Condition::Followed { fact, .. } => {
+                // An answer ends it, a first step begins it.
+                let side = |role: &Role| match role {
+                    Role::Pair { b, .. } if holds => b.clone(),
+                    Role::Pair { a, .. } => a.clone(),
+                    Role::Own(_) | Role::Step { .. } | Role::Steps(_) => None,
+                };
+                self.deed(*fact, 1, side, scene.rules);
+            }
+            // One that holds may only be ended by time; one that does not, by any of its steps.
+            Condition::Chain { fact, window } => {
+                if !holds {
+                    self.deed(*fact, 1, step, scene.rules);
+                }
+                if let Window::Since { fact, .. } = window {
+                    self.deed(*fact, 1, own, scene.rules);
+                }
+            }
+            // An event of now counts in the current period.
+            Condition::Rhythm { fact, .. } => self.deed(*fact, 1, own, scene.rules),
+            Condition::Streak { fact, .. } => self.deed(*fact, 1, own, scene.rules),
+            Condition::In { cohort, .. } => {
+                let leaves = scene.membership(*cohort).member;
+                self.cohorts.push((*cohort, if leaves { Change::Exited } else { Change::Entered }));
+            }
+            Condition::Moves { cohort, entered, window, test } => {
+                let mut times = [Instant::MIN; Membership::HISTORY_MAX];
+                let times = moves(scene.membership(*cohort), *entered, &mut times);
+                let count = within(times, *window, scene).map_or(0, |part| part.len() as u64);
+                if missing(*test, count) > 0 && is_open(*window, scene) {
+                    self.cohorts.push((*cohort, if *entered { Change::Entered } else { Change::Exited }));
+                }
+                self.by_edge(*window, *test, count, scene);
+            }
+            Condition::FirstEntered { cohort, .. } => {
+                if scene.membership(*cohort).times_entered == 0 {
+                    self.cohorts.push((*cohort, Change::Entered));
+                }
+            }
+            Condition::Compare { measure, op, with } => {
+                self.by_measure(measure, Some((*op, holds)), scene);
+                if let Comparand::Measure { measure, .. } = with {
+                    self.by_measure(measure, None, scene);
+                }
+            }
+            Condition::Known { measure } | Condition::Missing { measure } => {
+                // What is known of the past stays known.
+                if scene.measure(measure).value.is_none() {
+                    self.by_measure(measure, None, scene);
+                }
+            }
+        }
+    }
+
+    fn by_count(&mut self, fact: FactIx, window: Window, test: CountTest, holds: bool, scene: &Scene<'_>) {
+        let count = match scene.fact(fact) {
+            Fact::Times(times) => within(times, window, scene).map_or(0, |part| part.len() as u64),
+            Fact::Distinct { times, keys } => {
+                let mut found = within(times, window, scene).map_or(Vec::new(), |part| keys[part].to_vec());
+                found.sort_unstable();
+                found.dedup();
+                found.len() as u64
+            }
+            Fact::Series(series) => within(&series.times, window, scene).map_or(0, |part| part.len() as u64),
+            _ => return,
+        };
+        let waits = count == 0 && test.holds(0) && !holds;
+        // Nothing found counts only once known for long enough; something found counts at once.
+        let times = if waits { u64::from(test.holds(1)) } else { missing(test, count) };
+        self.more(fact, times, window, scene);
+        self.by_edge(window, test, count, scene);
+    }
+
+    /// The event that a window begins with may happen (again).
+    fn by_edge(&mut self, window: Window, test: CountTest, count: u64, scene: &Scene<'_>) {
+        match window {
+            // What was found lies before it then.
+            Window::Since { fact, edge, .. } => {
+                let moves = edge == Edge::Last || scene.edge(fact, edge).is_none();
+                if moves && test.boundary_at_or_below(count).is_some() {
+                    self.deed(fact, 1, own, scene.rules);
+                }
+            }
+            Window::WithinFirst { fact, .. } if scene.edge(fact, Edge::First).is_none() => {
+                self.deed(fact, 1, own, scene.rules);
+            }
+            _ => {}
+        }
+    }
+
+    /// `comparison`: with what operator it is compared, and whether that holds.
+    fn by_measure(&mut self, measure: &Measure, comparison: Option<(Op, bool)>, scene: &Scene<'_>) {
+        let fact = match measure {
+            // More of them cannot undo "at least", nor make "at most" true again.
+            Measure::Total { of: Aggregate::Count, .. } | Measure::Series { of: Aggregate::Count, .. }
+                if matches!(comparison, Some((Op::Ge | Op::Gt, true) | (Op::Le | Op::Lt, false))) =>
+            {
+                return;
+            }
+            Measure::Series { fact, window, .. }
+            | Measure::Distinct { fact, window }
+            | Measure::Pick { fact, window, .. } => {
+                self.more(*fact, 1, *window, scene);
+                return;
+            }
+            Measure::Total { fact, .. } | Measure::Extreme { fact } | Measure::UsualGap { fact, .. } => *fact,
+            Measure::TimeSince { fact, edge } => {
+                let known = scene.edge(*fact, *edge).is_some();
+                // It begins at nothing again, which is no longer than before.
+                let pointless = matches!(comparison, Some((Op::Le | Op::Lt, true) | (Op::Ge | Op::Gt, false)));
+                if known && (*edge == Edge::First || pointless) {
+                    return;
+                }
+                *fact
+            }
+            Measure::TimeFrom { fact } => {
+                self.deed(*fact, 1, first_side, scene.rules);
+                self.deed(*fact, 1, second_side, scene.rules);
+                return;
+            }
+            Measure::Steps { fact } => {
+                self.deed(*fact, 1, first_side, scene.rules);
+                self.deed(*fact, 1, second_side, scene.rules);
+                self.deed(*fact, 1, between, scene.rules);
+                return;
+            }
+            Measure::Change { of, .. } => return self.by_measure(of, None, scene),
+            Measure::Ratio { of, to } => {
+                self.by_measure(of, None, scene);
+                return self.by_measure(to, None, scene);
+            }
+        };
+        self.deed(fact, 1, own, scene.rules);
+    }
+
+    /// So many more events, where the window is open to them.
+    fn more(&mut self, fact: FactIx, times: u64, window: Window, scene: &Scene<'_>) {
+        if times > 0 && is_open(window, scene) {
+            self.deed(fact, times, own, scene.rules);
+        }
+    }
+
+    /// Adds the events that feed a fact in a role: that is, with these tests.
+    fn deed(&mut self, fact: FactIx, times: u64, filters: impl Fn(&Role) -> Option<Vec<Filter>>, rules: &RuleSet) {
+        let tests = |name| rules.feeds(name).iter().find(|feed| feed.fact == fact).and_then(|feed| filters(&feed.role));
+        let named = (0..rules.vocabulary.names_len()).map(|i| NameId(u16::try_from(i).unwrap_or(u16::MAX)));
+        let names: Vec<NameId> = named.filter(|name| tests(*name).is_some()).collect();
+        let anything = tests(NameId::OTHER);
+        let first = anything.clone().or_else(|| names.first().and_then(|name| tests(*name)));
+        let filtered = first.is_some_and(|filters| !filters.is_empty());
+        let deed = Deed { names: anything.is_none().then_some(names), filtered, times };
+        if !self.deeds.contains(&deed) {
+            self.deeds.push(deed);
+        }
+    }
+}
+
+fn own(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Own(filters) => Some(filters.clone()),
+        Role::Pair { .. } | Role::Step { .. } | Role::Steps(_) => None,
+    }
+}
+
+fn first_side(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Pair { a, .. } | Role::Step { a, .. } => a.clone(),
+        Role::Own(_) | Role::Steps(_) => None,
+    }
+}
+
+fn second_side(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Pair { b, .. } | Role::Step { b, .. } => b.clone(),
+        Role::Own(_) | Role::Steps(_) => None,
+    }
+}
+
+fn between(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Step { via, .. } => via.clone(),
+        Role::Own(_) | Role::Pair { .. } | Role::Steps(_) => None,
+    }
+}
+
+/// A step of a sequence, not what must not come between.
+fn step(role: &Role) -> Option<Vec<Filter>> {
+    match role {
+        Role::Steps(steps) => steps.iter().find(|(as_what, _)| *as_what != BARRED).map(|(_, filters)| filters.clone()),
+        Role::Own(_) | Role::Pair { .. } | Role::Step { .. } => None,
+    }
+}
+
+/// How many more turn the test; 0: no number of them does.
+fn missing(test: CountTest, count: u64) -> u64 {
+    test.boundary_above(count).map_or(0, |boundary| boundary - count)
+}
+
+/// Does, or will, an event of now count in it?
+fn is_open(window: Window, scene: &Scene<'_>) -> bool {
+    match window {
+        Window::WithinFirst { fact, span } => {
+            scene.edge(fact, Edge::First).is_some_and(|first| scene.at <= first + span)
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::engine::{CustomerState, Engine, Language, Words, explain};
+    use crate::event::{CustomerEvent, Instant, Span};
+    use crate::rules::{CohortIx, load};
+
+    /// What changes the first condition of `who` on the tenth day, after visits at the beginning of some days.
+    fn after(days: &[i64], who: &str) -> String {
+        let rules = Arc::new(load("r.toml", &format!("[cohorts.c]\nwho = '''{who}'''")).unwrap());
+        let mut engine = Engine::new(Arc::clone(&rules), Span(4 * Span::DAY.0), 64);
+        let (mut state, mut said) = (CustomerState::new(&rules), Vec::new());
+        for (day, position) in days.iter().zip(0..) {
+            let event = CustomerEvent {
+                customer: "c",
+                name: "visit",
+                name_id: rules.vocabulary.name("visit"),
+                at: Instant(day * Span::DAY.0),
+                id: None,
+                source: None,
+                record_hash: i64::cast_unsigned(position),
+                unusable_values: 0,
+                properties: &[],
+            };
+            engine.apply(&mut state, &event, position, Instant::MIN, Words::None, &mut said);
+        }
+        let at = Instant(10 * Span::DAY.0);
+        engine.fire(&mut state, at.next(), Words::None, &mut said);
+        explain(&rules, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
+    }
+
+    #[test]
+    fn a_count_rises_by_events_and_falls_by_silence() {
+        assert_eq!(after(&[1], "did visit at least 3 times"), "visit 2 more times");
+        assert_eq!(after(&[1, 2], "did visit at least 2 times"), "nothing any more");
+        assert_eq!(after(&[8], "did visit in the last 3 days"), "silence until 12 Jan 1970 00:00");
+        assert_eq!(after(&[8], "did visit at most 1 times in the last 3 days"), "a visit");
+        assert_eq!(
+            after(&[8], "count(visit in the last 3 days) between 1 and 1"),
+            "a visit, or silence until 12 Jan 1970 00:00"
+        );
+        assert_eq!(after(&[1], "did visit where plan = pro in the last 3 days"), "a fitting visit");
+    }
+
+    #[test]
+    fn absence_ends_with_an_event_and_comes_with_silence() {
+        assert_eq!(after(&[1], "did not buy in the last 30 days"), "silence until 1 Feb 1970 00:00");
+        assert_eq!(after(&[1], "did not buy in the last 3 days"), "a buy");
+        assert_eq!(after(&[1], "silent for 30 days"), "silence until 1 Feb 1970 00:00");
+        assert_eq!(after(&[1], "silent for 3 days"), "any event");
+        assert_eq!(after(&[1], "visit then no buy where step = 2 within 3 days"), "a fitting buy");
+        assert_eq!(after(&[8], "visit then no buy within 3 days"), "a visit, or silence until 12 Jan 1970 00:00");
+    }
+
+    #[test]
+    fn what_the_past_has_settled_nothing_changes() {
+        assert_eq!(after(&[1], "did visit for the first time in the last 3 days"), "nothing any more");
+        assert_eq!(after(&[1], "did buy within 3 days of first visit"), "nothing any more");
+        assert_eq!(after(&[1], "time since first visit > 3 days"), "nothing any more");
+        assert_eq!(after(&[1], "time since last visit > 3 days"), "a visit");
+        assert_eq!(after(&[1], "did any of (buy, order, pay) since last visit"), "a buy, order or pay");
+    }
+}

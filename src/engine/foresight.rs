@@ -1,0 +1,104 @@
+//! The machine run forward without events: what changes next if the customer stays silent.
+
+use super::evaluate::Scene;
+use super::membership::{Step, step};
+use super::state::{CustomerState, Membership};
+use crate::event::{Change, Instant};
+use crate::rules::{Calendar, CohortIx, RuleSet};
+
+/// How many deadlines are looked at before we say that nothing changes.
+const DEADLINES_MAX: usize = 64;
+
+/// Room for running forward: a copy of the standings that a cohort rests on. Without events facts do not change, so they
+/// are not copied. By the rule set's numbers; what a cohort does not rest on is left from earlier runs and never read.
+#[derive(Debug)]
+pub(super) struct Foresight {
+    memberships: Vec<Membership>,
+    deadlines: Vec<Instant>,
+}
+
+impl Foresight {
+    pub(super) fn new(rules: &RuleSet) -> Self {
+        let cohorts = rules.cohorts.len();
+        Self { memberships: vec![Membership::new(); cohorts], deadlines: vec![Instant::MIN; cohorts] }
+    }
+
+    /// The next change of a cohort after `at`, an instant at which everything it rests on is decided.
+    ///
+    /// `None`: there is none within the next deadlines of that cohort and those it rests on. Every deadline is computed
+    /// anew from `at`, so that the answer is a function of the state and does not depend on when it was last looked at.
+    pub(super) fn next_change(
+        &mut self,
+        rules: &RuleSet,
+        calendar: &Calendar,
+        state: &CustomerState,
+        cohort: CohortIx,
+        mut at: Instant,
+    ) -> Option<(Instant, Change)> {
+        let rests_on = &rules.cohort(cohort).rests_on;
+        for place in rests_on.iter().map(|index| usize::from(index.0)) {
+            self.memberships[place].clone_from(&state.memberships[place]);
+            self.deadlines[place] = Instant::MIN;
+        }
+        // The first round is that of `at` itself: it changes nothing and sets the deadlines.
+        for _ in 0..=DEADLINES_MAX {
+            let mut earliest = Instant::MAX;
+            for index in rests_on {
+                let place = usize::from(index.0);
+                if !rules.cohorts[place].enabled {
+                    continue;
+                }
+                if self.deadlines[place] <= at
+                    && let Some(change) = self.decide(rules, calendar, state, *index, at)
+                    && *index == cohort
+                {
+                    return Some((at, change));
+                }
+                earliest = earliest.min(self.deadlines[place]);
+            }
+            if earliest == Instant::MAX {
+                return None;
+            }
+            at = earliest;
+        }
+        None
+    }
+
+    /// Runs one cohort's machine until it rests, and sets its deadline.
+    fn decide(
+        &mut self,
+        rules: &RuleSet,
+        calendar: &Calendar,
+        state: &CustomerState,
+        index: CohortIx,
+        at: Instant,
+    ) -> Option<Change> {
+        let (cohort, place) = (rules.cohort(index), usize::from(index.0));
+        let mut changed = None;
+        loop {
+            let mut membership = std::mem::take(&mut self.memberships[place]);
+            let scene = Scene {
+                rules,
+                calendar,
+                facts: &state.facts,
+                memberships: &self.memberships,
+                known_since: state.known_since,
+                at,
+            };
+            let outcome = step(cohort, &mut membership, &scene);
+            self.memberships[place] = membership;
+            match outcome.step {
+                Step::Rest | Step::Armed | Step::Wished(_) => {
+                    self.deadlines[place] = outcome.deadline;
+                    return changed;
+                }
+                Step::Changed(change, _) => {
+                    changed = Some(change);
+                    for dependant in &cohort.dependants {
+                        self.deadlines[usize::from(dependant.0)] = Instant::MIN;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Measures on one customer at one instant, now or some time ago.
+//!
+//! `change in M over D` looks at the same facts twice, the second time as they were D ago: then what came later is not
+//! looked at, and enters as time goes on.
+
+use super::answer::{next_encounter, time_to_answer};
+use super::evaluate::Scene;
+use super::state::{Fact, Series};
+use super::window::{next_change, next_of_one, upto, within};
+use crate::event::{Instant, Number, Span, Value};
+use crate::rules::{Aggregate, FactIx, FactKind, Measure, Pick, Window};
+
+/// A measure at an instant: its value, how fast time alone moves it, and when it may jump.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured<'a> {
+    /// `None`: missing. Lengths of time are numbers of milliseconds.
+    pub(super) value: Option<Value<'a>>,
+    /// Millionths a millisecond; zero for what is no number.
+    pub(super) slope: i128,
+    pub(super) until: Instant,
+}
+
+impl<'a> Measured<'a> {
+    /// As long as time alone passes.
+    pub(super) fn constant(value: Value<'a>) -> Self {
+        Self::still(Some(value), Instant::MAX)
+    }
+
+    fn missing() -> Self {
+        Self::still(None, Instant::MAX)
+    }
+
+    fn still(value: Option<Value<'a>>, until: Instant) -> Self {
+        Self { value, slope: 0, until }
+    }
+
+    fn number(value: Option<i128>, until: Instant) -> Self {
+        Self::still(value.map(|number| Value::Number(Number(number))), until)
+    }
+
+    fn length(value: Option<Span>, until: Instant) -> Self {
+        Self::number(value.map(|span| Number::from_integer(span.0).0), until)
+    }
+
+    fn as_number(&self) -> Option<i128> {
+        self.value.and_then(Value::number).map(|number| number.0)
+    }
+}
+
+impl<'a> Scene<'a> {
+    /// The value of a measure.
+    pub(super) fn measure(&self, measure: &Measure) -> Measured<'a> {
+        match measure {
+            Measure::Total { fact, of } => match self.fact(*fact) {
+                Fact::Total { count, sum } => Measured::number(of_total(*of, *count, sum.0), Instant::MAX),
+                _ => Measured::missing(),
+            },
+            Measure::Series { fact, window, of } => match self.fact(*fact) {
+                Fact::Series(series) => self.series(series, *window, *of),
+                _ => Measured::missing(),
+            },
+            Measure::Extreme { fact } => match self.fact(*fact) {
+                Fact::Extreme(number) => Measured::number(number.map(|number| number.0), Instant::MAX),
+                _ => Measured::missing(),
+            },
+            Measure::Distinct { fact, window } => self.distinct(*fact, *window),
+            Measure::Pick { fact, window, pick } => self.pick(*fact, *window, *pick),
+            Measure::TimeSince { fact, edge } => {
+                let since = self.edge(*fact, *edge).map(|time| self.at.since(time));
+                Measured { slope: Number::ONE, ..Measured::length(since, self.edge_moves(*fact)) }
+            }
+            Measure::TimeFrom { fact } => {
+                let Fact::Answer(found) = self.fact(*fact) else { return Measured::missing() };
+                let FactKind::Answer { last, .. } = self.kind(*fact) else { return Measured::missing() };
+                Measured::length(time_to_answer(found, *last, self.at), next_encounter(found, self.at))
+            }
+            Measure::UsualGap { fact, default } => {
+                let Fact::Times(times) = self.fact(*fact) else { return Measured::missing() };
+                let gap = usual_gap(upto(times, self.at)).map(Span).or(*default);
+                Measured::length(gap, self.edge_moves(*fact))
+            }
+            Measure::Steps { fact } => match self.fact(*fact) {
+                Fact::Steps(steps) => Measured::number(steps.count().map(count_number), Instant::MAX),
+                _ => Measured::missing(),
+            },
+            Measure::Change { of, over } => {
+                let now = self.measure(of);
+                let before = self.ago(*over).measure(of);
+                let change = now.as_number().zip(before.as_number()).map(|(now, before)| now.saturating_sub(before));
+                let until = now.until.min(before.until + *over);
+                Measured { slope: now.slope - before.slope, ..Measured::number(change, until) }
+            }
+            Measure::Ratio { of, to } => {
+                let (of, to) = (self.measure(of), self.measure(to));
+                let ratio = match (of.as_number(), to.as_number()) {
+                    (Some(above), Some(below)) if below != 0 => Some(divided(above.saturating_mul(Number::ONE), below)),
+                    _ => None,
+                };
+                Measured::number(ratio, of.until.min(to.until))
+            }
+        }
+    }
+
+    /// The same customer some time ago: with the events up to then.
+    fn ago(&self, span: Span) -> Self {
+        Self { at: self.at - span, ..*self }
+    }
+
+    fn kind(&self, fact: FactIx) -> &'a FactKind {
+        &self.rules.facts[usize::from(fact.0)].kind
+    }
+
+    fn series(&self, series: &Series, window: Window, of: Aggregate) -> Measured<'a> {
+        // Counts and sums of nothing are zero, also where the window does not exist.
+        let part = within(&series.times, window, self).unwrap_or(0..0);
+        let mut until = next_change(&series.times, &part, window, self);
+        let (mut count, mut sum) = (part.len() as u64, 0_i128);
+        let numbers = series.numbers.get(part).unwrap_or_default();
+        if matches!(of, Aggregate::Sum | Aggregate::Average) {
+            sum = numbers.iter().fold(0, |sum: i128, number| sum.saturating_add(number.0));
+        }
+        let mut days = Vec::new();
+        for day in &series.days {
+            let times = [day.last];
+            let part = within(&times, window, self).unwrap_or(0..0);
+            until = until.min(next_of_one(day.last, !part.is_empty(), window, self));
+            if !part.is_empty() {
+                count += day.count;
+                sum = sum.saturating_add(day.sum.0);
+                // Of a day's numbers only their average is known.
+                days.push((divided(day.sum.0, i128::from(day.count)), day.count));
+            }
+        }
+        let all = || numbers.iter().map(|number| (number.0, 1)).chain(days.iter().copied());
+        let value = match of {
+            Aggregate::Min => all().map(|(number, _)| number).min(),
+            Aggregate::Max => all().map(|(number, _)| number).max(),
+            Aggregate::Median => median(all().collect(), count),
+            Aggregate::Count | Aggregate::Sum | Aggregate::Average => of_total(of, count, sum),
+        };
+        Measured::number(value, until)
+    }
+
+    fn distinct(&self, fact: FactIx, window: Window) -> Measured<'a> {
+        let Fact::Distinct { times, keys } = self.fact(fact) else { return Measured::missing() };
+        let part = within(times, window, self).unwrap_or(0..0);
+        let until = next_change(times, &part, window, self);
+        let count = match self.kind(fact) {
+            FactKind::DistinctAll { .. } => {
+                let mut found: Vec<u64> = keys[part].to_vec();
+                found.sort_unstable();
+                found.dedup();
+                found.len()
+            }
+            _ => part.len(),
+        };
+        Measured::number(Some(count_number(count as u64)), until)
+    }
+
+    fn pick(&self, fact: FactIx, window: Window, pick: Pick) -> Measured<'a> {
+        let Fact::Values(values) = self.fact(fact) else { return Measured::missing() };
+        let part = within(&values.times, window, self).unwrap_or(0..0);
+        let until = next_change(&values.times, &part, window, self);
+        let (times, kept) = (&values.times[part.clone()], &values.values[part]);
+        let found = match pick {
+            Pick::Last => kept.last(),
+            Pick::First => times.first().and_then(|first| kept.get(times.partition_point(|t| t <= first) - 1)),
+            Pick::MostCommon => {
+                let mut sorted: Vec<_> = kept.iter().zip(times).collect();
+                sorted.sort_unstable();
+                let runs = sorted.chunk_by(|(one, _), (other, _)| one == other);
+                // Within a run times ascend, so its last one is the most recent.
+                runs.max_by_key(|run| (run.len(), run[run.len() - 1].1, run[0].0)).map(|run| run[0].0)
+            }
+        };
+        Measured::still(found.map(crate::event::Kept::value), until)
+    }
+}
+
+/// A count, sum or average from both.
+fn of_total(of: Aggregate, count: u64, sum: i128) -> Option<i128> {
+    match of {
+        Aggregate::Sum => Some(sum),
+        Aggregate::Average => (count > 0).then(|| divided(sum, i128::from(count))),
+        _ => Some(count_number(count)),
+    }
+}
+
+/// The middle of numbers that stand for several each, `count` in all; the average of the middle two.
+fn median(mut numbers: Vec<(i128, u64)>, count: u64) -> Option<i128> {
+    numbers.sort_unstable();
+    let at = |mut rank: u64| {
+        let found = numbers.iter().find(|(_, weight)| {
+            let here = rank < *weight;
+            rank = rank.saturating_sub(*weight);
+            here
+        });
+        found.map(|(number, _)| *number)
+    };
+    let (low, high) = (at(count.checked_sub(1)? / 2)?, at(count / 2)?);
+    Some(divided(low.saturating_add(high), 2))
+}
+
+/// Rounded half to even.
+fn divided(dividend: i128, divisor: i128) -> i128 {
+    let flipped = |number: i128| if divisor < 0 { number.saturating_neg() } else { number };
+    let (dividend, divisor) = (flipped(dividend), flipped(divisor));
+    let (down, rest) = (dividend.div_euclid(divisor), dividend.rem_euclid(divisor));
+    let up = match rest.cmp(&(divisor - rest)) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => down & 1,
+        std::cmp::Ordering::Greater => 1,
+    };
+    down + up
+}
+
+fn count_number(count: u64) -> i128 {
+    i128::from(count) * Number::ONE
+}
+
+/// The median of the last eight gaps in milliseconds, the mean of the middle two rounded down; none under three gaps.
+fn usual_gap(times: &[Instant]) -> Option<i64> {
+    let times = &times[times.len().saturating_sub(9)..];
+    let mut gaps = [0_i64; 8];
+    let mut count = 0;
+    for pair in times.windows(2) {
+        gaps[count] = pair[1].since(pair[0]).0;
+        count += 1;
+    }
+    if count < 3 {
+        return None;
+    }
+    let gaps = &mut gaps[..count];
+    gaps.sort_unstable();
+    let middle = count / 2;
+    Some(if count % 2 == 1 { gaps[middle] } else { (gaps[middle - 1] + gaps[middle]).div_euclid(2) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{divided, median};
+
+    #[test]
+    fn quotients_are_rounded_half_to_even() {
+        let halves = [(1, 2), (3, 2), (5, 2), (-1, 2), (-3, 2), (-5, 2), (5, -2), (7, 3), (-7, 3)];
+        assert_eq!(halves.map(|(a, b)| divided(a, b)), [0, 2, 2, 0, -2, -2, -2, 2, -2]);
+    }
+
+    #[test]
+    fn a_day_stands_in_the_median_for_as_many_as_it_had() {
+        assert_eq!(median(vec![(5, 1), (1, 1), (9, 1)], 3), Some(5));
+        assert_eq!(median(vec![(5, 1), (1, 3)], 4), Some(1));
+        assert_eq!(median(vec![(4, 1), (1, 1)], 2), Some(2));
+        assert_eq!(median(vec![], 0), None);
+    }
+}

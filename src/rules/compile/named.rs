@@ -1,0 +1,200 @@
+//! Bare names: profile attributes and named measures, and what they stand for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::order::cycle;
+use super::{Compiled, Compiler, later};
+use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand};
+use crate::rules::document::Document;
+use crate::rules::error::{ExprError, nearest};
+
+/// The scores of the churn model: names of the language, so that no attribute or measure may take them.
+pub(in crate::rules) const SCORES: [&str; 4] = ["alive", "churn_level", "churn_risk", "clv"];
+
+/// Fails for a name that is neither an attribute nor a named measure.
+pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
+    let text = name.text.as_str();
+    if document.profile.contains_key(text) || document.measures.contains_key(text) {
+        return Ok(());
+    }
+    if SCORES.contains(&text) {
+        return Err(later(name.range, &format!("the score `{text}`")));
+    }
+    let error = ExprError::new(name.range, format!("there is no attribute or measure `{text}`"));
+    let names = document.profile.keys().chain(document.measures.keys()).map(String::as_str).chain(SCORES);
+    Err(match nearest(text, names) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("define it: [profile] {text} = \"signup.{text}\", say, or under [measures]")),
+    })
+}
+
+impl Compiler<'_> {
+    /// What a cohort includes in its changes.
+    pub(super) fn included(&mut self, name: &Name) -> Compiled<crate::rules::ruleset::Measure> {
+        let written = Measure { kind: MeasureKind::Named(name.clone()), range: name.range };
+        Ok(self.measure(&written)?.0)
+    }
+}
+
+/// Every name in `[measures]` that leads nowhere or in a circle: the measure in which it stands, and what is wrong.
+pub(super) fn mistakes(document: &Document) -> Vec<(String, ExprError)> {
+    let mut errors = Vec::new();
+    let mut references: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, defined) in &document.measures {
+        let found = references.entry(name).or_default();
+        for used in names(&defined.measure) {
+            match known(document, used) {
+                Ok(()) => found.extend(document.measures.get_key_value(&used.text).map(|(known, _)| known.as_str())),
+                Err(error) => errors.push((name.clone(), error)),
+            }
+        }
+    }
+    let mut ordered: Vec<&str> = Vec::new();
+    while ordered.len() < references.len() {
+        let ready = references
+            .iter()
+            .find(|(name, needs)| !ordered.contains(name) && needs.iter().all(|need| ordered.contains(need)));
+        if let Some((name, _)) = ready {
+            ordered.push(name);
+            continue;
+        }
+        let circle = cycle(&references, &ordered);
+        let used = names(&document.measures[circle[0]].measure);
+        let range = used.iter().find(|name| name.text == circle[1]).map(|name| name.range).unwrap_or_default();
+        let error = ExprError::new(range, format!("measures refer to each other in a circle: {}", circle.join(" -> ")))
+            .hint("take one of these names out");
+        errors.push((circle[0].to_owned(), error));
+        break;
+    }
+    errors
+}
+
+/// The bare names in a measure.
+fn names(measure: &Measure) -> Vec<&Name> {
+    match &measure.kind {
+        MeasureKind::Named(name) => vec![name],
+        MeasureKind::Change(inner, _) => names(inner),
+        MeasureKind::Ratio(above, below) => [names(above), names(below)].concat(),
+        _ => vec![],
+    }
+}
+
+fn names_in_expr<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| names_in_expr(part, found)),
+        ExprKind::Not(inner) => names_in_expr(inner, found),
+        ExprKind::Rank(rank) => found.extend(names(&rank.by)),
+        ExprKind::Compare(compare) => {
+            found.extend(names(&compare.measure));
+            let operands = match &compare.test {
+                CompareTest::Compare(_, operand) => vec![operand],
+                CompareTest::Between(low, high) => vec![low, high],
+                CompareTest::Known | CompareTest::Missing => vec![],
+            };
+            for operand in operands {
+                if let Operand::Measure(_, measure) = operand {
+                    found.extend(names(measure));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the names used by expressions stand for, one line each, those behind named measures too.
+pub(super) fn definitions_used<'e>(
+    document: &Document,
+    exprs: impl Iterator<Item = &'e Expr>,
+    included: &'e [Name],
+) -> BTreeSet<String> {
+    let mut open: Vec<&Name> = included.iter().collect();
+    exprs.for_each(|expr| names_in_expr(expr, &mut open));
+    let mut open: Vec<&str> = open.into_iter().map(|name| name.text.as_str()).collect();
+    let (mut seen, mut lines) = (BTreeSet::new(), BTreeSet::new());
+    while let Some(name) = open.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        if let Some(attribute) = document.profile.get(name) {
+            lines.insert(format!("profile {name} = {:?}.{:?}", attribute.event.text, attribute.property.text));
+        } else if let Some(defined) = document.measures.get(name) {
+            let words = defined.text.split_whitespace().collect::<Vec<_>>().join(" ");
+            lines.insert(format!("measure {name} = {words}"));
+            open.extend(names(&defined.measure).into_iter().map(|name| name.text.as_str()));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::load;
+
+    const NAMES: &str = "[profile]\nplan = 'signup.plan'\n[measures]\nbasket = 'average(purchase.amount)'\n";
+
+    fn mistakes(text: &str) -> Vec<String> {
+        load("r.toml", text).map(|_| ()).expect_err("refused").iter().map(ToString::to_string).collect()
+    }
+
+    fn mistake(who: &str) -> String {
+        mistakes(&format!("{NAMES}[cohorts.c]\nwho = '{who}'")).remove(0)
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_nearest_known_one() {
+        let shown = mistake("did visit and baskett > 50");
+        assert!(shown.starts_with("r.toml:6:22: cohorts.c.who: there is no attribute or measure `baskett`"), "{shown}");
+        assert!(shown.contains("did you mean `basket`?") && shown.ends_with("^^^^^^^"), "{shown}");
+    }
+
+    #[test]
+    fn scores_do_not_run_yet_and_are_no_names_for_others() {
+        assert!(mistake("churn_risk >= 85").contains("does not run the score `churn_risk` yet"));
+        let shown = mistakes("[measures]\nclv = 'count(visit)'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].starts_with("r.toml:2:1: measures: `clv` is the name of a score"), "{shown:?}");
+    }
+
+    #[test]
+    fn measures_that_name_each_other_in_a_circle_are_refused_where_they_do() {
+        let text = "[measures]\na1 = 'ratio(b1, b1)'\nb1 = 'change in a1 over 1 day'\n[cohorts.c]\nwho = 'a1 > 1'";
+        let shown = mistakes(text);
+        assert!(
+            shown[0].starts_with("r.toml:2:13: measures.a1: measures refer to each other in a circle"),
+            "{shown:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_definition_is_said_there_used_or_not() {
+        let shown = mistakes("[measures]\nm = 'ratio(count(visit), plann)'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].starts_with("r.toml:2:26: measures.m: there is no"), "{shown:?}");
+        let shown = mistakes("[measures]\nm = 'ratio(time since last a_, count(b))'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].contains("measures.m: a ratio is of two numbers or of two lengths of time"), "{shown:?}");
+        let shown = mistakes("[profile]\nplan = 'signup'\n[cohorts.c]\nwho = 'did visit'");
+        assert!(shown[0].contains("an attribute is an event's property"), "{shown:?}");
+        let shown = mistakes(&NAMES.replace("plan", "basket")).remove(0);
+        assert!(shown.contains("`basket` is an attribute of [profile] as well"), "{shown}");
+    }
+
+    #[test]
+    fn what_cannot_be_exact_within_bounds_is_refused_with_the_reason() {
+        assert!(mistake("change in steps from a_ to b via c over 1 day > 1").contains("is not kept"));
+        assert!(mistake("ratio(time since last a_, usual gap of a_) > 1").contains("would never rest"));
+        let deep = format!("{}count(visit){} > 1", "change in ".repeat(7), " over 1 day".repeat(7));
+        assert!(mistake(&deep).contains("more than 64 values"), "{deep}");
+    }
+
+    #[test]
+    fn a_cohorts_definition_includes_the_names_it_uses_and_no_others() {
+        let definition = |average: &str, plan: &str| {
+            let names = format!("[profile]\nplan = '{plan}'\n[measures]\nbasket = '{average}'\n");
+            let cohort = "twice = 'ratio(basket, basket)'\n[cohorts.c]\nwho = 'twice > 1'";
+            let rules = load("r.toml", &format!("{names}{cohort}")).unwrap();
+            (rules.fingerprint.clone(), rules.cohorts[0].definition.clone())
+        };
+        let plain = definition("average(a_.b)", "c.d");
+        assert_eq!(plain, definition("  average(a_.b)", "c.e"));
+        let other = definition("average(a_.c)", "c.d");
+        assert!(plain.0 != other.0 && plain.1 != other.1);
+    }
+}
