@@ -49,7 +49,7 @@ pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let doors = Doors::open(&loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
-    Process::new(loaded, runtime, shutdown).serve(schemas, doors, Begin::Prepare(file, edit))
+    Process::new(loaded, runtime, shutdown).serve(schemas, doors, Begin::Prepare(Box::new(file), edit))
 }
 
 /// What a process has once its doors are bound: `run`'s, and the demo's on its own broker.
@@ -64,7 +64,7 @@ struct Process {
 /// What a process begins with.
 enum Begin {
     /// Topics are looked at, and made where missing; the rules file is held against the topic of the rules.
-    Prepare(RulesFile, Edit),
+    Prepare(Box<RulesFile>, Edit),
     /// Whoever starts the process has made the topics; the rules stay as they are.
     With(Found, Arc<RuleSet>),
 }
@@ -112,7 +112,7 @@ impl Process {
                 let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &shutdown)? else { return Ok(()) };
                 let topic = RulesTopic::new(settings, &brokers)?;
                 let views = (Arc::clone(&book), Arc::clone(&metrics), Arc::clone(&health));
-                let Some(keeper) = Keeper::start(&loaded, file, edit, topic, views, &shutdown)? else { return Ok(()) };
+                let Some(keeper) = Keeper::start(&loaded, *file, edit, topic, views, &shutdown)? else { return Ok(()) };
                 (found, Some(keeper))
             }
         };

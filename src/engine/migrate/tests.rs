@@ -68,7 +68,7 @@ fn fewer_are_kept_where_fewer_are_needed_and_the_log_is_left_alone() {
 #[test]
 fn members_of_what_is_gone_leave_no_sooner_than_a_millisecond_after_they_came() {
     let old = rules("[cohorts.x]\nwho = 'did a1 ever'\n[cohorts.y]\nwho = 'did a1 ever'");
-    let new = rules("[cohorts.y]\nwho = 'did a1 ever and did a1 in the last 1 day'");
+    let new = rules("[cohorts.y]\nwho = 'did a1 ever'\nat_least = '1 day'");
     let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
     let mut said = Vec::new();
     let (state, left) =

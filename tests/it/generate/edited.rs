@@ -27,6 +27,9 @@ fn edited(seed: u64) -> (Case, String, usize) {
     // A reference to a cohort that is in no draft any more.
     let names: Vec<&str> = after.cohorts.iter().map(|cohort| cohort.name).collect();
     after.cohorts.retain(|cohort| names.contains(&rules::COHORTS[0]) || !cohort.refers());
+    if after.cohorts.is_empty() {
+        after.cohorts.clone_from(&before.cohorts);
+    }
     if random.percent(50) {
         (after.activity, after.usual_gaps) = (before.activity.clone(), before.usual_gaps.clone());
     }
