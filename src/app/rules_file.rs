@@ -1,9 +1,10 @@
 //! The rules file of a command: the settings' or the one given on the command line.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Failure;
-use crate::rules::{Document, RuleError, RuleSet, compile, read};
+use crate::rules::{Document, RuleError, RuleSet, load_as_written};
 use crate::settings::Loaded;
 
 /// A rules file as written and as compiled.
@@ -13,7 +14,7 @@ pub struct RulesFile {
     pub name: String,
     pub text: String,
     pub document: Document,
-    pub rules: RuleSet,
+    pub rules: Arc<RuleSet>,
 }
 
 /// Reads and compiles `given`, or else the settings' file.
@@ -32,9 +33,8 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
             }
         })
     })?;
-    let document = read(&name, &text).map_err(|errors| mistakes(path, &errors))?;
-    let rules = compile(&name, &text, &document).map_err(|errors| mistakes(path, &errors))?;
-    Ok(RulesFile { name, text, document, rules })
+    let (document, rules) = load_as_written(&name, &text).map_err(|errors| mistakes(path, &errors))?;
+    Ok(RulesFile { name, text, document, rules: Arc::new(rules) })
 }
 
 /// All mistakes as a compiler shows them, counted where there are several.

@@ -80,7 +80,7 @@ impl Keeper {
             std::thread::sleep(RETRY_EVERY);
         }
         keeper.book.get(keeper.book.newest())?;
-        keeper.book.reword(file.rules);
+        keeper.book.reword(Arc::clone(&file.rules));
         Ok(Some(keeper))
     }
 

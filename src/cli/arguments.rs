@@ -49,11 +49,18 @@ Examples:
 
     /// Check settings, rules and schemas, and say what the rules cost; opens no connection
     #[command(after_help = "\
-Prints the cohorts in the order in which they are decided, what must be remembered about a customer,
-and what may surprise. Mistakes in the rules are all shown at once, each with its place; exit code 78.
+Prints the cohorts in the order in which they are decided, and what must be remembered about a customer.
+Mistakes in the rules are all shown at once, each with its place; exit code 78. What parses and is
+probably not meant is shown in the same form as a warning, on stderr; exit code 0.
+
+With --sample, events in files as `replay` reads them: how many customers each condition touches at the
+end of the sample, and warnings of events and properties that the sample never has, has in another type,
+or lacks in half of the events.
 
 Examples:
   cohortd check --rules rules.toml
+  cohortd check --rules rules.toml --sample events.jsonl.gz
+  cohortd check --rules rules.toml --deny-warnings       in a pipeline
   cohortd check --config /etc/cohortd.toml")]
     Check(Check),
 
@@ -69,8 +76,17 @@ Changes go to stdout as JSON Lines, in the order decided; a summary goes to stde
 rules always give the same bytes. Of the settings, time.* and dedupe.ids take part, as in `run`; there is
 no wall clock, so no event is in the future.
 
+With --compare OTHER, both rules files are run over the same events, and stdout has one line for each
+customer and cohort whose story differs, by cohort, then customer; `a` is --rules, `b` is OTHER:
+  {\"cohort\": \"vip\", \"customer_id\": \"c1\", \"difference\": \"only_b\",
+   \"a\": {\"entered\": 0, \"first_entered_at\": null, \"in\": false},
+   \"b\": {\"entered\": 2, \"first_entered_at\": 1700000000000, \"in\": true}}
+difference is only_a, only_b (who entered with one file only) or otherwise (at another time, another
+number of times, or in at the end with one only).
+
 Examples:
   cohortd replay --rules rules.toml events.jsonl.gz > changes.jsonl
+  cohortd replay --rules rules.toml --compare draft.toml events.jsonl.gz > differences.jsonl
   zcat events-*.gz | cohortd replay --rules rules.toml --until 2026-12-31 -
   cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro")]
     Replay(Replay),
@@ -130,6 +146,14 @@ pub(super) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
 
+    /// Files of events to hold the rules against
+    #[arg(long, value_name = "EVENTS", num_args = 1..)]
+    pub(super) sample: Vec<PathBuf>,
+
+    /// End with exit code 78 if there is any warning
+    #[arg(long)]
+    pub(super) deny_warnings: bool,
+
     #[command(flatten)]
     pub(super) layers: Layers,
 }
@@ -151,6 +175,10 @@ pub(super) struct Replay {
     /// Take events in the order of the files, as they would arrive, instead of by time
     #[arg(long)]
     pub(super) as_is: bool,
+
+    /// Other rules over the same events: who would have entered, and who would not
+    #[arg(long, value_name = "OTHER")]
+    pub(super) compare: Option<PathBuf>,
 
     /// End with exit code 1 if any line could not be read
     #[arg(long)]

@@ -61,7 +61,10 @@ fn obey(command: Command) -> Result<(), Stopped> {
             let settings = loaded(std::mem::take(&mut demo.layers))?;
             demo::run(settings, demo)?;
         }
-        Command::Check(check) => check::run(&loaded(check.layers)?, check.rules)?,
+        Command::Check(mut check) => {
+            let settings = loaded(std::mem::take(&mut check.layers))?;
+            check::run(&settings, check)?;
+        }
         Command::Replay(mut replay) => {
             let settings = loaded(std::mem::take(&mut replay.layers))?;
             replay::run(&settings, replay)?;

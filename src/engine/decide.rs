@@ -13,7 +13,7 @@ use super::membership::{Force, Step, keep_wish, step};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
-use crate::rules::{Calendar, Cohort, CohortIx, FactIx, RuleSet};
+use crate::rules::{Calendar, Cohort, CohortIx, FactIx, Node, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -234,6 +234,12 @@ impl Engine {
                 effect.next_change_at = next.map(|(at, _)| at);
             }
         }
+    }
+
+    /// Does an expression hold of a customer at an instant, no earlier than anything applied or decided?
+    #[must_use]
+    pub fn holds(&self, state: &CustomerState, node: &Node, at: Instant) -> bool {
+        self.scene(state, at).node(node).holds
     }
 
     /// The customer as conditions see them at an instant.

@@ -54,6 +54,26 @@ impl Vocabulary {
         self.properties.get(property).copied()
     }
 
+    /// Gives a number to every name and property of `other` too; those known keep theirs.
+    pub fn absorb(&mut self, other: &Self) {
+        let mut names: Vec<(&str, NameId)> = other.names.iter().map(|(name, id)| (&**name, *id)).collect();
+        names.sort_unstable_by_key(|(_, id)| *id);
+        for (name, _) in names {
+            self.add_name(name);
+        }
+        for property in other.properties() {
+            self.add_property(property);
+        }
+    }
+
+    /// The properties in the order of their numbers.
+    #[must_use]
+    pub fn properties(&self) -> Vec<&str> {
+        let mut properties: Vec<(&str, PropertyId)> = self.properties.iter().map(|(name, id)| (&**name, *id)).collect();
+        properties.sort_unstable_by_key(|(_, id)| *id);
+        properties.into_iter().map(|(name, _)| name).collect()
+    }
+
     /// The name of a number. Looks through all of them: for words to people.
     #[must_use]
     pub fn name_of(&self, id: NameId) -> Option<&str> {

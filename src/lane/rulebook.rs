@@ -52,10 +52,10 @@ impl Rulebook {
     }
 
     /// In place of the same version's text: rules that decide alike, but may name cohorts otherwise.
-    pub fn reword(&self, rules: RuleSet) {
+    pub fn reword(&self, rules: Arc<RuleSet>) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = pages.last_mut().filter(|last| last.fingerprint == rules.fingerprint) {
-            last.version = Some(self.version(last.number, Arc::new(rules)));
+            last.version = Some(self.version(last.number, rules));
         }
     }
 

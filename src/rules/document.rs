@@ -1,6 +1,6 @@
 //! The rules file: TOML read key by key, so that every mistake is found with its place, all at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -27,6 +27,18 @@ pub struct Document {
     pub measures: BTreeMap<String, NamedMeasure>,
     /// By name.
     pub cohorts: BTreeMap<String, CohortRule>,
+    /// Cohorts whose `who` could not be read; where there are any, mistakes have been reported.
+    pub(super) unread: BTreeSet<String>,
+}
+
+impl Document {
+    /// Every expression with its cohort and key, by the cohorts' names.
+    pub fn expressions(&self) -> impl Iterator<Item = (&str, &'static str, &Written)> {
+        self.cohorts.iter().flat_map(|(name, rule)| {
+            let parts = [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())];
+            parts.into_iter().filter_map(move |(key, written)| Some((name.as_str(), key, written?)))
+        })
+    }
 }
 
 /// `plan = "signup.plan"`: the property of the latest event by time that carries it.
@@ -130,22 +142,37 @@ const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "ch
 /// # Errors
 /// Every mistake of form, in the order of the file.
 pub fn read(file: &str, text: &str) -> Result<Document, Vec<RuleError>> {
+    match read_partly(file, text) {
+        (Some(document), errors) if errors.is_empty() => Ok(document),
+        (_, errors) => Err(errors),
+    }
+}
+
+/// Reads what can be read of a rules file, so that mistakes elsewhere in it can still be found; none if it is no TOML.
+pub(super) fn read_partly(file: &str, text: &str) -> (Option<Document>, Vec<RuleError>) {
     let table = match DeTable::parse(text) {
         Ok(table) => table.into_inner(),
         Err(error) => {
             let span = error.span().unwrap_or(0..0);
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
             let range = Range { start: span.start, end: span.end };
-            return Err(vec![RuleError::at(file, text, range, "", format!("this is not TOML: {message}"), None)]);
+            let error = RuleError::at(file, text, range, "", format!("this is not TOML: {message}"), None);
+            return (None, vec![error]);
         }
     };
     let mut reader = Reader { file, text, errors: Vec::new() };
     let document = reader.document(&table);
-    if reader.errors.is_empty() {
-        return Ok(document);
-    }
     reader.errors.sort_by_key(|error| (error.line, error.column));
-    Err(reader.errors)
+    (Some(document), reader.errors)
+}
+
+/// What to write instead of an unknown time zone.
+fn zone_like(name: &str) -> String {
+    let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => "use a name of the IANA list, such as \"Europe/Paris\"".to_owned(),
+    }
 }
 
 type Entry<'t, 'i> = (&'t Spanned<std::borrow::Cow<'i, str>>, &'t Spanned<DeValue<'i>>);
@@ -165,6 +192,7 @@ impl Reader<'_> {
             profile: BTreeMap::new(),
             measures: BTreeMap::new(),
             cohorts: BTreeMap::new(),
+            unread: BTreeSet::new(),
         };
         for entry in table {
             let (key, value) = entry;
@@ -173,8 +201,7 @@ impl Reader<'_> {
                     if let Some(name) = self.string("time_zone", value) {
                         if jiff::tz::TimeZone::get(&name).is_err() {
                             let message = format!("`{name}` is no time zone");
-                            let hint = "use a name of the IANA list, such as \"Europe/Paris\"";
-                            self.error("time_zone", value.span(), message, Some(hint.into()));
+                            self.error("time_zone", value.span(), message, Some(zone_like(&name)));
                         }
                         document.time_zone = name;
                     }
@@ -187,7 +214,7 @@ impl Reader<'_> {
                 "defaults" => document.usual_gaps = self.defaults(value),
                 "profile" => document.profile = self.profile(value),
                 "measures" => document.measures = self.measures(value),
-                "cohorts" => document.cohorts = self.cohorts(value),
+                "cohorts" => (document.cohorts, document.unread) = self.cohorts(value),
                 later if LATER_TOP.contains(&later) => self.later(later, key.span()),
                 _ => self.unknown("", entry, &TOP_KEYS),
             }
@@ -274,8 +301,8 @@ impl Reader<'_> {
         }
     }
 
-    fn cohorts(&mut self, value: &Spanned<DeValue<'_>>) -> BTreeMap<String, CohortRule> {
-        let mut cohorts = BTreeMap::new();
+    fn cohorts(&mut self, value: &Spanned<DeValue<'_>>) -> (BTreeMap<String, CohortRule>, BTreeSet<String>) {
+        let (mut cohorts, mut unread) = (BTreeMap::new(), BTreeSet::new());
         for (name, value) in self.table("cohorts", value) {
             let plain = name.get_ref();
             if !is_plain(plain) {
@@ -285,9 +312,11 @@ impl Reader<'_> {
             }
             if let Some(rule) = self.cohort(plain, name.span(), value) {
                 cohorts.insert(plain.to_string(), rule);
+            } else {
+                unread.insert(plain.to_string());
             }
         }
-        cohorts
+        (cohorts, unread)
     }
 
     fn cohort(
@@ -304,6 +333,7 @@ impl Reader<'_> {
         let mut include = Vec::new();
         let (mut owner, mut action) = (None, None);
         let (mut exclusive_in, mut priority) = (None, None);
+        let mut least_at = None;
         let mut name = Localized { en: cohort.replace('_', " "), fr: cohort.replace('_', " ") };
         for entry in self.table(&prefix, value) {
             let (key, value) = entry;
@@ -312,7 +342,10 @@ impl Reader<'_> {
                 "who" => who = self.expression(&dotted, value),
                 "stay" => stay = self.expression(&dotted, value),
                 "until" => until = self.expression(&dotted, value),
-                "at_least" => at_least = self.duration(&dotted, value).map(|d| d.span),
+                "at_least" => {
+                    at_least = self.duration(&dotted, value).map(|d| d.span);
+                    least_at = Some(value.span());
+                }
                 "at_most" => at_most = self.duration(&dotted, value).map(|d| d.span),
                 "cooldown" => cooldown = self.duration(&dotted, value).map(|d| d.span),
                 "reenter" => match self.string(&dotted, value).as_deref() {
@@ -340,7 +373,9 @@ impl Reader<'_> {
         if let (Some(Span(least)), Some(Span(most))) = (at_least, at_most)
             && least > most
         {
-            self.error(&prefix, place.clone(), "`at_least` is longer than `at_most`".into(), None);
+            let hint = "a stay that must last longer than it may last cannot be kept";
+            let place = least_at.unwrap_or_else(|| place.clone());
+            self.error(&prefix, place, "`at_least` is longer than `at_most`".into(), Some(hint.into()));
         }
         let group = match (exclusive_in, priority) {
             (Some((name, _)), Some((priority, literal))) => Some(Group { name, priority, literal }),
@@ -358,7 +393,7 @@ impl Reader<'_> {
             _ => None,
         };
         if who.is_none() && self.errors.len() == before {
-            let hint = "add who = \"did signup in the last 7 days\", say";
+            let hint = "add who = \"did signup in the last 7 days\", say; an expression stands in quotes";
             self.error(&prefix, place, "`who` is missing".into(), Some(hint.into()));
         }
         Some(CohortRule {
@@ -420,11 +455,14 @@ impl Reader<'_> {
     }
 
     fn duration(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
-        let text = self.string(key, value)?;
-        match parse_duration(&text) {
+        let DeValue::String(text) = value.get_ref() else {
+            self.error(key, value.span(), "expected a length of time in quotes, such as \"14 days\"".into(), None);
+            return None;
+        };
+        match parse_duration(text) {
             Ok(duration) => Some(duration),
             Err(error) => {
-                self.inside(key, value.span(), &text, error);
+                self.inside(key, value.span(), text, error);
                 None
             }
         }
@@ -435,16 +473,21 @@ impl Reader<'_> {
             self.error(key, value.span(), "expected a list of event names".into(), None);
             return None;
         };
-        let name = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
-            DeValue::String(text) if !text.is_empty() => Some(Name { text: text.to_string(), range: Range::default() }),
-            _ => None,
-        };
-        let names: Option<Vec<Name>> = items.iter().map(name).collect();
-        if names.as_ref().is_none_or(Vec::is_empty) {
-            self.error(key, value.span(), "expected a list of event names".into(), None);
-            return None;
+        let mut names = Vec::new();
+        for item in items {
+            match item.get_ref() {
+                DeValue::String(text) if !text.is_empty() => {
+                    let range = Range { start: item.span().start, end: item.span().end };
+                    names.push(Name { text: text.to_string(), range });
+                }
+                _ => self.error(key, item.span(), "expected an event's name in quotes".into(), None),
+            }
         }
-        names
+        if items.is_empty() {
+            let hint = "list what breaks silence, or take the line out: then anything does";
+            self.error(key, value.span(), "expected at least one event's name".into(), Some(hint.into()));
+        }
+        (!names.is_empty()).then_some(names)
     }
 
     fn flag(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<bool> {

@@ -49,7 +49,7 @@ impl RuleError {
         let shown_end = range.end.clamp(start, line_end);
         Self {
             file: file.into(),
-            line: text[..start].matches('\n').count() + 1,
+            line: text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
             key: key.into(),
             message,
@@ -85,7 +85,7 @@ impl fmt::Display for RuleError {
 impl std::error::Error for RuleError {}
 
 /// The candidate nearest to `word`, if it is near enough to be what was meant.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);
     candidates
         .into_iter()
@@ -96,7 +96,7 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 }
 
 /// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours.
-fn edit_distance(a: &str, b: &str) -> usize {
+pub(super) fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();

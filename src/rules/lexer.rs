@@ -2,6 +2,7 @@
 
 use super::ast::{Date, Range};
 use super::error::ExprError;
+use super::parser::is_reserved;
 use crate::event::Number;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +23,26 @@ pub(super) struct Token {
     pub(super) kind: TokenKind,
     pub(super) range: Range,
 }
+
+/// Signs that people bring from elsewhere, and what stands for them here.
+const HABITS: [(&str, &str); 16] = [
+    ("&&", "`and`"),
+    ("||", "`or`"),
+    ("!", "`not`, or `!=` between two values"),
+    ("≥", "`>=`"),
+    ("≤", "`<=`"),
+    ("≠", "`!=`"),
+    ("×", "`x`, as in `1.5 x usual gap of purchase`"),
+    ("*", "`x`, as in `1.5 x usual gap of purchase`"),
+    ("“", "straight quotes, \"...\""),
+    ("”", "straight quotes, \"...\""),
+    ("«", "straight quotes, \"...\""),
+    ("»", "straight quotes, \"...\""),
+    ("’", "double quotes, \"...\""),
+    ("'", "double quotes, \"...\""),
+    ("€", "the number alone"),
+    ("$", "the number alone"),
+];
 
 const SYMBOLS: [&str; 11] = [">=", "<=", "!=", "=", ">", "<", "(", ")", ",", ".", "%"];
 
@@ -70,6 +91,12 @@ fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
         return Err(unquoted(rest, at));
     }
     let length = rest.chars().next().map_or(1, char::len_utf8);
+    if let Some((written, meant)) = HABITS.iter().find(|(written, _)| rest.starts_with(written)) {
+        let range = Range { start: at, end: at + written.len() };
+        return Err(
+            ExprError::new(range, format!("`{written}` is not a sign of the language")).hint(format!("write {meant}"))
+        );
+    }
     Err(ExprError::new(Range { start: at, end: at + length }, "this character has no meaning here"))
 }
 
@@ -77,6 +104,11 @@ fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
 fn unquoted(rest: &str, at: usize) -> ExprError {
     let length: usize = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
     let word = &rest[..length];
+    let lower = word.to_lowercase();
+    if is_reserved(&lower) {
+        return ExprError::new(Range { start: at, end: at + length }, format!("`{word}` is written in small letters"))
+            .hint(format!("write `{lower}`; as a name it stands in quotes: \"{word}\""));
+    }
     ExprError::new(Range { start: at, end: at + length }, format!("`{word}` is not a plain name"))
         .hint(format!("names with capitals, spaces or accents stand in quotes: \"{word}\""))
 }

@@ -13,11 +13,13 @@ mod parser;
 mod ruleset;
 mod selector;
 mod source;
+mod uses;
+mod warnings;
 
 pub use calendar::Calendar;
 pub use compile::compile;
 pub use document::{Attribute, CohortRule, Document, Group, NamedMeasure, OnCreate, Written, read};
-pub use error::{ExprError, RuleError};
+pub use error::{ExprError, RuleError, nearest};
 pub use facts::{
     DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, SERIES_EXACT, STEPS_MAX, TEXT_MAX, VALUES_MAX,
 };
@@ -27,11 +29,34 @@ pub use ruleset::{
     RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
+pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure};
+pub use warnings::{Page, Warning, in_order, warnings};
 
 /// Reads and compiles a rules file.
 ///
 /// # Errors
 /// Every mistake found, in the order of the file.
 pub fn load(file: &str, text: &str) -> Result<RuleSet, Vec<RuleError>> {
-    compile(file, text, &read(file, text)?)
+    load_as_written(file, text).map(|(_, rules)| rules)
+}
+
+/// As `load`, with the document that the rules were compiled from.
+///
+/// # Errors
+/// Every mistake found, in the order of the file: those of what is written, and of what it means wherever it can be read.
+pub fn load_as_written(file: &str, text: &str) -> Result<(Document, RuleSet), Vec<RuleError>> {
+    let (document, mut errors) = document::read_partly(file, text);
+    let Some(document) = document else { return Err(errors) };
+    // What could not be read there would be missing everywhere.
+    if errors.iter().any(|error| error.key.starts_with("measures") || error.key.starts_with("profile")) {
+        return Err(errors);
+    }
+    let compiled = compile(file, text, &document).map_err(|more| errors.extend(more));
+    match compiled {
+        Ok(rules) if errors.is_empty() => Ok((document, rules)),
+        _ => {
+            errors.sort_by_key(|error| (error.line, error.column));
+            Err(errors)
+        }
+    }
 }

@@ -251,7 +251,15 @@ impl Parser {
         if matches!(self.peek(), TokenKind::End) {
             return Ok(());
         }
-        Err(self.expected(&["and", "or", "the end of the rule"]))
+        let after_number = self.at > 0 && matches!(self.tokens[self.at - 1].kind, TokenKind::Number(_));
+        let hint = match self.peek() {
+            TokenKind::Symbol(",") | TokenKind::Number(_) if after_number => {
+                "a number has no separators, and a point before its decimals: 1000.5"
+            }
+            TokenKind::Symbol("%") if after_number => "leave the sign out",
+            _ => return Err(self.expected(&["and", "or", "the end of the rule"])),
+        };
+        Err(self.expected(&["and", "or", "the end of the rule"]).hint(hint))
     }
 
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
@@ -635,7 +643,7 @@ impl Parser {
         if self.word("ever") {
             return Ok(Window::Ever);
         }
-        if self.is_word(0, "in") && self.is_word(1, "the") && self.is_word(2, "last") {
+        if self.is_word(0, "in") && self.is_word(1, "the") {
             self.words("in the last")?;
             let start = self.range();
             let duration = self.duration()?;
@@ -868,6 +876,12 @@ impl Parser {
             return Err(self.expected(&["a comparison (= != < <= > >=)"]));
         };
         self.take();
+        if op == Op::Eq && self.is_symbol(0, "=") {
+            return Err(ExprError::new(self.range(), "equality is one sign").hint("write `=`"));
+        }
+        if op == Op::Lt && self.is_symbol(0, ">") {
+            return Err(ExprError::new(self.range(), "`<>` is not a comparison").hint("write `!=`"));
+        }
         Ok(op)
     }
 

@@ -3,16 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod check;
 mod cli;
 mod damaged;
 mod demo;
 mod e2e;
 mod engine_under_test;
 mod generate;
+mod guide;
 mod kafka_room;
 mod metamorphic;
 mod naive;
 mod scenarios;
+mod schema;
 mod settings;
 mod store;
 mod torture;

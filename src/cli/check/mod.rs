@@ -3,21 +3,23 @@
 mod capacity;
 mod facts;
 mod notes;
+mod sample;
 mod schemas;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
+use super::arguments::Check;
 use super::output::{self, Stopped};
 use super::words::{counted, grouped, length, size};
 use crate::app::Failure;
 use crate::app::rules_file::{self, RulesFile};
 use crate::engine::Membership;
 use crate::event::Span;
-use crate::rules::{Cohort, RuleSet};
+use crate::rules::{Cohort, Page, RuleSet, Warning, in_order, warnings};
 use crate::settings::Loaded;
 use crate::telemetry;
 use facts::Facts;
+use sample::Sample;
 
 /// Bytes of one remembered event id: a hash, and a time as the distance from the one before.
 const ID: usize = 8 + 6;
@@ -31,21 +33,48 @@ const FRAME: usize = 48;
 /// Checks all and prints what was understood.
 ///
 /// # Errors
-/// The first wrong setting or schema, or all mistakes in the rules.
-pub(super) fn run(settings: &Loaded, rules: Option<PathBuf>) -> Result<(), Stopped> {
+/// The first wrong setting or schema, or all mistakes in the rules; a sample that cannot be read; with
+/// `--deny-warnings`, any warning.
+pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     // Only the log knows what a filter looks like, and starting it opens nothing.
     telemetry::start(&settings.settings.log)
         .map_err(|error| Failure::Configuration(settings.refusal("log.filter", error.to_string()).to_string()))?;
     let schemas = schemas::check(settings)?;
-    let file = rules_file::load(settings, rules)?;
+    let file = rules_file::load(settings, asked.rules)?;
+    let page = Page { file: &file.name, text: &file.text, document: &file.document };
+    let sample = match asked.sample.as_slice() {
+        [] => None,
+        files => Some(Sample::read(settings, &file, files)?),
+    };
     let mut out = output::results();
     cohorts(&file, &mut out)?;
     memory(&file, settings.settings.dedupe.ids, &mut out)?;
     section("Schemas", &schemas, &mut out)?;
     section("Exact up to", &capacity::of(&file.document), &mut out)?;
-    section("Worth knowing", &notes::of(&file.document), &mut out)?;
+    let mut found = warnings(&page, |_| sample.is_some());
+    found.extend(notes::of(&page));
+    if let Some(sample) = &sample {
+        section(&sample.title(), &sample.touched(&file.rules), &mut out)?;
+        found.extend(sample.warnings(&page));
+    }
+    in_order(&mut found);
     writeln!(out, "\nSettings, rules and schemas are well formed.")?;
-    Ok(out.flush()?)
+    out.flush()?;
+    warn(&file.name, &found, asked.deny_warnings)
+}
+
+/// Says all warnings, and fails if they were not to be.
+fn warn(file: &str, found: &[Warning], deny: bool) -> Result<(), Stopped> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    found.iter().for_each(|warning| output::say(&format!("{warning}\n")));
+    let count = counted(found.len() as u64, "warning", "warnings");
+    if deny {
+        return Err(Failure::Configuration(format!("{count} in {file}, and --deny-warnings was asked for")).into());
+    }
+    output::say(&format!("{count} in {file}"));
+    Ok(())
 }
 
 fn section(title: &str, lines: &[String], out: &mut impl Write) -> io::Result<()> {
@@ -53,7 +82,7 @@ fn section(title: &str, lines: &[String], out: &mut impl Write) -> io::Result<()
         return Ok(());
     }
     writeln!(out, "\n{title}")?;
-    lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+    lines.iter().try_for_each(|line| writeln!(out, "{}", format!("  {line}").trim_end()))
 }
 
 fn cohorts(file: &RulesFile, out: &mut impl Write) -> io::Result<()> {

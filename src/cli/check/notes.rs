@@ -4,19 +4,18 @@ use crate::event::Number;
 use crate::rules::ast::{
     Compare, CompareTest, Expr, ExprKind, Function, Literal, Measure, MeasureKind, Op, Operand, Window,
 };
-use crate::rules::{Document, Written};
+use crate::rules::{Document, Page, Warning};
 
-/// One sentence each, in the order of the cohorts' names.
-pub(super) fn of(document: &Document) -> Vec<String> {
+/// A warning for each measure that does not wait, in the order of the cohorts' names.
+pub(super) fn of(page: &Page<'_>) -> Vec<Warning> {
     let mut notes = Vec::new();
-    for (name, rule) in &document.cohorts {
-        for (key, written) in [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())] {
-            let Some(written) = written else { continue };
-            let mut found = Vec::new();
-            satisfied_by_nothing(document, &written.expr, Sign::Plain, &mut found);
-            for expr in found {
-                notes.push(format!("cohorts.{name}.{key}: {}", does_not_wait(written, expr)));
-            }
+    for place in page.document.expressions() {
+        let mut found = Vec::new();
+        satisfied_by_nothing(page.document, &place.2.expr, Sign::Plain, &mut found);
+        for expr in found {
+            let message = "this can hold from a customer's first event on, for a measure of nothing is 0".to_owned();
+            let hint = "`did not ...` and `did ... at most N times` wait until they have been known for the window";
+            notes.push(page.warning(place, expr.range, message, hint));
         }
     }
     notes
@@ -26,14 +25,6 @@ pub(super) fn of(document: &Document) -> Vec<String> {
 enum Sign {
     Plain,
     Denied,
-}
-
-fn does_not_wait(written: &Written, expr: &Expr) -> String {
-    let words = written.text[expr.range.start..expr.range.end].split_whitespace().collect::<Vec<_>>().join(" ");
-    format!(
-        "`{words}` can hold from a customer's first event on, for a measure of nothing is 0; \
-         `did not ...` and `did ... at most N times` wait until they have been known for the window"
-    )
 }
 
 /// Comparisons of a measure over a window with a length that hold where nothing was found.
@@ -97,10 +88,11 @@ fn holds_at_zero(test: &CompareTest) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::of;
-    use crate::rules::read;
+    use crate::rules::{Page, read};
 
     fn notes(who: &str) -> usize {
-        of(&read("r.toml", &format!("[cohorts.c]\nwho = '{who}'")).unwrap()).len()
+        let text = format!("[cohorts.c]\nwho = '{who}'");
+        of(&Page { file: "r.toml", text: &text, document: &read("r.toml", &text).unwrap() }).len()
     }
 
     #[test]

@@ -6,7 +6,6 @@ mod json;
 mod text;
 
 use std::io::Write;
-use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
 use super::history::{Held, Input, shard};
@@ -23,7 +22,7 @@ use crate::settings::Loaded;
 /// # Errors
 /// Wrong rules; a cohort or customer that there is not; a file that cannot be read to its end.
 pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
-    let rules = Arc::new(rules_file::load(settings, asked.rules.clone())?.rules);
+    let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let cohorts = cohorts(&rules, asked.cohort.as_deref())?;
     let mut input = Input::new(&asked.files, asked.at);
     let (mut held, mut last) = (Held::default(), Instant::MIN);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::app::Failure;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{BadLine, EventFile, FileError};
+use crate::codec::{BadLine, EventFile, FileError, OwnedEvent};
 use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 
 /// Bad lines that are reported one by one; more are counted only.
@@ -40,15 +40,35 @@ impl<'a> Input<'a> {
         self.counts
     }
 
-    /// Gives every event to `take`, in the order of the files. A line that cannot be read is reported and passed over.
+    /// Gives every event to `take`, as the rules see it. Otherwise as `read_whole`.
     ///
     /// # Errors
-    /// A file of which nothing more can be read: what follows from half a file would mislead. And what `take` refuses.
+    /// As `read_whole`.
     pub(in crate::cli) fn read_all(
         &mut self,
         vocabulary: &Vocabulary,
         progress: &Progress,
         mut take: impl FnMut(&CustomerEvent<'_>) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
+        let mut unusable = 0;
+        self.read_whole(progress, |event| {
+            let mut properties = Properties::new();
+            let event = event.borrowed(vocabulary, &mut properties);
+            unusable += u64::from(event.unusable_values);
+            take(&event)
+        })?;
+        self.counts.unusable_values += unusable;
+        Ok(())
+    }
+
+    /// Gives every event to `take`, in the order of the files. A line that cannot be read is reported and passed over.
+    ///
+    /// # Errors
+    /// A file of which nothing more can be read: what follows from half a file would mislead. And what `take` refuses.
+    pub(in crate::cli) fn read_whole(
+        &mut self,
+        progress: &Progress,
+        mut take: impl FnMut(&OwnedEvent) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
         for path in self.files {
             for event in open(path, progress).map_err(unreadable)? {
@@ -64,9 +84,6 @@ impl<'a> Input<'a> {
                     self.counts.left_out += 1;
                     continue;
                 }
-                let mut properties = Properties::new();
-                let event = event.borrowed(vocabulary, &mut properties);
-                self.counts.unusable_values += u64::from(event.unusable_values);
                 take(&event)?;
             }
         }

@@ -1,6 +1,6 @@
 //! The engine over one log, and what it says as JSON Lines.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -13,12 +13,13 @@ use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
 const STEP: Span = Span::DAY;
 
 /// Decides events in the order given. All that one of them brings about is written before the next is looked at.
-pub(super) struct Deciding<W> {
+pub(in crate::cli) struct Deciding<W> {
     shard: Shard,
     /// Of the next event in the log.
     position: i64,
     said: Vec<Said>,
     tally: Tally,
+    words: Words,
     out: W,
 }
 
@@ -36,13 +37,20 @@ struct Line<'a> {
     shadow: bool,
 }
 
+impl Deciding<io::Sink> {
+    /// Decides without a word: for what is asked at the end only.
+    pub(in crate::cli) fn silent(shard: Shard) -> Self {
+        Self { words: Words::None, ..Self::new(shard, io::sink()) }
+    }
+}
+
 impl<W: Write> Deciding<W> {
-    pub(super) fn new(shard: Shard, out: W) -> Self {
+    pub(in crate::cli) fn new(shard: Shard, out: W) -> Self {
         let tally = Tally::new(shard.engine().rules().cohorts.len());
-        Self { shard, position: 0, said: Vec::new(), tally, out }
+        Self { shard, position: 0, said: Vec::new(), tally, words: Words::Full, out }
     }
 
-    pub(super) fn tally(&self) -> &Tally {
+    pub(in crate::cli) fn tally(&self) -> &Tally {
         &self.tally
     }
 
@@ -50,7 +58,7 @@ impl<W: Write> Deciding<W> {
     ///
     /// # Errors
     /// When results cannot be written.
-    pub(super) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
+    pub(in crate::cli) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
         self.tally.read(event.at);
@@ -59,7 +67,7 @@ impl<W: Write> Deciding<W> {
             return Ok(());
         }
         let slot = self.shard.find_or_new(event.customer);
-        if self.shard.apply(slot, event, position, Words::Full, &mut self.said) {
+        if self.shard.apply(slot, event, position, self.words, &mut self.said) {
             self.tally.applied(event.at);
             self.write_said()?;
         } else {
@@ -68,23 +76,24 @@ impl<W: Write> Deciding<W> {
         Ok(())
     }
 
-    /// Decides every deadline up to and at `until`, and writes what is left.
+    /// Decides every deadline up to and at `until`, and writes what is left. With the counts come the customers as they
+    /// then are.
     ///
     /// # Errors
     /// When results cannot be written.
-    pub(super) fn finish(mut self, until: Instant) -> Result<Tally, Stopped> {
+    pub(in crate::cli) fn finish(mut self, until: Instant) -> Result<(Tally, Shard), Stopped> {
         let last = self.position - 1;
         // Each deadline is decided at its own instant, so steps change neither what is said nor its order.
         let mut reached = self.shard.stream_time();
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
-            self.shard.fire_before(reached, last, Words::Full, &mut self.said);
+            self.shard.fire_before(reached, last, self.words, &mut self.said);
             self.write_said()?;
         }
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;
         self.tally.counts = self.shard.take_counts();
-        Ok(self.tally)
+        Ok((self.tally, self.shard))
     }
 
     fn write_said(&mut self) -> Result<(), Stopped> {
@@ -97,6 +106,9 @@ impl<W: Write> Deciding<W> {
         });
         for Said { slot, effect } in self.said.drain(..) {
             self.tally.changed(effect.cohort, effect.at, effect.change);
+            if self.words == Words::None {
+                continue;
+            }
             let cohort = rules.cohort(effect.cohort);
             let line = Line {
                 customer_id: shard.customer(slot),
@@ -107,7 +119,7 @@ impl<W: Write> Deciding<W> {
                 why: &effect.sentence(rules, Language::English),
                 shadow: cohort.shadow,
             };
-            serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
+            serde_json::to_writer(&mut self.out, &line).map_err(io::Error::from)?;
             self.out.write_all(b"\n")?;
         }
         Ok(())

@@ -1,11 +1,12 @@
 //! `replay`: rules over files of events, as one partition, without a broker and without a clock.
 //!
-//! `deciding` runs the engine over the events of the files and writes what it says, `summary` is for the person who waited.
+//! `deciding` runs the engine over the events of the files and writes what it says, `compare` does so with two rules files at
+//! once, `summary` is for the person who waited.
 
+mod compare;
 mod deciding;
 mod summary;
 
-use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use super::arguments::Replay;
@@ -17,14 +18,17 @@ use crate::app::Failure;
 use crate::app::rules_file;
 use crate::event::Instant;
 use crate::settings::Loaded;
-use deciding::Deciding;
+pub(super) use deciding::Deciding;
 
 /// Replays the files; changes go to stdout, all else to stderr.
 ///
 /// # Errors
 /// Wrong rules; a file that cannot be read to its end; with `--strict`, at last, any line that could not be read.
 pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
-    let rules = Arc::new(rules_file::load(settings, asked.rules)?.rules);
+    if let Some(other) = &asked.compare {
+        return compare::run(settings, &asked, other);
+    }
+    let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
     let mut input = Input::new(&asked.files, asked.until);
@@ -42,9 +46,14 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
         progress.finish();
     }
     let until = asked.until.or_else(|| deciding.tally().last).unwrap_or(Instant::MIN);
-    let tally = deciding.finish(until)?;
+    let (tally, _) = deciding.finish(until)?;
     output::say(&summary::of(&rules, tally, input.counts(), until, started.elapsed()));
-    match input.counts().bad_lines {
+    strict(&asked, input.counts().bad_lines)
+}
+
+/// With `--strict`, lines that could not be read are a failure at last.
+fn strict(asked: &Replay, bad_lines: u64) -> Result<(), Stopped> {
+    match bad_lines {
         bad if asked.strict && bad > 0 => {
             let lines = counted(bad, "line", "lines");
             Err(Failure::Running(format!("{lines} could not be read, and --strict was asked for")).into())

@@ -16,15 +16,15 @@ const COLUMNS: usize = 40;
 
 /// Counts of one replay. Read = applied + duplicates + dead letters.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(in crate::cli) struct Tally {
     read: u64,
     applied: u64,
     pub(super) duplicates: u64,
-    pub(super) customers: u64,
+    pub(in crate::cli) customers: u64,
     /// Of the engine.
     pub(super) counts: Counts,
     /// The latest time of an event read.
-    pub(super) last: Option<Instant>,
+    pub(in crate::cli) last: Option<Instant>,
     /// The earliest of one applied.
     first: Option<Instant>,
     dead_letters: BTreeMap<DeadLetterReason, u64>,
@@ -71,8 +71,30 @@ pub(super) fn of(rules: &RuleSet, tally: Tally, input: history::Counts, until: I
     let mut lines = events(&tally, input, took);
     let Some(first) = tally.first else { return lines.join("\n") };
     lines.push(String::new());
-    lines.extend(cohorts(rules, tally.cohorts, first, until.max(first)));
+    let rows = rules.cohorts.iter().map(|cohort| cohort.name.clone()).zip(tally.cohorts).collect();
+    lines.extend(table(rows, first, until.max(first)));
     lines.join("\n")
+}
+
+/// Of two rules files over the same events: what became of the events, and a row for each cohort of each file.
+pub(super) fn of_both(
+    rules: [&RuleSet; 2],
+    tallies: [Tally; 2],
+    input: history::Counts,
+    until: Instant,
+    took: Duration,
+) -> Vec<String> {
+    let mut lines = events(&tallies[0], input, took);
+    let Some(first) = tallies[0].first else { return lines };
+    let mut rows = Vec::new();
+    for ((rules, tally), side) in rules.into_iter().zip(tallies).zip(["a", "b"]) {
+        rows.extend(rules.cohorts.iter().zip(tally.cohorts).map(|(cohort, sizes)| ((&cohort.name, side), sizes)));
+    }
+    rows.sort_by_key(|(key, _)| *key);
+    let rows = rows.into_iter().map(|((name, side), sizes)| (format!("{name}, {side}"), sizes)).collect();
+    lines.push(String::new());
+    lines.extend(table(rows, first, until.max(first)));
+    lines
 }
 
 fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> {
@@ -121,8 +143,8 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
 }
 
 /// A table with a line of blocks for each cohort.
-fn cohorts(rules: &RuleSet, cohorts: Vec<Sizes>, from: Instant, to: Instant) -> Vec<String> {
-    let width = rules.cohorts.iter().map(|cohort| cohort.name.chars().count()).max().unwrap_or(0).max("cohort".len());
+fn table(rows: Vec<(String, Sizes)>, from: Instant, to: Instant) -> Vec<String> {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max("cohort".len());
     let mut lines = vec![format!(
         "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  size from {} to {}",
         "cohort",
@@ -133,13 +155,13 @@ fn cohorts(rules: &RuleSet, cohorts: Vec<Sizes>, from: Instant, to: Instant) -> 
         day(from),
         day(to)
     )];
-    for (cohort, mut sizes) in rules.cohorts.iter().zip(cohorts) {
+    for (name, mut sizes) in rows {
         let (over_time, most) = sizes.over_time(from, to, COLUMNS);
         let mut line = String::new();
         write!(
             line,
             "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {}",
-            cohort.name,
+            name,
             grouped(sizes.entered),
             grouped(sizes.exited),
             grouped(sizes.now()),

@@ -9,11 +9,11 @@ mod parts;
 mod references;
 mod sequences;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition, hash128};
 pub(super) use self::named::SCORES;
-use self::order::{comes_first, decision_order};
+use self::order::{cohorts_named, comes_first, decision_order};
 use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
 use super::calendar::Calendar;
@@ -22,6 +22,7 @@ use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
 use super::ruleset::{Cohort, CohortIx, Condition, ConditionIx, Node, RuleSet};
 use super::source::locate;
+use super::uses::{Use, each_use};
 use crate::event::{NameId, Vocabulary};
 
 type Compiled<T> = Result<T, ExprError>;
@@ -31,18 +32,16 @@ type Compiled<T> = Result<T, ExprError>;
 /// # Errors
 /// Every unknown cohort, cycle, mismatch of types and form that this release does not run.
 pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, Vec<RuleError>> {
-    let mut errors = Vec::new();
-    let order = match decision_order(document) {
-        Ok(order) => order,
-        Err(problems) => {
-            for (cohort, part, error) in problems {
-                errors.push(placed(file, text, document, &cohort, part, error));
-            }
-            return Err(errors);
-        }
-    };
-    errors.extend(measure_errors(file, text, document, &order));
-    if !errors.is_empty() {
+    too_large(file, text, document)?;
+    let (order, problems) = decision_order(document);
+    let mut errors: Vec<RuleError> = (problems.into_iter())
+        .map(|(cohort, part, error)| placed(file, text, document, &cohort, part, error))
+        .collect();
+    // Measures that refer to each other in a circle cannot be looked into.
+    let wrong_measures = measure_errors(file, text, document, &order);
+    if !wrong_measures.is_empty() {
+        errors.extend(wrong_measures);
+        errors.sort_by_key(|error| (error.line, error.column));
         return Err(errors);
     }
     let mut compiler = Compiler::new(document, &order);
@@ -84,7 +83,7 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
             excluded_by: order
                 .iter()
                 .zip(0..)
-                .filter(|(other, _)| comes_first(document, other, name))
+                .filter(|(other, _)| rule.group.is_some() && comes_first(document, other, name))
                 .map(|(_, index)| CohortIx(index))
                 .collect(),
             on_create: rule.on_create,
@@ -103,6 +102,40 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
         return Err(errors);
     }
     Ok(compiler.finish(document, cohorts))
+}
+
+/// Conditions and names in one file, beyond which no person wrote it; what the engine numbers stays far below 16 bits.
+const CONDITIONS_MAX: usize = 10_000;
+const NAMES_MAX: usize = 20_000;
+
+fn too_large(file: &str, text: &str, document: &Document) -> Result<(), Vec<RuleError>> {
+    let mut conditions = document.measures.len() + document.profile.len();
+    let mut names = BTreeSet::new();
+    for (_, _, written) in document.expressions() {
+        conditions += conditions_in(&written.expr);
+        each_use(&written.expr, &mut |found| {
+            names.insert(match found {
+                Use::Event(name) => name.text.as_str(),
+                Use::Property { property, .. } => property.text.as_str(),
+            });
+        });
+    }
+    let problem = if conditions > CONDITIONS_MAX {
+        format!("{conditions} conditions are more than the {CONDITIONS_MAX} of one file")
+    } else if names.len() > NAMES_MAX {
+        format!("{} different names are more than the {NAMES_MAX} of one file", names.len())
+    } else {
+        return Ok(());
+    };
+    Err(vec![RuleError::at(file, text, Range::default(), "cohorts", problem, None)])
+}
+
+fn conditions_in(expr: &Expr) -> usize {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().map(conditions_in).sum(),
+        ExprKind::Not(inner) => conditions_in(inner),
+        _ => 1,
+    }
 }
 
 /// What is wrong with `[measures]`, used by a cohort or not.
@@ -174,10 +207,18 @@ struct Compiler<'d> {
 impl<'d> Compiler<'d> {
     fn new(document: &'d Document, order: &[&'d str]) -> Self {
         let index = |i: usize| CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
+        // Names that no cohort has stand for the first one: they are reported, and what is compiled is thrown away.
+        let mut numbers: BTreeMap<&str, CohortIx> = BTreeMap::new();
+        for (_, _, written) in document.expressions() {
+            let mut named = Vec::new();
+            cohorts_named(&written.expr, &mut named);
+            numbers.extend(named.into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
+        }
+        numbers.extend(order.iter().enumerate().map(|(i, name)| (*name, index(i))));
         let zone = jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
         Self {
             document,
-            order: order.iter().enumerate().map(|(i, name)| (*name, index(i))).collect(),
+            order: numbers,
             conditions: Vec::new(),
             facts: Vec::new(),
             vocabulary: Vocabulary::default(),

@@ -58,7 +58,7 @@ pub(super) fn mistakes(document: &Document) -> Vec<(String, ExprError)> {
             ordered.push(name);
             continue;
         }
-        let circle = cycle(&references, &ordered);
+        let circle = cycle(&references, |name| !ordered.contains(&name));
         let used = names(&document.measures[circle[0]].measure);
         let range = used.iter().find(|name| name.text == circle[1]).map(|name| name.range).unwrap_or_default();
         let error = ExprError::new(range, format!("measures refer to each other in a circle: {}", circle.join(" -> ")))

@@ -8,7 +8,8 @@ use crate::rules::document::{Document, Group};
 use crate::rules::error::{ExprError, nearest};
 
 /// The cohorts in the order of their references: always the smallest name among those whose references are decided.
-pub(super) fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(String, Part, ExprError)>> {
+/// Where mistakes stand in the way, the order is good enough to go on looking for others.
+pub(super) fn decision_order(document: &Document) -> (Vec<&str>, Vec<(String, Part, ExprError)>) {
     let mut references: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut places: BTreeMap<(&str, &str), (Part, Range)> = BTreeMap::new();
     let mut errors = Vec::new();
@@ -27,6 +28,10 @@ pub(super) fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(Stri
                     places.entry((name, known)).or_insert((part, reference.range));
                     continue;
                 }
+                // Its definition has a mistake of its own, which is reported.
+                if document.unread.contains(&reference.text) {
+                    continue;
+                }
                 let mut error = ExprError::new(reference.range, format!("there is no cohort `{}`", reference.text));
                 error = match nearest(&reference.text, document.cohorts.keys().map(String::as_str)) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -37,9 +42,9 @@ pub(super) fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(Stri
         }
     }
     for (name, rule) in &document.cohorts {
+        let Some(group) = &rule.group else { continue };
         let first = document.cohorts.keys().filter(|other| comes_first(document, other, name));
         references.entry(name).or_default().extend(first.map(String::as_str));
-        let Some(group) = &rule.group else { continue };
         let equal =
             |other: &&String| *other < name && document.cohorts[*other].group.as_ref().is_some_and(|o| same(o, group));
         if let Some(other) = document.cohorts.keys().find(equal) {
@@ -51,28 +56,43 @@ pub(super) fn decision_order(document: &Document) -> Result<Vec<&str>, Vec<(Stri
     // Whoever is not decided keeps nobody waiting.
     references.values_mut().for_each(|needs| needs.retain(|need| document.cohorts[*need].enabled));
     let mut order: Vec<&str> = Vec::new();
-    while errors.is_empty() && order.len() < references.len() {
-        let ready = references
-            .iter()
-            .find(|(name, needs)| !order.contains(name) && needs.iter().all(|need| order.contains(need)));
-        if let Some((name, _)) = ready {
-            order.push(name);
-            continue;
-        }
-        let cycle = cycle(&references, &order);
-        // Priorities alone make no circle, so one of its references is written.
-        let written = cycle.windows(2).find_map(|pair| Some((pair[0], places.get(&(pair[0], pair[1]))?)));
-        let (name, (part, range)) = written.unwrap_or((cycle[0], &(Part::Who, Range { start: 0, end: 0 })));
-        let grouped = cycle.windows(2).any(|pair| comes_first(document, pair[1], pair[0]));
-        let message = format!("cohorts refer to each other in a circle: {}", cycle.join(" -> "));
-        let error = ExprError::new(*range, message).hint(if grouped {
-            "take one of these references out; in a group, each cohort refers to those with lower priority numbers"
-        } else {
-            "take one of these references out"
-        });
-        errors.push((name.to_owned(), *part, error));
+    let mut open: BTreeMap<&str, usize> = references.iter().map(|(name, needs)| (*name, needs.len())).collect();
+    let mut dependants: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, needs) in &references {
+        needs.iter().for_each(|need| dependants.entry(need).or_default().push(name));
     }
-    if errors.is_empty() { Ok(order) } else { Err(errors) }
+    let mut ready: BTreeSet<&str> = open.iter().filter(|(_, needs)| **needs == 0).map(|(name, _)| *name).collect();
+    while !open.is_empty() {
+        let next = match ready.pop_first() {
+            Some(name) => name,
+            None => {
+                let cycle = cycle(&references, |name| open.contains_key(name));
+                // Priorities alone make no circle, so one of its references is written.
+                let written = cycle.windows(2).find_map(|pair| Some((pair[0], places.get(&(pair[0], pair[1]))?)));
+                let (name, (part, range)) = written.unwrap_or((cycle[0], &(Part::Who, Range { start: 0, end: 0 })));
+                let grouped = cycle.windows(2).any(|pair| comes_first(document, pair[1], pair[0]));
+                let message = format!("cohorts refer to each other in a circle: {}", cycle.join(" -> "));
+                let error = ExprError::new(*range, message).hint(if grouped {
+                    "take one of these references out; in a group, each cohort refers to those with lower priority numbers"
+                } else {
+                    "take one of these references out"
+                });
+                errors.push((name.to_owned(), *part, error));
+                cycle[0]
+            }
+        };
+        open.remove(next);
+        order.push(next);
+        for dependant in dependants.get(next).into_iter().flatten() {
+            if let Some(needs) = open.get_mut(dependant) {
+                *needs -= 1;
+                if *needs == 0 {
+                    ready.insert(dependant);
+                }
+            }
+        }
+    }
+    (order, errors)
 }
 
 /// Is `first` of the same group as `name`, with a lower priority number?
@@ -87,14 +107,18 @@ fn same(one: &Group, other: &Group) -> bool {
     one.name == other.name && one.priority == other.priority
 }
 
-/// One circle among the cohorts not yet ordered, its first name repeated at the end.
-pub(super) fn cycle<'a>(references: &BTreeMap<&'a str, BTreeSet<&'a str>>, ordered: &[&str]) -> Vec<&'a str> {
-    let open = |name: &&&'a str| !ordered.contains(*name);
-    let mut path: Vec<&'a str> = references.keys().filter(open).take(1).copied().collect();
+/// One circle among the names that are still open, its first repeated at the end.
+pub(super) fn cycle<'a>(
+    references: &BTreeMap<&'a str, BTreeSet<&'a str>>,
+    open: impl Fn(&str) -> bool,
+) -> Vec<&'a str> {
+    let is_open = |name: &&&'a str| open(name);
+    let mut path: Vec<&'a str> = references.keys().filter(is_open).take(1).copied().collect();
+    let mut places: BTreeMap<&'a str, usize> = BTreeMap::from([(path[0], 0)]);
     loop {
         let here = path[path.len() - 1];
-        let next = references[here].iter().find(open).copied().unwrap_or(here);
-        if let Some(start) = path.iter().position(|name| *name == next) {
+        let next = references[here].iter().find(is_open).copied().unwrap_or(here);
+        if let Some(start) = places.insert(next, path.len()) {
             path.drain(..start);
             path.push(next);
             return path;

@@ -1,0 +1,58 @@
+//! How many customers each condition holds for.
+
+use crate::cli::words::grouped;
+use crate::engine::{Shard, Slot};
+use crate::event::Instant;
+use crate::rules::{Node, RuleSet};
+
+/// A head line and a line for each condition, by cohort.
+pub(super) fn lines(rules: &RuleSet, shard: &Shard, at: Instant) -> Vec<String> {
+    if shard.is_empty() {
+        return vec!["has no events".to_owned()];
+    }
+    // Nobody was put out of memory, so the slots are those below their number.
+    let customers: Vec<Slot> =
+        (0..shard.len()).map(|slot| Slot(u32::try_from(slot).expect("slots are numbered in 32 bits"))).collect();
+    let count = |holds: &dyn Fn(Slot) -> bool| customers.iter().filter(|slot| holds(**slot)).count() as u64;
+    let mut lines = Vec::new();
+    for (index, cohort) in rules.cohorts.iter().enumerate() {
+        let members = count(&|slot| shard.state(slot).memberships[index].member);
+        let ever = count(&|slot| shard.state(slot).memberships[index].times_entered > 0);
+        if index > 0 {
+            lines.push(String::new());
+        }
+        lines.push(format!("{}: {} in, {} ever", cohort.name, grouped(members), grouped(ever)));
+        let parts = [("who", Some(&cohort.who)), ("stay", cohort.stay.as_ref()), ("until", cohort.until.as_ref())];
+        for (key, node) in parts {
+            let Some(node) = node else { continue };
+            for (node, denied, words) in conditions(node, false) {
+                let holds = count(&|slot| shard.engine().holds(shard.state(slot), node, at) != denied);
+                let not = if denied { "not " } else { "" };
+                lines.push(format!("  {key:<5}  {:>9}  {not}{words}", grouped(holds)));
+            }
+        }
+    }
+    lines
+}
+
+/// The conditions in the order written, each with whether a `not` stands before it.
+fn conditions(node: &Node, denied: bool) -> Vec<(&Node, bool, &str)> {
+    match node {
+        Node::Leaf(_, words) => vec![(node, denied, &**words)],
+        Node::Not(inner) => conditions(inner, !denied),
+        Node::And(parts) | Node::Or(parts) => match one_condition(parts) {
+            Some(words) => vec![(node, denied, words)],
+            None => parts.iter().flat_map(|part| conditions(part, denied)).collect(),
+        },
+    }
+}
+
+/// The words of a condition that takes several tests, such as `between 2 and 5`.
+fn one_condition(parts: &[Node]) -> Option<&str> {
+    let mut all = parts.iter().map(|part| match part {
+        Node::Leaf(_, words) => Some(&**words),
+        _ => None,
+    });
+    let first = all.next()??;
+    (parts.len() > 1 && all.all(|words| words == Some(first))).then_some(first)
+}

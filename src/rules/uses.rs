@@ -1,0 +1,179 @@
+//! Which events and properties an expression looks at, and what it takes their values for.
+
+use super::ast::{
+    Compare, CompareTest, Count, Events, Expr, ExprKind, Filter, FilterTest, Function, Literal, Measure, MeasureKind,
+    Name, Operand, Step, Window,
+};
+
+/// One mention in an expression.
+#[derive(Debug, Clone, Copy)]
+pub enum Use<'e> {
+    Event(&'e Name),
+    /// `of`: the events whose property it is.
+    Property {
+        of: Owners<'e>,
+        property: &'e Name,
+        wanted: Wanted,
+    },
+}
+
+/// The events that a property is looked for in.
+#[derive(Debug, Clone, Copy)]
+pub enum Owners<'e> {
+    One(&'e Name),
+    All(&'e Events),
+}
+
+impl<'e> Owners<'e> {
+    /// Their names; none where any event will do.
+    #[must_use]
+    pub fn names(self) -> &'e [Name] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::All(Events::Named(names)) => names,
+            Self::All(Events::Anything) => &[],
+        }
+    }
+}
+
+/// What a value must be so that the rule can do anything with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    Anything,
+    /// Any value, or none: the rule asks just that.
+    Presence,
+    Number,
+    Text,
+    Bool,
+}
+
+/// Gives every mention to `found`, in the order written.
+pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| each_use(part, found)),
+        ExprKind::Not(inner) => each_use(inner, found),
+        ExprKind::Did(did) => {
+            of_step(&did.step, found);
+            if let Some(Count::Different(_, _, property)) = &did.count {
+                found(Use::Property { of: Owners::All(&did.step.events), property, wanted: Wanted::Anything });
+            }
+            of_window(&did.window, found);
+        }
+        ExprKind::Sequence(sequence) => {
+            let steps = || std::iter::once(&sequence.first).chain(sequence.next.iter().map(|next| &next.step));
+            steps().for_each(|step| of_step(step, found));
+            if let Some(key) = &sequence.key {
+                steps().for_each(|step| {
+                    found(Use::Property { of: Owners::All(&step.events), property: key, wanted: Wanted::Anything })
+                });
+            }
+            sequence.without.iter().for_each(|events| of_events(events, found));
+            of_window(&sequence.window, found);
+        }
+        ExprKind::Streak(streak) => of_events(&streak.step, found),
+        ExprKind::Silent(silent) => silent.on.iter().for_each(|events| of_events(events, found)),
+        ExprKind::Compare(Compare { measure, test }) => {
+            each_use_of_measure(measure, found);
+            let mut operand = |operand: &'e Operand| {
+                if let Operand::Measure(_, measure) = operand {
+                    each_use_of_measure(measure, found);
+                }
+            };
+            match test {
+                CompareTest::Compare(_, with) => operand(with),
+                CompareTest::Between(low, high) => {
+                    operand(low);
+                    operand(high);
+                }
+                CompareTest::Known | CompareTest::Missing => {}
+            }
+        }
+        ExprKind::Entered { window, .. } | ExprKind::Left { window, .. } => of_window(window, found),
+        ExprKind::Rank(rank) => each_use_of_measure(&rank.by, found),
+        ExprKind::InCohort { .. } | ExprKind::Consent { .. } => {}
+    }
+}
+
+/// As `each_use`, of a measure.
+pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<'e>)) {
+    match &measure.kind {
+        MeasureKind::Count(step, window) => {
+            of_step(step, found);
+            of_window(window, found);
+        }
+        MeasureKind::Of { function, event, property, filters, window } => {
+            found(Use::Event(event));
+            let wanted = match function {
+                Function::Sum | Function::Average | Function::Median | Function::Min | Function::Max => Wanted::Number,
+                Function::Distinct | Function::First | Function::Last | Function::MostCommon => Wanted::Anything,
+            };
+            found(Use::Property { of: Owners::One(event), property, wanted });
+            of_filters(Owners::One(event), filters, found);
+            of_window(window, found);
+        }
+        MeasureKind::TimeSince(_, step) => of_step(step, found),
+        MeasureKind::TimeFrom { from, to } => {
+            of_step(&from.1, found);
+            of_step(to, found);
+        }
+        MeasureKind::UsualGap(events) => of_events(events, found),
+        MeasureKind::ActiveDays(events, window) => {
+            of_events(events, found);
+            of_window(window, found);
+        }
+        MeasureKind::Change(measure, _) => each_use_of_measure(measure, found),
+        MeasureKind::Ratio(above, below) => {
+            each_use_of_measure(above, found);
+            each_use_of_measure(below, found);
+        }
+        MeasureKind::Steps { from, to, via } => {
+            found(Use::Event(from));
+            found(Use::Event(to));
+            of_events(via, found);
+        }
+        MeasureKind::Named(_) => {}
+    }
+}
+
+fn of_step<'e>(step: &'e Step, found: &mut impl FnMut(Use<'e>)) {
+    of_events(&step.events, found);
+    of_filters(Owners::All(&step.events), &step.filters, found);
+}
+
+fn of_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(Use<'e>)) {
+    for filter in filters {
+        let like = |value: &Literal| match value {
+            Literal::Bool(_) => Wanted::Bool,
+            Literal::Number(_) => Wanted::Number,
+            Literal::Text(_) => Wanted::Text,
+        };
+        let wanted = match &filter.test {
+            FilterTest::Compare(_, value) | FilterTest::Contains(value) => like(value),
+            FilterTest::In(values) => match values.first().map(like) {
+                Some(first) if values.iter().all(|value| like(value) == first) => first,
+                _ => Wanted::Anything,
+            },
+            FilterTest::Known | FilterTest::Missing => Wanted::Presence,
+        };
+        found(Use::Property { of, property: &filter.property, wanted });
+    }
+}
+
+fn of_events<'e>(events: &'e Events, found: &mut impl FnMut(Use<'e>)) {
+    if let Events::Named(names) = events {
+        names.iter().for_each(|name| found(Use::Event(name)));
+    }
+}
+
+fn of_window<'e>(window: &'e Window, found: &mut impl FnMut(Use<'e>)) {
+    match window {
+        Window::Since(_, events) => of_events(events, found),
+        Window::WithinFirst(_, name) => found(Use::Event(name)),
+        Window::Ever
+        | Window::Last(_)
+        | Window::LastByCalendar { .. }
+        | Window::Between(..)
+        | Window::MoreThan(_)
+        | Window::SinceDate(_) => {}
+    }
+}

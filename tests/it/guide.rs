@@ -1,0 +1,143 @@
+//! Every example that people are shown runs, and comes to what is shown below it.
+//!
+//! In `config/RULES.md` a block `toml example` is a rules file, and the block `text result` after it what it comes to on
+//! `config/sample-events.jsonl` until 1 July 2026: a line for each customer, below the cohort's name where there are
+//! several.
+
+use std::collections::BTreeMap;
+
+use crate::cli::run;
+
+const SAMPLE: &str = "config/sample-events.jsonl";
+const UNTIL: &str = "2026-07-01";
+
+/// One example with its result, and the line of the guide that it begins in.
+struct Example {
+    line: usize,
+    rules: String,
+    result: String,
+}
+
+#[test]
+fn every_example_of_the_guide_comes_to_what_is_shown() {
+    let guide = read("config/RULES.md");
+    let examples = examples(&guide);
+    assert!(examples.len() > 30, "only {} examples were found", examples.len());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.toml");
+    let path = path.to_str().unwrap();
+    let mut wrong = Vec::new();
+    for Example { line, rules, result } in &examples {
+        std::fs::write(path, rules).unwrap();
+        let replay = run(&["replay", "--rules", path, "--until", UNTIL, SAMPLE]);
+        if replay.code != 0 {
+            wrong.push(format!("RULES.md:{line}: {}", replay.err));
+        } else {
+            let found = in_short(rules, &replay.out);
+            if found != *result {
+                wrong.push(format!("RULES.md:{line} shows\n{result}and comes to\n{found}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_sample_gives_the_examples_no_reason_for_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.toml");
+    let path = path.to_str().unwrap();
+    for Example { line, rules, .. } in examples(&read("config/RULES.md")) {
+        std::fs::write(path, &rules).unwrap();
+        let check = run(&["check", "--rules", path, "--sample", SAMPLE]);
+        let meant = MEANT.iter().any(|word| check.err.contains(word));
+        assert!(check.err.is_empty() || meant, "RULES.md:{line}: {}", check.err);
+    }
+}
+
+/// What the guide shows on purpose: an event that has not happened yet, a property that only some events have.
+const MEANT: [&str; 2] = ["the sample has no event `export_used`", "`cart_id` is missing in"];
+
+#[test]
+fn the_rules_that_are_shipped_and_shown_elsewhere_are_right_and_meant() {
+    let shipped = run(&["check", "--deny-warnings", "--rules", "config/rules.toml"]);
+    assert_eq!((shipped.code, shipped.err.as_str()), (0, ""));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.toml");
+    let path = path.to_str().unwrap();
+    let readme = read("README.md");
+    let shown: Vec<String> =
+        blocks(&readme, "toml").map(|(_, text)| text).filter(|text| text.contains("[cohorts.")).collect();
+    assert!(!shown.is_empty());
+    for rules in shown {
+        std::fs::write(path, &rules).unwrap();
+        let check = run(&["check", "--deny-warnings", "--rules", path]);
+        assert_eq!((check.code, check.err.as_str()), (0, ""), "{rules}");
+    }
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
+}
+
+fn examples(guide: &str) -> Vec<Example> {
+    let rules = blocks(guide, "toml example");
+    let results: Vec<(usize, String)> = blocks(guide, "text result").collect();
+    rules
+        .map(|(line, rules)| {
+            let result = results.iter().find(|(place, _)| *place > line).expect("a result follows each example");
+            Example { line, rules, result: result.1.clone() }
+        })
+        .collect()
+}
+
+/// The fenced blocks of a kind, each with the number of its first line.
+fn blocks(text: &str, kind: &str) -> impl Iterator<Item = (usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, bool, String)> = None;
+    for (number, line) in text.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(info)) => open = Some((number + 2, info == kind, String::new())),
+            (Some(_), Some(_)) => {
+                let (start, wanted, content) = open.take().unwrap();
+                found.extend(wanted.then_some((start, content)));
+            }
+            (Some((_, _, content)), None) => {
+                content.push_str(line);
+                content.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    found.into_iter()
+}
+
+/// Changes as the guide shows them.
+fn in_short(rules: &str, changes: &str) -> String {
+    let mut stories: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for line in changes.lines() {
+        let change: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| change[key].as_str().unwrap().to_owned();
+        let at = jiff::Timestamp::from_millisecond(change["at"].as_i64().unwrap()).unwrap();
+        let at = at.strftime("%-d %b %H:%M");
+        let word = if text("change") == "entered" { "in" } else { "out" };
+        stories.entry((text("cohort"), text("customer_id"))).or_default().push(format!("{word} {at}"));
+    }
+    let cohorts: Vec<&str> =
+        rules.lines().filter_map(|line| line.strip_prefix("[cohorts.")?.strip_suffix(']')).collect();
+    let mut short = String::new();
+    for cohort in &cohorts {
+        if cohorts.len() > 1 {
+            short.push_str(&format!("{cohort}:\n"));
+        }
+        let mut nobody = true;
+        for ((_, customer), story) in stories.iter().filter(|((of, _), _)| of == cohort) {
+            short.push_str(&format!("{customer:<8} {}\n", story.join(", ")));
+            nobody = false;
+        }
+        if nobody {
+            short.push_str("nobody\n");
+        }
+    }
+    short
+}
