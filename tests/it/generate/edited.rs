@@ -58,7 +58,6 @@ fn members(outcome: &Outcome) -> BTreeSet<(String, String)> {
 
 /// After an edit everybody is where they would be, had the edited rules been there from the beginning.
 #[test]
-#[expect(clippy::print_stdout, reason = "figures of the run")]
 fn random_cases_come_to_the_same_members_after_an_edit() {
     let (first, cases) = match number("COHORTD_SEED") {
         Some(seed) => (seed, 1),
