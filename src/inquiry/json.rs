@@ -81,9 +81,7 @@ pub fn write(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let cohorts = explanations.iter().map(|explanation| cohort(rules, explanation)).collect();
-    let document = Document { customer_id: customer, at: at.0, cohorts };
-    serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
-    writeln!(out)
+    line(&Document { customer_id: customer, at: at.0, cohorts }, out)
 }
 
 /// Where the customer stands in each cohort, in short.
@@ -95,8 +93,11 @@ pub(super) fn write_standings(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let cohorts = explanations.iter().map(|explanation| standing(rules, explanation)).collect();
-    let document = Document { customer_id: customer, at: at.0, cohorts };
-    serde_json::to_writer(&mut *out, &document).map_err(io::Error::from)?;
+    line(&Document { customer_id: customer, at: at.0, cohorts }, out)
+}
+
+fn line(document: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, document).map_err(io::Error::from)?;
     writeln!(out)
 }
 

@@ -407,9 +407,9 @@ impl Input {
             }
             *advanced = record.offset() + 1;
             // Its schema was known once; until the registry says it again nothing can go on.
-            let patience = Moment::now() + ASK * 60;
+            let mut missing_since = None;
             while partition.retake(record, schemas, context, &mut silence)? == Retaken::SchemaMissing {
-                if Moment::now() > patience {
+                if missing_since.get_or_insert_with(Moment::now).elapsed() > ASK * 60 {
                     return Err(LaneError::Stopped(format!(
                         "the schema of {}[{}] offset {}, which was read before, is not to be had now; \
                          the registry must answer for a restart",

@@ -406,9 +406,7 @@ impl Lane {
         }
         metrics.batch_duration(Stage::Write).observe(timer.elapsed().as_secs_f64());
         for number in broken {
-            self.partitions.remove(&number);
-            self.consumer.pause(&[number]).or_else(retried)?;
-            self.begin_restore(number);
+            self.restore_again(number)?;
         }
         Ok(())
     }
@@ -463,9 +461,8 @@ impl Lane {
     /// The plan will never count here. Its partitions are ahead of Kafka in memory: those still ours are restored.
     fn forget(&mut self, pending: &Pending) -> Result<(), LaneError> {
         for part in &pending.plan.parts {
-            if self.partitions.remove(&part.partition).is_some() {
-                self.consumer.pause(&[part.partition]).or_else(retried)?;
-                self.begin_restore(part.partition);
+            if self.partitions.contains_key(&part.partition) {
+                self.restore_again(part.partition)?;
             }
         }
         Ok(())
@@ -529,6 +526,14 @@ impl Lane {
         self.restores.retain(|restore| !numbers.contains(&restore.partition));
         self.consumer.ack_revoke(numbers).or_else(retried)?;
         self.show_partitions();
+        Ok(())
+    }
+
+    /// A partition at work cannot go on as it stands. It is read no more until it is restored.
+    fn restore_again(&mut self, number: i32) -> Result<(), LaneError> {
+        self.partitions.remove(&number);
+        self.consumer.pause(&[number]).or_else(retried)?;
+        self.begin_restore(number);
         Ok(())
     }
 
