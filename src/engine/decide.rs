@@ -7,11 +7,12 @@ use siphasher::sip::SipHasher13;
 
 use super::effect::{Counts, Effect};
 use super::evaluate::Scene;
-use super::fact::Surroundings;
+use super::fact::{Surroundings, concerns};
 use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
-use super::state::{CustomerState, EventCause, RecentId, Wish};
+use super::sparse::Sparse;
+use super::state::{CustomerState, EventCause, Fact, Membership, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
 use crate::rules::{Calendar, Cohort, CohortIx, Node, RuleSet};
@@ -133,12 +134,31 @@ impl Engine {
     ) {
         for feed in self.rules.feeds(event.name_id) {
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
-            let edge = kind.floor_fact().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
-            let fact = &mut state.facts[usize::from(feed.fact.0)];
+            let floor = kind.floor_fact().and_then(|fact| state.facts.get(usize::from(fact.0)));
+            let edge = floor.and_then(Fact::edge_times);
             let mut around =
                 Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };
-            fact.forget(kind, edge, around.oldest_arrival);
-            if fact.feed(kind, &feed.role, event, &mut around) {
+            let number = usize::from(feed.fact.0);
+            let changed = match state.facts.get_mut(number) {
+                Some(fact) => {
+                    fact.forget(kind, edge, oldest_arrival);
+                    let changed = fact.feed(kind, &feed.role, event, &mut around);
+                    if fact.is_empty() {
+                        state.facts.remove(number);
+                    }
+                    changed
+                }
+                None if concerns(&feed.role, event) => {
+                    let mut fact = Fact::empty(kind);
+                    let changed = fact.feed(kind, &feed.role, event, &mut around);
+                    if !fact.is_empty() {
+                        state.facts.put(number, fact);
+                    }
+                    changed
+                }
+                None => false,
+            };
+            if changed {
                 self.dirty.add_each(self.rules.readers(feed.fact));
             }
         }
@@ -154,29 +174,29 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let rules = Arc::clone(&self.rules);
-        if state.deadlines.by_cohort.is_empty() {
-            state.deadlines.by_cohort.resize(rules.cohorts.len(), Instant::MIN);
-        }
         // Verdicts known from a later instant say nothing about this one.
         if state.deadlines.decided_at.is_none_or(|decided| at < decided) {
             self.dirty.add_all();
         }
         state.deadlines.decided_at = Some(at);
         let said_before = effects.len();
-        // The cohorts' deadlines stand together, so that looking at all of them costs little beside deciding one.
-        for (i, _) in state.deadlines.by_cohort.iter().enumerate().filter(|(_, deadline)| **deadline <= at) {
-            self.dirty.add(i);
-        }
+        let due = state.deadlines.by_cohort.iter().filter(|(_, deadline)| **deadline <= at);
+        due.for_each(|(cohort, _)| self.dirty.add(cohort));
         let mut place = 0;
         // Dependants come later in this order, and are added on the way.
         while let Some(i) = self.dirty.next_from(place) {
             place = i + 1;
-            state.deadlines.by_cohort[i] = match rules.cohorts[i].enabled {
+            let deadline = match rules.cohorts[i].enabled {
                 true => self.decide_cohort(state, i, at, trigger, words, effects),
                 false => Instant::MAX,
             };
+            if deadline < Instant::MAX {
+                state.deadlines.by_cohort.put(i, deadline);
+            } else {
+                state.deadlines.by_cohort.remove(i);
+            }
         }
-        state.next_deadline = state.deadlines.by_cohort.iter().copied().min().unwrap_or(Instant::MAX);
+        state.next_deadline = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
         if words == Words::Full {
             for effect in &mut effects[said_before..] {
                 let next = self.foresight.next_change(&rules, &self.calendar, state, effect.cohort, at);
@@ -215,14 +235,15 @@ impl Engine {
     ) -> Instant {
         let cohort = &self.rules.cohorts[index];
         loop {
-            let mut membership = std::mem::take(&mut state.memberships[index]);
+            // Taken out while its machine looks at the others; it never looks at itself.
+            let mut membership = state.memberships.get_mut(index).map(std::mem::take).unwrap_or_default();
             let scene = self.scene(state, at);
             let outcome = step(cohort, &mut membership, &scene);
             if let Step::Wished(force) = outcome.step {
                 keep_wish(&mut membership, || trigger.wish(force));
             }
             let wish = if matches!(outcome.step, Step::Changed(..)) { membership.wish.take() } else { None };
-            state.memberships[index] = membership;
+            keep(&mut state.memberships, index, membership);
             match outcome.step {
                 Step::Rest | Step::Wished(_) => return outcome.deadline,
                 Step::Armed => {
@@ -288,6 +309,15 @@ impl Trigger<'_> {
             (Self::Time, Some(wish)) => *wish,
             (trigger, _) => trigger.wish(force),
         }
+    }
+}
+
+/// Puts a membership back in its place, which one that is as at first does not need.
+pub(super) fn keep(memberships: &mut Sparse<Membership>, index: usize, membership: Membership) {
+    if membership.is_new() {
+        memberships.remove(index);
+    } else {
+        memberships.put(index, membership);
     }
 }
 

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use super::measure::Measured;
 use super::periods::{Period, Rhythm, streak};
-use super::state::{Fact, Membership};
+use super::sparse::Sparse;
+use super::state::{Distinct, Fact, Membership};
 use super::values::kept_part;
 use super::verdict::Verdict;
 use super::window::{known_from, next_change, next_crossing, next_of_one, upto, within};
@@ -19,8 +20,8 @@ use crate::rules::{
 pub(super) struct Scene<'a> {
     pub(super) rules: &'a RuleSet,
     pub(super) calendar: &'a Calendar,
-    pub(super) facts: &'a [Fact],
-    pub(super) memberships: &'a [Membership],
+    pub(super) facts: &'a Sparse<Fact>,
+    pub(super) memberships: &'a Sparse<Membership>,
     pub(super) known_since: Instant,
     pub(super) at: Instant,
 }
@@ -47,7 +48,7 @@ impl<'a> Scene<'a> {
                 if *negated { verdict.negated() } else { verdict }
             }
             Condition::Total { fact, test } => Verdict::always(match self.fact(*fact) {
-                Fact::Total { count, .. } => test.holds(*count),
+                Fact::Total(total) => test.holds(total.count),
                 _ => false,
             }),
             Condition::Followed { fact, after, window } => self.followed(*fact, *after, *window),
@@ -82,7 +83,8 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn fact(&self, fact: FactIx) -> &'a Fact {
-        &self.facts[usize::from(fact.0)]
+        let number = usize::from(fact.0);
+        self.facts.get(number).unwrap_or_else(|| Fact::none(&self.rules.facts[number].kind))
     }
 
     pub(super) fn membership(&self, cohort: CohortIx) -> &Membership {
@@ -110,7 +112,8 @@ impl<'a> Scene<'a> {
     fn count(&self, fact: &Fact, window: Window, test: CountTest, waits: bool) -> Verdict {
         match fact {
             Fact::Times(times) => self.tested(times, window, test, waits),
-            Fact::Distinct { times, keys } => {
+            Fact::Distinct(found) => {
+                let Distinct { times, keys } = &**found;
                 if !matches!(window, Window::Between { .. } | Window::WithinFirst { .. }) {
                     return self.tested(times, window, test, waits);
                 }

@@ -21,6 +21,7 @@ mod measure;
 mod membership;
 mod periods;
 mod shard;
+mod sparse;
 mod state;
 mod steps;
 mod values;
@@ -34,9 +35,10 @@ pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use periods::Period;
 pub use shard::{Said, Shard, Slot, Timing};
+pub use sparse::Sparse;
 pub use state::{
-    CustomerState, DayBucket, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Steps, Values,
-    Wish,
+    CustomerState, DayBucket, Deadlines, Distinct, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId,
+    Series, Steps, Total, Values, Wish,
 };
 pub use verdict::Verdict;
 pub use why::{Claim, Counted, Found, Language, Part, Quantity};
