@@ -43,7 +43,7 @@ pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
         if event.at < config.earliest || event.at < stream_time - config.max_lateness {
             continue;
         }
-        let state = customers.entry(&event.customer).or_insert_with(|| CustomerState::new());
+        let state = customers.entry(&event.customer).or_insert_with(CustomerState::new);
         let mut effects = Vec::new();
         while state.next_deadline < event.at.max(stream_time) {
             let until = state.next_deadline.next();
