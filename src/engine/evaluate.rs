@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::measure::Measured;
 use super::periods::{Period, Rhythm, streak};
+use super::rank::Standing;
 use super::state::{Fact, Membership};
 use super::values::kept_part;
 use super::verdict::Verdict;
@@ -22,6 +23,9 @@ pub(super) struct Scene<'a> {
     pub(super) facts: &'a [Fact],
     pub(super) memberships: &'a [Membership],
     pub(super) known_since: Instant,
+    /// Where ranks begin.
+    pub(super) thresholds: &'a [Option<Standing>],
+    pub(super) tie_hash: u64,
     pub(super) at: Instant,
 }
 
@@ -78,6 +82,7 @@ impl<'a> Scene<'a> {
             Condition::Compare { measure, op, with } => self.compare(measure, *op, with),
             Condition::Known { measure } => self.presence(measure),
             Condition::Missing { measure } => self.presence(measure).negated(),
+            Condition::Rank { rank, .. } => self.rank(*rank),
         }
     }
 

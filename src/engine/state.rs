@@ -2,6 +2,7 @@
 
 use super::chain::Chain;
 use super::periods::Period;
+use super::rank::{Places, tie_hash};
 use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::RuleSet;
 
@@ -24,6 +25,10 @@ pub struct CustomerState {
     pub facts: Box<[Fact]>,
     /// By the rule set's numbers.
     pub memberships: Box<[Membership]>,
+    /// By what the customer is ranked, as of the last decision.
+    pub places: Places,
+    /// Of the customer's id; follows from it, so it is not stored.
+    pub(super) tie_hash: u64,
     /// Each cohort's own deadline, as far as computed since the state was read; not stored.
     pub(super) deadlines: Deadlines,
 }
@@ -33,6 +38,8 @@ pub struct CustomerState {
 pub(super) struct Deadlines {
     /// Empty: nothing is known, look at every cohort.
     pub(super) by_cohort: Vec<Instant>,
+    /// When each place in a ranking may change by time alone.
+    pub(super) by_ranking: Vec<Instant>,
     pub(super) decided_at: Option<Instant>,
 }
 
@@ -243,7 +250,16 @@ impl CustomerState {
             recent: Vec::new(),
             facts: rules.facts.iter().map(|spec| Fact::empty(&spec.kind)).collect(),
             memberships: rules.cohorts.iter().map(|_| Membership::new()).collect(),
+            places: rules.rankings.iter().map(|_| None).collect(),
+            tie_hash: 0,
             deadlines: Deadlines::default(),
+        }
+    }
+
+    /// Says whose it is, which where customers are ranked breaks ties; a state just read does not know.
+    pub fn belongs_to(&mut self, customer: &str) {
+        if !self.places.is_empty() {
+            self.tie_hash = tie_hash(customer);
         }
     }
 
@@ -257,6 +273,7 @@ impl CustomerState {
             + self.facts.len() * size_of::<Fact>()
             + self.memberships.len() * size_of::<Membership>()
             + self.recent.capacity() * size_of::<RecentId>()
-            + self.deadlines.by_cohort.capacity() * size_of::<Instant>()
+            + self.places.len() * size_of::<Option<Number>>()
+            + (self.deadlines.by_cohort.capacity() + self.deadlines.by_ranking.capacity()) * size_of::<Instant>()
     }
 }
