@@ -20,6 +20,7 @@ mod looked_at;
 mod measure;
 mod membership;
 mod periods;
+mod rank;
 mod shard;
 mod sparse;
 mod state;
@@ -34,7 +35,8 @@ pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use periods::Period;
-pub use shard::{Said, Shard, Slot, Timing};
+pub use rank::{Places, Standing, Thresholds, tie_hash};
+pub use shard::{Moved, Said, Shard, Slot, Timing};
 pub use sparse::Sparse;
 pub use state::{
     CustomerState, DayBucket, Deadlines, Distinct, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId,

@@ -25,8 +25,8 @@ pub use facts::{
 };
 pub use parser::{parse, parse_attribute, parse_duration, parse_measure};
 pub use ruleset::{
-    Aggregate, BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick, Role,
-    RuleSet, Window,
+    Aggregate, BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick, Rank,
+    RankIx, Ranking, RankingIx, Role, RuleSet, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure};
