@@ -76,6 +76,7 @@ With --topic NAME, records of a topic in place of files: all partitions, each a 
 the order of its records and up to its last event, one after the other; the summary adds them up. Committed
 records only; no group is joined and nothing is committed. What `run` would send to the dead letters is
 counted by reason. A whole number is an offset, in every partition; TIME is when a record was written.
+Rules that rank customers rank those of each partition by themselves, where `run` ranks all.
 
 Changes go to stdout as JSON Lines, in the order decided; a summary goes to stderr. The same files and
 rules always give the same bytes. Of the settings, time.* and dedupe.ids take part, as in `run`; there is

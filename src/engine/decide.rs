@@ -148,7 +148,9 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let at = stream_time.max(state.clock);
-        let concerned = self.scene(state, at).concerned(old);
+        // Until a deadline comes, the customer stands where the last decision left them.
+        let places = (state.next_deadline > at).then_some(&*state.places);
+        let concerned = self.scene(state, at).concerned(old, places);
         if concerned.is_empty() {
             return false;
         }

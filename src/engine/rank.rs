@@ -78,8 +78,8 @@ impl Scene<'_> {
     }
 
     /// The cohorts that speak of a rank in which this customer is under the present thresholds and was not under `old`,
-    /// or the other way round.
-    pub(super) fn concerned(&self, old: &[Option<Standing>]) -> Vec<CohortIx> {
+    /// or the other way round. `places`: by what the customer is ranked at this instant, if that is known.
+    pub(super) fn concerned(&self, old: &[Option<Standing>], places: Option<&[Option<Number>]>) -> Vec<CohortIx> {
         let mut concerned = Vec::new();
         for (rank, index) in self.rules.ranks.iter().zip(0..) {
             let place = usize::from(index);
@@ -87,7 +87,11 @@ impl Scene<'_> {
                 continue;
             }
             let index = RankIx(index);
-            let (value, _) = self.ranked(&self.rules.rankings[usize::from(rank.ranking.0)]);
+            let ranking = usize::from(rank.ranking.0);
+            let value = match places {
+                Some(places) => places[ranking],
+                None => self.ranked(&self.rules.rankings[ranking]).0,
+            };
             if self.is_taken(index, value, old) != self.is_taken(index, value, self.thresholds) {
                 concerned.extend(&rank.readers);
             }

@@ -516,34 +516,42 @@ fn dump_config_prints_each_value_with_its_origin() {
     }
 }
 
-/// Rules that rank, and a history of 300 customers: the n-th spends n on the first day, and the first ten a lot more on
-/// the second.
-fn ranked() -> (tempfile::TempDir, String, String) {
+const RANKING: &str = "[cohorts.best]\nwho = 'in the top 10 % by sum(purchase.amount)'\n\
+                       [cohorts.few]\nwho = 'among the 3 highest by sum(purchase.amount)'\n";
+
+/// A purchase as a line of a file, so many seconds after midnight.
+fn purchase(number: usize, day: usize, second: usize, amount: usize) -> String {
+    let (minute, second) = (second / 60, second % 60);
+    format!(
+        "{{\"customer_id\": \"c{number}\", \"event\": \"purchase\", \"time\": \"2026-01-0{day}T00:{minute:02}:{second:02}Z\", \
+         \"event_id\": \"{day}-{number}\", \"properties\": {{\"amount\": {amount}}}}}\n"
+    )
+}
+
+/// So many customers: the n-th spends n on the first day.
+fn buyers(count: usize) -> String {
+    (1..=count).map(|number| purchase(number, 1, number, number)).collect()
+}
+
+/// The rules and the events as files.
+fn written(rules: &str, events: &str) -> (tempfile::TempDir, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let rules = "[cohorts.best]\nwho = 'in the top 10 % by sum(purchase.amount)'\n\
-                 [cohorts.few]\nwho = 'among the 3 highest by sum(purchase.amount)'\n";
-    let purchase = |number: usize, second: usize, day: usize, amount: usize| {
-        let (minute, second) = (second / 60, second % 60);
-        format!(
-            "{{\"customer_id\": \"c{number}\", \"event\": \"purchase\", \"time\": \"2026-01-0{day}T00:{minute:02}:{second:02}Z\", \
-             \"event_id\": \"{day}-{number}\", \"properties\": {{\"amount\": {amount}}}}}\n"
-        )
-    };
-    let first: String = (1..=300).map(|number| purchase(number, number, 1, number)).collect();
-    let second: String = (1..=10).map(|number| purchase(number, number, 2, 1_000)).collect();
-    let events = path("events.jsonl");
-    std::fs::write(path("rules.toml"), rules).unwrap();
-    std::fs::write(&events, first + &second + &purchase(300, 0, 3, 0)).unwrap();
-    let rules = path("rules.toml");
-    (folder, rules, events)
+    let paths = (path("rules.toml"), path("events.jsonl"));
+    std::fs::write(&paths.0, rules).unwrap();
+    std::fs::write(&paths.1, events).unwrap();
+    (folder, paths.0, paths.1)
 }
 
 #[test]
 fn a_replay_ranks_all_customers_at_each_full_hour_of_the_log() {
-    let (_folder, rules, events) = ranked();
+    // The first ten spend a lot more on the second day.
+    let second: String = (1..=10).map(|number| purchase(number, 2, number, 1_000)).collect();
+    let events = buyers(300) + &second + &purchase(300, 3, 0, 0);
+    let (_folder, rules, events) = written(RANKING, &events);
     let replay = run(&["replay", "--rules", &rules, &events]);
     assert_eq!(replay.code, 0, "{}", replay.err);
+    assert!(!replay.err.contains("lets nobody in"), "{}", replay.err);
     let lines: Vec<serde_json::Value> = replay.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let moved = |cohort: &str, change: &str| -> Vec<&str> {
         let of = |line: &&serde_json::Value| line["cohort"] == cohort && line["change"] == change;
@@ -564,4 +572,58 @@ fn a_replay_ranks_all_customers_at_each_full_hour_of_the_log() {
     assert!(explain.out.contains("in the top 10 % by sum(purchase.amount) (300, threshold 2"), "{}", explain.out);
     let check = run(&["check", "--rules", &rules]);
     assert!((check.out + &check.err).contains("fewer than 200 customers"));
+}
+
+#[test]
+fn a_part_of_fewer_than_200_customers_lets_nobody_in_and_is_said_to() {
+    let last = |customers: usize| buyers(customers) + &purchase(1, 2, 0, 0);
+    let (_folder, rules, events) = written(RANKING, &last(199));
+    let replay = run(&["replay", "--rules", &rules, &events]);
+    assert_eq!(replay.code, 0, "{}", replay.err);
+    assert!(!replay.out.contains("\"cohort\":\"best\""), "{}", replay.out);
+    assert!(replay.out.contains("\"cohort\":\"few\""), "{}", replay.out);
+    let said =
+        "`in the top 10 % by sum(purchase.amount)` lets nobody in: it ranks 199 customers at the end, and takes 200";
+    assert!(replay.err.lines().any(|line| line == said), "{}", replay.err);
+    for (language, words) in
+        [("en", "no threshold: too few customers"), ("fr", "pas de seuil\u{a0}: trop peu de clients")]
+    {
+        let asked =
+            ["explain", "--rules", &rules, "--customer", "c199", "--cohort", "best", "--lang", language, &events];
+        assert!(run(&asked).out.contains(words), "{}", run(&asked).out);
+    }
+
+    let (_folder, rules, events) = written(RANKING, &last(200));
+    let replay = run(&["replay", "--rules", &rules, &events]);
+    assert!(replay.out.contains("\"customer_id\":\"c200\",\"cohort\":\"best\""), "{}", replay.out);
+    assert!(!replay.err.contains("lets nobody in"), "{}", replay.err);
+}
+
+/// Nine of ten customers have an average of zero, which counts for an average.
+#[test]
+fn a_threshold_is_within_a_hundredth_where_nearly_all_are_at_zero() {
+    let rules =
+        |percent: usize| format!("[cohorts.best]\nwho = 'in the top {percent} % by average(purchase.amount)'\n");
+    let amount = |number: usize| if number.is_multiple_of(10) { 10_000 + 37 * number } else { 0 };
+    let events: String = (1..=1_000).map(|number| purchase(number, 1, number, amount(number))).collect();
+    let events = events + &purchase(1, 2, 0, 0);
+    for percent in [1, 5, 9, 10, 11, 50] {
+        let (_folder, rules, events) = written(&rules(percent), &events);
+        let replay = run(&["replay", "--rules", &rules, &events]);
+        let mut amounts: Vec<usize> = (1..=1_000).map(amount).collect();
+        amounts.sort_unstable_by(|a, b| b.cmp(a));
+        let exact = amounts[percent * 10 - 1];
+        let found: Vec<usize> = replay
+            .out
+            .lines()
+            .map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                amount(line["customer_id"].as_str().unwrap()[1..].parse().unwrap())
+            })
+            .collect();
+        let least = *found.iter().min().unwrap();
+        assert!(least <= exact && (exact - least) * 100 <= exact, "top {percent} %: from {least}, exactly {exact}");
+        assert!(found.len() >= percent * 10, "top {percent} %: {} are in", found.len());
+        assert!(exact == 0 || found.len() <= percent * 10 + percent / 2 + 3, "top {percent} %: {} are in", found.len());
+    }
 }

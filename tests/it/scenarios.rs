@@ -12,7 +12,8 @@
 //! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, where they differ from the defaults.
 //! - `advances`: `{ before, to }`: stream time goes there before that event.
 //! - `thresholds`: `{ before, rank, value, tie }`: this rank, in its words, begins there before that event (after the
-//!   advances); other ranks have none from then on. `tie` is the customer from whom on those of this value are in.
+//!   advances); other ranks have none from then on. `tie` is the customer from whom on those of this value are in;
+//!   without it all are.
 //! - `fates`: what became of each event; without it, all were applied.
 //!
 //! Times are ISO-8601, dates (midnight in UTC), or milliseconds. Lengths are words, as in the rules.
@@ -219,8 +220,10 @@ fn thresholds(tables: Vec<Table>) -> Vec<TakenUp> {
         let position = table["before"].as_integer().expect("before which event");
         let position = usize::try_from(position).expect("zero or more");
         let OwnedValue::Number(value) = property(&table["value"]) else { panic!("a threshold is a number") };
-        let tie = table.get("tie").map_or(0, |customer| tie_hash(&text_of(customer)));
-        let rank = (text_of(&table["rank"]), (value, tie));
+        let words = text_of(&table["rank"]);
+        let all = if words.contains("bottom") || words.contains("lowest") { u64::MAX } else { 0 };
+        let tie = table.get("tie").map_or(all, |customer| tie_hash(&text_of(customer)));
+        let rank = (words, (value, tie));
         match found.last_mut().filter(|last| last.position == position) {
             Some(last) => last.ranks.push(rank),
             None => found.push(TakenUp { position, stream_time: Instant::MAX, ranks: vec![rank] }),

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Held, Input, Ranks, Seen, Topic, shard};
+use super::history::{Held, Input, RANKED_APART, Ranks, Seen, Topic, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -75,7 +75,7 @@ fn of_files(
     Ok((at, following.explain(cohorts, at)))
 }
 
-/// Of the customer's partition alone: no other has anything to do with them.
+/// Of the customer's partition alone: but for ranks, no other has anything to do with them.
 fn of_topic(
     settings: &Loaded,
     asked: &Explain,
@@ -96,6 +96,9 @@ fn of_topic(
         Ok(())
     })?;
     progress.finish();
+    if !rules.rankings.is_empty() {
+        output::say(RANKED_APART);
+    }
     let at = asked.at.unwrap_or(last);
     Ok((at, following.explain(cohorts, at)))
 }

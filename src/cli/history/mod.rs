@@ -18,7 +18,7 @@ use crate::settings::Settings;
 
 pub(super) use held::Held;
 pub(super) use input::{Counts, Input};
-pub(super) use ranks::Ranks;
+pub(super) use ranks::{RANKED_APART, Ranks};
 pub(super) use topic::{Place, Seen, Topic};
 
 /// The partition that takes the log in.

@@ -4,21 +4,35 @@ use std::sync::Arc;
 
 use crate::engine::{Said, Shard, Thresholds, Words};
 use crate::event::{Instant, Span};
-use crate::summary::{Counters, thresholds};
+use crate::summary::{Counters, Found, thresholds};
 
 /// Between two computations, in stream time. As `ranks.refresh` is by default in wall-clock time.
 const REFRESH: Span = Span::HOUR;
+
+/// What is to be known of ranges of a topic.
+pub(in crate::cli) const RANKED_APART: &str =
+    "Customers are ranked among those of their partition here; `run` ranks those of all partitions.";
 
 /// What is counted of the customers, and when thresholds were last computed.
 pub(in crate::cli) struct Ranks {
     counters: Counters,
     /// Whole hours of stream time since 1970.
     hour: Option<i64>,
+    /// At that time, by the rules' numbers.
+    found: Vec<Found>,
 }
 
 impl Ranks {
     pub(in crate::cli) fn new(shard: &Shard) -> Self {
-        Self { counters: Counters::new(shard.engine().rules()), hour: None }
+        Self { counters: Counters::new(shard.engine().rules()), hour: None, found: Vec::new() }
+    }
+
+    /// The ranks that let nobody in, as too few customers are ranked, and how many are.
+    pub(in crate::cli) fn too_few<'a>(&'a self, shard: &'a Shard) -> impl Iterator<Item = (&'a str, u64)> {
+        let ranks = shard.engine().rules().ranks.iter().zip(&self.found);
+        ranks
+            .filter(|(_, found)| found.threshold.is_none())
+            .map(|(rank, found)| (rank.words.as_str(), found.population))
     }
 
     /// Takes new thresholds up at a log position, if stream time has passed a full hour since the last time. Every deadline
@@ -38,8 +52,8 @@ impl Ranks {
                 shard.places(slot).for_each(|moved| self.counters.count(&moved));
             }
         }
-        let found = thresholds(shard.engine().rules(), &[&self.counters]);
-        let new: Thresholds = found.into_iter().map(|found| found.threshold).collect();
+        self.found = thresholds(shard.engine().rules(), &[&self.counters]);
+        let new: Thresholds = self.found.iter().map(|found| found.threshold).collect();
         let old = Arc::clone(shard.engine().thresholds());
         if new == old {
             return;

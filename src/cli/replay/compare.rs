@@ -13,7 +13,7 @@ use super::topic::{self, Part};
 use super::{Deciding, strict};
 use crate::app::rules_file;
 use crate::cli::arguments::Replay;
-use crate::cli::history::{self, Held, Input, Seen, Topic, shard};
+use crate::cli::history::{self, Held, Input, RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
 use crate::cli::words::grouped;
@@ -109,6 +109,9 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, other: &Path) -> Result<(),
     lines.push(String::new());
     lines.extend(counts.iter().map(|counts| counts.in_words(&names[1])));
     output::say(&lines.join("\n"));
+    if asked.range.topic.is_some() && rules.iter().any(|rules| !rules.rankings.is_empty()) {
+        output::say(RANKED_APART);
+    }
     strict(asked, input.bad_lines)
 }
 

@@ -102,6 +102,7 @@ impl<W: Write> Deciding<W> {
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;
         self.tally.counts = self.shard.take_counts();
+        self.tally.too_few.extend(self.ranks.too_few(&self.shard).map(|(rank, of)| (rank.to_owned(), of)));
         Ok((self.tally, self.shard))
     }
 

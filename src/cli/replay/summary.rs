@@ -10,6 +10,7 @@ use crate::cli::words::{counted, grouped};
 use crate::engine::Counts;
 use crate::event::{Change, DeadLetterReason, Instant};
 use crate::rules::{CohortIx, RuleSet};
+use crate::summary::POPULATION_MIN;
 
 /// Columns of a cohort's size over time.
 const COLUMNS: usize = 40;
@@ -28,6 +29,8 @@ pub(in crate::cli) struct Tally {
     /// The earliest of one applied.
     first: Option<Instant>,
     dead_letters: BTreeMap<DeadLetterReason, u64>,
+    /// The ranks that let nobody in at the end, each with how many customers are ranked.
+    pub(super) too_few: BTreeMap<String, u64>,
     /// By the rules' numbers.
     cohorts: Vec<Sizes>,
 }
@@ -43,6 +46,7 @@ impl Tally {
             last: None,
             first: None,
             dead_letters: BTreeMap::new(),
+            too_few: BTreeMap::new(),
             cohorts: (0..cohorts).map(|_| Sizes::default()).collect(),
         }
     }
@@ -78,6 +82,10 @@ impl Tally {
         self.first = [self.first, other.first].into_iter().flatten().min();
         for (reason, count) in other.dead_letters {
             *self.dead_letters.entry(reason).or_default() += count;
+        }
+        for (rank, ranked) in other.too_few {
+            let most = self.too_few.entry(rank).or_default();
+            *most = ranked.max(*most);
         }
         for (sizes, others) in self.cohorts.iter_mut().zip(other.cohorts) {
             sizes.add(others);
@@ -167,6 +175,10 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
         "event id forgotten early; see dedupe.ids",
         "event ids forgotten early; see dedupe.ids",
     );
+    for (rank, ranked) in &tally.too_few {
+        let ranked = counted(*ranked, "customer", "customers");
+        lines.push(format!("`{rank}` lets nobody in: it ranks {ranked} at the end, and takes {POPULATION_MIN}"));
+    }
     lines
 }
 

@@ -7,7 +7,7 @@ use super::deciding::Deciding;
 use super::summary::{self, Tally};
 use crate::app::{Failure, rules_file};
 use crate::cli::arguments::{Replay, TopicRange};
-use crate::cli::history::{Seen, Topic, shard};
+use crate::cli::history::{RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
 use crate::event::Instant;
@@ -40,6 +40,9 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     progress.finish();
     let until = asked.until.or(all.last).unwrap_or(Instant::MIN);
     output::say(&summary::of(&rules, all, topic.counts(), until, started.elapsed()));
+    if !rules.rankings.is_empty() {
+        output::say(RANKED_APART);
+    }
     Ok(())
 }
 

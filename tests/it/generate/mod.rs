@@ -120,7 +120,7 @@ fn extra_instants(case: &Case) -> Vec<Instant> {
 /// Generators that produce nothing prove nothing.
 #[test]
 fn random_cases_exercise_every_fate_and_many_changes() {
-    let (mut changes, mut busy, mut excluded, mut shadows, mut ahead) = (0, 0, 0, 0, 0);
+    let (mut changes, mut busy, mut excluded, mut shadows, mut ahead, mut moved) = (0, 0, 0, 0, 0, 0);
     let mut fates = [Fate::Applied, Fate::Duplicate, Fate::TooLate, Fate::BadTime, Fate::NotRead].map(|f| (f, 0));
     let cases = 500;
     for seed in 0..cases {
@@ -129,6 +129,7 @@ fn random_cases_exercise_every_fate_and_many_changes() {
         changes += outcome.changes.len();
         busy += usize::from(outcome.changes.len() > 3);
         excluded += outcome.changes.iter().filter(|change| change.reason == ChangeReason::Excluded).count();
+        moved += outcome.changes.iter().filter(|change| change.reason == ChangeReason::Threshold).count();
         shadows += outcome.changes.iter().filter(|change| change.shadow).count();
         ahead += outcome.changes.iter().filter(|change| change.next_change_at.is_some()).count();
         for (fate, seen) in &mut fates {
@@ -136,8 +137,9 @@ fn random_cases_exercise_every_fate_and_many_changes() {
         }
     }
     println!("{changes} changes in {cases} cases, {busy} with more than three; {fates:?}");
-    println!("{excluded} by exclusion, {shadows} in the shadow, {ahead} with another to come by time alone");
+    println!("{excluded} by exclusion, {moved} by a threshold, {shadows} in the shadow, {ahead} to come by time alone");
     assert!(excluded > 0 && shadows > 0 && ahead > 0);
+    assert!(moved > 20, "{moved}");
     assert!(fates.iter().all(|(_, seen)| *seen > 0), "{fates:?}");
     assert!(busy * 3 > usize::try_from(cases).unwrap(), "{busy}");
 }
