@@ -187,7 +187,7 @@ impl Summaries {
                 tracing::warn!(
                     rank = rank.words,
                     population = found.population,
-                    "Under {POPULATION_MIN} customers have a place in this ranking; it lets nobody in."
+                    "Under {POPULATION_MIN} customers have a place in this ranking; no one is let in by it."
                 );
             }
             *few = found.threshold.is_none();
