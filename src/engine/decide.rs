@@ -14,7 +14,7 @@ use super::membership::{Force, Step, keep_wish, step};
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
-use crate::rules::{Calendar, Cohort, CohortIx, Node, RuleSet};
+use crate::rules::{Calendar, Cohort, CohortIx, FactIx, Node, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -50,7 +50,13 @@ pub enum Words {
 #[derive(Clone, Copy)]
 enum Trigger<'e> {
     Time,
-    Event { event: &'e CustomerEvent<'e>, position: i64, late: bool },
+    /// Other rules.
+    Edit,
+    Event {
+        event: &'e CustomerEvent<'e>,
+        position: i64,
+        late: bool,
+    },
 }
 
 impl Engine {
@@ -95,7 +101,7 @@ impl Engine {
             Counts { deadlines: self.fire(state, event.at.max(stream_time), words, effects), ..Counts::default() };
         self.dirty.clear();
         remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
-        self.feed(state, event, oldest_arrival, &mut counts);
+        self.feed(state, event, oldest_arrival, |_| true, &mut counts);
         if event.at < state.known_since {
             state.known_since = event.at;
             self.dirty.add_all();
@@ -118,6 +124,51 @@ impl Engine {
         fired
     }
 
+    /// Takes an event into the `wanted` facts and decides nothing: for facts that an edit of the rules needs and that were
+    /// not kept. Deadlines and memberships of such a state mean nothing. False: a duplicate.
+    pub fn gather(
+        &mut self,
+        state: &mut CustomerState,
+        event: &CustomerEvent<'_>,
+        stream_time: Instant,
+        wanted: &[bool],
+    ) -> bool {
+        let oldest_arrival = stream_time - self.max_lateness;
+        let identity = identity(event);
+        if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
+            return false;
+        }
+        let mut counts = Counts::default();
+        remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
+        state.known_since = state.known_since.min(event.at);
+        self.feed(state, event, oldest_arrival, |fact| wanted[usize::from(fact.0)], &mut counts);
+        true
+    }
+
+    /// Decides a customer whose state was brought over from other rules. `changed`: the cohorts that those rules did not
+    /// have, or defined otherwise.
+    pub fn adopt(
+        &mut self,
+        state: &mut CustomerState,
+        at: Instant,
+        changed: &[bool],
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) {
+        let said_before = effects.len();
+        self.dirty.clear();
+        (0..changed.len()).filter(|cohort| changed[*cohort]).for_each(|cohort| self.dirty.add(cohort));
+        state.deadlines.by_cohort = vec![Instant::MAX; changed.len()];
+        state.deadlines.decided_at = Some(at);
+        let rules = Arc::clone(&self.rules);
+        for (i, _) in rules.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.enabled) {
+            // What is due all the same is due by time.
+            let trigger = if self.dirty.holds(i) { Trigger::Edit } else { Trigger::Time };
+            state.deadlines.by_cohort[i] = self.decide_cohort(state, i, at, trigger, words, effects);
+        }
+        self.conclude(state, at, words, &mut effects[said_before..]);
+    }
+
     /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
     pub fn decide_again(&mut self, state: &mut CustomerState, at: Instant, effects: &mut Vec<Effect>) {
         self.dirty.add_all();
@@ -129,9 +180,13 @@ impl Engine {
         state: &mut CustomerState,
         event: &CustomerEvent<'_>,
         oldest_arrival: Instant,
+        wanted: impl Fn(FactIx) -> bool,
         counts: &mut Counts,
     ) {
         for feed in self.rules.feeds(event.name_id) {
+            if !wanted(feed.fact) {
+                continue;
+            }
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
             let edge = kind.floor_fact().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
             let fact = &mut state.facts[usize::from(feed.fact.0)];
@@ -176,10 +231,15 @@ impl Engine {
                 false => Instant::MAX,
             };
         }
+        self.conclude(state, at, words, &mut effects[said_before..]);
+    }
+
+    /// Every cohort that may differ is decided: when must the customer be looked at next, and what is to come of each change?
+    fn conclude(&mut self, state: &mut CustomerState, at: Instant, words: Words, said: &mut [Effect]) {
         state.next_deadline = state.deadlines.by_cohort.iter().copied().min().unwrap_or(Instant::MAX);
         if words == Words::Full {
-            for effect in &mut effects[said_before..] {
-                let next = self.foresight.next_change(&rules, &self.calendar, state, effect.cohort, at);
+            for effect in said {
+                let next = self.foresight.next_change(&self.rules, &self.calendar, state, effect.cohort, at);
                 effect.next_change_at = next.map(|(at, _)| at);
             }
         }
@@ -271,6 +331,7 @@ impl Trigger<'_> {
         };
         match self {
             Self::Time => Wish { reason: reason(ChangeReason::Time), cause: None },
+            Self::Edit => Wish { reason: ChangeReason::DefinitionChanged, cause: None },
             Self::Event { event, position, late } => Wish {
                 reason: reason(if late { ChangeReason::LateEvent } else { ChangeReason::Event }),
                 cause: Some(EventCause {

@@ -19,6 +19,7 @@ mod foresight;
 mod looked_at;
 mod measure;
 mod membership;
+mod migrate;
 mod periods;
 mod shard;
 mod state;
@@ -32,6 +33,7 @@ pub use chain::{Chain, Link, Reached};
 pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
+pub use migrate::{Left, Migration};
 pub use periods::Period;
 pub use shard::{Said, Shard, Slot, Timing};
 pub use state::{

@@ -224,6 +224,16 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// Adds a change to the history; over capacity the oldest goes.
+    pub(super) fn remember(&mut self, at: Instant, entered: bool) {
+        if self.history.len() == Self::HISTORY_MAX {
+            self.history.remove(0);
+        }
+        self.history.push((at, entered));
+    }
+}
+
 impl Default for Membership {
     fn default() -> Self {
         Self::new()

@@ -21,6 +21,7 @@
 //! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
 //! `answers` (what operators ask meanwhile).
 
+mod adopt;
 mod answers;
 mod context;
 mod due;
@@ -32,8 +33,10 @@ mod partition;
 mod plan;
 mod publish;
 mod restore;
+mod rulebook;
 mod turn;
 
 pub use context::Context;
 pub use error::LaneError;
+pub use rulebook::{Rulebook, Version};
 pub use turn::{Lane, Start};

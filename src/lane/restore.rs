@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use rustc_hash::FxHashMap;
@@ -13,6 +14,7 @@ use super::intake::Retaken;
 use super::mark::OffsetMark;
 use super::partition::Partition;
 use super::plan::Plan;
+use super::rulebook::Version;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::engine::{Engine, Shard, Words};
@@ -36,6 +38,8 @@ const LOCAL_AGE_MAX: Span = Span(Span::DAY.0 * 7 / 2);
 const OPEN_FOR: Duration = Duration::from_secs(30);
 /// Between two words on how far a restore is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+/// How long a version of the rules may be on its way that another process has taken up.
+const RULES_WITHIN: Duration = Duration::from_secs(60);
 /// Wipes of one partition's copy before it is given up.
 const WIPES_MAX: u32 = 3;
 
@@ -276,10 +280,11 @@ impl Restore {
     fn begin_input(&mut self, stage: Changelog, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
         let Changelog { committed, database, meta, .. } = stage;
         let context = tools.context;
-        let meta = match (meta, committed.offset) {
+        let (meta, rules) = match (meta, committed.offset) {
             (Some(meta), offset) => {
                 check(&meta, offset, &committed.metadata, self.partition, context)?;
-                meta
+                let Some(rules) = self.rules_of(&meta, context)? else { return Ok(self.going(Stage::Barrier, 0)) };
+                (meta, rules)
             }
             (None, Some(offset)) => {
                 return Err(LaneError::Configuration(format!(
@@ -292,7 +297,10 @@ impl Restore {
                 )));
             }
             (None, None) => match self.first_offset(tools)? {
-                Some(offset) => fresh(offset, context),
+                Some(offset) => {
+                    let rules = newest(context)?;
+                    (fresh(offset, &rules, context), rules)
+                }
                 None => {
                     self.waiting_told = true;
                     return Ok(self.going(Stage::Barrier, 0));
@@ -300,15 +308,42 @@ impl Restore {
             },
         };
         let recorded = VecDeque::from(database.recorded()?);
-        let engine =
-            Engine::new(std::sync::Arc::clone(&context.rules), meta.timing.max_lateness, meta.ids_max as usize);
+        let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize);
         let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
-        let names = context.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
+        let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
         let (from, to) = (meta.replay_from, meta.next_offset);
-        let partition = Partition::new(self.partition, shard, database, meta, recorded, metrics)?;
+        let partition = Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
         tools.reader.start(&context.topics.input, self.partition, from, to)?;
         Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to })), to - from))
+    }
+
+    /// The rules that decided the state, and those that it is taking up. `None`: another process took up a version that
+    /// this one has not read yet.
+    fn rules_of(&self, meta: &Meta, context: &Context) -> Result<Option<Arc<Version>>, LaneError> {
+        let needed = meta.adopting.as_ref().map_or(meta.rules_version, |adopting| adopting.version);
+        if needed > context.rulebook.newest() {
+            if self.started.elapsed() < RULES_WITHIN {
+                std::thread::sleep(Duration::from_millis(50));
+                return Ok(None);
+            }
+            return Err(LaneError::Configuration(format!(
+                "partition {} is decided by version {needed} of the rules, and {} ends with {}; \
+                 restore that topic, or begin anew with a new kafka.group_id, topics.changelog, topics.rules and state.dir",
+                self.partition,
+                context.topics.rules,
+                context.rulebook.newest()
+            )));
+        }
+        match context.rulebook.of_state(meta.rules_version, &meta.rules)? {
+            Some(rules) => Ok(Some(rules)),
+            None => Err(LaneError::Configuration(format!(
+                "the rules file is not the one that this state was decided by, and {} does not hold that one either; \
+                 go on with the old file, by one start with --accept-rules, or begin anew with a new kafka.group_id, \
+                 topics.changelog, topics.rules and state.dir (fingerprint then {})",
+                context.topics.rules, meta.rules
+            ))),
+        }
     }
 
     /// Where reading begins in a partition of which nothing was read. `None`: no broker answers; ask again.
@@ -400,7 +435,7 @@ impl Input {
         partition.mark();
         let customers = records.iter().filter_map(|record| std::str::from_utf8(record.key()?).ok());
         let missing = customers.filter(|customer| partition.find(customer).is_none()).collect();
-        partition.fetch(missing, &context.rules)?;
+        partition.fetch(missing)?;
         for record in records {
             if let Some(to) = partition.advance_between(*advanced, record.offset()) {
                 partition.advance(to, Words::None, context, &mut silence)?;
@@ -483,12 +518,14 @@ fn local(database: &Database) -> Result<(Option<Meta>, Option<i64>), StoreError>
 }
 
 /// Nothing was read of this partition yet.
-fn fresh(offset: i64, context: &Context) -> Meta {
+fn fresh(offset: i64, rules: &Version, context: &Context) -> Meta {
     Meta {
         cluster_id: context.cluster_id.clone(),
         input: context.topics.input.clone(),
         partitions: context.partitions,
-        rules: context.rules.fingerprint.clone(),
+        rules: rules.rules.fingerprint.clone(),
+        rules_version: rules.number,
+        adopting: None,
         timing: context.timing,
         ids_max: context.ids_max,
         sequence: 0,
@@ -499,11 +536,16 @@ fn fresh(offset: i64, context: &Context) -> Meta {
         live: false,
         caught_up: false,
         written_at: wall_clock(),
-        members: vec![0; context.rules.cohorts.len()],
+        members: vec![0; rules.rules.cohorts.len()],
     }
 }
 
-/// Does the state belong to this log, these rules, these offsets?
+fn newest(context: &Context) -> Result<Arc<Version>, LaneError> {
+    let found = context.rulebook.get(context.rulebook.newest())?;
+    found.ok_or_else(|| LaneError::Stopped("there are no rules".to_owned()))
+}
+
+/// Does the state belong to this log, these offsets?
 fn check(
     meta: &Meta,
     offset: Option<i64>,
@@ -512,14 +554,6 @@ fn check(
     context: &Context,
 ) -> Result<(), LaneError> {
     let refuse = |text: String| Err(LaneError::Configuration(text));
-    if meta.rules != context.rules.fingerprint {
-        return refuse(format!(
-            "the rules file is not the one that this state was decided by; \
-             go on with the old file, or begin anew with a new kafka.group_id, topics.changelog and state.dir \
-             (fingerprint now {}, then {})",
-            context.rules.fingerprint, meta.rules
-        ));
-    }
     if meta.input != context.topics.input || meta.partitions != context.partitions {
         return refuse(format!(
             "the state is of topic {} with {} partitions, and {} has {}: customers would be looked for in the wrong \

@@ -45,6 +45,7 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.members", &topics.members),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.changelog", &topics.changelog),
+        ("topics.rules", &topics.rules),
     ] {
         if !(1..=249).contains(&topic.len())
             || !topic.chars().all(is_name_character)

@@ -82,6 +82,7 @@ pub struct Topics {
     pub members: String,
     pub dead_letters: String,
     pub changelog: String,
+    pub rules: String,
     /// May missing topics be created?
     pub create: bool,
     /// Copies of each partition; `None` leaves it to the broker.

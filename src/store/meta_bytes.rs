@@ -15,6 +15,10 @@ pub struct Meta {
     pub partitions: u32,
     /// Fingerprint of the rules that decided.
     pub rules: String,
+    /// Their version; 0 where an earlier release wrote, which knew none.
+    pub rules_version: u64,
+    /// Other rules are being taken up.
+    pub adopting: Option<Adopting>,
     /// What decides besides rules and log, from `replay_from` on.
     pub timing: Timing,
     pub ids_max: u32,
@@ -38,7 +42,21 @@ pub struct Meta {
     pub members: Vec<u64>,
 }
 
+/// How far a partition has come with taking up other rules: nothing else is taken in meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopting {
+    /// The version being taken up.
+    pub version: u64,
+    /// States of customers up to this id, in the order of bytes, are by the numbers of that version's rules; those after
+    /// it still by the old ones'.
+    pub through: String,
+    /// Members of each cohort among those, by that version's numbers.
+    pub members: Vec<u64>,
+}
+
 /// META as bytes.
+///
+/// What stands after the members was added within the format: a META that ends before it has none of it.
 pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     out.push(FORMAT);
     put_text(out, &meta.cluster_id);
@@ -57,7 +75,27 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     out.push(u8::from(meta.live) | u8::from(meta.caught_up) << 1);
     put_i64(out, meta.written_at.0);
     put_len(out, meta.members.len());
-    meta.members.iter().for_each(|count| put_u64(out, *count));
+    put_counts(out, &meta.members);
+    put_u64(out, meta.rules_version);
+    out.push(u8::from(meta.adopting.is_some()));
+    if let Some(adopting) = &meta.adopting {
+        put_u64(out, adopting.version);
+        put_text(out, &adopting.through);
+        put_len(out, adopting.members.len());
+        put_counts(out, &adopting.members);
+    }
+}
+
+fn put_counts(out: &mut Vec<u8>, counts: &[u64]) {
+    counts.iter().for_each(|count| put_u64(out, *count));
+}
+
+fn read_counts(reader: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
+    let mut counts = Vec::new();
+    for _ in 0..reader.len("members")? {
+        counts.push(reader.u64("members")?);
+    }
+    Ok(counts)
 }
 
 /// Reads META's bytes.
@@ -76,6 +114,8 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         input: text(&mut reader, "input")?,
         partitions: reader.u32("partitions")?,
         rules: text(&mut reader, "rules")?,
+        rules_version: 0,
+        adopting: None,
         timing: Timing {
             arrives_within: span(&mut reader, "arrives within")?,
             max_lateness: span(&mut reader, "max lateness")?,
@@ -94,12 +134,18 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
-    let mut members = Vec::new();
-    for _ in 0..reader.len("members")? {
-        members.push(reader.u64("members")?);
+    let members = read_counts(&mut reader)?;
+    let (mut rules_version, mut adopting) = (0, None);
+    if !reader.is_empty() {
+        rules_version = reader.u64("version of the rules")?;
+        if reader.u8("adopting")? != 0 {
+            let (version, through) = (reader.u64("adopting")?, text(&mut reader, "adopting")?);
+            adopting = Some(Adopting { version, through, members: read_counts(&mut reader)? });
+        }
     }
     if !reader.is_empty() {
         return Err(Corrupt("end of META"));
     }
-    Ok(Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, ..meta })
+    let (live, caught_up) = (flags & 1 != 0, flags & 2 != 0);
+    Ok(Meta { live, caught_up, written_at, members, rules_version, adopting, ..meta })
 }

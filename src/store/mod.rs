@@ -11,7 +11,7 @@ mod recorded;
 mod state_bytes;
 
 pub use bytes::Corrupt;
-pub use database::{Batch, Database, SharedMemory, StoreError, StoredCustomer};
-pub use meta_bytes::{Meta, decode_meta, encode_meta};
+pub use database::{Batch, Database, SharedMemory, StoreError, Stored, StoredCustomer};
+pub use meta_bytes::{Adopting, Meta, decode_meta, encode_meta};
 pub use recorded::Recorded;
 pub use state_bytes::{as_of, decode_state, encode_state, next_deadline};

@@ -1,6 +1,6 @@
 //! Recorded inputs: all that decided besides the log, kept with the log position at which it took effect.
 
-use super::bytes::{Corrupt, Reader, put_i64};
+use super::bytes::{Corrupt, Reader, put_i64, put_u64};
 use super::layout::{FORMAT, changelog, from_ordered, input_key};
 use crate::event::{DeadLetterReason, Instant};
 
@@ -15,11 +15,14 @@ pub enum Recorded {
     /// The record at this position was a duplicate with a later time than the first of it; a customer's later state
     /// does not tell, and stream time must not move by it.
     Duplicate,
+    /// From this position on the rules of this version decide.
+    Rules { version: u64 },
 }
 
 const ADVANCE: u8 = b'A';
 const REFUSED: u8 = b'R';
 const DUPLICATE: u8 = b'D';
+const RULES: u8 = b'V';
 
 impl Recorded {
     /// Its changelog key.
@@ -29,6 +32,7 @@ impl Recorded {
             Self::Advance(_) => ADVANCE,
             Self::Refused(_) => REFUSED,
             Self::Duplicate => DUPLICATE,
+            Self::Rules { .. } => RULES,
         };
         input_key(kind, position)
     }
@@ -44,6 +48,7 @@ impl Recorded {
                 put_i64(&mut out, index as i64);
             }
             Self::Duplicate => {}
+            Self::Rules { version } => put_u64(&mut out, version),
         }
         out
     }
@@ -65,6 +70,7 @@ impl Recorded {
                 Self::Refused(*DeadLetterReason::ALL.get(index).ok_or(Corrupt("refused"))?)
             }
             DUPLICATE => Self::Duplicate,
+            RULES => Self::Rules { version: reader.u64("rules")? },
             _ => return Err(Corrupt("kind of a recorded input")),
         };
         Ok((position, recorded))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Timing, Words};
+use cohortd::engine::{Applied, CustomerState, Effect, Engine, Migration, Said, Shard, Timing, Words};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
@@ -105,6 +105,16 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
         }
     }
     Ok(run.end())
+}
+
+/// The case by its own rules up to a log position, and by `edited` from there on, as a lane takes them up: facts that were
+/// not kept are gathered from the log before it.
+pub(crate) fn run_edited(case: &Case, at: usize, edited: &str) -> Result<Outcome, String> {
+    let mut run = Run::new(case)?;
+    while run.position < at && run.step(Words::None) {}
+    run.edit(edited)?;
+    while run.step(Words::None) {}
+    Ok(run.end().0)
 }
 
 /// As `run`, with the bytes of the states.
@@ -293,6 +303,53 @@ impl<'c> Run<'c> {
                 next_change_at: effect.next_change_at.filter(|_| self.ahead),
             });
         }
+    }
+
+    /// Other rules from the present position on.
+    fn edit(&mut self, edited: &str) -> Result<(), String> {
+        let new = rules::load("edited.toml", edited).map_err(|errors| format!("{errors:?}"))?;
+        let new = Arc::new(new);
+        let (position, stream_time) = (self.position, self.shard.stream_time());
+        let mut engine = Engine::new(Arc::clone(&new), self.case.config.max_lateness, self.case.config.dedupe_ids);
+        let migration = Migration::between(Arc::clone(&self.rules), Arc::clone(&new));
+        let mut gathered = BTreeMap::new();
+        for (place, event) in self.case.events[..position].iter().enumerate() {
+            if self.outcome.fates[place] == Fate::Applied && migration.rereads() {
+                let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new(&new));
+                let mut properties = Properties::new();
+                let event = borrow(event, &new, &mut properties);
+                assert!(engine.gather(state, &event, self.stream_times[place], migration.wanted()));
+            }
+        }
+        self.flush(usize::MAX);
+        for (customer, stored) in &mut self.stored {
+            let old = decode_state(stored, &self.rules).unwrap();
+            let (mut decided, gathered) = (Vec::new(), gathered.remove(customer));
+            let (mut state, left) =
+                migration.migrate(old, gathered, true, stream_time, &mut engine, Words::None, &mut decided);
+            state.as_of = as_i64(position);
+            let effects = left.into_iter().map(|effect| (&self.rules, effect));
+            for (rules, effect) in effects.chain(decided.into_iter().map(|effect| (&new, effect))) {
+                self.outcome.changes.push(Decided {
+                    customer: customer.clone(),
+                    cohort: rules.cohort(effect.cohort).name.clone(),
+                    change: effect.change,
+                    occurred_at: effect.at,
+                    reason: effect.reason,
+                    cause: None,
+                    entered_at: effect.entered_at,
+                    times_entered: effect.times_entered,
+                    sequence: effect.sequence,
+                    next_change_at: None,
+                    shadow: rules.cohort(effect.cohort).shadow,
+                    position,
+                });
+            }
+            *stored = bytes(&state);
+        }
+        self.rules = new;
+        self.shard = shard(&self.rules, &self.case.config, stream_time);
+        Ok(())
     }
 
     /// Flushes the longest dirty customers.

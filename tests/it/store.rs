@@ -44,6 +44,8 @@ fn meta(rules: &RuleSet) -> Meta {
         input: "customer-events".into(),
         partitions: 4,
         rules: rules.fingerprint.clone(),
+        rules_version: 0,
+        adopting: None,
         timing: Timing {
             arrives_within: Span::MINUTE,
             max_lateness: Span(4 * Span::DAY.0),

@@ -137,5 +137,6 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::Time => "time",
         ChangeReason::LateEvent => "late_event",
         ChangeReason::Excluded => "excluded",
+        ChangeReason::DefinitionChanged => "definition_changed",
     }
 }

@@ -1,0 +1,283 @@
+//! One customer from one rule set to the next: facts by what they are, memberships by name.
+
+use std::sync::Arc;
+
+use super::decide::{Engine, Words};
+use super::effect::Effect;
+use super::state::{CustomerState, Fact, Membership};
+use crate::event::{Change, ChangeReason, Instant};
+use crate::rules::{Cohort, CohortIx, FactKind, FactSpec, RuleSet};
+
+/// What an edit of the rules means for every customer.
+#[derive(Debug)]
+pub struct Migration {
+    old: Arc<RuleSet>,
+    new: Arc<RuleSet>,
+    /// By the new rules' numbers.
+    facts: Vec<Source>,
+    /// The old number of each cohort, by the new rules' numbers.
+    cohorts: Vec<Option<usize>>,
+    /// By the new rules' numbers: cohorts that are new or defined otherwise, and those that rest on one.
+    changed: Vec<bool>,
+    /// Facts to be gathered from the log: those that cannot be kept, and what these look at.
+    wanted: Vec<bool>,
+}
+
+/// Where the content of a fact comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// The old rules kept this fact, and no less of it.
+    Kept(usize),
+    /// They kept it, but less than is needed now.
+    Grown(usize),
+    Missing,
+}
+
+/// Members who left because nothing defines their cohort any more, or it is not enabled, or in the shadow. Cohorts by the old numbers.
+pub type Left = Vec<Effect>;
+
+impl Migration {
+    #[must_use]
+    pub fn between(old: Arc<RuleSet>, new: Arc<RuleSet>) -> Self {
+        let source = |wanted: &FactSpec| {
+            let same = || old.facts.iter().enumerate().filter(|(_, fact)| fact.id == wanted.id);
+            match same().find(|(_, fact)| fact.kind.serves(&wanted.kind)) {
+                Some((number, _)) => Source::Kept(number),
+                None => same().next().map_or(Source::Missing, |(number, _)| Source::Grown(number)),
+            }
+        };
+        let facts: Vec<Source> = new.facts.iter().map(source).collect();
+        let mut wanted: Vec<bool> = facts.iter().map(|source| !matches!(source, Source::Kept(_))).collect();
+        for (number, fact) in new.facts.iter().enumerate() {
+            if let Some(edge) = fact.kind.floor_fact().filter(|_| wanted[number]) {
+                wanted[usize::from(edge.0)] = true;
+            }
+        }
+        // One that goes into the shadow is left by its members as far as anyone can see, and entered on its way out.
+        let same =
+            |cohort: &Cohort| old.cohorts.iter().position(|o| (&o.name, o.shadow) == (&cohort.name, cohort.shadow));
+        let cohorts: Vec<Option<usize>> = new.cohorts.iter().map(same).collect();
+        let names = |rules: &RuleSet, cohorts: &[CohortIx]| -> Vec<String> {
+            cohorts.iter().map(|cohort| rules.cohort(*cohort).name.clone()).collect()
+        };
+        let differs = |(cohort, known): (&Cohort, &Option<usize>)| {
+            known.map(|known| &old.cohorts[known]).is_none_or(|known| {
+                known.definition != cohort.definition
+                    || names(&old, &known.excluded_by) != names(&new, &cohort.excluded_by)
+            })
+        };
+        let differs: Vec<bool> = new.cohorts.iter().zip(&cohorts).map(differs).collect();
+        let touched = |cohort: &Cohort| cohort.rests_on.iter().any(|other| differs[usize::from(other.0)]);
+        let changed = new.cohorts.iter().map(touched).collect();
+        Self { old, new, facts, cohorts, changed, wanted }
+    }
+
+    #[must_use]
+    pub fn old(&self) -> &Arc<RuleSet> {
+        &self.old
+    }
+
+    #[must_use]
+    pub fn new_rules(&self) -> &Arc<RuleSet> {
+        &self.new
+    }
+
+    /// Must the log be read again for facts that were not kept?
+    #[must_use]
+    pub fn rereads(&self) -> bool {
+        self.wanted.contains(&true)
+    }
+
+    /// The facts to be gathered from the log, by the new rules' numbers.
+    #[must_use]
+    pub fn wanted(&self) -> &[bool] {
+        &self.wanted
+    }
+
+    /// Brings a customer over and decides them at `max(stream_time, C)`. Every deadline before `stream_time` is decided.
+    ///
+    /// `gathered`: what the log still says of the wanted facts, if it names the customer; `whole`: it was read from its
+    /// very beginning. `engine` runs the new rules. What the decision says is added to `decided`.
+    #[expect(clippy::too_many_arguments, reason = "all of it decides")]
+    pub fn migrate(
+        &self,
+        state: CustomerState,
+        gathered: Option<CustomerState>,
+        whole: bool,
+        stream_time: Instant,
+        engine: &mut Engine,
+        words: Words,
+        decided: &mut Vec<Effect>,
+    ) -> (CustomerState, Left) {
+        let mut old = state;
+        let mut at = stream_time.max(old.clock);
+        // No cohort is left at the instant at which it was entered.
+        if self.homeless().any(|number| old.memberships[number].member && old.memberships[number].entered_at == at) {
+            at = at.next();
+        }
+        let left = self.leave(&mut old, at);
+        let mut state = CustomerState { as_of: old.as_of, ..CustomerState::new(&self.new) };
+        (state.known_since, state.clock, state.sequence) = (old.known_since, old.clock, old.sequence);
+        state.recent = std::mem::take(&mut old.recent);
+        let mut gathered = gathered.map(|gathered| gathered.facts);
+        for (number, (source, fact)) in self.facts.iter().zip(&mut state.facts).enumerate() {
+            let mut fresh =
+                || gathered.as_mut().map(|facts| std::mem::replace(&mut facts[number], Fact::Times(Vec::new())));
+            let kind = &self.new.facts[number].kind;
+            let content = match source {
+                // Two facts may be served by one.
+                Source::Kept(known) => Some(old.facts[*known].clone()),
+                Source::Grown(known) => match fresh() {
+                    Some(fresh) => Some(grown(old.facts[*known].clone(), fresh, whole)),
+                    None => Some(old.facts[*known].clone()),
+                },
+                Source::Missing => fresh(),
+            };
+            if let Some(content) = content {
+                *fact = content;
+                fit(fact, kind);
+            }
+        }
+        for (number, known) in self.cohorts.iter().enumerate() {
+            let Some(known) = *known else { continue };
+            let membership = &mut state.memberships[number];
+            *membership = std::mem::take(&mut old.memberships[known]);
+            match (self.old.cohorts[known].keeps_history, self.new.cohorts[number].keeps_history) {
+                (false, true) => membership.history = last_moves(membership),
+                (true, false) => membership.history = Vec::new(),
+                _ => {}
+            }
+        }
+        engine.adopt(&mut state, at, &self.changed, words, decided);
+        (state, left)
+    }
+
+    /// Old numbers of cohorts that nobody can be in any more.
+    fn homeless(&self) -> impl Iterator<Item = usize> {
+        (0..self.old.cohorts.len()).filter(|number| {
+            let new = self.cohorts.iter().position(|known| *known == Some(*number));
+            new.is_none_or(|new| !self.new.cohorts[new].enabled)
+        })
+    }
+
+    fn leave(&self, state: &mut CustomerState, at: Instant) -> Left {
+        let mut left = Vec::new();
+        for number in self.homeless() {
+            let membership = &mut state.memberships[number];
+            membership.wish = None;
+            if !membership.member {
+                continue;
+            }
+            membership.member = false;
+            membership.exited_at = at;
+            if self.old.cohorts[number].keeps_history {
+                membership.remember(at, false);
+            }
+            state.clock = state.clock.max(at);
+            state.sequence += u64::from(!self.old.cohorts[number].shadow);
+            left.push(Effect {
+                cohort: CohortIx(u16::try_from(number).expect("cohorts are numbered in 16 bits")),
+                change: Change::Exited,
+                at,
+                reason: ChangeReason::DefinitionChanged,
+                cause: None,
+                sequence: state.sequence,
+                entered_at: membership.entered_at,
+                times_entered: membership.times_entered,
+                next_change_at: None,
+                properties: Vec::new(),
+                why: Vec::new(),
+            });
+        }
+        left
+    }
+}
+
+/// A fact that must reach further than it did. Where the log holds all there ever was, it says all; else what was kept and
+/// what the log still says are put together as far as that is possible, and the one that reaches further back counts.
+fn grown(kept: Fact, fresh: Fact, whole: bool) -> Fact {
+    if whole {
+        return fresh;
+    }
+    match (kept, fresh) {
+        (Fact::Times(kept), Fact::Times(fresh)) => Fact::Times(united(&kept, &fresh)),
+        (kept, fresh) => {
+            if first(&fresh) < first(&kept) {
+                fresh
+            } else {
+                kept
+            }
+        }
+    }
+}
+
+/// Each time as often as in whichever list has it more often.
+fn united(kept: &[Instant], fresh: &[Instant]) -> Vec<Instant> {
+    let (mut kept, mut fresh) = (kept.iter().copied().peekable(), fresh.iter().copied().peekable());
+    let mut all = Vec::new();
+    loop {
+        let next = match (kept.peek(), fresh.peek()) {
+            (Some(a), Some(b)) => *a.min(b),
+            (Some(only), None) | (None, Some(only)) => *only,
+            (None, None) => return all,
+        };
+        let there = kept.next_if_eq(&next).is_some();
+        let also = fresh.next_if_eq(&next).is_some();
+        if there || also {
+            all.push(next);
+        }
+    }
+}
+
+/// The earliest time that a fact tells of, where that says how far it reaches.
+fn first(fact: &Fact) -> Instant {
+    let first = match fact {
+        Fact::Times(times) | Fact::Distinct { times, .. } => times.first(),
+        Fact::Series(series) => series.days.first().map(|day| &day.last).or(series.times.first()),
+        _ => None,
+    };
+    first.copied().unwrap_or(Instant::MAX)
+}
+
+/// Brings a fact that held more down to what it may hold.
+fn fit(fact: &mut Fact, kind: &FactKind) {
+    match (fact, kind) {
+        (Fact::Times(times), FactKind::Latest { cap }) => drop(times.drain(..times.len().saturating_sub(*cap))),
+        (Fact::Times(times), FactKind::Earliest { cap }) => times.truncate(*cap),
+        (Fact::Values(values), FactKind::Values { earliest: true, cap, .. }) => {
+            values.times.truncate(*cap);
+            values.values.truncate(*cap);
+        }
+        (Fact::Values(values), FactKind::Values { cap, .. }) => {
+            let over = values.times.len().saturating_sub(*cap);
+            values.times.drain(..over);
+            values.values.drain(..over);
+        }
+        (Fact::Distinct { times, keys }, FactKind::Distinct { earliest: true, cap, .. }) => {
+            times.truncate(*cap);
+            keys.truncate(*cap);
+        }
+        (Fact::Distinct { times, keys }, FactKind::Distinct { cap, .. } | FactKind::DistinctAll { cap, .. }) => {
+            let over = times.len().saturating_sub(*cap);
+            times.drain(..over);
+            keys.drain(..over);
+        }
+        _ => {}
+    }
+}
+
+/// The changes that a membership without a history still tells of.
+fn last_moves(membership: &Membership) -> Vec<(Instant, bool)> {
+    let mut moves = Vec::new();
+    if membership.times_entered > 0 {
+        moves.push((membership.entered_at, true));
+    }
+    if membership.exited_at > Instant::MIN {
+        moves.push((membership.exited_at, false));
+    }
+    moves.sort_unstable();
+    moves
+}
+
+#[cfg(test)]
+mod tests;
