@@ -318,7 +318,9 @@ impl<'c> Run<'c> {
                 let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new(&new));
                 let mut properties = Properties::new();
                 let event = borrow(event, &new, &mut properties);
-                assert!(engine.gather(state, &event, self.stream_times[place], migration.wanted()));
+                let advanced = self.case.advances.iter().filter(|advance| advance.position == place);
+                let stream_time = advanced.map(|a| a.stream_time).fold(self.stream_times[place], Instant::max);
+                assert!(engine.gather(state, &event, stream_time, migration.wanted()));
             }
         }
         self.flush(usize::MAX);
