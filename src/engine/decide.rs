@@ -11,6 +11,7 @@ use super::fact::Surroundings;
 use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
+use super::observed::Observed;
 use super::state::{CustomerState, EventCause, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
@@ -24,6 +25,7 @@ pub struct Engine {
     max_lateness: Span,
     /// Ids remembered per customer.
     ids_max: usize,
+    observed: Observed,
     /// Cohorts to look at in the decision under way, whatever their deadline.
     dirty: LookedAt,
     foresight: Foresight,
@@ -66,7 +68,24 @@ impl Engine {
         let calendar = rules.calendar();
         let dirty = LookedAt::none_of(rules.cohorts.len());
         let foresight = Foresight::new(&rules);
-        Self { rules, calendar, max_lateness, ids_max, dirty, foresight }
+        Self { rules, calendar, max_lateness, ids_max, observed: Observed::ALWAYS, dirty, foresight }
+    }
+
+    /// For a log that was not read from its beginning, or not for every fact.
+    #[must_use]
+    pub fn observing(self, observed: Observed) -> Self {
+        Self { observed, ..self }
+    }
+
+    /// The same, of an engine at work.
+    pub fn observe(&mut self, observed: Observed) {
+        self.observed = observed;
+    }
+
+    /// Since when the log was read.
+    #[must_use]
+    pub fn observed(&self) -> &Observed {
+        &self.observed
     }
 
     /// Changes the limits given to `new`.
@@ -239,7 +258,8 @@ impl Engine {
         state.next_deadline = state.deadlines.by_cohort.iter().copied().min().unwrap_or(Instant::MAX);
         if words == Words::Full {
             for effect in said {
-                let next = self.foresight.next_change(&self.rules, &self.calendar, state, effect.cohort, at);
+                let Self { rules, calendar, observed, foresight, .. } = self;
+                let next = foresight.next_change(rules, calendar, observed, state, effect.cohort, at);
                 effect.next_change_at = next.map(|(at, _)| at);
             }
         }
@@ -259,6 +279,7 @@ impl Engine {
             facts: &state.facts,
             memberships: &state.memberships,
             known_since: state.known_since,
+            observed: &self.observed,
             at,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::evaluate::Scene;
 use super::membership::{Step, step};
+use super::observed::Observed;
 use super::state::{CustomerState, Membership};
 use crate::event::{Change, Instant};
 use crate::rules::{Calendar, CohortIx, RuleSet};
@@ -31,6 +32,7 @@ impl Foresight {
         &mut self,
         rules: &RuleSet,
         calendar: &Calendar,
+        observed: &Observed,
         state: &CustomerState,
         cohort: CohortIx,
         mut at: Instant,
@@ -49,7 +51,7 @@ impl Foresight {
                     continue;
                 }
                 if self.deadlines[place] <= at
-                    && let Some(change) = self.decide(rules, calendar, state, *index, at)
+                    && let Some(change) = self.decide(rules, calendar, observed, state, *index, at)
                     && *index == cohort
                 {
                     return Some((at, change));
@@ -69,6 +71,7 @@ impl Foresight {
         &mut self,
         rules: &RuleSet,
         calendar: &Calendar,
+        observed: &Observed,
         state: &CustomerState,
         index: CohortIx,
         at: Instant,
@@ -83,6 +86,7 @@ impl Foresight {
                 facts: &state.facts,
                 memberships: &self.memberships,
                 known_since: state.known_since,
+                observed,
                 at,
             };
             let outcome = step(cohort, &mut membership, &scene);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::decide::{Engine, Words};
 use super::effect::Effect;
+use super::observed::Observed;
 use super::state::{CustomerState, Fact, Membership};
 use crate::event::{Change, ChangeReason, Instant};
 use crate::rules::{Cohort, CohortIx, FactKind, FactSpec, RuleSet};
@@ -94,10 +95,31 @@ impl Migration {
         &self.wanted
     }
 
+    /// Since when the new rules' facts were observed. `begins`: how far back the log still reaches that the others are
+    /// gathered from; `None`: as far as any fact does.
+    #[must_use]
+    pub fn observed(&self, kept: &Observed, begins: Option<Instant>, stream_time: Instant) -> Observed {
+        let mut observed = Observed { from: kept.from, later: Vec::new() };
+        for (source, fact) in self.facts.iter().zip(&self.new.facts) {
+            let at = match (source, begins) {
+                (Source::Kept(_), _) => kept.of(fact),
+                (_, None) => kept.from,
+                (Source::Missing, Some(begins)) => begins,
+                // What was kept or what the log still says, whichever reaches further back.
+                (Source::Grown(known), Some(begins)) => {
+                    let reach = self.old.facts[*known].kind.horizon().map_or(Instant::MIN, |span| stream_time - span);
+                    begins.min(reach).max(kept.of(fact))
+                }
+            };
+            observed.begins(fact.id, at);
+        }
+        observed
+    }
+
     /// Brings a customer over and decides them at `max(stream_time, C)`. Every deadline before `stream_time` is decided.
     ///
-    /// `gathered`: what the log still says of the wanted facts, if it names the customer; `whole`: it was read from its
-    /// very beginning. `engine` runs the new rules. What the decision says is added to `decided`.
+    /// `gathered`: what the log still says of the wanted facts, if it names the customer; `whole`: it was read from where
+    /// the customers' states began. `engine` runs the new rules. What the decision says is added to `decided`.
     #[expect(clippy::too_many_arguments, reason = "all of it decides")]
     pub fn migrate(
         &self,

@@ -5,7 +5,8 @@
 //!
 //! Read `verdict` (the idea), `evaluate` and `measure` (conditions at an instant), `membership` (the machine), `decide` (one
 //! customer: deadlines and events in order), `foresight` (the same, run ahead without events), `why` and `explain` (what
-//! people ask), `shard` and `agenda` (one partition: whose turn it is).
+//! people ask), `shard` and `agenda` (one partition: whose turn it is), `migrate` (one customer from one rule set to the
+//! next).
 
 mod agenda;
 mod answer;
@@ -20,6 +21,7 @@ mod looked_at;
 mod measure;
 mod membership;
 mod migrate;
+mod observed;
 mod periods;
 mod shard;
 mod state;
@@ -34,6 +36,7 @@ pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use migrate::{Left, Migration};
+pub use observed::Observed;
 pub use periods::Period;
 pub use shard::{Said, Shard, Slot, Timing};
 pub use state::{

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{json, text};
-use crate::engine::{CustomerState, Engine, Explanation, Language, Words, explain};
+use crate::engine::{CustomerState, Engine, Explanation, Language, Observed, Words, explain};
 use crate::event::{Instant, Span};
 use crate::rules::{CohortIx, RuleSet, nearest};
 
@@ -12,6 +12,7 @@ use crate::rules::{CohortIx, RuleSet, nearest};
 pub struct Found {
     pub customer: String,
     pub rules: Arc<RuleSet>,
+    pub observed: Observed,
     pub state: CustomerState,
     /// `S` of the partition.
     pub stream_time: Instant,
@@ -59,13 +60,13 @@ impl Found {
 
     /// Explains these cohorts, all if `None`, after the deadlines up to the instant, which are not all decided yet.
     fn explanations(&mut self, cohort: Option<CohortIx>) -> Vec<Explanation> {
-        let (at, rules) = (self.at(), &self.rules);
+        let (at, rules, observed) = (self.at(), &self.rules, &self.observed);
         // Deadlines alone are decided here, which no limit on events touches.
-        let mut engine = Engine::new(Arc::clone(rules), Span(0), 0);
+        let mut engine = Engine::new(Arc::clone(rules), Span(0), 0).observing(observed.clone());
         engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());
         let all = (0..rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).unwrap_or(u16::MAX)));
         all.filter(|index| cohort.is_none_or(|asked| asked == *index))
-            .map(|index| explain(rules, &self.state, index, at))
+            .map(|index| explain(rules, observed, &self.state, index, at))
             .collect()
     }
 

@@ -63,7 +63,9 @@ pub(super) struct Adoption {
     engine: Engine,
     stage: Stage,
     aside: Aside,
-    /// The log was read from its very beginning.
+    /// When what the log begins with now was written, if reading began further back.
+    begins: Option<Instant>,
+    /// The log was read from where the partition began.
     whole: bool,
     customers: u64,
     started: Moment,
@@ -135,6 +137,7 @@ impl Adoption {
             version,
             stage,
             aside: Aside { path, database: None, states: FxHashMap::default(), bytes: 0 },
+            begins: None,
             whole: true,
             customers: 0,
             started: Moment::now(),
@@ -178,12 +181,15 @@ impl Adoption {
         let topic = &tools.context.topics.input;
         let to = partition.next_offset;
         let Some(next) = gathering.next else {
-            let first = match tools.watermarks.range(topic, self.partition, ASK) {
+            let start = match tools.watermarks.range(topic, self.partition, ASK) {
                 Ok(range) => range.start,
                 Err(Failure::Retry(_)) => return Ok(false),
                 Err(failure) => return Err(failure.into()),
             };
-            self.whole = first == 0;
+            // What came before that was not read for the old rules either.
+            let first = start.max(partition.meta.began);
+            self.whole = first == partition.meta.began;
+            self.begins = None;
             if !self.whole {
                 tracing::warn!(
                     partition = self.partition,
@@ -215,6 +221,9 @@ impl Adoption {
                     Read::Waiting { .. } | Read::Failed(Failure::Retry(_)) | Read::Nothing => break,
                     Read::Failed(failure) => return Err(failure.into()),
                 }
+            }
+            if let Some(first) = records.first().filter(|_| !self.whole && self.begins.is_none()) {
+                self.begins = first.stamp().millis().map(Instant);
             }
             let rules = Arc::clone(&self.version.rules);
             self.aside.fetch(&records, &rules)?;
@@ -289,9 +298,23 @@ impl Adoption {
     /// Brings the next customers over. True: there are none left, and the partition has taken up the version.
     fn sweep(&mut self, partition: &mut Partition, context: &Context, plan: &mut Plan) -> Result<bool, LaneError> {
         let rules = &self.version.rules;
-        let begin =
-            || Adopting { version: self.version.number, through: String::new(), members: vec![0; rules.cohorts.len()] };
-        let mut adopting = partition.adopting.take().unwrap_or_else(begin);
+        let (position, stream_time) = (partition.next_offset, partition.stream_time());
+        let begins = (!self.whole).then(|| self.begins.unwrap_or(stream_time));
+        let observed = self.migration.observed(&partition.observed, begins, stream_time);
+        let mut adopting = match partition.adopting.take() {
+            // The log may begin later than when this was begun.
+            Some(mut adopting) => {
+                observed.later.iter().for_each(|(fact, at)| adopting.observed.begins(*fact, *at));
+                adopting
+            }
+            None => Adopting {
+                version: self.version.number,
+                through: String::new(),
+                members: vec![0; rules.cohorts.len()],
+                observed,
+            },
+        };
+        self.engine.observe(adopting.observed.clone());
         let customers = partition.database.customers_after(&adopting.through, SWEEP_CUSTOMERS, SWEEP_BYTES)?;
         partition.begin();
         let Some(last) = customers.last() else {
@@ -301,7 +324,6 @@ impl Adoption {
         adopting.through = last.customer.as_ref().to_owned();
         let ids: Vec<&str> = customers.iter().map(|stored| &*stored.customer).collect();
         let gathered = self.aside.take(&ids, rules)?;
-        let (position, stream_time) = (partition.next_offset, partition.stream_time());
         for (stored, gathered) in customers.iter().zip(gathered) {
             let old = decode_state(&stored.state, self.migration.old()).map_err(StoreError::from)?;
             let mut decided = Vec::new();
@@ -345,6 +367,7 @@ impl Adoption {
             "Other rules decide from here on."
         );
         partition.members = adopting.members;
+        partition.observed = adopting.observed;
         partition.rules = Arc::clone(new);
         partition.empty();
         partition.metrics.set_cohorts(new.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
@@ -380,7 +403,8 @@ impl Partition {
     /// Puts every customer out of memory; none may be dirty. Those who come back are read by the rules in force.
     pub(super) fn empty(&mut self) {
         debug_assert!(self.shard.oldest_dirty().is_none(), "what changed is flushed first");
-        let engine = Engine::new(Arc::clone(&self.rules.rules), self.timing.max_lateness, self.ids_max as usize);
+        let engine = Engine::new(Arc::clone(&self.rules.rules), self.timing.max_lateness, self.ids_max as usize)
+            .observing(self.observed.clone());
         self.shard = Shard::new(engine, self.timing, self.shard.stream_time());
     }
 }

@@ -24,8 +24,8 @@ pub(super) fn answer(inbox: &Inbox, partitions: &BTreeMap<i32, Partition>, conte
 }
 
 fn look_up(partition: &Partition, customer: &str, context: &Context) -> Answer {
-    let version = match partition.decided_by(customer, &context.rulebook) {
-        Ok(version) => version,
+    let (version, observed) = match partition.decided_by(customer, &context.rulebook) {
+        Ok(found) => found,
         Err(error) => {
             tracing::error!(partition = partition.number, %error, "A state that was asked for cannot be read.");
             return Answer::Unreadable;
@@ -35,6 +35,7 @@ fn look_up(partition: &Partition, customer: &str, context: &Context) -> Answer {
         Ok(Some(state)) => Answer::Found(Box::new(Found {
             customer: customer.to_owned(),
             rules: Arc::clone(&version.rules),
+            observed,
             state,
             stream_time: partition.stream_time(),
         })),

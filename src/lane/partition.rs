@@ -11,7 +11,7 @@ use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use super::rulebook::{Rulebook, Version};
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Effect, Said, Shard, Slot, Timing, Words};
+use crate::engine::{CustomerState, Effect, Observed, Said, Shard, Slot, Timing, Words};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
@@ -45,6 +45,8 @@ pub(super) struct Partition {
     pub(super) rules: Arc<Version>,
     /// How far the states are those of another version; as of the batch under way.
     pub(super) adopting: Option<Adopting>,
+    /// Since when the log was read, by fact.
+    pub(super) observed: Observed,
     pub(super) shard: Shard,
     pub(super) database: Database,
     /// As of the last committed batch.
@@ -98,6 +100,7 @@ impl Partition {
             number,
             rules,
             adopting: meta.adopting.clone(),
+            observed: meta.observed.clone(),
             shard,
             database,
             next_offset: meta.replay_from,
@@ -204,11 +207,19 @@ impl Partition {
         Ok(())
     }
 
-    /// The version by which a customer's state is numbered in memory, or as stored.
-    pub(super) fn decided_by(&self, customer: &str, rulebook: &Rulebook) -> Result<Arc<Version>, LaneError> {
+    /// The version by which a customer's state is numbered in memory, or as stored, and since when its facts were observed.
+    pub(super) fn decided_by(
+        &self,
+        customer: &str,
+        rulebook: &Rulebook,
+    ) -> Result<(Arc<Version>, Observed), LaneError> {
         let taken_up = self.meta.adopting.as_ref().filter(|adopting| customer <= adopting.through.as_str());
-        let version = taken_up.map(|adopting| rulebook.get(adopting.version)).transpose()?.flatten();
-        Ok(version.unwrap_or_else(|| Arc::clone(&self.rules)))
+        if let Some(adopting) = taken_up
+            && let Some(version) = rulebook.get(adopting.version)?
+        {
+            return Ok((version, adopting.observed.clone()));
+        }
+        Ok((Arc::clone(&self.rules), self.observed.clone()))
     }
 
     /// A copy of a customer's state, from memory or as stored; nothing is changed by looking.
@@ -585,6 +596,8 @@ impl Partition {
             rules: self.rules.rules.fingerprint.clone(),
             rules_version: self.rules.number,
             adopting: self.adopting.clone(),
+            began: self.meta.began,
+            observed: self.observed.clone(),
             timing: self.timing,
             ids_max: self.ids_max,
             sequence: self.meta.sequence + 1,

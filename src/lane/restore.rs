@@ -17,7 +17,7 @@ use super::plan::Plan;
 use super::rulebook::Version;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
-use crate::engine::{Engine, Shard, Words};
+use crate::engine::{Engine, Observed, Shard, Words};
 use crate::event::{Instant, Span};
 use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Record, Watermarks};
 use crate::settings;
@@ -299,7 +299,7 @@ impl Restore {
             (None, None) => match self.first_offset(tools)? {
                 Some(offset) => {
                     let rules = newest(context)?;
-                    (fresh(offset, &rules, context), rules)
+                    (fresh(offset, observed_from(tools.start), &rules, context), rules)
                 }
                 None => {
                     self.waiting_told = true;
@@ -308,7 +308,8 @@ impl Restore {
             },
         };
         let recorded = VecDeque::from(database.recorded()?);
-        let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize);
+        let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize)
+            .observing(meta.observed.clone());
         let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
         let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
@@ -517,8 +518,17 @@ fn local(database: &Database) -> Result<(Option<Meta>, Option<i64>), StoreError>
     Ok((database.meta()?, database.changelog_next()?))
 }
 
+/// A log that is not read from its beginning says nothing of what came before.
+fn observed_from(start: settings::Start) -> Instant {
+    match start {
+        settings::Start::Earliest => Instant::MIN,
+        settings::Start::Latest => wall_clock(),
+        settings::Start::At(at) => at,
+    }
+}
+
 /// Nothing was read of this partition yet.
-fn fresh(offset: i64, rules: &Version, context: &Context) -> Meta {
+fn fresh(offset: i64, observed_from: Instant, rules: &Version, context: &Context) -> Meta {
     Meta {
         cluster_id: context.cluster_id.clone(),
         input: context.topics.input.clone(),
@@ -526,6 +536,8 @@ fn fresh(offset: i64, rules: &Version, context: &Context) -> Meta {
         rules: rules.rules.fingerprint.clone(),
         rules_version: rules.number,
         adopting: None,
+        began: offset,
+        observed: Observed { from: observed_from, ..Observed::ALWAYS },
         timing: context.timing,
         ids_max: context.ids_max,
         sequence: 0,

@@ -218,6 +218,18 @@ impl FactKind {
         }
     }
 
+    /// How far back it reaches, where that is a length.
+    #[must_use]
+    pub fn horizon(&self) -> Option<Span> {
+        match self {
+            Self::Series { horizon, .. }
+            | Self::DistinctAll { horizon, .. }
+            | Self::Values { horizon, .. }
+            | Self::Followed { horizon, .. } => *horizon,
+            _ => None,
+        }
+    }
+
     /// The fact whose first or last time says what this one may forget.
     #[must_use]
     pub fn floor_fact(&self) -> Option<FactIx> {

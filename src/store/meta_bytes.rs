@@ -2,7 +2,7 @@
 
 use super::bytes::{Corrupt, Reader, put_i64, put_len, put_text, put_u64};
 use super::layout::FORMAT;
-use crate::engine::Timing;
+use crate::engine::{Observed, Timing};
 use crate::event::{Instant, Span};
 
 /// Where a partition stands after a transaction.
@@ -19,6 +19,10 @@ pub struct Meta {
     pub rules_version: u64,
     /// Other rules are being taken up.
     pub adopting: Option<Adopting>,
+    /// The first offset that was ever read.
+    pub began: i64,
+    /// Since when the log was read, by fact.
+    pub observed: Observed,
     /// What decides besides rules and log, from `replay_from` on.
     pub timing: Timing,
     pub ids_max: u32,
@@ -52,6 +56,8 @@ pub struct Adopting {
     pub through: String,
     /// Members of each cohort among those, by that version's numbers.
     pub members: Vec<u64>,
+    /// Since when that version's facts were observed.
+    pub observed: Observed,
 }
 
 /// META as bytes.
@@ -83,7 +89,28 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
         put_text(out, &adopting.through);
         put_len(out, adopting.members.len());
         put_counts(out, &adopting.members);
+        put_observed(out, &adopting.observed);
     }
+    put_i64(out, meta.began);
+    put_observed(out, &meta.observed);
+}
+
+fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
+    put_i64(out, observed.from.0);
+    put_len(out, observed.later.len());
+    for (fact, from) in &observed.later {
+        out.extend_from_slice(&fact.to_le_bytes());
+        put_i64(out, from.0);
+    }
+}
+
+fn read_observed(reader: &mut Reader<'_>) -> Result<Observed, Corrupt> {
+    let mut observed = Observed { from: Instant(reader.i64("observed from")?), later: Vec::new() };
+    for _ in 0..reader.len("observed")? {
+        let fact = u64::from_le_bytes(reader.array("observed fact")?);
+        observed.begins(fact, Instant(reader.i64("observed from")?));
+    }
+    Ok(observed)
 }
 
 fn put_counts(out: &mut Vec<u8>, counts: &[u64]) {
@@ -116,6 +143,8 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         rules: text(&mut reader, "rules")?,
         rules_version: 0,
         adopting: None,
+        began: 0,
+        observed: Observed::ALWAYS,
         timing: Timing {
             arrives_within: span(&mut reader, "arrives within")?,
             max_lateness: span(&mut reader, "max lateness")?,
@@ -136,16 +165,19 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     let written_at = Instant(reader.i64("written at")?);
     let members = read_counts(&mut reader)?;
     let (mut rules_version, mut adopting) = (0, None);
+    let (mut began, mut observed) = (0, Observed::ALWAYS);
     if !reader.is_empty() {
         rules_version = reader.u64("version of the rules")?;
         if reader.u8("adopting")? != 0 {
             let (version, through) = (reader.u64("adopting")?, text(&mut reader, "adopting")?);
-            adopting = Some(Adopting { version, through, members: read_counts(&mut reader)? });
+            let (members, observed) = (read_counts(&mut reader)?, read_observed(&mut reader)?);
+            adopting = Some(Adopting { version, through, members, observed });
         }
+        (began, observed) = (reader.i64("first offset")?, read_observed(&mut reader)?);
     }
     if !reader.is_empty() {
         return Err(Corrupt("end of META"));
     }
     let (live, caught_up) = (flags & 1 != 0, flags & 2 != 0);
-    Ok(Meta { live, caught_up, written_at, members, rules_version, adopting, ..meta })
+    Ok(Meta { live, caught_up, written_at, members, rules_version, adopting, began, observed, ..meta })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{Applied, CustomerState, Effect, Engine, Migration, Said, Shard, Timing, Words};
+use cohortd::engine::{Applied, CustomerState, Effect, Engine, Migration, Observed, Said, Shard, Timing, Words};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
@@ -36,7 +36,7 @@ pub(crate) fn run_ahead(case: &Case) -> Result<Outcome, String> {
 pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
     let rules = load(case)?;
     let config = &case.config;
-    let mut engine = Engine::new(Arc::clone(&rules), config.max_lateness, config.dedupe_ids);
+    let mut engine = engine(&rules, config);
     let mut customers = BTreeMap::new();
     let mut stream_time = Instant::MIN;
     for (event, position) in case.events.iter().zip(0..) {
@@ -310,8 +310,11 @@ impl<'c> Run<'c> {
         let new = rules::load("edited.toml", edited).map_err(|errors| format!("{errors:?}"))?;
         let new = Arc::new(new);
         let (position, stream_time) = (self.position, self.shard.stream_time());
-        let mut engine = Engine::new(Arc::clone(&new), self.case.config.max_lateness, self.case.config.dedupe_ids);
+        let mut engine = engine(&new, &self.case.config);
         let migration = Migration::between(Arc::clone(&self.rules), Arc::clone(&new));
+        // All of the log is there that was ever read.
+        let observed = migration.observed(engine.observed(), None, stream_time);
+        assert_eq!(&observed, engine.observed());
         let mut gathered = BTreeMap::new();
         for (place, event) in self.case.events[..position].iter().enumerate() {
             if self.outcome.fates[place] == Fate::Applied && migration.rereads() {
@@ -417,8 +420,7 @@ impl<'c> Run<'c> {
         let at = Instant(state.clock.0 + 1 + as_i64(random.below(span)));
         let before = state.clone();
         let mut effects = Vec::new();
-        let mut engine =
-            Engine::new(Arc::clone(&self.rules), self.case.config.max_lateness, self.case.config.dedupe_ids);
+        let mut engine = engine(&self.rules, &self.case.config);
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more.
         state.next_deadline = before.next_deadline;
@@ -461,10 +463,14 @@ fn load(case: &Case) -> Result<Arc<RuleSet>, String> {
     rules.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
+fn engine(rules: &Arc<RuleSet>, config: &Config) -> Engine {
+    Engine::new(Arc::clone(rules), config.max_lateness, config.dedupe_ids)
+        .observing(Observed { from: config.observed_from, ..Observed::ALWAYS })
+}
+
 fn shard(rules: &Arc<RuleSet>, config: &Config, stream_time: Instant) -> Shard {
-    let engine = Engine::new(Arc::clone(rules), config.max_lateness, config.dedupe_ids);
     let Config { arrives_within, max_lateness, earliest, .. } = *config;
-    Shard::new(engine, Timing { arrives_within, max_lateness, earliest }, stream_time)
+    Shard::new(engine(rules, config), Timing { arrives_within, max_lateness, earliest }, stream_time)
 }
 
 fn bytes(state: &CustomerState) -> Vec<u8> {

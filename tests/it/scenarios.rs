@@ -9,7 +9,8 @@
 //!   them: `cause` (which event, counted from 0), `position`, `entered_at`, `times`, `sequence`, `next` (when it changes
 //!   next if the customer stays silent, or "never"), and always `shadow` for those that are not emitted.
 //! - `until`, as `replay --until`. Without it, only what stream time has passed is decided.
-//! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, where they differ from the defaults.
+//! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, `observed_from`, where they differ from the
+//!   defaults.
 //! - `advances`: `{ before, to }`: stream time goes there before that event.
 //! - `fates`: what became of each event; without it, all were applied.
 //!
@@ -210,6 +211,7 @@ fn config(value: Option<Value>) -> Config {
             "arrives_within" => config.arrives_within = span(&value),
             "max_lateness" => config.max_lateness = span(&value),
             "earliest" => config.earliest = instant(&value),
+            "observed_from" => config.observed_from = instant(&value),
             "dedupe_ids" => {
                 config.dedupe_ids = usize::try_from(value.as_integer().expect("a number")).expect("zero or more");
             }

@@ -167,7 +167,8 @@ impl<'a> Following<'a> {
     fn explain(mut self, cohorts: &[CohortIx], at: Instant) -> Option<Vec<Explanation>> {
         let slot = self.shard.find(self.customer)?;
         self.shard.fire_before(at.next(), self.position, Words::None, &mut Vec::new());
-        let (rules, state) = (self.shard.engine().rules(), self.shard.state(slot));
-        Some(cohorts.iter().map(|cohort| explain(rules, state, *cohort, at)).collect())
+        let (engine, state) = (self.shard.engine(), self.shard.state(slot));
+        let explained = |cohort: &CohortIx| explain(engine.rules(), engine.observed(), state, *cohort, at);
+        Some(cohorts.iter().map(explained).collect())
     }
 }

@@ -9,6 +9,7 @@ pub use turn::{Deed, Turn};
 use super::evaluate::Scene;
 use super::foresight::Foresight;
 use super::membership::excluder;
+use super::observed::Observed;
 use super::state::CustomerState;
 use super::why::{Language, Part, Sign, leaves};
 use crate::event::{Change, Instant};
@@ -80,7 +81,13 @@ pub enum Term {
 
 /// Explains a standing at an instant up to which all deadlines of the customer are decided.
 #[must_use]
-pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Instant) -> Explanation {
+pub fn explain(
+    rules: &RuleSet,
+    observed: &Observed,
+    state: &CustomerState,
+    index: CohortIx,
+    at: Instant,
+) -> Explanation {
     let calendar = rules.calendar();
     let scene = Scene {
         rules,
@@ -88,6 +95,7 @@ pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Inst
         facts: &state.facts,
         memberships: &state.memberships,
         known_since: state.known_since,
+        observed,
         at,
     };
     let (cohort, membership) = (rules.cohort(index), scene.membership(index));
@@ -108,7 +116,7 @@ pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Inst
         times_entered: membership.times_entered,
         clauses,
         terms: terms(index, &scene),
-        next_change: Foresight::new(rules).next_change(rules, &calendar, state, index, at),
+        next_change: Foresight::new(rules).next_change(rules, &calendar, observed, state, index, at),
     }
 }
 

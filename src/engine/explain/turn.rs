@@ -277,7 +277,7 @@ fn is_open(window: Window, scene: &Scene<'_>) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use crate::engine::{CustomerState, Engine, Language, Words, explain};
+    use crate::engine::{CustomerState, Engine, Language, Observed, Words, explain};
     use crate::event::{CustomerEvent, Instant, Span};
     use crate::rules::{CohortIx, load};
 
@@ -302,7 +302,7 @@ mod tests {
         }
         let at = Instant(10 * Span::DAY.0);
         engine.fire(&mut state, at.next(), Words::None, &mut said);
-        explain(&rules, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
+        explain(&rules, &Observed::ALWAYS, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
     }
 
     #[test]

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use super::{Fact, Migration, united};
-use crate::engine::{CustomerState, Engine, Words};
+use crate::engine::{CustomerState, Engine, Observed, Words};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
-use crate::rules::{RuleSet, load};
+use crate::rules::{FactKind, RuleSet, load};
 
 fn rules(text: &str) -> Arc<RuleSet> {
     Arc::new(load("r.toml", text).unwrap())
@@ -83,4 +83,52 @@ fn members_of_what_is_gone_leave_no_sooner_than_a_millisecond_after_they_came() 
 fn what_was_kept_and_what_the_log_still_says_are_put_together() {
     let times = |times: &[i64]| times.iter().map(|at| Instant(*at)).collect::<Vec<_>>();
     assert_eq!(united(&times(&[3, 5, 5]), &times(&[1, 5, 9])), times(&[1, 3, 5, 5, 9]));
+}
+
+#[test]
+fn a_fact_that_the_log_no_longer_tells_all_of_begins_where_the_log_does() {
+    let old = "[cohorts.a]\nwho = 'did not a1 in the last 10 days and sum(s1.amount in the last 10 days) > 1'\n";
+    let more = "[cohorts.b]\nwho = 'did not b1 in the last 10 days and sum(s1.amount in the last 30 days) > 1'";
+    let (old, new) = (rules(old), rules(&format!("{old}{more}")));
+    let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
+    let day = |day: i64| Instant(day * Span::DAY.0);
+    let kept = Observed { from: day(3), ..Observed::ALWAYS };
+    assert_eq!(migration.observed(&kept, None, day(50)), kept);
+    let observed = migration.observed(&kept, Some(day(45)), day(50));
+    let found = |kind: fn(&FactKind) -> bool| {
+        let found = new.facts.iter().filter(|fact| kind(&fact.kind));
+        found.map(|fact| observed.of(fact)).collect::<Vec<_>>()
+    };
+    // What was kept of `a1` begins where it did; of `b1` nothing was.
+    assert_eq!(found(|kind| matches!(kind, FactKind::Latest { .. })), [day(3), day(45)]);
+    // Ten days were kept of what must reach thirty days back now, and the log reaches back five.
+    assert_eq!(found(|kind| matches!(kind, FactKind::Series { .. })), [day(40)]);
+    // The next edit finds what this one knew.
+    let again = Migration::between(Arc::clone(&new), Arc::clone(&new));
+    assert_eq!(again.observed(&observed, Some(day(49)), day(50)), observed);
+}
+
+#[test]
+fn members_of_a_new_cohort_of_absence_come_once_it_was_observed_for_long_enough() {
+    let old = rules("[cohorts.a]\nwho = 'did a1 ever'");
+    let new = rules("[cohorts.a]\nwho = 'did a1 ever'\n[cohorts.b]\nwho = 'did not b1 in the last 10 seconds'");
+    let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
+    for (begins, expected) in [(None, Some(Instant(40_000))), (Some(Instant(35_000)), None)] {
+        let observed = migration.observed(&Observed::ALWAYS, begins, Instant(40_000));
+        let mut engine = engine(&new).observing(observed);
+        let mut said = Vec::new();
+        let (mut state, _) = migration.migrate(
+            ann(&old, &[20_000]),
+            None,
+            begins.is_none(),
+            Instant(40_000),
+            &mut engine,
+            Words::None,
+            &mut said,
+        );
+        assert_eq!(said.first().map(|effect| effect.at), expected);
+        engine.fire(&mut state, Instant(100_000), Words::None, &mut said);
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].at, expected.unwrap_or(Instant(45_000)));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use cohortd::event::Instant;
 use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Window};
 use cohortd::rules::{CohortRule, Document};
 
@@ -13,6 +14,8 @@ pub(crate) struct Rules<'a> {
     /// The enabled cohorts, in the order in which they are decided.
     pub(crate) cohorts: Vec<(&'a str, &'a CohortRule)>,
     pub(crate) instants: super::candidates::Sources<'a>,
+    /// Before that nothing of the log was read.
+    pub(crate) observed_from: Instant,
     /// Is each change asked when the next one is?
     pub(crate) looks_ahead: bool,
 }
@@ -32,7 +35,8 @@ impl<'a> Rules<'a> {
         }
         let cohorts = order_of_decision(document)?;
         let instants = super::candidates::Sources::new(document, &cohorts);
-        Ok(Self { document, calendar: Calendar::new(&document.time_zone), cohorts, instants, looks_ahead: false })
+        let calendar = Calendar::new(&document.time_zone);
+        Ok(Self { document, calendar, cohorts, instants, observed_from: Instant::MIN, looks_ahead: false })
     }
 
     /// Where a cohort stands in the order of decisions; `None` for a disabled one, which is never decided.
