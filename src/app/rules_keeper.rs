@@ -146,8 +146,8 @@ impl Keeper {
     }
 
     fn follow(&mut self) -> Result<(), kafka::Failure> {
-        let Self { topic, book, metrics, .. } = self;
-        topic.read(&mut |written| add(book, metrics, written))
+        let Self { topic, book, metrics, health, .. } = self;
+        topic.read(&mut |written| add(book, metrics, health, written))
     }
 
     /// Takes the file in if it differs from what was taken in last, and no longer changes.
@@ -188,8 +188,9 @@ impl Keeper {
             }
         };
         let author = format!("{} ({name})", self.author);
-        let Self { topic, book, metrics, .. } = self;
-        let written = topic.write(text, &rules.fingerprint, &author, &mut |written| add(book, metrics, written));
+        let Self { topic, book, metrics, health, .. } = self;
+        let mut take = |written| add(book, metrics, health, written);
+        let written = topic.write(text, &rules.fingerprint, &author, &mut take);
         match written {
             Ok((version, new)) => {
                 let fingerprint = rules.fingerprint;
@@ -210,12 +211,8 @@ impl Keeper {
             tracing::error!(from = name, "The edit of the rules is refused: {error}");
         }
         self.metrics.rules_rejected.inc();
-        let version = self.book.newest();
-        let problem = format!(
-            "an edit of the rules ({name}) was refused with {} mistakes; version {version} stays in force",
-            errors.len()
-        );
-        self.health.set_rules_problem(Some(problem));
+        let problem = format!("an edit of the rules was refused: {}", first_of(errors));
+        self.health.set_rules_problem(Some(stays(&problem, &self.book)));
     }
 }
 
@@ -233,19 +230,36 @@ impl From<kafka::Failure> for Problem {
     }
 }
 
-/// Another process wrote a version. One that this release does not run is not taken up.
-fn add(book: &Rulebook, metrics: &Metrics, written: Written) {
+/// The first of several mistakes, and how many there are.
+fn first_of(mistakes: &[String]) -> String {
+    match mistakes {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+    }
+}
+
+fn stays(problem: &str, book: &Rulebook) -> String {
+    format!("{problem}; version {} stays in force", book.newest())
+}
+
+/// A version was written, here or by another process. One that this release does not run is not taken up.
+fn add(book: &Rulebook, metrics: &Metrics, health: &Health, written: Written) {
     let Written { version, fingerprint, author, text, .. } = written;
     match rules::load(&format!("version {version}"), &text) {
         Ok(rules) => {
             tracing::info!(version, fingerprint, author, "A new version of the rules.");
             book.add(version, &fingerprint, text, Some(Arc::new(rules)));
+            health.set_rules_problem(None);
         }
         Err(errors) => {
             metrics.rules_rejected.inc();
-            for error in errors {
-                tracing::error!(version, author, "This release does not run these rules: {}", line(&error));
+            let mistakes: Vec<String> = errors.iter().map(line).collect();
+            for mistake in &mistakes {
+                tracing::error!(version, author, "This release does not run these rules: {mistake}");
             }
+            let problem = format!("this release does not run the rules of {author}: {}", first_of(&mistakes));
+            health.set_rules_problem(Some(stays(&problem, book)));
         }
     }
 }

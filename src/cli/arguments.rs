@@ -93,6 +93,7 @@ number of times, or in at the end with one only).
 Examples:
   cohortd replay --rules rules.toml events.jsonl.gz > changes.jsonl
   cohortd replay --rules rules.toml --compare draft.toml events.jsonl.gz > differences.jsonl
+  cohortd replay --config cohortd.toml --compare draft.toml --topic customer-events > differences.jsonl
   zcat events-*.gz | cohortd replay --rules rules.toml --until 2026-12-31 -
   cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro
   cohortd replay --config cohortd.toml --topic customer-events --from 2026-12-01 > changes.jsonl")]
@@ -189,7 +190,7 @@ pub(super) struct Replay {
     pub(super) as_is: bool,
 
     /// Other rules over the same events: who would have entered, and who would not
-    #[arg(long, value_name = "OTHER", conflicts_with = "topic")]
+    #[arg(long, value_name = "OTHER")]
     pub(super) compare: Option<PathBuf>,
 
     /// End with exit code 1 if any line could not be read

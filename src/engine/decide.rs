@@ -7,12 +7,13 @@ use siphasher::sip::SipHasher13;
 
 use super::effect::{Counts, Effect};
 use super::evaluate::Scene;
-use super::fact::Surroundings;
+use super::fact::{Surroundings, concerns};
 use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
 use super::observed::Observed;
-use super::state::{CustomerState, EventCause, RecentId, Wish};
+use super::sparse::Sparse;
+use super::state::{CustomerState, Deadlines, EventCause, Fact, Membership, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
 use crate::rules::{Calendar, Cohort, CohortIx, FactIx, Node, RuleSet};
@@ -177,13 +178,13 @@ impl Engine {
         let said_before = effects.len();
         self.dirty.clear();
         (0..changed.len()).filter(|cohort| changed[*cohort]).for_each(|cohort| self.dirty.add(cohort));
-        state.deadlines.by_cohort = vec![Instant::MAX; changed.len()];
-        state.deadlines.decided_at = Some(at);
+        state.deadlines = Deadlines { decided_at: Some(at), ..Deadlines::default() };
         let rules = Arc::clone(&self.rules);
         for (i, _) in rules.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.enabled) {
             // What is due all the same is due by time.
             let trigger = if self.dirty.holds(i) { Trigger::Edit } else { Trigger::Time };
-            state.deadlines.by_cohort[i] = self.decide_cohort(state, i, at, trigger, words, effects);
+            let deadline = self.decide_cohort(state, i, at, trigger, words, effects);
+            state.deadlines.set(i, deadline);
         }
         self.conclude(state, at, words, &mut effects[said_before..]);
     }
@@ -207,12 +208,31 @@ impl Engine {
                 continue;
             }
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
-            let edge = kind.floor_fact().and_then(|fact| state.facts[usize::from(fact.0)].edge_times());
-            let fact = &mut state.facts[usize::from(feed.fact.0)];
+            let floor = kind.floor_fact().and_then(|fact| state.facts.get(usize::from(fact.0)));
+            let edge = floor.and_then(Fact::edge_times);
             let mut around =
                 Surroundings { oldest_arrival, edge, calendar: &self.calendar, approximated: &mut counts.approximated };
-            fact.forget(kind, edge, around.oldest_arrival);
-            if fact.feed(kind, &feed.role, event, &mut around) {
+            let number = usize::from(feed.fact.0);
+            let changed = match state.facts.get_mut(number) {
+                Some(fact) => {
+                    fact.forget(kind, edge, oldest_arrival);
+                    let changed = fact.feed(kind, &feed.role, event, &mut around);
+                    if fact.is_empty() {
+                        state.facts.remove(number);
+                    }
+                    changed
+                }
+                None if concerns(&feed.role, event) => {
+                    let mut fact = Fact::empty(kind);
+                    let changed = fact.feed(kind, &feed.role, event, &mut around);
+                    if !fact.is_empty() {
+                        state.facts.put(number, fact);
+                    }
+                    changed
+                }
+                None => false,
+            };
+            if changed {
                 self.dirty.add_each(self.rules.readers(feed.fact));
             }
         }
@@ -228,34 +248,30 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let rules = Arc::clone(&self.rules);
-        if state.deadlines.by_cohort.is_empty() {
-            state.deadlines.by_cohort.resize(rules.cohorts.len(), Instant::MIN);
-        }
         // Verdicts known from a later instant say nothing about this one.
         if state.deadlines.decided_at.is_none_or(|decided| at < decided) {
             self.dirty.add_all();
         }
         state.deadlines.decided_at = Some(at);
         let said_before = effects.len();
-        // The cohorts' deadlines stand together, so that looking at all of them costs little beside deciding one.
-        for (i, _) in state.deadlines.by_cohort.iter().enumerate().filter(|(_, deadline)| **deadline <= at) {
-            self.dirty.add(i);
-        }
+        let due = state.deadlines.by_cohort.iter().filter(|(_, deadline)| **deadline <= at);
+        due.for_each(|(cohort, _)| self.dirty.add(cohort));
         let mut place = 0;
         // Dependants come later in this order, and are added on the way.
         while let Some(i) = self.dirty.next_from(place) {
             place = i + 1;
-            state.deadlines.by_cohort[i] = match rules.cohorts[i].enabled {
+            let deadline = match rules.cohorts[i].enabled {
                 true => self.decide_cohort(state, i, at, trigger, words, effects),
                 false => Instant::MAX,
             };
+            state.deadlines.set(i, deadline);
         }
         self.conclude(state, at, words, &mut effects[said_before..]);
     }
 
     /// Every cohort that may differ is decided: when must the customer be looked at next, and what is to come of each change?
     fn conclude(&mut self, state: &mut CustomerState, at: Instant, words: Words, said: &mut [Effect]) {
-        state.next_deadline = state.deadlines.by_cohort.iter().copied().min().unwrap_or(Instant::MAX);
+        state.next_deadline = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
         if words == Words::Full {
             for effect in said {
                 let Self { rules, calendar, observed, foresight, .. } = self;
@@ -296,14 +312,15 @@ impl Engine {
     ) -> Instant {
         let cohort = &self.rules.cohorts[index];
         loop {
-            let mut membership = std::mem::take(&mut state.memberships[index]);
+            // Taken out while its machine looks at the others; it never looks at itself.
+            let mut membership = state.memberships.get_mut(index).map(std::mem::take).unwrap_or_default();
             let scene = self.scene(state, at);
             let outcome = step(cohort, &mut membership, &scene);
             if let Step::Wished(force) = outcome.step {
                 keep_wish(&mut membership, || trigger.wish(force));
             }
             let wish = if matches!(outcome.step, Step::Changed(..)) { membership.wish.take() } else { None };
-            state.memberships[index] = membership;
+            keep(&mut state.memberships, index, membership);
             match outcome.step {
                 Step::Rest | Step::Wished(_) => return outcome.deadline,
                 Step::Armed => {
@@ -370,6 +387,15 @@ impl Trigger<'_> {
             (Self::Time, Some(wish)) => *wish,
             (trigger, _) => trigger.wish(force),
         }
+    }
+}
+
+/// Puts a membership back in its place, which one that is as at first does not need.
+pub(super) fn keep(memberships: &mut Sparse<Membership>, index: usize, membership: Membership) {
+    if membership.is_new() {
+        memberships.remove(index);
+    } else {
+        memberships.put(index, membership);
     }
 }
 

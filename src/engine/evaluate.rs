@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use super::measure::Measured;
 use super::observed::Observed;
 use super::periods::{Period, Rhythm, streak};
-use super::state::{Fact, Membership};
+use super::sparse::Sparse;
+use super::state::{Distinct, Fact, Membership};
 use super::values::kept_part;
 use super::verdict::Verdict;
 use super::window::{known_from, next_change, next_crossing, next_of_one, upto, within};
@@ -20,8 +21,8 @@ use crate::rules::{
 pub(super) struct Scene<'a> {
     pub(super) rules: &'a RuleSet,
     pub(super) calendar: &'a Calendar,
-    pub(super) facts: &'a [Fact],
-    pub(super) memberships: &'a [Membership],
+    pub(super) facts: &'a Sparse<Fact>,
+    pub(super) memberships: &'a Sparse<Membership>,
     pub(super) known_since: Instant,
     pub(super) observed: &'a Observed,
     pub(super) at: Instant,
@@ -51,7 +52,7 @@ impl<'a> Scene<'a> {
                 if *negated { verdict.negated() } else { verdict }
             }
             Condition::Total { fact, test } => Verdict::always(match self.fact(*fact) {
-                Fact::Total { count, .. } => test.holds(*count),
+                Fact::Total(total) => test.holds(total.count),
                 _ => false,
             }),
             Condition::Followed { fact, after, window } => self.followed(*fact, *after, *window),
@@ -86,7 +87,8 @@ impl<'a> Scene<'a> {
     }
 
     pub(super) fn fact(&self, fact: FactIx) -> &'a Fact {
-        &self.facts[usize::from(fact.0)]
+        let number = usize::from(fact.0);
+        self.facts.get(number).unwrap_or_else(|| Fact::none(&self.rules.facts[number].kind))
     }
 
     fn observed_from(&self, fact: FactIx) -> Instant {
@@ -118,7 +120,8 @@ impl<'a> Scene<'a> {
     fn count(&self, fact: &Fact, window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
         match fact {
             Fact::Times(times) => self.tested(times, window, test, waits),
-            Fact::Distinct { times, keys } => {
+            Fact::Distinct(found) => {
+                let Distinct { times, keys } = &**found;
                 if !matches!(window, Window::Between { .. } | Window::WithinFirst { .. }) {
                     return self.tested(times, window, test, waits);
                 }

@@ -3,13 +3,14 @@
 //! Each is a function of the set of events read and of stream time, whatever the order of arrival.
 
 use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
 
 use siphasher::sip::SipHasher13;
 
 use super::answer;
 use super::chain::{Chain, Link, Reached, Terms};
 use super::periods::{Period, count_in};
-use super::state::{DayBucket, Encounter, Fact, Opening, Pair, Series, Steps};
+use super::state::{DayBucket, Distinct, Encounter, Fact, Opening, Pair, Series, Steps, Total};
 use super::steps::StepRoles;
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
 use crate::rules::{Calendar, DISTINCT_MAX, DistinctKey, FactKind, Filter, Floor, Role};
@@ -26,21 +27,54 @@ pub(super) struct Surroundings<'a> {
 }
 
 impl Fact {
-    pub(super) fn empty(kind: &FactKind) -> Self {
+    #[must_use]
+    pub fn empty(kind: &FactKind) -> Self {
+        Self::none(kind).clone()
+    }
+
+    /// One without content, for those who look at a fact that a customer does not have.
+    pub(super) fn none(kind: &FactKind) -> &'static Self {
+        static TIMES: Fact = Fact::Times(Vec::new());
+        static FOLLOWED: Fact = Fact::Followed(Vec::new());
+        static PERIODS: Fact = Fact::Periods(Vec::new());
+        static EXTREME: Fact = Fact::Extreme(None);
+        static ANSWER: Fact = Fact::Answer(Vec::new());
+        static TOTAL: LazyLock<Fact> = LazyLock::new(|| Fact::Total(Box::default()));
+        static SERIES: LazyLock<Fact> = LazyLock::new(|| Fact::Series(Box::default()));
+        static DISTINCT: LazyLock<Fact> = LazyLock::new(|| Fact::Distinct(Box::default()));
+        static CHAIN: LazyLock<Fact> = LazyLock::new(|| Fact::Chain(Box::default()));
+        static VALUES: LazyLock<Fact> = LazyLock::new(|| Fact::Values(Box::default()));
+        static STEPS: LazyLock<Fact> = LazyLock::new(|| Fact::Steps(Box::default()));
         match kind {
-            FactKind::Latest { .. } | FactKind::Earliest { .. } => Self::Times(Vec::new()),
-            FactKind::Total { .. } => Self::Total { count: 0, sum: Number::ZERO },
-            FactKind::Series { .. } => Self::Series(Box::default()),
-            FactKind::Distinct { .. } | FactKind::DistinctAll { .. } => {
-                Self::Distinct { times: Vec::new(), keys: Vec::new() }
-            }
-            FactKind::Followed { .. } => Self::Followed(Vec::new()),
-            FactKind::Chain { .. } => Self::Chain(Box::default()),
-            FactKind::Periods { .. } => Self::Periods(Vec::new()),
-            FactKind::Extreme { .. } => Self::Extreme(None),
-            FactKind::Values { .. } => Self::Values(Box::default()),
-            FactKind::Answer { .. } => Self::Answer(Vec::new()),
-            FactKind::Steps { .. } => Self::Steps(Box::default()),
+            FactKind::Latest { .. } | FactKind::Earliest { .. } => &TIMES,
+            FactKind::Total { .. } => &TOTAL,
+            FactKind::Series { .. } => &SERIES,
+            FactKind::Distinct { .. } | FactKind::DistinctAll { .. } => &DISTINCT,
+            FactKind::Followed { .. } => &FOLLOWED,
+            FactKind::Chain { .. } => &CHAIN,
+            FactKind::Periods { .. } => &PERIODS,
+            FactKind::Extreme { .. } => &EXTREME,
+            FactKind::Values { .. } => &VALUES,
+            FactKind::Answer { .. } => &ANSWER,
+            FactKind::Steps { .. } => &STEPS,
+        }
+    }
+
+    /// Is it as if no event had ever fed it?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Times(times) => times.is_empty(),
+            Self::Total(total) => total.count == 0,
+            Self::Series(series) => series.times.is_empty() && series.days.is_empty(),
+            Self::Distinct(found) => found.times.is_empty(),
+            Self::Followed(pairs) => pairs.is_empty(),
+            Self::Chain(chain) => chain.links.is_empty() && chain.reached.is_empty() && chain.done.is_empty(),
+            Self::Periods(periods) => periods.is_empty(),
+            Self::Extreme(number) => number.is_none(),
+            Self::Values(values) => values.times.is_empty(),
+            Self::Answer(found) => found.is_empty(),
+            Self::Steps(steps) => steps.a.is_none() && steps.b.is_empty() && steps.via.is_empty(),
         }
     }
 
@@ -60,11 +94,10 @@ impl Fact {
         event: &CustomerEvent<'_>,
         around: &mut Surroundings<'_>,
     ) -> bool {
-        let passes = |filters: &[Filter]| filters.iter().all(|filter| filter.passes(event));
-        let may = |filters: &Option<Vec<Filter>>| filters.as_deref().is_some_and(passes);
+        let may = |filters: &Option<Vec<Filter>>| filters.as_deref().is_some_and(|filters| pass(filters, event));
         let (as_a, as_b, as_via) = match role {
             Role::Steps(parts) => return self.feed_chain(kind, parts, event, around),
-            Role::Own(filters) => (passes(filters), false, false),
+            Role::Own(filters) => (pass(filters, event), false, false),
             Role::Pair { a, b } => (may(a), may(b), false),
             Role::Step { a, b, via } => (may(a), may(b), may(via)),
         };
@@ -75,7 +108,7 @@ impl Fact {
         match (self, kind) {
             (Self::Times(times), FactKind::Latest { cap }) => insert_latest(times, at, *cap),
             (Self::Times(times), FactKind::Earliest { cap }) => insert_earliest(times, at, *cap),
-            (Self::Total { count, sum }, FactKind::Total { property, from }) => {
+            (Self::Total(total), FactKind::Total { property, from }) => {
                 if from.is_some_and(|from| at < from) {
                     return false;
                 }
@@ -83,8 +116,8 @@ impl Fact {
                 if property.is_some() && number.is_none() {
                     return false;
                 }
-                *count += 1;
-                *sum = Number(sum.0.saturating_add(number.unwrap_or_default().0));
+                total.count += 1;
+                total.sum = Number(total.sum.0.saturating_add(number.unwrap_or_default().0));
                 true
             }
             (Self::Series(series), FactKind::Series { property, exact, .. }) => {
@@ -98,21 +131,20 @@ impl Fact {
                 series.insert(at, number, property.is_some(), *exact, around.approximated);
                 true
             }
-            (Self::Distinct { times, keys }, FactKind::Distinct { key, earliest, cap }) => {
+            (Self::Distinct(found), FactKind::Distinct { key, earliest, cap }) => {
                 let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
-                let (changed, dropped) = insert_distinct(times, keys, at, key, *earliest, *cap);
+                let (changed, dropped) = found.keep_one(at, key, *earliest, *cap);
                 // A test of a count needs no more than its capacity; a measure would.
                 if dropped && *cap >= DISTINCT_MAX {
                     *around.approximated += 1;
                 }
                 changed
             }
-            (Self::Distinct { times, keys }, FactKind::DistinctAll { key, cap, .. }) => {
+            (Self::Distinct(found), FactKind::DistinctAll { key, cap, .. }) => {
                 let Some(key) = distinct_key(*key, event, around.calendar) else { return false };
-                insert_pair(times, keys, at, key);
-                if times.len() > *cap {
-                    times.remove(0);
-                    keys.remove(0);
+                found.insert(at, key);
+                if found.times.len() > *cap {
+                    found.remove(0);
                     *around.approximated += 1;
                 }
                 true
@@ -134,10 +166,10 @@ impl Fact {
             }
             (Self::Extreme(extreme), FactKind::Extreme { property, greatest, from }) => {
                 let Some(number) = event.property(*property).and_then(Value::number) else { return false };
-                let counts = from.is_none_or(|from| at >= from)
-                    && extreme.is_none_or(|known| if *greatest { number > known } else { number < known });
+                let improves = |known: &Number| if *greatest { number > *known } else { number < *known };
+                let counts = from.is_none_or(|from| at >= from) && extreme.as_deref().is_none_or(improves);
                 if counts {
-                    *extreme = Some(number);
+                    *extreme = Some(Box::new(number));
                 }
                 counts
             }
@@ -166,7 +198,7 @@ impl Fact {
         let (Self::Chain(chain), FactKind::Chain { within, key, keep, keys_max, links_max }) = (self, kind) else {
             unreachable!("a fact's content follows its kind")
         };
-        let passed = parts.iter().filter(|(_, filters)| filters.iter().all(|filter| filter.passes(event)));
+        let passed = parts.iter().filter(|(_, filters)| pass(filters, event));
         let roles = passed.fold(0, |roles, (bit, _)| roles | bit);
         if roles == 0 {
             return false;
@@ -199,7 +231,8 @@ impl Fact {
                 series.numbers.drain(..keep_from.min(keep_to).min(series.numbers.len()));
                 series.days.retain(|day| day.last >= from);
             }
-            (Self::Distinct { times, keys }, FactKind::DistinctAll { horizon, floor, .. }) => {
+            (Self::Distinct(found), FactKind::DistinctAll { horizon, floor, .. }) => {
+                let Distinct { times, keys } = &mut **found;
                 let (from, through) = bounds(*horizon, *floor, edge, oldest_arrival);
                 let keep_from = times.partition_point(|t| *t < from);
                 let keep_to = times.partition_point(|t| *t <= through);
@@ -232,13 +265,14 @@ impl Fact {
     /// Reads a little of the content, for the sake of having it near.
     pub(super) fn glance(&self) -> i64 {
         match self {
-            Self::Times(times) | Self::Distinct { times, .. } => times.first().map_or(0, |time| time.0),
-            Self::Total { .. } => 0,
+            Self::Times(times) => times.first().map_or(0, |time| time.0),
+            Self::Distinct(found) => found.times.first().map_or(0, |time| time.0),
+            Self::Total(total) => total.count.cast_signed(),
             Self::Series(series) => series.times.first().map_or(0, |time| time.0),
             Self::Followed(pairs) => pairs.first().map_or(0, |pair| pair.b_at.0),
             Self::Chain(chain) => chain.links.first().map_or(0, |link| link.at.0),
             Self::Periods(periods) => periods.first().map_or(0, |period| period.number),
-            Self::Extreme(_) => 0,
+            Self::Extreme(number) => number.as_deref().map_or(0, |number| i64::from(number.0 > 0)),
             Self::Values(values) => values.times.first().map_or(0, |time| time.0),
             Self::Answer(found) => found.first().map_or(0, |encounter| encounter.at.0),
             Self::Steps(steps) => steps.via.first().map_or(0, |time| time.0),
@@ -248,7 +282,8 @@ impl Fact {
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
             Self::Times(times) => times.capacity() * 8,
-            Self::Total { .. } | Self::Extreme(_) => 0,
+            Self::Total(_) => size_of::<Total>(),
+            Self::Extreme(_) => size_of::<Number>(),
             Self::Values(values) => values.heap_bytes(),
             Self::Answer(found) => found.capacity() * size_of::<Encounter>(),
             Self::Steps(steps) => {
@@ -260,7 +295,7 @@ impl Fact {
                     + series.numbers.capacity() * 16
                     + series.days.capacity() * size_of::<DayBucket>()
             }
-            Self::Distinct { times, keys } => times.capacity() * 8 + keys.capacity() * 8,
+            Self::Distinct(found) => size_of::<Distinct>() + found.times.capacity() * 8 + found.keys.capacity() * 8,
             Self::Followed(pairs) => {
                 pairs.capacity() * size_of::<Pair>()
                     + pairs.iter().map(|p| p.a.capacity() * size_of::<Opening>()).sum::<usize>()
@@ -273,6 +308,21 @@ impl Fact {
             }
             Self::Periods(periods) => periods.capacity() * size_of::<Period>(),
         }
+    }
+}
+
+fn pass(filters: &[Filter], event: &CustomerEvent<'_>) -> bool {
+    filters.iter().all(|filter| filter.passes(event))
+}
+
+/// Does an event pass the tests of any of a fact's parts?
+pub(super) fn concerns(role: &Role, event: &CustomerEvent<'_>) -> bool {
+    let may = |filters: &Option<Vec<Filter>>| filters.as_deref().is_some_and(|filters| pass(filters, event));
+    match role {
+        Role::Own(filters) => pass(filters, event),
+        Role::Pair { a, b } => may(a) || may(b),
+        Role::Step { a, b, via } => may(a) || may(b) || may(via),
+        Role::Steps(parts) => parts.iter().any(|(_, filters)| pass(filters, event)),
     }
 }
 
@@ -365,41 +415,38 @@ pub(super) fn hash(value: &Value<'_>) -> u64 {
     hasher.finish()
 }
 
-/// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest). Says whether anything
-/// changed, and whether a key was dropped for it.
-fn insert_distinct(
-    times: &mut Vec<Instant>,
-    keys: &mut Vec<u64>,
-    at: Instant,
-    key: u64,
-    earliest: bool,
-    cap: usize,
-) -> (bool, bool) {
-    if let Some(known) = keys.iter().position(|k| *k == key) {
-        let improves = if earliest { at < times[known] } else { at > times[known] };
-        if !improves {
-            return (false, false);
+impl Distinct {
+    /// Keeps each key's latest (or earliest) time, for the `cap` keys whose time is latest (or earliest). Says whether
+    /// anything changed, and whether a key was dropped for it.
+    fn keep_one(&mut self, at: Instant, key: u64, earliest: bool, cap: usize) -> (bool, bool) {
+        if let Some(known) = self.keys.iter().position(|k| *k == key) {
+            let improves = if earliest { at < self.times[known] } else { at > self.times[known] };
+            if !improves {
+                return (false, false);
+            }
+            self.remove(known);
         }
-        times.remove(known);
-        keys.remove(known);
+        self.insert(at, key);
+        let full = self.times.len() > cap;
+        if full {
+            self.remove(if earliest { self.times.len() - 1 } else { 0 });
+        }
+        (true, full)
     }
-    insert_pair(times, keys, at, key);
-    let full = times.len() > cap;
-    if full {
-        let out = if earliest { times.len() - 1 } else { 0 };
-        times.remove(out);
-        keys.remove(out);
-    }
-    (true, full)
-}
 
-fn insert_pair(times: &mut Vec<Instant>, keys: &mut Vec<u64>, at: Instant, key: u64) {
-    let mut place = times.partition_point(|t| *t < at);
-    while place < times.len() && times[place] == at && keys[place] < key {
-        place += 1;
+    fn insert(&mut self, at: Instant, key: u64) {
+        let mut place = self.times.partition_point(|t| *t < at);
+        while place < self.times.len() && self.times[place] == at && self.keys[place] < key {
+            place += 1;
+        }
+        self.times.insert(place, at);
+        self.keys.insert(place, key);
     }
-    times.insert(place, at);
-    keys.insert(place, key);
+
+    fn remove(&mut self, place: usize) {
+        self.times.remove(place);
+        self.keys.remove(place);
+    }
 }
 
 /// Takes in an event that is an A, a B or both, for its key.

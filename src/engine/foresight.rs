@@ -1,8 +1,10 @@
 //! The machine run forward without events: what changes next if the customer stays silent.
 
+use super::decide::keep;
 use super::evaluate::Scene;
 use super::membership::{Step, step};
 use super::observed::Observed;
+use super::sparse::Sparse;
 use super::state::{CustomerState, Membership};
 use crate::event::{Change, Instant};
 use crate::rules::{Calendar, CohortIx, RuleSet};
@@ -11,17 +13,17 @@ use crate::rules::{Calendar, CohortIx, RuleSet};
 const DEADLINES_MAX: usize = 64;
 
 /// Room for running forward: a copy of the standings that a cohort rests on. Without events facts do not change, so they
-/// are not copied. By the rule set's numbers; what a cohort does not rest on is left from earlier runs and never read.
+/// are not copied. By the rule set's numbers; deadlines of what a cohort does not rest on are never read.
 #[derive(Debug)]
 pub(super) struct Foresight {
-    memberships: Vec<Membership>,
+    memberships: Sparse<Membership>,
     deadlines: Vec<Instant>,
 }
 
 impl Foresight {
     pub(super) fn new(rules: &RuleSet) -> Self {
         let cohorts = rules.cohorts.len();
-        Self { memberships: vec![Membership::new(); cohorts], deadlines: vec![Instant::MIN; cohorts] }
+        Self { memberships: Sparse::new(), deadlines: vec![Instant::MIN; cohorts] }
     }
 
     /// The next change of a cohort after `at`, an instant at which everything it rests on is decided.
@@ -38,8 +40,11 @@ impl Foresight {
         mut at: Instant,
     ) -> Option<(Instant, Change)> {
         let rests_on = &rules.cohort(cohort).rests_on;
+        self.memberships.clear();
         for place in rests_on.iter().map(|index| usize::from(index.0)) {
-            self.memberships[place].clone_from(&state.memberships[place]);
+            if let Some(membership) = state.memberships.get(place) {
+                self.memberships.put(place, membership.clone());
+            }
             self.deadlines[place] = Instant::MIN;
         }
         // The first round is that of `at` itself: it changes nothing and sets the deadlines.
@@ -79,7 +84,7 @@ impl Foresight {
         let (cohort, place) = (rules.cohort(index), usize::from(index.0));
         let mut changed = None;
         loop {
-            let mut membership = std::mem::take(&mut self.memberships[place]);
+            let mut membership = self.memberships.get_mut(place).map(std::mem::take).unwrap_or_default();
             let scene = Scene {
                 rules,
                 calendar,
@@ -90,7 +95,7 @@ impl Foresight {
                 at,
             };
             let outcome = step(cohort, &mut membership, &scene);
-            self.memberships[place] = membership;
+            keep(&mut self.memberships, place, membership);
             match outcome.step {
                 Step::Rest | Step::Armed | Step::Wished(_) => {
                     self.deadlines[place] = outcome.deadline;

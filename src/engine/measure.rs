@@ -5,7 +5,7 @@
 
 use super::answer::{next_encounter, time_to_answer};
 use super::evaluate::Scene;
-use super::state::{Fact, Series};
+use super::state::{Distinct, Fact, Series};
 use super::window::{next_change, next_of_one, upto, within};
 use crate::event::{Instant, Number, Span, Value};
 use crate::rules::{Aggregate, FactIx, FactKind, Measure, Pick, Window};
@@ -52,7 +52,7 @@ impl<'a> Scene<'a> {
     pub(super) fn measure(&self, measure: &Measure) -> Measured<'a> {
         match measure {
             Measure::Total { fact, of } => match self.fact(*fact) {
-                Fact::Total { count, sum } => Measured::number(of_total(*of, *count, sum.0), Instant::MAX),
+                Fact::Total(total) => Measured::number(of_total(*of, total.count, total.sum.0), Instant::MAX),
                 _ => Measured::missing(),
             },
             Measure::Series { fact, window, of } => match self.fact(*fact) {
@@ -60,7 +60,7 @@ impl<'a> Scene<'a> {
                 _ => Measured::missing(),
             },
             Measure::Extreme { fact } => match self.fact(*fact) {
-                Fact::Extreme(number) => Measured::number(number.map(|number| number.0), Instant::MAX),
+                Fact::Extreme(number) => Measured::number(number.as_deref().map(|number| number.0), Instant::MAX),
                 _ => Measured::missing(),
             },
             Measure::Distinct { fact, window } => self.distinct(*fact, *window),
@@ -142,7 +142,8 @@ impl<'a> Scene<'a> {
     }
 
     fn distinct(&self, fact: FactIx, window: Window) -> Measured<'a> {
-        let Fact::Distinct { times, keys } = self.fact(fact) else { return Measured::missing() };
+        let Fact::Distinct(found) = self.fact(fact) else { return Measured::missing() };
+        let Distinct { times, keys } = &**found;
         let part = within(times, window, self).unwrap_or(0..0);
         let until = next_change(times, &part, window, self);
         let count = match self.kind(fact) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decide::{Engine, Words};
+use super::decide::{Engine, Words, keep};
 use super::effect::Effect;
 use super::observed::Observed;
 use super::state::{CustomerState, Fact, Membership};
@@ -138,37 +138,42 @@ impl Migration {
             at = at.next();
         }
         let left = self.leave(&mut old, at);
-        let mut state = CustomerState { as_of: old.as_of, ..CustomerState::new(&self.new) };
-        (state.known_since, state.clock, state.sequence) = (old.known_since, old.clock, old.sequence);
-        state.recent = std::mem::take(&mut old.recent);
+        let mut state = CustomerState {
+            known_since: old.known_since,
+            clock: old.clock,
+            sequence: old.sequence,
+            as_of: old.as_of,
+            recent: std::mem::take(&mut old.recent),
+            ..CustomerState::new()
+        };
         let mut gathered = gathered.map(|gathered| gathered.facts);
-        for (number, (source, fact)) in self.facts.iter().zip(&mut state.facts).enumerate() {
-            let mut fresh =
-                || gathered.as_mut().map(|facts| std::mem::replace(&mut facts[number], Fact::Times(Vec::new())));
-            let kind = &self.new.facts[number].kind;
+        for (number, source) in self.facts.iter().enumerate() {
+            let mut fresh = || gathered.as_mut().and_then(|facts| facts.remove(number));
             let content = match source {
                 // Two facts may be served by one.
-                Source::Kept(known) => Some(old.facts[*known].clone()),
-                Source::Grown(known) => match fresh() {
-                    Some(fresh) => Some(grown(old.facts[*known].clone(), fresh, whole)),
-                    None => Some(old.facts[*known].clone()),
+                Source::Kept(known) => old.facts.get(*known).cloned(),
+                Source::Grown(known) => match (old.facts.get(*known), fresh()) {
+                    (Some(kept), Some(fresh)) => Some(grown(kept.clone(), fresh, whole)),
+                    (kept, fresh) => fresh.or_else(|| kept.cloned()),
                 },
                 Source::Missing => fresh(),
             };
-            if let Some(content) = content {
-                *fact = content;
-                fit(fact, kind);
+            if let Some(mut fact) = content {
+                fit(&mut fact, &self.new.facts[number].kind);
+                state.facts.put(number, fact);
             }
         }
         for (number, known) in self.cohorts.iter().enumerate() {
-            let Some(known) = *known else { continue };
-            let membership = &mut state.memberships[number];
-            *membership = std::mem::take(&mut old.memberships[known]);
+            let Some((known, mut membership)) = known.and_then(|known| Some((known, old.memberships.remove(known)?)))
+            else {
+                continue;
+            };
             match (self.old.cohorts[known].keeps_history, self.new.cohorts[number].keeps_history) {
-                (false, true) => membership.history = last_moves(membership),
+                (false, true) => membership.history = last_moves(&membership),
                 (true, false) => membership.history = Vec::new(),
                 _ => {}
             }
+            keep(&mut state.memberships, number, membership);
         }
         engine.adopt(&mut state, at, &self.changed, words, decided);
         (state, left)
@@ -185,7 +190,7 @@ impl Migration {
     fn leave(&self, state: &mut CustomerState, at: Instant) -> Left {
         let mut left = Vec::new();
         for number in self.homeless() {
-            let membership = &mut state.memberships[number];
+            let Some(membership) = state.memberships.get_mut(number) else { continue };
             membership.wish = None;
             if !membership.member {
                 continue;
@@ -254,7 +259,8 @@ fn united(kept: &[Instant], fresh: &[Instant]) -> Vec<Instant> {
 /// The earliest time that a fact tells of, where that says how far it reaches.
 fn first(fact: &Fact) -> Instant {
     let first = match fact {
-        Fact::Times(times) | Fact::Distinct { times, .. } => times.first(),
+        Fact::Times(times) => times.first(),
+        Fact::Distinct(found) => found.times.first(),
         Fact::Series(series) => series.days.first().map(|day| &day.last).or(series.times.first()),
         _ => None,
     };
@@ -275,14 +281,14 @@ fn fit(fact: &mut Fact, kind: &FactKind) {
             values.times.drain(..over);
             values.values.drain(..over);
         }
-        (Fact::Distinct { times, keys }, FactKind::Distinct { earliest: true, cap, .. }) => {
-            times.truncate(*cap);
-            keys.truncate(*cap);
+        (Fact::Distinct(found), FactKind::Distinct { earliest: true, cap, .. }) => {
+            found.times.truncate(*cap);
+            found.keys.truncate(*cap);
         }
-        (Fact::Distinct { times, keys }, FactKind::Distinct { cap, .. } | FactKind::DistinctAll { cap, .. }) => {
-            let over = times.len().saturating_sub(*cap);
-            times.drain(..over);
-            keys.drain(..over);
+        (Fact::Distinct(found), FactKind::Distinct { cap, .. } | FactKind::DistinctAll { cap, .. }) => {
+            let over = found.times.len().saturating_sub(*cap);
+            found.times.drain(..over);
+            found.keys.drain(..over);
         }
         _ => {}
     }

@@ -24,6 +24,7 @@ mod migrate;
 mod observed;
 mod periods;
 mod shard;
+mod sparse;
 mod state;
 mod steps;
 mod values;
@@ -39,9 +40,10 @@ pub use migrate::{Left, Migration};
 pub use observed::Observed;
 pub use periods::Period;
 pub use shard::{Said, Shard, Slot, Timing};
+pub use sparse::Sparse;
 pub use state::{
-    CustomerState, DayBucket, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId, Series, Steps, Values,
-    Wish,
+    CustomerState, DayBucket, Deadlines, Distinct, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId,
+    Series, Steps, Total, Values, Wish,
 };
 pub use verdict::Verdict;
 pub use why::{Claim, Counted, Found, Language, Part, Quantity};

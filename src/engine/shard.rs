@@ -149,8 +149,12 @@ impl Shard {
     /// Looks at what an event of this customer will need, so that it is on its way from memory while others are looked up.
     pub fn warm(&self, slot: Slot) {
         let state = &self.slots[slot.0 as usize].state;
-        let facts = state.facts.iter().fold(0, |sum: i64, fact| sum.wrapping_add(fact.glance()));
-        std::hint::black_box((facts, state.recent.first().copied(), state.memberships.last().map(|m| m.armed)));
+        let facts = state.facts.iter().fold(0, |sum: i64, (_, fact)| sum.wrapping_add(fact.glance()));
+        std::hint::black_box((
+            facts,
+            state.recent.first().copied(),
+            state.memberships.iter().next_back().map(|(_, m)| m.armed),
+        ));
     }
 
     /// Puts a customer into memory. `indexed_at`: where the stored index has them; `MAX`: nowhere.
@@ -188,7 +192,7 @@ impl Shard {
         match self.find(customer) {
             Some(slot) => slot,
             None => {
-                let state = CustomerState::new(self.engine.rules());
+                let state = CustomerState::new();
                 self.insert(customer, state, Instant::MAX)
             }
         }
@@ -362,8 +366,7 @@ impl Shard {
         self.bytes -= resident.bytes;
         self.by_customer.remove(&resident.customer);
         resident.customer = Box::default();
-        resident.state.facts = Box::default();
-        resident.state.memberships = Box::default();
+        resident.state = CustomerState::new();
         resident.armed = Instant::MAX;
         resident.dirty_since = None;
         self.free.push(slot);

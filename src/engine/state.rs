@@ -2,8 +2,8 @@
 
 use super::chain::Chain;
 use super::periods::Period;
+use super::sparse::Sparse;
 use crate::event::{ChangeReason, Instant, Kept, Number};
-use crate::rules::RuleSet;
 
 /// One customer, decoded. Its bytes are the store's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,20 +20,30 @@ pub struct CustomerState {
     pub as_of: i64,
     /// Ids of recent events, ascending by `(at, hash)`.
     pub recent: Vec<RecentId>,
-    /// By the rule set's numbers.
-    pub facts: Box<[Fact]>,
-    /// By the rule set's numbers.
-    pub memberships: Box<[Membership]>,
-    /// Each cohort's own deadline, as far as computed since the state was read; not stored.
-    pub(super) deadlines: Deadlines,
+    /// By the rule set's numbers; only those with content.
+    pub facts: Sparse<Fact>,
+    /// By the rule set's numbers; only those that are not as at first.
+    pub memberships: Sparse<Membership>,
+    pub deadlines: Deadlines,
 }
 
 /// When each cohort must next be looked at. Equal to any other: it can be computed again at any time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Deadlines {
-    /// Empty: nothing is known, look at every cohort.
-    pub(super) by_cohort: Vec<Instant>,
-    pub(super) decided_at: Option<Instant>,
+pub struct Deadlines {
+    /// By the rule set's numbers; a cohort that is not here changes only by events.
+    pub by_cohort: Sparse<Instant>,
+    /// The last instant that was decided. None: nothing is known, look at every cohort.
+    pub decided_at: Option<Instant>,
+}
+
+impl Deadlines {
+    pub(super) fn set(&mut self, cohort: usize, deadline: Instant) {
+        if deadline < Instant::MAX {
+            self.by_cohort.put(cohort, deadline);
+        } else {
+            self.by_cohort.remove(cohort);
+        }
+    }
 }
 
 impl PartialEq for Deadlines {
@@ -55,27 +65,35 @@ pub struct RecentId {
 pub enum Fact {
     /// Ascending.
     Times(Vec<Instant>),
-    Total {
-        count: u64,
-        sum: Number,
-    },
+    Total(Box<Total>),
     Series(Box<Series>),
-    /// Ascending by `(time, key)`; both lists have one length.
-    Distinct {
-        times: Vec<Instant>,
-        keys: Vec<u64>,
-    },
+    Distinct(Box<Distinct>),
     /// Ascending by key.
     Followed(Vec<Pair>),
     Chain(Box<Chain>),
     /// Ascending by number.
     Periods(Vec<Period>),
     /// The least or greatest number so far.
-    Extreme(Option<Number>),
+    Extreme(Option<Box<Number>>),
     Values(Box<Values>),
     /// Ascending by time.
     Answer(Vec<Encounter>),
     Steps(Box<Steps>),
+}
+
+/// How many there were, and their sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Total {
+    pub count: u64,
+    pub sum: Number,
+}
+
+/// Times of different keys, or all times with their keys: ascending by `(time, key)`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Distinct {
+    pub times: Vec<Instant>,
+    /// As long as `times`.
+    pub keys: Vec<u64>,
 }
 
 /// Times with values of any type.
@@ -210,7 +228,7 @@ impl Membership {
     pub const HISTORY_MAX: usize = 16;
 
     #[must_use]
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             member: false,
             armed: true,
@@ -221,6 +239,13 @@ impl Membership {
             history: Vec::new(),
             wish: None,
         }
+    }
+
+    /// As at first: then it is not kept.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        // Who has left or is a member has entered before.
+        self.armed && self.times_entered == 0 && self.wish.is_none()
     }
 }
 
@@ -243,7 +268,7 @@ impl Default for Membership {
 impl CustomerState {
     /// A customer of whom nothing is known.
     #[must_use]
-    pub fn new(rules: &RuleSet) -> Self {
+    pub fn new() -> Self {
         Self {
             known_since: Instant::MAX,
             clock: Instant::MIN,
@@ -251,8 +276,8 @@ impl CustomerState {
             sequence: 0,
             as_of: 0,
             recent: Vec::new(),
-            facts: rules.facts.iter().map(|spec| Fact::empty(&spec.kind)).collect(),
-            memberships: rules.cohorts.iter().map(|_| Membership::new()).collect(),
+            facts: Sparse::new(),
+            memberships: Sparse::new(),
             deadlines: Deadlines::default(),
         }
     }
@@ -260,13 +285,19 @@ impl CustomerState {
     /// About how many bytes it takes in memory, with its own heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let facts: usize = self.facts.iter().map(Fact::heap_bytes).sum();
-        let memberships: usize = self.memberships.iter().map(|m| m.history.capacity() * 16).sum();
+        let facts: usize = self.facts.iter().map(|(_, fact)| fact.heap_bytes()).sum();
+        let memberships: usize = self.memberships.iter().map(|(_, m)| m.history.capacity() * 16).sum();
         facts
             + memberships
-            + self.facts.len() * size_of::<Fact>()
-            + self.memberships.len() * size_of::<Membership>()
+            + self.facts.heap_bytes()
+            + self.memberships.heap_bytes()
+            + self.deadlines.by_cohort.heap_bytes()
             + self.recent.capacity() * size_of::<RecentId>()
-            + self.deadlines.by_cohort.capacity() * size_of::<Instant>()
+    }
+}
+
+impl Default for CustomerState {
+    fn default() -> Self {
+        Self::new()
     }
 }

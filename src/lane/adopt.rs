@@ -155,6 +155,7 @@ impl Adoption {
         budget: Duration,
         plan: &mut Plan,
     ) -> Result<bool, LaneError> {
+        self.engine.set_limits(partition.timing.max_lateness, partition.ids_max as usize);
         let mut stage = std::mem::replace(&mut self.stage, Stage::Sweeping);
         if let Stage::Gathering(gathering) = &mut stage {
             if !self.gather(gathering, partition, tools, Moment::now() + budget)? {
@@ -287,7 +288,7 @@ impl Adoption {
         if ahead || refused || record.key() != Some(event.customer.as_bytes()) {
             return true;
         }
-        let state = self.aside.state(event.customer, &self.version.rules);
+        let state = self.aside.state(event.customer);
         if self.engine.gather(state, &event, *stream_time, self.migration.wanted()) {
             *stream_time = (*stream_time).max(event.at - arrives_within);
             self.aside.bytes += EVENT_BYTES;
@@ -340,8 +341,8 @@ impl Adoption {
             let old_version = Arc::clone(&partition.rules);
             tell(partition, &stored.customer, &old_version, left, context, plan);
             tell(partition, &stored.customer, &self.version, decided, context, plan);
-            for (count, membership) in adopting.members.iter_mut().zip(&state.memberships) {
-                *count += u64::from(membership.member);
+            for (cohort, membership) in state.memberships.iter() {
+                adopting.members[cohort] += u64::from(membership.member);
             }
             write(partition, &stored.customer, &state, stored.indexed_at, plan);
         }
@@ -498,10 +499,10 @@ impl Aside {
         Ok(())
     }
 
-    fn state(&mut self, customer: &str, rules: &RuleSet) -> &mut CustomerState {
+    fn state(&mut self, customer: &str) -> &mut CustomerState {
         if !self.states.contains_key(customer) {
             self.bytes += GATHERED_BYTES + customer.len();
-            self.states.insert(customer.into(), CustomerState::new(rules));
+            self.states.insert(customer.into(), CustomerState::new());
         }
         self.states.get_mut(customer).expect("inserted just now")
     }

@@ -5,6 +5,7 @@
 //!        │ recent ids: n, n × (time, hash 8)
 //!        │ facts: n, n × (number, content by kind)          only those with content
 //!        │ memberships: n, n × (number, flags, [times ...]) only those ever entered or disarmed
+//!        │ [last decided at │ deadlines: n, n × (number, time after the next deadline)]
 //! ```
 //!
 //! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts and
@@ -20,6 +21,7 @@ use crate::event::{ChangeReason, Instant, Kept};
 use crate::rules::{FactKind, RuleSet, STEPS_MAX};
 
 const HAS_DEADLINE: u8 = 1;
+const IS_DECIDED: u8 = 2;
 
 const MEMBER: u8 = 1;
 const DISARMED: u8 = 2;
@@ -37,7 +39,8 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     let base = state.known_since;
     put_instant(out, state.clock, base);
     let has_deadline = state.next_deadline < Instant::MAX;
-    out.push(if has_deadline { HAS_DEADLINE } else { 0 });
+    let decided_at = state.deadlines.decided_at;
+    out.push(if has_deadline { HAS_DEADLINE } else { 0 } | if decided_at.is_some() { IS_DECIDED } else { 0 });
     if has_deadline {
         put_instant(out, state.next_deadline, base);
     }
@@ -49,17 +52,23 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
         out.extend_from_slice(&id.hash.to_le_bytes());
         last = id.at;
     }
-    let facts = || state.facts.iter().enumerate().filter(|(_, fact)| !is_empty(fact));
-    put_len(out, facts().count());
-    for (number, fact) in facts() {
+    put_len(out, state.facts.len());
+    for (number, fact) in state.facts.iter() {
         put_len(out, number);
         put_fact(out, fact, base);
     }
-    let memberships = || state.memberships.iter().enumerate().filter(|(_, m)| flags(m) != 0);
-    put_len(out, memberships().count());
-    for (number, membership) in memberships() {
+    put_len(out, state.memberships.len());
+    for (number, membership) in state.memberships.iter() {
         put_len(out, number);
         put_membership(out, membership, base);
+    }
+    if let Some(decided_at) = decided_at {
+        put_instant(out, decided_at, state.clock);
+        put_len(out, state.deadlines.by_cohort.len());
+        for (number, deadline) in state.deadlines.by_cohort.iter() {
+            put_len(out, number);
+            put_instant(out, *deadline, state.next_deadline);
+        }
     }
 }
 
@@ -72,12 +81,13 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     if reader.u8("format")? != FORMAT {
         return Err(Corrupt("format of a state"));
     }
-    let mut state = CustomerState::new(rules);
+    let mut state = CustomerState::new();
     state.as_of = reader.i64("as of")?;
     state.known_since = reader.instant(Instant(0), "known since")?;
     let base = state.known_since;
     state.clock = reader.instant(base, "clock")?;
-    if reader.u8("flags")? & HAS_DEADLINE != 0 {
+    let flags = reader.u8("flags")?;
+    if flags & HAS_DEADLINE != 0 {
         state.next_deadline = reader.instant(base, "next deadline")?;
     }
     state.sequence = reader.u64("sequence")?;
@@ -91,20 +101,35 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     let mut next = 0;
     for _ in 0..reader.len("facts")? {
         let number = reader.u32("fact")? as usize;
-        let fact = state.facts.get_mut(number).filter(|_| number >= next).ok_or(Corrupt("number of a fact"))?;
-        read_fact(&mut reader, fact, base)?;
-        if !fits(fact, &rules.facts[number].kind) {
+        let spec = rules.facts.get(number).filter(|_| number >= next).ok_or(Corrupt("number of a fact"))?;
+        let mut fact = Fact::empty(&spec.kind);
+        read_fact(&mut reader, &mut fact, base)?;
+        if !fits(&fact, &spec.kind) {
             return Err(Corrupt("content of a fact"));
         }
+        state.facts.put(number, fact);
         next = number + 1;
     }
     next = 0;
     for _ in 0..reader.len("memberships")? {
         let number = reader.u32("membership")? as usize;
-        let membership =
-            state.memberships.get_mut(number).filter(|_| number >= next).ok_or(Corrupt("number of a cohort"))?;
-        read_membership(&mut reader, membership, base)?;
+        if number < next || number >= rules.cohorts.len() {
+            return Err(Corrupt("number of a cohort"));
+        }
+        state.memberships.put(number, read_membership(&mut reader, base)?);
         next = number + 1;
+    }
+    if flags & IS_DECIDED != 0 {
+        state.deadlines.decided_at = Some(reader.instant(state.clock, "decided at")?);
+        next = 0;
+        for _ in 0..reader.len("deadlines")? {
+            let number = reader.u32("deadline")? as usize;
+            if number < next || number >= rules.cohorts.len() {
+                return Err(Corrupt("number of a deadline"));
+            }
+            state.deadlines.by_cohort.put(number, reader.instant(state.next_deadline, "deadline")?);
+            next = number + 1;
+        }
     }
     if reader.is_empty() { Ok(state) } else { Err(Corrupt("end of a state")) }
 }
@@ -139,22 +164,6 @@ pub fn next_deadline(bytes: &[u8]) -> Result<Instant, Corrupt> {
     reader.instant(base, "next deadline")
 }
 
-fn is_empty(fact: &Fact) -> bool {
-    match fact {
-        Fact::Times(times) => times.is_empty(),
-        Fact::Total { count, .. } => *count == 0,
-        Fact::Series(series) => series.times.is_empty() && series.days.is_empty(),
-        Fact::Distinct { times, .. } => times.is_empty(),
-        Fact::Followed(pairs) => pairs.is_empty(),
-        Fact::Chain(chain) => chain.links.is_empty() && chain.reached.is_empty() && chain.done.is_empty(),
-        Fact::Periods(periods) => periods.is_empty(),
-        Fact::Extreme(number) => number.is_none(),
-        Fact::Values(values) => values.times.is_empty(),
-        Fact::Answer(found) => found.is_empty(),
-        Fact::Steps(steps) => steps.a.is_none() && steps.b.is_empty() && steps.via.is_empty(),
-    }
-}
-
 /// Has it content, and of the shape that the engine relies on?
 fn fits(fact: &Fact, kind: &FactKind) -> bool {
     let whole = match (fact, kind) {
@@ -164,7 +173,7 @@ fn fits(fact: &Fact, kind: &FactKind) -> bool {
         (Fact::Series(series), _) => series.numbers.is_empty(),
         _ => true,
     };
-    whole && !is_empty(fact)
+    whole && !fact.is_empty()
 }
 
 fn put_times(out: &mut Vec<u8>, times: &[Instant], base: Instant) {
@@ -190,9 +199,9 @@ fn read_times(reader: &mut Reader<'_>, times: &mut Vec<Instant>, base: Instant) 
 fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
     match fact {
         Fact::Times(times) => put_times(out, times, base),
-        Fact::Total { count, sum } => {
-            put_u64(out, *count);
-            put_number(out, *sum);
+        Fact::Total(total) => {
+            put_u64(out, total.count);
+            put_number(out, total.sum);
         }
         Fact::Series(series) => {
             put_len(out, series.days.len());
@@ -206,11 +215,11 @@ fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
             put_len(out, series.numbers.len());
             series.numbers.iter().for_each(|number| put_number(out, *number));
         }
-        Fact::Distinct { times, keys } => {
-            put_times(out, times, base);
-            keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
+        Fact::Distinct(found) => {
+            put_times(out, &found.times, base);
+            found.keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
         }
-        Fact::Extreme(number) => put_number(out, number.unwrap_or_default()),
+        Fact::Extreme(number) => put_number(out, number.as_deref().copied().unwrap_or_default()),
         Fact::Values(values) => {
             put_times(out, &values.times, base);
             values.values.iter().for_each(|value| put_kept(out, value));
@@ -318,18 +327,18 @@ fn read_chain(reader: &mut Reader<'_>, chain: &mut Chain, base: Instant) -> Read
 fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()> {
     match fact {
         Fact::Times(times) => read_times(reader, times, base)?,
-        Fact::Total { count, sum } => {
-            *count = reader.u64("total")?;
-            *sum = reader.number("total")?;
+        Fact::Total(total) => {
+            total.count = reader.u64("total")?;
+            total.sum = reader.number("total")?;
         }
         Fact::Series(series) => read_series(reader, series, base)?,
-        Fact::Distinct { times, keys } => {
-            read_times(reader, times, base)?;
-            for _ in 0..times.len() {
-                keys.push(u64::from_le_bytes(reader.array("key")?));
+        Fact::Distinct(found) => {
+            read_times(reader, &mut found.times, base)?;
+            for _ in 0..found.times.len() {
+                found.keys.push(u64::from_le_bytes(reader.array("key")?));
             }
         }
-        Fact::Extreme(number) => *number = Some(reader.number("extreme")?),
+        Fact::Extreme(number) => *number = Some(Box::new(reader.number("extreme")?)),
         Fact::Values(values) => {
             read_times(reader, &mut values.times, base)?;
             for _ in 0..values.times.len() {
@@ -463,7 +472,8 @@ fn put_membership(out: &mut Vec<u8>, membership: &Membership, base: Instant) {
     }
 }
 
-fn read_membership(reader: &mut Reader<'_>, membership: &mut Membership, base: Instant) -> Read<()> {
+fn read_membership(reader: &mut Reader<'_>, base: Instant) -> Read<Membership> {
+    let mut membership = Membership::new();
     let flags = reader.u8("membership")?;
     membership.member = flags & MEMBER != 0;
     membership.armed = flags & DISARMED == 0;
@@ -492,5 +502,6 @@ fn read_membership(reader: &mut Reader<'_>, membership: &mut Membership, base: I
         }
         membership.wish = Some(Box::new(Wish { reason, cause }));
     }
-    if self::flags(membership) == flags { Ok(()) } else { Err(Corrupt("flags of a membership")) }
+    let fits = self::flags(&membership) == flags && !membership.is_new();
+    if fits { Ok(membership) } else { Err(Corrupt("flags of a membership")) }
 }

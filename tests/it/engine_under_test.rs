@@ -43,7 +43,7 @@ pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
         if event.at < config.earliest || event.at < stream_time - config.max_lateness {
             continue;
         }
-        let state = customers.entry(&event.customer).or_insert_with(|| CustomerState::new(&rules));
+        let state = customers.entry(&event.customer).or_insert_with(CustomerState::new);
         let mut effects = Vec::new();
         while state.next_deadline < event.at.max(stream_time) {
             let until = state.next_deadline.next();
@@ -318,7 +318,7 @@ impl<'c> Run<'c> {
         let mut gathered = BTreeMap::new();
         for (place, event) in self.case.events[..position].iter().enumerate() {
             if self.outcome.fates[place] == Fate::Applied && migration.rereads() {
-                let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new(&new));
+                let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new());
                 let mut properties = Properties::new();
                 let event = borrow(event, &new, &mut properties);
                 let advanced = self.case.advances.iter().filter(|advance| advance.position == place);
@@ -424,7 +424,7 @@ impl<'c> Run<'c> {
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more.
         state.next_deadline = before.next_deadline;
-        if effects.is_empty() && bytes(&state) == bytes(&before) {
+        if effects.is_empty() && state == before {
             return Ok(());
         }
         Err(format!("deciding {} again at {} changes {effects:?}\n{before:?}\n{state:?}", event.customer, at.0))

@@ -157,14 +157,18 @@ fn check(folder: &Path, rules: &Arc<RuleSet>) {
     let expected = states(rules);
     for (customer, bytes) in &expected {
         let stored = database.customer(customer).unwrap().unwrap();
-        assert_eq!(stored.state(), bytes, "{customer}: the same state has the same bytes");
         let state = decode_state(stored.state(), rules).unwrap();
+        assert_eq!(
+            state,
+            decode_state(bytes, rules).unwrap(),
+            "{customer}: the same state, though not always in as many words"
+        );
         assert_eq!(stored.indexed_at().unwrap(), state.next_deadline);
         assert!(due.contains(&(state.next_deadline, customer.as_str().into())));
         let mut again = Vec::new();
         encode_state(&state, &mut again);
-        assert_eq!(&again, bytes, "{customer}: what is read is written again");
-        assert!(state.facts.len() > 8 && state.memberships.iter().any(|m| m.times_entered > 0), "{state:?}");
+        assert_eq!(&again, stored.state(), "{customer}: what is read is written again");
+        assert!(state.facts.len() > 8 && state.memberships.iter().any(|(_, m)| m.times_entered > 0), "{state:?}");
     }
     due.dedup();
     assert_eq!(due.len(), expected.len());

@@ -1,5 +1,6 @@
 //! Two rules files over the same events: who would have entered, and who would not.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +8,12 @@ use std::time::Instant as Stopwatch;
 
 use serde::Serialize;
 
-use super::{Deciding, strict, summary};
+use super::summary::{self, Tally};
+use super::topic::{self, Part};
+use super::{Deciding, strict};
 use crate::app::rules_file;
 use crate::cli::arguments::Replay;
-use crate::cli::history::{Held, Input, shard};
+use crate::cli::history::{self, Held, Input, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
 use crate::cli::words::grouped;
@@ -42,16 +45,16 @@ impl Side {
 }
 
 /// What differs for one customer in one cohort: a line on stdout, what others depend on, keys and their order too.
-#[derive(Serialize)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Line<'a> {
     cohort: &'a str,
-    customer_id: &'a str,
+    customer_id: String,
     difference: Difference,
     a: Story,
     b: Story,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Difference {
     OnlyA,
@@ -60,7 +63,7 @@ enum Difference {
 }
 
 /// What a customer's events came to in one cohort.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 struct Story {
     entered: u32,
     first_entered_at: Option<i64>,
@@ -84,47 +87,127 @@ impl Story {
     }
 }
 
-/// Replays the files with both; differences go to stdout, all else to stderr.
+/// Replays files or a topic with both; differences go to stdout, all else to stderr.
 ///
 /// # Errors
 /// As of a replay.
 pub(super) fn run(settings: &Loaded, asked: &Replay, other: &Path) -> Result<(), Stopped> {
-    let first = rules_file::load(settings, asked.rules.clone())?;
-    let second = rules_file::load(settings, Some(other.to_owned()))?;
+    let files = [rules_file::load(settings, asked.rules.clone())?, rules_file::load(settings, Some(other.to_owned()))?];
+    let names = files.each_ref().map(|file| file.name.clone());
+    let rules = files.map(|file| file.rules);
     let started = Stopwatch::now();
-    let mut common = first.rules.vocabulary.clone();
-    common.absorb(&second.rules.vocabulary);
-    let mut a = Side::new(settings, Arc::clone(&first.rules), &common);
-    let mut b = Side::new(settings, Arc::clone(&second.rules), &common);
-    let mut input = Input::new(&asked.files, asked.until);
-    let reading = Progress::of_reading(input.bytes());
-    if asked.as_is {
-        input.read_all(&common, &reading, |event| a.take(event).and_then(|()| b.take(event)))?;
-    } else {
-        let mut held = Held::default();
-        input.read_all(&common, &reading, |event| {
-            held.push(event);
-            Ok(())
-        })?;
-        let progress = Progress::of_deciding(held.len());
-        held.for_each_by_time(&progress, |event| a.take(event).and_then(|()| b.take(event)))?;
-        progress.finish();
-    }
-    let until = asked.until.or_else(|| a.deciding.tally().last).unwrap_or(Instant::MIN);
-    let (tally_a, shard_a) = a.deciding.finish(until)?;
-    let (tally_b, mut shard_b) = b.deciding.finish(until)?;
-    let counts = differences([&a.rules, &b.rules], &shard_a, &mut shard_b)?;
-    let tallies = [tally_a, tally_b];
-    let mut lines = summary::of_both([&a.rules, &b.rules], tallies, input.counts(), until, started.elapsed());
-    lines.push(format!("a: {}, b: {}", first.name, second.name));
+    let mut both = Both::new(settings, &rules);
+    let input = match &asked.range.topic {
+        Some(topic) => both.over_topic(asked, topic)?,
+        None => both.over_files(asked)?,
+    };
+    let until = asked.until.or(both.tallies[0].last).unwrap_or(Instant::MIN);
+    let counts = tell(&rules, both.lines)?;
+    let rules = rules.each_ref().map(|rules| &**rules);
+    let mut lines = summary::of_both(rules, both.tallies, input, until, started.elapsed());
+    lines.push(format!("a: {}, b: {}", names[0], names[1]));
     lines.push(String::new());
-    lines.extend(counts.iter().map(|counts| counts.in_words(&second.name)));
+    lines.extend(counts.iter().map(|counts| counts.in_words(&names[1])));
     output::say(&lines.join("\n"));
-    strict(asked, input.counts().bad_lines)
+    strict(asked, input.bad_lines)
+}
+
+/// Both rules over one log after another.
+struct Both<'a> {
+    settings: &'a Loaded,
+    rules: &'a [Arc<RuleSet>; 2],
+    common: Vocabulary,
+    tallies: [Tally; 2],
+    lines: Vec<Line<'a>>,
+}
+
+impl<'a> Both<'a> {
+    fn new(settings: &'a Loaded, rules: &'a [Arc<RuleSet>; 2]) -> Self {
+        let mut common = rules[0].vocabulary.clone();
+        common.absorb(&rules[1].vocabulary);
+        let tallies = rules.each_ref().map(|rules| Tally::new(rules.cohorts.len()));
+        Self { settings, rules, common, tallies, lines: Vec::new() }
+    }
+
+    fn sides(&self) -> [Side; 2] {
+        self.rules.each_ref().map(|rules| Side::new(self.settings, Arc::clone(rules), &self.common))
+    }
+
+    fn over_files(&mut self, asked: &Replay) -> Result<history::Counts, Stopped> {
+        let [mut a, mut b] = self.sides();
+        let mut input = Input::new(&asked.files, asked.until);
+        let reading = Progress::of_reading(input.bytes());
+        if asked.as_is {
+            input.read_all(&self.common, &reading, |event| a.take(event).and_then(|()| b.take(event)))?;
+        } else {
+            let mut held = Held::default();
+            input.read_all(&self.common, &reading, |event| {
+                held.push(event);
+                Ok(())
+            })?;
+            let progress = Progress::of_deciding(held.len());
+            held.for_each_by_time(&progress, |event| a.take(event).and_then(|()| b.take(event)))?;
+            progress.finish();
+        }
+        self.add([a, b], asked.until)?;
+        Ok(input.counts())
+    }
+
+    fn over_topic(&mut self, asked: &Replay, name: &str) -> Result<history::Counts, Stopped> {
+        let mut topic = Topic::open(self.settings, name, asked.until)?;
+        let (parts, progress) = topic::parts(&topic, &asked.range)?;
+        for Part { partition, offsets } in parts {
+            let [mut a, mut b] = self.sides();
+            topic.read(partition, offsets, &self.common, &progress, |seen| match seen {
+                Seen::Event(event) => a.take(event).and_then(|()| b.take(event)),
+                Seen::Refused(reason) => {
+                    a.deciding.refuse(reason);
+                    b.deciding.refuse(reason);
+                    Ok(())
+                }
+            })?;
+            self.add([a, b], asked.until)?;
+        }
+        progress.finish();
+        Ok(topic.counts())
+    }
+
+    /// Ends a log and finds what differs. Both sides took in the same events, so both know the same customers.
+    fn add(&mut self, [a, b]: [Side; 2], until: Option<Instant>) -> Result<(), Stopped> {
+        let until = until.or_else(|| a.deciding.tally().last).unwrap_or(Instant::MIN);
+        let (tally_a, shard_a) = a.deciding.finish(until)?;
+        let (tally_b, mut shard_b) = b.deciding.finish(until)?;
+        self.tallies[0].add(tally_a);
+        self.tallies[1].add(tally_b);
+        let place = |rules: &RuleSet, cohort| rules.cohorts.iter().position(|found| found.name == cohort);
+        let places = cohorts(self.rules).map(|name| (name, self.rules.each_ref().map(|rules| place(rules, name))));
+        let places: Vec<_> = places.collect();
+        for slot in (0..shard_a.len()).map(|slot| Slot(u32::try_from(slot).expect("slots are numbered in 32 bits"))) {
+            let customer = shard_a.customer(slot);
+            let other = shard_b.find(customer);
+            for (cohort, places) in &places {
+                let story = |shard: &Shard, slot: Option<Slot>, place: Option<usize>| {
+                    let (Some(slot), Some(place)) = (slot, place) else { return Story::default() };
+                    Story::of(&shard.state(slot).memberships[place])
+                };
+                let (a, b) = (story(&shard_a, Some(slot), places[0]), story(&shard_b, other, places[1]));
+                if let Some(difference) = a.differs_from(b) {
+                    self.lines.push(Line { cohort, customer_id: customer.to_owned(), difference, a, b });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The cohorts of either file, by name.
+fn cohorts(rules: &[Arc<RuleSet>; 2]) -> impl Iterator<Item = &str> {
+    let names: BTreeSet<&str> = rules.iter().flat_map(|rules| &rules.cohorts).map(|cohort| &*cohort.name).collect();
+    names.into_iter()
 }
 
 /// Of one cohort, how many customers differ and how.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     cohort: String,
     /// Is it in the one file and in the other?
@@ -160,41 +243,25 @@ impl Counts {
     }
 }
 
-/// Writes every difference, by cohort, then customer, and counts them. Both partitions took in the same events, so both
-/// know the same customers.
-fn differences(rules: [&RuleSet; 2], a: &Shard, b: &mut Shard) -> Result<Vec<Counts>, Stopped> {
-    let mut cohorts: Vec<&str> = rules.iter().flat_map(|rules| &rules.cohorts).map(|cohort| &*cohort.name).collect();
-    cohorts.sort_unstable();
-    cohorts.dedup();
-    let mut customers: Vec<(&str, Slot, Option<Slot>)> = (0..a.len())
-        .map(|slot| Slot(u32::try_from(slot).expect("slots are numbered in 32 bits")))
-        .map(|slot| (a.customer(slot), slot, b.find(a.customer(slot))))
-        .collect();
-    customers.sort_unstable();
+/// Writes every difference, by cohort, then customer, and counts them.
+fn tell(rules: &[Arc<RuleSet>; 2], mut lines: Vec<Line<'_>>) -> Result<Vec<Counts>, Stopped> {
+    lines.sort_unstable();
     let mut out = output::results();
-    let mut all = Vec::new();
-    for cohort in cohorts {
-        let places = rules.map(|rules| rules.cohorts.iter().position(|found| found.name == cohort));
-        let mut counts =
-            Counts { cohort: cohort.to_owned(), defined: places.map(|place| place.is_some()), ..Counts::default() };
-        for (customer_id, slot_a, slot_b) in &customers {
-            let story = |shard: &Shard, slot: Option<Slot>, place: Option<usize>| {
-                let (Some(slot), Some(place)) = (slot, place) else { return Story::default() };
-                Story::of(&shard.state(slot).memberships[place])
-            };
-            let (story_a, story_b) = (story(a, Some(*slot_a), places[0]), story(b, *slot_b, places[1]));
-            let Some(difference) = story_a.differs_from(story_b) else { continue };
-            match difference {
-                Difference::OnlyA => counts.only_a += 1,
-                Difference::OnlyB => counts.only_b += 1,
-                Difference::Otherwise => counts.otherwise += 1,
-            }
-            let line = Line { cohort, customer_id, difference, a: story_a, b: story_b };
-            serde_json::to_writer(&mut out, &line).map_err(io::Error::from)?;
-            out.write_all(b"\n")?;
-        }
-        all.push(counts);
+    for line in &lines {
+        serde_json::to_writer(&mut out, line).map_err(io::Error::from)?;
+        out.write_all(b"\n")?;
     }
     out.flush()?;
-    Ok(all)
+    let counts = |cohort: &str| {
+        let own = || lines.iter().filter(|line| line.cohort == cohort);
+        let count = |difference| own().filter(|line| line.difference == difference).count() as u64;
+        Counts {
+            cohort: cohort.to_owned(),
+            defined: rules.each_ref().map(|rules| rules.cohorts.iter().any(|found| found.name == cohort)),
+            only_a: count(Difference::OnlyA),
+            only_b: count(Difference::OnlyB),
+            otherwise: count(Difference::Otherwise),
+        }
+    };
+    Ok(cohorts(rules).map(counts).collect())
 }

@@ -26,11 +26,11 @@ pub(super) use deciding::Deciding;
 /// # Errors
 /// Wrong rules; a file that cannot be read to its end; with `--strict`, at last, any line that could not be read.
 pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
-    if let Some(topic) = &asked.range.topic {
-        return topic::run(settings, &asked, topic);
-    }
     if let Some(other) = &asked.compare {
         return compare::run(settings, &asked, other);
+    }
+    if let Some(topic) = &asked.range.topic {
+        return topic::run(settings, &asked, topic);
     }
     let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let started = Stopwatch::now();

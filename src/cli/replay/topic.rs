@@ -1,11 +1,12 @@
 //! Rules over a range of a topic: each partition decided by itself, as a lane would, one after the other.
 
+use std::ops::Range;
 use std::time::Instant as Stopwatch;
 
 use super::deciding::Deciding;
 use super::summary::{self, Tally};
 use crate::app::{Failure, rules_file};
-use crate::cli::arguments::Replay;
+use crate::cli::arguments::{Replay, TopicRange};
 use crate::cli::history::{Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
@@ -20,16 +21,12 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let started = Stopwatch::now();
     let mut topic = Topic::open(settings, name, asked.until)?;
-    let ranges = topic
-        .partitions()
-        .map(|partition| Ok((partition, topic.range(partition, asked.range.from, asked.range.to)?)))
-        .collect::<Result<Vec<_>, Failure>>()?;
-    let records: u64 = ranges.iter().map(|(_, range)| (range.end - range.start).unsigned_abs()).sum();
-    let progress = Progress::of_records(records).beside_results();
+    let (parts, progress) = parts(&topic, &asked.range)?;
+    let progress = progress.beside_results();
     let mut all = Tally::new(rules.cohorts.len());
-    for (partition, range) in ranges {
+    for Part { partition, offsets } in parts {
         let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
-        topic.read(partition, range, &rules.vocabulary, &progress, |seen| match seen {
+        topic.read(partition, offsets, &rules.vocabulary, &progress, |seen| match seen {
             Seen::Event(event) => deciding.take(event),
             Seen::Refused(reason) => {
                 deciding.refuse(reason);
@@ -44,4 +41,23 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     let until = asked.until.or(all.last).unwrap_or(Instant::MIN);
     output::say(&summary::of(&rules, all, topic.counts(), until, started.elapsed()));
     Ok(())
+}
+
+/// What is to be read of one partition.
+pub(super) struct Part {
+    pub(super) partition: i32,
+    pub(super) offsets: Range<i64>,
+}
+
+/// What is to be read of each partition, with the progress of all.
+///
+/// # Errors
+/// Brokers that do not answer.
+pub(super) fn parts(topic: &Topic<'_>, asked: &TopicRange) -> Result<(Vec<Part>, Progress), Failure> {
+    let parts = topic
+        .partitions()
+        .map(|partition| Ok(Part { partition, offsets: topic.range(partition, asked.from, asked.to)? }))
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let records: u64 = parts.iter().map(|part| (part.offsets.end - part.offsets.start).unsigned_abs()).sum();
+    Ok((parts, Progress::of_records(records)))
 }

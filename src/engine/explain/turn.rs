@@ -62,8 +62,8 @@ impl Turn {
                 }
             }
             Condition::Total { fact, test } => {
-                let Fact::Total { count, .. } = scene.fact(*fact) else { return };
-                self.more(*fact, missing(*test, *count), Window::Ever, scene);
+                let Fact::Total(total) = scene.fact(*fact) else { return };
+                self.more(*fact, missing(*test, total.count), Window::Ever, scene);
             }
             Condition::Followed { fact, .. } => {
                 // An answer ends it, a first step begins it.
@@ -122,8 +122,8 @@ impl Turn {
     fn by_count(&mut self, fact: FactIx, window: Window, test: CountTest, holds: bool, scene: &Scene<'_>) {
         let count = match scene.fact(fact) {
             Fact::Times(times) => within(times, window, scene).map_or(0, |part| part.len() as u64),
-            Fact::Distinct { times, keys } => {
-                let mut found = within(times, window, scene).map_or(Vec::new(), |part| keys[part].to_vec());
+            Fact::Distinct(all) => {
+                let mut found = within(&all.times, window, scene).map_or(Vec::new(), |part| all.keys[part].to_vec());
                 found.sort_unstable();
                 found.dedup();
                 found.len() as u64
@@ -285,7 +285,7 @@ mod tests {
     fn after(days: &[i64], who: &str) -> String {
         let rules = Arc::new(load("r.toml", &format!("[cohorts.c]\nwho = '''{who}'''")).unwrap());
         let mut engine = Engine::new(Arc::clone(&rules), Span(4 * Span::DAY.0), 64);
-        let (mut state, mut said) = (CustomerState::new(&rules), Vec::new());
+        let (mut state, mut said) = (CustomerState::new(), Vec::new());
         for (day, position) in days.iter().zip(0..) {
             let event = CustomerEvent {
                 customer: "c",

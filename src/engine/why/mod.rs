@@ -270,7 +270,8 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
     match condition {
         Condition::Count { fact, window, .. } | Condition::First { fact, window, .. } => {
             let times = match scene.fact(*fact) {
-                Fact::Times(times) | Fact::Distinct { times, .. } => times,
+                Fact::Times(times) => times,
+                Fact::Distinct(found) => &found.times,
                 Fact::Series(series) => &series.times,
                 _ => return Found::Nothing,
             };
@@ -282,7 +283,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             }
         }
         Condition::Total { fact, .. } => match scene.fact(*fact) {
-            Fact::Total { count, .. } => Found::Times(*count),
+            Fact::Total(total) => Found::Times(total.count),
             _ => Found::Nothing,
         },
         Condition::Followed { fact, after, .. } => {

@@ -4,7 +4,10 @@
 
 #![no_main]
 
-use cohortd::engine::CustomerState;
+use std::sync::Arc;
+
+use cohortd::engine::Engine;
+use cohortd::event::Span;
 use cohortd::rules;
 use libfuzzer_sys::fuzz_target;
 
@@ -28,7 +31,7 @@ fuzz_target!(|text: &str| {
 
 fn load(text: &str) {
     match rules::load("rules.toml", text) {
-        Ok(rules) => drop(CustomerState::new(&rules)),
+        Ok(rules) => drop(Engine::new(Arc::new(rules), Span::DAY, 64)),
         Err(mistakes) => {
             assert!(!mistakes.is_empty());
             for mistake in mistakes {

@@ -95,7 +95,7 @@ impl Daemon {
     }
 
     /// Where a door is, once it listens: `metrics` or `admin`.
-    fn address(&mut self, door: &str) -> String {
+    pub(super) fn address(&mut self, door: &str) -> String {
         eventually("it listens", || {
             self.assert_running();
             let log = self.log();

@@ -104,6 +104,26 @@ fn a_range_of_a_topic_is_replayed_as_its_partitions_in_files_and_nothing_is_comm
         assert!(summary.contains(line), "{line:?} is not in\n{summary}");
     }
 
+    // Of each customer one partition knows, so that the partitions' differences are those of all.
+    let draft =
+        include_str!("../../../config/rules.toml").replace("at least 2 different days", "at least 3 different days");
+    std::fs::write(lab.path("draft.toml"), draft).unwrap();
+    let draft = lab.path("draft.toml").display().to_string();
+    let mut expected = Vec::new();
+    for name in ["0.jsonl", "1.jsonl"] {
+        let of_file = cohortd(&lab, &["replay", "--as-is", "--compare", &draft], &[name]);
+        expected.extend(String::from_utf8(of_file.stdout).unwrap().lines().map(str::to_owned));
+    }
+    expected.sort();
+    let compared = cohortd(&lab, &["replay", "--topic", &topic, "--compare", &draft], &[]);
+    let mut found: Vec<_> = String::from_utf8(compared.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert!(found.is_sorted_by_key(|line| line.split("\"difference\"").next().unwrap().to_owned()), "{found:?}");
+    found.sort();
+    assert!(!found.is_empty());
+    assert_eq!(found, expected);
+    let summary = String::from_utf8(compared.stderr).unwrap();
+    assert!(summary.contains("303 events of 12 customers") && summary.contains("who entered would not"), "{summary}");
+
     // Offsets are those of each partition.
     let part: Vec<Vec<String>> = logs.iter().map(|log| log[20..40].to_vec()).collect();
     let replayed = cohortd(&lab, &["replay", "--topic", &topic, "--from", "20", "--to", "40"], &[]);

@@ -3,7 +3,7 @@
 //! Others move stream time, which decides when deadlines are decided, what is late, and what is forgotten; in a log in
 //! time order nothing is late, and the rest is seen in no output.
 
-use cohortd::engine::{CustomerState, Membership};
+use cohortd::engine::{CustomerState, Membership, Sparse};
 use cohortd::event::Instant;
 
 use super::{any_case, in_time_order, lines, said, same};
@@ -38,9 +38,9 @@ fn check(case: &Case, _: u64) -> Result<(), String> {
 }
 
 /// What decisions have made of a customer: all but facts and ids, which stream time lets go of.
-fn decided(state: &CustomerState) -> (Instant, Instant, u64, Vec<Membership>) {
-    let mut memberships = state.memberships.to_vec();
-    let wishes = memberships.iter_mut().filter_map(|membership| membership.wish.as_mut());
+fn decided(state: &CustomerState) -> (Instant, Instant, u64, Sparse<Membership>) {
+    let mut memberships = state.memberships.clone();
+    let wishes = memberships.values_mut().filter_map(|membership| membership.wish.as_mut());
     wishes.filter_map(|wish| wish.cause.as_mut()).for_each(|cause| cause.position = 0);
     (state.known_since, state.clock, state.sequence, memberships)
 }

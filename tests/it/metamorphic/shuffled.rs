@@ -68,11 +68,12 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
 }
 
 /// Of each customer, which cohorts they are in at the end.
-fn members(case: &Case) -> Result<BTreeMap<String, Vec<bool>>, String> {
+fn members(case: &Case) -> Result<BTreeMap<String, Vec<usize>>, String> {
     let (outcome, states) = run_to_states(case)?;
     if let Some(position) = outcome.fates.iter().position(|fate| *fate != Fate::Applied) {
         return Err(format!("event {position} of this log: {:?}\n{}", outcome.fates[position], lines(case)));
     }
-    let of = |state: CustomerState| state.memberships.iter().map(|m| m.member).collect();
+    let of =
+        |state: CustomerState| state.memberships.iter().filter(|(_, m)| m.member).map(|(cohort, _)| cohort).collect();
     Ok(states.into_iter().map(|(customer, state)| (customer, of(state))).collect())
 }
