@@ -5,6 +5,7 @@
 
 mod customers;
 mod limits;
+mod posted;
 mod routes;
 
 use std::future::{Future, IntoFuture};
@@ -14,13 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::inquiry::Desk;
 use crate::metrics::{Health, Metrics};
 use crate::settings;
+
+pub use posted::{Posted, Ruling};
 
 /// How long answers in progress may take once the doors are closing.
 pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
@@ -39,6 +42,8 @@ pub struct Views {
     pub health: Arc<Health>,
     /// Where lanes are asked about customers.
     pub desk: Arc<Desk>,
+    /// Takes rules that are posted; `None`: nobody does here.
+    pub rules: Option<mpsc::Sender<Posted>>,
 }
 
 /// An address that cannot be taken.

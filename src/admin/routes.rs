@@ -10,14 +10,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
-use crate::metrics::Unhealthy;
+use crate::metrics::{Health, Unhealthy};
 
-use super::{Views, customers};
+use super::{Views, customers, posted};
 
 /// No answer here computes for long; one that does is stuck.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// No request here has a body.
+/// No other request here has a body.
 const BODY_BYTES_MAX: usize = 4 * 1_024;
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -35,6 +35,8 @@ const ADMIN_ROUTES: &str = "\
 /customers/{id}                  where a customer stands in each cohort
 /customers/{id}/cohorts/{cohort} why, and what would change it
                                  both as JSON, or as text with ?lang=en or ?lang=fr
+/rules                           POST a rules file (Content-Type: application/toml) to put it in force: 200 with its
+                                 version, or 422 with its mistakes
 ";
 
 pub(super) fn metrics(views: Views) -> Router {
@@ -42,20 +44,20 @@ pub(super) fn metrics(views: Views) -> Router {
 }
 
 pub(super) fn admin(views: Views) -> Router {
-    let routes = health_routes().route("/", get(async || ADMIN_ROUTES)).merge(customers::routes());
-    limited(routes, ADMIN_ROUTES).with_state(views)
+    let routes = health_routes().route("/", get(async || ADMIN_ROUTES));
+    limited(routes.merge(customers::routes()).merge(posted::routes()), ADMIN_ROUTES).with_state(views)
 }
 
 fn health_routes() -> Router<Views> {
     Router::new()
         .route("/health/live", get(async |State(views): State<Views>| verdict(views.health.live())))
-        .route("/health/ready", get(async |State(views): State<Views>| verdict(views.health.ready())))
+        .route("/health/ready", get(async |State(views): State<Views>| ready(&views.health)))
 }
 
 /// Adds what every route shares: limits, and answers to requests that no route takes.
 fn limited(router: Router<Views>, routes: &'static str) -> Router<Views> {
     let unknown = async move || (StatusCode::NOT_FOUND, format!("Nothing is here. There are:\n\n{routes}"));
-    let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD are answered here.\n");
+    let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "Nothing is done here by this method.\n");
     router
         .fallback(unknown)
         .method_not_allowed_fallback(read_only)
@@ -74,6 +76,16 @@ async fn show_metrics(State(views): State<Views>) -> Response {
     match views.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn ready(health: &Health) -> Response {
+    match (health.ready(), health.rules_problem()) {
+        (Ok(()), Some(problem)) => {
+            let said = json!({ "status": "ok", "rules": problem });
+            ([(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+        }
+        (verdict_of, _) => verdict(verdict_of),
     }
 }
 

@@ -30,8 +30,12 @@ fn house() -> House {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let health = Arc::new(Health::new(1));
     let desk = Arc::new(Desk::default());
-    let views =
-        Views { metrics: Arc::new(Metrics::new("0", "0")), health: Arc::clone(&health), desk: Arc::clone(&desk) };
+    let views = Views {
+        metrics: Arc::new(Metrics::new("0", "0")),
+        health: Arc::clone(&health),
+        desk: Arc::clone(&desk),
+        rules: None,
+    };
     let (close, closing) = oneshot::channel::<()>();
     let closing = async move { drop(closing.await) };
     let serving = doors.serve(runtime.handle(), views, closing).unwrap();

@@ -3,6 +3,8 @@
 pub mod demo;
 mod failure;
 pub mod rules_file;
+mod rules_keeper;
+mod rules_topic;
 mod topics;
 
 use std::sync::Arc;
@@ -12,20 +14,24 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::admin::{Doors, Views};
+use crate::admin::{Doors, Posted, Views};
 use crate::codec::{Encoder, Output, Registry, RegistryError, Schemas};
 use crate::inquiry::{Desk, Inbox};
 use crate::kafka::Brokers;
-use crate::lane::{Context, Lane, LaneError, Start, Summaries};
+use crate::lane::{Context, Lane, LaneError, Rulebook, Start, Summaries};
 use crate::metrics::{Health, Metrics};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::SharedMemory;
 use crate::telemetry;
+use rules_file::RulesFile;
+use rules_keeper::Keeper;
+use rules_topic::RulesTopic;
 use topics::Found;
 
 pub use failure::Failure;
+pub use rules_keeper::Edit;
 
 /// From the request to stop to the end of the process: what a lane has not finished by then is cut off, which is always
 /// safe, since the next start aborts or completes it.
@@ -37,42 +43,43 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Configuration that does not fit itself or what is there; or why a lane stopped.
-pub fn run(loaded: Loaded) -> Result<(), Failure> {
+pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
-    let rules = rules_file::load(&loaded, None)?.rules;
+    let file = rules_file::load(&loaded, None)?;
     let schemas = schemas(&loaded)?;
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let doors = Doors::open(&loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
-    Process::new(loaded, rules, runtime, shutdown).serve(schemas, doors, Topics::ToPrepare)
+    Process::new(loaded, runtime, shutdown).serve(schemas, doors, Begin::Prepare(Box::new(file), edit))
 }
 
 /// What a process has once its doors are bound: `run`'s, and the demo's on its own broker.
 struct Process {
     loaded: Loaded,
-    rules: Arc<RuleSet>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     runtime: Runtime,
     shutdown: Shutdown,
 }
 
-/// What is known of the topics at start.
-enum Topics {
-    /// Nothing: they are looked at, and made where missing.
-    ToPrepare,
-    /// Whoever starts the process has made them.
-    Known(Found),
+/// What a process begins with.
+enum Begin {
+    /// Topics are looked at, and made where missing; the rules file is held against the topic of the rules.
+    Prepare(Box<RulesFile>, Edit),
+    /// Whoever starts the process has made the topics; the rules stay as they are.
+    With(Found, Arc<RuleSet>),
 }
 
+/// Texts of rules that may be posted and wait for their turn.
+const POSTS_MAX: usize = 4;
+
 impl Process {
-    fn new(loaded: Loaded, rules: Arc<RuleSet>, runtime: Runtime, shutdown: Shutdown) -> Self {
+    fn new(loaded: Loaded, runtime: Runtime, shutdown: Shutdown) -> Self {
         let settings = &loaded.settings;
         let revision = option_env!("COHORTD_REVISION").unwrap_or("unknown");
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
-        metrics.set_rules(&rules.fingerprint);
         metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
         for topic in [&settings.topics.changes, &settings.topics.members, &settings.topics.dead_letters] {
             metrics.publish_errors(topic).inc_by(0);
@@ -80,31 +87,52 @@ impl Process {
         metrics.publish_errors(&settings.topics.changelog).inc_by(0);
         metrics.publish_errors(&settings.topics.summaries).inc_by(0);
         let health = Arc::new(Health::new(settings.lanes));
-        Self { loaded, rules, metrics, health, runtime, shutdown }
+        Self { loaded, metrics, health, runtime, shutdown }
     }
 
     /// Works until told to stop, or a lane cannot go on.
-    fn serve(self, schemas: Schemas, doors: Doors, topics: Topics) -> Result<(), Failure> {
-        let Self { loaded, rules, metrics, health, runtime, shutdown } = self;
+    fn serve(self, schemas: Schemas, doors: Doors, begin: Begin) -> Result<(), Failure> {
+        let Self { loaded, metrics, health, runtime, shutdown } = self;
         let settings = &loaded.settings;
         let (metrics_door, admin_door) =
             (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
         let closing = shutdown.clone();
         let desk = Arc::new(Desk::default());
-        let views = Views { metrics: Arc::clone(&metrics), health: Arc::clone(&health), desk: Arc::clone(&desk) };
+        let (post, posts) = tokio::sync::mpsc::channel::<Posted>(POSTS_MAX);
+        let views = Views {
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+            desk: Arc::clone(&desk),
+            rules: matches!(begin, Begin::Prepare(..)).then_some(post),
+        };
         let answering =
             doors.serve(runtime.handle(), views, async move { closing.requested().await }).map_err(Failure::running)?;
-        tracing::info!(metrics = %metrics_door, admin = %admin_door, cohorts = rules.cohorts.len(), "Listening.");
+        tracing::info!(metrics = %metrics_door, admin = %admin_door, "Listening.");
 
         let brokers = Brokers::default();
-        let found = match topics {
-            Topics::Known(found) => Some(found),
-            Topics::ToPrepare => topics::prepare(&loaded, &brokers, &metrics, &shutdown)?,
+        let book = Arc::new(Rulebook::new(Arc::clone(&metrics)));
+        let (found, keeper) = match begin {
+            Begin::With(found, rules) => {
+                let fingerprint = rules.fingerprint.clone();
+                book.add(1, &fingerprint, String::new(), Some(rules));
+                (found, None)
+            }
+            Begin::Prepare(file, edit) => {
+                let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &shutdown)? else { return Ok(()) };
+                let topic = RulesTopic::new(settings, &brokers)?;
+                let views = (Arc::clone(&book), Arc::clone(&metrics), Arc::clone(&health));
+                let Some(keeper) = Keeper::start(&loaded, *file, edit, topic, views, &shutdown)? else { return Ok(()) };
+                (found, Some(keeper))
+            }
         };
-        let Some(found) = found else { return Ok(()) };
         let Some(encoder) = encoder(&loaded, &metrics, &shutdown)? else { return Ok(()) };
+        if let Some(keeper) = keeper {
+            let (handle, stop) = (runtime.handle().clone(), shutdown.clone());
+            let keep = move || keeper.run(posts, &handle, &stop);
+            std::thread::Builder::new().name("rules".to_owned()).spawn(keep).map_err(Failure::running)?;
+        }
         let inboxes = desk.open(settings.lanes, found.partitions);
-        let context = Context::new(settings, rules, Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
+        let context = Context::new(settings, book, Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
         let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, schemas, &health, &shutdown);
         shutdown.request();
         health.stop();
@@ -154,10 +182,9 @@ fn run_lanes(
         });
         lanes.push(thread.map_err(Failure::running)?);
     }
-    if !context.rules.rankings.is_empty() {
-        let summaries = Summaries::new(settings, Arc::clone(&context), brokers, tell)?;
-        lanes.push(follow_summaries(summaries, shutdown)?);
-    }
+    // Also where nobody is ranked: the next version of the rules may rank them.
+    let summaries = Summaries::new(settings, Arc::clone(&context), brokers, tell)?;
+    lanes.push(follow_summaries(summaries, shutdown)?);
     let mut outcome = Ok(());
     let mut stopping = None;
     while !lanes.iter().all(JoinHandle::is_finished) {

@@ -83,8 +83,8 @@ impl From<kafka::Failure> for Problem {
     }
 }
 
-/// Key of the setting, name of the topic, settings of the topic.
-type Plan<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>);
+/// Key of the setting, name of the topic, its partitions, its settings.
+type Plan<'a> = (&'a str, &'a str, i32, Vec<(&'a str, &'a str)>);
 
 fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let topics = &loaded.settings.topics;
@@ -97,37 +97,44 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let record_bytes = setting(&input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
     let compact = ("cleanup.policy", "compact");
-    let plans: [Plan<'_>; 5] = [
-        ("topics.changes", &topics.changes, vec![("cleanup.policy", "delete")]),
-        ("topics.members", &topics.members, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
+    let partitions = input.partitions;
+    let plans: [Plan<'_>; 6] = [
+        ("topics.changes", &topics.changes, partitions, vec![("cleanup.policy", "delete")]),
+        ("topics.members", &topics.members, partitions, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
         (
             "topics.dead_letters",
             &topics.dead_letters,
+            partitions,
             vec![("cleanup.policy", "delete"), ("max.message.bytes", &letters_bytes)],
         ),
-        ("topics.changelog", &topics.changelog, vec![compact, ("delete.retention.ms", CHANGELOG_DELETIONS)]),
-        ("topics.summaries", &topics.summaries, vec![compact]),
+        (
+            "topics.changelog",
+            &topics.changelog,
+            partitions,
+            vec![compact, ("delete.retention.ms", CHANGELOG_DELETIONS)],
+        ),
+        ("topics.summaries", &topics.summaries, partitions, vec![compact]),
+        ("topics.rules", &topics.rules, 1, vec![compact]),
     ];
-    for (key, name, wanted) in &plans {
+    for (key, name, partitions, wanted) in &plans {
         let found = match admin.topic(name, ASK)? {
             Some(found) => found,
             None if topics.create => {
                 let replicas = topics.replication.and_then(|count| u16::try_from(count).ok());
-                let plan = TopicPlan { name, partitions: input.partitions, replicas, settings: wanted };
+                let plan = TopicPlan { name, partitions: *partitions, replicas, settings: wanted };
                 admin.create(&plan, ASK)?;
-                tracing::info!(topic = name, partitions = input.partitions, "Created.");
+                tracing::info!(topic = name, partitions, "Created.");
                 admin.topic(name, ASK)?.ok_or_else(|| Problem::Waiting(format!("topic {name} is being created")))?
             }
             None => {
                 let problem = format!(
-                    "there is no topic {name} and topics.create is false; create it with {} partitions and {}",
-                    input.partitions,
+                    "there is no topic {name} and topics.create is false; create it with {partitions} partitions and {}",
                     words(wanted)
                 );
                 return Err(refused(loaded, key, problem));
             }
         };
-        check(loaded, key, name, &found, &input, wanted)?;
+        check(loaded, key, name, *partitions, &found, &input, wanted)?;
     }
     Ok(Found { cluster_id, partitions: u32::try_from(input.partitions).unwrap_or(0) })
 }
@@ -136,11 +143,19 @@ fn check(
     loaded: &Loaded,
     key: &str,
     name: &str,
+    partitions: i32,
     found: &Topic,
     input: &Topic,
     wanted: &[(&str, &str)],
 ) -> Result<(), Problem> {
-    if found.partitions != input.partitions {
+    if found.partitions != partitions && key == "topics.rules" {
+        let problem = format!(
+            "topic {name} has {} partitions and needs 1, since versions have one order; make it anew, or name another",
+            found.partitions
+        );
+        return Err(refused(loaded, key, problem));
+    }
+    if found.partitions != partitions {
         let problem = format!(
             "topic {name} has {} partitions and the input {}; outputs go to their input's partition, so make it anew \
              with as many, or name another",

@@ -44,8 +44,9 @@ SIGTERM or SIGINT drains and ends with 0; a second one ends at once.
 
 Examples:
   cohortd run --config /etc/cohortd.toml
-  COHORTD_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 cohortd run --set rules.file=rules.toml")]
-    Run(Layers),
+  COHORTD_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 cohortd run --set rules.file=rules.toml
+  cohortd run --config /etc/cohortd.toml --accept-rules   after an edit of the rules file")]
+    Run(Run),
 
     /// Check settings, rules and schemas, and say what the rules cost; opens no connection
     #[command(after_help = "\
@@ -139,6 +140,15 @@ pub(super) struct Layers {
     /// One setting, as kafka.group_id=shop; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_and_value)]
     pub(super) sets: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Make a rules file that was edited while nothing ran the next version of the rules; without this it is refused
+    #[arg(long)]
+    pub(super) accept_rules: bool,
+    #[command(flatten)]
+    pub(super) layers: Layers,
 }
 
 #[derive(Debug, Args)]

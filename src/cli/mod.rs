@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::app::{self, Failure};
+use crate::app::{self, Edit, Failure};
 use crate::settings::{Loaded, Settings, Sources};
 use arguments::{Arguments, Command, Layers};
 use output::Stopped;
@@ -53,7 +53,10 @@ pub fn main() -> ExitCode {
 
 fn obey(command: Command) -> Result<(), Stopped> {
     match command {
-        Command::Run(layers) => app::run(loaded(layers)?)?,
+        Command::Run(run) => {
+            let edit = if run.accept_rules { Edit::Accept } else { Edit::Refuse };
+            app::run(loaded(run.layers)?, edit)?;
+        }
         Command::Demo(mut demo) => {
             let settings = loaded(std::mem::take(&mut demo.layers))?;
             demo::run(settings, demo)?;

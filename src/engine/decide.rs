@@ -11,12 +11,13 @@ use super::fact::{Surroundings, concerns};
 use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
+use super::observed::Observed;
 use super::rank::Thresholds;
 use super::sparse::Sparse;
-use super::state::{CustomerState, EventCause, Fact, Membership, RecentId, Wish};
+use super::state::{CustomerState, Deadlines, EventCause, Fact, Membership, RecentId, Wish};
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
-use crate::rules::{Calendar, Cohort, CohortIx, Node, RuleSet};
+use crate::rules::{Calendar, Cohort, CohortIx, FactIx, Node, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct Engine {
     max_lateness: Span,
     /// Ids remembered per customer.
     ids_max: usize,
+    observed: Observed,
     /// Cohorts to look at in the decision under way, whatever their deadline.
     dirty: LookedAt,
     /// Rankings in which the customer's place is computed anew in the decision under way.
@@ -55,7 +57,13 @@ pub enum Words {
 #[derive(Clone, Copy)]
 enum Trigger<'e> {
     Time,
-    Event { event: &'e CustomerEvent<'e>, position: i64, late: bool },
+    /// Other rules.
+    Edit,
+    Event {
+        event: &'e CustomerEvent<'e>,
+        position: i64,
+        late: bool,
+    },
     Threshold,
 }
 
@@ -68,7 +76,25 @@ impl Engine {
         let moved = vec![false; rules.rankings.len()];
         let thresholds = vec![None; rules.ranks.len()].into();
         let foresight = Foresight::new(&rules);
-        Self { rules, calendar, max_lateness, ids_max, dirty, moved, thresholds, foresight }
+        let observed = Observed::ALWAYS;
+        Self { rules, calendar, max_lateness, ids_max, observed, dirty, moved, thresholds, foresight }
+    }
+
+    /// For a log that was not read from its beginning, or not for every fact.
+    #[must_use]
+    pub fn observing(self, observed: Observed) -> Self {
+        Self { observed, ..self }
+    }
+
+    /// The same, of an engine at work.
+    pub fn observe(&mut self, observed: Observed) {
+        self.observed = observed;
+    }
+
+    /// Since when the log was read.
+    #[must_use]
+    pub fn observed(&self) -> &Observed {
+        &self.observed
     }
 
     /// Changes the limits given to `new`.
@@ -114,7 +140,7 @@ impl Engine {
         self.begin();
         state.belongs_to(event.customer);
         remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
-        self.feed(state, event, oldest_arrival, &mut counts);
+        self.feed(state, event, oldest_arrival, |_| true, &mut counts);
         if event.at < state.known_since {
             state.known_since = event.at;
             self.look_at_all();
@@ -171,6 +197,52 @@ impl Engine {
         self.moved.fill(true);
     }
 
+    /// Takes an event into the `wanted` facts and decides nothing: for facts that an edit of the rules needs and that were
+    /// not kept. Deadlines and memberships of such a state mean nothing. False: a duplicate.
+    pub fn gather(
+        &mut self,
+        state: &mut CustomerState,
+        event: &CustomerEvent<'_>,
+        stream_time: Instant,
+        wanted: &[bool],
+    ) -> bool {
+        let oldest_arrival = stream_time - self.max_lateness;
+        let identity = identity(event);
+        if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
+            return false;
+        }
+        let mut counts = Counts::default();
+        remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
+        state.known_since = state.known_since.min(event.at);
+        self.feed(state, event, oldest_arrival, |fact| wanted[usize::from(fact.0)], &mut counts);
+        true
+    }
+
+    /// Decides a customer whose state was brought over from other rules. `changed`: the cohorts that those rules did not
+    /// have, or defined otherwise.
+    pub fn adopt(
+        &mut self,
+        state: &mut CustomerState,
+        at: Instant,
+        changed: &[bool],
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) {
+        let said_before = effects.len();
+        self.begin();
+        self.moved.fill(true);
+        (0..changed.len()).filter(|cohort| changed[*cohort]).for_each(|cohort| self.dirty.add(cohort));
+        state.deadlines = Deadlines { decided_at: Some(at), ..Deadlines::default() };
+        let rules = Arc::clone(&self.rules);
+        for (i, _) in rules.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.enabled) {
+            // What is due all the same is due by time.
+            let trigger = if self.dirty.holds(i) { Trigger::Edit } else { Trigger::Time };
+            let deadline = self.decide_cohort(state, i, at, trigger, words, effects);
+            state.deadlines.set(i, deadline);
+        }
+        self.conclude(state, at, words, &mut effects[said_before..]);
+    }
+
     /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
     pub fn decide_again(&mut self, state: &mut CustomerState, at: Instant, effects: &mut Vec<Effect>) {
         self.look_at_all();
@@ -182,9 +254,13 @@ impl Engine {
         state: &mut CustomerState,
         event: &CustomerEvent<'_>,
         oldest_arrival: Instant,
+        wanted: impl Fn(FactIx) -> bool,
         counts: &mut Counts,
     ) {
         for feed in self.rules.feeds(event.name_id) {
+            if !wanted(feed.fact) {
+                continue;
+            }
             let kind = &self.rules.facts[usize::from(feed.fact.0)].kind;
             let floor = kind.floor_fact().and_then(|fact| state.facts.get(usize::from(fact.0)));
             let edge = floor.and_then(Fact::edge_times);
@@ -229,7 +305,6 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let rules = Arc::clone(&self.rules);
-        state.deadlines.by_ranking.resize(rules.rankings.len(), Instant::MIN);
         // Verdicts known from a later instant say nothing about this one.
         if state.deadlines.decided_at.is_none_or(|decided| at < decided) {
             self.look_at_all();
@@ -246,20 +321,22 @@ impl Engine {
                 true => self.decide_cohort(state, i, at, trigger, words, effects),
                 false => Instant::MAX,
             };
-            if deadline < Instant::MAX {
-                state.deadlines.by_cohort.put(i, deadline);
-            } else {
-                state.deadlines.by_cohort.remove(i);
-            }
+            state.deadlines.set(i, deadline);
         }
+        self.conclude(state, at, words, &mut effects[said_before..]);
+    }
+
+    /// Every cohort that may differ is decided: when must the customer be looked at next, and what is to come of each change?
+    fn conclude(&mut self, state: &mut CustomerState, at: Instant, words: Words, said: &mut [Effect]) {
         let earliest = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
         state.next_deadline = earliest.min(self.place(state, at));
-        if words == Words::Full {
-            for effect in &mut effects[said_before..] {
-                let next =
-                    self.foresight.next_change(&rules, &self.calendar, &self.thresholds, state, effect.cohort, at);
+        if words == Words::Full && !said.is_empty() {
+            let mut foresight = std::mem::take(&mut self.foresight);
+            for effect in said {
+                let next = foresight.next_change(self.scene(state, at), effect.cohort);
                 effect.next_change_at = next.map(|(at, _)| at);
             }
+            self.foresight = foresight;
         }
     }
 
@@ -268,6 +345,7 @@ impl Engine {
     /// Rules are decided by what the customer is worth at the instant, never by this: it is what counters count. So it has
     /// deadlines of its own, also where no rule turns by it.
     fn place(&mut self, state: &mut CustomerState, at: Instant) -> Instant {
+        state.deadlines.by_ranking.resize(self.rules.rankings.len(), Instant::MIN);
         let mut earliest = Instant::MAX;
         for (i, ranking) in self.rules.rankings.iter().enumerate() {
             if self.moved[i] || state.deadlines.by_ranking[i] <= at {
@@ -296,6 +374,7 @@ impl Engine {
             known_since: state.known_since,
             thresholds: &self.thresholds,
             tie_hash: state.tie_hash,
+            observed: &self.observed,
             at,
         }
     }
@@ -373,6 +452,7 @@ impl Trigger<'_> {
         match self {
             Self::Time => Wish { reason: reason(ChangeReason::Time), cause: None },
             Self::Threshold => Wish { reason: reason(ChangeReason::Threshold), cause: None },
+            Self::Edit => Wish { reason: ChangeReason::DefinitionChanged, cause: None },
             Self::Event { event, position, late } => Wish {
                 reason: reason(if late { ChangeReason::LateEvent } else { ChangeReason::Event }),
                 cause: Some(EventCause {

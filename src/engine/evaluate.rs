@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::measure::Measured;
+use super::observed::Observed;
 use super::periods::{Period, Rhythm, streak};
 use super::rank::Standing;
 use super::sparse::Sparse;
@@ -27,6 +28,7 @@ pub(super) struct Scene<'a> {
     /// Where ranks begin.
     pub(super) thresholds: &'a [Option<Standing>],
     pub(super) tie_hash: u64,
+    pub(super) observed: &'a Observed,
     pub(super) at: Instant,
 }
 
@@ -44,11 +46,13 @@ impl<'a> Scene<'a> {
     /// Evaluates one condition.
     pub(super) fn condition(&self, condition: ConditionIx) -> Verdict {
         match self.rules.condition(condition) {
-            Condition::Count { fact, window, test, waits } => self.count(self.fact(*fact), *window, *test, *waits),
+            Condition::Count { fact, window, test, waits } => {
+                self.count(self.fact(*fact), *window, *test, waits.then_some(*fact))
+            }
             Condition::First { fact, window, negated } => {
                 let once = CountTest { min: 1, max: None, negated: false };
                 let first = self.edge(*fact, Edge::First);
-                let verdict = self.tested(first.as_slice(), *window, once, false);
+                let verdict = self.tested(first.as_slice(), *window, once, None);
                 if *negated { verdict.negated() } else { verdict }
             }
             Condition::Total { fact, test } => Verdict::always(match self.fact(*fact) {
@@ -69,7 +73,7 @@ impl<'a> Scene<'a> {
                 let mut times = [Instant::MIN; Membership::HISTORY_MAX];
                 let times = moves(self.membership(*cohort), *entered, &mut times);
                 match within(times, *window, self) {
-                    Some(_) => self.tested(times, *window, *test, false),
+                    Some(_) => self.tested(times, *window, *test, None),
                     // No F: no entry lies within D of it.
                     None => Verdict::always(test.holds(0)),
                 }
@@ -78,7 +82,7 @@ impl<'a> Scene<'a> {
                 let membership = self.membership(*cohort);
                 let times = [membership.first_entered_at];
                 let entered = usize::from(membership.times_entered > 0);
-                self.tested(&times[..entered], *window, CountTest { min: 1, max: None, negated: false }, false)
+                self.tested(&times[..entered], *window, CountTest { min: 1, max: None, negated: false }, None)
             }
             Condition::Compare { measure, op, with } => self.compare(measure, *op, with),
             Condition::Known { measure } => self.presence(measure),
@@ -90,6 +94,10 @@ impl<'a> Scene<'a> {
     pub(super) fn fact(&self, fact: FactIx) -> &'a Fact {
         let number = usize::from(fact.0);
         self.facts.get(number).unwrap_or_else(|| Fact::none(&self.rules.facts[number].kind))
+    }
+
+    fn observed_from(&self, fact: FactIx) -> Instant {
+        self.observed.of(&self.rules.facts[usize::from(fact.0)])
     }
 
     pub(super) fn membership(&self, cohort: CohortIx) -> &Membership {
@@ -114,7 +122,7 @@ impl<'a> Scene<'a> {
         self.calendar.start(self.calendar.period(self.at, unit) + 1 - i64::from(periods), unit)
     }
 
-    fn count(&self, fact: &Fact, window: Window, test: CountTest, waits: bool) -> Verdict {
+    fn count(&self, fact: &Fact, window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
         match fact {
             Fact::Times(times) => self.tested(times, window, test, waits),
             Fact::Distinct(found) => {
@@ -147,17 +155,22 @@ impl<'a> Scene<'a> {
     }
 
     /// A count of times in a window, against its bounds.
-    fn tested(&self, times: &[Instant], window: Window, test: CountTest, waits: bool) -> Verdict {
+    fn tested(&self, times: &[Instant], window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
         let Some(part) = within(times, window, self) else { return Verdict::always(false) };
-        let until = next_crossing(times, &part, window, test, self);
+        // Who was known before the fact was observed may be left with nothing found, and wait from then on.
+        let until = match waits.is_some_and(|fact| self.observed_from(fact) > self.known_since) {
+            true => next_change(times, &part, window, self),
+            false => next_crossing(times, &part, window, test, self),
+        };
         self.waited(test, part.len() as u64, until, window, waits)
     }
 
-    /// Satisfied by nothing found: only once the customer has been known for the window's length.
-    fn waited(&self, test: CountTest, count: u64, until: Instant, window: Window, waits: bool) -> Verdict {
+    /// Satisfied by nothing found: only once the customer has been known, and the fact that `waits` observed, for the
+    /// window's length.
+    fn waited(&self, test: CountTest, count: u64, until: Instant, window: Window, waits: Option<FactIx>) -> Verdict {
         let holds = test.holds(count);
-        if holds && count == 0 && waits {
-            let ready = known_from(window, self);
+        if let Some(fact) = waits.filter(|_| holds && count == 0) {
+            let ready = known_from(window, self.observed_from(fact), self);
             if self.at < ready {
                 return Verdict { holds: false, until: until.min(ready) };
             }

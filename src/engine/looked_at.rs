@@ -33,6 +33,10 @@ impl LookedAt {
         cohorts.iter().for_each(|cohort| self.add(usize::from(cohort.0)));
     }
 
+    pub(super) fn holds(&self, cohort: usize) -> bool {
+        self.words[cohort / 64] & (1 << (cohort % 64)) != 0
+    }
+
     /// The first one at or after a place.
     pub(super) fn next_from(&self, place: usize) -> Option<usize> {
         let mut word = place / 64;
@@ -63,6 +67,7 @@ mod tests {
             place = cohort + 1;
         }
         assert_eq!(seen, [0, 63, 64, 65, 129]);
+        assert!(set.holds(64) && !set.holds(66));
         set.clear();
         assert_eq!(set.next_from(0), None);
         set.add_all();

@@ -120,13 +120,9 @@ fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &Scene<'_>) 
 }
 
 fn remember(cohort: &Cohort, membership: &mut Membership, at: Instant, entered: bool) {
-    if !cohort.keeps_history {
-        return;
+    if cohort.keeps_history {
+        membership.remember(at, entered);
     }
-    if membership.history.len() == Membership::HISTORY_MAX {
-        membership.history.remove(0);
-    }
-    membership.history.push((at, entered));
 }
 
 /// Keeps the first wish: deciding again at the same instant changes nothing.

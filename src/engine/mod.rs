@@ -5,7 +5,8 @@
 //!
 //! Read `verdict` (the idea), `evaluate` and `measure` (conditions at an instant), `membership` (the machine), `decide` (one
 //! customer: deadlines and events in order), `foresight` (the same, run ahead without events), `why` and `explain` (what
-//! people ask), `shard` and `agenda` (one partition: whose turn it is).
+//! people ask), `shard` and `agenda` (one partition: whose turn it is), `migrate` (one customer from one rule set to the
+//! next).
 
 mod agenda;
 mod answer;
@@ -19,6 +20,8 @@ mod foresight;
 mod looked_at;
 mod measure;
 mod membership;
+mod migrate;
+mod observed;
 mod periods;
 mod rank;
 mod shard;
@@ -34,6 +37,8 @@ pub use chain::{Chain, Link, Reached};
 pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
+pub use migrate::{Left, Migration};
+pub use observed::Observed;
 pub use periods::Period;
 pub use rank::{Places, Standing, Thresholds, tie_hash};
 pub use shard::{Moved, Said, Shard, Slot, Timing};

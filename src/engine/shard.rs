@@ -23,6 +23,20 @@ pub struct Timing {
     pub earliest: Instant,
 }
 
+impl Timing {
+    /// Is an event of this time refused, by stream time or plausibility?
+    #[must_use]
+    pub fn refuses(&self, at: Instant, stream_time: Instant) -> Option<DeadLetterReason> {
+        if at < self.earliest || at > LATEST {
+            Some(DeadLetterReason::BadTime)
+        } else if at < stream_time - self.max_lateness {
+            Some(DeadLetterReason::TooLate)
+        } else {
+            None
+        }
+    }
+}
+
 /// Later than any time in a right unit: the end of the year 9999. Microseconds read as milliseconds lie far beyond.
 const LATEST: Instant = Instant(253_402_300_799_999);
 
@@ -128,13 +142,7 @@ impl Shard {
     /// Is an event of this time refused, by stream time or plausibility?
     #[must_use]
     pub fn refuses(&self, at: Instant) -> Option<DeadLetterReason> {
-        if at < self.timing.earliest || at > LATEST {
-            Some(DeadLetterReason::BadTime)
-        } else if at < self.stream_time - self.timing.max_lateness {
-            Some(DeadLetterReason::TooLate)
-        } else {
-            None
-        }
+        self.timing.refuses(at, self.stream_time)
     }
 
     /// The customer's slot, if in memory.

@@ -44,6 +44,16 @@ pub struct Deadlines {
     pub decided_at: Option<Instant>,
 }
 
+impl Deadlines {
+    pub(super) fn set(&mut self, cohort: usize, deadline: Instant) {
+        if deadline < Instant::MAX {
+            self.by_cohort.put(cohort, deadline);
+        } else {
+            self.by_cohort.remove(cohort);
+        }
+    }
+}
+
 impl PartialEq for Deadlines {
     fn eq(&self, _: &Self) -> bool {
         true
@@ -244,6 +254,16 @@ impl Membership {
     pub fn is_new(&self) -> bool {
         // Who has left or is a member has entered before.
         self.armed && self.times_entered == 0 && self.wish.is_none()
+    }
+}
+
+impl Membership {
+    /// Adds a change to the history; over capacity the oldest goes.
+    pub(super) fn remember(&mut self, at: Instant, entered: bool) {
+        if self.history.len() == Self::HISTORY_MAX {
+            self.history.remove(0);
+        }
+        self.history.push((at, entered));
     }
 }
 

@@ -111,16 +111,22 @@ pub(super) fn next_crossing(
     }
 }
 
-/// From when on "nothing found" counts: the customer must have been known for the window's length.
-pub(super) fn known_from(window: Window, scene: &Scene<'_>) -> Instant {
+/// From when on "nothing found" counts: the customer must have been known, and what is looked for observed, for the window's
+/// length.
+pub(super) fn known_from(window: Window, observed_from: Instant, scene: &Scene<'_>) -> Instant {
+    let known_since = scene.known_since.max(observed_from);
     match window {
-        Window::Last(span) | Window::Between { far: span, .. } => scene.known_since + span,
+        Window::Last(span) | Window::Between { far: span, .. } => known_since + span,
         Window::Calendar { periods, unit } => {
             // Known since before the first midnight: from the start of the `periods`-th period after that of the start.
-            let known = scene.calendar.period(scene.known_since, unit);
+            let known = scene.calendar.period(known_since, unit);
             scene.calendar.start(known + i64::from(periods), unit)
         }
-        Window::WithinFirst { fact, span } => scene.edge(fact, Edge::First).map_or(Instant::MAX, |first| first + span),
+        Window::WithinFirst { fact, span } => {
+            // What came between the first F and the beginning is not known.
+            let seen = scene.edge(fact, Edge::First).filter(|first| *first >= observed_from);
+            seen.map_or(Instant::MAX, |first| first + span)
+        }
         _ => Instant::MIN,
     }
 }

@@ -39,6 +39,8 @@ named! {
         Excluded = "EXCLUDED",
         /// A limit computed over all customers moved.
         Threshold = "THRESHOLD",
+        /// The rules were edited.
+        DefinitionChanged = "DEFINITION_CHANGED",
     }
 }
 

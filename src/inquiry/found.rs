@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{json, text};
-use crate::engine::{CustomerState, Engine, Explanation, Language, Thresholds, Words, explain};
+use crate::engine::{CustomerState, Engine, Explanation, Language, Observed, Thresholds, Words, explain};
 use crate::event::{Instant, Span};
 use crate::rules::{CohortIx, RuleSet, nearest};
 
@@ -14,6 +14,7 @@ pub struct Found {
     pub rules: Arc<RuleSet>,
     /// Where ranks begin in the partition.
     pub thresholds: Thresholds,
+    pub observed: Observed,
     pub state: CustomerState,
     /// `S` of the partition.
     pub stream_time: Instant,
@@ -61,10 +62,13 @@ impl Found {
 
     /// Explains these cohorts, all if `None`, after the deadlines up to the instant, which are not all decided yet.
     fn explanations(&mut self, cohort: Option<CohortIx>) -> Vec<Explanation> {
-        let (at, rules) = (self.at(), &self.rules);
+        let (at, rules, observed) = (self.at(), &self.rules, &self.observed);
         // Deadlines alone are decided here, which no limit on events touches.
-        let mut engine = Engine::new(Arc::clone(rules), Span(0), 0);
-        engine.set_thresholds(Arc::clone(&self.thresholds));
+        let mut engine = Engine::new(Arc::clone(rules), Span(0), 0).observing(observed.clone());
+        // Half-way through an edit those in force may be of the other rules.
+        if self.thresholds.len() == rules.ranks.len() {
+            engine.set_thresholds(Arc::clone(&self.thresholds));
+        }
         self.state.belongs_to(&self.customer);
         engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());
         let all = (0..rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).unwrap_or(u16::MAX)));

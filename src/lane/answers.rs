@@ -24,11 +24,19 @@ pub(super) fn answer(inbox: &Inbox, partitions: &BTreeMap<i32, Partition>, conte
 }
 
 fn look_up(partition: &Partition, customer: &str, context: &Context) -> Answer {
-    match partition.look_up(customer, &context.rules) {
+    let (version, observed) = match partition.decided_by(customer, &context.rulebook) {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(partition = partition.number, %error, "A state that was asked for cannot be read.");
+            return Answer::Unreadable;
+        }
+    };
+    match partition.look_up(customer, &version.rules) {
         Ok(Some(state)) => Answer::Found(Box::new(Found {
             customer: customer.to_owned(),
-            rules: Arc::clone(&context.rules),
+            rules: Arc::clone(&version.rules),
             thresholds: Arc::clone(partition.thresholds()),
+            observed,
             state,
             stream_time: partition.stream_time(),
         })),

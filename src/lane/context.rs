@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::output::Speaker;
+use super::rulebook::Rulebook;
 use crate::codec::Framing;
 use crate::engine::Timing;
 use crate::event::{Instant, Span};
-use crate::metrics::{CohortCounters, Metrics};
-use crate::rules::RuleSet;
+use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
 /// Fixed for the life of a lane.
 pub struct Context {
-    pub rules: Arc<RuleSet>,
+    pub rulebook: Arc<Rulebook>,
     pub metrics: Arc<Metrics>,
     pub topics: Topics,
     pub cluster_id: String,
@@ -31,7 +31,6 @@ pub struct Context {
     refresh: Duration,
     pub(super) record_bytes_max: usize,
     pub(super) speaker: Speaker,
-    pub(super) cohorts: Vec<CohortCounters>,
     group: String,
 }
 
@@ -40,13 +39,12 @@ impl Context {
     #[must_use]
     pub fn new(
         settings: &Settings,
-        rules: Arc<RuleSet>,
+        rulebook: Arc<Rulebook>,
         metrics: Arc<Metrics>,
         encoder: crate::codec::Encoder,
         cluster_id: String,
         partitions: u32,
     ) -> Self {
-        let cohorts = metrics.cohorts(rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
         let group = settings.kafka.group_id.clone();
         let source = format!("/cohortd/{group}");
         Self {
@@ -66,11 +64,10 @@ impl Context {
             topics: settings.topics.clone(),
             speaker: Speaker { encoder, source },
             group,
-            rules,
+            rulebook,
             metrics,
             cluster_id,
             partitions,
-            cohorts,
         }
     }
 }

@@ -153,7 +153,7 @@ impl Partition {
                 return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::UnknownSchema)));
             }
         };
-        let event = match reader.decode(datum, &context.rules.vocabulary, properties) {
+        let event = match reader.decode(datum, &self.rules.rules.vocabulary, properties) {
             Ok(event) => event,
             Err(error) => return dead(error.reason()),
         };
@@ -208,7 +208,7 @@ impl Partition {
                 Lookup::NotFound | Lookup::Unusable(_) => return Ok(Retaken::SchemaMissing),
             };
             let mut properties = Properties::new();
-            if let Ok(event) = reader.decode(datum, &context.rules.vocabulary, &mut properties)
+            if let Ok(event) = reader.decode(datum, &self.rules.rules.vocabulary, &mut properties)
                 && record.key() == Some(event.customer.as_bytes())
                 && self.shard_mut().refuses(event.at).is_none()
             {

@@ -21,6 +21,7 @@
 //! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
 //! `ranks` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
 
+mod adopt;
 mod answers;
 mod context;
 mod due;
@@ -33,10 +34,13 @@ mod plan;
 mod publish;
 mod ranks;
 mod restore;
+mod rulebook;
 mod summaries;
 mod turn;
 
 pub use context::Context;
 pub use error::LaneError;
+pub use ranks::RankTold;
+pub use rulebook::{Rulebook, Version};
 pub use summaries::Summaries;
 pub use turn::{Lane, Start};

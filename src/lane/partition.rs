@@ -5,17 +5,21 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::due::DueIndex;
+use super::error::LaneError;
 use super::intake::Intake;
 use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use super::ranks::RankWork;
+use super::rulebook::{Rulebook, Version};
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Said, Shard, Slot, Thresholds, Timing, Words};
-use crate::event::{CustomerEvent, Instant, Span};
+use crate::engine::{CustomerState, Effect, Observed, Said, Shard, Slot, Thresholds, Timing, Words};
+use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
-use crate::rules::RuleSet;
+use crate::rules::{Cohort, OnCreate, RuleSet};
 use crate::store::layout::{changelog, customer_key};
-use crate::store::{Database, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline};
+use crate::store::{
+    Adopting, Database, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline,
+};
 
 /// An event at most this old makes its partition live.
 const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
@@ -38,22 +42,28 @@ pub(super) struct Share {
 /// A partition at work. Dropping it loses nothing that is committed: `restore` makes it anew.
 pub(super) struct Partition {
     pub(super) number: i32,
-    shard: Shard,
+    /// The version that decides.
+    pub(super) rules: Arc<Version>,
+    /// How far the states are those of another version; as of the batch under way.
+    pub(super) adopting: Option<Adopting>,
+    /// Since when the log was read, by fact.
+    pub(super) observed: Observed,
+    pub(super) shard: Shard,
     pub(super) database: Database,
     /// As of the last committed batch.
     pub(super) meta: Meta,
     /// The next offset to take in; ahead of META's while a batch is under way.
     pub(super) next_offset: i64,
     live: bool,
-    caught_up: bool,
+    pub(super) caught_up: bool,
     caught_up_since: Option<std::time::Instant>,
     /// Ascending; the first is at or before the oldest change not yet flushed.
     checkpoints: VecDeque<Checkpoint>,
     /// Written to the changelog and still needed by a restore, ascending.
     recorded: VecDeque<(i64, Recorded)>,
-    members: Vec<u64>,
+    pub(super) members: Vec<u64>,
     pub(super) ranks: RankWork,
-    due: DueIndex,
+    pub(super) due: DueIndex,
     /// Index entries set again in the batch under way: the database still says where they were.
     rearmed: BTreeMap<Box<str>, Instant>,
     /// The offset of the last end-of-partition signal, if nothing was read since.
@@ -63,10 +73,10 @@ pub(super) struct Partition {
     pub(super) intake: Intake,
     pub(super) metrics: PartitionMetrics,
     /// The limits in force; META names them, so that what is taken in again is taken in under them.
-    timing: Timing,
-    ids_max: u32,
+    pub(super) timing: Timing,
+    pub(super) ids_max: u32,
     said: Vec<Said>,
-    part: Option<Part>,
+    pub(super) part: Option<Part>,
     new_recorded: Vec<(i64, Recorded)>,
     /// Below this many bytes of customers `shed` finds nothing more.
     shed_above: usize,
@@ -77,6 +87,7 @@ impl Partition {
     /// that is not `next_offset`.
     pub(super) fn new(
         number: i32,
+        rules: Arc<Version>,
         mut shard: Shard,
         database: Database,
         meta: Meta,
@@ -87,13 +98,19 @@ impl Partition {
         // Not META's stream time: another process, or a write that a crash cut off, may have set entries again that this
         // copy still holds where they were.
         let timers_from = database.timers_from()?;
-        let rules = Arc::clone(shard.engine().rules());
-        let ranks = RankWork::load(&database, meta.taking_up.clone(), &rules)?;
-        if meta.thresholds.len() == rules.ranks.len() {
+        // States numbered by two versions are counted once all are numbered by one.
+        let ranks = match meta.adopting {
+            Some(_) => RankWork::anew(&rules.rules),
+            None => RankWork::load(&database, meta.taking_up.clone(), &rules.rules)?,
+        };
+        if meta.thresholds.len() == rules.rules.ranks.len() {
             shard.set_thresholds(meta.thresholds.clone().into());
         }
         Ok(Self {
             number,
+            rules,
+            adopting: meta.adopting.clone(),
+            observed: meta.observed.clone(),
             shard,
             database,
             next_offset: meta.replay_from,
@@ -198,13 +215,13 @@ impl Partition {
     }
 
     /// Reads the states of customers that are not in memory, at once.
-    pub(super) fn fetch(&mut self, mut missing: Vec<&str>, rules: &RuleSet) -> Result<(), StoreError> {
+    pub(super) fn fetch(&mut self, mut missing: Vec<&str>) -> Result<(), StoreError> {
         missing.sort_unstable();
         missing.dedup();
         let found = self.database.customers(&missing)?;
         for (customer, stored) in missing.into_iter().zip(found) {
             if let Some(stored) = stored {
-                let state = decode_state(stored.state(), rules)?;
+                let state = decode_state(stored.state(), &self.rules.rules)?;
                 let indexed_at = match self.rearmed.get(customer) {
                     Some(at) => *at,
                     None => stored.indexed_at()?,
@@ -213,6 +230,21 @@ impl Partition {
             }
         }
         Ok(())
+    }
+
+    /// The version by which a customer's state is numbered in memory, or as stored, and since when its facts were observed.
+    pub(super) fn decided_by(
+        &self,
+        customer: &str,
+        rulebook: &Rulebook,
+    ) -> Result<(Arc<Version>, Observed), LaneError> {
+        let taken_up = self.meta.adopting.as_ref().filter(|adopting| customer <= adopting.through.as_str());
+        if let Some(adopting) = taken_up
+            && let Some(version) = rulebook.get(adopting.version)?
+        {
+            return Ok((version, adopting.observed.clone()));
+        }
+        Ok((Arc::clone(&self.rules), self.observed.clone()))
     }
 
     /// A copy of a customer's state, from memory or as stored; nothing is changed by looking.
@@ -316,7 +348,7 @@ impl Partition {
         if self.due.next_known() < stream_time {
             self.begin();
             while let Some((due, customer)) = self.due.pop_before(stream_time, &self.database)? {
-                self.passed(due, &customer, context)?;
+                self.passed(due, &customer)?;
             }
         }
         self.shard.fire_due(as_of, words, &mut self.said);
@@ -340,7 +372,7 @@ impl Partition {
     /// Stream time has passed an entry of the index. Whoever is due is decided from memory; an entry that its customer
     /// has left behind is set again at the true deadline. A customer with changes not yet flushed keeps the old one: a
     /// restore that does not know the changes still finds it.
-    fn passed(&mut self, due: Instant, customer: &str, context: &Context) -> Result<(), StoreError> {
+    fn passed(&mut self, due: Instant, customer: &str) -> Result<(), StoreError> {
         let part = self.part.as_mut().expect("a batch is under way");
         if let Some(slot) = self.shard.find(customer) {
             let clean = self.shard.is_clean(slot);
@@ -366,7 +398,7 @@ impl Partition {
         }
         let deadline = next_deadline(stored.state())?;
         if deadline < self.shard.stream_time() {
-            let state = decode_state(stored.state(), context.rules.as_ref())?;
+            let state = decode_state(stored.state(), &self.rules.rules)?;
             self.shard.insert(customer, state, due);
             return Ok(());
         }
@@ -398,17 +430,16 @@ impl Partition {
                 crate::event::Change::Entered => *members + 1,
                 crate::event::Change::Exited => members.saturating_sub(1),
             };
-            part.tally.changes.push((effect.cohort, effect.change));
+            part.tally.changes.push((Arc::clone(&self.rules), effect.cohort, effect.change));
             if effect.cause.is_none() {
                 part.tally.lateness_ms.push(now.since(effect.at).0);
             }
-            if context.rules.cohort(effect.cohort).shadow {
+            let cohort = self.rules.rules.cohort(effect.cohort);
+            if cohort.shadow {
                 continue;
             }
-            let prompt = self.caught_up && now.since(effect.at) <= context.max_delay;
-            // Nobody did anything: a limit over all customers moved.
-            let automation = prompt && effect.reason != crate::event::ChangeReason::Threshold;
-            plan.outs.extend(context.speaker.say(&context.rules, customer, effect, automation, &place));
+            let automation = may_automate(&effect, cohort, self.caught_up, now, context);
+            plan.outs.extend(context.speaker.say(&self.rules.rules, customer, effect, automation, &place));
         }
     }
 
@@ -593,7 +624,11 @@ impl Partition {
             cluster_id: context.cluster_id.clone(),
             input: context.topics.input.clone(),
             partitions: context.partitions,
-            rules: context.rules.fingerprint.clone(),
+            rules: self.rules.rules.fingerprint.clone(),
+            rules_version: self.rules.number,
+            adopting: self.adopting.clone(),
+            began: self.meta.began,
+            observed: self.observed.clone(),
             timing: self.timing,
             ids_max: self.ids_max,
             sequence: self.meta.sequence + 1,
@@ -608,7 +643,7 @@ impl Partition {
             thresholds: self.thresholds().to_vec(),
             taking_up: self.ranks.taking_up.clone(),
         };
-        if let Some(counters) = self.ranks.unwritten(&context.rules) {
+        if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);
         }
         let mut bytes = Vec::new();
@@ -660,6 +695,18 @@ impl Partition {
         self.new_recorded.clear();
         Ok(())
     }
+}
+
+/// May a change be acted on without anybody looking? What an edit of the rules brings about is no news of the customer,
+/// unless its cohort says so.
+pub(super) fn may_automate(effect: &Effect, cohort: &Cohort, caught_up: bool, now: Instant, context: &Context) -> bool {
+    let news = match effect.reason {
+        ChangeReason::DefinitionChanged => cohort.on_create == OnCreate::Emit,
+        // Nobody did anything: a limit over all customers moved.
+        ChangeReason::Threshold => false,
+        _ => true,
+    };
+    caught_up && news && now.since(effect.at) <= context.max_delay
 }
 
 /// Would the one overwrite the other at the same position?

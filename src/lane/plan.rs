@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::rulebook::Version;
 use crate::event::{Change, DeadLetterReason, SkipReason};
 use crate::rules::CohortIx;
 use crate::store::{Batch, Meta};
@@ -53,7 +54,8 @@ pub(super) struct Tally {
     pub(super) applied: u64,
     pub(super) skipped: Vec<SkipReason>,
     pub(super) dead: Vec<DeadLetterReason>,
-    pub(super) changes: Vec<(CohortIx, Change)>,
+    /// By the numbers of the version that decided.
+    pub(super) changes: Vec<(Arc<Version>, CohortIx, Change)>,
     pub(super) unusable_values: u64,
     pub(super) flushed: u64,
     pub(super) rearmed: u64,

@@ -38,9 +38,23 @@ pub(super) struct RankWork {
     pub(super) taking_up: Option<TakingUp>,
     /// When the counters were last published.
     tick: Option<i64>,
+    /// Customers were brought over to other rules, or are being so: all are counted anew before the next publication.
+    stale: bool,
+}
+
+/// Where the ranks of one version of the rules begin.
+#[derive(Debug, Clone)]
+pub struct RankTold {
+    pub(super) version: u64,
+    pub(super) thresholds: Thresholds,
 }
 
 impl RankWork {
+    /// Under rules that have just been taken up.
+    pub(super) fn anew(rules: &RuleSet) -> Self {
+        Self { counters: Counters::new(rules), changed: true, taking_up: None, tick: None, stale: true }
+    }
+
     /// As the database has it; what is not counted there is counted now.
     pub(super) fn load(database: &Database, taking_up: Option<TakingUp>, rules: &RuleSet) -> Result<Self, StoreError> {
         let stored = stored_counters(database, rules)?;
@@ -49,20 +63,26 @@ impl RankWork {
             Some(counters) => counters,
             None => count_all(database, rules)?,
         };
-        Ok(Self { counters, changed, taking_up, tick: None })
+        Ok(Self { counters, changed, taking_up, tick: None, stale: false })
     }
 
     pub(super) fn count(&mut self, moves: &[Moved]) {
+        if self.stale {
+            return;
+        }
         moves.iter().for_each(|moved| self.counters.count(moved));
         self.changed |= !moves.is_empty();
     }
 
-    /// The counters' bytes, if they are not those last written.
+    /// The counters' bytes, if they are not those last written; none, where what was written counts no longer.
     pub(super) fn unwritten(&mut self, rules: &RuleSet) -> Option<Vec<u8>> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
         let mut bytes = Vec::new();
+        if self.stale {
+            return Some(bytes);
+        }
         encode_counters(&self.counters, rules, &mut bytes);
         Some(bytes)
     }
@@ -73,7 +93,7 @@ pub(super) fn stored_counters(database: &Database, rules: &RuleSet) -> Result<Op
     if rules.rankings.is_empty() {
         return Ok(Some(Counters::default()));
     }
-    let Some(bytes) = database.counters()? else { return Ok(None) };
+    let Some(bytes) = database.counters()?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
     Ok(decode_counters(&bytes, rules)?)
 }
 
@@ -121,22 +141,23 @@ impl Partition {
         self.ranks.tick != Some(tick)
     }
 
-    fn is_taking_up(&self) -> bool {
+    pub(super) fn is_taking_up(&self) -> bool {
         self.ranks.taking_up.is_some()
     }
 
     /// Adds the counters to the batch. Everything is flushed.
-    fn publish_counters(&mut self, tick: i64, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
-        if self.ranks.counters.are_short() {
-            self.ranks.counters = count_all(&self.database, &context.rules)?;
-            self.ranks.changed = true;
+    fn publish_counters(&mut self, tick: i64, plan: &mut Plan) -> Result<(), StoreError> {
+        let rules = Arc::clone(&self.rules.rules);
+        if self.ranks.stale || self.ranks.counters.are_short() {
+            self.ranks.counters = count_all(&self.database, &rules)?;
+            (self.ranks.changed, self.ranks.stale) = (true, false);
         }
         self.begin();
         self.ranks.tick = Some(tick);
         let partition = u32::try_from(self.number).unwrap_or_default();
         for (ranking, counters) in self.ranks.counters.rankings.iter().enumerate() {
             let published = Published { partition, ranking, tick, counters: counters.clone() };
-            let (key, value) = published.encode(&context.rules);
+            let (key, value) = published.encode(&rules);
             plan.outs.push(Out {
                 topic: Topic::Summaries,
                 partition: self.number,
@@ -168,7 +189,7 @@ impl Partition {
         self.begin();
         let old: Thresholds = old.into();
         let (new, stream_time) = (Arc::clone(self.thresholds()), self.stream_time());
-        let rules = Arc::clone(&context.rules);
+        let rules = Arc::clone(&self.rules.rules);
         let (mut concerned, mut looked, mut last): (Vec<Box<str>>, usize, String) = (Vec::new(), 0, through.clone());
         let mut more = false;
         self.database.for_each_customer(&through, |customer, state| {
@@ -193,7 +214,7 @@ impl Partition {
         })?;
         self.ranks.taking_up = more.then(|| TakingUp { old: old.to_vec(), through: last });
         let missing = concerned.iter().filter(|customer| self.find(customer).is_none()).map(|c| &**c).collect();
-        self.fetch(missing, &rules)?;
+        self.fetch(missing)?;
         for customer in &concerned {
             let slot = self.slot(customer);
             self.reconsider(slot, &old);
@@ -209,16 +230,19 @@ impl Lane {
     /// up. Both begin when everything is flushed, which may take some turns.
     pub(super) fn refresh_ranks(&mut self) -> Result<(), LaneError> {
         let context = Arc::clone(&self.context);
-        if context.rules.rankings.is_empty() {
-            return Ok(());
-        }
         self.wanted = self.thresholds.try_iter().last().or(self.wanted.take());
         let tick = context.tick(wall_clock());
         let wanted = self.wanted.clone();
-        let differs = |partition: &Partition| wanted.as_ref().is_some_and(|wanted| partition.thresholds() != wanted);
-        let needs = |partition: &Partition| partition.owes_counters(tick) || differs(partition);
-        let busy: Vec<i32> =
-            self.partitions.values().filter(|p| !p.is_taking_up() && needs(p)).map(|p| p.number).collect();
+        let differs = |partition: &Partition| {
+            wanted.as_ref().is_some_and(|wanted| {
+                wanted.version == partition.rules.number && *partition.thresholds() != wanted.thresholds
+            })
+        };
+        let needs = |partition: &Partition| {
+            !partition.rules.rules.rankings.is_empty() && (partition.owes_counters(tick) || differs(partition))
+        };
+        let idle = |partition: &&Partition| !partition.is_taking_up() && !self.takes_up_rules(partition.number);
+        let busy: Vec<i32> = self.partitions.values().filter(idle).filter(|p| needs(p)).map(|p| p.number).collect();
         if busy.is_empty() && !self.partitions.values().any(Partition::is_taking_up) {
             return Ok(());
         }
@@ -234,12 +258,12 @@ impl Lane {
                 continue;
             }
             if partition.owes_counters(tick) {
-                partition.publish_counters(tick, &context, &mut plan)?;
+                partition.publish_counters(tick, &mut plan)?;
             }
             if differs(partition)
-                && let Some(thresholds) = &wanted
+                && let Some(wanted) = &wanted
             {
-                partition.begin_to_take_up(thresholds);
+                partition.begin_to_take_up(&wanted.thresholds);
             }
         }
         // Until all are decided under the new thresholds, none of these partitions goes on.

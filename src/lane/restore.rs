@@ -15,9 +15,10 @@ use super::mark::OffsetMark;
 use super::partition::Partition;
 use super::plan::Plan;
 use super::ranks::{moves, stored_counters};
+use super::rulebook::Version;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
-use crate::engine::{Engine, Shard, Words};
+use crate::engine::{Engine, Observed, Shard, Words};
 use crate::event::{Instant, Span};
 use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Record, Watermarks};
 use crate::rules::RuleSet;
@@ -40,6 +41,8 @@ const LOCAL_AGE_MAX: Span = Span(Span::DAY.0 * 7 / 2);
 const OPEN_FOR: Duration = Duration::from_secs(30);
 /// Between two words on how far a restore is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+/// How long a version of the rules may be on its way that another process has taken up.
+const RULES_WITHIN: Duration = Duration::from_secs(60);
 /// Wipes of one partition's copy before it is given up.
 const WIPES_MAX: u32 = 3;
 
@@ -72,9 +75,10 @@ struct Changelog {
     end: i64,
     next: i64,
     meta: Option<Meta>,
-    /// Of the customers in the database; none: they are counted at the end.
-    counters: Option<Counters>,
-    rules: Arc<RuleSet>,
+    /// Of the customers in the database, by the rules that they are numbered by; none: they are counted at the end.
+    counters: Option<(Counters, Arc<RuleSet>)>,
+    /// What the database has counted counts no longer: states came that are numbered by other rules.
+    uncounted: bool,
 }
 
 struct Input {
@@ -170,7 +174,16 @@ impl Restore {
             (_, None) => range.start,
         };
         tools.reader.start(topic, self.partition, next, range.end)?;
-        let counters = stored_counters(&database, &tools.context.rules)?;
+        let decided_by = match meta.as_ref().filter(|meta| meta.adopting.is_none()) {
+            Some(meta) => tools.context.rulebook.of_state(meta.rules_version, &meta.rules)?,
+            None => None,
+        };
+        let counters = match decided_by {
+            Some(version) => {
+                stored_counters(&database, &version.rules)?.map(|found| (found, Arc::clone(&version.rules)))
+            }
+            None => None,
+        };
         let stage = Changelog {
             committed,
             database,
@@ -180,8 +193,8 @@ impl Restore {
             end: range.end,
             next,
             meta,
+            uncounted: false,
             counters,
-            rules: Arc::clone(&tools.context.rules),
         };
         Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next))
     }
@@ -286,10 +299,11 @@ impl Restore {
     fn begin_input(&mut self, stage: Changelog, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
         let Changelog { committed, database, meta, .. } = stage;
         let context = tools.context;
-        let meta = match (meta, committed.offset) {
+        let (meta, rules) = match (meta, committed.offset) {
             (Some(meta), offset) => {
                 check(&meta, offset, &committed.metadata, self.partition, context)?;
-                meta
+                let Some(rules) = self.rules_of(&meta, context)? else { return Ok(self.going(Stage::Barrier, 0)) };
+                (meta, rules)
             }
             (None, Some(offset)) => {
                 return Err(LaneError::Configuration(format!(
@@ -302,7 +316,10 @@ impl Restore {
                 )));
             }
             (None, None) => match self.first_offset(tools)? {
-                Some(offset) => fresh(offset, context),
+                Some(offset) => {
+                    let rules = newest(context)?;
+                    (fresh(offset, observed_from(tools.start), &rules, context), rules)
+                }
                 None => {
                     self.waiting_told = true;
                     return Ok(self.going(Stage::Barrier, 0));
@@ -310,14 +327,43 @@ impl Restore {
             },
         };
         let recorded = VecDeque::from(database.recorded()?);
-        let engine = Engine::new(Arc::clone(&context.rules), meta.timing.max_lateness, meta.ids_max as usize);
+        let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize)
+            .observing(meta.observed.clone());
         let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
-        let names = context.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
+        let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
         let (from, to) = (meta.replay_from, meta.next_offset);
-        let partition = Partition::new(self.partition, shard, database, meta, recorded, metrics)?;
+        let partition = Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
         tools.reader.start(&context.topics.input, self.partition, from, to)?;
         Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to })), to - from))
+    }
+
+    /// The rules that decided the state, and those that it is taking up. `None`: another process took up a version that
+    /// this one has not read yet.
+    fn rules_of(&self, meta: &Meta, context: &Context) -> Result<Option<Arc<Version>>, LaneError> {
+        let needed = meta.adopting.as_ref().map_or(meta.rules_version, |adopting| adopting.version);
+        if needed > context.rulebook.newest() {
+            if self.started.elapsed() < RULES_WITHIN {
+                std::thread::sleep(Duration::from_millis(50));
+                return Ok(None);
+            }
+            return Err(LaneError::Configuration(format!(
+                "partition {} is decided by version {needed} of the rules, and {} ends with {}; \
+                 restore that topic, or begin anew with a new kafka.group_id, topics.changelog, topics.rules and state.dir",
+                self.partition,
+                context.topics.rules,
+                context.rulebook.newest()
+            )));
+        }
+        match context.rulebook.of_state(meta.rules_version, &meta.rules)? {
+            Some(rules) => Ok(Some(rules)),
+            None => Err(LaneError::Configuration(format!(
+                "the rules file is not the one that this state was decided by, and {} does not hold that one either; \
+                 go on with the old file, by one start with --accept-rules, or begin anew with a new kafka.group_id, \
+                 topics.changelog, topics.rules and state.dir (fingerprint then {})",
+                context.topics.rules, meta.rules
+            ))),
+        }
     }
 
     /// Where reading begins in a partition of which nothing was read. `None`: no broker answers; ask again.
@@ -409,7 +455,7 @@ impl Input {
         partition.mark();
         let customers = records.iter().filter_map(|record| std::str::from_utf8(record.key()?).ok());
         let missing = customers.filter(|customer| partition.find(customer).is_none()).collect();
-        partition.fetch(missing, &context.rules)?;
+        partition.fetch(missing)?;
         for record in records {
             if let Some(to) = partition.advance_between(*advanced, record.offset()) {
                 partition.advance(to, Words::None, context, &mut silence)?;
@@ -458,7 +504,15 @@ impl Changelog {
                 }
             }
             (Some(changelog::INPUT), value) => self.recorded.put_recorded(key.to_vec(), value.map(<[u8]>::to_vec)),
-            (Some(changelog::META), Some(value)) => self.meta = Some(decode_meta(value)?),
+            (Some(changelog::META), Some(value)) => {
+                let meta = decode_meta(value)?;
+                let alike =
+                    |(_, rules): &(Counters, Arc<RuleSet>)| meta.adopting.is_none() && meta.rules == rules.fingerprint;
+                let counted = self.counters.is_some();
+                self.counters = self.counters.take().filter(alike);
+                self.uncounted |= counted && self.counters.is_none();
+                self.meta = Some(meta);
+            }
             _ => {}
         }
         Ok(())
@@ -484,17 +538,22 @@ impl Changelog {
         if let Some(meta) = &self.meta {
             batch.put_meta(meta);
         }
-        if let Some(counters) = self.counters.as_ref().filter(|counters| !counters.rankings.is_empty()) {
-            let mut bytes = Vec::new();
-            encode_counters(counters, &self.rules, &mut bytes);
-            batch.put_counters(bytes);
+        let mut bytes = Vec::new();
+        match &self.counters {
+            Some((counters, rules)) if !counters.rankings.is_empty() => {
+                encode_counters(counters, rules, &mut bytes);
+                batch.put_counters(bytes);
+            }
+            None if self.uncounted => batch.put_counters(bytes),
+            _ => {}
         }
         self.database.write(&batch)
     }
 
     /// Counts the steps from the states in the database to those about to be written.
     fn count(&mut self) -> Result<(), StoreError> {
-        let Some(counters) = self.counters.as_mut().filter(|counters| !counters.rankings.is_empty()) else {
+        let Some((counters, rules)) = self.counters.as_mut().filter(|(counters, _)| !counters.rankings.is_empty())
+        else {
             return Ok(());
         };
         let mut customers: Vec<&str> = self.customers.keys().map(|customer| &**customer).collect();
@@ -502,7 +561,7 @@ impl Changelog {
         for (customer, before) in customers.iter().zip(self.database.customers(&customers)?) {
             let after = self.customers[*customer].as_deref();
             let before = before.as_ref().map(crate::store::StoredCustomer::state);
-            moves(customer, before, after, &self.rules)?.iter().for_each(|moved| counters.count(moved));
+            moves(customer, before, after, rules)?.iter().for_each(|moved| counters.count(moved));
         }
         Ok(())
     }
@@ -512,13 +571,26 @@ fn local(database: &Database) -> Result<(Option<Meta>, Option<i64>), StoreError>
     Ok((database.meta()?, database.changelog_next()?))
 }
 
+/// A log that is not read from its beginning says nothing of what came before.
+fn observed_from(start: settings::Start) -> Instant {
+    match start {
+        settings::Start::Earliest => Instant::MIN,
+        settings::Start::Latest => wall_clock(),
+        settings::Start::At(at) => at,
+    }
+}
+
 /// Nothing was read of this partition yet.
-fn fresh(offset: i64, context: &Context) -> Meta {
+fn fresh(offset: i64, observed_from: Instant, rules: &Version, context: &Context) -> Meta {
     Meta {
         cluster_id: context.cluster_id.clone(),
         input: context.topics.input.clone(),
         partitions: context.partitions,
-        rules: context.rules.fingerprint.clone(),
+        rules: rules.rules.fingerprint.clone(),
+        rules_version: rules.number,
+        adopting: None,
+        began: offset,
+        observed: Observed { from: observed_from, ..Observed::ALWAYS },
         timing: context.timing,
         ids_max: context.ids_max,
         sequence: 0,
@@ -529,13 +601,18 @@ fn fresh(offset: i64, context: &Context) -> Meta {
         live: false,
         caught_up: false,
         written_at: wall_clock(),
-        members: vec![0; context.rules.cohorts.len()],
+        members: vec![0; rules.rules.cohorts.len()],
         thresholds: Vec::new(),
         taking_up: None,
     }
 }
 
-/// Does the state belong to this log, these rules, these offsets?
+fn newest(context: &Context) -> Result<Arc<Version>, LaneError> {
+    let found = context.rulebook.get(context.rulebook.newest())?;
+    found.ok_or_else(|| LaneError::Stopped("there are no rules".to_owned()))
+}
+
+/// Does the state belong to this log, these offsets?
 fn check(
     meta: &Meta,
     offset: Option<i64>,
@@ -544,14 +621,6 @@ fn check(
     context: &Context,
 ) -> Result<(), LaneError> {
     let refuse = |text: String| Err(LaneError::Configuration(text));
-    if meta.rules != context.rules.fingerprint {
-        return refuse(format!(
-            "the rules file is not the one that this state was decided by; \
-             go on with the old file, or begin anew with a new kafka.group_id, topics.changelog and state.dir \
-             (fingerprint now {}, then {})",
-            context.rules.fingerprint, meta.rules
-        ));
-    }
     if meta.input != context.topics.input || meta.partitions != context.partitions {
         return refuse(format!(
             "the state is of topic {} with {} partitions, and {} has {}: customers would be looked for in the wrong \

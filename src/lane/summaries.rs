@@ -8,8 +8,9 @@ use std::time::{Duration, Instant as Moment};
 
 use super::context::Context;
 use super::error::LaneError;
+use super::ranks::RankTold;
+use super::rulebook::Version;
 use crate::clock::wall_clock;
-use crate::engine::Thresholds;
 use crate::event::Number;
 use crate::kafka::{Brokers, Failure, Read, Reader, Watermarks};
 use crate::metrics::RankMetrics;
@@ -31,7 +32,9 @@ pub struct Summaries {
     watermarks: Watermarks,
     reader: Reader,
     /// One for each lane.
-    lanes: Vec<Sender<Thresholds>>,
+    lanes: Vec<Sender<RankTold>>,
+    /// The newest rules: whose counters are added up.
+    version: Option<Arc<Version>>,
     /// The next offset of each partition.
     next: Vec<i64>,
     /// By partition, each ranking with the tick at which it was published.
@@ -57,22 +60,20 @@ impl Summaries {
         settings: &Settings,
         context: Arc<Context>,
         brokers: &Brokers,
-        lanes: Vec<Sender<Thresholds>>,
+        lanes: Vec<Sender<RankTold>>,
     ) -> Result<Self, LaneError> {
-        let rules = &context.rules;
-        let first = |rank: &crate::rules::Rank| rank.readers.first().map_or("", |cohort| &rules.cohort(*cohort).name);
-        let metrics = rules.ranks.iter().map(|rank| context.metrics.rank(first(rank), &rank.words)).collect();
         Ok(Self {
             refresh: settings.ranks.refresh,
             watermarks: Watermarks::new(&settings.kafka, brokers)?,
             reader: Reader::new(&settings.kafka, QUEUE_BYTES, brokers)?,
             lanes,
+            version: None,
             next: vec![0; context.partitions as usize],
             parts: BTreeMap::new(),
-            metrics,
+            metrics: Vec::new(),
             told: None,
             told_at: Moment::now(),
-            too_few: vec![false; context.rules.ranks.len()],
+            too_few: Vec::new(),
             context,
         })
     }
@@ -84,7 +85,9 @@ impl Summaries {
     pub fn run(mut self, stop: &AtomicBool) -> Result<(), LaneError> {
         let pause = (self.refresh / 20).clamp(Duration::from_millis(50), Duration::from_secs(10));
         while !stop.load(Ordering::Acquire) {
-            for partition in 0..self.next.len() {
+            self.follow_rules()?;
+            let counted = if self.rankings() { self.next.len() } else { 0 };
+            for partition in 0..counted {
                 if stop.load(Ordering::Acquire) {
                     return Ok(());
                 }
@@ -104,8 +107,32 @@ impl Summaries {
         Ok(())
     }
 
+    /// Begins anew with every new version of the rules: of older ones nothing is added up any more.
+    fn follow_rules(&mut self) -> Result<(), LaneError> {
+        let newest = self.context.rulebook.newest();
+        if self.version.as_ref().is_some_and(|version| version.number == newest) {
+            return Ok(());
+        }
+        let Some(version) = self.context.rulebook.get(newest)? else { return Ok(()) };
+        let rules = &version.rules;
+        let first = |rank: &crate::rules::Rank| rank.readers.first().map_or("", |cohort| &rules.cohort(*cohort).name);
+        self.metrics = rules.ranks.iter().map(|rank| self.context.metrics.rank(first(rank), &rank.words)).collect();
+        self.too_few = vec![false; rules.ranks.len()];
+        self.next.fill(0);
+        self.parts.clear();
+        self.told = None;
+        self.version = Some(version);
+        Ok(())
+    }
+
+    /// Are customers ranked at all?
+    fn rankings(&self) -> bool {
+        self.version.as_ref().is_some_and(|version| !version.rules.rankings.is_empty())
+    }
+
     fn read(&mut self, partition: usize) -> Result<(), Problem> {
-        let topic = &self.context.topics.summaries;
+        let Some(version) = self.version.clone() else { return Ok(()) };
+        let (topic, rules) = (&self.context.topics.summaries, &version.rules);
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
         let range = self.watermarks.range(topic, number, ASK)?;
         if range.end <= self.next[partition] {
@@ -118,12 +145,11 @@ impl Summaries {
                 Read::Record(record) => {
                     self.next[partition] = record.offset() + 1;
                     let (Some(key), Some(value)) = (record.key(), record.payload()) else { continue };
-                    let found = Published::decode(key, value, &self.context.rules);
+                    let found = Published::decode(key, value, rules);
                     let found = found.map_err(|error| {
                         Problem::Counters(format!("{topic}[{partition}] at offset {}: {error}", record.offset()))
                     })?;
                     if let Some(published) = found {
-                        let rules = &self.context.rules;
                         let part = self.parts.entry(published.partition).or_insert_with(|| Part {
                             ticks: vec![None; rules.rankings.len()],
                             counters: Counters::new(rules),
@@ -152,6 +178,7 @@ impl Summaries {
     /// Once a tick: as soon as all partitions have published for it, or, where one is late, in the middle of it. Not before
     /// each has published once: part of the customers are not all.
     fn tell(&mut self) {
+        let Some(version) = self.version.clone().filter(|version| !version.rules.rankings.is_empty()) else { return };
         let now = wall_clock();
         let tick = self.context.tick(now);
         let known = |part: &Part| part.ticks.iter().all(Option::is_some);
@@ -165,19 +192,20 @@ impl Summaries {
             return;
         }
         let parts: Vec<&Counters> = self.parts.values().map(|part| &part.counters).collect();
-        let found = thresholds(&self.context.rules, &parts);
-        self.show(&found);
-        let thresholds: Thresholds = found.iter().map(|found| found.threshold).collect();
+        let found = thresholds(&version.rules, &parts);
+        self.show(&version, &found);
+        let thresholds = found.iter().map(|found| found.threshold).collect();
+        let told = RankTold { version: version.number, thresholds };
         for lane in &self.lanes {
             // A lane that has ended takes the process with it.
-            lane.send(Arc::clone(&thresholds)).ok();
+            lane.send(told.clone()).ok();
         }
         self.told = Some(tick);
         self.told_at = Moment::now();
     }
 
-    fn show(&mut self, found: &[Found]) {
-        let ranks = self.context.rules.ranks.iter().zip(found);
+    fn show(&mut self, version: &Version, found: &[Found]) {
+        let ranks = version.rules.ranks.iter().zip(found);
         for (((rank, found), metrics), few) in ranks.zip(&self.metrics).zip(&mut self.too_few) {
             let beginning = found.threshold.map(|threshold| threshold.value);
             // A list that is not full has no beginning.

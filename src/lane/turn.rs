@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant as Moment};
 
+use super::adopt::{self, Adoption};
 use super::answers::answer;
 use super::context::Context;
 use super::error::LaneError;
@@ -15,10 +16,11 @@ use super::mark::OffsetMark;
 use super::partition::{Partition, Share};
 use super::plan::Plan;
 use super::publish::{Published, announce, publish};
+use super::ranks::RankTold;
 use super::restore::{Restore, Step, Tools};
 use crate::clock::{Reading, Watch};
 use crate::codec::{Framing, SchemaKey, Schemas};
-use crate::engine::{Slot, Thresholds, Words};
+use crate::engine::{Slot, Words};
 use crate::event::Properties;
 use crate::inquiry::Inbox;
 use crate::kafka::{Brokers, Consumer, Failure, Polled, Producer, Reader, Record, Watermarks};
@@ -63,7 +65,7 @@ pub struct Start {
     pub health: Arc<Health>,
     pub inbox: Inbox,
     /// Where ranks begin, each time that it is computed.
-    pub thresholds: Receiver<Thresholds>,
+    pub thresholds: Receiver<RankTold>,
     /// Set when the lane should finish.
     pub stop: Arc<AtomicBool>,
 }
@@ -93,10 +95,13 @@ pub struct Lane {
     adrift: BTreeSet<i32>,
     /// A batch that is decided and not yet known to count.
     pub(super) pending: Option<Pending>,
-    pub(super) thresholds: Receiver<Thresholds>,
+    pub(super) thresholds: Receiver<RankTold>,
     /// The last that came.
-    pub(super) wanted: Option<Thresholds>,
+    pub(super) wanted: Option<RankTold>,
     watch: Watch,
+    /// A partition that takes up other rules; its input waits.
+    adoption: Option<Adoption>,
+    brokers: Brokers,
     intake_paused: bool,
     last_look: Moment,
     buffer: Properties<'static>,
@@ -165,6 +170,8 @@ impl Lane {
             thresholds,
             wanted: None,
             watch: Watch::new(),
+            adoption: None,
+            brokers,
             intake_paused: false,
             last_look: Moment::now(),
             buffer: Properties::new(),
@@ -204,6 +211,9 @@ impl Lane {
                 continue;
             }
             self.adopt_limits()?;
+            if self.pending.is_none() {
+                self.adopt_rules()?;
+            }
             if self.pending.is_some() {
                 continue;
             }
@@ -238,7 +248,8 @@ impl Lane {
     fn batch(&mut self) -> Result<Option<Control>, LaneError> {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
-        let wait = if self.restores.is_empty() { self.settings.batch.max_wait } else { Duration::ZERO };
+        let idle = self.restores.is_empty() && self.adoption.is_none();
+        let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let taking = self.taking();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
         let Catch { records, ends, held, control } =
@@ -249,7 +260,7 @@ impl Lane {
         let mut plan = Plan::default();
         let timer = Moment::now();
         let mut ends = ends.into_iter().peekable();
-        let slots = fetch(&records, &mut self.partitions, &context)?;
+        let slots = fetch(&records, &mut self.partitions)?;
         let now = crate::clock::wall_clock();
         for (taken, record) in records.iter().enumerate() {
             if taken.is_multiple_of(LOOK_AHEAD) {
@@ -282,7 +293,9 @@ impl Lane {
 
     /// The partitions of which records are taken in now, each with its next offset.
     fn taking(&self) -> BTreeMap<i32, i64> {
-        let waits = |number: &i32| self.held.contains_key(number) || self.adrift.contains(number);
+        let waits = |number: &i32| {
+            self.held.contains_key(number) || self.adrift.contains(number) || self.takes_up_rules(*number)
+        };
         let partitions = self.partitions.values().filter(|partition| !waits(&partition.number));
         partitions.map(|partition| (partition.number, partition.next_offset)).collect()
     }
@@ -405,8 +418,8 @@ impl Lane {
             metrics.events_applied.inc_by(part.tally.applied);
             part.tally.skipped.iter().for_each(|reason| metrics.events_skipped(*reason).inc());
             part.tally.dead.iter().for_each(|reason| metrics.dead_letters(*reason).inc());
-            for (cohort, change) in &part.tally.changes {
-                self.context.cohorts[usize::from(cohort.0)].of(*change).inc();
+            for (version, cohort, change) in &part.tally.changes {
+                version.counters[usize::from(cohort.0)].of(*change).inc();
             }
             let seconds = |ms: i64| Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
             part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds((*ms).max(0))));
@@ -459,7 +472,7 @@ impl Lane {
         if self.adrift.is_empty() || self.intake_paused {
             return Ok(());
         }
-        let at_rest = |number: &&i32| !self.held.contains_key(number);
+        let at_rest = |number: &&i32| !self.held.contains_key(number) && !self.takes_up_rules(**number);
         let places: Vec<(i32, i64)> =
             self.adrift.iter().filter(at_rest).map(|number| (*number, self.partitions[number].next_offset)).collect();
         match self.consumer.read_from(&places, ASK * 5) {
@@ -535,6 +548,7 @@ impl Lane {
         for number in numbers {
             self.partitions.remove(number);
             self.held.remove(number);
+            self.adoption.take_if(|adoption| adoption.partition == *number);
         }
         self.restores.retain(|restore| !numbers.contains(&restore.partition));
         self.consumer.ack_revoke(numbers).or_else(retried)?;
@@ -552,6 +566,7 @@ impl Lane {
 
     fn begin_restore(&mut self, number: i32) {
         self.held.remove(&number);
+        self.adoption.take_if(|adoption| adoption.partition == number);
         self.restores.retain(|restore| restore.partition != number);
         self.restores.push_back(Restore::new(number, self.path(number)));
         self.show_partitions();
@@ -595,6 +610,60 @@ impl Lane {
         let waiting = self.partitions.values_mut().filter_map(|p| (!p.adopts_limits(&context)).then_some(p.number));
         let waiting: Vec<i32> = waiting.collect();
         if waiting.is_empty() { Ok(()) } else { self.flush_partitions(&waiting, HAND_OVER_FOR) }
+    }
+
+    /// Goes on with the partition that takes up other rules, or begins with the next one that has to.
+    fn adopt_rules(&mut self) -> Result<(), LaneError> {
+        if self.adoption.is_none() {
+            let newest = self.context.rulebook.newest();
+            // Thresholds that are being taken up come first.
+            let settled = self.partitions.values().filter(|p| !p.is_taking_up());
+            let waiting = settled.into_iter().find_map(|p| Some((p.number, p.wants_rules(newest)?)));
+            let Some((number, version)) = waiting else { return Ok(()) };
+            let Some(version) = self.context.rulebook.get(version)? else { return Ok(()) };
+            self.consumer.pause(&[number]).or_else(retried)?;
+            self.held.remove(&number);
+            let reader = || {
+                let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
+                let queue = usize::try_from(self.settings.memory.queues() / lanes).unwrap_or(usize::MAX);
+                Reader::new(&self.settings.kafka, queue / 4, &self.brokers)
+            };
+            let partition = self.partitions.get_mut(&number).expect("found just now");
+            partition.is_behind();
+            self.adoption = Some(Adoption::new(partition, version, reader, &self.context)?);
+        }
+        let budget = self.share().customer_bytes;
+        let Some(adoption) = &mut self.adoption else { return Ok(()) };
+        let number = adoption.partition;
+        let Some(partition) = self.partitions.get_mut(&number) else {
+            self.adoption = None;
+            return Ok(());
+        };
+        if partition.shard_mut().oldest_dirty().is_some() {
+            return self.flush_partitions(&[number], HAND_OVER_FOR);
+        }
+        if !partition.shard_mut().is_empty() {
+            partition.empty();
+        }
+        let mut plan = Plan::default();
+        let mut tools = adopt::Tools {
+            context: &self.context,
+            watermarks: &self.watermarks,
+            schemas: &mut self.schemas,
+            memory: &self.memory,
+            budget,
+        };
+        if adoption.step(partition, &mut tools, RESTORE_STEP, &mut plan)? {
+            self.adoption = None;
+            self.adrift.insert(number);
+        }
+        self.finish(plan)
+    }
+
+    /// Does its input wait for other rules?
+    pub(super) fn takes_up_rules(&self, number: i32) -> bool {
+        self.adoption.as_ref().is_some_and(|adoption| adoption.partition == number)
+            || self.partitions.get(&number).is_some_and(|partition| partition.adopting.is_some())
     }
 
     /// Flushes all changes of some partitions, in transactions of bounded size, for about this long.
@@ -783,11 +852,7 @@ fn catch<'c>(
 }
 
 /// Reads the missing states of a batch's customers, and finds for each record the slot of its customer, unless new.
-fn fetch(
-    records: &[Record<'_>],
-    partitions: &mut BTreeMap<i32, Partition>,
-    context: &Context,
-) -> Result<Vec<Option<Slot>>, LaneError> {
+fn fetch(records: &[Record<'_>], partitions: &mut BTreeMap<i32, Partition>) -> Result<Vec<Option<Slot>>, LaneError> {
     let mut missing: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
     let mut slots = Vec::with_capacity(records.len());
     for record in records {
@@ -803,7 +868,7 @@ fn fetch(
     }
     for (number, missing) in missing {
         if let Some(partition) = partitions.get_mut(&number) {
-            partition.fetch(missing, &context.rules)?;
+            partition.fetch(missing)?;
         }
     }
     Ok(slots)

@@ -1,7 +1,8 @@
-//! Is this process alive, and is it ready? Written by lanes, read by the doors; no locks.
+//! Is this process alive, and is it ready? Written by lanes, read by the doors; no locks among lanes.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A lane beats in each turn of its loop, in retries and restores too. Above the longest single call that it makes, the
@@ -14,6 +15,8 @@ pub struct Health {
     started: Instant,
     stopping: AtomicBool,
     lanes: Box<[Lane]>,
+    /// Written and read by no lane.
+    rules_problem: Mutex<Option<String>>,
 }
 
 /// Each value stands alone, so relaxed order is enough: a reader may see one a moment before another.
@@ -87,6 +90,7 @@ impl Health {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            rules_problem: Mutex::default(),
         }
     }
 
@@ -100,6 +104,16 @@ impl Health {
     /// From now on not ready: whoever routes by readiness looks elsewhere while this process drains.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the last edit of the rules was refused; none once one is taken. The process is as ready as before.
+    pub fn set_rules_problem(&self, problem: Option<String>) {
+        *self.rules_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    #[must_use]
+    pub fn rules_problem(&self) -> Option<String> {
+        self.rules_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Do all lanes turn?

@@ -100,6 +100,14 @@ pub struct Metrics {
     /// not yet seen wait.
     pub registry_reachable: IntGauge,
     rules_info: IntGaugeVec,
+    /// `rules_rejected_total`: edits of the rules that were refused. Worry at 1: the rules in force are not the ones that
+    /// were meant; the log and `/health/ready` say why.
+    pub rules_rejected: IntCounter,
+    /// `partitions_adopting`: partitions whose input waits while they take up other rules. Worry when it stays above 0
+    /// for longer than the log says.
+    pub partitions_adopting: IntGauge,
+    /// `customers_adopted_total`: customers decided by rules that were edited.
+    pub customers_adopted: IntCounter,
 }
 
 /// The parts of a batch whose time is taken.
@@ -246,7 +254,16 @@ impl Metrics {
             intake_paused: add.gauge("intake_paused", "1 while reading pauses because memory is short."),
             brokers_reachable: add.gauge("brokers_reachable", "1 while a Kafka broker answers, 0 while none does."),
             registry_reachable,
-            rules_info: add.gauges("rules_info", "Always 1; its label names the rules in force.", &["fingerprint"]),
+            rules_info: add.gauges(
+                "rules_info",
+                "Always 1; its labels name the newest rules known.",
+                &["version", "fingerprint"],
+            ),
+            rules_rejected: add.counter("rules_rejected_total", "Edits of the rules that were refused."),
+            partitions_adopting: add
+                .gauge("partitions_adopting", "Partitions whose input waits while they take up other rules."),
+            customers_adopted: add
+                .counter("customers_adopted_total", "Customers decided again because the rules were edited."),
             registry,
         }
     }
@@ -312,10 +329,10 @@ impl Metrics {
         self.ranks.of(cohort, rank)
     }
 
-    /// Names the rules in force; those before are no longer shown.
-    pub fn set_rules(&self, fingerprint: &str) {
+    /// Names the newest rules; those before are no longer shown.
+    pub fn set_rules(&self, version: u64, fingerprint: &str) {
         self.rules_info.reset();
-        self.rules_info.with_label_values(&[fingerprint]).set(1);
+        self.rules_info.with_label_values(&[version.to_string().as_str(), fingerprint]).set(1);
     }
 
     /// Everything in Prometheus' text form.

@@ -95,6 +95,17 @@ impl PartitionMetrics {
         self.event_time_lag.get_or_insert_with(resolve).set(seconds(lag));
     }
 
+    /// Other cohorts are in force: the gauges of those that went are taken off.
+    pub fn set_cohorts<'a>(&mut self, cohorts: impl IntoIterator<Item = &'a str>) {
+        let partition = self.partition.as_str();
+        for cohort in std::mem::take(&mut self.cohorts) {
+            self.series.cohort_members.remove_label_values(&[cohort.as_str(), partition]).ok();
+        }
+        self.cohorts = cohorts.into_iter().map(str::to_owned).collect();
+        let members = |cohort: &String| self.series.cohort_members.with_label_values(&[cohort.as_str(), partition]);
+        self.cohort_members = self.cohorts.iter().map(members).collect();
+    }
+
     /// `store_size_bytes{family}`, this partition's part. Worry when the disk will not last.
     pub fn set_store_size(&mut self, family: &str, bytes: u64) {
         let position = self.store_size.iter().position(|(known, _)| known == family).unwrap_or_else(|| {

@@ -24,7 +24,7 @@ fn lively() -> (Metrics, PartitionMetrics, Vec<CohortCounters>) {
     metrics.timer_lateness.observe(60.0);
     metrics.rebalances(Rebalance::Lost).inc();
     metrics.publish_errors("cohort-changes").inc();
-    metrics.set_rules("f00d");
+    metrics.set_rules(1, "f00d");
     (metrics, partition, cohorts)
 }
 
@@ -85,7 +85,7 @@ fn a_revoked_partition_leaves_its_counter_and_nothing_else() {
 #[test]
 fn the_rules_in_force_replace_those_before() {
     let (metrics, _partition, _cohorts) = lively();
-    metrics.set_rules("beef");
+    metrics.set_rules(2, "beef");
     let text = metrics.encode().unwrap();
-    assert!(text.contains("cohortd_rules_info{fingerprint=\"beef\"} 1") && !text.contains("f00d"));
+    assert!(text.contains("cohortd_rules_info{fingerprint=\"beef\",version=\"2\"} 1") && !text.contains("f00d"));
 }

@@ -180,6 +180,56 @@ impl FactKind {
         }
     }
 
+    /// Does a fact of this kind hold all that one of the `wanted` kind would? Both have one definition, so only capacities
+    /// can differ.
+    #[must_use]
+    pub fn serves(&self, wanted: &Self) -> bool {
+        let reaches = |horizon: &Option<Span>, wanted: &Option<Span>| match (horizon, wanted) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(horizon), Some(wanted)) => horizon >= wanted,
+        };
+        match (self, wanted) {
+            (Self::Latest { cap }, Self::Latest { cap: wanted })
+            | (Self::Earliest { cap }, Self::Earliest { cap: wanted })
+            | (Self::Distinct { cap, .. }, Self::Distinct { cap: wanted, .. }) => cap >= wanted,
+            (Self::Total { .. }, Self::Total { .. }) | (Self::Extreme { .. }, Self::Extreme { .. }) => true,
+            (Self::Values { cap, horizon, .. }, Self::Values { cap: c, horizon: h, .. }) => {
+                cap >= c && reaches(horizon, h)
+            }
+            (Self::Answer { cap, .. }, Self::Answer { cap: c, .. }) | (Self::Steps { cap }, Self::Steps { cap: c }) => {
+                cap == c
+            }
+            (Self::Series { exact, horizon, .. }, Self::Series { exact: e, horizon: h, .. }) => {
+                exact >= e && reaches(horizon, h)
+            }
+            (Self::DistinctAll { cap, horizon, .. }, Self::DistinctAll { cap: c, horizon: h, .. }) => {
+                cap >= c && reaches(horizon, h)
+            }
+            (
+                Self::Followed { keys_max, each_max, horizon, .. },
+                Self::Followed { keys_max: k, each_max: e, horizon: h, .. },
+            ) => keys_max >= k && each_max >= e && reaches(horizon, h),
+            (Self::Chain { keys_max, links_max, .. }, Self::Chain { keys_max: k, links_max: l, .. }) => {
+                keys_max >= k && links_max >= l
+            }
+            (Self::Periods { back, most, .. }, Self::Periods { back: b, most: m, .. }) => back >= b && most >= m,
+            _ => false,
+        }
+    }
+
+    /// How far back it reaches, where that is a length.
+    #[must_use]
+    pub fn horizon(&self) -> Option<Span> {
+        match self {
+            Self::Series { horizon, .. }
+            | Self::DistinctAll { horizon, .. }
+            | Self::Values { horizon, .. }
+            | Self::Followed { horizon, .. } => *horizon,
+            _ => None,
+        }
+    }
+
     /// The fact whose first or last time says what this one may forget.
     #[must_use]
     pub fn floor_fact(&self) -> Option<FactIx> {

@@ -46,6 +46,7 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.changelog", &topics.changelog),
         ("topics.summaries", &topics.summaries),
+        ("topics.rules", &topics.rules),
     ] {
         if !(1..=249).contains(&topic.len())
             || !topic.chars().all(is_name_character)

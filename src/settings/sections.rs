@@ -84,6 +84,7 @@ pub struct Topics {
     pub dead_letters: String,
     pub changelog: String,
     pub summaries: String,
+    pub rules: String,
     /// May missing topics be created?
     pub create: bool,
     /// Copies of each partition; `None` leaves it to the broker.

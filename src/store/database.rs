@@ -167,6 +167,15 @@ pub struct StoredCustomer<'d> {
     value: DBPinnableSlice<'d>,
 }
 
+/// A customer as stored, in memory of its own.
+pub struct Stored {
+    pub customer: Box<str>,
+    /// Where the entry in `timers` stands; `MAX`: none.
+    pub indexed_at: Instant,
+    /// The state's bytes.
+    pub state: Box<[u8]>,
+}
+
 impl StoredCustomer<'_> {
     /// Where the customer's entry in `timers` stands; `MAX`: none.
     ///
@@ -331,6 +340,32 @@ impl Database {
             let (key, _) = entry?;
             let (due, customer) = split_timer_key(&key).ok_or(Corrupt("timer"))?;
             found.push((due, customer.into()));
+        }
+        Ok(found)
+    }
+
+    /// The customers whose ids come after `after`, in the order of bytes: as many as fit in these limits, one at least if
+    /// there is one.
+    ///
+    /// # Errors
+    /// RocksDB cannot read, or a value is damaged.
+    pub fn customers_after(&self, after: &str, most: usize, bytes_max: usize) -> Result<Vec<Stored>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound([after.as_bytes(), &[0]].concat());
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for entry in self.db.iterator_cf_opt(self.family(CUSTOMERS), options, IteratorMode::Start) {
+            if found.len() >= most || bytes >= bytes_max {
+                break;
+            }
+            let (key, value) = entry?;
+            let customer = std::str::from_utf8(&key).map_err(|_| Corrupt("customer id"))?;
+            let (head, state) = value.split_first_chunk::<8>().ok_or(Corrupt("customer"))?;
+            bytes += state.len();
+            found.push(Stored {
+                customer: customer.into(),
+                indexed_at: Instant(from_ordered(*head)),
+                state: state.into(),
+            });
         }
         Ok(found)
     }

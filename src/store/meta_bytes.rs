@@ -2,7 +2,7 @@
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
-use crate::engine::{Standing, Timing};
+use crate::engine::{Observed, Standing, Timing};
 use crate::event::{Instant, Span};
 
 /// Where a partition stands after a transaction.
@@ -15,6 +15,14 @@ pub struct Meta {
     pub partitions: u32,
     /// Fingerprint of the rules that decided.
     pub rules: String,
+    /// Their version; 0 where an earlier release wrote, which knew none.
+    pub rules_version: u64,
+    /// Other rules are being taken up.
+    pub adopting: Option<Adopting>,
+    /// The first offset that was ever read.
+    pub began: i64,
+    /// Since when the log was read, by fact.
+    pub observed: Observed,
     /// What decides besides rules and log, from `replay_from` on.
     pub timing: Timing,
     pub ids_max: u32,
@@ -51,7 +59,23 @@ pub struct TakingUp {
     pub through: String,
 }
 
+/// How far a partition has come with taking up other rules: nothing else is taken in meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adopting {
+    /// The version being taken up.
+    pub version: u64,
+    /// States of customers up to this id, in the order of bytes, are by the numbers of that version's rules; those after
+    /// it still by the old ones'.
+    pub through: String,
+    /// Members of each cohort among those, by that version's numbers.
+    pub members: Vec<u64>,
+    /// Since when that version's facts were observed.
+    pub observed: Observed,
+}
+
 /// META as bytes.
+///
+/// What stands after the members was added within the format: a META that ends before it has none of it.
 pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     out.push(FORMAT);
     put_text(out, &meta.cluster_id);
@@ -70,12 +94,53 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     out.push(u8::from(meta.live) | u8::from(meta.caught_up) << 1);
     put_i64(out, meta.written_at.0);
     put_len(out, meta.members.len());
-    meta.members.iter().for_each(|count| put_u64(out, *count));
+    put_counts(out, &meta.members);
+    put_u64(out, meta.rules_version);
+    out.push(u8::from(meta.adopting.is_some()));
+    if let Some(adopting) = &meta.adopting {
+        put_u64(out, adopting.version);
+        put_text(out, &adopting.through);
+        put_len(out, adopting.members.len());
+        put_counts(out, &adopting.members);
+        put_observed(out, &adopting.observed);
+    }
+    put_i64(out, meta.began);
+    put_observed(out, &meta.observed);
     put_thresholds(out, &meta.thresholds);
     if let Some(taking_up) = &meta.taking_up {
         put_thresholds(out, &taking_up.old);
         put_text(out, &taking_up.through);
     }
+}
+
+fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
+    put_i64(out, observed.from.0);
+    put_len(out, observed.later.len());
+    for (fact, from) in &observed.later {
+        out.extend_from_slice(&fact.to_le_bytes());
+        put_i64(out, from.0);
+    }
+}
+
+fn read_observed(reader: &mut Reader<'_>) -> Result<Observed, Corrupt> {
+    let mut observed = Observed { from: Instant(reader.i64("observed from")?), later: Vec::new() };
+    for _ in 0..reader.len("observed")? {
+        let fact = u64::from_le_bytes(reader.array("observed fact")?);
+        observed.begins(fact, Instant(reader.i64("observed from")?));
+    }
+    Ok(observed)
+}
+
+fn put_counts(out: &mut Vec<u8>, counts: &[u64]) {
+    counts.iter().for_each(|count| put_u64(out, *count));
+}
+
+fn read_counts(reader: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
+    let mut counts = Vec::new();
+    for _ in 0..reader.len("members")? {
+        counts.push(reader.u64("members")?);
+    }
+    Ok(counts)
 }
 
 /// Reads META's bytes, those of earlier releases too.
@@ -94,6 +159,10 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         input: text(&mut reader, "input")?,
         partitions: reader.u32("partitions")?,
         rules: text(&mut reader, "rules")?,
+        rules_version: 0,
+        adopting: None,
+        began: 0,
+        observed: Observed::ALWAYS,
         timing: Timing {
             arrives_within: span(&mut reader, "arrives within")?,
             max_lateness: span(&mut reader, "max lateness")?,
@@ -114,9 +183,17 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
-    let mut members = Vec::new();
-    for _ in 0..reader.len("members")? {
-        members.push(reader.u64("members")?);
+    let members = read_counts(&mut reader)?;
+    let (mut rules_version, mut adopting) = (0, None);
+    let (mut began, mut observed) = (0, Observed::ALWAYS);
+    if !reader.is_empty() {
+        rules_version = reader.u64("version of the rules")?;
+        if reader.u8("adopting")? != 0 {
+            let (version, through) = (reader.u64("adopting")?, text(&mut reader, "adopting")?);
+            let (members, observed) = (read_counts(&mut reader)?, read_observed(&mut reader)?);
+            adopting = Some(Adopting { version, through, members, observed });
+        }
+        (began, observed) = (reader.i64("first offset")?, read_observed(&mut reader)?);
     }
     // Earlier releases end here, and there are no thresholds to say.
     let thresholds = if reader.is_empty() { Vec::new() } else { read_thresholds(&mut reader)? };
@@ -128,7 +205,20 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     if !reader.is_empty() {
         return Err(Corrupt("end of META"));
     }
-    Ok(Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, thresholds, taking_up, ..meta })
+    let (live, caught_up) = (flags & 1 != 0, flags & 2 != 0);
+    Ok(Meta {
+        live,
+        caught_up,
+        written_at,
+        members,
+        rules_version,
+        adopting,
+        began,
+        observed,
+        thresholds,
+        taking_up,
+        ..meta
+    })
 }
 
 fn put_thresholds(out: &mut Vec<u8>, thresholds: &[Option<Standing>]) {

@@ -1,6 +1,6 @@
 //! Recorded inputs: all that decided besides the log, kept with the log position at which it took effect.
 
-use super::bytes::{Corrupt, Reader, put_i64};
+use super::bytes::{Corrupt, Reader, put_i64, put_u64};
 use super::layout::{FORMAT, changelog, from_ordered, input_key};
 use super::meta_bytes::{put_threshold, read_threshold};
 use crate::engine::Standing;
@@ -20,12 +20,15 @@ pub enum Recorded {
     /// A rank began elsewhere from here on, at this stream time. A restore does not need it: before it all is flushed,
     /// and META says where ranks begin.
     Threshold { rank: u16, threshold: Option<Standing>, stream_time: Instant },
+    /// From this position on the rules of this version decide.
+    Rules { version: u64 },
 }
 
 const ADVANCE: u8 = b'A';
 const REFUSED: u8 = b'R';
 const DUPLICATE: u8 = b'D';
 const THRESHOLD: u8 = b'T';
+const RULES: u8 = b'V';
 
 impl Recorded {
     /// Its changelog key.
@@ -36,6 +39,7 @@ impl Recorded {
             Self::Refused(_) => REFUSED,
             Self::Duplicate => DUPLICATE,
             Self::Threshold { .. } => THRESHOLD,
+            Self::Rules { .. } => RULES,
         };
         let mut key = input_key(kind, position);
         if let Self::Threshold { rank, .. } = self {
@@ -59,6 +63,7 @@ impl Recorded {
                 put_i64(&mut out, stream_time.0);
                 put_threshold(&mut out, threshold);
             }
+            Self::Rules { version } => put_u64(&mut out, version),
         }
         out
     }
@@ -84,6 +89,7 @@ impl Recorded {
                 let stream_time = Instant(reader.i64("threshold")?);
                 Self::Threshold { rank, threshold: read_threshold(&mut reader)?, stream_time }
             }
+            RULES => Self::Rules { version: reader.u64("rules")? },
             _ => return Err(Corrupt("kind of a recorded input")),
         };
         Ok((position, recorded))

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Standing, Timing, Words};
+use cohortd::engine::{
+    Applied, CustomerState, Effect, Engine, Migration, Observed, Said, Shard, Standing, Timing, Words,
+};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, Rank, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
@@ -36,7 +38,7 @@ pub(crate) fn run_ahead(case: &Case) -> Result<Outcome, String> {
 pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
     let rules = load(case)?;
     let config = &case.config;
-    let mut engine = Engine::new(Arc::clone(&rules), config.max_lateness, config.dedupe_ids);
+    let mut engine = engine(&rules, config);
     let mut customers = BTreeMap::new();
     let mut stream_time = Instant::MIN;
     for (event, position) in case.events.iter().zip(0..) {
@@ -105,6 +107,16 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
         }
     }
     Ok(run.end())
+}
+
+/// The case by its own rules up to a log position, and by `edited` from there on, as a lane takes them up: facts that were
+/// not kept are gathered from the log before it.
+pub(crate) fn run_edited(case: &Case, at: usize, edited: &str) -> Result<Outcome, String> {
+    let mut run = Run::new(case)?;
+    while run.position < at && run.step(Words::None) {}
+    run.edit(edited)?;
+    while run.step(Words::None) {}
+    Ok(run.end().0)
 }
 
 /// As `run`, with the bytes of the states.
@@ -323,6 +335,58 @@ impl<'c> Run<'c> {
         }
     }
 
+    /// Other rules from the present position on.
+    fn edit(&mut self, edited: &str) -> Result<(), String> {
+        let new = rules::load("edited.toml", edited).map_err(|errors| format!("{errors:?}"))?;
+        let new = Arc::new(new);
+        let (position, stream_time) = (self.position, self.shard.stream_time());
+        let mut engine = engine(&new, &self.case.config);
+        let migration = Migration::between(Arc::clone(&self.rules), Arc::clone(&new));
+        // All of the log is there that was ever read.
+        let observed = migration.observed(engine.observed(), None, stream_time);
+        assert_eq!(&observed, engine.observed());
+        let mut gathered = BTreeMap::new();
+        for (place, event) in self.case.events[..position].iter().enumerate() {
+            if self.outcome.fates[place] == Fate::Applied && migration.rereads() {
+                let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new(&new));
+                let mut properties = Properties::new();
+                let event = borrow(event, &new, &mut properties);
+                let advanced = self.case.advances.iter().filter(|advance| advance.position == place);
+                let stream_time = advanced.map(|a| a.stream_time).fold(self.stream_times[place], Instant::max);
+                assert!(engine.gather(state, &event, stream_time, migration.wanted()));
+            }
+        }
+        self.flush(usize::MAX);
+        for (customer, stored) in &mut self.stored {
+            let old = decode_state(stored, &self.rules).unwrap();
+            let (mut decided, gathered) = (Vec::new(), gathered.remove(customer));
+            let (mut state, left) =
+                migration.migrate(customer, old, gathered, true, stream_time, &mut engine, Words::None, &mut decided);
+            state.as_of = as_i64(position);
+            let effects = left.into_iter().map(|effect| (&self.rules, effect));
+            for (rules, effect) in effects.chain(decided.into_iter().map(|effect| (&new, effect))) {
+                self.outcome.changes.push(Decided {
+                    customer: customer.clone(),
+                    cohort: rules.cohort(effect.cohort).name.clone(),
+                    change: effect.change,
+                    occurred_at: effect.at,
+                    reason: effect.reason,
+                    cause: None,
+                    entered_at: effect.entered_at,
+                    times_entered: effect.times_entered,
+                    sequence: effect.sequence,
+                    next_change_at: None,
+                    shadow: rules.cohort(effect.cohort).shadow,
+                    position,
+                });
+            }
+            *stored = bytes(&state);
+        }
+        self.rules = new;
+        self.shard = shard(&self.rules, &self.case.config, stream_time);
+        Ok(())
+    }
+
     /// Flushes the longest dirty customers.
     fn flush(&mut self, most: usize) {
         for _ in 0..most {
@@ -388,8 +452,7 @@ impl<'c> Run<'c> {
         let at = Instant(state.clock.0 + 1 + as_i64(random.below(span)));
         let before = state.clone();
         let mut effects = Vec::new();
-        let mut engine =
-            Engine::new(Arc::clone(&self.rules), self.case.config.max_lateness, self.case.config.dedupe_ids);
+        let mut engine = engine(&self.rules, &self.case.config);
         engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
@@ -434,10 +497,14 @@ fn load(case: &Case) -> Result<Arc<RuleSet>, String> {
     rules.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
+fn engine(rules: &Arc<RuleSet>, config: &Config) -> Engine {
+    Engine::new(Arc::clone(rules), config.max_lateness, config.dedupe_ids)
+        .observing(Observed { from: config.observed_from, ..Observed::ALWAYS })
+}
+
 fn shard(rules: &Arc<RuleSet>, config: &Config, stream_time: Instant) -> Shard {
-    let engine = Engine::new(Arc::clone(rules), config.max_lateness, config.dedupe_ids);
     let Config { arrives_within, max_lateness, earliest, .. } = *config;
-    Shard::new(engine, Timing { arrives_within, max_lateness, earliest }, stream_time)
+    Shard::new(engine(rules, config), Timing { arrives_within, max_lateness, earliest }, stream_time)
 }
 
 fn bytes(state: &CustomerState) -> Vec<u8> {

@@ -9,7 +9,8 @@
 //!   them: `cause` (which event, counted from 0), `position`, `entered_at`, `times`, `sequence`, `next` (when it changes
 //!   next if the customer stays silent, or "never"), and always `shadow` for those that are not emitted.
 //! - `until`, as `replay --until`. Without it, only what stream time has passed is decided.
-//! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, where they differ from the defaults.
+//! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, `observed_from`, where they differ from the
+//!   defaults.
 //! - `advances`: `{ before, to }`: stream time goes there before that event.
 //! - `thresholds`: `{ before, rank, value, tie }`: this rank, in its words, begins there before that event (after the
 //!   advances); other ranks have none from then on. `tie` is the customer from whom on those of this value are in;
@@ -141,6 +142,7 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         "time" => ChangeReason::Time,
         "excluded" => ChangeReason::Excluded,
         "threshold" => ChangeReason::Threshold,
+        "definition changed" => ChangeReason::DefinitionChanged,
         other => panic!("{other} is no reason"),
     };
     expected.iter().all(|(key, value)| match key.as_str() {
@@ -162,7 +164,7 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         && wanted_reason == *reason
         && match reason {
             ChangeReason::Excluded => true,
-            ChangeReason::Time | ChangeReason::Threshold => cause.is_none(),
+            ChangeReason::Time | ChangeReason::Threshold | ChangeReason::DefinitionChanged => cause.is_none(),
             ChangeReason::Event | ChangeReason::LateEvent => cause.is_some(),
         }
         && (!*shadow || expected.contains_key("shadow"))
@@ -240,6 +242,7 @@ fn config(value: Option<Value>) -> Config {
             "arrives_within" => config.arrives_within = span(&value),
             "max_lateness" => config.max_lateness = span(&value),
             "earliest" => config.earliest = instant(&value),
+            "observed_from" => config.observed_from = instant(&value),
             "dedupe_ids" => {
                 config.dedupe_ids = usize::try_from(value.as_integer().expect("a number")).expect("zero or more");
             }

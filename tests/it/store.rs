@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cohortd::engine::{Engine, Shard, Timing, Words};
+use cohortd::engine::{Engine, Observed, Shard, Timing, Words};
 use cohortd::event::{CustomerEvent, Instant, Number, Properties, Span, Value};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{
@@ -44,6 +44,10 @@ fn meta(rules: &RuleSet) -> Meta {
         input: "customer-events".into(),
         partitions: 4,
         rules: rules.fingerprint.clone(),
+        rules_version: 0,
+        adopting: None,
+        began: 0,
+        observed: Observed::ALWAYS,
         timing: Timing {
             arrives_within: Span::MINUTE,
             max_lateness: Span(4 * Span::DAY.0),

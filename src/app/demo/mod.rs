@@ -22,7 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as Moment};
 
 use super::topics::Found;
-use super::{Failure, Process, Topics, runtime};
+use super::{Begin, Failure, Process, runtime};
 use crate::admin::Doors;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
@@ -133,7 +133,7 @@ impl Demo {
         let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
         let doors = doors(&mut loaded)?;
         let metrics_address = doors.metrics_address().map_err(Failure::running)?;
-        let process = Process::new(loaded, Arc::clone(&rules), runtime, shutdown.clone());
+        let process = Process::new(loaded, runtime, shutdown.clone());
         let (metrics, health) = (Arc::clone(&process.metrics), Arc::clone(&process.health));
         let kafka = process.loaded.settings.kafka.clone();
         let brokers = Brokers::default();
@@ -143,9 +143,10 @@ impl Demo {
         let now = wall_clock();
         let time = now - LIVES..now;
         let progress = Arc::new(Progress::new(time.start));
+        let deciding = Arc::clone(&rules);
         let daemon = spawn("demo", &shutdown, move || {
             let found = Found { cluster_id: "demo".to_owned(), partitions: u32::from(PARTITIONS) };
-            process.serve(Schemas::built_in(), doors, Topics::Known(found))
+            process.serve(Schemas::built_in(), doors, Begin::With(found, deciding))
         })?;
         let sender = Sender {
             publisher,

@@ -143,5 +143,6 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::LateEvent => "late_event",
         ChangeReason::Excluded => "excluded",
         ChangeReason::Threshold => "threshold",
+        ChangeReason::DefinitionChanged => "definition_changed",
     }
 }

@@ -82,7 +82,7 @@ pub enum Term {
 /// Explains a standing at an instant up to which all deadlines of the customer are decided.
 #[must_use]
 pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Instant) -> Explanation {
-    let (rules, thresholds) = (engine.rules(), engine.thresholds());
+    let rules = engine.rules();
     let calendar = rules.calendar();
     let scene = Scene {
         rules,
@@ -90,8 +90,9 @@ pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Inst
         facts: &state.facts,
         memberships: &state.memberships,
         known_since: state.known_since,
-        thresholds,
+        thresholds: engine.thresholds(),
         tie_hash: state.tie_hash,
+        observed: engine.observed(),
         at,
     };
     let (cohort, membership) = (rules.cohort(index), scene.membership(index));
@@ -112,7 +113,7 @@ pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Inst
         times_entered: membership.times_entered,
         clauses,
         terms: terms(index, &scene),
-        next_change: Foresight::new(rules).next_change(rules, &calendar, thresholds, state, index, at),
+        next_change: Foresight::new(rules).next_change(scene, index),
     }
 }
 

@@ -26,9 +26,10 @@ pub(super) struct Ended {
 }
 
 impl Daemon {
-    pub(super) fn start(settings: &[String], log: &Path) -> Self {
+    pub(super) fn start(settings: &[String], flags: &[&str], log: &Path) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_cohortd"))
             .arg("run")
+            .args(flags)
             .args(settings.iter().flat_map(|set| ["--set", set]))
             // The settings of whoever runs the tests must not take part.
             .env_clear()
@@ -94,7 +95,7 @@ impl Daemon {
     }
 
     /// Where a door is, once it listens: `metrics` or `admin`.
-    fn address(&mut self, door: &str) -> String {
+    pub(super) fn address(&mut self, door: &str) -> String {
         eventually("it listens", || {
             self.assert_running();
             let log = self.log();

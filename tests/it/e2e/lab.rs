@@ -80,7 +80,7 @@ impl Lab {
         self.folder.path().join(name)
     }
 
-    /// `in`, `changes`, `members`, `letters`, `log`, `summaries`.
+    /// `in`, `changes`, `members`, `letters`, `log`, `summaries`, `rules`.
     pub(super) fn topic(&self, kind: &str) -> String {
         format!("{}-{kind}", self.name)
     }
@@ -105,7 +105,7 @@ impl Lab {
         let quoted = |path: PathBuf| path.display().to_string();
         let mut settings: Vec<String> = [("in", "input"), ("changes", "changes"), ("members", "members")]
             .into_iter()
-            .chain([("letters", "dead_letters"), ("log", "changelog"), ("summaries", "summaries")])
+            .chain([("letters", "dead_letters"), ("log", "changelog"), ("summaries", "summaries"), ("rules", "rules")])
             .map(|(kind, key)| format!("topics.{key}={}", self.topic(kind)))
             .collect();
         settings.extend([
@@ -133,7 +133,15 @@ impl Lab {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let mut settings = self.settings(instance);
         settings.extend(sets.iter().map(|set| (*set).to_owned()));
-        Daemon::start(&settings, &self.path(&format!("{instance}-{number}.log")))
+        Daemon::start(&settings, &[], &self.path(&format!("{instance}-{number}.log")))
+    }
+
+    /// The same, with `--accept-rules`.
+    pub(super) fn start_accepting(&self, instance: &str, sets: &[&str]) -> Daemon {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut settings = self.settings(instance);
+        settings.extend(sets.iter().map(|set| (*set).to_owned()));
+        Daemon::start(&settings, &["--accept-rules"], &self.path(&format!("{instance}-{number}.log")))
     }
 
     pub(super) fn writer(&self) -> Writer {

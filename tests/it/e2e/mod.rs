@@ -8,6 +8,7 @@ mod asked;
 mod avro;
 mod bad_input;
 mod daemon;
+mod edits;
 mod faults;
 mod history;
 mod idle;

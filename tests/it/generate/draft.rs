@@ -133,6 +133,13 @@ impl Draft {
 }
 
 impl Cohort {
+    /// Does it refer to another cohort? Only of cohorts without memory.
+    pub(crate) fn refers(&self) -> bool {
+        matches!(&self.who, Expr::And(parts) if parts.iter().any(|part| {
+            matches!(part, Expr::Leaf(text) if text.starts_with("in ") || text.starts_with("not in "))
+        }))
+    }
+
     fn write(&self, text: &mut String) {
         line(text, format_args!("[cohorts.{}]", self.name));
         for (key, expr) in [("who", Some(&self.who)), ("stay", self.stay.as_ref()), ("until", self.until.as_ref())] {

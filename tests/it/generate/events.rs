@@ -46,6 +46,11 @@ fn config(world: &World, random: &mut Random) -> Config {
         max_lateness: Span(arrives_within.0 + later.0),
         dedupe_ids: *random.pick(&[64, 64, 64, 64, 0, 1, 2, 3]),
         earliest: Instant(world.start.0 - 200 * world.grain.0),
+        // Some logs are read from somewhere in their middle.
+        observed_from: match random.percent(15) {
+            true => world.start + grains(world, random.between(-5, 30)),
+            false => Instant::MIN,
+        },
     }
 }
 

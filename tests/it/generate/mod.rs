@@ -4,6 +4,7 @@
 //! for `cohortd replay`, and with the command that runs it again; `COHORTD_CASES=1000000` says how many are tried.
 
 mod draft;
+mod edited;
 mod events;
 mod measures;
 mod property;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use cohortd::event::Instant;
+
 use crate::naive::{Case, Decided, LogEvent, Outcome, OwnedValue};
 
 /// What to read, and what to run, when a case fails.
@@ -26,6 +28,9 @@ pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> S
             earliest = config.earliest.0,
         ),
     );
+    if config.observed_from > Instant::MIN {
+        line(&mut text, &format!("and nothing before {} was read", config.observed_from.0));
+    }
     for advance in &case.advances {
         let (to, position) = (advance.stream_time.0, advance.position);
         line(&mut text, &format!("and stream time goes to {to} before the event at position {position}"));

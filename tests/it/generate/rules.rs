@@ -10,7 +10,7 @@ pub(crate) const EVENTS: [&str; 4] = ["visit", "purchase", "login", "cancel"];
 /// One that no rule names: it still makes a customer known, and moves the clock.
 pub(crate) const UNNAMED: &str = "other";
 pub(crate) const PROPERTIES: [&str; 3] = ["amount", "step", "plan"];
-const COHORTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+pub(crate) const COHORTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 const FACTORS: [&str; 6] = ["0.5", "1", "1.5", "2", "3", "0.333333"];
 
 /// The time zones of calendar rules, each with a local midnight near which its clocks change, or a month ends.
@@ -80,6 +80,25 @@ impl World {
             }
         }
         Draft { time_zone: self.zone, activity, usual_gaps, named: self.named.clone(), cohorts }
+    }
+
+    /// Cohorts whose members follow from the facts alone, at whatever instant one looks.
+    pub(crate) fn draft_without_memory(&self, random: &mut Random) -> Draft {
+        let mut draft = self.draft(random);
+        let mut names: Vec<&str> = Vec::new();
+        for cohort in &mut draft.cohorts {
+            let mut who = self.expr(2, &[], random);
+            if random.percent(25) && !names.is_empty() {
+                let not = if random.percent(50) { "not " } else { "" };
+                who = Expr::And(vec![who, Expr::Leaf(format!("{not}in {}", random.word(&names)))]);
+            }
+            *cohort = Cohort { name: cohort.name, who, disabled: cohort.disabled, ..Cohort::default() };
+            // A reference to a cohort that an edit takes out would be refused; only those stay in every draft.
+            if cohort.name == COHORTS[0] {
+                names.push(cohort.name);
+            }
+        }
+        draft
     }
 
     fn cohort(&self, name: &'static str, others: &[&str], random: &mut Random) -> Cohort {

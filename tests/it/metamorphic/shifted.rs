@@ -29,6 +29,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     let shift = Span(weeks * 7 * Span::DAY.0);
     let mut shifted = case.clone();
     shifted.config.earliest = shifted.config.earliest + shift;
+    shifted.config.observed_from = shifted.config.observed_from + shift;
     shifted.until = shifted.until.map(|until| until + shift);
     // A record's hash stays what it was: it stands for an identity, and which records are alike has not changed.
     shifted.events.iter_mut().for_each(|event| event.at = event.at + shift);

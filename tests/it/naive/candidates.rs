@@ -1,6 +1,6 @@
 //! The instants at which anything could change for a customer who stays silent: rather too many than one too few.
 //!
-//! From every event and every change that this customer has had, every length that stands anywhere in the rules, and every
+//! From every event and every change that this customer has had, and from where the log was begun, every length that stands anywhere in the rules, and every
 //! sum of a `then no`'s length and its window's, or of a change's length and those of what it is the change in; each also
 //! one millisecond later, where "more than" turns. To these come the days' beginnings where the calendar matters, and
 //! where two sides of a comparison meet, of which one grows with time.
@@ -115,7 +115,8 @@ impl<'a> Sources<'a> {
                 next = instant;
             }
         };
-        for since in customer.events.iter().map(|event| event.at).chain(customer.changed_at.iter().copied()) {
+        let happened = customer.events.iter().map(|event| event.at).chain(customer.changed_at.iter().copied());
+        for since in happened.chain([rules.observed_from]) {
             for length in &self.lengths {
                 offer(since + Span(*length));
             }

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) max_lateness: Span,
     pub(crate) dedupe_ids: usize,
     pub(crate) earliest: Instant,
+    /// Before that nothing of the log was read.
+    pub(crate) observed_from: Instant,
 }
 
 impl Default for Config {
@@ -36,6 +38,7 @@ impl Default for Config {
             max_lateness: Span(4 * 86_400_000),
             dedupe_ids: 64,
             earliest: Instant(631_152_000_000),
+            observed_from: Instant::MIN,
         }
     }
 }

@@ -32,7 +32,8 @@ pub(crate) fn judge_with(case: &Case, extra: &[Instant]) -> Result<Outcome, Stri
 fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome, String> {
     let document = read("rules.toml", &case.rules)
         .map_err(|errors| errors.iter().map(|error| error.one_line()).collect::<Vec<_>>().join("\n"))?;
-    let rules = Rules { looks_ahead, ..Rules::new(&document)? };
+    let observed_from = case.config.observed_from;
+    let rules = Rules { looks_ahead, observed_from, ..Rules::new(&document)? };
     let mut partition = Partition {
         rules: &rules,
         config: case.config,

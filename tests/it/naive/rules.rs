@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortd::event::Instant;
 use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Rank, Window};
 use cohortd::rules::{CohortRule, Document};
 
@@ -19,6 +20,8 @@ pub(crate) struct Rules<'a> {
     pub(super) ranks: Vec<(&'a Rank, String)>,
     /// Those in force, by the ranks' words.
     pub(super) thresholds: RefCell<BTreeMap<String, Threshold>>,
+    /// Before that nothing of the log was read.
+    pub(crate) observed_from: Instant,
     /// Is each change asked when the next one is?
     pub(crate) looks_ahead: bool,
 }
@@ -45,6 +48,7 @@ impl<'a> Rules<'a> {
             instants,
             ranks: ranks(document),
             thresholds: RefCell::default(),
+            observed_from: Instant::MIN,
             looks_ahead: false,
         })
     }

@@ -54,17 +54,19 @@ impl Moment<'_> {
         Some(Held { from, to })
     }
 
-    /// Has the customer been known for as long as the window is? Asked where nothing was found in it.
+    /// Has the customer been known, and the log been read, for as long as the window is? Asked where nothing was found in it.
     pub(crate) fn known_long_enough(&self, window: &Window) -> bool {
-        let known_for = |span: Span| self.now >= self.customer.known_since() + span;
+        let known_since = self.customer.known_since().max(self.rules.observed_from);
+        let known_for = |span: Span| self.now >= known_since + span;
         match window {
             Window::Last(span) | Window::Between(span, _) => known_for(span.span),
             Window::LastByCalendar { periods, unit } => {
                 let midnight = self.rules.calendar.start(self.rules.calendar.period(*unit, self.now, periods - 1));
-                self.customer.known_since() < midnight
+                known_since < midnight
             }
             Window::WithinFirst(span, name) => {
-                self.first_named(&name.text).is_some_and(|first| self.now >= first + span.span)
+                let first = self.first_named(&name.text);
+                first.is_some_and(|first| first >= self.rules.observed_from && self.now >= first + span.span)
             }
             // These have no length.
             Window::Ever | Window::MoreThan(_) | Window::Since(..) | Window::SinceDate(_) => true,

@@ -1,0 +1,312 @@
+//! Keeps the rules up to date: follows their topic, watches the file, takes what is posted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant as Moment, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
+
+use super::failure::Failure;
+use super::rules_file::RulesFile;
+use super::rules_topic::{RulesTopic, TEXT_MAX, Written};
+use crate::admin::{Posted, Ruling};
+use crate::kafka;
+use crate::lane::Rulebook;
+use crate::metrics::{Health, Metrics};
+use crate::rules::{self, RuleError, RuleSet};
+use crate::settings::Loaded;
+use crate::shutdown::Shutdown;
+
+/// Between two looks at whether something was posted.
+const TURN: Duration = Duration::from_millis(100);
+/// Between two looks at the topic and the file.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two tries to reach a broker at start.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// What to do at start with a rules file that is not the newest version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit {
+    /// `--accept-rules`: make it the next version.
+    Accept,
+    Refuse,
+}
+
+/// One thread's work.
+pub(super) struct Keeper {
+    topic: RulesTopic,
+    book: Arc<Rulebook>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    file: PathBuf,
+    /// Who writes versions from here.
+    author: String,
+    /// How the file was when it was last taken in.
+    taken: Option<Signature>,
+    /// How it was at the last look: a file that is being written is not read.
+    seen: Option<Signature>,
+}
+
+type Signature = (SystemTime, u64);
+
+impl Keeper {
+    /// Reads every version there is, and settles which one is in force: the newest, or the file as the first or, if it is
+    /// accepted, the next one. `None`: told to stop while waiting for a broker.
+    pub(super) fn start(
+        loaded: &Loaded,
+        file: RulesFile,
+        edit: Edit,
+        topic: RulesTopic,
+        views: (Arc<Rulebook>, Arc<Metrics>, Arc<Health>),
+        shutdown: &Shutdown,
+    ) -> Result<Option<Self>, Failure> {
+        let (book, metrics, health) = views;
+        let path = loaded.settings.rules.file.clone();
+        let taken = signature(&path);
+        let author = loaded.settings.kafka.instance_id.clone();
+        let mut keeper = Self { topic, book, metrics, health, file: path, author, taken, seen: taken };
+        loop {
+            match keeper.settle(loaded, &file, edit) {
+                Ok(()) => break,
+                Err(Problem::Waiting(reason)) => tracing::warn!(reason, "The topic of the rules cannot be read yet."),
+                Err(Problem::Refused(failure)) => return Err(failure),
+            }
+            if shutdown.is_requested() {
+                return Ok(None);
+            }
+            std::thread::sleep(RETRY_EVERY);
+        }
+        keeper.book.get(keeper.book.newest())?;
+        keeper.book.reword(Arc::clone(&file.rules));
+        Ok(Some(keeper))
+    }
+
+    fn settle(&mut self, loaded: &Loaded, file: &RulesFile, edit: Edit) -> Result<(), Problem> {
+        let book = Arc::clone(&self.book);
+        let mut add = |written: Written| book.add(written.version, &written.fingerprint, written.text, None);
+        self.topic.read(&mut add)?;
+        let fingerprint = &file.rules.fingerprint;
+        match self.topic.newest() {
+            Some((_, newest)) if newest == fingerprint => {}
+            Some((newest, _)) if edit == Edit::Refuse => {
+                let Some(older) = book.holds(fingerprint) else {
+                    let topic = &loaded.settings.topics.rules;
+                    let problem = format!(
+                        "{} is not version {newest} of the rules, by which the state was decided and which {topic} holds; go on \
+                         with the old file, start with --accept-rules to make this one version {}, or begin anew with a new \
+                         kafka.group_id, topics.changelog, topics.rules and state.dir",
+                        file.name,
+                        newest + 1
+                    );
+                    return Err(Problem::Refused(Failure::Configuration(
+                        loaded.refusal("rules.file", problem).to_string(),
+                    )));
+                };
+                tracing::warn!(
+                    file = file.name,
+                    file_version = older,
+                    version = newest,
+                    "The rules file is an older version than the one in force; --accept-rules would go back to it."
+                );
+            }
+            _ => {
+                let author = format!("{} ({})", self.author, file.name);
+                let (version, _) = self.topic.write(&file.text, fingerprint, &author, &mut add)?;
+                tracing::info!(version, fingerprint, "The rules file is in force.");
+            }
+        }
+        Ok(())
+    }
+
+    /// Works until told to stop.
+    pub(super) fn run(mut self, mut posts: Receiver<Posted>, runtime: &Handle, shutdown: &Shutdown) {
+        let asked = hangups(runtime);
+        let mut looked = Moment::now();
+        while !shutdown.is_requested() {
+            std::thread::sleep(TURN);
+            while let Ok(post) = posts.try_recv() {
+                let ruling = self.posted(&post.text);
+                // Whoever asked may have gone.
+                post.ruling.send(ruling).ok();
+            }
+            if asked.swap(false, Ordering::Relaxed) {
+                (self.taken, self.seen) = (None, signature(&self.file));
+            } else if looked.elapsed() < LOOK_EVERY {
+                continue;
+            }
+            looked = Moment::now();
+            self.look_at_file();
+            if let Err(failure) = self.follow() {
+                tracing::debug!(reason = %failure, "The topic of the rules.");
+            }
+        }
+    }
+
+    fn follow(&mut self) -> Result<(), kafka::Failure> {
+        let Self { topic, book, metrics, health, .. } = self;
+        topic.read(&mut |written| add(book, metrics, health, written))
+    }
+
+    /// Takes the file in if it differs from what was taken in last, and no longer changes.
+    fn look_at_file(&mut self) {
+        let now = signature(&self.file);
+        let settled = now.is_some() && now == self.seen && now != self.taken;
+        self.seen = now;
+        if !settled {
+            return;
+        }
+        let name = self.file.display().to_string();
+        let text = match std::fs::read_to_string(&self.file) {
+            Ok(text) if signature(&self.file) == now => text,
+            Ok(_) => return,
+            Err(error) => {
+                self.taken = now;
+                return self.reject(&name, &[error.to_string()]);
+            }
+        };
+        match self.propose(&name, &text) {
+            // Kafka is away: tried again at the next look.
+            Ruling::Unavailable(reason) => tracing::warn!(reason, "An edit of the rules waits for Kafka."),
+            Ruling::InForce { .. } | Ruling::Refused(_) => self.taken = now,
+        }
+    }
+
+    fn posted(&mut self, text: &str) -> Ruling {
+        self.propose("POST /rules", text)
+    }
+
+    /// Makes a text the next version, if it is sound.
+    fn propose(&mut self, name: &str, text: &str) -> Ruling {
+        let rules = match check(name, text) {
+            Ok(rules) => rules,
+            Err(errors) => {
+                self.reject(name, &errors.lines);
+                return Ruling::Refused(errors.shown);
+            }
+        };
+        let author = format!("{} ({name})", self.author);
+        let Self { topic, book, metrics, health, .. } = self;
+        let mut take = |written| add(book, metrics, health, written);
+        let written = topic.write(text, &rules.fingerprint, &author, &mut take);
+        match written {
+            Ok((version, new)) => {
+                let fingerprint = rules.fingerprint;
+                if new {
+                    tracing::info!(version, fingerprint, from = name, "Other rules; each partition takes them up.");
+                } else {
+                    tracing::info!(version, from = name, "Nothing that decides has changed in the rules.");
+                }
+                self.health.set_rules_problem(None);
+                Ruling::InForce { version, fingerprint, new }
+            }
+            Err(failure) => Ruling::Unavailable(failure.to_string()),
+        }
+    }
+
+    fn reject(&self, name: &str, errors: &[String]) {
+        for error in errors {
+            tracing::error!(from = name, "The edit of the rules is refused: {error}");
+        }
+        self.metrics.rules_rejected.inc();
+        let problem = format!("an edit of the rules was refused: {}", first_of(errors));
+        self.health.set_rules_problem(Some(stays(&problem, &self.book)));
+    }
+}
+
+enum Problem {
+    Waiting(String),
+    Refused(Failure),
+}
+
+impl From<kafka::Failure> for Problem {
+    fn from(failure: kafka::Failure) -> Self {
+        match failure {
+            kafka::Failure::Retry(cause) => Self::Waiting(cause.text),
+            failure => Self::Refused(failure.into()),
+        }
+    }
+}
+
+/// The first of several mistakes, and how many there are.
+fn first_of(mistakes: &[String]) -> String {
+    match mistakes {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+    }
+}
+
+fn stays(problem: &str, book: &Rulebook) -> String {
+    format!("{problem}; version {} stays in force", book.newest())
+}
+
+/// A version was written, here or by another process. One that this release does not run is not taken up.
+fn add(book: &Rulebook, metrics: &Metrics, health: &Health, written: Written) {
+    let Written { version, fingerprint, author, text, .. } = written;
+    match rules::load(&format!("version {version}"), &text) {
+        Ok(rules) => {
+            tracing::info!(version, fingerprint, author, "A new version of the rules.");
+            book.add(version, &fingerprint, text, Some(Arc::new(rules)));
+            health.set_rules_problem(None);
+        }
+        Err(errors) => {
+            metrics.rules_rejected.inc();
+            let mistakes: Vec<String> = errors.iter().map(line).collect();
+            for mistake in &mistakes {
+                tracing::error!(version, author, "This release does not run these rules: {mistake}");
+            }
+            let problem = format!("this release does not run the rules of {author}: {}", first_of(&mistakes));
+            health.set_rules_problem(Some(stays(&problem, book)));
+        }
+    }
+}
+
+/// Mistakes, a line each and as they are shown.
+struct Mistakes {
+    lines: Vec<String>,
+    shown: String,
+}
+
+fn check(name: &str, text: &str) -> Result<RuleSet, Mistakes> {
+    if text.len() > TEXT_MAX {
+        let problem = format!("{} bytes are more than {TEXT_MAX}", text.len());
+        return Err(Mistakes { lines: vec![problem.clone()], shown: problem });
+    }
+    rules::load(name, text).map_err(|errors| Mistakes {
+        lines: errors.iter().map(line).collect(),
+        shown: errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"),
+    })
+}
+
+fn line(error: &RuleError) -> String {
+    let RuleError { file, line, column, message, .. } = error;
+    let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+    format!("{file}:{line}:{column}: {message}{hint}")
+}
+
+/// What changes when a file is written or put in another's place.
+fn signature(path: &Path) -> Option<Signature> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.modified().ok()?, found.len()))
+}
+
+/// Set by each SIGHUP.
+fn hangups(runtime: &Handle) -> Arc<AtomicBool> {
+    let asked = Arc::new(AtomicBool::new(false));
+    let _runtime = runtime.enter();
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            let asked = Arc::clone(&asked);
+            runtime.spawn(async move {
+                while hangup.recv().await.is_some() {
+                    asked.store(true, Ordering::Relaxed);
+                }
+            });
+        }
+        Err(error) => tracing::warn!(%error, "SIGHUP is not listened to; the file is looked at all the same."),
+    }
+    asked
+}

@@ -1,0 +1,183 @@
+//! The topic of the rules: every version there was, in order, for every process to take up.
+//!
+//! A record's key is the version's number in decimal, its value JSON. Versions are numbered in the order of the topic. Only
+//! one process at a time can add one: writers share a transactional id, so that whoever announces itself shuts the others
+//! out, then reads to the end, and writes what follows from that.
+
+use std::time::{Duration, Instant as Moment};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::wall_clock;
+use crate::kafka::{Brokers, Failure, Kind, Outcome, Outgoing, Producer, Read, Reader, Watermarks};
+use crate::settings::{Kafka, Settings};
+
+/// The longest rules text, in bytes; with its envelope it must fit in a record of Kafka's default limit.
+pub(super) const TEXT_MAX: usize = 512 << 10;
+/// How long one question to a broker may take.
+const ASK: Duration = Duration::from_secs(1);
+/// How long reading to the end of the topic may take before the caller should look after other things.
+const READ_FOR: Duration = Duration::from_secs(20);
+/// Tries to write a version: each one that fails was shut out by another process, or not answered.
+const WRITE_TRIES: u32 = 5;
+const QUEUE_BYTES: usize = 2 << 20;
+
+/// One version as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Written {
+    pub(super) version: u64,
+    pub(super) fingerprint: String,
+    /// The instance that wrote it, and what it took the text from.
+    pub(super) author: String,
+    /// When, in ISO-8601.
+    pub(super) at: String,
+    pub(super) text: String,
+}
+
+/// Reads and writes the topic.
+pub(super) struct RulesTopic {
+    name: String,
+    kafka: Kafka,
+    brokers: Brokers,
+    reader: Reader,
+    watermarks: Watermarks,
+    /// The next offset to read.
+    next: i64,
+    /// Version and fingerprint of the last one read.
+    newest: Option<(u64, String)>,
+}
+
+impl RulesTopic {
+    /// Makes no connection.
+    pub(super) fn new(settings: &Settings, brokers: &Brokers) -> Result<Self, Failure> {
+        Ok(Self {
+            name: settings.topics.rules.clone(),
+            reader: Reader::new(&settings.kafka, QUEUE_BYTES, brokers)?,
+            watermarks: Watermarks::new(&settings.kafka, brokers)?,
+            kafka: settings.kafka.clone(),
+            brokers: brokers.clone(),
+            next: 0,
+            newest: None,
+        })
+    }
+
+    /// Number and fingerprint of the newest version read.
+    pub(super) fn newest(&self) -> Option<&(u64, String)> {
+        self.newest.as_ref()
+    }
+
+    /// Reads what was added since the last call, up to the end.
+    ///
+    /// # Errors
+    /// `Retry`: what was read so far is kept, and the next call goes on.
+    pub(super) fn read(&mut self, take: &mut dyn FnMut(Written)) -> Result<(), Failure> {
+        let range = self.watermarks.range(&self.name, 0, ASK)?;
+        self.next = self.next.max(range.start);
+        if self.next >= range.end {
+            return Ok(());
+        }
+        self.reader.start(&self.name, 0, self.next, range.end)?;
+        let started = Moment::now();
+        loop {
+            match self.reader.poll(Duration::from_millis(50)) {
+                Read::Record(record) => {
+                    self.next = record.offset() + 1;
+                    let Some(payload) = record.payload() else { continue };
+                    match serde_json::from_slice::<Written>(payload) {
+                        // What a process wrote that was shut out does not count.
+                        Ok(written) if self.newest.as_ref().is_none_or(|(newest, _)| *newest < written.version) => {
+                            self.newest = Some((written.version, written.fingerprint.clone()));
+                            take(written);
+                        }
+                        Ok(_) => {}
+                        Err(error) => {
+                            tracing::error!(topic = self.name, offset = record.offset(), %error, "This is no rules file.");
+                        }
+                    }
+                }
+                Read::Done => {
+                    self.next = range.end;
+                    return Ok(());
+                }
+                Read::OutOfRange { offset, .. } => self.next = offset.max(range.start),
+                Read::Waiting { .. } | Read::Nothing | Read::Failed(Failure::Retry(_)) => {}
+                Read::Failed(failure) => return Err(failure),
+            }
+            if started.elapsed() > READ_FOR {
+                let cause = self.watermarks.range(&self.name, 0, ASK).err().map(|failure| failure.cause().clone());
+                return cause.map_or(Ok(()), |cause| Err(Failure::Retry(cause)));
+            }
+        }
+    }
+
+    /// Adds a version, unless the newest one decides alike. What others wrote meanwhile is handed to `take`, and so is this
+    /// one. Returns its number, and whether it is new.
+    ///
+    /// # Errors
+    /// `Retry`: it may or may not be there; try again later.
+    pub(super) fn write(
+        &mut self,
+        text: &str,
+        fingerprint: &str,
+        author: &str,
+        take: &mut dyn FnMut(Written),
+    ) -> Result<(u64, bool), Failure> {
+        // All processes of the group are this one writer.
+        let kafka = Kafka { instance_id: "rules".to_owned(), ..self.kafka.clone() };
+        let mut made = None;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let tried = self.try_write(&kafka, text, fingerprint, author, &mut made, take);
+            match tried {
+                Ok(Some(number)) => return Ok((number, made == Some(number))),
+                Ok(None) => {}
+                Err(failure @ (Failure::Fatal(_) | Failure::Retry(_))) if tries >= WRITE_TRIES => return Err(failure),
+                Err(Failure::Fatal(cause)) if cause.kind != Kind::Fenced => return Err(Failure::Fatal(cause)),
+                Err(failure) if tries >= WRITE_TRIES => return Err(Failure::Retry(failure.cause().clone())),
+                Err(_) => std::thread::sleep(Duration::from_millis(200)),
+            }
+        }
+    }
+
+    /// `None`: something was sent; whether it counts is seen by trying again.
+    fn try_write(
+        &mut self,
+        kafka: &Kafka,
+        text: &str,
+        fingerprint: &str,
+        author: &str,
+        made: &mut Option<u64>,
+        take: &mut dyn FnMut(Written),
+    ) -> Result<Option<u64>, Failure> {
+        let mut producer = Producer::new(kafka, QUEUE_BYTES, 2 * TEXT_MAX, &self.brokers)?;
+        producer.init(ASK * 5)?;
+        self.read(take)?;
+        let version = match &self.newest {
+            Some((number, newest)) if newest == fingerprint => return Ok(Some(*number)),
+            newest => newest.as_ref().map_or(1, |(number, _)| number + 1),
+        };
+        let written = Written {
+            version,
+            fingerprint: fingerprint.to_owned(),
+            author: author.to_owned(),
+            at: wall_clock().to_string(),
+            text: text.to_owned(),
+        };
+        let payload = serde_json::to_vec(&written).unwrap_or_default();
+        producer.begin()?;
+        producer.send(&Outgoing {
+            topic: &self.name,
+            partition: 0,
+            key: Some(version.to_string().as_bytes()),
+            payload: Some(&payload),
+            headers: &[],
+            timestamp: None,
+        })?;
+        producer.drain()?;
+        *made = Some(version);
+        match producer.commit() {
+            Outcome::Committed | Outcome::Indeterminate(_) | Outcome::Fenced(_) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Rules that are edited while events flow, and what comes of it in the end.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use cohortd::clock::wall_clock;
+use cohortd::codec::Output;
+use cohortd::event::{Change, Instant, Number};
+use cohortd::store::decode_meta;
+
+use super::daemon::Daemon;
+use super::lab::Lab;
+use super::shop::{self, Random};
+use super::{avro, eventually};
+use crate::naive::{Advance, Case, LogEvent, OwnedValue, judge};
+
+/// Cohorts whose members follow from the facts alone.
+const BEFORE: &str = r#"
+[cohorts.bought]
+who = "did purchase in the last 4 seconds"
+[cohorts.gone]
+who = "did refund in the last 1 hour"
+[cohorts.looking]
+who = "did visit at least 2 times in the last 3 seconds"
+"#;
+
+/// One cohort as before, one with a fact that must reach further, one less, and three that ask about what was not kept.
+const AFTER: &str = r#"
+[cohorts.bought]
+who = "did purchase in the last 4 seconds"
+[cohorts.looking]
+who = "did visit at least 5 times in the last 1 hour"
+[cohorts.abandoned]
+who = "each cart then no purchase within 2 seconds"
+[cohorts.spender]
+who = "sum(purchase.amount in the last 1 hour) >= 100 and not in looking"
+on_create = "emit"
+[cohorts.steps]
+who = "visit then cart within 5 seconds then purchase within 5 seconds in the last 1 hour"
+"#;
+
+type Members = BTreeSet<(String, String)>;
+
+/// Who is in which cohort, by the membership table.
+fn members(lab: &Lab) -> Members {
+    let mut members = Members::new();
+    for seen in lab.read("members").into_iter().flatten() {
+        let (cohort, customer) = seen.key().split_once('/').unwrap();
+        let member = (customer.to_owned(), cohort.to_owned());
+        if seen.payload.is_some() {
+            members.insert(member)
+        } else {
+            members.remove(&member)
+        };
+    }
+    members
+}
+
+/// Who would be in which cohort, had these rules been there from the beginning.
+fn expected(lab: &Lab, rules: &str) -> Members {
+    let mut members = Members::new();
+    for (input, advances) in lab.read("in").iter().zip(lab.advances()) {
+        let event = |payload: &Option<Vec<u8>>| avro::decode(payload.as_ref()?);
+        let (offsets, events): (Vec<i64>, Vec<LogEvent>) =
+            input.iter().filter_map(|seen| Some((seen.offset, event(&seen.payload)?))).unzip();
+        let place = |offset: i64| offsets.partition_point(|known| *known < offset);
+        let advances =
+            advances.iter().map(|(at, to)| Advance { position: place(*at), stream_time: Instant(*to) }).collect();
+        let (rules, config) = (rules.to_owned(), shop::config());
+        let case = Case { rules, config, events, advances, thresholds: Vec::new(), until: None };
+        for change in judge(&case).unwrap().changes {
+            let member = (change.customer, change.cohort);
+            if change.change == Change::Entered {
+                members.insert(member)
+            } else {
+                members.remove(&member)
+            };
+        }
+    }
+    members
+}
+
+/// How many changes an edit brought about, and how many of them may automate.
+#[derive(Default)]
+struct Edited {
+    changes: usize,
+    automated: usize,
+}
+
+/// Every change follows on the one before: numbered without a gap, in and out by turns, each id once. By an edit only
+/// `spender` may automate.
+fn changes_are_sound(lab: &Lab) -> Edited {
+    let (mut ids, mut inside, mut edited) = (BTreeSet::new(), Members::new(), Edited::default());
+    let mut sequences = std::collections::BTreeMap::<String, u64>::new();
+    for seen in lab.read("changes").into_iter().flatten() {
+        let change = Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).unwrap();
+        let text = |field: &str| change[field].as_str().unwrap().to_owned();
+        assert!(ids.insert(text("event_id")), "twice: {change}");
+        let sequence = sequences.entry(text("customer_id")).or_default();
+        *sequence += 1;
+        assert_eq!(change["sequence"], *sequence, "{change}");
+        let member = (text("customer_id"), text("cohort"));
+        let follows = if change["change"] == "ENTERED" { inside.insert(member) } else { inside.remove(&member) };
+        assert!(follows, "{change}");
+        if change["reason"] == "DEFINITION_CHANGED" {
+            edited.changes += 1;
+            edited.automated += usize::from(change["automation"] == true);
+            assert!(change["automation"] == false || change["cohort"] == "spender", "{change}");
+        }
+    }
+    assert_eq!(inside, members(lab), "the membership table is the fold of the changes");
+    edited
+}
+
+/// The version that decides in each partition by its last META, once none is under way.
+fn versions(lab: &Lab) -> Vec<u64> {
+    let last = |seen: Vec<super::lab::Seen>| {
+        let meta = seen.into_iter().rfind(|seen| seen.key == [b'M'])?;
+        let meta = decode_meta(&meta.payload?).unwrap();
+        meta.adopting.is_none().then_some(meta.rules_version)
+    };
+    lab.read("log").into_iter().filter_map(last).collect()
+}
+
+fn adopted(lab: &Lab, version: u64) {
+    let wanted = usize::try_from(lab.partitions).unwrap();
+    eventually("every partition has taken the version up", || {
+        let versions = versions(lab);
+        (versions.len() == wanted && versions.iter().all(|found| *found == version)).then_some(())
+    });
+}
+
+fn post(daemon: &mut Daemon, kind: &str, rules: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(daemon.address("admin")).unwrap();
+    let length = rules.len();
+    write!(stream, "POST /rules HTTP/1.0\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{rules}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+#[test]
+fn an_edit_under_load_and_kills_comes_to_what_a_fresh_start_would() {
+    let Some(lab) = Lab::new("edit", 2, BEFORE) else { return };
+    let mut random = Random::seeded("edit");
+    let sets = [&shop::SETS[..], &["state.flush_after_events=500", "state.flush_after=1 s"]].concat();
+    let open = shop::open(&lab, random.next(), 60, 200);
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    thread::sleep(Duration::from_secs(3));
+    fs::write(lab.path("rules.toml"), AFTER).unwrap();
+    eventually("the edit is written", || {
+        daemon.assert_running();
+        daemon.says("Other rules; each partition takes them up.").then_some(())
+    });
+    for _ in 0..5 {
+        // From the first moment of taking up on, restores included.
+        thread::sleep(Duration::from_millis(random.next() % 600));
+        daemon.kill9();
+        daemon = lab.start("one", &sets);
+        daemon.ready();
+    }
+    adopted(&lab, 2);
+    thread::sleep(Duration::from_secs(2));
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    daemon.stop();
+    let edited = changes_are_sound(&lab).changes;
+    let (found, expected) = (members(&lab), expected(&lab, AFTER));
+    println!("edit: {edited} changes by the edit, {} members in the end", found.len());
+    assert_eq!(found, expected);
+    assert!(edited > 50 && found.len() > 50, "too little happened: {edited} {}", found.len());
+}
+
+#[test]
+fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all() {
+    let Some(lab) = Lab::new("posted", 2, BEFORE) else { return };
+    let sets = shop::SETS;
+    let open = shop::open(&lab, 1, 20, 50);
+    let mut one = lab.start("one", &sets);
+    one.ready();
+    let mut two = lab.start("two", &sets);
+    two.ready();
+    fs::write(lab.path("rules.toml"), AFTER.replace("did visit", "did vist a lot of").replace("each cart", "each"))
+        .unwrap();
+    for daemon in [&mut one, &mut two] {
+        eventually("the mistakes are told", || daemon.says("The edit of the rules is refused").then_some(()));
+        let (status, body) = daemon.get("/health/ready").unwrap();
+        let told = body.contains("rules.toml:") && body.contains("(and 1 more); version 1 stays in force");
+        assert!(status == 200 && told, "{body}");
+        assert!(daemon.metrics()["cohortd_rules_rejected_total"] >= 1.0);
+    }
+    let (status, body) = post(&mut one, "application/toml", "[cohorts.x]\nwho = 'did'\n");
+    assert!(status == 422 && body.contains("POST /rules:2"), "{status} {body}");
+    assert_eq!(post(&mut one, "text/plain", AFTER).0, 415);
+    let (status, body) = post(&mut one, "application/toml", AFTER);
+    assert!(status == 200 && body.contains("\"version\":2") && body.contains("\"new\":true"), "{status} {body}");
+    // The same again, from the other process: no new version.
+    let (status, body) = eventually("the other process answers", || {
+        let answer = post(&mut two, "application/toml", AFTER);
+        (answer.0 != 503).then_some(answer)
+    });
+    assert!(status == 200 && body.contains("\"version\":2") && body.contains("\"new\":false"), "{status} {body}");
+    adopted(&lab, 2);
+    // A sound file afterwards, seen by both at about the same time, is one version.
+    fs::write(lab.path("rules.toml"), BEFORE).unwrap();
+    adopted(&lab, 3);
+    thread::sleep(Duration::from_secs(3));
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    one.stop();
+    two.stop();
+    assert_eq!(versions(&lab), [3, 3]);
+    let edited = changes_are_sound(&lab);
+    assert!(edited.automated > 0 && edited.automated < edited.changes, "{} of {}", edited.automated, edited.changes);
+    assert_eq!(members(&lab), expected(&lab, BEFORE));
+}
+
+#[test]
+fn a_file_that_was_edited_while_nothing_ran_is_accepted_only_when_asked() {
+    let Some(lab) = Lab::new("accept", 1, BEFORE) else { return };
+    let open = shop::open(&lab, 1, 20, 100);
+    let mut daemon = lab.start("one", &shop::SETS);
+    daemon.ready();
+    thread::sleep(Duration::from_secs(2));
+    daemon.stop();
+    fs::write(lab.path("rules.toml"), AFTER).unwrap();
+    let ended = lab.start("one", &shop::SETS).ended();
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    for word in ["old file", "--accept-rules", "topics.changelog"] {
+        assert!(ended.stderr.contains(word), "{}", ended.stderr);
+    }
+    let mut daemon = lab.start_accepting("one", &shop::SETS);
+    daemon.ready();
+    adopted(&lab, 2);
+    daemon.stop();
+    // From then on it is the file, and the old one would be a step back.
+    let mut daemon = lab.start("one", &shop::SETS);
+    daemon.ready();
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    daemon.stop();
+    assert!(changes_are_sound(&lab).changes > 0);
+    assert_eq!(members(&lab), expected(&lab, AFTER));
+}
+
+/// Of many customers little; who is where follows from a customer's number.
+const FEW: &str = r#"
+[cohorts.bought]
+who = "did purchase ever"
+[cohorts.gone]
+who = "did refund ever"
+"#;
+const OTHERS: &str = r#"
+[cohorts.bought]
+who = "did purchase ever"
+[cohorts.keen]
+who = "did visit at least 2 times ever"
+[cohorts.spender]
+who = "sum(purchase.amount ever) >= 50"
+"#;
+/// Some ten transactions.
+const MANY: i64 = 20_000;
+
+fn of_number(number: i64) -> Vec<LogEvent> {
+    let customer = format!("c{number}");
+    let at = wall_clock().0;
+    let event = |name: &str, nr: i64| avro::event(&customer, name, at + nr, Some(format!("{number}-{nr}")));
+    let mut events = vec![event("visit", 0)];
+    events.extend((number % 3 == 0).then(|| event("visit", 1)));
+    events.extend((number % 5 == 0).then(|| event("refund", 2)));
+    if number % 2 == 0 {
+        let amount = OwnedValue::Number(Number::from_integer(number % 90));
+        events.push(LogEvent { properties: vec![("amount".into(), amount)], ..event("purchase", 3) });
+    }
+    events
+}
+
+fn of_numbers(others: bool) -> Members {
+    let mut members = Members::new();
+    for number in 0..MANY {
+        let mut is_in = |cohort: &str, so: bool| {
+            if so {
+                members.insert((format!("c{number}"), cohort.to_owned()));
+            }
+        };
+        is_in("bought", number % 2 == 0);
+        is_in("gone", !others && number % 5 == 0);
+        is_in("keen", others && number % 3 == 0);
+        is_in("spender", others && number % 2 == 0 && number % 90 >= 50);
+    }
+    members
+}
+
+/// Is the partition between two versions, as a restart would find it?
+fn is_between(lab: &Lab) -> bool {
+    let last = lab.read("log").concat().into_iter().rfind(|seen| seen.key == [b'M']).unwrap();
+    decode_meta(&last.payload.unwrap()).unwrap().adopting.is_some()
+}
+
+#[test]
+fn a_kill_between_two_parts_of_an_edit_leaves_nobody_out_and_takes_nobody_twice() {
+    let Some(lab) = Lab::new("parts", 1, FEW) else { return };
+    let mut random = Random::seeded("parts");
+    let writer = lab.writer();
+    for event in (0..MANY).flat_map(of_number) {
+        writer.send(&event.customer, &avro::encode(&event));
+    }
+    writer.flush();
+    let mut daemon = lab.start("one", &shop::SETS);
+    lab.read_through();
+    let mut between = 0;
+    for version in 2..12 {
+        let others = version % 2 == 0;
+        fs::write(lab.path("rules.toml"), if others { OTHERS } else { FEW }).unwrap();
+        for _ in 0..3 {
+            eventually("it takes the rules up", || {
+                daemon.assert_running();
+                daemon.says("Taking up other rules; the").then_some(())
+            });
+            // Meanwhile everybody can be asked about, by whichever rules their state is by.
+            for _ in 0..random.below(120) {
+                let customer = format!("/customers/c{}", random.below(MANY));
+                let (status, body) = daemon.ask("admin", &customer).unwrap();
+                assert!([200, 421, 503].contains(&status), "{status} {body}");
+            }
+            daemon.kill9();
+            let is_between = is_between(&lab);
+            daemon = lab.start("one", &shop::SETS);
+            if !is_between {
+                break;
+            }
+            between += 1;
+        }
+        adopted(&lab, version);
+        assert_eq!(members(&lab), of_numbers(others), "version {version}");
+        if between >= 3 && version > 3 {
+            break;
+        }
+    }
+    daemon.stop();
+    let edited = changes_are_sound(&lab);
+    println!("parts: {between} kills between two parts, {} changes by edits", edited.changes);
+    assert!(between >= 3, "{between}");
+}
