@@ -30,6 +30,8 @@ pub struct Engine {
     /// Rankings in which the customer's place is computed anew in the decision under way.
     moved: Vec<bool>,
     thresholds: Thresholds,
+    /// How often; a customer decided before the last time was decided under others.
+    thresholds_set: u32,
     foresight: Foresight,
 }
 
@@ -67,7 +69,7 @@ impl Engine {
         let moved = vec![false; rules.rankings.len()];
         let thresholds = vec![None; rules.ranks.len()].into();
         let foresight = Foresight::new(&rules);
-        Self { rules, calendar, max_lateness, ids_max, dirty, moved, thresholds, foresight }
+        Self { rules, calendar, max_lateness, ids_max, dirty, moved, thresholds, thresholds_set: 0, foresight }
     }
 
     /// Changes the limits given to `new`.
@@ -84,6 +86,7 @@ impl Engine {
     /// Changes where ranks begin. Whom that concerns is decided by `reconsider`.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.thresholds = thresholds;
+        self.thresholds_set = self.thresholds_set.wrapping_add(1);
     }
 
     #[must_use]
@@ -212,6 +215,11 @@ impl Engine {
         if state.deadlines.by_cohort.is_empty() {
             state.deadlines.by_cohort.resize(rules.cohorts.len(), Instant::MIN);
             state.deadlines.by_ranking.resize(rules.rankings.len(), Instant::MIN);
+        }
+        // Whom new thresholds did not concern at the instant they came, a late event may find at an earlier one that they do.
+        if state.deadlines.thresholds_set != self.thresholds_set {
+            state.deadlines.thresholds_set = self.thresholds_set;
+            rules.ranks.iter().for_each(|rank| self.dirty.add_each(&rank.readers));
         }
         // Verdicts known from a later instant say nothing about this one.
         if state.deadlines.decided_at.is_none_or(|decided| at < decided) {

@@ -41,6 +41,8 @@ pub(super) struct Deadlines {
     /// When each place in a ranking may change by time alone.
     pub(super) by_ranking: Vec<Instant>,
     pub(super) decided_at: Option<Instant>,
+    /// How often thresholds had been set by then.
+    pub(super) thresholds_set: u32,
 }
 
 impl PartialEq for Deadlines {
@@ -254,6 +256,11 @@ impl CustomerState {
             tie_hash: 0,
             deadlines: Deadlines::default(),
         }
+    }
+
+    /// Forgets what was computed and is not stored, as if the state had just been read: for another engine.
+    pub fn forget_deadlines(&mut self) {
+        self.deadlines = Deadlines::default();
     }
 
     /// Says whose it is, which where customers are ranked breaks ties; a state just read does not know.
