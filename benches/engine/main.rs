@@ -6,10 +6,10 @@
 //! what is kept has its steady size.
 //!
 //! `growth` does the same with ten and a hundred times as many cohorts, `timers` lets the deadlines of customers come due
-//! who are only stored.
+//! who are only stored, and `ranks` looks through stored customers as for a new threshold.
 //!
 //!     cargo bench --bench engine                            # COHORTD_BENCH_EVENTS=200000 for a quick look
-//!     cargo bench --bench engine -- growth                  # or `shop`, or `timers`: that part alone
+//!     cargo bench --bench engine -- growth                  # or `shop`, `timers`, `ranks`: that part alone
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
@@ -18,6 +18,7 @@ mod support;
 
 mod growth;
 mod partition;
+mod ranks;
 mod timers;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -136,6 +137,9 @@ fn main() {
     }
     if wanted("timers") {
         timers::run(&mut table);
+    }
+    if wanted("ranks") {
+        ranks::run(&mut table);
     }
     table.print("engine alone");
 }

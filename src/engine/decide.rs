@@ -33,6 +33,8 @@ pub struct Engine {
     /// Rankings in which the customer's place is computed anew in the decision under way.
     moved: Vec<bool>,
     thresholds: Thresholds,
+    /// How often; a customer decided before the last time was decided under others.
+    thresholds_set: u32,
     foresight: Foresight,
 }
 
@@ -77,7 +79,18 @@ impl Engine {
         let thresholds = vec![None; rules.ranks.len()].into();
         let foresight = Foresight::new(&rules);
         let observed = Observed::ALWAYS;
-        Self { rules, calendar, max_lateness, ids_max, observed, dirty, moved, thresholds, foresight }
+        Self {
+            rules,
+            calendar,
+            max_lateness,
+            ids_max,
+            observed,
+            dirty,
+            moved,
+            thresholds,
+            thresholds_set: 0,
+            foresight,
+        }
     }
 
     /// For a log that was not read from its beginning, or not for every fact.
@@ -111,6 +124,7 @@ impl Engine {
     /// Changes where ranks begin. Whom that concerns is decided by `reconsider`.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.thresholds = thresholds;
+        self.thresholds_set = self.thresholds_set.wrapping_add(1);
     }
 
     #[must_use]
@@ -305,6 +319,11 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let rules = Arc::clone(&self.rules);
+        // Whom new thresholds did not concern at the instant they came, a late event may find at an earlier one that they do.
+        if state.deadlines.thresholds_set != self.thresholds_set {
+            state.deadlines.thresholds_set = self.thresholds_set;
+            rules.ranks.iter().for_each(|rank| self.dirty.add_each(&rank.readers));
+        }
         // Verdicts known from a later instant say nothing about this one.
         if state.deadlines.decided_at.is_none_or(|decided| at < decided) {
             self.look_at_all();

@@ -34,7 +34,7 @@ pub struct CustomerState {
 }
 
 /// When each cohort must next be looked at. Equal to any other: it can be computed again at any time.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Deadlines {
     /// By the rule set's numbers; a cohort that is not here changes only by events.
     pub by_cohort: Sparse<Instant>,
@@ -42,6 +42,8 @@ pub struct Deadlines {
     pub(super) by_ranking: Vec<Instant>,
     /// The last instant that was decided. None: nothing is known, look at every cohort.
     pub decided_at: Option<Instant>,
+    /// How often the engine's thresholds had been set by then; of a state just read nobody knows.
+    pub(super) thresholds_set: u32,
 }
 
 impl Deadlines {
@@ -51,6 +53,12 @@ impl Deadlines {
         } else {
             self.by_cohort.remove(cohort);
         }
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { by_cohort: Sparse::new(), by_ranking: Vec::new(), decided_at: None, thresholds_set: u32::MAX }
     }
 }
 
@@ -290,6 +298,11 @@ impl CustomerState {
             tie_hash: 0,
             deadlines: Deadlines::default(),
         }
+    }
+
+    /// Forgets what was computed and is not stored, as if the state had just been read: for another engine.
+    pub fn forget_deadlines(&mut self) {
+        self.deadlines = Deadlines::default();
     }
 
     /// Says whose it is, which where customers are ranked breaks ties; a state just read does not know.

@@ -70,6 +70,7 @@ impl Found {
             engine.set_thresholds(Arc::clone(&self.thresholds));
         }
         self.state.belongs_to(&self.customer);
+        self.state.forget_deadlines();
         engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());
         let all = (0..rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).unwrap_or(u16::MAX)));
         all.filter(|index| cohort.is_none_or(|asked| asked == *index))

@@ -182,6 +182,8 @@ struct Run<'c> {
     stored: BTreeMap<String, Vec<u8>>,
     /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
     stream_times: Vec<Instant>,
+    /// Stream time when thresholds were last taken up: before it, others were in force.
+    thresholds_from: Instant,
 }
 
 impl<'c> Run<'c> {
@@ -199,6 +201,7 @@ impl<'c> Run<'c> {
             spoken: None,
             stored: BTreeMap::new(),
             stream_times: Vec::new(),
+            thresholds_from: Instant::MIN,
         })
     }
 
@@ -253,6 +256,7 @@ impl<'c> Run<'c> {
         let of =
             |rank: &Rank| taken_up.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at));
         let old = Arc::clone(self.shard.engine().thresholds());
+        self.thresholds_from = self.shard.stream_time();
         self.shard.set_thresholds(self.rules.ranks.iter().map(of).collect());
         let customers: Vec<String> = self.stored.keys().cloned().collect();
         for customer in customers {
@@ -439,17 +443,18 @@ impl<'c> Run<'c> {
     }
 
     fn decide_again(&mut self, random: &mut Random) -> Result<(), String> {
-        // At an instant that the customer's own clock has passed and no deadline lies before.
+        // At an instant that is past the customer's own clock, under the thresholds in force, and no deadline lies before.
         let Some(event) = self.case.events.get(self.position.saturating_sub(1)) else { return Ok(()) };
         self.fetch(&event.customer);
         let Some(slot) = self.shard.find(&event.customer) else { return Ok(()) };
         let (mut state, stream_time) = (self.shard.state(slot).clone(), self.shard.stream_time());
         let latest = state.next_deadline.0.saturating_sub(1).min(stream_time.0);
-        if state.clock.0 >= latest {
+        let first = state.clock.next().max(self.thresholds_from).0;
+        if first > latest {
             return Ok(());
         }
-        let span = usize::try_from((latest - state.clock.0).min(1_000_000_000)).unwrap();
-        let at = Instant(state.clock.0 + 1 + as_i64(random.below(span)));
+        let span = usize::try_from((latest - first + 1).min(1_000_000_000)).unwrap();
+        let at = Instant(first + as_i64(random.below(span)));
         let before = state.clone();
         let mut effects = Vec::new();
         let mut engine = engine(&self.rules, &self.case.config);
