@@ -318,7 +318,7 @@ impl<'c> Run<'c> {
         let mut gathered = BTreeMap::new();
         for (place, event) in self.case.events[..position].iter().enumerate() {
             if self.outcome.fates[place] == Fate::Applied && migration.rereads() {
-                let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new());
+                let state = gathered.entry(event.customer.clone()).or_default();
                 let mut properties = Properties::new();
                 let event = borrow(event, &new, &mut properties);
                 let advanced = self.case.advances.iter().filter(|advance| advance.position == place);
