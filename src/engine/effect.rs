@@ -1,7 +1,7 @@
 //! What a decision says.
 
 use super::state::EventCause;
-use super::why::{Language, Part, in_english, sentence};
+use super::why::{Language, Part, edited, in_english, sentence};
 use crate::event::{Change, ChangeReason, Evidence, Instant, Kept};
 use crate::rules::{CohortIx, RuleSet};
 
@@ -35,10 +35,15 @@ impl Effect {
         in_english(&self.why, rules)
     }
 
-    /// One sentence that says why.
+    /// A sentence that says why; after an edit of the rules one more says so.
     #[must_use]
     pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
-        sentence(rules.cohort(self.cohort), self.change, &self.why, rules, language)
+        let mut text = sentence(rules.cohort(self.cohort), self.change, &self.why, rules, language);
+        if self.reason == ChangeReason::DefinitionChanged {
+            text.push(' ');
+            text.push_str(edited(language));
+        }
+        text
     }
 }
 

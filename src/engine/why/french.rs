@@ -3,6 +3,8 @@
 use super::{Counted, Found, Quantity, Rounded, TimeUnit, rounded};
 use crate::event::{Change, Number, Span};
 
+pub(super) const EDITED: &str = "Les règles ont été modifiées.";
+
 /// `fails`: the clauses are those that no longer hold.
 pub(super) fn sentence(title: &str, change: Change, fails: bool, clauses: &[String]) -> String {
     // A noun, so that nothing has to agree with the customer.

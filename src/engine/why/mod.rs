@@ -152,7 +152,7 @@ pub(super) fn evidence(index: CohortIx, change: Change, reason: ChangeReason, sc
         let found = Found::In(scene.at.since(membership.entered_at));
         Part { claim: Claim::Excluded { by }, found, holds: true, until: Instant::MAX }
     });
-    if reason == ChangeReason::Excluded
+    if matches!(reason, ChangeReason::Excluded | ChangeReason::DefinitionChanged)
         && let Some(part) = excluded
     {
         return vec![part];
@@ -194,6 +194,14 @@ pub(super) fn sentence(cohort: &Cohort, change: Change, parts: &[Part], rules: &
     match language {
         Language::English => english::sentence(&cohort.title.en, change, !wanted, &clauses),
         Language::French => french::sentence(&cohort.title.fr, change, !wanted, &clauses),
+    }
+}
+
+/// That a change follows from an edit of the rules.
+pub(super) fn edited(language: Language) -> &'static str {
+    match language {
+        Language::English => english::EDITED,
+        Language::French => french::EDITED,
     }
 }
 

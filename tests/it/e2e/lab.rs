@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use cohortd::kafka::{Admin, Brokers, Created, TopicPlan};
 use cohortd::settings::{self, Kafka};
 use cohortd::store::{Meta, Recorded, decode_meta};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -244,6 +246,16 @@ impl Lab {
             let is_meta = seen.partition == 0 && seen.key == [b'M'];
             (is_meta && decode_meta(&seen.payload?).unwrap().next_offset >= offset).then_some(())
         });
+    }
+
+    /// Drops the records of partition 0 of the input before an offset, as retention would.
+    pub(super) fn forget_before(&self, offset: i64) {
+        let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic("in"), 0, Offset::Offset(offset)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let dropped = runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+        assert_eq!(dropped.elements()[0].offset(), Offset::Offset(offset));
     }
 
     /// Waits until everything in the input was read and committed, by any process.

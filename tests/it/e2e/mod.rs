@@ -7,6 +7,7 @@
 mod asked;
 mod avro;
 mod bad_input;
+mod beginnings;
 mod daemon;
 mod edits;
 mod faults;
