@@ -375,6 +375,7 @@ impl Adoption {
         let thresholds = self.migration.thresholds(partition.thresholds());
         partition.rules = Arc::clone(new);
         partition.ranks = RankWork::anew(&new.rules);
+        partition.forget_surges();
         partition.empty();
         partition.shard_mut().set_thresholds(thresholds);
         partition.metrics.set_cohorts(new.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));

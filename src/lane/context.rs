@@ -27,6 +27,9 @@ pub struct Context {
     pub(super) live_after: Span,
     /// A change decided later than this after its instant is not for automation.
     pub(super) max_delay: Span,
+    /// Per cent of a partition's customers that may enter one cohort within an hour before the rest is not for automation;
+    /// 0: any.
+    pub(super) surge: u64,
     pub(super) flush_after: Duration,
     refresh: Duration,
     pub(super) record_bytes_max: usize,
@@ -58,6 +61,7 @@ impl Context {
             max_future_skew: settings.time.max_future_skew,
             live_after: settings.time.live_after,
             max_delay: settings.automation.max_delay,
+            surge: settings.automation.surge.into(),
             flush_after: settings.state.flush_after,
             refresh: settings.ranks.refresh,
             record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),

@@ -36,6 +36,7 @@ mod ranks;
 mod restore;
 mod rulebook;
 mod summaries;
+mod surge;
 mod turn;
 
 pub use context::Context;

@@ -11,9 +11,10 @@ use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use super::ranks::RankWork;
 use super::rulebook::{Rulebook, Version};
+use super::surge::{Entry, Surges};
 use crate::clock::wall_clock;
 use crate::engine::{CustomerState, Effect, Observed, Said, Shard, Slot, Thresholds, Timing, Words};
-use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
+use crate::event::{Change, ChangeReason, CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
 use crate::store::layout::{changelog, customer_key};
@@ -63,6 +64,9 @@ pub(super) struct Partition {
     recorded: VecDeque<(i64, Recorded)>,
     pub(super) members: Vec<u64>,
     pub(super) ranks: RankWork,
+    /// Of whom anything is known.
+    customers: u64,
+    surges: Surges,
     pub(super) due: DueIndex,
     /// Index entries set again in the batch under way: the database still says where they were.
     rearmed: BTreeMap<Box<str>, Instant>,
@@ -121,6 +125,8 @@ impl Partition {
             recorded,
             members: meta.members.clone(),
             ranks,
+            customers: meta.customers,
+            surges: Surges::of_rows(&meta.surges),
             due: DueIndex::starting_at(timers_from),
             rearmed: BTreeMap::new(),
             end: None,
@@ -136,6 +142,11 @@ impl Partition {
             shed_above: 0,
             meta,
         })
+    }
+
+    /// Cohorts have other numbers from now on.
+    pub(super) fn forget_surges(&mut self) {
+        self.surges.forget();
     }
 
     pub(super) fn stream_time(&self) -> Instant {
@@ -273,12 +284,14 @@ impl Partition {
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
+        let is_new = self.shard.state(slot).known_since == Instant::MAX;
         if !self.shard.apply(slot, event, position, words, &mut self.said) {
             if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
             return Ok(false);
         }
+        self.customers += u64::from(is_new);
         self.settle(position, position + 1, words, context, plan)?;
         Ok(true)
     }
@@ -427,8 +440,8 @@ impl Partition {
             let customer = self.shard.customer(slot);
             let members = &mut self.members[usize::from(effect.cohort.0)];
             *members = match effect.change {
-                crate::event::Change::Entered => *members + 1,
-                crate::event::Change::Exited => members.saturating_sub(1),
+                Change::Entered => *members + 1,
+                Change::Exited => members.saturating_sub(1),
             };
             part.tally.changes.push((Arc::clone(&self.rules), effect.cohort, effect.change));
             if effect.cause.is_none() {
@@ -438,7 +451,24 @@ impl Partition {
             if cohort.shadow {
                 continue;
             }
-            let automation = may_automate(&effect, cohort, self.caught_up, now, context);
+            let mut automation = may_automate(&effect, cohort, self.caught_up, now, context);
+            if effect.change == Change::Entered && context.surge > 0 {
+                let place = usize::from(effect.cohort.0);
+                if let Entry::OneOfTooMany { first } =
+                    self.surges.entered(place, effect.at, context.surge, self.customers)
+                {
+                    if first {
+                        tracing::warn!(
+                            partition = self.number,
+                            cohort = cohort.name,
+                            customers = self.customers,
+                            "More enter at once than automation.surge allows; for this hour the rest is not for automation."
+                        );
+                    }
+                    context.metrics.surge_withheld.inc_by(u64::from(automation));
+                    automation = false;
+                }
+            }
             plan.outs.extend(context.speaker.say(&self.rules.rules, customer, effect, automation, &place));
         }
     }
@@ -642,6 +672,8 @@ impl Partition {
             members: self.members.clone(),
             thresholds: self.thresholds().to_vec(),
             taking_up: self.ranks.taking_up.clone(),
+            customers: self.customers,
+            surges: self.surges.rows(),
         };
         if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);

@@ -604,6 +604,8 @@ fn fresh(offset: i64, observed_from: Instant, rules: &Version, context: &Context
         members: vec![0; rules.rules.cohorts.len()],
         thresholds: Vec::new(),
         taking_up: None,
+        customers: 0,
+        surges: Vec::new(),
     }
 }
 

@@ -103,6 +103,9 @@ pub struct Metrics {
     /// `rules_rejected_total`: edits of the rules that were refused. Worry at 1: the rules in force are not the ones that
     /// were meant; the log and `/health/ready` say why.
     pub rules_rejected: IntCounter,
+    /// `surge_withheld_total`: entries that automation may not act on, because too many entered a cohort within an hour.
+    /// Worry when it grows: the log names the cohort; look at its rule, and at the data.
+    pub surge_withheld: IntCounter,
     /// `partitions_adopting`: partitions whose input waits while they take up other rules. Worry when it stays above 0
     /// for longer than the log says.
     pub partitions_adopting: IntGauge,
@@ -260,6 +263,8 @@ impl Metrics {
                 &["version", "fingerprint"],
             ),
             rules_rejected: add.counter("rules_rejected_total", "Edits of the rules that were refused."),
+            surge_withheld: add
+                .counter("surge_withheld_total", "Entries withheld from automation because too many entered at once."),
             partitions_adopting: add
                 .gauge("partitions_adopting", "Partitions whose input waits while they take up other rules."),
             customers_adopted: add

@@ -75,6 +75,7 @@ fn limits(loaded: &Loaded) -> Result<(), Error> {
     whole("batch.max_records", settings.batch.max_records as u64, 1..=1_000_000)?;
     whole("state.flush_after_events", settings.state.flush_after_events, 0..=1_000_000_000)?;
     whole("dedupe.ids", settings.dedupe.ids as u64, 0..=4_096)?;
+    whole("automation.surge", u64::from(settings.automation.surge), 0..=100)?;
     if let Some(replication) = settings.topics.replication {
         within(loaded, "topics.replication", replication, 0..=100, |number| number.to_string())?;
     }

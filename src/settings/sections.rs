@@ -231,6 +231,8 @@ pub struct Automation {
     /// A change decided later than this after its instant is not for automation.
     #[serde(deserialize_with = "words::span")]
     pub max_delay: Span,
+    /// Per cent of a partition's customers; 0 switches it off.
+    pub surge: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -48,6 +48,10 @@ pub struct Meta {
     pub thresholds: Vec<Option<Standing>>,
     /// Those thresholds are new, and not all customers are decided under them yet.
     pub taking_up: Option<TakingUp>,
+    /// Of whom anything is known.
+    pub customers: u64,
+    /// Entries of cohorts by the rule set's numbers, in hours since 1970.
+    pub surges: Vec<(u32, i64, u64)>,
 }
 
 /// How far a partition has come with taking new thresholds up.
@@ -107,9 +111,17 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     put_i64(out, meta.began);
     put_observed(out, &meta.observed);
     put_thresholds(out, &meta.thresholds);
+    out.push(u8::from(meta.taking_up.is_some()));
     if let Some(taking_up) = &meta.taking_up {
         put_thresholds(out, &taking_up.old);
         put_text(out, &taking_up.through);
+    }
+    put_u64(out, meta.customers);
+    put_len(out, meta.surges.len());
+    for (cohort, hour, count) in &meta.surges {
+        put_u64(out, u64::from(*cohort));
+        put_i64(out, *hour);
+        put_u64(out, *count);
     }
 }
 
@@ -180,45 +192,34 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         members: Vec::new(),
         thresholds: Vec::new(),
         taking_up: None,
+        customers: 0,
+        surges: Vec::new(),
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
     let members = read_counts(&mut reader)?;
-    let (mut rules_version, mut adopting) = (0, None);
-    let (mut began, mut observed) = (0, Observed::ALWAYS);
-    if !reader.is_empty() {
-        rules_version = reader.u64("version of the rules")?;
-        if reader.u8("adopting")? != 0 {
-            let (version, through) = (reader.u64("adopting")?, text(&mut reader, "adopting")?);
-            let (members, observed) = (read_counts(&mut reader)?, read_observed(&mut reader)?);
-            adopting = Some(Adopting { version, through, members, observed });
-        }
-        (began, observed) = (reader.i64("first offset")?, read_observed(&mut reader)?);
+    let mut meta = Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, ..meta };
+    // What an earlier release wrote ends here.
+    if reader.is_empty() {
+        return Ok(meta);
     }
-    // Earlier releases end here, and there are no thresholds to say.
-    let thresholds = if reader.is_empty() { Vec::new() } else { read_thresholds(&mut reader)? };
-    let mut taking_up = None;
-    if !reader.is_empty() {
+    meta.rules_version = reader.u64("version of the rules")?;
+    if reader.u8("adopting")? != 0 {
+        let (version, through) = (reader.u64("adopting")?, text(&mut reader, "adopting")?);
+        let (members, observed) = (read_counts(&mut reader)?, read_observed(&mut reader)?);
+        meta.adopting = Some(Adopting { version, through, members, observed });
+    }
+    (meta.began, meta.observed) = (reader.i64("first offset")?, read_observed(&mut reader)?);
+    meta.thresholds = read_thresholds(&mut reader)?;
+    if reader.u8("taking up")? != 0 {
         let old = read_thresholds(&mut reader)?;
-        taking_up = Some(TakingUp { old, through: text(&mut reader, "taking up")? });
+        meta.taking_up = Some(TakingUp { old, through: text(&mut reader, "taking up")? });
     }
-    if !reader.is_empty() {
-        return Err(Corrupt("end of META"));
+    meta.customers = reader.u64("customers")?;
+    for _ in 0..reader.len("surges")? {
+        meta.surges.push((reader.u32("surge")?, reader.i64("surge")?, reader.u64("surge")?));
     }
-    let (live, caught_up) = (flags & 1 != 0, flags & 2 != 0);
-    Ok(Meta {
-        live,
-        caught_up,
-        written_at,
-        members,
-        rules_version,
-        adopting,
-        began,
-        observed,
-        thresholds,
-        taking_up,
-        ..meta
-    })
+    if reader.is_empty() { Ok(meta) } else { Err(Corrupt("end of META")) }
 }
 
 fn put_thresholds(out: &mut Vec<u8>, thresholds: &[Option<Standing>]) {
@@ -244,4 +245,54 @@ pub(super) fn read_threshold(reader: &mut Reader<'_>) -> Read<Option<Standing>> 
     }
     let value = reader.number("threshold")?;
     Ok(Some(Standing { value, hash: u64::from_le_bytes(reader.array("threshold")?) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Adopting, Meta, TakingUp, decode_meta, encode_meta};
+    use crate::engine::{Observed, Standing, Timing};
+    use crate::event::{Instant, Number, Span};
+
+    fn meta() -> Meta {
+        let standing = Standing { value: Number(-5), hash: 7 };
+        Meta {
+            cluster_id: "c".into(),
+            input: "i".into(),
+            partitions: 3,
+            rules: "f".into(),
+            rules_version: 9,
+            adopting: Some(Adopting {
+                version: 10,
+                through: "ann".into(),
+                members: vec![1, 2],
+                observed: Observed { from: Instant(4), later: vec![(3, Instant(5))] },
+            }),
+            began: 11,
+            observed: Observed { from: Instant(6), later: Vec::new() },
+            timing: Timing { arrives_within: Span(1), max_lateness: Span(2), earliest: Instant(3) },
+            ids_max: 64,
+            sequence: 12,
+            next_offset: 13,
+            replay_from: 14,
+            replay_stream_time: Instant(15),
+            stream_time: Instant(16),
+            live: true,
+            caught_up: false,
+            written_at: Instant(17),
+            members: vec![18, 0],
+            thresholds: vec![None, Some(standing)],
+            taking_up: Some(TakingUp { old: vec![Some(standing), None], through: "bob".into() }),
+            customers: 19,
+            surges: vec![(0, 20, 21), (1, -22, 23)],
+        }
+    }
+
+    #[test]
+    fn all_that_is_written_is_read_again_and_what_is_cut_off_is_refused() {
+        let mut bytes = Vec::new();
+        encode_meta(&meta(), &mut bytes);
+        assert_eq!(decode_meta(&bytes), Ok(meta()));
+        bytes.pop();
+        assert!(decode_meta(&bytes).is_err());
+    }
 }

@@ -65,6 +65,8 @@ fn meta(rules: &RuleSet) -> Meta {
         members: vec![1, 0, 2, 0, 1],
         thresholds: Vec::new(),
         taking_up: None,
+        customers: 0,
+        surges: Vec::new(),
     }
 }
 

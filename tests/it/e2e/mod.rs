@@ -24,6 +24,7 @@ mod refusals;
 mod registry;
 mod restarts;
 mod shop;
+mod surge;
 
 use std::thread;
 use std::time::{Duration, Instant};
