@@ -321,7 +321,10 @@ fn a_kill_between_two_parts_of_an_edit_leaves_nobody_out_and_takes_nobody_twice(
         for _ in 0..3 {
             eventually("it takes the rules up", || {
                 daemon.assert_running();
-                daemon.says("Taking up other rules; the").then_some(())
+                // That version, and none that it took up before.
+                let of_version = format!("\"to\":{version},");
+                let begins = |line: &str| line.contains("Taking up other rules; the") && line.contains(&of_version);
+                daemon.log().lines().any(begins).then_some(())
             });
             // Meanwhile everybody can be asked about, by whichever rules their state is by.
             for _ in 0..random.below(120) {
