@@ -2,7 +2,7 @@
 
 use super::customer::Customer;
 use super::recalibration::Recalibration;
-use super::special::{logistic, logit};
+use super::special::{expm1, ln, logistic, logit};
 
 /// The levels above the lowest, which is 0 and has no threshold.
 #[derive(Debug, Clone, Copy)]
@@ -130,6 +130,26 @@ impl Levels<'_> {
             w += step;
         }
         customer.stretched(w.clamp(low, high)).0
+    }
+}
+
+impl Customer {
+    /// The first millisecond at which the probability of not having left for good is below `threshold`, for a silent
+    /// customer; `None` if never, and of use, which knows no leaving.
+    #[must_use]
+    pub fn alive_below_at(&self, threshold: f64, origin_ms: i64) -> Option<i64> {
+        let is_below = |ms| self.alive(days_since(origin_ms, ms)).is_some_and(|alive| alive < threshold);
+        let in_silence = |days: f64| after(origin_ms, self.last() + days);
+        let never = in_silence(SILENCE_MAX_DAYS);
+        let Self::Purchases(model, seen) = self else { return None };
+        if !is_below(never) {
+            return None;
+        }
+        // The closed form, solved for the time of silence.
+        let odds = (1.0 - threshold) / threshold * (model.b + seen.x) / model.a;
+        let silence = (model.alpha_days + seen.t_x) * expm1(ln(odds) / (model.r + seen.x));
+        let silence = if silence.is_finite() { silence.clamp(0.0, SILENCE_MAX_DAYS) } else { 0.0 };
+        Some(first(in_silence(0.0), never, in_silence(silence), is_below))
     }
 }
 

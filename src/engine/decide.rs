@@ -11,6 +11,7 @@ use super::fact::{Surroundings, concerns};
 use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
+use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, EventCause, Fact, Membership, RecentId, Wish};
 use super::why::evidence;
@@ -28,6 +29,7 @@ pub struct Engine {
     /// Cohorts to look at in the decision under way, whatever their deadline.
     dirty: LookedAt,
     foresight: Foresight,
+    parameters: Option<Arc<Parameters>>,
 }
 
 /// What became of an event.
@@ -61,7 +63,7 @@ impl Engine {
         let calendar = rules.calendar();
         let dirty = LookedAt::none_of(rules.cohorts.len());
         let foresight = Foresight::new(&rules);
-        Self { rules, calendar, max_lateness, ids_max, dirty, foresight }
+        Self { rules, calendar, max_lateness, ids_max, dirty, foresight, parameters: None }
     }
 
     /// Changes the limits given to `new`.
@@ -199,7 +201,8 @@ impl Engine {
         state.next_deadline = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
         if words == Words::Full {
             for effect in &mut effects[said_before..] {
-                let next = self.foresight.next_change(&rules, &self.calendar, state, effect.cohort, at);
+                let parameters = self.parameters.as_deref();
+                let next = self.foresight.next_change(&rules, &self.calendar, parameters, state, effect.cohort, at);
                 effect.next_change_at = next.map(|(at, _)| at);
             }
         }
@@ -219,6 +222,7 @@ impl Engine {
             facts: &state.facts,
             memberships: &state.memberships,
             known_since: state.known_since,
+            parameters: self.parameters.as_deref(),
             at,
         }
     }

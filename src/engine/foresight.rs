@@ -3,6 +3,7 @@
 use super::decide::keep;
 use super::evaluate::Scene;
 use super::membership::{Step, step};
+use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, Membership};
 use crate::event::{Change, Instant};
@@ -33,6 +34,7 @@ impl Foresight {
         &mut self,
         rules: &RuleSet,
         calendar: &Calendar,
+        parameters: Option<&Parameters>,
         state: &CustomerState,
         cohort: CohortIx,
         mut at: Instant,
@@ -54,7 +56,7 @@ impl Foresight {
                     continue;
                 }
                 if self.deadlines[place] <= at
-                    && let Some(change) = self.decide(rules, calendar, state, *index, at)
+                    && let Some(change) = self.decide(rules, calendar, parameters, state, *index, at)
                     && *index == cohort
                 {
                     return Some((at, change));
@@ -74,6 +76,7 @@ impl Foresight {
         &mut self,
         rules: &RuleSet,
         calendar: &Calendar,
+        parameters: Option<&Parameters>,
         state: &CustomerState,
         index: CohortIx,
         at: Instant,
@@ -88,6 +91,7 @@ impl Foresight {
                 facts: &state.facts,
                 memberships: &self.memberships,
                 known_since: state.known_since,
+                parameters,
                 at,
             };
             let outcome = step(cohort, &mut membership, &scene);

@@ -10,6 +10,7 @@
 mod agenda;
 mod answer;
 mod chain;
+mod days;
 mod decide;
 mod effect;
 mod evaluate;
@@ -20,6 +21,7 @@ mod looked_at;
 mod measure;
 mod membership;
 mod periods;
+mod score;
 mod shard;
 mod sparse;
 mod state;
@@ -30,10 +32,12 @@ mod why;
 mod window;
 
 pub use chain::{Chain, Link, Reached};
+pub use days::{Bought, DayBought, Used};
 pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use periods::Period;
+pub use score::{Model, Parameters};
 pub use shard::{Said, Shard, Slot, Timing};
 pub use sparse::Sparse;
 pub use state::{

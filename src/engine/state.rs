@@ -1,6 +1,7 @@
 //! All that is remembered about one customer.
 
 use super::chain::Chain;
+use super::days::{Bought, Used};
 use super::periods::Period;
 use super::sparse::Sparse;
 use crate::event::{ChangeReason, Instant, Kept, Number};
@@ -69,6 +70,8 @@ pub enum Fact {
     /// Ascending by time.
     Answer(Vec<Encounter>),
     Steps(Box<Steps>),
+    Bought(Box<Bought>),
+    Used(Box<Used>),
 }
 
 /// How many there were, and their sum.

@@ -88,6 +88,7 @@ pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Inst
         facts: &state.facts,
         memberships: &state.memberships,
         known_since: state.known_since,
+        parameters: None,
         at,
     };
     let (cohort, membership) = (rules.cohort(index), scene.membership(index));
@@ -108,7 +109,7 @@ pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Inst
         times_entered: membership.times_entered,
         clauses,
         terms: terms(index, &scene),
-        next_change: Foresight::new(rules).next_change(rules, &calendar, state, index, at),
+        next_change: Foresight::new(rules).next_change(rules, &calendar, None, state, index, at),
     }
 }
 
