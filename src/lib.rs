@@ -64,4 +64,5 @@ pub mod rules;
 pub mod settings;
 pub mod shutdown;
 pub mod store;
+pub mod summary;
 pub mod telemetry;

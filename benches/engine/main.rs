@@ -21,6 +21,7 @@ mod partition;
 mod timers;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -111,9 +112,9 @@ fn run(rules: &Arc<RuleSet>, customers: u64, events: u64, traffic: Traffic) -> (
     let (mut stored, mut bytes) = (0_u64, 0);
     bench
         .database
-        .for_each_customer(|_, state| {
+        .for_each_customer("", |_, state| {
             (stored, bytes) = (stored + 1, bytes + state.len());
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })
         .unwrap();
     (bench.cost, in_memory, bytes as f64 / stored as f64)

@@ -61,7 +61,7 @@ fn load(bench: &mut Bench, customers: i64, early: i64) {
             unusable_values: 0,
             properties: &[],
         };
-        let mut state = CustomerState::new();
+        let mut state = CustomerState::new(&rules);
         engine.apply(&mut state, &event, number, Instant::MIN, Words::None, &mut said);
         said.clear();
         assert_eq!(state.next_deadline, at + WEEK);

@@ -6,6 +6,8 @@ pub mod rules_file;
 mod topics;
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -14,7 +16,7 @@ use crate::admin::{Doors, Views};
 use crate::codec::{Encoder, Output, Registry, RegistryError, Schemas};
 use crate::inquiry::{Desk, Inbox};
 use crate::kafka::Brokers;
-use crate::lane::{Context, Lane, LaneError, Start};
+use crate::lane::{Context, Lane, LaneError, Start, Summaries};
 use crate::metrics::{Health, Metrics};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
@@ -76,6 +78,7 @@ impl Process {
             metrics.publish_errors(topic).inc_by(0);
         }
         metrics.publish_errors(&settings.topics.changelog).inc_by(0);
+        metrics.publish_errors(&settings.topics.summaries).inc_by(0);
         let health = Arc::new(Health::new(settings.lanes));
         Self { loaded, rules, metrics, health, runtime, shutdown }
     }
@@ -123,7 +126,10 @@ fn run_lanes(
     let memory =
         Arc::new(SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers())));
     let mut lanes = Vec::new();
+    let mut tell = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
+        let (said, thresholds) = channel();
+        tell.push(said);
         let lane = Lane::new(Start {
             number,
             settings: settings.clone(),
@@ -133,6 +139,7 @@ fn run_lanes(
             schemas: schemas.clone(),
             health: Arc::clone(health),
             inbox,
+            thresholds,
             stop: shutdown.flag(),
         })?;
         let shutdown = shutdown.clone();
@@ -147,12 +154,16 @@ fn run_lanes(
         });
         lanes.push(thread.map_err(Failure::running)?);
     }
+    if !context.rules.rankings.is_empty() {
+        let summaries = Summaries::new(settings, Arc::clone(&context), brokers, tell)?;
+        lanes.push(follow_summaries(summaries, shutdown)?);
+    }
     let mut outcome = Ok(());
     let mut stopping = None;
-    while !lanes.iter().all(std::thread::JoinHandle::is_finished) {
+    while !lanes.iter().all(JoinHandle::is_finished) {
         context.metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
         std::thread::sleep(Duration::from_millis(20));
-        if lanes.iter().any(std::thread::JoinHandle::is_finished) {
+        if lanes.iter().any(JoinHandle::is_finished) {
             // Also one that panicked: it cannot ask by itself.
             shutdown.request();
         }
@@ -162,13 +173,27 @@ fn run_lanes(
             break;
         }
     }
-    for lane in lanes.into_iter().filter(std::thread::JoinHandle::is_finished) {
+    for lane in lanes.into_iter().filter(JoinHandle::is_finished) {
         let ended = lane.join().unwrap_or_else(|_| Err(LaneError::Stopped("a lane failed an invariant".into())));
         if outcome.is_ok() {
             outcome = ended.map_err(Failure::from);
         }
     }
     outcome
+}
+
+/// Reads the counters of all partitions, for as long as the lanes work.
+fn follow_summaries(summaries: Summaries, shutdown: &Shutdown) -> Result<JoinHandle<Result<(), LaneError>>, Failure> {
+    let (stop, shutdown) = (shutdown.flag(), shutdown.clone());
+    let work = move || {
+        let outcome = summaries.run(&stop);
+        if let Err(error) = &outcome {
+            tracing::error!(reason = %error, "Counters of other partitions cannot be read, and the process stops.");
+        }
+        shutdown.request();
+        outcome
+    };
+    std::thread::Builder::new().name("summaries".into()).spawn(work).map_err(Failure::running)
 }
 
 /// Where the input's schemas come from.

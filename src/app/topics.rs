@@ -97,7 +97,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let record_bytes = setting(&input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
     let compact = ("cleanup.policy", "compact");
-    let plans: [Plan<'_>; 4] = [
+    let plans: [Plan<'_>; 5] = [
         ("topics.changes", &topics.changes, vec![("cleanup.policy", "delete")]),
         ("topics.members", &topics.members, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
         (
@@ -106,6 +106,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
             vec![("cleanup.policy", "delete"), ("max.message.bytes", &letters_bytes)],
         ),
         ("topics.changelog", &topics.changelog, vec![compact, ("delete.retention.ms", CHANGELOG_DELETIONS)]),
+        ("topics.summaries", &topics.summaries, vec![compact]),
     ];
     for (key, name, wanted) in &plans {
         let found = match admin.topic(name, ASK)? {

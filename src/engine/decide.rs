@@ -11,6 +11,7 @@ use super::fact::{Surroundings, concerns};
 use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
+use super::rank::Thresholds;
 use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, EventCause, Fact, Membership, RecentId, Wish};
@@ -28,6 +29,9 @@ pub struct Engine {
     ids_max: usize,
     /// Cohorts to look at in the decision under way, whatever their deadline.
     dirty: LookedAt,
+    /// Rankings in which the customer's place is computed anew in the decision under way.
+    moved: Vec<bool>,
+    thresholds: Thresholds,
     foresight: Foresight,
     parameters: Option<Arc<Parameters>>,
 }
@@ -54,6 +58,7 @@ pub enum Words {
 enum Trigger<'e> {
     Time,
     Event { event: &'e CustomerEvent<'e>, position: i64, late: bool },
+    Threshold,
 }
 
 impl Engine {
@@ -62,14 +67,32 @@ impl Engine {
     pub fn new(rules: Arc<RuleSet>, max_lateness: Span, ids_max: usize) -> Self {
         let calendar = rules.calendar();
         let dirty = LookedAt::none_of(rules.cohorts.len());
+        let moved = vec![false; rules.rankings.len()];
+        let thresholds = vec![None; rules.ranks.len()].into();
         let foresight = Foresight::new(&rules);
-        Self { rules, calendar, max_lateness, ids_max, dirty, foresight, parameters: None }
+        Self { rules, calendar, max_lateness, ids_max, dirty, moved, thresholds, foresight, parameters: None }
     }
 
     /// Changes the limits given to `new`.
     pub fn set_limits(&mut self, max_lateness: Span, ids_max: usize) {
         self.max_lateness = max_lateness;
         self.ids_max = ids_max;
+    }
+
+    #[must_use]
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// Of the model of churn; none before the first fit.
+    #[must_use]
+    pub fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_deref()
+    }
+
+    /// Changes where ranks begin. Whom that concerns is decided by `reconsider`.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
     }
 
     #[must_use]
@@ -96,12 +119,13 @@ impl Engine {
         }
         let mut counts =
             Counts { deadlines: self.fire(state, event.at.max(stream_time), words, effects), ..Counts::default() };
-        self.dirty.clear();
+        self.begin();
+        state.belongs_to(event.customer);
         remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
         self.feed(state, event, oldest_arrival, &mut counts);
         if event.at < state.known_since {
             state.known_since = event.at;
-            self.dirty.add_all();
+            self.look_at_all();
         }
         let at = event.at.max(state.clock);
         let late = at > event.at;
@@ -114,16 +138,48 @@ impl Engine {
     pub fn fire(&mut self, state: &mut CustomerState, until: Instant, words: Words, effects: &mut Vec<Effect>) -> u64 {
         let mut fired = 0;
         while state.next_deadline < until {
-            self.dirty.clear();
+            self.begin();
             self.decide(state, state.next_deadline, Trigger::Time, words, effects);
             fired += 1;
         }
         fired
     }
 
+    /// After thresholds other than `old` were set: decides the customer, if they stand between the two. Every deadline
+    /// before stream time is decided already. False: it does not concern them.
+    pub fn reconsider(
+        &mut self,
+        state: &mut CustomerState,
+        old: &Thresholds,
+        stream_time: Instant,
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let at = stream_time.max(state.clock);
+        let concerned = self.scene(state, at).concerned(old);
+        if concerned.is_empty() {
+            return false;
+        }
+        self.begin();
+        self.dirty.add_each(&concerned);
+        self.decide(state, at, Trigger::Threshold, words, effects);
+        true
+    }
+
+    /// Begins a decision in which only deadlines are looked at.
+    fn begin(&mut self) {
+        self.dirty.clear();
+        self.moved.fill(false);
+    }
+
+    fn look_at_all(&mut self) {
+        self.dirty.add_all();
+        self.moved.fill(true);
+    }
+
     /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
     pub fn decide_again(&mut self, state: &mut CustomerState, at: Instant, effects: &mut Vec<Effect>) {
-        self.dirty.add_all();
+        self.look_at_all();
         self.decide(state, at, Trigger::Time, Words::None, effects);
     }
 
@@ -162,6 +218,9 @@ impl Engine {
             };
             if changed {
                 self.dirty.add_each(self.rules.readers(feed.fact));
+                for ranking in self.rules.ranked_by(feed.fact) {
+                    self.moved[usize::from(ranking.0)] = true;
+                }
             }
         }
     }
@@ -176,9 +235,10 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let rules = Arc::clone(&self.rules);
+        state.deadlines.by_ranking.resize(rules.rankings.len(), Instant::MIN);
         // Verdicts known from a later instant say nothing about this one.
         if state.deadlines.decided_at.is_none_or(|decided| at < decided) {
-            self.dirty.add_all();
+            self.look_at_all();
         }
         state.deadlines.decided_at = Some(at);
         let said_before = effects.len();
@@ -198,14 +258,33 @@ impl Engine {
                 state.deadlines.by_cohort.remove(i);
             }
         }
-        state.next_deadline = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
-        if words == Words::Full {
+        let earliest = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
+        state.next_deadline = earliest.min(self.place(state, at));
+        if words == Words::Full && effects.len() > said_before {
+            let mut foresight = std::mem::take(&mut self.foresight);
             for effect in &mut effects[said_before..] {
-                let parameters = self.parameters.as_deref();
-                let next = self.foresight.next_change(&rules, &self.calendar, parameters, state, effect.cohort, at);
+                let next = foresight.next_change(self.scene(state, at), effect.cohort);
                 effect.next_change_at = next.map(|(at, _)| at);
             }
+            self.foresight = foresight;
         }
+    }
+
+    /// Puts the customer in their place in each ranking that may have moved; returns when the next one may.
+    ///
+    /// Rules are decided by what the customer is worth at the instant, never by this: it is what counters count. So it has
+    /// deadlines of its own, also where no rule turns by it.
+    fn place(&mut self, state: &mut CustomerState, at: Instant) -> Instant {
+        let mut earliest = Instant::MAX;
+        for (i, ranking) in self.rules.rankings.iter().enumerate() {
+            if self.moved[i] || state.deadlines.by_ranking[i] <= at {
+                let (place, until) = self.scene(state, at).ranked(ranking);
+                state.places[i] = place;
+                state.deadlines.by_ranking[i] = until;
+            }
+            earliest = earliest.min(state.deadlines.by_ranking[i]);
+        }
+        earliest
     }
 
     /// Does an expression hold of a customer at an instant, no earlier than anything applied or decided?
@@ -222,6 +301,8 @@ impl Engine {
             facts: &state.facts,
             memberships: &state.memberships,
             known_since: state.known_since,
+            thresholds: &self.thresholds,
+            tie_hash: state.tie_hash,
             parameters: self.parameters.as_deref(),
             at,
         }
@@ -259,6 +340,9 @@ impl Engine {
                     // What is emitted is numbered without a gap.
                     state.sequence += u64::from(!cohort.shadow);
                     self.dirty.add_each(&cohort.dependants);
+                    for (ranking, moved) in self.rules.rankings.iter().zip(&mut self.moved) {
+                        *moved |= ranking.among.is_some_and(|among| usize::from(among.0) == index);
+                    }
                     let Wish { reason, cause } = trigger.reason_for(wish, force);
                     let index = CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits"));
                     let (why, properties) = match words {
@@ -296,6 +380,7 @@ impl Trigger<'_> {
         };
         match self {
             Self::Time => Wish { reason: reason(ChangeReason::Time), cause: None },
+            Self::Threshold => Wish { reason: reason(ChangeReason::Threshold), cause: None },
             Self::Event { event, position, late } => Wish {
                 reason: reason(if late { ChangeReason::LateEvent } else { ChangeReason::Event }),
                 cause: Some(EventCause {
@@ -310,7 +395,7 @@ impl Trigger<'_> {
     /// An event applied at this very instant is the reason; else the decision that first wanted the change.
     fn reason_for(self, wish: Option<Box<Wish>>, force: Force) -> Wish {
         match (self, wish) {
-            (Self::Time, Some(wish)) => *wish,
+            (Self::Time | Self::Threshold, Some(wish)) => *wish,
             (trigger, _) => trigger.wish(force),
         }
     }

@@ -83,7 +83,7 @@ mod tests {
     fn a_change_carries_what_its_rule_includes() {
         let rules = Arc::new(load("r.toml", RULES).unwrap());
         let mut engine = Engine::new(Arc::clone(&rules), Span::DAY, 64);
-        let (mut state, mut said) = (CustomerState::new(), Vec::new());
+        let (mut state, mut said) = (CustomerState::new(&rules), Vec::new());
         let property = |name| rules.vocabulary.property(name).unwrap();
         let signup = [(property("plan"), Value::Text("pro"))];
         let purchase = [(property("amount"), Value::Number(Number::from_integer(12)))];

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::measure::Measured;
 use super::periods::{Period, Rhythm, streak};
+use super::rank::Standing;
 use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{Distinct, Fact, Membership};
@@ -25,6 +26,9 @@ pub(super) struct Scene<'a> {
     pub(super) facts: &'a Sparse<Fact>,
     pub(super) memberships: &'a Sparse<Membership>,
     pub(super) known_since: Instant,
+    /// Where ranks begin.
+    pub(super) thresholds: &'a [Option<Standing>],
+    pub(super) tie_hash: u64,
     /// Of the model of churn, as adopted.
     pub(super) parameters: Option<&'a Parameters>,
     pub(super) at: Instant,
@@ -83,6 +87,7 @@ impl<'a> Scene<'a> {
             Condition::Compare { measure, op, with } => self.compare(measure, *op, with),
             Condition::Known { measure } => self.presence(measure),
             Condition::Missing { measure } => self.presence(measure).negated(),
+            Condition::Rank { rank, .. } => self.rank(*rank),
         }
     }
 

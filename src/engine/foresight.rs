@@ -3,18 +3,17 @@
 use super::decide::keep;
 use super::evaluate::Scene;
 use super::membership::{Step, step};
-use super::score::Parameters;
 use super::sparse::Sparse;
-use super::state::{CustomerState, Membership};
+use super::state::Membership;
 use crate::event::{Change, Instant};
-use crate::rules::{Calendar, CohortIx, RuleSet};
+use crate::rules::{CohortIx, RuleSet};
 
 /// How many deadlines are looked at before we say that nothing changes.
 const DEADLINES_MAX: usize = 64;
 
 /// Room for running forward: a copy of the standings that a cohort rests on. Without events facts do not change, so they
 /// are not copied. By the rule set's numbers; deadlines of what a cohort does not rest on are never read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Foresight {
     memberships: Sparse<Membership>,
     deadlines: Vec<Instant>,
@@ -26,28 +25,21 @@ impl Foresight {
         Self { memberships: Sparse::new(), deadlines: vec![Instant::MIN; cohorts] }
     }
 
-    /// The next change of a cohort after `at`, an instant at which everything it rests on is decided.
+    /// The next change of a cohort after an instant at which everything it rests on is decided.
     ///
     /// `None`: there is none within the next deadlines of that cohort and those it rests on. Every deadline is computed
-    /// anew from `at`, so that the answer is a function of the state and does not depend on when it was last looked at.
-    pub(super) fn next_change(
-        &mut self,
-        rules: &RuleSet,
-        calendar: &Calendar,
-        parameters: Option<&Parameters>,
-        state: &CustomerState,
-        cohort: CohortIx,
-        mut at: Instant,
-    ) -> Option<(Instant, Change)> {
+    /// anew from there, so that the answer is a function of the state and does not depend on when it was last looked at.
+    pub(super) fn next_change(&mut self, now: Scene<'_>, cohort: CohortIx) -> Option<(Instant, Change)> {
+        let (rules, mut at) = (now.rules, now.at);
         let rests_on = &rules.cohort(cohort).rests_on;
         self.memberships.clear();
         for place in rests_on.iter().map(|index| usize::from(index.0)) {
-            if let Some(membership) = state.memberships.get(place) {
+            if let Some(membership) = now.memberships.get(place) {
                 self.memberships.put(place, membership.clone());
             }
             self.deadlines[place] = Instant::MIN;
         }
-        // The first round is that of `at` itself: it changes nothing and sets the deadlines.
+        // The first round is that of the instant itself: it changes nothing and sets the deadlines.
         for _ in 0..=DEADLINES_MAX {
             let mut earliest = Instant::MAX;
             for index in rests_on {
@@ -56,7 +48,7 @@ impl Foresight {
                     continue;
                 }
                 if self.deadlines[place] <= at
-                    && let Some(change) = self.decide(rules, calendar, parameters, state, *index, at)
+                    && let Some(change) = self.decide(now, *index, at)
                     && *index == cohort
                 {
                     return Some((at, change));
@@ -72,28 +64,12 @@ impl Foresight {
     }
 
     /// Runs one cohort's machine until it rests, and sets its deadline.
-    fn decide(
-        &mut self,
-        rules: &RuleSet,
-        calendar: &Calendar,
-        parameters: Option<&Parameters>,
-        state: &CustomerState,
-        index: CohortIx,
-        at: Instant,
-    ) -> Option<Change> {
-        let (cohort, place) = (rules.cohort(index), usize::from(index.0));
+    fn decide(&mut self, now: Scene<'_>, index: CohortIx, at: Instant) -> Option<Change> {
+        let (cohort, place) = (now.rules.cohort(index), usize::from(index.0));
         let mut changed = None;
         loop {
             let mut membership = self.memberships.get_mut(place).map(std::mem::take).unwrap_or_default();
-            let scene = Scene {
-                rules,
-                calendar,
-                facts: &state.facts,
-                memberships: &self.memberships,
-                known_since: state.known_since,
-                parameters,
-                at,
-            };
+            let scene = Scene { memberships: &self.memberships, at, ..now };
             let outcome = step(cohort, &mut membership, &scene);
             keep(&mut self.memberships, place, membership);
             match outcome.step {

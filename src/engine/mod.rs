@@ -21,6 +21,7 @@ mod looked_at;
 mod measure;
 mod membership;
 mod periods;
+mod rank;
 mod score;
 mod shard;
 mod sparse;
@@ -37,8 +38,9 @@ pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use periods::Period;
+pub use rank::{Places, Standing, Thresholds, tie_hash};
 pub use score::{Model, Parameters};
-pub use shard::{Said, Shard, Slot, Timing};
+pub use shard::{Moved, Said, Shard, Slot, Timing};
 pub use sparse::Sparse;
 pub use state::{
     CustomerState, DayBucket, Deadlines, Distinct, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId,

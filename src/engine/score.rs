@@ -44,7 +44,7 @@ pub(super) struct Outlook<'a> {
 
 /// A level of risk, its place among the levels and its edges for who stays silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Spell {
     pub(super) level: usize,
     /// When it began.
     pub(super) since: Instant,
@@ -160,16 +160,16 @@ impl<'a> Outlook<'a> {
     }
 
     /// The level of a silent customer.
-    pub(super) fn standing(&self, at: Instant) -> Standing {
+    pub(super) fn standing(&self, at: Instant) -> Spell {
         let levels = self.levels(&self.churn.thresholds, self.churn.min_silence);
         let reached = |level| levels.reached_at(&self.customer, level, self.origin.0).map_or(Instant::MAX, Instant);
-        let mut standing = Standing { level: 0, since: reached(0), until: Instant::MAX };
+        let mut standing = Spell { level: 0, since: reached(0), until: Instant::MAX };
         for level in 1..=self.churn.thresholds.len() {
             let begins = reached(level);
             if begins > at {
-                return Standing { until: begins, ..standing };
+                return Spell { until: begins, ..standing };
             }
-            standing = Standing { level, since: begins, until: Instant::MAX };
+            standing = Spell { level, since: begins, until: Instant::MAX };
         }
         standing
     }
@@ -205,7 +205,7 @@ impl<'a> Outlook<'a> {
 
     /// The discounted value of what is to come, as of the beginning of the level: it moves by steps, so that rules may look
     /// at it. None without amounts.
-    pub(super) fn lifetime_value(&self, standing: Standing) -> Option<f64> {
+    pub(super) fn lifetime_value(&self, standing: Spell) -> Option<f64> {
         let Model::Purchases { amounts: Some(amounts), .. } = self.parameters.model else { return None };
         let purchases = self.purchases.filter(|_| self.churn.has_amounts)?;
         let spent = Spent { x: f64::from(purchases.repeats), mean: purchases.mean_repeat_amount().unwrap_or(0.0) };

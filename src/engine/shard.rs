@@ -7,7 +7,9 @@ use rustc_hash::FxHashMap;
 use super::agenda::Agenda;
 use super::decide::{Applied, Engine, Words};
 use super::effect::{Counts, Effect};
-use super::state::CustomerState;
+use super::rank::{Places, Standing, Thresholds};
+use super::sparse::Sparse;
+use super::state::{CustomerState, Deadlines};
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Span};
 
 /// How event times move the stream time, and which are refused.
@@ -33,6 +35,14 @@ pub struct Slot(pub u32);
 pub struct Said {
     pub slot: Slot,
     pub effect: Effect,
+}
+
+/// A customer's step in one ranking, by the rule set's numbers: out of one place, into another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moved {
+    pub ranking: usize,
+    pub from: Option<Standing>,
+    pub to: Option<Standing>,
 }
 
 /// The customers of one partition that are in memory, their deadlines, and stream time.
@@ -71,6 +81,8 @@ struct Resident {
     recent: bool,
     /// Where the stored index has this customer; `MAX`: nowhere. Kept for the lane, unused here.
     indexed_at: Instant,
+    /// The places by which the lane's counters count this customer.
+    counted: Places,
     bytes: usize,
     /// Changes since `bytes` was counted.
     uncounted: u8,
@@ -150,11 +162,13 @@ impl Shard {
     }
 
     /// Puts a customer into memory. `indexed_at`: where the stored index has them; `MAX`: nowhere.
-    pub fn insert(&mut self, customer: &str, state: CustomerState, indexed_at: Instant) -> Slot {
+    pub fn insert(&mut self, customer: &str, mut state: CustomerState, indexed_at: Instant) -> Slot {
+        state.belongs_to(customer);
         let bytes = RESIDENT_BYTES + 2 * customer.len() + state.heap_bytes();
         self.bytes += bytes;
         let resident = Resident {
             customer: customer.into(),
+            counted: state.places.clone(),
             state,
             armed: Instant::MAX,
             dirty_since: None,
@@ -184,7 +198,7 @@ impl Shard {
         match self.find(customer) {
             Some(slot) => slot,
             None => {
-                let state = CustomerState::new();
+                let state = CustomerState::new(self.engine.rules());
                 self.insert(customer, state, Instant::MAX)
             }
         }
@@ -358,7 +372,9 @@ impl Shard {
         self.bytes -= resident.bytes;
         self.by_customer.remove(&resident.customer);
         resident.customer = Box::default();
-        resident.state = CustomerState::new();
+        resident.state.facts = Sparse::new();
+        resident.state.memberships = Sparse::new();
+        resident.state.deadlines = Deadlines::default();
         resident.armed = Instant::MAX;
         resident.dirty_since = None;
         self.free.push(slot);
@@ -384,6 +400,50 @@ impl Shard {
     pub fn set_timing(&mut self, timing: Timing, ids_max: usize) {
         self.timing = timing;
         self.engine.set_limits(timing.max_lateness, ids_max);
+    }
+
+    /// Changes where ranks begin. Whom that concerns is decided by `reconsider`.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.engine.set_thresholds(thresholds);
+    }
+
+    /// Decides a customer again, if they stand between thresholds `old` and those now in force. Every deadline before
+    /// stream time is decided already; `as_of` as for `fire_due`.
+    pub fn reconsider(&mut self, slot: Slot, old: &Thresholds, as_of: i64, words: Words, said: &mut Vec<Said>) {
+        let resident = &mut self.slots[slot.0 as usize];
+        if self.engine.reconsider(&mut resident.state, old, self.stream_time, words, &mut self.effects) {
+            self.touched(slot, as_of, said);
+        }
+    }
+
+    /// All customers in memory.
+    pub fn residents(&self) -> impl Iterator<Item = Slot> + use<> {
+        let taken: Vec<Slot> =
+            self.slots.iter().zip(0..).filter(|(r, _)| !r.customer.is_empty()).map(|(_, slot)| Slot(slot)).collect();
+        taken.into_iter()
+    }
+
+    /// A customer's present places, as steps from nowhere.
+    pub fn places(&self, slot: Slot) -> impl Iterator<Item = Moved> + '_ {
+        let state = &self.slots[slot.0 as usize].state;
+        let standing = |value| Standing { value, hash: state.tie_hash };
+        let places = state.places.iter().enumerate();
+        places.filter_map(move |(ranking, place)| Some(Moved { ranking, from: None, to: Some(standing((*place)?)) }))
+    }
+
+    /// The steps that a customer took in rankings since they were last asked for: the caller counts them.
+    pub fn take_moves(&mut self, slot: Slot) -> Vec<Moved> {
+        let Resident { state, counted, .. } = &mut self.slots[slot.0 as usize];
+        let hash = state.tie_hash;
+        let standing = |value: Option<crate::event::Number>| value.map(|value| Standing { value, hash });
+        let mut moves = Vec::new();
+        for (ranking, (from, to)) in counted.iter_mut().zip(&state.places).enumerate() {
+            if from != to {
+                moves.push(Moved { ranking, from: standing(*from), to: standing(*to) });
+                *from = *to;
+            }
+        }
+        moves
     }
 
     fn resident_mut(&mut self, slot: Slot) -> &mut Resident {

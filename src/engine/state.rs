@@ -3,8 +3,10 @@
 use super::chain::Chain;
 use super::days::{Bought, Used};
 use super::periods::Period;
+use super::rank::{Places, tie_hash};
 use super::sparse::Sparse;
 use crate::event::{ChangeReason, Instant, Kept, Number};
+use crate::rules::RuleSet;
 
 /// One customer, decoded. Its bytes are the store's business.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub struct CustomerState {
     pub facts: Sparse<Fact>,
     /// By the rule set's numbers; only those that are not as at first.
     pub memberships: Sparse<Membership>,
+    /// By what the customer is ranked, as of the last decision.
+    pub places: Places,
+    /// Of the customer's id; follows from it, so it is not stored.
+    pub(super) tie_hash: u64,
     pub deadlines: Deadlines,
 }
 
@@ -33,6 +39,8 @@ pub struct CustomerState {
 pub struct Deadlines {
     /// By the rule set's numbers; a cohort that is not here changes only by events.
     pub by_cohort: Sparse<Instant>,
+    /// When each place in a ranking may change by time alone, as far as computed since the state was read; not stored.
+    pub(super) by_ranking: Vec<Instant>,
     /// The last instant that was decided. None: nothing is known, look at every cohort.
     pub decided_at: Option<Instant>,
 }
@@ -251,7 +259,7 @@ impl Default for Membership {
 impl CustomerState {
     /// A customer of whom nothing is known.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(rules: &RuleSet) -> Self {
         Self {
             known_since: Instant::MAX,
             clock: Instant::MIN,
@@ -261,7 +269,16 @@ impl CustomerState {
             recent: Vec::new(),
             facts: Sparse::new(),
             memberships: Sparse::new(),
+            places: rules.rankings.iter().map(|_| None).collect(),
+            tie_hash: 0,
             deadlines: Deadlines::default(),
+        }
+    }
+
+    /// Says whose it is, which where customers are ranked breaks ties; a state just read does not know.
+    pub fn belongs_to(&mut self, customer: &str) {
+        if !self.places.is_empty() {
+            self.tie_hash = tie_hash(customer);
         }
     }
 
@@ -276,11 +293,7 @@ impl CustomerState {
             + self.memberships.heap_bytes()
             + self.deadlines.by_cohort.heap_bytes()
             + self.recent.capacity() * size_of::<RecentId>()
-    }
-}
-
-impl Default for CustomerState {
-    fn default() -> Self {
-        Self::new()
+            + self.places.len() * size_of::<Option<Number>>()
+            + self.deadlines.by_ranking.capacity() * size_of::<Instant>()
     }
 }

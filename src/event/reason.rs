@@ -37,6 +37,8 @@ named! {
         LateEvent = "LATE_EVENT",
         /// Another cohort of the group is held, which comes first.
         Excluded = "EXCLUDED",
+        /// A limit computed over all customers moved.
+        Threshold = "THRESHOLD",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{json, text};
-use crate::engine::{CustomerState, Engine, Explanation, Language, Words, explain};
+use crate::engine::{CustomerState, Engine, Explanation, Language, Thresholds, Words, explain};
 use crate::event::{Instant, Span};
 use crate::rules::{CohortIx, RuleSet, nearest};
 
@@ -12,6 +12,8 @@ use crate::rules::{CohortIx, RuleSet, nearest};
 pub struct Found {
     pub customer: String,
     pub rules: Arc<RuleSet>,
+    /// Where ranks begin in the partition.
+    pub thresholds: Thresholds,
     pub state: CustomerState,
     /// `S` of the partition.
     pub stream_time: Instant,
@@ -62,10 +64,12 @@ impl Found {
         let (at, rules) = (self.at(), &self.rules);
         // Deadlines alone are decided here, which no limit on events touches.
         let mut engine = Engine::new(Arc::clone(rules), Span(0), 0);
+        engine.set_thresholds(Arc::clone(&self.thresholds));
+        self.state.belongs_to(&self.customer);
         engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());
         let all = (0..rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).unwrap_or(u16::MAX)));
         all.filter(|index| cohort.is_none_or(|asked| asked == *index))
-            .map(|index| explain(rules, &self.state, index, at))
+            .map(|index| explain(&engine, &self.state, index, at))
             .collect()
     }
 

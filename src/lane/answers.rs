@@ -28,6 +28,7 @@ fn look_up(partition: &Partition, customer: &str, context: &Context) -> Answer {
         Ok(Some(state)) => Answer::Found(Box::new(Found {
             customer: customer.to_owned(),
             rules: Arc::clone(&context.rules),
+            thresholds: Arc::clone(partition.thresholds()),
             state,
             stream_time: partition.stream_time(),
         })),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::output::Speaker;
 use crate::codec::Framing;
 use crate::engine::Timing;
-use crate::event::Span;
+use crate::event::{Instant, Span};
 use crate::metrics::{CohortCounters, Metrics};
 use crate::rules::RuleSet;
 use crate::settings::{Settings, Topics};
@@ -28,6 +28,7 @@ pub struct Context {
     /// A change decided later than this after its instant is not for automation.
     pub(super) max_delay: Span,
     pub(super) flush_after: Duration,
+    refresh: Duration,
     pub(super) record_bytes_max: usize,
     pub(super) speaker: Speaker,
     pub(super) cohorts: Vec<CohortCounters>,
@@ -60,6 +61,7 @@ impl Context {
             live_after: settings.time.live_after,
             max_delay: settings.automation.max_delay,
             flush_after: settings.state.flush_after,
+            refresh: settings.ranks.refresh,
             record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
             topics: settings.topics.clone(),
             speaker: Speaker { encoder, source },
@@ -74,6 +76,11 @@ impl Context {
 }
 
 impl Context {
+    /// Which period of `ranks.refresh` this is: all processes begin each at the same instant.
+    pub(super) fn tick(&self, now: Instant) -> i64 {
+        now.0.div_euclid(i64::try_from(self.refresh.as_millis()).unwrap_or(i64::MAX).max(1))
+    }
+
     /// The consumer group.
     pub(super) fn group(&self) -> &str {
         &self.group

@@ -19,7 +19,7 @@
 //! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
 //!
 //! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
-//! `answers` (what operators ask meanwhile).
+//! `ranks` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
 
 mod answers;
 mod context;
@@ -31,9 +31,12 @@ mod output;
 mod partition;
 mod plan;
 mod publish;
+mod ranks;
 mod restore;
+mod summaries;
 mod turn;
 
 pub use context::Context;
 pub use error::LaneError;
+pub use summaries::Summaries;
 pub use turn::{Lane, Start};

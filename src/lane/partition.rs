@@ -1,14 +1,16 @@
 //! One partition that this lane owns and has restored: its customers, its clock, and what one batch does to them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::context::Context;
 use super::due::DueIndex;
 use super::intake::Intake;
 use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
+use super::ranks::RankWork;
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Said, Shard, Slot, Timing, Words};
+use crate::engine::{CustomerState, Said, Shard, Slot, Thresholds, Timing, Words};
 use crate::event::{CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::RuleSet;
@@ -50,6 +52,7 @@ pub(super) struct Partition {
     /// Written to the changelog and still needed by a restore, ascending.
     recorded: VecDeque<(i64, Recorded)>,
     members: Vec<u64>,
+    pub(super) ranks: RankWork,
     due: DueIndex,
     /// Index entries set again in the batch under way: the database still says where they were.
     rearmed: BTreeMap<Box<str>, Instant>,
@@ -74,7 +77,7 @@ impl Partition {
     /// that is not `next_offset`.
     pub(super) fn new(
         number: i32,
-        shard: Shard,
+        mut shard: Shard,
         database: Database,
         meta: Meta,
         recorded: VecDeque<(i64, Recorded)>,
@@ -84,6 +87,11 @@ impl Partition {
         // Not META's stream time: another process, or a write that a crash cut off, may have set entries again that this
         // copy still holds where they were.
         let timers_from = database.timers_from()?;
+        let rules = Arc::clone(shard.engine().rules());
+        let ranks = RankWork::load(&database, meta.taking_up.clone(), &rules)?;
+        if meta.thresholds.len() == rules.ranks.len() {
+            shard.set_thresholds(meta.thresholds.clone().into());
+        }
         Ok(Self {
             number,
             shard,
@@ -95,6 +103,7 @@ impl Partition {
             checkpoints: VecDeque::new(),
             recorded,
             members: meta.members.clone(),
+            ranks,
             due: DueIndex::starting_at(timers_from),
             rearmed: BTreeMap::new(),
             end: None,
@@ -118,6 +127,20 @@ impl Partition {
 
     pub(super) fn shard_mut(&mut self) -> &mut Shard {
         &mut self.shard
+    }
+
+    pub(super) fn thresholds(&self) -> &Thresholds {
+        self.shard.engine().thresholds()
+    }
+
+    /// Is nothing under way, and nothing changed that is not flushed?
+    pub(super) fn is_flushed(&mut self) -> bool {
+        self.part.is_none() && self.shard.oldest_dirty().is_none()
+    }
+
+    /// Decides a customer again, if they stand between thresholds `old` and those in force. What is said waits for `tell`.
+    pub(super) fn reconsider(&mut self, slot: Slot, old: &Thresholds) {
+        self.shard.reconsider(slot, old, self.next_offset, Words::Full, &mut self.said);
     }
 
     /// The inputs recorded at and after an offset.
@@ -297,8 +320,14 @@ impl Partition {
             }
         }
         self.shard.fire_due(as_of, words, &mut self.said);
+        self.tell(position, words, context, plan);
+        Ok(())
+    }
+
+    /// Turns what is said into records.
+    pub(super) fn tell(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) {
         if self.said.is_empty() {
-            return Ok(());
+            return;
         }
         let mut said = std::mem::take(&mut self.said);
         if words == Words::Full {
@@ -306,7 +335,6 @@ impl Partition {
         }
         said.clear();
         self.said = said;
-        Ok(())
     }
 
     /// Stream time has passed an entry of the index. Whoever is due is decided from memory; an entry that its customer
@@ -377,7 +405,9 @@ impl Partition {
             if context.rules.cohort(effect.cohort).shadow {
                 continue;
             }
-            let automation = self.caught_up && now.since(effect.at) <= context.max_delay;
+            let prompt = self.caught_up && now.since(effect.at) <= context.max_delay;
+            // Nobody did anything: a limit over all customers moved.
+            let automation = prompt && effect.reason != crate::event::ChangeReason::Threshold;
             plan.outs.extend(context.speaker.say(&context.rules, customer, effect, automation, &place));
         }
     }
@@ -525,6 +555,7 @@ impl Partition {
             headers: Headers::default(),
         });
         self.shard.set_indexed_at(slot, indexed_at);
+        self.ranks.count(&self.shard.take_moves(slot));
     }
 
     fn complete(&mut self, context: &Context, plan: &mut Plan) {
@@ -574,7 +605,12 @@ impl Partition {
             caught_up: self.caught_up,
             written_at: wall_clock(),
             members: self.members.clone(),
+            thresholds: self.thresholds().to_vec(),
+            taking_up: self.ranks.taking_up.clone(),
         };
+        if let Some(counters) = self.ranks.unwritten(&context.rules) {
+            part.writes.put_counters(counters);
+        }
         let mut bytes = Vec::new();
         encode_meta(&part.meta, &mut bytes);
         plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
@@ -626,8 +662,9 @@ impl Partition {
     }
 }
 
+/// Would the one overwrite the other at the same position?
 fn same_kind(a: Recorded, b: Recorded) -> bool {
-    std::mem::discriminant(&a) == std::mem::discriminant(&b)
+    a.key(0) == b.key(0)
 }
 
 /// Sets a clean customer's index entry at the true deadline.

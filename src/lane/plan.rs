@@ -14,6 +14,7 @@ pub(super) enum Topic {
     Members,
     DeadLetters,
     Changelog,
+    Summaries,
 }
 
 /// A record to be sent, to the partition of its input.

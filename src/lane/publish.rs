@@ -127,7 +127,7 @@ pub(super) fn publish(
 }
 
 fn count_errors(context: &Context, plan: &Plan) {
-    for topic in [Topic::Changes, Topic::Members, Topic::DeadLetters, Topic::Changelog] {
+    for topic in [Topic::Changes, Topic::Members, Topic::DeadLetters, Topic::Changelog, Topic::Summaries] {
         if plan.outs.iter().any(|out| out.topic == topic) {
             context.metrics.publish_errors(context.topic(topic)).inc();
         }
@@ -217,6 +217,7 @@ impl Context {
             Topic::Members => &self.topics.members,
             Topic::DeadLetters => &self.topics.dead_letters,
             Topic::Changelog => &self.topics.changelog,
+            Topic::Summaries => &self.topics.summaries,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use rustc_hash::FxHashMap;
@@ -13,14 +14,17 @@ use super::intake::Retaken;
 use super::mark::OffsetMark;
 use super::partition::Partition;
 use super::plan::Plan;
+use super::ranks::{moves, stored_counters};
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::engine::{Engine, Shard, Words};
 use crate::event::{Instant, Span};
 use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Record, Watermarks};
+use crate::rules::RuleSet;
 use crate::settings;
 use crate::store::layout::changelog;
-use crate::store::{Batch, Database, Meta, SharedMemory, StoreError, decode_meta, next_deadline};
+use crate::store::{Batch, Database, Meta, SharedMemory, StoreError, decode_meta, encode_counters, next_deadline};
+use crate::summary::Counters;
 
 /// Bytes of customers gathered from the changelog before they are written to the database: of each only the last record
 /// counts.
@@ -68,6 +72,9 @@ struct Changelog {
     end: i64,
     next: i64,
     meta: Option<Meta>,
+    /// Of the customers in the database; none: they are counted at the end.
+    counters: Option<Counters>,
+    rules: Arc<RuleSet>,
 }
 
 struct Input {
@@ -163,6 +170,7 @@ impl Restore {
             (_, None) => range.start,
         };
         tools.reader.start(topic, self.partition, next, range.end)?;
+        let counters = stored_counters(&database, &tools.context.rules)?;
         let stage = Changelog {
             committed,
             database,
@@ -172,6 +180,8 @@ impl Restore {
             end: range.end,
             next,
             meta,
+            counters,
+            rules: Arc::clone(&tools.context.rules),
         };
         Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next))
     }
@@ -300,8 +310,7 @@ impl Restore {
             },
         };
         let recorded = VecDeque::from(database.recorded()?);
-        let engine =
-            Engine::new(std::sync::Arc::clone(&context.rules), meta.timing.max_lateness, meta.ids_max as usize);
+        let engine = Engine::new(Arc::clone(&context.rules), meta.timing.max_lateness, meta.ids_max as usize);
         let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
         let names = context.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
@@ -458,6 +467,7 @@ impl Changelog {
     fn write(&mut self) -> Result<(), StoreError> {
         let mut batch = std::mem::take(&mut self.recorded);
         self.bytes = 0;
+        self.count()?;
         for (customer, state) in self.customers.drain() {
             let Some(state) = state else {
                 batch.delete_customer(&customer);
@@ -474,7 +484,27 @@ impl Changelog {
         if let Some(meta) = &self.meta {
             batch.put_meta(meta);
         }
+        if let Some(counters) = self.counters.as_ref().filter(|counters| !counters.rankings.is_empty()) {
+            let mut bytes = Vec::new();
+            encode_counters(counters, &self.rules, &mut bytes);
+            batch.put_counters(bytes);
+        }
         self.database.write(&batch)
+    }
+
+    /// Counts the steps from the states in the database to those about to be written.
+    fn count(&mut self) -> Result<(), StoreError> {
+        let Some(counters) = self.counters.as_mut().filter(|counters| !counters.rankings.is_empty()) else {
+            return Ok(());
+        };
+        let mut customers: Vec<&str> = self.customers.keys().map(|customer| &**customer).collect();
+        customers.sort_unstable();
+        for (customer, before) in customers.iter().zip(self.database.customers(&customers)?) {
+            let after = self.customers[*customer].as_deref();
+            let before = before.as_ref().map(crate::store::StoredCustomer::state);
+            moves(customer, before, after, &self.rules)?.iter().for_each(|moved| counters.count(moved));
+        }
+        Ok(())
     }
 }
 
@@ -500,6 +530,8 @@ fn fresh(offset: i64, context: &Context) -> Meta {
         caught_up: false,
         written_at: wall_clock(),
         members: vec![0; context.rules.cohorts.len()],
+        thresholds: Vec::new(),
+        taking_up: None,
     }
 }
 

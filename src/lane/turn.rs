@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant as Moment};
 
 use super::answers::answer;
@@ -17,7 +18,7 @@ use super::publish::{Published, announce, publish};
 use super::restore::{Restore, Step, Tools};
 use crate::clock::{Reading, Watch};
 use crate::codec::{Framing, SchemaKey, Schemas};
-use crate::engine::{Slot, Words};
+use crate::engine::{Slot, Thresholds, Words};
 use crate::event::Properties;
 use crate::inquiry::Inbox;
 use crate::kafka::{Brokers, Consumer, Failure, Polled, Producer, Reader, Record, Watermarks};
@@ -46,7 +47,7 @@ const DRAIN_CUSTOMERS: usize = 50_000;
 /// How long flushing may take when the process ends; what is left is decided again by the next owner.
 const DRAIN_FOR: Duration = Duration::from_secs(5);
 /// How long flushing may keep the group waiting for a partition that goes elsewhere.
-const HAND_OVER_FOR: Duration = Duration::from_secs(2);
+pub(super) const HAND_OVER_FOR: Duration = Duration::from_secs(2);
 /// How long closing a client may take.
 const CLOSE_FOR: Duration = Duration::from_secs(2);
 
@@ -61,6 +62,8 @@ pub struct Start {
     pub schemas: Schemas,
     pub health: Arc<Health>,
     pub inbox: Inbox,
+    /// Where ranks begin, each time that it is computed.
+    pub thresholds: Receiver<Thresholds>,
     /// Set when the lane should finish.
     pub stop: Arc<AtomicBool>,
 }
@@ -69,7 +72,7 @@ pub struct Start {
 pub struct Lane {
     number: usize,
     settings: Settings,
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     memory: Arc<SharedMemory>,
     schemas: Schemas,
     health: Arc<Health>,
@@ -81,7 +84,7 @@ pub struct Lane {
     reader: Reader,
     /// Marks this lane's commits as its own.
     writer: u64,
-    partitions: BTreeMap<i32, Partition>,
+    pub(super) partitions: BTreeMap<i32, Partition>,
     restores: VecDeque<Restore>,
     /// Partitions that wait for a schema.
     held: BTreeMap<i32, Held>,
@@ -89,7 +92,10 @@ pub struct Lane {
     /// Nothing of them is taken in until they are known to be read from where they stand.
     adrift: BTreeSet<i32>,
     /// A batch that is decided and not yet known to count.
-    pending: Option<Pending>,
+    pub(super) pending: Option<Pending>,
+    pub(super) thresholds: Receiver<Thresholds>,
+    /// The last that came.
+    pub(super) wanted: Option<Thresholds>,
     watch: Watch,
     intake_paused: bool,
     last_look: Moment,
@@ -101,7 +107,7 @@ struct Held {
     told: bool,
 }
 
-struct Pending {
+pub(super) struct Pending {
     plan: Plan,
     victims: BTreeMap<i32, Vec<Slot>>,
     tries: u32,
@@ -131,7 +137,7 @@ impl Lane {
     /// # Errors
     /// Options that librdkafka refuses.
     pub fn new(start: Start) -> Result<Self, LaneError> {
-        let Start { number, mut settings, context, memory, brokers, schemas, health, inbox, stop } = start;
+        let Start { number, mut settings, context, memory, brokers, schemas, health, inbox, thresholds, stop } = start;
         settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
         let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
         let queue = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
@@ -156,6 +162,8 @@ impl Lane {
             held: BTreeMap::new(),
             adrift: BTreeSet::new(),
             pending: None,
+            thresholds,
+            wanted: None,
             watch: Watch::new(),
             intake_paused: false,
             last_look: Moment::now(),
@@ -190,6 +198,11 @@ impl Lane {
                 continue;
             }
             self.restore_some()?;
+            // Before other limits: what was begun under these is finished under them.
+            self.refresh_ranks()?;
+            if self.pending.is_some() {
+                continue;
+            }
             self.adopt_limits()?;
             if self.pending.is_some() {
                 continue;
@@ -205,7 +218,7 @@ impl Lane {
         Ok(())
     }
 
-    fn health(&self) -> LaneHealth<'_> {
+    pub(super) fn health(&self) -> LaneHealth<'_> {
         self.health.lane(self.number)
     }
 
@@ -284,7 +297,7 @@ impl Lane {
     }
 
     /// Completes the plan of all partitions at work and publishes it.
-    fn finish(&mut self, mut plan: Plan) -> Result<(), LaneError> {
+    pub(super) fn finish(&mut self, mut plan: Plan) -> Result<(), LaneError> {
         let share = self.share();
         let mut victims = BTreeMap::new();
         for partition in self.partitions.values_mut() {
@@ -585,7 +598,7 @@ impl Lane {
     }
 
     /// Flushes all changes of some partitions, in transactions of bounded size, for about this long.
-    fn flush_partitions(&mut self, numbers: &[i32], limit: Duration) -> Result<(), LaneError> {
+    pub(super) fn flush_partitions(&mut self, numbers: &[i32], limit: Duration) -> Result<(), LaneError> {
         let started = Moment::now();
         while started.elapsed() < limit {
             let mut plan = Plan::default();

@@ -10,6 +10,7 @@
 mod health;
 mod memory;
 mod partition;
+mod ranks;
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -22,8 +23,10 @@ use crate::event::{Change, DeadLetterReason, SkipReason};
 pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
 pub use memory::resident_bytes;
 pub use partition::{PartitionMetrics, Share};
+pub use ranks::RankMetrics;
 
 use partition::PartitionSeries;
+use ranks::RankSeries;
 
 /// Every metric of the process, built once and passed down. Counting is lock-free on what was resolved beforehand.
 ///
@@ -76,6 +79,12 @@ pub struct Metrics {
     rebalances: Vec<IntCounter>,
     /// `restore_records_total`: changelog and input records read again to rebuild state.
     pub restore_records: IntCounter,
+
+    // Ranks.
+    ranks: RankSeries,
+    /// `rank_refresh_age_seconds`: since thresholds of ranks were last computed. Worry above twice `ranks.refresh`: a
+    /// partition does not publish its counters, and ranks stand still.
+    pub rank_refresh_age: IntGauge,
 
     // Memory.
     memory_resident: IntGauge,
@@ -230,6 +239,8 @@ impl Metrics {
             partitions: PartitionSeries::new(&add),
             rebalances: children(&Rebalance::ALL, |kind| rebalances.with_label_values(&[kind.label()])),
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
+            ranks: RankSeries::new(&add),
+            rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
             memory_resident: add.gauge("memory_resident_bytes", "Resident memory of the process."),
             memory_limit: add.gauge("memory_limit_bytes", "The setting memory.limit."),
             intake_paused: add.gauge("intake_paused", "1 while reading pauses because memory is short."),
@@ -292,6 +303,13 @@ impl Metrics {
                 exited: counter(cohort, Change::Exited),
             })
             .collect()
+    }
+
+    /// `rank_threshold{cohort,rank}` and `rank_population{cohort,rank}` of one rank. Worry when the population falls under
+    /// 200: a part of all then lets nobody in.
+    #[must_use]
+    pub fn rank(&self, cohort: &str, rank: &str) -> RankMetrics {
+        self.ranks.of(cohort, rank)
     }
 
     /// Names the rules in force; those before are no longer shown.

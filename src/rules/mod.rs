@@ -29,7 +29,7 @@ pub use facts::{
 pub use parser::{parse, parse_attribute, parse_duration, parse_measure};
 pub use ruleset::{
     Aggregate, BARRED, Churn, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node,
-    Pick, Role, RuleSet, Score, Signal, Window,
+    Pick, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure};

@@ -1,6 +1,6 @@
 //! Compiled rules: what the engine runs. Everything is named by index.
 
-use super::ast::{Bound, Edge, Op, Unit};
+use super::ast::{Bound, Edge, Op, RankSize, Unit};
 use super::calendar::Calendar;
 use super::document::{ChurnModel, OnCreate};
 use super::facts::{FactIx, FactSpec};
@@ -15,6 +15,10 @@ pub struct RuleSet {
     pub facts: Vec<FactSpec>,
     /// `[churn]`
     pub churn: Option<Churn>,
+    /// The orders in which customers are ranked.
+    pub rankings: Vec<Ranking>,
+    /// The parts of those orders that rules speak of.
+    pub ranks: Vec<Rank>,
     pub vocabulary: Vocabulary,
     pub time_zone: jiff::tz::TimeZone,
     /// Of everything that decides: expressions, lengths, time zone. Names for people, owners and actions do not count.
@@ -23,6 +27,8 @@ pub struct RuleSet {
     pub(super) feeds: Vec<Vec<Feed>>,
     /// For each fact the cohorts that look at it.
     pub(super) readers: Vec<Vec<CohortIx>>,
+    /// For each fact the rankings whose measure looks at it.
+    pub(super) ranked_by: Vec<Vec<RankingIx>>,
 }
 
 /// A cohort by its place in the order of decision.
@@ -76,6 +82,36 @@ pub enum Score {
 /// A condition by its place in the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConditionIx(pub u16);
+
+/// A ranking by its place in the rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RankingIx(pub u16);
+
+/// A rank by its place in the rule set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RankIx(pub u16);
+
+/// Customers in the order of a measure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranking {
+    pub measure: Measure,
+    /// Only members of this cohort are ranked.
+    pub among: Option<CohortIx>,
+    /// Only values above zero are ranked: those of counts and sums.
+    pub positive: bool,
+}
+
+/// One end of a ranking: so many per cent of its customers, or so many of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rank {
+    pub ranking: RankingIx,
+    pub highest: bool,
+    pub size: RankSize,
+    /// As first written in the rules file, with single spaces.
+    pub words: String,
+    /// The cohorts whose rules speak of it.
+    pub readers: Vec<CohortIx>,
+}
 
 /// One cohort.
 #[derive(Debug)]
@@ -195,6 +231,12 @@ pub enum Condition {
     },
     Missing {
         measure: Measure,
+    },
+    /// Among the first or the last of a ranking.
+    /// `among`: the cohort whose members are ranked.
+    Rank {
+        rank: RankIx,
+        among: Option<CohortIx>,
     },
 }
 
@@ -397,6 +439,17 @@ impl RuleSet {
     #[must_use]
     pub fn readers(&self, fact: FactIx) -> &[CohortIx] {
         &self.readers[usize::from(fact.0)]
+    }
+
+    /// The rankings whose measure looks at a fact.
+    #[must_use]
+    pub fn ranked_by(&self, fact: FactIx) -> &[RankingIx] {
+        &self.ranked_by[usize::from(fact.0)]
+    }
+
+    #[must_use]
+    pub fn rank(&self, rank: RankIx) -> &Rank {
+        &self.ranks[usize::from(rank.0)]
     }
 
     #[must_use]

@@ -45,6 +45,7 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.members", &topics.members),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.changelog", &topics.changelog),
+        ("topics.summaries", &topics.summaries),
     ] {
         if !(1..=249).contains(&topic.len())
             || !topic.chars().all(is_name_character)
@@ -101,6 +102,7 @@ fn times(loaded: &Loaded) -> Result<(), Error> {
     };
     wait("batch.max_wait", settings.batch.max_wait, Duration::from_millis(1)..=Duration::from_secs(5))?;
     wait("state.flush_after", settings.state.flush_after, Duration::ZERO..=Duration::from_hours(24))?;
+    wait("ranks.refresh", settings.ranks.refresh, Duration::from_secs(1)..=Duration::from_hours(24))?;
     wait("schemas.retry_for", settings.schemas.retry_for, Duration::ZERO..=Duration::from_hours(1))?;
 
     let time = settings.time;

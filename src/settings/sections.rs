@@ -25,6 +25,7 @@ pub struct Settings {
     pub batch: Batch,
     pub rules: Rules,
     pub state: State,
+    pub ranks: Ranks,
     pub metrics: Metrics,
     pub admin: Admin,
     pub memory: Memory,
@@ -82,6 +83,7 @@ pub struct Topics {
     pub members: String,
     pub dead_letters: String,
     pub changelog: String,
+    pub summaries: String,
     /// May missing topics be created?
     pub create: bool,
     /// Copies of each partition; `None` leaves it to the broker.
@@ -129,6 +131,15 @@ impl State {
     pub fn writes_each_batch(&self) -> bool {
         self.flush_after_events == 0 || self.flush_after.is_zero()
     }
+}
+
+/// What depends on all customers together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ranks {
+    /// Between two computations of where ranks begin.
+    #[serde(deserialize_with = "words::duration")]
+    pub refresh: Duration,
 }
 
 /// The door for Prometheus and health checks.

@@ -1,15 +1,17 @@
 //! One partition's database: its column families, its options, reading and the one batch that writes.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction,
     FlushOptions, IteratorMode, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
 };
 
 use super::bytes::Corrupt;
 use super::layout::{
-    CHANGELOG_NEXT_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key, timer_key,
+    CHANGELOG_NEXT_KEY, COUNTERS_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key,
+    timer_key,
 };
 use super::meta_bytes::{Meta, decode_meta, encode_meta};
 use super::recorded::Recorded;
@@ -80,6 +82,7 @@ enum Put {
     Timer { due: Instant, customer: Box<str> },
     NoTimer { due: Instant, customer: Box<str> },
     Meta(Vec<u8>),
+    Counters(Vec<u8>),
     ChangelogNext(i64),
     TimersFrom(Instant),
     Recorded { key: Vec<u8>, value: Option<Vec<u8>> },
@@ -91,9 +94,11 @@ impl Put {
         match self {
             Self::Customer { customer, .. } | Self::NoCustomer { customer } => (0, Instant::MIN, customer),
             Self::Timer { due, customer } | Self::NoTimer { due, customer } => (1, *due, customer),
-            Self::Meta(_) | Self::ChangelogNext(_) | Self::TimersFrom(_) | Self::Recorded { .. } => {
-                (2, Instant::MIN, "")
-            }
+            Self::Meta(_)
+            | Self::Counters(_)
+            | Self::ChangelogNext(_)
+            | Self::TimersFrom(_)
+            | Self::Recorded { .. } => (2, Instant::MIN, ""),
         }
     }
 }
@@ -124,6 +129,11 @@ impl Batch {
         let mut bytes = Vec::new();
         encode_meta(meta, &mut bytes);
         self.puts.push(Put::Meta(bytes));
+    }
+
+    /// What is counted of the customers as they stand once this is written.
+    pub fn put_counters(&mut self, bytes: Vec<u8>) {
+        self.puts.push(Put::Counters(bytes));
     }
 
     /// A recorded input, by its changelog key; without a value it is removed.
@@ -263,6 +273,14 @@ impl Database {
         }
     }
 
+    /// What was counted of the customers, as bytes.
+    ///
+    /// # Errors
+    /// RocksDB cannot read.
+    pub fn counters(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.db.get_cf(self.family(META), COUNTERS_KEY)?)
+    }
+
     /// All recorded inputs, ascending by position.
     ///
     /// # Errors
@@ -317,18 +335,22 @@ impl Database {
         Ok(found)
     }
 
-    /// Calls `visit` with every customer's id and state bytes, in order of id.
+    /// Calls `visit` with the id and state bytes of every customer after `after`, in order of id, until it breaks.
     ///
     /// # Errors
     /// RocksDB cannot read, a value is damaged, or what `visit` says.
     pub fn for_each_customer(
         &self,
-        mut visit: impl FnMut(&str, &[u8]) -> Result<(), StoreError>,
+        after: &str,
+        mut visit: impl FnMut(&str, &[u8]) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
-        for entry in self.db.iterator_cf(self.family(CUSTOMERS), IteratorMode::Start) {
+        let from = IteratorMode::From(after.as_bytes(), Direction::Forward);
+        for entry in self.db.iterator_cf(self.family(CUSTOMERS), from) {
             let (key, value) = entry?;
             let customer = std::str::from_utf8(&key).map_err(|_| Corrupt("customer id"))?;
-            visit(customer, value.get(8..).ok_or(Corrupt("customer"))?)?;
+            if customer > after && visit(customer, value.get(8..).ok_or(Corrupt("customer"))?)?.is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -359,6 +381,7 @@ impl Database {
                 Put::Timer { due, customer } => writes.put_cf(timers, timer_key(*due, customer), []),
                 Put::NoTimer { due, customer } => writes.delete_cf(timers, timer_key(*due, customer)),
                 Put::Meta(bytes) => writes.put_cf(meta, META_KEY, bytes),
+                Put::Counters(bytes) => writes.put_cf(meta, COUNTERS_KEY, bytes),
                 Put::Recorded { key, value: Some(value) } => writes.put_cf(meta, key, value),
                 Put::Recorded { key, value: None } => writes.delete_cf(meta, key),
                 Put::TimersFrom(from) => writes.put_cf(meta, TIMERS_FROM_KEY, ordered(from.0)),

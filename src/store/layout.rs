@@ -12,13 +12,19 @@
 //!               key    `timers_from`                   value  an instant, 8 bytes: no entry of `timers` before it counts;
 //!                                                             without it all do. Of this copy alone: a changelog read
 //!                                                             to its end may stand further on than the index
-//!               key    'I' │ kind, 1 byte │ position, 8  value  recorded input (`recorded`)
+//!               key    `counters`                      value  counters of the customers as they stand here
+//!                                                             (`counter_bytes`); made anew where missing
+//!               key    'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
 //!
 //! changelog topic, one partition per input partition
 //!
 //!   key  'C' │ customer id                  value  state
-//!   key  'I' │ kind, 1 byte │ position, 8   value  recorded input (`recorded`)
+//!   key  'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
 //!   key  'M'                                value  meta
+//!
+//! summaries topic, one partition per input partition
+//!
+//!   key  partition, 4 │ ranking, 2          value  one partition's counters of one ranking (`counter_bytes`)
 //! ```
 //!
 //! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
@@ -39,6 +45,7 @@ pub mod changelog {
 
 pub(super) const META_KEY: &[u8] = b"meta";
 pub(super) const CHANGELOG_NEXT_KEY: &[u8] = b"changelog_next";
+pub(super) const COUNTERS_KEY: &[u8] = b"counters";
 pub(super) const TIMERS_FROM_KEY: &[u8] = b"timers_from";
 
 /// A number as eight bytes that sort as it does.

@@ -1,8 +1,8 @@
 //! META: where a partition stands. One record a transaction, in the changelog and beside the states.
 
-use super::bytes::{Corrupt, Reader, put_i64, put_len, put_text, put_u64};
+use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
-use crate::engine::Timing;
+use crate::engine::{Standing, Timing};
 use crate::event::{Instant, Span};
 
 /// Where a partition stands after a transaction.
@@ -36,6 +36,19 @@ pub struct Meta {
     pub written_at: Instant,
     /// Members of each cohort, by the rule set's numbers.
     pub members: Vec<u64>,
+    /// Where ranks begin, by the rule set's numbers; nothing from `replay_from` on was decided under others.
+    pub thresholds: Vec<Option<Standing>>,
+    /// Those thresholds are new, and not all customers are decided under them yet.
+    pub taking_up: Option<TakingUp>,
+}
+
+/// How far a partition has come with taking new thresholds up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakingUp {
+    /// The thresholds before.
+    pub old: Vec<Option<Standing>>,
+    /// Customers up to this id are done; empty: none.
+    pub through: String,
 }
 
 /// META as bytes.
@@ -58,9 +71,14 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     put_i64(out, meta.written_at.0);
     put_len(out, meta.members.len());
     meta.members.iter().for_each(|count| put_u64(out, *count));
+    put_thresholds(out, &meta.thresholds);
+    if let Some(taking_up) = &meta.taking_up {
+        put_thresholds(out, &taking_up.old);
+        put_text(out, &taking_up.through);
+    }
 }
 
-/// Reads META's bytes.
+/// Reads META's bytes, those of earlier releases too.
 ///
 /// # Errors
 /// Bytes that `encode_meta` did not write.
@@ -91,6 +109,8 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         caught_up: false,
         written_at: Instant(0),
         members: Vec::new(),
+        thresholds: Vec::new(),
+        taking_up: None,
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
@@ -98,8 +118,40 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     for _ in 0..reader.len("members")? {
         members.push(reader.u64("members")?);
     }
+    // Earlier releases end here, and there are no thresholds to say.
+    let thresholds = if reader.is_empty() { Vec::new() } else { read_thresholds(&mut reader)? };
+    let mut taking_up = None;
+    if !reader.is_empty() {
+        let old = read_thresholds(&mut reader)?;
+        taking_up = Some(TakingUp { old, through: text(&mut reader, "taking up")? });
+    }
     if !reader.is_empty() {
         return Err(Corrupt("end of META"));
     }
-    Ok(Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, ..meta })
+    Ok(Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, thresholds, taking_up, ..meta })
+}
+
+fn put_thresholds(out: &mut Vec<u8>, thresholds: &[Option<Standing>]) {
+    put_len(out, thresholds.len());
+    thresholds.iter().for_each(|threshold| put_threshold(out, *threshold));
+}
+
+fn read_thresholds(reader: &mut Reader<'_>) -> Read<Vec<Option<Standing>>> {
+    (0..reader.len("thresholds")?).map(|_| read_threshold(reader)).collect()
+}
+
+pub(super) fn put_threshold(out: &mut Vec<u8>, threshold: Option<Standing>) {
+    out.push(u8::from(threshold.is_some()));
+    if let Some(Standing { value, hash }) = threshold {
+        put_number(out, value);
+        out.extend_from_slice(&hash.to_le_bytes());
+    }
+}
+
+pub(super) fn read_threshold(reader: &mut Reader<'_>) -> Read<Option<Standing>> {
+    if reader.u8("threshold")? == 0 {
+        return Ok(None);
+    }
+    let value = reader.number("threshold")?;
+    Ok(Some(Standing { value, hash: u64::from_le_bytes(reader.array("threshold")?) }))
 }

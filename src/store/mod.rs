@@ -1,9 +1,10 @@
 //! Durable state: customers, timers and META, one RocksDB database a partition. The only room that names `rocksdb`.
 //!
-//! `layout` draws every key; `state_bytes`, `meta_bytes` and `recorded` the values, for RocksDB and the changelog alike;
+//! `layout` draws every key; `state_bytes`, `meta_bytes`, `counter_bytes` and `recorded` the values, for RocksDB and the changelog alike;
 //! `database` opens, reads and writes.
 
 mod bytes;
+mod counter_bytes;
 mod database;
 pub mod layout;
 mod meta_bytes;
@@ -11,7 +12,8 @@ mod recorded;
 mod state_bytes;
 
 pub use bytes::Corrupt;
+pub use counter_bytes::{Published, decode_counters, encode_counters};
 pub use database::{Batch, Database, SharedMemory, StoreError, StoredCustomer};
-pub use meta_bytes::{Meta, decode_meta, encode_meta};
+pub use meta_bytes::{Meta, TakingUp, decode_meta, encode_meta};
 pub use recorded::Recorded;
-pub use state_bytes::{as_of, decode_state, encode_state, next_deadline};
+pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};

@@ -2,6 +2,8 @@
 
 use super::bytes::{Corrupt, Reader, put_i64};
 use super::layout::{FORMAT, changelog, from_ordered, input_key};
+use super::meta_bytes::{put_threshold, read_threshold};
+use crate::engine::Standing;
 use crate::event::{DeadLetterReason, Instant};
 
 /// What decided, besides the log.
@@ -15,11 +17,15 @@ pub enum Recorded {
     /// The record at this position was a duplicate with a later time than the first of it; a customer's later state
     /// does not tell, and stream time must not move by it.
     Duplicate,
+    /// A rank began elsewhere from here on, at this stream time. A restore does not need it: before it all is flushed,
+    /// and META says where ranks begin.
+    Threshold { rank: u16, threshold: Option<Standing>, stream_time: Instant },
 }
 
 const ADVANCE: u8 = b'A';
 const REFUSED: u8 = b'R';
 const DUPLICATE: u8 = b'D';
+const THRESHOLD: u8 = b'T';
 
 impl Recorded {
     /// Its changelog key.
@@ -29,8 +35,13 @@ impl Recorded {
             Self::Advance(_) => ADVANCE,
             Self::Refused(_) => REFUSED,
             Self::Duplicate => DUPLICATE,
+            Self::Threshold { .. } => THRESHOLD,
         };
-        input_key(kind, position)
+        let mut key = input_key(kind, position);
+        if let Self::Threshold { rank, .. } = self {
+            key.extend_from_slice(&rank.to_be_bytes());
+        }
+        key
     }
 
     /// Its changelog value.
@@ -44,6 +55,10 @@ impl Recorded {
                 put_i64(&mut out, index as i64);
             }
             Self::Duplicate => {}
+            Self::Threshold { threshold, stream_time, .. } => {
+                put_i64(&mut out, stream_time.0);
+                put_threshold(&mut out, threshold);
+            }
         }
         out
     }
@@ -53,7 +68,7 @@ impl Recorded {
     /// # Errors
     /// A key or value that this or an earlier release did not write.
     pub fn read(key: &[u8], value: &[u8]) -> Result<(i64, Self), Corrupt> {
-        let (kind, position) = split_key(key)?;
+        let (kind, position, rank) = split_key(key)?;
         let mut reader = Reader::new(value);
         if reader.u8("format")? != FORMAT {
             return Err(Corrupt("format of a recorded input"));
@@ -65,22 +80,28 @@ impl Recorded {
                 Self::Refused(*DeadLetterReason::ALL.get(index).ok_or(Corrupt("refused"))?)
             }
             DUPLICATE => Self::Duplicate,
+            THRESHOLD => {
+                let stream_time = Instant(reader.i64("threshold")?);
+                Self::Threshold { rank, threshold: read_threshold(&mut reader)?, stream_time }
+            }
             _ => return Err(Corrupt("kind of a recorded input")),
         };
         Ok((position, recorded))
     }
 }
 
-/// Kind and position of a recorded input's key.
+/// Kind, position and rank of a recorded input's key; what is of no rank has 0.
 ///
 /// # Errors
 /// Another key.
-fn split_key(key: &[u8]) -> Result<(u8, i64), Corrupt> {
-    match key {
-        [changelog::INPUT, kind, position @ ..] => {
-            let position = position.try_into().map_err(|_| Corrupt("position of a recorded input"))?;
-            Ok((*kind, from_ordered(position)))
-        }
-        _ => Err(Corrupt("key of a recorded input")),
-    }
+fn split_key(key: &[u8]) -> Result<(u8, i64, u16), Corrupt> {
+    let wrong = Corrupt("key of a recorded input");
+    let [changelog::INPUT, kind, rest @ ..] = key else { return Err(wrong) };
+    let (position, rest) = rest.split_first_chunk::<8>().ok_or(wrong)?;
+    let rank = match (*kind, rest) {
+        (THRESHOLD, [high, low]) => u16::from_be_bytes([*high, *low]),
+        (THRESHOLD, _) | (_, [_, ..]) => return Err(wrong),
+        (_, []) => 0,
+    };
+    Ok((*kind, from_ordered(*position), rank))
 }

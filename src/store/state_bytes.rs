@@ -1,27 +1,28 @@
 //! A customer's state as bytes: the value in `customers` and in the changelog.
 //!
 //! ```text
-//! format │ as_of │ known since │ clock │ flags │ [next deadline] │ sequence
+//! format │ as_of │ known since │ clock │ flags │ [next deadline] │ [places: n, n × (ranking, number)] │ sequence
 //!        │ recent ids: n, n × (time, hash 8)
 //!        │ facts: n, n × (number, content by kind)          only those with content
 //!        │ memberships: n, n × (number, flags, [times ...]) only those ever entered or disarmed
 //!        │ [last decided at │ deadlines: n, n × (number, time after the next deadline)]
 //! ```
 //!
-//! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts and
-//! cohorts are numbered as in the rule set whose fingerprint META holds.
+//! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts,
+//! cohorts and rankings are numbered as in the rule set whose fingerprint META holds.
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
 use crate::engine::{
-    Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Link, Membership, Opening, Pair, Period, Reached,
-    RecentId, Series, Wish,
+    Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Link, Membership, Opening, Pair, Period, Places,
+    Reached, RecentId, Series, Wish,
 };
-use crate::event::{ChangeReason, Instant, Kept};
+use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::{FactKind, RuleSet, STEPS_MAX};
 
 const HAS_DEADLINE: u8 = 1;
-const IS_DECIDED: u8 = 2;
+const HAS_PLACES: u8 = 2;
+const IS_DECIDED: u8 = 4;
 
 const MEMBER: u8 = 1;
 const DISARMED: u8 = 2;
@@ -39,10 +40,21 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     let base = state.known_since;
     put_instant(out, state.clock, base);
     let has_deadline = state.next_deadline < Instant::MAX;
+    let places = || state.places.iter().enumerate().filter_map(|(ranking, place)| Some((ranking, (*place)?)));
+    let has_places = places().next().is_some();
     let decided_at = state.deadlines.decided_at;
-    out.push(if has_deadline { HAS_DEADLINE } else { 0 } | if decided_at.is_some() { IS_DECIDED } else { 0 });
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    let flags = flag(has_deadline, HAS_DEADLINE) | flag(has_places, HAS_PLACES);
+    out.push(flags | flag(decided_at.is_some(), IS_DECIDED));
     if has_deadline {
         put_instant(out, state.next_deadline, base);
+    }
+    if has_places {
+        put_len(out, places().count());
+        for (ranking, number) in places() {
+            put_len(out, ranking);
+            put_number(out, number);
+        }
     }
     put_u64(out, state.sequence);
     put_len(out, state.recent.len());
@@ -81,7 +93,7 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     if reader.u8("format")? != FORMAT {
         return Err(Corrupt("format of a state"));
     }
-    let mut state = CustomerState::new();
+    let mut state = CustomerState::new(rules);
     state.as_of = reader.i64("as of")?;
     state.known_since = reader.instant(Instant(0), "known since")?;
     let base = state.known_since;
@@ -89,6 +101,9 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     let flags = reader.u8("flags")?;
     if flags & HAS_DEADLINE != 0 {
         state.next_deadline = reader.instant(base, "next deadline")?;
+    }
+    if flags & HAS_PLACES != 0 {
+        read_places(&mut reader, &mut state.places)?;
     }
     state.sequence = reader.u64("sequence")?;
     let mut last = base;
@@ -162,6 +177,35 @@ pub fn next_deadline(bytes: &[u8]) -> Result<Instant, Corrupt> {
         return Ok(Instant::MAX);
     }
     reader.instant(base, "next deadline")
+}
+
+/// By what a customer is ranked, and their next deadline, without reading the rest of the state.
+///
+/// # Errors
+/// Bytes that do not begin as a state's, or not under these rules.
+pub fn places(bytes: &[u8], rankings: usize) -> Result<(Places, Instant), Corrupt> {
+    let mut places = vec![None; rankings].into_boxed_slice();
+    let mut reader = Reader::new(bytes);
+    if reader.u8("format")? != FORMAT {
+        return Err(Corrupt("format of a state"));
+    }
+    reader.i64("as of")?;
+    let base = reader.instant(Instant(0), "known since")?;
+    reader.instant(base, "clock")?;
+    let flags = reader.u8("flags")?;
+    let deadline = if flags & HAS_DEADLINE != 0 { reader.instant(base, "next deadline")? } else { Instant::MAX };
+    if flags & HAS_PLACES != 0 {
+        read_places(&mut reader, &mut places)?;
+    }
+    Ok((places, deadline))
+}
+
+fn read_places(reader: &mut Reader<'_>, places: &mut [Option<Number>]) -> Read<()> {
+    for _ in 0..reader.len("places")? {
+        let ranking = reader.u32("ranking")? as usize;
+        *places.get_mut(ranking).ok_or(Corrupt("number of a ranking"))? = Some(reader.number("place")?);
+    }
+    Ok(())
 }
 
 /// Has it content, and of the shape that the engine relies on?

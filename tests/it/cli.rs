@@ -234,7 +234,7 @@ fn explain_gives_one_json_object_that_agrees_with_the_replay() {
     for (customer, cohort, change, at, reason) in SHOP_UNTIL_JUNE {
         let now = of(customer, at);
         let cohorts = now["cohorts"].as_array().unwrap();
-        assert_eq!(cohorts.len(), 5);
+        assert_eq!(cohorts.len(), 6);
         let found = cohorts.iter().find(|found| found["cohort"] == *cohort).unwrap();
         let stamp = at.parse::<jiff::Timestamp>().unwrap().as_millisecond();
         assert_eq!((&found["member"], &found["since"]), (&(*change == "entered").into(), &stamp.into()), "{found}");
@@ -259,10 +259,10 @@ fn explain_ends_as_the_other_commands_do() {
     assert_eq!((nobody.code, nobody.out.as_str()), (1, ""));
     assert_eq!(nobody.err, "cohortd: the files hold no event of this customer\n");
     assert_eq!(explained(&["--at", "2025-01-01"]).code, 1);
-    let unknown = explained(&["--cohort", "vip"]);
+    let unknown = explained(&["--cohort", "best"]);
     assert_eq!((unknown.code, unknown.out.as_str()), (64, ""));
     assert!(
-        unknown.err.starts_with("cohortd: --cohort: the rules hold no cohort `vip`; there are onb"),
+        unknown.err.starts_with("cohortd: --cohort: the rules hold no cohort `best`; there are onb"),
         "{}",
         unknown.err
     );
@@ -412,7 +412,8 @@ fn check_says_what_was_understood_and_what_it_costs() {
     ] {
         assert!(check.out.lines().any(|printed| printed == line), "no line {line:?} in\n{}", check.out);
     }
-    assert!(check.out.contains(" bytes in all; at most 1.2 GB for a million customers"), "{}", check.out);
+    assert!(check.out.contains(" bytes in all; at most 9.7 GB for a million customers"), "{}", check.out);
+    assert!(check.out.contains("fewer than 200 customers"), "{}", check.out);
 }
 
 #[test]
@@ -513,4 +514,54 @@ fn dump_config_prints_each_value_with_its_origin() {
     ] {
         assert!(dump.out.lines().any(|printed| printed == line), "no line {line} in\n{}", dump.out);
     }
+}
+
+/// Rules that rank, and a history of 300 customers: the n-th spends n on the first day, and the first ten a lot more on
+/// the second.
+fn ranked() -> (tempfile::TempDir, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let rules = "[cohorts.best]\nwho = 'in the top 10 % by sum(purchase.amount)'\n\
+                 [cohorts.few]\nwho = 'among the 3 highest by sum(purchase.amount)'\n";
+    let purchase = |number: usize, second: usize, day: usize, amount: usize| {
+        let (minute, second) = (second / 60, second % 60);
+        format!(
+            "{{\"customer_id\": \"c{number}\", \"event\": \"purchase\", \"time\": \"2026-01-0{day}T00:{minute:02}:{second:02}Z\", \
+             \"event_id\": \"{day}-{number}\", \"properties\": {{\"amount\": {amount}}}}}\n"
+        )
+    };
+    let first: String = (1..=300).map(|number| purchase(number, number, 1, number)).collect();
+    let second: String = (1..=10).map(|number| purchase(number, number, 2, 1_000)).collect();
+    let events = path("events.jsonl");
+    std::fs::write(path("rules.toml"), rules).unwrap();
+    std::fs::write(&events, first + &second + &purchase(300, 0, 3, 0)).unwrap();
+    let rules = path("rules.toml");
+    (folder, rules, events)
+}
+
+#[test]
+fn a_replay_ranks_all_customers_at_each_full_hour_of_the_log() {
+    let (_folder, rules, events) = ranked();
+    let replay = run(&["replay", "--rules", &rules, &events]);
+    assert_eq!(replay.code, 0, "{}", replay.err);
+    let lines: Vec<serde_json::Value> = replay.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let moved = |cohort: &str, change: &str| -> Vec<&str> {
+        let of = |line: &&serde_json::Value| line["cohort"] == cohort && line["change"] == change;
+        lines.iter().filter(of).map(|line| line["customer_id"].as_str().unwrap()).collect()
+    };
+    // The thirty highest: those from 271 on, where a bucket begins at 270 or so. Then ten others come before them.
+    let entered = moved("best", "entered");
+    assert!((271..=300).all(|number| entered.contains(&format!("c{number}").as_str())), "{entered:?}");
+    assert!((1..=10).all(|number| entered.contains(&format!("c{number}").as_str())), "{entered:?}");
+    assert!((40..=44).contains(&entered.len()), "{entered:?}");
+    assert!((8..=12).contains(&moved("best", "exited").len()), "{:?}", moved("best", "exited"));
+    let highest = moved("few", "entered");
+    assert!(["c299", "c300", "c8", "c9", "c10"].iter().all(|customer| highest.contains(customer)), "{highest:?}");
+    assert!(lines.iter().any(|line| line["reason"] == "threshold"), "{}", replay.out);
+    assert_eq!(run(&["replay", "--rules", &rules, &events]).out, replay.out);
+
+    let explain = run(&["explain", "--rules", &rules, "--customer", "c300", "--cohort", "best", &events]);
+    assert!(explain.out.contains("in the top 10 % by sum(purchase.amount) (300, threshold 2"), "{}", explain.out);
+    let check = run(&["check", "--rules", &rules]);
+    assert!((check.out + &check.err).contains("fewer than 200 customers"));
 }

@@ -61,7 +61,7 @@ who = "sum(buy.amount in the last 9 days) > 2 and did buy with at least 2 differ
 #[test]
 fn a_series_whose_times_and_numbers_differ_in_length_is_refused() {
     let rules = rules::load("rules.toml", RULES).unwrap();
-    let mut state = CustomerState::new();
+    let mut state = CustomerState::new(&rules);
     let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Series { .. })).unwrap();
     let (times, numbers) = (vec![Instant(1), Instant(2)], vec![Number::ZERO]);
     state.facts.put(number, Fact::Series(Box::new(Series { times, numbers, ..Series::default() })));
@@ -72,15 +72,15 @@ fn a_series_whose_times_and_numbers_differ_in_length_is_refused() {
 fn a_fact_with_nothing_in_it_is_refused() {
     let rules = rules::load("rules.toml", RULES).unwrap();
     let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Total { .. })).unwrap();
-    assert_eq!(decode_state(&with_facts(&[number as u8, 0, 2]), &rules), Err(Corrupt("content of a fact")));
+    assert_eq!(decode_state(&with_facts(&rules, &[number as u8, 0, 2]), &rules), Err(Corrupt("content of a fact")));
 }
 
 #[test]
 fn a_fact_that_stands_in_a_state_twice_is_refused() {
     let rules = rules::load("rules.toml", RULES).unwrap();
     let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Total { .. })).unwrap() as u8;
-    assert!(decode_state(&with_facts(&[number, 1, 2]), &rules).is_ok());
-    let twice = with_facts(&[number, 1, 2, number, 1, 2]);
+    assert!(decode_state(&with_facts(&rules, &[number, 1, 2]), &rules).is_ok());
+    let twice = with_facts(&rules, &[number, 1, 2, number, 1, 2]);
     assert_eq!(decode_state(&twice, &rules), Err(Corrupt("number of a fact")));
 }
 
@@ -91,9 +91,9 @@ fn read_again(state: &CustomerState, rules: &RuleSet) -> Result<CustomerState, C
 }
 
 /// A state that is empty but for facts of three bytes each.
-fn with_facts(facts: &[u8]) -> Vec<u8> {
+fn with_facts(rules: &RuleSet, facts: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode_state(&CustomerState::new(), &mut bytes);
+    encode_state(&CustomerState::new(rules), &mut bytes);
     assert_eq!(bytes[bytes.len() - 2..], [0, 0], "no facts and no memberships");
     bytes.truncate(bytes.len() - 2);
     bytes.push(u8::try_from(facts.len() / 3).unwrap());

@@ -20,6 +20,7 @@ fn every_default_cohort_is_entered_and_left_and_the_demo_says_what_it_does_not_p
         let (entered, left) = (figures.next().unwrap(), figures.next().unwrap());
         assert!(entered > 0 && left > 0, "{row}");
     }
+    assert!(out.lines().any(|line| line.starts_with("vip")), "{out}");
     assert!(out.contains("no transactions"), "{out}");
     assert!(!out.contains('\x1b'), "colours where there is no screen");
     assert_eq!(err, "");

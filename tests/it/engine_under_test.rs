@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Timing, Words};
+use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Standing, Timing, Words};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
-use cohortd::rules::{self, RuleSet};
+use cohortd::rules::{self, Rank, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
 
 use crate::generate::Random;
-use crate::naive::{Case, Config, Decided, Fate, LogEvent, Outcome};
+use crate::naive::{Case, Config, Decided, Fate, LogEvent, Outcome, TakenUp};
 
 /// Runs a case through the engine, as `replay --as-is` does: one partition, the events in log order, recorded advances at
 /// their positions, deadlines decided up to `until` at the end. `Err` holds what the loader refuses.
@@ -43,7 +43,7 @@ pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
         if event.at < config.earliest || event.at < stream_time - config.max_lateness {
             continue;
         }
-        let state = customers.entry(&event.customer).or_insert_with(CustomerState::new);
+        let state = customers.entry(&event.customer).or_insert_with(|| CustomerState::new(&rules));
         let mut effects = Vec::new();
         while state.next_deadline < event.at.max(stream_time) {
             let until = state.next_deadline.next();
@@ -200,9 +200,8 @@ impl<'c> Run<'c> {
     fn step_within_a_batch(&mut self, words: Words) -> bool {
         let position = self.position;
         self.stream_times.push(self.shard.stream_time());
-        self.advances(position, words);
+        self.inputs(position, words);
         if position == self.case.events.len() {
-            self.flush_said(position);
             return false;
         }
         let event = &self.case.events[position];
@@ -216,11 +215,40 @@ impl<'c> Run<'c> {
         true
     }
 
-    fn advances(&mut self, position: usize, words: Words) {
-        for advance in self.case.advances.iter().filter(|advance| advance.position == position) {
+    /// The advances before an event, and the thresholds taken up before it. All is flushed before and after those.
+    fn inputs(&mut self, position: usize, words: Words) {
+        let mut after = Instant::MIN;
+        for taken_up in self.case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
+            self.advances(position, (after, taken_up.stream_time), words);
+            after = after.max(taken_up.stream_time.next());
+            self.take_up(taken_up, position, words);
+        }
+        self.advances(position, (after, Instant::MAX), words);
+    }
+
+    /// Those from one stream time through another.
+    fn advances(&mut self, position: usize, (from, through): (Instant, Instant), words: Words) {
+        let between = |at: Instant| from <= at && at <= through;
+        for advance in self.case.advances.iter().filter(|a| a.position == position && between(a.stream_time)) {
             self.shard.advance(advance.stream_time);
             self.fire(position, words); // the event at this position is still to come
         }
+    }
+
+    fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Words) {
+        self.flush(usize::MAX);
+        let standing = |(value, hash)| Standing { value, hash };
+        let of =
+            |rank: &Rank| taken_up.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at));
+        let old = Arc::clone(self.shard.engine().thresholds());
+        self.shard.set_thresholds(self.rules.ranks.iter().map(of).collect());
+        let customers: Vec<String> = self.stored.keys().cloned().collect();
+        for customer in customers {
+            self.fetch(&customer);
+            let slot = self.shard.find(&customer).expect("fetched just now");
+            self.shard.reconsider(slot, &old, as_i64(position), words, &mut self.said);
+        }
+        self.flush(usize::MAX);
     }
 
     /// `as_of`: the position of the next event.
@@ -319,11 +347,13 @@ impl<'c> Run<'c> {
         let replay_from = self.shard.oldest_dirty().map_or(self.position, |mark| usize::try_from(mark).unwrap());
         let before = self.shard.stream_time();
         let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
+        let thresholds = Arc::clone(self.shard.engine().thresholds());
         self.shard = shard(&self.rules, &self.case.config, stream_time);
+        self.shard.set_thresholds(thresholds);
         let end = self.position;
         for position in replay_from..end {
             self.shard.begin(as_i64(position));
-            self.advances(position, Words::None);
+            self.advances(position, (Instant::MIN, Instant::MAX), Words::None);
             let event = &self.case.events[position];
             if matches!(self.outcome.fates[position], Fate::Applied | Fate::Duplicate) {
                 self.fetch(&event.customer);
@@ -360,9 +390,11 @@ impl<'c> Run<'c> {
         let mut effects = Vec::new();
         let mut engine =
             Engine::new(Arc::clone(&self.rules), self.case.config.max_lateness, self.case.config.dedupe_ids);
+        engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
         engine.decide_again(&mut state, at, &mut effects);
-        // An instant before the last one decided may find the deadline decided there once more.
+        // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;
+        state.places.clone_from(&before.places);
         if effects.is_empty() && state == before {
             return Ok(());
         }
@@ -375,8 +407,8 @@ impl<'c> Run<'c> {
         if let Some(until) = self.case.until {
             self.wake(until.next());
             self.shard.fire_before(until.next(), as_i64(position), words, &mut self.said);
-            self.flush_said(position);
         }
+        self.flush_said(position);
         self.flush(usize::MAX);
     }
 

@@ -11,6 +11,8 @@
 //! - `until`, as `replay --until`. Without it, only what stream time has passed is decided.
 //! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, where they differ from the defaults.
 //! - `advances`: `{ before, to }`: stream time goes there before that event.
+//! - `thresholds`: `{ before, rank, value, tie }`: this rank, in its words, begins there before that event (after the
+//!   advances); other ranks have none from then on. `tie` is the customer from whom on those of this value are in.
 //! - `fates`: what became of each event; without it, all were applied.
 //!
 //! Times are ISO-8601, dates (midnight in UTC), or milliseconds. Lengths are words, as in the rules.
@@ -22,7 +24,9 @@ use toml::{Table, Value};
 
 use crate::engine_under_test::run_ahead;
 use crate::generate::record_hash;
-use crate::naive::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, judge_ahead};
+use crate::naive::{
+    Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, TakenUp, judge_ahead, tie_hash,
+};
 
 #[test]
 fn every_scenario_is_decided_as_it_says() {
@@ -74,6 +78,7 @@ impl Scenario {
                 config: config(table.remove("config")),
                 events,
                 advances: tables(table.remove("advances")).into_iter().map(advance).collect(),
+                thresholds: thresholds(tables(table.remove("thresholds"))),
                 until: table.remove("until").map(|until| instant(&until)),
             },
             expected: tables(table.remove("expect")),
@@ -134,6 +139,7 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         "late event" => ChangeReason::LateEvent,
         "time" => ChangeReason::Time,
         "excluded" => ChangeReason::Excluded,
+        "threshold" => ChangeReason::Threshold,
         other => panic!("{other} is no reason"),
     };
     expected.iter().all(|(key, value)| match key.as_str() {
@@ -153,7 +159,11 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         && named("cohort", None) == *cohort
         && wanted_change == *change
         && wanted_reason == *reason
-        && (*reason == ChangeReason::Excluded || (*reason == ChangeReason::Time) == cause.is_none())
+        && match reason {
+            ChangeReason::Excluded => true,
+            ChangeReason::Time | ChangeReason::Threshold => cause.is_none(),
+            ChangeReason::Event | ChangeReason::LateEvent => cause.is_some(),
+        }
         && (!*shadow || expected.contains_key("shadow"))
 }
 
@@ -200,6 +210,23 @@ fn property(value: &Value) -> OwnedValue {
 fn advance(table: Table) -> Advance {
     let position = table["before"].as_integer().expect("before which event");
     Advance { position: usize::try_from(position).expect("zero or more"), stream_time: instant(&table["to"]) }
+}
+
+/// Those before one event are taken up together.
+fn thresholds(tables: Vec<Table>) -> Vec<TakenUp> {
+    let mut found: Vec<TakenUp> = Vec::new();
+    for table in tables {
+        let position = table["before"].as_integer().expect("before which event");
+        let position = usize::try_from(position).expect("zero or more");
+        let OwnedValue::Number(value) = property(&table["value"]) else { panic!("a threshold is a number") };
+        let tie = table.get("tie").map_or(0, |customer| tie_hash(&text_of(customer)));
+        let rank = (text_of(&table["rank"]), (value, tie));
+        match found.last_mut().filter(|last| last.position == position) {
+            Some(last) => last.ranks.push(rank),
+            None => found.push(TakenUp { position, stream_time: Instant::MAX, ranks: vec![rank] }),
+        }
+    }
+    found
 }
 
 fn config(value: Option<Value>) -> Config {

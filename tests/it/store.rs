@@ -59,6 +59,8 @@ fn meta(rules: &RuleSet) -> Meta {
         caught_up: false,
         written_at: Instant(1_767_312_000_001),
         members: vec![1, 0, 2, 0, 1],
+        thresholds: Vec::new(),
+        taking_up: None,
     }
 }
 

@@ -125,7 +125,8 @@ impl Demo {
         telemetry::start(&loaded.settings.log).map_err(Failure::running)?;
         let rules = Arc::clone(&options.rules);
         let topics = loaded.settings.topics.clone();
-        for topic in [&topics.input, &topics.changes, &topics.members, &topics.dead_letters, &topics.changelog] {
+        let written = [&topics.changes, &topics.members, &topics.dead_letters, &topics.changelog, &topics.summaries];
+        for topic in [&topics.input].into_iter().chain(written) {
             broker.create_topic(topic, i32::from(PARTITIONS))?;
         }
         let runtime = runtime()?;
@@ -304,6 +305,8 @@ fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
     settings.schemas.dir = None;
     settings.schemas.bare = None;
     settings.state.dir = scratch.path().to_owned();
+    // Months pass in seconds.
+    settings.ranks.refresh = Duration::from_secs(1);
     // The shop sends its events in the order in which they happen.
     settings.time.arrives_within = Span::SECOND;
     if quiet {

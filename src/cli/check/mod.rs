@@ -15,8 +15,10 @@ use crate::app::Failure;
 use crate::app::rules_file::{self, RulesFile};
 use crate::engine::Membership;
 use crate::event::Span;
+use crate::rules::ast::RankSize;
 use crate::rules::{Cohort, Page, RuleSet, Warning, in_order, warnings};
 use crate::settings::Loaded;
+use crate::summary::POPULATION_MIN;
 use crate::telemetry;
 use facts::Facts;
 use sample::Sample;
@@ -96,9 +98,9 @@ fn cohorts(file: &RulesFile, out: &mut impl Write) -> io::Result<()> {
             (true, false) => "",
         };
         writeln!(out, "\n  {}. {}: {}{off}", index + 1, cohort.name, cohort.title.en)?;
-        for line in
-            [service(cohort), terms(cohort), group(rules, cohort), references(rules, index)].into_iter().flatten()
-        {
+        let lines =
+            [service(cohort), terms(cohort), group(rules, cohort), references(rules, index), parts(rules, index)];
+        for line in lines.into_iter().flatten() {
             writeln!(out, "     {line}")?;
         }
     }
@@ -147,6 +149,18 @@ fn references(rules: &RuleSet, index: usize) -> Option<String> {
         .map(|other| other.name.as_str())
         .collect();
     (!names.is_empty()).then(|| format!("looks at {}", names.join(", ")))
+}
+
+/// What is to be known of ranks in per cent.
+fn parts(rules: &RuleSet, index: usize) -> Option<String> {
+    let of_cohort = rules.ranks.iter().filter(|rank| rank.readers.iter().any(|reader| usize::from(reader.0) == index));
+    let words: Vec<String> = of_cohort
+        .filter(|rank| matches!(rank.size, RankSize::Percent(_)))
+        .map(|rank| format!("`{}`", rank.words))
+        .collect();
+    (!words.is_empty()).then(|| {
+        format!("{} lets nobody in while fewer than {POPULATION_MIN} customers are ranked", words.join(" and "))
+    })
 }
 
 /// What is kept of each customer, at most.

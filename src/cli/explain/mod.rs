@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Held, Input, Seen, Topic, shard};
+use super::history::{Held, Input, Ranks, Seen, Topic, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -59,7 +59,9 @@ fn of_files(
     let reading = Progress::of_reading(input.bytes());
     input.read_all(&rules.vocabulary, &reading, |event| {
         last = last.max(event.at);
-        held.push(&if event.customer == asked.customer { *event } else { of_another(event.at) });
+        // Where customers are ranked it takes all to know where one stands.
+        let whole = event.customer == asked.customer || !rules.rankings.is_empty();
+        held.push(&if whole { *event } else { of_another(event.at) });
         Ok(())
     })?;
     let at = asked.at.unwrap_or(last);
@@ -128,10 +130,11 @@ fn of_another(at: Instant) -> CustomerEvent<'static> {
     }
 }
 
-/// The partition, with one customer in it.
+/// The partition, with one customer in it, or with all where they are ranked.
 struct Following<'a> {
     customer: &'a str,
     shard: Shard,
+    ranks: Ranks,
     arrives_within: Span,
     /// Of the next event in the log.
     position: i64,
@@ -139,9 +142,11 @@ struct Following<'a> {
 
 impl<'a> Following<'a> {
     fn new(settings: &Loaded, asked: &'a Explain, rules: &Arc<RuleSet>) -> Self {
+        let shard = shard(&settings.settings, rules);
         Self {
             customer: &asked.customer,
-            shard: shard(&settings.settings, rules),
+            ranks: Ranks::new(&shard),
+            shard,
             arrives_within: settings.settings.time.arrives_within,
             position: 0,
         }
@@ -154,8 +159,9 @@ impl<'a> Following<'a> {
             return;
         }
         let mut said = Vec::new();
-        if event.customer == self.customer {
-            let slot = self.shard.find_or_new(self.customer);
+        self.ranks.refresh(&mut self.shard, position, Words::None, &mut said);
+        if !event.customer.is_empty() {
+            let slot = self.shard.find_or_new(event.customer);
             self.shard.apply(slot, event, position, Words::None, &mut said);
         } else {
             self.shard.advance(event.at - self.arrives_within);
@@ -166,8 +172,8 @@ impl<'a> Following<'a> {
     /// Decides what is due up to an instant, then explains; `None`: there is no such customer.
     fn explain(mut self, cohorts: &[CohortIx], at: Instant) -> Option<Vec<Explanation>> {
         let slot = self.shard.find(self.customer)?;
-        self.shard.fire_before(at.next(), self.position, Words::None, &mut Vec::new());
-        let (rules, state) = (self.shard.engine().rules(), self.shard.state(slot));
-        Some(cohorts.iter().map(|cohort| explain(rules, state, *cohort, at)).collect())
+        self.ranks.run_to(at, &mut self.shard, self.position, Words::None, &mut Vec::new());
+        let (engine, state) = (self.shard.engine(), self.shard.state(slot));
+        Some(cohorts.iter().map(|cohort| explain(engine, state, *cohort, at)).collect())
     }
 }

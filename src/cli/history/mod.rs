@@ -1,10 +1,12 @@
 //! Events of the past, for the commands that look at it: files are one log, as one partition, without a broker or a clock;
 //! of a topic each partition is a log.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted; `topic` reads a range of a topic.
+//! `input` reads the files, `held` keeps their events until they are sorted, `ranks` computes where ranks begin; `topic`
+//! reads a range of a topic.
 
 mod held;
 mod input;
+mod ranks;
 mod topic;
 
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::settings::Settings;
 
 pub(super) use held::Held;
 pub(super) use input::{Counts, Input};
+pub(super) use ranks::Ranks;
 pub(super) use topic::{Place, Seen, Topic};
 
 /// The partition that takes the log in.

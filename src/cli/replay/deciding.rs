@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::summary::Tally;
+use crate::cli::history::Ranks;
 use crate::cli::output::Stopped;
 use crate::engine::{Language, Said, Shard, Words};
 use crate::event::{ChangeReason, CustomerEvent, DeadLetterReason, Instant, Span};
@@ -15,6 +16,7 @@ const STEP: Span = Span::DAY;
 /// Decides events in the order given. All that one of them brings about is written before the next is looked at.
 pub(in crate::cli) struct Deciding<W> {
     shard: Shard,
+    ranks: Ranks,
     /// Of the next event in the log.
     position: i64,
     said: Vec<Said>,
@@ -47,7 +49,8 @@ impl Deciding<io::Sink> {
 impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn new(shard: Shard, out: W) -> Self {
         let tally = Tally::new(shard.engine().rules().cohorts.len());
-        Self { shard, position: 0, said: Vec::new(), tally, words: Words::Full, out }
+        let ranks = Ranks::new(&shard);
+        Self { shard, ranks, position: 0, said: Vec::new(), tally, words: Words::Full, out }
     }
 
     pub(in crate::cli) fn tally(&self) -> &Tally {
@@ -61,19 +64,19 @@ impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
+        self.ranks.refresh(&mut self.shard, position, self.words, &mut self.said);
         self.tally.read(event.at);
         if let Some(reason) = self.shard.refuses(event.at) {
             self.tally.dead_letter(reason);
-            return Ok(());
+            return self.write_said();
         }
         let slot = self.shard.find_or_new(event.customer);
         if self.shard.apply(slot, event, position, self.words, &mut self.said) {
             self.tally.applied(event.at);
-            self.write_said()?;
         } else {
             self.tally.duplicates += 1;
         }
-        Ok(())
+        self.write_said()
     }
 
     /// Counts a record that is no event.
@@ -92,7 +95,8 @@ impl<W: Write> Deciding<W> {
         let mut reached = self.shard.stream_time();
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
-            self.shard.fire_before(reached, last, self.words, &mut self.said);
+            let through = Instant(reached.0 - 1);
+            self.ranks.run_to(through, &mut self.shard, last, self.words, &mut self.said);
             self.write_said()?;
         }
         self.out.flush()?;
@@ -137,5 +141,6 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::Time => "time",
         ChangeReason::LateEvent => "late_event",
         ChangeReason::Excluded => "excluded",
+        ChangeReason::Threshold => "threshold",
     }
 }

@@ -6,6 +6,7 @@ mod turn;
 
 pub use turn::{Deed, Turn};
 
+use super::decide::Engine;
 use super::evaluate::Scene;
 use super::foresight::Foresight;
 use super::membership::excluder;
@@ -80,7 +81,8 @@ pub enum Term {
 
 /// Explains a standing at an instant up to which all deadlines of the customer are decided.
 #[must_use]
-pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Instant) -> Explanation {
+pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Instant) -> Explanation {
+    let (rules, thresholds) = (engine.rules(), engine.thresholds());
     let calendar = rules.calendar();
     let scene = Scene {
         rules,
@@ -88,7 +90,9 @@ pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Inst
         facts: &state.facts,
         memberships: &state.memberships,
         known_since: state.known_since,
-        parameters: None,
+        thresholds,
+        tie_hash: state.tie_hash,
+        parameters: engine.parameters(),
         at,
     };
     let (cohort, membership) = (rules.cohort(index), scene.membership(index));
@@ -109,7 +113,7 @@ pub fn explain(rules: &RuleSet, state: &CustomerState, index: CohortIx, at: Inst
         times_entered: membership.times_entered,
         clauses,
         terms: terms(index, &scene),
-        next_change: Foresight::new(rules).next_change(rules, &calendar, None, state, index, at),
+        next_change: Foresight::new(rules).next_change(scene, index),
     }
 }
 

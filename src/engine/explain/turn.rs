@@ -110,6 +110,17 @@ impl Turn {
                     self.by_measure(measure, None, scene);
                 }
             }
+            Condition::Rank { rank, among } => {
+                let in_it = |cohort: CohortIx| scene.membership(cohort).member;
+                let turning = among.filter(|cohort| holds || !in_it(*cohort));
+                self.cohorts.extend(
+                    turning.map(|cohort| (cohort, if in_it(cohort) { Change::Exited } else { Change::Entered })),
+                );
+                let rank = scene.rules.rank(*rank);
+                let op = if rank.highest { Op::Ge } else { Op::Le };
+                let measure = &scene.rules.rankings[usize::from(rank.ranking.0)].measure;
+                self.by_measure(measure, Some((op, holds)), scene);
+            }
             Condition::Known { measure } | Condition::Missing { measure } => {
                 // What is known of the past stays known.
                 if scene.measure(measure).value.is_none() {
@@ -288,7 +299,7 @@ mod tests {
     fn after(days: &[i64], who: &str) -> String {
         let rules = Arc::new(load("r.toml", &format!("[cohorts.c]\nwho = '''{who}'''")).unwrap());
         let mut engine = Engine::new(Arc::clone(&rules), Span(4 * Span::DAY.0), 64);
-        let (mut state, mut said) = (CustomerState::new(), Vec::new());
+        let (mut state, mut said) = (CustomerState::new(&rules), Vec::new());
         for (day, position) in days.iter().zip(0..) {
             let event = CustomerEvent {
                 customer: "c",
@@ -305,7 +316,7 @@ mod tests {
         }
         let at = Instant(10 * Span::DAY.0);
         engine.fire(&mut state, at.next(), Words::None, &mut said);
-        explain(&rules, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
+        explain(&engine, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub(super) fn found(found: &Found) -> String {
         Found::Ago(span) => ago(*span),
         Found::Never => "never".into(),
         Found::Quantity(value) => quantity(*value),
+        Found::Ranked { value, threshold } => format!("{}, threshold {}", quantity(*value), quantity(*threshold)),
+        Found::Unranked => "not ranked".into(),
+        Found::NoThreshold => "no threshold: too few customers, or none computed yet".into(),
         Found::Against { value, other, usual_gap } => {
             let name = if *usual_gap { "usual gap" } else { "against" };
             format!("{}, {name} {}", quantity(*value), quantity(*other))

@@ -52,6 +52,9 @@ pub(super) fn found(found: &Found) -> String {
         Found::Ago(span) => ago(*span),
         Found::Never => "jamais".into(),
         Found::Quantity(value) => quantity(*value),
+        Found::Ranked { value, threshold } => format!("{}, seuil {}", quantity(*value), quantity(*threshold)),
+        Found::Unranked => "non classé".into(),
+        Found::NoThreshold => "pas de seuil\u{a0}: trop peu de clients, ou pas encore calculé".into(),
         Found::Against { value, other, usual_gap } => {
             let name = if *usual_gap { "écart habituel" } else { "contre" };
             format!("{}, {name} {}", quantity(*value), quantity(*other))

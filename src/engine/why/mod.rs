@@ -9,6 +9,7 @@ mod french;
 use super::evaluate::{Scene, moves};
 use super::membership::excluder;
 use super::periods::{Rhythm, run};
+use super::rank::Standing;
 use super::state::{Fact, Membership};
 use super::window::within;
 use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
@@ -89,6 +90,15 @@ pub enum Found {
     Ago(Span),
     Never,
     Quantity(Quantity),
+    /// By what a customer is ranked, and where the rank begins.
+    Ranked {
+        value: Quantity,
+        threshold: Quantity,
+    },
+    /// They have no place in the ranking.
+    Unranked,
+    /// Nobody is in the rank yet.
+    NoThreshold,
     /// A measure and what it is compared with.
     Against {
         value: Quantity,
@@ -335,23 +345,43 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
         }
         | Condition::Known { measure }
         | Condition::Missing { measure } => Found::Quantity(measured(measure, scene)),
+        Condition::Rank { rank, .. } => {
+            let ranking = &scene.rules.rankings[usize::from(scene.rules.rank(*rank).ranking.0)];
+            let threshold = scene.thresholds.get(usize::from(rank.0)).copied().flatten();
+            match (scene.ranked(ranking).0, threshold) {
+                (None, _) => Found::Unranked,
+                (Some(_), None) => Found::NoThreshold,
+                // Where all are in there is nothing to compare with.
+                (Some(_), Some(threshold)) if is_open(threshold) => Found::Quantity(measured(&ranking.measure, scene)),
+                (Some(_), Some(threshold)) => Found::Ranked {
+                    value: measured(&ranking.measure, scene),
+                    threshold: quantity(&ranking.measure, Value::Number(threshold.value)),
+                },
+            }
+        }
     }
 }
 
+/// Does the threshold of a list that is not full let everybody in?
+fn is_open(threshold: Standing) -> bool {
+    threshold == Standing::FIRST || threshold == Standing::LAST
+}
+
 fn measured(measure: &Measure, scene: &Scene<'_>) -> Quantity {
+    scene.measure(measure).value.map_or(Quantity::Missing, |value| quantity(measure, value))
+}
+
+fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
     let length = |number: Number| Span(i64::try_from(number.0 / Number::ONE).unwrap_or(i64::MAX));
-    match (scene.measure(measure).value, measure) {
-        (None, _) => Quantity::Missing,
-        (Some(Value::Number(number)), Measure::TimeSince { .. }) => Quantity::Since(length(number)),
-        (Some(Value::Number(Number::ZERO)), Measure::TimeFrom { .. }) => Quantity::AtOnce,
-        (Some(Value::Number(number)), Measure::Change { .. }) if measure.is_length() => {
-            Quantity::Longer(length(number))
-        }
-        (Some(Value::Number(number)), Measure::Change { .. }) => Quantity::More(number),
-        (Some(Value::Number(number)), _) if measure.is_length() => Quantity::Length(length(number)),
-        (Some(Value::Number(number)), _) => Quantity::Number(number),
-        (Some(Value::Bool(flag)), _) => Quantity::Bool(flag),
-        (Some(Value::Text(_)), _) => Quantity::Text,
+    match (value, measure) {
+        (Value::Number(number), Measure::TimeSince { .. }) => Quantity::Since(length(number)),
+        (Value::Number(Number::ZERO), Measure::TimeFrom { .. }) => Quantity::AtOnce,
+        (Value::Number(number), Measure::Change { .. }) if measure.is_length() => Quantity::Longer(length(number)),
+        (Value::Number(number), Measure::Change { .. }) => Quantity::More(number),
+        (Value::Number(number), _) if measure.is_length() => Quantity::Length(length(number)),
+        (Value::Number(number), _) => Quantity::Number(number),
+        (Value::Bool(flag), _) => Quantity::Bool(flag),
+        (Value::Text(_), _) => Quantity::Text,
     }
 }
 

@@ -36,7 +36,7 @@ impl Compiler<'_> {
             ExprKind::Left { cohort, window } => self.moves(cohort, false, None, window, range)?,
             ExprKind::Compare(compare) => return self.compare(compare),
             ExprKind::Streak(streak) => self.streak(streak, range)?,
-            ExprKind::Rank(_) => return Err(later(range, "a rank")),
+            ExprKind::Rank(rank) => self.rank(rank, range)?,
             ExprKind::Consent { .. } => return Err(later(range, "a consent")),
             ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) => {
                 return Err(ExprError::new(range, "expected a condition"));

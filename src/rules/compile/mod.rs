@@ -7,6 +7,7 @@ mod measures;
 mod named;
 mod order;
 mod parts;
+mod ranks;
 mod references;
 mod sequences;
 
@@ -21,7 +22,7 @@ use super::calendar::Calendar;
 use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
-use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, RuleSet, Score};
+use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet, Score};
 use super::source::locate;
 use super::uses::{Use, each_use};
 use crate::event::{NameId, Vocabulary};
@@ -204,6 +205,8 @@ struct Compiler<'d> {
     order: BTreeMap<&'d str, CohortIx>,
     conditions: Vec<Condition>,
     facts: Vec<FactSpec>,
+    rankings: Vec<Ranking>,
+    ranks: Vec<Rank>,
     vocabulary: Vocabulary,
     /// Names by number, for the facts' definitions in words.
     names: Vec<String>,
@@ -231,6 +234,8 @@ impl<'d> Compiler<'d> {
             order: numbers,
             conditions: Vec::new(),
             facts: Vec::new(),
+            rankings: Vec::new(),
+            ranks: Vec::new(),
             vocabulary: Vocabulary::default(),
             names: Vec::new(),
             properties: Vec::new(),
@@ -288,7 +293,11 @@ impl<'d> Compiler<'d> {
             }
             for leaf in leaves {
                 let condition = &self.conditions[usize::from(leaf.0)];
-                for fact in condition.facts() {
+                let ranked = match condition {
+                    Condition::Rank { rank, .. } => self.ranking(*rank).measure.facts(),
+                    _ => Vec::new(),
+                };
+                for fact in condition.facts().into_iter().chain(ranked) {
                     let readers: &mut Vec<CohortIx> = &mut readers[usize::from(fact.0)];
                     if !readers.contains(&reader) {
                         readers.push(reader);
@@ -311,6 +320,8 @@ impl<'d> Compiler<'d> {
             }
         }
         rest(&mut cohorts);
+        self.name_ranks(&cohorts);
+        let ranked_by = self.ranked_by();
         let names = self.vocabulary.names_len();
         let feeds = (0..=names)
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
@@ -331,11 +342,14 @@ impl<'d> Compiler<'d> {
             conditions: self.conditions,
             facts: self.facts,
             churn,
+            rankings: self.rankings,
+            ranks: self.ranks,
             vocabulary: self.vocabulary,
             time_zone: jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC),
             fingerprint,
             feeds,
             readers,
+            ranked_by,
         }
     }
 }

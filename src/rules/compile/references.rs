@@ -93,6 +93,8 @@ impl Condition {
                 facts
             }
             Self::Known { measure } | Self::Missing { measure } => measure.facts(),
+            // Those of its ranking.
+            Self::Rank { .. } => Vec::new(),
         }
     }
 
@@ -110,6 +112,7 @@ impl Condition {
         match self {
             Self::In { cohort, .. } | Self::FirstEntered { cohort, .. } => Some((*cohort, false)),
             Self::Moves { cohort, .. } => Some((*cohort, true)),
+            Self::Rank { among, .. } => among.map(|cohort| (cohort, false)),
             _ => None,
         }
     }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cohortd::codec::Output;
 use cohortd::event::Instant;
+use cohortd::store::Recorded;
 use serde_json::Value;
 
 use super::avro;
 use super::lab::{Lab, Seen};
-use crate::naive::{Advance, Case, Config, Decided, Fate, LogEvent, judge};
+use crate::naive::{Advance, Case, Config, Decided, Fate, LogEvent, TakenUp, judge};
 
 /// What an experiment came to.
 #[derive(Debug, Default)]
@@ -18,6 +19,9 @@ pub(super) struct Found {
     pub(super) by_time: usize,
     pub(super) late: usize,
     pub(super) advances: usize,
+    /// Times that thresholds were taken up.
+    pub(super) thresholds: usize,
+    pub(super) by_threshold: usize,
     pub(super) duplicates: usize,
     pub(super) too_late: usize,
 }
@@ -31,7 +35,7 @@ pub(super) fn check(lab: &Lab, config: Config) -> Found {
 /// The same; `event` says what a record of the input is, `None` if it cannot be used.
 pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Option<LogEvent>) -> Found {
     let mut found = Found::default();
-    let (input, advances) = (lab.read("in"), lab.advances());
+    let (input, advances, recorded) = (lab.read("in"), lab.advances(), lab.thresholds());
     let (changes, letters) = (lab.read("changes"), lab.read("letters"));
     let mut ids = BTreeSet::new();
     for (partition, (input, advances)) in input.iter().zip(advances).enumerate() {
@@ -42,7 +46,9 @@ pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Opt
         found.advances += advances.len();
         let advances =
             advances.iter().map(|(at, to)| Advance { position: place(*at), stream_time: Instant(*to) }).collect();
-        let case = Case { rules: lab.rules.clone(), config, events, advances, until: None };
+        let thresholds = taken_up(lab, &recorded[partition], place);
+        found.thresholds += thresholds.len();
+        let case = Case { rules: lab.rules.clone(), config, events, advances, thresholds, until: None };
         let outcome = judge(&case).unwrap();
 
         let said: Vec<Said> = changes[partition].iter().map(|seen| Said::of(seen, lab, place)).collect();
@@ -51,6 +57,8 @@ pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Opt
         }
         found.changes += said.len();
         found.by_time += outcome.changes.iter().filter(|change| change.cause.is_none()).count();
+        let of_reason = |reason: &str| outcome.changes.iter().filter(|change| change.reason.as_str() == reason).count();
+        found.by_threshold += of_reason("THRESHOLD");
         found.late += outcome.changes.iter().filter(|change| change.reason.as_str() == "LATE_EVENT").count();
         let emitted = outcome.changes.iter().filter(|change| !change.shadow);
         let expected = emitted.map(|change| (change.customer.clone(), expected(change, &offsets)));
@@ -78,6 +86,22 @@ pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Opt
         assert_eq!(said, expected, "dead letters of partition {partition}");
     }
     members_are_the_fold(lab, &changes);
+    found
+}
+
+/// The thresholds of all ranks each time that they were taken up: they are recorded together, in the order of the ranks.
+fn taken_up(lab: &Lab, recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usize) -> Vec<TakenUp> {
+    let rules = cohortd::rules::load("rules.toml", &lab.rules).unwrap();
+    let mut found: Vec<TakenUp> = Vec::new();
+    for (position, recorded) in recorded {
+        let Recorded::Threshold { rank, threshold, stream_time } = recorded else { continue };
+        if *rank == 0 {
+            found.push(TakenUp { position: place(*position), stream_time: *stream_time, ranks: vec![] });
+        }
+        let words = rules.ranks[usize::from(*rank)].words.clone();
+        let threshold = threshold.map(|threshold| (words, (threshold.value, threshold.hash)));
+        found.last_mut().expect("the first rank begins").ranks.extend(threshold);
+    }
     found
 }
 

@@ -80,7 +80,7 @@ impl Lab {
         self.folder.path().join(name)
     }
 
-    /// `in`, `changes`, `members`, `letters`, `log`.
+    /// `in`, `changes`, `members`, `letters`, `log`, `summaries`.
     pub(super) fn topic(&self, kind: &str) -> String {
         format!("{}-{kind}", self.name)
     }
@@ -105,7 +105,7 @@ impl Lab {
         let quoted = |path: PathBuf| path.display().to_string();
         let mut settings: Vec<String> = [("in", "input"), ("changes", "changes"), ("members", "members")]
             .into_iter()
-            .chain([("letters", "dead_letters"), ("log", "changelog")])
+            .chain([("letters", "dead_letters"), ("log", "changelog"), ("summaries", "summaries")])
             .map(|(kind, key)| format!("topics.{key}={}", self.topic(kind)))
             .collect();
         settings.extend([
@@ -251,6 +251,16 @@ impl Lab {
         };
         let of = |partition: Vec<Seen>| {
             partition.iter().filter(|seen| seen.key.first() == Some(&b'I')).filter_map(advance).collect()
+        };
+        self.read("log").into_iter().map(of).collect()
+    }
+
+    /// What was recorded of thresholds, by partition, each with its position.
+    pub(super) fn thresholds(&self) -> Vec<Vec<(i64, Recorded)>> {
+        let of = |partition: Vec<Seen>| {
+            let inputs = partition.iter().filter(|seen| seen.key.first() == Some(&b'I'));
+            let recorded = inputs.filter_map(|seen| Some(Recorded::read(&seen.key, seen.payload.as_ref()?).unwrap()));
+            recorded.filter(|(_, recorded)| matches!(recorded, Recorded::Threshold { .. })).collect()
         };
         self.read("log").into_iter().map(of).collect()
     }

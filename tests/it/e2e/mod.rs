@@ -17,6 +17,7 @@ mod lab;
 mod outside;
 mod processes;
 mod ranges;
+mod ranks;
 mod refusals;
 mod registry;
 mod restarts;

@@ -7,7 +7,7 @@ use cohortd::event::{Instant, Number, Span};
 use super::random::Random;
 use super::report::record_hash;
 use super::rules::{EVENTS, PROPERTIES, UNNAMED, World};
-use crate::naive::{Advance, Case, Config, LogEvent, OwnedValue};
+use crate::naive::{Advance, Case, Config, LogEvent, OwnedValue, TakenUp, Threshold, tie_hash};
 
 const CUSTOMERS: [&str; 4] = ["ann", "bob", "cy", "dee"];
 const EVENTS_MOST: i64 = 40;
@@ -34,7 +34,8 @@ pub(crate) fn case(world: &World, rules: String, random: &mut Random) -> Case {
         2..=5 => Some(log.now),
         _ => Some(log.now + grains(world, random.between(1, 25))),
     };
-    Case { rules, config, events: log.events, advances, until }
+    let thresholds = thresholds(world, log.events.len(), random);
+    Case { rules, config, events: log.events, advances, thresholds, until }
 }
 
 fn config(world: &World, random: &mut Random) -> Config {
@@ -46,6 +47,37 @@ fn config(world: &World, random: &mut Random) -> Config {
         dedupe_ids: *random.pick(&[64, 64, 64, 64, 0, 1, 2, 3]),
         earliest: Instant(world.start.0 - 200 * world.grain.0),
     }
+}
+
+/// Thresholds of every rank there may be, at some positions; mostly near values that customers have.
+fn thresholds(world: &World, events: usize, random: &mut Random) -> Vec<TakenUp> {
+    let ranks = world.ranks();
+    if ranks.is_empty() {
+        return vec![];
+    }
+    let mut positions: Vec<usize> = (0..random.between(1, 6)).map(|_| random.below(events + 1)).collect();
+    positions.sort_unstable();
+    let taken_up = |position: usize| {
+        let stream_time = Instant(*random.pick(&[i64::MIN, i64::MAX]));
+        let mut given = Vec::new();
+        for words in &ranks {
+            if random.percent(80) {
+                given.push((words.clone(), threshold(world, random)));
+            }
+        }
+        TakenUp { position, stream_time, ranks: given }
+    };
+    positions.into_iter().map(taken_up).collect()
+}
+
+fn threshold(world: &World, random: &mut Random) -> Threshold {
+    let ms = world.grain.0 * random.between(0, 4);
+    let value = match random.below(6) {
+        0 => Number::from_integer(ms),
+        1 => Number::from_double(*random.pick(&[0.1, 0.8, 0.9, -1.0, 3.5])).expect("a number"),
+        _ => Number::from_integer(random.between(-1, 4)),
+    };
+    (value, *random.pick(&[0, u64::MAX, tie_hash(CUSTOMERS[0]), tie_hash(CUSTOMERS[1]), tie_hash(CUSTOMERS[2])]))
 }
 
 struct Log<'a> {

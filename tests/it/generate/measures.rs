@@ -68,6 +68,17 @@ impl World {
         format!("{measure} {} {}", op(random), self.operand(kind, random))
     }
 
+    /// What customers may be ranked by: anything that does not grow by itself.
+    pub(super) fn ranking(&self, random: &mut Random) -> String {
+        let place = Place { depth: 1, back: false, still: true };
+        let kind = *random.pick(&[Kind::Number, Kind::Number, Kind::Any, Kind::Length]);
+        match random.below(3) {
+            0 => self.count(random),
+            1 => self.sum(random),
+            _ => self.measure(kind, place, random),
+        }
+    }
+
     fn operand(&self, kind: Kind, random: &mut Random) -> String {
         let place = Place { depth: 1, back: false, still: false };
         let other = match kind {

@@ -33,6 +33,8 @@ pub(crate) struct World {
     pub(crate) grain: Span,
     /// Its lengths, in grains.
     lengths: Vec<i64>,
+    /// Its ranks, as far as the cohort among whose members they rank.
+    bare_ranks: Vec<String>,
     pub(crate) calendar: bool,
     pub(crate) zone: &'static str,
     /// Where the log begins, roughly.
@@ -50,8 +52,12 @@ impl World {
         // Days are crossed in every calendar case, also where one step is an hour.
         let start = Instant(midnight - random.between(0, 12) * grain);
         let zone = if calendar { zone } else { "UTC" };
-        let mut world = Self { grain: Span(grain), lengths, calendar, zone, start, named: Vec::new() };
+        let mut world =
+            Self { grain: Span(grain), lengths, calendar, zone, start, named: Vec::new(), bare_ranks: Vec::new() };
         world.name_some(random);
+        if random.percent(25) {
+            world.bare_ranks = world.some_ranks(random);
+        }
         world
     }
 
@@ -111,7 +117,29 @@ impl World {
         }
     }
 
+    /// Of different sizes, so that no two are the same in other words.
+    fn some_ranks(&self, random: &mut Random) -> Vec<String> {
+        let sizes = [["in the top 10 %", "among the 3 highest"], ["in the bottom 2.5 %", "among the 2 lowest"]];
+        let count = 1 + random.below(2);
+        let one = |sizes: [&'static str; 2]| format!("{} by {}", random.word(&sizes), self.ranking(random));
+        sizes.into_iter().take(count).map(one).collect()
+    }
+
+    /// All ranks that this case's rules may speak of.
+    pub(crate) fn ranks(&self) -> Vec<String> {
+        let among = |bare: &String| COHORTS.map(|cohort| format!("{bare} among {cohort}"));
+        self.bare_ranks.iter().flat_map(|bare| std::iter::once(bare.clone()).chain(among(bare))).collect()
+    }
+
+    fn rank(&self, others: &[&str], random: &mut Random) -> String {
+        let bare = random.pick(&self.bare_ranks).clone();
+        if others.is_empty() || random.percent(60) { bare } else { format!("{bare} among {}", random.pick(others)) }
+    }
+
     fn condition(&self, others: &[&str], random: &mut Random) -> String {
+        if !self.bare_ranks.is_empty() && random.percent(35) {
+            return self.rank(others, random);
+        }
         let weight = if others.is_empty() { 75 } else { 100 };
         match random.below(weight) {
             0..=6 if self.calendar => self.rhythm(random),
@@ -211,11 +239,11 @@ impl World {
         }
     }
 
-    fn count(&self, random: &mut Random) -> String {
+    pub(super) fn count(&self, random: &mut Random) -> String {
         format!("count({}{})", step(random), self.window(random))
     }
 
-    fn sum(&self, random: &mut Random) -> String {
+    pub(super) fn sum(&self, random: &mut Random) -> String {
         let filters = filters(random);
         format!("sum({}.amount{filters}{})", random.pick(&EVENTS), self.window(random))
     }

@@ -32,6 +32,9 @@ fn fewer_events(mut smallest: Generated, fails: &impl Fn(&Case) -> bool) -> Gene
             for advance in &mut fewer.case.advances {
                 advance.position -= advance.position.clamp(start, end) - start;
             }
+            for taken_up in &mut fewer.case.thresholds {
+                taken_up.position -= taken_up.position.clamp(start, end) - start;
+            }
             if fails(&fewer.case) {
                 smallest = fewer;
             } else {

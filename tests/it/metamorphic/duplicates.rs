@@ -8,7 +8,7 @@ use cohortd::event::Instant;
 use super::{IDS, any_case, lines, same};
 use crate::engine_under_test::run_to_states;
 use crate::generate::{Property, Random};
-use crate::naive::{Case, Decided, Fate};
+use crate::naive::{Case, Decided, Fate, TakenUp};
 
 pub(super) const PROPERTY: Property =
     Property { test: "metamorphic::duplicates_change_nothing", cases: 4_000, make: any_case, check };
@@ -19,7 +19,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     let (mut expected, states) = run_to_states(&case)?;
 
     let mut random = Random::new(seed);
-    let mut doubled = Case { events: vec![], advances: vec![], ..case.clone() };
+    let mut doubled = Case { events: vec![], advances: vec![], thresholds: vec![], ..case.clone() };
     // For each position of the new log that of the old one; none for a copy.
     let mut numbers: Vec<Option<usize>> = Vec::new();
     let mut accepted = Vec::new();
@@ -28,6 +28,9 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
             let mut moved = *advance;
             moved.position = doubled.events.len();
             doubled.advances.push(moved);
+        }
+        for taken_up in case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
+            doubled.thresholds.push(TakenUp { position: doubled.events.len(), ..taken_up.clone() });
         }
         let Some(event) = case.events.get(position) else { break };
         doubled.events.push(event.clone());

@@ -45,6 +45,7 @@ impl<'a> Sources<'a> {
                     ExprKind::Streak(_) | ExprKind::Did(Did { count: Some(Count::Rhythm { .. }), .. }) => {
                         sources.after_midnight.insert(0);
                     }
+                    ExprKind::Rank(rank) => sources.measure(&rank.by, 0),
                     ExprKind::Compare(compare) => {
                         sources.comparisons.push(compare);
                         measures(compare).into_iter().for_each(|measure| sources.measure(measure, 0));

@@ -36,7 +36,8 @@ impl<'a> Moment<'a> {
             ExprKind::InCohort { cohort, stay } => self.in_cohort(&cohort.text, *stay),
             ExprKind::Entered { cohort, count, window } => self.entered(&cohort.text, count.as_ref(), window),
             ExprKind::Left { cohort, window } => self.left(&cohort.text, window),
-            ExprKind::Rank(_) | ExprKind::Consent { .. } => {
+            ExprKind::Rank(rank) => self.rank(rank),
+            ExprKind::Consent { .. } => {
                 unreachable!("refused before anything is judged")
             }
         }
@@ -125,7 +126,7 @@ impl<'a> Moment<'a> {
         self.rules.place(cohort).map(|place| &self.customer.memberships[place])
     }
 
-    fn in_cohort(&self, cohort: &str, stay: Option<(Bound, Duration)>) -> bool {
+    pub(super) fn in_cohort(&self, cohort: &str, stay: Option<(Bound, Duration)>) -> bool {
         // A disabled cohort is never decided, so nobody is in it.
         let Some(membership) = self.membership(cohort).filter(|membership| membership.member) else { return false };
         let Some((bound, span)) = stay else { return true };

@@ -12,6 +12,8 @@ pub(crate) struct Case {
     pub(crate) events: Vec<LogEvent>,
     /// In the order of their positions.
     pub(crate) advances: Vec<Advance>,
+    /// In the order of their positions.
+    pub(crate) thresholds: Vec<TakenUp>,
     /// As `replay --until`: later events are not read, and at the end the deadlines up to here are decided. `None`: only
     /// what stream time has passed is decided.
     pub(crate) until: Option<Instant>,
@@ -86,6 +88,20 @@ pub(crate) struct Advance {
     /// It takes effect before the event at this position; the log's length stands for its end.
     pub(crate) position: usize,
     pub(crate) stream_time: Instant,
+}
+
+/// Where a rank begins: a value, and in ties the hash of an id.
+pub(crate) type Threshold = (Number, u64);
+
+/// Thresholds of all ranks, from here on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TakenUp {
+    /// They take effect before the event at this position; the log's length stands for its end.
+    pub(crate) position: usize,
+    /// Advances at this position go first if they are no later than this.
+    pub(crate) stream_time: Instant,
+    /// By the words of the rank in the rules file, with single spaces; of others there is none.
+    pub(crate) ranks: Vec<(String, Threshold)>,
 }
 
 /// What must come out.

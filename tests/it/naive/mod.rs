@@ -15,9 +15,11 @@ mod log;
 mod machine;
 mod measure;
 mod partition;
+mod rank;
 mod rules;
 mod sequence;
 mod window;
 
-pub(crate) use log::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue};
+pub(crate) use log::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, TakenUp, Threshold};
 pub(crate) use partition::{judge, judge_ahead, judge_with};
+pub(crate) use rank::tie_hash;

@@ -5,10 +5,12 @@ use std::hash::{Hash, Hasher};
 use std::collections::BTreeMap;
 
 use cohortd::event::{ChangeReason, Instant};
+use cohortd::rules::ast::Rank;
 use cohortd::rules::read;
 
+use super::condition::Moment;
 use super::customer::Customer;
-use super::log::{Case, Config, Decided, Fate, LogEvent, Outcome};
+use super::log::{Case, Config, Decided, Fate, LogEvent, Outcome, TakenUp, Threshold};
 use super::machine::{Occasion, decide};
 use super::rules::Rules;
 
@@ -73,9 +75,36 @@ struct Partition<'a> {
 impl<'a> Partition<'a> {
     /// Recorded advances take effect before the event at their position.
     fn advance(&mut self, case: &Case, position: usize) {
-        for advance in case.advances.iter().filter(|advance| advance.position == position) {
-            self.stream_time = self.stream_time.max(advance.stream_time);
-            self.decide_due(position);
+        let mut advances = case.advances.iter().filter(|advance| advance.position == position).peekable();
+        for taken_up in case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
+            while let Some(advance) = advances.next_if(|advance| advance.stream_time <= taken_up.stream_time) {
+                self.advance_to(advance.stream_time, position);
+            }
+            self.take_up(taken_up, position);
+        }
+        advances.for_each(|advance| self.advance_to(advance.stream_time, position));
+    }
+
+    fn advance_to(&mut self, stream_time: Instant, position: usize) {
+        self.stream_time = self.stream_time.max(stream_time);
+        self.decide_due(position);
+    }
+
+    /// Every deadline before stream time is decided under the old thresholds; then those whom the new ones concern are
+    /// decided, each not before their own clock.
+    fn take_up(&mut self, taken_up: &TakenUp, position: usize) {
+        let new: BTreeMap<String, Threshold> = taken_up.ranks.iter().cloned().collect();
+        let old = self.rules.thresholds.replace(new.clone());
+        for customer in self.customers.values_mut() {
+            let now = self.stream_time.max(customer.clock);
+            let moment = Moment { rules: self.rules, customer, now };
+            let turns = |(rank, words): &(&'a Rank, String)| {
+                moment.is_in(rank, old.get(words).copied()) != moment.is_in(rank, new.get(words).copied())
+            };
+            if self.rules.ranks.iter().any(turns) {
+                let occasion = Occasion { position, now, reason: ChangeReason::Threshold, cause: None };
+                decide(self.rules, customer, occasion, &mut self.changes);
+            }
         }
     }
 

@@ -1,11 +1,13 @@
 //! A document made ready for judging: what it may contain, and the order in which its cohorts are decided.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Window};
+use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Rank, Window};
 use cohortd::rules::{CohortRule, Document};
 
 use super::calendar::Calendar;
+use super::log::Threshold;
 
 pub(crate) struct Rules<'a> {
     pub(crate) document: &'a Document,
@@ -13,6 +15,10 @@ pub(crate) struct Rules<'a> {
     /// The enabled cohorts, in the order in which they are decided.
     pub(crate) cohorts: Vec<(&'a str, &'a CohortRule)>,
     pub(crate) instants: super::candidates::Sources<'a>,
+    /// Every rank, and its words in the rules file.
+    pub(super) ranks: Vec<(&'a Rank, String)>,
+    /// Those in force, by the ranks' words.
+    pub(super) thresholds: RefCell<BTreeMap<String, Threshold>>,
     /// Is each change asked when the next one is?
     pub(crate) looks_ahead: bool,
 }
@@ -32,13 +38,37 @@ impl<'a> Rules<'a> {
         }
         let cohorts = order_of_decision(document)?;
         let instants = super::candidates::Sources::new(document, &cohorts);
-        Ok(Self { document, calendar: Calendar::new(&document.time_zone), cohorts, instants, looks_ahead: false })
+        Ok(Self {
+            document,
+            calendar: Calendar::new(&document.time_zone),
+            cohorts,
+            instants,
+            ranks: ranks(document),
+            thresholds: RefCell::default(),
+            looks_ahead: false,
+        })
     }
 
     /// Where a cohort stands in the order of decisions; `None` for a disabled one, which is never decided.
     pub(crate) fn place(&self, cohort: &str) -> Option<usize> {
         self.cohorts.iter().position(|(name, _)| *name == cohort)
     }
+}
+
+/// Every rank, those of disabled cohorts too, with its words in the rules file.
+fn ranks(document: &Document) -> Vec<(&Rank, String)> {
+    let mut found = Vec::new();
+    for cohort in document.cohorts.values() {
+        for written in [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()].into_iter().flatten() {
+            for condition in conditions(&written.expr) {
+                if let ExprKind::Rank(rank) = &condition.kind {
+                    let words = &written.text[condition.range.start..condition.range.end];
+                    found.push((rank, words.split_whitespace().collect::<Vec<_>>().join(" ")));
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Always the smallest name among those whose references are all decided. A disabled cohort is never decided, and nothing
@@ -83,6 +113,7 @@ fn references<'a>(document: &'a Document, cohort: &'a CohortRule) -> Vec<&'a str
                 ExprKind::InCohort { cohort, .. }
                 | ExprKind::Entered { cohort, .. }
                 | ExprKind::Left { cohort, .. } => names.push(cohort.text.as_str()),
+                ExprKind::Rank(Rank { among: Some(cohort), .. }) => names.push(cohort.text.as_str()),
                 _ => {}
             }
         }
@@ -148,7 +179,11 @@ fn supported(document: &Document, expr: &Expr) -> Result<(), &'static str> {
                     return Err("such a measure");
                 }
             }
-            ExprKind::Rank(_) => return Err("a rank"),
+            ExprKind::Rank(rank) => {
+                if !leads_somewhere(document, &rank.by, 0) {
+                    return Err("such a measure");
+                }
+            }
             ExprKind::Consent { .. } => return Err("a consent"),
             ExprKind::And(_) | ExprKind::Or(_) | ExprKind::Not(_) => unreachable!("taken apart by `conditions`"),
         }

@@ -1,0 +1,73 @@
+//! Ranks over one log: thresholds computed from its customers at each full hour of stream time.
+
+use std::sync::Arc;
+
+use crate::engine::{Said, Shard, Thresholds, Words};
+use crate::event::{Instant, Span};
+use crate::summary::{Counters, thresholds};
+
+/// Between two computations, in stream time. As `ranks.refresh` is by default in wall-clock time.
+const REFRESH: Span = Span::HOUR;
+
+/// What is counted of the customers, and when thresholds were last computed.
+pub(in crate::cli) struct Ranks {
+    counters: Counters,
+    /// Whole hours of stream time since 1970.
+    hour: Option<i64>,
+}
+
+impl Ranks {
+    pub(in crate::cli) fn new(shard: &Shard) -> Self {
+        Self { counters: Counters::new(shard.engine().rules()), hour: None }
+    }
+
+    /// Takes new thresholds up at a log position, if stream time has passed a full hour since the last time. Every deadline
+    /// before stream time is decided.
+    pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
+        let hour = shard.stream_time().0.div_euclid(REFRESH.0);
+        if self.counters.rankings.is_empty() || shard.is_empty() || self.hour == Some(hour) {
+            return;
+        }
+        self.hour = Some(hour);
+        while let Some(slot) = shard.take_dirty(i64::MAX) {
+            shard.take_moves(slot).iter().for_each(|moved| self.counters.count(moved));
+        }
+        if self.counters.are_short() {
+            self.counters = Counters::new(shard.engine().rules());
+            for slot in shard.residents() {
+                shard.places(slot).for_each(|moved| self.counters.count(&moved));
+            }
+        }
+        let found = thresholds(shard.engine().rules(), &[&self.counters]);
+        let new: Thresholds = found.into_iter().map(|found| found.threshold).collect();
+        let old = Arc::clone(shard.engine().thresholds());
+        if new == old {
+            return;
+        }
+        shard.set_thresholds(new);
+        for slot in shard.residents() {
+            shard.reconsider(slot, &old, position, words, said);
+        }
+    }
+
+    /// Moves stream time on to an instant, with all that falls due and every refresh on the way.
+    pub(in crate::cli) fn run_to(
+        &mut self,
+        until: Instant,
+        shard: &mut Shard,
+        position: i64,
+        words: Words,
+        said: &mut Vec<Said>,
+    ) {
+        while !self.counters.rankings.is_empty() && !shard.is_empty() {
+            let next = Instant((shard.stream_time().0.div_euclid(REFRESH.0) + 1) * REFRESH.0);
+            if next > until {
+                break;
+            }
+            shard.advance(next);
+            shard.fire_due(position, words, said);
+            self.refresh(shard, position, words, said);
+        }
+        shard.fire_before(until.next(), position, words, said);
+    }
+}

@@ -1,0 +1,257 @@
+//! Ranks in a lane: counting flushed customers, publishing the counters, taking new thresholds up.
+//!
+//! Counters count customers as they were last flushed. So they change with the database's own writes, a crash leaves both
+//! alike, and nothing of them is in the changelog: a copy rebuilt from it counts anew. Before they are published, and
+//! before a threshold is taken up, everything is flushed. Then no customer has been decided under a threshold and is to be
+//! decided again under another: taking the input in again never crosses one.
+//!
+//! Whom a new threshold concerns is found by reading through the partition's customers in the order of their ids, a share
+//! in each transaction; META says how far that has come. Only the head of each state is decoded, about a microsecond a
+//! customer, and only those between the old threshold and the new are decided. Meanwhile the partition takes nothing in,
+//! so a million customers hold it up for about a second, at most once each `ranks.refresh`.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::context::Context;
+use super::error::LaneError;
+use super::partition::Partition;
+use super::plan::{Headers, Out, Plan, Topic};
+use super::turn::Lane;
+use crate::clock::wall_clock;
+use crate::engine::{Moved, Standing, Thresholds, Words, tie_hash};
+use crate::rules::RuleSet;
+use crate::store::{Database, Published, Recorded, StoreError, TakingUp, decode_counters, encode_counters, places};
+use crate::summary::Counters;
+
+/// Customers looked at in one transaction while a threshold is taken up.
+const LOOK_MAX: usize = 200_000;
+/// Customers decided in one transaction while a threshold is taken up.
+const DECIDE_MAX: usize = 5_000;
+
+/// What a partition knows of ranks, besides the thresholds in force.
+pub(super) struct RankWork {
+    counters: Counters,
+    /// Not yet written as they are.
+    changed: bool,
+    /// New thresholds are in force, and not all customers are decided under them.
+    pub(super) taking_up: Option<TakingUp>,
+    /// When the counters were last published.
+    tick: Option<i64>,
+}
+
+impl RankWork {
+    /// As the database has it; what is not counted there is counted now.
+    pub(super) fn load(database: &Database, taking_up: Option<TakingUp>, rules: &RuleSet) -> Result<Self, StoreError> {
+        let stored = stored_counters(database, rules)?;
+        let changed = stored.is_none() && !rules.rankings.is_empty();
+        let counters = match stored {
+            Some(counters) => counters,
+            None => count_all(database, rules)?,
+        };
+        Ok(Self { counters, changed, taking_up, tick: None })
+    }
+
+    pub(super) fn count(&mut self, moves: &[Moved]) {
+        moves.iter().for_each(|moved| self.counters.count(moved));
+        self.changed |= !moves.is_empty();
+    }
+
+    /// The counters' bytes, if they are not those last written.
+    pub(super) fn unwritten(&mut self, rules: &RuleSet) -> Option<Vec<u8>> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        encode_counters(&self.counters, rules, &mut bytes);
+        Some(bytes)
+    }
+}
+
+/// What is counted of a database's customers. `None`: they were counted for other rules, or never.
+pub(super) fn stored_counters(database: &Database, rules: &RuleSet) -> Result<Option<Counters>, StoreError> {
+    if rules.rankings.is_empty() {
+        return Ok(Some(Counters::default()));
+    }
+    let Some(bytes) = database.counters()? else { return Ok(None) };
+    Ok(decode_counters(&bytes, rules)?)
+}
+
+fn count_all(database: &Database, rules: &RuleSet) -> Result<Counters, StoreError> {
+    let mut counters = Counters::new(rules);
+    if rules.rankings.is_empty() {
+        return Ok(counters);
+    }
+    database.for_each_customer("", |customer, state| {
+        let (places, _) = places(state, rules.rankings.len())?;
+        for (ranking, place) in counters.rankings.iter_mut().zip(places) {
+            if let Some(value) = place {
+                ranking.add(Standing { value, hash: tie_hash(customer) });
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(counters)
+}
+
+/// The steps from one stored state of a customer to another.
+pub(super) fn moves(
+    customer: &str,
+    from: Option<&[u8]>,
+    to: Option<&[u8]>,
+    rules: &RuleSet,
+) -> Result<Vec<Moved>, StoreError> {
+    let rankings = rules.rankings.len();
+    let read = |state: Option<&[u8]>| match state {
+        Some(state) => places(state, rankings).map(|(places, _)| places),
+        None => Ok(vec![None; rankings].into()),
+    };
+    let hash = tie_hash(customer);
+    let standing = |value: Option<crate::event::Number>| value.map(|value| Standing { value, hash });
+    let steps = read(from)?.into_iter().zip(read(to)?).enumerate();
+    Ok(steps
+        .filter(|(_, (from, to))| from != to)
+        .map(|(ranking, (from, to))| Moved { ranking, from: standing(from), to: standing(to) })
+        .collect())
+}
+
+impl Partition {
+    /// Do the counters of this tick still have to be published?
+    fn owes_counters(&self, tick: i64) -> bool {
+        self.ranks.tick != Some(tick)
+    }
+
+    fn is_taking_up(&self) -> bool {
+        self.ranks.taking_up.is_some()
+    }
+
+    /// Adds the counters to the batch. Everything is flushed.
+    fn publish_counters(&mut self, tick: i64, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+        if self.ranks.counters.are_short() {
+            self.ranks.counters = count_all(&self.database, &context.rules)?;
+            self.ranks.changed = true;
+        }
+        self.begin();
+        self.ranks.tick = Some(tick);
+        let partition = u32::try_from(self.number).unwrap_or_default();
+        for (ranking, counters) in self.ranks.counters.rankings.iter().enumerate() {
+            let published = Published { partition, ranking, tick, counters: counters.clone() };
+            let (key, value) = published.encode(&context.rules);
+            plan.outs.push(Out {
+                topic: Topic::Summaries,
+                partition: self.number,
+                key: Some(key),
+                payload: Some(value),
+                headers: Headers::default(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Begins to take thresholds up, at the present position. Everything is flushed, and every deadline before stream time
+    /// is decided under the old ones.
+    fn begin_to_take_up(&mut self, thresholds: &Thresholds) {
+        self.begin();
+        let position = self.next_offset;
+        let stream_time = self.stream_time();
+        let old = Arc::clone(self.thresholds());
+        for (rank, threshold) in (0..).zip(thresholds.iter().copied()) {
+            self.record(position, Recorded::Threshold { rank, threshold, stream_time });
+        }
+        self.shard_mut().set_thresholds(Arc::clone(thresholds));
+        self.ranks.taking_up = Some(TakingUp { old: old.to_vec(), through: String::new() });
+    }
+
+    /// Decides a share of those whom the new thresholds concern, and flushes them.
+    fn take_up(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+        let Some(TakingUp { old, through }) = self.ranks.taking_up.take() else { return Ok(()) };
+        self.begin();
+        let old: Thresholds = old.into();
+        let (new, stream_time) = (Arc::clone(self.thresholds()), self.stream_time());
+        let rules = Arc::clone(&context.rules);
+        let (mut concerned, mut looked, mut last): (Vec<Box<str>>, usize, String) = (Vec::new(), 0, through.clone());
+        let mut more = false;
+        self.database.for_each_customer(&through, |customer, state| {
+            if looked == LOOK_MAX || concerned.len() == DECIDE_MAX {
+                more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            looked += 1;
+            customer.clone_into(&mut last);
+            let (places, deadline) = places(state, rules.rankings.len())?;
+            let hash = tie_hash(customer);
+            let turns = rules.ranks.iter().zip(old.iter().zip(new.iter())).any(|(rank, (old, new))| {
+                let place = places[usize::from(rank.ranking.0)];
+                let standing = place.map(|value| Standing { value, hash });
+                old != new && standing.is_some_and(|it| rank.takes(it, *old) != rank.takes(it, *new))
+            });
+            // At its deadline a customer may stand elsewhere.
+            if turns || deadline <= stream_time {
+                concerned.push(customer.into());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.ranks.taking_up = more.then(|| TakingUp { old: old.to_vec(), through: last });
+        let missing = concerned.iter().filter(|customer| self.find(customer).is_none()).map(|c| &**c).collect();
+        self.fetch(missing, &rules)?;
+        for customer in &concerned {
+            let slot = self.slot(customer);
+            self.reconsider(slot, &old);
+        }
+        self.tell(self.next_offset, Words::Full, context, plan);
+        self.flush_all(usize::MAX, plan);
+        Ok(())
+    }
+}
+
+impl Lane {
+    /// Once each `ranks.refresh` every partition publishes its counters; and whenever new thresholds come, they are taken
+    /// up. Both begin when everything is flushed, which may take some turns.
+    pub(super) fn refresh_ranks(&mut self) -> Result<(), LaneError> {
+        let context = Arc::clone(&self.context);
+        if context.rules.rankings.is_empty() {
+            return Ok(());
+        }
+        self.wanted = self.thresholds.try_iter().last().or(self.wanted.take());
+        let tick = context.tick(wall_clock());
+        let wanted = self.wanted.clone();
+        let differs = |partition: &Partition| wanted.as_ref().is_some_and(|wanted| partition.thresholds() != wanted);
+        let needs = |partition: &Partition| partition.owes_counters(tick) || differs(partition);
+        let busy: Vec<i32> =
+            self.partitions.values().filter(|p| !p.is_taking_up() && needs(p)).map(|p| p.number).collect();
+        if busy.is_empty() && !self.partitions.values().any(Partition::is_taking_up) {
+            return Ok(());
+        }
+        if !busy.is_empty() {
+            self.flush_partitions(&busy, super::turn::HAND_OVER_FOR)?;
+        }
+        if self.pending.is_some() {
+            return Ok(());
+        }
+        let mut plan = Plan::default();
+        for partition in self.partitions.values_mut().filter(|p| busy.contains(&p.number)) {
+            if !partition.is_flushed() {
+                continue;
+            }
+            if partition.owes_counters(tick) {
+                partition.publish_counters(tick, &context, &mut plan)?;
+            }
+            if differs(partition)
+                && let Some(thresholds) = &wanted
+            {
+                partition.begin_to_take_up(thresholds);
+            }
+        }
+        // Until all are decided under the new thresholds, none of these partitions goes on.
+        loop {
+            for partition in self.partitions.values_mut().filter(|p| p.is_taking_up()) {
+                partition.take_up(&context, &mut plan)?;
+            }
+            self.finish(std::mem::take(&mut plan))?;
+            if self.pending.is_some() || !self.partitions.values().any(Partition::is_taking_up) {
+                return Ok(());
+            }
+            self.health().beat();
+        }
+    }
+}

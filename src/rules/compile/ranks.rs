@@ -1,0 +1,93 @@
+//! Ranks: the order that one is cut from, and its size.
+
+use super::{Compiled, Compiler};
+use crate::event::Number;
+use crate::rules::ast::{Range, Rank as WrittenRank, RankSize};
+use crate::rules::error::ExprError;
+use crate::rules::ruleset::{Aggregate, Cohort, CohortIx, Condition, Measure, Node, Rank, RankIx, Ranking, RankingIx};
+
+/// `among the N highest` is exact, from lists of twice as many customers for each partition.
+const COUNT_MAX: u32 = 1_000;
+
+impl Compiler<'_> {
+    pub(super) fn rank(&mut self, written: &WrittenRank, range: Range) -> Compiled<Condition> {
+        match written.size {
+            RankSize::Percent(percent) if percent <= Number::ZERO || percent > Number::from_integer(100) => {
+                return Err(ExprError::new(range, "a part of all is above 0 % and at most 100 %"));
+            }
+            RankSize::Count(0) => return Err(ExprError::new(range, "nobody is among the first 0")),
+            RankSize::Count(count) if count > COUNT_MAX => {
+                let error = ExprError::new(range, "a list of customers in their order is exact up to 1,000");
+                return Err(error.hint("write a part of all, as `in the top 1 %`"));
+            }
+            RankSize::Percent(_) | RankSize::Count(_) => {}
+        }
+        let (measure, _) = self.measure(&written.by)?;
+        if measure.grows() {
+            let error =
+                ExprError::new(written.by.range, "this grows by itself, so everyone's rank would move all the time");
+            return Err(error.hint("rank by how often or how much; for how long ago, write `silent for ...`"));
+        }
+        let positive = match measure {
+            Measure::Total { of, .. } | Measure::Series { of, .. } => matches!(of, Aggregate::Count | Aggregate::Sum),
+            Measure::Distinct { .. } => true,
+            _ => false,
+        };
+        let among = written.among.as_ref().map(|name| self.order[name.text.as_str()]);
+        let ranking = Ranking { measure, among, positive };
+        let place = self.rankings.iter().position(|known| *known == ranking).unwrap_or_else(|| {
+            self.rankings.push(ranking);
+            self.rankings.len() - 1
+        });
+        let ranking = RankingIx(u16::try_from(place).expect("a rules file has fewer than 65,536 rankings"));
+        let (highest, size) = (written.highest, written.size);
+        let alike = |known: &Rank| (known.ranking, known.highest, known.size) == (ranking, highest, size);
+        let place = self.ranks.iter().position(alike).unwrap_or_else(|| {
+            self.ranks.push(Rank { ranking, highest, size, words: String::new(), readers: Vec::new() });
+            self.ranks.len() - 1
+        });
+        let rank = RankIx(u16::try_from(place).expect("a rules file has fewer than 65,536 ranks"));
+        Ok(Condition::Rank { rank, among })
+    }
+
+    pub(super) fn ranking(&self, rank: RankIx) -> &Ranking {
+        &self.rankings[usize::from(self.ranks[usize::from(rank.0)].ranking.0)]
+    }
+
+    /// For each fact the rankings whose measure looks at it.
+    pub(super) fn ranked_by(&self) -> Vec<Vec<RankingIx>> {
+        let mut ranked_by = vec![Vec::new(); self.facts.len()];
+        for (ranking, index) in self.rankings.iter().zip(0..) {
+            for fact in ranking.measure.facts() {
+                ranked_by[usize::from(fact.0)].push(RankingIx(index));
+            }
+        }
+        ranked_by
+    }
+
+    /// Notes which cohorts speak of each rank, and in what words.
+    pub(super) fn name_ranks(&mut self, cohorts: &[Cohort]) {
+        for (cohort, reader) in cohorts.iter().zip(0..) {
+            for node in [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()].into_iter().flatten() {
+                self.name_ranks_in(node, CohortIx(reader));
+            }
+        }
+    }
+
+    fn name_ranks_in(&mut self, node: &Node, reader: CohortIx) {
+        match node {
+            Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| self.name_ranks_in(part, reader)),
+            Node::Not(inner) => self.name_ranks_in(inner, reader),
+            Node::Leaf(condition, words) => {
+                let Condition::Rank { rank, .. } = self.conditions[usize::from(condition.0)] else { return };
+                let rank = &mut self.ranks[usize::from(rank.0)];
+                if rank.words.is_empty() {
+                    rank.words = words.to_string();
+                }
+                if !rank.readers.contains(&reader) {
+                    rank.readers.push(reader);
+                }
+            }
+        }
+    }
+}

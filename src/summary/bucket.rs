@@ -1,0 +1,83 @@
+//! Buckets whose width grows with the value.
+//!
+//! A number of millionths is counted by its leading eight binary digits. So a bucket is at most 1/128 of its values wide,
+//! under one per cent; values under 256 millionths, zero among them, have a bucket each, and so have the whole numbers up
+//! to 128. A negative value mirrors its opposite.
+
+use crate::event::Number;
+
+/// Leading digits that count, less the first, which is always one.
+const DIGITS: u32 = 7;
+
+/// A bucket by its place in the order of values; 0 holds zero alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bucket(pub i32);
+
+impl Bucket {
+    #[must_use]
+    pub fn of(value: Number) -> Self {
+        let place = place(value.0.unsigned_abs());
+        Self(if value.0 < 0 { -place } else { place })
+    }
+
+    /// The least value in it.
+    #[must_use]
+    pub fn least(self) -> Number {
+        if self.0 < 0 { Number(-Self(-self.0).most().0) } else { Number(signed(from(self.0.unsigned_abs()))) }
+    }
+
+    /// The greatest value in it.
+    #[must_use]
+    pub fn most(self) -> Number {
+        if self.0 < 0 { Number(-Self(-self.0).least().0) } else { Number(signed(from(self.0.unsigned_abs() + 1) - 1)) }
+    }
+}
+
+fn place(magnitude: u128) -> i32 {
+    let bits = u128::BITS - magnitude.leading_zeros();
+    let shift = bits.saturating_sub(DIGITS + 1);
+    let lead = u32::try_from(magnitude >> shift).expect("eight digits fit");
+    ((shift << DIGITS) + lead).cast_signed()
+}
+
+/// The least magnitude in a place.
+fn from(place: u32) -> u128 {
+    let shift = (place >> DIGITS).saturating_sub(1);
+    u128::from(place - (shift << DIGITS)) << shift
+}
+
+fn signed(magnitude: u128) -> i128 {
+    i128::try_from(magnitude).unwrap_or(i128::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bucket;
+    use crate::event::Number;
+
+    #[test]
+    fn a_bucket_is_at_most_a_hundredth_wide_and_the_next_begins_where_it_ends() {
+        for place in -8_000..8_000 {
+            let (bucket, next) = (Bucket(place), Bucket(place + 1));
+            let (least, most) = (bucket.least(), bucket.most());
+            assert_eq!(next.least().0, most.0 + 1, "{place}");
+            assert_eq!((Bucket::of(least), Bucket::of(most)), (bucket, bucket));
+            assert!((most.0 - least.0) * 100 <= least.0.abs().min(most.0.abs()), "{place}: {least} to {most}");
+        }
+    }
+
+    #[test]
+    fn zero_and_the_small_whole_numbers_have_a_bucket_each() {
+        assert_eq!(Bucket::of(Number::ZERO), Bucket(0));
+        let whole: Vec<Bucket> = (-128..=128).map(|n| Bucket::of(Number::from_integer(n))).collect();
+        assert!(whole.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn the_largest_numbers_have_a_bucket() {
+        for value in [Number(i128::MAX), Number(i128::MIN + 1), Number(Number::LIMIT)] {
+            let bucket = Bucket::of(value);
+            assert!(bucket.least() <= value && value <= bucket.most());
+        }
+    }
+}

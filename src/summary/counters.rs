@@ -1,0 +1,76 @@
+//! What one partition counts for every ranking of the rules.
+
+use super::histogram::Histogram;
+use super::leaders::Leaders;
+use crate::engine::{Moved, Standing};
+use crate::rules::RuleSet;
+use crate::rules::ast::RankSize;
+
+/// Counters by the rule set's numbers of rankings.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Counters {
+    pub rankings: Vec<RankingCounters>,
+}
+
+/// What is counted of one ranking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RankingCounters {
+    pub histogram: Histogram,
+    /// Where a rule asks for the N highest, the largest such N; and where one asks for the lowest.
+    pub highest: Option<Leaders>,
+    pub lowest: Option<Leaders>,
+}
+
+impl Counters {
+    /// Of nobody.
+    #[must_use]
+    pub fn new(rules: &RuleSet) -> Self {
+        let keep = |ranking: usize, highest: bool| {
+            let sizes =
+                rules.ranks.iter().filter(|rank| usize::from(rank.ranking.0) == ranking && rank.highest == highest);
+            let counts = sizes.filter_map(|rank| match rank.size {
+                RankSize::Count(count) => Some(count as usize),
+                RankSize::Percent(_) => None,
+            });
+            counts.max().map(|keep| Leaders::new(keep, highest))
+        };
+        let rankings = (0..rules.rankings.len()).map(|ranking| RankingCounters {
+            histogram: Histogram::default(),
+            highest: keep(ranking, true),
+            lowest: keep(ranking, false),
+        });
+        Self { rankings: rankings.collect() }
+    }
+
+    /// A customer went from one place to another.
+    pub fn count(&mut self, moved: &Moved) {
+        let counters = &mut self.rankings[moved.ranking];
+        if let Some(from) = moved.from {
+            counters.histogram.remove(from.value);
+            counters.leaders().for_each(|leaders| leaders.remove(from));
+        }
+        if let Some(to) = moved.to {
+            counters.add(to);
+        }
+    }
+
+    /// Must lists be made anew from everybody?
+    #[must_use]
+    pub fn are_short(&self) -> bool {
+        let lists = |counters: &RankingCounters| {
+            [&counters.highest, &counters.lowest].map(|list| list.as_ref().is_some_and(Leaders::is_short))
+        };
+        self.rankings.iter().any(|counters| lists(counters).contains(&true))
+    }
+}
+
+impl RankingCounters {
+    pub fn add(&mut self, standing: Standing) {
+        self.histogram.add(standing.value);
+        self.leaders().for_each(|leaders| leaders.add(standing));
+    }
+
+    fn leaders(&mut self) -> impl Iterator<Item = &mut Leaders> {
+        [&mut self.highest, &mut self.lowest].into_iter().flatten()
+    }
+}

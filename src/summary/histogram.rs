@@ -1,0 +1,98 @@
+//! How many customers have which value, by bucket.
+
+use std::collections::BTreeMap;
+
+use super::bucket::Bucket;
+use crate::event::Number;
+
+/// Counts by bucket, none of them zero.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Histogram {
+    counts: BTreeMap<Bucket, u64>,
+    total: u64,
+}
+
+impl Histogram {
+    pub fn add(&mut self, value: Number) {
+        self.add_many(Bucket::of(value), 1);
+    }
+
+    pub fn add_many(&mut self, bucket: Bucket, count: u64) {
+        if count > 0 {
+            *self.counts.entry(bucket).or_default() += count;
+            self.total += count;
+        }
+    }
+
+    /// Takes out a value that was added.
+    pub fn remove(&mut self, value: Number) {
+        let bucket = Bucket::of(value);
+        if let Some(count) = self.counts.get_mut(&bucket) {
+            *count -= 1;
+            self.total -= 1;
+            if *count == 0 {
+                self.counts.remove(&bucket);
+            }
+        }
+    }
+
+    /// Adds another's counts: as if its values had been added here.
+    pub fn merge(&mut self, other: &Self) {
+        other.iter().for_each(|(bucket, count)| self.add_many(bucket, count));
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Buckets that are not empty, ascending.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Bucket, u64)> + ExactSizeIterator {
+        self.counts.iter().map(|(bucket, count)| (*bucket, *count))
+    }
+
+    /// The bucket of the n-th value from one end, from 1; `None`: there are fewer.
+    #[must_use]
+    pub fn nth(&self, highest: bool, n: u64) -> Option<Bucket> {
+        let mut left = n;
+        let mut reached = |(bucket, count): (Bucket, u64)| {
+            if left <= count {
+                return Some(bucket);
+            }
+            left -= count;
+            None
+        };
+        if highest { self.iter().rev().find_map(&mut reached) } else { self.iter().find_map(&mut reached) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Histogram;
+    use crate::event::Number;
+
+    fn of(values: &[i64]) -> Histogram {
+        let mut histogram = Histogram::default();
+        values.iter().for_each(|value| histogram.add(Number(i128::from(*value) * 1_000)));
+        histogram
+    }
+
+    proptest! {
+        #[test]
+        fn counters_of_parts_add_up_to_those_of_the_whole(a: Vec<i64>, b: Vec<i64>) {
+            let mut merged = of(&a);
+            merged.merge(&of(&b));
+            prop_assert_eq!(merged, of(&[a, b].concat()));
+        }
+
+        #[test]
+        fn what_is_added_and_removed_leaves_nothing(a: Vec<i64>, b: Vec<i64>) {
+            let mut histogram = of(&[a.clone(), b.clone()].concat());
+            b.iter().for_each(|value| histogram.remove(Number(i128::from(*value) * 1_000)));
+            prop_assert_eq!(histogram, of(&a));
+        }
+    }
+}
