@@ -51,6 +51,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod churn;
 pub mod cli;
 pub mod clock;
 pub mod codec;

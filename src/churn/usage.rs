@@ -79,6 +79,15 @@ impl Usage {
         Some(usage)
     }
 
+    /// Active days a day as of the last one, over the memory of `tau_days`; `None` where that is not kept.
+    #[must_use]
+    pub fn rate(&self, tau_days: f64, memories: &Memories) -> Option<f64> {
+        let kept = memories.0.iter().zip(self.activity).find(|(tau, _)| **tau == tau_days);
+        // One day of exposure for the first event, as the model has it.
+        let span = f64::from(self.last_day) - f64::from(self.first_day) + 1.0;
+        kept.map(|(tau, active)| active / (tau * (1.0 - exp(-span / tau))))
+    }
+
     /// What a model looks at; `None` when the model's tau is none of the memories.
     #[must_use]
     pub fn activity(&self, model: &Fgp, memories: &Memories) -> Option<Activity> {

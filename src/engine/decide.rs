@@ -12,6 +12,7 @@ use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
 use super::rank::Thresholds;
+use super::risk::{RiskEffect, effect, weigh};
 use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, EventCause, Fact, Membership, RecentId, Wish};
@@ -34,6 +35,10 @@ pub struct Engine {
     thresholds: Thresholds,
     foresight: Foresight,
     parameters: Option<Arc<Parameters>>,
+    /// Is the level of risk computed anew in the decision under way?
+    weighs: bool,
+    /// What was said of risks since it was last taken.
+    risks: Vec<RiskEffect>,
 }
 
 /// What became of an event.
@@ -55,10 +60,16 @@ pub enum Words {
 
 /// What a decision follows from.
 #[derive(Clone, Copy)]
-enum Trigger<'e> {
+pub(super) enum Trigger<'e> {
     Time,
-    Event { event: &'e CustomerEvent<'e>, position: i64, late: bool },
+    Event {
+        event: &'e CustomerEvent<'e>,
+        position: i64,
+        late: bool,
+    },
     Threshold,
+    /// Other parameters of the model of churn.
+    Model,
 }
 
 impl Engine {
@@ -70,7 +81,19 @@ impl Engine {
         let moved = vec![false; rules.rankings.len()];
         let thresholds = vec![None; rules.ranks.len()].into();
         let foresight = Foresight::new(&rules);
-        Self { rules, calendar, max_lateness, ids_max, dirty, moved, thresholds, foresight, parameters: None }
+        Self {
+            rules,
+            calendar,
+            max_lateness,
+            ids_max,
+            dirty,
+            moved,
+            thresholds,
+            foresight,
+            parameters: None,
+            weighs: false,
+            risks: Vec::new(),
+        }
     }
 
     /// Changes the limits given to `new`.
@@ -88,6 +111,11 @@ impl Engine {
     #[must_use]
     pub fn parameters(&self) -> Option<&Parameters> {
         self.parameters.as_deref()
+    }
+
+    /// Changes the parameters of the model of churn. Whom that concerns is decided by `reweigh`.
+    pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>) {
+        self.parameters = parameters;
     }
 
     /// Changes where ranks begin. Whom that concerns is decided by `reconsider`.
@@ -170,11 +198,13 @@ impl Engine {
     fn begin(&mut self) {
         self.dirty.clear();
         self.moved.fill(false);
+        self.weighs = false;
     }
 
     fn look_at_all(&mut self) {
         self.dirty.add_all();
         self.moved.fill(true);
+        self.weighs = true;
     }
 
     /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
@@ -218,6 +248,7 @@ impl Engine {
             };
             if changed {
                 self.dirty.add_each(self.rules.readers(feed.fact));
+                self.weighs |= self.rules.churn.as_ref().is_some_and(|churn| churn.fact == feed.fact);
                 for ranking in self.rules.ranked_by(feed.fact) {
                     self.moved[usize::from(ranking.0)] = true;
                 }
@@ -244,6 +275,7 @@ impl Engine {
         let said_before = effects.len();
         let due = state.deadlines.by_cohort.iter().filter(|(_, deadline)| **deadline <= at);
         due.for_each(|(cohort, _)| self.dirty.add(cohort));
+        let risen = self.weigh(state, at);
         let mut place = 0;
         // Dependants come later in this order, and are added on the way.
         while let Some(i) = self.dirty.next_from(place) {
@@ -259,7 +291,11 @@ impl Engine {
             }
         }
         let earliest = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
-        state.next_deadline = earliest.min(self.place(state, at));
+        state.next_deadline = earliest.min(self.place(state, at)).min(state.deadlines.risk);
+        if let Some(previous) = risen.filter(|_| words == Words::Full) {
+            let said = effect(state, previous, trigger, &self.scene(state, at));
+            self.risks.extend(said);
+        }
         if words == Words::Full && effects.len() > said_before {
             let mut foresight = std::mem::take(&mut self.foresight);
             for effect in &mut effects[said_before..] {
@@ -268,6 +304,47 @@ impl Engine {
             }
             self.foresight = foresight;
         }
+    }
+
+    /// Brings the level of risk up to an instant, before the cohorts, which may look at it. Where it changed: from what.
+    fn weigh(&mut self, state: &mut CustomerState, at: Instant) -> Option<u8> {
+        let fact = self.rules.churn.as_ref()?.fact;
+        if !self.weighs && state.deadlines.risk > at {
+            return None;
+        }
+        let mut risk = state.risk;
+        let weighed = weigh(&mut risk, self.scene(state, at).outlook(), at);
+        (state.risk, state.deadlines.risk) = (risk, weighed.deadline);
+        if weighed.changed_from.is_some() {
+            state.clock = state.clock.max(at);
+            self.dirty.add_each(self.rules.readers(fact));
+        }
+        weighed.changed_from
+    }
+
+    /// After other parameters were set: decides the customer under them. Every deadline before stream time is decided
+    /// already.
+    pub fn reweigh(
+        &mut self,
+        state: &mut CustomerState,
+        stream_time: Instant,
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(churn) = &self.rules.churn else { return };
+        let (at, fact) = (stream_time.max(state.clock), churn.fact);
+        self.begin();
+        self.weighs = true;
+        self.dirty.add_each(self.rules.readers(fact));
+        for ranking in self.rules.ranked_by(fact) {
+            self.moved[usize::from(ranking.0)] = true;
+        }
+        self.decide(state, at, Trigger::Model, words, effects);
+    }
+
+    /// What was said of risks since the last call, in order.
+    pub fn take_risks(&mut self) -> Vec<RiskEffect> {
+        std::mem::take(&mut self.risks)
     }
 
     /// Puts the customer in their place in each ranking that may have moved; returns when the next one may.
@@ -381,6 +458,7 @@ impl Trigger<'_> {
         match self {
             Self::Time => Wish { reason: reason(ChangeReason::Time), cause: None },
             Self::Threshold => Wish { reason: reason(ChangeReason::Threshold), cause: None },
+            Self::Model => Wish { reason: reason(ChangeReason::ModelChanged), cause: None },
             Self::Event { event, position, late } => Wish {
                 reason: reason(if late { ChangeReason::LateEvent } else { ChangeReason::Event }),
                 cause: Some(EventCause {
@@ -392,10 +470,15 @@ impl Trigger<'_> {
         }
     }
 
+    /// Why, and from what, for what no other decision has wanted before.
+    pub(super) fn plainly(self) -> Wish {
+        self.wish(Force::Rule)
+    }
+
     /// An event applied at this very instant is the reason; else the decision that first wanted the change.
     fn reason_for(self, wish: Option<Box<Wish>>, force: Force) -> Wish {
         match (self, wish) {
-            (Self::Time | Self::Threshold, Some(wish)) => *wish,
+            (Self::Time | Self::Threshold | Self::Model, Some(wish)) => *wish,
             (trigger, _) => trigger.wish(force),
         }
     }

@@ -8,11 +8,16 @@ use super::measure::Measured;
 use super::state::Fact;
 use super::verdict::Verdict;
 use crate::churn::{
-    Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Purchases, Recalibration, Spent, days_since,
+    Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Purchases, Recalibration, Spent, Usage,
+    days_since,
 };
 use crate::event::{Instant, Number, Span, Value};
 use crate::rules::ast::{Op, Unit};
 use crate::rules::{Churn, LOWEST_LEVEL, Score};
+
+/// Use is falling where the short memory has seen less than half as many active days a day as the long one.
+const FALLING_SHORT_DAYS: f64 = 14.0;
+const FALLING_LONG_DAYS: f64 = 365.0;
 
 /// The parameters in force. They come from a fit, and are an input that is recorded as thresholds of ranks are.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +43,7 @@ pub(super) struct Outlook<'a> {
     parameters: &'a Parameters,
     pub(super) customer: Customer,
     purchases: Option<Purchases>,
+    usage: Option<Usage>,
     /// The beginning of the first day: there the models' days begin.
     origin: Instant,
 }
@@ -61,12 +67,13 @@ impl<'a> Scene<'a> {
             (Fact::Bought(bought), Model::Purchases { comings, .. }) => {
                 let purchases = bought.purchases()?;
                 let (customer, origin) = (Customer::buying(comings, &purchases), day(purchases.first_day));
-                Some(Outlook { churn, parameters, customer, purchases: Some(purchases), origin })
+                Some(Outlook { churn, parameters, customer, purchases: Some(purchases), usage: None, origin })
             }
             (Fact::Used(used), Model::Usage(model)) => {
                 let usage = used.usage()?;
                 let customer = Customer::using(model, &usage, &Memories::default())?;
-                Some(Outlook { churn, parameters, customer, purchases: None, origin: day(usage.first_day) })
+                let origin = day(usage.first_day);
+                Some(Outlook { churn, parameters, customer, purchases: None, usage: Some(usage), origin })
             }
             _ => None,
         }
@@ -79,12 +86,12 @@ impl<'a> Scene<'a> {
         let value = match score {
             Score::Risk => number(self.with_points(100.0 * outlook.risk(self.at), self.points().0)),
             Score::Alive => outlook.alive(self.at).and_then(number),
-            Score::Level => Some(Value::Text(outlook.level_name(outlook.standing(self.at).level))),
-            Score::Value => outlook.lifetime_value(outlook.standing(self.at)).and_then(number),
+            Score::Level => Some(Value::Text(outlook.level_name(outlook.spell(self.at).level))),
+            Score::Value => outlook.lifetime_value(outlook.spell(self.at)).and_then(number),
         };
         // Of the others it is not asked: they are compared by `passes`, and are missing never or always.
         let until = match score {
-            Score::Level | Score::Value => outlook.standing(self.at).until,
+            Score::Level | Score::Value => outlook.spell(self.at).until,
             Score::Risk | Score::Alive => Instant::MAX,
         };
         Measured::still(value, until)
@@ -155,12 +162,26 @@ impl<'a> Outlook<'a> {
         self.customer.expected(self.at(at), days(self.churn.horizon))
     }
 
+    /// Right after the last coming.
+    pub(super) fn risk_at_last(&self) -> f64 {
+        self.levels(&[], Span(0)).risk(&self.customer, self.customer.last())
+    }
+
+    /// Is the customer active on less than half as many days lately as over the year?
+    pub(super) fn is_falling(&self) -> bool {
+        self.usage.is_some_and(|usage| {
+            let memories = Memories::default();
+            let rate = |tau: f64| usage.rate(tau, &memories);
+            rate(FALLING_SHORT_DAYS).zip(rate(FALLING_LONG_DAYS)).is_some_and(|(short, long)| short < long / 2.0)
+        })
+    }
+
     pub(super) fn silence(&self, at: Instant) -> f64 {
         self.customer.silence(self.at(at))
     }
 
     /// The level of a silent customer.
-    pub(super) fn standing(&self, at: Instant) -> Spell {
+    pub(super) fn spell(&self, at: Instant) -> Spell {
         let levels = self.levels(&self.churn.thresholds, self.churn.min_silence);
         let reached = |level| levels.reached_at(&self.customer, level, self.origin.0).map_or(Instant::MAX, Instant);
         let mut standing = Spell { level: 0, since: reached(0), until: Instant::MAX };
@@ -205,12 +226,12 @@ impl<'a> Outlook<'a> {
 
     /// The discounted value of what is to come, as of the beginning of the level: it moves by steps, so that rules may look
     /// at it. None without amounts.
-    pub(super) fn lifetime_value(&self, standing: Spell) -> Option<f64> {
+    pub(super) fn lifetime_value(&self, spell: Spell) -> Option<f64> {
         let Model::Purchases { amounts: Some(amounts), .. } = self.parameters.model else { return None };
         let purchases = self.purchases.filter(|_| self.churn.has_amounts)?;
         let spent = Spent { x: f64::from(purchases.repeats), mean: purchases.mean_repeat_amount().unwrap_or(0.0) };
         let amount = amounts.expected_amount(spent);
-        Some(Discounting::default().lifetime_value(&self.customer, self.at(standing.since), amount))
+        Some(Discounting::default().lifetime_value(&self.customer, self.at(spell.since), amount))
     }
 
     pub(super) fn parameters(&self) -> &'a Parameters {

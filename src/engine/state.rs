@@ -4,6 +4,7 @@ use super::chain::Chain;
 use super::days::{Bought, Used};
 use super::periods::Period;
 use super::rank::{Places, tie_hash};
+use super::risk::Risk;
 use super::sparse::Sparse;
 use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::RuleSet;
@@ -31,18 +32,27 @@ pub struct CustomerState {
     pub places: Places,
     /// Of the customer's id; follows from it, so it is not stored.
     pub(super) tie_hash: u64,
+    pub risk: Risk,
     pub deadlines: Deadlines,
 }
 
 /// When each cohort must next be looked at. Equal to any other: it can be computed again at any time.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Deadlines {
     /// By the rule set's numbers; a cohort that is not here changes only by events.
     pub by_cohort: Sparse<Instant>,
     /// When each place in a ranking may change by time alone, as far as computed since the state was read; not stored.
     pub(super) by_ranking: Vec<Instant>,
+    /// When the level of risk rises; `MAX`: never by time alone.
+    pub risk: Instant,
     /// The last instant that was decided. None: nothing is known, look at every cohort.
     pub decided_at: Option<Instant>,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { by_cohort: Sparse::new(), by_ranking: Vec::new(), risk: Instant::MAX, decided_at: None }
+    }
 }
 
 impl PartialEq for Deadlines {
@@ -271,6 +281,7 @@ impl CustomerState {
             memberships: Sparse::new(),
             places: rules.rankings.iter().map(|_| None).collect(),
             tie_hash: 0,
+            risk: Risk::default(),
             deadlines: Deadlines::default(),
         }
     }

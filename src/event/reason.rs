@@ -39,6 +39,8 @@ named! {
         Excluded = "EXCLUDED",
         /// A limit computed over all customers moved.
         Threshold = "THRESHOLD",
+        /// The model of churn has other parameters.
+        ModelChanged = "MODEL_CHANGED",
     }
 }
 

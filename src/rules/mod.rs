@@ -26,7 +26,7 @@ pub use error::{ExprError, RuleError, nearest};
 pub use facts::{
     DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, SERIES_EXACT, STEPS_MAX, TEXT_MAX, VALUES_MAX,
 };
-pub use parser::{parse, parse_attribute, parse_duration, parse_measure};
+pub use parser::{parse, parse_attribute, parse_duration, parse_measure, parse_step};
 pub use ruleset::{
     Aggregate, BARRED, Churn, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node,
     Pick, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,

@@ -140,6 +140,7 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         "time" => ChangeReason::Time,
         "excluded" => ChangeReason::Excluded,
         "threshold" => ChangeReason::Threshold,
+        "model_changed" => ChangeReason::ModelChanged,
         other => panic!("{other} is no reason"),
     };
     expected.iter().all(|(key, value)| match key.as_str() {
@@ -161,7 +162,7 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         && wanted_reason == *reason
         && match reason {
             ChangeReason::Excluded => true,
-            ChangeReason::Time | ChangeReason::Threshold => cause.is_none(),
+            ChangeReason::Time | ChangeReason::Threshold | ChangeReason::ModelChanged => cause.is_none(),
             ChangeReason::Event | ChangeReason::LateEvent => cause.is_some(),
         }
         && (!*shadow || expected.contains_key("shadow"))

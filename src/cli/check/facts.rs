@@ -37,6 +37,7 @@ impl<'a> Facts<'a> {
         let index = FactIx(u16::try_from(fact).expect("facts are numbered in 16 bits"));
         let readers: Vec<&str> =
             self.rules.readers(index).iter().map(|cohort| self.rules.cohort(*cohort).name.as_str()).collect();
+        let readers = if readers.is_empty() { vec!["[churn]"] } else { readers };
         format!("{} ({})", self.phrase(index), readers.join(", "))
     }
 
@@ -102,6 +103,11 @@ impl<'a> Facts<'a> {
                     events(),
                     self.events(fact, |role| side(role, Side::B))
                 )
+            }
+            FactKind::Used => format!("the days with {}: how many, first and last", events()),
+            FactKind::Bought { amount } => {
+                let worth = amount.map(|(_, property)| format!(", and the sum of its {}", self.property(property)));
+                format!("the days with {}: how many, first and last{}", events(), worth.unwrap_or_default())
             }
             FactKind::Steps { .. } => {
                 let via = self.events(fact, |role| side(role, Side::Via));

@@ -142,5 +142,6 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::LateEvent => "late_event",
         ChangeReason::Excluded => "excluded",
         ChangeReason::Threshold => "threshold",
+        ChangeReason::ModelChanged => "model_changed",
     }
 }
