@@ -2,6 +2,7 @@
 
 pub mod demo;
 mod failure;
+pub mod parameters_file;
 pub mod rules_file;
 mod topics;
 

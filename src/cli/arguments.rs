@@ -183,6 +183,10 @@ pub(super) struct Replay {
     #[arg(long, value_name = "OTHER")]
     pub(super) compare: Option<PathBuf>,
 
+    /// Parameters of the model of churn, as `fit` writes them; without, they are fitted each week on the past
+    #[arg(long, value_name = "FILE")]
+    pub(super) params: Option<PathBuf>,
+
     /// End with exit code 1 if any line could not be read
     #[arg(long)]
     pub(super) strict: bool,

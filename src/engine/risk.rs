@@ -4,7 +4,9 @@ use super::decide::Trigger;
 use super::evaluate::Scene;
 use super::score::Outlook;
 use super::state::{CustomerState, EventCause, Wish};
+use super::why::{self, Language};
 use crate::event::{ChangeReason, Instant, Span};
+use crate::rules::{LOWEST_LEVEL, RuleSet};
 
 /// What is remembered of a customer's risk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +52,28 @@ impl RiskEffect {
     pub fn value_at_risk(&self) -> Option<f64> {
         self.value.map(|value| value * self.probability)
     }
+}
+
+impl RiskEffect {
+    /// One sentence that says why.
+    #[must_use]
+    pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
+        why::risk(level_name(rules, self.level), &self.factors, rules, language)
+    }
+}
+
+impl Factor {
+    #[must_use]
+    pub fn in_words(self, rules: &RuleSet, language: Language) -> String {
+        why::factor(self, rules, language)
+    }
+}
+
+/// The name of a level by its place.
+#[must_use]
+pub fn level_name(rules: &RuleSet, level: usize) -> &str {
+    let above = level.checked_sub(1).and_then(|above| rules.churn.as_ref()?.levels.get(above));
+    above.map_or(LOWEST_LEVEL, String::as_str)
 }
 
 /// A part of the risk and its points, which with those of the others come to `churn_risk`.
