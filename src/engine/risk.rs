@@ -157,10 +157,11 @@ fn factors(outlook: &Outlook<'_>, scene: &Scene<'_>) -> Vec<Factor> {
         Some(days) => Cause::Rhythm(of_days(days)),
         None => Cause::Once,
     };
-    let mut factors = vec![
-        Factor { cause: rhythm, points: at_first },
-        Factor { cause: Cause::Silence(of_days(outlook.silence(scene.at))), points: now - at_first },
-    ];
+    let mut factors = vec![Factor { cause: rhythm, points: at_first }];
+    if now > at_first {
+        let silence = Cause::Silence(of_days(outlook.silence(scene.at)));
+        factors.push(Factor { cause: silence, points: now - at_first });
+    }
     if outlook.is_falling() {
         factors.push(Factor { cause: Cause::Falling, points: 0 });
     }
