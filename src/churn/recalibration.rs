@@ -79,6 +79,8 @@ impl Recalibration {
 
     /// Learns from matured snapshots, the oldest first, if that has proved itself: weights learnt from all but the newest must
     /// have a lower Brier score on the newest than `p_none` itself. `None` where they have not, or there are fewer than two.
+    ///
+    /// Meant for weekly snapshots with the evidence of their time; of CDNOW's, every fourth week taught less.
     #[must_use]
     pub fn learnt(snapshots: &[Vec<Outcome>]) -> Option<Self> {
         let snapshots = &snapshots[snapshots.len().saturating_sub(SNAPSHOTS_MAX)..];
