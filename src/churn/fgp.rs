@@ -47,11 +47,16 @@ impl Fgp {
         -self.tau_days * expm1(-(at.max(0.0) + FIRST_EXPOSURE_DAYS) / self.tau_days)
     }
 
+    /// X(s): how many active days there were, in days of full weight.
+    #[must_use]
+    pub fn active_days(&self, seen: Activity, at: f64) -> f64 {
+        let silence = (at - seen.t_x).max(0.0);
+        seen.x * exp(-silence / self.tau_days)
+    }
+
     /// r + X(s) and alpha + E(s): the rate's gamma distribution at `at`.
     fn posterior(&self, seen: Activity, at: f64) -> (f64, f64) {
-        let silence = (at - seen.t_x).max(0.0);
-        let kept = seen.x * exp(-silence / self.tau_days);
-        (self.r + kept, self.alpha_days + self.exposure_days(at.max(seen.t_x)))
+        (self.r + self.active_days(seen, at), self.alpha_days + self.exposure_days(at.max(seen.t_x)))
     }
 
     /// The probability of no active day in the `horizon` days after `at`: ((α+E)/(α+E+H))^(r+X).

@@ -3,13 +3,12 @@
 //! A score is decided by the instant at which it is reached, not by its value: then it holds from that millisecond on
 //! whatever digits are lost on the way, and an instant more or less at which a customer is looked at changes nothing.
 
+use super::comings::Comings;
 use super::evaluate::Scene;
 use super::measure::Measured;
-use super::state::Fact;
 use super::verdict::Verdict;
 use crate::churn::{
-    Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Purchases, Recalibration, Spent, Usage,
-    days_since,
+    Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Recalibration, Spent, days_since,
 };
 use crate::event::{Instant, Number, Span, Value};
 use crate::rules::ast::{Op, Unit};
@@ -42,8 +41,7 @@ pub(super) struct Outlook<'a> {
     churn: &'a Churn,
     parameters: &'a Parameters,
     pub(super) customer: Customer,
-    purchases: Option<Purchases>,
-    usage: Option<Usage>,
+    pub(super) comings: Comings,
     /// The beginning of the first day: there the models' days begin.
     origin: Instant,
 }
@@ -62,21 +60,10 @@ impl<'a> Scene<'a> {
     /// None without `[churn]`, without parameters, or of a customer who never came.
     pub(super) fn outlook(&self) -> Option<Outlook<'a>> {
         let (churn, parameters) = self.rules.churn.as_ref().zip(self.parameters)?;
-        let day = |day: i32| self.calendar.start(i64::from(day), Unit::Day);
-        match (self.fact(churn.fact), parameters.model) {
-            (Fact::Bought(bought), Model::Purchases { comings, .. }) => {
-                let purchases = bought.purchases()?;
-                let (customer, origin) = (Customer::buying(comings, &purchases), day(purchases.first_day));
-                Some(Outlook { churn, parameters, customer, purchases: Some(purchases), usage: None, origin })
-            }
-            (Fact::Used(used), Model::Usage(model)) => {
-                let usage = used.usage()?;
-                let customer = Customer::using(model, &usage, &Memories::default())?;
-                let origin = day(usage.first_day);
-                Some(Outlook { churn, parameters, customer, purchases: None, usage: Some(usage), origin })
-            }
-            _ => None,
-        }
+        let comings = Comings::in_fact(self.fact(churn.fact))?;
+        let customer = comings.under(&parameters.model)?;
+        let origin = self.calendar.start(i64::from(comings.first_day()), Unit::Day);
+        Some(Outlook { churn, parameters, customer, comings, origin })
     }
 
     /// A score as a value.
@@ -144,7 +131,8 @@ impl<'a> Outlook<'a> {
         }
     }
 
-    fn at(&self, at: Instant) -> f64 {
+    /// The instant in days since the beginning of the first day.
+    pub(super) fn at(&self, at: Instant) -> f64 {
         days_since(self.origin.0, at.0)
     }
 
@@ -169,11 +157,10 @@ impl<'a> Outlook<'a> {
 
     /// Is the customer active on less than half as many days lately as over the year?
     pub(super) fn is_falling(&self) -> bool {
-        self.usage.is_some_and(|usage| {
-            let memories = Memories::default();
-            let rate = |tau: f64| usage.rate(tau, &memories);
-            rate(FALLING_SHORT_DAYS).zip(rate(FALLING_LONG_DAYS)).is_some_and(|(short, long)| short < long / 2.0)
-        })
+        let Comings::Used(usage) = self.comings else { return false };
+        let memories = Memories::default();
+        let rate = |tau: f64| usage.rate(tau, &memories);
+        rate(FALLING_SHORT_DAYS).zip(rate(FALLING_LONG_DAYS)).is_some_and(|(short, long)| short < long / 2.0)
     }
 
     pub(super) fn silence(&self, at: Instant) -> f64 {
@@ -182,8 +169,7 @@ impl<'a> Outlook<'a> {
 
     /// The level of a silent customer.
     pub(super) fn spell(&self, at: Instant) -> Spell {
-        let levels = self.levels(&self.churn.thresholds, self.churn.min_silence);
-        let reached = |level| levels.reached_at(&self.customer, level, self.origin.0).map_or(Instant::MAX, Instant);
+        let reached = |level| self.reached_at(level).unwrap_or(Instant::MAX);
         let mut standing = Spell { level: 0, since: reached(0), until: Instant::MAX };
         for level in 1..=self.churn.thresholds.len() {
             let begins = reached(level);
@@ -193,6 +179,12 @@ impl<'a> Outlook<'a> {
             standing = Spell { level, since: begins, until: Instant::MAX };
         }
         standing
+    }
+
+    /// The first instant of silence on a level or above; `None`: never.
+    pub(super) fn reached_at(&self, level: usize) -> Option<Instant> {
+        let levels = self.levels(&self.churn.thresholds, self.churn.min_silence);
+        levels.reached_at(&self.customer, level, self.origin.0).map(Instant)
     }
 
     pub(super) fn level_name(&self, level: usize) -> &'a str {
@@ -227,11 +219,20 @@ impl<'a> Outlook<'a> {
     /// The discounted value of what is to come, as of the beginning of the level: it moves by steps, so that rules may look
     /// at it. None without amounts.
     pub(super) fn lifetime_value(&self, spell: Spell) -> Option<f64> {
+        self.value_at(spell.since)
+    }
+
+    /// The same as of any instant.
+    pub(super) fn value_at(&self, at: Instant) -> Option<f64> {
+        self.spend().map(|amount| Discounting::default().lifetime_value(&self.customer, self.at(at), amount))
+    }
+
+    /// What the next purchase is expected to bring. None without amounts.
+    pub(super) fn spend(&self) -> Option<f64> {
         let Model::Purchases { amounts: Some(amounts), .. } = self.parameters.model else { return None };
-        let purchases = self.purchases.filter(|_| self.churn.has_amounts)?;
-        let spent = Spent { x: f64::from(purchases.repeats), mean: purchases.mean_repeat_amount().unwrap_or(0.0) };
-        let amount = amounts.expected_amount(spent);
-        Some(Discounting::default().lifetime_value(&self.customer, self.at(spell.since), amount))
+        let Comings::Bought(purchases) = self.comings else { return None };
+        let mean = purchases.mean_repeat_amount().unwrap_or(0.0);
+        self.churn.has_amounts.then(|| amounts.expected_amount(Spent { x: f64::from(purchases.repeats), mean }))
     }
 
     pub(super) fn parameters(&self) -> &'a Parameters {

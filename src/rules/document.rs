@@ -37,6 +37,18 @@ pub struct Document {
 }
 
 impl Document {
+    /// What is left where only the days of coming back matter, and their model: no cohorts and no signals.
+    #[must_use]
+    pub fn of_churn_alone(&self, churn: ChurnRule) -> Self {
+        Self {
+            churn: Some(ChurnRule { signals: Vec::new(), ..churn }),
+            profile: BTreeMap::new(),
+            measures: BTreeMap::new(),
+            cohorts: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+
     /// Every expression with its cohort and key, by the cohorts' names.
     pub fn expressions(&self) -> impl Iterator<Item = (&str, &'static str, &Written)> {
         self.cohorts.iter().flat_map(|(name, rule)| {
@@ -231,7 +243,7 @@ impl Reader<'_> {
                 self.error(&key, defined.literal.clone(), message, Some("give one of them another name".into()));
             }
         }
-        if document.cohorts.is_empty() && self.errors.is_empty() {
+        if document.cohorts.is_empty() && document.churn.is_none() && self.errors.is_empty() {
             let hint = "add one: [cohorts.new_signups] with who = \"did signup in the last 7 days\"";
             self.error("", 0..0, "no cohort is defined".into(), Some(hint.into()));
         }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::summary::Tally;
-use crate::cli::history::Ranks;
+use crate::cli::history::Besides;
 use crate::cli::output::Stopped;
-use crate::engine::{Effect, Language, Parameters, RiskEffect, Said, Shard, Slot, Words, level_name};
+use crate::engine::{Comings, Effect, Language, Parameters, RiskEffect, Said, Shard, Slot, Words, level_name};
 use crate::event::{ChangeReason, CustomerEvent, DeadLetterReason, Instant, Span};
 
 /// How far deadlines are decided at once at the end, so that what waits to be sorted and written stays small.
@@ -17,7 +17,7 @@ const STEP: Span = Span::DAY;
 /// Decides events in the order given. All that one of them brings about is written before the next is looked at.
 pub(in crate::cli) struct Deciding<W> {
     shard: Shard,
-    ranks: Ranks,
+    besides: Besides,
     /// Of the next event in the log.
     position: i64,
     said: Vec<Said>,
@@ -83,14 +83,16 @@ impl Deciding<io::Sink> {
 
 impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn new(shard: Shard, out: W) -> Self {
-        let tally = Tally::new(shard.engine().rules().cohorts.len());
-        let ranks = Ranks::new(&shard);
-        Self { shard, ranks, position: 0, said: Vec::new(), tally, words: Words::Full, out }
+        let tally = Tally::new(shard.engine().rules());
+        let besides = Besides::new(&shard);
+        Self { shard, besides, position: 0, said: Vec::new(), tally, words: Words::Full, out }
     }
 
-    /// Changes the parameters of the model of churn, before anything is decided.
-    pub(super) fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>) {
-        self.shard.set_parameters(parameters);
+    /// Takes parameters of the model of churn in place of those that would be fitted, before anything is decided.
+    pub(super) fn give(&mut self, parameters: Option<Arc<Parameters>>) {
+        if let Some(parameters) = parameters {
+            self.besides.give(parameters, &mut self.shard);
+        }
     }
 
     pub(in crate::cli) fn tally(&self) -> &Tally {
@@ -104,7 +106,7 @@ impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
-        self.ranks.refresh(&mut self.shard, position, self.words, &mut self.said);
+        self.besides.refresh(&mut self.shard, position, self.words, &mut self.said);
         self.tally.read(event.at);
         if let Some(reason) = self.shard.refuses(event.at) {
             self.tally.dead_letter(reason);
@@ -136,13 +138,22 @@ impl<W: Write> Deciding<W> {
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
             let through = Instant(reached.0 - 1);
-            self.ranks.run_to(through, &mut self.shard, last, self.words, &mut self.said);
+            self.besides.run_to(through, &mut self.shard, last, self.words, &mut self.said);
             self.write_said()?;
         }
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;
+        self.tally.came = self.came();
+        self.tally.refitted = self.besides.refitted().cloned();
         self.tally.counts = self.shard.take_counts();
         Ok((self.tally, self.shard))
+    }
+
+    /// Customers of whom there is a risk to speak of.
+    fn came(&self) -> u64 {
+        let rules = self.shard.engine().rules();
+        let came = |slot: &Slot| Comings::of(rules, self.shard.state(*slot)).is_some();
+        if rules.churn.is_some() { self.shard.residents().filter(came).count() as u64 } else { 0 }
     }
 
     fn write_said(&mut self) -> Result<(), Stopped> {
@@ -185,6 +196,10 @@ impl<W: Write> Deciding<W> {
     }
 
     fn write_risk(&mut self, slot: Slot, effect: &RiskEffect) -> Result<(), Stopped> {
+        self.tally.level_changed(effect);
+        if self.words == Words::None {
+            return Ok(());
+        }
         let rules = self.shard.engine().rules();
         let line = RiskLine {
             customer_id: self.shard.customer(slot),

@@ -38,7 +38,7 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
-    deciding.set_parameters(parameters(&asked, &rules)?);
+    deciding.give(parameters(&asked, &rules)?);
     let mut input = Input::new(&asked.files, asked.until);
     let reading = Progress::of_reading(input.bytes());
     if asked.as_is {

@@ -78,6 +78,24 @@ impl ChurnModel {
     }
 }
 
+impl ChurnRule {
+    /// The same comings back under a model; under another one than the rule's, with that one's horizon and levels.
+    #[must_use]
+    pub fn under(self, model: ChurnModel) -> Self {
+        if model == self.model {
+            return self;
+        }
+        Self {
+            model,
+            amount: self.amount.filter(|_| model == ChurnModel::Purchases),
+            horizon: model.horizon(),
+            levels: model.levels(),
+            min_silence: model.min_silence(),
+            ..self
+        }
+    }
+}
+
 impl Reader<'_> {
     pub(super) fn churn(
         &mut self,
