@@ -68,7 +68,7 @@ impl Fgp {
     }
 
     /// ln of [`Fgp::p_none`].
-    pub(super) fn log_none(&self, seen: Activity, at: f64, horizon: f64) -> f64 {
+    fn log_none(&self, seen: Activity, at: f64, horizon: f64) -> f64 {
         let (shape, exposure) = self.posterior(seen, at);
         -shape * ln_1p(horizon / exposure)
     }

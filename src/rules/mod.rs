@@ -32,7 +32,7 @@ pub use ruleset::{
     Pick, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
-pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure};
+pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure, each_use_of_step};
 pub use warnings::{Page, Warning, in_order, warnings};
 
 /// Reads and compiles a rules file.

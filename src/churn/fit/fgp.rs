@@ -2,7 +2,7 @@
 
 use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
 use crate::churn::fgp::Fgp;
-use crate::churn::special::{expm1, ln};
+use crate::churn::special::{expm1, ln, ln_1p};
 use crate::churn::usage::{Memories, Usage};
 
 /// One customer at the time of a snapshot that lies at least the horizon back, and what came of it.
@@ -39,7 +39,8 @@ pub fn fgp(
             let [r, alpha_days] = exps(logs, &Fgp::BOUNDS);
             Fgp { r, alpha_days, tau_days }
         };
-        let by_logs = |logs: &[f64; 2]| log_likelihood(watched, horizon_days, memories, &model(logs));
+        let Some(rows) = Rows::of(watched, memories, &model(&usual.logs)) else { continue };
+        let by_logs = |logs: &[f64; 2]| rows.log_likelihood(horizon_days, &model(logs));
         let Ok(found) = likeliest(provisional, &starts, &Fgp::BOUNDS, by_logs) else { continue };
         let Likeliest { logs, log_likelihood, provisional } = found;
         let is_better = best.is_none_or(|best| {
@@ -53,11 +54,45 @@ pub fn fgp(
     best.ok_or(Refused::NoMaximum)
 }
 
-fn log_likelihood(watched: &[Watched], horizon_days: f64, memories: &Memories, model: &Fgp) -> f64 {
-    let of = |row: &Watched| {
-        let Some(seen) = row.usage.activity(model, memories) else { return f64::NAN };
-        let log_none = model.log_none(seen, row.at, horizon_days);
-        if row.none { log_none } else { ln((-expm1(log_none)).max(f64::MIN_POSITIVE)) }
-    };
-    watched.iter().map(of).sum()
+/// The customers under one memory, those watched alike together: a logarithm depends on how long they were watched alone, and
+/// most of them did nothing.
+struct Rows {
+    /// Ascending by exposure.
+    alike: Vec<Alike>,
+}
+
+/// Those of one exposure.
+struct Alike {
+    exposure: f64,
+    /// Who did nothing: how many, and their active days together.
+    none: (f64, f64),
+    /// The active days of each who came back, ascending.
+    some: Vec<f64>,
+}
+
+impl Rows {
+    /// What r and alpha do not change; `None` where the memory is not kept.
+    fn of(watched: &[Watched], memories: &Memories, model: &Fgp) -> Option<Self> {
+        let seen = |row: &Watched| {
+            let seen = row.usage.activity(model, memories)?;
+            Some((model.exposure_days(row.at.max(seen.t_x)), row.none, model.active_days(seen, row.at)))
+        };
+        let mut rows = watched.iter().map(seen).collect::<Option<Vec<(f64, bool, f64)>>>()?;
+        rows.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.total_cmp(&b.2)));
+        let alike = |rows: &[(f64, bool, f64)]| {
+            let (some, none) = rows.split_at(rows.partition_point(|(_, none, _)| !none));
+            let none = (none.len() as f64, none.iter().map(|(.., active)| active).sum());
+            Alike { exposure: rows[0].0, none, some: some.iter().map(|(.., active)| *active).collect() }
+        };
+        Some(Self { alike: rows.chunk_by(|a, b| a.0 == b.0).map(alike).collect() })
+    }
+
+    fn log_likelihood(&self, horizon_days: f64, model: &Fgp) -> f64 {
+        let of = |Alike { exposure, none: (none, active), some }: &Alike| {
+            let log = ln_1p(horizon_days / (model.alpha_days + exposure));
+            let came = |active: &f64| ln((-expm1(-(model.r + active) * log)).max(f64::MIN_POSITIVE));
+            some.iter().map(came).sum::<f64>() - (model.r * none + active) * log
+        };
+        self.alike.iter().map(of).sum()
+    }
 }

@@ -265,6 +265,12 @@ fn words_of(document: &Document) -> BTreeSet<String> {
     for defined in document.measures.values() {
         collect_words(&defined.text, &mut words);
     }
+    if let Some(churn) = &document.churn {
+        collect_words(&churn.on_text, &mut words);
+        let amount = churn.amount.iter().flat_map(|amount| [&amount.event, &amount.property]);
+        words.extend(amount.map(|name| name.text.clone()));
+        churn.signals.iter().for_each(|signal| collect_words(&signal.when.text, &mut words));
+    }
     for rule in document.cohorts.values() {
         for written in [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()].into_iter().flatten() {
             collect_words(&written.text, &mut words);

@@ -25,6 +25,8 @@ pub struct ChurnRule {
     /// What counts as coming back.
     pub on: Step,
     pub on_text: String,
+    /// The range of `on` in the file, with its quotes.
+    pub(in crate::rules) on_literal: std::ops::Range<usize>,
     /// What a purchase is worth, and the code of the currency.
     pub amount: Option<Attribute>,
     pub currency: Option<String>,
@@ -115,7 +117,7 @@ impl Reader<'_> {
                     Some("purchases") | None => {}
                     Some(_) => self.error(&dotted, value.span(), "expected \"purchases\" or \"usage\"".into(), None),
                 },
-                "on" => on = self.step(&dotted, value),
+                "on" => on = self.step(&dotted, value).map(|(step, text)| (step, text, value.span())),
                 "amount" => amount = self.amount(&dotted, value).map(|attribute| (attribute, value.span())),
                 "currency" => currency = self.currency(&dotted, value),
                 "horizon" => horizon = self.horizon(&dotted, value),
@@ -129,7 +131,7 @@ impl Reader<'_> {
             let hint = "add on = \"purchase\", say: what counts as coming back";
             self.error("churn", key_span, "`on` is missing".into(), Some(hint.into()));
         }
-        let (on, on_text): (Step, String) = on?;
+        let (on, on_text, on_literal): (Step, String, std::ops::Range<usize>) = on?;
         if let Some((attribute, span)) = &amount {
             self.amount_fits(model, &on, attribute, span.clone());
         }
@@ -137,6 +139,7 @@ impl Reader<'_> {
             model,
             on,
             on_text,
+            on_literal,
             amount: amount.map(|(attribute, _)| attribute),
             currency,
             horizon: horizon.unwrap_or_else(|| model.horizon()),
