@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use super::history::Place;
 use crate::app;
-use crate::event::Instant;
+use crate::event::{Instant, Span};
+use crate::rules::parse_duration;
 
 /// Reads customer events from Kafka and says, as events back on Kafka, who enters and leaves behavioural cohorts.
 #[derive(Debug, Parser)]
@@ -20,6 +21,7 @@ Examples:
   cohortd demo                                       a simulated shop, nothing to set up
   cohortd replay --rules rules.toml events.jsonl.gz  try rules on the past, without Kafka
   cohortd explain --rules rules.toml --customer c1 events.jsonl.gz  where c1 stands, and why
+  cohortd score --rules rules.toml events.jsonl.gz   who is at risk of not coming back
   cohortd check --config cohortd.toml                what is wrong, and what the rules cost
   cohortd run --config cohortd.toml                  the daemon
 
@@ -80,7 +82,8 @@ counted by reason. A whole number is an offset, in every partition; TIME is when
 Rules that rank customers rank those of each partition by themselves, where `run` ranks all.
 
 Changes go to stdout as JSON Lines, in the order decided; a summary goes to stderr. The same files and
-rules always give the same bytes. Of the settings, time.* and dedupe.ids take part, as in `run`; there is
+rules always give the same bytes. Where the rules have [churn], changes of the level of risk are among them;
+without --params the model is fitted anew each Monday, midnight UTC of stream time, to the past alone. Of the settings, time.* and dedupe.ids take part, as in `run`; there is
 no wall clock, so no event is in the future.
 
 With --compare OTHER, both rules files are run over the same events, and stdout has one line for each
@@ -113,6 +116,43 @@ Examples:
   cohortd explain --rules rules.toml --customer c1 --json events.jsonl | jq .cohorts[0].conditions
   cohortd explain --config cohortd.toml --customer c1 --topic customer-events")]
     Explain(Explain),
+
+    /// Say of each customer in files of events how likely it is that they do not come back, and what they are worth
+    #[command(after_help = "\
+EVENTS and INSTANT are as for `replay`; events are taken by time. The rules must have [churn]; their cohorts
+take no part. What one customer bought on one calendar day, in the rules' time zone, is one purchase.
+Without --params, parameters are fitted first, as `fit` does, to the events up to --at.
+
+A line for each customer who came goes to stdout, by customer id; numbers are in full precision:
+  {\"customer_id\": \"c1\", \"at\": 1700000000000, \"model\": \"mbg_nbd\", \"x\": 2, \"t_x_days\": 30.0, \"t_days\": 38.5,
+   \"alive\": 0.73, \"p_none\": {\"30\": 0.71, \"90\": 0.49}, \"expected\": {\"30\": 0.39, \"90\": 1.1, \"360\": 3.6},
+   \"spend\": 24.7, \"clv\": 84.1, \"level\": \"low\", \"crossings\": [{\"level\": \"medium\", \"at\": 1704000000000}],
+   \"provisional\": false}
+x: purchases after the first, the last of them t_x_days after it; t_days: now; of a model of usage activity and
+exposure_days stand there, as of now. p_none: the probability of nothing in so many days; expected: how many
+to expect; spend: of the next purchase; clv: of a year, in 30-day months, each discounted by 1 % more than the
+one before; crossings: the first instant of silence on each level to come.
+
+Examples:
+  cohortd score --rules rules.toml events.jsonl.gz > scores.jsonl
+  cohortd score --rules rules.toml --params params.toml --at 2026-12-31 --horizon 45 events.jsonl")]
+    Score(Score),
+
+    /// Fit the model of churn to files of events, and hold what it says against what came
+    #[command(after_help = "\
+EVENTS and INSTANT are as for `replay`; events are taken by time. What counts as coming back is what [churn]
+in the rules says, or --on, with days in UTC. Parameters go to stdout as TOML that --params takes; with --json
+as one object, with customers, purchases and the log-likelihood, times in days. Of more than 5,000 customers
+about 5,000 are looked at, chosen by a hash of their ids.
+
+On stderr stands how good such a fit was: one to what was known a horizon before the end, against what came
+of the customers until then.
+
+Examples:
+  cohortd fit --rules rules.toml events.jsonl.gz > params.toml
+  cohortd fit --model mbg_nbd --on purchase --amount purchase.amount --until 2026-12-31 events.jsonl
+  cohortd fit --model fgp --on 'any of (login, feature_used)' --json events.jsonl")]
+    Fit(Fit),
 
     /// Watch a simulated shop: everything in this one process, nothing to set up
     #[command(after_help = "\
@@ -194,6 +234,10 @@ pub(super) struct Replay {
     #[arg(long, value_name = "OTHER")]
     pub(super) compare: Option<PathBuf>,
 
+    /// Parameters of the model of churn, as `fit` writes them; without, they are fitted each week on the past
+    #[arg(long, value_name = "FILE")]
+    pub(super) params: Option<PathBuf>,
+
     /// End with exit code 1 if any line could not be read
     #[arg(long)]
     pub(super) strict: bool,
@@ -255,6 +299,76 @@ pub(super) struct Explain {
     pub(super) layers: Layers,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Score {
+    /// The rules, in place of the file that the settings name
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+
+    /// Parameters as `fit` writes them [default: fitted to the events]
+    #[arg(long, value_name = "FILE")]
+    pub(super) params: Option<PathBuf>,
+
+    /// At that instant; later events are left out [default: the last event]
+    #[arg(long, value_name = "INSTANT", value_parser = instant, allow_hyphen_values = true)]
+    pub(super) at: Option<Instant>,
+
+    /// So many days ahead too: a number, or '6 weeks'
+    #[arg(long, value_name = "DAYS", value_parser = days)]
+    pub(super) horizon: Option<u32>,
+
+    /// Files of events; several are one log
+    #[arg(required = true, value_name = "EVENTS")]
+    pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Fit {
+    /// Which model [default: that of the rules; with --on, mbg_nbd]
+    #[arg(long, value_enum)]
+    pub(super) model: Option<ModelName>,
+
+    /// The rules, in place of the file that the settings name
+    #[arg(long, value_name = "FILE")]
+    pub(super) rules: Option<PathBuf>,
+
+    /// What counts as coming back, as in rules, in place of theirs
+    #[arg(long, value_name = "EVENT", conflicts_with = "rules")]
+    pub(super) on: Option<String>,
+
+    /// What a purchase is worth
+    #[arg(long, value_name = "EVENT.PROPERTY", requires = "on")]
+    pub(super) amount: Option<String>,
+
+    /// Leave later events out, and fit to what is known then [default: the last event]
+    #[arg(long, value_name = "INSTANT", value_parser = instant, allow_hyphen_values = true)]
+    pub(super) until: Option<Instant>,
+
+    /// One JSON object in place of TOML
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Files of events; several are one log
+    #[arg(required = true, value_name = "EVENTS")]
+    pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ModelName {
+    /// Of purchases
+    #[value(name = "mbg_nbd")]
+    MbgNbd,
+    /// Of use
+    #[value(name = "fgp")]
+    Fgp,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Lang {
     /// English
@@ -290,6 +404,16 @@ fn key_and_value(text: &str) -> Result<String, String> {
         Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
         _ => Err("write it as KEY=VALUE, such as kafka.group_id=shop".to_owned()),
     }
+}
+
+/// Whole days, up to ten years.
+fn days(text: &str) -> Result<u32, String> {
+    const MOST: i64 = 3_650;
+    let span = |text| parse_duration(text).ok().map(|duration| duration.span.0).filter(|ms| ms % Span::DAY.0 == 0);
+    let days = text.parse::<i64>().ok().or_else(|| span(text).map(|ms| ms / Span::DAY.0));
+    days.filter(|days| (1..=MOST).contains(days))
+        .and_then(|days| u32::try_from(days).ok())
+        .ok_or_else(|| format!("write whole days, from 1 to {MOST}: 45, or '6 weeks'"))
 }
 
 /// A whole number is an offset: times are written as dates here.
@@ -331,7 +455,7 @@ fn instant(text: &str) -> Result<Instant, String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Arguments, Place, instant, place};
+    use super::{Arguments, Place, days, instant, place};
     use crate::event::Instant;
 
     #[test]
@@ -346,6 +470,15 @@ mod tests {
         assert_eq!(place("1970-01-02"), Ok(Place::Time(Instant(86_400_000))));
         assert!(place("-1").is_err());
         assert!(place("earliest").is_err());
+    }
+
+    #[test]
+    fn a_horizon_is_whole_days() {
+        assert_eq!(days("45"), Ok(45));
+        assert_eq!(days("6 weeks"), Ok(42));
+        assert!(days("36 hours").is_err());
+        assert!(days("0").is_err());
+        assert!(days("3651").is_err());
     }
 
     #[test]

@@ -4,10 +4,12 @@ mod arguments;
 mod check;
 mod demo;
 mod explain;
+mod fit;
 mod history;
 mod output;
 mod progress;
 mod replay;
+mod score;
 mod sizes;
 mod words;
 
@@ -72,6 +74,14 @@ fn obey(command: Command) -> Result<(), Stopped> {
         Command::Explain(mut explain) => {
             let settings = loaded(std::mem::take(&mut explain.layers))?;
             explain::run(&settings, &explain)?;
+        }
+        Command::Score(mut score) => {
+            let settings = loaded(std::mem::take(&mut score.layers))?;
+            score::run(&settings, &score)?;
+        }
+        Command::Fit(mut fit) => {
+            let settings = loaded(std::mem::take(&mut fit.layers))?;
+            fit::run(&settings, &fit)?;
         }
         Command::DumpConfig(layers) => {
             let mut out = output::results();

@@ -13,6 +13,8 @@ use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
 use super::observed::Observed;
 use super::rank::Thresholds;
+use super::risk::{RiskEffect, RiskNow, effect, weigh};
+use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, Deadlines, EventCause, Fact, Membership, RecentId, Wish};
 use super::why::evidence;
@@ -36,6 +38,11 @@ pub struct Engine {
     /// How often; a customer decided before the last time was decided under others.
     thresholds_set: u32,
     foresight: Foresight,
+    parameters: Option<Arc<Parameters>>,
+    /// Is the level of risk computed anew in the decision under way?
+    weighs: bool,
+    /// What was said of risks since it was last taken.
+    risks: Vec<RiskEffect>,
 }
 
 /// What became of an event.
@@ -57,7 +64,7 @@ pub enum Words {
 
 /// What a decision follows from.
 #[derive(Clone, Copy)]
-enum Trigger<'e> {
+pub(super) enum Trigger<'e> {
     Time,
     /// Other rules.
     Edit,
@@ -67,6 +74,8 @@ enum Trigger<'e> {
         late: bool,
     },
     Threshold,
+    /// Other parameters of the model of churn.
+    Model,
 }
 
 impl Engine {
@@ -90,6 +99,9 @@ impl Engine {
             thresholds,
             thresholds_set: 0,
             foresight,
+            parameters: None,
+            weighs: false,
+            risks: Vec::new(),
         }
     }
 
@@ -119,6 +131,17 @@ impl Engine {
     #[must_use]
     pub fn thresholds(&self) -> &Thresholds {
         &self.thresholds
+    }
+
+    /// Of the model of churn; none before the first fit.
+    #[must_use]
+    pub fn parameters(&self) -> Option<&Parameters> {
+        self.parameters.as_deref()
+    }
+
+    /// Changes the parameters of the model of churn. Whom that concerns is decided by `reweigh`.
+    pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>) {
+        self.parameters = parameters;
     }
 
     /// Changes where ranks begin. Whom that concerns is decided by `reconsider`.
@@ -204,11 +227,13 @@ impl Engine {
     fn begin(&mut self) {
         self.dirty.clear();
         self.moved.fill(false);
+        self.weighs = false;
     }
 
     fn look_at_all(&mut self) {
         self.dirty.add_all();
         self.moved.fill(true);
+        self.weighs = true;
     }
 
     /// Takes an event into the `wanted` facts and decides nothing: for facts that an edit of the rules needs and that were
@@ -247,6 +272,8 @@ impl Engine {
         self.moved.fill(true);
         (0..changed.len()).filter(|cohort| changed[*cohort]).for_each(|cohort| self.dirty.add(cohort));
         state.deadlines = Deadlines { decided_at: Some(at), ..Deadlines::default() };
+        self.weighs = true;
+        let risen = self.weigh(state, at);
         let rules = Arc::clone(&self.rules);
         for (i, _) in rules.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.enabled) {
             // What is due all the same is due by time.
@@ -254,7 +281,7 @@ impl Engine {
             let deadline = self.decide_cohort(state, i, at, trigger, words, effects);
             state.deadlines.set(i, deadline);
         }
-        self.conclude(state, at, words, &mut effects[said_before..]);
+        self.conclude(state, at, Trigger::Edit, risen, words, &mut effects[said_before..]);
     }
 
     /// Runs the machine at one more instant, which changes nothing: for tests of that promise.
@@ -302,6 +329,7 @@ impl Engine {
             };
             if changed {
                 self.dirty.add_each(self.rules.readers(feed.fact));
+                self.weighs |= self.rules.churn.as_ref().is_some_and(|churn| churn.fact == feed.fact);
                 for ranking in self.rules.ranked_by(feed.fact) {
                     self.moved[usize::from(ranking.0)] = true;
                 }
@@ -332,6 +360,7 @@ impl Engine {
         let said_before = effects.len();
         let due = state.deadlines.by_cohort.iter().filter(|(_, deadline)| **deadline <= at);
         due.for_each(|(cohort, _)| self.dirty.add(cohort));
+        let risen = self.weigh(state, at);
         let mut place = 0;
         // Dependants come later in this order, and are added on the way.
         while let Some(i) = self.dirty.next_from(place) {
@@ -342,21 +371,77 @@ impl Engine {
             };
             state.deadlines.set(i, deadline);
         }
-        self.conclude(state, at, words, &mut effects[said_before..]);
+        self.conclude(state, at, trigger, risen, words, &mut effects[said_before..]);
     }
 
     /// Every cohort that may differ is decided: when must the customer be looked at next, and what is to come of each change?
-    fn conclude(&mut self, state: &mut CustomerState, at: Instant, words: Words, said: &mut [Effect]) {
+    ///
+    /// `risen`: from what the level of risk has changed.
+    fn conclude(
+        &mut self,
+        state: &mut CustomerState,
+        at: Instant,
+        trigger: Trigger<'_>,
+        risen: Option<u8>,
+        words: Words,
+        said: &mut [Effect],
+    ) {
         let earliest = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
-        state.next_deadline = earliest.min(self.place(state, at));
+        state.next_deadline = earliest.min(self.place(state, at)).min(state.deadlines.risk);
+        if let Some(previous) = risen.filter(|_| words == Words::Full) {
+            let said = effect(state, previous, trigger, &self.scene(state, at));
+            self.risks.extend(said);
+        }
         if words == Words::Full && !said.is_empty() {
+            let risk = RiskNow::of(&self.scene(state, at));
             let mut foresight = std::mem::take(&mut self.foresight);
             for effect in said {
                 let next = foresight.next_change(self.scene(state, at), effect.cohort);
-                effect.next_change_at = next.map(|(at, _)| at);
+                (effect.next_change_at, effect.risk) = (next.map(|(at, _)| at), risk);
             }
             self.foresight = foresight;
         }
+    }
+
+    /// Brings the level of risk up to an instant, before the cohorts, which may look at it. Where it changed: from what.
+    fn weigh(&mut self, state: &mut CustomerState, at: Instant) -> Option<u8> {
+        let fact = self.rules.churn.as_ref()?.fact;
+        if !self.weighs && state.deadlines.risk > at {
+            return None;
+        }
+        let mut risk = state.risk;
+        let weighed = weigh(&mut risk, self.scene(state, at).outlook(), at);
+        (state.risk, state.deadlines.risk) = (risk, weighed.deadline);
+        if weighed.changed_from.is_some() {
+            state.clock = state.clock.max(at);
+            self.dirty.add_each(self.rules.readers(fact));
+        }
+        weighed.changed_from
+    }
+
+    /// After other parameters were set: decides the customer under them. Every deadline before stream time is decided
+    /// already.
+    pub fn reweigh(
+        &mut self,
+        state: &mut CustomerState,
+        stream_time: Instant,
+        words: Words,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(churn) = &self.rules.churn else { return };
+        let (at, fact) = (stream_time.max(state.clock), churn.fact);
+        self.begin();
+        self.weighs = true;
+        self.dirty.add_each(self.rules.readers(fact));
+        for ranking in self.rules.ranked_by(fact) {
+            self.moved[usize::from(ranking.0)] = true;
+        }
+        self.decide(state, at, Trigger::Model, words, effects);
+    }
+
+    /// What was said of risks since the last call, in order.
+    pub fn take_risks(&mut self) -> Vec<RiskEffect> {
+        std::mem::take(&mut self.risks)
     }
 
     /// Puts the customer in their place in each ranking that may have moved; returns when the next one may.
@@ -394,6 +479,7 @@ impl Engine {
             thresholds: &self.thresholds,
             tie_hash: state.tie_hash,
             observed: &self.observed,
+            parameters: self.parameters.as_deref(),
             at,
         }
     }
@@ -453,6 +539,7 @@ impl Engine {
                         entered_at: membership.entered_at,
                         times_entered: membership.times_entered,
                         next_change_at: None,
+                        risk: None,
                         properties,
                         why,
                     });
@@ -472,6 +559,7 @@ impl Trigger<'_> {
             Self::Time => Wish { reason: reason(ChangeReason::Time), cause: None },
             Self::Threshold => Wish { reason: reason(ChangeReason::Threshold), cause: None },
             Self::Edit => Wish { reason: ChangeReason::DefinitionChanged, cause: None },
+            Self::Model => Wish { reason: reason(ChangeReason::ModelChanged), cause: None },
             Self::Event { event, position, late } => Wish {
                 reason: reason(if late { ChangeReason::LateEvent } else { ChangeReason::Event }),
                 cause: Some(EventCause {
@@ -483,10 +571,15 @@ impl Trigger<'_> {
         }
     }
 
+    /// Why, and from what, for what no other decision has wanted before.
+    pub(super) fn plainly(self) -> Wish {
+        self.wish(Force::Rule)
+    }
+
     /// An event applied at this very instant is the reason; else the decision that first wanted the change.
     fn reason_for(self, wish: Option<Box<Wish>>, force: Force) -> Wish {
         match (self, wish) {
-            (Self::Time | Self::Threshold, Some(wish)) => *wish,
+            (Self::Time | Self::Threshold | Self::Model, Some(wish)) => *wish,
             (trigger, _) => trigger.wish(force),
         }
     }

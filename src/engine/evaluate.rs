@@ -6,6 +6,7 @@ use super::measure::Measured;
 use super::observed::Observed;
 use super::periods::{Period, Rhythm, streak};
 use super::rank::Standing;
+use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{Distinct, Fact, Membership};
 use super::values::kept_part;
@@ -14,7 +15,8 @@ use super::window::{known_from, next_change, next_crossing, next_of_one, upto, w
 use crate::event::{Instant, Number, Value};
 use crate::rules::ast::{Bound, Edge, Op, Unit};
 use crate::rules::{
-    Calendar, CohortIx, Comparand, Condition, ConditionIx, CountTest, FactIx, FactKind, Measure, Node, RuleSet, Window,
+    Calendar, CohortIx, Comparand, Condition, ConditionIx, CountTest, FactIx, FactKind, Measure, Node, RuleSet, Score,
+    Window,
 };
 
 /// Everything that a condition may look at. All events applied lie at or before `at`, but where a measure looks back.
@@ -29,6 +31,8 @@ pub(super) struct Scene<'a> {
     pub(super) thresholds: &'a [Option<Standing>],
     pub(super) tie_hash: u64,
     pub(super) observed: &'a Observed,
+    /// Of the model of churn, as adopted.
+    pub(super) parameters: Option<&'a Parameters>,
     pub(super) at: Instant,
 }
 
@@ -259,6 +263,12 @@ impl<'a> Scene<'a> {
 
     /// Both sides are exact: differences are in 10^-12, so that a factor of six places multiplies without rounding.
     fn compare(&self, measure: &Measure, op: Op, with: &Comparand) -> Verdict {
+        if let Measure::Score { score: score @ (Score::Risk | Score::Alive), .. } = measure {
+            return match with {
+                Comparand::Number(number) => self.passes(*score, op, *number),
+                _ => Verdict::always(false),
+            };
+        }
         let left = self.measure(measure);
         let (factor, right) = match with {
             Comparand::Number(number) => (Number::ONE, Measured::constant(Value::Number(*number))),

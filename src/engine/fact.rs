@@ -9,6 +9,7 @@ use siphasher::sip::SipHasher13;
 
 use super::answer;
 use super::chain::{Chain, Link, Reached, Terms};
+use super::days::{Bought, DayBought, Used};
 use super::periods::{Period, count_in};
 use super::state::{DayBucket, Distinct, Encounter, Fact, Opening, Pair, Series, Steps, Total};
 use super::steps::StepRoles;
@@ -45,6 +46,8 @@ impl Fact {
         static CHAIN: LazyLock<Fact> = LazyLock::new(|| Fact::Chain(Box::default()));
         static VALUES: LazyLock<Fact> = LazyLock::new(|| Fact::Values(Box::default()));
         static STEPS: LazyLock<Fact> = LazyLock::new(|| Fact::Steps(Box::default()));
+        static BOUGHT: LazyLock<Fact> = LazyLock::new(|| Fact::Bought(Box::default()));
+        static USED: LazyLock<Fact> = LazyLock::new(|| Fact::Used(Box::default()));
         match kind {
             FactKind::Latest { .. } | FactKind::Earliest { .. } => &TIMES,
             FactKind::Total { .. } => &TOTAL,
@@ -57,6 +60,8 @@ impl Fact {
             FactKind::Values { .. } => &VALUES,
             FactKind::Answer { .. } => &ANSWER,
             FactKind::Steps { .. } => &STEPS,
+            FactKind::Bought { .. } => &BOUGHT,
+            FactKind::Used => &USED,
         }
     }
 
@@ -74,6 +79,8 @@ impl Fact {
             Self::Extreme(number) => number.is_none(),
             Self::Values(values) => values.times.is_empty(),
             Self::Answer(found) => found.is_empty(),
+            Self::Bought(bought) => bought.is_empty(),
+            Self::Used(used) => used.is_empty(),
             Self::Steps(steps) => steps.a.is_none() && steps.b.is_empty() && steps.via.is_empty(),
         }
     }
@@ -184,6 +191,12 @@ impl Fact {
             (Self::Steps(steps), FactKind::Steps { cap }) => {
                 steps.feed(at, StepRoles { a: as_a, b: as_b, via: as_via }, *cap, around.approximated)
             }
+            (Self::Bought(bought), FactKind::Bought { amount }) => {
+                let of = amount.filter(|(name, _)| *name == event.name_id).map(|(_, property)| property);
+                let amount = of.and_then(|property| event.property(property)).and_then(Value::number);
+                bought.feed(at, amount.unwrap_or_default(), around.oldest_arrival, around.calendar)
+            }
+            (Self::Used(used), FactKind::Used) => used.feed(at, around.oldest_arrival, around.calendar),
             _ => unreachable!("a fact's content follows its kind"),
         }
     }
@@ -276,6 +289,8 @@ impl Fact {
             Self::Values(values) => values.times.first().map_or(0, |time| time.0),
             Self::Answer(found) => found.first().map_or(0, |encounter| encounter.at.0),
             Self::Steps(steps) => steps.via.first().map_or(0, |time| time.0),
+            Self::Bought(bought) => bought.open.first().map_or(0, |day| i64::from(day.day)),
+            Self::Used(used) => used.open.first().map_or(0, |day| i64::from(*day)),
         }
     }
 
@@ -285,6 +300,8 @@ impl Fact {
             Self::Total(_) => size_of::<Total>(),
             Self::Extreme(_) => size_of::<Number>(),
             Self::Values(values) => values.heap_bytes(),
+            Self::Bought(bought) => size_of::<Bought>() + bought.open.capacity() * size_of::<DayBought>(),
+            Self::Used(used) => size_of::<Used>() + used.open.capacity() * size_of::<i32>(),
             Self::Answer(found) => found.capacity() * size_of::<Encounter>(),
             Self::Steps(steps) => {
                 size_of::<Steps>() + (steps.b.capacity() + steps.via.capacity()) * size_of::<Instant>()

@@ -26,11 +26,11 @@ impl<'a> Measured<'a> {
         Self::still(Some(value), Instant::MAX)
     }
 
-    fn missing() -> Self {
+    pub(super) fn missing() -> Self {
         Self::still(None, Instant::MAX)
     }
 
-    fn still(value: Option<Value<'a>>, until: Instant) -> Self {
+    pub(super) fn still(value: Option<Value<'a>>, until: Instant) -> Self {
         Self { value, slope: 0, until }
     }
 
@@ -83,6 +83,7 @@ impl<'a> Scene<'a> {
                 Fact::Steps(steps) => Measured::number(steps.count().map(count_number), Instant::MAX),
                 _ => Measured::missing(),
             },
+            Measure::Score { score, .. } => self.score(*score),
             Measure::Change { of, over } => {
                 let now = self.measure(of);
                 let before = self.ago(*over).measure(of);

@@ -6,6 +6,7 @@ use super::decide::{Engine, Words, keep};
 use super::effect::Effect;
 use super::observed::Observed;
 use super::rank::Thresholds;
+use super::risk::{Risk, level_name};
 use super::state::{CustomerState, Fact, Membership};
 use crate::event::{Change, ChangeReason, Instant};
 use crate::rules::{Cohort, CohortIx, FactKind, FactSpec, Rank, RuleSet};
@@ -168,6 +169,7 @@ impl Migration {
             ..CustomerState::new(&self.new)
         };
         state.belongs_to(customer);
+        state.risk = Risk { level: self.level(old.risk.level), ..old.risk };
         let mut gathered = gathered.map(|gathered| gathered.facts);
         for (number, source) in self.facts.iter().enumerate() {
             let mut fresh = || gathered.as_mut().and_then(|facts| facts.remove(number));
@@ -199,6 +201,13 @@ impl Migration {
         }
         engine.adopt(&mut state, at, &self.changed, words, decided);
         (state, left)
+    }
+
+    /// A level of risk by its name; one that there is no more is the lowest.
+    fn level(&self, old: u8) -> u8 {
+        let name = level_name(&self.old, usize::from(old));
+        let levels = self.new.churn.iter().flat_map(|churn| &churn.levels).zip(1..);
+        levels.into_iter().find(|(level, _)| *level == name).map_or(0, |(_, place)| place)
     }
 
     /// Old numbers of cohorts that nobody can be in any more.
@@ -234,6 +243,7 @@ impl Migration {
                 entered_at: membership.entered_at,
                 times_entered: membership.times_entered,
                 next_change_at: None,
+                risk: None,
                 properties: Vec::new(),
                 why: Vec::new(),
             });

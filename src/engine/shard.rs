@@ -1,6 +1,7 @@
 //! One partition's customers in memory, and the order in which events and deadlines are decided.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
@@ -8,6 +9,8 @@ use super::agenda::Agenda;
 use super::decide::{Applied, Engine, Words};
 use super::effect::{Counts, Effect};
 use super::rank::{Places, Standing, Thresholds};
+use super::risk::RiskEffect;
+use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, Deadlines};
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Span};
@@ -45,7 +48,7 @@ const LATEST: Instant = Instant(253_402_300_799_999);
 pub struct Slot(pub u32);
 
 /// An effect and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Said {
     pub slot: Slot,
     pub effect: Effect,
@@ -71,6 +74,8 @@ pub struct Shard {
     /// At least one entry at or before each resident's next deadline; entries that no longer fit are passed over.
     due: Agenda,
     effects: Vec<Effect>,
+    /// What was said of risks since it was last taken.
+    risks: Vec<(Slot, RiskEffect)>,
     counts: Counts,
     /// Where the batch under way began: what changes in it is dirty since then.
     mark: i64,
@@ -120,6 +125,7 @@ impl Shard {
             by_customer: FxHashMap::default(),
             due: Agenda::new(),
             effects: Vec::new(),
+            risks: Vec::new(),
             counts: Counts::default(),
             mark: 0,
             dirty: VecDeque::new(),
@@ -285,6 +291,7 @@ impl Shard {
             (resident.bytes, resident.uncounted) = (bytes, 0);
         }
         said.extend(self.effects.drain(..).map(|effect| Said { slot, effect }));
+        self.risks.extend(self.engine.take_risks().into_iter().map(|effect| (slot, effect)));
         self.arm(slot);
     }
 
@@ -424,6 +431,19 @@ impl Shard {
         }
     }
 
+    /// Changes the parameters of the model of churn. Whom that concerns is decided by `reweigh`.
+    pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>) {
+        self.engine.set_parameters(parameters);
+    }
+
+    /// Decides a customer under the parameters now in force. Every deadline before stream time is decided already; `as_of`
+    /// as for `fire_due`.
+    pub fn reweigh(&mut self, slot: Slot, as_of: i64, words: Words, said: &mut Vec<Said>) {
+        let resident = &mut self.slots[slot.0 as usize];
+        self.engine.reweigh(&mut resident.state, self.stream_time, words, &mut self.effects);
+        self.touched(slot, as_of, said);
+    }
+
     /// All customers in memory.
     pub fn residents(&self) -> impl Iterator<Item = Slot> + use<> {
         let taken: Vec<Slot> =
@@ -456,6 +476,11 @@ impl Shard {
 
     fn resident_mut(&mut self, slot: Slot) -> &mut Resident {
         &mut self.slots[slot.0 as usize]
+    }
+
+    /// What was said of risks since the last call, of each customer in order.
+    pub fn take_risks(&mut self) -> Vec<(Slot, RiskEffect)> {
+        std::mem::take(&mut self.risks)
     }
 
     /// Counts since the last call.

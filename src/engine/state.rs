@@ -1,8 +1,10 @@
 //! All that is remembered about one customer.
 
 use super::chain::Chain;
+use super::days::{Bought, Used};
 use super::periods::Period;
 use super::rank::{Places, tie_hash};
+use super::risk::Risk;
 use super::sparse::Sparse;
 use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::RuleSet;
@@ -30,6 +32,7 @@ pub struct CustomerState {
     pub places: Places,
     /// Of the customer's id; follows from it, so it is not stored.
     pub(super) tie_hash: u64,
+    pub risk: Risk,
     pub deadlines: Deadlines,
 }
 
@@ -40,6 +43,8 @@ pub struct Deadlines {
     pub by_cohort: Sparse<Instant>,
     /// When each place in a ranking may change by time alone, as far as computed since the state was read; not stored.
     pub(super) by_ranking: Vec<Instant>,
+    /// When the level of risk rises; `MAX`: never by time alone.
+    pub risk: Instant,
     /// The last instant that was decided. None: nothing is known, look at every cohort.
     pub decided_at: Option<Instant>,
     /// How often the engine's thresholds had been set by then; of a state just read nobody knows.
@@ -58,7 +63,13 @@ impl Deadlines {
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Self { by_cohort: Sparse::new(), by_ranking: Vec::new(), decided_at: None, thresholds_set: u32::MAX }
+        Self {
+            by_cohort: Sparse::new(),
+            by_ranking: Vec::new(),
+            risk: Instant::MAX,
+            decided_at: None,
+            thresholds_set: u32::MAX,
+        }
     }
 }
 
@@ -95,6 +106,8 @@ pub enum Fact {
     /// Ascending by time.
     Answer(Vec<Encounter>),
     Steps(Box<Steps>),
+    Bought(Box<Bought>),
+    Used(Box<Used>),
 }
 
 /// How many there were, and their sum.
@@ -296,6 +309,7 @@ impl CustomerState {
             memberships: Sparse::new(),
             places: rules.rankings.iter().map(|_| None).collect(),
             tie_hash: 0,
+            risk: Risk::default(),
             deadlines: Deadlines::default(),
         }
     }

@@ -21,6 +21,12 @@ impl Number {
         Self(i128::from(value) * Self::ONE)
     }
 
+    /// The nearest double.
+    #[must_use]
+    pub fn to_double(self) -> f64 {
+        self.0 as f64 / Self::ONE as f64
+    }
+
     /// Rounds half to even at the sixth place. `None` for not-a-number, infinities and what does not fit.
     #[must_use]
     pub fn from_double(value: f64) -> Option<Self> {

@@ -41,6 +41,8 @@ named! {
         Threshold = "THRESHOLD",
         /// The rules were edited.
         DefinitionChanged = "DEFINITION_CHANGED",
+        /// The model of churn has other parameters.
+        ModelChanged = "MODEL_CHANGED",
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rules file: TOML read key by key, so that every mistake is found with its place, all at once.
 
+mod churn;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
@@ -11,6 +13,7 @@ use super::error::{ExprError, RuleError, nearest};
 use super::parser::{is_reserved, parse, parse_attribute, parse_duration, parse_measure};
 use super::source::locate;
 use crate::event::{Localized, Span};
+pub use churn::{ChurnModel, ChurnRule, LOWEST_LEVEL, SignalRule};
 
 /// A rules file as written; nothing is looked up yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +28,8 @@ pub struct Document {
     pub profile: BTreeMap<String, Attribute>,
     /// `[measures]`, by name.
     pub measures: BTreeMap<String, NamedMeasure>,
+    /// `[churn]`
+    pub churn: Option<ChurnRule>,
     /// By name.
     pub cohorts: BTreeMap<String, CohortRule>,
     /// Cohorts whose `who` could not be read; where there are any, mistakes have been reported.
@@ -32,6 +37,18 @@ pub struct Document {
 }
 
 impl Document {
+    /// What is left where only the days of coming back matter, and their model: no cohorts and no signals.
+    #[must_use]
+    pub fn of_churn_alone(&self, churn: ChurnRule) -> Self {
+        Self {
+            churn: Some(ChurnRule { signals: Vec::new(), ..churn }),
+            profile: BTreeMap::new(),
+            measures: BTreeMap::new(),
+            cohorts: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+
     /// Every expression with its cohort and key, by the cohorts' names.
     pub fn expressions(&self) -> impl Iterator<Item = (&str, &'static str, &Written)> {
         self.cohorts.iter().flat_map(|(name, rule)| {
@@ -134,7 +151,6 @@ const COHORT_KEYS: [&str; 17] = [
     "on_create",
     "shadow",
 ];
-const LATER_TOP: [&str; 1] = ["churn"];
 const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];
 
 /// Reads a rules file.
@@ -191,6 +207,7 @@ impl Reader<'_> {
             usual_gaps: BTreeMap::new(),
             profile: BTreeMap::new(),
             measures: BTreeMap::new(),
+            churn: None,
             cohorts: BTreeMap::new(),
             unread: BTreeSet::new(),
         };
@@ -215,7 +232,7 @@ impl Reader<'_> {
                 "profile" => document.profile = self.profile(value),
                 "measures" => document.measures = self.measures(value),
                 "cohorts" => (document.cohorts, document.unread) = self.cohorts(value),
-                later if LATER_TOP.contains(&later) => self.later(later, key.span()),
+                "churn" => document.churn = self.churn(key.span(), value),
                 _ => self.unknown("", entry, &TOP_KEYS),
             }
         }
@@ -226,7 +243,7 @@ impl Reader<'_> {
                 self.error(&key, defined.literal.clone(), message, Some("give one of them another name".into()));
             }
         }
-        if document.cohorts.is_empty() && self.errors.is_empty() {
+        if document.cohorts.is_empty() && document.churn.is_none() && self.errors.is_empty() {
             let hint = "add one: [cohorts.new_signups] with who = \"did signup in the last 7 days\"";
             self.error("", 0..0, "no cohort is defined".into(), Some(hint.into()));
         }

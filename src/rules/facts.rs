@@ -81,6 +81,10 @@ pub enum FactKind {
     Followed { key: Option<PropertyId>, each: bool, keys_max: usize, each_max: usize, horizon: Option<Span> },
     /// How far a sequence has come, per key value: `within[i]` is the length allowed from its step `i` to the next one.
     Chain { within: Vec<Span>, key: Option<PropertyId>, keep: Keep, keys_max: usize, links_max: usize },
+    /// The days with a purchase, and what they were worth, by a property of one of the events.
+    Bought { amount: Option<(NameId, PropertyId)> },
+    /// The days of use.
+    Used,
     /// How many, counted up to `most`, in each of the last `back` calendar periods and the current one.
     Periods { unit: Unit, back: u32, most: u32 },
 }
@@ -214,6 +218,7 @@ impl FactKind {
                 keys_max >= k && links_max >= l
             }
             (Self::Periods { back, most, .. }, Self::Periods { back: b, most: m, .. }) => back >= b && most >= m,
+            (Self::Bought { .. }, Self::Bought { .. }) | (Self::Used, Self::Used) => true,
             _ => false,
         }
     }
@@ -268,6 +273,8 @@ impl FactKind {
                 let (keys, key) = if key.is_some() { (*keys_max, 8) } else { (1, 0) };
                 4 + links_max * (9 + key) + keys * within.len() * (7 + key) + keep.most() * 6
             }
+            Self::Bought { .. } => 40 + LATE_PERIODS * 12,
+            Self::Used => 60 + LATE_PERIODS * 4,
             Self::Periods { back, .. } => 2 + (*back as usize + LATE_PERIODS) * 4,
         }
     }

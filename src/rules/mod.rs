@@ -18,18 +18,21 @@ mod warnings;
 
 pub use calendar::Calendar;
 pub use compile::compile;
-pub use document::{Attribute, CohortRule, Document, Group, NamedMeasure, OnCreate, Written, read};
+pub use document::{
+    Attribute, ChurnModel, ChurnRule, CohortRule, Document, Group, LOWEST_LEVEL, NamedMeasure, OnCreate, SignalRule,
+    Written, read,
+};
 pub use error::{ExprError, RuleError, nearest};
 pub use facts::{
     DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, SERIES_EXACT, STEPS_MAX, TEXT_MAX, VALUES_MAX,
 };
-pub use parser::{parse, parse_attribute, parse_duration, parse_measure};
+pub use parser::{parse, parse_attribute, parse_duration, parse_measure, parse_step};
 pub use ruleset::{
-    Aggregate, BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick, Rank,
-    RankIx, Ranking, RankingIx, Role, RuleSet, Window,
+    Aggregate, BARRED, Churn, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node,
+    Pick, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
-pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure};
+pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure, each_use_of_step};
 pub use warnings::{Page, Warning, in_order, warnings};
 
 /// Reads and compiles a rules file.

@@ -150,6 +150,19 @@ pub fn parse_attribute(text: &str) -> Parsed<(Name, Name)> {
     }
 }
 
+/// Parses events with their tests standing alone, as in `on = "purchase where amount > 0"`.
+///
+/// # Errors
+/// As for `parse`.
+pub fn parse_step(text: &str) -> Parsed<Step> {
+    let mut parser = Parser::new(text)?;
+    let step = parser.step()?;
+    match parser.peek() {
+        TokenKind::End => Ok(step),
+        _ => Err(parser.expected(&["`where`", "the end"])),
+    }
+}
+
 /// Is it a word of the grammar, which only quotes make a name?
 pub(super) fn is_reserved(word: &str) -> bool {
     RESERVED.contains(&word)

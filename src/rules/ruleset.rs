@@ -2,7 +2,7 @@
 
 use super::ast::{Bound, Edge, Op, RankSize, Unit};
 use super::calendar::Calendar;
-use super::document::OnCreate;
+use super::document::{ChurnModel, OnCreate};
 use super::facts::{FactIx, FactSpec};
 use super::selector::Filter;
 use crate::event::{Instant, Localized, NameId, Number, Span, Vocabulary};
@@ -13,6 +13,8 @@ pub struct RuleSet {
     pub cohorts: Vec<Cohort>,
     pub conditions: Vec<Condition>,
     pub facts: Vec<FactSpec>,
+    /// `[churn]`
+    pub churn: Option<Churn>,
     /// The orders in which customers are ranked.
     pub rankings: Vec<Ranking>,
     /// The parts of those orders that rules speak of.
@@ -32,6 +34,50 @@ pub struct RuleSet {
 /// A cohort by its place in the order of decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CohortIx(pub u16);
+
+/// How the risk that a customer does not come back is watched.
+#[derive(Debug)]
+pub struct Churn {
+    pub model: ChurnModel,
+    /// The days of what counts as coming back.
+    pub fact: FactIx,
+    /// Do purchases say what they are worth?
+    pub has_amounts: bool,
+    pub currency: Option<String>,
+    /// Risk is the probability of nothing for so long.
+    pub horizon: Span,
+    /// The names of the levels above the lowest.
+    pub levels: Vec<String>,
+    /// The risk from which on each of them counts, ascending.
+    pub thresholds: Vec<f64>,
+    /// No level above the lowest before that.
+    pub min_silence: Span,
+    pub signals: Vec<Signal>,
+    /// Fingerprint of the definition.
+    pub definition: String,
+}
+
+/// One of the company's own signs that somebody may leave.
+#[derive(Debug)]
+pub struct Signal {
+    pub when: Node,
+    /// Added to `churn_risk`.
+    pub points: i64,
+    pub because: Localized,
+}
+
+/// What the model of churn says of a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Score {
+    /// The probability of not coming back within the horizon, in percent, with the points of the signals: from 0 to 100.
+    Risk,
+    /// The name of the level of that probability, without the signals.
+    Level,
+    /// The probability of not being gone for good.
+    Alive,
+    /// The discounted value of the purchases to come, as of the last purchase or the beginning of the level.
+    Value,
+}
 
 /// A condition by its place in the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -287,6 +333,8 @@ pub enum Measure {
     UsualGap { fact: FactIx, default: Option<Span> },
     /// How many between the latest A and the first B after it.
     Steps { fact: FactIx },
+    /// Of `[churn]`; `fact` has the days that it looks at.
+    Score { score: Score, fact: FactIx },
     /// What it is at `T`, less what it was at `T - over`.
     Change { of: Box<Measure>, over: Span },
     /// Rounded half to even to six places.
@@ -327,6 +375,7 @@ impl Measure {
             | Self::Distinct { .. }
             | Self::Pick { .. }
             | Self::Steps { .. }
+            | Self::Score { .. }
             | Self::Ratio { .. } => false,
         }
     }
@@ -335,7 +384,7 @@ impl Measure {
     #[must_use]
     pub fn grows(&self) -> bool {
         match self {
-            Self::TimeSince { .. } => true,
+            Self::TimeSince { .. } | Self::Score { score: Score::Risk | Score::Alive, .. } => true,
             Self::Change { of, .. } => of.grows(),
             _ => false,
         }

@@ -135,6 +135,11 @@ pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<
     }
 }
 
+/// As `each_use`, of what counts as coming back.
+pub fn each_use_of_step<'e>(step: &'e Step, found: &mut impl FnMut(Use<'e>)) {
+    of_step(step, found);
+}
+
 fn of_step<'e>(step: &'e Step, found: &mut impl FnMut(Use<'e>)) {
     of_events(&step.events, found);
     of_filters(Owners::All(&step.events), &step.filters, found);

@@ -6,6 +6,7 @@
 mod bytes;
 mod counter_bytes;
 mod database;
+mod days_bytes;
 pub mod layout;
 mod meta_bytes;
 mod recorded;

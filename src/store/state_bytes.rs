@@ -5,17 +5,19 @@
 //!        │ recent ids: n, n × (time, hash 8)
 //!        │ facts: n, n × (number, content by kind)          only those with content
 //!        │ memberships: n, n × (number, flags, [times ...]) only those ever entered or disarmed
-//!        │ [last decided at │ deadlines: n, n × (number, time after the next deadline)]
+//!        │ [level of risk │ changes of it]
+//!        │ [last decided at │ [next level of risk] │ deadlines: n, n × (number, time after the next deadline)]
 //! ```
 //!
 //! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts,
 //! cohorts and rankings are numbered as in the rule set whose fingerprint META holds.
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
+use super::days_bytes::{put_bought, put_used, read_bought, read_used};
 use super::layout::FORMAT;
 use crate::engine::{
     Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Link, Membership, Opening, Pair, Period, Places,
-    Reached, RecentId, Series, Wish,
+    Reached, RecentId, Risk, Series, Wish,
 };
 use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::{FactKind, RuleSet, STEPS_MAX};
@@ -23,6 +25,8 @@ use crate::rules::{FactKind, RuleSet, STEPS_MAX};
 const HAS_DEADLINE: u8 = 1;
 const HAS_PLACES: u8 = 2;
 const IS_DECIDED: u8 = 4;
+const HAS_RISK: u8 = 8;
+const RISK_RISES: u8 = 16;
 
 const MEMBER: u8 = 1;
 const DISARMED: u8 = 2;
@@ -45,6 +49,9 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     let decided_at = state.deadlines.decided_at;
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let flags = flag(has_deadline, HAS_DEADLINE) | flag(has_places, HAS_PLACES);
+    let has_risk = state.risk != Risk::default();
+    let risk_rises = decided_at.is_some() && state.deadlines.risk < Instant::MAX;
+    let flags = flags | flag(has_risk, HAS_RISK) | flag(risk_rises, RISK_RISES);
     out.push(flags | flag(decided_at.is_some(), IS_DECIDED));
     if has_deadline {
         put_instant(out, state.next_deadline, base);
@@ -74,8 +81,15 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
         put_len(out, number);
         put_membership(out, membership, base);
     }
+    if has_risk {
+        out.push(state.risk.level);
+        put_u64(out, state.risk.sequence);
+    }
     if let Some(decided_at) = decided_at {
         put_instant(out, decided_at, state.clock);
+        if risk_rises {
+            put_instant(out, state.deadlines.risk, state.next_deadline);
+        }
         put_len(out, state.deadlines.by_cohort.len());
         for (number, deadline) in state.deadlines.by_cohort.iter() {
             put_len(out, number);
@@ -134,8 +148,14 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
         state.memberships.put(number, read_membership(&mut reader, base)?);
         next = number + 1;
     }
+    if flags & HAS_RISK != 0 {
+        state.risk = Risk { level: reader.u8("level of risk")?, sequence: reader.u64("changes of risk")? };
+    }
     if flags & IS_DECIDED != 0 {
         state.deadlines.decided_at = Some(reader.instant(state.clock, "decided at")?);
+        if flags & RISK_RISES != 0 {
+            state.deadlines.risk = reader.instant(state.next_deadline, "next level of risk")?;
+        }
         next = 0;
         for _ in 0..reader.len("deadlines")? {
             let number = reader.u32("deadline")? as usize;
@@ -268,6 +288,8 @@ fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
             put_times(out, &values.times, base);
             values.values.iter().for_each(|value| put_kept(out, value));
         }
+        Fact::Bought(bought) => put_bought(out, bought),
+        Fact::Used(used) => put_used(out, used),
         Fact::Answer(found) => {
             put_len(out, found.len());
             let mut last = base;
@@ -389,6 +411,8 @@ fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()
                 values.values.push(read_kept(reader)?);
             }
         }
+        Fact::Bought(bought) => **bought = read_bought(reader)?,
+        Fact::Used(used) => **used = read_used(reader)?,
         Fact::Answer(found) => {
             let mut last = base;
             for _ in 0..reader.len("encounters")? {

@@ -117,6 +117,10 @@ fn in_short(rules: &str, changes: &str) -> String {
     let mut stories: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for line in changes.lines() {
         let change: serde_json::Value = serde_json::from_str(line).unwrap();
+        // A change of the level of risk is of no cohort.
+        if change.get("cohort").is_none() {
+            continue;
+        }
         let text = |key: &str| change[key].as_str().unwrap().to_owned();
         let at = jiff::Timestamp::from_millisecond(change["at"].as_i64().unwrap()).unwrap();
         let at = at.strftime("%-d %b %H:%M");

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod check;
+mod churn;
 mod cli;
 mod damaged;
 mod demo;

@@ -143,6 +143,7 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         "excluded" => ChangeReason::Excluded,
         "threshold" => ChangeReason::Threshold,
         "definition changed" => ChangeReason::DefinitionChanged,
+        "model_changed" => ChangeReason::ModelChanged,
         other => panic!("{other} is no reason"),
     };
     expected.iter().all(|(key, value)| match key.as_str() {
@@ -164,7 +165,10 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         && wanted_reason == *reason
         && match reason {
             ChangeReason::Excluded => true,
-            ChangeReason::Time | ChangeReason::Threshold | ChangeReason::DefinitionChanged => cause.is_none(),
+            ChangeReason::Time
+            | ChangeReason::Threshold
+            | ChangeReason::DefinitionChanged
+            | ChangeReason::ModelChanged => cause.is_none(),
             ChangeReason::Event | ChangeReason::LateEvent => cause.is_some(),
         }
         && (!*shadow || expected.contains_key("shadow"))

@@ -36,7 +36,9 @@ fn what_is_wrong_does_not_fit() {
         (format!("[cohorts.a]\n{who}\nat_most = 3"), "cohorts.a.at_most: not of type string"),
         (format!("[cohorts.a]\n{who}\nname = {{ de = 'x' }}"), "cohorts.a.name: fits none of"),
         (format!("activity = []\n[cohorts.a]\n{who}"), "activity: too short"),
-        ("time_zone = 'UTC'".to_owned(), "`cohorts` is missing"),
+        ("time_zone = 'UTC'".to_owned(), "fits none of the forms"),
+        ("[churn]\namount = 'buy.total'".to_owned(), "churn: `on` is missing"),
+        ("[churn]\non = 'buy'\nlevels = { high = '0.9' }".to_owned(), "churn.levels.high: not of type number"),
     ] {
         let problem = fits(&text).unwrap_err();
         assert!(problem.starts_with(expected), "{text}\n{problem}");
@@ -56,6 +58,10 @@ fn the_schema_knows_the_keys_that_the_loader_knows() {
     assert_eq!(keys(&schema["properties"]), known("qqqqqqqqqqqqqq = 1"));
     assert_eq!(keys(&schema["definitions"]["cohort"]["properties"]), known("[cohorts.a]\nqqqqqqqqqqqqqq = 1"));
     assert_eq!(keys(&schema["properties"]["defaults"]["properties"]), known("[defaults]\nqqqqqqqqqqqqqq = 1"));
+    let churn = &schema["properties"]["churn"]["properties"];
+    assert_eq!(keys(churn), known("[churn]\nqqqqqqqqqqqqqq = 1"));
+    let signal = &churn["signals"]["items"]["properties"];
+    assert_eq!(keys(signal), known("[churn]\nsignals = [{ qqqqqqqqqqqqqq = 1 }]"));
     let names = &schema["definitions"]["cohort"]["properties"]["name"]["anyOf"][1]["properties"];
     assert_eq!(keys(names), known("[cohorts.a]\nname = { qqqqqqqqqqqqqq = 1 }"));
 }
@@ -125,6 +131,7 @@ impl Judge<'_> {
                         "string" => value.is_string(),
                         "boolean" => value.is_boolean(),
                         "integer" => value.is_i64(),
+                        "number" => value.is_number(),
                         other => panic!("the judge does not know the type {other}"),
                     };
                     if !is {

@@ -37,6 +37,7 @@ impl<'a> Facts<'a> {
         let index = FactIx(u16::try_from(fact).expect("facts are numbered in 16 bits"));
         let readers: Vec<&str> =
             self.rules.readers(index).iter().map(|cohort| self.rules.cohort(*cohort).name.as_str()).collect();
+        let readers = if readers.is_empty() { vec!["[churn]"] } else { readers };
         format!("{} ({})", self.phrase(index), readers.join(", "))
     }
 
@@ -102,6 +103,11 @@ impl<'a> Facts<'a> {
                     events(),
                     self.events(fact, |role| side(role, Side::B))
                 )
+            }
+            FactKind::Used => format!("the days with {}: how many, first and last", events()),
+            FactKind::Bought { amount } => {
+                let worth = amount.map(|(_, property)| format!(", and the sum of its {}", self.property(property)));
+                format!("the days with {}: how many, first and last{}", events(), worth.unwrap_or_default())
             }
             FactKind::Steps { .. } => {
                 let via = self.events(fact, |role| side(role, Side::Via));
@@ -258,6 +264,12 @@ fn words_of(document: &Document) -> BTreeSet<String> {
     }
     for defined in document.measures.values() {
         collect_words(&defined.text, &mut words);
+    }
+    if let Some(churn) = &document.churn {
+        collect_words(&churn.on_text, &mut words);
+        let amount = churn.amount.iter().flat_map(|amount| [&amount.event, &amount.property]);
+        words.extend(amount.map(|name| name.text.clone()));
+        churn.signals.iter().for_each(|signal| collect_words(&signal.when.text, &mut words));
     }
     for rule in document.cohorts.values() {
         for written in [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()].into_iter().flatten() {

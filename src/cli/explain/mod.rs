@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Held, Input, RANKED_APART, Ranks, Seen, Topic, shard};
+use super::history::{Besides, Held, Input, RANKED_APART, Seen, Topic, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -59,8 +59,9 @@ fn of_files(
     let reading = Progress::of_reading(input.bytes());
     input.read_all(&rules.vocabulary, &reading, |event| {
         last = last.max(event.at);
-        // Where customers are ranked it takes all to know where one stands.
-        let whole = event.customer == asked.customer || !rules.rankings.is_empty();
+        // Where customers are ranked it takes all to know where one stands, and what a model says is learnt from all.
+        let all = !rules.rankings.is_empty() || rules.churn.is_some();
+        let whole = event.customer == asked.customer || all;
         held.push(&if whole { *event } else { of_another(event.at) });
         Ok(())
     })?;
@@ -137,7 +138,7 @@ fn of_another(at: Instant) -> CustomerEvent<'static> {
 struct Following<'a> {
     customer: &'a str,
     shard: Shard,
-    ranks: Ranks,
+    besides: Besides,
     arrives_within: Span,
     /// Of the next event in the log.
     position: i64,
@@ -148,7 +149,7 @@ impl<'a> Following<'a> {
         let shard = shard(&settings.settings, rules);
         Self {
             customer: &asked.customer,
-            ranks: Ranks::new(&shard),
+            besides: Besides::new(&shard),
             shard,
             arrives_within: settings.settings.time.arrives_within,
             position: 0,
@@ -162,7 +163,7 @@ impl<'a> Following<'a> {
             return;
         }
         let mut said = Vec::new();
-        self.ranks.refresh(&mut self.shard, position, Words::None, &mut said);
+        self.besides.refresh(&mut self.shard, position, Words::None, &mut said);
         if !event.customer.is_empty() {
             let slot = self.shard.find_or_new(event.customer);
             self.shard.apply(slot, event, position, Words::None, &mut said);
@@ -175,7 +176,7 @@ impl<'a> Following<'a> {
     /// Decides what is due up to an instant, then explains; `None`: there is no such customer.
     fn explain(mut self, cohorts: &[CohortIx], at: Instant) -> Option<Vec<Explanation>> {
         let slot = self.shard.find(self.customer)?;
-        self.ranks.run_to(at, &mut self.shard, self.position, Words::None, &mut Vec::new());
+        self.besides.run_to(at, &mut self.shard, self.position, Words::None, &mut Vec::new());
         let (engine, state) = (self.shard.engine(), self.shard.state(slot));
         Some(cohorts.iter().map(|cohort| explain(engine, state, *cohort, at)).collect())
     }

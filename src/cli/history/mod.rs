@@ -1,12 +1,17 @@
 //! Events of the past, for the commands that look at it: files are one log, as one partition, without a broker or a clock;
 //! of a topic each partition is a log.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted, `ranks` computes where ranks begin; `topic`
-//! reads a range of a topic.
+//! `input` reads the files, `held` keeps their events until they are sorted; `topic` reads a range of a topic. `besides` is what
+//! else decides: `ranks` computes where ranks begin, `refits` fits the model of churn, to the customers of a `snapshot`. Where
+//! nothing is decided, `comers` only counts the days on which customers came.
 
+mod besides;
+mod comers;
 mod held;
 mod input;
 mod ranks;
+mod refits;
+mod snapshot;
 mod topic;
 
 use std::sync::Arc;
@@ -16,9 +21,13 @@ use crate::event::Instant;
 use crate::rules::RuleSet;
 use crate::settings::Settings;
 
+pub(super) use besides::Besides;
+pub(super) use comers::{Comers, Looks, Seen as Looked, rules_of_churn};
 pub(super) use held::Held;
 pub(super) use input::{Counts, Input};
-pub(super) use ranks::{RANKED_APART, Ranks};
+pub(super) use ranks::RANKED_APART;
+pub(super) use refits::Refitted;
+pub(super) use snapshot::{Snapshot, days};
 pub(super) use topic::{Place, Seen, Topic};
 
 /// The partition that takes the log in.

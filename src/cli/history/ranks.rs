@@ -64,24 +64,9 @@ impl Ranks {
         }
     }
 
-    /// Moves stream time on to an instant, with all that falls due and every refresh on the way.
-    pub(in crate::cli) fn run_to(
-        &mut self,
-        until: Instant,
-        shard: &mut Shard,
-        position: i64,
-        words: Words,
-        said: &mut Vec<Said>,
-    ) {
-        while !self.counters.rankings.is_empty() && !shard.is_empty() {
-            let next = Instant((shard.stream_time().0.div_euclid(REFRESH.0) + 1) * REFRESH.0);
-            if next > until {
-                break;
-            }
-            shard.advance(next);
-            shard.fire_due(position, words, said);
-            self.refresh(shard, position, words, said);
-        }
-        shard.fire_before(until.next(), position, words, said);
+    /// The next full hour of stream time. None: nobody is ranked.
+    pub(in crate::cli) fn next(&self, shard: &Shard) -> Option<Instant> {
+        let wanted = !self.counters.rankings.is_empty() && !shard.is_empty();
+        wanted.then(|| Instant((shard.stream_time().0.div_euclid(REFRESH.0) + 1) * REFRESH.0))
     }
 }

@@ -17,7 +17,7 @@ use crate::cli::history::{self, Held, Input, RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
 use crate::cli::words::grouped;
-use crate::engine::{Membership, Shard, Slot};
+use crate::engine::{Membership, Parameters, Shard, Slot};
 use crate::event::{CustomerEvent, Instant, Properties, PropertyId, Vocabulary};
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
@@ -30,9 +30,11 @@ struct Side {
 }
 
 impl Side {
-    fn new(settings: &Loaded, rules: Arc<RuleSet>, common: &Vocabulary) -> Self {
+    fn new(settings: &Loaded, rules: Arc<RuleSet>, parameters: Option<Arc<Parameters>>, common: &Vocabulary) -> Self {
         let properties = common.properties().into_iter().map(|name| rules.vocabulary.property(name)).collect();
-        Self { deciding: Deciding::silent(shard(&settings.settings, &rules)), rules, properties }
+        let mut deciding = Deciding::silent(shard(&settings.settings, &rules));
+        deciding.give(parameters);
+        Self { deciding, rules, properties }
     }
 
     fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
@@ -96,7 +98,8 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, other: &Path) -> Result<(),
     let names = files.each_ref().map(|file| file.name.clone());
     let rules = files.map(|file| file.rules);
     let started = Stopwatch::now();
-    let mut both = Both::new(settings, &rules);
+    let [a, b] = rules.each_ref().map(|rules| super::parameters(asked, rules));
+    let mut both = Both::new(settings, &rules, [a?, b?]);
     let input = match &asked.range.topic {
         Some(topic) => both.over_topic(asked, topic)?,
         None => both.over_files(asked)?,
@@ -119,21 +122,24 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, other: &Path) -> Result<(),
 struct Both<'a> {
     settings: &'a Loaded,
     rules: &'a [Arc<RuleSet>; 2],
+    parameters: [Option<Arc<Parameters>>; 2],
     common: Vocabulary,
     tallies: [Tally; 2],
     lines: Vec<Line<'a>>,
 }
 
 impl<'a> Both<'a> {
-    fn new(settings: &'a Loaded, rules: &'a [Arc<RuleSet>; 2]) -> Self {
+    fn new(settings: &'a Loaded, rules: &'a [Arc<RuleSet>; 2], parameters: [Option<Arc<Parameters>>; 2]) -> Self {
         let mut common = rules[0].vocabulary.clone();
         common.absorb(&rules[1].vocabulary);
-        let tallies = rules.each_ref().map(|rules| Tally::new(rules.cohorts.len()));
-        Self { settings, rules, common, tallies, lines: Vec::new() }
+        let tallies = rules.each_ref().map(|rules| Tally::new(rules));
+        Self { settings, rules, parameters, common, tallies, lines: Vec::new() }
     }
 
     fn sides(&self) -> [Side; 2] {
-        self.rules.each_ref().map(|rules| Side::new(self.settings, Arc::clone(rules), &self.common))
+        [0, 1].map(|side| {
+            Side::new(self.settings, Arc::clone(&self.rules[side]), self.parameters[side].clone(), &self.common)
+        })
     }
 
     fn over_files(&mut self, asked: &Replay) -> Result<history::Counts, Stopped> {

@@ -1,13 +1,14 @@
 //! The engine over one log, and what it says as JSON Lines.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::summary::Tally;
-use crate::cli::history::Ranks;
+use crate::cli::history::Besides;
 use crate::cli::output::Stopped;
-use crate::engine::{Language, Said, Shard, Words};
+use crate::engine::{Comings, Effect, Language, Parameters, RiskEffect, Said, Shard, Slot, Words, level_name};
 use crate::event::{ChangeReason, CustomerEvent, DeadLetterReason, Instant, Span};
 
 /// How far deadlines are decided at once at the end, so that what waits to be sorted and written stays small.
@@ -16,7 +17,7 @@ const STEP: Span = Span::DAY;
 /// Decides events in the order given. All that one of them brings about is written before the next is looked at.
 pub(in crate::cli) struct Deciding<W> {
     shard: Shard,
-    ranks: Ranks,
+    besides: Besides,
     /// Of the next event in the log.
     position: i64,
     said: Vec<Said>,
@@ -39,6 +40,40 @@ struct Line<'a> {
     shadow: bool,
 }
 
+/// A change of the level of risk on stdout.
+#[derive(Serialize)]
+struct RiskLine<'a> {
+    customer_id: &'a str,
+    risk: &'a str,
+    previous: &'a str,
+    probability: f64,
+    at: i64,
+    reason: &'a str,
+    expected_purchases: f64,
+    alive: Option<f64>,
+    value_at_risk: Option<f64>,
+    next_level_at: Option<i64>,
+    provisional: bool,
+    why: &'a str,
+}
+
+/// What one decision brings about.
+enum Told {
+    Change(Effect),
+    Risk(RiskEffect),
+}
+
+impl Told {
+    /// Its place among what was told of the same customer at one log position: changes of cohorts come before those of
+    /// risk.
+    fn place(&self) -> (Instant, bool, u64) {
+        match self {
+            Self::Change(effect) => (effect.at, false, effect.sequence),
+            Self::Risk(effect) => (effect.at, true, effect.sequence),
+        }
+    }
+}
+
 impl Deciding<io::Sink> {
     /// Decides without a word: for what is asked at the end only.
     pub(in crate::cli) fn silent(shard: Shard) -> Self {
@@ -48,9 +83,16 @@ impl Deciding<io::Sink> {
 
 impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn new(shard: Shard, out: W) -> Self {
-        let tally = Tally::new(shard.engine().rules().cohorts.len());
-        let ranks = Ranks::new(&shard);
-        Self { shard, ranks, position: 0, said: Vec::new(), tally, words: Words::Full, out }
+        let tally = Tally::new(shard.engine().rules());
+        let besides = Besides::new(&shard);
+        Self { shard, besides, position: 0, said: Vec::new(), tally, words: Words::Full, out }
+    }
+
+    /// Takes parameters of the model of churn in place of those that would be fitted, before anything is decided.
+    pub(super) fn give(&mut self, parameters: Option<Arc<Parameters>>) {
+        if let Some(parameters) = parameters {
+            self.besides.give(parameters, &mut self.shard);
+        }
     }
 
     pub(in crate::cli) fn tally(&self) -> &Tally {
@@ -64,7 +106,7 @@ impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
-        self.ranks.refresh(&mut self.shard, position, self.words, &mut self.said);
+        self.besides.refresh(&mut self.shard, position, self.words, &mut self.said);
         self.tally.read(event.at);
         if let Some(reason) = self.shard.refuses(event.at) {
             self.tally.dead_letter(reason);
@@ -96,43 +138,86 @@ impl<W: Write> Deciding<W> {
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
             let through = Instant(reached.0 - 1);
-            self.ranks.run_to(through, &mut self.shard, last, self.words, &mut self.said);
+            self.besides.run_to(through, &mut self.shard, last, self.words, &mut self.said);
             self.write_said()?;
         }
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;
+        self.tally.came = self.came();
+        self.tally.refitted = self.besides.refitted().cloned();
         self.tally.counts = self.shard.take_counts();
-        self.tally.too_few.extend(self.ranks.too_few(&self.shard).map(|(rank, of)| (rank.to_owned(), of)));
+        self.tally.too_few.extend(self.besides.ranks().too_few(&self.shard).map(|(rank, of)| (rank.to_owned(), of)));
         Ok((self.tally, self.shard))
     }
 
+    /// Customers of whom there is a risk to speak of.
+    fn came(&self) -> u64 {
+        let rules = self.shard.engine().rules();
+        let came = |slot: &Slot| Comings::of(rules, self.shard.state(*slot)).is_some();
+        if rules.churn.is_some() { self.shard.residents().filter(came).count() as u64 } else { 0 }
+    }
+
     fn write_said(&mut self) -> Result<(), Stopped> {
-        let (shard, rules) = (&self.shard, self.shard.engine().rules());
+        let risks = self.shard.take_risks().into_iter().map(|(slot, effect)| (slot, Told::Risk(effect)));
+        let mut told: Vec<(Slot, Told)> =
+            self.said.drain(..).map(|said| (said.slot, Told::Change(said.effect))).chain(risks).collect();
+        let shard = &self.shard;
         // What comes of one decision stays in its order.
-        self.said.sort_by(|a, b| {
-            (a.effect.at.cmp(&b.effect.at))
-                .then_with(|| shard.customer(a.slot).cmp(shard.customer(b.slot)))
-                .then_with(|| a.effect.sequence.cmp(&b.effect.sequence))
+        told.sort_by(|(slot_a, a), (slot_b, b)| {
+            let (a, b) = (a.place(), b.place());
+            (a.0.cmp(&b.0)).then_with(|| shard.customer(*slot_a).cmp(shard.customer(*slot_b))).then_with(|| a.cmp(&b))
         });
-        for Said { slot, effect } in self.said.drain(..) {
-            self.tally.changed(effect.cohort, effect.at, effect.change);
-            if self.words == Words::None {
-                continue;
+        for (slot, told) in told {
+            match told {
+                Told::Change(effect) => self.write_change(slot, &effect)?,
+                Told::Risk(effect) => self.write_risk(slot, &effect)?,
             }
-            let cohort = rules.cohort(effect.cohort);
-            let line = Line {
-                customer_id: shard.customer(slot),
-                cohort: &cohort.name,
-                change: effect.change.word(),
-                at: effect.at.0,
-                reason: word(effect.reason),
-                why: &effect.sentence(rules, Language::English),
-                shadow: cohort.shadow,
-            };
-            serde_json::to_writer(&mut self.out, &line).map_err(io::Error::from)?;
-            self.out.write_all(b"\n")?;
         }
         Ok(())
+    }
+
+    fn write_change(&mut self, slot: Slot, effect: &Effect) -> Result<(), Stopped> {
+        self.tally.changed(effect.cohort, effect.at, effect.change);
+        if self.words == Words::None {
+            return Ok(());
+        }
+        let rules = self.shard.engine().rules();
+        let cohort = rules.cohort(effect.cohort);
+        let line = Line {
+            customer_id: self.shard.customer(slot),
+            cohort: &cohort.name,
+            change: effect.change.word(),
+            at: effect.at.0,
+            reason: word(effect.reason),
+            why: &effect.sentence(rules, Language::English),
+            shadow: cohort.shadow,
+        };
+        serde_json::to_writer(&mut self.out, &line).map_err(io::Error::from)?;
+        Ok(self.out.write_all(b"\n")?)
+    }
+
+    fn write_risk(&mut self, slot: Slot, effect: &RiskEffect) -> Result<(), Stopped> {
+        self.tally.level_changed(effect);
+        if self.words == Words::None {
+            return Ok(());
+        }
+        let rules = self.shard.engine().rules();
+        let line = RiskLine {
+            customer_id: self.shard.customer(slot),
+            risk: level_name(rules, effect.level),
+            previous: level_name(rules, effect.previous),
+            probability: effect.probability,
+            at: effect.at.0,
+            reason: word(effect.reason),
+            expected_purchases: effect.expected,
+            alive: effect.alive,
+            value_at_risk: effect.value_at_risk(),
+            next_level_at: effect.next_level_at.map(|at| at.0),
+            provisional: effect.provisional,
+            why: &effect.sentence(rules, Language::English),
+        };
+        serde_json::to_writer(&mut self.out, &line).map_err(io::Error::from)?;
+        Ok(self.out.write_all(b"\n")?)
     }
 }
 
@@ -144,5 +229,6 @@ fn word(reason: ChangeReason) -> &'static str {
         ChangeReason::Excluded => "excluded",
         ChangeReason::Threshold => "threshold",
         ChangeReason::DefinitionChanged => "definition_changed",
+        ChangeReason::ModelChanged => "model_changed",
     }
 }

@@ -8,6 +8,7 @@ mod deciding;
 mod summary;
 mod topic;
 
+use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use super::arguments::Replay;
@@ -16,8 +17,10 @@ use super::output::{self, Stopped};
 use super::progress::Progress;
 use super::words::counted;
 use crate::app::Failure;
-use crate::app::rules_file;
+use crate::app::{parameters_file, rules_file};
+use crate::engine::Parameters;
 use crate::event::Instant;
+use crate::rules::RuleSet;
 use crate::settings::Loaded;
 pub(super) use deciding::Deciding;
 
@@ -35,6 +38,7 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
+    deciding.give(parameters(&asked, &rules)?);
     let mut input = Input::new(&asked.files, asked.until);
     let reading = Progress::of_reading(input.bytes());
     if asked.as_is {
@@ -53,6 +57,12 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     let (tally, _) = deciding.finish(until)?;
     output::say(&summary::of(&rules, tally, input.counts(), until, started.elapsed()));
     strict(&asked, input.counts().bad_lines)
+}
+
+/// The parameters that were given, if the rules ask for any.
+fn parameters(asked: &Replay, rules: &RuleSet) -> Result<Option<Arc<Parameters>>, Failure> {
+    let Some((path, churn)) = asked.params.as_deref().zip(rules.churn.as_ref()) else { return Ok(None) };
+    Ok(Some(Arc::new(parameters_file::read(path)?.for_rules(churn, path)?)))
 }
 
 /// With `--strict`, lines that could not be read are a failure at last.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::cli::history;
+use crate::cli::fit::in_words;
+use crate::cli::history::{self, Refitted};
 use crate::cli::sizes::{Sizes, sparkline};
 use crate::cli::words::{counted, grouped};
-use crate::engine::Counts;
+use crate::engine::{Counts, RiskEffect};
 use crate::event::{Change, DeadLetterReason, Instant};
-use crate::rules::{CohortIx, RuleSet};
+use crate::rules::{CohortIx, LOWEST_LEVEL, RuleSet};
 use crate::summary::POPULATION_MIN;
 
 /// Columns of a cohort's size over time.
@@ -33,10 +34,17 @@ pub(in crate::cli) struct Tally {
     pub(super) too_few: BTreeMap<String, u64>,
     /// By the rules' numbers.
     cohorts: Vec<Sizes>,
+    /// Of the levels of risk above the lowest.
+    levels: Vec<Sizes>,
+    /// Customers of whom there is a risk to speak of.
+    pub(super) came: u64,
+    /// What refits of the model of churn came to; none where parameters were given.
+    pub(super) refitted: Option<Refitted>,
 }
 
 impl Tally {
-    pub(super) fn new(cohorts: usize) -> Self {
+    pub(super) fn new(rules: &RuleSet) -> Self {
+        let levels = rules.churn.as_ref().map_or(0, |churn| churn.levels.len());
         Self {
             read: 0,
             applied: 0,
@@ -47,7 +55,10 @@ impl Tally {
             first: None,
             dead_letters: BTreeMap::new(),
             too_few: BTreeMap::new(),
-            cohorts: (0..cohorts).map(|_| Sizes::default()).collect(),
+            cohorts: rules.cohorts.iter().map(|_| Sizes::default()).collect(),
+            levels: (0..levels).map(|_| Sizes::default()).collect(),
+            came: 0,
+            refitted: None,
         }
     }
 
@@ -90,6 +101,13 @@ impl Tally {
         for (sizes, others) in self.cohorts.iter_mut().zip(other.cohorts) {
             sizes.add(others);
         }
+        for (sizes, others) in self.levels.iter_mut().zip(other.levels) {
+            sizes.add(others);
+        }
+        self.came += other.came;
+        if let Some(refitted) = other.refitted {
+            self.refitted.get_or_insert_default().add(refitted);
+        }
     }
 
     pub(super) fn changed(&mut self, cohort: CohortIx, at: Instant, change: Change) {
@@ -97,13 +115,33 @@ impl Tally {
     }
 }
 
+impl Tally {
+    pub(super) fn level_changed(&mut self, effect: &RiskEffect) {
+        for (level, change) in [(effect.previous, Change::Exited), (effect.level, Change::Entered)] {
+            // Everyone else is on the lowest level.
+            if let Some(sizes) = level.checked_sub(1).and_then(|above| self.levels.get_mut(above)) {
+                sizes.record(effect.at, change);
+            }
+        }
+    }
+}
+
 /// The summary, several lines without a last line break.
 pub(super) fn of(rules: &RuleSet, tally: Tally, input: history::Counts, until: Instant, took: Duration) -> String {
     let mut lines = events(&tally, input, took);
     let Some(first) = tally.first else { return lines.join("\n") };
-    lines.push(String::new());
-    let rows = rules.cohorts.iter().map(|cohort| cohort.name.clone()).zip(tally.cohorts).collect();
-    lines.extend(table(rows, first, until.max(first)));
+    let until = until.max(first);
+    let rows: Vec<_> = rules.cohorts.iter().map(|cohort| cohort.name.clone()).zip(tally.cohorts).collect();
+    if !rows.is_empty() {
+        lines.push(String::new());
+        lines.extend(table("cohort", rows, first, until));
+    }
+    if let Some(churn) = &rules.churn {
+        lines.push(String::new());
+        lines.extend(churn_risk(tally.came, tally.refitted.as_ref(), &tally.levels));
+        let rows = churn.levels.iter().cloned().zip(tally.levels).collect();
+        lines.extend(table("level", rows, first, until));
+    }
     lines.join("\n")
 }
 
@@ -124,7 +162,7 @@ pub(super) fn of_both(
     rows.sort_by_key(|(key, _)| *key);
     let rows = rows.into_iter().map(|((name, side), sizes)| (format!("{name}, {side}"), sizes)).collect();
     lines.push(String::new());
-    lines.extend(table(rows, first, until.max(first)));
+    lines.extend(table("cohort", rows, first, until.max(first)));
     lines
 }
 
@@ -182,12 +220,37 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
     lines
 }
 
-/// A table with a line of blocks for each cohort.
-fn table(rows: Vec<(String, Sizes)>, from: Instant, to: Instant) -> Vec<String> {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max("cohort".len());
+/// What the model of churn was, and who is on the lowest level.
+fn churn_risk(came: u64, refitted: Option<&Refitted>, levels: &[Sizes]) -> Vec<String> {
+    let above: u64 = levels.iter().map(Sizes::now).sum();
+    let low = format!(
+        "churn risk of {}, {} of them {LOWEST_LEVEL}",
+        counted(came, "customer", "customers"),
+        grouped(came.saturating_sub(above))
+    );
+    match refitted {
+        None => vec![format!("{low}; with the parameters given")],
+        Some(Refitted { last: None, .. }) => {
+            vec![format!("{low}; there was nothing to fit on a Monday, so no parameters")]
+        }
+        Some(Refitted { times, last: Some((at, parameters)) }) => {
+            let provisional = if parameters.provisional { ", provisional" } else { "" };
+            let corrected = if parameters.recalibration.is_some() { ", corrected by outcomes" } else { "" };
+            let fits = counted(*times, "fit", "fits");
+            vec![
+                format!("{low}; {fits}, the last on {}{provisional}{corrected}:", day(*at)),
+                in_words(&parameters.model),
+            ]
+        }
+    }
+}
+
+/// A table with a line of blocks for each cohort, or level.
+fn table(title: &str, rows: Vec<(String, Sizes)>, from: Instant, to: Instant) -> Vec<String> {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).max(title.len());
     let mut lines = vec![format!(
         "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  size from {} to {}",
-        "cohort",
+        title,
         "entered",
         "exited",
         "now",

@@ -23,9 +23,11 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     let mut topic = Topic::open(settings, name, asked.until)?;
     let (parts, progress) = parts(&topic, &asked.range)?;
     let progress = progress.beside_results();
-    let mut all = Tally::new(rules.cohorts.len());
+    let parameters = super::parameters(asked, &rules)?;
+    let mut all = Tally::new(&rules);
     for Part { partition, offsets } in parts {
         let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
+        deciding.give(parameters.clone());
         topic.read(partition, offsets, &rules.vocabulary, &progress, |seen| match seen {
             Seen::Event(event) => deciding.take(event),
             Seen::Refused(reason) => {

@@ -93,6 +93,7 @@ pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Inst
         thresholds: engine.thresholds(),
         tie_hash: state.tie_hash,
         observed: engine.observed(),
+        parameters: engine.parameters(),
         at,
     };
     let (cohort, membership) = (rules.cohort(index), scene.membership(index));

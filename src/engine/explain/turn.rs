@@ -181,7 +181,10 @@ impl Turn {
                 self.more(*fact, 1, *window, scene);
                 return;
             }
-            Measure::Total { fact, .. } | Measure::Extreme { fact } | Measure::UsualGap { fact, .. } => *fact,
+            Measure::Total { fact, .. }
+            | Measure::Extreme { fact }
+            | Measure::Score { fact, .. }
+            | Measure::UsualGap { fact, .. } => *fact,
             Measure::TimeSince { fact, edge } => {
                 let known = scene.edge(*fact, *edge).is_some();
                 // It begins at nothing again, which is no longer than before.

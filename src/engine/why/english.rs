@@ -1,6 +1,7 @@
 //! Evidence in English.
 
 use super::{Counted, Found, Quantity, Rounded, TimeUnit, rounded};
+use crate::engine::risk::Cause;
 use crate::event::{Change, Number, Span};
 
 pub(super) const EDITED: &str = "The rules were changed.";
@@ -96,6 +97,29 @@ fn quantity(quantity: Quantity) -> String {
         Quantity::Longer(more) => format!("{} more", length(more)),
         Quantity::Bool(flag) => flag.to_string(),
         Quantity::Text => "a text".into(),
+    }
+}
+
+pub(super) fn risk(level: &str, factors: &[String]) -> String {
+    format!("Risk is {level}: {}.", factors.join("; "))
+}
+
+pub(super) fn cause(cause: Cause) -> String {
+    match cause {
+        Cause::Once => "came once".into(),
+        Cause::Rhythm(span) => format!("comes about every {}", in_days(span)),
+        Cause::Silence(span) => format!("silent for {}", in_days(span)),
+        Cause::Falling => "on fewer days lately".into(),
+        Cause::Signal(_) => String::new(),
+    }
+}
+
+/// Whole days: of a rhythm nobody wants hours.
+fn in_days(span: Span) -> String {
+    match span.0.div_euclid(Span::DAY.0) {
+        0 => "less than a day".into(),
+        1 => "1 day".into(),
+        days => format!("{days} days"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Evidence in French. A no-break space stands before `:` and `;` and within guillemets.
 
 use super::{Counted, Found, Quantity, Rounded, TimeUnit, rounded};
+use crate::engine::risk::Cause;
 use crate::event::{Change, Number, Span};
 
 pub(super) const EDITED: &str = "Les règles ont été modifiées.";
@@ -100,6 +101,29 @@ fn quantity(quantity: Quantity) -> String {
         Quantity::Bool(true) => "vrai".into(),
         Quantity::Bool(false) => "faux".into(),
         Quantity::Text => "un texte".into(),
+    }
+}
+
+pub(super) fn risk(level: &str, factors: &[String]) -> String {
+    format!("Risque {level}\u{a0}: {}.", factors.join("\u{a0}; "))
+}
+
+pub(super) fn cause(cause: Cause) -> String {
+    match cause {
+        Cause::Once => "une seule venue".into(),
+        Cause::Rhythm(span) => format!("un rythme de {}", in_days(span)),
+        Cause::Silence(span) => format!("silence depuis {}", in_days(span)),
+        Cause::Falling => "moins de jours dernièrement".into(),
+        Cause::Signal(_) => String::new(),
+    }
+}
+
+/// Whole days: of a rhythm nobody wants hours.
+fn in_days(span: Span) -> String {
+    match span.0.div_euclid(Span::DAY.0) {
+        0 => "moins d’un jour".into(),
+        1 => "1\u{a0}jour".into(),
+        days => format!("{days}\u{a0}jours"),
     }
 }
 

@@ -10,6 +10,7 @@ use super::evaluate::{Scene, moves};
 use super::membership::excluder;
 use super::periods::{Rhythm, run};
 use super::rank::Standing;
+use super::risk::{Cause, Factor};
 use super::state::{Fact, Membership};
 use super::window::within;
 use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
@@ -202,6 +203,30 @@ pub(super) fn edited(language: Language) -> &'static str {
     match language {
         Language::English => english::EDITED,
         Language::French => french::EDITED,
+    }
+}
+
+/// A factor of risk in words.
+pub(super) fn factor(factor: Factor, rules: &RuleSet, language: Language) -> String {
+    let signal = |index: usize| rules.churn.as_ref().and_then(|churn| churn.signals.get(index));
+    match (factor.cause, language) {
+        (Cause::Signal(index), Language::English) => signal(index).map_or("", |signal| &signal.because.en).to_owned(),
+        (Cause::Signal(index), Language::French) => signal(index).map_or("", |signal| &signal.because.fr).to_owned(),
+        (cause, Language::English) => english::cause(cause),
+        (cause, Language::French) => french::cause(cause),
+    }
+}
+
+/// One sentence about a level of risk.
+pub(super) fn risk(level: &str, factors: &[Factor], rules: &RuleSet, language: Language) -> String {
+    let words = |one: &Factor| match (factor(*one, rules, language), one.points) {
+        (words, 0) => words,
+        (words, points) => format!("{words} ({points:+})"),
+    };
+    let factors: Vec<String> = factors.iter().map(words).collect();
+    match language {
+        Language::English => english::risk(level, &factors),
+        Language::French => french::risk(level, &factors),
     }
 }
 

@@ -117,6 +117,11 @@ impl Compiler<'_> {
             }
             FactKind::Answer { last, .. } => format!("answer {last}"),
             FactKind::Steps { .. } => "steps".to_owned(),
+            FactKind::Used => format!("days used in {}", self.document.time_zone),
+            FactKind::Bought { amount } => {
+                let amount = amount.map(|(name, id)| (self.names[usize::from(name.0)].clone(), property(&id)));
+                format!("days bought {amount:?} in {}", self.document.time_zone)
+            }
             FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
             FactKind::Chain { within, key: k, keep: kept, .. } => {
                 let within: Vec<i64> = within.iter().map(|span| span.0).collect();

@@ -10,7 +10,7 @@ use crate::rules::ast::{
 };
 use crate::rules::error::ExprError;
 use crate::rules::facts::{DISTINCT_MAX, DistinctKey, FactKind, Floor, Selector, VALUES_MAX};
-use crate::rules::ruleset::{Aggregate, Comparand, Condition, Measure, Pick, Window};
+use crate::rules::ruleset::{Aggregate, Comparand, Condition, Measure, Pick, Score, Window};
 use crate::rules::selector::Literal;
 
 pub(super) use crate::rules::facts::SERIES_EXACT;
@@ -55,6 +55,7 @@ impl Compiler<'_> {
     pub(super) fn compare(&mut self, compare: &Compare) -> Compiled<Vec<Condition>> {
         let written = &compare.measure;
         let (measure, kind) = self.measure(written)?;
+        self.score_fits(compare, &measure)?;
         let mut with = |op: Op, operand: &Operand, measure: Measure| -> Compiled<Condition> {
             Ok(Condition::Compare { measure, op, with: self.comparand(operand, kind, written.range)? })
         };
@@ -94,7 +95,9 @@ impl Compiler<'_> {
                 if (other == MeasureType::Time) != (kind == MeasureType::Time) {
                     return Err(ExprError::new(written.range, "a number and a length of time cannot be compared"));
                 }
-                Comparand::Measure { factor: *factor, measure }
+                let with = Comparand::Measure { factor: *factor, measure };
+                self.comparand_fits(&with, written.range)?;
+                with
             }
         })
     }
@@ -172,6 +175,13 @@ impl Compiler<'_> {
     fn named(&mut self, name: &Name, asked: Asked) -> Compiled<(Measure, MeasureType)> {
         named::known(self.document, name)?;
         let document = self.document;
+        if let Some((score, rule)) = Score::named(&name.text).zip(document.churn.as_ref()) {
+            if !asked.is_now() {
+                return Err(not_kept(name.range, "what a score was"));
+            }
+            let kind = if score == Score::Level { MeasureType::Any } else { MeasureType::Plain };
+            return Ok((Measure::Score { score, fact: self.days_of(rule) }, kind));
+        }
         let written = match document.profile.get(&name.text) {
             Some(attribute) => WrittenMeasure {
                 kind: MeasureKind::Of {
@@ -208,7 +218,7 @@ impl Compiler<'_> {
             return Err(ExprError::new(range, "a ratio is of two numbers or of two lengths of time"));
         }
         if of.grows() || to.grows() {
-            return Err(ExprError::new(range, "a ratio of lengths that grow each millisecond would never rest")
+            return Err(ExprError::new(range, "a ratio of what moves each millisecond would never rest")
                 .hint("compare with a factor: `time since last purchase > 1.5 x usual gap of purchase`"));
         }
         Ok((Measure::Ratio { of: Box::new(of), to: Box::new(to) }, MeasureType::Plain))

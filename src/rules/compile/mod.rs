@@ -1,5 +1,6 @@
 //! A document to a rule set: looks every name up, orders the cohorts, turns conditions into facts and tests on them.
 
+mod churn;
 mod conditions;
 mod fingerprint;
 mod measures;
@@ -21,7 +22,7 @@ use super::calendar::Calendar;
 use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
-use super::ruleset::{Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet};
+use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet, Score};
 use super::source::locate;
 use super::uses::{Use, each_use};
 use crate::event::{NameId, Vocabulary};
@@ -98,11 +99,18 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
             keeps_history: false,
         });
     }
+    let churn = document.churn.as_ref().and_then(|rule| match compiler.churn(file, text, rule) {
+        Ok(churn) => Some(churn),
+        Err(more) => {
+            errors.extend(more);
+            None
+        }
+    });
     if !errors.is_empty() {
         errors.sort_by_key(|error| (error.line, error.column));
         return Err(errors);
     }
-    Ok(compiler.finish(document, cohorts))
+    Ok(compiler.finish(document, cohorts, churn))
 }
 
 /// Conditions and names in one file, beyond which no person wrote it; what the engine numbers stays far below 16 bits.
@@ -112,7 +120,8 @@ const NAMES_MAX: usize = 20_000;
 fn too_large(file: &str, text: &str, document: &Document) -> Result<(), Vec<RuleError>> {
     let mut conditions = document.measures.len() + document.profile.len();
     let mut names = BTreeSet::new();
-    for (_, _, written) in document.expressions() {
+    let signals = document.churn.iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when);
+    for written in document.expressions().map(|(_, _, written)| written).chain(signals) {
         conditions += conditions_in(&written.expr);
         each_use(&written.expr, &mut |found| {
             names.insert(match found {
@@ -217,6 +226,7 @@ impl<'d> Compiler<'d> {
             cohorts_named(&written.expr, &mut named);
             numbers.extend(named.into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
         }
+        numbers.extend(churn::cohorts_of_signals(document).into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
         numbers.extend(order.iter().enumerate().map(|(i, name)| (*name, index(i))));
         let zone = jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
         Self {
@@ -262,7 +272,7 @@ impl<'d> Compiler<'d> {
         ConditionIx(u16::try_from(at).expect("a rules file has fewer than 65,536 conditions"))
     }
 
-    fn finish(mut self, document: &Document, mut cohorts: Vec<Cohort>) -> RuleSet {
+    fn finish(mut self, document: &Document, mut cohorts: Vec<Cohort>, churn: Option<Churn>) -> RuleSet {
         let definitions: Vec<String> = self.facts.iter().map(|fact| self.in_words(fact)).collect();
         for (fact, words) in self.facts.iter_mut().zip(definitions) {
             fact.id = u64::try_from(hash128(&words) >> 64).unwrap_or_default();
@@ -276,6 +286,11 @@ impl<'d> Compiler<'d> {
                 .into_iter()
                 .flatten()
                 .for_each(|node| node.leaves(&mut leaves));
+            if let Some(churn) = &churn
+                && leaves.iter().any(|leaf| self.conditions[usize::from(leaf.0)].looks_at(Score::Risk))
+            {
+                churn.signals.iter().for_each(|signal| signal.when.leaves(&mut leaves));
+            }
             for leaf in leaves {
                 let condition = &self.conditions[usize::from(leaf.0)];
                 let ranked = match condition {
@@ -312,12 +327,21 @@ impl<'d> Compiler<'d> {
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
-        let whole = format!("{}\n\n{}{}", canonical_frame(document), all.join("\n\n"), canonical_shadows(document));
+        let churn_line =
+            document.churn.as_ref().map(|rule| format!("\n\n{}", churn::canonical(rule))).unwrap_or_default();
+        let whole = format!(
+            "{}\n\n{}{}{}",
+            canonical_frame(document),
+            all.join("\n\n"),
+            canonical_shadows(document),
+            churn_line
+        );
         let fingerprint = format!("{:032x}", hash128(&whole));
         RuleSet {
             cohorts,
             conditions: self.conditions,
             facts: self.facts,
+            churn,
             rankings: self.rankings,
             ranks: self.ranks,
             vocabulary: self.vocabulary,

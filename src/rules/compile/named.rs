@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::order::cycle;
-use super::{Compiled, Compiler, later};
-use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand};
-use crate::rules::document::Document;
+use super::{Compiled, Compiler, churn};
+use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand, Range};
+use crate::rules::document::{ChurnModel, Document};
 use crate::rules::error::{ExprError, nearest};
 
 /// The scores of the churn model: names of the language, so that no attribute or measure may take them.
@@ -18,7 +18,18 @@ pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
         return Ok(());
     }
     if SCORES.contains(&text) {
-        return Err(later(name.range, &format!("the score `{text}`")));
+        return match &document.churn {
+            None => Err(ExprError::new(name.range, format!("the score `{text}` needs [churn]"))
+                .hint("say what coming back is: [churn] with on = \"purchase\"")),
+            Some(churn) if text == "clv" && churn.amount.is_none() => {
+                Err(ExprError::new(name.range, "without amounts there is no value")
+                    .hint("say what a purchase is worth: amount = \"purchase.amount\" under [churn]"))
+            }
+            Some(churn) if text == "alive" && churn.model == ChurnModel::Usage => {
+                Err(ExprError::new(name.range, "the model of usage knows no end").hint("use `churn_risk`"))
+            }
+            Some(_) => Ok(()),
+        };
     }
     let error = ExprError::new(name.range, format!("there is no attribute or measure `{text}`"));
     let names = document.profile.keys().chain(document.measures.keys()).map(String::as_str).chain(SCORES);
@@ -101,6 +112,23 @@ fn names_in_expr<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
     }
 }
 
+/// The bare names in an expression, those behind named measures too, each with the place in the expression.
+pub(super) fn bare_names<'d>(document: &'d Document, expr: &'d Expr) -> Vec<(&'d str, Range)> {
+    let mut written = Vec::new();
+    names_in_expr(expr, &mut written);
+    let mut open: Vec<(&Name, Range)> = written.into_iter().map(|name| (name, name.range)).collect();
+    let mut found: Vec<(&str, Range)> = Vec::new();
+    while let Some((name, range)) = open.pop() {
+        if found.iter().any(|(known, _)| *known == name.text) {
+            continue;
+        }
+        found.push((&name.text, range));
+        let defined = document.measures.get(&name.text);
+        open.extend(defined.iter().flat_map(|defined| names(&defined.measure)).map(|name| (name, range)));
+    }
+    found
+}
+
 /// What the names used by expressions stand for, one line each, those behind named measures too.
 pub(super) fn definitions_used<'e>(
     document: &Document,
@@ -115,7 +143,9 @@ pub(super) fn definitions_used<'e>(
         if !seen.insert(name) {
             continue;
         }
-        if let Some(attribute) = document.profile.get(name) {
+        if let Some(rule) = document.churn.as_ref().filter(|_| SCORES.contains(&name)) {
+            lines.insert(churn::canonical(rule));
+        } else if let Some(attribute) = document.profile.get(name) {
             lines.insert(format!("profile {name} = {:?}.{:?}", attribute.event.text, attribute.property.text));
         } else if let Some(defined) = document.measures.get(name) {
             let words = defined.text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -148,8 +178,8 @@ mod tests {
     }
 
     #[test]
-    fn scores_do_not_run_yet_and_are_no_names_for_others() {
-        assert!(mistake("churn_risk >= 85").contains("does not run the score `churn_risk` yet"));
+    fn scores_need_a_model_and_are_no_names_for_others() {
+        assert!(mistake("churn_risk >= 85").contains("the score `churn_risk` needs [churn]"));
         let shown = mistakes("[measures]\nclv = 'count(visit)'\n[cohorts.c]\nwho = 'did visit'");
         assert!(shown[0].starts_with("r.toml:2:1: measures: `clv` is the name of a score"), "{shown:?}");
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Part;
+use super::churn::{cohorts_of_signals, risk_in};
 use crate::rules::ast::{Expr, ExprKind, Name, Range};
 use crate::rules::document::{Document, Group};
 use crate::rules::error::{ExprError, nearest};
@@ -21,6 +22,15 @@ pub(super) fn decision_order(document: &Document) -> (Vec<&str>, Vec<(String, Pa
             let mut names = Vec::new();
             if let Some(written) = written {
                 cohorts_named(&written.expr, &mut names);
+            }
+            if let Some(range) = written.and_then(|written| risk_in(document, &written.expr)) {
+                names.extend(cohorts_of_signals(document));
+                let known = document.cohorts.keys().filter(|known| names.iter().any(|name| name.text == **known));
+                known.for_each(|known| {
+                    places.entry((name, known)).or_insert((part, range));
+                });
+                // What is wrong with a signal is said there.
+                names.retain(|name| document.cohorts.contains_key(&name.text));
             }
             for reference in names {
                 if let Some((known, _)) = document.cohorts.get_key_value(&reference.text) {

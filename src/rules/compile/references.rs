@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::event::NameId;
 use crate::rules::facts::{ChainSelectors, FactIx, FactSpec, Selector};
 use crate::rules::ruleset::{
-    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Window,
+    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Score, Window,
 };
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
@@ -98,6 +98,15 @@ impl Condition {
         }
     }
 
+    /// Does it ask for a score?
+    pub(super) fn looks_at(&self, wanted: Score) -> bool {
+        let asks = |measure: &Measure| matches!(measure, Measure::Score { score, .. } if *score == wanted);
+        match self {
+            Self::Compare { measure, .. } | Self::Known { measure } | Self::Missing { measure } => asks(measure),
+            _ => false,
+        }
+    }
+
     /// The cohort it looks at, and whether at its history.
     pub(super) fn cohort(&self) -> Option<(CohortIx, bool)> {
         match self {
@@ -125,6 +134,7 @@ impl Measure {
             | Self::TimeSince { fact, .. }
             | Self::TimeFrom { fact }
             | Self::UsualGap { fact, .. }
+            | Self::Score { fact, .. }
             | Self::Steps { fact } => vec![*fact],
             Self::Change { of, .. } => of.facts(),
             Self::Ratio { of, to } => [of.facts(), to.facts()].concat(),

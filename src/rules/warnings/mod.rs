@@ -85,6 +85,23 @@ impl Page<'_> {
     }
 }
 
+impl Page<'_> {
+    /// A warning about a part of what counts as coming back.
+    #[must_use]
+    pub fn warning_of_coming_back(&self, range: Range, message: String, hint: &str) -> Option<Warning> {
+        let churn = self.document.churn.as_ref()?;
+        let range = locate(self.text, churn.on_literal.clone(), &churn.on_text, range);
+        Some(Warning(RuleError::at(self.file, self.text, range, "churn.on", message, Some(hint.to_owned()))))
+    }
+
+    /// A warning about a part of a signal.
+    #[must_use]
+    pub fn warning_of_signal(&self, when: &Written, range: Range, message: String, hint: &str) -> Warning {
+        let range = locate(self.text, when.literal.clone(), &when.text, range);
+        Warning(RuleError::at(self.file, self.text, range, "churn.signals.when", message, Some(hint.to_owned())))
+    }
+}
+
 /// All that the rules alone give rise to, in the order of the file. `known`: is it looked up elsewhere
 /// whether there are such events?
 #[must_use]

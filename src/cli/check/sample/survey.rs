@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cli::words::{counted, grouped};
 use crate::codec::{OwnedEvent, OwnedValue};
 use crate::rules::ast::Range;
-use crate::rules::{Page, Use, Wanted, Warning, each_use, each_use_of_measure, nearest};
+use crate::rules::{Page, Use, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step, nearest};
 
 /// Different names of events, and of properties of one event, that are looked at; more are no names.
 const NAMES_MAX: usize = 10_000;
@@ -119,6 +119,21 @@ impl Survey {
                     once(&mut |message, hint| page.warning_of_measure(name, range, message, hint), (message, hint));
                 }
             });
+        }
+        if let Some(churn) = &page.document.churn {
+            each_use_of_step(&churn.on, &mut |used| {
+                if let Some((range, message, hint)) = self.problem(used) {
+                    once(&mut |message, hint| page.warning_of_coming_back(range, message, hint), (message, hint));
+                }
+            });
+            for signal in &churn.signals {
+                each_use(&signal.when.expr, &mut |used| {
+                    if let Some((range, message, hint)) = self.problem(used) {
+                        let warning = |message, hint: &str| page.warning_of_signal(&signal.when, range, message, hint);
+                        once(&mut |message, hint| Some(warning(message, hint)), (message, hint));
+                    }
+                });
+            }
         }
         found
     }

@@ -1,0 +1,125 @@
+//! One customer and one model together: the interface behind which the models stand.
+
+use super::fgp::{Activity, Fgp};
+use super::mbg_nbd::{MbgNbd, Repeats};
+use super::purchases::Purchases;
+use super::usage::{Memories, Usage};
+
+/// A customer under the parameters in force. Cheap to make and to copy: made for one question, from what is kept.
+///
+/// `at` is always the present, in days since the customer's first purchase or active day, fractions and all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Customer {
+    Purchases(MbgNbd, Repeats),
+    Usage(Fgp, Activity),
+}
+
+impl Customer {
+    #[must_use]
+    pub fn buying(model: MbgNbd, history: &Purchases) -> Self {
+        Self::Purchases(model, history.repeats())
+    }
+
+    /// `None` when the model's tau is none of the memories that are kept.
+    #[must_use]
+    pub fn using(model: Fgp, history: &Usage, memories: &Memories) -> Option<Self> {
+        history.activity(&model, memories).map(|seen| Self::Usage(model, seen))
+    }
+
+    /// The probability of no purchase, or active day, in the next `horizon` days. Rises with silence.
+    #[must_use]
+    pub fn p_none(&self, at: f64, horizon: f64) -> f64 {
+        match self {
+            Self::Purchases(model, seen) => model.p_none(*seen, at, horizon),
+            Self::Usage(model, seen) => model.p_none(*seen, at, horizon),
+        }
+    }
+
+    /// The probability that the customer has not left for good. `None` of use: that model knows no leaving.
+    #[must_use]
+    pub fn alive(&self, at: f64) -> Option<f64> {
+        match self {
+            Self::Purchases(model, seen) => Some(model.alive(*seen, at)),
+            Self::Usage(..) => None,
+        }
+    }
+
+    /// Purchases, or active days, to expect in the next `days`.
+    #[must_use]
+    pub fn expected(&self, at: f64, days: f64) -> f64 {
+        match self {
+            Self::Purchases(model, seen) => model.expected(*seen, at, days),
+            Self::Usage(model, seen) => model.expected(*seen, at, days),
+        }
+    }
+
+    /// Of the last purchase or active day, in days since the first.
+    #[must_use]
+    pub fn last(&self) -> f64 {
+        match self {
+            Self::Purchases(_, seen) => seen.t_x,
+            Self::Usage(_, seen) => seen.t_x,
+        }
+    }
+
+    /// Days since the last purchase or active day.
+    #[must_use]
+    pub fn silence(&self, at: f64) -> f64 {
+        (at - self.last()).max(0.0)
+    }
+
+    /// Days from one purchase to the next, on average so far; of active days, on average over what is remembered. `None`
+    /// with fewer than two.
+    #[must_use]
+    pub fn usual_gap(&self) -> Option<f64> {
+        match self {
+            Self::Purchases(_, seen) => (seen.x > 0.0).then(|| seen.t_x / seen.x),
+            Self::Usage(model, seen) => (seen.t_x > 0.0).then(|| model.exposure_days(seen.t_x) / seen.x),
+        }
+    }
+
+    /// Purchases, or remembered active days, after the first.
+    pub(super) fn repeats(&self) -> f64 {
+        match self {
+            Self::Purchases(_, seen) => seen.x,
+            Self::Usage(_, seen) => (seen.x - 1.0).max(0.0),
+        }
+    }
+
+    /// Was there the first one only?
+    pub(super) fn is_once(&self) -> bool {
+        match self {
+            Self::Purchases(_, seen) => seen.x <= 0.0,
+            Self::Usage(_, seen) => seen.t_x <= 0.0,
+        }
+    }
+
+    /// logit of [`Customer::p_none`], and its slope in `at`.
+    pub(super) fn logit(&self, at: f64, horizon: f64) -> (f64, f64) {
+        match self {
+            Self::Purchases(model, seen) => model.logit(*seen, at, horizon),
+            Self::Usage(model, seen) => model.logit(*seen, at, horizon),
+        }
+    }
+
+    /// The silence `w` stands for, and its slope in `w`: on the scale on which the logit rises most evenly, along which
+    /// Newton's steps are long. Purchases are forgotten as a power of time, use exponentially.
+    pub(super) fn stretched(&self, w: f64) -> (f64, f64) {
+        match self {
+            Self::Purchases(model, seen) => {
+                let scale = model.alpha_days + seen.t_x;
+                let silence = scale * libm::expm1(w);
+                (silence, scale + silence)
+            }
+            Self::Usage(..) => (w, 1.0),
+        }
+    }
+
+    /// The `w` that stands for a silence.
+    pub(super) fn shrunk(&self, silence: f64) -> f64 {
+        match self {
+            Self::Purchases(model, seen) => libm::log1p(silence / (model.alpha_days + seen.t_x)),
+            Self::Usage(..) => silence,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How good probabilities were, once it is known what happened.
+//!
+//! Each function takes pairs of the probability given to something and whether it happened.
+
+/// The probability that of two, one of whom it happened to, that one was given the higher value; ties count half. `None`
+/// where it happened to all, or to none.
+#[must_use]
+pub fn auc(scored: &[(f64, bool)]) -> Option<f64> {
+    let mut sorted = scored.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut wins, mut happened) = (0.0, 0.0, 0.0);
+    for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let (hits, misses) = split(tied);
+        wins += hits * (below + misses / 2.0);
+        below += misses;
+        happened += hits;
+    }
+    (happened > 0.0 && below > 0.0).then(|| wins / (happened * below))
+}
+
+/// The mean squared distance between what was said and what happened (G. W. Brier, Monthly Weather Review 78(1), 1950).
+/// `None` of nothing.
+#[must_use]
+pub fn brier(scored: &[(f64, bool)]) -> Option<f64> {
+    let error = |(p, happened): &(f64, bool)| p - if *happened { 1.0 } else { 0.0 };
+    let squares: f64 = scored.iter().map(error).map(|error| error * error).sum();
+    (!scored.is_empty()).then(|| squares / scored.len() as f64)
+}
+
+/// The mean precision over all that it happened to, each with those who were given as much or more. `None` where it
+/// happened to none.
+#[must_use]
+pub fn average_precision(scored: &[(f64, bool)]) -> Option<f64> {
+    let mut sorted = scored.to_vec();
+    sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut seen, mut found, mut sum) = (0.0, 0.0, 0.0);
+    for tied in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let (hits, misses) = split(tied);
+        seen += hits + misses;
+        found += hits;
+        sum += hits * found / seen;
+    }
+    (found > 0.0).then(|| sum / found)
+}
+
+/// Those who were given about the same probability, and to how many of them it happened.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Bin {
+    /// The mean of what was said.
+    pub predicted: f64,
+    /// The share to whom it happened.
+    pub observed: f64,
+    pub n: usize,
+}
+
+/// Said against seen, in tenths of probability: 0 to .1, .1 to .2 and so on. An empty tenth is 0 of 0.
+#[must_use]
+pub fn calibration(scored: &[(f64, bool)]) -> [Bin; 10] {
+    let mut bins = [Bin::default(); 10];
+    for (p, happened) in scored {
+        let bin = &mut bins[((p * 10.0) as usize).min(9)];
+        bin.predicted += p;
+        bin.observed += if *happened { 1.0 } else { 0.0 };
+        bin.n += 1;
+    }
+    for bin in bins.iter_mut().filter(|bin| bin.n > 0) {
+        bin.predicted /= bin.n as f64;
+        bin.observed /= bin.n as f64;
+    }
+    bins
+}
+
+/// The expected calibration error: the mean distance between said and seen over the tenths, by their numbers. `None` of
+/// nothing.
+#[must_use]
+pub fn ece(scored: &[(f64, bool)]) -> Option<f64> {
+    let distance = |bin: &Bin| (bin.predicted - bin.observed).abs() * bin.n as f64;
+    (!scored.is_empty()).then(|| calibration(scored).iter().map(distance).sum::<f64>() / scored.len() as f64)
+}
+
+fn split(tied: &[(f64, bool)]) -> (f64, f64) {
+    let hits = tied.iter().filter(|(_, happened)| *happened).count();
+    (hits as f64, (tied.len() - hits) as f64)
+}

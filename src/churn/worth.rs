@@ -1,0 +1,38 @@
+//! What a customer will still be worth.
+
+use super::customer::Customer;
+
+/// How future spend is counted: over `months` of thirty days, each discounted by `discount` more than the one before, and
+/// `margin` of it kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Discounting {
+    pub margin: f64,
+    /// A month: .01 is one per cent.
+    pub discount: f64,
+    pub months: u32,
+}
+
+impl Default for Discounting {
+    fn default() -> Self {
+        Self { margin: 1.0, discount: 0.01, months: 12 }
+    }
+}
+
+const MONTH_DAYS: f64 = 30.0;
+
+impl Discounting {
+    /// The customer's lifetime value from now on, in money: margin · amount · Σ (purchases expected in month i) / (1 + d)^i.
+    ///
+    /// `amount` is what the next purchase is expected to bring. It falls with silence, slowly.
+    #[must_use]
+    pub fn lifetime_value(&self, customer: &Customer, at: f64, amount: f64) -> f64 {
+        let (mut purchases, mut factor, mut before) = (0.0, 1.0, 0.0);
+        for month in 1..=self.months {
+            factor /= 1.0 + self.discount;
+            let until = customer.expected(at, MONTH_DAYS * f64::from(month));
+            purchases += (until - before).max(0.0) * factor;
+            before = until;
+        }
+        self.margin * amount * purchases
+    }
+}

@@ -1,0 +1,110 @@
+//! An earlier fit against what came after it.
+
+use crate::churn::quality::{self, Bin};
+use crate::cli::history::{Looked, days};
+use crate::engine::{Watched, level_name};
+use crate::event::Instant;
+use crate::rules::RuleSet;
+
+/// Customers of whom as many as this must have been watched before silence is said to mean anything.
+const CALIBRATED_MIN: usize = 100;
+/// Customers whose silence was alike are counted together, in so many parts of one size.
+const PARTS: usize = 10;
+
+/// What a fit a horizon before the end said, and what came of it.
+pub(super) struct Holdout {
+    pub(super) split: Instant,
+    pub(super) customers: usize,
+    pub(super) provisional: bool,
+    pub(super) bins: [Bin; 10],
+    pub(super) auc: Option<f64>,
+    pub(super) silence_auc: Option<f64>,
+    pub(super) brier: f64,
+    /// Of what silence meant a horizon earlier; `None` where that is not known.
+    pub(super) silence_brier: Option<f64>,
+    /// Of the share of all, which nobody knew.
+    pub(super) same_for_all_brier: f64,
+    /// The levels above the lowest that hold somebody: the name, how many, and the share who did nothing.
+    pub(super) levels: Vec<(String, usize, f64)>,
+}
+
+impl Holdout {
+    /// None where the history is too short.
+    pub(super) fn of(
+        looked: &Looked,
+        rules: &RuleSet,
+        before: Instant,
+        split: Instant,
+        until: Instant,
+    ) -> Option<Self> {
+        let churn = rules.churn.as_ref()?;
+        let fit = looked.fit(split).ok()?;
+        let (model, horizon) = (fit.model(), days(churn.horizon));
+        let watched = looked.watched(split, until);
+        let mut scored = Vec::new();
+        let mut levels = vec![(0_usize, 0_usize); churn.thresholds.len() + 1];
+        for Watched { sighting, none } in watched {
+            let customer = sighting.comings.under(&model)?;
+            let p_none = customer.p_none(sighting.days, horizon);
+            scored.push((p_none, *none));
+            let is_long = customer.silence(sighting.days) >= days(churn.min_silence);
+            let level = churn.thresholds.iter().take_while(|threshold| is_long && p_none >= **threshold).count();
+            levels[level].0 += 1;
+            levels[level].1 += usize::from(*none);
+        }
+        let silent: Vec<(f64, bool)> = watched.iter().map(silence).collect();
+        let earlier: Vec<(f64, bool)> = looked.watched(before, split).iter().map(silence).collect();
+        let by_silence = Meaning::of(earlier).map(|meaning| {
+            let said: Vec<(f64, bool)> = silent.iter().map(|(days, none)| (meaning.p_none(*days), *none)).collect();
+            quality::brier(&said)
+        });
+        let share = scored.iter().filter(|(_, none)| *none).count() as f64 / scored.len() as f64;
+        let named = |(level, (n, none)): (usize, (usize, usize))| {
+            (level_name(rules, level).to_owned(), n, none as f64 / n as f64)
+        };
+        Some(Self {
+            split,
+            customers: scored.len(),
+            provisional: fit.is_provisional(),
+            bins: quality::calibration(&scored),
+            auc: quality::auc(&scored),
+            silence_auc: quality::auc(&silent),
+            brier: quality::brier(&scored)?,
+            silence_brier: by_silence.flatten(),
+            same_for_all_brier: share * (1.0 - share),
+            levels: levels.into_iter().enumerate().skip(1).filter(|(_, (n, _))| *n > 0).map(named).collect(),
+        })
+    }
+}
+
+/// Days of silence, and whether it went on for the horizon.
+fn silence(watched: &Watched) -> (f64, bool) {
+    let comings = watched.sighting.comings;
+    let last = f64::from(comings.last_day()) - f64::from(comings.first_day());
+    ((watched.sighting.days - last).max(0.0), watched.none)
+}
+
+/// What silence alone said, from what became of it before.
+struct Meaning {
+    /// Ascending: up to so many days, and the share of those who went on.
+    parts: Vec<(f64, f64)>,
+}
+
+impl Meaning {
+    fn of(mut seen: Vec<(f64, bool)>) -> Option<Self> {
+        if seen.len() < CALIBRATED_MIN {
+            return None;
+        }
+        seen.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let part = |part: &[(f64, bool)]| {
+            let none = part.iter().filter(|(_, none)| *none).count();
+            (part[part.len() - 1].0, none as f64 / part.len() as f64)
+        };
+        Some(Self { parts: seen.chunks(seen.len().div_ceil(PARTS)).map(part).collect() })
+    }
+
+    fn p_none(&self, days: f64) -> f64 {
+        let place = self.parts.partition_point(|(most, _)| *most < days).min(self.parts.len() - 1);
+        self.parts[place].1
+    }
+}

@@ -1,0 +1,66 @@
+//! What decides besides a log: where ranks begin, and the parameters of the model of churn.
+
+use std::sync::Arc;
+
+use super::ranks::Ranks;
+use super::refits::{Refits, Refitted};
+use crate::engine::{Parameters, Said, Shard, Words};
+use crate::event::Instant;
+
+/// Both, computed from the log itself as stream time goes on.
+pub(in crate::cli) struct Besides {
+    ranks: Ranks,
+    /// None: parameters were given.
+    refits: Option<Refits>,
+}
+
+impl Besides {
+    pub(in crate::cli) fn new(shard: &Shard) -> Self {
+        Self { ranks: Ranks::new(shard), refits: Some(Refits::default()) }
+    }
+
+    /// Brings parameters into force that nothing changes any more, before anything is decided.
+    pub(in crate::cli) fn give(&mut self, parameters: Arc<Parameters>, shard: &mut Shard) {
+        self.refits = None;
+        shard.set_parameters(Some(parameters));
+    }
+
+    pub(in crate::cli) fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
+    /// What refits came to; none where parameters were given.
+    pub(in crate::cli) fn refitted(&self) -> Option<&Refitted> {
+        self.refits.as_ref().map(Refits::told)
+    }
+
+    /// Takes up at a log position what there is anew. Every deadline before stream time is decided.
+    pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
+        self.ranks.refresh(shard, position, words, said);
+        if let Some(refits) = &mut self.refits {
+            refits.refresh(shard, position, words, said);
+        }
+    }
+
+    /// Moves stream time on to an instant, with all that falls due and every refresh on the way.
+    pub(in crate::cli) fn run_to(
+        &mut self,
+        until: Instant,
+        shard: &mut Shard,
+        position: i64,
+        words: Words,
+        said: &mut Vec<Said>,
+    ) {
+        while let Some(next) = self.next(shard).filter(|next| *next <= until) {
+            shard.advance(next);
+            shard.fire_due(position, words, said);
+            self.refresh(shard, position, words, said);
+        }
+        shard.fire_before(until.next(), position, words, said);
+    }
+
+    fn next(&self, shard: &Shard) -> Option<Instant> {
+        let refit = self.refits.as_ref().and_then(|refits| refits.next(shard));
+        [self.ranks.next(shard), refit].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,178 @@
+//! The days on which the customers of some files came: nothing is decided, but looks are taken on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::held::Held;
+use super::input::{Counts, Input};
+use super::shard;
+use super::snapshot::Snapshot;
+use crate::app::Failure;
+use crate::churn::fit::Refused;
+use crate::cli::output::Stopped;
+use crate::cli::progress::Progress;
+use crate::engine::{Fit, Shard, Watched, Words};
+use crate::event::{Instant, Span};
+use crate::rules::{ChurnModel, ChurnRule, Document, RuleSet, compile};
+use crate::settings::Loaded;
+
+/// A fit of use looks at as many snapshots, a week apart, whose horizon has ended.
+const WATCHED: i64 = 4;
+const WEEK: Span = Span(7 * Span::DAY.0);
+
+/// Files, read and waiting to be sorted.
+pub(in crate::cli) struct Comers {
+    shard: Shard,
+    held: Held,
+    counts: Counts,
+    /// The last event, or what was asked for.
+    pub(in crate::cli) until: Instant,
+}
+
+/// What is to be looked at on the way.
+#[derive(Default)]
+pub(in crate::cli) struct Looks {
+    at: BTreeSet<Instant>,
+    /// From one instant to another.
+    watched: BTreeSet<(Instant, Instant)>,
+}
+
+/// What was seen.
+pub(in crate::cli) struct Seen {
+    /// With every event up to the end.
+    pub(in crate::cli) shard: Shard,
+    snapshots: BTreeMap<Instant, Snapshot>,
+    watched: BTreeMap<(Instant, Instant), Vec<Watched>>,
+}
+
+/// The rules of coming back and nothing else: no cohort is decided.
+///
+/// # Errors
+/// None that the whole document does not have.
+pub(in crate::cli) fn rules_of_churn(
+    file: &str,
+    document: &Document,
+    churn: ChurnRule,
+) -> Result<Arc<RuleSet>, Failure> {
+    let wrong = |errors: Vec<crate::rules::RuleError>| {
+        Failure::Configuration(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"))
+    };
+    compile(file, "", &document.of_churn_alone(churn)).map(Arc::new).map_err(wrong)
+}
+
+impl Comers {
+    /// Reads all files as one log. Events later than `until` are left out.
+    ///
+    /// # Errors
+    /// A file that cannot be read to its end; files without an event.
+    pub(in crate::cli) fn read(
+        settings: &Loaded,
+        rules: &Arc<RuleSet>,
+        files: &[PathBuf],
+        until: Option<Instant>,
+    ) -> Result<Self, Stopped> {
+        let mut input = Input::new(files, until);
+        let (mut held, mut last) = (Held::default(), None);
+        let reading = Progress::of_reading(input.bytes());
+        input.read_all(&rules.vocabulary, &reading, |event| {
+            last = last.max(Some(event.at));
+            held.push(event);
+            Ok(())
+        })?;
+        let Some(last) = last else {
+            let until = until.map(|until| format!(" up to {until}")).unwrap_or_default();
+            return Err(Failure::Running(format!("the files hold no event{until}")).into());
+        };
+        let shard = shard(&settings.settings, rules);
+        Ok(Self { shard, held, counts: input.counts(), until: until.unwrap_or(last) })
+    }
+
+    pub(in crate::cli) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Takes all events in by time, and each look before the first event that is later.
+    ///
+    /// # Errors
+    /// None but those of reading what is held.
+    pub(in crate::cli) fn look(self, looks: &Looks) -> Result<Seen, Stopped> {
+        let mut seen = Seen { shard: self.shard, snapshots: BTreeMap::new(), watched: BTreeMap::new() };
+        let edges = looks.watched.iter().flat_map(|(from, until)| [*from, *until]);
+        let instants: BTreeSet<Instant> = looks.at.iter().copied().chain(edges).collect();
+        let mut ahead = instants.into_iter().peekable();
+        let (mut position, mut said) = (0, Vec::new());
+        let progress = Progress::of_deciding(self.held.len());
+        self.held.for_each_by_time(&progress, |event| {
+            while let Some(at) = ahead.next_if(|at| *at < event.at) {
+                seen.take(at, looks);
+            }
+            if seen.shard.refuses(event.at).is_none() {
+                let slot = seen.shard.find_or_new(event.customer);
+                seen.shard.apply(slot, event, position, Words::None, &mut said);
+                position += 1;
+            }
+            Ok(())
+        })?;
+        ahead.for_each(|at| seen.take(at, looks));
+        progress.finish();
+        Ok(seen)
+    }
+}
+
+impl Looks {
+    /// All that a fit at an instant needs.
+    pub(in crate::cli) fn and_fit(mut self, rules: &RuleSet, at: Instant) -> Self {
+        self.at.insert(at);
+        self.watched.extend(watched_for(rules, at));
+        self
+    }
+
+    /// What comes of all customers from one instant to another.
+    pub(in crate::cli) fn and_watch(mut self, from: Instant, until: Instant) -> Self {
+        self.watched.insert((from, until));
+        self
+    }
+}
+
+/// The snapshots whose outcomes a fit at an instant learns from, the oldest first.
+fn watched_for(rules: &RuleSet, at: Instant) -> Vec<(Instant, Instant)> {
+    let churn = rules.churn.as_ref().filter(|churn| churn.model == ChurnModel::Usage);
+    let ago = |horizon: Span, weeks: i64| {
+        let until = at - Span(WEEK.0 * weeks);
+        (until - horizon, until)
+    };
+    churn.map(|churn| (0..WATCHED).rev().map(|weeks| ago(churn.horizon, weeks)).collect()).unwrap_or_default()
+}
+
+impl Seen {
+    fn take(&mut self, at: Instant, looks: &Looks) {
+        for pair in looks.watched.iter().filter(|(_, until)| *until == at) {
+            if let Some(snapshot) = self.snapshots.get(&pair.0) {
+                self.watched.insert(*pair, snapshot.watched(&self.shard, at));
+            }
+        }
+        self.snapshots.insert(at, Snapshot::of(&self.shard, at));
+    }
+
+    pub(in crate::cli) fn snapshot(&self, at: Instant) -> Option<&Snapshot> {
+        self.snapshots.get(&at)
+    }
+
+    pub(in crate::cli) fn watched(&self, from: Instant, until: Instant) -> &[Watched] {
+        self.watched.get(&(from, until)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Fits at an instant, to nothing later.
+    ///
+    /// # Errors
+    /// There is nothing to learn from, or the model does not fit.
+    pub(in crate::cli) fn fit(&self, at: Instant) -> Result<Fit, Refused> {
+        let rules = self.shard.engine().rules();
+        let Some(churn) = &rules.churn else { return Err(Refused::NothingSeen) };
+        let now = self.snapshot(at).map(Snapshot::sightings).unwrap_or_default();
+        let watched: Vec<Watched> =
+            watched_for(rules, at).into_iter().flat_map(|(from, until)| self.watched(from, until)).copied().collect();
+        Fit::new(churn, &now, &watched, None)
+    }
+}

@@ -1,0 +1,199 @@
+//! The level of churn risk, decided like a cohort: at the instant at which it is reached, and no customer is looked at before.
+
+use super::decide::Trigger;
+use super::evaluate::Scene;
+use super::score::Outlook;
+use super::state::{CustomerState, EventCause, Wish};
+use super::why::{self, Language};
+use crate::event::{ChangeReason, Instant, Span};
+use crate::rules::{LOWEST_LEVEL, RuleSet};
+
+/// What is remembered of a customer's risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Risk {
+    /// The place among the levels; 0 is the lowest.
+    pub level: u8,
+    /// Changes of level emitted so far.
+    pub sequence: u64,
+}
+
+/// A customer's risk at the instant of a change of a cohort.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RiskNow {
+    /// The place among the levels; 0 is the lowest.
+    pub level: usize,
+    /// Of nothing within the horizon.
+    pub probability: f64,
+    /// The discounted value of what is to come; `None` without amounts.
+    pub value: Option<f64>,
+}
+
+impl RiskNow {
+    pub(super) fn of(scene: &Scene<'_>) -> Option<Self> {
+        let outlook = scene.outlook()?;
+        let spell = outlook.spell(scene.at);
+        let value = outlook.lifetime_value(spell);
+        Some(Self { level: spell.level, probability: outlook.risk(scene.at), value })
+    }
+}
+
+/// A customer's risk reached another level.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RiskEffect {
+    /// The instant at which it became so.
+    pub at: Instant,
+    pub reason: ChangeReason,
+    pub cause: Option<EventCause>,
+    /// Counts the customer's changes of level from 1.
+    pub sequence: u64,
+    /// Places among the levels; 0 is the lowest.
+    pub level: usize,
+    pub previous: usize,
+    /// Of nothing within the horizon.
+    pub probability: f64,
+    /// How often the customer is expected to come within the horizon.
+    pub expected: f64,
+    /// The probability of not being gone for good; `None` of use.
+    pub alive: Option<f64>,
+    /// The discounted value of what is to come; `None` without amounts.
+    pub value: Option<f64>,
+    /// When the next level begins if the customer stays silent.
+    pub next_level_at: Option<Instant>,
+    /// Of the parameters.
+    pub version: u32,
+    pub provisional: bool,
+    /// What makes up the risk, in percent.
+    pub factors: Vec<Factor>,
+}
+
+impl RiskEffect {
+    /// What is lost if the customer does not come back, as likely as that is.
+    #[must_use]
+    pub fn value_at_risk(&self) -> Option<f64> {
+        self.value.map(|value| value * self.probability)
+    }
+}
+
+impl RiskEffect {
+    /// One sentence that says why.
+    #[must_use]
+    pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
+        why::risk(level_name(rules, self.level), &self.factors, rules, language)
+    }
+}
+
+impl Factor {
+    #[must_use]
+    pub fn in_words(self, rules: &RuleSet, language: Language) -> String {
+        why::factor(self, rules, language)
+    }
+}
+
+/// The name of a level by its place.
+#[must_use]
+pub fn level_name(rules: &RuleSet, level: usize) -> &str {
+    let above = level.checked_sub(1).and_then(|above| rules.churn.as_ref()?.levels.get(above));
+    above.map_or(LOWEST_LEVEL, String::as_str)
+}
+
+/// A part of the risk and its points, which with those of the others come to `churn_risk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Factor {
+    pub cause: Cause,
+    pub points: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Came once so far.
+    Once,
+    /// The usual time from one coming to the next.
+    Rhythm(Span),
+    /// Silent since the last one.
+    Silence(Span),
+    /// Active on fewer days lately than before.
+    Falling,
+    /// By its place in the rules.
+    Signal(usize),
+}
+
+/// What the machine of risk made of an instant.
+pub(super) struct Weighed {
+    /// The level before, where it is another one now.
+    pub(super) changed_from: Option<u8>,
+    /// When it must be looked at again if the customer stays silent.
+    pub(super) deadline: Instant,
+}
+
+/// Brings the level up to an instant.
+pub(super) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, at: Instant) -> Weighed {
+    // Without parameters, and of who never came, there is no risk to speak of; what was said before stands.
+    let Some(outlook) = outlook else { return Weighed { changed_from: None, deadline: Instant::MAX } };
+    let spell = outlook.spell(at);
+    let level = u8::try_from(spell.level).unwrap_or(u8::MAX);
+    let before = std::mem::replace(&mut risk.level, level);
+    if level == before {
+        return Weighed { changed_from: None, deadline: spell.until };
+    }
+    risk.sequence += 1;
+    Weighed { changed_from: Some(before), deadline: spell.until }
+}
+
+/// What there is to say of a change of level, with everything else at that instant decided.
+pub(super) fn effect(
+    state: &CustomerState,
+    previous: u8,
+    trigger: Trigger<'_>,
+    scene: &Scene<'_>,
+) -> Option<RiskEffect> {
+    let outlook = scene.outlook()?;
+    let spell = outlook.spell(scene.at);
+    let Wish { reason, cause } = trigger.plainly();
+    let parameters = outlook.parameters();
+    Some(RiskEffect {
+        at: scene.at,
+        reason,
+        cause,
+        sequence: state.risk.sequence,
+        level: spell.level,
+        previous: usize::from(previous),
+        probability: outlook.risk(scene.at),
+        expected: outlook.expected(scene.at),
+        alive: outlook.alive(scene.at),
+        value: outlook.lifetime_value(spell),
+        next_level_at: Some(spell.until).filter(|until| *until < Instant::MAX),
+        version: parameters.version,
+        provisional: parameters.provisional,
+        factors: factors(&outlook, scene),
+    })
+}
+
+/// What the risk is made of: the rhythm, which is the risk right after the last coming, what silence has added to it, and
+/// the signals.
+fn factors(outlook: &Outlook<'_>, scene: &Scene<'_>) -> Vec<Factor> {
+    let percent = |risk: f64| (100.0 * risk).round() as i64;
+    let (at_first, now) = (percent(outlook.risk_at_last()), percent(outlook.risk(scene.at)));
+    let rhythm = match outlook.customer.usual_gap() {
+        Some(days) => Cause::Rhythm(of_days(days)),
+        None => Cause::Once,
+    };
+    let mut factors = vec![Factor { cause: rhythm, points: at_first }];
+    if now > at_first {
+        let silence = Cause::Silence(of_days(outlook.silence(scene.at)));
+        factors.push(Factor { cause: silence, points: now - at_first });
+    }
+    if outlook.is_falling() {
+        factors.push(Factor { cause: Cause::Falling, points: 0 });
+    }
+    let signals = scene.rules.churn.iter().flat_map(|churn| &churn.signals).enumerate();
+    factors.extend(
+        signals
+            .filter(|(_, signal)| scene.node(&signal.when).holds)
+            .map(|(index, signal)| Factor { cause: Cause::Signal(index), points: signal.points }),
+    );
+    factors
+}
+
+fn of_days(days: f64) -> Span {
+    Span((days * Span::DAY.0 as f64).round() as i64)
+}

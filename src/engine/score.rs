@@ -1,0 +1,246 @@
+//! What the model of churn says of a customer at an instant, and when it will next say something else.
+//!
+//! A score is decided by the instant at which it is reached, not by its value: then it holds from that millisecond on
+//! whatever digits are lost on the way, and an instant more or less at which a customer is looked at changes nothing.
+
+use super::comings::Comings;
+use super::evaluate::Scene;
+use super::measure::Measured;
+use super::verdict::Verdict;
+use crate::churn::{
+    Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Recalibration, Spent, days_since,
+};
+use crate::event::{Instant, Number, Span, Value};
+use crate::rules::ast::{Op, Unit};
+use crate::rules::{Churn, LOWEST_LEVEL, Score};
+
+/// Use is falling where the short memory has seen less than half as many active days a day as the long one.
+const FALLING_SHORT_DAYS: f64 = 14.0;
+const FALLING_LONG_DAYS: f64 = 365.0;
+
+/// The parameters in force. They come from a fit, and are an input that is recorded as thresholds of ranks are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameters {
+    /// Each adoption has the next number.
+    pub version: u32,
+    pub model: Model,
+    pub recalibration: Option<Recalibration>,
+    /// Too little was seen to know them.
+    pub provisional: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Model {
+    Purchases { comings: MbgNbd, amounts: Option<GammaGamma> },
+    Usage(Fgp),
+}
+
+/// A customer under the parameters in force.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outlook<'a> {
+    churn: &'a Churn,
+    parameters: &'a Parameters,
+    pub(super) customer: Customer,
+    pub(super) comings: Comings,
+    /// The beginning of the first day: there the models' days begin.
+    origin: Instant,
+}
+
+/// A level of risk, its place among the levels and its edges for who stays silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spell {
+    pub(super) level: usize,
+    /// When it began.
+    pub(super) since: Instant,
+    /// When the next one begins; `MAX`: never.
+    pub(super) until: Instant,
+}
+
+impl<'a> Scene<'a> {
+    /// None without `[churn]`, without parameters, or of a customer who never came.
+    pub(super) fn outlook(&self) -> Option<Outlook<'a>> {
+        let (churn, parameters) = self.rules.churn.as_ref().zip(self.parameters)?;
+        let comings = Comings::in_fact(self.fact(churn.fact))?;
+        let customer = comings.under(&parameters.model)?;
+        let origin = self.calendar.start(i64::from(comings.first_day()), Unit::Day);
+        Some(Outlook { churn, parameters, customer, comings, origin })
+    }
+
+    /// A score as a value.
+    pub(super) fn score(&self, score: Score) -> Measured<'a> {
+        let Some(outlook) = self.outlook() else { return Measured::missing() };
+        let number = |number: f64| Number::from_double(number).map(Value::Number);
+        let value = match score {
+            Score::Risk => number(self.with_points(100.0 * outlook.risk(self.at), self.points().0)),
+            Score::Alive => outlook.alive(self.at).and_then(number),
+            Score::Level => Some(Value::Text(outlook.level_name(outlook.spell(self.at).level))),
+            Score::Value => outlook.lifetime_value(outlook.spell(self.at)).and_then(number),
+        };
+        // Of the others it is not asked: they are compared by `passes`, and are missing never or always.
+        let until = match score {
+            Score::Level | Score::Value => outlook.spell(self.at).until,
+            Score::Risk | Score::Alive => Instant::MAX,
+        };
+        Measured::still(value, until)
+    }
+
+    /// `churn_risk` or `alive` against a number.
+    pub(super) fn passes(&self, score: Score, op: Op, number: Number) -> Verdict {
+        let Some(outlook) = self.outlook() else { return Verdict::always(false) };
+        let wanted = number.to_double();
+        // Both move one way while the customer is silent, so one instant says it all.
+        let (reached, until, rises) = match score {
+            Score::Alive => {
+                let (below, inclusive) = (wanted, matches!(op, Op::Le | Op::Gt));
+                let below = if inclusive { below.next_up() } else { below };
+                (outlook.below(below), Instant::MAX, false)
+            }
+            _ => {
+                let (points, until) = self.points();
+                let inclusive = matches!(op, Op::Ge | Op::Lt);
+                (outlook.above(wanted, points, inclusive), until, true)
+            }
+        };
+        let is_reached = self.at >= reached;
+        // `alive` is below when that is reached, `churn_risk` above.
+        let asks_for_reached = matches!((op, rises), (Op::Ge | Op::Gt, true) | (Op::Lt | Op::Le, false));
+        Verdict { holds: is_reached == asks_for_reached, until: if is_reached { until } else { until.min(reached) } }
+    }
+
+    /// The points of the signals that there are, and until when there are those.
+    fn points(&self) -> (i64, Instant) {
+        let signals = self.rules.churn.iter().flat_map(|churn| &churn.signals);
+        signals.fold((0, Instant::MAX), |(points, until), signal| {
+            let verdict = self.node(&signal.when);
+            (points + if verdict.holds { signal.points } else { 0 }, until.min(verdict.until))
+        })
+    }
+
+    fn with_points(&self, percent: f64, points: i64) -> f64 {
+        (percent + points as f64).clamp(0.0, 100.0)
+    }
+}
+
+impl<'a> Outlook<'a> {
+    fn levels<'t>(&'t self, thresholds: &'t [f64], min_silence: Span) -> Levels<'t> {
+        Levels {
+            horizon_days: days(self.churn.horizon),
+            thresholds,
+            min_silence_days: days(min_silence),
+            recalibration: self.parameters.recalibration.as_ref(),
+        }
+    }
+
+    /// The instant in days since the beginning of the first day.
+    pub(super) fn at(&self, at: Instant) -> f64 {
+        days_since(self.origin.0, at.0)
+    }
+
+    /// The probability of nothing within the horizon, corrected by what was learnt.
+    pub(super) fn risk(&self, at: Instant) -> f64 {
+        self.levels(&[], Span(0)).risk(&self.customer, self.at(at))
+    }
+
+    pub(super) fn alive(&self, at: Instant) -> Option<f64> {
+        self.customer.alive(self.at(at))
+    }
+
+    /// What to expect within the horizon.
+    pub(super) fn expected(&self, at: Instant) -> f64 {
+        self.customer.expected(self.at(at), days(self.churn.horizon))
+    }
+
+    /// Right after the last coming.
+    pub(super) fn risk_at_last(&self) -> f64 {
+        self.levels(&[], Span(0)).risk(&self.customer, self.customer.last())
+    }
+
+    /// Is the customer active on less than half as many days lately as over the year?
+    pub(super) fn is_falling(&self) -> bool {
+        let Comings::Used(usage) = self.comings else { return false };
+        let memories = Memories::default();
+        let rate = |tau: f64| usage.rate(tau, &memories);
+        rate(FALLING_SHORT_DAYS).zip(rate(FALLING_LONG_DAYS)).is_some_and(|(short, long)| short < long / 2.0)
+    }
+
+    pub(super) fn silence(&self, at: Instant) -> f64 {
+        self.customer.silence(self.at(at))
+    }
+
+    /// The level of a silent customer.
+    pub(super) fn spell(&self, at: Instant) -> Spell {
+        let reached = |level| self.reached_at(level).unwrap_or(Instant::MAX);
+        let mut standing = Spell { level: 0, since: reached(0), until: Instant::MAX };
+        for level in 1..=self.churn.thresholds.len() {
+            let begins = reached(level);
+            if begins > at {
+                return Spell { until: begins, ..standing };
+            }
+            standing = Spell { level, since: begins, until: Instant::MAX };
+        }
+        standing
+    }
+
+    /// The first instant of silence on a level or above; `None`: never.
+    pub(super) fn reached_at(&self, level: usize) -> Option<Instant> {
+        let levels = self.levels(&self.churn.thresholds, self.churn.min_silence);
+        levels.reached_at(&self.customer, level, self.origin.0).map(Instant)
+    }
+
+    pub(super) fn level_name(&self, level: usize) -> &'a str {
+        match level.checked_sub(1) {
+            Some(above) => &self.churn.levels[above],
+            None => LOWEST_LEVEL,
+        }
+    }
+
+    /// When risk in percent, with its points, is above a number, or there; `MAX`: never.
+    fn above(&self, wanted: f64, points: i64, inclusive: bool) -> Instant {
+        let always = if inclusive { wanted <= 0.0 } else { wanted < 0.0 };
+        let never = if inclusive { wanted > 100.0 } else { wanted >= 100.0 };
+        let risk = (wanted - points as f64) / 100.0;
+        let risk = if inclusive { risk } else { risk.next_up() };
+        if always || (!never && risk <= 0.0) {
+            return Instant::MIN;
+        }
+        if never || risk > 1.0 {
+            return Instant::MAX;
+        }
+        let levels = [risk];
+        let levels = self.levels(&levels, Span(0));
+        levels.reached_at(&self.customer, 1, self.origin.0).map_or(Instant::MAX, Instant)
+    }
+
+    /// When the probability of not being gone is less than a number; `MAX`: never.
+    fn below(&self, wanted: f64) -> Instant {
+        self.customer.alive_below_at(wanted, self.origin.0).map_or(Instant::MAX, Instant)
+    }
+
+    /// The discounted value of what is to come, as of the beginning of the level: it moves by steps, so that rules may look
+    /// at it. None without amounts.
+    pub(super) fn lifetime_value(&self, spell: Spell) -> Option<f64> {
+        self.value_at(spell.since)
+    }
+
+    /// The same as of any instant.
+    pub(super) fn value_at(&self, at: Instant) -> Option<f64> {
+        self.spend().map(|amount| Discounting::default().lifetime_value(&self.customer, self.at(at), amount))
+    }
+
+    /// What the next purchase is expected to bring. None without amounts.
+    pub(super) fn spend(&self) -> Option<f64> {
+        let Model::Purchases { amounts: Some(amounts), .. } = self.parameters.model else { return None };
+        let Comings::Bought(purchases) = self.comings else { return None };
+        let mean = purchases.mean_repeat_amount().unwrap_or(0.0);
+        self.churn.has_amounts.then(|| amounts.expected_amount(Spent { x: f64::from(purchases.repeats), mean }))
+    }
+
+    pub(super) fn parameters(&self) -> &'a Parameters {
+        self.parameters
+    }
+}
+
+/// A length of time as the models count it.
+fn days(span: Span) -> f64 {
+    span.0 as f64 / Span::DAY.0 as f64
+}

@@ -1,0 +1,185 @@
+//! `[churn]` and the scores that rules may ask for.
+
+use super::fingerprint::hash128;
+use super::named::bare_names;
+use super::order::cohorts_named;
+use super::{Compiled, Compiler};
+use crate::rules::ast::{Compare, CompareTest, Expr, Literal, Name, Op, Operand, Range};
+use crate::rules::document::{ChurnModel, ChurnRule, Document, LOWEST_LEVEL, SignalRule};
+use crate::rules::error::{ExprError, RuleError, nearest};
+use crate::rules::facts::{FactIx, FactKind};
+use crate::rules::ruleset::{Churn, Comparand, Measure, Score, Signal};
+use crate::rules::source::locate;
+
+impl Score {
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "alive" => Some(Self::Alive),
+            "churn_level" => Some(Self::Level),
+            "churn_risk" => Some(Self::Risk),
+            "clv" => Some(Self::Value),
+            _ => None,
+        }
+    }
+}
+
+impl Compiler<'_> {
+    /// The days of what counts as coming back.
+    pub(super) fn days_of(&mut self, rule: &ChurnRule) -> FactIx {
+        let selector = self.selector(&rule.on);
+        let kind = match rule.model {
+            ChurnModel::Usage => FactKind::Used,
+            ChurnModel::Purchases => {
+                let amount = rule.amount.as_ref();
+                let amount = amount.map(|amount| (self.name(&amount.event.text), self.property(&amount.property)));
+                FactKind::Bought { amount }
+            }
+        };
+        self.fact(kind, &selector, None)
+    }
+
+    pub(super) fn churn(&mut self, file: &str, text: &str, rule: &ChurnRule) -> Result<Churn, Vec<RuleError>> {
+        let fact = self.days_of(rule);
+        let (mut signals, mut errors) = (Vec::new(), Vec::new());
+        for signal in &rule.signals {
+            match self.signal(signal) {
+                Ok(compiled) => signals.push(compiled),
+                Err(error) => {
+                    let range = locate(text, signal.when.literal.clone(), &signal.when.text, error.range);
+                    errors.push(RuleError::at(file, text, range, "churn.signals.when", error.message, error.hint));
+                }
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Churn {
+            model: rule.model,
+            fact,
+            has_amounts: rule.amount.is_some(),
+            currency: rule.currency.clone(),
+            horizon: rule.horizon,
+            levels: rule.levels.iter().map(|(name, _)| name.clone()).collect(),
+            thresholds: rule.levels.iter().map(|(_, threshold)| *threshold).collect(),
+            min_silence: rule.min_silence,
+            signals,
+            definition: format!("{:016x}", hash128(&canonical(rule)) >> 64),
+        })
+    }
+
+    fn signal(&mut self, rule: &SignalRule) -> Compiled<Signal> {
+        if let Some(range) = score_in(self.document, &rule.when.expr) {
+            return Err(ExprError::new(range, "a signal cannot look at a score, which it is to change")
+                .hint("say what the customer did, or did not do"));
+        }
+        let mut named = Vec::new();
+        cohorts_named(&rule.when.expr, &mut named);
+        if let Some(name) = named.into_iter().find(|name| !self.document.cohorts.contains_key(&name.text)) {
+            let error = ExprError::new(name.range, format!("there is no cohort `{}`", name.text));
+            return Err(match nearest(&name.text, self.document.cohorts.keys().map(String::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("define it, or take the reference out"),
+            });
+        }
+        let when = self.node(&rule.when.text, &rule.when.expr)?;
+        Ok(Signal { when, points: rule.points, because: rule.because.clone() })
+    }
+
+    /// Scores change all the time and not in a straight line, so that only some comparisons have an instant that can be
+    /// solved for.
+    pub(super) fn score_fits(&self, compare: &Compare, measure: &Measure) -> Compiled<()> {
+        let Measure::Score { score, .. } = measure else { return Ok(()) };
+        let range = compare.measure.range;
+        let moves = matches!(score, Score::Risk | Score::Alive);
+        if *score == Score::Level {
+            return self.level_fits(compare);
+        }
+        let number = |operand: &Operand| matches!(operand, Operand::Literal(_));
+        match &compare.test {
+            CompareTest::Known | CompareTest::Missing => Ok(()),
+            _ if !moves => Ok(()),
+            CompareTest::Compare(Op::Eq | Op::Ne, _) => {
+                Err(ExprError::new(range, "this is equal to a number for no longer than a moment")
+                    .hint("compare with <, <=, > or >="))
+            }
+            CompareTest::Compare(_, operand) if number(operand) => Ok(()),
+            CompareTest::Between(low, high) if number(low) && number(high) => Ok(()),
+            _ => {
+                Err(ExprError::new(range, "this can be compared with numbers only")
+                    .hint("write one: `churn_risk >= 85`"))
+            }
+        }
+    }
+
+    fn level_fits(&self, compare: &Compare) -> Compiled<()> {
+        let range = compare.measure.range;
+        let (op, operand) = match &compare.test {
+            CompareTest::Known | CompareTest::Missing => return Ok(()),
+            CompareTest::Compare(op, operand) => (*op, operand),
+            CompareTest::Between(low, _) => (Op::Ge, low),
+        };
+        let names = || {
+            let levels = self.document.churn.iter().flat_map(|churn| &churn.levels);
+            [LOWEST_LEVEL].into_iter().chain(levels.map(|(name, _)| name.as_str()))
+        };
+        match (op, operand) {
+            (Op::Eq | Op::Ne, Operand::Literal(Literal::Text(name))) if names().any(|known| known == name) => Ok(()),
+            (Op::Eq | Op::Ne, Operand::Literal(Literal::Text(name))) => {
+                let error = ExprError::new(range, format!("there is no level `{name}`"));
+                Err(match nearest(name, names()) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!("levels are: {}", names().collect::<Vec<_>>().join(", "))),
+                })
+            }
+            _ => Err(ExprError::new(range, "a level is one of a few names")
+                .hint("compare with = or !=: `churn_level = high`, or use `churn_risk`")),
+        }
+    }
+
+    /// Nothing is compared with a score that moves, but numbers.
+    pub(super) fn comparand_fits(&self, with: &Comparand, range: Range) -> Compiled<()> {
+        match with {
+            Comparand::Measure { measure: Measure::Score { score: Score::Risk | Score::Alive, .. }, .. } => {
+                Err(ExprError::new(range, "nothing but a number can be compared with this")
+                    .hint("write it first, and then a number: `churn_risk >= 85`"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where an expression asks for a score, by itself or by a named measure.
+fn score_in(document: &Document, expr: &Expr) -> Option<Range> {
+    bare_names(document, expr).into_iter().find(|(name, _)| Score::named(name).is_some()).map(|(_, range)| range)
+}
+
+/// Where an expression asks for `churn_risk`, which is a matter of the signals' cohorts too.
+pub(super) fn risk_in(document: &Document, expr: &Expr) -> Option<Range> {
+    bare_names(document, expr).into_iter().find(|(name, _)| *name == "churn_risk").map(|(_, range)| range)
+}
+
+/// The cohorts that the signals look at.
+pub(super) fn cohorts_of_signals(document: &Document) -> Vec<&Name> {
+    let mut names = Vec::new();
+    let signals = document.churn.iter().flat_map(|churn| &churn.signals);
+    signals.for_each(|signal| cohorts_named(&signal.when.expr, &mut names));
+    names
+}
+
+/// What decides risk and its levels: not the words of the signals.
+pub(super) fn canonical(rule: &ChurnRule) -> String {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let levels: Vec<String> = rule.levels.iter().map(|(name, from)| format!("{name}={from:?}")).collect();
+    let signals: Vec<String> =
+        rule.signals.iter().map(|signal| format!("{} {}", signal.points, words(&signal.when.text))).collect();
+    let amount = rule.amount.as_ref().map(|amount| format!("{:?}.{:?}", amount.event.text, amount.property.text));
+    format!(
+        "churn {:?} on {} {amount:?} {} {} [{}]\n{}",
+        rule.model,
+        words(&rule.on_text),
+        rule.horizon.0,
+        rule.min_silence.0,
+        levels.join(" "),
+        signals.join("\n"),
+    )
+}

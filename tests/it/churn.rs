@@ -1,0 +1,275 @@
+//! Risk of churn as a user meets it: `fit`, `score`, and refits in `replay`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::cli::{Ended, run};
+
+const DAY: i64 = 86_400_000;
+/// 1997-01-01.
+const CDNOW_FROM: i64 = 852_076_800_000;
+
+const RULES: &str = "[churn]\non = 'purchase'\namount = 'purchase.amount'\n";
+const PARAMETERS: &str = "[mbg_nbd]\nr = 0.525\nalpha_days = 43.28\na = 0.891\nb = 1.614\n\
+                          [gamma_gamma]\np = 6.25\nq = 3.744\nv = 15.44\n";
+
+/// A folder with files.
+struct Room(tempfile::TempDir);
+
+impl Room {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn put(&self, name: &str, text: &str) -> String {
+        let path: PathBuf = self.0.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// The purchases of so many of CDNOW's customers, at noon.
+    fn cdnow(&self, customers: usize) -> String {
+        let text = include_str!("../fixtures/cdnow/sample.txt");
+        let mut events = String::new();
+        for (line, number) in text.lines().filter(|line| !line.starts_with('#')).take(customers).zip(1..) {
+            for (day, cents) in line.split(' ').map(|purchase| purchase.split_once(':').unwrap()) {
+                let at = CDNOW_FROM + day.parse::<i64>().unwrap() * DAY + DAY / 2;
+                let amount = cents.parse::<f64>().unwrap() / 100.0;
+                let id = events.len();
+                writeln!(
+                    events,
+                    r#"{{"event_id":"{id}","customer_id":"{number:04}","event":"purchase","time":{at},"properties":{{"amount":{amount}}}}}"#
+                )
+                .unwrap();
+            }
+        }
+        self.put("cdnow.jsonl", &events)
+    }
+}
+
+fn done(ended: Ended) -> Ended {
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    ended
+}
+
+fn lines(ended: &Ended) -> Vec<Value> {
+    ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn assert_near(found: &Value, expected: f64, within: f64) {
+    let found = found.as_f64().unwrap();
+    assert!((found - expected).abs() <= within, "{found} is not {expected}");
+}
+
+#[test]
+fn fit_finds_the_published_parameters_in_units_of_days() {
+    let room = Room::new();
+    let events = room.cdnow(usize::MAX);
+    let asked = ["fit", "--model", "mbg_nbd", "--on", "purchase", "--amount", "purchase.amount", "--json"];
+    let until = ["--until", "1997-09-30T23:59:59.999Z", &events];
+    let fit = done(run(&[&asked[..], &until[..]].concat()));
+    let found = &lines(&fit)[0];
+    assert_eq!((found["customers"].as_i64(), found["repeat_purchases"].as_i64()), (Some(2_357), Some(2_457)));
+    assert_eq!((found["purchases"].as_i64(), found["provisional"].as_bool()), (Some(4_814), Some(false)));
+    let parameters = &found["mbg_nbd"];
+    assert_near(&parameters["r"], 0.52484, 0.00001);
+    assert_near(&parameters["alpha_days"], 7.0 * 6.1831, 0.0007);
+    assert_near(&parameters["a"], 0.89136, 0.00001);
+    assert_near(&parameters["b"], 1.6140, 0.0001);
+    assert_near(&found["log_likelihood"], -9_582.136 - 2_457.0 * 1.945_910_149, 0.001);
+    assert_near(&found["gamma_gamma"]["p"], 6.2496, 0.0001);
+    assert_near(&found["gamma_gamma"]["q"], 3.7442, 0.0001);
+    assert_near(&found["gamma_gamma"]["v"], 15.4435, 0.0001);
+    for said in ["2,357 customers until 1997-09-30", "AUC", "Brier", "█"] {
+        assert!(fit.err.contains(said), "{}", fit.err);
+    }
+}
+
+#[test]
+fn what_fit_writes_score_and_replay_take() {
+    let room = Room::new();
+    let (events, rules) = (room.cdnow(600), room.put("r.toml", RULES));
+    let fit = done(run(&["fit", "--rules", &rules, &events]));
+    let params = room.put("params.toml", &fit.out);
+    let given = done(run(&["score", "--rules", &rules, "--params", &params, &events]));
+    let fitted = done(run(&["score", "--rules", &rules, &events]));
+    assert_eq!(given.out, fitted.out);
+    assert_eq!(given.out.lines().count(), 600);
+    done(run(&["replay", "--rules", &rules, "--params", &params, &events]));
+}
+
+#[test]
+fn a_score_has_the_form_that_others_depend_on() {
+    let room = Room::new();
+    let (events, rules, params) = (room.cdnow(3), room.put("r.toml", RULES), room.put("p.toml", PARAMETERS));
+    let score = ["score", "--rules", &rules, "--params", &params, "--at", "1997-09-30", "--horizon", "6 weeks"];
+    let score = done(run(&[&score[..], &[events.as_str()]].concat()));
+    let line = score.out.lines().next().unwrap();
+    let start =
+        r#"{"customer_id":"0001","at":875577600000,"model":"mbg_nbd","x":2,"t_x_days":213.0,"t_days":272.0,"alive":0."#;
+    assert!(line.starts_with(start), "{line}");
+    let mut rest = line;
+    for key in [
+        "alive",
+        "p_none",
+        "30",
+        "42",
+        "90",
+        "expected",
+        "30",
+        "42",
+        "90",
+        "360",
+        "spend",
+        "clv",
+        "level",
+        "crossings",
+        "provisional",
+    ] {
+        let place =
+            rest.find(&format!("\"{key}\":")).unwrap_or_else(|| panic!("{key} is missing, or elsewhere: {line}"));
+        rest = &rest[place + 1..];
+    }
+    assert!(line.ends_with(r#","provisional":false}"#), "{line}");
+    let customers: Vec<Value> = lines(&score).iter().map(|line| line["customer_id"].clone()).collect();
+    assert_eq!(customers, ["0001", "0002", "0003"]);
+}
+
+#[test]
+fn a_level_begins_at_the_millisecond_that_score_says() {
+    let room = Room::new();
+    let (events, rules, params) = (room.cdnow(1), room.put("r.toml", RULES), room.put("p.toml", PARAMETERS));
+    let scored_at = |at: i64| {
+        let at = at.to_string();
+        lines(&done(run(&["score", "--rules", &rules, "--params", &params, "--at", &at, &events])))[0].clone()
+    };
+    let first = scored_at(CDNOW_FROM + 600 * DAY);
+    let crossings = first["crossings"].as_array().unwrap();
+    assert!(crossings.len() > 1, "{first}");
+    for crossing in crossings {
+        let at = crossing["at"].as_i64().unwrap();
+        assert_eq!(scored_at(at)["level"], crossing["level"]);
+        assert_ne!(scored_at(at - 1)["level"], crossing["level"]);
+    }
+}
+
+#[test]
+fn what_is_bought_on_one_day_of_the_rules_time_zone_is_one_purchase() {
+    let room = Room::new();
+    let params = room.put("p.toml", PARAMETERS);
+    // The first two are on 2 January in Paris, and on two days in London.
+    let events = room.put(
+        "e.jsonl",
+        r#"{"customer_id":"c","event":"purchase","time":"2026-01-01T23:30:00Z","properties":{"amount":1}}
+           {"customer_id":"c","event":"purchase","time":"2026-01-02T10:00:00Z","properties":{"amount":2}}
+           {"customer_id":"c","event":"visit","time":"2026-01-05T10:00:00Z"}
+           {"customer_id":"d","event":"visit","time":"2026-01-06T23:00:00Z"}"#,
+    );
+    let in_zone = |zone: &str| {
+        let rules = room.put("r.toml", &format!("time_zone = '{zone}'\n{RULES}"));
+        let score = lines(&done(run(&["score", "--rules", &rules, "--params", &params, &events])));
+        assert_eq!(score.len(), 1, "who never bought has no score");
+        (score[0]["x"].as_i64().unwrap(), score[0]["t_days"].as_f64().unwrap())
+    };
+    assert_eq!(in_zone("Europe/Paris"), (0, 5.0));
+    assert_eq!(in_zone("Europe/London"), (1, 5.0 + 23.0 / 24.0));
+}
+
+#[test]
+fn use_is_scored_by_what_is_remembered_of_it() {
+    let room = Room::new();
+    let rules = room.put("r.toml", "[churn]\nmodel = 'usage'\non = 'login'\n");
+    let params = room.put("p.toml", "[fgp]\nr = 0.05\nalpha_days = 5.0\ntau_days = 30.0\n");
+    let events = room.put(
+        "e.jsonl",
+        r#"{"customer_id":"c","event":"login","time":"2026-01-01T10:00:00Z"}
+           {"customer_id":"c","event":"login","time":"2026-01-11T10:00:00Z"}"#,
+    );
+    let asked = ["score", "--rules", &rules, "--params", &params, "--at", "2026-01-21", &events];
+    let line = &lines(&done(run(&asked)))[0];
+    let activity = (-20.0_f64 / 30.0).exp() + (-10.0_f64 / 30.0).exp();
+    let exposure = 30.0 * (1.0 - (-21.0_f64 / 30.0).exp());
+    assert_near(&line["activity"], activity, 1e-12);
+    assert_near(&line["exposure_days"], exposure, 1e-12);
+    assert_near(&line["p_none"]["30"], ((5.0 + exposure) / (35.0 + exposure)).powf(0.05 + activity), 1e-12);
+    assert!(line["alive"].is_null() && line["clv"].is_null() && line.get("x").is_none());
+}
+
+#[test]
+fn rules_without_churn_are_refused_by_name() {
+    for command in ["score", "fit"] {
+        let ended = run(&[command, "--rules", "config/rules.toml", "tests/fixtures/cli/shop.jsonl"]);
+        assert_eq!(ended.code, 78);
+        assert!(ended.err.starts_with("cohortd: config/rules.toml: there is no [churn]"), "{}", ended.err);
+    }
+    let wrong = run(&["fit", "--on", "purchase wher x1 = 1", "tests/fixtures/cli/shop.jsonl"]);
+    assert_eq!(wrong.code, 78);
+    assert!(wrong.err.contains("the command line:2:16: churn.on"), "{}", wrong.err);
+}
+
+#[test]
+fn too_little_history_is_said_to_be_too_little() {
+    let room = Room::new();
+    let events = room.cdnow(200);
+    let fit = done(run(&["fit", "--on", "purchase", "--until", "1997-03-01", &events]));
+    assert!(fit.err.contains("Provisional: customers were known for"), "{}", fit.err);
+    assert!(fit.err.contains("How good it is cannot be said"), "{}", fit.err);
+    let nothing = run(&["fit", "--on", "nothing", &events]);
+    assert_eq!(nothing.code, 1);
+    assert!(nothing.err.contains("there is nothing to fit"), "{}", nothing.err);
+}
+
+#[test]
+fn replay_fits_anew_each_monday_to_the_past_alone_and_always_the_same() {
+    let room = Room::new();
+    let (events, rules) = (room.cdnow(250), room.put("r.toml", RULES));
+    let replay = |until: &str| done(run(&["replay", "--rules", &rules, "--until", until, &events]));
+    let whole = replay("1998-07-01");
+    assert_eq!(whole.out, replay("1998-07-01").out);
+    assert!(whole.err.contains("fits, the last on 1998-06-29"), "{}", whole.err);
+    let refit = lines(&whole).into_iter().filter(|line| line["reason"] == "model_changed");
+    let refitted: Vec<i64> = refit.map(|line| line["at"].as_i64().unwrap()).collect();
+    assert!(refitted.len() > 10);
+    // Mondays, or what stream time was then: noon of a day, less the minute that others are waited for.
+    let monday = |at: &i64| (at - 4 * DAY).rem_euclid(7 * DAY);
+    assert!(refitted.iter().all(|at| monday(at) < 4 * DAY), "{refitted:?}");
+    // What is later changes nothing of what was said before.
+    let half = replay("1997-10-01");
+    let before = |at: &Value| at.as_i64().unwrap() < CDNOW_FROM + 270 * DAY;
+    let early = |ended: &Ended| lines(ended).into_iter().filter(|line| before(&line["at"])).collect::<Vec<_>>();
+    assert!(early(&half).len() > 100);
+    assert_eq!(early(&half), early(&whole));
+}
+
+#[test]
+fn explain_compare_and_check_know_the_parameters_of_their_time() {
+    let room = Room::new();
+    let events = room.cdnow(250);
+    let rules = room.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = 'churn_level = high'\n"));
+    let replay = done(run(&["replay", "--rules", &rules, &events]));
+    let entry = lines(&replay).into_iter().rfind(|line| line["change"] == "entered").unwrap();
+    let (customer, at) = (entry["customer_id"].as_str().unwrap(), entry["at"].as_i64().unwrap());
+    let member_at = |at: i64| {
+        let at = at.to_string();
+        let asked = ["explain", "--rules", &rules, "--customer", customer, "--json", "--at", &at, &events];
+        lines(&done(run(&asked)))[0]["cohorts"][0]["member"].as_bool().unwrap()
+    };
+    assert!(member_at(at) && !member_at(at - 1), "{entry}");
+    let compare = done(run(&["replay", "--rules", &rules, "--compare", &rules, &events]));
+    assert_eq!(compare.out, "");
+    let check = done(run(&["check", "--rules", &rules, "--sample", &events]));
+    assert!(check.out.contains("the days with purchase: how many, first and last, and the sum of its amount"));
+    assert!(check.out.contains("churn_level = high"), "{}", check.out);
+}
+
+#[test]
+fn what_the_sample_never_has_is_pointed_out_in_churn_too() {
+    let room = Room::new();
+    let signals = "signals = [{ when = 'did complaint in the last 7 days', points = 8, because = 'complained' }]\n";
+    let rules = room.put("r.toml", &format!("[churn]\non = 'purchases'\n{signals}"));
+    let check = done(run(&["check", "--rules", &rules, "--sample", &room.cdnow(2)]));
+    assert!(check.err.contains(":2:7: churn.on: the sample has no event `purchases`"), "{}", check.err);
+    assert!(check.err.contains(":3:26: churn.signals.when: the sample has no event `complaint`"), "{}", check.err);
+}
