@@ -249,7 +249,8 @@ fn explain_compare_and_check_know_the_parameters_of_their_time() {
     let events = room.cdnow(250);
     let rules = room.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = 'churn_level = high'\n"));
     let replay = done(run(&["replay", "--rules", &rules, &events]));
-    let entry = lines(&replay).into_iter().rfind(|line| line["change"] == "entered").unwrap();
+    let entry =
+        lines(&replay).into_iter().rfind(|line| line["change"] == "entered" && line["reason"] == "time").unwrap();
     let (customer, at) = (entry["customer_id"].as_str().unwrap(), entry["at"].as_i64().unwrap());
     let member_at = |at: i64| {
         let at = at.to_string();
