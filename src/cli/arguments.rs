@@ -117,7 +117,7 @@ Examples:
   cohortd explain --config cohortd.toml --customer c1 --topic customer-events")]
     Explain(Explain),
 
-    /// Say of each customer in files of events how likely it is that they do not come back, and what they are worth
+    /// Say of each customer in files how likely it is that they do not come back, and what they are worth
     #[command(after_help = "\
 EVENTS and INSTANT are as for `replay`; events are taken by time. The rules must have [churn]; their cohorts
 take no part. What one customer bought on one calendar day, in the rules' time zone, is one purchase.

@@ -141,3 +141,31 @@ impl Fit {
 fn better<P>(old: Fitted<P>, new: Fitted<P>) -> Fitted<P> {
     if new.provisional && !old.provisional { old } else { new }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Fit;
+    use crate::churn::fit::Fitted;
+    use crate::churn::{GammaGamma, MbgNbd};
+
+    fn of<P>(parameters: P, provisional: bool) -> Fitted<P> {
+        Fitted { parameters, log_likelihood: -1.0, rows: 1, provisional }
+    }
+
+    /// By its r, and by the q of its amounts; whether each is provisional.
+    fn fit((r, comings): (f64, bool), amounts: Option<(f64, bool)>) -> Fit {
+        let amounts = amounts.map(|(q, provisional)| of(GammaGamma { p: 6.0, q, v: 15.0 }, provisional));
+        Fit::Purchases { comings: of(MbgNbd { r, alpha_days: 40.0, a: 0.9, b: 1.6 }, comings), amounts }
+    }
+
+    #[test]
+    fn what_is_known_is_not_given_up_for_what_is_provisional() {
+        let known = fit((0.5, false), Some((3.0, false)));
+        assert_eq!(known.or_better(fit((0.6, true), Some((4.0, true)))), known);
+        assert_eq!(known.or_better(fit((0.6, false), None)), fit((0.6, false), Some((3.0, false))));
+        assert_eq!(known.or_better(fit((0.6, false), Some((4.0, true)))), fit((0.6, false), Some((3.0, false))));
+        let provisional = fit((0.5, true), None);
+        assert_eq!(provisional.or_better(fit((0.6, true), None)), fit((0.6, true), None));
+        assert_eq!(provisional.or_better(known), known);
+    }
+}

@@ -13,7 +13,6 @@ use crate::store::{Batch, Meta};
 pub(super) enum Topic {
     Changes,
     Members,
-    Risks,
     DeadLetters,
     Changelog,
     Summaries,

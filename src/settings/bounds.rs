@@ -43,7 +43,6 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.input", &topics.input),
         ("topics.changes", &topics.changes),
         ("topics.members", &topics.members),
-        ("topics.risks", &topics.risks),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.changelog", &topics.changelog),
         ("topics.summaries", &topics.summaries),

@@ -491,7 +491,19 @@ fn wrong_usage_ends_with_64_and_wrong_configuration_with_78() {
 fn help_and_version_are_results() {
     let help = run(&["--help"]);
     assert_eq!((help.code, help.err.as_str()), (0, ""));
-    for word in ["run", "check", "replay", "explain", "demo", "dump-config", "COHORTD_KAFKA__GROUP_ID", "64", "78"] {
+    for word in [
+        "run",
+        "check",
+        "replay",
+        "explain",
+        "score",
+        "fit",
+        "demo",
+        "dump-config",
+        "COHORTD_KAFKA__GROUP_ID",
+        "64",
+        "78",
+    ] {
         assert!(help.out.contains(word), "no {word} in\n{}", help.out);
     }
     assert!(help.out.lines().all(|line| line.chars().count() <= 120), "{}", help.out);

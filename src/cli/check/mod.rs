@@ -16,7 +16,7 @@ use crate::app::rules_file::{self, RulesFile};
 use crate::engine::Membership;
 use crate::event::Span;
 use crate::rules::ast::RankSize;
-use crate::rules::{Cohort, Page, RuleSet, Warning, in_order, warnings};
+use crate::rules::{Churn, ChurnRule, Cohort, Page, RuleSet, Warning, in_order, warnings};
 use crate::settings::Loaded;
 use crate::summary::POPULATION_MIN;
 use crate::telemetry;
@@ -104,8 +104,23 @@ fn cohorts(file: &RulesFile, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "     {line}")?;
         }
     }
+    if let Some((churn, rule)) = rules.churn.as_ref().zip(file.document.churn.as_ref()) {
+        writeln!(out, "\n  Churn risk: {}", risk(churn, rule))?;
+    }
     let zone = rules.time_zone.iana_name().unwrap_or("UTC");
     writeln!(out, "\n  Calendar days are those of {zone}. Fingerprint {}.", rules.fingerprint)
+}
+
+/// What is watched, and from where on each level counts.
+fn risk(churn: &Churn, rule: &ChurnRule) -> String {
+    let levels: Vec<String> = rule.levels.iter().map(|(name, from)| format!("{name} from {from}")).collect();
+    format!(
+        "no {} within {}; {}, none of them before {} of silence",
+        rule.on_text,
+        length(churn.horizon),
+        levels.join(", "),
+        length(churn.min_silence)
+    )
 }
 
 /// Who acts, and how.
