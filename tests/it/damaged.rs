@@ -6,7 +6,7 @@ use cohortd::event::{Instant, Number};
 use cohortd::rules::{self, FactKind, RuleSet};
 use cohortd::store::{Corrupt, as_of, decode_state, encode_state, next_deadline};
 
-use crate::engine_under_test::run_with_states;
+use crate::engine_under_test::run_to_states;
 use crate::generate::{Generated, Property, Random};
 use crate::naive::Case;
 use crate::support::allocations::peak_of;
@@ -29,11 +29,13 @@ fn states_cut_short_or_with_flipped_bits_take_little_memory_and_never_panic() {
 }
 
 fn check(case: &Case, seed: u64) -> Result<(), String> {
-    let (_, states) = run_with_states(case)?;
+    let (_, states) = run_to_states(case)?;
     let rules = rules::load("rules.toml", &case.rules).map_err(|errors| format!("{errors:?}"))?;
     let entries = (rules.facts.len() + rules.cohorts.len()) * BYTES_PER_ENTRY;
     let mut random = Random::new(seed);
-    for whole in states {
+    for state in states.values() {
+        let mut whole = Vec::new();
+        encode_state(state, &mut whole);
         for _ in 0..40 {
             let bytes = damaged(&whole, &mut random);
             let (state, peak) = peak_of(|| decode_state(&bytes, &rules));

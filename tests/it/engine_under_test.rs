@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cohortd::engine::{
-    Applied, CustomerState, Effect, Engine, Migration, Observed, Said, Shard, Standing, Timing, Words,
+    Applied, CustomerState, Deadlines, Effect, Engine, Migration, Observed, Said, Shard, Standing, Timing, Words,
 };
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, Rank, RuleSet};
@@ -88,8 +88,8 @@ fn kept(engine: &mut Engine, state: &CustomerState, effects: &mut Vec<Effect>) -
 /// The same case with everything that may happen to a lane: customers flushed at random, put out of memory, restarts that
 /// forget whatever was not flushed and take the log in again from there, and decisions at extra instants.
 ///
-/// Also returns what the states come to in bytes, which must not depend on any of that; but for the next deadline, which
-/// may be too early, and the position of the last look at it.
+/// Also returns what the states come to in bytes, which must not depend on any of that; but for deadlines, which may be
+/// too early, and the position and instant of the last look at them.
 pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<Vec<u8>>), String> {
     let mut random = Random::new(seed);
     let mut run = Run::new(case)?;
@@ -490,7 +490,7 @@ impl<'c> Run<'c> {
         let settled = |stored: Vec<u8>| {
             let mut state = decode_state(&stored, rules).unwrap();
             assert_eq!(bytes(&state), stored, "what is read is what was written");
-            (state.as_of, state.next_deadline) = (0, Instant::MAX);
+            (state.as_of, state.next_deadline, state.deadlines) = (0, Instant::MAX, Deadlines::default());
             bytes(&state)
         };
         (self.outcome, self.stored.into_values().map(settled).collect())
