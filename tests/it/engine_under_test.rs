@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{Applied, CustomerState, Effect, Engine, Said, Shard, Standing, Timing, Words};
+use cohortd::engine::{
+    Applied, CustomerState, Effect, Engine, RiskEffect, Said, Shard, Standing, Timing, Words, level_name,
+};
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, Rank, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
 
 use crate::generate::Random;
-use crate::naive::{Case, Config, Decided, Fate, LogEvent, Outcome, TakenUp};
+use crate::naive::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, Rated, TakenUp};
 
 /// Runs a case through the engine, as `replay --as-is` does: one partition, the events in log order, recorded advances at
 /// their positions, deadlines decided up to `until` at the end. `Err` holds what the loader refuses.
@@ -100,7 +102,7 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
             4 => run.evict(),
             _ => {}
         }
-        if !run.step(Words::None) {
+        if !run.step(run.words()) {
             break;
         }
     }
@@ -110,7 +112,7 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
 /// As `run`, with the bytes of the states.
 pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), String> {
     let mut run = Run::new(case)?;
-    while run.step(Words::None) {}
+    while run.step(run.words()) {}
     Ok(run.end())
 }
 
@@ -144,7 +146,13 @@ pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<Batch
 }
 
 /// Of each customer the changes, in full, each with the position at which it was said.
-pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Effect)>>;
+pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Word)>>;
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Word {
+    Change(Effect),
+    Risk(RiskEffect),
+}
 
 /// What happens between two batches.
 pub(crate) enum BatchEnd {
@@ -190,6 +198,11 @@ impl<'c> Run<'c> {
         })
     }
 
+    /// What is needed to hear of every change: those of risk are said in full or not at all.
+    fn words(&self) -> Words {
+        if self.rules.churn.is_some() { Words::Full } else { Words::None }
+    }
+
     /// One log position as a batch of its own. False at the end of the log.
     fn step(&mut self, words: Words) -> bool {
         self.shard.begin(as_i64(self.position));
@@ -215,13 +228,19 @@ impl<'c> Run<'c> {
         true
     }
 
-    /// The advances before an event, and the thresholds taken up before it. All is flushed before and after those.
+    /// The advances before an event, and the thresholds and parameters taken up before it. All is flushed before and after
+    /// those.
     fn inputs(&mut self, position: usize, words: Words) {
         let mut after = Instant::MIN;
         for taken_up in self.case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
             self.advances(position, (after, taken_up.stream_time), words);
             after = after.max(taken_up.stream_time.next());
             self.take_up(taken_up, position, words);
+        }
+        for adopted in self.case.parameters.iter().filter(|adopted| adopted.position == position) {
+            self.advances(position, (after, adopted.stream_time), words);
+            after = after.max(adopted.stream_time.next());
+            self.adopt(adopted, position, words);
         }
         self.advances(position, (after, Instant::MAX), words);
     }
@@ -247,6 +266,18 @@ impl<'c> Run<'c> {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
             self.shard.reconsider(slot, &old, as_i64(position), words, &mut self.said);
+        }
+        self.flush(usize::MAX);
+    }
+
+    fn adopt(&mut self, adopted: &Adopted, position: usize, words: Words) {
+        self.flush(usize::MAX);
+        self.shard.set_parameters(Some(Arc::new(adopted.parameters.clone())));
+        let customers: Vec<String> = self.stored.keys().cloned().collect();
+        for customer in customers {
+            self.fetch(&customer);
+            let slot = self.shard.find(&customer).expect("fetched just now");
+            self.shard.reweigh(slot, as_i64(position), words, &mut self.said);
         }
         self.flush(usize::MAX);
     }
@@ -303,7 +334,7 @@ impl<'c> Run<'c> {
         said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
         for (customer, Said { effect, .. }) in said {
             if let Some(spoken) = &mut self.spoken {
-                spoken.entry(customer.clone()).or_default().push((position, effect.clone()));
+                spoken.entry(customer.clone()).or_default().push((position, Word::Change(effect.clone())));
             }
             let cohort = self.rules.cohort(effect.cohort);
             self.outcome.changes.push(Decided {
@@ -319,6 +350,30 @@ impl<'c> Run<'c> {
                 position,
                 shadow: cohort.shadow,
                 next_change_at: effect.next_change_at.filter(|_| self.ahead),
+            });
+        }
+        let risks = self.shard.take_risks().into_iter();
+        let mut risks: Vec<(String, RiskEffect)> =
+            risks.map(|(slot, effect)| (self.shard.customer(slot).to_owned(), effect)).collect();
+        risks.sort_by(|(a, x), (b, y)| (x.at, a, x.sequence).cmp(&(y.at, b, y.sequence)));
+        for (customer, effect) in risks {
+            if let Some(spoken) = &mut self.spoken {
+                spoken.entry(customer.clone()).or_default().push((position, Word::Risk(effect.clone())));
+            }
+            self.outcome.risks.push(Rated {
+                customer,
+                level: level_name(&self.rules, effect.level).to_owned(),
+                previous: level_name(&self.rules, effect.previous).to_owned(),
+                occurred_at: effect.at,
+                reason: effect.reason,
+                cause: effect.cause.map(|cause| usize::try_from(cause.position).unwrap()),
+                sequence: effect.sequence,
+                position,
+                next_level_at: effect.next_level_at,
+                probability: effect.probability,
+                expected: effect.expected,
+                alive: effect.alive,
+                value: effect.value,
             });
         }
     }
@@ -348,8 +403,10 @@ impl<'c> Run<'c> {
         let before = self.shard.stream_time();
         let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
         let thresholds = Arc::clone(self.shard.engine().thresholds());
+        let parameters = self.shard.engine().parameters().cloned().map(Arc::new);
         self.shard = shard(&self.rules, &self.case.config, stream_time);
         self.shard.set_thresholds(thresholds);
+        self.shard.set_parameters(parameters);
         let end = self.position;
         for position in replay_from..end {
             self.shard.begin(as_i64(position));
@@ -391,6 +448,7 @@ impl<'c> Run<'c> {
         let mut engine =
             Engine::new(Arc::clone(&self.rules), self.case.config.max_lateness, self.case.config.dedupe_ids);
         engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
+        engine.set_parameters(self.shard.engine().parameters().cloned().map(Arc::new));
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;
@@ -413,7 +471,8 @@ impl<'c> Run<'c> {
     }
 
     fn end(self) -> (Outcome, Vec<Vec<u8>>) {
-        self.end_with(Words::None)
+        let words = self.words();
+        self.end_with(words)
     }
 
     fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {

@@ -1,8 +1,8 @@
 //! A failing case, told so that it can be run again by hand.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
-use crate::naive::{Case, Decided, LogEvent, Outcome, OwnedValue};
+use crate::naive::{Case, LogEvent, Outcome, OwnedValue};
 
 /// What to read, and what to run, when a case fails.
 pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> String {
@@ -30,6 +30,9 @@ pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> S
         let (to, position) = (advance.stream_time.0, advance.position);
         line(&mut text, &format!("and stream time goes to {to} before the event at position {position}"));
     }
+    for adopted in &case.parameters {
+        line(&mut text, &format!("and before the event at position {} are adopted {adopted:?}", adopted.position));
+    }
     text.push_str("\n--- difference\n");
     text.push_str(difference);
     text
@@ -52,13 +55,19 @@ pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> String {
     }
     list(&mut text, "- judged ", &judged.changes[same..]);
     list(&mut text, "+ engine ", &engine.changes[same..]);
+    let same = judged.risks.iter().zip(&engine.risks).take_while(|(one, other)| one == other).count();
+    for rated in &judged.risks[..same] {
+        line(&mut text, &format!("  both    {rated}"));
+    }
+    list(&mut text, "- judged ", &judged.risks[same..]);
+    list(&mut text, "+ engine ", &engine.risks[same..]);
     text
 }
 
 /// Enough to see what goes wrong.
 const SHOWN: usize = 8;
 
-fn list(text: &mut String, mark: &str, changes: &[Decided]) {
+fn list(text: &mut String, mark: &str, changes: &[impl Display]) {
     for decided in changes.iter().take(SHOWN) {
         line(text, &format!("{mark}{decided}"));
     }
