@@ -172,7 +172,7 @@ fn first(from: i64, to: i64, guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
     while held - before > 1 {
         let tried = held.saturating_sub(stride).max(before + (held - before) / 2);
         if holds(tried) {
-            (held, stride) = (tried, stride * 2);
+            (held, stride) = (tried, stride.saturating_mul(2));
         } else {
             (before, stride) = (tried, i64::MAX);
         }
