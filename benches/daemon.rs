@@ -119,6 +119,7 @@ impl Daemon {
             format!("topics.dead_letters={group}-dead-letters"),
             format!("topics.changelog={group}-changelog"),
             format!("topics.summaries={group}-summaries"),
+            format!("topics.risks={group}-risks"),
             format!("lanes={lanes}"),
             format!("rules.file={}", manifest.join("config/rules.toml").display()),
             format!("schemas.dir={}", room.folder.path().join("schemas").display()),

@@ -21,6 +21,7 @@
 //! |---|---|---|
 //! | [`event`] | what comes in and goes out: events, changes, instants, exact numbers | everything else |
 //! | [`rules`] | the rules file: parsed, checked, compiled; errors with their places | state, time, Kafka |
+//! | [`churn`] | how likely it is that a customer does not come back, and what is lost then: probability models | everything else |
 //! | [`engine`] | the decision: state, event and instant in; new state, effects and next deadline out | clocks, threads, disk, bytes, Kafka |
 //! | [`settings`] | what the operator set, typed and checked, with the place that set it | who uses it |
 //! | [`clock`] | the only reader of the wall clock | what time decides |

@@ -75,7 +75,9 @@ impl Process {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
         metrics.set_rules(&rules.fingerprint);
         metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
-        for topic in [&settings.topics.changes, &settings.topics.members, &settings.topics.dead_letters] {
+        for topic in
+            [&settings.topics.changes, &settings.topics.members, &settings.topics.risks, &settings.topics.dead_letters]
+        {
             metrics.publish_errors(topic).inc_by(0);
         }
         metrics.publish_errors(&settings.topics.changelog).inc_by(0);
@@ -229,10 +231,13 @@ fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
 fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Option<Encoder>, Failure> {
     let Some(registry) = registry(loaded)? else { return Ok(Some(Encoder::with_fingerprints())) };
     let topics = &loaded.settings.topics;
-    let mut ids = [0; 2];
-    for ((topic, output), id) in
-        [(&topics.changes, Output::CohortChange), (&topics.members, Output::CohortMember)].into_iter().zip(&mut ids)
-    {
+    let mut ids = [0; 3];
+    let outputs = [
+        (&topics.changes, Output::CohortChange),
+        (&topics.members, Output::CohortMember),
+        (&topics.risks, Output::ChurnRiskChange),
+    ];
+    for ((topic, output), id) in outputs.into_iter().zip(&mut ids) {
         *id = loop {
             if shutdown.is_requested() {
                 return Ok(None);
@@ -252,7 +257,7 @@ fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Op
         };
     }
     metrics.registry_reachable.set(1);
-    Ok(Some(Encoder::with_ids(ids[0], ids[1])))
+    Ok(Some(Encoder::with_ids(ids[0], ids[1], ids[2])))
 }
 
 /// One thread for the doors and signals: lanes have their own.

@@ -97,9 +97,10 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let record_bytes = setting(&input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
     let compact = ("cleanup.policy", "compact");
-    let plans: [Plan<'_>; 5] = [
+    let plans: [Plan<'_>; 6] = [
         ("topics.changes", &topics.changes, vec![("cleanup.policy", "delete")]),
         ("topics.members", &topics.members, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
+        ("topics.risks", &topics.risks, vec![("cleanup.policy", "delete")]),
         (
             "topics.dead_letters",
             &topics.dead_letters,

@@ -82,3 +82,36 @@ impl Given {
         mean / weights
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Given;
+
+    fn spread(least: f64, most: f64) -> impl Strategy<Value = f64> {
+        (least.ln()..most.ln()).prop_map(f64::exp)
+    }
+
+    proptest! {
+        #[test]
+        fn the_series_and_the_integral_agree(
+            n in spread(1e-3, 1e5), a in spread(1e-3, 1e4), b in spread(1.0, 1e5), ratio in spread(1e-6, 1e6),
+        ) {
+            let given = Given { n, a, b, ratio };
+            let integral = given.by_integral();
+            prop_assert!(integral.is_finite() && integral > 0.0);
+            if let Some(series) = given.by_series() {
+                prop_assert!((series / integral - 1.0).abs() < 1e-10, "{series} {integral}");
+            }
+        }
+
+        /// Where the published formula has a pole.
+        #[test]
+        fn nothing_happens_where_a_is_one(n in spread(1e-3, 1e3), b in spread(1.0, 1e3), ratio in spread(1e-3, 1e2)) {
+            let at = |a: f64| Given { n, a, b, ratio }.purchases();
+            let between = (at(1.0 - 1e-6) + at(1.0 + 1e-6)) / 2.0;
+            prop_assert!((at(1.0) / between - 1.0).abs() < 1e-9);
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What a customer will spend on a purchase.
 
-use super::special::{ln, ln_gamma};
+use super::special::{ln, ln_1p, ln_gamma};
 
 /// Gamma-Gamma: a customer's amounts are Gamma(p, ν) about a mean of their own, and ν is Gamma(q, v) over customers; how
 /// much is independent of how often.
@@ -50,8 +50,7 @@ impl GammaGamma {
     #[must_use]
     pub fn log_likelihood(&self, spent: Spent) -> f64 {
         let Self { p, q, v } = *self;
-        let (px, z) = (p * spent.x, spent.mean);
-        ln_gamma(px + q) - ln_gamma(px) - ln_gamma(q) + q * ln(v) + (px - 1.0) * ln(z) + px * ln(spent.x)
-            - (px + q) * ln(v + spent.x * z)
+        let (px, sum) = (p * spent.x, spent.x * spent.mean);
+        ln_gamma(px + q) - ln_gamma(px) - ln_gamma(q) + q * ln(v / (v + sum)) - px * ln_1p(v / sum) - ln(spent.mean)
     }
 }

@@ -28,7 +28,8 @@ pub const SILENCE_MAX_DAYS: f64 = 3_650.0;
 
 const DAY_MS: f64 = 86_400_000.0;
 
-/// The present in days, as the models count it: since `origin_ms`, the beginning of the customer's first day.
+/// The present in days, as the models count it: since `origin_ms`, the beginning of the customer's first day. With purchases
+/// counted by days, silence begins with the day of the last one.
 #[must_use]
 pub fn days_since(origin_ms: i64, at_ms: i64) -> f64 {
     // The difference of two instants of this millennium is exact.

@@ -35,17 +35,20 @@ pub const SNAPSHOTS_MAX: usize = 8;
 /// How strongly the weights are held to those that change nothing: as half of this times the squared distance.
 const RIDGE: f64 = 20.0;
 
+/// The largest logit that is looked at.
+const LOGIT_MAX: f64 = 40.0;
+
+/// The weights that may not be negative.
 const MONOTONE: [usize; 2] = [1, 2];
 
 impl Evidence {
     #[must_use]
     pub fn of(customer: &Customer, at: f64, horizon: f64) -> Self {
-        Self {
-            logit: customer.logit(at, horizon).0,
-            silence_days: customer.silence(at),
-            repeats: customer.repeats(),
-            is_once: customer.is_once(),
-        }
+        Self::with(customer.logit(at, horizon).0, customer, at)
+    }
+
+    fn with(logit: f64, customer: &Customer, at: f64) -> Self {
+        Self { logit, silence_days: customer.silence(at), repeats: customer.repeats(), is_once: customer.is_once() }
     }
 
     fn features(&self) -> [f64; 5] {
@@ -54,8 +57,6 @@ impl Evidence {
         [1.0, self.logit.clamp(-LOGIT_MAX, LOGIT_MAX), ln_1p(self.silence_days), ln_1p(self.repeats), once]
     }
 }
-
-const LOGIT_MAX: f64 = 40.0;
 
 impl Recalibration {
     /// Changes nothing.
@@ -69,8 +70,8 @@ impl Recalibration {
 
     /// logit of the corrected probability, and its slope in `at`.
     pub(super) fn logit(&self, customer: &Customer, at: f64, horizon: f64) -> (f64, f64) {
-        let (_, slope) = customer.logit(at, horizon);
-        let evidence = Evidence::of(customer, at, horizon);
+        let (logit, slope) = customer.logit(at, horizon);
+        let evidence = Evidence::with(logit, customer, at);
         let [_, by_logit, by_silence, ..] = self.weights;
         let own = if evidence.logit.abs() < LOGIT_MAX { slope } else { 0.0 };
         (dot(&self.weights, &evidence.features()), by_logit * own + by_silence / (1.0 + evidence.silence_days))
@@ -78,6 +79,8 @@ impl Recalibration {
 
     /// Learns from matured snapshots, the oldest first, if that has proved itself: weights learnt from all but the newest must
     /// have a lower Brier score on the newest than `p_none` itself. `None` where they have not, or there are fewer than two.
+    ///
+    /// Meant for weekly snapshots with the evidence of their time; of CDNOW's, every fourth week taught less.
     #[must_use]
     pub fn learnt(snapshots: &[Vec<Outcome>]) -> Option<Self> {
         let snapshots = &snapshots[snapshots.len().saturating_sub(SNAPSHOTS_MAX)..];

@@ -9,17 +9,21 @@ use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 
 use super::{Framing, SchemaKey, reader};
-use crate::event::{Cause, Change, ChangeReason, CohortChange, CohortMember, Instant, Kept, Number};
+use crate::event::{
+    Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Instant, Kept, Localized,
+    Number, RiskStanding,
+};
 
 /// The kinds of records written, each with its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     CohortChange,
     CohortMember,
+    ChurnRiskChange,
 }
 
 impl Output {
-    pub const ALL: [Self; 2] = [Self::CohortChange, Self::CohortMember];
+    pub const ALL: [Self; 3] = [Self::CohortChange, Self::CohortMember, Self::ChurnRiskChange];
 
     /// The schema as it stands in `schemas/`: what is registered.
     #[must_use]
@@ -27,11 +31,12 @@ impl Output {
         match self {
             Self::CohortChange => include_str!("../../schemas/cohort-change.avsc"),
             Self::CohortMember => include_str!("../../schemas/cohort-member.avsc"),
+            Self::ChurnRiskChange => include_str!("../../schemas/churn-risk-change.avsc"),
         }
     }
 
     fn parsed(self) -> &'static Schema {
-        static PARSED: LazyLock<[Schema; 2]> = LazyLock::new(|| {
+        static PARSED: LazyLock<[Schema; 3]> = LazyLock::new(|| {
             Output::ALL.map(|output| {
                 Schema::parse_str(output.schema()).expect("the schemas in the source tree are valid; a test says so")
             })
@@ -39,6 +44,7 @@ impl Output {
         match self {
             Self::CohortChange => &PARSED[0],
             Self::CohortMember => &PARSED[1],
+            Self::ChurnRiskChange => &PARSED[2],
         }
     }
 
@@ -65,14 +71,15 @@ impl Output {
 pub struct Encoder {
     change_tag: Box<[u8]>,
     member_tag: Box<[u8]>,
+    risk_tag: Box<[u8]>,
 }
 
 impl Encoder {
-    /// Confluent wire format, with the ids under which a registry holds the two schemas.
+    /// Confluent wire format, with the ids under which a registry holds the schemas.
     #[must_use]
-    pub fn with_ids(change: u32, member: u32) -> Self {
+    pub fn with_ids(change: u32, member: u32, risk: u32) -> Self {
         let tag = |id: u32| std::iter::once(0).chain(id.to_be_bytes()).collect();
-        Self { change_tag: tag(change), member_tag: tag(member) }
+        Self { change_tag: tag(change), member_tag: tag(member), risk_tag: tag(risk) }
     }
 
     /// Single-object encoding: needs no registry.
@@ -81,7 +88,11 @@ impl Encoder {
         let tag = |output: Output| {
             [0xc3, 0x01].into_iter().chain(reader::fingerprint(output.parsed()).to_le_bytes()).collect()
         };
-        Self { change_tag: tag(Output::CohortChange), member_tag: tag(Output::CohortMember) }
+        Self {
+            change_tag: tag(Output::CohortChange),
+            member_tag: tag(Output::CohortMember),
+            risk_tag: tag(Output::ChurnRiskChange),
+        }
     }
 
     /// Appends a `cohort-changes` record to `record`.
@@ -100,13 +111,7 @@ impl Encoder {
         instant(record, change.occurred_at);
         reason(record, change.reason);
         record.push(u8::from(change.automation));
-        optional(record, change.cause.as_ref(), |record, cause: &Cause| {
-            text(record, &cause.event);
-            optional(record, cause.event_id.as_deref(), text);
-            text(record, &cause.topic);
-            long(record, i64::from(cause.partition));
-            long(record, cause.offset);
-        });
+        optional(record, change.cause.as_ref(), cause);
         block(record, change.why.len());
         for part in &change.why {
             text(record, &part.condition);
@@ -114,14 +119,7 @@ impl Encoder {
             record.push(u8::from(part.holds));
         }
         end_after(record, change.why.len());
-        let sentences = [("en", &change.why_text.en), ("fr", &change.why_text.fr)];
-        let present = sentences.iter().filter(|(_, sentence)| !sentence.is_empty());
-        block(record, present.clone().count());
-        for (language, sentence) in present.clone() {
-            text(record, language);
-            text(record, sentence);
-        }
-        end_after(record, present.count());
+        localized(record, &change.why_text);
         instant(record, change.entered_at);
         long(record, i64::from(change.times_entered));
         optional(record, change.next_change_at, instant);
@@ -135,9 +133,44 @@ impl Encoder {
             property(record, value.as_ref());
         }
         end_after(record, change.properties.len());
-        // No facts carry these yet: risk null, value null.
-        long(record, 0);
-        long(record, 0);
+        optional(record, change.risk.as_ref(), |record, risk: &RiskStanding| {
+            text(record, &risk.level);
+            double(record, risk.probability);
+            long(record, i64::from(risk.horizon_days));
+        });
+        optional(record, change.value.as_ref(), customer_value);
+    }
+
+    /// Appends a `churn-risk-changes` record to `record`.
+    pub fn risk(&self, change: &ChurnRiskChange, record: &mut Vec<u8>) {
+        record.extend_from_slice(&self.risk_tag);
+        text(record, &change.event_id);
+        text(record, &change.customer_id);
+        text(record, &change.level);
+        text(record, &change.previous_level);
+        instant(record, change.occurred_at);
+        reason(record, change.reason);
+        record.push(u8::from(change.automation));
+        optional(record, change.cause.as_ref(), cause);
+        localized(record, &change.why_text);
+        block(record, change.factors.len());
+        for factor in &change.factors {
+            localized(record, &factor.text);
+            long(record, factor.points);
+        }
+        end_after(record, change.factors.len());
+        double(record, change.probability);
+        long(record, i64::from(change.horizon_days));
+        double(record, change.expected_purchases);
+        optional(record, change.alive, double);
+        optional(record, change.value.as_ref(), customer_value);
+        optional(record, change.value_at_risk, double);
+        optional(record, change.next_level_at, instant);
+        text(record, &change.model);
+        long(record, i64::from(change.parameters));
+        record.push(u8::from(change.provisional));
+        count(record, change.sequence);
+        text(record, &change.definition);
     }
 
     /// Appends a `cohort-members` record to `record`.
@@ -152,6 +185,31 @@ impl Encoder {
         reason(record, member.reason);
         text(record, &member.definition);
     }
+}
+
+fn cause(record: &mut Vec<u8>, cause: &Cause) {
+    text(record, &cause.event);
+    optional(record, cause.event_id.as_deref(), text);
+    text(record, &cause.topic);
+    long(record, i64::from(cause.partition));
+    long(record, cause.offset);
+}
+
+fn customer_value(record: &mut Vec<u8>, value: &CustomerValue) {
+    double(record, value.clv);
+    optional(record, value.currency.as_deref(), text);
+}
+
+/// A map from language to sentence, of those that there are.
+fn localized(record: &mut Vec<u8>, sentences: &Localized) {
+    let sentences = [("en", &sentences.en), ("fr", &sentences.fr)];
+    let present = sentences.iter().filter(|(_, sentence)| !sentence.is_empty());
+    block(record, present.clone().count());
+    for (language, sentence) in present.clone() {
+        text(record, language);
+        text(record, sentence);
+    }
+    end_after(record, present.count());
 }
 
 /// A value of the map of properties. A number is a long where it is whole and fits.
@@ -169,7 +227,7 @@ fn property(record: &mut Vec<u8>, value: Option<&Kept>) {
             }
             _ => {
                 long(record, 3);
-                record.extend_from_slice(&(number.0 as f64 / 1e6).to_le_bytes());
+                double(record, number.to_double());
             }
         },
         Some(Kept::Text(value)) => {
@@ -214,6 +272,10 @@ fn count(record: &mut Vec<u8>, value: u64) {
     long(record, i64::try_from(value).unwrap_or(i64::MAX));
 }
 
+fn double(record: &mut Vec<u8>, value: f64) {
+    record.extend_from_slice(&value.to_le_bytes());
+}
+
 pub(super) fn instant(record: &mut Vec<u8>, at: Instant) {
     long(record, at.0);
 }
@@ -253,7 +315,8 @@ mod tests {
 
     use super::{Encoder, Output, REASONS};
     use crate::event::{
-        Cause, Change, ChangeReason, CohortChange, CohortMember, Evidence, Instant, Kept, Localized, Number,
+        Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Evidence, Instant,
+        Kept, Localized, Number, RiskFactor, RiskStanding,
     };
 
     fn a_change() -> CohortChange {
@@ -288,6 +351,51 @@ mod tests {
                 ("trial".into(), Some(Kept::Bool(true))),
                 ("phone".into(), None),
             ],
+            risk: Some(RiskStanding { level: "high".into(), probability: 0.5, horizon_days: 90 }),
+            value: Some(CustomerValue { clv: 12.25, currency: None }),
+        }
+    }
+
+    #[test]
+    fn a_change_of_risk_read_by_apache_avro_is_what_was_written() {
+        let words = |en: &str, fr: &str| Localized { en: en.into(), fr: fr.into() };
+        let change = ChurnRiskChange {
+            event_id: "0f".into(),
+            customer_id: "c1".into(),
+            level: "high".into(),
+            previous_level: "medium".into(),
+            occurred_at: Instant(-5),
+            reason: ChangeReason::ModelChanged,
+            automation: false,
+            cause: None,
+            why_text: words("Risk is high.", "Risque élevé."),
+            factors: vec![RiskFactor { text: words("silent", ""), points: -3 }],
+            probability: 0.9,
+            horizon_days: 90,
+            expected_purchases: 1e-9,
+            alive: Some(0.25),
+            value: Some(CustomerValue { clv: 80.5, currency: Some("EUR".into()) }),
+            value_at_risk: Some(72.45),
+            next_level_at: Some(Instant(7)),
+            model: "mbg_nbd".into(),
+            parameters: 3,
+            provisional: true,
+            sequence: 12,
+            definition: "abcd".into(),
+        };
+        let expected = json!({
+            "event_id": "0f", "customer_id": "c1", "level": "high", "previous_level": "medium", "occurred_at": -5,
+            "reason": "MODEL_CHANGED", "automation": false, "cause": null,
+            "why_text": {"en": "Risk is high.", "fr": "Risque élevé."},
+            "factors": [{"text": {"en": "silent"}, "points": -3}], "probability": 0.9, "horizon_days": 90,
+            "expected_purchases": 1e-9, "alive": 0.25, "value": {"clv": 80.5, "currency": "EUR"},
+            "value_at_risk": 72.45, "next_level_at": 7, "model": "mbg_nbd", "parameters": 3, "provisional": true,
+            "sequence": 12, "definition": "abcd",
+        });
+        for encoder in [Encoder::with_ids(1, 2, 258), Encoder::with_fingerprints()] {
+            let mut record = Vec::new();
+            encoder.risk(&change, &mut record);
+            assert_eq!(Output::ChurnRiskChange.to_json(&record), Some(expected.clone()));
         }
     }
 
@@ -301,9 +409,9 @@ mod tests {
             "why_text": {"en": "Bought twice."}, "entered_at": -1, "times_entered": u32::MAX, "next_change_at": null,
             "sequence": 7, "definition": "abcd", "action": "mail", "owner": null,
             "properties": {"plan": "pro", "basket": 12.5, "orders": -3, "trial": true, "phone": null},
-            "risk": null, "value": null,
+            "risk": {"level": "high", "probability": 0.5, "horizon_days": 90}, "value": {"clv": 12.25, "currency": null},
         });
-        for encoder in [Encoder::with_ids(258, 1), Encoder::with_fingerprints()] {
+        for encoder in [Encoder::with_ids(258, 1, 2), Encoder::with_fingerprints()] {
             let mut record = Vec::new();
             encoder.change(&a_change(), &mut record);
             assert_eq!(Output::CohortChange.to_json(&record), Some(expected.clone()));
@@ -325,7 +433,7 @@ mod tests {
             definition: "aa".into(),
         };
         let mut record = Vec::new();
-        Encoder::with_ids(1, 258).member(&member, &mut record);
+        Encoder::with_ids(1, 258, 2).member(&member, &mut record);
         assert_eq!(record, b"\x00\x00\x00\x01\x02\x04c1\x06vip\x80\x01\x02\x040f\x04\x02\x04aa");
         let json = Output::CohortMember.to_json(&record).unwrap();
         assert_eq!(json["reason"], "TIME");
@@ -369,7 +477,7 @@ mod tests {
                 ..a_change()
             };
             let mut record = Vec::new();
-            Encoder::with_ids(1, 2).change(&change, &mut record);
+            Encoder::with_ids(1, 2, 3).change(&change, &mut record);
             let json = Output::CohortChange.to_json(&record).unwrap();
             prop_assert_eq!(&json["customer_id"], &json!(change.customer_id));
             prop_assert_eq!(&json["occurred_at"], &json!(numbers[0]));

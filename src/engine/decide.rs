@@ -12,7 +12,7 @@ use super::foresight::Foresight;
 use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
 use super::rank::Thresholds;
-use super::risk::{RiskEffect, effect, weigh};
+use super::risk::{RiskEffect, RiskNow, effect, weigh};
 use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, EventCause, Fact, Membership, RecentId, Wish};
@@ -302,6 +302,8 @@ impl Engine {
                 let next = foresight.next_change(self.scene(state, at), effect.cohort);
                 effect.next_change_at = next.map(|(at, _)| at);
             }
+            let risk = RiskNow::of(&self.scene(state, at));
+            effects[said_before..].iter_mut().for_each(|effect| effect.risk = risk);
             self.foresight = foresight;
         }
     }
@@ -440,6 +442,7 @@ impl Engine {
                         entered_at: membership.entered_at,
                         times_entered: membership.times_entered,
                         next_change_at: None,
+                        risk: None,
                         properties,
                         why,
                     });

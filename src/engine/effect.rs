@@ -1,12 +1,13 @@
 //! What a decision says.
 
+use super::risk::RiskNow;
 use super::state::EventCause;
 use super::why::{Language, Part, in_english, sentence};
 use crate::event::{Change, ChangeReason, Evidence, Instant, Kept};
 use crate::rules::{CohortIx, RuleSet};
 
 /// A customer entered or left a cohort.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Effect {
     pub cohort: CohortIx,
     pub change: Change,
@@ -24,6 +25,9 @@ pub struct Effect {
     /// What the rule includes, by name, as it is after the change; `None`: missing. Empty where the caller asked for no
     /// words.
     pub properties: Vec<(String, Option<Kept>)>,
+    /// The risk that the customer does not come back, where the rules watch it. `None` too where the caller asked for no
+    /// words.
+    pub risk: Option<RiskNow>,
     /// Which parts of the rule decided. Empty where the caller asked for no words.
     pub why: Vec<Part>,
 }

@@ -40,7 +40,7 @@ pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use periods::Period;
 pub use rank::{Places, Standing, Thresholds, tie_hash};
-pub use risk::{Cause, Factor, Risk, RiskEffect, level_name};
+pub use risk::{Cause, Factor, Risk, RiskEffect, RiskNow, level_name};
 pub use score::{Model, Parameters};
 pub use shard::{Moved, Said, Shard, Slot, Timing};
 pub use sparse::Sparse;

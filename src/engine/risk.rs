@@ -17,6 +17,26 @@ pub struct Risk {
     pub sequence: u64,
 }
 
+/// A customer's risk at the instant of a change of a cohort.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RiskNow {
+    /// The place among the levels; 0 is the lowest.
+    pub level: usize,
+    /// Of nothing within the horizon.
+    pub probability: f64,
+    /// The discounted value of what is to come; `None` without amounts.
+    pub value: Option<f64>,
+}
+
+impl RiskNow {
+    pub(super) fn of(scene: &Scene<'_>) -> Option<Self> {
+        let outlook = scene.outlook()?;
+        let spell = outlook.spell(scene.at);
+        let value = outlook.lifetime_value(spell);
+        Some(Self { level: spell.level, probability: outlook.risk(scene.at), value })
+    }
+}
+
 /// A customer's risk reached another level.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RiskEffect {

@@ -34,7 +34,7 @@ const LATEST: Instant = Instant(253_402_300_799_999);
 pub struct Slot(pub u32);
 
 /// An effect and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Said {
     pub slot: Slot,
     pub effect: Effect,

@@ -1,6 +1,6 @@
 //! What we say: a customer entered or left a cohort.
 
-use super::{ChangeReason, Instant, Kept};
+use super::{ChangeReason, CustomerValue, Instant, Kept, RiskStanding};
 
 /// The two directions of a membership change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,7 +57,7 @@ pub struct Localized {
 }
 
 /// A record of `cohort-changes`. Field by field as `schemas/cohort-change.avsc`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CohortChange {
     /// 128 bits in lower-case hex.
     pub event_id: String,
@@ -84,6 +84,9 @@ pub struct CohortChange {
     pub owner: Option<String>,
     /// What the rule includes, by name; `None`: missing.
     pub properties: Vec<(String, Option<Kept>)>,
+    /// Where the rules watch churn and the customer has come before.
+    pub risk: Option<RiskStanding>,
+    pub value: Option<CustomerValue>,
 }
 
 /// A record of `cohort-members`; a null value stands for "no longer a member".

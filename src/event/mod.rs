@@ -5,6 +5,7 @@ mod customer;
 mod instant;
 mod number;
 mod reason;
+mod risk;
 mod value;
 mod vocabulary;
 
@@ -13,5 +14,6 @@ pub use customer::{CustomerEvent, Properties};
 pub use instant::{Instant, Span};
 pub use number::Number;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
+pub use risk::{ChurnRiskChange, CustomerValue, RiskFactor, RiskStanding};
 pub use value::{Kept, Value};
 pub use vocabulary::{NameId, PropertyId, Vocabulary};

@@ -10,8 +10,8 @@ use super::output::Place;
 use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use super::ranks::RankWork;
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Said, Shard, Slot, Thresholds, Timing, Words};
-use crate::event::{CustomerEvent, Instant, Span};
+use crate::engine::{CustomerState, RiskEffect, Said, Shard, Slot, Thresholds, Timing, Words};
+use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::RuleSet;
 use crate::store::layout::{changelog, customer_key};
@@ -326,12 +326,13 @@ impl Partition {
 
     /// Turns what is said into records.
     pub(super) fn tell(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) {
-        if self.said.is_empty() {
+        let risks = self.shard.take_risks();
+        if self.said.is_empty() && risks.is_empty() {
             return;
         }
         let mut said = std::mem::take(&mut self.said);
         if words == Words::Full {
-            self.speak(&mut said, position, context, plan);
+            self.speak(&mut said, risks, position, context, plan);
         }
         said.clear();
         self.said = said;
@@ -381,7 +382,14 @@ impl Partition {
         Ok(())
     }
 
-    fn speak(&mut self, said: &mut Vec<Said>, position: i64, context: &Context, plan: &mut Plan) {
+    fn speak(
+        &mut self,
+        said: &mut Vec<Said>,
+        risks: Vec<(Slot, RiskEffect)>,
+        position: i64,
+        context: &Context,
+        plan: &mut Plan,
+    ) {
         let now = wall_clock();
         let place = Place {
             input: &context.topics.input,
@@ -407,8 +415,15 @@ impl Partition {
             }
             let prompt = self.caught_up && now.since(effect.at) <= context.max_delay;
             // Nobody did anything: a limit over all customers moved.
-            let automation = prompt && effect.reason != crate::event::ChangeReason::Threshold;
+            let automation = prompt && !matches!(effect.reason, ChangeReason::Threshold | ChangeReason::ModelChanged);
             plan.outs.extend(context.speaker.say(&context.rules, customer, effect, automation, &place));
+        }
+        for (slot, effect) in risks {
+            let customer = self.shard.customer(slot);
+            let prompt = self.caught_up && now.since(effect.at) <= context.max_delay;
+            // Nobody did anything: the model has other parameters.
+            let automation = prompt && effect.reason != ChangeReason::ModelChanged;
+            plan.outs.extend(context.speaker.say_risk(&context.rules, customer, effect, automation, &place));
         }
     }
 

@@ -12,6 +12,7 @@ use crate::store::{Batch, Meta};
 pub(super) enum Topic {
     Changes,
     Members,
+    Risks,
     DeadLetters,
     Changelog,
     Summaries,

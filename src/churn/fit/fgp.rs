@@ -1,8 +1,7 @@
 //! FGP from what became of customers.
 
-use super::{Fitted, REPEATS_MIN, Refused, WINDOW_MIN_DAYS, exps, lns, on_a_bound, ridge, within};
+use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
 use crate::churn::fgp::Fgp;
-use crate::churn::minimum::minimise;
 use crate::churn::special::{expm1, ln};
 use crate::churn::usage::{Memories, Usage};
 
@@ -28,32 +27,30 @@ pub fn fgp(
         return Err(Refused::NothingSeen);
     }
     let window = watched.iter().map(|row| row.at).fold(0.0, f64::max) + horizon_days;
-    let came_back = watched.iter().filter(|row| !row.none).count() as f64;
-    let provisional = window < WINDOW_MIN_DAYS || came_back < REPEATS_MIN;
-    let penalty = |logs: &[f64; 2]| if provisional { ridge(logs) } else { 0.0 };
-    let mut best: Option<(f64, Fitted<Fgp>)> = None;
-    let warm = start.filter(Fgp::is_sound).map(|m| lns([m.r, m.alpha_days]));
+    let came_back = watched.iter().filter(|row| !row.none).count();
+    // Outcomes of one kind only are explained as well by any of many parameters.
+    let provisional = window < WINDOW_MIN_DAYS || (came_back as f64) < REPEATS_MIN || came_back == watched.len();
+    let usual = Start { logs: lns([0.1, 7.0]), step: 0.5 };
+    let warm = start.filter(Fgp::is_sound).map(|m| Start { logs: lns([m.r, m.alpha_days]), step: 0.25 });
+    let starts: Vec<_> = warm.into_iter().chain([usual]).collect();
+    let mut best: Option<Fitted<Fgp>> = None;
     for tau_days in *memories.days() {
         let model = |logs: &[f64; 2]| {
-            let [r, alpha_days] = exps(logs);
+            let [r, alpha_days] = exps(logs, &Fgp::BOUNDS);
             Fgp { r, alpha_days, tau_days }
         };
-        let unlikeliness = |logs: &[f64; 2]| match within(logs, &Fgp::BOUNDS) {
-            true => penalty(logs) - log_likelihood(watched, horizon_days, memories, &model(logs)),
-            false => f64::INFINITY,
-        };
-        let (start, step) = warm.map_or_else(|| (lns([0.1, 7.0]), 0.5), |logs| (logs, 0.25));
-        let found = minimise(start, step, unlikeliness);
-        if !found.value.is_finite() || on_a_bound(&found.place, &Fgp::BOUNDS) {
-            continue;
-        }
-        if best.is_none_or(|(least, _)| found.value < least) {
-            let log_likelihood = penalty(&found.place) - found.value;
-            let parameters = model(&found.place);
-            best = Some((found.value, Fitted { parameters, log_likelihood, rows: watched.len(), provisional }));
+        let by_logs = |logs: &[f64; 2]| log_likelihood(watched, horizon_days, memories, &model(logs));
+        let Ok(found) = likeliest(provisional, &starts, &Fgp::BOUNDS, by_logs) else { continue };
+        let Likeliest { logs, log_likelihood, provisional } = found;
+        let is_better = best.is_none_or(|best| {
+            // What is known comes before what is not.
+            (provisional, -log_likelihood) < (best.provisional, -best.log_likelihood)
+        });
+        if is_better {
+            best = Some(Fitted { parameters: model(&logs), log_likelihood, rows: watched.len(), provisional });
         }
     }
-    best.map(|(_, fitted)| fitted).ok_or(Refused::OnABound)
+    best.ok_or(Refused::NoMaximum)
 }
 
 fn log_likelihood(watched: &[Watched], horizon_days: f64, memories: &Memories, model: &Fgp) -> f64 {

@@ -1,8 +1,7 @@
 //! MBG/NBD from what was seen of many customers.
 
-use super::{Fitted, REPEATS_MIN, Refused, WINDOW_MIN_DAYS, exps, lns, on_a_bound, ridge, within};
+use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
 use crate::churn::mbg_nbd::{MbgNbd, Repeats};
-use crate::churn::minimum::minimise;
 
 /// One customer as seen until now, `age_days` after the first purchase.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,28 +22,21 @@ pub fn mbg_nbd(customers: &[Observed], start: Option<MbgNbd>) -> Result<Fitted<M
     let repeats: f64 = customers.iter().map(|customer| customer.seen.x).sum();
     let provisional = window < WINDOW_MIN_DAYS || repeats < REPEATS_MIN;
     let rows = Rows::of(customers);
-    let penalty = |logs: &[f64; 4]| if provisional { ridge(logs) } else { 0.0 };
-    // Alpha in weeks.
-    let bounds = MbgNbd::BOUNDS.map(|bound| bound);
-    let bounds = [bounds[0], (bounds[1].0 / WEEK_DAYS, bounds[1].1 / WEEK_DAYS), bounds[2], bounds[3]];
+    // Alpha is searched for in weeks.
+    let mut bounds = MbgNbd::BOUNDS;
+    let (least, most) = bounds[1];
+    bounds[1] = (least / WEEK_DAYS, most / WEEK_DAYS);
     let model = |logs: &[f64; 4]| {
-        let [r, alpha, a, b] = exps(logs);
-        MbgNbd { r, alpha_days: alpha * WEEK_DAYS, a, b }
+        let [r, alpha, a, b] = exps(logs, &bounds);
+        MbgNbd { r, alpha_days: (alpha * WEEK_DAYS).clamp(least, most), a, b }
     };
-    let unlikeliness = |logs: &[f64; 4]| match within(logs, &bounds) {
-        true => penalty(logs) - rows.log_likelihood(&model(logs)),
-        false => f64::INFINITY,
-    };
-    let usual = [0.0; 4];
-    let warm = start.filter(MbgNbd::is_sound).map(|m| (lns([m.r, m.alpha_days / WEEK_DAYS, m.a, m.b]), 0.1));
-    for (start, step) in warm.into_iter().chain([(usual, 0.5)]) {
-        let found = minimise(start, step, unlikeliness);
-        if found.value.is_finite() && !on_a_bound(&found.place, &bounds) {
-            let log_likelihood = penalty(&found.place) - found.value;
-            return Ok(Fitted { parameters: model(&found.place), log_likelihood, rows: customers.len(), provisional });
-        }
-    }
-    Err(Refused::OnABound)
+    let usual = Start { logs: [0.0; 4], step: 0.5 };
+    let warm = start.filter(MbgNbd::is_sound);
+    let warm = warm.map(|m| Start { logs: lns([m.r, m.alpha_days / WEEK_DAYS, m.a, m.b]), step: 0.1 });
+    let starts: Vec<_> = warm.into_iter().chain([usual]).collect();
+    let found = likeliest(provisional, &starts, &bounds, |logs| rows.log_likelihood(&model(logs)));
+    let Likeliest { logs, log_likelihood, provisional } = found?;
+    Ok(Fitted { parameters: model(&logs), log_likelihood, rows: customers.len(), provisional })
 }
 
 /// The customers, those alike counted together: half of a young shop's customers bought once, and the functions of a count

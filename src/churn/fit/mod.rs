@@ -11,6 +11,7 @@ pub use fgp::{Watched, fgp};
 pub use gamma_gamma::gamma_gamma;
 pub use mbg_nbd::{Observed, mbg_nbd};
 
+use super::minimum::{Minimum, minimise};
 use super::special::{exp, ln};
 
 /// Parameters, and what they rest on.
@@ -21,7 +22,8 @@ pub struct Fitted<P> {
     pub log_likelihood: f64,
     /// How many customers, or snapshots of a customer, it rests on.
     pub rows: usize,
-    /// Too little was seen to know the parameters; they were held near 1 where the data say nothing.
+    /// Too little was seen to know the parameters, or what was seen does not tell; where it says nothing they were held near
+    /// 1. Older ones that are not provisional are better.
     pub provisional: bool,
 }
 
@@ -30,8 +32,8 @@ pub struct Fitted<P> {
 pub enum Refused {
     /// Nothing that the model could learn from.
     NothingSeen,
-    /// The likelihood has no maximum within the bounds, so the model does not fit these data.
-    OnABound,
+    /// The likelihood has no maximum where the model means anything: it does not fit these data.
+    NoMaximum,
 }
 
 /// Until the window is as long as this and has this many repeat purchases, parameters are provisional.
@@ -52,8 +54,47 @@ pub fn in_sample(hash: u64, customers: u64) -> bool {
 /// How strongly logarithms of parameters are held to 0 while parameters are provisional.
 const RIDGE: f64 = 0.05;
 
-fn ridge(logs: &[f64]) -> f64 {
-    RIDGE * logs.iter().map(|log| log * log).sum::<f64>()
+/// Where a search begins, in logarithms of the parameters, and how far it looks around at first.
+#[derive(Clone, Copy)]
+struct Start<const N: usize> {
+    logs: [f64; N],
+    step: f64,
+}
+
+/// What a search has found.
+struct Likeliest<const N: usize> {
+    logs: [f64; N],
+    log_likelihood: f64,
+    provisional: bool,
+}
+
+/// The parameters of greatest likelihood within `bounds`, from the first start that does not end on a bound.
+///
+/// Parameters that the data alone would push to a bound are not known from them: they are found again as provisional ones
+/// are, held near 1, and then a bound is as good a place as another.
+fn likeliest<const N: usize>(
+    provisional: bool,
+    starts: &[Start<N>],
+    bounds: &[(f64, f64); N],
+    log_likelihood: impl Fn(&[f64; N]) -> f64,
+) -> Result<Likeliest<N>, Refused> {
+    for provisional in [false, true].into_iter().filter(|held| *held || !provisional) {
+        let held = |logs: &[f64; N]| match provisional {
+            true => RIDGE * logs.iter().map(|log| log * log).sum::<f64>(),
+            false => 0.0,
+        };
+        let unlikeliness = |logs: &[f64; N]| match within(logs, bounds) {
+            true => held(logs) - log_likelihood(logs),
+            false => f64::INFINITY,
+        };
+        for start in starts {
+            let Minimum { place: logs, value } = minimise(start.logs, start.step, unlikeliness);
+            if value.is_finite() && (provisional || !on_a_bound(&logs, bounds)) {
+                return Ok(Likeliest { logs, log_likelihood: held(&logs) - value, provisional });
+            }
+        }
+    }
+    Err(Refused::NoMaximum)
 }
 
 /// Are all values within their bounds?
@@ -67,8 +108,9 @@ fn on_a_bound(logs: &[f64], bounds: &[(f64, f64)]) -> bool {
     logs.iter().zip(bounds).any(|(log, (least, most))| *log < ln(*least) + NEAR || *log > ln(*most) - NEAR)
 }
 
-fn exps<const N: usize>(logs: &[f64; N]) -> [f64; N] {
-    logs.map(exp)
+/// The parameters, of which rounding must not bring one out of its bounds.
+fn exps<const N: usize>(logs: &[f64; N], bounds: &[(f64, f64); N]) -> [f64; N] {
+    std::array::from_fn(|i| exp(logs[i]).clamp(bounds[i].0, bounds[i].1))
 }
 
 fn lns<const N: usize>(values: [f64; N]) -> [f64; N] {

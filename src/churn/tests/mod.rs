@@ -1,5 +1,12 @@
 //! The room as a whole: published figures, independent computation, and what must hold for any customer.
 
 mod cdnow;
+mod draw;
+mod edges;
+mod fits;
+mod properties;
 mod published;
+mod quality;
+mod recalibration;
+mod reference;
 mod streaming;

@@ -55,6 +55,15 @@ const KEYS: [&str; 8] = ["model", "on", "amount", "currency", "horizon", "levels
 const SIGNAL_KEYS: [&str; 3] = ["when", "points", "because"];
 
 impl ChurnModel {
+    /// As outputs and files of parameters name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Purchases => "mbg_nbd",
+            Self::Usage => "fgp",
+        }
+    }
+
     fn horizon(self) -> Span {
         Span(Span::DAY.0 * if self == Self::Purchases { 90 } else { 28 })
     }

@@ -105,7 +105,7 @@ impl Lab {
         let quoted = |path: PathBuf| path.display().to_string();
         let mut settings: Vec<String> = [("in", "input"), ("changes", "changes"), ("members", "members")]
             .into_iter()
-            .chain([("letters", "dead_letters"), ("log", "changelog"), ("summaries", "summaries")])
+            .chain([("risks", "risks"), ("letters", "dead_letters"), ("log", "changelog"), ("summaries", "summaries")])
             .map(|(kind, key)| format!("topics.{key}={}", self.topic(kind)))
             .collect();
         settings.extend([
