@@ -176,6 +176,8 @@ struct Run<'c> {
     spoken: Option<Spoken>,
     /// Customers as last flushed, by id.
     stored: BTreeMap<String, Vec<u8>>,
+    /// Stream time where thresholds or parameters were last taken up: what was decided before then was by others.
+    taken_up_at: Instant,
     /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
     stream_times: Vec<Instant>,
 }
@@ -194,6 +196,7 @@ impl<'c> Run<'c> {
             said: Vec::new(),
             spoken: None,
             stored: BTreeMap::new(),
+            taken_up_at: Instant::MIN,
             stream_times: Vec::new(),
         })
     }
@@ -255,6 +258,7 @@ impl<'c> Run<'c> {
     }
 
     fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Words) {
+        self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
         let standing = |(value, hash)| Standing { value, hash };
         let of =
@@ -271,6 +275,7 @@ impl<'c> Run<'c> {
     }
 
     fn adopt(&mut self, adopted: &Adopted, position: usize, words: Words) {
+        self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
         self.shard.set_parameters(Some(Arc::new(adopted.parameters.clone())));
         let customers: Vec<String> = self.stored.keys().cloned().collect();
@@ -432,17 +437,18 @@ impl<'c> Run<'c> {
     }
 
     fn decide_again(&mut self, random: &mut Random) -> Result<(), String> {
-        // At an instant that the customer's own clock has passed and no deadline lies before.
+        // At an instant that has passed the customer's own clock and all other inputs, and no deadline lies before.
         let Some(event) = self.case.events.get(self.position.saturating_sub(1)) else { return Ok(()) };
         self.fetch(&event.customer);
         let Some(slot) = self.shard.find(&event.customer) else { return Ok(()) };
         let (mut state, stream_time) = (self.shard.state(slot).clone(), self.shard.stream_time());
         let latest = state.next_deadline.0.saturating_sub(1).min(stream_time.0);
-        if state.clock.0 >= latest {
+        let earliest = state.clock.max(self.taken_up_at);
+        if earliest.0 >= latest {
             return Ok(());
         }
-        let span = usize::try_from((latest - state.clock.0).min(1_000_000_000)).unwrap();
-        let at = Instant(state.clock.0 + 1 + as_i64(random.below(span)));
+        let span = usize::try_from(latest.saturating_sub(earliest.0).min(1_000_000_000)).unwrap();
+        let at = Instant(earliest.0 + 1 + as_i64(random.below(span)));
         let before = state.clone();
         let mut effects = Vec::new();
         let mut engine =
@@ -482,6 +488,10 @@ impl<'c> Run<'c> {
             let mut state = decode_state(&stored, rules).unwrap();
             assert_eq!(bytes(&state), stored, "what is read is what was written");
             (state.as_of, state.next_deadline) = (0, Instant::MAX);
+            // Where customers are ranked, a deadline that is too early is looked at in vain.
+            if !rules.rankings.is_empty() {
+                state.deadlines.decided_at = state.deadlines.decided_at.map(|_| state.clock);
+            }
             bytes(&state)
         };
         (self.outcome, self.stored.into_values().map(settled).collect())

@@ -104,6 +104,11 @@ impl World {
                     Expr::Not(Box::new(Expr::Leaf(self.plain_condition(&[], random)))),
                 ]),
             };
+            // It cannot look at a score, not by another name either.
+            let text = when.text();
+            if self.named.iter().any(|named| named.stands_for_a_score() && text.contains(named.name)) {
+                continue;
+            }
             churn.signals.push(Signal { when, points: *random.pick(&POINTS) });
         }
     }

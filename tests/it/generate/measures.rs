@@ -18,6 +18,12 @@ pub(crate) struct Named {
     grows: bool,
 }
 
+impl Named {
+    pub(super) fn stands_for_a_score(&self) -> bool {
+        [WORTH, DANGER, LEVEL].contains(&self.name)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Number,

@@ -30,6 +30,9 @@ pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> S
         let (to, position) = (advance.stream_time.0, advance.position);
         line(&mut text, &format!("and stream time goes to {to} before the event at position {position}"));
     }
+    for taken_up in &case.thresholds {
+        line(&mut text, &format!("and before the event at position {} is taken up {taken_up:?}", taken_up.position));
+    }
     for adopted in &case.parameters {
         line(&mut text, &format!("and before the event at position {} are adopted {adopted:?}", adopted.position));
     }

@@ -57,6 +57,9 @@ impl World {
         let mut world = Self::of_grain(grain, random);
         let churn = Churn::new(random);
         world.name_some_scores(&churn, random);
+        if random.percent(25) {
+            world.bare_ranks = world.some_ranks(random);
+        }
         world.churn = Some(churn);
         world
     }
@@ -173,7 +176,7 @@ impl World {
 
     fn condition(&self, others: &[&str], random: &mut Random) -> String {
         if let Some(churn) = &self.churn
-            && random.percent(40)
+            && random.percent(55)
         {
             return self.score_condition(churn, !others.is_empty() || churn.signals.is_empty(), random);
         }

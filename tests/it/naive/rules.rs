@@ -70,7 +70,11 @@ fn ranks(document: &Document) -> Vec<(&Rank, String)> {
         .cohorts
         .values()
         .flat_map(|cohort| [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()].into_iter().flatten());
+    // Signals are a matter of whoever looks at the risk.
+    let mut asked = document.cohorts.values().flat_map(expressions).flat_map(conditions);
+    let is_asked = asked.any(|condition| asks_for_risk(document, condition));
     let of_signals = document.churn.iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when);
+    let of_signals = of_signals.filter(|_| is_asked);
     for written in of_cohorts.chain(of_signals) {
         for condition in conditions(&written.expr) {
             if let ExprKind::Rank(rank) = &condition.kind {
