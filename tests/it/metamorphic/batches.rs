@@ -9,7 +9,7 @@ pub(super) const PROPERTY: Property =
 
 /// Every fifth case is one in which churn is watched.
 fn make(seed: u64) -> Option<Generated> {
-    Some(if seed % 5 == 0 { Generated::with_churn(seed) } else { Generated::new(seed) })
+    Some(if seed.is_multiple_of(5) { Generated::with_churn(seed) } else { Generated::new(seed) })
 }
 
 fn check(case: &Case, seed: u64) -> Result<(), String> {
