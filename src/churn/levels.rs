@@ -180,3 +180,23 @@ fn first(from: i64, to: i64, guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
     }
     held
 }
+
+#[cfg(test)]
+mod tests {
+    use super::first;
+
+    #[test]
+    fn a_guess_that_is_far_off_is_found_from_in_few_steps() {
+        for begins in [0, 1, 123, 499_999_999, 500_000_000, 999_999_999, 1_000_000_000] {
+            for guess in [0, 122, 125, 500_000_000, 900_000_000, 1_000_000_000] {
+                let asked = std::cell::Cell::new(0);
+                let holds = |ms| {
+                    asked.set(asked.get() + 1);
+                    assert!(asked.get() < 200, "{begins} from {guess}");
+                    ms >= begins
+                };
+                assert_eq!(first(0, 1_000_000_000, guess, holds), begins);
+            }
+        }
+    }
+}

@@ -185,6 +185,10 @@ impl Engine {
         let at = event.at.max(state.clock);
         let late = at > event.at;
         state.clock = at;
+        // Thresholds taken up since then were asked about where stream time stood, not about that instant.
+        if at < stream_time && !self.rules.ranks.is_empty() {
+            self.look_at_all();
+        }
         self.decide(state, at, Trigger::Event { event, position, late }, words, effects);
         Applied::Applied(counts)
     }

@@ -87,21 +87,20 @@ impl<'a> Scene<'a> {
     /// `churn_risk` or `alive` against a number.
     pub(super) fn passes(&self, score: Score, op: Op, number: Number) -> Verdict {
         let Some(outlook) = self.outlook() else { return Verdict::always(false) };
-        let wanted = number.to_double();
         // Both move one way while the customer is silent, so one instant says it all.
         let (reached, until, rises) = match score {
             Score::Alive => {
-                let (below, inclusive) = (wanted, matches!(op, Op::Le | Op::Gt));
+                let (below, inclusive) = (number.to_double(), matches!(op, Op::Le | Op::Gt));
                 let below = if inclusive { below.next_up() } else { below };
                 (outlook.below(below), Instant::MAX, false)
             }
             _ => {
                 let (points, until) = self.points();
                 let inclusive = matches!(op, Op::Ge | Op::Lt);
-                (outlook.above(wanted, points, inclusive), until, true)
+                (outlook.above(number, points, inclusive), until, true)
             }
         };
-        let is_reached = self.at >= reached;
+        let is_reached = outlook.present(self.at) >= reached;
         // `alive` is below when that is reached, `churn_risk` above.
         let asks_for_reached = matches!((op, rises), (Op::Ge | Op::Gt, true) | (Op::Lt | Op::Le, false));
         Verdict { holds: is_reached == asks_for_reached, until: if is_reached { until } else { until.min(reached) } }
@@ -129,6 +128,12 @@ impl<'a> Outlook<'a> {
             min_silence_days: days(min_silence),
             recalibration: self.parameters.recalibration.as_ref(),
         }
+    }
+
+    /// Nobody has been silent for less than nothing: on the day of the last coming the models' day, of 24 hours each since
+    /// the first, may not have begun yet.
+    fn present(&self, at: Instant) -> Instant {
+        at.max(self.origin + Span((self.customer.last() * Span::DAY.0 as f64) as i64))
     }
 
     /// The instant in days since the beginning of the first day.
@@ -173,7 +178,7 @@ impl<'a> Outlook<'a> {
         let mut standing = Spell { level: 0, since: reached(0), until: Instant::MAX };
         for level in 1..=self.churn.thresholds.len() {
             let begins = reached(level);
-            if begins > at {
+            if begins > self.present(at) {
                 return Spell { until: begins, ..standing };
             }
             standing = Spell { level, since: begins, until: Instant::MAX };
@@ -195,10 +200,12 @@ impl<'a> Outlook<'a> {
     }
 
     /// When risk in percent, with its points, is above a number, or there; `MAX`: never.
-    fn above(&self, wanted: f64, points: i64, inclusive: bool) -> Instant {
-        let always = if inclusive { wanted <= 0.0 } else { wanted < 0.0 };
-        let never = if inclusive { wanted > 100.0 } else { wanted >= 100.0 };
-        let risk = (wanted - points as f64) / 100.0;
+    fn above(&self, wanted: Number, points: i64, inclusive: bool) -> Instant {
+        let (least, most) = (Number::ZERO, Number::from_integer(100));
+        let always = if inclusive { wanted <= least } else { wanted < least };
+        let never = if inclusive { wanted > most } else { wanted >= most };
+        // The nearest double to what is written: 90 here is .9 among the levels.
+        let risk = (wanted.0 - Number::from_integer(points).0) as f64 / most.0 as f64;
         let risk = if inclusive { risk } else { risk.next_up() };
         if always || (!never && risk <= 0.0) {
             return Instant::MIN;

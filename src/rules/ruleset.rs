@@ -148,6 +148,13 @@ pub struct Cohort {
     pub keeps_history: bool,
 }
 
+impl Cohort {
+    /// What decides who is in.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = &Node> {
+        [Some(&self.who), self.stay.as_ref(), self.until.as_ref()].into_iter().flatten()
+    }
+}
+
 /// An expression over conditions.
 #[derive(Debug, Clone)]
 pub enum Node {

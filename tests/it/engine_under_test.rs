@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cohortd::engine::{
-    Applied, CustomerState, Deadlines, Effect, Engine, Migration, Observed, Said, Shard, Standing, Timing, Words,
+    Applied, CustomerState, Deadlines, Effect, Engine, Migration, Observed, RiskEffect, Said, Shard, Standing, Timing,
+    Words, level_name,
 };
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, Rank, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
 
 use crate::generate::Random;
-use crate::naive::{Case, Config, Decided, Fate, LogEvent, Outcome, TakenUp};
+use crate::naive::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, Rated, TakenUp};
 
 /// Runs a case through the engine, as `replay --as-is` does: one partition, the events in log order, recorded advances at
 /// their positions, deadlines decided up to `until` at the end. `Err` holds what the loader refuses.
@@ -102,7 +103,7 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
             4 => run.evict(),
             _ => {}
         }
-        if !run.step(Words::None) {
+        if !run.step(run.words()) {
             break;
         }
     }
@@ -122,7 +123,7 @@ pub(crate) fn run_edited(case: &Case, at: usize, edited: &str) -> Result<Outcome
 /// As `run`, with the bytes of the states.
 pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), String> {
     let mut run = Run::new(case)?;
-    while run.step(Words::None) {}
+    while run.step(run.words()) {}
     Ok(run.end())
 }
 
@@ -156,7 +157,13 @@ pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<Batch
 }
 
 /// Of each customer the changes, in full, each with the position at which it was said.
-pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Effect)>>;
+pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Word)>>;
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Word {
+    Change(Effect),
+    Risk(RiskEffect),
+}
 
 /// What happens between two batches.
 pub(crate) enum BatchEnd {
@@ -180,10 +187,10 @@ struct Run<'c> {
     spoken: Option<Spoken>,
     /// Customers as last flushed, by id.
     stored: BTreeMap<String, Vec<u8>>,
+    /// Stream time where thresholds or parameters were last taken up: what was decided before then was by others.
+    taken_up_at: Instant,
     /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
     stream_times: Vec<Instant>,
-    /// Stream time when thresholds were last taken up: before it, others were in force.
-    thresholds_from: Instant,
 }
 
 impl<'c> Run<'c> {
@@ -200,9 +207,14 @@ impl<'c> Run<'c> {
             said: Vec::new(),
             spoken: None,
             stored: BTreeMap::new(),
+            taken_up_at: Instant::MIN,
             stream_times: Vec::new(),
-            thresholds_from: Instant::MIN,
         })
+    }
+
+    /// What is needed to hear of every change: those of risk are said in full or not at all.
+    fn words(&self) -> Words {
+        if self.rules.churn.is_some() { Words::Full } else { Words::None }
     }
 
     /// One log position as a batch of its own. False at the end of the log.
@@ -230,13 +242,19 @@ impl<'c> Run<'c> {
         true
     }
 
-    /// The advances before an event, and the thresholds taken up before it. All is flushed before and after those.
+    /// The advances before an event, and the thresholds and parameters taken up before it. All is flushed before and after
+    /// those.
     fn inputs(&mut self, position: usize, words: Words) {
         let mut after = Instant::MIN;
         for taken_up in self.case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
             self.advances(position, (after, taken_up.stream_time), words);
             after = after.max(taken_up.stream_time.next());
             self.take_up(taken_up, position, words);
+        }
+        for adopted in self.case.parameters.iter().filter(|adopted| adopted.position == position) {
+            self.advances(position, (after, adopted.stream_time), words);
+            after = after.max(adopted.stream_time.next());
+            self.adopt(adopted, position, words);
         }
         self.advances(position, (after, Instant::MAX), words);
     }
@@ -251,18 +269,31 @@ impl<'c> Run<'c> {
     }
 
     fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Words) {
+        self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
         let standing = |(value, hash)| Standing { value, hash };
         let of =
             |rank: &Rank| taken_up.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at));
         let old = Arc::clone(self.shard.engine().thresholds());
-        self.thresholds_from = self.shard.stream_time();
         self.shard.set_thresholds(self.rules.ranks.iter().map(of).collect());
         let customers: Vec<String> = self.stored.keys().cloned().collect();
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
             self.shard.reconsider(slot, &old, as_i64(position), words, &mut self.said);
+        }
+        self.flush(usize::MAX);
+    }
+
+    fn adopt(&mut self, adopted: &Adopted, position: usize, words: Words) {
+        self.taken_up_at = self.shard.stream_time();
+        self.flush(usize::MAX);
+        self.shard.set_parameters(Some(Arc::new(adopted.parameters.clone())));
+        let customers: Vec<String> = self.stored.keys().cloned().collect();
+        for customer in customers {
+            self.fetch(&customer);
+            let slot = self.shard.find(&customer).expect("fetched just now");
+            self.shard.reweigh(slot, as_i64(position), words, &mut self.said);
         }
         self.flush(usize::MAX);
     }
@@ -319,7 +350,7 @@ impl<'c> Run<'c> {
         said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
         for (customer, Said { effect, .. }) in said {
             if let Some(spoken) = &mut self.spoken {
-                spoken.entry(customer.clone()).or_default().push((position, effect.clone()));
+                spoken.entry(customer.clone()).or_default().push((position, Word::Change(effect.clone())));
             }
             let cohort = self.rules.cohort(effect.cohort);
             self.outcome.changes.push(Decided {
@@ -335,6 +366,30 @@ impl<'c> Run<'c> {
                 position,
                 shadow: cohort.shadow,
                 next_change_at: effect.next_change_at.filter(|_| self.ahead),
+            });
+        }
+        let risks = self.shard.take_risks().into_iter();
+        let mut risks: Vec<(String, RiskEffect)> =
+            risks.map(|(slot, effect)| (self.shard.customer(slot).to_owned(), effect)).collect();
+        risks.sort_by(|(a, x), (b, y)| (x.at, a, x.sequence).cmp(&(y.at, b, y.sequence)));
+        for (customer, effect) in risks {
+            if let Some(spoken) = &mut self.spoken {
+                spoken.entry(customer.clone()).or_default().push((position, Word::Risk(effect.clone())));
+            }
+            self.outcome.risks.push(Rated {
+                customer,
+                level: level_name(&self.rules, effect.level).to_owned(),
+                previous: level_name(&self.rules, effect.previous).to_owned(),
+                occurred_at: effect.at,
+                reason: effect.reason,
+                cause: effect.cause.map(|cause| usize::try_from(cause.position).unwrap()),
+                sequence: effect.sequence,
+                position,
+                next_level_at: effect.next_level_at,
+                probability: effect.probability,
+                expected: effect.expected,
+                alive: effect.alive,
+                value: effect.value,
             });
         }
     }
@@ -416,8 +471,10 @@ impl<'c> Run<'c> {
         let before = self.shard.stream_time();
         let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
         let thresholds = Arc::clone(self.shard.engine().thresholds());
+        let parameters = self.shard.engine().parameters().cloned().map(Arc::new);
         self.shard = shard(&self.rules, &self.case.config, stream_time);
         self.shard.set_thresholds(thresholds);
+        self.shard.set_parameters(parameters);
         let end = self.position;
         for position in replay_from..end {
             self.shard.begin(as_i64(position));
@@ -443,22 +500,23 @@ impl<'c> Run<'c> {
     }
 
     fn decide_again(&mut self, random: &mut Random) -> Result<(), String> {
-        // At an instant that is past the customer's own clock, under the thresholds in force, and no deadline lies before.
+        // At an instant that has passed the customer's own clock and all other inputs, and no deadline lies before.
         let Some(event) = self.case.events.get(self.position.saturating_sub(1)) else { return Ok(()) };
         self.fetch(&event.customer);
         let Some(slot) = self.shard.find(&event.customer) else { return Ok(()) };
         let (mut state, stream_time) = (self.shard.state(slot).clone(), self.shard.stream_time());
         let latest = state.next_deadline.0.saturating_sub(1).min(stream_time.0);
-        let first = state.clock.next().max(self.thresholds_from).0;
-        if first > latest {
+        let earliest = state.clock.max(self.taken_up_at);
+        if earliest.0 >= latest {
             return Ok(());
         }
-        let span = usize::try_from((latest - first + 1).min(1_000_000_000)).unwrap();
-        let at = Instant(first + as_i64(random.below(span)));
+        let span = usize::try_from(latest.saturating_sub(earliest.0).min(1_000_000_000)).unwrap();
+        let at = Instant(earliest.0 + 1 + as_i64(random.below(span)));
         let before = state.clone();
         let mut effects = Vec::new();
         let mut engine = engine(&self.rules, &self.case.config);
         engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
+        engine.set_parameters(self.shard.engine().parameters().cloned().map(Arc::new));
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;
@@ -481,7 +539,8 @@ impl<'c> Run<'c> {
     }
 
     fn end(self) -> (Outcome, Vec<Vec<u8>>) {
-        self.end_with(Words::None)
+        let words = self.words();
+        self.end_with(words)
     }
 
     fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {

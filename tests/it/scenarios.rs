@@ -8,6 +8,11 @@
 //! - `expect`: `{ at, cohort, change, reason, customer }`, all of them, in the order decided; and where the file is about
 //!   them: `cause` (which event, counted from 0), `position`, `entered_at`, `times`, `sequence`, `next` (when it changes
 //!   next if the customer stays silent, or "never"), and always `shadow` for those that are not emitted.
+//! - `parameters`: `{ before, mbg_nbd, gamma_gamma, fgp }`, as in the file of `cohortd fit`: the models of churn have these
+//!   from before that event on, after the advances.
+//! - `risks`: `{ at, level, previous, reason, customer }`, all changes of the level of risk, in the order decided; and where
+//!   the file is about them: `cause`, `position`, `sequence`, `next` (when the next level begins, or "never"),
+//!   `probability`, `alive`, `expected`, `value` (to six digits).
 //! - `until`, as `replay --until`. Without it, only what stream time has passed is decided.
 //! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, `observed_from`, where they differ from the
 //!   defaults.
@@ -21,13 +26,15 @@
 
 use std::path::{Path, PathBuf};
 
+use cohortd::app::parameters_file::ParametersFile;
+use cohortd::engine::{Model, Parameters};
 use cohortd::event::{Change, ChangeReason, Instant, Number, Span};
 use toml::{Table, Value};
 
 use crate::engine_under_test::run_ahead;
 use crate::generate::record_hash;
 use crate::naive::{
-    Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, TakenUp, judge_ahead, tie_hash,
+    Adopted, Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, Rated, TakenUp, judge_ahead, tie_hash,
 };
 
 #[test]
@@ -62,6 +69,7 @@ fn files() -> Vec<PathBuf> {
 struct Scenario {
     case: Case,
     expected: Vec<Table>,
+    risks: Vec<Table>,
     fates: Vec<Fate>,
 }
 
@@ -81,9 +89,11 @@ impl Scenario {
                 events,
                 advances: tables(table.remove("advances")).into_iter().map(advance).collect(),
                 thresholds: thresholds(tables(table.remove("thresholds"))),
+                parameters: tables(table.remove("parameters")).into_iter().map(adopted).collect(),
                 until: table.remove("until").map(|until| instant(&until)),
             },
             expected: tables(table.remove("expect")),
+            risks: tables(table.remove("risks")),
             fates,
         };
         assert!(table.is_empty(), "{}: unknown keys {:?}", file.display(), table);
@@ -102,6 +112,13 @@ impl Scenario {
         if !as_expected {
             let expected: Vec<String> = self.expected.iter().map(|expected| format!("  {expected:?}")).collect();
             wrong.push(format!("{who} decided\n{}\nexpected\n{}", found.join("\n"), expected.join("\n")));
+        }
+        let rated_as_expected = outcome.risks.len() == self.risks.len()
+            && outcome.risks.iter().zip(&self.risks).all(|(rated, expected)| is_rated_as(rated, expected));
+        if !rated_as_expected {
+            let found: Vec<String> = outcome.risks.iter().map(|rated| format!("  {rated}")).collect();
+            let expected: Vec<String> = self.risks.iter().map(|expected| format!("  {expected:?}")).collect();
+            wrong.push(format!("{who} decided of risk\n{}\nexpected\n{}", found.join("\n"), expected.join("\n")));
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
@@ -136,16 +153,7 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         "exited" => Change::Exited,
         other => panic!("{other} is no change"),
     };
-    let wanted_reason = match named("reason", None).as_str() {
-        "event" => ChangeReason::Event,
-        "late event" => ChangeReason::LateEvent,
-        "time" => ChangeReason::Time,
-        "excluded" => ChangeReason::Excluded,
-        "threshold" => ChangeReason::Threshold,
-        "definition changed" => ChangeReason::DefinitionChanged,
-        "model_changed" => ChangeReason::ModelChanged,
-        other => panic!("{other} is no reason"),
-    };
+    let wanted_reason = reason_named(&named("reason", None));
     expected.iter().all(|(key, value)| match key.as_str() {
         "at" => instant(value) == *occurred_at,
         "entered_at" => instant(value) == *entered_at,
@@ -163,15 +171,60 @@ fn is_as(decided: &Decided, expected: &Table) -> bool {
         && named("cohort", None) == *cohort
         && wanted_change == *change
         && wanted_reason == *reason
-        && match reason {
-            ChangeReason::Excluded => true,
-            ChangeReason::Time
-            | ChangeReason::Threshold
-            | ChangeReason::DefinitionChanged
-            | ChangeReason::ModelChanged => cause.is_none(),
-            ChangeReason::Event | ChangeReason::LateEvent => cause.is_some(),
-        }
+        && cause_fits(*reason, *cause)
         && (!*shadow || expected.contains_key("shadow"))
+}
+
+/// Compares what the scenario writes down of a change of the level of risk.
+fn is_rated_as(rated: &Rated, expected: &Table) -> bool {
+    let count = |value: &Value| usize::try_from(value.as_integer().expect("a whole number")).expect("zero or more");
+    let text = |name: &str| text_of(expected.get(name).unwrap_or_else(|| panic!("{name} is missing")));
+    let near = |value: &Value, found: Option<f64>| {
+        let wanted = value.as_float().expect("a number with a point");
+        found.is_some_and(|found| (found - wanted).abs() <= 5e-7 * wanted.abs().max(1.0))
+    };
+    expected.iter().all(|(key, value)| match key.as_str() {
+        "at" => instant(value) == rated.occurred_at,
+        "cause" => Some(count(value)) == rated.cause,
+        "position" => count(value) == rated.position,
+        "sequence" => u64::try_from(count(value)).expect("small") == rated.sequence,
+        "next" if value.as_str() == Some("never") => rated.next_level_at.is_none(),
+        "next" => Some(instant(value)) == rated.next_level_at,
+        "probability" => near(value, Some(rated.probability)),
+        "expected" => near(value, Some(rated.expected)),
+        "alive" => near(value, rated.alive),
+        "value" => near(value, rated.value),
+        "customer" | "level" | "previous" | "reason" => true,
+        other => panic!("{other} is nothing that a change of risk has"),
+    }) && expected.contains_key("at")
+        && expected.get("customer").map_or_else(|| "c".into(), text_of) == rated.customer
+        && text("level") == rated.level
+        && text("previous") == rated.previous
+        && reason_named(&text("reason")) == rated.reason
+        && cause_fits(rated.reason, rated.cause)
+}
+
+fn reason_named(name: &str) -> ChangeReason {
+    match name {
+        "event" => ChangeReason::Event,
+        "late event" => ChangeReason::LateEvent,
+        "time" => ChangeReason::Time,
+        "excluded" => ChangeReason::Excluded,
+        "threshold" => ChangeReason::Threshold,
+        "definition changed" => ChangeReason::DefinitionChanged,
+        "model_changed" => ChangeReason::ModelChanged,
+        other => panic!("{other} is no reason"),
+    }
+}
+
+fn cause_fits(reason: ChangeReason, cause: Option<usize>) -> bool {
+    match reason {
+        ChangeReason::Excluded => true,
+        ChangeReason::Time | ChangeReason::Threshold | ChangeReason::DefinitionChanged | ChangeReason::ModelChanged => {
+            cause.is_none()
+        }
+        ChangeReason::Event | ChangeReason::LateEvent => cause.is_some(),
+    }
 }
 
 fn tables(value: Option<Value>) -> Vec<Table> {
@@ -236,6 +289,18 @@ fn thresholds(tables: Vec<Table>) -> Vec<TakenUp> {
         }
     }
     found
+}
+
+fn adopted(mut table: Table) -> Adopted {
+    let position = table.remove("before").and_then(|before| before.as_integer()).expect("before which event");
+    let position = usize::try_from(position).expect("zero or more");
+    let file: ParametersFile = table.try_into().expect("parameters as `cohortd fit` writes them");
+    let purchases = file
+        .mbg_nbd
+        .map(|comings| Model::Purchases { comings: comings.into(), amounts: file.gamma_gamma.map(Into::into) });
+    let model = purchases.or(file.fgp.map(|usage| Model::Usage(usage.into()))).expect("parameters of one model");
+    let parameters = Parameters { version: 1, model, recalibration: None, provisional: false };
+    Adopted { position, stream_time: Instant::MAX, parameters }
 }
 
 fn config(value: Option<Value>) -> Config {

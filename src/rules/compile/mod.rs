@@ -22,7 +22,7 @@ use super::calendar::Calendar;
 use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
-use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet, Score};
+use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet};
 use super::source::locate;
 use super::uses::{Use, each_use};
 use crate::event::{NameId, Vocabulary};
@@ -282,13 +282,8 @@ impl<'d> Compiler<'d> {
         for (i, cohort) in cohorts.iter().enumerate() {
             let reader = CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
             let mut leaves = Vec::new();
-            [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()]
-                .into_iter()
-                .flatten()
-                .for_each(|node| node.leaves(&mut leaves));
-            if let Some(churn) = &churn
-                && leaves.iter().any(|leaf| self.conditions[usize::from(leaf.0)].looks_at(Score::Risk))
-            {
+            cohort.nodes().for_each(|node| node.leaves(&mut leaves));
+            if let Some(churn) = churn.as_ref().filter(|_| self.asks_for_risk(cohort)) {
                 churn.signals.iter().for_each(|signal| signal.when.leaves(&mut leaves));
             }
             for leaf in leaves {
@@ -320,7 +315,7 @@ impl<'d> Compiler<'d> {
             }
         }
         rest(&mut cohorts);
-        self.name_ranks(&cohorts);
+        self.name_ranks(&cohorts, churn.as_ref());
         let ranked_by = self.ranked_by();
         let names = self.vocabulary.names_len();
         let feeds = (0..=names)

@@ -4,7 +4,9 @@ use super::{Compiled, Compiler};
 use crate::event::Number;
 use crate::rules::ast::{Range, Rank as WrittenRank, RankSize};
 use crate::rules::error::ExprError;
-use crate::rules::ruleset::{Aggregate, Cohort, CohortIx, Condition, Measure, Node, Rank, RankIx, Ranking, RankingIx};
+use crate::rules::ruleset::{
+    Aggregate, Churn, Cohort, CohortIx, Condition, Measure, Node, Rank, RankIx, Ranking, RankingIx, Score,
+};
 
 /// `among the N highest` is exact, from lists of twice as many customers for each partition.
 const COUNT_MAX: u32 = 1_000;
@@ -50,6 +52,13 @@ impl Compiler<'_> {
         Ok(Condition::Rank { rank, among })
     }
 
+    /// Does any of its expressions look at `churn_risk`?
+    pub(super) fn asks_for_risk(&self, cohort: &Cohort) -> bool {
+        let mut leaves = Vec::new();
+        cohort.nodes().for_each(|node| node.leaves(&mut leaves));
+        leaves.iter().any(|leaf| self.conditions[usize::from(leaf.0)].looks_at(Score::Risk))
+    }
+
     pub(super) fn ranking(&self, rank: RankIx) -> &Ranking {
         &self.rankings[usize::from(self.ranks[usize::from(rank.0)].ranking.0)]
     }
@@ -65,16 +74,20 @@ impl Compiler<'_> {
         ranked_by
     }
 
-    /// Notes which cohorts speak of each rank, and in what words.
-    pub(super) fn name_ranks(&mut self, cohorts: &[Cohort]) {
+    /// Notes which cohorts speak of each rank, and in what words. The ranks of signals are a matter of whoever looks at the
+    /// risk.
+    pub(super) fn name_ranks(&mut self, cohorts: &[Cohort], churn: Option<&Churn>) {
+        let signals = || churn.into_iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when);
         for (cohort, reader) in cohorts.iter().zip(0..) {
-            for node in [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()].into_iter().flatten() {
-                self.name_ranks_in(node, CohortIx(reader));
+            let asks_for_risk = self.asks_for_risk(cohort);
+            for node in cohort.nodes().chain(signals().filter(|_| asks_for_risk)) {
+                self.name_ranks_in(node, Some(CohortIx(reader)));
             }
         }
+        signals().for_each(|node| self.name_ranks_in(node, None));
     }
 
-    fn name_ranks_in(&mut self, node: &Node, reader: CohortIx) {
+    fn name_ranks_in(&mut self, node: &Node, reader: Option<CohortIx>) {
         match node {
             Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| self.name_ranks_in(part, reader)),
             Node::Not(inner) => self.name_ranks_in(inner, reader),
@@ -84,7 +97,7 @@ impl Compiler<'_> {
                 if rank.words.is_empty() {
                     rank.words = words.to_string();
                 }
-                if !rank.readers.contains(&reader) {
+                if let Some(reader) = reader.filter(|reader| !rank.readers.contains(reader)) {
                     rank.readers.push(reader);
                 }
             }

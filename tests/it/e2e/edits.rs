@@ -71,7 +71,8 @@ fn expected(lab: &Lab, rules: &str) -> Members {
         let advances =
             advances.iter().map(|(at, to)| Advance { position: place(*at), stream_time: Instant(*to) }).collect();
         let (rules, config) = (rules.to_owned(), shop::config());
-        let case = Case { rules, config, events, advances, thresholds: Vec::new(), until: None };
+        let case =
+            Case { rules, config, events, advances, thresholds: Vec::new(), parameters: Vec::new(), until: None };
         for change in judge(&case).unwrap().changes {
             let member = (change.customer, change.cohort);
             if change.change == Change::Entered {

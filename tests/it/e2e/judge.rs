@@ -48,7 +48,8 @@ pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Opt
             advances.iter().map(|(at, to)| Advance { position: place(*at), stream_time: Instant(*to) }).collect();
         let thresholds = taken_up(lab, &recorded[partition], place);
         found.thresholds += thresholds.len();
-        let case = Case { rules: lab.rules.clone(), config, events, advances, thresholds, until: None };
+        let case =
+            Case { rules: lab.rules.clone(), config, events, advances, thresholds, parameters: vec![], until: None };
         let outcome = judge(&case).unwrap();
 
         let said: Vec<Said> = changes[partition].iter().map(|seen| Said::of(seen, lab, place)).collect();

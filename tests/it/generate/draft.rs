@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::churn::Churn;
 use super::measures::Named;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +12,7 @@ pub(crate) struct Draft {
     pub(crate) activity: Vec<&'static str>,
     pub(crate) usual_gaps: Vec<(&'static str, String)>,
     pub(crate) named: Vec<Named>,
+    pub(crate) churn: Option<Churn>,
     pub(crate) cohorts: Vec<Cohort>,
 }
 
@@ -46,7 +48,7 @@ impl Default for Expr {
 }
 
 impl Expr {
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let join = |parts: &[Self], word: &str| {
             let parts: Vec<String> = parts.iter().map(Self::inner).collect();
             parts.join(word)
@@ -124,6 +126,9 @@ impl Draft {
                 line(&mut text, format_args!("[{section}]"));
             }
             of_section.for_each(|named| line(&mut text, format_args!("{} = '''{}'''", named.name, named.text)));
+        }
+        if let Some(churn) = &self.churn {
+            text.push_str(&churn.text());
         }
         for cohort in &self.cohorts {
             cohort.write(&mut text);

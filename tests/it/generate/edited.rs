@@ -15,8 +15,9 @@ const CASES: u64 = 10_000;
 /// are in both, unchanged.
 fn edited(seed: u64) -> (Case, String, usize) {
     let mut random = Random::new(seed);
-    let world = rules::World::new(&mut random);
-    let (before, mut after) = (world.draft_without_memory(&mut random), world.draft_without_memory(&mut random));
+    let mut world = rules::World::new(&mut random);
+    let before = world.draft_without_memory(&mut random);
+    let mut after = world.draft_without_memory(&mut random);
     for cohort in &mut after.cohorts {
         if let Some(known) =
             before.cohorts.iter().find(|known| known.name == cohort.name).filter(|_| random.percent(40))

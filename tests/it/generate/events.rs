@@ -32,10 +32,12 @@ pub(crate) fn case(world: &World, rules: String, random: &mut Random) -> Case {
         0 => None,
         1 => Some(log.now - grains(world, random.between(0, 10))),
         2..=5 => Some(log.now),
+        6 | 7 if world.churn.is_some() => Some(log.now + Span(random.between(5, 500) * Span::DAY.0)),
         _ => Some(log.now + grains(world, random.between(1, 25))),
     };
     let thresholds = thresholds(world, log.events.len(), random);
-    Case { rules, config, events: log.events, advances, thresholds, until }
+    let parameters = world.churn.iter().flat_map(|churn| world.adoptions(churn, log.events.len(), random)).collect();
+    Case { rules, config, events: log.events, advances, thresholds, parameters, until }
 }
 
 fn config(world: &World, random: &mut Random) -> Config {
@@ -102,6 +104,10 @@ impl Log<'_> {
             return;
         }
         self.now = self.now + grains(self.world, *random.pick(&[0, 0, 1, 1, 1, 2, 3, 7]));
+        // Long enough for a level to be reached.
+        if self.world.churn.is_some() && random.percent(10) {
+            self.now = self.now + Span(random.between(1, 150) * Span::DAY.0);
+        }
         let customer = CUSTOMERS[random.below(self.customers)];
         let mut event = LogEvent {
             customer: customer.into(),

@@ -1,5 +1,6 @@
 //! Random measures of every kind, in each other and under names, compared with all that they may be compared with.
 
+use super::churn::Churn;
 use super::random::Random;
 use super::rules::{EVENTS, World, amount, edge, events, factor, filters, literal, op, step, time_since, usual_gap};
 
@@ -9,11 +10,18 @@ pub(crate) struct Named {
     pub(crate) name: &'static str,
     pub(crate) text: String,
     pub(crate) attribute: bool,
-    kind: Kind,
+    /// None: it may only stand where its writer puts it.
+    kind: Option<Kind>,
     /// May it stand in `change in`?
     looks_back: bool,
     /// Does time alone move it?
     grows: bool,
+}
+
+impl Named {
+    pub(super) fn stands_for_a_score(&self) -> bool {
+        [WORTH, DANGER, LEVEL].contains(&self.name)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +30,10 @@ enum Kind {
     Length,
     Any,
 }
+
+const WORTH: &str = "worth_now";
+const DANGER: &str = "danger_now";
+const LEVEL: &str = "level_now";
 
 /// What the place of a measure asks of it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +52,7 @@ impl World {
         for name in ["plan_now", "latest_amount"] {
             if random.percent(30) {
                 let text = format!("{}.{}", random.pick(&EVENTS), random.pick(&["amount", "step", "plan"]));
-                let (kind, looks_back, grows) = (Kind::Any, true, false);
+                let (kind, looks_back, grows) = (Some(Kind::Any), true, false);
                 self.named.push(Named { name, text, attribute: true, kind, looks_back, grows });
             }
         }
@@ -49,9 +61,26 @@ impl World {
                 let kind = *random.pick(&[Kind::Number, Kind::Number, Kind::Length, Kind::Any]);
                 let (looks_back, grows) = (random.percent(70), random.percent(30));
                 let text = self.measure(kind, Place { depth: 1, back: looks_back, still: !grows }, random);
-                self.named.push(Named { name, text, attribute: false, kind, looks_back, grows });
+                self.named.push(Named { name, text, attribute: false, kind: Some(kind), looks_back, grows });
             }
         }
+    }
+
+    /// Other names for scores.
+    pub(super) fn name_some_scores(&mut self, churn: &Churn, random: &mut Random) {
+        let names = [(WORTH, "clv", Some(Kind::Number)), (DANGER, "churn_risk", None), (LEVEL, "churn_level", None)];
+        for (name, score, kind) in names {
+            if random.percent(40) && (score != "clv" || churn.amount.is_some()) {
+                let text = score.to_owned();
+                self.named.push(Named { name, text, attribute: false, kind, looks_back: false, grows: false });
+            }
+        }
+    }
+
+    /// A score's name, or another one that stands for it.
+    pub(super) fn score_name(&self, score: &'static str, random: &mut Random) -> &'static str {
+        let other = self.named.iter().find(|named| named.text == score).filter(|_| random.percent(40));
+        other.map_or(score, |named| named.name)
     }
 
     pub(super) fn measure_comparison(&self, random: &mut Random) -> String {
@@ -113,8 +142,9 @@ impl World {
     }
 
     fn some_name(&self, kind: Kind, place: Place, random: &mut Random) -> Option<&'static str> {
-        let fits =
-            |named: &&Named| named.kind == kind && (named.looks_back || !place.back) && (!named.grows || !place.still);
+        let fits = |named: &&Named| {
+            named.kind == Some(kind) && (named.looks_back || !place.back) && (!named.grows || !place.still)
+        };
         let names: Vec<&Named> = self.named.iter().filter(fits).collect();
         if names.is_empty() { None } else { Some(names[random.below(names.len())].name) }
     }

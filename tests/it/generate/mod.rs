@@ -3,6 +3,7 @@
 //! Every case is a function of one number. A failing one is made small, printed with its rules and its events as lines
 //! for `cohortd replay`, and with the command that runs it again; `COHORTD_CASES=1000000` says how many are tried.
 
+mod churn;
 mod draft;
 mod edited;
 mod events;
@@ -18,6 +19,7 @@ use cohortd::event::{ChangeReason, Instant};
 use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_with_mishaps, run_with_states};
 use crate::naive::{Case, Fate, Outcome, judge, judge_ahead, judge_with};
 
+pub(crate) use churn::Churn;
 pub(crate) use draft::{Cohort, Draft, Expr};
 pub(crate) use property::{Property, number};
 pub(crate) use random::Random;
@@ -35,9 +37,21 @@ pub(crate) struct Generated {
 impl Generated {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let world = rules::World::new(&mut random);
+        let mut world = rules::World::new(&mut random);
         let draft = world.draft(&mut random);
         let case = events::case(&world, draft.text(), &mut random);
+        Self { draft, case }
+    }
+
+    /// A case in which churn is watched.
+    pub(crate) fn with_churn(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut world = rules::World::with_churn(&mut random);
+        let draft = world.draft(&mut random);
+        let mut case = events::case(&world, draft.text(), &mut random);
+        if random.percent(30) {
+            churn::meet(&mut case, &mut random);
+        }
         Self { draft, case }
     }
 }
@@ -48,46 +62,90 @@ pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> Result<(), Strin
 }
 
 /// Those of this file.
-pub(crate) const PROPERTIES: [Property; 5] =
-    [AS_JUDGED, AT_EXTRA_INSTANTS, WHATEVER_HAPPENS, PROMISES_KEPT, PROMISES_AS_JUDGED];
+pub(crate) const PROPERTIES: [Property; 9] = [
+    AS_JUDGED,
+    AT_EXTRA_INSTANTS,
+    WHATEVER_HAPPENS,
+    PROMISES_KEPT,
+    PROMISES_AS_JUDGED,
+    CHURN_AS_JUDGED,
+    CHURN_AT_EXTRA_INSTANTS,
+    CHURN_WHATEVER_HAPPENS,
+    CHURN_PROMISES_AS_JUDGED,
+];
 
-const AS_JUDGED: Property = property("generate::random_cases_are_decided_by_the_engine_as_by_the_judge", |case, _| {
-    let Some(engine) = ENGINE else { return Ok(()) };
-    let judged = judge(case).map_err(|error| format!("the generator wrote rules that cannot be judged: {error}"))?;
-    let decided = engine(case).map_err(|error| format!("the engine refuses the rules: {error}"))?;
-    difference(&judged, &decided)
-});
+const AS_JUDGED: Property = property("generate::random_cases_are_decided_by_the_engine_as_by_the_judge", as_judged);
 
 const AT_EXTRA_INSTANTS: Property =
-    property("generate::random_cases_are_judged_the_same_when_decided_at_extra_instants", |case, _| {
-        let plain = judge(case)?;
-        difference(&plain, &judge_with(case, &extra_instants(case))?)
-    });
+    property("generate::random_cases_are_judged_the_same_when_decided_at_extra_instants", at_extra_instants);
 
 const WHATEVER_HAPPENS: Property =
-    property("generate::random_cases_are_decided_the_same_whatever_happens_to_the_lane", |case, _| {
-        let (plain, states) = run_with_states(case)?;
-        for mishaps in 0..2 {
-            let (outcome, others) = run_with_mishaps(case, mishaps)?;
-            difference(&plain, &outcome)?;
-            if states != others {
-                return Err(format!("the states differ with mishaps {mishaps}:\n{states:02x?}\n{others:02x?}"));
-            }
-        }
-        Ok(())
-    });
+    property("generate::random_cases_are_decided_the_same_whatever_happens_to_the_lane", whatever_happens);
 
 const PROMISES_KEPT: Property =
     property("generate::random_cases_keep_their_promise_of_the_next_change", |case, _| promises_are_kept(case));
 
 const PROMISES_AS_JUDGED: Property =
-    property("generate::random_cases_promise_the_next_change_that_the_judge_sees", |case, _| {
-        difference(&judge_ahead(case)?, &run_ahead(case)?)
-    });
+    property("generate::random_cases_promise_the_next_change_that_the_judge_sees", promises_as_judged);
+
+const CHURN_AS_JUDGED: Property =
+    with_churn("generate::random_cases_with_churn_are_decided_by_the_engine_as_by_the_judge", as_judged);
+
+const CHURN_AT_EXTRA_INSTANTS: Property =
+    with_churn("generate::random_cases_with_churn_are_judged_the_same_at_extra_instants", at_extra_instants);
+
+const CHURN_WHATEVER_HAPPENS: Property =
+    with_churn("generate::random_cases_with_churn_are_decided_the_same_whatever_happens_to_the_lane", whatever_happens);
+
+/// Not where days matter: there the judge gives up before the ten years are over in which a score may turn.
+const CHURN_PROMISES_AS_JUDGED: Property = Property {
+    make: |seed| {
+        let generated = Generated::with_churn(seed);
+        let by_days = [" by calendar", " of the last ", " in a row"];
+        let fits = !by_days.iter().any(|words| generated.case.rules.contains(words));
+        fits.then_some(generated)
+    },
+    ..with_churn("generate::random_cases_with_churn_promise_the_next_change_that_the_judge_sees", promises_as_judged)
+};
+
+fn as_judged(case: &Case, _: u64) -> Result<(), String> {
+    let Some(engine) = ENGINE else { return Ok(()) };
+    let judged = judge(case).map_err(|error| format!("the generator wrote rules that cannot be judged: {error}"))?;
+    let decided = engine(case).map_err(|error| format!("the engine refuses the rules: {error}"))?;
+    difference(&judged, &decided)
+}
+
+fn at_extra_instants(case: &Case, _: u64) -> Result<(), String> {
+    let plain = judge(case)?;
+    difference(&plain, &judge_with(case, &extra_instants(case))?)
+}
+
+fn whatever_happens(case: &Case, _: u64) -> Result<(), String> {
+    let (plain, states) = run_with_states(case)?;
+    for mishaps in 0..2 {
+        let (outcome, others) = run_with_mishaps(case, mishaps)?;
+        difference(&plain, &outcome)?;
+        if states != others {
+            return Err(format!("the states differ with mishaps {mishaps}:\n{states:02x?}\n{others:02x?}"));
+        }
+    }
+    Ok(())
+}
+
+fn promises_as_judged(case: &Case, _: u64) -> Result<(), String> {
+    difference(&judge_ahead(case)?, &run_ahead(case)?)
+}
+
+type Check = fn(&Case, u64) -> Result<(), String>;
 
 /// Of any case; a slice of a minute where nobody says how many.
-const fn property(test: &'static str, check: fn(&Case, u64) -> Result<(), String>) -> Property {
+const fn property(test: &'static str, check: Check) -> Property {
     Property { test, cases: 20_000, make: |seed| Some(Generated::new(seed)), check }
+}
+
+/// Of cases in which churn is watched, which take longer.
+const fn with_churn(test: &'static str, check: Check) -> Property {
+    Property { test, cases: 4_000, make: |seed| Some(Generated::with_churn(seed)), check }
 }
 
 #[test]
@@ -154,4 +212,51 @@ fn random_cases_keep_their_promise_of_the_next_change() {
 #[test]
 fn random_cases_promise_the_next_change_that_the_judge_sees() {
     PROMISES_AS_JUDGED.try_many();
+}
+
+#[test]
+fn random_cases_with_churn_are_decided_by_the_engine_as_by_the_judge() {
+    CHURN_AS_JUDGED.try_many();
+}
+
+#[test]
+fn random_cases_with_churn_are_judged_the_same_at_extra_instants() {
+    CHURN_AT_EXTRA_INSTANTS.try_many();
+}
+
+#[test]
+fn random_cases_with_churn_are_decided_the_same_whatever_happens_to_the_lane() {
+    CHURN_WHATEVER_HAPPENS.try_many();
+}
+
+#[test]
+fn random_cases_with_churn_promise_the_next_change_that_the_judge_sees() {
+    CHURN_PROMISES_AS_JUDGED.try_many();
+}
+
+/// Levels are reached and fallen from, scores move cohorts, and other parameters do both.
+#[test]
+fn random_cases_with_churn_exercise_levels_scores_and_parameters() {
+    let (mut rated, mut fallen, mut adopted, mut by_scores, mut met) = (0, 0, 0, 0, 0);
+    let mut members_adopted = 0;
+    let cases = 400;
+    for seed in 0..cases {
+        let case = Generated::with_churn(seed).case;
+        let outcome = judge(&case).unwrap_or_else(|error| panic!("{error}\n{}", case.rules));
+        let without = judge(&Case { parameters: vec![], ..case.clone() }).unwrap();
+        let by_model = |reason: &ChangeReason| *reason == ChangeReason::ModelChanged;
+        rated += usize::from(!outcome.risks.is_empty());
+        fallen += usize::from(outcome.risks.iter().any(|rated| rated.level == "low"));
+        adopted += usize::from(outcome.risks.iter().any(|rated| by_model(&rated.reason)));
+        members_adopted += usize::from(outcome.changes.iter().any(|change| by_model(&change.reason)));
+        by_scores += usize::from(outcome.changes != without.changes);
+        met += usize::from(case.events.iter().any(|event| {
+            outcome.risks.iter().any(|rated| rated.occurred_at == event.at && rated.customer == event.customer)
+        }));
+    }
+    println!("of {cases} cases levels change in {rated}, by other parameters in {adopted}, to low in {fallen};");
+    println!("scores change cohorts in {by_scores}, other parameters in {members_adopted}; met by an event in {met}");
+    assert!(rated * 2 > cases as usize && by_scores * 3 > cases as usize);
+    assert!([fallen, adopted, met].into_iter().all(|seen| seen * 10 > cases as usize));
+    assert!(members_adopted * 20 > cases as usize);
 }

@@ -1,10 +1,10 @@
 //! A failing case, told so that it can be run again by hand.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use cohortd::event::Instant;
 
-use crate::naive::{Case, Decided, LogEvent, Outcome, OwnedValue};
+use crate::naive::{Case, LogEvent, Outcome, OwnedValue};
 
 /// What to read, and what to run, when a case fails.
 pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> String {
@@ -35,6 +35,12 @@ pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> S
         let (to, position) = (advance.stream_time.0, advance.position);
         line(&mut text, &format!("and stream time goes to {to} before the event at position {position}"));
     }
+    for taken_up in &case.thresholds {
+        line(&mut text, &format!("and before the event at position {} is taken up {taken_up:?}", taken_up.position));
+    }
+    for adopted in &case.parameters {
+        line(&mut text, &format!("and before the event at position {} are adopted {adopted:?}", adopted.position));
+    }
     text.push_str("\n--- difference\n");
     text.push_str(difference);
     text
@@ -57,13 +63,19 @@ pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> String {
     }
     list(&mut text, "- judged ", &judged.changes[same..]);
     list(&mut text, "+ engine ", &engine.changes[same..]);
+    let same = judged.risks.iter().zip(&engine.risks).take_while(|(one, other)| one == other).count();
+    for rated in &judged.risks[..same] {
+        line(&mut text, &format!("  both    {rated}"));
+    }
+    list(&mut text, "- judged ", &judged.risks[same..]);
+    list(&mut text, "+ engine ", &engine.risks[same..]);
     text
 }
 
 /// Enough to see what goes wrong.
 const SHOWN: usize = 8;
 
-fn list(text: &mut String, mark: &str, changes: &[Decided]) {
+fn list(text: &mut String, mark: &str, changes: &[impl Display]) {
     for decided in changes.iter().take(SHOWN) {
         line(text, &format!("{mark}{decided}"));
     }

@@ -2,6 +2,7 @@
 
 use cohortd::event::{Instant, Span};
 
+use super::churn::Churn;
 use super::draft::{Cohort, Draft, Expr};
 use super::measures::Named;
 use super::random::Random;
@@ -41,19 +42,45 @@ pub(crate) struct World {
     pub(crate) start: Instant,
     /// Attributes and measures that the rules may name.
     pub(super) named: Vec<Named>,
+    pub(super) churn: Option<Churn>,
 }
 
 impl World {
     pub(crate) fn new(random: &mut Random) -> Self {
         let grain = *random.pick(&[1, 1, 1_000, 60_000, 3_600_000, 3_600_000, 86_400_000, 86_400_000]);
+        Self::of_grain(grain, random)
+    }
+
+    /// One in which churn is watched: that is done by days.
+    pub(crate) fn with_churn(random: &mut Random) -> Self {
+        let grain = *random.pick(&[60_000, 3_600_000, 3_600_000, 86_400_000, 86_400_000, 86_400_000]);
+        let mut world = Self::of_grain(grain, random);
+        let churn = Churn::new(random);
+        world.name_some_scores(&churn, random);
+        if random.percent(25) {
+            world.bare_ranks = world.some_ranks(random);
+        }
+        world.churn = Some(churn);
+        world
+    }
+
+    fn of_grain(grain: i64, random: &mut Random) -> Self {
         let calendar = grain >= 3_600_000 && random.percent(60);
         let (zone, midnight) = *random.pick(&PLACES);
         let lengths = (0..random.between(2, 4)).map(|_| random.between(1, 9)).collect();
         // Days are crossed in every calendar case, also where one step is an hour.
         let start = Instant(midnight - random.between(0, 12) * grain);
         let zone = if calendar { zone } else { "UTC" };
-        let mut world =
-            Self { grain: Span(grain), lengths, calendar, zone, start, named: Vec::new(), bare_ranks: Vec::new() };
+        let mut world = Self {
+            grain: Span(grain),
+            lengths,
+            calendar,
+            zone,
+            start,
+            named: Vec::new(),
+            bare_ranks: Vec::new(),
+            churn: None,
+        };
         world.name_some(random);
         if random.percent(25) {
             world.bare_ranks = world.some_ranks(random);
@@ -61,12 +88,16 @@ impl World {
         world
     }
 
-    pub(crate) fn draft(&self, random: &mut Random) -> Draft {
+    pub(crate) fn draft(&mut self, random: &mut Random) -> Draft {
         let count = usize::try_from(random.between(1, 4)).expect("small");
         // References go to cohorts earlier in this order, which is not that of their names.
         let mut names = COHORTS.to_vec();
         for i in (1..names.len()).rev() {
             names.swap(i, random.below(i + 1));
+        }
+        if let Some(mut churn) = self.churn.take() {
+            self.add_signals(&mut churn, &names[..1], random);
+            self.churn = Some(churn);
         }
         let mut cohorts: Vec<Cohort> = (0..count).map(|i| self.cohort(names[i], &names[..i], random)).collect();
         if random.percent(50) {
@@ -79,11 +110,18 @@ impl World {
                 usual_gaps.push((event, self.length(random)));
             }
         }
-        Draft { time_zone: self.zone, activity, usual_gaps, named: self.named.clone(), cohorts }
+        Draft {
+            time_zone: self.zone,
+            activity,
+            usual_gaps,
+            named: self.named.clone(),
+            churn: self.churn.clone(),
+            cohorts,
+        }
     }
 
     /// Cohorts whose members follow from the facts alone, at whatever instant one looks.
-    pub(crate) fn draft_without_memory(&self, random: &mut Random) -> Draft {
+    pub(crate) fn draft_without_memory(&mut self, random: &mut Random) -> Draft {
         let mut draft = self.draft(random);
         let mut names: Vec<&str> = Vec::new();
         for cohort in &mut draft.cohorts {
@@ -156,6 +194,16 @@ impl World {
     }
 
     fn condition(&self, others: &[&str], random: &mut Random) -> String {
+        if let Some(churn) = &self.churn
+            && random.percent(55)
+        {
+            return self.score_condition(churn, !others.is_empty() || churn.signals.is_empty(), random);
+        }
+        self.plain_condition(others, random)
+    }
+
+    /// One that asks for no score by its name.
+    pub(super) fn plain_condition(&self, others: &[&str], random: &mut Random) -> String {
         if !self.bare_ranks.is_empty() && random.percent(35) {
             return self.rank(others, random);
         }

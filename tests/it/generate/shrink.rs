@@ -35,6 +35,9 @@ fn fewer_events(mut smallest: Generated, fails: &impl Fn(&Case) -> bool) -> Gene
             for taken_up in &mut fewer.case.thresholds {
                 taken_up.position -= taken_up.position.clamp(start, end) - start;
             }
+            for adopted in &mut fewer.case.parameters {
+                adopted.position -= adopted.position.clamp(start, end) - start;
+            }
             if fails(&fewer.case) {
                 smallest = fewer;
             } else {
@@ -100,6 +103,19 @@ fn smaller_rules(from: &Generated) -> Vec<Generated> {
             candidates.push(with_draft(from, |draft| drop(draft.named.remove(i))));
         }
     }
+    if let Some(churn) = &from.draft.churn {
+        for i in 0..churn.signals.len() {
+            candidates.push(with_churn(from, |churn| drop(churn.signals.remove(i))));
+        }
+        for (i, signal) in churn.signals.iter().enumerate() {
+            for when in signal.when.smaller() {
+                candidates.push(with_churn(from, |churn| churn.signals[i].when = when));
+            }
+        }
+        if churn.min_silence.is_some() {
+            candidates.push(with_churn(from, |churn| churn.min_silence = None));
+        }
+    }
     if !from.draft.activity.is_empty() {
         candidates.push(with_draft(from, |draft| draft.activity.clear()));
     }
@@ -107,6 +123,10 @@ fn smaller_rules(from: &Generated) -> Vec<Generated> {
         candidates.push(with_draft(from, |draft| draft.time_zone = "UTC"));
     }
     candidates
+}
+
+fn with_churn(from: &Generated, change: impl FnOnce(&mut super::Churn)) -> Generated {
+    with_draft(from, |draft| change(draft.churn.as_mut().expect("it has one")))
 }
 
 fn smaller_cohorts(cohort: &Cohort) -> Vec<Cohort> {
@@ -153,6 +173,14 @@ fn plainer_log(from: &Generated) -> Vec<Generated> {
         offer(&|case| {
             case.advances.remove(i);
         });
+    }
+    for i in 0..from.case.parameters.len() {
+        offer(&|case| {
+            case.parameters.remove(i);
+        });
+        if from.case.parameters[i].parameters.recalibration.is_some() {
+            offer(&|case| case.parameters[i].parameters.recalibration = None);
+        }
     }
     for (i, event) in from.case.events.iter().enumerate() {
         for property in 0..event.properties.len() {

@@ -19,7 +19,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     let (mut expected, states) = run_to_states(&case)?;
 
     let mut random = Random::new(seed);
-    let mut doubled = Case { events: vec![], advances: vec![], thresholds: vec![], ..case.clone() };
+    let mut doubled = Case { events: vec![], advances: vec![], thresholds: vec![], parameters: vec![], ..case.clone() };
     // For each position of the new log that of the old one; none for a copy.
     let mut numbers: Vec<Option<usize>> = Vec::new();
     let mut accepted = Vec::new();

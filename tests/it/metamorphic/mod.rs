@@ -81,8 +81,14 @@ fn in_time_order(case: &Case) -> Case {
     let mut events = each_once(case);
     events.sort_by_key(|event| event.at);
     let last = events.last().map_or(Instant(0), |event| event.at);
-    let mut ordered =
-        Case { events, advances: vec![], thresholds: vec![], until: Some(case.until.unwrap_or(last)), ..case.clone() };
+    let mut ordered = Case {
+        events,
+        advances: vec![],
+        thresholds: vec![],
+        parameters: vec![],
+        until: Some(case.until.unwrap_or(last)),
+        ..case.clone()
+    };
     ordered.config.dedupe_ids = IDS;
     ordered
 }

@@ -44,7 +44,8 @@ fn forget(expr: &mut Expr) {
 
 fn check(case: &Case, seed: u64) -> Result<(), String> {
     let mut random = Random::new(seed);
-    let mut ordered = Case { events: each_once(case), advances: vec![], thresholds: vec![], ..case.clone() };
+    let mut ordered =
+        Case { events: each_once(case), advances: vec![], thresholds: vec![], parameters: vec![], ..case.clone() };
     ordered.config.dedupe_ids = IDS;
     ordered.events.retain(|event| event.at >= case.config.earliest);
     ordered.events.sort_by_key(|event| event.at);

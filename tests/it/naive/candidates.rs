@@ -3,18 +3,20 @@
 //! From every event and every change that this customer has had, and from where the log was begun, every length that stands anywhere in the rules, and every
 //! sum of a `then no`'s length and its window's, or of a change's length and those of what it is the change in; each also
 //! one millisecond later, where "more than" turns. To these come the days' beginnings where the calendar matters, and
-//! where two sides of a comparison meet, of which one grows with time.
+//! where two sides of a comparison meet, of which one grows with time, and where a level of risk or a number that a score
+//! is compared with is reached, whichever signals hold.
 
 use std::collections::BTreeSet;
 
 use cohortd::event::{Instant, Number, Span};
-use cohortd::rules::ast::{Compare, Count, Did, ExprKind, Measure, MeasureKind, Operand, Window};
+use cohortd::rules::ast::{Compare, Count, Did, Expr, ExprKind, Measure, MeasureKind, Operand, Window};
 use cohortd::rules::{CohortRule, Document};
 
+use super::churn::{Score, score_of};
 use super::condition::Moment;
 use super::customer::Customer;
 use super::measure::Exact;
-use super::rules::{Rules, conditions, expressions, measures, operands, windows};
+use super::rules::{Rules, conditions, expressions, measures, operands, signals, windows};
 
 pub(crate) struct Sources<'a> {
     document: &'a Document,
@@ -32,37 +34,42 @@ impl<'a> Sources<'a> {
         for (_, cohort) in cohorts {
             let of_cohort = [cohort.at_least, cohort.at_most, cohort.cooldown];
             sources.lengths.extend(of_cohort.into_iter().flatten().map(|span| span.0));
-            for condition in expressions(cohort).flat_map(conditions) {
-                windows(condition).into_iter().for_each(|window| sources.window(window, 0));
-                match &condition.kind {
-                    ExprKind::Silent(silent) => sources.lengths.extend([silent.span.span.0]),
-                    ExprKind::InCohort { stay: Some((_, span)), .. } => sources.lengths.extend([span.span.0]),
-                    ExprKind::Sequence(sequence) if sequence.next[0].absent => {
-                        let due = sequence.next[0].within.span.0;
-                        sources.lengths.extend([due]);
-                        sources.lengths.extend(window_lengths(&sequence.window).iter().map(|length| due + length));
-                    }
-                    ExprKind::Streak(_) | ExprKind::Did(Did { count: Some(Count::Rhythm { .. }), .. }) => {
-                        sources.after_midnight.insert(0);
-                    }
-                    ExprKind::Rank(rank) => sources.measure(&rank.by, 0),
-                    ExprKind::Compare(compare) => {
-                        sources.comparisons.push(compare);
-                        measures(compare).into_iter().for_each(|measure| sources.measure(measure, 0));
-                        for operand in operands(compare) {
-                            if let Operand::Duration(duration) = operand {
-                                sources.lengths.extend([duration.span.0]);
-                            }
-                        }
-                    }
-                    _ => {}
-                }
-            }
+            expressions(cohort).for_each(|expr| sources.expression(expr));
         }
+        signals(document).for_each(|expr| sources.expression(expr));
         sources.lengths.extend(document.usual_gaps.values().map(|span| span.0));
         let later: Vec<i64> = sources.lengths.iter().map(|length| length + 1).collect();
         sources.lengths.extend(later);
         sources
+    }
+
+    fn expression(&mut self, expr: &'a Expr) {
+        for condition in conditions(expr) {
+            windows(condition).into_iter().for_each(|window| self.window(window, 0));
+            match &condition.kind {
+                ExprKind::Silent(silent) => self.lengths.extend([silent.span.span.0]),
+                ExprKind::InCohort { stay: Some((_, span)), .. } => self.lengths.extend([span.span.0]),
+                ExprKind::Sequence(sequence) if sequence.next[0].absent => {
+                    let due = sequence.next[0].within.span.0;
+                    self.lengths.extend([due]);
+                    self.lengths.extend(window_lengths(&sequence.window).iter().map(|length| due + length));
+                }
+                ExprKind::Streak(_) | ExprKind::Did(Did { count: Some(Count::Rhythm { .. }), .. }) => {
+                    self.after_midnight.insert(0);
+                }
+                ExprKind::Rank(rank) => self.measure(&rank.by, 0),
+                ExprKind::Compare(compare) => {
+                    self.comparisons.push(compare);
+                    measures(compare).into_iter().for_each(|measure| self.measure(measure, 0));
+                    for operand in operands(compare) {
+                        if let Operand::Duration(duration) = operand {
+                            self.lengths.extend([duration.span.0]);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The lengths of a measure that is looked at as it was `ago`.
@@ -121,7 +128,8 @@ impl<'a> Sources<'a> {
                 offer(since + Span(*length));
             }
         }
-        for compare in &self.comparisons {
+        let moves = |measure| score_of(rules.document, measure).is_some_and(Score::moves);
+        for compare in self.comparisons.iter().filter(|compare| !moves(&compare.measure)) {
             for operand in operands(compare) {
                 if let Some(at) = meeting_point(rules, customer, &compare.measure, operand, after) {
                     for near in -1..=2 {
@@ -129,6 +137,10 @@ impl<'a> Sources<'a> {
                     }
                 }
             }
+        }
+        if let Some(outlook) = (Moment { rules, customer, now: after }).outlook() {
+            outlook.levels().for_each(&mut offer);
+            self.comparisons.iter().for_each(|compare| outlook.turns(compare).for_each(&mut offer));
         }
         for instant in extra {
             offer(*instant);

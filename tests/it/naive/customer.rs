@@ -1,7 +1,10 @@
 //! Everything that ever happened to one customer.
 
+use std::cell::RefCell;
+
 use cohortd::event::{Change, ChangeReason, Instant};
 
+use super::churn::Solved;
 use super::log::LogEvent;
 
 /// Membership history keeps this many changes of each cohort.
@@ -14,7 +17,7 @@ pub(crate) struct Customer<'a> {
     pub(crate) events: Vec<&'a LogEvent>,
     /// In the order in which cohorts are decided.
     pub(crate) memberships: Vec<Membership>,
-    /// The instants of all membership changes and of all times that a cohort was armed.
+    /// The instants of all changes of membership and level, and of all times that a cohort was armed.
     pub(crate) changed_at: Vec<Instant>,
     /// The customer's clock: decisions never go back behind it.
     pub(crate) clock: Instant,
@@ -22,6 +25,12 @@ pub(crate) struct Customer<'a> {
     pub(crate) decided: Instant,
     /// How many changes came out.
     pub(crate) sequence: u64,
+    /// The level of risk by its place; 0 is the lowest.
+    pub(crate) level: usize,
+    /// How many changes of level came out.
+    pub(crate) levels: u64,
+    /// What was solved for since the last event and the last parameters, on which alone it depends.
+    pub(crate) solved: RefCell<Solved>,
 }
 
 #[derive(Clone)]
@@ -57,6 +66,9 @@ impl<'a> Customer<'a> {
             clock: Instant::MIN,
             decided: Instant::MIN,
             sequence: 0,
+            level: 0,
+            levels: 0,
+            solved: RefCell::default(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is judged, one partition's log under one rules file, and what must come of it.
 
+use cohortd::engine::Parameters;
 use cohortd::event::{Change, ChangeReason, Instant, Number, Span, Value};
 
 /// One partition from its first event on.
@@ -14,6 +15,8 @@ pub(crate) struct Case {
     pub(crate) advances: Vec<Advance>,
     /// In the order of their positions.
     pub(crate) thresholds: Vec<TakenUp>,
+    /// In the order of their positions; at one position after the thresholds.
+    pub(crate) parameters: Vec<Adopted>,
     /// As `replay --until`: later events are not read, and at the end the deadlines up to here are decided. `None`: only
     /// what stream time has passed is decided.
     pub(crate) until: Option<Instant>,
@@ -107,11 +110,23 @@ pub(crate) struct TakenUp {
     pub(crate) ranks: Vec<(String, Threshold)>,
 }
 
+/// Parameters of the model of churn, from here on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Adopted {
+    /// They take effect before the event at this position; the log's length stands for its end.
+    pub(crate) position: usize,
+    /// Advances at this position go first if they are no later than this.
+    pub(crate) stream_time: Instant,
+    pub(crate) parameters: Parameters,
+}
+
 /// What must come out.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Outcome {
     /// In the order promised for `replay`: log position, instant, customer, sequence.
     pub(crate) changes: Vec<Decided>,
+    /// Changes of the level of risk, in the same order.
+    pub(crate) risks: Vec<Rated>,
     /// One for each event of the log.
     pub(crate) fates: Vec<Fate>,
 }
@@ -152,6 +167,47 @@ impl std::fmt::Display for Decided {
              sequence {sequence} times {times_entered} since {since}{shadow}{next}",
             at = occurred_at.0,
             since = entered_at.0
+        )
+    }
+}
+
+/// One change of the level of risk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rated {
+    pub(crate) customer: String,
+    pub(crate) level: String,
+    pub(crate) previous: String,
+    pub(crate) occurred_at: Instant,
+    pub(crate) reason: ChangeReason,
+    /// As for changes of membership.
+    pub(crate) cause: Option<usize>,
+    /// Counts this customer's changes of level from 1.
+    pub(crate) sequence: u64,
+    pub(crate) position: usize,
+    /// When the next level begins if the customer stays silent.
+    pub(crate) next_level_at: Option<Instant>,
+    /// Of nothing within the horizon.
+    pub(crate) probability: f64,
+    pub(crate) expected: f64,
+    pub(crate) alive: Option<f64>,
+    /// What is to come is worth, as of the beginning of the level.
+    pub(crate) value: Option<f64>,
+}
+
+impl std::fmt::Display for Rated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { customer, level, previous, occurred_at, reason, position, sequence, .. } = self;
+        let next = self.next_level_at.map(|at| format!(" until {}", at.0)).unwrap_or_default();
+        let cause = self.cause.map_or_else(|| "-".into(), |position| position.to_string());
+        write!(
+            f,
+            "{customer} from {previous} to {level} at {at} ({occurred_at}) reason {reason} cause {cause} position \
+             {position} sequence {sequence}{next} probability {} expected {} alive {:?} value {:?}",
+            self.probability,
+            self.expected,
+            self.alive,
+            self.value,
+            at = occurred_at.0,
         )
     }
 }

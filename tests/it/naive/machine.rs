@@ -5,7 +5,7 @@ use cohortd::rules::CohortRule;
 
 use super::condition::Moment;
 use super::customer::{Customer, Membership, Wish};
-use super::log::Decided;
+use super::log::{Decided, Outcome, Rated};
 use super::rules::{Rules, comes_before};
 
 /// Far more than a small case has before nothing changes any more, but for the beginnings of days.
@@ -23,17 +23,18 @@ pub(crate) struct Occasion {
 }
 
 /// Runs the machine once for one customer, cohort by cohort, so that each sees the changes of those it refers to.
-pub(crate) fn decide(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion, out: &mut Vec<Decided>) {
-    let said_before = out.len();
+pub(crate) fn decide(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion, out: &mut Outcome) {
+    let said_before = out.changes.len();
     decide_each(rules, customer, occasion, out);
     if rules.looks_ahead {
-        for decided in &mut out[said_before..] {
+        for decided in &mut out.changes[said_before..] {
             decided.next_change_at = next_change(rules, customer.clone(), &decided.cohort);
         }
     }
 }
 
-fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion, out: &mut Vec<Decided>) {
+fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion, out: &mut Outcome) {
+    out.risks.extend(rate(rules, customer, occasion));
     for (place, (name, rule)) in rules.cohorts.iter().enumerate() {
         let changed = look(rules, rule, customer, place, occasion);
         let Some((change, reason, cause)) = changed else { continue };
@@ -42,7 +43,7 @@ fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasio
             customer.sequence += 1;
         }
         let membership = &customer.memberships[place];
-        out.push(Decided {
+        out.changes.push(Decided {
             customer: customer.id.into(),
             cohort: (*name).into(),
             change,
@@ -63,6 +64,36 @@ fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasio
     customer.decided = occasion.now;
 }
 
+/// The level of risk is whatever it is now, and a change of it is said. It looks at no cohort.
+fn rate(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion) -> Option<Rated> {
+    let Occasion { position, now, reason, cause } = occasion;
+    let outlook = Moment { rules, customer, now }.outlook()?;
+    let (level, previous) = (outlook.level(), customer.level);
+    if level == previous {
+        return None;
+    }
+    let rated = Rated {
+        customer: customer.id.into(),
+        level: outlook.name(level).into(),
+        previous: outlook.name(previous).into(),
+        occurred_at: now,
+        reason,
+        cause,
+        sequence: customer.levels + 1,
+        position,
+        next_level_at: outlook.reached(level + 1),
+        probability: outlook.probability(),
+        expected: outlook.expected(),
+        alive: outlook.alive(),
+        value: outlook.value(),
+    };
+    customer.level = level;
+    customer.levels += 1;
+    customer.clock = now;
+    customer.changed_at.push(now);
+    Some(rated)
+}
+
 /// Decides a silent customer at every instant at which anything could change, until this cohort does.
 fn next_change(rules: &Rules<'_>, mut customer: Customer<'_>, cohort: &str) -> Option<Instant> {
     let place = rules.place(cohort).expect("it has just changed");
@@ -70,7 +101,7 @@ fn next_change(rules: &Rules<'_>, mut customer: Customer<'_>, cohort: &str) -> O
     for _ in 0..CANDIDATES_MAX {
         let now = rules.instants.next(rules, &customer, &[], customer.decided, Instant::MAX)?;
         let occasion = Occasion { position: 0, now, reason: ChangeReason::Time, cause: None };
-        decide_each(rules, &mut customer, occasion, &mut Vec::new());
+        decide_each(rules, &mut customer, occasion, &mut Outcome::default());
         if customer.memberships[place].member != member {
             return Some(now);
         }

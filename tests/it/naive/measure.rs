@@ -8,6 +8,7 @@ use cohortd::rules::ast::{
     Window,
 };
 
+use super::churn::{Score, score_of};
 use super::condition::{Moment, is_one_of, matches, ordered, passes};
 use super::log::LogEvent;
 use super::window::Speaks;
@@ -67,6 +68,9 @@ pub(super) enum Exact<'a> {
 
 impl<'a> Moment<'a> {
     pub(crate) fn compare(&self, compare: &'a Compare) -> bool {
+        if let Some(score) = score_of(self.rules.document, &compare.measure).filter(|score| score.moves()) {
+            return self.compare_score(score, &compare.test);
+        }
         let one = Number(Number::ONE);
         let value = self.worth(&compare.measure).and_then(|worth| worth.times(one));
         match &compare.test {
@@ -126,6 +130,9 @@ impl<'a> Moment<'a> {
 
     /// An attribute is the property of the latest event by time that carries it; of several the greatest.
     fn named(&self, name: &str) -> Option<Worth<'a>> {
+        if let Some(score) = Score::named(name) {
+            return self.score(score);
+        }
         match self.rules.document.profile.get(name) {
             Some(attribute) => {
                 let values = self.values(&attribute.event, &attribute.property, &[], &Window::Ever);

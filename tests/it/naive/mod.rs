@@ -2,13 +2,15 @@
 //!
 //! It keeps all events, summarises nothing, and never computes when a condition will change: it decides each customer at
 //! every instant at which anything could (`candidates`), since deciding at extra instants changes nothing. So it is slow,
-//! and simple enough to be believed. It shares with the engine only the parsed rules and the plain values of `event`.
+//! and simple enough to be believed. It shares with the engine only the parsed rules, the plain values of `event`, the
+//! probability models of `churn` and their parameters.
 //!
 //! `log` is what goes in and comes out, `partition` the order of decisions, `machine` membership, `condition`, `sequence`,
-//! `window` and `measure` what a rule says at one instant.
+//! `window`, `measure` and `churn` what a rule says at one instant.
 
 mod calendar;
 mod candidates;
+mod churn;
 mod condition;
 mod customer;
 mod log;
@@ -20,6 +22,8 @@ mod rules;
 mod sequence;
 mod window;
 
-pub(crate) use log::{Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, TakenUp, Threshold};
+pub(crate) use log::{
+    Adopted, Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, Rated, TakenUp, Threshold,
+};
 pub(crate) use partition::{judge, judge_ahead, judge_with};
 pub(crate) use rank::tie_hash;

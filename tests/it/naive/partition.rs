@@ -10,7 +10,7 @@ use cohortd::rules::read;
 
 use super::condition::Moment;
 use super::customer::Customer;
-use super::log::{Case, Config, Decided, Fate, LogEvent, Outcome, TakenUp, Threshold};
+use super::log::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, Rated, TakenUp, Threshold};
 use super::machine::{Occasion, decide};
 use super::rules::Rules;
 
@@ -41,7 +41,7 @@ fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome
         stream_time: Instant::MIN,
         customers: BTreeMap::new(),
         remembered: Vec::new(),
-        changes: Vec::new(),
+        said: Outcome::default(),
     };
     let mut fates = Vec::new();
     for (position, event) in case.events.iter().enumerate() {
@@ -54,12 +54,16 @@ fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome
     if let Some(until) = case.until {
         partition.decide_all(end, until);
     }
-    let mut changes = partition.changes;
+    let Outcome { mut changes, mut risks, .. } = partition.said;
     changes.sort_by(|a, b| {
         let key = |change: &Decided| (change.position, change.occurred_at);
         key(a).cmp(&key(b)).then_with(|| a.customer.cmp(&b.customer)).then_with(|| a.sequence.cmp(&b.sequence))
     });
-    Ok(Outcome { changes, fates })
+    risks.sort_by(|a, b| {
+        let key = |rated: &Rated| (rated.position, rated.occurred_at);
+        key(a).cmp(&key(b)).then_with(|| a.customer.cmp(&b.customer)).then_with(|| a.sequence.cmp(&b.sequence))
+    });
+    Ok(Outcome { changes, risks, fates })
 }
 
 struct Partition<'a> {
@@ -70,7 +74,7 @@ struct Partition<'a> {
     customers: BTreeMap<&'a str, Customer<'a>>,
     /// The accepted events by which a duplicate is known.
     remembered: Vec<&'a LogEvent>,
-    changes: Vec<Decided>,
+    said: Outcome,
 }
 
 impl<'a> Partition<'a> {
@@ -82,6 +86,12 @@ impl<'a> Partition<'a> {
                 self.advance_to(advance.stream_time, position);
             }
             self.take_up(taken_up, position);
+        }
+        for adopted in case.parameters.iter().filter(|adopted| adopted.position == position) {
+            while let Some(advance) = advances.next_if(|advance| advance.stream_time <= adopted.stream_time) {
+                self.advance_to(advance.stream_time, position);
+            }
+            self.adopt(adopted, position);
         }
         advances.for_each(|advance| self.advance_to(advance.stream_time, position));
     }
@@ -104,8 +114,20 @@ impl<'a> Partition<'a> {
             };
             if self.rules.ranks.iter().any(turns) {
                 let occasion = Occasion { position, now, reason: ChangeReason::Threshold, cause: None };
-                decide(self.rules, customer, occasion, &mut self.changes);
+                decide(self.rules, customer, occasion, &mut self.said);
             }
+        }
+    }
+
+    /// Every deadline before stream time is decided under the old parameters; then everyone is decided under the new ones,
+    /// each not before their own clock.
+    fn adopt(&mut self, adopted: &Adopted, position: usize) {
+        self.rules.parameters.replace(Some(adopted.parameters.clone()));
+        for customer in self.customers.values_mut().filter(|_| self.rules.document.churn.is_some()) {
+            customer.solved.take();
+            let now = self.stream_time.max(customer.clock);
+            let occasion = Occasion { position, now, reason: ChangeReason::ModelChanged, cause: None };
+            decide(self.rules, customer, occasion, &mut self.said);
         }
     }
 
@@ -130,13 +152,14 @@ impl<'a> Partition<'a> {
         let cohorts = self.rules.cohorts.len();
         let customer = self.customers.entry(&event.customer).or_insert_with(|| Customer::new(&event.customer, cohorts));
         // Stream time's deadlines are decided already; what is left are those before the event.
-        decide_until(self.rules, self.extra, customer, position, before(event.at), &mut self.changes);
+        decide_until(self.rules, self.extra, customer, position, before(event.at), &mut self.said);
         customer.events.push(event);
+        customer.solved.take();
         customer.clock = customer.clock.max(event.at);
         let now = customer.clock;
         let reason = if now > event.at { ChangeReason::LateEvent } else { ChangeReason::Event };
         let occasion = Occasion { position, now, reason, cause: Some(position) };
-        decide(self.rules, customer, occasion, &mut self.changes);
+        decide(self.rules, customer, occasion, &mut self.said);
     }
 
     /// A deadline is due once stream time is later than it.
@@ -146,7 +169,7 @@ impl<'a> Partition<'a> {
 
     fn decide_all(&mut self, position: usize, last: Instant) {
         for customer in self.customers.values_mut() {
-            decide_until(self.rules, self.extra, customer, position, last, &mut self.changes);
+            decide_until(self.rules, self.extra, customer, position, last, &mut self.said);
         }
     }
 
@@ -198,7 +221,7 @@ fn decide_until(
     customer: &mut Customer<'_>,
     position: usize,
     last: Instant,
-    out: &mut Vec<Decided>,
+    out: &mut Outcome,
 ) {
     while customer.decided > Instant::MIN
         && let Some(now) = rules.instants.next(rules, customer, extra, customer.decided, last)

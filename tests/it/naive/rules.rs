@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use cohortd::engine::Parameters;
 use cohortd::event::Instant;
 use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Rank, Window};
 use cohortd::rules::{CohortRule, Document};
 
 use super::calendar::Calendar;
+use super::churn::{Score, score_of};
 use super::log::Threshold;
 
 pub(crate) struct Rules<'a> {
@@ -22,6 +24,8 @@ pub(crate) struct Rules<'a> {
     pub(super) thresholds: RefCell<BTreeMap<String, Threshold>>,
     /// Before that nothing of the log was read.
     pub(crate) observed_from: Instant,
+    /// Of the model of churn, in force.
+    pub(super) parameters: RefCell<Option<Parameters>>,
     /// Is each change asked when the next one is?
     pub(crate) looks_ahead: bool,
 }
@@ -39,6 +43,9 @@ impl<'a> Rules<'a> {
                 }
             }
         }
+        for signal in signals(document) {
+            supported(document, signal).map_err(|what| format!("a signal: {what} is not run"))?;
+        }
         let cohorts = order_of_decision(document)?;
         let instants = super::candidates::Sources::new(document, &cohorts);
         Ok(Self {
@@ -49,6 +56,7 @@ impl<'a> Rules<'a> {
             ranks: ranks(document),
             thresholds: RefCell::default(),
             observed_from: Instant::MIN,
+            parameters: RefCell::default(),
             looks_ahead: false,
         })
     }
@@ -59,16 +67,23 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Every rank, those of disabled cohorts too, with its words in the rules file.
+/// Every rank, those of disabled cohorts and of signals too, with its words in the rules file.
 fn ranks(document: &Document) -> Vec<(&Rank, String)> {
     let mut found = Vec::new();
-    for cohort in document.cohorts.values() {
-        for written in [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()].into_iter().flatten() {
-            for condition in conditions(&written.expr) {
-                if let ExprKind::Rank(rank) = &condition.kind {
-                    let words = &written.text[condition.range.start..condition.range.end];
-                    found.push((rank, words.split_whitespace().collect::<Vec<_>>().join(" ")));
-                }
+    let of_cohorts = document
+        .cohorts
+        .values()
+        .flat_map(|cohort| [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()].into_iter().flatten());
+    // Signals are a matter of whoever looks at the risk.
+    let mut asked = document.cohorts.values().flat_map(expressions).flat_map(conditions);
+    let is_asked = asked.any(|condition| asks_for_risk(document, condition));
+    let of_signals = document.churn.iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when);
+    let of_signals = of_signals.filter(|_| is_asked);
+    for written in of_cohorts.chain(of_signals) {
+        for condition in conditions(&written.expr) {
+            if let ExprKind::Rank(rank) = &condition.kind {
+                let words = &written.text[condition.range.start..condition.range.end];
+                found.push((rank, words.split_whitespace().collect::<Vec<_>>().join(" ")));
             }
         }
     }
@@ -100,6 +115,11 @@ pub(crate) fn expressions(cohort: &CohortRule) -> impl Iterator<Item = &Expr> {
     written.into_iter().flatten().map(|written| &written.expr)
 }
 
+/// What the signals of risk look at.
+pub(crate) fn signals(document: &Document) -> impl Iterator<Item = &Expr> {
+    document.churn.iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when.expr)
+}
+
 /// Is the one of the other's group, with a lower priority?
 pub(crate) fn comes_before(one: &CohortRule, other: &CohortRule) -> bool {
     match (&one.group, &other.group) {
@@ -111,18 +131,25 @@ pub(crate) fn comes_before(one: &CohortRule, other: &CohortRule) -> bool {
 fn references<'a>(document: &'a Document, cohort: &'a CohortRule) -> Vec<&'a str> {
     let of_group = document.cohorts.iter().filter(|(_, other)| comes_before(other, cohort));
     let mut names: Vec<&str> = of_group.map(|(name, _)| name.as_str()).collect();
-    for expr in expressions(cohort) {
-        for condition in conditions(expr) {
-            match &condition.kind {
-                ExprKind::InCohort { cohort, .. }
-                | ExprKind::Entered { cohort, .. }
-                | ExprKind::Left { cohort, .. } => names.push(cohort.text.as_str()),
-                ExprKind::Rank(Rank { among: Some(cohort), .. }) => names.push(cohort.text.as_str()),
-                _ => {}
+    let own: Vec<&Expr> = expressions(cohort).collect();
+    // The points of a signal are part of the risk, so whoever looks at it waits for the cohorts that signals look at.
+    let asks = own.iter().flat_map(|expr| conditions(expr)).any(|condition| asks_for_risk(document, condition));
+    let of_signals = signals(document).filter(|_| asks);
+    for condition in own.iter().copied().chain(of_signals).flat_map(conditions) {
+        match &condition.kind {
+            ExprKind::InCohort { cohort, .. } | ExprKind::Entered { cohort, .. } | ExprKind::Left { cohort, .. } => {
+                names.push(cohort.text.as_str());
             }
+            ExprKind::Rank(Rank { among: Some(cohort), .. }) => names.push(cohort.text.as_str()),
+            _ => {}
         }
     }
     names
+}
+
+fn asks_for_risk(document: &Document, condition: &Expr) -> bool {
+    let ExprKind::Compare(compare) = &condition.kind else { return false };
+    measures(compare).into_iter().any(|measure| score_of(document, measure) == Some(Score::Risk))
 }
 
 /// What `and`, `or` and `not` join.
@@ -155,6 +182,7 @@ pub(crate) fn operands(compare: &Compare) -> Vec<&Operand> {
 /// Is every name in it defined, and not by itself?
 fn leads_somewhere(document: &Document, measure: &Measure, depth: usize) -> bool {
     match &measure.kind {
+        MeasureKind::Named(name) if Score::named(&name.text).is_some() => document.churn.is_some(),
         MeasureKind::Named(name) => match document.measures.get(&name.text) {
             Some(defined) => depth <= document.measures.len() && leads_somewhere(document, &defined.measure, depth + 1),
             None => document.profile.contains_key(&name.text),
