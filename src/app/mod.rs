@@ -48,9 +48,6 @@ pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
     let file = rules_file::load(&loaded, None)?;
-    if let Some(problem) = rules_file::not_run(&file.name, &file.rules) {
-        return Err(Failure::Configuration(problem));
-    }
     let schemas = schemas(&loaded)?;
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
@@ -85,7 +82,9 @@ impl Process {
         let revision = option_env!("COHORTD_REVISION").unwrap_or("unknown");
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
         metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
-        for topic in [&settings.topics.changes, &settings.topics.members, &settings.topics.dead_letters] {
+        for topic in
+            [&settings.topics.changes, &settings.topics.members, &settings.topics.risks, &settings.topics.dead_letters]
+        {
             metrics.publish_errors(topic).inc_by(0);
         }
         metrics.publish_errors(&settings.topics.changelog).inc_by(0);
@@ -259,8 +258,12 @@ fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
 fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Option<Encoder>, Failure> {
     let Some(registry) = registry(loaded)? else { return Ok(Some(Encoder::with_fingerprints())) };
     let topics = &loaded.settings.topics;
-    let mut ids = [0; 2];
-    let outputs = [(&topics.changes, Output::CohortChange), (&topics.members, Output::CohortMember)];
+    let mut ids = [0; 3];
+    let outputs = [
+        (&topics.changes, Output::CohortChange),
+        (&topics.members, Output::CohortMember),
+        (&topics.risks, Output::ChurnRiskChange),
+    ];
     for ((topic, output), id) in outputs.into_iter().zip(&mut ids) {
         *id = loop {
             if shutdown.is_requested() {
@@ -281,7 +284,7 @@ fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Op
         };
     }
     metrics.registry_reachable.set(1);
-    Ok(Some(Encoder::with_ids(ids[0], ids[1])))
+    Ok(Some(Encoder::with_ids(ids[0], ids[1], ids[2])))
 }
 
 /// One thread for the doors and signals: lanes have their own.

@@ -10,8 +10,8 @@ use apache_avro::reader::datum::GenericDatumReader;
 
 use super::{Framing, SchemaKey, reader};
 use crate::event::{
-    Cause, Change, ChangeReason, CohortChange, CohortMember, CustomerValue, Instant, Kept, Localized, Number,
-    RiskStanding,
+    Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Instant, Kept, Localized,
+    Number, RiskStanding,
 };
 
 /// The kinds of records written, each with its schema.
@@ -19,10 +19,11 @@ use crate::event::{
 pub enum Output {
     CohortChange,
     CohortMember,
+    ChurnRiskChange,
 }
 
 impl Output {
-    pub const ALL: [Self; 2] = [Self::CohortChange, Self::CohortMember];
+    pub const ALL: [Self; 3] = [Self::CohortChange, Self::CohortMember, Self::ChurnRiskChange];
 
     /// The schema as it stands in `schemas/`: what is registered.
     #[must_use]
@@ -30,11 +31,12 @@ impl Output {
         match self {
             Self::CohortChange => include_str!("../../schemas/cohort-change.avsc"),
             Self::CohortMember => include_str!("../../schemas/cohort-member.avsc"),
+            Self::ChurnRiskChange => include_str!("../../schemas/churn-risk-change.avsc"),
         }
     }
 
     fn parsed(self) -> &'static Schema {
-        static PARSED: LazyLock<[Schema; 2]> = LazyLock::new(|| {
+        static PARSED: LazyLock<[Schema; 3]> = LazyLock::new(|| {
             Output::ALL.map(|output| {
                 Schema::parse_str(output.schema()).expect("the schemas in the source tree are valid; a test says so")
             })
@@ -42,6 +44,7 @@ impl Output {
         match self {
             Self::CohortChange => &PARSED[0],
             Self::CohortMember => &PARSED[1],
+            Self::ChurnRiskChange => &PARSED[2],
         }
     }
 
@@ -68,14 +71,15 @@ impl Output {
 pub struct Encoder {
     change_tag: Box<[u8]>,
     member_tag: Box<[u8]>,
+    risk_tag: Box<[u8]>,
 }
 
 impl Encoder {
     /// Confluent wire format, with the ids under which a registry holds the schemas.
     #[must_use]
-    pub fn with_ids(change: u32, member: u32) -> Self {
+    pub fn with_ids(change: u32, member: u32, risk: u32) -> Self {
         let tag = |id: u32| std::iter::once(0).chain(id.to_be_bytes()).collect();
-        Self { change_tag: tag(change), member_tag: tag(member) }
+        Self { change_tag: tag(change), member_tag: tag(member), risk_tag: tag(risk) }
     }
 
     /// Single-object encoding: needs no registry.
@@ -84,7 +88,11 @@ impl Encoder {
         let tag = |output: Output| {
             [0xc3, 0x01].into_iter().chain(reader::fingerprint(output.parsed()).to_le_bytes()).collect()
         };
-        Self { change_tag: tag(Output::CohortChange), member_tag: tag(Output::CohortMember) }
+        Self {
+            change_tag: tag(Output::CohortChange),
+            member_tag: tag(Output::CohortMember),
+            risk_tag: tag(Output::ChurnRiskChange),
+        }
     }
 
     /// Appends a `cohort-changes` record to `record`.
@@ -131,6 +139,38 @@ impl Encoder {
             long(record, i64::from(risk.horizon_days));
         });
         optional(record, change.value.as_ref(), customer_value);
+    }
+
+    /// Appends a `churn-risk-changes` record to `record`.
+    pub fn risk(&self, change: &ChurnRiskChange, record: &mut Vec<u8>) {
+        record.extend_from_slice(&self.risk_tag);
+        text(record, &change.event_id);
+        text(record, &change.customer_id);
+        text(record, &change.level);
+        text(record, &change.previous_level);
+        instant(record, change.occurred_at);
+        reason(record, change.reason);
+        record.push(u8::from(change.automation));
+        optional(record, change.cause.as_ref(), cause);
+        localized(record, &change.why_text);
+        block(record, change.factors.len());
+        for factor in &change.factors {
+            localized(record, &factor.text);
+            long(record, factor.points);
+        }
+        end_after(record, change.factors.len());
+        double(record, change.probability);
+        long(record, i64::from(change.horizon_days));
+        double(record, change.expected_purchases);
+        optional(record, change.alive, double);
+        optional(record, change.value.as_ref(), customer_value);
+        optional(record, change.value_at_risk, double);
+        optional(record, change.next_level_at, instant);
+        text(record, &change.model);
+        long(record, i64::from(change.parameters));
+        record.push(u8::from(change.provisional));
+        count(record, change.sequence);
+        text(record, &change.definition);
     }
 
     /// Appends a `cohort-members` record to `record`.
@@ -275,8 +315,8 @@ mod tests {
 
     use super::{Encoder, Output, REASONS};
     use crate::event::{
-        Cause, Change, ChangeReason, CohortChange, CohortMember, CustomerValue, Evidence, Instant, Kept, Localized,
-        Number, RiskStanding,
+        Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Evidence, Instant,
+        Kept, Localized, Number, RiskFactor, RiskStanding,
     };
 
     fn a_change() -> CohortChange {
@@ -317,6 +357,49 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_risk_read_by_apache_avro_is_what_was_written() {
+        let words = |en: &str, fr: &str| Localized { en: en.into(), fr: fr.into() };
+        let change = ChurnRiskChange {
+            event_id: "0f".into(),
+            customer_id: "c1".into(),
+            level: "high".into(),
+            previous_level: "medium".into(),
+            occurred_at: Instant(-5),
+            reason: ChangeReason::ModelChanged,
+            automation: false,
+            cause: None,
+            why_text: words("Risk is high.", "Risque élevé."),
+            factors: vec![RiskFactor { text: words("silent", ""), points: -3 }],
+            probability: 0.9,
+            horizon_days: 90,
+            expected_purchases: 1e-9,
+            alive: Some(0.25),
+            value: Some(CustomerValue { clv: 80.5, currency: Some("EUR".into()) }),
+            value_at_risk: Some(72.45),
+            next_level_at: Some(Instant(7)),
+            model: "mbg_nbd".into(),
+            parameters: 3,
+            provisional: true,
+            sequence: 12,
+            definition: "abcd".into(),
+        };
+        let expected = json!({
+            "event_id": "0f", "customer_id": "c1", "level": "high", "previous_level": "medium", "occurred_at": -5,
+            "reason": "MODEL_CHANGED", "automation": false, "cause": null,
+            "why_text": {"en": "Risk is high.", "fr": "Risque élevé."},
+            "factors": [{"text": {"en": "silent"}, "points": -3}], "probability": 0.9, "horizon_days": 90,
+            "expected_purchases": 1e-9, "alive": 0.25, "value": {"clv": 80.5, "currency": "EUR"},
+            "value_at_risk": 72.45, "next_level_at": 7, "model": "mbg_nbd", "parameters": 3, "provisional": true,
+            "sequence": 12, "definition": "abcd",
+        });
+        for encoder in [Encoder::with_ids(1, 2, 258), Encoder::with_fingerprints()] {
+            let mut record = Vec::new();
+            encoder.risk(&change, &mut record);
+            assert_eq!(Output::ChurnRiskChange.to_json(&record), Some(expected.clone()));
+        }
+    }
+
+    #[test]
     fn a_change_read_by_apache_avro_is_what_was_written() {
         let expected = json!({
             "event_id": "00ff", "customer_id": "c1", "cohort": "new_signups", "change": "ENTERED",
@@ -328,7 +411,7 @@ mod tests {
             "properties": {"plan": "pro", "basket": 12.5, "orders": -3, "trial": true, "phone": null},
             "risk": {"level": "high", "probability": 0.5, "horizon_days": 90}, "value": {"clv": 12.25, "currency": null},
         });
-        for encoder in [Encoder::with_ids(258, 1), Encoder::with_fingerprints()] {
+        for encoder in [Encoder::with_ids(258, 1, 2), Encoder::with_fingerprints()] {
             let mut record = Vec::new();
             encoder.change(&a_change(), &mut record);
             assert_eq!(Output::CohortChange.to_json(&record), Some(expected.clone()));
@@ -350,7 +433,7 @@ mod tests {
             definition: "aa".into(),
         };
         let mut record = Vec::new();
-        Encoder::with_ids(1, 258).member(&member, &mut record);
+        Encoder::with_ids(1, 258, 2).member(&member, &mut record);
         assert_eq!(record, b"\x00\x00\x00\x01\x02\x04c1\x06vip\x80\x01\x02\x040f\x04\x02\x04aa");
         let json = Output::CohortMember.to_json(&record).unwrap();
         assert_eq!(json["reason"], "TIME");
@@ -394,7 +477,7 @@ mod tests {
                 ..a_change()
             };
             let mut record = Vec::new();
-            Encoder::with_ids(1, 2).change(&change, &mut record);
+            Encoder::with_ids(1, 2, 3).change(&change, &mut record);
             let json = Output::CohortChange.to_json(&record).unwrap();
             prop_assert_eq!(&json["customer_id"], &json!(change.customer_id));
             prop_assert_eq!(&json["occurred_at"], &json!(numbers[0]));

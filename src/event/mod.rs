@@ -14,6 +14,6 @@ pub use customer::{CustomerEvent, Properties};
 pub use instant::{Instant, Span};
 pub use number::Number;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
-pub use risk::{CustomerValue, RiskStanding};
+pub use risk::{ChurnRiskChange, CustomerValue, RiskFactor, RiskStanding};
 pub use value::{Kept, Value};
 pub use vocabulary::{NameId, PropertyId, Vocabulary};

@@ -1,4 +1,6 @@
-//! What we say of churn risk beside the change of a cohort.
+//! What we say of churn risk: a customer's risk reached another level.
+
+use super::{Cause, ChangeReason, Instant, Localized};
 
 /// The risk of a customer at the instant of a change, beside the change of a cohort.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,4 +16,48 @@ pub struct RiskStanding {
 pub struct CustomerValue {
     pub clv: f64,
     pub currency: Option<String>,
+}
+
+/// What makes up a risk, with its points of 100.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RiskFactor {
+    pub text: Localized,
+    pub points: i64,
+}
+
+/// A record of `churn-risk-changes`. Field by field as `schemas/churn-risk-change.avsc`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChurnRiskChange {
+    /// 128 bits in lower-case hex.
+    pub event_id: String,
+    pub customer_id: String,
+    pub level: String,
+    pub previous_level: String,
+    /// When it became so; never the processing time.
+    pub occurred_at: Instant,
+    pub reason: ChangeReason,
+    /// May automation act on it?
+    pub automation: bool,
+    pub cause: Option<Cause>,
+    pub why_text: Localized,
+    pub factors: Vec<RiskFactor>,
+    /// Of nothing within the horizon.
+    pub probability: f64,
+    pub horizon_days: u32,
+    /// Within the horizon.
+    pub expected_purchases: f64,
+    /// The probability of not being gone for good.
+    pub alive: Option<f64>,
+    pub value: Option<CustomerValue>,
+    /// The value times the probability, in units of the currency.
+    pub value_at_risk: Option<f64>,
+    pub next_level_at: Option<Instant>,
+    pub model: String,
+    /// The number of the parameters' adoption.
+    pub parameters: u32,
+    pub provisional: bool,
+    /// Counts this customer's records on this topic from 1, without gaps.
+    pub sequence: u64,
+    /// Fingerprint of `[churn]` in the rules, in hex.
+    pub definition: String,
 }

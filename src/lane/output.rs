@@ -6,8 +6,11 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::plan::{Headers, Out, Topic};
 use crate::codec::Encoder;
-use crate::engine::{Effect, EventCause, Language, level_name};
-use crate::event::{Cause, Change, CohortChange, CohortMember, CustomerValue, Instant, Localized, RiskStanding, Span};
+use crate::engine::{Effect, EventCause, Factor, Language, RiskEffect, level_name};
+use crate::event::{
+    Cause, Change, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Instant, Localized, RiskFactor,
+    RiskStanding, Span,
+};
 use crate::rules::RuleSet;
 
 /// Where a change was decided.
@@ -119,6 +122,60 @@ impl Speaker {
             },
             Out { topic: Topic::Members, partition: place.partition, key: Some(row_key), payload: row, headers },
         ]
+    }
+
+    /// A change of the level of risk.
+    pub(super) fn say_risk(
+        &self,
+        rules: &RuleSet,
+        customer: &str,
+        effect: RiskEffect,
+        automation: bool,
+        place: &Place<'_>,
+    ) -> Option<Out> {
+        let churn = rules.churn.as_ref()?;
+        let level = level_name(rules, effect.level);
+        let event_id = change_id(customer, "churn risk", level, effect.at);
+        let words = |of: &dyn Fn(Language) -> String| Localized { en: of(Language::English), fr: of(Language::French) };
+        let factor = |factor: &Factor| RiskFactor {
+            text: words(&|language| factor.in_words(rules, language)),
+            points: factor.points,
+        };
+        let change = ChurnRiskChange {
+            event_id: event_id.clone(),
+            customer_id: customer.to_owned(),
+            level: level.to_owned(),
+            previous_level: level_name(rules, effect.previous).to_owned(),
+            occurred_at: effect.at,
+            reason: effect.reason,
+            automation,
+            why_text: words(&|language| effect.sentence(rules, language)),
+            factors: effect.factors.iter().map(factor).collect(),
+            probability: effect.probability,
+            horizon_days: in_days(churn.horizon),
+            expected_purchases: effect.expected,
+            alive: effect.alive,
+            value: effect.value.map(|clv| value(clv, rules)),
+            value_at_risk: effect.value_at_risk(),
+            next_level_at: effect.next_level_at,
+            model: churn.model.name().to_owned(),
+            parameters: effect.version,
+            provisional: effect.provisional,
+            sequence: effect.sequence,
+            definition: churn.definition.clone(),
+            cause: effect.cause.map(|cause| place.cause(cause)),
+        };
+        let mut payload = Vec::with_capacity(512);
+        self.encoder.risk(&change, &mut payload);
+        let headers =
+            self.headers("cohortd.churn_risk.changed.v1", event_id, change.occurred_at, ("level", level), place);
+        Some(Out {
+            topic: Topic::Risks,
+            partition: place.partition,
+            key: Some(customer.as_bytes().to_vec()),
+            payload: Some(payload),
+            headers,
+        })
     }
 
     /// CloudEvents' Kafka binding, binary mode, and our own for filters and checkers: readable without decoding.

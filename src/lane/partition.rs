@@ -13,7 +13,7 @@ use super::ranks::RankWork;
 use super::rulebook::{Rulebook, Version};
 use super::surge::{Entry, Surges};
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Effect, Observed, Said, Shard, Slot, Thresholds, Timing, Words};
+use crate::engine::{CustomerState, Effect, Observed, RiskEffect, Said, Shard, Slot, Thresholds, Timing, Words};
 use crate::event::{Change, ChangeReason, CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
@@ -371,12 +371,13 @@ impl Partition {
 
     /// Turns what is said into records.
     pub(super) fn tell(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) {
-        if self.said.is_empty() {
+        let risks = self.shard.take_risks();
+        if self.said.is_empty() && risks.is_empty() {
             return;
         }
         let mut said = std::mem::take(&mut self.said);
         if words == Words::Full {
-            self.speak(&mut said, position, context, plan);
+            self.speak(&mut said, risks, position, context, plan);
         }
         said.clear();
         self.said = said;
@@ -426,7 +427,14 @@ impl Partition {
         Ok(())
     }
 
-    fn speak(&mut self, said: &mut Vec<Said>, position: i64, context: &Context, plan: &mut Plan) {
+    fn speak(
+        &mut self,
+        said: &mut Vec<Said>,
+        risks: Vec<(Slot, RiskEffect)>,
+        position: i64,
+        context: &Context,
+        plan: &mut Plan,
+    ) {
         let now = wall_clock();
         let place = Place {
             input: &context.topics.input,
@@ -470,6 +478,14 @@ impl Partition {
                 }
             }
             plan.outs.extend(context.speaker.say(&self.rules.rules, customer, effect, automation, &place));
+        }
+        for (slot, effect) in risks {
+            let customer = self.shard.customer(slot);
+            let prompt = self.caught_up && now.since(effect.at) <= context.max_delay;
+            // Nobody did anything: the model has other parameters, or the rules were edited.
+            let automation =
+                prompt && !matches!(effect.reason, ChangeReason::ModelChanged | ChangeReason::DefinitionChanged);
+            plan.outs.extend(context.speaker.say_risk(&self.rules.rules, customer, effect, automation, &place));
         }
     }
 

@@ -13,6 +13,7 @@ use crate::store::{Batch, Meta};
 pub(super) enum Topic {
     Changes,
     Members,
+    Risks,
     DeadLetters,
     Changelog,
     Summaries,

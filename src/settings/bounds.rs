@@ -43,6 +43,7 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.input", &topics.input),
         ("topics.changes", &topics.changes),
         ("topics.members", &topics.members),
+        ("topics.risks", &topics.risks),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.changelog", &topics.changelog),
         ("topics.summaries", &topics.summaries),

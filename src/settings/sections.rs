@@ -81,6 +81,7 @@ pub struct Topics {
     pub input: String,
     pub changes: String,
     pub members: String,
+    pub risks: String,
     pub dead_letters: String,
     pub changelog: String,
     pub summaries: String,

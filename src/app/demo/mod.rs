@@ -125,7 +125,14 @@ impl Demo {
         telemetry::start(&loaded.settings.log).map_err(Failure::running)?;
         let rules = Arc::clone(&options.rules);
         let topics = loaded.settings.topics.clone();
-        let written = [&topics.changes, &topics.members, &topics.dead_letters, &topics.changelog, &topics.summaries];
+        let written = [
+            &topics.changes,
+            &topics.members,
+            &topics.risks,
+            &topics.dead_letters,
+            &topics.changelog,
+            &topics.summaries,
+        ];
         for topic in [&topics.input].into_iter().chain(written) {
             broker.create_topic(topic, i32::from(PARTITIONS))?;
         }
