@@ -159,7 +159,7 @@ fn run_lanes(
     let mut lanes = Vec::new();
     let mut tell = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
-        let (said, thresholds) = channel();
+        let (said, told) = channel();
         tell.push(said);
         let lane = Lane::new(Start {
             number,
@@ -170,7 +170,7 @@ fn run_lanes(
             schemas: schemas.clone(),
             health: Arc::clone(health),
             inbox,
-            thresholds,
+            told,
             stop: shutdown.flag(),
         })?;
         let shutdown = shutdown.clone();

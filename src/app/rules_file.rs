@@ -37,13 +37,6 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
     Ok(RulesFile { name, text, document, rules: Arc::new(rules) })
 }
 
-/// What stands in rules that the daemon of this release does not run, and the way on.
-pub fn not_run(name: &str, rules: &RuleSet) -> Option<String> {
-    rules.churn.as_ref().map(|_| {
-        format!("{name}: `run` does not watch churn yet; take [churn] and its scores out (`replay`, `score` and `fit` know it)")
-    })
-}
-
 /// All mistakes as a compiler shows them, counted where there are several.
 fn mistakes(path: &Path, errors: &[RuleError]) -> Failure {
     let shown = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");

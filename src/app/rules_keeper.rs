@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
 use super::failure::Failure;
-use super::rules_file::{RulesFile, not_run};
+use super::rules_file::RulesFile;
 use super::rules_topic::{RulesTopic, TEXT_MAX, Written};
 use crate::admin::{Posted, Ruling};
 use crate::kafka;
@@ -275,14 +275,10 @@ fn check(name: &str, text: &str) -> Result<RuleSet, Mistakes> {
         let problem = format!("{} bytes are more than {TEXT_MAX}", text.len());
         return Err(Mistakes { lines: vec![problem.clone()], shown: problem });
     }
-    let rules = rules::load(name, text).map_err(|errors| Mistakes {
+    rules::load(name, text).map_err(|errors| Mistakes {
         lines: errors.iter().map(line).collect(),
         shown: errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n"),
-    })?;
-    match not_run(name, &rules) {
-        Some(problem) => Err(Mistakes { lines: vec![problem.clone()], shown: problem }),
-        None => Ok(rules),
-    }
+    })
 }
 
 fn line(error: &RuleError) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
+use super::comings::Comings;
 use super::effect::{Counts, Effect};
 use super::evaluate::Scene;
 use super::fact::{Surroundings, concerns};
@@ -39,6 +40,8 @@ pub struct Engine {
     thresholds_set: u32,
     foresight: Foresight,
     parameters: Option<Arc<Parameters>>,
+    /// Where stream time stood when they came into force.
+    in_force_since: Instant,
     /// Is the level of risk computed anew in the decision under way?
     weighs: bool,
     /// What was said of risks since it was last taken.
@@ -100,6 +103,7 @@ impl Engine {
             thresholds_set: 0,
             foresight,
             parameters: None,
+            in_force_since: Instant::MIN,
             weighs: false,
             risks: Vec::new(),
         }
@@ -139,9 +143,11 @@ impl Engine {
         self.parameters.as_deref()
     }
 
-    /// Changes the parameters of the model of churn. Whom that concerns is decided by `reweigh`.
-    pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>) {
+    /// Changes the parameters of the model of churn, when every deadline before `since`, stream time, is decided. Each
+    /// customer is decided under them as of then, before anything else is decided of them.
+    pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>, since: Instant) {
         self.parameters = parameters;
+        self.in_force_since = since;
     }
 
     /// Changes where ranks begin. Whom that concerns is decided by `reconsider`.
@@ -172,8 +178,8 @@ impl Engine {
         if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
             return Applied::Duplicate;
         }
-        let mut counts =
-            Counts { deadlines: self.fire(state, event.at.max(stream_time), words, effects), ..Counts::default() };
+        let deadlines = self.fire(state, event.at.max(stream_time), words, effects);
+        let mut counts = Counts { deadlines, ..Counts::default() };
         self.begin();
         state.belongs_to(event.customer);
         remember(state, RecentId { at: event.at, hash: identity }, oldest_arrival, self.ids_max, &mut counts);
@@ -195,7 +201,7 @@ impl Engine {
 
     /// Decides every deadline before `until`, each at its own instant. Returns how many.
     pub fn fire(&mut self, state: &mut CustomerState, until: Instant, words: Words, effects: &mut Vec<Effect>) -> u64 {
-        let mut fired = 0;
+        let mut fired = u64::from(self.catch_up(state, words, effects));
         while state.next_deadline < until {
             self.begin();
             self.decide(state, state.next_deadline, Trigger::Time, words, effects);
@@ -214,12 +220,13 @@ impl Engine {
         words: Words,
         effects: &mut Vec<Effect>,
     ) -> bool {
+        let caught_up = self.catch_up(state, words, effects);
         let at = stream_time.max(state.clock);
         // Until a deadline comes, the customer stands where the last decision left them.
         let places = (state.next_deadline > at).then_some(&*state.places);
         let concerned = self.scene(state, at).concerned(old, places);
         if concerned.is_empty() {
-            return false;
+            return caught_up;
         }
         self.begin();
         self.dirty.add_each(&concerned);
@@ -423,17 +430,21 @@ impl Engine {
         weighed.changed_from
     }
 
-    /// After other parameters were set: decides the customer under them. Every deadline before stream time is decided
-    /// already.
-    pub fn reweigh(
-        &mut self,
-        state: &mut CustomerState,
-        stream_time: Instant,
-        words: Words,
-        effects: &mut Vec<Effect>,
-    ) {
-        let Some(churn) = &self.rules.churn else { return };
-        let (at, fact) = (stream_time.max(state.clock), churn.fact);
+    /// Was the customer last decided under other parameters than those in force?
+    #[must_use]
+    pub fn lags(&self, state: &CustomerState) -> bool {
+        let other = self.parameters.as_ref().is_some_and(|parameters| parameters.version != state.risk.under);
+        other && Comings::of(&self.rules, state).is_some()
+    }
+
+    /// Decides a customer under the parameters in force, as of the instant at which these came, if that is still to be done.
+    /// False: nothing changed.
+    pub fn catch_up(&mut self, state: &mut CustomerState, words: Words, effects: &mut Vec<Effect>) -> bool {
+        if !self.lags(state) {
+            return false;
+        }
+        let Some(churn) = &self.rules.churn else { return false };
+        let (at, fact) = (self.in_force_since.max(state.clock), churn.fact);
         self.begin();
         self.weighs = true;
         self.dirty.add_each(self.rules.readers(fact));
@@ -441,6 +452,9 @@ impl Engine {
             self.moved[usize::from(ranking.0)] = true;
         }
         self.decide(state, at, Trigger::Model, words, effects);
+        // Also where the model says nothing of such a customer.
+        state.risk.under = self.parameters.as_ref().map_or(0, |parameters| parameters.version);
+        true
     }
 
     /// What was said of risks since the last call, in order.

@@ -137,6 +137,16 @@ impl Migration {
         self.new.ranks.iter().map(same).collect()
     }
 
+    /// Does the model of churn keep its parameters? They are learnt from the same days, for the same horizon.
+    #[must_use]
+    pub fn keeps_parameters(&self) -> bool {
+        let learnt_from = |rules: &RuleSet| {
+            let churn = rules.churn.as_ref()?;
+            Some((churn.model, rules.facts[usize::from(churn.fact.0)].id, churn.horizon))
+        };
+        learnt_from(&self.old).is_some_and(|old| learnt_from(&self.new) == Some(old))
+    }
+
     /// Brings a customer over and decides them at `max(stream_time, C)`. Every deadline before `stream_time` is decided.
     ///
     /// `gathered`: what the log still says of the wanted facts, if it names the customer; `whole`: it was read from where
@@ -169,7 +179,8 @@ impl Migration {
             ..CustomerState::new(&self.new)
         };
         state.belongs_to(customer);
-        state.risk = Risk { level: self.level(old.risk.level), ..old.risk };
+        let under = engine.parameters().map_or(0, |_| old.risk.under);
+        state.risk = Risk { level: self.level(old.risk.level), under, ..old.risk };
         let mut gathered = gathered.map(|gathered| gathered.facts);
         for (number, source) in self.facts.iter().enumerate() {
             let mut fresh = || gathered.as_mut().and_then(|facts| facts.remove(number));

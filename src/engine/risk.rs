@@ -15,6 +15,8 @@ pub struct Risk {
     pub level: u8,
     /// Changes of level emitted so far.
     pub sequence: u64,
+    /// The version of the parameters under which the customer was last decided; 0: none.
+    pub under: u32,
 }
 
 /// A customer's risk at the instant of a change of a cohort.
@@ -129,6 +131,7 @@ pub(super) struct Weighed {
 pub(super) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, at: Instant) -> Weighed {
     // Without parameters, and of who never came, there is no risk to speak of; what was said before stands.
     let Some(outlook) = outlook else { return Weighed { changed_from: None, deadline: Instant::MAX } };
+    risk.under = outlook.parameters().version;
     let spell = outlook.spell(at);
     let level = u8::try_from(spell.level).unwrap_or(u8::MAX);
     let before = std::mem::replace(&mut risk.level, level);

@@ -19,7 +19,7 @@ const FALLING_SHORT_DAYS: f64 = 14.0;
 const FALLING_LONG_DAYS: f64 = 365.0;
 
 /// The parameters in force. They come from a fit, and are an input that is recorded as thresholds of ranks are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
     /// Each adoption has the next number.
     pub version: u32,

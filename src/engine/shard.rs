@@ -431,17 +431,19 @@ impl Shard {
         }
     }
 
-    /// Changes the parameters of the model of churn. Whom that concerns is decided by `reweigh`.
-    pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>) {
-        self.engine.set_parameters(parameters);
+    /// Changes the parameters of the model of churn, as of `since`; every deadline before it is decided already. Each
+    /// customer is decided under them as of then, by `catch_up` or before anything else is decided of them.
+    pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>, since: Instant) {
+        self.engine.set_parameters(parameters, since);
     }
 
-    /// Decides a customer under the parameters now in force. Every deadline before stream time is decided already; `as_of`
-    /// as for `fire_due`.
-    pub fn reweigh(&mut self, slot: Slot, as_of: i64, words: Words, said: &mut Vec<Said>) {
+    /// Decides a customer under the parameters in force, if that is still to be done; `as_of` as for `fire_due`.
+    pub fn catch_up(&mut self, slot: Slot, as_of: i64, words: Words, said: &mut Vec<Said>) {
         let resident = &mut self.slots[slot.0 as usize];
-        self.engine.reweigh(&mut resident.state, self.stream_time, words, &mut self.effects);
-        self.touched(slot, as_of, said);
+        if self.engine.catch_up(&mut resident.state, words, &mut self.effects) {
+            self.touched(slot, as_of, said);
+            self.fire_due(as_of, words, said);
+        }
     }
 
     /// All customers in memory.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{json, text};
-use crate::engine::{CustomerState, Engine, Explanation, Language, Observed, Thresholds, Words, explain};
+use crate::engine::{CustomerState, Engine, Explanation, Language, Observed, Parameters, Thresholds, Words, explain};
 use crate::event::{Instant, Span};
 use crate::rules::{CohortIx, RuleSet, nearest};
 
@@ -15,6 +15,8 @@ pub struct Found {
     /// Where ranks begin in the partition.
     pub thresholds: Thresholds,
     pub observed: Observed,
+    /// Those of the model of churn, and since when they are in force.
+    pub parameters: Option<(Parameters, Instant)>,
     pub state: CustomerState,
     /// `S` of the partition.
     pub stream_time: Instant,
@@ -68,6 +70,9 @@ impl Found {
         // Half-way through an edit those in force may be of the other rules.
         if self.thresholds.len() == rules.ranks.len() {
             engine.set_thresholds(Arc::clone(&self.thresholds));
+        }
+        if let Some((parameters, since)) = self.parameters {
+            engine.set_parameters(Some(Arc::new(parameters)), since);
         }
         self.state.belongs_to(&self.customer);
         self.state.forget_deadlines();

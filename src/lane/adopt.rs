@@ -40,7 +40,7 @@ use crate::kafka::{Failure, Read, Reader, Record, Watermarks};
 use crate::metrics::Metrics;
 use crate::rules::RuleSet;
 use crate::store::layout::customer_key;
-use crate::store::{Adopting, Batch, Database, Recorded, SharedMemory, StoreError, decode_state, encode_state};
+use crate::store::{Adopting, Batch, Database, InForce, Recorded, SharedMemory, StoreError, decode_state, encode_state};
 
 /// Customers brought over in one transaction, and the bytes of their states.
 const SWEEP_CUSTOMERS: usize = 2_000;
@@ -131,9 +131,15 @@ impl Adoption {
             "Taking up other rules; the partition's input waits."
         );
         context.metrics.partitions_adopting.inc();
+        let mut engine =
+            Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);
+        if let Some(InForce { parameters, since, .. }) = partition.model.as_ref().filter(|_| migration.keeps_parameters())
+        {
+            engine.set_parameters(Some(Arc::new(*parameters)), *since);
+        }
         Ok(Self {
             partition: partition.number,
-            engine: Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize),
+            engine,
             migration,
             version,
             stage,
@@ -344,6 +350,9 @@ impl Adoption {
             let old_version = Arc::clone(&partition.rules);
             tell(partition, &stored.customer, &old_version, left, context, plan);
             tell(partition, &stored.customer, &self.version, decided, context, plan);
+            for effect in self.engine.take_risks() {
+                partition.tell_risk(rules, &stored.customer, effect, position, context, plan);
+            }
             for (cohort, membership) in state.memberships.iter() {
                 adopting.members[cohort] += u64::from(membership.member);
             }
@@ -376,6 +385,8 @@ impl Adoption {
         partition.rules = Arc::clone(new);
         partition.ranks = RankWork::anew(&new.rules);
         partition.forget_surges();
+        partition.model.take_if(|_| !self.migration.keeps_parameters());
+        partition.surveyed = (i64::MIN, i64::MIN);
         partition.empty();
         partition.shard_mut().set_thresholds(thresholds);
         partition.metrics.set_cohorts(new.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
@@ -416,6 +427,9 @@ impl Partition {
             .observing(self.observed.clone());
         if thresholds.len() == self.rules.rules.ranks.len() {
             engine.set_thresholds(thresholds);
+        }
+        if let Some(InForce { parameters, since, .. }) = &self.model {
+            engine.set_parameters(Some(Arc::new(*parameters)), *since);
         }
         self.shard = Shard::new(engine, self.timing, self.shard.stream_time());
     }

@@ -37,6 +37,7 @@ fn look_up(partition: &Partition, customer: &str, context: &Context) -> Answer {
             rules: Arc::clone(&version.rules),
             thresholds: Arc::clone(partition.thresholds()),
             observed,
+            parameters: partition.model.as_ref().map(|model| (model.parameters, model.since)),
             state,
             stream_time: partition.stream_time(),
         })),

@@ -19,7 +19,7 @@
 //! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
 //!
 //! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
-//! `ranks` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
+//! `ranks`, `model` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
 
 mod adopt;
 mod answers;
@@ -28,6 +28,7 @@ mod due;
 mod error;
 mod intake;
 mod mark;
+mod model;
 mod output;
 mod partition;
 mod plan;
@@ -41,7 +42,8 @@ mod turn;
 
 pub use context::Context;
 pub use error::LaneError;
+pub use model::ModelTold;
 pub use ranks::RankTold;
 pub use rulebook::{Rulebook, Version};
 pub use summaries::Summaries;
-pub use turn::{Lane, Start};
+pub use turn::{Lane, Start, Told};

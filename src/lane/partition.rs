@@ -13,13 +13,15 @@ use super::ranks::RankWork;
 use super::rulebook::{Rulebook, Version};
 use super::surge::{Entry, Surges};
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Effect, Observed, RiskEffect, Said, Shard, Slot, Thresholds, Timing, Words};
+use crate::engine::{
+    CustomerState, Effect, Observed, RiskEffect, Said, Shard, Slot, Thresholds, Timing, Words, level_name,
+};
 use crate::event::{Change, ChangeReason, CustomerEvent, Instant, Span};
 use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
 use crate::store::layout::{changelog, customer_key};
 use crate::store::{
-    Adopting, Database, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline,
+    Adopting, Database, InForce, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline,
 };
 
 /// An event at most this old makes its partition live.
@@ -64,6 +66,10 @@ pub(super) struct Partition {
     recorded: VecDeque<(i64, Recorded)>,
     pub(super) members: Vec<u64>,
     pub(super) ranks: RankWork,
+    /// The parameters of the model of churn.
+    pub(super) model: Option<InForce>,
+    /// The last day and week for which all customers were looked through.
+    pub(super) surveyed: (i64, i64),
     /// Of whom anything is known.
     customers: u64,
     surges: Surges,
@@ -110,6 +116,9 @@ impl Partition {
         if meta.thresholds.len() == rules.rules.ranks.len() {
             shard.set_thresholds(meta.thresholds.clone().into());
         }
+        if let Some(InForce { parameters, since, .. }) = &meta.model {
+            shard.set_parameters(Some(Arc::new(*parameters)), *since);
+        }
         Ok(Self {
             number,
             rules,
@@ -125,6 +134,8 @@ impl Partition {
             recorded,
             members: meta.members.clone(),
             ranks,
+            model: meta.model.clone(),
+            surveyed: meta.surveyed,
             customers: meta.customers,
             surges: Surges::of_rows(&meta.surges),
             due: DueIndex::starting_at(timers_from),
@@ -169,6 +180,11 @@ impl Partition {
     /// Decides a customer again, if they stand between thresholds `old` and those in force. What is said waits for `tell`.
     pub(super) fn reconsider(&mut self, slot: Slot, old: &Thresholds) {
         self.shard.reconsider(slot, old, self.next_offset, Words::Full, &mut self.said);
+    }
+
+    /// Decides a customer under the parameters in force, if that is still to be done. What is said waits for `tell`.
+    pub(super) fn catch_up(&mut self, slot: Slot) {
+        self.shard.catch_up(slot, self.next_offset, Words::Full, &mut self.said);
     }
 
     /// The inputs recorded at and after an offset.
@@ -479,14 +495,35 @@ impl Partition {
             }
             plan.outs.extend(context.speaker.say(&self.rules.rules, customer, effect, automation, &place));
         }
+        let rules = Arc::clone(&self.rules.rules);
         for (slot, effect) in risks {
-            let customer = self.shard.customer(slot);
-            let prompt = self.caught_up && now.since(effect.at) <= context.max_delay;
-            // Nobody did anything: the model has other parameters, or the rules were edited.
-            let automation =
-                prompt && !matches!(effect.reason, ChangeReason::ModelChanged | ChangeReason::DefinitionChanged);
-            plan.outs.extend(context.speaker.say_risk(&self.rules.rules, customer, effect, automation, &place));
+            let customer: Box<str> = self.shard.customer(slot).into();
+            self.tell_risk(&rules, &customer, effect, position, context, plan);
         }
+    }
+
+    /// Says that a customer's risk reached another level.
+    pub(super) fn tell_risk(
+        &mut self,
+        rules: &RuleSet,
+        customer: &str,
+        effect: RiskEffect,
+        position: i64,
+        context: &Context,
+        plan: &mut Plan,
+    ) {
+        let place = Place {
+            input: &context.topics.input,
+            partition: self.number,
+            position,
+            stream_time: self.shard.stream_time(),
+        };
+        let prompt = self.caught_up && wall_clock().since(effect.at) <= context.max_delay;
+        // Nobody did anything: the model has other parameters, or the rules were edited.
+        let automation =
+            prompt && !matches!(effect.reason, ChangeReason::ModelChanged | ChangeReason::DefinitionChanged);
+        self.tally().risks.push(level_name(rules, effect.level).into());
+        plan.outs.extend(context.speaker.say_risk(rules, customer, effect, automation, &place));
     }
 
     /// An accepted event was read; near the wall clock it makes the partition live.
@@ -592,12 +629,17 @@ impl Partition {
         let over = self.shard.bytes().saturating_sub(share.customer_bytes);
         let victims = if over > 0 { self.shard.sweep(over + share.customer_bytes / 16) } else { Vec::new() };
         for slot in &victims {
-            if self.shard.take_if_dirty(*slot) {
-                self.flush(*slot, plan);
-            }
+            self.flush_one(*slot, plan);
         }
         self.complete(context, plan);
         victims
+    }
+
+    /// Flushes one customer with the batch under way, if there is anything to flush.
+    pub(super) fn flush_one(&mut self, slot: Slot, plan: &mut Plan) {
+        if self.shard.take_if_dirty(slot) {
+            self.flush(slot, plan);
+        }
     }
 
     fn flush(&mut self, slot: Slot, plan: &mut Plan) {
@@ -690,6 +732,8 @@ impl Partition {
             taking_up: self.ranks.taking_up.clone(),
             customers: self.customers,
             surges: self.surges.rows(),
+            model: self.model.clone(),
+            surveyed: self.surveyed,
         };
         if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);

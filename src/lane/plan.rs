@@ -57,8 +57,12 @@ pub(super) struct Tally {
     pub(super) dead: Vec<DeadLetterReason>,
     /// By the numbers of the version that decided.
     pub(super) changes: Vec<(Arc<Version>, CohortIx, Change)>,
+    /// The levels of risk that were reached.
+    pub(super) risks: Vec<Box<str>>,
     pub(super) unusable_values: u64,
     pub(super) flushed: u64,
+    /// Decided under new parameters by the sweep.
+    pub(super) reweighed: u64,
     pub(super) rearmed: u64,
     /// For each deadline that led to a change: milliseconds from its instant to the wall clock.
     pub(super) lateness_ms: Vec<i64>,

@@ -230,12 +230,12 @@ impl Lane {
     /// up. Both begin when everything is flushed, which may take some turns.
     pub(super) fn refresh_ranks(&mut self) -> Result<(), LaneError> {
         let context = Arc::clone(&self.context);
-        self.wanted = self.thresholds.try_iter().last().or(self.wanted.take());
         let tick = context.tick(wall_clock());
         let wanted = self.wanted.clone();
         let differs = |partition: &Partition| {
             wanted.as_ref().is_some_and(|wanted| {
-                wanted.version == partition.rules.number && *partition.thresholds() != wanted.thresholds
+                let differs = *partition.thresholds() != wanted.thresholds;
+                differs && wanted.version == partition.rules.number && !partition.is_sweeping()
             })
         };
         let needs = |partition: &Partition| {

@@ -606,6 +606,8 @@ fn fresh(offset: i64, observed_from: Instant, rules: &Version, context: &Context
         taking_up: None,
         customers: 0,
         surges: Vec::new(),
+        model: None,
+        surveyed: (i64::MIN, i64::MIN),
     }
 }
 

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::error::LaneError;
 use super::ranks::RankTold;
 use super::rulebook::Version;
+use super::turn::Told;
 use crate::clock::wall_clock;
 use crate::event::Number;
 use crate::kafka::{Brokers, Failure, Read, Reader, Watermarks};
@@ -32,7 +33,7 @@ pub struct Summaries {
     watermarks: Watermarks,
     reader: Reader,
     /// One for each lane.
-    lanes: Vec<Sender<RankTold>>,
+    lanes: Vec<Sender<Told>>,
     /// The newest rules: whose counters are added up.
     version: Option<Arc<Version>>,
     /// The next offset of each partition.
@@ -60,7 +61,7 @@ impl Summaries {
         settings: &Settings,
         context: Arc<Context>,
         brokers: &Brokers,
-        lanes: Vec<Sender<RankTold>>,
+        lanes: Vec<Sender<Told>>,
     ) -> Result<Self, LaneError> {
         Ok(Self {
             refresh: settings.ranks.refresh,
@@ -195,7 +196,7 @@ impl Summaries {
         let found = thresholds(&version.rules, &parts);
         self.show(&version, &found);
         let thresholds = found.iter().map(|found| found.threshold).collect();
-        let told = RankTold { version: version.number, thresholds };
+        let told = Told::Ranks(RankTold { version: version.number, thresholds });
         for lane in &self.lanes {
             // A lane that has ended takes the process with it.
             lane.send(told.clone()).ok();

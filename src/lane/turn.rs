@@ -13,6 +13,7 @@ use super::context::Context;
 use super::error::LaneError;
 use super::intake::{Incoming, Readable, TakeInError, known, readable};
 use super::mark::OffsetMark;
+use super::model::ModelTold;
 use super::partition::{Partition, Share};
 use super::plan::Plan;
 use super::publish::{Published, announce, publish};
@@ -64,10 +65,17 @@ pub struct Start {
     pub schemas: Schemas,
     pub health: Arc<Health>,
     pub inbox: Inbox,
-    /// Where ranks begin, each time that it is computed.
-    pub thresholds: Receiver<RankTold>,
+    /// What is learnt from all partitions.
+    pub told: Receiver<Told>,
     /// Set when the lane should finish.
     pub stop: Arc<AtomicBool>,
+}
+
+/// What is learnt from what all partitions publish.
+#[derive(Debug, Clone)]
+pub enum Told {
+    Ranks(RankTold),
+    Model(ModelTold),
 }
 
 /// One lane. Everything in it belongs to one thread.
@@ -95,9 +103,11 @@ pub struct Lane {
     adrift: BTreeSet<i32>,
     /// A batch that is decided and not yet known to count.
     pub(super) pending: Option<Pending>,
-    pub(super) thresholds: Receiver<RankTold>,
-    /// The last that came.
+    told: Receiver<Told>,
+    /// Where ranks begin, as last told.
     pub(super) wanted: Option<RankTold>,
+    /// The parameters of the model of churn, as last told.
+    pub(super) learnt: Option<ModelTold>,
     watch: Watch,
     /// A partition that takes up other rules; its input waits.
     adoption: Option<Adoption>,
@@ -142,7 +152,7 @@ impl Lane {
     /// # Errors
     /// Options that librdkafka refuses.
     pub fn new(start: Start) -> Result<Self, LaneError> {
-        let Start { number, mut settings, context, memory, brokers, schemas, health, inbox, thresholds, stop } = start;
+        let Start { number, mut settings, context, memory, brokers, schemas, health, inbox, told, stop } = start;
         settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
         let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
         let queue = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
@@ -167,8 +177,9 @@ impl Lane {
             held: BTreeMap::new(),
             adrift: BTreeSet::new(),
             pending: None,
-            thresholds,
+            told,
             wanted: None,
+            learnt: None,
             watch: Watch::new(),
             adoption: None,
             brokers,
@@ -205,8 +216,13 @@ impl Lane {
                 continue;
             }
             self.restore_some()?;
+            self.hear();
             // Before other limits: what was begun under these is finished under them.
             self.refresh_ranks()?;
+            if self.pending.is_some() {
+                continue;
+            }
+            self.refresh_model()?;
             if self.pending.is_some() {
                 continue;
             }
@@ -232,6 +248,15 @@ impl Lane {
         self.health.lane(self.number)
     }
 
+    fn hear(&mut self) {
+        for told in self.told.try_iter() {
+            match told {
+                Told::Ranks(ranks) => self.wanted = Some(ranks),
+                Told::Model(model) => self.learnt = Some(model),
+            }
+        }
+    }
+
     fn answer(&self) {
         answer(&self.inbox, &self.partitions, &self.context);
     }
@@ -248,7 +273,8 @@ impl Lane {
     fn batch(&mut self) -> Result<Option<Control>, LaneError> {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
-        let idle = self.restores.is_empty() && self.adoption.is_none();
+        let sweeping = self.partitions.values().any(Partition::is_sweeping);
+        let idle = self.restores.is_empty() && self.adoption.is_none() && !sweeping;
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let taking = self.taking();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
@@ -286,6 +312,9 @@ impl Lane {
         }
         drop(records);
         self.advance(&mut plan)?;
+        for partition in self.partitions.values_mut() {
+            partition.sweep_on(&context, &mut plan)?;
+        }
         self.finish(plan)?;
         self.hold(held)?;
         Ok(control)
@@ -422,8 +451,10 @@ impl Lane {
                 version.counters[usize::from(cohort.0)].of(*change).inc();
             }
             let seconds = |ms: i64| Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
+            part.tally.risks.iter().for_each(|level| metrics.risk_changes(level).inc());
             part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds((*ms).max(0))));
             metrics.unusable_values.inc_by(part.tally.unusable_values);
+            metrics.customers_reweighed.inc_by(part.tally.reweighed);
             metrics.changelog_records.inc_by(part.tally.flushed);
             if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {
                 partition.last_flush = Moment::now();
@@ -616,8 +647,8 @@ impl Lane {
     fn adopt_rules(&mut self) -> Result<(), LaneError> {
         if self.adoption.is_none() {
             let newest = self.context.rulebook.newest();
-            // Thresholds that are being taken up come first.
-            let settled = self.partitions.values().filter(|p| !p.is_taking_up());
+            // Thresholds and parameters that are being taken up come first.
+            let settled = self.partitions.values().filter(|p| !p.is_taking_up() && !p.is_sweeping());
             let waiting = settled.into_iter().find_map(|p| Some((p.number, p.wants_rules(newest)?)));
             let Some((number, version)) = waiting else { return Ok(()) };
             let Some(version) = self.context.rulebook.get(version)? else { return Ok(()) };

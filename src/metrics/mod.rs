@@ -86,6 +86,16 @@ pub struct Metrics {
     /// partition does not publish its counters, and ranks stand still.
     pub rank_refresh_age: IntGauge,
 
+    // Churn.
+    risk_changes: IntCounterVec,
+    /// `churn_parameters_version`: the newest parameters of the model of churn that were learnt here; 0: none. Worry when it
+    /// does not grow within two weeks: nothing is learnt any more.
+    pub churn_version: IntGauge,
+    /// `churn_provisional`: 1 while too little was seen to know those parameters well.
+    pub churn_provisional: IntGauge,
+    /// `customers_reweighed_total`: customers decided again under new parameters.
+    pub customers_reweighed: IntCounter,
+
     // Memory.
     memory_resident: IntGauge,
     /// `memory_limit_bytes`: `memory.limit`.
@@ -252,6 +262,13 @@ impl Metrics {
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
             rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
+            risk_changes: add.counters("risk_changes_total", "Changes of churn risk, by the level reached.", &["level"]),
+            churn_version: add
+                .gauge("churn_parameters_version", "The newest parameters of the model of churn; 0: none."),
+            churn_provisional: add
+                .gauge("churn_provisional", "1 while too little was seen to know the parameters of churn."),
+            customers_reweighed: add
+                .counter("customers_reweighed_total", "Customers decided again under new parameters of churn."),
             memory_resident: add.gauge("memory_resident_bytes", "Resident memory of the process."),
             memory_limit: add.gauge("memory_limit_bytes", "The setting memory.limit."),
             intake_paused: add.gauge("intake_paused", "1 while reading pauses because memory is short."),
@@ -332,6 +349,13 @@ impl Metrics {
     #[must_use]
     pub fn rank(&self, cohort: &str, rank: &str) -> RankMetrics {
         self.ranks.of(cohort, rank)
+    }
+
+    /// `risk_changes_total{level}`: changes of the level of churn risk, by the level that was reached. Worry when one grows
+    /// many times as fast as usual: look at what the model was fed.
+    #[must_use]
+    pub fn risk_changes(&self, level: &str) -> IntCounter {
+        self.risk_changes.with_label_values(&[level])
     }
 
     /// Names the newest rules; those before are no longer shown.

@@ -2,11 +2,12 @@
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use super::layout::FORMAT;
-use crate::engine::{Observed, Standing, Timing};
+use super::parameters_bytes::{put_parameters, read_parameters};
+use crate::engine::{Observed, Parameters, Standing, Timing};
 use crate::event::{Instant, Span};
 
 /// Where a partition stands after a transaction.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Meta {
     /// Of the Kafka cluster that the log is in.
     pub cluster_id: String,
@@ -52,6 +53,21 @@ pub struct Meta {
     pub customers: u64,
     /// Entries of cohorts by the rule set's numbers, in hours since 1970.
     pub surges: Vec<(u32, i64, u64)>,
+    /// The parameters of the model of churn; nothing from `replay_from` on was decided under others.
+    pub model: Option<InForce>,
+    /// The last day, since 1970-01-01 in the rules' time zone, and the last week, since Monday 1970-01-05, for which all
+    /// customers were looked through; none: `MIN`.
+    pub surveyed: (i64, i64),
+}
+
+/// Parameters of the model of churn, and since when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InForce {
+    pub parameters: Parameters,
+    /// Where stream time stood: as of then each customer is decided under them.
+    pub since: Instant,
+    /// Customers up to this id, in the order of bytes, are; of the others who was met since. None: all are.
+    pub through: Option<String>,
 }
 
 /// How far a partition has come with taking new thresholds up.
@@ -123,6 +139,15 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
         put_i64(out, *hour);
         put_u64(out, *count);
     }
+    out.push(u8::from(meta.model.is_some()));
+    if let Some(InForce { parameters, since, through }) = &meta.model {
+        put_parameters(out, parameters);
+        put_i64(out, since.0);
+        out.push(u8::from(through.is_some()));
+        through.iter().for_each(|through| put_text(out, through));
+    }
+    put_i64(out, meta.surveyed.0);
+    put_i64(out, meta.surveyed.1);
 }
 
 fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
@@ -194,6 +219,8 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         taking_up: None,
         customers: 0,
         surges: Vec::new(),
+        model: None,
+        surveyed: (i64::MIN, i64::MIN),
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
@@ -219,6 +246,17 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     for _ in 0..reader.len("surges")? {
         meta.surges.push((reader.u32("surge")?, reader.i64("surge")?, reader.u64("surge")?));
     }
+    // As above.
+    if reader.is_empty() {
+        return Ok(meta);
+    }
+    if reader.u8("model of churn")? != 0 {
+        let (parameters, since) = (read_parameters(&mut reader)?, Instant(reader.i64("model of churn")?));
+        let is_under_way = reader.u8("model of churn")? != 0;
+        let through = is_under_way.then(|| text(&mut reader, "model of churn")).transpose()?;
+        meta.model = Some(InForce { parameters, since, through });
+    }
+    meta.surveyed = (reader.i64("last survey")?, reader.i64("last survey")?);
     if reader.is_empty() { Ok(meta) } else { Err(Corrupt("end of META")) }
 }
 
@@ -249,8 +287,9 @@ pub(super) fn read_threshold(reader: &mut Reader<'_>) -> Read<Option<Standing>> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Adopting, Meta, TakingUp, decode_meta, encode_meta};
-    use crate::engine::{Observed, Standing, Timing};
+    use super::{Adopting, InForce, Meta, TakingUp, decode_meta, encode_meta};
+    use crate::churn::Fgp;
+    use crate::engine::{Model, Observed, Parameters, Standing, Timing};
     use crate::event::{Instant, Number, Span};
 
     fn meta() -> Meta {
@@ -284,6 +323,17 @@ mod tests {
             taking_up: Some(TakingUp { old: vec![Some(standing), None], through: "bob".into() }),
             customers: 19,
             surges: vec![(0, 20, 21), (1, -22, 23)],
+            model: Some(InForce {
+                parameters: Parameters {
+                    version: 24,
+                    model: Model::Usage(Fgp { r: 0.05, alpha_days: 5.0, tau_days: 30.0 }),
+                    recalibration: None,
+                    provisional: true,
+                },
+                since: Instant(25),
+                through: Some("cy".into()),
+            }),
+            surveyed: (26, -27),
         }
     }
 

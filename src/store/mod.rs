@@ -9,12 +9,13 @@ mod database;
 mod days_bytes;
 pub mod layout;
 mod meta_bytes;
+mod parameters_bytes;
 mod recorded;
 mod state_bytes;
 
 pub use bytes::Corrupt;
 pub use counter_bytes::{Published, decode_counters, encode_counters};
 pub use database::{Batch, Database, SharedMemory, StoreError, Stored, StoredCustomer};
-pub use meta_bytes::{Adopting, Meta, TakingUp, decode_meta, encode_meta};
+pub use meta_bytes::{Adopting, InForce, Meta, TakingUp, decode_meta, encode_meta};
 pub use recorded::Recorded;
 pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};

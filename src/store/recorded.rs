@@ -3,11 +3,12 @@
 use super::bytes::{Corrupt, Reader, put_i64, put_u64};
 use super::layout::{FORMAT, changelog, from_ordered, input_key};
 use super::meta_bytes::{put_threshold, read_threshold};
-use crate::engine::Standing;
+use super::parameters_bytes::{put_parameters, read_parameters};
+use crate::engine::{Parameters, Standing};
 use crate::event::{DeadLetterReason, Instant};
 
 /// What decided, besides the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Recorded {
     /// Stream time was advanced by the wall clock, before the record at this position was read.
     Advance(Instant),
@@ -22,6 +23,9 @@ pub enum Recorded {
     Threshold { rank: u16, threshold: Option<Standing>, stream_time: Instant },
     /// From this position on the rules of this version decide.
     Rules { version: u64 },
+    /// From this position and stream time on the model of churn has these parameters. A restore does not need it, as with
+    /// thresholds.
+    Parameters { parameters: Parameters, stream_time: Instant },
 }
 
 const ADVANCE: u8 = b'A';
@@ -29,6 +33,7 @@ const REFUSED: u8 = b'R';
 const DUPLICATE: u8 = b'D';
 const THRESHOLD: u8 = b'T';
 const RULES: u8 = b'V';
+const PARAMETERS: u8 = b'P';
 
 impl Recorded {
     /// Its changelog key.
@@ -40,6 +45,7 @@ impl Recorded {
             Self::Duplicate => DUPLICATE,
             Self::Threshold { .. } => THRESHOLD,
             Self::Rules { .. } => RULES,
+            Self::Parameters { .. } => PARAMETERS,
         };
         let mut key = input_key(kind, position);
         if let Self::Threshold { rank, .. } = self {
@@ -64,6 +70,10 @@ impl Recorded {
                 put_threshold(&mut out, threshold);
             }
             Self::Rules { version } => put_u64(&mut out, version),
+            Self::Parameters { parameters, stream_time } => {
+                put_i64(&mut out, stream_time.0);
+                put_parameters(&mut out, &parameters);
+            }
         }
         out
     }
@@ -90,6 +100,10 @@ impl Recorded {
                 Self::Threshold { rank, threshold: read_threshold(&mut reader)?, stream_time }
             }
             RULES => Self::Rules { version: reader.u64("rules")? },
+            PARAMETERS => {
+                let stream_time = Instant(reader.i64("parameters")?);
+                Self::Parameters { parameters: read_parameters(&mut reader)?, stream_time }
+            }
             _ => return Err(Corrupt("kind of a recorded input")),
         };
         Ok((position, recorded))

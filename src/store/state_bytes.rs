@@ -5,7 +5,7 @@
 //!        │ recent ids: n, n × (time, hash 8)
 //!        │ facts: n, n × (number, content by kind)          only those with content
 //!        │ memberships: n, n × (number, flags, [times ...]) only those ever entered or disarmed
-//!        │ [level of risk │ changes of it]
+//!        │ [level of risk │ changes of it │ version of the parameters]
 //!        │ [last decided at │ [next level of risk] │ deadlines: n, n × (number, time after the next deadline)]
 //! ```
 //!
@@ -84,6 +84,7 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     if has_risk {
         out.push(state.risk.level);
         put_u64(out, state.risk.sequence);
+        put_u64(out, u64::from(state.risk.under));
     }
     if let Some(decided_at) = decided_at {
         put_instant(out, decided_at, state.clock);
@@ -149,7 +150,8 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
         next = number + 1;
     }
     if flags & HAS_RISK != 0 {
-        state.risk = Risk { level: reader.u8("level of risk")?, sequence: reader.u64("changes of risk")? };
+        let (level, sequence) = (reader.u8("level of risk")?, reader.u64("changes of risk")?);
+        state.risk = Risk { level, sequence, under: reader.u32("version of the parameters")? };
     }
     if flags & IS_DECIDED != 0 {
         state.deadlines.decided_at = Some(reader.instant(state.clock, "decided at")?);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cohortd::engine::{
-    Applied, CustomerState, Deadlines, Effect, Engine, Migration, Observed, RiskEffect, Said, Shard, Standing, Timing,
-    Words, level_name,
+    Applied, CustomerState, Deadlines, Effect, Engine, Migration, Observed, RiskEffect, Said, Shard, Slot, Standing,
+    Timing, Words, level_name,
 };
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, Rank, RuleSet};
@@ -110,6 +110,26 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
     Ok(run.end())
 }
 
+/// As `run_with_mishaps`, but customers are decided under new parameters only when they are met, or after a while.
+pub(crate) fn run_lazily(case: &Case, seed: u64) -> Result<(Outcome, Vec<Vec<u8>>), String> {
+    let mut random = Random::new(seed);
+    let mut run = Run::new(case)?;
+    run.is_lazy = true;
+    loop {
+        match random.below(8) {
+            0 => run.flush(1 + random.below(3)),
+            1 => run.restart(),
+            2 => run.evict(),
+            3 | 4 => run.sweep(1 + random.below(2)),
+            _ => {}
+        }
+        if !run.step(run.words()) {
+            break;
+        }
+    }
+    Ok(run.end())
+}
+
 /// The case by its own rules up to a log position, and by `edited` from there on, as a lane takes them up: facts that were
 /// not kept are gathered from the log before it.
 pub(crate) fn run_edited(case: &Case, at: usize, edited: &str) -> Result<Outcome, String> {
@@ -189,6 +209,10 @@ struct Run<'c> {
     stored: BTreeMap<String, Vec<u8>>,
     /// Stream time where thresholds or parameters were last taken up: what was decided before then was by others.
     taken_up_at: Instant,
+    /// Are customers left until they are met when parameters are adopted?
+    is_lazy: bool,
+    /// Those who were left.
+    lagging: Vec<String>,
     /// Stream time before each position, and how each event fared: what META and recorded inputs hold.
     stream_times: Vec<Instant>,
 }
@@ -208,6 +232,8 @@ impl<'c> Run<'c> {
             spoken: None,
             stored: BTreeMap::new(),
             taken_up_at: Instant::MIN,
+            is_lazy: false,
+            lagging: Vec::new(),
             stream_times: Vec::new(),
         })
     }
@@ -269,6 +295,7 @@ impl<'c> Run<'c> {
     }
 
     fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Words) {
+        self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
         let standing = |(value, hash)| Standing { value, hash };
@@ -286,16 +313,35 @@ impl<'c> Run<'c> {
     }
 
     fn adopt(&mut self, adopted: &Adopted, position: usize, words: Words) {
+        self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
-        self.shard.set_parameters(Some(Arc::new(adopted.parameters.clone())));
+        self.shard.set_parameters(Some(Arc::new(adopted.parameters.clone())), self.taken_up_at);
+        if self.is_lazy {
+            self.lagging = self.stored.keys().cloned().collect();
+            return;
+        }
         let customers: Vec<String> = self.stored.keys().cloned().collect();
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.reweigh(slot, as_i64(position), words, &mut self.said);
+            self.shard.catch_up(slot, as_i64(position), words, &mut self.said);
         }
         self.flush(usize::MAX);
+    }
+
+    /// Decides some of those who were left when parameters were adopted, and flushes them at once.
+    fn sweep(&mut self, most: usize) {
+        for _ in 0..most {
+            let Some(customer) = self.lagging.pop() else { return };
+            self.fetch(&customer);
+            let slot = self.shard.find(&customer).expect("fetched just now");
+            self.shard.catch_up(slot, as_i64(self.position), self.words(), &mut self.said);
+            if self.shard.take_if_dirty(slot) {
+                self.store(slot);
+            }
+            self.flush_said(self.position);
+        }
     }
 
     /// `as_of`: the position of the next event.
@@ -450,10 +496,14 @@ impl<'c> Run<'c> {
     fn flush(&mut self, most: usize) {
         for _ in 0..most {
             let Some(slot) = self.shard.take_dirty(i64::MAX) else { return };
-            let mut bytes = Vec::new();
-            encode_state(self.shard.state(slot), &mut bytes);
-            self.stored.insert(self.shard.customer(slot).to_owned(), bytes);
+            self.store(slot);
         }
+    }
+
+    fn store(&mut self, slot: Slot) {
+        let mut bytes = Vec::new();
+        encode_state(self.shard.state(slot), &mut bytes);
+        self.stored.insert(self.shard.customer(slot).to_owned(), bytes);
     }
 
     /// Puts clean customers out of memory.
@@ -471,10 +521,10 @@ impl<'c> Run<'c> {
         let before = self.shard.stream_time();
         let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
         let thresholds = Arc::clone(self.shard.engine().thresholds());
-        let parameters = self.shard.engine().parameters().cloned().map(Arc::new);
+        let (parameters, since) = (self.shard.engine().parameters().cloned().map(Arc::new), self.taken_up_at);
         self.shard = shard(&self.rules, &self.case.config, stream_time);
         self.shard.set_thresholds(thresholds);
-        self.shard.set_parameters(parameters);
+        self.shard.set_parameters(parameters, since);
         let end = self.position;
         for position in replay_from..end {
             self.shard.begin(as_i64(position));
@@ -516,7 +566,7 @@ impl<'c> Run<'c> {
         let mut effects = Vec::new();
         let mut engine = engine(&self.rules, &self.case.config);
         engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
-        engine.set_parameters(self.shard.engine().parameters().cloned().map(Arc::new));
+        engine.set_parameters(self.shard.engine().parameters().cloned().map(Arc::new), self.taken_up_at);
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;
@@ -529,6 +579,7 @@ impl<'c> Run<'c> {
 
     /// Decides what `until` still asks for, and flushes everyone.
     fn finish(&mut self, words: Words) {
+        self.sweep(usize::MAX);
         let position = self.case.events.len();
         if let Some(until) = self.case.until {
             self.wake(until.next());

@@ -67,6 +67,8 @@ fn meta(rules: &RuleSet) -> Meta {
         taking_up: None,
         customers: 0,
         surges: Vec::new(),
+        model: None,
+        surveyed: (i64::MIN, i64::MIN),
     }
 }
 

@@ -22,7 +22,7 @@ impl Besides {
     /// Brings parameters into force that nothing changes any more, before anything is decided.
     pub(in crate::cli) fn give(&mut self, parameters: Arc<Parameters>, shard: &mut Shard) {
         self.refits = None;
-        shard.set_parameters(Some(parameters));
+        shard.set_parameters(Some(parameters), Instant::MIN);
     }
 
     pub(in crate::cli) fn ranks(&self) -> &Ranks {

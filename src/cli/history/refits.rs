@@ -137,9 +137,9 @@ impl Refits {
         let parameters = Arc::new(fit.parameters(version + 1, correction));
         self.told.times += 1;
         self.told.last = Some((shard.stream_time(), Arc::clone(&parameters)));
-        shard.set_parameters(Some(parameters));
+        shard.set_parameters(Some(parameters), shard.stream_time());
         for slot in shard.residents() {
-            shard.reweigh(slot, position, words, said);
+            shard.catch_up(slot, position, words, said);
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::avro;
 use super::lab::{Lab, Seen};
-use crate::naive::{Advance, Case, Config, Decided, Fate, LogEvent, TakenUp, judge};
+use crate::naive::{Adopted, Advance, Case, Config, Decided, Fate, LogEvent, Rated, TakenUp, judge};
 
 /// What an experiment came to.
 #[derive(Debug, Default)]
@@ -22,6 +22,11 @@ pub(super) struct Found {
     /// Times that thresholds were taken up.
     pub(super) thresholds: usize,
     pub(super) by_threshold: usize,
+    /// Times that parameters of the model of churn were adopted.
+    pub(super) parameters: usize,
+    /// Changes of the level of risk, and those of them that other parameters brought about.
+    pub(super) risks: usize,
+    pub(super) by_parameters: usize,
     pub(super) duplicates: usize,
     pub(super) too_late: usize,
 }
@@ -35,8 +40,8 @@ pub(super) fn check(lab: &Lab, config: Config) -> Found {
 /// The same; `event` says what a record of the input is, `None` if it cannot be used.
 pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Option<LogEvent>) -> Found {
     let mut found = Found::default();
-    let (input, advances, recorded) = (lab.read("in"), lab.advances(), lab.thresholds());
-    let (changes, letters) = (lab.read("changes"), lab.read("letters"));
+    let (input, advances, recorded) = (lab.read("in"), lab.advances(), lab.taken_up());
+    let (changes, risks, letters) = (lab.read("changes"), lab.read("risks"), lab.read("letters"));
     let mut ids = BTreeSet::new();
     for (partition, (input, advances)) in input.iter().zip(advances).enumerate() {
         let (offsets, events): (Vec<i64>, Vec<LogEvent>) =
@@ -48,11 +53,16 @@ pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Opt
             advances.iter().map(|(at, to)| Advance { position: place(*at), stream_time: Instant(*to) }).collect();
         let thresholds = taken_up(lab, &recorded[partition], place);
         found.thresholds += thresholds.len();
-        let case =
-            Case { rules: lab.rules.clone(), config, events, advances, thresholds, parameters: vec![], until: None };
+        let parameters = adopted(&recorded[partition], place);
+        found.parameters += parameters.len();
+        // Where a customer is swept decides where it is said what other parameters bring about.
+        let shown = |position: usize| if parameters.is_empty() { position } else { 0 };
+        let rules = lab.rules.clone();
+        let case = Case { rules, config, events, advances, thresholds, parameters: parameters.clone(), until: None };
         let outcome = judge(&case).unwrap();
 
-        let said: Vec<Said> = changes[partition].iter().map(|seen| Said::of(seen, lab, place)).collect();
+        let said: Vec<Said> =
+            changes[partition].iter().map(|seen| Said::of(seen, lab, |offset| shown(place(offset)))).collect();
         for said in &said {
             assert!(ids.insert(said.event_id.clone()), "{} twice: {}", said.event_id, said.line);
         }
@@ -62,8 +72,17 @@ pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Opt
         found.by_threshold += of_reason("THRESHOLD");
         found.late += outcome.changes.iter().filter(|change| change.reason.as_str() == "LATE_EVENT").count();
         let emitted = outcome.changes.iter().filter(|change| !change.shadow);
-        let expected = emitted.map(|change| (change.customer.clone(), expected(change, &offsets)));
+        let expected = emitted.map(|change| {
+            let change = Decided { position: shown(change.position), ..change.clone() };
+            (change.customer.clone(), expected(&change, &offsets))
+        });
         let said = said.into_iter().map(|said| (said.customer, said.line));
+        compare(partition, &by_customer(expected), &by_customer(said), &case, &offsets);
+
+        found.risks += risks[partition].len();
+        found.by_parameters += outcome.risks.iter().filter(|rated| rated.reason.as_str() == "MODEL_CHANGED").count();
+        let said = risks[partition].iter().map(|seen| rated(seen, &mut ids));
+        let expected = outcome.risks.iter().map(|rated| (rated.customer.clone(), expected_risk(rated, &offsets)));
         compare(partition, &by_customer(expected), &by_customer(said), &case, &offsets);
 
         let of = |fate| outcome.fates.iter().filter(move |found| **found == fate).count();
@@ -104,6 +123,61 @@ fn taken_up(lab: &Lab, recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usiz
         found.last_mut().expect("the first rank begins").ranks.extend(threshold);
     }
     found
+}
+
+/// The parameters of the model of churn each time that they were adopted.
+fn adopted(recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usize) -> Vec<Adopted> {
+    let adopted = |(position, recorded): &(i64, Recorded)| match recorded {
+        Recorded::Parameters { parameters, stream_time } => {
+            Some(Adopted { position: place(*position), stream_time: *stream_time, parameters: *parameters })
+        }
+        _ => None,
+    };
+    recorded.iter().filter_map(adopted).collect()
+}
+
+/// What a record of `risks` says, in one line that the expectation has as well, and whose it is.
+fn rated(seen: &Seen, ids: &mut BTreeSet<String>) -> (String, String) {
+    let change = Output::ChurnRiskChange.to_json(seen.payload.as_ref().unwrap()).expect("one ChurnRiskChange");
+    let text = |field: &str| change[field].as_str().unwrap().to_owned();
+    assert_eq!((seen.key(), seen.header("level")), (&*text("customer_id"), &*text("level")));
+    assert_eq!(seen.header("ce_id"), text("event_id"));
+    assert!(ids.insert(text("event_id")), "{} twice: {change}", text("event_id"));
+    let (percent, next) = (change["probability"].as_f64().unwrap() * 100.0, &change["next_level_at"]);
+    let line = risk_line(
+        change["sequence"].as_u64().unwrap(),
+        (&text("previous_level"), &text("level")),
+        change["occurred_at"].as_i64().unwrap(),
+        &text("reason"),
+        &change["cause"]["offset"],
+        percent,
+        next,
+    );
+    (text("customer_id"), line)
+}
+
+fn expected_risk(rated: &Rated, offsets: &[i64]) -> String {
+    risk_line(
+        rated.sequence,
+        (&rated.previous, &rated.level),
+        rated.occurred_at.0,
+        rated.reason.as_str(),
+        &rated.cause.map_or(Value::Null, |cause| offsets[cause].into()),
+        rated.probability * 100.0,
+        &rated.next_level_at.map_or(Value::Null, |at| at.0.into()),
+    )
+}
+
+fn risk_line(
+    sequence: u64,
+    (from, to): (&str, &str),
+    at: i64,
+    reason: &str,
+    cause: &Value,
+    percent: f64,
+    next: &Value,
+) -> String {
+    format!("{sequence} {from} to {to} at {at} reason {reason} cause {cause} risk {percent:.6} % next {next}")
 }
 
 /// What a record of `changes` says, in one line that the expectation has as well.

@@ -276,12 +276,15 @@ impl Lab {
         self.read("log").into_iter().map(of).collect()
     }
 
-    /// What was recorded of thresholds, by partition, each with its position.
-    pub(super) fn thresholds(&self) -> Vec<Vec<(i64, Recorded)>> {
+    /// What was recorded of thresholds and of parameters of the model of churn, by partition, each with its position.
+    pub(super) fn taken_up(&self) -> Vec<Vec<(i64, Recorded)>> {
         let of = |partition: Vec<Seen>| {
             let inputs = partition.iter().filter(|seen| seen.key.first() == Some(&b'I'));
             let recorded = inputs.filter_map(|seen| Some(Recorded::read(&seen.key, seen.payload.as_ref()?).unwrap()));
-            recorded.filter(|(_, recorded)| matches!(recorded, Recorded::Threshold { .. })).collect()
+            let is_taken_up = |recorded: &Recorded| {
+                matches!(recorded, Recorded::Threshold { .. } | Recorded::Parameters { .. })
+            };
+            recorded.filter(|(_, recorded)| is_taken_up(recorded)).collect()
         };
         self.read("log").into_iter().map(of).collect()
     }

@@ -182,7 +182,7 @@ fn a_process_killed_while_it_takes_thresholds_up_goes_on_where_it_was() {
     eventually("all are decided", || meta(&lab).taking_up.is_none().then_some(()));
     daemon.stop();
 
-    let recorded = lab.thresholds().remove(0);
+    let recorded = lab.taken_up().remove(0);
     let mut began: BTreeSet<(i64, Number)> = BTreeSet::new();
     for (position, recorded) in &recorded {
         if let Recorded::Threshold { threshold: Some(threshold), .. } = recorded {

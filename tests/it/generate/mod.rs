@@ -16,7 +16,9 @@ mod shrink;
 
 use cohortd::event::{ChangeReason, Instant};
 
-use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_with_mishaps, run_with_states};
+use crate::engine_under_test::{
+    ENGINE, promises_are_kept, run_ahead, run_lazily, run_with_mishaps, run_with_states,
+};
 use crate::naive::{Case, Fate, Outcome, judge, judge_ahead, judge_with};
 
 pub(crate) use churn::Churn;
@@ -62,7 +64,7 @@ pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> Result<(), Strin
 }
 
 /// Those of this file.
-pub(crate) const PROPERTIES: [Property; 9] = [
+pub(crate) const PROPERTIES: [Property; 10] = [
     AS_JUDGED,
     AT_EXTRA_INSTANTS,
     WHATEVER_HAPPENS,
@@ -71,6 +73,7 @@ pub(crate) const PROPERTIES: [Property; 9] = [
     CHURN_AS_JUDGED,
     CHURN_AT_EXTRA_INSTANTS,
     CHURN_WHATEVER_HAPPENS,
+    CHURN_WHENEVER_SWEPT,
     CHURN_PROMISES_AS_JUDGED,
 ];
 
@@ -96,6 +99,9 @@ const CHURN_AT_EXTRA_INSTANTS: Property =
 
 const CHURN_WHATEVER_HAPPENS: Property =
     with_churn("generate::random_cases_with_churn_are_decided_the_same_whatever_happens_to_the_lane", whatever_happens);
+
+const CHURN_WHENEVER_SWEPT: Property =
+    with_churn("generate::random_cases_with_churn_are_decided_the_same_whenever_customers_are_swept", whenever_swept);
 
 /// Not where days matter: there the judge gives up before the ten years are over in which a score may turn.
 const CHURN_PROMISES_AS_JUDGED: Property = Property {
@@ -130,6 +136,28 @@ fn whatever_happens(case: &Case, _: u64) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn whenever_swept(case: &Case, _: u64) -> Result<(), String> {
+    let (plain, states) = run_with_states(case)?;
+    let plain = by_customer(plain);
+    for mishaps in 0..2 {
+        let (outcome, others) = run_lazily(case, mishaps)?;
+        difference(&plain, &by_customer(outcome))?;
+        if states != others {
+            return Err(format!("the states differ with mishaps {mishaps}:\n{states:02x?}\n{others:02x?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What each customer sees, wherever in the log it was said.
+fn by_customer(mut outcome: Outcome) -> Outcome {
+    outcome.changes.iter_mut().for_each(|change| change.position = 0);
+    outcome.changes.sort_by_key(|change| change.customer.clone());
+    outcome.risks.iter_mut().for_each(|rated| rated.position = 0);
+    outcome.risks.sort_by_key(|rated| rated.customer.clone());
+    outcome
 }
 
 fn promises_as_judged(case: &Case, _: u64) -> Result<(), String> {
@@ -227,6 +255,12 @@ fn random_cases_with_churn_are_judged_the_same_at_extra_instants() {
 #[test]
 fn random_cases_with_churn_are_decided_the_same_whatever_happens_to_the_lane() {
     CHURN_WHATEVER_HAPPENS.try_many();
+}
+
+/// After other parameters were adopted: who is met is decided under them first, the others at any time.
+#[test]
+fn random_cases_with_churn_are_decided_the_same_whenever_customers_are_swept() {
+    CHURN_WHENEVER_SWEPT.try_many();
 }
 
 #[test]
