@@ -105,7 +105,7 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
             fit.parameters(1, None)
         }
     };
-    seen.shard.set_parameters(Some(Arc::new(parameters.clone())), at);
+    seen.shard.set_parameters(Some(Arc::new(parameters)), at);
     let count = write(&seen.shard, &parameters, at, asked.horizon)?;
     output::say(&format!("{} as of {at}", counted(count, "customer", "customers")));
     Ok(())

@@ -178,6 +178,7 @@ impl Engine {
         if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
             return Applied::Duplicate;
         }
+        self.catch_up(state, words, effects);
         let deadlines = self.fire(state, event.at.max(stream_time), words, effects);
         let mut counts = Counts { deadlines, ..Counts::default() };
         self.begin();
@@ -201,7 +202,11 @@ impl Engine {
 
     /// Decides every deadline before `until`, each at its own instant. Returns how many.
     pub fn fire(&mut self, state: &mut CustomerState, until: Instant, words: Words, effects: &mut Vec<Effect>) -> u64 {
-        let mut fired = u64::from(self.catch_up(state, words, effects));
+        let mut fired = 0;
+        // Who is not due is not met: whoever asks in vain must not change anything.
+        if state.next_deadline < until {
+            fired += u64::from(self.catch_up(state, words, effects));
+        }
         while state.next_deadline < until {
             self.begin();
             self.decide(state, state.next_deadline, Trigger::Time, words, effects);
@@ -455,6 +460,13 @@ impl Engine {
         // Also where the model says nothing of such a customer.
         state.risk.under = self.parameters.as_ref().map_or(0, |parameters| parameters.version);
         true
+    }
+
+    /// What there is to say of the customer's risk at an instant, as if the level were reached there by silence. None without
+    /// `[churn]`, without parameters, or of a customer who never came.
+    #[must_use]
+    pub fn risk(&self, state: &CustomerState, at: Instant) -> Option<RiskEffect> {
+        effect(state, state.risk.level, Trigger::Time, &self.scene(state, at))
     }
 
     /// What was said of risks since the last call, in order.

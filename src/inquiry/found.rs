@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{json, text};
-use crate::engine::{CustomerState, Engine, Explanation, Language, Observed, Parameters, Thresholds, Words, explain};
+use crate::engine::{
+    CustomerState, Engine, Explanation, Language, Observed, Parameters, RiskEffect, Thresholds, Words, explain,
+};
 use crate::event::{Instant, Span};
 use crate::rules::{CohortIx, RuleSet, nearest};
 
@@ -62,8 +64,9 @@ impl Found {
         }
     }
 
-    /// Explains these cohorts, all if `None`, after the deadlines up to the instant, which are not all decided yet.
-    fn explanations(&mut self, cohort: Option<CohortIx>) -> Vec<Explanation> {
+    /// Explains these cohorts, all if `None`, after the deadlines up to the instant, which are not all decided yet; and the
+    /// risk of churn.
+    fn explanations(&mut self, cohort: Option<CohortIx>) -> (Vec<Explanation>, Option<RiskEffect>) {
         let (at, rules, observed) = (self.at(), &self.rules, &self.observed);
         // Deadlines alone are decided here, which no limit on events touches.
         let mut engine = Engine::new(Arc::clone(rules), Span(0), 0).observing(observed.clone());
@@ -76,17 +79,18 @@ impl Found {
         }
         self.state.belongs_to(&self.customer);
         self.state.forget_deadlines();
+        engine.catch_up(&mut self.state, Words::None, &mut Vec::new());
         engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());
         let all = (0..rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).unwrap_or(u16::MAX)));
-        all.filter(|index| cohort.is_none_or(|asked| asked == *index))
-            .map(|index| explain(&engine, &self.state, index, at))
-            .collect()
+        let asked = all.filter(|index| cohort.is_none_or(|asked| asked == *index));
+        let explanations = asked.map(|index| explain(&engine, &self.state, index, at)).collect();
+        (explanations, engine.risk(&self.state, at))
     }
 
     /// One cohort, whole, as `cohortd explain` gives it.
     #[must_use]
     pub fn explanation(mut self, cohort: CohortIx, form: Form) -> String {
-        let found = self.explanations(Some(cohort));
+        let (found, _) = self.explanations(Some(cohort));
         let (rules, customer, at) = (&self.rules, &self.customer, self.at());
         written(|out| match form {
             Form::Json => json::write(rules, customer, at, &found, out),
@@ -94,14 +98,14 @@ impl Found {
         })
     }
 
-    /// A few lines on each cohort.
+    /// The risk of churn, and a few lines on each cohort.
     #[must_use]
     pub fn standings(mut self, form: Form) -> String {
-        let found = self.explanations(None);
+        let (found, risk) = self.explanations(None);
         let (rules, customer, at) = (&self.rules, &self.customer, self.at());
         written(|out| match form {
-            Form::Json => json::write_standings(rules, customer, at, &found, out),
-            Form::Text(language) => text::write_standings(rules, customer, at, &found, language, out),
+            Form::Json => json::write_standings(rules, customer, at, &found, risk.as_ref(), out),
+            Form::Text(language) => text::write_standings(rules, customer, at, &found, risk.as_ref(), language, out),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::engine::{Clause, Explanation, Language};
+use crate::engine::{self, Clause, Explanation, Language, RiskEffect, level_name};
 use crate::event::{Change, Instant};
 use crate::rules::RuleSet;
 
@@ -13,6 +13,38 @@ struct Document<'a, C> {
     customer_id: &'a str,
     at: i64,
     cohorts: Vec<C>,
+}
+
+#[derive(Serialize)]
+struct Standings<'a> {
+    customer_id: &'a str,
+    at: i64,
+    /// `null`: it is not watched, or nothing is known yet.
+    churn: Option<Churn<'a>>,
+    cohorts: Vec<Standing<'a>>,
+}
+
+/// The risk that the customer does not come back, as a record of `churn-risk-changes` would say it.
+#[derive(Serialize)]
+struct Churn<'a> {
+    level: &'a str,
+    probability: f64,
+    expected_purchases: f64,
+    alive: Option<f64>,
+    clv: Option<f64>,
+    value_at_risk: Option<f64>,
+    /// `null`: never by silence alone.
+    next_level_at: Option<i64>,
+    parameters: u32,
+    provisional: bool,
+    why: Text,
+    factors: Vec<Factor>,
+}
+
+#[derive(Serialize)]
+struct Factor {
+    text: Text,
+    points: i64,
 }
 
 #[derive(Serialize)]
@@ -90,10 +122,32 @@ pub(super) fn write_standings(
     customer: &str,
     at: Instant,
     explanations: &[Explanation],
+    risk: Option<&RiskEffect>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let cohorts = explanations.iter().map(|explanation| standing(rules, explanation)).collect();
-    line(&Document { customer_id: customer, at: at.0, cohorts }, out)
+    let churn = risk.map(|risk| churn(rules, risk));
+    line(&Standings { customer_id: customer, at: at.0, churn, cohorts }, out)
+}
+
+fn churn<'a>(rules: &'a RuleSet, risk: &RiskEffect) -> Churn<'a> {
+    let factor = |factor: &engine::Factor| Factor {
+        text: Text::of(|language| factor.in_words(rules, language)),
+        points: factor.points,
+    };
+    Churn {
+        level: level_name(rules, risk.level),
+        probability: risk.probability,
+        expected_purchases: risk.expected,
+        alive: risk.alive,
+        clv: risk.value,
+        value_at_risk: risk.value_at_risk(),
+        next_level_at: risk.next_level_at.map(|at| at.0),
+        parameters: risk.version,
+        provisional: risk.provisional,
+        why: Text::of(|language| risk.sentence(rules, language)),
+        factors: risk.factors.iter().map(factor).collect(),
+    }
 }
 
 fn line(document: &impl Serialize, out: &mut impl Write) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::engine::{Explanation, Language, instant};
+use crate::engine::{Explanation, Language, RiskEffect, instant};
 use crate::event::Instant;
 use crate::rules::RuleSet;
 
@@ -43,10 +43,14 @@ pub(super) fn write_standings(
     customer: &str,
     at: Instant,
     explanations: &[Explanation],
+    risk: Option<&RiskEffect>,
     language: Language,
     out: &mut impl Write,
 ) -> io::Result<()> {
     heading(rules, customer, at, language, out)?;
+    if let Some(risk) = risk {
+        writeln!(out, "\n{}", risk.sentence(rules, language))?;
+    }
     for found in explanations {
         title(rules, found, language, out)?;
         writeln!(out, "  {} {}", labels(language).next, found.outlook(rules, language))?;

@@ -40,7 +40,9 @@ use crate::kafka::{Failure, Read, Reader, Record, Watermarks};
 use crate::metrics::Metrics;
 use crate::rules::RuleSet;
 use crate::store::layout::customer_key;
-use crate::store::{Adopting, Batch, Database, InForce, Recorded, SharedMemory, StoreError, decode_state, encode_state};
+use crate::store::{
+    Adopting, Batch, Database, InForce, Recorded, SharedMemory, StoreError, Surveyed, decode_state, encode_state,
+};
 
 /// Customers brought over in one transaction, and the bytes of their states.
 const SWEEP_CUSTOMERS: usize = 2_000;
@@ -133,7 +135,8 @@ impl Adoption {
         context.metrics.partitions_adopting.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);
-        if let Some(InForce { parameters, since, .. }) = partition.model.as_ref().filter(|_| migration.keeps_parameters())
+        if let Some(InForce { parameters, since, .. }) =
+            partition.model.as_ref().filter(|_| migration.keeps_parameters())
         {
             engine.set_parameters(Some(Arc::new(*parameters)), *since);
         }
@@ -386,7 +389,8 @@ impl Adoption {
         partition.ranks = RankWork::anew(&new.rules);
         partition.forget_surges();
         partition.model.take_if(|_| !self.migration.keeps_parameters());
-        partition.surveyed = (i64::MIN, i64::MIN);
+        partition.surveyed = Surveyed::NEVER;
+        partition.round = None;
         partition.empty();
         partition.shard_mut().set_thresholds(thresholds);
         partition.metrics.set_cohorts(new.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
@@ -422,6 +426,11 @@ impl Partition {
     /// Puts every customer out of memory; none may be dirty. Those who come back are read by the rules in force.
     pub(super) fn empty(&mut self) {
         debug_assert!(self.shard.oldest_dirty().is_none(), "what changed is flushed first");
+        self.shard = Shard::new(self.engine_alike(), self.timing, self.shard.stream_time());
+    }
+
+    /// An engine that decides as the partition's does.
+    pub(super) fn engine_alike(&self) -> Engine {
         let thresholds = Arc::clone(self.thresholds());
         let mut engine = Engine::new(Arc::clone(&self.rules.rules), self.timing.max_lateness, self.ids_max as usize)
             .observing(self.observed.clone());
@@ -431,7 +440,7 @@ impl Partition {
         if let Some(InForce { parameters, since, .. }) = &self.model {
             engine.set_parameters(Some(Arc::new(*parameters)), *since);
         }
-        self.shard = Shard::new(engine, self.timing, self.shard.stream_time());
+        engine
     }
 }
 

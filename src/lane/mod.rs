@@ -33,11 +33,13 @@ mod output;
 mod partition;
 mod plan;
 mod publish;
+mod ranking;
 mod ranks;
 mod restore;
 mod rulebook;
 mod summaries;
 mod surge;
+mod survey;
 mod turn;
 
 pub use context::Context;

@@ -12,6 +12,7 @@ use super::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use super::ranks::RankWork;
 use super::rulebook::{Rulebook, Version};
 use super::surge::{Entry, Surges};
+use super::survey::Round;
 use crate::clock::wall_clock;
 use crate::engine::{
     CustomerState, Effect, Observed, RiskEffect, Said, Shard, Slot, Thresholds, Timing, Words, level_name,
@@ -21,7 +22,8 @@ use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
 use crate::store::layout::{changelog, customer_key};
 use crate::store::{
-    Adopting, Database, InForce, Meta, Recorded, StoreError, decode_state, encode_meta, encode_state, next_deadline,
+    Adopting, Database, InForce, Meta, Recorded, StoreError, Surveyed, decode_state, encode_meta, encode_state,
+    next_deadline,
 };
 
 /// An event at most this old makes its partition live.
@@ -68,10 +70,11 @@ pub(super) struct Partition {
     pub(super) ranks: RankWork,
     /// The parameters of the model of churn.
     pub(super) model: Option<InForce>,
-    /// The last day and week for which all customers were looked through.
-    pub(super) surveyed: (i64, i64),
+    pub(super) surveyed: Surveyed,
+    /// A survey under way.
+    pub(super) round: Option<Box<Round>>,
     /// Of whom anything is known.
-    customers: u64,
+    pub(super) customers: u64,
     surges: Surges,
     pub(super) due: DueIndex,
     /// Index entries set again in the batch under way: the database still says where they were.
@@ -136,6 +139,7 @@ impl Partition {
             ranks,
             model: meta.model.clone(),
             surveyed: meta.surveyed,
+            round: None,
             customers: meta.customers,
             surges: Surges::of_rows(&meta.surges),
             due: DueIndex::starting_at(timers_from),

@@ -24,7 +24,9 @@ use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Record, Watermark
 use crate::rules::RuleSet;
 use crate::settings;
 use crate::store::layout::changelog;
-use crate::store::{Batch, Database, Meta, SharedMemory, StoreError, decode_meta, encode_counters, next_deadline};
+use crate::store::{
+    Batch, Database, Meta, SharedMemory, StoreError, Surveyed, decode_meta, encode_counters, next_deadline,
+};
 use crate::summary::Counters;
 
 /// Bytes of customers gathered from the changelog before they are written to the database: of each only the last record
@@ -607,7 +609,7 @@ fn fresh(offset: i64, observed_from: Instant, rules: &Version, context: &Context
         customers: 0,
         surges: Vec::new(),
         model: None,
-        surveyed: (i64::MIN, i64::MIN),
+        surveyed: Surveyed::NEVER,
     }
 }
 

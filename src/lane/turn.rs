@@ -273,7 +273,7 @@ impl Lane {
     fn batch(&mut self) -> Result<Option<Control>, LaneError> {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
-        let sweeping = self.partitions.values().any(Partition::is_sweeping);
+        let sweeping = self.partitions.values().any(|p| p.is_sweeping() || p.is_surveying());
         let idle = self.restores.is_empty() && self.adoption.is_none() && !sweeping;
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let taking = self.taking();
@@ -314,6 +314,7 @@ impl Lane {
         self.advance(&mut plan)?;
         for partition in self.partitions.values_mut() {
             partition.sweep_on(&context, &mut plan)?;
+            partition.survey_on(&context, &mut plan)?;
         }
         self.finish(plan)?;
         self.hold(held)?;

@@ -262,7 +262,11 @@ impl Metrics {
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
             rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
-            risk_changes: add.counters("risk_changes_total", "Changes of churn risk, by the level reached.", &["level"]),
+            risk_changes: add.counters(
+                "risk_changes_total",
+                "Changes of churn risk, by the level reached.",
+                &["level"],
+            ),
             churn_version: add
                 .gauge("churn_parameters_version", "The newest parameters of the model of churn; 0: none."),
             churn_provisional: add

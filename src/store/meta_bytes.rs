@@ -55,9 +55,22 @@ pub struct Meta {
     pub surges: Vec<(u32, i64, u64)>,
     /// The parameters of the model of churn; nothing from `replay_from` on was decided under others.
     pub model: Option<InForce>,
-    /// The last day, since 1970-01-01 in the rules' time zone, and the last week, since Monday 1970-01-05, for which all
-    /// customers were looked through; none: `MIN`.
-    pub surveyed: (i64, i64),
+    pub surveyed: Surveyed,
+}
+
+/// For when all customers were last looked through, and what was made of it; `MIN`: never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surveyed {
+    /// Days since 1970-01-01 in the rules' time zone.
+    pub day: i64,
+    /// Weeks since Monday 1970-01-05.
+    pub week: i64,
+    /// The day for which this partition published the forecasts of all.
+    pub foretold: i64,
+}
+
+impl Surveyed {
+    pub const NEVER: Self = Self { day: i64::MIN, week: i64::MIN, foretold: i64::MIN };
 }
 
 /// Parameters of the model of churn, and since when.
@@ -146,8 +159,8 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
         out.push(u8::from(through.is_some()));
         through.iter().for_each(|through| put_text(out, through));
     }
-    put_i64(out, meta.surveyed.0);
-    put_i64(out, meta.surveyed.1);
+    let Surveyed { day, week, foretold } = meta.surveyed;
+    [day, week, foretold].into_iter().for_each(|last| put_i64(out, last));
 }
 
 fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
@@ -220,7 +233,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         customers: 0,
         surges: Vec::new(),
         model: None,
-        surveyed: (i64::MIN, i64::MIN),
+        surveyed: Surveyed::NEVER,
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
@@ -256,7 +269,8 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         let through = is_under_way.then(|| text(&mut reader, "model of churn")).transpose()?;
         meta.model = Some(InForce { parameters, since, through });
     }
-    meta.surveyed = (reader.i64("last survey")?, reader.i64("last survey")?);
+    let mut last = || reader.i64("last survey");
+    meta.surveyed = Surveyed { day: last()?, week: last()?, foretold: last()? };
     if reader.is_empty() { Ok(meta) } else { Err(Corrupt("end of META")) }
 }
 
@@ -266,7 +280,12 @@ fn put_thresholds(out: &mut Vec<u8>, thresholds: &[Option<Standing>]) {
 }
 
 fn read_thresholds(reader: &mut Reader<'_>) -> Read<Vec<Option<Standing>>> {
-    (0..reader.len("thresholds")?).map(|_| read_threshold(reader)).collect()
+    let count = reader.len("thresholds")?;
+    let mut thresholds = Vec::with_capacity(count);
+    for _ in 0..count {
+        thresholds.push(read_threshold(reader)?);
+    }
+    Ok(thresholds)
 }
 
 pub(super) fn put_threshold(out: &mut Vec<u8>, threshold: Option<Standing>) {
@@ -287,7 +306,7 @@ pub(super) fn read_threshold(reader: &mut Reader<'_>) -> Read<Option<Standing>> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Adopting, InForce, Meta, TakingUp, decode_meta, encode_meta};
+    use super::{Adopting, InForce, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
     use crate::churn::Fgp;
     use crate::engine::{Model, Observed, Parameters, Standing, Timing};
     use crate::event::{Instant, Number, Span};
@@ -333,7 +352,7 @@ mod tests {
                 since: Instant(25),
                 through: Some("cy".into()),
             }),
-            surveyed: (26, -27),
+            surveyed: Surveyed { day: 26, week: -27, foretold: 28 },
         }
     }
 

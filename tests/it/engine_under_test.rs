@@ -316,7 +316,7 @@ impl<'c> Run<'c> {
         self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
-        self.shard.set_parameters(Some(Arc::new(adopted.parameters.clone())), self.taken_up_at);
+        self.shard.set_parameters(Some(Arc::new(adopted.parameters)), self.taken_up_at);
         if self.is_lazy {
             self.lagging = self.stored.keys().cloned().collect();
             return;
@@ -521,7 +521,7 @@ impl<'c> Run<'c> {
         let before = self.shard.stream_time();
         let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
         let thresholds = Arc::clone(self.shard.engine().thresholds());
-        let (parameters, since) = (self.shard.engine().parameters().cloned().map(Arc::new), self.taken_up_at);
+        let (parameters, since) = (self.shard.engine().parameters().copied().map(Arc::new), self.taken_up_at);
         self.shard = shard(&self.rules, &self.case.config, stream_time);
         self.shard.set_thresholds(thresholds);
         self.shard.set_parameters(parameters, since);
@@ -566,7 +566,7 @@ impl<'c> Run<'c> {
         let mut effects = Vec::new();
         let mut engine = engine(&self.rules, &self.case.config);
         engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
-        engine.set_parameters(self.shard.engine().parameters().cloned().map(Arc::new), self.taken_up_at);
+        engine.set_parameters(self.shard.engine().parameters().copied().map(Arc::new), self.taken_up_at);
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;

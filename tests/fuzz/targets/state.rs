@@ -27,8 +27,11 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
         who = "did buy with at least 2 different shop ever and sum(buy.amount in the last 9 days) > 2"
         [cohorts.c_followed]
         who = "latest cart then no buy within 4 hours per cart_id or each cart then no buy within 2 hours"
+        [churn]
+        on = "buy"
+        amount = "buy.amount"
         [cohorts.d_history]
-        who = "entered a_counts in the last 3 days"
+        who = "entered a_counts in the last 3 days or churn_risk > 50"
         "#,
     )
     .expect("these rules compile")

@@ -281,9 +281,8 @@ impl Lab {
         let of = |partition: Vec<Seen>| {
             let inputs = partition.iter().filter(|seen| seen.key.first() == Some(&b'I'));
             let recorded = inputs.filter_map(|seen| Some(Recorded::read(&seen.key, seen.payload.as_ref()?).unwrap()));
-            let is_taken_up = |recorded: &Recorded| {
-                matches!(recorded, Recorded::Threshold { .. } | Recorded::Parameters { .. })
-            };
+            let is_taken_up =
+                |recorded: &Recorded| matches!(recorded, Recorded::Threshold { .. } | Recorded::Parameters { .. });
             recorded.filter(|(_, recorded)| is_taken_up(recorded)).collect()
         };
         self.read("log").into_iter().map(of).collect()

@@ -8,6 +8,7 @@ mod asked;
 mod avro;
 mod bad_input;
 mod beginnings;
+mod churn;
 mod daemon;
 mod edits;
 mod faults;

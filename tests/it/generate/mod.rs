@@ -16,9 +16,7 @@ mod shrink;
 
 use cohortd::event::{ChangeReason, Instant};
 
-use crate::engine_under_test::{
-    ENGINE, promises_are_kept, run_ahead, run_lazily, run_with_mishaps, run_with_states,
-};
+use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_lazily, run_with_mishaps, run_with_states};
 use crate::naive::{Case, Fate, Outcome, judge, judge_ahead, judge_with};
 
 pub(crate) use churn::Churn;

@@ -88,7 +88,7 @@ impl<'a> Moment<'a> {
     /// None without parameters, and of a customer who never came.
     pub(crate) fn outlook(self) -> Option<Outlook<'a>> {
         let rule = self.rules.document.churn.as_ref()?;
-        let parameters = self.rules.parameters.borrow().clone()?;
+        let parameters = (*self.rules.parameters.borrow())?;
         // What was given back before anything was bought belongs to what was bought before the log begins.
         let days = self.days(rule);
         let days: Vec<(Date, Day)> = days.into_iter().skip_while(|(_, day)| !day.came).collect();
@@ -112,6 +112,12 @@ impl<'a> Moment<'a> {
             }
         };
         Some(Outlook { moment: self, rule, parameters, customer, purchases, origin })
+    }
+
+    /// Did the customer do what counts as coming back?
+    pub(crate) fn has_come(self) -> bool {
+        let came = |rule: &ChurnRule| self.days(rule).values().any(|day| day.came);
+        self.rules.document.churn.as_ref().is_some_and(came)
     }
 
     /// By calendar: comings, and amounts added up. A negative amount is no coming.

@@ -119,15 +119,17 @@ impl<'a> Partition<'a> {
         }
     }
 
-    /// Every deadline before stream time is decided under the old parameters; then everyone is decided under the new ones,
-    /// each not before their own clock.
+    /// Every deadline before stream time is decided under the old parameters; then everyone who has come is decided under
+    /// the new ones, each not before their own clock.
     fn adopt(&mut self, adopted: &Adopted, position: usize) {
-        self.rules.parameters.replace(Some(adopted.parameters.clone()));
+        self.rules.parameters.replace(Some(adopted.parameters));
         for customer in self.customers.values_mut().filter(|_| self.rules.document.churn.is_some()) {
             customer.solved.take();
             let now = self.stream_time.max(customer.clock);
-            let occasion = Occasion { position, now, reason: ChangeReason::ModelChanged, cause: None };
-            decide(self.rules, customer, occasion, &mut self.said);
+            if (Moment { rules: self.rules, customer, now }).has_come() {
+                let occasion = Occasion { position, now, reason: ChangeReason::ModelChanged, cause: None };
+                decide(self.rules, customer, occasion, &mut self.said);
+            }
         }
     }
 

@@ -1,0 +1,146 @@
+//! Churn risk over two partitions in two processes, which learn the model's parameters from each other's samples while a
+//! shop's history streams in; and processes killed meanwhile.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
+use cohortd::clock::wall_clock;
+use cohortd::codec::Output;
+use cohortd::event::{Number, Span};
+use serde_json::Value;
+
+use super::avro;
+use super::daemon::Daemon;
+use super::lab::Lab;
+use super::shop::{self, Random};
+use super::{eventually, judge};
+use crate::naive::OwnedValue;
+
+const RULES: &str = r#"
+[churn]
+on          = "purchase"
+amount      = "purchase.amount"
+currency    = "EUR"
+horizon     = "60 days"
+min_silence = "5 days"
+
+[cohorts.slipping]
+who  = "churn_risk >= 80"
+stay = "churn_risk >= 60"
+
+[cohorts.worth_a_call]
+who = "churn_level = high and clv > 50"
+
+[cohorts.lost]
+who = "churn_level = lost"
+"#;
+
+/// How far back the shop's history goes.
+const DAYS: i64 = 330;
+const CUSTOMERS: i64 = 120;
+
+/// When each customer bought, in the order of time; some leave for good.
+fn history(random: &mut Random, until: i64) -> Vec<(i64, String)> {
+    let mut bought = Vec::new();
+    for number in 0..CUSTOMERS {
+        let mut at = until - DAYS * Span::DAY.0 + random.below(150 * Span::DAY.0);
+        let usual = 3 + random.below(50);
+        while at < until {
+            bought.push((at, format!("c{number}")));
+            if random.percent(12) {
+                break;
+            }
+            at += Span::HOUR.0 + random.below(2 * usual * Span::DAY.0);
+        }
+    }
+    bought.sort_unstable();
+    bought
+}
+
+#[test]
+fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed() {
+    let Some(lab) = Lab::new("churn", 2, RULES) else { return };
+    let mut random = Random::seeded("churn");
+    let sets = [
+        &shop::SETS[..],
+        &["ranks.refresh=1 s", "time.live_after=2 s", "state.flush_after_events=300", "state.flush_after=1 s"],
+        &["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"],
+    ]
+    .concat();
+    let bought = history(&mut random, wall_clock().0 - 60_000);
+    let (writer, mut dice) = (lab.writer(), Random::new(random.next()));
+    let shop = thread::spawn(move || {
+        for (number, (at, customer)) in bought.iter().enumerate() {
+            let amount = OwnedValue::Number(Number::from_integer(1 + dice.below(90)));
+            let mut event = avro::event(customer, "purchase", *at, Some(format!("e{number}")));
+            event.properties.push(("amount".into(), amount));
+            writer.send(customer, &avro::encode(&event));
+            if number % 4 == 0 {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        writer.flush();
+        bought.len()
+    });
+    let mut one = lab.start("one", &sets);
+    let mut two = lab.start("two", &sets);
+    for _ in 0..2 {
+        thread::sleep(Duration::from_millis(2_500 + random.next() % 1_000));
+        two.kill9();
+        two = lab.start("two", &sets);
+        thread::sleep(Duration::from_millis(1_500 + random.next() % 1_000));
+        one.kill9();
+        one = lab.start("one", &sets);
+    }
+    let sent = shop.join().unwrap();
+    lab.decided_until(wall_clock().0 - 10_000);
+    eventually("the last parameters are those of today", || {
+        one.metrics().get("cohortd_churn_parameters_version").filter(|version| **version > 0.0).copied()
+    });
+    two.stop();
+    eventually("one has both partitions", || (one.metrics()["cohortd_partitions_assigned"] == 2.0).then_some(()));
+    one.ready();
+    explained(&mut one);
+    one.stop();
+    let found = judge::check(&lab, shop::config());
+    println!("churn: {found:?}");
+    assert_eq!(found.events, sent);
+    assert!(found.risks > 200 && found.parameters > 10 && found.by_parameters > 5, "too little happened: {found:?}");
+    said_in_full(&lab);
+}
+
+/// Someone is on a level above the lowest, and is told so.
+fn explained(daemon: &mut Daemon) {
+    let customers = (0..CUSTOMERS).map(|number| format!("c{number}"));
+    let bodies: Vec<String> =
+        customers.map(|customer| daemon.ask("admin", &format!("/customers/{customer}")).unwrap().1).collect();
+    let levels: BTreeSet<String> = bodies
+        .iter()
+        .filter_map(|body| {
+            let answer: Value = serde_json::from_str(body).unwrap();
+            Some(answer["churn"]["level"].as_str()?.to_owned())
+        })
+        .collect();
+    assert!(levels.len() > 1, "{}", bodies[0]);
+}
+
+/// What goes with a change of risk.
+fn said_in_full(lab: &Lab) {
+    for seen in lab.read("risks").iter().flatten() {
+        let change = Output::ChurnRiskChange.to_json(seen.payload.as_ref().unwrap()).unwrap();
+        assert_eq!(seen.header("ce_type"), "cohortd.churn_risk.changed.v1");
+        let number = |field: &str| change[field].as_f64().unwrap_or_else(|| panic!("{field}: {change}"));
+        assert!((0.0..=1.0).contains(&number("probability")) && number("expected_purchases") >= 0.0, "{change}");
+        let at_risk = change["value"]["clv"].as_f64().map(|clv| clv * number("probability"));
+        assert_eq!(change["value_at_risk"].as_f64(), at_risk, "{change}");
+        assert_eq!((&change["model"], &change["horizon_days"]), (&"mbg_nbd".into(), &60.into()));
+        let factors = change["factors"].as_array().unwrap();
+        let words = |text: &Value| text["en"].is_string() && text["fr"].is_string();
+        assert!(!factors.is_empty() && factors.iter().all(|factor| words(&factor["text"])), "{change}");
+        assert!(words(&change["why_text"]), "{change}");
+        if change["reason"] == "MODEL_CHANGED" {
+            assert_eq!(change["automation"], false, "{change}");
+        }
+    }
+}
