@@ -200,6 +200,15 @@ impl Engine {
         Applied::Applied(counts)
     }
 
+    /// Takes an event in that has not happened, at an instant at which every deadline is decided: into a copy of a customer.
+    pub(super) fn suppose(&mut self, state: &mut CustomerState, event: &CustomerEvent<'_>, effects: &mut Vec<Effect>) {
+        self.begin();
+        self.feed(state, event, event.at - self.max_lateness, |_| true, &mut Counts::default());
+        state.clock = event.at;
+        let trigger = Trigger::Event { event, position: state.as_of, late: false };
+        self.decide(state, event.at, trigger, Words::None, effects);
+    }
+
     /// Decides every deadline before `until`, each at its own instant. Returns how many.
     pub fn fire(&mut self, state: &mut CustomerState, until: Instant, words: Words, effects: &mut Vec<Effect>) -> u64 {
         let mut fired = 0;
@@ -499,7 +508,7 @@ impl Engine {
     }
 
     /// The customer as conditions see them at an instant.
-    fn scene<'a>(&'a self, state: &'a CustomerState, at: Instant) -> Scene<'a> {
+    pub(super) fn scene<'a>(&'a self, state: &'a CustomerState, at: Instant) -> Scene<'a> {
         Scene {
             rules: &self.rules,
             calendar: &self.calendar,

@@ -4,11 +4,12 @@
 //! engine returns counts with its effects; others record them.
 //!
 //! Read `verdict` (the idea), `evaluate` and `measure` (conditions at an instant), `membership` (the machine), `decide` (one
-//! customer: deadlines and events in order), `foresight` (the same, run ahead without events), `why` and `explain` (what
+//! customer: deadlines and events in order), `foresight` and `ahead` (the same, run ahead without events), `why` and `explain` (what
 //! people ask), `shard` and `agenda` (one partition: whose turn it is), `migrate` (one customer from one rule set to the
 //! next).
 
 mod agenda;
+mod ahead;
 mod answer;
 mod chain;
 mod comings;
@@ -39,6 +40,7 @@ mod verdict;
 mod why;
 mod window;
 
+pub use ahead::{Ahead, Provided, Worth};
 pub use chain::{Chain, Link, Reached};
 pub use comings::Comings;
 pub use days::{Bought, DayBought, Used};

@@ -2,6 +2,7 @@
 
 mod change;
 mod customer;
+mod forecast;
 mod instant;
 mod number;
 mod reason;
@@ -11,6 +12,7 @@ mod vocabulary;
 
 pub use change::{Cause, Change, CohortChange, CohortMember, Evidence, Localized};
 pub use customer::{CustomerEvent, Properties};
+pub use forecast::{CohortForecast, ExpectedChanges};
 pub use instant::{Instant, Span};
 pub use number::Number;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};

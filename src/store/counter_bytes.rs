@@ -13,7 +13,7 @@ use super::meta_bytes::{put_threshold, read_threshold};
 use crate::engine::Standing;
 use crate::event::Number;
 use crate::rules::RuleSet;
-use crate::summary::{Bucket, Counters, Leaders, RankingCounters};
+use crate::summary::{Bucket, Counters, Histogram, Leaders, RankingCounters};
 
 /// One partition's counters of one ranking, as published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,21 +91,36 @@ impl Published {
 }
 
 /// Reads what all counters begin with. Are they of these rules?
-fn is_of(reader: &mut Reader<'_>, rules: &RuleSet) -> Read<bool> {
+pub(super) fn is_of(reader: &mut Reader<'_>, rules: &RuleSet) -> Read<bool> {
     if reader.u8("format")? != FORMAT {
         return Err(Corrupt("format of counters"));
     }
     Ok(reader.text("rules")? == rules.fingerprint)
 }
 
-fn put_ranking(out: &mut Vec<u8>, counters: &RankingCounters) {
-    put_len(out, counters.histogram.iter().len());
+pub(super) fn put_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
+    put_len(out, histogram.iter().len());
     let mut last = 0;
-    for (bucket, count) in counters.histogram.iter() {
+    for (bucket, count) in histogram.iter() {
         put_i64(out, i64::from(bucket.0) - last);
         put_u64(out, count);
         last = i64::from(bucket.0);
     }
+}
+
+/// `histogram`: empty.
+pub(super) fn read_histogram(reader: &mut Reader<'_>, histogram: &mut Histogram) -> Read<()> {
+    let mut last = 0_i64;
+    for _ in 0..reader.len("histogram")? {
+        last = last.checked_add(reader.i64("bucket")?).ok_or(Corrupt("bucket"))?;
+        let bucket = Bucket(i32::try_from(last).map_err(|_| Corrupt("bucket"))?);
+        histogram.add_many(bucket, reader.u64("count")?);
+    }
+    Ok(())
+}
+
+fn put_ranking(out: &mut Vec<u8>, counters: &RankingCounters) {
+    put_histogram(out, &counters.histogram);
     for list in [&counters.highest, &counters.lowest] {
         out.push(u8::from(list.is_some()));
         let Some(list) = list else { continue };
@@ -120,12 +135,7 @@ fn put_ranking(out: &mut Vec<u8>, counters: &RankingCounters) {
 
 /// `counters`: empty, with the lists that the rules ask for.
 fn read_ranking(reader: &mut Reader<'_>, counters: &mut RankingCounters) -> Read<()> {
-    let mut last = 0_i64;
-    for _ in 0..reader.len("histogram")? {
-        last = last.checked_add(reader.i64("bucket")?).ok_or(Corrupt("bucket"))?;
-        let bucket = Bucket(i32::try_from(last).map_err(|_| Corrupt("bucket"))?);
-        counters.histogram.add_many(bucket, reader.u64("count")?);
-    }
+    read_histogram(reader, &mut counters.histogram)?;
     for list in [&mut counters.highest, &mut counters.lowest] {
         let is_there = reader.u8("list")? != 0;
         if is_there != list.is_some() {

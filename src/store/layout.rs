@@ -25,6 +25,10 @@
 //! summaries topic, one partition per input partition
 //!
 //!   key  partition, 4 │ ranking, 2          value  one partition's counters of one ranking (`counter_bytes`)
+//!   key  partition, 4 │ 'S' │ day, 2        value  one partition's survey of one day (`survey_bytes`); the day is counted
+//!                                                  from 1970 in the rules' time zone, and from 0 again every 16 days, so
+//!                                                  that two weeks can be looked back on. The two kinds of keys differ in
+//!                                                  length
 //! ```
 //!
 //! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
@@ -42,6 +46,12 @@ pub mod changelog {
     pub const INPUT: u8 = b'I';
     pub const META: u8 = b'M';
 }
+
+/// In the key of a survey, after the partition.
+pub(super) const SURVEY: u8 = b'S';
+
+/// So many days later a survey takes the place of an earlier one.
+pub(super) const SURVEY_DAYS: i64 = 16;
 
 pub(super) const META_KEY: &[u8] = b"meta";
 pub(super) const CHANGELOG_NEXT_KEY: &[u8] = b"changelog_next";

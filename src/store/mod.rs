@@ -1,7 +1,7 @@
 //! Durable state: customers, timers and META, one RocksDB database a partition. The only room that names `rocksdb`.
 //!
-//! `layout` draws every key; `state_bytes`, `meta_bytes`, `counter_bytes` and `recorded` the values, for RocksDB and the changelog alike;
-//! `database` opens, reads and writes.
+//! `layout` draws every key; `state_bytes`, `meta_bytes`, `counter_bytes`, `survey_bytes` and `recorded` the values, for
+//! RocksDB and the topics alike; `database` opens, reads and writes.
 
 mod bytes;
 mod counter_bytes;
@@ -12,6 +12,7 @@ mod meta_bytes;
 mod parameters_bytes;
 mod recorded;
 mod state_bytes;
+mod survey_bytes;
 
 pub use bytes::Corrupt;
 pub use counter_bytes::{Published, decode_counters, encode_counters};
@@ -19,3 +20,4 @@ pub use database::{Batch, Database, SharedMemory, StoreError, Stored, StoredCust
 pub use meta_bytes::{Adopting, InForce, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
 pub use recorded::Recorded;
 pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};
+pub use survey_bytes::PublishedSurvey;

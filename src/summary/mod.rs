@@ -2,16 +2,30 @@
 //!
 //! Members are added and removed one by one, and the counters of several partitions are added like those of one. `bucket`
 //! divides values into buckets, `histogram` counts them, `leaders` keeps the first of a ranking one by one, and
-//! `threshold` finds where ranks begin.
+//! `threshold` finds where ranks begin. `survey` looks once a day at everybody, `surveys` puts together what partitions
+//! have found, and `overview` says it.
 
 mod bucket;
 mod counters;
+mod frame;
 mod histogram;
 mod leaders;
+mod overview;
+mod survey;
+mod surveys;
+#[cfg(test)]
+mod tests;
 mod threshold;
 
 pub use bucket::Bucket;
 pub use counters::{Counters, RankingCounters};
+pub use frame::{DAYS, Frame, WEEKS};
 pub use histogram::Histogram;
 pub use leaders::Leaders;
+pub use overview::{
+    Backtest, CohortDetail, CohortLine, DayForecast, EntryWeek, Flow, Forecast, LevelCount, Overview, Title,
+    ValueQuantiles,
+};
+pub use survey::{CohortSurvey, Expected, Survey};
+pub use surveys::Surveys;
 pub use threshold::{Found, POPULATION_MIN, thresholds};

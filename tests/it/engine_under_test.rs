@@ -156,6 +156,22 @@ pub(crate) fn run_to_states(case: &Case) -> Result<(Outcome, BTreeMap<String, Cu
     Ok((run.outcome, run.stored.into_iter().map(read).collect()))
 }
 
+/// The customers after a case, each as just read, and an engine with the thresholds and parameters then in force.
+pub(crate) fn run_to_engine(case: &Case) -> Result<(Engine, BTreeMap<String, CustomerState>), String> {
+    let mut run = Run::new(case)?;
+    while run.step(Words::None) {}
+    run.finish(Words::None);
+    let mut engine = engine(&run.rules, &case.config);
+    engine.set_thresholds(Arc::clone(run.shard.engine().thresholds()));
+    engine.set_parameters(run.shard.engine().parameters().cloned().map(Arc::new));
+    let read = |(customer, bytes): (String, Vec<u8>)| {
+        let mut state = decode_state(&bytes, &run.rules).unwrap();
+        state.belongs_to(&customer);
+        (customer, state)
+    };
+    Ok((engine, run.stored.into_iter().map(read).collect()))
+}
+
 /// What is said by a lane whose batches end where `ends` says; there customers are flushed, put out of memory, and lost in
 /// restarts.
 pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<BatchEnd>) -> Result<Spoken, String> {

@@ -1,0 +1,177 @@
+//! The days to come of one customer: what time alone will change, what one more coming would, and how likely either is.
+
+use super::decide::{Engine, Words};
+use super::effect::Effect;
+use super::score::Outlook;
+use super::state::CustomerState;
+use crate::churn::{Customer, days_since};
+use crate::event::{Change, CustomerEvent, Instant, NameId, Number, PropertyId, Value};
+use crate::rules::{CohortIx, FactKind, Role, RuleSet};
+
+/// A change of a cohort that may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ahead {
+    pub cohort: CohortIx,
+    pub change: Change,
+    /// When; of a change that a coming brings, since when it may.
+    pub at: Instant,
+    pub provided: Provided,
+    /// How likely it is, from 0 to 1.
+    pub weight: Number,
+}
+
+/// On what a change depends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provided {
+    /// The customer is silent until then.
+    Silence,
+    /// The customer comes once more.
+    Coming,
+}
+
+/// What a customer is expected to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worth {
+    /// The place among the levels of risk, as last decided; 0 is the lowest.
+    pub level: usize,
+    /// The discounted value of what is to come, as of the instant; `None` without amounts.
+    pub value: Option<Number>,
+}
+
+/// The plainest event by which a customer comes back.
+#[derive(Debug, Clone, Copy)]
+struct Coming {
+    name: NameId,
+    amount: Option<PropertyId>,
+}
+
+impl Coming {
+    /// `None` without `[churn]`, and where what counts as coming back is asked more than its name.
+    fn of(rules: &RuleSet) -> Option<Self> {
+        let fact = rules.churn.as_ref()?.fact;
+        let plain = |name: NameId| {
+            let mut roles = rules.feeds(name).iter().filter(|feed| feed.fact == fact).map(|feed| &feed.role);
+            roles.any(|role| matches!(role, Role::Own(filters) if filters.is_empty()))
+        };
+        let paid = match rules.facts[usize::from(fact.0)].kind {
+            FactKind::Bought { amount: Some((name, amount)) } => Some(Self { name, amount: Some(amount) }),
+            _ => None,
+        };
+        let names = (0..rules.vocabulary.names_len()).filter_map(|name| u16::try_from(name).ok().map(NameId));
+        let unpaid = names.map(|name| Self { name, amount: None });
+        paid.into_iter().chain(unpaid).find(|coming| plain(coming.name))
+    }
+}
+
+impl Engine {
+    /// What may change between the first and the last of some instants, which ascend; the others divide the time between
+    /// into days. Every deadline before the first is decided. Nothing changes of the customer, nor is anything said.
+    ///
+    /// The customer's machine is run forward on a copy, as `fire` will run it, and at each of its steps it is tried what a
+    /// coming there would change at once. What follows from that in turn, and what other events may do, is not foreseen.
+    /// A change by silence weighs as much as it is likely that the customer does not come before it, one by a coming as
+    /// much as that the first one comes then, under the parameters in force. Without parameters, and of who never came,
+    /// silence is taken for certain.
+    pub fn ahead(&mut self, state: &CustomerState, days: &[Instant]) -> Vec<Ahead> {
+        let (Some(from), Some(until)) = (days.first().copied(), days.last().copied()) else { return Vec::new() };
+        let chances = self.scene(state, from).outlook().map(|outlook| Chances::of(&outlook, from));
+        let coming = chances.and_then(|_| Coming::of(self.rules()));
+        if coming.is_none() && state.next_deadline >= until {
+            return Vec::new();
+        }
+        let (mut found, mut said) = (Vec::new(), Vec::new());
+        let (mut silent, mut at) = (state.clone(), from);
+        loop {
+            let before = coming.map(|_| silent.clone());
+            let changed = self.next_step(&mut silent, until, &mut said);
+            if let (Some(coming), Some(mut before), Some(chances)) = (coming, before, chances)
+                && chances.silence(at) != chances.silence(changed)
+            {
+                let brought = self.come(&mut before, coming, at, chances.spend);
+                for pair in days.windows(2) {
+                    let (begins, ends) = (pair[0].max(at), pair[1].min(changed));
+                    if begins < ends && !brought.is_empty() {
+                        let weight = Number(chances.silence(begins).0 - chances.silence(ends).0);
+                        found.extend(brought.iter().map(|effect| of(effect, begins, Provided::Coming, weight)));
+                    }
+                }
+            }
+            if said.is_empty() {
+                return found;
+            }
+            let weight = chances.map_or(Number(Number::ONE), |chances| chances.silence(changed));
+            let to_come = said.drain(..).filter(|effect| effect.at >= from);
+            found.extend(to_come.map(|effect| of(&effect, effect.at, Provided::Silence, weight)));
+            at = changed.max(from);
+        }
+    }
+
+    /// Decides deadlines before `until`, up to the first at which anything changes. Returns that, or `until`.
+    fn next_step(&mut self, state: &mut CustomerState, until: Instant, said: &mut Vec<Effect>) -> Instant {
+        while state.next_deadline < until {
+            let deadline = state.next_deadline;
+            self.fire(state, deadline.next(), Words::None, said);
+            if !said.is_empty() {
+                return deadline;
+            }
+        }
+        until
+    }
+
+    /// What changes at once where a customer comes after an instant at which every deadline is decided: the next millisecond, as
+    /// nothing is left and entered at one.
+    fn come(&mut self, state: &mut CustomerState, coming: Coming, at: Instant, spend: Option<Number>) -> Vec<Effect> {
+        let amount = coming.amount.zip(spend).map(|(amount, spend)| (amount, Value::Number(spend)));
+        let event = CustomerEvent {
+            customer: "",
+            name: "",
+            name_id: coming.name,
+            at: at.max(state.clock).next(),
+            id: None,
+            source: None,
+            record_hash: 0,
+            unusable_values: 0,
+            properties: amount.as_slice(),
+        };
+        let mut said = Vec::new();
+        self.suppose(state, &event, &mut said);
+        said
+    }
+
+    /// What the model of churn says of a customer at an instant. None without `[churn]`, without parameters, or of a customer
+    /// who never came.
+    #[must_use]
+    pub fn worth(&self, state: &CustomerState, at: Instant) -> Option<Worth> {
+        let outlook = self.scene(state, at).outlook()?;
+        let value = outlook.value_at(at).and_then(Number::from_double);
+        Some(Worth { level: usize::from(state.risk.level), value })
+    }
+}
+
+fn of(effect: &Effect, at: Instant, provided: Provided, weight: Number) -> Ahead {
+    Ahead { cohort: effect.cohort, change: effect.change, at, provided, weight }
+}
+
+/// How likely a customer is to be silent from an instant on.
+#[derive(Clone, Copy)]
+struct Chances {
+    customer: Customer,
+    from: Instant,
+    /// The same, in days since the beginning of the first day.
+    days: f64,
+    /// What a coming is expected to bring.
+    spend: Option<Number>,
+}
+
+impl Chances {
+    fn of(outlook: &Outlook<'_>, from: Instant) -> Self {
+        let spend = outlook.spend().and_then(Number::from_double);
+        Self { customer: outlook.customer, from, days: outlook.at(from), spend }
+    }
+
+    /// That nothing comes before `until`.
+    fn silence(&self, until: Instant) -> Number {
+        let horizon = days_since(self.from.0, until.0).max(0.0);
+        Number::from_double(self.customer.p_none(self.days, horizon)).unwrap_or_default()
+    }
+}

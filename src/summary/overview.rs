@@ -1,0 +1,345 @@
+//! What there is to say of every cohort on one day: size, movement, what the next week will bring, and how good the last
+//! forecast was.
+
+use serde::Serialize;
+
+use super::frame::DAYS;
+use super::histogram::Histogram;
+use super::survey::{CohortSurvey, Expected, Survey};
+use crate::engine::level_name;
+use crate::event::{CohortForecast, ExpectedChanges, Instant, Localized, Number};
+use crate::rules::{Cohort, RuleSet};
+
+/// The document of `/cohorts`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overview {
+    /// The day, in the rules' time zone: `2026-11-26`.
+    pub day: String,
+    /// The same, counted from 1970-01-01.
+    #[serde(skip)]
+    pub day_number: i64,
+    /// When it was looked at: milliseconds since 1970-01-01T00:00:00Z.
+    pub made_at: i64,
+    /// All customers known.
+    pub customers: u64,
+    /// Of every value; null where the rules name none.
+    pub currency: Option<String>,
+    /// That which is expected to lose the largest part of its members first.
+    pub cohorts: Vec<CohortLine>,
+    #[serde(skip)]
+    details: Vec<CohortDetail>,
+}
+
+/// One cohort in the list of all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CohortLine {
+    pub cohort: String,
+    /// Its names for people.
+    pub title: Title,
+    /// Fingerprint of the definition, in hex.
+    pub definition: String,
+    /// Members.
+    pub size: u64,
+    /// Customers who entered, and who left, in the seven days before the day; of each the latest entry and exit count.
+    pub entered_last_week: u64,
+    pub left_last_week: u64,
+    /// The next seven days, from `made_at` on.
+    pub next_week: Forecast,
+    /// The same day by day: calendar days in the rules' time zone, the first from `made_at` on.
+    pub days: Vec<DayForecast>,
+    /// The part of the members that is expected to leave in the next week, from 0 to 1; of those who enter in that week some
+    /// leave too. Null: nobody is in.
+    pub share_leaving: Option<f64>,
+    /// What was foretold of the last week. Null: nothing was.
+    pub last_week: Option<Backtest>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Title {
+    pub en: String,
+    pub fr: String,
+}
+
+/// Changes to come.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Forecast {
+    /// Exits and entries if every customer does nothing more: whole changes, found by running each customer's rules forward.
+    pub exits_if_silent: u64,
+    pub entries_if_silent: u64,
+    /// Exits and entries to be expected, with customers coming back as the model of churn expects them to, and as many changes
+    /// of newcomers as last week. What customers do besides coming back is not foreseen. The same as if silent, but for the
+    /// newcomers, where churn is not watched.
+    pub exits_expected: f64,
+    pub entries_expected: f64,
+    /// What those are expected to bring, in units of the currency, who are expected to leave by silence. Null: the rules name
+    /// no amounts.
+    pub value_at_stake: Option<f64>,
+}
+
+/// The changes of one day to come.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DayForecast {
+    /// `2026-11-26`
+    pub day: String,
+    #[serde(flatten)]
+    pub forecast: Forecast,
+}
+
+/// A forecast of seven days against what came. Errors are in customers, without sign.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Backtest {
+    /// As foretold seven days before.
+    pub exits_expected: f64,
+    pub entries_expected: f64,
+    /// As it came.
+    pub left: u64,
+    pub entered: u64,
+    /// How far off exits and entries were, together.
+    pub error: f64,
+    /// How far off it would have been to say: the same as in the week before.
+    pub naive_error: f64,
+}
+
+/// The document of `/cohorts/{name}`: the line, and more.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CohortDetail {
+    pub day: String,
+    pub made_at: i64,
+    pub currency: Option<String>,
+    #[serde(flatten)]
+    pub line: CohortLine,
+    /// Members by level of churn risk, the lowest first. Empty where churn is not watched.
+    pub risk_levels: Vec<LevelCount>,
+    /// Members without a risk: they never came, or there are no parameters yet.
+    pub without_risk: u64,
+    /// What members are expected to bring. Null: nothing is known of any.
+    pub value: Option<ValueQuantiles>,
+    /// By week of entry, the latest first.
+    pub retention: Vec<EntryWeek>,
+    /// Of those who entered in the last week: the cohorts that they had left in the seven days before they entered, most
+    /// customers first.
+    pub came_from: Vec<Flow>,
+    /// The other way: the cohorts entered in the last week by those who had left this one in the seven days before.
+    pub went_to: Vec<Flow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LevelCount {
+    pub level: String,
+    pub members: u64,
+}
+
+/// The value of a cohort's members, in units of the currency. A quantile is within one per cent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ValueQuantiles {
+    /// Members of whom a value is known.
+    pub members: u64,
+    /// A tenth of them is worth this much or less; a half; nine tenths.
+    pub p10: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub total: f64,
+}
+
+/// Those whose latest stay began in one week.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EntryWeek {
+    /// The first day of the seven.
+    pub from: String,
+    pub entered: u64,
+    /// How many of them were still in after one week, two, and so on, as far as all have been in for so long. Of who has
+    /// entered again since, the later stay counts, and this one does not.
+    pub still_in_after_weeks: Vec<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Flow {
+    pub cohort: String,
+    pub customers: u64,
+}
+
+impl Overview {
+    /// `then`: the survey of seven days before, if there is one.
+    #[must_use]
+    pub fn new(rules: &RuleSet, now: &Survey, then: Option<&Survey>) -> Self {
+        let (day, made_at) = (date(now.frame.day), now.frame.at().0);
+        let currency = rules.churn.as_ref().and_then(|churn| churn.currency.clone());
+        let mut details = Vec::with_capacity(rules.cohorts.len());
+        for (number, (cohort, survey)) in rules.cohorts.iter().zip(&now.cohorts).enumerate() {
+            let then = then.and_then(|then| then.cohorts.get(number));
+            details.push(CohortDetail {
+                day: day.clone(),
+                made_at,
+                currency: currency.clone(),
+                line: CohortLine::new(rules, cohort, survey, then, now.frame.day),
+                risk_levels: levels(rules, survey),
+                without_risk: survey.members.saturating_sub(survey.levels.iter().sum()),
+                value: ValueQuantiles::of(survey),
+                retention: retention(survey, now.frame.day),
+                came_from: flows(rules, survey.came_from.iter().map(|(from, customers)| (from.0, *customers))),
+                went_to: flows(rules, gone_to(now, number)),
+            });
+        }
+        details.sort_by(|a, b| {
+            let share = |detail: &CohortDetail| detail.line.share_leaving.unwrap_or(-1.0);
+            share(b).total_cmp(&share(a)).then_with(|| a.line.cohort.cmp(&b.line.cohort))
+        });
+        let cohorts = details.iter().map(|detail| detail.line.clone()).collect();
+        Self { day, day_number: now.frame.day, made_at, customers: now.customers, currency, cohorts, details }
+    }
+
+    /// All there is to say of one cohort. `None`: there is no such cohort.
+    #[must_use]
+    pub fn detail(&self, cohort: &str) -> Option<&CohortDetail> {
+        self.details.iter().find(|detail| detail.line.cohort == cohort)
+    }
+
+    /// The same as records of `cohort-forecasts`.
+    pub fn forecasts(&self) -> impl Iterator<Item = CohortForecast> + '_ {
+        let day = i32::try_from(self.day_number).unwrap_or(i32::MAX);
+        self.cohorts.iter().map(move |line| CohortForecast {
+            cohort: line.cohort.clone(),
+            day,
+            made_at: Instant(self.made_at),
+            size: line.size,
+            entered_last_week: line.entered_last_week,
+            left_last_week: line.left_last_week,
+            week: line.next_week.into(),
+            days: line.days.iter().map(|day| day.forecast.into()).collect(),
+            currency: self.currency.clone(),
+            error_last_week: line.last_week.map(|backtest| backtest.error),
+            naive_error_last_week: line.last_week.map(|backtest| backtest.naive_error),
+            definition: line.definition.clone(),
+        })
+    }
+}
+
+impl CohortLine {
+    fn new(rules: &RuleSet, cohort: &Cohort, now: &CohortSurvey, then: Option<&CohortSurvey>, day: i64) -> Self {
+        let has_amounts = rules.churn.as_ref().is_some_and(|churn| churn.has_amounts);
+        let next_week = Forecast::of_week(now, has_amounts);
+        let foretold = |(ahead, expected): (i64, &Expected)| DayForecast {
+            day: date(day + ahead),
+            forecast: Forecast::new(expected, now, 1.0 / DAYS as f64, has_amounts),
+        };
+        Self {
+            cohort: cohort.name.clone(),
+            title: Title::from(&cohort.title),
+            definition: cohort.definition.clone(),
+            size: now.members,
+            entered_last_week: now.entered,
+            left_last_week: now.left,
+            next_week,
+            days: (0..).zip(&now.days).map(foretold).collect(),
+            share_leaving: (now.members > 0).then(|| next_week.exits_expected / now.members as f64),
+            last_week: then.map(|then| Backtest::new(then, now, has_amounts)),
+        }
+    }
+}
+
+impl From<&Localized> for Title {
+    fn from(title: &Localized) -> Self {
+        Self { en: title.en.clone(), fr: title.fr.clone() }
+    }
+}
+
+impl Forecast {
+    fn of_week(survey: &CohortSurvey, has_amounts: bool) -> Self {
+        Self::new(&survey.week(), survey, 1.0, has_amounts)
+    }
+
+    /// `part`: the part of a week, for which so much of what newcomers did in the last one is expected of those to come.
+    fn new(expected: &Expected, survey: &CohortSurvey, part: f64, has_amounts: bool) -> Self {
+        Self {
+            exits_if_silent: expected.exits_if_silent,
+            entries_if_silent: expected.entries_if_silent,
+            exits_expected: expected.exits.to_double() + survey.left_new as f64 * part,
+            entries_expected: expected.entries.to_double() + survey.entered_new as f64 * part,
+            value_at_stake: has_amounts.then(|| expected.value_at_stake.to_double()),
+        }
+    }
+}
+
+impl From<Forecast> for ExpectedChanges {
+    fn from(forecast: Forecast) -> Self {
+        Self {
+            exits_if_silent: forecast.exits_if_silent,
+            entries_if_silent: forecast.entries_if_silent,
+            exits_expected: forecast.exits_expected,
+            entries_expected: forecast.entries_expected,
+            value_at_stake: forecast.value_at_stake,
+        }
+    }
+}
+
+impl Backtest {
+    fn new(then: &CohortSurvey, now: &CohortSurvey, has_amounts: bool) -> Self {
+        let foretold = Forecast::of_week(then, has_amounts);
+        let off = |exits: f64, entries: f64| (exits - now.left as f64).abs() + (entries - now.entered as f64).abs();
+        Self {
+            exits_expected: foretold.exits_expected,
+            entries_expected: foretold.entries_expected,
+            left: now.left,
+            entered: now.entered,
+            error: off(foretold.exits_expected, foretold.entries_expected),
+            naive_error: off(then.left as f64, then.entered as f64),
+        }
+    }
+}
+
+impl ValueQuantiles {
+    fn of(survey: &CohortSurvey) -> Option<Self> {
+        let quantile = |per_cent| quantile(&survey.values, per_cent);
+        Some(Self {
+            members: survey.values.total(),
+            p10: quantile(10)?,
+            p50: quantile(50)?,
+            p90: quantile(90)?,
+            total: survey.value.to_double(),
+        })
+    }
+}
+
+/// The middle of the bucket in which the value lies that so many per cent of all do not exceed.
+fn quantile(values: &Histogram, per_cent: u64) -> Option<f64> {
+    let place = (u128::from(values.total()) * u128::from(per_cent)).div_ceil(100);
+    let bucket = values.nth(false, u64::try_from(place).ok()?.max(1))?;
+    Some(Number(i128::midpoint(bucket.least().0, bucket.most().0)).to_double())
+}
+
+fn levels(rules: &RuleSet, survey: &CohortSurvey) -> Vec<LevelCount> {
+    let count =
+        |(level, members): (usize, &u64)| LevelCount { level: level_name(rules, level).to_owned(), members: *members };
+    survey.levels.iter().enumerate().map(count).collect()
+}
+
+fn retention(survey: &CohortSurvey, day: i64) -> Vec<EntryWeek> {
+    let week = |(ago, stayed): (i64, &Vec<u64>)| {
+        let (entered, later) = stayed.split_first()?;
+        Some(EntryWeek { from: date(day - 7 * ago), entered: *entered, still_in_after_weeks: later.to_vec() })
+    };
+    (1..).zip(&survey.retention).filter_map(week).collect()
+}
+
+/// The cohorts, by number, entered by those who had left one.
+fn gone_to(now: &Survey, from: usize) -> impl Iterator<Item = (u16, u64)> {
+    let came = move |(to, survey): (u16, &CohortSurvey)| {
+        let from = survey.came_from.iter().find(|(other, _)| usize::from(other.0) == from);
+        from.map(|(_, customers)| (to, *customers))
+    };
+    (0..).zip(&now.cohorts).filter_map(came)
+}
+
+fn flows(rules: &RuleSet, customers: impl Iterator<Item = (u16, u64)>) -> Vec<Flow> {
+    let name = |number: u16| rules.cohorts[usize::from(number)].name.clone();
+    let mut flows: Vec<Flow> = customers.map(|(other, customers)| Flow { cohort: name(other), customers }).collect();
+    flows.sort_by(|a, b| b.customers.cmp(&a.customers).then_with(|| a.cohort.cmp(&b.cohort)));
+    flows
+}
+
+/// `2026-11-26`, from days since 1970-01-01.
+fn date(day: i64) -> String {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    let date = jiff::Span::new().try_days(day).and_then(|days| epoch.checked_add(days));
+    date.map_or_else(|_| format!("day {day}"), |date| date.to_string())
+}

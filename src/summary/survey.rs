@@ -1,0 +1,212 @@
+//! What is known of each cohort on one day, counted by looking once at every customer.
+
+use std::collections::BTreeMap;
+
+use super::frame::{DAYS, Frame, WEEKS};
+use super::histogram::Histogram;
+use crate::engine::{Ahead, CustomerState, Engine, Membership, Provided, Worth};
+use crate::event::{Change, Instant, Number, Span};
+use crate::rules::{CohortIx, RuleSet};
+
+/// So long before an entry another cohort was left at most, where the customer is said to have come from there.
+const CAME_WITHIN: Span = Span(7 * Span::DAY.0);
+
+/// The customers of one partition, or of several, on one day.
+///
+/// Everything in it is a sum over customers of whole numbers, or of decimals of six places: in whatever order customers are
+/// counted and parts merged, not a byte differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    pub frame: Frame,
+    pub customers: u64,
+    /// By the rule set's numbers.
+    pub cohorts: Vec<CohortSurvey>,
+}
+
+/// The customers of one cohort.
+///
+/// Of past stays a state remembers the latest. So who entered twice in a week is counted once, there and in the weeks before;
+/// and what is counted are customers, not changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CohortSurvey {
+    pub members: u64,
+    /// Members on each level of churn risk, the lowest first. Those without a risk are on none.
+    pub levels: Vec<u64>,
+    /// Members by what each is expected to bring, in units of the currency. Those of whom nothing is known are not in it.
+    pub values: Histogram,
+    /// The sum of that.
+    pub value: Number,
+    /// Those whose latest entry, and whose latest exit, lies in the week before the survey's day.
+    pub entered: u64,
+    pub left: u64,
+    /// Of those, who was not known before that week: they are not among those of whom anything could be foreseen.
+    pub entered_new: u64,
+    pub left_new: u64,
+    /// By week of entry, the latest first: how many entered, and how many of them were still in after one week, two, and so
+    /// on up to the week before the survey's.
+    pub retention: Vec<Vec<u64>>,
+    /// Of those who entered in the week before: how many had left each other cohort shortly before.
+    pub came_from: BTreeMap<CohortIx, u64>,
+    /// The days to come.
+    pub days: [Expected; DAYS],
+}
+
+/// What one day will bring to a cohort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Expected {
+    /// If every customer stays silent.
+    pub exits_if_silent: u64,
+    pub entries_if_silent: u64,
+    /// As likely as each is.
+    pub exits: Number,
+    pub entries: Number,
+    /// What those are expected to bring who leave by silence, as likely as they do.
+    pub value_at_stake: Number,
+}
+
+impl Survey {
+    /// Of nobody, at an instant.
+    #[must_use]
+    pub fn new(rules: &RuleSet, at: Instant) -> Self {
+        let levels = rules.churn.as_ref().map_or(0, |churn| churn.levels.len() + 1);
+        let cohort = CohortSurvey {
+            members: 0,
+            levels: vec![0; levels],
+            values: Histogram::default(),
+            value: Number::ZERO,
+            entered: 0,
+            left: 0,
+            entered_new: 0,
+            left_new: 0,
+            retention: (0..WEEKS).map(|week| vec![0; week + 1]).collect(),
+            came_from: BTreeMap::new(),
+            days: [Expected::default(); DAYS],
+        };
+        Self { frame: Frame::new(&rules.calendar(), at), customers: 0, cohorts: vec![cohort; rules.cohorts.len()] }
+    }
+
+    /// Counts a customer as they stand at the survey's instant, before which every deadline is decided. One who has since been
+    /// decided again counts as they stand now. A state just read must have been told whose it is.
+    ///
+    /// The engine has the survey's rules, and says nothing of this.
+    pub fn count(&mut self, engine: &mut Engine, state: &CustomerState) {
+        self.customers += 1;
+        let ahead = engine.ahead(state, &self.frame.days);
+        let is_in = |(_, membership): (usize, &Membership)| membership.member;
+        let worth = match ahead.is_empty() && !state.memberships.iter().any(is_in) {
+            true => None,
+            false => engine.worth(state, self.frame.at()),
+        };
+        for (number, membership) in state.memberships.iter() {
+            self.count_stay(number, membership, worth, state);
+        }
+        for change in ahead {
+            self.foresee(change, worth);
+        }
+    }
+
+    fn count_stay(&mut self, number: usize, stay: &Membership, worth: Option<Worth>, state: &CustomerState) {
+        let (frame, cohort) = (&self.frame, &mut self.cohorts[number]);
+        if stay.member {
+            cohort.members += 1;
+            if let Some(Worth { level, value }) = worth {
+                cohort.levels.get_mut(level).into_iter().for_each(|members| *members += 1);
+                if let Some(value) = value {
+                    cohort.values.add(value);
+                    cohort.value.0 += value.0;
+                }
+            }
+        }
+        let is_new = u64::from(frame.was_last_week(state.known_since));
+        if frame.was_last_week(stay.exited_at) {
+            cohort.left += 1;
+            cohort.left_new += is_new;
+        }
+        let Some(week) = frame.week_of(stay.entered_at) else { return };
+        for (weeks, stayed) in (0..).zip(&mut cohort.retention[week]) {
+            let then = stay.entered_at + Span(weeks * 7 * Span::DAY.0);
+            *stayed += u64::from(stay.member || stay.exited_at > then);
+        }
+        if week == 0 {
+            cohort.entered += 1;
+            cohort.entered_new += is_new;
+            for (other, before) in state.memberships.iter().filter(|(other, _)| *other != number) {
+                if before.exited_at <= stay.entered_at && before.exited_at > stay.entered_at - CAME_WITHIN {
+                    let other = CohortIx(u16::try_from(other).expect("cohorts are numbered in 16 bits"));
+                    *cohort.came_from.entry(other).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn foresee(&mut self, ahead: Ahead, worth: Option<Worth>) {
+        let Some(day) = self.frame.day_of(ahead.at) else { return };
+        let expected = &mut self.cohorts[usize::from(ahead.cohort.0)].days[day];
+        let is_silent = ahead.provided == Provided::Silence;
+        match ahead.change {
+            Change::Entered => {
+                expected.entries_if_silent += u64::from(is_silent);
+                expected.entries.0 += ahead.weight.0;
+            }
+            Change::Exited => {
+                expected.exits_if_silent += u64::from(is_silent);
+                expected.exits.0 += ahead.weight.0;
+                if let Some(value) = worth.and_then(|worth| worth.value).filter(|_| is_silent) {
+                    expected.value_at_stake.0 += product(value, ahead.weight).0;
+                }
+            }
+        }
+    }
+
+    /// Adds another part of the same day: as if its customers had been counted here.
+    pub fn merge(&mut self, other: &Self) {
+        self.frame.merge(&other.frame);
+        self.customers += other.customers;
+        self.cohorts.iter_mut().zip(&other.cohorts).for_each(|(cohort, other)| cohort.merge(other));
+    }
+}
+
+impl CohortSurvey {
+    fn merge(&mut self, other: &Self) {
+        self.members += other.members;
+        add(&mut self.levels, &other.levels);
+        self.values.merge(&other.values);
+        self.value.0 += other.value.0;
+        self.entered += other.entered;
+        self.left += other.left;
+        self.entered_new += other.entered_new;
+        self.left_new += other.left_new;
+        self.retention.iter_mut().zip(&other.retention).for_each(|(week, other)| add(week, other));
+        for (from, customers) in &other.came_from {
+            *self.came_from.entry(*from).or_default() += customers;
+        }
+        self.days.iter_mut().zip(&other.days).for_each(|(day, other)| day.merge(other));
+    }
+
+    /// What the days to come will bring together.
+    #[must_use]
+    pub fn week(&self) -> Expected {
+        let mut week = Expected::default();
+        self.days.iter().for_each(|day| week.merge(day));
+        week
+    }
+}
+
+impl Expected {
+    fn merge(&mut self, other: &Self) {
+        self.exits_if_silent += other.exits_if_silent;
+        self.entries_if_silent += other.entries_if_silent;
+        self.exits.0 += other.exits.0;
+        self.entries.0 += other.entries.0;
+        self.value_at_stake.0 += other.value_at_stake.0;
+    }
+}
+
+fn add(counts: &mut [u64], others: &[u64]) {
+    counts.iter_mut().zip(others).for_each(|(count, other)| *count += other);
+}
+
+/// Rounded to six places.
+fn product(value: Number, weight: Number) -> Number {
+    Number((value.0 * weight.0 + Number::ONE / 2).div_euclid(Number::ONE))
+}
