@@ -121,6 +121,7 @@ impl Daemon {
             format!("topics.summaries={group}-summaries"),
             format!("topics.rules={group}-rules"),
             format!("topics.risks={group}-risks"),
+            format!("topics.forecasts={group}-forecasts"),
             format!("lanes={lanes}"),
             format!("rules.file={}", manifest.join("config/rules.toml").display()),
             format!("schemas.dir={}", room.folder.path().join("schemas").display()),

@@ -3,6 +3,7 @@
 //! The metrics door may be open to the network and shows nothing about a customer. The operators' door stays on the
 //! loopback; where a customer stands, and why, is told behind it. Neither door logs or counts by path: ids stand there.
 
+mod cohorts;
 mod customers;
 mod limits;
 mod posted;
@@ -19,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::inquiry::Desk;
+use crate::inquiry::{Board, Desk};
 use crate::metrics::{Health, Metrics};
 use crate::settings;
 
@@ -42,6 +43,8 @@ pub struct Views {
     pub health: Arc<Health>,
     /// Where lanes are asked about customers.
     pub desk: Arc<Desk>,
+    /// Where the newest overview of all cohorts hangs.
+    pub board: Arc<Board>,
     /// Takes rules that are posted; `None`: nobody does here.
     pub rules: Option<mpsc::Sender<Posted>>,
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::metrics::{Health, Unhealthy};
 
-use super::{Views, customers, posted};
+use super::{Views, cohorts, customers, posted};
 
 /// No answer here computes for long; one that does is stuck.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
@@ -32,6 +32,8 @@ const ADMIN_ROUTES: &str = "\
 /                                this list
 /health/live                     200 while every lane turns; restart the process otherwise
 /health/ready                    200 once all owned partitions are restored
+/cohorts                         every cohort: its size, and what the next seven days will bring it
+/cohorts/{name}                  one cohort: who stays, where they come from and go to, their risk and value
 /customers/{id}                  where a customer stands in each cohort
 /customers/{id}/cohorts/{cohort} why, and what would change it
                                  both as JSON, or as text with ?lang=en or ?lang=fr
@@ -45,7 +47,8 @@ pub(super) fn metrics(views: Views) -> Router {
 
 pub(super) fn admin(views: Views) -> Router {
     let routes = health_routes().route("/", get(async || ADMIN_ROUTES));
-    limited(routes.merge(customers::routes()).merge(posted::routes()), ADMIN_ROUTES).with_state(views)
+    limited(routes.merge(cohorts::routes()).merge(customers::routes()).merge(posted::routes()), ADMIN_ROUTES)
+        .with_state(views)
 }
 
 fn health_routes() -> Router<Views> {

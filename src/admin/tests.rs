@@ -34,6 +34,7 @@ fn house() -> House {
         metrics: Arc::new(Metrics::new("0", "0")),
         health: Arc::clone(&health),
         desk: Arc::clone(&desk),
+        board: Arc::default(),
         rules: None,
     };
     let (close, closing) = oneshot::channel::<()>();

@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use crate::admin::{Doors, Posted, Views};
 use crate::codec::{Encoder, Output, Registry, RegistryError, Schemas};
-use crate::inquiry::{Desk, Inbox};
+use crate::inquiry::{Board, Desk, Inbox};
 use crate::kafka::Brokers;
 use crate::lane::{Context, Lane, LaneError, Rulebook, Start, Summaries};
 use crate::metrics::{Health, Metrics};
@@ -82,13 +82,11 @@ impl Process {
         let revision = option_env!("COHORTD_REVISION").unwrap_or("unknown");
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
         metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
-        for topic in
-            [&settings.topics.changes, &settings.topics.members, &settings.topics.risks, &settings.topics.dead_letters]
-        {
+        let topics = &settings.topics;
+        let written = [&topics.changes, &topics.members, &topics.risks, &topics.forecasts, &topics.dead_letters];
+        for topic in written.into_iter().chain([&topics.changelog, &topics.summaries]) {
             metrics.publish_errors(topic).inc_by(0);
         }
-        metrics.publish_errors(&settings.topics.changelog).inc_by(0);
-        metrics.publish_errors(&settings.topics.summaries).inc_by(0);
         let health = Arc::new(Health::new(settings.lanes));
         Self { loaded, metrics, health, runtime, shutdown }
     }
@@ -100,12 +98,13 @@ impl Process {
         let (metrics_door, admin_door) =
             (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
         let closing = shutdown.clone();
-        let desk = Arc::new(Desk::default());
+        let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
         let (post, posts) = tokio::sync::mpsc::channel::<Posted>(POSTS_MAX);
         let views = Views {
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
             desk: Arc::clone(&desk),
+            board: Arc::clone(&board),
             rules: matches!(begin, Begin::Prepare(..)).then_some(post),
         };
         let answering =
@@ -135,7 +134,8 @@ impl Process {
             std::thread::Builder::new().name("rules".to_owned()).spawn(keep).map_err(Failure::running)?;
         }
         let inboxes = desk.open(settings.lanes, found.partitions);
-        let context = Context::new(settings, book, Arc::clone(&metrics), encoder, found.cluster_id, found.partitions);
+        let context =
+            Context::new(settings, book, Arc::clone(&metrics), board, encoder, found.cluster_id, found.partitions);
         let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, schemas, &health, &shutdown);
         shutdown.request();
         health.stop();
@@ -258,11 +258,12 @@ fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
 fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Option<Encoder>, Failure> {
     let Some(registry) = registry(loaded)? else { return Ok(Some(Encoder::with_fingerprints())) };
     let topics = &loaded.settings.topics;
-    let mut ids = [0; 3];
+    let mut ids = [0; 4];
     let outputs = [
         (&topics.changes, Output::CohortChange),
         (&topics.members, Output::CohortMember),
         (&topics.risks, Output::ChurnRiskChange),
+        (&topics.forecasts, Output::CohortForecast),
     ];
     for ((topic, output), id) in outputs.into_iter().zip(&mut ids) {
         *id = loop {
@@ -284,7 +285,7 @@ fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Op
         };
     }
     metrics.registry_reachable.set(1);
-    Ok(Some(Encoder::with_ids(ids[0], ids[1], ids[2])))
+    Ok(Some(Encoder::with_ids(ids[0], ids[1], ids[2]).forecasts_with_id(ids[3])))
 }
 
 /// One thread for the doors and signals: lanes have their own.

@@ -98,10 +98,11 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
     let compact = ("cleanup.policy", "compact");
     let partitions = input.partitions;
-    let plans: [Plan<'_>; 7] = [
+    let plans: [Plan<'_>; 8] = [
         ("topics.changes", &topics.changes, partitions, vec![("cleanup.policy", "delete")]),
         ("topics.members", &topics.members, partitions, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
         ("topics.risks", &topics.risks, partitions, vec![("cleanup.policy", "delete")]),
+        ("topics.forecasts", &topics.forecasts, partitions, vec![compact]),
         (
             "topics.dead_letters",
             &topics.dead_letters,

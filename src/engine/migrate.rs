@@ -140,11 +140,7 @@ impl Migration {
     /// Does the model of churn keep its parameters? They are learnt from the same days, for the same horizon.
     #[must_use]
     pub fn keeps_parameters(&self) -> bool {
-        let learnt_from = |rules: &RuleSet| {
-            let churn = rules.churn.as_ref()?;
-            Some((churn.model, rules.facts[usize::from(churn.fact.0)].id, churn.horizon))
-        };
-        learnt_from(&self.old).is_some_and(|old| learnt_from(&self.new) == Some(old))
+        self.old.learnt_from().is_some_and(|old| self.new.learnt_from() == Some(old))
     }
 
     /// Brings a customer over and decides them at `max(stream_time, C)`. Every deadline before `stream_time` is decided.

@@ -1,13 +1,16 @@
-//! What an operator asks about one customer, on its way from a door to the lane that owns the customer, and back.
+//! What an operator asks about one customer, on its way from a door to the lane that owns the customer, and back; and what
+//! there is to say of all cohorts.
 //!
 //! The lane looks up and copies the state, and no more: what it means is worked out by whoever asked (`found`), and
 //! written for programs (`json`) or for people (`text`).
 
+mod board;
 mod desk;
 mod found;
 mod json;
 mod text;
 
+pub use board::Board;
 pub use desk::{Answer, Desk, Elsewhere, Inbox, Question};
 pub use found::{Form, Found};
 pub use json::write as write_json;

@@ -8,6 +8,7 @@ use super::rulebook::Rulebook;
 use crate::codec::Framing;
 use crate::engine::Timing;
 use crate::event::{Instant, Span};
+use crate::inquiry::Board;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
@@ -15,6 +16,8 @@ use crate::settings::{Settings, Topics};
 pub struct Context {
     pub rulebook: Arc<Rulebook>,
     pub metrics: Arc<Metrics>,
+    /// Where the newest overview of all cohorts hangs.
+    pub board: Arc<Board>,
     pub topics: Topics,
     pub cluster_id: String,
     /// Partitions of the input, and so of every output.
@@ -44,6 +47,7 @@ impl Context {
         settings: &Settings,
         rulebook: Arc<Rulebook>,
         metrics: Arc<Metrics>,
+        board: Arc<Board>,
         encoder: crate::codec::Encoder,
         cluster_id: String,
         partitions: u32,
@@ -70,6 +74,7 @@ impl Context {
             group,
             rulebook,
             metrics,
+            board,
             cluster_id,
             partitions,
         }

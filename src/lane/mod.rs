@@ -27,6 +27,7 @@ mod context;
 mod due;
 mod error;
 mod intake;
+mod learning;
 mod mark;
 mod model;
 mod output;
@@ -40,6 +41,7 @@ mod rulebook;
 mod summaries;
 mod surge;
 mod survey;
+mod surveying;
 mod turn;
 
 pub use context::Context;

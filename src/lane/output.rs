@@ -8,8 +8,8 @@ use super::plan::{Headers, Out, Topic};
 use crate::codec::Encoder;
 use crate::engine::{Effect, EventCause, Factor, Language, RiskEffect, level_name};
 use crate::event::{
-    Cause, Change, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Instant, Localized, RiskFactor,
-    RiskStanding, Span,
+    Cause, Change, ChurnRiskChange, CohortChange, CohortForecast, CohortMember, CustomerValue, Instant, Localized,
+    RiskFactor, RiskStanding, Span,
 };
 use crate::rules::RuleSet;
 
@@ -176,6 +176,15 @@ impl Speaker {
             payload: Some(payload),
             headers,
         })
+    }
+
+    /// What is to come of a cohort.
+    pub(super) fn say_forecast(&self, forecast: &CohortForecast, day: &str, partition: i32) -> Out {
+        let mut payload = Vec::with_capacity(256);
+        self.encoder.forecast(forecast, &mut payload);
+        let key = format!("{}/{day}", forecast.cohort).into_bytes();
+        let headers = Headers::from([("content-type".into(), b"application/avro".as_slice().into())]);
+        Out { topic: Topic::Forecasts, partition, key: Some(key), payload: Some(payload), headers }
     }
 
     /// CloudEvents' Kafka binding, binary mode, and our own for filters and checkers: readable without decoding.

@@ -14,9 +14,22 @@ pub(super) enum Topic {
     Changes,
     Members,
     Risks,
+    Forecasts,
     DeadLetters,
     Changelog,
     Summaries,
+}
+
+impl Topic {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Changes,
+        Self::Members,
+        Self::Risks,
+        Self::Forecasts,
+        Self::DeadLetters,
+        Self::Changelog,
+        Self::Summaries,
+    ];
 }
 
 /// A record to be sent, to the partition of its input.

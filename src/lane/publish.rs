@@ -127,8 +127,7 @@ pub(super) fn publish(
 }
 
 fn count_errors(context: &Context, plan: &Plan) {
-    for topic in [Topic::Changes, Topic::Members, Topic::Risks, Topic::DeadLetters, Topic::Changelog, Topic::Summaries]
-    {
+    for topic in Topic::ALL {
         if plan.outs.iter().any(|out| out.topic == topic) {
             context.metrics.publish_errors(context.topic(topic)).inc();
         }
@@ -217,6 +216,7 @@ impl Context {
             Topic::Changes => &self.topics.changes,
             Topic::Members => &self.topics.members,
             Topic::Risks => &self.topics.risks,
+            Topic::Forecasts => &self.topics.forecasts,
             Topic::DeadLetters => &self.topics.dead_letters,
             Topic::Changelog => &self.topics.changelog,
             Topic::Summaries => &self.topics.summaries,

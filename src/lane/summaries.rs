@@ -7,12 +7,14 @@ use std::time::{Duration, Instant as Moment};
 
 use super::context::Context;
 use super::error::LaneError;
+use super::learning::Learning;
 use super::ranking::Ranking;
 use super::rulebook::Version;
+use super::surveying::Surveying;
 use super::turn::Told;
 use crate::kafka::{Brokers, Failure, Read, Reader, Watermarks};
 use crate::settings::Settings;
-use crate::store::{Corrupt, Published};
+use crate::store::{Corrupt, Published, PublishedSample, PublishedSurvey};
 
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(1);
@@ -39,6 +41,8 @@ pub struct Summaries {
 struct Gathered {
     version: Arc<Version>,
     ranking: Ranking,
+    learning: Learning,
+    surveying: Surveying,
 }
 
 impl Summaries {
@@ -99,7 +103,9 @@ impl Summaries {
         let Some(version) = self.context.rulebook.get(newest)? else { return Ok(()) };
         self.next.fill(0);
         let ranking = Ranking::new(Arc::clone(&version), self.refresh, &self.context);
-        self.gathered = Some(Gathered { ranking, version });
+        let learning = Learning::new(Arc::clone(&version));
+        let surveying = Surveying::new(Arc::clone(&version));
+        self.gathered = Some(Gathered { version, ranking, learning, surveying });
         Ok(())
     }
 
@@ -153,7 +159,15 @@ impl Summaries {
 impl Gathered {
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), Corrupt> {
         let rules = &self.version.rules;
-        if let Some(published) = Published::decode(key, value, rules)? {
+        if PublishedSurvey::has_key(key) {
+            if let Some(PublishedSurvey { partition, survey }) = PublishedSurvey::decode(key, value, rules)? {
+                self.surveying.take(partition, survey);
+            }
+        } else if PublishedSample::has_key(key) {
+            if let Some(PublishedSample { partition, sample }) = PublishedSample::decode(key, value, rules)? {
+                self.learning.take(partition, sample);
+            }
+        } else if let Some(published) = Published::decode(key, value, rules)? {
             self.ranking.take(published);
         }
         Ok(())
@@ -163,7 +177,9 @@ impl Gathered {
     fn told(&mut self, context: &Context) -> Vec<Told> {
         let ranks = self.ranking.thresholds(context).map(Told::Ranks);
         context.metrics.rank_refresh_age.set(i64::try_from(self.ranking.age().as_secs()).unwrap_or(0));
-        ranks.into_iter().collect()
+        let model = self.learning.parameters(context).map(Told::Model);
+        let overview = self.surveying.overview(context).map(Told::Overview);
+        [ranks, model, overview].into_iter().flatten().collect()
     }
 }
 

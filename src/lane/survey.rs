@@ -1,15 +1,131 @@
-//! Stub.
+//! Looking once at every customer of a partition, a share in each turn: each day for how cohorts stand and what is to come,
+//! each week for a sample that the model of churn learns from.
+//!
+//! Nothing of a partition changes by it, and nothing of it is in the changelog: what a crash cuts off is begun anew. Customers
+//! in memory are looked at as they are there, the others as they were last flushed.
+
+use std::ops::ControlFlow;
+
 use super::context::Context;
 use super::partition::Partition;
-use super::plan::Plan;
-use crate::store::StoreError;
-pub(super) struct Round;
+use super::plan::{Headers, Out, Plan, Topic};
+use crate::engine::{Engine, Sampling, tie_hash, week_of};
+use crate::event::Instant;
+use crate::rules::ast::Unit;
+use crate::store::{PublishedSample, PublishedSurvey, StoreError, decode_state};
+use crate::summary::Survey;
+
+/// Customers of a partition that are looked at in one turn.
+const LOOK_MAX: usize = 1_000;
+
+/// A round through all customers.
+pub(super) struct Round {
+    /// As META counts them.
+    day: i64,
+    week: i64,
+    /// Customers up to this id are done.
+    through: String,
+    survey: Option<Survey>,
+    sampling: Option<Sampling>,
+    /// Of its own: looking says nothing, and changes nothing of the one that decides.
+    engine: Engine,
+}
+
 impl Partition {
-    pub(super) fn survey_on(&mut self, _: &Context, _: &mut Plan) -> Result<(), StoreError> {
-        self.round = None;
+    /// Begins a round where one is owed, or goes on with it.
+    pub(super) fn survey_on(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+        if self.round.is_none() {
+            self.round = self.owed(context).map(Box::new);
+        }
+        let Some(mut round) = self.round.take() else { return Ok(()) };
+        if self.look(&mut round)? {
+            self.publish(*round, plan);
+        } else {
+            self.round = Some(round);
+        }
         Ok(())
     }
+
+    /// Is one under way?
     pub(super) fn is_surveying(&self) -> bool {
         self.round.is_some()
+    }
+
+    /// What stream time asks for. While much is read that is long past, only the samples of each week.
+    fn owed(&mut self, context: &Context) -> Option<Round> {
+        let now = self.stream_time();
+        if now == Instant::MIN || self.adopting.is_some() || self.is_taking_up() || self.is_sweeping() {
+            return None;
+        }
+        let (day, week) = (self.rules.rules.calendar().period(now, Unit::Day), week_of(now));
+        let last = self.surveyed;
+        if last.week == i64::MIN && !self.is_live() {
+            // The week that is under way, and may be over in no time.
+            self.surveyed.week = week;
+            return None;
+        }
+        let survey = (self.is_live() && day > last.day).then(|| Survey::new(&self.rules.rules, now));
+        let is_sampled = self.rules.rules.churn.is_some() && week > last.week;
+        let sampling = is_sampled.then(|| Sampling::new(now, self.customers, context.partitions));
+        (survey.is_some() || sampling.is_some()).then(|| Round {
+            day: if survey.is_some() { day } else { last.day },
+            week: if sampling.is_some() { week } else { last.week },
+            through: String::new(),
+            survey,
+            sampling,
+            engine: self.engine_alike(),
+        })
+    }
+
+    /// Looks at the next customers. True: that was all.
+    fn look(&self, round: &mut Round) -> Result<bool, StoreError> {
+        let (shard, rules, now) = (&self.shard, &self.rules.rules, self.stream_time());
+        let (mut looked, mut done) = (0, true);
+        let from = std::mem::take(&mut round.through);
+        self.database.for_each_customer(&from, |customer, state| {
+            if looked == LOOK_MAX {
+                done = false;
+                return Ok(ControlFlow::Break(()));
+            }
+            looked += 1;
+            customer.clone_into(&mut round.through);
+            let read;
+            let state = match shard.peek(customer) {
+                Some(state) => state,
+                None => {
+                    let mut state = decode_state(state, rules)?;
+                    state.belongs_to(customer);
+                    read = state;
+                    &read
+                }
+            };
+            if let Some(survey) = &mut round.survey {
+                survey.count(&mut round.engine, state);
+            }
+            if let Some(sampling) = &mut round.sampling {
+                sampling.look(rules, tie_hash(customer), state, now);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(done)
+    }
+
+    fn publish(&mut self, round: Round, plan: &mut Plan) {
+        let Round { day, week, survey, sampling, .. } = round;
+        let (rules, partition) = (&self.rules.rules, u32::try_from(self.number).unwrap_or_default());
+        let survey = survey.map(|survey| PublishedSurvey { partition, survey }.encode(rules));
+        let sample = sampling.map(|sampling| PublishedSample { partition, sample: sampling.finish() });
+        let sample = sample.and_then(|sample| sample.encode(rules));
+        (self.surveyed.day, self.surveyed.week) = (day, week);
+        self.begin();
+        for (key, value) in survey.into_iter().chain(sample) {
+            plan.outs.push(Out {
+                topic: Topic::Summaries,
+                partition: self.number,
+                key: Some(key),
+                payload: Some(value),
+                headers: Headers::default(),
+            });
+        }
     }
 }

@@ -28,6 +28,7 @@ use crate::kafka::{Brokers, Consumer, Failure, Polled, Producer, Reader, Record,
 use crate::metrics::{Health, LaneHealth, Rebalance, Stage, resident_bytes};
 use crate::settings::Settings;
 use crate::store::SharedMemory;
+use crate::summary::Overview;
 
 /// How long restoring may keep the lane from its other partitions in one turn.
 const RESTORE_STEP: Duration = Duration::from_millis(100);
@@ -76,6 +77,7 @@ pub struct Start {
 pub enum Told {
     Ranks(RankTold),
     Model(ModelTold),
+    Overview(Arc<Overview>),
 }
 
 /// One lane. Everything in it belongs to one thread.
@@ -108,6 +110,8 @@ pub struct Lane {
     pub(super) wanted: Option<RankTold>,
     /// The parameters of the model of churn, as last told.
     pub(super) learnt: Option<ModelTold>,
+    /// What is still to be published of all cohorts, by whoever owns partition 0.
+    pub(super) overview: Option<Arc<Overview>>,
     watch: Watch,
     /// A partition that takes up other rules; its input waits.
     adoption: Option<Adoption>,
@@ -180,6 +184,7 @@ impl Lane {
             told,
             wanted: None,
             learnt: None,
+            overview: None,
             watch: Watch::new(),
             adoption: None,
             brokers,
@@ -253,6 +258,7 @@ impl Lane {
             match told {
                 Told::Ranks(ranks) => self.wanted = Some(ranks),
                 Told::Model(model) => self.learnt = Some(model),
+                Told::Overview(overview) => self.overview = Some(overview),
             }
         }
     }
@@ -316,6 +322,7 @@ impl Lane {
             partition.sweep_on(&context, &mut plan)?;
             partition.survey_on(&context, &mut plan)?;
         }
+        self.foretell(&mut plan);
         self.finish(plan)?;
         self.hold(held)?;
         Ok(control)

@@ -93,6 +93,9 @@ pub struct Metrics {
     pub churn_version: IntGauge,
     /// `churn_provisional`: 1 while too little was seen to know those parameters well.
     pub churn_provisional: IntGauge,
+    forecast: GaugeVec,
+    forecast_error: GaugeVec,
+    value_at_stake: GaugeVec,
     /// `customers_reweighed_total`: customers decided again under new parameters.
     pub customers_reweighed: IntCounter,
 
@@ -271,6 +274,21 @@ impl Metrics {
                 .gauge("churn_parameters_version", "The newest parameters of the model of churn; 0: none."),
             churn_provisional: add
                 .gauge("churn_provisional", "1 while too little was seen to know the parameters of churn."),
+            forecast: add.float_gauges(
+                "cohort_forecast",
+                "Customers who will enter or leave each cohort in the seven days after the last survey.",
+                &["cohort", "change", "provided"],
+            ),
+            forecast_error: add.float_gauges(
+                "cohort_forecast_error",
+                "How many changes off the forecast of the last seven days was, beside `as last week`.",
+                &["cohort", "said"],
+            ),
+            value_at_stake: add.float_gauges(
+                "cohort_value_at_stake",
+                "Lifetime value of those expected to leave each cohort by silence, in units of the currency.",
+                &["cohort"],
+            ),
             customers_reweighed: add
                 .counter("customers_reweighed_total", "Customers decided again under new parameters of churn."),
             memory_resident: add.gauge("memory_resident_bytes", "Resident memory of the process."),
@@ -360,6 +378,36 @@ impl Metrics {
     #[must_use]
     pub fn risk_changes(&self, level: &str) -> IntCounter {
         self.risk_changes.with_label_values(&[level])
+    }
+
+    /// `cohort_forecast{cohort,change,provided}` of the next seven days, of each if all are silent (`silence`), and what is
+    /// to be expected (`expected`). Worry when a cohort that you live by is to lose more than it ever did: `/cohorts` says
+    /// who loses what.
+    pub fn forecast(&self, cohort: &str, exits: [f64; 2], entries: [f64; 2]) {
+        for (change, counts) in [("exits", exits), ("entries", entries)] {
+            for (provided, count) in ["silence", "expected"].into_iter().zip(counts) {
+                self.forecast.with_label_values(&[cohort, change, provided]).set(count);
+            }
+        }
+    }
+
+    /// `cohort_forecast_error{cohort,said}`: of what was said a week ago (`forecast`), and of `as_last_week`. Worry when the
+    /// first stays above the second: the forecast is worth nothing for this cohort.
+    pub fn forecast_errors(&self, cohort: &str, forecast: f64, as_last_week: f64) {
+        self.forecast_error.with_label_values(&[cohort, "forecast"]).set(forecast);
+        self.forecast_error.with_label_values(&[cohort, "as_last_week"]).set(as_last_week);
+    }
+
+    /// `cohort_value_at_stake{cohort}`, in units of the currency.
+    pub fn value_at_stake(&self, cohort: &str, value: f64) {
+        self.value_at_stake.with_label_values(&[cohort]).set(value);
+    }
+
+    /// Before those of another day or other rules are shown.
+    pub fn forget_forecasts(&self) {
+        self.forecast.reset();
+        self.forecast_error.reset();
+        self.value_at_stake.reset();
     }
 
     /// Names the newest rules; those before are no longer shown.

@@ -442,6 +442,15 @@ impl RuleSet {
         &self.feeds[usize::from(name.0).min(last)]
     }
 
+    /// What the model of churn learns from, in one line: as long as it is the same, what was learnt holds. None without
+    /// `[churn]`.
+    #[must_use]
+    pub fn learnt_from(&self) -> Option<String> {
+        let churn = self.churn.as_ref()?;
+        let (fact, zone) = (self.facts[usize::from(churn.fact.0)].id, self.time_zone.iana_name().unwrap_or("UTC"));
+        Some(format!("{} {fact:016x} {} {zone}", churn.model.name(), churn.horizon.0))
+    }
+
     /// The cohorts whose conditions look at a fact.
     #[must_use]
     pub fn readers(&self, fact: FactIx) -> &[CohortIx] {

@@ -44,6 +44,7 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.changes", &topics.changes),
         ("topics.members", &topics.members),
         ("topics.risks", &topics.risks),
+        ("topics.forecasts", &topics.forecasts),
         ("topics.dead_letters", &topics.dead_letters),
         ("topics.changelog", &topics.changelog),
         ("topics.summaries", &topics.summaries),

@@ -82,6 +82,7 @@ pub struct Topics {
     pub changes: String,
     pub members: String,
     pub risks: String,
+    pub forecasts: String,
     pub dead_letters: String,
     pub changelog: String,
     pub summaries: String,

@@ -61,13 +61,7 @@ pub(super) fn read_used(reader: &mut Reader<'_>) -> Read<Used> {
     if reader.u8("use")? & IS_SETTLED != 0 {
         let (first_day, last_day) = read_days(reader)?;
         let mut settled = Usage { first_day, last_day, ..Usage::first(first_day) };
-        for sum in &mut settled.activity {
-            *sum = f64::from_bits(u64::from_le_bytes(reader.array("use")?));
-            // What is summed up is finite and positive; anything else would spread.
-            if !sum.is_finite() || *sum < 0.0 {
-                return Err(Corrupt("sum of use"));
-            }
-        }
+        read_sums(reader, &mut settled)?;
         used.settled = Some(settled);
     }
     let mut last = 0;
@@ -78,12 +72,23 @@ pub(super) fn read_used(reader: &mut Reader<'_>) -> Read<Used> {
     Ok(used)
 }
 
-fn put_days(out: &mut Vec<u8>, first: i32, last: i32) {
+pub(super) fn read_sums(reader: &mut Reader<'_>, usage: &mut Usage) -> Read<()> {
+    for sum in &mut usage.activity {
+        *sum = f64::from_bits(u64::from_le_bytes(reader.array("use")?));
+        // What is summed up is finite and positive; anything else would spread.
+        if !sum.is_finite() || *sum < 0.0 {
+            return Err(Corrupt("sum of use"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn put_days(out: &mut Vec<u8>, first: i32, last: i32) {
     put_i64(out, i64::from(first));
     put_i64(out, i64::from(last) - i64::from(first));
 }
 
-fn read_days(reader: &mut Reader<'_>) -> Read<(i32, i32)> {
+pub(super) fn read_days(reader: &mut Reader<'_>) -> Read<(i32, i32)> {
     let first = reader.i64("day")?;
     let last = first.checked_add(reader.i64("day")?).ok_or(Corrupt("day"))?;
     Ok((day(first)?, day(last)?))

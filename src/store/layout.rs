@@ -29,6 +29,8 @@
 //!                                                  from 1970 in the rules' time zone, and from 0 again every 16 days, so
 //!                                                  that two weeks can be looked back on. The two kinds of keys differ in
 //!                                                  length
+//!   key  partition, 4 │ 'W' │ week, 2       value  one partition's sample of one week (`sample_bytes`); weeks are counted
+//!                                                  from Monday 1970-01-05, and from 0 again every 128
 //! ```
 //!
 //! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
@@ -52,6 +54,12 @@ pub(super) const SURVEY: u8 = b'S';
 
 /// So many days later a survey takes the place of an earlier one.
 pub(super) const SURVEY_DAYS: i64 = 16;
+
+/// In the key of a sample, after the partition.
+pub(super) const SAMPLE: u8 = b'W';
+
+/// So many weeks later a sample takes the place of an earlier one.
+pub(super) const SAMPLE_WEEKS: i64 = crate::engine::SAMPLES_MAX;
 
 pub(super) const META_KEY: &[u8] = b"meta";
 pub(super) const CHANGELOG_NEXT_KEY: &[u8] = b"changelog_next";

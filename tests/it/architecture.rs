@@ -35,13 +35,13 @@ const ROOMS: &[Room] = &[
     room("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
     room("metrics", &["event"], &["prometheus"]),
     // Between the doors and the lanes, so that neither names the other. Which partition has a customer is Kafka's to say.
-    room("inquiry", &["event", "rules", "engine", "kafka"], &[]),
+    room("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
     room(
         "lane",
         &["event", "rules", "engine", "summary", "settings", "clock", "codec", "store", "kafka", "metrics", "inquiry"],
         &[],
     ),
-    room("admin", &["settings", "metrics", "inquiry"], &["axum"]),
+    room("admin", &["rules", "settings", "metrics", "inquiry"], &["axum"]),
     room("telemetry", &["settings"], &["tracing_subscriber"]),
     room("shutdown", &[], &[]),
     room(

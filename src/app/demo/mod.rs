@@ -129,6 +129,7 @@ impl Demo {
             &topics.changes,
             &topics.members,
             &topics.risks,
+            &topics.forecasts,
             &topics.dead_letters,
             &topics.changelog,
             &topics.summaries,

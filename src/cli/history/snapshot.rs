@@ -1,8 +1,7 @@
 //! The customers that a fit looks at, as seen at one instant, and what became of them.
 
-use crate::churn::Evidence;
 use crate::churn::fit::in_sample;
-use crate::engine::{Comings, Model, Shard, Sighting, Slot, Watched, tie_hash};
+use crate::engine::{Comings, Shard, Sighting, Slot, Watched, tie_hash};
 use crate::event::{Instant, Span};
 use crate::rules::ast::Unit;
 
@@ -52,16 +51,6 @@ impl Snapshot {
             !is_later || (last > until && seen.and_on(now.last_day()).are_on_the_days_of(&now))
         };
         self.rows.iter().map(|row| Watched { sighting: row.sighting, none: none(row) }).collect()
-    }
-
-    /// What a correction looks at, under a model.
-    pub(in crate::cli) fn evidence(&self, model: &Model, horizon: Span) -> Vec<Evidence> {
-        let horizon = days(horizon);
-        let evidence = |row: &Row| {
-            let customer = row.sighting.comings.under(model)?;
-            Some(Evidence::of(&customer, row.sighting.days, horizon))
-        };
-        self.rows.iter().filter_map(evidence).collect()
     }
 }
 

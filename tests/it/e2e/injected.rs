@@ -18,7 +18,7 @@ const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 fn errors_of_a_broker_are_survived_and_no_event_is_lost() {
     let mock = Mock::start().unwrap();
     let lab = Lab::at(&mock.bootstrap_servers(), "injected", 1, RULES);
-    for kind in ["in", "changes", "members", "risks", "letters", "log", "summaries", "rules"] {
+    for kind in ["in", "changes", "members", "risks", "forecasts", "letters", "log", "summaries", "rules"] {
         mock.create_topic(&lab.topic(kind), 1).unwrap();
     }
     let mut daemon = lab.start("one", &["state.flush_after_events=0", "kafka.options.transaction.timeout.ms=5000"]);

@@ -108,7 +108,7 @@ impl Lab {
         let mut settings: Vec<String> = [("in", "input"), ("changes", "changes"), ("members", "members")]
             .into_iter()
             .chain([("letters", "dead_letters"), ("log", "changelog"), ("summaries", "summaries"), ("rules", "rules")])
-            .chain([("risks", "risks")])
+            .chain([("risks", "risks"), ("forecasts", "forecasts")])
             .map(|(kind, key)| format!("topics.{key}={}", self.topic(kind)))
             .collect();
         settings.extend([

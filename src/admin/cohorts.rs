@@ -1,0 +1,55 @@
+//! How cohorts stand and what is to come of them, as of the last survey of all partitions.
+//!
+//! | status | |
+//! |---|---|
+//! | 200 | JSON |
+//! | 404 | no such cohort |
+//! | 503 | no survey yet: there is one once all partitions have caught up, and then one a day |
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use serde_json::json;
+
+use super::Views;
+use crate::rules::nearest;
+
+pub(super) fn routes() -> Router<Views> {
+    Router::new().route("/cohorts", get(all)).route("/cohorts/{name}", get(one))
+}
+
+async fn all(State(views): State<Views>) -> Response {
+    match views.board.newest() {
+        Some(overview) => told(StatusCode::OK, &*overview),
+        None => not_yet(),
+    }
+}
+
+async fn one(State(views): State<Views>, Path(name): Path<String>) -> Response {
+    let Some(overview) = views.board.newest() else { return not_yet() };
+    match overview.detail(&name) {
+        Some(cohort) => told(StatusCode::OK, cohort),
+        None => {
+            let names = overview.cohorts.iter().map(|line| line.cohort.as_str());
+            let hint = nearest(&name, names).map_or_else(String::new, |near| format!(" Did you mean {near}?"));
+            let detail = format!("No cohort of this name was looked at.{hint}");
+            told(StatusCode::NOT_FOUND, &json!({ "status": "unknown_cohort", "detail": detail }))
+        }
+    }
+}
+
+fn not_yet() -> Response {
+    let detail =
+        "Customers were not looked through yet: that is once all partitions have caught up, and then each day.";
+    told(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "no_survey_yet", "detail": detail }))
+}
+
+fn told(status: StatusCode, said: &impl Serialize) -> Response {
+    match serde_json::to_string(said) {
+        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], format!("{text}\n")).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}

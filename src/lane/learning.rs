@@ -1,0 +1,44 @@
+//! What the model of churn learns from the samples of all partitions.
+
+use std::sync::Arc;
+
+use super::context::Context;
+use super::model::ModelTold;
+use super::rulebook::Version;
+use crate::engine::{Learner, Parameters, Sample};
+
+/// The samples for one version of the rules, as far as they were read.
+pub(super) struct Learning {
+    version: Arc<Version>,
+    learner: Learner,
+    /// Something came since the last look.
+    is_fresh: bool,
+    told: Option<Parameters>,
+}
+
+impl Learning {
+    pub(super) fn new(version: Arc<Version>) -> Self {
+        Self { version, learner: Learner::default(), is_fresh: false, told: None }
+    }
+
+    pub(super) fn take(&mut self, partition: u32, sample: Sample) {
+        self.learner.add(partition, sample);
+        self.is_fresh = true;
+    }
+
+    /// The parameters for the newest week of which all partitions have told, if they were not told yet. Their version is
+    /// the number of that week, so that all processes have the same for the same.
+    pub(super) fn parameters(&mut self, context: &Context) -> Option<ModelTold> {
+        let churn = self.version.rules.churn.as_ref().filter(|_| self.is_fresh)?;
+        self.is_fresh = false;
+        let learnt = self.learner.learn(churn, &self.version.rules.calendar())?;
+        let parameters = learnt.parameters(u32::try_from(learnt.week).unwrap_or(0));
+        if self.told.is_some_and(|told| told.version >= parameters.version) {
+            return None;
+        }
+        self.told = Some(parameters);
+        context.metrics.churn_version.set(i64::from(parameters.version));
+        context.metrics.churn_provisional.set(i64::from(parameters.provisional));
+        Some(ModelTold { version: self.version.number, parameters })
+    }
+}
