@@ -101,7 +101,7 @@ impl Learner {
             best = match self.fits.get(&week) {
                 Some(fit) => *fit,
                 None => {
-                    let fit = self.fit_alone(week, churn, calendar);
+                    let fit = self.fit_from(best.as_ref(), week, churn, calendar);
                     let fit = match (best, fit) {
                         (Some(best), Some(new)) => Some(Fit::or_better(best, new)),
                         (best, new) => new.or(best),
@@ -114,13 +114,13 @@ impl Learner {
         best
     }
 
-    fn fit_alone(&self, week: i64, churn: &Churn, calendar: &Calendar) -> Option<Fit> {
+    fn fit_from(&self, before: Option<&Fit>, week: i64, churn: &Churn, calendar: &Calendar) -> Option<Fit> {
         let now: Vec<_> = self.rows(week).map(|row| row.sighting(calendar)).collect();
         let watched = self.matured(week, churn.horizon, calendar, WATCHED_MAX);
         let watched = watched.into_values().flatten();
         let watched: Vec<Watched> =
             watched.map(|Matured { row, none }| Watched { sighting: row.sighting(calendar), none }).collect();
-        Fit::new(churn, &now, &watched, None).ok()
+        Fit::new(churn, &now, &watched, before).ok()
     }
 
     /// What became of those of whom something was said, by the week in which it was said, under the parameters of then.

@@ -96,6 +96,8 @@ struct Resident {
     armed: Instant,
     /// Where the batch began that made the first change not yet flushed; clean: none.
     dirty_since: Option<i64>,
+    /// Flushed at least once.
+    is_stored: bool,
     /// Looked at since the last sweep.
     recent: bool,
     /// Where the stored index has this customer; `MAX`: nowhere. Kept for the lane, unused here.
@@ -175,7 +177,7 @@ impl Shard {
         ));
     }
 
-    /// Puts a customer into memory. `indexed_at`: where the stored index has them; `MAX`: nowhere.
+    /// Puts a stored customer into memory. `indexed_at`: where the stored index has them; `MAX`: nowhere.
     pub fn insert(&mut self, customer: &str, mut state: CustomerState, indexed_at: Instant) -> Slot {
         state.belongs_to(customer);
         let bytes = RESIDENT_BYTES + 2 * customer.len() + state.heap_bytes();
@@ -186,6 +188,7 @@ impl Shard {
             state,
             armed: Instant::MAX,
             dirty_since: None,
+            is_stored: true,
             recent: true,
             indexed_at,
             bytes,
@@ -213,7 +216,9 @@ impl Shard {
             Some(slot) => slot,
             None => {
                 let state = CustomerState::new(self.engine.rules());
-                self.insert(customer, state, Instant::MAX)
+                let slot = self.insert(customer, state, Instant::MAX);
+                self.resident_mut(slot).is_stored = false;
+                slot
             }
         }
     }
@@ -338,7 +343,8 @@ impl Shard {
             return None;
         }
         let (_, slot) = self.dirty.pop_front()?;
-        self.slots[slot.0 as usize].dirty_since = None;
+        let resident = self.resident_mut(slot);
+        (resident.dirty_since, resident.is_stored) = (None, true);
         Some(slot)
     }
 
@@ -350,7 +356,10 @@ impl Shard {
 
     /// Marks one customer clean, because the caller flushes it. False: it was clean.
     pub fn take_if_dirty(&mut self, slot: Slot) -> bool {
-        self.slots[slot.0 as usize].dirty_since.take().is_some()
+        let resident = self.resident_mut(slot);
+        let was_dirty = resident.dirty_since.take().is_some();
+        resident.is_stored |= was_dirty;
+        was_dirty
     }
 
     /// About how many bytes the customers in memory take.
@@ -451,6 +460,12 @@ impl Shard {
         let taken: Vec<Slot> =
             self.slots.iter().zip(0..).filter(|(r, _)| !r.customer.is_empty()).map(|(_, slot)| Slot(slot)).collect();
         taken.into_iter()
+    }
+
+    /// Customers in memory who were never flushed.
+    pub fn unstored(&self) -> impl Iterator<Item = Slot> + '_ {
+        let slots = self.slots.iter().zip(0..);
+        slots.filter(|(r, _)| !r.customer.is_empty() && !r.is_stored).map(|(_, slot)| Slot(slot))
     }
 
     /// A customer's present places, as steps from nowhere.

@@ -6,10 +6,12 @@
 
 use std::ops::ControlFlow;
 
+use rustc_hash::FxHashSet;
+
 use super::context::Context;
 use super::partition::Partition;
 use super::plan::{Headers, Out, Plan, Topic};
-use crate::engine::{Engine, Sampling, tie_hash, week_of};
+use crate::engine::{CustomerState, Engine, Sampling, tie_hash, week_of};
 use crate::event::Instant;
 use crate::rules::ast::Unit;
 use crate::store::{PublishedSample, PublishedSurvey, StoreError, decode_state};
@@ -23,12 +25,24 @@ pub(super) struct Round {
     /// As META counts them.
     day: i64,
     week: i64,
-    /// Customers up to this id are done.
+    /// Customers up to this id are done, and so are these, who were not flushed yet.
     through: String,
+    early: FxHashSet<Box<str>>,
     survey: Option<Survey>,
     sampling: Option<Sampling>,
     /// Of its own: looking says nothing, and changes nothing of the one that decides.
     engine: Engine,
+}
+
+impl Round {
+    fn look(&mut self, customer: &str, state: &CustomerState, now: Instant) {
+        if let Some(survey) = &mut self.survey {
+            survey.count(&mut self.engine, state);
+        }
+        if let Some(sampling) = &mut self.sampling {
+            sampling.look(self.engine.rules(), tie_hash(customer), state, now);
+        }
+    }
 }
 
 impl Partition {
@@ -36,6 +50,10 @@ impl Partition {
     pub(super) fn survey_on(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
         if self.round.is_none() {
             self.round = self.owed(context).map(Box::new);
+            if let Some(mut round) = self.round.take() {
+                self.look_at_unstored(&mut round);
+                self.round = Some(round);
+            }
         }
         let Some(mut round) = self.round.take() else { return Ok(()) };
         if self.look(&mut round)? {
@@ -71,10 +89,19 @@ impl Partition {
             day: if survey.is_some() { day } else { last.day },
             week: if sampling.is_some() { week } else { last.week },
             through: String::new(),
+            early: FxHashSet::default(),
             survey,
             sampling,
             engine: self.engine_alike(),
         })
+    }
+
+    fn look_at_unstored(&self, round: &mut Round) {
+        for slot in self.shard.unstored() {
+            let customer = self.shard.customer(slot);
+            round.early.insert(customer.into());
+            round.look(customer, self.shard.state(slot), self.stream_time());
+        }
     }
 
     /// Looks at the next customers. True: that was all.
@@ -89,21 +116,16 @@ impl Partition {
             }
             looked += 1;
             customer.clone_into(&mut round.through);
-            let read;
-            let state = match shard.peek(customer) {
-                Some(state) => state,
+            if round.early.contains(customer) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            match shard.peek(customer) {
+                Some(state) => round.look(customer, state, now),
                 None => {
                     let mut state = decode_state(state, rules)?;
                     state.belongs_to(customer);
-                    read = state;
-                    &read
+                    round.look(customer, &state, now);
                 }
-            };
-            if let Some(survey) = &mut round.survey {
-                survey.count(&mut round.engine, state);
-            }
-            if let Some(sampling) = &mut round.sampling {
-                sampling.look(rules, tie_hash(customer), state, now);
             }
             Ok(ControlFlow::Continue(()))
         })?;
