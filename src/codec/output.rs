@@ -1,4 +1,4 @@
-//! Changes and memberships as records of the output topics.
+//! Changes, memberships and forecasts as records of the output topics.
 //!
 //! Written by hand against the schemas in `schemas/`: a few pushes for each field, in the schema's order. Tests read every
 //! record back with `apache_avro`, which knows nothing of this file.
@@ -10,8 +10,8 @@ use apache_avro::reader::datum::GenericDatumReader;
 
 use super::{Framing, SchemaKey, reader};
 use crate::event::{
-    Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Instant, Kept, Localized,
-    Number, RiskStanding,
+    Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortForecast, CohortMember, CustomerValue,
+    ExpectedChanges, Instant, Kept, Localized, Number, RiskStanding,
 };
 
 /// The kinds of records written, each with its schema.
@@ -20,10 +20,11 @@ pub enum Output {
     CohortChange,
     CohortMember,
     ChurnRiskChange,
+    CohortForecast,
 }
 
 impl Output {
-    pub const ALL: [Self; 3] = [Self::CohortChange, Self::CohortMember, Self::ChurnRiskChange];
+    pub const ALL: [Self; 4] = [Self::CohortChange, Self::CohortMember, Self::ChurnRiskChange, Self::CohortForecast];
 
     /// The schema as it stands in `schemas/`: what is registered.
     #[must_use]
@@ -32,11 +33,12 @@ impl Output {
             Self::CohortChange => include_str!("../../schemas/cohort-change.avsc"),
             Self::CohortMember => include_str!("../../schemas/cohort-member.avsc"),
             Self::ChurnRiskChange => include_str!("../../schemas/churn-risk-change.avsc"),
+            Self::CohortForecast => include_str!("../../schemas/cohort-forecast.avsc"),
         }
     }
 
     fn parsed(self) -> &'static Schema {
-        static PARSED: LazyLock<[Schema; 3]> = LazyLock::new(|| {
+        static PARSED: LazyLock<[Schema; 4]> = LazyLock::new(|| {
             Output::ALL.map(|output| {
                 Schema::parse_str(output.schema()).expect("the schemas in the source tree are valid; a test says so")
             })
@@ -45,6 +47,7 @@ impl Output {
             Self::CohortChange => &PARSED[0],
             Self::CohortMember => &PARSED[1],
             Self::ChurnRiskChange => &PARSED[2],
+            Self::CohortForecast => &PARSED[3],
         }
     }
 
@@ -72,14 +75,22 @@ pub struct Encoder {
     change_tag: Box<[u8]>,
     member_tag: Box<[u8]>,
     risk_tag: Box<[u8]>,
+    forecast_tag: Box<[u8]>,
 }
 
 impl Encoder {
-    /// Confluent wire format, with the ids under which a registry holds the schemas.
+    /// Confluent wire format, with the ids under which a registry holds the schemas of what lanes write. Forecasts begin with
+    /// their schema's fingerprint until `forecasts_with_id`.
     #[must_use]
     pub fn with_ids(change: u32, member: u32, risk: u32) -> Self {
-        let tag = |id: u32| std::iter::once(0).chain(id.to_be_bytes()).collect();
-        Self { change_tag: tag(change), member_tag: tag(member), risk_tag: tag(risk) }
+        let (change_tag, member_tag, risk_tag) = (tag(change), tag(member), tag(risk));
+        Self { change_tag, member_tag, risk_tag, ..Self::with_fingerprints() }
+    }
+
+    /// The same, with the id under which the registry holds the schema of forecasts.
+    #[must_use]
+    pub fn forecasts_with_id(self, forecast: u32) -> Self {
+        Self { forecast_tag: tag(forecast), ..self }
     }
 
     /// Single-object encoding: needs no registry.
@@ -92,6 +103,7 @@ impl Encoder {
             change_tag: tag(Output::CohortChange),
             member_tag: tag(Output::CohortMember),
             risk_tag: tag(Output::ChurnRiskChange),
+            forecast_tag: tag(Output::CohortForecast),
         }
     }
 
@@ -173,6 +185,28 @@ impl Encoder {
         text(record, &change.definition);
     }
 
+    /// Appends a `cohort-forecasts` record to `record`.
+    pub fn forecast(&self, forecast: &CohortForecast, record: &mut Vec<u8>) {
+        record.extend_from_slice(&self.forecast_tag);
+        text(record, &forecast.cohort);
+        long(record, i64::from(forecast.day));
+        instant(record, forecast.made_at);
+        count(record, forecast.size);
+        count(record, forecast.entered_last_week);
+        count(record, forecast.left_last_week);
+        expected(record, &forecast.week);
+        optional(record, forecast.currency.as_deref(), text);
+        block(record, forecast.days.len());
+        for (day, changes) in (i64::from(forecast.day)..).zip(&forecast.days) {
+            long(record, day);
+            expected(record, changes);
+        }
+        end_after(record, forecast.days.len());
+        optional(record, forecast.error_last_week, double);
+        optional(record, forecast.naive_error_last_week, double);
+        text(record, &forecast.definition);
+    }
+
     /// Appends a `cohort-members` record to `record`.
     pub fn member(&self, member: &CohortMember, record: &mut Vec<u8>) {
         record.extend_from_slice(&self.member_tag);
@@ -198,6 +232,19 @@ fn cause(record: &mut Vec<u8>, cause: &Cause) {
 fn customer_value(record: &mut Vec<u8>, value: &CustomerValue) {
     double(record, value.clv);
     optional(record, value.currency.as_deref(), text);
+}
+
+/// What a record begins with whose schema a registry holds.
+fn tag(id: u32) -> Box<[u8]> {
+    std::iter::once(0).chain(id.to_be_bytes()).collect()
+}
+
+fn expected(record: &mut Vec<u8>, changes: &ExpectedChanges) {
+    count(record, changes.exits_if_silent);
+    count(record, changes.entries_if_silent);
+    double(record, changes.exits_expected);
+    double(record, changes.entries_expected);
+    optional(record, changes.value_at_stake, double);
 }
 
 /// A map from language to sentence, of those that there are.
@@ -315,8 +362,8 @@ mod tests {
 
     use super::{Encoder, Output, REASONS};
     use crate::event::{
-        Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortMember, CustomerValue, Evidence, Instant,
-        Kept, Localized, Number, RiskFactor, RiskStanding,
+        Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortForecast, CohortMember, CustomerValue,
+        Evidence, ExpectedChanges, Instant, Kept, Localized, Number, RiskFactor, RiskStanding,
     };
 
     fn a_change() -> CohortChange {
@@ -396,6 +443,48 @@ mod tests {
             let mut record = Vec::new();
             encoder.risk(&change, &mut record);
             assert_eq!(Output::ChurnRiskChange.to_json(&record), Some(expected.clone()));
+        }
+    }
+
+    #[test]
+    fn a_forecast_read_by_apache_avro_is_what_was_written() {
+        let changes = |exits_if_silent| ExpectedChanges {
+            exits_if_silent,
+            entries_if_silent: 2,
+            exits_expected: 0.5,
+            entries_expected: 1.25,
+            value_at_stake: (exits_if_silent > 1).then_some(-3.5),
+        };
+        let forecast = CohortForecast {
+            cohort: "vip".into(),
+            day: 20_454,
+            made_at: Instant(1_767_225_600_001),
+            size: 1 << 40,
+            entered_last_week: 3,
+            left_last_week: 0,
+            week: changes(9),
+            days: vec![changes(1), changes(8)],
+            currency: Some("EUR".into()),
+            error_last_week: Some(4.5),
+            naive_error_last_week: None,
+            definition: "aa".into(),
+        };
+        let expected = json!({
+            "cohort": "vip", "day": 20_454, "made_at": 1_767_225_600_001_i64, "size": 1_i64 << 40, "entered_last_week": 3,
+            "left_last_week": 0, "exits_if_silent": 9, "entries_if_silent": 2, "exits_expected": 0.5,
+            "entries_expected": 1.25, "value_at_stake": -3.5, "currency": "EUR",
+            "days": [
+                {"day": 20_454, "exits_if_silent": 1, "entries_if_silent": 2, "exits_expected": 0.5,
+                 "entries_expected": 1.25, "value_at_stake": null},
+                {"day": 20_455, "exits_if_silent": 8, "entries_if_silent": 2, "exits_expected": 0.5,
+                 "entries_expected": 1.25, "value_at_stake": -3.5},
+            ],
+            "error_last_week": 4.5, "naive_error_last_week": null, "definition": "aa",
+        });
+        for encoder in [Encoder::with_ids(1, 2, 3).forecasts_with_id(258), Encoder::with_fingerprints()] {
+            let mut record = Vec::new();
+            encoder.forecast(&forecast, &mut record);
+            assert_eq!(Output::CohortForecast.to_json(&record), Some(expected.clone()));
         }
     }
 
@@ -527,7 +616,7 @@ mod tests {
     fn the_reasons_are_those_of_the_schemas_and_hold_all_of_ours() {
         for output in Output::ALL {
             let Schema::Record(record) = output.parsed() else { panic!("no record") };
-            let field = record.fields.iter().find(|field| field.name == "reason").unwrap();
+            let Some(field) = record.fields.iter().find(|field| field.name == "reason") else { continue };
             let Schema::Enum(symbols) = &field.schema else { panic!("no enum") };
             assert_eq!(symbols.symbols, REASONS);
         }

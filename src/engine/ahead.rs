@@ -40,14 +40,14 @@ pub struct Worth {
 
 /// The plainest event by which a customer comes back.
 #[derive(Debug, Clone, Copy)]
-struct Coming {
+pub(super) struct Coming {
     name: NameId,
     amount: Option<PropertyId>,
 }
 
 impl Coming {
     /// `None` without `[churn]`, and where what counts as coming back is asked more than its name.
-    fn of(rules: &RuleSet) -> Option<Self> {
+    pub(super) fn of(rules: &RuleSet) -> Option<Self> {
         let fact = rules.churn.as_ref()?.fact;
         let plain = |name: NameId| {
             let mut roles = rules.feeds(name).iter().filter(|feed| feed.fact == fact).map(|feed| &feed.role);
@@ -75,12 +75,16 @@ impl Engine {
     pub fn ahead(&mut self, state: &CustomerState, days: &[Instant]) -> Vec<Ahead> {
         let (Some(from), Some(until)) = (days.first().copied(), days.last().copied()) else { return Vec::new() };
         let chances = self.scene(state, from).outlook().map(|outlook| Chances::of(&outlook, from));
-        let coming = chances.and_then(|_| Coming::of(self.rules()));
-        if coming.is_none() && state.next_deadline >= until {
+        let coming = chances.and(self.coming());
+        if coming.is_none() && state.next_deadline >= until && !self.lags(state) {
             return Vec::new();
         }
         let (mut found, mut said) = (Vec::new(), Vec::new());
         let (mut silent, mut at) = (state.clone(), from);
+        // What new parameters change is no matter of the days to come.
+        if self.catch_up(&mut silent, Words::None, &mut said) {
+            said.clear();
+        }
         loop {
             let before = coming.map(|_| silent.clone());
             let changed = self.next_step(&mut silent, until, &mut said);

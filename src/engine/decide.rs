@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use siphasher::sip::SipHasher13;
 
+use super::ahead::Coming;
 use super::comings::Comings;
 use super::effect::{Counts, Effect};
 use super::evaluate::Scene;
@@ -39,6 +40,7 @@ pub struct Engine {
     /// How often; a customer decided before the last time was decided under others.
     thresholds_set: u32,
     foresight: Foresight,
+    coming: Option<Coming>,
     parameters: Option<Arc<Parameters>>,
     /// Where stream time stood when they came into force.
     in_force_since: Instant,
@@ -90,6 +92,7 @@ impl Engine {
         let moved = vec![false; rules.rankings.len()];
         let thresholds = vec![None; rules.ranks.len()].into();
         let foresight = Foresight::new(&rules);
+        let coming = Coming::of(&rules);
         let observed = Observed::ALWAYS;
         Self {
             rules,
@@ -102,6 +105,7 @@ impl Engine {
             thresholds,
             thresholds_set: 0,
             foresight,
+            coming,
             parameters: None,
             in_force_since: Instant::MIN,
             weighs: false,
@@ -505,6 +509,11 @@ impl Engine {
     #[must_use]
     pub fn holds(&self, state: &CustomerState, node: &Node, at: Instant) -> bool {
         self.scene(state, at).node(node).holds
+    }
+
+    /// By what a customer comes back, where that can be supposed.
+    pub(super) fn coming(&self) -> Option<Coming> {
+        self.coming
     }
 
     /// The customer as conditions see them at an instant.

@@ -171,7 +171,7 @@ mod tests {
                 let some = usize::try_from(next()).unwrap() % (week.len() + 1);
                 week[..some].iter_mut().for_each(|stayed| *stayed = next().max(1));
             }
-            if next() % 2 == 0 {
+            if next().is_multiple_of(2) {
                 cohort.came_from.insert(CohortIx(1), next());
             }
             for day in &mut cohort.days {

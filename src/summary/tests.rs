@@ -119,7 +119,8 @@ fn the_days_to_come_weigh_as_much_as_the_model_says() {
     let comings = MbgNbd { r: 0.52484, alpha_days: 43.2816, a: 0.89136, b: 1.614 };
     let amounts = Some(GammaGamma { p: 6.25, q: 3.74, v: 15.44 });
     let model = Model::Purchases { comings, amounts };
-    engine.set_parameters(Some(Arc::new(Parameters { version: 1, model, recalibration: None, provisional: false })));
+    let parameters = Parameters { version: 1, model, recalibration: None, provisional: false };
+    engine.set_parameters(Some(Arc::new(parameters)), day(0.0));
     let leaving = customer(&mut engine, &[("buy", 62.0), ("buy", 72.5)], 100.0);
     let lapsed = customer(&mut engine, &[("buy", 10.0)], 100.0);
     let (before, risks) = (leaving.clone(), engine.take_risks());

@@ -163,7 +163,7 @@ pub(crate) fn run_to_engine(case: &Case) -> Result<(Engine, BTreeMap<String, Cus
     run.finish(Words::None);
     let mut engine = engine(&run.rules, &case.config);
     engine.set_thresholds(Arc::clone(run.shard.engine().thresholds()));
-    engine.set_parameters(run.shard.engine().parameters().cloned().map(Arc::new));
+    engine.set_parameters(run.shard.engine().parameters().copied().map(Arc::new), run.taken_up_at);
     let read = |(customer, bytes): (String, Vec<u8>)| {
         let mut state = decode_state(&bytes, &run.rules).unwrap();
         state.belongs_to(&customer);

@@ -27,13 +27,14 @@ fn make(seed: u64) -> Option<Generated> {
     Some(if seed.is_multiple_of(2) { Generated::with_churn(seed) } else { Generated::new(seed) })
 }
 
-/// Surveys the customers of a case, whole and in parts, and lets them be silent for a week.
+/// Surveys the customers of a case soon after its last event, whole and in parts, and lets them be silent for a week.
 fn check(case: &Case, seed: u64) -> Result<(), String> {
     let mut random = Random::new(seed);
-    let (mut engine, mut states) = run_to_engine(case)?;
+    let (mut engine, mut states) = run_to_engine(&Case { until: None, ..case.clone() })?;
     let rules = Arc::clone(engine.rules());
     let latest = states.values().map(|state| state.clock).max().unwrap_or(Instant(0));
-    let at = latest + Span(random.between(1, 10 * Span::DAY.0));
+    let soon = *random.pick(&[1, Span::HOUR.0, 9 * Span::DAY.0]);
+    let at = latest + Span(random.between(1, soon));
     for state in states.values_mut() {
         engine.fire(state, at, Words::None, &mut Vec::new());
     }
@@ -93,7 +94,7 @@ const RULES: &str = "
 /// 1 January 1997.
 const BEGIN: Instant = Instant(852_076_800_000);
 const WEEK: Span = Span(7 * Span::DAY.0);
-const WEEKS: i64 = 78;
+const WEEKS: u32 = 78;
 /// Everybody has bought for the first time in the first twelve weeks.
 const SETTLED: usize = 17;
 
@@ -130,7 +131,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
     let mut log = purchases.iter().zip(0..).peekable();
     let (mut said, mut surveys, mut fit): (Vec<Said>, _, Option<Fit>) = (Vec::new(), Vec::new(), None);
     for week in 1..=WEEKS {
-        let at = BEGIN + Span(week * WEEK.0);
+        let at = BEGIN + Span(i64::from(week) * WEEK.0);
         while let Some((purchase, position)) = log.next_if(|(purchase, _)| purchase.at < at) {
             let amount = (rules.vocabulary.property("amount").unwrap(), Value::Number(purchase.amount));
             let event = CustomerEvent {
@@ -156,12 +157,12 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
             (Some(before), Ok(new)) => Some(before.or_better(new)),
             (before, new) => new.ok().or(before),
         };
-        let parameters = fit.map(|fit| Arc::new(fit.parameters(1, None)));
-        shard.set_parameters(parameters.clone());
-        own.set_parameters(parameters);
+        let parameters = fit.map(|fit| Arc::new(fit.parameters(week, None)));
+        shard.set_parameters(parameters.clone(), at);
+        own.set_parameters(parameters, at);
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
-            shard.reweigh(slot, 0, Words::None, &mut said);
+            shard.catch_up(slot, 0, Words::None, &mut said);
             survey.count(&mut own, shard.state(slot));
         }
         surveys.push(survey);
