@@ -227,7 +227,6 @@ fn customer_value(record: &mut Vec<u8>, value: &CustomerValue) {
     optional(record, value.currency.as_deref(), text);
 }
 
-/// What a record begins with whose schema a registry holds.
 fn expected(record: &mut Vec<u8>, changes: &ExpectedChanges) {
     count(record, changes.exits_if_silent);
     count(record, changes.entries_if_silent);
