@@ -20,6 +20,9 @@ use crate::summary::Survey;
 /// Customers of a partition that are looked at in one turn.
 const LOOK_MAX: usize = 1_000;
 
+/// Bytes of a record: a broker takes a million by default. Hundreds of cohorts may come to that.
+const RECORD_MAX: usize = 950_000;
+
 /// A round through all customers.
 pub(super) struct Round {
     /// As META counts them.
@@ -140,6 +143,14 @@ impl Partition {
         tracing::debug!(partition = self.number, day, week, "All customers were looked through.");
         self.begin();
         for (key, value) in survey.into_iter().chain(sample) {
+            if value.len() > RECORD_MAX {
+                tracing::warn!(
+                    partition = self.number,
+                    bytes = value.len(),
+                    "What was found in looking through all customers is too long for a record, and is left out."
+                );
+                continue;
+            }
             plan.outs.push(Out {
                 topic: Topic::Summaries,
                 partition: self.number,

@@ -2,6 +2,7 @@
 //! shop's history streams in; and processes killed meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
         two = lab.start("two", &sets);
         thread::sleep(Duration::from_millis(1_500 + random.next() % 1_000));
         one.kill9();
+        // A lost disk is no loss; if nothing was assigned yet there is none.
+        fs::remove_dir_all(lab.state("one")).ok();
         one = lab.start("one", &sets);
     }
     let sent = shop.join().unwrap();
@@ -204,4 +207,56 @@ fn surveys_are_the_fold(lab: &Lab) {
         }
     }
     assert!(compared >= 6, "{compared}");
+}
+
+/// Rules that watch no churn, and from an edit on do: levels are said of everybody, without a gap, as the door has them.
+#[test]
+fn churn_is_watched_from_an_edit_on_and_other_levels_are_said_as_the_rules_changed() {
+    let plain = "[cohorts.lost]\nwho = 'did purchase and did not purchase in the last 90 days'";
+    let Some(lab) = Lab::new("churn-edit", 1, plain) else { return };
+    let mut random = Random::seeded("churn-edit");
+    let (writer, bought) = (lab.writer(), history(&mut random, wall_clock().0 - 60_000));
+    for (number, (at, customer)) in bought.iter().enumerate() {
+        let event = avro::event(customer, "purchase", *at, Some(format!("e{number}")));
+        writer.send(customer, &avro::encode(&event));
+    }
+    writer.flush();
+    let sets = [&shop::SETS[..], &["ranks.refresh=1 s", "time.live_after=1 s"]].concat();
+    let mut one = lab.start("one", &sets);
+    one.ready();
+    lab.decided_until(wall_clock().0 - 10_000);
+    let edit = |levels: &str| {
+        let rules =
+            format!("[churn]\non = 'purchase'\nlevels = {{ {levels} }}\n[cohorts.lost]\nwho = 'churn_level = gone'");
+        fs::write(lab.path("rules.toml"), rules).unwrap();
+    };
+    edit("quiet = 0.6, gone = 0.9");
+    let said = |reason: &str| {
+        eventually(&format!("levels are said because of {reason}"), || {
+            let records = lab.read("risks").concat();
+            records.iter().any(|seen| risk(seen)["reason"] == reason).then_some(())
+        });
+    };
+    said("MODEL_CHANGED");
+    edit("quiet = 0.5, gone = 0.8");
+    said("DEFINITION_CHANGED");
+    eventually("the door says what the records say", || {
+        let mut last: BTreeMap<String, (u64, String)> = BTreeMap::new();
+        for change in lab.read("risks").concat().iter().map(risk) {
+            let (before, level) = last.entry(change["customer_id"].as_str().unwrap().to_owned()).or_default();
+            assert_eq!(change["sequence"].as_u64(), Some(*before + 1), "{change}");
+            *before += 1;
+            change["level"].as_str().unwrap().clone_into(level);
+        }
+        let agrees = |(customer, (_, level)): (&String, &(u64, String))| {
+            let (_, body) = one.ask("admin", &format!("/customers/{customer}")).unwrap();
+            serde_json::from_str::<Value>(&body).unwrap()["churn"]["level"] == **level
+        };
+        (last.len() > 20 && last.iter().all(agrees)).then_some(())
+    });
+    one.stop();
+}
+
+fn risk(seen: &Seen) -> Value {
+    Output::ChurnRiskChange.to_json(seen.payload.as_ref().unwrap()).expect("one ChurnRiskChange")
 }
