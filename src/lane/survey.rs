@@ -84,7 +84,7 @@ impl Partition {
         }
         let survey = (self.is_live() && day > last.day).then(|| Survey::new(&self.rules.rules, now));
         let is_sampled = self.rules.rules.churn.is_some() && week > last.week;
-        let sampling = is_sampled.then(|| Sampling::new(now, self.customers, context.partitions));
+        let sampling = is_sampled.then(|| Sampling::new(now, context.partitions));
         (survey.is_some() || sampling.is_some()).then(|| Round {
             day: if survey.is_some() { day } else { last.day },
             week: if sampling.is_some() { week } else { last.week },
