@@ -285,7 +285,7 @@ fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Op
         };
     }
     metrics.registry_reachable.set(1);
-    Ok(Some(Encoder::with_ids(ids[0], ids[1], ids[2]).forecasts_with_id(ids[3])))
+    Ok(Some(Encoder::with_ids(ids)))
 }
 
 /// One thread for the doors and signals: lanes have their own.

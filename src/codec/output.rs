@@ -79,18 +79,11 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Confluent wire format, with the ids under which a registry holds the schemas of what lanes write. Forecasts begin with
-    /// their schema's fingerprint until `forecasts_with_id`.
+    /// Confluent wire format, with the ids under which a registry holds the schemas, in the order of [`Output::ALL`].
     #[must_use]
-    pub fn with_ids(change: u32, member: u32, risk: u32) -> Self {
-        let (change_tag, member_tag, risk_tag) = (tag(change), tag(member), tag(risk));
-        Self { change_tag, member_tag, risk_tag, ..Self::with_fingerprints() }
-    }
-
-    /// The same, with the id under which the registry holds the schema of forecasts.
-    #[must_use]
-    pub fn forecasts_with_id(self, forecast: u32) -> Self {
-        Self { forecast_tag: tag(forecast), ..self }
+    pub fn with_ids([change, member, risk, forecast]: [u32; 4]) -> Self {
+        let tag = |id: u32| std::iter::once(0).chain(id.to_be_bytes()).collect();
+        Self { change_tag: tag(change), member_tag: tag(member), risk_tag: tag(risk), forecast_tag: tag(forecast) }
     }
 
     /// Single-object encoding: needs no registry.
@@ -232,11 +225,6 @@ fn cause(record: &mut Vec<u8>, cause: &Cause) {
 fn customer_value(record: &mut Vec<u8>, value: &CustomerValue) {
     double(record, value.clv);
     optional(record, value.currency.as_deref(), text);
-}
-
-/// What a record begins with whose schema a registry holds.
-fn tag(id: u32) -> Box<[u8]> {
-    std::iter::once(0).chain(id.to_be_bytes()).collect()
 }
 
 fn expected(record: &mut Vec<u8>, changes: &ExpectedChanges) {
@@ -439,7 +427,7 @@ mod tests {
             "value_at_risk": 72.45, "next_level_at": 7, "model": "mbg_nbd", "parameters": 3, "provisional": true,
             "sequence": 12, "definition": "abcd",
         });
-        for encoder in [Encoder::with_ids(1, 2, 258), Encoder::with_fingerprints()] {
+        for encoder in [Encoder::with_ids([1, 2, 258, 3]), Encoder::with_fingerprints()] {
             let mut record = Vec::new();
             encoder.risk(&change, &mut record);
             assert_eq!(Output::ChurnRiskChange.to_json(&record), Some(expected.clone()));
@@ -481,7 +469,7 @@ mod tests {
             ],
             "error_last_week": 4.5, "naive_error_last_week": null, "definition": "aa",
         });
-        for encoder in [Encoder::with_ids(1, 2, 3).forecasts_with_id(258), Encoder::with_fingerprints()] {
+        for encoder in [Encoder::with_ids([1, 2, 3, 258]), Encoder::with_fingerprints()] {
             let mut record = Vec::new();
             encoder.forecast(&forecast, &mut record);
             assert_eq!(Output::CohortForecast.to_json(&record), Some(expected.clone()));
@@ -500,7 +488,7 @@ mod tests {
             "properties": {"plan": "pro", "basket": 12.5, "orders": -3, "trial": true, "phone": null},
             "risk": {"level": "high", "probability": 0.5, "horizon_days": 90}, "value": {"clv": 12.25, "currency": null},
         });
-        for encoder in [Encoder::with_ids(258, 1, 2), Encoder::with_fingerprints()] {
+        for encoder in [Encoder::with_ids([258, 1, 2, 3]), Encoder::with_fingerprints()] {
             let mut record = Vec::new();
             encoder.change(&a_change(), &mut record);
             assert_eq!(Output::CohortChange.to_json(&record), Some(expected.clone()));
@@ -522,7 +510,7 @@ mod tests {
             definition: "aa".into(),
         };
         let mut record = Vec::new();
-        Encoder::with_ids(1, 258, 2).member(&member, &mut record);
+        Encoder::with_ids([1, 258, 2, 3]).member(&member, &mut record);
         assert_eq!(record, b"\x00\x00\x00\x01\x02\x04c1\x06vip\x80\x01\x02\x040f\x04\x02\x04aa");
         let json = Output::CohortMember.to_json(&record).unwrap();
         assert_eq!(json["reason"], "TIME");
@@ -566,7 +554,7 @@ mod tests {
                 ..a_change()
             };
             let mut record = Vec::new();
-            Encoder::with_ids(1, 2, 3).change(&change, &mut record);
+            Encoder::with_ids([1, 2, 3, 4]).change(&change, &mut record);
             let json = Output::CohortChange.to_json(&record).unwrap();
             prop_assert_eq!(&json["customer_id"], &json!(change.customer_id));
             prop_assert_eq!(&json["occurred_at"], &json!(numbers[0]));

@@ -71,6 +71,8 @@ pub(super) struct Partition {
     /// The parameters of the model of churn.
     pub(super) model: Option<InForce>,
     pub(super) surveyed: Surveyed,
+    /// The week of stream time in which this process began with it.
+    pub(super) began_in_week: Option<i64>,
     /// A survey under way.
     pub(super) round: Option<Box<Round>>,
     /// Of whom anything is known.
@@ -139,6 +141,7 @@ impl Partition {
             ranks,
             model: meta.model.clone(),
             surveyed: meta.surveyed,
+            began_in_week: None,
             round: None,
             customers: meta.customers,
             surges: Surges::of_rows(&meta.surges),

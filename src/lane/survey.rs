@@ -77,13 +77,11 @@ impl Partition {
         }
         let (day, week) = (self.rules.rules.calendar().period(now, Unit::Day), week_of(now));
         let last = self.surveyed;
-        if last.week == i64::MIN && !self.is_live() {
-            // The week that is under way, and may be over in no time.
-            self.surveyed.week = week;
-            return None;
-        }
+        let begun_in = *self.began_in_week.get_or_insert(week);
         let survey = (self.is_live() && day > last.day).then(|| Survey::new(&self.rules.rules, now));
-        let is_sampled = self.rules.rules.churn.is_some() && week > last.week;
+        // Of a log that is read from its beginning the first week has just begun, and may be over in no time.
+        let is_ripe = self.is_live() || last.week > i64::MIN || week > begun_in;
+        let is_sampled = self.rules.rules.churn.is_some() && is_ripe && week > last.week;
         let sampling = is_sampled.then(|| Sampling::new(now, context.partitions));
         (survey.is_some() || sampling.is_some()).then(|| Round {
             day: if survey.is_some() { day } else { last.day },
@@ -139,6 +137,7 @@ impl Partition {
         let sample = sampling.map(|sampling| PublishedSample { partition, sample: sampling.finish() });
         let sample = sample.and_then(|sample| sample.encode(rules));
         (self.surveyed.day, self.surveyed.week) = (day, week);
+        tracing::debug!(partition = self.number, day, week, "All customers were looked through.");
         self.begin();
         for (key, value) in survey.into_iter().chain(sample) {
             plan.outs.push(Out {

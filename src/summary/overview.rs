@@ -47,8 +47,8 @@ pub struct CohortLine {
     pub next_week: Forecast,
     /// The same day by day: calendar days in the rules' time zone, the first from `made_at` on.
     pub days: Vec<DayForecast>,
-    /// The part of the members that is expected to leave in the next week, from 0 to 1; of those who enter in that week some
-    /// leave too. Null: nobody is in.
+    /// Exits to be expected in the next week, for each member: 0.1 is one in ten. Above 1 where those who are yet to enter leave
+    /// within the week. Null: nobody is in.
     pub share_leaving: Option<f64>,
     /// What was foretold of the last week. Null: nothing was.
     pub last_week: Option<Backtest>,

@@ -89,7 +89,7 @@ impl Scenario {
                 events,
                 advances: tables(table.remove("advances")).into_iter().map(advance).collect(),
                 thresholds: thresholds(tables(table.remove("thresholds"))),
-                parameters: tables(table.remove("parameters")).into_iter().map(adopted).collect(),
+                parameters: (1..).zip(tables(table.remove("parameters"))).map(adopted).collect(),
                 until: table.remove("until").map(|until| instant(&until)),
             },
             expected: tables(table.remove("expect")),
@@ -291,7 +291,7 @@ fn thresholds(tables: Vec<Table>) -> Vec<TakenUp> {
     found
 }
 
-fn adopted(mut table: Table) -> Adopted {
+fn adopted((version, mut table): (u32, Table)) -> Adopted {
     let position = table.remove("before").and_then(|before| before.as_integer()).expect("before which event");
     let position = usize::try_from(position).expect("zero or more");
     let file: ParametersFile = table.try_into().expect("parameters as `cohortd fit` writes them");
@@ -299,7 +299,7 @@ fn adopted(mut table: Table) -> Adopted {
         .mbg_nbd
         .map(|comings| Model::Purchases { comings: comings.into(), amounts: file.gamma_gamma.map(Into::into) });
     let model = purchases.or(file.fgp.map(|usage| Model::Usage(usage.into()))).expect("parameters of one model");
-    let parameters = Parameters { version: 1, model, recalibration: None, provisional: false };
+    let parameters = Parameters { version, model, recalibration: None, provisional: false };
     Adopted { position, stream_time: Instant::MAX, parameters }
 }
 

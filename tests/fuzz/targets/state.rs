@@ -7,7 +7,10 @@
 use std::sync::LazyLock;
 
 use cohortd::rules::{self, RuleSet};
-use cohortd::store::{Recorded, as_of, decode_meta, decode_state, encode_meta, encode_state, next_deadline};
+use cohortd::store::{
+    PublishedSample, PublishedSurvey, Recorded, as_of, decode_meta, decode_state, encode_meta, encode_state,
+    next_deadline,
+};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../support/allocations.rs"]
@@ -53,6 +56,16 @@ fuzz_target!(|bytes: &[u8]| {
         let mut written = Vec::new();
         encode_meta(&meta, &mut written);
         assert_eq!(decode_meta(&written).as_ref(), Ok(&meta));
+    }
+    if let Some((key, value)) = bytes.split_at_checked(7) {
+        if let Ok(Some(published)) = PublishedSurvey::decode(key, value, rules) {
+            let (key, value) = published.encode(rules);
+            assert_eq!(PublishedSurvey::decode(&key, &value, rules), Ok(Some(published)));
+        }
+        if let Ok(Some(published)) = PublishedSample::decode(key, value, rules) {
+            let (key, value) = published.encode(rules).expect("these rules have [churn]");
+            assert_eq!(PublishedSample::decode(&key, &value, rules), Ok(Some(published)));
+        }
     }
     if let Some((key, value)) = bytes.split_at_checked(10)
         && let Ok((position, recorded)) = Recorded::read(key, value)

@@ -1,18 +1,20 @@
 //! Churn risk over two partitions in two processes, which learn the model's parameters from each other's samples while a
 //! shop's history streams in; and processes killed meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
 use cohortd::clock::wall_clock;
 use cohortd::codec::Output;
 use cohortd::event::{Number, Span};
+use cohortd::rules;
+use cohortd::store::PublishedSurvey;
 use serde_json::Value;
 
 use super::avro;
 use super::daemon::Daemon;
-use super::lab::Lab;
+use super::lab::{Lab, Seen};
 use super::shop::{self, Random};
 use super::{eventually, judge};
 use crate::naive::OwnedValue;
@@ -76,9 +78,8 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
             let mut event = avro::event(customer, "purchase", *at, Some(format!("e{number}")));
             event.properties.push(("amount".into(), amount));
             writer.send(customer, &avro::encode(&event));
-            if number % 4 == 0 {
-                thread::sleep(Duration::from_millis(20));
-            }
+            // In the beginning nobody reads yet.
+            thread::sleep(Duration::from_millis(if number < 20 { 200 } else { 20 }));
         }
         writer.flush();
         bought.len()
@@ -95,14 +96,27 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
     }
     let sent = shop.join().unwrap();
     lab.decided_until(wall_clock().0 - 10_000);
-    eventually("the last parameters are those of today", || {
+    eventually("parameters are learnt", || {
         one.metrics().get("cohortd_churn_parameters_version").filter(|version| **version > 0.0).copied()
     });
     two.stop();
     eventually("one has both partitions", || (one.metrics()["cohortd_partitions_assigned"] == 2.0).then_some(()));
     one.ready();
     explained(&mut one);
+    let overview = eventually("cohorts are surveyed", || {
+        let (status, body) = one.ask("admin", "/cohorts").unwrap();
+        (status == 200).then(|| serde_json::from_str::<Value>(&body).unwrap())
+    });
+    let (_, lost) = one.ask("admin", "/cohorts/lost").unwrap();
+    assert_eq!(one.ask("admin", "/cohorts/lots").unwrap().0, 404);
+    assert!(one.metrics().contains_key("cohortd_cohort_forecast"));
+    let forecasts = eventually("what is to come is published", || {
+        let published = lab.read("forecasts").concat();
+        (!published.is_empty()).then_some(published)
+    });
     one.stop();
+    foretold(&overview, &serde_json::from_str(&lost).unwrap(), &forecasts);
+    surveys_are_the_fold(&lab);
     let found = judge::check(&lab, shop::config());
     println!("churn: {found:?}");
     assert_eq!(found.events, sent);
@@ -143,4 +157,51 @@ fn said_in_full(lab: &Lab) {
             assert_eq!(change["automation"], false, "{change}");
         }
     }
+}
+
+/// The topic says what the door says.
+fn foretold(overview: &Value, lost: &Value, forecasts: &[Seen]) {
+    let lines = overview["cohorts"].as_array().unwrap();
+    assert_eq!(lines.len(), 3, "{overview}");
+    for line in lines {
+        let name = line["cohort"].as_str().unwrap();
+        let day = overview["day"].as_str().unwrap();
+        let record = forecasts.iter().rfind(|seen| seen.key() == format!("{name}/{day}"));
+        let record = record.unwrap_or_else(|| panic!("no record of {name}/{day}"));
+        let record = Output::CohortForecast.to_json(record.payload.as_ref().unwrap()).unwrap();
+        assert_eq!((&record["cohort"], &record["size"]), (&line["cohort"], &line["size"]), "{record} {line}");
+        assert_eq!(record["currency"], "EUR");
+    }
+    let line = lines.iter().find(|line| line["cohort"] == "lost").unwrap();
+    assert_eq!((&lost["size"], &lost["next_week"]), (&line["size"], &line["next_week"]));
+    let on_levels: u64 =
+        lost["risk_levels"].as_array().unwrap().iter().map(|level| level["members"].as_u64().unwrap()).sum();
+    assert_eq!(Some(on_levels), lost["size"].as_u64(), "{lost}");
+}
+
+/// What each partition counted is what its changes up to then add up to.
+fn surveys_are_the_fold(lab: &Lab) {
+    let rules = rules::load("rules.toml", RULES).unwrap();
+    let changes = lab.read("changes");
+    let mut compared = 0;
+    for (partition, records) in lab.read("summaries").iter().enumerate() {
+        for seen in records.iter().filter(|seen| PublishedSurvey::has_key(&seen.key)) {
+            let published =
+                PublishedSurvey::decode(&seen.key, seen.payload.as_ref().unwrap(), &rules).unwrap().unwrap();
+            let at = published.survey.frame.at().0;
+            let mut members: BTreeMap<String, u64> = BTreeMap::new();
+            for change in &changes[partition] {
+                let change = Output::CohortChange.to_json(change.payload.as_ref().unwrap()).unwrap();
+                if change["occurred_at"].as_i64().unwrap() < at {
+                    let count = members.entry(change["cohort"].as_str().unwrap().to_owned()).or_default();
+                    if change["change"] == "ENTERED" { *count += 1 } else { *count -= 1 }
+                }
+            }
+            for (cohort, counted) in rules.cohorts.iter().zip(&published.survey.cohorts) {
+                assert_eq!(counted.members, members.get(&cohort.name).copied().unwrap_or(0), "{}", cohort.name);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 6, "{compared}");
 }
