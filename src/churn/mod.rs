@@ -27,7 +27,7 @@ mod usage;
 mod worth;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use customer::Customer;
 pub use fgp::{Activity, Fgp};

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::arguments::Score;
 use super::fit::{in_words, refused};
-use super::history::{Comers, Looks, Snapshot, rules_of_churn};
+use super::history::{Comers, Looks, rules_of_churn};
 use super::output::{self, Stopped};
 use super::words::counted;
 use crate::app::{Failure, parameters_file, rules_file};
@@ -98,7 +98,7 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
         Some(parameters) => parameters,
         None => {
             let fit = seen.fit(at).map_err(refused)?;
-            let customers = seen.snapshot(at).map_or(0, |snapshot: &Snapshot| snapshot.rows.len() as u64);
+            let customers = seen.sample(at).map_or(0, |sample| sample.rows.len() as u64);
             let provisional = if fit.is_provisional() { ", provisionally" } else { "" };
             let text = counted(customers, "customer", "customers");
             output::say(&format!("fitted to {text} up to {at}{provisional}: {}", in_words(&fit.model())));

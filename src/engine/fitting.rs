@@ -18,7 +18,7 @@ pub struct Sighting {
     pub age_days: f64,
 }
 
-/// A customer as seen at an instant, and whether nothing came of it within the horizon.
+/// A customer as seen at an instant, and whether nothing came of it while watched.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Watched {
     pub sighting: Sighting,
@@ -45,11 +45,17 @@ impl Sighting {
 
 impl Fit {
     /// Fits the model that rules ask for: that of purchases to what is seen now, that of use to what became of those watched,
-    /// the latest of whom count. It begins where the one before ended.
+    /// the latest of whom count, each for as long as `watch`. It begins where the one before ended.
     ///
     /// # Errors
     /// There is nothing to learn from, or the model does not fit.
-    pub fn new(churn: &Churn, now: &[Sighting], watched: &[Watched], before: Option<&Self>) -> Result<Self, Refused> {
+    pub fn new(
+        churn: &Churn,
+        now: &[Sighting],
+        watched: &[Watched],
+        watch: Span,
+        before: Option<&Self>,
+    ) -> Result<Self, Refused> {
         match churn.model {
             ChurnModel::Purchases => {
                 let (start, start_amounts) = match before {
@@ -82,8 +88,8 @@ impl Fit {
                     Comings::Bought(_) => None,
                 });
                 let used: Vec<fit::Watched> = used.collect();
-                let horizon = churn.horizon.0 as f64 / Span::DAY.0 as f64;
-                fit::fgp(&used, horizon, &Memories::default(), start).map(Self::Usage)
+                let days = watch.0 as f64 / Span::DAY.0 as f64;
+                fit::fgp(&used, days, &Memories::default(), start).map(Self::Usage)
             }
         }
     }
@@ -121,6 +127,16 @@ impl Fit {
             Self::Purchases { comings, .. } => comings.provisional,
             Self::Usage(fitted) => fitted.provisional,
         }
+    }
+
+    /// Is enough known of all that rules ask for?
+    #[must_use]
+    pub fn is_known(&self, churn: &Churn) -> bool {
+        let worth = match self {
+            Self::Purchases { amounts, .. } if churn.has_amounts => amounts.is_some_and(|fitted| !fitted.provisional),
+            _ => true,
+        };
+        worth && !self.is_provisional()
     }
 
     #[must_use]

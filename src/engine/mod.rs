@@ -50,7 +50,7 @@ pub use decide::{Applied, Engine, Words};
 pub use effect::{Counts, Effect};
 pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
 pub use fitting::{Fit, Sighting, Watched};
-pub use learner::{Learner, Learnt, SAMPLES_MAX};
+pub use learner::{Learner, Learnt, Quality, SAMPLES_MAX};
 pub use migrate::{Left, Migration};
 pub use observed::Observed;
 pub use periods::Period;

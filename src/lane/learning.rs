@@ -10,7 +10,8 @@ use crate::engine::{Learner, Parameters, Sample};
 /// The samples for one version of the rules, as far as they were read.
 pub(super) struct Learning {
     version: Arc<Version>,
-    learner: Learner,
+    /// None without `[churn]`.
+    learner: Option<Learner>,
     /// Something came since the last look.
     is_fresh: bool,
     told: Option<Parameters>,
@@ -18,20 +19,25 @@ pub(super) struct Learning {
 
 impl Learning {
     pub(super) fn new(version: Arc<Version>) -> Self {
-        Self { version, learner: Learner::default(), is_fresh: false, told: None }
+        let learner = version.rules.churn.as_ref().map(Learner::new);
+        Self { version, learner, is_fresh: false, told: None }
     }
 
     pub(super) fn take(&mut self, partition: u32, sample: Sample) {
-        self.learner.add(partition, sample);
-        self.is_fresh = true;
+        if let Some(learner) = &mut self.learner {
+            learner.add(partition, sample);
+            self.is_fresh = true;
+        }
     }
 
     /// The parameters for the newest week of which all partitions have told, if they were not told yet. Their version is
     /// the number of that week, so that all processes have the same for the same.
     pub(super) fn parameters(&mut self, context: &Context) -> Option<ModelTold> {
-        let churn = self.version.rules.churn.as_ref().filter(|_| self.is_fresh)?;
-        self.is_fresh = false;
-        let learnt = self.learner.learn(churn, &self.version.rules.calendar())?;
+        if !std::mem::take(&mut self.is_fresh) {
+            return None;
+        }
+        let (churn, learner) = self.version.rules.churn.as_ref().zip(self.learner.as_mut())?;
+        let learnt = learner.learn(churn, &self.version.rules.calendar())?;
         let parameters = learnt.parameters(u32::try_from(learnt.week).unwrap_or(0));
         if self.told.is_some_and(|told| told.version >= parameters.version) {
             return None;

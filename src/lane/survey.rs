@@ -85,7 +85,7 @@ impl Partition {
         // Of a log that is read from its beginning the first week has just begun, and may be over in no time.
         let is_ripe = self.is_live() || last.week > i64::MIN || week > begun_in;
         let is_sampled = self.rules.rules.churn.is_some() && is_ripe && week > last.week;
-        let sampling = is_sampled.then(|| Sampling::new(now, self.customers, context.partitions));
+        let sampling = is_sampled.then(|| Sampling::new(now, context.partitions));
         (survey.is_some() || sampling.is_some()).then(|| Round {
             day: if survey.is_some() { day } else { last.day },
             week: if sampling.is_some() { week } else { last.week },

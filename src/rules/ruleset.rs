@@ -447,8 +447,16 @@ impl RuleSet {
     #[must_use]
     pub fn learnt_from(&self) -> Option<String> {
         let churn = self.churn.as_ref()?;
+        Some(format!("{} {}", self.sampled_from()?, churn.horizon.0))
+    }
+
+    /// What samples are taken from, in one line: as long as it is the same, they can be learnt from together. None without
+    /// `[churn]`.
+    #[must_use]
+    pub fn sampled_from(&self) -> Option<String> {
+        let churn = self.churn.as_ref()?;
         let (fact, zone) = (self.facts[usize::from(churn.fact.0)].id, self.time_zone.iana_name().unwrap_or("UTC"));
-        Some(format!("{} {fact:016x} {} {zone}", churn.model.name(), churn.horizon.0))
+        Some(format!("{} {fact:016x} {zone}", churn.model.name()))
     }
 
     /// The cohorts whose conditions look at a fact.

@@ -1,7 +1,7 @@
 //! Samples as bytes: in the summaries topic.
 //!
 //! ```text
-//! format │ fingerprint of [churn] and the time zone │ week │ rows: n, n × one row
+//! format │ what is sampled, in words │ week │ customers │ rows: n, n × one row
 //! a row  hash 8 │ time, from the row before │ first day │ last day │ purchases or use
 //! ```
 
@@ -9,7 +9,7 @@ use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_num
 use super::days_bytes::{put_days, read_days, read_sums};
 use super::layout::{FORMAT, SAMPLE, SAMPLE_WEEKS};
 use crate::churn::{Purchases, Usage};
-use crate::engine::{Comings, Sample, SampleRow};
+use crate::engine::{Comings, Sample, SampleRow, week_begins, week_of};
 use crate::event::{Instant, Number};
 use crate::rules::{ChurnModel, RuleSet};
 
@@ -30,10 +30,11 @@ impl PublishedSample {
     /// Key and value of its record; none without `[churn]`. The key is that of the sample so many weeks before, which goes.
     #[must_use]
     pub fn encode(&self, rules: &RuleSet) -> Option<(Vec<u8>, Vec<u8>)> {
-        let learnt = rules.learnt_from()?;
+        let sampled = rules.sampled_from()?;
         let mut value = vec![FORMAT];
-        put_text(&mut value, &learnt);
+        put_text(&mut value, &sampled);
         put_i64(&mut value, self.sample.week);
+        put_u64(&mut value, self.sample.customers);
         put_len(&mut value, self.sample.rows.len());
         let mut last = Instant(0);
         for SampleRow { hash, at, comings } in &self.sample.rows {
@@ -55,7 +56,7 @@ impl PublishedSample {
         Some((key(self.partition, self.sample.week), value))
     }
 
-    /// Reads a record. `None`: other rules learn from others.
+    /// Reads a record. `None`: these rules take other samples.
     ///
     /// # Errors
     /// What `encode` did not write.
@@ -66,14 +67,15 @@ impl PublishedSample {
         if reader.u8("format")? != FORMAT {
             return Err(Corrupt("format of a sample"));
         }
-        let learnt = reader.text("rules")?;
-        let Some(churn) = rules.churn.as_ref().filter(|_| rules.learnt_from().as_deref() == Some(learnt)) else {
+        let sampled = reader.text("rules")?;
+        let Some(churn) = rules.churn.as_ref().filter(|_| rules.sampled_from().as_deref() == Some(sampled)) else {
             return Ok(None);
         };
         let week = reader.i64("week")?;
-        if key != self::key(partition, week) {
+        if key != self::key(partition, week) || week_of(week_begins(week)) != week {
             return Err(Corrupt("week of a sample"));
         }
+        let customers = reader.u64("customers")?;
         let (mut rows, mut last, mut after) = (Vec::new(), Instant(0), None);
         for _ in 0..reader.len("sample")? {
             let hash = u64::from_le_bytes(reader.array("sample")?);
@@ -86,7 +88,7 @@ impl PublishedSample {
         if !reader.is_empty() {
             return Err(Corrupt("end of a sample"));
         }
-        Ok(Some(Self { partition, sample: Sample { week, rows } }))
+        Ok(Some(Self { partition, sample: Sample { week, customers, rows } }))
     }
 }
 
@@ -121,7 +123,7 @@ mod tests {
     fn sample(comings: [Comings; 2]) -> PublishedSample {
         let rows = [(3, 1_767_000_000_000, comings[0]), (u64::MAX, 1_767_000_000_100, comings[1])];
         let rows = rows.map(|(hash, at, comings)| SampleRow { hash, at: Instant(at), comings }).to_vec();
-        PublishedSample { partition: 7, sample: Sample { week: 2_912, rows } }
+        PublishedSample { partition: 7, sample: Sample { week: 2_912, customers: 300, rows } }
     }
 
     #[test]

@@ -253,9 +253,16 @@ fn explain_compare_and_check_know_the_parameters_of_their_time() {
     let events = room.cdnow(250);
     let rules = room.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = 'churn_level = high'\n"));
     let replay = done(run(&["replay", "--rules", &rules, &events]));
+    let bought: Vec<i64> = std::fs::read_to_string(&events)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["time"].as_i64().unwrap())
+        .collect();
     let entry = lines(&replay).into_iter().rfind(|line| {
-        // Late in the week, when the refit of Monday is done whether an event has moved stream time past it or not.
-        line["change"] == "entered" && line["reason"] == "time" && since_monday(line["at"].as_i64().unwrap()) > 4 * DAY
+        let at = line["at"].as_i64().unwrap();
+        // When Monday's parameters are in force whether a later event tells or not: two events of that week came before.
+        let of_the_week = bought.iter().filter(|bought| (at - since_monday(at)..at).contains(*bought));
+        line["change"] == "entered" && line["reason"] == "time" && of_the_week.count() > 1
     });
     let entry = entry.unwrap();
     let (customer, at) = (entry["customer_id"].as_str().unwrap(), entry["at"].as_i64().unwrap());

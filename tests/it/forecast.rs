@@ -153,7 +153,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
         let calendar = rules.calendar();
         let seen = |slot| Some(Sighting::new(Comings::of(rules, shard.state(slot))?, at, &calendar));
         let seen: Vec<Sighting> = shard.residents().filter_map(seen).collect();
-        fit = match (fit, Fit::new(churn, &seen, &[], fit.as_ref())) {
+        fit = match (fit, Fit::new(churn, &seen, &[], churn.horizon, fit.as_ref())) {
             (Some(before), Ok(new)) => Some(before.or_better(new)),
             (before, new) => new.ok().or(before),
         };

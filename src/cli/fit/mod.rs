@@ -59,12 +59,12 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let looks = Looks::default().and_fit(&rules, until).and_fit(&rules, split);
     let looked = comers.look(&looks.and_watch(split, until).and_watch(before, split))?;
     let fit = looked.fit(until).map_err(refused)?;
-    let Some(now) = looked.snapshot(until) else { return Err(refused(Refused::NothingSeen).into()) };
+    let Some(now) = looked.sample(until) else { return Err(refused(Refused::NothingSeen).into()) };
     let holdout = Holdout::of(&looked, &rules, before, split, until);
-    let report = Report { rules: &rules, fit: &fit, now, holdout: holdout.as_ref(), bad_lines };
+    let report = Report { rules: &rules, fit: &fit, until, now, holdout: holdout.as_ref(), bad_lines };
     let mut out = output::results();
     if asked.json {
-        let bought = now.rows.iter().filter_map(|row| match row.sighting.comings {
+        let bought = now.rows.iter().filter_map(|row| match row.comings {
             Comings::Bought(purchases) => Some(u64::from(purchases.repeats)),
             Comings::Used(_) => None,
         });

@@ -1,9 +1,9 @@
 //! An earlier fit against what came after it.
 
 use crate::churn::quality::{self, Bin};
-use crate::cli::history::{Looked, days};
+use crate::cli::history::Looked;
 use crate::engine::{Watched, level_name};
-use crate::event::Instant;
+use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 
 /// Customers of whom as many as this must have been watched before silence is said to mean anything.
@@ -107,4 +107,9 @@ impl Meaning {
         let place = self.parts.partition_point(|(most, _)| *most < days).min(self.parts.len() - 1);
         self.parts[place].1
     }
+}
+
+/// A length of time as the models count it.
+fn days(span: Span) -> f64 {
+    span.0 as f64 / Span::DAY.0 as f64
 }

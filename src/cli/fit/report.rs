@@ -4,9 +4,9 @@ use super::day;
 use super::quality::Holdout;
 use crate::churn::fit::{REPEATS_MIN, WINDOW_MIN_DAYS};
 use crate::churn::quality::Bin;
-use crate::cli::history::Snapshot;
 use crate::cli::words::{counted, grouped, length};
-use crate::engine::{Comings, Fit, Model};
+use crate::engine::{Comings, Fit, Model, Sample};
+use crate::event::Instant;
 use crate::rules::{Churn, ChurnModel, RuleSet};
 
 /// Columns of a probability of 1.
@@ -16,8 +16,9 @@ const COLUMNS: usize = 40;
 pub(super) struct Report<'a> {
     pub(super) rules: &'a RuleSet,
     pub(super) fit: &'a Fit,
+    pub(super) until: Instant,
     /// Those it was fitted to.
-    pub(super) now: &'a Snapshot,
+    pub(super) now: &'a Sample,
     pub(super) holdout: Option<&'a Holdout>,
     pub(super) bad_lines: u64,
 }
@@ -60,7 +61,7 @@ impl Report<'_> {
             }
             ChurnModel::Usage => format!("what came of them in {}", length(churn.horizon)),
         };
-        let until = day(self.now.at);
+        let until = day(self.until);
         format!("{}{of} until {until}, {came}", counted(self.now.rows.len() as u64, "customer", "customers"))
     }
 
@@ -69,7 +70,7 @@ impl Report<'_> {
             Comings::Bought(purchases) => u64::from(purchases.repeats),
             Comings::Used(_) => 0,
         };
-        self.now.rows.iter().map(|row| repeats(&row.sighting.comings)).sum()
+        self.now.rows.iter().map(|row| repeats(&row.comings)).sum()
     }
 
     fn likelihood(&self, churn: &Churn) -> String {
@@ -91,7 +92,8 @@ impl Report<'_> {
         if !self.fit.is_provisional() {
             return None;
         }
-        let window = self.now.rows.iter().map(|row| row.sighting.age_days).fold(0.0, f64::max);
+        let calendar = self.rules.calendar();
+        let window = self.now.rows.iter().map(|row| row.sighting(&calendar).age_days).fold(0.0, f64::max);
         let mut why = Vec::new();
         if window < WINDOW_MIN_DAYS {
             why.push(format!("customers were known for {window:.0} days at most, and it takes {WINDOW_MIN_DAYS:.0}"));

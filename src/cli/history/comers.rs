@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use super::held::Held;
 use super::input::{Counts, Input};
-use super::shard;
-use super::snapshot::Snapshot;
+use super::{sample, shard};
 use crate::app::Failure;
 use crate::churn::fit::Refused;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::engine::{Fit, Shard, Watched, Words};
+use crate::engine::{Fit, Sample, Shard, Sighting, Watched, Words};
 use crate::event::{Instant, Span};
 use crate::rules::{ChurnModel, ChurnRule, Document, RuleSet, compile};
 use crate::settings::Loaded;
@@ -42,7 +41,7 @@ pub(in crate::cli) struct Looks {
 pub(in crate::cli) struct Seen {
     /// With every event up to the end.
     pub(in crate::cli) shard: Shard,
-    snapshots: BTreeMap<Instant, Snapshot>,
+    samples: BTreeMap<Instant, Sample>,
     watched: BTreeMap<(Instant, Instant), Vec<Watched>>,
 }
 
@@ -97,7 +96,7 @@ impl Comers {
     /// # Errors
     /// None but those of reading what is held.
     pub(in crate::cli) fn look(self, looks: &Looks) -> Result<Seen, Stopped> {
-        let mut seen = Seen { shard: self.shard, snapshots: BTreeMap::new(), watched: BTreeMap::new() };
+        let mut seen = Seen { shard: self.shard, samples: BTreeMap::new(), watched: BTreeMap::new() };
         let edges = looks.watched.iter().flat_map(|(from, until)| [*from, *until]);
         let instants: BTreeSet<Instant> = looks.at.iter().copied().chain(edges).collect();
         let mut ahead = instants.into_iter().peekable();
@@ -147,16 +146,22 @@ fn watched_for(rules: &RuleSet, at: Instant) -> Vec<(Instant, Instant)> {
 
 impl Seen {
     fn take(&mut self, at: Instant, looks: &Looks) {
-        for pair in looks.watched.iter().filter(|(_, until)| *until == at) {
-            if let Some(snapshot) = self.snapshots.get(&pair.0) {
-                self.watched.insert(*pair, snapshot.watched(&self.shard, at));
+        let (calendar, now) = (self.shard.engine().rules().calendar(), sample(&self.shard, at));
+        for (from, until) in looks.watched.iter().filter(|(_, until)| *until == at) {
+            if let Some(before) = self.samples.get(from) {
+                self.watched.insert((*from, *until), before.watched(&now, until.since(*from), &calendar));
             }
         }
-        self.snapshots.insert(at, Snapshot::of(&self.shard, at));
+        self.samples.insert(at, now);
     }
 
-    pub(in crate::cli) fn snapshot(&self, at: Instant) -> Option<&Snapshot> {
-        self.snapshots.get(&at)
+    pub(in crate::cli) fn sample(&self, at: Instant) -> Option<&Sample> {
+        self.samples.get(&at)
+    }
+
+    pub(in crate::cli) fn sightings(&self, at: Instant) -> Vec<Sighting> {
+        let calendar = self.shard.engine().rules().calendar();
+        self.sample(at).iter().flat_map(|sample| &sample.rows).map(|row| row.sighting(&calendar)).collect()
     }
 
     pub(in crate::cli) fn watched(&self, from: Instant, until: Instant) -> &[Watched] {
@@ -170,9 +175,9 @@ impl Seen {
     pub(in crate::cli) fn fit(&self, at: Instant) -> Result<Fit, Refused> {
         let rules = self.shard.engine().rules();
         let Some(churn) = &rules.churn else { return Err(Refused::NothingSeen) };
-        let now = self.snapshot(at).map(Snapshot::sightings).unwrap_or_default();
+        let now = self.sightings(at);
         let watched: Vec<Watched> =
             watched_for(rules, at).into_iter().flat_map(|(from, until)| self.watched(from, until)).copied().collect();
-        Fit::new(churn, &now, &watched, None)
+        Fit::new(churn, &now, &watched, churn.horizon, None)
     }
 }

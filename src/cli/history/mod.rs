@@ -2,8 +2,7 @@
 //! of a topic each partition is a log.
 //!
 //! `input` reads the files, `held` keeps their events until they are sorted; `topic` reads a range of a topic. `besides` is what
-//! else decides: `ranks` computes where ranks begin, `refits` fits the model of churn, to the customers of a `snapshot`. Where
-//! nothing is decided, `comers` only counts the days on which customers came.
+//! else decides: `ranks` computes where ranks begin, `refits` learns the parameters of the model of churn. Where nothing is decided, `comers` only counts the days on which customers came.
 
 mod besides;
 mod comers;
@@ -11,12 +10,11 @@ mod held;
 mod input;
 mod ranks;
 mod refits;
-mod snapshot;
 mod topic;
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, Shard, Timing};
+use crate::engine::{Engine, Sample, Sampling, Shard, Timing, tie_hash};
 use crate::event::Instant;
 use crate::rules::RuleSet;
 use crate::settings::Settings;
@@ -27,7 +25,6 @@ pub(super) use held::Held;
 pub(super) use input::{Counts, Input};
 pub(super) use ranks::RANKED_APART;
 pub(super) use refits::Refitted;
-pub(super) use snapshot::{Snapshot, days};
 pub(super) use topic::{Place, Seen, Topic};
 
 /// The partition that takes the log in.
@@ -37,4 +34,13 @@ pub(super) fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {
     let timing =
         Timing { arrives_within: time.arrives_within, max_lateness: time.max_lateness, earliest: time.earliest };
     Shard::new(engine, timing, Instant::MIN)
+}
+
+/// What the model of churn learns from at an instant: all customers are in memory.
+fn sample(shard: &Shard, at: Instant) -> Sample {
+    let mut sampling = Sampling::new(at, 1);
+    for slot in shard.residents() {
+        sampling.look(shard.engine().rules(), tie_hash(shard.customer(slot)), shard.state(slot), at);
+    }
+    sampling.finish()
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Learner, Learnt, Parameters, Said, Sampling, Shard, Words, tie_hash, week_begins, week_of};
+use super::sample;
+use crate::engine::{Learner, Learnt, Parameters, Said, Shard, Words, week_begins, week_of};
 use crate::event::Instant;
 
 /// What was learnt, and when.
@@ -10,7 +11,7 @@ use crate::event::Instant;
 pub(in crate::cli) struct Refits {
     /// The last week of stream time. None: nothing was seen yet.
     week: Option<i64>,
-    learner: Learner,
+    learner: Option<Learner>,
     told: Refitted,
 }
 
@@ -58,12 +59,9 @@ impl Refits {
         if self.week.replace(week).is_none_or(|before| before >= week) {
             return;
         }
-        let mut sampling = Sampling::new(now, shard.len() as u64, 1);
-        for slot in shard.residents() {
-            sampling.look(&rules, tie_hash(shard.customer(slot)), shard.state(slot), now);
-        }
-        self.learner.add(0, sampling.finish());
-        if let Some(learnt) = self.learner.learn(churn, &rules.calendar()) {
+        let learner = self.learner.get_or_insert_with(|| Learner::new(churn));
+        learner.add(0, sample(shard, now));
+        if let Some(learnt) = learner.learn(churn, &rules.calendar()) {
             self.adopt(&learnt, shard, position, words, said);
         }
     }
