@@ -45,6 +45,9 @@ impl Learning {
         self.told = Some(parameters);
         context.metrics.churn_version.set(i64::from(parameters.version));
         context.metrics.churn_provisional.set(i64::from(parameters.provisional));
+        if let Some(quality) = &learnt.quality {
+            context.metrics.churn_quality(quality.auc, quality.brier, quality.ece);
+        }
         Some(ModelTold { version: self.version.number, parameters })
     }
 }

@@ -96,6 +96,7 @@ pub struct Metrics {
     forecast: GaugeVec,
     forecast_error: GaugeVec,
     value_at_stake: GaugeVec,
+    churn_quality: GaugeVec,
     /// `customers_reweighed_total`: customers decided again under new parameters.
     pub customers_reweighed: IntCounter,
 
@@ -274,6 +275,11 @@ impl Metrics {
                 .gauge("churn_parameters_version", "The newest parameters of the model of churn; 0: none."),
             churn_provisional: add
                 .gauge("churn_provisional", "1 while too little was seen to know the parameters of churn."),
+            churn_quality: add.float_gauges(
+                "churn_quality",
+                "How good the probabilities of the latest week were of which it is known what came, before correction.",
+                &["measure"],
+            ),
             forecast: add.float_gauges(
                 "cohort_forecast",
                 "Customers who will enter or leave each cohort in the seven days after the last survey.",
@@ -378,6 +384,18 @@ impl Metrics {
     #[must_use]
     pub fn risk_changes(&self, level: &str) -> IntCounter {
         self.risk_changes.with_label_values(&[level])
+    }
+
+    /// `churn_quality{measure}`: `auc`, from 0.5 for chance to 1; `brier`, 0 is best; `ece`, the mean distance between what was
+    /// said and what came. Worry when `ece` stays above 0.1: what is said is not what comes.
+    pub fn churn_quality(&self, auc: Option<f64>, brier: f64, ece: f64) {
+        for (measure, value) in [("auc", auc), ("brier", Some(brier)), ("ece", Some(ece))] {
+            match value {
+                Some(value) => self.churn_quality.with_label_values(&[measure]).set(value),
+                // It may never have been shown.
+                None => drop(self.churn_quality.remove_label_values(&[measure])),
+            }
+        }
     }
 
     /// `cohort_forecast{cohort,change,provided}` of the next seven days, of each if all are silent (`silence`), and what is
