@@ -110,6 +110,18 @@ impl<'a> Reader<'a> {
         Ok(Number((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed())))
     }
 
+    /// A number of customers: more than a million million are damage, so that those of many partitions can be added up.
+    pub(super) fn count(&mut self, what: &'static str) -> Read<u64> {
+        let count = self.u64(what)?;
+        if count < 1 << 40 { Ok(count) } else { Err(Corrupt(what)) }
+    }
+
+    /// A sum over customers, as above.
+    pub(super) fn sum(&mut self, what: &'static str) -> Read<Number> {
+        let sum = self.number(what)?;
+        if sum.0.unsigned_abs() < 1 << 110 { Ok(sum) } else { Err(Corrupt(what)) }
+    }
+
     /// A length; every item takes at least one byte, so a longer one than what is left is damage.
     pub(super) fn len(&mut self, what: &'static str) -> Read<usize> {
         let length = usize::try_from(self.u64(what)?).map_err(|_| Corrupt(what))?;

@@ -113,8 +113,8 @@ pub(super) fn read_histogram(reader: &mut Reader<'_>, histogram: &mut Histogram)
     let mut last = 0_i64;
     for _ in 0..reader.len("histogram")? {
         last = last.checked_add(reader.i64("bucket")?).ok_or(Corrupt("bucket"))?;
-        let bucket = Bucket(i32::try_from(last).map_err(|_| Corrupt("bucket"))?);
-        histogram.add_many(bucket, reader.u64("count")?);
+        let bucket = Bucket::numbered(last).ok_or(Corrupt("bucket"))?;
+        histogram.add_many(bucket, reader.count("count")?);
     }
     Ok(())
 }

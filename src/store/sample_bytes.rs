@@ -94,10 +94,13 @@ impl PublishedSample {
 
 fn read_comings(reader: &mut Reader<'_>, model: ChurnModel) -> Read<Comings> {
     let (first_day, last_day) = read_days(reader)?;
+    if last_day < first_day {
+        return Err(Corrupt("days of a sample"));
+    }
     Ok(match model {
         ChurnModel::Purchases => {
             let repeats = reader.u32("purchases")?;
-            let (first_amount, amount) = (reader.number("purchases")?.0, reader.number("purchases")?.0);
+            let (first_amount, amount) = (reader.sum("purchases")?.0, reader.sum("purchases")?.0);
             Comings::Bought(Purchases { first_day, last_day, repeats, first_amount, amount })
         }
         ChurnModel::Usage => {

@@ -56,7 +56,7 @@ impl PublishedSurvey {
         if key != self::key(partition, survey.frame.day) {
             return Err(Corrupt("day of a survey"));
         }
-        survey.customers = reader.u64("customers")?;
+        survey.customers = reader.count("customers")?;
         if reader.len("cohorts")? != survey.cohorts.len() {
             return Err(Corrupt("number of cohorts"));
         }
@@ -103,22 +103,22 @@ fn put_cohort(out: &mut Vec<u8>, cohort: &CohortSurvey) {
 
 /// `cohort`: of nobody.
 fn read_cohort(reader: &mut Reader<'_>, cohort: &mut CohortSurvey, rules: &RuleSet) -> Read<()> {
-    cohort.members = reader.u64("members")?;
+    cohort.members = reader.count("members")?;
     if reader.len("levels")? != cohort.levels.len() {
         return Err(Corrupt("number of levels"));
     }
     for members in &mut cohort.levels {
-        *members = reader.u64("level")?;
+        *members = reader.count("level")?;
     }
     read_histogram(reader, &mut cohort.values)?;
-    cohort.value = reader.number("value")?;
+    cohort.value = reader.sum("value")?;
     for count in [&mut cohort.entered, &mut cohort.left, &mut cohort.entered_new, &mut cohort.left_new] {
-        *count = reader.u64("moves")?;
+        *count = reader.count("moves")?;
     }
     for week in &mut cohort.retention {
         let some = reader.len("retention")?;
         for stayed in week.get_mut(..some).ok_or(Corrupt("retention"))? {
-            *stayed = reader.u64("retention")?;
+            *stayed = reader.count("retention")?;
         }
     }
     for _ in 0..reader.len("came from")? {
@@ -126,15 +126,15 @@ fn read_cohort(reader: &mut Reader<'_>, cohort: &mut CohortSurvey, rules: &RuleS
         if usize::from(from) >= rules.cohorts.len() {
             return Err(Corrupt("cohort"));
         }
-        cohort.came_from.insert(CohortIx(from), reader.u64("came from")?);
+        cohort.came_from.insert(CohortIx(from), reader.count("came from")?);
     }
     for day in &mut cohort.days {
         *day = Expected {
-            exits_if_silent: reader.u64("exits")?,
-            entries_if_silent: reader.u64("entries")?,
-            exits: reader.number("exits")?,
-            entries: reader.number("entries")?,
-            value_at_stake: reader.number("value")?,
+            exits_if_silent: reader.count("exits")?,
+            entries_if_silent: reader.count("entries")?,
+            exits: reader.sum("exits")?,
+            entries: reader.sum("entries")?,
+            value_at_stake: reader.sum("value")?,
         };
     }
     Ok(())
@@ -190,7 +190,7 @@ mod tests {
             let mut random = seed;
             let survey = survey(&rules, || {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                (random >> 8) >> (random % 56)
+                (random >> 24) >> (random % 40)
             });
             let published = PublishedSurvey { partition, survey };
             let (key, value) = published.encode(&rules);

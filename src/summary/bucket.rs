@@ -20,6 +20,13 @@ impl Bucket {
         Self(if value.0 < 0 { -place } else { place })
     }
 
+    /// The bucket of this place, if any value lies there.
+    #[must_use]
+    pub fn numbered(place: i64) -> Option<Self> {
+        let last = Self::of(Number(i128::MAX));
+        i32::try_from(place).ok().map(Self).filter(|bucket| bucket.0.unsigned_abs() <= last.0.unsigned_abs())
+    }
+
     /// The least value in it.
     #[must_use]
     pub fn least(self) -> Number {
