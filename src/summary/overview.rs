@@ -67,8 +67,8 @@ pub struct Forecast {
     pub exits_if_silent: u64,
     pub entries_if_silent: u64,
     /// Exits and entries to be expected, with customers coming back as the model of churn expects them to, and as many changes
-    /// of newcomers as last week. What customers do besides coming back is not foreseen. The same as if silent, but for the
-    /// newcomers, where churn is not watched.
+    /// of newcomers as last week. What customers do besides coming back is not foreseen: where the last week brought more or
+    /// fewer than foretold, by more than chance explains, the next is taken to do so, too.
     pub exits_expected: f64,
     pub entries_expected: f64,
     /// What those are expected to bring, in units of the currency, who are expected to leave by silence. Null: the rules name
@@ -159,19 +159,19 @@ pub struct Flow {
 }
 
 impl Overview {
-    /// `then`: the survey of seven days before, if there is one.
+    /// `then` and `before`: the surveys of seven and of fourteen days before, if there are.
     #[must_use]
-    pub fn new(rules: &RuleSet, now: &Survey, then: Option<&Survey>) -> Self {
+    pub fn new(rules: &RuleSet, now: &Survey, then: Option<&Survey>, before: Option<&Survey>) -> Self {
         let (day, made_at) = (date(now.frame.day), now.frame.at().0);
         let currency = rules.churn.as_ref().and_then(|churn| churn.currency.clone());
         let mut details = Vec::with_capacity(rules.cohorts.len());
         for (number, (cohort, survey)) in rules.cohorts.iter().zip(&now.cohorts).enumerate() {
-            let then = then.and_then(|then| then.cohorts.get(number));
+            let earlier = [then, before].map(|survey| survey.and_then(|survey| survey.cohorts.get(number)));
             details.push(CohortDetail {
                 day: day.clone(),
                 made_at,
                 currency: currency.clone(),
-                line: CohortLine::new(rules, cohort, survey, then, now.frame.day),
+                line: CohortLine::new(rules, cohort, survey, earlier, now.frame.day),
                 risk_levels: levels(rules, survey),
                 without_risk: survey.members.saturating_sub(survey.levels.iter().sum()),
                 value: ValueQuantiles::of(survey),
@@ -215,12 +215,20 @@ impl Overview {
 }
 
 impl CohortLine {
-    fn new(rules: &RuleSet, cohort: &Cohort, now: &CohortSurvey, then: Option<&CohortSurvey>, day: i64) -> Self {
+    fn new(
+        rules: &RuleSet,
+        cohort: &Cohort,
+        now: &CohortSurvey,
+        [then, before]: [Option<&CohortSurvey>; 2],
+        day: i64,
+    ) -> Self {
         let has_amounts = rules.churn.as_ref().is_some_and(|churn| churn.has_amounts);
-        let next_week = Forecast::of_week(now, has_amounts);
+        let bias = then.map(|then| Bias::of(then, now)).unwrap_or_default();
+        let next_week = Forecast::of_week(now, has_amounts).corrected(bias, 1.0);
+        let part = 1.0 / DAYS as f64;
         let foretold = |(ahead, expected): (i64, &Expected)| DayForecast {
             day: date(day + ahead),
-            forecast: Forecast::new(expected, now, 1.0 / DAYS as f64, has_amounts),
+            forecast: Forecast::new(expected, now, part, has_amounts).corrected(bias, part),
         };
         Self {
             cohort: cohort.name.clone(),
@@ -232,7 +240,10 @@ impl CohortLine {
             next_week,
             days: (0..).zip(&now.days).map(foretold).collect(),
             share_leaving: (now.members > 0).then(|| next_week.exits_expected / now.members as f64),
-            last_week: then.map(|then| Backtest::new(then, now, has_amounts)),
+            last_week: then.map(|then| {
+                let bias = before.map(|before| Bias::of(before, then)).unwrap_or_default();
+                Backtest::new(then, bias, now, has_amounts)
+            }),
         }
     }
 }
@@ -248,6 +259,14 @@ impl Forecast {
         Self::new(&survey.week(), survey, 1.0, has_amounts)
     }
 
+    fn corrected(self, bias: Bias, part: f64) -> Self {
+        Self {
+            exits_expected: (self.exits_expected + bias.exits * part).max(0.0),
+            entries_expected: (self.entries_expected + bias.entries * part).max(0.0),
+            ..self
+        }
+    }
+
     /// `part`: the part of a week, for which so much of what newcomers did in the last one is expected of those to come.
     fn new(expected: &Expected, survey: &CohortSurvey, part: f64, has_amounts: bool) -> Self {
         Self {
@@ -257,6 +276,25 @@ impl Forecast {
             entries_expected: expected.entries.to_double() + survey.entered_new as f64 * part,
             value_at_stake: has_amounts.then(|| expected.value_at_stake.to_double()),
         }
+    }
+}
+
+/// How much more, or less, a week brought than was foretold, where that is no chance.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bias {
+    exits: f64,
+    entries: f64,
+}
+
+impl Bias {
+    /// Counts of changes vary by chance by about their square root: twice that is taken for more than chance.
+    fn of(then: &CohortSurvey, now: &CohortSurvey) -> Self {
+        let foretold = Forecast::of_week(then, false);
+        let bias = |foretold: f64, came: u64| {
+            let (off, chance) = (came as f64 - foretold, (came as f64).max(foretold).sqrt());
+            if off.abs() > 2.0 * chance { off } else { 0.0 }
+        };
+        Self { exits: bias(foretold.exits_expected, now.left), entries: bias(foretold.entries_expected, now.entered) }
     }
 }
 
@@ -273,8 +311,9 @@ impl From<Forecast> for ExpectedChanges {
 }
 
 impl Backtest {
-    fn new(then: &CohortSurvey, now: &CohortSurvey, has_amounts: bool) -> Self {
-        let foretold = Forecast::of_week(then, has_amounts);
+    /// `bias`: that which was known then.
+    fn new(then: &CohortSurvey, bias: Bias, now: &CohortSurvey, has_amounts: bool) -> Self {
+        let foretold = Forecast::of_week(then, has_amounts).corrected(bias, 1.0);
         let off = |exits: f64, entries: f64| (exits - now.left as f64).abs() + (entries - now.entered as f64).abs();
         Self {
             exits_expected: foretold.exits_expected,

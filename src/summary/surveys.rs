@@ -6,7 +6,7 @@ use super::overview::Overview;
 use super::survey::Survey;
 use crate::rules::RuleSet;
 
-/// Days that are kept: a forecast is judged a week later.
+/// Days that are kept: a forecast is judged a week later, and rests on how the one before was judged.
 const DAYS_KEPT: i64 = 16;
 
 /// Surveys of one rule set, the latest of each partition and day.
@@ -52,7 +52,7 @@ impl Surveys {
     #[must_use]
     pub fn overview(&self, rules: &RuleSet, partitions: u32) -> Option<Overview> {
         let day = self.newest(partitions)?;
-        let [now, then] = [day, day - 7].map(|day| self.whole(day, partitions));
-        Some(Overview::new(rules, &now?, then.as_ref()))
+        let [now, then, before] = [day, day - 7, day - 14].map(|day| self.whole(day, partitions));
+        Some(Overview::new(rules, &now?, then.as_ref(), before.as_ref()))
     }
 }

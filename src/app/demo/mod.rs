@@ -5,6 +5,8 @@
 //! The broker is librdkafka's mock: see [`Mock`] for what it cannot show.
 
 mod audience;
+#[cfg(test)]
+mod foretold;
 mod life;
 mod people;
 mod random;
