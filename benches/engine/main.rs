@@ -6,10 +6,10 @@
 //! what is kept has its steady size.
 //!
 //! `growth` does the same with ten and a hundred times as many cohorts, `timers` lets the deadlines of customers come due
-//! who are only stored, and `ranks` looks through stored customers as for a new threshold.
+//! who are only stored, `ranks` looks through stored customers as for a new threshold, and `risk` watches churn as well.
 //!
 //!     cargo bench --bench engine                            # COHORTD_BENCH_EVENTS=200000 for a quick look
-//!     cargo bench --bench engine -- growth                  # or `shop`, `timers`, `ranks`: that part alone
+//!     cargo bench --bench engine -- growth                  # or `shop`, `timers`, `ranks`, `risk`: that part alone
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
@@ -19,6 +19,7 @@ mod support;
 mod growth;
 mod partition;
 mod ranks;
+mod risk;
 mod timers;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -140,6 +141,9 @@ fn main() {
     }
     if wanted("ranks") {
         ranks::run(&mut table);
+    }
+    if wanted("risk") {
+        risk::run(&mut table);
     }
     table.print("engine alone");
 }

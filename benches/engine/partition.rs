@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
+use cohortd::churn::{GammaGamma, MbgNbd};
 use cohortd::codec::{Framing, Lookup, Schemas, recycle};
-use cohortd::engine::{CustomerState, Engine, Said, Shard, Slot, Timing, Words};
+use cohortd::engine::{CustomerState, Engine, Model, Parameters, Said, Shard, Slot, Timing, Words};
 use cohortd::event::{Instant, Properties, Span};
 use cohortd::rules::RuleSet;
 use cohortd::store::layout::ordered;
@@ -21,6 +22,17 @@ const MEMORY: usize = 1 << 30;
 pub(crate) const IDS_MAX: usize = 64;
 /// As in the lane.
 const LOOK_AHEAD: usize = 32;
+
+/// Of the model of churn, where rules ask for it: as fitted to a shop.
+const PARAMETERS: Parameters = Parameters {
+    version: 1,
+    model: Model::Purchases {
+        comings: MbgNbd { r: 0.525, alpha_days: 43.28, a: 0.891, b: 1.614 },
+        amounts: Some(GammaGamma { p: 6.25, q: 3.744, v: 15.44 }),
+    },
+    recalibration: None,
+    provisional: false,
+};
 
 /// What a run took, in its second half.
 #[derive(Default)]
@@ -38,6 +50,8 @@ pub(crate) struct Cost {
     /// Timers that came up early and were set again.
     pub(crate) rearmed: u64,
     pub(crate) changes: u64,
+    /// Changes of levels of churn risk.
+    pub(crate) risks: u64,
     /// While records are decoded and applied: all, and those of events that changed no cohort.
     pub(crate) allocations: u64,
     pub(crate) allocations_quiet: u64,
@@ -101,9 +115,11 @@ impl Bench {
             earliest: Instant(631_152_000_000),
         };
         let memory = SharedMemory::new(MEMORY / 100 * 30, MEMORY / 100 * 15);
+        let mut shard = Shard::new(Engine::new(Arc::clone(&rules), timing.max_lateness, IDS_MAX), timing, Instant::MIN);
+        shard.set_parameters(rules.churn.is_some().then(|| Arc::new(PARAMETERS)), Instant::MIN);
         Self {
             schemas: Schemas::built_in().with_files(&schemas_dir).unwrap(),
-            shard: Shard::new(Engine::new(Arc::clone(&rules), timing.max_lateness, IDS_MAX), timing, Instant::MIN),
+            shard,
             rules,
             database: Database::open(&folder.join("state"), &memory).unwrap(),
             position: 0,
@@ -189,6 +205,7 @@ impl Bench {
         self.shard.fire_due(self.position, Words::Full, &mut self.said);
         self.cost.changes += self.said.len() as u64;
         self.said.clear();
+        self.cost.risks += self.shard.take_risks().len() as u64;
         while let Some(slot) = self.shard.take_dirty(self.position - FLUSH_AFTER) {
             self.flush(slot, &mut batch);
         }

@@ -53,6 +53,14 @@ impl Customer {
         }
     }
 
+    /// The same for several times, ascending: together they cost little more than one.
+    pub(super) fn expected_in_each<const N: usize>(&self, at: f64, days: [f64; N]) -> [f64; N] {
+        match self {
+            Self::Purchases(model, seen) => model.expected_in_each(*seen, at, days),
+            Self::Usage(model, seen) => days.map(|days| model.expected(*seen, at, days)),
+        }
+    }
+
     /// Of the last purchase or active day, in days since the first.
     #[must_use]
     pub fn last(&self) -> f64 {

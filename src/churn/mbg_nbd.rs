@@ -81,13 +81,16 @@ impl MbgNbd {
     /// Purchases to expect in the `days` after `at`: E\[X(T, T+t)\] of the papers above.
     #[must_use]
     pub fn expected(&self, seen: Repeats, at: f64, days: f64) -> f64 {
-        let given_life = expectation::Given {
-            n: self.r + seen.x,
-            a: self.a,
-            b: self.b + seen.x + 1.0,
-            ratio: days.max(0.0) / (self.alpha_days + at.max(seen.t_x)),
-        };
-        self.alive(seen, at) * given_life.purchases()
+        let [expected] = self.expected_in_each(seen, at, [days]);
+        expected
+    }
+
+    /// The same for several times, ascending.
+    pub(super) fn expected_in_each<const N: usize>(&self, seen: Repeats, at: f64, days: [f64; N]) -> [f64; N] {
+        let given_life = expectation::Given { n: self.r + seen.x, a: self.a, b: self.b + seen.x + 1.0 };
+        let exposure = self.alpha_days + at.max(seen.t_x);
+        let alive = self.alive(seen, at);
+        given_life.purchases(days.map(|days| days.max(0.0) / exposure)).map(|purchases| alive * purchases)
     }
 
     /// ln of the likelihood of what was seen of one customer until `at`, times in days.

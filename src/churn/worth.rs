@@ -19,6 +19,8 @@ impl Default for Discounting {
 }
 
 const MONTH_DAYS: f64 = 30.0;
+/// Of a year: so many are looked at together.
+const MONTHS: usize = 12;
 
 impl Discounting {
     /// The customer's lifetime value from now on, in money: margin · amount · Σ (purchases expected in month i) / (1 + d)^i.
@@ -27,11 +29,14 @@ impl Discounting {
     #[must_use]
     pub fn lifetime_value(&self, customer: &Customer, at: f64, amount: f64) -> f64 {
         let (mut purchases, mut factor, mut before) = (0.0, 1.0, 0.0);
-        for month in 1..=self.months {
-            factor /= 1.0 + self.discount;
-            let until = customer.expected(at, MONTH_DAYS * f64::from(month));
-            purchases += (until - before).max(0.0) * factor;
-            before = until;
+        for year in (0..self.months).step_by(MONTHS) {
+            let months: [u32; MONTHS] = std::array::from_fn(|month| year + 1 + month as u32);
+            let expected = customer.expected_in_each(at, months.map(|month| MONTH_DAYS * f64::from(month)));
+            for (until, _) in expected.into_iter().zip(year..self.months) {
+                factor /= 1.0 + self.discount;
+                purchases += (until - before).max(0.0) * factor;
+                before = until;
+            }
         }
         self.margin * amount * purchases
     }

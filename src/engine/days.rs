@@ -4,7 +4,7 @@
 //! event can still change stand open, and are settled in their order once stream time has passed them.
 
 use crate::churn::{Memories, Purchases, Usage};
-use crate::event::{Instant, Number};
+use crate::event::{Instant, Number, Span};
 use crate::rules::Calendar;
 use crate::rules::ast::Unit;
 
@@ -42,10 +42,12 @@ impl Eq for Used {}
 impl Bought {
     /// A negative amount is money given back, and no purchase. False: nothing changed.
     pub(super) fn feed(&mut self, at: Instant, amount: Number, oldest_arrival: Instant, calendar: &Calendar) -> bool {
-        let first_open = day_of(oldest_arrival, calendar);
-        let settled = self.open.partition_point(|day| day.day < first_open);
-        for day in self.open.drain(..settled) {
-            day.add_to(&mut self.settled);
+        if self.open.first().is_some_and(|day| may_be_over(day.day, oldest_arrival)) {
+            let first_open = day_of(oldest_arrival, calendar);
+            let settled = self.open.partition_point(|day| day.day < first_open);
+            for day in self.open.drain(..settled) {
+                day.add_to(&mut self.settled);
+            }
         }
         let day = day_of(at, calendar);
         let place = self.open.partition_point(|known| known.day < day);
@@ -85,10 +87,12 @@ impl DayBought {
 impl Used {
     /// False: nothing changed.
     pub(super) fn feed(&mut self, at: Instant, oldest_arrival: Instant, calendar: &Calendar) -> bool {
-        let first_open = day_of(oldest_arrival, calendar);
-        let settled = self.open.partition_point(|day| *day < first_open);
-        for day in self.open.drain(..settled) {
-            add_to(&mut self.settled, day);
+        if self.open.first().is_some_and(|day| may_be_over(*day, oldest_arrival)) {
+            let first_open = day_of(oldest_arrival, calendar);
+            let settled = self.open.partition_point(|day| *day < first_open);
+            for day in self.open.drain(..settled) {
+                add_to(&mut self.settled, day);
+            }
         }
         let day = day_of(at, calendar);
         match self.open.binary_search(&day) {
@@ -117,6 +121,11 @@ fn add_to(usage: &mut Option<Usage>, day: i32) {
         Some(usage) => usage.count(day, &Memories::default()),
         None => *usage = Some(Usage::first(day)),
     }
+}
+
+/// May a day lie before an instant's in some time zone? Cheaper to ask than for the instant's day in one.
+fn may_be_over(day: i32, at: Instant) -> bool {
+    at.0.div_euclid(Span::DAY.0) + 1 > i64::from(day)
 }
 
 fn day_of(at: Instant, calendar: &Calendar) -> i32 {

@@ -15,7 +15,7 @@ use super::looked_at::LookedAt;
 use super::membership::{Force, Step, keep_wish, step};
 use super::observed::Observed;
 use super::rank::Thresholds;
-use super::risk::{RiskEffect, RiskNow, effect, weigh};
+use super::risk::{RiskEffect, Weight, weigh};
 use super::score::Parameters;
 use super::sparse::Sparse;
 use super::state::{CustomerState, Deadlines, EventCause, Fact, Membership, RecentId, Wish};
@@ -417,12 +417,16 @@ impl Engine {
     ) {
         let earliest = state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
         state.next_deadline = earliest.min(self.place(state, at)).min(state.deadlines.risk);
-        if let Some(previous) = risen.filter(|_| words == Words::Full) {
-            let said = effect(state, previous, trigger, &self.scene(state, at));
-            self.risks.extend(said);
+        if words != Words::Full || (risen.is_none() && said.is_empty()) {
+            return;
         }
-        if words == Words::Full && !said.is_empty() {
-            let risk = RiskNow::of(&self.scene(state, at));
+        let weight = Weight::weighed(state, &self.scene(state, at));
+        let risk = weight.as_ref().map(|weight| weight.now);
+        if let Some((weight, previous)) = weight.zip(risen) {
+            let effect = weight.effect(state, previous, trigger, &self.scene(state, at));
+            self.risks.push(effect);
+        }
+        if !said.is_empty() {
             let mut foresight = std::mem::take(&mut self.foresight);
             for effect in said {
                 let next = foresight.next_change(self.scene(state, at), effect.cohort);
@@ -479,7 +483,8 @@ impl Engine {
     /// `[churn]`, without parameters, or of a customer who never came.
     #[must_use]
     pub fn risk(&self, state: &CustomerState, at: Instant) -> Option<RiskEffect> {
-        effect(state, state.risk.level, Trigger::Time, &self.scene(state, at))
+        let scene = self.scene(state, at);
+        Weight::at(&scene).map(|weight| weight.effect(state, state.risk.level, Trigger::Time, &scene))
     }
 
     /// What was said of risks since the last call, in order.

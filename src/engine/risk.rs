@@ -2,7 +2,7 @@
 
 use super::decide::Trigger;
 use super::evaluate::Scene;
-use super::score::Outlook;
+use super::score::{Outlook, Spell};
 use super::state::{CustomerState, EventCause, Wish};
 use super::why::{self, Language};
 use crate::event::{ChangeReason, Instant, Span};
@@ -31,11 +31,8 @@ pub struct RiskNow {
 }
 
 impl RiskNow {
-    pub(super) fn of(scene: &Scene<'_>) -> Option<Self> {
-        let outlook = scene.outlook()?;
-        let spell = outlook.spell(scene.at);
-        let value = outlook.lifetime_value(spell);
-        Some(Self { level: spell.level, probability: outlook.risk(scene.at), value })
+    fn of(outlook: &Outlook<'_>, spell: Spell, at: Instant) -> Self {
+        Self { level: spell.level, probability: outlook.risk(at), value: outlook.lifetime_value(spell) }
     }
 }
 
@@ -142,33 +139,55 @@ pub(super) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, at: Instant) 
     Weighed { changed_from: Some(before), deadline: spell.until }
 }
 
-/// What there is to say of a change of level, with everything else at that instant decided.
-pub(super) fn effect(
-    state: &CustomerState,
-    previous: u8,
-    trigger: Trigger<'_>,
-    scene: &Scene<'_>,
-) -> Option<RiskEffect> {
-    let outlook = scene.outlook()?;
-    let spell = outlook.spell(scene.at);
-    let Wish { reason, cause } = trigger.plainly();
-    let parameters = outlook.parameters();
-    Some(RiskEffect {
-        at: scene.at,
-        reason,
-        cause,
-        sequence: state.risk.sequence,
-        level: spell.level,
-        previous: usize::from(previous),
-        probability: outlook.risk(scene.at),
-        expected: outlook.expected(scene.at),
-        alive: outlook.alive(scene.at),
-        value: outlook.lifetime_value(spell),
-        next_level_at: Some(spell.until).filter(|until| *until < Instant::MAX),
-        version: parameters.version,
-        provisional: parameters.provisional,
-        factors: factors(&outlook, scene),
-    })
+/// What there is to say of a customer's risk at an instant at which everything is decided.
+pub(super) struct Weight<'a> {
+    outlook: Outlook<'a>,
+    spell: Spell,
+    pub(super) now: RiskNow,
+}
+
+impl<'a> Weight<'a> {
+    /// At any instant.
+    pub(super) fn at(scene: &Scene<'a>) -> Option<Self> {
+        let outlook = scene.outlook()?;
+        let spell = outlook.spell(scene.at);
+        Some(Self { now: RiskNow::of(&outlook, spell, scene.at), outlook, spell })
+    }
+
+    /// Where the level was brought up to the instant, which is then known and need not be solved for.
+    pub(super) fn weighed(state: &CustomerState, scene: &Scene<'a>) -> Option<Self> {
+        let outlook = scene.outlook()?;
+        let spell = outlook.spell_of(usize::from(state.risk.level), state.deadlines.risk);
+        Some(Self { now: RiskNow::of(&outlook, spell, scene.at), outlook, spell })
+    }
+
+    /// What there is to say of a change of level.
+    pub(super) fn effect(
+        &self,
+        state: &CustomerState,
+        previous: u8,
+        trigger: Trigger<'_>,
+        scene: &Scene<'_>,
+    ) -> RiskEffect {
+        let Wish { reason, cause } = trigger.plainly();
+        let (Self { outlook, spell, now }, parameters) = (self, self.outlook.parameters());
+        RiskEffect {
+            at: scene.at,
+            reason,
+            cause,
+            sequence: state.risk.sequence,
+            level: now.level,
+            previous: usize::from(previous),
+            probability: now.probability,
+            expected: outlook.expected(scene.at),
+            alive: outlook.alive(scene.at),
+            value: now.value,
+            next_level_at: Some(spell.until).filter(|until| *until < Instant::MAX),
+            version: parameters.version,
+            provisional: parameters.provisional,
+            factors: factors(outlook, scene),
+        }
+    }
 }
 
 /// What the risk is made of: the rhythm, which is the risk right after the last coming, what silence has added to it, and

@@ -186,6 +186,11 @@ impl<'a> Outlook<'a> {
         standing
     }
 
+    /// The same where the level and its end are known.
+    pub(super) fn spell_of(&self, level: usize, until: Instant) -> Spell {
+        Spell { level, since: self.reached_at(level).unwrap_or(Instant::MAX), until }
+    }
+
     /// The first instant of silence on a level or above; `None`: never.
     pub(super) fn reached_at(&self, level: usize) -> Option<Instant> {
         let levels = self.levels(&self.churn.thresholds, self.churn.min_silence);

@@ -290,3 +290,115 @@ fn what_the_sample_never_has_is_pointed_out_in_churn_too() {
     assert!(check.err.contains(":2:7: churn.on: the sample has no event `purchases`"), "{}", check.err);
     assert!(check.err.contains(":3:26: churn.signals.when: the sample has no event `complaint`"), "{}", check.err);
 }
+
+/// Customer, hours since 2025-01-01 and amount.
+type Order = (String, i64, i64);
+
+/// A shop unlike others: its orders, and whether all that is said must be provisional, or at the end nothing may be.
+struct Odd {
+    name: &'static str,
+    orders: Vec<Order>,
+    provisional: Option<bool>,
+}
+
+fn odd_shops() -> Vec<Odd> {
+    let regular = |customers: i64, times: i64, gap_days: i64| {
+        (0..customers).flat_map(move |c| {
+            let usual = gap_days + c % 11;
+            (0..times).map(move |n| (format!("c{c}"), 24 * (c % 20 + n * usual + (c * n) % 5) + 9, 20 + c % 30))
+        })
+    };
+    let wholesale = (0..10_000).map(|n| ("wholesale".to_owned(), n, 900));
+    let given_back = |(customer, hour, amount): Order| {
+        [(customer.clone(), hour, 0), (customer.clone(), hour + 30, amount), (customer, hour + 31, -3 * amount)]
+    };
+    let odd = |name, orders: Vec<Order>, provisional| Odd { name, orders, provisional };
+    vec![
+        odd("fifty customers", regular(50, 4, 40).collect(), Some(true)),
+        odd("one customer", regular(1, 12, 20).collect(), Some(true)),
+        odd("one-time buyers", (0..400).map(|c| (format!("c{c}"), 24 * (c % 200), 30)).collect(), Some(true)),
+        odd("all at one time", (0..60).map(|c| (format!("c{c}"), 5, 30)).collect(), Some(true)),
+        odd("free and given back", regular(60, 8, 30).flat_map(given_back).collect(), None),
+        odd("a wholesaler", regular(80, 14, 25).chain(wholesale).collect(), Some(false)),
+    ]
+}
+
+#[test]
+fn of_shops_unlike_others_what_is_said_is_sensible_and_provisional_where_it_must_be() {
+    const FROM: i64 = 1_735_689_600_000;
+    let room = Room::new();
+    let rules = room.put("r.toml", &format!("{RULES}[cohorts.dear]\nwho = 'churn_risk >= 80 and clv > 1'\n"));
+    for Odd { name, mut orders, provisional } in odd_shops() {
+        orders.sort_by_key(|(_, hour, _)| *hour);
+        let mut events = String::new();
+        for (customer, hour, amount) in &orders {
+            let at = FROM + hour * 3_600_000;
+            writeln!(
+                events,
+                r#"{{"customer_id":"{customer}","event":"purchase","time":{at},"properties":{{"amount":{amount}}}}}"#
+            )
+            .unwrap();
+        }
+        let events = room.put("odd.jsonl", &events);
+        let until = (FROM + (orders[orders.len() - 1].1 + 24 * 200) * 3_600_000).to_string();
+        let replay = || done(run(&["replay", "--rules", &rules, "--until", &until, &events]));
+        let replayed = replay();
+        assert_eq!(replayed.out, replay().out, "{name}");
+        let risks: Vec<Value> = lines(&replayed).into_iter().filter(|line| line.get("risk").is_some()).collect();
+        assert!(!risks.is_empty(), "{name}: {}", replayed.err);
+        for risk in &risks {
+            let number = |key: &str| risk[key].as_f64();
+            assert!(number("probability").is_some_and(|p| (0.0..=1.0).contains(&p)), "{name}: {risk}");
+            assert!(number("expected_purchases").is_some_and(|n| n >= 0.0), "{name}: {risk}");
+            assert!(number("value_at_risk").is_none_or(|value| value >= 0.0), "{name}: {risk}");
+        }
+        match provisional {
+            Some(true) => assert!(risks.iter().all(|risk| risk["provisional"] == true), "{name}: {}", replayed.err),
+            Some(false) => assert_eq!(risks[risks.len() - 1]["provisional"], false, "{name}: {}", replayed.err),
+            None => {}
+        }
+        // Whoever has been silent for most of a year is no one to be sure of.
+        let last = |customer: &str| risks.iter().rfind(|risk| risk["customer_id"] == customer);
+        let (customer, ..) = &orders[orders.len() - 1];
+        assert!(last(customer).is_some_and(|risk| risk["risk"] != "low"), "{name}: {customer}: {}", replayed.err);
+    }
+}
+
+#[test]
+fn explain_shows_levels_by_name_and_scores_as_numbers() {
+    let room = Room::new();
+    let events = room.cdnow(250);
+    let who = "churn_level != low and churn_risk >= 5 and alive < 0.99 and clv > 0.5";
+    let rules = room.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = '{who}'\n"));
+    let asked = ["explain", "--rules", &rules, "--customer", "0001", "--json", "--at", "1998-06-20", &events];
+    let explained = lines(&done(run(&asked))).remove(0);
+    let found: Vec<&str> = explained["cohorts"][0]["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|condition| condition["value"]["en"].as_str().unwrap())
+        .collect();
+    assert!(["low", "medium", "high", "lost"].contains(&found[0]), "{explained}");
+    for (number, digits) in found[1..].iter().zip([1, 3, 2]) {
+        assert!(number.parse::<f64>().is_ok(), "{explained}");
+        assert!(number.split_once('.').is_none_or(|(_, after)| after.len() <= digits), "{explained}");
+    }
+}
+
+#[test]
+fn an_amount_that_the_sample_never_has_or_has_as_a_text_is_pointed_out() {
+    let room = Room::new();
+    let check = |amount: &str, events: &str| {
+        let rules = room.put("r.toml", &format!("[churn]\non = 'purchase'\namount = 'purchase.{amount}'\n"));
+        done(run(&["check", "--rules", &rules, "--sample", events])).err
+    };
+    let events = room.cdnow(2);
+    assert_eq!(check("amount", &events), "");
+    let missing = check("ammount", &events);
+    assert!(missing.contains(":3:20: churn.amount: no `purchase` in the sample has a property `ammount`"), "{missing}");
+    assert!(missing.contains("did you mean `amount`?"), "{missing}");
+    let text = r#"{"customer_id":"c","event":"purchase","time":852076800000,"properties":{"amount":"12.50"}}"#;
+    let texts = check("amount", &room.put("t.jsonl", text));
+    let said = "churn.amount: the rule takes `amount` for a number, and 1 of 1 value in the sample are texts";
+    assert!(texts.contains(said), "{texts}");
+}

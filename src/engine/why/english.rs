@@ -52,13 +52,13 @@ pub(super) fn found(found: &Found) -> String {
         Found::Entered(span) => format!("entered {}", ago(*span)),
         Found::Ago(span) => ago(*span),
         Found::Never => "never".into(),
-        Found::Quantity(value) => quantity(*value),
-        Found::Ranked { value, threshold } => format!("{}, threshold {}", quantity(*value), quantity(*threshold)),
+        Found::Quantity(value) => quantity(value),
+        Found::Ranked { value, threshold } => format!("{}, threshold {}", quantity(value), quantity(threshold)),
         Found::Unranked => "not ranked".into(),
         Found::NoThreshold => "no threshold: too few customers, or none computed yet".into(),
         Found::Against { value, other, usual_gap } => {
             let name = if *usual_gap { "usual gap" } else { "against" };
-            format!("{}, {name} {}", quantity(*value), quantity(*other))
+            format!("{}, {name} {}", quantity(value), quantity(other))
         }
     }
 }
@@ -83,8 +83,8 @@ fn more(of: Counted) -> &'static str {
     }
 }
 
-fn quantity(quantity: Quantity) -> String {
-    match quantity {
+fn quantity(quantity: &Quantity) -> String {
+    match *quantity {
         Quantity::Missing => "missing".into(),
         Quantity::Number(number) => number.to_string(),
         Quantity::Since(Span(0)) => "just now".into(),
@@ -96,6 +96,7 @@ fn quantity(quantity: Quantity) -> String {
         Quantity::Longer(Span(less)) if less < 0 => format!("{} less", length(Span(-less))),
         Quantity::Longer(more) => format!("{} more", length(more)),
         Quantity::Bool(flag) => flag.to_string(),
+        Quantity::Level(ref name) => name.to_string(),
         Quantity::Text => "a text".into(),
     }
 }

@@ -54,13 +54,13 @@ pub(super) fn found(found: &Found) -> String {
         Found::Entered(span) => format!("entrée {}", ago(*span)),
         Found::Ago(span) => ago(*span),
         Found::Never => "jamais".into(),
-        Found::Quantity(value) => quantity(*value),
-        Found::Ranked { value, threshold } => format!("{}, seuil {}", quantity(*value), quantity(*threshold)),
+        Found::Quantity(value) => quantity(value),
+        Found::Ranked { value, threshold } => format!("{}, seuil {}", quantity(value), quantity(threshold)),
         Found::Unranked => "non classé".into(),
         Found::NoThreshold => "pas de seuil\u{a0}: trop peu de clients, ou pas encore calculé".into(),
         Found::Against { value, other, usual_gap } => {
             let name = if *usual_gap { "écart habituel" } else { "contre" };
-            format!("{}, {name} {}", quantity(*value), quantity(*other))
+            format!("{}, {name} {}", quantity(value), quantity(other))
         }
     }
 }
@@ -86,8 +86,8 @@ fn more(of: Counted) -> &'static str {
     }
 }
 
-fn quantity(quantity: Quantity) -> String {
-    match quantity {
+fn quantity(quantity: &Quantity) -> String {
+    match *quantity {
         Quantity::Missing => "aucune valeur".into(),
         Quantity::Number(value) => number(value),
         Quantity::Since(Span(0)) => "à l’instant".into(),
@@ -100,6 +100,7 @@ fn quantity(quantity: Quantity) -> String {
         Quantity::Longer(more) => format!("{} de plus", length(more)),
         Quantity::Bool(true) => "vrai".into(),
         Quantity::Bool(false) => "faux".into(),
+        Quantity::Level(ref name) => name.to_string(),
         Quantity::Text => "un texte".into(),
     }
 }

@@ -16,7 +16,7 @@ use super::window::within;
 use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
 use crate::rules::ast::Unit;
 use crate::rules::{
-    Cohort, CohortIx, Comparand, Condition, ConditionIx, DistinctKey, FactKind, Measure, Node, RuleSet, Window,
+    Cohort, CohortIx, Comparand, Condition, ConditionIx, DistinctKey, FactKind, Measure, Node, RuleSet, Score, Window,
 };
 
 /// A language of the product. The rule's own words are the same in all.
@@ -48,7 +48,7 @@ pub enum Claim {
 }
 
 /// What a condition looked at; nothing of the customer's own texts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Nothing worth saying.
     Nothing,
@@ -120,7 +120,7 @@ pub enum Counted {
 }
 
 /// The value of a measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Quantity {
     Missing,
     Number(Number),
@@ -135,6 +135,8 @@ pub enum Quantity {
     /// By what length of time it changed; negative: it became shorter.
     Longer(Span),
     Bool(bool),
+    /// The name of a level of risk.
+    Level(Box<str>),
     /// A text of the customer's own, which is not repeated.
     Text,
 }
@@ -412,10 +414,22 @@ fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
         (Value::Number(number), Measure::Change { .. }) if measure.is_length() => Quantity::Longer(length(number)),
         (Value::Number(number), Measure::Change { .. }) => Quantity::More(number),
         (Value::Number(number), _) if measure.is_length() => Quantity::Length(length(number)),
+        (Value::Number(number), Measure::Score { score, .. }) => Quantity::Number(as_told(*score, number)),
         (Value::Number(number), _) => Quantity::Number(number),
         (Value::Bool(flag), _) => Quantity::Bool(flag),
+        (Value::Text(level), Measure::Score { .. }) => Quantity::Level(level.into()),
         (Value::Text(_), _) => Quantity::Text,
     }
+}
+
+/// As many digits as are worth saying. The rest is cut off: 79.96 is not yet 80.
+fn as_told(score: Score, number: Number) -> Number {
+    let digit = match score {
+        Score::Alive => Number::ONE / 1_000,
+        Score::Value => Number::ONE / 100,
+        Score::Risk | Score::Level => Number::ONE / 10,
+    };
+    Number(number.0 / digit * digit)
 }
 
 /// How many were found, as far as the fact can tell, and when the last of them was.

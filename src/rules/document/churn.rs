@@ -29,6 +29,8 @@ pub struct ChurnRule {
     pub(in crate::rules) on_literal: std::ops::Range<usize>,
     /// What a purchase is worth, and the code of the currency.
     pub amount: Option<Attribute>,
+    pub(in crate::rules) amount_text: String,
+    pub(in crate::rules) amount_literal: std::ops::Range<usize>,
     pub currency: Option<String>,
     /// Risk is the probability of none of `on` for so long.
     pub horizon: Span,
@@ -118,7 +120,7 @@ impl Reader<'_> {
                     Some(_) => self.error(&dotted, value.span(), "expected \"purchases\" or \"usage\"".into(), None),
                 },
                 "on" => on = self.step(&dotted, value).map(|(step, text)| (step, text, value.span())),
-                "amount" => amount = self.amount(&dotted, value).map(|attribute| (attribute, value.span())),
+                "amount" => amount = self.amount(&dotted, value),
                 "currency" => currency = self.currency(&dotted, value),
                 "horizon" => horizon = self.horizon(&dotted, value),
                 "levels" => levels = self.levels(&dotted, value),
@@ -132,15 +134,21 @@ impl Reader<'_> {
             self.error("churn", key_span, "`on` is missing".into(), Some(hint.into()));
         }
         let (on, on_text, on_literal): (Step, String, std::ops::Range<usize>) = on?;
-        if let Some((attribute, span)) = &amount {
+        if let Some((attribute, _, span)) = &amount {
             self.amount_fits(model, &on, attribute, span.clone());
         }
+        let (amount, amount_text, amount_literal) = match amount {
+            Some((attribute, text, span)) => (Some(attribute), text, span),
+            None => (None, String::new(), 0..0),
+        };
         Some(ChurnRule {
             model,
             on,
             on_text,
             on_literal,
-            amount: amount.map(|(attribute, _)| attribute),
+            amount,
+            amount_text,
+            amount_literal,
             currency,
             horizon: horizon.unwrap_or_else(|| model.horizon()),
             levels: levels.unwrap_or_else(|| model.levels()),
@@ -160,10 +168,14 @@ impl Reader<'_> {
         }
     }
 
-    fn amount(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Attribute> {
+    fn amount(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<(Attribute, String, std::ops::Range<usize>)> {
         let text = self.string(key, value)?;
         match parse_attribute(&text) {
-            Ok((event, property)) => Some(Attribute { event, property }),
+            Ok((event, property)) => Some((Attribute { event, property }, text, value.span())),
             Err(error) => {
                 let hint = "an amount is an event's property: \"purchase.amount\"";
                 let error = if error.hint.is_none() { error.hint(hint) } else { error };

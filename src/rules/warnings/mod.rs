@@ -94,6 +94,14 @@ impl Page<'_> {
         Some(Warning(RuleError::at(self.file, self.text, range, "churn.on", message, Some(hint.to_owned()))))
     }
 
+    /// A warning about what coming back is worth.
+    #[must_use]
+    pub fn warning_of_amount(&self, range: Range, message: String, hint: &str) -> Option<Warning> {
+        let churn = self.document.churn.as_ref()?;
+        let range = locate(self.text, churn.amount_literal.clone(), &churn.amount_text, range);
+        Some(Warning(RuleError::at(self.file, self.text, range, "churn.amount", message, Some(hint.to_owned()))))
+    }
+
     /// A warning about a part of a signal.
     #[must_use]
     pub fn warning_of_signal(&self, when: &Written, range: Range, message: String, hint: &str) -> Warning {

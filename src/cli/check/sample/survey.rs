@@ -126,6 +126,12 @@ impl Survey {
                     once(&mut |message, hint| page.warning_of_coming_back(range, message, hint), (message, hint));
                 }
             });
+            if let Some(amount) = &churn.amount
+                && let Some(problem) = self.property(vec![&amount.event.text], &amount.property.text, Wanted::Number)
+            {
+                let range = amount.property.range;
+                once(&mut |message, hint| page.warning_of_amount(range, message, hint), problem);
+            }
             for signal in &churn.signals {
                 each_use(&signal.when.expr, &mut |used| {
                     if let Some((range, message, hint)) = self.problem(used) {

@@ -1,0 +1,44 @@
+//! What it costs to watch the risk of churn: the default cohorts, with and without `[churn]` on purchases. Nobody's rules look
+//! at the risk, but its levels are decided, and said.
+
+use std::sync::Arc;
+
+use cohortd::rules::{self, RuleSet};
+
+use super::support::knob;
+use super::support::shop::Traffic;
+use super::support::table::{Table, Target};
+
+const CHURN: &str = "\n[churn]\non = 'purchase'\namount = 'purchase.amount'\n";
+
+/// Each is run as often, in turn: what else the machine does then falls on both.
+const ROUNDS: u64 = 2;
+
+pub(super) fn run(table: &mut Table) {
+    let events = knob("COHORTD_BENCH_RISK_EVENTS", 2_000_000);
+    let million = knob("COHORTD_BENCH_CUSTOMERS", 1_000_000);
+    for customers in [million / 10, million] {
+        let (mut without, mut with) = (0.0, 0.0);
+        let mut changes = 0.0;
+        for _ in 0..ROUNDS {
+            for (text, nanos) in [("", &mut without), (CHURN, &mut with)] {
+                let cost = super::run(&Arc::new(watched(text)), customers, events, Traffic::Visits).0;
+                let per = |amount: f64| amount / (ROUNDS * cost.events) as f64;
+                *nanos += per((cost.cpu + cost.background).as_secs_f64() * 1e9);
+                changes += per(cost.risks as f64);
+            }
+        }
+        let name = format!("{} K customers:", customers / 1_000);
+        table.add(format!("{name} events/s/core without [churn]"), Target::None, 1e9 / without, "");
+        table.add("  with [churn] on purchases", Target::None, 1e9 / with, "");
+        table.add("  changes of risk per event", Target::None, changes, "");
+        table.add("  times the cost without", Target::AtMost(1.15), with / without, "");
+    }
+}
+
+/// The default cohorts and more.
+fn watched(more: &str) -> RuleSet {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/rules.toml");
+    let text = std::fs::read_to_string(file).unwrap() + more;
+    rules::load("watched.toml", &text).unwrap_or_else(|errors| panic!("{}", errors[0]))
+}
