@@ -7,7 +7,7 @@ use super::survey::Survey;
 use crate::rules::RuleSet;
 
 /// Days that are kept: a forecast is judged a week later, and rests on how the one before was judged.
-const DAYS_KEPT: i64 = 16;
+const DAYS_KEPT: i64 = 24;
 
 /// Surveys of one rule set, the latest of each partition and day.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +52,7 @@ impl Surveys {
     #[must_use]
     pub fn overview(&self, rules: &RuleSet, partitions: u32) -> Option<Overview> {
         let day = self.newest(partitions)?;
-        let [now, then, before] = [day, day - 7, day - 14].map(|day| self.whole(day, partitions));
-        Some(Overview::new(rules, &now?, then.as_ref(), before.as_ref()))
+        let earlier = [1, 2, 3].map(|weeks| self.whole(day - 7 * weeks, partitions));
+        Some(Overview::new(rules, &self.whole(day, partitions)?, earlier.each_ref().map(Option::as_ref)))
     }
 }
