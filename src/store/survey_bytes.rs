@@ -119,6 +119,9 @@ fn read_cohort(reader: &mut Reader<'_>, cohort: &mut CohortSurvey, rules: &RuleS
         let some = reader.len("retention")?;
         for stayed in week.get_mut(..some).ok_or(Corrupt("retention"))? {
             *stayed = reader.count("retention")?;
+            if *stayed == 0 {
+                return Err(Corrupt("retention"));
+            }
         }
     }
     for _ in 0..reader.len("came from")? {
