@@ -123,7 +123,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
     let found = judge::check(&lab, shop::config());
     println!("churn: {found:?}");
     assert_eq!(found.events, sent);
-    assert!(found.risks > 200 && found.parameters > 10 && found.by_parameters > 5, "too little happened: {found:?}");
+    assert!(found.risks > 60 && found.parameters > 5 && found.by_parameters > 2, "too little happened: {found:?}");
     said_in_full(&lab);
 }
 
