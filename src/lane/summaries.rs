@@ -104,7 +104,7 @@ impl Summaries {
         self.next.fill(0);
         let ranking = Ranking::new(Arc::clone(&version), self.refresh, &self.context);
         let learning = Learning::new(Arc::clone(&version));
-        let surveying = Surveying::new(Arc::clone(&version));
+        let surveying = Surveying::new(Arc::clone(&version), self.context.partitions);
         self.gathered = Some(Gathered { version, ranking, learning, surveying });
         Ok(())
     }

@@ -51,6 +51,10 @@ impl Round {
 impl Partition {
     /// Begins a round where one is owed, or goes on with it.
     pub(super) fn survey_on(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+        // Half of the states are those of other rules.
+        if self.adopting.is_some() {
+            self.round = None;
+        }
         if self.round.is_none() {
             self.round = self.owed(context).map(Box::new);
             if let Some(mut round) = self.round.take() {

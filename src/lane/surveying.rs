@@ -22,8 +22,8 @@ pub(super) struct Surveying {
 }
 
 impl Surveying {
-    pub(super) fn new(version: Arc<Version>) -> Self {
-        Self { version, surveys: Surveys::default(), is_fresh: false, told: None }
+    pub(super) fn new(version: Arc<Version>, partitions: u32) -> Self {
+        Self { version, surveys: Surveys::new(partitions), is_fresh: false, told: None }
     }
 
     pub(super) fn take(&mut self, partition: u32, survey: Survey) {
@@ -36,7 +36,7 @@ impl Surveying {
         if !std::mem::take(&mut self.is_fresh) {
             return None;
         }
-        let overview = Arc::new(self.surveys.overview(&self.version.rules, context.partitions)?);
+        let overview = Arc::new(self.surveys.overview(&self.version.rules)?);
         if self.told.is_some_and(|told| told >= overview.day_number) {
             return None;
         }

@@ -26,8 +26,8 @@
 //!
 //!   key  partition, 4 │ ranking, 2          value  one partition's counters of one ranking (`counter_bytes`)
 //!   key  partition, 4 │ 'S' │ day, 2        value  one partition's survey of one day (`survey_bytes`); the day is counted
-//!                                                  from 1970 in the rules' time zone, and from 0 again every 16 days, so
-//!                                                  that two weeks can be looked back on. The two kinds of keys differ in
+//!                                                  from 1970 in the rules' time zone, and from 0 again every 32 days, so
+//!                                                  that three weeks can be looked back on. The two kinds of keys differ in
 //!                                                  length
 //!   key  partition, 4 │ 'W' │ week, 2       value  one partition's sample of one week (`sample_bytes`); weeks are counted
 //!                                                  from Monday 1970-01-05, and from 0 again every 128
@@ -53,7 +53,7 @@ pub mod changelog {
 pub(super) const SURVEY: u8 = b'S';
 
 /// So many days later a survey takes the place of an earlier one.
-pub(super) const SURVEY_DAYS: i64 = 16;
+pub(super) const SURVEY_DAYS: i64 = 32;
 
 /// In the key of a sample, after the partition.
 pub(super) const SAMPLE: u8 = b'W';

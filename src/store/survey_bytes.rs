@@ -119,6 +119,9 @@ fn read_cohort(reader: &mut Reader<'_>, cohort: &mut CohortSurvey, rules: &RuleS
         let some = reader.len("retention")?;
         for stayed in week.get_mut(..some).ok_or(Corrupt("retention"))? {
             *stayed = reader.count("retention")?;
+            if *stayed == 0 {
+                return Err(Corrupt("retention"));
+            }
         }
     }
     for _ in 0..reader.len("came from")? {
@@ -205,15 +208,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_taken_again_sixteen_days_later_and_is_none_of_counters() {
+    fn a_key_is_taken_again_thirty_two_days_later_and_is_none_of_counters() {
         let rules = load("r.toml", RULES).unwrap();
         let key = |day: i64| {
             let at = Instant(1_790_000_000_000 + day * 86_400_000);
             PublishedSurvey { partition: 7, survey: Survey::new(&rules, at) }.encode(&rules).0
         };
-        let keys: std::collections::BTreeSet<_> = (0..32).map(key).collect();
-        assert_eq!(keys.len(), 16);
-        assert_eq!(key(3), key(19));
+        let keys: std::collections::BTreeSet<_> = (0..64).map(key).collect();
+        assert_eq!(keys.len(), 32);
+        assert_eq!(key(3), key(35));
         assert!(keys.iter().all(|key| key.len() == 7 && key.starts_with(&[0, 0, 0, 7, b'S'])));
         assert!(!PublishedSurvey::has_key(&[0, 0, 0, 7, b'S', 0]));
     }

@@ -67,8 +67,8 @@ pub struct Forecast {
     pub exits_if_silent: u64,
     pub entries_if_silent: u64,
     /// Exits and entries to be expected, with customers coming back as the model of churn expects them to, and as many changes
-    /// of newcomers as last week. What customers do besides coming back is not foreseen: where the last week brought more or
-    /// fewer than foretold, by more than chance explains, the next is taken to do so, too.
+    /// of newcomers as last week. What customers do besides coming back is not foreseen: where the last two weeks both brought
+    /// more than foretold, or both fewer, by more than chance explains, the next is taken to do so, too.
     pub exits_expected: f64,
     pub entries_expected: f64,
     /// What those are expected to bring, in units of the currency, who are expected to leave by silence. Null: the rules name
@@ -159,14 +159,14 @@ pub struct Flow {
 }
 
 impl Overview {
-    /// `then` and `before`: the surveys of seven and of fourteen days before, if there are.
+    /// `earlier`: the surveys of one, two and three weeks before, as far as there are.
     #[must_use]
-    pub fn new(rules: &RuleSet, now: &Survey, then: Option<&Survey>, before: Option<&Survey>) -> Self {
+    pub fn new(rules: &RuleSet, now: &Survey, earlier: [Option<&Survey>; 3]) -> Self {
         let (day, made_at) = (date(now.frame.day), now.frame.at().0);
         let currency = rules.churn.as_ref().and_then(|churn| churn.currency.clone());
         let mut details = Vec::with_capacity(rules.cohorts.len());
         for (number, (cohort, survey)) in rules.cohorts.iter().zip(&now.cohorts).enumerate() {
-            let earlier = [then, before].map(|survey| survey.and_then(|survey| survey.cohorts.get(number)));
+            let earlier = earlier.map(|survey| survey.and_then(|survey| survey.cohorts.get(number)));
             details.push(CohortDetail {
                 day: day.clone(),
                 made_at,
@@ -219,11 +219,11 @@ impl CohortLine {
         rules: &RuleSet,
         cohort: &Cohort,
         now: &CohortSurvey,
-        [then, before]: [Option<&CohortSurvey>; 2],
+        [then, before, first]: [Option<&CohortSurvey>; 3],
         day: i64,
     ) -> Self {
         let has_amounts = rules.churn.as_ref().is_some_and(|churn| churn.has_amounts);
-        let bias = then.map(|then| Bias::of(then, now)).unwrap_or_default();
+        let bias = Bias::of([Some(now), then, before]);
         let next_week = Forecast::of_week(now, has_amounts).corrected(bias, 1.0);
         let part = 1.0 / DAYS as f64;
         let foretold = |(ahead, expected): (i64, &Expected)| DayForecast {
@@ -240,10 +240,7 @@ impl CohortLine {
             next_week,
             days: (0..).zip(&now.days).map(foretold).collect(),
             share_leaving: (now.members > 0).then(|| next_week.exits_expected / now.members as f64),
-            last_week: then.map(|then| {
-                let bias = before.map(|before| Bias::of(before, then)).unwrap_or_default();
-                Backtest::new(then, bias, now, has_amounts)
-            }),
+            last_week: then.map(|then| Backtest::new(then, Bias::of([Some(then), before, first]), now, has_amounts)),
         }
     }
 }
@@ -287,8 +284,16 @@ struct Bias {
 }
 
 impl Bias {
+    /// What two weeks in a row have in common; of less than three surveys, each a week before the one before it, nothing.
+    fn of(surveys: [Option<&CohortSurvey>; 3]) -> Self {
+        let [Some(now), Some(then), Some(before)] = surveys else { return Self::default() };
+        let (latest, other) = (Self::of_week(then, now), Self::of_week(before, then));
+        let common = |a: f64, b: f64| if a * b > 0.0 { a.abs().min(b.abs()).copysign(a) } else { 0.0 };
+        Self { exits: common(latest.exits, other.exits), entries: common(latest.entries, other.entries) }
+    }
+
     /// Counts of changes vary by chance by about their square root: twice that is taken for more than chance.
-    fn of(then: &CohortSurvey, now: &CohortSurvey) -> Self {
+    fn of_week(then: &CohortSurvey, now: &CohortSurvey) -> Self {
         let foretold = Forecast::of_week(then, false);
         let bias = |foretold: f64, came: u64| {
             let (off, chance) = (came as f64 - foretold, (came as f64).max(foretold).sqrt());

@@ -6,53 +6,53 @@ use super::overview::Overview;
 use super::survey::Survey;
 use crate::rules::RuleSet;
 
-/// Days that are kept: a forecast is judged a week later, and rests on how the one before was judged.
-const DAYS_KEPT: i64 = 16;
+/// Days that are kept: a forecast is judged a week later, and rests on how the two before were judged.
+const DAYS_KEPT: i64 = 24;
 
-/// Surveys of one rule set, the latest of each partition and day.
-#[derive(Debug, Clone, Default)]
+/// Surveys of one rule set. Those of a day are added up as soon as all partitions have told, and kept no longer one by one.
+#[derive(Debug, Clone)]
 pub struct Surveys {
-    by_day: BTreeMap<i64, BTreeMap<u32, Survey>>,
+    partitions: u32,
+    /// By day and partition.
+    parts: BTreeMap<i64, BTreeMap<u32, Survey>>,
+    whole: BTreeMap<i64, Survey>,
 }
 
 impl Surveys {
-    /// Takes in what a partition has found. Another survey of that partition and day goes, and so does all that is older
-    /// than the newest by what is kept.
+    /// Of so many partitions, numbered from 0.
+    #[must_use]
+    pub fn new(partitions: u32) -> Self {
+        Self { partitions, parts: BTreeMap::new(), whole: BTreeMap::new() }
+    }
+
+    /// Takes in what a partition has found. Another survey of that partition and day goes, unless the day is whole, and so does
+    /// all that is older than the newest by what is kept.
     pub fn take(&mut self, partition: u32, survey: Survey) {
-        self.by_day.entry(survey.frame.day).or_default().insert(partition, survey);
-        let newest = self.by_day.last_key_value().map_or(0, |(day, _)| *day);
-        self.by_day.retain(|day, _| *day > newest - DAYS_KEPT);
-    }
-
-    /// Forgets all: the rules are others.
-    pub fn clear(&mut self) {
-        self.by_day.clear();
-    }
-
-    /// The survey of all of so many partitions, numbered from 0, on a day. `None`: one is missing.
-    #[must_use]
-    pub fn whole(&self, day: i64, partitions: u32) -> Option<Survey> {
-        let parts = self.by_day.get(&day)?;
-        let mut parts = (0..partitions).map(|partition| parts.get(&partition));
-        let mut whole = parts.next()??.clone();
-        for part in parts {
-            whole.merge(part?);
+        let day = survey.frame.day;
+        if partition >= self.partitions || self.whole.contains_key(&day) {
+            return;
         }
-        Some(whole)
+        let parts = self.parts.entry(day).or_default();
+        parts.insert(partition, survey);
+        if parts.len() == self.partitions as usize {
+            let mut parts = self.parts.remove(&day).unwrap_or_default().into_values();
+            if let Some(mut whole) = parts.next() {
+                parts.for_each(|part| whole.merge(&part));
+                self.whole.insert(day, whole);
+            }
+        }
+        let newest =
+            [self.parts.last_key_value().map(|(day, _)| *day), self.whole.last_key_value().map(|(day, _)| *day)];
+        let oldest = newest.into_iter().flatten().max().unwrap_or(day) - DAYS_KEPT;
+        self.parts.retain(|day, _| *day > oldest);
+        self.whole.retain(|day, _| *day > oldest);
     }
 
-    /// The newest day of which all partitions have a survey.
+    /// What there is to say on the newest day that all partitions have looked at, beside what was said the weeks before.
+    /// `None`: there is no such day.
     #[must_use]
-    pub fn newest(&self, partitions: u32) -> Option<i64> {
-        let is_whole = |parts: &BTreeMap<u32, Survey>| (0..partitions).all(|partition| parts.contains_key(&partition));
-        self.by_day.iter().rev().find(|(_, parts)| partitions > 0 && is_whole(parts)).map(|(day, _)| *day)
-    }
-
-    /// What there is to say on the newest day, beside what was said the week before. `None`: no day is whole.
-    #[must_use]
-    pub fn overview(&self, rules: &RuleSet, partitions: u32) -> Option<Overview> {
-        let day = self.newest(partitions)?;
-        let [now, then, before] = [day, day - 7, day - 14].map(|day| self.whole(day, partitions));
-        Some(Overview::new(rules, &now?, then.as_ref(), before.as_ref()))
+    pub fn overview(&self, rules: &RuleSet) -> Option<Overview> {
+        let (day, newest) = self.whole.last_key_value()?;
+        Some(Overview::new(rules, newest, [1, 2, 3].map(|weeks| self.whole.get(&(day - 7 * weeks)))))
     }
 }

@@ -160,13 +160,13 @@ fn the_days_to_come_weigh_as_much_as_the_model_says() {
 fn the_overview_says_it_and_judges_what_was_said_a_week_before() {
     let mut engine = engine(MOVES);
     let rules = Arc::clone(engine.rules());
-    let mut surveys = Surveys::default();
+    let mut surveys = Surveys::new(2);
     surveys.take(0, moves(&mut engine, 93.0));
     surveys.take(1, Survey::new(&rules, day(93.0)));
     surveys.take(0, moves(&mut engine, 100.0));
-    assert_eq!(surveys.overview(&rules, 2).unwrap().day, "2026-04-04", "a part of the newest day is missing");
+    assert_eq!(surveys.overview(&rules).unwrap().day, "2026-04-04", "a part of the newest day is missing");
     surveys.take(1, Survey::new(&rules, day(100.0)));
-    let overview: Overview = surveys.overview(&rules, 2).unwrap();
+    let overview: Overview = surveys.overview(&rules).unwrap();
     let silent = |exits: u64, entries: u64, exits_expected: f64, entries_expected: f64| {
         json!({"exits_if_silent": exits, "entries_if_silent": entries, "exits_expected": exits_expected,
                "entries_expected": entries_expected, "value_at_stake": null})

@@ -215,9 +215,9 @@ fn next_week_is_foretold_better_than_by_the_last_one() {
     let surveys = surveys(&rules);
     for (weeks, surveys) in [("all weeks", &surveys[..]), ("settled weeks", &surveys[SETTLED..])] {
         let mut tallies: BTreeMap<&str, [Tally; 2]> = BTreeMap::new();
-        for three in surveys.windows(3) {
-            let [before, then, now] = three else { continue };
-            let foretold = Overview::new(&rules, then, Some(before), None);
+        for four in surveys.windows(4) {
+            let [first, before, then, now] = four else { continue };
+            let foretold = Overview::new(&rules, then, [Some(before), Some(first), None]);
             for (number, cohort) in rules.cohorts.iter().enumerate() {
                 let (before, came) = (&then.cohorts[number], &now.cohorts[number]);
                 let week = foretold.detail(&cohort.name).unwrap().line.next_week;

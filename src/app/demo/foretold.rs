@@ -86,16 +86,16 @@ fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
 
 /// Sums over three shops and their settled weeks of what the forecast is off by, and of what "the same as last week" is.
 ///
-/// The default cohorts mostly ask for visits, which the model of churn knows nothing of: an exit that a visit brings about is
-/// not foreseen, nor is an entry.
+/// Worse than that it is for recent visitors, by a tenth: they come and go with visits, of which a model of purchases knows
+/// nothing, and what is added for that comes two weeks late.
 #[test]
 fn next_week_of_the_demos_shop_is_foretold_better_than_by_the_last_one() {
     let rules = Arc::new(load("rules.toml", &format!("{RULES}\n{CHURN}")).unwrap());
     let mut off: BTreeMap<&str, [f64; 5]> = BTreeMap::new();
     for seed in 1..=3 {
-        for three in surveys(&rules, seed)[SETTLED..].windows(3) {
-            let [before, then, now] = three else { continue };
-            let foretold = Overview::new(&rules, then, Some(before), None);
+        for four in surveys(&rules, seed)[SETTLED..].windows(4) {
+            let [first, before, then, now] = four else { continue };
+            let foretold = Overview::new(&rules, then, [Some(before), Some(first), None]);
             for (number, cohort) in rules.cohorts.iter().enumerate() {
                 let (before, came) = (&then.cohorts[number], &now.cohorts[number]);
                 let week = foretold.detail(&cohort.name).unwrap().line.next_week;
@@ -114,5 +114,5 @@ fn next_week_of_the_demos_shop_is_foretold_better_than_by_the_last_one() {
     }
     let sum = |place: usize| off.values().map(|sums| sums[place]).sum::<f64>();
     assert!(sum(1) < sum(2), "exits are off by {}, as last week by {}", sum(1), sum(2));
-    assert!(sum(3) < 1.5 * sum(4), "entries are off by {}, as last week by {}", sum(3), sum(4));
+    assert!(sum(3) < sum(4), "entries are off by {}, as last week by {}", sum(3), sum(4));
 }
