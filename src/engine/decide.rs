@@ -443,7 +443,8 @@ impl Engine {
             return None;
         }
         let mut risk = state.risk;
-        let weighed = weigh(&mut risk, self.scene(state, at).outlook(), at);
+        let due = Some(state.deadlines.risk).filter(|_| !self.weighs);
+        let weighed = weigh(&mut risk, self.scene(state, at).outlook(), due, at);
         (state.risk, state.deadlines.risk) = (risk, weighed.deadline);
         if weighed.changed_from.is_some() {
             state.clock = state.clock.max(at);

@@ -124,12 +124,18 @@ pub(super) struct Weighed {
     pub(super) deadline: Instant,
 }
 
-/// Brings the level up to an instant.
-pub(super) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, at: Instant) -> Weighed {
+/// Brings the level up to an instant. `due`: when the next one was to begin, where nothing but time has passed since that was
+/// found.
+pub(super) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, due: Option<Instant>, at: Instant) -> Weighed {
     // Without parameters, and of who never came, there is no risk to speak of; what was said before stands.
     let Some(outlook) = outlook else { return Weighed { changed_from: None, deadline: Instant::MAX } };
     risk.under = outlook.parameters().version;
-    let spell = outlook.spell(at);
+    let spell = match due {
+        Some(since) => {
+            outlook.spell_after(Spell { level: usize::from(risk.level) + 1, since, until: Instant::MAX }, at)
+        }
+        None => outlook.spell(at),
+    };
     let level = u8::try_from(spell.level).unwrap_or(u8::MAX);
     let before = std::mem::replace(&mut risk.level, level);
     if level == before {

@@ -174,10 +174,14 @@ impl<'a> Outlook<'a> {
 
     /// The level of a silent customer.
     pub(super) fn spell(&self, at: Instant) -> Spell {
-        let reached = |level| self.reached_at(level).unwrap_or(Instant::MAX);
-        let mut standing = Spell { level: 0, since: reached(0), until: Instant::MAX };
-        for level in 1..=self.churn.thresholds.len() {
-            let begins = reached(level);
+        let since = self.reached_at(0).unwrap_or(Instant::MAX);
+        self.spell_after(Spell { level: 0, since, until: Instant::MAX }, at)
+    }
+
+    /// The same of a customer who has come to a level, and by now perhaps to higher ones.
+    pub(super) fn spell_after(&self, mut standing: Spell, at: Instant) -> Spell {
+        for level in standing.level + 1..=self.churn.thresholds.len() {
+            let begins = self.reached_at(level).unwrap_or(Instant::MAX);
             if begins > self.present(at) {
                 return Spell { until: begins, ..standing };
             }
