@@ -1,7 +1,6 @@
 //! What the model of churn says of a customer, for people who ask.
 
 use super::decide::Engine;
-use super::evaluate::Scene;
 use super::state::CustomerState;
 use crate::churn::Customer;
 use crate::event::Instant;
@@ -26,23 +25,10 @@ impl Prospect {
     /// None without `[churn]`, without parameters, or of a customer who never came.
     #[must_use]
     pub fn of(engine: &Engine, state: &CustomerState, at: Instant) -> Option<Self> {
-        let rules = engine.rules();
-        let calendar = rules.calendar();
-        let scene = Scene {
-            rules,
-            calendar: &calendar,
-            facts: &state.facts,
-            memberships: &state.memberships,
-            known_since: state.known_since,
-            thresholds: engine.thresholds(),
-            tie_hash: state.tie_hash,
-            observed: engine.observed(),
-            parameters: engine.parameters(),
-            at,
-        };
+        let scene = engine.scene(state, at);
         let outlook = scene.outlook()?;
         let level = outlook.spell(at).level;
-        let highest = rules.churn.as_ref().map_or(0, |churn| churn.thresholds.len());
+        let highest = scene.rules.churn.as_ref().map_or(0, |churn| churn.thresholds.len());
         Some(Self {
             customer: outlook.customer,
             days: outlook.at(at),

@@ -757,6 +757,12 @@ impl Partition {
         Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Headers::default() }
     }
 
+    /// A record for the other processes, of what is in this partition.
+    pub(super) fn summary(&self, key: Vec<u8>, payload: Vec<u8>) -> Out {
+        let (topic, headers) = (Topic::Summaries, Headers::default());
+        Out { topic, partition: self.number, key: Some(key), payload: Some(payload), headers }
+    }
+
     /// The batch is committed and written.
     pub(super) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics, now: Instant) {
         self.meta = part.meta.clone();

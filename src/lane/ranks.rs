@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::error::LaneError;
 use super::partition::Partition;
-use super::plan::{Headers, Out, Plan, Topic};
+use super::plan::Plan;
 use super::turn::Lane;
 use crate::clock::wall_clock;
 use crate::engine::{Moved, Standing, Thresholds, Words, tie_hash};
@@ -158,13 +158,7 @@ impl Partition {
         for (ranking, counters) in self.ranks.counters.rankings.iter().enumerate() {
             let published = Published { partition, ranking, tick, counters: counters.clone() };
             let (key, value) = published.encode(&rules);
-            plan.outs.push(Out {
-                topic: Topic::Summaries,
-                partition: self.number,
-                key: Some(key),
-                payload: Some(value),
-                headers: Headers::default(),
-            });
+            plan.outs.push(self.summary(key, value));
         }
         Ok(())
     }

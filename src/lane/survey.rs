@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 
 use super::context::Context;
 use super::partition::Partition;
-use super::plan::{Headers, Out, Plan, Topic};
+use super::plan::Plan;
 use crate::engine::{CustomerState, Engine, Sampling, tie_hash, week_of};
 use crate::event::Instant;
 use crate::rules::ast::Unit;
@@ -155,13 +155,7 @@ impl Partition {
                 );
                 continue;
             }
-            plan.outs.push(Out {
-                topic: Topic::Summaries,
-                partition: self.number,
-                key: Some(key),
-                payload: Some(value),
-                headers: Headers::default(),
-            });
+            plan.outs.push(self.summary(key, value));
         }
     }
 }

@@ -83,19 +83,7 @@ pub enum Term {
 #[must_use]
 pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Instant) -> Explanation {
     let rules = engine.rules();
-    let calendar = rules.calendar();
-    let scene = Scene {
-        rules,
-        calendar: &calendar,
-        facts: &state.facts,
-        memberships: &state.memberships,
-        known_since: state.known_since,
-        thresholds: engine.thresholds(),
-        tie_hash: state.tie_hash,
-        observed: engine.observed(),
-        parameters: engine.parameters(),
-        at,
-    };
+    let scene = engine.scene(state, at);
     let (cohort, membership) = (rules.cohort(index), scene.membership(index));
     let mut clauses = Vec::new();
     for (of, node) in

@@ -111,6 +111,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
         (status == 200).then(|| serde_json::from_str::<Value>(&body).unwrap())
     });
     let (_, lost) = one.ask("admin", "/cohorts/lost").unwrap();
+    println!("{overview}\n{lost}");
     assert_eq!(one.ask("admin", "/cohorts/lots").unwrap().0, 404);
     assert!(one.metrics().contains_key("cohortd_cohort_forecast"));
     let forecasts = eventually("what is to come is published", || {
