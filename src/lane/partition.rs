@@ -76,7 +76,7 @@ pub(super) struct Partition {
     /// A survey under way.
     pub(super) round: Option<Box<Round>>,
     /// Of whom anything is known.
-    pub(super) customers: u64,
+    customers: u64,
     surges: Surges,
     pub(super) due: DueIndex,
     /// Index entries set again in the batch under way: the database still says where they were.

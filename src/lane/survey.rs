@@ -55,14 +55,14 @@ impl Partition {
         if self.adopting.is_some() {
             self.round = None;
         }
-        if self.round.is_none() {
-            self.round = self.owed(context).map(Box::new);
-            if let Some(mut round) = self.round.take() {
+        let mut round = match self.round.take() {
+            Some(round) => round,
+            None => {
+                let Some(mut round) = self.owed(context).map(Box::new) else { return Ok(()) };
                 self.look_at_unstored(&mut round);
-                self.round = Some(round);
+                round
             }
-        }
-        let Some(mut round) = self.round.take() else { return Ok(()) };
+        };
         if self.look(&mut round)? {
             self.publish(*round, plan);
         } else {
