@@ -16,7 +16,7 @@ use super::membership::{Force, Step, keep_wish, step};
 use super::observed::Observed;
 use super::rank::Thresholds;
 use super::risk::{RiskEffect, Weight, weigh};
-use super::score::Parameters;
+use super::score::{Parameters, Solved};
 use super::sparse::Sparse;
 use super::state::{CustomerState, Deadlines, EventCause, Fact, Membership, RecentId, Wish};
 use super::why::evidence;
@@ -42,6 +42,7 @@ pub struct Engine {
     foresight: Foresight,
     coming: Option<Coming>,
     parameters: Option<Arc<Parameters>>,
+    solved: Option<Solved>,
     /// Where stream time stood when they came into force.
     in_force_since: Instant,
     /// Is the level of risk computed anew in the decision under way?
@@ -107,6 +108,7 @@ impl Engine {
             foresight,
             coming,
             parameters: None,
+            solved: None,
             in_force_since: Instant::MIN,
             weighs: false,
             risks: Vec::new(),
@@ -150,6 +152,7 @@ impl Engine {
     /// Changes the parameters of the model of churn, when every deadline before `since`, stream time, is decided. Each
     /// customer is decided under them as of then, before anything else is decided of them.
     pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>, since: Instant) {
+        self.solved = parameters.as_ref().map(|_| Solved::new());
         self.parameters = parameters;
         self.in_force_since = since;
     }
@@ -533,7 +536,7 @@ impl Engine {
             thresholds: &self.thresholds,
             tie_hash: state.tie_hash,
             observed: &self.observed,
-            parameters: self.parameters.as_deref(),
+            parameters: self.parameters.as_deref().zip(self.solved.as_ref()),
             at,
         }
     }

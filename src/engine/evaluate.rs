@@ -6,7 +6,7 @@ use super::measure::Measured;
 use super::observed::Observed;
 use super::periods::{Period, Rhythm, streak};
 use super::rank::Standing;
-use super::score::Parameters;
+use super::score::{Parameters, Solved};
 use super::sparse::Sparse;
 use super::state::{Distinct, Fact, Membership};
 use super::values::kept_part;
@@ -31,8 +31,8 @@ pub(super) struct Scene<'a> {
     pub(super) thresholds: &'a [Option<Standing>],
     pub(super) tie_hash: u64,
     pub(super) observed: &'a Observed,
-    /// Of the model of churn, as adopted.
-    pub(super) parameters: Option<&'a Parameters>,
+    /// Of the model of churn, as adopted, and what was solved for under them.
+    pub(super) parameters: Option<(&'a Parameters, &'a Solved)>,
     pub(super) at: Instant,
 }
 

@@ -25,6 +25,7 @@ mod learner;
 mod looked_at;
 mod measure;
 mod membership;
+mod memo;
 mod migrate;
 mod observed;
 mod periods;

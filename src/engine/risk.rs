@@ -32,7 +32,7 @@ pub struct RiskNow {
 
 impl RiskNow {
     fn of(outlook: &Outlook<'_>, spell: Spell, at: Instant) -> Self {
-        Self { level: spell.level, probability: outlook.risk(at), value: outlook.lifetime_value(spell) }
+        Self { level: spell.level, probability: outlook.risk(at), value: outlook.lifetime_value(spell.level) }
     }
 }
 

@@ -6,6 +6,7 @@
 use super::comings::Comings;
 use super::evaluate::Scene;
 use super::measure::Measured;
+use super::memo::{Memo, Question};
 use super::verdict::Verdict;
 use crate::churn::{
     Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Recalibration, Spent, days_since,
@@ -35,11 +36,27 @@ pub enum Model {
     Usage(Fgp),
 }
 
+/// What was solved for under the parameters in force. Bought is on whole days, so that many customers ask the same.
+#[derive(Debug)]
+pub(super) struct Solved {
+    /// When a level is reached, in milliseconds since the beginning of the first day; `None`: never.
+    reached: Memo<Option<i64>>,
+    /// The discounted purchases to come as of then.
+    purchases: Memo<f64>,
+}
+
+impl Solved {
+    pub(super) fn new() -> Self {
+        Self { reached: Memo::new(), purchases: Memo::new() }
+    }
+}
+
 /// A customer under the parameters in force.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outlook<'a> {
     churn: &'a Churn,
     parameters: &'a Parameters,
+    solved: &'a Solved,
     pub(super) customer: Customer,
     pub(super) comings: Comings,
     /// The beginning of the first day: there the models' days begin.
@@ -59,11 +76,11 @@ pub(super) struct Spell {
 impl<'a> Scene<'a> {
     /// None without `[churn]`, without parameters, or of a customer who never came.
     pub(super) fn outlook(&self) -> Option<Outlook<'a>> {
-        let (churn, parameters) = self.rules.churn.as_ref().zip(self.parameters)?;
+        let (churn, (parameters, solved)) = self.rules.churn.as_ref().zip(self.parameters)?;
         let comings = Comings::in_fact(self.fact(churn.fact))?;
         let customer = comings.under(&parameters.model)?;
         let origin = self.calendar.start(i64::from(comings.first_day()), Unit::Day);
-        Some(Outlook { churn, parameters, customer, comings, origin })
+        Some(Outlook { churn, parameters, solved, customer, comings, origin })
     }
 
     /// A score as a value.
@@ -74,7 +91,7 @@ impl<'a> Scene<'a> {
             Score::Risk => number(self.with_points(100.0 * outlook.risk(self.at), self.points().0)),
             Score::Alive => outlook.alive(self.at).and_then(number),
             Score::Level => Some(Value::Text(outlook.level_name(outlook.spell(self.at).level))),
-            Score::Value => outlook.lifetime_value(outlook.spell(self.at)).and_then(number),
+            Score::Value => outlook.lifetime_value(outlook.spell(self.at).level).and_then(number),
         };
         // Of the others it is not asked: they are compared by `passes`, and are missing never or always.
         let until = match score {
@@ -197,8 +214,19 @@ impl<'a> Outlook<'a> {
 
     /// The first instant of silence on a level or above; `None`: never.
     pub(super) fn reached_at(&self, level: usize) -> Option<Instant> {
-        let levels = self.levels(&self.churn.thresholds, self.churn.min_silence);
-        levels.reached_at(&self.customer, level, self.origin.0).map(Instant)
+        let solve = || self.levels(&self.churn.thresholds, self.churn.min_silence).reached_at(&self.customer, level, 0);
+        let after = match self.question(level) {
+            Some(question) => self.solved.reached.answer(question, solve),
+            None => solve(),
+        };
+        after.map(|after| self.origin + Span(after))
+    }
+
+    /// All that a level's beginning depends on; `None` of use, which is remembered in more detail than anybody shares.
+    fn question(&self, level: usize) -> Option<Question> {
+        let Comings::Bought(purchases) = self.comings else { return None };
+        let days = purchases.last_day.abs_diff(purchases.first_day);
+        Some(Question { repeats: purchases.repeats, days, level: u32::try_from(level).ok()? })
     }
 
     pub(super) fn level_name(&self, level: usize) -> &'a str {
@@ -234,13 +262,20 @@ impl<'a> Outlook<'a> {
 
     /// The discounted value of what is to come, as of the beginning of the level: it moves by steps, so that rules may look
     /// at it. None without amounts.
-    pub(super) fn lifetime_value(&self, spell: Spell) -> Option<f64> {
-        self.value_at(spell.since)
+    pub(super) fn lifetime_value(&self, level: usize) -> Option<f64> {
+        let (question, amount) = self.question(level).zip(self.spend())?;
+        let since = || self.reached_at(level).unwrap_or(Instant::MAX);
+        let purchases = self.solved.purchases.answer(question, || self.purchases_from(since()));
+        Some(amount * purchases)
     }
 
     /// The same as of any instant.
     pub(super) fn value_at(&self, at: Instant) -> Option<f64> {
-        self.spend().map(|amount| Discounting::default().lifetime_value(&self.customer, self.at(at), amount))
+        self.spend().map(|amount| amount * self.purchases_from(at))
+    }
+
+    fn purchases_from(&self, at: Instant) -> f64 {
+        Discounting::default().lifetime_value(&self.customer, self.at(at), 1.0)
     }
 
     /// What the next purchase is expected to bring. None without amounts.
