@@ -8,18 +8,26 @@ use jiff::tz::TimeZone;
 use super::ast::Unit;
 use crate::event::{Instant, Span};
 
-/// Numbers calendar periods and finds where they start. One per lane: it remembers the day last asked for.
+/// Numbers calendar periods and finds where they start. One per lane: it remembers the day last asked for, and where days
+/// start.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     zone: TimeZone,
     /// `(start, end, day)` of the day last looked up; most events fall into the same one.
     recent: Cell<(i64, i64, i64)>,
+    /// A day and its start, each in the place of the day's last digits.
+    starts: Box<[Cell<(i64, Instant)>]>,
 }
+
+/// A power of two; more than a year of days.
+const STARTS: usize = 512;
 
 impl Calendar {
     #[must_use]
     pub fn new(zone: TimeZone) -> Self {
-        Self { zone, recent: Cell::new((0, 0, 0)) }
+        // Of a day beyond the calendar, which starts never.
+        let beyond = Cell::new((i64::MAX, Instant::MAX));
+        Self { zone, recent: Cell::new((0, 0, 0)), starts: vec![beyond; STARTS].into() }
     }
 
     /// The number of the period that holds `at`: days since 1970-01-01, weeks since the one of 1969-12-29, months since
@@ -37,12 +45,22 @@ impl Calendar {
     /// The first existing instant of a period; never for one beyond the calendar.
     #[must_use]
     pub fn start(&self, period: i64, unit: Unit) -> Instant {
-        let date = match unit {
-            Unit::Week => date_of(period * 7 - 3),
-            Unit::Month => first_of_month(period),
-            _ => date_of(period),
-        };
-        date.and_then(|date| self.midnight(date)).unwrap_or(Instant::MAX)
+        match unit {
+            Unit::Week => self.start_of_day(period * 7 - 3),
+            Unit::Month => first_of_month(period).and_then(|date| self.midnight(date)).unwrap_or(Instant::MAX),
+            _ => self.start_of_day(period),
+        }
+    }
+
+    fn start_of_day(&self, day: i64) -> Instant {
+        let place = &self.starts[day.rem_euclid(STARTS as i64) as usize];
+        let (known, start) = place.get();
+        if known == day {
+            return start;
+        }
+        let start = date_of(day).and_then(|date| self.midnight(date)).unwrap_or(Instant::MAX);
+        place.set((day, start));
+        start
     }
 
     fn day(&self, at: Instant) -> i64 {
