@@ -8,18 +8,15 @@ use jiff::tz::TimeZone;
 use super::ast::Unit;
 use crate::event::{Instant, Span};
 
-/// Numbers calendar periods and finds where they start. One per lane: it remembers the day last asked for, and where days
-/// start.
+/// Numbers calendar periods and finds where they start. One per lane: it remembers where days start.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     zone: TimeZone,
-    /// `(start, end, day)` of the day last looked up; most events fall into the same one.
-    recent: Cell<(i64, i64, i64)>,
     /// A day and its start, each in the place of the day's last digits.
     starts: Box<[Cell<(i64, Instant)>]>,
 }
 
-/// A power of two; more than a year of days.
+/// More than a year of days; a power of two.
 const STARTS: usize = 512;
 
 impl Calendar {
@@ -27,7 +24,7 @@ impl Calendar {
     pub fn new(zone: TimeZone) -> Self {
         // Of a day beyond the calendar, which starts never.
         let beyond = Cell::new((i64::MAX, Instant::MAX));
-        Self { zone, recent: Cell::new((0, 0, 0)), starts: vec![beyond; STARTS].into() }
+        Self { zone, starts: vec![beyond; STARTS].into() }
     }
 
     /// The number of the period that holds `at`: days since 1970-01-01, weeks since the one of 1969-12-29, months since
@@ -63,18 +60,11 @@ impl Calendar {
         start
     }
 
+    /// From its start to that of the next, whatever clocks show between. Beyond the calendar, the day in UTC.
     fn day(&self, at: Instant) -> i64 {
-        let (start, end, day) = self.recent.get();
-        if (start..end).contains(&at.0) {
-            return day;
-        }
-        let Ok(stamp) = jiff::Timestamp::from_millisecond(at.0) else { return at.0.div_euclid(Span::DAY.0) };
-        let date = self.zone.to_datetime(stamp).date();
-        let day = day_of(date);
-        let start = self.midnight(date).unwrap_or(at);
-        let end = date.tomorrow().ok().and_then(|next| self.midnight(next)).unwrap_or(at);
-        self.recent.set((start.0, end.0, day));
-        day
+        let in_utc = at.0.div_euclid(Span::DAY.0);
+        let holds = |day: &i64| (self.start_of_day(*day)..self.start_of_day(*day + 1)).contains(&at);
+        [in_utc, in_utc + 1, in_utc - 1].into_iter().find(holds).unwrap_or(in_utc)
     }
 
     /// `to_zoned_datetime` moves a midnight that a clock change skips to the first instant after the gap.
@@ -84,10 +74,6 @@ impl Calendar {
 }
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
-
-fn day_of(date: Date) -> i64 {
-    EPOCH.until(date).map_or(0, |span| i64::from(span.get_days()))
-}
 
 fn date_of(day: i64) -> Option<Date> {
     EPOCH.checked_add(jiff::Span::new().try_days(day).ok()?).ok()
@@ -111,7 +97,7 @@ fn first_of_month(month: i64) -> Option<Date> {
 #[cfg(test)]
 mod tests {
     use super::{Calendar, Unit};
-    use crate::event::Instant;
+    use crate::event::{Instant, Span};
 
     fn at(text: &str) -> Instant {
         Instant(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
@@ -135,6 +121,31 @@ mod tests {
         let beirut = calendar("Asia/Beirut");
         let day = beirut.period(at("2022-03-27T12:00:00Z"), Unit::Day);
         assert_eq!(beirut.start(day, Unit::Day), at("2022-03-26T22:00:00Z"));
+    }
+
+    #[test]
+    fn every_instant_belongs_to_the_day_that_starts_last_before_it() {
+        // A day that Samoa left out, and a midnight that Newfoundland had twice.
+        for (zone, from) in [("Pacific/Apia", "2011-12-28T00:00:00Z"), ("America/St_Johns", "2006-10-27T00:00:00Z")] {
+            let calendar = calendar(zone);
+            let mut days = Vec::new();
+            for minute in 0..5 * 24 * 60 {
+                let at = at(from) + Span(minute * Span::MINUTE.0);
+                let day = calendar.period(at, Unit::Day);
+                assert!(calendar.start(day, Unit::Day) <= at && at < calendar.start(day + 1, Unit::Day), "{zone} {at}");
+                days.push(day);
+            }
+            assert!(days.is_sorted(), "{zone}");
+        }
+    }
+
+    #[test]
+    fn beyond_the_calendar_there_are_days_and_no_starts() {
+        let paris = calendar("Europe/Paris");
+        for at in [Instant::MIN, Instant::MAX] {
+            assert_eq!(paris.period(at, Unit::Day), at.0.div_euclid(Span::DAY.0));
+            assert_eq!(paris.start(paris.period(at, Unit::Day), Unit::Day), Instant::MAX);
+        }
     }
 
     #[test]
