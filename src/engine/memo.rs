@@ -6,8 +6,10 @@ use std::cell::Cell;
 /// say: who asks can tell by nothing but the time it takes.
 #[derive(Debug)]
 pub(super) struct Memo<A: Copy> {
-    places: Box<[Cell<Option<(Question, A)>>]>,
+    places: Box<[Place<A>]>,
 }
+
+type Place<A> = Cell<Option<(Question, A)>>;
 
 /// What the models of churn look at in a customer who came on whole days, at the beginning of a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,22 +58,16 @@ mod tests {
     #[test]
     fn each_question_has_its_own_answer_however_many_share_a_place() {
         let memo = Memo::new();
-        let computed = std::cell::Cell::new(0);
         for _ in 0..2 {
             for repeats in 0..40 {
                 for days in 0..400 {
                     for level in 0..3 {
-                        let answer = memo.answer(Question { repeats, days, level }, || {
-                            computed.set(computed.get() + 1);
-                            (repeats, days, level)
-                        });
+                        let answer = memo.answer(Question { repeats, days, level }, || (repeats, days, level));
                         assert_eq!(answer, (repeats, days, level));
                     }
                 }
             }
         }
-        let again = computed.get();
         memo.answer(Question { repeats: 39, days: 399, level: 2 }, || unreachable!("was asked just now"));
-        assert_eq!(computed.get(), again);
     }
 }
