@@ -41,8 +41,8 @@ pub struct Engine {
     thresholds_set: u32,
     foresight: Foresight,
     coming: Option<Coming>,
-    parameters: Option<Arc<Parameters>>,
-    solved: Option<Solved>,
+    /// Of the model of churn, and what was solved for under them.
+    parameters: Option<(Arc<Parameters>, Solved)>,
     /// Where stream time stood when they came into force.
     in_force_since: Instant,
     /// Is the level of risk computed anew in the decision under way?
@@ -108,7 +108,6 @@ impl Engine {
             foresight,
             coming,
             parameters: None,
-            solved: None,
             in_force_since: Instant::MIN,
             weighs: false,
             risks: Vec::new(),
@@ -146,14 +145,13 @@ impl Engine {
     /// Of the model of churn; none before the first fit.
     #[must_use]
     pub fn parameters(&self) -> Option<&Parameters> {
-        self.parameters.as_deref()
+        self.parameters.as_ref().map(|(parameters, _)| &**parameters)
     }
 
     /// Changes the parameters of the model of churn, when every deadline before `since`, stream time, is decided. Each
     /// customer is decided under them as of then, before anything else is decided of them.
     pub fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>, since: Instant) {
-        self.solved = parameters.as_ref().map(|_| Solved::new());
-        self.parameters = parameters;
+        self.parameters = parameters.map(|parameters| (parameters, Solved::new()));
         self.in_force_since = since;
     }
 
@@ -446,8 +444,7 @@ impl Engine {
             return None;
         }
         let mut risk = state.risk;
-        let due = Some(state.deadlines.risk).filter(|_| !self.weighs);
-        let weighed = weigh(&mut risk, self.scene(state, at).outlook(), due, at);
+        let weighed = weigh(&mut risk, self.scene(state, at).outlook(), !self.weighs, at);
         (state.risk, state.deadlines.risk) = (risk, weighed.deadline);
         if weighed.changed_from.is_some() {
             state.clock = state.clock.max(at);
@@ -459,7 +456,7 @@ impl Engine {
     /// Was the customer last decided under other parameters than those in force?
     #[must_use]
     pub fn lags(&self, state: &CustomerState) -> bool {
-        let other = self.parameters.as_ref().is_some_and(|parameters| parameters.version != state.risk.under);
+        let other = self.parameters().is_some_and(|parameters| parameters.version != state.risk.under);
         other && Comings::of(&self.rules, state).is_some()
     }
 
@@ -479,7 +476,7 @@ impl Engine {
         }
         self.decide(state, at, Trigger::Model, words, effects);
         // Also where the model says nothing of such a customer.
-        state.risk.under = self.parameters.as_ref().map_or(0, |parameters| parameters.version);
+        state.risk.under = self.parameters().map_or(0, |parameters| parameters.version);
         true
     }
 
@@ -536,7 +533,7 @@ impl Engine {
             thresholds: &self.thresholds,
             tie_hash: state.tie_hash,
             observed: &self.observed,
-            parameters: self.parameters.as_deref().zip(self.solved.as_ref()),
+            parameters: self.parameters.as_ref().map(|(parameters, solved)| (&**parameters, solved)),
             at,
         }
     }

@@ -124,18 +124,12 @@ pub(super) struct Weighed {
     pub(super) deadline: Instant,
 }
 
-/// Brings the level up to an instant. `due`: when the next one was to begin, where nothing but time has passed since that was
-/// found.
-pub(super) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, due: Option<Instant>, at: Instant) -> Weighed {
+/// Brings the level up to an instant. `is_due`: nothing but time has passed, and the next level has begun.
+pub(super) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, is_due: bool, at: Instant) -> Weighed {
     // Without parameters, and of who never came, there is no risk to speak of; what was said before stands.
     let Some(outlook) = outlook else { return Weighed { changed_from: None, deadline: Instant::MAX } };
     risk.under = outlook.parameters().version;
-    let spell = match due {
-        Some(since) => {
-            outlook.spell_after(Spell { level: usize::from(risk.level) + 1, since, until: Instant::MAX }, at)
-        }
-        None => outlook.spell(at),
-    };
+    let spell = if is_due { outlook.spell_after(usize::from(risk.level) + 1, at) } else { outlook.spell(at) };
     let level = u8::try_from(spell.level).unwrap_or(u8::MAX);
     let before = std::mem::replace(&mut risk.level, level);
     if level == before {
@@ -163,7 +157,7 @@ impl<'a> Weight<'a> {
     /// Where the level was brought up to the instant, which is then known and need not be solved for.
     pub(super) fn weighed(state: &CustomerState, scene: &Scene<'a>) -> Option<Self> {
         let outlook = scene.outlook()?;
-        let spell = outlook.spell_of(usize::from(state.risk.level), state.deadlines.risk);
+        let spell = Spell { level: usize::from(state.risk.level), until: state.deadlines.risk };
         Some(Self { now: RiskNow::of(&outlook, spell, scene.at), outlook, spell })
     }
 

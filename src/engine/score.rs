@@ -63,12 +63,10 @@ pub(super) struct Outlook<'a> {
     origin: Instant,
 }
 
-/// A level of risk, its place among the levels and its edges for who stays silent.
+/// A level of risk, its place among the levels, and its end for who stays silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spell {
     pub(super) level: usize,
-    /// When it began.
-    pub(super) since: Instant,
     /// When the next one begins; `MAX`: never.
     pub(super) until: Instant,
 }
@@ -191,25 +189,19 @@ impl<'a> Outlook<'a> {
 
     /// The level of a silent customer.
     pub(super) fn spell(&self, at: Instant) -> Spell {
-        let since = self.reached_at(0).unwrap_or(Instant::MAX);
-        self.spell_after(Spell { level: 0, since, until: Instant::MAX }, at)
+        self.spell_after(0, at)
     }
 
     /// The same of a customer who has come to a level, and by now perhaps to higher ones.
-    pub(super) fn spell_after(&self, mut standing: Spell, at: Instant) -> Spell {
-        for level in standing.level + 1..=self.churn.thresholds.len() {
-            let begins = self.reached_at(level).unwrap_or(Instant::MAX);
+    pub(super) fn spell_after(&self, level: usize, at: Instant) -> Spell {
+        let highest = self.churn.thresholds.len();
+        for next in level + 1..=highest {
+            let begins = self.reached_at(next).unwrap_or(Instant::MAX);
             if begins > self.present(at) {
-                return Spell { until: begins, ..standing };
+                return Spell { level: next - 1, until: begins };
             }
-            standing = Spell { level, since: begins, until: Instant::MAX };
         }
-        standing
-    }
-
-    /// The same where the level and its end are known.
-    pub(super) fn spell_of(&self, level: usize, until: Instant) -> Spell {
-        Spell { level, since: self.reached_at(level).unwrap_or(Instant::MAX), until }
+        Spell { level: level.max(highest), until: Instant::MAX }
     }
 
     /// The first instant of silence on a level or above; `None`: never.
@@ -264,9 +256,8 @@ impl<'a> Outlook<'a> {
     /// at it. None without amounts.
     pub(super) fn lifetime_value(&self, level: usize) -> Option<f64> {
         let (question, amount) = self.question(level).zip(self.spend())?;
-        let since = || self.reached_at(level).unwrap_or(Instant::MAX);
-        let purchases = self.solved.purchases.answer(question, || self.purchases_from(since()));
-        Some(amount * purchases)
+        let since_reached = || self.purchases_from(self.reached_at(level).unwrap_or(Instant::MAX));
+        Some(amount * self.solved.purchases.answer(question, since_reached))
     }
 
     /// The same as of any instant.
