@@ -195,6 +195,11 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
     one.ready();
     let mut two = lab.start("two", &sets);
     two.ready();
+    // Who asks while a partition changes hands hears of its being restored.
+    for daemon in [&mut one, &mut two] {
+        eventually("each has a partition", || (daemon.metrics()["cohortd_partitions_assigned"] == 1.0).then_some(()));
+        daemon.ready();
+    }
     // Before that automation may act on nothing, whatever a rule says.
     eventually("every partition is caught up", || is_caught_up(&lab).then_some(()));
     fs::write(lab.path("rules.toml"), AFTER.replace("did visit", "did vist a lot of").replace("each cart", "each"))
