@@ -28,10 +28,11 @@ fn house() -> House {
     let doors = Doors::open(&settings::Metrics { listen: local }, &settings::Admin { listen: local }).unwrap();
     let (metrics, admin) = (doors.metrics_address().unwrap(), doors.admin_address().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let health = Arc::new(Health::new(1));
+    let shown = Arc::new(Metrics::new("0", "0"));
+    let health = Arc::new(Health::new(1, &shown));
     let desk = Arc::new(Desk::default());
     let views = Views {
-        metrics: Arc::new(Metrics::new("0", "0")),
+        metrics: shown,
         health: Arc::clone(&health),
         desk: Arc::clone(&desk),
         board: Arc::default(),

@@ -87,7 +87,7 @@ impl Process {
         for topic in written.into_iter().chain([&topics.changelog, &topics.summaries]) {
             metrics.publish_errors(topic).inc_by(0);
         }
-        let health = Arc::new(Health::new(settings.lanes));
+        let health = Arc::new(Health::new(settings.lanes, &metrics));
         Self { loaded, metrics, health, runtime, shutdown }
     }
 

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Metrics;
+use super::waiting::{Wait, WaitCause, Waiting, Waits};
+
 /// A lane beats in each turn of its loop, in retries and restores too. Above the longest single call that it makes, the
 /// end of a transaction within 15 s, by enough that a slow disk is not a dead process.
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(60);
@@ -17,6 +20,7 @@ pub struct Health {
     lanes: Box<[Lane]>,
     /// Written and read by no lane.
     rules_problem: Mutex<Option<String>>,
+    waits: Waits,
 }
 
 /// Each value stands alone, so relaxed order is enough: a reader may see one a moment before another.
@@ -37,8 +41,8 @@ pub struct LaneHealth<'a> {
     lane: &'a Lane,
 }
 
-/// Why a check fails. Its text is one sentence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a check fails. Its text is one sentence, or one for each wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unhealthy {
     /// A lane has not turned for this long.
     Stalled {
@@ -53,17 +57,20 @@ pub enum Unhealthy {
         partitions: u32,
         of: u32,
     },
+    /// Something stands still; the longest wait comes first.
+    Waiting(Vec<Waiting>),
     Stopping,
 }
 
 impl Unhealthy {
     /// One word for programs.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Stalled { .. } => "stalled",
             Self::Joining { .. } => "joining",
             Self::Restoring { .. } => "restoring",
+            Self::Waiting(_) => "waiting",
             Self::Stopping => "stopping",
         }
     }
@@ -77,6 +84,10 @@ impl fmt::Display for Unhealthy {
             }
             Self::Joining { lanes } => write!(f, "Lanes waiting for their first partitions: {lanes}."),
             Self::Restoring { partitions, of } => write!(f, "Partitions being restored: {partitions} of {of}."),
+            Self::Waiting(waits) => {
+                let sentences: Vec<String> = waits.iter().map(ToString::to_string).collect();
+                f.write_str(&sentences.join(" "))
+            }
             Self::Stopping => f.write_str("The process is stopping."),
         }
     }
@@ -85,12 +96,13 @@ impl fmt::Display for Unhealthy {
 impl Health {
     /// Every lane counts as having just turned.
     #[must_use]
-    pub fn new(lanes: usize) -> Self {
+    pub fn new(lanes: usize, metrics: &Metrics) -> Self {
         Self {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             rules_problem: Mutex::default(),
+            waits: Waits::new(&metrics.waiting),
         }
     }
 
@@ -116,6 +128,17 @@ impl Health {
         self.rules_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Declares that something stands still, or that it still does: call it as often as you like while it lasts. It is
+    /// logged once when it has lasted a second, and makes the process not ready after five.
+    pub fn wait(&self, wait: Wait) {
+        self.waits.wait(wait);
+    }
+
+    /// Ends a wait, if there is one.
+    pub fn resume(&self, cause: WaitCause, partition: Option<i32>) {
+        self.waits.resume(cause, partition);
+    }
+
     /// Do all lanes turn?
     ///
     /// # Errors
@@ -124,7 +147,7 @@ impl Health {
         self.live_at(self.started.elapsed())
     }
 
-    /// Are all owned partitions restored? A lane that the group gave no partition has nothing to restore.
+    /// Are all owned partitions restored, and does none stand still? A lane that the group gave no partition has nothing to restore.
     ///
     /// # Errors
     /// What is still to be waited for.
@@ -136,6 +159,10 @@ impl Health {
         let joining = self.lanes.iter().filter(|lane| !lane.joined.load(Ordering::Relaxed)).count();
         if joining > 0 {
             return Err(Unhealthy::Joining { lanes: joining });
+        }
+        let waiting = self.waits.lasting();
+        if !waiting.is_empty() {
+            return Err(Unhealthy::Waiting(waiting));
         }
         let sum =
             |count: fn(&Lane) -> &AtomicU32| self.lanes.iter().map(|lane| count(lane).load(Ordering::Relaxed)).sum();
@@ -163,6 +190,21 @@ impl LaneHealth<'_> {
         self.lane.beat.store(ms, Ordering::Relaxed);
     }
 
+    /// As [`Health::wait`].
+    pub fn wait(self, wait: Wait) {
+        self.health.wait(wait);
+    }
+
+    /// As [`Health::resume`].
+    pub fn resume(self, cause: WaitCause, partition: Option<i32>) {
+        self.health.resume(cause, partition);
+    }
+
+    /// A partition is no longer held here: nothing of it is waited for.
+    pub fn forget(self, partition: i32) {
+        self.health.waits.forget(partition);
+    }
+
     /// After each change: how many partitions the lane owns, and how many of them are not restored yet. The first call
     /// says that the group has answered.
     pub fn partitions(self, owned: u32, restoring: u32) {
@@ -174,11 +216,11 @@ impl LaneHealth<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, HEARTBEAT_AGE_MAX, Health, Unhealthy};
+    use super::{Duration, HEARTBEAT_AGE_MAX, Health, Metrics, Unhealthy, Wait, WaitCause};
 
     #[test]
     fn ready_means_that_every_owned_partition_is_restored() {
-        let health = Health::new(2);
+        let health = Health::new(2, &Metrics::new("0", "0"));
         assert_eq!(health.ready(), Err(Unhealthy::Joining { lanes: 2 }));
         health.lane(0).partitions(3, 2);
         assert_eq!(health.ready(), Err(Unhealthy::Joining { lanes: 1 }));
@@ -192,8 +234,30 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_still_for_long_is_a_reason_for_not_being_ready() {
+        let metrics = Metrics::new("0", "0");
+        let health = Health::new(1, &metrics);
+        health.lane(0).partitions(4, 0);
+        let waits = |partition| Wait { cause: WaitCause::Disk, partition: Some(partition), detail: "no room".into() };
+        health.wait(waits(1));
+        health.wait(waits(3));
+        health.wait(waits(3));
+        let gauge = |text: &str| metrics.encode().unwrap().lines().any(|line| line == text);
+        assert!(gauge("cohortd_waiting{cause=\"disk\"} 2"));
+        assert_eq!(health.ready(), Ok(()), "it may be over in a moment");
+        health.waits.began_before(Duration::from_secs(10));
+        let Err(Unhealthy::Waiting(lasting)) = health.ready() else { panic!("it waits") };
+        assert_eq!(lasting.iter().map(|waiting| waiting.wait.partition).collect::<Vec<_>>(), [Some(1), Some(3)]);
+        assert_eq!(lasting[1].to_string(), "Partition 3 waits (disk, for 10 s): no room.");
+        health.resume(WaitCause::Disk, Some(1));
+        health.lane(0).forget(3);
+        assert_eq!(health.ready(), Ok(()));
+        assert!(gauge("cohortd_waiting{cause=\"disk\"} 0"));
+    }
+
+    #[test]
     fn a_lane_that_stopped_turning_is_not_alive() {
-        let health = Health::new(2);
+        let health = Health::new(2, &Metrics::new("0", "0"));
         health.lane(1).beat();
         assert_eq!(health.live(), Ok(()));
         let later = HEARTBEAT_AGE_MAX + Duration::from_secs(5);

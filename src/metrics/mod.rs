@@ -11,6 +11,7 @@ mod health;
 mod memory;
 mod partition;
 mod ranks;
+mod waiting;
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -24,6 +25,7 @@ pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
 pub use memory::resident_bytes;
 pub use partition::{PartitionMetrics, Share};
 pub use ranks::RankMetrics;
+pub use waiting::{Wait, WaitCause, Waiting};
 
 use partition::PartitionSeries;
 use ranks::RankSeries;
@@ -106,6 +108,11 @@ pub struct Metrics {
     pub memory_limit: IntGauge,
     /// `intake_paused`: 1 while reading pauses because memory is short. Worry when it stays: raise `memory.limit`.
     pub intake_paused: IntGauge,
+
+    // What stands still.
+    /// `waiting{cause}`: partitions, or parts of the process, that stand still for this cause. Worry when one stays above 0
+    /// for a minute: `/health/ready` says what is waited for and what would end it.
+    waiting: IntGaugeVec,
 
     // The outside.
     /// `brokers_reachable`: 1 while a broker answers, 0 while none does. Worry at 0: nothing is read; it is retried.
@@ -300,6 +307,11 @@ impl Metrics {
             memory_resident: add.gauge("memory_resident_bytes", "Resident memory of the process."),
             memory_limit: add.gauge("memory_limit_bytes", "The setting memory.limit."),
             intake_paused: add.gauge("intake_paused", "1 while reading pauses because memory is short."),
+            waiting: add.gauges(
+                "waiting",
+                "Partitions, or parts of the process, that stand still, by cause.",
+                &["cause"],
+            ),
             brokers_reachable: add.gauge("brokers_reachable", "1 while a Kafka broker answers, 0 while none does."),
             registry_reachable,
             rules_info: add.gauges(
