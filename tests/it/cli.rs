@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 
 use cohortd::event::Instant;
 
+use crate::support::limit::Limit;
+
 const RULES: &str = "config/rules.toml";
 const SHOP: &str = "tests/fixtures/cli/shop.jsonl";
 
@@ -58,11 +60,13 @@ fn ended(output: Output) -> Ended {
 }
 
 pub(crate) fn run(arguments: &[impl AsRef<OsStr>]) -> Ended {
+    let _limit = Limit::start();
     ended(program(arguments).stdin(Stdio::null()).output().unwrap())
 }
 
 /// Runs with `input` on standard input.
 fn fed(arguments: &[&str], input: &str) -> Ended {
+    let _limit = Limit::start();
     let mut child =
         program(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();

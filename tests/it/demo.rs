@@ -2,8 +2,11 @@
 
 use std::process::Command;
 
+use crate::support::limit::Limit;
+
 #[test]
 fn every_default_cohort_is_entered_and_left_and_the_demo_says_what_it_does_not_prove() {
+    let _limit = Limit::start();
     let output = Command::new(env!("CARGO_BIN_EXE_cohortd"))
         .args(["demo", "--seconds", "4", "--customers", "400", "--set", "metrics.listen=127.0.0.1:0"])
         // The settings of whoever runs the tests must not take part.

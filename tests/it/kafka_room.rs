@@ -20,6 +20,7 @@ use cohortd::kafka::{
 use cohortd::settings::{self, Kafka};
 
 use crate::support::broker::Broker;
+use crate::support::limit::{Limit, waiting_for};
 
 const MIB: usize = 1 << 20;
 
@@ -33,6 +34,7 @@ struct Lab {
     bootstrap: String,
     name: String,
     brokers: Brokers,
+    _limit: Limit,
 }
 
 impl Lab {
@@ -47,7 +49,7 @@ impl Lab {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{name}-{}-{number}", std::process::id());
-        Self { bootstrap: bootstrap.to_owned(), name, brokers: Brokers::default() }
+        Self { bootstrap: bootstrap.to_owned(), name, brokers: Brokers::default(), _limit: Limit::start() }
     }
 
     fn create(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
@@ -143,6 +145,7 @@ impl Lab {
 
 /// Reads until nothing more is to be expected: the payloads, and how it ended.
 fn read(reader: &mut Reader) -> (Vec<String>, String) {
+    waiting_for("the end of a partition");
     let mut seen = Vec::new();
     let deadline = Instant::now() + LONG;
     while Instant::now() < deadline {
@@ -160,6 +163,7 @@ fn read(reader: &mut Reader) -> (Vec<String>, String) {
 
 /// Polls until `pick` takes something.
 fn poll_until<T>(consumer: &Consumer, mut pick: impl FnMut(Polled<'_>) -> Option<T>) -> T {
+    waiting_for("something from the group");
     let deadline = Instant::now() + LONG;
     while Instant::now() < deadline {
         if let Some(picked) = pick(consumer.poll(TICK)) {
@@ -200,6 +204,7 @@ fn next_record(consumer: &Consumer) -> String {
 
 /// Tries until it holds.
 fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    waiting_for(what);
     let deadline = Instant::now() + LONG;
     while !holds() {
         assert!(Instant::now() < deadline, "never: {what}");

@@ -27,4 +27,5 @@ mod torture;
 mod support {
     pub(crate) mod allocations;
     pub(crate) mod broker;
+    pub(crate) mod limit;
 }

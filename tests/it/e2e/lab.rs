@@ -22,6 +22,7 @@ use tempfile::TempDir;
 use super::daemon::Daemon;
 use super::{LONG, eventually};
 use crate::support::broker::Broker;
+use crate::support::limit::Limit;
 
 pub(super) struct Lab {
     pub(super) bootstrap: String,
@@ -29,6 +30,7 @@ pub(super) struct Lab {
     pub(super) partitions: i32,
     pub(super) rules: String,
     folder: TempDir,
+    _limit: Limit,
     started: AtomicU32,
 }
 
@@ -72,6 +74,7 @@ impl Lab {
             partitions,
             rules: rules.to_owned(),
             folder,
+            _limit: Limit::start(),
             started: AtomicU32::new(0),
         };
         fs::write(lab.path("rules.toml"), rules).unwrap();

@@ -30,11 +30,14 @@ mod surge;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::limit::waiting_for;
+
 /// Far longer than anything takes: a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(90);
 
 /// Tries until there is something.
 fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    waiting_for(what);
     let deadline = Instant::now() + LONG;
     loop {
         if let Some(found) = look() {

@@ -1,0 +1,57 @@
+//! A limit for every test that talks to a process or a broker: one that hangs, perhaps inside a C library that nothing can
+//! interrupt, ends the test run with its name and what it was waiting for.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Several times what the longest test takes on two busy cores.
+const LIMIT: Duration = Duration::from_secs(480);
+
+/// What each test waits for now, by the name of its thread, which is the test's.
+static WAITS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+
+/// As long as this value lives, its test is being timed.
+pub(crate) struct Limit {
+    /// Never written: dropping it tells the watchdog that the test is over.
+    _running: Sender<()>,
+}
+
+impl Limit {
+    pub(crate) fn start() -> Self {
+        Self::of(LIMIT)
+    }
+
+    /// For a test that is known to take longer.
+    pub(crate) fn of(limit: Duration) -> Self {
+        let (running, over) = channel::<()>();
+        let test = this_test();
+        let watch = move || {
+            if over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                let waits = waits().get(&test).map_or("something it did not name", String::as_str).to_owned();
+                let said = format!("\n{test} has not ended within {limit:?}; it was waiting for: {waits}\n");
+                // Not by a macro: what those print is kept until the test ends, and this one will not.
+                std::io::stderr().write_all(said.as_bytes()).ok();
+                std::process::abort();
+            }
+        };
+        thread::Builder::new().name("limit".into()).spawn(watch).expect("a thread");
+        Self { _running: running }
+    }
+}
+
+/// Notes what this test waits for from now on.
+pub(crate) fn waiting_for(what: &str) {
+    waits().insert(this_test(), what.to_owned());
+}
+
+fn this_test() -> String {
+    thread::current().name().unwrap_or("a test").to_owned()
+}
+
+fn waits() -> MutexGuard<'static, BTreeMap<String, String>> {
+    WAITS.lock().unwrap_or_else(PoisonError::into_inner)
+}
