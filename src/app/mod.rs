@@ -6,6 +6,7 @@ pub mod parameters_file;
 pub mod rules_file;
 mod rules_keeper;
 mod rules_topic;
+mod schemas;
 mod topics;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::admin::{Doors, Posted, Views};
-use crate::codec::{Encoder, Output, Registry, RegistryError, Schemas};
+use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
 use crate::kafka::Brokers;
 use crate::lane::{Context, Lane, LaneError, Rulebook, Start, Summaries};
@@ -29,16 +30,16 @@ use crate::telemetry;
 use rules_file::RulesFile;
 use rules_keeper::Keeper;
 use rules_topic::RulesTopic;
+use schemas::{Confirming, Outputs};
 use topics::Found;
 
 pub use failure::Failure;
 pub use rules_keeper::Edit;
+pub use schemas::schemas;
 
 /// From the request to stop to the end of the process: what a lane has not finished by then is cut off, which is always
 /// safe, since the next start aborts or completes it.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
-/// Between two tries to reach a registry.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the daemon until it is told to stop, or cannot go on.
 ///
@@ -48,7 +49,7 @@ pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
     let file = rules_file::load(&loaded, None)?;
-    let schemas = schemas(&loaded)?;
+    let schemas = schemas::kept(&loaded)?;
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let doors = Doors::open(&loaded.settings.metrics, &loaded.settings.admin)
@@ -97,6 +98,7 @@ impl Process {
         let settings = &loaded.settings;
         let (metrics_door, admin_door) =
             (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
+        metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
         let closing = shutdown.clone();
         let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
         let (post, posts) = tokio::sync::mpsc::channel::<Posted>(POSTS_MAX);
@@ -127,7 +129,8 @@ impl Process {
                 (found, Some(keeper))
             }
         };
-        let Some(encoder) = encoder(&loaded, &metrics, &shutdown)? else { return Ok(()) };
+        let Some(outputs) = schemas::outputs(&loaded, &schemas, &metrics, &health, &shutdown)? else { return Ok(()) };
+        let Outputs { encoder, confirming } = outputs;
         if let Some(keeper) = keeper {
             let (handle, stop) = (runtime.handle().clone(), shutdown.clone());
             let keep = move || keeper.run(posts, &handle, &stop);
@@ -136,11 +139,11 @@ impl Process {
         let inboxes = desk.open(settings.lanes, found.partitions);
         let context =
             Context::new(settings, book, Arc::clone(&metrics), board, encoder, found.cluster_id, found.partitions);
-        let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, schemas, &health, &shutdown);
+        let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, &schemas, &health, &shutdown);
         shutdown.request();
         health.stop();
         runtime.block_on(answering).ok();
-        outcome
+        outcome.and(confirming.map_or(Ok(()), Confirming::outcome))
     }
 }
 
@@ -149,7 +152,7 @@ fn run_lanes(
     context: Arc<Context>,
     inboxes: Vec<Inbox>,
     brokers: &Brokers,
-    schemas: Schemas,
+    schemas: &Schemas,
     health: &Arc<Health>,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
@@ -191,6 +194,7 @@ fn run_lanes(
     let mut outcome = Ok(());
     let mut stopping = None;
     while !lanes.iter().all(JoinHandle::is_finished) {
+        context.metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
         context.metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
         std::thread::sleep(Duration::from_millis(20));
         if lanes.iter().any(JoinHandle::is_finished) {
@@ -224,68 +228,6 @@ fn follow_summaries(summaries: Summaries, shutdown: &Shutdown) -> Result<JoinHan
         outcome
     };
     std::thread::Builder::new().name("summaries".into()).spawn(work).map_err(Failure::running)
-}
-
-/// Where the input's schemas come from.
-///
-/// # Errors
-/// Schema files or a registry's address that cannot be used.
-pub fn schemas(loaded: &Loaded) -> Result<Schemas, Failure> {
-    let settings = &loaded.settings.schemas;
-    let refuse = |key: &str, problem: String| Failure::Configuration(loaded.refusal(key, problem).to_string());
-    let mut schemas = Schemas::built_in();
-    if let Some(folder) = &settings.dir {
-        schemas = schemas.with_files(folder).map_err(|error| refuse("schemas.dir", error.to_string()))?;
-    }
-    if let Some(registry) = registry(loaded)? {
-        schemas = schemas.with_registry(registry, settings.retry_for).map_err(Failure::running)?;
-    }
-    if let Some(file) = settings.bare_file() {
-        schemas = schemas.with_bare(&file).map_err(|error| refuse("schemas.bare", error.to_string()))?;
-    }
-    Ok(schemas)
-}
-
-fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
-    let Some(address) = &loaded.settings.schemas.registry else { return Ok(None) };
-    match Registry::new(address) {
-        Ok(registry) => Ok(Some(registry)),
-        Err(error) => Err(Failure::Configuration(loaded.refusal("schemas.registry", error.to_string()).to_string())),
-    }
-}
-
-/// Registers the output schemas, if there is a registry. `None`: told to stop while waiting for it.
-fn encoder(loaded: &Loaded, metrics: &Metrics, shutdown: &Shutdown) -> Result<Option<Encoder>, Failure> {
-    let Some(registry) = registry(loaded)? else { return Ok(Some(Encoder::with_fingerprints())) };
-    let topics = &loaded.settings.topics;
-    let mut ids = [0; 4];
-    let outputs = [
-        (&topics.changes, Output::CohortChange),
-        (&topics.members, Output::CohortMember),
-        (&topics.risks, Output::ChurnRiskChange),
-        (&topics.forecasts, Output::CohortForecast),
-    ];
-    for ((topic, output), id) in outputs.into_iter().zip(&mut ids) {
-        *id = loop {
-            if shutdown.is_requested() {
-                return Ok(None);
-            }
-            match registry.register(&format!("{topic}-value"), output.schema()) {
-                Ok(id) => break id,
-                Err(RegistryError::Unreachable(reason)) => {
-                    metrics.registry_reachable.set(0);
-                    tracing::warn!(reason, "The schema registry does not answer; trying again.");
-                    std::thread::sleep(RETRY_EVERY);
-                }
-                Err(error) => {
-                    let problem = format!("the registry refuses the schema of {topic}: {error}");
-                    return Err(Failure::Configuration(loaded.refusal("schemas.registry", problem).to_string()));
-                }
-            }
-        };
-    }
-    metrics.registry_reachable.set(1);
-    Ok(Some(Encoder::with_ids(ids)))
 }
 
 /// One thread for the doors and signals: lanes have their own.

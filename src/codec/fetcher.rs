@@ -1,178 +1,168 @@
-//! The thread that asks the registry, and what it has learned.
-//!
-//! An id is asked for until there is a final answer: a schema, a refusal, or "not found" repeated for long enough. Of
-//! these only "not found" is forgotten again, after a while. An unreachable registry is never an answer.
+//! The threads that ask the registry, and what they have found out.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{io, panic, thread};
 
-use rustc_hash::FxHashMap;
-
+use super::cache::SchemaCache;
+use super::ids::{Asked, Ids, News, Next, Outcome};
 use super::registry::RegistryError;
 use super::{Reader, Registry};
 
-/// Between the first and the second try; doubled from then on.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long "not found" is believed before it is asked again.
-const NOT_FOUND_FOR: Duration = Duration::from_mins(5);
+/// Questions to the registry that are on their way at a time.
+const THREADS: usize = 8;
 
-/// A request for a schema.
-pub(super) struct Ask {
-    id: u32,
-    /// "Not found" was final before: one more of it is enough.
-    again: bool,
+/// A registry and all that is known of its ids. Its threads end when it is dropped.
+pub(super) struct Fetcher {
+    shared: Arc<Shared>,
 }
 
-/// What the threads have learned of each id asked for.
-#[derive(Default)]
-pub(super) struct Shared {
-    outcomes: Mutex<FxHashMap<u32, Outcome>>,
-}
-
-enum Outcome {
-    Known(Asked),
-    NotFound { until: Instant },
-}
-
-/// What an id has come to.
-#[derive(Clone)]
-pub(super) enum Asked {
-    Ready(Arc<Reader>),
-    Pending,
-    Unreachable { since: Instant, reason: Arc<str> },
-    NotFound,
-    Unusable(Arc<str>),
-}
-
-/// Starts the thread; it ends when every sender is gone.
-pub(super) fn start(registry: Registry, retry_for: Duration) -> io::Result<(Sender<Ask>, Arc<Shared>)> {
-    let shared = Arc::new(Shared::default());
-    let (sender, requests) = channel();
-    let fetcher = Fetcher { registry, retry_for, shared: shared.clone(), waiting: Vec::new() };
-    thread::Builder::new().name("schemas".into()).spawn(move || fetcher.run(&requests))?;
-    Ok((sender, shared))
-}
-
-impl Shared {
-    /// What is known of an id; asks for it unless that has been done.
-    pub(super) fn ask(&self, id: u32, requests: &Sender<Ask>) -> Asked {
-        let mut outcomes = self.outcomes();
-        let again = match outcomes.get(&id) {
-            Some(Outcome::Known(known)) => return known.clone(),
-            Some(Outcome::NotFound { until }) if Instant::now() < *until => return Asked::NotFound,
-            Some(Outcome::NotFound { .. }) => true,
-            None => false,
-        };
-        let outcome = match requests.send(Ask { id, again }) {
-            Ok(()) => Asked::Pending,
-            Err(_) => Asked::Unreachable { since: Instant::now(), reason: "its thread has ended".into() },
-        };
-        outcomes.insert(id, Outcome::Known(outcome.clone()));
-        outcome
-    }
-
-    fn outcomes(&self) -> MutexGuard<'_, FxHashMap<u32, Outcome>> {
-        // Entries are replaced whole, so a thread that ended in the middle left none half-written.
-        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An id without a final answer.
-struct Waiting {
-    id: u32,
-    next_try: Instant,
-    pause: Duration,
-    again: bool,
-    not_found_since: Option<Instant>,
-    unreachable_since: Option<Instant>,
-}
-
-struct Fetcher {
+struct Shared {
     registry: Registry,
     retry_for: Duration,
-    shared: Arc<Shared>,
-    waiting: Vec<Waiting>,
+    cache: Option<SchemaCache>,
+    state: Mutex<State>,
+    /// There is something to ask, or nothing ever again.
+    wake: Condvar,
+}
+
+struct State {
+    ids: Ids,
+    closed: bool,
 }
 
 impl Fetcher {
-    fn run(mut self, requests: &Receiver<Ask>) {
-        loop {
-            let ask = match self.waiting.iter().map(|waiting| waiting.next_try).min() {
-                Some(next) => match requests.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                    Ok(ask) => Some(ask),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                },
-                None => match requests.recv() {
-                    Ok(ask) => Some(ask),
-                    Err(_) => return,
-                },
-            };
-            if let Some(Ask { id, again }) = ask {
-                self.waiting.push(Waiting {
-                    id,
-                    next_try: Instant::now(),
-                    pause: FIRST_PAUSE,
-                    again,
-                    not_found_since: None,
-                    unreachable_since: None,
-                });
-                // All that has been asked is noted before the first answer is waited for.
-                continue;
-            }
-            let now = Instant::now();
-            let (due, rest) = std::mem::take(&mut self.waiting).into_iter().partition(|w| w.next_try <= now);
-            self.waiting = rest;
-            for waiting in due {
-                let again = self.attempt(waiting);
-                self.waiting.extend(again);
+    /// Starts the threads. What the cache holds is known at once.
+    pub(super) fn start(registry: Registry, retry_for: Duration, cache: Option<SchemaCache>) -> io::Result<Self> {
+        let mut ids = Ids::new(retry_for, Instant::now());
+        for (id, text) in cache.iter().flat_map(SchemaCache::schemas) {
+            ids.settle(id, compile(id, &text));
+        }
+        let state = Mutex::new(State { ids, closed: false });
+        let shared = Arc::new(Shared { registry, retry_for, cache, state, wake: Condvar::new() });
+        let fetcher = Self { shared: Arc::clone(&shared) };
+        for number in 0..THREADS {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name(format!("schemas-{number}")).spawn(move || shared.work())?;
+        }
+        Ok(fetcher)
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    pub(super) fn retry_for(&self) -> Duration {
+        self.shared.retry_for
+    }
+
+    pub(super) fn cache(&self) -> Option<&SchemaCache> {
+        self.shared.cache.as_ref()
+    }
+
+    /// What is known of an id; asks for it unless that has been done.
+    pub(super) fn ask(&self, id: u32) -> Asked {
+        let asked = self.shared.state().ids.ask(id, Instant::now());
+        if matches!(asked, Asked::Pending) {
+            self.shared.wake.notify_one();
+        }
+        asked
+    }
+
+    /// Was it never asked for?
+    pub(super) fn is_new(&self, id: u32) -> bool {
+        self.shared.state().ids.is_new(id, Instant::now())
+    }
+
+    /// Takes an id for not found without a question, if the registry cannot plausibly have given it.
+    pub(super) fn refuse_implausible(&self, id: u32) {
+        let ids = &mut self.shared.state().ids;
+        if !ids.is_plausible(id) {
+            ids.refuse(id, Instant::now());
+        }
+    }
+
+    /// The registry gave this id for an output's schema.
+    pub(super) fn saw(&self, id: u32) {
+        self.shared.state().ids.saw(id);
+    }
+}
+
+impl Drop for Fetcher {
+    fn drop(&mut self) {
+        self.shared.state().closed = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut state = self.state();
+        while !state.closed {
+            match state.ids.next(Instant::now()) {
+                Next::Ask(id) => {
+                    drop(state);
+                    let asked = Instant::now();
+                    let outcome = self.fetch(id);
+                    state = self.state();
+                    let news = state.ids.answered(id, outcome, asked, Instant::now());
+                    drop(state);
+                    self.wake.notify_all();
+                    news.into_iter().for_each(|news| self.say(&news));
+                    state = self.state();
+                }
+                Next::At(at) => {
+                    let pause = at.saturating_duration_since(Instant::now());
+                    state = self.wake.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                Next::Nothing => state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    /// Asks once; what remains to be asked.
-    fn attempt(&self, mut waiting: Waiting) -> Option<Waiting> {
-        let answer = self.registry.schema(waiting.id);
-        let now = Instant::now();
-        let outcome = match answer {
-            Ok(text) => Outcome::Known(compile(&text)),
-            Err(RegistryError::Refused(reason)) => Outcome::Known(Asked::Unusable(reason.into())),
-            Err(RegistryError::NotFound) => {
-                waiting.unreachable_since = None;
-                // Counted from the registry's first "not found", not from the first request: one that has just come back
-                // may not have read everything yet.
-                let since = *waiting.not_found_since.get_or_insert(now);
-                if waiting.again || now.duration_since(since) >= self.retry_for {
-                    Outcome::NotFound { until: now + NOT_FOUND_FOR }
-                } else {
-                    Outcome::Known(Asked::Pending)
+    fn fetch(&self, id: u32) -> Outcome {
+        match self.registry.schema(id) {
+            Ok(text) => {
+                if let Some(cache) = &self.cache {
+                    cache.keep(id, &text);
                 }
+                compile(id, &text)
             }
-            Err(RegistryError::Unreachable(reason)) => {
-                waiting.not_found_since = None;
-                let since = *waiting.unreachable_since.get_or_insert(now);
-                Outcome::Known(Asked::Unreachable { since, reason: reason.into() })
+            Err(RegistryError::NotFound) => Outcome::NotFound,
+            Err(RegistryError::Refused(reason)) => unusable(id, &reason),
+            Err(error) => Outcome::NoAnswer(error.to_string().into()),
+        }
+    }
+
+    fn say(&self, news: &News) {
+        let registry = self.registry.shown();
+        match news {
+            News::NoAnswer { tries, reason } => {
+                tracing::warn!(registry, tries, "No schema can be fetched now, which is tried again: {reason}.");
             }
-        };
-        let open = matches!(outcome, Outcome::Known(Asked::Pending | Asked::Unreachable { .. }));
-        self.shared.outcomes().insert(waiting.id, outcome);
-        open.then(|| {
-            waiting.next_try = now + waiting.pause;
-            waiting.pause = (waiting.pause * 2).min(LONGEST_PAUSE);
-            waiting
-        })
+            News::AnswersAgain { after } => {
+                tracing::info!(registry, seconds = after.as_secs(), "The schema registry answers again.");
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A thread that panicked was compiling a schema, with the lock released.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn compile(text: &str) -> Asked {
+fn compile(id: u32, text: &str) -> Outcome {
     // The schema comes from outside and its parser is not ours: a panic must not end the thread for all other ids.
     match panic::catch_unwind(|| Reader::compile(text)) {
-        Ok(Ok(reader)) => Asked::Ready(Arc::new(reader)),
-        Ok(Err(error)) => Asked::Unusable(error.to_string().into()),
-        Err(_) => Asked::Unusable("the schema cannot be compiled".into()),
+        Ok(Ok(reader)) => Outcome::Ready(Arc::new(reader)),
+        Ok(Err(error)) => unusable(id, &error.to_string()),
+        Err(_) => unusable(id, "the schema cannot be compiled"),
     }
+}
+
+/// Said once for each id: all its records go to the dead letters.
+fn unusable(id: u32, reason: &str) -> Outcome {
+    tracing::warn!(id, "Records with this schema id are not customer events and go to the dead letters: {reason}.");
+    Outcome::Unusable(reason.into())
 }

@@ -1,5 +1,7 @@
 //! How a record says which schema it was written with.
 
+use std::fmt;
+
 use super::Undecodable;
 
 /// What a topic's records begin with.
@@ -22,6 +24,16 @@ pub enum SchemaKey {
     Fingerprint(u64),
     /// The one for records that do not say.
     Bare,
+}
+
+impl fmt::Display for SchemaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "schema id {id}"),
+            Self::Fingerprint(fingerprint) => write!(f, "the schema with fingerprint {fingerprint:016x}"),
+            Self::Bare => f.write_str("the schema of bare records"),
+        }
+    }
 }
 
 impl Framing {

@@ -3,12 +3,16 @@
 //! A record of a topic takes this way: [`Framing::split`] says which schema it was written with, [`Schemas::lookup`] finds
 //! that schema's [`Reader`], and [`Reader::decode`] reads the event, allocating nothing. Out goes what [`Encoder`] writes.
 
+mod address;
+mod backoff;
+mod cache;
 mod container;
 mod cursor;
 mod error;
 mod fetcher;
 mod files;
 mod framing;
+mod ids;
 mod json;
 mod output;
 mod owned;
@@ -18,6 +22,9 @@ mod registry;
 mod schemas;
 mod sent;
 
+pub use address::BadRegistryAddress;
+pub use backoff::Backoff;
+pub use cache::SchemaCache;
 pub use container::BadContainer;
 pub use error::{Incompatible, Undecodable};
 pub use files::{EventFile, FileError};
@@ -26,7 +33,7 @@ pub use json::BadLine;
 pub use output::{Encoder, Output};
 pub use owned::{OwnedEvent, OwnedValue};
 pub use reader::{MAX_DEPTH, Reader, recycle};
-pub use registry::{BadRegistryAddress, Registry, RegistryError};
+pub use registry::{Registry, RegistryError};
 pub use schemas::{Lookup, SchemaFileError, Schemas};
 pub use sent::{EventEncoder, SentEvent};
 

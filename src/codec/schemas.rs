@@ -2,26 +2,29 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use rustc_hash::FxHashMap;
 
-use super::fetcher::{self, Ask, Asked, Shared};
-use super::{Incompatible, Reader, Registry, SchemaKey};
+use super::fetcher::Fetcher;
+use super::ids::Asked;
+use super::{Incompatible, Reader, Registry, SchemaCache, SchemaKey};
+
+/// Ids are 32-bit integers with a sign, and no registry gives a negative one: whoever writes one writes no id.
+const ID_MAX: u32 = i32::MAX.cast_unsigned();
 
 /// The readers that one thread uses. A clone shares what has been fetched and keeps its own table, so that the way to a
 /// known reader takes no lock and touches no shared counter.
 ///
-/// Schemas never change, so a compiled one is kept for ever. When the last clone is gone, so is the registry's thread.
+/// Schemas never change, so a compiled one is kept for ever. When the last clone is gone, the registry's threads end.
 #[derive(Clone)]
 pub struct Schemas {
     table: FxHashMap<SchemaKey, usize>,
     readers: Vec<Arc<Reader>>,
-    /// From files, but no record of theirs is an event.
+    /// Known, but no record of theirs is an event.
     unusable: FxHashMap<SchemaKey, Arc<str>>,
-    registry: Option<(Sender<Ask>, Arc<Shared>)>,
+    fetcher: Option<Arc<Fetcher>>,
 }
 
 /// What is known of a schema now.
@@ -31,8 +34,12 @@ pub enum Lookup<'s> {
     Ready(&'s Reader),
     /// Asked for: pause the partition and look again.
     Pending,
-    /// As pending, and the registry has given no useful answer since then: say so. The reason holds no credentials.
-    Unreachable { since: Instant, reason: Arc<str> },
+    /// The registry said that it has no such schema, first at `since`, and is asked again for a while, since it may be
+    /// late. Whoever has waited long enough may take it for [`NotFound`](Self::NotFound).
+    Missing { since: Instant },
+    /// Asked for, and the registry has given no useful answer since then. This never becomes an answer by itself: wait,
+    /// and say so. The reason is a sentence without a full stop and holds no credentials.
+    NoAnswer { since: Instant, reason: Arc<str> },
     /// Nobody knows it: records go to the dead letters as `unknown_schema`.
     NotFound,
     /// It is known, and its records are no events: they go to the dead letters as `undecodable`.
@@ -55,7 +62,7 @@ impl Schemas {
     #[must_use]
     pub fn built_in() -> Self {
         let mut schemas =
-            Self { table: FxHashMap::default(), readers: Vec::new(), unusable: FxHashMap::default(), registry: None };
+            Self { table: FxHashMap::default(), readers: Vec::new(), unusable: FxHashMap::default(), fetcher: None };
         let reader = Reader::built_in();
         schemas.add(&[SchemaKey::Fingerprint(reader.fingerprint())], Arc::new(reader));
         schemas
@@ -116,14 +123,51 @@ impl Schemas {
         Ok(self)
     }
 
-    /// Asks a registry for ids that no file gives, on a thread of its own. An id counts as not found once the registry
-    /// has said so for `retry_for`: it may know a new schema later than the first record written with it.
+    /// Asks a registry for ids that no file gives, on threads of its own. An id counts as not found once the registry
+    /// has said so for `retry_for`: it may know a new schema later than the first record written with it. `cache`: what
+    /// it said before, and where that is kept.
     ///
     /// # Errors
-    /// When the thread cannot be started.
-    pub fn with_registry(mut self, registry: Registry, retry_for: Duration) -> io::Result<Self> {
-        self.registry = Some(fetcher::start(registry, retry_for)?);
+    /// When a thread cannot be started.
+    pub fn with_registry(
+        mut self,
+        registry: Registry,
+        retry_for: Duration,
+        cache: Option<SchemaCache>,
+    ) -> io::Result<Self> {
+        self.fetcher = Some(Arc::new(Fetcher::start(registry, retry_for, cache)?));
         Ok(self)
+    }
+
+    /// The registry, if there is one.
+    #[must_use]
+    pub fn registry(&self) -> Option<&Registry> {
+        self.fetcher.as_ref().map(|fetcher| fetcher.registry())
+    }
+
+    /// Where its answers are kept, if they are.
+    #[must_use]
+    pub fn cache(&self) -> Option<&SchemaCache> {
+        self.fetcher.as_ref()?.cache()
+    }
+
+    /// How long a registry that does not know an id is asked again.
+    #[must_use]
+    pub fn retry_for(&self) -> Duration {
+        self.fetcher.as_ref().map_or(Duration::ZERO, |fetcher| fetcher.retry_for())
+    }
+
+    /// Does the registry answer, or is there none?
+    #[must_use]
+    pub fn registry_answers(&self) -> bool {
+        self.registry().is_none_or(Registry::answers)
+    }
+
+    /// Notes an id that the registry gave for an output's schema: the ids of its other schemas are near it.
+    pub fn saw_output_id(&self, id: u32) {
+        if let Some(fetcher) = &self.fetcher {
+            fetcher.saw(id);
+        }
     }
 
     /// The reader of a schema, or why there is none yet. Never blocks; what is unknown is asked for.
@@ -135,23 +179,55 @@ impl Schemas {
         }
     }
 
+    /// Would [`lookup`](Self::lookup) put a question to the registry that it was never asked?
+    #[must_use]
+    pub fn is_new(&self, key: SchemaKey) -> bool {
+        let known = self.table.contains_key(&key) || self.unusable.contains_key(&key);
+        self.askable(key).is_some_and(|(id, fetcher)| !known && fetcher.is_new(id))
+    }
+
+    /// Takes a key for not found without a question, for a while, if its id lies far above those that the registry has
+    /// given so far. Where foreign bytes stand in the place of ids, nearly each is such a one.
+    pub fn refuse_implausible(&self, key: SchemaKey) {
+        if let Some((id, fetcher)) = self.askable(key) {
+            fetcher.refuse_implausible(id);
+        }
+    }
+
+    /// As [`lookup`](Self::lookup), but asks nothing: [`Lookup::Pending`] for whatever this thread has not found out yet.
+    #[inline]
+    #[must_use]
+    pub fn lookup_known(&self, key: SchemaKey) -> Lookup<'_> {
+        self.table.get(&key).map_or(Lookup::Pending, |index| Lookup::Ready(&self.readers[*index]))
+    }
+
     #[cold]
     fn ask(&mut self, key: SchemaKey) -> Lookup<'_> {
         if let Some(reason) = self.unusable.get(&key) {
             return Lookup::Unusable(reason.clone());
         }
-        let (SchemaKey::Id(id), Some((requests, shared))) = (key, &self.registry) else {
-            return Lookup::NotFound;
-        };
-        match shared.ask(id, requests) {
+        let Some((id, fetcher)) = self.askable(key) else { return Lookup::NotFound };
+        match fetcher.ask(id) {
             Asked::Ready(reader) => {
                 self.add(&[key], reader);
                 Lookup::Ready(self.readers.last().expect("it was just added"))
             }
             Asked::Pending => Lookup::Pending,
-            Asked::Unreachable { since, reason } => Lookup::Unreachable { since, reason },
+            Asked::Missing { since } => Lookup::Missing { since },
+            Asked::NoAnswer { since, reason } => Lookup::NoAnswer { since, reason },
             Asked::NotFound => Lookup::NotFound,
-            Asked::Unusable(reason) => Lookup::Unusable(reason),
+            Asked::Unusable(reason) => {
+                self.unusable.insert(key, Arc::clone(&reason));
+                Lookup::Unusable(reason)
+            }
+        }
+    }
+
+    /// The id that a registry can be asked for.
+    fn askable(&self, key: SchemaKey) -> Option<(u32, &Fetcher)> {
+        match (key, &self.fetcher) {
+            (SchemaKey::Id(id @ ..=ID_MAX), Some(fetcher)) => Some((id, fetcher)),
+            _ => None,
         }
     }
 

@@ -32,12 +32,13 @@ use super::partition::{Partition, may_automate};
 use super::plan::{Headers, Out, Plan, Topic};
 use super::ranks::RankWork;
 use super::rulebook::Version;
+use super::schema_waits::{Obstacle, Patience};
 use crate::clock::wall_clock;
-use crate::codec::{Lookup, Schemas};
+use crate::codec::{Lookup, SchemaKey, Schemas};
 use crate::engine::{CustomerState, Effect, Engine, Migration, Shard, Words};
 use crate::event::{Instant, Properties};
 use crate::kafka::{Failure, Read, Reader, Record, Watermarks};
-use crate::metrics::Metrics;
+use crate::metrics::{LaneHealth, Metrics, Wait, WaitCause};
 use crate::rules::RuleSet;
 use crate::store::layout::customer_key;
 use crate::store::{
@@ -87,6 +88,9 @@ struct Gathering {
     /// The next offset to gather from; `None`: not begun.
     next: Option<i64>,
     records: u64,
+    /// The schema of the next record, while it is waited for.
+    missing: Option<SchemaKey>,
+    patience: Patience,
 }
 
 /// What is gathered: in memory, and beside the partition's database where it is too much.
@@ -105,6 +109,7 @@ pub(super) struct Tools<'a> {
     pub(super) memory: &'a SharedMemory,
     /// Bytes that may be gathered in memory.
     pub(super) budget: usize,
+    pub(super) health: LaneHealth<'a>,
 }
 
 impl Adoption {
@@ -119,8 +124,14 @@ impl Adoption {
         let path = aside_of(partition.database.path());
         Database::remove(&path)?;
         let stage = if migration.rereads() {
-            let (stream_time, next, records) = (Instant::MIN, None, 0);
-            Stage::Gathering(Box::new(Gathering { reader: reader()?, stream_time, next, records }))
+            Stage::Gathering(Box::new(Gathering {
+                reader: reader()?,
+                stream_time: Instant::MIN,
+                next: None,
+                records: 0,
+                missing: None,
+                patience: Patience::default(),
+            }))
         } else {
             Stage::Sweeping
         };
@@ -181,6 +192,11 @@ impl Adoption {
         Ok(done)
     }
 
+    /// Does it wait for a schema, so that other work need not hurry?
+    pub(super) fn waits(&self) -> bool {
+        matches!(&self.stage, Stage::Gathering(gathering) if gathering.missing.is_some())
+    }
+
     /// Reads the input again for facts that were not kept. True: all of it is read.
     fn gather(
         &mut self,
@@ -213,6 +229,16 @@ impl Adoption {
             return Ok(false);
         };
         let mut next = next;
+        if let Some(schema) = gathering.missing {
+            if gathering.waits_for(schema, self.partition, tools) {
+                return Ok(false);
+            }
+            match gathering.reader.start(topic, self.partition, next, to) {
+                Ok(()) => gathering.missing = None,
+                Err(Failure::Retry(_)) => return Ok(false),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
         while Moment::now() < until {
             let (mut records, mut done) = (Vec::new(), false);
             while records.len() < GATHER_RECORDS {
@@ -238,20 +264,22 @@ impl Adoption {
             }
             let rules = Arc::clone(&self.version.rules);
             self.aside.fetch(&records, &rules)?;
-            let mut waits = None;
-            for record in &records {
-                if !self.gather_from(record, partition, tools, &mut gathering.stream_time) {
-                    waits = Some(record.offset());
+            for (number, record) in records.iter().enumerate() {
+                if let Some(schema) = self.lacks(record, gathering, tools) {
+                    // Those after it are asked for at the same time.
+                    for later in &records[number..] {
+                        self.lacks(later, gathering, tools);
+                    }
+                    gathering.missing = Some(schema);
                     break;
                 }
+                self.gather_from(record, partition, tools, &mut gathering.stream_time);
                 next = record.offset() + 1;
                 gathering.records += 1;
             }
             drop(records);
             gathering.next = Some(next);
-            if let Some(offset) = waits {
-                // Its schema is being fetched.
-                gathering.reader.start(topic, self.partition, offset, to)?;
+            if gathering.missing.is_some() {
                 return Ok(false);
             }
             self.aside.spill(tools.budget, tools.memory)?;
@@ -272,38 +300,41 @@ impl Adoption {
         Ok(false)
     }
 
-    /// Takes a record in, if it was accepted then as far as the log can tell. False: its schema is not known yet.
+    /// The schema that a record needs and that is not known yet; it is being asked for.
+    fn lacks(&self, record: &Record<'_>, gathering: &Gathering, tools: &mut Tools<'_>) -> Option<SchemaKey> {
+        let payload = record.payload().filter(|payload| payload.len() <= tools.context.record_bytes_max)?;
+        let (schema, _) = tools.context.framing.split(payload).ok()?;
+        let is_known = matches!(tools.schemas.lookup_known(schema), Lookup::Ready(_));
+        (!is_known && gathering.patience.obstacle(schema, tools.schemas).is_some()).then_some(schema)
+    }
+
+    /// Takes a record in, if it was accepted then as far as the log can tell.
     fn gather_from(
         &mut self,
         record: &Record<'_>,
         partition: &Partition,
         tools: &mut Tools<'_>,
         stream_time: &mut Instant,
-    ) -> bool {
+    ) {
         let Some(payload) = record.payload().filter(|payload| payload.len() <= tools.context.record_bytes_max) else {
-            return true;
+            return;
         };
-        let Ok((key, datum)) = tools.context.framing.split(payload) else { return true };
-        let reader = match tools.schemas.lookup(key) {
-            Lookup::Ready(reader) => reader,
-            Lookup::Pending | Lookup::Unreachable { .. } => return false,
-            Lookup::NotFound | Lookup::Unusable(_) => return true,
-        };
+        let Ok((schema, datum)) = tools.context.framing.split(payload) else { return };
+        let Lookup::Ready(reader) = tools.schemas.lookup(schema) else { return };
         let mut properties = Properties::new();
-        let Ok(event) = reader.decode(datum, &self.version.rules.vocabulary, &mut properties) else { return true };
+        let Ok(event) = reader.decode(datum, &self.version.rules.vocabulary, &mut properties) else { return };
         let arrives_within = partition.timing.arrives_within;
         // An event beyond that would have moved the partition's time further.
         let ahead = event.at - arrives_within > partition.stream_time();
         let refused = partition.timing.refuses(event.at, *stream_time).is_some();
         if ahead || refused || record.key() != Some(event.customer.as_bytes()) {
-            return true;
+            return;
         }
         let state = self.aside.state(event.customer, &self.version.rules);
         if self.engine.gather(state, &event, *stream_time, self.migration.wanted()) {
             *stream_time = (*stream_time).max(event.at - arrives_within);
             self.aside.bytes += EVENT_BYTES;
         }
-        true
     }
 
     /// Brings the next customers over. True: there are none left, and the partition has taken up the version.
@@ -395,6 +426,23 @@ impl Adoption {
         partition.shard_mut().set_thresholds(thresholds);
         partition.metrics.set_cohorts(new.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
         partition.record(partition.next_offset, Recorded::Rules { version: new.number });
+    }
+}
+
+impl Gathering {
+    /// Must a schema still be waited for? It is declared while it must.
+    fn waits_for(&mut self, schema: SchemaKey, partition: i32, tools: &mut Tools<'_>) -> bool {
+        self.patience.look(schema, tools.schemas);
+        for cause in [WaitCause::Schema, WaitCause::Registry] {
+            match self.patience.obstacle(schema, tools.schemas) {
+                Some(Obstacle { cause: found, detail }) if found == cause => {
+                    let detail = format!("{detail}; the input is being read again for an edit of the rules");
+                    tools.health.wait(Wait { cause, partition: Some(partition), detail });
+                }
+                _ => tools.health.resume(cause, Some(partition)),
+            }
+        }
+        self.patience.obstacle(schema, tools.schemas).is_some()
     }
 }
 

@@ -1,13 +1,12 @@
 //! From a record to an event: everything that can be wrong with it, and where it then goes.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::context::Context;
 use super::partition::Partition;
 use super::plan::{Out, Plan, Topic};
 use crate::clock::wall_clock;
-use crate::codec::{Framing, Lookup, SchemaKey, Schemas, recycle};
+use crate::codec::{Lookup, Schemas, recycle};
 use crate::engine::{Slot, Words};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
 use crate::kafka::{Record, Stamp};
@@ -50,34 +49,6 @@ pub(super) struct Incoming<'r, 'c> {
     pub(super) slot: Option<Slot>,
     /// The wall clock once the whole batch was polled.
     pub(super) now: Instant,
-}
-
-/// Can a record be taken in now?
-pub(super) enum Readable {
-    Yes,
-    /// Its schema is being fetched, or the registry does not answer: the partition waits here.
-    NotYet {
-        key: SchemaKey,
-        unreachable: Option<Arc<str>>,
-    },
-}
-
-/// Asks for the record's schema, so that it is there when the batch is taken in.
-pub(super) fn readable(record: &Record<'_>, framing: Framing, schemas: &mut Schemas) -> Readable {
-    let Some(payload) = record.payload() else { return Readable::Yes };
-    match framing.split(payload) {
-        Ok((key, _)) => known(key, schemas),
-        Err(_) => Readable::Yes,
-    }
-}
-
-/// Is it settled what this schema is, or that there is none?
-pub(super) fn known(key: SchemaKey, schemas: &mut Schemas) -> Readable {
-    match schemas.lookup(key) {
-        Lookup::Pending => Readable::NotYet { key, unreachable: None },
-        Lookup::Unreachable { reason, .. } => Readable::NotYet { key, unreachable: Some(reason) },
-        Lookup::Ready(_) | Lookup::NotFound | Lookup::Unusable(_) => Readable::Yes,
-    }
 }
 
 /// Why a record was not applied.
@@ -149,7 +120,8 @@ impl Partition {
         let reader = match schemas.lookup(key) {
             Lookup::Ready(reader) => reader,
             Lookup::Unusable(_) => return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Undecodable))),
-            Lookup::NotFound | Lookup::Pending | Lookup::Unreachable { .. } => {
+            // A record gets here once its schema is settled: whatever was missing then was waited for long enough.
+            Lookup::NotFound | Lookup::Missing { .. } | Lookup::Pending | Lookup::NoAnswer { .. } => {
                 return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::UnknownSchema)));
             }
         };
@@ -203,9 +175,12 @@ impl Partition {
         if let (false, Some((key, datum))) = (refused, split) {
             let reader = match schemas.lookup(key) {
                 Lookup::Ready(reader) => reader,
-                Lookup::Pending | Lookup::Unreachable { .. } => return Ok(Retaken::SchemaMissing),
                 // It was known when the record was taken in, or the refusal would be on record.
-                Lookup::NotFound | Lookup::Unusable(_) => return Ok(Retaken::SchemaMissing),
+                Lookup::Pending
+                | Lookup::Missing { .. }
+                | Lookup::NoAnswer { .. }
+                | Lookup::NotFound
+                | Lookup::Unusable(_) => return Ok(Retaken::SchemaMissing),
             };
             let mut properties = Properties::new();
             if let Ok(event) = reader.decode(datum, &self.rules.rules.vocabulary, &mut properties)

@@ -38,6 +38,7 @@ mod ranking;
 mod ranks;
 mod restore;
 mod rulebook;
+mod schema_waits;
 mod summaries;
 mod surge;
 mod survey;

@@ -11,7 +11,7 @@ use super::adopt::{self, Adoption};
 use super::answers::answer;
 use super::context::Context;
 use super::error::LaneError;
-use super::intake::{Incoming, Readable, TakeInError, known, readable};
+use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
 use super::model::ModelTold;
 use super::partition::{Partition, Share};
@@ -19,8 +19,9 @@ use super::plan::Plan;
 use super::publish::{Published, announce, publish};
 use super::ranks::RankTold;
 use super::restore::{Restore, Step, Tools};
+use super::schema_waits::{SchemaGate, SchemaWaits};
 use crate::clock::{Reading, Watch};
-use crate::codec::{Framing, SchemaKey, Schemas};
+use crate::codec::Schemas;
 use crate::engine::{Slot, Words};
 use crate::event::Properties;
 use crate::inquiry::Inbox;
@@ -98,8 +99,7 @@ pub struct Lane {
     writer: u64,
     pub(super) partitions: BTreeMap<i32, Partition>,
     restores: VecDeque<Restore>,
-    /// Partitions that wait for a schema.
-    held: BTreeMap<i32, Held>,
+    schema_waits: SchemaWaits,
     /// Partitions whose next record may not be the next to take in: newly restored, or records of theirs were dropped.
     /// Nothing of them is taken in until they are known to be read from where they stand.
     adrift: BTreeSet<i32>,
@@ -119,11 +119,6 @@ pub struct Lane {
     intake_paused: bool,
     last_look: Moment,
     buffer: Properties<'static>,
-}
-
-struct Held {
-    schema: SchemaKey,
-    told: bool,
 }
 
 pub(super) struct Pending {
@@ -146,7 +141,8 @@ struct Catch<'c> {
     records: Vec<Record<'c>>,
     /// `(partition, offset)` of end signals, each with the number of records that came before it.
     ends: Vec<(i32, i64, usize)>,
-    held: Vec<(i32, Held)>,
+    /// Partitions that wait for a schema from now on.
+    held: Vec<i32>,
     control: Option<Control>,
 }
 
@@ -178,7 +174,7 @@ impl Lane {
             writer: OffsetMark::draw_writer(),
             partitions: BTreeMap::new(),
             restores: VecDeque::new(),
-            held: BTreeMap::new(),
+            schema_waits: SchemaWaits::default(),
             adrift: BTreeSet::new(),
             pending: None,
             told,
@@ -280,12 +276,13 @@ impl Lane {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
         let sweeping = self.partitions.values().any(|p| p.is_sweeping() || p.is_surveying());
-        let idle = self.restores.is_empty() && self.adoption.is_none() && !sweeping;
+        let idle = self.restores.is_empty() && self.adoption.as_ref().is_none_or(Adoption::waits) && !sweeping;
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let taking = self.taking();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
+        let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, context.framing);
         let Catch { records, ends, held, control } =
-            catch(&self.consumer, taking, &self.settings, context.framing, &mut self.schemas, wait, &meanwhile);
+            catch(&self.consumer, taking, &self.settings, gate, wait, &meanwhile);
         if !records.is_empty() {
             context.metrics.batch_duration(Stage::Poll).observe(timer.elapsed().as_secs_f64());
         }
@@ -324,14 +321,14 @@ impl Lane {
         }
         self.foretell(&mut plan);
         self.finish(plan)?;
-        self.hold(held)?;
+        self.consumer.pause(&held).or_else(retried)?;
         Ok(control)
     }
 
     /// The partitions of which records are taken in now, each with its next offset.
     fn taking(&self) -> BTreeMap<i32, i64> {
         let waits = |number: &i32| {
-            self.held.contains_key(number) || self.adrift.contains(number) || self.takes_up_rules(*number)
+            self.schema_waits.holds(*number) || self.adrift.contains(number) || self.takes_up_rules(*number)
         };
         let partitions = self.partitions.values().filter(|partition| !waits(&partition.number));
         partitions.map(|partition| (partition.number, partition.next_offset)).collect()
@@ -511,7 +508,7 @@ impl Lane {
         if self.adrift.is_empty() || self.intake_paused {
             return Ok(());
         }
-        let at_rest = |number: &&i32| !self.held.contains_key(number) && !self.takes_up_rules(**number);
+        let at_rest = |number: &&i32| !self.schema_waits.holds(**number) && !self.takes_up_rules(**number);
         let places: Vec<(i32, i64)> =
             self.adrift.iter().filter(at_rest).map(|number| (*number, self.partitions[number].next_offset)).collect();
         match self.consumer.read_from(&places, ASK * 5) {
@@ -586,7 +583,7 @@ impl Lane {
         }
         for number in numbers {
             self.partitions.remove(number);
-            self.held.remove(number);
+            self.schema_waits.forget(*number, self.health.lane(self.number));
             self.adoption.take_if(|adoption| adoption.partition == *number);
         }
         self.restores.retain(|restore| !numbers.contains(&restore.partition));
@@ -604,7 +601,7 @@ impl Lane {
     }
 
     fn begin_restore(&mut self, number: i32) {
-        self.held.remove(&number);
+        self.schema_waits.forget(number, self.health.lane(self.number));
         self.adoption.take_if(|adoption| adoption.partition == number);
         self.restores.retain(|restore| restore.partition != number);
         self.restores.push_back(Restore::new(number, self.path(number)));
@@ -661,7 +658,7 @@ impl Lane {
             let Some((number, version)) = waiting else { return Ok(()) };
             let Some(version) = self.context.rulebook.get(version)? else { return Ok(()) };
             self.consumer.pause(&[number]).or_else(retried)?;
-            self.held.remove(&number);
+            self.schema_waits.forget(number, self.health.lane(self.number));
             let reader = || {
                 let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
                 let queue = usize::try_from(self.settings.memory.queues() / lanes).unwrap_or(usize::MAX);
@@ -691,6 +688,7 @@ impl Lane {
             schemas: &mut self.schemas,
             memory: &self.memory,
             budget,
+            health: self.health.lane(self.number),
         };
         if adoption.step(partition, &mut tools, RESTORE_STEP, &mut plan)? {
             self.adoption = None;
@@ -725,34 +723,8 @@ impl Lane {
     }
 
     /// Partitions whose next record waits for its schema read on when it is there.
-    fn hold(&mut self, held: Vec<(i32, Held)>) -> Result<(), LaneError> {
-        for (number, held) in held {
-            self.consumer.pause(&[number]).or_else(retried)?;
-            self.held.insert(number, held);
-        }
-        Ok(())
-    }
-
     fn release_held(&mut self) {
-        let mut ready = Vec::new();
-        let mut reachable = true;
-        for (number, held) in &mut self.held {
-            match known(held.schema, &mut self.schemas) {
-                Readable::Yes => ready.push(*number),
-                Readable::NotYet { unreachable: Some(reason), .. } => {
-                    reachable = false;
-                    if !std::mem::replace(&mut held.told, true) {
-                        tracing::warn!(partition = number, %reason, "The registry does not answer; the partition waits.");
-                    }
-                }
-                Readable::NotYet { .. } => {}
-            }
-        }
-        self.context.metrics.registry_reachable.set(i64::from(reachable));
-        for number in ready {
-            self.held.remove(&number);
-            self.adrift.insert(number);
-        }
+        self.adrift.extend(self.schema_waits.release(&mut self.schemas, self.health.lane(self.number)));
     }
 
     /// Reading pauses while the process is above its share of memory.
@@ -822,8 +794,7 @@ fn catch<'c>(
     consumer: &'c Consumer,
     mut taking: BTreeMap<i32, i64>,
     settings: &Settings,
-    framing: Framing,
-    schemas: &mut Schemas,
+    mut gate: SchemaGate<'_>,
     wait: Duration,
     meanwhile: &dyn Fn(),
 ) -> Catch<'c> {
@@ -847,10 +818,15 @@ fn catch<'c>(
             Polled::Record(record) => {
                 let number = record.partition();
                 // In a rebalance librdkafka may deliver a record once more.
-                let Some(next) = taking.get_mut(&number).filter(|next| record.offset() >= **next) else { continue };
-                if let Readable::NotYet { key, .. } = readable(&record, framing, schemas) {
+                let Some(next) = taking.get_mut(&number).filter(|next| record.offset() >= **next) else {
+                    if gate.looks_ahead(&record) {
+                        break;
+                    }
+                    continue;
+                };
+                if !gate.admits(&record) {
                     taking.remove(&number);
-                    caught.held.push((number, Held { schema: key, told: false }));
+                    caught.held.push(number);
                     continue;
                 }
                 *next = record.offset() + 1;

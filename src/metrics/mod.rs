@@ -117,8 +117,8 @@ pub struct Metrics {
     // The outside.
     /// `brokers_reachable`: 1 while a broker answers, 0 while none does. Worry at 0: nothing is read; it is retried.
     pub brokers_reachable: IntGauge,
-    /// `registry_reachable`: 1 while the schema registry answers or none is set. Worry at 0: partitions with schemas
-    /// not yet seen wait.
+    /// `registry_reachable`: 1 while the schema registry answers or none is set; 0 from a question without an answer, or
+    /// with refused credentials, until the next answer. Worry at 0: partitions with schemas not yet seen wait.
     pub registry_reachable: IntGauge,
     rules_info: IntGaugeVec,
     /// `rules_rejected_total`: edits of the rules that were refused. Worry at 1: the rules in force are not the ones that
@@ -222,8 +222,10 @@ impl Metrics {
         let rebalances = add.counters("rebalances_total", "Changes of the partitions held here, by kind.", &["kind"]);
         let build = add.gauges("build_info", "Always 1; its labels name the program.", &["version", "revision"]);
         build.with_label_values(&[version, revision]).set(1);
-        let registry_reachable =
-            add.gauge("registry_reachable", "1 while the schema registry answers or none is set, 0 while it does not.");
+        let registry_reachable = add.gauge(
+            "registry_reachable",
+            "1 while the schema registry answers or none is set, 0 until it has answered the last question.",
+        );
         registry_reachable.set(1);
 
         Self {

@@ -4,6 +4,7 @@
 //! `input` reads the files, `held` keeps their events until they are sorted; `topic` reads a range of a topic. `besides` is what
 //! else decides: `ranks` computes where ranks begin, `refits` learns the parameters of the model of churn. Where nothing is decided, `comers` only counts the days on which customers came.
 
+mod awaiting;
 mod besides;
 mod comers;
 mod held;

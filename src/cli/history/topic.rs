@@ -3,21 +3,20 @@
 use std::ops::Range;
 use std::time::{Duration, Instant as Stopwatch};
 
+use super::awaiting::Awaiting;
 use super::input::Counts;
 use crate::app::{self, Failure};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{Framing, Lookup, SchemaKey, Schemas, recycle};
+use crate::codec::{Framing, Lookup, Schemas, recycle};
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Properties, Vocabulary};
 use crate::kafka::{Admin, Brokers, Failure as KafkaFailure, Read, Reader, Record, Watermarks, partition_of};
 use crate::settings::{Loaded, Settings};
 
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
-/// How long brokers or the registry may be away before the command gives up.
+/// How long brokers may be away before the command gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two looks for a schema that is being fetched.
-const LOOK: Duration = Duration::from_millis(5);
 /// Records between two steps of the progress bar.
 const STEP: usize = 4_096;
 
@@ -46,6 +45,7 @@ pub(in crate::cli) struct Topic<'a> {
     reader: Reader,
     watermarks: Watermarks,
     schemas: Schemas,
+    awaiting: Awaiting,
     framing: Framing,
     until: Option<Instant>,
     counts: Counts,
@@ -73,6 +73,7 @@ impl<'a> Topic<'a> {
             reader: Reader::new(&settings.kafka, queue, &brokers)?,
             watermarks: Watermarks::new(&settings.kafka, &brokers)?,
             schemas,
+            awaiting: Awaiting::default(),
             framing: if settings.schemas.bare.is_some() { Framing::Bare } else { Framing::Tagged },
             until,
             counts: Counts::default(),
@@ -132,6 +133,8 @@ impl<'a> Topic<'a> {
                         settings: self.settings,
                         framing: self.framing,
                         schemas: &mut self.schemas,
+                        awaiting: &mut self.awaiting,
+                        progress,
                         vocabulary,
                     };
                     match decoding.event(&record, &mut properties)? {
@@ -179,6 +182,8 @@ struct Decoding<'t> {
     settings: &'t Settings,
     framing: Framing,
     schemas: &'t mut Schemas,
+    awaiting: &'t mut Awaiting,
+    progress: &'t Progress,
     vocabulary: &'t Vocabulary,
 }
 
@@ -202,11 +207,11 @@ impl<'t> Decoding<'t> {
         let Ok((key, datum)) = self.framing.split(payload) else {
             return Ok(Some(Err(DeadLetterReason::Undecodable)));
         };
-        wait_for(key, self.schemas)?;
+        self.awaiting.wait_for(key, self.schemas, self.progress)?;
         let reader = match self.schemas.lookup(key) {
             Lookup::Ready(reader) => reader,
             Lookup::Unusable(_) => return Ok(Some(Err(DeadLetterReason::Undecodable))),
-            Lookup::NotFound | Lookup::Pending | Lookup::Unreachable { .. } => {
+            Lookup::NotFound | Lookup::Missing { .. } | Lookup::Pending | Lookup::NoAnswer { .. } => {
                 return Ok(Some(Err(DeadLetterReason::UnknownSchema)));
             }
         };
@@ -215,20 +220,6 @@ impl<'t> Decoding<'t> {
             Ok(event) if record.key() != Some(event.customer.as_bytes()) => Err(DeadLetterReason::WrongKey),
             Ok(event) => Ok(event),
         }))
-    }
-}
-
-/// Waits until it is settled what a schema is, or that there is none.
-fn wait_for(key: SchemaKey, schemas: &mut Schemas) -> Result<(), Failure> {
-    let started = Stopwatch::now();
-    loop {
-        match schemas.lookup(key) {
-            Lookup::Ready(_) | Lookup::NotFound | Lookup::Unusable(_) => return Ok(()),
-            Lookup::Unreachable { reason, .. } if started.elapsed() > PATIENCE => {
-                return Err(Failure::Running(format!("the registry does not answer: {reason}")));
-            }
-            Lookup::Pending | Lookup::Unreachable { .. } => std::thread::sleep(LOOK),
-        }
     }
 }
 

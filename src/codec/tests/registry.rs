@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -10,63 +10,44 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::codec::{Lookup, Output, Registry, RegistryError, SchemaKey, Schemas};
+use crate::codec::{Lookup, Output, Registry, RegistryError, SchemaCache, SchemaKey, Schemas};
 
 /// Answers by path, over HTTP, until dropped.
 struct Stub {
     address: SocketAddr,
-    answers: Arc<Mutex<HashMap<String, (u16, String)>>>,
-    requests: Arc<AtomicUsize>,
-    stop: Arc<AtomicBool>,
-    last: Arc<Mutex<String>>,
+    state: Arc<State>,
     server: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct State {
+    answers: Mutex<HashMap<String, (u16, String)>>,
+    requests: AtomicUsize,
+    /// Requests being answered, and the most that ever were at a time.
+    open: AtomicUsize,
+    most: AtomicUsize,
+    slowness: Mutex<Duration>,
+    last: Mutex<String>,
+    stop: AtomicBool,
 }
 
 impl Stub {
     fn on(address: &str) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
-        let answers: Arc<Mutex<HashMap<String, (u16, String)>>> = Arc::default();
-        let (requests, stop): (Arc<AtomicUsize>, Arc<AtomicBool>) = Default::default();
-        let last: Arc<Mutex<String>> = Arc::default();
-        let server = {
-            let (answers, requests, stop, last) = (answers.clone(), requests.clone(), stop.clone(), last.clone());
-            thread::spawn(move || {
-                for stream in listener.incoming() {
-                    if stop.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let mut stream = stream.unwrap();
-                    let mut input = BufReader::new(stream.try_clone().unwrap());
-                    let (mut head, mut length) = (String::new(), 0);
-                    loop {
-                        let mut line = String::new();
-                        input.read_line(&mut line).unwrap();
-                        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                            length = value.trim().parse().unwrap();
-                        }
-                        head.push_str(&line);
-                        if line.trim().is_empty() {
-                            break;
-                        }
-                    }
-                    let mut body = vec![0; length];
-                    input.read_exact(&mut body).unwrap();
-                    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                    *last.lock().unwrap() = head + &String::from_utf8(body).unwrap();
-                    let unknown = (404, json!({"error_code": 40403, "message": "Schema not found"}).to_string());
-                    let (status, text) = answers.lock().unwrap().get(&path).cloned().unwrap_or(unknown);
-                    requests.fetch_add(1, Ordering::SeqCst);
-                    write!(
-                        stream,
-                        "HTTP/1.1 {status} Answer\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
-                        text.len()
-                    )
-                    .unwrap();
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        let server = thread::spawn(move || {
+            for stream in listener.incoming() {
+                if shared.stop.load(Ordering::SeqCst) {
+                    return;
                 }
-            })
-        };
-        Self { address, answers, requests, stop, last, server: Some(server) }
+                let (stream, state) = (stream.unwrap(), Arc::clone(&shared));
+                // A client that hangs up in the middle is its own business.
+                thread::spawn(move || state.answer(stream).ok());
+            }
+        });
+        Self { address, state, server: Some(server) }
     }
 
     fn start() -> Self {
@@ -74,7 +55,15 @@ impl Stub {
     }
 
     fn answer(&self, path: &str, status: u16, body: &serde_json::Value) {
-        self.answers.lock().unwrap().insert(path.into(), (status, body.to_string()));
+        self.page(path, status, &body.to_string());
+    }
+
+    fn page(&self, path: &str, status: u16, body: &str) {
+        self.state.answers.lock().unwrap().insert(path.into(), (status, body.to_owned()));
+    }
+
+    fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::SeqCst)
     }
 
     fn registry(&self) -> Registry {
@@ -82,14 +71,44 @@ impl Stub {
     }
 
     fn schemas(&self, retry_for: Duration) -> Schemas {
-        Schemas::built_in().with_registry(self.registry(), retry_for).unwrap()
+        Schemas::built_in().with_registry(self.registry(), retry_for, None).unwrap()
+    }
+}
+
+impl State {
+    fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+        let mut input = BufReader::new(stream.try_clone()?);
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let mut line = String::new();
+            input.read_line(&mut line)?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            head.push_str(&line);
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        input.read_exact(&mut body)?;
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        *self.last.lock().unwrap() = head + &String::from_utf8(body).unwrap();
+        let unknown = (404, json!({"error_code": 40403, "message": "Schema not found"}).to_string());
+        let (status, text) = self.answers.lock().unwrap().get(&path).cloned().unwrap_or(unknown);
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.most.fetch_max(self.open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let slowness = *self.slowness.lock().unwrap();
+        thread::sleep(slowness);
+        self.open.fetch_sub(1, Ordering::SeqCst);
+        write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
     }
 }
 
 impl Drop for Stub {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        drop(std::net::TcpStream::connect(self.address));
+        self.state.stop.store(true, Ordering::SeqCst);
+        drop(TcpStream::connect(self.address));
         self.server.take().unwrap().join().unwrap();
     }
 }
@@ -106,7 +125,8 @@ fn until(schemas: &mut Schemas, id: u32, wanted: &[&str]) -> String {
         let (kind, text) = match schemas.lookup(SchemaKey::Id(id)) {
             Lookup::Ready(_) => ("ready", String::new()),
             Lookup::Pending => ("pending", String::new()),
-            Lookup::Unreachable { reason, .. } => ("unreachable", reason.to_string()),
+            Lookup::Missing { .. } => ("missing", String::new()),
+            Lookup::NoAnswer { reason, .. } => ("no answer", reason.to_string()),
             Lookup::NotFound => ("not found", String::new()),
             Lookup::Unusable(reason) => ("unusable", reason.to_string()),
         };
@@ -128,8 +148,8 @@ fn a_schema_is_fetched_once_and_kept_when_the_registry_goes() {
     assert!(matches!(schemas.lookup(SchemaKey::Id(7)), Lookup::Pending), "the first look does not wait");
     assert_eq!(until(&mut schemas, 7, &["ready"]), "ready");
     let mut of_another_lane = schemas.clone();
-    assert_eq!(stub.requests.load(Ordering::SeqCst), 1);
-    assert!(stub.last.lock().unwrap().contains("Basic dXNlcjpzZWNyZXQ="), "credentials are sent");
+    assert_eq!(stub.requests(), 1);
+    assert!(stub.state.last.lock().unwrap().contains("Basic dXNlcjpzZWNyZXQ="), "credentials are sent");
     drop(stub);
     assert_eq!(until(&mut schemas, 7, &["ready"]), "ready");
     assert_eq!(until(&mut of_another_lane, 7, &["ready"]), "ready");
@@ -139,27 +159,114 @@ fn a_schema_is_fetched_once_and_kept_when_the_registry_goes() {
 fn an_unreachable_registry_is_never_an_answer_and_is_asked_until_it_is_back() {
     let address = Stub::start().address.to_string();
     let registry = Registry::new(&format!("http://user:secret@{address}")).unwrap();
-    let mut schemas = Schemas::built_in().with_registry(registry, Duration::ZERO).unwrap();
-    let said = until(&mut schemas, 7, &["unreachable", "not found"]);
-    assert!(said.starts_with("unreachable") && !said.contains("secret"), "{said}");
+    let mut schemas = Schemas::built_in().with_registry(registry, Duration::ZERO, None).unwrap();
+    assert!(!schemas.registry_answers(), "nothing is known of it yet");
+    let said = until(&mut schemas, 7, &["no answer", "not found"]);
+    assert!(said.starts_with("no answer") && !said.contains("secret"), "{said}");
+    assert!(said.contains(&format!("http://{address}/schemas/ids/7")), "{said}");
+    assert!(!schemas.registry_answers());
     let stub = Stub::on(&address);
     stub.answer("/schemas/ids/7", 200, &event_schema());
     assert_eq!(until(&mut schemas, 7, &["ready", "not found"]), "ready");
+    assert!(schemas.registry_answers());
 }
 
 #[test]
-fn refusals_and_strangers_are_unreachable_and_say_why() {
+fn what_is_no_answer_is_waited_out_and_says_why() {
     let stub = Stub::start();
+    stub.page("/subjects", 404, "<html>");
     stub.answer("/schemas/ids/1", 401, &json!({}));
-    stub.answer("/schemas/ids/2", 503, &json!({}));
-    stub.answer("/schemas/ids/3", 404, &json!({"error": "no such page"}));
-    stub.answer("/schemas/ids/4", 200, &json!({"welcome": true}));
+    stub.answer("/schemas/ids/2", 403, &json!({"error_code": 40301, "message": "not for you"}));
+    stub.answer("/schemas/ids/3", 429, &json!({}));
+    stub.answer("/schemas/ids/4", 500, &json!({"error_code": 50001, "message": "store"}));
+    stub.page("/schemas/ids/5", 503, "<html>");
+    stub.answer("/schemas/ids/6", 404, &json!({"error_code": 404, "message": "HTTP 404 Not Found"}));
+    stub.answer("/schemas/ids/7", 200, &json!({"welcome": true}));
+    stub.page("/schemas/ids/8", 418, "tea");
+    let denied = "the schema registry refuses the credentials in schemas.registry: HTTP";
+    let silent = "the schema registry does not answer: HTTP";
+    let foreign = "no schema registry answers at this address: HTTP";
+    for (id, expected) in [
+        (1, format!("{denied} 401 from http://{}/schemas/ids/1: Unauthorized", stub.address)),
+        (2, format!("{denied} 403 from http://{}/schemas/ids/2: not for you", stub.address)),
+        (3, format!("{silent} 429 from http://{}/schemas/ids/3: Too Many Requests", stub.address)),
+        (4, format!("{silent} 500 from http://{}/schemas/ids/4: store", stub.address)),
+        (5, format!("{silent} 503 from http://{}/schemas/ids/5: Service Unavailable", stub.address)),
+        (6, format!("{foreign} 404 from http://{}/schemas/ids/6: HTTP 404 Not Found", stub.address)),
+        (7, format!("{foreign} 200 from http://{}/schemas/ids/7: OK", stub.address)),
+        (8, format!("{foreign} 418 from http://{}/schemas/ids/8: I'm a teapot", stub.address)),
+    ] {
+        let mut schemas = stub.schemas(Duration::ZERO);
+        let said = until(&mut schemas, id, &["no answer", "not found", "unusable", "ready"]);
+        assert_eq!(said, format!("no answer {expected}"));
+    }
+}
+
+#[test]
+fn a_registry_that_answers_other_questions_means_it_when_it_does_not_take_an_id() {
+    let stub = Stub::start();
+    stub.answer("/subjects", 200, &json!(["a-value"]));
+    stub.answer("/schemas/ids/1", 404, &json!({"error_code": 404, "message": "HTTP 404 Not Found"}));
+    stub.page("/schemas/ids/2", 404, "<html>no such page</html>");
+    stub.page("/schemas/ids/3", 404, "");
+    stub.answer("/schemas/ids/4", 400, &json!({"error_code": 400, "message": "For input string"}));
+    stub.answer("/schemas/ids/5", 422, &json!({"error_code": 42202, "message": "invalid"}));
+    stub.page("/schemas/ids/6", 410, "gone");
+    stub.answer("/schemas/ids/7", 404, &json!({"error_code": 40401, "message": "Subject not found"}));
     let mut schemas = stub.schemas(Duration::ZERO);
-    let wanted = ["unreachable", "not found", "unusable", "ready"];
-    assert_eq!(until(&mut schemas, 1, &wanted), "unreachable HTTP 401");
-    assert_eq!(until(&mut schemas, 2, &wanted), "unreachable HTTP 503");
-    assert_eq!(until(&mut schemas, 3, &wanted), "unreachable HTTP 404, but not from a schema registry");
-    assert_eq!(until(&mut schemas, 4, &wanted), "unreachable HTTP 200, but not from a schema registry");
+    let wanted = ["no answer", "not found", "unusable", "ready"];
+    for id in 1..=7 {
+        assert_eq!(until(&mut schemas, id, &wanted), "not found", "{id}");
+    }
+    // A known id is proof too, where subjects are not listed to everybody.
+    let stub = Stub::start();
+    stub.page("/subjects", 403, "");
+    stub.answer("/schemas/ids/1", 200, &event_schema());
+    stub.page("/schemas/ids/2", 404, "");
+    let mut schemas = stub.schemas(Duration::ZERO);
+    assert_eq!(until(&mut schemas, 1, &wanted), "ready");
+    assert_eq!(until(&mut schemas, 2, &wanted), "not found");
+}
+
+#[test]
+fn a_negative_id_is_known_to_be_none_without_a_question() {
+    let stub = Stub::start();
+    let mut schemas = stub.schemas(LONG);
+    for id in [0xffff_ffff, 0x8000_0000] {
+        assert!(matches!(schemas.lookup(SchemaKey::Id(id)), Lookup::NotFound));
+        assert!(!schemas.is_new(SchemaKey::Id(id)));
+    }
+    assert_eq!(stub.requests(), 0);
+}
+
+#[test]
+fn many_ids_are_asked_for_at_once_but_not_too_many() {
+    let stub = Stub::start();
+    *stub.state.slowness.lock().unwrap() = Duration::from_millis(100);
+    let mut schemas = stub.schemas(Duration::ZERO);
+    for id in 1..=100 {
+        assert!(matches!(schemas.lookup(SchemaKey::Id(id)), Lookup::Pending));
+    }
+    for id in 1..=100 {
+        assert_eq!(until(&mut schemas, id, &["not found"]), "not found");
+    }
+    let most = stub.state.most.load(Ordering::SeqCst);
+    assert!((4..=8).contains(&most), "{most}");
+}
+
+#[test]
+fn a_registry_that_hangs_is_no_answer_for_all_that_asked_at_once() {
+    let stub = Stub::start();
+    *stub.state.slowness.lock().unwrap() = Duration::from_secs(120);
+    let mut schemas = stub.schemas(Duration::ZERO);
+    for id in 1..=8 {
+        schemas.lookup(SchemaKey::Id(id));
+    }
+    for id in 1..=8 {
+        let said = until(&mut schemas, id, &["no answer", "not found"]);
+        assert!(said.contains("timeout"), "{said}");
+    }
+    assert!(!schemas.registry_answers());
 }
 
 #[test]
@@ -167,25 +274,55 @@ fn not_found_is_final_only_when_it_has_been_said_for_long_enough() {
     let stub = Stub::start();
     let mut schemas = stub.schemas(Duration::from_millis(500));
     let started = Instant::now();
+    assert_eq!(until(&mut schemas, 7, &["missing", "not found"]), "missing");
     assert_eq!(until(&mut schemas, 7, &["not found"]), "not found");
     assert!(started.elapsed() >= Duration::from_millis(500));
-    let asked = stub.requests.load(Ordering::SeqCst);
+    let asked = stub.requests();
     assert!(asked >= 3, "{asked}");
     thread::sleep(Duration::from_millis(50));
     assert_eq!(until(&mut schemas, 7, &["not found", "pending"]), "not found");
-    assert_eq!(stub.requests.load(Ordering::SeqCst), asked, "and is believed for a while");
+    assert_eq!(stub.requests(), asked, "and is believed for a while");
 }
 
 #[test]
 fn a_schema_that_the_registry_learns_late_is_found() {
     let stub = Stub::start();
     let mut schemas = stub.schemas(LONG);
-    assert_eq!(until(&mut schemas, 7, &["pending"]), "pending");
-    while stub.requests.load(Ordering::SeqCst) < 2 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    assert_eq!(until(&mut schemas, 7, &["missing"]), "missing");
     stub.answer("/schemas/ids/7", 200, &event_schema());
     assert_eq!(until(&mut schemas, 7, &["ready", "not found"]), "ready");
+}
+
+#[test]
+fn what_was_fetched_before_is_known_without_the_registry_unless_its_copy_is_damaged() {
+    let root = tempfile::tempdir().unwrap();
+    let stub = Stub::start();
+    stub.answer("/schemas/ids/7", 200, &event_schema());
+    stub.answer("/schemas/ids/8", 200, &event_schema());
+    let open = |registry: Registry| {
+        let cache = SchemaCache::open(root.path(), &registry).unwrap();
+        Schemas::built_in().with_registry(registry, LONG, Some(cache)).unwrap()
+    };
+    let mut schemas = open(stub.registry());
+    for id in [7, 8] {
+        assert_eq!(until(&mut schemas, id, &["ready"]), "ready");
+    }
+    let registry = stub.registry();
+    drop(stub);
+    let mut schemas = open(registry.clone());
+    for id in [7, 8] {
+        assert!(matches!(schemas.lookup(SchemaKey::Id(id)), Lookup::Ready(_)), "{id}");
+    }
+    let folder = std::fs::read_dir(root.path()).unwrap().next().unwrap().unwrap().path();
+    for file in std::fs::read_dir(folder).unwrap().map(|file| file.unwrap()) {
+        if file.file_name().to_str().unwrap().starts_with("8-") {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            std::fs::write(file.path(), text.replace("occurred_at", "occurred_bt")).unwrap();
+        }
+    }
+    let mut schemas = open(registry);
+    assert!(matches!(schemas.lookup(SchemaKey::Id(7)), Lookup::Ready(_)));
+    assert!(until(&mut schemas, 8, &["no answer", "unusable", "ready"]).starts_with("no answer"));
 }
 
 #[test]
@@ -208,7 +345,7 @@ fn registering_gives_the_id_or_says_who_must_act() {
     let register = || registry.register("cohort-changes-value", Output::CohortChange.schema());
     stub.answer(path, 200, &json!({"id": 12}));
     assert_eq!(register(), Ok(12));
-    let sent = stub.last.lock().unwrap().clone();
+    let sent = stub.state.last.lock().unwrap().clone();
     let body: serde_json::Value = serde_json::from_str(&sent[sent.find("\r\n\r\n").unwrap()..]).unwrap();
     assert_eq!(body["schema"], Output::CohortChange.schema());
     stub.answer(path, 409, &json!({"error_code": 409, "message": "incompatible with an earlier schema"}));
@@ -217,7 +354,14 @@ fn registering_gives_the_id_or_says_who_must_act() {
     stub.answer(path, 422, &json!({"error_code": 42201, "message": "invalid"}));
     assert!(matches!(register(), Err(RegistryError::Refused(_))));
     stub.answer(path, 500, &json!({}));
-    assert_eq!(register(), Err(RegistryError::Unreachable("HTTP 500".into())));
+    assert!(matches!(register(), Err(RegistryError::Unreachable(text)) if text.contains("HTTP 500")));
+    stub.answer(path, 404, &json!({"error_code": 404, "message": "HTTP 404 Not Found"}));
+    assert!(matches!(register(), Err(RegistryError::Foreign(text)) if text.contains("/subjects/cohort-changes-value")));
+    stub.answer(path, 403, &json!({"error_code": 40301, "message": "read only"}));
+    assert!(matches!(register(), Err(RegistryError::Denied(text)) if text.contains("read only")));
+    // Whoever may not register may still find what others did.
+    stub.answer("/subjects/cohort-changes-value", 200, &json!({"id": 12, "version": 1}));
+    assert_eq!(register(), Ok(12));
     drop(stub);
     assert!(matches!(register(), Err(RegistryError::Unreachable(_))));
 }

@@ -1,0 +1,236 @@
+//! Schemas of the input and ids of the outputs: from files, from the registry, and from what it said before.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use crate::codec::{Backoff, Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
+use crate::metrics::{Health, Metrics, Wait, WaitCause};
+use crate::settings::{Loaded, Topics};
+use crate::shutdown::Shutdown;
+
+/// Between the first and the second try to register the schemas of the outputs; doubled from then on.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two tries: about what it takes to notice that the registry is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Answers that only a person can change (no registry there, no permission) before the process ends: a registry that
+/// is just starting may answer so for a moment.
+const USELESS_ANSWERS_MAX: u32 = 4;
+/// How long a pause may keep the process from stopping, or from saying that it is alive.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Where the input's schemas come from, for a command that leaves nothing behind.
+///
+/// # Errors
+/// Schema files or a registry's address that cannot be used.
+pub fn schemas(loaded: &Loaded) -> Result<Schemas, Failure> {
+    sources(loaded, None)
+}
+
+/// Where the input's schemas come from, what the registry said before included.
+pub(super) fn kept(loaded: &Loaded) -> Result<Schemas, Failure> {
+    let Some(registry) = registry(loaded)? else { return sources(loaded, None) };
+    let folder = loaded.settings.state.dir.join("schemas");
+    let cache = SchemaCache::open(&folder, &registry).inspect_err(|error| {
+        let folder = folder.display();
+        tracing::warn!(%folder, %error, "Schemas cannot be kept on disk; a restart will need the registry.");
+    });
+    sources(loaded, cache.ok())
+}
+
+fn sources(loaded: &Loaded, cache: Option<SchemaCache>) -> Result<Schemas, Failure> {
+    let settings = &loaded.settings.schemas;
+    let refuse = |key: &str, problem: String| Failure::Configuration(loaded.refusal(key, problem).to_string());
+    let mut schemas = Schemas::built_in();
+    if let Some(folder) = &settings.dir {
+        schemas = schemas.with_files(folder).map_err(|error| refuse("schemas.dir", error.to_string()))?;
+    }
+    if let Some(registry) = registry(loaded)? {
+        schemas = schemas.with_registry(registry, settings.retry_for, cache).map_err(Failure::running)?;
+    }
+    if let Some(file) = settings.bare_file() {
+        schemas = schemas.with_bare(&file).map_err(|error| refuse("schemas.bare", error.to_string()))?;
+    }
+    Ok(schemas)
+}
+
+fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
+    let Some(address) = &loaded.settings.schemas.registry else { return Ok(None) };
+    match Registry::new(address) {
+        Ok(registry) => Ok(Some(registry)),
+        Err(error) => Err(refusal(loaded, &error.to_string())),
+    }
+}
+
+fn refusal(loaded: &Loaded, problem: &str) -> Failure {
+    Failure::Configuration(loaded.refusal("schemas.registry", problem).to_string())
+}
+
+/// What writes the outputs.
+pub(super) struct Outputs {
+    pub(super) encoder: Encoder,
+    pub(super) confirming: Option<Confirming>,
+}
+
+/// Asks whether the ids in use, of an earlier start, are still the right ones.
+pub(super) struct Confirming(JoinHandle<Result<(), Failure>>);
+
+/// The outputs' schemas, each with the subject that it is registered under.
+type Subjects = [(String, Output); 4];
+
+/// Registers the schemas of the outputs, if there is a registry. Where it does not answer, the ids that it gave before are
+/// used, and confirmed once it does; without these it is waited for, visibly. `None`: told to stop meanwhile.
+///
+/// # Errors
+/// A registry that refuses a schema or the credentials, or is none.
+pub(super) fn outputs(
+    loaded: &Loaded,
+    schemas: &Schemas,
+    metrics: &Metrics,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> Result<Option<Outputs>, Failure> {
+    let Some(registry) = schemas.registry() else {
+        return Ok(Some(Outputs { encoder: Encoder::with_fingerprints(), confirming: None }));
+    };
+    let subjects = subjects(&loaded.settings.topics);
+    let (mut tries, mut useless) = (0_u32, 0);
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    loop {
+        let registered = register(registry, &subjects);
+        metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
+        let (subject, error) = match registered {
+            Ok(ids) => {
+                health.resume(WaitCause::Registry, None);
+                keep(&subjects, ids, schemas);
+                return Ok(Some(Outputs { encoder: Encoder::with_ids(ids), confirming: None }));
+            }
+            Err(failed) => failed,
+        };
+        // Where it gave ids before, this address is right, and something else answers in its place for now.
+        let away = matches!(error, RegistryError::Unreachable(_) | RegistryError::Foreign(_));
+        if let Some(ids) = ids_before(&subjects, schemas).filter(|_| away) {
+            tracing::warn!("Beginning with the ids that the registry gave the output schemas before: {error}.");
+            health.resume(WaitCause::Registry, None);
+            let confirming = confirm(registry.clone(), subjects, ids, schemas.clone(), shutdown.clone())?;
+            return Ok(Some(Outputs { encoder: Encoder::with_ids(ids), confirming: Some(confirming) }));
+        }
+        match &error {
+            RegistryError::Unreachable(_) => useless = 0,
+            RegistryError::Denied(_) | RegistryError::Foreign(_) if useless + 1 < USELESS_ANSWERS_MAX => useless += 1,
+            error => return Err(refusal(loaded, &format!("the schema of {subject} is not registered: {error}"))),
+        }
+        tries += 1;
+        if tries.is_power_of_two() {
+            tracing::warn!(subject, tries, "The schema of an output is not registered, which is tried again: {error}.");
+        }
+        let detail = format!("the schema of {subject} must be registered before anything is read: {error}");
+        let until = Instant::now() + backoff.pause();
+        while Instant::now() < until {
+            if shutdown.is_requested() {
+                return Ok(None);
+            }
+            // No lane is there yet to say that the process is alive.
+            (0..loaded.settings.lanes).for_each(|lane| health.lane(lane).beat());
+            health.wait(Wait { cause: WaitCause::Registry, partition: None, detail: detail.clone() });
+            std::thread::sleep(SLICE);
+        }
+    }
+}
+
+impl Confirming {
+    /// Why the process had to end, if the ids turned out wrong.
+    pub(super) fn outcome(self) -> Result<(), Failure> {
+        // One that still asks ends with the process.
+        if self.0.is_finished() { self.0.join().unwrap_or(Ok(())) } else { Ok(()) }
+    }
+}
+
+fn subjects(topics: &Topics) -> Subjects {
+    let subject = |topic: &str| format!("{topic}-value");
+    [
+        (subject(&topics.changes), Output::CohortChange),
+        (subject(&topics.members), Output::CohortMember),
+        (subject(&topics.risks), Output::ChurnRiskChange),
+        (subject(&topics.forecasts), Output::CohortForecast),
+    ]
+}
+
+/// The ids in the order of [`Output::ALL`], or the subject that failed and why.
+fn register(registry: &Registry, subjects: &Subjects) -> Result<[u32; 4], (String, RegistryError)> {
+    let mut ids = [0; 4];
+    for ((subject, output), id) in subjects.iter().zip(&mut ids) {
+        *id = registry.register(subject, output.schema()).map_err(|error| (subject.clone(), error))?;
+    }
+    Ok(ids)
+}
+
+fn keep(subjects: &Subjects, ids: [u32; 4], schemas: &Schemas) {
+    for ((subject, output), id) in subjects.iter().zip(ids) {
+        schemas.saw_output_id(id);
+        if let Some(cache) = schemas.cache() {
+            cache.keep_output_id(subject, output.schema(), id);
+        }
+    }
+}
+
+/// The ids of an earlier start; none unless all are known.
+fn ids_before(subjects: &Subjects, schemas: &Schemas) -> Option<[u32; 4]> {
+    let mut ids = [0; 4];
+    for ((subject, output), id) in subjects.iter().zip(&mut ids) {
+        *id = schemas.cache()?.output_id(subject, output.schema())?;
+        schemas.saw_output_id(*id);
+    }
+    Some(ids)
+}
+
+/// Asks the registry, once it answers, whether it still gives the ids in use. A registry that was made anew gives others,
+/// and whoever reads the outputs would take these for other schemas: the process must end, and start with the right ones.
+fn confirm(
+    registry: Registry,
+    subjects: Subjects,
+    used: [u32; 4],
+    schemas: Schemas,
+    shutdown: Shutdown,
+) -> Result<Confirming, Failure> {
+    let ask = move || {
+        let (mut tries, mut backoff) = (0_u32, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
+        while !shutdown.is_requested() {
+            match register(&registry, &subjects) {
+                Ok(ids) if ids == used => {
+                    tracing::info!("The schema registry confirms the ids of the output schemas.");
+                    return Ok(());
+                }
+                Ok(ids) => {
+                    keep(&subjects, ids, &schemas);
+                    shutdown.request();
+                    return Err(Failure::Running(format!(
+                        "{} gives the output schemas the ids {ids:?} now, and not {used:?} as before: it was made anew; \
+                         started again, the process writes the new ids",
+                        registry.shown()
+                    )));
+                }
+                Err((subject, RegistryError::Refused(reason))) => {
+                    tracing::error!(
+                        subject,
+                        reason,
+                        "The registry refuses the schema of an output that it took before."
+                    );
+                    return Ok(());
+                }
+                Err((subject, error)) => {
+                    tries += 1;
+                    if tries.is_power_of_two() {
+                        tracing::warn!(subject, tries, "The id of an output's schema is not confirmed yet: {error}.");
+                    }
+                }
+            }
+            let until = Instant::now() + backoff.pause();
+            while Instant::now() < until && !shutdown.is_requested() {
+                std::thread::sleep(SLICE);
+            }
+        }
+        Ok(())
+    };
+    std::thread::Builder::new().name("output ids".into()).spawn(ask).map(Confirming).map_err(Failure::running)
+}

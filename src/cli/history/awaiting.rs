@@ -1,0 +1,61 @@
+//! Waiting for schemas while a topic is read, aloud.
+
+use std::time::{Duration, Instant};
+
+use crate::app::Failure;
+use crate::cli::progress::Progress;
+use crate::codec::{Lookup, SchemaKey, Schemas};
+
+/// How long the registry may give no answer before the command gives up.
+const NO_ANSWER_MAX: Duration = Duration::from_secs(30);
+/// A wait that lasts longer is told.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+/// Between two looks for a schema that is being fetched.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// How long one command has waited for schemas that the registry has not.
+#[derive(Default)]
+pub(super) struct Awaiting {
+    waited: Duration,
+}
+
+impl Awaiting {
+    /// Waits until it is settled what a schema is, or that there is none. For schemas that the registry has not, a command
+    /// waits no longer than `schemas.retry_for` in all, however many they are.
+    ///
+    /// # Errors
+    /// A registry that gives no useful answer.
+    pub(super) fn wait_for(
+        &mut self,
+        key: SchemaKey,
+        schemas: &mut Schemas,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let retry_for = schemas.retry_for();
+        let started = Instant::now();
+        let (mut looked, mut told) = (started, false);
+        loop {
+            let what = match schemas.lookup(key) {
+                Lookup::Ready(_) | Lookup::NotFound | Lookup::Unusable(_) => return Ok(()),
+                Lookup::Missing { .. } if self.waited >= retry_for => return Ok(()),
+                Lookup::Missing { .. } => {
+                    self.waited += looked.elapsed();
+                    format!("the schema registry does not know {key}, and is asked again")
+                }
+                Lookup::Pending => format!("waiting for the schema registry's answer about {key}"),
+                Lookup::NoAnswer { reason, .. } if started.elapsed() >= NO_ANSWER_MAX => {
+                    return Err(Failure::Running(format!("{reason} (for {} s)", NO_ANSWER_MAX.as_secs())));
+                }
+                Lookup::NoAnswer { reason, .. } => {
+                    format!("{reason}; trying again for {} s", NO_ANSWER_MAX.as_secs())
+                }
+            };
+            looked = Instant::now();
+            if !told && started.elapsed() >= TOLD_AFTER {
+                told = true;
+                progress.complain(&what);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A schema registry's address, apart from the credentials in it.
+
+use std::hash::Hasher as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use siphasher::sip::SipHasher13;
+use ureq::http::Uri;
+
+/// Where a registry is, and how it is told who asks.
+#[derive(Clone)]
+pub(super) struct Address {
+    /// `scheme://host[:port][/path]`, without a slash at its end. Holds no credentials.
+    pub(super) base: String,
+    /// The value of the `authorization` header.
+    pub(super) authorization: Option<String>,
+}
+
+/// The address cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a schema registry's address is http(s)://[user:password@]host[:port][/path]; in user and password write @ as %40, \
+     / as %2F, ? as %3F and # as %23"
+)]
+pub struct BadRegistryAddress;
+
+impl Address {
+    /// Parses `http(s)://[user:password@]host[:port][/path]`; user and password may be percent-encoded.
+    pub(super) fn parse(text: &str) -> Result<Self, BadRegistryAddress> {
+        // A password with one of these unencoded would end the host early, and be sent to another one.
+        if text.matches('@').count() > 1 || text.contains(['?', '#']) {
+            return Err(BadRegistryAddress);
+        }
+        let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| BadRegistryAddress)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(BadRegistryAddress);
+        };
+        let path = uri.path().trim_end_matches('/');
+        if !matches!(scheme, "http" | "https") || authority.host().is_empty() || path.contains('@') {
+            return Err(BadRegistryAddress);
+        }
+        let (credentials, host) = match authority.as_str().split_once('@') {
+            Some((credentials, host)) => (Some(credentials), host),
+            None => (None, authority.as_str()),
+        };
+        let authorization = credentials.map(|credentials| {
+            let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+            let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+            format!("Basic {}", STANDARD.encode([decoded(user), b":".to_vec(), decoded(password)].concat()))
+        });
+        Ok(Self { base: format!("{scheme}://{}{path}", host.to_ascii_lowercase()), authorization })
+    }
+
+    /// A name for files that are of this registry and no other: readable, and the same for each process and release.
+    pub(super) fn file_name(&self) -> String {
+        let mut hasher = SipHasher13::new();
+        hasher.write(self.base.as_bytes());
+        let host = self.base.split("://").nth(1).unwrap_or_default();
+        let readable: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();
+        format!("{readable}-{:016x}", hasher.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    #[test]
+    fn credentials_are_taken_out_of_the_address() {
+        let address = Address::parse("https://key:pa%2Fss%40@Registry:8081/sr/").unwrap();
+        assert_eq!(address.base, "https://registry:8081/sr");
+        assert_eq!(address.authorization.as_deref(), Some("Basic a2V5OnBhL3NzQA=="));
+        assert_eq!(Address::parse("http://r").unwrap().authorization, None);
+        let user_alone = Address::parse("http://token@r").unwrap().authorization;
+        assert_eq!(user_alone.as_deref(), Some("Basic dG9rZW46"));
+    }
+
+    #[test]
+    fn an_address_that_could_send_a_password_elsewhere_is_refused() {
+        for bad in [
+            "registry:8081",
+            "https://user@:80",
+            "file:///etc",
+            "http://u:p@ss@r",
+            "http://u:p/x@r",
+            "http://r?x=1",
+            "",
+        ] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_registry_has_a_file_name_of_its_own_whoever_asks() {
+        let name = |text| Address::parse(text).unwrap().file_name();
+        assert_eq!(name("http://me:secret@registry:8081"), name("http://registry:8081/"));
+        assert_ne!(name("http://registry:8081"), name("http://registry:8081/apis/ccompat/v7"));
+        assert_ne!(name("http://a-b"), name("http://a.b"));
+        assert!(name("http://registry:8081").starts_with("registry-8081-"));
+    }
+}

@@ -1,0 +1,199 @@
+//! What a registry has answered, kept on disk, so that a restart without the registry goes on.
+//!
+//! In one folder for each registry: `<id>-<check>.avsc`, the schema with that id, and `<name>.id`, the id under which an
+//! output's schema is registered. A registry never changes either. A file that is damaged is passed over, and what it
+//! said is asked again; without a disk to write to, all is asked again after a restart.
+
+use std::fs;
+use std::hash::Hasher;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use siphasher::sip::SipHasher13;
+
+use super::Registry;
+
+/// Schemas kept; the one that was written first makes room for the next.
+const SCHEMAS_MAX: usize = 1_000;
+/// The largest file read, in bytes: as much as a registry may answer.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// The folder of one registry.
+#[derive(Debug, Clone)]
+pub struct SchemaCache {
+    folder: PathBuf,
+    /// Was it said that nothing can be written? Once is enough.
+    complained: Arc<AtomicBool>,
+}
+
+impl SchemaCache {
+    /// Opens or makes the folder of this registry in `root`.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(root: &Path, registry: &Registry) -> io::Result<Self> {
+        let folder = root.join(registry.address.file_name());
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder, complained: Arc::default() })
+    }
+
+    /// The schemas of all files that are whole, each with its id. What is damaged is removed.
+    pub(super) fn schemas(&self) -> Vec<(u32, String)> {
+        let mut schemas = Vec::new();
+        for (_, path) in self.schema_files() {
+            match read_schema(&path) {
+                Some(schema) => schemas.push(schema),
+                None => {
+                    tracing::warn!(path = %path.display(), "A schema kept on disk is damaged; it is fetched again.");
+                    fs::remove_file(&path).ok();
+                }
+            }
+        }
+        schemas
+    }
+
+    /// Keeps a schema.
+    pub(super) fn keep(&self, id: u32, schema: &str) {
+        let mut files = self.schema_files();
+        if files.len() >= SCHEMAS_MAX {
+            files.sort();
+            for (_, path) in &files[..=files.len() - SCHEMAS_MAX] {
+                fs::remove_file(path).ok();
+            }
+        }
+        self.write(&format!("{id}-{:016x}.avsc", check(&[&id.to_le_bytes(), schema.as_bytes()])), schema);
+    }
+
+    /// The id under which this schema was registered for this subject.
+    #[must_use]
+    pub fn output_id(&self, subject: &str, schema: &str) -> Option<u32> {
+        let text = fs::read_to_string(self.folder.join(output_file(subject, schema))).ok()?;
+        let (id, found) = text.trim_end().split_once(' ')?;
+        let id: u32 = id.parse().ok()?;
+        (found == format!("{:016x}", check(&[&id.to_le_bytes(), subject.as_bytes(), schema.as_bytes()]))).then_some(id)
+    }
+
+    /// Keeps the id under which a schema is registered for a subject.
+    pub fn keep_output_id(&self, subject: &str, schema: &str, id: u32) {
+        self.write(
+            &output_file(subject, schema),
+            &format!("{id} {:016x}\n", check(&[&id.to_le_bytes(), subject.as_bytes(), schema.as_bytes()])),
+        );
+    }
+
+    /// Schemas, each with the time when it was written.
+    fn schema_files(&self) -> Vec<(SystemTime, PathBuf)> {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
+        let schema = |entry: io::Result<fs::DirEntry>| {
+            let path = entry.ok()?.path();
+            let written = fs::metadata(&path).and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            path.extension().is_some_and(|extension| extension == "avsc").then_some((written, path))
+        };
+        entries.filter_map(schema).collect()
+    }
+
+    /// Writes a file beside its place and renames it, so that none is ever half written.
+    fn write(&self, name: &str, text: &str) {
+        let beside = self.folder.join(format!("{name}.tmp-{:?}", std::thread::current().id()));
+        let written = fs::File::create(&beside)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&beside, self.folder.join(name)));
+        if let Err(error) = written {
+            fs::remove_file(&beside).ok();
+            if !self.complained.swap(true, Ordering::Relaxed) {
+                let folder = self.folder.display();
+                tracing::warn!(%folder, %error, "Schemas cannot be kept on disk; a restart will need the registry.");
+            }
+        }
+    }
+}
+
+fn read_schema(path: &Path) -> Option<(u32, String)> {
+    let (id, found) = path.file_stem()?.to_str()?.split_once('-')?;
+    let id: u32 = id.parse().ok()?;
+    if fs::metadata(path).ok()?.len() > FILE_BYTES_MAX {
+        return None;
+    }
+    let schema = fs::read_to_string(path).ok()?;
+    (found == format!("{:016x}", check(&[&id.to_le_bytes(), schema.as_bytes()]))).then_some((id, schema))
+}
+
+/// Short enough for any file system, whatever the topic is called.
+fn output_file(subject: &str, schema: &str) -> String {
+    format!("{:016x}.id", check(&[subject.as_bytes(), schema.as_bytes()]))
+}
+
+/// A hash of parts, each with its length before it: the same on each machine and in each release.
+fn check(parts: &[&[u8]]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{SCHEMAS_MAX, SchemaCache};
+    use crate::codec::Registry;
+
+    fn cache(root: &std::path::Path, address: &str) -> SchemaCache {
+        SchemaCache::open(root, &Registry::new(address).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_kept_is_read_again_and_what_is_damaged_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let kept = cache(root.path(), "http://registry:8081");
+        kept.keep(7, "\"string\"");
+        kept.keep(8, "\"long\"");
+        kept.keep_output_id("changes-value", "\"int\"", 3);
+        let again = cache(root.path(), "http://me:secret@registry:8081/");
+        let mut schemas = again.schemas();
+        schemas.sort();
+        assert_eq!(schemas, [(7, "\"string\"".to_owned()), (8, "\"long\"".to_owned())]);
+        assert_eq!(again.output_id("changes-value", "\"int\""), Some(3));
+        assert_eq!(again.output_id("changes-value", "\"long\""), None);
+        assert_eq!(again.output_id("other-value", "\"int\""), None);
+
+        // Another registry's ids are not this one's.
+        let other = cache(root.path(), "http://registry:8082");
+        assert!(other.schemas().is_empty() && other.output_id("changes-value", "\"int\"").is_none());
+
+        // One byte that still is an Avro schema, in a file of either kind.
+        for entry in fs::read_dir(&again.folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, text.replace("string", "double").replace("3 ", "4 ")).unwrap();
+        }
+        assert_eq!(again.schemas(), [(8, "\"long\"".to_owned())]);
+        assert_eq!(again.output_id("changes-value", "\"int\""), None);
+        assert_eq!(fs::read_dir(&again.folder).unwrap().count(), 2, "the damaged schema is gone");
+    }
+
+    #[test]
+    fn only_so_many_schemas_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = cache(root.path(), "http://registry:8081");
+        for number in 0..SCHEMAS_MAX + 5 {
+            fs::write(cache.folder.join(format!("{number}-0.avsc")), "").unwrap();
+        }
+        cache.keep(1_000_000, "\"string\"");
+        assert_eq!(cache.schema_files().len(), SCHEMAS_MAX);
+    }
+
+    #[test]
+    fn without_a_disk_nothing_is_kept_and_nothing_fails() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = cache(root.path(), "http://registry:8081");
+        fs::remove_dir_all(&cache.folder).unwrap();
+        cache.keep(7, "\"string\"");
+        assert!(cache.schemas().is_empty());
+    }
+}
