@@ -9,7 +9,7 @@ use cohortd::clock::wall_clock;
 
 use super::daemon::Daemon;
 use super::lab::{Lab, Seen};
-use super::registry::Registry;
+use super::registry::{Mood, Registry};
 use super::{avro, judge};
 use crate::naive::Config;
 
@@ -142,7 +142,7 @@ fn a_registry_that_is_down_is_waited_for_and_one_that_does_not_know_is_not() {
     assert_eq!(registry.subjects(), [&written[..], &["events-value".to_owned()]].concat());
 
     // Down: the one partition waits, the other, without a registry's schema, goes on.
-    registry.set_down(true);
+    registry.set(Mood::Down);
     writer.send_to(0, Some("a"), Some(&avro::framed(known, &event("a"))));
     writer.send_to(0, Some("b"), Some(&avro::encode(&event("b"))));
     writer.send_to(1, Some("c"), Some(&avro::encode(&event("c"))));
@@ -152,8 +152,8 @@ fn a_registry_that_is_down_is_waited_for_and_one_that_does_not_know_is_not() {
     assert_eq!(next().key(), "c");
     thread::sleep(Duration::from_secs(2));
     assert!(changes.next(Duration::from_millis(500)).is_none(), "the partition waits");
-    super::eventually("it says that it waits", || daemon.says("The registry does not answer").then_some(()));
-    registry.set_down(false);
+    super::eventually("it says that it waits", || daemon.says("the schema registry does not answer").then_some(()));
+    registry.set(Mood::Well);
     assert_eq!((next().key(), next().key()), ("a", "b"));
 
     // Up, and it does not know: set aside after a second, then on.

@@ -24,6 +24,7 @@ mod ranks;
 mod refusals;
 mod registry;
 mod restarts;
+mod schemas;
 mod shop;
 mod surge;
 

@@ -1,11 +1,12 @@
-//! A schema registry of a few lines: schemas by id and by subject, and it can be down.
+//! A schema registry of a few lines: schemas by id and by subject, and it can be in a bad mood.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -17,10 +18,27 @@ struct Content {
     subjects: BTreeMap<String, Vec<usize>>,
 }
 
+/// How it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Mood {
+    #[default]
+    Well,
+    /// Closes every connection without a word.
+    Down,
+    /// Keeps every question to itself for longer than anybody waits.
+    Hangs,
+    /// With this status, whatever is asked.
+    Says(u16),
+}
+
+/// Ids above it are refused by the web server alone, as Confluent's does with what is no integer.
+const ID_MAX: usize = 2_000_000_000;
+
 pub(super) struct Registry {
     pub(super) address: String,
-    down: Arc<AtomicBool>,
+    mood: Arc<Mutex<Mood>>,
     content: Arc<Mutex<Content>>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Registry {
@@ -28,23 +46,45 @@ impl Registry {
     pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let (down, content) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Content::default())));
-        let (is_down, known) = (Arc::clone(&down), Arc::clone(&content));
+        let (mood, content, asked) = (Arc::<Mutex<Mood>>::default(), Arc::<Mutex<Content>>::default(), Arc::default());
+        let registry =
+            Self { address, mood: Arc::clone(&mood), content: Arc::clone(&content), asked: Arc::clone(&asked) };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if !is_down.load(Ordering::SeqCst) {
-                    let known = Arc::clone(&known);
-                    // A client that hangs up in the middle is its own business.
-                    thread::spawn(move || answer(stream, &known).ok());
-                }
+                asked.fetch_add(1, Ordering::SeqCst);
+                let known = Arc::clone(&content);
+                // A client that hangs up in the middle is its own business.
+                match *mood.lock().unwrap() {
+                    Mood::Well => thread::spawn(move || answer(stream, None, &known).ok()),
+                    Mood::Says(status) => thread::spawn(move || answer(stream, Some(status), &known).ok()),
+                    Mood::Hangs => thread::spawn(move || {
+                        thread::sleep(Duration::from_secs(60));
+                        drop(stream);
+                        None
+                    }),
+                    Mood::Down => continue,
+                };
             }
         });
-        Self { address, down, content }
+        registry
     }
 
-    /// While down it closes every connection without a word.
-    pub(super) fn set_down(&self, down: bool) {
-        self.down.store(down, Ordering::SeqCst);
+    pub(super) fn set(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Questions so far.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Made anew: nothing is registered, and the next schemas get other ids.
+    pub(super) fn forget(&self) {
+        let mut content = self.content.lock().unwrap();
+        *content = Content::default();
+        (0..50).for_each(|n| {
+            content.register("other", &format!("{{\"type\":\"fixed\",\"name\":\"n{n}\",\"size\":1}}"));
+        });
     }
 
     /// The id of a schema, registered if it is new.
@@ -76,7 +116,7 @@ impl Content {
     }
 }
 
-fn answer(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, refusal: Option<u16>, content: &Mutex<Content>) -> std::io::Result<()> {
     let mut input = BufReader::new(stream.try_clone()?);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -97,10 +137,14 @@ fn answer(mut stream: TcpStream, content: &Mutex<Content>) -> std::io::Result<()
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = path.split('?').next().unwrap_or_default().replace("%2F", "/");
-    let found = reply(method, &path.split('/').skip(1).collect::<Vec<_>>(), &body, &mut content.lock().unwrap());
-    let (status, text) = match found {
-        Some(found) => (200, found.to_string()),
-        None => (404, json!({"error_code": 40403, "message": "Schema not found"}).to_string()),
+    let path: Vec<&str> = path.split('/').skip(1).collect();
+    let found = reply(method, &path, &body, &mut content.lock().unwrap());
+    let beyond = matches!(path[..], ["schemas", "ids", id] if id.parse().is_ok_and(|id: usize| id > ID_MAX));
+    let (status, text) = match (refusal, found) {
+        (Some(status), _) => (status, json!({"error_code": status, "message": "not now"}).to_string()),
+        (None, Some(found)) => (200, found.to_string()),
+        (None, None) if beyond => (404, json!({"error_code": 404, "message": "HTTP 404 Not Found"}).to_string()),
+        (None, None) => (404, json!({"error_code": 40403, "message": "Schema not found"}).to_string()),
     };
     write!(
         stream,
@@ -126,6 +170,7 @@ fn reply(method: &str, path: &[&str], body: &[u8], content: &mut Content) -> Opt
             let id = content.schemas.iter().position(|known| *known == schema)? + 1;
             content.version(subject, id)
         }
+        ("GET", ["subjects"]) => Some(json!(content.subjects.keys().collect::<Vec<_>>())),
         ("GET", ["subjects", subject, "versions", "latest"]) => {
             let id = *content.subjects.get(*subject)?.last()?;
             content.version(subject, id)
