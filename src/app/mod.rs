@@ -2,7 +2,9 @@
 
 pub mod demo;
 mod failure;
+mod input_watch;
 pub mod parameters_file;
+pub mod reset;
 pub mod rules_file;
 mod rules_keeper;
 mod rules_topic;
@@ -20,7 +22,7 @@ use crate::admin::{Doors, Posted, Views};
 use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
 use crate::kafka::Brokers;
-use crate::lane::{Context, Lane, LaneError, Rulebook, Start, Summaries};
+use crate::lane::{Context, Found, Lane, LaneError, Rulebook, Start, Summaries};
 use crate::metrics::{Health, Metrics};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
@@ -31,7 +33,6 @@ use rules_file::RulesFile;
 use rules_keeper::Keeper;
 use rules_topic::RulesTopic;
 use schemas::{Confirming, Outputs};
-use topics::Found;
 
 pub use failure::Failure;
 pub use rules_keeper::Edit;
@@ -137,8 +138,7 @@ impl Process {
             std::thread::Builder::new().name("rules".to_owned()).spawn(keep).map_err(Failure::running)?;
         }
         let inboxes = desk.open(settings.lanes, found.partitions);
-        let context =
-            Context::new(settings, book, Arc::clone(&metrics), board, encoder, found.cluster_id, found.partitions);
+        let context = Context::new(settings, book, Arc::clone(&metrics), board, encoder, found);
         let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, &schemas, &health, &shutdown);
         shutdown.request();
         health.stop();
@@ -191,6 +191,7 @@ fn run_lanes(
     // Also where nobody is ranked: the next version of the rules may rank them.
     let summaries = Summaries::new(settings, Arc::clone(&context), brokers, tell)?;
     lanes.push(follow_summaries(summaries, shutdown)?);
+    lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
     let mut outcome = Ok(());
     let mut stopping = None;
     while !lanes.iter().all(JoinHandle::is_finished) {

@@ -15,7 +15,7 @@ use super::rules_topic::{RulesTopic, TEXT_MAX, Written};
 use crate::admin::{Posted, Ruling};
 use crate::kafka;
 use crate::lane::Rulebook;
-use crate::metrics::{Health, Metrics};
+use crate::metrics::{Health, Metrics, Wait, WaitCause};
 use crate::rules::{self, RuleError, RuleSet};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
@@ -71,7 +71,10 @@ impl Keeper {
         loop {
             match keeper.settle(loaded, &file, edit) {
                 Ok(()) => break,
-                Err(Problem::Waiting(reason)) => tracing::warn!(reason, "The topic of the rules cannot be read yet."),
+                Err(Problem::Waiting(detail)) => {
+                    tracing::warn!(reason = detail, "The topic of the rules cannot be read yet.");
+                    keeper.health.wait(Wait { cause: WaitCause::Rules, partition: None, detail });
+                }
                 Err(Problem::Refused(failure)) => return Err(failure),
             }
             if shutdown.is_requested() {
@@ -79,6 +82,7 @@ impl Keeper {
             }
             std::thread::sleep(RETRY_EVERY);
         }
+        keeper.health.resume(WaitCause::Rules, None);
         keeper.book.get(keeper.book.newest())?;
         keeper.book.reword(Arc::clone(&file.rules));
         Ok(Some(keeper))
@@ -139,8 +143,18 @@ impl Keeper {
             }
             looked = Moment::now();
             self.look_at_file();
-            if let Err(failure) = self.follow() {
-                tracing::debug!(reason = %failure, "The topic of the rules.");
+            match self.follow() {
+                Ok(()) => {
+                    self.health.resume(WaitCause::Rules, None);
+                    self.book.set_behind(false);
+                }
+                // Lanes say that brokers are away.
+                Err(failure) if failure.cause().kind == kafka::Kind::TimedOut => {
+                    let detail = failure.cause().text.clone();
+                    self.health.wait(Wait { cause: WaitCause::Rules, partition: None, detail });
+                    self.book.set_behind(true);
+                }
+                Err(failure) => tracing::debug!(reason = %failure, "The topic of the rules."),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::wall_clock;
-use crate::kafka::{Brokers, Failure, Kind, Outcome, Outgoing, Producer, Read, Reader, Watermarks};
+use crate::kafka::{Brokers, Cause, Failure, Kind, Outcome, Outgoing, Producer, Read, Reader, Watermarks};
 use crate::settings::{Kafka, Settings};
 
 /// The longest rules text, in bytes; with its envelope it must fit in a record of Kafka's default limit.
@@ -69,7 +69,8 @@ impl RulesTopic {
     /// Reads what was added since the last call, up to the end.
     ///
     /// # Errors
-    /// `Retry`: what was read so far is kept, and the next call goes on.
+    /// `Retry`: what was read so far is kept, and the next call goes on. A topic is never taken for read while records of
+    /// it are still to come.
     pub(super) fn read(&mut self, take: &mut dyn FnMut(Written)) -> Result<(), Failure> {
         let range = self.watermarks.range(&self.name, 0, ASK)?;
         self.next = self.next.max(range.start);
@@ -78,6 +79,7 @@ impl RulesTopic {
         }
         self.reader.start(&self.name, 0, self.next, range.end)?;
         let started = Moment::now();
+        let mut blocked_at = None;
         loop {
             match self.reader.poll(Duration::from_millis(50)) {
                 Read::Record(record) => {
@@ -100,14 +102,28 @@ impl RulesTopic {
                     return Ok(());
                 }
                 Read::OutOfRange { offset, .. } => self.next = offset.max(range.start),
-                Read::Waiting { .. } | Read::Nothing | Read::Failed(Failure::Retry(_)) => {}
+                Read::Waiting { at } => blocked_at = Some(at),
+                Read::Nothing | Read::Failed(Failure::Retry(_)) => {}
                 Read::Failed(failure) => return Err(failure),
             }
             if started.elapsed() > READ_FOR {
-                let cause = self.watermarks.range(&self.name, 0, ASK).err().map(|failure| failure.cause().clone());
-                return cause.map_or(Ok(()), |cause| Err(Failure::Retry(cause)));
+                return Err(Failure::Retry(self.unread(range.end, blocked_at)));
             }
         }
+    }
+
+    /// Why the topic was not read to its end.
+    fn unread(&self, end: i64, blocked_at: Option<i64>) -> Cause {
+        let Self { name, next, .. } = self;
+        let text = match blocked_at {
+            Some(at) => format!(
+                "a transaction is open in {name} at offset {at}, and {} records after it cannot be read: end it with \
+                 kafka-transactions.sh abort --topic {name} --partition 0 --start-offset {at}",
+                end - next
+            ),
+            None => format!("{name} was read to offset {next} and ends at {end}: nothing more comes"),
+        };
+        Cause { kind: Kind::TimedOut, text }
     }
 
     /// Adds a version, unless the newest one decides alike. What others wrote meanwhile is handed to `take`, and so is this

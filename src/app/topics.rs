@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::failure::Failure;
+use crate::event::Span;
 use crate::kafka::{self, Admin, Brokers, Topic, TopicPlan};
+use crate::lane::{Found, identity};
 use crate::metrics::Metrics;
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
@@ -20,15 +22,10 @@ const CHANGELOG_DELETIONS: &str = "604800000";
 const MEMBERS_DELETIONS: &str = "2592000000";
 /// What Kafka takes for one record unless told otherwise.
 const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
+/// What Kafka takes for `delete.retention.ms` unless told otherwise.
+const DELETIONS_DEFAULT: Span = Span::DAY;
 /// Headers that are added to a dead letter.
 const DEAD_LETTER_OVERHEAD: u64 = 64 << 10;
-
-/// What was found.
-pub(super) struct Found {
-    pub(super) cluster_id: String,
-    /// Of the input, and so of every output.
-    pub(super) partitions: u32,
-}
 
 /// Checks the input topic; makes or checks the output topics. Waits for a broker, visibly. `None`: told to stop.
 pub(super) fn prepare(
@@ -94,10 +91,15 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
         let problem = format!("there is no topic {} on this cluster; create it, or name the right one", topics.input);
         return Err(Problem::Missing(refusal(loaded, "topics.input", problem)));
     };
+    let partitions = input.partitions;
+    if let Some(log) = admin.topic(&topics.changelog, ASK)?.filter(|log| log.partitions != partitions) {
+        let [now, then] = [partitions, log.partitions].map(|count| u32::try_from(count).unwrap_or(0));
+        let problem = identity::repartitioned(&topics.input, now, then);
+        return Err(refused(loaded, "topics.input", problem));
+    }
     let record_bytes = setting(&input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     let letters_bytes = (record_bytes + DEAD_LETTER_OVERHEAD).to_string();
     let compact = ("cleanup.policy", "compact");
-    let partitions = input.partitions;
     let plans: [Plan<'_>; 8] = [
         ("topics.changes", &topics.changes, partitions, vec![("cleanup.policy", "delete")]),
         ("topics.members", &topics.members, partitions, vec![compact, ("delete.retention.ms", MEMBERS_DELETIONS)]),
@@ -118,6 +120,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
         ("topics.summaries", &topics.summaries, partitions, vec![compact]),
         ("topics.rules", &topics.rules, 1, vec![compact]),
     ];
+    let mut deletions_kept = DELETIONS_DEFAULT;
     for (key, name, partitions, wanted) in &plans {
         let found = match admin.topic(name, ASK)? {
             Some(found) => found,
@@ -137,8 +140,17 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
             }
         };
         check(loaded, key, name, *partitions, &found, &input, wanted)?;
+        if *key == "topics.changelog" {
+            deletions_kept = setting(&found, "delete.retention.ms").map_or(DELETIONS_DEFAULT, span);
+        }
+        warn_of_weak(loaded, name, &found, &input, wanted);
     }
-    Ok(Found { cluster_id, partitions: u32::try_from(input.partitions).unwrap_or(0) })
+    Ok(Found {
+        cluster_id,
+        input_id: input.id.unwrap_or_default(),
+        partitions: u32::try_from(input.partitions).unwrap_or(0),
+        deletions_kept,
+    })
 }
 
 fn check(
@@ -185,6 +197,35 @@ fn check(
         return Err(refused(loaded, key, problem));
     }
     Ok(())
+}
+
+/// Says what an existing topic lacks that will be missed in a bad moment.
+fn warn_of_weak(loaded: &Loaded, name: &str, found: &Topic, input: &Topic, wanted: &[(&str, &str)]) {
+    let replicas = loaded.settings.topics.replication.and_then(|count| usize::try_from(count).ok());
+    let needed = replicas.unwrap_or(input.replicas);
+    if found.replicas < needed {
+        tracing::warn!(
+            topic = name,
+            replicas = found.replicas,
+            needed,
+            "The topic has fewer replicas than {}: losing brokers that the input survives would lose it.",
+            if replicas.is_some() { "topics.replication asks for" } else { "the input" }
+        );
+    }
+    for (key, ms) in wanted.iter().filter(|(key, _)| *key == "delete.retention.ms") {
+        let (kept, needed) = (setting(found, key), ms.parse().unwrap_or(0));
+        if let Some(kept) = kept.filter(|kept| *kept < needed) {
+            tracing::warn!(
+                topic = name,
+                "delete.retention.ms is {kept}, and {needed} would be right: deletions are shown for that long, to whoever \
+                 was away (a local copy older than half of it is made anew)."
+            );
+        }
+    }
+}
+
+fn span(ms: u64) -> Span {
+    Span(i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
 fn setting(topic: &Topic, name: &str) -> Option<u64> {

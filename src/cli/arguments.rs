@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use super::history::Place;
 use crate::app;
+use crate::app::reset::From;
 use crate::event::{Instant, Span};
 use crate::rules::parse_duration;
 
@@ -153,6 +154,33 @@ Examples:
   cohortd fit --model mbg_nbd --on purchase --amount purchase.amount --until 2026-12-31 events.jsonl
   cohortd fit --model fgp --on 'any of (login, feature_used)' --json events.jsonl")]
     Fit(Fit),
+
+    /// Go on after the input was made anew or lost records, or its offsets were set; or decide everything anew
+    #[command(after_help = "\
+`run` refuses to start where the state does not fit the input or the group's offsets, and names the command
+for it. Give the same settings as to `run`, and stop every process of the group first: this waits until their
+sessions have ended (session.timeout.ms, 45 s), and refuses while one is at work.
+
+--from keeps every customer as they are. Nothing is published for it, and no record is read twice:
+  stored    go on where the state ends: after offsets were set or deleted by another program. Nothing is lost
+  earliest  go on at the first record that is not in the state and that the input still holds: after
+            retention has dropped records that were not read, or with an input topic made anew, or another one
+  latest    leave out all that is there
+  TIME      leave out what was written before: 2026-12-31, 2026-12-31T08:00:00Z, or milliseconds since 1970
+
+--rebuild decides everything anew from the input, from kafka.start on, by the newest rules: what changelog,
+members and summaries hold is deleted, and what was published is published again, with the same event ids where
+the same is decided. With partitions added to the input, copy it into a new topic first, keys and timestamps
+kept, and name that in topics.input: topics that are written get as many partitions.
+
+Without --yes, what would be done goes to stdout, and nothing is changed. Ended halfway, the same command goes
+on; until then `run` refuses to start.
+
+Examples:
+  cohortd reset --config /etc/cohortd.toml --from stored
+  cohortd reset --config /etc/cohortd.toml --from earliest --yes
+  cohortd reset --config /etc/cohortd.toml --rebuild --yes")]
+    Reset(Reset),
 
     /// Watch a simulated shop: everything in this one process, nothing to set up
     #[command(after_help = "\
@@ -359,6 +387,25 @@ pub(super) struct Fit {
     pub(super) layers: Layers,
 }
 
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct Reset {
+    /// Keep every customer as they are, and read on from there: stored, earliest, latest or a time
+    #[arg(long, value_name = "PLACE", value_parser = from, required_unless_present = "rebuild")]
+    pub(super) from: Option<From>,
+
+    /// Delete the state, and decide everything anew from the input
+    #[arg(long, conflicts_with = "from")]
+    pub(super) rebuild: bool,
+
+    /// Do it, in place of saying what would be done
+    #[arg(long)]
+    pub(super) yes: bool,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ModelName {
     /// Of purchases
@@ -428,6 +475,15 @@ fn place(text: &str) -> Result<Place, String> {
     }
 }
 
+fn from(text: &str) -> Result<From, String> {
+    match text {
+        "stored" => Ok(From::Stored),
+        "earliest" => Ok(From::Earliest),
+        "latest" => Ok(From::Latest),
+        time => instant(time).map(From::At).map_err(|problem| format!("{problem}; or stored, earliest or latest")),
+    }
+}
+
 fn instant(text: &str) -> Result<Instant, String> {
     /// Every count of seconds until the year 5138 is below this, which as milliseconds is 1973.
     const PROBABLY_SECONDS: u64 = 100_000_000_000;
@@ -455,7 +511,7 @@ fn instant(text: &str) -> Result<Instant, String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Arguments, Place, days, instant, place};
+    use super::{Arguments, From, Place, days, from, instant, place};
     use crate::event::Instant;
 
     #[test]
@@ -470,6 +526,13 @@ mod tests {
         assert_eq!(place("1970-01-02"), Ok(Place::Time(Instant(86_400_000))));
         assert!(place("-1").is_err());
         assert!(place("earliest").is_err());
+    }
+
+    #[test]
+    fn a_reset_goes_on_from_a_word_or_a_time() {
+        assert_eq!(from("stored"), Ok(From::Stored));
+        assert_eq!(from("1970-01-02"), Ok(From::At(Instant(86_400_000))));
+        assert!(from("yesterday").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod history;
 mod output;
 mod progress;
 mod replay;
+mod reset;
 mod score;
 mod sizes;
 mod words;
@@ -82,6 +83,10 @@ fn obey(command: Command) -> Result<(), Stopped> {
         Command::Fit(mut fit) => {
             let settings = loaded(std::mem::take(&mut fit.layers))?;
             fit::run(&settings, &fit)?;
+        }
+        Command::Reset(mut reset) => {
+            let settings = loaded(std::mem::take(&mut reset.layers))?;
+            reset::run(&settings, &reset)?;
         }
         Command::DumpConfig(layers) => {
             let mut out = output::results();

@@ -68,6 +68,8 @@ pub struct Shard {
     engine: Engine,
     timing: Timing,
     stream_time: Instant,
+    /// Added to an offset where a state notes as of when it is.
+    as_of_shift: i64,
     slots: Vec<Resident>,
     free: Vec<Slot>,
     by_customer: FxHashMap<Box<str>, Slot>,
@@ -81,6 +83,8 @@ pub struct Shard {
     mark: i64,
     /// By mark, ascending; entries of customers that are clean again, or dirty since later, are passed over.
     dirty: VecDeque<(i64, Slot)>,
+    /// How many customers have changes not yet flushed.
+    dirty_count: usize,
     /// About what the residents take in memory.
     bytes: usize,
     /// Where the next sweep goes on.
@@ -122,6 +126,7 @@ impl Shard {
             engine,
             timing,
             stream_time,
+            as_of_shift: 0,
             slots: Vec::new(),
             free: Vec::new(),
             by_customer: FxHashMap::default(),
@@ -131,9 +136,16 @@ impl Shard {
             counts: Counts::default(),
             mark: 0,
             dirty: VecDeque::new(),
+            dirty_count: 0,
             bytes: 0,
             hand: 0,
         }
+    }
+
+    /// As of when a state is, is noted with this added to the offset: so what was decided of an earlier log stays before it.
+    #[must_use]
+    pub fn shifted(self, as_of_shift: i64) -> Self {
+        Self { as_of_shift, ..self }
     }
 
     /// `S`: up to where the log is taken to be complete.
@@ -283,10 +295,11 @@ impl Shard {
     /// After the state in `slot` changed; it includes every event before `as_of`.
     fn touched(&mut self, slot: Slot, as_of: i64, said: &mut Vec<Said>) {
         let resident = &mut self.slots[slot.0 as usize];
-        resident.state.as_of = as_of;
+        resident.state.as_of = as_of.saturating_add(self.as_of_shift);
         resident.recent = true;
         if resident.dirty_since.is_none() {
             resident.dirty_since = Some(self.mark);
+            self.dirty_count += 1;
             self.dirty.push_back((self.mark, slot));
         }
         resident.uncounted += 1;
@@ -336,6 +349,12 @@ impl Shard {
         None
     }
 
+    /// Customers with changes not yet flushed.
+    #[must_use]
+    pub fn dirty_count(&self) -> usize {
+        self.dirty_count
+    }
+
     /// Takes one customer dirty since a batch that began at or before `mark`, the longest dirty first. The caller
     /// flushes it; it counts as clean from now on.
     pub fn take_dirty(&mut self, mark: i64) -> Option<Slot> {
@@ -345,6 +364,7 @@ impl Shard {
         let (_, slot) = self.dirty.pop_front()?;
         let resident = self.resident_mut(slot);
         (resident.dirty_since, resident.is_stored) = (None, true);
+        self.dirty_count -= 1;
         Some(slot)
     }
 
@@ -359,6 +379,7 @@ impl Shard {
         let resident = self.resident_mut(slot);
         let was_dirty = resident.dirty_since.take().is_some();
         resident.is_stored |= was_dirty;
+        self.dirty_count -= usize::from(was_dirty);
         was_dirty
     }
 
@@ -400,7 +421,7 @@ impl Shard {
         resident.state.memberships = Sparse::new();
         resident.state.deadlines = Deadlines::default();
         resident.armed = Instant::MAX;
-        resident.dirty_since = None;
+        self.dirty_count -= usize::from(resident.dirty_since.take().is_some());
         self.free.push(slot);
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::Brokers;
@@ -111,6 +111,63 @@ impl Admin {
             native::topic_id(client, name, timeout).map_err(|(code, text)| failed(Cause::new(code, &what, &text)))?;
         let settings = self.settings(name, timeout, &what)?;
         Ok(Some(Topic { id, partitions, replicas, settings }))
+    }
+
+    /// What a topic is known by: its id, where brokers have one, and how many partitions it has; `None` when there is none of
+    /// that name. One question less than [`topic`](Self::topic), for a look now and then.
+    ///
+    /// # Errors
+    /// As `topic`.
+    pub fn identity(&self, name: &str, timeout: Duration) -> Result<Option<(Option<String>, i32)>, Failure> {
+        let what = format!("looking at topic {name}");
+        let client = self.client.inner();
+        let metadata = client.fetch_metadata(Some(name), timeout).map_err(|e| Cause::of(&e, &what).passing())?;
+        self.brokers.answered();
+        let Some(topic) = metadata.topics().first() else { return Ok(None) };
+        match topic.error().map(|error| Cause::new(error.into(), &what, "")) {
+            None => {}
+            Some(cause) if cause.kind == Kind::UnknownTopic => return Ok(None),
+            Some(cause) => return Err(cause.passing()),
+        }
+        let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+        let controller = native::controller(client);
+        if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
+            return Ok(Some((None, partitions)));
+        }
+        match native::topic_id(client, name, timeout).map_err(|(code, text)| Cause::new(code, &what, &text)) {
+            Ok(id) => Ok(Some((id, partitions))),
+            Err(cause) if cause.kind == Kind::UnknownTopic => Ok(None),
+            Err(cause) => Err(cause.passing()),
+        }
+    }
+
+    /// Members of a consumer group, those included that were stopped a moment ago and whose session is not over.
+    ///
+    /// # Errors
+    /// `Retry` while no broker answers, `Fatal` if the group may not be described.
+    pub fn members(&self, group: &str, timeout: Duration) -> Result<usize, Failure> {
+        let what = format!("looking at group {group}");
+        let groups = self.client.inner().fetch_group_list(Some(group), timeout);
+        let groups = groups.map_err(|error| Cause::of(&error, &what).passing())?;
+        self.brokers.answered();
+        Ok(groups.groups().iter().map(|group| group.members().len()).sum())
+    }
+
+    /// Gives a topic more partitions: as many as `partitions` in all.
+    ///
+    /// # Errors
+    /// `Retry` while no broker answers, `Fatal` if it cannot have them.
+    pub fn enlarge(&self, name: &str, partitions: i32, timeout: Duration) -> Result<(), Failure> {
+        let what = format!("giving topic {name} {partitions} partitions");
+        let count = usize::try_from(partitions).unwrap_or(0);
+        let wanted = NewPartitions::new(name, count);
+        let options = options(timeout).operation_timeout(Some(timeout));
+        let answer = wait(self.client.create_partitions([&wanted], &options));
+        let results = answer.map_err(|error| Cause::of(&error, &what).passing())?;
+        match results.into_iter().next() {
+            Some(Err((_, code))) => Err(Cause::new(code, &what, "").passing()),
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
 
     fn settings(&self, name: &str, timeout: Duration, what: &str) -> Result<BTreeMap<String, String>, Failure> {

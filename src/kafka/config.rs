@@ -113,7 +113,10 @@ fn fetching(bytes: usize, partition_max: usize, wait_ms: &str) -> Options {
 /// A member of the group.
 pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
     let mut fixed = reading(settings, "read_committed");
-    fixed.push(("group.instance.id", settings.instance_id.clone()));
+    // Without one the member is gone from the group as soon as it closes: right for a command.
+    if !settings.instance_id.is_empty() {
+        fixed.push(("group.instance.id", settings.instance_id.clone()));
+    }
     // The newer protocol assigns on the broker's side and takes no strategy.
     if settings.options.get("group.protocol").is_none_or(|protocol| protocol != "consumer") {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));

@@ -90,13 +90,22 @@ impl Consumer {
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn subscribe(settings: &Kafka, topic: &str, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
+        let consumer = Self::outside(settings, topic, fetch_bytes, brokers)?;
+        consumer.join()?;
+        Ok(consumer)
+    }
+
+    /// A client that may ask for the group's offsets and is no member, until it joins.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    pub fn outside(settings: &Kafka, topic: &str, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
         let what = "creating the consumer";
         let client: BaseConsumer<Watch> = config::member(settings, fetch_bytes)
             .create_with_context(Watch(brokers.clone()))
             .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
         let queue = Queue::of_consumer(client.client())
             .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
-        client.subscribe(&[topic]).map_err(|error| Failure::Fatal(Cause::of(&error, "subscribing")))?;
         Ok(Self {
             queue,
             client,
@@ -105,6 +114,14 @@ impl Consumer {
             pending: RefCell::new(None),
             reading: RefCell::default(),
         })
+    }
+
+    /// Subscribes to the topic: the next polls join the group.
+    ///
+    /// # Errors
+    /// `Fatal` when librdkafka refuses the topic's name.
+    pub fn join(&self) -> Result<(), Failure> {
+        self.client.subscribe(&[&self.topic]).map_err(|error| Failure::Fatal(Cause::of(&error, "subscribing")))
     }
 
     /// The next thing to know, waiting at most `timeout` for it; zero never waits. Log lines and connection errors are

@@ -134,6 +134,21 @@ impl Reader {
         Read::Nothing
     }
 
+    /// The end of what is stable in a partition: everything before it is committed or aborted. Blocks for at most
+    /// `timeout`; what is being read is not disturbed.
+    ///
+    /// # Errors
+    /// `Retry`, or `Fatal` if there is no such partition, or it may not be read.
+    pub fn stable_end(&self, topic: &str, partition: i32, timeout: Duration) -> Result<i64, Failure> {
+        let what = format!("asking for the stable end of {topic}[{partition}]");
+        let (_, end) = self
+            .client
+            .fetch_watermarks(topic, partition, timeout)
+            .map_err(|error| Cause::of(&error, &what).passing())?;
+        self.brokers.answered();
+        Ok(end)
+    }
+
     /// Closes on another thread, for at most `limit`; false if it is still closing.
     #[must_use]
     pub fn close(self, limit: Duration) -> bool {

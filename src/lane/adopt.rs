@@ -215,7 +215,7 @@ impl Adoption {
             };
             // What came before that was not read for the old rules either.
             let first = start.max(partition.meta.began);
-            self.whole = first == partition.meta.began;
+            self.whole = first == partition.meta.began && partition.meta.log.resets == 0;
             self.begins = None;
             if !self.whole {
                 tracing::warn!(
@@ -224,8 +224,11 @@ impl Adoption {
                     "Retention has dropped the beginning of the input: what the new rules ask about before it is unknown."
                 );
             }
-            gathering.reader.start(topic, self.partition, first, to)?;
-            gathering.next = Some(first);
+            match gathering.reader.start(topic, self.partition, first, to) {
+                Ok(()) => gathering.next = Some(first),
+                Err(Failure::Retry(_)) => {}
+                Err(failure) => return Err(failure.into()),
+            }
             return Ok(false);
         };
         let mut next = next;
@@ -380,7 +383,7 @@ impl Adoption {
                 Words::Full,
                 &mut decided,
             );
-            state.as_of = position;
+            state.as_of = partition.meta.log.position(position);
             let old_version = Arc::clone(&partition.rules);
             tell(partition, &stored.customer, &old_version, left, context, plan);
             tell(partition, &stored.customer, &self.version, decided, context, plan);
@@ -474,7 +477,8 @@ impl Partition {
     /// Puts every customer out of memory; none may be dirty. Those who come back are read by the rules in force.
     pub(super) fn empty(&mut self) {
         debug_assert!(self.shard.oldest_dirty().is_none(), "what changed is flushed first");
-        self.shard = Shard::new(self.engine_alike(), self.timing, self.shard.stream_time());
+        self.shard =
+            Shard::new(self.engine_alike(), self.timing, self.shard.stream_time()).shifted(self.meta.log.shift);
     }
 
     /// An engine that decides as the partition's does.

@@ -12,6 +12,18 @@ use crate::inquiry::Board;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
+/// What was found at start, and must not change while a lane works.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub cluster_id: String,
+    /// The input topic's id; empty where brokers have none.
+    pub input_id: String,
+    /// Partitions of the input, and so of every output.
+    pub partitions: u32,
+    /// How long the changelog keeps deletions visible (`delete.retention.ms`).
+    pub deletions_kept: Span,
+}
+
 /// Fixed for the life of a lane.
 pub struct Context {
     pub rulebook: Arc<Rulebook>,
@@ -20,8 +32,12 @@ pub struct Context {
     pub board: Arc<Board>,
     pub topics: Topics,
     pub cluster_id: String,
+    /// As in `Found`.
+    pub input_id: String,
     /// Partitions of the input, and so of every output.
     pub partitions: u32,
+    /// A local copy written longer ago than this may lack deletions that the changelog no longer shows.
+    pub(super) local_age_max: Span,
     /// How records say which schema they were written with.
     pub(super) framing: Framing,
     pub(super) timing: Timing,
@@ -41,7 +57,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// `encoder` writes the outputs; `cluster_id` and `partitions` are those found at start.
+    /// `encoder` writes the outputs.
     #[must_use]
     pub fn new(
         settings: &Settings,
@@ -49,8 +65,7 @@ impl Context {
         metrics: Arc<Metrics>,
         board: Arc<Board>,
         encoder: crate::codec::Encoder,
-        cluster_id: String,
-        partitions: u32,
+        found: Found,
     ) -> Self {
         let group = settings.kafka.group_id.clone();
         let source = format!("/cohortd/{group}");
@@ -75,8 +90,10 @@ impl Context {
             rulebook,
             metrics,
             board,
-            cluster_id,
-            partitions,
+            cluster_id: found.cluster_id,
+            input_id: found.input_id,
+            partitions: found.partitions,
+            local_age_max: Span(found.deletions_kept.0 / 2),
         }
     }
 }

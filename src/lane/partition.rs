@@ -22,7 +22,7 @@ use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
 use crate::store::layout::{changelog, customer_key};
 use crate::store::{
-    Adopting, Database, InForce, Meta, Recorded, StoreError, Surveyed, decode_state, encode_meta, encode_state,
+    Adopting, Database, InForce, Log, Meta, Recorded, StoreError, Surveyed, decode_state, encode_meta, encode_state,
     next_deadline,
 };
 
@@ -62,6 +62,8 @@ pub(super) struct Partition {
     live: bool,
     pub(super) caught_up: bool,
     caught_up_since: Option<std::time::Instant>,
+    /// When it was restored, and at which offset, until it is caught up with for the first time.
+    behind_since: Option<(std::time::Instant, i64)>,
     /// Ascending; the first is at or before the oldest change not yet flushed.
     checkpoints: VecDeque<Checkpoint>,
     /// Written to the changelog and still needed by a restore, ascending.
@@ -135,6 +137,7 @@ impl Partition {
             live: meta.live,
             caught_up: meta.caught_up,
             caught_up_since: None,
+            behind_since: None,
             checkpoints: VecDeque::new(),
             recorded,
             members: meta.members.clone(),
@@ -329,7 +332,7 @@ impl Partition {
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
         let slot = self.slot(event.customer);
-        if self.shard.state(slot).as_of > position {
+        if self.shard.state(slot).as_of > self.meta.log.position(position) {
             // Its effect is in the state; what it did to the clock is not.
             if !self.recorded_at(position).any(|recorded| recorded == Recorded::Duplicate) {
                 self.shard.advance(event.at - arrives_within);
@@ -535,15 +538,25 @@ impl Partition {
 
     /// An accepted event was read; near the wall clock it makes the partition live.
     pub(super) fn saw(&mut self, at: Instant, now: Instant) {
-        self.live |= now.since(at) <= LIVE_EVENT_AGE_MAX;
+        if !self.live && now.since(at) <= LIVE_EVENT_AGE_MAX {
+            self.live = true;
+            tracing::info!(partition = self.number, "Live: its time follows the wall clock from here on.");
+        }
     }
 
     /// Everything readable was read and applied, now.
     pub(super) fn is_caught_up(&mut self, live_after: Span) {
         self.caught_up = true;
+        if let Some((restored, offset)) = self.behind_since.take() {
+            let (records, seconds) = (self.next_offset - offset, restored.elapsed().as_secs_f64());
+            tracing::info!(partition = self.number, records, seconds, "Caught up with the input.");
+        }
         let since = *self.caught_up_since.get_or_insert_with(std::time::Instant::now);
         let long = u64::try_from(live_after.0).unwrap_or(0);
-        self.live |= since.elapsed() >= std::time::Duration::from_millis(long);
+        if !self.live && since.elapsed() >= std::time::Duration::from_millis(long) {
+            self.live = true;
+            tracing::info!(partition = self.number, "Live: its time follows the wall clock from here on.");
+        }
     }
 
     /// There is more to read.
@@ -741,6 +754,7 @@ impl Partition {
             surges: self.surges.rows(),
             model: self.model.clone(),
             surveyed: self.surveyed,
+            log: Log { topic_id: context.input_id.clone(), ..self.meta.log },
         };
         if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);
@@ -782,6 +796,7 @@ impl Partition {
             gauge.set(i64::try_from(*members).unwrap_or(i64::MAX));
         }
         self.metrics.customers_resident.set(self.shard.len() as u64);
+        self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
         if let Some(at) = self.intake.last_event {
             self.metrics.set_event_time_lag(now.since(at));
         }
@@ -798,6 +813,9 @@ impl Partition {
         self.rearmed.clear();
         self.shard.take_counts();
         self.new_recorded.clear();
+        self.metrics.customers_resident.set(self.shard.len() as u64);
+        self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
+        self.behind_since = Some((std::time::Instant::now(), self.next_offset));
         Ok(())
     }
 }

@@ -10,6 +10,8 @@ use rustc_hash::FxHashMap;
 
 use super::context::Context;
 use super::error::LaneError;
+use super::hold::Hold;
+use super::identity;
 use super::intake::Retaken;
 use super::mark::OffsetMark;
 use super::partition::Partition;
@@ -19,13 +21,14 @@ use super::rulebook::Version;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::engine::{Engine, Observed, Shard, Words};
-use crate::event::{Instant, Span};
-use crate::kafka::{Committed, Consumer, Failure, Read, Reader, Record, Watermarks};
+use crate::event::Instant;
+use crate::kafka::{Cause, Committed, Consumer, Failure, Kind, Read, Reader, Record, Watermarks};
+use crate::metrics::{LaneHealth, RestoreMetrics, WaitCause};
 use crate::rules::RuleSet;
 use crate::settings;
 use crate::store::layout::changelog;
 use crate::store::{
-    Batch, Database, Meta, SharedMemory, StoreError, Surveyed, decode_meta, encode_counters, next_deadline,
+    Batch, Database, Log, Meta, SharedMemory, StoreError, Surveyed, decode_meta, encode_counters, next_deadline,
 };
 use crate::summary::Counters;
 
@@ -36,19 +39,21 @@ const GATHER_BYTES: usize = 32 << 20;
 const TAKE_RECORDS: usize = 10_000;
 /// How long one question to a broker may take; the group is polled in between.
 const ASK: Duration = Duration::from_secs(1);
-/// A local copy older than this may lack deletions that the changelog no longer shows: half of its
-/// `delete.retention.ms`, 7 days.
-const LOCAL_AGE_MAX: Span = Span(Span::DAY.0 * 7 / 2);
 /// Another lane or process may still be closing the database.
 const OPEN_FOR: Duration = Duration::from_secs(30);
 /// Between two words on how far a restore is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+/// A partition of which nothing came for so long lets the others go first.
+const SILENT_MAX: Duration = Duration::from_secs(2);
+/// How long an input may end before the state does, until that is believed.
+const SHORT_FOR: Duration = Duration::from_secs(15);
 /// How long a version of the rules may be on its way that another process has taken up.
 const RULES_WITHIN: Duration = Duration::from_secs(60);
 /// Wipes of one partition's copy before it is given up.
 const WIPES_MAX: u32 = 3;
 
-/// A partition being restored. One at a time is worked on in a lane; work is done in steps, with polls in between.
+/// A partition being restored. One at a time is worked on in a lane; work is done in steps, with polls in between. One that
+/// waits lets the others go first.
 pub(super) struct Restore {
     pub(super) partition: i32,
     path: PathBuf,
@@ -56,8 +61,14 @@ pub(super) struct Restore {
     started: Moment,
     wipes: u32,
     records: u64,
-    waiting_told: bool,
+    metrics: RestoreMetrics,
     told: Moment,
+    /// What it waits for.
+    hold: Hold,
+    /// The lane's reader reads for this one.
+    reading: bool,
+    /// When something was read for it last.
+    heard: Moment,
 }
 
 enum Stage {
@@ -76,9 +87,13 @@ struct Changelog {
     bytes: usize,
     end: i64,
     next: i64,
+    /// A transaction is open at this offset.
+    blocked_at: Option<i64>,
     meta: Option<Meta>,
     /// Of the customers in the database, by the rules that they are numbered by; none: they are counted at the end.
     counters: Option<(Counters, Arc<RuleSet>)>,
+    /// A rebuild has emptied the partition: the database must not say where it stood.
+    emptied: bool,
     /// What the database has counted counts no longer: states came that are numbered by other rules.
     uncounted: bool,
 }
@@ -94,6 +109,8 @@ struct Input {
 pub(super) enum Step {
     /// Call again.
     Going,
+    /// Nothing can be done now: call again once it is due, and another one meanwhile.
+    Waiting,
     Done(Box<Partition>),
 }
 
@@ -108,20 +125,31 @@ pub(super) struct Tools<'a> {
     pub(super) start: settings::Start,
     /// Bytes of decoded customers that the partition may keep.
     pub(super) budget: usize,
+    pub(super) health: LaneHealth<'a>,
+    /// Of this group's transactions; after it a broker ends them.
+    pub(super) transaction_timeout: Duration,
 }
 
 impl Restore {
-    pub(super) fn new(partition: i32, path: PathBuf) -> Self {
+    pub(super) fn new(partition: i32, path: PathBuf, metrics: RestoreMetrics) -> Self {
         Self {
+            metrics,
             partition,
             path,
             stage: Stage::Barrier,
             started: Moment::now(),
             wipes: 0,
             records: 0,
-            waiting_told: false,
             told: Moment::now(),
+            hold: Hold::default(),
+            reading: false,
+            heard: Moment::now(),
         }
+    }
+
+    /// Can a step come to something? Not while it waits.
+    pub(super) fn is_due(&self) -> bool {
+        self.hold.is_over()
     }
 
     /// Works for about `budget`.
@@ -135,8 +163,10 @@ impl Restore {
         }
     }
 
-    fn going(&mut self, stage: Stage, remaining: i64) -> Step {
+    fn going(&mut self, stage: Stage, remaining: i64, tools: &Tools<'_>) -> Step {
         self.stage = stage;
+        self.hold.end(self.partition, tools.health);
+        self.metrics.set_remaining(remaining);
         if self.told.elapsed() >= TELL_EVERY {
             self.told = Moment::now();
             tracing::info!(partition = self.partition, remaining, done = self.records, "Restoring.");
@@ -144,38 +174,83 @@ impl Restore {
         Step::Going
     }
 
+    /// Goes on with `stage` when what is waited for may be over.
+    fn wait(&mut self, stage: Stage, cause: WaitCause, detail: String, tools: &Tools<'_>) -> Step {
+        self.hold.wait(cause, self.partition, detail, tools.health);
+        self.rest(stage)
+    }
+
+    /// The lane's reader is for others now.
+    fn rest(&mut self, stage: Stage) -> Step {
+        (self.stage, self.reading) = (stage, false);
+        Step::Waiting
+    }
+
+    /// Goes on with `stage` after a question to a broker failed.
+    fn retry(&mut self, stage: Stage, cause: Cause, tools: &Tools<'_>) -> Step {
+        self.wait(stage, WaitCause::Kafka, cause.text, tools)
+    }
+
+    /// Has the lane's reader read `topic` from `from` to `to`, unless it does. `Some`: it cannot now.
+    fn read(&mut self, topic: &str, from: i64, to: i64, tools: &mut Tools<'_>) -> Result<Option<Cause>, LaneError> {
+        if self.reading {
+            return Ok(None);
+        }
+        match tools.reader.start(topic, self.partition, from, to) {
+            Ok(()) => {
+                (self.reading, self.heard) = (true, Moment::now());
+                Ok(None)
+            }
+            Err(Failure::Retry(cause)) => Ok(Some(cause)),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
     /// Committed offsets first, the changelog's end after: whatever a predecessor could commit lies before that end.
     fn barrier(&mut self, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
-        let committed = match tools.consumer.committed(&[self.partition], ASK) {
+        let committed = match tools.consumer.committed(&[self.partition], self.hold.ask()) {
             Ok(mut list) if list.len() == 1 => list.remove(0),
-            Ok(_) | Err(Failure::Retry(_)) => return Ok(self.going(Stage::Barrier, 0)),
+            Err(Failure::Retry(cause)) if cause.kind == Kind::TimedOut => {
+                let what = format!("the committed offset of {} is in an open transaction", self.name(tools));
+                let remedy = "find it with kafka-transactions.sh find-hanging --topic __consumer_offsets, and end it with \
+                              its command abort";
+                self.hold.wait_for_transaction(
+                    tools.transaction_timeout,
+                    self.partition,
+                    (&what, remedy),
+                    tools.health,
+                );
+                return Ok(self.rest(Stage::Barrier));
+            }
+            Err(Failure::Retry(cause)) => return Ok(self.retry(Stage::Barrier, cause, tools)),
+            Ok(_) => return Ok(self.pause(Stage::Barrier)),
             Err(failure) => return Err(failure.into()),
         };
         let topic = &tools.context.topics.changelog;
-        let range = match tools.watermarks.range(topic, self.partition, ASK) {
+        let range = match tools.watermarks.range(topic, self.partition, self.hold.ask()) {
             Ok(range) => range,
-            Err(Failure::Retry(_)) => return Ok(self.going(Stage::Barrier, 0)),
+            Err(Failure::Retry(cause)) => return Ok(self.retry(Stage::Barrier, cause, tools)),
             Err(failure) => return Err(failure.into()),
         };
-        let Some(database) = self.open(tools)? else { return Ok(self.going(Stage::Barrier, 0)) };
+        let Some(database) = self.open(tools)? else { return Ok(self.pause(Stage::Barrier)) };
         let (meta, next) = match local(&database) {
             Ok(found) => found,
-            Err(error) => return self.wipe(database, &error.to_string()),
+            Err(error) => return self.wipe(database, &error.to_string(), tools),
         };
         let next = match (&meta, next) {
-            (Some(meta), Some(_)) if wall_clock().since(meta.written_at) > LOCAL_AGE_MAX => {
-                return self.wipe(database, "the local copy is too old");
+            (Some(meta), Some(_)) if wall_clock().since(meta.written_at) > tools.context.local_age_max => {
+                return self.wipe(database, "the local copy is too old", tools);
             }
             (Some(meta), Some(_)) if meta.cluster_id != tools.context.cluster_id => {
-                return self.wipe(database, "the local copy is of another cluster");
+                return self.wipe(database, "the local copy is of another cluster", tools);
             }
             (_, Some(next)) if next > range.end || next < range.start => {
-                return self.wipe(database, "the changelog does not reach to the local copy");
+                return self.wipe(database, "the changelog does not reach to the local copy", tools);
             }
             (_, Some(next)) => next,
             (_, None) => range.start,
         };
-        tools.reader.start(topic, self.partition, next, range.end)?;
+        self.reading = false;
         let decided_by = match meta.as_ref().filter(|meta| meta.adopting.is_none()) {
             Some(meta) => tools.context.rulebook.of_state(meta.rules_version, &meta.rules)?,
             None => None,
@@ -194,11 +269,13 @@ impl Restore {
             bytes: 0,
             end: range.end,
             next,
+            blocked_at: None,
             meta,
+            emptied: false,
             uncounted: false,
             counters,
         };
-        Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next))
+        Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next, tools))
     }
 
     fn open(&mut self, tools: &Tools<'_>) -> Result<Option<Database>, LaneError> {
@@ -211,7 +288,6 @@ impl Restore {
                         "{path} is in use by another process; give each process its own state.dir"
                     )));
                 }
-                std::thread::sleep(Duration::from_millis(100));
                 Ok(None)
             }
             Err(StoreError::Database(error)) => {
@@ -236,12 +312,12 @@ impl Restore {
     }
 
     /// Throws the local copy away; everything is in the changelog.
-    fn wipe(&mut self, database: Database, reason: &str) -> Result<Step, LaneError> {
+    fn wipe(&mut self, database: Database, reason: &str, tools: &Tools<'_>) -> Result<Step, LaneError> {
         tracing::warn!(partition = self.partition, reason, "The local copy is made anew from the changelog.");
         drop(database);
         self.count_wipe(reason)?;
         Database::remove(&self.path)?;
-        Ok(self.going(Stage::Barrier, 0))
+        Ok(self.going(Stage::Barrier, 0, tools))
     }
 
     fn changelog(
@@ -250,12 +326,25 @@ impl Restore {
         tools: &mut Tools<'_>,
         until: Moment,
     ) -> Result<Step, LaneError> {
+        let topic = &tools.context.topics.changelog;
+        if let Some(at) = stage.blocked_at {
+            match tools.reader.stable_end(topic, self.partition, self.hold.ask()) {
+                Ok(stable) if stable > at => stage.blocked_at = None,
+                Ok(_) => return Ok(self.blocked(stage, at, tools)),
+                Err(Failure::Retry(_)) => return Ok(self.blocked(stage, at, tools)),
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        if let Some(cause) = self.read(topic, stage.next, stage.end, tools)? {
+            return Ok(self.retry(Stage::Changelog(stage), cause, tools));
+        }
         let done = loop {
             if Moment::now() >= until {
                 break false;
             }
             match tools.reader.poll(Duration::from_millis(20)) {
                 Read::Record(record) => {
+                    self.heard = Moment::now();
                     let key = record.key().unwrap_or_default();
                     let outcome = stage.take_in(key, record.payload());
                     stage.next = record.offset() + 1;
@@ -273,71 +362,106 @@ impl Restore {
                 }
                 Read::Done => break true,
                 Read::Waiting { at } => {
-                    if !std::mem::replace(&mut self.waiting_told, true) {
-                        tracing::info!(
-                            partition = self.partition,
-                            at,
-                            "Waiting for a transaction of another process to end."
-                        );
-                    }
+                    // What waits, may wait long: its customers are no longer kept in memory.
+                    stage.write()?;
+                    return Ok(self.blocked(stage, at, tools));
                 }
                 Read::OutOfRange { reason, .. } => {
                     let Changelog { database, .. } = *stage;
-                    return self.wipe(database, &reason);
+                    return self.wipe(database, &reason, tools);
                 }
-                Read::Failed(Failure::Retry(_)) | Read::Nothing => {}
+                Read::Failed(Failure::Retry(cause)) => {
+                    stage.write()?;
+                    return Ok(self.retry(Stage::Changelog(stage), cause, tools));
+                }
+                Read::Nothing if self.heard.elapsed() > SILENT_MAX => {
+                    stage.write()?;
+                    let detail = format!("nothing comes of {topic}[{}], which is to be restored from", self.partition);
+                    return Ok(self.wait(Stage::Changelog(stage), WaitCause::Kafka, detail, tools));
+                }
+                Read::Nothing => {}
                 Read::Failed(failure) => return Err(failure.into()),
             }
         };
         if done {
             stage.next = stage.end;
             stage.write()?;
-            return self.begin_input(*stage, tools);
+            return self.begin_input(stage, tools);
         }
         let remaining = stage.end - stage.next;
-        Ok(self.going(Stage::Changelog(stage), remaining))
+        Ok(self.going(Stage::Changelog(stage), remaining, tools))
     }
 
-    fn begin_input(&mut self, stage: Changelog, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
-        let Changelog { committed, database, meta, .. } = stage;
+    /// A transaction of somebody else is open in the changelog, and what it may commit comes before the end.
+    fn blocked(&mut self, mut stage: Box<Changelog>, at: i64, tools: &Tools<'_>) -> Step {
+        stage.blocked_at = Some(at);
+        let (topic, partition) = (&tools.context.topics.changelog, self.partition);
+        let what = format!("a transaction of another process is open in {topic}[{partition}] at offset {at}");
+        let remedy = format!(
+            "look at it with kafka-transactions.sh find-hanging --topic {topic} --partition {partition}, and end it with \
+             kafka-transactions.sh abort --topic {topic} --partition {partition} --start-offset {at}"
+        );
+        self.hold.wait_for_transaction(tools.transaction_timeout, partition, (&what, &remedy), tools.health);
+        self.rest(Stage::Changelog(stage))
+    }
+
+    /// Lets others go first for a moment.
+    fn pause(&mut self, stage: Stage) -> Step {
+        self.hold.pause();
+        self.rest(stage)
+    }
+
+    fn name(&self, tools: &Tools<'_>) -> String {
+        format!("{}[{}]", tools.context.topics.input, self.partition)
+    }
+
+    fn begin_input(&mut self, stage: Box<Changelog>, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
         let context = tools.context;
-        let (meta, rules) = match (meta, committed.offset) {
-            (Some(meta), offset) => {
-                check(&meta, offset, &committed.metadata, self.partition, context)?;
-                let Some(rules) = self.rules_of(&meta, context)? else { return Ok(self.going(Stage::Barrier, 0)) };
-                (meta, rules)
+        let begins_anew = OffsetMark::read(&stage.committed.metadata).is_some_and(OffsetMark::begins_anew);
+        let (meta, rules) = match (&stage.meta, stage.committed.offset) {
+            (Some(meta), _) => {
+                let held = match tools.watermarks.range(&context.topics.input, self.partition, self.hold.ask()) {
+                    Ok(held) => held,
+                    Err(Failure::Retry(cause)) => return Ok(self.retry(Stage::Changelog(stage), cause, tools)),
+                    Err(failure) => return Err(failure.into()),
+                };
+                // A broker that has just taken a partition over may be behind, and a topic just made anew is noticed soon.
+                if held.end < meta.next_offset && self.hold.lasts(WaitCause::Kafka) < SHORT_FOR {
+                    let detail =
+                        format!("{} ends at {} and was read up to {}", self.name(tools), held.end, meta.next_offset);
+                    return Ok(self.wait(Stage::Changelog(stage), WaitCause::Kafka, detail, tools));
+                }
+                identity::check(meta, &stage.committed, &held, context)?;
+                let Some(rules) = self.rules_of(meta, context)? else {
+                    let detail =
+                        format!("the newest version of the rules has not come from {} yet", context.topics.rules);
+                    return Ok(self.wait(Stage::Changelog(stage), WaitCause::Rules, detail, tools));
+                };
+                (meta.clone(), rules)
             }
-            (None, Some(offset)) => {
-                return Err(LaneError::Configuration(format!(
-                    "group {} has committed offset {offset} in {}[{}], but {} holds no state for it; \
-                     use a new kafka.group_id and a new topics.changelog to begin anew",
-                    tools.consumer_group(),
-                    context.topics.input,
-                    self.partition,
-                    context.topics.changelog
-                )));
+            (None, Some(_)) if !begins_anew => {
+                return Err(identity::stateless(self.partition, &stage.committed, context));
             }
-            (None, None) => match self.first_offset(tools)? {
-                Some(offset) => {
+            (None, _) => match self.first_offset(tools) {
+                Ok(offset) => {
                     let rules = newest(context)?;
                     (fresh(offset, observed_from(tools.start), &rules, context), rules)
                 }
-                None => {
-                    self.waiting_told = true;
-                    return Ok(self.going(Stage::Barrier, 0));
-                }
+                Err(Failure::Retry(cause)) => return Ok(self.retry(Stage::Changelog(stage), cause, tools)),
+                Err(failure) => return Err(failure.into()),
             },
         };
+        let Changelog { database, .. } = *stage;
         let recorded = VecDeque::from(database.recorded()?);
         let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize)
             .observing(meta.observed.clone());
-        let shard = Shard::new(engine, meta.timing, meta.replay_stream_time);
+        let shard = Shard::new(engine, meta.timing, meta.replay_stream_time).shifted(meta.log.shift);
         let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
         let (from, to) = (meta.replay_from, meta.next_offset);
         let partition = Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
-        tools.reader.start(&context.topics.input, self.partition, from, to)?;
-        Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to })), to - from))
+        self.reading = false;
+        Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to })), to - from, tools))
     }
 
     /// The rules that decided the state, and those that it is taking up. `None`: another process took up a version that
@@ -345,8 +469,7 @@ impl Restore {
     fn rules_of(&self, meta: &Meta, context: &Context) -> Result<Option<Arc<Version>>, LaneError> {
         let needed = meta.adopting.as_ref().map_or(meta.rules_version, |adopting| adopting.version);
         if needed > context.rulebook.newest() {
-            if self.started.elapsed() < RULES_WITHIN {
-                std::thread::sleep(Duration::from_millis(50));
+            if context.rulebook.is_behind() || self.hold.lasts(WaitCause::Rules) < RULES_WITHIN {
                 return Ok(None);
             }
             return Err(LaneError::Configuration(format!(
@@ -368,24 +491,23 @@ impl Restore {
         }
     }
 
-    /// Where reading begins in a partition of which nothing was read. `None`: no broker answers; ask again.
-    fn first_offset(&self, tools: &Tools<'_>) -> Result<Option<i64>, LaneError> {
+    /// Where reading begins in a partition of which nothing was read.
+    fn first_offset(&self, tools: &Tools<'_>) -> Result<i64, Failure> {
         let topic = &tools.context.topics.input;
-        let found = match tools.start {
+        match tools.start {
             settings::Start::Earliest => tools.watermarks.range(topic, self.partition, ASK).map(|range| range.start),
             settings::Start::Latest => tools.watermarks.range(topic, self.partition, ASK).map(|range| range.end),
             settings::Start::At(at) => tools.watermarks.at_time(topic, self.partition, at.0, ASK),
-        };
-        match found {
-            Ok(offset) => Ok(Some(offset)),
-            Err(Failure::Retry(_)) => Ok(None),
-            Err(failure) => Err(failure.into()),
         }
     }
 
     fn input(&mut self, mut stage: Box<Input>, tools: &mut Tools<'_>, until: Moment) -> Result<Step, LaneError> {
-        let mut done = false;
-        while !done && Moment::now() < until {
+        let topic = &tools.context.topics.input;
+        if let Some(cause) = self.read(topic, stage.partition.next_offset, stage.to, tools)? {
+            return Ok(self.retry(Stage::Input(stage), cause, tools));
+        }
+        let (mut done, mut failed) = (false, None);
+        while !done && failed.is_none() && Moment::now() < until {
             let mut records = Vec::new();
             while records.len() < TAKE_RECORDS {
                 let wait = if records.is_empty() { Duration::from_millis(20) } else { Duration::ZERO };
@@ -396,29 +518,51 @@ impl Restore {
                         break;
                     }
                     Read::OutOfRange { offset, .. } => {
-                        return Err(LaneError::Stopped(format!(
-                            "{}[{}] no longer holds offset {offset}, from which on state must be read again; \
-                             its retention must be longer than state.flush_after",
-                            tools.context.topics.input, self.partition
-                        )));
+                        tracing::debug!(partition = self.partition, offset, "Retention overtakes the reading.");
+                        let held = tools.watermarks.range(topic, self.partition, ASK);
+                        let from = held.map_or(offset + 1, |held| held.start);
+                        return Err(identity::passed(&stage.partition.meta, from, self.partition, tools.context));
                     }
-                    Read::Waiting { .. } | Read::Failed(Failure::Retry(_)) | Read::Nothing => break,
+                    Read::Failed(Failure::Retry(cause)) => {
+                        failed = Some(cause);
+                        break;
+                    }
+                    Read::Waiting { .. } | Read::Nothing => break,
                     Read::Failed(failure) => return Err(failure.into()),
                 }
             }
-            stage.take_again(&records, tools.schemas, tools.context, tools.budget)?;
+            if !records.is_empty() {
+                self.heard = Moment::now();
+            }
+            let taken = stage.take_again(&records, tools.schemas, tools.context, tools.budget)?;
             self.records += records.len() as u64;
             tools.context.metrics.restore_records.inc_by(records.len() as u64);
+            if let Retaken::SchemaMissing = taken {
+                let detail = format!(
+                    "the schema of {topic}[{}] at offset {}, which was read before, is not to be had now; \
+                     the registry must answer for a restart",
+                    self.partition, stage.partition.next_offset
+                );
+                return Ok(self.wait(Stage::Input(stage), WaitCause::Registry, detail, tools));
+            }
         }
         if done {
             return self.finish(*stage, tools);
         }
+        if let Some(cause) = failed {
+            return Ok(self.retry(Stage::Input(stage), cause, tools));
+        }
+        if self.heard.elapsed() > SILENT_MAX {
+            let detail = format!("nothing comes of {topic}[{}], which is to be read again", self.partition);
+            return Ok(self.wait(Stage::Input(stage), WaitCause::Kafka, detail, tools));
+        }
         let remaining = stage.to - stage.partition.next_offset;
-        Ok(self.going(Stage::Input(stage), remaining))
+        Ok(self.going(Stage::Input(stage), remaining, tools))
     }
 
-    fn finish(&self, stage: Input, tools: &Tools<'_>) -> Result<Step, LaneError> {
+    fn finish(&mut self, stage: Input, tools: &Tools<'_>) -> Result<Step, LaneError> {
         let Input { mut partition, advanced, to } = stage;
+        self.hold.end(self.partition, tools.health);
         partition.next_offset = to;
         if let Some(advance) = partition.advance_between(advanced, to) {
             partition.advance(advance, Words::None, tools.context, &mut Plan::default())?;
@@ -444,14 +588,14 @@ impl Restore {
 }
 
 impl Input {
-    /// Takes records in again. What is said meanwhile has been said.
+    /// Takes records in again, as far as their schemas are known. What is said meanwhile has been said.
     fn take_again(
         &mut self,
         records: &[Record<'_>],
         schemas: &mut Schemas,
         context: &Context,
         budget: usize,
-    ) -> Result<(), LaneError> {
+    ) -> Result<Retaken, LaneError> {
         let Self { partition, advanced, .. } = self;
         let mut silence = Plan::default();
         partition.mark();
@@ -464,28 +608,12 @@ impl Input {
             }
             *advanced = record.offset() + 1;
             // Its schema was known once; until the registry says it again nothing can go on.
-            let mut missing_since = None;
-            while partition.retake(record, schemas, context, &mut silence)? == Retaken::SchemaMissing {
-                if missing_since.get_or_insert_with(Moment::now).elapsed() > ASK * 60 {
-                    return Err(LaneError::Stopped(format!(
-                        "the schema of {}[{}] offset {}, which was read before, is not to be had now; \
-                         the registry must answer for a restart",
-                        context.topics.input,
-                        partition.number,
-                        record.offset()
-                    )));
-                }
-                std::thread::sleep(Duration::from_millis(50));
+            if partition.retake(record, schemas, context, &mut silence)? == Retaken::SchemaMissing {
+                return Ok(Retaken::SchemaMissing);
             }
         }
         partition.shed(budget);
-        Ok(())
-    }
-}
-
-impl Tools<'_> {
-    fn consumer_group(&self) -> &str {
-        self.context.group()
+        Ok(Retaken::Done)
     }
 }
 
@@ -515,6 +643,9 @@ impl Changelog {
                 self.uncounted |= counted && self.counters.is_none();
                 self.meta = Some(meta);
             }
+            (Some(changelog::META), None) => {
+                (self.meta, self.counters, self.emptied) = (None, None, true);
+            }
             _ => {}
         }
         Ok(())
@@ -537,6 +668,9 @@ impl Changelog {
             }
         }
         batch.put_changelog_next(self.next);
+        if std::mem::take(&mut self.emptied) {
+            batch.delete_meta();
+        }
         if let Some(meta) = &self.meta {
             batch.put_meta(meta);
         }
@@ -610,48 +744,11 @@ fn fresh(offset: i64, observed_from: Instant, rules: &Version, context: &Context
         surges: Vec::new(),
         model: None,
         surveyed: Surveyed::NEVER,
+        log: Log { topic_id: context.input_id.clone(), ..Log::default() },
     }
 }
 
 fn newest(context: &Context) -> Result<Arc<Version>, LaneError> {
     let found = context.rulebook.get(context.rulebook.newest())?;
     found.ok_or_else(|| LaneError::Stopped("there are no rules".to_owned()))
-}
-
-/// Does the state belong to this log, these offsets?
-fn check(
-    meta: &Meta,
-    offset: Option<i64>,
-    metadata: &[u8],
-    partition: i32,
-    context: &Context,
-) -> Result<(), LaneError> {
-    let refuse = |text: String| Err(LaneError::Configuration(text));
-    if meta.input != context.topics.input || meta.partitions != context.partitions {
-        return refuse(format!(
-            "the state is of topic {} with {} partitions, and {} has {}: customers would be looked for in the wrong \
-             place; begin anew with a new kafka.group_id, topics.changelog and state.dir",
-            meta.input, meta.partitions, context.topics.input, context.partitions
-        ));
-    }
-    if meta.cluster_id != context.cluster_id {
-        return refuse(format!(
-            "the state is of Kafka cluster {}, and this one is {}; begin anew with a new topics.changelog",
-            meta.cluster_id, context.cluster_id
-        ));
-    }
-    let Some(offset) = offset else { return Ok(()) };
-    match OffsetMark::read(metadata) {
-        Some(mark) if mark.sequence == meta.sequence && offset == meta.next_offset => Ok(()),
-        Some(mark) => Err(LaneError::Stopped(format!(
-            "partition {partition}: the committed offset is of transaction {} and the changelog ends with {}; \
-             a transaction was torn, or the changelog was changed: restore the topic, or begin anew",
-            mark.sequence, meta.sequence
-        ))),
-        None => refuse(format!(
-            "the committed offset {offset} of partition {partition} was set by another program; \
-             set it back to {}, or begin anew with a new kafka.group_id, topics.changelog and state.dir",
-            meta.next_offset
-        )),
-    }
 }

@@ -1,6 +1,6 @@
 //! Every version of the rules that this process knows of, for the lanes to take up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::LaneError;
@@ -21,6 +21,8 @@ pub struct Version {
 pub struct Rulebook {
     metrics: Arc<Metrics>,
     newest: AtomicU64,
+    /// There are versions that cannot be read now.
+    behind: AtomicBool,
     pages: Mutex<Vec<Page>>,
 }
 
@@ -36,7 +38,7 @@ struct Page {
 impl Rulebook {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, newest: AtomicU64::new(0), pages: Mutex::default() }
+        Self { metrics, newest: AtomicU64::new(0), behind: AtomicBool::new(false), pages: Mutex::default() }
     }
 
     /// The next version, as compiled by the caller if it was. Older ones and those known already are passed over.
@@ -68,6 +70,15 @@ impl Rulebook {
     #[must_use]
     pub fn newest(&self) -> u64 {
         self.newest.load(Ordering::Acquire)
+    }
+
+    /// May there be versions that are not known here, because their topic cannot be read to its end?
+    pub fn set_behind(&self, behind: bool) {
+        self.behind.store(behind, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// Number and fingerprint of the newest version.

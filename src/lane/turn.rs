@@ -276,7 +276,8 @@ impl Lane {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
         let sweeping = self.partitions.values().any(|p| p.is_sweeping() || p.is_surveying());
-        let idle = self.restores.is_empty() && self.adoption.as_ref().is_none_or(Adoption::waits) && !sweeping;
+        let restoring = self.restores.iter().any(Restore::is_due);
+        let idle = !restoring && self.adoption.as_ref().is_none_or(Adoption::waits) && !sweeping;
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let taking = self.taking();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
@@ -545,11 +546,16 @@ impl Lane {
             Control::Revoked { partitions, lost } => self.give_up(&partitions, lost)?,
             Control::OutOfRange { partition, offset, reason } => {
                 if self.partitions.contains_key(&partition) {
-                    return Err(LaneError::Stopped(format!(
-                        "{}[{partition}] does not hold offset {offset}, the next to read ({reason}); \
-                         retention has passed it, or the topic was made anew",
-                        self.context.topics.input
-                    )));
+                    // Retention has passed it, or the topic was made anew: a restore finds out, and says what to do.
+                    tracing::warn!(partition, offset, reason, "The input does not hold the next offset to read.");
+                    // What could not be read again is written first.
+                    if self.pending.is_none() {
+                        self.flush_partitions(&[partition], HAND_OVER_FOR)?;
+                    }
+                    if let Some(pending) = self.pending.take() {
+                        self.forget(&pending)?;
+                    }
+                    self.restore_again(partition)?;
                 }
             }
             Control::Failed(Failure::Retry(cause)) => tracing::warn!(reason = %cause, "Kafka; trying again."),
@@ -587,6 +593,7 @@ impl Lane {
             self.adoption.take_if(|adoption| adoption.partition == *number);
         }
         self.restores.retain(|restore| !numbers.contains(&restore.partition));
+        numbers.iter().for_each(|number| self.health().forget(*number));
         self.consumer.ack_revoke(numbers).or_else(retried)?;
         self.show_partitions();
         Ok(())
@@ -604,7 +611,9 @@ impl Lane {
         self.schema_waits.forget(number, self.health.lane(self.number));
         self.adoption.take_if(|adoption| adoption.partition == number);
         self.restores.retain(|restore| restore.partition != number);
-        self.restores.push_back(Restore::new(number, self.path(number)));
+        self.health().forget(number);
+        let metrics = self.context.metrics.restore(number);
+        self.restores.push_back(Restore::new(number, self.path(number), metrics));
         self.show_partitions();
     }
 
@@ -613,10 +622,12 @@ impl Lane {
         self.settings.state.dir.join(group).join(format!("{}-{number}", self.settings.topics.input))
     }
 
-    /// Goes on restoring the first partition that waits for it.
+    /// Goes on restoring the first partition that does not wait for something else; whoever waits lets the others go first.
     fn restore_some(&mut self) -> Result<(), LaneError> {
         let budget = self.share().customer_bytes;
-        let Some(restore) = self.restores.front_mut() else { return Ok(()) };
+        let Some(first) = self.restores.iter().position(Restore::is_due) else { return Ok(()) };
+        self.restores.rotate_left(first);
+        let restore = &mut self.restores[0];
         let number = restore.partition;
         let step = restore.step(
             &mut Tools {
@@ -628,10 +639,19 @@ impl Lane {
                 context: &self.context,
                 start: self.settings.kafka.start,
                 budget,
+                health: self.health.lane(self.number),
+                transaction_timeout: self.producer.transaction_timeout(),
             },
             RESTORE_STEP,
         )?;
-        let Step::Done(partition) = step else { return Ok(()) };
+        let partition = match step {
+            Step::Done(partition) => partition,
+            Step::Going => return Ok(()),
+            Step::Waiting => {
+                self.restores.rotate_left(1);
+                return Ok(());
+            }
+        };
         self.restores.pop_front();
         self.partitions.insert(number, *partition);
         self.adrift.insert(number);

@@ -23,7 +23,7 @@ use crate::event::{Change, DeadLetterReason, SkipReason};
 
 pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
 pub use memory::resident_bytes;
-pub use partition::{PartitionMetrics, Share};
+pub use partition::{PartitionMetrics, RestoreMetrics, Share};
 pub use ranks::RankMetrics;
 pub use waiting::{Wait, WaitCause, Waiting};
 

@@ -19,8 +19,6 @@ pub struct PartitionMetrics {
     pub consumer_lag: IntGauge,
     /// `timers_pending{partition}`: customers with a deadline ahead.
     pub timers_pending: IntGauge,
-    /// `restore_remaining_records{partition}`. Worry when it does not fall.
-    pub restore_remaining: IntGauge,
     /// `cohort_members{cohort,partition}`, in the order of the cohorts given. The sum over partitions is the cohort's
     /// size.
     pub cohort_members: Vec<IntGauge>,
@@ -60,7 +58,6 @@ impl Metrics {
             records_consumed: series.records_consumed.with_label_values(&both),
             consumer_lag: series.consumer_lag.with_label_values(&both),
             timers_pending: series.timers_pending.with_label_values(&alone),
-            restore_remaining: series.restore_remaining.with_label_values(&alone),
             cohort_members: cohorts.iter().map(members).collect(),
             customers_resident: Share::of(&series.customers_resident),
             customers_dirty: Share::of(&series.customers_dirty),
@@ -73,6 +70,41 @@ impl Metrics {
             partition,
             series,
         }
+    }
+}
+
+/// What is shown of a partition while it is restored. Dropping it takes it off `/metrics`.
+#[derive(Debug)]
+pub struct RestoreMetrics {
+    remaining: IntGauge,
+    series: PartitionSeries,
+    partition: String,
+}
+
+impl Metrics {
+    /// Resolves the series of a partition that is about to be restored.
+    #[must_use]
+    pub fn restore(&self, partition: i32) -> RestoreMetrics {
+        let (series, partition) = (self.partitions.clone(), partition.to_string());
+        RestoreMetrics {
+            remaining: series.restore_remaining.with_label_values(&[partition.as_str()]),
+            series,
+            partition,
+        }
+    }
+}
+
+impl RestoreMetrics {
+    /// `restore_remaining_records{partition}`: of the changelog first, then of the input. Worry when it does not fall.
+    pub fn set_remaining(&self, records: i64) {
+        self.remaining.set(records.max(0));
+    }
+}
+
+impl Drop for RestoreMetrics {
+    fn drop(&mut self) {
+        // It was resolved, so it is there.
+        self.series.restore_remaining.remove_label_values(&[self.partition.as_str()]).ok();
     }
 }
 
@@ -126,7 +158,6 @@ impl Drop for PartitionMetrics {
         series.event_time_lag.remove_label_values(&both).ok();
         series.stream_time.remove_label_values(&alone).ok();
         series.timers_pending.remove_label_values(&alone).ok();
-        series.restore_remaining.remove_label_values(&alone).ok();
         for cohort in &self.cohorts {
             series.cohort_members.remove_label_values(&[cohort.as_str(), self.partition.as_str()]).ok();
         }
@@ -203,7 +234,7 @@ impl PartitionSeries {
             timers_pending: add.gauges("timers_pending", "Customers with a deadline ahead.", &partition),
             restore_remaining: add.gauges(
                 "restore_remaining_records",
-                "Records still to be read before the partition is ready; 0 once it is.",
+                "Records still to be read before the partition is ready; gone once it is.",
                 &partition,
             ),
             cohort_members: add.gauges("cohort_members", "Customers in each cohort.", &["cohort", "partition"]),

@@ -26,6 +26,8 @@ pub enum WaitCause {
     Disk,
     /// The consumer group has not given this process its partitions, or partitions have no owner.
     Group,
+    /// An open transaction has outlasted its time-out, and no broker ends it: a person has to.
+    HangingTransaction,
     /// No broker answers, or none will take what is written.
     Kafka,
     /// The process is near `memory.limit`.
@@ -41,11 +43,12 @@ pub enum WaitCause {
 }
 
 impl WaitCause {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Clock,
         Self::Damage,
         Self::Disk,
         Self::Group,
+        Self::HangingTransaction,
         Self::Kafka,
         Self::Memory,
         Self::Registry,
@@ -62,6 +65,7 @@ impl WaitCause {
             Self::Damage => "damage",
             Self::Disk => "disk",
             Self::Group => "group",
+            Self::HangingTransaction => "hanging_transaction",
             Self::Kafka => "kafka",
             Self::Memory => "memory",
             Self::Registry => "registry",

@@ -77,15 +77,31 @@ pub struct Batch {
 }
 
 enum Put {
-    Customer { customer: Box<str>, value: Vec<u8> },
-    NoCustomer { customer: Box<str> },
-    Timer { due: Instant, customer: Box<str> },
-    NoTimer { due: Instant, customer: Box<str> },
+    Customer {
+        customer: Box<str>,
+        value: Vec<u8>,
+    },
+    NoCustomer {
+        customer: Box<str>,
+    },
+    Timer {
+        due: Instant,
+        customer: Box<str>,
+    },
+    NoTimer {
+        due: Instant,
+        customer: Box<str>,
+    },
     Meta(Vec<u8>),
     Counters(Vec<u8>),
     ChangelogNext(i64),
     TimersFrom(Instant),
-    Recorded { key: Vec<u8>, value: Option<Vec<u8>> },
+    Recorded {
+        key: Vec<u8>,
+        value: Option<Vec<u8>>,
+    },
+    /// Takes away what says where the copy stands.
+    NoMeta,
 }
 
 impl Put {
@@ -95,6 +111,7 @@ impl Put {
             Self::Customer { customer, .. } | Self::NoCustomer { customer } => (0, Instant::MIN, customer),
             Self::Timer { due, customer } | Self::NoTimer { due, customer } => (1, *due, customer),
             Self::Meta(_)
+            | Self::NoMeta
             | Self::Counters(_)
             | Self::ChangelogNext(_)
             | Self::TimersFrom(_)
@@ -129,6 +146,11 @@ impl Batch {
         let mut bytes = Vec::new();
         encode_meta(meta, &mut bytes);
         self.puts.push(Put::Meta(bytes));
+    }
+
+    /// The partition was emptied: nothing says any more where it stands, what is counted, and which timers count.
+    pub fn delete_meta(&mut self) {
+        self.puts.push(Put::NoMeta);
     }
 
     /// What is counted of the customers as they stand once this is written.
@@ -415,6 +437,9 @@ impl Database {
                 Put::NoCustomer { customer } => writes.delete_cf(customers, customer.as_bytes()),
                 Put::Timer { due, customer } => writes.put_cf(timers, timer_key(*due, customer), []),
                 Put::NoTimer { due, customer } => writes.delete_cf(timers, timer_key(*due, customer)),
+                Put::NoMeta => {
+                    [META_KEY, COUNTERS_KEY, TIMERS_FROM_KEY].iter().for_each(|key| writes.delete_cf(meta, key))
+                }
                 Put::Meta(bytes) => writes.put_cf(meta, META_KEY, bytes),
                 Put::Counters(bytes) => writes.put_cf(meta, COUNTERS_KEY, bytes),
                 Put::Recorded { key, value: Some(value) } => writes.put_cf(meta, key, value),

@@ -56,6 +56,28 @@ pub struct Meta {
     /// The parameters of the model of churn; nothing from `replay_from` on was decided under others.
     pub model: Option<InForce>,
     pub surveyed: Surveyed,
+    pub log: Log,
+}
+
+/// Which log the offsets are of. An input topic that is made anew numbers its records from 0 again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The input topic's id; empty where it is not known: brokers before 2.8, and what an earlier release wrote.
+    pub topic_id: String,
+    /// How often `cohortd reset` has made the state go on at another place of the log, or on another log. Above 0 the log
+    /// does not hold all that the state rests on.
+    pub resets: u64,
+    /// Added to an offset before it is compared with, or becomes, the `as_of` of a state: so positions ascend from one log
+    /// to the next.
+    pub shift: i64,
+}
+
+impl Log {
+    /// The log position of an offset, in the order of all logs that there were.
+    #[must_use]
+    pub fn position(&self, offset: i64) -> i64 {
+        offset.saturating_add(self.shift)
+    }
 }
 
 /// For when all customers were last looked through, and what was made of it; `MIN`: never.
@@ -161,6 +183,9 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     }
     let Surveyed { day, week, foretold } = meta.surveyed;
     [day, week, foretold].into_iter().for_each(|last| put_i64(out, last));
+    put_text(out, &meta.log.topic_id);
+    put_u64(out, meta.log.resets);
+    put_i64(out, meta.log.shift);
 }
 
 fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
@@ -234,6 +259,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         surges: Vec::new(),
         model: None,
         surveyed: Surveyed::NEVER,
+        log: Log::default(),
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
@@ -271,6 +297,12 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     }
     let mut last = || reader.i64("last survey");
     meta.surveyed = Surveyed { day: last()?, week: last()?, foretold: last()? };
+    // As above.
+    if reader.is_empty() {
+        return Ok(meta);
+    }
+    let topic_id = text(&mut reader, "topic id")?;
+    meta.log = Log { topic_id, resets: reader.u64("resets")?, shift: reader.i64("shift")? };
     if reader.is_empty() { Ok(meta) } else { Err(Corrupt("end of META")) }
 }
 
@@ -306,7 +338,7 @@ pub(super) fn read_threshold(reader: &mut Reader<'_>) -> Read<Option<Standing>> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Adopting, InForce, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
+    use super::{Adopting, InForce, Log, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
     use crate::churn::Fgp;
     use crate::engine::{Model, Observed, Parameters, Standing, Timing};
     use crate::event::{Instant, Number, Span};
@@ -353,6 +385,7 @@ mod tests {
                 through: Some("cy".into()),
             }),
             surveyed: Surveyed { day: 26, week: -27, foretold: 28 },
+            log: Log { topic_id: "id".into(), resets: 29, shift: -30 },
         }
     }
 
@@ -363,5 +396,14 @@ mod tests {
         assert_eq!(decode_meta(&bytes), Ok(meta()));
         bytes.pop();
         assert!(decode_meta(&bytes).is_err());
+    }
+
+    #[test]
+    fn what_an_earlier_release_wrote_is_of_a_log_without_an_id() {
+        let mut bytes = Vec::new();
+        encode_meta(&Meta { log: Log::default(), ..meta() }, &mut bytes);
+        // No id, no resets, no shift: a byte each.
+        bytes.truncate(bytes.len() - 3);
+        assert_eq!(decode_meta(&bytes), Ok(Meta { log: Log::default(), ..meta() }));
     }
 }

@@ -18,7 +18,7 @@ mod survey_bytes;
 pub use bytes::Corrupt;
 pub use counter_bytes::{Published, decode_counters, encode_counters};
 pub use database::{Batch, Database, SharedMemory, StoreError, Stored, StoredCustomer};
-pub use meta_bytes::{Adopting, InForce, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
+pub use meta_bytes::{Adopting, InForce, Log, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
 pub use recorded::Recorded;
 pub use sample_bytes::PublishedSample;
 pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};

@@ -11,7 +11,7 @@ use cohortd::engine::{Engine, Observed, Shard, Timing, Words};
 use cohortd::event::{CustomerEvent, Instant, Number, Properties, Span, Value};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{
-    Batch, Database, Meta, Recorded, SharedMemory, Surveyed, decode_state, encode_state, layout, next_deadline,
+    Batch, Database, Log, Meta, Recorded, SharedMemory, Surveyed, decode_state, encode_state, layout, next_deadline,
 };
 
 /// One fact of every kind, a window that needs each, a history, and a wish.
@@ -69,6 +69,7 @@ fn meta(rules: &RuleSet) -> Meta {
         surges: Vec::new(),
         model: None,
         surveyed: Surveyed::NEVER,
+        log: Log::default(),
     }
 }
 

@@ -23,13 +23,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as Moment};
 
-use super::topics::Found;
 use super::{Begin, Failure, Process, runtime};
 use crate::admin::Doors;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::event::{Change, Instant, Span};
 use crate::kafka::{Brokers, Mock, Publisher, Reader};
+use crate::lane::Found;
 use crate::metrics::Metrics;
 use crate::rules::{self, RuleSet};
 use crate::settings::Loaded;
@@ -155,7 +155,12 @@ impl Demo {
         let progress = Arc::new(Progress::new(time.start));
         let deciding = Arc::clone(&rules);
         let daemon = spawn("demo", &shutdown, move || {
-            let found = Found { cluster_id: "demo".to_owned(), partitions: u32::from(PARTITIONS) };
+            let found = Found {
+                cluster_id: "demo".to_owned(),
+                input_id: String::new(),
+                partitions: u32::from(PARTITIONS),
+                deletions_kept: Span::DAY,
+            };
             process.serve(Schemas::built_in(), doors, Begin::With(found, deciding))
         })?;
         let sender = Sender {

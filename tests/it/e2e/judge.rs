@@ -39,8 +39,18 @@ pub(super) fn check(lab: &Lab, config: Config) -> Found {
 
 /// The same; `event` says what a record of the input is, `None` if it cannot be used.
 pub(super) fn check_with(lab: &Lab, config: Config, event: impl Fn(&Seen) -> Option<LogEvent>) -> Found {
+    check_log(lab, config, &lab.read("in"), event)
+}
+
+/// The same, of a log that the input topic no longer holds, or not alone.
+pub(super) fn check_log(
+    lab: &Lab,
+    config: Config,
+    input: &[Vec<Seen>],
+    event: impl Fn(&Seen) -> Option<LogEvent>,
+) -> Found {
     let mut found = Found::default();
-    let (input, advances, recorded) = (lab.read("in"), lab.advances(), lab.taken_up());
+    let (advances, recorded) = (lab.advances(), lab.taken_up());
     let (changes, risks, letters) = (lab.read("changes"), lab.read("risks"), lab.read("letters"));
     let mut ids = BTreeSet::new();
     for (partition, (input, advances)) in input.iter().zip(advances).enumerate() {

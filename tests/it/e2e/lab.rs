@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cohortd::kafka::{Admin, Brokers, Created, TopicPlan};
 use cohortd::settings::{self, Kafka};
 use cohortd::store::{Meta, Recorded, decode_meta};
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
@@ -81,6 +82,19 @@ impl Lab {
         lab
     }
 
+    /// The same, to read topics that have been given more partitions.
+    pub(super) fn with_partitions(&self, partitions: i32) -> Self {
+        Self {
+            bootstrap: self.bootstrap.clone(),
+            name: self.name.clone(),
+            rules: self.rules.clone(),
+            partitions,
+            folder: TempDir::new().unwrap(),
+            _limit: Limit::start(),
+            started: AtomicU32::new(0),
+        }
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -134,6 +148,81 @@ impl Lab {
         self.path(&format!("state-{instance}"))
     }
 
+    /// Runs `cohortd reset` with the settings of a process: its exit code, and what it wrote to stdout and stderr.
+    pub(super) fn reset(&self, instance: &str, sets: &[&str], arguments: &[&str]) -> (Option<i32>, String, String) {
+        let mut settings = self.settings(instance);
+        settings.extend(sets.iter().map(|set| (*set).to_owned()));
+        let output = Command::new(env!("CARGO_BIN_EXE_cohortd"))
+            .arg("reset")
+            .args(arguments)
+            .args(settings.iter().flat_map(|set| ["--set", set]))
+            .env_clear()
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+        println!("reset {}: {:?}\n{stdout}{stderr}", arguments.join(" "), output.status.code());
+        (output.status.code(), stdout, stderr)
+    }
+
+    /// Deletes a topic, and makes it again at once.
+    pub(super) fn make_anew(&self, kind: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let topic = self.topic(kind);
+        let deleted = runtime.block_on(admin.delete_topics(&[&topic], &AdminOptions::new())).unwrap();
+        deleted[0].as_ref().unwrap();
+        let topic = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
+        let topic = settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value));
+        eventually("the topic is made again", || {
+            let made = runtime.block_on(admin.create_topics([&topic], &AdminOptions::new())).unwrap();
+            made[0].is_ok().then_some(())
+        });
+    }
+
+    /// Gives a topic more partitions.
+    pub(super) fn enlarge(&self, kind: &str, partitions: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let topic = self.topic(kind);
+        let wanted = NewPartitions::new(&topic, partitions);
+        let done = runtime.block_on(admin.create_partitions([&wanted], &AdminOptions::new())).unwrap();
+        done[0].as_ref().unwrap();
+    }
+
+    /// Sets the group's offsets, as another program would, once no process is a member of it any more.
+    pub(super) fn set_offsets(&self, offsets: &[(i32, i64)]) {
+        let mut config = self.config("read_committed");
+        let consumer: BaseConsumer = config.set("group.id", &self.name).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&self.topic("in"), *partition, Offset::Offset(*offset)).unwrap();
+        }
+        eventually("the group takes offsets", || consumer.commit(&list, CommitMode::Sync).ok());
+    }
+
+    /// The end of a partition, open transactions included.
+    pub(super) fn end(&self, kind: &str, partition: i32) -> i64 {
+        let all: BaseConsumer = self.config("read_uncommitted").create().unwrap();
+        all.fetch_watermarks(&self.topic(kind), partition, LONG).unwrap().1
+    }
+
+    /// Opens a transaction in a partition of a topic, as a program of somebody else's that then forgets about it.
+    pub(super) fn open_transaction(&self, kind: &str, partition: i32) -> Stranger {
+        let client: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("transactional.id", format!("{}-stranger", self.name))
+            .set("transaction.timeout.ms", "600000")
+            .create()
+            .unwrap();
+        client.init_transactions(LONG).unwrap();
+        client.begin_transaction().unwrap();
+        let topic = self.topic(kind);
+        client.send(BaseRecord::to(&topic).partition(partition).key("?").payload("?")).map_err(|(e, _)| e).unwrap();
+        client.flush(LONG).unwrap();
+        Stranger(client)
+    }
+
     /// Starts a process; `sets` come after, and so win over, the lab's own.
     pub(super) fn start(&self, instance: &str, sets: &[&str]) -> Daemon {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
@@ -151,6 +240,10 @@ impl Lab {
     }
 
     pub(super) fn writer(&self) -> Writer {
+        self.writer_to("in")
+    }
+
+    pub(super) fn writer_to(&self, kind: &str) -> Writer {
         let client = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)
             .set("partitioner", "murmur2_random")
@@ -158,7 +251,7 @@ impl Lab {
             .set("linger.ms", "2")
             .create()
             .unwrap();
-        Writer { client, topic: self.topic("in") }
+        Writer { client, topic: self.topic(kind) }
     }
 
     /// Everything committed in a topic now, each partition in its order. Waits until no transaction is open.
@@ -231,9 +324,14 @@ impl Lab {
         let mut reached: BTreeMap<i32, Meta> = BTreeMap::new();
         eventually(&format!("stream time reaches {until} in all partitions"), || {
             while let Some(seen) = follower.next(Duration::from_millis(50)) {
-                if seen.key == [b'M'] {
-                    reached.insert(seen.partition, decode_meta(&seen.payload.unwrap()).unwrap());
+                if seen.key != [b'M'] {
+                    continue;
                 }
+                match seen.payload {
+                    Some(meta) => reached.insert(seen.partition, decode_meta(&meta).unwrap()),
+                    // Everything is decided anew.
+                    None => reached.remove(&seen.partition),
+                };
             }
             let is_there = |(partition, end): (&i32, &i64)| {
                 reached.get(partition).is_some_and(|meta| meta.stream_time.0 >= until && meta.next_offset >= *end)
@@ -308,6 +406,15 @@ fn taken(message: &rdkafka::message::BorrowedMessage<'_>) -> Seen {
         key: message.key().unwrap_or_default().to_vec(),
         payload: message.payload().map(<[u8]>::to_vec),
         headers,
+    }
+}
+
+/// Has a transaction open.
+pub(super) struct Stranger(ThreadedProducer<DefaultProducerContext>);
+
+impl Stranger {
+    pub(super) fn abort(self) {
+        self.0.abort_transaction(LONG).unwrap();
     }
 }
 

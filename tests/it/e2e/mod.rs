@@ -12,6 +12,7 @@ mod churn;
 mod daemon;
 mod edits;
 mod faults;
+mod hanging;
 mod history;
 mod idle;
 mod injected;
@@ -27,6 +28,7 @@ mod restarts;
 mod schemas;
 mod shop;
 mod surge;
+mod ways_on;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -12,7 +12,7 @@ use super::lab::Lab;
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
 /// The one line that a person reads; log lines before it are in JSON.
-fn refusal(ended: Ended, words: &[&str]) {
+pub(super) fn refusal(ended: Ended, words: &[&str]) {
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
     let lines: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
     println!("{}", lines.join("\n"));

@@ -1,0 +1,97 @@
+//! Is the input topic still the one that was found at start? One that was made anew numbers its records from 0 again, and
+//! one with more partitions has customers' records in two of them: neither may be read on.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant as Moment};
+
+use super::failure::Failure;
+use crate::kafka::{Admin, Brokers};
+use crate::lane::{Context, LaneError, identity};
+use crate::settings::Kafka;
+use crate::shutdown::Shutdown;
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How long one question to a broker may take.
+const ASK: Duration = Duration::from_secs(5);
+/// A topic is gone when it was missing so often in a row: one that is made anew is away for a moment.
+const MISSING_MAX: u32 = 5;
+/// The client is made anew after so many looks, about an hour: what it has to log piles up in it.
+const LOOKS_MAX: u32 = 1_200;
+
+/// Looks until the process stops. Ends it when the topic is another one.
+pub(super) fn watch(
+    kafka: &Kafka,
+    context: &Context,
+    brokers: &Brokers,
+    shutdown: &Shutdown,
+) -> Result<JoinHandle<Result<(), LaneError>>, Failure> {
+    let mut watch = Watch {
+        kafka: kafka.clone(),
+        brokers: brokers.clone(),
+        topic: context.topics.input.clone(),
+        id: context.input_id.clone(),
+        partitions: context.partitions,
+        missing: 0,
+    };
+    let shutdown = shutdown.clone();
+    let work = move || {
+        let outcome = watch.run(&shutdown);
+        if let Err(error) = &outcome {
+            tracing::error!(reason = %error, "The input is another one than at start, and the process stops.");
+        }
+        shutdown.request();
+        outcome
+    };
+    std::thread::Builder::new().name("input".into()).spawn(work).map_err(Failure::running)
+}
+
+struct Watch {
+    kafka: Kafka,
+    brokers: Brokers,
+    topic: String,
+    id: String,
+    partitions: u32,
+    missing: u32,
+}
+
+impl Watch {
+    fn run(&mut self, shutdown: &Shutdown) -> Result<(), LaneError> {
+        while !shutdown.is_requested() {
+            let admin = Admin::new(&self.kafka, &self.brokers)?;
+            for _ in 0..LOOKS_MAX {
+                let until = Moment::now() + LOOK_EVERY;
+                while Moment::now() < until && !shutdown.is_requested() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                if shutdown.is_requested() {
+                    return Ok(());
+                }
+                match admin.identity(&self.topic, ASK) {
+                    Ok(found) => self.compare(found)?,
+                    // Lanes say that brokers are away, or refuse.
+                    Err(failure) => tracing::debug!(reason = %failure, "The input topic cannot be looked at."),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, found: Option<(Option<String>, i32)>) -> Result<(), LaneError> {
+        let refuse = |text| Err(LaneError::Configuration(text));
+        let Some((id, partitions)) = found else {
+            self.missing += 1;
+            return if self.missing < MISSING_MAX { Ok(()) } else { refuse(identity::deleted(&self.topic)) };
+        };
+        self.missing = 0;
+        if id.is_some_and(|id| !self.id.is_empty() && id != self.id) {
+            return refuse(identity::made_anew(&self.topic, "what was read until now is"));
+        }
+        let partitions = u32::try_from(partitions).unwrap_or(0);
+        // While a topic is being made its partitions come one by one.
+        if partitions > self.partitions {
+            return refuse(identity::repartitioned(&self.topic, partitions, self.partitions));
+        }
+        Ok(())
+    }
+}

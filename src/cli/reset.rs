@@ -1,0 +1,36 @@
+//! `reset`: the way on when the input, or the group's offsets, are no longer those that the state was made from.
+
+use std::io::Write;
+
+use super::arguments::Reset as Asked;
+use super::output::{self, Stopped};
+use crate::app::reset::{Alone, Reset, Way};
+use crate::settings::Loaded;
+
+/// Says what would be done, and does it if asked to.
+///
+/// # Errors
+/// What stands against it; brokers that do not answer.
+pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
+    let way = match asked.from {
+        Some(from) => Way::Keep(from),
+        None => Way::Rebuild,
+    };
+    let alone = if asked.yes { Alone::Required } else { Alone::NotRequired };
+    let say = |text: &str| output::say(text);
+    let reset = Reset::plan(settings, way, alone, &say)?;
+    let mut out = output::results();
+    for line in reset.words() {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()?;
+    if !reset.changes_anything() {
+        output::say("Nothing to do: the processes can be started.");
+    } else if asked.yes {
+        reset.carry_out(&say)?;
+        output::say("Done: the processes can be started.");
+    } else {
+        output::say("Nothing was changed. Stop every process of the group, then add --yes to do it.");
+    }
+    Ok(())
+}
