@@ -26,6 +26,7 @@ mod torture;
 #[path = "../support"]
 mod support {
     pub(crate) mod allocations;
+    pub(crate) mod apicurio;
     pub(crate) mod broker;
     pub(crate) mod limit;
 }

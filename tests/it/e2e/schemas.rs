@@ -2,7 +2,9 @@
 //! somebody else. Nothing of it stops a partition that could go on.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use cohortd::clock::wall_clock;
 
@@ -11,6 +13,7 @@ use super::lab::{Follower, Lab, Writer};
 use super::registry::{Mood, Registry};
 use super::{avro, eventually};
 use crate::naive::LogEvent;
+use crate::support::apicurio::Apicurio;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 const SCHEMA: &str = include_str!("../../../schemas/customer-event.avsc");
@@ -401,4 +404,66 @@ fn a_registry_made_anew_ends_a_process_that_writes_its_old_ids() {
     let written = u32::from_be_bytes(seen.payload.unwrap()[1..5].try_into().unwrap());
     assert!(written > 50 && written != id, "{written}");
     daemon.stop();
+}
+
+#[test]
+fn a_real_registry_knows_denies_and_goes_away() {
+    let Some(lab) = Lab::new("apicurio", 1, RULES) else { return };
+    let Some(registry) = Apicurio::start() else { return };
+    let id = registry.register("events-value", SCHEMA);
+    let sets = vec![format!("schemas.registry={}", registry.address()), "schemas.retry_for=2 s".to_owned()];
+    let (writer, changes) = (lab.writer(), lab.follow("changes"));
+    send(&writer, 0, id, "a");
+    let foreign = [99, 0, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+    for id in foreign {
+        send(&writer, 0, id, "x");
+    }
+    send(&writer, 0, id, "b");
+    writer.flush();
+    let mut daemon = start(&lab, "one", &sets, &[]);
+    assert_eq!((next(&changes), next(&changes)), ("a".to_owned(), "b".to_owned()));
+    daemon.ready();
+    daemon.kill9();
+    // The right host, and another path on it.
+    let wrong = vec![format!("schemas.registry={}", registry.address().replace("/apis/", "/api/"))];
+    let ended = start(&lab, "one", &wrong, &[]).ended();
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    assert!(ended.stderr.contains("HTTP 404"), "{}", ended.stderr);
+    drop(registry);
+    let mut daemon = start(&lab, "one", &sets, &[]);
+    send(&writer, 0, id, "c");
+    writer.flush();
+    assert_eq!(next(&changes), "c");
+    daemon.ready();
+    assert!(daemon.metrics()["cohortd_registry_reachable"].abs() < 0.1);
+    daemon.stop();
+    let letters = lab.read("letters").concat();
+    assert_eq!(letters.len(), foreign.len());
+    assert!(letters.iter().all(|letter| letter.header("cohortd_reason") == "unknown_schema"));
+}
+
+#[test]
+fn a_replay_says_that_it_waits_for_the_registry() {
+    let Some(lab) = Lab::new("replayed", 1, RULES) else { return };
+    let (registry, id, sets) = registry();
+    let writer = lab.writer();
+    send(&writer, 0, id, "a");
+    writer.flush();
+    registry.set(Mood::Says(503));
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_cohortd"));
+    replay.args(["replay", "--topic", &lab.topic("in"), "--rules"]).arg(lab.path("rules.toml"));
+    for set in sets.iter().cloned().chain([format!("kafka.bootstrap_servers={}", lab.bootstrap)]) {
+        replay.args(["--set", &set]);
+    }
+    let mut child =
+        replay.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = said.find(|line| line.as_ref().unwrap().contains("does not answer")).unwrap().unwrap();
+    println!("{waits}");
+    assert!(waits.contains("HTTP 503") && waits.contains(&registry.address) && !waits.contains("hunter2"), "{waits}");
+    registry.set(Mood::Well);
+    let mut changes = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut changes).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(changes.contains("\"cohort\":\"seen\""), "{changes}");
 }
