@@ -6,7 +6,7 @@ use super::context::Context;
 use super::partition::Partition;
 use super::plan::{Out, Plan, Topic};
 use crate::clock::wall_clock;
-use crate::codec::{Lookup, Schemas, recycle};
+use crate::codec::{Lookup, SchemaKey, Schemas, recycle};
 use crate::engine::{Slot, Words};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
 use crate::kafka::{Record, Stamp};
@@ -169,19 +169,8 @@ impl Partition {
         plan: &mut Plan,
     ) -> Result<Retaken, StoreError> {
         let position = record.offset();
-        let again = |recorded: &Recorded| matches!(recorded, Recorded::Refused(_));
-        let refused = self.recorded_at(position).any(|recorded| again(&recorded));
-        let split = record.payload().and_then(|payload| context.framing.split(payload).ok());
-        if let (false, Some((key, datum))) = (refused, split) {
-            let reader = match schemas.lookup(key) {
-                Lookup::Ready(reader) => reader,
-                // It was known when the record was taken in, or the refusal would be on record.
-                Lookup::Pending
-                | Lookup::Missing { .. }
-                | Lookup::NoAnswer { .. }
-                | Lookup::NotFound
-                | Lookup::Unusable(_) => return Ok(Retaken::SchemaMissing),
-            };
+        if let Some((schema, datum)) = self.read_before(record, context) {
+            let Lookup::Ready(reader) = schemas.lookup(schema) else { return Ok(Retaken::SchemaMissing(schema)) };
             let mut properties = Properties::new();
             if let Ok(event) = reader.decode(datum, &self.rules.rules.vocabulary, &mut properties)
                 && record.key() == Some(event.customer.as_bytes())
@@ -194,13 +183,23 @@ impl Partition {
         self.next_offset = position + 1;
         Ok(Retaken::Done)
     }
+
+    /// The schema and the datum of a record that was read when it was taken in: its schema was known then, or the refusal
+    /// would be on record.
+    pub(super) fn read_before<'r>(&self, record: &'r Record<'_>, context: &Context) -> Option<(SchemaKey, &'r [u8])> {
+        let refused = |recorded: Recorded| matches!(recorded, Recorded::Refused(_));
+        if self.recorded_at(record.offset()).any(refused) {
+            return None;
+        }
+        context.framing.split(record.payload()?).ok()
+    }
 }
 
 /// Whether a record could be taken in again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retaken {
     Done,
-    SchemaMissing,
+    SchemaMissing(SchemaKey),
 }
 
 /// Why a batch cannot be made.

@@ -18,8 +18,9 @@ use super::partition::Partition;
 use super::plan::Plan;
 use super::ranks::{moves, stored_counters};
 use super::rulebook::Version;
+use super::schema_waits::Obstacle;
 use crate::clock::wall_clock;
-use crate::codec::Schemas;
+use crate::codec::{SchemaKey, Schemas};
 use crate::engine::{Engine, Observed, Shard, Words};
 use crate::event::Instant;
 use crate::kafka::{Cause, Committed, Consumer, Failure, Kind, Read, Reader, Record, Watermarks};
@@ -103,6 +104,8 @@ struct Input {
     /// Advances recorded before this offset are applied.
     advanced: i64,
     to: i64,
+    /// The schema of the next record, while it is waited for.
+    missing: Option<SchemaKey>,
 }
 
 /// What a step came to.
@@ -461,7 +464,7 @@ impl Restore {
         let (from, to) = (meta.replay_from, meta.next_offset);
         let partition = Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
         self.reading = false;
-        Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to })), to - from, tools))
+        Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to, missing: None })), to - from, tools))
     }
 
     /// The rules that decided the state, and those that it is taking up. `None`: another process took up a version that
@@ -503,6 +506,11 @@ impl Restore {
 
     fn input(&mut self, mut stage: Box<Input>, tools: &mut Tools<'_>, until: Moment) -> Result<Step, LaneError> {
         let topic = &tools.context.topics.input;
+        if let Some(Obstacle { cause, detail }) = stage.missing.and_then(|schema| Obstacle::to(schema, tools.schemas)) {
+            let detail = format!("{detail}; it is needed to read again what was read before");
+            return Ok(self.wait(Stage::Input(stage), cause, detail, tools));
+        }
+        stage.missing = None;
         if let Some(cause) = self.read(topic, stage.partition.next_offset, stage.to, tools)? {
             return Ok(self.retry(Stage::Input(stage), cause, tools));
         }
@@ -537,13 +545,11 @@ impl Restore {
             let taken = stage.take_again(&records, tools.schemas, tools.context, tools.budget)?;
             self.records += records.len() as u64;
             tools.context.metrics.restore_records.inc_by(records.len() as u64);
-            if let Retaken::SchemaMissing = taken {
-                let detail = format!(
-                    "the schema of {topic}[{}] at offset {}, which was read before, is not to be had now; \
-                     the registry must answer for a restart",
-                    self.partition, stage.partition.next_offset
-                );
-                return Ok(self.wait(Stage::Input(stage), WaitCause::Registry, detail, tools));
+            if let Retaken::SchemaMissing(schema) = taken {
+                // It is only now being asked for: worth a look soon, and no word yet.
+                stage.missing = Some(schema);
+                self.hold.pause();
+                return Ok(self.rest(Stage::Input(stage)));
             }
         }
         if done {
@@ -561,7 +567,7 @@ impl Restore {
     }
 
     fn finish(&mut self, stage: Input, tools: &Tools<'_>) -> Result<Step, LaneError> {
-        let Input { mut partition, advanced, to } = stage;
+        let Input { mut partition, advanced, to, .. } = stage;
         self.hold.end(self.partition, tools.health);
         partition.next_offset = to;
         if let Some(advance) = partition.advance_between(advanced, to) {
@@ -602,14 +608,20 @@ impl Input {
         let customers = records.iter().filter_map(|record| std::str::from_utf8(record.key()?).ok());
         let missing = customers.filter(|customer| partition.find(customer).is_none()).collect();
         partition.fetch(missing)?;
-        for record in records {
+        for (number, record) in records.iter().enumerate() {
             if let Some(to) = partition.advance_between(*advanced, record.offset()) {
                 partition.advance(to, Words::None, context, &mut silence)?;
             }
             *advanced = record.offset() + 1;
-            // Its schema was known once; until the registry says it again nothing can go on.
-            if partition.retake(record, schemas, context, &mut silence)? == Retaken::SchemaMissing {
-                return Ok(Retaken::SchemaMissing);
+            let retaken = partition.retake(record, schemas, context, &mut silence)?;
+            if let Retaken::SchemaMissing(_) = retaken {
+                // Those of the records after it are asked for at the same time.
+                for later in &records[number..] {
+                    if let Some((schema, _)) = partition.read_before(later, context) {
+                        schemas.lookup(schema);
+                    }
+                }
+                return Ok(retaken);
             }
         }
         partition.shed(budget);

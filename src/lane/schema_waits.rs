@@ -67,6 +67,23 @@ pub(super) struct Obstacle {
     pub(super) detail: String,
 }
 
+impl Obstacle {
+    /// Why records of a schema with which others were read before cannot be read; none if they can. They must not be set
+    /// aside now, whatever the registry says.
+    pub(super) fn to(schema: SchemaKey, schemas: &mut Schemas) -> Option<Self> {
+        let (cause, detail) = match schemas.lookup(schema) {
+            Lookup::Ready(_) => return None,
+            Lookup::Pending => (WaitCause::Schema, format!("{schema} has been asked for")),
+            Lookup::Missing { .. } | Lookup::NotFound => {
+                (WaitCause::Schema, format!("the schema registry does not know {schema} any more"))
+            }
+            Lookup::Unusable(reason) => (WaitCause::Schema, format!("{schema} is of no use any more: {reason}")),
+            Lookup::NoAnswer { reason, .. } => (WaitCause::Registry, format!("{schema} is needed: {reason}")),
+        };
+        Some(Self { cause, detail })
+    }
+}
+
 impl SchemaWaits {
     pub(super) fn holds(&self, partition: i32) -> bool {
         self.waiting.contains_key(&partition)
