@@ -476,8 +476,8 @@ impl Restore {
                 return Ok(None);
             }
             return Err(LaneError::Configuration(format!(
-                "partition {} is decided by version {needed} of the rules, and {} ends with {}; \
-                 restore that topic, or begin anew with a new kafka.group_id, topics.changelog, topics.rules and state.dir",
+                "partition {} is decided by version {needed} of the rules, and {} ends with {}; restore that topic, or stop \
+                 all processes and decide everything anew by the newest rules with `cohortd reset --rebuild --yes`",
                 self.partition,
                 context.topics.rules,
                 context.rulebook.newest()
@@ -486,9 +486,9 @@ impl Restore {
         match context.rulebook.of_state(meta.rules_version, &meta.rules)? {
             Some(rules) => Ok(Some(rules)),
             None => Err(LaneError::Configuration(format!(
-                "the rules file is not the one that this state was decided by, and {} does not hold that one either; \
-                 go on with the old file, by one start with --accept-rules, or begin anew with a new kafka.group_id, \
-                 topics.changelog, topics.rules and state.dir (fingerprint then {})",
+                "the rules file is not the one that this state was decided by, and {} does not hold that one either; go on \
+                 with the old file, by one start with --accept-rules, or stop all processes and decide everything anew by the \
+                 newest rules with `cohortd reset --rebuild --yes` (fingerprint then {})",
                 context.topics.rules, meta.rules
             ))),
         }

@@ -338,9 +338,17 @@ fn a_kill_between_two_parts_of_an_edit_leaves_nobody_out_and_takes_nobody_twice(
         for _ in 0..3 {
             eventually("a part of the edit is committed", || {
                 daemon.assert_running();
-                let seen = log.next(Duration::from_millis(20)).filter(|seen| seen.key == [b'M'])?;
-                let adopting = decode_meta(&seen.payload?).unwrap().adopting?;
-                (adopting.version == version).then_some(())
+                // There are far more customers than METAs.
+                while let Some(seen) = log.next(Duration::from_millis(20)) {
+                    if seen.key != [b'M'] {
+                        continue;
+                    }
+                    let adopting = decode_meta(&seen.payload?).unwrap().adopting;
+                    if adopting.is_some_and(|adopting| adopting.version == version) {
+                        return Some(());
+                    }
+                }
+                None
             });
             // Meanwhile everybody can be asked about, by whichever rules their state is by.
             for _ in 0..random.below(120) {

@@ -201,6 +201,16 @@ impl Lab {
         eventually("the group takes offsets", || consumer.commit(&list, CommitMode::Sync).ok());
     }
 
+    /// Deletes the group, with its offsets, once no process is a member of it any more.
+    pub(super) fn delete_group(&self) {
+        let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        eventually("the group is empty, and deleted", || {
+            let deleted = runtime.block_on(admin.delete_groups(&[&self.name], &AdminOptions::new())).unwrap();
+            deleted[0].is_ok().then_some(())
+        });
+    }
+
     /// The end of a partition, open transactions included.
     pub(super) fn end(&self, kind: &str, partition: i32) -> i64 {
         let all: BaseConsumer = self.config("read_uncommitted").create().unwrap();

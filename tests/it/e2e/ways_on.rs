@@ -326,6 +326,31 @@ fn a_changelog_that_was_emptied_is_refused_and_made_again_from_the_input() {
 }
 
 #[test]
+fn offsets_that_the_group_has_lost_are_known_to_the_state() {
+    let Some(lab) = Lab::new("expired", 2, shop::RULES) else { return };
+    let mut random = Random::seeded("expired");
+    history(&lab, &mut random);
+    // As the brokers do after offsets.retention.minutes.
+    lab.delete_group();
+    go_on(&lab, &mut random, &[Vec::new(), Vec::new()]);
+}
+
+#[test]
+fn a_local_copy_that_may_lack_deletions_is_made_anew() {
+    let Some(lab) = Lab::new("old", 1, shop::RULES) else { return };
+    lab.create("log", 1, &[("cleanup.policy", "compact"), ("delete.retention.ms", "4000")]);
+    let mut random = Random::seeded("old");
+    history(&lab, &mut random);
+    // Half of what deletions are kept for.
+    thread::sleep(Duration::from_secs(3));
+    let mut daemon = lab.start("one", &sets());
+    daemon.ready();
+    assert!(daemon.says("the local copy is too old") && daemon.says("delete.retention.ms is 4000"), "{}", daemon.log());
+    daemon.stop();
+    go_on(&lab, &mut random, &[Vec::new()]);
+}
+
+#[test]
 fn a_command_waits_for_sessions_and_is_refused_while_a_process_works() {
     let Some(lab) = Lab::new("busy", 1, VISITS) else { return };
     let mut daemon = lab.start("one", &SESSION);
