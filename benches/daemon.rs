@@ -221,6 +221,7 @@ impl Room {
 
     fn create_topic(&self, topic: &str) {
         let settings = Kafka {
+            on_stop: settings::OnStop::Stay,
             bootstrap_servers: self.bootstrap.clone(),
             group_id: "bench".to_owned(),
             instance_id: "bench".to_owned(),

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | 200 | JSON as `cohortd explain --json` writes it, or text |
 //! | 404 | no such customer or cohort |
-//! | 421 | the customer's partition is not here |
-//! | 503 | it is being restored, or too much is asked at once: try again |
+//! | 421 | the customer's partition is another process's, which is named |
+//! | 503 | it has no owner, is being restored, or too much is asked at once: try again |
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::Views;
 use crate::inquiry::{Answer, Elsewhere, Form, Found};
+use crate::metrics::GroupSeen;
 
 /// A lane looks at its questions many times a second; one that does not is at something long, such as a restore.
 const WAIT_MAX: Duration = Duration::from_secs(2);
@@ -52,14 +53,15 @@ async fn explanation(
 }
 
 async fn ask(views: &Views, customer: String) -> Result<Box<Found>, Refusal> {
-    let answer = views.desk.ask(customer).map_err(Refusal::elsewhere)?;
+    let elsewhere = |why| Refusal::elsewhere(why, views.health.group().as_ref());
+    let answer = views.desk.ask(customer).map_err(elsewhere)?;
     match tokio::time::timeout(WAIT_MAX, answer).await {
         Ok(Ok(Answer::Found(found))) => Ok(found),
         Ok(Ok(Answer::Unknown)) => Err(Refusal::new(
             StatusCode::NOT_FOUND,
             json!({ "status": "unknown_customer", "detail": "No event of this customer was ever applied here." }),
         )),
-        Ok(Ok(Answer::Elsewhere(elsewhere))) => Err(Refusal::elsewhere(elsewhere)),
+        Ok(Ok(Answer::Elsewhere(why))) => Err(elsewhere(why)),
         Ok(Ok(Answer::Unreadable)) => Err(Refusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             json!({ "status": "unreadable", "detail": "The customer's state cannot be read; the log says why." }),
@@ -110,20 +112,13 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, json!({ "status": "unknown_cohort", "nearest": nearest, "detail": detail }))
     }
 
-    fn elsewhere(why: Elsewhere) -> Self {
+    fn elsewhere(why: Elsewhere, group: Option<&GroupSeen>) -> Self {
         match why {
             Elsewhere::Starting => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 json!({ "status": "starting", "detail": "The topics are not known yet; try again." }),
             ),
-            Elsewhere::NotOurs { partition } => {
-                let detail = format!(
-                    "This customer is of partition {partition}, which another process of the group has. \
-                     Its address is not known here: ask the others."
-                );
-                let said = json!({ "status": "not_here", "partition": partition, "detail": detail });
-                Self::new(StatusCode::MISDIRECTED_REQUEST, said)
-            }
+            Elsewhere::NotOurs { partition } => Self::not_ours(partition, group),
             Elsewhere::Restoring { partition } => {
                 let detail = format!("Partition {partition}, which has this customer, is being restored; try again.");
                 let said = json!({ "status": "restoring", "partition": partition, "detail": detail });
@@ -135,6 +130,28 @@ impl Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, said)
             }
         }
+    }
+
+    /// Another process has the partition, as far as the group is known; or nobody has, and asking again helps.
+    fn not_ours(partition: i32, group: Option<&GroupSeen>) -> Self {
+        let of = format!("This customer is of partition {partition}");
+        let holder = group.and_then(|group| group.holder(partition));
+        let (status, word, detail) = match (holder, group) {
+            (Some(holder), _) => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "not_here",
+                format!("{of}, which {holder} has. Its address is not known here: ask that process."),
+            ),
+            (None, Some(group)) if group.unowned.contains(&partition) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unowned", format!("{of}, which nobody has at present; try again."))
+            }
+            (None, _) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not_assigned",
+                format!("{of}, which is not here; the group is sharing out its partitions. Try again."),
+            ),
+        };
+        Self::new(status, json!({ "status": word, "partition": partition, "holder": holder, "detail": detail }))
     }
 
     fn into_response(self) -> Response {

@@ -8,9 +8,9 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::metrics::{Health, Unhealthy};
+use crate::metrics::{GroupSeen, Health, Unhealthy};
 
 use super::{Views, cohorts, customers, posted};
 
@@ -82,23 +82,48 @@ async fn show_metrics(State(views): State<Views>) -> Response {
     }
 }
 
+/// Beside the verdict: what is known of the group, and why the last edit of the rules was refused. Neither makes this
+/// process less ready.
 fn ready(health: &Health) -> Response {
-    match (health.ready(), health.rules_problem()) {
-        (Ok(()), Some(problem)) => {
-            let said = json!({ "status": "ok", "rules": problem });
-            ([(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
-        }
-        (verdict_of, _) => verdict(verdict_of),
+    let verdict = health.ready();
+    let (status, mut said) = told(&verdict);
+    if let Err(Unhealthy::Restoring { partitions, .. }) = &verdict {
+        said["partitions"] = json!(partitions);
     }
+    if let Some(problem) = health.rules_problem() {
+        said["rules"] = json!(problem);
+    }
+    if let Some(group) = health.group() {
+        said["group"] = shown(&group);
+    }
+    answer(status, &said)
+}
+
+fn shown(group: &GroupSeen) -> Value {
+    let members = group.holders.iter().map(|holder| json!({ "name": holder.name, "partitions": holder.partitions }));
+    json!({
+        "state": group.state,
+        "members": members.collect::<Vec<_>>(),
+        "unowned": group.unowned,
+        "unowned_seconds": group.unowned_for.as_secs(),
+    })
 }
 
 fn verdict(health: Result<(), Unhealthy>) -> Response {
-    let (status, said) = match health {
+    let (status, said) = told(&health);
+    answer(status, &said)
+}
+
+fn told(health: &Result<(), Unhealthy>) -> (StatusCode, Value) {
+    match health {
         Ok(()) => (StatusCode::OK, json!({ "status": "ok" })),
         Err(unhealthy) => {
             let said = json!({ "status": unhealthy.word(), "detail": unhealthy.to_string() });
             (StatusCode::SERVICE_UNAVAILABLE, said)
         }
-    };
+    }
+}
+
+fn answer(status: StatusCode, said: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
 }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::{Doors, Views};
 use crate::inquiry::{Answer, Desk};
-use crate::metrics::{Health, Metrics};
+use crate::metrics::{GroupSeen, Health, Holder, Metrics};
 use crate::settings;
 
 struct House {
@@ -63,14 +63,35 @@ fn the_metrics_door_shows_metrics_and_the_other_does_not() {
     assert_eq!(ask(house.admin, "GET", "/metrics").0, 404);
 }
 
+/// Another process holds these, and nobody those.
+fn group(held: &[i32], unowned: &[i32]) -> GroupSeen {
+    GroupSeen {
+        state: "stable",
+        holders: vec![Holder { name: "other-0".into(), partitions: held.to_vec() }],
+        unowned: unowned.to_vec(),
+        unowned_for: Duration::from_secs(4),
+    }
+}
+
 #[test]
 fn ready_says_in_json_what_is_waited_for() {
     let house = house();
-    let joining = "{\"detail\":\"Lanes waiting for their first partitions: 1.\",\"status\":\"joining\"}\n";
+    let joining = "{\"detail\":\"Lanes that the group has given no assignment yet: 1, for 0 s; its coordinator does not \
+                   answer.\",\"status\":\"joining\"}\n";
     assert_eq!(ask(house.metrics, "GET", "/health/ready"), (503, joining.to_owned()));
     assert_eq!(ask(house.metrics, "GET", "/health/live").0, 200);
-    house.health.lane(0).partitions(2, 0);
+    house.health.lane(0).partitions(2, [7]);
+    let (status, text) = ask(house.metrics, "GET", "/health/ready");
+    assert_eq!(status, 503);
+    assert!(text.contains("\"status\":\"restoring\"") && text.contains("\"partitions\":[7]"), "{text}");
+    house.health.lane(0).partitions(2, []);
     assert_eq!(ask(house.admin, "GET", "/health/ready"), (200, "{\"status\":\"ok\"}\n".to_owned()));
+    house.health.set_group(Some(group(&[0, 1], &[7])));
+    let (status, text) = ask(house.admin, "GET", "/health/ready");
+    assert_eq!(status, 200, "what others do not read makes this process no less ready");
+    let shown = "\"group\":{\"members\":[{\"name\":\"other-0\",\"partitions\":[0,1]}],\"state\":\"stable\",\
+                 \"unowned\":[7],\"unowned_seconds\":4}";
+    assert!(text.contains(shown), "{text}");
 }
 
 #[test]
@@ -81,9 +102,18 @@ fn a_customer_is_asked_for_at_the_operators_door_only_and_where_their_partition_
     assert_eq!(status, 503);
     assert!(text.contains("\"status\":\"starting\""), "{text}");
     let lanes = house.desk.open(1, 1);
-    let (status, text) = ask(house.admin, "GET", "/customers/c1/cohorts/vip");
-    assert_eq!(status, 421);
-    assert!(text.contains("\"status\":\"not_here\"") && text.contains("\"partition\":0"), "{text}");
+    for (seen, status, word) in [
+        (None, 503, "not_assigned"),
+        (Some(group(&[], &[])), 503, "not_assigned"),
+        (Some(group(&[], &[0])), 503, "unowned"),
+        (Some(group(&[0], &[])), 421, "not_here"),
+    ] {
+        house.health.set_group(seen);
+        let (found, text) = ask(house.admin, "GET", "/customers/c1/cohorts/vip");
+        assert_eq!(found, status);
+        assert!(text.contains(&format!("\"status\":\"{word}\"")) && text.contains("\"partition\":0"), "{text}");
+        assert_eq!(text.contains("other-0 has"), status == 421, "{text}");
+    }
     lanes[0].has(|_| false, |_| true);
     assert_eq!(ask(house.admin, "GET", "/customers/c1?lang=fr").0, 503);
     assert_eq!(ask(house.admin, "GET", "/customers/c1?lang=de").0, 400);

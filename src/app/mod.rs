@@ -21,8 +21,8 @@ use tokio::runtime::Runtime;
 use crate::admin::{Doors, Posted, Views};
 use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
-use crate::kafka::Brokers;
-use crate::lane::{Context, Found, Lane, LaneError, Rulebook, Start, Summaries};
+use crate::kafka::{Brokers, Ends, Watermarks};
+use crate::lane::{Context, Found, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
 use crate::metrics::{Health, Metrics};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
@@ -40,7 +40,7 @@ pub use schemas::schemas;
 
 /// From the request to stop to the end of the process: what a lane has not finished by then is cut off, which is always
 /// safe, since the next start aborts or completes it.
-const STOP_WITHIN: Duration = Duration::from_secs(9);
+const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// Runs the daemon until it is told to stop, or cannot go on.
 ///
@@ -100,7 +100,9 @@ impl Process {
         let (metrics_door, admin_door) =
             (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
         metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
-        let closing = shutdown.clone();
+        // The doors answer until everything is written: whoever routes by readiness must hear that this process drains.
+        let drained = Shutdown::new();
+        let closing = drained.clone();
         let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
         let (post, posts) = tokio::sync::mpsc::channel::<Posted>(POSTS_MAX);
         let views = Views {
@@ -141,7 +143,7 @@ impl Process {
         let context = Context::new(settings, book, Arc::clone(&metrics), board, encoder, found);
         let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, &schemas, &health, &shutdown);
         shutdown.request();
-        health.stop();
+        drained.request();
         runtime.block_on(answering).ok();
         outcome.and(confirming.map_or(Ok(()), Confirming::outcome))
     }
@@ -159,6 +161,9 @@ fn run_lanes(
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let memory =
         Arc::new(SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers())));
+    let watermarks = Arc::new(Watermarks::new(&settings.kafka, brokers)?);
+    let ends = Arc::new(Ends::new(Arc::clone(&watermarks), &settings.topics.input, context.partitions));
+    let ownership = Arc::new(Ownership::new(settings.lanes));
     let mut lanes = Vec::new();
     let mut tell = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
@@ -170,6 +175,9 @@ fn run_lanes(
             context: Arc::clone(&context),
             memory: Arc::clone(&memory),
             brokers: brokers.clone(),
+            watermarks: Arc::clone(&watermarks),
+            ends: Arc::clone(&ends),
+            ownership: Arc::clone(&ownership),
             schemas: schemas.clone(),
             health: Arc::clone(health),
             inbox,
@@ -192,6 +200,10 @@ fn run_lanes(
     let summaries = Summaries::new(settings, Arc::clone(&context), brokers, tell)?;
     lanes.push(follow_summaries(summaries, shutdown)?);
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
+    let watched = (watermarks, Arc::clone(&ends));
+    let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
+    watch("group", shutdown, move |stop| watchdog.run(stop))?;
+    watch("ends", shutdown, move |stop| ends.follow(stop))?;
     let mut outcome = Ok(());
     let mut stopping = None;
     while !lanes.iter().all(JoinHandle::is_finished) {
@@ -201,6 +213,10 @@ fn run_lanes(
         if lanes.iter().any(JoinHandle::is_finished) {
             // Also one that panicked: it cannot ask by itself.
             shutdown.request();
+        }
+        if shutdown.is_requested() {
+            // Whoever routes by readiness looks elsewhere while this process drains.
+            health.stop();
         }
         let is_over = |since: std::time::Instant| since.elapsed() >= STOP_WITHIN;
         if shutdown.is_requested() && is_over(*stopping.get_or_insert_with(std::time::Instant::now)) {
@@ -215,6 +231,17 @@ fn run_lanes(
         }
     }
     outcome
+}
+
+/// Runs what only looks, for as long as the lanes work. Nobody waits for its end: it may be in the middle of a question.
+fn watch(
+    name: &str,
+    shutdown: &Shutdown,
+    work: impl FnOnce(&std::sync::atomic::AtomicBool) + Send + 'static,
+) -> Result<(), Failure> {
+    let stop = shutdown.flag();
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&stop)).map_err(Failure::running)?;
+    Ok(())
 }
 
 /// Reads the counters of all partitions, for as long as the lanes work.

@@ -57,7 +57,7 @@ pub enum Answer {
 pub enum Elsewhere {
     /// The topics are not known yet.
     Starting,
-    /// Another process of the group has the partition, or nobody has.
+    /// Another process of the group has the partition, or nobody has: the group knows.
     NotOurs {
         partition: i32,
     },

@@ -1,14 +1,14 @@
 //! What every client here shares: where its log lines and errors go, and how it is closed.
 
+use std::ops::Deref;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::brokers::{self, Brokers};
 
@@ -34,27 +34,45 @@ impl ClientContext for Watch {
     }
 }
 
-impl ConsumerContext for Watch {
-    /// Only reached while rdkafka closes a consumer: as long as it is open, its events are polled from the queue by
-    /// this room. A rebalance that nobody acknowledges would make the closing wait for ever. Everything that is read goes,
-    /// which need not be everything that the group assigned.
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, _: &mut TopicPartitionList) {
-        let acknowledged = match error {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                consumer.incremental_assign(&TopicPartitionList::new())
-            }
-            _ => consumer.assignment().and_then(|read| consumer.incremental_unassign(&read)),
-        };
-        // A client that assigned by itself has no rebalance protocol to be incremental in.
-        if let Err(error) = acknowledged.or_else(|_| consumer.unassign()) {
-            tracing::debug!(target: "kafka", "acknowledging a rebalance while closing: {error}");
+impl ConsumerContext for Watch {}
+
+/// How long dropping a client may keep its owner.
+const CLOSE_FOR: Duration = Duration::from_secs(2);
+
+/// A client that keeps nobody waiting for long, wherever it is dropped: also on the way out of an error or a panic. Ending
+/// one talks to brokers, and waits for threads of librdkafka.
+pub(super) struct Bounded<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Bounded<T> {
+    pub(super) fn new(client: T) -> Self {
+        Self(Some(client))
+    }
+
+    /// Ends it now, waiting at most `limit`; false if it has not ended by then.
+    pub(super) fn close(mut self, limit: Duration) -> bool {
+        self.0.take().is_none_or(|client| drop_within(client, limit))
+    }
+}
+
+impl<T: Send + 'static> Deref for Bounded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is taken out only when it ends")
+    }
+}
+
+impl<T: Send + 'static> Drop for Bounded<T> {
+    fn drop(&mut self) {
+        if self.0.take().is_some_and(|client| !drop_within(client, CLOSE_FOR)) {
+            tracing::warn!(target: "kafka", "A client does not end within {} s; it is left behind.", CLOSE_FOR.as_secs());
         }
     }
 }
 
 /// Drops a client on a thread of its own and waits at most `limit` for it; false when it is still closing. Closing talks
 /// to the brokers and can hang while they are away. A client left behind dies with the process.
-pub(super) fn drop_within<T: Send + 'static>(client: T, limit: Duration) -> bool {
+fn drop_within<T: Send + 'static>(client: T, limit: Duration) -> bool {
     let (closed, wait) = mpsc::channel::<()>();
     let spawned = thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
         drop(client);

@@ -12,6 +12,9 @@ use crate::settings::Kafka;
 /// process's partitions wait, and the longest batch.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The shortest session that a broker takes by default.
+const TEMPORARY_SESSION_MS: u32 = 6_000;
+
 /// librdkafka's second names. It takes options in no order, so only one of two may be given.
 const ALIASES: [(&str, &str); 9] = [
     ("bootstrap.servers", "metadata.broker.list"),
@@ -28,7 +31,7 @@ const ALIASES: [(&str, &str); 9] = [
 /// What one record costs beside its value: key, headers, framing.
 const RECORD_OVERHEAD: usize = 64 << 10;
 
-const MIB: usize = 1 << 20;
+pub(super) const MIB: usize = 1 << 20;
 
 /// Options with the name under which librdkafka is asked for them.
 type Options = Vec<(&'static str, String)>;
@@ -110,6 +113,11 @@ fn fetching(bytes: usize, partition_max: usize, wait_ms: &str) -> Options {
     ]
 }
 
+/// The protocol of KIP-848, in which the broker assigns.
+fn is_newer_protocol(settings: &Kafka) -> bool {
+    settings.options.get("group.protocol").is_some_and(|protocol| protocol == "consumer")
+}
+
 /// A member of the group.
 pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
     let mut fixed = reading(settings, "read_committed");
@@ -118,10 +126,25 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
         fixed.push(("group.instance.id", settings.instance_id.clone()));
     }
     // The newer protocol assigns on the broker's side and takes no strategy.
-    if settings.options.get("group.protocol").is_none_or(|protocol| protocol != "consumer") {
+    if !is_newer_protocol(settings) {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
     }
     layered(settings, fetching(bytes, MIB, "100"), fixed)
+}
+
+/// A member without an instance id, that comes and goes. Should it die in between, the group waits for its session's end:
+/// so that is as short as brokers allow unless told otherwise (`group.min.session.timeout.ms`).
+pub(super) fn temporary_member(settings: &Kafka) -> ClientConfig {
+    let mut config = member(settings, 2 * MIB);
+    config.remove("group.instance.id");
+    config.set("client.id", format!("{}-rebalance", identity(settings)));
+    if is_newer_protocol(settings) {
+        // There the broker sets it.
+        return config;
+    }
+    let session = config.get("session.timeout.ms").and_then(|millis| millis.parse().ok());
+    config.set("session.timeout.ms", session.unwrap_or(TEMPORARY_SESSION_MS).min(TEMPORARY_SESSION_MS).to_string());
+    config
 }
 
 /// A reader of the partitions that it is told.
@@ -183,13 +206,14 @@ pub(super) fn plain(settings: &Kafka, bytes: usize) -> ClientConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Start;
+    use crate::settings::{OnStop, Start};
 
     fn settings(options: &[(&str, &str)]) -> Kafka {
         Kafka {
             bootstrap_servers: "localhost:9092".to_owned(),
             group_id: "g".to_owned(),
             instance_id: "host-0".to_owned(),
+            on_stop: OnStop::Stay,
             start: Start::Earliest,
             options: options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }
@@ -200,6 +224,7 @@ mod tests {
         let settings = settings(&[("session.timeout.ms", "6000")]);
         for config in [
             member(&settings, 64 << 20),
+            temporary_member(&settings),
             reader(&settings, 64 << 20),
             observer(&settings),
             asking(&settings),

@@ -2,19 +2,25 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::brokers::{self, Brokers};
-use super::client::{Watch, drop_within};
+use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
-use super::native::{self, Content, Group, Queue};
+use super::native::{self, Content, Group, Queue, Unclosed};
 use super::record::Record;
 use crate::settings::Kafka;
+
+/// How long one poll waits while the group is left.
+const LEAVE_STEP: Duration = Duration::from_millis(20);
+/// How long a request to leave may take to be sent.
+const LEAVE_GRACE: Duration = Duration::from_millis(200);
 
 /// Reads one topic as a static member of the group, with the partitions it is assigned, committed records only.
 ///
@@ -23,17 +29,19 @@ use crate::settings::Kafka;
 /// a revocation waits, and the group with it, until it is acknowledged.
 pub struct Consumer {
     queue: Queue,
-    client: BaseConsumer<Watch>,
+    client: Bounded<Unclosed<Watch>>,
     topic: String,
     brokers: Brokers,
-    /// What was handed out by `poll` and not acknowledged yet. Closing must do it, or would wait for ever.
+    /// What was handed out by `poll` and not acknowledged yet.
     pending: RefCell<Option<Pending>>,
+    /// Assigned by the group, and acknowledged.
+    assigned: RefCell<BTreeSet<i32>>,
     /// Of the partitions assigned by the group, those that librdkafka was told to fetch.
     reading: RefCell<BTreeSet<i32>>,
 }
 
 enum Pending {
-    Assign,
+    Assign(Vec<i32>),
     Revoke(Vec<i32>),
 }
 
@@ -108,10 +116,11 @@ impl Consumer {
             .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
         Ok(Self {
             queue,
-            client,
+            client: Bounded::new(Unclosed::new(client)),
             topic: topic.to_owned(),
             brokers: brokers.clone(),
             pending: RefCell::new(None),
+            assigned: RefCell::default(),
             reading: RefCell::default(),
         })
     }
@@ -154,7 +163,7 @@ impl Consumer {
     fn rebalance(&self, assign: bool, partitions: Vec<i32>) -> Option<Polled<'static>> {
         self.brokers.answered();
         let pending = match assign {
-            true => Pending::Assign,
+            true => Pending::Assign(partitions.clone()),
             false => Pending::Revoke(partitions.clone()),
         };
         *self.pending.borrow_mut() = Some(pending);
@@ -198,9 +207,13 @@ impl Consumer {
     /// # Errors
     /// `Retry` if the group moved on meanwhile: forget these partitions and go on polling.
     pub fn ack_assign(&self) -> Result<(), Failure> {
-        self.pending.take();
+        let pending = self.pending.take();
         let none = TopicPartitionList::new();
-        self.client.incremental_assign(&none).map_err(|error| retry(&error, "taking partitions"))
+        self.client.incremental_assign(&none).map_err(|error| retry(&error, "taking partitions"))?;
+        if let Some(Pending::Assign(partitions)) = pending {
+            self.assigned.borrow_mut().extend(partitions);
+        }
+        Ok(())
     }
 
     /// Lets go of the partitions of [`Polled::Revoked`]; the next owner starts now.
@@ -209,6 +222,7 @@ impl Consumer {
     /// `Retry` if the group moved on meanwhile; the partitions are gone all the same.
     pub fn ack_revoke(&self, partitions: &[i32]) -> Result<(), Failure> {
         self.pending.take();
+        self.assigned.borrow_mut().retain(|partition| !partitions.contains(partition));
         let mut reading = self.reading.borrow_mut();
         let fetched: Vec<i32> = partitions.iter().copied().filter(|partition| reading.remove(partition)).collect();
         let list = self.list(&fetched)?;
@@ -237,6 +251,50 @@ impl Consumer {
         }
         // A pause outlives a revocation: a partition that comes back would stay silent.
         self.resume(&places.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
+    }
+
+    /// What the group assigned and was acknowledged, whether it is read or not.
+    #[must_use]
+    pub fn assigned(&self) -> BTreeSet<i32> {
+        self.assigned.borrow().clone()
+    }
+
+    /// Gives everything back and joins anew: what is assigned is revoked by one of the next polls, and then assigned again,
+    /// here or elsewhere.
+    ///
+    /// # Errors
+    /// `Retry`.
+    pub fn rejoin(&self) -> Result<(), Failure> {
+        // librdkafka would wait for its acknowledgement first.
+        self.settle();
+        self.client.unsubscribe();
+        self.client.subscribe(&[&self.topic]).map_err(|error| retry(&error, "joining the group again"))
+    }
+
+    /// Leaves the group for good, so that it shares out what this member had without waiting for the end of its session;
+    /// what is still assigned is let go. Nothing else may be done with it afterwards. False if that was not done within
+    /// `limit`: then the session's end does it.
+    #[must_use]
+    pub fn leave(&self, limit: Duration) -> bool {
+        // As a static member it would not leave by being closed.
+        self.client.unsubscribe();
+        let started = Instant::now();
+        loop {
+            match self.poll(LEAVE_STEP) {
+                Polled::Assigned(_) | Polled::Revoked { .. } => self.settle(),
+                // Without a member id the request to leave is on its way.
+                Polled::Nothing if Group::of(self.client.client()).is_some_and(|group| group.member().is_empty()) => {
+                    break;
+                }
+                _ => {}
+            }
+            if started.elapsed() >= limit {
+                return false;
+            }
+        }
+        // Nobody tells when it has been sent.
+        thread::sleep(LEAVE_GRACE.min(limit.saturating_sub(started.elapsed())));
+        true
     }
 
     /// Whether the current assignment was lost: the session or the poll interval ran out. Acknowledging resets it.
@@ -308,18 +366,20 @@ impl Consumer {
         each(&list, "resuming")
     }
 
-    /// Leaves off and closes on another thread, for at most `limit`; false if it is still closing, which the end of the
-    /// process will cut short. As a static member this one is expected back until its session times out.
+    /// Ends it on another thread, waiting at most `limit`; false if it has not ended by then, which the end of the process
+    /// will cut short. As a static member this one is expected back until its session times out.
     #[must_use]
     pub fn close(self, limit: Duration) -> bool {
-        drop_within(self, limit)
+        let Self { queue, client, .. } = self;
+        drop(queue);
+        client.close(limit)
     }
 
     /// Acknowledges what is pending, as it is.
     fn settle(&self) {
         let outcome = match self.pending.take() {
             None => return,
-            Some(Pending::Assign) => self.ack_assign(),
+            Some(Pending::Assign(_)) => self.ack_assign(),
             Some(Pending::Revoke(partitions)) => self.ack_revoke(&partitions),
         };
         if let Err(failure) = outcome {
@@ -346,13 +406,6 @@ impl Consumer {
             self.place(&mut list, *partition, Offset::Invalid)?;
         }
         Ok(list)
-    }
-}
-
-impl Drop for Consumer {
-    /// May take long, or for ever while no broker answers: prefer [`close`](Self::close).
-    fn drop(&mut self) {
-        self.settle();
     }
 }
 

@@ -1,21 +1,28 @@
 //! What rdkafka does not hand out safely, taken from librdkafka itself: events with their partition and offset (rdkafka
 //! reports an error or an end of partition without saying where), the fields of the group metadata (rdkafka's type is
-//! opaque), a flush that ends when the last message does, and topic ids.
+//! opaque), a flush that ends when the last message does, topic ids, questions about a group, and the end of a consumer.
 #![expect(unsafe_code, reason = "the one place that calls librdkafka directly; each block says why it is sound")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as rd;
-use rdkafka::client::{Client, ClientContext};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::RDKafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::record::{Record, Stamp};
+
+pub(super) mod ask;
+
+pub(super) use rdkafka::client::Client;
 
 /// librdkafka takes whole milliseconds; anything longer than 24 days is as good as that.
 fn millis(timeout: Duration) -> c_int {
@@ -66,6 +73,41 @@ impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: the reference was taken when this value was made and is given back once.
         unsafe { rd::rd_kafka_queue_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// A consumer that is destroyed without being closed.
+///
+/// Closing asks the application to let its partitions go and waits for its word, by requests to a queue that librdkafka
+/// may have stopped serving a moment before: such a request waits for ever (librdkafka's issue 4884). There is nothing to
+/// close: offsets are committed in transactions, and a static member does not leave. What is read is let go without
+/// asking.
+pub(super) struct Unclosed<C: ConsumerContext>(ManuallyDrop<BaseConsumer<C>>);
+
+impl<C: ConsumerContext> Unclosed<C> {
+    pub(super) fn new(client: BaseConsumer<C>) -> Self {
+        Self(ManuallyDrop::new(client))
+    }
+}
+
+impl<C: ConsumerContext> Deref for Unclosed<C> {
+    type Target = BaseConsumer<C>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<C: ConsumerContext> Drop for Unclosed<C> {
+    fn drop(&mut self) {
+        // An assignment that nobody has acknowledged, polled or not, is the one thing that librdkafka waits for here. What
+        // reads outside a group is told that it cannot do this, and need not.
+        self.0.incremental_assign(&TopicPartitionList::new()).ok();
+        // SAFETY: the client is destroyed here, once, and not used again: what rdkafka holds of it is forgotten, which leaks
+        // its context and the handle of a queue, some hundred bytes. Records borrow the client, so none is left.
+        unsafe {
+            rd::rd_kafka_destroy_flags(self.0.client().native_ptr(), rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::brokers::Brokers;
+use super::client::Bounded;
 use super::config;
 use super::consumer::Membership;
 use super::deliveries::Deliveries;
@@ -41,7 +42,7 @@ pub struct Producer {
     config: ClientConfig,
     brokers: Brokers,
     /// Absent only after a recreation failed.
-    client: Option<ThreadedProducer<Deliveries>>,
+    client: Option<Bounded<ThreadedProducer<Deliveries>>>,
     timeout: Duration,
     begun: Instant,
     disconnects: u64,
@@ -275,7 +276,7 @@ impl Producer {
     }
 
     fn client(&self, what: &str) -> Result<&ThreadedProducer<Deliveries>, Failure> {
-        self.client.as_ref().ok_or_else(|| Failure::Resolve(Cause::new(Code::State, what, "no producer")))
+        self.client.as_deref().ok_or_else(|| Failure::Resolve(Cause::new(Code::State, what, "no producer")))
     }
 
     fn disconnects(&self) -> u64 {
@@ -315,8 +316,9 @@ impl Producer {
     }
 }
 
-fn create(config: &ClientConfig, brokers: &Brokers) -> Result<ThreadedProducer<Deliveries>, Failure> {
+fn create(config: &ClientConfig, brokers: &Brokers) -> Result<Bounded<ThreadedProducer<Deliveries>>, Failure> {
     config
         .create_with_context(Deliveries::new(brokers))
+        .map(Bounded::new)
         .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))
 }

@@ -6,6 +6,7 @@ use rdkafka::producer::{Producer as _, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::Brokers;
+use super::client::Bounded;
 use super::config;
 use super::deliveries::Deliveries;
 use super::failure::{Cause, Failure};
@@ -19,7 +20,7 @@ const FULL_QUEUE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Writes records in order, each once (idempotent), visible as soon as they are written.
 pub struct Publisher {
-    client: ThreadedProducer<Deliveries>,
+    client: Bounded<ThreadedProducer<Deliveries>>,
 }
 
 impl Publisher {
@@ -31,7 +32,7 @@ impl Publisher {
         let client = config::plain(settings, queue_bytes)
             .create_with_context(Deliveries::new(brokers))
             .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))?;
-        Ok(Self { client })
+        Ok(Self { client: Bounded::new(client) })
     }
 
     /// Queues a record; its bytes are copied. Waits while the queue is full, at most 30 s.

@@ -9,17 +9,17 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::brokers::{self, Brokers};
-use super::client::{Watch, drop_within};
+use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
-use super::native::{self, Content, Queue};
+use super::native::{self, Content, Queue, Unclosed};
 use super::record::Record;
 use crate::settings::Kafka;
 
 /// A client that is told what to read; committed records only.
 pub struct Reader {
     queue: Queue,
-    client: BaseConsumer<Watch>,
+    client: Bounded<Unclosed<Watch>>,
     brokers: Brokers,
     /// The partition being read, and the offset at which it ends.
     partition: i32,
@@ -61,6 +61,7 @@ impl Reader {
             .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
         let queue = Queue::of_consumer(client.client())
             .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
+        let client = Bounded::new(Unclosed::new(client));
         Ok(Self { queue, client, brokers: brokers.clone(), partition: -1, to: 0, done: Cell::new(true) })
     }
 
@@ -149,9 +150,18 @@ impl Reader {
         Ok(end)
     }
 
-    /// Closes on another thread, for at most `limit`; false if it is still closing.
+    /// Ends it on another thread, and waits for nothing.
+    pub fn discard(self) {
+        let Self { queue, client, .. } = self;
+        drop(queue);
+        client.close(Duration::ZERO);
+    }
+
+    /// Ends it on another thread, waiting at most `limit`; false if it has not ended by then.
     #[must_use]
     pub fn close(self, limit: Duration) -> bool {
-        drop_within(self, limit)
+        let Self { queue, client, .. } = self;
+        drop(queue);
+        client.close(limit)
     }
 }

@@ -23,16 +23,19 @@
 
 mod adopt;
 mod answers;
+mod assignment;
 mod context;
 mod due;
 mod error;
 mod hold;
 pub mod identity;
 mod intake;
+mod lag;
 mod learning;
 mod mark;
 mod model;
 mod output;
+mod ownership;
 mod partition;
 mod plan;
 mod publish;
@@ -51,6 +54,7 @@ pub use context::{Context, Found};
 pub use error::LaneError;
 pub(crate) use mark::OffsetMark;
 pub use model::ModelTold;
+pub use ownership::{Ownership, Watchdog};
 pub use ranks::RankTold;
 pub use rulebook::{Rulebook, Version};
 pub use summaries::Summaries;

@@ -792,9 +792,7 @@ impl Partition {
         metrics.dedupe_ids_evicted.inc_by(counts.ids_pushed_out);
         self.metrics.records_consumed.inc_by(part.tally.consumed);
         self.metrics.set_stream_time(self.meta.stream_time);
-        for (gauge, members) in self.metrics.cohort_members.iter().zip(&self.members) {
-            gauge.set(i64::try_from(*members).unwrap_or(i64::MAX));
-        }
+        self.metrics.set_cohort_members(&self.members);
         self.metrics.customers_resident.set(self.shard.len() as u64);
         self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
         if let Some(at) = self.intake.last_event {
@@ -809,6 +807,7 @@ impl Partition {
         if let Some(part) = self.part.take() {
             self.database.write(&part.writes)?;
         }
+        self.metrics.set_cohort_members(&self.members);
         self.due.written();
         self.rearmed.clear();
         self.shard.take_counts();

@@ -9,32 +9,32 @@ use std::time::{Duration, Instant as Moment};
 
 use super::adopt::{self, Adoption};
 use super::answers::answer;
+use super::assignment::Control;
 use super::context::Context;
 use super::error::LaneError;
 use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
 use super::model::ModelTold;
+use super::ownership::Ownership;
 use super::partition::{Partition, Share};
 use super::plan::Plan;
 use super::publish::{Published, announce, publish};
 use super::ranks::RankTold;
 use super::restore::{Restore, Step, Tools};
 use super::schema_waits::{SchemaGate, SchemaWaits};
-use crate::clock::{Reading, Watch};
+use crate::clock::Watch;
 use crate::codec::Schemas;
-use crate::engine::{Slot, Words};
+use crate::engine::Slot;
 use crate::event::Properties;
 use crate::inquiry::Inbox;
-use crate::kafka::{Brokers, Consumer, Failure, Polled, Producer, Reader, Record, Watermarks};
-use crate::metrics::{Health, LaneHealth, Rebalance, Stage, resident_bytes};
-use crate::settings::Settings;
+use crate::kafka::{Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
+use crate::metrics::{Health, LaneHealth, Stage, resident_bytes};
+use crate::settings::{OnStop, Settings};
 use crate::store::SharedMemory;
 use crate::summary::Overview;
 
 /// How long restoring may keep the lane from its other partitions in one turn.
 const RESTORE_STEP: Duration = Duration::from_millis(100);
-/// At most this long between two advances of a quiet live partition that decide nothing.
-const ADVANCE_EVERY: Duration = Duration::from_secs(10);
 /// Records whose states are brought near together: their way from memory takes longer than deciding one of them.
 const LOOK_AHEAD: usize = 32;
 /// How long one question to a broker may take in the loop.
@@ -43,8 +43,6 @@ const ASK: Duration = Duration::from_secs(1);
 const ANSWER_EVERY: Duration = Duration::from_millis(5);
 /// While records come without a wait, after how many it looks.
 const ANSWER_EVERY_RECORDS: usize = 1_024;
-/// Between two looks at the ends of partitions, for the lag.
-const LAG_EVERY: Duration = Duration::from_secs(2);
 /// The longest that a database's memtables wait to be written out.
 const STORE_FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// Customers flushed in one transaction when partitions are given up.
@@ -53,8 +51,8 @@ const DRAIN_CUSTOMERS: usize = 50_000;
 const DRAIN_FOR: Duration = Duration::from_secs(5);
 /// How long flushing may keep the group waiting for a partition that goes elsewhere.
 pub(super) const HAND_OVER_FOR: Duration = Duration::from_secs(2);
-/// How long closing a client may take.
-const CLOSE_FOR: Duration = Duration::from_secs(2);
+/// How long leaving the group may take.
+const LEAVE_FOR: Duration = Duration::from_secs(2);
 
 /// What a lane is made of.
 pub struct Start {
@@ -64,6 +62,9 @@ pub struct Start {
     pub context: Arc<Context>,
     pub memory: Arc<SharedMemory>,
     pub brokers: Brokers,
+    pub watermarks: Arc<Watermarks>,
+    pub ends: Arc<Ends>,
+    pub ownership: Arc<Ownership>,
     pub schemas: Schemas,
     pub health: Arc<Health>,
     pub inbox: Inbox,
@@ -83,23 +84,26 @@ pub enum Told {
 
 /// One lane. Everything in it belongs to one thread.
 pub struct Lane {
-    number: usize,
+    pub(super) number: usize,
     settings: Settings,
     pub(super) context: Arc<Context>,
     memory: Arc<SharedMemory>,
     schemas: Schemas,
-    health: Arc<Health>,
+    pub(super) health: Arc<Health>,
     inbox: Inbox,
     stop: Arc<AtomicBool>,
-    consumer: Consumer,
+    pub(super) consumer: Consumer,
     producer: Producer,
-    watermarks: Watermarks,
-    reader: Reader,
+    watermarks: Arc<Watermarks>,
+    pub(super) ends: Arc<Ends>,
+    pub(super) ownership: Arc<Ownership>,
+    /// There while partitions are restored.
+    reader: Option<Reader>,
     /// Marks this lane's commits as its own.
     writer: u64,
     pub(super) partitions: BTreeMap<i32, Partition>,
-    restores: VecDeque<Restore>,
-    schema_waits: SchemaWaits,
+    pub(super) restores: VecDeque<Restore>,
+    pub(super) schema_waits: SchemaWaits,
     /// Partitions whose next record may not be the next to take in: newly restored, or records of theirs were dropped.
     /// Nothing of them is taken in until they are known to be read from where they stand.
     adrift: BTreeSet<i32>,
@@ -112,12 +116,12 @@ pub struct Lane {
     pub(super) learnt: Option<ModelTold>,
     /// What is still to be published of all cohorts, by whoever owns partition 0.
     pub(super) overview: Option<Arc<Overview>>,
-    watch: Watch,
+    pub(super) watch: Watch,
     /// A partition that takes up other rules; its input waits.
-    adoption: Option<Adoption>,
+    pub(super) adoption: Option<Adoption>,
     brokers: Brokers,
     intake_paused: bool,
-    last_look: Moment,
+    pub(super) last_look: Moment,
     buffer: Properties<'static>,
 }
 
@@ -125,14 +129,6 @@ pub(super) struct Pending {
     plan: Plan,
     victims: BTreeMap<i32, Vec<Slot>>,
     tries: u32,
-}
-
-/// What came up while polling that ends a batch.
-enum Control {
-    Assigned(Vec<i32>),
-    Revoked { partitions: Vec<i32>, lost: bool },
-    OutOfRange { partition: i32, offset: i64, reason: String },
-    Failed(Failure),
 }
 
 /// What one round of polling brought.
@@ -152,18 +148,19 @@ impl Lane {
     /// # Errors
     /// Options that librdkafka refuses.
     pub fn new(start: Start) -> Result<Self, LaneError> {
-        let Start { number, mut settings, context, memory, brokers, schemas, health, inbox, told, stop } = start;
+        let Start { number, mut settings, context, memory, brokers, watermarks, ends, ownership, .. } = start;
+        let (schemas, health, inbox, told, stop) = (start.schemas, start.health, start.inbox, start.told, start.stop);
         settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
-        let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
-        let queue = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
+        let queue = queue_bytes(&settings);
         let record = usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX);
-        // Half for reading ahead, a quarter for restoring, a quarter for what is being written.
         Ok(Self {
             number,
             consumer: Consumer::subscribe(&settings.kafka, &settings.topics.input, queue / 2, &brokers)?,
             producer: Producer::new(&settings.kafka, queue / 4, record.max(8 << 20), &brokers)?,
-            watermarks: Watermarks::new(&settings.kafka, &brokers)?,
-            reader: Reader::new(&settings.kafka, queue / 4, &brokers)?,
+            watermarks,
+            ends,
+            ownership,
+            reader: None,
             settings,
             context,
             memory,
@@ -190,22 +187,42 @@ impl Lane {
         })
     }
 
+    /// Bytes of records that this lane's clients may hold: half for reading ahead, a quarter for restoring, a quarter for what
+    /// is being written.
+    fn queue_bytes(&self) -> usize {
+        queue_bytes(&self.settings)
+    }
+
     /// Works until told to stop, then flushes, commits and closes.
     ///
     /// # Errors
     /// Why it cannot go on.
     pub fn run(mut self) -> Result<(), LaneError> {
+        let ended = StopOthers(Arc::clone(&self.stop));
         announce(&mut self.producer, &|| self.health.lane(self.number).beat())?;
-        let outcome = self.work();
-        if outcome.is_ok() {
-            self.drain()?;
+        self.work()?;
+        self.drain()?;
+        drop(ended);
+        // Databases first: whoever comes next may open them.
+        self.partitions.clear();
+        self.leave();
+        Ok(())
+    }
+
+    /// The group shares out what this lane had at once, or keeps it until the session ends: as the settings say.
+    fn leave(&self) {
+        let held = self.consumer.assigned();
+        match self.settings.kafka.on_stop {
+            OnStop::Leave if !self.consumer.leave(LEAVE_FOR) => {
+                tracing::warn!(lane = self.number, "The group was not left in time; it waits for the session to end.");
+            }
+            OnStop::Stay if !held.is_empty() => tracing::info!(
+                lane = self.number,
+                partitions = ?held,
+                "The group keeps these partitions for this lane until its session ends (kafka.on_stop)."
+            ),
+            OnStop::Leave | OnStop::Stay => {}
         }
-        let Self { consumer, reader, partitions, .. } = self;
-        drop(partitions);
-        if !reader.close(CLOSE_FOR) || !consumer.close(CLOSE_FOR) {
-            tracing::warn!(lane = self.number, "A client did not close in time.");
-        }
-        outcome
     }
 
     fn work(&mut self) -> Result<(), LaneError> {
@@ -240,7 +257,8 @@ impl Lane {
             if let Some(control) = self.batch()? {
                 self.control(control)?;
             }
-            self.look()?;
+            self.show_figures();
+            self.rejoin_if_asked()?;
         }
         Ok(())
     }
@@ -263,12 +281,12 @@ impl Lane {
         answer(&self.inbox, &self.partitions, &self.context);
     }
 
-    fn show_partitions(&self) {
-        let restoring = u32::try_from(self.restores.len()).unwrap_or(u32::MAX);
-        let ready = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-        self.health().partitions(ready + restoring, restoring);
+    pub(super) fn show_partitions(&self) {
+        let owned = u32::try_from(self.partitions.len() + self.restores.len()).unwrap_or(u32::MAX);
+        self.health().partitions(owned, self.restores.iter().map(|restore| restore.partition));
         let waits = |number| self.restores.iter().any(|restore| restore.partition == number);
         self.inbox.has(|number| self.partitions.contains_key(&number), waits);
+        self.ownership.assigned(self.number, self.consumer.assigned());
     }
 
     /// Polls, decides, commits, writes: one batch over all partitions at work. Returns what ended it, if not a limit.
@@ -376,47 +394,8 @@ impl Lane {
         }
     }
 
-    /// Moves quiet live partitions by the wall clock where that decides something.
-    ///
-    /// Caught up means: the end signal came at the very end that the broker tells now, open transactions included, and
-    /// nothing polled is unapplied.
-    fn advance(&mut self, plan: &mut Plan) -> Result<(), LaneError> {
-        let quiet = |partition: &&mut Partition| partition.end.is_some();
-        for partition in self.partitions.values_mut().filter(quiet) {
-            let reading = self.watch.read();
-            let now = match reading {
-                Reading::Trusted(now) => now,
-                Reading::Jumped { by } => {
-                    self.context.metrics.clock_jumps.inc();
-                    tracing::error!(ms = by.0, "The wall clock leapt ahead; time stands still for 5 minutes.");
-                    continue;
-                }
-                Reading::Distrusted => continue,
-            };
-            let to = now - self.context.timing.arrives_within;
-            let rested = partition.last_advance.elapsed() >= ADVANCE_EVERY;
-            if partition.was_caught_up() && !rested && !(partition.is_live() && partition.would_decide(to)) {
-                continue;
-            }
-            let end = match self.watermarks.range(&self.context.topics.input, partition.number, ASK) {
-                Ok(range) => range.end,
-                Err(Failure::Retry(_)) => continue,
-                Err(failure) => return Err(failure.into()),
-            };
-            if partition.end.is_none_or(|at| at < end) {
-                continue;
-            }
-            partition.is_caught_up(self.context.live_after);
-            partition.last_advance = Moment::now();
-            if partition.is_live() {
-                partition.advance(to, Words::Full, &self.context, plan)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
-    fn publish_pending(&mut self) -> Result<(), LaneError> {
+    pub(super) fn publish_pending(&mut self) -> Result<(), LaneError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
         let beat = || {
             self.health.lane(self.number).beat();
@@ -522,7 +501,7 @@ impl Lane {
     }
 
     /// The plan will never count here. Its partitions are ahead of Kafka in memory: those still ours are restored.
-    fn forget(&mut self, pending: &Pending) -> Result<(), LaneError> {
+    pub(super) fn forget(&mut self, pending: &Pending) -> Result<(), LaneError> {
         for part in &pending.plan.parts {
             if self.partitions.contains_key(&part.partition) {
                 self.restore_again(part.partition)?;
@@ -531,83 +510,15 @@ impl Lane {
         Ok(())
     }
 
-    fn control(&mut self, control: Control) -> Result<(), LaneError> {
-        match control {
-            Control::Assigned(partitions) => {
-                tracing::info!(lane = self.number, ?partitions, "Assigned.");
-                self.context.metrics.rebalances(Rebalance::Assigned).inc();
-                match self.consumer.ack_assign() {
-                    Ok(()) => partitions.into_iter().for_each(|number| self.begin_restore(number)),
-                    Err(Failure::Retry(_)) => {}
-                    Err(failure) => return Err(failure.into()),
-                }
-                self.show_partitions();
-            }
-            Control::Revoked { partitions, lost } => self.give_up(&partitions, lost)?,
-            Control::OutOfRange { partition, offset, reason } => {
-                if self.partitions.contains_key(&partition) {
-                    // Retention has passed it, or the topic was made anew: a restore finds out, and says what to do.
-                    tracing::warn!(partition, offset, reason, "The input does not hold the next offset to read.");
-                    // What could not be read again is written first.
-                    if self.pending.is_none() {
-                        self.flush_partitions(&[partition], HAND_OVER_FOR)?;
-                    }
-                    if let Some(pending) = self.pending.take() {
-                        self.forget(&pending)?;
-                    }
-                    self.restore_again(partition)?;
-                }
-            }
-            Control::Failed(Failure::Retry(cause)) => tracing::warn!(reason = %cause, "Kafka; trying again."),
-            Control::Failed(failure) => return Err(failure.into()),
-        }
-        Ok(())
-    }
-
-    /// Partitions go to somebody else. What is decided and not yet known to count is published first, if it still can
-    /// be; the next owner starts when the revocation is acknowledged.
-    fn give_up(&mut self, numbers: &[i32], lost: bool) -> Result<(), LaneError> {
-        tracing::info!(lane = self.number, partitions = ?numbers, lost, "Revoked.");
-        self.context.metrics.rebalances(if lost { Rebalance::Lost } else { Rebalance::Revoked }).inc();
-        if lost {
-            // All of it may be somebody else's already.
-            if let Some(pending) = self.pending.take() {
-                self.forget(&pending)?;
-            }
-        } else {
-            if self.pending.is_some() {
-                self.publish_pending()?;
-            }
-            if let Some(pending) = self.pending.take() {
-                self.forget(&pending)?;
-            } else {
-                self.flush_partitions(numbers, HAND_OVER_FOR)?;
-                if let Some(pending) = self.pending.take() {
-                    self.forget(&pending)?;
-                }
-            }
-        }
-        for number in numbers {
-            self.partitions.remove(number);
-            self.schema_waits.forget(*number, self.health.lane(self.number));
-            self.adoption.take_if(|adoption| adoption.partition == *number);
-        }
-        self.restores.retain(|restore| !numbers.contains(&restore.partition));
-        numbers.iter().for_each(|number| self.health().forget(*number));
-        self.consumer.ack_revoke(numbers).or_else(retried)?;
-        self.show_partitions();
-        Ok(())
-    }
-
     /// A partition at work cannot go on as it stands. It is read no more until it is restored.
-    fn restore_again(&mut self, number: i32) -> Result<(), LaneError> {
+    pub(super) fn restore_again(&mut self, number: i32) -> Result<(), LaneError> {
         self.partitions.remove(&number);
         self.consumer.pause(&[number]).or_else(retried)?;
         self.begin_restore(number);
         Ok(())
     }
 
-    fn begin_restore(&mut self, number: i32) {
+    pub(super) fn begin_restore(&mut self, number: i32) {
         self.schema_waits.forget(number, self.health.lane(self.number));
         self.adoption.take_if(|adoption| adoption.partition == number);
         self.restores.retain(|restore| restore.partition != number);
@@ -625,15 +536,25 @@ impl Lane {
     /// Goes on restoring the first partition that does not wait for something else; whoever waits lets the others go first.
     fn restore_some(&mut self) -> Result<(), LaneError> {
         let budget = self.share().customer_bytes;
+        let queue = self.queue_bytes();
+        if self.restores.is_empty()
+            && let Some(reader) = self.reader.take()
+        {
+            reader.discard();
+        }
         let Some(first) = self.restores.iter().position(Restore::is_due) else { return Ok(()) };
         self.restores.rotate_left(first);
         let restore = &mut self.restores[0];
         let number = restore.partition;
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(Reader::new(&self.settings.kafka, queue / 4, &self.brokers)?),
+        };
         let step = restore.step(
             &mut Tools {
                 consumer: &self.consumer,
                 watermarks: &self.watermarks,
-                reader: &mut self.reader,
+                reader,
                 schemas: &mut self.schemas,
                 memory: &self.memory,
                 context: &self.context,
@@ -679,11 +600,8 @@ impl Lane {
             let Some(version) = self.context.rulebook.get(version)? else { return Ok(()) };
             self.consumer.pause(&[number]).or_else(retried)?;
             self.schema_waits.forget(number, self.health.lane(self.number));
-            let reader = || {
-                let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
-                let queue = usize::try_from(self.settings.memory.queues() / lanes).unwrap_or(usize::MAX);
-                Reader::new(&self.settings.kafka, queue / 4, &self.brokers)
-            };
+            let queue = self.queue_bytes();
+            let reader = || Reader::new(&self.settings.kafka, queue / 4, &self.brokers);
             let partition = self.partitions.get_mut(&number).expect("found just now");
             partition.is_behind();
             self.adoption = Some(Adoption::new(partition, version, reader, &self.context)?);
@@ -768,29 +686,6 @@ impl Lane {
         }
     }
 
-    /// Figures that cost a question.
-    fn look(&mut self) -> Result<(), LaneError> {
-        if self.last_look.elapsed() < LAG_EVERY {
-            return Ok(());
-        }
-        self.last_look = Moment::now();
-        // A member that the group gave nothing has nothing to wait for.
-        if self.partitions.is_empty() && self.restores.is_empty() && self.consumer.membership().is_some() {
-            self.show_partitions();
-        }
-        for partition in self.partitions.values_mut() {
-            if let Ok(range) = self.watermarks.range(&self.context.topics.input, partition.number, ASK) {
-                partition.metrics.consumer_lag.set((range.end - partition.next_offset).max(0));
-            }
-            let timers = partition.database.timers_estimate();
-            partition.metrics.timers_pending.set(i64::try_from(timers).unwrap_or(i64::MAX));
-            for (family, bytes) in partition.database.sizes() {
-                partition.metrics.set_store_size(family, bytes);
-            }
-        }
-        Ok(())
-    }
-
     /// The end: what is decided counts, what is changed is flushed as far as time allows, files are written out.
     fn drain(&mut self) -> Result<(), LaneError> {
         let started = Moment::now();
@@ -805,6 +700,21 @@ impl Lane {
             partition.database.flush(true)?;
         }
         Ok(())
+    }
+}
+
+fn queue_bytes(settings: &Settings) -> usize {
+    let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
+    usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX)
+}
+
+/// Ends the other lanes before this one closes its clients and databases, which takes a while: also when it panics. Alone
+/// they would go on as half a process.
+struct StopOthers(Arc<AtomicBool>);
+
+impl Drop for StopOthers {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -923,7 +833,7 @@ fn note_ends(
 }
 
 /// A call on a partition that is just leaving: its revocation is on its way.
-fn retried(failure: Failure) -> Result<(), LaneError> {
+pub(super) fn retried(failure: Failure) -> Result<(), LaneError> {
     match failure {
         Failure::Retry(cause) => {
             tracing::debug!(reason = %cause, "The assignment is changing.");

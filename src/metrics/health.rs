@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Metrics;
+use super::group::GroupSeen;
 use super::waiting::{Wait, WaitCause, Waiting, Waits};
 
 /// A lane beats in each turn of its loop, in retries and restores too. Above the longest single call that it makes, the
@@ -21,6 +22,7 @@ pub struct Health {
     /// Written and read by no lane.
     rules_problem: Mutex<Option<String>>,
     waits: Waits,
+    group: Mutex<Option<GroupSeen>>,
 }
 
 /// Each value stands alone, so relaxed order is enough: a reader may see one a moment before another.
@@ -30,8 +32,11 @@ struct Lane {
     beat: AtomicU64,
     /// Did the group answer, even with no partition?
     joined: AtomicBool,
+    /// Milliseconds after `started`: since when the lane is in the group, or is not.
+    since: AtomicU64,
     owned: AtomicU32,
-    restoring: AtomicU32,
+    /// Written by its lane, and read by checks, each for a moment.
+    restoring: Mutex<Vec<i32>>,
 }
 
 /// One lane's side of it.
@@ -49,12 +54,16 @@ pub enum Unhealthy {
         lane: usize,
         silent_for: Duration,
     },
-    /// Some lanes wait for their first assignment.
+    /// Some lanes wait for the group to give them an assignment.
     Joining {
         lanes: usize,
+        /// The longest of them.
+        lasts: Duration,
+        /// `None` while the group is not known.
+        group: Option<GroupSeen>,
     },
     Restoring {
-        partitions: u32,
+        partitions: Vec<i32>,
         of: u32,
     },
     /// Something stands still; the longest wait comes first.
@@ -82,8 +91,21 @@ impl fmt::Display for Unhealthy {
             Self::Stalled { lane, silent_for } => {
                 write!(f, "Lane {lane} has not turned for {} s.", silent_for.as_secs())
             }
-            Self::Joining { lanes } => write!(f, "Lanes waiting for their first partitions: {lanes}."),
-            Self::Restoring { partitions, of } => write!(f, "Partitions being restored: {partitions} of {of}."),
+            Self::Joining { lanes, lasts, group } => {
+                write!(f, "Lanes that the group has given no assignment yet: {lanes}, for {} s; ", lasts.as_secs())?;
+                match group {
+                    None => f.write_str("its coordinator does not answer."),
+                    Some(group) if group.holders.is_empty() => f.write_str("nobody else is in it."),
+                    Some(group) if group.state == "rebalancing" => f.write_str(
+                        "it waits for all members to join again, and for those that died until their sessions end.",
+                    ),
+                    Some(group) => write!(f, "it is {}, with {} members.", group.state, group.holders.len()),
+                }
+            }
+            Self::Restoring { partitions, of } => {
+                let numbers: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+                write!(f, "Partitions being restored: {} of {of}: {}.", partitions.len(), numbers.join(", "))
+            }
             Self::Waiting(waits) => {
                 let sentences: Vec<String> = waits.iter().map(ToString::to_string).collect();
                 f.write_str(&sentences.join(" "))
@@ -103,6 +125,7 @@ impl Health {
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             rules_problem: Mutex::default(),
             waits: Waits::new(&metrics.waiting),
+            group: Mutex::default(),
         }
     }
 
@@ -126,6 +149,16 @@ impl Health {
     #[must_use]
     pub fn rules_problem(&self) -> Option<String> {
         self.rules_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The group as last seen; `None` while it is not known.
+    pub fn set_group(&self, group: Option<GroupSeen>) {
+        *self.group.lock().unwrap_or_else(PoisonError::into_inner) = group;
+    }
+
+    #[must_use]
+    pub fn group(&self) -> Option<GroupSeen> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Declares that something stands still, or that it still does: call it as often as you like while it lasts. It is
@@ -156,19 +189,22 @@ impl Health {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(Unhealthy::Stopping);
         }
-        let joining = self.lanes.iter().filter(|lane| !lane.joined.load(Ordering::Relaxed)).count();
-        if joining > 0 {
-            return Err(Unhealthy::Joining { lanes: joining });
+        let outside = self.lanes.iter().filter(|lane| !lane.joined.load(Ordering::Relaxed));
+        let since: Vec<u64> = outside.map(|lane| lane.since.load(Ordering::Relaxed)).collect();
+        if let Some(first) = since.iter().min() {
+            let lasts = self.started.elapsed().saturating_sub(Duration::from_millis(*first));
+            return Err(Unhealthy::Joining { lanes: since.len(), lasts, group: self.group() });
         }
         let waiting = self.waits.lasting();
         if !waiting.is_empty() {
             return Err(Unhealthy::Waiting(waiting));
         }
-        let sum =
-            |count: fn(&Lane) -> &AtomicU32| self.lanes.iter().map(|lane| count(lane).load(Ordering::Relaxed)).sum();
-        let restoring: u32 = sum(|lane| &lane.restoring);
-        if restoring > 0 {
-            return Err(Unhealthy::Restoring { partitions: restoring, of: sum(|lane| &lane.owned) });
+        let restoring = |lane: &Lane| lane.restoring.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut partitions: Vec<i32> = self.lanes.iter().flat_map(restoring).collect();
+        if !partitions.is_empty() {
+            partitions.sort_unstable();
+            let of = self.lanes.iter().map(|lane| lane.owned.load(Ordering::Relaxed)).sum();
+            return Err(Unhealthy::Restoring { partitions, of });
         }
         Ok(())
     }
@@ -205,28 +241,56 @@ impl LaneHealth<'_> {
         self.health.waits.forget(partition);
     }
 
-    /// After each change: how many partitions the lane owns, and how many of them are not restored yet. The first call
-    /// says that the group has answered.
-    pub fn partitions(self, owned: u32, restoring: u32) {
+    /// After each change: how many partitions the lane owns, and which of them are not restored yet. The first call says
+    /// that the group has answered.
+    pub fn partitions(self, owned: u32, restoring: impl IntoIterator<Item = i32>) {
         self.lane.owned.store(owned, Ordering::Relaxed);
-        self.lane.restoring.store(restoring, Ordering::Relaxed);
-        self.lane.joined.store(true, Ordering::Relaxed);
+        *self.lane.restoring.lock().unwrap_or_else(PoisonError::into_inner) = restoring.into_iter().collect();
+        self.is_in_group(true);
+    }
+
+    /// The lane lost its place in the group, and joins again.
+    pub fn left(self) {
+        self.is_in_group(false);
+    }
+
+    fn is_in_group(self, joined: bool) {
+        if self.lane.joined.swap(joined, Ordering::Relaxed) != joined {
+            let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.lane.since.store(ms, Ordering::Relaxed);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, HEARTBEAT_AGE_MAX, Health, Metrics, Unhealthy, Wait, WaitCause};
+    use super::super::Holder;
+    use super::{Duration, GroupSeen, HEARTBEAT_AGE_MAX, Health, Metrics, Unhealthy, Wait, WaitCause};
 
     #[test]
     fn ready_means_that_every_owned_partition_is_restored() {
         let health = Health::new(2, &Metrics::new("0", "0"));
-        assert_eq!(health.ready(), Err(Unhealthy::Joining { lanes: 2 }));
-        health.lane(0).partitions(3, 2);
-        assert_eq!(health.ready(), Err(Unhealthy::Joining { lanes: 1 }));
-        health.lane(1).partitions(0, 0);
-        assert_eq!(health.ready(), Err(Unhealthy::Restoring { partitions: 2, of: 3 }));
-        health.lane(0).partitions(3, 0);
+        assert!(matches!(health.ready(), Err(Unhealthy::Joining { lanes: 2, group: None, .. })));
+        health.lane(0).partitions(3, [4, 2]);
+        assert!(matches!(health.ready(), Err(Unhealthy::Joining { lanes: 1, .. })));
+        health.lane(1).partitions(0, []);
+        let restoring = health.ready().unwrap_err();
+        assert_eq!(restoring.to_string(), "Partitions being restored: 2 of 3: 2, 4.");
+        health.lane(0).partitions(3, []);
+        assert_eq!(health.ready(), Ok(()));
+        health.lane(1).left();
+        health.set_group(Some(GroupSeen {
+            state: "rebalancing",
+            holders: vec![Holder::default()],
+            ..Default::default()
+        }));
+        let joining = health.ready().unwrap_err();
+        assert_eq!(
+            joining.to_string(),
+            "Lanes that the group has given no assignment yet: 1, for 0 s; it waits for all members to join again, and for \
+             those that died until their sessions end."
+        );
+        health.lane(1).partitions(0, []);
         assert_eq!(health.ready(), Ok(()));
         health.stop();
         assert_eq!(health.ready(), Err(Unhealthy::Stopping));
@@ -237,7 +301,7 @@ mod tests {
     fn what_stands_still_for_long_is_a_reason_for_not_being_ready() {
         let metrics = Metrics::new("0", "0");
         let health = Health::new(1, &metrics);
-        health.lane(0).partitions(4, 0);
+        health.lane(0).partitions(4, []);
         let waits = |partition| Wait { cause: WaitCause::Disk, partition: Some(partition), detail: "no room".into() };
         health.wait(waits(1));
         health.wait(waits(3));

@@ -7,11 +7,15 @@
 //! records_consumed = events_applied + events_skipped (all reasons) + dead_letters (all reasons)
 //! ```
 
+mod group;
 mod health;
 mod memory;
 mod partition;
 mod ranks;
 mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -21,6 +25,7 @@ use prometheus::{
 
 use crate::event::{Change, DeadLetterReason, SkipReason};
 
+pub use group::{GroupSeen, Holder};
 pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
 pub use memory::resident_bytes;
 pub use partition::{PartitionMetrics, RestoreMetrics, Share};
@@ -113,6 +118,11 @@ pub struct Metrics {
     /// `waiting{cause}`: partitions, or parts of the process, that stand still for this cause. Worry when one stays above 0
     /// for a minute: `/health/ready` says what is waited for and what would end it.
     waiting: IntGaugeVec,
+
+    // The group.
+    partitions_unowned: IntGaugeVec,
+    /// Partitions without an owner whose lag is shown by this process.
+    unowned_lag: Mutex<BTreeSet<i32>>,
 
     // The outside.
     /// `brokers_reachable`: 1 while a broker answers, 0 while none does. Worry at 0: nothing is read; it is retried.
@@ -314,6 +324,12 @@ impl Metrics {
                 "Partitions, or parts of the process, that stand still, by cause.",
                 &["cause"],
             ),
+            partitions_unowned: add.gauges(
+                "partitions_unowned",
+                "Partitions of the input that the group has given to nobody; each process that can tell shows all of them.",
+                &[],
+            ),
+            unowned_lag: Mutex::default(),
             brokers_reachable: add.gauge("brokers_reachable", "1 while a Kafka broker answers, 0 while none does."),
             registry_reachable,
             rules_info: add.gauges(
@@ -442,6 +458,31 @@ impl Metrics {
         self.value_at_stake.reset();
     }
 
+    /// `partitions_unowned`, the same number from each process; `None`: not known, and not shown. Worry when it stays above
+    /// 0 for a minute: nobody reads those partitions.
+    pub fn set_partitions_unowned(&self, unowned: Option<usize>) {
+        match unowned {
+            Some(unowned) => {
+                self.partitions_unowned.with_label_values(&NO_LABELS).set(i64::try_from(unowned).unwrap_or(i64::MAX));
+            }
+            // It may never have been shown.
+            None => drop(self.partitions_unowned.remove_label_values(&NO_LABELS)),
+        }
+    }
+
+    /// `consumer_lag_records{topic,partition}` of partitions that nobody owns; those shown before and not named now are
+    /// taken off. One process of the group does this, and never for a partition that it holds.
+    pub fn set_unowned_lag(&self, topic: &str, lags: &BTreeMap<i32, i64>) {
+        let mut shown = self.unowned_lag.lock().unwrap_or_else(PoisonError::into_inner);
+        for partition in shown.iter().filter(|partition| !lags.contains_key(partition)) {
+            self.partitions.set_lag(topic, &partition.to_string(), None);
+        }
+        for (partition, lag) in lags {
+            self.partitions.set_lag(topic, &partition.to_string(), Some(*lag));
+        }
+        *shown = lags.keys().copied().collect();
+    }
+
     /// Names the newest rules; those before are no longer shown.
     pub fn set_rules(&self, version: u64, fingerprint: &str) {
         self.rules_info.reset();
@@ -459,6 +500,9 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
+
+/// A family without labels, whose only series may be absent.
+const NO_LABELS: [&str; 0] = [];
 
 /// Registers metrics under our prefix.
 struct Adder<'a>(&'a Registry);

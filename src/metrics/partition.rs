@@ -15,17 +15,13 @@ pub struct PartitionMetrics {
     /// `records_consumed_total{topic,partition}`: records read and accounted for, counted with their committed batch.
     /// Worry when its rate is 0 while `consumer_lag_records` is not.
     pub records_consumed: IntCounter,
-    /// `consumer_lag_records{topic,partition}`. Worry when it grows for longer than your outputs may be late.
-    pub consumer_lag: IntGauge,
-    /// `timers_pending{partition}`: customers with a deadline ahead.
-    pub timers_pending: IntGauge,
-    /// `cohort_members{cohort,partition}`, in the order of the cohorts given. The sum over partitions is the cohort's
-    /// size.
-    pub cohort_members: Vec<IntGauge>,
     /// This partition's part of `customers_resident`.
     pub customers_resident: Share,
     /// This partition's part of `customers_dirty`.
     pub customers_dirty: Share,
+    /// In the order of `cohorts`, once they are known.
+    cohort_members: Vec<IntGauge>,
+    timers_pending: Option<IntGauge>,
     stream_time: Option<Gauge>,
     event_time_lag: Option<Gauge>,
     /// This partition's part of `store_size_bytes`, by family.
@@ -49,16 +45,14 @@ impl Metrics {
     ) -> PartitionMetrics {
         let series = self.partitions.clone();
         let partition = partition.to_string();
-        let (alone, both) = ([partition.as_str()], [topic, partition.as_str()]);
+        let both = [topic, partition.as_str()];
         let cohorts: Vec<String> = cohorts.into_iter().map(str::to_owned).collect();
-        let members = |cohort: &String| series.cohort_members.with_label_values(&[cohort.as_str(), partition.as_str()]);
         let mut assigned = Share::of(&series.assigned);
         assigned.set(1);
         PartitionMetrics {
             records_consumed: series.records_consumed.with_label_values(&both),
-            consumer_lag: series.consumer_lag.with_label_values(&both),
-            timers_pending: series.timers_pending.with_label_values(&alone),
-            cohort_members: cohorts.iter().map(members).collect(),
+            cohort_members: Vec::new(),
+            timers_pending: None,
             customers_resident: Share::of(&series.customers_resident),
             customers_dirty: Share::of(&series.customers_dirty),
             stream_time: None,
@@ -109,6 +103,12 @@ impl Drop for RestoreMetrics {
 }
 
 impl PartitionMetrics {
+    /// `consumer_lag_records{topic,partition}`. Worry when it grows for longer than your outputs may be late. Not shown
+    /// while it is not known, since 0 would be read as "all is read".
+    pub fn set_lag(&self, lag: Option<i64>) {
+        self.series.set_lag(&self.topic, &self.partition, lag);
+    }
+
     /// `stream_time_seconds{partition}`. Worry when it stands still on a partition that is caught up. Shown once it is
     /// known, since 0 would be read as 1970.
     pub fn set_stream_time(&mut self, at: Instant) {
@@ -134,8 +134,26 @@ impl PartitionMetrics {
             self.series.cohort_members.remove_label_values(&[cohort.as_str(), partition]).ok();
         }
         self.cohorts = cohorts.into_iter().map(str::to_owned).collect();
-        let members = |cohort: &String| self.series.cohort_members.with_label_values(&[cohort.as_str(), partition]);
-        self.cohort_members = self.cohorts.iter().map(members).collect();
+        self.cohort_members.clear();
+    }
+
+    /// `cohort_members{cohort,partition}`, in the order of the cohorts in force. The sum over partitions is the cohort's size.
+    /// Shown once it is known, since 0 would be read as nobody.
+    pub fn set_cohort_members(&mut self, members: &[u64]) {
+        if self.cohort_members.is_empty() {
+            let partition = self.partition.as_str();
+            let gauge = |cohort: &String| self.series.cohort_members.with_label_values(&[cohort.as_str(), partition]);
+            self.cohort_members = self.cohorts.iter().map(gauge).collect();
+        }
+        for (gauge, members) in self.cohort_members.iter().zip(members) {
+            gauge.set(i64::try_from(*members).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// `timers_pending{partition}`: customers with a deadline ahead. Shown once it is known.
+    pub fn set_timers_pending(&mut self, timers: u64) {
+        let resolve = || self.series.timers_pending.with_label_values(&[self.partition.as_str()]);
+        self.timers_pending.get_or_insert_with(resolve).set(i64::try_from(timers).unwrap_or(i64::MAX));
     }
 
     /// `store_size_bytes{family}`, this partition's part. Worry when the disk will not last.
@@ -207,6 +225,15 @@ pub(super) struct PartitionSeries {
 }
 
 impl PartitionSeries {
+    /// Resolved anew each time: the same series may have been shown, and taken off, for a partition without an owner.
+    pub(super) fn set_lag(&self, topic: &str, partition: &str, lag: Option<i64>) {
+        match lag {
+            Some(lag) => self.consumer_lag.with_label_values(&[topic, partition]).set(lag),
+            // It may never have been shown.
+            None => drop(self.consumer_lag.remove_label_values(&[topic, partition])),
+        }
+    }
+
     pub(super) fn new(add: &Adder<'_>) -> Self {
         let partition = ["partition"];
         let topic_partition = ["topic", "partition"];

@@ -9,7 +9,9 @@ fn lively() -> (Metrics, PartitionMetrics, Vec<CohortCounters>) {
     let metrics = Metrics::new("0.1.0", "abc");
     let mut partition = metrics.partition("customer-events", 3, ["vip", "new"]);
     partition.records_consumed.inc_by(7);
-    partition.cohort_members[0].set(5);
+    partition.set_cohort_members(&[5, 0]);
+    partition.set_timers_pending(0);
+    partition.set_lag(Some(2));
     partition.set_stream_time(Instant(1_767_225_600_500));
     partition.set_event_time_lag(Span(1_500));
     partition.set_store_size("customers", 4_096);

@@ -20,7 +20,7 @@ use layer::Layer;
 
 pub use error::Error;
 pub use sections::{
-    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Memory, Metrics, Ranks, Rules, Schemas,
+    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Memory, Metrics, OnStop, Ranks, Rules, Schemas,
     Settings, Start, State, Time, Topics,
 };
 

@@ -48,9 +48,32 @@ pub struct Kafka {
     pub group_id: String,
     /// Unique in the group and stable over restarts; never empty once loaded. Each lane appends `-` and its number.
     pub instance_id: String,
+    pub on_stop: OnStop,
     pub start: Start,
     /// For librdkafka, as they are. What would break the guarantee has been refused.
     pub options: BTreeMap<String, String>,
+}
+
+/// What happens to this process's partitions when it is told to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum OnStop {
+    /// The group keeps them for it until its session ends.
+    Stay,
+    /// The group shares them out at once.
+    Leave,
+}
+
+impl TryFrom<String> for OnStop {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "stay" => Ok(Self::Stay),
+            "leave" => Ok(Self::Leave),
+            _ => Err(format!("{text:?} is no way to stop; write \"stay\" or \"leave\"")),
+        }
+    }
 }
 
 /// Where reading starts in a partition of which nothing has been read.
@@ -310,6 +333,7 @@ impl fmt::Debug for Kafka {
             .field("bootstrap_servers", &self.bootstrap_servers)
             .field("group_id", &self.group_id)
             .field("instance_id", &self.instance_id)
+            .field("on_stop", &self.on_stop)
             .field("start", &self.start)
             .field("options", &self.options.keys())
             .finish()

@@ -4,6 +4,7 @@
 mod brokers_away;
 mod injected;
 mod membership;
+mod ownership;
 mod reading;
 mod topics;
 mod transactions;
@@ -64,6 +65,7 @@ impl Lab {
     fn settings(&self, instance: &str, options: &[(&str, &str)]) -> Kafka {
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Kafka {
+            on_stop: settings::OnStop::Stay,
             bootstrap_servers: self.bootstrap.clone(),
             group_id: self.name.clone(),
             instance_id: instance.to_owned(),

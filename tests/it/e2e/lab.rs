@@ -106,6 +106,7 @@ impl Lab {
 
     pub(super) fn create(&self, kind: &str, partitions: i32, settings: &[(&str, &str)]) {
         let kafka = Kafka {
+            on_stop: settings::OnStop::Stay,
             bootstrap_servers: self.bootstrap.clone(),
             group_id: self.name.clone(),
             instance_id: "admin".into(),

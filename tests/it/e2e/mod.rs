@@ -19,6 +19,7 @@ mod injected;
 mod judge;
 mod lab;
 mod outside;
+mod ownership;
 mod processes;
 mod ranges;
 mod ranks;
@@ -27,6 +28,7 @@ mod registry;
 mod restarts;
 mod schemas;
 mod shop;
+mod stops;
 mod surge;
 mod ways_on;
 

@@ -1,0 +1,220 @@
+//! Questions of librdkafka's admin API that rdkafka does not offer: the ends of many partitions at once, who is in a
+//! group, and what it has committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
+use std::slice;
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::super::group::{GroupMember, GroupState, GroupView};
+use super::{Event, Queue, elements, millis, text};
+
+/// A request ends at its own time limit; its answer may take a moment longer to travel.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
+
+/// Why there is no answer: librdkafka's code and its text.
+pub(in super::super) type Refused = (Code, String);
+
+/// A partition, and its end or why that is not known.
+pub(in super::super) type End = (i32, Result<i64, Code>);
+
+/// Options of one request, given back on drop.
+struct Options(*mut rd::rd_kafka_AdminOptions_t);
+
+impl Options {
+    fn new<C: ClientContext>(client: &Client<C>, request: rd::rd_kafka_admin_op_t, timeout: Duration) -> Self {
+        let mut reason = [0; 256];
+        // SAFETY: the client is alive; the options belong to the returned value.
+        unsafe {
+            let options = rd::rd_kafka_AdminOptions_new(client.native_ptr(), request);
+            let (text, size) = (reason.as_mut_ptr(), reason.len());
+            rd::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), text, size);
+            Self(options)
+        }
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: owned, and destroyed once.
+        unsafe { rd::rd_kafka_AdminOptions_destroy(self.0) }
+    }
+}
+
+fn broken(what: &str) -> Refused {
+    (Code::InvalidArgument, what.to_owned())
+}
+
+/// Waits for the answer to the request whose queue this is.
+fn answer(queue: &Queue, timeout: Duration) -> Result<Event<'_>, Refused> {
+    let Some(event) = queue.poll(timeout + ANSWER_GRACE) else {
+        return Err((Code::OperationTimedOut, "no answer".to_owned()));
+    };
+    // SAFETY: the event is alive.
+    let (code, reason) = unsafe {
+        let event = event.ptr.as_ptr();
+        (Code::from(rd::rd_kafka_event_error(event)), text(rd::rd_kafka_event_error_string(event)))
+    };
+    if code == Code::NoError { Ok(event) } else { Err((code, reason)) }
+}
+
+/// The ends of some partitions of a topic, open transactions included: one request to each of their leaders.
+pub(in super::super) fn ends<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    partitions: &[i32],
+    timeout: Duration,
+) -> Result<Vec<End>, Refused> {
+    let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        // The number of this offset is also that of "the latest".
+        list.add_partition_offset(topic, *partition, Offset::End).map_err(|error| broken(&error.to_string()))?;
+    }
+    let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout);
+    // SAFETY: client, list, options and queue are alive during the call, which copies what it needs.
+    unsafe { rd::rd_kafka_ListOffsets(client.native_ptr(), list.ptr(), options.0, queue.0.as_ptr()) };
+    let event = answer(&queue, timeout)?;
+    // SAFETY: the results are read while the event that owns them is alive.
+    unsafe {
+        let result = rd::rd_kafka_event_ListOffsets_result(event.ptr.as_ptr());
+        let mut count = 0;
+        let infos = rd::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+        Ok(pointers(infos, count)
+            .iter()
+            .map(|info| {
+                let place = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(*info);
+                let end = match Code::from(place.err) {
+                    // A leader that does not answer in time is no error to librdkafka, and its partitions have no offset.
+                    Code::NoError if place.offset < 0 => Err(Code::OperationTimedOut),
+                    Code::NoError => Ok(place.offset),
+                    code => Err(code),
+                };
+                (place.partition, end)
+            })
+            .collect())
+    }
+}
+
+/// A group as its coordinator describes it, with what each member was assigned of one topic.
+pub(in super::super) fn group<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    topic: &str,
+    timeout: Duration,
+) -> Result<GroupView, Refused> {
+    let name = CString::new(group).map_err(|_| broken("a group's name cannot contain a NUL"))?;
+    let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
+    let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout);
+    let mut names = [name.as_ptr()];
+    // SAFETY: client, names, options and queue are alive during the call, which copies what it needs.
+    unsafe {
+        let (client, queue) = (client.native_ptr(), queue.0.as_ptr());
+        rd::rd_kafka_DescribeConsumerGroups(client, names.as_mut_ptr(), names.len(), options.0, queue);
+    }
+    let event = answer(&queue, timeout)?;
+    // SAFETY: the results are read while the event that owns them is alive.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeConsumerGroups_result(event.ptr.as_ptr());
+        let mut count = 0;
+        let groups = rd::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+        let [found] = pointers(groups, count) else {
+            return Err(broken("one group asked for, another number answered"));
+        };
+        let error = rd::rd_kafka_ConsumerGroupDescription_error(*found);
+        match Code::from(rd::rd_kafka_error_code(error)) {
+            Code::NoError => {}
+            // Nobody has joined it yet.
+            Code::GroupIdNotFound => return Ok(GroupView { state: GroupState::Empty, members: Vec::new() }),
+            code => return Err((code, text(rd::rd_kafka_error_string(error)))),
+        }
+        let members = 0..rd::rd_kafka_ConsumerGroupDescription_member_count(*found);
+        Ok(GroupView {
+            state: state(rd::rd_kafka_ConsumerGroupDescription_state(*found)),
+            members: members
+                .map(|index| member(rd::rd_kafka_ConsumerGroupDescription_member(*found, index), topic))
+                .collect(),
+        })
+    }
+}
+
+fn state(state: rd::rd_kafka_consumer_group_state_t) -> GroupState {
+    use rd::rd_kafka_consumer_group_state_t as State;
+    match state {
+        State::RD_KAFKA_CONSUMER_GROUP_STATE_STABLE => GroupState::Stable,
+        State::RD_KAFKA_CONSUMER_GROUP_STATE_EMPTY | State::RD_KAFKA_CONSUMER_GROUP_STATE_DEAD => GroupState::Empty,
+        _ => GroupState::Rebalancing,
+    }
+}
+
+/// # Safety
+/// `found` belongs to an event that is alive.
+unsafe fn member(found: *const rd::rd_kafka_MemberDescription_t, topic: &str) -> GroupMember {
+    // SAFETY: by the contract of this function; everything is copied.
+    unsafe {
+        let instance = text(rd::rd_kafka_MemberDescription_group_instance_id(found));
+        let assignment = rd::rd_kafka_MemberDescription_assignment(found);
+        let partitions = match assignment.is_null() {
+            true => BTreeSet::new(),
+            false => elements(rd::rd_kafka_MemberAssignment_partitions(assignment))
+                .iter()
+                .filter(|element| text(element.topic) == topic)
+                .map(|element| element.partition)
+                .collect(),
+        };
+        GroupMember {
+            instance: (!instance.is_empty()).then_some(instance),
+            client: text(rd::rd_kafka_MemberDescription_client_id(found)),
+            partitions,
+        }
+    }
+}
+
+/// The offsets that a group has committed in some partitions of a topic, those of open transactions not counted.
+pub(in super::super) fn committed<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    topic: &str,
+    partitions: &[i32],
+    timeout: Duration,
+) -> Result<BTreeMap<i32, i64>, Refused> {
+    let name = CString::new(group).map_err(|_| broken("a group's name cannot contain a NUL"))?;
+    let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout);
+    // SAFETY: all that is passed is alive during the call, which copies what it needs; what is made here is destroyed here.
+    unsafe {
+        let request = rd::rd_kafka_ListConsumerGroupOffsets_new(name.as_ptr(), list.ptr());
+        let mut requests = [request];
+        let (client, queue) = (client.native_ptr(), queue.0.as_ptr());
+        rd::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), requests.len(), options.0, queue);
+        rd::rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    }
+    let event = answer(&queue, timeout)?;
+    // SAFETY: the results are read while the event that owns them is alive.
+    unsafe {
+        let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(event.ptr.as_ptr());
+        let mut count = 0;
+        let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
+        let [found] = pointers(groups, count) else {
+            return Err(broken("one group asked for, another number answered"));
+        };
+        let found = elements(rd::rd_kafka_group_result_partitions(*found)).iter();
+        Ok(found.filter(|element| element.offset >= 0).map(|element| (element.partition, element.offset)).collect())
+    }
+}
+
+/// # Safety
+/// `count` pointers stand at `first`, and outlive `'a`.
+unsafe fn pointers<'a, T>(first: *mut *const T, count: usize) -> &'a [*const T] {
+    // SAFETY: by the contract of this function.
+    if first.is_null() { &[] } else { unsafe { slice::from_raw_parts(first, count) } }
+}

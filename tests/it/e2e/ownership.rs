@@ -1,0 +1,216 @@
+//! No partition stays without an owner, whatever dies while partitions change hands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::daemon::Daemon;
+use super::lab::Lab;
+use super::shop::{self, Random};
+use super::{eventually, judge};
+
+const PARTITIONS: i32 = 4;
+
+/// How long the group may take to mend itself once nothing is killed any more, and the machine has time: what took longer is
+/// counted. A group that does not mend itself is so for ever.
+const MENDED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Enough rounds for every change; the long runs take theirs from the environment.
+const KILLS: usize = 3;
+const RANDOM_KILLS: usize = 10;
+
+/// Topics and groups are made anew after so many rounds, to be judged.
+const ROUNDS_IN_ONE_GROUP: usize = 10;
+
+const SETS: [&str; 6] = [
+    "lanes=2",
+    // There is something to flush when a partition goes.
+    "state.flush_after_events=100000",
+    "state.flush_after=10 minutes",
+    // Whoever is told to stop hands its partitions over.
+    "kafka.on_stop=leave",
+    "time.arrives_within=1 s",
+    "time.max_lateness=10 s",
+];
+
+fn start(lab: &Lab, name: &str) -> Daemon {
+    lab.start(name, &SETS)
+}
+
+fn assigned(daemon: &mut Daemon) -> i64 {
+    daemon.metrics().get("cohortd_partitions_assigned").map_or(0, |assigned| *assigned as i64)
+}
+
+/// Waits until the processes hold all partitions between them and are ready; since `peace`, at most as long as that may take.
+fn mended(daemons: &mut [&mut Daemon], peace: Instant) -> Duration {
+    loop {
+        let mut held = 0;
+        let mut ready = true;
+        for daemon in daemons.iter_mut() {
+            daemon.assert_running();
+            ready &= daemon.get("/health/ready").is_some_and(|(status, _)| status == 200);
+            held += if ready { assigned(daemon) } else { 0 };
+        }
+        if ready && held == i64::from(PARTITIONS) {
+            return peace.elapsed();
+        }
+        assert!(
+            peace.elapsed() < super::LONG,
+            "{held} of {PARTITIONS} partitions have an owner after {:?}; {:?}",
+            super::LONG,
+            daemons.iter_mut().map(|daemon| daemon.get("/health/ready")).collect::<Vec<_>>()
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The partitions whose lag each process shows.
+fn lags(daemon: &mut Daemon) -> BTreeSet<i32> {
+    let (_, body) = daemon.get("/metrics").unwrap();
+    let series = body.lines().filter_map(|line| line.strip_prefix("cohortd_consumer_lag_records{partition=\""));
+    series.map(|rest| rest.split_once('"').unwrap().0.parse().unwrap()).collect()
+}
+
+/// Every partition's lag is shown once.
+fn lags_are_whole(daemons: &mut [&mut Daemon]) {
+    eventually("the lag of every partition is shown by one process", || {
+        let shown: Vec<i32> = daemons.iter_mut().flat_map(|daemon| lags(daemon)).collect();
+        let each: BTreeSet<i32> = shown.iter().copied().collect();
+        (shown.len() == each.len() && each.len() == PARTITIONS as usize).then_some(())
+    });
+}
+
+fn report(test: &str, mut took: Vec<Duration>) {
+    took.sort_unstable();
+    let late = took.iter().filter(|took| **took > MENDED_WITHIN).count();
+    let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
+    println!(
+        "{test}: {} rounds, mended in {median:?} (median), {worst:?} (worst), {late} after {MENDED_WITHIN:?}",
+        took.len()
+    );
+}
+
+/// The first of two processes is killed when it has let partitions go that the second has not been given yet.
+fn kill_between_two_rounds(lab: &Lab, rounds: usize) -> Vec<Duration> {
+    let mut took = Vec::new();
+    let mut one = start(lab, "one");
+    one.ready();
+    for round in 0..rounds {
+        eventually("the first process has all partitions", || {
+            (assigned(&mut one) == i64::from(PARTITIONS)).then_some(())
+        });
+        // Something to be flushed, so that it lets go a moment later than it is told to.
+        thread::sleep(Duration::from_millis(500));
+        let before = one.log().matches("Revoked.").count();
+        let mut two = start(lab, "two");
+        let deadline = Instant::now() + super::LONG;
+        while one.log().matches("Revoked.").count() == before {
+            assert!(Instant::now() < deadline, "the first process was never told to let go");
+            thread::sleep(Duration::from_millis(1));
+        }
+        one.kill9();
+        one = start(lab, "one");
+        took.push(mended(&mut [&mut one, &mut two], Instant::now()));
+        println!("ownership: kill {round} mended after {:?}", took[round]);
+        lags_are_whole(&mut [&mut one, &mut two]);
+        two.stop();
+    }
+    one.stop();
+    took
+}
+
+/// Processes come, go and die at random moments, also while the group shares out partitions.
+fn kill_at_random(lab: &Lab, random: &mut Random, rounds: usize) -> Vec<Duration> {
+    let mut took = Vec::new();
+    let mut running: BTreeMap<&str, Daemon> = ["one", "two"].map(|name| (name, start(lab, name))).into();
+    for round in 0..rounds {
+        match running.remove("three") {
+            Some(three) => three.stop(),
+            None => drop(running.insert("three", start(lab, "three"))),
+        }
+        let kills = 1 + random.below(3);
+        for _ in 0..kills {
+            thread::sleep(Duration::from_millis(random.next() % 2_500));
+            let names: Vec<&str> = running.keys().copied().collect();
+            let name = names[usize::try_from(random.below(names.len() as i64)).unwrap()];
+            running.remove(name).unwrap().kill9();
+            thread::sleep(Duration::from_millis(random.next() % 500));
+            running.insert(name, start(lab, name));
+        }
+        let mut daemons: Vec<&mut Daemon> = running.values_mut().collect();
+        took.push(mended(&mut daemons, Instant::now()));
+        println!("ownership: round {round} of {kills} kills mended after {:?}", took[round]);
+        lags_are_whole(&mut daemons);
+    }
+    running.into_values().for_each(Daemon::stop);
+    took
+}
+
+/// Runs rounds in groups of their own, with a shop open meanwhile, and judges what each decided.
+fn judged(name: &str, rounds: usize, mut work: impl FnMut(&Lab, &mut Random, usize) -> Vec<Duration>) {
+    let mut random = Random::seeded(name);
+    let mut took = Vec::new();
+    while took.len() < rounds {
+        let Some(lab) = Lab::new(name, PARTITIONS, shop::RULES) else { return };
+        let open = shop::open(&lab, random.next(), 30, 50);
+        took.extend(work(&lab, &mut random, ROUNDS_IN_ONE_GROUP.min(rounds - took.len())));
+        let last = open.close();
+        let mut last_one = start(&lab, "one");
+        last_one.ready();
+        lab.decided_until(last + shop::SETTLED_AFTER);
+        last_one.stop();
+        let found = judge::check(&lab, shop::config());
+        println!("{name}: {found:?}");
+    }
+    report(name, took);
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
+fn rounds(default: usize) -> usize {
+    std::env::var("COHORTD_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
+}
+
+#[test]
+fn partitions_let_go_by_a_process_that_dies_then_find_an_owner() {
+    judged("between", rounds(KILLS), |lab, _, rounds| kill_between_two_rounds(lab, rounds));
+}
+
+#[test]
+fn a_member_that_comes_and_dies_again_and_again_stops_nobody() {
+    let Some(lab) = Lab::new("flaps", PARTITIONS, shop::RULES) else { return };
+    let mut random = Random::seeded("flaps");
+    // It does not come back under the same name: each round waits for the end of its session.
+    let sets = [
+        &SETS[..],
+        &["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"],
+        &["state.flush_after=1 s"],
+    ]
+    .concat();
+    let open = shop::open(&lab, random.next(), 30, 100);
+    let mut one = lab.start("one", &sets);
+    one.ready();
+    for flap in 0..5 {
+        let mut other = lab.start(&format!("flap-{flap}"), &sets);
+        eventually("it is in the group, or has been", || other.says("Assigned.").then_some(()));
+        other.assert_running();
+        thread::sleep(Duration::from_millis(random.next() % 1_000));
+        other.kill9();
+        let before = one.metrics()["cohortd_events_applied_total"];
+        eventually("the other goes on", || (one.metrics()["cohortd_events_applied_total"] > before).then_some(()));
+    }
+    eventually("it has all partitions in the end", || {
+        one.assert_running();
+        (assigned(&mut one) == i64::from(PARTITIONS)).then_some(())
+    });
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    one.stop();
+    let found = judge::check(&lab, shop::config());
+    println!("flaps: {found:?}");
+    assert!(found.changes > 50, "too little happened: {found:?}");
+}
+
+#[test]
+fn kills_at_any_moment_of_a_rebalance_leave_no_partition_without_an_owner() {
+    judged("random", rounds(RANDOM_KILLS), kill_at_random);
+}
