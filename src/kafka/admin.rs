@@ -107,9 +107,14 @@ impl Admin {
         if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
             return Ok(Some(Topic { id: None, partitions, replicas, settings: BTreeMap::new() }));
         }
-        let id =
-            native::topic_id(client, name, timeout).map_err(|(code, text)| failed(Cause::new(code, &what, &text)))?;
-        let settings = self.settings(name, timeout, &what)?;
+        // A topic made a moment ago is known to one broker and not yet to the next.
+        let spreading = |failure| match failure {
+            Failure::Fatal(cause) if cause.kind == Kind::UnknownTopic => Failure::Retry(cause),
+            failure => failure,
+        };
+        let id = native::topic_id(client, name, timeout)
+            .map_err(|(code, text)| spreading(failed(Cause::new(code, &what, &text))))?;
+        let settings = self.settings(name, timeout, &what).map_err(spreading)?;
         Ok(Some(Topic { id, partitions, replicas, settings }))
     }
 

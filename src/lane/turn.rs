@@ -199,6 +199,7 @@ impl Lane {
     /// Why it cannot go on.
     pub fn run(mut self) -> Result<(), LaneError> {
         let ended = StopOthers(Arc::clone(&self.stop));
+        self.health().beat();
         announce(&mut self.producer, &|| self.health.lane(self.number).beat())?;
         self.work()?;
         self.drain()?;

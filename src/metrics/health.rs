@@ -28,7 +28,7 @@ pub struct Health {
 /// Each value stands alone, so relaxed order is enough: a reader may see one a moment before another.
 #[derive(Debug, Default)]
 struct Lane {
-    /// Milliseconds after `started`.
+    /// Milliseconds after `started`; 0: the lane has not begun, since the process still waits for Kafka or the registry.
     beat: AtomicU64,
     /// Did the group answer, even with no partition?
     joined: AtomicBool,
@@ -116,7 +116,7 @@ impl fmt::Display for Unhealthy {
 }
 
 impl Health {
-    /// Every lane counts as having just turned.
+    /// No lane has begun.
     #[must_use]
     pub fn new(lanes: usize, metrics: &Metrics) -> Self {
         Self {
@@ -172,7 +172,7 @@ impl Health {
         self.waits.resume(cause, partition);
     }
 
-    /// Do all lanes turn?
+    /// Do all lanes turn that have begun? A restart would not help while Kafka or the registry is waited for.
     ///
     /// # Errors
     /// The lane that has been silent the longest, if above [`HEARTBEAT_AGE_MAX`]: restart the process.
@@ -211,7 +211,8 @@ impl Health {
 
     fn live_at(&self, now: Duration) -> Result<(), Unhealthy> {
         let beats = self.lanes.iter().map(|lane| Duration::from_millis(lane.beat.load(Ordering::Relaxed)));
-        let Some((lane, oldest)) = beats.enumerate().min_by_key(|(_, beat)| *beat) else {
+        let begun = beats.enumerate().filter(|(_, beat)| !beat.is_zero());
+        let Some((lane, oldest)) = begun.min_by_key(|(_, beat)| *beat) else {
             return Ok(());
         };
         let silent_for = now.saturating_sub(oldest);
@@ -223,7 +224,7 @@ impl LaneHealth<'_> {
     /// Once in each turn of the loop, and while waiting in any other.
     pub fn beat(self) {
         let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.lane.beat.store(ms, Ordering::Relaxed);
+        self.lane.beat.store(ms.max(1), Ordering::Relaxed);
     }
 
     /// As [`Health::wait`].
@@ -322,9 +323,11 @@ mod tests {
     #[test]
     fn a_lane_that_stopped_turning_is_not_alive() {
         let health = Health::new(2, &Metrics::new("0", "0"));
+        let later = HEARTBEAT_AGE_MAX + Duration::from_secs(5);
+        assert_eq!(health.live_at(later), Ok(()), "no lane has begun");
         health.lane(1).beat();
         assert_eq!(health.live(), Ok(()));
-        let later = HEARTBEAT_AGE_MAX + Duration::from_secs(5);
-        assert_eq!(health.live_at(later), Err(Unhealthy::Stalled { lane: 0, silent_for: later }));
+        let Err(Unhealthy::Stalled { lane: 1, silent_for }) = health.live_at(later) else { panic!("it has stopped") };
+        assert!(silent_for > HEARTBEAT_AGE_MAX);
     }
 }
