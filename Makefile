@@ -4,12 +4,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test torture bench lint fmt setup
+.PHONY: help demo test torture chaos bench lint fmt setup
 
 help:
 	@echo 'make demo    a simulated shop, everything in one process: cohorts changing live'
 	@echo 'make test    all tests, real Apache Kafka included'
 	@echo 'make torture random cases on every core: MINUTES=60, or CASES=10000000, from SEED=0 on'
+	@echo 'make chaos   random faults on three brokers: MINUTES=10, or FAULTS=500; SEED=7 to repeat'
 	@echo 'make bench   the figures of the README'
 	@echo 'make lint    format, clippy, documentation'
 	@echo 'make fmt     formats the source'
@@ -27,6 +28,13 @@ torture:
 	@sh .ci/setup build
 	$(if $(SEED),COHORTD_SEED=$(SEED)) $(if $(CASES),COHORTD_CASES=$(CASES)) $(if $(MINUTES),COHORTD_MINUTES=$(MINUTES)) \
 		$(CARGO) test --release --locked --test it torture:: -- --ignored --nocapture
+
+# KINDS='kill,disk full' takes only faults with such names, ALONE=1 one at a time.
+chaos:
+	@sh .ci/setup tests
+	$(if $(SEED),COHORTD_SEED=$(SEED)) $(if $(FAULTS),COHORTD_FAULTS=$(FAULTS)) $(if $(MINUTES),COHORTD_MINUTES=$(MINUTES)) \
+		$(if $(KINDS),COHORTD_KINDS='$(KINDS)') $(if $(ALONE),COHORTD_ALONE=1) \
+		$(CARGO) test --release --locked --test chaos -- --ignored --nocapture
 
 bench:
 	@sh .ci/setup tests

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const VERSION: &str = "4.1.0";
 
 /// A cold Java on a busy machine is slow; a broker that is not there by then will not come.
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_secs(240);
 
 /// How long a clean stop may take before the process is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -34,10 +34,13 @@ pub(crate) struct Broker {
     own: Option<Own>,
 }
 
-struct Own {
+/// One process: a broker by itself, or one of a cluster.
+pub(super) struct Own {
     folder: PathBuf,
     libs: PathBuf,
     port: u16,
+    /// Java's own, beside the class path.
+    options: &'static [&'static str],
     keeper: Option<Child>,
 }
 
@@ -73,13 +76,9 @@ impl Broker {
 
     /// A new broker, for a test that kills it.
     pub(crate) fn start_own() -> Self {
-        let libs = libs();
-        let (port, controller) = free_ports();
-        let folder = env::temp_dir().join(format!("cohortd-broker-{}-{port}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder for the broker");
-        fs::write(folder.join("server.properties"), properties(&folder, port, controller)).expect("its settings");
-        let mut own = Own { folder, libs, port, keeper: None };
-        own.format();
+        let [port, controller] = free_ports();
+        let mut own = Own::new(port, &["-Xms256m", "-Xmx512m"], |folder| properties(folder, port, controller));
+        own.format(&format!("cohortd{port:05}AAAAAAAAAw"));
         own.launch();
         Self { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) }
     }
@@ -130,32 +129,32 @@ impl Broker {
 }
 
 impl Own {
-    fn java(&self) -> Vec<String> {
-        let logging = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/log4j2.xml");
-        [
-            "java",
-            "-Xms256m",
-            "-Xmx512m",
-            "-XX:+UseSerialGC",
-            "-cp",
-            &format!("{}/*", self.libs.display()),
-            &format!("-Dlog4j2.configurationFile={}", logging.display()),
-        ]
-        .map(str::to_owned)
-        .to_vec()
+    /// A process that does not run yet; `properties` are the settings of a broker that lives in a folder.
+    pub(super) fn new(port: u16, options: &'static [&'static str], properties: impl FnOnce(&Path) -> String) -> Self {
+        let folder = env::temp_dir().join(format!("cohortd-broker-{}-{port}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder for the broker");
+        fs::write(folder.join("server.properties"), properties(&folder)).expect("its settings");
+        Self { folder, libs: libs(), port, options, keeper: None }
     }
 
-    fn log(&self) -> PathBuf {
+    fn java(&self) -> Vec<String> {
+        let logging = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/log4j2.xml");
+        let class_path = format!("{}/*", self.libs.display());
+        let logging = format!("-Dlog4j2.configurationFile={}", logging.display());
+        let command = ["java", "-XX:+UseSerialGC", "-cp", &class_path, &logging];
+        command.iter().chain(self.options).map(|word| (*word).to_owned()).collect()
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
         self.folder.join("broker.log")
     }
 
-    /// KRaft wants a formatted folder with a cluster id: 16 bytes in base64, here with the port inside.
-    fn format(&self) {
-        let id = format!("cohortd{:05}AAAAAAAAAw", self.port);
+    /// KRaft wants a formatted folder with a cluster id: 16 bytes in base64.
+    pub(super) fn format(&self, id: &str) {
         let java = self.java();
         let output = Command::new(&java[0])
             .args(&java[1..])
-            .args(["kafka.tools.StorageTool", "format", "-t", &id, "-c"])
+            .args(["kafka.tools.StorageTool", "format", "-t", id, "-c"])
             .arg(self.folder.join("server.properties"))
             .output()
             .expect("java");
@@ -164,6 +163,12 @@ impl Own {
     }
 
     fn launch(&mut self) {
+        self.spawn();
+        self.accepting();
+    }
+
+    /// Starts the process and does not wait for it.
+    pub(super) fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("the broker's log");
         let pid_file = self.folder.join("pid");
         match fs::remove_file(&pid_file) {
@@ -183,6 +188,10 @@ impl Own {
             .spawn()
             .expect("sh");
         self.keeper = Some(keeper);
+    }
+
+    /// Waits until it takes connections.
+    pub(super) fn accepting(&self) {
         let deadline = Instant::now() + START_LIMIT;
         while !self.accepts() {
             assert!(Instant::now() < deadline && self.is_running(), "the broker does not start; its log ends:\n{}", {
@@ -194,7 +203,7 @@ impl Own {
         }
     }
 
-    fn accepts(&self) -> bool {
+    pub(super) fn accepts(&self) -> bool {
         TcpStream::connect(("127.0.0.1", self.port)).is_ok()
     }
 
@@ -212,14 +221,14 @@ impl Own {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(super) fn signal(&self, signal: &str) {
         let pid = self.pid().expect("the broker runs");
         let status = Command::new("kill").args([signal, &pid]).status().expect("kill");
         assert!(status.success(), "kill {signal} {pid}: {status}");
     }
 
     /// Closes the keeper's standard input, which ends the broker if it still runs, and waits for both. The folder stays.
-    fn reap(&mut self) {
+    pub(super) fn reap(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             let mut stdin = keeper.stdin.take().expect("a pipe");
             writeln!(stdin, "keep").expect("the broker's keeper");
@@ -282,7 +291,7 @@ num.io.threads=4
     )
 }
 
-fn missing_tool() -> Option<&'static str> {
+pub(super) fn missing_tool() -> Option<&'static str> {
     let is_missing = |tool: &&str| Command::new(tool).arg("-version").output().is_err();
     let needs_maven = !cache().join("libs").exists();
     ["java"].into_iter().chain(needs_maven.then_some("mvn")).find(is_missing)
@@ -319,9 +328,8 @@ fn libs() -> PathBuf {
     libs
 }
 
-/// Two ports that are free now. Held together until both are known, so that they differ.
-fn free_ports() -> (u16, u16) {
-    let bound = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
-    let [port, controller] = bound.map(|listener| listener.local_addr().expect("its address").port());
-    (port, controller)
+/// Ports that are free now. Held together until all are known, so that they differ.
+pub(super) fn free_ports<const N: usize>() -> [u16; N] {
+    let bound = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    bound.map(|listener| listener.local_addr().expect("its address").port())
 }

@@ -21,6 +21,7 @@ mod lab;
 mod outside;
 mod ownership;
 mod processes;
+mod random;
 mod ranges;
 mod ranks;
 mod refusals;

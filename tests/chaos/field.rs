@@ -1,0 +1,262 @@
+//! Everything that faults happen to: brokers, processes, their disks and clocks, the registry, the rules file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+
+use crate::clock;
+use crate::disk::Disk;
+use crate::findings::Findings;
+use crate::front::Front;
+use crate::group::Group;
+use crate::input::CONFIG_SETS;
+use crate::load::{Load, Target};
+use crate::member::Member;
+use crate::random::Random;
+use crate::registry::Registry;
+use crate::rules::Version;
+use crate::support::cluster::Cluster;
+use crate::watch::Watcher;
+
+pub(super) const PARTITIONS: i32 = 4;
+/// Bytes; as memory.limit.
+const MEMORY_LIMIT: u64 = 384 << 20;
+/// Beyond this nobody counts a process as a member. Short, so that a run has many rebalances.
+pub(super) const SESSION: Duration = Duration::from_secs(4);
+
+pub(super) struct Field {
+    // Dropped in this order: whoever looks and writes first, then the processes, then the brokers.
+    _watcher: Watcher,
+    pub(super) load: Load,
+    pub(super) members: Vec<Member>,
+    pub(super) cluster: Cluster,
+    pub(super) registry: Front,
+    pub(super) group: Group,
+    pub(super) findings: Findings,
+    pub(super) version: Version,
+    /// A fault has a broker in hand, or the network.
+    pub(super) brokers_busy: bool,
+    pub(super) registry_busy: bool,
+    pub(super) folder: PathBuf,
+    pub(super) name: String,
+}
+
+impl Field {
+    /// `None` where no brokers are to be had.
+    pub(super) fn open(seed: u64) -> Option<Self> {
+        let cluster = Cluster::start()?;
+        let mut random = Random::new(seed);
+        let folder = std::env::temp_dir().join(format!("cohortd-chaos-{seed}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let name = format!("chaos-{seed}");
+        clock::build(&folder);
+        let version = Version(0);
+        fs::write(folder.join("rules.toml"), version.text()).unwrap();
+        create(&cluster.direct(), &format!("{name}-in"));
+        let registry = Registry::start();
+        let schema = registry.register("events-value", include_str!("../../schemas/customer-event.avsc"));
+        let registry = Front::of(&registry);
+        let findings = Findings::default();
+        let settings = settings(&name, &cluster.bootstrap(), &registry.address, &folder, &mut random);
+        let count = 2 + random.below(2);
+        let names = ["one", "two", "three"].into_iter().take(usize::try_from(count).unwrap()).chain(["joiner"]);
+        let members: Vec<Member> = names
+            .map(|name| {
+                let lanes = 1 + u32::try_from(random.below(2)).unwrap();
+                Member::new(name, lanes, Disk::new(folder.join(format!("disk-{name}"))), &folder, settings.clone())
+            })
+            .collect();
+        let lanes: Vec<String> = members.iter().map(|member| format!("{} {}", member.name, member.lanes)).collect();
+        println!("chaos: lanes of each process: {}; {}", lanes.join(", "), settings[settings.len() - 2..].join(", "));
+        let watched = members.iter().map(|member| (member.name.clone(), member.watched.clone())).collect();
+        let target =
+            Target { bootstrap: cluster.direct(), topic: format!("{name}-in"), partitions: PARTITIONS, schema };
+        let mut field = Self {
+            _watcher: Watcher::start(watched, MEMORY_LIMIT, findings.clone()),
+            load: Load::start(target, seed.wrapping_add(1)),
+            group: Group::new(&cluster.direct(), &name, &format!("{name}-in"), PARTITIONS),
+            members,
+            cluster,
+            registry,
+            findings,
+            version,
+            brokers_busy: false,
+            registry_busy: false,
+            folder,
+            name,
+        };
+        for member in &mut field.members {
+            // Joins later.
+            member.wanted = member.name != "joiner";
+            if member.wanted {
+                member.start();
+            }
+        }
+        Some(field)
+    }
+
+    pub(super) fn topic(&self, kind: &str) -> String {
+        format!("{}-{kind}", self.name)
+    }
+
+    pub(super) fn rules_file(&self) -> PathBuf {
+        self.folder.join("rules.toml")
+    }
+
+    /// One of the processes that run and that no fault has in hand.
+    pub(super) fn pick(&self, random: &mut Random) -> Option<usize> {
+        self.pick_but(None, random)
+    }
+
+    pub(super) fn pick_but(&self, other: Option<usize>, random: &mut Random) -> Option<usize> {
+        let is_free = |number: &usize| {
+            let member = &self.members[*number];
+            member.is_running() && !member.busy && Some(*number) != other
+        };
+        let free: Vec<usize> = (0..self.members.len()).filter(is_free).collect();
+        let count = i64::try_from(free.len()).unwrap();
+        (count > 0).then(|| free[usize::try_from(random.below(count)).unwrap()])
+    }
+
+    /// What a supervisor does, and looking at what the processes say. Call it often.
+    pub(super) fn tend(&mut self) {
+        for member in &mut self.members {
+            let lines = member.new_lines();
+            if let Some(status) = member.ended() {
+                let rest: Vec<String> = lines.iter().cloned().chain(member.new_lines()).collect();
+                look_through(member, &rest, &self.findings);
+                let last: Vec<&str> = rest.iter().rev().take(3).rev().map(String::as_str).collect();
+                let code = status.code().map_or_else(|| status.to_string(), |code| code.to_string());
+                self.findings.add(&format!(
+                    "{} ended by itself with {code}:\n    {}",
+                    member.name,
+                    last.join("\n    ")
+                ));
+                continue;
+            }
+            look_through(member, &lines, &self.findings);
+            if member.is_due() {
+                member.start();
+            }
+        }
+    }
+
+    /// Waits, tending.
+    pub(super) fn pause(&mut self, length: Duration) {
+        let until = Instant::now() + length;
+        while Instant::now() < until {
+            self.tend();
+            thread::sleep(Duration::from_millis(30).min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    /// Which partitions have no owner, by the group's coordinator.
+    pub(super) fn not_owned(&self) -> Option<Vec<i32>> {
+        let owned = self.group.owned()?;
+        Some((0..PARTITIONS).filter(|partition| !owned.contains(partition)).collect())
+    }
+
+    /// What is missing until all is as before a fault: every partition owned, every process ready, and the input applied
+    /// and committed up to these offsets. The word is short, the rest for people.
+    pub(super) fn missing(&self, ends: &[i64]) -> Option<(&'static str, String)> {
+        match self.not_owned() {
+            None => return Some(("owners", "the group is rebalancing, or its coordinator does not answer".into())),
+            Some(none) if !none.is_empty() => return Some(("owners", format!("nobody owns partitions {none:?}"))),
+            Some(_) => {}
+        }
+        for member in self.members.iter().filter(|member| member.wanted) {
+            match member.get("/health/ready") {
+                Some((200, _)) => {}
+                Some((_, body)) => return Some(("ready", format!("{} is not ready: {}", member.name, body.trim()))),
+                None => return Some(("ready", format!("{} does not answer", member.name))),
+            }
+        }
+        let Some(committed) = self.group.committed() else {
+            return Some(("lag", "the group's coordinator does not answer".into()));
+        };
+        let is_behind = |(committed, end): (&i64, &i64)| committed < end;
+        committed.iter().zip(ends).any(is_behind).then(|| ("lag", format!("committed {committed:?} of {ends:?}")))
+    }
+
+    /// Nobody may be damaged any more.
+    pub(super) fn forgive(&mut self) {
+        for member in &mut self.members {
+            member.may_lose_copy = false;
+            member.forgive();
+        }
+    }
+
+    /// The most that each process had in memory, in MiB.
+    pub(super) fn resident(&self) -> String {
+        let of = |member: &Member| format!("{} {}", member.name, member.watched.resident_max() >> 20);
+        self.members.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Finds what must not be in a log.
+fn look_through(member: &Member, lines: &[String], findings: &Findings) {
+    for line in lines {
+        let shown: String = line.chars().take(600).collect();
+        if line.contains("panicked") {
+            findings.add(&format!("{} panicked: {shown}", member.name));
+        }
+        let gives_up_copy = ["made anew from the changelog", "copy cannot be opened", "set aside", "wiped"];
+        if !member.may_lose_copy && gives_up_copy.iter().any(|text| line.contains(text)) && is_about_copy(line) {
+            findings.add(&format!("{} gives up a copy that nothing was done to: {shown}", member.name));
+        }
+    }
+}
+
+/// Records are set aside too.
+fn is_about_copy(line: &str) -> bool {
+    line.contains("copy")
+}
+
+fn settings(name: &str, bootstrap: &str, registry: &str, folder: &Path, random: &mut Random) -> Vec<String> {
+    let kinds = [("in", "input"), ("changes", "changes"), ("members", "members"), ("letters", "dead_letters")];
+    let more = [("log", "changelog"), ("summaries", "summaries"), ("rules", "rules"), ("risks", "risks")];
+    let topics = kinds.into_iter().chain(more).chain([("forecasts", "forecasts")]);
+    let mut settings: Vec<String> = topics.map(|(kind, key)| format!("topics.{key}={name}-{kind}")).collect();
+    settings.extend(CONFIG_SETS.map(str::to_owned));
+    settings.extend([
+        format!("kafka.bootstrap_servers={bootstrap}"),
+        format!("kafka.group_id={name}"),
+        format!("kafka.options.session.timeout.ms={}", SESSION.as_millis()),
+        "kafka.options.heartbeat.interval.ms=500".into(),
+        "kafka.options.transaction.timeout.ms=6000".into(),
+        format!("rules.file={}", folder.join("rules.toml").display()),
+        format!("schemas.registry={registry}"),
+        "schemas.retry_for=1 s".into(),
+        "metrics.listen=127.0.0.1:0".into(),
+        "admin.listen=127.0.0.1:0".into(),
+        format!("memory.limit={} MiB", MEMORY_LIMIT >> 20),
+        "batch.max_wait=20 ms".into(),
+        "batch.max_record_bytes=512 KiB".into(),
+        "log.format=json".into(),
+    ]);
+    let events = [0, 300, 3_000][usize::try_from(random.below(3)).unwrap()];
+    settings.extend([format!("state.flush_after_events={events}"), "state.flush_after=2 s".into()]);
+    settings
+}
+
+fn create(bootstrap: &str, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(3));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // The third broker may still be registering.
+    loop {
+        let made = runtime.block_on(admin.create_topics([&new], &AdminOptions::new()));
+        match made.as_deref() {
+            Ok([Ok(_)]) => return,
+            other => assert!(Instant::now() < deadline, "{topic} cannot be made: {other:?}"),
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+}

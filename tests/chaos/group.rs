@@ -1,0 +1,81 @@
+//! The group and the input from outside: who has what, what is committed, where the input ends.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+const ASK: Duration = Duration::from_secs(3);
+
+pub(super) struct Group {
+    consumer: BaseConsumer,
+    name: String,
+    input: String,
+    partitions: i32,
+}
+
+impl Group {
+    pub(super) fn new(bootstrap: &str, name: &str, input: &str, partitions: i32) -> Self {
+        let consumer = ClientConfig::new()
+            .set("bootstrap.servers", bootstrap)
+            .set("group.id", name)
+            .set("enable.auto.commit", "false")
+            // What is committed, not what may be about to be.
+            .set("isolation.level", "read_uncommitted")
+            .set("log_level", "0")
+            .create()
+            .unwrap();
+        Self { consumer, name: name.to_owned(), input: input.to_owned(), partitions }
+    }
+
+    /// The partitions that a member has, by the coordinator; `None` while it does not say, or assigns anew.
+    pub(super) fn owned(&self) -> Option<BTreeSet<i32>> {
+        let list = self.consumer.fetch_group_list(Some(&self.name), ASK).ok()?;
+        let group = list.groups().first().filter(|group| group.state() == "Stable")?;
+        let assigned = group.members().iter().filter_map(|member| partitions(member.assignment()?));
+        Some(assigned.flatten().collect())
+    }
+
+    /// By partition; 0 where nothing is. `None` while nobody answers.
+    pub(super) fn committed(&self) -> Option<Vec<i64>> {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            list.add_partition(&self.input, partition);
+        }
+        let committed = self.consumer.committed_offsets(list, ASK).ok()?;
+        let offset = |partition: i32| match committed.find_partition(&self.input, partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => Some(0),
+        };
+        (0..self.partitions).map(offset).collect()
+    }
+
+    /// Where each partition of the input ends. `None` while nobody answers.
+    pub(super) fn ends(&self) -> Option<Vec<i64>> {
+        let end = |partition| Some(self.consumer.fetch_watermarks(&self.input, partition, ASK).ok()?.1);
+        (0..self.partitions).map(end).collect()
+    }
+}
+
+/// What a member was assigned: a version, topics with their partitions, and whatever else the assignor wrote.
+fn partitions(assignment: &[u8]) -> Option<Vec<i32>> {
+    let mut rest = assignment.get(2..)?;
+    let mut number = |length: usize| {
+        let (taken, left) = rest.split_at_checked(length)?;
+        rest = left;
+        Some(taken.iter().fold(0_usize, |number, byte| number << 8 | usize::from(*byte)))
+    };
+    let mut found = Vec::new();
+    for _ in 0..number(4)? {
+        let name = number(2)?;
+        for _ in 0..name {
+            number(1)?;
+        }
+        for _ in 0..number(4)? {
+            found.push(i32::try_from(number(4)?).ok()?);
+        }
+    }
+    Some(found)
+}

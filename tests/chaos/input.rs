@@ -1,0 +1,185 @@
+//! One partition of the input as the naive evaluator sees it: its events, and when its time passed what.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use cohortd::event::{Instant, Span};
+
+use crate::avro;
+use crate::hostile::{self, HEADER};
+use crate::naive::{Advance, Case, Config, Fate, LogEvent, Outcome, judge};
+use crate::reader::Seen;
+
+pub(super) const CONFIG_SETS: [&str; 2] = ["time.arrives_within=1 s", "time.max_lateness=60 s"];
+
+pub(super) fn config() -> Config {
+    Config { arrives_within: Span(1_000), max_lateness: Span(60_000), ..Config::default() }
+}
+
+/// Before every plausible time: such an event takes no part in anything.
+const NEVER: i64 = 0;
+
+#[derive(Default)]
+pub(super) struct Input {
+    /// Usable ones, by offset.
+    events: BTreeMap<i64, LogEvent>,
+    /// What each hostile record is.
+    hostile: BTreeMap<i64, String>,
+    /// Key and value of every record, as a hash.
+    contents: BTreeMap<i64, u64>,
+    /// Recorded advances of stream time: before the record at this offset was read.
+    advances: BTreeMap<i64, Instant>,
+    by_customer: BTreeMap<String, Vec<i64>>,
+    times: Times,
+}
+
+/// Stream time along the log.
+#[derive(Default)]
+struct Times {
+    /// Just before each event, by its offset.
+    before: BTreeMap<i64, Instant>,
+    /// Where it rose, and to what; both rise.
+    steps: Vec<(i64, Instant)>,
+    end: Instant,
+}
+
+/// What the naive evaluator says of one customer, with offsets for places.
+pub(super) struct Judged {
+    pub(super) outcome: Outcome,
+    pub(super) too_late: Vec<i64>,
+}
+
+pub(super) fn content(key: Option<&[u8]>, payload: Option<&[u8]>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (key, payload).hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Input {
+    /// Takes a record of the input; the customer, if it is an event that can be used. `set_aside`: it is in the dead
+    /// letters.
+    pub(super) fn take(&mut self, seen: &Seen, is_set_aside: impl Fn(i64) -> bool) -> Option<String> {
+        self.contents.insert(seen.offset, content(seen.key.as_deref(), seen.payload.as_deref()));
+        let kind = seen.header(HEADER);
+        if !kind.is_empty() {
+            self.hostile.insert(seen.offset, kind.to_owned());
+            if kind != hostile::LONG_ID || is_set_aside(seen.offset) {
+                return None;
+            }
+        }
+        let mut event = avro::decode(seen.payload.as_ref()?)?;
+        // No rule reads it, and it is long.
+        event.properties.retain(|(name, _)| name != "text");
+        let customer = event.customer.clone();
+        self.by_customer.entry(customer.clone()).or_default().push(seen.offset);
+        self.events.insert(seen.offset, event);
+        Some(customer)
+    }
+
+    pub(super) fn take_advance(&mut self, position: i64, to: Instant) {
+        let known = self.advances.entry(position).or_insert(to);
+        *known = to.max(*known);
+    }
+
+    pub(super) fn hostile(&self) -> &BTreeMap<i64, String> {
+        &self.hostile
+    }
+
+    pub(super) fn content(&self, offset: i64) -> Option<u64> {
+        self.contents.get(&offset).copied()
+    }
+
+    pub(super) fn customers(&self) -> impl Iterator<Item = &String> {
+        self.by_customer.keys()
+    }
+
+    pub(super) fn knows(&self, customer: &str) -> bool {
+        self.by_customer.contains_key(customer)
+    }
+
+    pub(super) fn events(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Goes through the whole log again. Too late an event cannot move time, nor can one sent twice.
+    pub(super) fn compute_times(&mut self) {
+        let mut times = Times { end: Instant::MIN, ..Times::default() };
+        let mut advances = self.advances.iter().peekable();
+        let rise = |times: &mut Times, position: i64, to: Instant| {
+            if to > times.end {
+                times.end = to;
+                times.steps.push((position, to));
+            }
+        };
+        let offsets: Vec<i64> = self.events.keys().copied().collect();
+        // An advance is before the first usable event from its position on, or at the end.
+        let place = |position: i64| offsets.get(offsets.partition_point(|offset| *offset < position)).copied();
+        for (offset, event) in &self.events {
+            while let Some((position, to)) = advances.next_if(|(position, _)| *position <= offset) {
+                rise(&mut times, place(*position).unwrap_or(i64::MAX), *to);
+            }
+            times.before.insert(*offset, times.end);
+            rise(&mut times, *offset, event.at - config().arrives_within);
+        }
+        for (_, to) in advances {
+            rise(&mut times, i64::MAX, *to);
+        }
+        self.times = times;
+    }
+
+    /// The first event with which, or an advance before which, time passed an instant.
+    fn passed(&self, instant: Instant) -> i64 {
+        let at = self.times.steps.partition_point(|(_, to)| *to <= instant);
+        self.times.steps.get(at).map_or(i64::MAX, |(position, _)| *position)
+    }
+
+    /// The place of an advance or a decision at a position: that of the first usable event from there on; `i64::MAX` is
+    /// the end of the log.
+    pub(super) fn place(&self, position: i64) -> i64 {
+        self.events.range(position..).next().map_or(i64::MAX, |(offset, _)| *offset)
+    }
+
+    /// Decides one customer's history. Between two of its events time passes at once as far as others moved it, which
+    /// changes nothing but where a deadline is said to have come due; that is found out here.
+    pub(super) fn judge(&self, customer: &str, rules: &str) -> Judged {
+        let offsets: &[i64] = self.by_customer.get(customer).map_or(&[], Vec::as_slice);
+        let (mut events, mut advances) = (Vec::new(), Vec::new());
+        let idle = LogEvent { at: Instant(NEVER), customer: String::new(), ..avro::event("", "", NEVER, None) };
+        let ends = offsets.iter().map(|offset| self.times.before[offset]).chain([self.times.end]);
+        for (number, stream_time) in ends.enumerate() {
+            // A place of its own, so that what came before the event is told from what came with it.
+            if stream_time > Instant::MIN {
+                advances.push(Advance { position: events.len(), stream_time });
+            }
+            events.push(idle.clone());
+            events.extend(offsets.get(number).map(|offset| self.events[offset].clone()));
+        }
+        let case = Case {
+            rules: rules.to_owned(),
+            config: config(),
+            events,
+            advances,
+            thresholds: Vec::new(),
+            parameters: Vec::new(),
+            until: None,
+        };
+        let mut outcome = judge(&case).unwrap();
+        let too_late = offsets.iter().zip(0..).filter(|(_, number)| outcome.fates[2 * number + 1] == Fate::TooLate);
+        let too_late = too_late.map(|(offset, _)| *offset).collect();
+        outcome.changes.sort_by_key(|change| change.sequence);
+        Judged { outcome, too_late }
+    }
+
+    /// The offset of the event at which a change was decided, of those that `judge` found of a customer.
+    pub(super) fn decided_at(&self, customer: &str, position: usize, occurred_at: Instant) -> i64 {
+        match position % 2 {
+            0 => self.passed(occurred_at),
+            _ => self.by_customer[customer][position / 2],
+        }
+    }
+
+    /// The offset of the event that a position in a customer's case stands for.
+    pub(super) fn offset(&self, customer: &str, position: usize) -> i64 {
+        self.by_customer[customer][position / 2]
+    }
+}
