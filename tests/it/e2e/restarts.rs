@@ -86,3 +86,36 @@ fn killed(name: &str, sets: &[&str]) {
     let last = open.close();
     settle(&lab, daemon, last);
 }
+
+/// Each process is another member, so that nobody ends the transaction that the one before left open but its time-out; and
+/// the one that takes over is killed before that, or while it waits.
+#[test]
+fn handovers_within_the_time_out_of_a_transaction_lose_nothing() {
+    let Some(lab) = Lab::new("handovers", 2, shop::RULES) else { return };
+    let mut random = Random::seeded("handovers");
+    let sets = [
+        &shop::SETS[..],
+        &["kafka.options.session.timeout.ms=2000", "kafka.options.heartbeat.interval.ms=300"],
+        &["state.flush_after_events=200", "state.flush_after=1 s"],
+    ]
+    .concat();
+    let open = shop::open(&lab, random.next(), 30, 150);
+    let changes = lab.follow("changes");
+    for (number, instance) in ["one", "two", "three", "one", "two", "three"].into_iter().enumerate() {
+        let mut daemon = lab.start(instance, &sets);
+        if number % 3 == 0 {
+            daemon.ready();
+            while changes.next(Duration::from_millis(1)).is_some() {}
+            eventually("a commit becomes visible", || changes.next(Duration::from_millis(500)));
+        } else {
+            thread::sleep(Duration::from_millis(1_500 + random.next() % 3_000));
+        }
+        daemon.assert_running();
+        daemon.kill9();
+    }
+    let mut daemon = lab.start("four", &sets);
+    daemon.ready();
+    thread::sleep(Duration::from_secs(1));
+    let last = open.close();
+    settle(&lab, daemon, last);
+}

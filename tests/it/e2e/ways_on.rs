@@ -110,6 +110,30 @@ fn retention_that_passed_what_was_not_read_is_refused_and_left_out() {
 }
 
 #[test]
+fn retention_that_overtakes_a_process_stops_it_once_everything_is_written() {
+    let Some(lab) = Lab::new("overtaken", 1, shop::RULES) else { return };
+    let mut random = Random::seeded("overtaken");
+    let lazy = [&shop::SETS[..], &SESSION[..], &["state.flush_after=1 hour"]].concat();
+    let open = shop::open(&lab, random.next(), 30, 150);
+    let mut daemon = lab.start("one", &lazy);
+    daemon.ready();
+    thread::sleep(Duration::from_secs(3));
+    open.close();
+    lab.read_through();
+    let (read, end) = (lab.read("in"), lab.end("in", 0));
+    daemon.signal("-STOP");
+    let open = shop::open(&lab, random.next(), 30, 150);
+    thread::sleep(Duration::from_secs(1));
+    open.close();
+    lab.forget_before(end + 50);
+    daemon.signal("-CONT");
+    refusal(daemon.ended(), &["retention has dropped 50 records", "`cohortd reset --from earliest --yes`"]);
+    let said = done(&lab, &["--from", "earliest", "--yes"]);
+    assert!(said.contains("50 records are never read") && !said.contains("lost"), "{said}");
+    go_on(&lab, &mut random, &read);
+}
+
+#[test]
 fn retention_that_passed_what_was_not_written_is_refused_and_read_from_there_on() {
     let Some(lab) = Lab::new("unwritten", 1, VISITS) else { return };
     let writer = lab.writer();
