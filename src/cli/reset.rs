@@ -18,7 +18,13 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     };
     let alone = if asked.yes { Alone::Required } else { Alone::NotRequired };
     let say = |text: &str| output::say(text);
-    let reset = Reset::plan(settings, way, alone, &say)?;
+    let mut reset = Reset::plan(settings, way, alone, &say)?;
+    let outcome = carry_out(&mut reset, asked);
+    reset.leave();
+    outcome
+}
+
+fn carry_out(reset: &mut Reset<'_>, asked: &Asked) -> Result<(), Stopped> {
     let mut out = output::results();
     for line in reset.words() {
         writeln!(out, "{line}")?;
@@ -27,7 +33,7 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     if !reset.changes_anything() {
         output::say("Nothing to do: the processes can be started.");
     } else if asked.yes {
-        reset.carry_out(&say)?;
+        reset.carry_out(&|text| output::say(text))?;
         output::say("Done: the processes can be started.");
     } else {
         output::say("Nothing was changed. Stop every process of the group, then add --yes to do it.");

@@ -32,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const SESSION_DEFAULT: Duration = Duration::from_secs(45);
 /// On top of it, for the coordinator to notice and to hand the partitions out.
 const SESSION_MARGIN: Duration = Duration::from_secs(20);
+/// How long leaving the group may take.
+const LEAVE_FOR: Duration = Duration::from_secs(2);
 /// Records of one transaction of a rebuild.
 const ERASE_RECORDS: usize = 10_000;
 /// Bytes that wait to be written or were read ahead.
@@ -106,17 +108,31 @@ impl<'a> Reset<'a> {
             way,
             parts: Vec::new(),
         };
-        if alone == Alone::Required {
-            reset.join(say)?;
-        }
-        reset.parts = match way {
-            Way::Keep(from) => reset.plan_to_keep(from, say)?,
-            Way::Rebuild => {
-                reset.check_rebuild()?;
-                Vec::new()
+        match reset.look(alone, say) {
+            Ok(()) => Ok(reset),
+            Err(failure) => {
+                reset.leave();
+                Err(failure)
             }
-        };
-        Ok(reset)
+        }
+    }
+
+    fn look(&mut self, alone: Alone, say: &dyn Fn(&str)) -> Result<(), Failure> {
+        if alone == Alone::Required {
+            self.join(say)?;
+        }
+        match self.way {
+            Way::Keep(from) => self.parts = self.plan_to_keep(from, say)?,
+            Way::Rebuild => self.check_rebuild()?,
+        }
+        Ok(())
+    }
+
+    /// Leaves the group, so that the processes need not wait for the end of its session.
+    pub fn leave(&self) {
+        if self.consumer.membership().is_some() && !self.consumer.leave(LEAVE_FOR) {
+            tracing::debug!("The group was not left in time.");
+        }
     }
 
     /// For people: what is to be done, a line each.
@@ -160,7 +176,7 @@ impl<'a> Reset<'a> {
     ///
     /// # Errors
     /// Brokers that refuse, or do not answer: the same command goes on from where this one ended.
-    pub fn carry_out(self, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    pub fn carry_out(&mut self, say: &dyn Fn(&str)) -> Result<(), Failure> {
         // Its own transactional id: what an earlier try left open is ended.
         let kafka = Kafka { instance_id: "reset".to_owned(), ..self.settings.kafka.clone() };
         let mut producer = Producer::new(&kafka, QUEUE_BYTES, RECORD_BYTES_MAX, &self.brokers)?;
@@ -432,7 +448,7 @@ impl<'a> Reset<'a> {
         ]
     }
 
-    fn rebuild(mut self, producer: &mut Producer, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    fn rebuild(&mut self, producer: &mut Producer, say: &dyn Fn(&str)) -> Result<(), Failure> {
         let settings = self.settings;
         let topics = &settings.topics;
         let writer = OffsetMark::draw_writer();
