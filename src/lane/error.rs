@@ -1,11 +1,9 @@
-//! Why a lane stops, or one of its partitions.
+//! Why a lane stops.
 
 use crate::kafka::Failure;
-use crate::metrics::WaitCause;
 use crate::store::StoreError;
 
-/// What a lane cannot do. The first two end it, and the process follows; the others concern one partition, and
-/// [`Lane::contain`](super::turn::Lane::contain) keeps them to it.
+/// A lane stops for good; the process follows.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
     /// Settings, rules or topics do not fit what is there. One line with the way on.
@@ -14,12 +12,12 @@ pub enum LaneError {
     /// Going on cannot help, or would risk the guarantee. A supervisor may start the process again.
     #[error("{0}")]
     Stopped(String),
-    /// One partition cannot go on now, and may later. The reason is one sentence without a full stop, for people.
-    #[error("{reason}")]
-    Later { cause: WaitCause, reason: String },
-    /// The local copy of one partition cannot be read or written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+}
+
+impl From<StoreError> for LaneError {
+    fn from(error: StoreError) -> Self {
+        Self::Stopped(error.to_string())
+    }
 }
 
 impl From<Failure> for LaneError {
