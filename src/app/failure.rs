@@ -24,7 +24,7 @@ impl From<LaneError> for Failure {
     fn from(error: LaneError) -> Self {
         match error {
             LaneError::Configuration(text) => Self::Configuration(text),
-            LaneError::Stopped(text) => Self::Running(text),
+            error => Self::running(error),
         }
     }
 }

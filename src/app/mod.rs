@@ -2,6 +2,7 @@
 
 pub mod demo;
 mod failure;
+mod housekeeping;
 mod input_watch;
 pub mod parameters_file;
 pub mod reset;
@@ -27,7 +28,7 @@ use crate::metrics::{Health, Metrics};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
-use crate::store::SharedMemory;
+use crate::store::{FILES_PER_DATABASE_MIN, SharedMemory, files_per_database, raise_file_limit};
 use crate::telemetry;
 use rules_file::RulesFile;
 use rules_keeper::Keeper;
@@ -158,13 +159,11 @@ fn run_lanes(
     health: &Arc<Health>,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
-    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let memory =
-        Arc::new(SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers())));
+    let memory = Arc::new(shared_memory(settings, context.partitions));
     let watermarks = Arc::new(Watermarks::new(&settings.kafka, brokers)?);
     let ends = Arc::new(Ends::new(Arc::clone(&watermarks), &settings.topics.input, context.partitions));
     let ownership = Arc::new(Ownership::new(settings.lanes));
-    let mut lanes = Vec::new();
+    let mut lanes = vec![housekeeping::start(settings, &context.metrics, shutdown)?];
     let mut tell = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
         let (said, told) = channel();
@@ -242,6 +241,18 @@ fn watch(
     let stop = shutdown.flag();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&stop)).map_err(Failure::running)?;
     Ok(())
+}
+
+/// What the databases share, if this process comes to own all partitions.
+fn shared_memory(settings: &Settings, partitions: u32) -> SharedMemory {
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let limit = raise_file_limit();
+    let files = files_per_database(limit, partitions.into()).unwrap_or_else(|needed| {
+        tracing::warn!(limit, needed, "Too few files may be open for all partitions to be here: raise ulimit -n.");
+        FILES_PER_DATABASE_MIN
+    });
+    SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers()))
+        .with_files_open(files)
 }
 
 /// Reads the counters of all partitions, for as long as the lanes work.

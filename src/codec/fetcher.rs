@@ -63,7 +63,7 @@ impl Fetcher {
     /// What is known of an id; asks for it unless that has been done.
     pub(super) fn ask(&self, id: u32) -> Asked {
         let asked = self.shared.state().ids.ask(id, Instant::now());
-        if matches!(asked, Asked::Pending) {
+        if matches!(asked, Asked::Pending | Asked::NoAnswer { .. }) {
             self.shared.wake.notify_one();
         }
         asked

@@ -156,13 +156,9 @@ impl Ids {
             None => {}
         }
         if let Some(open) = self.open.get(&id) {
-            return match (&self.outage, open.missing_since) {
-                (Some(outage), _) if open.unanswered => {
-                    Asked::NoAnswer { since: outage.since, reason: outage.reason.clone() }
-                }
-                (_, Some(since)) => Asked::Missing { since },
-                (Some(outage), None) => Asked::NoAnswer { since: outage.since, reason: outage.reason.clone() },
-                (None, None) => Asked::Pending,
+            return match open.missing_since {
+                Some(since) => Asked::Missing { since },
+                None => self.unanswered(),
             };
         }
         let once_more = match self.not_found.get(&id) {
@@ -170,14 +166,22 @@ impl Ids {
             found => found.is_some(),
         };
         if self.open.len() >= OPEN_MAX && !self.give_up_oldest(now) {
-            return Asked::Pending;
+            return self.unanswered();
         }
         self.not_found.remove(&id);
         let pause = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let open = Open { pause, once_more, missing_since: None, unanswered: false, in_flight: false };
         self.open.insert(id, open);
         self.new.push_back(id);
-        Asked::Pending
+        self.unanswered()
+    }
+
+    /// Of an id about which the registry has said nothing, or nothing since it was away.
+    fn unanswered(&self) -> Asked {
+        match &self.outage {
+            Some(outage) => Asked::NoAnswer { since: outage.since, reason: outage.reason.clone() },
+            None => Asked::Pending,
+        }
     }
 
     /// Was it never asked for, or has its "not found" run out?

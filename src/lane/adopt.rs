@@ -122,7 +122,7 @@ impl Adoption {
     ) -> Result<Self, LaneError> {
         let migration = Migration::between(Arc::clone(&partition.rules.rules), Arc::clone(&version.rules));
         let path = aside_of(partition.database.path());
-        Database::remove(&path)?;
+        Database::remove(&path).map_err(gathered)?;
         let stage = if migration.rereads() {
             Stage::Gathering(Box::new(Gathering {
                 reader: reader()?,
@@ -255,7 +255,7 @@ impl Adoption {
                     Read::OutOfRange { .. } => {
                         // Retention overtook the reading.
                         (gathering.next, gathering.stream_time) = (None, Instant::MIN);
-                        self.aside.clear()?;
+                        self.aside.clear().map_err(gathered)?;
                         return Ok(false);
                     }
                     Read::Waiting { .. } | Read::Failed(Failure::Retry(_)) | Read::Nothing => break,
@@ -266,7 +266,7 @@ impl Adoption {
                 self.begins = first.stamp().millis().map(Instant);
             }
             let rules = Arc::clone(&self.version.rules);
-            self.aside.fetch(&records, &rules)?;
+            self.aside.fetch(&records, &rules).map_err(gathered)?;
             for (number, record) in records.iter().enumerate() {
                 if let Some(schema) = self.lacks(record, gathering, tools) {
                     // Those after it are asked for at the same time.
@@ -285,7 +285,7 @@ impl Adoption {
             if gathering.missing.is_some() {
                 return Ok(false);
             }
-            self.aside.spill(tools.budget, tools.memory)?;
+            self.aside.spill(tools.budget, tools.memory).map_err(gathered)?;
             if done {
                 return Ok(true);
             }
@@ -368,7 +368,7 @@ impl Adoption {
         };
         adopting.through = last.customer.as_ref().to_owned();
         let ids: Vec<&str> = customers.iter().map(|stored| &*stored.customer).collect();
-        let gathered = self.aside.take(&ids, rules)?;
+        let gathered = self.aside.take(&ids, rules).map_err(gathered)?;
         self.engine.set_thresholds(self.migration.thresholds(partition.thresholds()));
         for (stored, gathered) in customers.iter().zip(gathered) {
             let old = decode_state(&stored.state, self.migration.old()).map_err(StoreError::from)?;
@@ -456,6 +456,11 @@ impl Drop for Adoption {
             tracing::warn!(%error, "What was gathered for an edit of the rules cannot be removed.");
         }
     }
+}
+
+/// What is gathered may be lost at any time: whatever is wrong with it, the partition's own copy is not at fault.
+fn gathered(error: StoreError) -> LaneError {
+    LaneError::Later { cause: WaitCause::Disk, reason: format!("what is gathered for an edit of the rules: {error}") }
 }
 
 /// Where a partition's gathered states lie; nothing there is ever needed after a restart.
@@ -599,7 +604,7 @@ impl Aside {
             return Ok(());
         }
         if self.database.is_none() {
-            self.database = Some(Database::open(&self.path, memory)?);
+            self.database = Some(Database::open_scratch(&self.path, memory)?);
         }
         let mut batch = Batch::default();
         for (customer, state) in self.states.drain() {

@@ -71,12 +71,10 @@ impl Lane {
             }
         }
         for number in numbers {
-            self.partitions.remove(number);
-            self.schema_waits.forget(*number, self.health.lane(self.number));
-            self.adoption.take_if(|adoption| adoption.partition == *number);
+            self.leave_work(*number);
+            self.setbacks.forget(*number);
+            self.health().forget(*number);
         }
-        self.restores.retain(|restore| !numbers.contains(&restore.partition));
-        numbers.iter().for_each(|number| self.health().forget(*number));
         self.consumer.ack_revoke(numbers).or_else(retried)?;
         self.show_partitions();
         if lost {

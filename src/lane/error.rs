@@ -1,9 +1,11 @@
-//! Why a lane stops.
+//! Why a lane stops, or one of its partitions.
 
 use crate::kafka::Failure;
+use crate::metrics::WaitCause;
 use crate::store::StoreError;
 
-/// A lane stops for good; the process follows.
+/// What a lane cannot do. The first two end it, and the process follows; the others concern one partition, and
+/// [`Lane::contain`](super::turn::Lane::contain) keeps them to it.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
     /// Settings, rules or topics do not fit what is there. One line with the way on.
@@ -12,12 +14,12 @@ pub enum LaneError {
     /// Going on cannot help, or would risk the guarantee. A supervisor may start the process again.
     #[error("{0}")]
     Stopped(String),
-}
-
-impl From<StoreError> for LaneError {
-    fn from(error: StoreError) -> Self {
-        Self::Stopped(error.to_string())
-    }
+    /// One partition cannot go on now, and may later. The reason is one sentence without a full stop, for people.
+    #[error("{reason}")]
+    Later { cause: WaitCause, reason: String },
+    /// The local copy of one partition cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<Failure> for LaneError {

@@ -20,7 +20,8 @@ impl Lane {
     ///
     /// Caught up means: the end signal came at the very end that the leader told within the last second, open transactions
     /// included, and nothing polled is unapplied.
-    pub(super) fn advance(&mut self, plan: &mut Plan) -> Result<(), LaneError> {
+    /// A partition that could not be moved goes to `failed`.
+    pub(super) fn advance(&mut self, plan: &mut Plan, failed: &mut Vec<(i32, LaneError)>) {
         let quiet = |partition: &&mut Partition| partition.end.is_some();
         for partition in self.partitions.values_mut().filter(quiet) {
             let reading = self.watch.read();
@@ -44,11 +45,12 @@ impl Lane {
             }
             partition.is_caught_up(self.context.live_after);
             partition.last_advance = Moment::now();
-            if partition.is_live() {
-                partition.advance(to, Words::Full, &self.context, plan)?;
+            if partition.is_live()
+                && let Err(error) = partition.advance(to, Words::Full, &self.context, plan)
+            {
+                failed.push((partition.number, error.into()));
             }
         }
-        Ok(())
     }
 
     /// Updates what `/metrics` and the readiness check show of the partitions here.

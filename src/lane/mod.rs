@@ -18,13 +18,18 @@
 //! A commit whose answer is lost is never guessed at: the committed offsets say which transaction was the last. A lane
 //! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
 //!
+//! A failure that concerns one partition ends there: `contain` takes it out of work and restores it again later.
+//!
 //! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
 //! `ranks`, `model` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
 
 mod adopt;
 mod answers;
 mod assignment;
+mod buffers;
+mod contain;
 mod context;
+mod disk;
 mod due;
 mod error;
 mod hold;
@@ -44,6 +49,7 @@ mod ranks;
 mod restore;
 mod rulebook;
 mod schema_waits;
+mod setback;
 mod summaries;
 mod surge;
 mod survey;

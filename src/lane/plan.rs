@@ -52,6 +52,14 @@ pub(super) struct Plan {
     pub(super) parts: Vec<Part>,
 }
 
+impl Plan {
+    /// Takes out what one partition has put in.
+    pub(super) fn forget(&mut self, partition: i32) {
+        self.outs.retain(|out| out.partition != partition);
+        self.parts.retain(|part| part.partition != partition);
+    }
+}
+
 /// One partition's part.
 pub(super) struct Part {
     pub(super) partition: i32,

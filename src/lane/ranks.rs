@@ -246,13 +246,16 @@ impl Lane {
         if self.pending.is_some() {
             return Ok(());
         }
-        let mut plan = Plan::default();
+        let (mut plan, mut failed) = (Plan::default(), Vec::new());
         for partition in self.partitions.values_mut().filter(|p| busy.contains(&p.number)) {
             if !partition.is_flushed() {
                 continue;
             }
-            if partition.owes_counters(tick) {
-                partition.publish_counters(tick, &mut plan)?;
+            if partition.owes_counters(tick)
+                && let Err(error) = partition.publish_counters(tick, &mut plan)
+            {
+                failed.push((partition.number, error.into()));
+                continue;
             }
             if differs(partition)
                 && let Some(wanted) = &wanted
@@ -260,11 +263,16 @@ impl Lane {
                 partition.begin_to_take_up(&wanted.thresholds);
             }
         }
+        self.contain_all(failed, &mut plan)?;
         // Until all are decided under the new thresholds, none of these partitions goes on.
         loop {
+            let mut failed = Vec::new();
             for partition in self.partitions.values_mut().filter(|p| p.is_taking_up()) {
-                partition.take_up(&context, &mut plan)?;
+                if let Err(error) = partition.take_up(&context, &mut plan) {
+                    failed.push((partition.number, error.into()));
+                }
             }
+            self.contain_all(failed, &mut plan)?;
             self.finish(std::mem::take(&mut plan))?;
             if self.pending.is_some() || !self.partitions.values().any(Partition::is_taking_up) {
                 return Ok(());

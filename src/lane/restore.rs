@@ -29,19 +29,23 @@ use crate::rules::RuleSet;
 use crate::settings;
 use crate::store::layout::changelog;
 use crate::store::{
-    Batch, Database, Log, Meta, SharedMemory, StoreError, Surveyed, decode_meta, encode_counters, next_deadline,
+    Batch, Corrupt, Database, Log, Meta, SharedMemory, StoreError, Surveyed, decode_meta, encode_counters,
+    next_deadline,
 };
 use crate::summary::Counters;
 
 /// Bytes of customers gathered from the changelog before they are written to the database: of each only the last record
-/// counts.
-const GATHER_BYTES: usize = 32 << 20;
+/// counts. A small part of the least budget for write buffers, since they all go in at once.
+const GATHER_BYTES: usize = 4 << 20;
+/// Write buffers that a restored database may keep.
+const FLUSH_ABOVE: u64 = 256 << 10;
 /// Records of the input taken in again at once: their customers' states are read together.
 const TAKE_RECORDS: usize = 10_000;
 /// How long one question to a broker may take; the group is polled in between.
 const ASK: Duration = Duration::from_secs(1);
-/// Another lane or process may still be closing the database.
-const OPEN_FOR: Duration = Duration::from_secs(30);
+/// How long another lane of this process, or one that is just ending, may take to close the database before the partition
+/// waits longer for it.
+const CLOSES_WITHIN: Duration = Duration::from_secs(2);
 /// Between two words on how far a restore is.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// A partition of which nothing came for so long lets the others go first.
@@ -166,6 +170,15 @@ impl Restore {
         }
     }
 
+    /// The database, once it is open.
+    pub(super) fn database(&self) -> Option<&Database> {
+        match &self.stage {
+            Stage::Barrier => None,
+            Stage::Changelog(changelog) => Some(&changelog.database),
+            Stage::Input(input) => Some(&input.partition.database),
+        }
+    }
+
     fn going(&mut self, stage: Stage, remaining: i64, tools: &Tools<'_>) -> Step {
         self.stage = stage;
         self.hold.end(self.partition, tools.health);
@@ -236,10 +249,7 @@ impl Restore {
             Err(failure) => return Err(failure.into()),
         };
         let Some(database) = self.open(tools)? else { return Ok(self.pause(Stage::Barrier)) };
-        let (meta, next) = match local(&database) {
-            Ok(found) => found,
-            Err(error) => return self.wipe(database, &error.to_string(), tools),
-        };
+        let (meta, next) = local(&database)?;
         let next = match (&meta, next) {
             (Some(meta), Some(_)) if wall_clock().since(meta.written_at) > tools.context.local_age_max => {
                 return self.wipe(database, "the local copy is too old", tools);
@@ -281,24 +291,11 @@ impl Restore {
         Ok(self.going(Stage::Changelog(Box::new(stage)), range.end - next, tools))
     }
 
+    /// `None`: somebody is just closing it.
     fn open(&mut self, tools: &Tools<'_>) -> Result<Option<Database>, LaneError> {
         match Database::open(&self.path, tools.memory) {
             Ok(database) => Ok(Some(database)),
-            Err(StoreError::Database(error)) if error.to_string().contains("lock") => {
-                if self.started.elapsed() > OPEN_FOR {
-                    let path = self.path.display();
-                    return Err(LaneError::Stopped(format!(
-                        "{path} is in use by another process; give each process its own state.dir"
-                    )));
-                }
-                Ok(None)
-            }
-            Err(StoreError::Database(error)) => {
-                tracing::error!(partition = self.partition, %error, "The local copy cannot be opened; it is made anew.");
-                self.count_wipe(error.as_ref())?;
-                Database::remove(&self.path)?;
-                Ok(None)
-            }
+            Err(StoreError::InUse { .. }) if self.started.elapsed() < CLOSES_WITHIN => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -306,10 +303,10 @@ impl Restore {
     fn count_wipe(&mut self, reason: &str) -> Result<(), LaneError> {
         self.wipes += 1;
         if self.wipes > WIPES_MAX {
-            let path = self.path.display();
-            return Err(LaneError::Stopped(format!(
-                "the copy in {path} was made anew {WIPES_MAX} times in vain: {reason}"
-            )));
+            return Err(LaneError::Later {
+                cause: WaitCause::Damage,
+                reason: format!("the local copy was made anew {WIPES_MAX} times in vain: {reason}"),
+            });
         }
         Ok(())
     }
@@ -349,18 +346,13 @@ impl Restore {
                 Read::Record(record) => {
                     self.heard = Moment::now();
                     let key = record.key().unwrap_or_default();
-                    let outcome = stage.take_in(key, record.payload());
+                    let at = |error| unreadable(error, record.offset(), self.partition, tools.context);
+                    stage.take_in(key, record.payload()).map_err(at)?;
                     stage.next = record.offset() + 1;
                     self.records += 1;
                     tools.context.metrics.restore_records.inc();
-                    let written = if stage.bytes >= GATHER_BYTES { stage.write() } else { Ok(()) };
-                    if let Err(error) = outcome.and(written) {
-                        return Err(LaneError::Stopped(format!(
-                            "changelog {}[{}] at offset {}: {error}",
-                            tools.context.topics.changelog,
-                            self.partition,
-                            record.offset()
-                        )));
+                    if stage.bytes >= GATHER_BYTES {
+                        stage.write()?;
                     }
                 }
                 Read::Done => break true,
@@ -389,6 +381,10 @@ impl Restore {
         if done {
             stage.next = stage.end;
             stage.write()?;
+            if stage.database.memtable_bytes() > FLUSH_ABOVE {
+                // A quiet partition would keep them until it has something to write.
+                stage.database.flush(false)?;
+            }
             return self.begin_input(stage, tools);
         }
         let remaining = stage.end - stage.next;
@@ -630,10 +626,11 @@ impl Input {
 }
 
 impl Changelog {
-    fn take_in(&mut self, key: &[u8], payload: Option<&[u8]>) -> Result<(), StoreError> {
+    fn take_in(&mut self, key: &[u8], payload: Option<&[u8]>) -> Result<(), Corrupt> {
         match (key.first().copied(), payload) {
             (Some(changelog::CUSTOMER), payload) => {
-                let customer = std::str::from_utf8(&key[1..]).map_err(|_| crate::store::Corrupt("customer id"))?;
+                let customer = std::str::from_utf8(&key[1..]).map_err(|_| Corrupt("customer id"))?;
+                payload.map_or(Ok(Instant::MAX), next_deadline)?;
                 self.bytes += key.len() + payload.map_or(0, <[u8]>::len);
                 match self.customers.get_mut(customer) {
                     Some(known) => {
@@ -712,6 +709,17 @@ impl Changelog {
             moves(customer, before, after, rules)?.iter().for_each(|moved| counters.count(moved));
         }
         Ok(())
+    }
+}
+
+/// A record of the changelog that cannot be read: no copy is at fault, and a new one would hold it again.
+fn unreadable(error: Corrupt, offset: i64, partition: i32, context: &Context) -> LaneError {
+    let topic = &context.topics.changelog;
+    LaneError::Later {
+        cause: WaitCause::Damage,
+        reason: format!(
+            "{topic}[{partition}] cannot be read at offset {offset} ({error}); if no newer release wrote it, restore that topic"
+        ),
     }
 }
 

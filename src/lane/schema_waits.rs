@@ -75,7 +75,8 @@ impl Obstacle {
             Lookup::Ready(_) => return None,
             Lookup::Pending => (WaitCause::Schema, format!("{schema} has been asked for")),
             Lookup::Missing { .. } | Lookup::NotFound => {
-                (WaitCause::Schema, format!("the schema registry does not know {schema} any more"))
+                let way_on = "register it again, or put it into schemas.dir";
+                (WaitCause::Schema, format!("the schema registry does not know {schema} any more; {way_on}"))
             }
             Lookup::Unusable(reason) => (WaitCause::Schema, format!("{schema} is of no use any more: {reason}")),
             Lookup::NoAnswer { reason, .. } => (WaitCause::Registry, format!("{schema} is needed: {reason}")),

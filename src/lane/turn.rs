@@ -11,6 +11,7 @@ use super::adopt::{self, Adoption};
 use super::answers::answer;
 use super::assignment::Control;
 use super::context::Context;
+use super::disk::Disk;
 use super::error::LaneError;
 use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
@@ -22,6 +23,7 @@ use super::publish::{Published, announce, publish};
 use super::ranks::RankTold;
 use super::restore::{Restore, Step, Tools};
 use super::schema_waits::{SchemaGate, SchemaWaits};
+use super::setback::Setbacks;
 use crate::clock::Watch;
 use crate::codec::Schemas;
 use crate::engine::Slot;
@@ -85,9 +87,9 @@ pub enum Told {
 /// One lane. Everything in it belongs to one thread.
 pub struct Lane {
     pub(super) number: usize,
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) context: Arc<Context>,
-    memory: Arc<SharedMemory>,
+    pub(super) memory: Arc<SharedMemory>,
     schemas: Schemas,
     pub(super) health: Arc<Health>,
     inbox: Inbox,
@@ -103,6 +105,8 @@ pub struct Lane {
     writer: u64,
     pub(super) partitions: BTreeMap<i32, Partition>,
     pub(super) restores: VecDeque<Restore>,
+    /// Partitions that failed, and when each is restored again.
+    pub(super) setbacks: Setbacks,
     pub(super) schema_waits: SchemaWaits,
     /// Partitions whose next record may not be the next to take in: newly restored, or records of theirs were dropped.
     /// Nothing of them is taken in until they are known to be read from where they stand.
@@ -121,6 +125,7 @@ pub struct Lane {
     pub(super) adoption: Option<Adoption>,
     brokers: Brokers,
     intake_paused: bool,
+    pub(super) disk: Disk,
     pub(super) last_look: Moment,
     buffer: Properties<'static>,
 }
@@ -129,6 +134,13 @@ pub(super) struct Pending {
     plan: Plan,
     victims: BTreeMap<i32, Vec<Slot>>,
     tries: u32,
+}
+
+impl Pending {
+    /// Is something of this partition in it?
+    pub(super) fn concerns(&self, partition: i32) -> bool {
+        self.plan.parts.iter().any(|part| part.partition == partition)
+    }
 }
 
 /// What one round of polling brought.
@@ -171,6 +183,7 @@ impl Lane {
             writer: OffsetMark::draw_writer(),
             partitions: BTreeMap::new(),
             restores: VecDeque::new(),
+            setbacks: Setbacks::default(),
             schema_waits: SchemaWaits::default(),
             adrift: BTreeSet::new(),
             pending: None,
@@ -182,6 +195,7 @@ impl Lane {
             adoption: None,
             brokers,
             intake_paused: false,
+            disk: Disk::default(),
             last_look: Moment::now(),
             buffer: Properties::new(),
         })
@@ -234,6 +248,13 @@ impl Lane {
                 self.settle_pending()?;
                 continue;
             }
+            if self.gate_disk()? {
+                self.hear();
+                self.poll_control()?;
+                continue;
+            }
+            self.relieve_write_buffers()?;
+            self.restore_due();
             self.restore_some()?;
             self.hear();
             // Before other limits: what was begun under these is finished under them.
@@ -283,10 +304,11 @@ impl Lane {
     }
 
     pub(super) fn show_partitions(&self) {
-        let owned = u32::try_from(self.partitions.len() + self.restores.len()).unwrap_or(u32::MAX);
-        self.health().partitions(owned, self.restores.iter().map(|restore| restore.partition));
-        let waits = |number| self.restores.iter().any(|restore| restore.partition == number);
-        self.inbox.has(|number| self.partitions.contains_key(&number), waits);
+        let restoring: BTreeSet<i32> =
+            self.restores.iter().map(|restore| restore.partition).chain(self.setbacks.out()).collect();
+        let owned = u32::try_from(self.partitions.len() + restoring.len()).unwrap_or(u32::MAX);
+        self.inbox.has(|number| self.partitions.contains_key(&number), |number| restoring.contains(&number));
+        self.health().partitions(owned, restoring);
         self.ownership.assigned(self.number, self.consumer.assigned());
     }
 
@@ -309,7 +331,8 @@ impl Lane {
         let mut plan = Plan::default();
         let timer = Moment::now();
         let mut ends = ends.into_iter().peekable();
-        let slots = fetch(&records, &mut self.partitions)?;
+        let mut failed = Vec::new();
+        let slots = fetch(&records, &mut self.partitions, &mut failed);
         let now = crate::clock::wall_clock();
         for (taken, record) in records.iter().enumerate() {
             if taken.is_multiple_of(LOOK_AHEAD) {
@@ -319,26 +342,31 @@ impl Lane {
             note_ends(&mut ends, taken, &mut self.partitions);
             let Some(partition) = self.partitions.get_mut(&record.partition()) else { continue };
             partition.is_behind();
-            partition
-                .take_in(
-                    &Incoming { record, slot: slots[taken], now },
-                    &mut self.schemas,
-                    &mut self.buffer,
-                    &context,
-                    &mut plan,
-                )
-                .map_err(|error| explain(error, &context))?;
+            let outcome = partition.take_in(
+                &Incoming { record, slot: slots[taken], now },
+                &mut self.schemas,
+                &mut self.buffer,
+                &context,
+                &mut plan,
+            );
+            if let Err(error) = outcome {
+                self.partitions.remove(&record.partition());
+                failed.push((record.partition(), explain(error, &context)));
+            }
         }
         note_ends(&mut ends, records.len(), &mut self.partitions);
         if !records.is_empty() {
             context.metrics.batch_duration(Stage::Apply).observe(timer.elapsed().as_secs_f64());
         }
         drop(records);
-        self.advance(&mut plan)?;
+        self.advance(&mut plan, &mut failed);
         for partition in self.partitions.values_mut() {
-            partition.sweep_on(&context, &mut plan)?;
-            partition.survey_on(&context, &mut plan)?;
+            let outcome = partition.sweep_on(&context, &mut plan);
+            if let Err(error) = outcome.and_then(|()| partition.survey_on(&context, &mut plan)) {
+                failed.push((partition.number, error.into()));
+            }
         }
+        self.contain_all(failed, &mut plan)?;
         self.foretell(&mut plan);
         self.finish(plan)?;
         self.consumer.pause(&held).or_else(retried)?;
@@ -386,7 +414,8 @@ impl Lane {
     /// whatever their number.
     fn share(&self) -> Share {
         let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
-        let partitions = u64::try_from(self.partitions.len() + self.restores.len()).unwrap_or(1).max(1);
+        let partitions = self.partitions.len() + self.restores.len() + self.setbacks.out().count();
+        let partitions = u64::try_from(partitions).unwrap_or(1).max(1);
         let bytes = usize::try_from(self.settings.memory.customers() / lanes / partitions).unwrap_or(usize::MAX);
         let events = self.settings.state.flush_after_events.div_ceil(lanes * partitions);
         Share {
@@ -418,14 +447,14 @@ impl Lane {
         let timer = Moment::now();
         let metrics = Arc::clone(&self.context.metrics);
         let now = crate::clock::wall_clock();
-        let mut broken = Vec::new();
+        let mut failed: Vec<(i32, LaneError)> = Vec::new();
         for (part, delivered) in pending.plan.parts.iter().zip(delivered) {
             let Some(partition) = self.partitions.get_mut(&part.partition) else { continue };
             let write = Moment::now();
             // Nothing in the plan is changed: this offset is known only now.
             if let Err(error) = partition.database.write_at(&part.writes, *delivered) {
-                tracing::error!(partition = part.partition, %error, "The database cannot be written; it is restored.");
-                broken.push(part.partition);
+                // Kafka has it: the copy, which lacks this, is restored from there.
+                failed.push((part.partition, error.into()));
                 continue;
             }
             metrics.store_write_duration.observe(write.elapsed().as_secs_f64());
@@ -444,14 +473,13 @@ impl Lane {
             metrics.changelog_records.inc_by(part.tally.flushed);
             if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {
                 partition.last_flush = Moment::now();
-                partition.database.flush(false)?;
+                if let Err(error) = partition.database.flush(false) {
+                    failed.push((part.partition, error.into()));
+                }
             }
         }
         metrics.batch_duration(Stage::Write).observe(timer.elapsed().as_secs_f64());
-        for number in broken {
-            self.restore_again(number)?;
-        }
-        Ok(())
+        self.contain_all(failed, &mut Plan::default())
     }
 
     /// A plan waits for the broker or the group: polls for what the group has to say, then tries again.
@@ -461,21 +489,26 @@ impl Lane {
         let until = Moment::now() + Duration::from_millis(50 << tries.min(5));
         while Moment::now() < until {
             self.answer();
-            let control = match self.consumer.poll(Duration::from_millis(20)) {
-                Polled::Assigned(partitions) => Control::Assigned(partitions),
-                Polled::Revoked { partitions, lost } => Control::Revoked { partitions, lost },
-                Polled::Failed(failure) => Control::Failed(failure),
-                Polled::OutOfRange { partition, offset, reason } => Control::OutOfRange { partition, offset, reason },
-                // A record that was on its way is read again.
-                Polled::Record(_) | Polled::End { .. } | Polled::Nothing => continue,
-            };
-            self.control(control)?;
+            self.poll_control()?;
         }
         if self.pending.is_some() { self.publish_pending() } else { Ok(()) }
     }
 
+    /// Polls for what the group has to say while nothing is taken in.
+    fn poll_control(&mut self) -> Result<(), LaneError> {
+        let control = match self.consumer.poll(Duration::from_millis(20)) {
+            Polled::Assigned(partitions) => Control::Assigned(partitions),
+            Polled::Revoked { partitions, lost } => Control::Revoked { partitions, lost },
+            Polled::Failed(failure) => Control::Failed(failure),
+            Polled::OutOfRange { partition, offset, reason } => Control::OutOfRange { partition, offset, reason },
+            // A record that was on its way is read again.
+            Polled::Record(_) | Polled::End { .. } | Polled::Nothing => return Ok(()),
+        };
+        self.control(control)
+    }
+
     /// Stops reading: what is on its way is dropped.
-    fn rest(&mut self) -> Result<(), LaneError> {
+    pub(super) fn rest(&mut self) -> Result<(), LaneError> {
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
         // A partition that is leaving cannot be paused; its revocation is on its way.
         self.consumer.pause(&numbers).or_else(retried)?;
@@ -486,7 +519,7 @@ impl Lane {
     /// Has partitions that are adrift read from where they stand.
     fn go_on(&mut self) -> Result<(), LaneError> {
         self.adrift.retain(|number| self.partitions.contains_key(number));
-        if self.adrift.is_empty() || self.intake_paused {
+        if self.adrift.is_empty() || self.intake_paused || self.disk.is_full() {
             return Ok(());
         }
         let at_rest = |number: &&i32| !self.schema_waits.holds(**number) && !self.takes_up_rules(**number);
@@ -511,27 +544,37 @@ impl Lane {
         Ok(())
     }
 
+    /// A partition is worked on no more, and its database is closed.
+    pub(super) fn leave_work(&mut self, number: i32) {
+        self.partitions.remove(&number);
+        self.schema_waits.forget(number, self.health.lane(self.number));
+        self.adrift.remove(&number);
+        self.adoption.take_if(|adoption| adoption.partition == number);
+        self.restores.retain(|restore| restore.partition != number);
+    }
+
     /// A partition at work cannot go on as it stands. It is read no more until it is restored.
     pub(super) fn restore_again(&mut self, number: i32) -> Result<(), LaneError> {
-        self.partitions.remove(&number);
+        self.leave_work(number);
         self.consumer.pause(&[number]).or_else(retried)?;
         self.begin_restore(number);
         Ok(())
     }
 
     pub(super) fn begin_restore(&mut self, number: i32) {
-        self.schema_waits.forget(number, self.health.lane(self.number));
-        self.adoption.take_if(|adoption| adoption.partition == number);
-        self.restores.retain(|restore| restore.partition != number);
-        self.health().forget(number);
+        self.leave_work(number);
+        match self.setbacks.cause(number) {
+            // What it failed for is waited for until it is at work again.
+            Some(cause) => self.health().forget_but(number, cause),
+            None => self.health().forget(number),
+        }
         let metrics = self.context.metrics.restore(number);
         self.restores.push_back(Restore::new(number, self.path(number), metrics));
         self.show_partitions();
     }
 
-    fn path(&self, number: i32) -> PathBuf {
-        let group = &self.settings.kafka.group_id;
-        self.settings.state.dir.join(group).join(format!("{}-{number}", self.settings.topics.input))
+    pub(super) fn path(&self, number: i32) -> PathBuf {
+        self.folder().join(format!("{}-{number}", self.settings.topics.input))
     }
 
     /// Goes on restoring the first partition that does not wait for something else; whoever waits lets the others go first.
@@ -565,18 +608,21 @@ impl Lane {
                 transaction_timeout: self.producer.transaction_timeout(),
             },
             RESTORE_STEP,
-        )?;
-        let partition = match step {
-            Step::Done(partition) => partition,
-            Step::Going => return Ok(()),
-            Step::Waiting => {
+        );
+        match step {
+            Ok(Step::Going) => return Ok(()),
+            Ok(Step::Waiting) => {
                 self.restores.rotate_left(1);
                 return Ok(());
             }
-        };
-        self.restores.pop_front();
-        self.partitions.insert(number, *partition);
-        self.adrift.insert(number);
+            Ok(Step::Done(partition)) => {
+                self.restores.pop_front();
+                self.partitions.insert(number, *partition);
+                self.adrift.insert(number);
+                self.is_restored(number);
+            }
+            Err(error) => self.contain(number, error)?,
+        }
         self.show_partitions();
         Ok(())
     }
@@ -605,7 +651,10 @@ impl Lane {
             let reader = || Reader::new(&self.settings.kafka, queue / 4, &self.brokers);
             let partition = self.partitions.get_mut(&number).expect("found just now");
             partition.is_behind();
-            self.adoption = Some(Adoption::new(partition, version, reader, &self.context)?);
+            match Adoption::new(partition, version, reader, &self.context) {
+                Ok(adoption) => self.adoption = Some(adoption),
+                Err(error) => return self.contain(number, error),
+            }
         }
         let budget = self.share().customer_bytes;
         let Some(adoption) = &mut self.adoption else { return Ok(()) };
@@ -629,9 +678,14 @@ impl Lane {
             budget,
             health: self.health.lane(self.number),
         };
-        if adoption.step(partition, &mut tools, RESTORE_STEP, &mut plan)? {
-            self.adoption = None;
-            self.adrift.insert(number);
+        match adoption.step(partition, &mut tools, RESTORE_STEP, &mut plan) {
+            Ok(false) => {}
+            Ok(true) => {
+                self.adoption = None;
+                self.adrift.insert(number);
+            }
+            // Nothing else is in the plan.
+            Err(error) => return self.contain(number, error),
         }
         self.finish(plan)
     }
@@ -644,6 +698,8 @@ impl Lane {
 
     /// Flushes all changes of some partitions, in transactions of bounded size, for about this long.
     pub(super) fn flush_partitions(&mut self, numbers: &[i32], limit: Duration) -> Result<(), LaneError> {
+        // What cannot be written here is decided again by the next owner.
+        let limit = if self.disk.is_full() { Duration::ZERO } else { limit };
         let started = Moment::now();
         while started.elapsed() < limit {
             let mut plan = Plan::default();
@@ -698,7 +754,10 @@ impl Lane {
             self.flush_partitions(&numbers, DRAIN_FOR)?;
         }
         for partition in self.partitions.values() {
-            partition.database.flush(true)?;
+            if let Err(error) = partition.database.flush(true) {
+                // The next start reads the rest from the changelog.
+                tracing::warn!(partition = partition.number, %error, "The local copy is not written out to its end.");
+            }
         }
         Ok(())
     }
@@ -797,8 +856,13 @@ fn catch<'c>(
     caught
 }
 
-/// Reads the missing states of a batch's customers, and finds for each record the slot of its customer, unless new.
-fn fetch(records: &[Record<'_>], partitions: &mut BTreeMap<i32, Partition>) -> Result<Vec<Option<Slot>>, LaneError> {
+/// Reads the missing states of a batch's customers, and finds for each record the slot of its customer, unless new. A
+/// partition whose database cannot be read goes to `failed`.
+fn fetch(
+    records: &[Record<'_>],
+    partitions: &mut BTreeMap<i32, Partition>,
+    failed: &mut Vec<(i32, LaneError)>,
+) -> Vec<Option<Slot>> {
     let mut missing: BTreeMap<i32, Vec<&str>> = BTreeMap::new();
     let mut slots = Vec::with_capacity(records.len());
     for record in records {
@@ -813,11 +877,13 @@ fn fetch(records: &[Record<'_>], partitions: &mut BTreeMap<i32, Partition>) -> R
         }));
     }
     for (number, missing) in missing {
-        if let Some(partition) = partitions.get_mut(&number) {
-            partition.fetch(missing)?;
+        let outcome = partitions.get_mut(&number).map_or(Ok(()), |partition| partition.fetch(missing));
+        if let Err(error) = outcome {
+            partitions.remove(&number);
+            failed.push((number, error.into()));
         }
     }
-    Ok(slots)
+    slots
 }
 
 /// End signals that came before the record about to be taken in.

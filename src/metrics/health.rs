@@ -242,6 +242,11 @@ impl LaneHealth<'_> {
         self.health.waits.forget(partition);
     }
 
+    /// As `forget`, but what is waited for this cause goes on.
+    pub fn forget_but(self, partition: i32, kept: WaitCause) {
+        self.health.waits.forget_but(partition, kept);
+    }
+
     /// After each change: how many partitions the lane owns, and which of them are not restored yet. The first call says
     /// that the group has answered.
     pub fn partitions(self, owned: u32, restoring: impl IntoIterator<Item = i32>) {

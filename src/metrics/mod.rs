@@ -84,6 +84,17 @@ pub struct Metrics {
     // Assignment and restore.
     partitions: PartitionSeries,
     rebalances: Vec<IntCounter>,
+    /// `store_errors_total`: times that RocksDB's own threads could not write files out or merge them. Worry at 1: the log says
+    /// what the disk refused.
+    pub store_errors: IntCounter,
+    /// `state_free_bytes`: free bytes of the file system of `state.dir`. Worry below twice `memory.limit`, or below 5 % of it:
+    /// work pauses before it is full.
+    pub state_free: IntGauge,
+    /// `copies_removed_total`: local copies removed because their partitions have been elsewhere for a day.
+    pub copies_removed: IntCounter,
+    /// `copies_set_aside_total`: local copies of partitions that were found damaged, set aside beside the others and restored
+    /// from the changelog. Worry at 1: look at the disk.
+    pub copies_set_aside: IntCounter,
     /// `restore_records_total`: changelog and input records read again to rebuild state.
     pub restore_records: IntCounter,
 
@@ -282,6 +293,13 @@ impl Metrics {
             ),
             partitions: PartitionSeries::new(&add),
             rebalances: children(&Rebalance::ALL, |kind| rebalances.with_label_values(&[kind.label()])),
+            store_errors: add
+                .counter("store_errors_total", "Failures of RocksDB's own threads to write or merge files."),
+            state_free: add.gauge("state_free_bytes", "Free bytes of the file system of state.dir."),
+            copies_removed: add
+                .counter("copies_removed_total", "Local copies of partitions that moved away, removed after a day."),
+            copies_set_aside: add
+                .counter("copies_set_aside_total", "Damaged local copies of partitions that were set aside."),
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
             rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),

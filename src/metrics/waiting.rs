@@ -156,9 +156,13 @@ impl Waits {
 
     /// Ends all waits of a partition: it is no longer ours.
     pub(super) fn forget(&self, partition: i32) {
-        for cause in WaitCause::ALL {
-            self.resume(cause, Some(partition));
-        }
+        WaitCause::ALL.into_iter().for_each(|cause| self.resume(cause, Some(partition)));
+    }
+
+    /// Ends all waits of a partition but those for one cause.
+    pub(super) fn forget_but(&self, partition: i32, kept: WaitCause) {
+        let others = WaitCause::ALL.into_iter().filter(|cause| *cause != kept);
+        others.for_each(|cause| self.resume(cause, Some(partition)));
     }
 
     /// Waits that have lasted long enough to be a reason for not being ready, the longest first.

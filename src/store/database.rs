@@ -2,72 +2,46 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant as Moment};
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBPinnableSlice, Direction,
-    FlushOptions, IteratorMode, LogLevel, Options, ReadOptions, WriteBatch, WriteBufferManager, WriteOptions,
+    ColumnFamily, ColumnFamilyDescriptor, DB, DBPinnableSlice, Direction, ErrorKind, FlushOptions, IteratorMode,
+    ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::bytes::Corrupt;
+use super::error::StoreError;
 use super::layout::{
     CHANGELOG_NEXT_KEY, COUNTERS_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key,
     timer_key,
 };
+use super::lock::Lock;
 use super::meta_bytes::{Meta, decode_meta, encode_meta};
+use super::options::{customers_options, database_options, other_options, timers_options};
 use super::recorded::Recorded;
+use super::shared::SharedMemory;
 use crate::event::Instant;
 
 const CUSTOMERS: &str = "customers";
 const TIMERS: &str = "timers";
 const META: &str = "meta";
+const FAMILIES: [&str; 3] = [CUSTOMERS, TIMERS, META];
 
-/// Files that one database may hold open.
-const FILES_OPEN_MAX: i32 = 256;
-/// Memtables are flushed at this size at the latest, which bounds what a crash makes us read again.
-const MEMTABLE_BYTES: usize = 32 << 20;
-
-/// What the store says when it cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Reading found damage: set the directory aside and restore from the changelog.
-    #[error(transparent)]
-    Corrupt(#[from] Corrupt),
-    /// RocksDB refused: disk full, damaged files, directory in use. Close, reopen, restore.
-    #[error("RocksDB: {0}")]
-    Database(#[from] rocksdb::Error),
-    #[error("cannot prepare the state directory {path}: {source}")]
-    Directory { path: PathBuf, source: std::io::Error },
-}
-
-/// The memory that all databases of a process share: block cache, and write buffers charged to it.
-pub struct SharedMemory {
-    cache: Cache,
-    buffers: WriteBufferManager,
-}
-
-impl SharedMemory {
-    /// Bytes for all databases together: blocks of files, and write buffers.
-    #[must_use]
-    pub fn new(block_cache: usize, write_buffers: usize) -> Self {
-        let cache = Cache::new_lru_cache(block_cache + write_buffers);
-        let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(write_buffers, true, cache.clone());
-        Self { cache, buffers }
-    }
-
-    /// Bytes in use now.
-    #[must_use]
-    pub fn used(&self) -> usize {
-        self.cache.get_usage()
-    }
-}
+/// How long a write waits for RocksDB to write older ones out, without a sign of life from the lane: half of the age at
+/// which a lane counts as dead.
+const STALLED_MAX: Duration = Duration::from_secs(30);
+/// Between two looks whether it has.
+const STALLED_LOOK: Duration = Duration::from_millis(5);
 
 /// One partition's database.
 ///
 /// The write-ahead log is off: Kafka's log is it. The column families are flushed together, so what a crash leaves is
 /// the state after some batch, whole.
 pub struct Database {
+    /// Closed before the lock is let go.
     db: DB,
     path: PathBuf,
+    _lock: Option<Lock>,
 }
 
 /// All writes of one batch; takes effect at once.
@@ -219,28 +193,32 @@ impl Database {
     /// Opens the database in `path`, made if it is not there.
     ///
     /// # Errors
-    /// The directory cannot be made, is in use by another process, or holds damage.
+    /// Somebody else has it open, it is damaged, or the operating system refuses a file; see [`StoreError::trouble`].
     pub fn open(path: &Path, memory: &SharedMemory) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path).map_err(|source| StoreError::Directory { path: path.to_owned(), source })?;
-        let mut options = Options::default();
-        options.create_if_missing(true);
-        options.create_missing_column_families(true);
-        options.set_atomic_flush(true);
-        options.set_write_buffer_manager(&memory.buffers);
-        options.set_max_open_files(FILES_OPEN_MAX);
-        options.set_max_background_jobs(2);
-        options.set_paranoid_checks(true);
-        options.set_keep_log_file_num(2);
-        options.set_log_level(LogLevel::Warn);
-        options.set_stats_dump_period_sec(0);
+        make_folder(path)?;
+        let lock = Lock::take(path)?;
+        Self::open_locked(path, memory, Some(lock))
+    }
+
+    /// As `open`, of what nobody else can want and nobody needs after a restart.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_scratch(path: &Path, memory: &SharedMemory) -> Result<Self, StoreError> {
+        make_folder(path)?;
+        Self::open_locked(path, memory, None)
+    }
+
+    fn open_locked(path: &Path, memory: &SharedMemory, lock: Option<Lock>) -> Result<Self, StoreError> {
         let families = [
             ColumnFamilyDescriptor::new(CUSTOMERS, customers_options(memory)),
             ColumnFamilyDescriptor::new(TIMERS, timers_options(memory)),
-            ColumnFamilyDescriptor::new(META, family_options(memory, 1 << 20)),
-            ColumnFamilyDescriptor::new("default", family_options(memory, 1 << 20)),
+            ColumnFamilyDescriptor::new(META, other_options(memory)),
+            ColumnFamilyDescriptor::new("default", other_options(memory)),
         ];
-        let db = DB::open_cf_descriptors(&options, path, families)?;
-        Ok(Self { db, path: path.to_owned() })
+        check_files(path)?;
+        let opened = DB::open_cf_descriptors(&database_options(memory), path, families);
+        Ok(Self { db: opened.map_err(StoreError::of_opening)?, path: path.to_owned(), _lock: lock })
     }
 
     /// Removes a database that is not open.
@@ -250,7 +228,7 @@ impl Database {
     pub fn remove(path: &Path) -> Result<(), StoreError> {
         match std::fs::remove_dir_all(path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(StoreError::Directory { path: path.to_owned(), source })
+                Err(StoreError::File { path: path.to_owned(), source })
             }
             _ => Ok(()),
         }
@@ -415,7 +393,8 @@ impl Database {
     /// Writes a batch: all of it, or nothing.
     ///
     /// # Errors
-    /// RocksDB cannot write: disk full, or an earlier failure. The batch is not in effect.
+    /// RocksDB cannot write: disk full, an earlier failure, or a disk that is half a minute behind. The batch is not in
+    /// effect.
     pub fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         self.write_at(batch, None)
     }
@@ -425,6 +404,29 @@ impl Database {
     /// # Errors
     /// As `write`.
     pub fn write_at(&self, batch: &Batch, changelog_next: Option<i64>) -> Result<(), StoreError> {
+        let options = write_options();
+        let began = Moment::now();
+        loop {
+            match self.db.write_opt(self.collect(batch, changelog_next), &options) {
+                Err(error) if error.kind() == ErrorKind::Incomplete && self.waits_for_room(began) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    /// Waits until writes are taken again; false: that lasts too long.
+    fn waits_for_room(&self, began: Moment) -> bool {
+        std::thread::sleep(STALLED_LOOK);
+        while began.elapsed() < STALLED_MAX {
+            if self.number("rocksdb.is-write-stopped") == 0 {
+                return true;
+            }
+            std::thread::sleep(STALLED_LOOK);
+        }
+        false
+    }
+
+    fn collect(&self, batch: &Batch, changelog_next: Option<i64>) -> WriteBatch {
         let mut writes = WriteBatch::default();
         let (customers, timers, meta) = (self.family(CUSTOMERS), self.family(TIMERS), self.family(META));
         // Neighbours go in one after another: a memtable then begins its search where it ended. Stable, so that of several
@@ -451,9 +453,52 @@ impl Database {
         if let Some(offset) = changelog_next {
             writes.put_cf(meta, CHANGELOG_NEXT_KEY, ordered(offset));
         }
-        let mut options = WriteOptions::default();
-        options.disable_wal(true);
-        Ok(self.db.write_opt(writes, &options)?)
+        writes
+    }
+
+    /// Would a write be taken? RocksDB refuses all after some errors of its own threads, until the database is opened
+    /// again.
+    ///
+    /// # Errors
+    /// What those threads came upon.
+    pub fn check_writable(&self) -> Result<(), StoreError> {
+        match self.db.write_opt(WriteBatch::default(), &write_options()) {
+            // Only behind.
+            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// How often RocksDB's own threads have failed to write files out or to merge them, since it was opened.
+    #[must_use]
+    pub fn background_errors(&self) -> u64 {
+        self.number("rocksdb.background-errors")
+    }
+
+    /// Bytes written and not yet on their way to disk.
+    #[must_use]
+    pub fn memtable_bytes(&self) -> u64 {
+        self.sum("rocksdb.cur-size-active-mem-table")
+    }
+
+    /// Is something on its way to disk?
+    #[must_use]
+    pub fn is_flushing(&self) -> bool {
+        self.sum("rocksdb.num-immutable-mem-table") > 0
+    }
+
+    /// A property of the whole database; 0 where RocksDB does not say.
+    fn number(&self, property: &'static str) -> u64 {
+        self.db.property_int_value(property).ok().flatten().unwrap_or(0)
+    }
+
+    /// A property of each family, added up.
+    fn sum(&self, property: &'static str) -> u64 {
+        FAMILIES.iter().map(|name| self.family_number(name, property)).sum()
+    }
+
+    fn family_number(&self, name: &str, property: &'static str) -> u64 {
+        self.db.property_int_value_cf(self.family(name), property).ok().flatten().unwrap_or(0)
     }
 
     /// Asks for memtables to be written out; `wait`: until they are.
@@ -463,59 +508,51 @@ impl Database {
     pub fn flush(&self, wait: bool) -> Result<(), StoreError> {
         let mut options = FlushOptions::default();
         options.set_wait(wait);
-        let families = [self.family(CUSTOMERS), self.family(TIMERS), self.family(META)];
+        let families = FAMILIES.map(|name| self.family(name));
         Ok(self.db.flush_cfs_opt(&families, &options)?)
     }
 
     /// Bytes on disk of each family, by name.
     #[must_use]
     pub fn sizes(&self) -> [(&'static str, u64); 2] {
-        let size = |name| {
-            let found = self.db.property_int_value_cf(self.family(name), "rocksdb.total-sst-files-size");
-            found.ok().flatten().unwrap_or(0)
-        };
-        [(CUSTOMERS, size(CUSTOMERS)), (TIMERS, size(TIMERS))]
+        [CUSTOMERS, TIMERS].map(|name| (name, self.family_number(name, "rocksdb.total-sst-files-size")))
     }
 
     /// About how many customers have a deadline ahead.
     #[must_use]
     pub fn timers_estimate(&self) -> u64 {
-        let found = self.db.property_int_value_cf(self.family(TIMERS), "rocksdb.estimate-num-keys");
-        found.ok().flatten().unwrap_or(0)
+        self.family_number(TIMERS, "rocksdb.estimate-num-keys")
     }
 }
 
-fn family_options(memory: &SharedMemory, memtable: usize) -> Options {
-    let mut options = Options::default();
-    options.set_write_buffer_size(memtable);
-    options.set_compression_type(DBCompressionType::Lz4);
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(&memory.cache);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    blocks.set_block_size(8 << 10);
-    blocks.set_format_version(5);
-    options.set_block_based_table_factory(&blocks);
+/// Are the files there that RocksDB begins with? Of a missing MANIFEST it says no more than of any file that cannot be
+/// opened, and in place of a missing CURRENT it begins a new database beside the files of the old.
+fn check_files(path: &Path) -> Result<(), StoreError> {
+    let refused = |source| StoreError::File { path: path.to_owned(), source };
+    match std::fs::read_to_string(path.join("CURRENT")) {
+        Ok(name) if path.join(name.trim_end()).is_file() => Ok(()),
+        Ok(_) => Err(Corrupt("CURRENT names no file").into()),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(Corrupt("CURRENT").into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            for entry in std::fs::read_dir(path).map_err(refused)? {
+                if entry.map_err(refused)?.path().extension().is_some_and(|extension| extension == "sst") {
+                    return Err(Corrupt("CURRENT is missing").into());
+                }
+            }
+            Ok(())
+        }
+        Err(source) => Err(refused(source)),
+    }
+}
+
+fn write_options() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    // A write that has to wait is refused: RocksDB itself would block for as long as it takes.
+    options.set_no_slowdown(true);
     options
 }
 
-fn customers_options(memory: &SharedMemory) -> Options {
-    let mut options = family_options(memory, MEMTABLE_BYTES);
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(&memory.cache);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    // States are read by key: a filter spares the levels that do not hold it.
-    blocks.set_bloom_filter(10.0, false);
-    blocks.set_block_size(8 << 10);
-    blocks.set_format_version(5);
-    options.set_block_based_table_factory(&blocks);
-    options
-}
-
-fn timers_options(memory: &SharedMemory) -> Options {
-    let mut options = family_options(memory, MEMTABLE_BYTES / 2);
-    // Fired timers are deletions that a scan must step over: compact files that are half deletions.
-    options.add_compact_on_deletion_collector_factory(10_000, 5_000, 0.5);
-    options
+fn make_folder(path: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(path).map_err(|source| StoreError::File { path: path.to_owned(), source })
 }

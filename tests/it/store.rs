@@ -6,12 +6,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use cohortd::engine::{Engine, Observed, Shard, Timing, Words};
 use cohortd::event::{CustomerEvent, Instant, Number, Properties, Span, Value};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{
-    Batch, Database, Log, Meta, Recorded, SharedMemory, Surveyed, decode_state, encode_state, layout, next_deadline,
+    Batch, Database, Log, Meta, Recorded, SharedMemory, StoreError, Surveyed, Trouble, decode_state, encode_state,
+    layout, next_deadline,
 };
 
 /// One fact of every kind, a window that needs each, a history, and a wish.
@@ -179,4 +183,82 @@ fn check(folder: &Path, rules: &Arc<RuleSet>) {
     }
     due.dedup();
     assert_eq!(due.len(), expected.len());
+}
+
+/// Databases, each with something in it.
+fn databases(folder: &Path, memory: &SharedMemory, count: usize, bytes: usize) -> Vec<Database> {
+    let open = |number: usize| {
+        let database = Database::open(&folder.join(format!("in-{number}")), memory).unwrap();
+        let mut batch = Batch::default();
+        batch.put_customer("somebody", Instant(1), &vec![7; bytes]);
+        batch.put_timer(Instant(1), "somebody");
+        batch.put_changelog_next(1);
+        database.write(&batch).unwrap();
+        database
+    };
+    (0..count).map(open).collect()
+}
+
+/// With the old way of sharing buffers the fifth of these writes never returned: each of the first four held 1 MiB, and
+/// nobody asked them to give it back.
+#[test]
+fn no_write_waits_for_the_write_buffers_of_another_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let memory = SharedMemory::new(8 << 20, 4 << 20);
+        let databases = databases(&path, &memory, 48, 100);
+        tell.send((memory.write_buffers_used(), databases.iter().map(Database::memtable_bytes).max())).unwrap();
+    });
+    let found = told.recv_timeout(Duration::from_secs(60));
+    let ((used, budget), largest) = found.expect("a write waits for ever");
+    println!("48 databases take {used} bytes of {budget} for write buffers; the largest {largest:?}");
+    // Hardly more than what was written: a few hundred partitions fit where a dozen did.
+    assert!(used < 48 * (256 << 10), "{used} bytes for nothing");
+}
+
+#[test]
+fn flushing_the_largest_gives_its_write_buffers_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let memory = SharedMemory::new(8 << 20, 64 << 20);
+    let databases = databases(folder.path(), &memory, 4, 2 << 20);
+    let before = memory.write_buffers_used().0;
+    assert!(databases.iter().all(|database| database.memtable_bytes() > 2 << 20));
+    databases[0].flush(true).unwrap();
+    assert!(databases[0].memtable_bytes() < 1 << 20 && !databases[0].is_flushing());
+    assert!(memory.write_buffers_used().0 + (2 << 20) <= before);
+    assert_eq!(databases[0].background_errors(), 0);
+    databases[0].check_writable().unwrap();
+}
+
+/// The words in the path, and in RocksDB's own "block checksum mismatch", must not be taken for a lock.
+#[test]
+fn trouble_is_known_by_its_kind_whatever_the_path_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lock-stock-and-block-clock-0");
+    let trouble = |outcome: Result<Database, StoreError>| outcome.err().map(|error| error.trouble());
+    let database = Database::open(&path, &memory()).unwrap();
+    let mut batch = Batch::default();
+    batch.put_customer("ann", Instant(1), &[7; 100]);
+    batch.put_changelog_next(1);
+    database.write(&batch).unwrap();
+    assert_eq!(trouble(Database::open(&path, &memory())), Some(Trouble::InUse));
+    database.flush(true).unwrap();
+    drop(database);
+    let tables = || fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    for table in tables().filter(|path| path.extension().is_some_and(|extension| extension == "sst")) {
+        let mut bytes = fs::read(&table).unwrap();
+        bytes[12] ^= 0x40;
+        fs::write(&table, bytes).unwrap();
+    }
+    let database = Database::open(&path, &memory()).unwrap();
+    assert_eq!(database.customer("ann").err().map(|error| error.trouble()), Some(Trouble::Damage));
+    assert_eq!(database.changelog_next().err().map(|error| error.trouble()), Some(Trouble::Damage));
+    drop(database);
+    fs::remove_file(path.join("CURRENT")).unwrap();
+    assert_eq!(trouble(Database::open(&path, &memory())), Some(Trouble::Damage), "not a new database in its place");
+    // What the operating system refuses says nothing about the copy.
+    fs::write(folder.path().join("a-file"), "").unwrap();
+    assert_eq!(trouble(Database::open(&folder.path().join("a-file").join("in-0"), &memory())), Some(Trouble::Disk));
 }

@@ -77,6 +77,17 @@ impl Daemon {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// How many files, sockets and so on it has open.
+    pub(super) fn files_open(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// From now on it may have so many open, unless it asks for more.
+    pub(super) fn allow_files(&self, files: usize) {
+        let (pid, limit) = (self.child.id().to_string(), format!("--nofile={files}:"));
+        assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    }
+
     /// Waits until it ends by itself.
     pub(super) fn ended(mut self) -> Ended {
         let status = eventually("the process ends by itself", || self.child.try_wait().unwrap());

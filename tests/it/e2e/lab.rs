@@ -254,6 +254,7 @@ impl Lab {
         self.writer_to("in")
     }
 
+    /// To another topic than the input.
     pub(super) fn writer_to(&self, kind: &str) -> Writer {
         let client = ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap)

@@ -63,6 +63,14 @@ fn is_said_to_wait(daemon: &mut Daemon, cause: &str, words: &[&str]) {
     eventually("it is logged", || daemon.says("Waiting: ").then_some(()));
 }
 
+/// For how long partitions waited, as the log has it.
+fn print_waits(what: &str, daemon: &Daemon) {
+    for line in daemon.log().lines().filter(|line| line.contains("No longer waiting.")) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        println!("{what}: partition {} waited {} s for its {}", line["partition"], line["seconds"], line["cause"]);
+    }
+}
+
 /// The folder in which a process keeps what the registry said.
 fn kept(lab: &Lab, instance: &str) -> PathBuf {
     let root = lab.state(instance).join("schemas");
@@ -92,6 +100,7 @@ fn a_thousand_bare_records_each_with_another_id_are_set_aside_together() {
     assert_eq!(changed[39], "after19");
     lab.read_through();
     daemon.ready();
+    print_waits("bare", &daemon);
     daemon.stop();
     let letters = lab.read("letters").concat();
     assert_eq!(letters.len(), 1_000);
@@ -153,6 +162,7 @@ fn one_bad_writer_costs_a_partition_its_patience_once() {
         writer.flush();
         assert_eq!(next(&changes), format!("good{n}"));
     }
+    print_waits("burst", &daemon);
     daemon.stop();
     assert_eq!(lab.read("letters").concat().len(), 60);
 }
@@ -174,6 +184,7 @@ fn a_flood_of_foreign_bytes_is_not_asked_for_and_a_new_schema_in_it_is_found() {
     let daemon = start(&lab, "one", &sets, &["schemas.retry_for=0 s"]);
     let changes = lab.follow("changes");
     assert_eq!((next(&changes), next(&changes)), ("before".to_owned(), "after".to_owned()));
+    print_waits("flood", &daemon);
     daemon.stop();
     assert_eq!(lab.read("letters").concat().len(), FOREIGN as usize);
     println!("flood: the registry was asked {} times", registry.asked());
@@ -311,6 +322,7 @@ fn credentials_that_are_refused_while_it_runs_are_waited_out_and_named() {
         assert!((daemon.metrics()["cohortd_registry_reachable"] - 1.0).abs() < 0.1);
     }
     assert!(!daemon.says("hunter2"));
+    print_waits("rotated", &daemon);
     daemon.stop();
 }
 
@@ -449,6 +461,7 @@ fn restores_without_the_registry_wait_in_each_process_and_end_none() {
         writer.flush();
         assert_eq!(next(&changes), format!("b{partition}"));
     }
+    print_waits("cascade", &one);
     one.stop();
 }
 

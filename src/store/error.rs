@@ -1,0 +1,72 @@
+//! What the store says when it cannot go on, by what the caller does about it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use rocksdb::ErrorKind;
+
+use super::bytes::Corrupt;
+
+/// Why a database cannot be opened, read or written. It concerns one copy, and so one partition.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What is stored is not what was written.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    /// RocksDB refused.
+    #[error("RocksDB: {}", Shown(.0))]
+    Database(#[from] rocksdb::Error),
+    /// This release cannot open what is there: it is damaged, or of another release.
+    #[error("RocksDB cannot open it: {}", Shown(.0))]
+    Unusable(rocksdb::Error),
+    /// Somebody else has it open: another process, or another lane that is just closing it.
+    #[error("{} is in use by another process", .path.display())]
+    InUse { path: PathBuf },
+    /// The operating system refused a file or folder.
+    #[error("cannot use {}: {source}", .path.display())]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// What to do about a [`StoreError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The copy is damaged: set it aside, and restore another from the changelog.
+    Damage,
+    /// Somebody else has it open: try again later.
+    InUse,
+    /// No room, no permission, no file handle, or a failing device. The copy is as good as it was: close it, and open it
+    /// again later.
+    Disk,
+}
+
+impl StoreError {
+    /// By RocksDB's kind of error. Its text is for people: it holds names of files, which may hold any word.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Corrupt(_) | Self::Unusable(_) => Trouble::Damage,
+            Self::Database(error) if error.kind() == ErrorKind::Corruption => Trouble::Damage,
+            Self::InUse { .. } => Trouble::InUse,
+            Self::Database(_) | Self::File { .. } => Trouble::Disk,
+        }
+    }
+
+    /// Of opening: what RocksDB does not know or support was not written by this release.
+    pub(super) fn of_opening(error: rocksdb::Error) -> Self {
+        match error.kind() {
+            ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotSupported => Self::Unusable(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// RocksDB's text without what it may quote from keys, which are customers' ids.
+struct Shown<'a>(&'a rocksdb::Error);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text: &str = self.0.as_ref();
+        let is_quoted = self.0.kind() == ErrorKind::Corruption;
+        f.write_str(if is_quoted { text.split("key").next().unwrap_or_default().trim_end() } else { text })
+    }
+}

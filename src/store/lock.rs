@@ -1,0 +1,48 @@
+//! Who has a partition's database open: a lock on a file beside it.
+//!
+//! RocksDB has a lock of its own, but reports it as any other error of a file. This one is asked first.
+
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// Held while it lives. The file stays: to remove it would let two processes hold two files of one name. It was written
+/// last when the lock was last let go.
+pub(super) struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock of a database, whether it is there or not.
+    ///
+    /// # Errors
+    /// `InUse`, or the file cannot be made.
+    pub(super) fn take(database: &Path) -> Result<Self, StoreError> {
+        let path = beside(database, ".lock");
+        let refused = |source| StoreError::File { path: path.clone(), source };
+        let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { file }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: database.to_owned() }),
+            // A file system without locks: RocksDB's own is left.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(Self { file }),
+            Err(TryLockError::Error(source)) => Err(refused(source)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Only says since when nobody has the database open: where it cannot be written, the database's own files say it.
+        self.file.write_all(b"\n").ok();
+    }
+}
+
+/// A path beside a database, named after it.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}

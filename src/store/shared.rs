@@ -1,0 +1,60 @@
+//! What all databases of a process share: memory, threads, and the number of files that may be open.
+
+use rocksdb::{Cache, Env, WriteBufferManager};
+
+use super::handles::FILES_OPEN_MAX;
+
+/// Threads that write memtables out, of all databases together: one would keep all partitions waiting for the largest.
+const FLUSH_THREADS: i32 = 2;
+/// Threads that merge files, of all databases together; no more than there are processors.
+const COMPACTION_THREADS_MAX: usize = 4;
+
+/// The memory that all databases of a process share: a block cache, and write buffers charged to it; and their threads.
+///
+/// No write ever waits for the buffers of another database: RocksDB would let one thread that writes to all of them in turn
+/// wait for a flush that nobody asks for. Who writes sees to it that they are flushed in time, see
+/// [`SharedMemory::write_buffers_used`].
+pub struct SharedMemory {
+    pub(super) cache: Cache,
+    pub(super) buffers: WriteBufferManager,
+    pub(super) env: Env,
+    pub(super) files_open_max: i32,
+}
+
+impl SharedMemory {
+    /// Bytes for all databases together: blocks of files, and write buffers.
+    ///
+    /// # Panics
+    /// If RocksDB has no environment for this platform.
+    #[must_use]
+    pub fn new(block_cache: usize, write_buffers: usize) -> Self {
+        let cache = Cache::new_lru_cache(block_cache + write_buffers);
+        let stall = false;
+        let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(write_buffers, stall, cache.clone());
+        let mut env = Env::new().expect("RocksDB has an environment for every platform it compiles on");
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let compactions = i32::try_from(processors.min(COMPACTION_THREADS_MAX)).unwrap_or(1);
+        env.set_high_priority_background_threads(FLUSH_THREADS);
+        env.set_low_priority_background_threads(compactions);
+        Self { cache, buffers, env, files_open_max: FILES_OPEN_MAX }
+    }
+
+    /// Each database may hold this many files open; see [`super::files_per_database`].
+    #[must_use]
+    pub fn with_files_open(mut self, most: i32) -> Self {
+        self.files_open_max = most;
+        self
+    }
+
+    /// Bytes in use now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.cache.get_usage()
+    }
+
+    /// Bytes of write buffers in use now, those on their way to disk included, and how many there may be.
+    #[must_use]
+    pub fn write_buffers_used(&self) -> (usize, usize) {
+        (self.buffers.get_usage(), self.buffers.get_buffer_size())
+    }
+}

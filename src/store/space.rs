@@ -1,0 +1,109 @@
+//! How much room the file system of `state.dir` has, and how much it needs.
+
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+/// Besides the write buffers: manifests, logs, and what a merge of small files takes.
+const NEEDED_BESIDES: u64 = 16 << 20;
+/// The part of a file system that is left free, up to [`SHARE_MAX`]: others may write there too.
+const SHARE_PERCENT: u64 = 5;
+const SHARE_MAX: u64 = 1 << 30;
+/// Files and folders that must be free: a flush or a merge makes some.
+const FILES_NEEDED: u64 = 64;
+
+/// A file system as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this process may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub size: u64,
+    /// Files and folders that may still be made; `None`: as many as fit.
+    pub files: Option<u64>,
+    pub read_only: bool,
+}
+
+/// Free bytes at which writing pauses and goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marks {
+    pub pause_below: u64,
+    pub resume_above: u64,
+}
+
+impl Space {
+    /// Of the file system that holds a folder, or would hold it once it is made.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn of(folder: &Path) -> io::Result<Self> {
+        let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+        let found = statvfs(there)?;
+        Ok(Self {
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+            size: found.f_blocks.saturating_mul(found.f_frsize),
+            files: (found.f_files > 0).then_some(found.f_favail),
+            read_only: found.f_flag.contains(StatVfsMountFlags::RDONLY),
+        })
+    }
+
+    /// What a process needs whose write buffers take so many bytes: all of them may have to be written out, whatever else
+    /// writes there meanwhile.
+    #[must_use]
+    pub fn marks(&self, write_buffers: u64) -> Marks {
+        let share = (self.size / 100 * SHARE_PERCENT).min(SHARE_MAX);
+        // A small file system must be of use too.
+        let pause_below = write_buffers.saturating_add(NEEDED_BESIDES).max(share).min(self.size / 4);
+        Marks { pause_below, resume_above: pause_below / 2 * 3 }
+    }
+
+    /// Why nothing more should be written, as a sentence without a full stop; `None`: go on. `paused`: nothing is written
+    /// now.
+    #[must_use]
+    pub fn refuses(&self, marks: Marks, paused: bool) -> Option<String> {
+        let needed = if paused { marks.resume_above } else { marks.pause_below };
+        let mib = |bytes: u64| bytes >> 20;
+        if self.read_only {
+            return Some("the file system of state.dir is read-only".to_owned());
+        }
+        if self.free < needed {
+            let (free, needed) = (mib(self.free), mib(marks.resume_above));
+            return Some(format!("the file system of state.dir has {free} MiB free; work goes on at {needed} MiB"));
+        }
+        if self.files.is_some_and(|files| files < FILES_NEEDED) {
+            return Some("the file system of state.dir has no room for more files (inodes)".to_owned());
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Marks, Space};
+
+    const MIB: u64 = 1 << 20;
+
+    fn space(free: u64, size: u64) -> Space {
+        Space { free: free * MIB, size: size * MIB, files: None, read_only: false }
+    }
+
+    #[test]
+    fn a_share_is_left_free_within_bounds() {
+        let pause_below = |size: u64, buffers: u64| space(0, size).marks(buffers * MIB).pause_below / MIB;
+        assert_eq!(pause_below(10_000, 150), 500, "5 %");
+        assert_eq!(pause_below(10_000_000, 150), 1_024, "but no more than a GiB");
+        assert_eq!(pause_below(1_000, 150), 166, "what the write buffers need");
+        assert_eq!(pause_below(64, 150), 16, "and never most of a small one");
+    }
+
+    #[test]
+    fn work_pauses_below_one_mark_and_goes_on_above_a_higher_one() {
+        let marks = Marks { pause_below: 100 * MIB, resume_above: 150 * MIB };
+        let refuses = |free, paused| space(free, 1_000).refuses(marks, paused).is_some();
+        assert_eq!([99, 100].map(|free| refuses(free, false)), [true, false]);
+        assert_eq!([149, 150].map(|free| refuses(free, true)), [true, false]);
+        assert!(Space { read_only: true, ..space(500, 1_000) }.refuses(marks, false).is_some());
+        assert!(Space { files: Some(3), ..space(500, 1_000) }.refuses(marks, false).is_some());
+    }
+}
