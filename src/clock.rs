@@ -22,10 +22,46 @@ pub const JUMP_MIN: Span = Span::MINUTE;
 /// How long a leap must last to be believed: an operator's mistake, or a clock being set, is mended within it.
 pub const DISTRUST: Duration = Duration::from_mins(5);
 
+/// No wall clock can be right that is before this program was written: the beginning of 2026. A machine without a clock of
+/// its own begins in 1970.
+pub const WRITTEN_AFTER: Instant = Instant(1_767_225_600_000);
+
+/// The smallest difference that is not that of two clocks that are both about right.
+const BEHIND_MIN: Span = Span::MINUTE;
+
+/// Is the wall clock behind what was believed before, by more than clocks may differ? Then it was set back, or it was not
+/// set yet. `believed`: the latest time of which there is proof, of an event that was accepted or of what was written.
+#[must_use]
+pub fn is_behind(now: Instant, believed: Instant, skew: Span) -> bool {
+    now < WRITTEN_AFTER || now + Span(skew.0.max(BEHIND_MIN.0)) < believed
+}
+
+/// Is the time of an event too far ahead?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    No,
+    Yes,
+    /// By the wall clock it is, and the wall clock is not right.
+    Unknown,
+}
+
+/// Judges an event's time by the wall clock and, so that a clock that was set back refuses nothing, by `latest`, up to where
+/// events were accepted before. `believed` as for [`is_behind`].
+#[must_use]
+pub fn is_ahead(at: Instant, now: Instant, latest: Instant, believed: Instant, skew: Span) -> Ahead {
+    if at <= now.max(latest) + skew {
+        Ahead::No
+    } else if is_behind(now, believed, skew) {
+        Ahead::Unknown
+    } else {
+        Ahead::Yes
+    }
+}
+
 /// Watches the wall clock for leaps ahead, each of which would decide deadlines that are not due.
 ///
-/// A leap back needs no care: stream time never goes back. A slow drift passes, as it does for everyone who has a
-/// clock.
+/// A leap back moves nothing: stream time never goes back; see [`is_behind`] for what it holds up. A slow drift passes, as it
+/// does for everyone who has a clock.
 #[derive(Debug)]
 pub struct Watch {
     started: std::time::Instant,
@@ -55,6 +91,17 @@ impl Watch {
     pub fn read(&mut self) -> Reading {
         self.steady.read(wall_clock(), self.started.elapsed())
     }
+
+    /// The last trusted time, and how far the monotonic clock went since: during a leap, what the time would be without it.
+    #[must_use]
+    pub fn without_leap(&self) -> Instant {
+        self.steady.without_leap(self.started.elapsed())
+    }
+
+    /// The last leap put the clock right.
+    pub fn trust(&mut self) {
+        self.steady.distrusted_until = None;
+    }
 }
 
 impl Default for Watch {
@@ -70,14 +117,29 @@ struct Steady {
     monotonic: Duration,
     /// On the monotonic clock.
     distrusted_until: Option<Duration>,
+    /// The last trusted reading of both clocks.
+    trusted: (Instant, Duration),
 }
 
 impl Steady {
     fn new(wall: Instant) -> Self {
-        Self { wall, monotonic: Duration::ZERO, distrusted_until: None }
+        Self { wall, monotonic: Duration::ZERO, distrusted_until: None, trusted: (wall, Duration::ZERO) }
+    }
+
+    fn without_leap(&self, monotonic: Duration) -> Instant {
+        let (wall, then) = self.trusted;
+        wall + Span(i64::try_from(monotonic.saturating_sub(then).as_millis()).unwrap_or(i64::MAX))
     }
 
     fn read(&mut self, wall: Instant, monotonic: Duration) -> Reading {
+        let reading = self.compare(wall, monotonic);
+        if let Reading::Trusted(now) = reading {
+            self.trusted = (now, monotonic);
+        }
+        reading
+    }
+
+    fn compare(&mut self, wall: Instant, monotonic: Duration) -> Reading {
         let passed = i64::try_from((monotonic - self.monotonic).as_millis()).unwrap_or(i64::MAX);
         let gained = Span(wall.since(self.wall).0.saturating_sub(passed));
         (self.wall, self.monotonic) = (wall, monotonic);
@@ -100,7 +162,50 @@ impl Steady {
 
 #[cfg(test)]
 mod tests {
-    use super::{DISTRUST, Duration, Instant, Reading, Span, Steady, wall_clock};
+    use super::{
+        Ahead, DISTRUST, Duration, Instant, Reading, Span, Steady, WRITTEN_AFTER, is_ahead, is_behind, wall_clock,
+    };
+
+    const SKEW: Span = Span(5 * Span::MINUTE.0);
+    /// Some time at which everything is right.
+    const NOON: Instant = Instant(WRITTEN_AFTER.0 + 300 * Span::DAY.0);
+
+    fn at(hours: i64) -> Instant {
+        NOON + Span(hours * Span::HOUR.0)
+    }
+
+    #[test]
+    fn a_clock_that_is_right_refuses_what_is_ahead_of_it() {
+        let judge = |event: Instant| is_ahead(event, NOON, NOON - Span::MINUTE, NOON - Span(1_000), SKEW);
+        assert_eq!([judge(NOON), judge(NOON + SKEW), judge(at(1))], [Ahead::No, Ahead::No, Ahead::Yes]);
+        assert_eq!(judge(at(-24)), Ahead::No);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_refuses_nothing_that_goes_on_from_what_was_accepted() {
+        // It is noon by the events and by what was written, and an hour earlier by the wall clock.
+        let judge = |event: Instant| is_ahead(event, at(-1), NOON, NOON, SKEW);
+        assert_eq!([judge(NOON), judge(NOON + SKEW)], [Ahead::No, Ahead::No]);
+        assert_eq!(judge(at(2)), Ahead::Unknown, "it may be two o'clock by now");
+        assert!(is_behind(at(-1), NOON, SKEW) && !is_behind(at(0), NOON, SKEW));
+    }
+
+    #[test]
+    fn a_machine_that_does_not_know_the_year_refuses_nothing() {
+        let nothing_read = Instant::MIN;
+        assert_eq!(is_ahead(NOON, Instant(0), nothing_read, nothing_read, SKEW), Ahead::Unknown);
+        assert_eq!(is_ahead(NOON, Instant(86_400_000), nothing_read, NOON, SKEW), Ahead::Unknown);
+    }
+
+    #[test]
+    fn during_a_leap_time_goes_on_as_before_it() {
+        let second = |s: u64| Duration::from_secs(s);
+        let mut steady = Steady::new(NOON);
+        assert_eq!(steady.read(NOON + Span(1_000), second(1)), Reading::Trusted(NOON + Span(1_000)));
+        assert_eq!(steady.read(at(3), second(2)), Reading::Jumped { by: Span(3 * Span::HOUR.0 - 2_000) });
+        assert_eq!(steady.without_leap(second(10)), NOON + Span(10_000));
+        assert_eq!(steady.read(NOON + Span(11_000), second(11)), Reading::Trusted(NOON + Span(11_000)));
+    }
 
     #[test]
     fn the_wall_clock_is_in_milliseconds_of_this_century() {

@@ -23,7 +23,7 @@ impl Failure {
 impl From<LaneError> for Failure {
     fn from(error: LaneError) -> Self {
         match error {
-            LaneError::Configuration(text) => Self::Configuration(text),
+            LaneError::Configuration(text) | LaneError::Fenced(text) => Self::Configuration(text),
             error => Self::running(error),
         }
     }

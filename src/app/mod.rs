@@ -11,6 +11,7 @@ mod rules_keeper;
 mod rules_topic;
 mod schemas;
 mod topics;
+mod twin;
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -126,16 +127,22 @@ impl Process {
                 (found, None)
             }
             Begin::Prepare(file, edit) => {
-                let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &shutdown)? else { return Ok(()) };
+                let Some(alone) = twin::lock(&loaded, &health, &shutdown)? else { return Ok(()) };
+                let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &health, &shutdown)? else {
+                    return Ok(());
+                };
+                twin::check(&loaded, &brokers)?;
                 let topic = RulesTopic::new(settings, &brokers)?;
                 let views = (Arc::clone(&book), Arc::clone(&metrics), Arc::clone(&health));
                 let Some(keeper) = Keeper::start(&loaded, *file, edit, topic, views, &shutdown)? else { return Ok(()) };
-                (found, Some(keeper))
+                (found, Some((keeper, alone)))
             }
         };
         let Some(outputs) = schemas::outputs(&loaded, &schemas, &metrics, &health, &shutdown)? else { return Ok(()) };
         let Outputs { encoder, confirming } = outputs;
-        if let Some(keeper) = keeper {
+        let mut alone = None;
+        if let Some((keeper, lock)) = keeper {
+            alone = Some(lock);
             let (handle, stop) = (runtime.handle().clone(), shutdown.clone());
             let keep = move || keeper.run(posts, &handle, &stop);
             std::thread::Builder::new().name("rules".to_owned()).spawn(keep).map_err(Failure::running)?;
@@ -146,6 +153,7 @@ impl Process {
         shutdown.request();
         drained.request();
         runtime.block_on(answering).ok();
+        drop(alone);
         outcome.and(confirming.map_or(Ok(()), Confirming::outcome))
     }
 }
@@ -183,11 +191,14 @@ fn run_lanes(
             told,
             stop: shutdown.flag(),
         })?;
-        let shutdown = shutdown.clone();
+        let (shutdown, shown) = (shutdown.clone(), settings.clone());
         let thread = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             let outcome = lane.run();
             if let Err(error) = &outcome {
                 tracing::error!(lane = number, reason = %error, "A lane stops, and the process with it.");
+            }
+            if matches!(outcome, Err(LaneError::Fenced(_))) {
+                twin::shut_out(&shown);
             }
             // One lane alone would leave its partitions to nobody until its session ends.
             shutdown.request();

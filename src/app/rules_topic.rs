@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::wall_clock;
-use crate::kafka::{Brokers, Cause, Failure, Kind, Outcome, Outgoing, Producer, Read, Reader, Watermarks};
+use crate::kafka::{Brokers, Cause, Failure, Kind, Outcome, Outgoing, Producer, Read, Reader, Sizes, Watermarks};
 use crate::settings::{Kafka, Settings};
 
 /// The longest rules text, in bytes; with its envelope it must fit in a record of Kafka's default limit.
@@ -166,7 +166,7 @@ impl RulesTopic {
         made: &mut Option<u64>,
         take: &mut dyn FnMut(Written),
     ) -> Result<Option<u64>, Failure> {
-        let mut producer = Producer::new(kafka, QUEUE_BYTES, 2 * TEXT_MAX, &self.brokers)?;
+        let mut producer = Producer::new(kafka, QUEUE_BYTES, Sizes::of_records(2 * TEXT_MAX), &self.brokers)?;
         producer.init(ASK * 5)?;
         self.read(take)?;
         let version = match &self.newest {

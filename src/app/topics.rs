@@ -1,12 +1,13 @@
 //! The topics at start: found, made where missing, and refused where they would break what rests on them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::failure::Failure;
 use crate::event::Span;
 use crate::kafka::{self, Admin, Brokers, Topic, TopicPlan};
-use crate::lane::{Found, identity};
-use crate::metrics::Metrics;
+use crate::lane::{Found, RecordLimits, identity};
+use crate::metrics::{Health, Metrics, Wait, WaitCause};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
 
@@ -14,6 +15,12 @@ use crate::shutdown::Shutdown;
 const ASK: Duration = Duration::from_secs(5);
 /// How often a missing input topic is looked for again.
 const MISSING_TRIES: u32 = 3;
+/// Tries without an answer before it is looked for a reason other than the network.
+const UNEXPLAINED_TRIES: u32 = 1;
+/// How long a connection is listened to for such a reason.
+const LISTEN: Duration = Duration::from_secs(3);
+/// How often it must be heard: brokers that have just started may not know everyone yet.
+const REFUSALS: u32 = 2;
 /// Between two tries while no broker answers.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// `delete.retention.ms` of the changelog: how long deletions stay visible to a lane that was away.
@@ -24,6 +31,8 @@ const MEMBERS_DELETIONS: &str = "2592000000";
 const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
 /// What Kafka takes for `delete.retention.ms` unless told otherwise.
 const DELETIONS_DEFAULT: Span = Span::DAY;
+/// A topic that takes less may be too small for what is written: changes of many words, states of busy customers.
+const RECORD_BYTES_FEW: u64 = 128 << 10;
 /// Headers that are added to a dead letter.
 const DEAD_LETTER_OVERHEAD: u64 = 64 << 10;
 
@@ -32,21 +41,40 @@ pub(super) fn prepare(
     loaded: &Loaded,
     brokers: &Brokers,
     metrics: &Metrics,
+    health: &Health,
     shutdown: &Shutdown,
 ) -> Result<Option<Found>, Failure> {
-    let (mut tries, mut missing) = (0_u32, 0);
+    let (mut tries, mut missing, mut refusals) = (0_u32, 0, 0);
+    let kafka = &loaded.settings.kafka;
     loop {
         match look(loaded, brokers) {
             Ok(found) => {
                 metrics.brokers_reachable.set(1);
+                health.resume(WaitCause::Kafka, None);
                 return Ok(Some(found));
             }
-            Err(Problem::Waiting(reason)) => {
+            Err(Problem::Waiting { reason, is_away }) => {
                 metrics.brokers_reachable.set(0);
                 tries += 1;
+                let servers = &kafka.bootstrap_servers;
                 if tries.is_power_of_two() {
-                    let servers = &loaded.settings.kafka.bootstrap_servers;
                     tracing::warn!(servers, reason, tries, "Kafka is not ready; trying again.");
+                }
+                health.wait(Wait {
+                    cause: WaitCause::Kafka,
+                    partition: None,
+                    detail: format!("the start waits for Kafka at {servers}: {reason}"),
+                });
+                if is_away && tries > UNEXPLAINED_TRIES && !shutdown.is_requested() {
+                    if let Some(cause) = kafka::refused_credentials(kafka, LISTEN) {
+                        refusals += 1;
+                        if refusals >= REFUSALS {
+                            let problem = format!("the brokers at {servers} cannot be used: {}", cause.text);
+                            return Err(refusal(loaded, "kafka.options", problem));
+                        }
+                    } else {
+                        refusals = 0;
+                    }
                 }
             }
             // A topic made a moment ago is not known to every broker at once.
@@ -66,7 +94,11 @@ pub(super) fn prepare(
 }
 
 enum Problem {
-    Waiting(String),
+    /// What passes by itself; `is_away`: no broker answers.
+    Waiting {
+        reason: String,
+        is_away: bool,
+    },
     Missing(Failure),
     Refused(Failure),
 }
@@ -74,7 +106,10 @@ enum Problem {
 impl From<kafka::Failure> for Problem {
     fn from(failure: kafka::Failure) -> Self {
         match failure {
-            kafka::Failure::Retry(cause) => Self::Waiting(cause.text),
+            kafka::Failure::Retry(cause) => {
+                let is_away = matches!(cause.kind, kafka::Kind::Unreachable | kafka::Kind::TimedOut);
+                Self::Waiting { reason: cause.text, is_away }
+            }
             failure => Self::Refused(failure.into()),
         }
     }
@@ -121,6 +156,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
         ("topics.rules", &topics.rules, 1, vec![compact]),
     ];
     let mut deletions_kept = DELETIONS_DEFAULT;
+    let mut found_bytes = BTreeMap::new();
     for (key, name, partitions, wanted) in &plans {
         let found = match admin.topic(name, ASK)? {
             Some(found) => found,
@@ -129,7 +165,10 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
                 let plan = TopicPlan { name, partitions: *partitions, replicas, settings: wanted };
                 admin.create(&plan, ASK)?;
                 tracing::info!(topic = name, partitions, "Created.");
-                admin.topic(name, ASK)?.ok_or_else(|| Problem::Waiting(format!("topic {name} is being created")))?
+                admin.topic(name, ASK)?.ok_or_else(|| Problem::Waiting {
+                    reason: format!("topic {name} is being created"),
+                    is_away: false,
+                })?
             }
             None => {
                 let problem = format!(
@@ -144,12 +183,24 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
             deletions_kept = setting(&found, "delete.retention.ms").map_or(DELETIONS_DEFAULT, span);
         }
         warn_of_weak(loaded, name, &found, &input, wanted);
+        if let Some(bytes) = setting(&found, "max.message.bytes") {
+            found_bytes.insert(*name, bytes);
+            if bytes < RECORD_BYTES_FEW && *key != "topics.rules" {
+                tracing::warn!(
+                    topic = name,
+                    bytes,
+                    "The topic takes small records only (max.message.bytes); what is larger goes to the dead letters."
+                );
+            }
+        }
     }
+    let limits = RecordLimits::of_topics(topics, |name| found_bytes.get(name).copied());
     Ok(Found {
         cluster_id,
         input_id: input.id.unwrap_or_default(),
         partitions: u32::try_from(input.partitions).unwrap_or(0),
         deletions_kept,
+        limits,
     })
 }
 
@@ -188,13 +239,13 @@ fn check(
     }
     let bytes = |topic: &Topic| setting(topic, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     if key == "topics.dead_letters" && bytes(found) < bytes(input) {
-        let problem = format!(
-            "topic {name} takes records of {} bytes and the input of {}; set its max.message.bytes to {} or more",
-            bytes(found),
-            bytes(input),
-            bytes(input) + DEAD_LETTER_OVERHEAD
+        tracing::warn!(
+            topic = name,
+            takes = bytes(found),
+            input = bytes(input),
+            wanted = bytes(input) + DEAD_LETTER_OVERHEAD,
+            "The topic takes smaller records than the input (max.message.bytes); larger dead letters are cut."
         );
-        return Err(refused(loaded, key, problem));
     }
     Ok(())
 }

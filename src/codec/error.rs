@@ -26,6 +26,8 @@ pub enum Undecodable {
     Mismatch(&'static str),
     #[error("`customer_id` is null or empty")]
     NoCustomer,
+    #[error("`{0}` is longer than 1,024 bytes")]
+    TooLong(&'static str),
     #[error("`occurred_at` is null, local, or beyond the years 1 to 9999")]
     BadTime,
 }
@@ -37,6 +39,7 @@ impl Undecodable {
         match self {
             Self::NoCustomer => DeadLetterReason::NoCustomer,
             Self::BadTime => DeadLetterReason::BadTime,
+            Self::TooLong(_) => DeadLetterReason::Oversized,
             Self::Framing
             | Self::Truncated
             | Self::Trailing

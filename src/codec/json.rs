@@ -30,6 +30,8 @@ pub enum BadLine {
     Time,
     #[error("`time` is beyond the years 1 to 9999")]
     ImplausibleTime,
+    #[error("`{0}` is longer than 1,024 bytes")]
+    FieldTooLong(&'static str),
     #[error("longer than {} MiB", super::files::MAX_LINE >> 20)]
     TooLong,
 }
@@ -90,6 +92,9 @@ pub(super) fn read_line(line: &[u8]) -> Result<OwnedEvent, BadLine> {
         id,
         source,
     };
+    if let Some(field) = envelope.too_long() {
+        return Err(BadLine::FieldTooLong(field));
+    }
     let mut properties = All::default();
     match &parsed.properties {
         Entries::Absent => {}

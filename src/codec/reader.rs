@@ -9,7 +9,9 @@ use siphasher::sip::SipHasher13;
 use super::cursor::Cursor;
 use super::program::{CUSTOMER_EVENT, Entries, Program, Root, Skip, SkipId, Slot, Step, Take, Unit};
 use super::{Incompatible, Undecodable};
-use crate::event::{CustomerEvent, Instant, Number, Properties, PropertyId, Value, Vocabulary};
+use crate::event::{
+    CUSTOMER_BYTES_MAX, CustomerEvent, Instant, NAME_BYTES_MAX, Number, Properties, PropertyId, Value, Vocabulary,
+};
 
 /// How many types may stand inside one another in a record: ours need three, and a type that contains itself could
 /// otherwise exhaust the stack.
@@ -111,13 +113,14 @@ impl Reader {
                 Step::Properties(entries) => self.properties(cursor, entries, keep)?,
             }
         }
-        Ok(Envelope {
+        let envelope = Envelope {
             customer: customer.filter(|customer| !customer.is_empty()).ok_or(Undecodable::NoCustomer)?,
             name: name.ok_or(Undecodable::Mismatch("event"))?,
             at: at.ok_or(Undecodable::BadTime)?,
             id: id.filter(|id| !id.is_empty()),
             source,
-        })
+        };
+        envelope.too_long().map_or(Ok(envelope), |field| Err(Undecodable::TooLong(field)))
     }
 
     #[inline]
@@ -285,6 +288,19 @@ pub(super) struct Envelope<'a> {
     pub(super) at: Instant,
     pub(super) id: Option<&'a str>,
     pub(super) source: Option<&'a str>,
+}
+
+impl Envelope<'_> {
+    /// The field that is longer than it may be.
+    pub(super) fn too_long(&self) -> Option<&'static str> {
+        let id = self.id.map_or(0, str::len);
+        let lengths = [
+            ("customer_id", self.customer.len(), CUSTOMER_BYTES_MAX),
+            ("event", self.name.len(), NAME_BYTES_MAX),
+            ("event_id", id, NAME_BYTES_MAX),
+        ];
+        lengths.into_iter().find(|(_, length, most)| length > most).map(|(field, ..)| field)
+    }
 }
 
 /// Where properties go: the few that the rules use, or all.

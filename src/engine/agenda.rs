@@ -17,15 +17,17 @@ pub(super) struct Agenda {
     sorted_to: i64,
     /// By hour, none empty.
     far: BTreeMap<i64, Vec<Reverse<(Instant, Slot)>>>,
+    len: usize,
 }
 
 impl Agenda {
     pub(super) fn new() -> Self {
-        Self { near: BinaryHeap::new(), sorted_to: i64::MIN, far: BTreeMap::new() }
+        Self { near: BinaryHeap::new(), sorted_to: i64::MIN, far: BTreeMap::new(), len: 0 }
     }
 
     pub(super) fn push(&mut self, at: Instant, slot: Slot) {
         let hour = at.0.div_euclid(Span::HOUR.0);
+        self.len += 1;
         if hour < self.sorted_to {
             self.near.push(Reverse((at, slot)));
         } else {
@@ -45,7 +47,12 @@ impl Agenda {
 
     /// Takes out the entry that `peek` showed.
     pub(super) fn pop(&mut self) {
-        self.near.pop();
+        self.len -= usize::from(self.near.pop().is_some());
+    }
+
+    /// Entries, those that no longer fit included.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 }
 

@@ -394,11 +394,16 @@ impl Series {
         }
         self.times.insert(place, at);
         if self.times.len() > exact {
-            let oldest = self.times.remove(0);
-            let amount = if with_numbers { self.numbers.remove(0) } else { Number::ZERO };
-            self.fold(oldest, amount);
+            self.fold_oldest();
             *approximated += 1;
         }
+    }
+
+    /// From now on the oldest event counts in its day only.
+    pub(super) fn fold_oldest(&mut self) {
+        let oldest = self.times.remove(0);
+        let amount = if self.numbers.is_empty() { Number::ZERO } else { self.numbers.remove(0) };
+        self.fold(oldest, amount);
     }
 
     fn fold(&mut self, at: Instant, number: Number) {

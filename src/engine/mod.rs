@@ -35,6 +35,7 @@ mod risk;
 mod sample;
 mod score;
 mod shard;
+mod shrink;
 mod sparse;
 mod state;
 mod steps;

@@ -11,8 +11,7 @@ use super::effect::{Counts, Effect};
 use super::rank::{Places, Standing, Thresholds};
 use super::risk::RiskEffect;
 use super::score::Parameters;
-use super::sparse::Sparse;
-use super::state::{CustomerState, Deadlines};
+use super::state::CustomerState;
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Span};
 
 /// How event times move the stream time, and which are refused.
@@ -115,6 +114,10 @@ struct Resident {
 
 /// How many changes of one state are not counted in its bytes at once: they add one time to a few lists.
 const UNCOUNTED_MAX: u8 = 8;
+
+/// Entries among the deadlines that may be stale before they are looked through, beside as many as there are residents:
+/// looking through them costs less than a microsecond for each load and removal that made them stale.
+const STALE_ENTRIES: usize = 1_024;
 
 /// What a resident takes besides its state's own heap: slot, map entry, deadline entry, id twice.
 const RESIDENT_BYTES: usize = size_of::<Resident>() + 96;
@@ -246,14 +249,31 @@ impl Shard {
         words: Words,
         said: &mut Vec<Said>,
     ) -> bool {
+        let applied = self.take_in(slot, event, position, words, said);
+        if applied {
+            self.fire_due(position + 1, words, said);
+        }
+        applied
+    }
+
+    /// As [`apply`](Self::apply), without the deadlines that stream time has passed by it: only those of this customer that
+    /// it had passed before are decided.
+    pub fn take_in(
+        &mut self,
+        slot: Slot,
+        event: &CustomerEvent<'_>,
+        position: i64,
+        words: Words,
+        said: &mut Vec<Said>,
+    ) -> bool {
         let resident = &mut self.slots[slot.0 as usize];
         let applied =
             self.engine.apply(&mut resident.state, event, position, self.stream_time, words, &mut self.effects);
         let Applied::Applied(counts) = applied else { return false };
         self.counts += counts;
         self.touched(slot, position + 1, said);
-        self.advance(event.at - self.timing.arrives_within);
         self.fire_due(position + 1, words, said);
+        self.advance(event.at - self.timing.arrives_within);
         true
     }
 
@@ -270,6 +290,30 @@ impl Shard {
 
     /// Decides every deadline before `until` of the customers in memory, in the order of their instants.
     pub fn fire_before(&mut self, until: Instant, as_of: i64, words: Words, said: &mut Vec<Said>) {
+        while self.fire_next(until, as_of, words, said).is_some() {}
+    }
+
+    /// The same, until `most` are decided: one for each instant of each customer. Returns them in the order of their instants;
+    /// none that is left is before the last.
+    pub fn fire_some(
+        &mut self,
+        until: Instant,
+        most: usize,
+        as_of: i64,
+        words: Words,
+        said: &mut Vec<Said>,
+    ) -> Vec<(Instant, Slot)> {
+        let mut fired = Vec::new();
+        while fired.len() < most
+            && let Some(next) = self.fire_next(until, as_of, words, said)
+        {
+            fired.push(next);
+        }
+        fired
+    }
+
+    /// Decides the deadlines of one instant of one customer, the earliest before `until`. `None`: there is none.
+    fn fire_next(&mut self, until: Instant, as_of: i64, words: Words, said: &mut Vec<Said>) -> Option<(Instant, Slot)> {
         while let Some((at, slot)) = self.due.peek() {
             if at >= until {
                 break;
@@ -288,8 +332,10 @@ impl Shard {
                 self.arm(slot);
             } else {
                 self.touched(slot, as_of, said);
+                return Some((at, slot));
             }
         }
+        None
     }
 
     /// After the state in `slot` changed; it includes every event before `as_of`.
@@ -311,6 +357,11 @@ impl Shard {
         said.extend(self.effects.drain(..).map(|effect| Said { slot, effect }));
         self.risks.extend(self.engine.take_risks().into_iter().map(|effect| (slot, effect)));
         self.arm(slot);
+        // Whoever was flushed to make room leaves an entry behind.
+        if self.dirty.len() > 2 * self.by_customer.len() + STALE_ENTRIES {
+            let slots = &self.slots;
+            self.dirty.retain(|(mark, slot)| slots[slot.0 as usize].dirty_since == Some(*mark));
+        }
     }
 
     fn arm(&mut self, slot: Slot) {
@@ -320,6 +371,19 @@ impl Shard {
         if deadline < resident.armed {
             resident.armed = deadline;
             self.due.push(deadline, slot);
+        }
+        // Whoever is put out of memory leaves an entry behind, which could lie there for months.
+        if self.due.len() > 2 * self.by_customer.len() + STALE_ENTRIES {
+            self.rebuild_due();
+        }
+    }
+
+    fn rebuild_due(&mut self) {
+        self.due = Agenda::new();
+        for (resident, number) in self.slots.iter().zip(0..) {
+            if resident.armed < Instant::MAX {
+                self.due.push(resident.armed, Slot(number));
+            }
         }
     }
 
@@ -383,6 +447,13 @@ impl Shard {
         was_dirty
     }
 
+    /// Drops the older half of the customer's longest list; see [`CustomerState::shrink`].
+    pub fn shrink(&mut self, slot: Slot) -> bool {
+        let shrunk = self.resident_mut(slot).state.shrink();
+        self.counts.approximated += u64::from(shrunk);
+        shrunk
+    }
+
     /// About how many bytes the customers in memory take.
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -416,10 +487,10 @@ impl Shard {
         let resident = &mut self.slots[slot.0 as usize];
         self.bytes -= resident.bytes;
         self.by_customer.remove(&resident.customer);
+        resident.bytes = 0;
         resident.customer = Box::default();
-        resident.state.facts = Sparse::new();
-        resident.state.memberships = Sparse::new();
-        resident.state.deadlines = Deadlines::default();
+        resident.state.release();
+        resident.counted = Box::default();
         resident.armed = Instant::MAX;
         self.dirty_count -= usize::from(resident.dirty_since.take().is_some());
         self.free.push(slot);
@@ -535,5 +606,75 @@ impl Shard {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_customer.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard() -> Shard {
+        let rules =
+            crate::rules::load("rules.toml", "[cohorts.quiet]\nwho = \"silent for 90 days\"\n").expect("sound rules");
+        let timing = Timing { arrives_within: Span(0), max_lateness: Span::DAY, earliest: Instant(0) };
+        Shard::new(Engine::new(Arc::new(rules), Span::DAY, 64), timing, Instant(0))
+    }
+
+    fn event(customer: &str, at: i64) -> CustomerEvent<'_> {
+        CustomerEvent {
+            customer,
+            name: "visit",
+            name_id: crate::event::NameId(0),
+            at: Instant(at),
+            id: None,
+            source: None,
+            record_hash: at.cast_unsigned(),
+            unusable_values: 0,
+            properties: &[],
+        }
+    }
+
+    /// A customer comes, is put out of memory, and the next one comes, for months: nothing of them may be left.
+    #[test]
+    fn loading_and_removing_leaves_nothing_behind() {
+        let mut shard = shard();
+        let mut said = Vec::new();
+        for round in 0..200_000_i64 {
+            let customer = format!("c{}", round % 1_000);
+            shard.begin(round);
+            let slot = shard.find_or_new(&customer);
+            shard.apply(slot, &event(&customer, round), round, Words::None, &mut said);
+            assert!(shard.state(slot).next_deadline > Instant(0), "a deadline 90 days ahead");
+            shard.take_if_dirty(slot);
+            shard.remove(slot);
+        }
+        assert_eq!((shard.len(), shard.bytes()), (0, 0));
+        assert!(shard.due.len() <= STALE_ENTRIES, "{} entries among the deadlines", shard.due.len());
+        assert!(shard.dirty.len() <= STALE_ENTRIES, "{} entries among the dirty", shard.dirty.len());
+        for resident in &shard.slots {
+            assert_eq!((resident.state.heap_bytes(), resident.state.recent.capacity()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn deadlines_of_one_instant_can_be_decided_a_few_at_a_time() {
+        let mut shard = shard();
+        let mut said = Vec::new();
+        for n in 0..10 {
+            let customer = format!("c{n}");
+            let slot = shard.find_or_new(&customer);
+            shard.apply(slot, &event(&customer, 1_000), n, Words::None, &mut said);
+        }
+        let due = Instant(1_000) + Span(90 * Span::DAY.0);
+        let mut turns = Vec::new();
+        loop {
+            let fired = shard.fire_some(due.next(), 4, 10, Words::None, &mut said);
+            if fired.is_empty() {
+                break;
+            }
+            assert!(shard.next_due() >= due);
+            turns.push(fired.len());
+        }
+        assert_eq!((turns, said.len()), (vec![4, 4, 2], 10));
     }
 }

@@ -279,6 +279,12 @@ impl Membership {
 }
 
 impl Membership {
+    fn heap_bytes(&self) -> usize {
+        let text = |cause: &EventCause| cause.event.capacity() + cause.event_id.as_ref().map_or(0, String::capacity);
+        let wish = self.wish.as_ref().map_or(0, |wish| size_of::<Wish>() + wish.cause.as_ref().map_or(0, text));
+        self.history.capacity() * size_of::<(Instant, bool)>() + wish
+    }
+
     /// Adds a change to the history; over capacity the oldest goes.
     pub(super) fn remember(&mut self, at: Instant, entered: bool) {
         if self.history.len() == Self::HISTORY_MAX {
@@ -319,6 +325,16 @@ impl CustomerState {
         self.deadlines = Deadlines::default();
     }
 
+    /// Gives back all memory that it holds; what is left stands for nobody.
+    pub(super) fn release(&mut self) {
+        self.recent = Vec::new();
+        self.facts = Sparse::new();
+        self.memberships = Sparse::new();
+        self.places = Box::default();
+        self.risk = Risk::default();
+        self.deadlines = Deadlines::default();
+    }
+
     /// Says whose it is, which where customers are ranked breaks ties; a state just read does not know.
     pub fn belongs_to(&mut self, customer: &str) {
         if !self.places.is_empty() {
@@ -330,7 +346,7 @@ impl CustomerState {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let facts: usize = self.facts.iter().map(|(_, fact)| fact.heap_bytes()).sum();
-        let memberships: usize = self.memberships.iter().map(|(_, m)| m.history.capacity() * 16).sum();
+        let memberships: usize = self.memberships.iter().map(|(_, m)| m.heap_bytes()).sum();
         facts
             + memberships
             + self.facts.heap_bytes()

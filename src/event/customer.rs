@@ -2,6 +2,12 @@
 
 use super::{Instant, NameId, PropertyId, Value};
 
+/// Bytes of a customer's id. It is the key of their records and part of every key in the databases; what identifies somebody
+/// is shorter, and an id of this size is another field by mistake.
+pub const CUSTOMER_BYTES_MAX: usize = 1_024;
+/// Bytes of an event's name, and of its id: both are repeated in every change that the event causes.
+pub const NAME_BYTES_MAX: usize = 1_024;
+
 /// The properties that the rules use, in the order read; buffer and event borrow from the record.
 pub type Properties<'a> = Vec<(PropertyId, Value<'a>)>;
 

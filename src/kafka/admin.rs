@@ -79,6 +79,24 @@ impl Admin {
         Ok(id)
     }
 
+    /// Has the group a member with the name of one of these lanes? One that was killed is one until its session ends.
+    ///
+    /// # Errors
+    /// `Retry` while no broker answers, `Fatal` if the group may not be described.
+    pub fn has_member(&self, settings: &Kafka, lanes: usize, timeout: Duration) -> Result<bool, Failure> {
+        let what = "asking for the members of the group";
+        let client = self.client.inner();
+        let groups = client
+            .fetch_group_list(Some(&settings.group_id), timeout)
+            .map_err(|error| Cause::of(&error, what).passing())?;
+        self.brokers.answered();
+        let name = config::identity(settings);
+        let names: Vec<String> = (0..lanes).map(|lane| format!("{name}-{lane}")).collect();
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        let found = members.map(|member| member.client_id()).any(|id| names.iter().any(|name| name == id));
+        Ok(found)
+    }
+
     /// The topic, or `None` when there is none of that name.
     ///
     /// # Errors

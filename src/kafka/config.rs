@@ -33,11 +33,32 @@ const RECORD_OVERHEAD: usize = 64 << 10;
 
 pub(super) const MIB: usize = 1 << 20;
 
+/// librdkafka's own `batch.size`.
+const BATCH_BYTES_DEFAULT: usize = 1_000_000;
+
+/// How large what is written may be, in bytes before compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of one value.
+    pub record: usize,
+    /// Of the records that travel together: no more than the smallest `max.message.bytes` of the topics written to, or a
+    /// topic would refuse a batch of which it takes each record.
+    pub batch: usize,
+}
+
+impl Sizes {
+    /// Values of up to `record` bytes, to topics as Kafka makes them.
+    #[must_use]
+    pub fn of_records(record: usize) -> Self {
+        Self { record, batch: BATCH_BYTES_DEFAULT }
+    }
+}
+
 /// Options with the name under which librdkafka is asked for them.
 type Options = Vec<(&'static str, String)>;
 
 /// `<group>-<instance>`: the client id in the brokers' logs and quotas, and the transactional id.
-fn identity(settings: &Kafka) -> String {
+pub(super) fn identity(settings: &Kafka) -> String {
     format!("{}-{}", settings.group_id, settings.instance_id)
 }
 
@@ -186,12 +207,16 @@ fn writing(bytes: usize) -> (Options, Options) {
     (good, fixed)
 }
 
-/// A producer of transactions and how long one may be open. Values of up to `max_record_bytes` are accepted.
-pub(super) fn transactional(settings: &Kafka, bytes: usize, max_record_bytes: usize) -> (ClientConfig, Duration) {
+/// A producer of transactions and how long one may be open.
+pub(super) fn transactional(settings: &Kafka, bytes: usize, sizes: Sizes) -> (ClientConfig, Duration) {
     let (mut good, mut fixed) = writing(bytes);
     good.push(("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string()));
     fixed.push(("transactional.id", identity(settings)));
-    fixed.push(("message.max.bytes", (max_record_bytes + RECORD_OVERHEAD).clamp(1_000_000, 1_000_000_000).to_string()));
+    // A queue that is smaller than a record never has room for it.
+    let queue = bytes.max(sizes.record + RECORD_OVERHEAD);
+    fixed.push(("queue.buffering.max.kbytes", (queue / 1024 + 1).clamp(1024, 2_097_151).to_string()));
+    good.push(("batch.size", sizes.batch.clamp(1, BATCH_BYTES_DEFAULT).to_string()));
+    fixed.push(("message.max.bytes", (sizes.record + RECORD_OVERHEAD).clamp(1_000_000, 1_000_000_000).to_string()));
     let config = layered(settings, good, fixed);
     let timeout = config.get("transaction.timeout.ms").and_then(|millis| millis.parse().ok());
     (config, timeout.map_or(TRANSACTION_TIMEOUT, Duration::from_millis))
@@ -228,7 +253,7 @@ mod tests {
             reader(&settings, 64 << 20),
             observer(&settings),
             asking(&settings),
-            transactional(&settings, 64 << 20, 1 << 20).0,
+            transactional(&settings, 64 << 20, Sizes::of_records(1 << 20)).0,
             plain(&settings, 64 << 20),
         ] {
             config.create_native_config().unwrap();
@@ -238,7 +263,7 @@ mod tests {
     #[test]
     fn the_operator_may_tune_under_either_name() {
         let settings = settings(&[("transaction.timeout.ms", "3000"), ("queue.buffering.max.ms", "50")]);
-        let (config, timeout) = transactional(&settings, 1 << 20, 1 << 20);
+        let (config, timeout) = transactional(&settings, 1 << 20, Sizes::of_records(1 << 20));
         assert_eq!(timeout, Duration::from_secs(3));
         assert_eq!((config.get("queue.buffering.max.ms"), config.get("linger.ms")), (Some("50"), None));
     }

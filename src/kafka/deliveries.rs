@@ -11,7 +11,7 @@ use rdkafka::{ClientContext, Message};
 
 use super::brokers::{self, Brokers};
 use super::client::global_error;
-use super::failure::Cause;
+use super::failure::{Cause, Kind};
 
 /// Collects delivery reports. They come on the producer's own thread, so the owner reads them after
 /// [`Producer::drain`](super::Producer::drain).
@@ -25,6 +25,8 @@ pub(super) struct Deliveries {
 #[derive(Default)]
 struct Reports {
     first_failure: Option<Cause>,
+    /// Records that were too large, or that travelled together with one.
+    too_large: Vec<usize>,
     /// The highest offset given, by topic and partition. A transaction touches few, and reports come in runs of one
     /// partition: so a list, looked through from where the last report stood.
     highest: Vec<(String, i32, i64)>,
@@ -56,6 +58,11 @@ impl Deliveries {
             true => self.reports().first_failure.clone(),
             false => None,
         }
+    }
+
+    /// The numbers of the records that were too large, or that travelled together with one.
+    pub(super) fn too_large(&self) -> Vec<usize> {
+        self.reports().too_large.clone()
     }
 
     /// How many connections of this client were lost or not made.
@@ -96,9 +103,10 @@ impl ClientContext for Deliveries {
 }
 
 impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
+    /// The record's number, as its sender counts.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         match result {
             Ok(message) => {
                 self.brokers.answered();
@@ -109,7 +117,13 @@ impl ProducerContext for Deliveries {
             }
             Err((error, message)) => {
                 let what = format!("writing to {}[{}]", message.topic(), message.partition());
-                self.reports().first_failure.get_or_insert_with(|| Cause::of(error, &what));
+                let cause = Cause::of(error, &what);
+                let mut reports = self.reports();
+                if cause.kind == Kind::TooLarge {
+                    reports.too_large.push(number);
+                }
+                reports.first_failure.get_or_insert(cause);
+                drop(reports);
                 self.failed.store(true, Ordering::Release);
             }
         }

@@ -105,9 +105,12 @@ impl Kind {
             | Code::InvalidProducerEpoch
             | Code::FencedInstanceId
             | Code::UnreleasedInstanceId => Self::Fenced,
-            Code::InvalidArgument | Code::InvalidConfig | Code::UnsupportedFeature | Code::UnsupportedVersion => {
-                Self::Misconfigured
-            }
+            Code::InvalidArgument
+            | Code::InvalidConfig
+            | Code::InvalidTopic
+            | Code::PolicyViolation
+            | Code::UnsupportedFeature
+            | Code::UnsupportedVersion => Self::Misconfigured,
             _ => Self::Other,
         }
     }

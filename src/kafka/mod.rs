@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod consumer;
 mod deliveries;
+mod diagnosis;
 mod ends;
 mod failure;
 mod group;
@@ -27,7 +28,9 @@ mod watermarks;
 
 pub use admin::{Admin, Created, Topic, TopicPlan};
 pub use brokers::{BrokerState, Brokers};
+pub use config::Sizes;
 pub use consumer::{Committed, Consumer, Membership, Polled};
+pub use diagnosis::refused_credentials;
 pub use ends::Ends;
 pub use failure::{Cause, Failure, Kind};
 pub use group::{GroupMember, GroupState, GroupView};

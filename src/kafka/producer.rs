@@ -1,5 +1,6 @@
 //! The transactional producer: one batch's records and offsets, all of them or none.
 
+use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::brokers::Brokers;
 use super::client::Bounded;
-use super::config;
+use super::config::{self, Sizes};
 use super::consumer::Membership;
 use super::deliveries::Deliveries;
 use super::failure::{Cause, Failure, Kind};
@@ -25,6 +26,9 @@ const STEP: Duration = Duration::from_millis(100);
 
 /// Between two tries of a call that may be retried. librdkafka answers some of them at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Batches are not made smaller than this: what is refused then is refused for another reason.
+const BATCH_BYTES_MIN: usize = 1_024;
 
 /// A commit that took longer may have been repeated by librdkafka on another connection.
 const SLOW_COMMIT: Duration = Duration::from_secs(2);
@@ -47,6 +51,8 @@ pub struct Producer {
     begun: Instant,
     disconnects: u64,
     suspect: bool,
+    /// Records of the open transaction so far.
+    sent: Cell<usize>,
 }
 
 /// How a commit went.
@@ -63,21 +69,16 @@ pub enum Outcome {
 
 impl Producer {
     /// Makes no connection; call [`init`](Self::init) next. `queue_bytes` (at least 1 MiB) bounds the records that wait
-    /// to be written, uncompressed; `max_record_bytes` the value of one. A topic's own limit (`max.message.bytes`) is
-    /// for compressed batches, and the brokers' to check.
+    /// to be written, uncompressed; `sizes` what is sent at once. A topic's own limit (`max.message.bytes`) is for
+    /// compressed batches, and the brokers' to check.
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
-    pub fn new(
-        settings: &Kafka,
-        queue_bytes: usize,
-        max_record_bytes: usize,
-        brokers: &Brokers,
-    ) -> Result<Self, Failure> {
-        let (config, timeout) = config::transactional(settings, queue_bytes, max_record_bytes);
+    pub fn new(settings: &Kafka, queue_bytes: usize, sizes: Sizes, brokers: &Brokers) -> Result<Self, Failure> {
+        let (config, timeout) = config::transactional(settings, queue_bytes, sizes);
         let client = Some(create(&config, brokers)?);
         let (brokers, begun) = (brokers.clone(), Instant::now());
-        Ok(Self { config, brokers, client, timeout, begun, disconnects: 0, suspect: false })
+        Ok(Self { config, brokers, client, timeout, begun, disconnects: 0, suspect: false, sent: Cell::new(0) })
     }
 
     /// How long a transaction may be open, from its first record.
@@ -125,6 +126,36 @@ impl Producer {
         Ok(())
     }
 
+    /// As [`recreate`](Self::recreate), with a client that sends each record by itself, so that a report tells of one
+    /// record only. Slow: the next transaction that is to count should begin with a new one; see
+    /// [`is_suspect`](Self::is_suspect).
+    ///
+    /// # Errors
+    /// `Fatal`.
+    pub fn recreate_for_singles(&mut self) -> Result<(), Failure> {
+        self.client = None;
+        let mut config = self.config.clone();
+        config.set("batch.num.messages", "1");
+        self.client = Some(create(&config, &self.brokers)?);
+        Ok(())
+    }
+
+    /// The next client sends half as much at once; false if that is as little as makes sense.
+    pub fn halve_batches(&mut self) -> bool {
+        let bytes: usize = self.config.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(1_000_000);
+        if bytes <= BATCH_BYTES_MIN {
+            return false;
+        }
+        self.config.set("batch.size", (bytes / 2).to_string());
+        self.suspect = true;
+        true
+    }
+
+    /// The next transaction begins with a new client: what this one remembers of topics and permissions is out of date.
+    pub fn distrust(&mut self) {
+        self.suspect = true;
+    }
+
     /// Whether the next transaction should begin with [`recreate`](Self::recreate): since the last `init` a commit was
     /// slow or a connection broke while a transaction was open. Brokers without the newer transaction protocol (which
     /// librdkafka does not speak) can otherwise apply a delayed copy of one transaction's end to the next one.
@@ -143,6 +174,7 @@ impl Producer {
         client.context().begin();
         let outcome = client.begin_transaction();
         self.begun = Instant::now();
+        self.sent.set(0);
         self.disconnects = self.disconnects();
         outcome.map_err(|error| match self.classify(&error, what) {
             Failure::Retry(cause) | Failure::Abort(cause) => Failure::Resolve(cause),
@@ -157,7 +189,27 @@ impl Producer {
     /// `Abort`; with [`Kind::TooLarge`] the record is larger than this producer takes.
     pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
         let client = self.client("writing")?;
-        send(client, record, self.left()).map_err(Failure::Abort)
+        let number = self.sent.replace(self.sent.get() + 1);
+        send(client, record, number, self.left()).map_err(Failure::Abort)
+    }
+
+    /// The numbers, in the order sent and from 0, of the records of this transaction that a topic refused for their size, or for that of what they
+    /// travelled with; as far as reported.
+    #[must_use]
+    pub fn too_large(&self) -> Vec<usize> {
+        self.client.as_ref().map_or_else(Vec::new, |client| client.context().too_large())
+    }
+
+    /// Waits until each record of the transaction was taken or refused. False: the transaction is too old first.
+    #[must_use]
+    pub fn drain_all(&self) -> bool {
+        let Ok(client) = self.client("writing") else { return false };
+        while !self.left().is_zero() {
+            if native::flush(client.client(), STEP.min(self.left())) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits until every record of the transaction is acknowledged; milliseconds, at most the transaction timeout.
@@ -168,20 +220,31 @@ impl Producer {
     /// `Abort` with the first failure of a record: missing topic, no permission, too large, too late. A permission
     /// refused is remembered by the client for up to 5 minutes; one from [`recreate`](Self::recreate) asks again.
     pub fn drain(&self) -> Result<(), Failure> {
+        while !self.drain_some()? {}
+        Ok(())
+    }
+
+    /// As [`drain`](Self::drain), for 100 ms at most. True: every record is acknowledged.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn drain_some(&self) -> Result<bool, Failure> {
         let client = self.client("writing")?;
-        loop {
-            let drained = native::flush(client.client(), STEP.min(self.left()));
-            if let Some(cause) = client.context().failure() {
-                return Err(Failure::Abort(cause));
-            }
-            if drained {
-                return Ok(());
-            }
-            if self.left().is_zero() {
-                let cause = Cause::new(Code::MessageTimedOut, "writing", "the transaction is too old");
-                return Err(Failure::Abort(cause));
-            }
+        let drained = native::flush(client.client(), STEP.min(self.left()));
+        if let Some(cause) = client.context().failure() {
+            return Err(Failure::Abort(cause));
         }
+        if !drained && self.left().is_zero() {
+            let cause = Cause::new(Code::MessageTimedOut, "writing", "the transaction is too old");
+            return Err(Failure::Abort(cause));
+        }
+        Ok(drained)
+    }
+
+    /// The first failure of a record of this transaction, as far as reported.
+    #[must_use]
+    pub fn failure(&self) -> Option<Cause> {
+        self.client.as_ref().and_then(|client| client.context().failure())
     }
 
     /// The highest offset that a record of this transaction got in a partition, control records not counted; complete

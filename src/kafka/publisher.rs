@@ -40,7 +40,7 @@ impl Publisher {
     /// # Errors
     /// `Retry` for a queue that stays full, `Fatal` for a record that can never be written.
     pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
-        send(&self.client, record, FULL_QUEUE_LIMIT).map_err(Cause::passing)
+        send(&self.client, record, 0, FULL_QUEUE_LIMIT).map_err(Cause::passing)
     }
 
     /// Waits until every record sent is acknowledged, at most `limit`.

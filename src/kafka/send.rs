@@ -14,13 +14,15 @@ use super::record::Outgoing;
 /// A full queue empties at the speed of the network: looking more often only costs.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
-/// Copies the record into the queue; blocks while it is full, for at most `limit`.
+/// Copies the record into the queue; blocks while it is full, for at most `limit`. `number`: of the record, as reports of its
+/// delivery name it.
 pub(super) fn send(
     producer: &ThreadedProducer<Deliveries>,
     record: &Outgoing<'_>,
+    number: usize,
     limit: Duration,
 ) -> Result<(), Cause> {
-    let mut message = BaseRecord::<[u8], [u8]>::to(record.topic).partition(record.partition);
+    let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(record.topic, number).partition(record.partition);
     message.key = record.key;
     message.payload = record.payload;
     message.timestamp = record.timestamp;

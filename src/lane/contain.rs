@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
 
 use super::error::LaneError;
+use super::pending::Pending;
 use super::plan::Plan;
-use super::turn::{Lane, Pending, retried};
+use super::turn::{Lane, retried};
 use crate::clock::wall_clock;
 use crate::metrics::{Wait, WaitCause};
 use crate::store::{DAMAGES_MAX, StoreError, Trouble, set_aside};
@@ -73,7 +74,7 @@ impl Lane {
                 Trouble::Disk => self.restore_later(number, WaitCause::Disk, &error.to_string()),
                 Trouble::InUse => self.wait_for_release(number, &error),
             },
-            error @ (LaneError::Configuration(_) | LaneError::Stopped(_)) => Err(error),
+            error @ (LaneError::Configuration(_) | LaneError::Fenced(_) | LaneError::Stopped(_)) => Err(error),
         }
     }
 

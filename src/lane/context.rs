@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limits::RecordLimits;
 use super::output::Speaker;
 use super::rulebook::Rulebook;
 use crate::codec::Framing;
@@ -22,6 +23,8 @@ pub struct Found {
     pub partitions: u32,
     /// How long the changelog keeps deletions visible (`delete.retention.ms`).
     pub deletions_kept: Span,
+    /// What the topics that are written to take.
+    pub limits: RecordLimits,
 }
 
 /// Fixed for the life of a lane.
@@ -52,6 +55,7 @@ pub struct Context {
     pub(super) flush_after: Duration,
     refresh: Duration,
     pub(super) record_bytes_max: usize,
+    pub(super) limits: RecordLimits,
     pub(super) speaker: Speaker,
     group: String,
 }
@@ -84,6 +88,7 @@ impl Context {
             flush_after: settings.state.flush_after,
             refresh: settings.ranks.refresh,
             record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
+            limits: found.limits,
             topics: settings.topics.clone(),
             speaker: Speaker { encoder, source },
             group,

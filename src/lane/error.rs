@@ -1,6 +1,6 @@
 //! Why a lane stops, or one of its partitions.
 
-use crate::kafka::Failure;
+use crate::kafka::{Failure, Kind};
 use crate::metrics::WaitCause;
 use crate::store::StoreError;
 
@@ -11,6 +11,9 @@ pub enum LaneError {
     /// Settings, rules or topics do not fit what is there. One line with the way on.
     #[error("{0}")]
     Configuration(String),
+    /// Another process has our place in the group, or our transactional id.
+    #[error("{0}")]
+    Fenced(String),
     /// Going on cannot help, or would risk the guarantee. A supervisor may start the process again.
     #[error("{0}")]
     Stopped(String),
@@ -22,8 +25,19 @@ pub enum LaneError {
     Store(#[from] StoreError),
 }
 
+impl LaneError {
+    pub(super) fn fenced(text: &str) -> Self {
+        Self::Fenced(format!(
+            "another process uses the same kafka.instance_id in this group ({text}); give each process its own"
+        ))
+    }
+}
+
 impl From<Failure> for LaneError {
     fn from(failure: Failure) -> Self {
-        Self::Stopped(failure.to_string())
+        match failure.cause().kind {
+            Kind::Fenced => Self::fenced(&failure.cause().text),
+            _ => Self::Stopped(failure.to_string()),
+        }
     }
 }

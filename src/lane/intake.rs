@@ -1,11 +1,10 @@
 //! From a record to an event: everything that can be wrong with it, and where it then goes.
 
-use std::borrow::Cow;
-
 use super::context::Context;
+use super::letter;
 use super::partition::Partition;
-use super::plan::{Out, Plan, Topic};
-use crate::clock::wall_clock;
+use super::plan::Plan;
+use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Lookup, SchemaKey, Schemas, recycle};
 use crate::engine::{Slot, Words};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
@@ -57,6 +56,8 @@ enum Refusal {
     Dead(DeadLetterReason),
     /// For a reason that a later reading of the log would not find.
     DeadByCircumstance(DeadLetterReason),
+    /// Whether its time is right cannot be told: it is taken in when the wall clock is.
+    NotYet,
 }
 
 impl Partition {
@@ -74,6 +75,7 @@ impl Partition {
     ) -> Result<(), TakeInError> {
         let record = incoming.record;
         let position = record.offset();
+        let before = self.next_offset;
         // Log positions need not follow one another: control records and compaction leave gaps.
         debug_assert!(position >= self.next_offset, "a record is taken in once");
         // First the batch, then the step: what this record changes is dirty since before it.
@@ -88,15 +90,20 @@ impl Partition {
         }
         match outcome? {
             None => self.tally().applied += 1,
+            Some(Refusal::NotYet) => {
+                self.tally().consumed -= 1;
+                self.next_offset = before;
+                self.wait_for_clock();
+            }
             Some(Refusal::Skip(reason)) => self.tally().skipped.push(reason),
             Some(Refusal::Dead(reason)) => {
                 self.tally().dead.push(reason);
-                plan.outs.push(dead_letter(record, reason, context, self.number));
+                plan.outs.push(letter::of_record(record, reason, context, self.number));
             }
             Some(Refusal::DeadByCircumstance(reason)) => {
                 self.record(position, Recorded::Refused(reason));
                 self.tally().dead.push(reason);
-                plan.outs.push(dead_letter(record, reason, context, self.number));
+                plan.outs.push(letter::of_record(record, reason, context, self.number));
             }
         }
         Ok(())
@@ -137,12 +144,14 @@ impl Partition {
         if refused == Some(DeadLetterReason::BadTime) {
             return dead(DeadLetterReason::BadTime);
         }
-        let ahead_of = match record.stamp() {
-            Stamp::Appended(millis) => now.max(Instant(millis)),
-            Stamp::Created(_) | Stamp::Missing => now,
+        let known = match record.stamp() {
+            Stamp::Appended(millis) => self.latest_event().max(Instant(millis)),
+            Stamp::Created(_) | Stamp::Missing => self.latest_event(),
         };
-        if event.at > ahead_of + context.max_future_skew {
-            return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Future)));
+        match is_ahead(event.at, now, known, self.believed(), context.max_future_skew) {
+            Ahead::No => {}
+            Ahead::Yes => return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Future))),
+            Ahead::Unknown => return Ok(Some(Refusal::NotYet)),
         }
         if let Some(reason) = refused {
             return dead(reason);
@@ -209,24 +218,4 @@ pub(super) enum TakeInError {
     Store(#[from] StoreError),
     #[error("the first {FRESH_RECORDS} records of partition {partition} are not keyed by their customer id")]
     Miskeyed { partition: i32 },
-}
-
-/// The record as it came, with why, from where and when in its headers.
-fn dead_letter(record: &Record<'_>, reason: DeadLetterReason, context: &Context, partition: i32) -> Out {
-    let text = |name: &[u8]| Some(Cow::Owned(std::str::from_utf8(name).ok()?.to_owned()));
-    let theirs = record.headers().filter_map(|(name, value)| Some((text(name)?, Cow::Owned(value?.to_vec()))));
-    let mut headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)> = theirs.collect();
-    let mut add = |name: &'static str, value: String| headers.push((name.into(), value.into_bytes().into()));
-    add("cohortd_reason", reason.as_str().to_owned());
-    add("cohortd_topic", context.topics.input.clone());
-    add("cohortd_partition", partition.to_string());
-    add("cohortd_offset", record.offset().to_string());
-    add("cohortd_at", wall_clock().to_string());
-    Out {
-        topic: Topic::DeadLetters,
-        partition,
-        key: record.key().map(<[u8]>::to_vec),
-        payload: record.payload().map(<[u8]>::to_vec),
-        headers: headers.into(),
-    }
 }

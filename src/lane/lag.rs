@@ -22,18 +22,12 @@ impl Lane {
     /// included, and nothing polled is unapplied.
     /// A partition that could not be moved goes to `failed`.
     pub(super) fn advance(&mut self, plan: &mut Plan, failed: &mut Vec<(i32, LaneError)>) {
-        let quiet = |partition: &&mut Partition| partition.end.is_some();
+        let quiet = |partition: &&mut Partition| partition.end.is_some() && !partition.is_overdue();
         for partition in self.partitions.values_mut().filter(quiet) {
-            let reading = self.watch.read();
-            let now = match reading {
-                Reading::Trusted(now) => now,
-                Reading::Jumped { by } => {
-                    self.context.metrics.clock_jumps.inc();
-                    tracing::error!(ms = by.0, "The wall clock leapt ahead; time stands still for 5 minutes.");
-                    continue;
-                }
-                Reading::Distrusted => continue,
-            };
+            let Reading::Trusted(now) = self.reading else { return };
+            if self.size.is_reached(plan) {
+                return;
+            }
             let to = now - self.context.timing.arrives_within;
             let rested = partition.last_advance.elapsed() >= ADVANCE_EVERY;
             if partition.was_caught_up() && !rested && !(partition.is_live() && partition.would_decide(to)) {

@@ -62,6 +62,9 @@ impl Partition {
     /// Decides a share of those who were not met yet, and flushes them.
     pub(super) fn sweep_on(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
         let Some(through) = self.model.as_ref().and_then(|model| model.through.clone()) else { return Ok(()) };
+        if self.is_overdue() {
+            return Ok(());
+        }
         let (mut lagging, mut looked, mut last): (Vec<Box<str>>, usize, Option<String>) = (Vec::new(), 0, None);
         let (shard, rules) = (&self.shard, &self.rules.rules);
         let mut more = false;
@@ -106,7 +109,7 @@ impl Lane {
     pub(super) fn refresh_model(&mut self) -> Result<(), LaneError> {
         let Some(told) = self.learnt.clone() else { return Ok(()) };
         let wants = |p: &&Partition| {
-            let busy = p.is_taking_up() || p.is_sweeping() || self.takes_up_rules(p.number);
+            let busy = p.is_taking_up() || p.is_sweeping() || p.is_overdue() || self.takes_up_rules(p.number);
             !busy && p.wants_parameters(&told)
         };
         let waiting: Vec<i32> = self.partitions.values().filter(wants).map(|p| p.number).collect();

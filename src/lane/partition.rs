@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::clock_gate::ClockWait;
 use super::context::Context;
 use super::due::DueIndex;
 use super::error::LaneError;
@@ -22,12 +23,21 @@ use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
 use crate::store::layout::{changelog, customer_key};
 use crate::store::{
-    Adopting, Database, InForce, Log, Meta, Recorded, StoreError, Surveyed, decode_state, encode_meta, encode_state,
-    next_deadline,
+    Adopting, Database, InForce, Log, Meta, Overdue, Recorded, StoreError, Surveyed, decode_state, encode_meta,
+    encode_state, next_deadline,
 };
 
 /// An event at most this old makes its partition live.
 const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
+
+/// Deadlines decided at once, until the lane says how many.
+const DECISIONS_DEFAULT: usize = 10_000;
+/// Entries of the index looked at for each deadline decided, at most: most of those that come up are not due yet.
+const LOOKED_AT_EACH: usize = 4;
+
+/// Recorded inputs held in memory, until a restart has no more need of them: each takes some 200 bytes, and a topic full of
+/// records that are refused brings one for each.
+const RECORDED_MAX: usize = 50_000;
 
 /// Where a batch began.
 struct Checkpoint {
@@ -36,12 +46,22 @@ struct Checkpoint {
     began: std::time::Instant,
 }
 
+/// What deciding deadlines came to.
+struct Decided {
+    /// Which were decided, in the order of their instants.
+    fired: Vec<(Instant, Slot)>,
+    /// There are more, at and after this instant; all before it are decided.
+    more_from: Option<Instant>,
+}
+
 /// One partition's share of what its lane may hold.
 pub(super) struct Share {
     /// Of decoded customers.
     pub(super) customer_bytes: usize,
     /// Events whose changes need not be flushed yet; after a crash they are read again.
     pub(super) unflushed_events: i64,
+    /// Customers that may be flushed with one plan.
+    pub(super) flushes: usize,
 }
 
 /// A partition at work. Dropping it loses nothing that is committed: `restore` makes it anew.
@@ -97,6 +117,16 @@ pub(super) struct Partition {
     new_recorded: Vec<(i64, Recorded)>,
     /// Below this many bytes of customers `shed` finds nothing more.
     shed_above: usize,
+    /// More deadlines came up at once than one transaction takes; as of the batch under way.
+    overdue: Option<Overdue>,
+    /// The wall clock as last trusted.
+    pub(super) trusted: Instant,
+    /// What the wall clock holds up.
+    pub(super) clock: ClockWait,
+    /// Deadlines decided at once.
+    pub(super) decisions_max: usize,
+    /// Bytes of a customer's state that the changelog takes.
+    pub(super) state_bytes_max: usize,
 }
 
 impl Partition {
@@ -161,6 +191,11 @@ impl Partition {
             part: None,
             new_recorded: Vec::new(),
             shed_above: 0,
+            overdue: meta.overdue,
+            trusted: meta.written_at,
+            clock: ClockWait::default(),
+            decisions_max: DECISIONS_DEFAULT,
+            state_bytes_max: usize::MAX,
             meta,
         })
     }
@@ -311,7 +346,7 @@ impl Partition {
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
         let is_new = self.shard.state(slot).known_since == Instant::MAX;
-        if !self.shard.apply(slot, event, position, words, &mut self.said) {
+        if !self.shard.take_in(slot, event, position, words, &mut self.said) {
             if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
@@ -338,7 +373,7 @@ impl Partition {
                 self.shard.advance(event.at - arrives_within);
             }
         } else {
-            self.shard.apply(slot, event, position, Words::None, &mut self.said);
+            self.shard.take_in(slot, event, position, Words::None, &mut self.said);
         }
         self.settle(position, position + 1, Words::None, context, plan)
     }
@@ -374,7 +409,10 @@ impl Partition {
         self.due.next_known().min(self.shard.next_due()) < to
     }
 
-    /// Decides every deadline before stream time, of customers in memory and stored, and turns what is said into records.
+    /// Decides the deadlines before stream time, of customers in memory and stored, and turns what is said into records.
+    ///
+    /// Where there are more than one transaction takes, the earliest are decided and the partition is overdue: it takes
+    /// nothing in until `decide_overdue` has decided the others. Deadlines of one instant are as many as there are customers.
     fn settle(
         &mut self,
         position: i64,
@@ -383,16 +421,73 @@ impl Partition {
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
-        let stream_time = self.shard.stream_time();
-        if self.due.next_known() < stream_time {
-            self.begin();
-            while let Some((due, customer)) = self.due.pop_before(stream_time, &self.database)? {
-                self.passed(due, &customer)?;
+        let until = match (words, self.meta.overdue) {
+            // Taking the input in again goes as far as it went then: the rest was not decided, or is flushed.
+            (Words::None, Some(overdue)) => self.shard.stream_time().min(overdue.decided_to),
+            _ => self.shard.stream_time(),
+        };
+        loop {
+            let decided = self.decide_some(until, as_of, words)?;
+            self.tell(position, words, context, plan);
+            if words == Words::Full && (self.is_overdue() || decided.more_from.is_some()) {
+                // Whoever is decided while others are left that came up with them: their states say so from now on, so that
+                // a restart decides the others and nobody twice.
+                self.begin();
+                for (_, slot) in decided.fired {
+                    self.flush_one(slot, plan);
+                }
+                let before = self.overdue.map_or(Instant::MIN, |overdue| overdue.decided_to);
+                self.overdue = decided.more_from.map(|at| Overdue { decided_to: at.max(before), position });
+                return Ok(());
+            }
+            if decided.more_from.is_none() {
+                return Ok(());
             }
         }
-        self.shard.fire_due(as_of, words, &mut self.said);
-        self.tell(position, words, context, plan);
-        Ok(())
+    }
+
+    /// Decides the earliest deadlines before `until`, `decisions_max` at most.
+    fn decide_some(&mut self, until: Instant, as_of: i64, words: Words) -> Result<Decided, StoreError> {
+        let most = self.decisions_max;
+        let mut fired: Vec<(Instant, Slot)> = Vec::new();
+        let mut looked_at = 0;
+        loop {
+            // The entry at which looking stopped: whoever is due before it, and at its instant up to it, is in memory.
+            let mut stopped_at = None;
+            let mut near = fired.len();
+            if self.due.next_known() < until {
+                self.begin();
+                while let Some((due, customer)) = self.due.pop_before(until, &self.database)? {
+                    self.passed(due, &customer)?;
+                    (near, looked_at) = (near + 1, looked_at + 1);
+                    if near >= most || looked_at >= most * LOOKED_AT_EACH {
+                        stopped_at = Some(due);
+                        break;
+                    }
+                }
+            }
+            let bound = stopped_at.map_or(until, Instant::next);
+            fired.extend(self.shard.fire_some(bound, most - fired.len(), as_of, words, &mut self.said));
+            if fired.len() >= most {
+                return Ok(Decided { more_from: fired.last().map(|(at, _)| *at), fired });
+            }
+            if stopped_at.is_none() || looked_at >= most * LOOKED_AT_EACH {
+                return Ok(Decided { more_from: stopped_at, fired });
+            }
+        }
+    }
+
+    /// Are deadlines left that came up with others, too many for one transaction? Until they are decided nothing is taken
+    /// in and nothing else begins.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.overdue.is_some()
+    }
+
+    /// Decides more of them.
+    pub(super) fn decide_overdue(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+        let Some(Overdue { position, .. }) = self.overdue else { return Ok(()) };
+        self.begin();
+        self.settle(position, self.next_offset, Words::Full, context, plan)
     }
 
     /// Turns what is said into records.
@@ -409,17 +504,14 @@ impl Partition {
         self.said = said;
     }
 
-    /// Stream time has passed an entry of the index. Whoever is due is decided from memory; an entry that its customer
-    /// has left behind is set again at the true deadline. A customer with changes not yet flushed keeps the old one: a
+    /// Stream time has passed an entry of the index. Whoever is due at that instant is decided from memory; an entry that its
+    /// customer has left behind is set again at the true deadline, which may have passed as well and then comes next. A customer with changes not yet flushed keeps the old one: a
     /// restore that does not know the changes still finds it.
     fn passed(&mut self, due: Instant, customer: &str) -> Result<(), StoreError> {
         let part = self.part.as_mut().expect("a batch is under way");
         if let Some(slot) = self.shard.find(customer) {
             let clean = self.shard.is_clean(slot);
-            if self.shard.indexed_at(slot) == due
-                && clean
-                && self.shard.state(slot).next_deadline >= self.shard.stream_time()
-            {
+            if self.shard.indexed_at(slot) == due && clean && self.shard.state(slot).next_deadline > due {
                 reindex(&mut self.shard, &mut self.due, part, slot);
             }
             return Ok(());
@@ -437,7 +529,7 @@ impl Partition {
             return Ok(());
         }
         let deadline = next_deadline(stored.state())?;
-        if deadline < self.shard.stream_time() {
+        if deadline <= due {
             let state = decode_state(stored.state(), &self.rules.rules)?;
             self.shard.insert(customer, state, due);
             return Ok(());
@@ -578,7 +670,7 @@ impl Partition {
         if self.timing == context.timing && self.ids_max == context.ids_max {
             return true;
         }
-        if self.part.is_some() || self.shard.oldest_dirty().is_some() {
+        if self.part.is_some() || self.shard.oldest_dirty().is_some() || self.is_overdue() {
             return false;
         }
         (self.timing, self.ids_max) = (context.timing, context.ids_max);
@@ -613,7 +705,8 @@ impl Partition {
 
     /// Changes of batches that began at or before this mark have waited long enough.
     fn flush_limit(&self, context: &Context, share: &Share) -> Option<i64> {
-        if share.unflushed_events == 0 || context.flush_after.is_zero() {
+        let is_much_recorded = self.recorded.len() > RECORDED_MAX;
+        if share.unflushed_events == 0 || context.flush_after.is_zero() || is_much_recorded {
             return Some(i64::MAX);
         }
         let by_events = self.next_offset.checked_sub(share.unflushed_events);
@@ -641,13 +734,25 @@ impl Partition {
         if self.part.is_none() {
             return Vec::new();
         }
+        let mut left = share.flushes;
         if let Some(limit) = self.flush_limit(context, share) {
-            while let Some(slot) = self.shard.take_dirty(limit) {
+            while left > 0
+                && let Some(slot) = self.shard.take_dirty(limit)
+            {
                 self.flush(slot, plan);
+                left -= 1;
             }
         }
         let over = self.shard.bytes().saturating_sub(share.customer_bytes);
-        let victims = if over > 0 { self.shard.sweep(over + share.customer_bytes / 16) } else { Vec::new() };
+        let mut victims = if over > 0 { self.shard.sweep(over + share.customer_bytes / 16) } else { Vec::new() };
+        let stream_time = self.shard.stream_time();
+        victims.retain(|slot| {
+            // Whoever is due and not decided yet is looked for in memory only.
+            let stays =
+                self.shard.state(*slot).next_deadline < stream_time || (left == 0 && !self.shard.is_clean(*slot));
+            left -= usize::from(!stays && !self.shard.is_clean(*slot));
+            !stays
+        });
         for slot in &victims {
             self.flush_one(*slot, plan);
         }
@@ -663,11 +768,14 @@ impl Partition {
     }
 
     fn flush(&mut self, slot: Slot, plan: &mut Plan) {
+        let mut bytes = Vec::with_capacity(384);
+        encode_state(self.shard.state(slot), &mut bytes);
+        if bytes.len() > self.state_bytes_max {
+            self.shrink(slot, &mut bytes);
+        }
         let part = self.part.as_mut().expect("a batch is under way");
         let state = self.shard.state(slot);
         let customer = self.shard.customer(slot);
-        let mut bytes = Vec::with_capacity(384);
-        encode_state(state, &mut bytes);
         let (old, deadline) = (self.shard.indexed_at(slot), state.next_deadline);
         // An entry that is still ahead and not too late serves; it is set right when it comes up.
         let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
@@ -695,6 +803,23 @@ impl Partition {
         });
         self.shard.set_indexed_at(slot, indexed_at);
         self.ranks.count(&self.shard.take_moves(slot));
+    }
+
+    /// Makes a state smaller until the changelog takes it. What is written is what decides from then on, after a restart
+    /// too.
+    fn shrink(&mut self, slot: Slot, bytes: &mut Vec<u8>) {
+        let before = bytes.len();
+        while bytes.len() > self.state_bytes_max && self.shard.shrink(slot) {
+            bytes.clear();
+            encode_state(self.shard.state(slot), bytes);
+        }
+        tracing::warn!(
+            partition = self.number,
+            before,
+            after = bytes.len(),
+            limit = self.state_bytes_max,
+            "The state of a customer is larger than topics.changelog takes; the oldest of it is forgotten."
+        );
     }
 
     fn complete(&mut self, context: &Context, plan: &mut Plan) {
@@ -746,7 +871,7 @@ impl Partition {
             stream_time: self.shard.stream_time(),
             live: self.live,
             caught_up: self.caught_up,
-            written_at: wall_clock(),
+            written_at: self.trusted.max(self.meta.written_at),
             members: self.members.clone(),
             thresholds: self.thresholds().to_vec(),
             taking_up: self.ranks.taking_up.clone(),
@@ -755,6 +880,7 @@ impl Partition {
             model: self.model.clone(),
             surveyed: self.surveyed,
             log: Log { topic_id: context.input_id.clone(), ..self.meta.log },
+            overdue: self.overdue,
         };
         if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);
@@ -763,7 +889,9 @@ impl Partition {
         encode_meta(&part.meta, &mut bytes);
         plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
         part.writes.put_meta(&part.meta);
-        part.writes.put_timers_from(replay_stream_time);
+        // Deadlines that are left are found in the index.
+        let undecided_from = self.overdue.map_or(Instant::MAX, |overdue| overdue.decided_to);
+        part.writes.put_timers_from(replay_stream_time.min(undecided_from));
         plan.parts.push(part);
     }
 

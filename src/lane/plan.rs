@@ -1,11 +1,14 @@
 //! What one batch will do, kept until it is known to be done: records to send, writes to make, counts to record.
 
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::rulebook::Version;
 use crate::event::{Change, DeadLetterReason, SkipReason};
 use crate::rules::CohortIx;
+use crate::settings::Topics;
 use crate::store::{Batch, Meta};
 
 /// Where a record goes.
@@ -30,6 +33,19 @@ impl Topic {
         Self::Changelog,
         Self::Summaries,
     ];
+
+    /// What the settings call it.
+    pub(super) fn name(self, topics: &Topics) -> &str {
+        match self {
+            Self::Changes => &topics.changes,
+            Self::Members => &topics.members,
+            Self::Risks => &topics.risks,
+            Self::Forecasts => &topics.forecasts,
+            Self::DeadLetters => &topics.dead_letters,
+            Self::Changelog => &topics.changelog,
+            Self::Summaries => &topics.summaries,
+        }
+    }
 }
 
 /// A record to be sent, to the partition of its input.
@@ -50,6 +66,37 @@ pub(super) type Headers = Arc<[(Cow<'static, str>, Cow<'static, [u8]>)]>;
 pub(super) struct Plan {
     pub(super) outs: Vec<Out>,
     pub(super) parts: Vec<Part>,
+    /// So many records were counted, and have so many bytes: records are only added.
+    counted: Cell<(usize, usize)>,
+}
+
+impl Plan {
+    /// Of keys and values of all records.
+    pub(super) fn bytes(&self) -> usize {
+        let (mut counted, mut bytes) = self.counted.get();
+        bytes += self.outs.get(counted..).unwrap_or_default().iter().map(Out::bytes).sum::<usize>();
+        counted = self.outs.len();
+        self.counted.set((counted, bytes));
+        bytes
+    }
+
+    /// The same in as many plans as there are partitions: each partition's records and offsets stay together.
+    pub(super) fn by_partition(self) -> VecDeque<Self> {
+        let mut plans: BTreeMap<i32, Self> = BTreeMap::new();
+        for part in self.parts {
+            plans.entry(part.partition).or_default().parts.push(part);
+        }
+        for out in self.outs {
+            plans.entry(out.partition).or_default().outs.push(out);
+        }
+        plans.into_values().collect()
+    }
+}
+
+impl Out {
+    pub(super) fn bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len)
+    }
 }
 
 impl Plan {

@@ -5,12 +5,15 @@ use std::time::Duration;
 use super::context::Context;
 use super::error::LaneError;
 use super::mark::OffsetMark;
+use super::oversized;
 use super::plan::{Plan, Topic};
-use crate::kafka::{Consumer, Failure, Kind, Outcome, Outgoing, Producer};
+use crate::kafka::{Cause, Consumer, Failure, Kind, Outcome, Outgoing, Producer};
 use crate::metrics::{Stage, Transaction};
 
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(1);
+/// While a plan is handed over, after how many records the lane says that it is alive.
+const BEAT_EVERY_RECORDS: usize = 4_096;
 
 /// How a try to publish went.
 #[derive(Debug)]
@@ -18,17 +21,29 @@ pub(super) enum Published {
     /// It counts. For each part of the plan the changelog offset after its last record, where it was told.
     Committed(Vec<Option<i64>>),
     /// It does not count, and nothing of it is visible: try again while the partitions are still ours.
-    Aborted,
+    Aborted(Why),
     /// Somebody else has gone on with one of the partitions: forget the plan.
     Overtaken,
+}
+
+/// Why a transaction was aborted, by what the next try needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Why {
+    /// What passes by itself: the same once more.
+    Passing,
+    /// It was too old before it could be ended, after this long: less at once.
+    TooSlow(Duration),
+    /// Records of the plan, by place, that their topics do not take: the rest without them.
+    TooLarge(Vec<usize>),
+    /// A topic is missing, or access to it: the same once more, when somebody has put it right.
+    Refused(String),
 }
 
 /// Sends the plan's records and offsets in one transaction. `beat` is called between its steps, and says that the lane is
 /// alive.
 ///
 /// # Errors
-/// What no other try can help with: a missing topic or permission, a twin with our transactional id, a torn
-/// transaction.
+/// What no other try can help with: a twin with our transactional id, a torn transaction.
 pub(super) fn publish(
     plan: &Plan,
     consumer: &Consumer,
@@ -39,11 +54,13 @@ pub(super) fn publish(
 ) -> Result<Published, LaneError> {
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions are somebody else's.
-    let Some(membership) = consumer.membership() else { return Ok(Published::Aborted) };
+    let Some(membership) = consumer.membership() else { return Ok(Published::Aborted(Why::Passing)) };
     if producer.is_suspect() {
         renew(producer, beat)?;
     }
-    let started = std::time::Instant::now();
+    let begun = std::time::Instant::now();
+    let started = begun;
+    let mut sent = 0;
     let outcome = producer.begin().and_then(|()| {
         for out in &plan.outs {
             let headers: Vec<(&str, &[u8])> = out.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -55,9 +72,17 @@ pub(super) fn publish(
                 headers: &headers,
                 timestamp: None,
             })?;
+            sent += 1;
+            if sent % BEAT_EVERY_RECORDS == 0 {
+                beat();
+            }
         }
-        beat();
-        producer.drain()
+        loop {
+            beat();
+            if producer.drain_some()? {
+                return Ok(());
+            }
+        }
     });
     beat();
     context.metrics.batch_duration(Stage::Publish).observe(started.elapsed().as_secs_f64());
@@ -90,29 +115,55 @@ pub(super) fn publish(
             }
         },
         Err(Failure::Abort(cause)) => {
-            match cause.kind {
-                Kind::UnknownTopic | Kind::NotAuthorized | Kind::TooLarge | Kind::Misconfigured => {
-                    return Err(LaneError::Stopped(cause.text));
-                }
-                Kind::StaleMember => tracing::info!(reason = %cause, "The group is changing; the batch waits."),
-                _ => tracing::warn!(reason = %cause, "A transaction was aborted; it is tried again."),
-            }
+            let after = begun.elapsed();
+            // It was not even queued: it alone is too large.
+            let alone = (cause.kind == Kind::TooLarge && sent < plan.outs.len()).then_some(sent);
             count_errors(context, plan);
-            match producer.abort() {
+            let aborted = producer.abort();
+            // Whatever came after the first failure of a record is only its consequence.
+            let cause = producer.failure().unwrap_or(cause);
+            let suspects = alone.map_or_else(|| producer.too_large(), |alone| vec![alone]);
+            match aborted {
                 Ok(()) => {}
                 Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
                 Err(_) => renew(producer, beat)?,
             }
-            Published::Aborted
+            let why = why(&cause, after, producer);
+            match (&why, cause.kind) {
+                (Why::Passing, Kind::StaleMember) => {
+                    tracing::info!(reason = %cause, "The group is changing; the batch waits.");
+                }
+                (Why::Passing | Why::TooSlow(_), _) => {
+                    tracing::warn!(reason = %cause, "A transaction was aborted; it is tried again.");
+                }
+                // Said where it is dealt with.
+                (Why::TooLarge(_) | Why::Refused(_), _) => {}
+            }
+            match why {
+                Why::TooLarge(_) => Published::Aborted(oversized::find(plan, suspects, producer, context, beat)?),
+                why => Published::Aborted(why),
+            }
         }
         // Nothing was ended, so a new producer under the same id aborts what is open. The outcome is asked for all the
         // same: it costs one question, and guessing could cost a duplicate.
         Err(Failure::Resolve(cause) | Failure::Retry(cause)) => {
             tracing::warn!(reason = %cause, "The producer failed; it is made anew.");
             count_errors(context, plan);
-            resolve(plan, consumer, producer, writer, context, beat)?
+            let why = why(&cause, begun.elapsed(), producer);
+            match resolve(plan, consumer, producer, writer, context, beat)? {
+                Published::Aborted(_) => Published::Aborted(why),
+                published => published,
+            }
         }
         Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
+        // librdkafka calls a permission that is taken away fatal; it can be given back.
+        Err(Failure::Fatal(cause)) if is_refusal(cause.kind) => {
+            count_errors(context, plan);
+            match resolve(plan, consumer, producer, writer, context, beat)? {
+                Published::Aborted(_) => Published::Aborted(Why::Refused(cause.text)),
+                published => published,
+            }
+        }
         Err(Failure::Fatal(cause)) => return Err(LaneError::Stopped(cause.text)),
     };
     context.metrics.batch_duration(Stage::Commit).observe(started.elapsed().as_secs_f64());
@@ -120,7 +171,7 @@ pub(super) fn publish(
         .metrics
         .transactions(match published {
             Published::Committed(_) => Transaction::Committed,
-            Published::Aborted | Published::Overtaken => Transaction::Aborted,
+            Published::Aborted(_) | Published::Overtaken => Transaction::Aborted,
         })
         .inc();
     Ok(published)
@@ -134,19 +185,48 @@ fn count_errors(context: &Context, plan: &Plan) {
     }
 }
 
+fn why(cause: &Cause, after: Duration, producer: &Producer) -> Why {
+    match cause.kind {
+        Kind::TooLarge => Why::TooLarge(Vec::new()),
+        kind if is_refusal(kind) => Why::Refused(cause.text.clone()),
+        // An old transaction is told of in many ways: a record was not written in time, the coordinator ended it.
+        _ if after * 10 >= producer.transaction_timeout() * 9 => Why::TooSlow(after),
+        _ => Why::Passing,
+    }
+}
+
+/// Does it last until somebody puts it right?
+fn is_refusal(kind: Kind) -> bool {
+    matches!(kind, Kind::UnknownTopic | Kind::NotAuthorized | Kind::Misconfigured)
+}
+
 fn fenced(text: &str) -> LaneError {
-    LaneError::Stopped(format!(
-        "another process uses the same kafka.instance_id in this group ({text}); give each process its own"
-    ))
+    LaneError::fenced(text)
 }
 
 /// A new producer under the same id: what the old one left open is ended before this returns.
 pub(super) fn renew(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), LaneError> {
-    producer.recreate()?;
-    announce(producer, beat)
+    let mut tries = 0_u32;
+    loop {
+        producer.recreate()?;
+        match announce(producer, beat) {
+            // It was allowed before: whoever took the permission away may give it back.
+            Err(LaneError::Configuration(reason)) => {
+                tries += 1;
+                if tries.is_power_of_two() {
+                    tracing::warn!(reason, tries, "The brokers do not let this process write; trying again.");
+                }
+                std::thread::sleep(ASK);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Announces the producer, for as long as brokers are away. `beat` says that the lane is alive meanwhile.
+///
+/// # Errors
+/// `Configuration` if this process may not write under its name, with the brokers' words.
 pub(super) fn announce(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), LaneError> {
     let mut tries = 0_u32;
     loop {
@@ -160,6 +240,7 @@ pub(super) fn announce(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), L
                 }
                 std::thread::sleep(Duration::from_millis(200));
             }
+            Err(Failure::Fatal(cause)) if is_refusal(cause.kind) => return Err(LaneError::Configuration(cause.text)),
             Err(failure) => return Err(failure.into()),
         }
     }
@@ -200,7 +281,7 @@ fn resolve(
     tracing::info!(committed = ours > 0, "What became of the transaction is known.");
     match (ours, before, beyond) {
         (_, 0, 0) => Ok(Published::Committed(vec![None; plan.parts.len()])),
-        (0, _, 0) => Ok(Published::Aborted),
+        (0, _, 0) => Ok(Published::Aborted(Why::Passing)),
         (_, _, 1..) => Ok(Published::Overtaken),
         _ => Err(LaneError::Stopped(format!(
             "a transaction on {} counts for some partitions and not for others: the broker tore it; \
@@ -212,14 +293,6 @@ fn resolve(
 
 impl Context {
     pub(super) fn topic(&self, topic: Topic) -> &str {
-        match topic {
-            Topic::Changes => &self.topics.changes,
-            Topic::Members => &self.topics.members,
-            Topic::Risks => &self.topics.risks,
-            Topic::Forecasts => &self.topics.forecasts,
-            Topic::DeadLetters => &self.topics.dead_letters,
-            Topic::Changelog => &self.topics.changelog,
-            Topic::Summaries => &self.topics.summaries,
-        }
+        topic.name(&self.topics)
     }
 }

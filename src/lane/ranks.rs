@@ -235,7 +235,9 @@ impl Lane {
         let needs = |partition: &Partition| {
             !partition.rules.rules.rankings.is_empty() && (partition.owes_counters(tick) || differs(partition))
         };
-        let idle = |partition: &&Partition| !partition.is_taking_up() && !self.takes_up_rules(partition.number);
+        let idle = |partition: &&Partition| {
+            !partition.is_taking_up() && !partition.is_overdue() && !self.takes_up_rules(partition.number)
+        };
         let busy: Vec<i32> = self.partitions.values().filter(idle).filter(|p| needs(p)).map(|p| p.number).collect();
         if busy.is_empty() && !self.partitions.values().any(Partition::is_taking_up) {
             return Ok(());
@@ -268,6 +270,9 @@ impl Lane {
         loop {
             let mut failed = Vec::new();
             for partition in self.partitions.values_mut().filter(|p| p.is_taking_up()) {
+                if self.size.is_reached(&plan) {
+                    break;
+                }
                 if let Err(error) = partition.take_up(&context, &mut plan) {
                     failed.push((partition.number, error.into()));
                 }

@@ -458,7 +458,9 @@ impl Restore {
         let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
         let (from, to) = (meta.replay_from, meta.next_offset);
-        let partition = Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
+        let mut partition =
+            Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
+        partition.state_bytes_max = context.limits.state();
         self.reading = false;
         Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to, missing: None })), to - from, tools))
     }
@@ -765,6 +767,7 @@ fn fresh(offset: i64, observed_from: Instant, rules: &Version, context: &Context
         model: None,
         surveyed: Surveyed::NEVER,
         log: Log { topic_id: context.input_id.clone(), ..Log::default() },
+        overdue: None,
     }
 }
 

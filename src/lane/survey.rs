@@ -55,6 +55,9 @@ impl Partition {
         if self.adopting.is_some() {
             self.round = None;
         }
+        if self.is_overdue() {
+            return Ok(());
+        }
         let mut round = match self.round.take() {
             Some(round) => round,
             None => {

@@ -15,23 +15,26 @@ use super::disk::Disk;
 use super::error::LaneError;
 use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
+use super::memory_gate::MemoryGate;
 use super::model::ModelTold;
 use super::ownership::Ownership;
 use super::partition::{Partition, Share};
+use super::pending::Pending;
 use super::plan::Plan;
-use super::publish::{Published, announce, publish};
+use super::publish::announce;
 use super::ranks::RankTold;
 use super::restore::{Restore, Step, Tools};
 use super::schema_waits::{SchemaGate, SchemaWaits};
 use super::setback::Setbacks;
-use crate::clock::Watch;
+use super::size::PlanSize;
+use crate::clock::{Reading, Watch};
 use crate::codec::Schemas;
 use crate::engine::Slot;
 use crate::event::Properties;
 use crate::inquiry::Inbox;
 use crate::kafka::{Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
-use crate::metrics::{Health, LaneHealth, Stage, resident_bytes};
-use crate::settings::{OnStop, Settings};
+use crate::metrics::{Health, LaneHealth, Stage};
+use crate::settings::{Batch, OnStop, Settings};
 use crate::store::SharedMemory;
 use crate::summary::Overview;
 
@@ -47,8 +50,6 @@ const ANSWER_EVERY: Duration = Duration::from_millis(5);
 const ANSWER_EVERY_RECORDS: usize = 1_024;
 /// The longest that a database's memtables wait to be written out.
 const STORE_FLUSH_EVERY: Duration = Duration::from_secs(60);
-/// Customers flushed in one transaction when partitions are given up.
-const DRAIN_CUSTOMERS: usize = 50_000;
 /// How long flushing may take when the process ends; what is left is decided again by the next owner.
 const DRAIN_FOR: Duration = Duration::from_secs(5);
 /// How long flushing may keep the group waiting for a partition that goes elsewhere.
@@ -92,17 +93,17 @@ pub struct Lane {
     pub(super) memory: Arc<SharedMemory>,
     schemas: Schemas,
     pub(super) health: Arc<Health>,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     stop: Arc<AtomicBool>,
     pub(super) consumer: Consumer,
-    producer: Producer,
+    pub(super) producer: Producer,
     watermarks: Arc<Watermarks>,
     pub(super) ends: Arc<Ends>,
     pub(super) ownership: Arc<Ownership>,
     /// There while partitions are restored.
     reader: Option<Reader>,
     /// Marks this lane's commits as its own.
-    writer: u64,
+    pub(super) writer: u64,
     pub(super) partitions: BTreeMap<i32, Partition>,
     pub(super) restores: VecDeque<Restore>,
     /// Partitions that failed, and when each is restored again.
@@ -113,6 +114,7 @@ pub struct Lane {
     adrift: BTreeSet<i32>,
     /// A batch that is decided and not yet known to count.
     pub(super) pending: Option<Pending>,
+    pub(super) size: PlanSize,
     told: Receiver<Told>,
     /// Where ranks begin, as last told.
     pub(super) wanted: Option<RankTold>,
@@ -121,26 +123,15 @@ pub struct Lane {
     /// What is still to be published of all cohorts, by whoever owns partition 0.
     pub(super) overview: Option<Arc<Overview>>,
     pub(super) watch: Watch,
+    /// What the clocks said in this turn.
+    pub(super) reading: Reading,
     /// A partition that takes up other rules; its input waits.
     pub(super) adoption: Option<Adoption>,
-    brokers: Brokers,
-    intake_paused: bool,
+    pub(super) brokers: Brokers,
     pub(super) disk: Disk,
+    pub(super) gate: MemoryGate,
     pub(super) last_look: Moment,
     buffer: Properties<'static>,
-}
-
-pub(super) struct Pending {
-    plan: Plan,
-    victims: BTreeMap<i32, Vec<Slot>>,
-    tries: u32,
-}
-
-impl Pending {
-    /// Is something of this partition in it?
-    pub(super) fn concerns(&self, partition: i32) -> bool {
-        self.plan.parts.iter().any(|part| part.partition == partition)
-    }
 }
 
 /// What one round of polling brought.
@@ -164,15 +155,15 @@ impl Lane {
         let (schemas, health, inbox, told, stop) = (start.schemas, start.health, start.inbox, start.told, start.stop);
         settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
         let queue = queue_bytes(&settings);
-        let record = usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX);
         Ok(Self {
             number,
             consumer: Consumer::subscribe(&settings.kafka, &settings.topics.input, queue / 2, &brokers)?,
-            producer: Producer::new(&settings.kafka, queue / 4, record.max(8 << 20), &brokers)?,
+            producer: Producer::new(&settings.kafka, queue / 4, context.limits.sizes(), &brokers)?,
             watermarks,
             ends,
             ownership,
             reader: None,
+            size: PlanSize::new(&settings),
             settings,
             context,
             memory,
@@ -192,10 +183,11 @@ impl Lane {
             learnt: None,
             overview: None,
             watch: Watch::new(),
+            reading: Reading::Trusted(crate::clock::wall_clock()),
             adoption: None,
             brokers,
-            intake_paused: false,
             disk: Disk::default(),
+            gate: MemoryGate::new(),
             last_look: Moment::now(),
             buffer: Properties::new(),
         })
@@ -275,6 +267,7 @@ impl Lane {
             }
             self.release_held();
             self.gate_memory()?;
+            self.gate_clock();
             self.go_on()?;
             if let Some(control) = self.batch()? {
                 self.control(control)?;
@@ -316,24 +309,28 @@ impl Lane {
     fn batch(&mut self) -> Result<Option<Control>, LaneError> {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
-        let sweeping = self.partitions.values().any(|p| p.is_sweeping() || p.is_surveying());
+        let sweeping = self.partitions.values().any(|p| p.is_sweeping() || p.is_surveying() || p.is_overdue());
         let restoring = self.restores.iter().any(Restore::is_due);
         let idle = !restoring && self.adoption.as_ref().is_none_or(Adoption::waits) && !sweeping;
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
+        let decisions = self.size.decisions();
+        self.partitions.values_mut().for_each(|partition| partition.decisions_max = decisions);
+        let limits = Batch { max_records: self.size.events(), ..self.settings.batch.clone() };
         let taking = self.taking();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
         let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, context.framing);
-        let Catch { records, ends, held, control } =
-            catch(&self.consumer, taking, &self.settings, gate, wait, &meanwhile);
+        let Catch { records, ends, held, control } = catch(&self.consumer, taking, &limits, gate, wait, &meanwhile);
         if !records.is_empty() {
             context.metrics.batch_duration(Stage::Poll).observe(timer.elapsed().as_secs_f64());
         }
         let mut plan = Plan::default();
+        // Partitions of which records are left that the plan has no room for.
+        let mut left = BTreeSet::new();
         let timer = Moment::now();
         let mut ends = ends.into_iter().peekable();
         let mut failed = Vec::new();
         let slots = fetch(&records, &mut self.partitions, &mut failed);
-        let now = crate::clock::wall_clock();
+        let now = self.now();
         for (taken, record) in records.iter().enumerate() {
             if taken.is_multiple_of(LOOK_AHEAD) {
                 self.warm(&records[taken..], &slots[taken..]);
@@ -342,6 +339,10 @@ impl Lane {
             note_ends(&mut ends, taken, &mut self.partitions);
             let Some(partition) = self.partitions.get_mut(&record.partition()) else { continue };
             partition.is_behind();
+            if partition.is_overdue() || self.size.is_reached(&plan) || left.contains(&partition.number) {
+                left.insert(partition.number);
+                continue;
+            }
             let outcome = partition.take_in(
                 &Incoming { record, slot: slots[taken], now },
                 &mut self.schemas,
@@ -349,6 +350,9 @@ impl Lane {
                 &context,
                 &mut plan,
             );
+            if partition.waits_for_clock() {
+                left.insert(partition.number);
+            }
             if let Err(error) = outcome {
                 self.partitions.remove(&record.partition());
                 failed.push((record.partition(), explain(error, &context)));
@@ -360,8 +364,15 @@ impl Lane {
         }
         drop(records);
         self.advance(&mut plan, &mut failed);
+        let overdue = self.partitions.values().filter(|p| p.is_overdue() && !self.adrift.contains(&p.number));
+        left.extend(overdue.map(|partition| partition.number));
+        self.read_later(&left)?;
         for partition in self.partitions.values_mut() {
-            let outcome = partition.sweep_on(&context, &mut plan);
+            if self.size.is_reached(&plan) {
+                break;
+            }
+            let outcome = partition.decide_overdue(&context, &mut plan);
+            let outcome = outcome.and_then(|()| partition.sweep_on(&context, &mut plan));
             if let Err(error) = outcome.and_then(|()| partition.survey_on(&context, &mut plan)) {
                 failed.push((partition.number, error.into()));
             }
@@ -378,7 +389,8 @@ impl Lane {
         let waits = |number: &i32| {
             self.schema_waits.holds(*number) || self.adrift.contains(number) || self.takes_up_rules(*number)
         };
-        let partitions = self.partitions.values().filter(|partition| !waits(&partition.number));
+        let stands = |partition: &&Partition| partition.is_overdue() || partition.waits_for_clock();
+        let partitions = self.partitions.values().filter(|p| !waits(&p.number) && !stands(p));
         partitions.map(|partition| (partition.number, partition.next_offset)).collect()
     }
 
@@ -394,10 +406,11 @@ impl Lane {
     /// Completes the plan of all partitions at work and publishes it.
     pub(super) fn finish(&mut self, mut plan: Plan) -> Result<(), LaneError> {
         let share = self.share();
+        let share = Share { flushes: self.size.flushes(&plan).div_ceil(self.partitions.len().max(1)), ..share };
         let mut victims = BTreeMap::new();
         for partition in self.partitions.values_mut() {
             // Memory that is short is made free even while nothing is read.
-            let short = self.intake_paused && partition.is_over(&share);
+            let short = self.gate.is_short() && partition.is_over(&share);
             if !partition.is_at_work() && (short || partition.flush_is_due(&self.context, &share)) {
                 partition.begin();
             }
@@ -406,7 +419,7 @@ impl Lane {
         if plan.parts.is_empty() {
             return Ok(());
         }
-        self.pending = Some(Pending { plan, victims, tries: 0 });
+        self.pending = Some(Pending::new(plan, victims));
         self.publish_pending()
     }
 
@@ -419,31 +432,14 @@ impl Lane {
         let bytes = usize::try_from(self.settings.memory.customers() / lanes / partitions).unwrap_or(usize::MAX);
         let events = self.settings.state.flush_after_events.div_ceil(lanes * partitions);
         Share {
-            customer_bytes: if self.intake_paused { bytes / 2 } else { bytes },
+            customer_bytes: bytes / self.gate.divides_customers_by(),
             unflushed_events: i64::try_from(events).unwrap_or(i64::MAX),
-        }
-    }
-
-    /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
-    pub(super) fn publish_pending(&mut self) -> Result<(), LaneError> {
-        let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        let beat = || {
-            self.health.lane(self.number).beat();
-            answer(&self.inbox, &self.partitions, &self.context);
-        };
-        match publish(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context, &beat)? {
-            Published::Committed(delivered) => self.committed(&pending, &delivered),
-            Published::Aborted => {
-                pending.tries += 1;
-                self.pending = Some(pending);
-                Ok(())
-            }
-            Published::Overtaken => self.forget(&pending),
+            flushes: usize::MAX,
         }
     }
 
     /// The transaction counts: the databases follow, then the metrics.
-    fn committed(&mut self, pending: &Pending, delivered: &[Option<i64>]) -> Result<(), LaneError> {
+    pub(super) fn committed(&mut self, pending: &Pending, delivered: &[Option<i64>]) -> Result<(), LaneError> {
         let timer = Moment::now();
         let metrics = Arc::clone(&self.context.metrics);
         let now = crate::clock::wall_clock();
@@ -507,6 +503,18 @@ impl Lane {
         self.control(control)
     }
 
+    /// Stops reading these for a while: what is on its way is dropped.
+    fn read_later(&mut self, numbers: &BTreeSet<i32>) -> Result<(), LaneError> {
+        let list: Vec<i32> = numbers.iter().copied().collect();
+        self.consumer.pause(&list).or_else(retried)?;
+        self.adrift.extend(list);
+        for number in numbers {
+            // An end signal came after what was dropped.
+            self.partitions.get_mut(number).into_iter().for_each(Partition::is_behind);
+        }
+        Ok(())
+    }
+
     /// Stops reading: what is on its way is dropped.
     pub(super) fn rest(&mut self) -> Result<(), LaneError> {
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
@@ -519,10 +527,13 @@ impl Lane {
     /// Has partitions that are adrift read from where they stand.
     fn go_on(&mut self) -> Result<(), LaneError> {
         self.adrift.retain(|number| self.partitions.contains_key(number));
-        if self.adrift.is_empty() || self.intake_paused || self.disk.is_full() {
+        if self.adrift.is_empty() || self.gate.pauses_reading() || self.disk.is_full() {
             return Ok(());
         }
-        let at_rest = |number: &&i32| !self.schema_waits.holds(**number) && !self.takes_up_rules(**number);
+        let at_rest = |number: &&i32| {
+            let waits = self.schema_waits.holds(**number) || self.takes_up_rules(**number);
+            !waits && !self.partitions[number].is_overdue() && !self.partitions[number].waits_for_clock()
+        };
         let places: Vec<(i32, i64)> =
             self.adrift.iter().filter(at_rest).map(|number| (*number, self.partitions[number].next_offset)).collect();
         match self.consumer.read_from(&places, ASK * 5) {
@@ -530,16 +541,6 @@ impl Lane {
                 self.adrift.remove(number);
             }),
             Err(failure) => retried(failure)?,
-        }
-        Ok(())
-    }
-
-    /// The plan will never count here. Its partitions are ahead of Kafka in memory: those still ours are restored.
-    pub(super) fn forget(&mut self, pending: &Pending) -> Result<(), LaneError> {
-        for part in &pending.plan.parts {
-            if self.partitions.contains_key(&part.partition) {
-                self.restore_again(part.partition)?;
-            }
         }
         Ok(())
     }
@@ -556,6 +557,7 @@ impl Lane {
     /// A partition at work cannot go on as it stands. It is read no more until it is restored.
     pub(super) fn restore_again(&mut self, number: i32) -> Result<(), LaneError> {
         self.leave_work(number);
+        self.health().forget(number);
         self.consumer.pause(&[number]).or_else(retried)?;
         self.begin_restore(number);
         Ok(())
@@ -641,7 +643,7 @@ impl Lane {
         if self.adoption.is_none() {
             let newest = self.context.rulebook.newest();
             // Thresholds and parameters that are being taken up come first.
-            let settled = self.partitions.values().filter(|p| !p.is_taking_up() && !p.is_sweeping());
+            let settled = self.partitions.values().filter(|p| !p.is_taking_up() && !p.is_sweeping() && !p.is_overdue());
             let waiting = settled.into_iter().find_map(|p| Some((p.number, p.wants_rules(newest)?)));
             let Some((number, version)) = waiting else { return Ok(()) };
             let Some(version) = self.context.rulebook.get(version)? else { return Ok(()) };
@@ -705,8 +707,9 @@ impl Lane {
             let mut plan = Plan::default();
             let mut flushed = 0;
             for number in numbers {
-                if let Some(partition) = self.partitions.get_mut(number) {
-                    flushed += partition.flush_all(DRAIN_CUSTOMERS, &mut plan);
+                let left = self.size.records() - flushed;
+                if let Some(partition) = self.partitions.get_mut(number).filter(|_| left > 0) {
+                    flushed += partition.flush_all(left, &mut plan);
                 }
             }
             self.finish(plan)?;
@@ -720,27 +723,6 @@ impl Lane {
     /// Partitions whose next record waits for its schema read on when it is there.
     fn release_held(&mut self) {
         self.adrift.extend(self.schema_waits.release(&mut self.schemas, self.health.lane(self.number)));
-    }
-
-    /// Reading pauses while the process is above its share of memory.
-    fn gate_memory(&mut self) -> Result<(), LaneError> {
-        if self.last_look.elapsed() < Duration::from_millis(200) && !self.intake_paused {
-            return Ok(());
-        }
-        let Some(resident) = resident_bytes() else { return Ok(()) };
-        let over = resident > self.settings.memory.pause_above();
-        if over == self.intake_paused {
-            return Ok(());
-        }
-        self.intake_paused = over;
-        self.context.metrics.intake_paused.set(i64::from(over));
-        if over {
-            tracing::warn!(resident, "Memory is short; reading pauses.");
-            self.rest()
-        } else {
-            tracing::info!(resident, "Reading goes on.");
-            Ok(())
-        }
     }
 
     /// The end: what is decided counts, what is changed is flushed as far as time allows, files are written out.
@@ -783,16 +765,16 @@ impl Drop for StopOthers {
 fn catch<'c>(
     consumer: &'c Consumer,
     mut taking: BTreeMap<i32, i64>,
-    settings: &Settings,
+    limits: &Batch,
     mut gate: SchemaGate<'_>,
     wait: Duration,
     meanwhile: &dyn Fn(),
 ) -> Catch<'c> {
     let mut caught = Catch::default();
     let started = Moment::now();
-    let bytes_max = usize::try_from(settings.batch.max_bytes).unwrap_or(usize::MAX);
+    let bytes_max = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
     let mut bytes = 0;
-    while caught.records.len() < settings.batch.max_records && bytes < bytes_max {
+    while caught.records.len() < limits.max_records && bytes < bytes_max {
         let mut polled = consumer.poll(Duration::ZERO);
         // The clock is looked at only where there is time for it.
         if matches!(polled, Polled::Nothing) {

@@ -189,15 +189,15 @@ impl Health {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(Unhealthy::Stopping);
         }
+        let waiting = self.waits.lasting();
+        if !waiting.is_empty() {
+            return Err(Unhealthy::Waiting(waiting));
+        }
         let outside = self.lanes.iter().filter(|lane| !lane.joined.load(Ordering::Relaxed));
         let since: Vec<u64> = outside.map(|lane| lane.since.load(Ordering::Relaxed)).collect();
         if let Some(first) = since.iter().min() {
             let lasts = self.started.elapsed().saturating_sub(Duration::from_millis(*first));
             return Err(Unhealthy::Joining { lanes: since.len(), lasts, group: self.group() });
-        }
-        let waiting = self.waits.lasting();
-        if !waiting.is_empty() {
-            return Err(Unhealthy::Waiting(waiting));
         }
         let restoring = |lane: &Lane| lane.restoring.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut partitions: Vec<i32> = self.lanes.iter().flat_map(restoring).collect();

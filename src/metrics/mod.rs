@@ -78,6 +78,8 @@ pub struct Metrics {
     /// lazy writing saves.
     pub changelog_records: IntCounter,
     publish_errors: IntCounterVec,
+    /// Records that a topic was too small for.
+    pub outputs_oversized: IntCounter,
     /// `store_write_duration_seconds`: one write of a partition's database. Worry above 1 s: the disk stalls.
     pub store_write_duration: Histogram,
 
@@ -285,6 +287,10 @@ impl Metrics {
                 "publish_errors_total",
                 "Records that a broker did not take; their transaction was aborted and run again.",
                 &["topic"],
+            ),
+            outputs_oversized: add.counter(
+                "outputs_oversized_total",
+                "Records that their topic was too small for, written to the dead letters instead.",
             ),
             store_write_duration: add.histogram(
                 "store_write_duration_seconds",

@@ -32,6 +32,8 @@ pub enum WaitCause {
     Kafka,
     /// The process is near `memory.limit`.
     Memory,
+    /// A topic that is written to is missing, or takes nothing from this process.
+    Output,
     /// The schema registry gives no useful answer.
     Registry,
     /// A version of the rules that another process applies has not been read yet.
@@ -43,7 +45,7 @@ pub enum WaitCause {
 }
 
 impl WaitCause {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Clock,
         Self::Damage,
         Self::Disk,
@@ -51,6 +53,7 @@ impl WaitCause {
         Self::HangingTransaction,
         Self::Kafka,
         Self::Memory,
+        Self::Output,
         Self::Registry,
         Self::Rules,
         Self::Schema,
@@ -68,6 +71,7 @@ impl WaitCause {
             Self::HangingTransaction => "hanging_transaction",
             Self::Kafka => "kafka",
             Self::Memory => "memory",
+            Self::Output => "output",
             Self::Registry => "registry",
             Self::Rules => "rules",
             Self::Schema => "schema",

@@ -57,6 +57,8 @@ pub struct Meta {
     pub model: Option<InForce>,
     pub surveyed: Surveyed,
     pub log: Log,
+    /// More deadlines came up at once than one transaction takes, and not all are decided yet.
+    pub overdue: Option<Overdue>,
 }
 
 /// Which log the offsets are of. An input topic that is made anew numbers its records from 0 again.
@@ -78,6 +80,17 @@ impl Log {
     pub fn position(&self, offset: i64) -> i64 {
         offset.saturating_add(self.shift)
     }
+}
+
+/// How far a partition has come with deciding very many deadlines: nothing is taken in meanwhile.
+///
+/// Every deadline before `decided_to` is decided. Of those from there to stream time, whose states say so are; these states
+/// were flushed with the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overdue {
+    pub decided_to: Instant,
+    /// The log position at which they came up.
+    pub position: i64,
 }
 
 /// For when all customers were last looked through, and what was made of it; `MIN`: never.
@@ -186,6 +199,11 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     put_text(out, &meta.log.topic_id);
     put_u64(out, meta.log.resets);
     put_i64(out, meta.log.shift);
+    out.push(u8::from(meta.overdue.is_some()));
+    if let Some(Overdue { decided_to, position }) = meta.overdue {
+        put_i64(out, decided_to.0);
+        put_i64(out, position);
+    }
 }
 
 fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
@@ -260,6 +278,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         model: None,
         surveyed: Surveyed::NEVER,
         log: Log::default(),
+        overdue: None,
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
@@ -303,6 +322,14 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     }
     let topic_id = text(&mut reader, "topic id")?;
     meta.log = Log { topic_id, resets: reader.u64("resets")?, shift: reader.i64("shift")? };
+    // As above.
+    if reader.is_empty() {
+        return Ok(meta);
+    }
+    if reader.u8("overdue")? != 0 {
+        let (decided_to, position) = (Instant(reader.i64("overdue")?), reader.i64("overdue")?);
+        meta.overdue = Some(Overdue { decided_to, position });
+    }
     if reader.is_empty() { Ok(meta) } else { Err(Corrupt("end of META")) }
 }
 
@@ -338,7 +365,7 @@ pub(super) fn read_threshold(reader: &mut Reader<'_>) -> Read<Option<Standing>> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Adopting, InForce, Log, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
+    use super::{Adopting, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta};
     use crate::churn::Fgp;
     use crate::engine::{Model, Observed, Parameters, Standing, Timing};
     use crate::event::{Instant, Number, Span};
@@ -386,6 +413,7 @@ mod tests {
             }),
             surveyed: Surveyed { day: 26, week: -27, foretold: 28 },
             log: Log { topic_id: "id".into(), resets: 29, shift: -30 },
+            overdue: Some(Overdue { decided_to: Instant(29), position: 30 }),
         }
     }
 
@@ -401,9 +429,10 @@ mod tests {
     #[test]
     fn what_an_earlier_release_wrote_is_of_a_log_without_an_id() {
         let mut bytes = Vec::new();
-        encode_meta(&Meta { log: Log::default(), ..meta() }, &mut bytes);
-        // No id, no resets, no shift: a byte each.
-        bytes.truncate(bytes.len() - 3);
-        assert_eq!(decode_meta(&bytes), Ok(Meta { log: Log::default(), ..meta() }));
+        let meta = Meta { log: Log::default(), overdue: None, ..meta() };
+        encode_meta(&meta, &mut bytes);
+        // No id, no resets, no shift, nothing overdue: a byte each.
+        bytes.truncate(bytes.len() - 4);
+        assert_eq!(decode_meta(&bytes), Ok(meta));
     }
 }

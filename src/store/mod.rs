@@ -30,7 +30,7 @@ pub use counter_bytes::{Published, decode_counters, encode_counters};
 pub use database::{Batch, Database, Stored, StoredCustomer};
 pub use error::{StoreError, Trouble};
 pub use handles::{FILES_PER_DATABASE_MIN, files_per_database, raise_file_limit};
-pub use meta_bytes::{Adopting, InForce, Log, Meta, Surveyed, TakingUp, decode_meta, encode_meta};
+pub use meta_bytes::{Adopting, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta};
 pub use moved::{MOVED_FOR, remove_moved};
 pub use quarantine::{DAMAGES_MAX, SetAside, remove_set_aside, set_aside, trim_set_aside};
 pub use recorded::Recorded;

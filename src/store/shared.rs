@@ -16,6 +16,8 @@ const COMPACTION_THREADS_MAX: usize = 4;
 /// [`SharedMemory::write_buffers_used`].
 pub struct SharedMemory {
     pub(super) cache: Cache,
+    /// Bytes of the cache, unless it is shrunk.
+    capacity: usize,
     pub(super) buffers: WriteBufferManager,
     pub(super) env: Env,
     pub(super) files_open_max: i32,
@@ -36,7 +38,7 @@ impl SharedMemory {
         let compactions = i32::try_from(processors.min(COMPACTION_THREADS_MAX)).unwrap_or(1);
         env.set_high_priority_background_threads(FLUSH_THREADS);
         env.set_low_priority_background_threads(compactions);
-        Self { cache, buffers, env, files_open_max: FILES_OPEN_MAX }
+        Self { cache, capacity: block_cache + write_buffers, buffers, env, files_open_max: FILES_OPEN_MAX }
     }
 
     /// Each database may hold this many files open; see [`super::files_per_database`].
@@ -44,6 +46,16 @@ impl SharedMemory {
     pub fn with_files_open(mut self, most: i32) -> Self {
         self.files_open_max = most;
         self
+    }
+
+    /// Gives half of the cache's memory back, for as long as memory is short.
+    pub fn shrink(&self) {
+        self.cache.clone().set_capacity(self.capacity / 2);
+    }
+
+    /// Takes it again.
+    pub fn regrow(&self) {
+        self.cache.clone().set_capacity(self.capacity);
     }
 
     /// Bytes in use now.

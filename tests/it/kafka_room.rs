@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cohortd::kafka::{
-    Admin, Brokers, Consumer, Created, Outcome, Outgoing, Polled, Producer, Publisher, Read, Reader, TopicPlan,
+    Admin, Brokers, Consumer, Created, Outcome, Outgoing, Polled, Producer, Publisher, Read, Reader, Sizes, TopicPlan,
     Watermarks,
 };
 use cohortd::settings::{self, Kafka};
@@ -89,7 +89,7 @@ impl Lab {
     }
 
     fn producer_with(&self, instance: &str, options: &[(&str, &str)]) -> Producer {
-        Producer::new(&self.settings(instance, options), 8 * MIB, MIB, &self.brokers).unwrap()
+        Producer::new(&self.settings(instance, options), 8 * MIB, Sizes::of_records(MIB), &self.brokers).unwrap()
     }
 
     fn record<'a>(&'a self, payload: &'a str) -> Outgoing<'a> {

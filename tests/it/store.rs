@@ -74,6 +74,7 @@ fn meta(rules: &RuleSet) -> Meta {
         model: None,
         surveyed: Surveyed::NEVER,
         log: Log::default(),
+        overdue: None,
     }
 }
 

@@ -76,8 +76,14 @@ impl Broker {
 
     /// A new broker, for a test that kills it.
     pub(crate) fn start_own() -> Self {
+        Self::start_with(&|_, _| String::new())
+    }
+
+    /// A new broker with settings of its own, which win over the others: made from its port and its controller's.
+    pub(crate) fn start_with(settings: &dyn Fn(u16, u16) -> String) -> Self {
         let [port, controller] = free_ports();
-        let mut own = Own::new(port, &["-Xms256m", "-Xmx512m"], |folder| properties(folder, port, controller));
+        let text = |folder: &Path| properties(folder, port, controller) + &settings(port, controller);
+        let mut own = Own::new(port, &["-Xms256m", "-Xmx512m"], text);
         own.format(&format!("cohortd{port:05}AAAAAAAAAw"));
         own.launch();
         Self { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) }

@@ -29,7 +29,7 @@ use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::event::{Change, Instant, Span};
 use crate::kafka::{Brokers, Mock, Publisher, Reader};
-use crate::lane::Found;
+use crate::lane::{Found, RecordLimits};
 use crate::metrics::Metrics;
 use crate::rules::{self, RuleSet};
 use crate::settings::Loaded;
@@ -160,6 +160,7 @@ impl Demo {
                 input_id: String::new(),
                 partitions: u32::from(PARTITIONS),
                 deletions_kept: Span::DAY,
+                limits: RecordLimits::default(),
             };
             process.serve(Schemas::built_in(), doors, Begin::With(found, deciding))
         })?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant as Moment};
 
 use super::failure::Failure;
 use crate::kafka::{
-    self, Admin, Brokers, Committed, Consumer, Outcome, Outgoing, Polled, Producer, Read, Reader, Watermarks,
+    self, Admin, Brokers, Committed, Consumer, Outcome, Outgoing, Polled, Producer, Read, Reader, Sizes, Watermarks,
 };
 use crate::lane::{OffsetMark, identity};
 use crate::settings::{Kafka, Loaded, Settings};
@@ -179,7 +179,7 @@ impl<'a> Reset<'a> {
     pub fn carry_out(&mut self, say: &dyn Fn(&str)) -> Result<(), Failure> {
         // Its own transactional id: what an earlier try left open is ended.
         let kafka = Kafka { instance_id: "reset".to_owned(), ..self.settings.kafka.clone() };
-        let mut producer = Producer::new(&kafka, QUEUE_BYTES, RECORD_BYTES_MAX, &self.brokers)?;
+        let mut producer = Producer::new(&kafka, QUEUE_BYTES, Sizes::of_records(RECORD_BYTES_MAX), &self.brokers)?;
         patient(|| producer.init(ASK))?;
         match self.way {
             Way::Keep(_) => self.keep(&mut producer),

@@ -209,6 +209,7 @@ mod tests {
             model: None,
             surveyed: Surveyed::NEVER,
             log: Log { topic_id: "a".into(), resets: 0, shift: 0 },
+            overdue: None,
         }
     }
 

@@ -189,7 +189,9 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
             DeadLetterReason::WrongKey => "keyed by something else than the customer id",
             DeadLetterReason::Undecodable => "not what its schema says, or no schema is named",
             DeadLetterReason::UnknownSchema => "no file and no registry knows the schema",
-            DeadLetterReason::Oversized => "larger than batch.max_record_bytes",
+            DeadLetterReason::Oversized => {
+                "larger than batch.max_record_bytes, or an id or a name of more than 1,024 bytes"
+            }
             DeadLetterReason::NoCustomer | DeadLetterReason::Future => "see the manual",
         };
         let words = format!("{reason}: {meaning}");

@@ -27,12 +27,23 @@ pub(super) struct Ended {
 
 impl Daemon {
     pub(super) fn start(settings: &[String], flags: &[&str], log: &Path) -> Self {
+        Self::start_with(&[], settings, flags, log)
+    }
+
+    /// With variables in its environment.
+    pub(super) fn start_with(
+        environment: &[(String, String)],
+        settings: &[String],
+        flags: &[&str],
+        log: &Path,
+    ) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_cohortd"))
             .arg("run")
             .args(flags)
             .args(settings.iter().flat_map(|set| ["--set", set]))
             // The settings of whoever runs the tests must not take part.
             .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(log).unwrap())
@@ -138,6 +149,23 @@ impl Daemon {
             self.assert_running();
             (self.get("/health/ready")?.0 == 200).then_some(())
         });
+    }
+
+    /// True: it is ready; false: it has ended by itself.
+    pub(super) fn is_ready_or_ended(&mut self) -> Option<bool> {
+        if self.child.try_wait().unwrap().is_some() {
+            return Some(false);
+        }
+        // It may end while it is asked, which `get` would not forgive.
+        let log = self.log();
+        let line: serde_json::Value =
+            serde_json::from_str(log.lines().find(|line| line.contains("\"Listening.\""))?).unwrap();
+        let address = line.get("metrics").or_else(|| line["fields"].get("metrics"))?.as_str()?.to_owned();
+        let mut stream = TcpStream::connect(address).ok()?;
+        write!(stream, "GET /health/ready HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        (answer.split(' ').nth(1) == Some("200")).then_some(true)
     }
 
     /// The sum of each metric over its labels.

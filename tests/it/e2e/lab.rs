@@ -65,6 +65,13 @@ impl Lab {
         Some(lab)
     }
 
+    /// The same, with topics that are made as given; the daemon makes the others.
+    pub(super) fn made(name: &str, partitions: i32, rules: &str, topics: &[(&str, &[(&str, &str)])]) -> Option<Self> {
+        let lab = Self::at(Broker::shared()?.bootstrap(), name, partitions, rules);
+        topics.iter().for_each(|(kind, settings)| lab.create(kind, partitions, settings));
+        Some(lab)
+    }
+
     pub(super) fn at(bootstrap: &str, name: &str, partitions: i32, rules: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -240,6 +247,14 @@ impl Lab {
         let mut settings = self.settings(instance);
         settings.extend(sets.iter().map(|set| (*set).to_owned()));
         Daemon::start(&settings, &[], &self.path(&format!("{instance}-{number}.log")))
+    }
+
+    /// The same, with variables in its environment.
+    pub(super) fn start_with(&self, environment: &[(String, String)], instance: &str, sets: &[&str]) -> Daemon {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut settings = self.settings(instance);
+        settings.extend(sets.iter().map(|set| (*set).to_owned()));
+        Daemon::start_with(environment, &settings, &[], &self.path(&format!("{instance}-{number}.log")))
     }
 
     /// The same, with `--accept-rules`.

@@ -1,0 +1,126 @@
+//! How much one transaction carries, over all partitions of a lane: bounded, and less after one that took too long.
+//!
+//! A transaction that is too old is aborted by the broker, and trying the same again would take as long. So each time the
+//! limits are halved; a plan of several partitions is taken apart, one transaction for each; and the plan of one partition
+//! alone is dropped and decided again, in smaller batches, from what is committed.
+
+use std::time::Duration;
+
+use super::plan::Plan;
+use crate::settings::Settings;
+
+/// Records of one transaction. A broker on a slow disk writes some 20,000 a second, and `transaction.timeout.ms` is 10 s.
+const RECORDS_MAX: usize = 100_000;
+/// A transaction that is not worth making smaller: a broker that cannot write this many is as good as away.
+const RECORDS_MIN: usize = 64;
+/// Bytes of one transaction, at most; with little memory, what the queues to the brokers may hold.
+const BYTES_MAX: usize = 64 << 20;
+const BYTES_MIN: usize = 1 << 20;
+/// Transactions in a row that must count before the limits are doubled again.
+const GROWS_AFTER: u32 = 8;
+/// Of a plan's records, how many may be states that are flushed although the plan is full of outputs: one in this many.
+/// Without any, changes would never be flushed while much is said, and a restart would read ever more again.
+const FLUSHES_AT_LEAST: usize = 4;
+/// A deadline makes about this many records: a change, a row of the members, a state.
+const RECORDS_A_DEADLINE: usize = 4;
+
+pub(super) struct PlanSize {
+    /// Events of one batch, at most.
+    events_max: usize,
+    bytes_max: usize,
+    /// How often the limits were halved, less how often doubled.
+    halved: u32,
+    /// Transactions that counted since the last that took too long, or since the limits were doubled.
+    well: u32,
+}
+
+impl PlanSize {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
+        let queues = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
+        Self {
+            events_max: settings.batch.max_records,
+            bytes_max: queues.clamp(BYTES_MIN, BYTES_MAX),
+            halved: 0,
+            well: 0,
+        }
+    }
+
+    /// Records of one transaction.
+    pub(super) fn records(&self) -> usize {
+        (RECORDS_MAX >> self.halved).max(RECORDS_MIN)
+    }
+
+    /// Records of the input taken in at once.
+    pub(super) fn events(&self) -> usize {
+        (self.events_max >> self.halved).max(1)
+    }
+
+    /// Deadlines of one partition decided at once.
+    pub(super) fn decisions(&self) -> usize {
+        (self.records() / RECORDS_A_DEADLINE).max(1)
+    }
+
+    /// Is the plan as large as one may be?
+    pub(super) fn is_reached(&self, plan: &Plan) -> bool {
+        plan.outs.len() >= self.records() || plan.bytes() >= self.bytes_max >> self.halved
+    }
+
+    /// States that may still be flushed with a plan.
+    pub(super) fn flushes(&self, plan: &Plan) -> usize {
+        self.records().saturating_sub(plan.outs.len()).max(self.records() / FLUSHES_AT_LEAST)
+    }
+
+    /// A transaction was too old before it could be ended. False: what is decided at once is as little as may be already.
+    pub(super) fn took_too_long(&mut self, plan: &Plan, after: Duration) -> bool {
+        let can_be_less = self.records() > RECORDS_MIN;
+        self.halved += u32::from(can_be_less);
+        self.well = 0;
+        tracing::warn!(
+            records = plan.outs.len(),
+            bytes = plan.bytes(),
+            partitions = plan.parts.len(),
+            seconds = after.as_secs_f64(),
+            records_max = self.records(),
+            "A transaction took too long; the next ones are smaller."
+        );
+        can_be_less
+    }
+
+    pub(super) fn went_well(&mut self) {
+        self.well += 1;
+        if self.halved > 0 && self.well >= GROWS_AFTER {
+            (self.halved, self.well) = (self.halved - 1, 0);
+        }
+    }
+
+    /// Would the same be decided in smaller parts now?
+    pub(super) fn is_worth_deciding_again(&self, plan: &Plan) -> bool {
+        plan.outs.len() > self.records() / 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size() -> PlanSize {
+        let loaded = Settings::load(&crate::settings::Sources::default());
+        PlanSize::new(&loaded.unwrap_or_else(|error| panic!("{error}")).settings)
+    }
+
+    #[test]
+    fn what_took_too_long_is_tried_smaller_and_smaller_and_grows_again() {
+        let (mut size, plan) = (size(), Plan::default());
+        let first = (size.records(), size.events());
+        while size.took_too_long(&plan, Duration::from_secs(10)) {
+            assert!(size.decisions() >= 1 && size.events() >= 1 && size.flushes(&plan) >= 1);
+        }
+        assert_eq!(size.records(), RECORDS_MIN);
+        assert!(!size.took_too_long(&plan, Duration::from_secs(10)), "there is an end to it");
+        for _ in 0..GROWS_AFTER * 16 {
+            size.went_well();
+        }
+        assert_eq!((size.records(), size.events()), first);
+    }
+}

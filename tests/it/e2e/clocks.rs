@@ -1,0 +1,155 @@
+//! A wall clock that is wrong: nothing is lost by it. Clocks are moved by a library that is loaded before the daemon and asks
+//! a file by how much.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use cohortd::clock::wall_clock;
+
+use super::lab::Lab;
+use super::{avro, eventually};
+
+const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clock.c");
+
+/// The clock of processes that are started with it: the real one, moved as the file says.
+struct Clock {
+    file: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Clock {
+    /// `None`, with the reason, where there is no C compiler, or no Linux.
+    fn new(lab: &Lab) -> Option<Self> {
+        let (library, file) = (lab.path("clock.so"), lab.path("clock"));
+        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", SOURCE, "-o"]).arg(&library).output();
+        if !compiled.is_ok_and(|output| output.status.success()) {
+            println!("skipped: the library that moves a clock cannot be compiled here");
+            return None;
+        }
+        let environment = vec![
+            ("LD_PRELOAD".to_owned(), library.display().to_string()),
+            ("COHORTD_TEST_CLOCK".to_owned(), file.display().to_string()),
+        ];
+        let clock = Self { file, environment };
+        clock.is_off_by(0);
+        Some(clock)
+    }
+
+    /// In place: the file is mapped.
+    fn is_off_by(&self, seconds: i64) {
+        let mut file = File::options().create(true).truncate(false).write(true).open(&self.file).unwrap();
+        file.write_all(&seconds.to_ne_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_up_what_cannot_be_judged_and_loses_nothing() {
+    let Some(lab) = Lab::new("back", 1, RULES) else { return };
+    let Some(clock) = Clock::new(&lab) else { return };
+    let writer = lab.writer();
+    let send = |customer: &str, at: i64| {
+        writer.send(customer, &avro::encode(&avro::event(customer, "visit", at, None)));
+        writer.flush();
+    };
+    // Its time does not follow the wall clock: what was accepted says how far it is.
+    let sets = ["time.max_future_skew=1 minute", "time.arrives_within=1 s", "time.live_after=1 hour"];
+    let mut daemon = lab.start_with(&clock.environment, "one", &sets);
+    send("before", wall_clock().0 - 600_000);
+    let changes = lab.follow("changes");
+    let next = || eventually("a change", || changes.next(Duration::from_millis(100)));
+    assert_eq!(next().key(), "before");
+    clock.is_off_by(-3_600);
+    thread::sleep(Duration::from_secs(3));
+    // Goes on from what was accepted: no clock is needed to judge it.
+    send("near", wall_clock().0 - 570_000);
+    assert_eq!(next().key(), "near");
+    send("now", wall_clock().0);
+    eventually("it says that its clock is behind", || {
+        daemon.assert_running();
+        let (status, text) = daemon.get("/health/ready")?;
+        (status == 503 && text.contains("clock")).then_some(())
+    });
+    assert!(changes.next(Duration::from_millis(500)).is_none());
+    assert_eq!(daemon.metrics()["cohortd_waiting"] as i64, 1);
+    // A restart under the wrong clock changes nothing.
+    daemon.stop();
+    let mut daemon = lab.start_with(&clock.environment, "one", &sets);
+    eventually("it waits again", || {
+        daemon.assert_running();
+        (*daemon.metrics().get("cohortd_waiting")? as i64 == 1).then_some(())
+    });
+    clock.is_off_by(0);
+    assert_eq!(next().key(), "now");
+    daemon.ready();
+    send("ahead", wall_clock().0 + 600_000);
+    lab.read_through();
+    daemon.stop();
+    let letters = lab.read("letters").concat();
+    let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(letters, [("ahead", "future")], "only what is ahead of a clock that is right");
+}
+
+#[test]
+fn a_machine_that_begins_in_1970_waits_for_the_time() {
+    let Some(lab) = Lab::new("1970", 1, RULES) else { return };
+    let Some(clock) = Clock::new(&lab) else { return };
+    clock.is_off_by(86_400 - wall_clock().0 / 1_000);
+    let writer = lab.writer();
+    for n in 0..20 {
+        let customer = format!("c{n}");
+        writer.send(&customer, &avro::encode(&avro::event(&customer, "visit", wall_clock().0, None)));
+    }
+    writer.flush();
+    let mut daemon = lab.start_with(&clock.environment, "one", &[]);
+    eventually("it says that its clock is behind", || {
+        daemon.assert_running();
+        let (status, text) = daemon.get("/health/ready")?;
+        (status == 503 && text.contains("clock")).then_some(())
+    });
+    assert_eq!(daemon.metrics()["cohortd_dead_letters_total"] as i64, 0);
+    clock.is_off_by(0);
+    lab.read_through();
+    daemon.ready();
+    daemon.stop();
+    assert_eq!((lab.read("changes").concat().len(), lab.read("letters").concat().len()), (20, 0));
+}
+
+#[test]
+fn a_clock_that_leaps_ahead_and_back_moves_no_stream_time_and_loses_nothing() {
+    let Some(lab) = Lab::new("leap", 1, "[cohorts.quiet]\nwho = \"did visit ever and silent for 30 minutes\"\n") else {
+        return;
+    };
+    let Some(clock) = Clock::new(&lab) else { return };
+    let writer = lab.writer();
+    let send = |customer: &str, at: i64| {
+        writer.send(customer, &avro::encode(&avro::event(customer, "visit", at, None)));
+        writer.flush();
+    };
+    let sets = ["time.arrives_within=1 s", "time.max_lateness=10 minutes"];
+    let mut daemon = lab.start_with(&clock.environment, "one", &sets);
+    send("a", wall_clock().0);
+    lab.read_through();
+    daemon.ready();
+    thread::sleep(Duration::from_secs(2));
+    clock.is_off_by(3 * 3_600);
+    eventually("the leap is seen", || (daemon.metrics()["cohortd_clock_jumps_total"] as i64 == 1).then_some(()));
+    // Two hours ahead: the clock agrees, and what is known of the time does not.
+    send("ahead", wall_clock().0 + 7_200_000);
+    send("b", wall_clock().0);
+    thread::sleep(Duration::from_secs(2));
+    clock.is_off_by(0);
+    thread::sleep(Duration::from_secs(3));
+    send("c", wall_clock().0);
+    lab.read_through();
+    daemon.ready();
+    daemon.stop();
+    assert_eq!(lab.read("changes").concat().len(), 0, "nobody was silent for half an hour");
+    let letters = lab.read("letters").concat();
+    let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(letters, [("ahead", "future")]);
+}

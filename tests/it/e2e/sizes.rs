@@ -1,0 +1,168 @@
+//! Records, ids and outputs of any size and compressibility: through, or to the dead letters, and never round and round.
+
+use std::collections::BTreeSet;
+
+use cohortd::clock::wall_clock;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+
+use super::lab::{Lab, Seen};
+use super::shop::Random;
+use super::{LONG, avro, eventually};
+
+const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
+
+/// What no codec makes smaller, in letters.
+fn noise(random: &mut Random, length: usize) -> String {
+    let letters = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    let draw = |_| char::from(letters[usize::try_from(random.below(64)).unwrap()]);
+    (0..length).map(draw).collect()
+}
+
+fn producer(lab: &Lab, codec: &str) -> ThreadedProducer<DefaultProducerContext> {
+    ClientConfig::new()
+        .set("bootstrap.servers", &lab.bootstrap)
+        .set("message.max.bytes", "24000000")
+        .set("queue.buffering.max.kbytes", "200000")
+        .set("compression.type", codec)
+        .create()
+        .unwrap()
+}
+
+fn visit(customer: &str, id: &str) -> Vec<u8> {
+    avro::encode(&avro::event(customer, "visit", wall_clock().0, Some(id.to_owned())))
+}
+
+fn letters(lab: &Lab) -> Vec<Seen> {
+    lab.read("letters").concat()
+}
+
+#[test]
+fn whatever_its_size_a_record_goes_through_or_to_the_dead_letters() {
+    let Some(lab) = Lab::made("sizes", 1, RULES, &[("in", &[("max.message.bytes", "12000000")]), ("letters", &[])])
+    else {
+        return;
+    };
+    let mut random = Random::seeded("sizes");
+    let topic = lab.topic("in");
+    let writer = producer(&lab, "lz4");
+    let send = |key: &[u8], payload: &[u8], header: Option<&[u8]>| {
+        let mut record = BaseRecord::to(&topic).partition(0).key(key).payload(payload);
+        record.headers = header.map(|value| OwnedHeaders::new().insert(Header { key: "theirs", value: Some(value) }));
+        writer.send(record).map_err(|(error, _)| error).unwrap();
+        writer.flush(LONG).unwrap();
+    };
+    let (long_id, huge) = (noise(&mut random, 2_000), noise(&mut random, 9 << 20));
+    send(b"zeros", &vec![0; 20 << 20], None);
+    send(b"noise", huge.as_bytes(), None);
+    send(&huge.as_bytes()[..3 << 20], b"not Avro", None);
+    send(b"headers", b"not Avro", Some(&huge.as_bytes()[..2 << 20]));
+    send(long_id.as_bytes(), &visit(&long_id, "1"), None);
+    send(b"long", &visit("long", &long_id), None);
+    let fits = &long_id[..1_000];
+    send(fits.as_bytes(), &visit(fits, fits), None);
+    send(b"last", &visit("last", "2"), None);
+
+    let mut daemon = lab.start("one", &["batch.max_bytes=64 MiB"]);
+    lab.read_through();
+    daemon.ready();
+    daemon.stop();
+    let changed: BTreeSet<String> = lab.read("changes").concat().iter().map(|seen| seen.key().to_owned()).collect();
+    assert_eq!(changed, [fits, "last"].map(str::to_owned).into());
+    let found: Vec<(i64, String, Option<String>)> = letters(&lab)
+        .iter()
+        .map(|letter| {
+            let number = letter.header("cohortd_offset").parse().unwrap();
+            (number, letter.header("cohortd_reason").to_owned(), letter.headers.get("cohortd_truncated").cloned())
+        })
+        .collect();
+    let cut = |key: usize, value: usize, headers: usize| Some(format!("key={key} value={value} headers={headers}"));
+    let expected: Vec<(i64, String, Option<String>)> = [
+        ("oversized", cut(5, 20 << 20, 0)),
+        ("oversized", cut(5, 9 << 20, 0)),
+        ("undecodable", cut(3 << 20, 8, 0)),
+        ("undecodable", cut(7, 8, (2 << 20) + 16)),
+        ("oversized", None),
+        ("oversized", None),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|((reason, truncated), number)| (number, reason.to_owned(), truncated))
+    .collect();
+    assert_eq!(found, expected);
+    let noise = &letters(&lab)[1];
+    assert!(noise.payload.as_ref().unwrap().len() > 900_000, "as much of it as fits");
+}
+
+#[test]
+fn an_output_that_its_topic_does_not_take_goes_to_the_dead_letters_and_the_rest_goes_through() {
+    let Some(lab) = Lab::made("outputs", 1, RULES, &[("in", &[]), ("changes", &[("max.message.bytes", "2500")])])
+    else {
+        return;
+    };
+    let mut random = Random::seeded("outputs");
+    let writer = lab.writer();
+    let mut long = BTreeSet::new();
+    for n in 0..200 {
+        let customer = match n % 40 {
+            7 => noise(&mut random, 1_000),
+            _ => format!("c{n}"),
+        };
+        let id = if n % 40 == 7 { noise(&mut random, 1_000) } else { n.to_string() };
+        if n % 40 == 7 {
+            long.insert(customer.clone());
+        }
+        writer.send(&customer, &visit(&customer, &id));
+    }
+    writer.flush();
+    let mut daemon = lab.start("one", &["state.flush_after_events=0"]);
+    lab.read_through();
+    daemon.ready();
+    let sums = daemon.metrics();
+    assert_eq!(sums["cohortd_outputs_oversized_total"] as i64, 5);
+    assert_eq!((sums["cohortd_events_applied_total"] as i64, sums["cohortd_dead_letters_total"] as i64), (200, 0));
+    daemon.stop();
+    let changes = lab.read("changes").concat();
+    let changed: BTreeSet<&str> = changes.iter().map(Seen::key).collect();
+    assert_eq!((changes.len(), changed.len()), (195, 195), "each once");
+    assert_eq!(lab.read("members").concat().len(), 200);
+    let letters = letters(&lab);
+    let aside: BTreeSet<String> = letters.iter().map(|letter| letter.key().to_owned()).collect();
+    assert_eq!((letters.len(), aside), (5, long));
+    for letter in &letters {
+        assert_eq!(letter.header("cohortd_reason"), "oversized");
+        assert_eq!(letter.header("cohortd_output"), lab.topic("changes"));
+        assert_eq!(letter.header("ce_type"), "cohortd.cohort.entered.v1");
+    }
+}
+
+#[test]
+fn a_topic_that_takes_less_from_now_on_gets_smaller_batches() {
+    let Some(lab) = Lab::new("less", 1, RULES) else { return };
+    let mut random = Random::seeded("less");
+    let writer = lab.writer();
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &lab.bootstrap).create().unwrap();
+    let changes = lab.topic("changes");
+    let less = AlterConfig::new(ResourceSpecifier::Topic(&changes)).set("max.message.bytes", "20000");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(admin.alter_configs([&less], &AdminOptions::new())).unwrap();
+    for n in 0..2_000 {
+        writer.send(&format!("c{n}"), &visit(&format!("c{n}"), &noise(&mut random, 500)));
+    }
+    writer.flush();
+    eventually("all changes are there", || {
+        daemon.assert_running();
+        (daemon.metrics()["cohortd_membership_changes_total"] as i64 == 2_000).then_some(())
+    });
+    assert_eq!(daemon.metrics()["cohortd_outputs_oversized_total"] as i64, 0, "each of them fits");
+    daemon.stop();
+    let changes = lab.read("changes").concat();
+    let changed: BTreeSet<&str> = changes.iter().map(Seen::key).collect();
+    assert_eq!((changes.len(), changed.len()), (2_000, 2_000));
+}

@@ -1,0 +1,70 @@
+//! Memory under hostile load, for a short while: `make chaos` does it for longer.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cohortd::clock::wall_clock;
+
+use super::lab::Lab;
+use super::shop::Random;
+use super::{avro, eventually};
+use crate::naive::OwnedValue;
+
+const RULES: &str = r#"
+[cohorts.seen]
+who = "did visit in the last 90 days"
+
+[cohorts.broad]
+who = "did visit with at least 50 different page in the last 30 days"
+
+[cohorts.quiet]
+who = "did visit ever and silent for 60 days"
+"#;
+
+const FOR: Duration = Duration::from_secs(40);
+const LIMIT_MIB: f64 = 160.0;
+
+/// One record in a hundred cannot be used, one customer has half of the traffic, some events are as large as may be, and a
+/// property has a hundred thousand values.
+#[test]
+fn memory_stays_within_its_limit_under_hostile_load() {
+    let Some(lab) = Lab::new("soak", 2, RULES) else { return };
+    let mut random = Random::seeded("soak");
+    let sets = ["memory.limit=160 MiB", "batch.max_bytes=16 MiB", "time.max_future_skew=1 day"];
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    let writer = lab.writer();
+    let (began, mut sent, mut most) = (Instant::now(), 0_u32, 0.0_f64);
+    while began.elapsed() < FOR {
+        for _ in 0..2_000 {
+            sent += 1;
+            let customer = match random.below(2) {
+                0 => "whale".to_owned(),
+                _ => format!("customer-with-a-rather-long-name-{}", random.below(400_000)),
+            };
+            if random.below(100) == 0 {
+                writer.send(&customer, &vec![random.next() as u8; usize::try_from(random.below(200_000)).unwrap()]);
+                continue;
+            }
+            let mut event = avro::event(&customer, "visit", wall_clock().0, Some(sent.to_string()));
+            event.properties.push(("page".into(), OwnedValue::Text(format!("/p/{}", random.below(100_000)))));
+            if sent.is_multiple_of(5_000) {
+                event.properties.push(("blob".into(), OwnedValue::Text("x".repeat(1_000_000))));
+            }
+            writer.send(&customer, &avro::encode(&event));
+        }
+        writer.flush();
+        daemon.assert_running();
+        most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
+        // The backlog is part of it, but not all there is to it.
+        thread::sleep(Duration::from_millis(20));
+    }
+    eventually("all was read", || {
+        most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
+        let read = daemon.metrics()["cohortd_records_consumed_total"] as u32;
+        (read == sent).then_some(())
+    });
+    println!("soak: {sent} records, {most:.0} MiB at most");
+    assert!(most <= LIMIT_MIB, "{most:.0} MiB of {LIMIT_MIB:.0}");
+    daemon.stop();
+}

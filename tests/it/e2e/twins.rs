@@ -1,0 +1,85 @@
+//! Two processes under one name: one goes on, the other ends with 78, and a supervisor does not make them take turns.
+
+use std::thread;
+use std::time::Duration;
+
+use cohortd::clock::wall_clock;
+
+use super::daemon::Ended;
+use super::lab::Lab;
+use super::{avro, eventually};
+
+const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
+const SETS: [&str; 2] = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
+
+/// The one line that a person reads.
+fn names_the_setting(ended: &Ended) {
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    let lines: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
+    println!("{}", lines.join("\n"));
+    assert!(lines.len() == 1 && lines[0].contains("kafka.instance_id"), "{}", ended.stderr);
+}
+
+fn applies(lab: &Lab, customer: &str) {
+    let writer = lab.writer();
+    writer.send(customer, &avro::encode(&avro::event(customer, "visit", wall_clock().0, None)));
+    writer.flush();
+    lab.read_through();
+}
+
+#[test]
+fn on_one_state_dir_the_newer_one_does_not_even_join() {
+    let Some(lab) = Lab::new("twin", 2, RULES) else { return };
+    let mut one = lab.start("one", &SETS);
+    one.ready();
+    for _ in 0..2 {
+        names_the_setting(&lab.start("one", &SETS).ended());
+    }
+    one.assert_running();
+    assert!(!one.says("Revoked"), "it was disturbed");
+    applies(&lab, "a");
+    one.kill9();
+    // A kill leaves no lock behind.
+    let mut one = lab.start("one", &SETS);
+    one.ready();
+    one.stop();
+}
+
+#[test]
+fn on_two_state_dirs_the_older_one_ends_and_stays_away_while_the_newer_one_lives() {
+    let Some(lab) = Lab::new("twins", 2, RULES) else { return };
+    let other = format!("state.dir={}", lab.path("elsewhere").display());
+    let elsewhere = [&SETS[..], &[&other]].concat();
+    let mut older = lab.start("one", &SETS);
+    older.ready();
+    let mut newer = lab.start("one", &elsewhere);
+    names_the_setting(&older.ended());
+    newer.ready();
+    // As a supervisor would, with a pause.
+    for _ in 0..3 {
+        names_the_setting(&lab.start("one", &SETS).ended());
+        thread::sleep(Duration::from_millis(500));
+        newer.assert_running();
+    }
+    assert!(!newer.says("Revoked"), "it was disturbed");
+    applies(&lab, "a");
+    newer.kill9();
+    // Until the session of the one that was killed has ended.
+    let mut tries = 0;
+    let mut older = eventually("the older one may join again", || {
+        tries += 1;
+        let mut older = lab.start("one", &SETS);
+        let joined = eventually("it joins or ends", || older.is_ready_or_ended());
+        if joined {
+            Some(older)
+        } else {
+            names_the_setting(&older.ended());
+            None
+        }
+    });
+    println!("twins: it joined at try {tries}");
+    applies(&lab, "b");
+    older.assert_running();
+    older.stop();
+    assert_eq!(lab.read("changes").concat().len(), 2);
+}
