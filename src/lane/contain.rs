@@ -12,7 +12,7 @@ use crate::metrics::{Wait, WaitCause};
 use crate::store::{DAMAGES_MAX, StoreError, Trouble, set_aside};
 
 /// A process that is dying lets go of its database sooner. One that lasts this long is a second one on one `state.dir`.
-const IN_USE_FOR: Duration = Duration::from_secs(60);
+const IN_USE_FOR: Duration = Duration::from_secs(30);
 
 impl Lane {
     /// Takes a partition out of work and restores it again after a backoff: 1 s, doubling with each failure in a row up to
