@@ -238,23 +238,23 @@ fn a_write_that_is_refused_after_the_commit_costs_its_partition_the_tail_and_the
 
 #[test]
 fn too_few_file_handles_keep_partitions_waiting_and_no_copy_is_lost() {
-    let Some(lab) = Lab::new("handles", 16, shop::RULES) else { return };
+    let Some(lab) = Lab::new("handles", 8, shop::RULES) else { return };
     let mut random = Random::seeded("handles");
     let sets = [&shop::SETS[..], &SHORT_SESSION, &["state.flush_after_events=100", "state.flush_after=1 s"]].concat();
-    let open = shop::open(&lab, random.next(), 60, 300);
-    many_customers(&lab, 0, 3_000);
+    let open = shop::open(&lab, random.next(), 30, 150);
+    many_customers(&lab, 0, 1_000);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
-    eventually("events are applied", || (applied(&mut daemon) > 3_500.0).then_some(()));
+    eventually("events are applied", || (applied(&mut daemon) > 1_200.0).then_some(()));
     let all = daemon.files_open();
     let mut other = lab.start("two", &sets);
     other.ready();
     eventually("half of the partitions are elsewhere", || {
-        (daemon.metrics()["cohortd_partitions_assigned"] as i32 <= 8).then_some(())
+        (daemon.metrics()["cohortd_partitions_assigned"] as i32 <= 4).then_some(())
     });
     // Now they come back, and there is room for few of them.
     let some = daemon.files_open();
-    daemon.allow_files(some + 30);
+    daemon.allow_files(some + 15);
     other.kill9();
     let text = waits_for_disk(&mut daemon);
     assert!(text.contains("Too many open files"), "{text}");
@@ -264,7 +264,7 @@ fn too_few_file_handles_keep_partitions_waiting_and_no_copy_is_lost() {
     daemon.ready();
     kept(&mut daemon);
     eventually("all partitions are here", || {
-        (daemon.metrics()["cohortd_partitions_assigned"] as i32 == 16).then_some(())
+        (daemon.metrics()["cohortd_partitions_assigned"] as i32 == 8).then_some(())
     });
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);
