@@ -34,7 +34,7 @@ chaos:
 	@sh .ci/setup tests
 	$(if $(SEED),COHORTD_SEED=$(SEED)) $(if $(FAULTS),COHORTD_FAULTS=$(FAULTS)) $(if $(MINUTES),COHORTD_MINUTES=$(MINUTES)) \
 		$(if $(KINDS),COHORTD_KINDS='$(KINDS)') $(if $(ALONE),COHORTD_ALONE=1) \
-		$(CARGO) test --release --locked --test chaos -- --ignored --nocapture
+		$(CARGO) test --release --locked --test chaos at_length -- --ignored --nocapture
 
 bench:
 	@sh .ci/setup tests

@@ -74,7 +74,7 @@ const SLICE: Duration = Duration::from_secs(75);
 
 #[test]
 #[ignore = "not before the faults that it finds are mended"]
-fn a_slice_of_mixed_faults_loses_nothing_and_repeats_nothing() {
+fn a_short_run_of_faults_loses_nothing_and_repeats_nothing() {
     let _limit = Limit::start();
     let limits = Limits { faults: usize::MAX, length: SLICE };
     run(seed(), limits, &KINDS.iter().collect::<Vec<_>>(), VOLLEY_MAX);
@@ -82,7 +82,7 @@ fn a_slice_of_mixed_faults_loses_nothing_and_repeats_nothing() {
 
 #[test]
 #[ignore = "runs for as long as it is asked to: make chaos"]
-fn mixed_faults_lose_nothing_and_repeat_nothing() {
+fn faults_at_length_lose_nothing_and_repeat_nothing() {
     let faults = number("COHORTD_FAULTS").map_or(usize::MAX, |faults| usize::try_from(faults).unwrap());
     let minutes = number("COHORTD_MINUTES").unwrap_or(if faults == usize::MAX { 10 } else { 24 * 60 });
     #[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]

@@ -87,7 +87,7 @@ impl Member {
 
     /// A process with this name, a state folder and a log of its own.
     pub(super) fn spawn(&self, state: &Path, log: &Path) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cohortd"));
+        let mut command = mortal(env!("CARGO_BIN_EXE_cohortd"));
         command
             .args(["run", "--accept-rules"])
             .args(self.settings.iter().flat_map(|set| ["--set", set]))
@@ -225,6 +225,17 @@ impl Member {
         (status == 200)
             .then(|| body.lines().filter(of_name).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
     }
+}
+
+/// A program that ends with this process, however that ends, where util-linux is installed.
+fn mortal(program: &str) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !setpriv.exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", program]);
+    command
 }
 
 impl Drop for Member {
