@@ -25,7 +25,7 @@ use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
 use crate::kafka::{Brokers, Ends, Watermarks};
 use crate::lane::{Context, Found, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
-use crate::metrics::{Health, Metrics};
+use crate::metrics::{Health, Metrics, Wait, WaitCause};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
@@ -207,8 +207,7 @@ fn run_lanes(
         lanes.push(thread.map_err(Failure::running)?);
     }
     // Also where nobody is ranked: the next version of the rules may rank them.
-    let summaries = Summaries::new(settings, Arc::clone(&context), brokers, tell)?;
-    lanes.push(follow_summaries(summaries, shutdown)?);
+    let summaries = follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, tell), shutdown)?;
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
     let watched = (watermarks, Arc::clone(&ends));
     let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
@@ -216,10 +215,15 @@ fn run_lanes(
     watch("ends", shutdown, move |stop| ends.follow(stop))?;
     let mut outcome = Ok(());
     let mut stopping = None;
-    while !lanes.iter().all(JoinHandle::is_finished) {
+    while !lanes.iter().all(JoinHandle::is_finished) || !summaries.is_finished() {
         context.metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
         context.metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
         std::thread::sleep(Duration::from_millis(20));
+        if summaries.is_finished() && !shutdown.is_requested() {
+            let detail =
+                "the reader of the summaries failed an invariant; restart the process when it suits".to_owned();
+            health.wait(Wait { cause: WaitCause::Summaries, partition: None, detail });
+        }
         if lanes.iter().any(JoinHandle::is_finished) {
             // Also one that panicked: it cannot ask by itself.
             shutdown.request();
@@ -266,17 +270,10 @@ fn shared_memory(settings: &Settings, partitions: u32) -> SharedMemory {
         .with_files_open(files)
 }
 
-/// Reads the counters of all partitions, for as long as the lanes work.
-fn follow_summaries(summaries: Summaries, shutdown: &Shutdown) -> Result<JoinHandle<Result<(), LaneError>>, Failure> {
-    let (stop, shutdown) = (shutdown.flag(), shutdown.clone());
-    let work = move || {
-        let outcome = summaries.run(&stop);
-        if let Err(error) = &outcome {
-            tracing::error!(reason = %error, "Counters of other partitions cannot be read, and the process stops.");
-        }
-        shutdown.request();
-        outcome
-    };
+/// Follows the summaries of all partitions, for as long as the lanes work. Whatever it meets ends no lane.
+fn follow_summaries(summaries: Summaries, shutdown: &Shutdown) -> Result<JoinHandle<()>, Failure> {
+    let stop = shutdown.flag();
+    let work = move || summaries.run(&stop);
     std::thread::Builder::new().name("summaries".into()).spawn(work).map_err(Failure::running)
 }
 

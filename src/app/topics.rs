@@ -27,6 +27,9 @@ const RETRY_EVERY: Duration = Duration::from_secs(1);
 const CHANGELOG_DELETIONS: &str = "604800000";
 /// `delete.retention.ms` of the membership table: how long a sink may be away without missing an exit.
 const MEMBERS_DELETIONS: &str = "2592000000";
+/// `max.compaction.lag.ms` of the summaries: whoever comes to hold partition 0 reads all of them, and so at most what is in
+/// force and about two days of what it took the place of. By default it would be a week's.
+const SUMMARIES_LAG: &str = "86400000";
 /// What Kafka takes for one record unless told otherwise.
 const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
 /// What Kafka takes for `delete.retention.ms` unless told otherwise.
@@ -152,7 +155,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
             partitions,
             vec![compact, ("delete.retention.ms", CHANGELOG_DELETIONS)],
         ),
-        ("topics.summaries", &topics.summaries, partitions, vec![compact]),
+        ("topics.summaries", &topics.summaries, partitions, vec![compact, ("max.compaction.lag.ms", SUMMARIES_LAG)]),
         ("topics.rules", &topics.rules, 1, vec![compact]),
     ];
     let mut deletions_kept = DELETIONS_DEFAULT;

@@ -96,6 +96,14 @@ impl Learner {
         Self { watch_weeks, kept: kept.min(SAMPLES_MAX), samples, in_step, fits }
     }
 
+    /// For rules that take the same samples: with all that was taken in, and nothing of what was made of it. `None`: they look
+    /// further back than what is kept.
+    #[must_use]
+    pub fn under(self, churn: &Churn) -> Option<Self> {
+        let anew = Self::new(churn);
+        (anew.kept <= self.kept).then_some(Self { samples: self.samples, ..anew })
+    }
+
     /// Takes a partition's sample in, in place of one that it took in the same week.
     pub fn add(&mut self, partition: u32, sample: Sample) {
         let week = sample.week;

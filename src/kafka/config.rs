@@ -174,6 +174,11 @@ pub(super) fn reader(settings: &Kafka, bytes: usize) -> ClientConfig {
     layered(settings, fetching(bytes, 8 * MIB, "10"), reading(settings, "read_committed"))
 }
 
+/// A reader of many partitions, as records become visible.
+pub(super) fn follower(settings: &Kafka, bytes: usize) -> ClientConfig {
+    layered(settings, fetching(bytes, MIB, "500"), reading(settings, "read_committed"))
+}
+
 /// A client that asks for offsets, also those in open transactions.
 pub(super) fn observer(settings: &Kafka) -> ClientConfig {
     let mut config = layered(settings, Vec::new(), reading(settings, "read_uncommitted"));
@@ -251,6 +256,7 @@ mod tests {
             member(&settings, 64 << 20),
             temporary_member(&settings),
             reader(&settings, 64 << 20),
+            follower(&settings, 8 << 20),
             observer(&settings),
             asking(&settings),
             transactional(&settings, 64 << 20, Sizes::of_records(1 << 20)).0,

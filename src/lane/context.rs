@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::limits::RecordLimits;
 use super::output::Speaker;
+use super::role::Role;
 use super::rulebook::Rulebook;
 use crate::codec::Framing;
 use crate::engine::Timing;
@@ -12,6 +13,9 @@ use crate::event::{Instant, Span};
 use crate::inquiry::Board;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
+
+/// The part of `ranks.refresh` over which partitions publish, one after another: a quarter.
+const SPREAD_OVER: i64 = 4;
 
 /// What was found at start, and must not change while a lane works.
 #[derive(Debug, Clone)]
@@ -41,6 +45,8 @@ pub struct Context {
     pub partitions: u32,
     /// A local copy written longer ago than this may lack deletions that the changelog no longer shows.
     pub(super) local_age_max: Span,
+    /// Does this process hold partition 0?
+    pub(super) role: Role,
     /// How records say which schema they were written with.
     pub(super) framing: Framing,
     pub(super) timing: Timing,
@@ -92,6 +98,7 @@ impl Context {
             topics: settings.topics.clone(),
             speaker: Speaker { encoder, source },
             group,
+            role: Role::new(),
             rulebook,
             metrics,
             board,
@@ -106,7 +113,18 @@ impl Context {
 impl Context {
     /// Which period of `ranks.refresh` this is: all processes begin each at the same instant.
     pub(super) fn tick(&self, now: Instant) -> i64 {
-        now.0.div_euclid(i64::try_from(self.refresh.as_millis()).unwrap_or(i64::MAX).max(1))
+        now.0.div_euclid(self.refresh_ms())
+    }
+
+    /// The same for one partition: each begins a little later than the one before it, over the first part of the period, so
+    /// that not all of them flush and publish at one instant.
+    pub(super) fn tick_of(&self, partition: i32, now: Instant) -> i64 {
+        let spread = self.refresh_ms() / SPREAD_OVER * i64::from(partition) / i64::from(self.partitions.max(1));
+        (now.0 - spread).div_euclid(self.refresh_ms())
+    }
+
+    fn refresh_ms(&self) -> i64 {
+        i64::try_from(self.refresh.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
     /// The consumer group.

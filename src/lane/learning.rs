@@ -1,9 +1,8 @@
-//! What the model of churn learns from the samples of all partitions.
+//! The parameters of the model of churn, from the samples of all partitions.
 
 use std::sync::Arc;
 
 use super::context::Context;
-use super::model::ModelTold;
 use super::rulebook::Version;
 use crate::engine::{Learner, Parameters, Sample};
 
@@ -14,13 +13,27 @@ pub(super) struct Learning {
     learner: Option<Learner>,
     /// Something came since the last look.
     is_fresh: bool,
-    told: Option<Parameters>,
+    found: Option<Parameters>,
 }
 
 impl Learning {
     pub(super) fn new(version: Arc<Version>) -> Self {
         let learner = version.rules.churn.as_ref().map(Learner::new);
-        Self { version, learner, is_fresh: false, told: None }
+        Self { version, learner, is_fresh: false, found: None }
+    }
+
+    /// Other rules. What was sampled for the old ones is of use if these take the same samples. False: the samples must be
+    /// read again.
+    pub(super) fn follow(&mut self, version: Arc<Version>) -> bool {
+        let (old, new) = (&self.version.rules, &version.rules);
+        let is_alike = old.sampled_from() == new.sampled_from();
+        let kept = new.churn.as_ref().zip(self.learner.take().filter(|_| is_alike));
+        let kept = kept.and_then(|(churn, learner)| learner.under(churn));
+        let is_complete = new.churn.is_none() || kept.is_some();
+        let is_fresh = kept.is_some();
+        let anew = Self::new(Arc::clone(&version));
+        *self = Self { learner: kept.or(anew.learner), is_fresh, version, found: None };
+        is_complete
     }
 
     pub(super) fn take(&mut self, partition: u32, sample: Sample) {
@@ -30,24 +43,22 @@ impl Learning {
         }
     }
 
-    /// The parameters for the newest week of which all partitions have told, if they were not told yet. Their version is
-    /// the number of that week, so that all processes have the same for the same.
-    pub(super) fn parameters(&mut self, context: &Context) -> Option<ModelTold> {
+    /// The parameters for the newest week of which all partitions have told, if they were not found yet. Their version is
+    /// the number of that week, so that whoever works them out finds the same for the same.
+    pub(super) fn parameters(&mut self, context: &Context) -> Option<Parameters> {
         if !std::mem::take(&mut self.is_fresh) {
             return None;
         }
         let (churn, learner) = self.version.rules.churn.as_ref().zip(self.learner.as_mut())?;
         let learnt = learner.learn(churn, &self.version.rules.calendar())?;
         let parameters = learnt.parameters(u32::try_from(learnt.week).unwrap_or(0));
-        if self.told.is_some_and(|told| told.version >= parameters.version) {
+        if self.found.is_some_and(|found| found.version >= parameters.version) {
             return None;
         }
-        self.told = Some(parameters);
-        context.metrics.churn_version.set(i64::from(parameters.version));
-        context.metrics.churn_provisional.set(i64::from(parameters.provisional));
+        self.found = Some(parameters);
         if let Some(quality) = &learnt.quality {
             context.metrics.churn_quality(quality.auc, quality.brier, quality.ece);
         }
-        Some(ModelTold { version: self.version.number, parameters })
+        Some(parameters)
     }
 }

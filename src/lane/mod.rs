@@ -21,7 +21,7 @@
 //! A failure that concerns one partition ends there: `contain` takes it out of work and restores it again later.
 //!
 //! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
-//! `ranks`, `model` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
+//! `ranks`, `model`, `survey` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
 
 mod adopt;
 mod answers;
@@ -40,6 +40,7 @@ mod lag;
 mod learning;
 mod letter;
 mod limits;
+mod looking;
 mod mark;
 mod memory_gate;
 mod model;
@@ -50,9 +51,12 @@ mod partition;
 mod pending;
 mod plan;
 mod publish;
+mod publisher;
 mod ranking;
 mod ranks;
 mod restore;
+mod results;
+mod role;
 mod rulebook;
 mod schema_waits;
 mod setback;
@@ -72,4 +76,5 @@ pub use ownership::{Ownership, Watchdog};
 pub use ranks::RankTold;
 pub use rulebook::{Rulebook, Version};
 pub use summaries::Summaries;
+pub use surveying::WholeDay;
 pub use turn::{Lane, Start, Told};

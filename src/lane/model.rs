@@ -13,12 +13,10 @@ use super::context::Context;
 use super::error::LaneError;
 use super::partition::Partition;
 use super::plan::Plan;
-use super::turn::{HAND_OVER_FOR, Lane};
+use super::ranks::{FLUSH_FOR, PARTITIONS_MAX};
+use super::turn::Lane;
 use crate::engine::{Parameters, Words};
 use crate::store::{InForce, Recorded, StoreError, decode_state};
-
-/// Customers of a partition that a sweep looks at in one turn.
-const SWEEP_MAX: usize = 1_000;
 
 /// The parameters learnt for one version of the rules.
 #[derive(Debug, Clone)]
@@ -59,17 +57,17 @@ impl Partition {
         );
     }
 
-    /// Decides a share of those who were not met yet, and flushes them.
-    pub(super) fn sweep_on(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
-        let Some(through) = self.model.as_ref().and_then(|model| model.through.clone()) else { return Ok(()) };
+    /// Decides at most so many of those who were not met yet, and flushes them. Returns at how many it has looked.
+    pub(super) fn sweep_on(&mut self, context: &Context, most: usize, plan: &mut Plan) -> Result<usize, StoreError> {
+        let Some(through) = self.model.as_ref().and_then(|model| model.through.clone()) else { return Ok(0) };
         if self.is_overdue() {
-            return Ok(());
+            return Ok(0);
         }
         let (mut lagging, mut looked, mut last): (Vec<Box<str>>, usize, Option<String>) = (Vec::new(), 0, None);
         let (shard, rules) = (&self.shard, &self.rules.rules);
         let mut more = false;
         self.database.for_each_customer(&through, |customer, state| {
-            if looked == SWEEP_MAX {
+            if looked == most {
                 more = true;
                 return Ok(ControlFlow::Break(()));
             }
@@ -99,7 +97,7 @@ impl Partition {
         for slot in slots {
             self.flush_one(slot, plan);
         }
-        Ok(())
+        Ok(looked)
     }
 }
 
@@ -112,11 +110,11 @@ impl Lane {
             let busy = p.is_taking_up() || p.is_sweeping() || p.is_overdue() || self.takes_up_rules(p.number);
             !busy && p.wants_parameters(&told)
         };
-        let waiting: Vec<i32> = self.partitions.values().filter(wants).map(|p| p.number).collect();
+        let waiting: Vec<i32> = self.partitions.values().filter(wants).map(|p| p.number).take(PARTITIONS_MAX).collect();
         if waiting.is_empty() {
             return Ok(());
         }
-        self.flush_partitions(&waiting, HAND_OVER_FOR)?;
+        self.flush_partitions(&waiting, FLUSH_FOR)?;
         if self.pending.is_some() {
             return Ok(());
         }

@@ -23,8 +23,8 @@ use crate::metrics::{Fired, Metrics, PartitionMetrics};
 use crate::rules::{Cohort, OnCreate, RuleSet};
 use crate::store::layout::{changelog, customer_key};
 use crate::store::{
-    Adopting, Database, InForce, Log, Meta, Overdue, Recorded, StoreError, Surveyed, decode_state, encode_meta,
-    encode_state, next_deadline,
+    Adopting, Database, InForce, Log, Meta, MetaParts, Overdue, Recorded, StoreError, Surveyed, decode_state,
+    encode_meta, encode_state, next_deadline,
 };
 
 /// An event at most this old makes its partition live.
@@ -76,7 +76,9 @@ pub(super) struct Partition {
     pub(super) shard: Shard,
     pub(super) database: Database,
     /// As of the last committed batch.
-    pub(super) meta: Meta,
+    pub(super) meta: Arc<Meta>,
+    /// Its parts as last written.
+    parts: MetaParts,
     /// The next offset to take in; ahead of META's while a batch is under way.
     pub(super) next_offset: i64,
     live: bool,
@@ -145,6 +147,7 @@ impl Partition {
         // Not META's stream time: another process, or a write that a crash cut off, may have set entries again that this
         // copy still holds where they were.
         let timers_from = database.timers_from()?;
+        let parts = database.meta_parts()?;
         // States numbered by two versions are counted once all are numbered by one.
         let ranks = match meta.adopting {
             Some(_) => RankWork::anew(&rules.rules),
@@ -196,7 +199,8 @@ impl Partition {
             clock: ClockWait::default(),
             decisions_max: DECISIONS_DEFAULT,
             state_bytes_max: usize::MAX,
-            meta,
+            parts,
+            meta: Arc::new(meta),
         })
     }
 
@@ -252,7 +256,7 @@ impl Partition {
         }
         self.part.get_or_insert_with(|| Part {
             partition: self.number,
-            meta: self.meta.clone(),
+            meta: Arc::clone(&self.meta),
             writes: crate::store::Batch::default(),
             tally: Tally::default(),
         })
@@ -853,7 +857,7 @@ impl Partition {
             plan.outs.push(self.changelog(key, None));
             self.recorded.pop_front();
         }
-        part.meta = Meta {
+        let meta = Meta {
             cluster_id: context.cluster_id.clone(),
             input: context.topics.input.clone(),
             partitions: context.partitions,
@@ -885,10 +889,15 @@ impl Partition {
         if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);
         }
-        let mut bytes = Vec::new();
-        encode_meta(&part.meta, &mut bytes);
+        for (key, value) in self.parts.changed(&meta) {
+            part.writes.put_meta_part(key.clone(), value.clone());
+            plan.outs.push(self.changelog(key, Some(value)));
+        }
+        let mut bytes = Vec::with_capacity(256);
+        encode_meta(&meta, &mut bytes);
+        part.writes.put_meta_bytes(bytes.clone());
         plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
-        part.writes.put_meta(&part.meta);
+        part.meta = Arc::new(meta);
         // Deadlines that are left are found in the index.
         let undecided_from = self.overdue.map_or(Instant::MAX, |overdue| overdue.decided_to);
         part.writes.put_timers_from(replay_stream_time.min(undecided_from));
@@ -907,7 +916,7 @@ impl Partition {
 
     /// The batch is committed and written.
     pub(super) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics, now: Instant) {
-        self.meta = part.meta.clone();
+        self.meta = Arc::clone(&part.meta);
         self.due.written();
         self.rearmed.clear();
         for slot in victims {

@@ -111,7 +111,7 @@ impl Plan {
 pub(super) struct Part {
     pub(super) partition: i32,
     /// META as of this batch.
-    pub(super) meta: Meta,
+    pub(super) meta: Arc<Meta>,
     pub(super) writes: Batch,
     pub(super) tally: Tally,
 }

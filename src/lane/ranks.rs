@@ -7,11 +7,13 @@
 //!
 //! Whom a new threshold concerns is found by reading through the partition's customers in the order of their ids, a share
 //! in each transaction; META says how far that has come. Only the head of each state is decoded, and only those between
-//! the old threshold and the new are decided. Meanwhile the lane takes nothing in: looking through a million customers
-//! takes half a second (`cargo bench --bench engine -- ranks`), at most once each `ranks.refresh`, and deciding comes on top.
+//! the old threshold and the new are decided. Meanwhile the lane takes nothing in of that partition: looking through a
+//! million customers takes half a second (`cargo bench --bench engine -- ranks`), at most once each `ranks.refresh`, and
+//! deciding comes on top.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::error::LaneError;
@@ -24,10 +26,14 @@ use crate::rules::RuleSet;
 use crate::store::{Database, Published, Recorded, StoreError, TakingUp, decode_counters, encode_counters, places};
 use crate::summary::Counters;
 
-/// Customers looked at in one transaction while a threshold is taken up.
+/// Customers of a lane looked at in one transaction while a threshold is taken up.
 const LOOK_MAX: usize = 200_000;
-/// Customers decided in one transaction while a threshold is taken up.
+/// Customers of a lane decided in one transaction while a threshold is taken up.
 const DECIDE_MAX: usize = 5_000;
+/// Partitions that publish, or begin to take thresholds or parameters up, in one turn.
+pub(super) const PARTITIONS_MAX: usize = 8;
+/// How long flushing for that may keep the lane from its other work in one turn.
+pub(super) const FLUSH_FOR: Duration = Duration::from_millis(200);
 
 /// What a partition knows of ranks, besides the thresholds in force.
 pub(super) struct RankWork {
@@ -40,6 +46,18 @@ pub(super) struct RankWork {
     tick: Option<i64>,
     /// Customers were brought over to other rules, or are being so: all are counted anew before the next publication.
     stale: bool,
+}
+
+/// What is left of a turn for customers whom new thresholds may concern.
+struct Budget {
+    looks: usize,
+    decisions: usize,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.looks == 0 || self.decisions == 0
+    }
 }
 
 /// Where the ranks of one version of the rules begin.
@@ -178,7 +196,7 @@ impl Partition {
     }
 
     /// Decides a share of those whom the new thresholds concern, and flushes them.
-    fn take_up(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+    fn take_up(&mut self, context: &Context, budget: &mut Budget, plan: &mut Plan) -> Result<(), StoreError> {
         let Some(TakingUp { old, through }) = self.ranks.taking_up.take() else { return Ok(()) };
         self.begin();
         let old: Thresholds = old.into();
@@ -187,7 +205,7 @@ impl Partition {
         let (mut concerned, mut looked, mut last): (Vec<Box<str>>, usize, String) = (Vec::new(), 0, through.clone());
         let mut more = false;
         self.database.for_each_customer(&through, |customer, state| {
-            if looked == LOOK_MAX || concerned.len() == DECIDE_MAX {
+            if looked == budget.looks || concerned.len() == budget.decisions {
                 more = true;
                 return Ok(ControlFlow::Break(()));
             }
@@ -206,6 +224,8 @@ impl Partition {
             }
             Ok(ControlFlow::Continue(()))
         })?;
+        budget.looks -= looked;
+        budget.decisions -= concerned.len();
         self.ranks.taking_up = more.then(|| TakingUp { old: old.to_vec(), through: last });
         let missing = concerned.iter().filter(|customer| self.find(customer).is_none()).map(|c| &**c).collect();
         self.fetch(missing)?;
@@ -221,10 +241,11 @@ impl Partition {
 
 impl Lane {
     /// Once each `ranks.refresh` every partition publishes its counters; and whenever new thresholds come, they are taken
-    /// up. Both begin when everything is flushed, which may take some turns.
+    /// up. Both begin when everything of the partition is flushed, which may take some turns. A few partitions in a turn, and
+    /// a share of the customers: in between the lane polls, and the others go on.
     pub(super) fn refresh_ranks(&mut self) -> Result<(), LaneError> {
         let context = Arc::clone(&self.context);
-        let tick = context.tick(wall_clock());
+        let now = wall_clock();
         let wanted = self.wanted.clone();
         let differs = |partition: &Partition| {
             wanted.as_ref().is_some_and(|wanted| {
@@ -232,29 +253,32 @@ impl Lane {
                 differs && wanted.version == partition.rules.number && !partition.is_sweeping()
             })
         };
-        let needs = |partition: &Partition| {
-            !partition.rules.rules.rankings.is_empty() && (partition.owes_counters(tick) || differs(partition))
+        let owes = |partition: &Partition| partition.owes_counters(context.tick_of(partition.number, now));
+        let needs = |partition: &&Partition| {
+            !partition.rules.rules.rankings.is_empty() && (owes(partition) || differs(partition))
         };
         let idle = |partition: &&Partition| {
             !partition.is_taking_up() && !partition.is_overdue() && !self.takes_up_rules(partition.number)
         };
-        let busy: Vec<i32> = self.partitions.values().filter(idle).filter(|p| needs(p)).map(|p| p.number).collect();
+        let at_work = self.partitions.values().filter(idle).filter(needs);
+        let busy: Vec<i32> = at_work.map(|partition| partition.number).take(PARTITIONS_MAX).collect();
         if busy.is_empty() && !self.partitions.values().any(Partition::is_taking_up) {
             return Ok(());
         }
         if !busy.is_empty() {
-            self.flush_partitions(&busy, super::turn::HAND_OVER_FOR)?;
+            self.flush_partitions(&busy, FLUSH_FOR)?;
         }
         if self.pending.is_some() {
             return Ok(());
         }
         let (mut plan, mut failed) = (Plan::default(), Vec::new());
+        let mut begun = Vec::new();
         for partition in self.partitions.values_mut().filter(|p| busy.contains(&p.number)) {
             if !partition.is_flushed() {
                 continue;
             }
-            if partition.owes_counters(tick)
-                && let Err(error) = partition.publish_counters(tick, &mut plan)
+            if owes(partition)
+                && let Err(error) = partition.publish_counters(context.tick_of(partition.number, now), &mut plan)
             {
                 failed.push((partition.number, error.into()));
                 continue;
@@ -263,26 +287,27 @@ impl Lane {
                 && let Some(wanted) = &wanted
             {
                 partition.begin_to_take_up(&wanted.thresholds);
+                begun.push(partition.number);
             }
         }
+        // Until all are decided under the new thresholds, nothing is taken in of such a partition.
+        if !begun.is_empty() {
+            self.pause_input(&begun)?;
+        }
+        let mut budget = Budget { looks: LOOK_MAX, decisions: DECIDE_MAX };
+        let mut done = Vec::new();
+        for partition in self.partitions.values_mut().filter(|partition| partition.is_taking_up()) {
+            if budget.is_spent() || self.size.is_reached(&plan) {
+                break;
+            }
+            if let Err(error) = partition.take_up(&context, &mut budget, &mut plan) {
+                failed.push((partition.number, error.into()));
+            } else if !partition.is_taking_up() {
+                done.push(partition.number);
+            }
+        }
+        self.adrift.extend(done);
         self.contain_all(failed, &mut plan)?;
-        // Until all are decided under the new thresholds, none of these partitions goes on.
-        loop {
-            let mut failed = Vec::new();
-            for partition in self.partitions.values_mut().filter(|p| p.is_taking_up()) {
-                if self.size.is_reached(&plan) {
-                    break;
-                }
-                if let Err(error) = partition.take_up(&context, &mut plan) {
-                    failed.push((partition.number, error.into()));
-                }
-            }
-            self.contain_all(failed, &mut plan)?;
-            self.finish(std::mem::take(&mut plan))?;
-            if self.pending.is_some() || !self.partitions.values().any(Partition::is_taking_up) {
-                return Ok(());
-            }
-            self.health().beat();
-        }
+        self.finish(plan)
     }
 }

@@ -29,7 +29,7 @@ use crate::rules::RuleSet;
 use crate::settings;
 use crate::store::layout::changelog;
 use crate::store::{
-    Batch, Corrupt, Database, Log, Meta, SharedMemory, StoreError, Surveyed, decode_meta, encode_counters,
+    Batch, Corrupt, Database, KeyValue, Log, Meta, SharedMemory, StoreError, Surveyed, decode_meta, encode_counters,
     next_deadline,
 };
 use crate::summary::Counters;
@@ -95,6 +95,10 @@ struct Changelog {
     /// A transaction is open at this offset.
     blocked_at: Option<i64>,
     meta: Option<Meta>,
+    /// Its record, as it was read last and is not written yet.
+    meta_bytes: Option<Vec<u8>>,
+    /// Parts of META of which the record itself is still to come: neither is written without the other.
+    meta_parts: Vec<KeyValue>,
     /// Of the customers in the database, by the rules that they are numbered by; none: they are counted at the end.
     counters: Option<(Counters, Arc<RuleSet>)>,
     /// A rebuild has emptied the partition: the database must not say where it stood.
@@ -285,6 +289,8 @@ impl Restore {
             blocked_at: None,
             meta,
             emptied: false,
+            meta_bytes: None,
+            meta_parts: Vec::new(),
             uncounted: false,
             counters,
         };
@@ -385,6 +391,8 @@ impl Restore {
                 // A quiet partition would keep them until it has something to write.
                 stage.database.flush(false)?;
             }
+            // With its parts, which are records of their own.
+            stage.meta = stage.database.meta()?;
             return self.begin_input(stage, tools);
         }
         let remaining = stage.end - stage.next;
@@ -645,8 +653,14 @@ impl Changelog {
                 }
             }
             (Some(changelog::INPUT), value) => self.recorded.put_recorded(key.to_vec(), value.map(<[u8]>::to_vec)),
+            (Some(changelog::PART), Some(value)) => self.meta_parts.push((key.to_vec(), value.to_vec())),
+            (Some(changelog::PART), None) => self.recorded.put_recorded(key.to_vec(), None),
             (Some(changelog::META), Some(value)) => {
                 let meta = decode_meta(value)?;
+                self.meta_bytes = Some(value.to_vec());
+                for (key, value) in self.meta_parts.drain(..) {
+                    self.recorded.put_meta_part(key, value);
+                }
                 let alike =
                     |(_, rules): &(Counters, Arc<RuleSet>)| meta.adopting.is_none() && meta.rules == rules.fingerprint;
                 let counted = self.counters.is_some();
@@ -656,6 +670,7 @@ impl Changelog {
             }
             (Some(changelog::META), None) => {
                 (self.meta, self.counters, self.emptied) = (None, None, true);
+                (self.meta_bytes, self.meta_parts) = (None, Vec::new());
             }
             _ => {}
         }
@@ -682,8 +697,8 @@ impl Changelog {
         if std::mem::take(&mut self.emptied) {
             batch.delete_meta();
         }
-        if let Some(meta) = &self.meta {
-            batch.put_meta(meta);
+        if let Some(bytes) = self.meta_bytes.take() {
+            batch.put_meta_bytes(bytes);
         }
         let mut bytes = Vec::new();
         match &self.counters {

@@ -95,6 +95,12 @@ impl Rulebook {
         pages.iter().rfind(|page| page.fingerprint == fingerprint).map(|page| page.number)
     }
 
+    /// Was an earlier version in force that decides as this one does?
+    pub(super) fn is_a_return(&self, version: &Version) -> bool {
+        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        pages.iter().any(|page| page.number < version.number && page.fingerprint == version.rules.fingerprint)
+    }
+
     /// A version by its number.
     ///
     /// # Errors

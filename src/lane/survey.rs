@@ -14,14 +14,8 @@ use super::plan::Plan;
 use crate::engine::{CustomerState, Engine, Sampling, tie_hash, week_of};
 use crate::event::Instant;
 use crate::rules::ast::Unit;
-use crate::store::{PublishedSample, PublishedSurvey, StoreError, decode_state};
+use crate::store::{PublishedSample, StoreError, decode_state, encode_survey};
 use crate::summary::Survey;
-
-/// Customers of a partition that are looked at in one turn.
-const LOOK_MAX: usize = 1_000;
-
-/// Bytes of a record: a broker takes a million by default. Hundreds of cohorts may come to that.
-const RECORD_MAX: usize = 950_000;
 
 /// A round through all customers.
 pub(super) struct Round {
@@ -49,29 +43,31 @@ impl Round {
 }
 
 impl Partition {
-    /// Begins a round where one is owed, or goes on with it.
-    pub(super) fn survey_on(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
+    /// Begins a round where one is owed, or goes on with it. Looks at no more than `most` stored customers, and returns at how
+    /// many it has looked.
+    pub(super) fn survey_on(&mut self, context: &Context, most: usize, plan: &mut Plan) -> Result<usize, StoreError> {
         // Half of the states are those of other rules.
         if self.adopting.is_some() {
             self.round = None;
         }
         if self.is_overdue() {
-            return Ok(());
+            return Ok(0);
         }
         let mut round = match self.round.take() {
             Some(round) => round,
             None => {
-                let Some(mut round) = self.owed(context).map(Box::new) else { return Ok(()) };
+                let Some(mut round) = self.owed(context).map(Box::new) else { return Ok(0) };
                 self.look_at_unstored(&mut round);
                 round
             }
         };
-        if self.look(&mut round)? {
+        let (looked, done) = self.look(&mut round, most)?;
+        if done {
             self.publish(*round, plan);
         } else {
             self.round = Some(round);
         }
-        Ok(())
+        Ok(looked)
     }
 
     /// Is one under way?
@@ -112,13 +108,13 @@ impl Partition {
         }
     }
 
-    /// Looks at the next customers. True: that was all.
-    fn look(&self, round: &mut Round) -> Result<bool, StoreError> {
+    /// Looks at the next customers. Returns at how many, and whether that was all.
+    fn look(&self, round: &mut Round, most: usize) -> Result<(usize, bool), StoreError> {
         let (shard, rules, now) = (&self.shard, &self.rules.rules, self.stream_time());
         let (mut looked, mut done) = (0, true);
         let from = std::mem::take(&mut round.through);
         self.database.for_each_customer(&from, |customer, state| {
-            if looked == LOOK_MAX {
+            if looked == most {
                 done = false;
                 return Ok(ControlFlow::Break(()));
             }
@@ -137,27 +133,19 @@ impl Partition {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        Ok(done)
+        Ok((looked, done))
     }
 
     fn publish(&mut self, round: Round, plan: &mut Plan) {
         let Round { day, week, survey, sampling, .. } = round;
         let (rules, partition) = (&self.rules.rules, u32::try_from(self.number).unwrap_or_default());
-        let survey = survey.map(|survey| PublishedSurvey { partition, survey }.encode(rules));
+        let survey = survey.map(|survey| encode_survey(partition, &survey, rules));
         let sample = sampling.map(|sampling| PublishedSample { partition, sample: sampling.finish() });
         let sample = sample.and_then(|sample| sample.encode(rules));
         (self.surveyed.day, self.surveyed.week) = (day, week);
         tracing::debug!(partition = self.number, day, week, "All customers were looked through.");
         self.begin();
-        for (key, value) in survey.into_iter().chain(sample) {
-            if value.len() > RECORD_MAX {
-                tracing::warn!(
-                    partition = self.number,
-                    bytes = value.len(),
-                    "What was found in looking through all customers is too long for a record, and is left out."
-                );
-                continue;
-            }
+        for (key, value) in survey.into_iter().flatten().chain(sample) {
             plan.outs.push(self.summary(key, value));
         }
     }

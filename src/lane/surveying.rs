@@ -1,53 +1,46 @@
-//! What the surveys of all partitions say together, and who publishes it.
+//! Publishing what follows from the counters of all partitions, in the lane of partition 0.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::context::Context;
 use super::plan::Plan;
-use super::rulebook::Version;
+use super::role::PUBLISHER;
 use super::turn::Lane;
-use crate::summary::{Overview, Survey, Surveys};
+use crate::store::KeyValue;
+use crate::summary::Overview;
 
-/// Whose lane publishes what is to come of all cohorts.
-const PUBLISHER: i32 = 0;
-
-/// The surveys for one version of the rules, as far as they were read.
-pub(super) struct Surveying {
-    version: Arc<Version>,
-    surveys: Surveys,
-    /// Something came since the last look.
-    is_fresh: bool,
-    /// The last day told of.
-    told: Option<i64>,
+/// The surveys of all partitions of one day, added up.
+#[derive(Debug)]
+pub struct WholeDay {
+    /// The version of the rules.
+    pub(super) version: u64,
+    /// Counted from 1970-01-01.
+    pub(super) day: i64,
+    pub(super) overview: Overview,
+    /// For the summaries.
+    pub(super) records: Vec<KeyValue>,
 }
 
-impl Surveying {
-    pub(super) fn new(version: Arc<Version>, partitions: u32) -> Self {
-        Self { version, surveys: Surveys::new(partitions), is_fresh: false, told: None }
+/// What is to be published and is not yet: of each key the newest record.
+#[derive(Default)]
+pub(super) struct Unpublished {
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+    whole: Option<Arc<WholeDay>>,
+}
+
+impl Unpublished {
+    pub(super) fn put(&mut self, (key, value): KeyValue) {
+        self.records.insert(key, value);
     }
 
-    pub(super) fn take(&mut self, partition: u32, survey: Survey) {
-        self.surveys.take(partition, survey);
-        self.is_fresh = true;
-    }
-
-    /// Once for each day that all partitions have looked at.
-    pub(super) fn overview(&mut self, context: &Context) -> Option<Arc<Overview>> {
-        if !std::mem::take(&mut self.is_fresh) {
-            return None;
-        }
-        let overview = Arc::new(self.surveys.overview(&self.version.rules)?);
-        if self.told.is_some_and(|told| told >= overview.day_number) {
-            return None;
-        }
-        self.told = Some(overview.day_number);
-        show(&overview, context);
-        context.board.put(Arc::clone(&overview));
-        Some(overview)
+    pub(super) fn put_whole(&mut self, whole: Arc<WholeDay>) {
+        self.whole = Some(whole);
     }
 }
 
-fn show(overview: &Overview, context: &Context) {
+/// The forecasts of all cohorts, in the process that publishes them: added up over processes they would count many times.
+pub(super) fn show(overview: &Overview, context: &Context) {
     context.metrics.forget_forecasts();
     for line in &overview.cohorts {
         let week = &line.next_week;
@@ -66,16 +59,37 @@ fn show(overview: &Overview, context: &Context) {
 }
 
 impl Lane {
-    /// Publishes what is to come of all cohorts, once a day, where partition 0 is ours.
-    pub(super) fn foretell(&mut self, plan: &mut Plan) {
+    /// Publishes what follows from the counters of all partitions, where partition 0 is at work here. Of a day once, with
+    /// its forecasts.
+    pub(super) fn publish_results(&mut self, plan: &mut Plan) {
+        let holds = self.holds(PUBLISHER);
+        self.context.role.set(self.number, holds);
+        if !holds {
+            // Whoever holds it now knows better.
+            self.unpublished = Unpublished::default();
+            return;
+        }
         let Some(partition) = self.partitions.get_mut(&PUBLISHER) else { return };
-        let Some(overview) = self.overview.take() else { return };
-        if overview.day_number <= partition.surveyed.foretold || partition.adopting.is_some() {
+        let Unpublished { records, whole } = std::mem::take(&mut self.unpublished);
+        let mut records: Vec<KeyValue> = records.into_iter().collect();
+        if let Some(whole) = whole {
+            let is_later = partition.adopting.is_some() || partition.rules.number < whole.version;
+            if is_later {
+                self.unpublished.whole = Some(whole);
+            } else if partition.rules.number == whole.version && whole.day > partition.surveyed.foretold {
+                partition.begin();
+                partition.surveyed.foretold = whole.day;
+                let say = |forecast| self.context.speaker.say_forecast(&forecast, &whole.overview.day, PUBLISHER);
+                plan.outs.extend(whole.overview.forecasts().map(say));
+                records.extend(whole.records.iter().cloned());
+            }
+        }
+        if records.is_empty() {
             return;
         }
         partition.begin();
-        partition.surveyed.foretold = overview.day_number;
-        let say = |forecast| self.context.speaker.say_forecast(&forecast, &overview.day, PUBLISHER);
-        plan.outs.extend(overview.forecasts().map(say));
+        for (key, value) in records {
+            plan.outs.push(partition.summary(key, value));
+        }
     }
 }

@@ -27,6 +27,7 @@ use super::restore::{Restore, Step, Tools};
 use super::schema_waits::{SchemaGate, SchemaWaits};
 use super::setback::Setbacks;
 use super::size::PlanSize;
+use super::surveying::{Unpublished, WholeDay};
 use crate::clock::{Reading, Watch};
 use crate::codec::Schemas;
 use crate::engine::Slot;
@@ -35,8 +36,7 @@ use crate::inquiry::Inbox;
 use crate::kafka::{Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
 use crate::metrics::{Health, LaneHealth, Stage};
 use crate::settings::{Batch, OnStop, Settings};
-use crate::store::SharedMemory;
-use crate::summary::Overview;
+use crate::store::{KeyValue, SharedMemory};
 
 /// How long restoring may keep the lane from its other partitions in one turn.
 const RESTORE_STEP: Duration = Duration::from_millis(100);
@@ -82,7 +82,10 @@ pub struct Start {
 pub enum Told {
     Ranks(RankTold),
     Model(ModelTold),
-    Overview(Arc<Overview>),
+    /// A record that the lane of partition 0 is to publish.
+    Result(Arc<KeyValue>),
+    /// A day of all partitions, for the same lane.
+    Whole(Arc<WholeDay>),
 }
 
 /// One lane. Everything in it belongs to one thread.
@@ -111,7 +114,7 @@ pub struct Lane {
     pub(super) schema_waits: SchemaWaits,
     /// Partitions whose next record may not be the next to take in: newly restored, or records of theirs were dropped.
     /// Nothing of them is taken in until they are known to be read from where they stand.
-    adrift: BTreeSet<i32>,
+    pub(super) adrift: BTreeSet<i32>,
     /// A batch that is decided and not yet known to count.
     pub(super) pending: Option<Pending>,
     pub(super) size: PlanSize,
@@ -120,8 +123,8 @@ pub struct Lane {
     pub(super) wanted: Option<RankTold>,
     /// The parameters of the model of churn, as last told.
     pub(super) learnt: Option<ModelTold>,
-    /// What is still to be published of all cohorts, by whoever owns partition 0.
-    pub(super) overview: Option<Arc<Overview>>,
+    /// What follows from the counters of all partitions, to be published where partition 0 is.
+    pub(super) unpublished: Unpublished,
     pub(super) watch: Watch,
     /// What the clocks said in this turn.
     pub(super) reading: Reading,
@@ -154,7 +157,7 @@ impl Lane {
         let Start { number, mut settings, context, memory, brokers, watermarks, ends, ownership, .. } = start;
         let (schemas, health, inbox, told, stop) = (start.schemas, start.health, start.inbox, start.told, start.stop);
         settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
-        let queue = queue_bytes(&settings);
+        let queue = queue_bytes(&settings, &context);
         Ok(Self {
             number,
             consumer: Consumer::subscribe(&settings.kafka, &settings.topics.input, queue / 2, &brokers)?,
@@ -181,7 +184,7 @@ impl Lane {
             told,
             wanted: None,
             learnt: None,
-            overview: None,
+            unpublished: Unpublished::default(),
             watch: Watch::new(),
             reading: Reading::Trusted(crate::clock::wall_clock()),
             adoption: None,
@@ -196,7 +199,7 @@ impl Lane {
     /// Bytes of records that this lane's clients may hold: half for reading ahead, a quarter for restoring, a quarter for what
     /// is being written.
     fn queue_bytes(&self) -> usize {
-        queue_bytes(&self.settings)
+        queue_bytes(&self.settings, &self.context)
     }
 
     /// Works until told to stop, then flushes, commits and closes.
@@ -287,9 +290,15 @@ impl Lane {
             match told {
                 Told::Ranks(ranks) => self.wanted = Some(ranks),
                 Told::Model(model) => self.learnt = Some(model),
-                Told::Overview(overview) => self.overview = Some(overview),
+                Told::Result(record) => self.unpublished.put((*record).clone()),
+                Told::Whole(whole) => self.unpublished.put_whole(whole),
             }
         }
+    }
+
+    /// Is a partition ours, at work or being restored?
+    pub(super) fn holds(&self, number: i32) -> bool {
+        self.partitions.contains_key(&number) || self.restores.iter().any(|restore| restore.partition == number)
     }
 
     fn answer(&self) {
@@ -309,9 +318,8 @@ impl Lane {
     fn batch(&mut self) -> Result<Option<Control>, LaneError> {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
-        let sweeping = self.partitions.values().any(|p| p.is_sweeping() || p.is_surveying() || p.is_overdue());
         let restoring = self.restores.iter().any(Restore::is_due);
-        let idle = !restoring && self.adoption.as_ref().is_none_or(Adoption::waits) && !sweeping;
+        let idle = !restoring && self.adoption.as_ref().is_none_or(Adoption::waits) && !self.is_looking();
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let decisions = self.size.decisions();
         self.partitions.values_mut().for_each(|partition| partition.decisions_max = decisions);
@@ -371,14 +379,13 @@ impl Lane {
             if self.size.is_reached(&plan) {
                 break;
             }
-            let outcome = partition.decide_overdue(&context, &mut plan);
-            let outcome = outcome.and_then(|()| partition.sweep_on(&context, &mut plan));
-            if let Err(error) = outcome.and_then(|()| partition.survey_on(&context, &mut plan)) {
+            if let Err(error) = partition.decide_overdue(&context, &mut plan) {
                 failed.push((partition.number, error.into()));
             }
         }
+        self.look_through(&mut plan, &mut failed);
         self.contain_all(failed, &mut plan)?;
-        self.foretell(&mut plan);
+        self.publish_results(&mut plan);
         self.finish(plan)?;
         self.consumer.pause(&held).or_else(retried)?;
         Ok(control)
@@ -387,7 +394,7 @@ impl Lane {
     /// The partitions of which records are taken in now, each with its next offset.
     fn taking(&self) -> BTreeMap<i32, i64> {
         let waits = |number: &i32| {
-            self.schema_waits.holds(*number) || self.adrift.contains(number) || self.takes_up_rules(*number)
+            self.schema_waits.holds(*number) || self.adrift.contains(number) || self.input_waits(*number)
         };
         let stands = |partition: &&Partition| partition.is_overdue() || partition.waits_for_clock();
         let partitions = self.partitions.values().filter(|p| !waits(&p.number) && !stands(p));
@@ -426,7 +433,8 @@ impl Lane {
     /// What one partition may hold. The limits are the process's, so that restoring all its partitions takes as long
     /// whatever their number.
     fn share(&self) -> Share {
-        let lanes = u64::try_from(self.settings.lanes).unwrap_or(1).max(1);
+        // A lane without partitions needs nothing; those with some share.
+        let lanes = u64::try_from(self.health.lanes_at_work()).unwrap_or(1).max(1);
         let partitions = self.partitions.len() + self.restores.len() + self.setbacks.out().count();
         let partitions = u64::try_from(partitions).unwrap_or(1).max(1);
         let bytes = usize::try_from(self.settings.memory.customers() / lanes / partitions).unwrap_or(usize::MAX);
@@ -531,7 +539,7 @@ impl Lane {
             return Ok(());
         }
         let at_rest = |number: &&i32| {
-            let waits = self.schema_waits.holds(**number) || self.takes_up_rules(**number);
+            let waits = self.schema_waits.holds(**number) || self.input_waits(**number);
             !waits && !self.partitions[number].is_overdue() && !self.partitions[number].waits_for_clock()
         };
         let places: Vec<(i32, i64)> =
@@ -633,7 +641,9 @@ impl Lane {
     /// again under the new.
     fn adopt_limits(&mut self) -> Result<(), LaneError> {
         let context = Arc::clone(&self.context);
-        let waiting = self.partitions.values_mut().filter_map(|p| (!p.adopts_limits(&context)).then_some(p.number));
+        // What was begun under these limits is finished under them.
+        let settled = self.partitions.values_mut().filter(|p| !p.is_taking_up());
+        let waiting = settled.filter_map(|p| (!p.adopts_limits(&context)).then_some(p.number));
         let waiting: Vec<i32> = waiting.collect();
         if waiting.is_empty() { Ok(()) } else { self.flush_partitions(&waiting, HAND_OVER_FOR) }
     }
@@ -698,6 +708,22 @@ impl Lane {
             || self.partitions.get(&number).is_some_and(|partition| partition.adopting.is_some())
     }
 
+    /// Does its input wait until something else is done?
+    fn input_waits(&self, number: i32) -> bool {
+        self.takes_up_rules(number) || self.partitions.get(&number).is_some_and(Partition::is_taking_up)
+    }
+
+    /// Stops reading some partitions; what is on its way is dropped. They read on once they are adrift and nothing waits.
+    pub(super) fn pause_input(&mut self, numbers: &[i32]) -> Result<(), LaneError> {
+        self.consumer.pause(numbers).or_else(retried)?;
+        for number in numbers {
+            if let Some(partition) = self.partitions.get_mut(number) {
+                partition.is_behind();
+            }
+        }
+        Ok(())
+    }
+
     /// Flushes all changes of some partitions, in transactions of bounded size, for about this long.
     pub(super) fn flush_partitions(&mut self, numbers: &[i32], limit: Duration) -> Result<(), LaneError> {
         // What cannot be written here is decided again by the next owner.
@@ -745,8 +771,9 @@ impl Lane {
     }
 }
 
-fn queue_bytes(settings: &Settings) -> usize {
-    let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
+fn queue_bytes(settings: &Settings, context: &Context) -> usize {
+    // More lanes than partitions never have any.
+    let lanes = u64::try_from(settings.lanes).unwrap_or(1).clamp(1, u64::from(context.partitions.max(1)));
     usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX)
 }
 

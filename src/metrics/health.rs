@@ -136,6 +136,12 @@ impl Health {
         LaneHealth { health: self, lane: &self.lanes[number] }
     }
 
+    /// Lanes that have partitions, restored or not.
+    #[must_use]
+    pub fn lanes_at_work(&self) -> usize {
+        self.lanes.iter().filter(|lane| lane.owned.load(Ordering::Relaxed) > 0).count()
+    }
+
     /// From now on not ready: whoever routes by readiness looks elsewhere while this process drains.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -284,6 +290,7 @@ mod tests {
         assert_eq!(restoring.to_string(), "Partitions being restored: 2 of 3: 2, 4.");
         health.lane(0).partitions(3, []);
         assert_eq!(health.ready(), Ok(()));
+        assert_eq!(health.lanes_at_work(), 1, "the other one has none");
         health.lane(1).left();
         health.set_group(Some(GroupSeen {
             state: "rebalancing",

@@ -9,6 +9,7 @@
 
 mod group;
 mod health;
+mod members;
 mod memory;
 mod partition;
 mod ranks;
@@ -27,6 +28,7 @@ use crate::event::{Change, DeadLetterReason, SkipReason};
 
 pub use group::{GroupSeen, Holder};
 pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
+pub use members::Members;
 pub use memory::resident_bytes;
 pub use partition::{PartitionMetrics, RestoreMetrics, Share};
 pub use ranks::RankMetrics;
@@ -105,6 +107,14 @@ pub struct Metrics {
     /// `rank_refresh_age_seconds`: since thresholds of ranks were last computed. Worry above twice `ranks.refresh`: a
     /// partition does not publish its counters, and ranks stand still.
     pub rank_refresh_age: IntGauge,
+
+    // Summaries of all partitions.
+    summaries_skipped: IntCounterVec,
+    /// `summaries_read_bytes_total`: bytes of the summaries topic that were read. Where partition 0 is not, only what follows
+    /// from the counters of all partitions is read, some megabytes at a start. Worry when it grows fast everywhere.
+    pub summaries_read_bytes: IntCounter,
+    /// `summaries_kept_bytes`: bytes of it that are kept in memory, outside of what partitions may hold.
+    pub summaries_kept_bytes: IntGauge,
 
     // Churn.
     risk_changes: IntCounterVec,
@@ -309,6 +319,13 @@ impl Metrics {
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
             rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
+            summaries_skipped: add.counters(
+                "summaries_skipped_total",
+                "Records of the summaries that could not be read and were passed over, by kind.",
+                &["kind"],
+            ),
+            summaries_read_bytes: add.counter("summaries_read_bytes_total", "Bytes of the summaries that were read."),
+            summaries_kept_bytes: add.gauge("summaries_kept_bytes", "Bytes of the summaries that are kept in memory."),
             risk_changes: add.counters(
                 "risk_changes_total",
                 "Changes of churn risk, by the level reached.",
@@ -431,6 +448,14 @@ impl Metrics {
     #[must_use]
     pub fn rank(&self, cohort: &str, rank: &str) -> RankMetrics {
         self.ranks.of(cohort, rank)
+    }
+
+    /// `summaries_skipped_total{kind}`: records of the summaries topic that this release cannot read. Worry when it grows
+    /// outside a rolling upgrade: somebody else writes to the topic, or it is damaged; what the record said is missing from
+    /// ranks, forecasts or the model of churn until its partition publishes again.
+    #[must_use]
+    pub fn summaries_skipped(&self, kind: &str) -> IntCounter {
+        self.summaries_skipped.with_label_values(&[kind])
     }
 
     /// `risk_changes_total{level}`: changes of the level of churn risk, by the level that was reached. Worry when one grows

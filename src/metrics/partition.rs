@@ -4,6 +4,7 @@ use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeV
 
 use crate::event::{Instant, Span};
 
+use super::members::{Members, MembersSeries};
 use super::{Adder, Metrics};
 
 /// What is counted for one partition while it is held. Dropping it, on revocation, takes its gauges off `/metrics`, so
@@ -19,8 +20,9 @@ pub struct PartitionMetrics {
     pub customers_resident: Share,
     /// This partition's part of `customers_dirty`.
     pub customers_dirty: Share,
-    /// In the order of `cohorts`, once they are known.
-    cohort_members: Vec<IntGauge>,
+    /// Once they are known.
+    cohort_members: Option<Members>,
+    cohorts: Vec<String>,
     timers_pending: Option<IntGauge>,
     stream_time: Option<Gauge>,
     event_time_lag: Option<Gauge>,
@@ -31,7 +33,6 @@ pub struct PartitionMetrics {
     series: PartitionSeries,
     topic: String,
     partition: String,
-    cohorts: Vec<String>,
 }
 
 impl Metrics {
@@ -51,7 +52,8 @@ impl Metrics {
         assigned.set(1);
         PartitionMetrics {
             records_consumed: series.records_consumed.with_label_values(&both),
-            cohort_members: Vec::new(),
+            cohort_members: None,
+            cohorts,
             timers_pending: None,
             customers_resident: Share::of(&series.customers_resident),
             customers_dirty: Share::of(&series.customers_dirty),
@@ -60,7 +62,6 @@ impl Metrics {
             store_size: Vec::new(),
             _assigned: assigned,
             topic: topic.to_owned(),
-            cohorts,
             partition,
             series,
         }
@@ -127,27 +128,17 @@ impl PartitionMetrics {
         self.event_time_lag.get_or_insert_with(resolve).set(seconds(lag));
     }
 
-    /// Other cohorts are in force: the gauges of those that went are taken off.
+    /// Other cohorts are in force.
     pub fn set_cohorts<'a>(&mut self, cohorts: impl IntoIterator<Item = &'a str>) {
-        let partition = self.partition.as_str();
-        for cohort in std::mem::take(&mut self.cohorts) {
-            self.series.cohort_members.remove_label_values(&[cohort.as_str(), partition]).ok();
-        }
         self.cohorts = cohorts.into_iter().map(str::to_owned).collect();
-        self.cohort_members.clear();
+        self.cohort_members = None;
     }
 
-    /// `cohort_members{cohort,partition}`, in the order of the cohorts in force. The sum over partitions is the cohort's size.
-    /// Shown once it is known, since 0 would be read as nobody.
+    /// This partition's part of `cohort_members`, in the order of the cohorts in force. Shown once it is known, since 0 would
+    /// be read as nobody.
     pub fn set_cohort_members(&mut self, members: &[u64]) {
-        if self.cohort_members.is_empty() {
-            let partition = self.partition.as_str();
-            let gauge = |cohort: &String| self.series.cohort_members.with_label_values(&[cohort.as_str(), partition]);
-            self.cohort_members = self.cohorts.iter().map(gauge).collect();
-        }
-        for (gauge, members) in self.cohort_members.iter().zip(members) {
-            gauge.set(i64::try_from(*members).unwrap_or(i64::MAX));
-        }
+        let resolve = || Members::of(&self.series.cohort_members, self.cohorts.iter().map(String::as_str));
+        self.cohort_members.get_or_insert_with(resolve).set(members);
     }
 
     /// `timers_pending{partition}`: customers with a deadline ahead. Shown once it is known.
@@ -176,9 +167,6 @@ impl Drop for PartitionMetrics {
         series.event_time_lag.remove_label_values(&both).ok();
         series.stream_time.remove_label_values(&alone).ok();
         series.timers_pending.remove_label_values(&alone).ok();
-        for cohort in &self.cohorts {
-            series.cohort_members.remove_label_values(&[cohort.as_str(), self.partition.as_str()]).ok();
-        }
     }
 }
 
@@ -190,7 +178,7 @@ pub struct Share {
 }
 
 impl Share {
-    fn of(gauge: &IntGauge) -> Self {
+    pub(super) fn of(gauge: &IntGauge) -> Self {
         Self { gauge: gauge.clone(), part: 0 }
     }
 
@@ -217,7 +205,7 @@ pub(super) struct PartitionSeries {
     stream_time: GaugeVec,
     timers_pending: IntGaugeVec,
     restore_remaining: IntGaugeVec,
-    cohort_members: IntGaugeVec,
+    cohort_members: MembersSeries,
     store_size: IntGaugeVec,
     assigned: IntGauge,
     customers_resident: IntGauge,
@@ -264,7 +252,7 @@ impl PartitionSeries {
                 "Records still to be read before the partition is ready; gone once it is.",
                 &partition,
             ),
-            cohort_members: add.gauges("cohort_members", "Customers in each cohort.", &["cohort", "partition"]),
+            cohort_members: MembersSeries::new(add),
             store_size: add.gauges("store_size_bytes", "Size on disk of all databases here, by family.", &["family"]),
             assigned: add.gauge(
                 "partitions_assigned",

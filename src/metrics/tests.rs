@@ -64,7 +64,7 @@ fn children_are_found_again_by_their_own_label() {
         "cohortd_timers_fired_total{kind=\"rearmed\"} 1",
         "cohortd_rebalances_total{kind=\"lost\"} 1",
         "cohortd_membership_changes_total{change=\"entered\",cohort=\"new\"} 1",
-        "cohortd_cohort_members{cohort=\"vip\",partition=\"3\"} 5",
+        "cohortd_cohort_members{cohort=\"vip\"} 5",
         "cohortd_stream_time_seconds{partition=\"3\"} 1767225600.5",
         "cohortd_partitions_assigned 1",
         "cohortd_build_info{revision=\"abc\",version=\"0.1.0\"} 1",
@@ -82,6 +82,29 @@ fn a_revoked_partition_leaves_its_counter_and_nothing_else() {
     assert_eq!(left, ["cohortd_records_consumed_total{partition=\"3\",topic=\"customer-events\"} 7"]);
     assert!(text.contains("\ncohortd_partitions_assigned 0\n"));
     assert!(text.contains("\ncohortd_store_size_bytes{family=\"customers\"} 0\n"));
+}
+
+#[test]
+fn a_cohort_has_one_series_which_is_there_while_a_partition_is_held_that_has_it() {
+    let (metrics, mut third, _cohorts) = lively();
+    let mut fourth = metrics.partition("customer-events", 4, ["vip", "new"]);
+    fourth.set_cohort_members(&[2, 9]);
+    let shown = || {
+        let text = metrics.encode().unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("cohortd_cohort_members"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(), ["{cohort=\"new\"} 9", "{cohort=\"vip\"} 7"]);
+    fourth.set_cohorts(["vip", "old"]);
+    fourth.set_cohort_members(&[0, 0]);
+    assert_eq!(shown(), ["{cohort=\"new\"} 0", "{cohort=\"old\"} 0", "{cohort=\"vip\"} 5"]);
+    drop(third);
+    assert_eq!(shown(), ["{cohort=\"old\"} 0", "{cohort=\"vip\"} 0"]);
+    drop(fourth);
+    assert_eq!(shown(), [""; 0]);
+    third = metrics.partition("customer-events", 3, ["vip"]);
+    third.set_cohort_members(&[1]);
+    assert_eq!(shown(), ["{cohort=\"vip\"} 1"]);
 }
 
 #[test]

@@ -40,12 +40,14 @@ pub enum WaitCause {
     Rules,
     /// A schema that the registry does not know yet.
     Schema,
+    /// The topic of the summaries cannot be read.
+    Summaries,
     /// Somebody's open transaction hides the end of the changelog.
     Transaction,
 }
 
 impl WaitCause {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Clock,
         Self::Damage,
         Self::Disk,
@@ -57,6 +59,7 @@ impl WaitCause {
         Self::Registry,
         Self::Rules,
         Self::Schema,
+        Self::Summaries,
         Self::Transaction,
     ];
 
@@ -75,6 +78,7 @@ impl WaitCause {
             Self::Registry => "registry",
             Self::Rules => "rules",
             Self::Schema => "schema",
+            Self::Summaries => "summaries",
             Self::Transaction => "transaction",
         }
     }

@@ -56,13 +56,18 @@ impl Published {
     /// Key and value of its record.
     #[must_use]
     pub fn encode(&self, rules: &RuleSet) -> (Vec<u8>, Vec<u8>) {
-        let ranking = u16::try_from(self.ranking).unwrap_or(u16::MAX);
-        let key = [&self.partition.to_be_bytes()[..], &ranking.to_be_bytes()].concat();
         let mut value = vec![FORMAT];
         put_text(&mut value, &rules.fingerprint);
         put_i64(&mut value, self.tick);
         put_ranking(&mut value, &self.counters);
-        (key, value)
+        (Self::key(self.partition, self.ranking), value)
+    }
+
+    /// The key of one partition's counters of one ranking.
+    #[must_use]
+    pub fn key(partition: u32, ranking: usize) -> Vec<u8> {
+        let ranking = u16::try_from(ranking).unwrap_or(u16::MAX);
+        [&partition.to_be_bytes()[..], &ranking.to_be_bytes()].concat()
     }
 
     /// Reads a record. `None`: it counts what other rules asked for.

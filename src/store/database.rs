@@ -1,5 +1,6 @@
 //! One partition's database: its column families, its options, reading and the one batch that writes.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Moment};
@@ -16,7 +17,8 @@ use super::layout::{
     timer_key,
 };
 use super::lock::Lock;
-use super::meta_bytes::{Meta, decode_meta, encode_meta};
+use super::meta_bytes::{Meta, decode_meta, encode_meta, has_parts};
+use super::meta_parts::{self, MetaParts, encode_parts};
 use super::options::{customers_options, database_options, other_options, timers_options};
 use super::recorded::Recorded;
 use super::shared::SharedMemory;
@@ -116,15 +118,27 @@ impl Batch {
         self.puts.push(Put::NoTimer { due, customer: customer.into() });
     }
 
+    /// META with all of its parts.
     pub fn put_meta(&mut self, meta: &Meta) {
         let mut bytes = Vec::new();
         encode_meta(meta, &mut bytes);
+        self.put_meta_bytes(bytes);
+        encode_parts(meta).into_iter().for_each(|(key, value)| self.put_meta_part(key, value));
+    }
+
+    /// META as its record has it. Its parts are there, or written in the same batch.
+    pub fn put_meta_bytes(&mut self, bytes: Vec<u8>) {
         self.puts.push(Put::Meta(bytes));
     }
 
     /// The partition was emptied: nothing says any more where it stands, what is counted, and which timers count.
     pub fn delete_meta(&mut self) {
         self.puts.push(Put::NoMeta);
+    }
+
+    /// A part of META, by its changelog key.
+    pub fn put_meta_part(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.puts.push(Put::Recorded { key, value: Some(value) });
     }
 
     /// What is counted of the customers as they stand once this is written.
@@ -248,10 +262,29 @@ impl Database {
     /// # Errors
     /// Damage, or bytes of a newer release.
     pub fn meta(&self) -> Result<Option<Meta>, StoreError> {
-        match self.db.get_pinned_cf(self.family(META), META_KEY)? {
-            Some(bytes) => Ok(Some(decode_meta(&bytes)?)),
-            None => Ok(None),
+        let Some(bytes) = self.db.get_pinned_cf(self.family(META), META_KEY)? else { return Ok(None) };
+        let mut meta = decode_meta(&bytes)?;
+        if has_parts(&bytes) {
+            meta_parts::complete(&mut meta, |key| Ok::<_, StoreError>(self.db.get_cf(self.family(META), key)?))?;
         }
+        Ok(Some(meta))
+    }
+
+    /// The parts of META as they are here.
+    ///
+    /// # Errors
+    /// RocksDB cannot read.
+    pub fn meta_parts(&self) -> Result<MetaParts, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound([changelog::PART]);
+        options.set_iterate_upper_bound([changelog::PART + 1]);
+        let entries = self.db.iterator_cf_opt(self.family(META), options, IteratorMode::Start);
+        let mut parts = BTreeMap::new();
+        for entry in entries {
+            let (key, value) = entry?;
+            parts.insert(key.into_vec(), value.into_vec());
+        }
+        Ok(MetaParts::of(parts))
     }
 
     /// The changelog offset after the last record that this copy holds; none for a new database.

@@ -15,27 +15,41 @@
 //!               key    `counters`                      value  counters of the customers as they stand here
 //!                                                             (`counter_bytes`); made anew where missing
 //!               key    'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
+//!               key    'P' │ part, 1 │ [block, 2]      value  a part of meta (`meta_parts`)
 //!
 //! changelog topic, one partition per input partition
 //!
 //!   key  'C' │ customer id                  value  state
 //!   key  'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
 //!   key  'M'                                value  meta
+//!   key  'P' │ part, 1 │ [block, 2]         value  a part of meta (`meta_parts`), in the transaction of a meta
 //!
 //! summaries topic, one partition per input partition
 //!
 //!   key  partition, 4 │ ranking, 2          value  one partition's counters of one ranking (`counter_bytes`)
-//!   key  partition, 4 │ 'S' │ day, 2        value  one partition's survey of one day (`survey_bytes`); the day is counted
-//!                                                  from 1970 in the rules' time zone, and from 0 again every 32 days, so
-//!                                                  that three weeks can be looked back on. The two kinds of keys differ in
-//!                                                  length
+//!   key  partition, 4 │ 'B' │ day, 1 │ block, 2
+//!                                           value  some cohorts of one partition's survey of one day (`survey_bytes`); the
+//!                                                  day is counted from 1970 in the rules' time zone, and from 0 again every
+//!                                                  4 days: a survey is of use until those of all partitions are added up
 //!   key  partition, 4 │ 'W' │ week, 2       value  one partition's sample of one week (`sample_bytes`); weeks are counted
 //!                                                  from Monday 1970-01-05, and from 0 again every 128
+//!
+//!   what follows from these, in partition 0, by whoever owns that partition of the input
+//!
+//!   key  'R' │ 'T'                          value  where ranks begin (`result_bytes`)
+//!   key  'R' │ 'P'                          value  the parameters of the model of churn (`result_bytes`)
+//!   key  'R' │ 'O' │ block, 2               value  some cohorts of the newest survey of all partitions (`survey_bytes`)
+//!   key  'R' │ 'D' │ day, 1 │ block, 2      value  of some cohorts what later forecasts need of that survey
+//!                                                  (`result_bytes`); from 0 again every 32 days, so that three weeks can
+//!                                                  be looked back on
+//!
+//!   The kinds of keys differ in length, or in their first byte where they are shorter than 6. A reader passes over kinds
+//!   that it does not know.
 //! ```
 //!
 //! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
 //! `indexed at` is where the customer's entry in `timers` stands: never after the next deadline in the state, `MAX` when
-//! there is none. Retired key bytes stay reserved: none so far.
+//! there is none. Retired keys stay reserved: in the summaries partition, 4 │ 'S' │ day, 2.
 
 use crate::event::Instant;
 
@@ -47,13 +61,33 @@ pub mod changelog {
     pub const CUSTOMER: u8 = b'C';
     pub const INPUT: u8 = b'I';
     pub const META: u8 = b'M';
+    pub const PART: u8 = b'P';
 }
 
-/// In the key of a survey, after the partition.
-pub(super) const SURVEY: u8 = b'S';
+/// In the key of a part of META.
+pub(super) const COUNTS: u8 = b'C';
+pub(super) const OBSERVED: u8 = b'O';
+pub(super) const PART_THRESHOLDS: u8 = b'T';
 
-/// So many days later a survey takes the place of an earlier one.
-pub(super) const SURVEY_DAYS: i64 = 32;
+/// The version of META alone: its parts have records of their own since 2.
+pub(super) const META_FORMAT: u8 = 2;
+
+/// In the key of a part of a survey, after the partition.
+pub(super) const SURVEY_BLOCK: u8 = b'B';
+
+/// So many days later a survey takes the place of an earlier one; more than the days that are added up at once.
+pub(super) const SURVEY_DAYS: i64 = 4;
+const _: () = assert!(SURVEY_DAYS > crate::summary::OPEN_DAYS_MAX as i64, "a day is overwritten while it is open");
+
+/// In place of a partition, in the key of what follows from the counters of all partitions, and what comes after it.
+pub(super) const RESULT: u8 = b'R';
+pub(super) const THRESHOLDS: u8 = b'T';
+pub(super) const PARAMETERS: u8 = b'P';
+pub(super) const WHOLE: u8 = b'O';
+pub(super) const DIGEST: u8 = b'D';
+
+/// So many days later a digest takes the place of an earlier one.
+pub(super) const DIGEST_DAYS: i64 = 32;
 
 /// In the key of a sample, after the partition.
 pub(super) const SAMPLE: u8 = b'W';

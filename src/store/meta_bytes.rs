@@ -1,7 +1,7 @@
 //! META: where a partition stands. One record a transaction, in the changelog and beside the states.
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
-use super::layout::FORMAT;
+use super::layout::{FORMAT, META_FORMAT};
 use super::parameters_bytes::{put_parameters, read_parameters};
 use crate::engine::{Observed, Parameters, Standing, Timing};
 use crate::event::{Instant, Span};
@@ -141,11 +141,11 @@ pub struct Adopting {
     pub observed: Observed,
 }
 
-/// META as bytes.
+/// META as bytes, without its parts: of members their number, and nothing of surges, thresholds and what was observed.
 ///
-/// What stands after the members was added within the format: a META that ends before it has none of it.
+/// What stands after the first instant was added within the format: a META that ends before it has none of it.
 pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
-    out.push(FORMAT);
+    out.push(META_FORMAT);
     put_text(out, &meta.cluster_id);
     put_text(out, &meta.input);
     put_u64(out, u64::from(meta.partitions));
@@ -162,7 +162,6 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     out.push(u8::from(meta.live) | u8::from(meta.caught_up) << 1);
     put_i64(out, meta.written_at.0);
     put_len(out, meta.members.len());
-    put_counts(out, &meta.members);
     put_u64(out, meta.rules_version);
     out.push(u8::from(meta.adopting.is_some()));
     if let Some(adopting) = &meta.adopting {
@@ -173,20 +172,12 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
         put_observed(out, &adopting.observed);
     }
     put_i64(out, meta.began);
-    put_observed(out, &meta.observed);
-    put_thresholds(out, &meta.thresholds);
     out.push(u8::from(meta.taking_up.is_some()));
     if let Some(taking_up) = &meta.taking_up {
         put_thresholds(out, &taking_up.old);
         put_text(out, &taking_up.through);
     }
     put_u64(out, meta.customers);
-    put_len(out, meta.surges.len());
-    for (cohort, hour, count) in &meta.surges {
-        put_u64(out, u64::from(*cohort));
-        put_i64(out, *hour);
-        put_u64(out, *count);
-    }
     out.push(u8::from(meta.model.is_some()));
     if let Some(InForce { parameters, since, through }) = &meta.model {
         put_parameters(out, parameters);
@@ -206,7 +197,7 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     }
 }
 
-fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
+pub(super) fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
     put_i64(out, observed.from.0);
     put_len(out, observed.later.len());
     for (fact, from) in &observed.later {
@@ -215,7 +206,7 @@ fn put_observed(out: &mut Vec<u8>, observed: &Observed) {
     }
 }
 
-fn read_observed(reader: &mut Reader<'_>) -> Result<Observed, Corrupt> {
+pub(super) fn read_observed(reader: &mut Reader<'_>) -> Result<Observed, Corrupt> {
     let mut observed = Observed { from: Instant(reader.i64("observed from")?), later: Vec::new() };
     for _ in 0..reader.len("observed")? {
         let fact = u64::from_le_bytes(reader.array("observed fact")?);
@@ -236,15 +227,29 @@ fn read_counts(reader: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
     Ok(counts)
 }
 
-/// Reads META's bytes, those of earlier releases too.
+/// Are parts of this META to be read beside it? In format 1 it has them all in itself.
+#[must_use]
+pub fn has_parts(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&META_FORMAT)
+}
+
+/// The number of cohorts, whose counts are in parts.
+fn read_no_counts(reader: &mut Reader<'_>) -> Read<Vec<u64>> {
+    let cohorts = u16::try_from(reader.u64("members")?).map_err(|_| Corrupt("number of cohorts"))?;
+    Ok(vec![0; usize::from(cohorts)])
+}
+
+/// Reads META's bytes, those of earlier releases too. Where it has parts, what they hold is still empty or zero.
 ///
 /// # Errors
 /// Bytes that `encode_meta` did not write.
 pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     let mut reader = Reader::new(bytes);
-    if reader.u8("format")? != FORMAT {
-        return Err(Corrupt("format of META"));
-    }
+    let has_parts = match reader.u8("format")? {
+        FORMAT => false,
+        META_FORMAT => true,
+        _ => return Err(Corrupt("format of META")),
+    };
     let text = |reader: &mut Reader<'_>, what| reader.text(what).map(str::to_owned);
     let span = |reader: &mut Reader<'_>, what| reader.i64(what).map(Span);
     let meta = Meta {
@@ -282,7 +287,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     };
     let flags = reader.u8("flags")?;
     let written_at = Instant(reader.i64("written at")?);
-    let members = read_counts(&mut reader)?;
+    let members = if has_parts { read_no_counts(&mut reader)? } else { read_counts(&mut reader)? };
     let mut meta = Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, ..meta };
     // What an earlier release wrote ends here.
     if reader.is_empty() {
@@ -294,15 +299,20 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         let (members, observed) = (read_counts(&mut reader)?, read_observed(&mut reader)?);
         meta.adopting = Some(Adopting { version, through, members, observed });
     }
-    (meta.began, meta.observed) = (reader.i64("first offset")?, read_observed(&mut reader)?);
-    meta.thresholds = read_thresholds(&mut reader)?;
+    meta.began = reader.i64("first offset")?;
+    if !has_parts {
+        meta.observed = read_observed(&mut reader)?;
+        meta.thresholds = read_thresholds(&mut reader)?;
+    }
     if reader.u8("taking up")? != 0 {
         let old = read_thresholds(&mut reader)?;
         meta.taking_up = Some(TakingUp { old, through: text(&mut reader, "taking up")? });
     }
     meta.customers = reader.u64("customers")?;
-    for _ in 0..reader.len("surges")? {
-        meta.surges.push((reader.u32("surge")?, reader.i64("surge")?, reader.u64("surge")?));
+    if !has_parts {
+        for _ in 0..reader.len("surges")? {
+            meta.surges.push((reader.u32("surge")?, reader.i64("surge")?, reader.u64("surge")?));
+        }
     }
     // As above.
     if reader.is_empty() {
@@ -333,12 +343,12 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     if reader.is_empty() { Ok(meta) } else { Err(Corrupt("end of META")) }
 }
 
-fn put_thresholds(out: &mut Vec<u8>, thresholds: &[Option<Standing>]) {
+pub(super) fn put_thresholds(out: &mut Vec<u8>, thresholds: &[Option<Standing>]) {
     put_len(out, thresholds.len());
     thresholds.iter().for_each(|threshold| put_threshold(out, *threshold));
 }
 
-fn read_thresholds(reader: &mut Reader<'_>) -> Read<Vec<Option<Standing>>> {
+pub(super) fn read_thresholds(reader: &mut Reader<'_>) -> Read<Vec<Option<Standing>>> {
     let count = reader.len("thresholds")?;
     let mut thresholds = Vec::with_capacity(count);
     for _ in 0..count {
@@ -365,7 +375,10 @@ pub(super) fn read_threshold(reader: &mut Reader<'_>) -> Read<Option<Standing>> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Adopting, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta};
+    use std::collections::BTreeMap;
+
+    use super::super::meta_parts::{MetaParts, complete, encode_parts};
+    use super::{Adopting, Corrupt, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta};
     use crate::churn::Fgp;
     use crate::engine::{Model, Observed, Parameters, Standing, Timing};
     use crate::event::{Instant, Number, Span};
@@ -421,18 +434,45 @@ mod tests {
     fn all_that_is_written_is_read_again_and_what_is_cut_off_is_refused() {
         let mut bytes = Vec::new();
         encode_meta(&meta(), &mut bytes);
-        assert_eq!(decode_meta(&bytes), Ok(meta()));
+        let parts: BTreeMap<Vec<u8>, Vec<u8>> = encode_parts(&meta()).into_iter().collect();
+        let mut read = decode_meta(&bytes).unwrap();
+        complete(&mut read, |key| Ok::<_, Corrupt>(parts.get(key).cloned())).unwrap();
+        assert_eq!(read, meta());
+        for missing in parts.keys() {
+            let get = |key: &[u8]| Ok::<_, Corrupt>(parts.get(key).filter(|_| key != missing).cloned());
+            assert!(complete(&mut read, get).is_err());
+        }
         bytes.pop();
         assert!(decode_meta(&bytes).is_err());
     }
 
     #[test]
+    fn only_parts_that_changed_are_written_again_and_meta_itself_is_short() {
+        let mut meta = Meta { members: vec![70_000; 600], adopting: None, taking_up: None, ..meta() };
+        meta.surges = (0..600).flat_map(|cohort| (0..3).map(move |hour| (cohort, 490_000 + hour, 300))).collect();
+        let mut parts = MetaParts::default();
+        let all = parts.changed(&meta);
+        assert_eq!(all.len(), 600_usize.div_ceil(16) + 2);
+        assert!(all.iter().map(|(_, value)| value.len()).sum::<usize>() > 8_000);
+        assert_eq!(parts.changed(&meta), []);
+        meta.members[17] += 1;
+        meta.surges[16 * 3].2 += 1;
+        meta.sequence += 1;
+        let changed = parts.changed(&meta);
+        assert_eq!(changed.len(), 1, "both are in the second block");
+        assert!(changed[0].1.len() < 512);
+        let mut bytes = Vec::new();
+        encode_meta(&meta, &mut bytes);
+        assert!(bytes.len() < 256, "{}", bytes.len());
+    }
+
+    #[test]
     fn what_an_earlier_release_wrote_is_of_a_log_without_an_id() {
         let mut bytes = Vec::new();
-        let meta = Meta { log: Log::default(), overdue: None, ..meta() };
-        encode_meta(&meta, &mut bytes);
+        encode_meta(&Meta { log: Log::default(), overdue: None, ..meta() }, &mut bytes);
         // No id, no resets, no shift, nothing overdue: a byte each.
         bytes.truncate(bytes.len() - 4);
-        assert_eq!(decode_meta(&bytes), Ok(meta));
+        let read = decode_meta(&bytes).map(|meta| (meta.log, meta.overdue));
+        assert_eq!(read, Ok((Log::default(), None)));
     }
 }

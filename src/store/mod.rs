@@ -1,9 +1,9 @@
 //! Durable state: customers, timers and META, one RocksDB database a partition. The only room that names `rocksdb`.
 //!
-//! `layout` draws every key; `state_bytes`, `meta_bytes`, `counter_bytes`, `survey_bytes`, `sample_bytes` and `recorded` the values, for
-//! RocksDB and the topics alike; `database` opens, reads and writes, as `options` sets it up, with what all share in
-//! `shared`; `lock` says who has one open, `quarantine`
-//! keeps damaged ones, `moved` removes those that are at home elsewhere, `space` and `handles` say what the machine has left.
+//! `layout` draws every key; `state_bytes`, `meta_bytes`, `meta_parts`, `counter_bytes`, `survey_bytes`, `sample_bytes`,
+//! `result_bytes` and `recorded` the values, for RocksDB and the topics alike; `database` opens, reads and writes, as
+//! `options` sets it up, with what all share in `shared`; `lock` says who has one open, `quarantine` keeps damaged ones,
+//! `moved` removes those that are at home elsewhere, `space` and `handles` say what the machine has left.
 
 mod bytes;
 mod counter_bytes;
@@ -14,15 +14,18 @@ mod handles;
 pub mod layout;
 mod lock;
 mod meta_bytes;
+mod meta_parts;
 mod moved;
 mod options;
 mod parameters_bytes;
 mod quarantine;
 mod recorded;
+mod result_bytes;
 mod sample_bytes;
 mod shared;
 mod space;
 mod state_bytes;
+mod summary_kind;
 mod survey_bytes;
 
 pub use bytes::Corrupt;
@@ -30,12 +33,17 @@ pub use counter_bytes::{Published, decode_counters, encode_counters};
 pub use database::{Batch, Database, Stored, StoredCustomer};
 pub use error::{StoreError, Trouble};
 pub use handles::{FILES_PER_DATABASE_MIN, files_per_database, raise_file_limit};
-pub use meta_bytes::{Adopting, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta};
+pub use meta_bytes::{Adopting, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta, has_parts};
+pub use meta_parts::{MetaParts, encode_parts};
 pub use moved::{MOVED_FOR, remove_moved};
 pub use quarantine::{DAMAGES_MAX, SetAside, remove_set_aside, set_aside, trim_set_aside};
 pub use recorded::Recorded;
+pub use result_bytes::{
+    DigestBlock, PublishedThresholds, decode_digest, decode_parameters, encode_digest, encode_parameters,
+};
 pub use sample_bytes::PublishedSample;
 pub use shared::SharedMemory;
 pub use space::{Marks, Space};
 pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};
-pub use survey_bytes::PublishedSurvey;
+pub use summary_kind::{SummaryKind, made_for};
+pub use survey_bytes::{BLOCK_BYTES, KeyValue, PublishedBlock, decode_whole, encode_survey, encode_whole};

@@ -66,8 +66,8 @@ impl Frame {
     }
 
     /// Of parts of one day the instant is the latest.
-    pub(super) fn merge(&mut self, other: &Self) {
-        self.days[0] = self.days[0].max(other.days[0]);
+    pub(super) fn moves_to(&mut self, at: Instant) {
+        self.days[0] = self.days[0].max(at);
     }
 }
 

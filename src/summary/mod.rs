@@ -2,11 +2,13 @@
 //!
 //! Members are added and removed one by one, and the counters of several partitions are added like those of one. `bucket`
 //! divides values into buckets, `histogram` counts them, `leaders` keeps the first of a ranking one by one, and
-//! `threshold` finds where ranks begin. `survey` looks once a day at everybody, `surveys` puts together what partitions
-//! have found, and `overview` says it.
+//! `threshold` finds where ranks begin. `survey` looks once a day at everybody, `surveys` adds up what partitions have
+//! found, `digest` keeps of it what later weeks need, and `overview` says it.
 
+mod block;
 mod bucket;
 mod counters;
+mod digest;
 mod frame;
 mod histogram;
 mod leaders;
@@ -17,8 +19,10 @@ mod surveys;
 mod tests;
 mod threshold;
 
+pub use block::SurveyBlock;
 pub use bucket::Bucket;
 pub use counters::{Counters, RankingCounters};
+pub use digest::{CohortDigest, Digest};
 pub use frame::{DAYS, Frame, WEEKS};
 pub use histogram::Histogram;
 pub use leaders::Leaders;
@@ -27,5 +31,5 @@ pub use overview::{
     ValueQuantiles,
 };
 pub use survey::{CohortSurvey, Expected, Survey};
-pub use surveys::Surveys;
-pub use threshold::{Found, POPULATION_MIN, thresholds};
+pub use surveys::{OPEN_DAYS_MAX, Surveys};
+pub use threshold::{Found, POPULATION_MIN, found, thresholds};

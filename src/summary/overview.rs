@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::digest::{CohortDigest, Digest};
 use super::frame::DAYS;
 use super::histogram::Histogram;
 use super::survey::{CohortSurvey, Expected, Survey};
@@ -159,14 +160,14 @@ pub struct Flow {
 }
 
 impl Overview {
-    /// `earlier`: the surveys of one, two and three weeks before, as far as there are.
+    /// `earlier`: the digests of one, two and three weeks before, as far as there are.
     #[must_use]
-    pub fn new(rules: &RuleSet, now: &Survey, earlier: [Option<&Survey>; 3]) -> Self {
+    pub fn new(rules: &RuleSet, now: &Survey, earlier: [Option<&Digest>; 3]) -> Self {
         let (day, made_at) = (date(now.frame.day), now.frame.at().0);
         let currency = rules.churn.as_ref().and_then(|churn| churn.currency.clone());
         let mut details = Vec::with_capacity(rules.cohorts.len());
         for (number, (cohort, survey)) in rules.cohorts.iter().zip(&now.cohorts).enumerate() {
-            let earlier = earlier.map(|survey| survey.and_then(|survey| survey.cohorts.get(number)));
+            let earlier = earlier.map(|digest| digest.and_then(|digest| digest.cohorts.get(number)));
             details.push(CohortDetail {
                 day: day.clone(),
                 made_at,
@@ -219,16 +220,17 @@ impl CohortLine {
         rules: &RuleSet,
         cohort: &Cohort,
         now: &CohortSurvey,
-        [then, before, first]: [Option<&CohortSurvey>; 3],
+        [then, before, first]: [Option<&CohortDigest>; 3],
         day: i64,
     ) -> Self {
         let has_amounts = rules.churn.as_ref().is_some_and(|churn| churn.has_amounts);
-        let bias = Bias::of([Some(now), then, before]);
-        let next_week = Forecast::of_week(now, has_amounts).corrected(bias, 1.0);
+        let digest = CohortDigest::of(now);
+        let bias = Bias::of([Some(&digest), then, before]);
+        let next_week = Forecast::of_week(&digest, has_amounts).corrected(bias, 1.0);
         let part = 1.0 / DAYS as f64;
         let foretold = |(ahead, expected): (i64, &Expected)| DayForecast {
             day: date(day + ahead),
-            forecast: Forecast::new(expected, now, part, has_amounts).corrected(bias, part),
+            forecast: Forecast::new(expected, &digest, part, has_amounts).corrected(bias, part),
         };
         Self {
             cohort: cohort.name.clone(),
@@ -240,7 +242,8 @@ impl CohortLine {
             next_week,
             days: (0..).zip(&now.days).map(foretold).collect(),
             share_leaving: (now.members > 0).then(|| next_week.exits_expected / now.members as f64),
-            last_week: then.map(|then| Backtest::new(then, Bias::of([Some(then), before, first]), now, has_amounts)),
+            last_week: then
+                .map(|then| Backtest::new(then, Bias::of([Some(then), before, first]), &digest, has_amounts)),
         }
     }
 }
@@ -252,8 +255,8 @@ impl From<&Localized> for Title {
 }
 
 impl Forecast {
-    fn of_week(survey: &CohortSurvey, has_amounts: bool) -> Self {
-        Self::new(&survey.week(), survey, 1.0, has_amounts)
+    fn of_week(digest: &CohortDigest, has_amounts: bool) -> Self {
+        Self::new(&digest.week, digest, 1.0, has_amounts)
     }
 
     fn corrected(self, bias: Bias, part: f64) -> Self {
@@ -265,12 +268,12 @@ impl Forecast {
     }
 
     /// `part`: the part of a week, for which so much of what newcomers did in the last one is expected of those to come.
-    fn new(expected: &Expected, survey: &CohortSurvey, part: f64, has_amounts: bool) -> Self {
+    fn new(expected: &Expected, digest: &CohortDigest, part: f64, has_amounts: bool) -> Self {
         Self {
             exits_if_silent: expected.exits_if_silent,
             entries_if_silent: expected.entries_if_silent,
-            exits_expected: expected.exits.to_double() + survey.left_new as f64 * part,
-            entries_expected: expected.entries.to_double() + survey.entered_new as f64 * part,
+            exits_expected: expected.exits.to_double() + digest.left_new as f64 * part,
+            entries_expected: expected.entries.to_double() + digest.entered_new as f64 * part,
             value_at_stake: has_amounts.then(|| expected.value_at_stake.to_double()),
         }
     }
@@ -284,16 +287,16 @@ struct Bias {
 }
 
 impl Bias {
-    /// What two weeks in a row have in common; of less than three surveys, each a week before the one before it, nothing.
-    fn of(surveys: [Option<&CohortSurvey>; 3]) -> Self {
-        let [Some(now), Some(then), Some(before)] = surveys else { return Self::default() };
+    /// What two weeks in a row have in common; of less than three, each a week before the one before it, nothing.
+    fn of(weeks: [Option<&CohortDigest>; 3]) -> Self {
+        let [Some(now), Some(then), Some(before)] = weeks else { return Self::default() };
         let (latest, other) = (Self::of_week(then, now), Self::of_week(before, then));
         let common = |a: f64, b: f64| if a * b > 0.0 { a.abs().min(b.abs()).copysign(a) } else { 0.0 };
         Self { exits: common(latest.exits, other.exits), entries: common(latest.entries, other.entries) }
     }
 
     /// Counts of changes vary by chance by about their square root: twice that is taken for more than chance.
-    fn of_week(then: &CohortSurvey, now: &CohortSurvey) -> Self {
+    fn of_week(then: &CohortDigest, now: &CohortDigest) -> Self {
         let foretold = Forecast::of_week(then, false);
         let bias = |foretold: f64, came: u64| {
             let (off, chance) = (came as f64 - foretold, (came as f64).max(foretold).sqrt());
@@ -317,7 +320,7 @@ impl From<Forecast> for ExpectedChanges {
 
 impl Backtest {
     /// `bias`: that which was known then.
-    fn new(then: &CohortSurvey, bias: Bias, now: &CohortSurvey, has_amounts: bool) -> Self {
+    fn new(then: &CohortDigest, bias: Bias, now: &CohortDigest, has_amounts: bool) -> Self {
         let foretold = Forecast::of_week(then, has_amounts).corrected(bias, 1.0);
         let off = |exits: f64, entries: f64| (exits - now.left as f64).abs() + (entries - now.entered as f64).abs();
         Self {

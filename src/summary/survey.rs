@@ -68,20 +68,7 @@ impl Survey {
     /// Of nobody, at an instant.
     #[must_use]
     pub fn new(rules: &RuleSet, at: Instant) -> Self {
-        let levels = rules.churn.as_ref().map_or(0, |churn| churn.levels.len() + 1);
-        let cohort = CohortSurvey {
-            members: 0,
-            levels: vec![0; levels],
-            values: Histogram::default(),
-            value: Number::ZERO,
-            entered: 0,
-            left: 0,
-            entered_new: 0,
-            left_new: 0,
-            retention: (0..WEEKS).map(|week| vec![0; week + 1]).collect(),
-            came_from: BTreeMap::new(),
-            days: [Expected::default(); DAYS],
-        };
+        let cohort = CohortSurvey::of_nobody(rules);
         Self { frame: Frame::new(&rules.calendar(), at), customers: 0, cohorts: vec![cohort; rules.cohorts.len()] }
     }
 
@@ -160,14 +147,32 @@ impl Survey {
 
     /// Adds another part of the same day: as if its customers had been counted here.
     pub fn merge(&mut self, other: &Self) {
-        self.frame.merge(&other.frame);
+        self.frame.moves_to(other.frame.at());
         self.customers += other.customers;
         self.cohorts.iter_mut().zip(&other.cohorts).for_each(|(cohort, other)| cohort.merge(other));
     }
 }
 
 impl CohortSurvey {
-    fn merge(&mut self, other: &Self) {
+    #[must_use]
+    pub fn of_nobody(rules: &RuleSet) -> Self {
+        let levels = rules.churn.as_ref().map_or(0, |churn| churn.levels.len() + 1);
+        Self {
+            members: 0,
+            levels: vec![0; levels],
+            values: Histogram::default(),
+            value: Number::ZERO,
+            entered: 0,
+            left: 0,
+            entered_new: 0,
+            left_new: 0,
+            retention: (0..WEEKS).map(|week| vec![0; week + 1]).collect(),
+            came_from: BTreeMap::new(),
+            days: [Expected::default(); DAYS],
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
         self.members += other.members;
         add(&mut self.levels, &other.levels);
         self.values.merge(&other.values);

@@ -1,58 +1,80 @@
-//! The surveys of all partitions, by day.
+//! The surveys of all partitions, by day, added up as they come.
 
 use std::collections::BTreeMap;
 
-use super::overview::Overview;
+use super::block::{Progress, SurveyBlock};
 use super::survey::Survey;
 use crate::rules::RuleSet;
+use crate::rules::ast::Unit;
 
-/// Days that are kept: a forecast is judged a week later, and rests on how the two before were judged.
-const DAYS_KEPT: i64 = 24;
+/// Days that are added up at once. Partitions reach a new day within minutes of each other; one that is days behind goes
+/// straight to its present day, and the days that it left out are never whole.
+pub const OPEN_DAYS_MAX: usize = 3;
 
-/// Surveys of one rule set. Those of a day are added up as soon as all partitions have told, and kept no longer one by one.
+/// Surveys of one rule set. Of each day there is one sum, whatever the number of partitions.
 #[derive(Debug, Clone)]
 pub struct Surveys {
     partitions: u32,
-    /// By day and partition.
-    parts: BTreeMap<i64, BTreeMap<u32, Survey>>,
-    whole: BTreeMap<i64, Survey>,
+    open: BTreeMap<i64, OpenDay>,
+    /// Days up to this one are done with.
+    closed: i64,
+}
+
+#[derive(Debug, Clone)]
+struct OpenDay {
+    sum: Survey,
+    /// By partition.
+    progress: Vec<Option<Progress>>,
+    missing: u32,
 }
 
 impl Surveys {
     /// Of so many partitions, numbered from 0.
     #[must_use]
     pub fn new(partitions: u32) -> Self {
-        Self { partitions, parts: BTreeMap::new(), whole: BTreeMap::new() }
+        Self { partitions, open: BTreeMap::new(), closed: i64::MIN }
     }
 
-    /// Takes in what a partition has found. Another survey of that partition and day goes, unless the day is whole, and so does
-    /// all that is older than the newest by what is kept.
-    pub fn take(&mut self, partition: u32, survey: Survey) {
-        let day = survey.frame.day;
-        if partition >= self.partitions || self.whole.contains_key(&day) {
-            return;
+    /// Adds a part of what a partition has found. Of two surveys of one partition and day the first one counts. Returns the
+    /// sum of the day once all partitions have told; from then on the day, and those before it, are done with.
+    pub fn take(&mut self, partition: u32, block: &SurveyBlock, rules: &RuleSet) -> Option<Survey> {
+        let day = rules.calendar().period(block.at, Unit::Day);
+        let place = usize::try_from(partition).ok().filter(|_| partition < self.partitions)?;
+        if day <= self.closed {
+            return None;
         }
-        let parts = self.parts.entry(day).or_default();
-        parts.insert(partition, survey);
-        if parts.len() == self.partitions as usize {
-            let mut parts = self.parts.remove(&day).unwrap_or_default().into_values();
-            if let Some(mut whole) = parts.next() {
-                parts.for_each(|part| whole.merge(&part));
-                self.whole.insert(day, whole);
-            }
+        let open = self.open.entry(day).or_insert_with(|| OpenDay {
+            sum: Survey::new(rules, block.at),
+            progress: vec![None; self.partitions as usize],
+            missing: self.partitions,
+        });
+        if open.progress[place].is_some_and(|progress| progress.is_whole(rules)) {
+            return None;
         }
-        let newest =
-            [self.parts.last_key_value().map(|(day, _)| *day), self.whole.last_key_value().map(|(day, _)| *day)];
-        let oldest = newest.into_iter().flatten().max().unwrap_or(day) - DAYS_KEPT;
-        self.parts.retain(|day, _| *day > oldest);
-        self.whole.retain(|day, _| *day > oldest);
+        let progress = Progress::take(open.progress[place], block)?;
+        open.progress[place] = Some(progress);
+        open.sum.merge_block(block);
+        open.missing -= u32::from(progress.is_whole(rules));
+        if open.missing == 0 {
+            let whole = self.open.remove(&day).map(|open| open.sum);
+            self.close(day);
+            return whole;
+        }
+        if self.open.len() > OPEN_DAYS_MAX {
+            self.open.pop_first();
+        }
+        None
     }
 
-    /// What there is to say on the newest day that all partitions have looked at, beside what was said the weeks before.
-    /// `None`: there is no such day.
+    /// Days up to this one are of no interest any more: another process has added them up.
+    pub fn close(&mut self, day: i64) {
+        self.closed = self.closed.max(day);
+        self.open = self.open.split_off(&self.closed.saturating_add(1));
+    }
+
+    /// Days that are being added up.
     #[must_use]
-    pub fn overview(&self, rules: &RuleSet) -> Option<Overview> {
-        let (day, newest) = self.whole.last_key_value()?;
-        Some(Overview::new(rules, newest, [1, 2, 3].map(|weeks| self.whole.get(&(day - 7 * weeks)))))
+    pub fn open_days(&self) -> usize {
+        self.open.len()
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Overview, Survey, Surveys};
+use super::{Digest, OPEN_DAYS_MAX, Overview, Survey, Surveys};
 use crate::churn::{GammaGamma, MbgNbd};
 use crate::engine::{CustomerState, Engine, Model, Parameters, Words};
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
@@ -160,13 +160,8 @@ fn the_days_to_come_weigh_as_much_as_the_model_says() {
 fn the_overview_says_it_and_judges_what_was_said_a_week_before() {
     let mut engine = engine(MOVES);
     let rules = Arc::clone(engine.rules());
-    let mut surveys = Surveys::new(2);
-    surveys.take(0, moves(&mut engine, 93.0));
-    surveys.take(1, Survey::new(&rules, day(93.0)));
-    surveys.take(0, moves(&mut engine, 100.0));
-    assert_eq!(surveys.overview(&rules).unwrap().day, "2026-04-04", "a part of the newest day is missing");
-    surveys.take(1, Survey::new(&rules, day(100.0)));
-    let overview: Overview = surveys.overview(&rules).unwrap();
+    let before = Digest::of(&moves(&mut engine, 93.0));
+    let overview = Overview::new(&rules, &moves(&mut engine, 100.0), [Some(&before), None, None]);
     let silent = |exits: u64, entries: u64, exits_expected: f64, entries_expected: f64| {
         json!({"exits_if_silent": exits, "entries_if_silent": entries, "exits_expected": exits_expected,
                "entries_expected": entries_expected, "value_at_stake": null})
@@ -202,4 +197,40 @@ fn the_overview_says_it_and_judges_what_was_said_a_week_before() {
     let records: Vec<_> = overview.forecasts().collect();
     assert_eq!((records[0].error_last_week, records[0].naive_error_last_week), (Some(1.0), Some(3.0)));
     assert_eq!((records[1].size, records[1].days.len(), records[1].day), (3, 7, 20_554));
+}
+
+#[test]
+fn a_day_is_whole_once_every_block_of_every_partition_has_come_and_is_then_done_with() {
+    let mut engine = engine(MOVES);
+    let rules = Arc::clone(engine.rules());
+    let (some, nobody) = (moves(&mut engine, 100.0), Survey::new(&rules, day(100.25)));
+    let mut surveys = Surveys::new(2);
+    let mut take = |partition, survey: &Survey, cohorts| surveys.take(partition, &survey.block(cohorts), &rules);
+    assert_eq!(take(0, &some, 1..2), None, "its first block is missing");
+    assert_eq!(take(0, &some, 0..1), None);
+    assert_eq!(take(1, &nobody, 0..2), None);
+    assert_eq!(take(0, &nobody, 1..2), None, "of another survey than the one that was begun");
+    assert_eq!(take(0, &some, 0..1), None, "counted already");
+    let whole = take(0, &some, 1..2).expect("that was the last one");
+    let mut expected = some.clone();
+    expected.merge(&nobody);
+    assert_eq!(whole, expected);
+    assert_eq!(take(0, &some, 0..2), None);
+    assert_eq!(take(1, &some, 0..2), None, "the day is over");
+    assert_eq!(surveys.open_days(), 0);
+}
+
+#[test]
+fn however_long_a_partition_is_silent_only_so_many_days_are_kept_open() {
+    let mut engine = engine(MOVES);
+    let rules = Arc::clone(engine.rules());
+    let mut surveys = Surveys::new(2);
+    for today in 0..40 {
+        let survey = moves(&mut engine, 100.0 + f64::from(today));
+        assert_eq!(surveys.take(0, &survey.block(0..2), &rules), None);
+        assert!(surveys.open_days() <= OPEN_DAYS_MAX);
+    }
+    let last = moves(&mut engine, 139.0);
+    assert!(surveys.take(1, &last.block(0..2), &rules).is_some());
+    assert_eq!(surveys.open_days(), 0);
 }

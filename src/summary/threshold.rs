@@ -1,11 +1,11 @@
 //! Where ranks begin, from the counters of all partitions.
 
-use super::counters::Counters;
+use super::counters::{Counters, RankingCounters};
 use super::histogram::Histogram;
 use crate::engine::Standing;
 use crate::event::Number;
-use crate::rules::RuleSet;
 use crate::rules::ast::RankSize;
+use crate::rules::{Rank, RuleSet};
 
 /// Under so many customers a part of all lets nobody in.
 pub const POPULATION_MIN: u64 = 200;
@@ -26,35 +26,41 @@ pub struct Found {
 /// exactly; where there are fewer all are in.
 #[must_use]
 pub fn thresholds(rules: &RuleSet, parts: &[&Counters]) -> Vec<Found> {
-    let of_rank = |rank: &crate::rules::Rank| {
-        let counters = || parts.iter().map(|part| &part.rankings[usize::from(rank.ranking.0)]);
-        let mut all = Histogram::default();
-        counters().for_each(|counters| all.merge(&counters.histogram));
-        let population = all.total();
-        let threshold = match rank.size {
-            RankSize::Percent(_) if population < POPULATION_MIN => None,
-            RankSize::Percent(percent) => all.nth(rank.highest, part(population, percent)).map(|bucket| {
-                if rank.highest {
-                    Standing { value: bucket.least(), hash: 0 }
-                } else {
-                    Standing { value: bucket.most(), hash: u64::MAX }
-                }
-            }),
-            RankSize::Count(count) => {
-                let lists =
-                    counters().filter_map(|c| if rank.highest { c.highest.as_ref() } else { c.lowest.as_ref() });
-                let mut best: Vec<Standing> = lists.flat_map(super::Leaders::best).collect();
-                best.sort_unstable();
-                if rank.highest {
-                    best.reverse();
-                }
-                let everyone = if rank.highest { Standing::FIRST } else { Standing::LAST };
-                Some(best.get(count as usize - 1).copied().unwrap_or(everyone))
-            }
-        };
-        Found { population, threshold }
+    let of_rank = |rank: &Rank| {
+        let counters: Vec<&RankingCounters> =
+            parts.iter().map(|part| &part.rankings[usize::from(rank.ranking.0)]).collect();
+        found(rank, &counters)
     };
     rules.ranks.iter().map(of_rank).collect()
+}
+
+/// The threshold of one rank, from what all partitions have counted of its ranking.
+#[must_use]
+pub fn found(rank: &Rank, parts: &[&RankingCounters]) -> Found {
+    let mut all = Histogram::default();
+    parts.iter().for_each(|counters| all.merge(&counters.histogram));
+    let population = all.total();
+    let threshold = match rank.size {
+        RankSize::Percent(_) if population < POPULATION_MIN => None,
+        RankSize::Percent(percent) => all.nth(rank.highest, part(population, percent)).map(|bucket| {
+            if rank.highest {
+                Standing { value: bucket.least(), hash: 0 }
+            } else {
+                Standing { value: bucket.most(), hash: u64::MAX }
+            }
+        }),
+        RankSize::Count(count) => {
+            let lists = parts.iter().filter_map(|c| if rank.highest { c.highest.as_ref() } else { c.lowest.as_ref() });
+            let mut best: Vec<Standing> = lists.flat_map(super::Leaders::best).collect();
+            best.sort_unstable();
+            if rank.highest {
+                best.reverse();
+            }
+            let everyone = if rank.highest { Standing::FIRST } else { Standing::LAST };
+            Some(best.get(count as usize - 1).copied().unwrap_or(everyone))
+        }
+    };
+    Found { population, threshold }
 }
 
 /// So many per cent of a population, rounded up, and at least one.

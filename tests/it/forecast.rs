@@ -7,8 +7,8 @@ use std::sync::Arc;
 use cohortd::engine::{Comings, Engine, Fit, Said, Shard, Sighting, Timing, Words};
 use cohortd::event::{Change, CustomerEvent, Instant, Number, Span, Value};
 use cohortd::rules::{self, RuleSet};
-use cohortd::store::PublishedSurvey;
-use cohortd::summary::{CohortSurvey, Overview, Survey};
+use cohortd::store::{decode_whole, encode_whole};
+use cohortd::summary::{CohortSurvey, Digest, Overview, Survey};
 
 use crate::engine_under_test::run_to_engine;
 use crate::generate::{Generated, Property, Random};
@@ -52,12 +52,11 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     if merged != whole {
         return Err(format!("the parts come to\n{merged:?}\nand the whole to\n{whole:?}"));
     }
-    let published = PublishedSurvey { partition: 0, survey: whole };
-    let (key, value) = published.encode(&rules);
-    if PublishedSurvey::decode(&key, &value, &rules) != Ok(Some(published.clone())) {
+    let records = encode_whole(&whole, &rules);
+    let blocks: Vec<_> = records.iter().filter_map(|(_, value)| decode_whole(value, &rules).ok().flatten()).collect();
+    if Survey::of_blocks(&rules, &blocks).as_ref() != Some(&whole) {
         return Err("a survey is not read as it was written".into());
     }
-    let whole = published.survey;
     for (day, ends) in whole.frame.days[1..].iter().enumerate() {
         let mut came = vec![(0, 0); rules.cohorts.len()];
         for state in states.values_mut() {
@@ -217,7 +216,7 @@ fn next_week_is_foretold_better_than_by_the_last_one() {
         let mut tallies: BTreeMap<&str, [Tally; 2]> = BTreeMap::new();
         for four in surveys.windows(4) {
             let [first, before, then, now] = four else { continue };
-            let foretold = Overview::new(&rules, then, [Some(before), Some(first), None]);
+            let foretold = Overview::new(&rules, then, [Some(&Digest::of(before)), Some(&Digest::of(first)), None]);
             for (number, cohort) in rules.cohorts.iter().enumerate() {
                 let (before, came) = (&then.cohorts[number], &now.cohorts[number]);
                 let week = foretold.detail(&cohort.name).unwrap().line.next_week;

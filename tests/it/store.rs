@@ -1,7 +1,8 @@
 //! What a release wrote, every later one reads.
 //!
-//! `fixtures/store-1` is a state directory of format 1, and beside it stands what it holds. A change of the layout leaves
-//! it as it is, adds a directory of the new format, and goes on reading both.
+//! `fixtures/store-1` is a state directory of format 1, `fixtures/store-2` one whose META has its parts in records of their
+//! own, and below stands what both hold. A change of the layout leaves them as they are, adds a directory of the new format,
+//! and goes on reading all.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,8 @@ who = "latest cart then no buy within 4 hours per cart_id or each cart then no b
 who = "entered a_counts in the last 3 days and sum(buy.amount in the last 30 days) > 20"
 "#;
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store-1")
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 fn memory() -> SharedMemory {
@@ -139,17 +140,26 @@ fn write(path: &Path, rules: &Arc<RuleSet>) {
 }
 
 #[test]
-fn a_state_directory_of_format_1_is_read() {
-    // RocksDB writes into what it opens.
-    let copy = tempfile::tempdir().unwrap();
-    for entry in fs::read_dir(fixture()).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+fn state_directories_of_every_format_are_read() {
+    for name in ["store-1", "store-2"] {
+        // RocksDB writes into what it opens.
+        let copy = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(fixture(name)).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+        check(copy.path(), &Arc::new(rules::load("rules.toml", RULES).unwrap()));
     }
-    check(copy.path(), &Arc::new(rules::load("rules.toml", RULES).unwrap()));
 }
 
-/// Also how a directory for a new format is made: keep what this leaves behind.
+/// `COHORTD_FIXTURE=tests/fixtures/store-N cargo test --release --test it store::make_a_fixture -- --ignored`
+#[test]
+#[ignore = "makes the directory of a new format"]
+fn make_a_fixture() {
+    let folder = PathBuf::from(std::env::var_os("COHORTD_FIXTURE").expect("COHORTD_FIXTURE names a folder"));
+    write(&folder, &Arc::new(rules::load("rules.toml", RULES).unwrap()));
+}
+
 #[test]
 fn a_state_directory_written_now_is_read() {
     let rules = Arc::new(rules::load("rules.toml", RULES).unwrap());

@@ -8,7 +8,7 @@ use super::{RULES, shop};
 use crate::engine::{Engine, Learner, Parameters, Sampling, Shard, Timing, Words, tie_hash};
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
 use crate::rules::{RuleSet, load};
-use crate::summary::{Overview, Survey};
+use crate::summary::{Digest, Overview, Survey};
 
 const CHURN: &str = "
     [churn]
@@ -95,7 +95,7 @@ fn next_week_of_the_demos_shop_is_foretold_better_than_by_the_last_one() {
     for seed in 1..=3 {
         for four in surveys(&rules, seed)[SETTLED..].windows(4) {
             let [first, before, then, now] = four else { continue };
-            let foretold = Overview::new(&rules, then, [Some(before), Some(first), None]);
+            let foretold = Overview::new(&rules, then, [Some(&Digest::of(before)), Some(&Digest::of(first)), None]);
             for (number, cohort) in rules.cohorts.iter().enumerate() {
                 let (before, came) = (&then.cohorts[number], &now.cohorts[number]);
                 let week = foretold.detail(&cohort.name).unwrap().line.next_week;

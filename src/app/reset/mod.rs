@@ -18,7 +18,7 @@ use crate::kafka::{
 use crate::lane::{OffsetMark, identity};
 use crate::settings::{Kafka, Loaded, Settings};
 use crate::store::layout::changelog;
-use crate::store::{Meta, Recorded, decode_meta, encode_meta};
+use crate::store::{Meta, Recorded, decode_meta, encode_meta, encode_parts, has_parts};
 pub use plan::From;
 use plan::{Present, Step};
 
@@ -79,6 +79,8 @@ struct Part {
 /// What the changelog holds of a partition.
 #[derive(Default)]
 struct Kept {
+    /// Has META parts in records of their own?
+    has_parts: bool,
     meta: Option<Meta>,
     /// The keys of recorded inputs.
     recorded: BTreeSet<Vec<u8>>,
@@ -299,6 +301,7 @@ impl<'a> Reset<'a> {
                     let meta = value.map(decode_meta).transpose();
                     let corrupt = |error| Failure::Running(format!("{topic}[{partition}]: {error}"));
                     kept.meta = meta.map_err(corrupt)?;
+                    kept.has_parts = value.is_some_and(has_parts);
                 }
                 Some(&changelog::INPUT) if value.is_some() => drop(kept.recorded.insert(key.to_vec())),
                 Some(&changelog::INPUT) => drop(kept.recorded.remove(key)),
@@ -378,6 +381,10 @@ impl<'a> Reset<'a> {
                 let mut bytes = Vec::new();
                 encode_meta(&meta, &mut bytes);
                 records.push(write(vec![changelog::META], Some(bytes)));
+                // They are as they were, and there already unless an earlier release wrote.
+                if !kept.has_parts {
+                    records.extend(encode_parts(&meta).into_iter().map(|(key, value)| write(key, Some(value))));
+                }
             }
             offsets.push((*partition, meta.next_offset, OffsetMark { sequence: meta.sequence, writer }.text()));
         }

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{
-    PublishedSample, PublishedSurvey, Recorded, as_of, decode_meta, decode_state, encode_meta, encode_state,
+    PublishedBlock, PublishedSample, Recorded, as_of, decode_meta, decode_state, encode_meta, encode_state,
     next_deadline,
 };
 use libfuzzer_sys::fuzz_target;
@@ -55,17 +55,22 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(meta) = decode_meta(bytes) {
         let mut written = Vec::new();
         encode_meta(&meta, &mut written);
-        assert_eq!(decode_meta(&written).as_ref(), Ok(&meta));
+        let again = decode_meta(&written).expect("what was written is read");
+        let mut rewritten = Vec::new();
+        encode_meta(&again, &mut rewritten);
+        assert_eq!(rewritten, written);
     }
     if let Some((key, value)) = bytes.split_at_checked(7) {
-        if let Ok(Some(published)) = PublishedSurvey::decode(key, value, rules) {
-            let (key, value) = published.encode(rules);
-            assert_eq!(PublishedSurvey::decode(&key, &value, rules), Ok(Some(published)));
-        }
         if let Ok(Some(published)) = PublishedSample::decode(key, value, rules) {
             let (key, value) = published.encode(rules).expect("these rules have [churn]");
             assert_eq!(PublishedSample::decode(&key, &value, rules), Ok(Some(published)));
         }
+    }
+    if let Some((key, value)) = bytes.split_at_checked(8)
+        && let Ok(Some(published)) = PublishedBlock::decode(key, value, rules)
+    {
+        let (key, value) = published.encode(rules);
+        assert_eq!(PublishedBlock::decode(&key, &value, rules), Ok(Some(published)));
     }
     if let Some((key, value)) = bytes.split_at_checked(10)
         && let Ok((position, recorded)) = Recorded::read(key, value)

@@ -10,7 +10,7 @@ use cohortd::clock::wall_clock;
 use cohortd::codec::Output;
 use cohortd::event::{Number, Span};
 use cohortd::rules;
-use cohortd::store::PublishedSurvey;
+use cohortd::store::PublishedBlock;
 use serde_json::Value;
 
 use super::avro;
@@ -189,10 +189,9 @@ fn surveys_are_the_fold(lab: &Lab) {
     let changes = lab.read("changes");
     let mut compared = 0;
     for (partition, records) in lab.read("summaries").iter().enumerate() {
-        for seen in records.iter().filter(|seen| PublishedSurvey::has_key(&seen.key)) {
-            let published =
-                PublishedSurvey::decode(&seen.key, seen.payload.as_ref().unwrap(), &rules).unwrap().unwrap();
-            let at = published.survey.frame.at().0;
+        for seen in records.iter().filter(|seen| PublishedBlock::has_key(&seen.key)) {
+            let published = PublishedBlock::decode(&seen.key, seen.payload.as_ref().unwrap(), &rules).unwrap().unwrap();
+            let at = published.block.at.0;
             let mut members: BTreeMap<String, u64> = BTreeMap::new();
             for change in &changes[partition] {
                 let change = Output::CohortChange.to_json(change.payload.as_ref().unwrap()).unwrap();
@@ -201,7 +200,7 @@ fn surveys_are_the_fold(lab: &Lab) {
                     if change["change"] == "ENTERED" { *count += 1 } else { *count -= 1 }
                 }
             }
-            for (cohort, counted) in rules.cohorts.iter().zip(&published.survey.cohorts) {
+            for (cohort, counted) in rules.cohorts.iter().zip(&published.block.cohorts) {
                 assert_eq!(counted.members, members.get(&cohort.name).copied().unwrap_or(0), "{}", cohort.name);
                 compared += 1;
             }

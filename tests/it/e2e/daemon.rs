@@ -37,7 +37,9 @@ impl Daemon {
         flags: &[&str],
         log: &Path,
     ) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_cohortd"))
+        // Another release may be measured by the same test.
+        let program = std::env::var_os("COHORTD_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_cohortd").into());
+        let child = Command::new(program)
             .arg("run")
             .args(flags)
             .args(settings.iter().flat_map(|set| ["--set", set]))
@@ -81,6 +83,15 @@ impl Daemon {
         };
         assert_eq!(status.code(), Some(0), "{}", self.log());
         self.is_sound();
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Are its doors open?
+    pub(super) fn is_listening(&self) -> bool {
+        self.says("\"Listening.\"")
     }
 
     pub(super) fn signal(&self, signal: &str) {

@@ -102,6 +102,11 @@ impl Lab {
         }
     }
 
+    /// For a test that is known to take longer.
+    pub(super) fn limited_to(self, limit: Duration) -> Self {
+        Self { _limit: Limit::of(limit), ..self }
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -125,6 +130,13 @@ impl Lab {
         assert_eq!(admin.create(&plan, LONG), Ok(Created::Now));
         // The broker's answer is ahead of what it tells others.
         eventually("the topic is there", || admin.topic(plan.name, LONG).ok().flatten());
+    }
+
+    pub(super) fn delete(&self, kind: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let deleted = runtime.block_on(admin.delete_topics(&[&self.topic(kind)], &AdminOptions::new())).unwrap();
+        assert!(deleted[0].is_ok(), "{deleted:?}");
     }
 
     /// The settings of one process, by its instance id.
@@ -464,7 +476,7 @@ impl Follower {
     }
 }
 
-/// Writes to the input topic, in order.
+/// Writes to a topic, in order.
 pub(super) struct Writer {
     client: ThreadedProducer<DefaultProducerContext>,
     topic: String,
@@ -481,6 +493,10 @@ impl Writer {
         record.key = key.map(str::as_bytes);
         record.payload = payload;
         self.put(record);
+    }
+
+    pub(super) fn put_bytes(&self, partition: i32, key: &[u8], payload: &[u8]) {
+        self.put(BaseRecord::to(&self.topic).partition(partition).key(key).payload(payload));
     }
 
     fn put(&self, record: BaseRecord<'_, [u8], [u8]>) {

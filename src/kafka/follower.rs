@@ -1,0 +1,113 @@
+//! Reads several partitions of one topic, and goes on as records become visible: outside the group, committed records only.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::brokers::{self, Brokers};
+use super::client::{Bounded, Watch};
+use super::config;
+use super::failure::{Cause, Failure};
+use super::native::{self, Content, Queue, Unclosed};
+use super::record::Record;
+use crate::settings::Kafka;
+
+/// A client that is told what to follow.
+pub struct Follower {
+    queue: Queue,
+    client: Bounded<Unclosed<Watch>>,
+    brokers: Brokers,
+}
+
+/// What a poll brings.
+pub enum Followed<'a> {
+    /// Nothing within the timeout.
+    Nothing,
+    Record(Record<'a>),
+    /// Everything that is committed in this partition now was delivered.
+    End {
+        partition: i32,
+    },
+    /// The offset to go on from does not exist in the partition.
+    OutOfRange {
+        partition: i32,
+        reason: String,
+    },
+    /// `Retry`: go on polling. `Fatal`: this client is of no use any more.
+    Failed(Failure),
+}
+
+impl Follower {
+    /// Makes no connection. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
+    ///
+    /// # Errors
+    /// `Fatal` when librdkafka refuses an option.
+    pub fn new(settings: &Kafka, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
+        let what = "creating the follower";
+        let client: BaseConsumer<Watch> = config::follower(settings, fetch_bytes)
+            .create_with_context(Watch(brokers.clone()))
+            .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
+        let queue = Queue::of_consumer(client.client())
+            .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
+        let client = Bounded::new(Unclosed::new(client));
+        Ok(Self { queue, client, brokers: brokers.clone() })
+    }
+
+    /// Follows these partitions from now on and no others; each from an offset, or from the first that is kept.
+    ///
+    /// # Errors
+    /// `Retry`.
+    pub fn follow(&mut self, topic: &str, places: &[(i32, Option<i64>)]) -> Result<(), Failure> {
+        let failed = |error| Failure::Retry(Cause::of(&error, &format!("starting to follow {topic}")));
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (partition, from) in places {
+            let from = from.map_or(Offset::Beginning, Offset::Offset);
+            list.add_partition_offset(topic, *partition, from).map_err(failed)?;
+        }
+        self.client.assign(&list).map_err(failed)
+    }
+
+    /// The next thing to know, waiting at most `timeout` for it.
+    pub fn poll(&self, timeout: Duration) -> Followed<'_> {
+        let mut wait = timeout;
+        while let Some(event) = self.queue.poll(wait) {
+            wait = Duration::ZERO;
+            match event.content() {
+                Content::Record(record) => {
+                    self.brokers.answered();
+                    return Followed::Record(record);
+                }
+                Content::Error(error) if error.fatal => {
+                    let (code, text) = self.client.client().fatal_error().unwrap_or((error.code, error.text));
+                    return Followed::Failed(Failure::Fatal(Cause::new(code, "following", &text)));
+                }
+                Content::Error(native::Error { code: Code::PartitionEOF, place: Some((partition, _)), .. }) => {
+                    self.brokers.answered();
+                    return Followed::End { partition };
+                }
+                Content::Error(native::Error {
+                    code: Code::AutoOffsetReset,
+                    place: Some((partition, _)),
+                    text,
+                    ..
+                }) => return Followed::OutOfRange { partition, reason: text },
+                Content::Error(error) if !self.brokers.failed(error.code, &error.text) => {
+                    return Followed::Failed(Cause::new(error.code, "following", &error.text).passing());
+                }
+                Content::Log { level, facility, line } => brokers::log(level, &facility, &line),
+                Content::Error(_) | Content::Rebalance { .. } | Content::Other => {}
+            }
+        }
+        Followed::Nothing
+    }
+
+    /// Ends it on another thread, waiting at most `limit`; false if it has not ended by then.
+    #[must_use]
+    pub fn close(self, limit: Duration) -> bool {
+        let Self { queue, client, .. } = self;
+        drop(queue);
+        client.close(limit)
+    }
+}

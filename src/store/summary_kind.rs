@@ -1,0 +1,78 @@
+//! What a record of the summaries topic is, by its key.
+
+use super::bytes::{Corrupt, Reader};
+use super::layout::{DIGEST, FORMAT, PARAMETERS, RESULT, SAMPLE, SURVEY_BLOCK, THRESHOLDS, WHOLE};
+
+/// The kinds of records in the summaries topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SummaryKind {
+    /// One partition's counters of one ranking.
+    Counters,
+    /// Some cohorts of one partition's survey.
+    Survey,
+    /// One partition's sample.
+    Sample,
+    /// Where ranks begin.
+    Thresholds,
+    /// The parameters of the model of churn.
+    Parameters,
+    /// What later forecasts need of a survey.
+    Digest,
+    /// Some cohorts of the newest survey of all partitions.
+    Whole,
+    /// Of an earlier release, and of no use any more.
+    Retired,
+    /// Of a newer release, or of somebody else.
+    Unknown,
+}
+
+impl SummaryKind {
+    #[must_use]
+    pub fn of(key: &[u8]) -> Self {
+        match key {
+            [RESULT, THRESHOLDS] => Self::Thresholds,
+            [RESULT, PARAMETERS] => Self::Parameters,
+            [RESULT, WHOLE, _, _] => Self::Whole,
+            [RESULT, DIGEST, _, _, _] => Self::Digest,
+            [_, _, _, _, _, _] => Self::Counters,
+            [_, _, _, _, SAMPLE, _, _] => Self::Sample,
+            [_, _, _, _, b'S', _, _] => Self::Retired,
+            [_, _, _, _, SURVEY_BLOCK, _, _, _] => Self::Survey,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Does it follow from the counters of all partitions? Every process needs it; the others only who works it out.
+    #[must_use]
+    pub fn is_result(self) -> bool {
+        matches!(self, Self::Thresholds | Self::Parameters | Self::Whole | Self::Digest)
+    }
+
+    /// A label of a metric.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Counters => "counters",
+            Self::Survey => "survey",
+            Self::Sample => "sample",
+            Self::Thresholds => "thresholds",
+            Self::Parameters => "parameters",
+            Self::Whole => "overview",
+            Self::Digest => "digest",
+            Self::Retired => "retired",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What the values of all kinds begin with: the fingerprint of the rules that it is of; of samples what is sampled, in words.
+///
+/// # Errors
+/// Bytes of a newer release, or damage.
+pub fn made_for(value: &[u8]) -> Result<&str, Corrupt> {
+    let mut reader = Reader::new(value);
+    if reader.u8("format")? != FORMAT {
+        return Err(Corrupt("format of a summary"));
+    }
+    reader.text("rules")
+}
