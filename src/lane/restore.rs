@@ -581,11 +581,13 @@ impl Restore {
         }
         let (now, then) = (partition.stream_time(), partition.meta.stream_time);
         if now != then {
-            return Err(LaneError::Stopped(format!(
-                "reading {}[{}] again gave stream time {now} and not {then} as recorded; \
-                 this copy of the log does not fit its state",
-                tools.context.topics.input, self.partition
-            )));
+            // A local copy may be at fault. If none is, the partition waits, and the others go on.
+            let reason = format!(
+                "reading {} again gave stream time {now} and not {then} as recorded: the log does not fit its state; if it \
+                 stays so, stop all processes, and decide everything anew with `cohortd reset --rebuild --yes`",
+                self.name(tools)
+            );
+            return self.wipe(partition.database, &reason, tools);
         }
         partition.restored(tools.context)?;
         tracing::info!(

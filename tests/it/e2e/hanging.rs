@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cohortd::store::{decode_meta, encode_meta};
+
 use super::daemon::Daemon;
 use super::lab::Lab;
 use super::shop::{self, Random};
@@ -83,6 +85,38 @@ fn a_hanging_transaction_stops_one_partition_with_an_alarm_and_no_other() {
     let found = judge::check(&lab, shop::config());
     println!("hanging: {found:?}");
     assert!(found.changes > 100, "too little happened: {found:?}");
+}
+
+#[test]
+fn a_log_that_does_not_fit_its_state_stops_one_partition_only() {
+    let Some(lab) = Lab::new("unfit", 2, shop::RULES) else { return };
+    let mut random = Random::seeded("unfit");
+    let lazy = [&shop::SETS[..], &["state.flush_after=1 hour"]].concat();
+    let open = shop::open(&lab, random.next(), 40, 120);
+    let mut daemon = lab.start("one", &lazy);
+    daemon.ready();
+    std::thread::sleep(Duration::from_secs(2));
+    daemon.kill9();
+    // Another time than the input gives.
+    let last = lab.read("log").swap_remove(0).into_iter().rfind(|seen| seen.key == [b'M']).unwrap();
+    let mut meta = decode_meta(&last.payload.unwrap()).unwrap();
+    meta.stream_time.0 += 1;
+    let mut bytes = Vec::new();
+    encode_meta(&meta, &mut bytes);
+    let log = lab.writer_to("log");
+    log.send_to(0, Some("M"), Some(&bytes));
+    log.flush();
+    let mut daemon = lab.start("one", &lazy);
+    eventually("readiness says what is wrong", || {
+        let (_, reason) = daemon.get("/health/ready")?;
+        let is_it = reason.contains("Partition 0 waits (damage") && reason.contains("`cohortd reset --rebuild --yes`");
+        is_it.then(|| println!("{reason}"))
+    });
+    let consumed = |daemon: &mut Daemon| value(daemon, "cohortd_records_consumed_total", "partition=\"1\"");
+    let before = consumed(&mut daemon);
+    eventually("the other partition goes on", || (consumed(&mut daemon) > before + 20.0).then_some(()));
+    open.close();
+    daemon.stop();
 }
 
 #[test]
