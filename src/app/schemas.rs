@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Answers that only a person can change (no registry there, no permission) before the process ends: a registry that
 /// is just starting may answer so for a moment.
 const USELESS_ANSWERS_MAX: u32 = 4;
-/// How long a pause may keep the process from stopping, or from saying that it is alive.
+/// How long a pause may keep the process from stopping.
 const SLICE: Duration = Duration::from_millis(100);
 
 /// Where the input's schemas come from, for a command that leaves nothing behind.
@@ -130,8 +130,6 @@ pub(super) fn outputs(
             if shutdown.is_requested() {
                 return Ok(None);
             }
-            // No lane is there yet to say that the process is alive.
-            (0..loaded.settings.lanes).for_each(|lane| health.lane(lane).beat());
             health.wait(Wait { cause: WaitCause::Registry, partition: None, detail: detail.clone() });
             std::thread::sleep(SLICE);
         }
