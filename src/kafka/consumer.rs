@@ -36,6 +36,10 @@ pub struct Consumer {
     pending: RefCell<Option<Pending>>,
     /// Assigned by the group, and acknowledged.
     assigned: RefCell<BTreeSet<i32>>,
+    /// The member id under which those are held.
+    member: RefCell<String>,
+    /// Assigned still, or again, after they were lost: to be handed out anew.
+    again: RefCell<Vec<i32>>,
     /// Of the partitions assigned by the group, those that librdkafka was told to fetch.
     reading: RefCell<BTreeSet<i32>>,
 }
@@ -121,6 +125,8 @@ impl Consumer {
             brokers: brokers.clone(),
             pending: RefCell::new(None),
             assigned: RefCell::default(),
+            member: RefCell::default(),
+            again: RefCell::default(),
             reading: RefCell::default(),
         })
     }
@@ -136,6 +142,12 @@ impl Consumer {
     /// The next thing to know, waiting at most `timeout` for it; zero never waits. Log lines and connection errors are
     /// taken care of on the way.
     pub fn poll(&self, timeout: Duration) -> Polled<'_> {
+        if self.pending.borrow().is_none() && !self.again.borrow().is_empty() {
+            let again = self.again.take();
+            if let Some(polled) = self.rebalance(true, again) {
+                return polled;
+            }
+        }
         let mut wait = timeout;
         while let Some(event) = self.queue.poll(wait) {
             let polled = match event.content() {
@@ -162,6 +174,10 @@ impl Consumer {
 
     fn rebalance(&self, assign: bool, partitions: Vec<i32>) -> Option<Polled<'static>> {
         self.brokers.answered();
+        let stale = self.stale();
+        if !stale.is_empty() {
+            return Some(self.lose(stale, assign, partitions));
+        }
         let pending = match assign {
             true => Pending::Assign(partitions.clone()),
             false => Pending::Revoke(partitions.clone()),
@@ -176,6 +192,37 @@ impl Consumer {
             true => Polled::Assigned(partitions),
             false => Polled::Revoked { partitions, lost: self.lost() },
         })
+    }
+
+    /// What is held under a membership that is over.
+    ///
+    /// A member that the group has put out, and that joins again under another id, has lost all it held: others may have
+    /// worked on it meanwhile. librdkafka says so, except when it is put out while an earlier rebalance waits to be
+    /// acknowledged: then it joins again and goes on as if it had never been away.
+    fn stale(&self) -> BTreeSet<i32> {
+        let assigned = self.assigned.borrow();
+        if assigned.is_empty() || Group::of(self.client.client()).is_none_or(|group| self.holds_under(&group.member()))
+        {
+            return BTreeSet::new();
+        }
+        assigned.clone()
+    }
+
+    /// Whether what is held is held under this member id; none proves nothing yet.
+    fn holds_under(&self, member: &str) -> bool {
+        member.is_empty() || self.assigned.borrow().is_empty() || *self.member.borrow() == member
+    }
+
+    /// Everything held is lost, whatever this rebalance says; what it leaves here, or adds, is handed out anew afterwards.
+    fn lose(&self, stale: BTreeSet<i32>, assign: bool, partitions: Vec<i32>) -> Polled<'static> {
+        let named: BTreeSet<i32> = partitions.into_iter().collect();
+        let (lost, again): (Vec<i32>, Vec<i32>) = match assign {
+            true => (stale.iter().copied().collect(), stale.union(&named).copied().collect()),
+            false => (stale.union(&named).copied().collect(), stale.difference(&named).copied().collect()),
+        };
+        *self.again.borrow_mut() = again;
+        *self.pending.borrow_mut() = Some(Pending::Revoke(lost.clone()));
+        Polled::Revoked { partitions: lost, lost: true }
     }
 
     fn error(&self, error: native::Error) -> Option<Polled<'static>> {
@@ -211,6 +258,8 @@ impl Consumer {
         let none = TopicPartitionList::new();
         self.client.incremental_assign(&none).map_err(|error| retry(&error, "taking partitions"))?;
         if let Some(Pending::Assign(partitions)) = pending {
+            // Before anything is held under it: had the group put this member out, it could not have joined again yet.
+            *self.member.borrow_mut() = Group::of(self.client.client()).map(|group| group.member()).unwrap_or_default();
             self.assigned.borrow_mut().extend(partitions);
         }
         Ok(())
@@ -311,7 +360,8 @@ impl Consumer {
     #[must_use]
     pub fn membership(&self) -> Option<Membership> {
         let group = Group::of(self.client.client())?;
-        let valid = group.generation() >= 0 && !group.member().is_empty() && !self.lost();
+        let member = group.member();
+        let valid = group.generation() >= 0 && !member.is_empty() && self.holds_under(&member) && !self.lost();
         valid.then_some(Membership(group))
     }
 

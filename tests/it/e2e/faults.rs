@@ -48,6 +48,51 @@ fn a_process_that_slept_through_its_session_writes_nothing_more_for_what_it_lost
 }
 
 #[test]
+fn a_process_that_sleeps_while_it_lets_a_partition_go_writes_nothing_more_for_what_it_lost() {
+    let Some(lab) = Lab::new("letting", 2, shop::RULES) else { return };
+    let mut random = Random::seeded("letting");
+    let sets = [
+        &shop::SETS[..],
+        &["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"],
+        // There is something to flush when a partition goes, and something decided that is not written yet.
+        &["state.flush_after_events=100000", "state.flush_after=10 minutes"],
+    ]
+    .concat();
+    let open = shop::open(&lab, random.next(), 30, 150);
+    let mut one = lab.start("one", &sets);
+    one.ready();
+    for _ in 0..3 {
+        let before = one.log().matches("Revoked.").count();
+        let mut two = lab.start("two", &sets);
+        // The other is given what this one lets go, and then all of it.
+        let deadline = std::time::Instant::now() + super::LONG;
+        while one.log().matches("Revoked.").count() == before {
+            assert!(std::time::Instant::now() < deadline, "the first process is never told to let go");
+            thread::sleep(Duration::from_micros(200));
+        }
+        one.signal("-STOP");
+        eventually("the other process takes everything over", || {
+            (two.metrics().get("cohortd_partitions_assigned") == Some(&2.0)).then_some(())
+        });
+        thread::sleep(Duration::from_secs(1));
+        one.signal("-CONT");
+        eventually("the sleeper is given partitions again", || {
+            (one.metrics().get("cohortd_partitions_assigned") > Some(&0.0) && one.get("/health/ready")?.0 == 200)
+                .then_some(())
+        });
+        two.kill9();
+        eventually("the sleeper has all of them", || {
+            (one.metrics().get("cohortd_partitions_assigned") == Some(&2.0)).then_some(())
+        });
+    }
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    one.stop();
+    let found = judge::check(&lab, shop::config());
+    println!("letting: {found:?}");
+}
+
+#[test]
 fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
     if Broker::shared().is_none() {
         return;
