@@ -50,7 +50,7 @@ fn ends(field: &mut Field) -> Vec<i64> {
 pub(super) fn recover(field: &mut Field, report: &mut Report, kinds: &[&'static str]) {
     let since = Instant::now();
     let ends = ends(field);
-    let (mut owned, mut is_late) = (None, false);
+    let (mut owned, mut is_unowned, mut is_late) = (None, false, false);
     loop {
         field.tend();
         let missing = field.missing(&ends);
@@ -66,13 +66,12 @@ pub(super) fn recover(field: &mut Field, report: &mut Report, kinds: &[&'static 
             return;
         };
         // Later it may be well for a moment and then again not; what counts is the first time.
-        if owned.is_none() && took > OWNED_WITHIN && !is_late {
-            is_late = true;
+        if owned.is_none() && took > OWNED_WITHIN && !is_unowned {
+            is_unowned = true;
             field.findings.add(&format!("{OWNED_WITHIN:?} after {}: {text}", kinds.join(", ")));
         }
-        if took > RECOVERED_WITHIN && (!is_late || owned.is_some()) {
+        if took > RECOVERED_WITHIN && !is_late {
             is_late = true;
-            owned = None;
             field.findings.add(&format!("{RECOVERED_WITHIN:?} after {}: {what}: {text}", kinds.join(", ")));
         }
         if took > GIVEN_UP_AFTER {
