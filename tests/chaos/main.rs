@@ -162,15 +162,18 @@ fn conclude(mut field: Field, seed: u64, took: Duration) {
         field.resident()
     );
     let folder = field.folder.clone();
+    if !findings.is_empty() {
+        // Before anything else that could fail.
+        println!("chaos: {} findings:\n{}", findings.len(), findings.join("\n"));
+    }
     field.members.clear();
     drop(field);
     if findings.is_empty() {
         std::fs::remove_dir_all(&folder).unwrap();
         return;
     }
-    let list = findings.join("\n");
     panic!(
-        "{} findings; logs of all processes are in {}\nagain: make chaos SEED={seed} FAULTS={faults}\n{list}",
+        "{} findings; logs of all processes are in {}\nagain: make chaos SEED={seed} FAULTS={faults}",
         findings.len(),
         folder.display()
     );

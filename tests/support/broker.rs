@@ -237,7 +237,8 @@ impl Own {
     pub(super) fn reap(&mut self) {
         if let Some(mut keeper) = self.keeper.take() {
             let mut stdin = keeper.stdin.take().expect("a pipe");
-            writeln!(stdin, "keep").expect("the broker's keeper");
+            // It may have been killed.
+            writeln!(stdin, "keep").ok();
             drop(stdin);
             keeper.wait().expect("the broker's keeper");
         }
