@@ -367,7 +367,7 @@ impl Metrics {
             ),
             partitions_unowned: add.gauges(
                 "partitions_unowned",
-                "Partitions of the input that the group has given to nobody; each process that can tell shows all of them.",
+                "Partitions of the input that no member of the group has; every process that can tell shows all of them.",
                 &[],
             ),
             unowned_lag: Mutex::default(),
