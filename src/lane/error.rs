@@ -5,7 +5,7 @@ use crate::metrics::WaitCause;
 use crate::store::StoreError;
 
 /// What a lane cannot do. The first two end it, and the process follows; the others concern one partition, and
-/// [`Lane::contain`](super::turn::Lane::contain) keeps them to it.
+/// `Lane::contain` keeps them to it.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
     /// Settings, rules or topics do not fit what is there. One line with the way on.

@@ -23,7 +23,7 @@ const KEPT_BYTES: u64 = 1 << 30;
 const KEPT_FOR: Span = Span(7 * Span::DAY.0);
 /// Damages further back are not counted.
 const COUNTED_FOR: Span = Span::HOUR;
-/// Times within [`COUNTED_FOR`] from which on the copy is not at fault, but the disk or the changelog.
+/// Times within `COUNTED_FOR` from which on the copy is not at fault, but the disk or the changelog.
 pub const DAMAGES_MAX: usize = 3;
 
 const DAMAGED: &str = ".damaged-";
