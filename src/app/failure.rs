@@ -23,7 +23,7 @@ impl Failure {
 impl From<LaneError> for Failure {
     fn from(error: LaneError) -> Self {
         match error {
-            LaneError::Configuration(text) | LaneError::Fenced(text) => Self::Configuration(text),
+            error @ (LaneError::Configuration(_) | LaneError::Fenced(_)) => Self::Configuration(error.to_string()),
             error => Self::running(error),
         }
     }

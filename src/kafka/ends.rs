@@ -18,8 +18,6 @@ const REST: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long the leaders have to answer.
 const ASK: Duration = Duration::from_secs(2);
-/// How long a leader has to answer about one partition.
-const ASK_ONE: Duration = Duration::from_secs(1);
 
 /// Shared by the lanes of a process. One thread asks ([`follow`](Self::follow)); everything else only looks.
 pub struct Ends {
@@ -90,20 +88,10 @@ impl Ends {
     }
 
     fn ask(&self, asked: Instant) -> Result<(), Failure> {
-        let told = match self.watermarks.ends(&self.topic, &self.partitions, ASK) {
-            Ok(told) => told,
-            // After a broker came back, librdkafka was seen to fail this request from then on, and to answer this one.
-            Err(_) => self.one_by_one()?,
-        };
+        let told = self.watermarks.ends(&self.topic, &self.partitions, ASK)?;
         let mut known = self.lock();
         known.ends.extend(told.into_iter().map(|(partition, offset)| (partition, End { offset, asked })));
         Ok(())
-    }
-
-    /// Up to the first that is not told in time: whoever leads the others is not waited for.
-    fn one_by_one(&self) -> Result<Vec<(i32, i64)>, Failure> {
-        let end = |partition: &i32| Ok((*partition, self.watermarks.range(&self.topic, *partition, ASK_ONE)?.end));
-        self.partitions.iter().map(end).collect()
     }
 
     fn wait(&self, stop: &AtomicBool) {

@@ -76,6 +76,15 @@ impl Mock {
         self.0.request_errors(request.key(), &errors);
     }
 
+    /// Takes a partition's leader away, or gives it back.
+    ///
+    /// # Errors
+    /// `Fatal` if there is no such partition.
+    pub fn lead(&self, topic: &str, partition: i32, has_leader: bool) -> Result<(), Failure> {
+        let leader = has_leader.then_some(1);
+        self.0.partition_leader(topic, partition, leader).map_err(|error| fatal(&error, "changing a leader"))
+    }
+
     /// Delays every answer.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod ends;
 mod failure;
 mod follower;
 mod group;
+mod leaders;
 mod mock;
 mod murmur2;
 mod native;

@@ -12,6 +12,7 @@ use super::brokers::{self, Brokers};
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
+use super::leaders;
 use super::native::{self, Content, Queue, Unclosed};
 use super::record::Record;
 use crate::settings::Kafka;
@@ -142,10 +143,10 @@ impl Reader {
     /// `Retry`, or `Fatal` if there is no such partition, or it may not be read.
     pub fn stable_end(&self, topic: &str, partition: i32, timeout: Duration) -> Result<i64, Failure> {
         let what = format!("asking for the stable end of {topic}[{partition}]");
-        let (_, end) = self
-            .client
-            .fetch_watermarks(topic, partition, timeout)
-            .map_err(|error| Cause::of(&error, &what).passing())?;
+        let (_, end) = self.client.fetch_watermarks(topic, partition, timeout).map_err(|error| {
+            let cause = Cause::of(&error, &what);
+            leaders::look_again(&self.client, topic, &[partition], cause, timeout).passing()
+        })?;
         self.brokers.answered();
         Ok(end)
     }

@@ -10,6 +10,7 @@ use super::brokers::Brokers;
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure, Kind};
+use super::leaders;
 use super::native::{self, ask};
 use crate::settings::Kafka;
 
@@ -42,10 +43,8 @@ impl Watermarks {
     /// `Retry`, or `Fatal` if there is no such topic or partition, or it may not be read.
     pub fn range(&self, topic: &str, partition: i32, timeout: Duration) -> Result<Range<i64>, Failure> {
         let what = format!("asking for the end of {topic}[{partition}]");
-        let (low, high) = self
-            .client
-            .fetch_watermarks(topic, partition, timeout)
-            .map_err(|error| self.failed(Cause::of(&error, &what)))?;
+        let failed = |error| self.failed_at(topic, &[partition], Cause::of(&error, &what), timeout);
+        let (low, high) = self.client.fetch_watermarks(topic, partition, timeout).map_err(failed)?;
         self.serve();
         self.brokers.answered();
         Ok(low..high)
@@ -57,7 +56,7 @@ impl Watermarks {
     /// As [`range`](Self::range).
     pub fn at_time(&self, topic: &str, partition: i32, millis: i64, timeout: Duration) -> Result<i64, Failure> {
         let what = format!("asking {topic}[{partition}] for a time");
-        let failed = |error| self.failed(Cause::of(&error, &what));
+        let failed = |error| self.failed_at(topic, &[partition], Cause::of(&error, &what), timeout);
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(topic, partition, Offset::Offset(millis)).map_err(failed)?;
         let list = self.client.offsets_for_times(list, timeout).map_err(failed)?;
@@ -71,17 +70,22 @@ impl Watermarks {
     }
 
     /// The ends of these partitions of a topic, open transactions included; those whose leader did not tell are left out.
-    /// One request to each leader. Blocks for about `timeout` at most.
+    /// One request to each leader. Blocks for about `timeout`, twice that if a leader is not known.
     ///
     /// # Errors
     /// `Retry` if nothing was told in time.
     pub fn ends(&self, topic: &str, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, i64)>, Failure> {
-        let told = ask::ends(self.native(), topic, partitions, timeout).and_then(|told| match told.first() {
-            // Not one of them: why, as far as it is known of the first.
-            Some((_, Err(code))) if told.iter().all(|(_, end)| end.is_err()) => Err((*code, String::new())),
-            _ => Ok(told.into_iter().filter_map(|(partition, end)| Some((partition, end.ok()?))).collect()),
-        });
-        self.served(told.map_err(|(code, text)| Cause::new(code, &format!("asking for the ends of {topic}"), &text)))
+        let cause = |code, text: &str| Cause::new(code, &format!("asking for the ends of {topic}"), text);
+        let told = ask::ends(self.native(), topic, partitions, timeout)
+            .map_err(|(code, text)| self.failed_at(topic, partitions, cause(code, &text), timeout))?;
+        let missing = told.iter().find_map(|(_, end)| end.err());
+        let failure = missing.map(|code| self.failed_at(topic, partitions, cause(code, ""), timeout));
+        let ends: Vec<(i32, i64)> =
+            told.into_iter().filter_map(|(partition, end)| Some((partition, end.ok()?))).collect();
+        match failure {
+            Some(failure) if ends.is_empty() => Err(failure),
+            _ => self.served(Ok(ends)),
+        }
     }
 
     pub(super) fn native(&self) -> &native::Client<Watch> {
@@ -94,6 +98,11 @@ impl Watermarks {
         self.serve();
         self.brokers.answered();
         Ok(told)
+    }
+
+    /// As `failed`, of a question to the leaders of these partitions: whoever they are now is asked next time.
+    fn failed_at(&self, topic: &str, partitions: &[i32], cause: Cause, timeout: Duration) -> Failure {
+        self.failed(leaders::look_again(&self.client, topic, partitions, cause, timeout))
     }
 
     fn failed(&self, cause: Cause) -> Failure {

@@ -11,8 +11,8 @@ pub enum LaneError {
     /// Settings, rules or topics do not fit what is there. One line with the way on.
     #[error("{0}")]
     Configuration(String),
-    /// Another process has our place in the group, or our transactional id.
-    #[error("{0}")]
+    /// Another member has our place in the group, or our transactional id. With the broker's words.
+    #[error("another process uses the same kafka.instance_id in this group ({0}); give each process its own")]
     Fenced(String),
     /// Going on cannot help, or would risk the guarantee. A supervisor may start the process again.
     #[error("{0}")]
@@ -25,18 +25,10 @@ pub enum LaneError {
     Store(#[from] StoreError),
 }
 
-impl LaneError {
-    pub(super) fn fenced(text: &str) -> Self {
-        Self::Fenced(format!(
-            "another process uses the same kafka.instance_id in this group ({text}); give each process its own"
-        ))
-    }
-}
-
 impl From<Failure> for LaneError {
     fn from(failure: Failure) -> Self {
         match failure.cause().kind {
-            Kind::Fenced => Self::fenced(&failure.cause().text),
+            Kind::Fenced => Self::Fenced(failure.cause().text.clone()),
             _ => Self::Stopped(failure.to_string()),
         }
     }

@@ -33,6 +33,7 @@ mod context;
 mod disk;
 mod due;
 mod error;
+mod fence;
 mod hold;
 pub mod identity;
 mod intake;

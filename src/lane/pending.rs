@@ -142,7 +142,7 @@ impl Lane {
         self.pending = Some(pending);
     }
 
-    fn taken(&self, pending: &Pending) {
+    pub(super) fn taken(&self, pending: &Pending) {
         if let Some(number) = pending.refused {
             self.health().resume(WaitCause::Output, Some(number));
         }

@@ -107,7 +107,7 @@ pub(super) fn publish(
     let published = match outcome {
         Ok(()) => match producer.commit() {
             Outcome::Committed => Published::Committed(delivered),
-            Outcome::Fenced(cause) => return Err(fenced(&cause.text)),
+            Outcome::Fenced(cause) => return Err(LaneError::Fenced(cause.text)),
             Outcome::Indeterminate(cause) => {
                 tracing::warn!(reason = %cause, "The end of a transaction was not heard; asking what became of it.");
                 context.metrics.transactions(Transaction::Resolved).inc();
@@ -125,7 +125,7 @@ pub(super) fn publish(
             let suspects = alone.map_or_else(|| producer.too_large(), |alone| vec![alone]);
             match aborted {
                 Ok(()) => {}
-                Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
+                Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(LaneError::Fenced(cause.text)),
                 Err(_) => renew(producer, beat)?,
             }
             let why = why(&cause, after, producer);
@@ -155,7 +155,7 @@ pub(super) fn publish(
                 published => published,
             }
         }
-        Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(fenced(&cause.text)),
+        Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(LaneError::Fenced(cause.text)),
         // librdkafka calls a permission that is taken away fatal; it can be given back.
         Err(Failure::Fatal(cause)) if is_refusal(cause.kind) => {
             count_errors(context, plan);
@@ -198,10 +198,6 @@ fn why(cause: &Cause, after: Duration, producer: &Producer) -> Why {
 /// Does it last until somebody puts it right?
 fn is_refusal(kind: Kind) -> bool {
     matches!(kind, Kind::UnknownTopic | Kind::NotAuthorized | Kind::Misconfigured)
-}
-
-fn fenced(text: &str) -> LaneError {
-    LaneError::fenced(text)
 }
 
 /// A new producer under the same id: what the old one left open is ended before this returns.

@@ -13,6 +13,7 @@ use super::assignment::Control;
 use super::context::Context;
 use super::disk::Disk;
 use super::error::LaneError;
+use super::fence::Fences;
 use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
 use super::memory_gate::MemoryGate;
@@ -111,6 +112,7 @@ pub struct Lane {
     pub(super) restores: VecDeque<Restore>,
     /// Partitions that failed, and when each is restored again.
     pub(super) setbacks: Setbacks,
+    pub(super) fences: Fences,
     pub(super) schema_waits: SchemaWaits,
     /// Partitions whose next record may not be the next to take in: newly restored, or records of theirs were dropped.
     /// Nothing of them is taken in until they are known to be read from where they stand.
@@ -178,6 +180,7 @@ impl Lane {
             partitions: BTreeMap::new(),
             restores: VecDeque::new(),
             setbacks: Setbacks::default(),
+            fences: Fences::default(),
             schema_waits: SchemaWaits::default(),
             adrift: BTreeSet::new(),
             pending: None,
@@ -198,7 +201,7 @@ impl Lane {
 
     /// Bytes of records that this lane's clients may hold: half for reading ahead, a quarter for restoring, a quarter for what
     /// is being written.
-    fn queue_bytes(&self) -> usize {
+    pub(super) fn queue_bytes(&self) -> usize {
         queue_bytes(&self.settings, &self.context)
     }
 
@@ -210,8 +213,19 @@ impl Lane {
         let ended = StopOthers(Arc::clone(&self.stop));
         self.health().beat();
         announce(&mut self.producer, &|| self.health.lane(self.number).beat())?;
-        self.work()?;
-        self.drain()?;
+        while let Err(error) = self.work() {
+            match error {
+                LaneError::Fenced(reason) => self.join_anew(reason)?,
+                error => return Err(error),
+            }
+        }
+        match self.drain() {
+            // What is not written is decided again by whoever took the place.
+            Err(LaneError::Fenced(reason)) => {
+                tracing::warn!(lane = self.number, reason, "It stops without its last batch.")
+            }
+            drained => drained?,
+        }
         drop(ended);
         // Databases first: whoever comes next may open them.
         self.partitions.clear();
@@ -296,9 +310,19 @@ impl Lane {
         }
     }
 
-    /// Is a partition ours, at work or being restored?
+    /// Is a partition ours, at work or not?
     pub(super) fn holds(&self, number: i32) -> bool {
-        self.partitions.contains_key(&number) || self.restores.iter().any(|restore| restore.partition == number)
+        self.held().contains(&number)
+    }
+
+    /// Every partition that is ours.
+    pub(super) fn held(&self) -> BTreeSet<i32> {
+        self.partitions.keys().copied().chain(self.restoring()).collect()
+    }
+
+    /// Those of them that are not at work.
+    fn restoring(&self) -> impl Iterator<Item = i32> {
+        self.restores.iter().map(|restore| restore.partition).chain(self.setbacks.out())
     }
 
     fn answer(&self) {
@@ -306,8 +330,7 @@ impl Lane {
     }
 
     pub(super) fn show_partitions(&self) {
-        let restoring: BTreeSet<i32> =
-            self.restores.iter().map(|restore| restore.partition).chain(self.setbacks.out()).collect();
+        let restoring: BTreeSet<i32> = self.restoring().collect();
         let owned = u32::try_from(self.partitions.len() + restoring.len()).unwrap_or(u32::MAX);
         self.inbox.has(|number| self.partitions.contains_key(&number), |number| restoring.contains(&number));
         self.health().partitions(owned, restoring);

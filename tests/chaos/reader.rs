@@ -91,7 +91,12 @@ impl Reader {
                             self.topic
                         ));
                     }
-                    _ => std::thread::sleep(Duration::from_millis(50)),
+                    _ => {
+                        // Who leads it may have changed, or have been unknown for a moment.
+                        all.fetch_metadata(Some(&self.topic), ASK).ok();
+                        committed.fetch_metadata(Some(&self.topic), ASK).ok();
+                        std::thread::sleep(Duration::from_millis(50));
+                    }
                 }
             }
         }

@@ -43,6 +43,9 @@ fn errors_of_a_broker_are_survived_and_no_event_is_lost() {
         (Request::TxnOffsetCommit, E::Disconnect),
         (Request::InitProducerId, E::ConcurrentTransactions),
         (Request::Fetch, E::Disconnect),
+        // A twin would do it again.
+        (Request::TxnOffsetCommit, E::FencedInstance),
+        (Request::EndTxn, E::ProducerFenced),
     ] {
         mock.inject(request, &[error]);
         number += 1;

@@ -221,6 +221,19 @@ impl Lab {
         eventually("the group takes offsets", || consumer.commit(&list, CommitMode::Sync).ok());
     }
 
+    /// Joins the group under the name of another member, which is shut out by that, and is gone without leaving.
+    pub(super) fn take_place(&self, instance: &str) {
+        let mut config = self.config("read_committed");
+        config.set("group.id", &self.name).set("group.instance.id", instance).set("session.timeout.ms", "6000");
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        let member: BaseConsumer = config.create().unwrap();
+        member.subscribe(&[&self.topic("in")]).unwrap();
+        eventually("it is a member", || {
+            member.poll(Duration::from_millis(20));
+            member.assignment().is_ok_and(|held| held.count() > 0).then_some(())
+        });
+    }
+
     /// Deletes the group, with its offsets, once no process is a member of it any more.
     pub(super) fn delete_group(&self) {
         let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
@@ -234,7 +247,7 @@ impl Lab {
     /// The end of a partition, open transactions included.
     pub(super) fn end(&self, kind: &str, partition: i32) -> i64 {
         let all: BaseConsumer = self.config("read_uncommitted").create().unwrap();
-        all.fetch_watermarks(&self.topic(kind), partition, LONG).unwrap().1
+        range(&all, &self.topic(kind), partition).1
     }
 
     /// Opens a transaction in a partition of a topic, as a program of somebody else's that then forgets about it.
@@ -303,9 +316,8 @@ impl Lab {
         let mut ends = Vec::new();
         for partition in 0..self.partitions {
             ends.push(eventually("no transaction is open", || {
-                let end = all.fetch_watermarks(&topic, partition, LONG).ok()?.1;
-                let stable = consumer.fetch_watermarks(&topic, partition, LONG).ok()?.1;
-                (stable == end).then_some(end)
+                let end = range(&all, &topic, partition).1;
+                (range(&consumer, &topic, partition).1 == end).then_some(end)
             }));
             left -= i32::from(ends[ends.len() - 1] == 0);
         }
@@ -356,7 +368,7 @@ impl Lab {
         let follower = self.follow("log");
         let ends: BTreeMap<i32, i64> = (0..self.partitions)
             .filter_map(|partition| {
-                let (low, high) = follower.consumer.fetch_watermarks(&self.topic("in"), partition, LONG).unwrap();
+                let (low, high) = range(&follower.consumer, &self.topic("in"), partition);
                 (high > low).then_some((partition, high))
             })
             .collect();
@@ -508,4 +520,16 @@ impl Writer {
     pub(super) fn flush(&self) {
         self.client.flush(LONG).unwrap();
     }
+}
+
+/// First offset and end of a partition, as this client may see them.
+fn range(client: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    eventually(&format!("the ends of {topic}/{partition} are told"), || {
+        let range = client.fetch_watermarks(topic, partition, LONG);
+        if range.is_err() {
+            // librdkafka remembers for minutes that a partition had no leader for a moment.
+            client.fetch_metadata(Some(topic), LONG).ok();
+        }
+        range.ok()
+    })
 }

@@ -51,7 +51,7 @@ use std::time::{Duration, Instant};
 use crate::support::limit::waiting_for;
 
 /// Far longer than anything takes: a test that waits so long has failed.
-const LONG: Duration = Duration::from_secs(90);
+const LONG: Duration = Duration::from_secs(180);
 
 /// Tries until there is something.
 fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

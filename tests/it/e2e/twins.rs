@@ -83,3 +83,21 @@ fn on_two_state_dirs_the_older_one_ends_and_stays_away_while_the_newer_one_lives
     older.stop();
     assert_eq!(lab.read("changes").concat().len(), 2);
 }
+
+#[test]
+fn a_member_that_took_the_place_and_is_gone_ends_nobody() {
+    let Some(lab) = Lab::new("ghost", 2, RULES) else { return };
+    let mut daemon = lab.start("one", &SETS);
+    daemon.ready();
+    applies(&lab, "a");
+    // As a request to join does that a broker carries out late: the group has another member of this name, and nobody is it.
+    for customer in ["b", "c"] {
+        lab.take_place("one-0");
+        applies(&lab, customer);
+        eventually("it is at work again", || (daemon.get("/health/ready")?.0 == 200).then_some(()));
+        daemon.assert_running();
+    }
+    assert!(daemon.says("The lane joins anew"));
+    daemon.stop();
+    assert_eq!(lab.read("changes").concat().len(), 3);
+}

@@ -1,9 +1,11 @@
 //! What each answer of a broker is taken for. The broker in this process answers to order; it shows nothing about what
 //! becomes of the records.
 
-use cohortd::kafka::{Failure, Injected, Kind, Mock, Outcome, Producer, Request};
+use std::time::Duration;
 
-use super::{LONG, Lab, join};
+use cohortd::kafka::{Failure, Injected, Kind, Mock, Outcome, Producer, Reader, Request, Watermarks};
+
+use super::{LONG, Lab, eventually, join};
 
 fn lab(mock: &Mock, name: &str) -> Lab {
     let lab = Lab::at(&mock.bootstrap_servers(), name);
@@ -152,4 +154,41 @@ fn topics_of_the_broker_in_this_process_can_be_described() {
     let lab = lab(&mock, "describe");
     let topic = lab.admin().topic(&lab.name, LONG).unwrap().unwrap();
     assert_eq!((topic.partitions, topic.settings.len()), (1, 0));
+}
+
+#[test]
+fn a_partition_without_a_leader_for_a_moment_is_waited_for_and_asked_again() {
+    let mock = Mock::start().unwrap();
+    let lab = lab(&mock, "leader");
+    let ask = Duration::from_secs(1);
+    let settings = lab.settings("host-0", &[]);
+    let watermarks = Watermarks::new(&settings, &lab.brokers).unwrap();
+    let reader = Reader::new(&settings, 2 << 20, &lab.brokers).unwrap();
+    let passing = |result: &Result<(), Failure>| matches!(result, Err(Failure::Retry(_)));
+    // A client learns of the topic while it is led, or while it is not.
+    for _ in 0..2 {
+        mock.lead(&lab.name, 0, false).unwrap();
+        eventually("the client has heard of it", || {
+            let asked = watermarks.range(&lab.name, 0, ask).map(|_| ());
+            assert!(asked.is_ok() || passing(&asked), "{asked:?}");
+            asked.is_err()
+        });
+        for asked in [
+            watermarks.range(&lab.name, 0, ask).map(|_| ()),
+            watermarks.ends(&lab.name, &[0], ask).map(|_| ()),
+            watermarks.at_time(&lab.name, 0, 0, ask).map(|_| ()),
+            reader.stable_end(&lab.name, 0, ask).map(|_| ()),
+        ] {
+            assert!(asked.is_ok() || passing(&asked), "{asked:?}");
+        }
+        mock.lead(&lab.name, 0, true).unwrap();
+        eventually("its ends are told", || watermarks.ends(&lab.name, &[0], ask) == Ok(vec![(0, 0)]));
+        eventually("it is told of alone", || watermarks.range(&lab.name, 0, ask) == Ok(0..0));
+        eventually("and its stable end", || reader.stable_end(&lab.name, 0, ask) == Ok(0));
+    }
+    // What does not exist is not waited for.
+    for place in [(lab.name.as_str(), 7), ("nowhere", 0)] {
+        let asked = watermarks.range(place.0, place.1, ask);
+        assert_eq!(verdict(&asked), ("fatal", Some(Kind::UnknownTopic)), "{place:?}");
+    }
 }
