@@ -1,7 +1,7 @@
 //! What every client here shares: where its log lines and errors go, and how it is closed.
 
 use std::ops::Deref;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -70,6 +70,28 @@ impl<T: Send + 'static> Drop for Bounded<T> {
     }
 }
 
+/// Makes a call that has no time limit of its own on another thread, and waits at most `limit` for it. `None`: it has not
+/// returned by then, and may never; the client, of which that thread keeps a share, is of no more use.
+pub(super) fn call_within<T, R>(
+    client: &Arc<T>,
+    limit: Duration,
+    call: impl FnOnce(&T) -> R + Send + 'static,
+) -> Option<R>
+where
+    T: Send + Sync + 'static,
+    R: Send + 'static,
+{
+    let (answer, answered) = mpsc::sync_channel(1);
+    let shared = Arc::clone(client);
+    let spawned = thread::Builder::new().name("kafka-call".to_owned()).spawn(move || {
+        let outcome = call(&shared);
+        drop(shared);
+        answer.send(outcome).ok();
+    });
+    spawned.ok()?;
+    answered.recv_timeout(limit).ok()
+}
+
 /// Drops a client on a thread of its own and waits at most `limit` for it; false when it is still closing. Closing talks
 /// to the brokers and can hang while they are away. A client left behind dies with the process.
 fn drop_within<T: Send + 'static>(client: T, limit: Duration) -> bool {
@@ -80,4 +102,25 @@ fn drop_within<T: Send + 'static>(client: T, limit: Duration) -> bool {
     });
     // The channel is never written: it disconnects when the client is gone.
     spawned.is_ok() && wait.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Disconnected)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    use super::call_within;
+
+    #[test]
+    fn a_call_that_does_not_return_is_left_behind_with_its_client() {
+        let client = Arc::new(7);
+        assert_eq!(call_within(&client, Duration::from_secs(60), |number| number + 1), Some(8));
+        let (end, ended) = mpsc::channel::<()>();
+        let stuck = call_within(&client, Duration::from_millis(20), move |_| ended.recv().is_err());
+        assert_eq!((stuck, Arc::strong_count(&client)), (None, 2));
+        drop(end);
+        while Arc::strong_count(&client) > 1 {
+            std::thread::yield_now();
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -93,7 +94,7 @@ pub struct Committed {
 
 /// Proof that this consumer was a member of the group when it was taken, for
 /// [`Producer::send_offsets`](super::Producer::send_offsets).
-pub struct Membership(pub(super) Group);
+pub struct Membership(pub(super) Arc<Group>);
 
 impl Consumer {
     /// Subscribes to `topic`. Makes no connection: the first polls join the group. `fetch_bytes` (at least 2 MiB) is
@@ -362,7 +363,7 @@ impl Consumer {
         let group = Group::of(self.client.client())?;
         let member = group.member();
         let valid = group.generation() >= 0 && !member.is_empty() && self.holds_under(&member) && !self.lost();
-        valid.then_some(Membership(group))
+        valid.then(|| Membership(Arc::new(group)))
     }
 
     /// The group's committed offsets. Blocks for at most `timeout`; while a transaction with offsets of one of these

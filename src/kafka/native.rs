@@ -303,6 +303,11 @@ impl Group {
     }
 }
 
+// SAFETY: the object is a copy of texts and numbers that nothing changes.
+unsafe impl Send for Group {}
+// SAFETY: as above; reading it from several threads is reading.
+unsafe impl Sync for Group {}
+
 impl Drop for Group {
     fn drop(&mut self) {
         // SAFETY: owned, and destroyed once.

@@ -1,6 +1,7 @@
 //! The transactional producer: one batch's records and offsets, all of them or none.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::brokers::Brokers;
-use super::client::Bounded;
+use super::client::{Bounded, call_within};
 use super::config::{self, Sizes};
 use super::consumer::Membership;
 use super::deliveries::Deliveries;
@@ -30,6 +31,11 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// Batches are not made smaller than this: what is refused then is refused for another reason.
 const BATCH_BYTES_MIN: usize = 1_024;
 
+/// How much longer than it should a call may take before it is taken for one that never returns. librdkafka looks for the
+/// coordinator again only when some broker's connection comes or goes: where an answer to that is lost, and all
+/// connections hold, it waits for ever.
+const RETURNS_WITHIN: Duration = Duration::from_secs(2);
+
 /// A commit that took longer may have been repeated by librdkafka on another connection.
 const SLOW_COMMIT: Duration = Duration::from_secs(2);
 
@@ -46,7 +52,7 @@ pub struct Producer {
     config: ClientConfig,
     brokers: Brokers,
     /// Absent only after a recreation failed.
-    client: Option<Bounded<ThreadedProducer<Deliveries>>>,
+    client: Option<Client>,
     timeout: Duration,
     begun: Instant,
     disconnects: u64,
@@ -54,6 +60,9 @@ pub struct Producer {
     /// Records of the open transaction so far.
     sent: Cell<usize>,
 }
+
+/// Shared with the thread that makes a call which may not return.
+type Client = Arc<Bounded<ThreadedProducer<Deliveries>>>;
 
 /// How a commit went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,9 +282,17 @@ impl Producer {
             element.set_metadata(metadata);
         }
         loop {
-            let Err(error) = native::send_offsets(client.client(), &list, &membership.0) else {
-                self.brokers.answered();
-                return Ok(());
+            let (list, group) = (list.clone(), Arc::clone(&membership.0));
+            let sent = call_within(client, self.left() + RETURNS_WITHIN, move |client| {
+                native::send_offsets(client.client(), &list, &group)
+            });
+            let error = match sent {
+                Some(Ok(())) => {
+                    self.brokers.answered();
+                    return Ok(());
+                }
+                Some(Err(error)) => error,
+                None => return Err(Failure::Resolve(stuck(what))),
             };
             match self.judge(&error, what) {
                 Failure::Retry(_) if !self.left().is_zero() => thread::sleep(RETRY_PAUSE),
@@ -291,11 +308,16 @@ impl Producer {
         let what = "committing";
         let started = Instant::now();
         let error = loop {
+            let limit = self.timeout * 2 + RETURNS_WITHIN;
             let outcome = match self.client(what) {
-                Ok(client) => client.commit_transaction(Timeout::Never),
+                Ok(client) => call_within(client, limit, |client| client.commit_transaction(Timeout::Never)),
                 Err(failure) => return Outcome::Indeterminate(failure.cause().clone()),
             };
-            let Err(error) = outcome else { break None };
+            let error = match outcome {
+                Some(Ok(())) => break None,
+                Some(Err(error)) => error,
+                None => break Some(Failure::Resolve(stuck(what))),
+            };
             // The end may have been sent: from here on only the same call may follow, never an abort.
             match self.classify(&error, what) {
                 Failure::Retry(_) if started.elapsed() < self.timeout => thread::sleep(RETRY_PAUSE),
@@ -338,8 +360,8 @@ impl Producer {
         Ok(())
     }
 
-    fn client(&self, what: &str) -> Result<&ThreadedProducer<Deliveries>, Failure> {
-        self.client.as_deref().ok_or_else(|| Failure::Resolve(Cause::new(Code::State, what, "no producer")))
+    fn client(&self, what: &str) -> Result<&Client, Failure> {
+        self.client.as_ref().ok_or_else(|| Failure::Resolve(Cause::new(Code::State, what, "no producer")))
     }
 
     fn disconnects(&self) -> u64 {
@@ -379,9 +401,13 @@ impl Producer {
     }
 }
 
-fn create(config: &ClientConfig, brokers: &Brokers) -> Result<Bounded<ThreadedProducer<Deliveries>>, Failure> {
+fn stuck(what: &str) -> Cause {
+    Cause::new(Code::OperationTimedOut, what, "the client does not come back from it")
+}
+
+fn create(config: &ClientConfig, brokers: &Brokers) -> Result<Client, Failure> {
     config
         .create_with_context(Deliveries::new(brokers))
-        .map(Bounded::new)
+        .map(|client| Arc::new(Bounded::new(client)))
         .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))
 }

@@ -122,7 +122,9 @@ impl Lane {
     fn wait_for_release(&mut self, number: i32, error: &StoreError) -> Result<(), LaneError> {
         let reason = error.to_string();
         let since = self.setbacks.since(number, &reason);
-        if since.is_some_and(|since| since.elapsed() > IN_USE_FOR) {
+        // Another lane of this process lets go of it once it hears that it has lost the partition.
+        let is_ours = matches!(error, StoreError::InUse { by_us: true, .. });
+        if !is_ours && since.is_some_and(|since| since.elapsed() > IN_USE_FOR) {
             return Err(LaneError::Configuration(format!("{error}; give each process a state.dir of its own")));
         }
         self.restore_later(number, WaitCause::Disk, &reason)

@@ -20,8 +20,8 @@ pub enum StoreError {
     #[error("RocksDB cannot open it: {}", Shown(.0))]
     Unusable(rocksdb::Error),
     /// Somebody else has it open: another process, or another lane that is just closing it.
-    #[error("{} is in use by another process", .path.display())]
-    InUse { path: PathBuf },
+    #[error("{} is in use by another {}", .path.display(), if *.by_us { "lane of this process" } else { "process" })]
+    InUse { path: PathBuf, by_us: bool },
     /// The operating system refused a file or folder.
     #[error("cannot use {}: {source}", .path.display())]
     File { path: PathBuf, source: std::io::Error },

@@ -2,16 +2,26 @@
 //!
 //! RocksDB has a lock of its own, but reports it as any other error of a file. This one is asked first.
 
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::StoreError;
+
+/// The databases that this process has open.
+static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn ours() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Held while it lives. The file stays: to remove it would let two processes hold two files of one name. It was written
 /// last when the lock was last let go.
 pub(super) struct Lock {
     file: File,
+    database: PathBuf,
 }
 
 impl Lock {
@@ -23,13 +33,18 @@ impl Lock {
         let path = beside(database, ".lock");
         let refused = |source| StoreError::File { path: path.clone(), source };
         let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(refused)?;
+        let mut ours = ours();
         match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: database.to_owned() }),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::InUse { path: database.to_owned(), by_us: ours.contains(database) });
+            }
             // A file system without locks: RocksDB's own is left.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(Self { file }),
-            Err(TryLockError::Error(source)) => Err(refused(source)),
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
+        ours.insert(database.to_owned());
+        Ok(Self { file, database: database.to_owned() })
     }
 }
 
@@ -37,6 +52,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Only says since when nobody has the database open: where it cannot be written, the database's own files say it.
         self.file.write_all(b"\n").ok();
+        ours().remove(&self.database);
     }
 }
 

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cohortd::codec::Output;
-use cohortd::event::Change;
+use cohortd::event::{Change, Instant};
 use cohortd::store::{Meta, Recorded, decode_meta};
 use serde_json::Value;
 
 use crate::hostile;
-use crate::input::{self, Input};
+use crate::input::{self, Edit, Input};
 use crate::reader::{Reader, Seen};
 use crate::rules::{BASE, EDITED, Version};
 
@@ -52,6 +52,7 @@ struct Partition {
 struct Said {
     cohort: String,
     line: String,
+    at: Instant,
     /// The offset of the input at which it was decided.
     position: i64,
 }
@@ -208,7 +209,8 @@ impl Partition {
             &change["times_entered"],
         );
         let changes = self.changes.entry(customer.clone()).or_default();
-        changes.push(Said { cohort: cohort.clone(), line, position });
+        let at = Instant(change["occurred_at"].as_i64().ok_or("a change without an instant")?);
+        changes.push(Said { cohort: cohort.clone(), line, at, position });
         if change["sequence"] != changes.len() {
             return Err(format!("a gap before, or a repetition: change {} of its customer is {change}", changes.len()));
         }
@@ -230,14 +232,18 @@ impl Partition {
 
     fn compare_changes(&mut self, wrong: &mut Vec<String>) {
         for customer in &self.fresh {
-            let judged = self.input.judge(customer, BASE);
+            let none = Vec::new();
+            let said = self.changes.get(customer).unwrap_or(&none);
+            let edited = said.iter().filter(|said| said.line.contains(" reason DEFINITION_CHANGED "));
+            let edits: Vec<Edit> = edited.map(|said| Edit { position: said.position, at: said.at }).collect();
+            let judged = self.input.judge(customer, BASE, &edits);
             let expected: Vec<String> = judged
                 .outcome
                 .changes
                 .iter()
                 .filter(|change| change.customer == *customer)
                 .map(|change| {
-                    let cause = change.cause.map_or(Value::Null, |cause| self.input.offset(customer, cause).into());
+                    let cause = change.cause.map_or(Value::Null, |cause| judged.offset(cause).into());
                     let line = line(
                         &change.cohort,
                         change.change.symbol(),
@@ -247,11 +253,9 @@ impl Partition {
                         &change.entered_at.0.into(),
                         &change.times_entered.into(),
                     );
-                    placed(&line, self.input.decided_at(customer, change.position, change.occurred_at))
+                    placed(&line, self.input.decided_at(&judged, change.position, change.occurred_at))
                 })
                 .collect();
-            let none = Vec::new();
-            let said = self.changes.get(customer).unwrap_or(&none);
             // The place is found only now: what was at the end of the log when it was said is not any more.
             let said = said.iter().filter(|said| said.cohort != EDITED);
             let said: Vec<String> = said.map(|said| placed(&said.line, self.input.place(said.position))).collect();
@@ -322,7 +326,7 @@ impl Partition {
         };
         for customer in concerned {
             let is_member = rules.as_ref().is_some_and(|rules| {
-                let judged = self.input.judge(&customer, rules);
+                let judged = self.input.judge(&customer, rules, &[]);
                 let last = judged.outcome.changes.iter().rfind(|change| change.customer == customer);
                 last.is_some_and(|change| change.change == Change::Entered)
             });

@@ -183,12 +183,9 @@ impl Field {
         committed.iter().zip(ends).any(is_behind).then(|| ("lag", format!("committed {committed:?} of {ends:?}")))
     }
 
-    /// Nobody may be damaged any more.
+    /// Whoever had trouble starts quickly again.
     pub(super) fn forgive(&mut self) {
-        for member in &mut self.members {
-            member.may_lose_copy = false;
-            member.forgive();
-        }
+        self.members.iter_mut().for_each(Member::forgive);
     }
 
     /// The most that each process had in memory, in MiB.

@@ -43,10 +43,20 @@ struct Times {
     end: Instant,
 }
 
-/// What the naive evaluator says of one customer, with offsets for places.
+/// What the naive evaluator says of one customer.
 pub(super) struct Judged {
     pub(super) outcome: Outcome,
     pub(super) too_late: Vec<i64>,
+    /// The offset of what stands at every second position of the outcome.
+    places: Vec<i64>,
+}
+
+/// A change that came of an edit of the rules: where in the log, and at which instant. The customer is decided no earlier
+/// than that from there on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Edit {
+    pub(super) position: i64,
+    pub(super) at: Instant,
 }
 
 pub(super) fn content(key: Option<&[u8]>, payload: Option<&[u8]>) -> u64 {
@@ -141,18 +151,29 @@ impl Input {
 
     /// Decides one customer's history. Between two of its events time passes at once as far as others moved it, which
     /// changes nothing but where a deadline is said to have come due; that is found out here.
-    pub(super) fn judge(&self, customer: &str, rules: &str) -> Judged {
+    pub(super) fn judge(&self, customer: &str, rules: &str, edits: &[Edit]) -> Judged {
         let offsets: &[i64] = self.by_customer.get(customer).map_or(&[], Vec::as_slice);
         let (mut events, mut advances) = (Vec::new(), Vec::new());
         let idle = LogEvent { at: Instant(NEVER), customer: String::new(), ..avro::event("", "", NEVER, None) };
-        let ends = offsets.iter().map(|offset| self.times.before[offset]).chain([self.times.end]);
-        for (number, stream_time) in ends.enumerate() {
+        let mut places: Vec<i64> = Vec::new();
+        let mut put = |before: Instant, event: Option<LogEvent>| {
             // A place of its own, so that what came before the event is told from what came with it.
-            if stream_time > Instant::MIN {
-                advances.push(Advance { position: events.len(), stream_time });
+            if before > Instant::MIN {
+                advances.push(Advance { position: events.len(), stream_time: before });
             }
             events.push(idle.clone());
-            events.extend(offsets.get(number).map(|offset| self.events[offset].clone()));
+            events.extend(event);
+        };
+        let mut edits = edits.iter().peekable();
+        for offset in offsets.iter().copied().chain([i64::MAX]) {
+            while let Some(edit) = edits.next_if(|edit| edit.position <= offset) {
+                // An event of which no rule says anything does the same to the customer's clock.
+                let event = avro::event(customer, "other", edit.at.0, Some(format!("edit-{}", edit.position)));
+                put(self.before(edit.position), Some(event));
+                places.push(edit.position);
+            }
+            put(self.before(offset), self.events.get(&offset).cloned());
+            places.push(offset);
         }
         let case = Case {
             rules: rules.to_owned(),
@@ -164,22 +185,29 @@ impl Input {
             until: None,
         };
         let mut outcome = judge(&case).unwrap();
-        let too_late = offsets.iter().zip(0..).filter(|(_, number)| outcome.fates[2 * number + 1] == Fate::TooLate);
-        let too_late = too_late.map(|(offset, _)| *offset).collect();
+        let is_too_late = |(number, _): &(usize, &i64)| outcome.fates.get(2 * number + 1) == Some(&Fate::TooLate);
+        let too_late = places.iter().enumerate().filter(is_too_late).map(|(_, offset)| *offset).collect();
         outcome.changes.sort_by_key(|change| change.sequence);
-        Judged { outcome, too_late }
+        Judged { outcome, too_late, places }
     }
 
-    /// The offset of the event at which a change was decided, of those that `judge` found of a customer.
-    pub(super) fn decided_at(&self, customer: &str, position: usize, occurred_at: Instant) -> i64 {
+    /// Stream time just before the first event at or after an offset.
+    fn before(&self, offset: i64) -> Instant {
+        self.times.before.range(offset..).next().map_or(self.times.end, |(_, before)| *before)
+    }
+
+    /// The offset of the event at which a change was decided, of those that `judge` found.
+    pub(super) fn decided_at(&self, judged: &Judged, position: usize, occurred_at: Instant) -> i64 {
         match position % 2 {
             0 => self.passed(occurred_at),
-            _ => self.by_customer[customer][position / 2],
+            _ => judged.offset(position),
         }
     }
+}
 
-    /// The offset of the event that a position in a customer's case stands for.
-    pub(super) fn offset(&self, customer: &str, position: usize) -> i64 {
-        self.by_customer[customer][position / 2]
+impl Judged {
+    /// The offset of the event that a position in the outcome stands for.
+    pub(super) fn offset(&self, position: usize) -> i64 {
+        self.places[position / 2]
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Member {
     pub(super) wanted: bool,
     /// A fault has it in hand.
     pub(super) busy: bool,
-    /// Its local copy was damaged or taken away, so it may set it aside or make it anew.
+    /// Its local copy was damaged or taken away, so it may set it aside or make it anew: whenever it reads there again.
     pub(super) may_lose_copy: bool,
     restart_at: Option<Instant>,
     failures: u32,
