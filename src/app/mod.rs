@@ -131,7 +131,7 @@ impl Process {
                 let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &health, &shutdown)? else {
                     return Ok(());
                 };
-                twin::check(&loaded, &brokers)?;
+                twin::check(&loaded, &brokers, &health, &shutdown)?;
                 let topic = RulesTopic::new(settings, &brokers)?;
                 let views = (Arc::clone(&book), Arc::clone(&metrics), Arc::clone(&health));
                 let Some(keeper) = Keeper::start(&loaded, *file, edit, topic, views, &shutdown)? else { return Ok(()) };

@@ -21,6 +21,10 @@ use crate::shutdown::Shutdown;
 const LOCK_WITHIN: Duration = Duration::from_secs(12);
 /// Between two tries to take the lock.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
+/// On top of a session, for the coordinator to notice its end.
+const SESSION_MARGIN: Duration = Duration::from_secs(5);
+/// Between two looks at who is a member.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
 
@@ -80,34 +84,51 @@ pub(super) fn shut_out(settings: &Settings) {
     }
 }
 
-/// After this process was shut out: is whoever did it still a member of the group?
+/// After this process was shut out: waits until whoever did it is no member of the group any more, or a session is over.
 ///
 /// # Errors
-/// It is.
-pub(super) fn check(loaded: &Loaded, brokers: &Brokers) -> Result<(), Failure> {
+/// It is a member for longer than a session: it lives.
+pub(super) fn check(loaded: &Loaded, brokers: &Brokers, health: &Health, shutdown: &Shutdown) -> Result<(), Failure> {
     let settings = &loaded.settings;
     let word = path(settings, "fenced");
     if !word.exists() {
         return Ok(());
     }
     let admin = Admin::new(&settings.kafka, brokers)?;
-    match admin.has_member(&settings.kafka, settings.lanes, ASK) {
-        Ok(true) => Err(refusal(
-            loaded,
-            format!(
-                "{:?} is the name of another process that is a member of the group and has shut this one out; give each \
-                 process its own",
-                settings.kafka.instance_id
-            ),
-        )),
-        Ok(false) => {
-            fs::remove_file(&word).ok();
-            Ok(())
+    let limit = settings.kafka.session() + SESSION_MARGIN;
+    let id = &settings.kafka.instance_id;
+    let started = Instant::now();
+    while !shutdown.is_requested() {
+        match admin.has_member(&settings.kafka, settings.lanes, ASK) {
+            Ok(true) if started.elapsed() > limit => {
+                return Err(refusal(
+                    loaded,
+                    format!(
+                        "{id:?} is the name of another process that is a member of the group and has shut this one out; give \
+                         each process its own"
+                    ),
+                ));
+            }
+            Ok(true) => {
+                let detail = format!(
+                    "another process named {id} shut this one out, and is a member of the group; if it is gone, its session \
+                     ends within {} s",
+                    limit.as_secs()
+                );
+                health.wait(Wait { cause: WaitCause::Group, partition: None, detail });
+                std::thread::sleep(LOOK_EVERY);
+            }
+            Ok(false) => {
+                fs::remove_file(&word).ok();
+                break;
+            }
+            // Whoever cannot ask learns it by joining.
+            Err(kafka::Failure::Retry(_)) => break,
+            Err(failure) => return Err(failure.into()),
         }
-        // Whoever cannot ask learns it by joining.
-        Err(kafka::Failure::Retry(_)) => Ok(()),
-        Err(failure) => Err(failure.into()),
     }
+    health.resume(WaitCause::Group, None);
+    Ok(())
 }
 
 fn refusal(loaded: &Loaded, problem: String) -> Failure {

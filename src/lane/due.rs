@@ -8,8 +8,8 @@ use crate::store::{Database, StoreError};
 
 /// Entries read from the index at once.
 const SCAN_MAX: usize = 4_096;
-/// Entries held in memory; beyond that the latest are left to a later scan.
-const WINDOW_MAX: usize = 65_536;
+/// Entries held in memory, about a megabyte; beyond that the latest are left to a later scan.
+const WINDOW_MAX: usize = 2 * SCAN_MAX;
 
 /// One entry: when, who.
 pub(super) type Due = (Instant, Box<str>);
@@ -23,13 +23,13 @@ pub(super) struct DueIndex {
     /// Key of the first entry not yet read; `None`: all are read.
     scanned_to: Option<Vec<u8>>,
     /// Added since the database was last written, beyond `scanned_to`: a scan would not find them.
-    unwritten: Vec<Due>,
+    unwritten: BTreeSet<Due>,
 }
 
 impl DueIndex {
     /// Nothing before `from` matters any more.
     pub(super) fn starting_at(from: Instant) -> Self {
-        Self { window: BTreeSet::new(), scanned_to: Some(ordered(from.0).to_vec()), unwritten: Vec::new() }
+        Self { window: BTreeSet::new(), scanned_to: Some(ordered(from.0).to_vec()), unwritten: BTreeSet::new() }
     }
 
     /// Takes the next entry before `until`.
@@ -59,7 +59,7 @@ impl DueIndex {
     pub(super) fn insert(&mut self, due: Instant, customer: Box<str>) {
         let beyond = self.scanned_to.as_ref().is_some_and(|to| timer_key(due, &customer) >= *to);
         if beyond {
-            self.unwritten.push((due, customer));
+            self.unwritten.insert((due, customer));
             return;
         }
         self.window.insert((due, customer));
@@ -75,7 +75,7 @@ impl DueIndex {
     pub(super) fn remove(&mut self, due: Instant, customer: &str) {
         let entry = (due, customer.into());
         self.window.remove(&entry);
-        self.unwritten.retain(|known| *known != entry);
+        self.unwritten.remove(&entry);
     }
 
     /// The database holds everything that was added.

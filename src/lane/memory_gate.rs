@@ -16,7 +16,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const STEP_EVERY: Duration = Duration::from_secs(1);
 /// Once nothing more can be given back: between two sips, and how long one is.
 const SIP_EVERY: Duration = Duration::from_secs(1);
-const SIP_FOR: Duration = Duration::from_millis(200);
+const SIP_EVERY_WHEN_CLOSE: Duration = Duration::from_secs(10);
+const SIP_FOR: Duration = Duration::from_millis(100);
+
+/// Bytes of records in one batch while memory is short.
+pub(super) const SIP_BYTES: u64 = 2 << 20;
 
 /// What is given back, in this order; each step is kept until reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,8 +97,10 @@ impl MemoryGate {
             return Action::Nothing;
         }
         if self.step == Step::Sips {
-            let rested = now.duration_since(self.stepped) >= SIP_EVERY;
-            if rested && resident < limit {
+            // What is on its way when reading stops again still comes on top.
+            let is_close = resident >= pause_above.midpoint(limit);
+            let rest = if is_close { SIP_EVERY_WHEN_CLOSE } else { SIP_EVERY };
+            if now.duration_since(self.stepped) >= rest && resident < limit {
                 self.sips_until = Some(now + SIP_FOR);
             }
             return Action::Nothing;
@@ -185,10 +191,12 @@ mod tests {
 
     #[test]
     fn a_pause_that_does_not_help_gives_back_more_and_then_sips() {
-        let (mut gate, actions) = gate_at(95, 20);
+        let (mut gate, actions) = gate_at(92, 20);
         assert_eq!(actions[..3], [Action::Pause, Action::WriteMemtables, Action::ShrinkCache]);
-        let sips = actions[3..].iter().filter(|action| **action == Action::Pause).count();
-        assert!((10..20).contains(&sips), "it stands still for ever: {actions:?}");
+        let sips = |actions: &[Action]| actions[3..].iter().filter(|action| **action == Action::Pause).count();
+        assert!((10..20).contains(&sips(&actions)), "it stands still for ever: {actions:?}");
+        let (_, actions) = gate_at(99, 40);
+        assert!((2..5).contains(&sips(&actions)), "close to the limit as well: {actions:?}");
         assert_eq!(gate.look(90, PAUSE_ABOVE, LIMIT, Moment::now()), Action::GoOn);
         assert_eq!((gate.divides_customers_by(), gate.pauses_reading()), (1, false));
     }

@@ -16,7 +16,7 @@ use super::error::LaneError;
 use super::fence::Fences;
 use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
-use super::memory_gate::MemoryGate;
+use super::memory_gate::{MemoryGate, SIP_BYTES};
 use super::model::ModelTold;
 use super::ownership::Ownership;
 use super::partition::{Partition, Share};
@@ -346,7 +346,10 @@ impl Lane {
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let decisions = self.size.decisions();
         self.partitions.values_mut().for_each(|partition| partition.decisions_max = decisions);
-        let limits = Batch { max_records: self.size.events(), ..self.settings.batch.clone() };
+        let mut limits = Batch { max_records: self.size.events(), ..self.settings.batch.clone() };
+        if self.gate.is_short() {
+            limits.max_bytes = limits.max_bytes.min(SIP_BYTES);
+        }
         let taking = self.taking();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
         let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, context.framing);

@@ -36,6 +36,9 @@ pub struct Settings {
     pub log: Log,
 }
 
+/// librdkafka's `session.timeout.ms`.
+const SESSION_DEFAULT: Duration = Duration::from_secs(45);
+
 /// The most lanes that one process may have.
 pub const LANES_MAX: usize = 1_024;
 
@@ -52,6 +55,15 @@ pub struct Kafka {
     pub start: Start,
     /// For librdkafka, as they are. What would break the guarantee has been refused.
     pub options: BTreeMap<String, String>,
+}
+
+impl Kafka {
+    /// How long the group keeps a member that is not heard of (`session.timeout.ms`).
+    #[must_use]
+    pub fn session(&self) -> Duration {
+        let millis = self.options.get("session.timeout.ms").and_then(|millis| millis.parse().ok());
+        millis.map_or(SESSION_DEFAULT, Duration::from_millis)
+    }
 }
 
 /// What happens to this process's partitions when it is told to stop.
@@ -193,39 +205,43 @@ pub struct Memory {
     pub limit: u64,
 }
 
+/// Bytes that a process has resident before it keeps anything: program, threads, connections. Of a small limit they are a
+/// large part.
+const PROGRAM_BYTES: u64 = 40 << 20;
+
 impl Memory {
-    /// Bytes for customers kept decoded: 30 %.
+    /// Bytes for customers kept decoded: 30 % of what the program itself leaves.
     #[must_use]
     pub fn customers(self) -> u64 {
         self.percent(30)
     }
 
-    /// Bytes for RocksDB's block cache, index and filter blocks included: 30 %.
+    /// Bytes for RocksDB's block cache, index and filter blocks included: 30 % of it.
     #[must_use]
     pub fn block_cache(self) -> u64 {
         self.percent(30)
     }
 
-    /// Bytes for RocksDB's write buffers: 15 %.
+    /// Bytes for RocksDB's write buffers: 15 % of it.
     #[must_use]
     pub fn write_buffers(self) -> u64 {
         self.percent(15)
     }
 
-    /// Bytes for librdkafka's queues, in and out: 15 %.
+    /// Bytes for librdkafka's queues, in and out: 15 % of it.
     #[must_use]
     pub fn queues(self) -> u64 {
         self.percent(15)
     }
 
-    /// Resident bytes above which reading pauses: 90 %.
+    /// Resident bytes above which reading pauses: 90 % of the limit.
     #[must_use]
     pub fn pause_above(self) -> u64 {
-        self.percent(90)
+        self.limit / 100 * 90
     }
 
     fn percent(self, percent: u64) -> u64 {
-        self.limit / 100 * percent
+        (self.limit - PROGRAM_BYTES.min(self.limit / 4)) / 100 * percent
     }
 }
 

@@ -76,7 +76,8 @@ pub(super) fn files(folder: &Path, is_it: fn(&str) -> bool) -> Vec<PathBuf> {
         for entry in entries.flatten() {
             let path = entry.path();
             if path.is_dir() {
-                folders.push(path);
+                // Nobody reads copies that were set aside.
+                folders.extend((!path.to_string_lossy().contains(".damaged-")).then_some(path));
             } else if path.file_name().and_then(|name| name.to_str()).is_some_and(is_it) {
                 found.push(path);
             }

@@ -28,9 +28,7 @@ const ASK: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// `session.timeout.ms` unless set: a process that was stopped counts as a member until then.
-const SESSION_DEFAULT: Duration = Duration::from_secs(45);
-/// On top of it, for the coordinator to notice and to hand the partitions out.
+/// On top of a session, for the coordinator to notice and to hand the partitions out.
 const SESSION_MARGIN: Duration = Duration::from_secs(20);
 /// How long leaving the group may take.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
@@ -196,8 +194,7 @@ impl<'a> Reset<'a> {
     /// Becomes the only member of the group.
     fn join(&self, say: &dyn Fn(&str)) -> Result<(), Failure> {
         let group = &self.settings.kafka.group_id;
-        let session = self.settings.kafka.options.get("session.timeout.ms").and_then(|ms| ms.parse().ok());
-        let limit = session.map_or(SESSION_DEFAULT, Duration::from_millis) + SESSION_MARGIN;
+        let limit = self.settings.kafka.session() + SESSION_MARGIN;
         let others = || Failure::Running(format!("group {group} has active members; stop every process of it first"));
         let mut told = false;
         let started = Moment::now();

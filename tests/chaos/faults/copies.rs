@@ -26,6 +26,10 @@ fn flip_one(field: &mut Field, number: usize, is_it: fn(&str) -> bool, random: &
         return Happened::No;
     }
     field.members[number].may_lose_copy = true;
+    // Somebody has looked at what was damaged before: the daemon counts, and waits for that when it comes again and again.
+    for count in files(&field.members[number].state, |name| name.ends_with(".damages")) {
+        fs::remove_file(count).ok();
+    }
     let path = &found[usize::try_from(random.below(count)).unwrap()];
     if flip(path, BITS, random) { Happened::Yes } else { Happened::No }
 }

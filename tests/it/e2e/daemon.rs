@@ -162,23 +162,6 @@ impl Daemon {
         });
     }
 
-    /// True: it is ready; false: it has ended by itself.
-    pub(super) fn is_ready_or_ended(&mut self) -> Option<bool> {
-        if self.child.try_wait().unwrap().is_some() {
-            return Some(false);
-        }
-        // It may end while it is asked, which `get` would not forgive.
-        let log = self.log();
-        let line: serde_json::Value =
-            serde_json::from_str(log.lines().find(|line| line.contains("\"Listening.\""))?).unwrap();
-        let address = line.get("metrics").or_else(|| line["fields"].get("metrics"))?.as_str()?.to_owned();
-        let mut stream = TcpStream::connect(address).ok()?;
-        write!(stream, "GET /health/ready HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        (answer.split(' ').nth(1) == Some("200")).then_some(true)
-    }
-
     /// The sum of each metric over its labels.
     pub(super) fn metrics(&mut self) -> BTreeMap<String, f64> {
         let (status, body) = self.get("/metrics").unwrap();

@@ -104,7 +104,7 @@ fn kept(daemon: &mut Daemon) {
 fn many_customers(lab: &Lab, from: i64, to: i64) {
     let writer = lab.writer();
     for number in from..to {
-        let customer = format!("{number:0>800}");
+        let customer = format!("{}{number:0>800}", judge::IDLE);
         let event = avro::event(&customer, "other", cohortd::clock::wall_clock().0, Some(format!("many-{number}")));
         writer.send(&customer, &avro::encode(&event));
     }
