@@ -135,6 +135,7 @@ fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
             if is_over || !is_sound {
                 break is_sound;
             }
+            field.load.resume();
         }
         let most = volley.min(i64::try_from(limits.faults - field.findings.faults()).unwrap_or(volley));
         // Some alone, so that their recovery can be told apart.

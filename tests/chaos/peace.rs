@@ -82,8 +82,8 @@ pub(super) fn recover(field: &mut Field, report: &mut Report, kinds: &[&'static 
     }
 }
 
-/// Lets the load rest, everything come due and everybody catch up, and compares all that became visible. False if what
-/// was found makes going on useless.
+/// Lets the load rest, everything come due and everybody catch up, and compares all that became visible. The load rests on.
+/// False if what was found makes going on useless.
 pub(super) fn check(field: &mut Field, checker: &mut Checker) -> bool {
     let began = Instant::now();
     let last = field.load.pause();
@@ -128,7 +128,6 @@ pub(super) fn check(field: &mut Field, checker: &mut Checker) -> bool {
         }
     };
     field.forgive();
-    field.load.resume();
     is_sound
 }
 
