@@ -20,9 +20,10 @@ demo:
 	@sh .ci/setup build
 	$(CARGO) run --release --locked -- demo
 
+# Most tests wait for brokers, sessions and clocks: two at a time for each core.
 test:
 	@sh .ci/setup tests
-	$(CARGO) test --release --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} $(CARGO) test --release --locked
 
 torture:
 	@sh .ci/setup build

@@ -19,6 +19,8 @@ const MENDED_WITHIN: Duration = Duration::from_secs(15);
 const KILLS: usize = 3;
 const RANDOM_KILLS: usize = 10;
 
+/// Several times what the rounds of one group take.
+const GROUP_LIMIT: Duration = Duration::from_secs(1_800);
 /// Topics and groups are made anew after so many rounds, to be judged.
 const ROUNDS_IN_ONE_GROUP: usize = 10;
 
@@ -152,6 +154,7 @@ fn judged(name: &str, rounds: usize, mut work: impl FnMut(&Lab, &mut Random, usi
     let mut took = Vec::new();
     while took.len() < rounds {
         let Some(lab) = Lab::new(name, PARTITIONS, shop::RULES) else { return };
+        let lab = lab.limited_to(GROUP_LIMIT);
         let open = shop::open(&lab, random.next(), 30, 50);
         took.extend(work(&lab, &mut random, ROUNDS_IN_ONE_GROUP.min(rounds - took.len())));
         let last = open.close();
