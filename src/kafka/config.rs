@@ -12,6 +12,10 @@ use crate::settings::Kafka;
 /// process's partitions wait, and the longest batch.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A lane that does not poll for so long is not alive. The group waits as long for each member that does not join a new
+/// round: librdkafka was seen not to, after the answer to an earlier one had been lost. Its default is 5 minutes.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
+
 /// The shortest session that a broker takes by default.
 const TEMPORARY_SESSION_MS: u32 = 6_000;
 
@@ -150,7 +154,10 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
     if !is_newer_protocol(settings) {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
     }
-    layered(settings, fetching(bytes, MIB, "100"), fixed)
+    let mut good = fetching(bytes, MIB, "100");
+    // No longer than a session is not allowed.
+    good.push(("max.poll.interval.ms", POLL_INTERVAL.max(settings.session()).as_millis().to_string()));
+    layered(settings, good, fixed)
 }
 
 /// A member without an instance id, that comes and goes. Should it die in between, the group waits for its session's end:

@@ -25,7 +25,7 @@ const LEAVE_GRACE: Duration = Duration::from_millis(200);
 
 /// Reads one topic as a static member of the group, with the partitions it is assigned, committed records only.
 ///
-/// Owned by one thread, which calls [`poll`](Self::poll) at least every `max.poll.interval.ms` (5 minutes), also while
+/// Owned by one thread, which calls [`poll`](Self::poll) at least every `max.poll.interval.ms` (a minute), also while
 /// everything is paused: heartbeats are sent in the background, but rebalances only happen in `poll`. An assignment or
 /// a revocation waits, and the group with it, until it is acknowledged.
 pub struct Consumer {

@@ -130,6 +130,10 @@ impl Field {
             if let Some(status) = member.ended() {
                 let rest: Vec<String> = lines.iter().cloned().chain(member.new_lines()).collect();
                 look_through(member, &rest, &self.findings);
+                // A password that is refused where no schema is known is for a person to put right; the fault's end is that.
+                if status.code() == Some(78) && rest.iter().any(|line| line.contains("HTTP 401")) {
+                    continue;
+                }
                 let last: Vec<&str> = rest.iter().rev().take(3).rev().map(String::as_str).collect();
                 let code = status.code().map_or_else(|| status.to_string(), |code| code.to_string());
                 self.findings.add(&format!(
@@ -225,6 +229,7 @@ fn settings(name: &str, bootstrap: &str, registry: &str, folder: &Path, random: 
         format!("kafka.group_id={name}"),
         format!("kafka.options.session.timeout.ms={}", SESSION.as_millis()),
         "kafka.options.heartbeat.interval.ms=500".into(),
+        "kafka.options.max.poll.interval.ms=20000".into(),
         "kafka.options.transaction.timeout.ms=6000".into(),
         format!("rules.file={}", folder.join("rules.toml").display()),
         format!("schemas.registry={registry}"),

@@ -10,8 +10,8 @@ use crate::random::Random;
 
 /// What a supervisor must not answer with another start.
 const WRONG_CONFIGURATION: i32 = 78;
-/// The group fences one of two twins within a heartbeat, once the other has joined.
-const TWINS_SETTLE_WITHIN: Duration = Duration::from_secs(25);
+/// They shut each other out within a heartbeat of each join, until one has been shut out for the third time.
+const TWINS_SETTLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Asks a process to stop and expects that it does so in time and in good order.
 fn stop_member(field: &mut Field, number: usize) {

@@ -1,4 +1,6 @@
-//! Memory under hostile load, for a short while: `make chaos` does it for longer.
+//! Memory under hostile load, for a short while.
+//!
+//! `COHORTD_MINUTES=20 cargo test --release --test it e2e::soak -- --nocapture` does it for longer, at a pace that a disk bears.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +24,10 @@ who = "did visit ever and silent for 60 days"
 "#;
 
 const FOR: Duration = Duration::from_secs(40);
+/// Events are sent in lots of 2,000; of a long soak one comes in so long.
+const LOT_EVERY: Duration = Duration::from_millis(400);
+/// For bringing up and reading to the end, beside the soak itself.
+const BESIDES: Duration = Duration::from_secs(440);
 const LIMIT_MIB: f64 = 160.0;
 
 /// One record in a hundred cannot be used, one customer has half of the traffic, some events are as large as may be, and a
@@ -29,13 +35,16 @@ const LIMIT_MIB: f64 = 160.0;
 #[test]
 fn memory_stays_within_its_limit_under_hostile_load() {
     let Some(lab) = Lab::new("soak", 2, RULES) else { return };
+    let minutes = minutes();
+    let length = minutes.map_or(FOR, |minutes| Duration::from_secs(60 * minutes));
+    let lab = lab.limited_to(length + BESIDES);
     let mut random = Random::seeded("soak");
     let sets = ["memory.limit=160 MiB", "batch.max_bytes=16 MiB", "time.max_future_skew=1 day"];
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     let writer = lab.writer();
     let (began, mut sent, mut most) = (Instant::now(), 0_u32, 0.0_f64);
-    while began.elapsed() < FOR {
+    while began.elapsed() < length {
         for _ in 0..2_000 {
             sent += 1;
             let customer = match random.below(2) {
@@ -57,7 +66,7 @@ fn memory_stays_within_its_limit_under_hostile_load() {
         daemon.assert_running();
         most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
         // The backlog is part of it, but not all there is to it.
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(if minutes.is_some() { LOT_EVERY } else { Duration::from_millis(20) });
     }
     eventually("all was read", || {
         most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
@@ -67,4 +76,9 @@ fn memory_stays_within_its_limit_under_hostile_load() {
     println!("soak: {sent} records, {most:.0} MiB at most");
     assert!(most <= LIMIT_MIB, "{most:.0} MiB of {LIMIT_MIB:.0}");
     daemon.stop();
+}
+
+#[expect(clippy::disallowed_methods, reason = "a switch of the tests, not a setting")]
+fn minutes() -> Option<u64> {
+    std::env::var("COHORTD_MINUTES").ok()?.parse().ok()
 }
