@@ -59,7 +59,7 @@ pub struct Context {
     /// 0: any.
     pub(super) surge: u64,
     pub(super) flush_after: Duration,
-    refresh: Duration,
+    pub(super) refresh: Duration,
     pub(super) record_bytes_max: usize,
     pub(super) limits: RecordLimits,
     pub(super) speaker: Speaker,
@@ -121,6 +121,11 @@ impl Context {
     pub(super) fn tick_of(&self, partition: i32, now: Instant) -> i64 {
         let spread = self.refresh_ms() / SPREAD_OVER * i64::from(partition) / i64::from(self.partitions.max(1));
         (now.0 - spread).div_euclid(self.refresh_ms())
+    }
+
+    /// Is more than half of this period over?
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        now.0.rem_euclid(self.refresh_ms()) > self.refresh_ms() / 2
     }
 
     fn refresh_ms(&self) -> i64 {

@@ -48,6 +48,7 @@ mod model;
 mod output;
 mod oversized;
 mod ownership;
+mod pace;
 mod partition;
 mod pending;
 mod plan;

@@ -17,8 +17,8 @@ use super::role::PUBLISHER;
 use super::rulebook::Version;
 use super::turn::Told;
 use crate::kafka::{Brokers, Failure, Followed, Follower};
-use crate::metrics::{Health, Wait, WaitCause};
-use crate::settings::{Kafka, Settings};
+use crate::metrics::{Health, Retry, Wait, WaitCause};
+use crate::settings::{Kafka, Ranks, Settings};
 use crate::store::{Corrupt, SummaryKind};
 
 /// Bytes that are read ahead.
@@ -39,7 +39,7 @@ pub struct Summaries {
     kafka: Kafka,
     brokers: Brokers,
     health: Arc<Health>,
-    refresh: Duration,
+    ranks: Ranks,
     /// One for each lane.
     lanes: Vec<Sender<Told>>,
     /// The next offset of each partition that is followed; none: from its beginning.
@@ -78,7 +78,7 @@ impl Summaries {
             kafka: settings.kafka.clone(),
             brokers: brokers.clone(),
             health: Arc::clone(health),
-            refresh: settings.ranks.refresh,
+            ranks: settings.ranks.clone(),
             lanes,
             next: BTreeMap::new(),
             results_next: 0,
@@ -151,7 +151,7 @@ impl Summaries {
         let Some(known) = &mut self.known else { return moved };
         match (self.context.role.is_ours(), known.publisher.is_some()) {
             (true, false) => {
-                known.publisher = Some(Publisher::new(Arc::clone(&known.version), self.refresh, &self.context));
+                known.publisher = Some(Publisher::new(Arc::clone(&known.version), &self.ranks, &self.context));
                 self.next.clear();
                 tracing::info!("Partition 0 is held here: reading the summaries of all partitions.");
                 true
@@ -160,6 +160,7 @@ impl Summaries {
                 known.publisher = None;
                 self.next.retain(|partition, _| *partition == PUBLISHER);
                 self.context.metrics.forget_forecasts();
+                self.context.metrics.ranks_held_back.set(0);
                 true
             }
             _ => moved,

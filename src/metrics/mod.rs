@@ -107,6 +107,10 @@ pub struct Metrics {
     /// `rank_refresh_age_seconds`: since thresholds of ranks were last computed. Worry above twice `ranks.refresh`: a
     /// partition does not publish its counters, and ranks stand still.
     pub rank_refresh_age: IntGauge,
+    /// `ranks_held_back`: partitions for which thresholds of ranks are held back, since they were never read to their end or
+    /// change much at present; shown by the process that holds partition 0. Worry when it stays above 0 although no partition
+    /// has a lag: a partition has no owner, or stands still.
+    pub ranks_held_back: IntGauge,
 
     // Summaries of all partitions.
     summaries_skipped: IntCounterVec,
@@ -319,6 +323,10 @@ impl Metrics {
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
             rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
+            ranks_held_back: add.gauge(
+                "ranks_held_back",
+                "Partitions that thresholds of ranks wait for, since they are still being loaded.",
+            ),
             summaries_skipped: add.counters(
                 "summaries_skipped_total",
                 "Records of the summaries that could not be read and were passed over, by kind.",
@@ -444,7 +452,7 @@ impl Metrics {
     }
 
     /// `rank_threshold{cohort,rank}` and `rank_population{cohort,rank}` of one rank. Worry when the population falls under
-    /// 200: a part of all then lets nobody in.
+    /// 200: nobody enters by a part of all then.
     #[must_use]
     pub fn rank(&self, cohort: &str, rank: &str) -> RankMetrics {
         self.ranks.of(cohort, rank)

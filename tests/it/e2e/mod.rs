@@ -17,6 +17,7 @@ mod damage;
 mod disk;
 mod edits;
 mod faults;
+mod first_load;
 mod growth;
 mod hanging;
 mod history;
