@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::limits::RecordLimits;
 use super::output::Speaker;
+use super::placement::Placement;
 use super::role::Role;
 use super::rulebook::Rulebook;
 use crate::codec::Framing;
@@ -47,6 +48,9 @@ pub struct Context {
     pub(super) local_age_max: Span,
     /// Does this process hold partition 0?
     pub(super) role: Role,
+    placement: Placement,
+    pub(super) edits: Edits,
+    pub(super) dead_letters: DeadLetters,
     /// How records say which schema they were written with.
     pub(super) framing: Framing,
     pub(super) timing: Timing,
@@ -99,6 +103,9 @@ impl Context {
             speaker: Speaker { encoder, source },
             group,
             role: Role::new(),
+            placement: Placement::default(),
+            edits: Edits::new(settings.lanes),
+            dead_letters: DeadLetters::default(),
             rulebook,
             metrics,
             board,
@@ -130,6 +137,15 @@ impl Context {
 
     fn refresh_ms(&self) -> i64 {
         i64::try_from(self.refresh.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// Looks at the partition in which a customer is; see [`Placement`]. True: it is not murmur2's.
+    pub(super) fn is_elsewhere(&self, partition: i32, customer: &str, is_new: bool) -> bool {
+        let is_elsewhere = self.placement.is_elsewhere(partition, self.partitions, customer, is_new);
+        if is_elsewhere {
+            self.metrics.partitioner_differs.set(1);
+        }
+        is_elsewhere
     }
 
     /// The consumer group.

@@ -51,6 +51,7 @@ mod ownership;
 mod pace;
 mod partition;
 mod pending;
+mod placement;
 mod plan;
 mod publish;
 mod publisher;

@@ -128,6 +128,8 @@ pub(super) struct Tally {
     /// The levels of risk that were reached.
     pub(super) risks: Vec<Box<str>>,
     pub(super) unusable_values: u64,
+    /// Events of customers who are not where Kafka's default partitioner puts them.
+    pub(super) elsewhere: u64,
     pub(super) flushed: u64,
     /// Decided under new parameters by the sweep.
     pub(super) reweighed: u64,

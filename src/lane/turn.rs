@@ -499,6 +499,7 @@ impl Lane {
             part.tally.risks.iter().for_each(|level| metrics.risk_changes(level).inc());
             part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds((*ms).max(0))));
             metrics.unusable_values.inc_by(part.tally.unusable_values);
+            metrics.events_elsewhere.inc_by(part.tally.elsewhere);
             metrics.customers_reweighed.inc_by(part.tally.reweighed);
             metrics.changelog_records.inc_by(part.tally.flushed);
             if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {
@@ -949,8 +950,7 @@ fn explain(error: TakeInError, context: &Context) -> LaneError {
     match error {
         TakeInError::Store(error) => error.into(),
         error @ TakeInError::Miskeyed { .. } => LaneError::Configuration(format!(
-            "{error}; key the records of {} by customer id, partitioned by murmur2, and begin anew with a new \
-             kafka.group_id, topics.changelog and state.dir",
+            "{error}; key the records of {} by customer id, partitioned by murmur2, and begin anew with {ANEW}",
             context.topics.input
         )),
     }

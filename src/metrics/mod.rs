@@ -53,6 +53,12 @@ pub struct Metrics {
     dead_letters: Vec<IntCounter>,
     /// `unusable_values_total`: property values that are not numbers, infinite or too large, and count as missing.
     pub unusable_values: IntCounter,
+    /// `events_elsewhere_total`: events applied in another partition than the one in which Kafka's default partitioner (murmur2)
+    /// puts their customer. Of n partitions another partitioner puts a share of (n - 1)/n elsewhere. Worry when it is a smaller
+    /// share of `events_applied_total`: producers use different partitioners, or partitions were added, and customers are split.
+    pub events_elsewhere: IntCounter,
+    /// `partitioner_differs`: 1 once a customer was seen in another partition than murmur2's, stored or with an event.
+    pub partitioner_differs: IntGauge,
     /// `decisions_approximated_total`: decisions on facts that had outgrown their exact form. Worry when it matters to
     /// you that the counts in them are exact: shorten the windows.
     pub decisions_approximated: IntCounter,
@@ -272,6 +278,14 @@ impl Metrics {
             unusable_values: add.counter(
                 "unusable_values_total",
                 "Property values that could not be represented, and count as missing.",
+            ),
+            events_elsewhere: add.counter(
+                "events_elsewhere_total",
+                "Events applied in another partition than murmur2 gives their customer.",
+            ),
+            partitioner_differs: add.gauge(
+                "partitioner_differs",
+                "1 once a customer was seen in another partition than murmur2 gives them.",
             ),
             decisions_approximated: add.counter(
                 "decisions_approximated_total",

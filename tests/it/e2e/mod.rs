@@ -29,6 +29,7 @@ mod midnight;
 mod outputs;
 mod outside;
 mod ownership;
+mod partitioners;
 mod processes;
 mod random;
 mod ranges;
