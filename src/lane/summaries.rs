@@ -16,6 +16,7 @@ use super::results::Results;
 use super::role::PUBLISHER;
 use super::rulebook::Version;
 use super::turn::Told;
+use crate::codec::Backoff;
 use crate::kafka::{Brokers, Failure, Followed, Follower};
 use crate::metrics::{Health, Retry, Wait, WaitCause};
 use crate::settings::{Kafka, Ranks, Settings};
@@ -32,6 +33,10 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LAST: Duration = Duration::from_secs(60);
 /// How long closing the client may take.
 const CLOSE_FOR: Duration = Duration::from_secs(2);
+
+fn backoff() -> Backoff {
+    Backoff::new(RETRY_FIRST, RETRY_LAST)
+}
 
 /// Follows the topic, on a thread of its own.
 pub struct Summaries {
@@ -52,7 +57,7 @@ pub struct Summaries {
     known: Option<Known>,
     /// The newest version of the rules that was looked at.
     looked_at: u64,
-    retry_in: Duration,
+    backoff: Backoff,
     /// Said once each.
     said: BTreeSet<(i32, SummaryKind)>,
 }
@@ -85,7 +90,7 @@ impl Summaries {
             unread: BTreeSet::new(),
             known: None,
             looked_at: 0,
-            retry_in: RETRY_FIRST,
+            backoff: backoff(),
             said: BTreeSet::new(),
             context,
         }
@@ -95,9 +100,9 @@ impl Summaries {
     pub fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
             let Err(failure) = self.follow(stop) else { return };
-            let (topic, wait) = (&self.context.topics.summaries, self.retry_in);
-            self.retry_in = (2 * wait).min(RETRY_LAST);
-            let until = Moment::now() + wait;
+            let topic = &self.context.topics.summaries;
+            self.context.metrics.retries(Retry::Summaries).inc();
+            let until = Moment::now() + self.backoff.pause();
             while Moment::now() < until && !stop.load(Ordering::Acquire) {
                 self.health.wait(Wait {
                     cause: WaitCause::Summaries,
@@ -213,7 +218,7 @@ impl Summaries {
                 Followed::End { partition } => {
                     self.unread.remove(&partition);
                     if self.unread.is_empty() {
-                        self.retry_in = RETRY_FIRST;
+                        self.backoff = backoff();
                         self.health.resume(WaitCause::Summaries, None);
                     }
                 }

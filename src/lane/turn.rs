@@ -14,6 +14,7 @@ use super::context::Context;
 use super::disk::Disk;
 use super::error::LaneError;
 use super::fence::Fences;
+use super::identity::ANEW;
 use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
 use super::memory_gate::{MemoryGate, SIP_BYTES};
@@ -516,8 +517,8 @@ impl Lane {
     /// A plan waits for the broker or the group: polls for what the group has to say, then tries again.
     fn settle_pending(&mut self) -> Result<(), LaneError> {
         self.rest()?;
-        let tries = self.pending.as_ref().map_or(0, |pending| pending.tries);
-        let until = Moment::now() + Duration::from_millis(50 << tries.min(5));
+        let pause = self.pending.as_mut().map_or(Duration::ZERO, |pending| pending.backoff.pause());
+        let until = Moment::now() + pause;
         while Moment::now() < until {
             self.answer();
             self.poll_control()?;

@@ -94,6 +94,7 @@ pub struct Metrics {
     // Assignment and restore.
     partitions: PartitionSeries,
     rebalances: Vec<IntCounter>,
+    retries: Vec<IntCounter>,
     /// `store_errors_total`: times that RocksDB's own threads could not write files out or merge them. Worry at 1: the log says
     /// what the disk refused.
     pub store_errors: IntCounter,
@@ -175,6 +176,23 @@ pub struct Metrics {
     pub partitions_adopting: IntGauge,
     /// `customers_adopted_total`: customers decided by rules that were edited.
     pub customers_adopted: IntCounter,
+}
+
+/// What is tried again after it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Looking at the cluster and its topics, at a start.
+    Kafka,
+    /// Registering the schemas of the outputs.
+    Registry,
+    /// Reading the topic of the rules, at a start.
+    Rules,
+    /// Publishing a batch.
+    Transaction,
+    /// Restoring a partition that failed.
+    Partition,
+    /// Reading the summaries.
+    Summaries,
 }
 
 /// The parts of a batch whose time is taken.
@@ -263,6 +281,7 @@ impl Metrics {
         );
         let transactions = add.counters("transactions_total", "Kafka transactions, by how they ended.", &["outcome"]);
         let rebalances = add.counters("rebalances_total", "Changes of the partitions held here, by kind.", &["kind"]);
+        let retries = add.counters("retries_total", "What failed and was tried again, by what it was.", &["what"]);
         let build = add.gauges("build_info", "Always 1; its labels name the program.", &["version", "revision"]);
         build.with_label_values(&[version, revision]).set(1);
         let registry_reachable = add.gauge(
@@ -326,6 +345,7 @@ impl Metrics {
                 &BATCH_SECONDS,
             ),
             partitions: PartitionSeries::new(&add),
+            retries: children(&Retry::ALL, |what| retries.with_label_values(&[what.label()])),
             rebalances: children(&Rebalance::ALL, |kind| rebalances.with_label_values(&[kind.label()])),
             store_errors: add
                 .counter("store_errors_total", "Failures of RocksDB's own threads to write or merge files."),
@@ -443,6 +463,13 @@ impl Metrics {
     #[must_use]
     pub fn rebalances(&self, kind: Rebalance) -> &IntCounter {
         &self.rebalances[kind as usize]
+    }
+
+    /// `retries_total{what}`: what failed and was tried again, each time after a longer pause. Worry when one grows for minutes:
+    /// `/health/ready` says what is waited for.
+    #[must_use]
+    pub fn retries(&self, what: Retry) -> &IntCounter {
+        &self.retries[what as usize]
     }
 
     /// Errors of publishing to `topic`. Worry at a steady rate. Call it for every output topic at the start, so that
@@ -654,6 +681,22 @@ impl Fired {
         match self {
             Self::Decided => "decided",
             Self::Rearmed => "rearmed",
+        }
+    }
+}
+
+impl Retry {
+    const ALL: [Self; 6] =
+        [Self::Kafka, Self::Registry, Self::Rules, Self::Transaction, Self::Partition, Self::Summaries];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Registry => "registry",
+            Self::Rules => "rules",
+            Self::Transaction => "transaction",
+            Self::Partition => "partition",
+            Self::Summaries => "summaries",
         }
     }
 }
