@@ -49,6 +49,7 @@ pub(super) struct Keeper {
     taken: Option<Signature>,
     /// How it was at the last look: a file that is being written is not read.
     seen: Option<Signature>,
+    said_foreign: bool,
 }
 
 type Signature = (SystemTime, u64);
@@ -158,6 +159,7 @@ impl Keeper {
             self.look_at_file();
             match self.follow() {
                 Ok(()) => {
+                    self.warn_of_foreign();
                     self.health.resume(WaitCause::Rules, None);
                     self.book.set_behind(false);
                 }
@@ -170,6 +172,17 @@ impl Keeper {
                 Err(failure) => tracing::debug!(reason = %failure, "The topic of the rules."),
             }
         }
+    }
+
+    /// Says once that another group writes into the topic of the rules.
+    fn warn_of_foreign(&mut self) {
+        let Some(group) = self.topic.foreign().filter(|_| !self.said_foreign) else { return };
+        self.said_foreign = true;
+        tracing::error!(
+            group,
+            "Another group writes its rules into the topic of this one's; they are passed over. Give each group a topics.rules \
+             of its own."
+        );
     }
 
     fn follow(&mut self) -> Result<(), kafka::Failure> {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dead_letters::DeadLetters;
+use super::edits::Edits;
 use super::limits::RecordLimits;
 use super::output::Speaker;
 use super::placement::Placement;

@@ -582,9 +582,7 @@ impl Partition {
                 Change::Exited => members.saturating_sub(1),
             };
             part.tally.changes.push((Arc::clone(&self.rules), effect.cohort, effect.change));
-            if effect.cause.is_none() {
-                part.tally.lateness_ms.push(now.since(effect.at).0);
-            }
+            part.tally.lateness_ms.extend(lateness(&effect, self.live, &place, now, self.timing.arrives_within));
             let cohort = self.rules.rules.cohort(effect.cohort);
             if cohort.shadow {
                 continue;
@@ -985,6 +983,19 @@ pub(super) fn may_automate(effect: &Effect, cohort: &Cohort, caught_up: bool, no
         _ => true,
     };
     caught_up && news && now.since(effect.at) <= context.max_delay
+}
+
+/// By how many milliseconds a deadline was decided later than `time.arrives_within` after its instant, if it was decided live:
+/// while a backlog or a history is read, an instant long past says nothing about how promptly it is decided.
+fn lateness(effect: &Effect, live: bool, place: &Place<'_>, now: Instant, arrives_within: Span) -> Option<i64> {
+    let is_deadline = effect.cause.is_none()
+        && !matches!(
+            effect.reason,
+            ChangeReason::DefinitionChanged | ChangeReason::Threshold | ChangeReason::ModelChanged
+        );
+    let behind = now.since(place.stream_time).0 - arrives_within.0;
+    let is_live = live && behind <= LIVE_EVENT_AGE_MAX.0;
+    (is_deadline && is_live).then(|| (now.since(effect.at).0 - arrives_within.0).max(0))
 }
 
 /// Would the one overwrite the other at the same position?

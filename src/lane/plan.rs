@@ -134,6 +134,7 @@ pub(super) struct Tally {
     /// Decided under new parameters by the sweep.
     pub(super) reweighed: u64,
     pub(super) rearmed: u64,
-    /// For each deadline that led to a change: milliseconds from its instant to the wall clock.
+    /// For each deadline that led to a change while live: by how many milliseconds it was decided later than
+    /// `time.arrives_within` after its instant.
     pub(super) lateness_ms: Vec<i64>,
 }

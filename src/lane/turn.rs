@@ -493,6 +493,7 @@ impl Lane {
             metrics.events_applied.inc_by(part.tally.applied);
             part.tally.skipped.iter().for_each(|reason| metrics.events_skipped(*reason).inc());
             part.tally.dead.iter().for_each(|reason| metrics.dead_letters(*reason).inc());
+            self.context.dead_letters.wrote(&self.context.topics.dead_letters, &part.tally.dead);
             for (version, cohort, change) in &part.tally.changes {
                 version.counters[usize::from(cohort.0)].of(*change).inc();
             }
@@ -584,6 +585,7 @@ impl Lane {
     /// A partition is worked on no more, and its database is closed.
     pub(super) fn leave_work(&mut self, number: i32) {
         self.partitions.remove(&number);
+        self.context.edits.left(number);
         self.schema_waits.forget(number, self.health.lane(self.number));
         self.adrift.remove(&number);
         self.adoption.take_if(|adoption| adoption.partition == number);
@@ -951,7 +953,7 @@ fn explain(error: TakeInError, context: &Context) -> LaneError {
     match error {
         TakeInError::Store(error) => error.into(),
         error @ TakeInError::Miskeyed { .. } => LaneError::Configuration(format!(
-            "{error}; key the records of {} by customer id, partitioned by murmur2, and begin anew with {ANEW}",
+            "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {ANEW}",
             context.topics.input
         )),
     }

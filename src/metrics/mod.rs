@@ -74,9 +74,9 @@ pub struct Metrics {
 
     // Timers.
     timers_fired: Vec<IntCounter>,
-    /// `timer_lateness_seconds`: from the instant a deadline became due, in event time, to the wall clock of its
-    /// decision. At best `time.arrives_within`. Worry when the 99th percentile is minutes on a partition that is caught
-    /// up.
+    /// `timer_lateness_seconds`: how much later than `time.arrives_within` after its instant a deadline was decided, of partitions
+    /// that follow the wall clock; what a history or a backlog brings is not in it. At best 0. Worry when the 99th percentile
+    /// is over a minute.
     pub timer_lateness: Histogram,
 
     // Batches, transactions and the store.
@@ -324,7 +324,7 @@ impl Metrics {
             timers_fired: children(&[Fired::Decided, Fired::Rearmed], |kind| fired.with_label_values(&[kind.label()])),
             timer_lateness: add.histogram(
                 "timer_lateness_seconds",
-                "From the instant a deadline became due to its decision.",
+                "How much later than arrives_within after its instant a deadline was decided, while live.",
                 &LATENESS_SECONDS,
             ),
             batch_duration: children(&Stage::ALL, |stage| stages.with_label_values(&[stage.label()])),

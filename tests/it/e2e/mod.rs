@@ -26,6 +26,7 @@ mod injected;
 mod judge;
 mod lab;
 mod midnight;
+mod neighbours;
 mod outputs;
 mod outside;
 mod ownership;
