@@ -3,10 +3,15 @@
 //! | status | |
 //! |---|---|
 //! | 200 | JSON as `cohortd explain --json` writes it, or text |
-//! | 404 | no such customer or cohort |
+//! | 404 | no such cohort, or no such customer where they must be |
 //! | 421 | the customer's partition is another process's, which is named |
 //! | 503 | it has no owner, is being restored, or too much is asked at once: try again |
+//!
+//! Producers may put a customer into any partition. Kafka's default partitioner (murmur2) says where to look first; whoever is
+//! not there is looked for in every other partition at work here. That a customer does not exist is said only where all
+//! partitions are here.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,9 +20,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
+use tokio::sync::oneshot::Receiver;
 
 use super::Views;
-use crate::inquiry::{Answer, Elsewhere, Form, Found};
+use crate::inquiry::{Answer, Census, Elsewhere, Form, Found};
 use crate::metrics::GroupSeen;
 
 /// A lane looks at its questions many times a second; one that does not is at something long, such as a restore.
@@ -52,25 +58,67 @@ async fn explanation(
     answered.await.unwrap_or_else(|refusal: Refusal| refusal.into_response())
 }
 
-async fn ask(views: &Views, customer: String) -> Result<Box<Found>, Refusal> {
-    let elsewhere = |why| Refusal::elsewhere(why, views.health.group().as_ref());
-    let answer = views.desk.ask(customer).map_err(elsewhere)?;
+async fn ask(views: &Views, customer: String) -> Result<Found, Refusal> {
+    let group = views.health.group();
+    let elsewhere = |why| Refusal::elsewhere(why, group.as_ref());
+    let home = views.desk.home(&customer).map_err(elsewhere)?;
+    // What was seen of other partitioners, by this process.
+    let others_are_seen = views.metrics.partitioner_differs.get() > 0;
+    let at_home = match views.desk.ask(home, &customer) {
+        Ok(answer) => heard(answer).await,
+        Err(why) => Err(Unheard::Elsewhere(why)),
+    };
+    let mut found = match at_home {
+        Ok(mut found) if !others_are_seen && !found.is_empty() => return Ok(found.swap_remove(0)),
+        Ok(found) => found,
+        Err(Unheard::Elsewhere(Elsewhere::NotOurs { .. } | Elsewhere::Restoring { .. })) => Vec::new(),
+        Err(unheard) => return Err(unheard.refusal(group.as_ref())),
+    };
+    if views.desk.census().at_work.iter().any(|partition| *partition != home) {
+        found.clear();
+        for answer in views.desk.ask_all(&customer).map_err(elsewhere)? {
+            found.extend(heard(answer).await.map_err(|unheard| unheard.refusal(group.as_ref()))?);
+        }
+    }
+    found.sort_by_key(|found: &Found| (found.partition != home, found.partition));
+    let mut found = found.into_iter();
+    match found.next() {
+        Some(first) => Ok(Found { also_in: found.map(|other| other.partition).collect(), ..first }),
+        None => Err(Refusal::nowhere(home, &views.desk.census(), others_are_seen, group.as_ref())),
+    }
+}
+
+/// Why a lane has not said whether it knows a customer.
+enum Unheard {
+    Elsewhere(Elsewhere),
+    Unreadable,
+    /// The lane ended with the question, or did not look at it in time.
+    Silent,
+}
+
+impl Unheard {
+    fn refusal(self, group: Option<&GroupSeen>) -> Refusal {
+        match self {
+            Self::Elsewhere(why) => Refusal::elsewhere(why, group),
+            Self::Unreadable => Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                json!({ "status": "unreadable", "detail": "The customer's state cannot be read; the log says why." }),
+            ),
+            Self::Silent => Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                json!({ "status": "busy", "detail": "The customer's lane does not answer; try again." }),
+            ),
+        }
+    }
+}
+
+async fn heard(answer: Receiver<Answer>) -> Result<Vec<Found>, Unheard> {
     match tokio::time::timeout(WAIT_MAX, answer).await {
         Ok(Ok(Answer::Found(found))) => Ok(found),
-        Ok(Ok(Answer::Unknown)) => Err(Refusal::new(
-            StatusCode::NOT_FOUND,
-            json!({ "status": "unknown_customer", "detail": "No event of this customer was ever applied here." }),
-        )),
-        Ok(Ok(Answer::Elsewhere(why))) => Err(elsewhere(why)),
-        Ok(Ok(Answer::Unreadable)) => Err(Refusal::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            json!({ "status": "unreadable", "detail": "The customer's state cannot be read; the log says why." }),
-        )),
-        // The lane ended with the question, or did not look at it in time.
-        Ok(Err(_)) | Err(_) => Err(Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            json!({ "status": "busy", "detail": "The customer's lane does not answer; try again." }),
-        )),
+        Ok(Ok(Answer::Unknown)) => Ok(Vec::new()),
+        Ok(Ok(Answer::Elsewhere(why))) => Err(Unheard::Elsewhere(why)),
+        Ok(Ok(Answer::Unreadable)) => Err(Unheard::Unreadable),
+        Ok(Err(_)) | Err(_) => Err(Unheard::Silent),
     }
 }
 
@@ -93,6 +141,14 @@ fn personal(status: StatusCode, kind: &'static str, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], text).into_response()
 }
 
+/// Partitions, for people.
+fn listed(partitions: &[i32]) -> String {
+    match partitions {
+        [] => "none".to_owned(),
+        _ => partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
+}
+
 /// Why there is no answer.
 struct Refusal {
     status: StatusCode,
@@ -110,6 +166,49 @@ impl Refusal {
             None => "The rules hold no such cohort.".to_owned(),
         };
         Self::new(StatusCode::NOT_FOUND, json!({ "status": "unknown_cohort", "nearest": nearest, "detail": detail }))
+    }
+
+    /// No partition at work here knows the customer. `others_are_seen`: customers are not all where murmur2 puts them.
+    fn nowhere(home: i32, census: &Census, others_are_seen: bool, group: Option<&GroupSeen>) -> Self {
+        let Census { at_work, restoring, absent } = census;
+        if let Some(partition) = restoring.iter().find(|partition| others_are_seen || **partition == home) {
+            return Self::elsewhere(Elsewhere::Restoring { partition: *partition }, group);
+        }
+        if !others_are_seen && absent.contains(&home) {
+            return Self::not_ours(home, group);
+        }
+        if restoring.is_empty() && absent.is_empty() {
+            let detail = "No event of this customer was ever applied; all partitions are here.";
+            return Self::new(StatusCode::NOT_FOUND, json!({ "status": "unknown_customer", "detail": detail }));
+        }
+        let elsewhere: Vec<i32> = absent.iter().chain(restoring).copied().collect();
+        if !others_are_seen {
+            let detail = format!(
+                "Partition {home}, where Kafka's default partitioner (murmur2) puts this customer, has applied no event of \
+                 them, nor has any other here ({}). Only a producer with another partitioner could have put them into one of \
+                 {}, which are not here.",
+                listed(at_work),
+                listed(&elsewhere)
+            );
+            let said =
+                json!({ "status": "unknown_customer", "partition": home, "not_here": elsewhere, "detail": detail });
+            return Self::new(StatusCode::NOT_FOUND, said);
+        }
+        let holders: BTreeSet<&str> =
+            elsewhere.iter().filter_map(|partition| group.and_then(|group| group.holder(*partition))).collect();
+        let whom = match holders.len() {
+            0 => "the group is sharing them out: try again".to_owned(),
+            _ => format!("ask {}", holders.iter().copied().collect::<Vec<_>>().join(", ")),
+        };
+        let detail = format!(
+            "No partition here knows this customer ({}). Customers are not where Kafka's default partitioner (murmur2) puts \
+             them, so any of the others may ({}); {whom}.",
+            listed(at_work),
+            listed(&elsewhere)
+        );
+        let status = if holders.is_empty() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::MISDIRECTED_REQUEST };
+        let word = if holders.is_empty() { "not_assigned" } else { "not_here" };
+        Self::new(status, json!({ "status": word, "not_here": elsewhere, "holders": holders, "detail": detail }))
     }
 
     fn elsewhere(why: Elsewhere, group: Option<&GroupSeen>) -> Self {

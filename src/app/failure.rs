@@ -1,29 +1,44 @@
 //! Why the program ends with an error, by what its caller should do.
 
+use super::ending::Ending;
 use crate::kafka;
 use crate::lane::LaneError;
 
 /// Decides the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Something to put right first: settings, rules, schemas, topics. Starting again as it is cannot help.
+    /// Something to put right first: a setting, or what a command was given. Starting again as it is cannot help.
     #[error("{0}")]
     Configuration(String),
     /// Something failed while running; a supervisor may start again.
     #[error("{0}")]
     Running(String),
+    /// One of the ways in which `run` ends.
+    #[error("{1}")]
+    Ended(Ending, String),
 }
 
 impl Failure {
     pub(super) fn running(error: impl std::fmt::Display) -> Self {
         Self::Running(error.to_string())
     }
+
+    /// What became of the process.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        match self {
+            Self::Configuration(_) => Ending::Settings,
+            Self::Running(_) => Ending::Broken,
+            Self::Ended(ending, _) => *ending,
+        }
+    }
 }
 
 impl From<LaneError> for Failure {
     fn from(error: LaneError) -> Self {
         match error {
-            error @ (LaneError::Configuration(_) | LaneError::Fenced(_)) => Self::Configuration(error.to_string()),
+            LaneError::Configuration(text) => Self::Ended(Ending::State, text),
+            error @ LaneError::Fenced(_) => Self::Ended(Ending::Twin, error.to_string()),
             error => Self::running(error),
         }
     }
@@ -31,11 +46,12 @@ impl From<LaneError> for Failure {
 
 impl From<kafka::Failure> for Failure {
     fn from(failure: kafka::Failure) -> Self {
+        let text = failure.to_string();
         match failure.cause().kind {
-            kafka::Kind::Misconfigured | kafka::Kind::NotAuthorized | kafka::Kind::UnknownTopic => {
-                Self::Configuration(failure.to_string())
-            }
-            _ => Self::Running(failure.to_string()),
+            kafka::Kind::Misconfigured => Self::Configuration(text),
+            kafka::Kind::NotAuthorized => Self::Ended(Ending::Access, text),
+            kafka::Kind::UnknownTopic => Self::Ended(Ending::Topics, text),
+            _ => Self::Running(text),
         }
     }
 }

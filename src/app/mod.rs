@@ -1,10 +1,13 @@
 //! Builds everything from settings, starts it, waits, and ends it in order.
 
 pub mod demo;
+mod ending;
 mod failure;
 mod housekeeping;
 mod input_watch;
+mod neighbours;
 pub mod parameters_file;
+mod pause;
 pub mod reset;
 pub mod rules_file;
 mod rules_keeper;
@@ -36,6 +39,7 @@ use rules_keeper::Keeper;
 use rules_topic::RulesTopic;
 use schemas::{Confirming, Outputs};
 
+pub use ending::Ending;
 pub use failure::Failure;
 pub use rules_keeper::Edit;
 pub use schemas::schemas;
@@ -47,10 +51,21 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 /// Runs the daemon until it is told to stop, or cannot go on.
 ///
 /// # Errors
-/// Configuration that does not fit itself or what is there; or why a lane stopped.
+/// Configuration that does not fit itself or what is there; or why a lane stopped. [`Ending`] lists them.
 pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
+    let outcome = run_logged(loaded, edit);
+    if let Err(failure) = &outcome {
+        let (ending, text) = (failure.ending(), failure.to_string());
+        // All of it is written where a person looks, and of many mistakes this is the first.
+        let reason = text.lines().next();
+        tracing::error!(ending = ending.word(), exit_code = ending.code(), reason, "The process ends.");
+    }
+    outcome
+}
+
+fn run_logged(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     let file = rules_file::load(&loaded, None)?;
     let schemas = schemas::kept(&loaded)?;
     let runtime = runtime()?;
@@ -209,6 +224,8 @@ fn run_lanes(
     // Also where nobody is ranked: the next version of the rules may rank them.
     let summaries = follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, tell), shutdown)?;
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
+    let (own, partitions, near) = (settings.clone(), context.partitions, brokers.clone());
+    watch("neighbours", shutdown, move |stop| neighbours::look(&own, partitions, &near, stop))?;
     let watched = (watermarks, Arc::clone(&ends));
     let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
     watch("group", shutdown, move |stop| watchdog.run(stop))?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Failure;
+use super::{Ending, Failure};
 use crate::rules::{Document, RuleError, RuleSet, load_as_written};
 use crate::settings::Loaded;
 
@@ -25,13 +25,14 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
     let path = given.as_ref().unwrap_or(&settings.settings.rules.file);
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::Configuration(match &given {
+        let text = match &given {
             Some(_) => format!("{name}: cannot be read ({error}); check the path given with --rules"),
             None => {
                 let problem = format!("{name:?} cannot be read ({error}); set it, or give --rules FILE");
                 settings.refusal("rules.file", problem).to_string()
             }
-        })
+        };
+        Failure::Ended(Ending::Rules, text)
     })?;
     let (document, rules) = load_as_written(&name, &text).map_err(|errors| mistakes(path, &errors))?;
     Ok(RulesFile { name, text, document, rules: Arc::new(rules) })
@@ -40,8 +41,9 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
 /// All mistakes as a compiler shows them, counted where there are several.
 fn mistakes(path: &Path, errors: &[RuleError]) -> Failure {
     let shown = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
-    Failure::Configuration(match errors.len() {
+    let text = match errors.len() {
         1 => shown,
         several => format!("{several} mistakes in {}\n\n{shown}", path.display()),
-    })
+    };
+    Failure::Ended(Ending::Rules, text)
 }

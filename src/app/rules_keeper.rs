@@ -9,13 +9,16 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 
+use super::ending::Ending;
 use super::failure::Failure;
+use super::pause::{self, pause};
 use super::rules_file::RulesFile;
 use super::rules_topic::{RulesTopic, TEXT_MAX, Written};
 use crate::admin::{Posted, Ruling};
 use crate::kafka;
 use crate::lane::Rulebook;
-use crate::metrics::{Health, Metrics, Wait, WaitCause};
+use crate::lane::identity::ANEW;
+use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::rules::{self, RuleError, RuleSet};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
@@ -24,8 +27,6 @@ use crate::shutdown::Shutdown;
 const TURN: Duration = Duration::from_millis(100);
 /// Between two looks at the topic and the file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Between two tries to reach a broker at start.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// What to do at start with a rules file that is not the newest version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub(super) struct Keeper {
     taken: Option<Signature>,
     /// How it was at the last look: a file that is being written is not read.
     seen: Option<Signature>,
+    said_foreign: bool,
 }
 
 type Signature = (SystemTime, u64);
@@ -67,7 +69,9 @@ impl Keeper {
         let path = loaded.settings.rules.file.clone();
         let taken = signature(&path);
         let author = loaded.settings.kafka.instance_id.clone();
-        let mut keeper = Self { topic, book, metrics, health, file: path, author, taken, seen: taken };
+        let mut backoff = pause::backoff();
+        let mut keeper =
+            Self { topic, book, metrics, health, file: path, author, taken, seen: taken, said_foreign: false };
         loop {
             match keeper.settle(loaded, &file, edit) {
                 Ok(()) => break,
@@ -77,10 +81,10 @@ impl Keeper {
                 }
                 Err(Problem::Refused(failure)) => return Err(failure),
             }
-            if shutdown.is_requested() {
+            keeper.metrics.retries(Retry::Rules).inc();
+            if !pause(&mut backoff, shutdown) {
                 return Ok(None);
             }
-            std::thread::sleep(RETRY_EVERY);
         }
         keeper.health.resume(WaitCause::Rules, None);
         keeper.book.get(keeper.book.newest())?;
@@ -92,6 +96,18 @@ impl Keeper {
         let book = Arc::clone(&self.book);
         let mut add = |written: Written| book.add(written.version, &written.fingerprint, written.text, None);
         self.topic.read(&mut add)?;
+        if let Some(group) = self.topic.foreign() {
+            let topic = &loaded.settings.topics.rules;
+            let problem = format!(
+                "{topic} holds the rules of group {group}, and each group has its own: this one is {}. Name another topic, or the \
+                 right group; a group beside that one takes {ANEW}",
+                loaded.settings.kafka.group_id
+            );
+            return Err(Problem::Refused(Failure::Ended(
+                Ending::Rules,
+                loaded.refusal("topics.rules", problem).to_string(),
+            )));
+        }
         let fingerprint = &file.rules.fingerprint;
         match self.topic.newest() {
             Some((_, newest)) if newest == fingerprint => {}
@@ -100,14 +116,12 @@ impl Keeper {
                     let topic = &loaded.settings.topics.rules;
                     let problem = format!(
                         "{} is not version {newest} of the rules, by which the state was decided and which {topic} holds; go on \
-                         with the old file, start with --accept-rules to make this one version {}, or begin anew with a new \
-                         kafka.group_id, topics.changelog, topics.rules and state.dir",
+                         with the old file, start with --accept-rules to make this one version {}, or begin anew with {ANEW}",
                         file.name,
                         newest + 1
                     );
-                    return Err(Problem::Refused(Failure::Configuration(
-                        loaded.refusal("rules.file", problem).to_string(),
-                    )));
+                    let text = loaded.refusal("rules.file", problem).to_string();
+                    return Err(Problem::Refused(Failure::Ended(Ending::Rules, text)));
                 };
                 tracing::warn!(
                     file = file.name,
@@ -145,6 +159,7 @@ impl Keeper {
             self.look_at_file();
             match self.follow() {
                 Ok(()) => {
+                    self.warn_of_foreign();
                     self.health.resume(WaitCause::Rules, None);
                     self.book.set_behind(false);
                 }
@@ -157,6 +172,17 @@ impl Keeper {
                 Err(failure) => tracing::debug!(reason = %failure, "The topic of the rules."),
             }
         }
+    }
+
+    /// Says once that another group writes into the topic of the rules.
+    fn warn_of_foreign(&mut self) {
+        let Some(group) = self.topic.foreign().filter(|_| !self.said_foreign) else { return };
+        self.said_foreign = true;
+        tracing::error!(
+            group,
+            "Another group writes its rules into the topic of this one's; they are passed over. Give each group a topics.rules \
+             of its own."
+        );
     }
 
     fn follow(&mut self) -> Result<(), kafka::Failure> {

@@ -27,6 +27,9 @@ const QUEUE_BYTES: usize = 2 << 20;
 pub(super) struct Written {
     pub(super) version: u64,
     pub(super) fingerprint: String,
+    /// The consumer group whose rules these are. Empty: an earlier release wrote it.
+    #[serde(default)]
+    pub(super) group: String,
     /// The instance that wrote it, and what it took the text from.
     pub(super) author: String,
     /// When, in ISO-8601.
@@ -45,6 +48,8 @@ pub(super) struct RulesTopic {
     next: i64,
     /// Version and fingerprint of the last one read.
     newest: Option<(u64, String)>,
+    /// Another group, whose rules are in the topic.
+    foreign: Option<String>,
 }
 
 impl RulesTopic {
@@ -58,12 +63,18 @@ impl RulesTopic {
             brokers: brokers.clone(),
             next: 0,
             newest: None,
+            foreign: None,
         })
     }
 
     /// Number and fingerprint of the newest version read.
     pub(super) fn newest(&self) -> Option<&(u64, String)> {
         self.newest.as_ref()
+    }
+
+    /// Another group whose rules were read, and passed over.
+    pub(super) fn foreign(&self) -> Option<&str> {
+        self.foreign.as_deref()
     }
 
     /// Reads what was added since the last call, up to the end.
@@ -86,6 +97,9 @@ impl RulesTopic {
                     self.next = record.offset() + 1;
                     let Some(payload) = record.payload() else { continue };
                     match serde_json::from_slice::<Written>(payload) {
+                        Ok(written) if !written.group.is_empty() && written.group != self.kafka.group_id => {
+                            self.foreign = Some(written.group);
+                        }
                         // What a process wrote that was shut out does not count.
                         Ok(written) if self.newest.as_ref().is_none_or(|(newest, _)| *newest < written.version) => {
                             self.newest = Some((written.version, written.fingerprint.clone()));
@@ -176,6 +190,7 @@ impl RulesTopic {
         let written = Written {
             version,
             fingerprint: fingerprint.to_owned(),
+            group: self.kafka.group_id.clone(),
             author: author.to_owned(),
             at: wall_clock().to_string(),
             text: text.to_owned(),

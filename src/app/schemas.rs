@@ -3,9 +3,9 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Failure;
+use super::{Ending, Failure};
 use crate::codec::{Backoff, Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
-use crate::metrics::{Health, Metrics, Wait, WaitCause};
+use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::{Loaded, Topics};
 use crate::shutdown::Shutdown;
 
@@ -63,7 +63,7 @@ fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
 }
 
 fn refusal(loaded: &Loaded, problem: &str) -> Failure {
-    Failure::Configuration(loaded.refusal("schemas.registry", problem).to_string())
+    Failure::Ended(Ending::Registry, loaded.refusal("schemas.registry", problem).to_string())
 }
 
 /// What writes the outputs.
@@ -121,6 +121,7 @@ pub(super) fn outputs(
             error => return Err(refusal(loaded, &format!("the schema of {subject} is not registered: {error}"))),
         }
         tries += 1;
+        metrics.retries(Retry::Registry).inc();
         if tries.is_power_of_two() {
             tracing::warn!(subject, tries, "The schema of an output is not registered, which is tried again: {error}.");
         }
@@ -202,11 +203,12 @@ fn confirm(
                 Ok(ids) => {
                     keep(&subjects, ids, &schemas);
                     shutdown.request();
-                    return Err(Failure::Running(format!(
+                    let text = format!(
                         "{} gives the output schemas the ids {ids:?} now, and not {used:?} as before: it was made anew; \
                          started again, the process writes the new ids",
                         registry.shown()
-                    )));
+                    );
+                    return Err(Failure::Ended(Ending::RegistryMadeAnew, text));
                 }
                 Err((subject, RegistryError::Refused(reason))) => {
                     tracing::error!(

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ending::Ending;
 use super::failure::Failure;
+use super::pause::{self, pause};
 use crate::event::Span;
-use crate::kafka::{self, Admin, Brokers, Topic, TopicPlan};
+use crate::kafka::{self, Admin, Brokers, Created, Topic, TopicPlan};
 use crate::lane::{Found, RecordLimits, identity};
-use crate::metrics::{Health, Metrics, Wait, WaitCause};
+use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
 
@@ -15,14 +17,16 @@ use crate::shutdown::Shutdown;
 const ASK: Duration = Duration::from_secs(5);
 /// How often a missing input topic is looked for again.
 const MISSING_TRIES: u32 = 3;
+/// How often a topic is tried to be made that is to have more replicas than there are brokers: some may be about to come.
+const REPLICAS_TRIES: u32 = 6;
+/// A topic that was made a moment ago is known to all brokers within so many tries.
+const MADE_TRIES: u32 = 5;
 /// Tries without an answer before it is looked for a reason other than the network.
 const UNEXPLAINED_TRIES: u32 = 1;
 /// How long a connection is listened to for such a reason.
 const LISTEN: Duration = Duration::from_secs(3);
 /// How often it must be heard: brokers that have just started may not know everyone yet.
 const REFUSALS: u32 = 2;
-/// Between two tries while no broker answers.
-const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// `delete.retention.ms` of the changelog: how long deletions stay visible to a lane that was away.
 const CHANGELOG_DELETIONS: &str = "604800000";
 /// `delete.retention.ms` of the membership table: how long a sink may be away without missing an exit.
@@ -47,8 +51,9 @@ pub(super) fn prepare(
     health: &Health,
     shutdown: &Shutdown,
 ) -> Result<Option<Found>, Failure> {
-    let (mut tries, mut missing, mut refusals) = (0_u32, 0, 0);
+    let (mut tries, mut made, mut impossible, mut refusals) = (0_u32, 0, 0, 0);
     let kafka = &loaded.settings.kafka;
+    let mut backoff = pause::backoff();
     loop {
         match look(loaded, brokers) {
             Ok(found) => {
@@ -58,6 +63,7 @@ pub(super) fn prepare(
             }
             Err(Problem::Waiting { reason, is_away }) => {
                 metrics.brokers_reachable.set(0);
+                metrics.retries(Retry::Kafka).inc();
                 tries += 1;
                 let servers = &kafka.bootstrap_servers;
                 if tries.is_power_of_two() {
@@ -80,19 +86,23 @@ pub(super) fn prepare(
                     }
                 }
             }
-            // A topic made a moment ago is not known to every broker at once.
-            Err(Problem::Missing(failure)) => {
-                missing += 1;
-                if missing > MISSING_TRIES {
+            Err(Problem::Made) => {
+                made += 1;
+                if made > MADE_TRIES {
+                    tracing::warn!(tries = made, "Topics that were made are not there yet; looking again.");
+                }
+            }
+            Err(Problem::Impossible { failure, tries }) => {
+                impossible += 1;
+                if impossible >= tries {
                     return Err(failure);
                 }
             }
             Err(Problem::Refused(failure)) => return Err(failure),
         }
-        if shutdown.is_requested() {
+        if !pause(&mut backoff, shutdown) {
             return Ok(None);
         }
-        std::thread::sleep(RETRY_EVERY);
     }
 }
 
@@ -102,7 +112,13 @@ enum Problem {
         reason: String,
         is_away: bool,
     },
-    Missing(Failure),
+    /// A topic was made a moment ago, and is not known to every broker yet.
+    Made,
+    /// What only a person can change if it is still so after some tries: brokers that have just started may not know yet.
+    Impossible {
+        failure: Failure,
+        tries: u32,
+    },
     Refused(Failure),
 }
 
@@ -127,7 +143,10 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     let cluster_id = admin.cluster_id(ASK)?;
     let Some(input) = admin.topic(&topics.input, ASK)? else {
         let problem = format!("there is no topic {} on this cluster; create it, or name the right one", topics.input);
-        return Err(Problem::Missing(refusal(loaded, "topics.input", problem)));
+        return Err(Problem::Impossible {
+            failure: refusal(loaded, "topics.input", problem),
+            tries: MISSING_TRIES + 1,
+        });
     };
     let partitions = input.partitions;
     if let Some(log) = admin.topic(&topics.changelog, ASK)?.filter(|log| log.partitions != partitions) {
@@ -166,12 +185,16 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
             None if topics.create => {
                 let replicas = topics.replication.and_then(|count| u16::try_from(count).ok());
                 let plan = TopicPlan { name, partitions: *partitions, replicas, settings: wanted };
-                admin.create(&plan, ASK)?;
-                tracing::info!(topic = name, partitions, "Created.");
-                admin.topic(name, ASK)?.ok_or_else(|| Problem::Waiting {
-                    reason: format!("topic {name} is being created"),
-                    is_away: false,
-                })?
+                match admin.create(&plan, ASK) {
+                    Ok(Created::Now) => tracing::info!(topic = name, partitions, "Created."),
+                    Ok(Created::Before) => {}
+                    Err(failure) => return Err(not_made(loaded, key, failure)),
+                }
+                match admin.topic(name, ASK) {
+                    Ok(Some(found)) => found,
+                    Ok(None) | Err(kafka::Failure::Retry(_)) => return Err(Problem::Made),
+                    Err(failure) => return Err(failure.into()),
+                }
             }
             None => {
                 let problem = format!(
@@ -205,6 +228,24 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
         deletions_kept,
         limits,
     })
+}
+
+/// A topic cannot be made: in the brokers' own words.
+fn not_made(loaded: &Loaded, key: &str, failure: kafka::Failure) -> Problem {
+    let kafka::Failure::Fatal(cause) = failure else { return failure.into() };
+    let way_on = match cause.kind {
+        kafka::Kind::NotAuthorized => "let this user create topics, or create it and set topics.create = false",
+        _ => {
+            "set topics.replication to what the cluster has, or create it as the brokers want it and set topics.create = false"
+        }
+    };
+    let problem = loaded.refusal(key, format!("{}; {way_on}", cause.text)).to_string();
+    let ending = if cause.kind == kafka::Kind::NotAuthorized { Ending::Access } else { Ending::Topics };
+    let failure = Failure::Ended(ending, problem);
+    match cause.kind {
+        kafka::Kind::Misconfigured => Problem::Impossible { failure, tries: REPLICAS_TRIES },
+        _ => Problem::Refused(failure),
+    }
 }
 
 fn check(
@@ -295,5 +336,6 @@ fn refused(loaded: &Loaded, key: &str, problem: String) -> Problem {
 }
 
 fn refusal(loaded: &Loaded, key: &str, problem: String) -> Failure {
-    Failure::Configuration(loaded.refusal(key, problem).to_string())
+    let ending = if key == "kafka.options" { Ending::Access } else { Ending::Topics };
+    Failure::Ended(ending, loaded.refusal(key, problem).to_string())
 }

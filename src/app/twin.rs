@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::ending::Ending;
 use super::failure::Failure;
 use crate::kafka::{self, Admin, Brokers};
 use crate::metrics::{Health, Wait, WaitCause};
@@ -132,5 +133,5 @@ pub(super) fn check(loaded: &Loaded, brokers: &Brokers, health: &Health, shutdow
 }
 
 fn refusal(loaded: &Loaded, problem: String) -> Failure {
-    Failure::Configuration(loaded.refusal("kafka.instance_id", problem).to_string())
+    Failure::Ended(Ending::Twin, loaded.refusal("kafka.instance_id", problem).to_string())
 }

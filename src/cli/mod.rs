@@ -20,15 +20,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::app::{self, Edit, Failure};
+use crate::app::{self, Edit, Ending, Failure};
 use crate::settings::{Loaded, Settings, Sources};
 use arguments::{Arguments, Command, Layers};
 use output::Stopped;
-
-/// Exit codes as in BSD's sysexits.
-const FAILED: u8 = 1;
-const WRONG_USAGE: u8 = 64;
-const WRONG_CONFIGURATION: u8 = 78;
 
 /// Runs the process by its arguments and environment.
 #[must_use]
@@ -41,15 +36,11 @@ pub fn main() -> ExitCode {
         Ok(()) | Err(Stopped::Unread) => ExitCode::SUCCESS,
         Err(Stopped::Usage(text)) => {
             output::complain(&text);
-            WRONG_USAGE.into()
+            Ending::Usage.code().into()
         }
         Err(Stopped::Failed(failure)) => {
-            let (text, code) = match failure {
-                Failure::Configuration(text) => (text, WRONG_CONFIGURATION),
-                Failure::Running(text) => (text, FAILED),
-            };
-            output::complain(&text);
-            code.into()
+            output::complain(&failure.to_string());
+            failure.ending().code().into()
         }
     }
 }
@@ -111,11 +102,11 @@ fn answered(answer: &clap::Error) -> ExitCode {
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             output::say(answer.render().to_string().trim_end());
-            WRONG_USAGE.into()
+            Ending::Usage.code().into()
         }
         _ => {
             output::usage(&answer.render());
-            WRONG_USAGE.into()
+            Ending::Usage.code().into()
         }
     }
 }

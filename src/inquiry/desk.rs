@@ -1,5 +1,6 @@
 //! Where questions are handed in, and the inbox of each lane.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -33,10 +34,18 @@ struct Open {
 /// that is a moment old is found out by the lane.
 type Places = Arc<[AtomicU32]>;
 
+/// Where to look for a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Partition(i32),
+    /// Every partition that the lane is at work on.
+    Lane,
+}
+
 /// A customer's id, and where the answer goes.
 #[derive(Debug)]
 pub struct Question {
-    pub partition: i32,
+    pub scope: Scope,
     pub customer: String,
     reply: oneshot::Sender<Answer>,
 }
@@ -44,8 +53,9 @@ pub struct Question {
 /// What comes back.
 #[derive(Debug)]
 pub enum Answer {
-    Found(Box<Found>),
-    /// Nothing was ever applied of such a customer.
+    /// In each partition that knows the customer, ascending; mostly one.
+    Found(Vec<Found>),
+    /// Nothing was ever applied of such a customer where it was looked for.
     Unknown,
     Elsewhere(Elsewhere),
     /// The state cannot be read; the log says why.
@@ -68,6 +78,15 @@ pub enum Elsewhere {
     Busy {
         partition: i32,
     },
+}
+
+/// How far the partitions of the input are here, ascending.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Census {
+    pub at_work: Vec<i32>,
+    pub restoring: Vec<i32>,
+    /// Of other processes, or of nobody.
+    pub absent: Vec<i32>,
 }
 
 /// A lane's side.
@@ -97,19 +116,64 @@ impl Desk {
         inboxes
     }
 
-    /// Hands a question in. The answer comes to the receiver, or an error if the lane ends first.
+    /// The partition in which Kafka's default partitioner puts a customer. Others may have put them elsewhere.
+    ///
+    /// # Errors
+    /// The topics are not known yet.
+    pub fn home(&self, customer: &str) -> Result<i32, Elsewhere> {
+        let open = self.open.get().ok_or(Elsewhere::Starting)?;
+        let partitions = u32::try_from(open.places.len()).unwrap_or(u32::MAX);
+        Ok(partition_of(customer.as_bytes(), partitions))
+    }
+
+    /// Hands in a question for one partition. The answer comes to the receiver, or an error if the lane ends first.
     ///
     /// # Errors
     /// Why nobody here can be asked.
-    pub fn ask(&self, customer: String) -> Result<oneshot::Receiver<Answer>, Elsewhere> {
+    pub fn ask(&self, partition: i32, customer: &str) -> Result<oneshot::Receiver<Answer>, Elsewhere> {
         let open = self.open.get().ok_or(Elsewhere::Starting)?;
-        let partitions = u32::try_from(open.places.len()).unwrap_or(u32::MAX);
-        let partition = partition_of(customer.as_bytes(), partitions);
         let lane = lane_of(partition, &open.places)?;
+        open.hand_in(lane, Scope::Partition(partition), customer).ok_or(Elsewhere::Busy { partition })
+    }
+
+    /// Hands in a question for every partition at work here: one for each lane that has any.
+    ///
+    /// # Errors
+    /// As `ask`.
+    pub fn ask_all(&self, customer: &str) -> Result<Vec<oneshot::Receiver<Answer>>, Elsewhere> {
+        let open = self.open.get().ok_or(Elsewhere::Starting)?;
+        let lanes: BTreeMap<usize, i32> = (0..)
+            .zip(open.places.iter())
+            .filter_map(|(partition, _)| Some((lane_of(partition, &open.places).ok()?, partition)))
+            .collect();
+        let ask = |(lane, partition)| open.hand_in(lane, Scope::Lane, customer).ok_or(Elsewhere::Busy { partition });
+        lanes.into_iter().map(ask).collect()
+    }
+
+    /// Which partitions are here.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census::default();
+        let Some(open) = self.open.get() else { return census };
+        for (partition, _) in (0..).zip(open.places.iter()) {
+            match lane_of(partition, &open.places) {
+                Ok(_) => census.at_work.push(partition),
+                Err(Elsewhere::Restoring { .. }) => census.restoring.push(partition),
+                Err(_) => census.absent.push(partition),
+            }
+        }
+        census
+    }
+}
+
+impl Open {
+    /// `None`: too many questions wait, or the lane has ended.
+    fn hand_in(&self, lane: usize, scope: Scope, customer: &str) -> Option<oneshot::Receiver<Answer>> {
         let (reply, answer) = oneshot::channel();
-        match open.lanes[lane].try_send(Question { partition, customer, reply }) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Elsewhere::Busy { partition }),
+        let question = Question { scope, customer: customer.to_owned(), reply };
+        match self.lanes[lane].try_send(question) {
+            Ok(()) => Some(answer),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => None,
         }
     }
 }
@@ -163,26 +227,44 @@ impl Question {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Desk, Elsewhere};
+    use super::{Answer, Census, Desk, Elsewhere, Scope};
 
     #[test]
     fn a_question_goes_to_the_lane_that_has_the_partition() {
         let desk = Desk::default();
-        assert_eq!(desk.ask("c".into()).unwrap_err(), Elsewhere::Starting);
+        assert_eq!(desk.home("c").unwrap_err(), Elsewhere::Starting);
+        assert_eq!(desk.ask(0, "c").unwrap_err(), Elsewhere::Starting);
         let lanes = desk.open(2, 1);
-        assert_eq!(desk.ask("c".into()).unwrap_err(), Elsewhere::NotOurs { partition: 0 });
+        assert_eq!(desk.home("c"), Ok(0));
+        assert_eq!(desk.ask(0, "c").unwrap_err(), Elsewhere::NotOurs { partition: 0 });
         lanes[1].has(|_| false, |_| true);
-        assert_eq!(desk.ask("c".into()).unwrap_err(), Elsewhere::Restoring { partition: 0 });
+        assert_eq!(desk.ask(0, "c").unwrap_err(), Elsewhere::Restoring { partition: 0 });
         lanes[1].has(|_| true, |_| false);
         lanes[0].has(|_| false, |_| false);
-        let mut answer = desk.ask("c".into()).unwrap();
+        let mut answer = desk.ask(0, "c").unwrap();
         assert!(lanes[0].next().is_none());
         let question = lanes[1].next().unwrap();
         assert_eq!(question.customer, "c");
         question.answer(Answer::Unknown);
         assert!(matches!(answer.try_recv(), Ok(Answer::Unknown)));
         lanes[1].has(|_| false, |_| false);
-        assert_eq!(desk.ask("c".into()).unwrap_err(), Elsewhere::NotOurs { partition: 0 });
+        assert_eq!(desk.ask(0, "c").unwrap_err(), Elsewhere::NotOurs { partition: 0 });
+    }
+
+    #[test]
+    fn every_lane_that_has_a_partition_is_asked_once() {
+        let desk = Desk::default();
+        let lanes = desk.open(3, 5);
+        lanes[0].has(|partition| partition < 2, |partition| partition == 3);
+        lanes[2].has(|partition| partition == 2, |_| false);
+        let answers = desk.ask_all("c").unwrap();
+        assert_eq!(answers.len(), 2);
+        for (lane, asked) in lanes.iter().zip([true, false, true]) {
+            assert_eq!(lane.next().map(|question| question.scope), asked.then_some(Scope::Lane));
+            assert!(lane.next().is_none());
+        }
+        let census = Census { at_work: vec![0, 1, 2], restoring: vec![3], absent: vec![4] };
+        assert_eq!(desk.census(), census);
     }
 
     #[test]
@@ -192,7 +274,7 @@ mod tests {
         lanes[0].has(|_| true, |_| false);
         let mut waiting = Vec::new();
         let full = loop {
-            match desk.ask("c".into()) {
+            match desk.ask(0, "c") {
                 Ok(answer) => waiting.push(answer),
                 Err(elsewhere) => break elsewhere,
             }

@@ -13,6 +13,9 @@ use crate::rules::{CohortIx, RuleSet, nearest};
 #[derive(Debug)]
 pub struct Found {
     pub customer: String,
+    pub partition: i32,
+    /// Other partitions that know a customer of this id: producers have split them.
+    pub also_in: Vec<i32>,
     pub rules: Arc<RuleSet>,
     /// Where ranks begin in the partition.
     pub thresholds: Thresholds,
@@ -93,8 +96,8 @@ impl Found {
         let (found, _) = self.explanations(Some(cohort));
         let (rules, customer, at) = (&self.rules, &self.customer, self.at());
         written(|out| match form {
-            Form::Json => json::write(rules, customer, at, &found, out),
-            Form::Text(language) => text::write(rules, customer, at, &found, language, out),
+            Form::Json => json::write(rules, (customer, &self.also_in), at, &found, out),
+            Form::Text(language) => text::write(rules, (customer, &self.also_in), at, &found, language, out),
         })
     }
 
@@ -104,8 +107,10 @@ impl Found {
         let (found, risk) = self.explanations(None);
         let (rules, customer, at) = (&self.rules, &self.customer, self.at());
         written(|out| match form {
-            Form::Json => json::write_standings(rules, customer, at, &found, risk.as_ref(), out),
-            Form::Text(language) => text::write_standings(rules, customer, at, &found, risk.as_ref(), language, out),
+            Form::Json => json::write_standings(rules, (customer, &self.also_in), at, &found, risk.as_ref(), out),
+            Form::Text(language) => {
+                text::write_standings(rules, (customer, &self.also_in), at, &found, risk.as_ref(), language, out)
+            }
         })
     }
 }

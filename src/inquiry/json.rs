@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::Customer;
 use crate::engine::{self, Clause, Explanation, Language, RiskEffect, level_name};
 use crate::event::{Change, Instant};
 use crate::rules::RuleSet;
@@ -11,6 +12,9 @@ use crate::rules::RuleSet;
 #[derive(Serialize)]
 struct Document<'a, C> {
     customer_id: &'a str,
+    /// Other partitions that know a part of the same customer; left out where there are none.
+    #[serde(skip_serializing_if = "<[i32]>::is_empty")]
+    also_in_partitions: &'a [i32],
     at: i64,
     cohorts: Vec<C>,
 }
@@ -18,6 +22,8 @@ struct Document<'a, C> {
 #[derive(Serialize)]
 struct Standings<'a> {
     customer_id: &'a str,
+    #[serde(skip_serializing_if = "<[i32]>::is_empty")]
+    also_in_partitions: &'a [i32],
     at: i64,
     /// `null`: it is not watched, or nothing is known yet.
     churn: Option<Churn<'a>>,
@@ -107,19 +113,19 @@ impl Text {
 /// Those of `out`.
 pub fn write(
     rules: &RuleSet,
-    customer: &str,
+    (customer, also_in): Customer<'_>,
     at: Instant,
     explanations: &[Explanation],
     out: &mut impl Write,
 ) -> io::Result<()> {
     let cohorts = explanations.iter().map(|explanation| cohort(rules, explanation)).collect();
-    line(&Document { customer_id: customer, at: at.0, cohorts }, out)
+    line(&Document { customer_id: customer, also_in_partitions: also_in, at: at.0, cohorts }, out)
 }
 
 /// Where the customer stands in each cohort, in short.
 pub(super) fn write_standings(
     rules: &RuleSet,
-    customer: &str,
+    (customer, also_in): Customer<'_>,
     at: Instant,
     explanations: &[Explanation],
     risk: Option<&RiskEffect>,
@@ -127,7 +133,7 @@ pub(super) fn write_standings(
 ) -> io::Result<()> {
     let cohorts = explanations.iter().map(|explanation| standing(rules, explanation)).collect();
     let churn = risk.map(|risk| churn(rules, risk));
-    line(&Standings { customer_id: customer, at: at.0, churn, cohorts }, out)
+    line(&Standings { customer_id: customer, also_in_partitions: also_in, at: at.0, churn, cohorts }, out)
 }
 
 fn churn<'a>(rules: &'a RuleSet, risk: &RiskEffect) -> Churn<'a> {

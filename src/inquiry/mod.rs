@@ -11,7 +11,10 @@ mod json;
 mod text;
 
 pub use board::Board;
-pub use desk::{Answer, Desk, Elsewhere, Inbox, Question};
+pub use desk::{Answer, Census, Desk, Elsewhere, Inbox, Question, Scope};
 pub use found::{Form, Found};
 pub use json::write as write_json;
 pub use text::write as write_text;
+
+/// A customer's id, and other partitions that know a part of the same customer.
+pub type Customer<'a> = (&'a str, &'a [i32]);

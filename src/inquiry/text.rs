@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::Customer;
 use crate::engine::{Explanation, Language, RiskEffect, instant};
 use crate::event::Instant;
 use crate::rules::RuleSet;
@@ -12,12 +13,26 @@ struct Labels {
     no: &'static str,
     change: &'static str,
     next: &'static str,
+    /// Partitions follow.
+    split: &'static str,
 }
 
 fn labels(language: Language) -> Labels {
     match language {
-        Language::English => Labels { yes: "yes", no: "no ", change: "changes with", next: "next:" },
-        Language::French => Labels { yes: "oui", no: "non", change: "change avec", next: "ensuite\u{a0}:" },
+        Language::English => Labels {
+            yes: "yes",
+            no: "no ",
+            change: "changes with",
+            next: "next:",
+            split: "Only a part of this customer: producers partition differently, and the rest is in partition",
+        },
+        Language::French => Labels {
+            yes: "oui",
+            no: "non",
+            change: "change avec",
+            next: "ensuite\u{a0}:",
+            split: "Une partie seulement de ce client\u{a0}: les producteurs partitionnent autrement, et le reste est dans la partition",
+        },
     }
 }
 
@@ -27,7 +42,7 @@ fn labels(language: Language) -> Labels {
 /// Those of `out`.
 pub fn write(
     rules: &RuleSet,
-    customer: &str,
+    customer: Customer<'_>,
     at: Instant,
     explanations: &[Explanation],
     language: Language,
@@ -40,7 +55,7 @@ pub fn write(
 /// Where the customer stands in each cohort, in short.
 pub(super) fn write_standings(
     rules: &RuleSet,
-    customer: &str,
+    customer: Customer<'_>,
     at: Instant,
     explanations: &[Explanation],
     risk: Option<&RiskEffect>,
@@ -58,9 +73,21 @@ pub(super) fn write_standings(
     Ok(())
 }
 
-fn heading(rules: &RuleSet, customer: &str, at: Instant, language: Language, out: &mut impl Write) -> io::Result<()> {
+fn heading(
+    rules: &RuleSet,
+    (customer, also_in): Customer<'_>,
+    at: Instant,
+    language: Language,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let zone = rules.time_zone.iana_name().unwrap_or("UTC");
-    writeln!(out, "{customer}, {} ({zone})", instant(at, rules, language))
+    writeln!(out, "{customer}, {} ({zone})", instant(at, rules, language))?;
+    if also_in.is_empty() {
+        return Ok(());
+    }
+    let partitions = also_in.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let split = labels(language).split;
+    writeln!(out, "{split} {partitions}")
 }
 
 /// The cohort, and the standing in it.

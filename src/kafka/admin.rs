@@ -7,14 +7,14 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::Brokers;
 use super::client::Watch;
 use super::config;
 use super::failure::{Cause, Failure, Kind};
-use super::native;
+use super::native::{self, ask};
 use crate::settings::Kafka;
 
 /// Asks about topics and creates them. Every call blocks for at most about its timeout, a description for three times
@@ -220,31 +220,27 @@ impl Admin {
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if it may not be made so.
     pub fn create(&self, plan: &TopicPlan<'_>, timeout: Duration) -> Result<Created, Failure> {
-        let replicas = plan.replicas.map_or(-1, i32::from);
-        let mut code = self.create_with(plan, replicas, timeout)?;
-        if code == Code::InvalidReplicationFactor && plan.replicas.is_none() {
+        let create = |replicas| {
+            let topic = (plan.name, plan.partitions, replicas);
+            ask::create_topic(self.client.inner(), topic, plan.settings, timeout)
+        };
+        let mut made = create(plan.replicas.map_or(-1, i32::from));
+        if matches!(made, Err((Code::InvalidReplicationFactor, _))) && plan.replicas.is_none() {
             tracing::warn!(topic = plan.name, "the cluster's default number of replicas is not to be had; taking 1");
-            code = self.create_with(plan, 1, timeout)?;
+            made = create(1);
         }
-        match code {
-            Code::NoError => Ok(Created::Now),
-            Code::TopicAlreadyExists => Ok(Created::Before),
-            code => Err(Cause::new(code, &format!("creating topic {}", plan.name), "").passing()),
+        match made {
+            Ok(()) => Ok(Created::Now),
+            Err((Code::TopicAlreadyExists, _)) => Ok(Created::Before),
+            Err((code, text)) => {
+                let mut cause = Cause::new(code, &format!("creating topic {}", plan.name), &text);
+                // Brokers that have just started, or were too slow for a moment, count as none at all.
+                if code == Code::InvalidReplicationFactor && text.contains("currently fenced") {
+                    cause.kind = Kind::Unreachable;
+                }
+                Err(cause.passing())
+            }
         }
-    }
-
-    fn create_with(&self, plan: &TopicPlan<'_>, replicas: i32, timeout: Duration) -> Result<Code, Failure> {
-        let mut topic = NewTopic::new(plan.name, plan.partitions, TopicReplication::Fixed(replicas));
-        for (key, value) in plan.settings {
-            topic = topic.set(key, value);
-        }
-        let what = format!("creating topic {}", plan.name);
-        let answer = wait(self.client.create_topics([&topic], &options(timeout).operation_timeout(Some(timeout))));
-        let results = answer.map_err(|error| Cause::of(&error, &what).passing())?;
-        Ok(match results.into_iter().next() {
-            Some(Err((_, code))) => code,
-            Some(Ok(_)) | None => Code::NoError,
-        })
     }
 }
 

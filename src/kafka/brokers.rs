@@ -109,6 +109,8 @@ pub(super) fn is_disconnect(facility: &str) -> bool {
 /// for the other kind of client are no news.
 pub(super) fn log(level: i32, facility: &str, line: &str) {
     match (level, facility) {
+        // A new cluster's coordinators take a moment to be there; a call that fails in the end says so by itself.
+        (_, "GETPID") if line.ends_with("retrying") => tracing::debug!(target: "kafka", facility, "{line}"),
         (_, "CONFWARN" | "FAIL" | "ERROR") => tracing::debug!(target: "kafka", facility, "{line}"),
         (..=3, _) => tracing::error!(target: "kafka", facility, "{line}"),
         (4, _) => tracing::warn!(target: "kafka", facility, "{line}"),

@@ -9,6 +9,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::{self, Brokers};
 
@@ -17,7 +18,8 @@ pub(super) struct Watch(pub(super) Brokers);
 
 /// Takes an error that belongs to no call.
 pub(super) fn global_error(brokers: &Brokers, error: &KafkaError, reason: &str) {
-    if let Some(code) = error.rdkafka_error_code()
+    // That a partition was read to its end is for its reader, and nothing is wrong when it has gone.
+    if let Some(code) = error.rdkafka_error_code().filter(|code| *code != Code::PartitionEOF)
         && !brokers.failed(code, reason)
     {
         tracing::warn!(target: "kafka", "{error}: {reason}");

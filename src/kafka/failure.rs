@@ -108,6 +108,9 @@ impl Kind {
             Code::InvalidArgument
             | Code::InvalidConfig
             | Code::InvalidTopic
+            | Code::InvalidPartitions
+            | Code::InvalidReplicationFactor
+            | Code::InvalidReplicaAssignment
             | Code::PolicyViolation
             | Code::UnsupportedFeature
             | Code::UnsupportedVersion => Self::Misconfigured,

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant as Moment};
 use rustc_hash::FxHashMap;
 
 use super::context::Context;
+use super::edits::Applied;
 use super::error::LaneError;
 use super::output::Place;
 use super::partition::{Partition, may_automate};
@@ -135,14 +136,15 @@ impl Adoption {
         } else {
             Stage::Sweeping
         };
-        tracing::info!(
+        tracing::debug!(
             partition = partition.number,
             from = partition.rules.number,
             to = version.number,
             offset = partition.next_offset,
             rereads = migration.rereads(),
-            "Taking up other rules; the partition's input waits."
+            "Applying other rules; the partition's input waits."
         );
+        context.edits.begins(partition.number, version.number, migration.rereads());
         context.metrics.partitions_adopting.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);
@@ -363,7 +365,7 @@ impl Adoption {
         let customers = partition.database.customers_after(&adopting.through, SWEEP_CUSTOMERS, SWEEP_BYTES)?;
         partition.begin();
         let Some(last) = customers.last() else {
-            self.finish(partition, adopting);
+            self.finish(partition, adopting, context);
             return Ok(true);
         };
         adopting.through = last.customer.as_ref().to_owned();
@@ -402,19 +404,18 @@ impl Adoption {
     }
 
     /// Everybody is brought over.
-    fn finish(&self, partition: &mut Partition, adopting: Adopting) {
+    fn finish(&self, partition: &mut Partition, adopting: Adopting, context: &Context) {
         let (old, new) = (Arc::clone(&partition.rules), &self.version);
-        for (cohort, before, after) in sizes(&old.rules, &partition.members, &new.rules, &adopting.members) {
-            tracing::info!(partition = self.partition, cohort, before, after, "Members before and after the edit.");
-        }
-        tracing::info!(
+        let members = sizes(&old.rules, &partition.members, &new.rules, &adopting.members);
+        let members = members.into_iter().map(|(cohort, before, after)| (cohort.to_owned(), before, after)).collect();
+        context.edits.applied(self.partition, Applied { customers: self.customers, members });
+        tracing::debug!(
             partition = self.partition,
             version = new.number,
-            fingerprint = new.rules.fingerprint,
             offset = partition.next_offset,
             customers = self.customers,
             seconds = self.started.elapsed().as_secs_f64(),
-            "Other rules decide from here on."
+            "It has applied other rules."
         );
         partition.members = adopting.members;
         partition.observed = adopting.observed;

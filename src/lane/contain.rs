@@ -8,7 +8,7 @@ use super::pending::Pending;
 use super::plan::Plan;
 use super::turn::{Lane, retried};
 use crate::clock::wall_clock;
-use crate::metrics::{Wait, WaitCause};
+use crate::metrics::{Retry, Wait, WaitCause};
 use crate::store::{DAMAGES_MAX, StoreError, Trouble, set_aside};
 
 /// A process that is dying lets go of its database sooner. One that lasts this long is a second one on one `state.dir`.
@@ -32,6 +32,7 @@ impl Lane {
         self.consumer.pause(&[number]).or_else(retried)?;
         self.health().forget_but(number, cause);
         let backoff = self.setbacks.failed(number, cause, reason, Moment::now());
+        self.context.metrics.retries(Retry::Partition).inc();
         if backoff.in_a_row.is_power_of_two() {
             tracing::warn!(
                 partition = number,

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dead_letters::DeadLetters;
+use super::edits::Edits;
 use super::limits::RecordLimits;
 use super::output::Speaker;
+use super::placement::Placement;
 use super::role::Role;
 use super::rulebook::Rulebook;
 use crate::codec::Framing;
@@ -47,6 +50,9 @@ pub struct Context {
     pub(super) local_age_max: Span,
     /// Does this process hold partition 0?
     pub(super) role: Role,
+    placement: Placement,
+    pub(super) edits: Edits,
+    pub(super) dead_letters: DeadLetters,
     /// How records say which schema they were written with.
     pub(super) framing: Framing,
     pub(super) timing: Timing,
@@ -59,7 +65,7 @@ pub struct Context {
     /// 0: any.
     pub(super) surge: u64,
     pub(super) flush_after: Duration,
-    refresh: Duration,
+    pub(super) refresh: Duration,
     pub(super) record_bytes_max: usize,
     pub(super) limits: RecordLimits,
     pub(super) speaker: Speaker,
@@ -99,6 +105,9 @@ impl Context {
             speaker: Speaker { encoder, source },
             group,
             role: Role::new(),
+            placement: Placement::default(),
+            edits: Edits::new(settings.lanes),
+            dead_letters: DeadLetters::default(),
             rulebook,
             metrics,
             board,
@@ -123,8 +132,22 @@ impl Context {
         (now.0 - spread).div_euclid(self.refresh_ms())
     }
 
+    /// Is more than half of this period over?
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        now.0.rem_euclid(self.refresh_ms()) > self.refresh_ms() / 2
+    }
+
     fn refresh_ms(&self) -> i64 {
         i64::try_from(self.refresh.as_millis()).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// Looks at the partition in which a customer is; see [`Placement`]. True: it is not murmur2's.
+    pub(super) fn is_elsewhere(&self, partition: i32, customer: &str, is_new: bool) -> bool {
+        let is_elsewhere = self.placement.is_elsewhere(partition, self.partitions, customer, is_new);
+        if is_elsewhere {
+            self.metrics.partitioner_differs.set(1);
+        }
+        is_elsewhere
     }
 
     /// The consumer group.

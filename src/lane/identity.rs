@@ -14,6 +14,10 @@ const STORED: &str = "cohortd reset --from stored --yes";
 const EARLIEST: &str = "cohortd reset --from earliest --yes";
 const REBUILD: &str = "cohortd reset --rebuild --yes";
 
+/// What takes other names for a group that begins anew, beside the old one: the one list of it.
+pub const ANEW: &str = "a new kafka.group_id, a new state.dir, and new names for topics.rules, topics.changelog, \
+                        topics.summaries, topics.changes, topics.members, topics.risks and topics.forecasts";
+
 /// The line for an input topic of another id than the state's. `whose`: what says so.
 #[must_use]
 pub fn made_anew(topic: &str, whose: &str) -> String {

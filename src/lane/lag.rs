@@ -53,6 +53,9 @@ impl Lane {
             return;
         }
         self.last_look = Moment::now();
+        let newest = self.context.rulebook.newest();
+        let waiting = self.partitions.values().any(|partition| partition.wants_rules(newest).is_some());
+        self.context.edits.report(self.number, waiting || !self.restores.is_empty());
         // A member that the group gave nothing has nothing to wait for.
         if self.partitions.is_empty() && self.restores.is_empty() && self.consumer.membership().is_some() {
             self.show_partitions();

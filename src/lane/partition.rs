@@ -1,6 +1,7 @@
 //! One partition that this lane owns and has restored: its customers, its clock, and what one batch does to them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::clock_gate::ClockWait;
@@ -34,6 +35,10 @@ const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
 const DECISIONS_DEFAULT: usize = 10_000;
 /// Entries of the index looked at for each deadline decided, at most: most of those that come up are not due yet.
 const LOOKED_AT_EACH: usize = 4;
+
+/// Stored customers whose places are looked at when a partition is restored: of another partitioner's, nearly all stand
+/// elsewhere than murmur2 puts them.
+const PLACES_MAX: usize = 100;
 
 /// Recorded inputs held in memory, until a restart has no more need of them: each takes some 200 bytes, and a topic full of
 /// records that are refused brings one for each.
@@ -357,6 +362,9 @@ impl Partition {
             return Ok(false);
         }
         self.customers += u64::from(is_new);
+        if context.is_elsewhere(self.number, event.customer, is_new) {
+            self.tally().elsewhere += 1;
+        }
         self.settle(position, position + 1, words, context, plan)?;
         Ok(true)
     }
@@ -574,9 +582,7 @@ impl Partition {
                 Change::Exited => members.saturating_sub(1),
             };
             part.tally.changes.push((Arc::clone(&self.rules), effect.cohort, effect.change));
-            if effect.cause.is_none() {
-                part.tally.lateness_ms.push(now.since(effect.at).0);
-            }
+            part.tally.lateness_ms.extend(lateness(&effect, self.live, &place, now, self.timing.arrives_within));
             let cohort = self.rules.rules.cohort(effect.cohort);
             if cohort.shadow {
                 continue;
@@ -952,7 +958,18 @@ impl Partition {
         self.metrics.customers_resident.set(self.shard.len() as u64);
         self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
         self.behind_since = Some((std::time::Instant::now(), self.next_offset));
-        Ok(())
+        self.look_at_places(context)
+    }
+
+    /// Are its customers where Kafka's default partitioner puts them? Of a process that has just started whoever asks for a
+    /// customer must know it, too.
+    fn look_at_places(&self, context: &Context) -> Result<(), StoreError> {
+        let mut looked = 0;
+        self.database.for_each_customer("", |customer, _| {
+            looked += 1;
+            let is_known = context.is_elsewhere(self.number, customer, false) || looked == PLACES_MAX;
+            Ok(if is_known { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })
     }
 }
 
@@ -966,6 +983,19 @@ pub(super) fn may_automate(effect: &Effect, cohort: &Cohort, caught_up: bool, no
         _ => true,
     };
     caught_up && news && now.since(effect.at) <= context.max_delay
+}
+
+/// By how many milliseconds a deadline was decided later than `time.arrives_within` after its instant, if it was decided live:
+/// while a backlog or a history is read, an instant long past says nothing about how promptly it is decided.
+fn lateness(effect: &Effect, live: bool, place: &Place<'_>, now: Instant, arrives_within: Span) -> Option<i64> {
+    let is_deadline = effect.cause.is_none()
+        && !matches!(
+            effect.reason,
+            ChangeReason::DefinitionChanged | ChangeReason::Threshold | ChangeReason::ModelChanged
+        );
+    let behind = now.since(place.stream_time).0 - arrives_within.0;
+    let is_live = live && behind <= LIVE_EVENT_AGE_MAX.0;
+    (is_deadline && is_live).then(|| (now.since(effect.at).0 - arrives_within.0).max(0))
 }
 
 /// Would the one overwrite the other at the same position?

@@ -9,15 +9,25 @@ use super::letter;
 use super::plan::{Part, Plan};
 use super::publish::{Published, Why, publish};
 use super::turn::Lane;
+use crate::codec::Backoff;
 use crate::engine::Slot;
 use crate::kafka::BrokerState;
-use crate::metrics::{Wait, WaitCause};
+use crate::metrics::{Retry, Wait, WaitCause};
+
+/// Between two tries to publish a plan, doubling from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_LAST: Duration = Duration::from_millis(1_600);
+
+fn backoff() -> Backoff {
+    Backoff::new(RETRY_FIRST, RETRY_LAST)
+}
 
 pub(super) struct Pending {
     pub(super) plan: Plan,
     /// Customers to put out of memory when their partition's part counts.
     pub(super) victims: BTreeMap<i32, Vec<Slot>>,
-    pub(super) tries: u32,
+    /// Before the next try.
+    pub(super) backoff: Backoff,
     /// Parts of a plan that was taken apart, to be published after this one.
     rest: VecDeque<Plan>,
     /// The partition under which it is said that nobody takes the plan.
@@ -26,7 +36,7 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn new(plan: Plan, victims: BTreeMap<i32, Vec<Slot>>) -> Self {
-        Self { plan, victims, tries: 0, rest: VecDeque::new(), refused: None }
+        Self { plan, victims, backoff: backoff(), rest: VecDeque::new(), refused: None }
     }
 
     /// The parts of all partitions that do not count yet.
@@ -50,14 +60,14 @@ impl Pending {
     /// What is left once the plan counts, or is given up.
     fn next(mut self) -> Option<Self> {
         let plan = self.rest.pop_front()?;
-        Some(Self { plan, tries: 0, refused: None, ..self })
+        Some(Self { plan, backoff: backoff(), refused: None, ..self })
     }
 }
 
 impl Lane {
     /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
     pub(super) fn publish_pending(&mut self) -> Result<(), LaneError> {
-        let Some(mut pending) = self.pending.take() else { return Ok(()) };
+        let Some(pending) = self.pending.take() else { return Ok(()) };
         let beat = || {
             self.health.lane(self.number).beat();
             answer(&self.inbox, &self.partitions, &self.context);
@@ -70,7 +80,7 @@ impl Lane {
                 self.pending = pending.next();
             }
             Published::Aborted(why) => {
-                pending.tries += 1;
+                self.context.metrics.retries(Retry::Transaction).inc();
                 match why {
                     Why::Passing => self.pending = Some(pending),
                     Why::TooSlow(after) => self.publish_less(pending, after)?,

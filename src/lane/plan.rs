@@ -128,10 +128,13 @@ pub(super) struct Tally {
     /// The levels of risk that were reached.
     pub(super) risks: Vec<Box<str>>,
     pub(super) unusable_values: u64,
+    /// Events of customers who are not where Kafka's default partitioner puts them.
+    pub(super) elsewhere: u64,
     pub(super) flushed: u64,
     /// Decided under new parameters by the sweep.
     pub(super) reweighed: u64,
     pub(super) rearmed: u64,
-    /// For each deadline that led to a change: milliseconds from its instant to the wall clock.
+    /// For each deadline that led to a change while live: by how many milliseconds it was decided later than
+    /// `time.arrives_within` after its instant.
     pub(super) lateness_ms: Vec<i64>,
 }

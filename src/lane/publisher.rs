@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant as Moment;
 
 use super::context::Context;
 use super::learning::Learning;
-use super::ranking::Ranking;
+use super::ranking::{Ranking, Tick};
 use super::results::Results;
 use super::rulebook::{Rulebook, Version};
 use super::surveying::WholeDay;
 use super::turn::Told;
+use crate::clock::wall_clock;
+use crate::settings::Ranks;
 use crate::store::{
     Corrupt, Published, PublishedBlock, PublishedSample, SummaryKind, encode_digest, encode_parameters, encode_whole,
     made_for,
@@ -21,7 +23,7 @@ use crate::summary::{Digest, Overview, Survey, Surveys};
 /// What was read for one version of the rules. Of older ones nothing is added up any more.
 pub(super) struct Publisher {
     version: Arc<Version>,
-    refresh: Duration,
+    ranks: Ranks,
     ranking: Ranking,
     learning: Learning,
     surveys: Surveys,
@@ -39,14 +41,14 @@ pub(super) enum Reread {
 }
 
 impl Publisher {
-    pub(super) fn new(version: Arc<Version>, refresh: Duration, context: &Context) -> Self {
+    pub(super) fn new(version: Arc<Version>, ranks: &Ranks, context: &Context) -> Self {
         Self {
-            ranking: Ranking::new(Arc::clone(&version), refresh),
+            ranking: Ranking::new(Arc::clone(&version), context.partitions, ranks, Moment::now()),
             learning: Learning::new(Arc::clone(&version)),
             surveys: Surveys::new(context.partitions),
             whole: None,
             unknown_from: BTreeMap::new(),
-            refresh,
+            ranks: ranks.clone(),
             version,
         }
     }
@@ -57,7 +59,7 @@ impl Publisher {
         let were_in_force = context.rulebook.is_a_return(version);
         let is_complete = self.learning.follow(Arc::clone(version));
         let unknown_from = std::mem::take(&mut self.unknown_from);
-        self.ranking = Ranking::new(Arc::clone(version), self.refresh);
+        self.ranking = Ranking::new(Arc::clone(version), context.partitions, &self.ranks, Moment::now());
         self.surveys = Surveys::new(context.partitions);
         self.whole = None;
         self.version = Arc::clone(version);
@@ -82,7 +84,7 @@ impl Publisher {
             SummaryKind::Counters => match Published::decode(key, value, rules)? {
                 Some(published) => {
                     is_there(published.partition)?;
-                    self.ranking.take(&published, value);
+                    self.ranking.take(&published, value, Moment::now());
                     true
                 }
                 None => false,
@@ -117,7 +119,11 @@ impl Publisher {
     pub(super) fn news(&mut self, results: &Results, context: &Context) -> Vec<Told> {
         let rules = &self.version.rules;
         let mut news = Vec::new();
-        if let Some(thresholds) = self.ranking.thresholds(context, results.tick()) {
+        let clock = wall_clock();
+        let tick = Tick { number: context.tick(clock), is_late: context.is_late(clock), now: Moment::now() };
+        let thresholds = self.ranking.thresholds(results.tick(), tick);
+        context.metrics.ranks_held_back.set(i64::try_from(self.ranking.held_back_for()).unwrap_or(i64::MAX));
+        if let Some(thresholds) = thresholds {
             news.push(Told::Result(Arc::new(thresholds.encode(rules))));
         }
         if let Some(parameters) = self.learning.parameters(context) {

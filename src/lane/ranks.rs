@@ -13,17 +13,20 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant as Moment};
 
 use super::context::Context;
 use super::error::LaneError;
+use super::pace::Pace;
 use super::partition::Partition;
 use super::plan::Plan;
 use super::turn::Lane;
 use crate::clock::wall_clock;
 use crate::engine::{Moved, Standing, Thresholds, Words, tie_hash};
 use crate::rules::RuleSet;
-use crate::store::{Database, Published, Recorded, StoreError, TakingUp, decode_counters, encode_counters, places};
+use crate::store::{
+    Database, Published, Recorded, Stage, StoreError, TakingUp, decode_counters, encode_counters, places,
+};
 use crate::summary::Counters;
 
 /// Customers of a lane looked at in one transaction while a threshold is taken up.
@@ -44,6 +47,13 @@ pub(super) struct RankWork {
     pub(super) taking_up: Option<TakingUp>,
     /// When the counters were last published.
     tick: Option<i64>,
+    /// What was said of them then.
+    stage: Option<Stage>,
+    /// Something was counted since, and since the last look at what is counted.
+    moved: bool,
+    unseen: bool,
+    /// When they are published besides.
+    pace: Pace,
     /// Customers were brought over to other rules, or are being so: all are counted anew before the next publication.
     stale: bool,
 }
@@ -70,7 +80,7 @@ pub struct RankTold {
 impl RankWork {
     /// Under rules that have just been taken up.
     pub(super) fn anew(rules: &RuleSet) -> Self {
-        Self { counters: Counters::new(rules), changed: true, taking_up: None, tick: None, stale: true }
+        Self { stale: true, ..Self::of(Counters::new(rules), true, None) }
     }
 
     /// As the database has it; what is not counted there is counted now.
@@ -81,7 +91,21 @@ impl RankWork {
             Some(counters) => counters,
             None => count_all(database, rules)?,
         };
-        Ok(Self { counters, changed, taking_up, tick: None, stale: false })
+        Ok(Self::of(counters, changed, taking_up))
+    }
+
+    fn of(counters: Counters, changed: bool, taking_up: Option<TakingUp>) -> Self {
+        Self {
+            counters,
+            changed,
+            taking_up,
+            tick: None,
+            stage: None,
+            moved: false,
+            unseen: true,
+            pace: Pace::new(Moment::now()),
+            stale: false,
+        }
     }
 
     pub(super) fn count(&mut self, moves: &[Moved]) {
@@ -90,6 +114,8 @@ impl RankWork {
         }
         moves.iter().for_each(|moved| self.counters.count(moved));
         self.changed |= !moves.is_empty();
+        self.moved |= !moves.is_empty();
+        self.unseen |= !moves.is_empty();
     }
 
     /// The counters' bytes, if they are not those last written; none, where what was written counts no longer.
@@ -154,9 +180,25 @@ pub(super) fn moves(
 }
 
 impl Partition {
-    /// Do the counters of this tick still have to be published?
-    fn owes_counters(&self, tick: i64) -> bool {
-        self.ranks.tick != Some(tick)
+    /// Do the counters of this tick still have to be published, or again, since much has changed?
+    fn owes_counters(&self, tick: i64, now: Moment) -> bool {
+        let is_settled = self.ranks.stage == Some(Stage::Settled);
+        let has_news = !is_settled || self.ranks.moved || self.shard.dirty_count() > 0;
+        self.ranks.tick != Some(tick) || (has_news && self.ranks.pace.is_due(now))
+    }
+
+    /// Now and then: has what is counted changed much?
+    fn watch_counters(&mut self, now: Moment) {
+        let RankWork { pace, stale, unseen, .. } = &self.ranks;
+        if !self.rules.rules.rankings.is_empty() && !stale && pace.looks(*unseen, !self.caught_up, now) {
+            self.look_at_counters(now);
+        }
+    }
+
+    fn look_at_counters(&mut self, now: Moment) {
+        let under = (&*self.rules.rules, self.shard.engine().thresholds());
+        self.ranks.pace.look(&self.ranks.counters, under, !self.caught_up, now);
+        self.ranks.unseen = false;
     }
 
     pub(super) fn is_taking_up(&self) -> bool {
@@ -164,17 +206,22 @@ impl Partition {
     }
 
     /// Adds the counters to the batch. Everything is flushed.
-    fn publish_counters(&mut self, tick: i64, plan: &mut Plan) -> Result<(), StoreError> {
+    fn publish_counters(&mut self, tick: i64, refresh: Duration, plan: &mut Plan) -> Result<(), StoreError> {
         let rules = Arc::clone(&self.rules.rules);
         if self.ranks.stale || self.ranks.counters.are_short() {
             self.ranks.counters = count_all(&self.database, &rules)?;
             (self.ranks.changed, self.ranks.stale) = (true, false);
         }
         self.begin();
-        self.ranks.tick = Some(tick);
+        let now = Moment::now();
+        // Flushing has counted what came since the last look.
+        self.look_at_counters(now);
+        let stage = self.ranks.pace.stage(now);
+        self.ranks.pace.published(refresh, now);
+        (self.ranks.tick, self.ranks.stage, self.ranks.moved) = (Some(tick), Some(stage), false);
         let partition = u32::try_from(self.number).unwrap_or_default();
         for (ranking, counters) in self.ranks.counters.rankings.iter().enumerate() {
-            let published = Published { partition, ranking, tick, counters: counters.clone() };
+            let published = Published { partition, ranking, tick, stage, counters: counters.clone() };
             let (key, value) = published.encode(&rules);
             plan.outs.push(self.summary(key, value));
         }
@@ -240,12 +287,13 @@ impl Partition {
 }
 
 impl Lane {
-    /// Once each `ranks.refresh` every partition publishes its counters; and whenever new thresholds come, they are taken
-    /// up. Both begin when everything of the partition is flushed, which may take some turns. A few partitions in a turn, and
+    /// Once each `ranks.refresh`, and when much has changed, every partition publishes its counters; and whenever new
+    /// thresholds come, they are taken up. Both begin when everything of the partition is flushed, which may take some turns. A few partitions in a turn, and
     /// a share of the customers: in between the lane polls, and the others go on.
     pub(super) fn refresh_ranks(&mut self) -> Result<(), LaneError> {
         let context = Arc::clone(&self.context);
-        let now = wall_clock();
+        let (now, moment) = (wall_clock(), Moment::now());
+        self.partitions.values_mut().for_each(|partition| partition.watch_counters(moment));
         let wanted = self.wanted.clone();
         let differs = |partition: &Partition| {
             wanted.as_ref().is_some_and(|wanted| {
@@ -253,7 +301,7 @@ impl Lane {
                 differs && wanted.version == partition.rules.number && !partition.is_sweeping()
             })
         };
-        let owes = |partition: &Partition| partition.owes_counters(context.tick_of(partition.number, now));
+        let owes = |partition: &Partition| partition.owes_counters(context.tick_of(partition.number, now), moment);
         let needs = |partition: &&Partition| {
             !partition.rules.rules.rankings.is_empty() && (owes(partition) || differs(partition))
         };
@@ -277,11 +325,12 @@ impl Lane {
             if !partition.is_flushed() {
                 continue;
             }
-            if owes(partition)
-                && let Err(error) = partition.publish_counters(context.tick_of(partition.number, now), &mut plan)
-            {
-                failed.push((partition.number, error.into()));
-                continue;
+            if owes(partition) {
+                let tick = context.tick_of(partition.number, now);
+                if let Err(error) = partition.publish_counters(tick, context.refresh, &mut plan) {
+                    failed.push((partition.number, error.into()));
+                    continue;
+                }
             }
             if differs(partition)
                 && let Some(wanted) = &wanted

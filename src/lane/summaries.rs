@@ -16,9 +16,10 @@ use super::results::Results;
 use super::role::PUBLISHER;
 use super::rulebook::Version;
 use super::turn::Told;
+use crate::codec::Backoff;
 use crate::kafka::{Brokers, Failure, Followed, Follower};
-use crate::metrics::{Health, Wait, WaitCause};
-use crate::settings::{Kafka, Settings};
+use crate::metrics::{Health, Retry, Wait, WaitCause};
+use crate::settings::{Kafka, Ranks, Settings};
 use crate::store::{Corrupt, SummaryKind};
 
 /// Bytes that are read ahead.
@@ -33,13 +34,17 @@ const RETRY_LAST: Duration = Duration::from_secs(60);
 /// How long closing the client may take.
 const CLOSE_FOR: Duration = Duration::from_secs(2);
 
+fn backoff() -> Backoff {
+    Backoff::new(RETRY_FIRST, RETRY_LAST)
+}
+
 /// Follows the topic, on a thread of its own.
 pub struct Summaries {
     context: Arc<Context>,
     kafka: Kafka,
     brokers: Brokers,
     health: Arc<Health>,
-    refresh: Duration,
+    ranks: Ranks,
     /// One for each lane.
     lanes: Vec<Sender<Told>>,
     /// The next offset of each partition that is followed; none: from its beginning.
@@ -52,7 +57,7 @@ pub struct Summaries {
     known: Option<Known>,
     /// The newest version of the rules that was looked at.
     looked_at: u64,
-    retry_in: Duration,
+    backoff: Backoff,
     /// Said once each.
     said: BTreeSet<(i32, SummaryKind)>,
 }
@@ -78,14 +83,14 @@ impl Summaries {
             kafka: settings.kafka.clone(),
             brokers: brokers.clone(),
             health: Arc::clone(health),
-            refresh: settings.ranks.refresh,
+            ranks: settings.ranks.clone(),
             lanes,
             next: BTreeMap::new(),
             results_next: 0,
             unread: BTreeSet::new(),
             known: None,
             looked_at: 0,
-            retry_in: RETRY_FIRST,
+            backoff: backoff(),
             said: BTreeSet::new(),
             context,
         }
@@ -95,9 +100,9 @@ impl Summaries {
     pub fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
             let Err(failure) = self.follow(stop) else { return };
-            let (topic, wait) = (&self.context.topics.summaries, self.retry_in);
-            self.retry_in = (2 * wait).min(RETRY_LAST);
-            let until = Moment::now() + wait;
+            let topic = &self.context.topics.summaries;
+            self.context.metrics.retries(Retry::Summaries).inc();
+            let until = Moment::now() + self.backoff.pause();
             while Moment::now() < until && !stop.load(Ordering::Acquire) {
                 self.health.wait(Wait {
                     cause: WaitCause::Summaries,
@@ -151,7 +156,7 @@ impl Summaries {
         let Some(known) = &mut self.known else { return moved };
         match (self.context.role.is_ours(), known.publisher.is_some()) {
             (true, false) => {
-                known.publisher = Some(Publisher::new(Arc::clone(&known.version), self.refresh, &self.context));
+                known.publisher = Some(Publisher::new(Arc::clone(&known.version), &self.ranks, &self.context));
                 self.next.clear();
                 tracing::info!("Partition 0 is held here: reading the summaries of all partitions.");
                 true
@@ -160,6 +165,7 @@ impl Summaries {
                 known.publisher = None;
                 self.next.retain(|partition, _| *partition == PUBLISHER);
                 self.context.metrics.forget_forecasts();
+                self.context.metrics.ranks_held_back.set(0);
                 true
             }
             _ => moved,
@@ -212,7 +218,7 @@ impl Summaries {
                 Followed::End { partition } => {
                     self.unread.remove(&partition);
                     if self.unread.is_empty() {
-                        self.retry_in = RETRY_FIRST;
+                        self.backoff = backoff();
                         self.health.resume(WaitCause::Summaries, None);
                     }
                 }

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::disk::Disk;
 use super::error::LaneError;
 use super::fence::Fences;
+use super::identity::ANEW;
 use super::intake::{Incoming, TakeInError};
 use super::mark::OffsetMark;
 use super::memory_gate::{MemoryGate, SIP_BYTES};
@@ -492,6 +493,7 @@ impl Lane {
             metrics.events_applied.inc_by(part.tally.applied);
             part.tally.skipped.iter().for_each(|reason| metrics.events_skipped(*reason).inc());
             part.tally.dead.iter().for_each(|reason| metrics.dead_letters(*reason).inc());
+            self.context.dead_letters.wrote(&self.context.topics.dead_letters, &part.tally.dead);
             for (version, cohort, change) in &part.tally.changes {
                 version.counters[usize::from(cohort.0)].of(*change).inc();
             }
@@ -499,6 +501,7 @@ impl Lane {
             part.tally.risks.iter().for_each(|level| metrics.risk_changes(level).inc());
             part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds((*ms).max(0))));
             metrics.unusable_values.inc_by(part.tally.unusable_values);
+            metrics.events_elsewhere.inc_by(part.tally.elsewhere);
             metrics.customers_reweighed.inc_by(part.tally.reweighed);
             metrics.changelog_records.inc_by(part.tally.flushed);
             if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {
@@ -515,8 +518,8 @@ impl Lane {
     /// A plan waits for the broker or the group: polls for what the group has to say, then tries again.
     fn settle_pending(&mut self) -> Result<(), LaneError> {
         self.rest()?;
-        let tries = self.pending.as_ref().map_or(0, |pending| pending.tries);
-        let until = Moment::now() + Duration::from_millis(50 << tries.min(5));
+        let pause = self.pending.as_mut().map_or(Duration::ZERO, |pending| pending.backoff.pause());
+        let until = Moment::now() + pause;
         while Moment::now() < until {
             self.answer();
             self.poll_control()?;
@@ -582,6 +585,7 @@ impl Lane {
     /// A partition is worked on no more, and its database is closed.
     pub(super) fn leave_work(&mut self, number: i32) {
         self.partitions.remove(&number);
+        self.context.edits.left(number);
         self.schema_waits.forget(number, self.health.lane(self.number));
         self.adrift.remove(&number);
         self.adoption.take_if(|adoption| adoption.partition == number);
@@ -949,8 +953,7 @@ fn explain(error: TakeInError, context: &Context) -> LaneError {
     match error {
         TakeInError::Store(error) => error.into(),
         error @ TakeInError::Miskeyed { .. } => LaneError::Configuration(format!(
-            "{error}; key the records of {} by customer id, partitioned by murmur2, and begin anew with a new \
-             kafka.group_id, topics.changelog and state.dir",
+            "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {ANEW}",
             context.topics.input
         )),
     }

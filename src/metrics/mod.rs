@@ -53,6 +53,12 @@ pub struct Metrics {
     dead_letters: Vec<IntCounter>,
     /// `unusable_values_total`: property values that are not numbers, infinite or too large, and count as missing.
     pub unusable_values: IntCounter,
+    /// `events_elsewhere_total`: events applied in another partition than the one in which Kafka's default partitioner (murmur2)
+    /// puts their customer. Of n partitions another partitioner puts a share of (n - 1)/n elsewhere. Worry when it is a smaller
+    /// share of `events_applied_total`: producers use different partitioners, or partitions were added, and customers are split.
+    pub events_elsewhere: IntCounter,
+    /// `partitioner_differs`: 1 once a customer was seen in another partition than murmur2's, stored or with an event.
+    pub partitioner_differs: IntGauge,
     /// `decisions_approximated_total`: decisions on facts that had outgrown their exact form. Worry when it matters to
     /// you that the counts in them are exact: shorten the windows.
     pub decisions_approximated: IntCounter,
@@ -68,9 +74,9 @@ pub struct Metrics {
 
     // Timers.
     timers_fired: Vec<IntCounter>,
-    /// `timer_lateness_seconds`: from the instant a deadline became due, in event time, to the wall clock of its
-    /// decision. At best `time.arrives_within`. Worry when the 99th percentile is minutes on a partition that is caught
-    /// up.
+    /// `timer_lateness_seconds`: how much later than `time.arrives_within` after its instant a deadline was decided, of partitions
+    /// that follow the wall clock; what a history or a backlog brings is not in it. At best 0. Worry when the 99th percentile
+    /// is over a minute.
     pub timer_lateness: Histogram,
 
     // Batches, transactions and the store.
@@ -88,6 +94,7 @@ pub struct Metrics {
     // Assignment and restore.
     partitions: PartitionSeries,
     rebalances: Vec<IntCounter>,
+    retries: Vec<IntCounter>,
     /// `store_errors_total`: times that RocksDB's own threads could not write files out or merge them. Worry at 1: the log says
     /// what the disk refused.
     pub store_errors: IntCounter,
@@ -107,6 +114,10 @@ pub struct Metrics {
     /// `rank_refresh_age_seconds`: since thresholds of ranks were last computed. Worry above twice `ranks.refresh`: a
     /// partition does not publish its counters, and ranks stand still.
     pub rank_refresh_age: IntGauge,
+    /// `ranks_held_back`: partitions for which thresholds of ranks are held back, since they were never read to their end or
+    /// change much at present; shown by the process that holds partition 0. Worry when it stays above 0 although no partition
+    /// has a lag: a partition has no owner, or stands still.
+    pub ranks_held_back: IntGauge,
 
     // Summaries of all partitions.
     summaries_skipped: IntCounterVec,
@@ -165,6 +176,23 @@ pub struct Metrics {
     pub partitions_adopting: IntGauge,
     /// `customers_adopted_total`: customers decided by rules that were edited.
     pub customers_adopted: IntCounter,
+}
+
+/// What is tried again after it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Looking at the cluster and its topics, at a start.
+    Kafka,
+    /// Registering the schemas of the outputs.
+    Registry,
+    /// Reading the topic of the rules, at a start.
+    Rules,
+    /// Publishing a batch.
+    Transaction,
+    /// Restoring a partition that failed.
+    Partition,
+    /// Reading the summaries.
+    Summaries,
 }
 
 /// The parts of a batch whose time is taken.
@@ -253,6 +281,7 @@ impl Metrics {
         );
         let transactions = add.counters("transactions_total", "Kafka transactions, by how they ended.", &["outcome"]);
         let rebalances = add.counters("rebalances_total", "Changes of the partitions held here, by kind.", &["kind"]);
+        let retries = add.counters("retries_total", "What failed and was tried again, by what it was.", &["what"]);
         let build = add.gauges("build_info", "Always 1; its labels name the program.", &["version", "revision"]);
         build.with_label_values(&[version, revision]).set(1);
         let registry_reachable = add.gauge(
@@ -268,6 +297,14 @@ impl Metrics {
             unusable_values: add.counter(
                 "unusable_values_total",
                 "Property values that could not be represented, and count as missing.",
+            ),
+            events_elsewhere: add.counter(
+                "events_elsewhere_total",
+                "Events applied in another partition than murmur2 gives their customer.",
+            ),
+            partitioner_differs: add.gauge(
+                "partitioner_differs",
+                "1 once a customer was seen in another partition than murmur2 gives them.",
             ),
             decisions_approximated: add.counter(
                 "decisions_approximated_total",
@@ -287,7 +324,7 @@ impl Metrics {
             timers_fired: children(&[Fired::Decided, Fired::Rearmed], |kind| fired.with_label_values(&[kind.label()])),
             timer_lateness: add.histogram(
                 "timer_lateness_seconds",
-                "From the instant a deadline became due to its decision.",
+                "How much later than arrives_within after its instant a deadline was decided, while live.",
                 &LATENESS_SECONDS,
             ),
             batch_duration: children(&Stage::ALL, |stage| stages.with_label_values(&[stage.label()])),
@@ -308,6 +345,7 @@ impl Metrics {
                 &BATCH_SECONDS,
             ),
             partitions: PartitionSeries::new(&add),
+            retries: children(&Retry::ALL, |what| retries.with_label_values(&[what.label()])),
             rebalances: children(&Rebalance::ALL, |kind| rebalances.with_label_values(&[kind.label()])),
             store_errors: add
                 .counter("store_errors_total", "Failures of RocksDB's own threads to write or merge files."),
@@ -319,6 +357,10 @@ impl Metrics {
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
             rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
+            ranks_held_back: add.gauge(
+                "ranks_held_back",
+                "Partitions that thresholds of ranks wait for, since they are still being loaded.",
+            ),
             summaries_skipped: add.counters(
                 "summaries_skipped_total",
                 "Records of the summaries that could not be read and were passed over, by kind.",
@@ -423,6 +465,13 @@ impl Metrics {
         &self.rebalances[kind as usize]
     }
 
+    /// `retries_total{what}`: what failed and was tried again, each time after a longer pause. Worry when one grows for minutes:
+    /// `/health/ready` says what is waited for.
+    #[must_use]
+    pub fn retries(&self, what: Retry) -> &IntCounter {
+        &self.retries[what as usize]
+    }
+
     /// Errors of publishing to `topic`. Worry at a steady rate. Call it for every output topic at the start, so that
     /// the series begin at 0.
     #[must_use]
@@ -444,7 +493,7 @@ impl Metrics {
     }
 
     /// `rank_threshold{cohort,rank}` and `rank_population{cohort,rank}` of one rank. Worry when the population falls under
-    /// 200: a part of all then lets nobody in.
+    /// 200: nobody enters by a part of all then.
     #[must_use]
     pub fn rank(&self, cohort: &str, rank: &str) -> RankMetrics {
         self.ranks.of(cohort, rank)
@@ -632,6 +681,22 @@ impl Fired {
         match self {
             Self::Decided => "decided",
             Self::Rearmed => "rearmed",
+        }
+    }
+}
+
+impl Retry {
+    const ALL: [Self; 6] =
+        [Self::Kafka, Self::Registry, Self::Rules, Self::Transaction, Self::Partition, Self::Summaries];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Registry => "registry",
+            Self::Rules => "rules",
+            Self::Transaction => "transaction",
+            Self::Partition => "partition",
+            Self::Summaries => "summaries",
         }
     }
 }

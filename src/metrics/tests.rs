@@ -63,6 +63,7 @@ fn children_are_found_again_by_their_own_label() {
         "cohortd_transactions_total{outcome=\"resolved\"} 1",
         "cohortd_timers_fired_total{kind=\"rearmed\"} 1",
         "cohortd_rebalances_total{kind=\"lost\"} 1",
+        "cohortd_retries_total{what=\"partition\"} 0",
         "cohortd_membership_changes_total{change=\"entered\",cohort=\"new\"} 1",
         "cohortd_cohort_members{cohort=\"vip\"} 5",
         "cohortd_stream_time_seconds{partition=\"3\"} 1767225600.5",

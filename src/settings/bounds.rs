@@ -107,6 +107,7 @@ fn times(loaded: &Loaded) -> Result<(), Error> {
     wait("batch.max_wait", settings.batch.max_wait, Duration::from_millis(1)..=Duration::from_secs(5))?;
     wait("state.flush_after", settings.state.flush_after, Duration::ZERO..=Duration::from_hours(24))?;
     wait("ranks.refresh", settings.ranks.refresh, Duration::from_secs(1)..=Duration::from_hours(24))?;
+    wait("ranks.wait_for_load", settings.ranks.wait_for_load, Duration::ZERO..=Duration::from_hours(24 * 30))?;
     wait("schemas.retry_for", settings.schemas.retry_for, Duration::ZERO..=Duration::from_hours(1))?;
 
     let time = settings.time;

@@ -178,6 +178,9 @@ pub struct Ranks {
     /// Between two computations of where ranks begin.
     #[serde(deserialize_with = "words::duration")]
     pub refresh: Duration,
+    /// How long thresholds wait for partitions that are still loading their history.
+    #[serde(deserialize_with = "words::duration")]
+    pub wait_for_load: Duration,
 }
 
 /// The door for Prometheus and health checks.

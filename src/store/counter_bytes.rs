@@ -4,16 +4,26 @@
 //! one ranking    histogram: n, n × (bucket, count) │ highest │ lowest
 //! a list         0, or 1 │ flag │ [edge] │ n, n × standing
 //! beside states  format │ fingerprint of the rules │ rankings: n, n × one ranking
-//! in the topic   format │ fingerprint of the rules │ tick │ one ranking
+//! in the topic   format │ fingerprint of the rules │ tick │ stage, 1 │ one ranking
 //! ```
 
 use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
-use super::layout::FORMAT;
+use super::layout::{COUNTERS, FORMAT};
 use super::meta_bytes::{put_threshold, read_threshold};
 use crate::engine::Standing;
 use crate::event::Number;
 use crate::rules::RuleSet;
 use crate::summary::{Bucket, Counters, Histogram, Leaders, RankingCounters};
+
+/// How much of a partition's customers counters are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The input was never read to its end: nobody knows how much is missing.
+    Loading,
+    /// All that there was is counted, and it changes much at present.
+    Changing,
+    Settled,
+}
 
 /// One partition's counters of one ranking, as published.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +32,7 @@ pub struct Published {
     pub ranking: usize,
     /// Counts the periods of `ranks.refresh` since 1970: in which of them it was published.
     pub tick: i64,
+    pub stage: Stage,
     pub counters: RankingCounters,
 }
 
@@ -59,6 +70,7 @@ impl Published {
         let mut value = vec![FORMAT];
         put_text(&mut value, &rules.fingerprint);
         put_i64(&mut value, self.tick);
+        value.push(self.stage as u8);
         put_ranking(&mut value, &self.counters);
         (Self::key(self.partition, self.ranking), value)
     }
@@ -67,7 +79,7 @@ impl Published {
     #[must_use]
     pub fn key(partition: u32, ranking: usize) -> Vec<u8> {
         let ranking = u16::try_from(ranking).unwrap_or(u16::MAX);
-        [&partition.to_be_bytes()[..], &ranking.to_be_bytes()].concat()
+        [&partition.to_be_bytes()[..], &[COUNTERS], &ranking.to_be_bytes()].concat()
     }
 
     /// Reads a record. `None`: it counts what other rules asked for.
@@ -75,12 +87,18 @@ impl Published {
     /// # Errors
     /// What `encode` did not write.
     pub fn decode(key: &[u8], value: &[u8], rules: &RuleSet) -> Result<Option<Self>, Corrupt> {
-        let [a, b, c, d, high, low] = *key else { return Err(Corrupt("key of counters")) };
+        let [a, b, c, d, COUNTERS, high, low] = *key else { return Err(Corrupt("key of counters")) };
         let mut reader = Reader::new(value);
         if !is_of(&mut reader, rules)? {
             return Ok(None);
         }
         let tick = reader.i64("tick")?;
+        let stage = match reader.u8("stage")? {
+            0 => Stage::Loading,
+            1 => Stage::Changing,
+            2 => Stage::Settled,
+            _ => return Err(Corrupt("stage of counters")),
+        };
         let ranking = usize::from(u16::from_be_bytes([high, low]));
         let mut empty = Counters::new(rules).rankings;
         if ranking >= empty.len() {
@@ -91,7 +109,7 @@ impl Published {
         if !reader.is_empty() {
             return Err(Corrupt("end of counters"));
         }
-        Ok(Some(Self { partition: u32::from_be_bytes([a, b, c, d]), ranking, tick, counters }))
+        Ok(Some(Self { partition: u32::from_be_bytes([a, b, c, d]), ranking, tick, stage, counters }))
     }
 }
 
@@ -160,7 +178,7 @@ fn read_ranking(reader: &mut Reader<'_>, counters: &mut RankingCounters) -> Read
 
 #[cfg(test)]
 mod tests {
-    use super::{Counters, Published, Standing, decode_counters, encode_counters};
+    use super::{Counters, Published, Stage, Standing, decode_counters, encode_counters};
     use crate::event::Number;
     use crate::rules::load;
 
@@ -177,9 +195,12 @@ mod tests {
         encode_counters(&counters, &rules, &mut bytes);
         assert_eq!(decode_counters(&bytes, &rules), Ok(Some(counters.clone())));
         assert_eq!(decode_counters(&bytes, &other), Ok(None));
-        let published = Published { partition: 3, ranking: 1, tick: 9, counters: counters.rankings.remove(1) };
-        let (key, value) = published.encode(&rules);
-        assert_eq!(Published::decode(&key, &value, &rules), Ok(Some(published)));
-        assert_eq!(Published::decode(&key, &value, &other), Ok(None));
+        for stage in [Stage::Loading, Stage::Changing, Stage::Settled] {
+            let counters = counters.rankings[1].clone();
+            let published = Published { partition: 3, ranking: 1, tick: 9, stage, counters };
+            let (key, value) = published.encode(&rules);
+            assert_eq!(Published::decode(&key, &value, &rules), Ok(Some(published)));
+            assert_eq!(Published::decode(&key, &value, &other), Ok(None));
+        }
     }
 }

@@ -26,7 +26,7 @@
 //!
 //! summaries topic, one partition per input partition
 //!
-//!   key  partition, 4 │ ranking, 2          value  one partition's counters of one ranking (`counter_bytes`)
+//!   key  partition, 4 │ 'N' │ ranking, 2    value  one partition's counters of one ranking (`counter_bytes`)
 //!   key  partition, 4 │ 'B' │ day, 1 │ block, 2
 //!                                           value  some cohorts of one partition's survey of one day (`survey_bytes`); the
 //!                                                  day is counted from 1970 in the rules' time zone, and from 0 again every
@@ -49,7 +49,7 @@
 //!
 //! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
 //! `indexed at` is where the customer's entry in `timers` stands: never after the next deadline in the state, `MAX` when
-//! there is none. Retired keys stay reserved: in the summaries partition, 4 │ 'S' │ day, 2.
+//! there is none. Retired keys stay reserved: in the summaries partition, 4 │ 'S' │ day, 2 and partition, 4 │ ranking, 2.
 
 use crate::event::Instant;
 
@@ -71,6 +71,9 @@ pub(super) const PART_THRESHOLDS: u8 = b'T';
 
 /// The version of META alone: its parts have records of their own since 2.
 pub(super) const META_FORMAT: u8 = 2;
+
+/// In the key of counters, after the partition.
+pub(super) const COUNTERS: u8 = b'N';
 
 /// In the key of a part of a survey, after the partition.
 pub(super) const SURVEY_BLOCK: u8 = b'B';

@@ -29,7 +29,7 @@ mod summary_kind;
 mod survey_bytes;
 
 pub use bytes::Corrupt;
-pub use counter_bytes::{Published, decode_counters, encode_counters};
+pub use counter_bytes::{Published, Stage, decode_counters, encode_counters};
 pub use database::{Batch, Database, Stored, StoredCustomer};
 pub use error::{StoreError, Trouble};
 pub use handles::{FILES_PER_DATABASE_MIN, files_per_database, raise_file_limit};

@@ -1,7 +1,7 @@
 //! What a record of the summaries topic is, by its key.
 
 use super::bytes::{Corrupt, Reader};
-use super::layout::{DIGEST, FORMAT, PARAMETERS, RESULT, SAMPLE, SURVEY_BLOCK, THRESHOLDS, WHOLE};
+use super::layout::{COUNTERS, DIGEST, FORMAT, PARAMETERS, RESULT, SAMPLE, SURVEY_BLOCK, THRESHOLDS, WHOLE};
 
 /// The kinds of records in the summaries topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,9 +34,9 @@ impl SummaryKind {
             [RESULT, PARAMETERS] => Self::Parameters,
             [RESULT, WHOLE, _, _] => Self::Whole,
             [RESULT, DIGEST, _, _, _] => Self::Digest,
-            [_, _, _, _, _, _] => Self::Counters,
+            [_, _, _, _, COUNTERS, _, _] => Self::Counters,
             [_, _, _, _, SAMPLE, _, _] => Self::Sample,
-            [_, _, _, _, b'S', _, _] => Self::Retired,
+            [_, _, _, _, b'S', _, _] | [_, _, _, _, _, _] => Self::Retired,
             [_, _, _, _, SURVEY_BLOCK, _, _, _] => Self::Survey,
             _ => Self::Unknown,
         }

@@ -52,6 +52,17 @@ impl Histogram {
         self.counts.iter().map(|(bucket, count)| (*bucket, *count))
     }
 
+    /// How many values lie in the bucket of this one or beyond it, towards the highest or the lowest.
+    #[must_use]
+    pub fn at_or_beyond(&self, highest: bool, value: Number) -> u64 {
+        let bucket = Bucket::of(value);
+        if highest {
+            self.counts.range(bucket..).map(|(_, count)| count).sum()
+        } else {
+            self.counts.range(..=bucket).map(|(_, count)| count).sum()
+        }
+    }
+
     /// The bucket of the n-th value from one end, from 1; `None`: there are fewer.
     #[must_use]
     pub fn nth(&self, highest: bool, n: u64) -> Option<Bucket> {

@@ -48,8 +48,8 @@ pub struct CohortLine {
     pub next_week: Forecast,
     /// The same day by day: calendar days in the rules' time zone, the first from `made_at` on.
     pub days: Vec<DayForecast>,
-    /// Exits to be expected in the next week, for each member: 0.1 is one in ten. Above 1 where those who are yet to enter leave
-    /// within the week. Null: nobody is in.
+    /// The share of the members that is expected to leave in the next week: 0.1 is one in ten. 1 as well where more exits are
+    /// expected than there are members, as those who are yet to enter leave, too. Null: nobody is in.
     pub share_leaving: Option<f64>,
     /// What was foretold of the last week. Null: nothing was.
     pub last_week: Option<Backtest>,
@@ -182,7 +182,11 @@ impl Overview {
             });
         }
         details.sort_by(|a, b| {
-            let share = |detail: &CohortDetail| detail.line.share_leaving.unwrap_or(-1.0);
+            // By exits for each member, which may be more than all.
+            let share = |detail: &CohortDetail| {
+                let line = &detail.line;
+                if line.size > 0 { line.next_week.exits_expected / line.size as f64 } else { -1.0 }
+            };
             share(b).total_cmp(&share(a)).then_with(|| a.line.cohort.cmp(&b.line.cohort))
         });
         let cohorts = details.iter().map(|detail| detail.line.clone()).collect();
@@ -241,7 +245,7 @@ impl CohortLine {
             left_last_week: now.left,
             next_week,
             days: (0..).zip(&now.days).map(foretold).collect(),
-            share_leaving: (now.members > 0).then(|| next_week.exits_expected / now.members as f64),
+            share_leaving: share(next_week.exits_expected, now.members),
             last_week: then
                 .map(|then| Backtest::new(then, Bias::of([Some(then), before, first]), &digest, has_amounts)),
         }
@@ -277,6 +281,11 @@ impl Forecast {
             value_at_stake: has_amounts.then(|| expected.value_at_stake.to_double()),
         }
     }
+}
+
+/// A share of so many members. None: nobody is in.
+fn share(exits: f64, members: u64) -> Option<f64> {
+    (members > 0).then(|| (exits / members as f64).clamp(0.0, 1.0))
 }
 
 /// How much more, or less, a week brought than was foretold, where that is no chance.
@@ -389,4 +398,18 @@ fn date(day: i64) -> String {
     let epoch = jiff::civil::date(1970, 1, 1);
     let date = jiff::Span::new().try_days(day).and_then(|days| epoch.checked_add(days));
     date.map_or_else(|_| format!("day {day}"), |date| date.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn a_share_of_members_is_a_share() {
+        for (exits, members, expected) in
+            [(3.0, 12, Some(0.25)), (19.0, 8, Some(1.0)), (-0.5, 8, Some(0.0)), (2.0, 0, None)]
+        {
+            assert_eq!(share(exits, members), expected, "{exits} of {members}");
+        }
+    }
 }

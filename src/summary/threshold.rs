@@ -7,7 +7,7 @@ use crate::event::Number;
 use crate::rules::ast::RankSize;
 use crate::rules::{Rank, RuleSet};
 
-/// Under so many customers a part of all lets nobody in.
+/// Under so many customers a part of all has no threshold, and nobody enters by it.
 pub const POPULATION_MIN: u64 = 200;
 
 /// One rank over all partitions.

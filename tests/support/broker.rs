@@ -155,13 +155,14 @@ impl Own {
         self.folder.join("broker.log")
     }
 
-    /// KRaft wants a formatted folder with a cluster id: 16 bytes in base64.
+    /// KRaft wants a formatted folder with a cluster id: 16 bytes in base64. There is one user, for whoever asks for users.
     pub(super) fn format(&self, id: &str) {
         let java = self.java();
         let output = Command::new(&java[0])
             .args(&java[1..])
             .args(["kafka.tools.StorageTool", "format", "-t", id, "-c"])
             .arg(self.folder.join("server.properties"))
+            .args(["--add-scram", "SCRAM-SHA-256=[name=shop,password=right]"])
             .output()
             .expect("java");
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);

@@ -15,7 +15,8 @@ use super::failure::Failure;
 use crate::kafka::{
     self, Admin, Brokers, Committed, Consumer, Outcome, Outgoing, Polled, Producer, Read, Reader, Sizes, Watermarks,
 };
-use crate::lane::{OffsetMark, identity};
+use crate::lane::OffsetMark;
+use crate::lane::identity::{self, ANEW};
 use crate::settings::{Kafka, Loaded, Settings};
 use crate::store::layout::changelog;
 use crate::store::{Meta, Recorded, decode_meta, encode_meta, encode_parts, has_parts};
@@ -431,8 +432,8 @@ impl<'a> Reset<'a> {
             let found = patient(|| self.admin.identity(name, ASK))?;
             if let Some((_, there)) = found.filter(|(_, there)| *there > partitions) {
                 return Err(Failure::Configuration(format!(
-                    "topic {name} has {there} partitions and the input {partitions}, and a topic cannot be given fewer; \
-                     name new topics in [topics], and a new kafka.group_id, to begin anew"
+                    "topic {name} has {there} partitions and the input {partitions}, and a topic cannot be given fewer; begin \
+                     anew with {ANEW}"
                 )));
             }
         }

@@ -174,7 +174,7 @@ fn parts(rules: &RuleSet, index: usize) -> Option<String> {
         .map(|rank| format!("`{}`", rank.words))
         .collect();
     (!words.is_empty()).then(|| {
-        format!("{} lets nobody in while fewer than {POPULATION_MIN} customers are ranked", words.join(" and "))
+        format!("nobody enters by {} while fewer than {POPULATION_MIN} customers are ranked", words.join(" and "))
     })
 }
 

@@ -23,30 +23,35 @@ use crate::settings::Loaded;
 pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
     let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let cohorts = cohorts(&rules, asked.cohort.as_deref())?;
-    let (at, explanations) = match &asked.range.topic {
+    let Explained { at, found, looked_in } = match &asked.range.topic {
         Some(topic) => of_topic(settings, asked, &rules, topic, &cohorts)?,
         None => of_files(settings, asked, &rules, &cohorts)?,
     };
-    let explanations = explanations.ok_or_else(|| {
-        let what = if asked.range.topic.is_some() { "the range holds" } else { "the files hold" };
+    let explanations = found.ok_or_else(|| {
         let until = asked.at.map(|at| format!(" up to {at}")).unwrap_or_default();
-        Failure::Running(format!("{what} no event of this customer{until}"))
+        Failure::Running(format!("{looked_in} no event of this customer{until}"))
     })?;
     let mut out = output::results();
     if asked.json {
-        write_json(&rules, &asked.customer, at, &explanations, &mut out)?;
+        write_json(&rules, (&asked.customer, &[]), at, &explanations, &mut out)?;
     } else {
         let language = match asked.lang {
             Lang::En => Language::English,
             Lang::Fr => Language::French,
         };
-        write_text(&rules, &asked.customer, at, &explanations, language, &mut out)?;
+        write_text(&rules, (&asked.customer, &[]), at, &explanations, language, &mut out)?;
     }
     Ok(out.flush()?)
 }
 
-/// An instant, and what there is to say of the customer then; `None`: there is no such customer.
-type Explained = (Instant, Option<Vec<Explanation>>);
+/// What there is to say of the customer at an instant.
+struct Explained {
+    at: Instant,
+    /// `None`: no event was found.
+    found: Option<Vec<Explanation>>,
+    /// Where events were looked for, as the beginning of a sentence: "the files hold".
+    looked_in: String,
+}
 
 fn of_files(
     settings: &Loaded,
@@ -73,10 +78,11 @@ fn of_files(
         Ok(())
     })?;
     progress.finish();
-    Ok((at, following.explain(cohorts, at)))
+    Ok(Explained { at, found: following.explain(cohorts, at), looked_in: "the files hold".to_owned() })
 }
 
-/// Of the customer's partition alone: but for ranks, no other has anything to do with them.
+/// Of the customer's partition alone: but for ranks, no other has anything to do with them. That is the one in which Kafka's
+/// default partitioner puts them; if they are not there, and others are not where it puts them, all are read.
 fn of_topic(
     settings: &Loaded,
     asked: &Explain,
@@ -85,23 +91,59 @@ fn of_topic(
     cohorts: &[CohortIx],
 ) -> Result<Explained, Stopped> {
     let mut topic = Topic::open(settings, name, asked.at)?;
-    let partition = topic.partition_of(&asked.customer);
+    let home = topic.partition_of(&asked.customer);
+    let (mut at, mut found, mut events) = of_partition(&mut topic, home, settings, asked, rules, cohorts)?;
+    let mut looked_in =
+        format!("{name}[{home}], where Kafka's default partitioner (murmur2) puts this customer, has in the range");
+    if found.is_none() && (events == 0 || topic.elsewhere() > 0) {
+        output::say(&format!(
+            "{name}[{home}], where Kafka's default partitioner (murmur2) puts this customer, does not have them; looking \
+             through the other partitions"
+        ));
+        for partition in topic.partitions().filter(|partition| *partition != home) {
+            (at, found, events) = of_partition(&mut topic, partition, settings, asked, rules, cohorts)?;
+            if found.is_some() {
+                output::say(&format!("found in {name}[{partition}], of {events} events there"));
+                break;
+            }
+        }
+        looked_in = "no partition of the topic has a customer of this id: the range holds".to_owned();
+    }
+    if topic.elsewhere() > 0 {
+        output::say(
+            "customers are not where Kafka's default partitioner (murmur2) puts them: right if all producers use one \
+             partitioner; otherwise a part of this customer may be in another partition, which is not told of here",
+        );
+    }
+    if !rules.rankings.is_empty() {
+        output::say(RANKED_APART);
+    }
+    Ok(Explained { at, found, looked_in })
+}
+
+/// The instant, what there is to say of the customer then, and how many events the partition has.
+fn of_partition(
+    topic: &mut Topic<'_>,
+    partition: i32,
+    settings: &Loaded,
+    asked: &Explain,
+    rules: &Arc<RuleSet>,
+    cohorts: &[CohortIx],
+) -> Result<(Instant, Option<Vec<Explanation>>, u64), Stopped> {
     let range = topic.range(partition, asked.range.from, asked.range.to)?;
     let progress = Progress::of_records((range.end - range.start).unsigned_abs());
-    let (mut following, mut last) = (Following::new(settings, asked, rules), Instant::MIN);
+    let (mut following, mut last, mut events) = (Following::new(settings, asked, rules), Instant::MIN, 0);
     topic.read(partition, range, &rules.vocabulary, &progress, |seen| {
         if let Seen::Event(event) = seen {
             last = last.max(event.at);
+            events += 1;
             following.take(event);
         }
         Ok(())
     })?;
     progress.finish();
-    if !rules.rankings.is_empty() {
-        output::say(RANKED_APART);
-    }
     let at = asked.at.unwrap_or(last);
-    Ok((at, following.explain(cohorts, at)))
+    Ok((at, following.explain(cohorts, at), events))
 }
 
 /// The cohort asked for, or all in the order of decision.

@@ -27,7 +27,7 @@ impl Ranks {
         Self { counters: Counters::new(shard.engine().rules()), hour: None, found: Vec::new() }
     }
 
-    /// The ranks that let nobody in, as too few customers are ranked, and how many are.
+    /// The ranks that have no threshold, as too few customers are ranked, and how many are.
     pub(in crate::cli) fn too_few<'a>(&'a self, shard: &'a Shard) -> impl Iterator<Item = (&'a str, u64)> {
         let ranks = shard.engine().rules().ranks.iter().zip(&self.found);
         ranks

@@ -49,6 +49,8 @@ pub(in crate::cli) struct Topic<'a> {
     framing: Framing,
     until: Option<Instant>,
     counts: Counts,
+    /// Events whose customer is not where Kafka's default partitioner puts them.
+    elsewhere: u64,
 }
 
 impl<'a> Topic<'a> {
@@ -77,6 +79,7 @@ impl<'a> Topic<'a> {
             framing: if settings.schemas.bare.is_some() { Framing::Bare } else { Framing::Tagged },
             until,
             counts: Counts::default(),
+            elsewhere: 0,
         })
     }
 
@@ -84,7 +87,12 @@ impl<'a> Topic<'a> {
         0..self.partitions.cast_signed()
     }
 
-    /// The partition that has a customer's events.
+    /// Events read so far whose customer is not in the partition in which Kafka's default partitioner puts them.
+    pub(in crate::cli) fn elsewhere(&self) -> u64 {
+        self.elsewhere
+    }
+
+    /// The partition that has a customer's events, if producers use Kafka's default partitioner.
     pub(in crate::cli) fn partition_of(&self, customer: &str) -> i32 {
         partition_of(customer.as_bytes(), self.partitions)
     }
@@ -144,6 +152,8 @@ impl<'a> Topic<'a> {
                             self.counts.left_out += 1;
                         }
                         Some(Ok(event)) => {
+                            let home = partition_of(event.customer.as_bytes(), self.partitions);
+                            self.elsewhere += u64::from(home != partition);
                             self.counts.unusable_values += u64::from(event.unusable_values);
                             take(Seen::Event(&event))?;
                         }

@@ -30,7 +30,7 @@ pub(in crate::cli) struct Tally {
     /// The earliest of one applied.
     first: Option<Instant>,
     dead_letters: BTreeMap<DeadLetterReason, u64>,
-    /// The ranks that let nobody in at the end, each with how many customers are ranked.
+    /// The ranks that have no threshold at the end, each with how many customers are ranked.
     pub(super) too_few: BTreeMap<String, u64>,
     /// By the rules' numbers.
     cohorts: Vec<Sizes>,
@@ -217,7 +217,9 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
     );
     for (rank, ranked) in &tally.too_few {
         let ranked = counted(*ranked, "customer", "customers");
-        lines.push(format!("`{rank}` lets nobody in: it ranks {ranked} at the end, and takes {POPULATION_MIN}"));
+        lines.push(format!(
+            "`{rank}` has no threshold at the end, when it ranks {ranked}: nobody enters by it under {POPULATION_MIN}"
+        ));
     }
     lines
 }

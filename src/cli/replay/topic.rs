@@ -45,6 +45,13 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     if !rules.rankings.is_empty() {
         output::say(RANKED_APART);
     }
+    if topic.elsewhere() > 0 {
+        output::say(&format!(
+            "{} events are of customers who are not where Kafka's default partitioner (murmur2) puts them: right if all \
+             producers use one partitioner, and otherwise one customer counts as two",
+            topic.elsewhere()
+        ));
+    }
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Questions of librdkafka's admin API that rdkafka does not offer: the ends of many partitions at once, who is in a
-//! group, and what it has committed.
+//! What of librdkafka's admin API rdkafka does not offer: the ends of many partitions at once, who is in a group and what it
+//! has committed, and why a topic cannot be made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
@@ -209,6 +209,55 @@ pub(in super::super) fn committed<C: ClientContext>(
         };
         let found = elements(rd::rd_kafka_group_result_partitions(*found)).iter();
         Ok(found.filter(|element| element.offset >= 0).map(|element| (element.partition, element.offset)).collect())
+    }
+}
+
+/// A topic to be made: its name, and how many partitions and replicas it has; -1: as the cluster says.
+pub(in super::super) type NewTopic<'a> = (&'a str, i32, i32);
+
+/// Makes a topic. rdkafka does the same, and keeps back why the brokers refuse it.
+pub(in super::super) fn create_topic<C: ClientContext>(
+    client: &Client<C>,
+    (name, partitions, replicas): NewTopic<'_>,
+    settings: &[(&str, &str)],
+    timeout: Duration,
+) -> Result<(), Refused> {
+    let words = |text: &str| CString::new(text).map_err(|_| broken("names and settings cannot contain a NUL"));
+    let name = words(name)?;
+    let settings = settings.iter().map(|(key, value)| Ok((words(key)?, words(value)?)));
+    let settings = settings.collect::<Result<Vec<_>, Refused>>()?;
+    let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
+    let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_CREATETOPICS, timeout);
+    let mut reason = [0; 512];
+    // SAFETY: all that is passed is alive during the call, which copies what it needs; what is made here is destroyed here.
+    unsafe {
+        let (reason_at, size) = (reason.as_mut_ptr(), reason.len());
+        rd::rd_kafka_AdminOptions_set_operation_timeout(options.0, millis(timeout), reason_at, size);
+        let topic = rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, replicas, reason_at, size);
+        if topic.is_null() {
+            return Err((Code::InvalidArgument, text(reason_at)));
+        }
+        for (key, value) in &settings {
+            rd::rd_kafka_NewTopic_set_config(topic, key.as_ptr(), value.as_ptr());
+        }
+        let mut topics = [topic];
+        let (client, queue) = (client.native_ptr(), queue.0.as_ptr());
+        rd::rd_kafka_CreateTopics(client, topics.as_mut_ptr(), topics.len(), options.0, queue);
+        rd::rd_kafka_NewTopic_destroy(topic);
+    }
+    let event = answer(&queue, timeout)?;
+    // SAFETY: the results are read while the event that owns them is alive.
+    unsafe {
+        let result = rd::rd_kafka_event_CreateTopics_result(event.ptr.as_ptr());
+        let mut count = 0;
+        let topics = rd::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
+        let [made] = pointers(topics, count) else {
+            return Err(broken("one topic asked for, another number answered"));
+        };
+        match Code::from(rd::rd_kafka_topic_result_error(*made)) {
+            Code::NoError => Ok(()),
+            code => Err((code, text(rd::rd_kafka_topic_result_error_string(*made)))),
+        }
     }
 }
 

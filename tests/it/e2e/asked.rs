@@ -90,6 +90,9 @@ fn an_operator_is_told_what_explain_says_from_memory_and_from_disk_alike() {
     daemon.ready();
     lab.read_through();
     compare(&lab, &mut daemon);
+    let metrics = daemon.metrics();
+    let late = ["cohortd_timer_lateness_seconds_count", "cohortd_timers_fired_total"].map(|name| metrics[name]);
+    assert!(late[0] == 0.0 && late[1] > 0.0, "what a history brings is not late: {late:?}");
     daemon.stop();
     // A start with nobody in memory.
     let mut daemon = lab.start("one", &[]);

@@ -41,3 +41,40 @@ listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config={module}
     assert!(line.contains("kafka.options") && line.contains("uthentication failed"), "{line}");
     assert!(!ended.stderr.contains("guessed"), "the password is in the log");
 }
+
+#[test]
+fn a_user_without_permission_ends_the_start_with_the_brokers_words() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let module = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+    let broker = Broker::start_with(&|plain, controller| {
+        format!(
+            "listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},SASL_PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
+sasl.enabled.mechanisms=SCRAM-SHA-256
+listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config={module}
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"
+        )
+    });
+    let lab = Lab::at(broker.bootstrap(), "permission", 1, RULES);
+    lab.create("in", 1, &[]);
+    let address = format!("kafka.bootstrap_servers=127.0.0.1:{port}");
+    let sets = [
+        &*address,
+        "kafka.options.security.protocol=SASL_PLAINTEXT",
+        "kafka.options.sasl.mechanism=SCRAM-SHA-256",
+        "kafka.options.sasl.username=shop",
+        "kafka.options.sasl.password=right",
+    ];
+    let ended = lab.start("one", &sets).ended();
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    let line = ended.stderr.lines().find(|line| !line.starts_with('{')).unwrap();
+    println!("{line}");
+    assert!(line.contains("uthorization failed") && line.contains(&lab.topic("in")), "{line}");
+    assert!(ended.stderr.contains("\"ending\":\"access\""), "{}", ended.stderr);
+}

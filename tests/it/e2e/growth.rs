@@ -182,13 +182,24 @@ fn measure(size: Size) -> Option<(Lab, Vec<Daemon>, Figures)> {
     Some((lab, daemons, figures))
 }
 
+/// How many partitions of a process have applied an edit.
+fn edited(daemon: &Daemon) -> i64 {
+    let log = daemon.log();
+    let lines = log.lines().filter(|line| line.contains("Other rules decide from here on."));
+    lines
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line.get("partitions").or_else(|| line["fields"].get("partitions")).unwrap().as_i64().unwrap()
+        })
+        .sum()
+}
+
 /// How long it takes until edited rules are in force everywhere, and until a process that was killed is ready again.
 fn edit_and_kill(size: Size, lab: &Lab, mut daemons: Vec<Daemon>) -> (Duration, Duration) {
     fs::write(lab.path("rules.toml"), rules(size.cohorts, 4)).unwrap();
     let ((), edited) = until("all partitions are decided by the edited rules", size.limit, || {
-        let adopted: usize =
-            daemons.iter().map(|daemon| daemon.log().matches("Other rules decide from here on.").count()).sum();
-        (adopted >= size.partitions.cast_unsigned() as usize).then_some(())
+        let applied: i64 = daemons.iter().map(edited).sum();
+        (applied >= i64::from(size.partitions)).then_some(())
     });
     // Killed, and started again with its disk.
     daemons.remove(0).kill9();

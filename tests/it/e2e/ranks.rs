@@ -151,12 +151,6 @@ fn a_process_killed_while_it_takes_thresholds_up_goes_on_where_it_was() {
         writer.send(&buyer(number), &purchase(number, "first", spent(number)));
     }
     writer.flush();
-    let mut daemon = lab.start("one", &["ranks.refresh=1 day"]);
-    daemon.ready();
-    lab.read_to(i64::try_from(BUYERS).unwrap());
-    daemon.stop();
-    assert!(meta(&lab).thresholds.iter().all(Option::is_none), "a day begins in the middle of the test: run it again");
-
     let changes = lab.follow("changes");
     let mut through = String::new();
     for stop in 0..2 {

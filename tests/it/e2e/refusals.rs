@@ -41,6 +41,27 @@ fn a_layout_that_would_break_the_guarantee_is_refused() {
 }
 
 #[test]
+fn more_replicas_than_there_are_brokers_end_the_start_with_the_brokers_words() {
+    let Some(lab) = Lab::new("replicas", 1, RULES) else { return };
+    let ended = lab.start("one", &["topics.replication=7"]).ended();
+    assert!(ended.stderr.contains("\"ending\":\"topics\""), "{}", ended.stderr);
+    refusal(ended, &["topics.changes", "7 time", "replication factor", "topics.replication"]);
+}
+
+#[test]
+fn a_first_start_and_a_clean_stop_warn_of_nothing() {
+    let Some(lab) = Lab::new("calm-start", 3, RULES) else { return };
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    lab.read_through();
+    daemon.signal("-TERM");
+    let ended = daemon.ended();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let warned: Vec<&str> = ended.stderr.lines().filter(|line| line.contains("\"WARN\"")).collect();
+    assert!(warned.is_empty(), "{warned:#?}");
+}
+
+#[test]
 fn other_rules_on_the_same_state_are_refused_with_both_ways_on() {
     let Some(lab) = Lab::new("rules", 1, RULES) else { return };
     let writer = lab.writer();
@@ -79,6 +100,8 @@ fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
     super::eventually("it says that it waits", || daemon.says("Kafka is not ready; trying again.").then_some(()));
     assert_eq!(daemon.get("/health/ready").unwrap().0, 503);
     assert_eq!(daemon.get("/health/live").unwrap().0, 200);
+    let retries = |text: &str| text.lines().any(|line| line == "cohortd_retries_total{what=\"kafka\"} 0");
+    assert!(!retries(&daemon.get("/metrics").unwrap().1), "they are not counted");
     daemon.stop();
 }
 

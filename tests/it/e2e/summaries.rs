@@ -19,8 +19,8 @@ fn foreign() -> Vec<(Vec<u8>, Vec<u8>)> {
     let of_another_format = vec![99, 1, 2, 3];
     let cut_off = vec![1, 40, b'x'];
     vec![
-        (vec![0, 0, 0, 0, 0, 0], of_another_format.clone()),
-        (vec![0, 0, 0, 1, 0, 0], cut_off.clone()),
+        (vec![0, 0, 0, 0, b'N', 0, 0], of_another_format.clone()),
+        (vec![0, 0, 0, 1, b'N', 0, 0], cut_off.clone()),
         (vec![0, 0, 0, 0, b'B', 0, 0, 0], cut_off.clone()),
         (vec![0, 0, 0, 0, b'W', 0, 0], of_another_format.clone()),
         (b"RT".to_vec(), of_another_format),

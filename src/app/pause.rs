@@ -1,0 +1,26 @@
+//! Waiting between two tries at a start, for no longer than until the process is told to stop.
+
+use std::time::{Duration, Instant};
+
+use crate::codec::Backoff;
+use crate::shutdown::Shutdown;
+
+/// Between the first and the second try; doubled from then on, with jitter.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest pause: about what it takes to notice that a broker is back.
+const LONGEST: Duration = Duration::from_secs(5);
+/// How long a pause may keep the process from stopping.
+const SLICE: Duration = Duration::from_millis(100);
+
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(FIRST, LONGEST)
+}
+
+/// Waits until the next try is due. False: told to stop.
+pub(super) fn pause(backoff: &mut Backoff, shutdown: &Shutdown) -> bool {
+    let until = Instant::now() + backoff.pause();
+    while Instant::now() < until && !shutdown.is_requested() {
+        std::thread::sleep(SLICE);
+    }
+    !shutdown.is_requested()
+}
