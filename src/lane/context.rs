@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::limits::RecordLimits;
 use super::output::Speaker;
+use super::refusals::Refusals;
 use super::role::Role;
 use super::rulebook::Rulebook;
 use crate::codec::Framing;
@@ -62,6 +63,7 @@ pub struct Context {
     refresh: Duration,
     pub(super) record_bytes_max: usize,
     pub(super) limits: RecordLimits,
+    pub(super) refusals: Refusals,
     pub(super) speaker: Speaker,
     group: String,
 }
@@ -95,6 +97,7 @@ impl Context {
             refresh: settings.ranks.refresh,
             record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
             limits: found.limits,
+            refusals: Refusals::default(),
             topics: settings.topics.clone(),
             speaker: Speaker { encoder, source },
             group,

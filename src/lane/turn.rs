@@ -953,5 +953,10 @@ fn explain(error: TakeInError, context: &Context) -> LaneError {
              kafka.group_id, topics.changelog and state.dir",
             context.topics.input
         )),
+        error @ TakeInError::Foreign { .. } => LaneError::Configuration(format!(
+            "{error}; name the topic of customer events in topics.input in place of {}, mend its source, or begin after \
+             these records with kafka.start",
+            context.topics.input
+        )),
     }
 }
