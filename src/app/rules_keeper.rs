@@ -196,7 +196,10 @@ impl Keeper {
         match self.propose(&name, &text) {
             // Kafka is away: tried again at the next look.
             Ruling::Unavailable(reason) => tracing::warn!(reason, "An edit of the rules waits for Kafka."),
-            Ruling::InForce { .. } | Ruling::Refused(_) => self.watch.took(),
+            Ruling::InForce { .. } | Ruling::Refused(_) => {
+                self.unconfirmed = None;
+                self.watch.took();
+            }
         }
     }
 

@@ -13,7 +13,6 @@ pub(super) enum Compression {
     Gzip,
     Zstd,
     Bzip2,
-    Xz,
 }
 
 impl Compression {
@@ -24,7 +23,6 @@ impl Compression {
             // Several compressors working at once (pzstd) begin with a frame that is to be skipped.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Self::Xz),
             _ => None,
         }
     }
@@ -35,7 +33,6 @@ impl Compression {
             Self::Gzip => Box::new(BufReader::new(Members::new(input))),
             Self::Zstd => Box::new(BufReader::new(zstd::Decoder::with_buffer(input)?)),
             Self::Bzip2 => Box::new(BufReader::new(bzip2::bufread::MultiBzDecoder::new(input))),
-            Self::Xz => Box::new(BufReader::new(lzma_rust2::XzReader::new(input, true))),
         })
     }
 }
@@ -91,7 +88,6 @@ pub(super) enum Codec {
     Snappy,
     Zstandard,
     Bzip2,
-    Xz,
 }
 
 /// Why a block cannot be read.
@@ -109,7 +105,7 @@ pub enum BadBlock {
 pub(super) const MAX_BLOCK: u64 = 256 << 20;
 
 impl Codec {
-    /// All that Avro names, by their names there.
+    /// Those that Avro names, but for xz, by their names there.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"null" | b"" => Self::Null,
@@ -117,7 +113,6 @@ impl Codec {
             b"snappy" => Self::Snappy,
             b"zstandard" => Self::Zstandard,
             b"bzip2" => Self::Bzip2,
-            b"xz" => Self::Xz,
             _ => return None,
         })
     }
@@ -126,14 +121,13 @@ impl Codec {
         let stored = match self {
             Self::Null => return Ok(stored),
             Self::Snappy => return snappy(&stored),
-            Self::Deflate | Self::Zstandard | Self::Bzip2 | Self::Xz => stored.as_slice(),
+            Self::Deflate | Self::Zstandard | Self::Bzip2 => stored.as_slice(),
         };
         let mut block = Vec::new();
         let mut expanded: Box<dyn Read + '_> = match self {
             Self::Deflate => Box::new(flate2::read::DeflateDecoder::new(stored)),
             Self::Zstandard => Box::new(zstd::Decoder::new(stored)?),
             Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(stored)),
-            Self::Xz => Box::new(lzma_rust2::XzReader::new(stored, true)),
             Self::Null | Self::Snappy => unreachable!("dealt with above"),
         };
         expanded.by_ref().take(MAX_BLOCK + 1).read_to_end(&mut block)?;

@@ -16,7 +16,7 @@ pub const EXAMPLE: &str = "{\"customer_id\": \"c1\", \"event\": \"purchase\", \"
 const HEAD: u64 = 64 << 10;
 
 /// What begins with which bytes, and is not read.
-const BINARIES: [(&[u8], &str); 12] = [
+const BINARIES: [(&[u8], &str); 13] = [
     (b"PAR1", "Parquet"),
     (b"ORC", "ORC"),
     (b"ARROW1", "Arrow"),
@@ -25,6 +25,7 @@ const BINARIES: [(&[u8], &str); 12] = [
     (b"\x04\x22\x4d\x18", "compressed by lz4"),
     (b"\xff\x06\x00\x00sN", "Snappy's own framing"),
     (b"\x1f\x9d", "compressed by compress"),
+    (b"\xfd7zXZ\x00", "compressed by xz"),
     (b"SQLite f", "an SQLite database"),
     (b"%PDF", "PDF"),
     (b"\xff\xfe", "text in UTF-16"),
@@ -48,7 +49,7 @@ impl fmt::Display for Foreign {
             Self::Binary(kind) => write!(
                 f,
                 "this is {kind}, which is not read; write JSON Lines in UTF-8 or an Avro container file, plain or compressed \
-                 by gzip, zstd, bzip2 or xz"
+                 by gzip, zstd or bzip2"
             ),
             Self::Csv => write!(f, "this is CSV, which is not read; make each row a line of JSON: {EXAMPLE}"),
             Self::Array => f.write_str(

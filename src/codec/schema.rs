@@ -261,7 +261,7 @@ impl Parser {
                 let Json::Array(symbols) = inner("symbols")? else { return Err(missing("symbols", &kind)) };
                 let symbols = symbols.items().filter_map(Json::text).map(|symbol| symbol.lossy().into_owned());
                 let symbols = symbols.collect();
-                Ok(self.define(name.clone(), Type::Enum { name, symbols }))
+                Ok(self.define(object, Type::Enum { name, symbols }))
             }
             "fixed" => {
                 let (name, _) = self.own_name(object, namespace)?;
@@ -270,8 +270,7 @@ impl Parser {
                     _ => None,
                 };
                 let size = size.ok_or_else(|| missing("size", &kind))?;
-                let plain = Type::Fixed { name: name.clone(), size, meaning: Meaning::Plain };
-                let fixed = self.define(name, plain);
+                let fixed = self.define(object, Type::Fixed { name, size, meaning: Meaning::Plain });
                 Ok(self.with_meaning(fixed, object))
             }
             other => {
@@ -285,7 +284,7 @@ impl Parser {
     fn record(&mut self, object: Object<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
         let (name, namespace) = self.own_name(object, namespace)?;
         // Known before its fields are, since they may name it.
-        let own = self.define(name.clone(), Type::Record { name: name.clone(), fields: Vec::new() });
+        let own = self.define(object, Type::Record { name: name.clone(), fields: Vec::new() });
         let Some(Json::Array(entries)) = object.get("fields") else {
             return Err(Incompatible::Schema(format!("the record {name} has no `fields`")));
         };
@@ -319,8 +318,16 @@ impl Parser {
         Ok((full, within))
     }
 
-    fn define(&mut self, name: String, defined: Type) -> TypeId {
+    /// Adds a type that has a name, and others beside it.
+    fn define(&mut self, object: Object<'_>, defined: Type) -> TypeId {
+        let name = defined.name().unwrap_or_default().to_owned();
         let id = self.add(defined);
+        if let Some(Json::Array(aliases)) = object.get("aliases") {
+            let within = name.rsplit_once('.').map_or("", |(within, _)| within);
+            for alias in aliases.items().filter_map(Json::text) {
+                self.named.insert(full_name(&alias.lossy(), within), id);
+            }
+        }
         // Some tools write a type out each time that they use it; a later reference means the latest.
         self.named.insert(name, id);
         id

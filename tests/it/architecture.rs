@@ -177,6 +177,33 @@ fn the_table_is_in_reading_order_so_nothing_names_what_comes_after_it() {
     }
 }
 
+/// One that is declared and never set shows 0, which is taken for a fact.
+#[test]
+fn every_metric_that_is_declared_is_set_by_another_room() {
+    let others = ROOMS.iter().filter(|room| room.name != "metrics").flat_map(|room| sources(room.name));
+    let others: String = others.map(|source| source.code).collect();
+    let kinds = ["IntCounter,", "IntGauge,", "Gauge,", "Histogram,", "Share,"];
+    let (mut declared, mut never) = (0, Vec::new());
+    for source in sources("metrics").iter().filter(|source| !source.path.ends_with("tests.rs")) {
+        for line in source.code.lines() {
+            let Some(public) = line.trim_start().strip_prefix("pub ") else { continue };
+            let field = public.split_once(": ").filter(|(_, kind)| kinds.contains(kind)).map(|(name, _)| name);
+            let method = public.strip_prefix("fn ").and_then(|rest| {
+                let (name, parameters) = rest.split_once('(')?;
+                (parameters.starts_with("&self") || parameters.starts_with("&mut self")).then_some(name)
+            });
+            for name in field.into_iter().chain(method) {
+                declared += 1;
+                if !positions(&others, name).any(|at| others[..at].ends_with('.')) {
+                    never.push(format!("{}: nobody outside sets {name}", source.path));
+                }
+            }
+        }
+    }
+    assert!(declared > 50, "{declared}: the reader of sources sees too little");
+    assert!(never.is_empty(), "{}", never.join("\n"));
+}
+
 #[test]
 fn the_reader_of_sources_sees_what_it_should() {
     let source = |code: &str| Source { path: "src/x.rs".into(), code: without_comments(code), is_root: true };
