@@ -140,6 +140,7 @@ impl<R: BufRead> Container<R> {
             return Err(BadContainer::Damaged);
         }
         self.position = 0;
+        self.block.clear();
         self.block = self.codec.expand(stored).or_else(|problem| match std::mem::take(&mut self.left) {
             0 => Ok(Vec::new()),
             lost => {

@@ -5,7 +5,7 @@
 //! defaults (only the reader's count), documentation, the characters of names (other languages allow `-` and `$`), logical types
 //! that are unknown or do not fit their type.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Incompatible;
 use super::json::{Array, Json, NotJson, Object};
@@ -288,7 +288,7 @@ impl Parser {
         let Some(Json::Array(entries)) = object.get("fields") else {
             return Err(Incompatible::Schema(format!("the record {name} has no `fields`")));
         };
-        let mut fields: Vec<Field> = Vec::new();
+        let (mut fields, mut names) = (Vec::new(), HashSet::new());
         for entry in entries.items() {
             let of_text = |key| match entry {
                 Json::Object(entry) => entry.get(key),
@@ -298,7 +298,7 @@ impl Parser {
             let field = field.ok_or_else(|| Incompatible::Schema(format!("a field of {name} has no `name`")))?;
             let inner =
                 of_text("type").ok_or_else(|| Incompatible::Schema(format!("`{field}` of {name} has no `type`")))?;
-            if fields.iter().any(|known| known.name == field) {
+            if !names.insert(field.clone()) {
                 return Err(Incompatible::Schema(format!("{name} has two fields `{field}`")));
             }
             let schema = self.schema(inner, &namespace)?;

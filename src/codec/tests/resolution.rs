@@ -274,8 +274,8 @@ fn symbols_and_types_written_out_twice_are_read() {
         json!({"name": "after", "type": "Kind"}),
     ]);
     let reader = Reader::compile(&schema).unwrap();
-    assert_eq!(summary(&reader, b"\x04c1\x0a\x02\x00\x04", &[]), Err(Undecodable::Branch));
-    assert_eq!(summary(&reader, b"\x04c1\x0a\x04\x00\x04", &[]).unwrap(), "c1 2nd 5 - - hashed 0 []");
+    assert_eq!(summary(&reader, b"\x04c1\x0a\x06\x00\x04", &[]), Err(Undecodable::Branch));
+    assert_eq!(summary(&reader, b"\x04c1\x0a\x04\x00\x7e", &[]).unwrap(), "c1 2nd 5 - - hashed 0 []");
 }
 
 #[test]
