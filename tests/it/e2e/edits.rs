@@ -271,7 +271,6 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
     said(&daemon, "The rules file has lost most of its cohorts.", 2);
     daemon.signal("-HUP");
     said(&daemon, "Other rules; each partition takes them up.", 2);
-    adopted(&lab, 3);
     daemon.stop();
 }
 
