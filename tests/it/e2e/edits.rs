@@ -239,7 +239,7 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
 
 #[test]
 fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirmed() {
-    let cohort = |name: &&str| format!("[cohorts.{name}]\nwho = \"did {name} in the last 1 hour\"\n");
+    let cohort = |name: &&str| format!("[cohorts.{name}]\nwho = \"did seen_{name} in the last 1 hour\"\n");
     let of = |names: &[&str]| names.iter().map(cohort).collect::<String>();
     let Some(lab) = Lab::new("whole", 1, &of(&["a", "b", "c", "d"])) else { return };
     let rules = lab.path("rules.toml");
