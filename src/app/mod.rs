@@ -12,6 +12,7 @@ pub mod reset;
 pub mod rules_file;
 mod rules_keeper;
 mod rules_topic;
+mod rules_watch;
 mod schemas;
 mod topics;
 mod twin;

@@ -1,9 +1,9 @@
 //! Keeps the rules up to date: follows their topic, watches the file, takes what is posted.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant as Moment, SystemTime};
+use std::time::{Duration, Instant as Moment};
 
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::pause::{self, pause};
 use super::rules_file::RulesFile;
 use super::rules_topic::{RulesTopic, TEXT_MAX, Written};
+use super::rules_watch::{Look, Signature, Watch};
 use crate::admin::{Posted, Ruling};
 use crate::kafka;
 use crate::lane::Rulebook;
@@ -45,14 +46,13 @@ pub(super) struct Keeper {
     file: PathBuf,
     /// Who writes versions from here.
     author: String,
-    /// How the file was when it was last taken in.
-    taken: Option<Signature>,
-    /// How it was at the last look: a file that is being written is not read.
-    seen: Option<Signature>,
     said_foreign: bool,
+    watch: Watch,
+    /// Must an edit of the file that removes most cohorts be confirmed?
+    confirm_removal: bool,
+    /// The fingerprint of the edit that waits for that.
+    unconfirmed: Option<String>,
 }
-
-type Signature = (SystemTime, u64);
 
 impl Keeper {
     /// Reads every version there is, and settles which one is in force: the newest, or the file as the first or, if it is
@@ -67,11 +67,22 @@ impl Keeper {
     ) -> Result<Option<Self>, Failure> {
         let (book, metrics, health) = views;
         let path = loaded.settings.rules.file.clone();
-        let taken = signature(&path);
+        let watch = Watch::new(Signature::of(&path));
         let author = loaded.settings.kafka.instance_id.clone();
         let mut backoff = pause::backoff();
-        let mut keeper =
-            Self { topic, book, metrics, health, file: path, author, taken, seen: taken, said_foreign: false };
+        let confirm_removal = loaded.settings.rules.confirm_removal;
+        let mut keeper = Self {
+            topic,
+            book,
+            metrics,
+            health,
+            file: path,
+            author,
+            said_foreign: false,
+            watch,
+            confirm_removal,
+            unconfirmed: None,
+        };
         loop {
             match keeper.settle(loaded, &file, edit) {
                 Ok(()) => break,
@@ -151,7 +162,7 @@ impl Keeper {
                 post.ruling.send(ruling).ok();
             }
             if asked.swap(false, Ordering::Relaxed) {
-                (self.taken, self.seen) = (None, signature(&self.file));
+                self.watch.force();
             } else if looked.elapsed() < LOOK_EVERY {
                 continue;
             }
@@ -190,28 +201,68 @@ impl Keeper {
         topic.read(&mut |written| add(book, metrics, health, written))
     }
 
-    /// Takes the file in if it differs from what was taken in last, and no longer changes.
+    /// Takes the file in if it differs from what was taken in last, and is whole.
     fn look_at_file(&mut self) {
-        let now = signature(&self.file);
-        let settled = now.is_some() && now == self.seen && now != self.taken;
-        self.seen = now;
-        if !settled {
-            return;
-        }
         let name = self.file.display().to_string();
+        match self.watch.look(Signature::of(&self.file)) {
+            Look::Nothing => return,
+            Look::Changed => {}
+            Look::Gone => {
+                let problem = stays(&format!("{name} is gone"), &self.book);
+                tracing::warn!(file = name, "The rules file is gone, which changes nothing: {problem}.");
+                return self.health.set_rules_problem(Some(problem));
+            }
+            Look::Back => {
+                tracing::info!(file = name, "The rules file is back.");
+                return self.health.set_rules_problem(None);
+            }
+        }
         let text = match std::fs::read_to_string(&self.file) {
-            Ok(text) if signature(&self.file) == now => text,
+            Ok(text) if self.watch.is_still(Signature::of(&self.file).as_ref()) => text,
             Ok(_) => return,
             Err(error) => {
-                self.taken = now;
+                self.watch.took();
                 return self.reject(&name, &[error.to_string()]);
             }
         };
+        if self.removes_most(&name, &text) {
+            return self.watch.took();
+        }
         match self.propose(&name, &text) {
             // Kafka is away: tried again at the next look.
             Ruling::Unavailable(reason) => tracing::warn!(reason, "An edit of the rules waits for Kafka."),
-            Ruling::InForce { .. } | Ruling::Refused(_) => self.taken = now,
+            Ruling::InForce { .. } | Ruling::Refused(_) => {
+                self.unconfirmed = None;
+                self.watch.took();
+            }
         }
+    }
+
+    /// Is this text without most of the cohorts in force, so that somebody has to confirm it first? Half a file may be as sound
+    /// as a whole one.
+    fn removes_most(&mut self, name: &str, text: &str) -> bool {
+        let in_force = self.book.get(self.book.newest()).ok().flatten();
+        let (Some(in_force), Ok(rules)) = (in_force, check(name, text)) else { return false };
+        let Some(removed) = most_removed(&in_force.rules, &rules).filter(|_| self.confirm_removal) else {
+            return false;
+        };
+        let cohorts = in_force.rules.cohorts.len();
+        let known = self.unconfirmed.replace(rules.fingerprint.clone()).as_ref() == Some(&rules.fingerprint);
+        if known && self.watch.is_forced() {
+            return false;
+        }
+        if !known {
+            tracing::warn!(
+                file = name,
+                removed,
+                cohorts,
+                "The rules file has lost most of its cohorts. Nothing is changed until SIGHUP confirms it; \
+                 rules.confirm_removal = false takes such an edit up like any other."
+            );
+            let problem = format!("{name} has lost {removed} of {cohorts} cohorts, and SIGHUP has not confirmed it");
+            self.health.set_rules_problem(Some(stays(&problem, &self.book)));
+        }
+        true
     }
 
     fn posted(&mut self, text: &str) -> Ruling {
@@ -327,10 +378,14 @@ fn line(error: &RuleError) -> String {
     format!("{file}:{line}:{column}: {message}{hint}")
 }
 
-/// What changes when a file is written or put in another's place.
-fn signature(path: &Path) -> Option<Signature> {
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.modified().ok()?, found.len()))
+/// How many cohorts are missing from `new`, if that is more than half of all and no others came for them.
+fn most_removed(old: &RuleSet, new: &RuleSet) -> Option<usize> {
+    let missing = |of: &RuleSet, from: &RuleSet| {
+        let has = |name: &str| from.cohorts.iter().any(|cohort| cohort.name == name);
+        of.cohorts.iter().filter(|cohort| !has(&cohort.name)).count()
+    };
+    let removed = missing(old, new);
+    (removed.saturating_sub(missing(new, old)) * 2 > old.cohorts.len()).then_some(removed)
 }
 
 /// Set by each SIGHUP.
@@ -349,4 +404,25 @@ fn hangups(runtime: &Handle) -> Arc<AtomicBool> {
         Err(error) => tracing::warn!(%error, "SIGHUP is not listened to; the file is looked at all the same."),
     }
     asked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::most_removed;
+    use crate::rules::load;
+
+    #[test]
+    fn half_a_file_loses_most_cohorts_and_a_renamed_one_none() {
+        let rules = |names: &[&str]| {
+            let cohort = |name: &&str| format!("[cohorts.{name}]\nwho = \"did visit in the last 1 day\"\n");
+            load("rules.toml", &names.iter().map(cohort).collect::<String>()).unwrap()
+        };
+        let removed = |old: &[&str], new: &[&str]| most_removed(&rules(old), &rules(new));
+        assert_eq!(removed(&["a", "b", "c", "d"], &["a"]), Some(3));
+        assert_eq!(removed(&["a", "b", "c", "d"], &["a", "b"]), None);
+        assert_eq!(removed(&["a", "b", "c"], &["a"]), Some(2));
+        assert_eq!(removed(&["a"], &["b"]), None);
+        assert_eq!(removed(&["a", "b"], &["c", "d", "e"]), None);
+        assert_eq!(removed(&["a"], &["a", "b"]), None);
+    }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use super::history::Place;
 use crate::app;
 use crate::app::reset::From;
-use crate::event::{Instant, Span};
+use crate::event::{Instant, NotAnInstant, Span};
 use crate::rules::parse_duration;
 
 /// Reads customer events from Kafka and says, as events back on Kafka, who enters and leaves behavioural cohorts.
@@ -194,7 +194,10 @@ Examples:
     Demo(Demo),
 
     /// Print the settings in force and where each comes from; secrets are masked
-    #[command(after_help = "The output can be given back to --config.")]
+    #[command(
+        after_help = "The output can be given back to --config, once the secrets that it masks are written in or come from the \
+                            environment."
+    )]
     DumpConfig(Layers),
 }
 
@@ -485,26 +488,10 @@ fn from(text: &str) -> Result<From, String> {
 }
 
 fn instant(text: &str) -> Result<Instant, String> {
-    /// Every count of seconds until the year 5138 is below this, which as milliseconds is 1973.
-    const PROBABLY_SECONDS: u64 = 100_000_000_000;
-    if let Ok(ms) = text.parse::<i64>() {
-        if ms != 0 && ms.unsigned_abs() < PROBABLY_SECONDS {
-            return Err("this would be within three years of 1970; write milliseconds, or a date".to_owned());
-        }
-        return match jiff::Timestamp::from_millisecond(ms) {
-            Ok(_) => Ok(Instant(ms)),
-            Err(_) => Err("this is beyond the year 9999; write milliseconds, or a date".to_owned()),
-        };
-    }
-    let stamp = match text.parse::<jiff::Timestamp>() {
-        Ok(stamp) => Some(stamp),
-        // A date alone; with a time of day but no offset it would be anyone's guess.
-        Err(_) if text.len() == "2026-12-31".len() => format!("{text}T00:00:00Z").parse().ok(),
-        Err(_) => None,
-    };
-    stamp
-        .map(|stamp| Instant(stamp.as_millisecond()))
-        .ok_or_else(|| "write 2026-12-31, 2026-12-31T08:00:00Z or milliseconds since 1970".to_owned())
+    Instant::written(text).map_err(|problem| match problem {
+        NotAnInstant::ProbablySeconds | NotAnInstant::Beyond => format!("{problem}; write milliseconds, or a date"),
+        NotAnInstant::Unclear => "write 2026-12-31, 2026-12-31T08:00:00Z or milliseconds since 1970".to_owned(),
+    })
 }
 
 #[cfg(test)]

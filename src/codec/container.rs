@@ -4,16 +4,16 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::compressed::{BadBlock, Codec, MAX_BLOCK};
 use super::cursor::Cursor;
 use super::owned::{All, OwnedEvent};
+use super::unread::Unread;
 use super::{Incompatible, Reader, Undecodable};
 
 /// What such a file begins with.
 pub(super) const MAGIC: &[u8; 4] = b"Obj\x01";
-/// The largest header entry and the largest block, compressed or not, in bytes.
-const MAX_BLOCK: u64 = 256 << 20;
 
-/// Why a container file cannot be read on.
+/// What cannot be read of a container file: a part of it, or all that is left.
 #[derive(Debug, thiserror::Error)]
 pub enum BadContainer {
     #[error(transparent)]
@@ -22,19 +22,30 @@ pub enum BadContainer {
     Damaged,
     #[error("a block is larger than {} MiB", MAX_BLOCK >> 20)]
     TooLarge,
-    #[error("its compression `{0}` is not supported; null, deflate and zstandard are")]
+    #[error("its compression `{0}` is not supported; null, deflate, snappy, zstandard and bzip2 are")]
     Codec(String),
-    #[error(transparent)]
+    #[error("its schema: {0}")]
     Schema(#[from] Incompatible),
+    /// The next one can be read.
     #[error("record {record}: {problem}")]
     Record { record: u64, problem: Undecodable },
+    /// Where the record ends is not known; the next block can be read.
+    #[error("records {first} to {last}: {problem}, and where the next one begins is not known")]
+    Rest { first: u64, last: u64, problem: Undecodable },
+    /// The next block can be read.
+    #[error("records {first} to {last}: {problem}")]
+    Block { first: u64, last: u64, problem: BadBlock },
 }
 
-#[derive(Clone, Copy)]
-enum Codec {
-    Null,
-    Deflate,
-    Zstandard,
+impl BadContainer {
+    /// How many records are lost; `None`: all that are left.
+    pub(super) fn lost(&self) -> Option<u64> {
+        match self {
+            Self::Record { .. } => Some(1),
+            Self::Rest { first, last, .. } | Self::Block { first, last, .. } => Some(last - first + 1),
+            Self::Read(_) | Self::Damaged | Self::TooLarge | Self::Codec(_) | Self::Schema(_) => None,
+        }
+    }
 }
 
 /// An open container file.
@@ -72,12 +83,8 @@ impl<R: BufRead> Container<R> {
                 match key.as_slice() {
                     b"avro.schema" => schema = Some(String::from_utf8(value).map_err(|_| BadContainer::Damaged)?),
                     b"avro.codec" => {
-                        codec = match value.as_slice() {
-                            b"null" => Codec::Null,
-                            b"deflate" => Codec::Deflate,
-                            b"zstandard" => Codec::Zstandard,
-                            other => return Err(BadContainer::Codec(String::from_utf8_lossy(other).into())),
-                        }
+                        let unknown = || BadContainer::Codec(String::from_utf8_lossy(&value).into());
+                        codec = Codec::of(&value).ok_or_else(unknown)?;
                     }
                     _ => {}
                 }
@@ -89,7 +96,13 @@ impl<R: BufRead> Container<R> {
         Ok(Self { input, reader, codec, sync, block: Vec::new(), position: 0, left: 0, records: 0 })
     }
 
-    /// The next record; `None` at the end.
+    /// Fields of the writer that are not read.
+    pub(super) fn unread(&self) -> &Unread {
+        self.reader.unread()
+    }
+
+    /// The next record; `None` at the end. After an error that [loses](BadContainer::lost) only some records the next one
+    /// can be asked for.
     pub(super) fn next(&mut self) -> Result<Option<OwnedEvent>, BadContainer> {
         while self.left == 0 {
             if self.position < self.block.len() {
@@ -104,12 +117,19 @@ impl<R: BufRead> Container<R> {
         let bytes = &self.block[self.position..];
         let mut cursor = Cursor::new(bytes);
         let mut properties = All::default();
-        let envelope = (self.reader.read(&mut cursor, &mut properties))
-            .map_err(|problem| BadContainer::Record { record: self.records, problem })?;
+        let read = self.reader.read(&mut cursor, &mut properties);
         let taken = bytes.len() - cursor.rest().len();
-        let event = OwnedEvent::new(&envelope, &bytes[..taken], properties);
         self.position += taken;
-        Ok(Some(event))
+        match read {
+            Ok(envelope) => Ok(Some(OwnedEvent::new(&envelope, &bytes[..taken], properties))),
+            Err(problem) if problem.is_of_a_value() => Err(BadContainer::Record { record: self.records, problem }),
+            Err(problem) => {
+                let first = self.records;
+                self.records += std::mem::take(&mut self.left);
+                self.position = self.block.len();
+                Err(BadContainer::Rest { first, last: self.records, problem })
+            }
+        }
     }
 
     fn read_block(&mut self) -> Result<(), BadContainer> {
@@ -121,18 +141,16 @@ impl<R: BufRead> Container<R> {
         }
         self.position = 0;
         self.block.clear();
-        match self.codec {
-            Codec::Null => self.block = stored,
-            Codec::Deflate => expand(flate2::read::DeflateDecoder::new(stored.as_slice()), &mut self.block)?,
-            Codec::Zstandard => expand(zstd::Decoder::new(stored.as_slice())?, &mut self.block)?,
-        }
+        self.block = self.codec.expand(stored).or_else(|problem| match std::mem::take(&mut self.left) {
+            0 => Ok(Vec::new()),
+            lost => {
+                let first = self.records + 1;
+                self.records += lost;
+                Err(BadContainer::Block { first, last: self.records, problem })
+            }
+        })?;
         Ok(())
     }
-}
-
-fn expand(stored: impl Read, block: &mut Vec<u8>) -> Result<(), BadContainer> {
-    stored.take(MAX_BLOCK + 1).read_to_end(block)?;
-    if block.len() as u64 > MAX_BLOCK { Err(BadContainer::TooLarge) } else { Ok(()) }
 }
 
 /// A `long` from a stream; `None` where the stream ends before it.

@@ -75,11 +75,6 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(super) fn text(&mut self) -> Result<&'a str, Undecodable> {
-        std::str::from_utf8(self.sized()?).map_err(|_| Undecodable::NotUtf8)
-    }
-
-    #[inline]
     pub(super) fn boolean(&mut self) -> Result<bool, Undecodable> {
         match self.byte()? {
             0 => Ok(false),
@@ -152,7 +147,6 @@ mod tests {
     fn lengths_are_checked_before_they_are_believed() {
         assert_eq!(Cursor::new(&[0x01]).sized(), Err(Undecodable::Length));
         assert_eq!(Cursor::new(&[0x06, b'a', b'b']).sized(), Err(Undecodable::Truncated));
-        assert_eq!(Cursor::new(&[0x02, 0xff]).text(), Err(Undecodable::NotUtf8));
         assert_eq!(Cursor::new(&[0x04]).branch(2), Err(Undecodable::Branch));
         assert!(Cursor::new(&[0x01, 0x10, 0x00]).block().is_err());
     }

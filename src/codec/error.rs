@@ -17,8 +17,8 @@ pub enum Undecodable {
     Length,
     #[error("a union branch, enum symbol or boolean is out of range")]
     Branch,
-    #[error("text is not UTF-8")]
-    NotUtf8,
+    #[error("`{0}` is not UTF-8")]
+    NotUtf8(&'static str),
     #[error("records are nested deeper than {} levels", super::reader::MAX_DEPTH)]
     Depth,
     /// The writer's union holds, in this record, a type that the field cannot be read from.
@@ -33,6 +33,22 @@ pub enum Undecodable {
 }
 
 impl Undecodable {
+    /// Is one value of no use, while the record was read to its end? Where records lie one behind the other, the next one
+    /// can be found then.
+    #[must_use]
+    pub fn is_of_a_value(self) -> bool {
+        match self {
+            Self::NotUtf8(_) | Self::Mismatch(_) | Self::NoCustomer | Self::TooLong(_) | Self::BadTime => true,
+            Self::Framing
+            | Self::Truncated
+            | Self::Trailing
+            | Self::Overflow
+            | Self::Length
+            | Self::Branch
+            | Self::Depth => false,
+        }
+    }
+
     /// Under which reason the record is set aside.
     #[must_use]
     pub fn reason(self) -> DeadLetterReason {
@@ -46,7 +62,7 @@ impl Undecodable {
             | Self::Overflow
             | Self::Length
             | Self::Branch
-            | Self::NotUtf8
+            | Self::NotUtf8(_)
             | Self::Depth
             | Self::Mismatch(_) => DeadLetterReason::Undecodable,
         }

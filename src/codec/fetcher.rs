@@ -36,7 +36,7 @@ impl Fetcher {
     pub(super) fn start(registry: Registry, retry_for: Duration, cache: Option<SchemaCache>) -> io::Result<Self> {
         let mut ids = Ids::new(retry_for, Instant::now());
         for (id, text) in cache.iter().flat_map(SchemaCache::schemas) {
-            ids.settle(id, compile(id, &text));
+            ids.settle(id, compile(&text));
         }
         let state = Mutex::new(State { ids, closed: false });
         let shared = Arc::new(Shared { registry, retry_for, cache, state, wake: Condvar::new() });
@@ -126,10 +126,10 @@ impl Shared {
                 if let Some(cache) = &self.cache {
                     cache.keep(id, &text);
                 }
-                compile(id, &text)
+                compile(&text)
             }
             Err(RegistryError::NotFound) => Outcome::NotFound,
-            Err(RegistryError::Refused(reason)) => unusable(id, &reason),
+            Err(RegistryError::Refused(reason)) => Outcome::Unusable(reason.into()),
             Err(error) => Outcome::NoAnswer(error.to_string().into()),
         }
     }
@@ -152,17 +152,11 @@ impl Shared {
     }
 }
 
-fn compile(id: u32, text: &str) -> Outcome {
+fn compile(text: &str) -> Outcome {
     // The schema comes from outside and its parser is not ours: a panic must not end the thread for all other ids.
     match panic::catch_unwind(|| Reader::compile(text)) {
         Ok(Ok(reader)) => Outcome::Ready(Arc::new(reader)),
-        Ok(Err(error)) => unusable(id, &error.to_string()),
-        Err(_) => unusable(id, "the schema cannot be compiled"),
+        Ok(Err(error)) => Outcome::Unusable(error.to_string().into()),
+        Err(_) => Outcome::Unusable("the schema cannot be compiled".into()),
     }
-}
-
-/// Said once for each id: all its records go to the dead letters.
-fn unusable(id: u32, reason: &str) -> Outcome {
-    tracing::warn!(id, "Records with this schema id are not customer events and go to the dead letters: {reason}.");
-    Outcome::Unusable(reason.into())
 }

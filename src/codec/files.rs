@@ -4,33 +4,50 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::compressed::{Compression, Input};
 use super::container::{BadContainer, Container, MAGIC};
-use super::json::{BadLine, read_line};
+use super::foreign::{self, Foreign};
+use super::line::{BadLine, read_line};
 use super::owned::OwnedEvent;
+use super::unread::Unread;
 
 /// The longest line, in bytes: a record of a topic is far shorter.
 pub(super) const MAX_LINE: usize = 16 << 20;
+/// Bytes by which files are told apart.
+const START: usize = 8;
 
-/// Why a file's events cannot be read. Says where, never what stands there.
+/// What cannot be read of a file. Says where, never what stands there.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error("{file}: {error}")]
     Read { file: String, error: io::Error },
-    /// Later lines can still be read.
     #[error("{file}, line {line}: {problem}")]
     Line { file: String, line: u64, problem: BadLine },
-    /// Nothing more of this file can be read.
     #[error("{file}: {problem}")]
     Container { file: String, problem: BadContainer },
+    #[error("{file}: {foreign}")]
+    Foreign { file: String, foreign: Foreign },
 }
 
-/// The events of one file, in its order. After an error in a line it goes on with the next; after any other it ends.
+impl FileError {
+    /// How many lines or records are lost; the next one can be read. `None`: nothing more of this file can.
+    #[must_use]
+    pub fn lost(&self) -> Option<u64> {
+        match self {
+            Self::Line { problem, .. } => (*problem != BadLine::TooLong).then_some(1),
+            Self::Container { problem, .. } => problem.lost(),
+            Self::Read { .. } | Self::Foreign { .. } => None,
+        }
+    }
+}
+
+/// The events of one file, in its order. After an error it goes on with the next line or record if there is one to be
+/// found: see [`FileError::lost`].
 pub struct EventFile {
     name: String,
     content: Content,
+    unread: Unread,
 }
-
-type Input = Box<dyn BufRead + Send>;
 
 enum Content {
     Lines { input: Input, line: u64, buffer: Vec<u8> },
@@ -39,10 +56,10 @@ enum Content {
 }
 
 impl EventFile {
-    /// Opens a file; `-` is standard input. gzip and zstd are read through, whatever the name.
+    /// Opens a file; `-` is standard input. Compressed ones are read through, whatever the name.
     ///
     /// # Errors
-    /// When it cannot be opened, or its header is that of an Avro file which holds no events.
+    /// When it cannot be opened, it is an Avro file which holds no events, or plainly a file of another kind.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         if path == Path::new("-") {
             return Self::read("standard input", io::stdin());
@@ -61,26 +78,33 @@ impl EventFile {
     pub fn read(name: &str, stream: impl Read + Send + 'static) -> Result<Self, FileError> {
         let name = name.to_owned();
         let unread = |error| FileError::Read { file: name.clone(), error };
-        let (start, input) = peeked(Box::new(BufReader::new(stream))).map_err(unread)?;
-        let (start, input) = match start.as_slice() {
-            [0x1f, 0x8b, ..] => {
-                peeked(Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(input)))).map_err(unread)?
+        let (mut start, mut input) = peeked(Box::new(BufReader::new(stream))).map_err(unread)?;
+        if let Some(compression) = Compression::of(&start) {
+            (start, input) = compression.read(input).and_then(peeked).map_err(unread)?;
+        }
+        if start.starts_with(MAGIC) {
+            return match Container::open(input) {
+                Ok(container) => {
+                    let unread = container.unread().clone();
+                    Ok(Self { name, content: Content::Container(Box::new(container)), unread })
+                }
+                Err(problem) => Err(FileError::Container { file: name, problem }),
+            };
+        }
+        let (input, foreign) = foreign::of(&start, input).map_err(unread)?;
+        match foreign {
+            Some(foreign) => Err(FileError::Foreign { file: name, foreign }),
+            None => {
+                let content = Content::Lines { input, line: 0, buffer: Vec::new() };
+                Ok(Self { name, content, unread: Unread::default() })
             }
-            [0x28, 0xb5, 0x2f, 0xfd] => {
-                let decoder = zstd::Decoder::with_buffer(input).map_err(unread)?;
-                peeked(Box::new(BufReader::new(decoder))).map_err(unread)?
-            }
-            _ => (start, input),
-        };
-        let content = if start == MAGIC {
-            match Container::open(input) {
-                Ok(container) => Content::Container(Box::new(container)),
-                Err(problem) => return Err(FileError::Container { file: name, problem }),
-            }
-        } else {
-            Content::Lines { input, line: 0, buffer: Vec::new() }
-        };
-        Ok(Self { name, content })
+        }
+    }
+
+    /// Fields beside those that are read, of what was read so far.
+    #[must_use]
+    pub fn unread(&self) -> &Unread {
+        &self.unread
     }
 }
 
@@ -89,22 +113,19 @@ impl Iterator for EventFile {
 
     fn next(&mut self) -> Option<Self::Item> {
         let file = || self.name.clone();
-        let (error, goes_on) = match &mut self.content {
-            Content::Lines { input, line, buffer } => match next_line(input, line, buffer) {
+        let error = match &mut self.content {
+            Content::Lines { input, line, buffer } => match next_line(input, line, buffer, &mut self.unread) {
                 Ok(event) => return event.map(Ok),
-                Err(Trouble::Read(error)) => (FileError::Read { file: file(), error }, false),
-                Err(Trouble::Line(problem)) => {
-                    let goes_on = problem != BadLine::TooLong;
-                    (FileError::Line { file: file(), line: *line, problem }, goes_on)
-                }
+                Err(Trouble::Read(error)) => FileError::Read { file: file(), error },
+                Err(Trouble::Line(problem)) => FileError::Line { file: file(), line: *line, problem },
             },
             Content::Container(container) => match container.next() {
                 Ok(event) => return event.map(Ok),
-                Err(problem) => (FileError::Container { file: file(), problem }, false),
+                Err(problem) => FileError::Container { file: file(), problem },
             },
             Content::Ended => return None,
         };
-        if !goes_on {
+        if error.lost().is_none() {
             self.content = Content::Ended;
         }
         Some(Err(error))
@@ -117,7 +138,12 @@ enum Trouble {
 }
 
 /// The event of the next line that is not blank. `line` counts from 1.
-fn next_line(input: &mut Input, line: &mut u64, buffer: &mut Vec<u8>) -> Result<Option<OwnedEvent>, Trouble> {
+fn next_line(
+    input: &mut Input,
+    line: &mut u64,
+    buffer: &mut Vec<u8>,
+    unread: &mut Unread,
+) -> Result<Option<OwnedEvent>, Trouble> {
     loop {
         buffer.clear();
         let read = input.take(MAX_LINE as u64 + 1).read_until(b'\n', buffer).map_err(Trouble::Read)?;
@@ -132,19 +158,19 @@ fn next_line(input: &mut Input, line: &mut u64, buffer: &mut Vec<u8>) -> Result<
         text = text.strip_suffix(b"\r").unwrap_or(text);
         if *line == 1 {
             // Some editors mark UTF-8 so.
-            text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+            text = text.strip_prefix(foreign::UTF8_MARK).unwrap_or(text);
         }
         if !text.trim_ascii().is_empty() {
-            return read_line(text).map(Some).map_err(Trouble::Line);
+            return read_line(text, unread).map(Some).map_err(Trouble::Line);
         }
     }
 }
 
-/// The first four bytes, or all there are, and the stream from its beginning.
+/// The first bytes, or all there are, and the stream from its beginning.
 fn peeked(mut input: Input) -> io::Result<(Vec<u8>, Input)> {
     // A pipe may give fewer at first, so its buffer cannot simply be looked into.
-    let mut start = Vec::with_capacity(MAGIC.len());
-    (&mut input).take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    let mut start = Vec::with_capacity(START);
+    (&mut input).take(START as u64).read_to_end(&mut start)?;
     let whole: Input = Box::new(io::Cursor::new(start.clone()).chain(input));
     Ok((start, whole))
 }

@@ -1,309 +1,504 @@
-//! One line of JSON to one event.
+//! JSON as other tools write it, read in place: only what is asked for is decoded, and the rest needs no more than JSON's
+//! shape.
 //!
-//! Numbers are read as JSON's readers do: integers of 64 bits exactly, everything else by way of a double and then to six
-//! places, so that a decimal of up to fifteen digits comes out as written.
+//! Tools write what a strict parser refuses a whole document for: half of a surrogate pair where a text was cut
+//! (JavaScript), `NaN` and `Infinity` (Python), numbers that no double holds, bytes that are not UTF-8. Here such a value
+//! costs at most itself, and nothing where nobody reads it.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use crate::event::Number;
 
-use super::owned::{All, OwnedEvent, OwnedValue};
-use super::reader::{Envelope, plausible};
-use crate::event::{Instant, Number};
+/// How many objects and arrays may stand in one another.
+const MAX_DEPTH: u32 = 128;
 
-/// What is wrong with a line. Never what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadLine {
-    #[error("not a JSON object (column {0})")]
-    NotJson(usize),
-    #[error("a field stands twice (column {0})")]
-    Twice(usize),
-    #[error("`{0}` is missing, null or empty")]
-    Missing(&'static str),
-    #[error("`{0}` is not text")]
-    NotText(&'static str),
-    #[error("`properties` is not an object")]
-    NotProperties,
-    #[error("`time` is neither milliseconds nor ISO-8601 with an offset")]
-    Time,
-    #[error("`time` is beyond the years 1 to 9999")]
-    ImplausibleTime,
-    #[error("`{0}` is longer than 1,024 bytes")]
-    FieldTooLong(&'static str),
-    #[error("longer than {} MiB", super::files::MAX_LINE >> 20)]
-    TooLong,
-}
+/// Not JSON: at this byte of the text, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotJson(pub(super) usize);
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow, default)]
-    event_id: Field<'a>,
-    #[serde(borrow, default)]
-    customer_id: Field<'a>,
-    #[serde(borrow, default)]
-    event: Field<'a>,
-    #[serde(borrow, default)]
-    time: Field<'a>,
-    #[serde(borrow, default)]
-    source: Field<'a>,
-    #[serde(borrow, default)]
-    properties: Entries<'a>,
-}
-
-/// Any value, so that what is wrong with it is said here, and not by a parser that would quote it.
-#[derive(Default)]
-enum Field<'a> {
-    #[default]
+/// A value, decoded no further than to tell what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Json<'a> {
     Null,
     Bool(bool),
-    Integer(i64),
-    Large(u64),
-    Double(f64),
-    Text(Cow<'a, str>),
-    Nested,
+    Number(Digits<'a>),
+    Text(Text<'a>),
+    Object(Object<'a>),
+    Array(Array<'a>),
 }
 
-#[derive(Default)]
-enum Entries<'a> {
-    #[default]
-    Absent,
-    Map(Vec<(Cow<'a, str>, Field<'a>)>),
-    Other,
+/// A number as it is written, `NaN` and `Infinity` included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digits<'a>(&'a [u8]);
+
+/// A text as it stands between its quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Text<'a> {
+    raw: &'a [u8],
+    escaped: bool,
 }
 
-/// Reads one line, without its end.
-pub(super) fn read_line(line: &[u8]) -> Result<OwnedEvent, BadLine> {
-    if line.trim_ascii_start().first() != Some(&b'{') {
-        return Err(BadLine::NotJson(1));
+/// An object with its braces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Object<'a>(&'a [u8]);
+
+/// An array with its brackets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Array<'a>(&'a [u8]);
+
+impl<'a> Json<'a> {
+    /// The one value that a text is.
+    pub(super) fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
+        let mut scanner = Scanner { text, at: 0 };
+        scanner.blanks();
+        let value = scanner.value(MAX_DEPTH)?;
+        scanner.end()?;
+        Ok(value)
     }
-    let parsed: Line<'_> = serde_json::from_slice(line).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => BadLine::Twice(error.column()),
-        _ => BadLine::NotJson(error.column()),
-    })?;
-    let id = text(&parsed.event_id, "event_id")?.filter(|id| !id.is_empty());
-    let source = text(&parsed.source, "source")?;
-    let customer = text(&parsed.customer_id, "customer_id")?.filter(|customer| !customer.is_empty());
-    let envelope = Envelope {
-        customer: customer.ok_or(BadLine::Missing("customer_id"))?,
-        name: text(&parsed.event, "event")?.ok_or(BadLine::Missing("event"))?,
-        at: time(&parsed.time)?,
-        id,
-        source,
+
+    pub(super) fn text(self) -> Option<Text<'a>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The members of the object that a whole text is, in one pass over it. An error ends them.
+pub(super) fn members(text: &[u8]) -> Result<Members<'_>, NotJson> {
+    let mut scanner = Scanner { text, at: 0 };
+    scanner.blanks();
+    if scanner.peek() != Some(b'{') {
+        return Err(scanner.bad());
+    }
+    scanner.at += 1;
+    Ok(Members { walk: Walk { scanner, close: b'}', first: true }, whole: true, over: false })
+}
+
+impl<'a> Object<'a> {
+    /// It was scanned before, so none of them is an error.
+    pub(super) fn members(self) -> impl Iterator<Item = (Text<'a>, Json<'a>)> {
+        let scanner = Scanner { text: self.0, at: 1 };
+        Members { walk: Walk { scanner, close: b'}', first: true }, whole: false, over: false }.map_while(Result::ok)
+    }
+
+    /// The last member of this name.
+    pub(super) fn get(self, name: &str) -> Option<Json<'a>> {
+        self.members().filter(|(key, _)| key.is(name)).last().map(|(_, value)| value)
+    }
+}
+
+impl<'a> Array<'a> {
+    pub(super) fn items(self) -> impl Iterator<Item = Json<'a>> {
+        let mut walk = Walk { scanner: Scanner { text: self.0, at: 1 }, close: b']', first: true };
+        std::iter::from_fn(move || walk.advance().ok()?.then(|| walk.scanner.value(MAX_DEPTH).ok())?)
+    }
+}
+
+impl Digits<'_> {
+    /// Integers of 64 bits exactly, everything else by way of a double, so that a decimal of up to fifteen digits comes out
+    /// as written. `None`: no number, or none that fits.
+    pub(super) fn number(self) -> Option<Number> {
+        let text = std::str::from_utf8(self.0).ok()?;
+        if let Ok(whole) = text.parse() {
+            return Some(Number::from_integer(whole));
+        }
+        if let Ok(large) = text.parse::<u64>() {
+            let millionths = i128::from(large) * Number::ONE;
+            return (millionths < Number::LIMIT).then_some(Number(millionths));
+        }
+        Number::from_double(text.parse().ok()?)
+    }
+
+    /// Rounded down.
+    pub(super) fn whole(self) -> Option<i64> {
+        let text = std::str::from_utf8(self.0).ok()?;
+        text.parse().ok().or_else(|| {
+            let millionths = Number::from_double(text.parse().ok()?)?.0;
+            i64::try_from(millionths.div_euclid(Number::ONE)).ok()
+        })
+    }
+}
+
+impl<'a> Text<'a> {
+    /// What it says; U+FFFD stands for what is no character.
+    pub(super) fn lossy(self) -> Cow<'a, str> {
+        self.decode().0
+    }
+
+    /// What it says; `None` where that is not quite known.
+    pub(super) fn exact(self) -> Option<Cow<'a, str>> {
+        let (text, exact) = self.decode();
+        exact.then_some(text)
+    }
+
+    /// Does it say this?
+    pub(super) fn is(self, text: &str) -> bool {
+        if self.escaped { self.lossy() == text } else { self.raw == text.as_bytes() }
+    }
+
+    /// And is every character known?
+    fn decode(self) -> (Cow<'a, str>, bool) {
+        if !self.escaped {
+            let text = String::from_utf8_lossy(self.raw);
+            let exact = matches!(text, Cow::Borrowed(_));
+            return (text, exact);
+        }
+        let mut text = String::with_capacity(self.raw.len());
+        let (mut rest, mut exact) = (self.raw, true);
+        while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+            exact &= push(&mut text, &rest[..at]);
+            let (character, taken) = escape(&rest[at + 1..]);
+            text.push(character.unwrap_or(char::REPLACEMENT_CHARACTER));
+            exact &= character.is_some();
+            rest = &rest[at + 1 + taken..];
+        }
+        exact &= push(&mut text, rest);
+        (Cow::Owned(text), exact)
+    }
+}
+
+fn push(text: &mut String, bytes: &[u8]) -> bool {
+    let found = String::from_utf8_lossy(bytes);
+    text.push_str(&found);
+    matches!(found, Cow::Borrowed(_))
+}
+
+/// The character that an escape stands for, if there is one, and how many bytes it takes after its backslash.
+fn escape(bytes: &[u8]) -> (Option<char>, usize) {
+    let Some((&first, rest)) = bytes.split_first() else { return (None, 0) };
+    let simple = match first {
+        b'"' | b'\\' | b'/' => char::from(first),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode(rest),
+        _ => return (None, 1),
     };
-    if let Some(field) = envelope.too_long() {
-        return Err(BadLine::FieldTooLong(field));
-    }
-    let mut properties = All::default();
-    match &parsed.properties {
-        Entries::Absent => {}
-        Entries::Map(entries) => entries.iter().for_each(|(name, value)| properties.put(name, property(value))),
-        Entries::Other => return Err(BadLine::NotProperties),
-    }
-    Ok(OwnedEvent::new(&envelope, line, properties))
+    (Some(simple), 1)
 }
 
-fn text<'f>(field: &'f Field<'_>, name: &'static str) -> Result<Option<&'f str>, BadLine> {
-    match field {
-        Field::Null => Ok(None),
-        Field::Text(text) => Ok(Some(text)),
-        _ => Err(BadLine::NotText(name)),
+/// After `\u`: four digits, or two times four that are one character together.
+fn unicode(bytes: &[u8]) -> (Option<char>, usize) {
+    const ONE: usize = 5;
+    let Some(unit) = unit(bytes) else { return (None, 1) };
+    if let Some(character) = char::from_u32(unit) {
+        return (Some(character), ONE);
     }
-}
-
-fn time(field: &Field<'_>) -> Result<Instant, BadLine> {
-    let milliseconds = match field {
-        Field::Null => return Err(BadLine::Missing("time")),
-        Field::Integer(milliseconds) => *milliseconds,
-        Field::Text(text) => {
-            let stamp: jiff::Timestamp = text.parse().map_err(|_| BadLine::Time)?;
-            // Rounded down, so that the order of instants is kept before 1970 too.
-            i64::try_from(stamp.as_nanosecond().div_euclid(1_000_000)).map_err(|_| BadLine::ImplausibleTime)?
+    let second = bytes.get(4..).and_then(|rest| rest.strip_prefix(b"\\u")).and_then(self::unit);
+    match second {
+        Some(second @ 0xdc00..=0xdfff) if unit < 0xdc00 => {
+            (char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (second - 0xdc00)), 2 * ONE + 1)
         }
-        Field::Large(_) => return Err(BadLine::ImplausibleTime),
-        _ => return Err(BadLine::Time),
-    };
-    plausible(milliseconds).ok_or(BadLine::ImplausibleTime)
-}
-
-fn property(field: &Field<'_>) -> Option<OwnedValue> {
-    let number = |number: Option<Number>| number.map_or(OwnedValue::Unusable, OwnedValue::Number);
-    match field {
-        Field::Null | Field::Nested => None,
-        Field::Bool(value) => Some(OwnedValue::Bool(*value)),
-        Field::Integer(value) => Some(number(Some(Number::from_integer(*value)))),
-        Field::Large(value) => {
-            let millionths = i128::from(*value) * Number::ONE;
-            Some(number((millionths < Number::LIMIT).then_some(Number(millionths))))
-        }
-        Field::Double(value) => Some(number(Number::from_double(*value))),
-        Field::Text(text) => Some(OwnedValue::Text(text.as_ref().into())),
+        _ => (None, ONE),
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Field<'de>;
+/// The number that the first four bytes are in hexadecimal.
+fn unit(bytes: &[u8]) -> Option<u32> {
+    let digit = |unit: u32, byte: &u8| Some((unit << 4) | char::from(*byte).to_digit(16)?);
+    bytes.get(..4)?.iter().try_fold(0, digit)
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
+/// The members of an object, in their order.
+pub(super) struct Members<'a> {
+    walk: Walk<'a>,
+    /// Nothing may come after the object.
+    whole: bool,
+    over: bool,
+}
+
+impl<'a> Members<'a> {
+    fn member(&mut self) -> Result<Option<(Text<'a>, Json<'a>)>, NotJson> {
+        if !self.walk.advance()? {
+            if self.whole {
+                self.walk.scanner.end()?;
             }
-            fn visit_unit<E: Error>(self) -> Result<Field<'de>, E> {
-                Ok(Field::Null)
-            }
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Field<'de>, E> {
-                Ok(Field::Bool(value))
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Field<'de>, E> {
-                Ok(Field::Integer(value))
-            }
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Field<'de>, E> {
-                Ok(i64::try_from(value).map_or(Field::Large(value), Field::Integer))
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Field<'de>, E> {
-                Ok(Field::Double(value))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Field<'de>, E> {
-                Ok(Field::Text(Cow::Owned(text.into())))
-            }
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Field<'de>, E> {
-                Ok(Field::Text(Cow::Borrowed(text)))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Field::Nested)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
-                while items.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Field::Nested)
-            }
+            return Ok(None);
         }
-        deserializer.deserialize_any(Any)
+        let key = self.walk.scanner.key()?;
+        Ok(Some((key, self.walk.scanner.value(MAX_DEPTH)?)))
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Entries<'de>;
+impl<'a> Iterator for Members<'a> {
+    type Item = Result<(Text<'a>, Json<'a>), NotJson>;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let member = self.member();
+        self.over = !matches!(member, Ok(Some(_)));
+        member.transpose()
+    }
+}
+
+/// Goes from item to item of an object or array.
+struct Walk<'a> {
+    scanner: Scanner<'a>,
+    close: u8,
+    first: bool,
+}
+
+impl Walk<'_> {
+    /// Is there another item, which the scanner now stands before?
+    fn advance(&mut self) -> Result<bool, NotJson> {
+        let first = std::mem::replace(&mut self.first, false);
+        self.scanner.advance(self.close, first)
+    }
+}
+
+/// A place in a text.
+#[derive(Clone, Copy)]
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn bad(&self) -> NotJson {
+        NotJson((self.at + 1).min(self.text.len()).max(1))
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Nothing but blanks is left.
+    fn end(&mut self) -> Result<(), NotJson> {
+        self.blanks();
+        if self.at < self.text.len() { Err(self.bad()) } else { Ok(()) }
+    }
+
+    /// Moves to the next item of an object or array; false: past its end.
+    fn advance(&mut self, close: u8, first: bool) -> Result<bool, NotJson> {
+        self.blanks();
+        match self.peek() {
+            Some(byte) if byte == close => {
+                self.at += 1;
+                Ok(false)
             }
-            fn visit_unit<E: Error>(self) -> Result<Entries<'de>, E> {
-                Ok(Entries::Absent)
+            Some(b',') if !first => {
+                self.at += 1;
+                self.blanks();
+                Ok(true)
             }
-            fn visit_bool<E: Error>(self, _: bool) -> Result<Entries<'de>, E> {
-                Ok(Entries::Other)
+            Some(_) if first => Ok(true),
+            _ => Err(self.bad()),
+        }
+    }
+
+    /// A member's name and the colon after it.
+    fn key(&mut self) -> Result<Text<'a>, NotJson> {
+        if self.peek() != Some(b'"') {
+            return Err(self.bad());
+        }
+        let key = self.string()?;
+        self.blanks();
+        if self.peek() != Some(b':') {
+            return Err(self.bad());
+        }
+        self.at += 1;
+        self.blanks();
+        Ok(key)
+    }
+
+    fn value(&mut self, depth: u32) -> Result<Json<'a>, NotJson> {
+        let start = self.at;
+        let value = match self.peek().ok_or_else(|| self.bad())? {
+            b'{' => {
+                self.pass(b'}', depth)?;
+                Json::Object(Object(&self.text[start..self.at]))
             }
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Entries<'de>, E> {
-                Ok(Entries::Other)
+            b'[' => {
+                self.pass(b']', depth)?;
+                Json::Array(Array(&self.text[start..self.at]))
             }
-            fn visit_u64<E: Error>(self, _: u64) -> Result<Entries<'de>, E> {
-                Ok(Entries::Other)
+            b'"' => Json::Text(self.string()?),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word("true", Json::Bool(true))?,
+            b'f' => self.word("false", Json::Bool(false))?,
+            b'n' => self.word("null", Json::Null)?,
+            b'N' => self.word("NaN", Json::Number(Digits(b"NaN")))?,
+            b'I' => self.word("Infinity", Json::Number(Digits(b"inf")))?,
+            _ => return Err(self.bad()),
+        };
+        Ok(value)
+    }
+
+    /// Passes over a whole object or array, which begins here.
+    fn pass(&mut self, close: u8, depth: u32) -> Result<(), NotJson> {
+        let inner = depth.checked_sub(1).ok_or_else(|| self.bad())?;
+        self.at += 1;
+        let mut first = true;
+        while self.advance(close, first)? {
+            first = false;
+            if close == b'}' {
+                self.key()?;
             }
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Entries<'de>, E> {
-                Ok(Entries::Other)
-            }
-            fn visit_str<E: Error>(self, _: &str) -> Result<Entries<'de>, E> {
-                Ok(Entries::Other)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Entries<'de>, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Entries::Other)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(name) = items.next_key::<Field<'de>>()? {
-                    let value = items.next_value()?;
-                    if let Field::Text(name) = name {
-                        entries.push((name, value));
-                    }
+            self.value(inner)?;
+        }
+        Ok(())
+    }
+
+    /// What follows a backslash is looked at when somebody reads the text.
+    fn string(&mut self) -> Result<Text<'a>, NotJson> {
+        self.at += 1;
+        let (start, mut escaped) = (self.at, false);
+        loop {
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 2;
                 }
-                Ok(Entries::Map(entries))
+                Some(_) => self.at += 1,
+                None => return Err(self.bad()),
             }
         }
-        deserializer.deserialize_any(Any)
+        let raw = &self.text[start..self.at];
+        self.at += 1;
+        Ok(Text { raw, escaped })
+    }
+
+    fn number(&mut self) -> Json<'a> {
+        let start = self.at;
+        self.at += 1;
+        if self.text[self.at..].starts_with(b"Infinity") {
+            self.at += b"Infinity".len();
+            return Json::Number(Digits(b"-inf"));
+        }
+        while matches!(self.peek(), Some(b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')) {
+            self.at += 1;
+        }
+        Json::Number(Digits(&self.text[start..self.at]))
+    }
+
+    fn word(&mut self, word: &str, value: Json<'a>) -> Result<Json<'a>, NotJson> {
+        if !self.text[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.bad());
+        }
+        self.at += word.len();
+        Ok(value)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BadLine, read_line};
-    use crate::codec::OwnedValue;
-    use crate::event::{Instant, Number};
+    use proptest::prelude::*;
 
-    fn read(line: &str) -> Result<crate::codec::OwnedEvent, BadLine> {
-        read_line(line.as_bytes())
+    use super::{Digits, Json, NotJson, members};
+
+    /// The one text of a document.
+    fn text(document: &str) -> (String, bool) {
+        let Ok(Json::Text(text)) = Json::parse(document.as_bytes()) else { panic!("{document} is a text") };
+        (text.lossy().into_owned(), text.exact().is_some())
     }
 
     #[test]
-    fn numbers_come_out_as_written() {
-        let line = r#"{"customer_id":"c","event":"e","time":1,"properties":{"a":9007199254740993,"b":12.50,"c":-0.1,
-            "d":18446744073709551615,"e":1e300,"f":true,"g":"t\u00e9","h":null,"i":{"x":[1]},"j":[1],"b2":0.0078125}}"#;
-        let event = read(&line.replace('\n', "")).unwrap();
-        let shown: Vec<_> = event
-            .properties
-            .iter()
-            .map(|(name, value)| match value {
-                OwnedValue::Number(number) => format!("{name}={number}"),
-                other => format!("{name}={other:?}"),
-            })
-            .collect();
-        let expected = [
-            "a=9007199254740993",
-            "b=12.5",
-            "c=-0.1",
-            "d=Unusable",
-            "e=Unusable",
-            "f=Bool(true)",
-            "g=Text(\"té\")",
-            "b2=0.007812",
+    fn escapes_say_what_they_say_and_half_a_pair_becomes_one_replacement_character() {
+        assert_eq!(text(r#""a\"\\\/\b\f\n\r\té\u00e9""#), ("a\"\\/\u{8}\u{c}\n\r\téé".into(), true));
+        assert_eq!(text(r#""\ud83c\udf81!""#), ("\u{1f381}!".into(), true));
+        assert_eq!(text(r#""cut \ud83c""#), ("cut \u{fffd}".into(), false));
+        assert_eq!(text(r#""\udf81\ud83c\ud83c\udf81""#), ("\u{fffd}\u{fffd}\u{1f381}".into(), false));
+        assert_eq!(text(r#""\x \u12g4""#), ("\u{fffd} \u{fffd}12g4".into(), false));
+        let latin = Json::parse(b"\"caf\xe9\"").unwrap().text().unwrap();
+        assert_eq!((latin.lossy().as_ref(), latin.exact()), ("caf\u{fffd}", None));
+    }
+
+    #[test]
+    fn numbers_that_no_double_holds_are_numbers_without_a_value() {
+        let value = |digits: &str| match Json::parse(digits.as_bytes()) {
+            Ok(Json::Number(digits)) => (digits.number().map(|number| number.to_string()), digits.whole()),
+            other => panic!("{digits} is {other:?}"),
+        };
+        assert_eq!(value("12.50"), (Some("12.5".into()), Some(12)));
+        assert_eq!(value("-0.5"), (Some("-0.5".into()), Some(-1)));
+        assert_eq!(value("9007199254740993"), (Some("9007199254740993".into()), Some(9_007_199_254_740_993)));
+        for unusable in ["1e400", "-1e400", "NaN", "Infinity", "-Infinity", "18446744073709551615", "1e", "-", "1.2.3"]
+        {
+            assert_eq!(value(unusable), (None, None), "{unusable}");
+        }
+        assert_eq!(Digits(b"1.7e12").whole(), Some(1_700_000_000_000));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_at_its_place() {
+        let bad = |document: &str| Json::parse(document.as_bytes()).unwrap_err();
+        assert_eq!(bad("{\"a\":1"), NotJson(6));
+        assert_eq!(bad("[1,]"), NotJson(4));
+        assert_eq!(bad("{\"a\" 1}"), NotJson(6));
+        assert_eq!(bad("{a:1}"), NotJson(2));
+        assert_eq!(bad("1 2"), NotJson(3));
+        assert_eq!(bad(""), NotJson(1));
+        assert_eq!(bad("tru"), NotJson(1));
+        assert_eq!(bad(&"[".repeat(100_000)), NotJson(129));
+        assert!(Json::parse(&[b'['; 128].into_iter().chain([b']'; 128]).collect::<Vec<u8>>()).is_ok());
+        let mut found = members(b" {\"a\": [1, {}], \"b\": null} x").unwrap();
+        assert!(found.next().unwrap().is_ok() && found.next().unwrap().is_ok());
+        assert_eq!(found.next(), Some(Err(NotJson(28))));
+        assert_eq!(found.next(), None);
+    }
+
+    /// As `serde_json` sees it, where that reads it.
+    fn agrees(ours: Json<'_>, theirs: &serde_json::Value) -> bool {
+        use serde_json::Value;
+        match (ours, theirs) {
+            (Json::Null, Value::Null) => true,
+            (Json::Bool(ours), Value::Bool(theirs)) => ours == *theirs,
+            (Json::Number(ours), Value::Number(theirs)) => ours.whole().is_none() || ours.whole() == theirs.as_i64(),
+            (Json::Text(ours), Value::String(theirs)) => ours.exact().as_deref() == Some(theirs),
+            (Json::Array(ours), Value::Array(theirs)) => {
+                ours.items().count() == theirs.len() && ours.items().zip(theirs).all(|(a, b)| agrees(a, b))
+            }
+            (Json::Object(ours), Value::Object(theirs)) => {
+                ours.members().count() == theirs.len()
+                    && theirs.iter().all(|(name, b)| ours.get(name).is_some_and(|a| agrees(a, b)))
+            }
+            _ => false,
+        }
+    }
+
+    fn documents() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
         ];
-        assert_eq!(shown, expected);
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::hash_map(any::<String>(), inner, 0..6)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
     }
 
-    #[test]
-    fn time_is_milliseconds_or_iso_with_an_offset() {
-        let at =
-            |time: &str| read(&format!(r#"{{"customer_id":"c","event":"e","time":{time}}}"#)).map(|event| event.at);
-        assert_eq!(at("1700000000000"), Ok(Instant(1_700_000_000_000)));
-        assert_eq!(at("-1"), Ok(Instant(-1)));
-        assert_eq!(at(r#""2023-11-14T22:13:20Z""#), Ok(Instant(1_700_000_000_000)));
-        assert_eq!(at(r#""2023-11-14T23:13:20.0009+01:00""#), Ok(Instant(1_700_000_000_000)));
-        assert_eq!(at(r#""1969-12-31T23:59:59.9999Z""#), Ok(Instant(-1)));
-        assert_eq!(at(r#""2023-11-14T22:13:20""#), Err(BadLine::Time));
-        assert_eq!(at("1.5"), Err(BadLine::Time));
-        assert_eq!(at("null"), Err(BadLine::Missing("time")));
-        assert_eq!(at("1700000000000000"), Err(BadLine::ImplausibleTime));
-    }
+    proptest! {
+        #[test]
+        fn what_a_strict_parser_reads_is_read_alike(document in documents(), pretty in any::<bool>()) {
+            let text = if pretty { format!("{document:#}") } else { document.to_string() };
+            prop_assert!(agrees(Json::parse(text.as_bytes()).unwrap(), &document), "{text}");
+        }
 
-    #[test]
-    fn what_is_wrong_is_said_without_quoting_it() {
-        let wrong = |line: &str| read(line).unwrap_err();
-        assert_eq!(wrong("[1]"), BadLine::NotJson(1));
-        assert_eq!(wrong(r#"{"customer_id":"c","event":"e","time":1"#), BadLine::NotJson(39));
-        assert!(matches!(wrong(r#"{"event":"e","event":"f"}"#), BadLine::Twice(_)));
-        assert_eq!(wrong(r#"{"event":"e","time":1}"#), BadLine::Missing("customer_id"));
-        assert_eq!(wrong(r#"{"customer_id":"","event":"e","time":1}"#), BadLine::Missing("customer_id"));
-        assert_eq!(wrong(r#"{"customer_id":7,"event":"e","time":1}"#), BadLine::NotText("customer_id"));
-        assert_eq!(wrong(r#"{"customer_id":"c","event":"e","time":1,"properties":[1]}"#), BadLine::NotProperties);
-        assert!(matches!(wrong(&format!(r#"{{"x":{}"#, "[".repeat(100_000))), BadLine::NotJson(_)));
-    }
-
-    #[test]
-    fn the_hash_of_the_line_stands_in_for_a_missing_id() {
-        let with = |id: &str| read(&format!(r#"{{"customer_id":"c","event":"e","time":1{id}}}"#)).unwrap();
-        assert_eq!(with(r#","event_id":"x""#).record_hash, 0);
-        assert_eq!(with("").record_hash, with("").record_hash);
-        assert_ne!(with("").record_hash, 0);
-        assert_ne!(with("").record_hash, with(" ").record_hash);
-        assert_eq!(with(r#","event_id":"""#).id, None);
-        let repeated = with(r#","properties":{"a":1,"b":2,"a":null,"b":3}"#);
-        assert_eq!(repeated.properties, [("b".to_owned(), OwnedValue::Number(Number::from_integer(3)))]);
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop::sample::select(b"{}[]\",:\\u0d8e1-tN \xff".to_vec()), 0..60)) {
+            let strict = serde_json::from_slice::<serde_json::Value>(&bytes);
+            let ours = Json::parse(&bytes);
+            prop_assert!(strict.is_err() || ours.is_ok());
+            if let Ok(members) = members(&bytes) {
+                members.flatten().for_each(|(name, _)| drop(name.lossy()));
+            }
+        }
     }
 }

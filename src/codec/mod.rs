@@ -6,36 +6,44 @@
 mod address;
 mod backoff;
 mod cache;
+mod compressed;
 mod container;
 mod cursor;
 mod error;
 mod fetcher;
 mod files;
+mod foreign;
 mod framing;
 mod ids;
 mod json;
+mod line;
 mod output;
 mod owned;
 mod program;
 mod reader;
 mod registry;
+mod schema;
 mod schemas;
 mod sent;
+mod unread;
 
 pub use address::BadRegistryAddress;
 pub use backoff::Backoff;
 pub use cache::SchemaCache;
+pub use compressed::BadBlock;
 pub use container::BadContainer;
 pub use error::{Incompatible, Undecodable};
 pub use files::{EventFile, FileError};
+pub use foreign::{EXAMPLE, Foreign};
 pub use framing::{Framing, SchemaKey};
-pub use json::BadLine;
+pub use line::BadLine;
 pub use output::{Encoder, Output};
 pub use owned::{OwnedEvent, OwnedValue};
 pub use reader::{MAX_DEPTH, Reader, recycle};
 pub use registry::{Registry, RegistryError};
 pub use schemas::{Lookup, SchemaFileError, Schemas};
 pub use sent::{EventEncoder, SentEvent};
+pub use unread::Unread;
 
 #[cfg(test)]
 mod tests;

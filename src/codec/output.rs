@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
 
-use super::{Framing, SchemaKey, reader};
+use super::schema::WriterSchema;
+use super::{Framing, SchemaKey};
 use crate::event::{
     Cause, Change, ChangeReason, ChurnRiskChange, CohortChange, CohortForecast, CohortMember, CustomerValue,
     ExpectedChanges, Instant, Kept, Localized, Number, RiskStanding,
@@ -37,6 +38,17 @@ impl Output {
         }
     }
 
+    /// What a record of this kind begins with in single-object encoding.
+    fn fingerprint(self) -> u64 {
+        static FINGERPRINTS: LazyLock<[u64; 4]> = LazyLock::new(|| {
+            Output::ALL.map(|output| {
+                let schema = WriterSchema::parse(output.schema());
+                schema.expect("the schemas in the source tree are valid; a test says so").fingerprint()
+            })
+        });
+        FINGERPRINTS[self as usize]
+    }
+
     fn parsed(self) -> &'static Schema {
         static PARSED: LazyLock<[Schema; 4]> = LazyLock::new(|| {
             Output::ALL.map(|output| {
@@ -57,7 +69,7 @@ impl Output {
     pub fn to_json(self, record: &[u8]) -> Option<serde_json::Value> {
         let (key, mut datum) = Framing::Tagged.split(record).ok()?;
         if let SchemaKey::Fingerprint(found) = key
-            && found != reader::fingerprint(self.parsed())
+            && found != self.fingerprint()
         {
             return None;
         }
@@ -89,9 +101,7 @@ impl Encoder {
     /// Single-object encoding: needs no registry.
     #[must_use]
     pub fn with_fingerprints() -> Self {
-        let tag = |output: Output| {
-            [0xc3, 0x01].into_iter().chain(reader::fingerprint(output.parsed()).to_le_bytes()).collect()
-        };
+        let tag = |output: Output| [0xc3, 0x01].into_iter().chain(output.fingerprint().to_le_bytes()).collect();
         Self {
             change_tag: tag(Output::CohortChange),
             member_tag: tag(Output::CohortMember),

@@ -23,7 +23,7 @@ pub enum OwnedValue {
     Bool(bool),
     Number(Number),
     Text(String),
-    /// A number that is not one, or too large: missing, and counted.
+    /// A number that is not one, or too large; bytes, a list, an object: missing, and counted.
     Unusable,
 }
 

@@ -1,13 +1,14 @@
 //! One record's bytes to one event, by the program of its writer's schema.
 
 use std::hash::Hasher as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use apache_avro::Schema;
-use apache_avro::rabin::Rabin;
 use siphasher::sip::SipHasher13;
 
 use super::cursor::Cursor;
 use super::program::{CUSTOMER_EVENT, Entries, Program, Root, Skip, SkipId, Slot, Step, Take, Unit};
+use super::schema::WriterSchema;
+use super::unread::Unread;
 use super::{Incompatible, Undecodable};
 use crate::event::{
     CUSTOMER_BYTES_MAX, CustomerEvent, Instant, NAME_BYTES_MAX, Number, Properties, PropertyId, Value, Vocabulary,
@@ -17,15 +18,13 @@ use crate::event::{
 /// otherwise exhaust the stack.
 pub const MAX_DEPTH: u32 = 64;
 
-/// Instants outside the years 1 to 9999 are mistakes of unit, and could not be written in ISO-8601.
-const EARLIEST: i64 = -62_135_596_800_000;
-const LATEST: i64 = 253_402_300_799_999;
-
 /// Reads the records of one writer's schema as `CustomerEvent`. Compiled once, then shared; reading changes nothing in it.
 #[derive(Debug)]
 pub struct Reader {
     program: Program,
     fingerprint: u64,
+    /// Are there fields that are not read, of which nobody was told yet?
+    unsaid: AtomicBool,
 }
 
 impl Reader {
@@ -34,13 +33,13 @@ impl Reader {
     /// # Errors
     /// When the text is no Avro schema, or no record written with it could be read as a `CustomerEvent`.
     pub fn compile(writer: &str) -> Result<Self, Incompatible> {
-        let writer = Schema::parse_str(writer).map_err(|error| Incompatible::Schema(error.to_string()))?;
-        Self::from_schema(&writer)
+        Self::from_schema(&WriterSchema::parse(writer)?)
     }
 
-    pub(super) fn from_schema(writer: &Schema) -> Result<Self, Incompatible> {
+    pub(super) fn from_schema(writer: &WriterSchema) -> Result<Self, Incompatible> {
         let program = Program::compile(writer)?;
-        Ok(Self { program, fingerprint: fingerprint(writer) })
+        let unsaid = AtomicBool::new(!program.unread.is_empty());
+        Ok(Self { program, fingerprint: writer.fingerprint(), unsaid })
     }
 
     /// The reader of records written with `schemas/customer-event.avsc` itself.
@@ -53,6 +52,18 @@ impl Reader {
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
+    }
+
+    /// The writer's fields that are passed over.
+    #[must_use]
+    pub fn unread(&self) -> &Unread {
+        &self.program.unread
+    }
+
+    /// The same, once, to whoever asks first; `None` where there are none.
+    #[inline]
+    pub fn unread_unsaid(&self) -> Option<&Unread> {
+        (self.unsaid.load(Ordering::Relaxed) && self.unsaid.swap(false, Ordering::Relaxed)).then_some(self.unread())
     }
 
     /// Reads one record, without its framing. Allocates nothing once `properties` has grown to as many entries as the
@@ -89,7 +100,8 @@ impl Reader {
         })
     }
 
-    /// Reads one record from the front of `cursor`; what it says of properties goes to `keep`.
+    /// Reads one record from the front of `cursor`; what it says of properties goes to `keep`. Where one of its values
+    /// cannot be used, it is read to its end all the same: see [`Undecodable::is_of_a_value`].
     pub(super) fn read<'a>(
         &'a self,
         cursor: &mut Cursor<'a>,
@@ -97,21 +109,38 @@ impl Reader {
     ) -> Result<Envelope<'a>, Undecodable> {
         let steps = match &self.program.root {
             Root::Record(steps) => steps,
-            Root::Union(branches) => {
-                branches[cursor.branch(branches.len())?].as_ref().ok_or(Undecodable::Mismatch("the record"))?
-            }
+            Root::Union(branches) => match &branches[cursor.branch(branches.len())?] {
+                Ok(steps) => steps,
+                Err(skip) => {
+                    self.pass(cursor, *skip, MAX_DEPTH)?;
+                    return Err(Undecodable::Mismatch("the record"));
+                }
+            },
         };
         let (mut id, mut customer, mut name, mut source, mut at) = (None, None, None, None, None);
+        let mut problem = None;
         for step in steps {
-            match step {
-                Step::Pass(skip) => self.pass(cursor, *skip, MAX_DEPTH)?,
-                Step::Text(Slot::Id, take) => id = self.text(cursor, take, "event_id")?,
-                Step::Text(Slot::Customer, take) => customer = self.text(cursor, take, "customer_id")?,
-                Step::Text(Slot::Name, take) => name = self.text(cursor, take, "event")?,
-                Step::Text(Slot::Source, take) => source = self.text(cursor, take, "source")?,
-                Step::Time(take) => at = Some(self.time(cursor, take)?),
-                Step::Properties(entries) => self.properties(cursor, entries, keep)?,
+            let done = match step {
+                Step::Pass(skip) => self.pass(cursor, *skip, MAX_DEPTH),
+                Step::Text(slot, take) => {
+                    let (into, field) = match slot {
+                        Slot::Id => (&mut id, "event_id"),
+                        Slot::Customer => (&mut customer, "customer_id"),
+                        Slot::Name => (&mut name, "event"),
+                        Slot::Source => (&mut source, "source"),
+                    };
+                    self.text(cursor, take, field).map(|text| *into = text)
+                }
+                Step::Time(take) => self.time(cursor, take).map(|time| at = Some(time)),
+                Step::Properties(entries) => self.properties(cursor, entries, keep),
+            };
+            match done {
+                Err(found) if found.is_of_a_value() => problem = problem.or(Some(found)),
+                done => done?,
             }
+        }
+        if let Some(problem) = problem {
+            return Err(problem);
         }
         let envelope = Envelope {
             customer: customer.filter(|customer| !customer.is_empty()).ok_or(Undecodable::NoCustomer)?,
@@ -132,7 +161,8 @@ impl Reader {
     ) -> Result<Option<&'a str>, Undecodable> {
         match self.scalar(cursor, take)? {
             Scalar::Text(text) => Ok(Some(text)),
-            Scalar::Bytes(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| Undecodable::NotUtf8),
+            Scalar::Bytes(bytes) => std::str::from_utf8(bytes).map(Some).map_err(|_| Undecodable::NotUtf8(field)),
+            Scalar::Garbled => Err(Undecodable::NotUtf8(field)),
             Scalar::Null => Ok(None),
             _ => Err(Undecodable::Mismatch(field)),
         }
@@ -159,7 +189,10 @@ impl Reader {
     ) -> Result<(), Undecodable> {
         match entries {
             Entries::Null => Ok(()),
-            Entries::Mismatch => Err(Undecodable::Mismatch("properties")),
+            Entries::Mismatch { pass } => {
+                self.pass(cursor, *pass, MAX_DEPTH)?;
+                Err(Undecodable::Mismatch("properties"))
+            }
             Entries::Union(branches) => {
                 let branch = &branches[cursor.branch(branches.len())?];
                 self.properties(cursor, branch, keep)
@@ -170,11 +203,12 @@ impl Reader {
                     return Ok(());
                 }
                 for _ in 0..block.items {
-                    let Some(slot) = keep.wants(cursor.text()?) else {
-                        self.pass(cursor, *pass, MAX_DEPTH)?;
-                        continue;
-                    };
-                    keep.keep(slot, self.scalar(cursor, value)?.into());
+                    // No rule has a name that is not UTF-8.
+                    let name = std::str::from_utf8(cursor.sized()?).ok();
+                    match name.and_then(|name| keep.wants(name)) {
+                        Some(slot) => keep.keep(slot, self.scalar(cursor, value)?.into()),
+                        None => self.pass(cursor, *pass, MAX_DEPTH)?,
+                    }
                 }
             },
         }
@@ -183,7 +217,7 @@ impl Reader {
     #[inline]
     fn scalar<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Scalar<'a>, Undecodable> {
         Ok(match take {
-            Take::Text => Scalar::Text(cursor.text()?),
+            Take::Text => Scalar::of_text(cursor.sized()?),
             Take::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
             Take::Union(branches) => {
                 let branch = &branches[cursor.branch(branches.len())?];
@@ -202,7 +236,7 @@ impl Reader {
             Take::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
             Take::Float => Scalar::Double(f64::from(cursor.float()?)),
             Take::Double => Scalar::Double(cursor.double()?),
-            Take::Text => Scalar::Text(cursor.text()?),
+            Take::Text => Scalar::of_text(cursor.sized()?),
             Take::Bytes => Scalar::Bytes(cursor.sized()?),
             Take::Symbol(symbols) => Scalar::Text(&symbols[cursor.branch(symbols.len())?]),
             Take::Decimal { scale, size } => {
@@ -224,12 +258,9 @@ impl Reader {
         let inner = depth.checked_sub(1).ok_or(Undecodable::Depth)?;
         match &self.program.skips[skip.0 as usize] {
             Skip::Nothing => {}
-            Skip::Bool => _ = cursor.boolean()?,
-            Skip::Int => _ = cursor.int()?,
-            Skip::Long => _ = cursor.long()?,
+            Skip::Varint => _ = cursor.long()?,
             Skip::Fixed(size) => _ = cursor.bytes(*size)?,
             Skip::Sized => _ = cursor.sized()?,
-            Skip::Symbol(count) => _ = cursor.branch(*count)?,
             Skip::Record(fields) => {
                 for field in fields {
                     self.pass(cursor, *field, inner)?;
@@ -314,9 +345,9 @@ pub(super) trait Keep<'a> {
 
 /// A property's value as it counts.
 pub(super) enum Kept<'a> {
-    /// Null, or of a type that no rule can name: as if it were not there.
+    /// Null: as if it were not there.
     Absent,
-    /// A number that is not one, or too large.
+    /// A number that is not one, or too large; text that is not UTF-8; bytes, a list, a record.
     Unusable,
     Value(Value<'a>),
 }
@@ -327,7 +358,8 @@ impl<'a> From<Scalar<'a>> for Kept<'a> {
         let number =
             |number: Option<Number>| number.map_or(Kept::Unusable, |number| Kept::Value(Value::Number(number)));
         match scalar {
-            Scalar::Null | Scalar::Bytes(_) | Scalar::Other => Kept::Absent,
+            Scalar::Null => Kept::Absent,
+            Scalar::Garbled | Scalar::Bytes(_) | Scalar::Other => Kept::Unusable,
             Scalar::Bool(value) => Kept::Value(Value::Bool(value)),
             Scalar::Integer(value, _) => Kept::Value(Value::Number(Number::from_integer(value))),
             Scalar::Double(value) => number(Number::from_double(value)),
@@ -344,8 +376,17 @@ enum Scalar<'a> {
     Double(f64),
     Decimal(Option<Number>),
     Text(&'a str),
+    /// Text that is not UTF-8.
+    Garbled,
     Bytes(&'a [u8]),
     Other,
+}
+
+impl<'a> Scalar<'a> {
+    #[inline]
+    fn of_text(bytes: &'a [u8]) -> Self {
+        std::str::from_utf8(bytes).map_or(Self::Garbled, Self::Text)
+    }
 }
 
 /// Keeps what the vocabulary knows.
@@ -389,20 +430,8 @@ pub(super) fn record_hash(bytes: &[u8]) -> u64 {
 
 /// The instant, unless it is one that nobody can have meant.
 pub(super) fn plausible(milliseconds: i64) -> Option<Instant> {
-    (EARLIEST..=LATEST).contains(&milliseconds).then_some(Instant(milliseconds))
-}
-
-/// CRC-64-AVRO of the canonical form.
-pub(super) fn fingerprint(schema: &Schema) -> u64 {
-    // The crate leaves a primitive that had a logical type as {"type":"long"}; the specification's canonical form, and so
-    // every other library's fingerprint, has "long".
-    let mut canonical = schema.canonical_form();
-    for primitive in ["null", "boolean", "int", "long", "float", "double", "bytes", "string"] {
-        canonical = canonical.replace(&format!("{{\"type\":\"{primitive}\"}}"), &format!("\"{primitive}\""));
-    }
-    let plain = Schema::parse_str(&canonical);
-    let bytes = plain.as_ref().unwrap_or(schema).fingerprint::<Rabin>().bytes;
-    u64::from_le_bytes(bytes.try_into().expect("a Rabin fingerprint has eight bytes"))
+    let at = Instant(milliseconds);
+    (Instant::EARLIEST..=Instant::LATEST).contains(&at).then_some(at)
 }
 
 /// Half to even at the sixth place. `None` when too large.

@@ -9,7 +9,9 @@ use rustc_hash::FxHashMap;
 
 use super::fetcher::Fetcher;
 use super::ids::Asked;
+use super::schema::WriterSchema;
 use super::{Incompatible, Reader, Registry, SchemaCache, SchemaKey};
+use crate::event::DeadLetterReason;
 
 /// Ids are 32-bit integers with a sign, and no registry gives a negative one: whoever writes one writes no id.
 const ID_MAX: u32 = i32::MAX.cast_unsigned();
@@ -57,6 +59,22 @@ pub enum SchemaFileError {
     SameId { path: PathBuf, id: u32 },
 }
 
+impl Lookup<'_> {
+    /// Why a record of this schema is set aside once it was waited for long enough, and what in particular is wrong. `None`:
+    /// it can be read.
+    #[must_use]
+    pub fn refusal(&self, schema: SchemaKey) -> Option<(DeadLetterReason, String)> {
+        match self {
+            Self::Ready(_) => None,
+            Self::Unusable(reason) => Some((DeadLetterReason::Undecodable, format!("{schema}: {reason}"))),
+            Self::NotFound | Self::Missing { .. } | Self::Pending | Self::NoAnswer { .. } => {
+                let detail = format!("{schema} is in no file of schemas.dir, and no registry knows it");
+                Some((DeadLetterReason::UnknownSchema, detail))
+            }
+        }
+    }
+}
+
 impl Schemas {
     /// Knows `schemas/customer-event.avsc`, by its fingerprint.
     #[must_use]
@@ -85,11 +103,9 @@ impl Schemas {
                 continue;
             }
             let text = fs::read_to_string(&path).map_err(unread(&path))?;
-            let schema = match apache_avro::Schema::parse_str(&text) {
+            let schema = match WriterSchema::parse(&text) {
                 Ok(schema) => schema,
-                Err(error) => {
-                    return Err(SchemaFileError::Schema { path, error: Incompatible::Schema(error.to_string()) });
-                }
+                Err(error) => return Err(SchemaFileError::Schema { path, error }),
             };
             let id = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
             if let Some(id) = id {
@@ -98,7 +114,7 @@ impl Schemas {
                 }
                 ids.push(id);
             }
-            let fingerprint = SchemaKey::Fingerprint(super::reader::fingerprint(&schema));
+            let fingerprint = SchemaKey::Fingerprint(schema.fingerprint());
             let keys: Vec<_> = id.map(SchemaKey::Id).into_iter().chain([fingerprint]).collect();
             match Reader::from_schema(&schema) {
                 Ok(reader) => self.add(&keys, Arc::new(reader)),
@@ -258,7 +274,7 @@ mod tests {
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(fingerprint)), Lookup::Ready(_)));
         assert!(matches!(schemas.lookup(SchemaKey::Id(18)), Lookup::NotFound));
         assert!(matches!(schemas.lookup(SchemaKey::Bare), Lookup::NotFound));
-        let other = super::super::reader::fingerprint(&apache_avro::Schema::parse_str(other).unwrap());
+        let other = super::WriterSchema::parse(other).unwrap().fingerprint();
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(other)), Lookup::Unusable(_)));
         let built_in = Reader::built_in().fingerprint();
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(built_in)), Lookup::Ready(_)));

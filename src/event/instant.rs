@@ -2,6 +2,10 @@
 
 use std::ops::{Add, Sub};
 
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime};
+use jiff::fmt::temporal::Pieces;
+
 /// Milliseconds since 1970-01-01T00:00:00Z. `MAX` means never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(pub i64);
@@ -16,6 +20,53 @@ impl Instant {
     /// Before everything: stream time of a partition that has read nothing.
     pub const MIN: Self = Self(i64::MIN);
 
+    /// The beginning of the year 1. What lies before it is a mistake of unit.
+    pub const EARLIEST: Self = Self(-62_135_596_800_000);
+    /// The last millisecond of the year 9999. What lies after it is a mistake of unit, and could not be written in ISO-8601.
+    pub const LATEST: Self = Self(253_402_300_799_999);
+
+    /// Reads ISO-8601 with its offset: `2026-01-31T08:00:00Z`, `2026-01-31 09:00:00.5+01:00`. Rounded down to milliseconds,
+    /// so that the order of instants is kept before 1970 too. A leap second counts as the second before it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // Not by way of jiff's own instants: these end before the last day of the year 9999 does.
+        let pieces = Pieces::parse(text).ok()?;
+        let local = pieces.date().to_datetime(pieces.time()?);
+        let seconds = i64::from(pieces.to_numeric_offset()?.seconds());
+        Self::of_utc(local).map(|at| at - Span(seconds * Span::SECOND.0))
+    }
+
+    /// Reads what people write in settings and on command lines: also a date, for its midnight in UTC, and milliseconds
+    /// since 1970.
+    ///
+    /// # Errors
+    /// Anything else; milliseconds that are probably seconds; beyond the years 1 to 9999.
+    pub fn written(text: &str) -> Result<Self, NotAnInstant> {
+        /// Every count of seconds until the year 5138 is below this, which as milliseconds is 1973.
+        const PROBABLY_SECONDS: u64 = 100_000_000_000;
+        let text = text.trim();
+        let at = if let Ok(ms) = text.replace('_', "").parse::<i64>() {
+            if ms != 0 && ms.unsigned_abs() < PROBABLY_SECONDS {
+                return Err(NotAnInstant::ProbablySeconds);
+            }
+            Self(ms)
+        } else {
+            Self::parse(text).or_else(|| Self::of_date(text)).ok_or(NotAnInstant::Unclear)?
+        };
+        if (Self::EARLIEST..=Self::LATEST).contains(&at) { Ok(at) } else { Err(NotAnInstant::Beyond) }
+    }
+
+    /// A date alone; with a time of day but no offset it would be anyone's guess.
+    fn of_date(text: &str) -> Option<Self> {
+        let date: Option<Date> = (text.len() == "2026-12-31".len()).then(|| text.parse().ok()).flatten();
+        Self::of_utc(date?.at(0, 0, 0, 0))
+    }
+
+    fn of_utc(utc: DateTime) -> Option<Self> {
+        let since = utc.duration_since(EPOCH).as_nanos().div_euclid(1_000_000);
+        i64::try_from(since).ok().map(Self)
+    }
+
     /// The next millisecond.
     #[must_use]
     pub fn next(self) -> Self {
@@ -27,6 +78,19 @@ impl Instant {
     pub fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
+}
+
+const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+
+/// Why a text is no [`Instant::written`]. Whoever says so says also what to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnInstant {
+    #[error("this would be within three years of 1970")]
+    ProbablySeconds,
+    #[error("this is beyond the years 1 to 9999")]
+    Beyond,
+    #[error("this is no instant")]
+    Unclear,
 }
 
 impl Add for Span {
@@ -61,9 +125,65 @@ impl Span {
 impl std::fmt::Display for Instant {
     /// ISO-8601 in UTC with milliseconds, for people; the wire carries the number.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(stamp) => write!(f, "{stamp:.3}"),
+        match EPOCH.checked_add(SignedDuration::from_millis(self.0)) {
+            Ok(utc) => write!(f, "{utc:.3}Z"),
             Err(_) => write!(f, "{} ms", self.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, NotAnInstant};
+
+    #[test]
+    fn an_instant_has_one_meaning_in_all_its_spellings() {
+        let nine = Instant(1_767_603_600_000);
+        for same in [
+            "2026-01-05T09:00:00Z",
+            "2026-01-05t09:00:00z",
+            "2026-01-05 09:00:00+00:00",
+            "2026-01-05T10:00:00+01:00",
+            "2026-01-05T10:00:00.000999+0100",
+            "2026-01-05T10:00:00,0+01",
+            "20260105T090000Z",
+            "2026-01-05T03:30-05:30",
+            "2026-01-05T10:00:00+01:00[Europe/Paris]",
+        ] {
+            assert_eq!(Instant::parse(same), Some(nine), "{same}");
+            assert_eq!(Instant::written(same), Ok(nine), "{same}");
+        }
+        assert_eq!(Instant::written(" 1_767_603_600_000 "), Ok(nine));
+        assert_eq!(Instant::parse("2016-12-31T23:59:60Z"), Instant::parse("2016-12-31T23:59:59Z"));
+        for none in ["2026-01-05", "2026-01-05T09:00:00", "2026-02-30T00:00:00Z", "09:00:00Z", "yesterday", ""] {
+            assert_eq!(Instant::parse(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_instant_are_read_and_shown() {
+        for (at, text) in [
+            (Instant::EARLIEST, "0001-01-01T00:00:00.000Z"),
+            (Instant(-1), "1969-12-31T23:59:59.999Z"),
+            (Instant(1_767_603_600_120), "2026-01-05T09:00:00.120Z"),
+            (Instant(253_402_214_400_000), "9999-12-31T00:00:00.000Z"),
+            (Instant::LATEST, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!((at.to_string().as_str(), Instant::parse(text)), (text, Some(at)));
+            assert_eq!(Instant::written(text), Ok(at));
+        }
+        assert_eq!(Instant::parse("9999-12-31T23:00:00-02:00"), Some(Instant(Instant::LATEST.0 + 3_600_001)));
+        assert_eq!(Instant::MAX.to_string(), format!("{} ms", i64::MAX));
+    }
+
+    #[test]
+    fn people_write_dates_and_milliseconds_but_never_seconds() {
+        assert_eq!(Instant::written("9999-12-31"), Ok(Instant(253_402_214_400_000)));
+        assert_eq!(Instant::written("1970-01-02"), Ok(Instant(86_400_000)));
+        assert_eq!(Instant::written("1700000000"), Err(NotAnInstant::ProbablySeconds));
+        assert_eq!(Instant::written("1700000000000000"), Err(NotAnInstant::Beyond));
+        assert_eq!(Instant::written("0000-12-31"), Err(NotAnInstant::Beyond));
+        assert_eq!(Instant::written("1970-01-02T00:00:00"), Err(NotAnInstant::Unclear));
+        assert_eq!(Instant::written("10000-01-01"), Err(NotAnInstant::Unclear));
     }
 }

@@ -13,7 +13,7 @@ mod vocabulary;
 pub use change::{Cause, Change, CohortChange, CohortMember, Evidence, Localized};
 pub use customer::{CUSTOMER_BYTES_MAX, CustomerEvent, NAME_BYTES_MAX, Properties};
 pub use forecast::{CohortForecast, ExpectedChanges};
-pub use instant::{Instant, Span};
+pub use instant::{Instant, NotAnInstant, Span};
 pub use number::Number;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
 pub use risk::{ChurnRiskChange, CustomerValue, RiskFactor, RiskStanding};

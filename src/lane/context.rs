@@ -8,6 +8,7 @@ use super::edits::Edits;
 use super::limits::RecordLimits;
 use super::output::Speaker;
 use super::placement::Placement;
+use super::refusals::Refusals;
 use super::role::Role;
 use super::rulebook::Rulebook;
 use crate::codec::Framing;
@@ -68,6 +69,7 @@ pub struct Context {
     pub(super) refresh: Duration,
     pub(super) record_bytes_max: usize,
     pub(super) limits: RecordLimits,
+    pub(super) refusals: Refusals,
     pub(super) speaker: Speaker,
     group: String,
 }
@@ -101,6 +103,7 @@ impl Context {
             refresh: settings.ranks.refresh,
             record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
             limits: found.limits,
+            refusals: Refusals::default(),
             topics: settings.topics.clone(),
             speaker: Speaker { encoder, source },
             group,

@@ -1,9 +1,12 @@
 //! From a record to an event: everything that can be wrong with it, and where it then goes.
 
+use std::collections::BTreeMap;
+
 use super::context::Context;
 use super::letter;
 use super::partition::Partition;
 use super::plan::Plan;
+use super::refusals::{Detail, say_what_is_not_read};
 use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Lookup, SchemaKey, Schemas, recycle};
 use crate::engine::{Slot, Words};
@@ -11,33 +14,46 @@ use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
 use crate::kafka::{Record, Stamp};
 use crate::store::{Recorded, StoreError};
 
-/// Records of a fresh partition that are looked at before a wrong key layout is called one.
+/// Records of a fresh partition that are looked at before its topic is called one of something else.
 const FRESH_RECORDS: u32 = 100;
 
 /// What is known of a partition's records so far.
 pub(super) struct Intake {
-    /// Records of a fresh partition read so far, and how many of them had the wrong key; none once it is settled.
-    fresh: Option<(u32, u32)>,
+    /// None once a record was read that is an event under its customer's key, or that is foreign for no lasting reason.
+    fresh: Option<Fresh>,
     /// The time of the last event taken in.
     pub(super) last_event: Option<Instant>,
 }
 
+/// The records of a fresh partition, as long as every one of them is refused for what it is.
+#[derive(Default)]
+struct Fresh {
+    records: u32,
+    /// By reason, each with its first detail.
+    refused: BTreeMap<DeadLetterReason, (u32, Detail)>,
+}
+
 impl Intake {
     pub(super) fn new(fresh: bool) -> Self {
-        Self { fresh: fresh.then_some((0, 0)), last_event: None }
+        Self { fresh: fresh.then(Fresh::default), last_event: None }
     }
 
-    /// Counts a record; true when the first hundred of a fresh partition were all keyed by something else.
-    fn is_miskeyed(&mut self, wrong: bool) -> bool {
-        let Some((seen, wrongs)) = &mut self.fresh else { return false };
-        *seen += 1;
-        *wrongs += u32::from(wrong);
-        if seen == wrongs && *seen < FRESH_RECORDS {
-            return false;
+    /// Counts a record; with the hundredth of a fresh partition, if none of them is an event under its customer's key, the
+    /// most frequent reason and its detail.
+    fn is_foreign(&mut self, refused: Option<&Refused>) -> Option<Refused> {
+        let fresh = self.fresh.as_mut()?;
+        let Some(Refused { reason, detail }) = refused.filter(|refused| refused.is_foreign()) else {
+            self.fresh = None;
+            return None;
+        };
+        fresh.records += 1;
+        fresh.refused.entry(*reason).or_insert_with(|| (0, detail.clone())).0 += 1;
+        if fresh.records < FRESH_RECORDS {
+            return None;
         }
-        let all = seen == wrongs;
-        self.fresh = None;
-        all
+        let refused = self.fresh.take()?.refused;
+        let (reason, (_, detail)) = refused.into_iter().max_by_key(|(_, (count, _))| *count)?;
+        Some(Refused { reason, detail })
     }
 }
 
@@ -50,12 +66,33 @@ pub(super) struct Incoming<'r, 'c> {
     pub(super) now: Instant,
 }
 
+/// Why a record goes to the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) reason: DeadLetterReason,
+    pub(super) detail: Detail,
+}
+
+impl Refused {
+    /// Is it so for what the record is, as for every record of a topic that holds something else?
+    fn is_foreign(&self) -> bool {
+        match self.reason {
+            DeadLetterReason::Undecodable | DeadLetterReason::UnknownSchema | DeadLetterReason::WrongKey => true,
+            DeadLetterReason::NoCustomer
+            | DeadLetterReason::BadTime
+            | DeadLetterReason::Future
+            | DeadLetterReason::TooLate
+            | DeadLetterReason::Oversized => false,
+        }
+    }
+}
+
 /// Why a record was not applied.
 enum Refusal {
     Skip(SkipReason),
-    Dead(DeadLetterReason),
+    Dead(Refused),
     /// For a reason that a later reading of the log would not find.
-    DeadByCircumstance(DeadLetterReason),
+    DeadByCircumstance(Refused),
     /// Whether its time is right cannot be told: it is taken in when the wall clock is.
     NotYet,
 }
@@ -64,7 +101,7 @@ impl Partition {
     /// Takes one record in: applied, skipped or dead-lettered, and counted as one of them.
     ///
     /// # Errors
-    /// The database, or a partition whose keys are plainly not customer ids.
+    /// The database, or a partition whose records are plainly not customer events under the customer's id.
     pub(super) fn take_in(
         &mut self,
         incoming: &Incoming<'_, '_>,
@@ -84,9 +121,16 @@ impl Partition {
         let mut properties = recycle(std::mem::take(buffer));
         let outcome = self.judge(incoming, schemas, &mut properties, context, plan);
         *buffer = recycle(properties);
-        let wrong = matches!(outcome, Ok(Some(Refusal::Dead(DeadLetterReason::WrongKey))));
-        if self.intake.is_miskeyed(wrong) {
-            return Err(TakeInError::Miskeyed { partition: self.number });
+        let refused = match &outcome {
+            Ok(Some(Refusal::Dead(refused) | Refusal::DeadByCircumstance(refused))) => Some(refused),
+            _ => None,
+        };
+        if let Some(all) = self.intake.is_foreign(refused) {
+            let partition = self.number;
+            return Err(match all.reason {
+                DeadLetterReason::WrongKey => TakeInError::Miskeyed { partition },
+                _ => TakeInError::Foreign { partition, detail: all.detail },
+            });
         }
         match outcome? {
             None => self.tally().applied += 1,
@@ -96,17 +140,19 @@ impl Partition {
                 self.wait_for_clock();
             }
             Some(Refusal::Skip(reason)) => self.tally().skipped.push(reason),
-            Some(Refusal::Dead(reason)) => {
-                self.tally().dead.push(reason);
-                plan.outs.push(letter::of_record(record, reason, context, self.number));
-            }
-            Some(Refusal::DeadByCircumstance(reason)) => {
-                self.record(position, Recorded::Refused(reason));
-                self.tally().dead.push(reason);
-                plan.outs.push(letter::of_record(record, reason, context, self.number));
+            Some(Refusal::Dead(refused)) => self.set_aside(record, &refused, context, plan),
+            Some(Refusal::DeadByCircumstance(refused)) => {
+                self.record(position, Recorded::Refused(refused.reason));
+                self.set_aside(record, &refused, context, plan);
             }
         }
         Ok(())
+    }
+
+    fn set_aside(&mut self, record: &Record<'_>, refused: &Refused, context: &Context, plan: &mut Plan) {
+        self.tally().dead.push(refused.reason);
+        context.refusals.refused(refused.reason, &refused.detail, self.number, record.offset());
+        plan.outs.push(letter::of_record(record, refused, context, self.number));
     }
 
     fn judge<'r>(
@@ -117,32 +163,39 @@ impl Partition {
         context: &Context,
         plan: &mut Plan,
     ) -> Result<Option<Refusal>, StoreError> {
-        let dead = |reason| Ok(Some(Refusal::Dead(reason)));
+        let refused = |reason, detail: Detail| Refused { reason, detail };
+        let dead = |reason, detail: Detail| Ok(Some(Refusal::Dead(refused(reason, detail))));
+        let by_circumstance = |reason, detail: Detail| Ok(Some(Refusal::DeadByCircumstance(refused(reason, detail))));
         let record = incoming.record;
         let Some(payload) = record.payload() else { return Ok(Some(Refusal::Skip(SkipReason::Tombstone))) };
         if payload.len() > context.record_bytes_max {
-            return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Oversized)));
+            let most = context.record_bytes_max;
+            let detail = format!("the value is larger than batch.max_record_bytes, {most} bytes");
+            return by_circumstance(DeadLetterReason::Oversized, detail.into());
         }
-        let Ok((key, datum)) = context.framing.split(payload) else { return dead(DeadLetterReason::Undecodable) };
-        let reader = match schemas.lookup(key) {
-            Lookup::Ready(reader) => reader,
-            Lookup::Unusable(_) => return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Undecodable))),
-            // A record gets here once its schema is settled: whatever was missing then was waited for long enough.
-            Lookup::NotFound | Lookup::Missing { .. } | Lookup::Pending | Lookup::NoAnswer { .. } => {
-                return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::UnknownSchema)));
-            }
+        let (key, datum) = match context.framing.split(payload) {
+            Ok(parts) => parts,
+            Err(error) => return dead(error.reason(), error.to_string().into()),
         };
+        // A record gets here once its schema is settled: whatever was missing then was waited for long enough.
+        let found = schemas.lookup(key);
+        if let Some((reason, detail)) = found.refusal(key) {
+            return by_circumstance(reason, detail.into());
+        }
+        let Lookup::Ready(reader) = found else { unreachable!("what is not ready is refused") };
+        say_what_is_not_read(reader, key, &self.rules.rules.vocabulary);
         let event = match reader.decode(datum, &self.rules.rules.vocabulary, properties) {
             Ok(event) => event,
-            Err(error) => return dead(error.reason()),
+            Err(error) => return dead(error.reason(), format!("{error} ({key})").into()),
         };
         if record.key() != Some(event.customer.as_bytes()) {
-            return dead(DeadLetterReason::WrongKey);
+            let detail = if record.key().is_none() { "there is no key" } else { "the key is not `customer_id`" };
+            return dead(DeadLetterReason::WrongKey, detail.into());
         }
         let now = incoming.now;
-        let refused = self.shard_mut().refuses(event.at);
-        if refused == Some(DeadLetterReason::BadTime) {
-            return dead(DeadLetterReason::BadTime);
+        let time_refused = self.shard_mut().refuses(event.at);
+        if time_refused == Some(DeadLetterReason::BadTime) {
+            return dead(DeadLetterReason::BadTime, "`occurred_at` is before time.earliest, or in another unit".into());
         }
         let known = match record.stamp() {
             Stamp::Appended(millis) => self.latest_event().max(Instant(millis)),
@@ -150,11 +203,14 @@ impl Partition {
         };
         match is_ahead(event.at, now, known, self.believed(), context.max_future_skew) {
             Ahead::No => {}
-            Ahead::Yes => return Ok(Some(Refusal::DeadByCircumstance(DeadLetterReason::Future))),
+            Ahead::Yes => {
+                let detail = "`occurred_at` is ahead of the clock by more than time.max_future_skew";
+                return by_circumstance(DeadLetterReason::Future, detail.into());
+            }
             Ahead::Unknown => return Ok(Some(Refusal::NotYet)),
         }
-        if let Some(reason) = refused {
-            return dead(reason);
+        if let Some(reason) = time_refused {
+            return dead(reason, "`occurred_at` is older than stream time by more than time.max_lateness".into());
         }
         let (at, unusable) = (event.at, event.unusable_values);
         if !self.apply(incoming.slot, &event, record.offset(), Words::Full, context, plan)? {
@@ -218,4 +274,43 @@ pub(super) enum TakeInError {
     Store(#[from] StoreError),
     #[error("the first {FRESH_RECORDS} records of partition {partition} are not keyed by their customer id")]
     Miskeyed { partition: i32 },
+    #[error("the first {FRESH_RECORDS} records of partition {partition} are not customer events: {detail}")]
+    Foreign { partition: i32, detail: Detail },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeadLetterReason, FRESH_RECORDS, Intake, Refused};
+
+    fn refused(reason: DeadLetterReason) -> Refused {
+        Refused { reason, detail: reason.as_str().into() }
+    }
+
+    #[test]
+    fn a_fresh_partition_of_nothing_but_foreign_records_is_one_of_something_else() {
+        let (unknown, wrong) = (refused(DeadLetterReason::UnknownSchema), refused(DeadLetterReason::WrongKey));
+        let mut intake = Intake::new(true);
+        for _ in 0..40 {
+            assert_eq!(intake.is_foreign(Some(&wrong)), None);
+        }
+        for _ in 41..FRESH_RECORDS {
+            assert_eq!(intake.is_foreign(Some(&unknown)), None);
+        }
+        assert_eq!(intake.is_foreign(Some(&unknown)), Some(unknown.clone()), "the more frequent reason");
+        assert_eq!(intake.is_foreign(Some(&unknown)), None, "said once");
+    }
+
+    #[test]
+    fn one_record_that_is_an_event_settles_what_the_partition_holds() {
+        let foreign = refused(DeadLetterReason::Undecodable);
+        for other in [None, Some(refused(DeadLetterReason::TooLate)), Some(refused(DeadLetterReason::NoCustomer))] {
+            let mut intake = Intake::new(true);
+            for _ in 1..FRESH_RECORDS {
+                assert_eq!(intake.is_foreign(Some(&foreign)), None);
+            }
+            assert_eq!(intake.is_foreign(other.as_ref()), None);
+            assert_eq!(intake.is_foreign(Some(&foreign)), None);
+        }
+        assert!((0..2 * FRESH_RECORDS).all(|_| Intake::new(false).is_foreign(Some(&foreign)).is_none()));
+    }
 }

@@ -6,22 +6,26 @@
 use std::borrow::Cow;
 
 use super::context::Context;
+use super::intake::Refused;
 use super::plan::{Headers, Out, Topic};
 use crate::clock::wall_clock;
 use crate::event::DeadLetterReason;
 use crate::kafka::Record;
 
+/// The longest `cohortd_detail`, in bytes: schemas' own names may be of any length.
+const DETAIL_MAX: usize = 500;
 /// What a header costs besides its name and value: their lengths.
 const HEADER_FRAMING: usize = 10;
 
 type Header = (Cow<'static, str>, Cow<'static, [u8]>);
 
 /// The input record, set aside.
-pub(super) fn of_record(record: &Record<'_>, reason: DeadLetterReason, context: &Context, partition: i32) -> Out {
+pub(super) fn of_record(record: &Record<'_>, refused: &Refused, context: &Context, partition: i32) -> Out {
     let text = |name: &[u8]| Some(Cow::Owned(std::str::from_utf8(name).ok()?.to_owned()));
     let theirs = record.headers().filter_map(|(name, value)| Some((text(name)?, Cow::Owned(value?.to_vec()))));
     let ours = [
-        header("cohortd_reason", reason.as_str()),
+        header("cohortd_reason", refused.reason.as_str()),
+        header("cohortd_detail", &refused.detail[..refused.detail.floor_char_boundary(DETAIL_MAX)]),
         header("cohortd_topic", &context.topics.input),
         header("cohortd_partition", &partition.to_string()),
         header("cohortd_offset", &record.offset().to_string()),
@@ -40,6 +44,7 @@ pub(super) fn of_output(out: &Out, context: &Context) -> Option<Out> {
         Topic::Changes | Topic::Members | Topic::Risks | Topic::Forecasts | Topic::Summaries => {
             let ours = [
                 header("cohortd_reason", DeadLetterReason::Oversized.as_str()),
+                header("cohortd_detail", "an output that its topic does not take"),
                 header("cohortd_output", context.topic(out.topic)),
                 header("cohortd_at", &wall_clock().to_string()),
             ];

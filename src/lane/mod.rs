@@ -59,6 +59,7 @@ mod publish;
 mod publisher;
 mod ranking;
 mod ranks;
+mod refusals;
 mod restore;
 mod results;
 mod role;

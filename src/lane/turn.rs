@@ -956,5 +956,10 @@ fn explain(error: TakeInError, context: &Context) -> LaneError {
             "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {ANEW}",
             context.topics.input
         )),
+        error @ TakeInError::Foreign { .. } => LaneError::Configuration(format!(
+            "{error}; name the topic of customer events in topics.input in place of {}, mend its source, or begin after \
+             these records with kafka.start",
+            context.topics.input
+        )),
     }
 }

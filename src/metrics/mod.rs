@@ -51,7 +51,8 @@ pub struct Metrics {
     events_skipped: Vec<IntCounter>,
     /// `dead_letters_total{reason}`. Worry at any steady rate: events are being lost to the rules.
     dead_letters: Vec<IntCounter>,
-    /// `unusable_values_total`: property values that are not numbers, infinite or too large, and count as missing.
+    /// `unusable_values_total`: values of properties that rules read and that are of no use: numbers that do not fit, text that
+    /// is not UTF-8, lists, records, bytes. They count as missing. Worry at a steady rate: rules see less than was sent.
     pub unusable_values: IntCounter,
     /// `events_elsewhere_total`: events applied in another partition than the one in which Kafka's default partitioner (murmur2)
     /// puts their customer. Of n partitions another partitioner puts a share of (n - 1)/n elsewhere. Worry when it is a smaller

@@ -8,10 +8,10 @@ use config::{Value, ValueKind};
 use super::Loaded;
 use super::layer::{self, Layer};
 
-const MASK: &str = "********";
+pub(super) const MASK: &str = "********";
 
 pub(super) fn dump(loaded: &Loaded) -> String {
-    let mut text = String::from("# Each value with the place that set it.\n\n");
+    let mut text = String::new();
     let mut section = "";
     let manual = Layer::manual().expect("the manual was read when the settings were loaded");
     for leaf in manual.leaves() {
@@ -42,7 +42,16 @@ pub(super) fn dump(loaded: &Loaded) -> String {
             (None, _) => {}
         }
     }
-    text
+    let secrets = format!(
+        "# {MASK} stands for a secret: write the secret in its place before this is given to --config, or take the line out.\n"
+    );
+    let note = if text.contains(MASK) { secrets.as_str() } else { "" };
+    format!("# Each value with the place that set it.\n{note}\n{text}")
+}
+
+/// A value in which something is masked that was a secret when it was dumped.
+pub(super) fn is_masked(value: &ValueKind) -> bool {
+    matches!(value, ValueKind::String(text) if text.contains(MASK))
 }
 
 fn push_value(text: &mut String, key: &str, name: &str, value: &Value, like: &ValueKind, note: &str) {
@@ -104,13 +113,16 @@ pub(super) fn masked<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Options of librdkafka that may be secrets. Names of mechanisms are not, and are what one looks for first.
+/// Options of librdkafka that may be secrets. Names of mechanisms and of files are not, and are what one looks for first.
 fn is_secret(key: &str) -> bool {
     let Some(name) = layer::option_name(key) else {
         return false;
     };
     let name = name.to_ascii_lowercase();
-    let speaks = ["password", "secret", "token", "key"].iter().any(|word| name.contains(word));
+    if name.ends_with(".location") {
+        return false;
+    }
+    let speaks = ["pass", "secret", "token", "key", "credential", "jwt"].iter().any(|word| name.contains(word));
     speaks || (name.starts_with("sasl.") && !name.starts_with("sasl.mechanism"))
 }
 
@@ -124,6 +136,8 @@ mod tests {
         assert_eq!(shown("kafka.options.sasl.password", "hunter2"), "********");
         assert_eq!(shown("kafka.options.ssl.keystore.password", "hunter2"), "********");
         assert_eq!(shown("kafka.options.sasl.mechanisms", "PLAIN"), "PLAIN");
+        assert_eq!(shown("kafka.options.ssl.key.location", "/etc/ssl/our.key"), "/etc/ssl/our.key");
+        assert_eq!(shown("kafka.options.sasl.oauthbearer.assertion.private.key.passphrase", "hunter2"), "********");
         assert_eq!(shown("kafka.group_id", "secret-shop"), "secret-shop");
         assert_eq!(shown("schemas.registry", "https://me:p@s/s@registry:8081/x"), "https://********@registry:8081/x");
         assert_eq!(shown("schemas.registry", "http://registry:8081"), "http://registry:8081");

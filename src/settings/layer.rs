@@ -228,8 +228,12 @@ fn key_of_variable(name: &str) -> String {
     }
 }
 
-fn variable_of_key(key: &str) -> String {
-    format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
+pub(super) fn variable_of_key(key: &str) -> String {
+    let (section, option) = match option_name(key) {
+        Some(option) => (format!("{OPTIONS}."), option.replace('.', "_")),
+        None => (key.to_owned(), String::new()),
+    };
+    format!("{PREFIX}{}{}", section.to_ascii_uppercase().replace('.', "__"), option.to_ascii_uppercase())
 }
 
 fn example_of(section: &str, known: Option<&str>) -> String {

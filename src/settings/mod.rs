@@ -76,11 +76,13 @@ impl Settings {
             layer.refuse_unknown_keys(&manual)?;
         }
 
+        let keys: Vec<String> = layers.iter().flat_map(Layer::leaves).map(|leaf| leaf.key.clone()).collect();
         let mut builder = config::Config::builder().add_source(manual);
         for layer in layers {
             builder = builder.add_source(layer);
         }
         let merged = builder.build().map_err(|error| Error::in_place("settings".into(), error.to_string()))?.cache;
+        refuse_masks(&merged, &keys)?;
         let settings = merged.clone().try_deserialize().map_err(|error| Error::of_value(error, &merged))?;
 
         let mut loaded = Loaded { settings, merged };
@@ -132,6 +134,19 @@ impl Loaded {
     pub fn dump(&self) -> String {
         dump::dump(self)
     }
+}
+
+/// Refuses what `dump-config` prints in place of a secret, unless a later layer has the secret: taken for the secret, it
+/// would only show far from here, as credentials that a broker refuses.
+fn refuse_masks(merged: &config::Value, keys: &[String]) -> Result<(), Error> {
+    let masked =
+        keys.iter().find_map(|key| Some((key, layer::find(merged, key)?)).filter(|(_, v)| dump::is_masked(&v.kind)));
+    let Some((key, value)) = masked else { return Ok(()) };
+    let (mask, variable) = (dump::MASK, layer::variable_of_key(key));
+    let problem = format!(
+        "{mask} is what dump-config prints in place of a secret; write the secret itself, or take this out and set {variable}"
+    );
+    Err(Error::new(value.origin().unwrap_or(layer::DEFAULT), key, problem))
 }
 
 /// Cores that this process may use, at most [`LANES_MAX`].

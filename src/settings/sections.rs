@@ -149,6 +149,8 @@ pub struct Batch {
 #[serde(deny_unknown_fields)]
 pub struct Rules {
     pub file: PathBuf,
+    /// Must an edit of the file that removes more than half of the cohorts be confirmed?
+    pub confirm_removal: bool,
 }
 
 /// Where state lies and how long a changed customer may stay unwritten. See [`State::writes_each_batch`].

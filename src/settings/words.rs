@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 
-use crate::event::{Instant, Span};
+use crate::event::{Instant, NotAnInstant, Span};
 
 /// One value, before it has a meaning.
 pub(super) enum Scalar {
@@ -138,23 +138,19 @@ fn read_whole<T: TryFrom<i64>>(value: &Scalar) -> Result<T, String> {
 
 /// A date (midnight UTC), an ISO-8601 instant with its offset, or milliseconds since 1970.
 pub(super) fn read_instant(value: &Scalar) -> Result<Instant, String> {
-    if let Some(ms) = value.whole() {
-        // Every count of seconds since 1970 until the year 5138 is below this, which as milliseconds is 1973.
-        const PROBABLY_SECONDS: u64 = 100_000_000_000;
-        if ms != 0 && ms.unsigned_abs() < PROBABLY_SECONDS {
-            return Err(format!("{value} would be within three years of 1970; write milliseconds, or a date"));
-        }
-        return Ok(Instant(ms));
-    }
-    let text = value.text().unwrap_or_default();
-    let stamp = match text.parse::<jiff::Timestamp>() {
-        Ok(stamp) => Some(stamp),
-        // A date alone; with a time of day but no offset it would be anyone's guess.
-        Err(_) if text.len() == "1990-01-01".len() => format!("{text}T00:00:00Z").parse().ok(),
-        Err(_) => None,
+    let read = match value {
+        Scalar::Text(text) => Instant::written(text),
+        Scalar::Whole(ms) => Instant::written(&ms.to_string()),
+        Scalar::Other(_) => Err(NotAnInstant::Unclear),
     };
-    stamp.map(|stamp| Instant(stamp.as_millisecond())).ok_or_else(|| {
-        format!("{value} is no instant; write \"2026-01-31\", \"2026-01-31T08:00:00Z\" or milliseconds since 1970")
+    read.map_err(|problem| match problem {
+        NotAnInstant::ProbablySeconds => {
+            format!("{value} would be within three years of 1970; write milliseconds, or a date")
+        }
+        NotAnInstant::Beyond => format!("{value} is beyond the years 1 to 9999; write milliseconds, or a date"),
+        NotAnInstant::Unclear => {
+            format!("{value} is no instant; write \"2026-01-31\", \"2026-01-31T08:00:00Z\" or milliseconds since 1970")
+        }
     })
 }
 

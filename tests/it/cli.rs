@@ -361,12 +361,67 @@ fn a_bad_line_is_named_without_its_content_and_the_rest_is_replayed() {
     let mut said = replay.err.lines();
     assert_eq!(said.next(), Some("cohortd: standard input:18: `event` is missing, null or empty"));
     assert_eq!(said.next(), Some("cohortd: standard input:20: not a JSON object (column 1)"));
-    assert!(replay.err.contains("\n2 lines could not be read\n"), "{}", replay.err);
+    assert!(replay.err.contains("\n2 lines or records could not be read\n"), "{}", replay.err);
     assert!(!replay.err.contains("hidden"), "{}", replay.err);
 
     let strict = fed(&[&arguments[..], &["--strict"]].concat(), &lines);
     assert_eq!((strict.code, strict.out), (1, replayed(SHOP).out));
-    assert!(strict.err.ends_with("cohortd: 2 lines could not be read, and --strict was asked for\n"), "{}", strict.err);
+    assert!(
+        strict.err.ends_with("cohortd: 2 lines or records could not be read, and --strict was asked for\n"),
+        "{}",
+        strict.err
+    );
+}
+
+#[test]
+fn a_file_of_which_nothing_could_be_read_is_no_success() {
+    for (text, said) in [
+        ("customer_id,event,time\nc1,purchase,2026-01-05\n", "this is CSV"),
+        (
+            "one\ntwo\nthree\n",
+            "3 lines or records, and none is an event; standard input:1: not a JSON object (column 1)",
+        ),
+        ("{\"customer_id\": \"c1\"}\n", "1 line or record, and it is no event; standard input:1: `event` is missing"),
+    ] {
+        for command in [&["replay", "--rules", RULES, "-"][..], &["explain", "--rules", RULES, "--customer", "c1", "-"]]
+        {
+            let ended = fed(command, text);
+            assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{command:?}: {}", ended.err);
+            assert!(ended.err.contains(said) && ended.err.lines().count() == 1, "{}", ended.err);
+            assert!(ended.err.contains("{\"customer_id\": \"c1\", \"event\": \"purchase\""), "{}", ended.err);
+        }
+    }
+    assert_eq!(fed(&["replay", "--rules", RULES, "-"], "").code, 0, "nothing is not unreadable");
+}
+
+#[test]
+fn fields_that_are_not_read_are_named_with_the_way_out() {
+    let line = "{\"customer_id\":\"c\",\"event\":\"purchase\",\"time\":1767603600000,\"amount\":5,\"shop\":\"x\"}\n";
+    let replay = fed(&["replay", "--rules", RULES, "-"], &line.repeat(2));
+    assert_eq!(replay.code, 0, "{}", replay.err);
+    let said = "cohortd: standard input: fields that are not read: amount, shop; put them into properties\n";
+    assert!(replay.err.starts_with(said), "{}", replay.err);
+    assert!(!replayed(SHOP).err.contains("not read"), "{}", replayed(SHOP).err);
+}
+
+#[test]
+fn for_ever_is_an_instant_like_any_other() {
+    let rules = "[cohorts.seen]\nwho = \"did seen in the last 7 days by calendar\"\n";
+    let line =
+        |customer: &str, time: &str| format!("{{\"customer_id\":\"{customer}\",\"event\":\"seen\",\"time\":{time}}}\n");
+    let events = [
+        line("ordinary", "1767603600000"),
+        line("in_ms", "253402214400000"),
+        line("in_text", "\"9999-12-31T00:00:00Z\""),
+        line("elsewhere", "\"9999-12-30T22:00:00-02:00\""),
+    ];
+    let (_folder, rules, events) = written(rules, &events.concat());
+    for until in [&[][..], &["--until", "9999-12-31"], &["--until", "9999-12-31T23:59:59.999Z"]] {
+        let replay = run(&[&["replay", "--rules", rules.as_str()][..], until, &[events.as_str()]].concat());
+        assert_eq!(replay.code, 0, "{}", replay.err);
+        let entered = |line: &&str| line.contains("\"entered\"") && line.contains("253402214400000");
+        assert_eq!(replay.out.lines().filter(entered).count(), 3, "{}", replay.out);
+    }
 }
 
 #[test]

@@ -235,10 +235,38 @@ fn the_dump_shows_origins_hides_secrets_and_can_be_loaded_again() {
     }
     assert!(dump.contains("\"session.timeout.ms\" = \"6000\" # ") && dump.contains("cohortd.toml:3"), "{dump}");
 
-    // What was masked is all that differs.
-    let again = load(&dump, &[], &[]).settings;
+    // Secrets are all that is missing.
+    let secrets = ["COHORTD_KAFKA__OPTIONS__SASL_PASSWORD=hunter2", variables[0]];
+    let again = load(&dump, &secrets, &[]).settings;
+    assert_eq!(again.kafka, loaded.settings.kafka);
+    assert_eq!(again.schemas, loaded.settings.schemas);
     assert_eq!(again.batch, loaded.settings.batch);
     assert_eq!(again.time, loaded.settings.time);
     assert_eq!(again.topics, loaded.settings.topics);
     assert_eq!(again.lanes, loaded.settings.lanes);
+}
+
+#[test]
+fn the_mask_of_a_secret_is_not_taken_for_the_secret() {
+    let secrets = [
+        "kafka.options.sasl.password=hunter2",
+        "kafka.options.ssl.key.password=hunter2",
+        "kafka.options.sasl.oauthbearer.client.secret=hunter2",
+        "schemas.registry=https://me:hunter2@registry:8081",
+    ];
+    for secret in secrets {
+        let (key, value) = secret.split_once('=').unwrap();
+        let dumped = load("", &[], &[secret]).dump();
+        assert!(dumped.contains("********") && !dumped.contains("hunter2"), "{dumped}");
+        let refused = refusal(&dumped, &[], &[]);
+        assert!(refused.starts_with("cohortd.toml:") && refused.contains(&format!("{key}: ")), "{refused}");
+        assert!(refused.contains("what dump-config prints in place of a secret"), "{refused}");
+        // Named where the secret may come from instead, and taken from there.
+        let variable = refused.split(' ').find(|word| word.starts_with("COHORTD_")).unwrap();
+        let loaded = load(&dumped, &[&format!("{variable}={value}")], &[]);
+        assert_eq!(loaded.dump().matches("********").count(), 2, "the note and the value");
+        let alone = refusal("", &[&format!("{variable}=********")], &[]);
+        assert!(alone.starts_with(variable), "{alone}");
+    }
+    assert!(!load("", &[], &[]).dump().contains("********"));
 }

@@ -23,7 +23,11 @@ pub(super) fn check(settings: &Loaded) -> Result<Vec<String>, Failure> {
     for path in avro_files(folder).map_err(unread)? {
         let text = fs::read_to_string(&path).map_err(unread)?;
         let verdict = match Reader::compile(&text) {
-            Ok(_) => "its records are events".to_owned(),
+            Ok(reader) if reader.unread().is_empty() => "its records are events".to_owned(),
+            Ok(reader) => {
+                let fields = reader.unread();
+                format!("its records are events; fields that are not read: {fields}; put them into properties")
+            }
             Err(problem) => format!("its records are no events, and would go to the dead letters: {problem}"),
         };
         lines.push(format!("{}: {verdict}", path.display()));

@@ -30,7 +30,11 @@ impl Report<'_> {
         lines.push(self.likelihood(churn));
         lines.extend(self.provisional(churn).map(|why| format!("Provisional: {why}.")));
         if self.bad_lines > 0 {
-            lines.push(counted(self.bad_lines, "line could not be read", "lines could not be read"));
+            lines.push(counted(
+                self.bad_lines,
+                "line or record could not be read",
+                "lines or records could not be read",
+            ));
         }
         lines.push(String::new());
         match self.holdout {

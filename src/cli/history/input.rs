@@ -7,20 +7,22 @@ use std::path::{Path, PathBuf};
 use crate::app::Failure;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{BadLine, EventFile, FileError, OwnedEvent};
+use crate::cli::words::counted;
+use crate::codec::{EXAMPLE, EventFile, FileError, OwnedEvent};
 use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 
-/// Bad lines that are reported one by one; more are counted only.
+/// Bad lines and records that are reported one by one; more are counted only.
 const REPORTED_MAX: u64 = 20;
 const STANDARD_INPUT: &str = "standard input";
 
-/// What became of the lines that are no event read.
+/// What became of the lines and records that are no event read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::cli) struct Counts {
     pub(in crate::cli) bad_lines: u64,
     /// Events left out for `--until`.
     pub(in crate::cli) left_out: u64,
-    /// Property values that are not numbers, infinite or too large, and count as missing.
+    /// Property values that rules read and that are of no use: numbers that do not fit, lists, objects, bytes. They count as
+    /// missing.
     pub(in crate::cli) unusable_values: u64,
     /// Records of a topic without a value.
     pub(in crate::cli) tombstones: u64,
@@ -63,31 +65,38 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    /// Gives every event to `take`, in the order of the files. A line that cannot be read is reported and passed over.
+    /// Gives every event to `take`, in the order of the files. A line or record that cannot be read is reported and passed
+    /// over.
     ///
     /// # Errors
-    /// A file of which nothing more can be read: what follows from half a file would mislead. And what `take` refuses.
+    /// A file of which nothing more can be read: what follows from half a file would mislead. One that is not empty and holds
+    /// no event. And what `take` refuses.
     pub(in crate::cli) fn read_whole(
         &mut self,
         progress: &Progress,
         mut take: impl FnMut(&OwnedEvent) -> Result<(), Stopped>,
     ) -> Result<(), Stopped> {
         for path in self.files {
-            for event in open(path, progress).map_err(unreadable)? {
+            let mut file = open(path, progress).map_err(|error| unreadable(&error))?;
+            let mut of_file = OfFile::default();
+            for event in &mut file {
                 let event = match event {
                     Ok(event) => event,
-                    Err(FileError::Line { file, line, problem }) if problem != BadLine::TooLong => {
-                        self.bad_line(&file, line, problem, progress);
+                    Err(error) => {
+                        let lost = error.lost().ok_or_else(|| unreadable(&error))?;
+                        self.counts.bad_lines += lost;
+                        of_file.lost(lost, &error, progress);
                         continue;
                     }
-                    Err(error) => return Err(unreadable(error).into()),
                 };
+                of_file.found(progress);
                 if self.until.is_some_and(|until| event.at > until) {
                     self.counts.left_out += 1;
                     continue;
                 }
                 take(&event)?;
             }
+            of_file.end(path, &file, progress)?;
         }
         progress.finish();
         Ok(())
@@ -98,16 +107,49 @@ impl<'a> Input<'a> {
         let length = |path: &PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|found| found.len());
         self.files.iter().map(length).sum()
     }
+}
 
-    fn bad_line(&mut self, file: &str, line: u64, problem: BadLine, progress: &Progress) {
-        self.counts.bad_lines += 1;
-        match self.counts.bad_lines {
-            ..=REPORTED_MAX => progress.complain(&format!("{file}:{line}: {problem}")),
-            more if more == REPORTED_MAX + 1 => {
-                progress.complain("there are more such lines; from here on they are only counted")
-            }
-            _ => {}
+/// What is said of one file. Complaints are held back until an event was found: of a file without any, one line says all.
+#[derive(Default)]
+struct OfFile {
+    events: bool,
+    lost: u64,
+    complaints: Vec<String>,
+    more: bool,
+}
+
+impl OfFile {
+    fn found(&mut self, progress: &Progress) {
+        if !std::mem::replace(&mut self.events, true) {
+            self.complaints.drain(..).for_each(|complaint| progress.complain(&complaint));
         }
+    }
+
+    fn lost(&mut self, lost: u64, error: &FileError, progress: &Progress) {
+        self.lost += lost;
+        let complaint = match self.lost {
+            _ if self.more => return,
+            ..=REPORTED_MAX => said(error),
+            _ => {
+                self.more = true;
+                "there are more such lines or records; from here on they are only counted".to_owned()
+            }
+        };
+        if self.events { progress.complain(&complaint) } else { self.complaints.push(complaint) }
+    }
+
+    fn end(self, path: &Path, file: &EventFile, progress: &Progress) -> Result<(), Failure> {
+        let name = if path == Path::new("-") { STANDARD_INPUT.into() } else { path.to_string_lossy() };
+        if let (false, Some(first)) = (self.events, self.complaints.first()) {
+            let lost =
+                counted(self.lost, "line or record, and it is no event", "lines or records, and none is an event");
+            return Err(Failure::Running(format!("{name}: {lost}; {first}; a line is read like {EXAMPLE}")));
+        }
+        if !file.unread().is_empty() {
+            let fields = file.unread();
+            progress.complain(&format!("{name}: fields that are not read: {fields}; put them into properties"));
+        }
+        Ok(())
     }
 }
 
@@ -122,10 +164,14 @@ fn open(path: &Path, progress: &Progress) -> Result<EventFile, FileError> {
     }
 }
 
-fn unreadable(error: FileError) -> Failure {
-    Failure::Running(match error {
+fn unreadable(error: &FileError) -> Failure {
+    Failure::Running(said(error))
+}
+
+fn said(error: &FileError) -> String {
+    match error {
         FileError::Line { file, line, problem } => format!("{file}:{line}: {problem}"),
         FileError::Read { file, error } => format!("{file}: cannot be read ({error})"),
-        error @ FileError::Container { .. } => error.to_string(),
-    })
+        FileError::Container { .. } | FileError::Foreign { .. } => error.to_string(),
+    }
 }

@@ -33,8 +33,8 @@ pub(in crate::cli) enum Place {
 /// What one record is.
 pub(in crate::cli) enum Seen<'e> {
     Event(&'e CustomerEvent<'e>),
-    /// What `run` would send to the dead letters.
-    Refused(DeadLetterReason),
+    /// What `run` would send to the dead letters, and what in particular is wrong.
+    Refused(DeadLetterReason, &'e str),
 }
 
 /// A topic, and how its records are read.
@@ -147,7 +147,7 @@ impl<'a> Topic<'a> {
                     };
                     match decoding.event(&record, &mut properties)? {
                         None => self.counts.tombstones += 1,
-                        Some(Err(reason)) => take(Seen::Refused(reason))?,
+                        Some(Err((reason, detail))) => take(Seen::Refused(reason, &detail))?,
                         Some(Ok(event)) if self.until.is_some_and(|until| event.at > until) => {
                             self.counts.left_out += 1;
                         }
@@ -204,34 +204,43 @@ impl<'t> Decoding<'t> {
         self,
         record: &'r Record<'_>,
         properties: &'p mut Properties<'r>,
-    ) -> Result<Option<Result<CustomerEvent<'p>, DeadLetterReason>>, Failure>
+    ) -> Result<Option<Result<CustomerEvent<'p>, Refused>>, Failure>
     where
         't: 'r,
         'r: 'p,
     {
+        let refused = |reason, detail: String| Ok(Some(Err((reason, detail))));
         let Some(payload) = record.payload() else { return Ok(None) };
         let record_bytes_max = usize::try_from(self.settings.batch.max_record_bytes).unwrap_or(usize::MAX);
         if payload.len() > record_bytes_max {
-            return Ok(Some(Err(DeadLetterReason::Oversized)));
+            return refused(DeadLetterReason::Oversized, "the value is larger than batch.max_record_bytes".to_owned());
         }
-        let Ok((key, datum)) = self.framing.split(payload) else {
-            return Ok(Some(Err(DeadLetterReason::Undecodable)));
+        let (key, datum) = match self.framing.split(payload) {
+            Ok(parts) => parts,
+            Err(error) => return refused(error.reason(), error.to_string()),
         };
         self.awaiting.wait_for(key, self.schemas, self.progress)?;
-        let reader = match self.schemas.lookup(key) {
-            Lookup::Ready(reader) => reader,
-            Lookup::Unusable(_) => return Ok(Some(Err(DeadLetterReason::Undecodable))),
-            Lookup::NotFound | Lookup::Missing { .. } | Lookup::Pending | Lookup::NoAnswer { .. } => {
-                return Ok(Some(Err(DeadLetterReason::UnknownSchema)));
+        let found = self.schemas.lookup(key);
+        if let Some((reason, detail)) = found.refusal(key) {
+            return refused(reason, detail);
+        }
+        let Lookup::Ready(reader) = found else { unreachable!("what is not ready is refused") };
+        if let Some(fields) = reader.unread_unsaid() {
+            self.progress.complain(&format!("Fields of {key} are not read: {fields}; put them into properties."));
+        }
+        match reader.decode(datum, self.vocabulary, properties) {
+            Err(error) => refused(error.reason(), format!("{error} ({key})")),
+            Ok(event) if record.key() != Some(event.customer.as_bytes()) => {
+                let detail = if record.key().is_none() { "there is no key" } else { "the key is not `customer_id`" };
+                refused(DeadLetterReason::WrongKey, detail.to_owned())
             }
-        };
-        Ok(Some(match reader.decode(datum, self.vocabulary, properties) {
-            Err(error) => Err(error.reason()),
-            Ok(event) if record.key() != Some(event.customer.as_bytes()) => Err(DeadLetterReason::WrongKey),
-            Ok(event) => Ok(event),
-        }))
+            Ok(event) => Ok(Some(Ok(event))),
+        }
     }
 }
+
+/// Why a record is no event, and what in particular is wrong.
+type Refused = (DeadLetterReason, String);
 
 /// Asks until there is an answer, for as long as brokers may be away.
 fn patient<T>(mut ask: impl FnMut() -> Result<T, KafkaFailure>) -> Result<T, Failure> {

@@ -105,6 +105,7 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, other: &Path) -> Result<(),
         None => both.over_files(asked)?,
     };
     let until = asked.until.or(both.tallies[0].last).unwrap_or(Instant::MIN);
+    let nothing_read = asked.range.topic.as_ref().map_or(Ok(()), |name| topic::nothing_read(name, &both.tallies[0]));
     let counts = tell(&rules, both.lines)?;
     let rules = rules.each_ref().map(|rules| &**rules);
     let mut lines = summary::of_both(rules, both.tallies, input, until, started.elapsed());
@@ -115,6 +116,7 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, other: &Path) -> Result<(),
     if asked.range.topic.is_some() && rules.iter().any(|rules| !rules.rankings.is_empty()) {
         output::say(RANKED_APART);
     }
+    nothing_read?;
     strict(asked, input.bad_lines)
 }
 
@@ -169,9 +171,9 @@ impl<'a> Both<'a> {
             let [mut a, mut b] = self.sides();
             topic.read(partition, offsets, &self.common, &progress, |seen| match seen {
                 Seen::Event(event) => a.take(event).and_then(|()| b.take(event)),
-                Seen::Refused(reason) => {
-                    a.deciding.refuse(reason);
-                    b.deciding.refuse(reason);
+                Seen::Refused(reason, detail) => {
+                    a.deciding.refuse(reason, detail);
+                    b.deciding.refuse(reason, detail);
                     Ok(())
                 }
             })?;

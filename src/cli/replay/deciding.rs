@@ -122,8 +122,8 @@ impl<W: Write> Deciding<W> {
     }
 
     /// Counts a record that is no event.
-    pub(super) fn refuse(&mut self, reason: DeadLetterReason) {
-        self.tally.refuse(reason);
+    pub(super) fn refuse(&mut self, reason: DeadLetterReason, detail: &str) {
+        self.tally.refuse(reason, detail);
     }
 
     /// Decides every deadline up to and at `until`, and writes what is left. With the counts come the customers as they

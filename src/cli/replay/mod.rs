@@ -69,7 +69,7 @@ fn parameters(asked: &Replay, rules: &RuleSet) -> Result<Option<Arc<Parameters>>
 fn strict(asked: &Replay, bad_lines: u64) -> Result<(), Stopped> {
     match bad_lines {
         bad if asked.strict && bad > 0 => {
-            let lines = counted(bad, "line", "lines");
+            let lines = counted(bad, "line or record", "lines or records");
             Err(Failure::Running(format!("{lines} could not be read, and --strict was asked for")).into())
         }
         _ => Ok(()),

@@ -13,6 +13,8 @@ use crate::event::{Change, DeadLetterReason, Instant};
 use crate::rules::{CohortIx, LOWEST_LEVEL, RuleSet};
 use crate::summary::POPULATION_MIN;
 
+/// Kinds of refused records that are told apart.
+const REFUSALS_MAX: usize = 20;
 /// Columns of a cohort's size over time.
 const COLUMNS: usize = 40;
 
@@ -30,6 +32,8 @@ pub(in crate::cli) struct Tally {
     /// The earliest of one applied.
     first: Option<Instant>,
     dead_letters: BTreeMap<DeadLetterReason, u64>,
+    /// Those of them that are no events, by what in particular is wrong.
+    refused: BTreeMap<(DeadLetterReason, String), u64>,
     /// The ranks that have no threshold at the end, each with how many customers are ranked.
     pub(super) too_few: BTreeMap<String, u64>,
     /// By the rules' numbers.
@@ -54,6 +58,7 @@ impl Tally {
             last: None,
             first: None,
             dead_letters: BTreeMap::new(),
+            refused: BTreeMap::new(),
             too_few: BTreeMap::new(),
             cohorts: rules.cohorts.iter().map(|_| Sizes::default()).collect(),
             levels: (0..levels).map(|_| Sizes::default()).collect(),
@@ -77,9 +82,21 @@ impl Tally {
     }
 
     /// A record of which nothing is known, so that it has no time.
-    pub(super) fn refuse(&mut self, reason: DeadLetterReason) {
+    pub(super) fn refuse(&mut self, reason: DeadLetterReason, detail: &str) {
         self.read += 1;
         self.dead_letter(reason);
+        self.refused_for(reason, detail, 1);
+    }
+
+    fn refused_for(&mut self, reason: DeadLetterReason, detail: &str, count: u64) {
+        let kind = (reason, detail.to_owned());
+        let known = self.refused.len() < REFUSALS_MAX || self.refused.contains_key(&kind);
+        *self.refused.entry(if known { kind } else { (reason, "of other kinds".to_owned()) }).or_default() += count;
+    }
+
+    /// How many records were read, if there are any and none is an event.
+    pub(super) fn records_if_all_are_refused(&self) -> Option<u64> {
+        (self.read > 0 && self.refused.values().sum::<u64>() == self.read).then_some(self.read)
     }
 
     /// Takes in the counts of another log.
@@ -93,6 +110,9 @@ impl Tally {
         self.first = [self.first, other.first].into_iter().flatten().min();
         for (reason, count) in other.dead_letters {
             *self.dead_letters.entry(reason).or_default() += count;
+        }
+        for ((reason, detail), count) in other.refused {
+            self.refused_for(reason, &detail, count);
         }
         for (rank, ranked) in other.too_few {
             let most = self.too_few.entry(rank).or_default();
@@ -182,28 +202,33 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
             lines.push(counted(count, one, more));
         }
     };
+    for ((reason, detail), count) in &tally.refused {
+        let words = format!("{reason}: {detail}");
+        note(*count, &words, &words);
+    }
     for (reason, count) in &tally.dead_letters {
+        let told: u64 = tally.refused.iter().filter(|((told, _), _)| told == reason).map(|(_, count)| count).sum();
         let meaning = match reason {
             DeadLetterReason::BadTime => "before time.earliest, or in a wrong unit",
             DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
-            DeadLetterReason::WrongKey => "keyed by something else than the customer id",
-            DeadLetterReason::Undecodable => "not what its schema says, or no schema is named",
-            DeadLetterReason::UnknownSchema => "no file and no registry knows the schema",
-            DeadLetterReason::Oversized => {
-                "larger than batch.max_record_bytes, or an id or a name of more than 1,024 bytes"
-            }
-            DeadLetterReason::NoCustomer | DeadLetterReason::Future => "see the manual",
+            // No event is refused for these.
+            DeadLetterReason::WrongKey
+            | DeadLetterReason::Undecodable
+            | DeadLetterReason::UnknownSchema
+            | DeadLetterReason::Oversized
+            | DeadLetterReason::NoCustomer
+            | DeadLetterReason::Future => "see the manual",
         };
         let words = format!("{reason}: {meaning}");
-        note(*count, &words, &words);
+        note(count - told, &words, &words);
     }
-    note(input.bad_lines, "line could not be read", "lines could not be read");
+    note(input.bad_lines, "line or record could not be read", "lines or records could not be read");
     note(input.tombstones, "record without a value passed over", "records without a value passed over");
     note(input.left_out, "event later than --until left out", "events later than --until left out");
     note(
         input.unusable_values,
-        "value is no number that fits, and counts as missing",
-        "values are no numbers that fit, and count as missing",
+        "value of a property is a number that does not fit, a list, an object or bytes, and counts as missing",
+        "values of properties are numbers that do not fit, lists, objects or bytes, and count as missing",
     );
     note(
         tally.counts.approximated,

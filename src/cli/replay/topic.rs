@@ -10,6 +10,7 @@ use crate::cli::arguments::{Replay, TopicRange};
 use crate::cli::history::{RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
+use crate::cli::words::counted;
 use crate::event::Instant;
 use crate::settings::Loaded;
 
@@ -30,8 +31,8 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
         deciding.give(parameters.clone());
         topic.read(partition, offsets, &rules.vocabulary, &progress, |seen| match seen {
             Seen::Event(event) => deciding.take(event),
-            Seen::Refused(reason) => {
-                deciding.refuse(reason);
+            Seen::Refused(reason, detail) => {
+                deciding.refuse(reason, detail);
                 Ok(())
             }
         })?;
@@ -41,6 +42,7 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     }
     progress.finish();
     let until = asked.until.or(all.last).unwrap_or(Instant::MIN);
+    let nothing_read = nothing_read(name, &all);
     output::say(&summary::of(&rules, all, topic.counts(), until, started.elapsed()));
     if !rules.rankings.is_empty() {
         output::say(RANKED_APART);
@@ -52,7 +54,20 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
             topic.elsewhere()
         ));
     }
-    Ok(())
+    nothing_read
+}
+
+/// A range of which no record is an event is no success.
+pub(super) fn nothing_read(name: &str, tally: &Tally) -> Result<(), Stopped> {
+    match tally.records_if_all_are_refused() {
+        None => Ok(()),
+        Some(records) => {
+            let records =
+                counted(records, "record, and it is no customer event", "records, and none is a customer event");
+            Err(Failure::Running(format!("--topic {name}: {records}; is it the right topic, with the right settings?"))
+                .into())
+        }
+    }
 }
 
 /// What is to be read of one partition.

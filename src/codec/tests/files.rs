@@ -27,6 +27,149 @@ fn seen(events: &[Result<OwnedEvent, String>]) -> Vec<(String, i64, Option<Strin
     events.map(|event| (event.customer.clone(), event.at.0, event.id.clone(), event.properties.len())).collect()
 }
 
+/// A container's header for blocks of that compression, and what comes after each block.
+fn header(codec: &str, schema: &str) -> (Vec<u8>, [u8; 16]) {
+    let sized = |bytes: &[u8]| [&zigzag(bytes.len() as i64)[..], bytes].concat();
+    let marker = *b"between blocks..";
+    let entries = [sized(b"avro.schema"), sized(schema.as_bytes()), sized(b"avro.codec"), sized(codec.as_bytes())];
+    ([&b"Obj\x01\x04"[..], &entries.concat(), &[0], &marker].concat(), marker)
+}
+
+fn zigzag(value: i64) -> Vec<u8> {
+    let mut bits = ((value << 1) ^ (value >> 63)).cast_unsigned();
+    let mut bytes = Vec::new();
+    while bits >= 0x80 {
+        bytes.push((bits & 0x7f) as u8 | 0x80);
+        bits >>= 7;
+    }
+    bytes.push(bits as u8);
+    bytes
+}
+
+/// A container of blocks, each of so many records.
+fn blocks(codec: &str, schema: &str, blocks: &[(i64, Vec<u8>)]) -> Vec<u8> {
+    let (mut bytes, marker) = header(codec, schema);
+    for (records, stored) in blocks {
+        bytes.extend([&zigzag(*records)[..], &zigzag(stored.len() as i64), stored, &marker].concat());
+    }
+    bytes
+}
+
+/// One record without id, source and properties.
+fn datum(customer: &str, at: i64) -> Vec<u8> {
+    [&[0][..], &zigzag(customer.len() as i64), customer.as_bytes(), b"\x02x", &zigzag(at), &[0, 0]].concat()
+}
+
+/// The customers of the events, or what is said in their place.
+fn told(events: &[Result<OwnedEvent, String>]) -> Vec<&str> {
+    let told = events.iter().map(|event| match event {
+        Ok(event) => event.customer.as_str(),
+        Err(error) => error.as_str(),
+    });
+    told.collect()
+}
+
+#[test]
+fn a_bad_record_in_a_container_costs_no_more_than_itself() {
+    let records = [datum("a", 1), datum("", 2), datum("b", i64::MAX), datum(&"c".repeat(2_000), 4), datum("d", 5)];
+    let file = blocks("null", CUSTOMER_EVENT, &[(5, records.concat()), (1, datum("e", 6))]);
+    let expected = [
+        "a",
+        "f: record 2: `customer_id` is null or empty",
+        "f: record 3: `occurred_at` is null, local, or beyond the years 1 to 9999",
+        "f: record 4: `customer_id` is longer than 1,024 bytes",
+        "d",
+        "e",
+    ];
+    assert_eq!(told(&read(file)), expected);
+}
+
+#[test]
+fn where_the_next_record_begins_is_known_again_with_the_next_block() {
+    let spoilt = [datum("a", 1), b"\x00\x04bb\x7e".to_vec(), vec![0xff; 9]].concat();
+    let file = blocks("null", CUSTOMER_EVENT, &[(4, spoilt), (2, [datum("y", 5), datum("z", 6)].concat())]);
+    let found = read(file);
+    let lost =
+        "f: records 2 to 4: the record ends too early for its schema, and where the next one begins is not known";
+    assert_eq!(told(&found), ["a", lost, "y", "z"]);
+    let file = blocks("deflate", CUSTOMER_EVENT, &[(3, vec![0xff; 20]), (0, Vec::new())]);
+    let found = read(file);
+    assert_eq!(found.len(), 1);
+    assert!(told(&found)[0].starts_with("f: records 1 to 3: they are compressed wrongly"), "{found:?}");
+}
+
+#[test]
+fn containers_of_other_codecs_are_read_and_their_checksum_is_looked_at() {
+    let block = [datum("a", 1), datum("b", 2)].concat();
+    let snappy = |block: &[u8], change: u8| {
+        let mut checksum = flate2::Crc::new();
+        checksum.update(block);
+        let compressed = snap::raw::Encoder::new().compress_vec(block).unwrap();
+        let mut sum = checksum.sum().to_be_bytes();
+        sum[0] ^= change;
+        [compressed, sum.to_vec()].concat()
+    };
+    let file =
+        blocks("snappy", CUSTOMER_EVENT, &[(2, snappy(&block, 0)), (2, snappy(&block, 1)), (2, snappy(&block, 0))]);
+    assert_eq!(told(&read(file)), ["a", "b", "f: records 3 to 4: their checksum is another", "a", "b"]);
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&block).unwrap();
+    assert_eq!(told(&read(blocks("bzip2", CUSTOMER_EVENT, &[(2, bzip2.finish().unwrap())]))), ["a", "b"]);
+}
+
+#[test]
+fn compressed_files_are_read_as_other_tools_write_them() {
+    let line = |customer: &str| format!("{{\"customer_id\":\"{customer}\",\"event\":\"e\",\"time\":7}}\n").into_bytes();
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let bzip2 = |bytes: &[u8]| {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    // A frame to be skipped says in it what the next one is: so several compressors work at once.
+    let skipped = |kind: u8| [&[kind, 0x2a, 0x4d, 0x18, 4, 0, 0, 0][..], b"pzst"].concat();
+    let (a, b) = (line("a"), line("b"));
+    for file in [
+        [skipped(0x50), zstd(&a), skipped(0x5f), zstd(&b)].concat(),
+        [zstd(&a), skipped(0x51), zstd(&b), skipped(0x50)].concat(),
+        [gzip(&a), gzip(&b), gzip(b"")].concat(),
+        [gzip(&a), vec![0; 700], gzip(&b), vec![0; 20_000]].concat(),
+        [bzip2(&a), bzip2(&b)].concat(),
+    ] {
+        assert_eq!(told(&read(file)), ["a", "b"]);
+    }
+    let followed = read([gzip(&a), b"more".to_vec()].concat());
+    assert_eq!(told(&followed), ["f: after the end of what is compressed there are other bytes"]);
+}
+
+#[test]
+fn what_is_plainly_something_else_is_named_in_one_line() {
+    let files: [(&[u8], &str); 10] = [
+        (b"customer_id,event,time\nc1,purchase,2026-01-05\n", "this is CSV"),
+        (b"\xef\xbb\xbfid;amount\r\n\r\n1;2,5\r\n", "this is CSV"),
+        (b"id\tamount\n1\t2\n", "this is CSV"),
+        (b"[\n{\"customer_id\":\"c\"},\n{}]\n", "`jq -c '.[]'`"),
+        (b" [{\"customer_id\":\"c\"}]", "`jq -c '.[]'`"),
+        (b"{\n  \"customer_id\": \"c\"\n}\n", "`jq -c .`"),
+        (b"PAR1\x15\x04", "this is Parquet"),
+        (b"PK\x03\x04\x14\x00\x00\x00", "a spreadsheet"),
+        (b"\xfd7zXZ\x00\x00\x04", "compressed by xz"),
+        (b"\xff\xfe{\x00", "UTF-16"),
+    ];
+    for (bytes, named) in files {
+        let found = read(bytes);
+        assert!(found.len() == 1 && found[0].as_ref().unwrap_err().contains(named), "{named}: {found:?}");
+    }
+    // One spoilt line is that line's own matter.
+    let spoilt = read(format!("[INFO] begun, at last\n{LINES}"));
+    assert_eq!((spoilt.len(), spoilt.iter().filter(|event| event.is_ok()).count()), (3, 2));
+}
+
 /// Two records like those of `LINES`, in a container.
 fn container(codec: Codec) -> Vec<u8> {
     let schema = Schema::parse_str(CUSTOMER_EVENT).unwrap();
@@ -138,6 +281,6 @@ fn a_compression_that_is_not_supported_is_named() {
     let mut bytes = container(Codec::Deflate(DeflateSettings::default()));
     let codec = bytes.windows(18).position(|window| window == b"avro.codec\x0edeflate").unwrap() + 11;
     bytes[codec..codec + 7].copy_from_slice(b"unknown");
-    let expected = "f: its compression `unknown` is not supported; null, deflate and zstandard are";
+    let expected = "f: its compression `unknown` is not supported; null, deflate, snappy, zstandard and bzip2 are";
     assert_eq!(read(bytes)[0].as_ref().unwrap_err(), expected);
 }

@@ -1,6 +1,7 @@
 //! Writers older, newer and other than our schema.
 
 use apache_avro::Schema;
+use apache_avro::rabin::Rabin;
 use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::types::Value as Avro;
 use proptest::prelude::*;
@@ -105,16 +106,16 @@ fn numbers_texts_and_unions_are_promoted() {
     assert_eq!(values(json!("double"), Avro::Double(f64::NAN)).unwrap(), "1 []");
     assert_eq!(values(json!("double"), Avro::Double(1e19)).unwrap(), "1 []");
     assert_eq!(values(json!("null"), Avro::Null).unwrap(), "0 []");
-    assert_eq!(values(json!("bytes"), Avro::Bytes(vec![255])).unwrap(), "0 []");
+    assert_eq!(values(json!("bytes"), Avro::Bytes(vec![255])).unwrap(), "1 []");
     assert_eq!(values(json!(["null", "float"]), union(1, Avro::Float(f32::INFINITY))).unwrap(), "1 []");
-    assert_eq!(values(json!({"type": "array", "items": "long"}), Avro::Array(vec![Avro::Long(1); 3])).unwrap(), "0 []");
+    assert_eq!(values(json!({"type": "array", "items": "long"}), Avro::Array(vec![Avro::Long(1); 3])).unwrap(), "1 []");
     let symbols = json!(["null", {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}]);
     assert_eq!(values(symbols, union(1, Avro::Enum(1, "BLUE".into()))).unwrap(), "0 [a='BLUE']");
     let time = json!({"type": "long", "logicalType": "timestamp-micros"});
     assert_eq!(values(time, Avro::TimestampMicros(1_500)).unwrap(), "0 [a=1500]");
     let nested = json!({"type": "record", "name": "N", "fields": [{"name": "x", "type": ["int", "string"]}]});
     let value = Avro::Record(vec![("x".into(), union(1, Avro::String("y".into())))]);
-    assert_eq!(values(nested, value).unwrap(), "0 []");
+    assert_eq!(values(nested, value).unwrap(), "1 []");
 }
 
 #[test]
@@ -179,7 +180,7 @@ fn texts_are_read_from_strings_bytes_and_enums_and_from_unions_of_them() {
             .map(|text| text.split(' ').next().unwrap().to_owned())
     };
     assert_eq!(customer(json!("bytes"), Avro::Bytes(b"c2".into())).as_deref(), Ok("c2"));
-    assert_eq!(customer(json!("bytes"), Avro::Bytes(vec![0xff])), Err(Undecodable::NotUtf8));
+    assert_eq!(customer(json!("bytes"), Avro::Bytes(vec![0xff])), Err(Undecodable::NotUtf8("customer_id")));
     let name = json!({"type": "enum", "name": "Who", "symbols": ["A", "B"]});
     assert_eq!(customer(name, Avro::Enum(1, "B".into())).as_deref(), Ok("B"));
     assert_eq!(customer(json!(["null", "string"]), union(1, Avro::String("c3".into()))).as_deref(), Ok("c3"));
@@ -229,10 +230,81 @@ fn a_schema_that_is_no_event_says_which_field_it_lacks() {
     assert_eq!(compile(&lacking), Incompatible::Missing("event".into()));
     assert_eq!(compile(&json!("string")), Incompatible::NotARecord("string"));
     assert!(matches!(Reader::compile("{"), Err(Incompatible::Schema(_))));
-    assert!(matches!(
-        compile(&json!({"type": "record", "name": "E", "fields": [{"name": "x", "type": "Other"}]})),
-        Incompatible::Schema(_)
-    ));
+    let other = json!({"type": "record", "name": "E", "fields": [{"name": "x", "type": "Other"}]});
+    assert_eq!(compile(&other), Incompatible::Undefined("Other".into()));
+    let nested = json!({"type": "record", "name": "E", "fields": [{"name": "x", "type": [["null"], "int"]}]});
+    assert!(compile(&nested).to_string().contains("a union stands directly in a union"));
+}
+
+#[test]
+fn what_takes_no_part_in_reading_refuses_no_schema() {
+    let plain = writer(&[json!({"name": "x", "type": "string"})]);
+    let datum = written(&plain, record(&[("x", Avro::String("y".into()))]));
+    let schema: Json = serde_json::from_str(&plain).unwrap();
+    let with = |change: &dyn Fn(&mut Json)| {
+        let mut schema = schema.clone();
+        change(&mut schema);
+        schema.to_string()
+    };
+    for odd in [
+        with(&|schema| schema["fields"][3]["default"] = Json::Null),
+        with(&|schema| schema["fields"][3]["default"] = json!({"not": "a text"})),
+        with(&|schema| schema["namespace"] = json!("my-shop.$events.2024")),
+        with(&|schema| schema["name"] = json!("Order-Paid$")),
+        with(&|schema| schema["fields"][3]["name"] = json!("first name")),
+        with(&|schema| schema["fields"][3]["type"] = json!({"type": "string", "logicalType": "iso-8601"})),
+        with(&|schema| {
+            schema["fields"][3]["type"] = json!({"type": "bytes", "logicalType": "decimal", "precision": "x"})
+        }),
+        with(&|schema| schema["fields"][2]["logicalType"] = json!(7)),
+        with(&|schema| schema["doc"] = json!(7)),
+        plain.replacen('{', r#"{"doc": "cut \ud83c", "weight": 1e999, "#, 1),
+    ] {
+        let reader = Reader::compile(&odd).unwrap_or_else(|error| panic!("{odd}: {error}"));
+        assert_eq!(summary(&reader, &datum, &[]).unwrap(), "c1 purchase 5 - - hashed 0 []", "{odd}");
+    }
+}
+
+#[test]
+fn symbols_and_types_written_out_twice_are_read() {
+    let kind = json!({"type": "enum", "name": "Kind", "symbols": ["in-store", "on line", "2nd"]});
+    let schema = writer(&[
+        json!({"name": "event", "type": kind}),
+        json!({"name": "before", "type": kind}),
+        json!({"name": "after", "type": "Kind"}),
+    ]);
+    let reader = Reader::compile(&schema).unwrap();
+    assert_eq!(summary(&reader, b"\x04c1\x0a\x06\x00\x04", &[]), Err(Undecodable::Branch));
+    assert_eq!(summary(&reader, b"\x04c1\x0a\x04\x00\x7e", &[]).unwrap(), "c1 2nd 5 - - hashed 0 []");
+}
+
+#[test]
+fn a_value_that_nobody_reads_costs_nothing_and_one_that_is_read_only_itself() {
+    let field = |name: &str, schema: Json| json!({"name": name, "type": schema});
+    let extra = writer(&[field("text", json!("string")), field("flag", json!("boolean"))]);
+    // The text is not UTF-8, and the boolean neither true nor false.
+    let datum = [&written(&writer(&[]), record(&[]))[..], b"\x04\xed\xa0\x07"].concat();
+    assert!(summary(&Reader::compile(&extra).unwrap(), &datum, &[]).is_ok());
+
+    let head = b"\x00\x04c1\x02x\x0a\x00".as_slice();
+    let properties = b"\x06\x02a\x08\x06\xed\xa0\xbc\x02\xff\x08\x02y\x02b\x04\x0e\x00".as_slice();
+    let datum = [head, properties].concat();
+    let built_in = Reader::built_in();
+    assert_eq!(summary(&built_in, &datum, &["b"]).unwrap(), "c1 x 5 - - hashed 0 [b=7]");
+    assert_eq!(summary(&built_in, &datum, &["a", "b"]).unwrap(), "c1 x 5 - - hashed 1 [b=7]");
+}
+
+#[test]
+fn fields_beside_ours_are_named_once() {
+    let schema = writer(&[
+        json!({"name": "amount", "type": "double"}),
+        json!({"name": "properties", "type": {"type": "map", "values": "string"}}),
+        json!({"name": "nothing", "type": "null"}),
+    ]);
+    let reader = Reader::compile(&schema).unwrap();
+    assert_eq!(reader.unread().to_string(), "amount, nothing");
+    assert!(reader.unread_unsaid().is_some() && reader.unread_unsaid().is_none());
+    assert!(Reader::built_in().unread_unsaid().is_none());
 }
 
 #[test]
@@ -250,6 +322,7 @@ fn a_topic_of_several_record_types_gives_events_where_they_are_events() {
     let order = written(&schema, union(1, Avro::Record(vec![("x".into(), Avro::Int(1))])));
     assert_eq!(summary(&reader, &order, &[]), Err(Undecodable::Mismatch("the record")));
     assert_eq!(summary(&reader, &[0], &[]), Err(Undecodable::Mismatch("the record")));
+    assert!(reader.unread().is_empty(), "what is no event has no fields that are lost");
 }
 
 #[test]
@@ -400,6 +473,21 @@ fn some_properties() -> impl Strategy<Value = (Json, Avro)> {
             (json!({"type": "map", "values": order}), Avro::Map(map.collect()))
         },
     )
+}
+
+proptest! {
+    #[test]
+    fn a_fingerprint_is_the_one_that_apache_avro_computes(fields in proptest::collection::vec(anything(), 0..6)) {
+        let fields = fields.into_iter().enumerate().map(|(n, (schema, _))| json!({"name": format!("f{n}"), "type": schema, "doc": "x"}));
+        let schema = writer(&fields.collect::<Vec<_>>());
+        let theirs = Schema::parse_str(&schema).unwrap();
+        // It leaves a primitive that had a logical type as an object, where the specification has the bare name.
+        let canonical = ["int", "long", "bytes", "string"].into_iter().fold(theirs.canonical_form(), |text, name| {
+            text.replace(&format!("{{\"type\":\"{name}\"}}"), &format!("\"{name}\""))
+        });
+        let theirs = Schema::parse_str(&canonical).unwrap().fingerprint::<Rabin>().bytes;
+        prop_assert_eq!(Reader::compile(&schema).unwrap().fingerprint().to_le_bytes().to_vec(), theirs, "{}", canonical);
+    }
 }
 
 proptest! {

@@ -81,8 +81,8 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
     send(None, Some(&fine), Some("wrong_key"));
     send(Some("good0"), None, None);
     send(Some("good5"), Some(&avro::encode(&good(5))), None);
-    let late = avro::encode(&avro::event("late", "visit", now - 5 * 86_400_000, Some("late".into())));
-    send(Some("late"), Some(&late), Some("too_late"));
+    let late = avro::encode(&avro::event("tardy", "visit", now - 5 * 86_400_000, Some("tardy".into())));
+    send(Some("tardy"), Some(&late), Some("too_late"));
     send(Some("good6"), Some(&avro::encode(&good(6))), None);
     writer.flush();
 
@@ -92,7 +92,11 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
     nothing_is_unaccounted_for(&mut daemon, records as f64);
     the_scrape_is_well_formed(&mut daemon);
     let log = daemon.log();
-    for private in ["good0", "good5", "late\"", "somebody"] {
+    for said in ["the record begins with neither a schema id", "there is no key", "the key is not `customer_id`"] {
+        let said = format!("A record is set aside as a dead letter: {said}");
+        assert_eq!(log.matches(&said).count(), 1, "{said}: of each kind the first\n{log}");
+    }
+    for private in ["good0", "good5", "tardy", "somebody"] {
         assert!(!log.contains(private), "{private} is in the log:\n{log}");
     }
     daemon.stop();
@@ -121,6 +125,7 @@ fn letters_as_they_came(lab: &Lab) -> Vec<(i64, String)> {
         assert_eq!(letter.header("cohortd_topic"), lab.topic("in"));
         assert_eq!(letter.header("cohortd_partition"), origin.partition.to_string());
         assert!(letter.header("cohortd_at").starts_with("20"));
+        assert!(!letter.header("cohortd_detail").is_empty(), "{:?}", letter.headers);
         (offset, letter.header("cohortd_reason").to_owned())
     });
     as_they_came.collect()
@@ -166,4 +171,39 @@ fn a_registry_that_is_down_is_waited_for_and_one_that_does_not_know_is_not() {
     let letters = lab.read("letters").concat();
     let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
     assert_eq!(letters, [("d", "unknown_schema")]);
+}
+
+#[test]
+fn fields_beside_the_properties_are_named_in_the_log_once() {
+    let rules = "[cohorts.spent]\nwho = \"sum(purchase.amount in the last 1 day) > 10\"\n";
+    let Some(lab) = Lab::new("beside", 2, rules) else { return };
+    let field = |name: &str, kind: &str| serde_json::json!({"name": name, "type": kind});
+    let fields =
+        [("customer_id", "string"), ("event", "string"), ("occurred_at", "long"), ("shop", "int"), ("amount", "int")];
+    let fields: Vec<_> = fields.iter().map(|(name, kind)| field(name, kind)).collect();
+    let schema = serde_json::json!({"type": "record", "name": "Order", "fields": fields});
+    std::fs::create_dir(lab.path("avsc")).unwrap();
+    std::fs::write(lab.path("avsc/17.avsc"), schema.to_string()).unwrap();
+    let writer = lab.writer();
+    let text = |text: &str| [&[(text.len() * 2) as u8][..], text.as_bytes()].concat();
+    for n in 0..10 {
+        let customer = format!("c{n}");
+        let mut bits = wall_clock().0.cast_unsigned() << 1;
+        let mut record = [&[0, 0, 0, 0, 17][..], &text(&customer), &text("purchase")].concat();
+        while bits >= 0x80 {
+            record.push((bits & 0x7f) as u8 | 0x80);
+            bits >>= 7;
+        }
+        record.extend([bits as u8, 2, 40]);
+        writer.send_to(n % 2, Some(&customer), Some(&record));
+    }
+    writer.flush();
+    let mut daemon = lab.start("one", &[&format!("schemas.dir={}", lab.path("avsc").display())]);
+    lab.read_through();
+    daemon.ready();
+    nothing_is_unaccounted_for(&mut daemon, 10.0);
+    let log = daemon.log();
+    let said = "Fields of schema id 17 are not read: shop, amount; put them into properties. The rules use amount.";
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+    daemon.stop();
 }

@@ -238,6 +238,43 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
 }
 
 #[test]
+fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirmed() {
+    let cohort = |name: &&str| format!("[cohorts.{name}]\nwho = \"did seen_{name} in the last 1 hour\"\n");
+    let of = |names: &[&str]| names.iter().map(cohort).collect::<String>();
+    let Some(lab) = Lab::new("whole", 1, &of(&["a", "b", "c", "d"])) else { return };
+    let rules = lab.path("rules.toml");
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    let said = |daemon: &Daemon, text: &str, times: usize| {
+        eventually(text, || (daemon.log().matches(text).count() == times).then_some(()));
+    };
+    let is_told = |daemon: &mut Daemon, words: &[&str]| {
+        eventually("the health check tells it", || {
+            let (status, body) = daemon.get("/health/ready")?;
+            (status == 200 && words.iter().all(|word| body.contains(word))).then_some(())
+        });
+    };
+    // The first part of a file is as sound as the whole, and all that there is of it for a while.
+    fs::write(&rules, of(&["a"])).unwrap();
+    said(&daemon, "The rules file has lost most of its cohorts.", 1);
+    is_told(&mut daemon, &["has lost 3 of 4 cohorts", "version 1 stays in force"]);
+    fs::write(&rules, of(&["a", "b", "c", "d", "e"])).unwrap();
+    said(&daemon, "Other rules; each partition takes them up.", 1);
+
+    fs::rename(&rules, lab.path("away")).unwrap();
+    said(&daemon, "The rules file is gone", 1);
+    is_told(&mut daemon, &["is gone", "version 2 stays in force"]);
+    fs::rename(lab.path("away"), &rules).unwrap();
+    said(&daemon, "The rules file is back.", 1);
+
+    fs::write(&rules, of(&["a"])).unwrap();
+    said(&daemon, "The rules file has lost most of its cohorts.", 2);
+    daemon.signal("-HUP");
+    said(&daemon, "Other rules; each partition takes them up.", 2);
+    daemon.stop();
+}
+
+#[test]
 fn a_file_that_was_edited_while_nothing_ran_is_accepted_only_when_asked() {
     let Some(lab) = Lab::new("accept", 1, BEFORE) else { return };
     let open = shop::open(&lab, 1, 20, 100);

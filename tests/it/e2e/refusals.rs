@@ -92,6 +92,32 @@ fn a_topic_keyed_by_something_else_is_refused() {
 }
 
 #[test]
+fn a_topic_of_something_else_is_refused() {
+    let Some(lab) = Lab::new("foreign", 1, RULES) else { return };
+    let writer = lab.writer();
+    (0..120).for_each(|n| writer.send(&format!("c{n}"), b"{\"customer_id\": \"c\"}"));
+    writer.flush();
+    let words = ["first 100 records", "partition 0", "not customer events", "neither a schema id", "topics.input"];
+    refusal(lab.start("one", &[]).ended(), &words);
+}
+
+#[test]
+fn a_topic_of_another_shape_is_refused_with_the_field_and_the_schema() {
+    let Some(lab) = Lab::new("shape", 1, RULES) else { return };
+    fs::create_dir(lab.path("avsc")).unwrap();
+    let schema = r#"{"type": "record", "name": "Order", "fields": [{"name": "customer_id", "type": "string"}]}"#;
+    fs::write(lab.path("avsc/7.avsc"), schema).unwrap();
+    let writer = lab.writer();
+    (0..120).for_each(|n| writer.send(&format!("c{n}"), &[&[0, 0, 0, 0, 7, 4][..], b"c1"].concat()));
+    writer.flush();
+    let dir = format!("schemas.dir={}", lab.path("avsc").display());
+    let ended = lab.start("one", &[&dir]).ended();
+    let warned = |line: &&str| line.contains("A record is set aside as a dead letter: schema id 7: there is no field");
+    assert_eq!(ended.stderr.lines().filter(warned).count(), 1, "one warning: {}", ended.stderr);
+    refusal(ended, &["first 100 records", "schema id 7: there is no field `event`", "topics.input"]);
+}
+
+#[test]
 fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
     // A port on which nobody listens any more.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

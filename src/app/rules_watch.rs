@@ -1,0 +1,226 @@
+//! Watches one file for new contents, and tells when they are whole.
+//!
+//! A file is changed in two ways. Another one is put in its place (`mv`, most editors, the swap of a ConfigMap's `..data`):
+//! that one is whole from the first moment. Or it is written where it lies: then the beginning of it may well be sound, and it
+//! is whole only once it has stopped to change.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// So many looks in a row find a file as it was before it is read, if it may be in the middle of being written.
+const LOOKS_WHILE_WRITTEN: u32 = 4;
+/// The same for one that was put in place.
+const LOOKS_ONCE_MOVED: u32 = 1;
+/// Looks that do not find it before it counts as gone: some tools remove a file before they write it anew.
+const LOOKS_UNTIL_GONE: u32 = 3;
+
+/// A file as far as one can tell whether it changed. Times may stay as they were, and so may lengths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Signature {
+    /// Where the links to it lead.
+    resolved: PathBuf,
+    file: (u64, u64),
+    length: u64,
+    /// In nanoseconds: when its bytes were last written, and when anything else about it changed last.
+    written: i128,
+    changed: i128,
+}
+
+impl Signature {
+    /// `None` where there is no such file.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let resolved = fs::canonicalize(path).ok()?;
+        let found = fs::metadata(&resolved).ok()?;
+        let nanoseconds = |seconds: i64, more: i64| i128::from(seconds) * 1_000_000_000 + i128::from(more);
+        Some(Self {
+            file: (found.dev(), found.ino()),
+            length: found.len(),
+            written: nanoseconds(found.mtime(), found.mtime_nsec()),
+            changed: nanoseconds(found.ctime(), found.ctime_nsec()),
+            resolved,
+        })
+    }
+
+    /// Was this one put into the place of `other`, after its last byte was written?
+    fn replaces(&self, other: &Self) -> bool {
+        // Renaming a file changes the file and not its bytes; links that lead elsewhere were changed by whoever had finished.
+        self.resolved != other.resolved || (self.file != other.file && self.changed > self.written)
+    }
+}
+
+/// What a look found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    Nothing,
+    /// It is to be read.
+    Changed,
+    /// Said once.
+    Gone,
+    /// It was said to be gone.
+    Back,
+}
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// As it was when it was last read.
+    taken: Option<Signature>,
+    seen: Option<Signature>,
+    /// Looks in a row that found it so.
+    unchanged: u32,
+    missed: u32,
+}
+
+impl Watch {
+    /// Of a file that was just read, or is about to be.
+    pub(super) fn new(now: Option<Signature>) -> Self {
+        Self { taken: now.clone(), seen: now, unchanged: 0, missed: 0 }
+    }
+
+    /// The next look finds it changed, whatever it is.
+    pub(super) fn force(&mut self) {
+        self.taken = None;
+        self.unchanged = LOOKS_WHILE_WRITTEN;
+    }
+
+    /// Was it asked for, and not read since?
+    pub(super) fn is_forced(&self) -> bool {
+        self.taken.is_none()
+    }
+
+    pub(super) fn look(&mut self, now: Option<Signature>) -> Look {
+        let Some(now) = now else {
+            self.missed += 1;
+            return if self.missed == LOOKS_UNTIL_GONE { Look::Gone } else { Look::Nothing };
+        };
+        if std::mem::take(&mut self.missed) >= LOOKS_UNTIL_GONE {
+            return Look::Back;
+        }
+        let forced = self.is_forced() && self.unchanged >= LOOKS_WHILE_WRITTEN;
+        self.unchanged = if self.seen.as_ref() == Some(&now) { self.unchanged + 1 } else { 0 };
+        let moved = self.taken.as_ref().is_some_and(|taken| now.replaces(taken));
+        let looks = if moved { LOOKS_ONCE_MOVED } else { LOOKS_WHILE_WRITTEN };
+        let changed = self.taken.as_ref() != Some(&now);
+        self.seen = Some(now);
+        if changed && (forced || self.unchanged >= looks) { Look::Changed } else { Look::Nothing }
+    }
+
+    /// It was read as the last look found it.
+    pub(super) fn took(&mut self) {
+        self.taken.clone_from(&self.seen);
+    }
+
+    /// Is it still as the last look found it?
+    pub(super) fn is_still(&self, now: Option<&Signature>) -> bool {
+        self.seen.as_ref() == now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+    use std::{fs, thread};
+
+    use super::{LOOKS_UNTIL_GONE, LOOKS_WHILE_WRITTEN, Look, Signature, Watch};
+
+    /// What so many looks find out.
+    fn looks(watch: &mut Watch, path: &Path, times: u32) -> Vec<Look> {
+        (0..times).map(|_| watch.look(Signature::of(path))).collect()
+    }
+
+    /// The clock by which files are marked moves in steps.
+    fn let_the_clock_move() {
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_file_that_is_written_where_it_lies_is_read_once_it_no_longer_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.toml");
+        fs::write(&path, "whole").unwrap();
+        let mut watch = Watch::new(Signature::of(&path));
+        assert_eq!(looks(&mut watch, &path, 10), [Look::Nothing; 10]);
+        for piece in 1..5 {
+            fs::write(&path, "x".repeat(piece)).unwrap();
+            let pauses = looks(&mut watch, &path, LOOKS_WHILE_WRITTEN);
+            assert!(pauses.iter().all(|look| *look == Look::Nothing), "{pauses:?}");
+        }
+        assert_eq!(looks(&mut watch, &path, 1), [Look::Changed]);
+        watch.took();
+        assert_eq!(looks(&mut watch, &path, 10), [Look::Nothing; 10]);
+    }
+
+    #[test]
+    fn a_file_that_is_removed_and_written_anew_is_not_read_before_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.toml");
+        fs::write(&path, "whole").unwrap();
+        let mut watch = Watch::new(Signature::of(&path));
+        // Kept, so that the new file cannot have its number.
+        fs::rename(&path, folder.path().join("old")).unwrap();
+        assert_eq!(looks(&mut watch, &path, 1), [Look::Nothing]);
+        fs::write(&path, "half").unwrap();
+        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing; 2]);
+    }
+
+    #[test]
+    fn a_file_that_is_put_in_place_is_read_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("rules.toml"), folder.path().join("other"));
+        fs::write(&path, "old").unwrap();
+        let mut watch = Watch::new(Signature::of(&path));
+        fs::write(&other, "new").unwrap();
+        let_the_clock_move();
+        fs::rename(&other, &path).unwrap();
+        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing, Look::Changed]);
+    }
+
+    #[test]
+    fn the_swap_of_a_link_is_seen_though_times_and_lengths_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for version in ["..one", "..two"] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join("rules.toml"), version).unwrap();
+            let file = fs::File::options().write(true).open(at(version).join("rules.toml")).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        symlink("..one", at("..data")).unwrap();
+        symlink("..data/rules.toml", at("rules.toml")).unwrap();
+        let path = at("rules.toml");
+        let mut watch = Watch::new(Signature::of(&path));
+        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing; 2]);
+        symlink("..two", at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing, Look::Changed]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_said_once_and_so_is_its_return() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, away) = (folder.path().join("rules.toml"), folder.path().join("away"));
+        fs::write(&path, "whole").unwrap();
+        let mut watch = Watch::new(Signature::of(&path));
+        fs::rename(&path, &away).unwrap();
+        let found = looks(&mut watch, &path, 10);
+        assert_eq!(found.iter().position(|look| *look == Look::Gone), Some(LOOKS_UNTIL_GONE as usize - 1));
+        assert_eq!(found.iter().filter(|look| **look != Look::Nothing).count(), 1);
+        fs::rename(&away, &path).unwrap();
+        assert_eq!(looks(&mut watch, &path, 1), [Look::Back]);
+    }
+
+    #[test]
+    fn who_asks_for_it_has_it_read_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.toml");
+        fs::write(&path, "whole").unwrap();
+        let mut watch = Watch::new(Signature::of(&path));
+        watch.force();
+        assert_eq!(looks(&mut watch, &path, 1), [Look::Changed]);
+        watch.took();
+        assert_eq!(looks(&mut watch, &path, 10), [Look::Nothing; 10]);
+    }
+}

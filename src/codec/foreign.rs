@@ -1,0 +1,106 @@
+//! Files that are plainly not of events as they are read here: one line says what they are and the way on, in place of a
+//! complaint for each of their lines.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use super::compressed::Input;
+
+/// What a text file may begin with.
+pub(super) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A line as it is read.
+pub const EXAMPLE: &str = "{\"customer_id\": \"c1\", \"event\": \"purchase\", \"time\": \"2026-01-31T08:00:00Z\", \"properties\": {\"amount\": 12.5}}";
+
+/// How much is looked at to tell what a text is, in bytes.
+const HEAD: u64 = 64 << 10;
+
+/// What begins with which bytes, and is not read.
+const BINARIES: [(&[u8], &str); 13] = [
+    (b"PAR1", "Parquet"),
+    (b"ORC", "ORC"),
+    (b"ARROW1", "Arrow"),
+    (b"PK\x03\x04", "a zip archive or a spreadsheet"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"\x04\x22\x4d\x18", "compressed by lz4"),
+    (b"\xff\x06\x00\x00sN", "Snappy's own framing"),
+    (b"\x1f\x9d", "compressed by compress"),
+    (b"\xfd7zXZ\x00", "compressed by xz"),
+    (b"SQLite f", "an SQLite database"),
+    (b"%PDF", "PDF"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+];
+
+/// A kind of file that is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Foreign {
+    Binary(&'static str),
+    Csv,
+    /// All events in one array.
+    Array,
+    /// Objects over several lines.
+    Pretty,
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(kind) => write!(
+                f,
+                "this is {kind}, which is not read; write JSON Lines in UTF-8 or an Avro container file, plain or compressed \
+                 by gzip, zstd or bzip2"
+            ),
+            Self::Csv => write!(f, "this is CSV, which is not read; make each row a line of JSON: {EXAMPLE}"),
+            Self::Array => f.write_str(
+                "this is one array of JSON, which is not read; write one object a line, as `jq -c '.[]'` does",
+            ),
+            Self::Pretty => f.write_str(
+                "this is JSON over several lines, which is not read; write one object a line, as `jq -c .` does",
+            ),
+        }
+    }
+}
+
+/// What a file that begins with `start` plainly is, other than JSON Lines, if anything; and the file from its beginning.
+pub(super) fn of(start: &[u8], mut input: Input) -> io::Result<(Input, Option<Foreign>)> {
+    if let Some((_, kind)) = BINARIES.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return Ok((input, Some(Foreign::Binary(kind))));
+    }
+    let head = first_lines(&mut input)?;
+    let text = head.strip_prefix(UTF8_MARK).unwrap_or(&head);
+    let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let foreign = lines.next().and_then(|first| text_kind(first, lines.next().unwrap_or_default()));
+    Ok((Box::new(io::Cursor::new(head).chain(input)), foreign))
+}
+
+/// From the first two lines that are not blank: a first line that is only spoilt must not cost the others.
+fn text_kind(first: &[u8], second: &[u8]) -> Option<Foreign> {
+    let begins = |line: &[u8], byte: u8| line.first() == Some(&byte);
+    match first {
+        b"{" => return Some(Foreign::Pretty),
+        b"[" if begins(second, b'{') => return Some(Foreign::Array),
+        [b'[', rest @ ..] if begins(rest.trim_ascii_start(), b'{') => return Some(Foreign::Array),
+        _ => {}
+    }
+    let fields = |line: &[u8], separator: u8| line.iter().filter(|byte| **byte == separator).count();
+    let alike =
+        |separator: &u8| fields(first, *separator) > 0 && fields(second, *separator) >= fields(first, *separator);
+    let csv = !begins(first, b'{') && !begins(second, b'{') && [b',', b';', b'\t', b'|'].iter().any(alike);
+    csv.then_some(Foreign::Csv)
+}
+
+/// As far as the end of the second line that is not blank, or of what is looked at.
+fn first_lines(input: &mut Input) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let mut limited = input.take(HEAD);
+    let mut lines = 0;
+    while lines < 2 {
+        let before = head.len();
+        if io::BufRead::read_until(&mut limited, b'\n', &mut head)? == 0 {
+            break;
+        }
+        lines += usize::from(!head[before..].trim_ascii().is_empty());
+    }
+    Ok(head)
+}

@@ -1,0 +1,405 @@
+//! A writer's schema, as far as reading its records takes it: types, the names by which they refer to each other, and the
+//! names of fields.
+//!
+//! Schemas come from tools of all kinds. What takes no part in reading is not looked at, and so is no reason to refuse one:
+//! defaults (only the reader's count), documentation, the characters of names (other languages allow `-` and `$`), logical types
+//! that are unknown or do not fit their type.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Incompatible;
+use super::json::{Array, Json, NotJson, Object};
+
+/// The parts of a schema; the same type is one part, however often it is named.
+#[derive(Debug)]
+pub(super) struct WriterSchema {
+    types: Vec<Type>,
+    root: TypeId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct TypeId(usize);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Type {
+    Null,
+    Boolean,
+    Int(Meaning),
+    Long(Meaning),
+    Float,
+    Double,
+    Bytes(Meaning),
+    String,
+    Enum { name: String, symbols: Vec<String> },
+    Fixed { name: String, size: usize, meaning: Meaning },
+    Array(TypeId),
+    Map(TypeId),
+    Union(Vec<TypeId>),
+    Record { name: String, fields: Vec<Field> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) schema: TypeId,
+}
+
+/// What a logical type makes of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Nothing: a number, or bytes.
+    Plain,
+    Millis,
+    Micros,
+    Nanos,
+    Date,
+    TimeOfDay,
+    LocalMillis,
+    LocalMicros,
+    LocalNanos,
+    Decimal {
+        scale: usize,
+    },
+    /// Carries its own scale in each value.
+    BigDecimal,
+    Uuid,
+    Duration,
+}
+
+impl WriterSchema {
+    /// Reads a schema from its JSON.
+    pub(super) fn parse(text: &str) -> Result<Self, Incompatible> {
+        let json = Json::parse(text.as_bytes())
+            .map_err(|NotJson(column)| Incompatible::Schema(format!("no JSON at column {column}")))?;
+        let mut parser = Parser { types: Vec::new(), named: HashMap::new() };
+        let root = parser.schema(json, "")?;
+        Ok(Self { types: parser.types, root })
+    }
+
+    pub(super) fn root(&self) -> TypeId {
+        self.root
+    }
+
+    pub(super) fn get(&self, id: TypeId) -> &Type {
+        &self.types[id.0]
+    }
+
+    /// CRC-64-AVRO of the canonical form: what single-object encoding begins with.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut canonical = String::new();
+        self.write_canonical(self.root, &mut vec![false; self.types.len()], &mut canonical);
+        crc64(canonical.as_bytes())
+    }
+
+    /// Avro's parsing canonical form. A type with a name is written out the first time, and named from then on.
+    fn write_canonical(&self, id: TypeId, written: &mut Vec<bool>, out: &mut String) {
+        let inner = self.get(id);
+        if let Some(name) = inner.name() {
+            if std::mem::replace(&mut written[id.0], true) {
+                return out.push_str(&quoted(name));
+            }
+            out.push_str(&format!("{{\"name\":{},\"type\":", quoted(name)));
+        }
+        match inner {
+            Type::Array(items) => self.write_container("array\",\"items", *items, written, out),
+            Type::Map(values) => self.write_container("map\",\"values", *values, written, out),
+            Type::Union(branches) => {
+                out.push('[');
+                for (place, branch) in branches.iter().enumerate() {
+                    out.push_str(if place == 0 { "" } else { "," });
+                    self.write_canonical(*branch, written, out);
+                }
+                out.push(']');
+            }
+            Type::Record { fields, .. } => {
+                out.push_str("\"record\",\"fields\":[");
+                for (place, field) in fields.iter().enumerate() {
+                    let comma = if place == 0 { "" } else { "," };
+                    out.push_str(&format!("{comma}{{\"name\":{},\"type\":", quoted(&field.name)));
+                    self.write_canonical(field.schema, written, out);
+                    out.push('}');
+                }
+                out.push_str("]}");
+            }
+            Type::Enum { symbols, .. } => {
+                let symbols: Vec<_> = symbols.iter().map(|symbol| quoted(symbol)).collect();
+                out.push_str(&format!("\"enum\",\"symbols\":[{}]}}", symbols.join(",")));
+            }
+            Type::Fixed { size, .. } => out.push_str(&format!("\"fixed\",\"size\":{size}}}")),
+            simple => out.push_str(&quoted(simple.avro())),
+        }
+    }
+
+    fn write_container(&self, head: &str, items: TypeId, written: &mut Vec<bool>, out: &mut String) {
+        out.push_str(&format!("{{\"type\":\"{head}\":"));
+        self.write_canonical(items, written, out);
+        out.push('}');
+    }
+}
+
+impl Type {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Record { name, .. } | Self::Enum { name, .. } | Self::Fixed { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// The type's name in Avro.
+    fn avro(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Int(_) => "int",
+            Self::Long(_) => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::Bytes(_) => "bytes",
+            Self::String => "string",
+            Self::Enum { .. } => "enum",
+            Self::Fixed { .. } => "fixed",
+            Self::Array(_) => "array",
+            Self::Map(_) => "map",
+            Self::Union(_) => "union",
+            Self::Record { .. } => "record",
+        }
+    }
+
+    /// What it is, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        let (Self::Int(meaning) | Self::Long(meaning) | Self::Bytes(meaning) | Self::Fixed { meaning, .. }) = self
+        else {
+            return self.avro();
+        };
+        match meaning {
+            Meaning::Plain => self.avro(),
+            Meaning::Millis => "timestamp-millis",
+            Meaning::Micros => "timestamp-micros",
+            Meaning::Nanos => "timestamp-nanos",
+            Meaning::Date => "date",
+            Meaning::TimeOfDay => "time of day",
+            Meaning::LocalMillis => "local-timestamp-millis",
+            Meaning::LocalMicros => "local-timestamp-micros",
+            Meaning::LocalNanos => "local-timestamp-nanos",
+            Meaning::Decimal { .. } | Meaning::BigDecimal => "decimal",
+            Meaning::Uuid => "uuid",
+            Meaning::Duration => "duration",
+        }
+    }
+}
+
+/// A type that has no name of its own.
+fn primitive(name: &str) -> Option<Type> {
+    Some(match name {
+        "null" => Type::Null,
+        "boolean" => Type::Boolean,
+        "int" => Type::Int(Meaning::Plain),
+        "long" => Type::Long(Meaning::Plain),
+        "float" => Type::Float,
+        "double" => Type::Double,
+        "bytes" => Type::Bytes(Meaning::Plain),
+        "string" => Type::String,
+        _ => return None,
+    })
+}
+
+struct Parser {
+    types: Vec<Type>,
+    named: HashMap<String, TypeId>,
+}
+
+impl Parser {
+    fn schema(&mut self, json: Json<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
+        match json {
+            Json::Text(name) => self.name(&name.lossy(), namespace),
+            Json::Array(branches) => self.union(branches, namespace),
+            Json::Object(object) => self.object(object, namespace),
+            _ => Err(Incompatible::Schema("a type is neither a name, a list nor an object".into())),
+        }
+    }
+
+    /// A primitive, or a type that was defined before.
+    fn name(&mut self, name: &str, namespace: &str) -> Result<TypeId, Incompatible> {
+        if let Some(primitive) = primitive(name) {
+            return Ok(self.add(primitive));
+        }
+        let full = full_name(name, namespace);
+        let found = self.named.get(&full).or_else(|| self.named.get(name));
+        found.copied().ok_or(Incompatible::Undefined(full))
+    }
+
+    fn union(&mut self, branches: Array<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
+        let branches = branches.items().map(|branch| self.schema(branch, namespace)).collect::<Result<Vec<_>, _>>()?;
+        // Records could not say which of the inner branches they mean.
+        if branches.iter().any(|branch| matches!(self.types[branch.0], Type::Union(_))) {
+            return Err(Incompatible::Schema("a union stands directly in a union".into()));
+        }
+        Ok(self.add(Type::Union(branches)))
+    }
+
+    fn object(&mut self, object: Object<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
+        let missing = |key: &str, kind: &str| Incompatible::Schema(format!("a type {kind} has no `{key}`"));
+        let kind = object.get("type").ok_or_else(|| Incompatible::Schema("an object has no `type`".into()))?;
+        let Json::Text(name) = kind else {
+            let inner = self.schema(kind, namespace)?;
+            return Ok(self.with_meaning(inner, object));
+        };
+        let kind = name.lossy();
+        let inner = |key: &str| object.get(key).ok_or_else(|| missing(key, &kind));
+        match &*kind {
+            "array" => {
+                let items = self.schema(inner("items")?, namespace)?;
+                Ok(self.add(Type::Array(items)))
+            }
+            "map" => {
+                let values = self.schema(inner("values")?, namespace)?;
+                Ok(self.add(Type::Map(values)))
+            }
+            "record" | "error" => self.record(object, namespace),
+            "enum" => {
+                let (name, _) = self.own_name(object, namespace)?;
+                let Json::Array(symbols) = inner("symbols")? else { return Err(missing("symbols", &kind)) };
+                let symbols = symbols.items().filter_map(Json::text).map(|symbol| symbol.lossy().into_owned());
+                let symbols = symbols.collect();
+                Ok(self.define(object, Type::Enum { name, symbols }))
+            }
+            "fixed" => {
+                let (name, _) = self.own_name(object, namespace)?;
+                let size = match inner("size")? {
+                    Json::Number(size) => size.whole().and_then(|size| usize::try_from(size).ok()),
+                    _ => None,
+                };
+                let size = size.ok_or_else(|| missing("size", &kind))?;
+                let fixed = self.define(object, Type::Fixed { name, size, meaning: Meaning::Plain });
+                Ok(self.with_meaning(fixed, object))
+            }
+            other => {
+                let found = self.name(other, namespace)?;
+                // A named type is defined elsewhere, and means what it means there.
+                Ok(if primitive(other).is_some() { self.with_meaning(found, object) } else { found })
+            }
+        }
+    }
+
+    fn record(&mut self, object: Object<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
+        let (name, namespace) = self.own_name(object, namespace)?;
+        // Known before its fields are, since they may name it.
+        let own = self.define(object, Type::Record { name: name.clone(), fields: Vec::new() });
+        let Some(Json::Array(entries)) = object.get("fields") else {
+            return Err(Incompatible::Schema(format!("the record {name} has no `fields`")));
+        };
+        let (mut fields, mut names) = (Vec::new(), HashSet::new());
+        for entry in entries.items() {
+            let of_text = |key| match entry {
+                Json::Object(entry) => entry.get(key),
+                _ => None,
+            };
+            let field = of_text("name").and_then(Json::text).map(|name| name.lossy().into_owned());
+            let field = field.ok_or_else(|| Incompatible::Schema(format!("a field of {name} has no `name`")))?;
+            let inner =
+                of_text("type").ok_or_else(|| Incompatible::Schema(format!("`{field}` of {name} has no `type`")))?;
+            if !names.insert(field.clone()) {
+                return Err(Incompatible::Schema(format!("{name} has two fields `{field}`")));
+            }
+            let schema = self.schema(inner, &namespace)?;
+            fields.push(Field { name: field, schema });
+        }
+        self.types[own.0] = Type::Record { name, fields };
+        Ok(own)
+    }
+
+    /// The full name of the type that an object defines, and the namespace within it.
+    fn own_name(&self, object: Object<'_>, namespace: &str) -> Result<(String, String), Incompatible> {
+        let text = |key| object.get(key).and_then(Json::text).map(|text| text.lossy().into_owned());
+        let name = text("name").ok_or_else(|| Incompatible::Schema("a type that needs a name has none".into()))?;
+        let given = text("namespace");
+        let full = full_name(&name, given.as_deref().unwrap_or(namespace));
+        let within = full.rsplit_once('.').map_or(String::new(), |(within, _)| within.to_owned());
+        Ok((full, within))
+    }
+
+    /// Adds a type that has a name, and others beside it.
+    fn define(&mut self, object: Object<'_>, defined: Type) -> TypeId {
+        let name = defined.name().unwrap_or_default().to_owned();
+        let id = self.add(defined);
+        if let Some(Json::Array(aliases)) = object.get("aliases") {
+            let within = name.rsplit_once('.').map_or("", |(within, _)| within);
+            for alias in aliases.items().filter_map(Json::text) {
+                self.named.insert(full_name(&alias.lossy(), within), id);
+            }
+        }
+        // Some tools write a type out each time that they use it; a later reference means the latest.
+        self.named.insert(name, id);
+        id
+    }
+
+    fn add(&mut self, added: Type) -> TypeId {
+        self.types.push(added);
+        TypeId(self.types.len() - 1)
+    }
+
+    /// The type with what `logicalType` makes of it, if it is one that fits.
+    fn with_meaning(&mut self, id: TypeId, object: Object<'_>) -> TypeId {
+        let Some(logical) = object.get("logicalType").and_then(Json::text) else { return id };
+        let found = meaning(&logical.lossy(), &self.types[id.0], object);
+        let changed = match (self.types[id.0].clone(), found) {
+            (_, None) => return id,
+            (Type::Int(_), Some(meaning)) => Type::Int(meaning),
+            (Type::Long(_), Some(meaning)) => Type::Long(meaning),
+            (Type::Bytes(_), Some(meaning)) => Type::Bytes(meaning),
+            (Type::Fixed { name, size, .. }, Some(meaning)) => Type::Fixed { name, size, meaning },
+            (_, Some(_)) => return id,
+        };
+        self.types[id.0] = changed;
+        id
+    }
+}
+
+fn meaning(logical: &str, inner: &Type, object: Object<'_>) -> Option<Meaning> {
+    Some(match (inner, logical) {
+        (Type::Int(_), "date") => Meaning::Date,
+        (Type::Int(_), "time-millis") | (Type::Long(_), "time-micros") => Meaning::TimeOfDay,
+        (Type::Long(_), "timestamp-millis") => Meaning::Millis,
+        (Type::Long(_), "timestamp-micros") => Meaning::Micros,
+        (Type::Long(_), "timestamp-nanos") => Meaning::Nanos,
+        (Type::Long(_), "local-timestamp-millis") => Meaning::LocalMillis,
+        (Type::Long(_), "local-timestamp-micros") => Meaning::LocalMicros,
+        (Type::Long(_), "local-timestamp-nanos") => Meaning::LocalNanos,
+        (Type::Bytes(_) | Type::Fixed { .. }, "decimal") => {
+            let whole = |key: &str| match object.get(key) {
+                Some(Json::Number(number)) => number.whole().and_then(|number| usize::try_from(number).ok()),
+                _ => None,
+            };
+            let scale = if object.get("scale").is_some() { whole("scale")? } else { 0 };
+            let precision = whole("precision")?;
+            if precision == 0 || precision < scale {
+                return None;
+            }
+            Meaning::Decimal { scale }
+        }
+        (Type::Bytes(_), "big-decimal") => Meaning::BigDecimal,
+        (Type::Bytes(_) | Type::Fixed { size: 16, .. }, "uuid") => Meaning::Uuid,
+        (Type::Fixed { size: 12, .. }, "duration") => Meaning::Duration,
+        _ => return None,
+    })
+}
+
+/// A name with points is a full one; others are within a namespace, if there is one.
+fn full_name(name: &str, namespace: &str) -> String {
+    match name.strip_prefix('.') {
+        Some(outside) => outside.to_owned(),
+        None if name.contains('.') || namespace.is_empty() => name.to_owned(),
+        None => format!("{namespace}.{name}"),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Rabin's fingerprint, as the specification gives it.
+fn crc64(bytes: &[u8]) -> u64 {
+    const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
+    let table = |index: u64| (0..8).fold(index, |crc, _| (crc >> 1) ^ (EMPTY & (crc & 1).wrapping_neg()));
+    bytes.iter().fold(EMPTY, |crc, byte| (crc >> 8) ^ table((crc ^ u64::from(*byte)) & 0xff))
+}

@@ -1,0 +1,54 @@
+//! Fields of events beside those that are read: whoever writes them there loses what they say.
+
+use std::fmt;
+
+use super::json::Text;
+
+/// How many are named; of more it is only said that there are some.
+const NAMED_MAX: usize = 20;
+
+/// Their names, each once, in the order seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unread {
+    names: Vec<String>,
+    more: bool,
+}
+
+impl Unread {
+    pub(super) fn of(names: impl IntoIterator<Item = String>) -> Self {
+        let mut unread = Self::default();
+        names.into_iter().for_each(|name| unread.add(name));
+        unread
+    }
+
+    pub(super) fn note(&mut self, name: Text<'_>) {
+        if !self.more && !self.names.iter().any(|known| name.is(known)) {
+            self.add(name.lossy().into_owned());
+        }
+    }
+
+    fn add(&mut self, name: String) {
+        self.more = self.names.len() == NAMED_MAX;
+        if !self.more {
+            self.names.push(name);
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// `amount, channel and more`
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.more { " and more" } else { "" };
+        write!(f, "{}{more}", self.names.join(", "))
+    }
+}
