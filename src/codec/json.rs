@@ -62,8 +62,12 @@ enum Field<'a> {
     Large(u64),
     Double(f64),
     Text(Cow<'a, str>),
+    List(Vec<Element<'a>>),
     Nested,
 }
+
+/// A value in a list. What is a list in turn is passed over.
+struct Element<'a>(Field<'a>);
 
 #[derive(Default)]
 enum Entries<'a> {
@@ -139,49 +143,69 @@ fn property(field: &Field<'_>) -> Option<OwnedValue> {
         }
         Field::Double(value) => Some(number(Number::from_double(*value))),
         Field::Text(text) => Some(OwnedValue::Text(text.as_ref().into())),
+        Field::List(elements) => {
+            Some(OwnedValue::list(elements.iter().filter_map(|Element(element)| property(element))))
+        }
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Field<'de>;
+        deserializer.deserialize_any(AnyField { in_a_list: false })
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-            fn visit_unit<E: Error>(self) -> Result<Field<'de>, E> {
-                Ok(Field::Null)
-            }
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Field<'de>, E> {
-                Ok(Field::Bool(value))
-            }
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Field<'de>, E> {
-                Ok(Field::Integer(value))
-            }
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Field<'de>, E> {
-                Ok(i64::try_from(value).map_or(Field::Large(value), Field::Integer))
-            }
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Field<'de>, E> {
-                Ok(Field::Double(value))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Field<'de>, E> {
-                Ok(Field::Text(Cow::Owned(text.into())))
-            }
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Field<'de>, E> {
-                Ok(Field::Text(Cow::Borrowed(text)))
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Field::Nested)
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
-                while items.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Field::Nested)
-            }
+impl<'de: 'a, 'a> Deserialize<'de> for Element<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyField { in_a_list: true }).map(Element)
+    }
+}
+
+struct AnyField {
+    in_a_list: bool,
+}
+
+impl<'de> Visitor<'de> for AnyField {
+    type Value = Field<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_unit<E: Error>(self) -> Result<Field<'de>, E> {
+        Ok(Field::Null)
+    }
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Field<'de>, E> {
+        Ok(Field::Bool(value))
+    }
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Field<'de>, E> {
+        Ok(Field::Integer(value))
+    }
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Field<'de>, E> {
+        Ok(i64::try_from(value).map_or(Field::Large(value), Field::Integer))
+    }
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Field<'de>, E> {
+        Ok(Field::Double(value))
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Field<'de>, E> {
+        Ok(Field::Text(Cow::Owned(text.into())))
+    }
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Field<'de>, E> {
+        Ok(Field::Text(Cow::Borrowed(text)))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
+        if self.in_a_list {
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Field::Nested);
         }
-        deserializer.deserialize_any(Any)
+        let mut elements = Vec::new();
+        while let Some(element) = items.next_element()? {
+            elements.push(element);
+        }
+        Ok(Field::List(elements))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<Field<'de>, A::Error> {
+        while items.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Field::Nested)
     }
 }
 
@@ -262,9 +286,27 @@ mod tests {
             "e=Unusable",
             "f=Bool(true)",
             "g=Text(\"té\")",
+            "j=List([Number(Number(1000000))])",
             "b2=0.007812",
         ];
         assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_list_of_values_is_read_and_what_is_nested_in_it_is_not() {
+        let of = |list: &str| {
+            let event = read(&format!(r#"{{"customer_id":"c","event":"e","time":1,"properties":{{"a":{list}}}}}"#));
+            event.unwrap().properties[0].1.clone()
+        };
+        let text = |text: &str| OwnedValue::Text(text.to_owned());
+        assert_eq!(
+            of(r#"["x",true,null,[1],{"y":2},1e300]"#),
+            OwnedValue::List(vec![text("x"), OwnedValue::Bool(true), OwnedValue::Unusable])
+        );
+        assert_eq!(of("[]"), OwnedValue::List(vec![]));
+        let many = (0..100).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+        let OwnedValue::List(kept) = of(&format!("[{many}]")) else { panic!("a list") };
+        assert_eq!((kept.len(), &kept[64]), (65, &OwnedValue::Unusable));
     }
 
     #[test]

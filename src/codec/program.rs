@@ -81,6 +81,8 @@ pub(super) enum Take {
         scale: usize,
         size: Option<usize>,
     },
+    /// A list of values, none of which is a list.
+    List(Box<Take>),
     /// A type that no slot and no property can hold.
     Pass(SkipId),
     Union(Box<[Take]>),
@@ -297,8 +299,18 @@ impl<'s> Compiler<'s> {
             Schema::Union(union) => {
                 Take::Union(union.variants().iter().map(|branch| self.take(branch)).collect::<Result<_, _>>()?)
             }
-            other => Take::Pass(self.skip(other)?),
+            Schema::Array(array) => match self.take(&array.items)? {
+                items if any(&items, |item| matches!(item, Take::List(_) | Take::Pass(_))) => self.pass(schema)?,
+                // Of items that take no bytes there could be any number.
+                _ if self.skip(&array.items)? == SkipId::NOTHING => self.pass(schema)?,
+                items => Take::List(Box::new(items)),
+            },
+            other => self.pass(other)?,
         })
+    }
+
+    fn pass(&mut self, schema: &'s Schema) -> Result<Take, Incompatible> {
+        Ok(Take::Pass(self.skip(schema)?))
     }
 
     fn skip(&mut self, schema: &'s Schema) -> Result<SkipId, Incompatible> {
