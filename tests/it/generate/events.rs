@@ -19,7 +19,7 @@ pub(crate) fn case(world: &World, rules: String, random: &mut Random) -> Case {
     let mut log = Log { world, config, now: world.start, events: Vec::new(), customers };
     let mut advances = Vec::new();
     let advancing = random.percent(20);
-    let (fewest, most) = if world.capped.is_some() { (20, 2 * EVENTS_MOST) } else { (0, EVENTS_MOST) };
+    let (fewest, most) = if world.capped.is_some() { (30, 2 * EVENTS_MOST) } else { (0, EVENTS_MOST) };
     for position in 0..usize::try_from(random.between(fewest, most)).expect("small") {
         log.push(random);
         if advancing && random.percent(10) {
@@ -116,7 +116,7 @@ impl Log<'_> {
         let customer = CUSTOMERS[random.below(self.customers)];
         let mut event = LogEvent {
             customer: customer.into(),
-            name: (*random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[2], EVENTS[3], UNNAMED])).into(),
+            name: self.name(random).into(),
             at: if in_order { self.later() } else { self.time(random) },
             id: random.percent(60).then(|| format!("e{}", self.events.len())),
             source: random.percent(25).then(|| (*random.pick(&["shop", "app"])).into()),
@@ -147,6 +147,14 @@ impl Log<'_> {
         }
         event.record_hash = record_hash(&event);
         event
+    }
+
+    /// Where little is kept, mostly one of two.
+    fn name(&self, random: &mut Random) -> &'static str {
+        if self.world.capped.is_some() && random.percent(80) {
+            return *random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1]]);
+        }
+        *random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[2], EVENTS[3], UNNAMED])
     }
 
     /// After everything before.

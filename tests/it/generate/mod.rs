@@ -339,5 +339,5 @@ fn random_cases_beyond_capacity_lose_something() {
     };
     let differing = (0..cases).filter(differ).count();
     println!("of {cases} cases {differing} are decided otherwise than if everything were kept");
-    assert!(differing * 10 > usize::try_from(cases).unwrap(), "{differing}");
+    assert!(differing * 20 > usize::try_from(cases).unwrap(), "{differing}");
 }
