@@ -2,7 +2,7 @@
 
 use super::customer::Customer;
 use super::recalibration::Recalibration;
-use super::special::{expm1, ln, logistic, logit};
+use super::special::{exp, expm1, ln, logistic, logit};
 
 /// The levels above the lowest, which is 0 and has no threshold.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,22 @@ pub fn days_since(origin_ms: i64, at_ms: i64) -> f64 {
     at_ms.saturating_sub(origin_ms) as f64 / DAY_MS
 }
 
+/// A correction of the probability of silence, whatever its length: comings are as much rarer at every length as outcomes have
+/// taught of the horizon. So silence of no time stays certain, and the longer, the less likely it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rarity(f64);
+
+impl Rarity {
+    /// Changes nothing.
+    pub const NONE: Self = Self(1.0);
+
+    /// The corrected probability.
+    #[must_use]
+    pub fn of_silence(self, plain: f64) -> f64 {
+        if self == Self::NONE { plain } else { exp(self.0 * ln(plain)) }
+    }
+}
+
 impl Levels<'_> {
     /// The risk at `at` days: `p_none`, recalibrated if outcomes have taught how.
     #[must_use]
@@ -44,6 +60,17 @@ impl Levels<'_> {
             None => customer.p_none(at, self.horizon_days),
             Some(learnt) => logistic(learnt.logit(customer, at, self.horizon_days).0),
         }
+    }
+
+    /// By how much rarer comings are than the model says, of a customer at `at` days: for the horizon that gives the risk.
+    #[must_use]
+    pub fn rarity(&self, customer: &Customer, at: f64) -> Rarity {
+        if self.recalibration.is_none() {
+            return Rarity::NONE;
+        }
+        let power = ln(self.risk(customer, at)) / ln(customer.p_none(at, self.horizon_days));
+        // Where either is certain to all digits there is nothing to correct by.
+        if power.is_finite() { Rarity(power) } else { Rarity::NONE }
     }
 
     /// The level at `at` days.

@@ -32,7 +32,7 @@ pub(crate) mod tests;
 pub use customer::Customer;
 pub use fgp::{Activity, Fgp};
 pub use gamma_gamma::{GammaGamma, Spent};
-pub use levels::{Crossing, Levels, SILENCE_MAX_DAYS, days_since};
+pub use levels::{Crossing, Levels, Rarity, SILENCE_MAX_DAYS, days_since};
 pub use mbg_nbd::{MbgNbd, Repeats};
 pub use purchases::Purchases;
 pub use recalibration::{Evidence, Outcome, Recalibration, SNAPSHOTS_MAX};

@@ -336,9 +336,13 @@ pub(super) struct Score {
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
 
-    /// Parameters as `fit` writes them [default: fitted to the events]
-    #[arg(long, value_name = "FILE")]
+    /// Parameters as `fit` writes them [default: those that `run` would have learnt on the last Monday]
+    #[arg(long, value_name = "FILE", conflicts_with = "refit")]
     pub(super) params: Option<PathBuf>,
+
+    /// Fit to all events up to the instant, not as `run` does on Mondays
+    #[arg(long)]
+    pub(super) refit: bool,
 
     /// At that instant; later events are left out [default: the last event]
     #[arg(long, value_name = "INSTANT", value_parser = instant, allow_hyphen_values = true)]

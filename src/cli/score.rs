@@ -15,6 +15,7 @@ use crate::app::{Failure, parameters_file, rules_file};
 use crate::churn::Customer;
 use crate::engine::{Parameters, Prospect, Shard, level_name};
 use crate::event::Instant;
+use crate::rules::RuleSet;
 use crate::settings::Loaded;
 
 /// Days ahead for which the probability of nothing is said, and the number to expect.
@@ -92,23 +93,53 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
     };
     let comers = Comers::read(settings, &rules, &asked.files, asked.at)?;
     let at = comers.until;
-    let looks = if given.is_some() { Looks::default() } else { Looks::default().and_fit(&rules, at) };
-    let mut seen = comers.look(&looks)?;
-    let parameters = match given {
-        Some(parameters) => parameters,
-        None => {
-            let fit = seen.fit(at).map_err(refused)?;
-            let customers = seen.sample(at).map_or(0, |sample| sample.rows.len() as u64);
-            let provisional = if fit.is_provisional() { ", provisionally" } else { "" };
-            let text = counted(customers, "customer", "customers");
-            output::say(&format!("fitted to {text} up to {at}{provisional}: {}", in_words(&fit.model())));
-            fit.parameters(1, None)
+    let (shard, parameters) = match given {
+        Some(parameters) => {
+            let mut seen = comers.look(&Looks::default())?;
+            seen.shard.set_parameters(Some(Arc::new(parameters)), at);
+            output::say(&format!("by the parameters given: {}", in_words(&parameters.model)));
+            (seen.shard, parameters)
         }
+        None if asked.refit => refitted(comers, &rules)?,
+        None => as_run_would(comers)?,
     };
-    seen.shard.set_parameters(Some(Arc::new(parameters)), at);
-    let count = write(&seen.shard, &parameters, at, asked.horizon)?;
+    let count = write(&shard, &parameters, at, asked.horizon)?;
     output::say(&format!("{} as of {at}", counted(count, "customer", "customers")));
     Ok(())
+}
+
+/// By parameters fitted at the instant to all that was known by then.
+fn refitted(comers: Comers, rules: &RuleSet) -> Result<(Shard, Parameters), Stopped> {
+    let at = comers.until;
+    let mut seen = comers.look(&Looks::default().and_fit(rules, at))?;
+    let fit = seen.fit(at).map_err(refused)?;
+    let customers = seen.sample(at).map_or(0, |sample| sample.rows.len() as u64);
+    let provisional = if fit.is_provisional() { ", provisionally" } else { "" };
+    let text = counted(customers, "customer", "customers");
+    output::say(&format!("fitted to {text} up to {at}{provisional}: {}", in_words(&fit.model())));
+    let parameters = fit.parameters(1, None);
+    seen.shard.set_parameters(Some(Arc::new(parameters)), at);
+    Ok((seen.shard, parameters))
+}
+
+/// By the parameters that `run` would have in force at the instant.
+fn as_run_would(comers: Comers) -> Result<(Shard, Parameters), Stopped> {
+    let at = comers.until;
+    let (shard, refitted) = comers.learn_on_mondays()?;
+    let Some((learnt_at, parameters)) = refitted.last else {
+        let text = format!(
+            "`run` learns on Mondays, and had learnt nothing of these customers by {at}, so it would not say anything yet; \
+             --refit fits to all that there is"
+        );
+        return Err(Failure::Running(text).into());
+    };
+    let provisional = if parameters.provisional { ", provisional" } else { "" };
+    let corrected = if parameters.recalibration.is_some() { ", corrected by what came" } else { "" };
+    output::say(&format!(
+        "as `run` would say, by what was learnt on {learnt_at}{provisional}{corrected}: {}",
+        in_words(&parameters.model)
+    ));
+    Ok((shard, *parameters))
 }
 
 /// Writes all lines, by customer id; returns how many.
@@ -121,7 +152,7 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
     let mut count = 0;
     for (customer_id, slot) in customers {
         let Some(prospect) = Prospect::of(shard.engine(), shard.state(slot), at) else { continue };
-        let Prospect { customer, days, .. } = prospect;
+        let Prospect { customer, days, rarity, .. } = prospect;
         let crossing = |(level, at): (usize, Instant)| Crossing { level: level_name(rules, level), at: at.0 };
         let line = Line {
             customer_id,
@@ -130,7 +161,7 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
             seen: seen(&customer, days),
             t_days: days,
             alive: customer.alive(days),
-            p_none: ByDays::of(&NONE_DAYS, horizon, |ahead| customer.p_none(days, ahead)),
+            p_none: ByDays::of(&NONE_DAYS, horizon, |ahead| rarity.of_silence(customer.p_none(days, ahead))),
             expected: ByDays::of(&EXPECTED_DAYS, horizon, |ahead| customer.expected(days, ahead)),
             spend: prospect.spend,
             clv: prospect.value,

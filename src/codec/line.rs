@@ -119,7 +119,16 @@ fn property(value: Json<'_>) -> Option<OwnedValue> {
         Json::Bool(value) => Some(OwnedValue::Bool(value)),
         Json::Number(digits) => Some(digits.number().map_or(OwnedValue::Unusable, OwnedValue::Number)),
         Json::Text(text) => Some(OwnedValue::Text(text.lossy().into_owned())),
-        Json::Object(_) | Json::Array(_) => Some(OwnedValue::Unusable),
+        Json::Array(items) => Some(OwnedValue::list(items.items().filter_map(single))),
+        Json::Object(_) => Some(OwnedValue::Unusable),
+    }
+}
+
+/// A value of a list: no list in turn.
+fn single(value: Json<'_>) -> Option<OwnedValue> {
+    match value {
+        Json::Array(_) => Some(OwnedValue::Unusable),
+        value => property(value),
     }
 }
 
@@ -165,13 +174,31 @@ mod tests {
         let expected = [
             "over=Unusable",
             "nan=Unusable",
-            "list=Unusable",
+            "list=List([Text(\"a\")])",
             "object=Unusable",
             "cut=Text(\"cut \u{fffd}\")",
             "\u{fffd}=1",
             "sound=2",
         ];
         assert_eq!(properties(&line.replace('\n', "")), expected);
+    }
+
+    #[test]
+    fn a_list_of_values_is_read_and_what_is_nested_in_it_is_not() {
+        let of = |list: &str| {
+            let event = read(&format!(r#"{{"customer_id":"c","event":"e","time":1,"properties":{{"a":{list}}}}}"#));
+            event.unwrap().properties[0].1.clone()
+        };
+        let text = |text: &str| OwnedValue::Text(text.to_owned());
+        let nothing = || OwnedValue::Unusable;
+        assert_eq!(
+            of(r#"["x",true,null,[1],{"y":2},1e300]"#),
+            OwnedValue::List(vec![text("x"), OwnedValue::Bool(true), nothing(), nothing(), nothing()])
+        );
+        assert_eq!(of("[]"), OwnedValue::List(vec![]));
+        let many = (0..100).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+        let OwnedValue::List(kept) = of(&format!("[{many}]")) else { panic!("a list") };
+        assert_eq!((kept.len(), &kept[64]), (65, &OwnedValue::Unusable));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Events that own what they say: of files, which are sorted before they are decided.
 
 use super::reader::{Envelope, Keep, Kept, record_hash};
-use crate::event::{CustomerEvent, Instant, Number, Properties, Value, Vocabulary};
+use crate::event::{CustomerEvent, Instant, LISTED_MAX, Number, Properties, Value, Vocabulary};
 
 /// One event of a file, with all its properties.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,41 @@ pub enum OwnedValue {
     Bool(bool),
     Number(Number),
     Text(String),
-    /// A number that is not one, or too large; bytes, a list, an object: missing, and counted.
+    /// Values, none of which is a list.
+    List(Vec<OwnedValue>),
+    /// A number that is not one, or too large; bytes, an object, a list in a list: missing, and counted.
     Unusable,
+}
+
+impl OwnedValue {
+    /// `None`: it counts as missing.
+    fn borrowed(&self) -> Option<Value<'_>> {
+        match self {
+            Self::Bool(value) => Some(Value::Bool(*value)),
+            Self::Number(value) => Some(Value::Number(*value)),
+            Self::Text(value) => Some(Value::Text(value)),
+            Self::List(_) | Self::Unusable => None,
+        }
+    }
+
+    fn of(value: Kept<'_>) -> Option<Self> {
+        match value {
+            Kept::Absent => None,
+            Kept::Unusable => Some(Self::Unusable),
+            Kept::Value(Value::Bool(value)) => Some(Self::Bool(value)),
+            Kept::Value(Value::Number(value)) => Some(Self::Number(value)),
+            Kept::Value(Value::Text(value)) => Some(Self::Text(value.into())),
+        }
+    }
+
+    /// Of so many values as are looked at; one more, which is unusable, stands for all others.
+    pub(super) fn list(values: impl IntoIterator<Item = Self>) -> Self {
+        let mut list: Vec<Self> = values.into_iter().take(LISTED_MAX + 1).collect();
+        if let Some(beyond) = list.get_mut(LISTED_MAX) {
+            *beyond = Self::Unusable;
+        }
+        Self::List(list)
+    }
 }
 
 impl OwnedEvent {
@@ -38,16 +71,16 @@ impl OwnedEvent {
         let mut unusable_values = 0;
         for (name, value) in &self.properties {
             let Some(id) = vocabulary.property(name) else { continue };
-            let value = match value {
-                OwnedValue::Bool(value) => Value::Bool(*value),
-                OwnedValue::Number(value) => Value::Number(*value),
-                OwnedValue::Text(value) => Value::Text(value),
-                OwnedValue::Unusable => {
-                    unusable_values += 1;
-                    continue;
-                }
+            let (id, values) = match value {
+                OwnedValue::List(values) => (id.in_a_list(), values.as_slice()),
+                single => (id, std::slice::from_ref(single)),
             };
-            properties.push((id, value));
+            for value in values {
+                match value.borrowed() {
+                    Some(value) => properties.push((id, value)),
+                    None => unusable_values += 1,
+                }
+            }
         }
         CustomerEvent {
             customer: &self.customer,
@@ -87,16 +120,22 @@ impl<'a> Keep<'a> for All {
     }
 
     fn keep(&mut self, slot: &'a str, value: Kept<'a>) {
-        self.put(
-            slot,
-            match value {
-                Kept::Absent => None,
-                Kept::Unusable => Some(OwnedValue::Unusable),
-                Kept::Value(Value::Bool(value)) => Some(OwnedValue::Bool(value)),
-                Kept::Value(Value::Number(value)) => Some(OwnedValue::Number(value)),
-                Kept::Value(Value::Text(value)) => Some(OwnedValue::Text(value.into())),
-            },
-        );
+        self.put(slot, OwnedValue::of(value));
+    }
+
+    fn begin_list(&mut self, slot: &'a str) {
+        self.put(slot, Some(OwnedValue::List(Vec::new())));
+    }
+
+    fn listed(&mut self, slot: &'a str, value: Kept<'a>) {
+        let list = self.0.iter_mut().find(|(name, _)| name == slot);
+        if let (Some((_, OwnedValue::List(list))), Some(value)) = (list, OwnedValue::of(value)) {
+            match list.len() {
+                ..LISTED_MAX => list.push(value),
+                LISTED_MAX => list.push(OwnedValue::Unusable),
+                _ => {}
+            }
+        }
     }
 }
 

@@ -85,6 +85,8 @@ pub(super) enum Take {
         scale: usize,
         size: Option<usize>,
     },
+    /// A list of values, none of which is a list.
+    List(Box<Take>),
     /// A type that no slot and no property can hold.
     Pass(SkipId),
     Union(Box<[Take]>),
@@ -260,10 +262,18 @@ impl<'s> Compiler<'s> {
             }
             Type::Enum { symbols, .. } => Take::Symbol(symbols.iter().map(|symbol| symbol.as_str().into()).collect()),
             Type::Union(branches) => Take::Union(branches.iter().map(|branch| self.take(*branch)).collect()),
-            Type::Bytes(_) | Type::Fixed { .. } | Type::Array(_) | Type::Map(_) | Type::Record { .. } => {
-                Take::Pass(self.skip(schema))
-            }
+            Type::Array(items) => match self.take(*items) {
+                nested if any(&nested, |item| matches!(item, Take::List(_) | Take::Pass(_))) => self.pass(schema),
+                // Of items that take no bytes there could be any number.
+                _ if self.skip(*items) == SkipId::NOTHING => self.pass(schema),
+                items => Take::List(Box::new(items)),
+            },
+            Type::Bytes(_) | Type::Fixed { .. } | Type::Map(_) | Type::Record { .. } => self.pass(schema),
         }
+    }
+
+    fn pass(&mut self, schema: TypeId) -> Take {
+        Take::Pass(self.skip(schema))
     }
 
     fn skip(&mut self, schema: TypeId) -> SkipId {

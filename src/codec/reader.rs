@@ -11,7 +11,8 @@ use super::schema::WriterSchema;
 use super::unread::Unread;
 use super::{Incompatible, Undecodable};
 use crate::event::{
-    CUSTOMER_BYTES_MAX, CustomerEvent, Instant, NAME_BYTES_MAX, Number, Properties, PropertyId, Value, Vocabulary,
+    CUSTOMER_BYTES_MAX, CustomerEvent, Instant, LISTED_MAX, NAME_BYTES_MAX, Number, Properties, PropertyId, Value,
+    Vocabulary,
 };
 
 /// How many types may stand inside one another in a record: ours need three, and a type that contains itself could
@@ -81,7 +82,7 @@ impl Reader {
     ) -> Result<CustomerEvent<'b>, Undecodable> {
         properties.clear();
         let mut cursor = Cursor::new(datum);
-        let mut kept = Known { vocabulary, properties, unusable: 0 };
+        let mut kept = Known { vocabulary, properties, unusable: 0, lists: false, listed: 0 };
         let envelope = self.read(&mut cursor, &mut kept)?;
         let unusable_values = kept.unusable;
         if !cursor.rest().is_empty() {
@@ -205,9 +206,20 @@ impl Reader {
                 for _ in 0..block.items {
                     // No rule has a name that is not UTF-8.
                     let name = std::str::from_utf8(cursor.sized()?).ok();
-                    match name.and_then(|name| keep.wants(name)) {
-                        Some(slot) => keep.keep(slot, self.scalar(cursor, value)?.into()),
-                        None => self.pass(cursor, *pass, MAX_DEPTH)?,
+                    let Some(slot) = name.and_then(|name| keep.wants(name)) else {
+                        self.pass(cursor, *pass, MAX_DEPTH)?;
+                        continue;
+                    };
+                    let take = match value {
+                        Take::Union(branches) => &branches[cursor.branch(branches.len())?],
+                        single => single,
+                    };
+                    match take {
+                        Take::List(items) => {
+                            keep.begin_list(slot);
+                            self.list(cursor, items, |value| keep.listed(slot, value.into()))?;
+                        }
+                        single => keep.keep(slot, self.scalar(cursor, single)?.into()),
                     }
                 }
             },
@@ -225,6 +237,24 @@ impl Reader {
             }
             other => return self.single(cursor, other),
         })
+    }
+
+    /// The values of a list, one after the other.
+    fn list<'a>(
+        &'a self,
+        cursor: &mut Cursor<'a>,
+        items: &'a Take,
+        mut each: impl FnMut(Scalar<'a>),
+    ) -> Result<(), Undecodable> {
+        loop {
+            let block = cursor.block()?;
+            if block.items == 0 {
+                return Ok(());
+            }
+            for _ in 0..block.items {
+                each(self.scalar(cursor, items)?);
+            }
+        }
     }
 
     /// A value that is no union: Avro has no unions directly in unions.
@@ -245,6 +275,10 @@ impl Reader {
                     None => cursor.sized()?,
                 };
                 Scalar::Decimal(decimal(unscaled, *scale))
+            }
+            Take::List(items) => {
+                self.list(cursor, items, drop)?;
+                Scalar::Other
             }
             Take::Pass(skip) => {
                 self.pass(cursor, *skip, MAX_DEPTH)?;
@@ -336,11 +370,15 @@ impl Envelope<'_> {
 
 /// Where properties go: the few that the rules use, or all.
 pub(super) trait Keep<'a> {
-    type Slot;
+    type Slot: Copy;
     /// Where a property of this name goes, if it is wanted.
     fn wants(&mut self, name: &'a str) -> Option<Self::Slot>;
     /// Replaces what was kept there.
     fn keep(&mut self, slot: Self::Slot, value: Kept<'a>);
+    /// What was kept there gives way to a list.
+    fn begin_list(&mut self, slot: Self::Slot);
+    /// The next value of the list.
+    fn listed(&mut self, slot: Self::Slot, value: Kept<'a>);
 }
 
 /// A property's value as it counts.
@@ -394,6 +432,10 @@ struct Known<'v, 'b, 'a> {
     vocabulary: &'v Vocabulary,
     properties: &'b mut Properties<'a>,
     unusable: u32,
+    /// Is any property of this event a list?
+    lists: bool,
+    /// Values of the present one that are kept.
+    listed: usize,
 }
 
 impl<'a> Keep<'a> for Known<'_, '_, 'a> {
@@ -407,6 +449,9 @@ impl<'a> Keep<'a> for Known<'_, '_, 'a> {
     #[inline]
     fn keep(&mut self, slot: PropertyId, value: Kept<'a>) {
         // A map should not repeat a key. Where one does, the last wins, so that each property is there at most once.
+        if self.lists {
+            self.properties.retain(|(id, _)| *id != slot.in_a_list());
+        }
         let earlier = self.properties.iter().position(|(id, _)| *id == slot);
         match (value, earlier) {
             (Kept::Value(value), Some(position)) => self.properties[position].1 = value,
@@ -417,6 +462,22 @@ impl<'a> Keep<'a> for Known<'_, '_, 'a> {
                 }
                 self.unusable += u32::from(matches!(other, Kept::Unusable));
             }
+        }
+    }
+
+    fn begin_list(&mut self, slot: PropertyId) {
+        self.properties.retain(|(id, _)| id.alone() != slot);
+        (self.lists, self.listed) = (true, 0);
+    }
+
+    fn listed(&mut self, slot: PropertyId, value: Kept<'a>) {
+        match value {
+            Kept::Value(value) if self.listed < LISTED_MAX => {
+                self.properties.push((slot.in_a_list(), value));
+                self.listed += 1;
+            }
+            Kept::Value(_) | Kept::Unusable => self.unusable = self.unusable.saturating_add(1),
+            Kept::Absent => {}
         }
     }
 }

@@ -4,7 +4,7 @@ use super::decide::{Engine, Words};
 use super::effect::Effect;
 use super::score::Outlook;
 use super::state::CustomerState;
-use crate::churn::{Customer, days_since};
+use crate::churn::{Customer, Rarity, days_since};
 use crate::event::{Change, CustomerEvent, Instant, NameId, Number, PropertyId, Value};
 use crate::rules::{CohortIx, FactKind, Role, RuleSet};
 
@@ -163,6 +163,8 @@ struct Chances {
     from: Instant,
     /// The same, in days since the beginning of the first day.
     days: f64,
+    /// How outcomes have taught to correct the probability.
+    rarity: Rarity,
     /// What a coming is expected to bring.
     spend: Option<Number>,
 }
@@ -170,12 +172,60 @@ struct Chances {
 impl Chances {
     fn of(outlook: &Outlook<'_>, from: Instant) -> Self {
         let spend = outlook.spend().and_then(Number::from_double);
-        Self { customer: outlook.customer, from, days: outlook.at(from), spend }
+        let rarity = outlook.rarity(from);
+        Self { customer: outlook.customer, from, days: outlook.at(from), rarity, spend }
     }
 
-    /// That nothing comes before `until`.
+    /// That nothing comes before `until`: by the same probabilities by which levels are decided.
     fn silence(&self, until: Instant) -> Number {
         let horizon = days_since(self.from.0, until.0).max(0.0);
-        Number::from_double(self.customer.p_none(self.days, horizon)).unwrap_or_default()
+        let silence = self.rarity.of_silence(self.customer.p_none(self.days, horizon));
+        Number::from_double(silence).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::churn::{MbgNbd, Recalibration};
+    use crate::engine::{CustomerState, Engine, Model, Parameters, Provided, Words};
+    use crate::event::{CustomerEvent, Instant, Number, Span};
+    use crate::rules::load;
+
+    #[test]
+    fn a_forecast_weighs_by_the_corrected_probability_as_levels_do() {
+        let text = "[churn]\non = 'buy'\nhorizon = '30 days'\n[cohorts.lately]\nwho = 'did buy in the last 40 days'";
+        let rules = Arc::new(load("r.toml", text).unwrap());
+        let day = |day: i64| Instant(day * Span::DAY.0);
+        let comings = MbgNbd { r: 0.5, alpha_days: 20.0, a: 0.8, b: 1.6 };
+        for recalibration in [None, Some(Recalibration { weights: [-0.5, 0.9, 0.1, -0.2, 0.3] })] {
+            let mut engine = Engine::new(Arc::clone(&rules), Span(0), 64);
+            let model = Model::Purchases { comings, amounts: None };
+            let parameters = Parameters { version: 1, model, recalibration, provisional: false };
+            engine.set_parameters(Some(Arc::new(parameters)), Instant::MIN);
+            let mut state = CustomerState::new(&rules);
+            for at in [day(0), day(7), day(20)] {
+                let event = CustomerEvent {
+                    customer: "c",
+                    name: "buy",
+                    name_id: rules.vocabulary.name("buy"),
+                    at,
+                    id: None,
+                    source: None,
+                    record_hash: at.0.unsigned_abs(),
+                    unusable_values: 0,
+                    properties: &[],
+                };
+                engine.apply(&mut state, &event, 0, at, Words::None, &mut Vec::new());
+            }
+            // They leave when the horizon ends.
+            let from = day(30);
+            let ahead = engine.ahead(&state, &[from, day(61)]);
+            let left = ahead.iter().find(|ahead| ahead.provided == Provided::Silence).unwrap();
+            let risk = engine.risk(&state, from).unwrap().probability;
+            assert_eq!(left.at, day(60));
+            assert_eq!(left.weight, Number::from_double(risk).unwrap(), "{recalibration:?}");
+        }
     }
 }

@@ -178,6 +178,21 @@ mod tests {
         assert_eq!(fact.purchases().unwrap().amount, 0);
     }
 
+    /// The risk is that of no purchase, which is seen and can be checked: they did come. What they took back is no money.
+    #[test]
+    fn a_purchase_given_back_the_same_day_is_a_coming_worth_nothing() {
+        for given_back_at in [12, 40] {
+            let mut fact = Bought::default();
+            fact.feed(at(1), Number(100), Instant::MIN, &calendar());
+            fact.feed(at(10 + 24), Number(50), Instant::MIN, &calendar());
+            fact.feed(at(given_back_at + 24), Number(-50), Instant::MIN, &calendar());
+            let purchases = fact.purchases().unwrap();
+            // As it would be, had they given it back a day later.
+            assert_eq!((purchases.repeats, purchases.first_amount, purchases.amount), (1, 100, 100));
+            assert_eq!(purchases.last_day - purchases.first_day, 1);
+        }
+    }
+
     #[test]
     fn use_on_one_day_counts_once() {
         let (mut late, mut early) = (Used::default(), Used::default());

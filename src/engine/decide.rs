@@ -1,9 +1,6 @@
 //! One customer: deadlines and events in their order, each decided at its instant.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-
-use siphasher::sip::SipHasher13;
 
 use super::ahead::Coming;
 use super::comings::Comings;
@@ -19,6 +16,7 @@ use super::risk::{RiskEffect, Weight, weigh};
 use super::score::{Parameters, Solved};
 use super::sparse::Sparse;
 use super::state::{CustomerState, Deadlines, EventCause, Fact, Membership, RecentId, Wish};
+use super::stored_hash::of_event;
 use super::why::evidence;
 use crate::event::{ChangeReason, CustomerEvent, Instant, Kept, Span};
 use crate::rules::{Calendar, Cohort, CohortIx, FactIx, Node, RuleSet};
@@ -179,7 +177,7 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) -> Applied {
         let oldest_arrival = stream_time - self.max_lateness;
-        let identity = identity(event);
+        let identity = of_event(event);
         if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
             return Applied::Duplicate;
         }
@@ -276,7 +274,7 @@ impl Engine {
         wanted: &[bool],
     ) -> bool {
         let oldest_arrival = stream_time - self.max_lateness;
-        let identity = identity(event);
+        let identity = of_event(event);
         if state.recent.iter().any(|known| known.hash == identity && known.at >= oldest_arrival) {
             return false;
         }
@@ -667,17 +665,4 @@ fn remember(state: &mut CustomerState, id: RecentId, oldest_arrival: Instant, ca
         state.recent.remove(0);
         counts.ids_pushed_out += 1;
     }
-}
-
-/// An event's identity: source, name and id; without an id, source and the record's hash.
-///
-/// Stored, so it must not change between releases.
-fn identity(event: &CustomerEvent<'_>) -> u64 {
-    let mut hasher = SipHasher13::new();
-    event.source.hash(&mut hasher);
-    match event.id {
-        Some(id) => (event.name, id).hash(&mut hasher),
-        None => event.record_hash.hash(&mut hasher),
-    }
-    hasher.finish()
 }

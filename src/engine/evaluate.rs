@@ -8,7 +8,7 @@ use super::periods::{Period, Rhythm, streak};
 use super::rank::Standing;
 use super::score::{Parameters, Solved};
 use super::sparse::Sparse;
-use super::state::{Distinct, Fact, Membership};
+use super::state::{Fact, Membership};
 use super::values::kept_part;
 use super::verdict::Verdict;
 use super::window::{known_from, next_change, next_crossing, next_of_one, upto, within};
@@ -36,6 +36,13 @@ pub(super) struct Scene<'a> {
     pub(super) at: Instant,
 }
 
+/// What of a fact lies in a window.
+pub(super) struct InWindow {
+    /// Times, or different keys.
+    pub(super) count: u64,
+    pub(super) last: Option<Instant>,
+}
+
 impl<'a> Scene<'a> {
     /// Evaluates an expression.
     pub(super) fn node(&self, node: &Node) -> Verdict {
@@ -49,10 +56,12 @@ impl<'a> Scene<'a> {
 
     /// Evaluates one condition.
     pub(super) fn condition(&self, condition: ConditionIx) -> Verdict {
-        match self.rules.condition(condition) {
-            Condition::Count { fact, window, test, waits } => {
-                self.count(self.fact(*fact), *window, *test, waits.then_some(*fact))
-            }
+        self.evaluated(self.rules.condition(condition))
+    }
+
+    pub(super) fn evaluated(&self, condition: &Condition) -> Verdict {
+        match condition {
+            Condition::Count { fact, window, test, waits } => self.count(*fact, *window, *test, *waits),
             Condition::First { fact, window, negated } => {
                 let once = CountTest { min: 1, max: None, negated: false };
                 let first = self.edge(*fact, Edge::First);
@@ -126,36 +135,70 @@ impl<'a> Scene<'a> {
         self.calendar.start(self.calendar.period(self.at, unit) + 1 - i64::from(periods), unit)
     }
 
-    fn count(&self, fact: &Fact, window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
-        match fact {
+    fn count(&self, fact: FactIx, window: Window, test: CountTest, waits: bool) -> Verdict {
+        let waits = waits.then_some(fact);
+        match self.fact(fact) {
             Fact::Times(times) => self.tested(times, window, test, waits),
+            Fact::Distinct(found) if !self.holds_all_pairs(fact) => self.tested(&found.times, window, test, waits),
+            _ => {
+                let Some(found) = self.found_in(fact, window) else { return Verdict::always(false) };
+                self.waited(test, found.count, self.next_found(fact, window), window, waits)
+            }
+        }
+    }
+
+    /// What of a fact lies in a window: all that there is to say of it, for those who decide and those who explain. `None`:
+    /// the window does not exist.
+    pub(super) fn found_in(&self, fact: FactIx, window: Window) -> Option<InWindow> {
+        let last = |times: &[Instant]| times.last().copied();
+        Some(match self.fact(fact) {
+            Fact::Times(times) => {
+                let times = &times[within(times, window, self)?];
+                InWindow { count: times.len() as u64, last: last(times) }
+            }
             Fact::Distinct(found) => {
-                let Distinct { times, keys } = &**found;
-                if !matches!(window, Window::Between { .. } | Window::WithinFirst { .. }) {
-                    return self.tested(times, window, test, waits);
-                }
-                let Some(part) = within(times, window, self) else { return Verdict::always(false) };
-                let mut found: Vec<u64> = keys[part.clone()].to_vec();
-                found.sort_unstable();
-                found.dedup();
-                let until = next_change(times, &part, window, self);
-                self.waited(test, found.len() as u64, until, window, waits)
+                let part = within(&found.times, window, self)?;
+                let (times, mut keys) = (&found.times[part.clone()], found.keys[part].to_vec());
+                keys.sort_unstable();
+                keys.dedup();
+                InWindow { count: keys.len() as u64, last: last(times) }
             }
             Fact::Series(series) => {
-                let Some(part) = within(&series.times, window, self) else { return Verdict::always(false) };
-                let mut until = next_change(&series.times, &part, window, self);
-                let mut count = part.len() as u64;
+                let times = &series.times[within(&series.times, window, self)?];
+                let mut found = InWindow { count: times.len() as u64, last: last(times) };
                 for day in &series.days {
-                    let times = [day.last];
-                    if let Some(part) = within(&times, window, self) {
-                        count += if part.is_empty() { 0 } else { day.count };
-                        until = until.min(next_of_one(day.last, !part.is_empty(), window, self));
+                    if within(&[day.last], window, self).is_some_and(|part| !part.is_empty()) {
+                        found.count += day.count;
+                        found.last = found.last.max(Some(day.last));
                     }
                 }
-                self.waited(test, count, until, window, waits)
+                found
             }
-            _ => Verdict::always(false),
+            _ => return None,
+        })
+    }
+
+    /// When what lies in a window next changes by time alone; of facts that hold more than one time for each key or day.
+    fn next_found(&self, fact: FactIx, window: Window) -> Instant {
+        let of = |times: &[Instant]| {
+            within(times, window, self).map_or(Instant::MAX, |part| next_change(times, &part, window, self))
+        };
+        match self.fact(fact) {
+            Fact::Distinct(found) => of(&found.times),
+            Fact::Series(series) => {
+                let of_day = |last: Instant| {
+                    let part = within(&[last], window, self);
+                    part.map_or(Instant::MAX, |part| next_of_one(last, !part.is_empty(), window, self))
+                };
+                series.days.iter().map(|day| of_day(day.last)).fold(of(&series.times), Instant::min)
+            }
+            _ => Instant::MAX,
         }
+    }
+
+    /// May it have one key several times?
+    fn holds_all_pairs(&self, fact: FactIx) -> bool {
+        matches!(self.rules.facts[usize::from(fact.0)].kind, FactKind::DistinctAll { .. })
     }
 
     /// A count of times in a window, against its bounds.
@@ -174,12 +217,17 @@ impl<'a> Scene<'a> {
     fn waited(&self, test: CountTest, count: u64, until: Instant, window: Window, waits: Option<FactIx>) -> Verdict {
         let holds = test.holds(count);
         if let Some(fact) = waits.filter(|_| holds && count == 0) {
-            let ready = known_from(window, self.observed_from(fact), self);
+            let ready = self.counts_from(fact, window);
             if self.at < ready {
                 return Verdict { holds: false, until: until.min(ready) };
             }
         }
         Verdict { holds, until }
+    }
+
+    /// From when on nothing found counts.
+    pub(super) fn counts_from(&self, fact: FactIx, window: Window) -> Instant {
+        known_from(window, self.observed_from(fact), self)
     }
 
     fn followed(&self, fact: FactIx, after: crate::event::Span, window: Window) -> Verdict {
@@ -296,7 +344,8 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn holds(op: Op, ordering: Ordering) -> bool {
+/// Does a comparison hold whose sides stand in this order?
+pub(super) fn holds(op: Op, ordering: Ordering) -> bool {
     match op {
         Op::Eq => ordering.is_eq(),
         Op::Ne => ordering.is_ne(),

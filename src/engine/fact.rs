@@ -2,10 +2,7 @@
 //!
 //! Each is a function of the set of events read and of stream time, whatever the order of arrival.
 
-use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
-
-use siphasher::sip::SipHasher13;
 
 use super::answer;
 use super::chain::{Chain, Link, Reached, Terms};
@@ -13,6 +10,7 @@ use super::days::{Bought, DayBought, Used};
 use super::periods::{Period, count_in};
 use super::state::{DayBucket, Distinct, Encounter, Fact, Opening, Pair, Series, Steps, Total};
 use super::steps::StepRoles;
+use super::stored_hash::of_value;
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
 use crate::rules::{Calendar, DISTINCT_MAX, DistinctKey, FactKind, Filter, Floor, Role};
 
@@ -113,7 +111,17 @@ impl Fact {
         }
         let at = event.at;
         match (self, kind) {
-            (Self::Times(times), FactKind::Latest { cap }) => insert_latest(times, at, *cap),
+            (Self::Times(times), FactKind::Latest { cap, back }) => {
+                let full = times.len() >= *cap;
+                let changed = insert_latest(times, at, *cap);
+                // What is dropped may have been the last one so long ago.
+                if let (true, Some(back), [first, .., last]) = (full, back, times.as_slice())
+                    && *first > *last - *back
+                {
+                    *around.approximated += 1;
+                }
+                changed
+            }
             (Self::Times(times), FactKind::Earliest { cap }) => insert_earliest(times, at, *cap),
             (Self::Total(total), FactKind::Total { property, from }) => {
                 if from.is_some_and(|from| at < from) {
@@ -160,7 +168,7 @@ impl Fact {
                 let key = match key {
                     None => 0,
                     Some(property) => match event.property(*property) {
-                        Some(value) => hash(&value),
+                        Some(value) => of_value(&value),
                         None => return false,
                     },
                 };
@@ -219,7 +227,7 @@ impl Fact {
         let key = match key {
             None => 0,
             Some(property) => match event.property(*property) {
-                Some(value) => hash(&value),
+                Some(value) => of_value(&value),
                 None => return false,
             },
         };
@@ -421,20 +429,9 @@ impl Series {
 
 fn distinct_key(key: DistinctKey, event: &CustomerEvent<'_>, calendar: &Calendar) -> Option<u64> {
     match key {
-        DistinctKey::Property(property) => event.property(property).map(|value| hash(&value)),
+        DistinctKey::Property(property) => event.property(property).map(|value| of_value(&value)),
         DistinctKey::Period(unit) => Some(calendar.period(event.at, unit).cast_unsigned()),
     }
-}
-
-/// A stable hash: stored, so it must not change between releases. Two values collide once in 2^64.
-pub(super) fn hash(value: &Value<'_>) -> u64 {
-    let mut hasher = SipHasher13::new();
-    match value {
-        Value::Bool(flag) => (0_u8, *flag).hash(&mut hasher),
-        Value::Number(number) => (1_u8, number.0).hash(&mut hasher),
-        Value::Text(text) => (2_u8, *text).hash(&mut hasher),
-    }
-    hasher.finish()
 }
 
 impl Distinct {
@@ -505,7 +502,7 @@ fn feed_pair(pairs: &mut Vec<Pair>, key: u64, at: Instant, (as_a, as_b): (bool, 
 }
 
 /// Over capacity the oldest go first: whole keys, then A's.
-fn cap_pairs(pairs: &mut Vec<Pair>, keys_max: usize, each_max: usize, approximated: &mut u64) {
+pub(super) fn cap_pairs(pairs: &mut Vec<Pair>, keys_max: usize, each_max: usize, approximated: &mut u64) {
     while pairs.len() > keys_max {
         let age = |pair: &Pair| (pair.a.last().map_or(pair.b_at, |opening| opening.at.max(pair.b_at)), pair.key);
         let oldest = pairs.iter().enumerate().min_by_key(|(_, pair)| age(pair)).map_or(0, |(i, _)| i);
@@ -527,5 +524,53 @@ impl Pair {
             opening.at > self.b_at || (opening.at == self.b_at && opening.also_b && self.b_count == 1)
         };
         self.a.iter().filter(open).map(|opening| opening.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::engine::{Applied, CustomerState, Engine, Words};
+    use crate::event::{CustomerEvent, Instant, Span};
+    use crate::rules::load;
+
+    /// How often a fact was not exact, of so many visits, one each minute.
+    fn approximated(who: &str, visits: i64) -> u64 {
+        let rules = Arc::new(load("r.toml", &format!("[cohorts.c]\nwho = '{who}'")).unwrap());
+        let mut engine = Engine::new(Arc::clone(&rules), Span(0), 64);
+        let mut state = CustomerState::new(&rules);
+        let mut all = 0;
+        for number in 0..visits {
+            let event = CustomerEvent {
+                customer: "c",
+                name: "visit",
+                name_id: rules.vocabulary.name("visit"),
+                at: Instant(number * Span::MINUTE.0),
+                id: None,
+                source: None,
+                record_hash: number.unsigned_abs(),
+                unusable_values: 0,
+                properties: &[],
+            };
+            match engine.apply(&mut state, &event, number, event.at, Words::None, &mut Vec::new()) {
+                Applied::Applied(counts) => all += counts.approximated,
+                Applied::Duplicate => panic!("no visit is sent twice"),
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn a_time_that_a_look_back_may_miss_is_counted_when_it_is_dropped() {
+        for back in
+            ["change in time since last visit over 1 day > 1 hour", "change in usual gap of visit over 1 day > 1 hour"]
+        {
+            assert_eq!((approximated(back, 256), approximated(back, 300)), (0, 44), "{back}");
+        }
+        // So many visits are still held of the last hour.
+        assert_eq!(approximated("change in time since last visit over 1 hour > 1 minute", 300), 0);
+        assert_eq!(approximated("time since last visit > 1 hour", 300), 0);
+        assert_eq!(approximated("did visit at least 2 times in the last 1 day", 300), 0);
     }
 }

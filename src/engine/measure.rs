@@ -91,6 +91,16 @@ impl<'a> Scene<'a> {
                 let until = now.until.min(before.until + *over);
                 Measured { slope: now.slope - before.slope, ..Measured::number(change, until) }
             }
+            Measure::Growth { of, over } => {
+                let (now, before) = (self.measure(of), self.ago(*over).measure(of));
+                let grown = match (now.as_number(), before.as_number()) {
+                    (Some(now), Some(before)) if before > 0 => {
+                        Some(divided(now.saturating_mul(Number::ONE), before).saturating_sub(Number::ONE))
+                    }
+                    _ => None,
+                };
+                Measured::number(grown, now.until.min(before.until + *over))
+            }
             Measure::Ratio { of, to } => {
                 let (of, to) = (self.measure(of), self.measure(to));
                 let ratio = match (of.as_number(), to.as_number()) {

@@ -1,13 +1,17 @@
 //! One customer from one rule set to the next: facts by what they are, memberships by name.
 
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::decide::{Engine, Words, keep};
 use super::effect::Effect;
+use super::fact::cap_pairs;
 use super::observed::Observed;
+use super::periods::Period;
 use super::rank::Thresholds;
 use super::risk::{Risk, level_name};
-use super::state::{CustomerState, Fact, Membership};
+use super::state::{CustomerState, Distinct, Fact, Membership, Pair, Series, Values};
 use crate::event::{Change, ChangeReason, Instant};
 use crate::rules::{Cohort, CohortIx, FactKind, FactSpec, Rank, RuleSet};
 
@@ -184,7 +188,7 @@ impl Migration {
                 // Two facts may be served by one.
                 Source::Kept(known) => old.facts.get(*known).cloned(),
                 Source::Grown(known) => match (old.facts.get(*known), fresh()) {
-                    (Some(kept), Some(fresh)) => Some(grown(kept.clone(), fresh, whole)),
+                    (Some(kept), Some(fresh)) => Some(grown(kept.clone(), fresh, &self.new.facts[number].kind, whole)),
                     (kept, fresh) => fresh.or_else(|| kept.cloned()),
                 },
                 Source::Missing => fresh(),
@@ -260,56 +264,138 @@ impl Migration {
 }
 
 /// A fact that must reach further than it did. Where the log holds all there ever was, it says all; else what was kept and
-/// what the log still says are put together as far as that is possible, and the one that reaches further back counts.
-fn grown(kept: Fact, fresh: Fact, whole: bool) -> Fact {
+/// what the log still says are put together. Both are parts of one history, each whole as far back as it reaches, so what
+/// both have is the same and counts once.
+fn grown(kept: Fact, fresh: Fact, kind: &FactKind, whole: bool) -> Fact {
     if whole {
         return fresh;
     }
-    match (kept, fresh) {
-        (Fact::Times(kept), Fact::Times(fresh)) => Fact::Times(united(&kept, &fresh)),
-        (kept, fresh) => {
-            if first(&fresh) < first(&kept) {
-                fresh
-            } else {
-                kept
-            }
+    match (kept, fresh, kind) {
+        (Fact::Times(kept), Fact::Times(fresh), _) => Fact::Times(united(kept, fresh)),
+        (Fact::Distinct(kept), Fact::Distinct(fresh), FactKind::Distinct { earliest, .. }) => {
+            Fact::Distinct(Box::new(distinct(united(pairs(*kept), pairs(*fresh)), *earliest)))
         }
+        (Fact::Distinct(kept), Fact::Distinct(fresh), _) => {
+            let (times, keys) = united(pairs(*kept), pairs(*fresh)).into_iter().unzip();
+            Fact::Distinct(Box::new(Distinct { times, keys }))
+        }
+        (Fact::Values(kept), Fact::Values(fresh), FactKind::Values { cap: 1, earliest, .. }) => {
+            let mut one = *kept;
+            for (at, value) in fresh.times.iter().zip(&fresh.values) {
+                one.insert(*at, value.value(), *earliest, 1, &mut 0);
+            }
+            Fact::Values(Box::new(one))
+        }
+        (Fact::Values(kept), Fact::Values(fresh), _) => {
+            let valued = |values: Values| values.times.into_iter().zip(values.values).collect();
+            let (times, values) = united(valued(*kept), valued(*fresh)).into_iter().unzip();
+            Fact::Values(Box::new(Values { times, values }))
+        }
+        (Fact::Series(kept), Fact::Series(fresh), _) => Fact::Series(Box::new(series(*kept, *fresh))),
+        (Fact::Followed(kept), Fact::Followed(fresh), FactKind::Followed { each, .. }) => {
+            Fact::Followed(joined_pairs(kept, fresh, *each))
+        }
+        (Fact::Periods(kept), Fact::Periods(fresh), _) => Fact::Periods(joined_periods(kept, &fresh)),
+        // Only how many late events they bear can have grown: what was kept began no later.
+        (kept, ..) => kept,
     }
 }
 
-/// Each time as often as in whichever list has it more often.
-fn united(kept: &[Instant], fresh: &[Instant]) -> Vec<Instant> {
-    let (mut kept, mut fresh) = (kept.iter().copied().peekable(), fresh.iter().copied().peekable());
+/// Of two ascending lists each entry as often as in whichever has it more often.
+fn united<T: Ord>(kept: Vec<T>, fresh: Vec<T>) -> Vec<T> {
+    let (mut kept, mut fresh) = (kept.into_iter().peekable(), fresh.into_iter().peekable());
     let mut all = Vec::new();
     loop {
-        let next = match (kept.peek(), fresh.peek()) {
-            (Some(a), Some(b)) => *a.min(b),
-            (Some(only), None) | (None, Some(only)) => *only,
+        let order = match (kept.peek(), fresh.peek()) {
+            (Some(one), Some(other)) => one.cmp(other),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
             (None, None) => return all,
         };
-        let there = kept.next_if_eq(&next).is_some();
-        let also = fresh.next_if_eq(&next).is_some();
-        if there || also {
-            all.push(next);
+        if order.is_eq() {
+            fresh.next();
         }
+        all.extend(if order.is_gt() { fresh.next() } else { kept.next() });
     }
 }
 
-/// The earliest time that a fact tells of, where that says how far it reaches.
-fn first(fact: &Fact) -> Instant {
-    let first = match fact {
-        Fact::Times(times) => times.first(),
-        Fact::Distinct(found) => found.times.first(),
-        Fact::Series(series) => series.days.first().map(|day| &day.last).or(series.times.first()),
-        _ => None,
-    };
-    first.copied().unwrap_or(Instant::MAX)
+fn pairs(found: Distinct) -> Vec<(Instant, u64)> {
+    found.times.into_iter().zip(found.keys).collect()
+}
+
+/// One time for each key: the latest, or the earliest.
+fn distinct(mut pairs: Vec<(Instant, u64)>, earliest: bool) -> Distinct {
+    let mut seen = BTreeSet::new();
+    if earliest {
+        pairs.retain(|(_, key)| seen.insert(*key));
+    } else {
+        pairs.reverse();
+        pairs.retain(|(_, key)| seen.insert(*key));
+        pairs.reverse();
+    }
+    let (times, keys) = pairs.into_iter().unzip();
+    Distinct { times, keys }
+}
+
+/// Events that count in their day only cannot be told apart from those that the other one holds: then the one counts that
+/// reaches further back.
+fn series(kept: Series, fresh: Series) -> Series {
+    let first = |series: &Series| series.days.first().map(|day| day.last).or(series.times.first().copied());
+    if !kept.days.is_empty() || !fresh.days.is_empty() {
+        return if first(&fresh).is_some_and(|fresh| first(&kept).is_none_or(|kept| fresh < kept)) {
+            fresh
+        } else {
+            kept
+        };
+    }
+    if kept.numbers.is_empty() && fresh.numbers.is_empty() {
+        return Series { times: united(kept.times, fresh.times), ..Series::default() };
+    }
+    let numbered = |series: Series| series.times.into_iter().zip(series.numbers).collect();
+    let (times, numbers) = united(numbered(kept), numbered(fresh)).into_iter().unzip();
+    Series { times, numbers, ..Series::default() }
+}
+
+/// A B that either has seen answers the A's before it in both.
+fn joined_pairs(kept: Vec<Pair>, fresh: Vec<Pair>, each: bool) -> Vec<Pair> {
+    let mut all: BTreeMap<u64, Pair> = kept.into_iter().map(|pair| (pair.key, pair)).collect();
+    for pair in fresh {
+        let known = all.entry(pair.key).or_insert(Pair { a: Vec::new(), ..pair });
+        match pair.b_at.cmp(&known.b_at) {
+            Ordering::Greater => (known.b_at, known.b_count) = (pair.b_at, pair.b_count),
+            Ordering::Equal => known.b_count = known.b_count.max(pair.b_count),
+            Ordering::Less => {}
+        }
+        for opening in pair.a {
+            match known.a.binary_search_by_key(&opening.at, |known| known.at) {
+                Ok(place) => {
+                    known.a[place].plain |= opening.plain;
+                    known.a[place].also_b |= opening.also_b;
+                }
+                Err(place) => known.a.insert(place, opening),
+            }
+        }
+        let answered = known.a.partition_point(|opening| opening.at < known.b_at);
+        let superseded = if each { 0 } else { known.a.len().saturating_sub(1) };
+        known.a.drain(..answered.max(superseded));
+    }
+    all.into_values().collect()
+}
+
+/// The log may begin within a period, and what was kept may have been counted less far.
+fn joined_periods(kept: Vec<Period>, fresh: &[Period]) -> Vec<Period> {
+    let mut all: BTreeMap<i64, u32> = kept.iter().map(|period| (period.number, period.count)).collect();
+    for period in fresh {
+        let count = all.entry(period.number).or_default();
+        *count = (*count).max(period.count);
+    }
+    all.into_iter().map(|(number, count)| Period { number, count }).collect()
 }
 
 /// Brings a fact that held more down to what it may hold.
 fn fit(fact: &mut Fact, kind: &FactKind) {
     match (fact, kind) {
-        (Fact::Times(times), FactKind::Latest { cap }) => drop(times.drain(..times.len().saturating_sub(*cap))),
+        (Fact::Times(times), FactKind::Latest { cap, .. }) => drop(times.drain(..times.len().saturating_sub(*cap))),
         (Fact::Times(times), FactKind::Earliest { cap }) => times.truncate(*cap),
         (Fact::Values(values), FactKind::Values { earliest: true, cap, .. }) => {
             values.times.truncate(*cap);
@@ -319,6 +405,17 @@ fn fit(fact: &mut Fact, kind: &FactKind) {
             let over = values.times.len().saturating_sub(*cap);
             values.times.drain(..over);
             values.values.drain(..over);
+        }
+        (Fact::Series(series), FactKind::Series { exact, .. }) => {
+            while series.times.len() > *exact {
+                series.fold_oldest();
+            }
+        }
+        (Fact::Followed(pairs), FactKind::Followed { keys_max, each_max, .. }) => {
+            cap_pairs(pairs, *keys_max, *each_max, &mut 0);
+        }
+        (Fact::Periods(periods), FactKind::Periods { most, .. }) => {
+            periods.iter_mut().for_each(|period| period.count = period.count.min(*most));
         }
         (Fact::Distinct(found), FactKind::Distinct { earliest: true, cap, .. }) => {
             found.times.truncate(*cap);

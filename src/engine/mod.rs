@@ -39,6 +39,7 @@ mod shrink;
 mod sparse;
 mod state;
 mod steps;
+mod stored_hash;
 mod values;
 mod verdict;
 mod why;
@@ -57,7 +58,7 @@ pub use migrate::{Left, Migration};
 pub use observed::Observed;
 pub use periods::Period;
 pub use prospect::Prospect;
-pub use rank::{Places, Standing, Thresholds, tie_hash};
+pub use rank::{Places, Standing, Thresholds};
 pub use risk::{Cause, Factor, Risk, RiskEffect, RiskNow, level_name};
 pub use sample::{Sample, SampleRow, Sampling, week_begins, week_of};
 pub use score::{Model, Parameters};
@@ -67,5 +68,6 @@ pub use state::{
     CustomerState, DayBucket, Deadlines, Distinct, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId,
     Series, Steps, Total, Values, Wish,
 };
+pub use stored_hash::tie_hash;
 pub use verdict::Verdict;
 pub use why::{Claim, Counted, Found, Language, Part, Quantity};

@@ -2,13 +2,15 @@
 
 use super::decide::Engine;
 use super::state::CustomerState;
-use crate::churn::Customer;
+use crate::churn::{Customer, Rarity};
 use crate::event::Instant;
 
 /// A customer's outlook at an instant, under the parameters in force.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prospect {
     pub customer: Customer,
+    /// How outcomes have taught to correct the probability of silence.
+    pub rarity: Rarity,
     /// The instant, in days since the beginning of the first day.
     pub days: f64,
     /// The place among the levels; 0 is the lowest.
@@ -31,6 +33,7 @@ impl Prospect {
         let highest = scene.rules.churn.as_ref().map_or(0, |churn| churn.thresholds.len());
         Some(Self {
             customer: outlook.customer,
+            rarity: outlook.rarity(at),
             days: outlook.at(at),
             level,
             crossings: (level + 1..=highest).filter_map(|level| Some((level, outlook.reached_at(level)?))).collect(),

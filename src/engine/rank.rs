@@ -4,10 +4,7 @@
 //! engine as an input. So a rank costs a customer one comparison, and a new threshold concerns those alone who stand
 //! between the old one and it.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-
-use siphasher::sip::SipHasher13;
 
 use super::evaluate::Scene;
 use super::verdict::Verdict;
@@ -33,14 +30,6 @@ pub type Thresholds = Arc<[Option<Standing>]>;
 
 /// The value by which a customer is counted in each ranking, by the rule set's numbers. `None`: they are not ranked.
 pub type Places = Box<[Option<Number>]>;
-
-/// A customer's number in ties. Stored with thresholds, so it must not change between releases.
-#[must_use]
-pub fn tie_hash(customer: &str) -> u64 {
-    let mut hasher = SipHasher13::new();
-    customer.hash(&mut hasher);
-    hasher.finish()
-}
 
 impl Rank {
     /// Is a customer who stands there in?

@@ -9,7 +9,7 @@ use super::measure::Measured;
 use super::memo::{Memo, Question};
 use super::verdict::Verdict;
 use crate::churn::{
-    Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Recalibration, Spent, days_since,
+    Customer, Discounting, Fgp, GammaGamma, Levels, MbgNbd, Memories, Rarity, Recalibration, Spent, days_since,
 };
 use crate::event::{Instant, Number, Span, Value};
 use crate::rules::ast::{Op, Unit};
@@ -90,10 +90,12 @@ impl<'a> Scene<'a> {
             Score::Alive => outlook.alive(self.at).and_then(number),
             Score::Level => Some(Value::Text(outlook.level_name(outlook.spell(self.at).level))),
             Score::Value => outlook.lifetime_value(outlook.spell(self.at).level).and_then(number),
+            Score::ValueIfActive => outlook.value_if_active(outlook.spell(self.at).level).and_then(number),
+            Score::ValueAtRisk => outlook.value_at_risk(outlook.spell(self.at).level).and_then(number),
         };
         // Of the others it is not asked: they are compared by `passes`, and are missing never or always.
         let until = match score {
-            Score::Level | Score::Value => outlook.spell(self.at).until,
+            Score::Level | Score::Value | Score::ValueIfActive | Score::ValueAtRisk => outlook.spell(self.at).until,
             Score::Risk | Score::Alive => Instant::MAX,
         };
         Measured::still(value, until)
@@ -159,6 +161,11 @@ impl<'a> Outlook<'a> {
     /// The probability of nothing within the horizon, corrected by what was learnt.
     pub(super) fn risk(&self, at: Instant) -> f64 {
         self.levels(&[], Span(0)).risk(&self.customer, self.at(at))
+    }
+
+    /// How the probability of silence of any length is corrected, as the risk is.
+    pub(super) fn rarity(&self, at: Instant) -> Rarity {
+        self.levels(&[], Span(0)).rarity(&self.customer, self.at(at))
     }
 
     pub(super) fn alive(&self, at: Instant) -> Option<f64> {
@@ -260,7 +267,18 @@ impl<'a> Outlook<'a> {
         Some(amount * self.solved.purchases.answer(question, since_reached))
     }
 
-    /// The same as of any instant.
+    /// The same of a customer who is sure not to be gone: at the beginning of the level the value holds that they may be.
+    pub(super) fn value_if_active(&self, level: usize) -> Option<f64> {
+        let alive = self.alive(self.reached_at(level)?).filter(|alive| *alive > 0.0)?;
+        Some(self.lifetime_value(level)? / alive)
+    }
+
+    /// The value times the risk, both as of the beginning of the level.
+    pub(super) fn value_at_risk(&self, level: usize) -> Option<f64> {
+        Some(self.lifetime_value(level)? * self.risk(self.reached_at(level)?))
+    }
+
+    /// The value as of any instant.
     pub(super) fn value_at(&self, at: Instant) -> Option<f64> {
         self.spend().map(|amount| amount * self.purchases_from(at))
     }

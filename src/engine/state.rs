@@ -3,9 +3,10 @@
 use super::chain::Chain;
 use super::days::{Bought, Used};
 use super::periods::Period;
-use super::rank::{Places, tie_hash};
+use super::rank::Places;
 use super::risk::Risk;
 use super::sparse::Sparse;
+use super::stored_hash::tie_hash;
 use crate::event::{ChangeReason, Instant, Kept, Number};
 use crate::rules::RuleSet;
 

@@ -7,6 +7,8 @@ use super::{Instant, NameId, PropertyId, Value};
 pub const CUSTOMER_BYTES_MAX: usize = 1_024;
 /// Bytes of an event's name, and of its id: both are repeated in every change that the event causes.
 pub const NAME_BYTES_MAX: usize = 1_024;
+/// Values of one list that are looked at; those beyond count as unusable.
+pub const LISTED_MAX: usize = 64;
 
 /// The properties that the rules use, in the order read; buffer and event borrow from the record.
 pub type Properties<'a> = Vec<(PropertyId, Value<'a>)>;
@@ -27,12 +29,19 @@ pub struct CustomerEvent<'a> {
     pub record_hash: u64,
     /// Number of values that could not be represented (not-a-number, infinite, too large) and count as missing.
     pub unusable_values: u32,
-    /// Only what the rules use; each property at most once.
+    /// Only what the rules use; each property at most once, but for the values of a list, each of which stands under
+    /// [`PropertyId::in_a_list`].
     pub properties: &'a [(PropertyId, Value<'a>)],
 }
 
 impl<'a> CustomerEvent<'a> {
-    /// The value of a property, unless missing or null.
+    /// The values of a property that is a list; none where it is not.
+    pub fn listed(&self, property: PropertyId) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        let (properties, listed) = (self.properties, property.in_a_list());
+        properties.iter().filter(move |(id, _)| *id == listed).map(|(_, value)| *value)
+    }
+
+    /// The value of a property, unless missing, null or a list.
     #[must_use]
     pub fn property(&self, property: PropertyId) -> Option<Value<'a>> {
         self.properties.iter().find(|(id, _)| *id == property).map(|(_, value)| *value)

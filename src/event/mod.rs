@@ -11,7 +11,7 @@ mod value;
 mod vocabulary;
 
 pub use change::{Cause, Change, CohortChange, CohortMember, Evidence, Localized};
-pub use customer::{CUSTOMER_BYTES_MAX, CustomerEvent, NAME_BYTES_MAX, Properties};
+pub use customer::{CUSTOMER_BYTES_MAX, CustomerEvent, LISTED_MAX, NAME_BYTES_MAX, Properties};
 pub use forecast::{CohortForecast, ExpectedChanges};
 pub use instant::{Instant, NotAnInstant, Span};
 pub use number::Number;

@@ -15,6 +15,29 @@ impl NameId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PropertyId(pub u16);
 
+impl PropertyId {
+    /// Marks the values of a list among an event's properties.
+    const IN_A_LIST: u16 = 1 << 15;
+
+    /// Under which a property's values stand where it is a list.
+    #[must_use]
+    pub fn in_a_list(self) -> Self {
+        Self(self.0 | Self::IN_A_LIST)
+    }
+
+    /// Is it the number of such values?
+    #[must_use]
+    pub fn is_in_a_list(self) -> bool {
+        self.0 & Self::IN_A_LIST != 0
+    }
+
+    /// The property itself.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self(self.0 & !Self::IN_A_LIST)
+    }
+}
+
 /// Built once from the rules; read by the codec for every record.
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
@@ -36,9 +59,10 @@ impl Vocabulary {
     /// The number of `property`, given one if it has none yet.
     ///
     /// # Panics
-    /// With more than 65,535 properties.
+    /// With more than 32,767 properties.
     pub fn add_property(&mut self, property: &str) -> PropertyId {
         let next = PropertyId(u16::try_from(self.properties.len()).expect("a rules file names few properties"));
+        assert!(!next.is_in_a_list(), "a rules file names fewer than 32,768 properties");
         *self.properties.entry(property.into()).or_insert(next)
     }
 

@@ -128,8 +128,34 @@ impl Rulebook {
                     "{name} decided here, and this release does not run it; go back to the one that did: {problem}"
                 ))
             })?;
+            // States are numbered as these rules were numbered then: by other numbers one fact would be read as another.
+            if rules.fingerprint != page.fingerprint {
+                return Err(LaneError::Configuration(format!(
+                    "{name} has the fingerprint {} in this release, and had {} in the one that decided by it, so that what \
+                     is stored would be read as something else; go back to that release, or stop all processes, decide \
+                     everything anew with `cohortd reset --rebuild --yes`, and start once with --accept-rules",
+                    rules.fingerprint, page.fingerprint
+                )));
+            }
             page.version = Some(self.version(page.number, Arc::new(rules)));
         }
         Ok(page.version.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_another_release_numbered_otherwise_are_refused() {
+        let book = Rulebook::new(Arc::new(Metrics::new("0", "0")));
+        let text = "[cohorts.a]\nwho = 'did visit ever'\n";
+        let rules = rules::load("r.toml", text).unwrap();
+        book.add(1, &rules.fingerprint, text.to_owned(), None);
+        book.add(2, "0123456789abcdef0123456789abcdef", text.to_owned(), None);
+        assert!(book.get(1).unwrap().is_some());
+        let refused = book.get(2).unwrap_err().to_string();
+        assert!(refused.contains("would be read as something else"), "{refused}");
     }
 }

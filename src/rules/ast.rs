@@ -280,6 +280,10 @@ pub enum CompareTest {
 pub enum Operand {
     Literal(Literal),
     Duration(Duration),
+    /// A bare word: an attribute, a score or a named measure, or else, beside what may be one, a text.
+    Word(Name),
+    /// `20 %`: of what `change in` was before.
+    Percent(Number),
     /// A measure, times a factor (1 where none is written).
     Measure(Number, Box<Measure>),
 }

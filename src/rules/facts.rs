@@ -1,6 +1,7 @@
 //! What must be remembered about a customer so that the rules can be decided: a deduplicated list of bounded summaries.
 
 use super::ast::Unit;
+use super::capacity::Capacities;
 use super::selector::Filter;
 use crate::event::{Instant, NameId, PropertyId, Span};
 
@@ -8,13 +9,13 @@ use crate::event::{Instant, NameId, PropertyId, Span};
 pub const TEXT_MAX: usize = 256;
 
 /// (time, number) pairs held one by one; older ones by day.
-pub const SERIES_EXACT: usize = 256;
+pub const SERIES_EXACT: usize = Capacities::DEFAULT.series;
 
 /// (time, value) pairs behind `first`, `last` and `most_common` over a window; older ones are dropped.
-pub const VALUES_MAX: usize = 256;
+pub const VALUES_MAX: usize = Capacities::DEFAULT.values;
 
 /// Different values behind `distinct`. Tests of a count need fewer, so what falls out of so many was wanted.
-pub const DISTINCT_MAX: usize = 1_024;
+pub const DISTINCT_MAX: usize = Capacities::DEFAULT.distinct;
 
 /// A fact by its place in the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,8 +58,8 @@ pub const STEPS_MAX: usize = 8;
 /// The bounded summaries. All are functions of the *set* of events read, whatever the order of arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FactKind {
-    /// The latest `cap` times, ascending.
-    Latest { cap: usize },
+    /// The latest `cap` times, ascending. `back`: how long ago it is asked which was the last one, if at all.
+    Latest { cap: usize, back: Option<Span> },
     /// The earliest `cap` times, ascending.
     Earliest { cap: usize },
     /// How many, and the sum of a property, at or after `from`.
@@ -139,8 +140,12 @@ impl FactKind {
     /// Widens `self` to serve `other` too, where one fact can do for both.
     pub(super) fn absorb(&mut self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Latest { cap }, Self::Latest { cap: wanted })
-            | (Self::Earliest { cap }, Self::Earliest { cap: wanted }) => {
+            (Self::Latest { cap, back }, Self::Latest { cap: wanted, back: b }) => {
+                *cap = (*cap).max(*wanted);
+                *back = (*back).max(*b);
+                true
+            }
+            (Self::Earliest { cap }, Self::Earliest { cap: wanted }) => {
                 *cap = (*cap).max(*wanted);
                 true
             }
@@ -194,7 +199,7 @@ impl FactKind {
             (Some(horizon), Some(wanted)) => horizon >= wanted,
         };
         match (self, wanted) {
-            (Self::Latest { cap }, Self::Latest { cap: wanted })
+            (Self::Latest { cap, .. }, Self::Latest { cap: wanted, .. })
             | (Self::Earliest { cap }, Self::Earliest { cap: wanted })
             | (Self::Distinct { cap, .. }, Self::Distinct { cap: wanted, .. }) => cap >= wanted,
             (Self::Total { .. }, Self::Total { .. }) | (Self::Extreme { .. }, Self::Extreme { .. }) => true,
@@ -251,7 +256,7 @@ impl FactKind {
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         match self {
-            Self::Latest { cap } | Self::Earliest { cap } => 4 + cap * 6,
+            Self::Latest { cap, .. } | Self::Earliest { cap } => 4 + cap * 6,
             Self::Total { .. } => 20,
             Self::Series { property, exact, horizon, .. } => {
                 let days = horizon.map_or(3650, |span| usize::try_from(span.0 / Span::DAY.0).unwrap_or(3650) + 2);

@@ -4,6 +4,7 @@
 
 pub mod ast;
 mod calendar;
+mod capacity;
 mod compile;
 mod document;
 mod error;
@@ -17,7 +18,8 @@ mod uses;
 mod warnings;
 
 pub use calendar::Calendar;
-pub use compile::compile;
+pub use capacity::Capacities;
+pub use compile::{compile, compile_within};
 pub use document::{
     Attribute, ChurnModel, ChurnRule, CohortRule, Document, Group, LOWEST_LEVEL, NamedMeasure, OnCreate, SignalRule,
     Written, read,
@@ -32,7 +34,10 @@ pub use ruleset::{
     Pick, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
-pub use uses::{Owners, Use, Wanted, each_use, each_use_of_measure, each_use_of_step};
+pub use uses::{
+    Owners, Use, ValueUse, Wanted, each_use, each_use_of_measure, each_use_of_step, each_value, each_value_of_measure,
+    each_value_of_step,
+};
 pub use warnings::{Page, Warning, in_order, warnings};
 
 /// Reads and compiles a rules file.

@@ -731,6 +731,11 @@ impl Parser {
                     self.take();
                     return Ok(Operand::Measure(number, Box::new(self.measure()?)));
                 }
+                if self.is_symbol(1, "%") {
+                    self.take();
+                    self.take();
+                    return Ok(Operand::Percent(number));
+                }
                 if matches!(self.peek_at(1), TokenKind::Word(word) if unit(word).is_some()) {
                     return Ok(Operand::Duration(self.duration()?));
                 }
@@ -743,8 +748,9 @@ impl Parser {
                 }
                 Ok(Operand::Literal(self.literal()?))
             }
-            TokenKind::Word(word) if !RESERVED.contains(&word.as_str()) || word == "true" || word == "false" => {
-                Ok(Operand::Literal(self.literal()?))
+            TokenKind::Word(word) if word == "true" || word == "false" => Ok(Operand::Literal(self.literal()?)),
+            TokenKind::Word(word) if !RESERVED.contains(&word.as_str()) => {
+                Ok(Operand::Word(self.name("an attribute, a measure or a text")?))
             }
             TokenKind::Word(_) => Ok(Operand::Measure(Number(Number::ONE), Box::new(self.measure()?))),
             _ => Ok(Operand::Literal(self.literal()?)),

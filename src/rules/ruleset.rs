@@ -75,8 +75,13 @@ pub enum Score {
     Level,
     /// The probability of not being gone for good.
     Alive,
-    /// The discounted value of the purchases to come, as of the last purchase or the beginning of the level.
+    /// The discounted value of the purchases to come, as of the last purchase or the beginning of the level. Whoever may be
+    /// gone for good is worth the less for it.
     Value,
+    /// The same as it would be, were the customer sure not to be gone.
+    ValueIfActive,
+    /// The value times the probability of not coming back within the horizon, both as of the same instant.
+    ValueAtRisk,
 }
 
 /// A condition by its place in the rule set.
@@ -344,6 +349,9 @@ pub enum Measure {
     Score { score: Score, fact: FactIx },
     /// What it is at `T`, less what it was at `T - over`.
     Change { of: Box<Measure>, over: Span },
+    /// By what part of what it was at `T - over` it has changed: 0.2 is 20 %. Rounded as a ratio; missing unless it was above
+    /// zero.
+    Growth { of: Box<Measure>, over: Span },
     /// Rounded half to even to six places.
     Ratio { of: Box<Measure>, to: Box<Measure> },
 }
@@ -383,6 +391,7 @@ impl Measure {
             | Self::Pick { .. }
             | Self::Steps { .. }
             | Self::Score { .. }
+            | Self::Growth { .. }
             | Self::Ratio { .. } => false,
         }
     }

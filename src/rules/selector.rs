@@ -60,7 +60,7 @@ impl Filter {
     /// have no order, nor have booleans.
     #[must_use]
     pub fn passes(&self, event: &CustomerEvent<'_>) -> bool {
-        let Some(value) = event.property(self.property) else { return self.test == FilterTest::Missing };
+        let Some(value) = event.property(self.property) else { return self.passes_list(event) };
         let ordered = |literal: &Literal, holds: fn(std::cmp::Ordering) -> bool| match (value, literal.value()) {
             (Value::Number(left), Value::Number(right)) => holds(left.cmp(&right)),
             (Value::Text(left), Value::Text(right)) => holds(left.cmp(right)),
@@ -80,6 +80,21 @@ impl Filter {
                 (Value::Text(text), Value::Text(part)) => text.contains(part),
                 _ => false,
             },
+        }
+    }
+
+    /// As `passes`, where the property is a list of values, or missing. A list is equal to each of its values, and contains them;
+    /// it has no order.
+    fn passes_list(&self, event: &CustomerEvent<'_>) -> bool {
+        let has = |literal: &Literal| event.listed(self.property).any(|value| value == literal.value());
+        let is_there = || event.listed(self.property).next().is_some();
+        match &self.test {
+            FilterTest::Eq(literal) | FilterTest::Contains(literal) => has(literal),
+            FilterTest::Ne(literal) => is_there() && !has(literal),
+            FilterTest::In(literals) => literals.iter().any(has),
+            FilterTest::Known => is_there(),
+            FilterTest::Missing => !is_there(),
+            FilterTest::Lt(_) | FilterTest::Le(_) | FilterTest::Gt(_) | FilterTest::Ge(_) => false,
         }
     }
 }

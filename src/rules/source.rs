@@ -25,6 +25,24 @@ pub(super) fn locate(file: &str, literal: ByteRange<usize>, decoded: &str, range
     Range { start: place(range.start), end: place(range.end) }
 }
 
+/// An expression with single spaces between its words. What stands in quotes is a name or a text, whose own spaces count.
+pub(super) fn single_spaced(text: &str) -> String {
+    let mut spaced = String::with_capacity(text.len());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.trim().chars() {
+        if !quoted && c.is_whitespace() {
+            if !spaced.ends_with(' ') {
+                spaced.push(' ');
+            }
+            continue;
+        }
+        spaced.push(c);
+        quoted ^= c == '"' && !escaped;
+        escaped = quoted && c == '\\' && !escaped;
+    }
+    spaced
+}
+
 /// How far into `raw` the byte `wanted` of `decoded` stands, walking both.
 fn raw_offset(raw: &str, decoded: &str, wanted: usize) -> usize {
     let (mut at, mut done) = (0, 0);
@@ -47,4 +65,16 @@ fn raw_offset(raw: &str, decoded: &str, wanted: usize) -> usize {
         done += c.len_utf8();
     }
     at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::single_spaced;
+
+    #[test]
+    fn spaces_within_quotes_are_part_of_the_text() {
+        assert_eq!(single_spaced("  a  =\n \"b  c\"   and d "), "a = \"b  c\" and d");
+        assert_eq!(single_spaced(r#"a = "b \"  c"  and  d"#), r#"a = "b \"  c" and d"#);
+        assert_eq!(single_spaced(r#"a = "b\\"  and  d"#), r#"a = "b\\" and d"#);
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::ast::{
     Compare, CompareTest, Count, Events, Expr, ExprKind, Filter, FilterTest, Function, Literal, Measure, MeasureKind,
-    Name, Operand, Step, Window,
+    Name, Op, Operand, Range, Step, Window,
 };
 
 /// One mention in an expression.
@@ -180,5 +180,84 @@ fn of_window<'e>(window: &'e Window, found: &mut impl FnMut(Use<'e>)) {
         | Window::Between(..)
         | Window::MoreThan(_)
         | Window::SinceDate(_) => {}
+    }
+}
+
+/// A value that a property is compared with.
+#[derive(Debug, Clone, Copy)]
+pub struct ValueUse<'e> {
+    pub of: Owners<'e>,
+    pub property: &'e Name,
+    pub value: &'e Literal,
+    /// Is it enough that it is a part of the property's text?
+    pub as_part: bool,
+    /// Where it is asked.
+    pub range: Range,
+}
+
+/// Gives every value that a property must be, or must not be, by a `where`, to `found`, in the order written.
+pub fn each_value<'e>(expr: &'e Expr, found: &mut impl FnMut(ValueUse<'e>)) {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| each_value(part, found)),
+        ExprKind::Not(inner) => each_value(inner, found),
+        ExprKind::Did(did) => each_value_of_step(&did.step, found),
+        ExprKind::Sequence(sequence) => {
+            each_value_of_step(&sequence.first, found);
+            sequence.next.iter().for_each(|next| each_value_of_step(&next.step, found));
+        }
+        ExprKind::Compare(Compare { measure, test }) => {
+            each_value_of_measure(measure, found);
+            let operand = match test {
+                CompareTest::Compare(_, operand) => Some(operand),
+                CompareTest::Between(..) | CompareTest::Known | CompareTest::Missing => None,
+            };
+            if let Some(Operand::Measure(_, measure)) = operand {
+                each_value_of_measure(measure, found);
+            }
+        }
+        ExprKind::Rank(rank) => each_value_of_measure(&rank.by, found),
+        ExprKind::Streak(_)
+        | ExprKind::Silent(_)
+        | ExprKind::Entered { .. }
+        | ExprKind::Left { .. }
+        | ExprKind::InCohort { .. }
+        | ExprKind::Consent { .. } => {}
+    }
+}
+
+/// As `each_value`, of a measure.
+pub fn each_value_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(ValueUse<'e>)) {
+    match &measure.kind {
+        MeasureKind::Count(step, _) | MeasureKind::TimeSince(_, step) => each_value_of_step(step, found),
+        MeasureKind::Of { event, filters, .. } => values_of_filters(Owners::One(event), filters, found),
+        MeasureKind::TimeFrom { from, to } => {
+            each_value_of_step(&from.1, found);
+            each_value_of_step(to, found);
+        }
+        MeasureKind::Change(measure, _) => each_value_of_measure(measure, found),
+        MeasureKind::Ratio(above, below) => {
+            each_value_of_measure(above, found);
+            each_value_of_measure(below, found);
+        }
+        MeasureKind::UsualGap(_) | MeasureKind::ActiveDays(..) | MeasureKind::Steps { .. } | MeasureKind::Named(_) => {}
+    }
+}
+
+/// As `each_value`, of what counts as coming back.
+pub fn each_value_of_step<'e>(step: &'e Step, found: &mut impl FnMut(ValueUse<'e>)) {
+    values_of_filters(Owners::All(&step.events), &step.filters, found);
+}
+
+fn values_of_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(ValueUse<'e>)) {
+    for Filter { property, test } in filters {
+        let mut one = |value: &'e Literal, as_part: bool| {
+            found(ValueUse { of, property, value, as_part, range: property.range });
+        };
+        match test {
+            FilterTest::Compare(Op::Eq | Op::Ne, value) => one(value, false),
+            FilterTest::In(values) => values.iter().for_each(|value| one(value, false)),
+            FilterTest::Contains(value) => one(value, true),
+            FilterTest::Compare(..) | FilterTest::Known | FilterTest::Missing => {}
+        }
     }
 }

@@ -308,3 +308,75 @@ fn two_rules_files_are_compared_over_the_same_events() {
     assert_eq!((same.code, same.out.as_str()), (0, ""));
     assert!(same.err.contains("often: no difference") && same.err.contains("gone: no difference"), "{}", same.err);
 }
+
+#[test]
+fn a_value_that_no_event_of_the_sample_has_is_pointed_out_with_the_nearest_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = folder.path().join("s.jsonl");
+    let mut lines = String::new();
+    for (number, category) in ["livres", "jouets", "livres", "mode"].into_iter().enumerate() {
+        let (at, stars) = (1_767_225_600_000_i64 + 60_000 * i64::try_from(number).unwrap(), number % 2 + 1);
+        let properties = format!(r#"{{"category":"{category}","stars":{stars}}}"#);
+        let event = format!(r#"{{"customer_id":"c","event":"purchase","time":{at},"properties":{properties}}}"#);
+        writeln!(lines, "{event}").unwrap();
+    }
+    std::fs::write(&sample, lines).unwrap();
+    let said = |who: &str| {
+        let profile = "[profile]\nlast_category = 'purchase.category'\n";
+        let rules = format!("{profile}[cohorts.c]\nwho = '''{who}'''\nat_most = '9 days'\n");
+        checked(&rules, &["--sample", sample.to_str().unwrap()]).err
+    };
+    let wrong = said("did purchase where category = \"Livres\" in the last 3 days");
+    let expected = "warning: r.toml:4:29: cohorts.c.who: no event of the sample has the value \"Livres\" for `category`; \
+                    nearest: \"livres\"";
+    assert!(wrong.contains(expected), "{wrong}");
+    let wrong = said("last_category = livre");
+    assert!(wrong.contains("has the value \"livre\" for `category`; nearest: \"livres\""), "{wrong}");
+    let wrong = said("did purchase where category in (livres, voyages) in the last 3 days");
+    assert!(wrong.contains("the value \"voyages\" for `category`; there: jouets, livres, mode"), "{wrong}");
+    let wrong = said("most_common(purchase.category in the last 3 days) != \"MODE\"");
+    assert!(wrong.contains("nearest: \"mode\""), "{wrong}");
+    let wrong = said("did purchase where stars = 5 in the last 3 days");
+    assert!(wrong.contains("no event of the sample has the value 5 for `stars`; there: 1, 2"), "{wrong}");
+    let wrong = said("did purchase where category contains \"ivress\" in the last 3 days");
+    assert!(wrong.contains("no event of the sample has a `category` that contains \"ivress\""), "{wrong}");
+    for fine in [
+        "did purchase where category = livres, stars = 2 in the last 3 days",
+        "did purchase where category contains ivre in the last 3 days",
+        "last_category = mode",
+    ] {
+        assert!(!said(fine).contains("no event of the sample"), "{}", said(fine));
+    }
+}
+
+/// Who is likely to be gone is worth little by that alone.
+#[test]
+fn a_high_risk_and_a_high_value_that_never_meet_in_the_sample_are_pointed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = folder.path().join("s.jsonl");
+    let mut lines = String::new();
+    let mut orders = Vec::new();
+    for customer in 0..60_i64 {
+        // Half of them come every ten days to the end, the others stop after some times.
+        let times = if customer % 2 == 0 { 30 } else { 3 + customer % 5 };
+        orders.extend((0..times).map(|time| (time * 10 + customer % 9, customer)));
+    }
+    orders.sort_unstable();
+    for (day, customer) in orders {
+        let (at, properties) = (1_767_225_600_000 + day * 86_400_000, r#"{"amount":100}"#);
+        let event =
+            format!(r#"{{"customer_id":"c{customer}","event":"purchase","time":{at},"properties":{properties}}}"#);
+        writeln!(lines, "{event}").unwrap();
+    }
+    std::fs::write(&sample, lines).unwrap();
+    let said = |who: &str| {
+        let churn = "[churn]\non = 'purchase'\namount = 'purchase.amount'\nlevels = { high = 0.9 }\n";
+        checked(&format!("{churn}[cohorts.c]\nwho = '{who}'\n"), &["--sample", sample.to_str().unwrap()]).err
+    };
+    let wrong = said("churn_level = high and clv > 300");
+    assert!(wrong.contains("r.toml:6:31: cohorts.c.who: `churn_level = high` and `clv > 300` never meet"), "{wrong}");
+    assert!(wrong.contains("use `clv_if_active`"), "{wrong}");
+    for fine in ["churn_level = high and clv_if_active > 300", "churn_level = low and clv > 300", "clv > 300"] {
+        assert!(!said(fine).contains("never meet"), "{}", said(fine));
+    }
+}

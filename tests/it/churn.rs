@@ -99,10 +99,37 @@ fn what_fit_writes_score_and_replay_take() {
     let fit = done(run(&["fit", "--rules", &rules, &events]));
     let params = room.put("params.toml", &fit.out);
     let given = done(run(&["score", "--rules", &rules, "--params", &params, &events]));
-    let fitted = done(run(&["score", "--rules", &rules, &events]));
+    let fitted = done(run(&["score", "--rules", &rules, "--refit", &events]));
+    assert!(fitted.err.contains("fitted to 600 customers up to"), "{}", fitted.err);
+    assert!(given.err.contains("by the parameters given"), "{}", given.err);
     assert_eq!(given.out, fitted.out);
     assert_eq!(given.out.lines().count(), 600);
     done(run(&["replay", "--rules", &rules, "--params", &params, &events]));
+}
+
+/// The levels of all customers at one instant, by `score` and as `replay` has come to them.
+#[test]
+fn score_says_what_run_would_say_at_that_instant() {
+    let room = Room::new();
+    let (events, rules) = (room.cdnow(400), room.put("r.toml", RULES));
+    for at in ["1997-09-30", "1998-03-31"] {
+        let replay = done(run(&["replay", "--rules", &rules, "--until", at, &events]));
+        let mut levels = std::collections::BTreeMap::new();
+        for line in lines(&replay).iter().filter(|line| line.get("risk").is_some()) {
+            levels.insert(line["customer_id"].clone().to_string(), line["risk"].clone());
+        }
+        let score = done(run(&["score", "--rules", &rules, "--at", at, &events]));
+        assert!(score.err.contains("as `run` would say, by what was learnt on 199"), "{}", score.err);
+        let scored = lines(&score);
+        assert!(scored.iter().any(|line| line["level"] != "low") && scored.len() > 300);
+        for line in &scored {
+            let told = levels.get(&line["customer_id"].to_string()).cloned().unwrap_or_else(|| "low".into());
+            assert_eq!(line["level"], told, "at {at}: {line}");
+        }
+    }
+    let early = run(&["score", "--rules", &rules, "--at", "1997-01-02", &events]);
+    assert_eq!(early.code, 1);
+    assert!(early.err.contains("--refit fits to all that there is"), "{}", early.err);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use cohortd::rules::{self, Rank, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
 
 use crate::generate::Random;
-use crate::naive::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, Rated, TakenUp};
+use crate::naive::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, Rated, TakenUp};
 
 /// Runs a case through the engine, as `replay --as-is` does: one partition, the events in log order, recorded advances at
 /// their positions, deadlines decided up to `until` at the end. `Err` holds what the loader refuses.
@@ -624,8 +624,11 @@ impl<'c> Run<'c> {
 }
 
 fn load(case: &Case) -> Result<Arc<RuleSet>, String> {
-    let rules = rules::load("rules.toml", &case.rules);
-    rules.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    let document = rules::read("rules.toml", &case.rules);
+    let compiled = document.and_then(|document| {
+        rules::compile_within(case.config.capacities, "rules.toml", &case.rules, &document).map(Arc::new)
+    });
+    compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 fn engine(rules: &Arc<RuleSet>, config: &Config) -> Engine {
@@ -647,8 +650,12 @@ fn bytes(state: &CustomerState) -> Vec<u8> {
 
 fn borrow<'e>(event: &'e LogEvent, rules: &RuleSet, properties: &'e mut Properties<'e>) -> CustomerEvent<'e> {
     for (name, value) in &event.properties {
-        if let (Some(property), Some(value)) = (rules.vocabulary.property(name), value.known()) {
-            properties.push((property, value));
+        let Some(property) = rules.vocabulary.property(name) else { continue };
+        match value {
+            OwnedValue::List(values) => {
+                properties.extend(values.iter().filter_map(|value| Some((property.in_a_list(), value.known()?))));
+            }
+            value => properties.extend(value.known().map(|value| (property, value))),
         }
     }
     CustomerEvent {

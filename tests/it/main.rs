@@ -11,6 +11,7 @@ mod damaged;
 mod demo;
 mod e2e;
 mod engine_under_test;
+mod evidence;
 mod exit_codes;
 mod forecast;
 mod generate;

@@ -263,6 +263,7 @@ fn property(value: &Value) -> OwnedValue {
         // TOML has no null.
         Value::String(text) if text == "(null)" => OwnedValue::Null,
         Value::String(text) => OwnedValue::Text(text.clone()),
+        Value::Array(values) => OwnedValue::List(values.iter().map(property).collect()),
         other => panic!("{other} is no value of a property"),
     }
 }

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
 use crate::damaged;
+use crate::evidence;
 use crate::forecast;
 use crate::generate::{self, number};
 use crate::metamorphic;
@@ -19,8 +20,11 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 #[test]
 #[ignore = "runs for as long as it is told to"]
 fn all_properties_hold_of_every_seed_of_a_long_range() {
-    let known =
-        generate::PROPERTIES.iter().chain(&metamorphic::PROPERTIES).chain([&damaged::PROPERTY, &forecast::PROPERTY]);
+    let known = generate::PROPERTIES.iter().chain(&metamorphic::PROPERTIES).chain([
+        &damaged::PROPERTY,
+        &evidence::PROPERTY,
+        &forecast::PROPERTY,
+    ]);
     let properties: Vec<_> = known.collect();
     let first = number("COHORTD_SEED").unwrap_or(0);
     let end = number("COHORTD_CASES").map_or(u64::MAX, |cases| first.saturating_add(cases));

@@ -62,8 +62,12 @@ impl Used {
                     CompareTest::Known | CompareTest::Missing => vec![],
                 };
                 for operand in operands {
-                    if let Operand::Measure(_, measure) = operand {
-                        self.measure(document, measure);
+                    match operand {
+                        Operand::Measure(_, measure) => self.measure(document, measure),
+                        Operand::Word(name) if document.measures.contains_key(&name.text) => {
+                            self.measure(document, &document.measures[&name.text].measure);
+                        }
+                        _ => {}
                     }
                 }
             }

@@ -44,9 +44,9 @@ impl<'a> Facts<'a> {
     fn phrase(&self, fact: FactIx) -> String {
         let events = || self.events(fact, |role| matches_own(role).or_else(|| side(role, Side::A)));
         match &self.rules.facts[usize::from(fact.0)].kind {
-            FactKind::Latest { cap: 1 } => format!("when last {}", events()),
+            FactKind::Latest { cap: 1, .. } => format!("when last {}", events()),
             FactKind::Earliest { cap: 1 } => format!("when first {}", events()),
-            FactKind::Latest { cap } => format!("the latest {cap} times of {}", events()),
+            FactKind::Latest { cap, .. } => format!("the latest {cap} times of {}", events()),
             FactKind::Earliest { cap } => format!("the first {cap} times of {}", events()),
             FactKind::Total { property, from } => {
                 let since = from.map(|from| format!(" since {from}")).unwrap_or_default();

@@ -57,7 +57,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     found.extend(notes::of(&page));
     if let Some(sample) = &sample {
         section(&sample.title(), &sample.touched(&file.rules), &mut out)?;
-        found.extend(sample.warnings(&page));
+        found.extend(sample.warnings(&page, &file.rules));
     }
     in_order(&mut found);
     writeln!(out, "\nSettings, rules and schemas are well formed.")?;

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::besides::Besides;
 use super::held::Held;
 use super::input::{Counts, Input};
+use super::refits::Refitted;
 use super::{sample, shard};
 use crate::app::Failure;
 use crate::churn::fit::Refused;
@@ -116,6 +118,33 @@ impl Comers {
         ahead.for_each(|at| seen.take(at, looks));
         progress.finish();
         Ok(seen)
+    }
+}
+
+impl Comers {
+    /// Takes all events in by time, and learns on each Monday on the way, as `run` and `replay` do. Everyone is as they are at the
+    /// end, under the parameters then in force.
+    ///
+    /// # Errors
+    /// None but those of reading what is held.
+    pub(in crate::cli) fn learn_on_mondays(self) -> Result<(Shard, Refitted), Stopped> {
+        let Self { mut shard, held, until, .. } = self;
+        let mut besides = Besides::new(&shard);
+        let (mut position, mut said) = (0, Vec::new());
+        let progress = Progress::of_deciding(held.len());
+        held.for_each_by_time(&progress, |event| {
+            besides.refresh(&mut shard, position, Words::None, &mut said);
+            if shard.refuses(event.at).is_none() {
+                let slot = shard.find_or_new(event.customer);
+                shard.apply(slot, event, position, Words::None, &mut said);
+            }
+            position += 1;
+            said.clear();
+            Ok(())
+        })?;
+        progress.finish();
+        besides.run_to(until, &mut shard, position, Words::None, &mut said);
+        Ok((shard, besides.refitted().cloned().unwrap_or_default()))
     }
 }
 

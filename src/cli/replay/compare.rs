@@ -38,7 +38,10 @@ impl Side {
     }
 
     fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
-        let own = |id: PropertyId| self.properties.get(usize::from(id.0)).copied().flatten();
+        let own = |id: PropertyId| {
+            let own = self.properties.get(usize::from(id.alone().0)).copied().flatten()?;
+            Some(if id.is_in_a_list() { own.in_a_list() } else { own })
+        };
         let properties: Properties<'_> =
             event.properties.iter().filter_map(|(id, value)| Some((own(*id)?, *value))).collect();
         let name_id = self.rules.vocabulary.name(event.name);

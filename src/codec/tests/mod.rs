@@ -48,7 +48,7 @@ fn summary(reader: &Reader, datum: &[u8], names: &[&str]) -> Result<String, Unde
 }
 
 fn shown(names: &[&str], id: PropertyId, value: Value<'_>) -> String {
-    let name = names[usize::from(id.0)];
+    let name = format!("{}{}", names[usize::from(id.alone().0)], if id.is_in_a_list() { "[]" } else { "" });
     match value {
         Value::Bool(value) => format!("{name}={value}"),
         Value::Number(value) => format!("{name}={value}"),

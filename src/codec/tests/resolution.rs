@@ -108,7 +108,24 @@ fn numbers_texts_and_unions_are_promoted() {
     assert_eq!(values(json!("null"), Avro::Null).unwrap(), "0 []");
     assert_eq!(values(json!("bytes"), Avro::Bytes(vec![255])).unwrap(), "1 []");
     assert_eq!(values(json!(["null", "float"]), union(1, Avro::Float(f32::INFINITY))).unwrap(), "1 []");
-    assert_eq!(values(json!({"type": "array", "items": "long"}), Avro::Array(vec![Avro::Long(1); 3])).unwrap(), "1 []");
+    let list = |items: Json, values_: Vec<Avro>| {
+        values(json!({"type": "array", "items": items}), Avro::Array(values_)).unwrap()
+    };
+    assert_eq!(list(json!("long"), vec![Avro::Long(1), Avro::Long(2)]), "0 [a[]=1 a[]=2]");
+    let mixed = vec![union(0, Avro::Null), union(1, Avro::String("x".into()))];
+    assert_eq!(list(json!(["null", "string"]), mixed), "0 [a[]='x']");
+    assert_eq!(list(json!("double"), vec![Avro::Double(f64::NAN), Avro::Double(0.5)]), "1 [a[]=0.5]");
+    assert_eq!(
+        list(json!("long"), vec![Avro::Long(7); 66]).split(' ').next(),
+        Some("2"),
+        "of so many as are looked at"
+    );
+    let in_turn = json!({"type": "array", "items": "long"});
+    assert_eq!(list(in_turn, vec![Avro::Array(vec![Avro::Long(1)])]), "1 []");
+    let either = json!(["string", {"type": "array", "items": "string"}]);
+    let of_either = Avro::Array(vec![Avro::String("y".into()), Avro::String("z".into())]);
+    assert_eq!(values(either.clone(), union(1, of_either)).unwrap(), "0 [a[]='y' a[]='z']");
+    assert_eq!(values(either, union(0, Avro::String("y".into()))).unwrap(), "0 [a='y']");
     let symbols = json!(["null", {"type": "enum", "name": "Colour", "symbols": ["RED", "BLUE"]}]);
     assert_eq!(values(symbols, union(1, Avro::Enum(1, "BLUE".into()))).unwrap(), "0 [a='BLUE']");
     let time = json!({"type": "long", "logicalType": "timestamp-micros"});

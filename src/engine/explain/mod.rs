@@ -11,7 +11,8 @@ use super::evaluate::Scene;
 use super::foresight::Foresight;
 use super::membership::excluder;
 use super::state::CustomerState;
-use super::why::{Language, Part, Sign, leaves};
+use super::verdict::Verdict;
+use super::why::{Claim, Language, Part, Sign, leaves};
 use crate::event::{Change, Instant};
 use crate::rules::{CohortIx, RuleSet};
 
@@ -91,7 +92,10 @@ pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Inst
     {
         let mut parts = Vec::new();
         node.into_iter().for_each(|node| leaves(node, Sign::Plain, &scene, &mut parts));
-        clauses.extend(parts.into_iter().map(|part| Clause { of, turn: Turn::of(&part, &scene), part }));
+        clauses.extend(parts.into_iter().map(|mut part| {
+            part.until = turns_at(&part, &scene);
+            Clause { of, turn: Turn::of(&part, &scene), part }
+        }));
     }
     let since = if membership.member { membership.entered_at } else { membership.exited_at };
     Explanation {
@@ -104,6 +108,36 @@ pub fn explain(engine: &Engine, state: &CustomerState, index: CohortIx, at: Inst
         terms: terms(index, &scene),
         next_change: Foresight::new(rules).next_change(scene, index),
     }
+}
+
+/// How many instants at which a condition may change are looked at before it is taken to stay as it is.
+const LOOKED_AHEAD: usize = 64;
+
+/// When a condition does turn in silence, not only may: it is run ahead from one bound to the next. `MAX`: not as far as was
+/// looked ahead.
+fn turns_at(part: &Part, scene: &Scene<'_>) -> Instant {
+    let Claim::Condition { index, second, .. } = &part.claim else { return part.until };
+    let verdict = |at: Instant| {
+        let then = Scene { at, ..*scene };
+        let both = std::iter::once(*index).chain(*second).map(|index| then.condition(index));
+        both.fold(Verdict::always(true), |one, other| Verdict {
+            holds: one.holds && other.holds,
+            until: one.until.min(other.until),
+        })
+    };
+    let now = verdict(scene.at);
+    let mut next = now.until;
+    for _ in 0..LOOKED_AHEAD {
+        if next == Instant::MAX {
+            break;
+        }
+        let then = verdict(next);
+        if then.holds != now.holds {
+            return next;
+        }
+        next = then.until;
+    }
+    Instant::MAX
 }
 
 fn terms(index: CohortIx, scene: &Scene<'_>) -> Vec<Term> {

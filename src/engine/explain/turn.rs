@@ -1,14 +1,17 @@
 //! What would make a condition hold otherwise.
 
+use std::cmp::Ordering;
+
 use super::{english, french};
 use crate::engine::evaluate::{Scene, moves};
 use crate::engine::state::{Fact, Membership};
 use crate::engine::why::{Claim, Language, Part};
 use crate::engine::window::within;
-use crate::event::{Change, Instant, NameId};
+use crate::event::{Change, Instant, NameId, Value};
 use crate::rules::ast::{Edge, Op};
 use crate::rules::{
-    Aggregate, BARRED, CohortIx, Comparand, Condition, CountTest, FactIx, Filter, Measure, Role, RuleSet, Window,
+    Aggregate, BARRED, CohortIx, Comparand, Condition, CountTest, FactIx, FactKind, Filter, Measure, Role, RuleSet,
+    Window,
 };
 
 /// Any one of these may turn a condition; nothing else can.
@@ -105,7 +108,13 @@ impl Turn {
                 }
             }
             Condition::Compare { measure, op, with } => {
-                self.by_measure(measure, Some((*op, holds)), scene);
+                let number = |measure: &Measure| scene.measure(measure).value.and_then(Value::number);
+                let bound = match with {
+                    Comparand::Number(number) => Some(*number),
+                    _ => None,
+                };
+                let order = number(measure).zip(bound).map(|(value, bound)| value.cmp(&bound));
+                self.by_measure(measure, Some(Asked { op: *op, holds, order }), scene);
                 if let Comparand::Measure { measure, .. } = with {
                     self.by_measure(measure, None, scene);
                 }
@@ -119,7 +128,7 @@ impl Turn {
                 let rank = scene.rules.rank(*rank);
                 let op = if rank.highest { Op::Ge } else { Op::Le };
                 let measure = &scene.rules.rankings[usize::from(rank.ranking.0)].measure;
-                self.by_measure(measure, Some((op, holds)), scene);
+                self.by_measure(measure, Some(Asked { op, holds, order: None }), scene);
             }
             Condition::Known { measure } | Condition::Missing { measure } => {
                 // What is known of the past stays known.
@@ -131,17 +140,7 @@ impl Turn {
     }
 
     fn by_count(&mut self, fact: FactIx, window: Window, test: CountTest, holds: bool, scene: &Scene<'_>) {
-        let count = match scene.fact(fact) {
-            Fact::Times(times) => within(times, window, scene).map_or(0, |part| part.len() as u64),
-            Fact::Distinct(all) => {
-                let mut found = within(&all.times, window, scene).map_or(Vec::new(), |part| all.keys[part].to_vec());
-                found.sort_unstable();
-                found.dedup();
-                found.len() as u64
-            }
-            Fact::Series(series) => within(&series.times, window, scene).map_or(0, |part| part.len() as u64),
-            _ => return,
-        };
+        let count = scene.found_in(fact, window).map_or(0, |found| found.count);
         let waits = count == 0 && test.holds(0) && !holds;
         // Nothing found counts only once known for long enough; something found counts at once.
         let times = if waits { u64::from(test.holds(1)) } else { missing(test, count) };
@@ -166,15 +165,26 @@ impl Turn {
         }
     }
 
-    /// `comparison`: with what operator it is compared, and whether that holds.
-    fn by_measure(&mut self, measure: &Measure, comparison: Option<(Op, bool)>, scene: &Scene<'_>) {
+    /// `asked`: how it is compared; `None`: it is one of several measures that decide together.
+    fn by_measure(&mut self, measure: &Measure, asked: Option<Asked>, scene: &Scene<'_>) {
+        let moves = Moves::of(measure, scene);
+        if let Measure::Series { window, .. } | Measure::Distinct { window, .. } | Measure::Pick { window, .. } =
+            measure
+        {
+            // The event that a window begins with leaves less in it.
+            if moves != Moves::Up || asked.is_none_or(Asked::may_turn_falling) {
+                self.by_anchor(*window, scene);
+            }
+        }
+        let pointless = asked.is_some_and(|asked| match moves {
+            Moves::Up => !asked.may_turn_rising(),
+            Moves::Down => !asked.may_turn_falling(),
+            Moves::Anywhere => false,
+        });
+        let comparison = asked.map(|asked| (asked.op, asked.holds));
         let fact = match measure {
             // More of them cannot undo "at least", nor make "at most" true again.
-            Measure::Total { of: Aggregate::Count, .. } | Measure::Series { of: Aggregate::Count, .. }
-                if matches!(comparison, Some((Op::Ge | Op::Gt, true) | (Op::Le | Op::Lt, false))) =>
-            {
-                return;
-            }
+            _ if pointless => return,
             Measure::Series { fact, window, .. }
             | Measure::Distinct { fact, window }
             | Measure::Pick { fact, window, .. } => {
@@ -205,13 +215,26 @@ impl Turn {
                 self.deed(*fact, 1, between, scene.rules);
                 return;
             }
-            Measure::Change { of, .. } => return self.by_measure(of, None, scene),
+            Measure::Change { of, .. } | Measure::Growth { of, .. } => return self.by_measure(of, None, scene),
             Measure::Ratio { of, to } => {
                 self.by_measure(of, None, scene);
                 return self.by_measure(to, None, scene);
             }
         };
         self.deed(fact, 1, own, scene.rules);
+    }
+
+    /// The event that a window begins with, if another one moves the beginning.
+    fn by_anchor(&mut self, window: Window, scene: &Scene<'_>) {
+        match window {
+            Window::Since { fact, edge, .. } if edge == Edge::Last || scene.edge(fact, edge).is_none() => {
+                self.deed(fact, 1, own, scene.rules);
+            }
+            Window::WithinFirst { fact, .. } if scene.edge(fact, Edge::First).is_none() => {
+                self.deed(fact, 1, own, scene.rules);
+            }
+            _ => {}
+        }
     }
 
     /// So many more events, where the window is open to them.
@@ -232,6 +255,59 @@ impl Turn {
         let deed = Deed { names: anything.is_none().then_some(names), filtered, times };
         if !self.deeds.contains(&deed) {
             self.deeds.push(deed);
+        }
+    }
+}
+
+/// How a measure is compared, and on which side of the number it stands.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    op: Op,
+    holds: bool,
+    order: Option<Ordering>,
+}
+
+impl Asked {
+    /// Can it hold otherwise where the measure is greater than now?
+    fn may_turn_rising(self) -> bool {
+        match (self.op, self.holds) {
+            (Op::Ge | Op::Gt, holds) => !holds,
+            (Op::Le | Op::Lt, holds) => holds,
+            (Op::Eq | Op::Ne, _) => self.order != Some(Ordering::Greater),
+        }
+    }
+
+    /// The same where it is less.
+    fn may_turn_falling(self) -> bool {
+        match (self.op, self.holds) {
+            (Op::Ge | Op::Gt, holds) => holds,
+            (Op::Le | Op::Lt, holds) => !holds,
+            (Op::Eq | Op::Ne, _) => self.order != Some(Ordering::Less),
+        }
+    }
+}
+
+/// Where one more event moves a measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moves {
+    Up,
+    Down,
+    Anywhere,
+}
+
+impl Moves {
+    /// Amounts are taken for what they mostly are: money given back is another event.
+    fn of(measure: &Measure, scene: &Scene<'_>) -> Self {
+        match measure {
+            Measure::Total { of: Aggregate::Count | Aggregate::Sum, .. }
+            | Measure::Series { of: Aggregate::Count | Aggregate::Sum | Aggregate::Max, .. }
+            | Measure::Distinct { .. } => Self::Up,
+            Measure::Series { of: Aggregate::Min, .. } => Self::Down,
+            Measure::Extreme { fact } => match scene.rules.facts[usize::from(fact.0)].kind {
+                FactKind::Extreme { greatest: true, .. } => Self::Up,
+                _ => Self::Down,
+            },
+            _ => Self::Anywhere,
         }
     }
 }
@@ -330,6 +406,30 @@ mod tests {
             "a visit, or silence until 12 Jan 1970 00:00"
         );
         assert_eq!(after(&[1], "did visit where plan = pro in the last 3 days"), "a fitting visit");
+    }
+
+    #[test]
+    fn an_instant_is_the_one_at_which_it_does_change() {
+        // The first visit leaves the window on the 22nd, and one is enough.
+        let said = after(&[1, 8], "count(visit in the last 20 days) >= 1");
+        assert_eq!(said, "silence until 29 Jan 1970 00:00");
+        let said = after(&[1, 8], "count(visit in the last 20 days) >= 2");
+        assert_eq!(said, "silence until 22 Jan 1970 00:00");
+        let said = after(&[1, 2, 3], "median(visit.amount in the last 20 days) is missing");
+        assert_eq!(said, "a visit");
+    }
+
+    #[test]
+    fn only_what_can_change_it_in_that_direction_is_said_to() {
+        for settled in
+            ["sum(visit.amount) >= 0", "distinct(visit.plan) < 0", "count(visit ever) = 1", "count(visit ever) != 1"]
+        {
+            assert_eq!(after(&[1, 2], settled), "nothing any more", "{settled}");
+        }
+        assert_eq!(after(&[1, 2], "sum(visit.amount) > 5"), "a visit");
+        assert_eq!(after(&[1], "count(visit since last click) >= 1"), "a click");
+        assert_eq!(after(&[1], "count(visit since last click) >= 2"), "a visit");
+        assert_eq!(after(&[1], "count(visit since last click) < 1"), "a click");
     }
 
     #[test]

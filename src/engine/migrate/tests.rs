@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use super::{Fact, Migration, united};
+use super::{Fact, Migration, Pair, united};
 use crate::engine::{CustomerState, Engine, Observed, Words};
-use crate::event::{ChangeReason, CustomerEvent, Instant, Span};
+use crate::event::{ChangeReason, CustomerEvent, Instant, Span, Value};
 use crate::rules::{FactKind, RuleSet, load};
 
 fn rules(text: &str) -> Arc<RuleSet> {
@@ -90,8 +90,107 @@ fn members_of_what_is_gone_leave_no_sooner_than_a_millisecond_after_they_came() 
 
 #[test]
 fn what_was_kept_and_what_the_log_still_says_are_put_together() {
-    let times = |times: &[i64]| times.iter().map(|at| Instant(*at)).collect::<Vec<_>>();
-    assert_eq!(united(&times(&[3, 5, 5]), &times(&[1, 5, 9])), times(&[1, 3, 5, 5, 9]));
+    assert_eq!(united(vec![3, 5, 5], vec![1, 5, 9]), [1, 3, 5, 5, 9]);
+}
+
+/// The day after the last one of the history below.
+const NOW: i64 = 40;
+
+/// One event or two a day, of three plans, every third one a `b1`.
+fn history() -> Vec<(Instant, &'static str, &'static str)> {
+    let at = |hour: i64| Instant(hour * Span::HOUR.0);
+    let of_day = |day: i64| {
+        let (name, plan) = (["a1", "a1", "b1"][(day % 3) as usize], ["x", "y", "z", "x", "w"][(day % 5) as usize]);
+        let second = (day % 4 == 0).then_some((at(day * 24 + 15), "a1", plan));
+        [Some((at(day * 24 + 9), name, plan)), second]
+    };
+    (0..NOW).flat_map(of_day).flatten().collect()
+}
+
+/// Gathers the history from some day on for the facts of some rules, each forgetting what it may at the end.
+fn seen(rules: &Arc<RuleSet>, from: i64) -> CustomerState {
+    let mut state = CustomerState::new(rules);
+    let plan = rules.vocabulary.property("plan");
+    for (at, name, value) in history().into_iter().filter(|(at, ..)| at.0 >= from * Span::DAY.0) {
+        let properties: Vec<_> = plan.into_iter().map(|plan| (plan, Value::Text(value))).collect();
+        let event = CustomerEvent { properties: &properties, ..event(name, at.0, rules) };
+        assert!(engine(rules).gather(&mut state, &event, at, &vec![true; rules.facts.len()]));
+    }
+    state
+}
+
+/// Whichever reaches further back counts, what was kept or what the log still holds, of every kind of fact.
+#[test]
+fn what_reaches_further_back_counts_whatever_the_kind_of_fact() {
+    for (old, new, reach) in [
+        ("most_common(a1.plan in the last 10 days) = x", "most_common(a1.plan in the last 30 days) = x", 10),
+        ("first(a1.plan in the last 10 days) = x", "first(a1.plan in the last 30 days) = x", 10),
+        ("count(a1 in the last 10 days) > 1", "count(a1 in the last 30 days) > 1", 10),
+        (
+            "did a1 at least 3 times between 10 days and 1 day ago",
+            "did a1 at least 3 times between 30 days and 1 day ago",
+            10,
+        ),
+        (
+            "did a1 with at least 2 different plan between 10 days and 1 day ago",
+            "did a1 with at least 2 different plan between 30 days and 1 day ago",
+            10,
+        ),
+        (
+            "each a1 then no b1 within 2 days in the last 8 days",
+            "each a1 then no b1 within 2 days in the last 28 days",
+            10,
+        ),
+        (
+            "each a1 then no b1 within 2 days per plan in the last 8 days",
+            "each a1 then no b1 within 2 days per plan in the last 28 days",
+            10,
+        ),
+        (
+            "did a1 at least 2 times a day in at least 1 of the last 10 days",
+            "did a1 at least 2 times a day in at least 1 of the last 30 days",
+            10,
+        ),
+        ("did a1 at least 5 times in the last 90 days", "did a1 at least 20 times in the last 90 days", 30),
+        (
+            "did a1 with at least 1 different plan in the last 90 days",
+            "did a1 with at least 4 different plan in the last 90 days",
+            30,
+        ),
+    ] {
+        let (old, new) = (rules(&format!("[cohorts.c]\nwho = '{old}'")), rules(&format!("[cohorts.c]\nwho = '{new}'")));
+        let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
+        assert!(migration.rereads());
+        let now = Instant(NOW * Span::DAY.0);
+        // Of some kinds a number of times was kept, not what lies some days back.
+        let is_number = reach == 30;
+        for begins in [NOW - 25, NOW - 5, NOW - 1].into_iter().take(if is_number { 1 } else { 3 }) {
+            let (state, _) = migration.migrate(
+                "ann",
+                seen(&old, 0),
+                Some(seen(&new, begins)),
+                false,
+                now,
+                &mut engine(&new),
+                Words::None,
+                &mut Vec::new(),
+            );
+            let expected = seen(&new, begins.min(NOW - reach.min(10)));
+            for (number, spec) in new.facts.iter().enumerate() {
+                let settled = |state: &CustomerState| {
+                    let mut fact = state.facts.get(number).cloned().unwrap_or_else(|| Fact::empty(&spec.kind));
+                    fact.forget(&spec.kind, None, now);
+                    if let Fact::Followed(pairs) = &mut fact {
+                        // A B before every A that is open answers nothing any more, known or not.
+                        let is_past = |pair: &&mut Pair| pair.a.iter().all(|opening| opening.at > pair.b_at);
+                        pairs.iter_mut().filter(is_past).for_each(|pair| (pair.b_at, pair.b_count) = (Instant::MIN, 0));
+                    }
+                    fact
+                };
+                assert_eq!(settled(&state), settled(&expected), "{spec:?}, the log begins on day {begins}");
+            }
+        }
+    }
 }
 
 #[test]

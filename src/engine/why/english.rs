@@ -39,6 +39,10 @@ pub(super) fn found(found: &Found) -> String {
         }
         Found::Times(1) => "once".into(),
         Found::Times(count) => format!("{count} times"),
+        Found::TooNew { counts_in: Some(span) } => {
+            format!("none, but not known for long enough: another {}", length(*span))
+        }
+        Found::TooNew { counts_in: None } => "none, but not known from the beginning".into(),
         Found::NotStarted => "not started".into(),
         Found::Waited(span) => format!("waited {}", length(*span)),
         Found::NothingOverdue => "nothing overdue".into(),
@@ -51,6 +55,7 @@ pub(super) fn found(found: &Found) -> String {
         Found::In(span) => format!("for {}", length(*span)),
         Found::Entered(span) => format!("entered {}", ago(*span)),
         Found::Ago(span) => ago(*span),
+        Found::Outside(span) => format!("{}, not in that time", ago(*span)),
         Found::Never => "never".into(),
         Found::Quantity(value) => quantity(value),
         Found::Ranked { value, threshold } => format!("{}, threshold {}", quantity(value), quantity(threshold)),
@@ -92,6 +97,10 @@ fn quantity(quantity: &Quantity) -> String {
         Quantity::AtOnce => "at once".into(),
         Quantity::More(number) if number > Number::ZERO => format!("+{number}"),
         Quantity::More(number) => number.to_string(),
+        Quantity::Percent(part) => {
+            let sign = if part > Number::ZERO { "+" } else { "" };
+            format!("{sign}{} %", Number(part.0.saturating_mul(100)))
+        }
         Quantity::Longer(Span(0)) => "no change".into(),
         Quantity::Longer(Span(less)) if less < 0 => format!("{} less", length(Span(-less))),
         Quantity::Longer(more) => format!("{} more", length(more)),

@@ -41,6 +41,10 @@ pub(super) fn found(found: &Found) -> String {
         }
         Found::Times(1) => "une fois".into(),
         Found::Times(count) => format!("{count} fois"),
+        Found::TooNew { counts_in: Some(span) } => {
+            format!("aucune fois, mais pas connu depuis assez longtemps\u{a0}: encore {}", length(*span))
+        }
+        Found::TooNew { counts_in: None } => "aucune fois, mais pas connu depuis le début".into(),
         Found::NotStarted => "pas commencé".into(),
         Found::Waited(span) => format!("attente de {}", length(*span)),
         Found::NothingOverdue => "rien en retard".into(),
@@ -53,6 +57,7 @@ pub(super) fn found(found: &Found) -> String {
         Found::In(span) => format!("depuis {}", length(*span)),
         Found::Entered(span) => format!("entrée {}", ago(*span)),
         Found::Ago(span) => ago(*span),
+        Found::Outside(span) => format!("{}, hors de cette période", ago(*span)),
         Found::Never => "jamais".into(),
         Found::Quantity(value) => quantity(value),
         Found::Ranked { value, threshold } => format!("{}, seuil {}", quantity(value), quantity(threshold)),
@@ -95,6 +100,10 @@ fn quantity(quantity: &Quantity) -> String {
         Quantity::AtOnce => "aussitôt".into(),
         Quantity::More(value) if value > Number::ZERO => format!("+{}", number(value)),
         Quantity::More(value) => number(value),
+        Quantity::Percent(part) => {
+            let sign = if part > Number::ZERO { "+" } else { "" };
+            format!("{sign}{}\u{a0}%", number(Number(part.0.saturating_mul(100))))
+        }
         Quantity::Longer(Span(0)) => "aucun changement".into(),
         Quantity::Longer(Span(less)) if less < 0 => format!("{} de moins", length(Span(-less))),
         Quantity::Longer(more) => format!("{} de plus", length(more)),

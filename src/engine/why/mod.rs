@@ -6,7 +6,7 @@
 mod english;
 mod french;
 
-use super::evaluate::{Scene, moves};
+use super::evaluate::{Scene, holds, moves};
 use super::membership::excluder;
 use super::periods::{Rhythm, run};
 use super::rank::Standing;
@@ -14,7 +14,7 @@ use super::risk::{Cause, Factor};
 use super::state::{Fact, Membership};
 use super::window::within;
 use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
-use crate::rules::ast::Unit;
+use crate::rules::ast::{Edge, Unit};
 use crate::rules::{
     Cohort, CohortIx, Comparand, Condition, ConditionIx, DistinctKey, FactKind, Measure, Node, RuleSet, Score, Window,
 };
@@ -65,6 +65,11 @@ pub enum Found {
     },
     /// There is one or more; only the last is remembered.
     Last(Span),
+    /// None in the window, which does not count yet: of who, or what, was not observed for that long. In how long it will;
+    /// never, where it was not from the beginning.
+    TooNew {
+        counts_in: Option<Span>,
+    },
     /// How many, whenever.
     Times(u64),
     /// The window has not begun, as nothing has happened that it begins with.
@@ -89,6 +94,8 @@ pub enum Found {
     Entered(Span),
     /// It happened that long ago.
     Ago(Span),
+    /// It happened that long ago, which is not in the window.
+    Outside(Span),
     Never,
     Quantity(Quantity),
     /// By what a customer is ranked, and where the rank begins.
@@ -132,6 +139,8 @@ pub enum Quantity {
     AtOnce,
     /// By how much it changed.
     More(Number),
+    /// By what part of itself it changed: 0.2 is 20 %.
+    Percent(Number),
     /// By what length of time it changed; negative: it became shorter.
     Longer(Span),
     Bool(bool),
@@ -285,10 +294,15 @@ pub(super) fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec
             let holds = verdict.holds != denied;
             // `between` is two conditions with the same words.
             if let Some(last) = found.last_mut()
-                && let Claim::Condition { second, words: before, denied: alike, .. } = &mut last.claim
+                && let Claim::Condition { index: first, second, words: before, denied: alike } = &mut last.claim
                 && before == words
                 && *alike == denied
+                && let both = [scene.rules.condition(*first), scene.rules.condition(*index)]
+                && are_told_together(both)
             {
+                if matches!(both[0], Condition::Compare { .. }) {
+                    last.found = comparison(&both, scene);
+                }
                 *second = Some(*index);
                 last.holds = if denied { last.holds | holds } else { last.holds & holds };
                 last.until = last.until.min(verdict.until);
@@ -301,6 +315,15 @@ pub(super) fn leaves(node: &Node, sign: Sign, scene: &Scene<'_>, found: &mut Vec
     }
 }
 
+/// Is there one value, and one that it is compared with, from which both conditions follow?
+fn are_told_together(both: [&Condition; 2]) -> bool {
+    let [one, other] = both.map(|condition| match condition {
+        Condition::Compare { with: Comparand::Measure { measure, .. }, .. } => Some(measure),
+        _ => None,
+    });
+    one.zip(other).is_none_or(|(one, other)| one == other)
+}
+
 /// The opposite of a condition, as one would write it.
 fn denied(words: &str) -> String {
     match (words.strip_prefix("did not "), words.strip_prefix("did ")) {
@@ -310,39 +333,46 @@ fn denied(words: &str) -> String {
     }
 }
 
-/// What a condition looked at.
+/// What a condition looked at: from that and the condition's bound follows whether it holds.
 fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
+    let ago = |time: Instant| scene.at.since(time);
     match condition {
-        Condition::Count { fact, window, .. } | Condition::First { fact, window, .. } => {
-            let times = match scene.fact(*fact) {
-                Fact::Times(times) => times,
-                Fact::Distinct(found) => &found.times,
-                Fact::Series(series) => &series.times,
-                _ => return Found::Nothing,
-            };
-            let Some(part) = within(times, *window, scene) else { return Found::NotStarted };
-            let ago = |time: &Instant| scene.at.since(*time);
-            match times[part.clone()].last() {
-                Some(last) => counted(part.len(), &scene.rules.facts[usize::from(fact.0)].kind, ago(last)),
-                None => Found::None { last: times.last().filter(|_| matches!(window, Window::Last(_))).map(ago) },
+        Condition::Count { fact, window, test, waits } => {
+            let Some(found) = scene.found_in(*fact, *window) else { return Found::NotStarted };
+            if let Some(last) = found.last {
+                let kind = &scene.rules.facts[usize::from(fact.0)].kind;
+                return counted(usize::try_from(found.count).unwrap_or(usize::MAX), kind, ago(last));
             }
+            let counts_from = scene.counts_from(*fact, *window);
+            if *waits && test.holds(0) && scene.at < counts_from {
+                let counts_in = Some(counts_from).filter(|at| *at < Instant::MAX).map(|at| at.since(scene.at));
+                return Found::TooNew { counts_in };
+            }
+            let before = matches!(window, Window::Last(_)).then(|| scene.found_in(*fact, Window::Ever));
+            Found::None { last: before.flatten().and_then(|found| found.last).map(ago) }
         }
+        Condition::First { fact, window, .. } => first(scene.edge(*fact, Edge::First), *window, scene),
         Condition::Total { fact, .. } => match scene.fact(*fact) {
             Fact::Total(total) => Found::Times(total.count),
             _ => Found::Nothing,
         },
-        Condition::Followed { fact, after, .. } => {
+        Condition::Followed { fact, after, window } => {
             let Fact::Followed(pairs) = scene.fact(*fact) else { return Found::Nothing };
-            let due = pairs.iter().flat_map(super::state::Pair::open).map(|open| open + *after);
-            match due.filter(|due| *due <= scene.at).max() {
-                Some(due) => Found::Waited(scene.at.since(due - *after)),
-                None => Found::NothingOverdue,
+            let overdue = || {
+                let open = pairs.iter().flat_map(super::state::Pair::open);
+                open.filter(|open| *open + *after <= scene.at)
+            };
+            let counts = |open: &Instant| is_in(*open + *after, *window, scene);
+            match (overdue().filter(counts).max(), overdue().max()) {
+                (Some(open), _) => Found::Waited(ago(open)),
+                (None, Some(open)) => Found::Outside(ago(open)),
+                (None, None) => Found::NothingOverdue,
             }
         }
         Condition::Chain { fact, window } => {
             let mut last = None;
             scene.completions(*fact, |at| {
-                if within(&[at], *window, scene).is_some_and(|part| !part.is_empty()) {
+                if is_in(at, *window, scene) {
                     last = last.max(Some(at));
                 }
             });
@@ -366,20 +396,12 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
             let times = moves(scene.membership(*cohort), *entered, &mut times);
             Found::Times(within(times, *window, scene).map_or(0, |part| part.len() as u64))
         }
-        Condition::FirstEntered { cohort, .. } => match scene.membership(*cohort) {
-            membership if membership.times_entered > 0 => Found::Ago(scene.at.since(membership.first_entered_at)),
-            _ => Found::Never,
-        },
-        Condition::Compare { measure, with: Comparand::Measure { measure: other, .. }, .. } => Found::Against {
-            value: measured(measure, scene),
-            other: measured(other, scene),
-            usual_gap: matches!(other, Measure::UsualGap { .. }),
-        },
-        Condition::Compare {
-            measure, with: Comparand::Number(_) | Comparand::Bool(_) | Comparand::Text(_), ..
+        Condition::FirstEntered { cohort, window } => {
+            let membership = scene.membership(*cohort);
+            first((membership.times_entered > 0).then_some(membership.first_entered_at), *window, scene)
         }
-        | Condition::Known { measure }
-        | Condition::Missing { measure } => Found::Quantity(measured(measure, scene)),
+        Condition::Compare { .. } => comparison(&[condition], scene),
+        Condition::Known { measure } | Condition::Missing { measure } => Found::Quantity(measured(measure, scene)),
         Condition::Rank { rank, .. } => {
             let ranking = &scene.rules.rankings[usize::from(scene.rules.rank(*rank).ranking.0)];
             let threshold = scene.thresholds.get(usize::from(rank.0)).copied().flatten();
@@ -388,12 +410,106 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
                 (Some(_), None) => Found::NoThreshold,
                 // Where all are in there is nothing to compare with.
                 (Some(_), Some(threshold)) if is_open(threshold) => Found::Quantity(measured(&ranking.measure, scene)),
-                (Some(_), Some(threshold)) => Found::Ranked {
-                    value: measured(&ranking.measure, scene),
-                    threshold: quantity(&ranking.measure, Value::Number(threshold.value)),
-                },
+                (Some(value), Some(threshold)) => {
+                    let told = |number: Number| quantity(&ranking.measure, Value::Number(number));
+                    let (value, threshold) = (value, threshold.value);
+                    match (told(value), told(threshold)) {
+                        // What is cut off makes the difference.
+                        (same, other) if same == other && value != threshold => {
+                            Found::Ranked { value: Quantity::Number(value), threshold: Quantity::Number(threshold) }
+                        }
+                        (value, threshold) => Found::Ranked { value, threshold },
+                    }
+                }
             }
         }
+    }
+}
+
+/// The first time of something, which must lie in a window.
+fn first(at: Option<Instant>, window: Window, scene: &Scene<'_>) -> Found {
+    let Some(at) = at else { return Found::Never };
+    match within(&[at], window, scene) {
+        None => Found::NotStarted,
+        Some(part) if part.is_empty() => Found::Outside(scene.at.since(at)),
+        Some(_) => Found::Ago(scene.at.since(at)),
+    }
+}
+
+fn is_in(at: Instant, window: Window, scene: &Scene<'_>) -> bool {
+    within(&[at], window, scene).is_some_and(|part| !part.is_empty())
+}
+
+/// What one comparison, or the two of `between`, looked at. Of a score fewer digits are told than are compared, as long as
+/// what is told stands on the same side of each bound.
+fn comparison(conditions: &[&Condition], scene: &Scene<'_>) -> Found {
+    let Some(Condition::Compare { measure, .. }) = conditions.first() else { return Found::Nothing };
+    let against = conditions.iter().find_map(|condition| match condition {
+        Condition::Compare { with: Comparand::Measure { measure, .. }, .. } => Some(measure),
+        _ => None,
+    });
+    let mut told = Told { value: measured(measure, scene), other: against.map(|other| measured(other, scene)) };
+    if let Some(number) = exactly(measure, scene) {
+        let fits = |told: &Told| conditions.iter().all(|condition| told.implies(condition, scene));
+        if !fits(&told) {
+            // A score is decided by the instant at which it is reached, so the last digit may stand before the bound yet.
+            let bounds = conditions.iter().filter_map(|condition| bound(condition, scene));
+            let near = bounds.flat_map(|bound| [bound, Number(bound.0 + 1), Number(bound.0 - 1)]);
+            let digits = [100_000, 10_000, 1_000, 100, 10, 1].map(|digit| Number(number.0 / digit * digit));
+            let exact = against.and_then(|other| exactly(other, scene)).map(Quantity::Number);
+            let other = exact.or(told.other);
+            let tries = digits.into_iter().chain(near).map(Quantity::Number);
+            let tries: Vec<Told> = tries.map(|value| Told { value, other: other.clone() }).collect();
+            told = tries.into_iter().find(fits).unwrap_or(Told { value: Quantity::Number(number), other });
+        }
+    }
+    match (told.other, against) {
+        (Some(other), Some(of)) => {
+            Found::Against { value: told.value, other, usual_gap: matches!(of, Measure::UsualGap { .. }) }
+        }
+        _ => Found::Quantity(told.value),
+    }
+}
+
+/// What is told of a comparison's two sides.
+struct Told {
+    value: Quantity,
+    other: Option<Quantity>,
+}
+
+impl Told {
+    /// Does it follow from what is told that the comparison holds, or does not?
+    fn implies(&self, condition: &Condition, scene: &Scene<'_>) -> bool {
+        let Condition::Compare { op, with, .. } = condition else { return true };
+        let number = |quantity: &Quantity| match quantity {
+            Quantity::Number(number) => Some(*number),
+            _ => None,
+        };
+        let other = match with {
+            Comparand::Number(number) => Some((Number::ONE, *number)),
+            Comparand::Measure { factor, .. } => self.other.as_ref().and_then(number).map(|other| (factor.0, other)),
+            Comparand::Bool(_) | Comparand::Text(_) => None,
+        };
+        let Some((value, (factor, other))) = number(&self.value).zip(other) else { return true };
+        let order = value.0.saturating_mul(Number::ONE).cmp(&other.0.saturating_mul(factor));
+        holds(*op, order) == scene.evaluated(condition).holds
+    }
+}
+
+/// A score, or what is compared with one, with all its digits; `None` of what is told exactly in any case.
+fn exactly(measure: &Measure, scene: &Scene<'_>) -> Option<Number> {
+    scene.measure(measure).value.and_then(Value::number).filter(|_| !measure.is_length())
+}
+
+/// The number that a comparison turns at.
+fn bound(condition: &Condition, scene: &Scene<'_>) -> Option<Number> {
+    match condition {
+        Condition::Compare { with: Comparand::Number(number), .. } => Some(*number),
+        Condition::Compare { with: Comparand::Measure { factor, measure }, .. } => {
+            let other = scene.measure(measure).value.and_then(Value::number)?;
+            Some(Number(other.0.saturating_mul(factor.0) / Number::ONE))
+        }
+        _ => None,
     }
 }
 
@@ -413,6 +529,7 @@ fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
         (Value::Number(Number::ZERO), Measure::TimeFrom { .. }) => Quantity::AtOnce,
         (Value::Number(number), Measure::Change { .. }) if measure.is_length() => Quantity::Longer(length(number)),
         (Value::Number(number), Measure::Change { .. }) => Quantity::More(number),
+        (Value::Number(number), Measure::Growth { .. }) => Quantity::Percent(number),
         (Value::Number(number), _) if measure.is_length() => Quantity::Length(length(number)),
         (Value::Number(number), Measure::Score { score, .. }) => Quantity::Number(as_told(*score, number)),
         (Value::Number(number), _) => Quantity::Number(number),
@@ -426,7 +543,7 @@ fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
 fn as_told(score: Score, number: Number) -> Number {
     let digit = match score {
         Score::Alive => Number::ONE / 1_000,
-        Score::Value => Number::ONE / 100,
+        Score::Value | Score::ValueIfActive | Score::ValueAtRisk => Number::ONE / 100,
         Score::Risk | Score::Level => Number::ONE / 10,
     };
     Number(number.0 / digit * digit)
@@ -435,7 +552,7 @@ fn as_told(score: Score, number: Number) -> Number {
 /// How many were found, as far as the fact can tell, and when the last of them was.
 fn counted(count: usize, kind: &FactKind, last: Span) -> Found {
     let (cap, of) = match kind {
-        FactKind::Latest { cap } | FactKind::Earliest { cap } => (*cap, Counted::Times),
+        FactKind::Latest { cap, .. } | FactKind::Earliest { cap } => (*cap, Counted::Times),
         FactKind::Series { exact, .. } => (*exact, Counted::Times),
         FactKind::Distinct { key, cap, .. } | FactKind::DistinctAll { key, cap, .. } => match key {
             DistinctKey::Property(_) => (*cap, Counted::Values),

@@ -1,7 +1,7 @@
 //! `[churn]` and the scores that rules may ask for.
 
-use super::fingerprint::hash128;
-use super::named::bare_names;
+use super::fingerprint::{expression, hash128, quoted};
+use super::named::{bare_names, definitions_in_signals};
 use super::order::cohorts_named;
 use super::{Compiled, Compiler};
 use crate::rules::ast::{Compare, CompareTest, Expr, Literal, Name, Op, Operand, Range};
@@ -18,6 +18,8 @@ impl Score {
             "churn_level" => Some(Self::Level),
             "churn_risk" => Some(Self::Risk),
             "clv" => Some(Self::Value),
+            "clv_if_active" => Some(Self::ValueIfActive),
+            "value_at_risk" => Some(Self::ValueAtRisk),
             _ => None,
         }
     }
@@ -63,7 +65,7 @@ impl Compiler<'_> {
             thresholds: rule.levels.iter().map(|(_, threshold)| *threshold).collect(),
             min_silence: rule.min_silence,
             signals,
-            definition: format!("{:016x}", hash128(&canonical(rule)) >> 64),
+            definition: format!("{:016x}", hash128(&canonical(self.document, rule)) >> 64),
         })
     }
 
@@ -123,8 +125,12 @@ impl Compiler<'_> {
             [LOWEST_LEVEL].into_iter().chain(levels.map(|(name, _)| name.as_str()))
         };
         match (op, operand) {
-            (Op::Eq | Op::Ne, Operand::Literal(Literal::Text(name))) if names().any(|known| known == name) => Ok(()),
-            (Op::Eq | Op::Ne, Operand::Literal(Literal::Text(name))) => {
+            (Op::Eq | Op::Ne, Operand::Literal(Literal::Text(name)) | Operand::Word(Name { text: name, .. }))
+                if names().any(|known| known == name) =>
+            {
+                Ok(())
+            }
+            (Op::Eq | Op::Ne, Operand::Literal(Literal::Text(name)) | Operand::Word(Name { text: name, .. })) => {
                 let error = ExprError::new(range, format!("there is no level `{name}`"));
                 Err(match nearest(name, names()) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
@@ -166,20 +172,22 @@ pub(super) fn cohorts_of_signals(document: &Document) -> Vec<&Name> {
     names
 }
 
-/// What decides risk and its levels: not the words of the signals.
-pub(super) fn canonical(rule: &ChurnRule) -> String {
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let levels: Vec<String> = rule.levels.iter().map(|(name, from)| format!("{name}={from:?}")).collect();
-    let signals: Vec<String> =
-        rule.signals.iter().map(|signal| format!("{} {}", signal.points, words(&signal.when.text))).collect();
-    let amount = rule.amount.as_ref().map(|amount| format!("{:?}.{:?}", amount.event.text, amount.property.text));
-    format!(
-        "churn {:?} on {} {amount:?} {} {} [{}]\n{}",
-        rule.model,
-        words(&rule.on_text),
+/// What decides risk and its levels, with all that its signals name: not the reasons that they give.
+pub(super) fn canonical(document: &Document, rule: &ChurnRule) -> String {
+    let levels: Vec<String> =
+        rule.levels.iter().map(|(name, from)| format!("{}={:016x}", quoted(name), from.to_bits())).collect();
+    let signals = rule.signals.iter().map(|signal| format!("{} {}", signal.points, expression(&signal.when.text)));
+    let named = definitions_in_signals(document, rule.signals.iter().map(|signal| &signal.when.expr));
+    let amount =
+        rule.amount.as_ref().map(|amount| format!("{}.{}", quoted(&amount.event.text), quoted(&amount.property.text)));
+    let first = format!(
+        "churn {} on {} {} {} {} [{}]",
+        rule.model.name(),
+        expression(&rule.on_text),
+        amount.unwrap_or_default(),
         rule.horizon.0,
         rule.min_silence.0,
         levels.join(" "),
-        signals.join("\n"),
-    )
+    );
+    std::iter::once(first).chain(signals).chain(named).collect::<Vec<_>>().join("\n")
 }

@@ -1,6 +1,5 @@
 //! Conditions: each construct of the language as a test on facts.
 
-use super::measures::SERIES_EXACT;
 use super::{Compiled, Compiler, later};
 use crate::event::Instant;
 use crate::rules::ast::{
@@ -12,12 +11,6 @@ use crate::rules::ruleset::{Condition, CountTest, Window};
 
 /// "At least N times" is exact up to here.
 const COUNT_MAX: u32 = 1_000;
-/// Pairs of (time, key) behind `different` over a band of time.
-const DISTINCT_ALL_MAX: usize = 1_024;
-/// Values of `per key` held at once.
-pub(super) const KEYS_MAX: usize = 64;
-/// Unanswered A's of `each A then no B`.
-const EACH_MAX: usize = 256;
 /// Entries that the last 16 changes of a membership are sure to hold.
 const MOVES_MAX: u32 = 8;
 
@@ -87,10 +80,12 @@ impl Compiler<'_> {
         let banded = matches!(window, Window::Between { .. } | Window::WithinFirst { .. });
         let earliest = matches!(window, Window::MoreThan(_));
         let kind = match key {
-            None if banded => FactKind::Series { property: None, exact: cap.max(SERIES_EXACT), horizon, floor },
+            None if banded => {
+                FactKind::Series { property: None, exact: cap.max(self.capacities.series), horizon, floor }
+            }
             None if earliest => FactKind::Earliest { cap },
-            None => FactKind::Latest { cap },
-            Some(key) if banded => FactKind::DistinctAll { key, cap: DISTINCT_ALL_MAX, horizon, floor },
+            None => FactKind::Latest { cap, back: None },
+            Some(key) if banded => FactKind::DistinctAll { key, cap: self.capacities.pairs, horizon, floor },
             Some(key) => FactKind::Distinct { key, earliest, cap },
         };
         let fact = self.fact(kind, &selector, None);
@@ -100,7 +95,7 @@ impl Compiler<'_> {
     pub(super) fn silent(&mut self, silent: &Silent) -> Condition {
         let document = self.document;
         let selector = self.selector_of(silent.on.as_ref().unwrap_or(&document.activity), &[]);
-        let fact = self.fact(FactKind::Latest { cap: 1 }, &selector, None);
+        let fact = self.fact(FactKind::Latest { cap: 1, back: None }, &selector, None);
         Condition::Count {
             fact,
             window: Window::Last(silent.span.span),
@@ -119,7 +114,13 @@ impl Compiler<'_> {
             _ => None,
         };
         let each = sequence.mode == Some(Mode::Each);
-        let kind = FactKind::Followed { key, each, keys_max: KEYS_MAX, each_max: EACH_MAX, horizon };
+        let kind = FactKind::Followed {
+            key,
+            each,
+            keys_max: self.capacities.keys,
+            each_max: self.capacities.waiting,
+            horizon,
+        };
         let fact = self.fact(kind, &a, Some(b));
         Condition::Followed { fact, after, window }
     }

@@ -1,4 +1,8 @@
 //! Fingerprints: of the whole file, of a cohort, of a fact. Spaces and the order of keys do not matter to them.
+//!
+//! They are stored, and say whose numbers and facts a customer's state has. So each is a hash of text in which everything
+//! that decides stands, names and texts in quotes, so that two meanings never come to one text; and nothing in it is left
+//! to how a type of this program prints itself.
 
 use std::collections::BTreeSet;
 use std::hash::Hasher;
@@ -7,17 +11,36 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
 use super::named::definitions_used;
-use crate::event::{PropertyId, Span};
-use crate::rules::ast::Events;
+use crate::event::{Instant, PropertyId, Span};
+use crate::rules::ast::{Events, Unit};
 use crate::rules::document::{Document, Written};
 use crate::rules::facts::{ChainSelectors, DistinctKey, FactKind, FactSpec, Floor, Keep, Selector};
+use crate::rules::ruleset::Cohort;
+use crate::rules::selector::{FilterTest, Literal};
+use crate::rules::source::single_spaced;
+
+/// A name or text in quotes: it ends where it seems to end.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        if c == '"' || c == '\\' {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// An expression as one quoted text, white space aside.
+pub(super) fn expression(text: &str) -> String {
+    quoted(&single_spaced(text))
+}
 
 /// Everything of one cohort that decides, in a fixed form: white space does not matter.
 pub(super) fn canonical(document: &Document, cohort: &str) -> String {
     let rule = &document.cohorts[cohort];
-    let words = |written: Option<&Written>| {
-        written.map(|w| w.text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default()
-    };
+    let words = |written: Option<&Written>| written.map(|written| expression(&written.text)).unwrap_or_default();
     let span = |span: Option<Span>| span.map(|s| s.0.to_string()).unwrap_or_default();
     let mut lines = vec![
         cohort.to_owned(),
@@ -30,11 +53,11 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         format!("{} {}", rule.once, rule.enabled),
     ];
     // What came into the language later is written only where it is used, so that older fingerprints stand.
-    lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, group.name)));
+    lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, quoted(&group.name))));
     let named = [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()];
     let exprs = named.into_iter().flatten().map(|written| &written.expr);
     lines.extend(definitions_used(document, exprs, &rule.include));
-    lines.extend(rule.include.iter().map(|name| format!("include {}", name.text)));
+    lines.extend(rule.include.iter().map(|name| format!("include {}", quoted(&name.text))));
     lines.join("\n")
 }
 
@@ -50,10 +73,12 @@ pub(super) fn canonical_frame(document: &Document) -> String {
     let activity = match &document.activity {
         Events::Anything => "anything".to_owned(),
         Events::Named(names) => {
-            names.iter().map(|n| n.text.as_str()).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(",")
+            let names: BTreeSet<String> = names.iter().map(|name| quoted(&name.text)).collect();
+            names.into_iter().collect::<Vec<_>>().join(",")
         }
     };
-    let gaps: Vec<String> = document.usual_gaps.iter().map(|(event, gap)| format!("{event}={}", gap.0)).collect();
+    let gaps: Vec<String> =
+        document.usual_gaps.iter().map(|(event, gap)| format!("{}={}", quoted(event), gap.0)).collect();
     format!("{}\n{activity}\n{}", document.time_zone, gaps.join(","))
 }
 
@@ -69,21 +94,23 @@ pub(super) fn definition(document: &Document, cohort: &str) -> String {
 }
 
 impl Compiler<'_> {
+    /// What the numbers in a stored state stand for: facts, cohorts and ranks in their order. A release that numbers them
+    /// otherwise, of the same rules, has another fingerprint, and does not take one fact for another.
+    pub(super) fn canonical_layout(&self, cohorts: &[Cohort], facts: &[String]) -> String {
+        let cohorts = cohorts.iter().map(|cohort| format!("cohort {}", cohort.name));
+        let facts = facts.iter().map(|words| format!("fact {words}"));
+        let ranks = self.ranks.iter().map(|rank| format!("rank {} {}", rank.ranking.0, expression(&rank.words)));
+        cohorts.chain(facts).chain(ranks).collect::<Vec<_>>().join("\n")
+    }
+
     /// A fact's definition, without capacities and numbers given to names, so that it outlives both.
     pub(super) fn in_words(&self, fact: &FactSpec) -> String {
-        let property = |id: &PropertyId| self.properties[usize::from(id.0)].clone();
-        let selector = |selector: &Selector| {
-            let names: Option<BTreeSet<&str>> = selector
-                .names
-                .as_ref()
-                .map(|ids| ids.iter().map(|id| self.names[usize::from(id.0)].as_str()).collect());
-            let filters: BTreeSet<String> =
-                selector.filters.iter().map(|f| format!("{} {:?}", property(&f.property), f.test)).collect();
-            format!("{names:?} {filters:?}")
-        };
+        let property = |id: &PropertyId| quoted(&self.properties[usize::from(id.0)]);
+        let some_property = |id: &Option<PropertyId>| id.as_ref().map_or_else(|| "none".to_owned(), property);
+        let selector = |selector: &Selector| self.selector_in_words(selector);
         let key = |key: &DistinctKey| match key {
-            DistinctKey::Property(id) => property(id),
-            DistinctKey::Period(unit) => format!("{unit:?} in {}", self.document.time_zone),
+            DistinctKey::Property(id) => format!("property {}", property(id)),
+            DistinctKey::Period(unit) => format!("{} in {}", unit_word(*unit), self.document.time_zone),
         };
         let floor = |floor: &Floor| match floor {
             Floor::None => "none".to_owned(),
@@ -102,16 +129,17 @@ impl Compiler<'_> {
             let steps: Vec<String> = chain.steps.iter().map(selector).collect();
             format!("{} without {}", steps.join(" then "), chain.without.as_ref().map(selector).unwrap_or_default())
         };
+        let since = |from: &Option<Instant>| from.map_or_else(|| "ever".to_owned(), |from| format!("since {}", from.0));
         let kind = match &fact.kind {
             FactKind::Latest { .. } => "latest".to_owned(),
             FactKind::Earliest { .. } => "earliest".to_owned(),
-            FactKind::Total { property: p, from } => format!("total {:?} {from:?}", p.as_ref().map(property)),
-            FactKind::Series { property: p, floor: f, .. } => {
-                format!("series {:?} {}", p.as_ref().map(property), floor(f))
-            }
+            FactKind::Total { property: p, from } => format!("total {} {}", some_property(p), since(from)),
+            FactKind::Series { property: p, floor: f, .. } => format!("series {} {}", some_property(p), floor(f)),
             FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
             FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
-            FactKind::Extreme { property: p, greatest, from } => format!("extreme {} {greatest} {from:?}", property(p)),
+            FactKind::Extreme { property: p, greatest, from } => {
+                format!("extreme {} {greatest} {}", property(p), since(from))
+            }
             FactKind::Values { property: p, earliest, floor: f, .. } => {
                 format!("values {} {earliest} {}", property(p), floor(f))
             }
@@ -119,19 +147,145 @@ impl Compiler<'_> {
             FactKind::Steps { .. } => "steps".to_owned(),
             FactKind::Used => format!("days used in {}", self.document.time_zone),
             FactKind::Bought { amount } => {
-                let amount = amount.map(|(name, id)| (self.names[usize::from(name.0)].clone(), property(&id)));
-                format!("days bought {amount:?} in {}", self.document.time_zone)
+                let of = |name| quoted(&self.names[usize::from(name)]);
+                let amount = amount.map(|(name, id)| format!("{}.{}", of(name.0), property(&id)));
+                format!("days bought {} in {}", amount.unwrap_or_default(), self.document.time_zone)
             }
-            FactKind::Followed { key: k, each, .. } => format!("followed {:?} {each}", k.as_ref().map(property)),
+            FactKind::Followed { key: k, each, .. } => format!("followed {} {each}", some_property(k)),
             FactKind::Chain { within, key: k, keep: kept, .. } => {
-                let within: Vec<i64> = within.iter().map(|span| span.0).collect();
+                let within: Vec<String> = within.iter().map(|span| span.0.to_string()).collect();
                 let words = fact.chain.as_ref().map(chain).unwrap_or_default();
-                return format!("chain {:?} {within:?} {} of {words}", k.as_ref().map(property), keep(kept));
+                return format!("chain {} [{}] {} of {words}", some_property(k), within.join(" "), keep(kept));
             }
             FactKind::Periods { unit, .. } => format!("periods {}", key(&DistinctKey::Period(*unit))),
         };
         let via = fact.via.as_ref().map(|via| format!(" via {}", selector(via))).unwrap_or_default();
         let other = fact.other.as_ref().map(selector).unwrap_or_default();
         format!("{kind} of {} {other}{via}", selector(&fact.selector))
+    }
+
+    fn selector_in_words(&self, selector: &Selector) -> String {
+        let sorted = |words: BTreeSet<String>| words.into_iter().collect::<Vec<_>>().join(", ");
+        let names = match &selector.names {
+            None => "anything".to_owned(),
+            Some(ids) => sorted(ids.iter().map(|id| quoted(&self.names[usize::from(id.0)])).collect()),
+        };
+        let filters = selector.filters.iter();
+        let filters = filters.map(|filter| {
+            format!("{} {}", quoted(&self.properties[usize::from(filter.property.0)]), test_in_words(&filter.test))
+        });
+        format!("({names}) where ({})", sorted(filters.collect()))
+    }
+}
+
+fn test_in_words(test: &FilterTest) -> String {
+    let with = |sign: &str, literal: &Literal| format!("{sign} {}", literal_in_words(literal));
+    match test {
+        FilterTest::Eq(value) => with("=", value),
+        FilterTest::Ne(value) => with("!=", value),
+        FilterTest::Lt(value) => with("<", value),
+        FilterTest::Le(value) => with("<=", value),
+        FilterTest::Gt(value) => with(">", value),
+        FilterTest::Ge(value) => with(">=", value),
+        FilterTest::Known => "is known".to_owned(),
+        FilterTest::Missing => "is missing".to_owned(),
+        FilterTest::In(values) => {
+            format!("in ({})", values.iter().map(literal_in_words).collect::<Vec<_>>().join(", "))
+        }
+        FilterTest::Contains(value) => with("contains", value),
+    }
+}
+
+fn literal_in_words(literal: &Literal) -> String {
+    match literal {
+        Literal::Bool(flag) => flag.to_string(),
+        // In millionths.
+        Literal::Number(number) => number.0.to_string(),
+        Literal::Text(text) => quoted(text),
+    }
+}
+
+fn unit_word(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Second => "second",
+        Unit::Minute => "minute",
+        Unit::Hour => "hour",
+        Unit::Day => "day",
+        Unit::Week => "week",
+        Unit::Month => "month",
+        Unit::Year => "year",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::rules::{RuleSet, load};
+
+    fn rules(text: &str) -> RuleSet {
+        load("r.toml", text).unwrap_or_else(|errors| panic!("{}", errors[0]))
+    }
+
+    fn differ(one: &str, other: &str) {
+        let (one, other) = (rules(one), rules(other));
+        assert_ne!(one.fingerprint, other.fingerprint);
+    }
+
+    #[test]
+    fn a_measure_or_attribute_named_only_in_a_signal_is_part_of_the_fingerprint() {
+        let text = "[profile]\nplan = 'signup.plan'\n[measures]\nspent = 'sum(buy.amount)'\n\
+                    [churn]\non = 'buy'\nsignals = [{ when = 'spent > 5 and plan = pro', points = 8, because = 'x' }]\n\
+                    [cohorts.c]\nwho = 'churn_risk > 50'\n[cohorts.d]\nwho = 'did visit ever'";
+        for (from, to) in [("sum(buy.amount)", "sum(buy.total)"), ("signup.plan", "signup.offer")] {
+            let other = text.replace(from, to);
+            differ(text, &other);
+            let (one, other) = (rules(text), rules(&other));
+            // The risk is decided otherwise, and so is whoever asks for it; nobody else is.
+            assert_ne!(one.churn.unwrap().definition, other.churn.unwrap().definition, "{to}");
+            let definitions = |rules: &RuleSet| rules.cohorts.iter().map(|c| c.definition.clone()).collect::<Vec<_>>();
+            let changed = |name: &str| {
+                let of = |rules: &RuleSet| {
+                    let place = rules.cohorts.iter().position(|cohort| cohort.name == name).unwrap();
+                    definitions(rules)[place].clone()
+                };
+                of(&rules(text)) != of(&rules(&text.replace(from, to)))
+            };
+            assert!(changed("c") && !changed("d"), "{to}");
+        }
+    }
+
+    #[test]
+    fn spaces_within_a_text_are_part_of_the_fingerprint_and_others_are_not() {
+        let text = "[cohorts.c]\nwho = 'did buy where shop = \"north  side\" ever'";
+        differ(text, &text.replace("north  side", "north side"));
+        assert_eq!(rules(text).fingerprint, rules(&text.replace("did buy", " did \t buy")).fingerprint);
+    }
+
+    #[test]
+    fn names_with_commas_and_signs_in_them_are_not_taken_for_several() {
+        let cohort = "[cohorts.c]\nwho = 'silent for 3 days and time since last a > 2 x usual gap of a'\n";
+        let cohort = &cohort.replace(" a ", " e ").replace("of a'", "of e'");
+        differ(&format!("activity = ['a,b']\n{cohort}"), &format!("activity = ['a', 'b']\n{cohort}"));
+        let gaps = |gaps: &str| format!("[defaults.usual_gap]\n{gaps}\n{cohort}");
+        differ(&gaps("'e=86400000,f' = '2 days'"), &gaps("e = '1 day'\nf = '2 days'"));
+        let facts = |text: &str| rules(text).facts.iter().map(|fact| fact.id).collect::<Vec<_>>();
+        let distinct = |by: &str| format!("[cohorts.c]\nwho = 'did e {by} in the last 3 days'");
+        assert_ne!(
+            facts(&distinct("with at least 2 different \"Day in UTC\"")),
+            facts(&distinct("on at least 2 different days"))
+        );
+    }
+
+    /// Stored, so a change here is a change of the state's format.
+    #[test]
+    fn the_id_of_a_fact_and_the_fingerprint_are_the_same_in_every_release() {
+        let rules = rules(
+            "[cohorts.c]\nwho = 'did buy where amount >= 2.5, shop in (\"n\", \"s\") at least 2 times in the last 3 days \
+             or a1 then b1 within 1 day per key'",
+        );
+        let ids: Vec<String> = rules.facts.iter().map(|fact| format!("{:016x}", fact.id)).collect();
+        assert_eq!(
+            (ids, rules.fingerprint.as_str()),
+            (vec!["a77bba092630d449".to_owned(), "08fcebef9ec197d9".to_owned()], "628024d1d35a0e1e4fb1589e22914a0e")
+        );
     }
 }

@@ -9,14 +9,10 @@ use crate::rules::ast::{
     Name, Op, Operand, Range, Unit, Window as WrittenWindow,
 };
 use crate::rules::error::ExprError;
-use crate::rules::facts::{DISTINCT_MAX, DistinctKey, FactKind, Floor, Selector, VALUES_MAX};
+use crate::rules::facts::{DistinctKey, FactKind, Floor, Selector};
 use crate::rules::ruleset::{Aggregate, Comparand, Condition, Measure, Pick, Score, Window};
 use crate::rules::selector::Literal;
 
-pub(super) use crate::rules::facts::SERIES_EXACT;
-
-/// B's of `time from A to B` and of `steps from A to B` that may still answer a late A.
-const ANSWERS_MAX: usize = 256;
 /// Days behind `active days`: over ten years.
 const DAYS_MAX: usize = 4_000;
 /// Gaps behind `usual gap`, so one time more.
@@ -56,8 +52,18 @@ impl Compiler<'_> {
         let written = &compare.measure;
         let (measure, kind) = self.measure(written)?;
         self.score_fits(compare, &measure)?;
+        let (measure, kind) = match percents(compare)? {
+            true => growth(measure, written.range)?,
+            false => (measure, kind),
+        };
+        let is_level = matches!(measure, Measure::Score { score: Score::Level, .. });
         let mut with = |op: Op, operand: &Operand, measure: Measure| -> Compiled<Condition> {
-            Ok(Condition::Compare { measure, op, with: self.comparand(operand, kind, written.range)? })
+            let with = match operand {
+                // Levels have names of their own.
+                Operand::Word(name) if is_level => Comparand::Text(name.text.as_str().into()),
+                operand => self.comparand(operand, kind, written.range)?,
+            };
+            Ok(Condition::Compare { measure, op, with })
         };
         Ok(match &compare.test {
             CompareTest::Known => vec![Condition::Known { measure }],
@@ -87,6 +93,13 @@ impl Compiler<'_> {
                 return Err(ExprError::new(range, "this is a number, compared with a length of time")
                     .hint("leave the unit out"));
             }
+            Operand::Word(name) if named::is_named(self.document, &name.text) => {
+                let named = WrittenMeasure { kind: MeasureKind::Named(name.clone()), range: name.range };
+                return self.comparand(&Operand::Measure(Number(Number::ONE), Box::new(named)), kind, range);
+            }
+            Operand::Word(name) if kind == MeasureType::Any => Comparand::Text(name.text.as_str().into()),
+            Operand::Word(name) => return Err(named::no_number(self.document, name)),
+            Operand::Percent(percent) => Comparand::Number(Number(percent.0 / 100)),
             Operand::Measure(factor, written) => {
                 if factor.0.abs() > FACTOR_MAX {
                     return Err(ExprError::new(written.range, "a factor is at most 1,000,000"));
@@ -139,12 +152,12 @@ impl Compiler<'_> {
                     return Err(not_kept(range, "which A was the last then"));
                 }
                 let (a, b) = (self.selector(a), self.selector(to));
-                let fact = self.fact(FactKind::Answer { last, cap: ANSWERS_MAX }, &a, Some(b));
+                let fact = self.fact(FactKind::Answer { last, cap: self.capacities.answers }, &a, Some(b));
                 (Measure::TimeFrom { fact }, MeasureType::Time)
             }
             MeasureKind::UsualGap(events) => {
                 let selector = self.selector_of(events, &[]);
-                let fact = self.fact(FactKind::Latest { cap: GAPS + 1 }, &selector, None);
+                let fact = self.fact(FactKind::Latest { cap: GAPS + 1, back: None }, &selector, None);
                 self.remember_edges(Edge::Last, &selector, asked);
                 let default = match events {
                     Events::Named(names) if names.len() == 1 => self.document.usual_gaps.get(&names[0].text).copied(),
@@ -159,7 +172,7 @@ impl Compiler<'_> {
                 let named = |name: &Name| Events::Named(vec![name.clone()]);
                 let (a, b) = (self.selector_of(&named(from), &[]), self.selector_of(&named(to), &[]));
                 let via = self.selector_of(via, &[]);
-                let fact = self.fact_via(FactKind::Steps { cap: ANSWERS_MAX }, &a, Some(b), Some(via));
+                let fact = self.fact_via(FactKind::Steps { cap: self.capacities.answers }, &a, Some(b), Some(via));
                 (Measure::Steps { fact }, MeasureType::Plain)
             }
         };
@@ -277,7 +290,7 @@ impl Compiler<'_> {
             _ => {}
         }
         let (horizon, floor) = reach(window, asked);
-        let kind = FactKind::Series { property, exact: SERIES_EXACT, horizon, floor };
+        let kind = FactKind::Series { property, exact: self.capacities.series, horizon, floor };
         Measure::Series { fact: self.fact(kind, selector, None), window, of }
     }
 
@@ -286,7 +299,7 @@ impl Compiler<'_> {
         let (horizon, floor) = reach(window, asked);
         let banded = matches!(window, Window::Between { .. } | Window::WithinFirst { .. }) || !asked.is_now();
         let cap = match (key, horizon) {
-            (DistinctKey::Property(_), _) => DISTINCT_MAX,
+            (DistinctKey::Property(_), _) => self.capacities.distinct,
             // Of a day the latest event tells, so there is one for each that the window touches.
             (DistinctKey::Period(_), Some(span)) if !banded => {
                 usize::try_from(span.0 / Span::DAY.0).unwrap_or(DAYS_MAX).saturating_add(3).min(DAYS_MAX)
@@ -294,7 +307,7 @@ impl Compiler<'_> {
             (DistinctKey::Period(_), _) => DAYS_MAX,
         };
         let kind = if banded {
-            FactKind::DistinctAll { key, cap: DISTINCT_MAX, horizon, floor }
+            FactKind::DistinctAll { key, cap: self.capacities.pairs, horizon, floor }
         } else {
             FactKind::Distinct { key, earliest: matches!(window, Window::MoreThan(_)), cap }
         };
@@ -319,7 +332,7 @@ impl Compiler<'_> {
             (Pick::First | Pick::MostCommon, _) => false,
         };
         let (horizon, floor) = if one { (None, Floor::None) } else { reach(window, asked) };
-        let cap = if one { 1 } else { VALUES_MAX };
+        let cap = if one { 1 } else { self.capacities.values };
         let kind = FactKind::Values { property, earliest: one && pick == Pick::First, cap, horizon, floor };
         Measure::Pick { fact: self.fact(kind, selector, None), window, pick }
     }
@@ -335,8 +348,40 @@ impl Compiler<'_> {
     /// What was the last one some time ago takes more than the last one.
     fn remember_edges(&mut self, edge: Edge, selector: &Selector, asked: Asked) {
         if edge == Edge::Last && !asked.is_now() {
-            self.fact(FactKind::Latest { cap: SERIES_EXACT }, selector, None);
+            let kind = FactKind::Latest { cap: self.capacities.edges, back: Some(asked.back) };
+            self.fact(kind, selector, None);
         }
+    }
+}
+
+/// Is the comparison with percentages? Both sides of `between` are, or neither.
+fn percents(compare: &Compare) -> Compiled<bool> {
+    let operands = match &compare.test {
+        CompareTest::Compare(_, operand) => vec![operand],
+        CompareTest::Between(low, high) => vec![low, high],
+        CompareTest::Known | CompareTest::Missing => vec![],
+    };
+    let range = compare.measure.range;
+    let percents = operands.iter().filter(|operand| matches!(operand, Operand::Percent(_))).count();
+    if percents > 0 && percents < operands.len() {
+        return Err(ExprError::new(range, "of these two one is a percentage and the other is not"));
+    }
+    if operands.iter().any(|operand| matches!(operand, Operand::Percent(percent) if percent.0 % 100 != 0)) {
+        return Err(ExprError::new(range, "a percentage has at most four decimals"));
+    }
+    Ok(percents > 0)
+}
+
+/// `change in M over D > 20 %`: by what part it has changed.
+fn growth(measure: Measure, range: Range) -> Compiled<(Measure, MeasureType)> {
+    match measure {
+        Measure::Change { of, .. } if of.grows() => {
+            Err(ExprError::new(range, "a percentage of what moves each millisecond would never rest")
+                .hint("compare with a length of time: `> 3 days`"))
+        }
+        Measure::Change { of, over } => Ok((Measure::Growth { of, over }, MeasureType::Plain)),
+        _ => Err(ExprError::new(range, "`%` says by what part `change in` has changed, and this is another measure")
+            .hint("leave the sign out; of a ratio, a fifth is 0.2")),
     }
 }
 

@@ -19,11 +19,12 @@ use self::order::{cohorts_named, comes_first, decision_order};
 use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
 use super::calendar::Calendar;
+use super::capacity::Capacities;
 use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
 use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet};
-use super::source::locate;
+use super::source::{locate, single_spaced};
 use super::uses::{Use, each_use};
 use crate::event::{NameId, Vocabulary};
 
@@ -34,6 +35,19 @@ type Compiled<T> = Result<T, ExprError>;
 /// # Errors
 /// Every unknown cohort, cycle, mismatch of types and form that this release does not run.
 pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, Vec<RuleError>> {
+    compile_within(Capacities::DEFAULT, file, text, document)
+}
+
+/// As `compile`, with other capacities of what is kept.
+///
+/// # Errors
+/// As `compile`.
+pub fn compile_within(
+    capacities: Capacities,
+    file: &str,
+    text: &str,
+    document: &Document,
+) -> Result<RuleSet, Vec<RuleError>> {
     too_large(file, text, document)?;
     let (order, problems) = decision_order(document);
     let mut errors: Vec<RuleError> = (problems.into_iter())
@@ -46,7 +60,7 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
         errors.sort_by_key(|error| (error.line, error.column));
         return Err(errors);
     }
-    let mut compiler = Compiler::new(document, &order);
+    let mut compiler = Compiler::new(document, &order, capacities);
     let mut cohorts = Vec::new();
     for name in &order {
         let rule = &document.cohorts[*name];
@@ -153,7 +167,7 @@ fn measure_errors(file: &str, text: &str, document: &Document, order: &[&str]) -
     let mut found = named::mistakes(document);
     if found.is_empty() {
         // Compiled for its mistakes alone: what no cohort uses is not remembered of anyone.
-        let mut trial = Compiler::new(document, order);
+        let mut trial = Compiler::new(document, order, Capacities::DEFAULT);
         let wrong = |(name, defined): (&String, &NamedMeasure)| {
             trial.measure(&defined.measure).err().map(|error| (name.clone(), error))
         };
@@ -202,6 +216,7 @@ fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part,
 
 struct Compiler<'d> {
     document: &'d Document,
+    capacities: Capacities,
     order: BTreeMap<&'d str, CohortIx>,
     conditions: Vec<Condition>,
     facts: Vec<FactSpec>,
@@ -217,7 +232,7 @@ struct Compiler<'d> {
 }
 
 impl<'d> Compiler<'d> {
-    fn new(document: &'d Document, order: &[&'d str]) -> Self {
+    fn new(document: &'d Document, order: &[&'d str], capacities: Capacities) -> Self {
         let index = |i: usize| CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
         // Names that no cohort has stand for the first one: they are reported, and what is compiled is thrown away.
         let mut numbers: BTreeMap<&str, CohortIx> = BTreeMap::new();
@@ -231,6 +246,7 @@ impl<'d> Compiler<'d> {
         let zone = jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
         Self {
             document,
+            capacities,
             order: numbers,
             conditions: Vec::new(),
             facts: Vec::new(),
@@ -250,8 +266,7 @@ impl<'d> Compiler<'d> {
             ExprKind::Or(parts) => Node::Or(self.nodes(text, parts)?),
             ExprKind::Not(inner) => Node::Not(Box::new(self.node(text, inner)?)),
             kind => {
-                let words = text[expr.range.start..expr.range.end].split_whitespace().collect::<Vec<_>>();
-                let words: Box<str> = words.join(" ").into();
+                let words: Box<str> = single_spaced(&text[expr.range.start..expr.range.end]).into();
                 let parts = self.conditions_of(kind, expr.range)?;
                 let mut leaves: Vec<Node> =
                     parts.into_iter().map(|c| Node::Leaf(self.intern(c), words.clone())).collect();
@@ -274,8 +289,8 @@ impl<'d> Compiler<'d> {
 
     fn finish(mut self, document: &Document, mut cohorts: Vec<Cohort>, churn: Option<Churn>) -> RuleSet {
         let definitions: Vec<String> = self.facts.iter().map(|fact| self.in_words(fact)).collect();
-        for (fact, words) in self.facts.iter_mut().zip(definitions) {
-            fact.id = u64::try_from(hash128(&words) >> 64).unwrap_or_default();
+        for (fact, words) in self.facts.iter_mut().zip(&definitions) {
+            fact.id = u64::try_from(hash128(words) >> 64).unwrap_or_default();
         }
         let mut readers = vec![Vec::new(); self.facts.len()];
         let mut references = Vec::new();
@@ -322,14 +337,15 @@ impl<'d> Compiler<'d> {
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
-        let churn_line =
-            document.churn.as_ref().map(|rule| format!("\n\n{}", churn::canonical(rule))).unwrap_or_default();
+        let churn_lines =
+            document.churn.as_ref().map(|rule| format!("\n\n{}", churn::canonical(document, rule))).unwrap_or_default();
         let whole = format!(
-            "{}\n\n{}{}{}",
+            "{}\n\n{}{}{}\n\n{}",
             canonical_frame(document),
             all.join("\n\n"),
             canonical_shadows(document),
-            churn_line
+            churn_lines,
+            self.canonical_layout(&cohorts, &definitions),
         );
         let fingerprint = format!("{:032x}", hash128(&whole));
         RuleSet {

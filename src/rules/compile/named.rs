@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fingerprint::{expression, quoted};
 use super::order::cycle;
 use super::{Compiled, Compiler, churn};
 use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand, Range};
@@ -9,7 +10,16 @@ use crate::rules::document::{ChurnModel, Document};
 use crate::rules::error::{ExprError, nearest};
 
 /// The scores of the churn model: names of the language, so that no attribute or measure may take them.
-pub(in crate::rules) const SCORES: [&str; 4] = ["alive", "churn_level", "churn_risk", "clv"];
+pub(in crate::rules) const SCORES: [&str; 6] =
+    ["alive", "churn_level", "churn_risk", "clv", "clv_if_active", "value_at_risk"];
+/// Those that take amounts.
+const VALUES: [&str; 3] = ["clv", "clv_if_active", "value_at_risk"];
+
+/// Does a bare word name something, so that it is no text?
+pub(super) fn is_named(document: &Document, word: &str) -> bool {
+    let is_score = document.churn.is_some() && SCORES.contains(&word);
+    is_score || document.profile.contains_key(word) || document.measures.contains_key(word)
+}
 
 /// Fails for a name that is neither an attribute nor a named measure.
 pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
@@ -21,7 +31,7 @@ pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
         return match &document.churn {
             None => Err(ExprError::new(name.range, format!("the score `{text}` needs [churn]"))
                 .hint("say what coming back is: [churn] with on = \"purchase\"")),
-            Some(churn) if text == "clv" && churn.amount.is_none() => {
+            Some(churn) if VALUES.contains(&text) && churn.amount.is_none() => {
                 Err(ExprError::new(name.range, "without amounts there is no value")
                     .hint("say what a purchase is worth: amount = \"purchase.amount\" under [churn]"))
             }
@@ -37,6 +47,23 @@ pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint(format!("define it: [profile] {text} = \"signup.{text}\", say, or under [measures]")),
     })
+}
+
+/// What is wrong with a bare word beside a number or a length of time, where nothing has that name.
+pub(super) fn no_number(document: &Document, word: &Name) -> ExprError {
+    let text = &word.text;
+    let Err(error) = known(document, word) else {
+        return ExprError::new(word.range, format!("`{text}` cannot stand here"));
+    };
+    let names = document.profile.keys().chain(document.measures.keys()).map(String::as_str);
+    if SCORES.contains(&text.as_str()) || nearest(text, names).is_some() {
+        return error;
+    }
+    ExprError::new(
+        word.range,
+        format!("there is no attribute or measure `{text}`, and beside a number a text says nothing"),
+    )
+    .hint(format!("write a number, or define {text} under [measures]"))
 }
 
 impl Compiler<'_> {
@@ -103,8 +130,11 @@ fn names_in_expr<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
                 CompareTest::Known | CompareTest::Missing => vec![],
             };
             for operand in operands {
-                if let Operand::Measure(_, measure) = operand {
-                    found.extend(names(measure));
+                match operand {
+                    Operand::Measure(_, measure) => found.extend(names(measure)),
+                    // A text, where nothing has that name.
+                    Operand::Word(name) => found.push(name),
+                    Operand::Literal(_) | Operand::Duration(_) | Operand::Percent(_) => {}
                 }
             }
         }
@@ -131,34 +161,56 @@ pub(super) fn bare_names<'d>(document: &'d Document, expr: &'d Expr) -> Vec<(&'d
 
 /// What the names used by expressions stand for, one line each, those behind named measures too.
 pub(super) fn definitions_used<'e>(
-    document: &Document,
+    document: &'e Document,
     exprs: impl Iterator<Item = &'e Expr>,
     included: &'e [Name],
 ) -> BTreeSet<String> {
-    let mut open: Vec<&Name> = included.iter().collect();
-    exprs.for_each(|expr| names_in_expr(expr, &mut open));
-    let mut open: Vec<&str> = open.into_iter().map(|name| name.text.as_str()).collect();
-    let (mut seen, mut lines) = (BTreeSet::new(), BTreeSet::new());
-    while let Some(name) = open.pop() {
-        if !seen.insert(name) {
-            continue;
-        }
-        if let Some(rule) = document.churn.as_ref().filter(|_| SCORES.contains(&name)) {
-            lines.insert(churn::canonical(rule));
-        } else if let Some(attribute) = document.profile.get(name) {
-            lines.insert(format!("profile {name} = {:?}.{:?}", attribute.event.text, attribute.property.text));
-        } else if let Some(defined) = document.measures.get(name) {
-            let words = defined.text.split_whitespace().collect::<Vec<_>>().join(" ");
-            lines.insert(format!("measure {name} = {words}"));
-            open.extend(names(&defined.measure).into_iter().map(|name| name.text.as_str()));
-        }
+    let names = names_used(document, exprs, included);
+    let mut lines: BTreeSet<String> = names.iter().filter_map(|name| definition_line(document, name)).collect();
+    if let Some(rule) = document.churn.as_ref().filter(|_| names.iter().any(|name| SCORES.contains(name))) {
+        lines.insert(churn::canonical(document, rule));
     }
     lines
 }
 
+/// The same of a signal, which no score stands behind.
+pub(super) fn definitions_in_signals<'e>(
+    document: &'e Document,
+    exprs: impl Iterator<Item = &'e Expr>,
+) -> BTreeSet<String> {
+    names_used(document, exprs, &[]).iter().filter_map(|name| definition_line(document, name)).collect()
+}
+
+fn names_used<'e>(
+    document: &'e Document,
+    exprs: impl Iterator<Item = &'e Expr>,
+    included: &'e [Name],
+) -> BTreeSet<&'e str> {
+    let mut open: Vec<&Name> = included.iter().collect();
+    exprs.for_each(|expr| names_in_expr(expr, &mut open));
+    let mut open: Vec<&str> = open.into_iter().map(|name| name.text.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(name) = open.pop() {
+        if seen.insert(name) {
+            let defined = document.measures.get(name).into_iter();
+            open.extend(defined.flat_map(|defined| names(&defined.measure)).map(|name| name.text.as_str()));
+        }
+    }
+    seen
+}
+
+fn definition_line(document: &Document, name: &str) -> Option<String> {
+    if let Some(attribute) = document.profile.get(name) {
+        let (event, property) = (quoted(&attribute.event.text), quoted(&attribute.property.text));
+        return Some(format!("profile {name} = {event}.{property}"));
+    }
+    document.measures.get(name).map(|defined| format!("measure {name} = {}", expression(&defined.text)))
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::rules::load;
+    use crate::event::Number;
+    use crate::rules::{Comparand, Condition, Measure, load};
 
     const NAMES: &str = "[profile]\nplan = 'signup.plan'\n[measures]\nbasket = 'average(purchase.amount)'\n";
 
@@ -175,6 +227,58 @@ mod tests {
         let shown = mistake("did visit and baskett > 50");
         assert!(shown.starts_with("r.toml:6:22: cohorts.c.who: there is no attribute or measure `baskett`"), "{shown}");
         assert!(shown.contains("did you mean `basket`?") && shown.ends_with("^^^^^^^"), "{shown}");
+    }
+
+    #[test]
+    fn names_are_found_on_both_sides_of_a_comparison() {
+        let text = "[profile]\nplan = 'signup.plan'\nfavourite = 'visit.plan'\n\
+                    [measures]\ndec = 'sum(buy.amount since 2025-12-01)'\njan = 'sum(buy.amount since 2026-01-01)'\n\
+                    [cohorts.c]\nwho = 'WHO'";
+        let compiled = |who: &str| load("r.toml", &text.replace("WHO", who)).unwrap();
+        let with = |who: &str| match &compiled(who).conditions[0] {
+            Condition::Compare { with, .. } => with.clone(),
+            other => panic!("{other:?}"),
+        };
+        for who in ["dec > jan", "dec >= jan", "plan = favourite"] {
+            assert!(matches!(with(who), Comparand::Measure { .. }), "{who}");
+        }
+        assert_eq!(with("dec > jan"), with("dec > 1 x jan"));
+        assert_eq!(with("plan = pro"), Comparand::Text("pro".into()));
+        assert_eq!(with("plan = \"favourite\""), Comparand::Text("favourite".into()));
+        // What stands on the right is part of the definition, too.
+        let definition = |jan: &str| {
+            let text = text.replace("WHO", "dec > jan").replace("2026-01-01", jan);
+            load("r.toml", &text).unwrap().cohorts[0].definition.clone()
+        };
+        assert_ne!(definition("2026-01-01"), definition("2026-01-02"));
+    }
+
+    #[test]
+    fn a_bare_word_beside_a_number_that_names_nothing_is_refused() {
+        let shown = mistake("basket > patate");
+        assert!(shown.starts_with("r.toml:6:17: cohorts.c.who: there is no attribute or measure `patate`"), "{shown}");
+        assert!(shown.contains("write a number"), "{shown}");
+        assert!(mistake("count(visit) > baskett").contains("did you mean `basket`?"));
+        assert!(mistake("time since last visit > soon").contains("no attribute or measure `soon`"));
+        assert!(mistake("basket between 1 and clv").contains("the score `clv` needs [churn]"));
+    }
+
+    #[test]
+    fn a_percentage_belongs_to_a_change() {
+        let with =
+            |who: &str| match &load("r.toml", &format!("{NAMES}[cohorts.c]\nwho = '{who}'")).unwrap().conditions[0] {
+                Condition::Compare { measure: Measure::Growth { .. }, with, .. } => with.clone(),
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(with("change in basket over 30 days > 20 %"), Comparand::Number(Number(200_000)));
+        assert_eq!(
+            with("change in basket over 30 days between -50 % and -12.5 %"),
+            Comparand::Number(Number(-500_000))
+        );
+        assert!(mistake("basket > 20 %").contains("`%` says by what part `change in` has changed"));
+        assert!(mistake("change in basket over 1 day between 20 % and 30").contains("one is a percentage"));
+        assert!(mistake("change in basket over 1 day > 0.12345 %").contains("at most four decimals"));
+        assert!(mistake("change in time since last a_ over 1 day > 5 %").contains("would never rest"));
     }
 
     #[test]

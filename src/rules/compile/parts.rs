@@ -39,7 +39,7 @@ impl Compiler<'_> {
     pub(super) fn edge(&mut self, edge: Edge, selector: &Selector) -> FactIx {
         let kind = match edge {
             Edge::First => FactKind::Earliest { cap: 1 },
-            Edge::Last => FactKind::Latest { cap: 1 },
+            Edge::Last => FactKind::Latest { cap: 1, back: None },
         };
         self.fact(kind, selector, None)
     }

@@ -136,7 +136,7 @@ impl Measure {
             | Self::UsualGap { fact, .. }
             | Self::Score { fact, .. }
             | Self::Steps { fact } => vec![*fact],
-            Self::Change { of, .. } => of.facts(),
+            Self::Change { of, .. } | Self::Growth { of, .. } => of.facts(),
             Self::Ratio { of, to } => [of.facts(), to.facts()].concat(),
         }
     }

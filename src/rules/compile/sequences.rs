@@ -1,14 +1,13 @@
 //! Sequences, rhythms and streaks: conditions on the order of events and on calendar periods.
 
-use super::conditions::{KEYS_MAX, count_test};
+use super::conditions::count_test;
 use super::{Compiled, Compiler};
 use crate::rules::ast::{Bound, Range, Sequence, Streak, Unit};
+use crate::rules::capacity::Capacities;
 use crate::rules::error::ExprError;
 use crate::rules::facts::{ChainSelectors, FactIx, FactKind, FactSpec, Keep, STEPS_MAX, Selector};
 use crate::rules::ruleset::{Condition, Window};
 
-/// Events of a sequence that a late one may still put into another light; beyond, the oldest are taken as settled.
-const LINKS_MAX: usize = 256;
 /// Times at which a sequence was complete, for a window between two ages.
 const COMPLETED_MAX: usize = 1_024;
 /// Calendar periods counted one by one: a year of days.
@@ -51,7 +50,8 @@ impl Compiler<'_> {
             return Err(ExprError::new(range, message).hint("bring the two lengths further apart"));
         }
         let within = sequence.next.iter().map(|next| next.within.span).collect();
-        let kind = FactKind::Chain { within, key, keep, keys_max: KEYS_MAX, links_max: LINKS_MAX };
+        let Capacities { keys: keys_max, links: links_max, .. } = self.capacities;
+        let kind = FactKind::Chain { within, key, keep, keys_max, links_max };
         Ok(Condition::Chain { fact: self.chain_fact(kind, selectors), window })
     }
 

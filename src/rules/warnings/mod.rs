@@ -271,7 +271,10 @@ mod tests {
             ("not (time since last purchase > 3 days)", "holds too where"),
             ("not (plan = pro)", "holds too where"),
             ("did visit in the last 3 days and did visit in the last 3  days", "repeats"),
-            ("count(visit in the last 30 days) > nan", "never holds"),
+            ("count(visit in the last 30 days) > \"nan\"", "never holds"),
+            ("time since last purchase = 358 days", "for one millisecond"),
+            ("did signup in the last 7 days and did not purchase in the last 7 days", "known for only"),
+            ("did signup for the first time in the last 7 days and did not buy in the last 9 days", "known for only"),
             ("did visit at least 0 times in the last 3 days", "holds for everybody"),
         ] {
             let said = who(rule);
@@ -287,6 +290,10 @@ mod tests {
             "not (count(visit in the last 3 days) > 3)",
             "did visit in the last 3 days or did visit in the last 4 days",
             "plan = nan",
+            "time since last purchase between 358 days and 359 days",
+            "did signup in the last 9 days and did not purchase in the last 7 days",
+            "did signup in the last 7 days and did not purchase in the last 7 days even if new",
+            "did visit in the last 7 days and did not purchase in the last 7 days",
         ] {
             assert_eq!(who(fine), [""; 0], "{fine}");
         }

@@ -2,6 +2,7 @@
 
 use super::likeness::words_at;
 use super::{Page, Warning, Words, conjuncts, each_part};
+use crate::event::{Number, Span};
 use crate::rules::ast::{
     Bound, Compare, CompareTest, Count, Did, Events, Expr, ExprKind, Function, Literal, MeasureKind, Op, Operand, Step,
     Window,
@@ -16,7 +17,11 @@ pub(super) fn all(page: &Page<'_>, found: &mut Vec<Warning>) {
             found.push(page.warning(place, part.range, message, hint));
         };
         each_part(&written.expr, &mut |part| match &part.kind {
-            ExprKind::And(parts) | ExprKind::Or(parts) => repeated(written, parts, &mut say),
+            ExprKind::And(parts) => {
+                repeated(written, parts, &mut say);
+                shadowed(parts, &mut say);
+            }
+            ExprKind::Or(parts) => repeated(written, parts, &mut say),
             ExprKind::Did(did) => {
                 if did.negated && did.window == Window::Ever && !says_ever(written, part) {
                     let message = "`did not` says no window here, so one event at any time ends it for good".to_owned();
@@ -44,6 +49,15 @@ pub(super) fn all(page: &Page<'_>, found: &mut Vec<Warning>) {
                     let message = format!("this is a number and `{text}` is a text: the comparison never holds");
                     say(part, message, "compare it with a number");
                 }
+                if let Some(span) = at_one_instant(compare) {
+                    let message = "this holds for one millisecond, and not before or after it".to_owned();
+                    let days = span.0.div_euclid(Span::DAY.0);
+                    let hint = match span.0.rem_euclid(Span::DAY.0) {
+                        0 => format!("write `between {days} days and {} days`, or >=", days + 1),
+                        _ => "write >= or <=, or `between` two lengths".to_owned(),
+                    };
+                    say(part, message, &hint);
+                }
             }
             _ => {}
         });
@@ -56,6 +70,58 @@ fn repeated(written: &Written, parts: &[Expr], say: &mut impl FnMut(&Expr, Strin
         if words[at].is_some() && words[..at].contains(&words[at]) {
             say(part, "this repeats a condition before it".to_owned(), "take it out, or mend what should differ");
         }
+    }
+}
+
+/// Events with which a customer becomes known: they have done nothing before.
+const BEGINNINGS: [&str; 7] =
+    ["signup", "sign_up", "signed_up", "registered", "registration", "account_created", "inscription"];
+
+/// What a customer began with, lately, and has not done since: that is asked of those only who have been known for longer
+/// than the beginning may lie back.
+fn shadowed(parts: &[Expr], say: &mut impl FnMut(&Expr, String, &str)) {
+    let lately = |did: &Did| match (&did.step.events, &did.count, &did.window) {
+        (Events::Named(names), None | Some(Count::FirstTime), Window::Last(within)) if !did.negated => {
+            let begins = names.iter().all(|name| BEGINNINGS.contains(&name.text.as_str()));
+            (begins || did.count == Some(Count::FirstTime)).then(|| (names[0].text.clone(), within.span))
+        }
+        _ => None,
+    };
+    let begun = parts.iter().find_map(|part| match &part.kind {
+        ExprKind::Did(did) => lately(did),
+        _ => None,
+    });
+    let Some((first, within)) = begun else { return };
+    for part in parts {
+        let ExprKind::Did(did) = &part.kind else { continue };
+        let (Events::Named(names), Window::Last(waits)) = (&did.step.events, &did.window) else { continue };
+        if did.negated && did.count.is_none() && !did.even_if_new && waits.span >= within {
+            let message = format!(
+                "this waits until a customer has been known for its window, and who came with `{first}` has been known for \
+                 only as long: nobody new is in"
+            );
+            let hint = format!(
+                "write `{first} then no {} within {}`, or `even if new` after this",
+                names[0].text,
+                in_words(waits.span)
+            );
+            say(part, message, &hint);
+        }
+    }
+}
+
+fn in_words(span: Span) -> String {
+    match (span.0 % Span::DAY.0, span.0 / Span::DAY.0) {
+        (0, days) => format!("{days} days"),
+        _ => format!("{} hours", Number(i128::from(span.0) * Number::ONE / i128::from(Span::HOUR.0))),
+    }
+}
+
+/// A length of time that grows by itself, compared by `=` with a fixed one.
+fn at_one_instant(compare: &Compare) -> Option<Span> {
+    match (&compare.measure.kind, &compare.test) {
+        (MeasureKind::TimeSince(..), CompareTest::Compare(Op::Eq, Operand::Duration(duration))) => Some(duration.span),
+        _ => None,
     }
 }
 

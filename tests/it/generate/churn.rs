@@ -137,7 +137,11 @@ impl World {
                 }
             }
             7 if churn.amount.is_some() => {
-                let value = self.score_name("clv", random);
+                let value = match random.below(4) {
+                    0 => "value_at_risk",
+                    1 => "clv_if_active",
+                    _ => self.score_name("clv", random),
+                };
                 match random.below(4) {
                     0 => format!("{value} {} {} x {}", order(random), factor(random), self.sum(random)),
                     1 => format!("{value} is known"),

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cohortd::event::{Change, ChangeReason, Instant};
+use cohortd::rules::{RuleSet, load as rules_of};
 
-use super::{Random, events, number, rules};
+use super::{Generated, Random, events, number, rules};
 use crate::engine_under_test::run_edited;
 use crate::naive::{Case, Outcome, judge};
 
@@ -86,4 +87,36 @@ fn random_cases_come_to_the_same_members_after_an_edit() {
     }
     println!("{cases} cases from seed {first}: {moved} changes by edits, {standing} members at the end");
     assert!(first > 0 || cases < 1_000 || moved > 1_000, "{moved}");
+}
+
+/// All that decides, as compiled.
+fn meaning(rules: &RuleSet) -> String {
+    let nodes: Vec<_> = rules.cohorts.iter().map(|cohort| (&cohort.who, &cohort.stay, &cohort.until)).collect();
+    let signals = rules.churn.as_ref().map(|churn| &churn.signals);
+    format!("{:?}\n{:?}\n{nodes:?}\n{signals:?}", rules.facts, rules.conditions)
+}
+
+/// Numbers in stored states are read by the rules of one fingerprint: what means something else must have another, also where
+/// only what a name stands for was changed, and only a signal of churn uses that name.
+#[test]
+fn random_rules_that_mean_something_else_have_another_fingerprint() {
+    let mut compared = 0;
+    for seed in 0..1_500 {
+        let draft = Generated::with_churn(seed).draft;
+        let Ok(before) = rules_of("before.toml", &draft.text()) else { continue };
+        for (one, other) in (0..draft.named.len()).flat_map(|one| (0..draft.named.len()).map(move |other| (one, other)))
+        {
+            if draft.named[one].attribute != draft.named[other].attribute {
+                continue;
+            }
+            let mut edited = draft.clone();
+            edited.named[one].text = draft.named[other].text.clone();
+            let Ok(after) = rules_of("after.toml", &edited.text()) else { continue };
+            if meaning(&before) != meaning(&after) {
+                compared += 1;
+                assert_ne!(before.fingerprint, after.fingerprint, "seed {seed}\n{}\n{}", draft.text(), edited.text());
+            }
+        }
+    }
+    assert!(compared > 300, "{compared}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use cohortd::event::{Instant, Number, Span};
+use cohortd::rules::Capacities;
 
 use super::random::Random;
 use super::report::record_hash;
@@ -14,10 +15,12 @@ const EVENTS_MOST: i64 = 40;
 
 pub(crate) fn case(world: &World, rules: String, random: &mut Random) -> Case {
     let config = config(world, random);
-    let mut log = Log { world, config, now: world.start, events: Vec::new(), customers: 1 + random.below(4) };
+    let customers = if world.capped.is_some() { 1 } else { 1 + random.below(4) };
+    let mut log = Log { world, config, now: world.start, events: Vec::new(), customers };
     let mut advances = Vec::new();
     let advancing = random.percent(20);
-    for position in 0..usize::try_from(random.between(0, EVENTS_MOST)).expect("small") {
+    let (fewest, most) = if world.capped.is_some() { (30, 2 * EVENTS_MOST) } else { (0, EVENTS_MOST) };
+    for position in 0..usize::try_from(random.between(fewest, most)).expect("small") {
         log.push(random);
         if advancing && random.percent(10) {
             let stream_time = log.now + grains(world, random.between(-2, 6));
@@ -53,6 +56,7 @@ fn config(world: &World, random: &mut Random) -> Config {
             true => world.start + grains(world, random.between(-5, 30)),
             false => Instant::MIN,
         },
+        capacities: world.capped.map_or(Capacities::DEFAULT, |capped| capped.capacities),
     }
 }
 
@@ -98,7 +102,8 @@ struct Log<'a> {
 
 impl Log<'_> {
     fn push(&mut self, random: &mut Random) {
-        if !self.events.is_empty() && random.percent(12) {
+        let in_order = self.world.capped.is_some_and(|capped| capped.in_order);
+        if !self.events.is_empty() && !in_order && random.percent(12) {
             let again = self.again(random);
             self.events.push(again);
             return;
@@ -111,8 +116,8 @@ impl Log<'_> {
         let customer = CUSTOMERS[random.below(self.customers)];
         let mut event = LogEvent {
             customer: customer.into(),
-            name: (*random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[2], EVENTS[3], UNNAMED])).into(),
-            at: self.time(random),
+            name: self.name(random).into(),
+            at: if in_order { self.later() } else { self.time(random) },
             id: random.percent(60).then(|| format!("e{}", self.events.len())),
             source: random.percent(25).then(|| (*random.pick(&["shop", "app"])).into()),
             record_hash: 0,
@@ -142,6 +147,22 @@ impl Log<'_> {
         }
         event.record_hash = record_hash(&event);
         event
+    }
+
+    /// Where little is kept, mostly one of two.
+    fn name(&self, random: &mut Random) -> &'static str {
+        if self.world.capped.is_some() && random.percent(80) {
+            return random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1]]);
+        }
+        random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[2], EVENTS[3], UNNAMED])
+    }
+
+    /// After everything before.
+    fn later(&mut self) -> Instant {
+        if self.events.last().is_some_and(|last| last.at >= self.now) {
+            self.now = self.now.next();
+        }
+        self.now
     }
 
     /// Near now; sometimes a millisecond beside it, late within what is allowed and beyond, or absurd.
@@ -189,8 +210,15 @@ fn properties(random: &mut Random) -> Vec<(String, OwnedValue)> {
     properties
 }
 
-/// Mostly of the type that the property usually has.
+/// Mostly of the type that the property usually has; sometimes a list.
 fn value(property: &str, random: &mut Random) -> OwnedValue {
+    if random.percent(6) {
+        return OwnedValue::List((0..random.below(4)).map(|_| single(property, random)).collect());
+    }
+    single(property, random)
+}
+
+fn single(property: &str, random: &mut Random) -> OwnedValue {
     let number = |text: &str| OwnedValue::Number(Number::parse(text).expect("written as a number"));
     let text = |text: &str| OwnedValue::Text(text.into());
     match random.below(12) {

@@ -84,6 +84,9 @@ impl World {
     }
 
     pub(super) fn measure_comparison(&self, random: &mut Random) -> String {
+        if random.percent(8) {
+            return self.growth_comparison(random);
+        }
         let place = Place { depth: 2, back: false, still: false };
         let kind = *random.pick(&[Kind::Number, Kind::Number, Kind::Number, Kind::Any, Kind::Any, Kind::Length]);
         let measure = self.measure(kind, place, random);
@@ -95,6 +98,18 @@ impl World {
             return format!("{measure} between {low} and {high}");
         }
         format!("{measure} {} {}", op(random), self.operand(kind, random))
+    }
+
+    /// By what part of itself something has changed.
+    fn growth_comparison(&self, random: &mut Random) -> String {
+        let kind = *random.pick(&[Kind::Number, Kind::Number, Kind::Length]);
+        let inner = self.measure(kind, Place { depth: 1, back: true, still: true }, random);
+        let change = format!("change in {inner} over {}", self.length(random));
+        let percent = |random: &mut Random| random.word(&["0", "20", "50", "100", "-50", "-33.3333", "400"]);
+        match random.below(5) {
+            0 => format!("{change} between {} % and {} %", percent(random), percent(random)),
+            _ => format!("{change} {} {} %", op(random), percent(random)),
+        }
     }
 
     /// What customers may be ranked by: anything that does not grow by itself.
@@ -114,13 +129,17 @@ impl World {
             Kind::Length => Kind::Length,
             Kind::Number | Kind::Any => *random.pick(&[Kind::Number, Kind::Number, Kind::Any]),
         };
+        if random.percent(15)
+            && let Some(name) = self.some_name(other, place, random)
+        {
+            return name.into();
+        }
         if random.percent(40) {
-            // A bare name is a text there, but not after a factor.
             let factor = if random.percent(50) { "1" } else { factor(random) };
             return format!("{factor} x {}", self.measure(other, place, random));
         }
         match kind {
-            Kind::Length if random.percent(8) => "pro".into(),
+            Kind::Length if random.percent(8) => "\"pro\"".into(),
             Kind::Length => self.length(random),
             Kind::Number if random.percent(60) => amount(random),
             Kind::Number if random.percent(85) => random.word(&["0.5", "0.333333", "0.45", "2.5", "-0.5"]).into(),
@@ -193,6 +212,11 @@ impl World {
     }
 
     fn of(&self, function: &str, random: &mut Random) -> String {
+        // Where little is kept, of what there is most, and without tests.
+        if self.capped.is_some() && random.percent(70) {
+            let property = *random.pick(&["amount", "step", "plan"]);
+            return format!("{function}({}.{property}{})", EVENTS[random.below(2)], self.window(random));
+        }
         // Most amounts are numbers, most plans are texts.
         let property = *random.pick(&["amount", "amount", "step", "plan"]);
         let event = random.pick(&EVENTS);

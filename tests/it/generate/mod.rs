@@ -15,9 +15,10 @@ mod rules;
 mod shrink;
 
 use cohortd::event::{ChangeReason, Instant};
+use cohortd::rules::Capacities;
 
 use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_lazily, run_with_mishaps, run_with_states};
-use crate::naive::{Case, Fate, Outcome, judge, judge_ahead, judge_with};
+use crate::naive::{Case, Config, Fate, Outcome, judge, judge_ahead, judge_with};
 
 pub(crate) use churn::Churn;
 pub(crate) use draft::{Cohort, Draft, Expr};
@@ -43,6 +44,15 @@ impl Generated {
         Self { draft, case }
     }
 
+    /// A case with more events than are kept.
+    pub(crate) fn with_capacities(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut world = rules::World::with_capacities(&mut random);
+        let draft = world.draft(&mut random);
+        let case = events::case(&world, draft.text(), &mut random);
+        Self { draft, case }
+    }
+
     /// A case in which churn is watched.
     pub(crate) fn with_churn(seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -62,7 +72,7 @@ pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> Result<(), Strin
 }
 
 /// Those of this file.
-pub(crate) const PROPERTIES: [Property; 10] = [
+pub(crate) const PROPERTIES: [Property; 12] = [
     AS_JUDGED,
     AT_EXTRA_INSTANTS,
     WHATEVER_HAPPENS,
@@ -73,6 +83,8 @@ pub(crate) const PROPERTIES: [Property; 10] = [
     CHURN_WHATEVER_HAPPENS,
     CHURN_WHENEVER_SWEPT,
     CHURN_PROMISES_AS_JUDGED,
+    CAPPED_AS_JUDGED,
+    CAPPED_WHATEVER_HAPPENS,
 ];
 
 const AS_JUDGED: Property = property("generate::random_cases_are_decided_by_the_engine_as_by_the_judge", as_judged);
@@ -111,6 +123,14 @@ const CHURN_PROMISES_AS_JUDGED: Property = Property {
     },
     ..with_churn("generate::random_cases_with_churn_promise_the_next_change_that_the_judge_sees", promises_as_judged)
 };
+
+const CAPPED_AS_JUDGED: Property =
+    capped("generate::random_cases_beyond_capacity_are_decided_by_the_engine_as_by_the_judge", as_judged);
+
+const CAPPED_WHATEVER_HAPPENS: Property = capped(
+    "generate::random_cases_beyond_capacity_are_decided_the_same_whatever_happens_to_the_lane",
+    whatever_happens,
+);
 
 fn as_judged(case: &Case, _: u64) -> Result<(), String> {
     let Some(engine) = ENGINE else { return Ok(()) };
@@ -172,6 +192,11 @@ const fn property(test: &'static str, check: Check) -> Property {
 /// Of cases in which churn is watched, which take longer.
 const fn with_churn(test: &'static str, check: Check) -> Property {
     Property { test, cases: 4_000, make: |seed| Some(Generated::with_churn(seed)), check }
+}
+
+/// Of cases with more events than are kept.
+const fn capped(test: &'static str, check: Check) -> Property {
+    Property { test, cases: 10_000, make: |seed| Some(Generated::with_capacities(seed)), check }
 }
 
 #[test]
@@ -291,4 +316,28 @@ fn random_cases_with_churn_exercise_levels_scores_and_parameters() {
     assert!(rated * 2 > cases as usize && by_scores * 3 > cases as usize);
     assert!([fallen, adopted, met].into_iter().all(|seen| seen * 10 > cases as usize));
     assert!(members_adopted * 20 > cases as usize);
+}
+
+#[test]
+fn random_cases_beyond_capacity_are_decided_by_the_engine_as_by_the_judge() {
+    CAPPED_AS_JUDGED.try_many();
+}
+
+#[test]
+fn random_cases_beyond_capacity_are_decided_the_same_whatever_happens_to_the_lane() {
+    CAPPED_WHATEVER_HAPPENS.try_many();
+}
+
+/// What is forgotten over capacity makes a difference in many of them.
+#[test]
+fn random_cases_beyond_capacity_lose_something() {
+    let cases = 500;
+    let differ = |seed: &u64| {
+        let case = Generated::with_capacities(*seed).case;
+        let all = Case { config: Config { capacities: Capacities::DEFAULT, ..case.config }, ..case.clone() };
+        judge(&case).unwrap() != judge(&all).unwrap()
+    };
+    let differing = (0..cases).filter(differ).count();
+    println!("of {cases} cases {differing} are decided otherwise than if everything were kept");
+    assert!(differing * 20 > usize::try_from(cases).unwrap(), "{differing}");
 }

@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 
 use cohortd::event::Instant;
+use cohortd::rules::Capacities;
 
 use crate::naive::{Case, LogEvent, Outcome, OwnedValue};
 
@@ -30,6 +31,9 @@ pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> S
     );
     if config.observed_from > Instant::MIN {
         line(&mut text, &format!("and nothing before {} was read", config.observed_from.0));
+    }
+    if config.capacities != Capacities::DEFAULT {
+        line(&mut text, &format!("and no more of a customer is kept than {:?}", config.capacities));
     }
     for advance in &case.advances {
         let (to, position) = (advance.stream_time.0, advance.position);
@@ -100,17 +104,22 @@ pub(crate) fn json_line(event: &LogEvent) -> String {
         .properties
         .iter()
         .map(|(name, value)| {
-            let value = match value {
-                OwnedValue::Null => "null".into(),
-                OwnedValue::Bool(flag) => flag.to_string(),
-                OwnedValue::Number(number) => number.to_string(),
-                OwnedValue::Text(text) => quoted(text),
-            };
+            let value = json_value(value);
             format!("{}: {value}", quoted(name))
         })
         .collect();
     line.push_str(&format!("\"properties\": {{{}}}}}", properties.join(", ")));
     line
+}
+
+fn json_value(value: &OwnedValue) -> String {
+    match value {
+        OwnedValue::Null => "null".into(),
+        OwnedValue::Bool(flag) => flag.to_string(),
+        OwnedValue::Number(number) => number.to_string(),
+        OwnedValue::Text(text) => serde_json::to_string(text).expect("a text is always JSON"),
+        OwnedValue::List(values) => format!("[{}]", values.iter().map(json_value).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// As a file's record is hashed: equal lines are one record. FNV-1a.

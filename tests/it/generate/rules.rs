@@ -1,6 +1,7 @@
 //! Random rules of the operators that run, over a vocabulary so small that they often speak of the same events.
 
 use cohortd::event::{Instant, Span};
+use cohortd::rules::Capacities;
 
 use super::churn::Churn;
 use super::draft::{Cohort, Draft, Expr};
@@ -43,18 +44,46 @@ pub(crate) struct World {
     /// Attributes and measures that the rules may name.
     pub(super) named: Vec<Named>,
     pub(super) churn: Option<Churn>,
+    pub(super) capped: Option<Capped>,
+}
+
+/// So little is kept of each customer that the few events of a case are too many.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Capped {
+    pub(super) capacities: Capacities,
+    /// Events come in the order of their times. Then nothing is lost that is kept for the sake of late ones.
+    pub(super) in_order: bool,
 }
 
 impl World {
     pub(crate) fn new(random: &mut Random) -> Self {
         let grain = *random.pick(&[1, 1, 1_000, 60_000, 3_600_000, 3_600_000, 86_400_000, 86_400_000]);
-        Self::of_grain(grain, random)
+        Self::of_grain(grain, (1, 9), random)
+    }
+
+    /// One in which less is kept than there is, in windows that are long enough for that.
+    pub(crate) fn with_capacities(random: &mut Random) -> Self {
+        let grain = *random.pick(&[1, 60_000, 3_600_000, 3_600_000, 86_400_000]);
+        let (small, in_order) = (*random.pick(&[4, 4, 8]), random.percent(40));
+        let mut world = Self::of_grain(grain, (8, 60), random);
+        let few = Capacities {
+            series: small,
+            values: small,
+            distinct: small,
+            pairs: small,
+            keys: small,
+            waiting: small,
+            ..Capacities::DEFAULT
+        };
+        let capacities = if in_order { Capacities { links: small, answers: small, ..few } } else { few };
+        world.capped = Some(Capped { capacities, in_order });
+        world
     }
 
     /// One in which churn is watched: that is done by days.
     pub(crate) fn with_churn(random: &mut Random) -> Self {
         let grain = *random.pick(&[60_000, 3_600_000, 3_600_000, 86_400_000, 86_400_000, 86_400_000]);
-        let mut world = Self::of_grain(grain, random);
+        let mut world = Self::of_grain(grain, (1, 9), random);
         let churn = Churn::new(random);
         world.name_some_scores(&churn, random);
         if random.percent(25) {
@@ -64,10 +93,10 @@ impl World {
         world
     }
 
-    fn of_grain(grain: i64, random: &mut Random) -> Self {
+    fn of_grain(grain: i64, (shortest, longest): (i64, i64), random: &mut Random) -> Self {
         let calendar = grain >= 3_600_000 && random.percent(60);
         let (zone, midnight) = *random.pick(&PLACES);
-        let lengths = (0..random.between(2, 4)).map(|_| random.between(1, 9)).collect();
+        let lengths = (0..random.between(2, 4)).map(|_| random.between(shortest, longest)).collect();
         // Days are crossed in every calendar case, also where one step is an hour.
         let start = Instant(midnight - random.between(0, 12) * grain);
         let zone = if calendar { zone } else { "UTC" };
@@ -80,6 +109,7 @@ impl World {
             named: Vec::new(),
             bare_ranks: Vec::new(),
             churn: None,
+            capped: None,
         };
         world.name_some(random);
         if random.percent(25) {
@@ -207,6 +237,13 @@ impl World {
         if !self.bare_ranks.is_empty() && random.percent(35) {
             return self.rank(others, random);
         }
+        if self.capped.is_some() && random.percent(70) {
+            return match random.below(10) {
+                0 | 1 => self.absence(random),
+                2 => self.did(random),
+                _ => self.comparison(random),
+            };
+        }
         let weight = if others.is_empty() { 75 } else { 100 };
         match random.below(weight) {
             0..=6 if self.calendar => self.rhythm(random),
@@ -251,10 +288,13 @@ impl World {
 
     fn chain(&self, random: &mut Random) -> String {
         let mut words = step(random);
-        for _ in 0..*random.pick(&[1, 1, 2, 2, 3]) {
+        let most = if self.capped.is_some() { 2 } else { 5 };
+        for _ in 0..[1, 1, 2, 2, 3][random.below(most)] {
             words.push_str(&format!(" then {} within {}", step(random), self.length(random)));
         }
-        let key = if random.percent(25) { format!(" per {}", random.pick(&PROPERTIES)) } else { String::new() };
+        // How far a sequence has come for each of too many keys is not a matter of its latest events alone.
+        let keyed = self.capped.is_none() && random.percent(25);
+        let key = if keyed { format!(" per {}", random.pick(&PROPERTIES)) } else { String::new() };
         let without = if random.percent(35) { format!(" without {} between", events(random)) } else { String::new() };
         format!("{words}{key}{without}{}", self.window(random))
     }

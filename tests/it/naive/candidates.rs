@@ -16,7 +16,7 @@ use super::churn::{Score, score_of};
 use super::condition::Moment;
 use super::customer::Customer;
 use super::measure::Exact;
-use super::rules::{Rules, conditions, expressions, measures, operands, signals, windows};
+use super::rules::{Rules, conditions, expressions, measures, named_operands, operands, signals, windows};
 
 pub(crate) struct Sources<'a> {
     document: &'a Document,
@@ -61,6 +61,7 @@ impl<'a> Sources<'a> {
                 ExprKind::Compare(compare) => {
                     self.comparisons.push(compare);
                     measures(compare).into_iter().for_each(|measure| self.measure(measure, 0));
+                    named_operands(self.document, compare).for_each(|measure| self.measure(measure, 0));
                     for operand in operands(compare) {
                         if let Operand::Duration(duration) = operand {
                             self.lengths.extend([duration.span.0]);
@@ -138,7 +139,7 @@ impl<'a> Sources<'a> {
                 }
             }
         }
-        if let Some(outlook) = (Moment { rules, customer, now: after }).outlook() {
+        if let Some(outlook) = Moment::new(rules, customer, after).outlook() {
             outlook.levels().for_each(&mut offer);
             self.comparisons.iter().for_each(|compare| outlook.turns(compare).for_each(&mut offer));
         }
@@ -170,7 +171,7 @@ fn meeting_point<'a>(
     after: Instant,
 ) -> Option<Instant> {
     let apart = |now: Instant| {
-        let moment = Moment { rules, customer, now };
+        let moment = Moment::new(rules, customer, now);
         let left = moment.worth(measure)?.times(Number(Number::ONE))?;
         match (left, moment.operand(operand)?) {
             (Exact::Number(left), Exact::Number(right)) | (Exact::Length(left), Exact::Length(right)) => {

@@ -22,6 +22,8 @@ pub(crate) enum Score {
     Level,
     Alive,
     Value,
+    ValueIfActive,
+    ValueAtRisk,
 }
 
 impl Score {
@@ -31,6 +33,8 @@ impl Score {
             "churn_level" => Some(Self::Level),
             "alive" => Some(Self::Alive),
             "clv" => Some(Self::Value),
+            "clv_if_active" => Some(Self::ValueIfActive),
+            "value_at_risk" => Some(Self::ValueAtRisk),
             _ => None,
         }
     }
@@ -145,6 +149,14 @@ impl<'a> Moment<'a> {
             Score::Level => Some(Worth::Text(outlook.name(outlook.level()))),
             Score::Alive => outlook.alive().and_then(number),
             Score::Value => outlook.value().and_then(number),
+            Score::ValueIfActive => {
+                let alive = outlook.customer.alive(outlook.since()).filter(|alive| *alive > 0.0)?;
+                number(outlook.value()? / alive)
+            }
+            Score::ValueAtRisk => {
+                let risk = outlook.levels_of(&[], Span(0)).risk(&outlook.customer, outlook.since());
+                number(outlook.value()? * risk)
+            }
         }
     }
 
@@ -239,6 +251,11 @@ impl<'a> Outlook<'a> {
         self.customer.alive(self.at(self.moment.now))
     }
 
+    /// The beginning of the level.
+    fn since(&self) -> f64 {
+        self.at(self.reached(self.level()).expect("who is on a level has reached it"))
+    }
+
     /// As of the beginning of the level.
     pub(crate) fn value(&self) -> Option<f64> {
         let Model::Purchases { amounts: Some(amounts), .. } = self.parameters.model else { return None };
@@ -249,7 +266,7 @@ impl<'a> Outlook<'a> {
             let repeated = (purchases.amount - purchases.first_amount) as f64 / 1e6;
             let x = f64::from(purchases.repeats);
             let spent = Spent { x, mean: if x > 0.0 { repeated / x } else { 0.0 } };
-            let since = self.at(self.reached(level).expect("who is on a level has reached it"));
+            let since = self.since();
             let amount = amounts.expected_amount(spent);
             let value = Discounting::default().lifetime_value(&self.customer, since, amount);
             self.moment.customer.solved.borrow_mut().values.insert(level, value);

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use cohortd::event::{Change, Instant, Value};
+use cohortd::event::{Change, Instant, Span, Value};
 use cohortd::rules::ast::{
     Bound, Count, Did, Duration, Events, Expr, ExprKind, Filter, FilterTest, Literal, Mode, Op, Sequence, Silent, Step,
     Window,
 };
 
 use super::customer::{Customer, Membership};
+use super::kept;
 use super::log::LogEvent;
 use super::rules::Rules;
 use super::window::Speaks;
@@ -19,9 +20,15 @@ pub(crate) struct Moment<'a> {
     pub(crate) rules: &'a Rules<'a>,
     pub(crate) customer: &'a Customer<'a>,
     pub(crate) now: Instant,
+    /// Within `change in ... over D`: how far back is looked besides.
+    pub(crate) back: Span,
 }
 
 impl<'a> Moment<'a> {
+    pub(crate) fn new(rules: &'a Rules<'a>, customer: &'a Customer<'a>, now: Instant) -> Self {
+        Self { rules, customer, now, back: Span(0) }
+    }
+
     pub(crate) fn holds(&self, expr: &'a Expr) -> bool {
         match &expr.kind {
             ExprKind::And(parts) => parts.iter().all(|part| self.holds(part)),
@@ -63,7 +70,27 @@ impl<'a> Moment<'a> {
         // `within D of first F`: there must be an F.
         let Some(held) = held else { return false };
         let events = || matching().filter(|event| held.holds(event.at));
+        let banded = self.is_capped() && matches!(did.window, Window::Between(..) | Window::WithinFirst(..));
+        let step = (&did.step.events, did.step.filters.as_slice());
         let (found, counted, bound, wanted) = match &did.count {
+            count @ (None | Some(Count::Times(..))) if banded => {
+                let entries = self.numbers(step, None, &did.window);
+                let times = usize::try_from(entries.iter().map(|entry| entry.count).sum::<u64>()).expect("few");
+                match count {
+                    Some(Count::Times(bound, wanted)) => (times, times, *bound, *wanted),
+                    _ => (times, times, Bound::AtLeast, 1),
+                }
+            }
+            Some(Count::Different(bound, wanted, property)) if banded => {
+                let pairs = self.held_keys(step, &did.window, |event| event.property(&property.text), kept::hash);
+                (pairs.len(), pairs.iter().map(|(_, key)| key).collect::<BTreeSet<_>>().len(), *bound, *wanted)
+            }
+            Some(Count::OnDifferent(bound, wanted, unit)) if banded => {
+                let period = |event: &LogEvent| Some(self.rules.calendar.period(*unit, event.at, 0));
+                // All at one instant are of one period.
+                let pairs = self.held_keys(step, &did.window, period, |_| 0);
+                (pairs.len(), pairs.iter().map(|(_, key)| key).collect::<BTreeSet<_>>().len(), *bound, *wanted)
+            }
             None => (events().count(), events().count(), Bound::AtLeast, 1),
             Some(Count::Times(bound, wanted)) => (events().count(), events().count(), *bound, *wanted),
             // Found means events that carry the property.
@@ -96,6 +123,11 @@ impl<'a> Moment<'a> {
     /// `[latest/each] A then no B within D [per key] [window]`
     fn absence(&self, sequence: &Sequence) -> bool {
         let next = &sequence.next[0];
+        if self.is_capped() {
+            let held = self.held(&sequence.window, Speaks::OfEvents);
+            let counts = |due: Instant| self.now >= due && held.is_some_and(|held| held.holds(due));
+            return self.waiting(sequence).into_iter().any(|open| counts(open + next.within.span));
+        }
         // An event without the key is ignored; without `per`, all events share one key.
         let key = |event: &LogEvent| match &sequence.key {
             None => Some(None),
@@ -206,6 +238,18 @@ pub(crate) fn matches(event: &LogEvent, step: &Step) -> bool {
 
 pub(crate) fn passes(event: &LogEvent, filter: &Filter) -> bool {
     let value = event.property(&filter.property.text);
+    let listed = event.listed(&filter.property.text);
+    if !listed.is_empty() {
+        // A list is equal to each of its values, and contains them; it has no order.
+        let has = |literal: &Literal| listed.contains(&literal_value(literal));
+        return match &filter.test {
+            FilterTest::Compare(Op::Eq, literal) | FilterTest::Contains(literal) => has(literal),
+            FilterTest::Compare(Op::Ne, literal) => !has(literal),
+            FilterTest::In(literals) => literals.iter().any(has),
+            FilterTest::Known => true,
+            FilterTest::Missing | FilterTest::Compare(Op::Lt | Op::Le | Op::Gt | Op::Ge, _) => false,
+        };
+    }
     match (&filter.test, value) {
         (FilterTest::Missing, value) => value.is_none(),
         // Every comparison with a missing value is false.

@@ -15,6 +15,8 @@ pub(crate) struct Customer<'a> {
     pub(crate) id: &'a str,
     /// All accepted events, as they arrived.
     pub(crate) events: Vec<&'a LogEvent>,
+    /// For each of them, before which nothing could arrive any more when it did.
+    pub(crate) oldest_arrivals: Vec<Instant>,
     /// In the order in which cohorts are decided.
     pub(crate) memberships: Vec<Membership>,
     /// The instants of all changes of membership and level, and of all times that a cohort was armed.
@@ -61,6 +63,7 @@ impl<'a> Customer<'a> {
         Self {
             id,
             events: Vec::new(),
+            oldest_arrivals: Vec::new(),
             memberships: (0..cohorts).map(|_| Membership::new()).collect(),
             changed_at: Vec::new(),
             clock: Instant::MIN,

@@ -2,6 +2,7 @@
 
 use cohortd::engine::Parameters;
 use cohortd::event::{Change, ChangeReason, Instant, Number, Span, Value};
+use cohortd::rules::Capacities;
 
 /// One partition from its first event on.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) earliest: Instant,
     /// Before that nothing of the log was read.
     pub(crate) observed_from: Instant,
+    /// How much is kept of each customer: those of the product, or small ones.
+    pub(crate) capacities: Capacities,
 }
 
 impl Default for Config {
@@ -42,6 +45,7 @@ impl Default for Config {
             dedupe_ids: 64,
             earliest: Instant(631_152_000_000),
             observed_from: Instant::MIN,
+            capacities: Capacities::DEFAULT,
         }
     }
 }
@@ -61,7 +65,15 @@ pub(crate) struct LogEvent {
 }
 
 impl LogEvent {
-    /// The value of a property, unless missing or null.
+    /// The values of a property that is a list.
+    pub(crate) fn listed(&self, name: &str) -> Vec<Value<'_>> {
+        match self.properties.iter().find(|(property, _)| property == name) {
+            Some((_, OwnedValue::List(values))) => values.iter().filter_map(OwnedValue::known).collect(),
+            _ => vec![],
+        }
+    }
+
+    /// The value of a property, unless missing, null or a list.
     pub(crate) fn property(&self, name: &str) -> Option<Value<'_>> {
         self.properties.iter().find(|(property, _)| property == name).and_then(|(_, value)| value.known())
     }
@@ -74,13 +86,15 @@ pub(crate) enum OwnedValue {
     Bool(bool),
     Number(Number),
     Text(String),
+    /// Values, none of which is a list.
+    List(Vec<OwnedValue>),
 }
 
 impl OwnedValue {
-    /// Null is the same as missing.
+    /// Null is the same as missing, and a list is no value.
     pub(crate) fn known(&self) -> Option<Value<'_>> {
         match self {
-            Self::Null => None,
+            Self::Null | Self::List(_) => None,
             Self::Bool(flag) => Some(Value::Bool(*flag)),
             Self::Number(number) => Some(Value::Number(*number)),
             Self::Text(text) => Some(Value::Text(text)),

@@ -67,7 +67,7 @@ fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasio
 /// The level of risk is whatever it is now, and a change of it is said. It looks at no cohort.
 fn rate(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion) -> Option<Rated> {
     let Occasion { position, now, reason, cause } = occasion;
-    let outlook = Moment { rules, customer, now }.outlook()?;
+    let outlook = Moment::new(rules, customer, now).outlook()?;
     let (level, previous) = (outlook.level(), customer.level);
     if level == previous {
         return None;
@@ -125,7 +125,7 @@ fn look(
     if rule.once && !membership.member && membership.times_entered > 0 {
         return None;
     }
-    let moment = Moment { rules, customer, now };
+    let moment = Moment::new(rules, customer, now);
     let who = moment.holds(&rule.who.expr);
     let until = rule.until.as_ref().is_some_and(|until| moment.holds(&until.expr));
     let stays = rule.stay.as_ref().map_or(who, |stay| moment.holds(&stay.expr));

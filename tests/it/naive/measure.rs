@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cohortd::event::{Instant, Number, Value};
+use cohortd::event::{Instant, Number, Span, Value};
 use cohortd::rules::ast::{
     Compare, CompareTest, Edge, Events, Filter, Function, Literal, Measure, MeasureKind, Name, Op, Operand, Step,
     Window,
@@ -10,7 +10,9 @@ use cohortd::rules::ast::{
 
 use super::churn::{Score, score_of};
 use super::condition::{Moment, is_one_of, matches, ordered, passes};
+use super::kept::hash;
 use super::log::LogEvent;
+use super::rules::operands;
 use super::window::Speaks;
 
 /// The gaps that `usual gap` looks at: the last ones.
@@ -72,7 +74,23 @@ impl<'a> Moment<'a> {
             return self.compare_score(score, &compare.test);
         }
         let one = Number(Number::ONE);
+        if operands(compare).iter().any(|operand| matches!(operand, Operand::Percent(_))) {
+            let grown = self.growth(&compare.measure).and_then(|grown| Worth::Number(grown).times(one));
+            return match &compare.test {
+                CompareTest::Compare(op, operand) => compare_exact(grown, *op, self.operand(operand)),
+                CompareTest::Between(low, high) => {
+                    compare_exact(grown, Op::Ge, self.operand(low)) && compare_exact(grown, Op::Le, self.operand(high))
+                }
+                CompareTest::Known | CompareTest::Missing => unreachable!("these have no operand"),
+            };
+        }
         let value = self.worth(&compare.measure).and_then(|worth| worth.times(one));
+        // Levels have names of their own, which are no others.
+        if let (Some(Score::Level), CompareTest::Compare(op, Operand::Word(name))) =
+            (score_of(self.rules.document, &compare.measure), &compare.test)
+        {
+            return compare_exact(value, *op, Some(Exact::Text(&name.text)));
+        }
         match &compare.test {
             CompareTest::Known => value.is_some(),
             CompareTest::Missing => value.is_none(),
@@ -88,7 +106,37 @@ impl<'a> Moment<'a> {
         match operand {
             Operand::Literal(literal) => Worth::literal(literal).times(one),
             Operand::Duration(duration) => Worth::Length(i128::from(duration.span.0)).times(one),
+            Operand::Percent(percent) => Worth::Number(Number(percent.0 / 100)).times(one),
+            Operand::Word(name) if self.is_named(&name.text) => {
+                self.named(&name.text).and_then(|worth| worth.times(one))
+            }
+            Operand::Word(name) => Worth::Text(&name.text).times(one),
             Operand::Measure(factor, measure) => self.worth(measure).and_then(|worth| worth.times(*factor)),
+        }
+    }
+
+    /// Is a bare word the name of something?
+    fn is_named(&self, word: &str) -> bool {
+        let document = self.rules.document;
+        let is_score = document.churn.is_some() && Score::named(word).is_some();
+        is_score || document.profile.contains_key(word) || document.measures.contains_key(word)
+    }
+
+    /// By what part of what it was a measure has changed; missing unless that was above zero.
+    fn growth(&self, measure: &'a Measure) -> Option<Number> {
+        match &measure.kind {
+            MeasureKind::Named(name) => self.growth(&self.rules.document.measures[&name.text].measure),
+            MeasureKind::Change(inner, over) => {
+                let back = self.back + over.span;
+                let (now, before) = (Moment { back, ..*self }, Moment { now: self.now - over.span, back, ..*self });
+                let (now, before) = match (now.worth(inner)?, before.worth(inner)?) {
+                    (Worth::Number(now), Worth::Number(before)) => (now.0, before.0),
+                    (Worth::Length(now), Worth::Length(before)) => (now * Number::ONE, before * Number::ONE),
+                    _ => return None,
+                };
+                (before > 0).then(|| quotient(now * Number::ONE, before))?.map(|ratio| Number(ratio - Number::ONE))
+            }
+            _ => unreachable!("refused by the loader"),
         }
     }
 
@@ -98,31 +146,43 @@ impl<'a> Moment<'a> {
         let length = |ms: i64| Worth::Length(i128::from(ms));
         match &measure.kind {
             MeasureKind::Named(name) => self.named(&name.text),
+            MeasureKind::Count(step, window) if self.is_capped() && !self.is_one_sum(window) => {
+                let entries = self.numbers((&step.events, &step.filters), None, window);
+                whole(usize::try_from(entries.iter().map(|entry| entry.count).sum::<u64>()).expect("few"))
+            }
             MeasureKind::Count(step, window) => {
                 whole(self.in_window(window).into_iter().filter(|event| matches(event, step)).count())
+            }
+            MeasureKind::ActiveDays(events, window) if self.is_capped() && self.is_banded(window) => {
+                let day = |event: &LogEvent| Some(self.rules.calendar.day(event.at));
+                let days = self.held_keys((events, &[]), window, day, |_| 0);
+                whole(days.iter().map(|(_, day)| day).collect::<BTreeSet<_>>().len())
             }
             MeasureKind::ActiveDays(events, window) => {
                 let active = self.in_window(window).into_iter().filter(|event| is_one_of(event, events));
                 whole(active.map(|event| self.rules.calendar.day(event.at)).collect::<BTreeSet<_>>().len())
             }
             MeasureKind::Of { function, event, property, filters, window } => {
-                self.of(*function, self.values(event, property, filters, window))
+                self.of_events(*function, event, property, filters, window)
             }
             MeasureKind::TimeSince(edge, step) => self.time_of(*edge, step).map(|at| length(self.now.since(at).0)),
             MeasureKind::TimeFrom { from: (edge, a), to } => self.time_from(*edge, a, to).map(length),
             MeasureKind::UsualGap(events) => self.usual_gap(events).map(length),
             MeasureKind::Steps { from, to, via } => self.steps(from, to, via).and_then(whole),
             MeasureKind::Change(inner, over) => {
-                let before = Moment { now: self.now - over.span, ..*self };
-                match (self.worth(inner)?, before.worth(inner)?) {
+                let back = self.back + over.span;
+                let (now, before) = (Moment { back, ..*self }, Moment { now: self.now - over.span, back, ..*self });
+                match (now.worth(inner)?, before.worth(inner)?) {
                     (Worth::Number(now), Worth::Number(then)) => Some(Worth::Number(Number(now.0 - then.0))),
                     (Worth::Length(now), Worth::Length(then)) => Some(Worth::Length(now - then)),
                     _ => None,
                 }
             }
             MeasureKind::Ratio(above, below) => match (self.worth(above)?, self.worth(below)?) {
-                (Worth::Number(above), Worth::Number(below)) => quotient(above.0 * Number::ONE, below.0),
-                (Worth::Length(above), Worth::Length(below)) => quotient(above * Number::ONE, below),
+                (Worth::Number(above), Worth::Number(below)) => {
+                    quotient(above.0 * Number::ONE, below.0).map(of_millionths)
+                }
+                (Worth::Length(above), Worth::Length(below)) => quotient(above * Number::ONE, below).map(of_millionths),
                 _ => None,
             },
         }
@@ -135,8 +195,7 @@ impl<'a> Moment<'a> {
         }
         match self.rules.document.profile.get(name) {
             Some(attribute) => {
-                let values = self.values(&attribute.event, &attribute.property, &[], &Window::Ever);
-                self.of(Function::Last, values)
+                self.of_events(Function::Last, &attribute.event, &attribute.property, &[], &Window::Ever)
             }
             None => self.worth(&self.rules.document.measures[name].measure),
         }
@@ -157,6 +216,56 @@ impl<'a> Moment<'a> {
             .collect()
     }
 
+    fn of_events(
+        &self,
+        function: Function,
+        event: &Name,
+        property: &Name,
+        filters: &[Filter],
+        window: &Window,
+    ) -> Option<Worth<'a>> {
+        let all = || self.of(function, self.values(event, property, filters, window));
+        if !self.is_capped() {
+            return all();
+        }
+        let events = Events::Named(vec![event.clone()]);
+        let step = (&events, filters);
+        let number = |number: i128| Worth::Number(Number(number));
+        match function {
+            Function::Sum | Function::Average | Function::Min | Function::Max if self.is_one_sum(window) => all(),
+            Function::Sum | Function::Average | Function::Min | Function::Max | Function::Median => {
+                Moment::of_numbers(function, &self.numbers(step, Some(&property.text), window)).map(number)
+            }
+            Function::Distinct if self.is_banded(window) => {
+                let pairs = self.held_keys(step, window, |event| event.property(&property.text), hash);
+                let different: BTreeSet<Value<'_>> = pairs.into_iter().map(|(_, key)| key).collect();
+                Some(number(different.len() as i128 * Number::ONE))
+            }
+            Function::Distinct => Some(number(self.distinct(step, &property.text, window) as i128 * Number::ONE)),
+            // The last of all is the last of every window that ends now; the first of all that of one that begins with all.
+            Function::First if matches!(window, Window::Ever | Window::MoreThan(_)) => all(),
+            Function::Last
+                if self.back == Span(0)
+                    && !matches!(window, Window::Between(..) | Window::MoreThan(_) | Window::WithinFirst(..)) =>
+            {
+                all()
+            }
+            Function::First | Function::Last | Function::MostCommon => {
+                self.of(function, self.held_values(step, &property.text, window))
+            }
+        }
+    }
+
+    /// Is one sum all that is kept of it?
+    fn is_one_sum(&self, window: &Window) -> bool {
+        self.back == Span(0) && matches!(window, Window::Ever | Window::SinceDate(_))
+    }
+
+    /// Does it take all times of each key?
+    fn is_banded(&self, window: &Window) -> bool {
+        self.back > Span(0) || matches!(window, Window::Between(..) | Window::WithinFirst(..))
+    }
+
     fn of(&self, function: Function, values: Vec<(Instant, Value<'a>)>) -> Option<Worth<'a>> {
         // Sums, averages, medians, min and max look at numbers only.
         let mut numbers: Vec<i128> =
@@ -166,10 +275,10 @@ impl<'a> Moment<'a> {
         let count = numbers.len();
         match function {
             Function::Sum => Some(number(numbers.iter().sum())),
-            Function::Average => quotient(numbers.iter().sum(), count as i128),
+            Function::Average => quotient(numbers.iter().sum(), count as i128).map(number),
             Function::Median if count % 2 == 1 => Some(number(numbers[count / 2])),
             Function::Median if count == 0 => None,
-            Function::Median => quotient(numbers[count / 2 - 1] + numbers[count / 2], 2),
+            Function::Median => quotient(numbers[count / 2 - 1] + numbers[count / 2], 2).map(number),
             Function::Min => numbers.first().copied().map(number),
             Function::Max => numbers.last().copied().map(number),
             Function::Distinct => {
@@ -244,8 +353,12 @@ impl<'a> Moment<'a> {
     }
 }
 
+fn of_millionths<'a>(number: i128) -> Worth<'a> {
+    Worth::Number(Number(number))
+}
+
 /// In millionths, rounded half to even; missing by zero.
-fn quotient(dividend: i128, divisor: i128) -> Option<Worth<'static>> {
+pub(super) fn quotient(dividend: i128, divisor: i128) -> Option<i128> {
     if divisor == 0 {
         return None;
     }
@@ -260,7 +373,7 @@ fn quotient(dividend: i128, divisor: i128) -> Option<Worth<'static>> {
             (nearest, least) = (number, off);
         }
     }
-    Some(Worth::Number(Number(nearest)))
+    Some(nearest)
 }
 
 /// Every comparison with a missing value is false; between different types only `!=` is true; truths have no order.

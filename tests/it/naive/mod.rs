@@ -13,6 +13,7 @@ mod candidates;
 mod churn;
 mod condition;
 mod customer;
+mod kept;
 mod log;
 mod machine;
 mod measure;

@@ -1,6 +1,6 @@
 //! The order of decisions over one partition's log.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,8 @@ fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome
     let document = read("rules.toml", &case.rules)
         .map_err(|errors| errors.iter().map(|error| error.one_line()).collect::<Vec<_>>().join("\n"))?;
     let observed_from = case.config.observed_from;
-    let rules = Rules { looks_ahead, observed_from, ..Rules::new(&document)? };
+    let capacities = case.config.capacities;
+    let rules = Rules { looks_ahead, observed_from, capacities, ..Rules::new(&document)? };
     let mut partition = Partition {
         rules: &rules,
         config: case.config,
@@ -108,7 +109,7 @@ impl<'a> Partition<'a> {
         let old = self.rules.thresholds.replace(new.clone());
         for customer in self.customers.values_mut() {
             let now = self.stream_time.max(customer.clock);
-            let moment = Moment { rules: self.rules, customer, now };
+            let moment = Moment::new(self.rules, customer, now);
             let turns = |(rank, words): &(&'a Rank, String)| {
                 moment.is_in(rank, old.get(words).copied()) != moment.is_in(rank, new.get(words).copied())
             };
@@ -126,7 +127,7 @@ impl<'a> Partition<'a> {
         for customer in self.customers.values_mut().filter(|_| self.rules.document.churn.is_some()) {
             customer.solved.take();
             let now = self.stream_time.max(customer.clock);
-            if (Moment { rules: self.rules, customer, now }).has_come() {
+            if Moment::new(self.rules, customer, now).has_come() {
                 let occasion = Occasion { position, now, reason: ChangeReason::ModelChanged, cause: None };
                 decide(self.rules, customer, occasion, &mut self.said);
             }
@@ -156,6 +157,7 @@ impl<'a> Partition<'a> {
         // Stream time's deadlines are decided already; what is left are those before the event.
         decide_until(self.rules, self.extra, customer, position, before(event.at), &mut self.said);
         customer.events.push(event);
+        customer.oldest_arrivals.push(self.stream_time - self.config.max_lateness);
         customer.solved.take();
         customer.clock = customer.clock.max(event.at);
         let now = customer.clock;
@@ -207,12 +209,21 @@ fn identity(event: &LogEvent) -> (&str, Option<&str>, Result<(&str, &str), u64>)
 
 /// As the engine stores identities; only for telling which of several equally old ones goes first.
 fn stored_hash(event: &LogEvent) -> u64 {
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    event.source.as_deref().hash(&mut hasher);
+    let text = |text: &str| [text.as_bytes(), &[0xff]].concat();
+    let source = event.source.as_deref();
+    let mut bytes = u64::from(source.is_some()).to_le_bytes().to_vec();
+    bytes.extend(source.map(text).unwrap_or_default());
     match event.id.as_deref() {
-        Some(id) => (event.name.as_str(), id).hash(&mut hasher),
-        None => event.record_hash.hash(&mut hasher),
+        Some(id) => bytes.extend([text(&event.name), text(id)].concat()),
+        None => bytes.extend(event.record_hash.to_le_bytes()),
     }
+    sip(&bytes)
+}
+
+/// By which customers' ids and keys' values are stored.
+pub(super) fn sip(bytes: &[u8]) -> u64 {
+    let mut hasher = siphasher::sip::SipHasher13::new();
+    hasher.write(bytes);
     hasher.finish()
 }
 

@@ -1,13 +1,12 @@
 //! Ranks: thresholds come with the case, as the advances of stream time do.
 
-use std::hash::{Hash, Hasher};
-
 use cohortd::event::Number;
 use cohortd::rules::ast::{Function, Measure, MeasureKind, Rank};
 
 use super::condition::Moment;
 use super::log::Threshold;
 use super::measure::Worth;
+use super::partition::sip;
 use super::rules::Rules;
 
 impl Rules<'_> {
@@ -60,7 +59,5 @@ impl<'a> Moment<'a> {
 
 /// As the engine stores them.
 pub(crate) fn tie_hash(customer: &str) -> u64 {
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    customer.hash(&mut hasher);
-    hasher.finish()
+    sip(&[customer.as_bytes(), &[0xff]].concat())
 }

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use cohortd::engine::Parameters;
 use cohortd::event::Instant;
 use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Rank, Window};
-use cohortd::rules::{CohortRule, Document};
+use cohortd::rules::{Capacities, CohortRule, Document};
 
 use super::calendar::Calendar;
 use super::churn::{Score, score_of};
+use super::kept::Horizons;
 use super::log::Threshold;
 
 pub(crate) struct Rules<'a> {
@@ -26,6 +27,9 @@ pub(crate) struct Rules<'a> {
     pub(crate) observed_from: Instant,
     /// Of the model of churn, in force.
     pub(super) parameters: RefCell<Option<Parameters>>,
+    /// How much is kept of each customer.
+    pub(super) capacities: Capacities,
+    pub(super) horizons: Horizons,
     /// Is each change asked when the next one is?
     pub(crate) looks_ahead: bool,
 }
@@ -57,6 +61,8 @@ impl<'a> Rules<'a> {
             thresholds: RefCell::default(),
             observed_from: Instant::MIN,
             parameters: RefCell::default(),
+            capacities: Capacities::DEFAULT,
+            horizons: Horizons::new(document),
             looks_ahead: false,
         })
     }
@@ -165,9 +171,17 @@ pub(crate) fn conditions(expr: &Expr) -> Vec<&Expr> {
 pub(crate) fn measures(compare: &Compare) -> Vec<&Measure> {
     let others = operands(compare).into_iter().filter_map(|operand| match operand {
         Operand::Measure(_, measure) => Some(measure.as_ref()),
-        Operand::Literal(_) | Operand::Duration(_) => None,
+        Operand::Literal(_) | Operand::Duration(_) | Operand::Percent(_) | Operand::Word(_) => None,
     });
     std::iter::once(&compare.measure).chain(others).collect()
+}
+
+/// The named measures that a comparison is with, by bare words.
+pub(crate) fn named_operands<'a>(document: &'a Document, compare: &'a Compare) -> impl Iterator<Item = &'a Measure> {
+    operands(compare).into_iter().filter_map(|operand| match operand {
+        Operand::Word(name) => document.measures.get(&name.text).map(|defined| &defined.measure),
+        _ => None,
+    })
 }
 
 /// What a measure is compared with.

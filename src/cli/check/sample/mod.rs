@@ -1,5 +1,6 @@
 //! Rules held against events: what each condition would touch, and what the rules look for that the events do not have.
 
+mod meeting;
 mod survey;
 mod touched;
 
@@ -64,7 +65,9 @@ impl Sample {
         touched::lines(rules, &self.shard, self.end)
     }
 
-    pub(super) fn warnings(&self, page: &Page<'_>) -> Vec<Warning> {
-        self.survey.warnings(page)
+    pub(super) fn warnings(&self, page: &Page<'_>, rules: &RuleSet) -> Vec<Warning> {
+        let mut found = self.survey.warnings(page);
+        found.extend(meeting::warnings(page, rules, &self.shard, self.end));
+        found
     }
 }

@@ -4,11 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::words::{counted, grouped};
 use crate::codec::{OwnedEvent, OwnedValue};
-use crate::rules::ast::Range;
-use crate::rules::{Page, Use, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step, nearest};
+use crate::event::Number;
+use crate::rules::ast::{
+    Compare, CompareTest, Expr, ExprKind, Function, Literal, MeasureKind, Name, Op, Operand, Range,
+};
+use crate::rules::{
+    Document, Owners, Page, Use, ValueUse, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step,
+    each_value, each_value_of_measure, each_value_of_step, nearest,
+};
 
 /// Different names of events, and of properties of one event, that are looked at; more are no names.
 const NAMES_MAX: usize = 10_000;
+/// Different values of one property that are looked at; more are ids, amounts or what people write.
+const VALUES_MAX: usize = 500;
 /// A type is another one when it is so in one of so many values: a stray value is no reason for a warning.
 const STRAY: u64 = 20;
 
@@ -23,7 +31,56 @@ pub(super) struct Survey {
 #[derive(Debug, Default)]
 struct Seen {
     count: u64,
-    properties: BTreeMap<String, Kinds>,
+    properties: BTreeMap<String, Property>,
+}
+
+/// One property of one event.
+#[derive(Debug, Default)]
+struct Property {
+    kinds: Kinds,
+    texts: BTreeSet<String>,
+    numbers: BTreeSet<Number>,
+    /// There are more different values than are held, so that nothing is certain to be missing.
+    overfull: bool,
+}
+
+impl Property {
+    fn count(&mut self, value: &OwnedValue) {
+        // A list counts as what it is a list of.
+        let first = match value {
+            OwnedValue::List(values) => values.first(),
+            single => Some(single),
+        };
+        match first {
+            Some(OwnedValue::Bool(_)) => self.kinds.bools += 1,
+            Some(OwnedValue::Number(_)) => self.kinds.numbers += 1,
+            Some(OwnedValue::Text(_)) => self.kinds.texts += 1,
+            Some(OwnedValue::List(_) | OwnedValue::Unusable) | None => {}
+        }
+        self.hold(value);
+    }
+
+    fn hold(&mut self, value: &OwnedValue) {
+        match value {
+            OwnedValue::Number(number) => {
+                if self.has_room(self.numbers.contains(number)) {
+                    self.numbers.insert(*number);
+                }
+            }
+            OwnedValue::Text(text) => {
+                if self.has_room(self.texts.contains(text.as_str())) {
+                    self.texts.insert(text.clone());
+                }
+            }
+            OwnedValue::List(values) => values.iter().for_each(|value| self.hold(value)),
+            OwnedValue::Bool(_) | OwnedValue::Unusable => {}
+        }
+    }
+
+    fn has_room(&mut self, known: bool) -> bool {
+        self.overfull |= !known && self.texts.len() + self.numbers.len() == VALUES_MAX;
+        !known && !self.overfull
+    }
 }
 
 /// How often a property is there, by type.
@@ -78,15 +135,9 @@ impl Survey {
                     self.overfull = true;
                     continue;
                 }
-                seen.properties.insert(name.clone(), Kinds::default());
+                seen.properties.insert(name.clone(), Property::default());
             }
-            let kinds = seen.properties.get_mut(name).expect("it was put there if it was missing");
-            match value {
-                OwnedValue::Bool(_) => kinds.bools += 1,
-                OwnedValue::Number(_) => kinds.numbers += 1,
-                OwnedValue::Text(_) => kinds.texts += 1,
-                OwnedValue::Unusable => {}
-            }
+            seen.properties.get_mut(name).expect("it was put there if it was missing").count(value);
         }
     }
 
@@ -112,6 +163,17 @@ impl Survey {
                     once(&mut |message, hint| Some(page.warning(place, range, message, hint)), (message, hint));
                 }
             });
+            each_value(&place.2.expr, &mut |used| {
+                if let Some((range, message, hint)) = self.value(used) {
+                    once(&mut |message, hint| Some(page.warning(place, range, message, hint)), (message, hint));
+                }
+            });
+            for (of, property, value, range) in attribute_values(page.document, &place.2.expr) {
+                let used = ValueUse { of: Owners::One(of), property, value: &value, as_part: false, range };
+                if let Some((range, message, hint)) = self.value(used) {
+                    once(&mut |message, hint| Some(page.warning(place, range, message, hint)), (message, hint));
+                }
+            }
         }
         for (name, defined) in &page.document.measures {
             each_use_of_measure(&defined.measure, &mut |used| {
@@ -119,10 +181,20 @@ impl Survey {
                     once(&mut |message, hint| page.warning_of_measure(name, range, message, hint), (message, hint));
                 }
             });
+            each_value_of_measure(&defined.measure, &mut |used| {
+                if let Some((range, message, hint)) = self.value(used) {
+                    once(&mut |message, hint| page.warning_of_measure(name, range, message, hint), (message, hint));
+                }
+            });
         }
         if let Some(churn) = &page.document.churn {
             each_use_of_step(&churn.on, &mut |used| {
                 if let Some((range, message, hint)) = self.problem(used) {
+                    once(&mut |message, hint| page.warning_of_coming_back(range, message, hint), (message, hint));
+                }
+            });
+            each_value_of_step(&churn.on, &mut |used| {
+                if let Some((range, message, hint)) = self.value(used) {
                     once(&mut |message, hint| page.warning_of_coming_back(range, message, hint), (message, hint));
                 }
             });
@@ -135,6 +207,12 @@ impl Survey {
             for signal in &churn.signals {
                 each_use(&signal.when.expr, &mut |used| {
                     if let Some((range, message, hint)) = self.problem(used) {
+                        let warning = |message, hint: &str| page.warning_of_signal(&signal.when, range, message, hint);
+                        once(&mut |message, hint| Some(warning(message, hint)), (message, hint));
+                    }
+                });
+                each_value(&signal.when.expr, &mut |used| {
+                    if let Some((range, message, hint)) = self.value(used) {
                         let warning = |message, hint: &str| page.warning_of_signal(&signal.when, range, message, hint);
                         once(&mut |message, hint| Some(warning(message, hint)), (message, hint));
                     }
@@ -154,6 +232,48 @@ impl Survey {
             }
         };
         problem.map(|(message, hint)| (range, message, hint))
+    }
+
+    /// A value that no event has, where all values are known.
+    fn value(&self, used: ValueUse<'_>) -> Option<(Range, String, String)> {
+        let ValueUse { of, property, value, as_part, range } = used;
+        let events: Vec<&str> = of.names().iter().map(|name| name.text.as_str()).collect();
+        let seen = self.events.iter().filter(|(name, _)| events.is_empty() || events.contains(&name.as_str()));
+        let found: Vec<&Property> = seen.filter_map(|(_, seen)| seen.properties.get(&property.text)).collect();
+        // That there is no such property, or another type, is said of it.
+        let of_type = |one: &&Property| match value {
+            Literal::Text(_) => one.kinds.texts > 0,
+            Literal::Number(_) => one.kinds.numbers > 0,
+            Literal::Bool(_) => false,
+        };
+        if !found.iter().any(of_type) || found.iter().any(|one| one.overfull) {
+            return None;
+        }
+        let texts = || found.iter().flat_map(|one| &one.texts);
+        let (shown, hint) = match value {
+            Literal::Bool(_) => return None,
+            Literal::Number(number) if found.iter().any(|one| one.numbers.contains(number)) => return None,
+            Literal::Number(number) => {
+                let all: BTreeSet<String> = found.iter().flat_map(|one| &one.numbers).map(Number::to_string).collect();
+                (number.to_string(), listed(&all))
+            }
+            Literal::Text(text) if texts().any(|seen| seen == text || (as_part && seen.contains(text.as_str()))) => {
+                return None;
+            }
+            Literal::Text(text) => {
+                let all: BTreeSet<String> = texts().cloned().collect();
+                let alike = all.iter().find(|seen| seen.to_lowercase() == text.to_lowercase()).map(String::as_str);
+                let near = alike.or_else(|| nearest(text, all.iter().map(String::as_str)));
+                let hint = near.map_or_else(|| listed(&all), |near| format!("nearest: \"{near}\""));
+                (format!("\"{text}\""), hint)
+            }
+        };
+        let name = &property.text;
+        let message = match as_part {
+            true => format!("no event of the sample has a `{name}` that contains {shown}"),
+            false => format!("no event of the sample has the value {shown} for `{name}`"),
+        };
+        Some((range, message, hint))
     }
 
     fn event(&self, name: &str) -> Option<(String, String)> {
@@ -176,9 +296,9 @@ impl Survey {
         let names = if events.is_empty() { "event".to_owned() } else { format!("`{}`", events.join("` or `")) };
         let mut kinds = Kinds::default();
         for found in of.iter().filter_map(|(_, seen)| seen.properties.get(property)) {
-            kinds.bools += found.bools;
-            kinds.numbers += found.numbers;
-            kinds.texts += found.texts;
+            kinds.bools += found.kinds.bools;
+            kinds.numbers += found.kinds.numbers;
+            kinds.texts += found.kinds.texts;
         }
         let present = kinds.present();
         if present == 0 {
@@ -215,6 +335,49 @@ impl Survey {
             );
             (message, "an event without it passes no test on it and adds nothing".to_owned())
         })
+    }
+}
+
+/// The values that attributes, and measures that pick a value, are compared with: of which event and property, and where.
+fn attribute_values<'d>(document: &'d Document, expr: &'d Expr) -> Vec<(&'d Name, &'d Name, Literal, Range)> {
+    match &expr.kind {
+        ExprKind::And(parts) | ExprKind::Or(parts) => {
+            parts.iter().flat_map(|part| attribute_values(document, part)).collect()
+        }
+        ExprKind::Not(inner) => attribute_values(document, inner),
+        ExprKind::Compare(Compare { measure, test: CompareTest::Compare(Op::Eq | Op::Ne, operand) }) => {
+            let of = match &measure.kind {
+                MeasureKind::Named(name) => {
+                    document.profile.get(&name.text).map(|attribute| (&attribute.event, &attribute.property))
+                }
+                MeasureKind::Of {
+                    function: Function::First | Function::Last | Function::MostCommon,
+                    event,
+                    property,
+                    ..
+                } => Some((event, property)),
+                _ => None,
+            };
+            let is_name = |word: &str| document.profile.contains_key(word) || document.measures.contains_key(word);
+            let value = match operand {
+                Operand::Literal(value) => Some(value.clone()),
+                Operand::Word(word) if !is_name(&word.text) => Some(Literal::Text(word.text.clone())),
+                _ => None,
+            };
+            let found = of.zip(value).map(|((event, property), value)| (event, property, value, measure.range));
+            found.into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// As many as are of help.
+fn listed(all: &BTreeSet<String>) -> String {
+    const LISTED: usize = 12;
+    let some: Vec<&str> = all.iter().take(LISTED).map(String::as_str).collect();
+    match all.len() - some.len() {
+        0 => format!("there: {}", some.join(", ")),
+        more => format!("there: {} and {} more", some.join(", "), grouped(more as u64)),
     }
 }
 

@@ -1,0 +1,160 @@
+//! What is said of a condition is what decided it: from the value that stands beside it and its own bound follows whether it
+//! holds. Worked out here once more, from the condition and the value alone.
+
+use cohortd::engine::{Claim, Found, Part, Quantity, Words, explain};
+use cohortd::event::{Number, Span};
+use cohortd::rules::ast::{Bound, Op};
+use cohortd::rules::{self, CohortIx, Comparand, Condition, RuleSet};
+
+use crate::engine_under_test::{Word, run_in_batches, run_to_engine};
+use crate::generate::{Generated, Property, Random};
+use crate::naive::Case;
+
+pub(crate) const PROPERTY: Property =
+    Property { test: "evidence::evidence_implies_what_was_decided", cases: 6_000, make, check };
+
+#[test]
+fn evidence_implies_what_was_decided() {
+    PROPERTY.try_many();
+}
+
+/// Every other case is one in which churn is watched.
+fn make(seed: u64) -> Option<Generated> {
+    Some(if seed.is_multiple_of(2) { Generated::with_churn(seed) } else { Generated::new(seed) })
+}
+
+/// That of every change, and of explanations at some instant afterwards.
+fn check(case: &Case, seed: u64) -> Result<(), String> {
+    let rules = rules::load("rules.toml", &case.rules).map_err(|errors| format!("{errors:?}"))?;
+    for (customer, words) in run_in_batches(case, || None)? {
+        for (position, word) in words {
+            if let Word::Change(effect) = word {
+                all_implied(&effect.why, &rules).map_err(|part| format!("of {customer}, at {position}: {part}"))?;
+            }
+        }
+    }
+    let mut random = Random::new(seed);
+    let (mut engine, states) = run_to_engine(case)?;
+    for (customer, mut state) in states {
+        let most = *random.pick(&[3, Span::HOUR.0, 20 * Span::DAY.0]);
+        let at = state.clock + Span(random.between(0, most));
+        engine.fire(&mut state, at.next(), Words::None, &mut Vec::new());
+        engine.take_risks();
+        for cohort in (0..).take(rules.cohorts.len()).map(CohortIx) {
+            let explanation = explain(&engine, &state, cohort, at.max(state.clock));
+            let parts: Vec<Part> = explanation.clauses.into_iter().map(|clause| clause.part).collect();
+            all_implied(&parts, &rules).map_err(|part| format!("of {customer}, explained at {}: {part}", at.0))?;
+        }
+    }
+    Ok(())
+}
+
+fn all_implied(parts: &[Part], rules: &RuleSet) -> Result<(), String> {
+    match parts.iter().find(|part| implied(part, rules).is_some_and(|holds| holds != part.holds)) {
+        None => Ok(()),
+        Some(part) => Err(format!("{part:?} does not follow from what was found")),
+    }
+}
+
+/// `None`: a text of the customer's own, which is not told, or a tie.
+fn implied(part: &Part, rules: &RuleSet) -> Option<bool> {
+    let Claim::Condition { index, second, denied, .. } = &part.claim else { return Some(true) };
+    let of = |index| follows(rules.condition(index), &part.found);
+    let first = of(*index);
+    let both = match second.map(of) {
+        None => first?,
+        Some(second) => match (first, second) {
+            (Some(false), _) | (_, Some(false)) => false,
+            (first, second) => first? && second?,
+        },
+    };
+    Some(both != *denied)
+}
+
+fn follows(condition: &Condition, found: &Found) -> Option<bool> {
+    Some(match (condition, found) {
+        (Condition::Count { .. }, Found::NotStarted | Found::TooNew { .. }) => false,
+        (Condition::Count { test, .. }, Found::None { .. }) => test.holds(0),
+        (Condition::Count { test, .. }, Found::Last(_)) => test.holds(1),
+        (Condition::Count { test, .. }, Found::Some { count, .. }) => test.holds(*count as u64),
+        (Condition::First { negated, .. }, Found::Ago(_)) => !negated,
+        (Condition::First { negated, .. }, Found::Never | Found::Outside(_) | Found::NotStarted) => *negated,
+        (Condition::Total { test, .. } | Condition::Moves { test, .. }, Found::Times(count)) => test.holds(*count),
+        (Condition::Followed { .. }, Found::Waited(_)) | (Condition::Chain { .. }, Found::Complete(_)) => true,
+        (Condition::Followed { .. }, Found::Outside(_) | Found::NothingOverdue) => false,
+        (Condition::Chain { .. }, Found::NotComplete) => false,
+        (Condition::Rhythm { periods, .. }, Found::Passing { count, .. }) => periods.holds(u64::try_from(*count).ok()?),
+        (Condition::Streak { length, .. }, Found::InARow(in_a_row)) => in_a_row >= length,
+        (Condition::In { .. }, Found::Nothing) => false,
+        (Condition::In { stay: None, .. }, Found::In(_)) => true,
+        (Condition::In { stay: Some((bound, span)), .. }, Found::In(stayed)) => match bound {
+            Bound::AtLeast => stayed >= span,
+            Bound::AtMost => stayed <= span,
+            Bound::Exactly => stayed == span,
+            Bound::MoreThan => stayed > span,
+            Bound::FewerThan => stayed < span,
+        },
+        (Condition::FirstEntered { .. }, Found::Ago(_)) => true,
+        (Condition::FirstEntered { .. }, Found::Never | Found::Outside(_) | Found::NotStarted) => false,
+        (Condition::Known { .. }, Found::Quantity(value)) => *value != Quantity::Missing,
+        (Condition::Missing { .. }, Found::Quantity(value)) => *value == Quantity::Missing,
+        (Condition::Compare { op, with, .. }, Found::Quantity(value)) => return compared(value, *op, with, None),
+        (Condition::Compare { op, with, .. }, Found::Against { value, other, .. }) => {
+            return compared(value, *op, with, Some(other));
+        }
+        (Condition::Rank { .. }, Found::Unranked | Found::NoThreshold) => false,
+        (Condition::Rank { .. }, Found::Quantity(_)) => true,
+        (Condition::Rank { .. }, Found::Ranked { .. }) => return None,
+        (condition, found) => panic!("{found:?} says nothing of {condition:?}"),
+    })
+}
+
+fn compared(value: &Quantity, op: Op, with: &Comparand, other: Option<&Quantity>) -> Option<bool> {
+    if *value == Quantity::Missing || other == Some(&Quantity::Missing) {
+        return Some(false);
+    }
+    let by = |order: std::cmp::Ordering| match op {
+        Op::Eq => order.is_eq(),
+        Op::Ne => order.is_ne(),
+        Op::Lt => order.is_lt(),
+        Op::Le => order.is_le(),
+        Op::Gt => order.is_gt(),
+        Op::Ge => order.is_ge(),
+    };
+    let (factor, other) = match (with, other) {
+        (Comparand::Measure { factor, .. }, Some(other)) => (factor.0, number(other)?),
+        (Comparand::Number(number), _) => (Number::ONE, number.0),
+        (Comparand::Text(text), _) => {
+            return match value {
+                Quantity::Level(level) => Some(by((**level).cmp(text))),
+                Quantity::Text => None,
+                _ => Some(op == Op::Ne),
+            };
+        }
+        (Comparand::Bool(flag), _) => {
+            return Some(match value {
+                Quantity::Bool(found) if found == flag => op == Op::Eq,
+                _ => op == Op::Ne,
+            });
+        }
+        (Comparand::Measure { .. }, None) => panic!("nothing is told of what it is compared with"),
+    };
+    match number(value) {
+        Some(value) => Some(by((value * Number::ONE).cmp(&(other * factor)))),
+        None if *value == Quantity::Text => None,
+        // Between different types.
+        None => Some(op == Op::Ne),
+    }
+}
+
+/// In millionths, of a length in milliseconds; `None` of what is no number.
+fn number(quantity: &Quantity) -> Option<i128> {
+    match quantity {
+        Quantity::Number(number) | Quantity::More(number) | Quantity::Percent(number) => Some(number.0),
+        Quantity::Since(span) | Quantity::Length(span) | Quantity::Longer(span) => {
+            Some(i128::from(span.0) * Number::ONE)
+        }
+        Quantity::AtOnce => Some(0),
+        Quantity::Missing | Quantity::Bool(_) | Quantity::Level(_) | Quantity::Text => None,
+    }
+}
