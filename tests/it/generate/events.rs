@@ -152,9 +152,9 @@ impl Log<'_> {
     /// Where little is kept, mostly one of two.
     fn name(&self, random: &mut Random) -> &'static str {
         if self.world.capped.is_some() && random.percent(80) {
-            return random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1]]);
+            return random.word(&[EVENTS[0], EVENTS[0], EVENTS[1]]);
         }
-        random.pick(&[EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[2], EVENTS[3], UNNAMED])
+        random.word(&[EVENTS[0], EVENTS[0], EVENTS[1], EVENTS[1], EVENTS[2], EVENTS[3], UNNAMED])
     }
 
     /// After everything before.
