@@ -1,6 +1,5 @@
 //! Logs that are read from somewhere in their middle, and what is not concluded from finding nothing in them.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -72,7 +71,7 @@ fn a_new_rule_concludes_nothing_from_what_retention_has_dropped() {
     let written = lab.read("in").concat().last().unwrap().written;
     lab.read_through();
     lab.forget_before(5);
-    fs::write(lab.path("rules.toml"), format!("{}{QUIET}", lab.rules)).unwrap();
+    lab.write_rules(&format!("{}{QUIET}", lab.rules));
     eventually("retention is told of", || daemon.says("Retention has dropped the beginning").then_some(()));
     send(&writer, "cy", "refund", 0);
     lab.read_through();

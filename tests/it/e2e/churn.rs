@@ -228,7 +228,7 @@ fn churn_is_watched_from_an_edit_on_and_other_levels_are_said_as_the_rules_chang
     let edit = |levels: &str| {
         let rules =
             format!("[churn]\non = 'purchase'\nlevels = {{ {levels} }}\n[cohorts.lost]\nwho = 'churn_level = gone'");
-        fs::write(lab.path("rules.toml"), rules).unwrap();
+        lab.write_rules(&rules);
     };
     edit("quiet = 0.6, gone = 0.9");
     let said = |reason: &str| {

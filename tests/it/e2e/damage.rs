@@ -223,7 +223,8 @@ fn two_processes_on_one_state_directory_end_with_the_code_for_a_wrong_setting() 
     let set = format!("kafka.group_id={group}");
     let state = format!("state.dir={}", lab.state("one").display());
     let log = format!("topics.changelog={}-twin", lab.topic("log"));
-    let two = lab.start("two", &[&sets[..], &[&set, &state, &log]].concat());
+    let rules = format!("topics.rules={}-twin", lab.topic("rules"));
+    let two = lab.start("two", &[&sets[..], &[&set, &state, &log, &rules]].concat());
     let ended = two.ended();
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
     assert!(ended.stderr.contains("is in use by another process; give each process a state.dir of its own"));

@@ -162,7 +162,7 @@ fn an_edit_under_load_and_kills_comes_to_what_a_fresh_start_would() {
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     thread::sleep(Duration::from_secs(3));
-    fs::write(lab.path("rules.toml"), AFTER).unwrap();
+    lab.write_rules(AFTER);
     eventually("the edit is written", || {
         daemon.assert_running();
         daemon.says("Other rules; each partition takes them up.").then_some(())
@@ -202,8 +202,7 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
     }
     // Before that automation may act on nothing, whatever a rule says.
     eventually("every partition is caught up", || is_caught_up(&lab).then_some(()));
-    fs::write(lab.path("rules.toml"), AFTER.replace("did visit", "did vist a lot of").replace("each cart", "each"))
-        .unwrap();
+    lab.write_rules(&AFTER.replace("did visit", "did vist a lot of").replace("each cart", "each"));
     for daemon in [&mut one, &mut two] {
         eventually("the mistakes are told", || daemon.says("The edit of the rules is refused").then_some(()));
         let (status, body) = daemon.get("/health/ready").unwrap();
@@ -224,7 +223,7 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
     assert!(status == 200 && body.contains("\"version\":2") && body.contains("\"new\":false"), "{status} {body}");
     adopted(&lab, 2);
     // A sound file afterwards, seen by both at about the same time, is one version.
-    fs::write(lab.path("rules.toml"), BEFORE).unwrap();
+    lab.write_rules(BEFORE);
     adopted(&lab, 3);
     thread::sleep(Duration::from_secs(3));
     let last = open.close();
@@ -282,7 +281,7 @@ fn a_file_that_was_edited_while_nothing_ran_is_accepted_only_when_asked() {
     daemon.ready();
     thread::sleep(Duration::from_secs(2));
     daemon.stop();
-    fs::write(lab.path("rules.toml"), AFTER).unwrap();
+    lab.write_rules(AFTER);
     let ended = lab.start("one", &shop::SETS).ended();
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
     for word in ["old file", "--accept-rules", "topics.changelog"] {
@@ -371,7 +370,7 @@ fn a_kill_between_two_parts_of_an_edit_leaves_nobody_out_and_takes_nobody_twice(
     let mut between = 0;
     for version in 2..12 {
         let others = version % 2 == 0;
-        fs::write(lab.path("rules.toml"), if others { OTHERS } else { FEW }).unwrap();
+        lab.write_rules(if others { OTHERS } else { FEW });
         for _ in 0..3 {
             eventually("a part of the edit is committed", || {
                 daemon.assert_running();

@@ -111,6 +111,13 @@ impl Lab {
         self.folder.path().join(name)
     }
 
+    /// Puts a whole rules file in the place of the one before, as editors do.
+    pub(super) fn write_rules(&self, text: &str) {
+        let beside = self.path("rules.toml.new");
+        fs::write(&beside, text).unwrap();
+        fs::rename(beside, self.path("rules.toml")).unwrap();
+    }
+
     /// `in`, `changes`, `members`, `letters`, `log`, `summaries`, `rules`.
     pub(super) fn topic(&self, kind: &str) -> String {
         format!("{}-{kind}", self.name)

@@ -210,7 +210,7 @@ fn an_edit_of_the_rules_that_needs_a_schema_waits_for_the_registry() {
     registry.set(Mood::Down);
     // How often was not kept, so that the input is read again.
     let edited = format!("{RULES}\n[cohorts.often]\nwho = \"did visit at least 3 times in the last 1 hour\"\n");
-    fs::write(lab.path("rules.toml"), edited).unwrap();
+    lab.write_rules(&edited);
     let sets: Vec<&str> = sets.iter().map(String::as_str).chain(["state.flush_after_events=0"]).collect();
     let mut daemon = lab.start_accepting("one", &sets);
     is_said_to_wait(&mut daemon, "registry", &["Partition 0", "read again for an edit of the rules"]);
