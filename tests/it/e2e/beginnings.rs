@@ -73,6 +73,7 @@ fn a_new_rule_concludes_nothing_from_what_retention_has_dropped() {
     lab.forget_before(5);
     lab.write_rules(&format!("{}{QUIET}", lab.rules));
     eventually("retention is told of", || daemon.says("Retention has dropped the beginning").then_some(()));
+    let refunded = wall_clock().0;
     send(&writer, "cy", "refund", 0);
     lab.read_through();
     lab.decided_until(wall_clock().0 + 7_000);
@@ -81,7 +82,9 @@ fn a_new_rule_concludes_nothing_from_what_retention_has_dropped() {
     // Ann's and Bob's refunds are forgotten: nothing is known from before the first record still there.
     assert_eq!(found.iter().filter(|(customer, ..)| customer != "cy").count(), 2, "{found:?}");
     for (customer, at, reason) in &found {
-        let expected = if customer == "cy" { *at > written + 6_000 } else { *at == written + 6_000 };
+        // On a slow machine Cy was quiet for long enough before the refund, too.
+        let also = refunded >= written + 6_000 && *at == written + 6_000;
+        let expected = if customer == "cy" { *at > written + 6_000 || also } else { *at == written + 6_000 };
         assert!(expected && reason == "TIME", "{found:?} {written}");
     }
 }
