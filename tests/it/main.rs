@@ -13,6 +13,7 @@ mod e2e;
 mod engine_under_test;
 mod evidence;
 mod exit_codes;
+mod faults_table;
 mod forecast;
 mod generate;
 mod guide;
