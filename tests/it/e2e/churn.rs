@@ -113,7 +113,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
     let (_, lost) = one.ask("admin", "/cohorts/lost").unwrap();
     println!("{overview}\n{lost}");
     assert_eq!(one.ask("admin", "/cohorts/lots").unwrap().0, 404);
-    assert!(one.metrics().contains_key("cohortd_cohort_forecast"));
+    eventually("what is to come is shown", || one.metrics().contains_key("cohortd_cohort_forecast").then_some(()));
     let forecasts = eventually("what is to come is published", || {
         let published = lab.read("forecasts").concat();
         (!published.is_empty()).then_some(published)

@@ -97,6 +97,13 @@ impl Daemon {
     pub(super) fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        if signal == "-STOP" {
+            // A busy machine lets it run on for a moment. Where there is no /proc, nobody can tell.
+            let state = || fs::read_to_string(format!("/proc/{pid}/status"));
+            while state().is_ok_and(|state| !state.lines().any(|line| line.starts_with("State:\tT"))) {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 
     /// How many files, sockets and so on it has open.

@@ -216,7 +216,8 @@ fn ends_are_known_without_waiting_for_a_broker_and_not_for_long() {
     assert_eq!(ends.known(0), Some(1), "it may still be shown");
     eventually("nor for long", || ends.known(0).is_none());
     broker.thaw();
-    eventually("it is known again", || ends.fresh(0) == Some(1));
+    // The transaction may have grown too old meanwhile, and its end is a record as well.
+    eventually("it is known again", || ends.fresh(0).is_some_and(|end| end >= 1));
     stop.store(true, Ordering::Release);
     follows.join().unwrap();
 }
