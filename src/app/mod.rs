@@ -225,8 +225,8 @@ fn run_lanes(
     // Also where nobody is ranked: the next version of the rules may rank them.
     let summaries = follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, tell), shutdown)?;
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
-    let (own, partitions, near) = (settings.clone(), context.partitions, brokers.clone());
-    watch("neighbours", shutdown, move |stop| neighbours::look(&own, partitions, &near, stop))?;
+    let (own, partitions, near) = (settings.clone(), context.partitions, (Arc::clone(&watermarks), brokers.clone()));
+    watch("neighbours", shutdown, move |stop| neighbours::look(&own, partitions, &near.0, &near.1, stop))?;
     let watched = (watermarks, Arc::clone(&ends));
     let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
     watch("group", shutdown, move |stop| watchdog.run(stop))?;

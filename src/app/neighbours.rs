@@ -18,10 +18,20 @@ const PARTITIONS_MAX: i32 = 8;
 const QUEUE_BYTES: usize = 1 << 20;
 
 /// Looks at the ends of the topics once, and warns of a group that is not this one. What cannot be read is not judged.
-pub(super) fn look(settings: &Settings, partitions: u32, brokers: &Brokers, stop: &AtomicBool) {
+pub(super) fn look(
+    settings: &Settings,
+    partitions: u32,
+    watermarks: &Watermarks,
+    brokers: &Brokers,
+    stop: &AtomicBool,
+) {
     let topics = &settings.topics;
+    let mut reader = match Reader::new(&settings.kafka, QUEUE_BYTES, brokers) {
+        Ok(reader) => reader,
+        Err(failure) => return tracing::debug!(reason = %failure, "Nobody else's records are looked for."),
+    };
     for topic in [&topics.changes, &topics.members] {
-        match found(settings, topic, partitions, brokers, stop) {
+        match found(settings, topic, partitions, (watermarks, &mut reader), stop) {
             Ok(Some(group)) => tracing::warn!(
                 topic,
                 group,
@@ -38,11 +48,9 @@ fn found(
     settings: &Settings,
     topic: &str,
     partitions: u32,
-    brokers: &Brokers,
+    (watermarks, reader): (&Watermarks, &mut Reader),
     stop: &AtomicBool,
 ) -> Result<Option<String>, Failure> {
-    let watermarks = Watermarks::new(&settings.kafka, brokers)?;
-    let mut reader = Reader::new(&settings.kafka, QUEUE_BYTES, brokers)?;
     for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX).min(PARTITIONS_MAX) {
         let range = watermarks.range(topic, partition, ASK)?;
         if range.is_empty() {

@@ -119,11 +119,22 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::time::{Duration, SystemTime};
     use std::{fs, thread};
 
+    use tempfile::TempDir;
+
     use super::{LOOKS_UNTIL_GONE, LOOKS_WHILE_WRITTEN, Look, Signature, Watch};
+
+    /// A rules file that is watched, and the folder that holds it.
+    fn watched() -> (TempDir, PathBuf, Watch) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rules.toml");
+        fs::write(&path, "whole").unwrap();
+        let watch = Watch::new(Signature::of(&path));
+        (folder, path, watch)
+    }
 
     /// What so many looks find out.
     fn looks(watch: &mut Watch, path: &Path, times: u32) -> Vec<Look> {
@@ -137,10 +148,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_written_where_it_lies_is_read_once_it_no_longer_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rules.toml");
-        fs::write(&path, "whole").unwrap();
-        let mut watch = Watch::new(Signature::of(&path));
+        let (_folder, path, mut watch) = watched();
         assert_eq!(looks(&mut watch, &path, 10), [Look::Nothing; 10]);
         for piece in 1..5 {
             fs::write(&path, "x".repeat(piece)).unwrap();
@@ -154,10 +162,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_removed_and_written_anew_is_not_read_before_it_is_whole() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rules.toml");
-        fs::write(&path, "whole").unwrap();
-        let mut watch = Watch::new(Signature::of(&path));
+        let (folder, path, mut watch) = watched();
         // Kept, so that the new file cannot have its number.
         fs::rename(&path, folder.path().join("old")).unwrap();
         assert_eq!(looks(&mut watch, &path, 1), [Look::Nothing]);
@@ -167,10 +172,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_put_in_place_is_read_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, other) = (folder.path().join("rules.toml"), folder.path().join("other"));
-        fs::write(&path, "old").unwrap();
-        let mut watch = Watch::new(Signature::of(&path));
+        let (folder, path, mut watch) = watched();
+        let other = folder.path().join("other");
         fs::write(&other, "new").unwrap();
         let_the_clock_move();
         fs::rename(&other, &path).unwrap();
@@ -200,10 +203,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_gone_is_said_once_and_so_is_its_return() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, away) = (folder.path().join("rules.toml"), folder.path().join("away"));
-        fs::write(&path, "whole").unwrap();
-        let mut watch = Watch::new(Signature::of(&path));
+        let (folder, path, mut watch) = watched();
+        let away = folder.path().join("away");
         fs::rename(&path, &away).unwrap();
         let found = looks(&mut watch, &path, 10);
         assert_eq!(found.iter().position(|look| *look == Look::Gone), Some(LOOKS_UNTIL_GONE as usize - 1));
@@ -214,10 +215,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_it_has_it_read_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rules.toml");
-        fs::write(&path, "whole").unwrap();
-        let mut watch = Watch::new(Signature::of(&path));
+        let (_folder, path, mut watch) = watched();
         watch.force();
         assert_eq!(looks(&mut watch, &path, 1), [Look::Changed]);
         watch.took();

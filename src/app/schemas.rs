@@ -3,6 +3,7 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::pause::pause;
 use super::{Ending, Failure};
 use crate::codec::{Backoff, Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
@@ -225,9 +226,8 @@ fn confirm(
                     }
                 }
             }
-            let until = Instant::now() + backoff.pause();
-            while Instant::now() < until && !shutdown.is_requested() {
-                std::thread::sleep(SLICE);
+            if !pause(&mut backoff, &shutdown) {
+                break;
             }
         }
         Ok(())

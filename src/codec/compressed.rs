@@ -118,19 +118,15 @@ impl Codec {
     }
 
     pub(super) fn expand(self, stored: Vec<u8>) -> Result<Vec<u8>, BadBlock> {
-        let stored = match self {
+        let expanded: Box<dyn Read + '_> = match self {
             Self::Null => return Ok(stored),
             Self::Snappy => return snappy(&stored),
-            Self::Deflate | Self::Zstandard | Self::Bzip2 => stored.as_slice(),
+            Self::Deflate => Box::new(flate2::read::DeflateDecoder::new(stored.as_slice())),
+            Self::Zstandard => Box::new(zstd::Decoder::new(stored.as_slice())?),
+            Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(stored.as_slice())),
         };
         let mut block = Vec::new();
-        let mut expanded: Box<dyn Read + '_> = match self {
-            Self::Deflate => Box::new(flate2::read::DeflateDecoder::new(stored)),
-            Self::Zstandard => Box::new(zstd::Decoder::new(stored)?),
-            Self::Bzip2 => Box::new(bzip2::read::MultiBzDecoder::new(stored)),
-            Self::Null | Self::Snappy => unreachable!("dealt with above"),
-        };
-        expanded.by_ref().take(MAX_BLOCK + 1).read_to_end(&mut block)?;
+        expanded.take(MAX_BLOCK + 1).read_to_end(&mut block)?;
         if block.len() as u64 > MAX_BLOCK { Err(BadBlock::TooLarge) } else { Ok(block) }
     }
 }

@@ -72,14 +72,13 @@ pub(super) fn members(text: &[u8]) -> Result<Members<'_>, NotJson> {
         return Err(scanner.bad());
     }
     scanner.at += 1;
-    Ok(Members { walk: Walk { scanner, close: b'}', first: true }, whole: true, over: false })
+    Ok(Members { walk: Walk { scanner, close: b'}', first: true }, over: false })
 }
 
 impl<'a> Object<'a> {
     /// It was scanned before, so none of them is an error.
     pub(super) fn members(self) -> impl Iterator<Item = (Text<'a>, Json<'a>)> {
-        let scanner = Scanner { text: self.0, at: 1 };
-        Members { walk: Walk { scanner, close: b'}', first: true }, whole: false, over: false }.map_while(Result::ok)
+        members(self.0).into_iter().flatten().map_while(Result::ok)
     }
 
     /// The last member of this name.
@@ -205,17 +204,14 @@ fn unit(bytes: &[u8]) -> Option<u32> {
 /// The members of an object, in their order.
 pub(super) struct Members<'a> {
     walk: Walk<'a>,
-    /// Nothing may come after the object.
-    whole: bool,
     over: bool,
 }
 
 impl<'a> Members<'a> {
     fn member(&mut self) -> Result<Option<(Text<'a>, Json<'a>)>, NotJson> {
         if !self.walk.advance()? {
-            if self.whole {
-                self.walk.scanner.end()?;
-            }
+            // Nothing may come after the object.
+            self.walk.scanner.end()?;
             return Ok(None);
         }
         let key = self.walk.scanner.key()?;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::json::{Json, NotJson, Text, members};
 use super::owned::{All, OwnedEvent, OwnedValue};
-use super::reader::{Envelope, plausible};
+use super::reader::Envelope;
 use super::unread::Unread;
 use crate::event::Instant;
 
@@ -100,7 +100,7 @@ fn time(value: Json<'_>) -> Result<Instant, BadLine> {
         Json::Text(text) => spelled(text).ok_or(BadLine::Time)?,
         _ => return Err(BadLine::Time),
     };
-    plausible(at.0).ok_or(BadLine::ImplausibleTime)
+    at.plausible().ok_or(BadLine::ImplausibleTime)
 }
 
 /// ISO-8601, or milliseconds as a text.

@@ -179,7 +179,7 @@ impl Reader {
             Scalar::Null | Scalar::Integer(_, Unit::Unplaced) => return Err(Undecodable::BadTime),
             _ => return Err(Undecodable::Mismatch("occurred_at")),
         };
-        plausible(at).ok_or(Undecodable::BadTime)
+        Instant(at).plausible().ok_or(Undecodable::BadTime)
     }
 
     fn properties<'a>(
@@ -487,12 +487,6 @@ pub(super) fn record_hash(bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0x636f_686f_7274_6420, 0x7265_636f_7264_2069);
     hasher.write(bytes);
     hasher.finish()
-}
-
-/// The instant, unless it is one that nobody can have meant.
-pub(super) fn plausible(milliseconds: i64) -> Option<Instant> {
-    let at = Instant(milliseconds);
-    (Instant::EARLIEST..=Instant::LATEST).contains(&at).then_some(at)
 }
 
 /// Half to even at the sixth place. `None` when too large.

@@ -341,16 +341,12 @@ impl Parser {
     /// The type with what `logicalType` makes of it, if it is one that fits.
     fn with_meaning(&mut self, id: TypeId, object: Object<'_>) -> TypeId {
         let Some(logical) = object.get("logicalType").and_then(Json::text) else { return id };
-        let found = meaning(&logical.lossy(), &self.types[id.0], object);
-        let changed = match (self.types[id.0].clone(), found) {
-            (_, None) => return id,
-            (Type::Int(_), Some(meaning)) => Type::Int(meaning),
-            (Type::Long(_), Some(meaning)) => Type::Long(meaning),
-            (Type::Bytes(_), Some(meaning)) => Type::Bytes(meaning),
-            (Type::Fixed { name, size, .. }, Some(meaning)) => Type::Fixed { name, size, meaning },
-            (_, Some(_)) => return id,
-        };
-        self.types[id.0] = changed;
+        if let Some(found) = meaning(&logical.lossy(), &self.types[id.0], object)
+            && let Type::Int(of) | Type::Long(of) | Type::Bytes(of) | Type::Fixed { meaning: of, .. } =
+                &mut self.types[id.0]
+        {
+            *of = found;
+        }
         id
     }
 }

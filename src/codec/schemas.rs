@@ -59,17 +59,18 @@ pub enum SchemaFileError {
     SameId { path: PathBuf, id: u32 },
 }
 
-impl Lookup<'_> {
-    /// Why a record of this schema is set aside once it was waited for long enough, and what in particular is wrong. `None`:
-    /// it can be read.
-    #[must_use]
-    pub fn refusal(&self, schema: SchemaKey) -> Option<(DeadLetterReason, String)> {
+impl<'s> Lookup<'s> {
+    /// The reader of a schema that was waited for long enough.
+    ///
+    /// # Errors
+    /// Why its records are set aside, and what in particular is wrong.
+    pub fn settled(self, schema: SchemaKey) -> Result<&'s Reader, (DeadLetterReason, String)> {
         match self {
-            Self::Ready(_) => None,
-            Self::Unusable(reason) => Some((DeadLetterReason::Undecodable, format!("{schema}: {reason}"))),
+            Self::Ready(reader) => Ok(reader),
+            Self::Unusable(reason) => Err((DeadLetterReason::Undecodable, format!("{schema}: {reason}"))),
             Self::NotFound | Self::Missing { .. } | Self::Pending | Self::NoAnswer { .. } => {
                 let detail = format!("{schema} is in no file of schemas.dir, and no registry knows it");
-                Some((DeadLetterReason::UnknownSchema, detail))
+                Err((DeadLetterReason::UnknownSchema, detail))
             }
         }
     }

@@ -28,6 +28,9 @@ impl Unread {
     }
 
     fn add(&mut self, name: String) {
+        if self.names.contains(&name) {
+            return;
+        }
         self.more = self.names.len() == NAMED_MAX;
         if !self.more {
             self.names.push(name);

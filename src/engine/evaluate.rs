@@ -1,6 +1,7 @@
 //! Conditions on one customer at one instant.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use super::measure::Measured;
 use super::observed::Observed;
@@ -11,7 +12,7 @@ use super::sparse::Sparse;
 use super::state::{Fact, Membership};
 use super::values::kept_part;
 use super::verdict::Verdict;
-use super::window::{known_from, next_change, next_crossing, next_of_one, upto, within};
+use super::window::{is_in, known_from, next_change, next_crossing, next_of_one, upto, within};
 use crate::event::{Instant, Number, Value};
 use crate::rules::ast::{Bound, Edge, Op, Unit};
 use crate::rules::{
@@ -41,6 +42,8 @@ pub(super) struct InWindow {
     /// Times, or different keys.
     pub(super) count: u64,
     pub(super) last: Option<Instant>,
+    /// When that next changes by time alone.
+    until: Instant,
 }
 
 impl<'a> Scene<'a> {
@@ -142,7 +145,7 @@ impl<'a> Scene<'a> {
             Fact::Distinct(found) if !self.holds_all_pairs(fact) => self.tested(&found.times, window, test, waits),
             _ => {
                 let Some(found) = self.found_in(fact, window) else { return Verdict::always(false) };
-                self.waited(test, found.count, self.next_found(fact, window), window, waits)
+                self.waited(test, found.count, found.until, window, waits)
             }
         }
     }
@@ -150,27 +153,33 @@ impl<'a> Scene<'a> {
     /// What of a fact lies in a window: all that there is to say of it, for those who decide and those who explain. `None`:
     /// the window does not exist.
     pub(super) fn found_in(&self, fact: FactIx, window: Window) -> Option<InWindow> {
-        let last = |times: &[Instant]| times.last().copied();
+        let found = |times: &[Instant], part: Range<usize>, count: usize| InWindow {
+            count: count as u64,
+            last: times[part.clone()].last().copied(),
+            until: next_change(times, &part, window, self),
+        };
         Some(match self.fact(fact) {
             Fact::Times(times) => {
-                let times = &times[within(times, window, self)?];
-                InWindow { count: times.len() as u64, last: last(times) }
+                let part = within(times, window, self)?;
+                let count = part.len();
+                found(times, part, count)
             }
-            Fact::Distinct(found) => {
-                let part = within(&found.times, window, self)?;
-                let (times, mut keys) = (&found.times[part.clone()], found.keys[part].to_vec());
-                keys.sort_unstable();
-                keys.dedup();
-                InWindow { count: keys.len() as u64, last: last(times) }
+            Fact::Distinct(pairs) => {
+                let part = within(&pairs.times, window, self)?;
+                let count = self.different(fact, &pairs.keys[part.clone()]);
+                found(&pairs.times, part, count)
             }
             Fact::Series(series) => {
-                let times = &series.times[within(&series.times, window, self)?];
-                let mut found = InWindow { count: times.len() as u64, last: last(times) };
+                let part = within(&series.times, window, self)?;
+                let count = part.len();
+                let mut found = found(&series.times, part, count);
                 for day in &series.days {
-                    if within(&[day.last], window, self).is_some_and(|part| !part.is_empty()) {
+                    let held = is_in(day.last, window, self);
+                    if held {
                         found.count += day.count;
                         found.last = found.last.max(Some(day.last));
                     }
+                    found.until = found.until.min(next_of_one(day.last, held, window, self));
                 }
                 found
             }
@@ -178,27 +187,24 @@ impl<'a> Scene<'a> {
         })
     }
 
-    /// When what lies in a window next changes by time alone; of facts that hold more than one time for each key or day.
-    fn next_found(&self, fact: FactIx, window: Window) -> Instant {
-        let of = |times: &[Instant]| {
-            within(times, window, self).map_or(Instant::MAX, |part| next_change(times, &part, window, self))
-        };
-        match self.fact(fact) {
-            Fact::Distinct(found) => of(&found.times),
-            Fact::Series(series) => {
-                let of_day = |last: Instant| {
-                    let part = within(&[last], window, self);
-                    part.map_or(Instant::MAX, |part| next_of_one(last, !part.is_empty(), window, self))
-                };
-                series.days.iter().map(|day| of_day(day.last)).fold(of(&series.times), Instant::min)
-            }
-            _ => Instant::MAX,
-        }
-    }
-
     /// May it have one key several times?
     fn holds_all_pairs(&self, fact: FactIx) -> bool {
-        matches!(self.rules.facts[usize::from(fact.0)].kind, FactKind::DistinctAll { .. })
+        matches!(self.kind(fact), FactKind::DistinctAll { .. })
+    }
+
+    /// How many of these keys of a fact are different.
+    pub(super) fn different(&self, fact: FactIx, keys: &[u64]) -> usize {
+        if !self.holds_all_pairs(fact) {
+            return keys.len();
+        }
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.len()
+    }
+
+    pub(super) fn kind(&self, fact: FactIx) -> &'a FactKind {
+        &self.rules.facts[usize::from(fact.0)].kind
     }
 
     /// A count of times in a window, against its bounds.

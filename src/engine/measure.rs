@@ -117,10 +117,6 @@ impl<'a> Scene<'a> {
         Self { at: self.at - span, ..*self }
     }
 
-    fn kind(&self, fact: FactIx) -> &'a FactKind {
-        &self.rules.facts[usize::from(fact.0)].kind
-    }
-
     fn series(&self, series: &Series, window: Window, of: Aggregate) -> Measured<'a> {
         // Counts and sums of nothing are zero, also where the window does not exist.
         let part = within(&series.times, window, self).unwrap_or(0..0);
@@ -157,15 +153,7 @@ impl<'a> Scene<'a> {
         let Distinct { times, keys } = &**found;
         let part = within(times, window, self).unwrap_or(0..0);
         let until = next_change(times, &part, window, self);
-        let count = match self.kind(fact) {
-            FactKind::DistinctAll { .. } => {
-                let mut found: Vec<u64> = keys[part].to_vec();
-                found.sort_unstable();
-                found.dedup();
-                found.len()
-            }
-            _ => part.len(),
-        };
+        let count = self.different(fact, &keys[part]);
         Measured::number(Some(count_number(count as u64)), until)
     }
 

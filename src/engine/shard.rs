@@ -29,7 +29,7 @@ impl Timing {
     /// Is an event of this time refused, by stream time or plausibility?
     #[must_use]
     pub fn refuses(&self, at: Instant, stream_time: Instant) -> Option<DeadLetterReason> {
-        if at < self.earliest || at > LATEST {
+        if at < self.earliest || at > Instant::LATEST {
             Some(DeadLetterReason::BadTime)
         } else if at < stream_time - self.max_lateness {
             Some(DeadLetterReason::TooLate)
@@ -38,9 +38,6 @@ impl Timing {
         }
     }
 }
-
-/// Later than any time in a right unit: the end of the year 9999. Microseconds read as milliseconds lie far beyond.
-const LATEST: Instant = Instant(253_402_300_799_999);
 
 /// A customer in memory, by number; valid until removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

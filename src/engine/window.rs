@@ -72,6 +72,11 @@ pub(super) fn next_change(times: &[Instant], part: &Range<usize>, window: Window
     leaving.min(entering).min(anchor_moves(window, scene))
 }
 
+/// Does one instant lie in the window? Not if the window does not exist.
+pub(super) fn is_in(at: Instant, window: Window, scene: &Scene<'_>) -> bool {
+    within(&[at], window, scene).is_some_and(|part| !part.is_empty())
+}
+
 /// As `next_change` of one instant, in the window or not.
 pub(super) fn next_of_one(time: Instant, held: bool, window: Window, scene: &Scene<'_>) -> Instant {
     let change = if held { leaves(time, window, scene) } else { enters(time, window, scene) };

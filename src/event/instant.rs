@@ -53,7 +53,14 @@ impl Instant {
         } else {
             Self::parse(text).or_else(|| Self::of_date(text)).ok_or(NotAnInstant::Unclear)?
         };
-        if (Self::EARLIEST..=Self::LATEST).contains(&at) { Ok(at) } else { Err(NotAnInstant::Beyond) }
+        at.plausible().ok_or(NotAnInstant::Beyond)
+    }
+
+    /// The instant, unless it is one that nobody can have meant: beyond the years 1 to 9999. Microseconds read as milliseconds
+    /// lie far beyond.
+    #[must_use]
+    pub fn plausible(self) -> Option<Self> {
+        (Self::EARLIEST..=Self::LATEST).contains(&self).then_some(self)
     }
 
     /// A date alone; with a time of day but no offset it would be anyone's guess.

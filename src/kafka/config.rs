@@ -17,7 +17,7 @@ const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The shortest session that a broker takes by default.
-const TEMPORARY_SESSION_MS: u32 = 6_000;
+const TEMPORARY_SESSION: Duration = Duration::from_secs(6);
 
 /// librdkafka's second names. It takes options in no order, so only one of two may be given.
 const ALIASES: [(&str, &str); 9] = [
@@ -170,8 +170,7 @@ pub(super) fn temporary_member(settings: &Kafka) -> ClientConfig {
         // There the broker sets it.
         return config;
     }
-    let session = config.get("session.timeout.ms").and_then(|millis| millis.parse().ok());
-    config.set("session.timeout.ms", session.unwrap_or(TEMPORARY_SESSION_MS).min(TEMPORARY_SESSION_MS).to_string());
+    config.set("session.timeout.ms", settings.session().min(TEMPORARY_SESSION).as_millis().to_string());
     config
 }
 

@@ -137,7 +137,7 @@ impl Reader {
     }
 
     /// The end of what is stable in a partition: everything before it is committed or aborted. Blocks for at most
-    /// `timeout`; what is being read is not disturbed.
+    /// `timeout`, twice that if it fails; what is being read is not disturbed.
     ///
     /// # Errors
     /// `Retry`, or `Fatal` if there is no such partition, or it may not be read.

@@ -37,7 +37,7 @@ impl Watermarks {
     }
 
     /// From the first offset that is kept to the one the next record will get, open transactions included. Blocks for
-    /// at most `timeout`.
+    /// at most `timeout`, twice that if it fails.
     ///
     /// # Errors
     /// `Retry`, or `Fatal` if there is no such topic or partition, or it may not be read.
@@ -50,7 +50,8 @@ impl Watermarks {
         Ok(low..high)
     }
 
-    /// The first offset whose record is not older than `millis` (since 1970), or the end. Blocks for at most `timeout`.
+    /// The first offset whose record is not older than `millis` (since 1970), or the end. Blocks as
+    /// [`range`](Self::range).
     ///
     /// # Errors
     /// As [`range`](Self::range).

@@ -70,17 +70,20 @@ impl Lane {
                 }
             }
         }
-        for number in numbers {
-            self.leave_work(*number);
-            self.setbacks.forget(*number);
-            self.health().forget(*number);
-        }
+        numbers.iter().for_each(|number| self.let_go(*number));
         self.consumer.ack_revoke(numbers).or_else(retried)?;
         self.show_partitions();
         if lost {
             self.health().left();
         }
         Ok(())
+    }
+
+    /// A partition is ours no more.
+    pub(super) fn let_go(&mut self, number: i32) {
+        self.leave_work(number);
+        self.setbacks.forget(number);
+        self.health().forget(number);
     }
 
     /// Gives everything back and joins anew, if the group has held other partitions for this lane than it knows of.

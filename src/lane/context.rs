@@ -147,7 +147,7 @@ impl Context {
     /// Looks at the partition in which a customer is; see [`Placement`]. True: it is not murmur2's.
     pub(super) fn is_elsewhere(&self, partition: i32, customer: &str, is_new: bool) -> bool {
         let is_elsewhere = self.placement.is_elsewhere(partition, self.partitions, customer, is_new);
-        if is_elsewhere {
+        if is_elsewhere && self.metrics.partitioner_differs.get() == 0 {
             self.metrics.partitioner_differs.set(1);
         }
         is_elsewhere

@@ -52,11 +52,7 @@ impl Lane {
         if let Some(pending) = self.pending.take() {
             self.taken(&pending);
         }
-        for number in self.held() {
-            self.leave_work(number);
-            self.setbacks.forget(number);
-            self.health().forget(number);
-        }
+        self.held().into_iter().for_each(|number| self.let_go(number));
         self.health().left();
         let consumer = self.new_consumer()?;
         if !std::mem::replace(&mut self.consumer, consumer).close(CLOSE_FOR) {

@@ -178,11 +178,10 @@ impl Partition {
             Err(error) => return dead(error.reason(), error.to_string().into()),
         };
         // A record gets here once its schema is settled: whatever was missing then was waited for long enough.
-        let found = schemas.lookup(key);
-        if let Some((reason, detail)) = found.refusal(key) {
-            return by_circumstance(reason, detail.into());
-        }
-        let Lookup::Ready(reader) = found else { unreachable!("what is not ready is refused") };
+        let reader = match schemas.lookup(key).settled(key) {
+            Ok(reader) => reader,
+            Err((reason, detail)) => return by_circumstance(reason, detail.into()),
+        };
         say_what_is_not_read(reader, key, &self.rules.rules.vocabulary);
         let event = match reader.decode(datum, &self.rules.rules.vocabulary, properties) {
             Ok(event) => event,

@@ -25,7 +25,8 @@ impl Placement {
     /// more than one partitioner. True: it is not murmur2's. `is_new`: nothing was known of the customer.
     pub(super) fn is_elsewhere(&self, partition: i32, partitions: u32, customer: &str, is_new: bool) -> bool {
         let is_elsewhere = partition_of(customer.as_bytes(), partitions) != partition;
-        if is_elsewhere && !self.said.swap(true, Ordering::Relaxed) {
+        // Read first: every event comes by here, of all lanes.
+        if is_elsewhere && !self.said.load(Ordering::Relaxed) && !self.said.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 partition,
                 "Customers are not in the partitions in which Kafka's default partitioner (murmur2) puts them. That is right as \
@@ -33,7 +34,7 @@ impl Placement {
                  and each knows half of them. For librdkafka set partitioner=murmur2_random."
             );
         }
-        if is_new && partitions > 1 {
+        if is_new && partitions > 1 && !self.said_mixed.load(Ordering::Relaxed) {
             self.count(is_elsewhere, partitions);
         }
         is_elsewhere

@@ -33,7 +33,6 @@ pub(super) struct Ranking {
     fresh: Option<(Moment, Moment)>,
     held: Option<Held>,
     too_few: Vec<bool>,
-    has_thresholds: bool,
 }
 
 /// One partition's counters of one ranking. As bytes, which take about a tenth of what they take decoded: of all partitions
@@ -83,7 +82,6 @@ impl Ranking {
             fresh: None,
             held: None,
             too_few,
-            has_thresholds: false,
         }
     }
 
@@ -104,8 +102,11 @@ impl Ranking {
 
     /// Partitions for which thresholds are held back.
     pub(super) fn held_back_for(&self) -> usize {
+        if self.held.is_none() {
+            return 0;
+        }
         let unsettled = self.unsettled();
-        if self.held.is_some() { unsettled.loading.len() + unsettled.changing.len() } else { 0 }
+        unsettled.loading.len() + unsettled.changing.len()
     }
 
     /// The thresholds that follow, if it is time to find them: once a period, as soon as all partitions have published for
@@ -120,8 +121,11 @@ impl Ranking {
             return None;
         }
         let last = self.found.max(last);
+        if !self.is_due(last, tick) {
+            return None;
+        }
         let unsettled = self.unsettled();
-        if !self.is_due(last, tick) || self.holds_back(&unsettled, tick.now) {
+        if self.holds_back(&unsettled, tick.now) {
             return None;
         }
         (self.found, self.fresh) = (Some(tick.number), None);
@@ -221,8 +225,8 @@ impl Ranking {
     }
 
     /// Says which thresholds are the first ones.
-    fn say_first(&mut self, found: &[Found], last: Option<i64>) {
-        if std::mem::replace(&mut self.has_thresholds, true) || last.is_some() {
+    fn say_first(&self, found: &[Found], last: Option<i64>) {
+        if last.is_some() {
             return;
         }
         for (rank, found) in self.version.rules.ranks.iter().zip(found).filter(|(_, found)| found.threshold.is_some()) {

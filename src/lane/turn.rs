@@ -313,7 +313,7 @@ impl Lane {
 
     /// Is a partition ours, at work or not?
     pub(super) fn holds(&self, number: i32) -> bool {
-        self.held().contains(&number)
+        self.partitions.contains_key(&number) || self.restoring().any(|restoring| restoring == number)
     }
 
     /// Every partition that is ours.
@@ -499,7 +499,7 @@ impl Lane {
             }
             let seconds = |ms: i64| Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
             part.tally.risks.iter().for_each(|level| metrics.risk_changes(level).inc());
-            part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds((*ms).max(0))));
+            part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds(*ms)));
             metrics.unusable_values.inc_by(part.tally.unusable_values);
             metrics.events_elsewhere.inc_by(part.tally.elsewhere);
             metrics.customers_reweighed.inc_by(part.tally.reweighed);

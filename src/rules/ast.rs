@@ -173,6 +173,20 @@ impl Unit {
             Self::Year => days(365),
         }
     }
+
+    /// One word for people. Fingerprints rest on it, too.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
 }
 
 /// A length as written, `72 hours`, and what it comes to in milliseconds.

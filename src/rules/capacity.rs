@@ -36,9 +36,3 @@ impl Capacities {
         edges: 256,
     };
 }
-
-impl Default for Capacities {
-    fn default() -> Self {
-        Self::DEFAULT
-    }
-}

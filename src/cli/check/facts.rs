@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cli::words::{counted, length};
 use crate::event::{NameId, PropertyId, Span};
-use crate::rules::ast::{Events, Unit};
+use crate::rules::ast::Events;
 use crate::rules::{
     BARRED, DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Keep, Literal, Role, RuleSet, TEXT_MAX,
 };
@@ -63,7 +63,7 @@ impl<'a> Facts<'a> {
                 format!("each {}{with}{within}, the latest {exact} one by one, older ones by day", events())
             }
             FactKind::Distinct { key: DistinctKey::Period(unit), earliest, cap } => {
-                let unit = unit_word(*unit);
+                let unit = unit.word();
                 format!(
                     "the {} {} with {}",
                     order(*earliest),
@@ -77,7 +77,7 @@ impl<'a> Facts<'a> {
             FactKind::DistinctAll { key, cap, horizon, .. } => {
                 let key = match key {
                     DistinctKey::Property(property) => self.property(*property),
-                    DistinctKey::Period(unit) => unit_word(*unit),
+                    DistinctKey::Period(unit) => unit.word(),
                 };
                 let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
                 format!("each {} with its {key}{within}, the latest {cap}", events())
@@ -131,7 +131,7 @@ impl<'a> Facts<'a> {
                 format!("how far {steps} has come{per}, the latest {links_max} events one by one, and {when}")
             }
             FactKind::Periods { unit, back, .. } => {
-                let unit = unit_word(*unit);
+                let unit = unit.word();
                 format!(
                     "how often {} in each of the last {}",
                     events(),
@@ -230,18 +230,6 @@ fn part(role: &Role, bit: u16) -> Option<&[Filter]> {
 
 fn order(earliest: bool) -> &'static str {
     if earliest { "first" } else { "latest" }
-}
-
-fn unit_word(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Second => "second",
-        Unit::Minute => "minute",
-        Unit::Hour => "hour",
-        Unit::Day => "day",
-        Unit::Week => "week",
-        Unit::Month => "month",
-        Unit::Year => "year",
-    }
 }
 
 fn literal(literal: &Literal) -> String {

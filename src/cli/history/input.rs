@@ -115,7 +115,6 @@ struct OfFile {
     events: bool,
     lost: u64,
     complaints: Vec<String>,
-    more: bool,
 }
 
 impl OfFile {
@@ -126,14 +125,12 @@ impl OfFile {
     }
 
     fn lost(&mut self, lost: u64, error: &FileError, progress: &Progress) {
+        let before = self.lost;
         self.lost += lost;
         let complaint = match self.lost {
-            _ if self.more => return,
+            _ if before > REPORTED_MAX => return,
             ..=REPORTED_MAX => said(error),
-            _ => {
-                self.more = true;
-                "there are more such lines or records; from here on they are only counted".to_owned()
-            }
+            _ => "there are more such lines or records; from here on they are only counted".to_owned(),
         };
         if self.events { progress.complain(&complaint) } else { self.complaints.push(complaint) }
     }

@@ -8,7 +8,7 @@ use super::input::Counts;
 use crate::app::{self, Failure};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::codec::{Framing, Lookup, Schemas, recycle};
+use crate::codec::{Framing, Schemas, recycle};
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Properties, Vocabulary};
 use crate::kafka::{Admin, Brokers, Failure as KafkaFailure, Read, Reader, Record, Watermarks, partition_of};
 use crate::settings::{Loaded, Settings};
@@ -220,11 +220,10 @@ impl<'t> Decoding<'t> {
             Err(error) => return refused(error.reason(), error.to_string()),
         };
         self.awaiting.wait_for(key, self.schemas, self.progress)?;
-        let found = self.schemas.lookup(key);
-        if let Some((reason, detail)) = found.refusal(key) {
-            return refused(reason, detail);
-        }
-        let Lookup::Ready(reader) = found else { unreachable!("what is not ready is refused") };
+        let reader = match self.schemas.lookup(key).settled(key) {
+            Ok(reader) => reader,
+            Err((reason, detail)) => return refused(reason, detail),
+        };
         if let Some(fields) = reader.unread_unsaid() {
             self.progress.complain(&format!("Fields of {key} are not read: {fields}; put them into properties."));
         }

@@ -31,8 +31,9 @@ pub(in crate::cli) struct Tally {
     pub(in crate::cli) last: Option<Instant>,
     /// The earliest of one applied.
     first: Option<Instant>,
+    /// Events, by why they are refused.
     dead_letters: BTreeMap<DeadLetterReason, u64>,
-    /// Those of them that are no events, by what in particular is wrong.
+    /// Records that are no events, by what in particular is wrong.
     refused: BTreeMap<(DeadLetterReason, String), u64>,
     /// The ranks that have no threshold at the end, each with how many customers are ranked.
     pub(super) too_few: BTreeMap<String, u64>,
@@ -84,7 +85,6 @@ impl Tally {
     /// A record of which nothing is known, so that it has no time.
     pub(super) fn refuse(&mut self, reason: DeadLetterReason, detail: &str) {
         self.read += 1;
-        self.dead_letter(reason);
         self.refused_for(reason, detail, 1);
     }
 
@@ -195,7 +195,7 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
         grouped((tally.read as f64 / seconds) as u64),
         grouped(tally.applied),
         counted(tally.duplicates, "duplicate", "duplicates"),
-        counted(tally.dead_letters.values().sum(), "dead letter", "dead letters"),
+        counted(tally.dead_letters.values().chain(tally.refused.values()).sum(), "dead letter", "dead letters"),
     )];
     let mut note = |count: u64, one: &str, more: &str| {
         if count > 0 {
@@ -207,7 +207,6 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
         note(*count, &words, &words);
     }
     for (reason, count) in &tally.dead_letters {
-        let told: u64 = tally.refused.iter().filter(|((told, _), _)| told == reason).map(|(_, count)| count).sum();
         let meaning = match reason {
             DeadLetterReason::BadTime => "before time.earliest, or in a wrong unit",
             DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
@@ -220,7 +219,7 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
             | DeadLetterReason::Future => "see the manual",
         };
         let words = format!("{reason}: {meaning}");
-        note(count - told, &words, &words);
+        note(*count, &words, &words);
     }
     note(input.bad_lines, "line or record could not be read", "lines or records could not be read");
     note(input.tombstones, "record without a value passed over", "records without a value passed over");

@@ -303,7 +303,7 @@ impl Moves {
             | Measure::Series { of: Aggregate::Count | Aggregate::Sum | Aggregate::Max, .. }
             | Measure::Distinct { .. } => Self::Up,
             Measure::Series { of: Aggregate::Min, .. } => Self::Down,
-            Measure::Extreme { fact } => match scene.rules.facts[usize::from(fact.0)].kind {
+            Measure::Extreme { fact } => match scene.kind(*fact) {
                 FactKind::Extreme { greatest: true, .. } => Self::Up,
                 _ => Self::Down,
             },

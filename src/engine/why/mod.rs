@@ -12,7 +12,7 @@ use super::periods::{Rhythm, run};
 use super::rank::Standing;
 use super::risk::{Cause, Factor};
 use super::state::{Fact, Membership};
-use super::window::within;
+use super::window::{is_in, within};
 use crate::event::{Change, ChangeReason, Evidence, Instant, Number, Span, Value};
 use crate::rules::ast::{Edge, Unit};
 use crate::rules::{
@@ -340,7 +340,7 @@ fn value(condition: &Condition, scene: &Scene<'_>) -> Found {
         Condition::Count { fact, window, test, waits } => {
             let Some(found) = scene.found_in(*fact, *window) else { return Found::NotStarted };
             if let Some(last) = found.last {
-                let kind = &scene.rules.facts[usize::from(fact.0)].kind;
+                let kind = scene.kind(*fact);
                 return counted(usize::try_from(found.count).unwrap_or(usize::MAX), kind, ago(last));
             }
             let counts_from = scene.counts_from(*fact, *window);
@@ -436,10 +436,6 @@ fn first(at: Option<Instant>, window: Window, scene: &Scene<'_>) -> Found {
     }
 }
 
-fn is_in(at: Instant, window: Window, scene: &Scene<'_>) -> bool {
-    within(&[at], window, scene).is_some_and(|part| !part.is_empty())
-}
-
 /// What one comparison, or the two of `between`, looked at. Of a score fewer digits are told than are compared, as long as
 /// what is told stands on the same side of each bound.
 fn comparison(conditions: &[&Condition], scene: &Scene<'_>) -> Found {
@@ -450,7 +446,8 @@ fn comparison(conditions: &[&Condition], scene: &Scene<'_>) -> Found {
     });
     let mut told = Told { value: measured(measure, scene), other: against.map(|other| measured(other, scene)) };
     if let Some(number) = exactly(measure, scene) {
-        let fits = |told: &Told| conditions.iter().all(|condition| told.implies(condition, scene));
+        let held: Vec<bool> = conditions.iter().map(|condition| scene.evaluated(condition).holds).collect();
+        let fits = |told: &Told| conditions.iter().zip(&held).all(|(condition, held)| told.implies(condition, *held));
         if !fits(&told) {
             // A score is decided by the instant at which it is reached, so the last digit may stand before the bound yet.
             let bounds = conditions.iter().filter_map(|condition| bound(condition, scene));
@@ -478,8 +475,8 @@ struct Told {
 }
 
 impl Told {
-    /// Does it follow from what is told that the comparison holds, or does not?
-    fn implies(&self, condition: &Condition, scene: &Scene<'_>) -> bool {
+    /// Does it follow from what is told that the comparison holds, or does not, as it does?
+    fn implies(&self, condition: &Condition, held: bool) -> bool {
         let Condition::Compare { op, with, .. } = condition else { return true };
         let number = |quantity: &Quantity| match quantity {
             Quantity::Number(number) => Some(*number),
@@ -492,7 +489,7 @@ impl Told {
         };
         let Some((value, (factor, other))) = number(&self.value).zip(other) else { return true };
         let order = value.0.saturating_mul(Number::ONE).cmp(&other.0.saturating_mul(factor));
-        holds(*op, order) == scene.evaluated(condition).holds
+        holds(*op, order) == held
     }
 }
 

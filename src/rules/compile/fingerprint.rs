@@ -12,7 +12,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::Compiler;
 use super::named::definitions_used;
 use crate::event::{Instant, PropertyId, Span};
-use crate::rules::ast::{Events, Unit};
+use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
 use crate::rules::facts::{ChainSelectors, DistinctKey, FactKind, FactSpec, Floor, Keep, Selector};
 use crate::rules::ruleset::Cohort;
@@ -110,7 +110,7 @@ impl Compiler<'_> {
         let selector = |selector: &Selector| self.selector_in_words(selector);
         let key = |key: &DistinctKey| match key {
             DistinctKey::Property(id) => format!("property {}", property(id)),
-            DistinctKey::Period(unit) => format!("{} in {}", unit_word(*unit), self.document.time_zone),
+            DistinctKey::Period(unit) => format!("{} in {}", unit.word(), self.document.time_zone),
         };
         let floor = |floor: &Floor| match floor {
             Floor::None => "none".to_owned(),
@@ -202,18 +202,6 @@ fn literal_in_words(literal: &Literal) -> String {
         // In millionths.
         Literal::Number(number) => number.0.to_string(),
         Literal::Text(text) => quoted(text),
-    }
-}
-
-fn unit_word(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Second => "second",
-        Unit::Minute => "minute",
-        Unit::Hour => "hour",
-        Unit::Day => "day",
-        Unit::Week => "week",
-        Unit::Month => "month",
-        Unit::Year => "year",
     }
 }
 

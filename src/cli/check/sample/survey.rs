@@ -152,71 +152,41 @@ impl Survey {
         }
         let mut found: Vec<Warning> = Vec::new();
         let mut said = BTreeSet::new();
-        let mut once = |warning: &mut dyn FnMut(String, &str) -> Option<Warning>, (message, hint): (String, String)| {
+        let mut once = |problem: Option<(Range, String, String)>,
+                        warning: &mut dyn FnMut(Range, String, &str) -> Option<Warning>| {
+            let Some((range, message, hint)) = problem else { return };
             if said.insert(message.clone()) {
-                found.extend(warning(message, &hint));
+                found.extend(warning(range, message, &hint));
             }
         };
         for place in page.document.expressions() {
-            each_use(&place.2.expr, &mut |used| {
-                if let Some((range, message, hint)) = self.problem(used) {
-                    once(&mut |message, hint| Some(page.warning(place, range, message, hint)), (message, hint));
-                }
-            });
-            each_value(&place.2.expr, &mut |used| {
-                if let Some((range, message, hint)) = self.value(used) {
-                    once(&mut |message, hint| Some(page.warning(place, range, message, hint)), (message, hint));
-                }
-            });
+            let mut warn = |range, message, hint: &str| Some(page.warning(place, range, message, hint));
+            each_use(&place.2.expr, &mut |used| once(self.problem(used), &mut warn));
+            each_value(&place.2.expr, &mut |used| once(self.value(used), &mut warn));
             for (of, property, value, range) in attribute_values(page.document, &place.2.expr) {
                 let used = ValueUse { of: Owners::One(of), property, value: &value, as_part: false, range };
-                if let Some((range, message, hint)) = self.value(used) {
-                    once(&mut |message, hint| Some(page.warning(place, range, message, hint)), (message, hint));
-                }
+                once(self.value(used), &mut warn);
             }
         }
         for (name, defined) in &page.document.measures {
-            each_use_of_measure(&defined.measure, &mut |used| {
-                if let Some((range, message, hint)) = self.problem(used) {
-                    once(&mut |message, hint| page.warning_of_measure(name, range, message, hint), (message, hint));
-                }
-            });
-            each_value_of_measure(&defined.measure, &mut |used| {
-                if let Some((range, message, hint)) = self.value(used) {
-                    once(&mut |message, hint| page.warning_of_measure(name, range, message, hint), (message, hint));
-                }
-            });
+            let mut warn = |range, message, hint: &str| page.warning_of_measure(name, range, message, hint);
+            each_use_of_measure(&defined.measure, &mut |used| once(self.problem(used), &mut warn));
+            each_value_of_measure(&defined.measure, &mut |used| once(self.value(used), &mut warn));
         }
         if let Some(churn) = &page.document.churn {
-            each_use_of_step(&churn.on, &mut |used| {
-                if let Some((range, message, hint)) = self.problem(used) {
-                    once(&mut |message, hint| page.warning_of_coming_back(range, message, hint), (message, hint));
-                }
-            });
-            each_value_of_step(&churn.on, &mut |used| {
-                if let Some((range, message, hint)) = self.value(used) {
-                    once(&mut |message, hint| page.warning_of_coming_back(range, message, hint), (message, hint));
-                }
-            });
-            if let Some(amount) = &churn.amount
-                && let Some(problem) = self.property(vec![&amount.event.text], &amount.property.text, Wanted::Number)
-            {
-                let range = amount.property.range;
-                once(&mut |message, hint| page.warning_of_amount(range, message, hint), problem);
+            let mut warn = |range, message, hint: &str| page.warning_of_coming_back(range, message, hint);
+            each_use_of_step(&churn.on, &mut |used| once(self.problem(used), &mut warn));
+            each_value_of_step(&churn.on, &mut |used| once(self.value(used), &mut warn));
+            if let Some(amount) = &churn.amount {
+                let of = self.property(vec![&amount.event.text], &amount.property.text, Wanted::Number);
+                let problem = of.map(|(message, hint)| (amount.property.range, message, hint));
+                once(problem, &mut |range, message, hint| page.warning_of_amount(range, message, hint));
             }
             for signal in &churn.signals {
-                each_use(&signal.when.expr, &mut |used| {
-                    if let Some((range, message, hint)) = self.problem(used) {
-                        let warning = |message, hint: &str| page.warning_of_signal(&signal.when, range, message, hint);
-                        once(&mut |message, hint| Some(warning(message, hint)), (message, hint));
-                    }
-                });
-                each_value(&signal.when.expr, &mut |used| {
-                    if let Some((range, message, hint)) = self.value(used) {
-                        let warning = |message, hint: &str| page.warning_of_signal(&signal.when, range, message, hint);
-                        once(&mut |message, hint| Some(warning(message, hint)), (message, hint));
-                    }
-                });
+                let mut warn =
+                    |range, message, hint: &str| Some(page.warning_of_signal(&signal.when, range, message, hint));
+                each_use(&signal.when.expr, &mut |used| once(self.problem(used), &mut warn));
+                each_value(&signal.when.expr, &mut |used| once(self.value(used), &mut warn));
             }
         }
         found
