@@ -7,6 +7,8 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::support::ends::range;
+
 const ASK: Duration = Duration::from_secs(3);
 
 pub(super) struct Group {
@@ -54,13 +56,8 @@ impl Group {
 
     /// Where each partition of the input ends. `None` while nobody answers.
     pub(super) fn ends(&self) -> Option<Vec<i64>> {
-        let end = |partition| Some(self.consumer.fetch_watermarks(&self.input, partition, ASK).ok()?.1);
-        let ends: Option<Vec<i64>> = (0..self.partitions).map(end).collect();
-        if ends.is_none() {
-            // librdkafka remembers for minutes that a partition had no leader for a moment.
-            self.consumer.fetch_metadata(Some(&self.input), ASK).ok();
-        }
-        ends
+        let end = |partition| Some(range(&self.consumer, &self.input, partition, ASK).ok()?.1);
+        (0..self.partitions).map(end).collect()
     }
 }
 

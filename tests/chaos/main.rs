@@ -50,6 +50,7 @@ mod support {
     #[allow(dead_code, reason = "the other tests use all of it")]
     pub(crate) mod broker;
     pub(crate) mod cluster;
+    pub(crate) mod ends;
     #[allow(dead_code, reason = "the other tests use all of it")]
     pub(crate) mod limit;
     pub(crate) mod proxy;

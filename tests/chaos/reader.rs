@@ -9,6 +9,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::support::ends::range;
+
 const ASK: Duration = Duration::from_secs(10);
 /// A transaction whose producer died ends within its time-out.
 const STABLE_WITHIN: Duration = Duration::from_secs(40);
@@ -81,8 +83,8 @@ impl Reader {
         let deadline = Instant::now() + STABLE_WITHIN;
         for partition in 0..i32::try_from(self.next.len()).unwrap() {
             loop {
-                let end = all.fetch_watermarks(&self.topic, partition, ASK).map(|(_, end)| end);
-                let stable = committed.fetch_watermarks(&self.topic, partition, ASK).map(|(_, end)| end);
+                let end = range(all, &self.topic, partition, ASK).map(|(_, end)| end);
+                let stable = range(committed, &self.topic, partition, ASK).map(|(_, end)| end);
                 match (end, stable) {
                     (Ok(end), Ok(stable)) if end == stable => break,
                     found if Instant::now() > deadline => {
@@ -91,12 +93,7 @@ impl Reader {
                             self.topic
                         ));
                     }
-                    _ => {
-                        // Who leads it may have changed, or have been unknown for a moment.
-                        all.fetch_metadata(Some(&self.topic), ASK).ok();
-                        committed.fetch_metadata(Some(&self.topic), ASK).ok();
-                        std::thread::sleep(Duration::from_millis(50));
-                    }
+                    _ => std::thread::sleep(Duration::from_millis(50)),
                 }
             }
         }

@@ -31,5 +31,6 @@ mod support {
     pub(crate) mod allocations;
     pub(crate) mod apicurio;
     pub(crate) mod broker;
+    pub(crate) mod ends;
     pub(crate) mod limit;
 }

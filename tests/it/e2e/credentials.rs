@@ -7,11 +7,8 @@ use crate::support::broker::Broker;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
-#[test]
-fn a_wrong_password_ends_the_start_with_the_brokers_words() {
-    if Broker::shared().is_none() {
-        return;
-    }
+/// A broker that also asks who somebody is, with more settings of its own, and the setting of where it does so.
+fn broker(more: &str) -> (Broker, String) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let module = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
     let broker = Broker::start_with(&|plain, controller| {
@@ -21,19 +18,32 @@ advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{p
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
 sasl.enabled.mechanisms=SCRAM-SHA-256
 listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config={module}
-"
+{more}"
         )
     });
-    let lab = Lab::at(broker.bootstrap(), "password", 1, RULES);
-    lab.create("in", 1, &[]);
-    let address = format!("kafka.bootstrap_servers=127.0.0.1:{port}");
-    let sets = [
-        &*address,
+    (broker, format!("kafka.bootstrap_servers=127.0.0.1:{port}"))
+}
+
+/// Who we say we are.
+fn sets<'a>(address: &'a str, password: &'a str) -> [&'a str; 5] {
+    [
+        address,
         "kafka.options.security.protocol=SASL_PLAINTEXT",
         "kafka.options.sasl.mechanism=SCRAM-SHA-256",
         "kafka.options.sasl.username=shop",
-        "kafka.options.sasl.password=guessed",
-    ];
+        password,
+    ]
+}
+
+#[test]
+fn a_wrong_password_ends_the_start_with_the_brokers_words() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let (broker, address) = broker("");
+    let lab = Lab::at(broker.bootstrap(), "password", 1, RULES);
+    lab.create("in", 1, &[]);
+    let sets = sets(&address, "kafka.options.sasl.password=guessed");
     let ended = lab.start("one", &sets).ended();
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
     let line = ended.stderr.lines().find(|line| !line.starts_with('{')).unwrap();
@@ -47,30 +57,11 @@ fn a_user_without_permission_ends_the_start_with_the_brokers_words() {
     if Broker::shared().is_none() {
         return;
     }
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let module = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
-    let broker = Broker::start_with(&|plain, controller| {
-        format!(
-            "listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},SASL_PLAINTEXT://127.0.0.1:{port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SASL_PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT
-sasl.enabled.mechanisms=SCRAM-SHA-256
-listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config={module}
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
-"
-        )
-    });
+    let authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+    let (broker, address) = broker(&format!("authorizer.class.name={authorizer}\nsuper.users=User:ANONYMOUS\n"));
     let lab = Lab::at(broker.bootstrap(), "permission", 1, RULES);
     lab.create("in", 1, &[]);
-    let address = format!("kafka.bootstrap_servers=127.0.0.1:{port}");
-    let sets = [
-        &*address,
-        "kafka.options.security.protocol=SASL_PLAINTEXT",
-        "kafka.options.sasl.mechanism=SCRAM-SHA-256",
-        "kafka.options.sasl.username=shop",
-        "kafka.options.sasl.password=right",
-    ];
+    let sets = sets(&address, "kafka.options.sasl.password=right");
     let ended = lab.start("one", &sets).ended();
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
     let line = ended.stderr.lines().find(|line| !line.starts_with('{')).unwrap();

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 use super::daemon::Daemon;
 use super::{LONG, eventually};
 use crate::support::broker::Broker;
+use crate::support::ends;
 use crate::support::limit::Limit;
 
 pub(super) struct Lab {
@@ -532,11 +533,6 @@ impl Writer {
 /// First offset and end of a partition, as this client may see them.
 fn range(client: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
     eventually(&format!("the ends of {topic}/{partition} are told"), || {
-        let range = client.fetch_watermarks(topic, partition, LONG);
-        if range.is_err() {
-            // librdkafka remembers for minutes that a partition had no leader for a moment.
-            client.fetch_metadata(Some(topic), LONG).ok();
-        }
-        range.ok()
+        ends::range(client, topic, partition, LONG).ok()
     })
 }
