@@ -6,11 +6,13 @@
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use super::broker::free_ports;
 
 const VERSION: &str = "3.3.3";
 const JAVA_MIN: u32 = 21;
@@ -37,9 +39,7 @@ impl Apicurio {
                 return None;
             }
         };
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
+        let [port] = free_ports();
         let keeper = Command::new("sh")
             .args(["-c", KEEPER, "registry"])
             .arg(java)

@@ -12,6 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,8 @@ impl Broker {
     pub(crate) fn start() -> Self {
         match env::var_os("KAFKA_BOOTSTRAP") {
             Some(address) => Self { bootstrap: address.into_string().expect("KAFKA_BOOTSTRAP is UTF-8"), own: None },
-            None => Self::start_own(),
+            // On a busy machine it may be silent for seconds; it is not to be fenced for that.
+            None => Self::start_with(&|_, _| "broker.session.timeout.ms=30000\n".into()),
         }
     }
 
@@ -336,8 +338,21 @@ fn libs() -> PathBuf {
     libs
 }
 
-/// Ports that are free now. Held together until all are known, so that they differ.
+/// Ports that are free now, and that no connection is given by the system: those of outgoing connections begin at 32,768,
+/// and a client that tries a port of these until somebody listens on it may end up connected to itself.
 pub(super) fn free_ports<const N: usize>() -> [u16; N] {
-    let bound = [(); N].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
-    bound.map(|listener| listener.local_addr().expect("its address").port())
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Every process begins elsewhere.
+    let begin = std::process::id().wrapping_mul(7_919);
+    [(); N].map(|()| {
+        loop {
+            let next = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+            let port = u16::try_from(FIRST + next % COUNT).expect("below the system's own");
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }
