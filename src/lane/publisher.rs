@@ -29,6 +29,8 @@ pub(super) struct Publisher {
     surveys: Surveys,
     /// A day of which the surveys of all partitions were added up.
     whole: Option<Survey>,
+    /// The overview whose forecasts this process shows; at first that of whoever held partition 0 before.
+    shown: Option<Arc<Overview>>,
     /// By partition, the offset of the first record that is of rules not known here yet.
     unknown_from: BTreeMap<i32, i64>,
 }
@@ -47,6 +49,7 @@ impl Publisher {
             learning: Learning::new(Arc::clone(&version)),
             surveys: Surveys::new(context.partitions),
             whole: None,
+            shown: None,
             unknown_from: BTreeMap::new(),
             ranks: ranks.clone(),
             version,
@@ -133,11 +136,16 @@ impl Publisher {
         if let Some(survey) = self.whole.take().filter(|survey| results.day() < Some(survey.frame.day)) {
             let day = survey.frame.day;
             let overview = Overview::new(rules, &survey, results.before(day));
-            super::surveying::show(&overview, context);
             let mut records = encode_whole(&survey, rules);
             records.extend(encode_digest(&Digest::of(&survey), rules));
             let whole = WholeDay { version: self.version.number, day, overview, records };
             news.push(Told::Whole(Arc::new(whole)));
+        }
+        if let Some(overview) = context.board.newest()
+            && self.shown.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, &overview))
+        {
+            super::surveying::show(&overview, context);
+            self.shown = Some(overview);
         }
         news
     }

@@ -118,7 +118,14 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
         let published = lab.read("forecasts").concat();
         (!published.is_empty()).then_some(published)
     });
+    // Of a day whose forecasts another has published, too.
+    let mut two = lab.start("two", &sets);
+    two.ready();
     one.stop();
+    eventually("the next owner of partition 0 shows it", || {
+        two.metrics().contains_key("cohortd_cohort_forecast").then_some(())
+    });
+    two.stop();
     foretold(&overview, &serde_json::from_str(&lost).unwrap(), &forecasts);
     surveys_are_the_fold(&lab);
     let found = judge::check(&lab, shop::config());

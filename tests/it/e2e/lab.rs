@@ -136,8 +136,12 @@ impl Lab {
         let admin = Admin::new(&kafka, &Brokers::default()).unwrap();
         let plan = TopicPlan { name: &self.topic(kind), partitions, replicas: None, settings };
         assert_eq!(admin.create(&plan, LONG), Ok(Created::Now));
-        // The broker's answer is ahead of what it tells others.
-        eventually("the topic is there", || admin.topic(plan.name, LONG).ok().flatten());
+        // The broker's answer is ahead of what it tells others, and of what its partitions do.
+        let observer: BaseConsumer = self.config("read_uncommitted").create().unwrap();
+        eventually("its partitions answer", || {
+            let answers = |partition| ends::range(&observer, plan.name, partition, LONG).is_ok();
+            (0..partitions).all(answers).then_some(())
+        });
     }
 
     pub(super) fn delete(&self, kind: &str) {
