@@ -109,9 +109,10 @@ impl Daemon {
     fn stands_still(&self) -> bool {
         let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.child.id())) else { return true };
         // One that has ended meanwhile runs no more.
-        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok()).all(|status| {
-            status.lines().any(|line| line.starts_with("State:\tT"))
-        })
+        threads
+            .flatten()
+            .filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok())
+            .all(|status| status.lines().any(|line| line.starts_with("State:\tT")))
     }
 
     /// How many files, sockets and so on it has open.
