@@ -37,7 +37,7 @@ fn memory_stays_within_its_limit_under_hostile_load() {
     let Some(lab) = Lab::new("soak", 2, RULES) else { return };
     let minutes = minutes();
     let length = minutes.map_or(FOR, |minutes| Duration::from_secs(60 * minutes));
-    let lab = lab.limited_to(length + BESIDES);
+    let lab = lab.limited_to(2 * length + BESIDES);
     let mut random = Random::seeded("soak");
     let sets = ["memory.limit=160 MiB", "batch.max_bytes=16 MiB", "time.max_future_skew=1 day"];
     let mut daemon = lab.start("one", &sets);
@@ -68,11 +68,17 @@ fn memory_stays_within_its_limit_under_hostile_load() {
         // The backlog is part of it, but not all there is to it.
         thread::sleep(if minutes.is_some() { LOT_EVERY } else { Duration::from_millis(20) });
     }
-    eventually("all was read", || {
-        most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
-        let read = daemon.metrics()["cohortd_records_consumed_total"] as u32;
-        (read == sent).then_some(())
-    });
+    // What piled up is read at whatever pace the machine allows, as long as it is read.
+    let mut read = 0;
+    while read < sent {
+        read = eventually("more was read", || {
+            let metrics = daemon.metrics();
+            most = most.max(metrics["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
+            let now = metrics["cohortd_records_consumed_total"] as u32;
+            (now > read || now == sent).then_some(now)
+        });
+    }
+    assert_eq!(read, sent);
     println!("soak: {sent} records, {most:.0} MiB at most");
     assert!(most <= LIMIT_MIB, "{most:.0} MiB of {LIMIT_MIB:.0}");
     daemon.stop();
