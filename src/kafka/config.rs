@@ -155,6 +155,8 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
     }
     let mut good = fetching(bytes, MIB, "100");
+    // A topic that could not be seen for want of permission is looked for again as often; the default is five minutes.
+    good.push(("topic.metadata.refresh.interval.ms", "10000".to_owned()));
     // No longer than a session is not allowed.
     good.push(("max.poll.interval.ms", POLL_INTERVAL.max(settings.session()).as_millis().to_string()));
     layered(settings, good, fixed)

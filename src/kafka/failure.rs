@@ -22,6 +22,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of a question that is asked while at work: it was allowed before, and who took the permission away may give it back.
+    #[must_use]
+    pub fn at_work(self) -> Self {
+        match self {
+            Self::Fatal(cause) if cause.kind == Kind::NotAuthorized => Self::Retry(cause),
+            failure => failure,
+        }
+    }
+
     #[must_use]
     pub fn cause(&self) -> &Cause {
         match self {

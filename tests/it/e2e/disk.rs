@@ -14,8 +14,9 @@ use super::shop::{self, Random};
 use super::{avro, eventually, judge};
 
 /// Longer than the session of the tests' processes: whoever still has their partitions has kept polling.
-const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(8);
-const SHORT_SESSION: [&str; 2] = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
+pub(super) const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(8);
+pub(super) const SHORT_SESSION: [&str; 2] =
+    ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
 
 /// A small file system in memory; gone with the value.
 struct Tmpfs(PathBuf);
@@ -83,25 +84,25 @@ fn run(program: &str, arguments: &[&str], path: &Path) -> bool {
 }
 
 /// Waits until the process says that it waits for the disk.
-fn waits_for_disk(daemon: &mut Daemon) -> String {
+pub(super) fn waits_for_disk(daemon: &mut Daemon) -> String {
     eventually("it says that it waits for the disk", || {
         let (status, text) = daemon.get("/health/ready")?;
         (status == 503 && text.contains("disk")).then_some(text)
     })
 }
 
-fn applied(daemon: &mut Daemon) -> f64 {
+pub(super) fn applied(daemon: &mut Daemon) -> f64 {
     daemon.metrics()["cohortd_events_applied_total"]
 }
 
 /// Nothing was thrown away.
-fn kept(daemon: &mut Daemon) {
+pub(super) fn kept(daemon: &mut Daemon) {
     assert_eq!(daemon.metrics()["cohortd_copies_set_aside_total"], 0.0);
     assert!(!daemon.says("made anew"), "{}", daemon.log());
 }
 
 /// Many customers, each with one event that no deadline follows, and a kilobyte of state: their ids are long.
-fn many_customers(lab: &Lab, from: i64, to: i64) {
+pub(super) fn many_customers(lab: &Lab, from: i64, to: i64) {
     let writer = lab.writer();
     for number in from..to {
         let customer = format!("{}{number:0>800}", judge::IDLE);

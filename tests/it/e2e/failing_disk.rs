@@ -1,0 +1,122 @@
+//! A disk that answers I/O errors for a while: what is good is kept, intake pauses, and work goes on by itself. A library
+//! that is loaded before the daemon makes its reads and writes fail.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+
+use super::daemon::Daemon;
+use super::disk::{LONGER_THAN_A_SESSION, SHORT_SESSION, applied, kept, many_customers, waits_for_disk};
+use super::lab::Lab;
+use super::shop::{self, Random};
+use super::{eventually, judge};
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/disk.c");
+
+/// The disk under a process's `state.dir`.
+struct FailingDisk {
+    flag: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl FailingDisk {
+    /// `None`, with the reason, where there is no C compiler, or no Linux.
+    fn new(lab: &Lab, instance: &str) -> Option<Self> {
+        let (library, folder) = (lab.path("disk.so"), lab.state(instance));
+        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", SOURCE, "-o"]).arg(&library).output();
+        if !compiled.is_ok_and(|output| output.status.success()) {
+            println!("skipped: the library that makes a disk fail cannot be compiled here");
+            return None;
+        }
+        let environment = vec![
+            ("LD_PRELOAD".to_owned(), library.display().to_string()),
+            ("COHORTD_TEST_DISK".to_owned(), folder.display().to_string()),
+        ];
+        let disk = Self { flag: folder.with_extension("fails"), environment };
+        disk.works();
+        Some(disk)
+    }
+
+    /// In place: the file is mapped.
+    fn set(&self, to: &str) {
+        let mut file = fs::File::options().create(true).truncate(false).write(true).open(&self.flag).unwrap();
+        std::io::Write::write_all(&mut file, to.as_bytes()).unwrap();
+    }
+
+    fn works(&self) {
+        self.set("-");
+    }
+
+    fn fails_to_write(&self) {
+        self.set("w");
+    }
+
+    fn fails(&self) {
+        self.set("r");
+    }
+}
+
+/// It waits with the disk's own words, keeps its place in the group, and works again once the disk does.
+fn is_survived(daemon: &mut Daemon, disk: &FailingDisk) {
+    let text = waits_for_disk(daemon);
+    println!("failing: {text}");
+    assert!(text.contains("nput/output error"), "{text}");
+    thread::sleep(LONGER_THAN_A_SESSION);
+    daemon.assert_running();
+    assert_eq!(daemon.get("/health/live").unwrap().0, 200);
+    assert_eq!(daemon.metrics()["cohortd_rebalances_total"], 1.0, "membership is kept");
+    assert!(daemon.metrics()["cohortd_waiting"] > 0.0);
+    disk.works();
+    daemon.ready();
+    let before = applied(daemon);
+    eventually("events are applied again", || (applied(daemon) > before + 100.0).then_some(()));
+    kept(daemon);
+}
+
+#[test]
+fn a_disk_that_answers_errors_costs_no_copy_and_work_goes_on_once_it_answers_again() {
+    let Some(lab) = Lab::new("failing", 2, shop::RULES) else { return };
+    let Some(disk) = FailingDisk::new(&lab, "one") else { return };
+    let mut random = Random::seeded("failing");
+    // Little memory: customers are read from the disk, and what is written is soon written out.
+    let sets = [
+        &shop::SETS[..],
+        &SHORT_SESSION,
+        &["state.flush_after_events=200", "state.flush_after=1 s", "memory.limit=128 MiB", "batch.max_records=2000"],
+    ]
+    .concat();
+    let open = shop::open(&lab, random.next(), 30, 150);
+    let mut daemon = lab.start_with(&disk.environment, "one", &sets);
+    daemon.ready();
+    many_customers(&lab, 0, 30_000);
+    eventually("they are applied", || (applied(&mut daemon) > 30_000.0).then_some(()));
+    // So many customers come that some of the memory has to be written out.
+    disk.fails_to_write();
+    let mut from = 30_000;
+    while daemon.metrics()["cohortd_waiting"] == 0.0 {
+        assert!(from < 150_000, "its databases never had to write");
+        many_customers(&lab, from, from + 5_000);
+        from += 5_000;
+        eventually("they are applied, or cannot be", || {
+            let metrics = daemon.metrics();
+            (metrics["cohortd_events_applied_total"] > from as f64 || metrics["cohortd_waiting"] > 0.0).then_some(())
+        });
+    }
+    is_survived(&mut daemon, &disk);
+    eventually("the others are applied", || (applied(&mut daemon) > from as f64).then_some(()));
+    // A start, while nothing can be written or read.
+    daemon.stop();
+    disk.fails();
+    let mut daemon = lab.start_with(&disk.environment, "one", &sets);
+    is_survived(&mut daemon, &disk);
+    let restored = daemon.metrics()["cohortd_restore_records_total"];
+    println!("failing: {restored} records were read again of {from} customers");
+    assert!(restored < from as f64 / 2.0, "the changelog was read again from its beginning: {restored} records");
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    daemon.stop();
+    let found = judge::check(&lab, shop::config());
+    println!("failing: {found:?}");
+    assert!(found.changes > 50, "too little happened: {found:?}");
+}
