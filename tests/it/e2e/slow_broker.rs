@@ -43,12 +43,12 @@ fn a_broker_that_is_slow_gets_smaller_transactions_until_it_is_quick_again_and_n
         &["kafka.options.batch.num.messages=50", "batch.max_records=10000"],
     ]
     .concat();
-    let open = shop::open(&lab, random.next(), 3_000, 500);
+    let open = shop::open(&lab, random.next(), 100, 250);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     daemon.signal("-STOP");
     // What has piled up is decided at once.
-    thread::sleep(Duration::from_secs(8));
+    thread::sleep(Duration::from_secs(12));
     proxy.delay(Duration::from_millis(60));
     daemon.signal("-CONT");
     eventually("a transaction takes too long", || {
