@@ -129,6 +129,8 @@ fn reading(settings: &Kafka, isolation: &str) -> Options {
 fn fetching(bytes: usize, partition_max: usize, wait_ms: &str) -> Options {
     let half = (bytes / 2).clamp(MIB, 48 * MIB);
     vec![
+        // A topic that could not be seen for want of permission is looked for again as often; the default is five minutes.
+        ("topic.metadata.refresh.interval.ms", "10000".to_owned()),
         ("queued.max.messages.kbytes", (half / 1024).to_string()),
         ("fetch.max.bytes", half.to_string()),
         ("fetch.message.max.bytes", half.min(partition_max).to_string()),
@@ -155,8 +157,6 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
     }
     let mut good = fetching(bytes, MIB, "100");
-    // A topic that could not be seen for want of permission is looked for again as often; the default is five minutes.
-    good.push(("topic.metadata.refresh.interval.ms", "10000".to_owned()));
     // No longer than a session is not allowed.
     good.push(("max.poll.interval.ms", POLL_INTERVAL.max(settings.session()).as_millis().to_string()));
     layered(settings, good, fixed)
