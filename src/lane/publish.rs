@@ -126,7 +126,7 @@ pub(super) fn publish(
             count_errors(context, plan);
             let aborted = producer.abort();
             // Whatever came after the first failure of a record is only its consequence.
-            let cause = producer.failure().unwrap_or(cause);
+            let cause = producer.failure().filter(|first| first.kind != Kind::Purged).unwrap_or(cause);
             let suspects = alone.map_or_else(|| producer.too_large(), |alone| vec![alone]);
             match aborted {
                 Ok(()) => {}
