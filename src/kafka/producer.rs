@@ -257,8 +257,12 @@ impl Producer {
             return Failure::Abort(reported);
         }
         match client.begin_transaction() {
-            Ok(()) => Failure::Resolve(reported),
-            Err(error) => self.classify(&error, "writing"),
+            Err(KafkaError::Transaction(error)) => match TransactionError::from(&error) {
+                // It has not failed by itself.
+                error if error.code == Code::State => Failure::Abort(reported),
+                error => self.judge(&error, "writing"),
+            },
+            _ => Failure::Abort(reported),
         }
     }
 

@@ -14,9 +14,8 @@ use super::shop::{self, Random};
 use super::{avro, eventually, judge};
 
 /// Longer than the session of the tests' processes: whoever still has their partitions has kept polling.
-pub(super) const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(8);
-pub(super) const SHORT_SESSION: [&str; 2] =
-    ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
+const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(8);
+const SHORT_SESSION: [&str; 2] = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
 
 /// A small file system in memory; gone with the value.
 struct Tmpfs(PathBuf);

@@ -5,13 +5,17 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use super::daemon::Daemon;
-use super::disk::{LONGER_THAN_A_SESSION, SHORT_SESSION, applied, kept, many_customers, waits_for_disk};
+use super::disk::{applied, kept, many_customers, waits_for_disk};
 use super::lab::Lab;
 use super::shop::{self, Random};
 use super::{eventually, judge};
 
+const SESSION: [&str; 2] = ["kafka.options.session.timeout.ms=12000", "kafka.options.heartbeat.interval.ms=500"];
+/// Whoever still has their partitions has kept polling.
+const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(15);
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/disk.c");
 
 /// Customers beside those of the shop.
@@ -82,7 +86,7 @@ fn a_disk_that_answers_errors_costs_no_copy_and_work_goes_on_once_it_answers_aga
     let Some(lab) = Lab::new("failing", 2, shop::RULES) else { return };
     let Some(disk) = FailingDisk::new(&lab, "one") else { return };
     let mut random = Random::seeded("failing");
-    let sets = [&shop::SETS[..], &SHORT_SESSION, &["state.flush_after_events=200", "state.flush_after=1 s"]].concat();
+    let sets = [&shop::SETS[..], &SESSION, &["state.flush_after_events=200", "state.flush_after=1 s"]].concat();
     let open = shop::open(&lab, random.next(), 30, 150);
     let mut daemon = lab.start_with(&disk.environment, "one", &sets);
     daemon.ready();
