@@ -32,7 +32,7 @@
 //! | [`inquiry`] | what an operator asks of one customer, from a door to a lane and back, and how it is written | HTTP, bytes |
 //! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
 //! | [`admin`] | the two HTTP doors | decisions |
-//! | [`telemetry`], [`shutdown`] | the log; when to stop | |
+//! | [`telemetry`], [`shutdown`], [`backoff`] | the log; when to stop; pauses between tries | |
 //! | [`app`] | builds all of this from settings, runs it, drains it; the demo's shop and broker | the command line |
 //! | [`cli`] | the commands, and everything that a person reads on a terminal | |
 //!
@@ -52,6 +52,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod backoff;
 pub mod churn;
 pub mod cli;
 pub mod clock;

@@ -27,7 +27,7 @@ use tokio::runtime::Runtime;
 use crate::admin::{Doors, Posted, Views};
 use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
-use crate::kafka::{Brokers, Ends, Watermarks};
+use crate::kafka::{BrokerState, Brokers, Ends, Watermarks};
 use crate::lane::{Context, Found, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
 use crate::metrics::{Health, Metrics, Wait, WaitCause};
 use crate::rules::RuleSet;
@@ -232,10 +232,10 @@ fn run_lanes(
     watch("group", shutdown, move |stop| watchdog.run(stop))?;
     watch("ends", shutdown, move |stop| ends.follow(stop))?;
     let mut outcome = Ok(());
-    let mut stopping = None;
+    let (mut stopping, mut away) = (None, false);
     while !lanes.iter().all(JoinHandle::is_finished) || !summaries.is_finished() {
         context.metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
-        context.metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
+        away = show_brokers(brokers, &context.metrics, health, away);
         std::thread::sleep(Duration::from_millis(20));
         if summaries.is_finished() && !shutdown.is_requested() {
             let detail =
@@ -263,6 +263,25 @@ fn run_lanes(
         }
     }
     outcome
+}
+
+/// Shows whether brokers answer. `away`: none did so far.
+fn show_brokers(brokers: &Brokers, metrics: &Metrics, health: &Health, away: bool) -> bool {
+    let reason = match brokers.state() {
+        BrokerState::Reachable => None,
+        BrokerState::Unreachable(reason) => Some(reason),
+    };
+    metrics.brokers_reachable.set(i64::from(reason.is_none()));
+    let is_away = reason.is_some();
+    match reason {
+        Some(reason) => {
+            let detail = format!("no Kafka broker answers ({reason})");
+            health.wait(Wait { cause: WaitCause::Kafka, partition: None, detail });
+        }
+        None if away => health.resume(WaitCause::Kafka, None),
+        None => {}
+    }
+    is_away
 }
 
 /// Runs what only looks, for as long as the lanes work. Nobody waits for its end: it may be in the middle of a question.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::codec::Backoff;
+use crate::backoff::Backoff;
 use crate::shutdown::Shutdown;
 
 /// Between the first and the second try; doubled from then on, with jitter.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::pause::pause;
 use super::{Ending, Failure};
-use crate::codec::{Backoff, Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
+use crate::backoff::Backoff;
+use crate::codec::{Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::{Loaded, Topics};
 use crate::shutdown::Shutdown;

@@ -45,10 +45,14 @@ impl SchemaCache {
         let mut schemas = Vec::new();
         for (_, path) in self.schema_files() {
             match read_schema(&path) {
-                Some(schema) => schemas.push(schema),
-                None => {
+                Ok(Some(schema)) => schemas.push(schema),
+                Ok(None) => {
                     tracing::warn!(path = %path.display(), "A schema kept on disk is damaged; it is fetched again.");
                     fs::remove_file(&path).ok();
+                }
+                // It may be as good as it was.
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "A schema kept on disk cannot be read; it is fetched again.");
                 }
             }
         }
@@ -111,14 +115,18 @@ impl SchemaCache {
     }
 }
 
-fn read_schema(path: &Path) -> Option<(u32, String)> {
-    let (id, found) = path.file_stem()?.to_str()?.split_once('-')?;
-    let id: u32 = id.parse().ok()?;
-    if fs::metadata(path).ok()?.len() > FILE_BYTES_MAX {
-        return None;
+/// `None`: it is not what was written.
+fn read_schema(path: &Path) -> io::Result<Option<(u32, String)>> {
+    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
+        return Ok(None);
     }
-    let schema = fs::read_to_string(path).ok()?;
-    (found == format!("{:016x}", check(&[&id.to_le_bytes(), schema.as_bytes()]))).then_some((id, schema))
+    let bytes = fs::read(path)?;
+    let schema = || {
+        let (id, found) = path.file_stem()?.to_str()?.split_once('-')?;
+        let (id, schema) = (id.parse::<u32>().ok()?, String::from_utf8(bytes).ok()?);
+        (found == format!("{:016x}", check(&[&id.to_le_bytes(), schema.as_bytes()]))).then_some((id, schema))
+    };
+    Ok(schema())
 }
 
 /// Short enough for any file system, whatever the topic is called.
@@ -175,6 +183,24 @@ mod tests {
         assert_eq!(again.schemas(), [(8, "\"long\"".to_owned())]);
         assert_eq!(again.output_id("changes-value", "\"int\""), None);
         assert_eq!(fs::read_dir(&again.folder).unwrap().count(), 2, "the damaged schema is gone");
+    }
+
+    #[test]
+    fn what_cannot_be_read_now_is_kept_until_it_can() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = cache(root.path(), "http://registry:8081");
+        cache.keep(7, "\"string\"");
+        let (_, file) = cache.schema_files().remove(0);
+        let (elsewhere, folder) = (root.path().join("elsewhere"), root.path().join("folder"));
+        fs::rename(&file, &elsewhere).unwrap();
+        fs::create_dir(&folder).unwrap();
+        // Who reads a folder as a file is refused by the system, as on a disk that fails.
+        std::os::unix::fs::symlink(&folder, &file).unwrap();
+        assert!(cache.schemas().is_empty());
+        assert!(file.exists(), "it is as good as it was");
+        fs::remove_file(&file).unwrap();
+        fs::rename(&elsewhere, &file).unwrap();
+        assert_eq!(cache.schemas(), [(7, "\"string\"".to_owned())]);
     }
 
     #[test]

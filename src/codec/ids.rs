@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 
 use super::Reader;
-use super::backoff::Backoff;
+use crate::backoff::Backoff;
 
 /// Between the first "not found" and the next try; doubled from then on.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -4,7 +4,6 @@
 //! that schema's [`Reader`], and [`Reader::decode`] reads the event, allocating nothing. Out goes what [`Encoder`] writes.
 
 mod address;
-mod backoff;
 mod cache;
 mod compressed;
 mod container;
@@ -28,7 +27,6 @@ mod sent;
 mod unread;
 
 pub use address::BadRegistryAddress;
-pub use backoff::Backoff;
 pub use cache::SchemaCache;
 pub use compressed::BadBlock;
 pub use container::BadContainer;

@@ -129,6 +129,8 @@ fn reading(settings: &Kafka, isolation: &str) -> Options {
 fn fetching(bytes: usize, partition_max: usize, wait_ms: &str) -> Options {
     let half = (bytes / 2).clamp(MIB, 48 * MIB);
     vec![
+        // A topic that could not be seen for want of permission is looked for again as often; the default is five minutes.
+        ("topic.metadata.refresh.interval.ms", "10000".to_owned()),
         ("queued.max.messages.kbytes", (half / 1024).to_string()),
         ("fetch.max.bytes", half.to_string()),
         ("fetch.message.max.bytes", half.min(partition_max).to_string()),

@@ -22,6 +22,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of a question that is asked while at work: it was allowed before, and who took the permission away may give it back.
+    #[must_use]
+    pub fn at_work(self) -> Self {
+        match self {
+            Self::Fatal(cause) if cause.kind == Kind::NotAuthorized => Self::Retry(cause),
+            failure => failure,
+        }
+    }
+
     #[must_use]
     pub fn cause(&self) -> &Cause {
         match self {
@@ -57,6 +66,8 @@ pub enum Kind {
     Fenced,
     /// The settings are at fault.
     Misconfigured,
+    /// A record was taken out of the queue after something else had failed.
+    Purged,
     Other,
 }
 
@@ -105,6 +116,7 @@ impl Kind {
             | Code::InvalidProducerEpoch
             | Code::FencedInstanceId
             | Code::UnreleasedInstanceId => Self::Fenced,
+            Code::PurgeQueue | Code::PurgeInflight => Self::Purged,
             Code::InvalidArgument
             | Code::InvalidConfig
             | Code::InvalidTopic
@@ -146,7 +158,7 @@ impl Cause {
     /// What a call outside transactions does with this cause: what passes by itself is worth a retry.
     pub(super) fn passing(self) -> Failure {
         match self.kind {
-            Kind::Unreachable | Kind::TimedOut | Kind::StaleMember | Kind::Other => Failure::Retry(self),
+            Kind::Unreachable | Kind::TimedOut | Kind::StaleMember | Kind::Purged | Kind::Other => Failure::Retry(self),
             Kind::UnknownTopic | Kind::NotAuthorized | Kind::TooLarge | Kind::Fenced | Kind::Misconfigured => {
                 Failure::Fatal(self)
             }

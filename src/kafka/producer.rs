@@ -241,13 +241,29 @@ impl Producer {
         let client = self.client("writing")?;
         let drained = native::flush(client.client(), STEP.min(self.left()));
         if let Some(cause) = client.context().failure() {
-            return Err(Failure::Abort(cause));
+            return Err(self.first_failure(client, cause));
         }
         if !drained && self.left().is_zero() {
             let cause = Cause::new(Code::MessageTimedOut, "writing", "the transaction is too old");
             return Err(Failure::Abort(cause));
         }
         Ok(drained)
+    }
+
+    /// Why the transaction failed, `reported` of a record. Where the transaction itself failed first, its records are only
+    /// taken out of the queue; then every call that begins something is refused with the reason.
+    fn first_failure(&self, client: &Client, reported: Cause) -> Failure {
+        if reported.kind != Kind::Purged {
+            return Failure::Abort(reported);
+        }
+        match client.begin_transaction() {
+            Err(KafkaError::Transaction(error)) => match TransactionError::from(&error) {
+                // It has not failed by itself.
+                error if error.code == Code::State => Failure::Abort(reported),
+                error => self.judge(&error, "writing"),
+            },
+            _ => Failure::Abort(reported),
+        }
     }
 
     /// The first failure of a record of this transaction, as far as reported.

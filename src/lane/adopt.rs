@@ -210,7 +210,7 @@ impl Adoption {
         let topic = &tools.context.topics.input;
         let to = partition.next_offset;
         let Some(next) = gathering.next else {
-            let start = match tools.watermarks.range(topic, self.partition, ASK) {
+            let start = match tools.watermarks.range(topic, self.partition, ASK).map_err(Failure::at_work) {
                 Ok(range) => range.start,
                 Err(Failure::Retry(_)) => return Ok(false),
                 Err(failure) => return Err(failure.into()),
@@ -395,7 +395,7 @@ impl Adoption {
             for (cohort, membership) in state.memberships.iter() {
                 adopting.members[cohort] += u64::from(membership.member);
             }
-            write(partition, &stored.customer, &state, stored.indexed_at, plan);
+            write(partition, &stored.customer, &mut state, stored.indexed_at, plan);
         }
         self.customers += customers.len() as u64;
         self.metrics.customers_adopted.inc_by(customers.len() as u64);
@@ -534,10 +534,18 @@ fn tell(
 }
 
 /// Puts a customer's state by the new rules into the batch under way.
-fn write(partition: &mut Partition, customer: &str, state: &CustomerState, indexed_at: Instant, plan: &mut Plan) {
-    let part = partition.part.as_mut().expect("a batch is under way");
+fn write(partition: &mut Partition, customer: &str, state: &mut CustomerState, indexed_at: Instant, plan: &mut Plan) {
     let mut bytes = Vec::with_capacity(384);
     encode_state(state, &mut bytes);
+    let (before, limit) = (bytes.len(), partition.state_bytes_max);
+    while bytes.len() > limit && state.shrink() {
+        bytes.clear();
+        encode_state(state, &mut bytes);
+    }
+    if before > limit {
+        partition.warn_of_shrinking(before, bytes.len());
+    }
+    let part = partition.part.as_mut().expect("a batch is under way");
     let deadline = state.next_deadline;
     if indexed_at != deadline {
         if indexed_at < Instant::MAX {

@@ -19,6 +19,7 @@ impl Lane {
             Control::Assigned(partitions) => {
                 tracing::info!(lane = self.number, ?partitions, "Assigned.");
                 self.context.metrics.rebalances(Rebalance::Assigned).inc();
+                self.refused.end(self.health.lane(self.number));
                 match self.consumer.ack_assign() {
                     Ok(()) => partitions.into_iter().for_each(|number| self.begin_restore(number)),
                     Err(Failure::Retry(_)) => {}
@@ -41,7 +42,7 @@ impl Lane {
                     self.restore_again(partition)?;
                 }
             }
-            Control::Failed(Failure::Retry(cause)) => tracing::warn!(reason = %cause, "Kafka; trying again."),
+            Control::Failed(Failure::Retry(cause)) => self.polling_failed(cause),
             Control::Failed(failure) => return Err(failure.into()),
         }
         Ok(())

@@ -31,15 +31,15 @@ impl Lane {
         self.leave_work(number);
         self.consumer.pause(&[number]).or_else(retried)?;
         self.health().forget_but(number, cause);
-        let backoff = self.setbacks.failed(number, cause, reason, Moment::now());
+        let failed = self.setbacks.failed(number, cause, reason, Moment::now());
         self.context.metrics.retries(Retry::Partition).inc();
-        if backoff.in_a_row.is_power_of_two() {
+        if failed.in_a_row.is_power_of_two() {
             tracing::warn!(
                 partition = number,
                 cause = cause.word(),
                 reason,
-                again_in = backoff.wait.as_secs_f64(),
-                failures = backoff.in_a_row,
+                again_in = failed.wait.as_secs_f64(),
+                failures = failed.in_a_row,
                 "The partition is out of work; it is restored again after a wait."
             );
         }

@@ -59,7 +59,13 @@ impl Lane {
             tracing::debug!(target: "kafka", "A consumer that was shut out is left behind.");
         }
         self.show_partitions();
-        renew(&mut self.producer, &|| self.health.lane(self.number).beat())?;
+        if let Some(reason) = renew(&mut self.producer, &|| self.health.lane(self.number).beat())? {
+            tracing::warn!(
+                lane = self.number,
+                reason,
+                "The brokers refuse this lane's producer; the first batch waits for it."
+            );
+        }
         self.consumer.join()?;
         Ok(())
     }

@@ -60,6 +60,7 @@ mod publisher;
 mod ranking;
 mod ranks;
 mod refusals;
+mod refused;
 mod restore;
 mod results;
 mod role;

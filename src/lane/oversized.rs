@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::error::LaneError;
 use super::plan::Plan;
-use super::publish::{Why, announce, renew};
+use super::publish::{Why, announce_again, renew};
 use crate::kafka::{Failure, Outgoing, Producer};
 
 /// Transactions spent on telling the records of one plan apart. After the first failure librdkafka takes no more records,
@@ -27,17 +27,21 @@ pub(super) fn find(
     }
     suspects.sort_by_key(|suspect| std::cmp::Reverse(plan.outs[*suspect].bytes()));
     producer.recreate_for_singles()?;
-    announce(producer, beat)?;
+    if let Some(reason) = announce_again(producer, beat)? {
+        return Ok(Why::Refused(reason));
+    }
     let mut found = Vec::new();
     for tried in 1..=TRIES_MAX {
         beat();
         let Some(refused) = send(plan, &suspects, producer, context, beat) else {
             // Brokers are away, or slow; the plan is tried again, and if need be this is.
-            return renew(producer, beat).map(|()| Why::Passing);
+            return Ok(renew(producer, beat)?.map_or(Why::Passing, Why::Refused));
         };
         if producer.abort().is_err() {
             producer.recreate_for_singles()?;
-            announce(producer, beat)?;
+            if let Some(reason) = announce_again(producer, beat)? {
+                return Ok(Why::Refused(reason));
+            }
         }
         if refused.is_empty() {
             break;
@@ -56,8 +60,7 @@ pub(super) fn find(
     }
     if found.is_empty() {
         producer.halve_batches();
-        renew(producer, beat)?;
-        return Ok(Why::Passing);
+        return Ok(renew(producer, beat)?.map_or(Why::Passing, Why::Refused));
     }
     producer.distrust();
     Ok(Why::TooLarge(found))

@@ -823,10 +823,15 @@ impl Partition {
             bytes.clear();
             encode_state(self.shard.state(slot), bytes);
         }
+        self.warn_of_shrinking(before, bytes.len());
+    }
+
+    /// What is forgotten of a customer may have mattered.
+    pub(super) fn warn_of_shrinking(&self, before: usize, after: usize) {
         tracing::warn!(
             partition = self.number,
             before,
-            after = bytes.len(),
+            after,
             limit = self.state_bytes_max,
             "The state of a customer is larger than topics.changelog takes; the oldest of it is forgotten."
         );

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::answers::answer;
 use super::error::LaneError;
 use super::letter;
-use super::plan::{Part, Plan};
-use super::publish::{Published, Why, publish};
+use super::plan::{Out, Part, Plan};
+use super::publish::{Published, Why, find_out, publish};
 use super::turn::Lane;
-use crate::codec::Backoff;
+use crate::backoff::Backoff;
 use crate::engine::Slot;
 use crate::kafka::BrokerState;
 use crate::metrics::{Retry, Wait, WaitCause};
@@ -17,6 +17,9 @@ use crate::metrics::{Retry, Wait, WaitCause};
 /// Between two tries to publish a plan, doubling from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_LAST: Duration = Duration::from_millis(1_600);
+
+/// A state is not made smaller than this: one that is still refused is so for another reason.
+const STATE_BYTES_MIN: usize = 512;
 
 fn backoff() -> Backoff {
     Backoff::new(RETRY_FIRST, RETRY_LAST)
@@ -32,11 +35,13 @@ pub(super) struct Pending {
     rest: VecDeque<Plan>,
     /// The partition under which it is said that nobody takes the plan.
     refused: Option<i32>,
+    /// It may count already.
+    is_unknown: bool,
 }
 
 impl Pending {
     pub(super) fn new(plan: Plan, victims: BTreeMap<i32, Vec<Slot>>) -> Self {
-        Self { plan, victims, backoff: backoff(), rest: VecDeque::new(), refused: None }
+        Self { plan, victims, backoff: backoff(), rest: VecDeque::new(), refused: None, is_unknown: false }
     }
 
     /// The parts of all partitions that do not count yet.
@@ -67,12 +72,13 @@ impl Pending {
 impl Lane {
     /// Publishes the pending plan once; afterwards it is done, forgotten, or still pending.
     pub(super) fn publish_pending(&mut self) -> Result<(), LaneError> {
-        let Some(pending) = self.pending.take() else { return Ok(()) };
+        let Some(mut pending) = self.pending.take() else { return Ok(()) };
+        let try_it = if std::mem::take(&mut pending.is_unknown) { find_out } else { publish };
         let beat = || {
             self.health.lane(self.number).beat();
             answer(&self.inbox, &self.partitions, &self.context);
         };
-        match publish(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context, &beat)? {
+        match try_it(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context, &beat)? {
             Published::Committed(delivered) => {
                 self.size.went_well();
                 self.taken(&pending);
@@ -84,11 +90,15 @@ impl Lane {
                 match why {
                     Why::Passing => self.pending = Some(pending),
                     Why::TooSlow(after) => self.publish_less(pending, after)?,
-                    Why::TooLarge(places) => self.set_outputs_aside(pending, &places),
+                    Why::TooLarge(places) => self.set_outputs_aside(pending, &places)?,
                     Why::Refused(reason) => self.wait_for_topics(pending, reason),
                 }
             }
             Published::Overtaken => self.forget(&pending)?,
+            Published::Unknown(reason) => {
+                pending.is_unknown = true;
+                self.wait_for_topics(pending, reason);
+            }
         }
         Ok(())
     }
@@ -118,7 +128,11 @@ impl Lane {
     }
 
     /// Records that no topic takes go to the dead letters instead, and the rest goes through.
-    fn set_outputs_aside(&mut self, mut pending: Pending, places: &[usize]) {
+    fn set_outputs_aside(&mut self, mut pending: Pending, places: &[usize]) -> Result<(), LaneError> {
+        let states = places.iter().map(|place| &pending.plan.outs[*place]).filter_map(Out::state_bytes);
+        if let Some(bytes) = states.min().filter(|bytes| (STATE_BYTES_MIN..=self.state_bytes_max).contains(bytes)) {
+            return self.keep_states_below(bytes / 2, &pending);
+        }
         for place in places {
             let out = &pending.plan.outs[*place];
             let (topic, bytes) = (self.context.topic(out.topic).to_owned(), out.bytes());
@@ -128,7 +142,7 @@ impl Lane {
                      max.message.bytes"
                 );
                 self.wait_for_topics(pending, reason);
-                return;
+                return Ok(());
             };
             tracing::warn!(
                 topic,
@@ -140,6 +154,20 @@ impl Lane {
             pending.plan.outs[*place] = letter;
         }
         self.pending = Some(pending);
+        Ok(())
+    }
+
+    /// The changelog takes smaller records than it said at the start: states are made smaller from now on, and what was
+    /// decided is decided again with them.
+    fn keep_states_below(&mut self, bytes: usize, pending: &Pending) -> Result<(), LaneError> {
+        tracing::warn!(
+            topic = self.context.topics.changelog,
+            bytes,
+            "The topic takes smaller records than its max.message.bytes said at the start; states are kept below this size."
+        );
+        self.state_bytes_max = bytes;
+        self.partitions.values_mut().for_each(|partition| partition.state_bytes_max = bytes);
+        self.forget(pending)
     }
 
     /// A topic is missing, or takes nothing from us: the plan waits, and is tried until somebody has put it right.

@@ -9,6 +9,7 @@ use super::rulebook::Version;
 use crate::event::{Change, DeadLetterReason, SkipReason};
 use crate::rules::CohortIx;
 use crate::settings::Topics;
+use crate::store::layout::changelog;
 use crate::store::{Batch, Meta};
 
 /// Where a record goes.
@@ -96,6 +97,13 @@ impl Plan {
 impl Out {
     pub(super) fn bytes(&self) -> usize {
         self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Of a customer's state; `None`: it is something else.
+    pub(super) fn state_bytes(&self) -> Option<usize> {
+        let is_state =
+            self.topic == Topic::Changelog && self.key.as_ref()?.first().copied() == Some(changelog::CUSTOMER);
+        self.payload.as_ref().filter(|_| is_state).map(Vec::len)
     }
 }
 

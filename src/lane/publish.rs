@@ -24,6 +24,9 @@ pub(super) enum Published {
     Aborted(Why),
     /// Somebody else has gone on with one of the partitions: forget the plan.
     Overtaken,
+    /// Whether it counts is not to be found out now: the brokers refuse to say, in these words. Only
+    /// [`find_out`] may follow.
+    Unknown(String),
 }
 
 /// Why a transaction was aborted, by what the next try needs.
@@ -55,8 +58,10 @@ pub(super) fn publish(
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions are somebody else's.
     let Some(membership) = consumer.membership() else { return Ok(Published::Aborted(Why::Passing)) };
-    if producer.is_suspect() {
-        renew(producer, beat)?;
+    if producer.is_suspect()
+        && let Some(reason) = renew(producer, beat)?
+    {
+        return Ok(Published::Aborted(Why::Refused(reason)));
     }
     let begun = std::time::Instant::now();
     let started = begun;
@@ -121,12 +126,13 @@ pub(super) fn publish(
             count_errors(context, plan);
             let aborted = producer.abort();
             // Whatever came after the first failure of a record is only its consequence.
-            let cause = producer.failure().unwrap_or(cause);
+            let cause = producer.failure().filter(|first| first.kind != Kind::Purged).unwrap_or(cause);
             let suspects = alone.map_or_else(|| producer.too_large(), |alone| vec![alone]);
             match aborted {
                 Ok(()) => {}
                 Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(LaneError::Fenced(cause.text)),
-                Err(_) => renew(producer, beat)?,
+                // Where that is refused, the next transaction is, too.
+                Err(_) => drop(renew(producer, beat)?),
             }
             let why = why(&cause, after, producer);
             match (&why, cause.kind) {
@@ -167,14 +173,34 @@ pub(super) fn publish(
         Err(Failure::Fatal(cause)) => return Err(LaneError::Stopped(cause.text)),
     };
     context.metrics.batch_duration(Stage::Commit).observe(started.elapsed().as_secs_f64());
-    context
-        .metrics
-        .transactions(match published {
-            Published::Committed(_) => Transaction::Committed,
-            Published::Aborted(_) | Published::Overtaken => Transaction::Aborted,
-        })
-        .inc();
+    count(&published, context);
     Ok(published)
+}
+
+/// What became of a plan after [`Published::Unknown`].
+///
+/// # Errors
+/// As `publish`.
+pub(super) fn find_out(
+    plan: &Plan,
+    consumer: &Consumer,
+    producer: &mut Producer,
+    writer: u64,
+    context: &Context,
+    beat: &dyn Fn(),
+) -> Result<Published, LaneError> {
+    let published = resolve(plan, consumer, producer, writer, context, beat)?;
+    count(&published, context);
+    Ok(published)
+}
+
+fn count(published: &Published, context: &Context) {
+    let outcome = match published {
+        Published::Committed(_) => Transaction::Committed,
+        Published::Aborted(_) | Published::Overtaken => Transaction::Aborted,
+        Published::Unknown(_) => return,
+    };
+    context.metrics.transactions(outcome).inc();
 }
 
 fn count_errors(context: &Context, plan: &Plan) {
@@ -200,22 +226,21 @@ fn is_refusal(kind: Kind) -> bool {
     matches!(kind, Kind::UnknownTopic | Kind::NotAuthorized | Kind::Misconfigured)
 }
 
-/// A new producer under the same id: what the old one left open is ended before this returns.
-pub(super) fn renew(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), LaneError> {
-    let mut tries = 0_u32;
-    loop {
-        producer.recreate()?;
-        match announce(producer, beat) {
-            // It was allowed before: whoever took the permission away may give it back.
-            Err(LaneError::Configuration(reason)) => {
-                tries += 1;
-                if tries.is_power_of_two() {
-                    tracing::warn!(reason, tries, "The brokers do not let this process write; trying again.");
-                }
-                std::thread::sleep(ASK);
-            }
-            outcome => return outcome,
+/// A new producer under the same id: what the old one left open is ended before this returns. `Some`: the brokers refuse
+/// it, in these words, and whoever took the permission away may give it back; the next transaction begins with another try.
+pub(super) fn renew(producer: &mut Producer, beat: &dyn Fn()) -> Result<Option<String>, LaneError> {
+    producer.recreate()?;
+    announce_again(producer, beat)
+}
+
+/// As `announce`, of a process that was allowed to before. `Some`: refused, as [`renew`].
+pub(super) fn announce_again(producer: &mut Producer, beat: &dyn Fn()) -> Result<Option<String>, LaneError> {
+    match announce(producer, beat) {
+        Err(LaneError::Configuration(reason)) => {
+            producer.distrust();
+            Ok(Some(reason))
         }
+        outcome => outcome.map(|()| None),
     }
 }
 
@@ -253,13 +278,18 @@ fn resolve(
     context: &Context,
     beat: &dyn Fn(),
 ) -> Result<Published, LaneError> {
-    renew(producer, beat)?;
+    if let Some(reason) = renew(producer, beat)? {
+        return Ok(Published::Unknown(reason));
+    }
     let partitions: Vec<i32> = plan.parts.iter().map(|part| part.partition).collect();
     let committed = loop {
         beat();
         match consumer.committed(&partitions, ASK) {
             Ok(committed) => break committed,
             Err(Failure::Retry(_)) => {}
+            Err(Failure::Fatal(cause)) if cause.kind == Kind::NotAuthorized => {
+                return Ok(Published::Unknown(cause.text));
+            }
             Err(failure) => return Err(failure.into()),
         }
     };

@@ -136,6 +136,7 @@ pub(super) struct Tools<'a> {
     pub(super) start: settings::Start,
     /// Bytes of decoded customers that the partition may keep.
     pub(super) budget: usize,
+    pub(super) state_bytes_max: usize,
     pub(super) health: LaneHealth<'a>,
     /// Of this group's transactions; after it a broker ends them.
     pub(super) transaction_timeout: Duration,
@@ -228,7 +229,7 @@ impl Restore {
 
     /// Committed offsets first, the changelog's end after: whatever a predecessor could commit lies before that end.
     fn barrier(&mut self, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
-        let committed = match tools.consumer.committed(&[self.partition], self.hold.ask()) {
+        let committed = match tools.consumer.committed(&[self.partition], self.hold.ask()).map_err(Failure::at_work) {
             Ok(mut list) if list.len() == 1 => list.remove(0),
             Err(Failure::Retry(cause)) if cause.kind == Kind::TimedOut => {
                 let what = format!("the committed offset of {} is in an open transaction", self.name(tools));
@@ -247,7 +248,7 @@ impl Restore {
             Err(failure) => return Err(failure.into()),
         };
         let topic = &tools.context.topics.changelog;
-        let range = match tools.watermarks.range(topic, self.partition, self.hold.ask()) {
+        let range = match tools.watermarks.range(topic, self.partition, self.hold.ask()).map_err(Failure::at_work) {
             Ok(range) => range,
             Err(Failure::Retry(cause)) => return Ok(self.retry(Stage::Barrier, cause, tools)),
             Err(failure) => return Err(failure.into()),
@@ -334,7 +335,7 @@ impl Restore {
     ) -> Result<Step, LaneError> {
         let topic = &tools.context.topics.changelog;
         if let Some(at) = stage.blocked_at {
-            match tools.reader.stable_end(topic, self.partition, self.hold.ask()) {
+            match tools.reader.stable_end(topic, self.partition, self.hold.ask()).map_err(Failure::at_work) {
                 Ok(stable) if stable > at => stage.blocked_at = None,
                 Ok(_) => return Ok(self.blocked(stage, at, tools)),
                 Err(Failure::Retry(_)) => return Ok(self.blocked(stage, at, tools)),
@@ -427,7 +428,8 @@ impl Restore {
         let begins_anew = OffsetMark::read(&stage.committed.metadata).is_some_and(OffsetMark::begins_anew);
         let (meta, rules) = match (&stage.meta, stage.committed.offset) {
             (Some(meta), _) => {
-                let held = match tools.watermarks.range(&context.topics.input, self.partition, self.hold.ask()) {
+                let held = tools.watermarks.range(&context.topics.input, self.partition, self.hold.ask());
+                let held = match held.map_err(Failure::at_work) {
                     Ok(held) => held,
                     Err(Failure::Retry(cause)) => return Ok(self.retry(Stage::Changelog(stage), cause, tools)),
                     Err(failure) => return Err(failure.into()),
@@ -449,7 +451,7 @@ impl Restore {
             (None, Some(_)) if !begins_anew => {
                 return Err(identity::stateless(self.partition, &stage.committed, context));
             }
-            (None, _) => match self.first_offset(tools) {
+            (None, _) => match self.first_offset(tools).map_err(Failure::at_work) {
                 Ok(offset) => {
                     let rules = newest(context)?;
                     (fresh(offset, observed_from(tools.start), &rules, context), rules)
@@ -468,7 +470,7 @@ impl Restore {
         let (from, to) = (meta.replay_from, meta.next_offset);
         let mut partition =
             Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
-        partition.state_bytes_max = context.limits.state();
+        partition.state_bytes_max = tools.state_bytes_max;
         self.reading = false;
         Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to, missing: None })), to - from, tools))
     }

@@ -2,9 +2,9 @@
 //! its membership and its other partitions go on.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant as Moment};
 
+use crate::backoff::Backoff;
 use crate::metrics::WaitCause;
 
 /// Before the first restore after a failure; doubles with each failure in a row.
@@ -23,6 +23,7 @@ struct Setback {
     cause: WaitCause,
     reason: String,
     in_a_row: u32,
+    backoff: Backoff,
     /// The first in a row for this reason.
     since: Moment,
     stage: Stage,
@@ -38,14 +39,14 @@ enum Stage {
 
 /// What a failure comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Backoff {
+pub(super) struct Failed {
     pub(super) wait: Duration,
     pub(super) in_a_row: u32,
 }
 
 impl Setbacks {
     /// A partition failed at `now`.
-    pub(super) fn failed(&mut self, partition: i32, cause: WaitCause, reason: &str, now: Moment) -> Backoff {
+    pub(super) fn failed(&mut self, partition: i32, cause: WaitCause, reason: &str, now: Moment) -> Failed {
         let recovered = |setback: &mut Setback| {
             let long = |since| now.saturating_duration_since(since) >= RECOVERED_AFTER;
             matches!(setback.stage, Stage::AtWork(since) if long(since))
@@ -57,17 +58,21 @@ impl Setbacks {
             cause,
             reason: String::new(),
             in_a_row: 0,
+            backoff: Backoff::new(BACKOFF_FIRST, BACKOFF_MAX),
             since: now,
             stage: Stage::Restoring,
         });
         setback.in_a_row += 1;
-        let wait = jittered(backoff(cause, setback.in_a_row));
+        let wait = match cause {
+            WaitCause::Damage => Backoff::new(BACKOFF_DAMAGE, BACKOFF_DAMAGE).pause(),
+            _ => setback.backoff.pause(),
+        };
         (setback.cause, setback.stage) = (cause, Stage::Out(now + wait));
         if setback.reason != reason {
             reason.clone_into(&mut setback.reason);
             setback.since = now;
         }
-        Backoff { wait, in_a_row: setback.in_a_row }
+        Failed { wait, in_a_row: setback.in_a_row }
     }
 
     /// The partitions whose backoff is over: each is being restored from now on.
@@ -115,20 +120,6 @@ impl Setbacks {
     }
 }
 
-fn backoff(cause: WaitCause, in_a_row: u32) -> Duration {
-    if cause == WaitCause::Damage {
-        return BACKOFF_DAMAGE;
-    }
-    BACKOFF_FIRST.saturating_mul(1 << (in_a_row - 1).min(16)).min(BACKOFF_MAX)
-}
-
-/// Up to a quarter less: partitions that failed together do not all come back in the same moment.
-fn jittered(wait: Duration) -> Duration {
-    let random = RandomState::new().hash_one(wait);
-    let part = u32::try_from(random % 1_024).unwrap_or(0);
-    wait - wait / 4 * part / 1_024
-}
-
 #[cfg(test)]
 mod tests {
     use super::{BACKOFF_DAMAGE, BACKOFF_MAX, Duration, Moment, RECOVERED_AFTER, Setbacks, WaitCause};
@@ -141,7 +132,7 @@ mod tests {
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
             let wait = fail(&mut setbacks, now);
             let longest = Duration::from_secs(seconds);
-            assert!(wait <= longest && wait >= longest * 3 / 4, "{wait:?} of {longest:?}");
+            assert!(wait <= longest * 5 / 4 && wait >= longest * 3 / 4, "{wait:?} of {longest:?}");
             assert!(setbacks.out().eq([3]) && setbacks.take_due(now).is_empty());
             now += wait;
             assert_eq!(setbacks.take_due(now), [3]);
@@ -149,7 +140,7 @@ mod tests {
         }
         assert!(fail(&mut setbacks, now + RECOVERED_AFTER / 2) > BACKOFF_MAX / 2);
         setbacks.restored(3, now);
-        assert!(fail(&mut setbacks, now + RECOVERED_AFTER) <= Duration::from_secs(1));
+        assert!(fail(&mut setbacks, now + RECOVERED_AFTER) <= Duration::from_secs(1) * 5 / 4);
         assert!(setbacks.since(3, "no room").is_some_and(|since| since > now));
         setbacks.forget(3);
         assert_eq!(setbacks.out().count(), 0);

@@ -91,6 +91,9 @@ impl PlanSize {
         self.well += 1;
         if self.halved > 0 && self.well >= GROWS_AFTER {
             (self.halved, self.well) = (self.halved - 1, 0);
+            if self.halved == 0 {
+                tracing::info!(records_max = self.records(), "Transactions may be as large as before again.");
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use super::results::Results;
 use super::role::PUBLISHER;
 use super::rulebook::Version;
 use super::turn::Told;
-use crate::codec::Backoff;
+use crate::backoff::Backoff;
 use crate::kafka::{Brokers, Failure, Followed, Follower};
 use crate::metrics::{Health, Retry, Wait, WaitCause};
 use crate::settings::{Kafka, Ranks, Settings};

@@ -25,6 +25,7 @@ use super::pending::Pending;
 use super::plan::Plan;
 use super::publish::announce;
 use super::ranks::RankTold;
+use super::refused::Refused;
 use super::restore::{Restore, Step, Tools};
 use super::schema_waits::{SchemaGate, SchemaWaits};
 use super::setback::Setbacks;
@@ -102,7 +103,7 @@ pub struct Lane {
     stop: Arc<AtomicBool>,
     pub(super) consumer: Consumer,
     pub(super) producer: Producer,
-    watermarks: Arc<Watermarks>,
+    pub(super) watermarks: Arc<Watermarks>,
     pub(super) ends: Arc<Ends>,
     pub(super) ownership: Arc<Ownership>,
     /// There while partitions are restored.
@@ -118,9 +119,13 @@ pub struct Lane {
     /// Partitions whose next record may not be the next to take in: newly restored, or records of theirs were dropped.
     /// Nothing of them is taken in until they are known to be read from where they stand.
     pub(super) adrift: BTreeSet<i32>,
+    /// What the brokers refuse this lane's consumer.
+    pub(super) refused: Refused,
     /// A batch that is decided and not yet known to count.
     pub(super) pending: Option<Pending>,
     pub(super) size: PlanSize,
+    /// Bytes of a customer's state that the changelog takes.
+    pub(super) state_bytes_max: usize,
     told: Receiver<Told>,
     /// Where ranks begin, as last told.
     pub(super) wanted: Option<RankTold>,
@@ -170,6 +175,7 @@ impl Lane {
             ownership,
             reader: None,
             size: PlanSize::new(&settings),
+            state_bytes_max: context.limits.state(),
             settings,
             context,
             memory,
@@ -184,6 +190,7 @@ impl Lane {
             fences: Fences::default(),
             schema_waits: SchemaWaits::default(),
             adrift: BTreeSet::new(),
+            refused: Refused::default(),
             pending: None,
             told,
             wanted: None,
@@ -286,6 +293,7 @@ impl Lane {
             self.release_held();
             self.gate_memory()?;
             self.gate_clock();
+            self.show_refused()?;
             self.go_on()?;
             if let Some(control) = self.batch()? {
                 self.control(control)?;
@@ -355,6 +363,9 @@ impl Lane {
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
         let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, context.framing);
         let Catch { records, ends, held, control } = catch(&self.consumer, taking, &limits, gate, wait, &meanwhile);
+        if !records.is_empty() || !ends.is_empty() {
+            self.refused.end(self.health.lane(self.number));
+        }
         if !records.is_empty() {
             context.metrics.batch_duration(Stage::Poll).observe(timer.elapsed().as_secs_f64());
         }
@@ -644,6 +655,7 @@ impl Lane {
                 context: &self.context,
                 start: self.settings.kafka.start,
                 budget,
+                state_bytes_max: self.state_bytes_max,
                 health: self.health.lane(self.number),
                 transaction_timeout: self.producer.transaction_timeout(),
             },

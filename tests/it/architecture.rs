@@ -29,7 +29,9 @@ const ROOMS: &[Room] = &[
     room("summary", &["event", "rules", "churn", "engine"], &[]),
     room("settings", &["event"], &["config"]),
     room("clock", &["event"], &[]),
-    room("codec", &["event", "settings"], &["apache_avro", "bzip2", "snap", "ureq"]),
+    // How long to wait before another try, for whoever tries.
+    room("backoff", &[], &["fastrand"]),
+    room("codec", &["event", "settings", "backoff"], &["apache_avro", "bzip2", "snap", "ureq"]),
     // A state's bytes follow the facts that the rules ask for, so reading one takes the rules.
     room("store", &["event", "rules", "churn", "engine", "summary", "settings"], &["rocksdb"]),
     room("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
@@ -38,7 +40,10 @@ const ROOMS: &[Room] = &[
     room("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
     room(
         "lane",
-        &["event", "rules", "engine", "summary", "settings", "clock", "codec", "store", "kafka", "metrics", "inquiry"],
+        &[
+            "event", "rules", "engine", "summary", "settings", "clock", "backoff", "codec", "store", "kafka",
+            "metrics", "inquiry",
+        ],
         &[],
     ),
     room("admin", &["rules", "settings", "metrics", "inquiry"], &["axum"]),
@@ -54,6 +59,7 @@ const ROOMS: &[Room] = &[
             "summary",
             "settings",
             "clock",
+            "backoff",
             "codec",
             "store",
             "kafka",

@@ -33,4 +33,6 @@ mod support {
     pub(crate) mod broker;
     pub(crate) mod ends;
     pub(crate) mod limit;
+    #[allow(dead_code, reason = "the tests at random use all of it")]
+    pub(crate) mod proxy;
 }

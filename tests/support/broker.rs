@@ -96,6 +96,14 @@ impl Broker {
         &self.bootstrap
     }
 
+    /// Runs one of Kafka's own commands, by the class it is in, to its end.
+    pub(crate) fn command(&self, class: &str, words: &[&str]) {
+        let java = self.own.as_ref().expect("a broker of the test's own").java();
+        let output = Command::new(&java[0]).args(&java[1..]).arg(class).args(words).output().expect("java");
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{class} {words:?} failed:\n{text}");
+    }
+
     /// Ends the process at once, as a crash would; what was acknowledged is in the page cache and survives.
     pub(crate) fn kill9(&mut self) {
         let own = self.own();

@@ -8,7 +8,7 @@ use crate::support::broker::Broker;
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
 /// A broker that also asks who somebody is, with more settings of its own, and the setting of where it does so.
-fn broker(more: &str) -> (Broker, String) {
+pub(super) fn broker(more: &str) -> (Broker, String) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let module = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
     let broker = Broker::start_with(&|plain, controller| {
@@ -25,7 +25,7 @@ listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config={module}
 }
 
 /// Who we say we are.
-fn sets<'a>(address: &'a str, password: &'a str) -> [&'a str; 5] {
+pub(super) fn sets<'a>(address: &'a str, password: &'a str) -> [&'a str; 5] {
     [
         address,
         "kafka.options.security.protocol=SASL_PLAINTEXT",

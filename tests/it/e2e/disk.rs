@@ -83,19 +83,19 @@ fn run(program: &str, arguments: &[&str], path: &Path) -> bool {
 }
 
 /// Waits until the process says that it waits for the disk.
-fn waits_for_disk(daemon: &mut Daemon) -> String {
+pub(super) fn waits_for_disk(daemon: &mut Daemon) -> String {
     eventually("it says that it waits for the disk", || {
         let (status, text) = daemon.get("/health/ready")?;
         (status == 503 && text.contains("disk")).then_some(text)
     })
 }
 
-fn applied(daemon: &mut Daemon) -> f64 {
+pub(super) fn applied(daemon: &mut Daemon) -> f64 {
     daemon.metrics()["cohortd_events_applied_total"]
 }
 
 /// Nothing was thrown away.
-fn kept(daemon: &mut Daemon) {
+pub(super) fn kept(daemon: &mut Daemon) {
     assert_eq!(daemon.metrics()["cohortd_copies_set_aside_total"], 0.0);
     assert!(!daemon.says("made anew"), "{}", daemon.log());
 }
@@ -107,7 +107,7 @@ fn has_table(folder: &Path) -> bool {
 }
 
 /// Many customers, each with one event that no deadline follows, and a kilobyte of state: their ids are long.
-fn many_customers(lab: &Lab, from: i64, to: i64) {
+pub(super) fn many_customers(lab: &Lab, from: i64, to: i64) {
     let writer = lab.writer();
     for number in from..to {
         let customer = format!("{}{number:0>800}", judge::IDLE);

@@ -122,3 +122,33 @@ fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
     println!("broker: {found:?}");
     assert!(found.changes > 100 && found.by_time > 50, "too little happened: {found:?}");
 }
+
+#[test]
+fn brokers_that_do_not_answer_are_said_by_a_process_at_work_and_waited_for() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let mut broker = Broker::start_own();
+    let lab = Lab::at(broker.bootstrap(), "away", 2, shop::RULES);
+    lab.create("in", 2, &[]);
+    let mut random = Random::seeded("away");
+    let open = shop::open(&lab, random.next(), 30, 100);
+    let mut daemon = lab.start("one", &shop::SETS);
+    daemon.ready();
+    broker.kill9();
+    let said = eventually("it says that no broker answers", || {
+        daemon.assert_running();
+        let (status, text) = daemon.get("/health/ready")?;
+        (status == 503 && text.contains("no Kafka broker answers")).then_some(text)
+    });
+    println!("away: {said}");
+    assert!(said.contains("(kafka,"), "{said}");
+    assert!(daemon.metrics()["cohortd_waiting"] > 0.0);
+    assert_eq!(daemon.get("/health/live").unwrap().0, 200);
+    broker.restart();
+    daemon.ready();
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    daemon.stop();
+    judge::check(&lab, shop::config());
+}

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use cohortd::kafka::{Admin, Brokers, Created, TopicPlan};
 use cohortd::settings::{self, Kafka};
 use cohortd::store::{Meta, Recorded, decode_meta};
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -182,19 +184,20 @@ impl Lab {
 
     /// Runs `cohortd reset` with the settings of a process: its exit code, and what it wrote to stdout and stderr.
     pub(super) fn reset(&self, instance: &str, sets: &[&str], arguments: &[&str]) -> (Option<i32>, String, String) {
-        let mut settings = self.settings(instance);
-        settings.extend(sets.iter().map(|set| (*set).to_owned()));
-        let output = Command::new(env!("CARGO_BIN_EXE_cohortd"))
-            .arg("reset")
-            .args(arguments)
-            .args(settings.iter().flat_map(|set| ["--set", set]))
-            .env_clear()
-            .output()
-            .unwrap();
+        let output = self.command_reset(instance, sets, arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         println!("reset {}: {:?}\n{stdout}{stderr}", arguments.join(" "), output.status.code());
         (output.status.code(), stdout, stderr)
+    }
+
+    /// The command `cohortd reset` with the settings of a process.
+    pub(super) fn command_reset(&self, instance: &str, sets: &[&str], arguments: &[&str]) -> Command {
+        let mut settings = self.settings(instance);
+        settings.extend(sets.iter().map(|set| (*set).to_owned()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cohortd"));
+        command.arg("reset").args(arguments).args(settings.iter().flat_map(|set| ["--set", set])).env_clear();
+        command
     }
 
     /// Deletes a topic, and makes it again at once.
@@ -415,12 +418,31 @@ impl Lab {
 
     /// Drops the records of partition 0 of the input before an offset, as retention would.
     pub(super) fn forget_before(&self, offset: i64) {
+        self.drop_before("in", 0, offset);
+    }
+
+    /// Drops everything that a topic holds now, as retention would.
+    pub(super) fn forget_all(&self, kind: &str) {
+        (0..self.partitions).for_each(|partition| self.drop_before(kind, partition, self.end(kind, partition)));
+    }
+
+    fn drop_before(&self, kind: &str, partition: i32, offset: i64) {
         let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.topic("in"), 0, Offset::Offset(offset)).unwrap();
+        list.add_partition_offset(&self.topic(kind), partition, Offset::Offset(offset)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let dropped = runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).unwrap();
         assert_eq!(dropped.elements()[0].offset(), Offset::Offset(offset));
+    }
+
+    /// Changes a setting of a topic.
+    pub(super) fn alter(&self, kind: &str, key: &str, value: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
+        let topic = self.topic(kind);
+        let changed = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set(key, value);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let done = runtime.block_on(admin.alter_configs([&changed], &AdminOptions::new())).unwrap();
+        assert!(done[0].is_ok(), "{done:?}");
     }
 
     /// Waits until everything in the input was read and committed, by any process.
@@ -435,7 +457,11 @@ impl Lab {
             _ => None,
         };
         let of = |partition: Vec<Seen>| {
-            partition.iter().filter(|seen| seen.key.first() == Some(&b'I')).filter_map(advance).collect()
+            since_rebuilt(&partition)
+                .iter()
+                .filter(|seen| seen.key.first() == Some(&b'I'))
+                .filter_map(advance)
+                .collect()
         };
         self.read("log").into_iter().map(of).collect()
     }
@@ -443,7 +469,7 @@ impl Lab {
     /// What was recorded of thresholds and of parameters of the model of churn, by partition, each with its position.
     pub(super) fn taken_up(&self) -> Vec<Vec<(i64, Recorded)>> {
         let of = |partition: Vec<Seen>| {
-            let inputs = partition.iter().filter(|seen| seen.key.first() == Some(&b'I'));
+            let inputs = since_rebuilt(&partition).iter().filter(|seen| seen.key.first() == Some(&b'I'));
             let recorded = inputs.filter_map(|seen| Some(Recorded::read(&seen.key, seen.payload.as_ref()?).unwrap()));
             let is_taken_up =
                 |recorded: &Recorded| matches!(recorded, Recorded::Threshold { .. } | Recorded::Parameters { .. });
@@ -451,6 +477,12 @@ impl Lab {
         };
         self.read("log").into_iter().map(of).collect()
     }
+}
+
+/// What a partition of the changelog holds since it was last emptied to decide everything anew.
+fn since_rebuilt(partition: &[Seen]) -> &[Seen] {
+    let emptied = |seen: &Seen| seen.key == [b'M'] && seen.payload.is_none();
+    &partition[partition.iter().rposition(emptied).unwrap_or(0)..]
 }
 
 fn taken(message: &rdkafka::message::BorrowedMessage<'_>) -> Seen {

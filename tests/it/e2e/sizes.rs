@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use cohortd::clock::wall_clock;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 
+use super::daemon::Daemon;
 use super::lab::{Lab, Seen};
 use super::shop::Random;
 use super::{LONG, avro, eventually};
+use crate::naive::OwnedValue;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
@@ -146,12 +146,7 @@ fn a_topic_that_takes_less_from_now_on_gets_smaller_batches() {
     let writer = lab.writer();
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &lab.bootstrap).create().unwrap();
-    let changes = lab.topic("changes");
-    let less = AlterConfig::new(ResourceSpecifier::Topic(&changes)).set("max.message.bytes", "20000");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(admin.alter_configs([&less], &AdminOptions::new())).unwrap();
+    lab.alter("changes", "max.message.bytes", "20000");
     for n in 0..2_000 {
         writer.send(&format!("c{n}"), &visit(&format!("c{n}"), &noise(&mut random, 500)));
     }
@@ -165,4 +160,106 @@ fn a_topic_that_takes_less_from_now_on_gets_smaller_batches() {
     let changes = lab.read("changes").concat();
     let changed: BTreeSet<&str> = changes.iter().map(Seen::key).collect();
     assert_eq!((changes.len(), changed.len()), (2_000, 2_000));
+}
+
+const PAGES: &str = "
+[cohorts.broad]
+who = \"did visit with at least 1000 different page in the last 30 days\"
+";
+const SECTIONS: &str = "
+[cohorts.all_over]
+who = \"did visit with at least 1000 different section in the last 30 days\"
+
+[cohorts.new]
+who = \"did visit in the last 2 days\"
+";
+
+/// Visits of one customer to as many pages.
+fn visit_pages(lab: &Lab, customer: &str, pages: std::ops::Range<i64>) {
+    let writer = lab.writer();
+    for page in pages {
+        let mut event = avro::event(customer, "visit", wall_clock().0, Some(format!("{customer}-{page}")));
+        event.properties.push(("page".into(), OwnedValue::Text(format!("/p/{page}"))));
+        event.properties.push(("section".into(), OwnedValue::Text(format!("/s/{page}"))));
+        writer.send(customer, &avro::encode(&event));
+    }
+    writer.flush();
+}
+
+/// Waits until these have entered a cohort, and nobody else.
+fn entered(lab: &Lab, daemon: &mut Daemon, cohort: &str, customers: &[&str]) {
+    let expected: Vec<String> = customers.iter().map(|customer| (*customer).to_owned()).collect();
+    eventually(&format!("{customers:?} entered {cohort}"), || {
+        daemon.assert_running();
+        let changes = lab.read("changes").concat();
+        let of_cohort = changes.iter().filter(|seen| seen.header("cohort") == cohort);
+        let entered: Vec<String> = of_cohort.map(|seen| seen.key().to_owned()).collect();
+        (entered.len() >= expected.len()).then(|| assert_eq!(entered, expected, "{cohort}"))
+    });
+}
+
+#[test]
+fn a_state_larger_than_the_changelog_takes_is_made_smaller_and_holds_nobody_up() {
+    let rules = format!("{RULES}{PAGES}");
+    let Some(lab) = Lab::new("states", 1, &rules) else { return };
+    let sets = ["state.flush_after_events=0"];
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    visit_pages(&lab, "whale", 0..1_500);
+    entered(&lab, &mut daemon, "seen", &["whale"]);
+    // The topic takes less while it runs.
+    lab.read_through();
+    lab.alter("log", "max.message.bytes", "5000");
+    visit_pages(&lab, "whale", 1_500..1_600);
+    visit_pages(&lab, "second", 0..1);
+    entered(&lab, &mut daemon, "seen", &["whale", "second"]);
+    lab.read_through();
+    daemon.ready();
+    assert!(daemon.says("states are kept below this size"), "{}", daemon.log());
+    assert!(daemon.says("the oldest of it is forgotten"), "{}", daemon.log());
+    assert!(daemon.metrics()["cohortd_decisions_approximated_total"] > 0.0);
+    // Other rules keep something else of everybody, and read all of it again.
+    lab.write_rules(&format!("{rules}{SECTIONS}"));
+    entered(&lab, &mut daemon, "new", &["second", "whale"]);
+    visit_pages(&lab, "third", 0..1);
+    entered(&lab, &mut daemon, "seen", &["whale", "second", "third"]);
+    daemon.ready();
+    daemon.stop();
+    // A start that knows from the beginning what the topic takes, and reads everything back from there.
+    std::fs::remove_dir_all(lab.state("one")).unwrap();
+    let mut daemon = lab.start("one", &sets);
+    visit_pages(&lab, "whale", 1_600..3_000);
+    visit_pages(&lab, "fourth", 0..1);
+    entered(&lab, &mut daemon, "seen", &["whale", "second", "third", "fourth"]);
+    lab.read_through();
+    daemon.ready();
+    daemon.stop();
+    let states = lab.read("log").concat().into_iter().filter(|seen| seen.key == b"Cwhale");
+    println!("states: {:?}", states.map(|seen| seen.payload.map_or(0, |state| state.len())).collect::<Vec<_>>());
+    assert_eq!(letters(&lab), []);
+}
+
+#[test]
+fn a_changelog_that_takes_not_even_where_a_partition_stands_is_waited_for_with_the_setting_to_raise() {
+    let Some(lab) = Lab::new("standing", 1, RULES) else { return };
+    let mut daemon = lab.start("one", &["state.flush_after_events=0"]);
+    daemon.ready();
+    visit_pages(&lab, "first", 0..1);
+    entered(&lab, &mut daemon, "seen", &["first"]);
+    lab.alter("log", "max.message.bytes", "150");
+    visit_pages(&lab, "second", 0..1);
+    let said = eventually("it says what it waits for", || {
+        daemon.assert_running();
+        let (status, text) = daemon.get("/health/ready")?;
+        (status == 503 && text.contains("output")).then_some(text)
+    });
+    println!("standing: {said}");
+    assert!(said.contains(&lab.topic("log")) && said.contains("raise its max.message.bytes"), "{said}");
+    assert_eq!(daemon.get("/health/live").unwrap().0, 200);
+    assert!(!daemon.says("Revoked"), "it keeps its partitions");
+    lab.alter("log", "max.message.bytes", "1048588");
+    entered(&lab, &mut daemon, "seen", &["first", "second"]);
+    daemon.ready();
+    daemon.stop();
+    assert_eq!(letters(&lab), []);
 }

@@ -1,0 +1,76 @@
+//! A broker so slow that what is decided at once is too much for one transaction.
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+
+use super::lab::Lab;
+use super::shop::{self, Random};
+use super::{eventually, judge};
+use crate::support::broker::Broker;
+use crate::support::proxy::Proxy;
+
+/// A broker that clients of one address reach through a proxy.
+fn proxied() -> (Broker, Proxy) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let proxy = Proxy::start(port);
+    let advertised = proxy.port();
+    let broker = Broker::start_with(&|plain, controller| {
+        format!(
+            "listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},PROXIED://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},PROXIED://127.0.0.1:{advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+"
+        )
+    });
+    (broker, proxy)
+}
+
+#[test]
+fn a_broker_that_is_slow_gets_smaller_transactions_until_it_is_quick_again_and_nothing_is_lost() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let (broker, proxy) = proxied();
+    let lab = Lab::at(broker.bootstrap(), "slow", 2, shop::RULES);
+    lab.create("in", 2, &[]);
+    let mut random = Random::seeded("slow");
+    let address = format!("kafka.bootstrap_servers=127.0.0.1:{}", proxy.port());
+    let sets = [
+        &shop::SETS[..],
+        &[&address, "kafka.options.transaction.timeout.ms=4000", "state.flush_after_events=0"],
+        // So few travel together that many requests make a transaction.
+        &["kafka.options.batch.num.messages=50", "batch.max_records=10000"],
+    ]
+    .concat();
+    let open = shop::open(&lab, random.next(), 100, 250);
+    let mut daemon = lab.start("one", &sets);
+    daemon.ready();
+    daemon.signal("-STOP");
+    // What has piled up is decided at once.
+    thread::sleep(Duration::from_secs(12));
+    proxy.delay(Duration::from_millis(60));
+    daemon.signal("-CONT");
+    eventually("a transaction takes too long", || {
+        daemon.assert_running();
+        daemon.says("A transaction took too long").then_some(())
+    });
+    let applied = |daemon: &mut super::daemon::Daemon| daemon.metrics()["cohortd_events_applied_total"];
+    let before = applied(&mut daemon);
+    eventually("smaller ones go through", || {
+        daemon.assert_running();
+        (applied(&mut daemon) > before).then_some(())
+    });
+    proxy.delay(Duration::ZERO);
+    eventually("they are as large as before", || {
+        daemon.assert_running();
+        daemon.says("Transactions may be as large as before again").then_some(())
+    });
+    let last = open.close();
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    daemon.ready();
+    daemon.stop();
+    let found = judge::check(&lab, shop::config());
+    println!("slow: {found:?}");
+    assert!(found.changes > 500 && found.by_time > 100, "too little happened: {found:?}");
+}
