@@ -174,7 +174,7 @@ mod tests {
         let expected = [
             "over=Unusable",
             "nan=Unusable",
-            "list=List([Text(\"a\")])",
+            "list=List { values: [Text(\"a\")], unusable: 0 }",
             "object=Unusable",
             "cut=Text(\"cut \u{fffd}\")",
             "\u{fffd}=1",
