@@ -331,7 +331,7 @@ fn random_cases_beyond_capacity_are_decided_the_same_whatever_happens_to_the_lan
 /// Of all cases in which little is kept, what is forgotten changes the decisions in at least a third.
 #[test]
 fn random_cases_beyond_capacity_lose_something() {
-    let cases = CAPPED_AS_JUDGED.cases;
+    let cases = number("COHORTD_CASES").unwrap_or(CAPPED_AS_JUDGED.cases);
     let differ = |seed: &u64| {
         let case = Generated::with_capacities(*seed).case;
         let all = Case { config: Config { capacities: Capacities::DEFAULT, ..case.config }, ..case.clone() };
