@@ -1,4 +1,4 @@
-//! Rules that are posted: handed to whoever keeps them, with the answer waited for.
+//! The rules in force; and those that are posted: handed to whoever keeps them, with the answer waited for.
 //!
 //! | status | |
 //! |---|---|
@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::Views;
+use crate::inquiry::{InForce, NotFound};
 
 /// The largest rules file that is taken, and some.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -40,7 +41,21 @@ pub enum Ruling {
 }
 
 pub(super) fn routes() -> Router<Views> {
-    Router::new().route("/rules", post(take).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
+    Router::new().route("/rules", post(take).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).get(show))
+}
+
+/// The version in force, and what it names that no event has had since this process took it up.
+async fn show(State(views): State<Views>) -> Response {
+    let Some(InForce { version, fingerprint, coverage }) = views.board.rules() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "No rules were read yet; try again.\n").into_response();
+    };
+    let missing = coverage.not_found();
+    let missing: Vec<_> =
+        missing.iter().map(|NotFound { key, text, hint }| json!({ "key": key, "text": text, "hint": hint })).collect();
+    let said = json!({
+        "version": version, "fingerprint": fingerprint, "events_looked_at": coverage.events(), "not_found": missing,
+    });
+    ([(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
 }
 
 /// A browser that was led here does not send this content type without asking first, and is not told that it may.

@@ -37,7 +37,8 @@ const ADMIN_ROUTES: &str = "\
 /customers/{id}                  where a customer stands in each cohort
 /customers/{id}/cohorts/{cohort} why, and what would change it
                                  both as JSON, or as text with ?lang=en or ?lang=fr
-/rules                           POST a rules file (Content-Type: application/toml) to put it in force: 200 with its
+/rules                           the version in force, and what it names that no event looked at has had
+                                 POST a rules file (Content-Type: application/toml) to put it in force: 200 with its
                                  version, or 422 with its mistakes
 ";
 

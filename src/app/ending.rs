@@ -102,7 +102,7 @@ impl Ending {
             Self::Broken => "start it again; if it ends so again and again, read the line before the last",
             Self::RegistryMadeAnew => "start it again: it writes with the new ids",
             Self::StoppedAtOnce => "nothing: the next start repairs what was cut off",
-            Self::Usage => "see `cohortd help`",
+            Self::Usage => "see `cohortd --help`",
             Self::Settings => "put right the setting that the line names",
             Self::Rules => "mend the mistakes, or choose one of the ways on that the line names",
             Self::Topics => "create or change the topic that the line names, or name another",

@@ -29,7 +29,7 @@ use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
 use crate::kafka::{BrokerState, Brokers, Ends, Watermarks};
 use crate::lane::{Context, Found, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
-use crate::metrics::{Health, Metrics, Wait, WaitCause};
+use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
@@ -135,7 +135,7 @@ impl Process {
         tracing::info!(metrics = %metrics_door, admin = %admin_door, "Listening.");
 
         let brokers = Brokers::default();
-        let book = Arc::new(Rulebook::new(Arc::clone(&metrics)));
+        let book = Arc::new(Rulebook::new(Arc::clone(&metrics), Arc::clone(&board)));
         let (found, keeper) = match begin {
             Begin::With(found, rules) => {
                 let fingerprint = rules.fingerprint.clone();
@@ -235,6 +235,8 @@ fn run_lanes(
     let (mut stopping, mut away) = (None, false);
     while !lanes.iter().all(JoinHandle::is_finished) || !summaries.is_finished() {
         context.metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
+        let retries = context.metrics.retries(Retry::Schema);
+        retries.inc_by(schemas.retries().saturating_sub(retries.get()));
         away = show_brokers(brokers, &context.metrics, health, away);
         std::thread::sleep(Duration::from_millis(20));
         if summaries.is_finished() && !shutdown.is_requested() {

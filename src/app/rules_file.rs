@@ -1,5 +1,6 @@
 //! The rules file of a command: the settings' or the one given on the command line.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| {
         let text = match &given {
+            _ if error.kind() == ErrorKind::InvalidData => format!("{name}: is not text in UTF-8; save it as UTF-8"),
             Some(_) => format!("{name}: cannot be read ({error}); check the path given with --rules"),
             None => {
                 let problem = format!("{name:?} cannot be read ({error}); set it, or give --rules FILE");

@@ -7,7 +7,7 @@ use super::ending::Ending;
 use super::failure::Failure;
 use super::pause::{self, pause};
 use crate::event::Span;
-use crate::kafka::{self, Admin, Brokers, Created, Topic, TopicPlan};
+use crate::kafka::{self, Admin, Brokers, Created, Topic, TopicPlan, Trouble};
 use crate::lane::{Found, RecordLimits, identity};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::Loaded;
@@ -66,6 +66,12 @@ pub(super) fn prepare(
                 metrics.retries(Retry::Kafka).inc();
                 tries += 1;
                 let servers = &kafka.bootstrap_servers;
+                let is_unexplained = is_away && tries > UNEXPLAINED_TRIES && !shutdown.is_requested();
+                let trouble = if is_unexplained { kafka::trouble(kafka, LISTEN) } else { None };
+                let reason = match &trouble {
+                    Some(Trouble::Unconnected(words)) => format!("{words}; see kafka.bootstrap_servers"),
+                    _ => reason,
+                };
                 if tries.is_power_of_two() {
                     tracing::warn!(servers, reason, tries, "Kafka is not ready; trying again.");
                 }
@@ -74,16 +80,14 @@ pub(super) fn prepare(
                     partition: None,
                     detail: format!("the start waits for Kafka at {servers}: {reason}"),
                 });
-                if is_away && tries > UNEXPLAINED_TRIES && !shutdown.is_requested() {
-                    if let Some(cause) = kafka::refused_credentials(kafka, LISTEN) {
-                        refusals += 1;
-                        if refusals >= REFUSALS {
-                            let problem = format!("the brokers at {servers} cannot be used: {}", cause.text);
-                            return Err(refusal(loaded, "kafka.options", problem));
-                        }
-                    } else {
-                        refusals = 0;
+                if let Some(Trouble::Refused(cause)) = &trouble {
+                    refusals += 1;
+                    if refusals >= REFUSALS {
+                        let problem = format!("the brokers at {servers} cannot be used: {}", cause.text);
+                        return Err(refusal(loaded, "kafka.options", problem));
                     }
+                } else {
+                    refusals = 0;
                 }
             }
             Err(Problem::Made) => {

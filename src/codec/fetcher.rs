@@ -69,6 +69,11 @@ impl Fetcher {
         asked
     }
 
+    /// How often an id was asked for again, since none or no final answer had come.
+    pub(super) fn retries(&self) -> u64 {
+        self.shared.state().ids.retries()
+    }
+
     /// Was it never asked for?
     pub(super) fn is_new(&self, id: u32) -> bool {
         self.shared.state().ids.is_new(id, Instant::now())

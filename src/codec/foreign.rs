@@ -16,7 +16,7 @@ pub const EXAMPLE: &str = "{\"customer_id\": \"c1\", \"event\": \"purchase\", \"
 const HEAD: u64 = 64 << 10;
 
 /// What begins with which bytes, and is not read.
-const BINARIES: [(&[u8], &str); 13] = [
+const BINARIES: [(&[u8], &str); 18] = [
     (b"PAR1", "Parquet"),
     (b"ORC", "ORC"),
     (b"ARROW1", "Arrow"),
@@ -28,9 +28,17 @@ const BINARIES: [(&[u8], &str); 13] = [
     (b"\xfd7zXZ\x00", "compressed by xz"),
     (b"SQLite f", "an SQLite database"),
     (b"%PDF", "PDF"),
+    (b"\x78\x01", "compressed by zlib without the header of gzip"),
+    (b"\x78\x9c", "compressed by zlib without the header of gzip"),
+    (b"\x78\xda", "compressed by zlib without the header of gzip"),
+    (b"{\0", "text in UTF-16"),
+    (b"\0{", "text in UTF-16"),
     (b"\xff\xfe", "text in UTF-16"),
     (b"\xfe\xff", "text in UTF-16"),
 ];
+
+/// Where an archive of tar says that it is one, and how.
+const TAR: (usize, &[u8]) = (257, b"ustar");
 
 /// A kind of file that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +76,9 @@ pub(super) fn of(start: &[u8], mut input: Input) -> io::Result<(Input, Option<Fo
         return Ok((input, Some(Foreign::Binary(kind))));
     }
     let head = first_lines(&mut input)?;
+    if head.get(TAR.0..).is_some_and(|rest| rest.starts_with(TAR.1)) {
+        return Ok((input, Some(Foreign::Binary("a tar archive"))));
+    }
     let text = head.strip_prefix(UTF8_MARK).unwrap_or(&head);
     let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let foreign = lines.next().and_then(|first| text_kind(first, lines.next().unwrap_or_default()));

@@ -128,6 +128,8 @@ pub(super) struct Ids {
     /// By when all questions so far would have been asked at the long-run rate.
     paid_until: Instant,
     highest: u32,
+    /// Questions that were asked before.
+    retries: u64,
 }
 
 impl Ids {
@@ -145,6 +147,7 @@ impl Ids {
             outage: None,
             paid_until: now,
             highest: 0,
+            retries: 0,
         }
     }
 
@@ -214,6 +217,11 @@ impl Ids {
         self.settled.insert(id, settled);
     }
 
+    /// How often an id was asked for again.
+    pub(super) fn retries(&self) -> u64 {
+        self.retries
+    }
+
     /// The registry gave an id for something else.
     pub(super) fn saw(&mut self, id: u32) {
         self.highest = self.highest.max(id);
@@ -240,7 +248,10 @@ impl Ids {
         }
         let id = match self.new.pop_front() {
             Some(id) => id,
-            None => self.again.pop().expect("it was just looked at").0.1,
+            None => {
+                self.retries += 1;
+                self.again.pop().expect("it was just looked at").0.1
+            }
         };
         self.paid_until = self.paid_until.max(now) + Duration::from_secs(1) / QUESTIONS_PER_SECOND;
         self.in_flight += 1;

@@ -23,8 +23,11 @@ pub enum OwnedValue {
     Bool(bool),
     Number(Number),
     Text(String),
-    /// Values, none of which is a list.
-    List(Vec<OwnedValue>),
+    /// Values, none of which is a list: the first ones of use, as many as are looked at; and how many others there are.
+    List {
+        values: Vec<OwnedValue>,
+        unusable: u32,
+    },
     /// A number that is not one, or too large; bytes, an object, a list in a list: missing, and counted.
     Unusable,
 }
@@ -36,7 +39,7 @@ impl OwnedValue {
             Self::Bool(value) => Some(Value::Bool(*value)),
             Self::Number(value) => Some(Value::Number(*value)),
             Self::Text(value) => Some(Value::Text(value)),
-            Self::List(_) | Self::Unusable => None,
+            Self::List { .. } | Self::Unusable => None,
         }
     }
 
@@ -50,13 +53,23 @@ impl OwnedValue {
         }
     }
 
-    /// Of so many values as are looked at; one more, which is unusable, stands for all others.
     pub(super) fn list(values: impl IntoIterator<Item = Self>) -> Self {
-        let mut list: Vec<Self> = values.into_iter().take(LISTED_MAX + 1).collect();
-        if let Some(beyond) = list.get_mut(LISTED_MAX) {
-            *beyond = Self::Unusable;
+        let mut list = Self::empty_list();
+        values.into_iter().for_each(|value| list.add(value));
+        list
+    }
+
+    fn empty_list() -> Self {
+        Self::List { values: Vec::new(), unusable: 0 }
+    }
+
+    /// The next value of a list, as it counts on a topic too.
+    fn add(&mut self, value: Self) {
+        let Self::List { values, unusable } = self else { return };
+        match value {
+            Self::Bool(_) | Self::Number(_) | Self::Text(_) if values.len() < LISTED_MAX => values.push(value),
+            _ => *unusable = unusable.saturating_add(1),
         }
-        Self::List(list)
     }
 }
 
@@ -71,16 +84,12 @@ impl OwnedEvent {
         let mut unusable_values = 0;
         for (name, value) in &self.properties {
             let Some(id) = vocabulary.property(name) else { continue };
-            let (id, values) = match value {
-                OwnedValue::List(values) => (id.in_a_list(), values.as_slice()),
-                single => (id, std::slice::from_ref(single)),
+            let (id, values, unusable) = match value {
+                OwnedValue::List { values, unusable } => (id.in_a_list(), values.as_slice(), *unusable),
+                single => (id, std::slice::from_ref(single), u32::from(single.borrowed().is_none())),
             };
-            for value in values {
-                match value.borrowed() {
-                    Some(value) => properties.push((id, value)),
-                    None => unusable_values += 1,
-                }
-            }
+            properties.extend(values.iter().filter_map(|value| Some((id, value.borrowed()?))));
+            unusable_values = unusable.saturating_add(unusable_values);
         }
         CustomerEvent {
             customer: &self.customer,
@@ -124,17 +133,13 @@ impl<'a> Keep<'a> for All {
     }
 
     fn begin_list(&mut self, slot: &'a str) {
-        self.put(slot, Some(OwnedValue::List(Vec::new())));
+        self.put(slot, Some(OwnedValue::empty_list()));
     }
 
     fn listed(&mut self, slot: &'a str, value: Kept<'a>) {
         let list = self.0.iter_mut().find(|(name, _)| name == slot);
-        if let (Some((_, OwnedValue::List(list))), Some(value)) = (list, OwnedValue::of(value)) {
-            match list.len() {
-                ..LISTED_MAX => list.push(value),
-                LISTED_MAX => list.push(OwnedValue::Unusable),
-                _ => {}
-            }
+        if let (Some((_, list)), Some(value)) = (list, OwnedValue::of(value)) {
+            list.add(value);
         }
     }
 }

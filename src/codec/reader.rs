@@ -514,3 +514,37 @@ fn decimal(unscaled: &[u8], scale: usize) -> Option<Number> {
     };
     (millionths.abs() < Number::LIMIT).then_some(Number(millionths))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::owned::{All, OwnedEvent};
+    use super::*;
+
+    #[test]
+    fn a_long_list_counts_alike_on_a_topic_and_in_a_file() {
+        let value = |number: i64| match number % 10 {
+            0 => Kept::Unusable,
+            1 => Kept::Absent,
+            _ => Kept::Value(Value::Number(Number::from_integer(number))),
+        };
+        let mut vocabulary = Vocabulary::default();
+        let id = vocabulary.add_property("tags");
+        for length in [0, 5, 63, 64, 65, 80, 81, 200] {
+            let mut on_topic = Properties::new();
+            let mut known =
+                Known { vocabulary: &vocabulary, properties: &mut on_topic, unusable: 0, lists: false, listed: 0 };
+            known.begin_list(id);
+            (0..length).for_each(|number| known.listed(id, value(number)));
+            let unusable_on_topic = known.unusable;
+
+            let mut in_file = All::default();
+            in_file.begin_list("tags");
+            (0..length).for_each(|number| in_file.listed("tags", value(number)));
+            let envelope = Envelope { customer: "c", name: "e", at: Instant(0), id: Some("i"), source: None };
+            let event = OwnedEvent::new(&envelope, b"", in_file);
+            let mut properties = Properties::new();
+            let unusable_in_file = event.borrowed(&vocabulary, &mut properties).unusable_values;
+            assert_eq!((on_topic, unusable_on_topic), (properties, unusable_in_file), "of {length} values");
+        }
+    }
+}

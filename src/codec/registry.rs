@@ -37,6 +37,8 @@ pub struct Registry {
 struct Known {
     /// Was the last call answered to some use?
     answers: AtomicBool,
+    /// When one last was.
+    answered: Mutex<Option<Instant>>,
     /// An id that it has given a schema for; 0: none.
     id: AtomicU32,
     /// When it was last seen to answer as a registry does.
@@ -134,7 +136,8 @@ impl Registry {
     /// # Errors
     /// See [`RegistryError`]. Schemas of another type, or with references, are refused.
     pub fn schema(&self, id: u32) -> Result<String, RegistryError> {
-        self.heard(self.ask_schema(id))
+        let asked = Instant::now();
+        self.heard(self.ask_schema(id), asked)
     }
 
     /// Registers an Avro schema under a subject, or finds it there; its id. Where it may not register, it looks for what
@@ -144,6 +147,7 @@ impl Registry {
     /// [`RegistryError::Refused`] with the registry's message when it finds the schema incompatible (409) or invalid
     /// (422); otherwise see [`RegistryError`].
     pub fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        let asked = Instant::now();
         let id = match self.post(&format!("/subjects/{subject}/versions"), schema) {
             // Nobody but a pipeline may write to many a registry; what that registered is as good.
             Err(refused @ (RegistryError::Denied(_) | RegistryError::Refused(_))) => {
@@ -154,12 +158,18 @@ impl Registry {
         if let Ok(id) = id {
             self.known.id.store(id, Ordering::Relaxed);
         }
-        self.heard(id)
+        self.heard(id, asked)
     }
 
-    fn heard<T>(&self, outcome: Result<T, RegistryError>) -> Result<T, RegistryError> {
-        let answered = outcome.as_ref().err().is_none_or(|error| !error.is_no_answer());
-        self.known.answers.store(answered, Ordering::Relaxed);
+    /// A call that fails says nothing of a registry that has answered another one since it was made.
+    fn heard<T>(&self, outcome: Result<T, RegistryError>, asked: Instant) -> Result<T, RegistryError> {
+        let mut answered = self.known.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if outcome.as_ref().err().is_none_or(|error| !error.is_no_answer()) {
+            *answered = Some(Instant::now());
+            self.known.answers.store(true, Ordering::Relaxed);
+        } else if answered.is_none_or(|at| at < asked) {
+            self.known.answers.store(false, Ordering::Relaxed);
+        }
         outcome
     }
 

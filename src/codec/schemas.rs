@@ -180,6 +180,12 @@ impl Schemas {
         self.registry().is_none_or(Registry::answers)
     }
 
+    /// How often the registry was asked again for a schema.
+    #[must_use]
+    pub fn retries(&self) -> u64 {
+        self.fetcher.as_ref().map_or(0, |fetcher| fetcher.retries())
+    }
+
     /// Notes an id that the registry gave for an output's schema: the ids of its other schemas are near it.
     pub fn saw_output_id(&self, id: u32) {
         if let Some(fetcher) = &self.fetcher {

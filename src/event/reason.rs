@@ -47,7 +47,7 @@ named! {
 }
 
 named! {
-    /// Why a record went to the dead letters.
+    /// Why a record went to the dead letters. Stored by its place in this list.
     DeadLetterReason {
         Undecodable = "undecodable",
         UnknownSchema = "unknown_schema",
@@ -57,6 +57,20 @@ named! {
         Future = "future",
         TooLate = "too_late",
         Oversized = "oversized",
+        /// The record's key is null.
+        NoKey = "no_key",
+    }
+}
+
+impl DeadLetterReason {
+    /// What is wrong with the key of a customer's record, if anything; and in words.
+    #[must_use]
+    pub fn of_key(key: Option<&[u8]>, customer: &str) -> Option<(Self, &'static str)> {
+        match key {
+            Some(key) if key == customer.as_bytes() => None,
+            Some(_) => Some((Self::WrongKey, "the key is not `customer_id`")),
+            None => Some((Self::NoKey, "the key is null, and should be `customer_id`")),
+        }
     }
 }
 

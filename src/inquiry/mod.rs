@@ -5,12 +5,14 @@
 //! written for programs (`json`) or for people (`text`).
 
 mod board;
+mod coverage;
 mod desk;
 mod found;
 mod json;
 mod text;
 
-pub use board::Board;
+pub use board::{Board, InForce};
+pub use coverage::{Coverage, NotFound};
 pub use desk::{Answer, Census, Desk, Elsewhere, Inbox, Question, Scope};
 pub use found::{Form, Found};
 pub use json::write as write_json;

@@ -61,9 +61,10 @@ impl Admin {
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, brokers: &Brokers) -> Result<Self, Failure> {
-        let client = config::asking(settings)
-            .create_with_context(Watch(brokers.clone()))
-            .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the admin client")))?;
+        let client = config::asking(settings).create_with_context(Watch(brokers.clone())).map_err(|error| {
+            let cause = Cause::of(&error, "creating the admin client");
+            Failure::Fatal(cause.naming_missing_files(&settings.options))
+        })?;
         Ok(Self { client, brokers: brokers.clone() })
     }
 

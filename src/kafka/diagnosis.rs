@@ -17,24 +17,32 @@ use crate::settings::Kafka;
 /// Between two looks at what was heard.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Connects and listens for about `limit`: do the brokers refuse who we say we are, or do we refuse them? `None`: neither
-/// was heard.
+/// Why connections fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// The brokers refuse who we say we are, or we refuse them.
+    Refused(Cause),
+    /// Anything else, in librdkafka's words: a name that does not resolve, a port at which nobody listens, a listener of
+    /// another protocol.
+    Unconnected(String),
+}
+
+/// Connects and listens for about `limit`. `None`: nothing was heard.
 #[must_use]
-pub fn refused_credentials(settings: &Kafka, limit: Duration) -> Option<Cause> {
+pub fn trouble(settings: &Kafka, limit: Duration) -> Option<Trouble> {
     let client: BaseProducer<Listener> = config::asking(settings).create_with_context(Listener::default()).ok()?;
     let until = Instant::now() + limit;
-    while Instant::now() < until {
+    loop {
         client.poll(STEP);
-        let heard = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if heard.is_some() {
+        let heard = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if matches!(heard, Some(Trouble::Refused(_))) || Instant::now() >= until {
             return heard;
         }
     }
-    None
 }
 
 #[derive(Default)]
-struct Listener(Mutex<Option<Cause>>);
+struct Listener(Mutex<Option<Trouble>>);
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
@@ -49,11 +57,22 @@ impl ClientContext for Listener {
             Code::SSL => reason.contains("certificate"),
             _ => false,
         };
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if refused {
-            let cause = Cause::new(code, "connecting", reason);
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
+            *heard = Some(Trouble::Refused(Cause::new(code, "connecting", reason)));
+        } else if heard.is_none() && code != Code::AllBrokersDown {
+            *heard = Some(Trouble::Unconnected(in_short(reason)));
         }
     }
+}
+
+/// Without the client's name before a reason and its own state behind it.
+fn in_short(reason: &str) -> String {
+    let reason = match reason.split_once("]: ") {
+        Some((client, rest)) if client.starts_with("[thrd:") => rest,
+        _ => reason,
+    };
+    reason.split(" (after ").next().unwrap_or(reason).trim_end().to_owned()
 }
 
 impl ProducerContext for Listener {

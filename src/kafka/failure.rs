@@ -1,5 +1,8 @@
 //! What went wrong, named by what the caller does next.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
@@ -145,7 +148,8 @@ impl Cause {
     pub(super) fn of(error: &KafkaError, what: &str) -> Self {
         match error {
             KafkaError::ClientConfig(_, detail, key, _) => {
-                Self { kind: Kind::Misconfigured, text: format!("{what}: option {key}: {detail}") }
+                let near = near(key).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                Self { kind: Kind::Misconfigured, text: format!("{what}: kafka.options.{key}: {detail}{near}") }
             }
             KafkaError::ClientCreation(detail) => Self { kind: Kind::Misconfigured, text: format!("{what}: {detail}") },
             other => match other.rdkafka_error_code() {
@@ -153,6 +157,17 @@ impl Cause {
                 None => Self { kind: Kind::Other, text: format!("{what}: {other}") },
             },
         }
+    }
+
+    /// OpenSSL does not say that a file which the options name is not there.
+    pub(super) fn naming_missing_files(mut self, options: &BTreeMap<String, String>) -> Self {
+        // librdkafka looks for certificates itself where the path is this.
+        let is_path = |key: &str, path: &str| key.ends_with(".location") && path != "probe";
+        let missing = options.iter().find(|(key, path)| is_path(key, path) && !Path::new(path).exists());
+        if let Some((key, path)) = missing {
+            self.text.push_str(&format!("; kafka.options.{key}: there is no file {path}"));
+        }
+        self
     }
 
     /// What a call outside transactions does with this cause: what passes by itself is worth a retry.
@@ -163,5 +178,50 @@ impl Cause {
                 Failure::Fatal(self)
             }
         }
+    }
+}
+
+/// The options that people write by hand most.
+const COMMON: [&str; 16] = [
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "sasl.password",
+    "sasl.oauthbearer.config",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.endpoint.identification.algorithm",
+    "enable.ssl.certificate.verification",
+    "session.timeout.ms",
+    "socket.timeout.ms",
+    "client.rack",
+    "compression.type",
+];
+
+/// The common option that differs from this one by a letter more, less or other.
+fn near(option: &str) -> Option<&'static str> {
+    let is_near = |known: &&&str| {
+        let (a, b) = (option.as_bytes(), known.as_bytes());
+        let ahead = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let (a, b) = (&a[ahead..], &b[ahead..]);
+        let rest = |bytes: &[u8]| bytes.get(1..).unwrap_or_default().to_vec();
+        option != **known && (rest(a) == rest(b) || rest(a) == b || a == rest(b))
+    };
+    COMMON.iter().find(is_near).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::near;
+
+    #[test]
+    fn an_option_with_a_slip_finds_the_one_that_was_meant() {
+        assert_eq!(near("sasl.pasword"), Some("sasl.password"));
+        assert_eq!(near("ssl.ca.locationn"), Some("ssl.ca.location"));
+        assert_eq!(near("sasl.usermame"), Some("sasl.username"));
+        assert_eq!((near("sasl.password"), near("statistics.interval.ms")), (None, None));
     }
 }

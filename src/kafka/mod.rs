@@ -32,7 +32,7 @@ pub use admin::{Admin, Created, Topic, TopicPlan};
 pub use brokers::{BrokerState, Brokers};
 pub use config::Sizes;
 pub use consumer::{Committed, Consumer, Membership, Polled};
-pub use diagnosis::refused_credentials;
+pub use diagnosis::{Trouble, trouble};
 pub use ends::Ends;
 pub use failure::{Cause, Failure, Kind};
 pub use follower::{Followed, Follower};

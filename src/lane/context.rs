@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dead_letters::DeadLetters;
 use super::edits::Edits;
 use super::limits::RecordLimits;
 use super::output::Speaker;
@@ -53,7 +52,6 @@ pub struct Context {
     pub(super) role: Role,
     placement: Placement,
     pub(super) edits: Edits,
-    pub(super) dead_letters: DeadLetters,
     /// How records say which schema they were written with.
     pub(super) framing: Framing,
     pub(super) timing: Timing,
@@ -110,7 +108,6 @@ impl Context {
             role: Role::new(),
             placement: Placement::default(),
             edits: Edits::new(settings.lanes),
-            dead_letters: DeadLetters::default(),
             rulebook,
             metrics,
             board,

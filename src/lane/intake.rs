@@ -6,7 +6,7 @@ use super::context::Context;
 use super::letter;
 use super::partition::Partition;
 use super::plan::Plan;
-use super::refusals::{Detail, say_what_is_not_read};
+use super::refusals::{Detail, SetAside, say_what_is_not_read};
 use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Lookup, SchemaKey, Schemas, recycle};
 use crate::engine::{Slot, Words};
@@ -23,6 +23,8 @@ pub(super) struct Intake {
     fresh: Option<Fresh>,
     /// The time of the last event taken in.
     pub(super) last_event: Option<Instant>,
+    /// Events that were sound, since the partition was opened.
+    sound: u64,
 }
 
 /// The records of a fresh partition, as long as every one of them is refused for what it is.
@@ -35,7 +37,7 @@ struct Fresh {
 
 impl Intake {
     pub(super) fn new(fresh: bool) -> Self {
-        Self { fresh: fresh.then(Fresh::default), last_event: None }
+        Self { fresh: fresh.then(Fresh::default), last_event: None, sound: 0 }
     }
 
     /// Counts a record; with the hundredth of a fresh partition, if none of them is an event under its customer's key, the
@@ -77,7 +79,10 @@ impl Refused {
     /// Is it so for what the record is, as for every record of a topic that holds something else?
     fn is_foreign(&self) -> bool {
         match self.reason {
-            DeadLetterReason::Undecodable | DeadLetterReason::UnknownSchema | DeadLetterReason::WrongKey => true,
+            DeadLetterReason::Undecodable
+            | DeadLetterReason::UnknownSchema
+            | DeadLetterReason::WrongKey
+            | DeadLetterReason::NoKey => true,
             DeadLetterReason::NoCustomer
             | DeadLetterReason::BadTime
             | DeadLetterReason::Future
@@ -128,8 +133,10 @@ impl Partition {
         if let Some(all) = self.intake.is_foreign(refused) {
             let partition = self.number;
             return Err(match all.reason {
-                DeadLetterReason::WrongKey => TakeInError::Miskeyed { partition },
-                _ => TakeInError::Foreign { partition, detail: all.detail },
+                DeadLetterReason::WrongKey | DeadLetterReason::NoKey => {
+                    TakeInError::Miskeyed { partition, detail: all.detail }
+                }
+                reason => TakeInError::Foreign { partition, reason, detail: all.detail },
             });
         }
         match outcome? {
@@ -140,19 +147,19 @@ impl Partition {
                 self.wait_for_clock();
             }
             Some(Refusal::Skip(reason)) => self.tally().skipped.push(reason),
-            Some(Refusal::Dead(refused)) => self.set_aside(record, &refused, context, plan),
+            Some(Refusal::Dead(refused)) => self.set_aside(record, refused, context, plan),
             Some(Refusal::DeadByCircumstance(refused)) => {
                 self.record(position, Recorded::Refused(refused.reason));
-                self.set_aside(record, &refused, context, plan);
+                self.set_aside(record, refused, context, plan);
             }
         }
         Ok(())
     }
 
-    fn set_aside(&mut self, record: &Record<'_>, refused: &Refused, context: &Context, plan: &mut Plan) {
-        self.tally().dead.push(refused.reason);
-        context.refusals.refused(refused.reason, &refused.detail, self.number, record.offset());
-        plan.outs.push(letter::of_record(record, refused, context, self.number));
+    fn set_aside(&mut self, record: &Record<'_>, refused: Refused, context: &Context, plan: &mut Plan) {
+        plan.outs.push(letter::of_record(record, &refused, context, self.number));
+        let Refused { reason, detail } = refused;
+        self.tally().dead.push(SetAside { reason, detail, offset: record.offset() });
     }
 
     fn judge<'r>(
@@ -187,14 +194,16 @@ impl Partition {
             Ok(event) => event,
             Err(error) => return dead(error.reason(), format!("{error} ({key})").into()),
         };
-        if record.key() != Some(event.customer.as_bytes()) {
-            let detail = if record.key().is_none() { "there is no key" } else { "the key is not `customer_id`" };
-            return dead(DeadLetterReason::WrongKey, detail.into());
+        if let Some((reason, detail)) = DeadLetterReason::of_key(record.key(), event.customer) {
+            return dead(reason, detail.into());
         }
         let now = incoming.now;
         let time_refused = self.shard_mut().refuses(event.at);
         if time_refused == Some(DeadLetterReason::BadTime) {
-            return dead(DeadLetterReason::BadTime, "`occurred_at` is before time.earliest, or in another unit".into());
+            return dead(
+                DeadLetterReason::BadTime,
+                "`occurred_at` is before time.earliest, or in seconds where milliseconds are expected".into(),
+            );
         }
         let known = match record.stamp() {
             Stamp::Appended(millis) => self.latest_event().max(Instant(millis)),
@@ -203,7 +212,8 @@ impl Partition {
         match is_ahead(event.at, now, known, self.believed(), context.max_future_skew) {
             Ahead::No => {}
             Ahead::Yes => {
-                let detail = "`occurred_at` is ahead of the clock by more than time.max_future_skew";
+                let detail =
+                    "`occurred_at` is ahead of the clock by more than time.max_future_skew, or finer than milliseconds";
                 return by_circumstance(DeadLetterReason::Future, detail.into());
             }
             Ahead::Unknown => return Ok(Some(Refusal::NotYet)),
@@ -211,6 +221,8 @@ impl Partition {
         if let Some(reason) = time_refused {
             return dead(reason, "`occurred_at` is older than stream time by more than time.max_lateness".into());
         }
+        self.rules.coverage.pass(&event, self.intake.sound);
+        self.intake.sound += 1;
         let (at, unusable) = (event.at, event.unusable_values);
         if !self.apply(incoming.slot, &event, record.offset(), Words::Full, context, plan)? {
             return Ok(Some(Refusal::Skip(SkipReason::Duplicate)));
@@ -271,10 +283,10 @@ pub(super) enum Retaken {
 pub(super) enum TakeInError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the first {FRESH_RECORDS} records of partition {partition} are not keyed by their customer id")]
-    Miskeyed { partition: i32 },
+    #[error("the first {FRESH_RECORDS} records of partition {partition} are not keyed by their customer id: {detail}")]
+    Miskeyed { partition: i32, detail: Detail },
     #[error("the first {FRESH_RECORDS} records of partition {partition} are not customer events: {detail}")]
-    Foreign { partition: i32, detail: Detail },
+    Foreign { partition: i32, reason: DeadLetterReason, detail: Detail },
 }
 
 #[cfg(test)]

@@ -30,7 +30,6 @@ mod buffers;
 mod clock_gate;
 mod contain;
 mod context;
-mod dead_letters;
 mod disk;
 mod due;
 mod edits;

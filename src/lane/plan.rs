@@ -5,8 +5,9 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::refusals::SetAside;
 use super::rulebook::Version;
-use crate::event::{Change, DeadLetterReason, SkipReason};
+use crate::event::{Change, SkipReason};
 use crate::rules::CohortIx;
 use crate::settings::Topics;
 use crate::store::layout::changelog;
@@ -130,7 +131,7 @@ pub(super) struct Tally {
     pub(super) consumed: u64,
     pub(super) applied: u64,
     pub(super) skipped: Vec<SkipReason>,
-    pub(super) dead: Vec<DeadLetterReason>,
+    pub(super) dead: Vec<SetAside>,
     /// By the numbers of the version that decided.
     pub(super) changes: Vec<(Arc<Version>, CohortIx, Change)>,
     /// The levels of risk that were reached.

@@ -258,6 +258,7 @@ mod tests {
     use super::{Published, Ranking, Ranks, Stage, Tick, Version};
     use crate::engine::Standing;
     use crate::event::Number;
+    use crate::inquiry::Coverage;
     use crate::rules::load;
     use crate::summary::{Counters, Found, thresholds};
 
@@ -267,7 +268,8 @@ mod tests {
 
     fn version() -> Arc<Version> {
         let rules = load("r.toml", "[cohorts.c]\nwho = 'in the top 10 % by sum(buy.amount)'").unwrap();
-        Arc::new(Version { number: 1, rules: Arc::new(rules), counters: Vec::new() })
+        let rules = Arc::new(rules);
+        Arc::new(Version { number: 1, coverage: Arc::new(Coverage::new(&rules)), rules, counters: Vec::new() })
     }
 
     /// Customers numbered so, each with a sum of their number.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::LaneError;
+use crate::inquiry::{Board, Coverage, InForce};
 use crate::metrics::{CohortCounters, Metrics};
 use crate::rules::{self, RuleSet};
 
@@ -13,6 +14,8 @@ pub struct Version {
     /// From 1, in the order of the topic.
     pub number: u64,
     pub rules: Arc<RuleSet>,
+    /// Which of what they name events have had.
+    pub(super) coverage: Arc<Coverage>,
     pub(super) counters: Vec<CohortCounters>,
 }
 
@@ -20,6 +23,8 @@ pub struct Version {
 #[derive(Debug)]
 pub struct Rulebook {
     metrics: Arc<Metrics>,
+    /// Where the newest one hangs for whoever asks.
+    board: Arc<Board>,
     newest: AtomicU64,
     /// There are versions that cannot be read now.
     behind: AtomicBool,
@@ -37,8 +42,8 @@ struct Page {
 
 impl Rulebook {
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, newest: AtomicU64::new(0), behind: AtomicBool::new(false), pages: Mutex::default() }
+    pub fn new(metrics: Arc<Metrics>, board: Arc<Board>) -> Self {
+        Self { metrics, board, newest: AtomicU64::new(0), behind: AtomicBool::new(false), pages: Mutex::default() }
     }
 
     /// The next version, as compiled by the caller if it was. Older ones and those known already are passed over.
@@ -63,7 +68,10 @@ impl Rulebook {
 
     fn version(&self, number: u64, rules: Arc<RuleSet>) -> Arc<Version> {
         let counters = self.metrics.cohorts(rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
-        Arc::new(Version { number, rules, counters })
+        let coverage = Arc::new(Coverage::new(&rules));
+        let fingerprint = rules.fingerprint.clone();
+        self.board.put_rules(InForce { version: number, fingerprint, coverage: Arc::clone(&coverage) });
+        Arc::new(Version { number, rules, coverage, counters })
     }
 
     /// Number of the newest version; 0: there is none.
@@ -149,7 +157,7 @@ mod tests {
 
     #[test]
     fn rules_that_another_release_numbered_otherwise_are_refused() {
-        let book = Rulebook::new(Arc::new(Metrics::new("0", "0")));
+        let book = Rulebook::new(Arc::new(Metrics::new("0", "0")), Arc::default());
         let text = "[cohorts.a]\nwho = 'did visit ever'\n";
         let rules = rules::load("r.toml", text).unwrap();
         book.add(1, &rules.fingerprint, text.to_owned(), None);

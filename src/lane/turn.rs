@@ -34,7 +34,7 @@ use super::surveying::{Unpublished, WholeDay};
 use crate::clock::{Reading, Watch};
 use crate::codec::Schemas;
 use crate::engine::Slot;
-use crate::event::Properties;
+use crate::event::{DeadLetterReason, Properties};
 use crate::inquiry::Inbox;
 use crate::kafka::{Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
 use crate::metrics::{Health, LaneHealth, Stage};
@@ -503,8 +503,8 @@ impl Lane {
             partition.committed(part, &pending.victims[&part.partition], &metrics, now);
             metrics.events_applied.inc_by(part.tally.applied);
             part.tally.skipped.iter().for_each(|reason| metrics.events_skipped(*reason).inc());
-            part.tally.dead.iter().for_each(|reason| metrics.dead_letters(*reason).inc());
-            self.context.dead_letters.wrote(&self.context.topics.dead_letters, &part.tally.dead);
+            part.tally.dead.iter().for_each(|letter| metrics.dead_letters(letter.reason).inc());
+            self.context.refusals.wrote(&self.context.topics.dead_letters, part.partition, &part.tally.dead);
             for (version, cohort, change) in &part.tally.changes {
                 version.counters[usize::from(cohort.0)].of(*change).inc();
             }
@@ -968,6 +968,12 @@ fn explain(error: TakeInError, context: &Context) -> LaneError {
             "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {ANEW}",
             context.topics.input
         )),
+        error @ TakeInError::Foreign { reason: DeadLetterReason::UnknownSchema, .. } => {
+            LaneError::Configuration(format!(
+                "{error}; name the registry of the producers of {} in schemas.registry, or put the schema into schemas.dir",
+                context.topics.input
+            ))
+        }
         error @ TakeInError::Foreign { .. } => LaneError::Configuration(format!(
             "{error}; name the topic of customer events in topics.input in place of {}, mend its source, or begin after \
              these records with kafka.start",

@@ -194,6 +194,8 @@ pub enum Retry {
     Partition,
     /// Reading the summaries.
     Summaries,
+    /// Fetching a schema of the input.
+    Schema,
 }
 
 /// The parts of a batch whose time is taken.
@@ -687,8 +689,8 @@ impl Fired {
 }
 
 impl Retry {
-    const ALL: [Self; 6] =
-        [Self::Kafka, Self::Registry, Self::Rules, Self::Transaction, Self::Partition, Self::Summaries];
+    const ALL: [Self; 7] =
+        [Self::Kafka, Self::Registry, Self::Rules, Self::Transaction, Self::Partition, Self::Summaries, Self::Schema];
 
     fn label(self) -> &'static str {
         match self {
@@ -698,6 +700,7 @@ impl Retry {
             Self::Transaction => "transaction",
             Self::Partition => "partition",
             Self::Summaries => "summaries",
+            Self::Schema => "schema",
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ast::{Duration, Events, Expr, Measure, Name, Range};
+use super::ast::{Duration, Events, Expr, Function, Literal, Measure, MeasureKind, Name, Operand, Range};
 use super::compile::SCORES;
 use super::error::{ExprError, RuleError, nearest};
 use super::parser::{is_reserved, parse, parse_attribute, parse_duration, parse_measure};
@@ -55,6 +55,31 @@ impl Document {
             let parts = [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())];
             parts.into_iter().filter_map(move |(key, written)| Some((name.as_str(), key, written?)))
         })
+    }
+
+    /// Where an attribute, or a measure that picks a value, is compared with a value: of which event and property it is.
+    #[must_use]
+    pub fn compared<'d>(&'d self, measure: &'d Measure, with: &Operand) -> Option<(&'d Name, &'d Name, Literal)> {
+        let (event, property) = match &measure.kind {
+            MeasureKind::Named(name) => {
+                let attribute = self.profile.get(&name.text)?;
+                (&attribute.event, &attribute.property)
+            }
+            MeasureKind::Of {
+                function: Function::First | Function::Last | Function::MostCommon,
+                event,
+                property,
+                ..
+            } => (event, property),
+            _ => return None,
+        };
+        let is_name = |word: &str| self.profile.contains_key(word) || self.measures.contains_key(word);
+        let value = match with {
+            Operand::Literal(value) => value.clone(),
+            Operand::Word(word) if !is_name(&word.text) => Literal::Text(word.text.clone()),
+            _ => return None,
+        };
+        Some((event, property, value))
     }
 }
 
@@ -151,6 +176,24 @@ const COHORT_KEYS: [&str; 17] = [
     "on_create",
     "shadow",
 ];
+/// What people put into the rules by mistake.
+const SECTIONS_OF_SETTINGS: [&str; 15] = [
+    "lanes",
+    "kafka",
+    "topics",
+    "batch",
+    "rules",
+    "state",
+    "ranks",
+    "metrics",
+    "admin",
+    "memory",
+    "time",
+    "automation",
+    "dedupe",
+    "schemas",
+    "log",
+];
 const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];
 
 /// Reads a rules file.
@@ -172,7 +215,8 @@ pub(super) fn read_partly(file: &str, text: &str) -> (Option<Document>, Vec<Rule
             let span = error.span().unwrap_or(0..0);
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
             let range = Range { start: span.start, end: span.end };
-            let error = RuleError::at(file, text, range, "", format!("this is not TOML: {message}"), None);
+            let hint = habit(text, span.start).map(str::to_owned);
+            let error = RuleError::at(file, text, range, "", format!("this is not TOML: {message}"), hint);
             return (None, vec![error]);
         }
     };
@@ -180,6 +224,30 @@ pub(super) fn read_partly(file: &str, text: &str) -> (Option<Document>, Vec<Rule
     let document = reader.document(&table);
     reader.errors.sort_by_key(|error| (error.line, error.column));
     (Some(document), reader.errors)
+}
+
+/// What to write instead of what is no TOML at `at`, where people often mean the same by it.
+fn habit(text: &str, at: usize) -> Option<&'static str> {
+    let at = text.floor_char_boundary(at);
+    let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default().trim();
+    let value = line.split_once('=').map_or("", |(_, value)| value.trim_start());
+    if text.trim_start().starts_with('{') {
+        return Some("this looks like JSON; a rules file begins like [cohorts.new_signups], and then who = \"...\"");
+    }
+    if value.starts_with(['“', '”', '„', '«', '‘', '’']) {
+        return Some("write straight quotes, \"...\"");
+    }
+    if value.starts_with('"') && value.matches('"').count() > 2 {
+        return Some("quotes within quotes: put the whole rule between '...', and the texts in it between \"...\"");
+    }
+    if value.starts_with(char::is_alphabetic) {
+        return Some("a rule or a text stands in quotes: who = \"did purchase in the last 7 days\"");
+    }
+    if line.starts_with('[') && line.contains(' ') {
+        return Some("the name of a cohort has no spaces: [cohorts.best_customers]");
+    }
+    None
 }
 
 /// What to write instead of an unknown time zone.
@@ -487,7 +555,12 @@ impl Reader<'_> {
 
     fn names(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Name>> {
         let DeValue::Array(items) = value.get_ref() else {
-            self.error(key, value.span(), "expected a list of event names".into(), None);
+            self.error(
+                key,
+                value.span(),
+                "expected a list of event names".into(),
+                Some("write it like [\"visit\", \"login\"]".into()),
+            );
             return None;
         };
         let mut names = Vec::new();
@@ -546,6 +619,9 @@ impl Reader<'_> {
         let name = key.get_ref().as_ref();
         let hint = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if prefix.is_empty() && SECTIONS_OF_SETTINGS.contains(&name) => {
+                "it belongs into the settings, a file of its own that is given with --config".to_owned()
+            }
             None => format!("known here: {}", known.join(", ")),
         };
         self.error(prefix, key.span(), format!("unknown key `{name}`"), Some(hint));

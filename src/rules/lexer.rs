@@ -25,7 +25,7 @@ pub(super) struct Token {
 }
 
 /// Signs that people bring from elsewhere, and what stands for them here.
-const HABITS: [(&str, &str); 16] = [
+const HABITS: [(&str, &str); 19] = [
     ("&&", "`and`"),
     ("||", "`or`"),
     ("!", "`not`, or `!=` between two values"),
@@ -39,7 +39,10 @@ const HABITS: [(&str, &str); 16] = [
     ("«", "straight quotes, \"...\""),
     ("»", "straight quotes, \"...\""),
     ("’", "double quotes, \"...\""),
+    ("‘", "double quotes, \"...\""),
     ("'", "double quotes, \"...\""),
+    ("[", "round brackets: `(a, b)`"),
+    ("{", "round brackets: `(a, b)`"),
     ("€", "the number alone"),
     ("$", "the number alone"),
 ];

@@ -10,6 +10,7 @@ mod document;
 mod error;
 mod facts;
 mod lexer;
+mod mentions;
 mod parser;
 mod ruleset;
 mod selector;
@@ -28,16 +29,14 @@ pub use error::{ExprError, RuleError, nearest};
 pub use facts::{
     DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, SERIES_EXACT, STEPS_MAX, TEXT_MAX, VALUES_MAX,
 };
+pub use mentions::{Mention, Mentioned};
 pub use parser::{parse, parse_attribute, parse_duration, parse_measure, parse_step};
 pub use ruleset::{
     Aggregate, BARRED, Churn, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node,
     Pick, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
-pub use uses::{
-    Owners, Use, ValueUse, Wanted, each_use, each_use_of_measure, each_use_of_step, each_value, each_value_of_measure,
-    each_value_of_step,
-};
+pub use uses::{Owners, Use, ValueUse, Wanted, each_use, each_use_of_measure, each_use_of_step};
 pub use warnings::{Page, Warning, in_order, warnings};
 
 /// Reads and compiles a rules file.

@@ -270,6 +270,9 @@ impl Parser {
                 "a number has no separators, and a point before its decimals: 1000.5"
             }
             TokenKind::Symbol("%") if after_number => "leave the sign out",
+            TokenKind::Word(word) if after_number && nearest(word, ["and", "or"]).is_none() => {
+                "a number stands alone, without a currency or a unit"
+            }
             _ => return Err(self.expected(&["and", "or", "the end of the rule"])),
         };
         Err(self.expected(&["and", "or", "the end of the rule"]).hint(hint))
@@ -892,11 +895,23 @@ impl Parser {
             _ => None,
         };
         let Some(op) = found else {
-            return Err(self.expected(&["a comparison (= != < <= > >=)"]));
+            let error = self.expected(&["a comparison (= != < <= > >=)"]);
+            return Err(match self.is_symbol(0, ".") {
+                true => {
+                    error.hint("a property of an event is named without the event or `properties`: `where amount > 50`")
+                }
+                false => error,
+            });
         };
         self.take();
         if op == Op::Eq && self.is_symbol(0, "=") {
             return Err(ExprError::new(self.range(), "equality is one sign").hint("write `=`"));
+        }
+        for (second, meant) in [(">", ">="), ("<", "<=")] {
+            if op == Op::Eq && self.is_symbol(0, second) {
+                let error = ExprError::new(self.range(), format!("`={second}` is not a comparison"));
+                return Err(error.hint(format!("write `{meant}`")));
+            }
         }
         if op == Op::Lt && self.is_symbol(0, ">") {
             return Err(ExprError::new(self.range(), "`<>` is not a comparison").hint("write `!=`"));

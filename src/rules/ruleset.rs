@@ -4,6 +4,7 @@ use super::ast::{Bound, Edge, Op, RankSize, Unit};
 use super::calendar::Calendar;
 use super::document::{ChurnModel, OnCreate};
 use super::facts::{FactIx, FactSpec};
+use super::mentions::Mention;
 use super::selector::Filter;
 use crate::event::{Instant, Localized, NameId, Number, Span, Vocabulary};
 
@@ -20,6 +21,8 @@ pub struct RuleSet {
     /// The parts of those orders that rules speak of.
     pub ranks: Vec<Rank>,
     pub vocabulary: Vocabulary,
+    /// What the rules name that events should have.
+    pub mentions: Vec<Mention>,
     pub time_zone: jiff::tz::TimeZone,
     /// Of everything that decides: expressions, lengths, time zone. Names for people, owners and actions do not count.
     pub fingerprint: String,

@@ -1,4 +1,5 @@
-//! Which events and properties an expression looks at, and what it takes their values for.
+//! Which events, properties and values an expression names, and what it takes the values of properties for. One walk, which
+//! skips nothing.
 
 use super::ast::{
     Compare, CompareTest, Count, Events, Expr, ExprKind, Filter, FilterTest, Function, Literal, Measure, MeasureKind,
@@ -15,6 +16,25 @@ pub enum Use<'e> {
         property: &'e Name,
         wanted: Wanted,
     },
+    /// After its property.
+    Value(ValueUse<'e>),
+    /// What a measure must be equal to, or must not be: which property that is may be known elsewhere.
+    Compared {
+        measure: &'e Measure,
+        with: &'e Operand,
+    },
+}
+
+/// A value that a property must have, or must not have.
+#[derive(Debug, Clone, Copy)]
+pub struct ValueUse<'e> {
+    pub of: Owners<'e>,
+    pub property: &'e Name,
+    pub value: &'e Literal,
+    /// Is it enough that it is a part of the property's text?
+    pub as_part: bool,
+    /// Where it is asked.
+    pub range: Range,
 }
 
 /// The events that a property is looked for in.
@@ -37,7 +57,7 @@ impl<'e> Owners<'e> {
 }
 
 /// What a value must be so that the rule can do anything with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wanted {
     Anything,
     /// Any value, or none: the rule asks just that.
@@ -80,7 +100,12 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
                 }
             };
             match test {
-                CompareTest::Compare(_, with) => operand(with),
+                CompareTest::Compare(op, with) => {
+                    operand(with);
+                    if matches!(op, Op::Eq | Op::Ne) {
+                        found(Use::Compared { measure, with });
+                    }
+                }
                 CompareTest::Between(low, high) => {
                     operand(low);
                     operand(high);
@@ -161,6 +186,19 @@ fn of_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(
             FilterTest::Known | FilterTest::Missing => Wanted::Presence,
         };
         found(Use::Property { of, property: &filter.property, wanted });
+        of_values(of, filter, found);
+    }
+}
+
+fn of_values<'e>(of: Owners<'e>, Filter { property, test }: &'e Filter, found: &mut impl FnMut(Use<'e>)) {
+    let mut one = |value: &'e Literal, as_part: bool| {
+        found(Use::Value(ValueUse { of, property, value, as_part, range: property.range }));
+    };
+    match test {
+        FilterTest::Compare(Op::Eq | Op::Ne, value) => one(value, false),
+        FilterTest::In(values) => values.iter().for_each(|value| one(value, false)),
+        FilterTest::Contains(value) => one(value, true),
+        FilterTest::Compare(..) | FilterTest::Known | FilterTest::Missing => {}
     }
 }
 
@@ -180,84 +218,5 @@ fn of_window<'e>(window: &'e Window, found: &mut impl FnMut(Use<'e>)) {
         | Window::Between(..)
         | Window::MoreThan(_)
         | Window::SinceDate(_) => {}
-    }
-}
-
-/// A value that a property is compared with.
-#[derive(Debug, Clone, Copy)]
-pub struct ValueUse<'e> {
-    pub of: Owners<'e>,
-    pub property: &'e Name,
-    pub value: &'e Literal,
-    /// Is it enough that it is a part of the property's text?
-    pub as_part: bool,
-    /// Where it is asked.
-    pub range: Range,
-}
-
-/// Gives every value that a property must be, or must not be, by a `where`, to `found`, in the order written.
-pub fn each_value<'e>(expr: &'e Expr, found: &mut impl FnMut(ValueUse<'e>)) {
-    match &expr.kind {
-        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| each_value(part, found)),
-        ExprKind::Not(inner) => each_value(inner, found),
-        ExprKind::Did(did) => each_value_of_step(&did.step, found),
-        ExprKind::Sequence(sequence) => {
-            each_value_of_step(&sequence.first, found);
-            sequence.next.iter().for_each(|next| each_value_of_step(&next.step, found));
-        }
-        ExprKind::Compare(Compare { measure, test }) => {
-            each_value_of_measure(measure, found);
-            let operand = match test {
-                CompareTest::Compare(_, operand) => Some(operand),
-                CompareTest::Between(..) | CompareTest::Known | CompareTest::Missing => None,
-            };
-            if let Some(Operand::Measure(_, measure)) = operand {
-                each_value_of_measure(measure, found);
-            }
-        }
-        ExprKind::Rank(rank) => each_value_of_measure(&rank.by, found),
-        ExprKind::Streak(_)
-        | ExprKind::Silent(_)
-        | ExprKind::Entered { .. }
-        | ExprKind::Left { .. }
-        | ExprKind::InCohort { .. }
-        | ExprKind::Consent { .. } => {}
-    }
-}
-
-/// As `each_value`, of a measure.
-pub fn each_value_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(ValueUse<'e>)) {
-    match &measure.kind {
-        MeasureKind::Count(step, _) | MeasureKind::TimeSince(_, step) => each_value_of_step(step, found),
-        MeasureKind::Of { event, filters, .. } => values_of_filters(Owners::One(event), filters, found),
-        MeasureKind::TimeFrom { from, to } => {
-            each_value_of_step(&from.1, found);
-            each_value_of_step(to, found);
-        }
-        MeasureKind::Change(measure, _) => each_value_of_measure(measure, found),
-        MeasureKind::Ratio(above, below) => {
-            each_value_of_measure(above, found);
-            each_value_of_measure(below, found);
-        }
-        MeasureKind::UsualGap(_) | MeasureKind::ActiveDays(..) | MeasureKind::Steps { .. } | MeasureKind::Named(_) => {}
-    }
-}
-
-/// As `each_value`, of what counts as coming back.
-pub fn each_value_of_step<'e>(step: &'e Step, found: &mut impl FnMut(ValueUse<'e>)) {
-    values_of_filters(Owners::All(&step.events), &step.filters, found);
-}
-
-fn values_of_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(ValueUse<'e>)) {
-    for Filter { property, test } in filters {
-        let mut one = |value: &'e Literal, as_part: bool| {
-            found(ValueUse { of, property, value, as_part, range: property.range });
-        };
-        match test {
-            FilterTest::Compare(Op::Eq | Op::Ne, value) => one(value, false),
-            FilterTest::In(values) => values.iter().for_each(|value| one(value, false)),
-            FilterTest::Contains(value) => one(value, true),
-            FilterTest::Compare(..) | FilterTest::Known | FilterTest::Missing => {}
-        }
     }
 }

@@ -21,10 +21,36 @@ pub(super) fn check(loaded: &Loaded) -> Result<(), Error> {
     schemas(loaded)
 }
 
+/// Could librdkafka take it for a broker: a host, with a port or without, after a security protocol or not?
+fn is_server(server: &str) -> bool {
+    let rest = match server.split_once("://") {
+        Some((protocol, rest)) => {
+            let protocols = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+            if !protocols.contains(&protocol.to_ascii_lowercase().as_str()) {
+                return false;
+            }
+            rest
+        }
+        None => server,
+    };
+    let (host, port) = match rest.rsplit_once(':') {
+        // An address of IPv6 has colons of its own.
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (rest, "9092"),
+    };
+    !host.is_empty() && !host.contains(['/', ' ']) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
 fn names(loaded: &Loaded) -> Result<(), Error> {
     let kafka = &loaded.settings.kafka;
     if kafka.bootstrap_servers.trim().is_empty() {
         return Err(loaded.refusal("kafka.bootstrap_servers", "is empty; write a broker, as \"localhost:9092\""));
+    }
+    if let Some(server) =
+        kafka.bootstrap_servers.split(',').map(str::trim).find(|server| !server.is_empty() && !is_server(server))
+    {
+        let problem = format!("{server:?} is no broker; write host:port, as \"kafka-1:9092,kafka-2:9092\"");
+        return Err(loaded.refusal("kafka.bootstrap_servers", problem));
     }
     if kafka.group_id.trim().is_empty() {
         return Err(loaded.refusal("kafka.group_id", "is empty; write a name, as \"cohortd\""));

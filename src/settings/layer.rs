@@ -17,6 +17,9 @@ pub(super) const OPTIONS: &str = "kafka.options";
 
 const PREFIX: &str = "COHORTD_";
 
+/// What is said of a key that stands in a rules file.
+const IS_OF_THE_RULES: &str = "belongs into the rules, a file of its own that rules.file names";
+
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     leaves: Vec<Leaf>,
@@ -63,8 +66,10 @@ impl Layer {
                         tables.push((key, inner));
                     }
                 } else {
-                    let value = plain(value)
-                        .map_err(|problem| Error::new(&format!("{name}:{}", line_of(offset)), &key, problem))?;
+                    let value = plain(value).map_err(|problem| {
+                        let problem = if is_of_the_rules(&key) { IS_OF_THE_RULES.to_owned() } else { problem };
+                        Error::new(&format!("{name}:{}", line_of(offset)), &key, problem)
+                    })?;
                     leaves.push((offset, key, Some(value)));
                 }
             }
@@ -128,6 +133,8 @@ impl Layer {
             format!("is a section, not a value; write it as {}", example_of(&leaf.key, inside.first().copied()))
         } else if let Some(option) = leaf.key.strip_prefix("kafka.").filter(|option| option.contains('.')) {
             format!("unknown key; did you mean {OPTIONS}.{option}?")
+        } else if is_of_the_rules(&leaf.key) {
+            IS_OF_THE_RULES.to_owned()
         } else if let Some(known) = nearest(&leaf.key, manual.keys()) {
             format!("unknown key; did you mean {known}?")
         } else {
@@ -193,6 +200,12 @@ impl config::Source for Layer {
         }
         Ok(root)
     }
+}
+
+/// Is it a key of a rules file?
+fn is_of_the_rules(key: &str) -> bool {
+    let first = key.split('.').next().unwrap_or_default();
+    ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"].contains(&first)
 }
 
 /// The value at a dotted key in the merged layers.

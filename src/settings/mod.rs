@@ -13,6 +13,7 @@ mod sections;
 mod words;
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::{fmt, fs, process, thread};
 
@@ -63,10 +64,11 @@ impl Settings {
         let mut layers = Vec::with_capacity(4);
         if let Some(path) = &sources.config {
             let text = fs::read_to_string(path).map_err(|source| {
-                Error::in_place(
-                    path.display().to_string(),
-                    format!("cannot be read ({source}); check the path given with --config"),
-                )
+                let problem = match source.kind() {
+                    ErrorKind::InvalidData => "is not text in UTF-8; save it as UTF-8".to_owned(),
+                    _ => format!("cannot be read ({source}); check the path given with --config"),
+                };
+                Error::in_place(path.display().to_string(), problem)
             })?;
             layers.push(Layer::file(&path.display().to_string(), &text)?);
         }

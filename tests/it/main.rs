@@ -19,6 +19,7 @@ mod generate;
 mod guide;
 mod kafka_room;
 mod metamorphic;
+mod mistakes;
 mod naive;
 mod scenarios;
 mod schema;

@@ -83,9 +83,31 @@ impl Broker {
 
     /// A new broker with settings of its own, which win over the others: made from its port and its controller's.
     pub(crate) fn start_with(settings: &dyn Fn(u16, u16) -> String) -> Self {
+        Self::start_prepared(settings, |_| {})
+    }
+
+    /// The same, with a class of its own that a setting may name. `None`, with the reason on stderr: there is no compiler.
+    pub(crate) fn start_with_class(name: &str, source: &str, settings: &dyn Fn(u16, u16) -> String) -> Option<Self> {
+        if Command::new("javac").arg("-version").output().is_err() {
+            eprintln!("skipped: no javac to compile {name} with");
+            return None;
+        }
+        let compiled = |own: &Own| {
+            let file = own.folder.join(format!("{name}.java"));
+            fs::write(&file, source).expect("the class's source");
+            let libs = format!("{}/*", own.libs.display());
+            let output = Command::new("javac").args(["-cp", &libs, "-d"]).arg(own.classes()).arg(&file).output();
+            let output = output.expect("javac");
+            assert!(output.status.success(), "{name}.java:\n{}", String::from_utf8_lossy(&output.stderr));
+        };
+        Some(Self::start_prepared(settings, compiled))
+    }
+
+    fn start_prepared(settings: &dyn Fn(u16, u16) -> String, prepare: impl FnOnce(&Own)) -> Self {
         let [port, controller] = free_ports();
         let text = |folder: &Path| properties(folder, port, controller) + &settings(port, controller);
         let mut own = Own::new(port, &["-Xms256m", "-Xmx512m"], text);
+        prepare(&own);
         own.format(&format!("cohortd{port:05}AAAAAAAAAw"));
         own.launch();
         Self { bootstrap: format!("127.0.0.1:{port}"), own: Some(own) }
@@ -155,10 +177,15 @@ impl Own {
 
     fn java(&self) -> Vec<String> {
         let logging = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka/log4j2.xml");
-        let class_path = format!("{}/*", self.libs.display());
+        let class_path = format!("{}/*:{}", self.libs.display(), self.classes().display());
         let logging = format!("-Dlog4j2.configurationFile={}", logging.display());
         let command = ["java", "-XX:+UseSerialGC", "-cp", &class_path, &logging];
         command.iter().chain(self.options).map(|word| (*word).to_owned()).collect()
+    }
+
+    /// Classes of a test's own.
+    fn classes(&self) -> PathBuf {
+        self.folder.join("classes")
     }
 
     pub(super) fn log(&self) -> PathBuf {
@@ -348,7 +375,7 @@ fn libs() -> PathBuf {
 
 /// Ports that are free now, and that no connection is given by the system: those of outgoing connections begin at 32,768,
 /// and a client that tries a port of these until somebody listens on it may end up connected to itself.
-pub(super) fn free_ports<const N: usize>() -> [u16; N] {
+pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -229,11 +229,10 @@ impl<'t> Decoding<'t> {
         }
         match reader.decode(datum, self.vocabulary, properties) {
             Err(error) => refused(error.reason(), format!("{error} ({key})")),
-            Ok(event) if record.key() != Some(event.customer.as_bytes()) => {
-                let detail = if record.key().is_none() { "there is no key" } else { "the key is not `customer_id`" };
-                refused(DeadLetterReason::WrongKey, detail.to_owned())
-            }
-            Ok(event) => Ok(Some(Ok(event))),
+            Ok(event) => match DeadLetterReason::of_key(record.key(), event.customer) {
+                Some((reason, detail)) => refused(reason, detail.to_owned()),
+                None => Ok(Some(Ok(event))),
+            },
         }
     }
 }

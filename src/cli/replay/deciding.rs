@@ -10,6 +10,7 @@ use crate::cli::history::Besides;
 use crate::cli::output::Stopped;
 use crate::engine::{Comings, Effect, Language, Parameters, RiskEffect, Said, Shard, Slot, Words, level_name};
 use crate::event::{ChangeReason, CustomerEvent, DeadLetterReason, Instant, Span};
+use crate::inquiry::Coverage;
 
 /// How far deadlines are decided at once at the end, so that what waits to be sorted and written stays small.
 const STEP: Span = Span::DAY;
@@ -22,6 +23,7 @@ pub(in crate::cli) struct Deciding<W> {
     position: i64,
     said: Vec<Said>,
     tally: Tally,
+    coverage: Coverage,
     words: Words,
     out: W,
 }
@@ -85,7 +87,8 @@ impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn new(shard: Shard, out: W) -> Self {
         let tally = Tally::new(shard.engine().rules());
         let besides = Besides::new(&shard);
-        Self { shard, besides, position: 0, said: Vec::new(), tally, words: Words::Full, out }
+        let coverage = Coverage::new(shard.engine().rules());
+        Self { shard, besides, position: 0, said: Vec::new(), tally, coverage, words: Words::Full, out }
     }
 
     /// Takes parameters of the model of churn in place of those that would be fitted, before anything is decided.
@@ -112,6 +115,7 @@ impl<W: Write> Deciding<W> {
             self.tally.dead_letter(reason);
             return self.write_said();
         }
+        self.coverage.pass(event, position.unsigned_abs());
         let slot = self.shard.find_or_new(event.customer);
         if self.shard.apply(slot, event, position, self.words, &mut self.said) {
             self.tally.applied(event.at);
@@ -144,6 +148,8 @@ impl<W: Write> Deciding<W> {
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;
         self.tally.came = self.came();
+        self.tally.events_looked_at = self.coverage.events();
+        self.tally.not_found = self.coverage.not_found();
         self.tally.refitted = self.besides.refitted().cloned();
         self.tally.counts = self.shard.take_counts();
         self.tally.too_few.extend(self.besides.ranks().too_few(&self.shard).map(|(rank, of)| (rank.to_owned(), of)));

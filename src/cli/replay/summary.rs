@@ -10,11 +10,14 @@ use crate::cli::sizes::{Sizes, sparkline};
 use crate::cli::words::{counted, grouped};
 use crate::engine::{Counts, RiskEffect};
 use crate::event::{Change, DeadLetterReason, Instant};
+use crate::inquiry::NotFound;
 use crate::rules::{CohortIx, LOWEST_LEVEL, RuleSet};
 use crate::summary::POPULATION_MIN;
 
 /// Kinds of refused records that are told apart.
 const REFUSALS_MAX: usize = 20;
+/// Names and values of the rules that no event has and that are listed.
+const NOT_FOUND_MAX: usize = 10;
 /// Columns of a cohort's size over time.
 const COLUMNS: usize = 40;
 
@@ -37,6 +40,10 @@ pub(in crate::cli) struct Tally {
     refused: BTreeMap<(DeadLetterReason, String), u64>,
     /// The ranks that have no threshold at the end, each with how many customers are ranked.
     pub(super) too_few: BTreeMap<String, u64>,
+    /// Events that were looked at for what the rules name.
+    pub(super) events_looked_at: u64,
+    /// What the rules name and none of those has.
+    pub(super) not_found: Vec<NotFound>,
     /// By the rules' numbers.
     cohorts: Vec<Sizes>,
     /// Of the levels of risk above the lowest.
@@ -61,6 +68,8 @@ impl Tally {
             dead_letters: BTreeMap::new(),
             refused: BTreeMap::new(),
             too_few: BTreeMap::new(),
+            events_looked_at: 0,
+            not_found: Vec::new(),
             cohorts: rules.cohorts.iter().map(|_| Sizes::default()).collect(),
             levels: (0..levels).map(|_| Sizes::default()).collect(),
             came: 0,
@@ -114,6 +123,7 @@ impl Tally {
         for ((reason, detail), count) in other.refused {
             self.refused_for(reason, &detail, count);
         }
+        self.add_not_found(other.events_looked_at, other.not_found);
         for (rank, ranked) in other.too_few {
             let most = self.too_few.entry(rank).or_default();
             *most = ranked.max(*most);
@@ -128,6 +138,18 @@ impl Tally {
         if let Some(refitted) = other.refitted {
             self.refitted.get_or_insert_default().add(refitted);
         }
+    }
+
+    /// What is not found in several logs is what is found in none of them.
+    fn add_not_found(&mut self, events: u64, not_found: Vec<NotFound>) {
+        if self.events_looked_at == 0 {
+            self.not_found = not_found;
+        } else if events > 0 {
+            let is_there =
+                |here: &NotFound| not_found.iter().any(|there| (&there.key, &there.text) == (&here.key, &here.text));
+            self.not_found.retain(is_there);
+        }
+        self.events_looked_at += events;
     }
 
     pub(super) fn changed(&mut self, cohort: CohortIx, at: Instant, change: Change) {
@@ -149,6 +171,7 @@ impl Tally {
 /// The summary, several lines without a last line break.
 pub(super) fn of(rules: &RuleSet, tally: Tally, input: history::Counts, until: Instant, took: Duration) -> String {
     let mut lines = events(&tally, input, took);
+    lines.extend(not_found(&tally, ""));
     let Some(first) = tally.first else { return lines.join("\n") };
     let until = until.max(first);
     let rows: Vec<_> = rules.cohorts.iter().map(|cohort| cohort.name.clone()).zip(tally.cohorts).collect();
@@ -174,6 +197,9 @@ pub(super) fn of_both(
     took: Duration,
 ) -> Vec<String> {
     let mut lines = events(&tallies[0], input, took);
+    for (tally, side) in tallies.iter().zip(["a: ", "b: "]) {
+        lines.extend(not_found(tally, side));
+    }
     let Some(first) = tallies[0].first else { return lines };
     let mut rows = Vec::new();
     for ((rules, tally), side) in rules.into_iter().zip(tallies).zip(["a", "b"]) {
@@ -208,10 +234,11 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
     }
     for (reason, count) in &tally.dead_letters {
         let meaning = match reason {
-            DeadLetterReason::BadTime => "before time.earliest, or in a wrong unit",
+            DeadLetterReason::BadTime => "before time.earliest, or in seconds where milliseconds are expected",
             DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
             // No event is refused for these.
             DeadLetterReason::WrongKey
+            | DeadLetterReason::NoKey
             | DeadLetterReason::Undecodable
             | DeadLetterReason::UnknownSchema
             | DeadLetterReason::Oversized
@@ -246,6 +273,22 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
         ));
     }
     lines
+}
+
+/// What the rules name and no event has, which makes a rule that finds nobody.
+fn not_found(tally: &Tally, side: &str) -> Vec<String> {
+    let events = counted(tally.events_looked_at, "event", "events");
+    let line = |NotFound { key, text, hint }: &NotFound| {
+        let hint = hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        format!("{side}{key}: of {events} {text}{hint}")
+    };
+    let mut lines: Vec<String> = tally.not_found.iter().take(NOT_FOUND_MAX).map(line).collect();
+    if let more @ 1.. = tally.not_found.len().saturating_sub(NOT_FOUND_MAX) {
+        lines.push(format!(
+            "{side}and {more} more that no event has; `cohortd check --sample` shows all with their places"
+        ));
+    }
+    if tally.events_looked_at == 0 { Vec::new() } else { lines }
 }
 
 /// What the model of churn was, and who is on the lowest level.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ struct State {
     open: AtomicUsize,
     most: AtomicUsize,
     slowness: Mutex<Duration>,
+    /// A path, and what its next answer waits for the end of.
+    held: Mutex<Option<(String, mpsc::Receiver<()>)>>,
     last: Mutex<String>,
     stop: AtomicBool,
 }
@@ -66,6 +68,13 @@ impl Stub {
         self.state.requests.load(Ordering::SeqCst)
     }
 
+    /// Answers under this path wait until what is returned is dropped.
+    fn hold(&self, path: &str) -> mpsc::Sender<()> {
+        let (release, held) = mpsc::channel();
+        *self.state.held.lock().unwrap() = Some((path.to_owned(), held));
+        release
+    }
+
     fn registry(&self) -> Registry {
         Registry::new(&format!("http://user:secret@{}", self.address)).unwrap()
     }
@@ -100,6 +109,11 @@ impl State {
         self.most.fetch_max(self.open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let slowness = *self.slowness.lock().unwrap();
         thread::sleep(slowness);
+        let held = self.held.lock().unwrap().take_if(|(held, _)| *held == path);
+        if let Some((_, release)) = held {
+            // Nothing is sent: it ends when the other side is dropped.
+            release.recv().ok();
+        }
         self.open.fetch_sub(1, Ordering::SeqCst);
         write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
     }
@@ -364,4 +378,60 @@ fn registering_gives_the_id_or_says_who_must_act() {
     assert_eq!(register(), Ok(12));
     drop(stub);
     assert!(matches!(register(), Err(RegistryError::Unreachable(_))));
+}
+
+#[test]
+fn a_registry_that_fails_by_turns_counts_as_away_until_it_has_answered_the_question() {
+    let stub = Stub::start();
+    let registry = stub.registry();
+    let seen: Vec<bool> = [(503, "{}"), (401, "{}"), (200, "<html>"), (503, "{}"), (429, "{}")]
+        .into_iter()
+        .map(|(status, page)| {
+            stub.page("/schemas/ids/7", status, page);
+            assert!(registry.schema(7).is_err());
+            registry.answers()
+        })
+        .collect();
+    assert_eq!(seen, [false; 5], "none of them is an answer");
+    stub.answer("/schemas/ids/7", 200, &event_schema());
+    assert!(registry.schema(7).is_ok() && registry.answers());
+    // Nor does it go up and down where an id is not known: that is an answer.
+    assert_eq!(registry.schema(8), Err(RegistryError::NotFound));
+    assert!(registry.answers());
+}
+
+#[test]
+fn a_question_that_fails_late_does_not_belie_an_answer_that_came_meanwhile() {
+    let stub = Stub::start();
+    let registry = stub.registry();
+    stub.page("/schemas/ids/7", 503, "{}");
+    stub.answer("/schemas/ids/8", 200, &event_schema());
+    let release = stub.hold("/schemas/ids/7");
+    let late = {
+        let registry = registry.clone();
+        thread::spawn(move || registry.schema(7))
+    };
+    while stub.requests() == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(registry.schema(8).is_ok());
+    drop(release);
+    assert!(matches!(late.join().unwrap(), Err(RegistryError::Unreachable(_))));
+    assert!(registry.answers());
+    assert!(registry.schema(7).is_err());
+    assert!(!registry.answers(), "a question after that answer");
+}
+
+#[test]
+fn questions_that_are_asked_again_are_counted() {
+    let stub = Stub::start();
+    stub.page("/schemas/ids/7", 503, "{}");
+    let mut schemas = stub.schemas(Duration::from_secs(60));
+    until(&mut schemas, 7, &["no answer"]);
+    while schemas.retries() < 2 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    stub.answer("/schemas/ids/7", 200, &event_schema());
+    until(&mut schemas, 7, &["ready"]);
+    assert_eq!(stub.requests() as u64, 1 + schemas.retries());
 }

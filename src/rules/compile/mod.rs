@@ -23,6 +23,7 @@ use super::capacity::Capacities;
 use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::facts::FactSpec;
+use super::mentions::mentions;
 use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet};
 use super::source::{locate, single_spaced};
 use super::uses::{Use, each_use};
@@ -138,9 +139,10 @@ fn too_large(file: &str, text: &str, document: &Document) -> Result<(), Vec<Rule
     for written in document.expressions().map(|(_, _, written)| written).chain(signals) {
         conditions += conditions_in(&written.expr);
         each_use(&written.expr, &mut |found| {
-            names.insert(match found {
-                Use::Event(name) => name.text.as_str(),
-                Use::Property { property, .. } => property.text.as_str(),
+            names.extend(match found {
+                Use::Event(name) => Some(name.text.as_str()),
+                Use::Property { property, .. } => Some(property.text.as_str()),
+                Use::Value(_) | Use::Compared { .. } => None,
             });
         });
     }
@@ -355,6 +357,7 @@ impl<'d> Compiler<'d> {
             churn,
             rankings: self.rankings,
             ranks: self.ranks,
+            mentions: mentions(document, &self.vocabulary),
             vocabulary: self.vocabulary,
             time_zone: jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC),
             fingerprint,

@@ -78,7 +78,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
         send(Some("good0"), Some(&fine), None);
         send(Some(key), Some(&payload), Some(reason));
     }
-    send(None, Some(&fine), Some("wrong_key"));
+    send(None, Some(&fine), Some("no_key"));
     send(Some("good0"), None, None);
     send(Some("good5"), Some(&avro::encode(&good(5))), None);
     let late = avro::encode(&avro::event("tardy", "visit", now - 5 * 86_400_000, Some("tardy".into())));
@@ -92,7 +92,7 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
     nothing_is_unaccounted_for(&mut daemon, records as f64);
     the_scrape_is_well_formed(&mut daemon);
     let log = daemon.log();
-    for said in ["the record begins with neither a schema id", "there is no key", "the key is not `customer_id`"] {
+    for said in ["the record begins with neither a schema id", "the key is null", "the key is not `customer_id`"] {
         let said = format!("A record is set aside as a dead letter: {said}");
         assert_eq!(log.matches(&said).count(), 1, "{said}: of each kind the first\n{log}");
     }
@@ -205,5 +205,51 @@ fn fields_beside_the_properties_are_named_in_the_log_once() {
     let log = daemon.log();
     let said = "Fields of schema id 17 are not read: shop, amount; put them into properties. The rules use amount.";
     assert_eq!(log.matches(said).count(), 1, "{log}");
+    daemon.stop();
+}
+
+#[test]
+fn what_the_rules_name_and_no_event_has_is_told_with_the_nearest() {
+    let rules = "
+[cohorts.french]
+who = 'did visit where country = \"FR\" in the last 1 day'
+[cohorts.signed]
+who = 'did sigup in the last 1 day'
+";
+    let Some(lab) = Lab::new("named", 2, rules) else { return };
+    let writer = lab.writer();
+    let send = |n: i64, name: &str, country: &str| {
+        let mut event = avro::event(&format!("c{n}"), name, wall_clock().0 - 1_000, None);
+        event.properties.push(("country".into(), crate::naive::OwnedValue::Text(country.into())));
+        writer.send(&event.customer, &avro::encode(&event));
+    };
+    (0..10).for_each(|n| send(n, if n == 0 { "signup" } else { "visit" }, "fr"));
+    writer.flush();
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    lab.read_through();
+    let not_found = |daemon: &mut Daemon| {
+        let (status, body) = daemon.ask("admin", "/rules").unwrap();
+        assert_eq!(status, 200, "{body}");
+        println!("{body}");
+        let said: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(said["version"], 1);
+        let line = |found: &serde_json::Value| {
+            let part = |key: &str| found[key].as_str().unwrap().to_owned();
+            format!("{}: {}; {}", part("key"), part("text"), part("hint"))
+        };
+        said["not_found"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        not_found(&mut daemon),
+        [
+            "cohorts.french.who: no `visit` has the value \"FR\" for `country`; nearest: \"fr\"",
+            "cohorts.signed.who: no event is called `sigup`; did you mean `signup`?",
+        ]
+    );
+    assert!(!daemon.log().contains("\"fr\""), "a value of an event is in the log");
+    send(11, "visit", "FR");
+    writer.flush();
+    super::eventually("the value is found once it comes", || (not_found(&mut daemon).len() == 1).then_some(()));
     daemon.stop();
 }

@@ -1,15 +1,19 @@
-//! Brokers that refuse who we say we are: 78, with their own words.
+//! Brokers that refuse who we say we are, and such as we refuse: 78, with their own words.
 
-use std::net::TcpListener;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
 
 use super::lab::Lab;
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, free_ports};
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
 /// A broker that also asks who somebody is, with more settings of its own, and the setting of where it does so.
 pub(super) fn broker(more: &str) -> (Broker, String) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = free_ports();
     let module = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
     let broker = Broker::start_with(&|plain, controller| {
         format!(
@@ -68,4 +72,71 @@ fn a_user_without_permission_ends_the_start_with_the_brokers_words() {
     println!("{line}");
     assert!(line.contains("uthorization failed") && line.contains(&lab.topic("in")), "{line}");
     assert!(ended.stderr.contains("\"ending\":\"access\""), "{}", ended.stderr);
+}
+
+/// A key for `127.0.0.1` in a store that a broker reads, and its certificate for whoever trusts it; `None`: no keytool.
+fn certificate(folder: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
+    let (store, pem) = (folder.join(format!("{name}.p12")), folder.join(format!("{name}.pem")));
+    let keytool = |arguments: &[&str]| {
+        let common = ["-alias", name, "-storetype", "PKCS12", "-storepass", "secret", "-keystore"];
+        Command::new("keytool").args(arguments).args(common).arg(&store).output().ok()
+    };
+    let subject = ["-dname", "CN=127.0.0.1", "-ext", "SAN=ip:127.0.0.1", "-keyalg", "EC"];
+    let made = keytool(&[&["-genkeypair"][..], &subject].concat())?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    let exported = keytool(&["-exportcert", "-rfc"])?;
+    fs::write(&pem, exported.stdout).unwrap();
+    Some((store, pem))
+}
+
+#[test]
+fn a_certificate_of_somebody_else_ends_the_start_with_the_words_of_the_handshake() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (Some((store, _)), Some((_, other))) =
+        (certificate(folder.path(), "ours"), certificate(folder.path(), "other"))
+    else {
+        return println!("skipped: there is no keytool");
+    };
+    let [port] = free_ports();
+    let broker = Broker::start_with(&|plain, controller| {
+        format!(
+            "listeners=PLAINTEXT://127.0.0.1:{plain},CONTROLLER://127.0.0.1:{controller},SSL://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{plain},SSL://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL
+ssl.keystore.location={}
+ssl.keystore.password=secret
+ssl.keystore.type=PKCS12
+",
+            store.display()
+        )
+    });
+    let lab = Lab::at(broker.bootstrap(), "certificate", 1, RULES);
+    lab.create("in", 1, &[]);
+    let ca = format!("kafka.options.ssl.ca.location={}", other.display());
+    let address = format!("kafka.bootstrap_servers=127.0.0.1:{port}");
+    let ended = lab.start("one", &[&address, "kafka.options.security.protocol=SSL", &ca]).ended();
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    let line = ended.stderr.lines().find(|line| !line.starts_with('{')).unwrap();
+    println!("{line}");
+    assert!(line.contains("kafka.options") && line.contains("certificate verify failed"), "{line}");
+    assert!(line.contains("ssl.ca.location"), "{line}");
+    assert!(ended.stderr.contains("\"ending\":\"access\""), "{}", ended.stderr);
+
+    // Without the setting that says so, at a listener that speaks TLS alone.
+    let mut daemon = lab.start("plain", &[&address]);
+    super::eventually("it says what may be wrong with the connection", || {
+        let (_, said) = daemon.get("/health/ready")?;
+        said.contains("security.protocol").then_some(())
+    });
+    daemon.stop();
+
+    // Not there at all.
+    let missing = format!("kafka.options.ssl.ca.location={}", folder.path().join("nothing.pem").display());
+    let ended = lab.start("two", &[&address, "kafka.options.security.protocol=SSL", &missing]).ended();
+    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
+    let line = ended.stderr.lines().find(|line| !line.starts_with('{')).unwrap();
+    assert!(line.contains("kafka.options.ssl.ca.location") && line.contains("nothing.pem"), "{line}");
 }

@@ -19,7 +19,7 @@ pub(crate) fn case(world: &World, rules: String, random: &mut Random) -> Case {
     let mut log = Log { world, config, now: world.start, events: Vec::new(), customers };
     let mut advances = Vec::new();
     let advancing = random.percent(20);
-    let (fewest, most) = if world.capped.is_some() { (30, 2 * EVENTS_MOST) } else { (0, EVENTS_MOST) };
+    let (fewest, most) = if world.capped.is_some() { (EVENTS_MOST, 2 * EVENTS_MOST) } else { (0, EVENTS_MOST) };
     for position in 0..usize::try_from(random.between(fewest, most)).expect("small") {
         log.push(random);
         if advancing && random.percent(10) {
@@ -108,7 +108,8 @@ impl Log<'_> {
             self.events.push(again);
             return;
         }
-        self.now = self.now + grains(self.world, *random.pick(&[0, 0, 1, 1, 1, 2, 3, 7]));
+        let steps: &[i64] = if self.world.capped.is_some() { &[0, 1, 1, 1, 2] } else { &[0, 0, 1, 1, 1, 2, 3, 7] };
+        self.now = self.now + grains(self.world, *random.pick(steps));
         // Long enough for a level to be reached.
         if self.world.churn.is_some() && random.percent(10) {
             self.now = self.now + Span(random.between(1, 150) * Span::DAY.0);
@@ -123,6 +124,9 @@ impl Log<'_> {
             record_hash: 0,
             properties: properties(random),
         };
+        if self.world.capped.is_some() {
+            differ(&mut event.properties, random);
+        }
         self.keep_apart(&mut event);
         // Without it, two events that are alike in all else are one record sent twice.
         if event.id.is_none() && random.percent(80) {
@@ -208,6 +212,15 @@ fn properties(random: &mut Random) -> Vec<(String, OwnedValue)> {
         }
     }
     properties
+}
+
+/// Makes numbers of more different values than are kept.
+fn differ(properties: &mut [(String, OwnedValue)], random: &mut Random) {
+    for (name, value) in properties {
+        if name == "step" && matches!(value, OwnedValue::Number(_)) && random.percent(80) {
+            *value = OwnedValue::Number(Number::from_integer(random.between(1, 16)));
+        }
+    }
 }
 
 /// Mostly of the type that the property usually has; sometimes a list.

@@ -194,9 +194,9 @@ const fn with_churn(test: &'static str, check: Check) -> Property {
     Property { test, cases: 4_000, make: |seed| Some(Generated::with_churn(seed)), check }
 }
 
-/// Of cases with more events than are kept.
+/// Of cases with more events than are kept, which take longer.
 const fn capped(test: &'static str, check: Check) -> Property {
-    Property { test, cases: 10_000, make: |seed| Some(Generated::with_capacities(seed)), check }
+    Property { test, cases: 5_000, make: |seed| Some(Generated::with_capacities(seed)), check }
 }
 
 #[test]
@@ -328,10 +328,10 @@ fn random_cases_beyond_capacity_are_decided_the_same_whatever_happens_to_the_lan
     CAPPED_WHATEVER_HAPPENS.try_many();
 }
 
-/// What is forgotten over capacity makes a difference in many of them.
+/// Of all cases in which little is kept, what is forgotten changes the decisions in at least a third.
 #[test]
 fn random_cases_beyond_capacity_lose_something() {
-    let cases = 500;
+    let cases = number("COHORTD_CASES").unwrap_or(CAPPED_AS_JUDGED.cases);
     let differ = |seed: &u64| {
         let case = Generated::with_capacities(*seed).case;
         let all = Case { config: Config { capacities: Capacities::DEFAULT, ..case.config }, ..case.clone() };
@@ -339,5 +339,5 @@ fn random_cases_beyond_capacity_lose_something() {
     };
     let differing = (0..cases).filter(differ).count();
     println!("of {cases} cases {differing} are decided otherwise than if everything were kept");
-    assert!(differing * 20 > usize::try_from(cases).unwrap(), "{differing}");
+    assert!(differing * 3 > usize::try_from(cases).unwrap(), "{differing} of {cases}");
 }

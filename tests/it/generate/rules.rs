@@ -65,7 +65,7 @@ impl World {
     pub(crate) fn with_capacities(random: &mut Random) -> Self {
         let grain = *random.pick(&[1, 60_000, 3_600_000, 3_600_000, 86_400_000]);
         let (small, in_order) = (*random.pick(&[4, 4, 8]), random.percent(40));
-        let mut world = Self::of_grain(grain, (8, 60), random);
+        let mut world = Self::of_grain(grain, (15, 90), random);
         let few = Capacities {
             series: small,
             values: small,
@@ -191,7 +191,8 @@ impl World {
     }
 
     fn expr(&self, depth: usize, others: &[&str], random: &mut Random) -> Expr {
-        if depth == 0 || random.percent(40) {
+        // Where little is kept, one condition among several hides what is lost to another.
+        if depth == 0 || random.percent(if self.capped.is_some() { 80 } else { 40 }) {
             return Expr::Leaf(self.condition(others, random));
         }
         let parts = |random: &mut Random| -> Vec<Expr> {
@@ -237,10 +238,11 @@ impl World {
         if !self.bare_ranks.is_empty() && random.percent(35) {
             return self.rank(others, random);
         }
-        if self.capped.is_some() && random.percent(70) {
-            return match random.below(10) {
-                0 | 1 => self.absence(random),
-                2 => self.did(random),
+        if self.capped.is_some() && random.percent(85) {
+            return match random.below(12) {
+                0 => self.absence(random),
+                1 => self.did(random),
+                2..=6 => self.many(random),
                 _ => self.comparison(random),
             };
         }
@@ -254,6 +256,27 @@ impl World {
             35..=46 => self.chain(random),
             47..=74 => self.comparison(random),
             _ => self.membership(others, random),
+        }
+    }
+
+    /// A number beyond what is kept, of what there is most.
+    fn many(&self, random: &mut Random) -> String {
+        let event = EVENTS[random.below(2)];
+        let window = match random.below(4) {
+            0 => String::new(),
+            1..=2 => format!(" in the last {}", self.length(random)),
+            _ => self.window(random),
+        };
+        let most = |random: &mut Random| random.between(3, 24);
+        match random.below(6) {
+            0 | 1 => format!("count({event}{window}) {} {}", op(random), most(random)),
+            2 => format!("sum({event}.step{window}) {} {}", op(random), 3 * most(random)),
+            3 => format!("distinct({event}.step{window}) {} {}", op(random), random.between(3, 12)),
+            4 => {
+                let function = random.word(&["average", "median", "min", "max", "first", "last", "most_common"]);
+                format!("{function}({event}.step{window}) {} {}", op(random), random.between(1, 12))
+            }
+            _ => format!("did {event} at least {} times{window}", most(random)),
         }
     }
 

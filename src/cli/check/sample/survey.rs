@@ -5,12 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cli::words::{counted, grouped};
 use crate::codec::{OwnedEvent, OwnedValue};
 use crate::event::Number;
-use crate::rules::ast::{
-    Compare, CompareTest, Expr, ExprKind, Function, Literal, MeasureKind, Name, Op, Operand, Range,
-};
+use crate::rules::ast::{Literal, Range};
 use crate::rules::{
-    Document, Owners, Page, Use, ValueUse, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step,
-    each_value, each_value_of_measure, each_value_of_step, nearest,
+    Document, Owners, Page, Use, ValueUse, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step, nearest,
 };
 
 /// Different names of events, and of properties of one event, that are looked at; more are no names.
@@ -48,14 +45,14 @@ impl Property {
     fn count(&mut self, value: &OwnedValue) {
         // A list counts as what it is a list of.
         let first = match value {
-            OwnedValue::List(values) => values.first(),
+            OwnedValue::List { values, .. } => values.first(),
             single => Some(single),
         };
         match first {
             Some(OwnedValue::Bool(_)) => self.kinds.bools += 1,
             Some(OwnedValue::Number(_)) => self.kinds.numbers += 1,
             Some(OwnedValue::Text(_)) => self.kinds.texts += 1,
-            Some(OwnedValue::List(_) | OwnedValue::Unusable) | None => {}
+            Some(OwnedValue::List { .. } | OwnedValue::Unusable) | None => {}
         }
         self.hold(value);
     }
@@ -72,7 +69,7 @@ impl Property {
                     self.texts.insert(text.clone());
                 }
             }
-            OwnedValue::List(values) => values.iter().for_each(|value| self.hold(value)),
+            OwnedValue::List { values, .. } => values.iter().for_each(|value| self.hold(value)),
             OwnedValue::Bool(_) | OwnedValue::Unusable => {}
         }
     }
@@ -159,24 +156,18 @@ impl Survey {
                 found.extend(warning(range, message, &hint));
             }
         };
-        for place in page.document.expressions() {
+        let document = page.document;
+        for place in document.expressions() {
             let mut warn = |range, message, hint: &str| Some(page.warning(place, range, message, hint));
-            each_use(&place.2.expr, &mut |used| once(self.problem(used), &mut warn));
-            each_value(&place.2.expr, &mut |used| once(self.value(used), &mut warn));
-            for (of, property, value, range) in attribute_values(page.document, &place.2.expr) {
-                let used = ValueUse { of: Owners::One(of), property, value: &value, as_part: false, range };
-                once(self.value(used), &mut warn);
-            }
+            each_use(&place.2.expr, &mut |used| once(self.problem(document, used), &mut warn));
         }
-        for (name, defined) in &page.document.measures {
+        for (name, defined) in &document.measures {
             let mut warn = |range, message, hint: &str| page.warning_of_measure(name, range, message, hint);
-            each_use_of_measure(&defined.measure, &mut |used| once(self.problem(used), &mut warn));
-            each_value_of_measure(&defined.measure, &mut |used| once(self.value(used), &mut warn));
+            each_use_of_measure(&defined.measure, &mut |used| once(self.problem(document, used), &mut warn));
         }
-        if let Some(churn) = &page.document.churn {
+        if let Some(churn) = &document.churn {
             let mut warn = |range, message, hint: &str| page.warning_of_coming_back(range, message, hint);
-            each_use_of_step(&churn.on, &mut |used| once(self.problem(used), &mut warn));
-            each_value_of_step(&churn.on, &mut |used| once(self.value(used), &mut warn));
+            each_use_of_step(&churn.on, &mut |used| once(self.problem(document, used), &mut warn));
             if let Some(amount) = &churn.amount {
                 let of = self.property(vec![&amount.event.text], &amount.property.text, Wanted::Number);
                 let problem = of.map(|(message, hint)| (amount.property.range, message, hint));
@@ -185,16 +176,22 @@ impl Survey {
             for signal in &churn.signals {
                 let mut warn =
                     |range, message, hint: &str| Some(page.warning_of_signal(&signal.when, range, message, hint));
-                each_use(&signal.when.expr, &mut |used| once(self.problem(used), &mut warn));
-                each_value(&signal.when.expr, &mut |used| once(self.value(used), &mut warn));
+                each_use(&signal.when.expr, &mut |used| once(self.problem(document, used), &mut warn));
             }
         }
         found
     }
 
     /// Where something is mentioned that is not there, or not so.
-    fn problem(&self, used: Use<'_>) -> Option<(Range, String, String)> {
+    fn problem(&self, document: &Document, used: Use<'_>) -> Option<(Range, String, String)> {
         let (range, problem) = match used {
+            Use::Value(used) => return self.value(used),
+            Use::Compared { measure, with } => {
+                let (of, property, value) = document.compared(measure, with)?;
+                let used =
+                    ValueUse { of: Owners::One(of), property, value: &value, as_part: false, range: measure.range };
+                return self.value(used);
+            }
             Use::Event(name) => (name.range, self.event(&name.text)),
             Use::Property { of, property, wanted } => {
                 let events = of.names().iter().map(|name| name.text.as_str()).collect();
@@ -305,39 +302,6 @@ impl Survey {
             );
             (message, "an event without it passes no test on it and adds nothing".to_owned())
         })
-    }
-}
-
-/// The values that attributes, and measures that pick a value, are compared with: of which event and property, and where.
-fn attribute_values<'d>(document: &'d Document, expr: &'d Expr) -> Vec<(&'d Name, &'d Name, Literal, Range)> {
-    match &expr.kind {
-        ExprKind::And(parts) | ExprKind::Or(parts) => {
-            parts.iter().flat_map(|part| attribute_values(document, part)).collect()
-        }
-        ExprKind::Not(inner) => attribute_values(document, inner),
-        ExprKind::Compare(Compare { measure, test: CompareTest::Compare(Op::Eq | Op::Ne, operand) }) => {
-            let of = match &measure.kind {
-                MeasureKind::Named(name) => {
-                    document.profile.get(&name.text).map(|attribute| (&attribute.event, &attribute.property))
-                }
-                MeasureKind::Of {
-                    function: Function::First | Function::Last | Function::MostCommon,
-                    event,
-                    property,
-                    ..
-                } => Some((event, property)),
-                _ => None,
-            };
-            let is_name = |word: &str| document.profile.contains_key(word) || document.measures.contains_key(word);
-            let value = match operand {
-                Operand::Literal(value) => Some(value.clone()),
-                Operand::Word(word) if !is_name(&word.text) => Some(Literal::Text(word.text.clone())),
-                _ => None,
-            };
-            let found = of.zip(value).map(|((event, property), value)| (event, property, value, measure.range));
-            found.into_iter().collect()
-        }
-        _ => Vec::new(),
     }
 }
 
