@@ -85,5 +85,8 @@ PRERM
     SOURCE_DATE_EPOCH=$epoch dpkg-deb --root-owner-group -Zxz --build "$root" "dist/cohortd_${version}_$architecture.deb" >/dev/null
 fi
 
-(cd dist && sha256sum -- *.tar.gz *.deb sbom.cdx.json THIRD-PARTY-NOTICES.txt 2>/dev/null >SHA256SUMS || true)
-ls -l dist >&2
+cd dist
+for file in *.tar.gz *.deb sbom.cdx.json THIRD-PARTY-NOTICES.txt; do
+    [ ! -e "$file" ] || sha256sum "$file"
+done >SHA256SUMS
+ls -l >&2

@@ -37,7 +37,9 @@ pass() {
     echo "ok: $1" >&2
 }
 
-command -v podman >/dev/null && command -v buildah >/dev/null || skip 'podman and buildah are not both installed'
+for tool in podman buildah; do
+    command -v "$tool" >/dev/null || skip "$tool is not installed"
+done
 [ "$(uname -s)" = Linux ] || skip 'this is not Linux'
 
 # Where no systemd runs, as inside a container, podman wants to be told so.
@@ -55,7 +57,9 @@ fi
 
 if ! podman image exists "$base"; then
     podman pull -q "$base" >/dev/null 2>&1 || {
-        command -v debootstrap >/dev/null && [ "$(id -u)" = 0 ] || skip "$base cannot be had, nor made by debootstrap as root"
+        if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
+            skip "$base cannot be had, nor made by debootstrap as root"
+        fi
         echo "Making $base by debootstrap." >&2
         debootstrap --variant=minbase bookworm "$work/base" >"$work/log" 2>&1 || skip 'debootstrap failed'
         tar -C "$work/base" -c . | podman import -q - "$base" >/dev/null
