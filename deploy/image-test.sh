@@ -87,8 +87,8 @@ pass "it has $((bytes / 1000000)) MB"
 labels=$(podman image inspect "$image" --format '{{.Labels}}')
 case $labels in *org.opencontainers.image.revision:image-test*) pass 'it is labelled' ;; *) fail "its labels are $labels" ;; esac
 
-# What every container here runs with.
-run='--read-only --cap-drop=ALL --security-opt=no-new-privileges --memory=512m'
+# What every container here runs with. Podman would add folders in memory that may be written to.
+run='--read-only --read-only-tmpfs=false --cap-drop=ALL --security-opt=no-new-privileges --memory=512m'
 
 # shellcheck disable=SC2086 # options are words
 podman run --rm $run "$image" demo --seconds 3 --customers 200 >"$work/demo" 2>"$work/log" || {
