@@ -4,7 +4,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test torture chaos bench lint fmt setup
+.PHONY: help demo test torture chaos bench lint fmt setup dist image image-test
 
 help:
 	@echo 'make demo    a simulated shop, everything in one process: cohorts changing live'
@@ -14,6 +14,9 @@ help:
 	@echo 'make bench   the figures of the README'
 	@echo 'make lint    format, clippy, documentation'
 	@echo 'make fmt     formats the source'
+	@echo 'make dist    what is shipped, in dist/: binary, archive, Debian package, checksums'
+	@echo 'make image   the container image cohortd:latest, from that binary; ENGINE=podman for another than docker'
+	@echo 'make image-test  builds the image from the release binary and holds it to its promises, by podman'
 	@echo 'make setup   checks what build and tests need; on Debian or Ubuntu as root, installs it'
 
 demo:
@@ -53,3 +56,17 @@ fmt:
 
 setup:
 	@sh .ci/setup tests
+
+dist:
+	@sh .ci/setup build
+	sh deploy/dist.sh
+
+# `docker build -f deploy/Dockerfile` needs no binary, and half an hour.
+ENGINE ?= docker
+image: dist
+	$(ENGINE) build -f deploy/Dockerfile.prebuilt --build-arg REVISION=$$(git rev-parse HEAD) -t cohortd:latest .
+
+image-test:
+	@sh .ci/setup build
+	$(CARGO) build --release --locked --bin cohortd
+	sh deploy/image-test.sh $${CARGO_TARGET_DIR:-target}/release/cohortd

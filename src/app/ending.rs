@@ -77,7 +77,9 @@ impl Ending {
             Self::StoppedAtOnce => "a second SIGTERM or SIGINT while it stopped",
             Self::Usage => "a command line that there is not",
             Self::Settings => "a setting that is unknown, out of its range, or contradicts another; an address in use",
-            Self::Rules => "a rules file with mistakes, or that is no version of the rules in force",
+            Self::Rules => {
+                "a rules file with mistakes or that cannot be read, or a topic of rules that holds those of another group"
+            }
             Self::Topics => {
                 "a topic that is missing, has the wrong partitions or cleanup.policy, or that the brokers refuse to make"
             }
@@ -104,7 +106,7 @@ impl Ending {
             Self::StoppedAtOnce => "nothing: the next start repairs what was cut off",
             Self::Usage => "see `cohortd --help`",
             Self::Settings => "put right the setting that the line names",
-            Self::Rules => "mend the mistakes, or choose one of the ways on that the line names",
+            Self::Rules => "mend the mistakes, or name the file or the topic that is meant",
             Self::Topics => "create or change the topic that the line names, or name another",
             Self::Access => "put right kafka.options, or the cluster's users and access lists",
             Self::Registry => "put right schemas.registry, or the registry",

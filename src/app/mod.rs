@@ -11,6 +11,7 @@ mod pause;
 pub mod reset;
 pub mod rules_file;
 mod rules_keeper;
+mod rules_seen;
 mod rules_topic;
 mod rules_watch;
 mod schemas;

@@ -13,6 +13,7 @@ use super::ending::Ending;
 use super::failure::Failure;
 use super::pause::{self, pause};
 use super::rules_file::RulesFile;
+use super::rules_seen::Seen;
 use super::rules_topic::{RulesTopic, TEXT_MAX, Written};
 use super::rules_watch::{Look, Signature, Watch};
 use crate::admin::{Posted, Ruling};
@@ -32,9 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What to do at start with a rules file that is not the newest version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit {
-    /// `--accept-rules`: make it the next version.
+    /// `--accept-rules`: make it the next version, whatever it is.
     Accept,
-    Refuse,
+    /// What a running process would have done, had it seen the edit: the ordinary roll-out is a new file and a restart.
+    AsWhileRunning,
 }
 
 /// One thread's work.
@@ -48,6 +50,7 @@ pub(super) struct Keeper {
     author: String,
     said_foreign: bool,
     watch: Watch,
+    seen: Seen,
     /// Must an edit of the file that removes most cohorts be confirmed?
     confirm_removal: bool,
     /// The fingerprint of the edit that waits for that.
@@ -80,6 +83,7 @@ impl Keeper {
             author,
             said_foreign: false,
             watch,
+            seen: Seen::open(&loaded.settings),
             confirm_removal,
             unconfirmed: None,
         };
@@ -120,33 +124,32 @@ impl Keeper {
             )));
         }
         let fingerprint = &file.rules.fingerprint;
-        match self.topic.newest() {
-            Some((_, newest)) if newest == fingerprint => {}
-            Some((newest, _)) if edit == Edit::Refuse => {
-                let Some(older) = book.holds(fingerprint) else {
-                    let topic = &loaded.settings.topics.rules;
-                    let problem = format!(
-                        "{} is not version {newest} of the rules, by which the state was decided and which {topic} holds; go on \
-                         with the old file, start with --accept-rules to make this one version {}, or begin anew with {ANEW}",
-                        file.name,
-                        newest + 1
-                    );
-                    let text = loaded.refusal("rules.file", problem).to_string();
-                    return Err(Problem::Refused(Failure::Ended(Ending::Rules, text)));
-                };
+        let newest = self.topic.newest().cloned();
+        let is_newest = newest.as_ref().is_some_and(|(_, newest)| newest == fingerprint);
+        if !is_newest && edit == Edit::AsWhileRunning {
+            if let (Some(older), Some((newest, _)), false) =
+                (book.holds(fingerprint), &newest, self.seen.differs_from(fingerprint))
+            {
                 tracing::warn!(
                     file = file.name,
                     file_version = older,
                     version = newest,
-                    "The rules file is an older version than the one in force; --accept-rules would go back to it."
+                    "The rules file is an older version than the one in force, and was not edited since it was read here; \
+                     --accept-rules would go back to it."
                 );
+                self.seen.note(fingerprint);
+                return Ok(());
             }
-            _ => {
-                let author = format!("{} ({})", self.author, file.name);
-                let (version, _) = self.topic.write(&file.text, fingerprint, &author, &mut add)?;
-                tracing::info!(version, fingerprint, "The rules file is in force.");
+            if self.needs_confirmation(&file.name, &file.rules) {
+                return Ok(());
             }
         }
+        if !is_newest {
+            let author = format!("{} ({})", self.author, file.name);
+            let (version, _) = self.topic.write(&file.text, fingerprint, &author, &mut add)?;
+            tracing::info!(version, fingerprint, "The rules file is in force.");
+        }
+        self.seen.note(fingerprint);
         Ok(())
     }
 
@@ -231,19 +234,26 @@ impl Keeper {
         match self.propose(&name, &text) {
             // Kafka is away: tried again at the next look.
             Ruling::Unavailable(reason) => tracing::warn!(reason, "An edit of the rules waits for Kafka."),
-            Ruling::InForce { .. } | Ruling::Refused(_) => {
+            ruling => {
+                if let Ruling::InForce { fingerprint, .. } = ruling {
+                    self.seen.note(&fingerprint);
+                }
                 self.unconfirmed = None;
                 self.watch.took();
             }
         }
     }
 
-    /// Is this text without most of the cohorts in force, so that somebody has to confirm it first? Half a file may be as sound
-    /// as a whole one.
     fn removes_most(&mut self, name: &str, text: &str) -> bool {
-        let in_force = self.book.get(self.book.newest()).ok().flatten();
-        let (Some(in_force), Ok(rules)) = (in_force, check(name, text)) else { return false };
-        let Some(removed) = most_removed(&in_force.rules, &rules).filter(|_| self.confirm_removal) else {
+        check(name, text).is_ok_and(|rules| self.needs_confirmation(name, &rules))
+    }
+
+    /// Is this file without most of the cohorts in force, so that somebody has to confirm it first? Half a file may be as sound
+    /// as a whole one.
+    fn needs_confirmation(&mut self, name: &str, rules: &RuleSet) -> bool {
+        // Rules that this release does not run cannot be compared with.
+        let Some(in_force) = self.book.get(self.book.newest()).ok().flatten() else { return false };
+        let Some(removed) = most_removed(&in_force.rules, rules).filter(|_| self.confirm_removal) else {
             return false;
         };
         let cohorts = in_force.rules.cohorts.len();

@@ -48,7 +48,7 @@ SIGTERM or SIGINT drains and ends with 0; a second one ends at once.
 Examples:
   cohortd run --config /etc/cohortd.toml
   COHORTD_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 cohortd run --set rules.file=rules.toml
-  cohortd run --config /etc/cohortd.toml --accept-rules   after an edit of the rules file")]
+  cohortd run --config /etc/cohortd.toml --accept-rules   once, to confirm a file that removes most cohorts")]
     Run(Run),
 
     /// Check settings, rules and schemas, and say what the rules cost; opens no connection
@@ -190,8 +190,23 @@ a Kafka of yours. Of the settings, those of kafka, schemas and state.dir do not 
 Examples:
   cohortd demo
   cohortd demo --seconds 300 --customers 10000
-  cohortd demo --rules my-rules.toml                 begin with a copy of config/rules.toml")]
+  cohortd demo --rules my-rules.toml                 begin with a copy of config/rules.toml
+
+With --to-kafka only the shop runs, and its events go to topics.input at kafka.bootstrap_servers, where a `cohortd run`
+reads them: eight months of past, taking --seconds, then what happens as time passes, until told to stop. A topic that is
+missing is made, with 4 partitions; into one that holds records no past is sent.
+
+  cohortd demo --to-kafka --set kafka.bootstrap_servers=localhost:9092")]
     Demo(Demo),
+
+    /// Ask the daemon on this machine how it is: 0 when it is well, 1 otherwise
+    #[command(after_help = "\
+Asks /health/live, or /health/ready, at the port of metrics.listen; give the same settings as to `run`.
+
+Examples:
+  cohortd health --config /etc/cohortd.toml
+  cohortd health ready")]
+    Health(Health),
 
     /// Print the settings in force and where each comes from; secrets are masked
     #[command(
@@ -215,7 +230,7 @@ pub(super) struct Layers {
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Make a rules file that was edited while nothing ran the next version of the rules; without this it is refused
+    /// Make the rules file the next version of the rules even if it removes most cohorts or is an older version
     #[arg(long)]
     pub(super) accept_rules: bool,
     #[command(flatten)]
@@ -449,8 +464,30 @@ pub(super) struct Demo {
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
 
+    /// Only the shop: send its events to the Kafka of the settings
+    #[arg(long, conflicts_with = "rules")]
+    pub(super) to_kafka: bool,
+
     #[command(flatten)]
     pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Health {
+    /// What to ask
+    #[arg(value_enum, default_value_t = Probe::Live)]
+    pub(super) probe: Probe,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Probe {
+    /// Does every lane turn? If not, a restart helps
+    Live,
+    /// Are all owned partitions restored, and does none stand still?
+    Ready,
 }
 
 fn key_and_value(text: &str) -> Result<String, String> {

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod explain;
 mod fit;
+mod health;
 mod history;
 mod output;
 mod progress;
@@ -48,12 +49,16 @@ pub fn main() -> ExitCode {
 fn obey(command: Command) -> Result<(), Stopped> {
     match command {
         Command::Run(run) => {
-            let edit = if run.accept_rules { Edit::Accept } else { Edit::Refuse };
+            let edit = if run.accept_rules { Edit::Accept } else { Edit::AsWhileRunning };
             app::run(loaded(run.layers)?, edit)?;
         }
         Command::Demo(mut demo) => {
             let settings = loaded(std::mem::take(&mut demo.layers))?;
             demo::run(settings, demo)?;
+        }
+        Command::Health(mut health) => {
+            let settings = loaded(std::mem::take(&mut health.layers))?;
+            health::run(&settings, &health)?;
         }
         Command::Check(mut check) => {
             let settings = loaded(std::mem::take(&mut check.layers))?;

@@ -74,6 +74,7 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
 fn resolved(loaded: &Loaded, key: &str, value: &Value) -> String {
     match (key, &value.kind) {
         ("lanes", ValueKind::I64(0)) => format!("; here {}", loaded.settings.lanes),
+        ("memory.limit", ValueKind::I64(0)) => format!("; here {} MiB", loaded.settings.memory.limit >> 20),
         ("kafka.instance_id", ValueKind::String(name)) if name.is_empty() => {
             format!("; here {}", loaded.settings.kafka.instance_id)
         }
@@ -114,7 +115,7 @@ pub(super) fn masked<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
 }
 
 /// Options of librdkafka that may be secrets. Names of mechanisms and of files are not, and are what one looks for first.
-fn is_secret(key: &str) -> bool {
+pub(super) fn is_secret(key: &str) -> bool {
     let Some(name) = layer::option_name(key) else {
         return false;
     };

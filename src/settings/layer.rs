@@ -1,13 +1,14 @@
 //! One layer of settings: values by dotted key, each with the place that set it.
 
 use std::ffi::OsString;
+use std::fs;
 
 use config::{Map, Value, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::nearest::nearest;
-use super::{Error, MANUAL};
+use super::{Error, MANUAL, dump};
 
 /// The origin of what nobody set.
 pub(super) const DEFAULT: &str = "default";
@@ -104,6 +105,20 @@ impl Layer {
             let Some(value) = value.to_str() else {
                 return Err(Error::new(&origin, &key, "the value is not UTF-8 text; set it anew"));
             };
+            if let Some(secret) = secret_in_file(name) {
+                let text = fs::read_to_string(value).map_err(|error| {
+                    Error::new(
+                        &origin,
+                        &secret,
+                        format!("{value:?} cannot be read ({error}); name a file that holds it"),
+                    )
+                })?;
+                // Editors end files with a line break, which belongs to no secret.
+                let text =
+                    text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
+                leaves.push(Leaf { key: secret, value: Some(text.into()), origin });
+                continue;
+            }
             leaves.push(Leaf { key, value: Some(value.into()), origin });
         }
         // The environment has no order of its own; two spellings of one option must not win by chance.
@@ -241,6 +256,17 @@ fn key_of_variable(name: &str) -> String {
     }
 }
 
+/// Options of librdkafka that name files themselves, and only look like secrets in files.
+const NAME_FILES: [&str; 3] =
+    ["sasl.oauthbearer.assertion", "sasl.oauthbearer.assertion.private.key", "sasl.oauthbearer.assertion.jwt.template"];
+
+/// The key whose value stands in the file that the variable names: `KAFKA__OPTIONS__SASL_PASSWORD_FILE`.
+fn secret_in_file(name: &str) -> Option<String> {
+    let key = key_of_variable(name.strip_suffix("_FILE")?);
+    let is_ours = option_name(&key).is_some_and(|option| !NAME_FILES.contains(&option)) && dump::is_secret(&key);
+    (is_ours || key == "schemas.registry").then_some(key)
+}
+
 pub(super) fn variable_of_key(key: &str) -> String {
     let (section, option) = match option_name(key) {
         Some(option) => (format!("{OPTIONS}."), option.replace('.', "_")),
@@ -277,7 +303,7 @@ fn plain(value: &Spanned<DeValue<'_>>) -> Result<ValueKind, String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Layer, key_of_variable, variable_of_key};
+    use super::{Layer, key_of_variable, secret_in_file, variable_of_key};
 
     #[test]
     fn the_manual_names_no_key_twice_and_every_key_has_a_variable() {
@@ -287,6 +313,16 @@ mod tests {
         for key in keys {
             assert_eq!(key_of_variable(variable_of_key(key).strip_prefix("COHORTD_").unwrap()), key);
         }
+    }
+
+    #[test]
+    fn a_variable_may_name_the_file_of_a_secret() {
+        let key = |name| secret_in_file(name);
+        assert_eq!(key("KAFKA__OPTIONS__SASL_PASSWORD_FILE").as_deref(), Some("kafka.options.sasl.password"));
+        assert_eq!(key("SCHEMAS__REGISTRY_FILE").as_deref(), Some("schemas.registry"));
+        assert_eq!(key("RULES__FILE"), None);
+        assert_eq!(key("KAFKA__GROUP_ID_FILE"), None);
+        assert_eq!(key("KAFKA__OPTIONS__SASL_OAUTHBEARER_ASSERTION_FILE"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! keeps the place that set it, so that every error, here and later, can name it: see [`Loaded::refusal`].
 
 mod bounds;
+mod container;
 mod dump;
 mod error;
 mod layer;
@@ -88,6 +89,7 @@ impl Settings {
         let settings = merged.clone().try_deserialize().map_err(|error| Error::of_value(error, &merged))?;
 
         let mut loaded = Loaded { settings, merged };
+        loaded.settings.memory = loaded.settings.memory.resolved(container::memory_limit());
         bounds::check(&loaded)?;
         loaded.settings.lanes = match loaded.settings.lanes {
             0 => cores(),

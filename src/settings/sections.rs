@@ -205,16 +205,29 @@ pub struct Admin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
-    /// Bytes; at least 64 MiB.
+    /// Bytes; at least 64 MiB. The 0 of the file is resolved.
     #[serde(deserialize_with = "words::bytes")]
     pub limit: u64,
 }
+
+/// What a process takes where neither the operator nor a container sets a limit.
+const UNBOUND: u64 = 1 << 30;
+/// Of the container's limit, since the kernel counts in it what a process cannot: its sockets, and pages of files.
+const PERCENT_OF_CONTAINER: u64 = 80;
 
 /// Bytes that a process has resident before it keeps anything: program, threads, connections. Of a small limit they are a
 /// large part.
 const PROGRAM_BYTES: u64 = 40 << 20;
 
 impl Memory {
+    /// With the limit of the container in place of 0.
+    pub(super) fn resolved(self, container: Option<u64>) -> Self {
+        match self.limit {
+            0 => Self { limit: container.map_or(UNBOUND, |bytes| bytes / 100 * PERCENT_OF_CONTAINER) },
+            _ => self,
+        }
+    }
+
     /// Bytes for customers kept decoded: 30 % of what the program itself leaves.
     #[must_use]
     pub fn customers(self) -> u64 {

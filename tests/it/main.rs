@@ -9,6 +9,7 @@ mod churn;
 mod cli;
 mod damaged;
 mod demo;
+mod deployment;
 mod e2e;
 mod engine_under_test;
 mod evidence;

@@ -1,10 +1,12 @@
 //! Everything in one process: an embedded broker, a simulated shop, a real lane with a real database, and a reader of
 //! what it says. `cli` draws it.
 //!
-//! `people` and `life` are the shop, `sender` puts its events on the input topic, `audience` reads `cohort-changes`.
+//! `people` and `life` are the shop, `sender` puts its events on the input topic, `audience` reads `cohort-changes`; `feed`
+//! is the shop alone, for a Kafka of one's own.
 //! The broker is librdkafka's mock: see [`Mock`] for what it cannot show.
 
 mod audience;
+mod feed;
 #[cfg(test)]
 mod foretold;
 mod life;
@@ -39,6 +41,7 @@ use scratch::Scratch;
 use sender::{Progress, Sender};
 
 pub use audience::Seen;
+pub use feed::{Feeding, feed};
 
 /// The default cohorts, as they come with the source.
 const RULES: &str = include_str!("../../../config/rules.toml");

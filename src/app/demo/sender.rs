@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long the last records may take to reach the broker.
 const FLUSH_FOR: Duration = Duration::from_secs(10);
 /// One record in so many is sent twice, as senders that retry do.
-const TWICE_IN: u64 = 200;
+pub(super) const TWICE_IN: u64 = 200;
 
 /// How far the shop has come; read by others while it sends.
 #[derive(Debug)]
@@ -87,7 +87,8 @@ impl Sender {
                 }
                 thread::sleep(TICK);
             }
-            encode(&encoder, number, act, &mut record);
+            record.clear();
+            encode(&encoder, &format!("e{number}"), number, act, &mut record);
             for _ in 0..1 + u64::from(number % TWICE_IN == 0) {
                 self.send(act.customer, &record)?;
                 sent += 1;
@@ -134,10 +135,9 @@ pub(super) fn fates(metrics: &Metrics) -> (u64, u64, u64) {
     (metrics.events_applied.get(), skipped, dead)
 }
 
-/// `record` is cleared first.
-fn encode(encoder: &EventEncoder, number: u64, act: &Act, record: &mut Vec<u8>) {
-    record.clear();
-    let (id, customer) = (format!("e{number}"), shop::name(act.customer));
+/// Appends the act to `record`, with the id of its event. `number` chooses the product.
+pub(super) fn encode(encoder: &EventEncoder, id: &str, number: u64, act: &Act, record: &mut Vec<u8>) {
+    let customer = shop::name(act.customer);
     let whole = |number: u32| Value::Number(Number::from_integer(i64::from(number)));
     let product = Value::Text(["mug", "lamp", "scarf", "notebook"][usize::try_from(number % 4).unwrap_or(0)]);
     let properties: &[(&str, Value<'_>)] = match act.what {
@@ -149,7 +149,7 @@ fn encode(encoder: &EventEncoder, number: u64, act: &Act, record: &mut Vec<u8>) 
         _ => &[],
     };
     let event = SentEvent {
-        id: Some(&id),
+        id: Some(id),
         customer: &customer,
         name: act.what.event(),
         at: act.at,

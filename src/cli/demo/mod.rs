@@ -16,7 +16,7 @@ use super::progress::Progress;
 use super::sizes::Sizes;
 use super::words::grouped;
 use crate::app;
-use crate::app::demo::{Demo, Options, Seen, Stage};
+use crate::app::demo::{Demo, Feeding, Options, Seen, Stage};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
@@ -33,6 +33,10 @@ const TICK: Duration = Duration::from_millis(50);
 /// # Errors
 /// What stopped it; Ctrl-C is none.
 pub(super) fn run(loaded: Loaded, asked: arguments::Demo) -> Result<(), Stopped> {
+    if asked.to_kafka {
+        let arguments::Demo { seconds, customers, seed, .. } = asked;
+        return Ok(app::demo::feed(&loaded, Feeding { pace: Duration::from_secs(seconds), customers, seed })?);
+    }
     let screen = Screen::new();
     let options = Options {
         pace: Duration::from_secs(asked.seconds),

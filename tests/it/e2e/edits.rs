@@ -274,24 +274,26 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
 }
 
 #[test]
-fn a_file_that_was_edited_while_nothing_ran_is_accepted_only_when_asked() {
-    let Some(lab) = Lab::new("accept", 1, BEFORE) else { return };
+fn a_file_that_was_edited_while_nothing_ran_is_in_force_after_the_restart() {
+    let Some(lab) = Lab::new("rollout", 1, BEFORE) else { return };
     let open = shop::open(&lab, 1, 20, 100);
-    let mut daemon = lab.start("one", &shop::SETS);
-    daemon.ready();
-    thread::sleep(Duration::from_secs(2));
-    daemon.stop();
+    let restarted = |version| {
+        let mut daemon = lab.start("one", &shop::SETS);
+        daemon.ready();
+        adopted(&lab, version);
+        thread::sleep(Duration::from_secs(2));
+        daemon.stop();
+    };
+    restarted(1);
     lab.write_rules(AFTER);
-    let ended = lab.start("one", &shop::SETS).ended();
-    assert_eq!(ended.code, Some(78), "{}", ended.stderr);
-    for word in ["old file", "--accept-rules", "topics.changelog"] {
-        assert!(ended.stderr.contains(word), "{}", ended.stderr);
-    }
-    let mut daemon = lab.start_accepting("one", &shop::SETS);
-    daemon.ready();
-    adopted(&lab, 2);
-    daemon.stop();
-    // From then on it is the file, and the old one would be a step back.
+    restarted(2);
+    // Nobody edited it.
+    restarted(2);
+    // Going back is an edit too.
+    lab.write_rules(BEFORE);
+    restarted(3);
+    lab.write_rules(AFTER);
+    restarted(4);
     let mut daemon = lab.start("one", &shop::SETS);
     daemon.ready();
     let last = open.close();
@@ -299,6 +301,68 @@ fn a_file_that_was_edited_while_nothing_ran_is_accepted_only_when_asked() {
     daemon.stop();
     assert!(changes_are_sound(&lab).changes > 0);
     assert_eq!(members(&lab), expected(&lab, AFTER));
+}
+
+#[test]
+fn a_file_that_nobody_edited_does_not_go_back_to_older_rules() {
+    let Some(lab) = Lab::new("older", 1, BEFORE) else { return };
+    let mut daemon = lab.start("one", &shop::SETS);
+    daemon.ready();
+    adopted(&lab, 1);
+    assert_eq!(post(&mut daemon, "application/toml", AFTER).0, 200);
+    adopted(&lab, 2);
+    daemon.stop();
+    // The same process, and one that has never read a file.
+    for instance in ["one", "two"] {
+        let mut daemon = lab.start(instance, &shop::SETS);
+        daemon.ready();
+        assert!(daemon.says("The rules file is an older version"), "{}", daemon.log());
+        daemon.stop();
+    }
+    assert_eq!(versions(&lab), [2]);
+    // Unless it is asked to.
+    let mut daemon = lab.start_accepting("one", &shop::SETS);
+    daemon.ready();
+    adopted(&lab, 3);
+    daemon.stop();
+}
+
+#[test]
+fn a_file_that_lost_most_cohorts_while_nothing_ran_waits_to_be_confirmed() {
+    let cohort = |name: &&str| format!("[cohorts.{name}]\nwho = \"did seen_{name} in the last 1 hour\"\n");
+    let of = |names: &[&str]| names.iter().map(cohort).collect::<String>();
+    let Some(lab) = Lab::new("confirm", 1, &of(&["a", "b", "c", "d"])) else { return };
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    adopted(&lab, 1);
+    daemon.stop();
+    lab.write_rules(&of(&["a"]));
+    // However often it is restarted.
+    for _ in 0..2 {
+        let mut daemon = lab.start("one", &[]);
+        daemon.ready();
+        let (status, body) = daemon.get("/health/ready").unwrap();
+        let is_told = body.contains("has lost 3 of 4 cohorts") && body.contains("version 1 stays in force");
+        assert!(status == 200 && is_told, "{body}");
+        daemon.stop();
+        assert_eq!(versions(&lab), [1]);
+    }
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    daemon.signal("-HUP");
+    adopted(&lab, 2);
+    daemon.stop();
+    lab.write_rules(&of(&["b", "c", "d", "e"]));
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    adopted(&lab, 3);
+    daemon.stop();
+    // A setting, or the flag, says that nobody need confirm.
+    lab.write_rules(&of(&["b"]));
+    let mut daemon = lab.start("one", &["rules.confirm_removal=false"]);
+    daemon.ready();
+    adopted(&lab, 4);
+    daemon.stop();
 }
 
 /// Of many customers little; who is where follows from a customer's number.
