@@ -15,6 +15,7 @@ mod rules_topic;
 mod rules_watch;
 mod schemas;
 mod topics;
+mod traffic;
 mod twin;
 
 use std::sync::Arc;
@@ -103,6 +104,7 @@ impl Process {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
         metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
         let topics = &settings.topics;
+        metrics.input(&topics.input).events_applied.inc_by(0);
         let written = [&topics.changes, &topics.members, &topics.risks, &topics.forecasts, &topics.dead_letters];
         for topic in written.into_iter().chain([&topics.changelog, &topics.summaries]) {
             metrics.publish_errors(topic).inc_by(0);
@@ -236,6 +238,7 @@ fn run_lanes(
     while !lanes.iter().all(JoinHandle::is_finished) || !summaries.is_finished() {
         context.metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
         context.metrics.brokers_reachable.set(i64::from(brokers.state() == crate::kafka::BrokerState::Reachable));
+        traffic::show(brokers, &context.metrics);
         std::thread::sleep(Duration::from_millis(20));
         if summaries.is_finished() && !shutdown.is_requested() {
             let detail =
