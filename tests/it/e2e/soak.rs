@@ -64,12 +64,12 @@ fn memory_stays_within_its_limit_under_hostile_load() {
         }
         writer.flush();
         daemon.assert_running();
-        most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
+        most = most.max(daemon.metrics()["process_resident_memory_bytes"] / f64::from(1 << 20));
         // The backlog is part of it, but not all there is to it.
         thread::sleep(if minutes.is_some() { LOT_EVERY } else { Duration::from_millis(20) });
     }
     eventually("all was read", || {
-        most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
+        most = most.max(daemon.metrics()["process_resident_memory_bytes"] / f64::from(1 << 20));
         let read = daemon.metrics()["cohortd_records_consumed_total"] as u32;
         (read == sent).then_some(())
     });
