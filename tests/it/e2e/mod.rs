@@ -14,6 +14,7 @@ mod clocks;
 mod credentials;
 mod daemon;
 mod damage;
+mod dashboards;
 mod disk;
 mod edits;
 mod faults;
