@@ -19,8 +19,7 @@ what to do about each in [runbook.md](runbook.md).
 Every family may be added up over its labels and over the processes of a group, or averaged, whichever its unit suggests, and the
 result means something. Instants are seconds since 1970: `time() - x` is the age. Series of a partition are there while a process
 holds it; what exists once for a group (forecasts, ranks, `partitions_unowned`) is shown by one process, so keep `instance` out of
-what you ask. No label names a customer. With C cohorts, R ranks and P partitions a process has about 16 C + 2 R + 5 P + 250
-series, of which 13 C + 2 R in one process of the group only.
+what you ask. No label names a customer. With C cohorts, R ranks and P partitions a process has about 16 C + 2 R + 5 P + 250 series, of which 13 C + 2 R in one process of the group only.
 
 Conservation, for each topic: `records_consumed` = `events_applied` + `events_skipped` + `dead_letters`.
 
