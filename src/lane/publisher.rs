@@ -133,7 +133,6 @@ impl Publisher {
         if let Some(survey) = self.whole.take().filter(|survey| results.day() < Some(survey.frame.day)) {
             let day = survey.frame.day;
             let overview = Overview::new(rules, &survey, results.before(day));
-            super::surveying::show(&overview, context);
             let mut records = encode_whole(&survey, rules);
             records.extend(encode_digest(&Digest::of(&survey), rules));
             let whole = WholeDay { version: self.version.number, day, overview, records };

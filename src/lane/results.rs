@@ -29,8 +29,10 @@ pub(super) struct Results {
     /// The tick of the thresholds read last.
     tick: Option<i64>,
     digests: BTreeMap<i64, Digest>,
-    /// The day of the overview shown.
+    /// The day of the newest overview.
     day: Option<i64>,
+    /// The same, once it is shown.
+    shown: Option<i64>,
 }
 
 impl Results {
@@ -43,6 +45,7 @@ impl Results {
             tick: None,
             digests: BTreeMap::new(),
             day: None,
+            shown: None,
         }
     }
 
@@ -71,9 +74,10 @@ impl Results {
         self.day
     }
 
-    /// This process has begun to show what is known of ranks.
+    /// This process has begun to show what exists once, and what was published before counts too.
     pub(super) fn look_again(&mut self) {
-        self.fresh.insert(SummaryKind::Thresholds);
+        self.shown = None;
+        self.fresh.extend([SummaryKind::Thresholds, SummaryKind::Whole]);
     }
 
     /// Bytes of the records that are kept.
@@ -150,7 +154,7 @@ impl Results {
         Ok(())
     }
 
-    /// Shows the newest survey, once it has been read to its end.
+    /// Shows the newest survey, once it has been read to its end; as metrics in the process that publishes it.
     fn overview(&mut self, context: &Context) -> Result<(), Corrupt> {
         let rules = &self.version.rules;
         let mut blocks = Vec::new();
@@ -159,9 +163,13 @@ impl Results {
         }
         let Some(survey) = Survey::of_blocks(rules, &blocks) else { return Ok(()) };
         let day = survey.frame.day;
-        if self.day != Some(day) {
-            context.board.put(Arc::new(Overview::new(rules, &survey, self.before(day))));
-            self.day = Some(day);
+        if self.shown != Some(day) {
+            let overview = Overview::new(rules, &survey, self.before(day));
+            if context.role.is_ours() {
+                super::surveying::show(&overview, context);
+            }
+            context.board.put(Arc::new(overview));
+            (self.day, self.shown) = (Some(day), Some(day));
         }
         Ok(())
     }
