@@ -59,7 +59,7 @@ fn the_metrics_door_shows_metrics_and_the_other_does_not() {
     let house = house();
     let (status, text) = ask(house.metrics, "GET", "/metrics");
     assert_eq!(status, 200);
-    assert!(text.contains("\ncohortd_events_applied_total 0\n"), "{text}");
+    assert!(text.contains("\ncohortd_rules_rejected_total 0\n"), "{text}");
     assert_eq!(ask(house.admin, "GET", "/metrics").0, 404);
 }
 

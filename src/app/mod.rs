@@ -16,6 +16,7 @@ mod rules_topic;
 mod rules_watch;
 mod schemas;
 mod topics;
+mod traffic;
 mod twin;
 
 use std::sync::Arc;
@@ -104,6 +105,7 @@ impl Process {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), revision));
         metrics.memory_limit.set(i64::try_from(settings.memory.limit).unwrap_or(i64::MAX));
         let topics = &settings.topics;
+        metrics.input(&topics.input).events_applied.inc_by(0);
         let written = [&topics.changes, &topics.members, &topics.risks, &topics.forecasts, &topics.dead_letters];
         for topic in written.into_iter().chain([&topics.changelog, &topics.summaries]) {
             metrics.publish_errors(topic).inc_by(0);
@@ -239,6 +241,7 @@ fn run_lanes(
         let retries = context.metrics.retries(Retry::Schema);
         retries.inc_by(schemas.retries().saturating_sub(retries.get()));
         away = show_brokers(brokers, &context.metrics, health, away);
+        traffic::show(brokers, &context.metrics);
         std::thread::sleep(Duration::from_millis(20));
         if summaries.is_finished() && !shutdown.is_requested() {
             let detail =

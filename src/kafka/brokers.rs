@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::statistics::{Connection, Statistics};
+
 /// A failed connection is no news if an answer comes within this time: one broker of several may be away, or restart.
 const DOUBT: Duration = Duration::from_secs(3);
 
@@ -23,6 +25,7 @@ struct Seen {
     /// Whether there is a doubt below: read for every record.
     doubtful: AtomicBool,
     doubt: Mutex<Option<Doubt>>,
+    statistics: Statistics,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,17 @@ impl Brokers {
             }
             _ => BrokerState::Reachable,
         }
+    }
+
+    /// What was counted of the requests to each broker, if it was told anew since the last call.
+    #[must_use]
+    pub fn connections(&self) -> Option<Vec<Connection>> {
+        self.0.statistics.news()
+    }
+
+    /// A client tells what it has counted.
+    pub(super) fn counted(&self, json: &[u8]) {
+        self.0.statistics.take(json);
     }
 
     /// An answer came.

@@ -19,6 +19,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// The shortest session that a broker takes by default.
 const TEMPORARY_SESSION: Duration = Duration::from_secs(6);
 
+/// Between two reports of what the clients that read and write events have counted: shorter than scrapes usually are apart.
+const STATISTICS_EVERY: &str = "5000";
+
 /// librdkafka's second names. It takes options in no order, so only one of two may be given.
 const ALIASES: [(&str, &str); 9] = [
     ("bootstrap.servers", "metadata.broker.list"),
@@ -157,6 +160,7 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
         fixed.push(("partition.assignment.strategy", "cooperative-sticky".to_owned()));
     }
     let mut good = fetching(bytes, MIB, "100");
+    good.push(("statistics.interval.ms", STATISTICS_EVERY.to_owned()));
     // No longer than a session is not allowed.
     good.push(("max.poll.interval.ms", POLL_INTERVAL.max(settings.session()).as_millis().to_string()));
     layered(settings, good, fixed)
@@ -224,6 +228,7 @@ fn writing(bytes: usize) -> (Options, Options) {
 pub(super) fn transactional(settings: &Kafka, bytes: usize, sizes: Sizes) -> (ClientConfig, Duration) {
     let (mut good, mut fixed) = writing(bytes);
     good.push(("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string()));
+    good.push(("statistics.interval.ms", STATISTICS_EVERY.to_owned()));
     fixed.push(("transactional.id", identity(settings)));
     // A queue that is smaller than a record never has room for it.
     let queue = bytes.max(sizes.record + RECORD_OVERHEAD);

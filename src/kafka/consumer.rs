@@ -162,6 +162,10 @@ impl Consumer {
                     brokers::log(level, &facility, &line);
                     None
                 }
+                Content::Statistics(json) => {
+                    self.brokers.counted(&json);
+                    None
+                }
                 Content::Other => None,
             };
             if let Some(polled) = polled {

@@ -100,6 +100,10 @@ impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
         global_error(&self.brokers, &error, reason);
     }
+
+    fn stats_raw(&self, json: &[u8]) {
+        self.brokers.counted(json);
+    }
 }
 
 impl ProducerContext for Deliveries {

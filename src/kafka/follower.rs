@@ -97,7 +97,7 @@ impl Follower {
                     return Followed::Failed(Cause::new(error.code, "following", &error.text).passing());
                 }
                 Content::Log { level, facility, line } => brokers::log(level, &facility, &line),
-                Content::Error(_) | Content::Rebalance { .. } | Content::Other => {}
+                Content::Error(_) | Content::Rebalance { .. } | Content::Statistics(_) | Content::Other => {}
             }
         }
         Followed::Nothing

@@ -26,6 +26,7 @@ mod reader;
 mod record;
 mod round;
 mod send;
+mod statistics;
 mod watermarks;
 
 pub use admin::{Admin, Created, Topic, TopicPlan};
@@ -44,4 +45,5 @@ pub use publisher::Publisher;
 pub use reader::{Read, Reader};
 pub use record::{Outgoing, Record, Stamp};
 pub use round::{request_round, retire};
+pub use statistics::{Connection, Traffic};
 pub use watermarks::Watermarks;

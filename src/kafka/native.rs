@@ -130,7 +130,9 @@ pub(super) enum Content<'a> {
         facility: String,
         line: String,
     },
-    /// Commits of offsets, statistics, token refreshes: nothing that this room asks for.
+    /// What librdkafka has counted, as JSON.
+    Statistics(Vec<u8>),
+    /// Commits of offsets, token refreshes: nothing that this room asks for.
     Other,
 }
 
@@ -178,6 +180,13 @@ impl<'a> Event<'a> {
                         return Content::Other;
                     }
                     Content::Log { level, facility: text(facility), line: text(line) }
+                }
+                rd::RD_KAFKA_EVENT_STATS => {
+                    let json = rd::rd_kafka_event_stats(event);
+                    if json.is_null() {
+                        return Content::Other;
+                    }
+                    Content::Statistics(CStr::from_ptr(json).to_bytes().to_vec())
                 }
                 _ => Content::Other,
             }

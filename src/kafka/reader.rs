@@ -130,7 +130,7 @@ impl Reader {
                     return Read::Failed(Failure::Retry(Cause::new(error.code, "reading", &error.text)));
                 }
                 Content::Log { level, facility, line } => brokers::log(level, &facility, &line),
-                Content::Error(_) | Content::Rebalance { .. } | Content::Other => {}
+                Content::Error(_) | Content::Rebalance { .. } | Content::Statistics(_) | Content::Other => {}
             }
         }
         Read::Nothing

@@ -125,6 +125,11 @@ impl Context {
         now.0.div_euclid(self.refresh_ms())
     }
 
+    /// When a period began.
+    pub(super) fn tick_begins(&self, tick: i64) -> Instant {
+        Instant(tick.saturating_mul(self.refresh_ms()))
+    }
+
     /// The same for one partition: each begins a little later than the one before it, over the first part of the period, so
     /// that not all of them flush and publish at one instant.
     pub(super) fn tick_of(&self, partition: i32, now: Instant) -> i64 {

@@ -60,6 +60,7 @@ impl Lane {
         let (_, write_buffers) = self.memory.write_buffers_used();
         let marks = space.marks(u64::try_from(write_buffers).unwrap_or(u64::MAX));
         self.context.metrics.state_free.set(i64::try_from(space.free).unwrap_or(i64::MAX));
+        self.context.metrics.state_pause.set(i64::try_from(marks.pause_below).unwrap_or(i64::MAX));
         let reason = space.refuses(marks, self.disk.is_full())?;
         match remove_set_aside(&folder) {
             Ok(0) | Err(_) => Some(reason),

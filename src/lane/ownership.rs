@@ -191,10 +191,10 @@ impl Watchdog {
         }
     }
 
-    /// The gauges: how many have no owner, and, from one process, how far those are behind.
+    /// The gauges, from one process: how many have no owner, and how far those are behind.
     fn show(&self, found: &Found) {
         let metrics = &self.context.metrics;
-        metrics.set_partitions_unowned(Some(found.unowned.len()));
+        metrics.set_partitions_unowned((found.rank == Some(0)).then_some(found.unowned.len()));
         let topic = &self.context.topics.input;
         let mut lags = BTreeMap::new();
         if found.rank == Some(0) && !found.unowned.is_empty() {

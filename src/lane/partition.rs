@@ -926,7 +926,7 @@ impl Partition {
     }
 
     /// The batch is committed and written.
-    pub(super) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics, now: Instant) {
+    pub(super) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics) {
         self.meta = Arc::clone(&part.meta);
         self.due.written();
         self.rearmed.clear();
@@ -944,7 +944,7 @@ impl Partition {
         self.metrics.customers_resident.set(self.shard.len() as u64);
         self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
         if let Some(at) = self.intake.last_event {
-            self.metrics.set_event_time_lag(now.since(at));
+            self.metrics.set_last_event(at);
         }
     }
 

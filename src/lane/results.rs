@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant as Moment};
 
 use super::context::Context;
 use super::model::ModelTold;
@@ -29,10 +28,11 @@ pub(super) struct Results {
     rank_metrics: Vec<RankMetrics>,
     /// The tick of the thresholds read last.
     tick: Option<i64>,
-    read_at: Moment,
     digests: BTreeMap<i64, Digest>,
-    /// The day of the overview shown.
+    /// The day of the newest overview.
     day: Option<i64>,
+    /// The same, once it is shown.
+    shown: Option<i64>,
 }
 
 impl Results {
@@ -43,16 +43,18 @@ impl Results {
             rank_metrics: rank_metrics(&version, context),
             version,
             tick: None,
-            read_at: Moment::now(),
             digests: BTreeMap::new(),
             day: None,
+            shown: None,
         }
     }
 
     /// Other rules: the records are looked at again.
     pub(super) fn follow(&mut self, version: Arc<Version>, context: &Context) {
         let records = std::mem::take(&mut self.records);
-        *self = Self { read_at: self.read_at, ..Self::new(version, context) };
+        // Of ranks that are no longer asked for nothing is to be shown.
+        context.metrics.forget_ranks();
+        *self = Self::new(version, context);
         self.fresh = records.keys().map(|key| SummaryKind::of(key)).collect();
         self.records = records;
     }
@@ -72,9 +74,10 @@ impl Results {
         self.day
     }
 
-    /// Since when thresholds are as they are.
-    pub(super) fn age(&self) -> Duration {
-        self.read_at.elapsed()
+    /// This process has begun to show what exists once, and what was published before counts too.
+    pub(super) fn look_again(&mut self) {
+        self.shown = None;
+        self.fresh.extend([SummaryKind::Thresholds, SummaryKind::Whole]);
     }
 
     /// Bytes of the records that are kept.
@@ -92,7 +95,7 @@ impl Results {
         let mut news = Vec::new();
         for kind in std::mem::take(&mut self.fresh) {
             let outcome = match kind {
-                SummaryKind::Thresholds => self.thresholds(),
+                SummaryKind::Thresholds => self.thresholds(context),
                 SummaryKind::Parameters => self.parameters(context),
                 SummaryKind::Digest => self.read_digests().map(|()| None),
                 SummaryKind::Whole => self.overview(context).map(|()| None),
@@ -114,15 +117,16 @@ impl Results {
         self.records.iter().filter(of_kind).map(|(_, value)| value.as_slice())
     }
 
-    fn thresholds(&mut self) -> Result<Option<Told>, Corrupt> {
+    fn thresholds(&mut self, context: &Context) -> Result<Option<Told>, Corrupt> {
         let Some(value) = self.of_kind(SummaryKind::Thresholds).next() else { return Ok(None) };
         let Some(PublishedThresholds { tick, found }) = PublishedThresholds::decode(value, &self.version.rules)? else {
             return Ok(None);
         };
-        for (metrics, found) in self.rank_metrics.iter().zip(&found) {
-            show(metrics, found);
+        if context.role.is_ours() {
+            self.rank_metrics.iter().zip(&found).for_each(|(metrics, found)| show(metrics, found));
         }
-        (self.tick, self.read_at) = (Some(tick), Moment::now());
+        self.tick = Some(tick);
+        context.metrics.set_rank_refresh(context.tick_begins(tick));
         let thresholds = found.iter().map(|found| found.threshold).collect();
         Ok(Some(Told::Ranks(RankTold { version: self.version.number, thresholds })))
     }
@@ -150,7 +154,7 @@ impl Results {
         Ok(())
     }
 
-    /// Shows the newest survey, once it has been read to its end.
+    /// Shows the newest survey, once it has been read to its end; as metrics in the process that publishes it.
     fn overview(&mut self, context: &Context) -> Result<(), Corrupt> {
         let rules = &self.version.rules;
         let mut blocks = Vec::new();
@@ -159,9 +163,13 @@ impl Results {
         }
         let Some(survey) = Survey::of_blocks(rules, &blocks) else { return Ok(()) };
         let day = survey.frame.day;
-        if self.day != Some(day) {
-            context.board.put(Arc::new(Overview::new(rules, &survey, self.before(day))));
-            self.day = Some(day);
+        if self.shown != Some(day) {
+            let overview = Overview::new(rules, &survey, self.before(day));
+            if context.role.is_ours() {
+                super::surveying::show(&overview, context);
+            }
+            context.board.put(Arc::new(overview));
+            (self.day, self.shown) = (Some(day), Some(day));
         }
         Ok(())
     }

@@ -157,6 +157,7 @@ impl Summaries {
         match (self.context.role.is_ours(), known.publisher.is_some()) {
             (true, false) => {
                 known.publisher = Some(Publisher::new(Arc::clone(&known.version), &self.ranks, &self.context));
+                known.results.look_again();
                 self.next.clear();
                 tracing::info!("Partition 0 is held here: reading the summaries of all partitions.");
                 true
@@ -165,6 +166,7 @@ impl Summaries {
                 known.publisher = None;
                 self.next.retain(|partition, _| *partition == PUBLISHER);
                 self.context.metrics.forget_forecasts();
+                self.context.metrics.forget_ranks();
                 self.context.metrics.ranks_held_back.set(0);
                 true
             }
@@ -285,7 +287,6 @@ impl Summaries {
             kept += publisher.bytes();
         }
         let metrics = &self.context.metrics;
-        metrics.rank_refresh_age.set(i64::try_from(known.results.age().as_secs()).unwrap_or(0));
         metrics.summaries_kept_bytes.set(i64::try_from(kept).unwrap_or(i64::MAX));
         skipped.into_iter().for_each(|(kind, error)| self.skip(PUBLISHER, kind, error));
         for told in news {

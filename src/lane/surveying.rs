@@ -7,6 +7,7 @@ use super::context::Context;
 use super::plan::Plan;
 use super::role::PUBLISHER;
 use super::turn::Lane;
+use crate::metrics::{Expected, Surveyed};
 use crate::store::KeyValue;
 use crate::summary::Overview;
 
@@ -39,22 +40,23 @@ impl Unpublished {
     }
 }
 
-/// The forecasts of all cohorts, in the process that publishes them: added up over processes they would count many times.
+/// The survey of all cohorts, in the process that publishes it: added up over processes it would count many times.
 pub(super) fn show(overview: &Overview, context: &Context) {
     context.metrics.forget_forecasts();
     for line in &overview.cohorts {
         let week = &line.next_week;
-        context.metrics.forecast(
-            &line.cohort,
-            [week.exits_if_silent as f64, week.exits_expected],
-            [week.entries_if_silent as f64, week.entries_expected],
-        );
-        if let Some(value) = week.value_at_stake {
-            context.metrics.value_at_stake(&line.cohort, value);
-        }
-        if let Some(last) = &line.last_week {
-            context.metrics.forecast_errors(&line.cohort, last.error, last.naive_error);
-        }
+        let expected = |if_silent: u64, expected| Expected { if_silent: if_silent as f64, expected };
+        let detail = overview.detail(&line.cohort);
+        let levels = detail.into_iter().flat_map(|detail| &detail.risk_levels);
+        let surveyed = Surveyed {
+            risk_levels: levels.map(|level| (level.level.as_str(), level.members)).collect(),
+            value: detail.and_then(|detail| detail.value).map(|value| (value.p50, value.total)),
+            entries: expected(week.entries_if_silent, week.entries_expected),
+            exits: expected(week.exits_if_silent, week.exits_expected),
+            value_at_stake: week.value_at_stake,
+            errors: line.last_week.as_ref().map(|last| (last.error, last.naive_error)),
+        };
+        context.metrics.surveyed(&line.cohort, &surveyed);
     }
 }
 

@@ -488,7 +488,6 @@ impl Lane {
     pub(super) fn committed(&mut self, pending: &Pending, delivered: &[Option<i64>]) -> Result<(), LaneError> {
         let timer = Moment::now();
         let metrics = Arc::clone(&self.context.metrics);
-        let now = crate::clock::wall_clock();
         let mut failed: Vec<(i32, LaneError)> = Vec::new();
         for (part, delivered) in pending.plan.parts.iter().zip(delivered) {
             let Some(partition) = self.partitions.get_mut(&part.partition) else { continue };
@@ -500,10 +499,13 @@ impl Lane {
                 continue;
             }
             metrics.store_write_duration.observe(write.elapsed().as_secs_f64());
-            partition.committed(part, &pending.victims[&part.partition], &metrics, now);
-            metrics.events_applied.inc_by(part.tally.applied);
-            part.tally.skipped.iter().for_each(|reason| metrics.events_skipped(*reason).inc());
-            part.tally.dead.iter().for_each(|letter| metrics.dead_letters(letter.reason).inc());
+            partition.committed(part, &pending.victims[&part.partition], &metrics);
+            let input = &partition.metrics.input;
+            input.events_applied.inc_by(part.tally.applied);
+            part.tally.skipped.iter().for_each(|reason| input.events_skipped(*reason).inc());
+            part.tally.dead.iter().for_each(|letter| input.dead_letters(letter.reason).inc());
+            input.unusable_values.inc_by(part.tally.unusable_values);
+            input.events_elsewhere.inc_by(part.tally.elsewhere);
             self.context.refusals.wrote(&self.context.topics.dead_letters, part.partition, &part.tally.dead);
             for (version, cohort, change) in &part.tally.changes {
                 version.counters[usize::from(cohort.0)].of(*change).inc();
@@ -511,8 +513,6 @@ impl Lane {
             let seconds = |ms: i64| Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
             part.tally.risks.iter().for_each(|level| metrics.risk_changes(level).inc());
             part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds(*ms)));
-            metrics.unusable_values.inc_by(part.tally.unusable_values);
-            metrics.events_elsewhere.inc_by(part.tally.elsewhere);
             metrics.customers_reweighed.inc_by(part.tally.reweighed);
             metrics.changelog_records.inc_by(part.tally.flushed);
             if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {

@@ -26,8 +26,8 @@ impl MembersSeries {
     }
 }
 
-/// One partition's part: `cohort_members{cohort}`, the sum over the partitions of this process. A series is there while a
-/// partition is held that has the cohort. Worry when a cohort's size leaps.
+/// `cohort_members{cohort}`: members of each cohort in the partitions held here; over all processes, the cohort's size. A series
+/// is there while a partition is held that has the cohort. Worry when a cohort's size leaps. This is one partition's part.
 #[derive(Debug)]
 pub struct Members {
     series: MembersSeries,

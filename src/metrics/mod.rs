@@ -4,14 +4,22 @@
 //! counters; labels are bounded, and never name a customer. The law that a test holds us to:
 //!
 //! ```text
-//! records_consumed = events_applied + events_skipped (all reasons) + dead_letters (all reasons)
+//! records_consumed = events_applied + events_skipped (all reasons) + dead_letters (all reasons), for each topic
 //! ```
+//!
+//! Adding a family up, over its labels and over processes, gives a figure that means something; where it would not, labels
+//! became names, or one process shows the family for the whole group. Instants are shown instead of ages, which would stand
+//! still with the process that shows them. Comments that begin with a name in backticks are the text of `docs/metrics.md`.
 
+mod forecasts;
 mod group;
 mod health;
+mod input;
+mod kafka;
 mod members;
 mod memory;
 mod partition;
+mod process;
 mod ranks;
 mod waiting;
 
@@ -20,21 +28,28 @@ use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
-use crate::event::{Change, DeadLetterReason, SkipReason};
+use crate::event::{Change, Instant};
 
+pub use forecasts::{Expected, Surveyed};
 pub use group::{GroupSeen, Holder};
 pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
+pub use input::InputMetrics;
+pub use kafka::KafkaMetrics;
 pub use members::Members;
 pub use memory::resident_bytes;
 pub use partition::{PartitionMetrics, RestoreMetrics, Share};
 pub use ranks::RankMetrics;
 pub use waiting::{Wait, WaitCause, Waiting};
 
+use forecasts::ForecastSeries;
+use input::InputSeries;
+use kafka::KafkaSeries;
 use partition::PartitionSeries;
+use process::Process;
 use ranks::RankSeries;
 
 /// Every metric of the process, built once and passed down. Counting is lock-free on what was resolved beforehand.
@@ -45,20 +60,9 @@ pub struct Metrics {
     registry: Registry,
 
     // Throughput and its conservation.
-    /// `events_applied_total`: events that reached the engine, those that no rule names included.
-    pub events_applied: IntCounter,
-    /// `events_skipped_total{reason}`. Worry when `duplicate` grows suddenly: a source sends twice.
-    events_skipped: Vec<IntCounter>,
-    /// `dead_letters_total{reason}`. Worry at any steady rate: events are being lost to the rules.
-    dead_letters: Vec<IntCounter>,
-    /// `unusable_values_total`: values of properties that rules read and that are of no use: numbers that do not fit, text that
-    /// is not UTF-8, lists, records, bytes. They count as missing. Worry at a steady rate: rules see less than was sent.
-    pub unusable_values: IntCounter,
-    /// `events_elsewhere_total`: events applied in another partition than the one in which Kafka's default partitioner (murmur2)
-    /// puts their customer. Of n partitions another partitioner puts a share of (n - 1)/n elsewhere. Worry when it is a smaller
-    /// share of `events_applied_total`: producers use different partitioners, or partitions were added, and customers are split.
-    pub events_elsewhere: IntCounter,
-    /// `partitioner_differs`: 1 once a customer was seen in another partition than murmur2's, stored or with an event.
+    input: InputSeries,
+    /// `partitioner_differs`: 1 once a customer was seen in another partition than murmur2's, stored or with an event. Worry when
+    /// you did not mean it: Kafka's Java clients and most tools write by murmur2.
     pub partitioner_differs: IntGauge,
     /// `decisions_approximated_total`: decisions on facts that had outgrown their exact form. Worry when it matters to
     /// you that the counts in them are exact: shorten the windows.
@@ -66,6 +70,8 @@ pub struct Metrics {
     /// `dedupe_ids_evicted_total`: event ids forgotten before `time.max_lateness`. Worry at a steady rate: raise
     /// `dedupe.ids`, or late duplicates may count twice.
     pub dedupe_ids_evicted: IntCounter,
+    /// `membership_changes_total{cohort,change}`: entries to and exits from each cohort. Worry when a cohort's entries stop, or
+    /// leap.
     membership_changes: IntCounterVec,
 
     // Time.
@@ -74,6 +80,8 @@ pub struct Metrics {
     pub clock_jumps: IntCounter,
 
     // Timers.
+    /// `timers_fired_total{kind}`: due timers: the customer was `decided`, or the deadline had moved on and the timer was
+    /// `rearmed`. No worry by itself; at many `rearmed` for each `decided` customers are busier than their deadlines.
     timers_fired: Vec<IntCounter>,
     /// `timer_lateness_seconds`: how much later than `time.arrives_within` after its instant a deadline was decided, of partitions
     /// that follow the wall clock; what a history or a backlog brings is not in it. At best 0. Worry when the 99th percentile
@@ -81,70 +89,87 @@ pub struct Metrics {
     pub timer_lateness: Histogram,
 
     // Batches, transactions and the store.
+    /// `batch_duration_seconds{stage}`: what one batch spent in each of its parts. Worry when `commit` is more than a tenth of the
+    /// sum under full load: raise `batch.max_records`.
     batch_duration: Vec<Histogram>,
+    /// `transactions_total{outcome}`: `committed`, `aborted` and run again, or `resolved`: the commit's answer was lost, and the
+    /// outcome was read from the log. Worry when `aborted` grows steadily, or `resolved` at all outside broker failures.
     transactions: Vec<IntCounter>,
     /// `changelog_records_total`: customer states written to the changelog; divided by `events_applied_total`, what
-    /// lazy writing saves.
+    /// lazy writing saves. No worry by itself.
     pub changelog_records: IntCounter,
+    /// `publish_errors_total{topic}`: records that a broker did not take; their transaction was aborted and run again. Worry at a
+    /// steady rate.
     publish_errors: IntCounterVec,
-    /// Records that a topic was too small for.
+    /// `outputs_oversized_total`: records that their topic was too small for, written to the dead letters instead. Worry at 1:
+    /// raise `max.message.bytes` of the topic that the dead letter names.
     pub outputs_oversized: IntCounter,
     /// `store_write_duration_seconds`: one write of a partition's database. Worry above 1 s: the disk stalls.
     pub store_write_duration: Histogram,
 
     // Assignment and restore.
     partitions: PartitionSeries,
+    /// `rebalances_total{kind}`: changes of the partitions held here. Worry when `lost` grows: batches or restores keep a lane
+    /// from polling.
     rebalances: Vec<IntCounter>,
+    /// `retries_total{what}`: what failed and was tried again, each time after a longer pause. Worry when one grows for minutes:
+    /// `/health/ready` says what is waited for.
     retries: Vec<IntCounter>,
     /// `store_errors_total`: times that RocksDB's own threads could not write files out or merge them. Worry at 1: the log says
     /// what the disk refused.
     pub store_errors: IntCounter,
-    /// `state_free_bytes`: free bytes of the file system of `state.dir`. Worry below twice `memory.limit`, or below 5 % of it:
-    /// work pauses before it is full.
+    /// `state_free_bytes`: free bytes of the file system of `state.dir`. Worry below twice `state_pause_bytes`: work pauses before
+    /// it is full.
     pub state_free: IntGauge,
-    /// `copies_removed_total`: local copies removed because their partitions have been elsewhere for a day.
+    /// `state_pause_bytes`: below so many free bytes of that file system work pauses; what the write buffers may need, and a
+    /// twentieth of the file system. No worry by itself.
+    pub state_pause: IntGauge,
+    /// `copies_removed_total`: local copies removed because their partitions have been elsewhere for a day. No worry by
+    /// itself.
     pub copies_removed: IntCounter,
     /// `copies_set_aside_total`: local copies of partitions that were found damaged, set aside beside the others and restored
     /// from the changelog. Worry at 1: look at the disk.
     pub copies_set_aside: IntCounter,
-    /// `restore_records_total`: changelog and input records read again to rebuild state.
+    /// `restore_records_total`: changelog and input records read again to rebuild state. Worry when it grows without a rebalance
+    /// or a restart: a partition is restored again and again.
     pub restore_records: IntCounter,
 
     // Ranks.
     ranks: RankSeries,
-    /// `rank_refresh_age_seconds`: since thresholds of ranks were last computed. Worry above twice `ranks.refresh`: a
-    /// partition does not publish its counters, and ranks stand still.
-    pub rank_refresh_age: IntGauge,
+    rank_refresh: GaugeVec,
     /// `ranks_held_back`: partitions for which thresholds of ranks are held back, since they were never read to their end or
     /// change much at present; shown by the process that holds partition 0. Worry when it stays above 0 although no partition
     /// has a lag: a partition has no owner, or stands still.
     pub ranks_held_back: IntGauge,
 
     // Summaries of all partitions.
+    /// `summaries_skipped_total{kind}`: records of the summaries topic that this release cannot read. Worry when it grows outside
+    /// a rolling upgrade: somebody else writes to the topic, or it is damaged; what the record said is missing from ranks,
+    /// forecasts or the model of churn until its partition publishes again.
     summaries_skipped: IntCounterVec,
     /// `summaries_read_bytes_total`: bytes of the summaries topic that were read. Where partition 0 is not, only what follows
     /// from the counters of all partitions is read, some megabytes at a start. Worry when it grows fast everywhere.
     pub summaries_read_bytes: IntCounter,
-    /// `summaries_kept_bytes`: bytes of it that are kept in memory, outside of what partitions may hold.
+    /// `summaries_kept_bytes`: bytes of the summaries topic that are kept in memory, outside of what partitions may hold. Worry when it is a good
+    /// part of `memory.limit`.
     pub summaries_kept_bytes: IntGauge,
 
     // Churn.
+    /// `risk_changes_total{level}`: changes of the level of churn risk, by the level that was reached. Worry when one grows many
+    /// times as fast as usual: look at what the model was fed.
     risk_changes: IntCounterVec,
-    /// `churn_parameters_version`: the newest parameters of the model of churn that were learnt here; 0: none. Worry when it
+    /// `churn_parameters_version`: the newest parameters of the model of churn that are known here; 0: none. Worry when it
     /// does not grow within two weeks: nothing is learnt any more.
     pub churn_version: IntGauge,
-    /// `churn_provisional`: 1 while too little was seen to know those parameters well.
+    /// `churn_provisional`: 1 while too little was seen to know those parameters well. Worry when it stays 1 for months: too few
+    /// customers buy again for a model.
     pub churn_provisional: IntGauge,
-    forecast: GaugeVec,
-    forecast_error: GaugeVec,
-    value_at_stake: GaugeVec,
-    churn_quality: GaugeVec,
-    /// `customers_reweighed_total`: customers decided again under new parameters.
+    forecasts: ForecastSeries,
+    /// `customers_reevaluated_total`: customers decided again under new parameters of churn. No worry by itself.
     pub customers_reweighed: IntCounter,
 
     // Memory.
-    memory_resident: IntGauge,
-    /// `memory_limit_bytes`: `memory.limit`.
+    /// `memory_limit_bytes`: the setting `memory.limit`. Worry when `process_resident_memory_bytes` stays above nine tenths of it.
     pub memory_limit: IntGauge,
     /// `intake_paused`: 1 while reading pauses because memory is short. Worry when it stays: raise `memory.limit`.
     pub intake_paused: IntGauge,
@@ -155,16 +180,22 @@ pub struct Metrics {
     waiting: IntGaugeVec,
 
     // The group.
+    /// `partitions_unowned`: partitions of the input that no member of the group has, shown by the process whose member stands
+    /// first in the group; absent while the group is not known. Worry when it stays above 0 for a minute: nobody reads those
+    /// partitions.
     partitions_unowned: IntGaugeVec,
     /// Partitions without an owner whose lag is shown by this process.
     unowned_lag: Mutex<BTreeSet<i32>>,
 
     // The outside.
+    kafka: KafkaSeries,
     /// `brokers_reachable`: 1 while a broker answers, 0 while none does. Worry at 0: nothing is read; it is retried.
     pub brokers_reachable: IntGauge,
     /// `registry_reachable`: 1 while the schema registry answers or none is set; 0 from a question without an answer, or
     /// with refused credentials, until the next answer. Worry at 0: partitions with schemas not yet seen wait.
     pub registry_reachable: IntGauge,
+    /// `rules_info{version,fingerprint}`: always 1; its labels name the newest rules known here. Worry when processes of one group
+    /// show different ones for minutes.
     rules_info: IntGaugeVec,
     /// `rules_rejected_total`: edits of the rules that were refused. Worry at 1: the rules in force are not the ones that
     /// were meant; the log and `/health/ready` say why.
@@ -172,10 +203,10 @@ pub struct Metrics {
     /// `surge_withheld_total`: entries that automation may not act on, because too many entered a cohort within an hour.
     /// Worry when it grows: the log names the cohort; look at its rule, and at the data.
     pub surge_withheld: IntCounter,
-    /// `partitions_adopting`: partitions whose input waits while they take up other rules. Worry when it stays above 0
+    /// `partitions_migrating`: partitions whose input waits while their state is migrated to other rules. Worry when it stays above 0
     /// for longer than the log says.
     pub partitions_adopting: IntGauge,
-    /// `customers_adopted_total`: customers decided by rules that were edited.
+    /// `customers_migrated_total`: customers decided again because the rules were edited. No worry by itself.
     pub customers_adopted: IntCounter,
 }
 
@@ -272,9 +303,7 @@ impl Metrics {
         let registry = Registry::new();
         let add = Adder(&registry);
 
-        let skipped = add.counters("events_skipped_total", "Records read and passed over, by reason.", &["reason"]);
-        let dead_letters =
-            add.counters("dead_letters_total", "Records written to the dead letters, by reason.", &["reason"]);
+        registry.register(Box::new(Process::new())).expect("no two metrics share a name");
         let fired = add.counters("timers_fired_total", "Due timers, by what they led to.", &["kind"]);
         let stages = add.histograms(
             "batch_duration_seconds",
@@ -285,6 +314,7 @@ impl Metrics {
         let transactions = add.counters("transactions_total", "Kafka transactions, by how they ended.", &["outcome"]);
         let rebalances = add.counters("rebalances_total", "Changes of the partitions held here, by kind.", &["kind"]);
         let retries = add.counters("retries_total", "What failed and was tried again, by what it was.", &["what"]);
+        // `build_info{version,revision}`: always 1; its labels name the program. No worry by itself.
         let build = add.gauges("build_info", "Always 1; its labels name the program.", &["version", "revision"]);
         build.with_label_values(&[version, revision]).set(1);
         let registry_reachable = add.gauge(
@@ -294,17 +324,7 @@ impl Metrics {
         registry_reachable.set(1);
 
         Self {
-            events_applied: add.counter("events_applied_total", "Events given to the engine."),
-            events_skipped: children(SkipReason::ALL, |reason| skipped.with_label_values(&[reason.as_str()])),
-            dead_letters: children(DeadLetterReason::ALL, |reason| dead_letters.with_label_values(&[reason.as_str()])),
-            unusable_values: add.counter(
-                "unusable_values_total",
-                "Property values that could not be represented, and count as missing.",
-            ),
-            events_elsewhere: add.counter(
-                "events_elsewhere_total",
-                "Events applied in another partition than murmur2 gives their customer.",
-            ),
+            input: InputSeries::new(&add),
             partitioner_differs: add.gauge(
                 "partitioner_differs",
                 "1 once a customer was seen in another partition than murmur2 gives them.",
@@ -353,13 +373,18 @@ impl Metrics {
             store_errors: add
                 .counter("store_errors_total", "Failures of RocksDB's own threads to write or merge files."),
             state_free: add.gauge("state_free_bytes", "Free bytes of the file system of state.dir."),
+            state_pause: add.gauge("state_pause_bytes", "Free bytes of that file system below which work pauses."),
             copies_removed: add
                 .counter("copies_removed_total", "Local copies of partitions that moved away, removed after a day."),
             copies_set_aside: add
                 .counter("copies_set_aside_total", "Damaged local copies of partitions that were set aside."),
             restore_records: add.counter("restore_records_total", "Records read again to rebuild state."),
             ranks: RankSeries::new(&add),
-            rank_refresh_age: add.gauge("rank_refresh_age_seconds", "Since thresholds of ranks were last computed."),
+            rank_refresh: add.float_gauges(
+                "rank_refresh_timestamp_seconds",
+                "Beginning of the period in which thresholds of ranks were computed, in seconds since 1970.",
+                &[],
+            ),
             ranks_held_back: add.gauge(
                 "ranks_held_back",
                 "Partitions that thresholds of ranks wait for, since they are still being loaded.",
@@ -380,29 +405,9 @@ impl Metrics {
                 .gauge("churn_parameters_version", "The newest parameters of the model of churn; 0: none."),
             churn_provisional: add
                 .gauge("churn_provisional", "1 while too little was seen to know the parameters of churn."),
-            churn_quality: add.float_gauges(
-                "churn_quality",
-                "How good the probabilities of the latest week were of which it is known what came, before correction.",
-                &["measure"],
-            ),
-            forecast: add.float_gauges(
-                "cohort_forecast",
-                "Customers who will enter or leave each cohort in the seven days after the last survey.",
-                &["cohort", "change", "provided"],
-            ),
-            forecast_error: add.float_gauges(
-                "cohort_forecast_error",
-                "How many changes off the forecast of the last seven days was, beside `as last week`.",
-                &["cohort", "said"],
-            ),
-            value_at_stake: add.float_gauges(
-                "cohort_value_at_stake",
-                "Lifetime value of those expected to leave each cohort by silence, in units of the currency.",
-                &["cohort"],
-            ),
+            forecasts: ForecastSeries::new(&add),
             customers_reweighed: add
-                .counter("customers_reweighed_total", "Customers decided again under new parameters of churn."),
-            memory_resident: add.gauge("memory_resident_bytes", "Resident memory of the process."),
+                .counter("customers_reevaluated_total", "Customers decided again under new parameters of churn."),
             memory_limit: add.gauge("memory_limit_bytes", "The setting memory.limit."),
             intake_paused: add.gauge("intake_paused", "1 while reading pauses because memory is short."),
             waiting: add.gauges(
@@ -412,10 +417,11 @@ impl Metrics {
             ),
             partitions_unowned: add.gauges(
                 "partitions_unowned",
-                "Partitions of the input that no member of the group has; every process that can tell shows all of them.",
+                "Partitions of the input that no member of the group has; one process shows them for the group.",
                 &[],
             ),
             unowned_lag: Mutex::default(),
+            kafka: KafkaSeries::new(&add),
             brokers_reachable: add.gauge("brokers_reachable", "1 while a Kafka broker answers, 0 while none does."),
             registry_reachable,
             rules_info: add.gauges(
@@ -426,32 +432,34 @@ impl Metrics {
             rules_rejected: add.counter("rules_rejected_total", "Edits of the rules that were refused."),
             surge_withheld: add
                 .counter("surge_withheld_total", "Entries withheld from automation because too many entered at once."),
-            partitions_adopting: add
-                .gauge("partitions_adopting", "Partitions whose input waits while they take up other rules."),
+            partitions_adopting: add.gauge(
+                "partitions_migrating",
+                "Partitions whose input waits while their state is migrated to other rules.",
+            ),
             customers_adopted: add
-                .counter("customers_adopted_total", "Customers decided again because the rules were edited."),
+                .counter("customers_migrated_total", "Customers decided again because the rules were edited."),
             registry,
         }
     }
 
+    /// What is counted of the records of one input topic. Call it at the start, so that the series begin at 0.
     #[must_use]
-    pub fn events_skipped(&self, reason: SkipReason) -> &IntCounter {
-        &self.events_skipped[reason as usize]
+    pub fn input(&self, topic: &str) -> InputMetrics {
+        self.input.of(topic)
     }
 
+    /// What librdkafka counts of the requests of one kind of client to one broker.
     #[must_use]
-    pub fn dead_letters(&self, reason: DeadLetterReason) -> &IntCounter {
-        &self.dead_letters[reason as usize]
+    pub fn kafka(&self, client: &str, broker: &str) -> KafkaMetrics {
+        self.kafka.of(client, broker)
     }
 
-    /// Seconds, once a batch. Worry when `commit` is more than a tenth of the sum under full load: raise
-    /// `batch.max_records`.
+    /// Seconds, once a batch.
     #[must_use]
     pub fn batch_duration(&self, stage: Stage) -> &Histogram {
         &self.batch_duration[stage as usize]
     }
 
-    /// Worry when `aborted` grows steadily, or `resolved` at all outside broker failures.
     #[must_use]
     pub fn transactions(&self, outcome: Transaction) -> &IntCounter {
         &self.transactions[outcome as usize]
@@ -462,27 +470,23 @@ impl Metrics {
         &self.timers_fired[kind as usize]
     }
 
-    /// Worry when `lost` grows: batches or restores keep a lane from polling.
     #[must_use]
     pub fn rebalances(&self, kind: Rebalance) -> &IntCounter {
         &self.rebalances[kind as usize]
     }
 
-    /// `retries_total{what}`: what failed and was tried again, each time after a longer pause. Worry when one grows for minutes:
-    /// `/health/ready` says what is waited for.
     #[must_use]
     pub fn retries(&self, what: Retry) -> &IntCounter {
         &self.retries[what as usize]
     }
 
-    /// Errors of publishing to `topic`. Worry at a steady rate. Call it for every output topic at the start, so that
-    /// the series begin at 0.
+    /// Errors of publishing to `topic`. Call it for every output topic at the start, so that the series begin at 0.
     #[must_use]
     pub fn publish_errors(&self, topic: &str) -> IntCounter {
         self.publish_errors.with_label_values(&[topic])
     }
 
-    /// Counters for each cohort, in the order of `cohorts`. Worry when a cohort's entries stop, or leap.
+    /// Counters for each cohort, in the order of `cohorts`.
     #[must_use]
     pub fn cohorts<'a>(&self, cohorts: impl IntoIterator<Item = &'a str>) -> Vec<CohortCounters> {
         let counter = |cohort, change: Change| self.membership_changes.with_label_values(&[cohort, change.word()]);
@@ -495,72 +499,50 @@ impl Metrics {
             .collect()
     }
 
-    /// `rank_threshold{cohort,rank}` and `rank_population{cohort,rank}` of one rank. Worry when the population falls under
-    /// 200: nobody enters by a part of all then.
+    /// The series of one rank.
     #[must_use]
     pub fn rank(&self, cohort: &str, rank: &str) -> RankMetrics {
         self.ranks.of(cohort, rank)
     }
 
-    /// `summaries_skipped_total{kind}`: records of the summaries topic that this release cannot read. Worry when it grows
-    /// outside a rolling upgrade: somebody else writes to the topic, or it is damaged; what the record said is missing from
-    /// ranks, forecasts or the model of churn until its partition publishes again.
     #[must_use]
     pub fn summaries_skipped(&self, kind: &str) -> IntCounter {
         self.summaries_skipped.with_label_values(&[kind])
     }
 
-    /// `risk_changes_total{level}`: changes of the level of churn risk, by the level that was reached. Worry when one grows
-    /// many times as fast as usual: look at what the model was fed.
     #[must_use]
     pub fn risk_changes(&self, level: &str) -> IntCounter {
         self.risk_changes.with_label_values(&[level])
     }
 
-    /// `churn_quality{measure}`: `auc`, from 0.5 for chance to 1; `brier`, 0 is best; `ece`, the mean distance between what was
-    /// said and what came. Worry when `ece` stays above 0.1: what is said is not what comes.
-    pub fn churn_quality(&self, auc: Option<f64>, brier: f64, ece: f64) {
-        for (measure, value) in [("auc", auc), ("brier", Some(brier)), ("ece", Some(ece))] {
-            match value {
-                Some(value) => self.churn_quality.with_label_values(&[measure]).set(value),
-                // It may never have been shown.
-                None => drop(self.churn_quality.remove_label_values(&[measure])),
-            }
-        }
+    /// How good the probabilities of the latest week were of which it is known what came.
+    pub fn churn_quality(&self, auc: Option<f64>, brier: f64, calibration_error: f64) {
+        self.forecasts.quality(auc, brier, calibration_error);
     }
 
-    /// `cohort_forecast{cohort,change,provided}` of the next seven days, of each if all are silent (`silence`), and what is
-    /// to be expected (`expected`). Worry when a cohort that you live by is to lose more than it ever did: `/cohorts` says
-    /// who loses what.
-    pub fn forecast(&self, cohort: &str, exits: [f64; 2], entries: [f64; 2]) {
-        for (change, counts) in [("exits", exits), ("entries", entries)] {
-            for (provided, count) in ["silence", "expected"].into_iter().zip(counts) {
-                self.forecast.with_label_values(&[cohort, change, provided]).set(count);
-            }
-        }
+    /// What the last survey found of one cohort.
+    pub fn surveyed(&self, cohort: &str, surveyed: &Surveyed<'_>) {
+        self.forecasts.show(cohort, surveyed);
     }
 
-    /// `cohort_forecast_error{cohort,said}`: of what was said a week ago (`forecast`), and of `as_last_week`. Worry when the
-    /// first stays above the second: the forecast is worth nothing for this cohort.
-    pub fn forecast_errors(&self, cohort: &str, forecast: f64, as_last_week: f64) {
-        self.forecast_error.with_label_values(&[cohort, "forecast"]).set(forecast);
-        self.forecast_error.with_label_values(&[cohort, "as_last_week"]).set(as_last_week);
-    }
-
-    /// `cohort_value_at_stake{cohort}`, in units of the currency.
-    pub fn value_at_stake(&self, cohort: &str, value: f64) {
-        self.value_at_stake.with_label_values(&[cohort]).set(value);
-    }
-
-    /// Before those of another day or other rules are shown.
+    /// Before those of another day or other rules are shown, and once another process shows them.
     pub fn forget_forecasts(&self) {
-        self.forecast.reset();
-        self.forecast_error.reset();
-        self.value_at_stake.reset();
+        self.forecasts.forget();
     }
 
-    /// `partitions_unowned`, the same number from each process; `None`: not known, and not shown. Worry when it stays above
-    /// 0 for a minute: nobody reads those partitions.
+    /// Another process shows the ranks from now on.
+    pub fn forget_ranks(&self) {
+        self.ranks.forget();
+    }
+
+    /// `rank_refresh_timestamp_seconds`: the beginning of the period of `ranks.refresh` in which the thresholds of ranks were
+    /// computed; absent before the first are read. Worry when it is older than three times that setting: a partition does not
+    /// publish its counters, and ranks stand still.
+    pub fn set_rank_refresh(&self, at: Instant) {
+        self.rank_refresh.with_label_values(&NO_LABELS).set(timestamp(at));
+    }
+
+    /// `None`: not known, or for another process to show.
     pub fn set_partitions_unowned(&self, unowned: Option<usize>) {
         match unowned {
             Some(unowned) => {
@@ -571,7 +553,7 @@ impl Metrics {
         }
     }
 
-    /// `consumer_lag_records{topic,partition}` of partitions that nobody owns; those shown before and not named now are
+    /// The lag of partitions that nobody owns; those shown before and not named now are
     /// taken off. One process of the group does this, and never for a partition that it holds.
     pub fn set_unowned_lag(&self, topic: &str, lags: &BTreeMap<i32, i64>) {
         let mut shown = self.unowned_lag.lock().unwrap_or_else(PoisonError::into_inner);
@@ -595,11 +577,13 @@ impl Metrics {
     /// # Errors
     /// None that can happen with the names declared here; the caller answers 500.
     pub fn encode(&self) -> Result<String, prometheus::Error> {
-        if let Some(bytes) = resident_bytes() {
-            self.memory_resident.set(bytes.try_into().unwrap_or(i64::MAX));
-        }
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
+}
+
+/// In seconds since 1970, as Prometheus has instants.
+fn timestamp(at: Instant) -> f64 {
+    at.0 as f64 / 1_000.0
 }
 
 /// A family without labels, whose only series may be absent.
@@ -615,6 +599,10 @@ impl Adder<'_> {
 
     fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(opts(name, help), labels))
+    }
+
+    fn float_counters(&self, name: &str, help: &str, labels: &[&str]) -> CounterVec {
+        self.register(CounterVec::new(opts(name, help), labels))
     }
 
     fn gauge(&self, name: &str, help: &str) -> IntGauge {

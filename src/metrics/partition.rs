@@ -2,10 +2,11 @@
 
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use crate::event::{Instant, Span};
+use crate::event::Instant;
 
+use super::input::InputMetrics;
 use super::members::{Members, MembersSeries};
-use super::{Adder, Metrics};
+use super::{Adder, Metrics, timestamp};
 
 /// What is counted for one partition while it is held. Dropping it, on revocation, takes its gauges off `/metrics`, so
 /// that two processes never both claim the members of one partition; its counter stays, since counters only grow.
@@ -16,19 +17,23 @@ pub struct PartitionMetrics {
     /// `records_consumed_total{topic,partition}`: records read and accounted for, counted with their committed batch.
     /// Worry when its rate is 0 while `consumer_lag_records` is not.
     pub records_consumed: IntCounter,
-    /// This partition's part of `customers_resident`.
+    /// Of its topic: shared by all its partitions.
+    pub input: InputMetrics,
+    /// `customers_resident`: customers kept decoded in memory. No worry by itself. This partition's part of them.
     pub customers_resident: Share,
-    /// This partition's part of `customers_dirty`.
+    /// `customers_dirty`: customers changed in memory and not yet written to the local copy; a crash reads their events again. Worry
+    /// when it only grows. This partition's part of them.
     pub customers_dirty: Share,
     /// Once they are known.
     cohort_members: Option<Members>,
     cohorts: Vec<String>,
     timers_pending: Option<IntGauge>,
     stream_time: Option<Gauge>,
-    event_time_lag: Option<Gauge>,
-    /// This partition's part of `store_size_bytes`, by family.
+    last_event: Option<Gauge>,
+    /// Its parts of `store_size_bytes`.
     store_size: Vec<(String, Share)>,
-    /// Its 1 in `partitions_assigned`, given back on drop.
+    /// `partitions_assigned`: partitions that this process holds; over all processes, the partitions of the input. Worry when the sum
+    /// is less for longer than a rebalance takes. Its 1 is given back on drop.
     _assigned: Share,
     series: PartitionSeries,
     topic: String,
@@ -58,7 +63,8 @@ impl Metrics {
             customers_resident: Share::of(&series.customers_resident),
             customers_dirty: Share::of(&series.customers_dirty),
             stream_time: None,
-            event_time_lag: None,
+            last_event: None,
+            input: self.input(topic),
             store_size: Vec::new(),
             _assigned: assigned,
             topic: topic.to_owned(),
@@ -90,7 +96,8 @@ impl Metrics {
 }
 
 impl RestoreMetrics {
-    /// `restore_remaining_records{partition}`: of the changelog first, then of the input. Worry when it does not fall.
+    /// `restore_remaining_records{partition}`: records still to be read before a partition is at work here, of the changelog first,
+    /// then of the input; gone once it is. Worry when it does not fall.
     pub fn set_remaining(&self, records: i64) {
         self.remaining.set(records.max(0));
     }
@@ -104,28 +111,30 @@ impl Drop for RestoreMetrics {
 }
 
 impl PartitionMetrics {
-    /// `consumer_lag_records{topic,partition}`. Worry when it grows for longer than your outputs may be late. Not shown
-    /// while it is not known, since 0 would be read as "all is read".
+    /// `consumer_lag_records{topic,partition}`: records that are there and were not read yet; of partitions without an owner too, by
+    /// one process. Worry when it grows for longer than your outputs may be late. Not shown while it is not known, since 0 would
+    /// be read as "all is read".
     pub fn set_lag(&self, lag: Option<i64>) {
         self.series.set_lag(&self.topic, &self.partition, lag);
     }
 
-    /// `stream_time_seconds{partition}`. Worry when it stands still on a partition that is caught up. Shown once it is
-    /// known, since 0 would be read as 1970.
+    /// `stream_timestamp_seconds{partition}`: stream time, up to which everything of a partition is decided. It never goes back, and
+    /// follows the wall clock where all is read. Worry when it is minutes old: so late are exits, and while
+    /// `consumer_lag_records` is not 0, outputs of any kind. Shown once it is known, since 0 would be read as 1970.
     pub fn set_stream_time(&mut self, at: Instant) {
         if at == Instant::MIN {
             return;
         }
         let resolve = || self.series.stream_time.with_label_values(&[self.partition.as_str()]);
-        self.stream_time.get_or_insert_with(resolve).set(seconds(at.since(Instant(0))));
+        self.stream_time.get_or_insert_with(resolve).set(timestamp(at));
     }
 
-    /// `event_time_lag_seconds{topic,partition}`: wall clock minus the time of the last event. It grows on an idle
-    /// topic too; worry when it grows together with `consumer_lag_records`.
-    pub fn set_event_time_lag(&mut self, lag: Span) {
+    /// `last_event_timestamp_seconds{topic,partition}`: the time of the last event read. Worry when it is old and
+    /// `consumer_lag_records` is not 0, or when a source that is never silent for so long is.
+    pub fn set_last_event(&mut self, at: Instant) {
         let labels = [self.topic.as_str(), self.partition.as_str()];
-        let resolve = || self.series.event_time_lag.with_label_values(&labels);
-        self.event_time_lag.get_or_insert_with(resolve).set(seconds(lag));
+        let resolve = || self.series.last_event.with_label_values(&labels);
+        self.last_event.get_or_insert_with(resolve).set(timestamp(at));
     }
 
     /// Other cohorts are in force.
@@ -141,13 +150,13 @@ impl PartitionMetrics {
         self.cohort_members.get_or_insert_with(resolve).set(members);
     }
 
-    /// `timers_pending{partition}`: customers with a deadline ahead. Shown once it is known.
+    /// `timers_pending{partition}`: customers with a deadline ahead. No worry by itself. Shown once it is known.
     pub fn set_timers_pending(&mut self, timers: u64) {
         let resolve = || self.series.timers_pending.with_label_values(&[self.partition.as_str()]);
         self.timers_pending.get_or_insert_with(resolve).set(i64::try_from(timers).unwrap_or(i64::MAX));
     }
 
-    /// `store_size_bytes{family}`, this partition's part. Worry when the disk will not last.
+    /// `store_size_bytes{family}`: size on disk of all databases here, by column family. Worry when the disk will not last.
     pub fn set_store_size(&mut self, family: &str, bytes: u64) {
         let position = self.store_size.iter().position(|(known, _)| known == family).unwrap_or_else(|| {
             let share = Share::of(&self.series.store_size.with_label_values(&[family]));
@@ -164,7 +173,7 @@ impl Drop for PartitionMetrics {
         let series = &self.series;
         // A series that was never resolved cannot be removed, which is as well.
         series.consumer_lag.remove_label_values(&both).ok();
-        series.event_time_lag.remove_label_values(&both).ok();
+        series.last_event.remove_label_values(&both).ok();
         series.stream_time.remove_label_values(&alone).ok();
         series.timers_pending.remove_label_values(&alone).ok();
     }
@@ -201,7 +210,7 @@ impl Drop for Share {
 pub(super) struct PartitionSeries {
     records_consumed: IntCounterVec,
     consumer_lag: IntGaugeVec,
-    event_time_lag: GaugeVec,
+    last_event: GaugeVec,
     stream_time: GaugeVec,
     timers_pending: IntGaugeVec,
     restore_remaining: IntGaugeVec,
@@ -236,13 +245,13 @@ impl PartitionSeries {
                 "Records in the partition that were not read yet.",
                 &topic_partition,
             ),
-            event_time_lag: add.float_gauges(
-                "event_time_lag_seconds",
-                "Wall clock minus the time of the last event read.",
+            last_event: add.float_gauges(
+                "last_event_timestamp_seconds",
+                "The time of the last event read, in seconds since 1970.",
                 &topic_partition,
             ),
             stream_time: add.float_gauges(
-                "stream_time_seconds",
+                "stream_timestamp_seconds",
                 "Stream time, in seconds since 1970: how far the log is taken to be complete.",
                 &partition,
             ),
@@ -262,8 +271,4 @@ impl PartitionSeries {
             customers_dirty: add.gauge("customers_dirty", "Customers changed in memory and not yet written."),
         }
     }
-}
-
-fn seconds(span: Span) -> f64 {
-    span.0 as f64 / 1_000.0
 }

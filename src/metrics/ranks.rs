@@ -1,4 +1,4 @@
-//! What is known of one rank over all partitions.
+//! What is known of one rank over all partitions, shown by the process that works it out.
 
 use prometheus::{GaugeVec, IntGaugeVec};
 
@@ -7,7 +7,11 @@ use super::Adder;
 /// The series of all ranks.
 #[derive(Debug)]
 pub(super) struct RankSeries {
+    /// `rank_threshold{cohort,rank}`: the value at which a rank begins, in units of what is ranked by; absent while nobody is in.
+    /// Worry when it leaps.
     threshold: GaugeVec,
+    /// `rank_population{cohort,rank}`: customers with a place in a rank's order. Worry when it falls under 200: nobody enters by a
+    /// part of all then.
     population: IntGaugeVec,
 }
 
@@ -18,6 +22,11 @@ impl RankSeries {
             threshold: add.float_gauges("rank_threshold", "The value at which a rank begins.", &labels),
             population: add.gauges("rank_population", "Customers with a place in a rank's order.", &labels),
         }
+    }
+
+    pub(super) fn forget(&self) {
+        self.threshold.reset();
+        self.population.reset();
     }
 
     pub(super) fn of(&self, cohort: &str, rank: &str) -> RankMetrics {

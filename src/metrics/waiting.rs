@@ -127,7 +127,7 @@ struct Entry {
 }
 
 impl Waits {
-    /// `waiting{cause}`: partitions, or other parts of the process, that wait now.
+    /// The gauges of `waiting`.
     pub(super) fn new(waiting: &IntGaugeVec) -> Self {
         let gauges = WaitCause::ALL.map(|cause| waiting.with_label_values(&[cause.word()]));
         Self { gauges, now: Mutex::default() }

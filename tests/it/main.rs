@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alerts;
 mod architecture;
 mod calm;
 mod check;
 mod churn;
 mod cli;
 mod damaged;
+mod dashboards;
 mod demo;
 mod deployment;
 mod e2e;

@@ -32,7 +32,7 @@ use crate::codec::Schemas;
 use crate::event::{Change, Instant, Span};
 use crate::kafka::{Brokers, Mock, Publisher, Reader};
 use crate::lane::{Found, RecordLimits};
-use crate::metrics::Metrics;
+use crate::metrics::{InputMetrics, Metrics};
 use crate::rules::{self, RuleSet};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
@@ -74,6 +74,7 @@ pub struct Options {
 pub struct Demo {
     rules: Arc<RuleSet>,
     metrics: Arc<Metrics>,
+    input: InputMetrics,
     shutdown: Shutdown,
     progress: Arc<Progress>,
     time: Range<Instant>,
@@ -167,6 +168,7 @@ impl Demo {
             };
             process.serve(Schemas::built_in(), doors, Begin::With(found, deciding))
         })?;
+        let input = metrics.input(&topics.input);
         let sender = Sender {
             publisher,
             topic: topics.input,
@@ -174,7 +176,7 @@ impl Demo {
             time: (time.start, time.end),
             pace: options.pace,
             progress: Arc::clone(&progress),
-            metrics: Arc::clone(&metrics),
+            input: input.clone(),
             health: Arc::clone(&health),
             shutdown: shutdown.clone(),
         };
@@ -192,6 +194,7 @@ impl Demo {
         Ok(Self {
             rules,
             metrics,
+            input,
             shutdown,
             progress,
             time,
@@ -236,13 +239,13 @@ impl Demo {
         if !self.progress.closed.load(Ordering::Acquire) {
             return Stage::Living;
         }
-        let settled = sender::accounted(&self.metrics) >= self.progress.sent.load(Ordering::Acquire);
+        let settled = sender::accounted(&self.input) >= self.progress.sent.load(Ordering::Acquire);
         if settled { Stage::Over } else { Stage::Settling }
     }
 
     #[must_use]
     pub fn figures(&self) -> Figures {
-        figures(&self.metrics, &self.progress)
+        figures(&self.input, &self.progress)
     }
 
     /// The next change, if one comes within `wait`.
@@ -267,7 +270,7 @@ impl Demo {
     pub fn end(mut self, mut last: impl FnMut(Seen)) -> Result<Figures, Failure> {
         self.shutdown.request();
         let ended = joined(self.daemon);
-        let figures = figures(&self.metrics, &self.progress);
+        let figures = figures(&self.input, &self.progress);
         let counters = self.metrics.cohorts(self.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
         let changes: u64 = counters.iter().map(|c| c.of(Change::Entered).get() + c.of(Change::Exited).get()).sum();
         let started = Moment::now();
@@ -284,8 +287,8 @@ impl Demo {
     }
 }
 
-fn figures(metrics: &Metrics, progress: &Progress) -> Figures {
-    let (applied, skipped, dead) = sender::fates(metrics);
+fn figures(input: &InputMetrics, progress: &Progress) -> Figures {
+    let (applied, skipped, dead) = sender::fates(input);
     Figures { applied, skipped, dead, lived: Instant(progress.lived.load(Ordering::Acquire)) }
 }
 

@@ -10,7 +10,7 @@ use super::shop;
 use crate::codec::{EventEncoder, SentEvent};
 use crate::event::{DeadLetterReason, Instant, Number, SkipReason, Value};
 use crate::kafka::{Failure, Outgoing, Publisher, partition_of};
-use crate::metrics::{Health, Metrics};
+use crate::metrics::{Health, InputMetrics};
 use crate::shutdown::Shutdown;
 
 /// Records that the lane has not accounted for. The broker in this process forgets what is more than 5 MB old in a
@@ -57,7 +57,7 @@ pub(super) struct Sender {
     /// How long all of it should take.
     pub(super) pace: Duration,
     pub(super) progress: Arc<Progress>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) input: InputMetrics,
     pub(super) health: Arc<Health>,
     pub(super) shutdown: Shutdown,
 }
@@ -81,7 +81,7 @@ impl Sender {
         let mut record = Vec::new();
         let mut sent = 0;
         for (number, act) in (1..).zip(acts) {
-            while act.at > self.now(started) || sent >= accounted(&self.metrics) + AHEAD_MAX {
+            while act.at > self.now(started) || sent >= accounted(&self.input) + AHEAD_MAX {
                 if self.shutdown.is_requested() {
                     return Ok(());
                 }
@@ -123,16 +123,16 @@ impl Sender {
 }
 
 /// Records that the lane has applied, skipped or dead-lettered, in committed batches.
-pub(super) fn accounted(metrics: &Metrics) -> u64 {
-    let (applied, skipped, dead) = fates(metrics);
+pub(super) fn accounted(input: &InputMetrics) -> u64 {
+    let (applied, skipped, dead) = fates(input);
     applied + skipped + dead
 }
 
 /// Records applied, skipped, and dead-lettered.
-pub(super) fn fates(metrics: &Metrics) -> (u64, u64, u64) {
-    let skipped = SkipReason::ALL.iter().map(|reason| metrics.events_skipped(*reason).get()).sum();
-    let dead = DeadLetterReason::ALL.iter().map(|reason| metrics.dead_letters(*reason).get()).sum();
-    (metrics.events_applied.get(), skipped, dead)
+pub(super) fn fates(input: &InputMetrics) -> (u64, u64, u64) {
+    let skipped = SkipReason::ALL.iter().map(|reason| input.events_skipped(*reason).get()).sum();
+    let dead = DeadLetterReason::ALL.iter().map(|reason| input.dead_letters(*reason).get()).sum();
+    (input.events_applied.get(), skipped, dead)
 }
 
 /// Appends the act to `record`, with the id of its event. `number` chooses the product.

@@ -40,6 +40,6 @@ fn many_partitions_are_restored_on_little_memory_while_nothing_comes_in() {
     let metrics = daemon.metrics();
     println!("buffers: {PARTITIONS} partitions restored in {:?}", began.elapsed());
     assert!(metrics["cohortd_restore_records_total"] >= CUSTOMERS as f64);
-    assert!(metrics["cohortd_memory_resident_bytes"] < 256.0 * 1_048_576.0);
+    assert!(metrics["process_resident_memory_bytes"] < 256.0 * 1_048_576.0);
     daemon.stop();
 }

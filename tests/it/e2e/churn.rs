@@ -44,7 +44,7 @@ const DAYS: i64 = 330;
 const CUSTOMERS: i64 = 120;
 
 /// When each customer bought, in the order of time; some leave for good.
-fn history(random: &mut Random, until: i64) -> Vec<(i64, String)> {
+pub(super) fn history(random: &mut Random, until: i64) -> Vec<(i64, String)> {
     let mut bought = Vec::new();
     for number in 0..CUSTOMERS {
         let mut at = until - DAYS * Span::DAY.0 + random.below(150 * Span::DAY.0);
@@ -113,7 +113,9 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
     let (_, lost) = one.ask("admin", "/cohorts/lost").unwrap();
     println!("{overview}\n{lost}");
     assert_eq!(one.ask("admin", "/cohorts/lots").unwrap().0, 404);
-    eventually("what is to come is shown", || one.metrics().contains_key("cohortd_cohort_forecast").then_some(()));
+    eventually("what is to come is shown", || {
+        one.metrics().contains_key("cohortd_cohort_forecast_changes").then_some(())
+    });
     let forecasts = eventually("what is to come is published", || {
         let published = lab.read("forecasts").concat();
         (!published.is_empty()).then_some(published)

@@ -17,14 +17,14 @@ const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clock.c");
 
 /// The clock of processes that are started with it: the real one, moved as the file says.
-struct Clock {
+pub(super) struct Clock {
     file: PathBuf,
-    environment: Vec<(String, String)>,
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Clock {
     /// `None`, with the reason, where there is no C compiler, or no Linux.
-    fn new(lab: &Lab) -> Option<Self> {
+    pub(super) fn new(lab: &Lab) -> Option<Self> {
         let (library, file) = (lab.path("clock.so"), lab.path("clock"));
         let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", SOURCE, "-o"]).arg(&library).output();
         if !compiled.is_ok_and(|output| output.status.success()) {
@@ -41,7 +41,7 @@ impl Clock {
     }
 
     /// In place: the file is mapped.
-    fn is_off_by(&self, seconds: i64) {
+    pub(super) fn is_off_by(&self, seconds: i64) {
         let mut file = File::options().create(true).truncate(false).write(true).open(&self.file).unwrap();
         file.write_all(&seconds.to_ne_bytes()).unwrap();
     }

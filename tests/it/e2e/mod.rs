@@ -14,6 +14,7 @@ mod clocks;
 mod credentials;
 mod daemon;
 mod damage;
+mod dashboards;
 mod deployed;
 mod disk;
 mod edits;

@@ -64,7 +64,7 @@ fn memory_stays_within_its_limit_under_hostile_load() {
         }
         writer.flush();
         daemon.assert_running();
-        most = most.max(daemon.metrics()["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
+        most = most.max(daemon.metrics()["process_resident_memory_bytes"] / f64::from(1 << 20));
         // The backlog is part of it, but not all there is to it.
         thread::sleep(if minutes.is_some() { LOT_EVERY } else { Duration::from_millis(20) });
     }
@@ -73,7 +73,7 @@ fn memory_stays_within_its_limit_under_hostile_load() {
     while read < sent {
         read = eventually("more was read", || {
             let metrics = daemon.metrics();
-            most = most.max(metrics["cohortd_memory_resident_bytes"] / f64::from(1 << 20));
+            most = most.max(metrics["process_resident_memory_bytes"] / f64::from(1 << 20));
             let now = metrics["cohortd_records_consumed_total"] as u32;
             (now > read || now == sent).then_some(now)
         });
