@@ -29,8 +29,6 @@ pub(super) struct Publisher {
     surveys: Surveys,
     /// A day of which the surveys of all partitions were added up.
     whole: Option<Survey>,
-    /// The overview whose forecasts this process shows; at first that of whoever held partition 0 before.
-    shown: Option<Arc<Overview>>,
     /// By partition, the offset of the first record that is of rules not known here yet.
     unknown_from: BTreeMap<i32, i64>,
 }
@@ -49,7 +47,6 @@ impl Publisher {
             learning: Learning::new(Arc::clone(&version)),
             surveys: Surveys::new(context.partitions),
             whole: None,
-            shown: None,
             unknown_from: BTreeMap::new(),
             ranks: ranks.clone(),
             version,
@@ -140,12 +137,6 @@ impl Publisher {
             records.extend(encode_digest(&Digest::of(&survey), rules));
             let whole = WholeDay { version: self.version.number, day, overview, records };
             news.push(Told::Whole(Arc::new(whole)));
-        }
-        if let Some(overview) = context.board.newest()
-            && self.shown.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, &overview))
-        {
-            super::surveying::show(&overview, context);
-            self.shown = Some(overview);
         }
         news
     }

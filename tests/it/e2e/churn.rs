@@ -125,7 +125,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
     two.ready();
     one.stop();
     eventually("the next owner of partition 0 shows it", || {
-        two.metrics().contains_key("cohortd_cohort_forecast").then_some(())
+        two.metrics().contains_key("cohortd_cohort_forecast_changes").then_some(())
     });
     two.stop();
     foretold(&overview, &serde_json::from_str(&lost).unwrap(), &forecasts);
