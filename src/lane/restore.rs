@@ -136,7 +136,6 @@ pub(super) struct Tools<'a> {
     pub(super) start: settings::Start,
     /// Bytes of decoded customers that the partition may keep.
     pub(super) budget: usize,
-    pub(super) state_bytes_max: usize,
     pub(super) health: LaneHealth<'a>,
     /// Of this group's transactions; after it a broker ends them.
     pub(super) transaction_timeout: Duration,
@@ -468,9 +467,7 @@ impl Restore {
         let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
         let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
         let (from, to) = (meta.replay_from, meta.next_offset);
-        let mut partition =
-            Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
-        partition.state_bytes_max = tools.state_bytes_max;
+        let partition = Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
         self.reading = false;
         Ok(self.going(Stage::Input(Box::new(Input { partition, advanced: from, to, missing: None })), to - from, tools))
     }

@@ -655,7 +655,6 @@ impl Lane {
                 context: &self.context,
                 start: self.settings.kafka.start,
                 budget,
-                state_bytes_max: self.state_bytes_max,
                 health: self.health.lane(self.number),
                 transaction_timeout: self.producer.transaction_timeout(),
             },
@@ -667,7 +666,8 @@ impl Lane {
                 self.restores.rotate_left(1);
                 return Ok(());
             }
-            Ok(Step::Done(partition)) => {
+            Ok(Step::Done(mut partition)) => {
+                partition.state_bytes_max = self.state_bytes_max;
                 self.restores.pop_front();
                 self.partitions.insert(number, *partition);
                 self.adrift.insert(number);
