@@ -142,11 +142,16 @@ impl Lab {
         reader
     }
 
-    /// What a reader of committed records sees in partition 0 of what is there now.
+    /// What a reader of committed records sees in partition 0 of what is there now, once no transaction is open: a broker
+    /// answers a commit before it marks the records.
     fn visible(&self) -> Vec<String> {
-        let (seen, end) = read(&mut self.reader(0, self.end()));
-        assert_eq!(end, "done");
-        seen
+        let mut visible = Vec::new();
+        eventually("no transaction is open", || {
+            let (seen, end) = read(&mut self.reader(0, self.end()));
+            visible = seen;
+            end == "done"
+        });
+        visible
     }
 }
 

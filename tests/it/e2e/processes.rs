@@ -21,7 +21,7 @@ fn a_second_process_that_comes_goes_and_dies_changes_nothing() {
     let open = shop::open(&lab, random.next(), 40, 150);
     let mut one = lab.start("one", &sets);
     one.ready();
-    let partitions = |daemon: &mut super::daemon::Daemon| daemon.metrics()["cohortd_partitions_assigned"] as i64;
+    let partitions = |daemon: &mut Daemon| daemon.metrics()["cohortd_partitions_assigned"] as i64;
     // Its two lanes may still be sharing them out.
     eventually("the first process has them all", || (partitions(&mut one) == 4).then_some(()));
 

@@ -106,6 +106,8 @@ fn a_reader_ends_behind_control_records_and_can_start_elsewhere() {
     }
     lab.open_transaction(&mut producer, &["aborted"]);
     producer.abort().unwrap();
+    // Four records and four marks; the broker answers before it writes the last one.
+    super::eventually("the abort is marked", || lab.end() == 8);
     let mut reader = lab.reader(0, lab.end());
     assert_eq!(read(&mut reader), (["a", "b", "c"].map(str::to_owned).to_vec(), "done".to_owned()));
     // A range ends before its end, also where that is a control record.
