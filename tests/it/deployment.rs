@@ -72,15 +72,14 @@ fn the_variables_of_compose_and_kubernetes_are_settings() {
     fs::write(&secret, "hunter2\n").unwrap();
     for file in ["deploy/compose.yaml", "deploy/kubernetes/components/kafka-sasl/kustomization.yaml"] {
         let variables = variables(file);
-        let environment: Vec<(&str, &str)> = variables
-            .iter()
-            .map(|(name, value)| {
-                (name.as_str(), if name.ends_with("_FILE") { secret.to_str().unwrap() } else { value })
-            })
-            .map(
-                |(name, value)| if name == "COHORTD_RULES__FILE" { (name, "config/rules.toml") } else { (name, value) },
-            )
-            .collect();
+        let placed = |name: &str, value: &str| match name {
+            "COHORTD_RULES__FILE" => "config/rules.toml".to_owned(),
+            _ if name.ends_with("_FILE") => secret.display().to_string(),
+            _ => value.to_owned(),
+        };
+        let values: Vec<String> = variables.iter().map(|(name, value)| placed(name, value)).collect();
+        let environment: Vec<(&str, &str)> =
+            variables.iter().zip(&values).map(|((name, _), value)| (name.as_str(), value.as_str())).collect();
         let (is_sound, said) = cohortd(&["dump-config"], &environment);
         assert!(is_sound, "{file}: {said}");
         for (name, _) in &environment {
