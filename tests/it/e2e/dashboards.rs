@@ -205,7 +205,7 @@ fn every_query_of_the_dashboards_brings_something_from_a_running_daemon() {
 
 /// `COHORTD_LOOK=SECONDS` leaves all of it running for whoever wants to look at the dashboards.
 fn keep_for_a_look(prometheus: &Prometheus) {
-    if let Some(seconds) = std::env::var("COHORTD_LOOK").ok().and_then(|seconds| seconds.parse().ok()) {
+    if let Some(seconds) = std::env::var_os("COHORTD_LOOK").and_then(|seconds| seconds.to_str()?.parse().ok()) {
         println!("Prometheus answers at http://{} for {seconds} s", prometheus.address);
         thread::sleep(Duration::from_secs(seconds));
     }
