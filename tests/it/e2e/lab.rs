@@ -435,11 +435,12 @@ impl Lab {
         assert_eq!(dropped.elements()[0].offset(), Offset::Offset(offset));
     }
 
-    /// Changes a setting of a topic.
-    pub(super) fn alter(&self, kind: &str, key: &str, value: &str) {
+    /// Gives a topic these settings; all others go back to their defaults.
+    pub(super) fn alter(&self, kind: &str, settings: &[(&str, &str)]) {
         let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
         let topic = self.topic(kind);
-        let changed = AlterConfig::new(ResourceSpecifier::Topic(&topic)).set(key, value);
+        let unchanged = AlterConfig::new(ResourceSpecifier::Topic(&topic));
+        let changed = settings.iter().fold(unchanged, |config, (key, value)| config.set(key, value));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let done = runtime.block_on(admin.alter_configs([&changed], &AdminOptions::new())).unwrap();
         assert!(done[0].is_ok(), "{done:?}");

@@ -146,7 +146,7 @@ fn a_topic_that_takes_less_from_now_on_gets_smaller_batches() {
     let writer = lab.writer();
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
-    lab.alter("changes", "max.message.bytes", "20000");
+    lab.alter("changes", &[("max.message.bytes", "20000")]);
     for n in 0..2_000 {
         writer.send(&format!("c{n}"), &visit(&format!("c{n}"), &noise(&mut random, 500)));
     }
@@ -209,7 +209,7 @@ fn a_state_larger_than_the_changelog_takes_is_made_smaller_and_holds_nobody_up()
     entered(&lab, &mut daemon, "seen", &["whale"]);
     // The topic takes less while it runs.
     lab.read_through();
-    lab.alter("log", "max.message.bytes", "5000");
+    lab.alter("log", &[("cleanup.policy", "compact"), ("max.message.bytes", "5000")]);
     visit_pages(&lab, "whale", 1_500..1_600);
     visit_pages(&lab, "second", 0..1);
     entered(&lab, &mut daemon, "seen", &["whale", "second"]);
@@ -246,7 +246,7 @@ fn a_changelog_that_takes_not_even_where_a_partition_stands_is_waited_for_with_t
     daemon.ready();
     visit_pages(&lab, "first", 0..1);
     entered(&lab, &mut daemon, "seen", &["first"]);
-    lab.alter("log", "max.message.bytes", "150");
+    lab.alter("log", &[("cleanup.policy", "compact"), ("max.message.bytes", "150")]);
     visit_pages(&lab, "second", 0..1);
     let said = eventually("it says what it waits for", || {
         daemon.assert_running();
@@ -257,7 +257,7 @@ fn a_changelog_that_takes_not_even_where_a_partition_stands_is_waited_for_with_t
     assert!(said.contains(&lab.topic("log")) && said.contains("raise its max.message.bytes"), "{said}");
     assert_eq!(daemon.get("/health/live").unwrap().0, 200);
     assert!(!daemon.says("Revoked"), "it keeps its partitions");
-    lab.alter("log", "max.message.bytes", "1048588");
+    lab.alter("log", &[("cleanup.policy", "compact"), ("max.message.bytes", "1048588")]);
     entered(&lab, &mut daemon, "seen", &["first", "second"]);
     daemon.ready();
     daemon.stop();
