@@ -1,6 +1,6 @@
 //! Why no broker answers, where it is not for want of a network: what a call that timed out does not say.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -34,7 +34,7 @@ pub fn trouble(settings: &Kafka, limit: Duration) -> Option<Trouble> {
     let until = Instant::now() + limit;
     loop {
         client.poll(STEP);
-        let heard = client.context().0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let heard = client.context().heard().clone();
         if matches!(heard, Some(Trouble::Refused(_))) || Instant::now() >= until {
             return heard;
         }
@@ -47,6 +47,10 @@ struct Listener(Mutex<Option<Trouble>>);
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         brokers::log(level as i32, facility, line);
+        // A connection that the other side closes at once, as a listener of another protocol does, is told nowhere else.
+        if facility == "FAIL" {
+            self.unconnected(line);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -57,12 +61,21 @@ impl ClientContext for Listener {
             Code::SSL => reason.contains("certificate"),
             _ => false,
         };
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if refused {
-            *heard = Some(Trouble::Refused(Cause::new(code, "connecting", reason)));
-        } else if heard.is_none() && code != Code::AllBrokersDown {
-            *heard = Some(Trouble::Unconnected(in_short(reason)));
+            *self.heard() = Some(Trouble::Refused(Cause::new(code, "connecting", reason)));
+        } else if code != Code::AllBrokersDown {
+            self.unconnected(reason);
         }
+    }
+}
+
+impl Listener {
+    fn heard(&self) -> MutexGuard<'_, Option<Trouble>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unconnected(&self, reason: &str) {
+        self.heard().get_or_insert_with(|| Trouble::Unconnected(in_short(reason)));
     }
 }
 
