@@ -120,7 +120,7 @@ impl World {
     }
 
     pub(crate) fn draft(&mut self, random: &mut Random) -> Draft {
-        let fewest = if self.capped.is_some() { 2 } else { 1 };
+        let fewest = if self.capped.is_some() { 3 } else { 1 };
         let count = usize::try_from(random.between(fewest, 4)).expect("small");
         // References go to cohorts earlier in this order, which is not that of their names.
         let mut names = COHORTS.to_vec();
@@ -240,7 +240,7 @@ impl World {
         if !self.bare_ranks.is_empty() && random.percent(35) {
             return self.rank(others, random);
         }
-        if self.capped.is_some() && random.percent(85) {
+        if self.capped.is_some() && random.percent(92) {
             return match random.below(12) {
                 0 => self.absence(random),
                 1 => self.did(random),
