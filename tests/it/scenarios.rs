@@ -15,7 +15,8 @@
 //!   `probability`, `alive`, `expected`, `value` (to six digits).
 //! - `until`, as `replay --until`. Without it, only what stream time has passed is decided.
 //! - `config`: `arrives_within`, `max_lateness`, `earliest`, `dedupe_ids`, `observed_from`, where they differ from the
-//!   defaults.
+//!   defaults; and where the file is about what is forgotten over capacity, `series` and `distinct`: how many events and how
+//!   many different values are held.
 //! - `advances`: `{ before, to }`: stream time goes there before that event.
 //! - `thresholds`: `{ before, rank, value, tie }`: this rank, in its words, begins there before that event (after the
 //!   advances); other ranks have none from then on. `tie` is the customer from whom on those of this value are in;
@@ -313,13 +314,17 @@ fn config(value: Option<Value>) -> Config {
             "max_lateness" => config.max_lateness = span(&value),
             "earliest" => config.earliest = instant(&value),
             "observed_from" => config.observed_from = instant(&value),
-            "dedupe_ids" => {
-                config.dedupe_ids = usize::try_from(value.as_integer().expect("a number")).expect("zero or more");
-            }
+            "dedupe_ids" => config.dedupe_ids = count(&value),
+            "series" => config.capacities.series = count(&value),
+            "distinct" => config.capacities.distinct = count(&value),
             other => panic!("{other} is no setting of a scenario"),
         }
     }
     config
+}
+
+fn count(value: &Value) -> usize {
+    usize::try_from(value.as_integer().expect("a number")).expect("zero or more")
 }
 
 fn fate(value: &Value) -> Fate {

@@ -61,11 +61,12 @@ impl World {
         Self::of_grain(grain, (1, 9), random)
     }
 
-    /// One in which less is kept than there is, in windows that are long enough for that.
+    /// One in which less is kept than there is, in windows that are long enough for that, and shorter than the log.
     pub(crate) fn with_capacities(random: &mut Random) -> Self {
-        let grain = *random.pick(&[1, 60_000, 3_600_000, 3_600_000, 86_400_000]);
+        // Of events a day apart each stands alone in its day, so little is lost.
+        let grain = *random.pick(&[1, 60_000, 60_000, 3_600_000, 3_600_000, 3_600_000, 86_400_000]);
         let (small, in_order) = (*random.pick(&[4, 4, 8]), random.percent(40));
-        let mut world = Self::of_grain(grain, (15, 90), random);
+        let mut world = Self::of_grain(grain, (10, 45), random);
         let few = Capacities {
             series: small,
             values: small,
@@ -119,7 +120,8 @@ impl World {
     }
 
     pub(crate) fn draft(&mut self, random: &mut Random) -> Draft {
-        let count = usize::try_from(random.between(1, 4)).expect("small");
+        let fewest = if self.capped.is_some() { 3 } else { 1 };
+        let count = usize::try_from(random.between(fewest, 4)).expect("small");
         // References go to cohorts earlier in this order, which is not that of their names.
         let mut names = COHORTS.to_vec();
         for i in (1..names.len()).rev() {
@@ -238,11 +240,11 @@ impl World {
         if !self.bare_ranks.is_empty() && random.percent(35) {
             return self.rank(others, random);
         }
-        if self.capped.is_some() && random.percent(85) {
+        if self.capped.is_some() && random.percent(92) {
             return match random.below(12) {
                 0 => self.absence(random),
                 1 => self.did(random),
-                2..=6 => self.many(random),
+                2..=8 => self.many(random),
                 _ => self.comparison(random),
             };
         }
@@ -263,20 +265,25 @@ impl World {
     fn many(&self, random: &mut Random) -> String {
         let event = EVENTS[random.below(2)];
         let window = match random.below(4) {
-            0 => String::new(),
-            1..=2 => format!(" in the last {}", self.length(random)),
-            _ => self.window(random),
+            0 => self.window(random),
+            1 => self.band(12, random),
+            _ => format!(" in the last {}", self.length(random)),
         };
-        let most = |random: &mut Random| random.between(3, 24);
-        match random.below(6) {
+        let most = |random: &mut Random| random.between(3, 20);
+        match random.below(10) {
             0 | 1 => format!("count({event}{window}) {} {}", op(random), most(random)),
-            2 => format!("sum({event}.step{window}) {} {}", op(random), 3 * most(random)),
-            3 => format!("distinct({event}.step{window}) {} {}", op(random), random.between(3, 12)),
-            4 => {
+            2 | 3 => format!("sum({event}.step{window}) {} {}", op(random), 4 * most(random)),
+            4 => format!("distinct({event}.step{window}) {} {}", op(random), random.between(3, 12)),
+            5..=7 => {
                 let function = random.word(&["average", "median", "min", "max", "first", "last", "most_common"]);
                 format!("{function}({event}.step{window}) {} {}", op(random), random.between(1, 12))
             }
-            _ => format!("did {event} at least {} times{window}", most(random)),
+            8 => format!("did {event} {} times{}", bound(4, random), self.band(12, random)),
+            // Such a test holds more than the capacity, for whoever looks at the same events.
+            _ => match random.below(2) {
+                0 => format!("did {event} at least {} times{window}", most(random)),
+                _ => format!("did {event} with at least {} different step{window}", random.between(3, 12)),
+            },
         }
     }
 
@@ -403,14 +410,17 @@ impl World {
             0 => String::new(),
             1 => " ever".into(),
             2..=5 => format!(" in the last {}", self.length(random)),
-            6 | 7 => {
-                let near = *random.pick(&self.lengths);
-                format!(" between {} and {} ago", self.written(near + random.between(1, 4)), self.written(near))
-            }
+            6 | 7 => self.band(4, random),
             8 => format!(" more than {} ago", self.length(random)),
             9 | 10 => format!(" since {} {}", edge(random), events(random)),
             _ => format!(" within {} of first {}", self.length(random), random.pick(&EVENTS)),
         }
+    }
+
+    /// With a space before it.
+    fn band(&self, widest: i64, random: &mut Random) -> String {
+        let near = *random.pick(&self.lengths);
+        format!(" between {} and {} ago", self.written(near + random.between(1, widest)), self.written(near))
     }
 
     /// A day near the beginning of the log.

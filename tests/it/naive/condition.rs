@@ -74,7 +74,8 @@ impl<'a> Moment<'a> {
         let step = (&did.step.events, did.step.filters.as_slice());
         let (found, counted, bound, wanted) = match &did.count {
             count @ (None | Some(Count::Times(..))) if banded => {
-                let entries = self.numbers(step, None, &did.window);
+                let tested = kept::times_tested(count.as_ref());
+                let entries = self.numbers(step, None, &did.window, tested);
                 let times = usize::try_from(entries.iter().map(|entry| entry.count).sum::<u64>()).expect("few");
                 match count {
                     Some(Count::Times(bound, wanted)) => (times, times, *bound, *wanted),

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cohortd::event::{Instant, Span, Value};
 use cohortd::rules::ast::{
-    Count, Did, Edge, Events, Expr, ExprKind, Filter, Function, Measure, MeasureKind, Mode, Sequence, Step, Unit,
-    Window,
+    Bound, Count, Did, Edge, Events, Expr, ExprKind, Filter, Function, Measure, MeasureKind, Mode, Sequence, Step,
+    Unit, Window,
 };
 use cohortd::rules::{Capacities, Document};
 
@@ -28,10 +28,14 @@ pub(super) struct Entry {
     pub(super) each: i128,
 }
 
-/// How far back numbers must be held, in milliseconds; `None`: for ever. Where several conditions look at the same numbers
-/// it is the longest.
+/// What several conditions look at is held once, and as much of it as the one wants that wants most.
 #[derive(Debug, Default)]
-pub(super) struct Horizons(BTreeMap<String, Option<i64>>);
+pub(super) struct Shared {
+    /// How far back numbers must be held, in milliseconds; `None`: for ever.
+    horizons: BTreeMap<String, Option<i64>>,
+    /// How many tests of a count need one by one, whatever the capacity is: of numbers, and of different values.
+    tested: BTreeMap<String, usize>,
+}
 
 /// What besides a horizon lets a fact forget.
 #[derive(Clone, Copy)]
@@ -41,21 +45,19 @@ enum Floor<'a> {
     WithinFirst(&'a str, Span),
 }
 
-impl Horizons {
+impl Shared {
     pub(super) fn new(document: &Document) -> Self {
-        let mut horizons = Self::default();
+        let mut shared = Self::default();
         let of_cohorts = document.cohorts.values().flat_map(expressions);
         for condition in of_cohorts.chain(signals(document)).flat_map(conditions) {
-            horizons.condition(document, condition);
+            shared.condition(document, condition);
         }
-        horizons
+        shared
     }
 
     fn condition(&mut self, document: &Document, condition: &Expr) {
         match &condition.kind {
-            ExprKind::Did(Did {
-                step, window: Window::Between(far, _), count: None | Some(Count::Times(..)), ..
-            }) => self.add(key(&step.events, &step.filters, None), Some(far.span.0)),
+            ExprKind::Did(did) => self.did(did),
             ExprKind::Compare(compare) => {
                 measures(compare).into_iter().for_each(|measure| self.measure(document, measure, 0));
                 named_operands(document, compare).for_each(|measure| self.measure(document, measure, 0));
@@ -63,6 +65,34 @@ impl Horizons {
             ExprKind::Rank(rank) => self.measure(document, &rank.by, 0),
             _ => {}
         }
+    }
+
+    fn did(&mut self, did: &Did) {
+        let Step { events, filters } = &did.step;
+        match (&did.count, &did.window) {
+            (count @ (None | Some(Count::Times(..))), Window::Between(far, _)) => {
+                let key = key(events, filters, None);
+                self.test(key.clone(), times_tested(count.as_ref()));
+                self.add(key, Some(far.span.0));
+            }
+            // Of a band of time all pairs are held.
+            (Some(Count::Different(..)), Window::Between(..) | Window::WithinFirst(..)) => {}
+            (Some(Count::Different(bound, wanted, property)), window) => {
+                let key = key_of_different(events, filters, &property.text, is_of_earliest(window));
+                self.test(key, enough(*bound, *wanted));
+            }
+            _ => {}
+        }
+    }
+
+    fn test(&mut self, key: String, wanted: usize) {
+        let most = self.tested.entry(key).or_default();
+        *most = wanted.max(*most);
+    }
+
+    /// As many as may be held, or as tests of a count need.
+    fn most(&self, key: &str, capacity: usize) -> usize {
+        self.tested.get(key).map_or(capacity, |tested| capacity.max(*tested))
     }
 
     fn measure(&mut self, document: &Document, measure: &Measure, back: i64) {
@@ -103,9 +133,31 @@ impl Horizons {
     }
 
     fn add(&mut self, key: String, horizon: Option<i64>) {
-        let longest = self.0.entry(key).or_insert(horizon);
+        let longest = self.horizons.entry(key).or_insert(horizon);
         *longest = longest.zip(horizon).map(|(one, other)| one.max(other));
     }
+}
+
+/// Counting further than this, no test changes its answer any more.
+fn enough(bound: Bound, wanted: u32) -> usize {
+    let enough = match bound {
+        Bound::AtLeast | Bound::FewerThan => wanted,
+        Bound::AtMost | Bound::Exactly | Bound::MoreThan => wanted + 1,
+    };
+    usize::try_from(enough.max(1)).expect("few")
+}
+
+/// How many `did` needs to hold for its test.
+pub(super) fn times_tested(count: Option<&Count>) -> usize {
+    match count {
+        Some(Count::Times(bound, wanted)) => enough(*bound, *wanted),
+        _ => 1,
+    }
+}
+
+/// Are the earliest times of different values held, and not the latest?
+fn is_of_earliest(window: &Window) -> bool {
+    matches!(window, Window::MoreThan(_))
 }
 
 /// Is one sum all that is kept?
@@ -122,6 +174,10 @@ fn key(events: &Events, filters: &[Filter], property: Option<&str>) -> String {
     let filters: BTreeSet<String> =
         filters.iter().map(|filter| format!("{} {:?}", filter.property.text, filter.test)).collect();
     format!("{names:?} {filters:?} {property:?}")
+}
+
+fn key_of_different(events: &Events, filters: &[Filter], property: &str, earliest: bool) -> String {
+    format!("different {earliest} {}", key(events, filters, Some(property)))
 }
 
 fn reach(window: &Window, back: i64) -> (Option<i64>, Floor<'_>) {
@@ -187,16 +243,22 @@ impl<'a> Moment<'a> {
         move |at| at <= now && held.is_some_and(|held: Held| held.holds(at))
     }
 
-    /// Numbers in a window; without a property each event counts.
+    /// Numbers in a window; without a property each event counts. `tested`: so many are wanted one by one.
     pub(super) fn numbers(
         &self,
         (events, filters): (&Events, &[Filter]),
         property: Option<&str>,
         window: &Window,
+        tested: usize,
     ) -> Vec<Entry> {
         let (own, floor) = reach(window, self.back.0);
-        let shared = || self.rules.horizons.0[&key(events, filters, property)];
-        let horizon = if matches!(floor, Floor::None) { shared() } else { own };
+        let most = self.rules.capacities.series.max(tested);
+        let (horizon, most) = if matches!(floor, Floor::None) {
+            let key = key(events, filters, property);
+            (self.rules.shared.horizons[&key], self.rules.shared.most(&key, most))
+        } else {
+            (own, most)
+        };
         let step = Step { events: events.clone(), filters: filters.to_vec() };
         let mut exact: Vec<(Instant, i128)> = Vec::new();
         let mut days: BTreeMap<i64, (Instant, u64, i128)> = BTreeMap::new();
@@ -214,7 +276,7 @@ impl<'a> Moment<'a> {
             let Some(number) = number else { continue };
             exact.push((arrival.event.at, number));
             exact.sort_unstable();
-            if exact.len() > self.rules.capacities.series {
+            if exact.len() > most {
                 let (at, number) = exact.remove(0);
                 let day = days.entry(at.0.div_euclid(Span::DAY.0)).or_insert((at, 0, 0));
                 *day = (day.0.max(at), day.1 + 1, day.2 + number);
@@ -304,7 +366,7 @@ impl<'a> Moment<'a> {
     /// How many different values lie in a window that is no band, of those with the latest times, or the earliest.
     pub(super) fn distinct(&self, (events, filters): (&Events, &[Filter]), property: &str, window: &Window) -> usize {
         let step = Step { events: events.clone(), filters: filters.to_vec() };
-        let earliest = matches!(window, Window::MoreThan(_));
+        let earliest = is_of_earliest(window);
         let mut times: BTreeMap<u64, Instant> = BTreeMap::new();
         for event in self.customer.events.iter().filter(|event| matches(event, &step)) {
             if let Some(value) = event.property(property) {
@@ -314,7 +376,8 @@ impl<'a> Moment<'a> {
         }
         let mut held: Vec<(Instant, u64)> = times.into_iter().map(|(key, at)| (at, key)).collect();
         held.sort_unstable();
-        let cap = self.rules.capacities.distinct;
+        let key = key_of_different(events, filters, property, earliest);
+        let cap = self.rules.shared.most(&key, self.rules.capacities.distinct);
         if earliest {
             held.truncate(cap);
         } else {

@@ -147,7 +147,7 @@ impl<'a> Moment<'a> {
         match &measure.kind {
             MeasureKind::Named(name) => self.named(&name.text),
             MeasureKind::Count(step, window) if self.is_capped() && !self.is_one_sum(window) => {
-                let entries = self.numbers((&step.events, &step.filters), None, window);
+                let entries = self.numbers((&step.events, &step.filters), None, window, 0);
                 whole(usize::try_from(entries.iter().map(|entry| entry.count).sum::<u64>()).expect("few"))
             }
             MeasureKind::Count(step, window) => {
@@ -234,7 +234,7 @@ impl<'a> Moment<'a> {
         match function {
             Function::Sum | Function::Average | Function::Min | Function::Max if self.is_one_sum(window) => all(),
             Function::Sum | Function::Average | Function::Min | Function::Max | Function::Median => {
-                Moment::of_numbers(function, &self.numbers(step, Some(&property.text), window)).map(number)
+                Moment::of_numbers(function, &self.numbers(step, Some(&property.text), window, 0)).map(number)
             }
             Function::Distinct if self.is_banded(window) => {
                 let pairs = self.held_keys(step, window, |event| event.property(&property.text), hash);

@@ -10,7 +10,7 @@ use cohortd::rules::{Capacities, CohortRule, Document};
 
 use super::calendar::Calendar;
 use super::churn::{Score, score_of};
-use super::kept::Horizons;
+use super::kept::Shared;
 use super::log::Threshold;
 
 pub(crate) struct Rules<'a> {
@@ -29,7 +29,7 @@ pub(crate) struct Rules<'a> {
     pub(super) parameters: RefCell<Option<Parameters>>,
     /// How much is kept of each customer.
     pub(super) capacities: Capacities,
-    pub(super) horizons: Horizons,
+    pub(super) shared: Shared,
     /// Is each change asked when the next one is?
     pub(crate) looks_ahead: bool,
 }
@@ -62,7 +62,7 @@ impl<'a> Rules<'a> {
             observed_from: Instant::MIN,
             parameters: RefCell::default(),
             capacities: Capacities::DEFAULT,
-            horizons: Horizons::new(document),
+            shared: Shared::new(document),
             looks_ahead: false,
         })
     }
