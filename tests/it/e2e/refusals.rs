@@ -96,25 +96,6 @@ fn a_first_start_and_a_clean_stop_warn_of_nothing() {
 }
 
 #[test]
-fn other_rules_on_the_same_state_are_refused_with_both_ways_on() {
-    let Some(lab) = Lab::new("rules", 1, RULES) else { return };
-    let writer = lab.writer();
-    writer.send("a", &avro::encode(&avro::event("a", "visit", wall_clock().0, None)));
-    writer.flush();
-    let daemon = lab.start("one", &[]);
-    lab.read_through();
-    daemon.stop();
-    let rules = lab.path("rules.toml");
-    fs::write(&rules, RULES.replace("1 day", "2 days")).unwrap();
-    refusal(lab.start("one", &[]).ended(), &["rules", "old file", "kafka.group_id", "topics.changelog", "state.dir"]);
-    // The first way on: the old file.
-    fs::write(&rules, RULES).unwrap();
-    let mut daemon = lab.start("one", &[]);
-    daemon.ready();
-    daemon.stop();
-}
-
-#[test]
 fn a_topic_keyed_by_something_else_is_refused() {
     let Some(lab) = Lab::new("keys", 1, RULES) else { return };
     let writer = lab.writer();
