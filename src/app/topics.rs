@@ -69,6 +69,10 @@ pub(super) fn prepare(
                 let is_unexplained = is_away && tries > UNEXPLAINED_TRIES && !shutdown.is_requested();
                 let trouble = if is_unexplained { kafka::trouble(kafka, LISTEN) } else { None };
                 let reason = match &trouble {
+                    // Whoever speaks without TLS to a listener that wants it is hung up on.
+                    Some(Trouble::Unconnected(words)) if words.contains("Disconnected") => {
+                        format!("{words}; see kafka.options.security.protocol, which must be that of the listener")
+                    }
                     Some(Trouble::Unconnected(words)) => format!("{words}; see kafka.bootstrap_servers"),
                     _ => reason,
                 };
