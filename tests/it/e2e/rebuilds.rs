@@ -33,18 +33,17 @@ fn history(lab: &Lab, random: &mut Random) {
     daemon.stop();
 }
 
-/// Kills the command once it says this.
-fn kill_reset(lab: &Lab, words: &str) {
+/// Kills the command once it says this. False: it had come to its end by then, as it may on a busy machine.
+fn kill_reset(lab: &Lab, words: &str) -> bool {
     let log = lab.path("reset.log");
     let mut command = lab.command_reset("one", &sets(), &["--rebuild", "--yes"]);
     let mut child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-    eventually(&format!("the command says {words}"), || {
-        assert!(child.try_wait().unwrap().is_none(), "it ended first:\n{}", fs::read_to_string(&log).unwrap());
-        fs::read_to_string(&log).unwrap().contains(words).then_some(())
-    });
+    let said = || fs::read_to_string(&log).unwrap();
+    eventually(&format!("the command says {words}"), || said().contains(words).then_some(()));
     child.kill().unwrap();
     let status = child.wait().unwrap();
     println!("the command was killed after it said {words:?}: {status}");
+    !said().contains("Done:")
 }
 
 fn metric(daemon: &mut Daemon, name: &str) -> f64 {
@@ -70,11 +69,16 @@ fn a_rebuild_that_is_killed_is_refused_until_the_same_command_ends_it_and_then_d
     let mut random = Random::seeded("rebuild");
     history(&lab, &mut random);
     let deleting = |kind: &str, partition: i32| format!("deleting what is in {}[{partition}]", lab.topic(kind));
+    let mut killed = 0;
     for words in [deleting("log", 0), deleting("log", 1), deleting("members", 0), deleting("members", 1)] {
-        kill_reset(&lab, &words);
+        if !kill_reset(&lab, &words) {
+            break;
+        }
+        killed += 1;
         let words = ["a rebuild was begun and not finished", "`cohortd reset --rebuild --yes`"];
         refusal(lab.start("one", &sets()).ended(), &words);
     }
+    assert!(killed > 0, "the command was always quicker");
     let (code, ..) = lab.reset("one", &sets(), &["--rebuild", "--yes"]);
     assert_eq!(code, Some(0));
     // What was said before is said again.
@@ -83,9 +87,10 @@ fn a_rebuild_that_is_killed_is_refused_until_the_same_command_ends_it_and_then_d
     let mut daemon = lab.start("one", &sets());
     for without_its_copy in [false, true, false] {
         let until = metric(&mut daemon, "cohortd_events_applied_total") + 300.0 + (random.next() % 1_000) as f64;
-        eventually("a part of the input is decided anew", || {
+        eventually("a part of the input is decided anew, or all of it", || {
             daemon.assert_running();
-            (metric(&mut daemon, "cohortd_events_applied_total") > until).then_some(())
+            let applied = metric(&mut daemon, "cohortd_events_applied_total");
+            (applied > until || daemon.says("Caught up with the input.")).then_some(())
         });
         daemon.kill9();
         if without_its_copy {
