@@ -7,7 +7,7 @@ use super::answers::answer;
 use super::error::LaneError;
 use super::letter;
 use super::plan::{Out, Part, Plan};
-use super::publish::{Published, Why, find_out, publish};
+use super::publish::{Published, Tools, Why, find_out, publish};
 use super::turn::Lane;
 use crate::backoff::Backoff;
 use crate::engine::Slot;
@@ -78,7 +78,14 @@ impl Lane {
             self.health.lane(self.number).beat();
             answer(&self.inbox, &self.partitions, &self.context);
         };
-        match try_it(&pending.plan, &self.consumer, &mut self.producer, self.writer, &self.context, &beat)? {
+        let mut tools = Tools {
+            consumer: &self.consumer,
+            producer: &mut self.producer,
+            writer: self.writer,
+            context: &self.context,
+            beat: &beat,
+        };
+        match try_it(&pending.plan, &mut tools)? {
             Published::Committed(delivered) => {
                 self.size.went_well();
                 self.taken(&pending);

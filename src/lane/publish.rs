@@ -42,34 +42,38 @@ pub(super) enum Why {
     Refused(String),
 }
 
-/// Sends the plan's records and offsets in one transaction. `beat` is called between its steps, and says that the lane is
-/// alive.
+/// With what a lane publishes plans.
+pub(super) struct Tools<'a> {
+    pub(super) consumer: &'a Consumer,
+    pub(super) producer: &'a mut Producer,
+    /// Told with each offset, so that what another process wrote is not taken for ours.
+    pub(super) writer: u64,
+    pub(super) context: &'a Context,
+    /// Called between steps; says that the lane is alive.
+    pub(super) beat: &'a dyn Fn(),
+}
+
+/// Sends the plan's records and offsets in one transaction.
 ///
 /// # Errors
 /// What no other try can help with: a twin with our transactional id, a torn transaction.
-pub(super) fn publish(
-    plan: &Plan,
-    consumer: &Consumer,
-    producer: &mut Producer,
-    writer: u64,
-    context: &Context,
-    beat: &dyn Fn(),
-) -> Result<Published, LaneError> {
+pub(super) fn publish(plan: &Plan, tools: &mut Tools<'_>) -> Result<Published, LaneError> {
+    let (consumer, context, beat) = (tools.consumer, tools.context, tools.beat);
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions are somebody else's.
     let Some(membership) = consumer.membership() else { return Ok(Published::Aborted(Why::Passing)) };
-    if producer.is_suspect()
-        && let Some(reason) = renew(producer, beat)?
+    if tools.producer.is_suspect()
+        && let Some(reason) = renew(tools.producer, beat)?
     {
         return Ok(Published::Aborted(Why::Refused(reason)));
     }
     let begun = std::time::Instant::now();
     let started = begun;
     let mut sent = 0;
-    let outcome = producer.begin().and_then(|()| {
+    let outcome = tools.producer.begin().and_then(|()| {
         for out in &plan.outs {
             let headers: Vec<(&str, &[u8])> = out.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-            producer.send(&Outgoing {
+            tools.producer.send(&Outgoing {
                 topic: context.topic(out.topic),
                 partition: out.partition,
                 key: out.key.as_deref(),
@@ -84,7 +88,7 @@ pub(super) fn publish(
         }
         loop {
             beat();
-            if producer.drain_some()? {
+            if tools.producer.drain_some()? {
                 return Ok(());
             }
         }
@@ -95,28 +99,31 @@ pub(super) fn publish(
     let delivered: Vec<Option<i64>> = plan
         .parts
         .iter()
-        .map(|part| producer.delivered(&context.topics.changelog, part.partition).map(|offset| offset + 1))
+        .map(|part| tools.producer.delivered(&context.topics.changelog, part.partition).map(|offset| offset + 1))
         .collect();
     let outcome = outcome.and_then(|()| {
-        let marks: Vec<String> =
-            plan.parts.iter().map(|part| OffsetMark { sequence: part.meta.sequence, writer }.text()).collect();
+        let marks: Vec<String> = plan
+            .parts
+            .iter()
+            .map(|part| OffsetMark { sequence: part.meta.sequence, writer: tools.writer }.text())
+            .collect();
         let offsets: Vec<(&str, i32, i64, &str)> = plan
             .parts
             .iter()
             .zip(&marks)
             .map(|(part, mark)| (context.topics.input.as_str(), part.partition, part.meta.next_offset, mark.as_str()))
             .collect();
-        producer.send_offsets(&offsets, &membership)
+        tools.producer.send_offsets(&offsets, &membership)
     });
     beat();
     let published = match outcome {
-        Ok(()) => match producer.commit() {
+        Ok(()) => match tools.producer.commit() {
             Outcome::Committed => Published::Committed(delivered),
             Outcome::Fenced(cause) => return Err(LaneError::Fenced(cause.text)),
             Outcome::Indeterminate(cause) => {
                 tracing::warn!(reason = %cause, "The end of a transaction was not heard; asking what became of it.");
                 context.metrics.transactions(Transaction::Resolved).inc();
-                resolve(plan, consumer, producer, writer, context, beat)?
+                resolve(plan, tools)?
             }
         },
         Err(Failure::Abort(cause)) => {
@@ -124,17 +131,17 @@ pub(super) fn publish(
             // It was not even queued: it alone is too large.
             let alone = (cause.kind == Kind::TooLarge && sent < plan.outs.len()).then_some(sent);
             count_errors(context, plan);
-            let aborted = producer.abort();
+            let aborted = tools.producer.abort();
             // Whatever came after the first failure of a record is only its consequence.
-            let cause = producer.failure().filter(|first| first.kind != Kind::Purged).unwrap_or(cause);
-            let suspects = alone.map_or_else(|| producer.too_large(), |alone| vec![alone]);
+            let cause = tools.producer.failure().filter(|first| first.kind != Kind::Purged).unwrap_or(cause);
+            let suspects = alone.map_or_else(|| tools.producer.too_large(), |alone| vec![alone]);
             match aborted {
                 Ok(()) => {}
                 Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(LaneError::Fenced(cause.text)),
                 // Where that is refused, the next transaction is, too.
-                Err(_) => drop(renew(producer, beat)?),
+                Err(_) => drop(renew(tools.producer, beat)?),
             }
-            let why = why(&cause, after, producer);
+            let why = why(&cause, after, tools.producer);
             match (&why, cause.kind) {
                 (Why::Passing, Kind::StaleMember) => {
                     tracing::info!(reason = %cause, "The group is changing; the batch waits.");
@@ -146,7 +153,7 @@ pub(super) fn publish(
                 (Why::TooLarge(_) | Why::Refused(_), _) => {}
             }
             match why {
-                Why::TooLarge(_) => Published::Aborted(oversized::find(plan, suspects, producer, context, beat)?),
+                Why::TooLarge(_) => Published::Aborted(oversized::find(plan, suspects, tools.producer, context, beat)?),
                 why => Published::Aborted(why),
             }
         }
@@ -155,8 +162,8 @@ pub(super) fn publish(
         Err(Failure::Resolve(cause) | Failure::Retry(cause)) => {
             tracing::warn!(reason = %cause, "The producer failed; it is made anew.");
             count_errors(context, plan);
-            let why = why(&cause, begun.elapsed(), producer);
-            match resolve(plan, consumer, producer, writer, context, beat)? {
+            let why = why(&cause, begun.elapsed(), tools.producer);
+            match resolve(plan, tools)? {
                 Published::Aborted(_) => Published::Aborted(why),
                 published => published,
             }
@@ -165,7 +172,7 @@ pub(super) fn publish(
         // librdkafka calls a permission that is taken away fatal; it can be given back.
         Err(Failure::Fatal(cause)) if is_refusal(cause.kind) => {
             count_errors(context, plan);
-            match resolve(plan, consumer, producer, writer, context, beat)? {
+            match resolve(plan, tools)? {
                 Published::Aborted(_) => Published::Aborted(Why::Refused(cause.text)),
                 published => published,
             }
@@ -181,16 +188,9 @@ pub(super) fn publish(
 ///
 /// # Errors
 /// As `publish`.
-pub(super) fn find_out(
-    plan: &Plan,
-    consumer: &Consumer,
-    producer: &mut Producer,
-    writer: u64,
-    context: &Context,
-    beat: &dyn Fn(),
-) -> Result<Published, LaneError> {
-    let published = resolve(plan, consumer, producer, writer, context, beat)?;
-    count(&published, context);
+pub(super) fn find_out(plan: &Plan, tools: &mut Tools<'_>) -> Result<Published, LaneError> {
+    let published = resolve(plan, tools)?;
+    count(&published, tools.context);
     Ok(published)
 }
 
@@ -270,21 +270,14 @@ pub(super) fn announce(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), L
 /// Did the transaction count? The committed offsets carry its number, or the one before.
 ///
 /// Asked only after a new producer has ended whatever was open, so the answer is final.
-fn resolve(
-    plan: &Plan,
-    consumer: &Consumer,
-    producer: &mut Producer,
-    writer: u64,
-    context: &Context,
-    beat: &dyn Fn(),
-) -> Result<Published, LaneError> {
-    if let Some(reason) = renew(producer, beat)? {
+fn resolve(plan: &Plan, tools: &mut Tools<'_>) -> Result<Published, LaneError> {
+    if let Some(reason) = renew(tools.producer, tools.beat)? {
         return Ok(Published::Unknown(reason));
     }
     let partitions: Vec<i32> = plan.parts.iter().map(|part| part.partition).collect();
     let committed = loop {
-        beat();
-        match consumer.committed(&partitions, ASK) {
+        (tools.beat)();
+        match tools.consumer.committed(&partitions, ASK) {
             Ok(committed) => break committed,
             Err(Failure::Retry(_)) => {}
             Err(Failure::Fatal(cause)) if cause.kind == Kind::NotAuthorized => {
@@ -298,7 +291,7 @@ fn resolve(
         let found = committed.iter().find(|found| found.partition == part.partition);
         match found.and_then(|found| OffsetMark::read(&found.metadata)) {
             Some(mark) if mark.sequence < part.meta.sequence => before += 1,
-            Some(mark) if mark == (OffsetMark { sequence: part.meta.sequence, writer }) => ours += 1,
+            Some(mark) if mark == (OffsetMark { sequence: part.meta.sequence, writer: tools.writer }) => ours += 1,
             // Further on, or as far by another's hand.
             Some(_) => beyond += 1,
             None => before += 1,
@@ -312,7 +305,7 @@ fn resolve(
         _ => Err(LaneError::Stopped(format!(
             "a transaction on {} counts for some partitions and not for others: the broker tore it; \
              restore the topics from before it",
-            context.topics.changelog
+            tools.context.topics.changelog
         ))),
     }
 }

@@ -53,6 +53,7 @@ mod support {
     pub(crate) mod ends;
     #[allow(dead_code, reason = "the other tests use all of it")]
     pub(crate) mod limit;
+    pub(crate) mod preload;
     pub(crate) mod proxy;
 }
 

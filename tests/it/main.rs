@@ -37,6 +37,7 @@ mod support {
     pub(crate) mod broker;
     pub(crate) mod ends;
     pub(crate) mod limit;
+    pub(crate) mod preload;
     #[allow(dead_code, reason = "the tests at random use all of it")]
     pub(crate) mod proxy;
 }

@@ -1,10 +1,7 @@
 //! A wall clock that is wrong: nothing is lost by it. Clocks are moved by a library that is loaded before the daemon and asks
 //! a file by how much.
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -12,9 +9,9 @@ use cohortd::clock::wall_clock;
 
 use super::lab::Lab;
 use super::{avro, eventually};
+use crate::support::preload;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/clock.c");
 
 /// The clock of processes that are started with it: the real one, moved as the file says.
 pub(super) struct Clock {
@@ -26,9 +23,8 @@ impl Clock {
     /// `None`, with the reason, where there is no C compiler, or no Linux.
     pub(super) fn new(lab: &Lab) -> Option<Self> {
         let (library, file) = (lab.path("clock.so"), lab.path("clock"));
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", SOURCE, "-o"]).arg(&library).output();
-        if !compiled.is_ok_and(|output| output.status.success()) {
-            println!("skipped: the library that moves a clock cannot be compiled here");
+        if let Err(reason) = preload::compile("clock.c", &library) {
+            println!("skipped: the library that moves a clock cannot be compiled here: {reason}");
             return None;
         }
         let environment = vec![
@@ -40,10 +36,8 @@ impl Clock {
         Some(clock)
     }
 
-    /// In place: the file is mapped.
     pub(super) fn is_off_by(&self, seconds: i64) {
-        let mut file = File::options().create(true).truncate(false).write(true).open(&self.file).unwrap();
-        file.write_all(&seconds.to_ne_bytes()).unwrap();
+        preload::write(&self.file, &seconds.to_ne_bytes());
     }
 }
 

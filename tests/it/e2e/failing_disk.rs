@@ -1,9 +1,7 @@
 //! A disk that answers I/O errors for a while: what is good is kept, intake pauses, and work goes on by itself. A library
 //! that is loaded before the daemon makes its reads and writes fail.
 
-use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -12,11 +10,11 @@ use super::disk::{applied, kept, many_customers, waits_for_disk};
 use super::lab::Lab;
 use super::shop::{self, Random};
 use super::{eventually, judge};
+use crate::support::preload;
 
 const SESSION: [&str; 2] = ["kafka.options.session.timeout.ms=12000", "kafka.options.heartbeat.interval.ms=500"];
 /// Whoever still has their partitions has kept polling.
 const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(15);
-const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/disk.c");
 
 /// Customers beside those of the shop.
 const CUSTOMERS: i64 = 4_000;
@@ -31,9 +29,8 @@ impl FailingDisk {
     /// `None`, with the reason, where there is no C compiler, or no Linux.
     fn new(lab: &Lab, instance: &str) -> Option<Self> {
         let (library, folder) = (lab.path("disk.so"), lab.state(instance));
-        let compiled = Command::new("cc").args(["-shared", "-fPIC", "-O1", SOURCE, "-o"]).arg(&library).output();
-        if !compiled.is_ok_and(|output| output.status.success()) {
-            println!("skipped: the library that makes a disk fail cannot be compiled here");
+        if let Err(reason) = preload::compile("disk.c", &library) {
+            println!("skipped: the library that makes a disk fail cannot be compiled here: {reason}");
             return None;
         }
         let environment = vec![
@@ -45,10 +42,8 @@ impl FailingDisk {
         Some(disk)
     }
 
-    /// In place: the file is mapped.
     fn set(&self, to: &str) {
-        let mut file = fs::File::options().create(true).truncate(false).write(true).open(&self.flag).unwrap();
-        std::io::Write::write_all(&mut file, to.as_bytes()).unwrap();
+        preload::write(&self.flag, to.as_bytes());
     }
 
     fn works(&self) {

@@ -12,8 +12,8 @@ use crate::support::broker::Broker;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
-/// The one line that a person reads; log lines before it are in JSON.
-pub(super) fn refusal(ended: Ended, words: &[&str]) {
+/// The one line that a person reads; log lines before it are in JSON. Returns all of it.
+pub(super) fn refusal(ended: Ended, words: &[&str]) -> String {
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
     let lines: Vec<&str> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
     println!("{}", lines.join("\n"));
@@ -21,6 +21,7 @@ pub(super) fn refusal(ended: Ended, words: &[&str]) {
     for word in words {
         assert!(lines[0].contains(word), "{word:?} is not in {:?}", lines[0]);
     }
+    ended.stderr
 }
 
 #[test]
