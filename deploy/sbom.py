@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes what the program is made of: a bill of materials (CycloneDX 1.5) and the notices of third parties.
 
-    python3 deploy/sbom.py DIRECTORY [--target TRIPLE]
+    python3 deploy/sbom.py DIRECTORY
 
-Both come from Cargo.lock, by `cargo metadata`: the crates that the program is linked with on that target, and the C and C++
+Both come from Cargo.lock, by `cargo metadata`: the crates that the program is linked with on this machine, and the C and C++
 libraries that some of them bring along. What only builds or tests the program is left out.
 """
 
@@ -120,10 +120,8 @@ def component(package, checksum):
     return described
 
 
-def bill(graph, found, root):
-    packages = {package["id"]: package for package in graph["packages"]}
+def bill(packages, crates, found, program):
     known = checksums()
-    crates = sorted((packages[id] for id in found if id != root), key=lambda package: (package["name"], package["version"]))
     components = [component(package, known.get((package["name"], package["version"]))) for package in crates]
     needs = {purl(packages[id]): sorted(purl(packages[dep]) for dep in deps) for id, deps in found.items()}
     for package, name, version, licence, _ in bundled(crates):
@@ -134,7 +132,6 @@ def bill(graph, found, root):
         })
         needs[purl(package)].append(ref)
         needs[ref] = []
-    program = packages[root]
     # The number of the document follows from what it lists, so that the same sources give the same bytes.
     digest = hashlib.sha256(json.dumps([components, needs], sort_keys=True).encode()).hexdigest()
     serial = f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
@@ -157,10 +154,8 @@ def bill(graph, found, root):
     }
 
 
-def notices(graph, found, root):
+def notices(crates):
     """One entry a text, with all that it goes for: most crates share a few."""
-    packages = {package["id"]: package for package in graph["packages"]}
-    crates = sorted((packages[id] for id in found if id != root), key=lambda package: (package["name"], package["version"]))
     texts, without = {}, []
     parts = [(f"{p['name']} {p['version']} ({expression(p)})", Path(p["manifest_path"]).parent, False) for p in crates]
     parts += [(f"{name} {version} ({licence})", path, True) for _, name, version, licence, path in bundled(crates)]
@@ -186,15 +181,16 @@ def notices(graph, found, root):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("directory", type=Path)
-    arguments.add_argument("--target", default=None, help="the target's triple [default: this machine's]")
     asked = arguments.parse_args()
-    graph = metadata(asked.target or host())
+    graph = metadata(host())
     root = graph["resolve"]["root"]
     found = linked(graph, root)
     asked.directory.mkdir(parents=True, exist_ok=True)
-    sbom = bill(graph, found, root)
+    packages = {package["id"]: package for package in graph["packages"]}
+    crates = sorted((packages[id] for id in found if id != root), key=lambda package: (package["name"], package["version"]))
+    sbom = bill(packages, crates, found, packages[root])
     (asked.directory / "sbom.cdx.json").write_text(json.dumps(sbom, indent=1) + "\n")
-    (asked.directory / "THIRD-PARTY-NOTICES.txt").write_text(notices(graph, found, root))
+    (asked.directory / "THIRD-PARTY-NOTICES.txt").write_text(notices(crates))
     print(f"{asked.directory}: {len(sbom['components'])} components.", file=sys.stderr)
 
 

@@ -69,7 +69,7 @@ impl Watch {
                 }
                 match admin.identity(&self.topic, ASK) {
                     Ok(found) => self.compare(found)?,
-                    // Lanes say that brokers are away, or refuse.
+                    // That brokers are away, or refuse, is said elsewhere.
                     Err(failure) => tracing::debug!(reason = %failure, "The input topic cannot be looked at."),
                 }
             }

@@ -177,7 +177,7 @@ impl Keeper {
                     self.health.resume(WaitCause::Rules, None);
                     self.book.set_behind(false);
                 }
-                // Lanes say that brokers are away.
+                // That brokers are away is said elsewhere.
                 Err(failure) if failure.cause().kind == kafka::Kind::TimedOut => {
                     let detail = failure.cause().text.clone();
                     self.health.wait(Wait { cause: WaitCause::Rules, partition: None, detail });

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use crate::codec::write_whole;
 use crate::settings::Settings;
 
 /// Kept in `state.dir`, for the group and the instance.
@@ -44,13 +45,10 @@ impl Seen {
         }
     }
 
-    /// Whole or not at all, so that a crash leaves what was there.
     fn write(&self, fingerprint: &str) -> io::Result<()> {
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let new = self.path.with_extension("rules-new");
-        fs::write(&new, format!("{fingerprint}\n"))?;
-        fs::rename(&new, &self.path)
+        write_whole(&self.path, &format!("{fingerprint}\n"))
     }
 }

@@ -99,20 +99,30 @@ impl SchemaCache {
         entries.filter_map(schema).collect()
     }
 
-    /// Writes a file beside its place and renames it, so that none is ever half written.
     fn write(&self, name: &str, text: &str) {
-        let beside = self.folder.join(format!("{name}.tmp-{:?}", std::thread::current().id()));
-        let written = fs::File::create(&beside)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&beside, self.folder.join(name)));
-        if let Err(error) = written {
-            fs::remove_file(&beside).ok();
-            if !self.complained.swap(true, Ordering::Relaxed) {
-                let folder = self.folder.display();
-                tracing::warn!(%folder, %error, "Schemas cannot be kept on disk; a restart will need the registry.");
-            }
+        if let Err(error) = write_whole(&self.folder.join(name), text)
+            && !self.complained.swap(true, Ordering::Relaxed)
+        {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, %error, "Schemas cannot be kept on disk; a restart will need the registry.");
         }
     }
+}
+
+/// Writes a file beside its place and renames it, so that none is ever half written, after a loss of power neither.
+///
+/// # Errors
+/// Of the file system; then the place is as it was.
+pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".tmp-{:?}", std::thread::current().id()));
+    let beside = PathBuf::from(beside);
+    fs::File::create(&beside)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path))
+        .inspect_err(|_| {
+            fs::remove_file(&beside).ok();
+        })
 }
 
 /// `None`: it is not what was written.

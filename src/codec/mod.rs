@@ -27,7 +27,7 @@ mod sent;
 mod unread;
 
 pub use address::BadRegistryAddress;
-pub use cache::SchemaCache;
+pub use cache::{SchemaCache, write_whole};
 pub use compressed::BadBlock;
 pub use container::BadContainer;
 pub use error::{Incompatible, Undecodable};

@@ -104,6 +104,12 @@ impl Vocabulary {
         self.names.iter().find(|(_, known)| **known == id).map(|(name, _)| &**name)
     }
 
+    /// The same of a property.
+    #[must_use]
+    pub fn property_name(&self, id: PropertyId) -> Option<&str> {
+        self.properties.iter().find(|(_, known)| **known == id).map(|(name, _)| &**name)
+    }
+
     /// How many event names the rules use; their numbers are below this.
     #[must_use]
     pub fn names_len(&self) -> usize {

@@ -5,12 +5,13 @@
 //! once everything was found. Memory is bounded by the rules: besides a flag for each mention, some values of each property
 //! that is compared with one, and some names of events that no rule uses.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{CustomerEvent, NameId, PropertyId, Value};
-use crate::rules::{Literal, Mention, Mentioned, RuleSet, Wanted, nearest};
+use crate::rules::{Literal, Mention, Mentioned, RuleSet, Wanted, nearest, nearest_value};
 
 /// Events of a partition that are all looked at.
 const ALL_OF_THE_FIRST: u64 = 10_000;
@@ -103,21 +104,24 @@ impl Coverage {
         self.events.fetch_add(1, Relaxed);
         match self.of_names.get(usize::from(event.name_id.0)) {
             Some(mention) => mention.iter().for_each(|mention| self.find(*mention)),
-            None => keep(&self.others, event.name),
+            None => keep(&self.others, || Cow::Borrowed(event.name)),
         }
         for (property, value) in event.properties {
             let Some(of) = self.of_properties.get(usize::from(property.alone().0)) else { continue };
-            of.types.fetch_or(bit(*value), Relaxed);
+            // Written where it changes, since all lanes read it.
+            if of.types.load(Relaxed) & bit(*value) == 0 {
+                of.types.fetch_or(bit(*value), Relaxed);
+            }
             for number in &of.mentions {
                 let mention = &self.rules.mentions[*number as usize];
                 if !self.is_found(*number) && is_of(mention, event.name_id) && has(&mention.what, *value) {
                     self.find(*number);
                 }
             }
-            if of.is_compared {
+            if of.is_compared && of.mentions.iter().any(|mention| !self.is_found(*mention)) {
                 match value {
-                    Value::Text(text) => keep(&of.values, text),
-                    Value::Number(number) => keep(&of.values, &number.to_string()),
+                    Value::Text(text) => keep(&of.values, || Cow::Borrowed(text)),
+                    Value::Number(number) => keep(&of.values, || Cow::Owned(number.to_string())),
                     Value::Bool(_) => {}
                 }
             }
@@ -198,7 +202,7 @@ impl Coverage {
     }
 
     fn name_of(&self, property: PropertyId) -> &str {
-        self.rules.vocabulary.properties().get(usize::from(property.0)).copied().unwrap_or_default()
+        self.rules.vocabulary.property_name(property).unwrap_or_default()
     }
 
     /// The nearest to an event's name, of those that came.
@@ -254,21 +258,24 @@ fn has(what: &Mentioned, value: Value<'_>) -> bool {
 }
 
 /// Keeps a name or a value, if it is short and there is room. Whoever finds the lock taken does not wait: there will be others.
-fn keep(kept: &Mutex<BTreeSet<String>>, text: &str) {
+fn keep<'a>(kept: &Mutex<BTreeSet<String>>, text: impl FnOnce() -> Cow<'a, str>) {
     let Ok(mut kept) = kept.try_lock() else { return };
-    if kept.len() < KEPT_MAX && text.len() <= KEPT_BYTES_MAX && !kept.contains(text) {
-        kept.insert(text.to_owned());
+    if kept.len() >= KEPT_MAX {
+        return;
+    }
+    let text = text();
+    if text.len() <= KEPT_BYTES_MAX && !kept.contains(&*text) {
+        kept.insert(text.into_owned());
     }
 }
 
 /// The nearest of the values that were seen; or some of them.
 fn near(wanted: &Literal, values: &Mutex<BTreeSet<String>>) -> Option<String> {
     let values = values.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Literal::Text(text) = wanted {
-        let alike = values.iter().find(|seen| seen.to_lowercase() == text.to_lowercase()).map(String::as_str);
-        if let Some(near) = alike.or_else(|| nearest(text, values.iter().map(String::as_str))) {
-            return Some(format!("nearest: \"{near}\""));
-        }
+    if let Literal::Text(text) = wanted
+        && let Some(near) = nearest_value(text, values.iter().map(String::as_str))
+    {
+        return Some(format!("nearest: \"{near}\""));
     }
     let some: Vec<&str> = values.iter().take(LISTED).map(String::as_str).collect();
     let more = if values.len() > LISTED { ", ..." } else { "" };

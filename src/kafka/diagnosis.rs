@@ -48,7 +48,7 @@ impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         brokers::log(level as i32, facility, line);
         // A connection that the other side closes at once, as a listener of another protocol does, is told nowhere else.
-        if facility == "FAIL" {
+        if brokers::is_disconnect(facility) {
             self.unconnected(line);
         }
     }

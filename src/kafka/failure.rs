@@ -6,6 +6,8 @@ use std::path::Path;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use crate::settings::nearest::edits;
+
 /// A failed call. The variant is an order to the caller; the cause is for the log and for finer decisions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
@@ -203,14 +205,7 @@ const COMMON: [&str; 16] = [
 
 /// The common option that differs from this one by a letter more, less or other.
 fn near(option: &str) -> Option<&'static str> {
-    let is_near = |known: &&&str| {
-        let (a, b) = (option.as_bytes(), known.as_bytes());
-        let ahead = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-        let (a, b) = (&a[ahead..], &b[ahead..]);
-        let rest = |bytes: &[u8]| bytes.get(1..).unwrap_or_default().to_vec();
-        option != **known && (rest(a) == rest(b) || rest(a) == b || a == rest(b))
-    };
-    COMMON.iter().find(is_near).copied()
+    COMMON.into_iter().find(|known| edits(option, known) == 1)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use super::context::Context;
 use super::edits::Applied;
 use super::error::LaneError;
 use super::output::Place;
-use super::partition::{Partition, may_automate};
+use super::partition::{Partition, keep_below, may_automate};
 use super::plan::{Headers, Out, Plan, Topic};
 use super::ranks::RankWork;
 use super::rulebook::Version;
@@ -537,14 +537,12 @@ fn tell(
 fn write(partition: &mut Partition, customer: &str, state: &mut CustomerState, indexed_at: Instant, plan: &mut Plan) {
     let mut bytes = Vec::with_capacity(384);
     encode_state(state, &mut bytes);
-    let (before, limit) = (bytes.len(), partition.state_bytes_max);
-    while bytes.len() > limit && state.shrink() {
+    keep_below(partition.state_bytes_max, partition.number, &mut bytes, |bytes| {
+        let shrunk = state.shrink();
         bytes.clear();
-        encode_state(state, &mut bytes);
-    }
-    if before > limit {
-        partition.warn_of_shrinking(before, bytes.len());
-    }
+        encode_state(state, bytes);
+        shrunk
+    });
     let part = partition.part.as_mut().expect("a batch is under way");
     let deadline = state.next_deadline;
     if indexed_at != deadline {

@@ -780,9 +780,13 @@ impl Partition {
     fn flush(&mut self, slot: Slot, plan: &mut Plan) {
         let mut bytes = Vec::with_capacity(384);
         encode_state(self.shard.state(slot), &mut bytes);
-        if bytes.len() > self.state_bytes_max {
-            self.shrink(slot, &mut bytes);
-        }
+        let shard = &mut self.shard;
+        keep_below(self.state_bytes_max, self.number, &mut bytes, |bytes| {
+            let shrunk = shard.shrink(slot);
+            bytes.clear();
+            encode_state(shard.state(slot), bytes);
+            shrunk
+        });
         let part = self.part.as_mut().expect("a batch is under way");
         let state = self.shard.state(slot);
         let customer = self.shard.customer(slot);
@@ -813,28 +817,6 @@ impl Partition {
         });
         self.shard.set_indexed_at(slot, indexed_at);
         self.ranks.count(&self.shard.take_moves(slot));
-    }
-
-    /// Makes a state smaller until the changelog takes it. What is written is what decides from then on, after a restart
-    /// too.
-    fn shrink(&mut self, slot: Slot, bytes: &mut Vec<u8>) {
-        let before = bytes.len();
-        while bytes.len() > self.state_bytes_max && self.shard.shrink(slot) {
-            bytes.clear();
-            encode_state(self.shard.state(slot), bytes);
-        }
-        self.warn_of_shrinking(before, bytes.len());
-    }
-
-    /// What is forgotten of a customer may have mattered.
-    pub(super) fn warn_of_shrinking(&self, before: usize, after: usize) {
-        tracing::warn!(
-            partition = self.number,
-            before,
-            after,
-            limit = self.state_bytes_max,
-            "The state of a customer is larger than topics.changelog takes; the oldest of it is forgotten."
-        );
     }
 
     fn complete(&mut self, context: &Context, plan: &mut Plan) {
@@ -1001,6 +983,29 @@ fn lateness(effect: &Effect, live: bool, place: &Place<'_>, now: Instant, arrive
     let behind = now.since(place.stream_time).0 - arrives_within.0;
     let is_live = live && behind <= LIVE_EVENT_AGE_MAX.0;
     (is_deadline && is_live).then(|| (now.since(effect.at).0 - arrives_within.0).max(0))
+}
+
+/// Makes a state smaller until the changelog takes it. What is written is what decides from then on, after a restart too.
+/// `shrink` drops some of what is remembered and writes the state's bytes anew; false: nothing is left to drop.
+pub(super) fn keep_below(
+    limit: usize,
+    partition: i32,
+    bytes: &mut Vec<u8>,
+    mut shrink: impl FnMut(&mut Vec<u8>) -> bool,
+) {
+    let before = bytes.len();
+    if before <= limit {
+        return;
+    }
+    while bytes.len() > limit && shrink(bytes) {}
+    // What is forgotten of a customer may have mattered.
+    tracing::warn!(
+        partition,
+        before,
+        after = bytes.len(),
+        limit,
+        "The state of a customer is larger than topics.changelog takes; the oldest of it is forgotten."
+    );
 }
 
 /// Would the one overwrite the other at the same position?

@@ -1,7 +1,6 @@
 //! What the last survey of all cohorts found: who is at risk, what members are worth, what is to come, and how good that is.
-//! Shown by the process that publishes it, so that adding up over processes counts
-//! it once. What the same customers do if all are silent, and what is to be expected of them, are two families: adding those
-//! up would count them twice.
+//! Shown by the process that publishes it, so that adding up over processes counts it once. What the same customers do if all
+//! are silent, and what is to be expected of them, are two families: adding those up would count them twice.
 
 use prometheus::{GaugeVec, IntGaugeVec};
 
@@ -153,12 +152,9 @@ impl ForecastSeries {
 
     pub(super) fn forget(&self) {
         self.risk.reset();
-        for family in [&self.value, &self.value_median, &self.value_at_stake] {
-            family.reset();
-        }
-        for family in [&self.expected, &self.if_silent, &self.error, &self.naive_error] {
-            family.reset();
-        }
+        let of_cohorts = [&self.value, &self.value_median, &self.value_at_stake];
+        let of_changes = [&self.expected, &self.if_silent, &self.error, &self.naive_error];
+        of_cohorts.into_iter().chain(of_changes).for_each(GaugeVec::reset);
     }
 
     pub(super) fn quality(&self, auc: Option<f64>, brier: f64, calibration_error: f64) {

@@ -530,7 +530,7 @@ impl Metrics {
         self.forecasts.forget();
     }
 
-    /// Another process shows the ranks from now on.
+    /// Before those of other rules are shown, and once another process shows them.
     pub fn forget_ranks(&self) {
         self.ranks.forget();
     }

@@ -64,7 +64,10 @@ impl Process {
     fn read(&self) -> Option<()> {
         let stat = Stat::read()?;
         self.cpu.inc_by((stat.cpu_seconds - self.cpu.get()).max(0.0));
-        self.start_time.set(stat.started);
+        // It never changes, and asking for it costs the most.
+        if self.start_time.get() == 0.0 {
+            self.start_time.set(boot_time()? + stat.since_boot);
+        }
         self.resident.set(resident_bytes()? as f64);
         self.virtual_memory.set(stat.virtual_bytes);
         self.threads.set(stat.threads);
@@ -91,12 +94,18 @@ impl Collector for Process {
     }
 }
 
+/// When the machine was started, in seconds since 1970.
+fn boot_time() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+}
+
 /// What `/proc/self/stat` says.
 struct Stat {
     cpu_seconds: f64,
     threads: f64,
-    /// In seconds since 1970.
-    started: f64,
+    /// When it was started, in seconds since the machine was.
+    since_boot: f64,
     virtual_bytes: f64,
 }
 
@@ -107,13 +116,11 @@ impl Stat {
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         // Numbered from 1 in proc(5), and the third is the first after the name.
         let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-        let boot = fs::read_to_string("/proc/stat").ok()?;
-        let boot: f64 = boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
         let ticks = rustix::param::clock_ticks_per_second() as f64;
         Some(Self {
             cpu_seconds: (field(14)? + field(15)?) / ticks,
             threads: field(20)?,
-            started: boot + field(22)? / ticks,
+            since_boot: field(22)? / ticks,
             virtual_bytes: field(23)?,
         })
     }

@@ -96,6 +96,13 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// The value that differs from `text` in case alone, or else the [`nearest`].
+#[must_use]
+pub fn nearest_value<'a>(text: &str, values: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
+    let lower = text.to_lowercase();
+    values.clone().find(|value| value.to_lowercase() == lower).or_else(|| nearest(text, values))
+}
+
 /// Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours.
 pub(super) fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

@@ -25,7 +25,7 @@ pub use document::{
     Attribute, ChurnModel, ChurnRule, CohortRule, Document, Group, LOWEST_LEVEL, NamedMeasure, OnCreate, SignalRule,
     Written, read,
 };
-pub use error::{ExprError, RuleError, nearest};
+pub use error::{ExprError, RuleError, nearest, nearest_value};
 pub use facts::{
     DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, SERIES_EXACT, STEPS_MAX, TEXT_MAX, VALUES_MAX,
 };

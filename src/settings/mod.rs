@@ -8,7 +8,7 @@ mod container;
 mod dump;
 mod error;
 mod layer;
-mod nearest;
+pub(crate) mod nearest;
 mod options;
 mod sections;
 mod words;

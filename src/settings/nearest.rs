@@ -19,7 +19,7 @@ pub(super) fn nearest<'a>(wrong: &str, candidates: impl Iterator<Item = &'a str>
 }
 
 /// Levenshtein's distance, over bytes: keys are ASCII.
-fn edits(a: &str, b: &str) -> usize {
+pub(crate) fn edits(a: &str, b: &str) -> usize {
     let b = b.as_bytes();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.bytes().enumerate() {

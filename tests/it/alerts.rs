@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::env;
 use std::process::{Command, Stdio};
 
+use crate::dashboards::FILES;
+
 const ALERTS: &str = include_str!("../../deploy/prometheus/alerts.yaml");
 const CASES: &str = include_str!("../../deploy/prometheus/alerts.test.yaml");
 const RUNBOOK: &str = include_str!("../../docs/runbook.md");
 const PAGE: &str = include_str!("../../docs/metrics.md");
-const DASHBOARDS: [&str; 2] =
-    [include_str!("../../deploy/grafana/operations.json"), include_str!("../../deploy/grafana/cohorts.json")];
 
 /// Does a program of Debian's package `prometheus` run here? In CI it has to where the project's setup installs it.
 pub(crate) fn has(tool: &str) -> bool {
@@ -96,7 +96,7 @@ fn named(text: &str) -> BTreeSet<String> {
 #[test]
 fn alerts_dashboards_and_runbook_name_metrics_that_there_are() {
     let known = named(PAGE);
-    for text in [ALERTS, CASES, RUNBOOK].into_iter().chain(DASHBOARDS) {
+    for text in [ALERTS, CASES, RUNBOOK].into_iter().chain(FILES.map(|(_, board)| board)) {
         for name in named(text) {
             // Headers of dead letters.
             let is_header = name == "cohortd_reason" || name == "cohortd_detail";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-const FILES: [(&str, &str); 2] = [
+pub(crate) const FILES: [(&str, &str); 2] = [
     ("operations", include_str!("../../deploy/grafana/operations.json")),
     ("cohorts", include_str!("../../deploy/grafana/cohorts.json")),
 ];

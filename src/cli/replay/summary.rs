@@ -277,6 +277,9 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
 
 /// What the rules name and no event has, which makes a rule that finds nobody.
 fn not_found(tally: &Tally, side: &str) -> Vec<String> {
+    if tally.events_looked_at == 0 {
+        return Vec::new();
+    }
     let events = counted(tally.events_looked_at, "event", "events");
     let line = |NotFound { key, text, hint }: &NotFound| {
         let hint = hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -288,7 +291,7 @@ fn not_found(tally: &Tally, side: &str) -> Vec<String> {
             "{side}and {more} more that no event has; `cohortd check --sample` shows all with their places"
         ));
     }
-    if tally.events_looked_at == 0 { Vec::new() } else { lines }
+    lines
 }
 
 /// What the model of churn was, and who is on the lowest level.

@@ -11,6 +11,7 @@ use super::daemon::Daemon;
 use super::lab::{Lab, Seen};
 use super::registry::{Mood, Registry};
 use super::{avro, judge};
+use crate::alerts::has;
 use crate::naive::Config;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
@@ -29,12 +30,11 @@ fn nothing_is_unaccounted_for(daemon: &mut Daemon, records: f64) {
 /// What Prometheus' own checker says, where it is installed.
 fn the_scrape_is_well_formed(daemon: &mut Daemon) {
     let (_, body) = daemon.get("/metrics").unwrap();
-    let child =
-        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let Ok(mut child) = child else {
-        println!("promtool is not installed; the scrape is not checked by it");
+    if !has("promtool") {
         return;
-    };
+    }
+    let mut promtool = Command::new("promtool");
+    let mut child = promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "promtool: {}", String::from_utf8_lossy(&output.stdout));

@@ -11,6 +11,10 @@ use super::refusals::refusal;
 use crate::support::broker::{Broker, free_ports};
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
+/// Of a broker that lets users do what access lists say.
+pub(super) const AUTHORIZER: &str = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+";
 
 /// A broker that also asks who somebody is, with more settings of its own, and the setting of where it does so.
 pub(super) fn broker(more: &str) -> (Broker, String) {
@@ -58,8 +62,7 @@ fn a_user_without_permission_ends_the_start_with_the_brokers_words() {
     if Broker::shared().is_none() {
         return;
     }
-    let authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
-    let (broker, address) = broker(&format!("authorizer.class.name={authorizer}\nsuper.users=User:ANONYMOUS\n"));
+    let (broker, address) = broker(AUTHORIZER);
     let lab = Lab::at(broker.bootstrap(), "permission", 1, RULES);
     lab.create("in", 1, &[]);
     let sets = sets(&address, "kafka.options.sasl.password=right");

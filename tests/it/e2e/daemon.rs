@@ -190,6 +190,11 @@ impl Daemon {
         }
         sums
     }
+
+    /// The sum of one over its labels; 0 while it has none.
+    pub(super) fn metric(&mut self, name: &str) -> f64 {
+        self.metrics().get(name).copied().unwrap_or(0.0)
+    }
 }
 
 impl Drop for Daemon {

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::daemon::Daemon;
+use super::disk::applied;
 use super::lab::Lab;
 use super::shop::{self, Random};
 use super::{LONG, eventually, judge};
@@ -97,7 +98,6 @@ fn healed(daemon: &mut Daemon) {
 
 /// The process applies events, whatever one of its partitions waits for.
 fn goes_on(daemon: &mut Daemon) {
-    let applied = |daemon: &mut Daemon| daemon.metrics()["cohortd_events_applied_total"];
     let before = applied(daemon);
     let began = Instant::now();
     while applied(daemon) < before + 100.0 {

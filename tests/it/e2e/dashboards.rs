@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +22,7 @@ use super::{avro, churn, eventually};
 use crate::alerts::has;
 use crate::dashboards::{boards, panels};
 use crate::naive::OwnedValue;
+use crate::support::broker::free_ports;
 
 const RULES: &str = r#"
 [churn]
@@ -83,8 +84,8 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(lab: &Lab, daemon: &str) -> Self {
-        // Free a moment ago: nothing else is told of it.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let [port] = free_ports();
+        let address = format!("127.0.0.1:{port}");
         let settings = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n  - job_name: cohortd\n    static_configs: [{{targets: ['{daemon}']}}]\n"
         );

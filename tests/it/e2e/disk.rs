@@ -91,7 +91,7 @@ pub(super) fn waits_for_disk(daemon: &mut Daemon) -> String {
 }
 
 pub(super) fn applied(daemon: &mut Daemon) -> f64 {
-    daemon.metrics()["cohortd_events_applied_total"]
+    daemon.metric("cohortd_events_applied_total")
 }
 
 /// Nothing was thrown away.

@@ -358,7 +358,7 @@ fn a_file_that_lost_most_cohorts_while_nothing_ran_waits_to_be_confirmed() {
     daemon.ready();
     adopted(&lab, 3);
     daemon.stop();
-    // A setting, or the flag, says that nobody need confirm.
+    // A setting says that nobody need confirm.
     lab.write_rules(&of(&["b"]));
     let mut daemon = lab.start("one", &["rules.confirm_removal=false"]);
     daemon.ready();

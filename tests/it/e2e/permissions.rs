@@ -3,16 +3,14 @@
 use std::thread;
 use std::time::Duration;
 
-use super::credentials::{broker, sets};
+use super::credentials::{AUTHORIZER, broker, sets};
 use super::daemon::Daemon;
+use super::disk::applied;
 use super::lab::Lab;
 use super::shop::{self, Random};
 use super::{eventually, judge};
 use crate::support::broker::Broker;
 
-const AUTHORIZER: &str = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
-";
 /// So long something stays refused after it was noticed: several tries, and longer than a session.
 const REFUSED_FOR: Duration = Duration::from_secs(12);
 
@@ -38,10 +36,6 @@ impl Access<'_> {
     fn deny_no_more(&self, (kind, name): (&str, &str), operation: &str) {
         self.change(&["--remove", "--deny-principal", "User:shop", "--operation", operation, kind, name]);
     }
-}
-
-fn applied(daemon: &mut Daemon) -> f64 {
-    daemon.metrics().get("cohortd_events_applied_total").copied().unwrap_or(0.0)
 }
 
 /// It works: events are applied, and it is ready.

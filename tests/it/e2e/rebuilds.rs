@@ -3,34 +3,22 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use super::daemon::Daemon;
-use super::disk::many_customers;
+use super::disk::{applied, many_customers};
 use super::lab::Lab;
 use super::refusals::refusal;
 use super::shop::{self, Random};
+use super::ways_on::{self, sets, work_on};
 use super::{eventually, judge};
 
 /// Customers beside those of the shop: the state takes a while to read.
 const CUSTOMERS: i64 = 6_000;
 
-fn sets() -> Vec<&'static str> {
-    let session = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
-    [&shop::SETS[..], &session, &["state.flush_after_events=200", "state.flush_after=1 s"]].concat()
-}
-
 /// A process that has read and written what a shop and very many others did, and was stopped.
 fn history(lab: &Lab, random: &mut Random) {
     many_customers(lab, 0, CUSTOMERS);
-    let open = shop::open(lab, random.next(), 30, 150);
-    let mut daemon = lab.start("one", &sets());
-    daemon.ready();
-    thread::sleep(Duration::from_secs(3));
-    open.close();
-    lab.read_through();
-    daemon.stop();
+    ways_on::history(lab, random);
 }
 
 /// Kills the command once it says this. False: it had come to its end by then, as it may on a busy machine.
@@ -46,18 +34,9 @@ fn kill_reset(lab: &Lab, words: &str) -> bool {
     !said().contains("Done:")
 }
 
-fn metric(daemon: &mut Daemon, name: &str) -> f64 {
-    daemon.metrics().get(name).copied().unwrap_or(0.0)
-}
-
 /// Goes on for some seconds, and judges all that was ever read.
-fn go_on(lab: &Lab, random: &mut Random, mut daemon: Daemon) {
-    daemon.ready();
-    let open = shop::open(lab, random.next(), 30, 150);
-    thread::sleep(Duration::from_secs(3));
-    let last = open.close();
-    lab.decided_until(last + shop::SETTLED_AFTER);
-    daemon.stop();
+fn go_on(lab: &Lab, random: &mut Random, daemon: Daemon) {
+    work_on(lab, random, daemon);
     let found = judge::check(lab, shop::config());
     println!("{}: {found:?}", lab.name);
     assert!(found.changes > 200 && found.by_time > 40, "too little happened: {found:?}");
@@ -86,11 +65,10 @@ fn a_rebuild_that_is_killed_is_refused_until_the_same_command_ends_it_and_then_d
     lab.forget_all("letters");
     let mut daemon = lab.start("one", &sets());
     for without_its_copy in [false, true, false] {
-        let until = metric(&mut daemon, "cohortd_events_applied_total") + 300.0 + (random.next() % 1_000) as f64;
+        let until = applied(&mut daemon) + 300.0 + (random.next() % 1_000) as f64;
         eventually("a part of the input is decided anew, or all of it", || {
             daemon.assert_running();
-            let applied = metric(&mut daemon, "cohortd_events_applied_total");
-            (applied > until || daemon.says("Caught up with the input.")).then_some(())
+            (applied(&mut daemon) > until || daemon.says("Caught up with the input.")).then_some(())
         });
         daemon.kill9();
         if without_its_copy {
@@ -107,7 +85,7 @@ fn kill_halfway(lab: &Lab, records: f64) -> bool {
     let halfway = eventually("the changelog is being read", || {
         daemon.assert_running();
         let is_ready = daemon.get("/health/ready")?.0 == 200;
-        let read = metric(&mut daemon, "cohortd_restore_records_total");
+        let read = daemon.metric("cohortd_restore_records_total");
         (is_ready || read > records).then_some(!is_ready)
     });
     daemon.kill9();

@@ -8,7 +8,7 @@ use cohortd::clock::wall_clock;
 use super::avro;
 use super::daemon::Ended;
 use super::lab::Lab;
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, free_ports};
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
@@ -134,7 +134,7 @@ fn a_topic_of_another_shape_is_refused_with_the_field_and_the_schema() {
 #[test]
 fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
     // A port on which nobody listens any more.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = free_ports();
     let lab = Lab::at(&format!("127.0.0.1:{port}"), "away", 1, RULES);
     let mut daemon = lab.start("one", &[]);
     super::eventually("it says that it waits", || daemon.says("Kafka is not ready; trying again.").then_some(()));

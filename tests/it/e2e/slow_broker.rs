@@ -1,18 +1,18 @@
 //! A broker so slow that what is decided at once is too much for one transaction.
 
-use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 
+use super::disk::applied;
 use super::lab::Lab;
 use super::shop::{self, Random};
 use super::{eventually, judge};
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, free_ports};
 use crate::support::proxy::Proxy;
 
 /// A broker that clients of one address reach through a proxy.
 fn proxied() -> (Broker, Proxy) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [port] = free_ports();
     let proxy = Proxy::start(port);
     let advertised = proxy.port();
     let broker = Broker::start_with(&|plain, controller| {
@@ -55,7 +55,6 @@ fn a_broker_that_is_slow_gets_smaller_transactions_until_it_is_quick_again_and_n
         daemon.assert_running();
         daemon.says("A transaction took too long").then_some(())
     });
-    let applied = |daemon: &mut super::daemon::Daemon| daemon.metrics()["cohortd_events_applied_total"];
     let before = applied(&mut daemon);
     eventually("smaller ones go through", || {
         daemon.assert_running();

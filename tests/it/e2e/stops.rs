@@ -40,6 +40,8 @@ fn a_process_that_is_told_to_stop_while_no_broker_answers_ends_in_time_and_says_
         println!("drains: ended with {:?} after {:?}", ended.code, asked.elapsed());
         assert!(asked.elapsed() < STOPS_WITHIN, "{}", ended.stderr);
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        // By its own limit, and not since something else gave up.
+        assert!(ended.stderr.contains("it is cut off"), "{}", ended.stderr);
         broker.thaw();
     });
 }

@@ -29,12 +29,12 @@ who = "did visit at least 3 times ever"
 who = "did visit at least 4 times ever"
 "#;
 
-fn sets() -> Vec<&'static str> {
+pub(super) fn sets() -> Vec<&'static str> {
     [&shop::SETS[..], &SESSION[..], &["state.flush_after_events=200", "state.flush_after=1 s"]].concat()
 }
 
 /// A shop that has been open for some seconds, as a process left it that was stopped; when its last event was.
-fn history(lab: &Lab, random: &mut Random) -> i64 {
+pub(super) fn history(lab: &Lab, random: &mut Random) -> i64 {
     let open = shop::open(lab, random.next(), 30, 150);
     let mut daemon = lab.start("one", &sets());
     daemon.ready();
@@ -45,15 +45,19 @@ fn history(lab: &Lab, random: &mut Random) -> i64 {
     last
 }
 
-/// Goes on for some seconds, and judges all of it: `before` is what the input held that it does not hold now.
-fn go_on(lab: &Lab, random: &mut Random, before: &[Vec<Seen>]) {
-    let mut daemon = lab.start("one", &sets());
+/// The shop is open for some seconds more while a process works, until everything is decided; then the process is stopped.
+pub(super) fn work_on(lab: &Lab, random: &mut Random, mut daemon: Daemon) {
     daemon.ready();
     let open = shop::open(lab, random.next(), 30, 150);
     thread::sleep(Duration::from_secs(3));
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);
     daemon.stop();
+}
+
+/// Goes on for some seconds, and judges all of it: `before` is what the input held that it does not hold now.
+fn go_on(lab: &Lab, random: &mut Random, before: &[Vec<Seen>]) {
+    work_on(lab, random, lab.start("one", &sets()));
     let now = lab.read("in");
     let input: Vec<Vec<Seen>> = before.iter().zip(now).map(|(before, now)| [before.clone(), now].concat()).collect();
     let found = judge::check_log(lab, shop::config(), &input, |seen| avro::decode(seen.payload.as_ref()?));

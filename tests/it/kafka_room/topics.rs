@@ -5,6 +5,7 @@ use std::time::Duration;
 use cohortd::kafka::{Admin, Brokers, Created, Failure, Kind, TopicPlan, Watermarks};
 
 use super::{LONG, Lab};
+use crate::support::broker::free_ports;
 
 #[test]
 fn a_topic_is_made_as_planned_and_described_as_it_is() {
@@ -44,7 +45,7 @@ fn what_cannot_be_made_is_refused_with_a_reason() {
 
 #[test]
 fn a_broker_that_is_not_there_is_unreachable_not_an_unknown_topic() {
-    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let [port] = free_ports();
     let lab = Lab::at(&format!("127.0.0.1:{port}"), "nobody");
     let brokers = Brokers::default();
     let admin = Admin::new(&lab.settings("host-0", &[]), &brokers).unwrap();

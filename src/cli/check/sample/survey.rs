@@ -8,6 +8,7 @@ use crate::event::Number;
 use crate::rules::ast::{Literal, Range};
 use crate::rules::{
     Document, Owners, Page, Use, ValueUse, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step, nearest,
+    nearest_value,
 };
 
 /// Different names of events, and of properties of one event, that are looked at; more are no names.
@@ -229,8 +230,7 @@ impl Survey {
             }
             Literal::Text(text) => {
                 let all: BTreeSet<String> = texts().cloned().collect();
-                let alike = all.iter().find(|seen| seen.to_lowercase() == text.to_lowercase()).map(String::as_str);
-                let near = alike.or_else(|| nearest(text, all.iter().map(String::as_str)));
+                let near = nearest_value(text, all.iter().map(String::as_str));
                 let hint = near.map_or_else(|| listed(&all), |near| format!("nearest: \"{near}\""));
                 (format!("\"{text}\""), hint)
             }
