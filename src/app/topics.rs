@@ -40,6 +40,8 @@ const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
 const DELETIONS_DEFAULT: Span = Span::DAY;
 /// A topic that takes less may be too small for what is written: changes of many words, states of busy customers.
 const RECORD_BYTES_FEW: u64 = 128 << 10;
+/// The changelog takes records of at least so many bytes: a customer's id of the longest kind, and a small state.
+const CHANGELOG_RECORD_BYTES_MIN: u64 = 4 << 10;
 /// Headers that are added to a dead letter.
 const DEAD_LETTER_OVERHEAD: u64 = 64 << 10;
 
@@ -290,6 +292,14 @@ fn check(
         return Err(refused(loaded, key, problem));
     }
     let bytes = |topic: &Topic| setting(topic, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
+    if key == "topics.changelog" && bytes(found) < CHANGELOG_RECORD_BYTES_MIN {
+        let problem = format!(
+            "topic {name} has max.message.bytes={} and needs {CHANGELOG_RECORD_BYTES_MIN} at the least, since customers would \
+             be kept without their past; raise it (Kafka's default is {RECORD_BYTES_DEFAULT})",
+            bytes(found)
+        );
+        return Err(refused(loaded, key, problem));
+    }
     if key == "topics.dead_letters" && bytes(found) < bytes(input) {
         tracing::warn!(
             topic = name,

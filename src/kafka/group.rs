@@ -1,8 +1,9 @@
 //! The consumer group as its coordinator describes it: who is in it, and which partitions each member was assigned.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::consumer::Committed;
 use super::failure::{Cause, Failure};
 use super::native::ask;
 use super::watermarks::Watermarks;
@@ -58,8 +59,7 @@ impl Watermarks {
         self.served(described.map_err(|(code, text)| Cause::new(code, &format!("describing group {group}"), &text)))
     }
 
-    /// What a group has committed in partitions of `topic`; those without are left out. Blocks for about `timeout` at
-    /// most.
+    /// What a group has committed in partitions of `topic`. Blocks for about `timeout` at most.
     ///
     /// # Errors
     /// `Retry` while the coordinator does not answer.
@@ -69,7 +69,7 @@ impl Watermarks {
         topic: &str,
         partitions: &[i32],
         timeout: Duration,
-    ) -> Result<BTreeMap<i32, i64>, Failure> {
+    ) -> Result<Vec<Committed>, Failure> {
         let told = ask::committed(self.native(), group, topic, partitions, timeout);
         self.served(told.map_err(|(code, text)| Cause::new(code, &format!("reading offsets of group {group}"), &text)))
     }

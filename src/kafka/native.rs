@@ -281,14 +281,16 @@ unsafe fn elements<'a>(list: *const rd::rd_kafka_topic_partition_list_t) -> &'a 
 /// panics on what is not UTF-8.
 pub(super) fn metadata(list: &TopicPartitionList) -> Vec<Vec<u8>> {
     // SAFETY: the list is alive; the bytes are copied.
-    unsafe { elements(list.ptr()) }
-        .iter()
-        .map(|element| match element.metadata.is_null() {
-            true => Vec::new(),
-            // SAFETY: pointer and size belong together.
-            false => unsafe { slice::from_raw_parts(element.metadata.cast(), element.metadata_size) }.to_vec(),
-        })
-        .collect()
+    unsafe { elements(list.ptr()) }.iter().map(metadata_of).collect()
+}
+
+/// The metadata of an element of a list that is alive.
+fn metadata_of(element: &rd::rd_kafka_topic_partition_t) -> Vec<u8> {
+    match element.metadata.is_null() {
+        true => Vec::new(),
+        // SAFETY: pointer and size belong together; the bytes are copied.
+        false => unsafe { slice::from_raw_parts(element.metadata.cast(), element.metadata_size) }.to_vec(),
+    }
 }
 
 /// The group metadata of a consumer at one instant: what a broker checks a transaction's offsets against.

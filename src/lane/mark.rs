@@ -7,12 +7,27 @@ pub(crate) struct OffsetMark {
     /// Drawn by each lane when it starts. Two lanes may both have tried the same number: a lane that slept through its
     /// session must not take the other's transaction for its own.
     pub(crate) writer: u64,
+    /// The last of a process that stopped and may come back: the group keeps the partition for it meanwhile, and nobody reads
+    /// it.
+    pub(crate) stopped: bool,
 }
 
+const STOPPED: &str = "stopped";
+
 impl OffsetMark {
-    /// `cohortd 1 SEQUENCE WRITER`, the writer in hex.
+    pub(crate) fn new(sequence: u64, writer: u64) -> Self {
+        Self { sequence, writer, stopped: false }
+    }
+
+    /// `cohortd 1 SEQUENCE WRITER`, the writer in hex; ` stopped` after the last of a process.
     pub(crate) fn text(self) -> String {
-        format!("cohortd 1 {} {:016x}", self.sequence, self.writer)
+        let end = if self.stopped { format!(" {STOPPED}") } else { String::new() };
+        format!("cohortd 1 {} {:016x}{end}", self.sequence, self.writer)
+    }
+
+    /// Is it of this transaction?
+    pub(crate) fn is_of(self, sequence: u64, writer: u64) -> bool {
+        (self.sequence, self.writer) == (sequence, writer)
     }
 
     /// A rebuild has emptied the partition: reading begins where `kafka.start` says.
@@ -30,8 +45,14 @@ impl OffsetMark {
     /// `None` for what another program wrote.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        let (sequence, writer) = text.strip_prefix("cohortd 1 ")?.split_once(' ')?;
-        Some(Self { sequence: sequence.parse().ok()?, writer: u64::from_str_radix(writer, 16).ok()? })
+        let (sequence, rest) = text.strip_prefix("cohortd 1 ")?.split_once(' ')?;
+        let (writer, end) = rest.split_once(' ').map_or((rest, None), |(writer, end)| (writer, Some(end)));
+        let stopped = match end {
+            None => false,
+            Some(STOPPED) => true,
+            Some(_) => return None,
+        };
+        Some(Self { sequence: sequence.parse().ok()?, writer: u64::from_str_radix(writer, 16).ok()?, stopped })
     }
 
     /// A number that no other lane has.
@@ -47,9 +68,13 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        let mark = OffsetMark { sequence: 17, writer: 0xfedc_ba98_7654_3210 };
+        let mark = OffsetMark::new(17, 0xfedc_ba98_7654_3210);
         assert_eq!(mark.text(), "cohortd 1 17 fedcba9876543210");
         assert_eq!(OffsetMark::read(mark.text().as_bytes()), Some(mark));
+        let last = OffsetMark { stopped: true, ..mark };
+        assert_eq!(last.text(), "cohortd 1 17 fedcba9876543210 stopped");
+        assert_eq!(OffsetMark::read(last.text().as_bytes()), Some(last));
+        assert_eq!(OffsetMark::read(b"cohortd 1 17 fedcba9876543210 asleep"), None);
         assert_eq!(OffsetMark::read(b"cohortd 1 17"), None);
         assert_eq!(OffsetMark::read(b""), None);
     }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
 use super::context::Context;
-use crate::kafka::{self, Brokers, Ends, Failure, GroupState, GroupView, Watermarks};
+use super::mark::OffsetMark;
+use crate::kafka::{self, Brokers, Committed, Ends, Failure, GroupMember, GroupState, GroupView, Watermarks};
 use crate::metrics::{GroupSeen, Health, Holder};
 use crate::settings::{Kafka, Settings};
 
@@ -130,10 +131,12 @@ impl Watchdog {
 
     fn look(&mut self, view: &GroupView) {
         self.answered = Moment::now();
-        let found = self.judge.look(view, &self.ownership.all(), self.answered);
+        let held = self.ownership.all();
+        let committed = self.committed_elsewhere(&held);
+        let found = self.judge.look(view, &held, &stopped(&committed), self.answered);
         self.health.set_group(Some(seen(view, &found)));
         self.log(&found);
-        self.show(&found);
+        self.show(&found, &committed);
         match found.remedy {
             Remedy::None => {}
             Remedy::Round => {
@@ -191,22 +194,36 @@ impl Watchdog {
         }
     }
 
-    /// The gauges, from one process: how many have no owner, and how far those are behind.
-    fn show(&self, found: &Found) {
-        let metrics = &self.context.metrics;
-        metrics.set_partitions_unowned((found.rank == Some(0)).then_some(found.unowned.len()));
-        let topic = &self.context.topics.input;
-        let mut lags = BTreeMap::new();
-        if found.rank == Some(0) && !found.unowned.is_empty() {
-            let unowned: Vec<i32> = found.unowned.iter().copied().collect();
-            if let Ok(committed) = self.watermarks.committed(&self.kafka.group_id, topic, &unowned, ASK) {
-                let lag =
-                    |(partition, next): (i32, i64)| Some((partition, (self.ends.known(partition)? - next).max(0)));
-                lags = committed.into_iter().filter_map(lag).collect();
-            }
+    /// What the group has committed in partitions that are not held here; nothing while the coordinator does not answer.
+    fn committed_elsewhere(&self, held: &[BTreeSet<i32>]) -> Vec<Committed> {
+        let is_elsewhere = |partition: &i32| !held.iter().any(|partitions| partitions.contains(partition));
+        let elsewhere: Vec<i32> = self.judge.partitions.iter().copied().filter(is_elsewhere).collect();
+        if elsewhere.is_empty() {
+            return Vec::new();
         }
-        metrics.set_unowned_lag(topic, &lags);
+        let (group, topic) = (&self.kafka.group_id, &self.context.topics.input);
+        self.watermarks.committed(group, topic, &elsewhere, ASK).unwrap_or_default()
     }
+
+    /// The gauges, from one process: how many have no owner, and how far those are behind that nobody reads.
+    fn show(&self, found: &Found, committed: &[Committed]) {
+        let metrics = &self.context.metrics;
+        let (topic, is_first) = (&self.context.topics.input, found.rank == Some(0));
+        metrics.set_partitions_unowned(is_first.then_some(found.unowned.len()));
+        let unread = |partition| found.unowned.contains(&partition) || found.waiting.contains(&partition);
+        let lag = |committed: &Committed| {
+            let behind = self.ends.known(committed.partition)? - committed.offset?;
+            Some((committed.partition, behind.max(0)))
+        };
+        let unread = committed.iter().filter(|committed| is_first && unread(committed.partition));
+        metrics.set_unowned_lag(topic, &unread.filter_map(lag).collect());
+    }
+}
+
+/// Partitions whose last owner said that it stops.
+fn stopped(committed: &[Committed]) -> BTreeSet<i32> {
+    let is_stopped = |committed: &&Committed| OffsetMark::read(&committed.metadata).is_some_and(|mark| mark.stopped);
+    committed.iter().filter(is_stopped).map(|committed| committed.partition).collect()
 }
 
 fn seen(view: &GroupView, found: &Found) -> GroupSeen {
@@ -230,7 +247,9 @@ struct Found {
     /// Those of them for longer than a hand-over takes.
     lasting: BTreeSet<i32>,
     unowned_for: Duration,
-    /// How many members stand before the first of this process; `None` if it has none in the group.
+    /// Kept for members that have stopped and may come back (`kafka.on_stop`).
+    waiting: BTreeSet<i32>,
+    /// How many members that have not stopped stand before the first of this process; `None` if it has none in the group.
     rank: Option<u32>,
     remedy: Remedy,
 }
@@ -272,8 +291,8 @@ impl Judge {
         }
     }
 
-    /// `lanes`: what each lane of this process holds.
-    fn look(&mut self, view: &GroupView, lanes: &[BTreeSet<i32>], now: Moment) -> Found {
+    /// `lanes`: what each lane of this process holds. `stopped`: partitions elsewhere whose last owner said that it stops.
+    fn look(&mut self, view: &GroupView, lanes: &[BTreeSet<i32>], stopped: &BTreeSet<i32>, now: Moment) -> Found {
         let stable = view.state == GroupState::Stable;
         if stable {
             let owned: BTreeSet<i32> = view.members.iter().flat_map(|member| &member.partitions).copied().collect();
@@ -282,13 +301,20 @@ impl Judge {
                 self.unowned.entry(*partition).or_insert(now);
             }
         }
-        let rank = self.rank(view, lanes.len());
+        let is_away = |member: &&GroupMember| {
+            let is_ours = member.instance.as_deref().is_some_and(|instance| self.lane(instance).is_some());
+            !is_ours && !member.partitions.is_empty() && member.partitions.is_subset(stopped)
+        };
+        let (away, here): (Vec<&GroupMember>, Vec<&GroupMember>) = view.members.iter().partition(is_away);
+        let waiting = away.iter().flat_map(|member| &member.partitions).copied().collect();
+        let rank = self.rank(&here, lanes.len());
         let remedy = if stable { self.remedy(view, lanes, rank, now) } else { Remedy::None };
         let lasting = |(_, since): &(&i32, &Moment)| now.duration_since(**since) >= PATIENCE;
         Found {
             unowned: self.unowned.keys().copied().collect(),
             lasting: self.unowned.iter().filter(lasting).map(|(partition, _)| *partition).collect(),
             unowned_for: self.unowned_for(now),
+            waiting,
             rank,
             remedy,
         }
@@ -303,8 +329,8 @@ impl Judge {
         instance.strip_prefix(&self.instance)?.strip_prefix('-')?.parse().ok()
     }
 
-    fn rank(&self, view: &GroupView, lanes: usize) -> Option<u32> {
-        let mut instances: Vec<&str> = view.members.iter().filter_map(|member| member.instance.as_deref()).collect();
+    fn rank(&self, members: &[&GroupMember], lanes: usize) -> Option<u32> {
+        let mut instances: Vec<&str> = members.iter().filter_map(|member| member.instance.as_deref()).collect();
         instances.sort_unstable();
         let ours = |instance: &&str| self.lane(instance).is_some_and(|lane| lane < lanes);
         instances.iter().position(ours).map(|position| u32::try_from(position).unwrap_or(u32::MAX))
@@ -358,8 +384,7 @@ impl Judge {
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeSet, Duration, Found, GroupState, GroupView, Judge, Moment, Remedy};
-    use crate::kafka::GroupMember;
+    use super::{BTreeSet, Duration, Found, GroupMember, GroupState, GroupView, Judge, Moment, Remedy};
 
     fn group(state: GroupState, members: &[(&str, &[i32])]) -> GroupView {
         let member = |(instance, partitions): &(&str, &[i32])| GroupMember {
@@ -393,7 +418,8 @@ mod tests {
                 let found = members.filter(|member| member.instance.as_deref() == Some(name));
                 found.flat_map(|member| member.partitions.clone()).collect()
             };
-            [self.a.look(view, &[held("a-0")], now), self.b.look(view, &[held("b-0")], now)]
+            let none = BTreeSet::new();
+            [self.a.look(view, &[held("a-0")], &none, now), self.b.look(view, &[held("b-0")], &none, now)]
         }
     }
 
@@ -444,6 +470,7 @@ mod tests {
             let found = judge.look(
                 &group(GroupState::Stable, &[("a-0", &[0])]),
                 &lanes(&[&[]]),
+                &BTreeSet::new(),
                 began + Duration::from_secs(second),
             );
             assert_eq!((found.remedy, found.rank), (Remedy::None, None));
@@ -456,7 +483,7 @@ mod tests {
         let began = Moment::now();
         let mut look = |second, held: &[i32]| {
             let view = group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[2, 3])]);
-            judge.look(&view, &lanes(&[held]), began + Duration::from_secs(second)).remedy
+            judge.look(&view, &lanes(&[held]), &BTreeSet::new(), began + Duration::from_secs(second)).remedy
         };
         assert_eq!(look(0, &[0]), Remedy::None);
         assert_eq!(look(14, &[]), Remedy::None, "it changed meanwhile");
@@ -470,7 +497,24 @@ mod tests {
     fn lanes_of_an_earlier_run_are_taken_out_of_the_group() {
         let mut judge = Judge::new("a", 4);
         let members: [(&str, &[i32]); 4] = [("a-0", &[0]), ("a-1", &[1]), ("a-7-0", &[2]), ("b-9", &[3])];
-        let found = judge.look(&group(GroupState::Stable, &members), &lanes(&[&[0]]), Moment::now());
+        let found = judge.look(&group(GroupState::Stable, &members), &lanes(&[&[0]]), &BTreeSet::new(), Moment::now());
         assert_eq!(found.remedy, Remedy::Retire(1));
+    }
+
+    #[test]
+    fn partitions_kept_for_a_process_that_has_stopped_are_shown_by_the_first_that_has_not() {
+        let mut judge = Judge::new("b", 5);
+        let members: [(&str, &[i32]); 4] = [("a-0", &[0, 1]), ("b-0", &[2]), ("c-0", &[3]), ("d-0", &[])];
+        let view = group(GroupState::Stable, &members);
+        let mut look = |stopped: &[i32]| {
+            let found = judge.look(&view, &lanes(&[&[2]]), &stopped.iter().copied().collect(), Moment::now());
+            (found.waiting.into_iter().collect::<Vec<_>>(), found.rank, found.unowned.into_iter().collect::<Vec<_>>())
+        };
+        assert_eq!(look(&[]), (vec![], Some(1), vec![4]));
+        // One of the two was read since: its owner is at work.
+        assert_eq!(look(&[1]), (vec![], Some(1), vec![4]));
+        assert_eq!(look(&[0, 1]), (vec![0, 1], Some(0), vec![4]));
+        // Nobody has 4; it stopped with its last owner.
+        assert_eq!(look(&[0, 1, 3, 4]), (vec![0, 1, 3], Some(0), vec![4]));
     }
 }

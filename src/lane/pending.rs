@@ -82,6 +82,7 @@ impl Lane {
             consumer: &self.consumer,
             producer: &mut self.producer,
             writer: self.writer,
+            stopped: self.stopped,
             context: &self.context,
             beat: &beat,
         };

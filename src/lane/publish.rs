@@ -48,6 +48,8 @@ pub(super) struct Tools<'a> {
     pub(super) producer: &'a mut Producer,
     /// Told with each offset, so that what another process wrote is not taken for ours.
     pub(super) writer: u64,
+    /// These are the lane's last, and its partitions stay with it.
+    pub(super) stopped: bool,
     pub(super) context: &'a Context,
     /// Called between steps; says that the lane is alive.
     pub(super) beat: &'a dyn Fn(),
@@ -105,7 +107,9 @@ pub(super) fn publish(plan: &Plan, tools: &mut Tools<'_>) -> Result<Published, L
         let marks: Vec<String> = plan
             .parts
             .iter()
-            .map(|part| OffsetMark { sequence: part.meta.sequence, writer: tools.writer }.text())
+            .map(|part| {
+                OffsetMark { stopped: tools.stopped, ..OffsetMark::new(part.meta.sequence, tools.writer) }.text()
+            })
             .collect();
         let offsets: Vec<(&str, i32, i64, &str)> = plan
             .parts
@@ -291,7 +295,7 @@ fn resolve(plan: &Plan, tools: &mut Tools<'_>) -> Result<Published, LaneError> {
         let found = committed.iter().find(|found| found.partition == part.partition);
         match found.and_then(|found| OffsetMark::read(&found.metadata)) {
             Some(mark) if mark.sequence < part.meta.sequence => before += 1,
-            Some(mark) if mark == (OffsetMark { sequence: part.meta.sequence, writer: tools.writer }) => ours += 1,
+            Some(mark) if mark.is_of(part.meta.sequence, tools.writer) => ours += 1,
             // Further on, or as far by another's hand.
             Some(_) => beyond += 1,
             None => before += 1,

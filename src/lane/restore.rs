@@ -61,6 +61,8 @@ const WIPES_MAX: u32 = 3;
 /// waits lets the others go first.
 pub(super) struct Restore {
     pub(super) partition: i32,
+    /// Its last owner said that it stops.
+    pub(super) was_stopped: bool,
     path: PathBuf,
     stage: Stage,
     started: Moment,
@@ -146,6 +148,7 @@ impl Restore {
         Self {
             metrics,
             partition,
+            was_stopped: false,
             path,
             stage: Stage::Barrier,
             started: Moment::now(),
@@ -424,7 +427,9 @@ impl Restore {
 
     fn begin_input(&mut self, stage: Box<Changelog>, tools: &mut Tools<'_>) -> Result<Step, LaneError> {
         let context = tools.context;
-        let begins_anew = OffsetMark::read(&stage.committed.metadata).is_some_and(OffsetMark::begins_anew);
+        let mark = OffsetMark::read(&stage.committed.metadata);
+        let begins_anew = mark.is_some_and(OffsetMark::begins_anew);
+        self.was_stopped = mark.is_some_and(|mark| mark.stopped);
         let (meta, rules) = match (&stage.meta, stage.committed.offset) {
             (Some(meta), _) => {
                 let held = tools.watermarks.range(&context.topics.input, self.partition, self.hold.ask());

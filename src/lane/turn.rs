@@ -36,7 +36,7 @@ use crate::codec::Schemas;
 use crate::engine::Slot;
 use crate::event::{DeadLetterReason, Properties};
 use crate::inquiry::Inbox;
-use crate::kafka::{Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
+use crate::kafka::{BrokerState, Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
 use crate::metrics::{Health, LaneHealth, Stage};
 use crate::settings::{Batch, OnStop, Settings};
 use crate::store::{KeyValue, SharedMemory};
@@ -110,6 +110,8 @@ pub struct Lane {
     reader: Option<Reader>,
     /// Marks this lane's commits as its own.
     pub(super) writer: u64,
+    /// What it publishes from now on is its last, and its partitions stay with it.
+    pub(super) stopped: bool,
     pub(super) partitions: BTreeMap<i32, Partition>,
     pub(super) restores: VecDeque<Restore>,
     /// Partitions that failed, and when each is restored again.
@@ -184,6 +186,7 @@ impl Lane {
             inbox,
             stop,
             writer: OffsetMark::draw_writer(),
+            stopped: false,
             partitions: BTreeMap::new(),
             restores: VecDeque::new(),
             setbacks: Setbacks::default(),
@@ -668,6 +671,10 @@ impl Lane {
             }
             Ok(Step::Done(mut partition)) => {
                 partition.state_bytes_max = self.state_bytes_max;
+                if restore.was_stopped {
+                    // Whoever shows its lag in place of an owner is told of this one, also while nothing comes.
+                    partition.begin();
+                }
                 self.restores.pop_front();
                 self.partitions.insert(number, *partition);
                 self.adrift.insert(number);
@@ -793,6 +800,17 @@ impl Lane {
         self.adrift.extend(self.schema_waits.release(&mut self.schemas, self.health.lane(self.number)));
     }
 
+    /// Partitions that stay with this lane while it is away are marked: somebody else shows how far they are behind.
+    fn tell_stopped(&mut self) -> Result<(), LaneError> {
+        let can = self.pending.is_none() && !self.disk.is_full() && self.brokers.state() == BrokerState::Reachable;
+        if !can || self.settings.kafka.on_stop != OnStop::Stay {
+            return Ok(());
+        }
+        self.stopped = true;
+        self.partitions.values_mut().for_each(|partition| drop(partition.begin()));
+        self.finish(Plan::default())
+    }
+
     /// The end: what is decided counts, what is changed is flushed as far as time allows, files are written out.
     fn drain(&mut self) -> Result<(), LaneError> {
         let started = Moment::now();
@@ -802,6 +820,7 @@ impl Lane {
         if self.pending.is_none() {
             let numbers: Vec<i32> = self.partitions.keys().copied().collect();
             self.flush_partitions(&numbers, DRAIN_FOR)?;
+            self.tell_stopped()?;
         }
         for partition in self.partitions.values() {
             if let Err(error) = partition.database.flush(true) {

@@ -111,9 +111,9 @@ impl Drop for RestoreMetrics {
 }
 
 impl PartitionMetrics {
-    /// `consumer_lag_records{topic,partition}`: records that are there and were not read yet; of partitions without an owner too, by
-    /// one process. Worry when it grows for longer than your outputs may be late. Not shown while it is not known, since 0 would
-    /// be read as "all is read".
+    /// `consumer_lag_records{topic,partition}`: records that are there and were not read yet; of partitions that nobody reads, without
+    /// an owner or kept for a process that has stopped, by one of the others. Worry when it grows for longer than your outputs may
+    /// be late. Not shown while it is not known, since 0 would be read as "all is read".
     pub fn set_lag(&self, lag: Option<i64>) {
         self.series.set_lag(&self.topic, &self.partition, lag);
     }

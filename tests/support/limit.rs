@@ -43,6 +43,19 @@ impl Limit {
     }
 }
 
+impl Drop for Limit {
+    /// After the logs of its processes, where the panic is far above: the end of a long log is what is read first.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let test = this_test();
+            println!(
+                "{test} failed; what it last waited for: {}",
+                waits().get(&test).map_or("nothing", String::as_str)
+            );
+        }
+    }
+}
+
 /// Notes what this test waits for from now on.
 pub(crate) fn waiting_for(what: &str) {
     waits().insert(this_test(), what.to_owned());

@@ -384,7 +384,7 @@ impl<'a> Reset<'a> {
                     records.extend(encode_parts(&meta).into_iter().map(|(key, value)| write(key, Some(value))));
                 }
             }
-            offsets.push((*partition, meta.next_offset, OffsetMark { sequence: meta.sequence, writer }.text()));
+            offsets.push((*partition, meta.next_offset, OffsetMark::new(meta.sequence, writer).text()));
         }
         self.transact(producer, &self.settings.topics.changelog, &records, &offsets)
     }
@@ -485,7 +485,7 @@ impl<'a> Reset<'a> {
                 patient(|| self.admin.enlarge(name, partitions, ASK))?;
             }
         }
-        let done = marked(&OffsetMark { sequence: 0, writer }.text());
+        let done = marked(&OffsetMark::new(0, writer).text());
         self.transact(producer, &topics.changelog, &[], &done)
     }
 

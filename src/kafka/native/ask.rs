@@ -1,7 +1,7 @@
 //! What of librdkafka's admin API rdkafka does not offer: the ends of many partitions at once, who is in a group and what it
 //! has committed, and why a topic cannot be made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::slice;
 use std::time::Duration;
@@ -11,8 +11,9 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::super::consumer::Committed;
 use super::super::group::{GroupMember, GroupState, GroupView};
-use super::{Event, Queue, elements, millis, text};
+use super::{Event, Queue, elements, metadata_of, millis, text};
 
 /// A request ends at its own time limit; its answer may take a moment longer to travel.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
@@ -182,7 +183,7 @@ pub(in super::super) fn committed<C: ClientContext>(
     topic: &str,
     partitions: &[i32],
     timeout: Duration,
-) -> Result<BTreeMap<i32, i64>, Refused> {
+) -> Result<Vec<Committed>, Refused> {
     let name = CString::new(group).map_err(|_| broken("a group's name cannot contain a NUL"))?;
     let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
     let mut list = TopicPartitionList::with_capacity(partitions.len());
@@ -208,7 +209,12 @@ pub(in super::super) fn committed<C: ClientContext>(
             return Err(broken("one group asked for, another number answered"));
         };
         let found = elements(rd::rd_kafka_group_result_partitions(*found)).iter();
-        Ok(found.filter(|element| element.offset >= 0).map(|element| (element.partition, element.offset)).collect())
+        let committed = |element: &rd::rd_kafka_topic_partition_t| Committed {
+            partition: element.partition,
+            offset: (element.offset >= 0).then_some(element.offset),
+            metadata: metadata_of(element),
+        };
+        Ok(found.map(committed).collect())
     }
 }
 

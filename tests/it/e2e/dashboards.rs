@@ -160,11 +160,9 @@ fn every_query_of_the_dashboards_brings_something_from_a_running_daemon() {
     // A week ago, as far as the daemon knows: what it foretells then is compared with what came.
     clock.is_off_by(-WEEK.0 / 1_000);
     let mut daemon = lab.start_with(&clock.environment, "one", &sets);
-    for (number, (at, customer)) in before.iter().enumerate() {
-        send(&writer, number, customer, "purchase", *at, amount(number));
-        // Samples for the model are taken week by week, while the history is read.
-        thread::sleep(Duration::from_millis(if number < 20 { 200 } else { 15 }));
-    }
+    churn::sell(&lab, &lab.rules, before, |number, at, customer| {
+        send(&writer, number, customer, "purchase", at, amount(number));
+    });
     writer.flush();
     eventually("parameters are learnt, and a week is foretold", || {
         let metrics = daemon.metrics();

@@ -4,6 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cohortd::clock::wall_clock;
+use cohortd::kafka::partition_of;
+
+use super::avro;
 use super::daemon::Daemon;
 use super::lab::Lab;
 use super::shop::{self, Random};
@@ -66,17 +70,21 @@ fn mended(daemons: &mut [&mut Daemon], peace: Instant) -> Duration {
     }
 }
 
-/// The partitions whose lag each process shows.
-fn lags(daemon: &mut Daemon) -> BTreeSet<i32> {
+/// The partitions whose lag a process shows, each with its lag.
+fn lags(daemon: &mut Daemon) -> BTreeMap<i32, i64> {
     let (_, body) = daemon.get("/metrics").unwrap();
     let series = body.lines().filter_map(|line| line.strip_prefix("cohortd_consumer_lag_records{partition=\""));
-    series.map(|rest| rest.split_once('"').unwrap().0.parse().unwrap()).collect()
+    let lag = |rest: &str| {
+        let (partition, rest) = rest.split_once('"').unwrap();
+        (partition.parse().unwrap(), rest.rsplit_once(' ').unwrap().1.parse().unwrap())
+    };
+    series.map(lag).collect()
 }
 
 /// Every partition's lag is shown once.
 fn lags_are_whole(daemons: &mut [&mut Daemon]) {
     eventually("the lag of every partition is shown by one process", || {
-        let shown: Vec<i32> = daemons.iter_mut().flat_map(|daemon| lags(daemon)).collect();
+        let shown: Vec<i32> = daemons.iter_mut().flat_map(|daemon| lags(daemon).into_keys()).collect();
         let each: BTreeSet<i32> = shown.iter().copied().collect();
         (shown.len() == each.len() && each.len() == PARTITIONS as usize).then_some(())
     });
@@ -211,6 +219,47 @@ fn a_member_that_comes_and_dies_again_and_again_stops_nobody() {
     let found = judge::check(&lab, shop::config());
     println!("flaps: {found:?}");
     assert!(found.changes > 50, "too little happened: {found:?}");
+}
+
+/// The group keeps partitions for a process that is expected back. Nobody reads them meanwhile, and the sum of all lags still
+/// says so.
+#[test]
+fn a_process_that_stops_and_may_come_back_leaves_no_lag_untold() {
+    let Some(lab) = Lab::new("stays", PARTITIONS, shop::RULES) else { return };
+    let sets = ["lanes=1", "kafka.on_stop=stay", "kafka.options.session.timeout.ms=30000"];
+    // By name it is the first of the group, which shows the lags of partitions that nobody reads.
+    let mut away = lab.start("a", &sets);
+    away.ready();
+    let mut other = lab.start("b", &sets);
+    eventually("each has half of the partitions", || {
+        (assigned(&mut away) == 2 && assigned(&mut other) == 2).then_some(())
+    });
+    lags_are_whole(&mut [&mut away, &mut other]);
+    let kept: BTreeSet<i32> = lags(&mut away).into_keys().collect();
+    away.stop();
+    let (writer, mut waiting) = (lab.writer(), BTreeMap::new());
+    for number in 0..40 {
+        let customer = format!("c{number}");
+        writer.send(&customer, &avro::encode(&avro::event(&customer, "visit", wall_clock().0, Some(customer.clone()))));
+        let partition = partition_of(customer.as_bytes(), PARTITIONS as u32);
+        *waiting.entry(partition).or_default() += i64::from(kept.contains(&partition));
+    }
+    writer.flush();
+    eventually("the other says how far all partitions are behind", || (lags(&mut other) == waiting).then_some(()));
+    let mut back = lab.start("a", &sets);
+    back.ready();
+    eventually("all is read", || {
+        let both = [lags(&mut back), lags(&mut other)];
+        both.iter().flat_map(BTreeMap::values).all(|lag| *lag == 0).then_some(())
+    });
+    lags_are_whole(&mut [&mut back, &mut other]);
+    // Nothing has come since: it has said that it is back.
+    back.stop();
+    let mut back = lab.start("a", &sets);
+    back.ready();
+    lags_are_whole(&mut [&mut back, &mut other]);
+    back.stop();
+    other.stop();
 }
 
 #[test]

@@ -28,10 +28,12 @@ pub(super) fn refusal(ended: Ended, words: &[&str]) -> String {
 fn a_layout_that_would_break_the_guarantee_is_refused() {
     let Some(lab) = Lab::new("layout", 2, RULES) else { return };
     lab.create("log2", 2, &[("cleanup.policy", "delete")]);
+    lab.create("log3", 2, &[("cleanup.policy", "compact"), ("max.message.bytes", "1300")]);
     lab.create("changes2", 3, &[]);
     let set = |key: &str, kind: &str| format!("topics.{key}={}", lab.topic(kind));
     let start = |set: &str| lab.start("one", &[set]).ended();
     refusal(start(&set("changelog", "log2")), &["topics.changelog", "cleanup.policy=delete", "compact"]);
+    refusal(start(&set("changelog", "log3")), &["topics.changelog", "max.message.bytes=1300", "4096", "raise it"]);
     refusal(start(&set("changes", "changes2")), &["topics.changes", "3 partitions", "2"]);
     refusal(start(&set("input", "missing")), &["topics.input", "there is no topic", "create it"]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
