@@ -807,7 +807,9 @@ impl Lane {
             return Ok(());
         }
         self.stopped = true;
-        self.partitions.values_mut().for_each(|partition| drop(partition.begin()));
+        for partition in self.partitions.values_mut() {
+            partition.begin();
+        }
         self.finish(Plan::default())
     }
 

@@ -76,8 +76,8 @@ pub(super) fn sell(lab: &Lab, rules: &str, bought: &[(i64, String)], mut send: i
     for (number, (at, customer)) in bought.iter().enumerate() {
         let week = week_of(Instant(*at));
         if week > now && week > last - WATCHED {
-            // Whoever begins in the middle of a week does not look in it.
-            let deadline = Moment::now() + Duration::from_secs(20);
+            // Whoever begins in the middle of a week does not look in it. A longer pause would end the past (`time.live_after`).
+            let deadline = Moment::now() + Duration::from_secs(8);
             let is_behind = |sampled: &BTreeMap<i32, i64>| sent.iter().any(|(p, week)| sampled.get(p) < Some(week));
             while is_behind(&sampled) && Moment::now() < deadline {
                 let Some(seen) = summaries.next(Duration::from_millis(100)) else { continue };
@@ -99,14 +99,13 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
     let mut random = Random::seeded("churn");
     let sets = [
         &shop::SETS[..],
-        &["ranks.refresh=1 s", "time.live_after=2 s", "state.flush_after_events=300", "state.flush_after=1 s"],
+        &["ranks.refresh=1 s", "time.live_after=10 s", "state.flush_after_events=300", "state.flush_after=1 s"],
         &["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"],
     ]
     .concat();
     let bought = history(&mut random, wall_clock().0 - 60_000);
     let (writer, mut dice) = (lab.writer(), Random::new(random.next()));
-    let (mut one, mut two) = (lab.start("one", &sets), lab.start("two", &sets));
-    thread::scope(|scope| {
+    let (mut one, two) = thread::scope(|scope| {
         scope.spawn(|| {
             sell(&lab, RULES, &bought, |number, at, customer| {
                 let amount = OwnedValue::Number(Number::from_integer(1 + dice.below(90)));
@@ -118,6 +117,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
             });
             writer.flush();
         });
+        let (mut one, mut two) = (lab.start("one", &sets), lab.start("two", &sets));
         for _ in 0..2 {
             thread::sleep(Duration::from_millis(2_500 + random.next() % 1_000));
             two.kill9();
@@ -128,6 +128,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
             fs::remove_dir_all(lab.state("one")).ok();
             one = lab.start("one", &sets);
         }
+        (one, two)
     });
     lab.decided_until(wall_clock().0 - 10_000);
     eventually("parameters are learnt", || {

@@ -150,7 +150,7 @@ fn every_query_of_the_dashboards_brings_something_from_a_running_daemon() {
     let mut random = Random::seeded("dashboards");
     let sets = [
         &shop::SETS[..],
-        &["ranks.refresh=1 s", "time.live_after=2 s", "state.flush_after_events=300", "state.flush_after=1 s"],
+        &["ranks.refresh=1 s", "time.live_after=10 s", "state.flush_after_events=300", "state.flush_after=1 s"],
     ]
     .concat();
     let (week_ago, writer) = (wall_clock().0 - WEEK.0, lab.writer());
