@@ -107,7 +107,7 @@ impl Reader {
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "earliest")
-            .set("fetch.wait.max.ms", "10")
+            .set("fetch.wait.max.ms", "50")
             .set("isolation.level", isolation)
             .set("log_level", "0")
             .create()

@@ -21,6 +21,13 @@ const VERSION: &str = "4.1.0";
 /// A cold Java on a busy machine is slow; a broker that is not there by then will not come.
 const START_LIMIT: Duration = Duration::from_secs(240);
 
+/// For the broker of all tests that need none of their own.
+const LASTING: [&str; 2] = ["-Xms256m", "-Xmx512m"];
+
+/// Compiled fast rather than well: what lives for seconds is there a third sooner.
+const QUICK: &str = "-XX:TieredStopAtLevel=1";
+const BRIEF: [&str; 3] = ["-Xms256m", "-Xmx512m", QUICK];
+
 /// How long a clean stop may take before the process is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -72,7 +79,7 @@ impl Broker {
         match env::var_os("KAFKA_BOOTSTRAP") {
             Some(address) => Self { bootstrap: address.into_string().expect("KAFKA_BOOTSTRAP is UTF-8"), own: None },
             // On a busy machine it may be silent for seconds; it is not to be fenced for that.
-            None => Self::start_with(&|_, _| "broker.session.timeout.ms=30000\n".into()),
+            None => Self::start_prepared(&LASTING, &|_, _| "broker.session.timeout.ms=30000\n".into(), |_| {}),
         }
     }
 
@@ -83,7 +90,7 @@ impl Broker {
 
     /// A new broker with settings of its own, which win over the others: made from its port and its controller's.
     pub(crate) fn start_with(settings: &dyn Fn(u16, u16) -> String) -> Self {
-        Self::start_prepared(settings, |_| {})
+        Self::start_prepared(&BRIEF, settings, |_| {})
     }
 
     /// The same, with a class of its own that a setting may name. `None`, with the reason on stderr: there is no compiler.
@@ -100,13 +107,17 @@ impl Broker {
             let output = output.expect("javac");
             assert!(output.status.success(), "{name}.java:\n{}", String::from_utf8_lossy(&output.stderr));
         };
-        Some(Self::start_prepared(settings, compiled))
+        Some(Self::start_prepared(&BRIEF, settings, compiled))
     }
 
-    fn start_prepared(settings: &dyn Fn(u16, u16) -> String, prepare: impl FnOnce(&Own)) -> Self {
+    fn start_prepared(
+        options: &'static [&'static str],
+        settings: &dyn Fn(u16, u16) -> String,
+        prepare: impl FnOnce(&Own),
+    ) -> Self {
         let [port, controller] = free_ports();
         let text = |folder: &Path| properties(folder, port, controller) + &settings(port, controller);
-        let mut own = Own::new(port, &["-Xms256m", "-Xmx512m"], text);
+        let mut own = Own::new(port, options, text);
         prepare(&own);
         own.format(&format!("cohortd{port:05}AAAAAAAAAw"));
         own.launch();
@@ -121,7 +132,7 @@ impl Broker {
     /// Runs one of Kafka's own commands, by the class it is in, to its end.
     pub(crate) fn command(&self, class: &str, words: &[&str]) {
         let java = self.own.as_ref().expect("a broker of the test's own").java();
-        let output = Command::new(&java[0]).args(&java[1..]).arg(class).args(words).output().expect("java");
+        let output = Command::new(&java[0]).args(&java[1..]).arg(QUICK).arg(class).args(words).output().expect("java");
         let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{class} {words:?} failed:\n{text}");
     }
@@ -197,6 +208,7 @@ impl Own {
         let java = self.java();
         let output = Command::new(&java[0])
             .args(&java[1..])
+            .arg(QUICK)
             .args(["kafka.tools.StorageTool", "format", "-t", id, "-c"])
             .arg(self.folder.join("server.properties"))
             .args(["--add-scram", "SCRAM-SHA-256=[name=shop,password=right]"])

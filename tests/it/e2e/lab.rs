@@ -172,7 +172,7 @@ impl Lab {
             "admin.listen=127.0.0.1:0".into(),
             "memory.limit=512 MiB".into(),
             "lanes=1".into(),
-            "batch.max_wait=20 ms".into(),
+            "batch.max_wait=50 ms".into(),
             "log.format=json".into(),
         ]);
         settings
@@ -363,7 +363,7 @@ impl Lab {
             .set("group.id", "nobody")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
-            .set("fetch.wait.max.ms", "10")
+            .set("fetch.wait.max.ms", "50")
             .set("isolation.level", isolation);
         config
     }
