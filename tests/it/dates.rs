@@ -1,12 +1,13 @@
 //! The dates in an explanation are those at which things change: of a customer who stays silent, each condition turns at the
 //! instant given and not before, or never where none is given, and so does membership. The naive evaluator decides.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use cohortd::engine::{Claim, Clause, Explanation, Of, Words, explain};
 use cohortd::event::{Change, Instant, Span};
 use cohortd::rules::ast::{Compare, CompareTest, Expr, ExprKind, Op};
-use cohortd::rules::{self, CohortIx, CohortRule, RuleSet, Written};
+use cohortd::rules::{CohortIx, CohortRule, RuleSet, Written};
 
 use crate::engine_under_test::run_to_engine;
 use crate::generate::{Generated, Property, Random};
@@ -57,7 +58,6 @@ const DECIDED: usize = 200;
 
 /// Explains every customer in every cohort at some instant after the case.
 fn check(case: &Case, seed: u64) -> Result<(), String> {
-    let document = rules::read("rules.toml", &case.rules).map_err(|errors| format!("{errors:?}"))?;
     let (mut engine, mut states) = run_to_engine(case)?;
     let mut random = Random::new(seed);
     leave_in_silence(case, |mut silence| {
@@ -67,7 +67,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
         engine.fire(&mut state, at.next(), Words::None, &mut Vec::new());
         engine.take_risks();
         let mut explained = Vec::new();
-        for (name, rule) in &document.cohorts {
+        for (name, rule) in &silence.document().cohorts {
             let index = engine.rules().cohorts.iter().position(|cohort| cohort.name == *name).expect("it is compiled");
             let index = CohortIx(u16::try_from(index).expect("few"));
             explained.push(Explained::new(name, rule, explain(&engine, &state, index, at)));
@@ -105,13 +105,13 @@ fn later_instants(silence: &Silence<'_>, at: Instant, random: &mut Random) -> Ve
 struct Explained<'d> {
     name: &'d str,
     found: Explanation,
-    clauses: Vec<Dated>,
+    clauses: Vec<Dated<'d>>,
 }
 
 /// A condition of an explanation, and what the naive evaluator is asked for it.
-struct Dated {
+struct Dated<'d> {
     clause: Clause,
-    asked: Expr,
+    asked: Cow<'d, Expr>,
     denied: bool,
 }
 
@@ -136,9 +136,9 @@ impl<'d> Explained<'d> {
                         halves.insert(words.clone());
                     }
                     let half = Compare { measure: measure.clone(), test: CompareTest::Compare(op, bound.clone()) };
-                    Expr { kind: ExprKind::Compare(half), range: whole.range }
+                    Cow::Owned(Expr { kind: ExprKind::Compare(half), range: whole.range })
                 }
-                _ => whole.clone(),
+                _ => Cow::Borrowed(whole),
             };
             Dated { asked, denied: *denied, clause }
         };
@@ -155,7 +155,7 @@ fn in_words<'w>(written: &'w Written, words: &str) -> Option<&'w Expr> {
     conditions(&written.expr).into_iter().find(|expr| of(expr) == words)
 }
 
-impl Dated {
+impl Dated<'_> {
     fn turns_at(&self) -> Instant {
         self.clause.turn.silence_until.unwrap_or(Instant::MAX)
     }
@@ -228,7 +228,7 @@ fn everything_comes(
             }
         }
         for one in &mut explained {
-            let is_open = |dated: &Dated| {
+            let is_open = |dated: &Dated<'_>| {
                 let mut ways = dated.clause.turn.cohorts.iter();
                 now < dated.turns_at()
                     && !ways.any(|(cohort, change)| changed.contains(&(&*rules.cohort(*cohort).name, *change)))

@@ -1,6 +1,7 @@
 //! A customer of whom nothing more is heard: what each condition says from then on, and who is in which cohort.
 
 use cohortd::event::{ChangeReason, Instant};
+use cohortd::rules::Document;
 use cohortd::rules::ast::Expr;
 
 use super::condition::Moment;
@@ -28,7 +29,12 @@ pub(crate) fn leave_in_silence(
     customers.into_values().try_for_each(|customer| look(Silence { rules: &rules, customer, stream_time }))
 }
 
-impl Silence<'_> {
+impl<'a> Silence<'a> {
+    /// The rules as they are evaluated.
+    pub(crate) fn document(&self) -> &'a Document {
+        self.rules.document
+    }
+
     pub(crate) fn customer(&self) -> &str {
         self.customer.id
     }
