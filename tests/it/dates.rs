@@ -4,14 +4,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use cohortd::engine::{Claim, Clause, Explanation, Of, Words, explain};
+use cohortd::churn::MbgNbd;
+use cohortd::engine::{Claim, Clause, Explanation, Language, Model, Of, Parameters, Words, explain};
 use cohortd::event::{Change, Instant, Span};
 use cohortd::rules::ast::{Compare, CompareTest, Expr, ExprKind, Op};
 use cohortd::rules::{CohortIx, CohortRule, RuleSet, Written};
 
 use crate::engine_under_test::run_to_engine;
 use crate::generate::{Generated, Property, Random};
-use crate::naive::{Case, Silence, conditions, leave_in_silence};
+use crate::naive::{Adopted, Case, Config, LogEvent, Silence, conditions, leave_in_silence};
 
 pub(crate) const PROPERTIES: [Property; 3] = [PLAIN, WITH_CHURN, BEYOND_CAPACITY];
 
@@ -49,6 +50,53 @@ fn explanations_with_churn_give_the_instants_at_which_things_change() {
 #[test]
 fn explanations_beyond_capacity_give_the_instants_at_which_things_change() {
     BEYOND_CAPACITY.try_many();
+}
+
+/// A risk with points turns by whatever turns the points, other cohorts included.
+#[test]
+fn a_risk_may_turn_by_what_its_signals_look_at() {
+    let rules = "
+        [churn]
+        on = 'purchase'
+        signals = [
+            { when = 'did ticket at least 2 times in the last 30 days', points = 20, because = 'tickets' },
+            { when = 'did login in the last 30 days', points = -20, because = 'logins' },
+            { when = 'in visitors', points = 10, because = 'visits' },
+        ]
+        [cohorts.visitors]
+        who = 'did visit in the last 7 days'
+        [cohorts.at_risk]
+        who = 'churn_risk >= 95'";
+    let parameters = Parameters {
+        version: 1,
+        model: Model::Purchases { comings: MbgNbd { r: 0.5, alpha_days: 10.0, a: 0.5, b: 1.5 }, amounts: None },
+        recalibration: None,
+        provisional: false,
+    };
+    let event = |name: &str, day: i64| LogEvent {
+        customer: "ann".into(),
+        name: name.into(),
+        at: Instant((20_000 + day) * Span::DAY.0),
+        id: Some(format!("{name} {day}")),
+        source: None,
+        record_hash: 0,
+        properties: vec![],
+    };
+    let case = Case {
+        rules: rules.into(),
+        config: Config::default(),
+        events: vec![event("purchase", 0), event("purchase", 20), event("visit", 21)],
+        advances: vec![],
+        thresholds: vec![],
+        parameters: vec![Adopted { position: 0, stream_time: Instant::MIN, parameters }],
+        until: None,
+    };
+    let (engine, states) = run_to_engine(&case).unwrap();
+    let at_risk = engine.rules().cohorts.iter().position(|cohort| cohort.name == "at_risk").unwrap();
+    let found = explain(&engine, &states["ann"], CohortIx(u16::try_from(at_risk).unwrap()), event("visit", 22).at);
+    assert!(!found.clauses[0].part.holds);
+    let text = found.clauses[0].turn.text(engine.rules(), Language::English);
+    assert!(text.starts_with("ticket 2 more times, or a purchase, or leaving visitors, or silence until "), "{text}");
 }
 
 /// At how many instants that could change something a condition is evaluated, the cohorts staying as they are.
