@@ -354,21 +354,7 @@ fn a_value_that_no_event_of_the_sample_has_is_pointed_out_with_the_nearest_one()
 fn a_high_risk_and_a_high_value_that_never_meet_in_the_sample_are_pointed_out() {
     let folder = tempfile::tempdir().unwrap();
     let sample = folder.path().join("s.jsonl");
-    let mut lines = String::new();
-    let mut orders = Vec::new();
-    for customer in 0..60_i64 {
-        // Half of them come every ten days to the end, the others stop after some times.
-        let times = if customer % 2 == 0 { 30 } else { 3 + customer % 5 };
-        orders.extend((0..times).map(|time| (time * 10 + customer % 9, customer)));
-    }
-    orders.sort_unstable();
-    for (day, customer) in orders {
-        let (at, properties) = (1_767_225_600_000 + day * 86_400_000, r#"{"amount":100}"#);
-        let event =
-            format!(r#"{{"customer_id":"c{customer}","event":"purchase","time":{at},"properties":{properties}}}"#);
-        writeln!(lines, "{event}").unwrap();
-    }
-    std::fs::write(&sample, lines).unwrap();
+    std::fs::write(&sample, buyers(100)).unwrap();
     let said = |who: &str| {
         let churn = "[churn]\non = 'purchase'\namount = 'purchase.amount'\nlevels = { high = 0.9 }\n";
         checked(&format!("{churn}[cohorts.c]\nwho = '{who}'\n"), &["--sample", sample.to_str().unwrap()]).err
@@ -379,4 +365,21 @@ fn a_high_risk_and_a_high_value_that_never_meet_in_the_sample_are_pointed_out() 
     for fine in ["churn_level = high and clv_if_active > 300", "churn_level = low and clv > 300", "clv > 300"] {
         assert!(!said(fine).contains("never meet"), "{}", said(fine));
     }
+}
+
+/// Purchases of so much each by customers of whom half come every ten days to the end, and the others stop, some early and
+/// some late.
+pub(crate) fn buyers(amount: u32) -> String {
+    let mut orders = Vec::new();
+    for customer in 0..60_i64 {
+        let times = if customer % 2 == 0 { 30 } else { 3 + customer % 25 };
+        orders.extend((0..times).map(|time| (time * 10 + customer % 9, customer)));
+    }
+    orders.sort_unstable();
+    let line = |(day, customer): (i64, i64)| {
+        let at = 1_767_225_600_000 + day * 86_400_000;
+        let event = format!(r#""customer_id":"c{customer}","event":"purchase","time":{at}"#);
+        format!("{{{event},\"properties\":{{\"amount\":{amount}}}}}\n")
+    };
+    orders.into_iter().map(line).collect()
 }

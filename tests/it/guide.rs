@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::check::buyers;
 use crate::cli::run;
 
 const SAMPLE: &str = "config/sample-events.jsonl";
@@ -75,6 +76,44 @@ fn the_rules_that_are_shipped_and_shown_elsewhere_are_right_and_meant() {
         assert_eq!((check.code, check.err.as_str()), (0, ""), "{rules}");
     }
 }
+
+/// A rule may be right in itself and let nobody in all the same: what it asks for is never found together. That shows only
+/// in a sample; of its warnings those on events and properties that this one does not have are left out.
+#[test]
+fn no_rule_that_is_shown_excludes_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, sample] = ["rules.toml", "buyers.jsonl"].map(|name| folder.path().join(name));
+    std::fs::write(&sample, buyers(40)).unwrap();
+    let excluding = |rules: &str| -> Vec<String> {
+        std::fs::write(&path, rules).unwrap();
+        let check =
+            run(&["check".as_ref(), "--rules".as_ref(), path.as_os_str(), "--sample".as_ref(), sample.as_os_str()]);
+        let of_the_sample = |line: &str| OF_THE_SAMPLE.iter().any(|words| line.contains(words));
+        check.err.lines().filter(|line| line.contains("warning: ") && !of_the_sample(line)).map(str::to_owned).collect()
+    };
+    let docs = std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let docs = docs.map(|file| format!("docs/{}", file.unwrap().file_name().to_str().unwrap()));
+    let mut tried = 0;
+    for file in docs.chain(["README.md", "config/RULES.md"].map(str::to_owned)).filter(|file| file.ends_with(".md")) {
+        let text = read(&file);
+        for (line, rules) in blocks(&text, "toml").chain(blocks(&text, "toml example")) {
+            if rules.contains("[cohorts.") {
+                assert_eq!(excluding(&rules), Vec::<String>::new(), "{file}:{line}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 35, "only {tried} were found");
+    // The one mistake that only a sample shows is found in this one.
+    let readme = read("README.md");
+    let (_, recipe) = blocks(&readme, "toml").find(|(_, rules)| rules.contains("clv_if_active")).unwrap();
+    let found = excluding(&recipe.replace("clv_if_active", "clv"));
+    assert!(found.len() == 1 && found[0].contains("never meet in the sample"), "{found:?}");
+}
+
+/// What `check` says where a sample has no such events, properties or values.
+const OF_THE_SAMPLE: [&str; 4] =
+    ["the sample has no event", "in the sample has a property", "no event of the sample has", " is missing in "];
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()

@@ -10,6 +10,7 @@ mod churn;
 mod cli;
 mod damaged;
 mod dashboards;
+mod dates;
 mod demo;
 mod deployment;
 mod e2e;

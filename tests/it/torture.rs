@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant as Stopwatch};
 
 use crate::damaged;
+use crate::dates;
 use crate::evidence;
 use crate::forecast;
 use crate::generate::{self, number};
@@ -20,7 +21,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 #[test]
 #[ignore = "runs for as long as it is told to"]
 fn all_properties_hold_of_every_seed_of_a_long_range() {
-    let known = generate::PROPERTIES.iter().chain(&metamorphic::PROPERTIES).chain([
+    let known = generate::PROPERTIES.iter().chain(&metamorphic::PROPERTIES).chain(&dates::PROPERTIES).chain([
         &damaged::PROPERTY,
         &evidence::PROPERTY,
         &forecast::PROPERTY,

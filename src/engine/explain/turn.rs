@@ -10,8 +10,8 @@ use crate::engine::window::within;
 use crate::event::{Change, Instant, NameId, Value};
 use crate::rules::ast::{Edge, Op};
 use crate::rules::{
-    Aggregate, BARRED, CohortIx, Comparand, Condition, CountTest, FactIx, FactKind, Filter, Measure, Role, RuleSet,
-    Window,
+    Aggregate, BARRED, CohortIx, Comparand, Condition, CountTest, FactIx, FactKind, Filter, Measure, Node, Role,
+    RuleSet, Score, Window,
 };
 
 /// Any one of these may turn a condition; nothing else can.
@@ -181,6 +181,9 @@ impl Turn {
             Moves::Down => !asked.may_turn_falling(),
             Moves::Anywhere => false,
         });
+        if let (Measure::Score { score: Score::Risk, .. }, Some(asked)) = (measure, asked) {
+            self.by_signals(asked, scene);
+        }
         let comparison = asked.map(|asked| (asked.op, asked.holds));
         let fact = match measure {
             // More of them cannot undo "at least", nor make "at most" true again.
@@ -222,6 +225,33 @@ impl Turn {
             }
         };
         self.deed(fact, 1, own, scene.rules);
+    }
+
+    /// Signals add their points to the risk, so whatever turns one of them may turn a comparison with it.
+    fn by_signals(&mut self, asked: Asked, scene: &Scene<'_>) {
+        let signals = scene.rules.churn.iter().flat_map(|churn| &churn.signals);
+        // Who has no risk has none by signals either.
+        for signal in signals.filter(|signal| signal.points != 0 && scene.outlook().is_some()) {
+            let mut turn = Self::default();
+            turn.by_node(&signal.when, scene);
+            let rises = (signal.points > 0) != scene.node(&signal.when).holds;
+            let may_turn = if rises { asked.may_turn_rising() } else { asked.may_turn_falling() };
+            if may_turn {
+                turn.deeds.retain(|deed| !self.deeds.contains(deed));
+                self.deeds.append(&mut turn.deeds);
+            }
+            // In either direction: one that is entered again before points expire keeps them from expiring.
+            turn.cohorts.retain(|cohort| !self.cohorts.contains(cohort));
+            self.cohorts.append(&mut turn.cohorts);
+        }
+    }
+
+    fn by_node(&mut self, node: &Node, scene: &Scene<'_>) {
+        match node {
+            Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| self.by_node(part, scene)),
+            Node::Not(inner) => self.by_node(inner, scene),
+            Node::Leaf(index, _) => self.by(scene.rules.condition(*index), scene.condition(*index).holds, scene),
+        }
     }
 
     /// The event that a window begins with, if another one moves the beginning.

@@ -21,6 +21,7 @@ mod partition;
 mod rank;
 mod rules;
 mod sequence;
+mod silence;
 mod window;
 
 pub(crate) use log::{
@@ -28,3 +29,5 @@ pub(crate) use log::{
 };
 pub(crate) use partition::{judge, judge_ahead, judge_with};
 pub(crate) use rank::tie_hash;
+pub(crate) use rules::conditions;
+pub(crate) use silence::{Silence, leave_in_silence};

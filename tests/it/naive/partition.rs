@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use cohortd::event::{ChangeReason, Instant};
 use cohortd::rules::ast::Rank;
-use cohortd::rules::read;
+use cohortd::rules::{Document, read};
 
 use super::condition::Moment;
 use super::customer::Customer;
@@ -30,31 +30,9 @@ pub(crate) fn judge_with(case: &Case, extra: &[Instant]) -> Result<Outcome, Stri
 }
 
 fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome, String> {
-    let document = read("rules.toml", &case.rules)
-        .map_err(|errors| errors.iter().map(|error| error.one_line()).collect::<Vec<_>>().join("\n"))?;
-    let observed_from = case.config.observed_from;
-    let capacities = case.config.capacities;
-    let rules = Rules { looks_ahead, observed_from, capacities, ..Rules::new(&document)? };
-    let mut partition = Partition {
-        rules: &rules,
-        config: case.config,
-        extra,
-        stream_time: Instant::MIN,
-        customers: BTreeMap::new(),
-        remembered: Vec::new(),
-        said: Outcome::default(),
-    };
-    let mut fates = Vec::new();
-    for (position, event) in case.events.iter().enumerate() {
-        partition.advance(case, position);
-        let later = case.until.is_some_and(|until| event.at > until);
-        fates.push(if later { Fate::NotRead } else { partition.receive(position, event) });
-    }
-    let end = case.events.len();
-    partition.advance(case, end);
-    if let Some(until) = case.until {
-        partition.decide_all(end, until);
-    }
+    let document = document(case)?;
+    let rules = Rules { looks_ahead, ..rules(&document, case)? };
+    let (partition, fates) = Partition::of(&rules, case, extra);
     let Outcome { mut changes, mut risks, .. } = partition.said;
     changes.sort_by(|a, b| {
         let key = |change: &Decided| (change.position, change.occurred_at);
@@ -67,18 +45,53 @@ fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome
     Ok(Outcome { changes, risks, fates })
 }
 
-struct Partition<'a> {
+pub(super) fn document(case: &Case) -> Result<Document, String> {
+    read("rules.toml", &case.rules)
+        .map_err(|errors| errors.iter().map(|error| error.one_line()).collect::<Vec<_>>().join("\n"))
+}
+
+pub(super) fn rules<'a>(document: &'a Document, case: &Case) -> Result<Rules<'a>, String> {
+    let Config { observed_from, capacities, .. } = case.config;
+    Ok(Rules { observed_from, capacities, ..Rules::new(document)? })
+}
+
+pub(super) struct Partition<'a> {
     rules: &'a Rules<'a>,
     config: Config,
     extra: &'a [Instant],
-    stream_time: Instant,
-    customers: BTreeMap<&'a str, Customer<'a>>,
+    pub(super) stream_time: Instant,
+    pub(super) customers: BTreeMap<&'a str, Customer<'a>>,
     /// The accepted events by which a duplicate is known.
     remembered: Vec<&'a LogEvent>,
     said: Outcome,
 }
 
 impl<'a> Partition<'a> {
+    /// A partition after all of its log, and how each event fared.
+    pub(super) fn of(rules: &'a Rules<'a>, case: &'a Case, extra: &'a [Instant]) -> (Self, Vec<Fate>) {
+        let mut partition = Self {
+            rules,
+            config: case.config,
+            extra,
+            stream_time: Instant::MIN,
+            customers: BTreeMap::new(),
+            remembered: Vec::new(),
+            said: Outcome::default(),
+        };
+        let mut fates = Vec::new();
+        for (position, event) in case.events.iter().enumerate() {
+            partition.advance(case, position);
+            let later = case.until.is_some_and(|until| event.at > until);
+            fates.push(if later { Fate::NotRead } else { partition.receive(position, event) });
+        }
+        let end = case.events.len();
+        partition.advance(case, end);
+        if let Some(until) = case.until {
+            partition.decide_all(end, until);
+        }
+        (partition, fates)
+    }
+
     /// Recorded advances take effect before the event at their position.
     fn advance(&mut self, case: &Case, position: usize) {
         let mut advances = case.advances.iter().filter(|advance| advance.position == position).peekable();
@@ -228,7 +241,7 @@ pub(super) fn sip(bytes: &[u8]) -> u64 {
 }
 
 /// Decides one customer's deadlines up to `last`, one by one, each at its own instant; deciding one may set the next.
-fn decide_until(
+pub(super) fn decide_until(
     rules: &Rules<'_>,
     extra: &[Instant],
     customer: &mut Customer<'_>,
