@@ -66,17 +66,10 @@ fn mended(daemons: &mut [&mut Daemon], peace: Instant) -> Duration {
     }
 }
 
-/// The partitions whose lag each process shows.
-fn lags(daemon: &mut Daemon) -> BTreeSet<i32> {
-    let (_, body) = daemon.get("/metrics").unwrap();
-    let series = body.lines().filter_map(|line| line.strip_prefix("cohortd_consumer_lag_records{partition=\""));
-    series.map(|rest| rest.split_once('"').unwrap().0.parse().unwrap()).collect()
-}
-
 /// Every partition's lag is shown once.
 fn lags_are_whole(daemons: &mut [&mut Daemon]) {
     eventually("the lag of every partition is shown by one process", || {
-        let shown: Vec<i32> = daemons.iter_mut().flat_map(|daemon| lags(daemon)).collect();
+        let shown: Vec<i32> = daemons.iter_mut().flat_map(|daemon| daemon.lags().into_keys()).collect();
         let each: BTreeSet<i32> = shown.iter().copied().collect();
         (shown.len() == each.len() && each.len() == PARTITIONS as usize).then_some(())
     });
@@ -216,4 +209,33 @@ fn a_member_that_comes_and_dies_again_and_again_stops_nobody() {
 #[test]
 fn kills_at_any_moment_of_a_rebalance_leave_no_partition_without_an_owner() {
     judged("random", rounds(RANDOM_KILLS), kill_at_random);
+}
+
+#[test]
+fn partitions_between_two_owners_are_shown_until_the_one_lets_go() {
+    let Some(lab) = Lab::new("unowned", PARTITIONS, shop::RULES) else { return };
+    let holder = lab.member();
+    eventually("the other member has all partitions", || (holder.takes_part() == PARTITIONS).then_some(()));
+    // The group has taken half of them from the other member, which has not let go of them yet, and gives them to nobody
+    // before that.
+    // One lane: a second that joins a moment later would have the group share out again.
+    let mut one = lab.start("one", &["lanes=1", "kafka.on_stop=leave"]);
+    let unowned = |one: &mut Daemon| one.metrics().get("cohortd_partitions_unowned").copied();
+    eventually("half of them have no owner", || (unowned(&mut one) == Some(2.0)).then_some(()));
+    eventually("it is said", || one.says("Partitions of the input have no owner").then_some(()));
+    assert_eq!((unowned(&mut one), assigned(&mut one)), (Some(2.0), 0));
+
+    eventually("each has an owner", || {
+        holder.takes_part();
+        (unowned(&mut one) == Some(0.0)).then_some(())
+    });
+    eventually("it is said", || {
+        holder.takes_part();
+        one.says("Every partition of the input has an owner again.").then_some(())
+    });
+    eventually("the half is here", || (holder.takes_part() == 2 && assigned(&mut one) == 2).then_some(()));
+    drop(holder);
+    eventually("all are here", || (assigned(&mut one) == i64::from(PARTITIONS)).then_some(()));
+    assert_eq!(unowned(&mut one), Some(0.0));
+    one.stop();
 }
