@@ -339,11 +339,11 @@ mod tests {
             ],
         ),
         (
-            "did signup where plan = pro in the last 7 days and did not buy where kind in (a, b), paid > 3 in the last 7 days",
+            "did signup where plan = pro in the last 7 days and did not buy where kind in (dvd, book), paid > 3 in the last 7 days",
             "known for only",
             &[
-                "signup where plan = pro then no buy where kind in (a, b), paid > 3 within 7 days",
-                "did signup where plan = pro in the last 7 days and did not buy where kind in (a, b), paid > 3 in the last 7 \
+                "signup where plan = pro then no buy where kind in (dvd, book), paid > 3 within 7 days",
+                "did signup where plan = pro in the last 7 days and did not buy where kind in (dvd, book), paid > 3 in the last 7 \
                  days even if new",
             ],
         ),
