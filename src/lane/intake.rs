@@ -139,7 +139,13 @@ impl Partition {
                 reason => TakeInError::Foreign { partition, reason, detail: all.detail },
             });
         }
-        match outcome? {
+        let outcome = outcome?;
+        if let Some(behind) = &mut self.behind
+            && !matches!(outcome, Some(Refusal::NotYet))
+        {
+            behind.records += 1;
+        }
+        match outcome {
             None => self.tally().applied += 1,
             Some(Refusal::NotYet) => {
                 self.tally().consumed -= 1;

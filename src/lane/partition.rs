@@ -51,6 +51,13 @@ struct Checkpoint {
     began: std::time::Instant,
 }
 
+/// A partition that is restored and not yet caught up with.
+pub(super) struct Behind {
+    since: std::time::Instant,
+    /// Read since then. Not the distance of offsets: what producers write in transactions has gaps.
+    pub(super) records: u64,
+}
+
 /// What deciding deadlines came to.
 struct Decided {
     /// Which were decided, in the order of their instants.
@@ -89,8 +96,8 @@ pub(super) struct Partition {
     live: bool,
     pub(super) caught_up: bool,
     caught_up_since: Option<std::time::Instant>,
-    /// When it was restored, and at which offset, until it is caught up with for the first time.
-    behind_since: Option<(std::time::Instant, i64)>,
+    /// Until it is caught up with for the first time.
+    pub(super) behind: Option<Behind>,
     /// Ascending; the first is at or before the oldest change not yet flushed.
     checkpoints: VecDeque<Checkpoint>,
     /// Written to the changelog and still needed by a restore, ascending.
@@ -175,7 +182,7 @@ impl Partition {
             live: meta.live,
             caught_up: meta.caught_up,
             caught_up_since: None,
-            behind_since: None,
+            behind: None,
             checkpoints: VecDeque::new(),
             recorded,
             members: meta.members.clone(),
@@ -649,8 +656,8 @@ impl Partition {
     /// Everything readable was read and applied, now.
     pub(super) fn is_caught_up(&mut self, live_after: Span) {
         self.caught_up = true;
-        if let Some((restored, offset)) = self.behind_since.take() {
-            let (records, seconds) = (self.next_offset - offset, restored.elapsed().as_secs_f64());
+        if let Some(Behind { since, records }) = self.behind.take() {
+            let seconds = since.elapsed().as_secs_f64();
             tracing::info!(partition = self.number, records, seconds, "Caught up with the input.");
         }
         let since = *self.caught_up_since.get_or_insert_with(std::time::Instant::now);
@@ -944,7 +951,7 @@ impl Partition {
         self.new_recorded.clear();
         self.metrics.customers_resident.set(self.shard.len() as u64);
         self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
-        self.behind_since = Some((std::time::Instant::now(), self.next_offset));
+        self.behind = Some(Behind { since: std::time::Instant::now(), records: 0 });
         self.look_at_places(context)
     }
 
@@ -1027,4 +1034,64 @@ fn reindex(shard: &mut Shard, due: &mut DueIndex, part: &mut Part, slot: Slot) {
         due.insert(deadline, customer);
     }
     shard.set_indexed_at(slot, deadline);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Place, lateness};
+    use crate::engine::{Effect, EventCause};
+    use crate::event::{Change, ChangeReason, Instant, Span};
+    use crate::rules::CohortIx;
+
+    const NOON: Instant = Instant(1_767_614_400_000);
+    const ARRIVES_WITHIN: Span = Span(90_000);
+
+    fn deadline(at: Instant) -> Effect {
+        Effect {
+            cohort: CohortIx(0),
+            change: Change::Exited,
+            at,
+            reason: ChangeReason::Time,
+            cause: None,
+            sequence: 1,
+            entered_at: at - Span::DAY,
+            times_entered: 1,
+            next_change_at: None,
+            properties: Vec::new(),
+            risk: None,
+            why: Vec::new(),
+        }
+    }
+
+    fn observed(effect: &Effect, live: bool, stream_time: Instant, now: Instant) -> Option<i64> {
+        let place = Place { input: "events", partition: 0, position: 7, stream_time };
+        lateness(effect, live, &place, now, ARRIVES_WITHIN)
+    }
+
+    #[test]
+    fn lateness_leaves_out_the_wait_for_events_that_are_on_their_way() {
+        let due = deadline(NOON);
+        for late in [0, 1, 250, 120_000] {
+            let now = NOON + ARRIVES_WITHIN + Span(late);
+            assert_eq!(observed(&due, true, now - ARRIVES_WITHIN, now), Some(late));
+        }
+        // An event moved stream time further than the wall clock does.
+        assert_eq!(observed(&due, true, NOON + Span(1), NOON + Span::SECOND), Some(0));
+    }
+
+    #[test]
+    fn lateness_is_of_live_deadlines_only() {
+        let due = deadline(NOON);
+        let now = NOON + Span::DAY;
+        assert_eq!(observed(&due, true, NOON + Span(1), now), None, "a backlog is read");
+        assert_eq!(observed(&due, true, now - ARRIVES_WITHIN, now), Some(Span::DAY.0 - ARRIVES_WITHIN.0));
+        assert_eq!(observed(&due, false, now - ARRIVES_WITHIN, now), None, "its time does not follow the wall clock");
+        let event = EventCause { event: "visit".into(), event_id: None, position: 7 };
+        let caused = Effect { cause: Some(event), reason: ChangeReason::Event, ..deadline(NOON) };
+        assert_eq!(observed(&caused, true, now - ARRIVES_WITHIN, now), None, "an event has no deadline");
+        for reason in [ChangeReason::DefinitionChanged, ChangeReason::Threshold, ChangeReason::ModelChanged] {
+            let edited = Effect { reason, ..deadline(NOON) };
+            assert_eq!(observed(&edited, true, now - ARRIVES_WITHIN, now), None, "{reason:?}");
+        }
+    }
 }

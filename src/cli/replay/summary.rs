@@ -103,9 +103,10 @@ impl Tally {
         *self.refused.entry(if known { kind } else { (reason, "of other kinds".to_owned()) }).or_default() += count;
     }
 
-    /// How many records were read, if there are any and none is an event.
+    /// How many records were read, if there are any and `run` would set every one of them aside.
     pub(super) fn records_if_all_are_refused(&self) -> Option<u64> {
-        (self.read > 0 && self.refused.values().sum::<u64>() == self.read).then_some(self.read)
+        let refused: u64 = self.refused.values().chain(self.dead_letters.values()).sum();
+        (self.read > 0 && refused == self.read).then_some(self.read)
     }
 
     /// Takes in the counts of another log.

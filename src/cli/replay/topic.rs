@@ -57,13 +57,12 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     nothing_read
 }
 
-/// A range of which no record is an event is no success.
+/// A range of which every record is refused is no success.
 pub(super) fn nothing_read(name: &str, tally: &Tally) -> Result<(), Stopped> {
     match tally.records_if_all_are_refused() {
         None => Ok(()),
         Some(records) => {
-            let records =
-                counted(records, "record, and it is no customer event", "records, and none is a customer event");
+            let records = counted(records, "record, and it is refused", "records, and every one is refused");
             Err(Failure::Running(format!("--topic {name}: {records}; is it the right topic, with the right settings?"))
                 .into())
         }

@@ -150,7 +150,7 @@ fn each_part<'e>(expr: &'e Expr, look: &mut impl FnMut(&'e Expr)) {
 #[cfg(test)]
 mod tests {
     use super::{Page, warnings};
-    use crate::rules::read;
+    use crate::rules::{load, read};
 
     /// What is said of a file, a line for each warning, with its place.
     fn of(text: &str) -> Vec<String> {
@@ -263,20 +263,124 @@ mod tests {
         assert_eq!(who("did login in the last 3 days and did logon in the last 3 days").len(), 1);
     }
 
+    /// Each with words of the message, and with what comes of the rule where one of the hint's proposals is put in.
+    const TRAPS: [(&str, &str, &[&str]); 17] = [
+        ("did not purchase", "says no window", &["did not purchase in the last 30 days", "did not purchase ever"]),
+        (
+            "did visit ever and not did purchase",
+            "says no window",
+            &["did visit ever and not did purchase in the last 30 days", "did visit ever and not did purchase ever"],
+        ),
+        (
+            "not (time since last purchase > 3 days)",
+            "holds too where",
+            &["time since last purchase is known and not (time since last purchase > 3 days)"],
+        ),
+        (
+            "not (time since last any of (buy, \"Order Completed\") > 3 days)",
+            "holds too where",
+            &[
+                "time since last any of (buy, \"Order Completed\") is known and not (time since last any of (buy, \"Order \
+               Completed\") > 3 days)",
+            ],
+        ),
+        ("not (plan = pro)", "holds too where", &["plan is known and not (plan = pro)"]),
+        (
+            "did visit in the last 3 days or not (plan = pro)",
+            "holds too where",
+            &["did visit in the last 3 days or plan is known and not (plan = pro)"],
+        ),
+        ("did visit in the last 3 days and did visit in the last 3  days", "repeats", &[]),
+        ("count(visit in the last 30 days) > \"nan\"", "never holds", &[]),
+        (
+            "time since last purchase = 358 days",
+            "for one millisecond",
+            &["time since last purchase between 358 days and 359 days", "time since last purchase >= 358 days"],
+        ),
+        (
+            "time since first purchase = 358 days",
+            "for one millisecond",
+            &["time since first purchase between 358 days and 359 days", "time since first purchase >= 358 days"],
+        ),
+        (
+            "time since first purchase = 1 week",
+            "for one millisecond",
+            &["time since first purchase between 7 days and 8 days", "time since first purchase >= 1 week"],
+        ),
+        (
+            "(time since first purchase = 1.5 hours)",
+            "for one millisecond",
+            &["time since first purchase >= 1.5 hours", "time since first purchase <= 1.5 hours"],
+        ),
+        (
+            "did signup in the last 7 days and did not purchase in the last 7 days",
+            "known for only",
+            &[
+                "signup then no purchase within 7 days",
+                "did signup in the last 7 days and did not purchase in the last 7 days even if new",
+            ],
+        ),
+        (
+            "did signup for the first time in the last 7 days and did not buy in the last 9 days",
+            "known for only",
+            &[
+                "signup then no buy within 9 days",
+                "did signup for the first time in the last 7 days and did not buy in the last 9 days even if new",
+            ],
+        ),
+        (
+            "did \"Account Opened\" for the first time in the last 20 minutes and not did any of (buy, \"for\") in the last \
+             20 minutes",
+            "known for only",
+            &[
+                "\"Account Opened\" then no any of (buy, \"for\") within 20 minutes",
+                "did \"Account Opened\" for the first time in the last 20 minutes and not did any of (buy, \"for\") in the \
+                 last 20 minutes even if new",
+            ],
+        ),
+        (
+            "did signup where plan = pro in the last 7 days and did not buy where kind in (dvd, book), paid > 3 in the last 7 days",
+            "known for only",
+            &[
+                "signup where plan = pro then no buy where kind in (dvd, book), paid > 3 within 7 days",
+                "did signup where plan = pro in the last 7 days and did not buy where kind in (dvd, book), paid > 3 in the last 7 \
+                 days even if new",
+            ],
+        ),
+        ("did visit at least 0 times in the last 3 days", "holds for everybody", &[]),
+    ];
+
+    /// What is wrong with a rule that was mended as a hint proposed.
+    fn wrong(mended: &str) -> Vec<String> {
+        let text =
+            format!("[cohorts.c]\nwho = '''{mended}'''\nat_most = \"90 days\"\n[profile]\nplan = \"signup.plan\"\n");
+        match load("r.toml", &text) {
+            Ok(_) => of(&text),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn what_a_hint_proposes_is_a_rule_and_is_not_warned_about() {
+        let mut found = Vec::new();
+        for (rule, _, mended) in TRAPS {
+            let text = format!("[cohorts.c]\nwho = '''{rule}'''\nat_most = \"90 days\"\n");
+            let document = read("r.toml", &text).unwrap();
+            let said = warnings(&Page { file: "r.toml", text: &text, document: &document }, |_| false);
+            let hint = said[0].0.hint.as_ref().unwrap();
+            // Every second part of it stands between backticks.
+            let proposed: Vec<&str> = hint.split('`').skip(1).step_by(2).collect();
+            if proposed.len() != mended.len() || proposed.iter().zip(mended).any(|(part, rule)| !rule.contains(part)) {
+                found.push(format!("{rule}: the hint is {hint:?}"));
+            }
+            found.extend(mended.iter().flat_map(|mended| wrong(mended)));
+        }
+        assert!(found.is_empty(), "{}", found.join("\n"));
+    }
+
     #[test]
     fn what_lies_in_wait_is_pointed_out_once() {
-        for (rule, words) in [
-            ("did not purchase", "says no window"),
-            ("did visit ever and not did purchase", "says no window"),
-            ("not (time since last purchase > 3 days)", "holds too where"),
-            ("not (plan = pro)", "holds too where"),
-            ("did visit in the last 3 days and did visit in the last 3  days", "repeats"),
-            ("count(visit in the last 30 days) > \"nan\"", "never holds"),
-            ("time since last purchase = 358 days", "for one millisecond"),
-            ("did signup in the last 7 days and did not purchase in the last 7 days", "known for only"),
-            ("did signup for the first time in the last 7 days and did not buy in the last 9 days", "known for only"),
-            ("did visit at least 0 times in the last 3 days", "holds for everybody"),
-        ] {
+        for (rule, words, _) in TRAPS {
             let said = who(rule);
             assert_eq!(said.len(), 1, "{rule}: {said:?}");
             assert!(said[0].contains(words), "{rule}: {said:?}");
@@ -287,6 +391,7 @@ mod tests {
             "did not purchase since last visit",
             "did purchase ever and not (time since last purchase > 3 days)",
             "plan is known and not (plan = pro)",
+            "did visit in the last 3 days or plan is known and (did e in the last 3 days or not (plan = pro))",
             "not (count(visit in the last 3 days) > 3)",
             "did visit in the last 3 days or did visit in the last 4 days",
             "plan = nan",

@@ -62,6 +62,38 @@ impl Daemon {
         self.log().contains(text)
     }
 
+    /// The lines of the log, as their fields.
+    pub(super) fn lines(&self) -> Vec<serde_json::Value> {
+        let log = self.log();
+        // The last one may be half written.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Those of them with this message.
+    pub(super) fn lines_of(&self, message: &str) -> Vec<serde_json::Value> {
+        self.lines().into_iter().filter(|line| line["message"] == message).collect()
+    }
+
+    /// The partitions for which it has said this, each as often as it has.
+    pub(super) fn partitions_of(&self, message: &str) -> Vec<i64> {
+        let mut partitions: Vec<i64> =
+            self.lines_of(message).iter().map(|line| line["partition"].as_i64().unwrap()).collect();
+        partitions.sort_unstable();
+        partitions
+    }
+
+    /// The lag of each partition for which one is shown.
+    pub(super) fn lags(&mut self) -> BTreeMap<i32, i64> {
+        let (_, body) = self.get("/metrics").unwrap();
+        let series = body.lines().filter_map(|line| line.strip_prefix("cohortd_consumer_lag_records{partition=\""));
+        let lag = |rest: &str| {
+            let (partition, value) = (rest.split_once('"').unwrap().0, rest.rsplit_once(' ').unwrap().1);
+            (partition.parse().unwrap(), value.parse().unwrap())
+        };
+        series.map(lag).collect()
+    }
+
     /// As a crash would.
     pub(super) fn kill9(mut self) {
         self.child.kill().unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use cohortd::clock::wall_clock;
 use cohortd::codec::Output;
 use cohortd::event::{Change, Instant, Number};
+use cohortd::kafka::partition_of;
 use cohortd::store::decode_meta;
 
 use super::daemon::Daemon;
@@ -271,6 +272,59 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
     daemon.signal("-HUP");
     said(&daemon, "Other rules; each partition takes them up.", 2);
     daemon.stop();
+}
+
+/// What is said only where something takes long, or again because of that.
+const ON_A_SLOW_MACHINE: [&str; 4] = [
+    "Reading the input again for the new rules.",
+    "Taking up other rules.",
+    "The group is changing; the batch waits.",
+    "What became of the transaction is known.",
+];
+
+/// What a process with so many partitions says of two edits, after the first of which the input is read again.
+fn said_of_edits(partitions: i32) -> Option<Vec<String>> {
+    let lab = Lab::new("lines", partitions, BEFORE)?;
+    let writer = lab.writer();
+    for partition in 0..partitions {
+        let customer =
+            (0..).map(|n| format!("c{n}")).find(|c| partition_of(c.as_bytes(), partitions as u32) == partition);
+        let customer = customer.unwrap();
+        let visit = avro::event(&customer, "visit", wall_clock().0 - 60_000, None);
+        writer.send(&customer, &avro::encode(&visit));
+    }
+    writer.flush();
+    let mut daemon = lab.start("one", &shop::SETS);
+    daemon.ready();
+    let all: Vec<i64> = (0..partitions.into()).collect();
+    for once in ["Caught up with the input.", "Live: its time follows the wall clock from here on."] {
+        eventually(once, || (daemon.partitions_of(once) == all).then_some(()));
+    }
+    let before = daemon.lines().len();
+    for (edit, rules) in [AFTER, BEFORE].into_iter().enumerate() {
+        lab.write_rules(rules);
+        let ends = || daemon.lines_of("Other rules decide from here on.");
+        eventually("the edit is applied", || (ends().len() == edit + 1).then_some(()));
+        assert_eq!(ends()[edit]["partitions"], partitions);
+    }
+    assert_eq!(daemon.partitions_of("Live: its time follows the wall clock from here on."), all);
+    let said = daemon.lines().split_off(before);
+    daemon.stop();
+    let text = |line: &serde_json::Value, field: &str| line[field].as_str().unwrap().to_owned();
+    let own = said.iter().filter(|line| line["level"] == "INFO" && text(line, "target").starts_with("cohortd"));
+    let said = own.map(|line| text(line, "message"));
+    let mut said: Vec<String> = said.filter(|message| !ON_A_SLOW_MACHINE.contains(&message.as_str())).collect();
+    // In which order two threads log is their matter.
+    said.sort();
+    Some(said)
+}
+
+#[test]
+fn an_edit_takes_few_lines_of_the_log_however_many_partitions_there_are() {
+    let (Some(of_one), Some(of_many)) = (said_of_edits(1), said_of_edits(7)) else { return };
+    println!("{}", of_one.join("\n"));
+    assert_eq!(of_one, of_many);
+    assert!(of_one.len() <= 2 * 4, "{of_one:?}");
 }
 
 #[test]

@@ -249,6 +249,16 @@ impl Lab {
         });
     }
 
+    /// Joins the group as a member that is none of its processes.
+    pub(super) fn member(&self) -> Member {
+        let mut config = self.config("read_committed");
+        config.set("group.id", &self.name).set("heartbeat.interval.ms", "200");
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        let member: BaseConsumer = config.create().unwrap();
+        member.subscribe(&[&self.topic("in")]).unwrap();
+        Member(member)
+    }
+
     /// Deletes the group, with its offsets, once no process is a member of it any more.
     pub(super) fn delete_group(&self) {
         let admin: AdminClient<DefaultClientContext> = self.config("read_committed").create().unwrap();
@@ -279,6 +289,18 @@ impl Lab {
         client.send(BaseRecord::to(&topic).partition(partition).key("?").payload("?")).map_err(|(e, _)| e).unwrap();
         client.flush(LONG).unwrap();
         Stranger(client)
+    }
+
+    /// A producer that writes in transactions, as one does that has each of its records exactly once.
+    pub(super) fn transactions(&self) -> Transactions {
+        let client: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("transactional.id", format!("{}-source", self.name))
+            .set("partitioner", "murmur2_random")
+            .create()
+            .unwrap();
+        client.init_transactions(LONG).unwrap();
+        Transactions { client, topic: self.topic("in") }
     }
 
     /// Starts a process; `sets` come after, and so win over, the lab's own.
@@ -511,6 +533,46 @@ pub(super) struct Stranger(ThreadedProducer<DefaultProducerContext>);
 impl Stranger {
     pub(super) fn abort(self) {
         self.0.abort_transaction(LONG).unwrap();
+    }
+}
+
+/// Is in the group, and lets go of what is taken from it only when asked to take part.
+pub(super) struct Member(BaseConsumer);
+
+impl Member {
+    /// Answers what the group has to say, if anything. How many partitions it has then.
+    pub(super) fn takes_part(&self) -> i32 {
+        self.0.poll(Duration::from_millis(20));
+        self.0.assignment().map_or(0, |held| i32::try_from(held.count()).unwrap())
+    }
+}
+
+/// Writes to the input in transactions.
+pub(super) struct Transactions {
+    client: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl Transactions {
+    /// Key and payload of each record.
+    pub(super) fn commit(&self, records: &[(&str, Vec<u8>)]) {
+        self.write(records);
+        self.client.commit_transaction(LONG).unwrap();
+    }
+
+    /// What does not count.
+    pub(super) fn abort(&self, records: &[(&str, Vec<u8>)]) {
+        self.write(records);
+        self.client.abort_transaction(LONG).unwrap();
+    }
+
+    fn write(&self, records: &[(&str, Vec<u8>)]) {
+        self.client.begin_transaction().unwrap();
+        for (key, payload) in records {
+            self.client.send(BaseRecord::to(&self.topic).key(*key).payload(payload)).map_err(|(e, _)| e).unwrap();
+        }
+        // Or else aborted records might never reach the topic.
+        self.client.flush(LONG).unwrap();
     }
 }
 

@@ -25,6 +25,7 @@ mod growth;
 mod hanging;
 mod history;
 mod idle;
+mod in_transactions;
 mod injected;
 mod judge;
 mod lab;

@@ -70,21 +70,10 @@ fn mended(daemons: &mut [&mut Daemon], peace: Instant) -> Duration {
     }
 }
 
-/// The partitions whose lag a process shows, each with its lag.
-fn lags(daemon: &mut Daemon) -> BTreeMap<i32, i64> {
-    let (_, body) = daemon.get("/metrics").unwrap();
-    let series = body.lines().filter_map(|line| line.strip_prefix("cohortd_consumer_lag_records{partition=\""));
-    let lag = |rest: &str| {
-        let (partition, rest) = rest.split_once('"').unwrap();
-        (partition.parse().unwrap(), rest.rsplit_once(' ').unwrap().1.parse().unwrap())
-    };
-    series.map(lag).collect()
-}
-
 /// Every partition's lag is shown once.
 fn lags_are_whole(daemons: &mut [&mut Daemon]) {
     eventually("the lag of every partition is shown by one process", || {
-        let shown: Vec<i32> = daemons.iter_mut().flat_map(|daemon| lags(daemon).into_keys()).collect();
+        let shown: Vec<i32> = daemons.iter_mut().flat_map(|daemon| daemon.lags().into_keys()).collect();
         let each: BTreeSet<i32> = shown.iter().copied().collect();
         (shown.len() == each.len() && each.len() == PARTITIONS as usize).then_some(())
     });
@@ -235,7 +224,7 @@ fn a_process_that_stops_and_may_come_back_leaves_no_lag_untold() {
         (assigned(&mut away) == 2 && assigned(&mut other) == 2).then_some(())
     });
     lags_are_whole(&mut [&mut away, &mut other]);
-    let kept: BTreeSet<i32> = lags(&mut away).into_keys().collect();
+    let kept: BTreeSet<i32> = away.lags().into_keys().collect();
     away.stop();
     let (writer, mut waiting) = (lab.writer(), BTreeMap::new());
     for number in 0..40 {
@@ -245,11 +234,11 @@ fn a_process_that_stops_and_may_come_back_leaves_no_lag_untold() {
         *waiting.entry(partition).or_default() += i64::from(kept.contains(&partition));
     }
     writer.flush();
-    eventually("the other says how far all partitions are behind", || (lags(&mut other) == waiting).then_some(()));
+    eventually("the other says how far all partitions are behind", || (other.lags() == waiting).then_some(()));
     let mut back = lab.start("a", &sets);
     back.ready();
     eventually("all is read", || {
-        let both = [lags(&mut back), lags(&mut other)];
+        let both = [back.lags(), other.lags()];
         both.iter().flat_map(BTreeMap::values).all(|lag| *lag == 0).then_some(())
     });
     lags_are_whole(&mut [&mut back, &mut other]);
@@ -265,4 +254,33 @@ fn a_process_that_stops_and_may_come_back_leaves_no_lag_untold() {
 #[test]
 fn kills_at_any_moment_of_a_rebalance_leave_no_partition_without_an_owner() {
     judged("random", rounds(RANDOM_KILLS), kill_at_random);
+}
+
+#[test]
+fn partitions_between_two_owners_are_shown_until_the_one_lets_go() {
+    let Some(lab) = Lab::new("unowned", PARTITIONS, shop::RULES) else { return };
+    let holder = lab.member();
+    eventually("the other member has all partitions", || (holder.takes_part() == PARTITIONS).then_some(()));
+    // The group has taken half of them from the other member, which has not let go of them yet, and gives them to nobody
+    // before that.
+    // One lane: a second that joins a moment later would have the group share out again.
+    let mut one = lab.start("one", &["lanes=1", "kafka.on_stop=leave"]);
+    let unowned = |one: &mut Daemon| one.metrics().get("cohortd_partitions_unowned").copied();
+    eventually("half of them have no owner", || (unowned(&mut one) == Some(2.0)).then_some(()));
+    eventually("it is said", || one.says("Partitions of the input have no owner").then_some(()));
+    assert_eq!((unowned(&mut one), assigned(&mut one)), (Some(2.0), 0));
+
+    eventually("each has an owner", || {
+        holder.takes_part();
+        (unowned(&mut one) == Some(0.0)).then_some(())
+    });
+    eventually("it is said", || {
+        holder.takes_part();
+        one.says("Every partition of the input has an owner again.").then_some(())
+    });
+    eventually("the half is here", || (holder.takes_part() == 2 && assigned(&mut one) == 2).then_some(()));
+    drop(holder);
+    eventually("all are here", || (assigned(&mut one) == i64::from(PARTITIONS)).then_some(()));
+    assert_eq!(unowned(&mut one), Some(0.0));
+    one.stop();
 }

@@ -7,19 +7,25 @@ use std::time::Duration;
 use cohortd::kafka::partition_of;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::avro;
 use super::lab::Lab;
 use super::shop::Random;
-use super::{LONG, avro};
 
 const DAY: i64 = 86_400_000;
 const START: i64 = 1_735_689_600_000;
 const PARTITIONS: usize = 2;
 
 fn cohortd(lab: &Lab, arguments: &[&str], files: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_cohortd"))
+    let output = ended(lab, arguments, files);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// The same, however it ends.
+fn ended(lab: &Lab, arguments: &[&str], files: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cohortd"))
         .args(arguments)
         .arg("--rules")
         .arg(lab.path("rules.toml"))
@@ -28,24 +34,7 @@ fn cohortd(lab: &Lab, arguments: &[&str], files: &[&str]) -> Output {
         .args(files.iter().map(|file| lab.path(file)))
         .env_clear()
         .output()
-        .unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-/// Sends in a transaction that does not count.
-fn send_for_nothing(lab: &Lab, key: &str, payload: &[u8]) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &lab.bootstrap)
-        .set("transactional.id", &lab.name)
-        .set("partitioner", "murmur2_random")
-        .create()
-        .unwrap();
-    producer.init_transactions(LONG).unwrap();
-    producer.begin_transaction().unwrap();
-    producer.send(BaseRecord::to(&lab.topic("in")).key(key).payload(payload)).map_err(|(error, _)| error).unwrap();
-    producer.flush(LONG).unwrap();
-    producer.abort_transaction(LONG).unwrap();
+        .unwrap()
 }
 
 #[test]
@@ -72,7 +61,7 @@ fn a_range_of_a_topic_is_replayed_as_its_partitions_in_files_and_nothing_is_comm
     writer.send_to(1, Some("other"), Some(&avro::encode(&avro::event("c1", "visit", START, None))));
     writer.send("c1", &avro::encode(&avro::event("c1", "visit", START, None)));
     writer.flush();
-    send_for_nothing(&lab, "c1", &avro::encode(&avro::event("c1", "purchase", START + 100 * DAY, None)));
+    lab.transactions().abort(&[("c1", avro::encode(&avro::event("c1", "purchase", START + 100 * DAY, None)))]);
 
     let write = |name: &str, lines: &[String]| {
         let text = lines.iter().fold(String::new(), |mut text, line| {
@@ -143,4 +132,46 @@ fn a_range_of_a_topic_is_replayed_as_its_partitions_in_files_and_nothing_is_comm
     list.add_partition_range(&topic, 0, 1);
     let committed = group.committed_offsets(list, Duration::from_secs(30)).unwrap();
     assert!(committed.elements().iter().all(|element| element.offset() == Offset::Invalid), "{committed:?}");
+}
+
+#[test]
+fn a_topic_of_which_every_record_is_refused_is_no_success_and_the_reasons_are_named() {
+    let Some(lab) = Lab::new("refused", 2, include_str!("../../../config/rules.toml")) else { return };
+    let topic = lab.topic("in");
+    let rules = lab.path("rules.toml").display().to_string();
+    let commands = [vec!["replay", "--topic", &topic], vec!["replay", "--topic", &topic, "--compare", &rules]];
+    let nothing = commands.each_ref().map(|command| ended(&lab, command, &[]).status.code());
+    assert_eq!(nothing, [Some(0); 2], "nothing is not refused");
+
+    let writer = lab.writer();
+    writer.send_to(0, Some("c"), Some(b"{}"));
+    writer.send_to(1, Some("other"), Some(&avro::encode(&avro::event("c1", "visit", START, None))));
+    // In seconds.
+    writer.send_to(1, Some("c2"), Some(&avro::encode(&avro::event("c2", "visit", START / 1_000, None))));
+    writer.flush();
+    for command in &commands {
+        let output = ended(&lab, command, &[]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        println!("{command:?}: {:?}\n{said}", output.status.code());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
+        for line in [
+            "3 dead letters",
+            "\n1 undecodable: ",
+            "\n1 wrong_key: ",
+            "\n1 bad_time: before time.earliest, or in seconds",
+            "3 records, and every one is refused; is it the right topic, with the right settings?",
+        ] {
+            assert!(said.contains(line), "{line:?} is not in\n{said}");
+        }
+    }
+
+    // One that can be used is enough.
+    writer.send("c1", &avro::encode(&avro::event("c1", "visit", START, None)));
+    writer.flush();
+    for command in &commands {
+        let output = ended(&lab, command, &[]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(said.contains("3 dead letters") && !said.contains("every one"), "{said}");
+    }
 }
