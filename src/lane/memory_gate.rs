@@ -1,6 +1,6 @@
 //! Reading pauses while the process is near `memory.limit`, and what can be given back is given back, step by step.
 //!
-//! The allocator returns freed pages within some ten seconds. A process that needs more than it may even so, because the
+//! The allocator returns freed pages within some ten seconds, and at once when it is told to. A process that needs more than it may even so, because the
 //! limit is too small for its partitions, reads on in small sips as long as it is under the limit itself: slow is better
 //! than still, and the wait says what helps.
 
@@ -8,10 +8,12 @@ use std::time::{Duration, Instant as Moment};
 
 use super::error::LaneError;
 use super::turn::Lane;
-use crate::metrics::{Wait, WaitCause, resident_bytes};
+use crate::metrics::{Wait, WaitCause, give_back, resident_bytes};
 
 /// Between two looks at how much is resident: one takes 20 us.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Between two times of giving back what is free.
+const GIVE_BACK_EVERY: Duration = Duration::from_millis(500);
 /// Between two steps of giving memory back: each needs some time to show.
 const STEP_EVERY: Duration = Duration::from_secs(1);
 /// Once nothing more can be given back: between two sips, and how long one is.
@@ -52,6 +54,8 @@ pub(super) struct MemoryGate {
     step: Step,
     stepped: Moment,
     looked: Moment,
+    /// When what is free was last given back.
+    gave_back: Moment,
     /// Reading goes on until then, although memory is short.
     sips_until: Option<Moment>,
 }
@@ -59,7 +63,7 @@ pub(super) struct MemoryGate {
 impl MemoryGate {
     pub(super) fn new() -> Self {
         let now = Moment::now();
-        Self { step: Step::None, stepped: now, looked: now, sips_until: None }
+        Self { step: Step::None, stepped: now, looked: now, gave_back: now, sips_until: None }
     }
 
     /// By how much what customers may take is divided.
@@ -138,6 +142,12 @@ impl Lane {
         let now = Moment::now();
         self.gate.looked = now;
         let (pause_above, limit) = (self.settings.memory.pause_above(), self.settings.memory.limit);
+        let (mut resident, is_rested) = (resident, now.duration_since(self.gate.gave_back) >= GIVE_BACK_EVERY);
+        if resident > pause_above && is_rested {
+            give_back();
+            self.gate.gave_back = now;
+            resident = resident_bytes().unwrap_or(resident);
+        }
         let action = self.gate.look(resident, pause_above, limit, now);
         if self.gate.is_short() {
             self.health().wait(Wait {

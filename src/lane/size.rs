@@ -16,6 +16,8 @@ const RECORDS_MIN: usize = 64;
 /// Bytes of one transaction, at most; with little memory, what the queues to the brokers may hold.
 const BYTES_MAX: usize = 64 << 20;
 const BYTES_MIN: usize = 1 << 20;
+/// A batch is there at least twice: what was read, and what is to be written of it.
+const COPIES: u64 = 2;
 /// Transactions in a row that must count before the limits are doubled again.
 const GROWS_AFTER: u32 = 8;
 /// Of a plan's records, how many may be states that are flushed although the plan is full of outputs: one in this many.
@@ -27,6 +29,8 @@ const RECORDS_A_DEADLINE: usize = 4;
 pub(super) struct PlanSize {
     /// Events of one batch, at most.
     events_max: usize,
+    /// Bytes of the records of one batch, at most: no more than there is memory for.
+    read_max: u64,
     bytes_max: usize,
     /// How often the limits were halved, less how often doubled.
     halved: u32,
@@ -40,6 +44,7 @@ impl PlanSize {
         let queues = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
         Self {
             events_max: settings.batch.max_records,
+            read_max: settings.batch.max_bytes.min((settings.memory.batches() / lanes / COPIES).max(BYTES_MIN as u64)),
             bytes_max: queues.clamp(BYTES_MIN, BYTES_MAX),
             halved: 0,
             well: 0,
@@ -54,6 +59,11 @@ impl PlanSize {
     /// Records of the input taken in at once.
     pub(super) fn events(&self) -> usize {
         (self.events_max >> self.halved).max(1)
+    }
+
+    /// Bytes of records of the input taken in at once.
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.read_max
     }
 
     /// Deadlines of one partition decided at once.
@@ -110,6 +120,20 @@ mod tests {
     fn size() -> PlanSize {
         let loaded = Settings::load(&crate::settings::Sources::default());
         PlanSize::new(&loaded.unwrap_or_else(|error| panic!("{error}")).settings)
+    }
+
+    #[test]
+    fn little_memory_makes_small_batches() {
+        let loaded = Settings::load(&crate::settings::Sources::default());
+        let mut settings = loaded.unwrap_or_else(|error| panic!("{error}")).settings;
+        settings.lanes = 2;
+        let mut of = |mib: u64| {
+            settings.memory.limit = mib << 20;
+            PlanSize::new(&settings).read_bytes()
+        };
+        let (little, enough) = (of(128), of(4_096));
+        assert!((BYTES_MIN as u64..128 << 20 >> 5).contains(&little), "{little}");
+        assert_eq!(enough, settings.batch.max_bytes);
     }
 
     #[test]

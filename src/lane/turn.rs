@@ -358,7 +358,8 @@ impl Lane {
         let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
         let decisions = self.size.decisions();
         self.partitions.values_mut().for_each(|partition| partition.decisions_max = decisions);
-        let mut limits = Batch { max_records: self.size.events(), ..self.settings.batch.clone() };
+        let (max_records, max_bytes) = (self.size.events(), self.size.read_bytes());
+        let mut limits = Batch { max_records, max_bytes, ..self.settings.batch.clone() };
         if self.gate.is_short() {
             limits.max_bytes = limits.max_bytes.min(SIP_BYTES);
         }

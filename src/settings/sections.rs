@@ -252,6 +252,12 @@ impl Memory {
         self.percent(15)
     }
 
+    /// Bytes for batches at work, rules and schemas: 10 % of it.
+    #[must_use]
+    pub fn batches(self) -> u64 {
+        self.percent(10)
+    }
+
     /// Resident bytes above which reading pauses: 90 % of the limit.
     #[must_use]
     pub fn pause_above(self) -> u64 {
