@@ -11,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers;
 use super::config;
-use super::failure::Cause;
+use super::failure::{Cause, Kind};
 use crate::settings::Kafka;
 
 /// Between two looks at what was heard.
@@ -47,9 +47,13 @@ struct Listener(Mutex<Option<Trouble>>);
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         brokers::log(level as i32, facility, line);
-        // A connection that the other side closes at once, as a listener of another protocol does, is told nowhere else.
+        // A connection that the other side closes at once, as a listener of another protocol does, is told nowhere else; nor is
+        // why, where brokers miss a certificate of ours.
         if brokers::is_disconnect(facility) {
-            self.unconnected(line);
+            match line.contains("certificate") {
+                true => self.refused(Code::SSL, &in_short(line)),
+                false => self.unconnected(line),
+            }
         }
     }
 
@@ -58,11 +62,11 @@ impl ClientContext for Listener {
         // Any other trouble with a handshake may be a broker's that is just starting.
         let refused = match code {
             Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => true,
-            Code::SSL => reason.contains("certificate"),
+            Code::SSL | Code::BrokerTransportFailure => reason.contains("certificate"),
             _ => false,
         };
         if refused {
-            *self.heard() = Some(Trouble::Refused(Cause::new(code, "connecting", reason)));
+            self.refused(code, reason);
         } else if code != Code::AllBrokersDown {
             self.unconnected(reason);
         }
@@ -72,6 +76,11 @@ impl ClientContext for Listener {
 impl Listener {
     fn heard(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self, code: Code, reason: &str) {
+        let cause = Cause::new(code, "connecting", reason);
+        *self.heard() = Some(Trouble::Refused(Cause { kind: Kind::NotAuthorized, ..cause }));
     }
 
     fn unconnected(&self, reason: &str) {
