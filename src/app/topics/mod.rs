@@ -113,6 +113,9 @@ pub(super) fn prepare(
 
 /// Why no connection is made, with the setting to look at.
 pub(super) fn explained(words: &str) -> String {
+    if words.contains("OIDC token") {
+        return format!("{words}; see kafka.options.sasl.oauthbearer.token.endpoint.url");
+    }
     // Whoever speaks without TLS to a listener that wants it is hung up on.
     if words.contains("Disconnected") {
         format!("{words}; see kafka.options.security.protocol, which must be that of the listener")
