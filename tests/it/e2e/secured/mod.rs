@@ -2,6 +2,7 @@
 //! and that the access lists in the documentation are exactly the ones that are needed.
 
 mod access;
+#[cfg(feature = "oidc")]
 mod tokens;
 
 use std::fs;
@@ -16,6 +17,7 @@ use super::lab::Lab;
 use super::refusals::refusal;
 use super::{avro, eventually};
 use crate::support::broker::{Broker, free_ports};
+#[cfg(feature = "oidc")]
 use tokens::Endpoint;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
@@ -52,6 +54,7 @@ struct Secured {
     folder: TempDir,
     mutual: u16,
     passwords: u16,
+    #[cfg(feature = "oidc")]
     tokens: u16,
 }
 
@@ -99,7 +102,14 @@ super.users=User:ANONYMOUS;User:CN=cohortd;User:shop;User:tokens
             )
         };
         let broker = Broker::start_with_class("Grants", GRANTS, &settings)?;
-        Some(Self { broker, folder, mutual, passwords, tokens })
+        Some(Self {
+            broker,
+            folder,
+            mutual,
+            passwords,
+            #[cfg(feature = "oidc")]
+            tokens,
+        })
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -137,6 +147,7 @@ super.users=User:ANONYMOUS;User:CN=cohortd;User:shop;User:tokens
         ]
     }
 
+    #[cfg(feature = "oidc")]
     fn by_token(&self, endpoint: &str, secret: &str) -> Vec<String> {
         vec![
             format!("kafka.bootstrap_servers=127.0.0.1:{}", self.tokens),
@@ -211,6 +222,7 @@ fn a_password_in_the_plain_lets_in_over_tls_and_a_wrong_one_ends_the_start() {
     refused(&lab, &secured.by_password("shop", "guessed"), &["kafka.options", "uthentication failed"]);
 }
 
+#[cfg(feature = "oidc")]
 #[test]
 fn a_token_for_the_clients_credentials_lets_in_and_a_wrong_secret_ends_the_start() {
     let Some(secured) = Secured::shared() else { return };
@@ -224,6 +236,7 @@ fn a_token_for_the_clients_credentials_lets_in_and_a_wrong_secret_ends_the_start
     refused(&lab, &secured.by_token(&late.url, "right"), &["kafka.options"]);
 }
 
+#[cfg(feature = "oidc")]
 #[test]
 fn a_token_endpoint_that_does_not_answer_is_waited_for_by_name() {
     let Some(secured) = Secured::shared() else { return };
