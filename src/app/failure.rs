@@ -38,6 +38,7 @@ impl From<LaneError> for Failure {
     fn from(error: LaneError) -> Self {
         match error {
             LaneError::Configuration(text) => Self::Ended(Ending::State, text),
+            error @ LaneError::Denied(_) => Self::Ended(Ending::Access, error.to_string()),
             error @ LaneError::Fenced(_) => Self::Ended(Ending::Twin, error.to_string()),
             error => Self::running(error),
         }

@@ -8,6 +8,7 @@ mod input_watch;
 mod neighbours;
 pub mod parameters_file;
 mod pause;
+pub mod preflight;
 pub mod reset;
 pub mod rules_file;
 mod rules_keeper;

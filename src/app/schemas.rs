@@ -56,7 +56,8 @@ fn sources(loaded: &Loaded, cache: Option<SchemaCache>) -> Result<Schemas, Failu
     Ok(schemas)
 }
 
-fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
+/// The registry of the settings, if there is one. Connects to nothing yet.
+pub(super) fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
     let Some(address) = &loaded.settings.schemas.registry else { return Ok(None) };
     match Registry::new(address) {
         Ok(registry) => Ok(Some(registry)),
@@ -78,7 +79,7 @@ pub(super) struct Outputs {
 pub(super) struct Confirming(JoinHandle<Result<(), Failure>>);
 
 /// The outputs' schemas, each with the subject that it is registered under.
-type Subjects = [(String, Output); 4];
+pub(super) type Subjects = [(String, Output); 4];
 
 /// Registers the schemas of the outputs, if there is a registry. Where it does not answer, the ids that it gave before are
 /// used, and confirmed once it does; without these it is waited for, visibly. `None`: told to stop meanwhile.
@@ -147,7 +148,8 @@ impl Confirming {
     }
 }
 
-fn subjects(topics: &Topics) -> Subjects {
+/// The subjects under which the schemas of the outputs are registered.
+pub(super) fn subjects(topics: &Topics) -> Subjects {
     let subject = |topic: &str| format!("{topic}-value");
     [
         (subject(&topics.changes), Output::CohortChange),

@@ -61,11 +61,17 @@ With --sample, events in files as `replay` reads them: how many customers each c
 end of the sample, and warnings of events and properties that the sample never has, has in another type,
 or lacks in half of the events.
 
+With --connect, whether brokers, credentials, topics, permissions and the registry are as `run` needs them, what it
+would make, and what would become of the first 1,000 records of the input. All that is wrong is said at once. Nothing is
+made or registered, and no group is joined. Exit code 0: ready; 78: something must be put right first; 1: something did
+not answer. Warnings of the rules are those of `check` without it.
+
 Examples:
   cohortd check --rules rules.toml
   cohortd check --rules rules.toml --sample events.jsonl.gz
   cohortd check --rules rules.toml --deny-warnings       in a pipeline
-  cohortd check --config /etc/cohortd.toml")]
+  cohortd check --config /etc/cohortd.toml
+  cohortd check --config /etc/cohortd.toml --connect     before the first start")]
     Check(Check),
 
     /// Run rules over files of events: who enters and leaves, when and why; needs no Kafka
@@ -250,6 +256,14 @@ pub(super) struct Check {
     /// End with exit code 78 if there is any warning
     #[arg(long)]
     pub(super) deny_warnings: bool,
+
+    /// Ask brokers and schema registry, too: all that `run` would find at its start; changes nothing there
+    #[arg(long, conflicts_with = "sample")]
+    pub(super) connect: bool,
+
+    /// With --connect, one JSON object in place of text
+    #[arg(long, requires = "connect")]
+    pub(super) json: bool,
 
     #[command(flatten)]
     pub(super) layers: Layers,

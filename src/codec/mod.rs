@@ -38,7 +38,7 @@ pub use line::BadLine;
 pub use output::{Encoder, Output};
 pub use owned::{OwnedEvent, OwnedValue};
 pub use reader::{MAX_DEPTH, Reader, recycle};
-pub use registry::{Registry, RegistryError};
+pub use registry::{Registry, RegistryError, Standing};
 pub use schemas::{Lookup, SchemaFileError, Schemas};
 pub use sent::{EventEncoder, SentEvent};
 pub use unread::Unread;

@@ -65,6 +65,17 @@ pub enum RegistryError {
     Refused(String),
 }
 
+/// How a schema stands to what is registered under a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is there, with this id.
+    Registered(u32),
+    /// It may follow what is there.
+    Compatible,
+    /// Nothing is there.
+    First,
+}
+
 impl RegistryError {
     /// Says nothing of what was asked for.
     pub(super) fn is_no_answer(&self) -> bool {
@@ -84,6 +95,11 @@ struct SchemaAnswer {
 #[derive(Deserialize)]
 struct IdAnswer {
     id: u32,
+}
+
+#[derive(Deserialize)]
+struct CompatibilityAnswer {
+    is_compatible: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -161,6 +177,29 @@ impl Registry {
         self.heard(id, asked)
     }
 
+    /// How an Avro schema stands to what is registered under a subject. Changes nothing.
+    ///
+    /// # Errors
+    /// [`RegistryError::Refused`] with the registry's message when the schema is incompatible or invalid; otherwise see
+    /// [`RegistryError`].
+    pub fn standing(&self, subject: &str, schema: &str) -> Result<Standing, RegistryError> {
+        let found = self.send(&format!("/subjects/{subject}"), schema)?;
+        match found.status.as_u16() {
+            200 => return found.json().map(|found: IdAnswer| Standing::Registered(found.id)),
+            404 if found.is_of_a_registry() => {}
+            409 | 422 => return Err(RegistryError::Refused(found.summary())),
+            _ => return Err(found.failure()),
+        }
+        let compared = self.send(&format!("/compatibility/subjects/{subject}/versions/latest"), schema)?;
+        match compared.status.as_u16() {
+            200 if compared.json::<CompatibilityAnswer>()?.is_compatible => Ok(Standing::Compatible),
+            200 => Err(RegistryError::Refused(format!("the schema is not compatible with the latest of {subject}"))),
+            404 if compared.is_of_a_registry() => Ok(Standing::First),
+            409 | 422 => Err(RegistryError::Refused(compared.summary())),
+            _ => Err(compared.failure()),
+        }
+    }
+
     /// A call that fails says nothing of a registry that has answered another one since it was made.
     fn heard<T>(&self, outcome: Result<T, RegistryError>, asked: Instant) -> Result<T, RegistryError> {
         let mut answered = self.known.answered.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,7 +217,7 @@ impl Registry {
         match answer.status.as_u16() {
             200 => {}
             // Its own code for a missing schema, subject or version.
-            404 if (40_400..40_500).contains(&answer.error().error_code) => return Err(RegistryError::NotFound),
+            404 if answer.is_of_a_registry() => return Err(RegistryError::NotFound),
             // What a registry's web server says of an id that it cannot take; anything else says the same of a wrong path.
             400 | 404 | 410 | 422 if self.is_proven()? => return Err(RegistryError::NotFound),
             _ => return Err(answer.failure()),
@@ -249,6 +288,15 @@ impl Registry {
 
     /// Sends a schema; the id in the answer.
     fn post(&self, path: &str, schema: &str) -> Result<u32, RegistryError> {
+        let answer = self.send(path, schema)?;
+        match answer.status.as_u16() {
+            200 => answer.json().map(|found: IdAnswer| found.id),
+            409 | 422 => Err(RegistryError::Refused(answer.summary())),
+            _ => Err(answer.failure()),
+        }
+    }
+
+    fn send(&self, path: &str, schema: &str) -> Result<Answer, RegistryError> {
         let url = format!("{}{path}", self.address.base);
         let request = self.agent.post(&url).header("content-type", MEDIA_TYPE).header("accept", MEDIA_TYPE);
         let request = match &self.address.authorization {
@@ -256,12 +304,7 @@ impl Registry {
             None => request,
         };
         let sent = request.send(serde_json::json!({ "schema": schema }).to_string());
-        let answer = Answer::read(url.clone(), sent.map_err(|error| unreachable(&url, &error))?)?;
-        match answer.status.as_u16() {
-            200 => answer.json().map(|found: IdAnswer| found.id),
-            409 | 422 => Err(RegistryError::Refused(answer.summary())),
-            _ => Err(answer.failure()),
-        }
+        Answer::read(url.clone(), sent.map_err(|error| unreachable(&url, &error))?)
     }
 }
 
@@ -277,6 +320,11 @@ impl Answer {
         let body = response.body_mut().with_config().limit(MAX_ANSWER).lossy_utf8(true).read_to_string();
         let body = body.map_err(|error| unreachable(&url, &error))?;
         Ok(Self { url, status, body })
+    }
+
+    /// Of a "not found": is it a registry's own, and not that of a path which leads to none?
+    fn is_of_a_registry(&self) -> bool {
+        (40_400..40_500).contains(&self.error().error_code)
     }
 
     fn error(&self) -> ErrorAnswer {

@@ -14,7 +14,9 @@ use super::brokers::Brokers;
 use super::client::Watch;
 use super::config;
 use super::failure::{Cause, Failure, Kind};
+use super::native::ask::Making;
 use super::native::{self, ask};
+use super::permissions::Allowed;
 use crate::settings::Kafka;
 
 /// Asks about topics and creates them. Every call blocks for at most about its timeout, a description for three times
@@ -35,6 +37,8 @@ pub struct Topic {
     /// The settings in force, the broker's defaults included: `cleanup.policy`, `max.message.bytes`, `retention.ms`,
     /// `delete.retention.ms`, `message.timestamp.type`… Empty where reading them is not supported or not allowed.
     pub settings: BTreeMap<String, String>,
+    /// What this user may do with it; `None` where the brokers do not say.
+    pub allowed: Option<Allowed>,
 }
 
 /// A topic to be made.
@@ -124,17 +128,17 @@ impl Admin {
         // Without a controller (the broker in this process) the question for the rest is never answered.
         let controller = native::controller(client);
         if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
-            return Ok(Some(Topic { id: None, partitions, replicas, settings: BTreeMap::new() }));
+            return Ok(Some(Topic { id: None, partitions, replicas, settings: BTreeMap::new(), allowed: None }));
         }
         // A topic made a moment ago is known to one broker and not yet to the next.
         let spreading = |failure| match failure {
             Failure::Fatal(cause) if cause.kind == Kind::UnknownTopic => Failure::Retry(cause),
             failure => failure,
         };
-        let id = native::topic_id(client, name, timeout)
+        let (id, allowed) = ask::topic(client, name, timeout)
             .map_err(|(code, text)| spreading(failed(Cause::new(code, &what, &text))))?;
         let settings = self.settings(name, timeout, &what).map_err(spreading)?;
-        Ok(Some(Topic { id, partitions, replicas, settings }))
+        Ok(Some(Topic { id, partitions, replicas, settings, allowed }))
     }
 
     /// What a topic is known by: its id, where brokers have one, and how many partitions it has; `None` when there is none of
@@ -158,8 +162,8 @@ impl Admin {
         if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
             return Ok(Some((None, partitions)));
         }
-        match native::topic_id(client, name, timeout).map_err(|(code, text)| Cause::new(code, &what, &text)) {
-            Ok(id) => Ok(Some((id, partitions))),
+        match ask::topic(client, name, timeout).map_err(|(code, text)| Cause::new(code, &what, &text)) {
+            Ok((id, _)) => Ok(Some((id, partitions))),
             Err(cause) if cause.kind == Kind::UnknownTopic => Ok(None),
             Err(cause) => Err(cause.passing()),
         }
@@ -175,6 +179,18 @@ impl Admin {
         let groups = groups.map_err(|error| Cause::of(&error, &what).passing())?;
         self.brokers.answered();
         Ok(groups.groups().iter().map(|group| group.members().len()).sum())
+    }
+
+    /// What this user may do with a consumer group; `None` where the brokers do not say, as of one that nobody has joined yet.
+    ///
+    /// # Errors
+    /// `Retry` while no broker answers, `Fatal` if the group may not even be described.
+    pub fn group_permissions(&self, group: &str, timeout: Duration) -> Result<Option<Allowed>, Failure> {
+        let what = format!("looking at group {group}");
+        let allowed = ask::group_permissions(self.client.inner(), group, timeout)
+            .map_err(|(code, text)| Cause::new(code, &what, &text).passing())?;
+        self.brokers.answered();
+        Ok(allowed)
     }
 
     /// Gives a topic more partitions: as many as `partitions` in all.
@@ -221,13 +237,30 @@ impl Admin {
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if it may not be made so.
     pub fn create(&self, plan: &TopicPlan<'_>, timeout: Duration) -> Result<Created, Failure> {
+        self.make(plan, Making::Now, timeout)
+    }
+
+    /// Asks the brokers whether they would make a topic, and makes none.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn would_create(&self, plan: &TopicPlan<'_>, timeout: Duration) -> Result<Created, Failure> {
+        self.make(plan, Making::Asked, timeout)
+    }
+
+    fn make(&self, plan: &TopicPlan<'_>, making: Making, timeout: Duration) -> Result<Created, Failure> {
         let create = |replicas| {
             let topic = (plan.name, plan.partitions, replicas);
-            ask::create_topic(self.client.inner(), topic, plan.settings, timeout)
+            ask::create_topic(self.client.inner(), topic, plan.settings, making, timeout)
         };
         let mut made = create(plan.replicas.map_or(-1, i32::from));
         if matches!(made, Err((Code::InvalidReplicationFactor, _))) && plan.replicas.is_none() {
-            tracing::warn!(topic = plan.name, "the cluster's default number of replicas is not to be had; taking 1");
+            if making == Making::Now {
+                tracing::warn!(
+                    topic = plan.name,
+                    "the cluster's default number of replicas is not to be had; taking 1"
+                );
+            }
             made = create(1);
         }
         match made {

@@ -11,7 +11,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers;
 use super::config;
-use super::failure::Cause;
+use super::failure::{Cause, Kind};
 use crate::settings::Kafka;
 
 /// Between two looks at what was heard.
@@ -41,15 +41,29 @@ pub fn trouble(settings: &Kafka, limit: Duration) -> Option<Trouble> {
     }
 }
 
+/// What lines of the log are about that tell of tokens.
+const TOKENS: &str = "OIDC";
+
 #[derive(Default)]
 struct Listener(Mutex<Option<Trouble>>);
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         brokers::log(level as i32, facility, line);
-        // A connection that the other side closes at once, as a listener of another protocol does, is told nowhere else.
+        // Who gives tokens is no broker: whether it answers at all stands here alone, as the code of HTTP, or -1.
+        if facility == TOKENS {
+            match line.trim_end().ends_with("(-1)") {
+                true => self.unconnected(line),
+                false => self.refused(Code::Authentication, &in_short(line)),
+            }
+        }
+        // A connection that the other side closes at once, as a listener of another protocol does, is told nowhere else; nor is
+        // why, where brokers miss a certificate of ours.
         if brokers::is_disconnect(facility) {
-            self.unconnected(line);
+            match line.contains("certificate") {
+                true => self.refused(Code::SSL, &in_short(line)),
+                false => self.unconnected(line),
+            }
         }
     }
 
@@ -57,12 +71,14 @@ impl ClientContext for Listener {
         let Some(code) = error.rdkafka_error_code() else { return };
         // Any other trouble with a handshake may be a broker's that is just starting.
         let refused = match code {
+            // The log has told more of a token that was not given.
+            Code::Authentication if reason.contains("OAUTHBEARER token") => self.heard().is_none(),
             Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => true,
-            Code::SSL => reason.contains("certificate"),
+            Code::SSL | Code::BrokerTransportFailure => reason.contains("certificate"),
             _ => false,
         };
         if refused {
-            *self.heard() = Some(Trouble::Refused(Cause::new(code, "connecting", reason)));
+            self.refused(code, reason);
         } else if code != Code::AllBrokersDown {
             self.unconnected(reason);
         }
@@ -72,6 +88,11 @@ impl ClientContext for Listener {
 impl Listener {
     fn heard(&self) -> MutexGuard<'_, Option<Trouble>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self, code: Code, reason: &str) {
+        let cause = Cause::new(code, "connecting", reason);
+        *self.heard() = Some(Trouble::Refused(Cause { kind: Kind::NotAuthorized, ..cause }));
     }
 
     fn unconnected(&self, reason: &str) {
@@ -92,4 +113,50 @@ impl ProducerContext for Listener {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientContext;
+    use rdkafka::config::RDKafkaLogLevel;
+    use rdkafka::error::KafkaError;
+    use rdkafka::types::RDKafkaErrorCode as Code;
+
+    use super::{Listener, Trouble};
+
+    /// What is made of a line of the log, and of an error that follows it.
+    fn heard(facility: &str, line: &str, code: Code, reason: &str) -> Option<Trouble> {
+        let listener = Listener::default();
+        listener.log(RDKafkaLogLevel::Error, facility, line);
+        listener.error(KafkaError::Global(code), reason);
+        listener.heard().clone()
+    }
+
+    #[test]
+    fn an_endpoint_of_tokens_that_is_away_is_no_refusal_and_one_that_says_no_is() {
+        let failed = |answer: &str| {
+            let line = format!("[thrd:background]: Failed to retrieve OIDC token from \"http://id/token\": {answer}");
+            heard("OIDC", &line, Code::Authentication, "Failed to acquire SASL OAUTHBEARER token: x")
+        };
+        let away = failed("Failed to connect to id port 80 (-1)");
+        assert!(matches!(&away, Some(Trouble::Unconnected(text)) if text.contains("http://id/token")), "{away:?}");
+        let denied = failed("{\"error\": \"invalid_client\"} (401)");
+        assert!(
+            matches!(&denied, Some(Trouble::Refused(cause)) if cause.text.contains("invalid_client")),
+            "{denied:?}"
+        );
+        let expired = heard("", "", Code::Authentication, "Failed to acquire SASL OAUTHBEARER token: expired");
+        assert!(matches!(expired, Some(Trouble::Refused(_))), "{expired:?}");
+    }
+
+    #[test]
+    fn a_certificate_that_a_broker_misses_is_a_refusal_however_it_is_told() {
+        let alert = "ssl://b:1/bootstrap: Receive failed: tlsv13 alert certificate required (after 3ms in state UP)";
+        let missed = heard("FAIL", alert, Code::AllBrokersDown, "1/1 brokers are down");
+        assert!(matches!(&missed, Some(Trouble::Refused(cause)) if !cause.text.contains("after 3ms")), "{missed:?}");
+        let told = heard("", "", Code::BrokerTransportFailure, alert);
+        assert!(matches!(told, Some(Trouble::Refused(_))), "{told:?}");
+        let other = heard("FAIL", "b:1: Disconnected", Code::BrokerTransportFailure, "b:1: Disconnected");
+        assert!(matches!(other, Some(Trouble::Unconnected(_))), "{other:?}");
+    }
 }

@@ -1,9 +1,9 @@
 //! What rdkafka does not hand out safely, taken from librdkafka itself: events with their partition and offset (rdkafka
 //! reports an error or an end of partition without saying where), the fields of the group metadata (rdkafka's type is
-//! opaque), a flush that ends when the last message does, topic ids, questions about a group, and the end of a consumer.
+//! opaque), a flush that ends when the last message does, questions about topics and groups, and the end of a consumer.
 #![expect(unsafe_code, reason = "the one place that calls librdkafka directly; each block says why it is sound")]
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -380,55 +380,4 @@ pub(super) fn flush<C: ClientContext>(client: &Client<C>, timeout: Duration) -> 
 pub(super) fn controller<C: ClientContext>(client: &Client<C>) -> i32 {
     // SAFETY: the client is alive; with a timeout of zero only what is known is told.
     unsafe { rd::rd_kafka_controllerid(client.native_ptr(), 0) }
-}
-
-/// The id of a topic in base64, `None` from brokers that have no topic ids; blocks for at most `timeout`.
-pub(super) fn topic_id<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    timeout: Duration,
-) -> Result<Option<String>, (RDKafkaErrorCode, String)> {
-    let broken = |what: &str| (RDKafkaErrorCode::InvalidArgument, what.to_owned());
-    let name = CString::new(topic).map_err(|_| broken("a topic's name cannot contain a NUL"))?;
-    let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
-    // SAFETY: all objects made here are destroyed here, after the request has copied them; results are read while the
-    // event that owns them is alive.
-    unsafe {
-        let mut names = [name.as_ptr()];
-        let collection = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-        let options = rd::rd_kafka_AdminOptions_new(
-            client.native_ptr(),
-            rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        );
-        let mut reason = [0; 256];
-        rd::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), reason.as_mut_ptr(), reason.len());
-        rd::rd_kafka_DescribeTopics(client.native_ptr(), collection, options, queue.0.as_ptr());
-        rd::rd_kafka_AdminOptions_destroy(options);
-        rd::rd_kafka_TopicCollection_destroy(collection);
-
-        // The request has its own deadline; a second more is only for its answer to travel.
-        let Some(event) = queue.poll(timeout + Duration::from_secs(1)) else {
-            return Err((RDKafkaErrorCode::OperationTimedOut, "no answer".to_owned()));
-        };
-        let code = RDKafkaErrorCode::from(rd::rd_kafka_event_error(event.ptr.as_ptr()));
-        if code != RDKafkaErrorCode::NoError {
-            return Err((code, text(rd::rd_kafka_event_error_string(event.ptr.as_ptr()))));
-        }
-        let result = rd::rd_kafka_event_DescribeTopics_result(event.ptr.as_ptr());
-        let mut count = 0;
-        let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        if count != 1 {
-            return Err(broken("one topic asked for, another number answered"));
-        }
-        let found = *topics;
-        let error = rd::rd_kafka_TopicDescription_error(found);
-        let code = RDKafkaErrorCode::from(rd::rd_kafka_error_code(error));
-        if code != RDKafkaErrorCode::NoError {
-            return Err((code, text(rd::rd_kafka_error_string(error))));
-        }
-        let id = rd::rd_kafka_TopicDescription_topic_id(found);
-        let known = !id.is_null()
-            && (rd::rd_kafka_Uuid_most_significant_bits(id), rd::rd_kafka_Uuid_least_significant_bits(id)) != (0, 0);
-        Ok(known.then(|| text(rd::rd_kafka_Uuid_base64str(id))))
-    }
 }

@@ -104,16 +104,16 @@ impl Producer {
     /// `Retry`: call again, it goes on where it was. `Resolve`: [`recreate`](Self::recreate) first. `Fatal`: the id may
     /// not be used, or the settings are wrong.
     pub fn init(&mut self, limit: Duration) -> Result<(), Failure> {
-        let what = "announcing the producer";
+        let what = format!("announcing the producer {}", self.config.get("transactional.id").unwrap_or_default());
         self.begun = Instant::now();
-        let outcome = self.client(what)?.init_transactions(limit);
+        let outcome = self.client(&what)?.init_transactions(limit);
         match outcome {
             Ok(()) => {
                 self.brokers.answered();
                 self.suspect = false;
                 Ok(())
             }
-            Err(error) => match self.classify(&error, what) {
+            Err(error) => match self.classify(&error, &what) {
                 // Nothing is open yet that could be aborted.
                 Failure::Retry(cause) | Failure::Abort(cause) => {
                     self.brokers.doubted(&cause.text);

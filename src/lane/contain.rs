@@ -75,7 +75,10 @@ impl Lane {
                 Trouble::Disk => self.restore_later(number, WaitCause::Disk, &error.to_string()),
                 Trouble::InUse => self.wait_for_release(number, &error),
             },
-            error @ (LaneError::Configuration(_) | LaneError::Fenced(_) | LaneError::Stopped(_)) => Err(error),
+            error @ (LaneError::Configuration(_)
+            | LaneError::Denied(_)
+            | LaneError::Fenced(_)
+            | LaneError::Stopped(_)) => Err(error),
         }
     }
 

@@ -11,6 +11,9 @@ pub enum LaneError {
     /// Settings, rules or topics do not fit what is there. One line with the way on.
     #[error("{0}")]
     Configuration(String),
+    /// The brokers do not let this process write under its name. With their words.
+    #[error("{0}; {grant}", grant = crate::kafka::GRANT)]
+    Denied(String),
     /// Another member has our place in the group, or our transactional id. With the broker's words.
     #[error("another process uses the same kafka.instance_id in this group ({0}); give each process its own")]
     Fenced(String),

@@ -79,6 +79,7 @@ pub use limits::RecordLimits;
 pub(crate) use mark::OffsetMark;
 pub use model::ModelTold;
 pub use ownership::{Ownership, Watchdog};
+pub use placement::is_mixed;
 pub use ranks::RankTold;
 pub use rulebook::{Rulebook, Version};
 pub use summaries::Summaries;

@@ -57,7 +57,8 @@ impl Placement {
 
 /// Do as many customers stand where murmur2 puts them as no single other partitioner would bring there by chance, while others
 /// do not?
-fn is_mixed(newcomers: u64, elsewhere: u64, partitions: u32) -> bool {
+#[must_use]
+pub fn is_mixed(newcomers: u64, elsewhere: u64, partitions: u32) -> bool {
     let partitions = u64::from(partitions);
     // Of another partitioner's customers one in `partitions` is there by chance: a fifth fewer elsewhere than that.
     let by_chance = newcomers * (partitions - 1) * 8 / (partitions * 10);

@@ -240,7 +240,7 @@ pub(super) fn renew(producer: &mut Producer, beat: &dyn Fn()) -> Result<Option<S
 /// As `announce`, of a process that was allowed to before. `Some`: refused, as [`renew`].
 pub(super) fn announce_again(producer: &mut Producer, beat: &dyn Fn()) -> Result<Option<String>, LaneError> {
     match announce(producer, beat) {
-        Err(LaneError::Configuration(reason)) => {
+        Err(LaneError::Configuration(reason) | LaneError::Denied(reason)) => {
             producer.distrust();
             Ok(Some(reason))
         }
@@ -251,7 +251,7 @@ pub(super) fn announce_again(producer: &mut Producer, beat: &dyn Fn()) -> Result
 /// Announces the producer, for as long as brokers are away. `beat` says that the lane is alive meanwhile.
 ///
 /// # Errors
-/// `Configuration` if this process may not write under its name, with the brokers' words.
+/// `Denied` if this process may not write under its name, `Configuration` if it cannot, with the brokers' words.
 pub(super) fn announce(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), LaneError> {
     let mut tries = 0_u32;
     loop {
@@ -264,6 +264,9 @@ pub(super) fn announce(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), L
                     tracing::warn!(reason = %cause, tries, "Kafka does not answer; trying again.");
                 }
                 std::thread::sleep(Duration::from_millis(200));
+            }
+            Err(Failure::Fatal(cause)) if cause.kind == Kind::NotAuthorized => {
+                return Err(LaneError::Denied(cause.text));
             }
             Err(Failure::Fatal(cause)) if is_refusal(cause.kind) => return Err(LaneError::Configuration(cause.text)),
             Err(failure) => return Err(failure.into()),

@@ -64,6 +64,11 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
     }
 
     let topics = &loaded.settings.topics;
+    if !topics.prefix.chars().all(is_name_character) {
+        return Err(
+            loaded.refusal("topics.prefix", format!("{:?} cannot begin a topic name; {NAME_FORM}", topics.prefix))
+        );
+    }
     let mut seen = BTreeMap::new();
     for (key, topic) in [
         ("topics.input", &topics.input),
@@ -104,9 +109,7 @@ fn limits(loaded: &Loaded) -> Result<(), Error> {
     whole("state.flush_after_events", settings.state.flush_after_events, 0..=1_000_000_000)?;
     whole("dedupe.ids", settings.dedupe.ids as u64, 0..=4_096)?;
     whole("automation.surge", u64::from(settings.automation.surge), 0..=100)?;
-    if let Some(replication) = settings.topics.replication {
-        within(loaded, "topics.replication", replication, 0..=100, |number| number.to_string())?;
-    }
+    made_topics(loaded)?;
 
     let size = |key, value, range| within(loaded, key, value, range, shown_size);
     size("batch.max_bytes", settings.batch.max_bytes, 64 * KIB..=256 * MIB)?;
@@ -123,6 +126,38 @@ fn limits(loaded: &Loaded) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Of topics that are made here.
+fn made_topics(loaded: &Loaded) -> Result<(), Error> {
+    let topics = &loaded.settings.topics;
+    let copies = |key, value: Option<i32>| {
+        value.map_or(Ok(()), |value| within(loaded, key, value, 0..=100, |number| number.to_string()))
+    };
+    copies("topics.replication", topics.replication)?;
+    copies("topics.min_insync_replicas", topics.min_insync_replicas)?;
+    if let Some(insync) = topics.min_insync_replicas {
+        let key = loaded.set_one_of("topics.min_insync_replicas", "topics.replication");
+        match topics.replication {
+            None => return Err(loaded.refusal(key, "is for topics whose copies are known; set topics.replication too")),
+            Some(copies) if insync > copies => {
+                let problem =
+                    format!("topics of {copies} copies cannot have {insync} in sync; raise topics.replication");
+                return Err(loaded.refusal(key, problem));
+            }
+            Some(_) => {}
+        }
+    }
+    let most = Duration::from_hours(24 * 3_650);
+    for (key, value) in
+        [("topics.retention", topics.retention), ("topics.dead_letter_retention", topics.dead_letter_retention)]
+    {
+        within(loaded, key, value, Duration::ZERO..=most, |time| shown_time(time.as_millis()))?;
+    }
+    if topics.segment_size > 0 {
+        within(loaded, "topics.segment_size", topics.segment_size, MIB..=1_024 * MIB, shown_size)?;
+    }
+    within(loaded, "topics.dirty_percent", topics.dirty_percent, 0..=100, |number| number.to_string())
 }
 
 fn times(loaded: &Loaded) -> Result<(), Error> {

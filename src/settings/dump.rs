@@ -7,6 +7,7 @@ use config::{Value, ValueKind};
 
 use super::Loaded;
 use super::layer::{self, Layer};
+use super::prefix;
 
 pub(super) const MASK: &str = "********";
 
@@ -78,6 +79,7 @@ fn resolved(loaded: &Loaded, key: &str, value: &Value) -> String {
         ("kafka.instance_id", ValueKind::String(name)) if name.is_empty() => {
             format!("; here {}", loaded.settings.kafka.instance_id)
         }
+        _ if prefix::is_applied(&loaded.merged, key) => "; with topics.prefix".to_owned(),
         _ => String::new(),
     }
 }

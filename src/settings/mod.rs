@@ -10,6 +10,7 @@ mod error;
 mod layer;
 pub(crate) mod nearest;
 mod options;
+mod prefix;
 mod sections;
 mod words;
 
@@ -84,7 +85,8 @@ impl Settings {
         for layer in layers {
             builder = builder.add_source(layer);
         }
-        let merged = builder.build().map_err(|error| Error::in_place("settings".into(), error.to_string()))?.cache;
+        let mut merged = builder.build().map_err(|error| Error::in_place("settings".into(), error.to_string()))?.cache;
+        prefix::apply(&mut merged);
         refuse_masks(&merged, &keys)?;
         let settings = merged.clone().try_deserialize().map_err(|error| Error::of_value(error, &merged))?;
 

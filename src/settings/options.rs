@@ -36,6 +36,8 @@ const FIXED: [&str; 14] = [
     "message.send.max.retries",
 ];
 
+const OR_BEARER: &str = if cfg!(feature = "oidc") { " or OAUTHBEARER" } else { "" };
+
 /// The first option that must not be passed on, and why.
 pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, String)> {
     for (name, value) in options {
@@ -55,6 +57,24 @@ pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, Strin
         }
     }
     let value = |name: &str| options.get(name).map(String::as_str).unwrap_or_default().to_ascii_uppercase();
+    let mechanism = ["sasl.mechanisms", "sasl.mechanism"].into_iter().find_map(|name| options.get_key_value(name));
+    match mechanism {
+        // Kerberos would need libsasl2 and its plugins on every machine.
+        Some((name, kerberos)) if kerberos.eq_ignore_ascii_case("GSSAPI") => {
+            return Some((name, "Kerberos is not built in; use SCRAM-SHA-512, or SSL with a certificate".to_owned()));
+        }
+        // Without OIDC, only tokens that nobody has signed could be shown.
+        Some((name, bearer)) if bearer.eq_ignore_ascii_case("OAUTHBEARER") && !cfg!(feature = "oidc") => {
+            let problem = "OAUTHBEARER with OIDC is not built into this program (it takes the Cargo feature oidc); use \
+                           SCRAM-SHA-512, or SSL with a certificate";
+            return Some((name, problem.to_owned()));
+        }
+        None if value("security.protocol").starts_with("SASL_") => {
+            let problem = format!("needs kafka.options.sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512{OR_BEARER}");
+            return Some(("security.protocol", problem));
+        }
+        _ => {}
+    }
     // Two names of one option in librdkafka; GSSAPI is its default.
     let plain = ["sasl.mechanisms", "sasl.mechanism"].into_iter().find(|name| value(name) == "PLAIN");
     if let (Some(name), "SASL_PLAINTEXT") = (plain, value("security.protocol").as_str()) {
@@ -92,6 +112,17 @@ mod tests {
         assert!(first_refused(&plain).unwrap().contains("in the clear"));
         let over_tls = [("sasl.mechanisms", "PLAIN"), ("security.protocol", "SASL_SSL")];
         assert_eq!(first_refused(&over_tls), None);
+    }
+
+    #[test]
+    fn a_mechanism_that_is_missing_or_not_built_in_is_refused_with_those_that_are() {
+        let missing = first_refused(&[("security.protocol", "SASL_SSL")]).unwrap();
+        assert!(missing.starts_with("security.protocol: ") && missing.contains("SCRAM-SHA-512"), "{missing}");
+        let kerberos = [("sasl.mechanism", "GSSAPI"), ("security.protocol", "SASL_SSL")];
+        assert!(first_refused(&kerberos).unwrap().starts_with("sasl.mechanism: Kerberos is not built in"));
+        let bearer = first_refused(&[("sasl.mechanism", "OAUTHBEARER"), ("security.protocol", "SASL_SSL")]);
+        assert_eq!(bearer.is_none(), cfg!(feature = "oidc"), "{bearer:?}");
+        assert!(bearer.is_none_or(|said| said.starts_with("sasl.mechanism: OAUTHBEARER with OIDC is not built into")));
     }
 
     #[test]

@@ -66,6 +66,14 @@ impl Kafka {
     }
 }
 
+impl Kafka {
+    /// Are brokers shown a token that somebody else must give first (OAUTHBEARER with OIDC)?
+    #[must_use]
+    pub fn asks_for_tokens(&self) -> bool {
+        self.options.get("sasl.oauthbearer.method").is_some_and(|method| method.eq_ignore_ascii_case("oidc"))
+    }
+}
+
 /// What happens to this process's partitions when it is told to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -113,6 +121,8 @@ impl<'de> Deserialize<'de> for Start {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Topics {
+    /// Already part of the names below that nobody set.
+    pub prefix: String,
     pub input: String,
     pub changes: String,
     pub members: String,
@@ -124,9 +134,32 @@ pub struct Topics {
     pub rules: String,
     /// May missing topics be created?
     pub create: bool,
-    /// Copies of each partition; `None` leaves it to the broker.
+    /// Copies of each partition; `None` leaves it to the broker, as in what follows.
     #[serde(deserialize_with = "words::unless_zero")]
     pub replication: Option<i32>,
+    /// See [`Topics::insync`].
+    #[serde(deserialize_with = "words::unless_zero")]
+    pub min_insync_replicas: Option<i32>,
+    /// Of changes.
+    #[serde(deserialize_with = "words::duration")]
+    pub retention: Duration,
+    #[serde(deserialize_with = "words::duration")]
+    pub dead_letter_retention: Duration,
+    /// Of compacted topics, in bytes.
+    #[serde(deserialize_with = "words::bytes")]
+    pub segment_size: u64,
+    /// Of compacted topics.
+    #[serde(deserialize_with = "words::whole")]
+    pub dirty_percent: u32,
+}
+
+impl Topics {
+    /// Copies that must have a record before it counts as written; `None` leaves it to the broker.
+    #[must_use]
+    pub fn insync(&self) -> Option<i32> {
+        // Of fewer copies than three, two would be all or nearly all: one broker away, and nothing could be written.
+        self.min_insync_replicas.or_else(|| self.replication.filter(|copies| *copies >= 3).map(|_| 2))
+    }
 }
 
 /// A batch ends at the first of these limits.

@@ -187,6 +187,49 @@ fn values_that_do_not_go_together_are_refused_where_one_was_set() {
 }
 
 #[test]
+fn a_prefix_stands_before_the_names_that_nobody_set_and_the_dump_says_them_whole() {
+    let loaded = load("", &["COHORTD_TOPICS__CHANGELOG=state-of-shop"], &["topics.prefix=shop.", "topics.rules=rules"]);
+    let topics = &loaded.settings.topics;
+    assert_eq!((&*topics.changes, &*topics.dead_letters), ("shop.cohort-changes", "shop.cohortd-dead-letters"));
+    assert_eq!((&*topics.members, &*topics.summaries), ("shop.cohort-members", "shop.cohortd-summaries"));
+    assert_eq!((&*topics.risks, &*topics.forecasts), ("shop.churn-risk-changes", "shop.cohort-forecasts"));
+    assert_eq!((&*topics.input, &*topics.changelog, &*topics.rules), ("customer-events", "state-of-shop", "rules"));
+    let dump = loaded.dump();
+    for line in [
+        "changes = \"shop.cohort-changes\" # default; with topics.prefix",
+        "changelog = \"state-of-shop\" # COHORTD_TOPICS__CHANGELOG",
+        "input = \"customer-events\" # default",
+    ] {
+        assert!(dump.lines().any(|dumped| dumped == line), "no line {line}\n{dump}");
+    }
+    // Given back, it is not put there twice.
+    assert_eq!(&load(&dump, &[], &[]).settings.topics, topics);
+    assert_eq!(
+        refusal("", &[], &["topics.prefix=shop/"]),
+        "--set: topics.prefix: \"shop/\" cannot begin a topic name; use letters, digits, `.`, `_` and `-`"
+    );
+    assert!(refusal("", &[], &[&format!("topics.prefix={}", "x".repeat(249))]).contains("is no topic name"));
+}
+
+#[test]
+fn what_topics_are_made_with_is_checked_together() {
+    assert_eq!(
+        refusal("", &[], &["topics.min_insync_replicas=2"]),
+        "--set: topics.min_insync_replicas: is for topics whose copies are known; set topics.replication too"
+    );
+    assert_eq!(
+        refusal("", &[], &["topics.replication=2", "topics.min_insync_replicas=3"]),
+        "--set: topics.min_insync_replicas: topics of 2 copies cannot have 3 in sync; raise topics.replication"
+    );
+    assert!(refusal("", &[], &["topics.segment_size=512 KiB"]).contains("the least is 1 MiB"));
+    assert!(refusal("", &[], &["topics.dirty_percent=101"]).contains("the most is 100"));
+    assert!(refusal("", &[], &["topics.retention=4000 days"]).contains("the most is 3650 days"));
+    let topics =
+        load("", &[], &["topics.segment_size=0", "topics.retention=0", "topics.replication=3"]).settings.topics;
+    assert_eq!((topics.segment_size, topics.retention, topics.insync()), (0, Duration::ZERO, Some(2)));
+}
+
+#[test]
 fn the_operators_door_stays_on_the_loopback() {
     assert_eq!(
         refusal("", &["COHORTD_ADMIN__LISTEN=0.0.0.0:9465"], &[]),
@@ -201,10 +244,10 @@ fn the_operators_door_stays_on_the_loopback() {
 
 #[test]
 fn options_reach_librdkafka_from_every_layer_unless_they_would_break_the_guarantee() {
-    let file = "[kafka.options]\nsecurity.protocol = \"SASL_SSL\"\n\"linger.ms\" = 5\n";
+    let file = "[kafka.options]\nsecurity.protocol = \"SSL\"\n\"linger.ms\" = 5\n";
     let loaded = load(file, &["COHORTD_KAFKA__OPTIONS__SASL_PASSWORD=hunter2"], &["kafka.options.debug=broker"]);
     let options: Vec<_> = loaded.settings.kafka.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    assert_eq!(options, ["debug=broker", "linger.ms=5", "sasl.password=hunter2", "security.protocol=SASL_SSL"]);
+    assert_eq!(options, ["debug=broker", "linger.ms=5", "sasl.password=hunter2", "security.protocol=SSL"]);
     assert_eq!(
         refusal("[kafka.options]\n\"isolation.level\" = \"read_uncommitted\"\n", &[], &[]),
         "cohortd.toml:2: kafka.options.isolation.level: would break exactly-once processing, and is fixed; remove it"

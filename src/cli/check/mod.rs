@@ -1,6 +1,8 @@
-//! `check`: is everything that was written right, and what will it cost? Opens nothing but the files themselves.
+//! `check`: is everything that was written right, and what will it cost? Opens nothing but the files themselves, unless it is to
+//! `connect`.
 
 mod capacity;
+mod connect;
 mod facts;
 mod notes;
 mod sample;
@@ -44,6 +46,10 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     let schemas = schemas::check(settings)?;
     let file = rules_file::load(settings, asked.rules)?;
     let page = Page { file: &file.name, text: &file.text, document: &file.document };
+    if asked.connect {
+        let manner = connect::Manner { json: asked.json, deny_warnings: asked.deny_warnings };
+        return connect::run(settings, &file, manner);
+    }
     let sample = match asked.sample.as_slice() {
         [] => None,
         files => Some(Sample::read(settings, &file, files)?),

@@ -11,7 +11,7 @@ use crate::cli::progress::Progress;
 use crate::codec::{Framing, Schemas, recycle};
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Properties, Vocabulary};
 use crate::kafka::{Admin, Brokers, Failure as KafkaFailure, Read, Reader, Record, Watermarks, partition_of};
-use crate::settings::{Loaded, Settings};
+use crate::settings::{Loaded, Settings, Start};
 
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
@@ -115,6 +115,23 @@ impl<'a> Topic<'a> {
         };
         let from = from.map_or(Ok(kept.start), offset)?.clamp(kept.start, kept.end);
         Ok(from..offset(to)?.clamp(from, kept.end))
+    }
+
+    /// As many records of a partition as that, from where `run` would begin if it had read nothing; none of a transaction that
+    /// is open. Where `run` would begin at the end, the last ones.
+    ///
+    /// # Errors
+    /// No broker, or no permission.
+    pub(in crate::cli) fn beginning(&self, partition: i32, most: i64) -> Result<Range<i64>, Failure> {
+        let kept = patient(|| self.watermarks.range(self.name, partition, ASK))?;
+        let end = patient(|| self.reader.stable_end(self.name, partition, ASK))?.max(kept.start);
+        let from = match self.settings.kafka.start {
+            Start::Earliest => kept.start,
+            Start::Latest => end - most,
+            Start::At(at) => patient(|| self.watermarks.at_time(self.name, partition, at.0, ASK))?,
+        };
+        let from = from.clamp(kept.start, end);
+        Ok(from..end.min(from + most))
     }
 
     /// Gives every committed record of a range to `take`, in the order of the log.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::codec::{Lookup, Output, Registry, RegistryError, SchemaCache, SchemaKey, Schemas};
+use crate::codec::{Lookup, Output, Registry, RegistryError, SchemaCache, SchemaKey, Schemas, Standing};
 
 /// Answers by path, over HTTP, until dropped.
 struct Stub {
@@ -349,6 +349,28 @@ fn a_schema_whose_records_are_no_events_is_unusable_and_says_why() {
     assert_eq!(until(&mut schemas, 1, &["unusable"]), "unusable the schema is a string, not a record");
     assert_eq!(until(&mut schemas, 2, &["unusable"]), "unusable the schema is PROTOBUF, not Avro");
     assert!(until(&mut schemas, 3, &["unusable"]).contains("in one piece"));
+}
+
+#[test]
+fn how_a_schema_stands_is_asked_without_registering_it() {
+    let stub = Stub::start();
+    let registry = stub.registry();
+    let standing = || registry.standing("cohort-changes-value", Output::CohortChange.schema());
+    let (subject, latest) =
+        ("/subjects/cohort-changes-value", "/compatibility/subjects/cohort-changes-value/versions/latest");
+    assert_eq!(standing(), Ok(Standing::First), "nothing is there");
+    stub.answer(latest, 200, &json!({"is_compatible": true}));
+    assert_eq!(standing(), Ok(Standing::Compatible));
+    stub.answer(latest, 200, &json!({"is_compatible": false}));
+    assert!(matches!(standing(), Err(RegistryError::Refused(text)) if text.contains("not compatible")));
+    stub.answer(latest, 401, &json!({"message": "who are you?"}));
+    assert!(matches!(standing(), Err(RegistryError::Denied(text)) if text.contains("who are you?")));
+    stub.answer(subject, 200, &json!({"id": 12, "version": 1}));
+    assert_eq!(standing(), Ok(Standing::Registered(12)));
+    stub.page(subject, 404, "<html>no such page</html>");
+    assert!(matches!(standing(), Err(RegistryError::Foreign(_))), "another server's 404 is no registry's");
+    stub.page(subject, 503, "");
+    assert!(matches!(standing(), Err(RegistryError::Unreachable(_))));
 }
 
 #[test]

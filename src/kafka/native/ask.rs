@@ -1,5 +1,5 @@
-//! What of librdkafka's admin API rdkafka does not offer: the ends of many partitions at once, who is in a group and what it
-//! has committed, and why a topic cannot be made.
+//! What of librdkafka's admin API rdkafka does not offer: a topic's id, the ends of many partitions at once, who is in a group
+//! and what it has committed, what the user may do, and why a topic cannot be made.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -13,6 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::consumer::Committed;
 use super::super::group::{GroupMember, GroupState, GroupView};
+use super::super::permissions::{Allowed, Operation};
 use super::{Event, Queue, elements, metadata_of, millis, text};
 
 /// A request ends at its own time limit; its answer may take a moment longer to travel.
@@ -37,6 +38,18 @@ impl Options {
             rd::rd_kafka_AdminOptions_set_request_timeout(options, millis(timeout), text, size);
             Self(options)
         }
+    }
+
+    /// The answer is to say what the user may do, too.
+    fn with_permissions(self) -> Self {
+        // SAFETY: the options are alive. Where they refuse, the answer says nothing of it.
+        unsafe {
+            let error = rd::rd_kafka_AdminOptions_set_include_authorized_operations(self.0, 1);
+            if !error.is_null() {
+                rd::rd_kafka_error_destroy(error);
+            }
+        }
+        self
     }
 }
 
@@ -102,6 +115,82 @@ pub(in super::super) fn ends<C: ClientContext>(
     }
 }
 
+/// The id of a topic in base64, `None` from brokers that have no topic ids; and what the user may do with it, `None` where
+/// brokers do not say.
+pub(in super::super) fn topic<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<(Option<String>, Option<Allowed>), Refused> {
+    let name = CString::new(topic).map_err(|_| broken("a topic's name cannot contain a NUL"))?;
+    let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
+    let request = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    let options = Options::new(client, request, timeout).with_permissions();
+    let mut names = [name.as_ptr()];
+    // SAFETY: all that is passed is alive during the call, which copies what it needs; what is made here is destroyed here.
+    unsafe {
+        let collection = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        rd::rd_kafka_DescribeTopics(client.native_ptr(), collection, options.0, queue.0.as_ptr());
+        rd::rd_kafka_TopicCollection_destroy(collection);
+    }
+    let event = answer(&queue, timeout)?;
+    // SAFETY: the results are read while the event that owns them is alive.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeTopics_result(event.ptr.as_ptr());
+        let mut count = 0;
+        let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        let [found] = pointers(topics, count) else {
+            return Err(broken("one topic asked for, another number answered"));
+        };
+        let error = rd::rd_kafka_TopicDescription_error(*found);
+        let code = Code::from(rd::rd_kafka_error_code(error));
+        if code != Code::NoError {
+            return Err((code, text(rd::rd_kafka_error_string(error))));
+        }
+        let id = rd::rd_kafka_TopicDescription_topic_id(*found);
+        let is_known = !id.is_null()
+            && (rd::rd_kafka_Uuid_most_significant_bits(id), rd::rd_kafka_Uuid_least_significant_bits(id)) != (0, 0);
+        let mut count = 0;
+        let operations = rd::rd_kafka_TopicDescription_authorized_operations(*found, &raw mut count);
+        Ok((is_known.then(|| text(rd::rd_kafka_Uuid_base64str(id))), allowed(operations, count)))
+    }
+}
+
+/// What the user may do with a group, which need not exist; `None` where brokers do not say.
+pub(in super::super) fn group_permissions<C: ClientContext>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+) -> Result<Option<Allowed>, Refused> {
+    let found = described(client, group, timeout, |found| {
+        let mut count = 0;
+        // SAFETY: the description is alive, and what it holds is copied.
+        unsafe {
+            let operations = rd::rd_kafka_ConsumerGroupDescription_authorized_operations(found, &raw mut count);
+            allowed(operations, count)
+        }
+    })?;
+    Ok(found.flatten())
+}
+
+/// # Safety
+/// `count` operations stand at `first`, and outlive the call.
+unsafe fn allowed(first: *const rd::rd_kafka_AclOperation_t, count: usize) -> Option<Allowed> {
+    use rd::rd_kafka_AclOperation_t as Acl;
+    if first.is_null() {
+        return None;
+    }
+    // SAFETY: by the contract of this function.
+    let operations = unsafe { slice::from_raw_parts(first, count) }.iter();
+    let known = operations.filter_map(|operation| match operation {
+        Acl::RD_KAFKA_ACL_OPERATION_READ => Some(Operation::Read),
+        Acl::RD_KAFKA_ACL_OPERATION_WRITE => Some(Operation::Write),
+        Acl::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS => Some(Operation::DescribeConfigs),
+        _ => None,
+    });
+    Some(known.collect())
+}
+
 /// A group as its coordinator describes it, with what each member was assigned of one topic.
 pub(in super::super) fn group<C: ClientContext>(
     client: &Client<C>,
@@ -109,9 +198,31 @@ pub(in super::super) fn group<C: ClientContext>(
     topic: &str,
     timeout: Duration,
 ) -> Result<GroupView, Refused> {
+    // SAFETY: the description is alive, and what it holds is copied.
+    let found = described(client, group, timeout, |found| unsafe {
+        let members = 0..rd::rd_kafka_ConsumerGroupDescription_member_count(found);
+        GroupView {
+            state: state(rd::rd_kafka_ConsumerGroupDescription_state(found)),
+            members: members
+                .map(|index| member(rd::rd_kafka_ConsumerGroupDescription_member(found, index), topic))
+                .collect(),
+        }
+    })?;
+    // Nobody has joined it yet.
+    Ok(found.unwrap_or(GroupView { state: GroupState::Empty, members: Vec::new() }))
+}
+
+/// Asks for the description of a group, which is alive while it is read; `None`: there is no such group.
+fn described<C: ClientContext, T>(
+    client: &Client<C>,
+    group: &str,
+    timeout: Duration,
+    read: impl FnOnce(*const rd::rd_kafka_ConsumerGroupDescription_t) -> T,
+) -> Result<Option<T>, Refused> {
     let name = CString::new(group).map_err(|_| broken("a group's name cannot contain a NUL"))?;
     let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
-    let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout);
+    let request = rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+    let options = Options::new(client, request, timeout).with_permissions();
     let mut names = [name.as_ptr()];
     // SAFETY: client, names, options and queue are alive during the call, which copies what it needs.
     unsafe {
@@ -129,18 +240,10 @@ pub(in super::super) fn group<C: ClientContext>(
         };
         let error = rd::rd_kafka_ConsumerGroupDescription_error(*found);
         match Code::from(rd::rd_kafka_error_code(error)) {
-            Code::NoError => {}
-            // Nobody has joined it yet.
-            Code::GroupIdNotFound => return Ok(GroupView { state: GroupState::Empty, members: Vec::new() }),
-            code => return Err((code, text(rd::rd_kafka_error_string(error)))),
+            Code::NoError => Ok(Some(read(*found))),
+            Code::GroupIdNotFound => Ok(None),
+            code => Err((code, text(rd::rd_kafka_error_string(error)))),
         }
-        let members = 0..rd::rd_kafka_ConsumerGroupDescription_member_count(*found);
-        Ok(GroupView {
-            state: state(rd::rd_kafka_ConsumerGroupDescription_state(*found)),
-            members: members
-                .map(|index| member(rd::rd_kafka_ConsumerGroupDescription_member(*found, index), topic))
-                .collect(),
-        })
     }
 }
 
@@ -221,11 +324,19 @@ pub(in super::super) fn committed<C: ClientContext>(
 /// A topic to be made: its name, and how many partitions and replicas it has; -1: as the cluster says.
 pub(in super::super) type NewTopic<'a> = (&'a str, i32, i32);
 
+/// Whether a topic is made, or the brokers only say whether they would make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Making {
+    Now,
+    Asked,
+}
+
 /// Makes a topic. rdkafka does the same, and keeps back why the brokers refuse it.
 pub(in super::super) fn create_topic<C: ClientContext>(
     client: &Client<C>,
     (name, partitions, replicas): NewTopic<'_>,
     settings: &[(&str, &str)],
+    making: Making,
     timeout: Duration,
 ) -> Result<(), Refused> {
     let words = |text: &str| CString::new(text).map_err(|_| broken("names and settings cannot contain a NUL"));
@@ -239,6 +350,11 @@ pub(in super::super) fn create_topic<C: ClientContext>(
     unsafe {
         let (reason_at, size) = (reason.as_mut_ptr(), reason.len());
         rd::rd_kafka_AdminOptions_set_operation_timeout(options.0, millis(timeout), reason_at, size);
+        let asked = i32::from(making == Making::Asked);
+        let set = rd::rd_kafka_AdminOptions_set_validate_only(options.0, asked, reason_at, size);
+        if Code::from(set) != Code::NoError {
+            return Err((Code::InvalidArgument, text(reason_at)));
+        }
         let topic = rd::rd_kafka_NewTopic_new(name.as_ptr(), partitions, replicas, reason_at, size);
         if topic.is_null() {
             return Err((Code::InvalidArgument, text(reason_at)));

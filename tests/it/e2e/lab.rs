@@ -174,6 +174,9 @@ impl Lab {
             "lanes=1".into(),
             "batch.max_wait=50 ms".into(),
             "log.format=json".into(),
+            // A test may live in another time, whose outputs would be old at once.
+            "topics.retention=0".into(),
+            "topics.dead_letter_retention=0".into(),
         ]);
         settings
     }

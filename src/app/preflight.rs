@@ -1,0 +1,364 @@
+//! What `run` would find at its start, all of it at once, and looked at without changing anything: no topic is made, no group
+//! joined, no schema registered.
+
+use std::time::Duration;
+
+use super::topics::{self, Plan, denial, denied, denied_group, plans, weak};
+use super::{Failure, schemas};
+use crate::codec::{Output, Registry, RegistryError, Standing};
+use crate::kafka::{self, Admin, Brokers, Created, Topic, Trouble, Watermarks};
+use crate::lane::identity;
+use crate::settings::{Kafka, Loaded};
+
+/// How long one question to a broker may take.
+const ASK: Duration = Duration::from_secs(5);
+/// How long a connection is listened to for the reason why it fails.
+const LISTEN: Duration = Duration::from_secs(5);
+
+/// What a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Kafka,
+    Topics,
+    Group,
+    Registry,
+    Records,
+}
+
+/// What is to be done about a finding; the worst comes last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Only a start finds out.
+    NotAsked,
+    Good,
+    /// It works, and will be missed in a bad moment.
+    Warning,
+    /// There was no answer.
+    Unreachable,
+    /// `run` would end with 78, or wait for ever.
+    Wrong,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub part: Part,
+    /// A topic, a subject, a group; empty where the part says all.
+    pub about: String,
+    pub verdict: Verdict,
+    pub text: String,
+}
+
+impl Part {
+    /// For people and programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Topics => "topics",
+            Self::Group => "group",
+            Self::Registry => "registry",
+            Self::Records => "records",
+        }
+    }
+}
+
+impl Verdict {
+    /// For programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::NotAsked => "not_asked",
+            Self::Warning => "warning",
+            Self::Unreachable => "unreachable",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// What was found, in the order in which `run` would find it.
+#[derive(Debug, Default)]
+pub struct Preflight {
+    pub findings: Vec<Finding>,
+    /// The input is there, and has so many partitions.
+    pub input: Option<i32>,
+}
+
+impl Preflight {
+    /// Asks the brokers and the schema registry.
+    #[must_use]
+    pub fn look(loaded: &Loaded) -> Self {
+        let mut found = Self::default();
+        found.kafka(loaded);
+        found.registry(loaded);
+        found
+    }
+
+    /// Adds a finding.
+    pub fn add(&mut self, part: Part, about: &str, verdict: Verdict, text: impl Into<String>) {
+        self.findings.push(Finding { part, about: about.to_owned(), verdict, text: text.into() });
+    }
+
+    /// The worst of all.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Good)
+    }
+
+    fn kafka(&mut self, loaded: &Loaded) {
+        let kafka = &loaded.settings.kafka;
+        let brokers = Brokers::default();
+        let admin = match Admin::new(kafka, &brokers) {
+            Ok(admin) => admin,
+            Err(failure) => return self.failed(Part::Kafka, "", &failure),
+        };
+        let cluster = match admin.cluster_id(ASK) {
+            Ok(cluster) => cluster,
+            Err(failure) => return self.no_broker(kafka, &failure),
+        };
+        self.add(Part::Kafka, "", Verdict::Good, format!("cluster {cluster} answers, by {}", way_in(kafka)));
+        let input = self.input(loaded, &admin);
+        if let Some(input) = &input {
+            self.input = Some(input.partitions);
+            self.leaders(loaded, &brokers, input.partitions);
+        }
+        self.outputs(loaded, &admin, input.as_ref());
+        self.group(kafka, &admin);
+    }
+
+    /// Why no broker answers.
+    fn no_broker(&mut self, kafka: &Kafka, failure: &kafka::Failure) {
+        let servers = &kafka.bootstrap_servers;
+        match kafka::trouble(kafka, LISTEN) {
+            Some(Trouble::Refused(cause)) => {
+                let text = format!("the brokers at {servers} cannot be used: {cause}; see kafka.options");
+                self.add(Part::Kafka, "", Verdict::Wrong, text);
+            }
+            Some(Trouble::Unconnected(words)) => {
+                let text = format!("no broker answers at {servers}: {}", topics::explained(&words));
+                self.add(Part::Kafka, "", Verdict::Unreachable, text);
+            }
+            None => self.failed(Part::Kafka, "", failure),
+        }
+    }
+
+    fn failed(&mut self, part: Part, about: &str, failure: &kafka::Failure) {
+        let verdict = match failure {
+            kafka::Failure::Fatal(_) => Verdict::Wrong,
+            _ => Verdict::Unreachable,
+        };
+        self.add(part, about, verdict, failure.to_string());
+    }
+
+    /// The input, where it is there.
+    fn input(&mut self, loaded: &Loaded, admin: &Admin) -> Option<Topic> {
+        let name = &loaded.settings.topics.input;
+        let found = match admin.topic(name, ASK) {
+            Ok(Some(found)) => found,
+            Ok(None) => {
+                self.add(Part::Topics, name, Verdict::Wrong, topics::no_input(name));
+                return None;
+            }
+            Err(failure) => {
+                self.failed(Part::Topics, name, &failure);
+                return None;
+            }
+        };
+        self.judged(name, &found, None, denial(name, &denied(topics::OF_INPUT, &found)));
+        if let Some(weakness) = topics::unseen(name, &found) {
+            self.add(Part::Topics, name, Verdict::Warning, weakness);
+        }
+        Some(found)
+    }
+
+    /// Every partition has a leader that answers: brokers are reached at the addresses that they advertise, too.
+    fn leaders(&mut self, loaded: &Loaded, brokers: &Brokers, partitions: i32) {
+        let name = &loaded.settings.topics.input;
+        let asked: Vec<i32> = (0..partitions).collect();
+        let ends =
+            Watermarks::new(&loaded.settings.kafka, brokers).and_then(|watermarks| watermarks.ends(name, &asked, ASK));
+        match ends {
+            Ok(ends) if ends.len() == asked.len() => {
+                self.add(Part::Kafka, "", Verdict::Good, format!("the leader of each partition of {name} answers"));
+            }
+            Ok(ends) => {
+                let is_silent = |partition: &&i32| !ends.iter().any(|(answered, _)| answered == *partition);
+                let silent: Vec<String> = asked.iter().filter(is_silent).map(ToString::to_string).collect();
+                let text = format!("nobody answers for partitions {} of {name}: {ADVERTISED}", silent.join(", "));
+                self.add(Part::Kafka, "", Verdict::Unreachable, text);
+            }
+            Err(kafka::Failure::Retry(cause)) => {
+                self.add(Part::Kafka, "", Verdict::Unreachable, format!("{cause}: {ADVERTISED}"));
+            }
+            Err(failure) => self.failed(Part::Kafka, "", &failure),
+        }
+    }
+
+    fn outputs(&mut self, loaded: &Loaded, admin: &Admin, input: Option<&Topic>) {
+        let topics = &loaded.settings.topics;
+        let unknown = Topic { id: None, partitions: 1, replicas: 0, settings: [].into(), allowed: None };
+        for mut plan in plans(topics, input.unwrap_or(&unknown)) {
+            match admin.topic(plan.name, ASK) {
+                Ok(Some(found)) => {
+                    // Without the input, nothing can be said of their number.
+                    plan.partitions = if input.is_some() { plan.partitions } else { found.partitions };
+                    let unfit = input.and_then(|input| repartitioned(loaded, &plan, &found, input));
+                    let unfit = unfit.or_else(|| topics::unfit(&plan, &found, input.unwrap_or(&unknown)));
+                    self.judged(plan.name, &found, unfit, denial(plan.name, &denied(plan.needs, &found)));
+                    for weakness in weak(topics, &plan, &found, input.unwrap_or(&unknown)) {
+                        self.add(Part::Topics, plan.name, Verdict::Warning, weakness);
+                    }
+                }
+                Ok(None) if topics.create => self.would_be_made(admin, &plan, input.is_some()),
+                Ok(None) => self.add(Part::Topics, plan.name, Verdict::Wrong, topics::missing(&plan)),
+                Err(failure) => self.failed(Part::Topics, plan.name, &failure),
+            }
+        }
+    }
+
+    /// A topic that is there: what is wrong with it, what is denied of it, or how it is.
+    fn judged(&mut self, name: &str, found: &Topic, unfit: Option<String>, denied: Option<String>) {
+        let denied = denied.map(|words| format!("the brokers do not allow this user to {words}; {}", kafka::GRANT));
+        let is_good = unfit.is_none() && denied.is_none();
+        for problem in unfit.into_iter().chain(denied) {
+            self.add(Part::Topics, name, Verdict::Wrong, problem);
+        }
+        if is_good {
+            self.add(Part::Topics, name, Verdict::Good, shape(found));
+        }
+    }
+
+    fn would_be_made(&mut self, admin: &Admin, plan: &Plan<'_>, is_known: bool) {
+        let asked = plan.made_by(|made| admin.would_create(made, ASK));
+        let partitions = if is_known { plan.partitions.to_string() } else { "?".to_owned() };
+        match asked {
+            Ok(Created::Now | Created::Before) => {
+                let text = format!("would be made: partitions={partitions}, {}", plan.words());
+                self.add(Part::Topics, plan.name, Verdict::Good, text);
+            }
+            Err(kafka::Failure::Fatal(cause)) => {
+                let text = format!("{cause}; {}", topics::way_to_make(&cause));
+                self.add(Part::Topics, plan.name, Verdict::Wrong, text);
+            }
+            Err(failure) => self.failed(Part::Topics, plan.name, &failure),
+        }
+    }
+
+    fn group(&mut self, kafka: &Kafka, admin: &Admin) {
+        let group = &kafka.group_id;
+        match (denied_group(admin, group), admin.members(group, ASK)) {
+            (Some(denied), _) => {
+                let text = format!("the brokers do not allow this user to {denied}; {}", kafka::GRANT);
+                self.add(Part::Group, group, Verdict::Wrong, text);
+            }
+            (None, Ok(members)) => {
+                let members = match members {
+                    0 => "nobody is a member now".to_owned(),
+                    1 => "1 member now".to_owned(),
+                    members => format!("{members} members now"),
+                };
+                self.add(Part::Group, group, Verdict::Good, members);
+            }
+            (None, Err(failure)) => self.failed(Part::Group, group, &failure),
+        }
+        let ids = format!("{group}-*");
+        let text = "Write on transactional ids: asking would shut a running process out";
+        self.add(Part::Group, &ids, Verdict::NotAsked, text);
+    }
+
+    fn registry(&mut self, loaded: &Loaded) {
+        let registry = match schemas::registry(loaded) {
+            Ok(Some(registry)) => registry,
+            Ok(None) => {
+                let text = "none is set: schemas come from files, and outputs carry their schema's fingerprint";
+                return self.add(Part::Registry, "", Verdict::Good, text);
+            }
+            Err(failure) => return self.add(Part::Registry, "", Verdict::Wrong, failure.to_string()),
+        };
+        for (subject, output) in schemas::subjects(&loaded.settings.topics) {
+            // Of a registry that does not answer, once is enough.
+            if !self.subject(&registry, &subject, output) {
+                break;
+            }
+        }
+    }
+
+    /// False: the registry gives no answer that says anything of a subject.
+    fn subject(&mut self, registry: &Registry, subject: &str, output: Output) -> bool {
+        let (verdict, text) = match registry.standing(subject, output.schema()) {
+            Ok(Standing::Registered(id)) => (Verdict::Good, format!("registered, id {id}")),
+            Ok(Standing::Compatible) => (Verdict::Good, "would be registered after the one that is there".to_owned()),
+            Ok(Standing::First) => (Verdict::Good, "would be registered as the first".to_owned()),
+            Err(error @ (RegistryError::Refused(_) | RegistryError::NotFound)) => (Verdict::Wrong, error.to_string()),
+            Err(error @ RegistryError::Unreachable(_)) => {
+                self.add(Part::Registry, "", Verdict::Unreachable, error.to_string());
+                return false;
+            }
+            Err(error @ (RegistryError::Denied(_) | RegistryError::Foreign(_))) => {
+                self.add(Part::Registry, "", Verdict::Wrong, error.to_string());
+                return false;
+            }
+        };
+        self.add(Part::Registry, subject, verdict, text);
+        true
+    }
+}
+
+const ADVERTISED: &str = "this machine must reach each broker at the address that it advertises (advertised.listeners)";
+
+/// A changelog with another number of partitions than the input, of which `run` says more than of other topics.
+fn repartitioned(loaded: &Loaded, plan: &Plan<'_>, found: &Topic, input: &Topic) -> Option<String> {
+    let [now, then] = [input.partitions, found.partitions].map(|count| u32::try_from(count).unwrap_or(0));
+    (plan.key == topics::CHANGELOG && now != then)
+        .then(|| identity::repartitioned(&loaded.settings.topics.input, now, then))
+}
+
+/// `6 partitions, 3 replicas, cleanup.policy=delete, retention.ms=604800000`.
+fn shape(found: &Topic) -> String {
+    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let partitions = usize::try_from(found.partitions).unwrap_or(0);
+    let is_deleted = found.settings.get("cleanup.policy").is_some_and(|policy| policy.contains("delete"));
+    let shown =
+        ["cleanup.policy"].into_iter().chain(is_deleted.then_some("retention.ms")).chain(["min.insync.replicas"]);
+    let settings = shown.filter_map(|name| Some(format!("{name}={}", found.settings.get(name)?)));
+    let parts = [counted(partitions, "partition"), counted(found.replicas, "replica")];
+    parts.into_iter().chain(settings).collect::<Vec<_>>().join(", ")
+}
+
+/// How the brokers were reached: `SASL_SSL with SCRAM-SHA-512`.
+fn way_in(kafka: &Kafka) -> String {
+    let option =
+        |names: &[&str]| names.iter().find_map(|name| kafka.options.get(*name)).map(|value| value.to_uppercase());
+    let protocol = option(&["security.protocol"]).unwrap_or_else(|| "PLAINTEXT".to_owned());
+    match option(&["sasl.mechanism", "sasl.mechanisms"]).filter(|_| protocol.starts_with("SASL_")) {
+        Some(mechanism) => format!("{protocol} with {mechanism}"),
+        None => protocol,
+    }
+}
+
+impl From<&Failure> for Verdict {
+    /// Of something that was read.
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Running(_) => Self::Unreachable,
+            Failure::Configuration(_) | Failure::Ended(..) => Self::Wrong,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Part, Preflight, Verdict};
+
+    #[test]
+    fn the_worst_finding_is_the_verdict() {
+        let mut found = Preflight::default();
+        assert_eq!(found.verdict(), Verdict::Good);
+        for verdict in [Verdict::Good, Verdict::Warning, Verdict::Unreachable, Verdict::Wrong] {
+            found.add(Part::Kafka, "", Verdict::NotAsked, "");
+            found.add(Part::Kafka, "", verdict, "");
+            assert_eq!(found.verdict(), verdict);
+        }
+    }
+}

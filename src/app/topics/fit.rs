@@ -1,0 +1,194 @@
+//! What a topic that is there lacks: what would break the guarantee, and what will only be missed in a bad moment.
+
+use super::plan::{self, DEAD_LETTER_OVERHEAD, DEAD_LETTERS, Plan, RECORD_BYTES_DEFAULT, RULES, setting};
+use crate::kafka::{Operation, Topic};
+use crate::settings::Topics;
+
+/// A topic that takes less may be too small for what is written: changes of many words, states of busy customers.
+const RECORD_BYTES_FEW: u64 = 128 << 10;
+/// The changelog takes records of at least so many bytes: a customer's id of the longest kind, and a small state.
+const CHANGELOG_RECORD_BYTES_MIN: u64 = 4 << 10;
+/// So many copies of a partition survive the loss of one broker while two of them must have each record.
+const COPIES_MANY: usize = 3;
+
+/// Why it cannot be written to as it is.
+pub(in crate::app) fn refused(plan: &Plan<'_>, found: &Topic, input: &Topic) -> Option<String> {
+    let name = plan.name;
+    if found.partitions != plan.partitions && plan.key == RULES {
+        return Some(format!(
+            "topic {name} has {} partitions and needs 1, since versions have one order; make it anew, or name another",
+            found.partitions
+        ));
+    }
+    if found.partitions != plan.partitions {
+        return Some(format!(
+            "topic {name} has {} partitions and the input {}; outputs go to their input's partition, so make it anew \
+             with as many, or name another",
+            found.partitions, input.partitions
+        ));
+    }
+    let policy = found.settings.get("cleanup.policy")?;
+    // A topic that also deletes by age loses states that nothing else holds.
+    let (fits, needed) = match plan.is_compacted {
+        true => (policy == "compact", "compact"),
+        false => (!policy.contains("compact"), "delete"),
+    };
+    if !fits {
+        return Some(format!("topic {name} has cleanup.policy={policy} and needs {needed}; change it, or name another"));
+    }
+    let bytes = setting(found, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
+    (plan.key == plan::CHANGELOG && bytes < CHANGELOG_RECORD_BYTES_MIN).then(|| {
+        format!(
+            "topic {name} has max.message.bytes={bytes} and needs {CHANGELOG_RECORD_BYTES_MIN} at the least, since customers \
+             would be kept without their past; raise it (Kafka's default is {RECORD_BYTES_DEFAULT})"
+        )
+    })
+}
+
+/// The operations that are needed and that the brokers say are not allowed.
+pub(in crate::app) fn denied(needs: &[Operation], found: &Topic) -> Vec<Operation> {
+    let Some(allowed) = &found.allowed else { return Vec::new() };
+    needs.iter().copied().filter(|need| !allowed.contains(need)).collect()
+}
+
+/// What is weaker than it should be, one sentence each.
+pub(in crate::app) fn weak(topics: &Topics, plan: &Plan<'_>, found: &Topic, input: &Topic) -> Vec<String> {
+    let weak = [
+        unseen(plan.name, found),
+        few_copies(topics, found, input),
+        one_in_sync(found),
+        short_deletions(plan, found),
+        small_records(plan, found),
+        small_letters(plan, found, input),
+    ];
+    weak.into_iter().flatten().collect()
+}
+
+/// Its settings may not be read, and so nothing of them is known.
+pub(in crate::app) fn unseen(name: &str, found: &Topic) -> Option<String> {
+    let is_denied = !denied(&[Operation::DescribeConfigs], found).is_empty();
+    is_denied.then(|| {
+        format!(
+            "This user may not DescribeConfigs topic {name}: its settings, cleanup.policy and max.message.bytes among them, \
+             are not checked, and Kafka's defaults are assumed."
+        )
+    })
+}
+
+fn few_copies(topics: &Topics, found: &Topic, input: &Topic) -> Option<String> {
+    let wanted = topics.replication.and_then(|count| usize::try_from(count).ok());
+    let needed = wanted.unwrap_or(input.replicas);
+    let source = if wanted.is_some() { "topics.replication asks for" } else { "the input has" };
+    (found.replicas < needed).then(|| {
+        format!(
+            "The topic has fewer replicas than {source}, {} and not {needed}: losing brokers that the input survives would \
+             lose it.",
+            found.replicas
+        )
+    })
+}
+
+fn one_in_sync(found: &Topic) -> Option<String> {
+    let insync = setting(found, "min.insync.replicas")?;
+    (found.replicas >= COPIES_MANY && insync < 2).then(|| {
+        format!(
+            "The topic has {} replicas and min.insync.replicas={insync}: a record may be on one broker alone when it counts as \
+             written, and be lost with it; 2 would be right.",
+            found.replicas
+        )
+    })
+}
+
+fn short_deletions(plan: &Plan<'_>, found: &Topic) -> Option<String> {
+    let (key, needed) = plan.settings.iter().find(|(key, _)| *key == "delete.retention.ms")?;
+    let kept = setting(found, key).filter(|kept| *kept < needed.parse().unwrap_or(0))?;
+    Some(format!(
+        "delete.retention.ms is {kept}, and {needed} would be right: deletions are shown for that long, to whoever was away (a \
+         local copy older than half of it is made anew)."
+    ))
+}
+
+fn small_records(plan: &Plan<'_>, found: &Topic) -> Option<String> {
+    let bytes = setting(found, "max.message.bytes").filter(|bytes| *bytes < RECORD_BYTES_FEW)?;
+    (plan.key != RULES).then(|| {
+        format!(
+            "The topic takes small records only (max.message.bytes={bytes}); what is larger goes to the dead letters."
+        )
+    })
+}
+
+fn small_letters(plan: &Plan<'_>, found: &Topic, input: &Topic) -> Option<String> {
+    let bytes = |topic: &Topic| setting(topic, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
+    let (takes, input) = (bytes(found), bytes(input));
+    (plan.key == DEAD_LETTERS && takes < input).then(|| {
+        format!(
+            "The topic takes smaller records than the input (max.message.bytes={takes}, the input's is {input}, {} would be \
+             right); larger dead letters are cut.",
+            input + DEAD_LETTER_OVERHEAD
+        )
+    })
+}
+
+/// How long the changelog shows deletions, in milliseconds, where that is known.
+pub(super) fn deletions_shown(plan: &Plan<'_>, found: &Topic) -> Option<u64> {
+    (plan.key == plan::CHANGELOG).then(|| setting(found, "delete.retention.ms")).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::super::plan::plans;
+    use super::{denied, refused, weak};
+    use crate::kafka::{Operation, Topic};
+    use crate::settings::{Settings, Sources};
+
+    fn topic(replicas: usize, settings: &[(&str, &str)]) -> Topic {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Topic { id: None, partitions: 2, replicas, settings, allowed: None }
+    }
+
+    #[test]
+    fn a_topic_that_is_there_is_warned_of_and_not_refused_where_it_is_only_weak() {
+        let topics = Settings::load(&Sources::default()).unwrap().settings.topics;
+        let input = topic(3, &[("max.message.bytes", "2000000")]);
+        let plans = plans(&topics, &input);
+        let strong = topic(
+            3,
+            &[("cleanup.policy", "compact"), ("delete.retention.ms", "2592000000"), ("min.insync.replicas", "2")],
+        );
+        let members = &plans[1];
+        assert_eq!((refused(members, &strong, &input), weak(&topics, members, &strong, &input)), (None, vec![]));
+        let settings = [
+            ("cleanup.policy", "compact"),
+            ("delete.retention.ms", "1000"),
+            ("min.insync.replicas", "1"),
+            ("max.message.bytes", "5000"),
+        ];
+        for (replicas, words) in [(2, "fewer replicas"), (3, "min.insync.replicas=1")] {
+            let found = topic(replicas, &settings);
+            assert_eq!(refused(members, &found, &input), None);
+            let said = weak(&topics, members, &found, &input);
+            assert_eq!(said.len(), 3, "{said:#?}");
+            for words in [words, "delete.retention.ms is 1000", "max.message.bytes=5000"] {
+                assert!(said.iter().any(|said| said.contains(words)), "{words}: {said:#?}");
+            }
+        }
+        let letters = topic(3, &[("cleanup.policy", "delete"), ("max.message.bytes", "1000000")]);
+        let said = weak(&topics, &plans[4], &letters, &input);
+        assert!(said.len() == 1 && said[0].contains("dead letters are cut"), "{said:#?}");
+    }
+
+    #[test]
+    fn what_the_brokers_deny_is_known_only_where_they_say_so() {
+        let mut found = topic(1, &[]);
+        let needs = [Operation::Read, Operation::Write];
+        assert_eq!(denied(&needs, &found), []);
+        found.allowed = Some(BTreeSet::from([Operation::Read]));
+        assert_eq!(denied(&needs, &found), [Operation::Write]);
+        found.settings = BTreeMap::new();
+        let topics = Settings::load(&Sources::default()).unwrap().settings.topics;
+        let said = weak(&topics, &plans(&topics, &found)[0], &found, &found);
+        assert!(said.len() == 1 && said[0].contains("may not DescribeConfigs topic cohort-changes"), "{said:#?}");
+    }
+}

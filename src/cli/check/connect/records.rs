@@ -1,0 +1,309 @@
+//! What would become of the first records of the input.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::app::preflight::{Part, Preflight, Verdict};
+use crate::app::rules_file::RulesFile;
+use crate::cli::history::{Seen, Topic};
+use crate::cli::output::Stopped;
+use crate::cli::progress::Progress;
+use crate::cli::words::{counted, grouped};
+use crate::clock::{Ahead, is_ahead, wall_clock};
+use crate::engine::Timing;
+use crate::event::{CustomerEvent, DeadLetterReason, Instant};
+use crate::kafka::partition_of;
+use crate::lane::is_mixed;
+use crate::settings::{Loaded, Settings};
+
+/// Records that are looked at, of all partitions together.
+const RECORDS: u64 = 1_000;
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    partitions: u32,
+    events: u64,
+    tombstones: u64,
+    /// By reason, each with what was wrong with the first.
+    dead: BTreeMap<DeadLetterReason, (u64, String)>,
+    customers: BTreeSet<String>,
+    /// Customers who are not where murmur2 puts them.
+    elsewhere: u64,
+}
+
+/// Reads them, and adds what was found. `None`: they cannot be read, which is a finding, too.
+///
+/// # Errors
+/// None of the brokers' or the registry's: these are findings.
+pub(super) fn look(settings: &Loaded, file: &RulesFile, found: &mut Preflight) -> Result<Option<Fate>, Stopped> {
+    match read(settings, file) {
+        Ok(fate) => {
+            fate.tell(found);
+            Ok(Some(fate))
+        }
+        Err(Stopped::Failed(failure)) => {
+            let verdict = Verdict::from(&failure);
+            found.add(Part::Records, &settings.settings.topics.input, verdict, failure.to_string());
+            Ok(None)
+        }
+        Err(stopped) => Err(stopped),
+    }
+}
+
+fn read(loaded: &Loaded, file: &RulesFile) -> Result<Fate, Stopped> {
+    let settings = &loaded.settings;
+    let mut topic = Topic::open(loaded, &settings.topics.input, None)?;
+    let partitions = topic.partitions();
+    let mut fate = Fate { partitions: partitions.len().try_into().unwrap_or(0), ..Fate::default() };
+    let mut judge = Judge::new(settings);
+    for partition in partitions.clone() {
+        // What one partition does not have, those after it may.
+        let left = u64::try_from(partitions.end - partition).unwrap_or(1);
+        let share = RECORDS.saturating_sub(fate.read(topic.counts().tombstones)).div_ceil(left);
+        let range = topic.beginning(partition, i64::try_from(share).unwrap_or(0))?;
+        judge.newest = None;
+        topic.read(partition, range, &file.rules.vocabulary, &Progress::hidden(), |seen| {
+            match seen {
+                Seen::Refused(reason, detail) => fate.dead_letter(reason, detail),
+                Seen::Event(event) => match judge.refuses(event) {
+                    Some((reason, detail)) => fate.dead_letter(reason, detail),
+                    None => fate.event(event, partition),
+                },
+            }
+            Ok(())
+        })?;
+    }
+    fate.tombstones = topic.counts().tombstones;
+    Ok(fate)
+}
+
+/// Judges times as `run` does.
+struct Judge<'s> {
+    settings: &'s Settings,
+    timing: Timing,
+    now: Instant,
+    /// The newest event of the partition.
+    newest: Option<Instant>,
+}
+
+impl<'s> Judge<'s> {
+    fn new(settings: &'s Settings) -> Self {
+        let time = settings.time;
+        let timing =
+            Timing { arrives_within: time.arrives_within, max_lateness: time.max_lateness, earliest: time.earliest };
+        Self { settings, timing, now: wall_clock(), newest: None }
+    }
+
+    fn refuses(&mut self, event: &CustomerEvent<'_>) -> Option<(DeadLetterReason, &'static str)> {
+        let (at, skew) = (event.at, self.settings.time.max_future_skew);
+        let stream_time = self.newest.map_or(Instant::MIN, |newest| newest - self.timing.arrives_within);
+        let refused = self.timing.refuses(at, stream_time);
+        if refused == Some(DeadLetterReason::BadTime) {
+            return Some((
+                DeadLetterReason::BadTime,
+                "before time.earliest, or in seconds where milliseconds are expected",
+            ));
+        }
+        if is_ahead(at, self.now, Instant::MIN, Instant::MIN, skew) == Ahead::Yes {
+            return Some((DeadLetterReason::Future, "ahead of the clock by more than time.max_future_skew"));
+        }
+        if let Some(reason) = refused {
+            return Some((reason, "older than stream time by more than time.max_lateness"));
+        }
+        self.newest = self.newest.max(Some(at));
+        None
+    }
+}
+
+impl Fate {
+    fn read(&self, tombstones: u64) -> u64 {
+        self.events + self.dead_letters() + tombstones
+    }
+
+    fn dead_letters(&self) -> u64 {
+        self.dead.values().map(|(count, _)| count).sum()
+    }
+
+    fn dead_letter(&mut self, reason: DeadLetterReason, detail: &str) {
+        self.dead.entry(reason).or_insert_with(|| (0, detail.to_owned())).0 += 1;
+    }
+
+    fn event(&mut self, event: &CustomerEvent<'_>, partition: i32) {
+        self.events += 1;
+        if !self.customers.contains(event.customer) {
+            self.customers.insert(event.customer.to_owned());
+            self.elsewhere += u64::from(partition_of(event.customer.as_bytes(), self.partitions) != partition);
+        }
+    }
+
+    /// Adds what is to be said of them.
+    fn tell(&self, found: &mut Preflight) {
+        let read = self.read(self.tombstones);
+        if read == 0 {
+            return found.add(Part::Records, "", Verdict::Good, "there are none yet, so nothing is known of them");
+        }
+        let records = counted(read, "record", "records");
+        if self.events == 0 && !self.dead.is_empty() {
+            found.add(
+                Part::Records,
+                "",
+                Verdict::Wrong,
+                format!("none of the first {records} is an event; see topics.input"),
+            );
+        } else {
+            let events = counted(self.events, "event", "events");
+            let customers = counted(self.customers.len() as u64, "customer", "customers");
+            let tombstones = match self.tombstones {
+                0 => String::new(),
+                count => format!(", {}", counted(count, "record without a value", "records without a value")),
+            };
+            let text = format!("of the first {records}: {events} of {customers}{tombstones}");
+            found.add(Part::Records, "", Verdict::Good, text);
+        }
+        for (reason, (count, detail)) in &self.dead {
+            let what = counted(*count, "record would be a dead letter", "records would be dead letters");
+            found.add(Part::Records, "", Verdict::Warning, format!("{what}, {reason}: {detail}"));
+        }
+        self.tell_places(found);
+    }
+
+    fn tell_places(&self, found: &mut Preflight) {
+        let customers = self.customers.len() as u64;
+        if self.partitions < 2 || customers == 0 {
+            return;
+        }
+        let elsewhere = format!("{} of {}", grouped(self.elsewhere), counted(customers, "customer", "customers"));
+        let (verdict, text) = match self.places() {
+            Places::Murmur2 => {
+                (Verdict::Good, "customers are where Kafka's default partitioner (murmur2) puts them".to_owned())
+            }
+            Places::Another => (
+                Verdict::Warning,
+                format!(
+                    "{elsewhere} are not where Kafka's default partitioner (murmur2) puts them: right as long as all producers \
+                     use one partitioner; for librdkafka set partitioner=murmur2_random"
+                ),
+            ),
+            Places::Mixed => (
+                Verdict::Warning,
+                format!(
+                    "{elsewhere} are not where murmur2 puts them, and the others are, as if producers used different \
+                     partitioners, or partitions were added: customers in two partitions are decided wrongly"
+                ),
+            ),
+        };
+        found.add(Part::Records, "", verdict, text);
+    }
+
+    fn places(&self) -> Places {
+        match self.elsewhere {
+            0 => Places::Murmur2,
+            elsewhere if is_mixed(self.customers.len() as u64, elsewhere, self.partitions) => Places::Mixed,
+            _ => Places::Another,
+        }
+    }
+
+    pub(super) fn in_json(&self) -> Value {
+        let dead = |(reason, (count, detail)): (&DeadLetterReason, &(u64, String))| {
+            (reason.to_string(), json!({ "records": count, "first": detail }))
+        };
+        json!({
+            "read": self.read(self.tombstones),
+            "events": self.events,
+            "tombstones": self.tombstones,
+            "dead_letters": self.dead.iter().map(dead).collect::<serde_json::Map<_, _>>(),
+            "customers": self.customers.len(),
+            "customers_not_where_murmur2_puts_them": self.elsewhere,
+        })
+    }
+}
+
+/// By whose partitioner customers are where they are.
+enum Places {
+    Murmur2,
+    Another,
+    /// More than one.
+    Mixed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeadLetterReason, Fate, Judge, Preflight, Verdict};
+    use crate::clock::wall_clock;
+    use crate::event::{CustomerEvent, Instant, Properties, Span, Vocabulary};
+    use crate::kafka::partition_of;
+    use crate::settings::{Settings, Sources};
+
+    fn event<'a>(customer: &'a str, at: Instant, properties: &'a Properties<'a>) -> CustomerEvent<'a> {
+        let name_id = Vocabulary::default().name("visit");
+        CustomerEvent {
+            customer,
+            name: "visit",
+            name_id,
+            at,
+            id: None,
+            source: None,
+            record_hash: 0,
+            unusable_values: 0,
+            properties,
+        }
+    }
+
+    fn told(fate: &Fate) -> Vec<(Verdict, String)> {
+        let mut found = Preflight::default();
+        fate.tell(&mut found);
+        found.findings.into_iter().map(|finding| (finding.verdict, finding.text)).collect()
+    }
+
+    #[test]
+    fn times_are_judged_as_at_work() {
+        let settings = Settings::load(&Sources::default()).unwrap().settings;
+        let (mut judge, properties, now) = (Judge::new(&settings), Properties::new(), wall_clock());
+        let mut refused = |at| judge.refuses(&event("c", at, &properties)).map(|(reason, _)| reason);
+        assert_eq!(refused(Instant(1_700_000_000)), Some(DeadLetterReason::BadTime), "seconds");
+        assert_eq!(refused(now + Span(2 * Span::DAY.0)), Some(DeadLetterReason::Future));
+        assert_eq!(refused(now - Span(300 * Span::DAY.0)), None, "the first says what time it is");
+        assert_eq!(refused(now), None);
+        assert_eq!(refused(now - Span(5 * Span::DAY.0)), Some(DeadLetterReason::TooLate));
+        assert_eq!(refused(now - Span(3 * Span::DAY.0)), None);
+    }
+
+    #[test]
+    fn what_would_be_dead_letters_is_warned_of_and_nothing_else_is_wrong() {
+        let mut fate = Fate { partitions: 1, ..Fate::default() };
+        assert_eq!(told(&fate)[0].0, Verdict::Good, "an empty topic is no mistake");
+        fate.dead_letter(DeadLetterReason::Undecodable, "neither a schema id nor a fingerprint");
+        fate.dead_letter(DeadLetterReason::Undecodable, "another detail");
+        let said = told(&fate);
+        assert_eq!((said.len(), said[0].0, said[1].0), (2, Verdict::Wrong, Verdict::Warning), "{said:?}");
+        fate.event(&event("c", Instant(0), &Properties::new()), 0);
+        let said = told(&fate);
+        assert_eq!(said[0], (Verdict::Good, "of the first 3 records: 1 event of 1 customer".to_owned()));
+        let dead = "2 records would be dead letters, undecodable: neither a schema id nor a fingerprint";
+        assert_eq!(said[1], (Verdict::Warning, dead.to_owned()));
+    }
+
+    #[test]
+    fn places_are_compared_with_those_of_murmur2() {
+        let with = |elsewhere: u32, at_home: u32| {
+            let mut fate = Fate { partitions: 4, ..Fate::default() };
+            for number in 0..elsewhere + at_home {
+                let customer = format!("c{number}");
+                let home = partition_of(customer.as_bytes(), 4);
+                let place = if number < elsewhere { (home + 1) % 4 } else { home };
+                fate.event(&event(&customer, Instant(0), &Properties::new()), place);
+            }
+            told(&fate).pop().unwrap()
+        };
+        assert_eq!(with(0, 500).0, Verdict::Good);
+        let (verdict, text) = with(500, 0);
+        assert!(
+            verdict == Verdict::Warning && text.starts_with("500 of 500 customers are not where Kafka's"),
+            "{text}"
+        );
+        let (verdict, text) = with(200, 300);
+        assert!(verdict == Verdict::Warning && text.contains("different partitioners"), "{text}");
+    }
+}
