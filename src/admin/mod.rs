@@ -37,7 +37,7 @@ use crate::settings::{self, Listen};
 use guard::Guard;
 use listeners::Listener;
 use places::Places;
-use server::Server;
+use server::{QUIET_MAX, Server};
 use tls::Tls;
 use tokens::Tokens;
 
@@ -148,13 +148,13 @@ impl Servers {
         let metrics = Server {
             listener: self.metrics,
             tls: None,
-            places: Places::new(usize::try_from(metrics_connections()).unwrap_or(ADMIN_CONNECTIONS)),
+            places: Places::new(usize::try_from(metrics_connections()).unwrap_or(ADMIN_CONNECTIONS), QUIET_MAX),
             router: routes::metrics(views.clone()),
         };
         let admin = self.admin.map(|admin| Server {
             listener: admin.listener,
             tls: admin.tls,
-            places: Places::new(ADMIN_CONNECTIONS),
+            places: Places::new(ADMIN_CONNECTIONS, QUIET_MAX),
             router: routes::admin(views, Guard::new(admin.tokens, admin.is_loopback)),
         });
         runtime.spawn(async move {

@@ -12,12 +12,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// From an answer to the end of the next request's headers: for this long a client may take to read it and be idle.
-const QUIET_MAX: Duration = Duration::from_secs(30);
-
 #[derive(Debug)]
 pub(super) struct Places {
     max: usize,
+    /// From an answer to the end of the next request's headers: for so long a client may read it and be idle.
+    quiet_max: Duration,
     held: Mutex<Held>,
 }
 
@@ -50,8 +49,8 @@ enum Turn {
 pub(super) struct Answering(Arc<Place>);
 
 impl Places {
-    pub(super) fn new(max: usize) -> Arc<Self> {
-        Arc::new(Self { max, held: Mutex::default() })
+    pub(super) fn new(max: usize, quiet_max: Duration) -> Arc<Self> {
+        Arc::new(Self { max, quiet_max, held: Mutex::default() })
     }
 
     /// A place for a new connection. `None`: to each an answer is being worked out.
@@ -111,10 +110,10 @@ impl Place {
                 Turn::Theirs { since, .. } => since,
                 Turn::Ours => Instant::now(),
             };
-            if since.elapsed() >= QUIET_MAX {
+            if since.elapsed() >= self.places.quiet_max {
                 return;
             }
-            sleep_until(since + QUIET_MAX).await;
+            sleep_until(since + self.places.quiet_max).await;
         }
     }
 
@@ -149,7 +148,13 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
     use super::Places;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     /// Was the place given to another connection?
     async fn is_lost(place: &super::Place) -> bool {
@@ -162,7 +167,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_waited_longest_gives_way_and_whoever_is_answered_does_not() {
-        let places = Places::new(3);
+        let places = Places::new(3, LONG);
         let [a, b, c] = [0; 3].map(|_| places.enter().unwrap());
         let answering = a.answering();
         let d = places.enter().unwrap();
@@ -183,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_comes_with_the_eviction_brings_the_place_back_to_nobody() {
-        let places = Places::new(1);
+        let places = Places::new(1, LONG);
         let a = places.enter().unwrap();
         let b = places.enter().unwrap();
         drop(a.answering());
@@ -193,5 +198,20 @@ mod tests {
         assert!(is_lost(&b).await);
         drop((b, c));
         assert!(places.enter().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_quiet_for_too_long_is_closed_unless_an_answer_is_worked_out() {
+        let quiet = Duration::from_millis(20);
+        let places = Places::new(9, quiet);
+        let [silent, asking] = [0; 2].map(|_| places.enter().unwrap());
+        let answering = asking.answering();
+        timeout(LONG, silent.lost()).await.unwrap();
+        tokio::select! {
+            () = asking.lost() => panic!("it was being answered"),
+            () = sleep(3 * quiet) => {}
+        }
+        drop(answering);
+        timeout(LONG, asking.lost()).await.unwrap();
     }
 }

@@ -23,6 +23,8 @@ pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Texts of all metrics at a time, those that clients have not read to their end included: one may be some megabytes.
 const SCRAPES_MAX: usize = 8;
+/// Scrapes that are made or wait to be made; more are refused, lest they take all connections.
+const SCRAPES_WAITING_MAX: usize = 32;
 
 /// No other request here has a body.
 const BODY_BYTES_MAX: usize = 4 * 1_024;
@@ -51,12 +53,8 @@ const ADMIN_ROUTES: &str = "\
 ";
 
 pub(super) fn metrics(views: Views) -> Router {
-    let scrapes = Scrapes {
-        metrics: Arc::clone(&views.metrics),
-        running: Semaphore::new(1),
-        texts: Semaphore::new(SCRAPES_MAX).into(),
-    };
-    let scrape = Router::new().route("/metrics", get(show_metrics)).with_state(Arc::new(scrapes));
+    let scrapes = Scrapes::new(Arc::clone(&views.metrics));
+    let scrape = Router::new().route("/metrics", get(show_metrics)).with_state(scrapes);
     limited(in_time(health_routes()).with_state(views).merge(in_time(scrape)), METRICS_ROUTES)
 }
 
@@ -93,12 +91,20 @@ fn in_time<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router.layer(middleware::from_fn(answer))
 }
 
-/// A text of all metrics takes some milliseconds and, with many cohorts and partitions, megabytes. Few are made at a time, and not
-/// on the thread that answers probes.
+/// A text of all metrics takes some milliseconds and, with many cohorts and partitions, megabytes. One is made at a time, and not on
+/// the thread that answers probes.
 struct Scrapes {
     metrics: Arc<Metrics>,
-    running: Semaphore,
+    waiting: Semaphore,
+    making: Arc<Semaphore>,
     texts: Arc<Semaphore>,
+}
+
+impl Scrapes {
+    fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        let [making, texts] = [1, SCRAPES_MAX].map(|places| Arc::new(Semaphore::new(places)));
+        Arc::new(Self { metrics, waiting: Semaphore::new(SCRAPES_WAITING_MAX), making, texts })
+    }
 }
 
 /// A text, and its place among those that there may be.
@@ -115,13 +121,22 @@ impl AsRef<[u8]> for Scraped {
 
 async fn show_metrics(State(scrapes): State<Arc<Scrapes>>) -> Response {
     let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response();
+    let Ok(_waiting) = scrapes.waiting.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "Too many scrapes at once.\n").into_response();
+    };
     // Whoever waits here for too long is answered that it took too long.
     let place = Arc::clone(&scrapes.texts).acquire_owned().await.expect("the semaphore is never closed");
-    let _turn = scrapes.running.acquire().await.expect("the semaphore is never closed");
+    let turn = Arc::clone(&scrapes.making).acquire_owned().await.expect("the semaphore is never closed");
     let metrics = Arc::clone(&scrapes.metrics);
-    match tokio::task::spawn_blocking(move || metrics.encode().map_err(|error| error.to_string())).await {
-        Ok(Ok(text)) => {
-            let body = Body::from(Bytes::from_owner(Scraped { text, _place: place }));
+    // What was begun goes on, also when the client hangs up: so it keeps its turn until it has ended.
+    let make = move || {
+        let text = metrics.encode().map_err(|error| error.to_string());
+        drop(turn);
+        text.map(|text| Scraped { text, _place: place })
+    };
+    match tokio::task::spawn_blocking(make).await {
+        Ok(Ok(scraped)) => {
+            let body = Body::from(Bytes::from_owner(scraped));
             ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], body).into_response()
         }
         Ok(Err(error)) => failed(error),

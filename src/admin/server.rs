@@ -27,6 +27,8 @@ use super::tls::Tls;
 const HEADERS_TIME_MAX: Duration = Duration::from_secs(10);
 /// For the handshake of TLS.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+/// For reading an answer, and for idling after it.
+pub(super) const QUIET_MAX: Duration = Duration::from_secs(30);
 /// Bytes of a request's first line and headers: of a customer id each byte may take three.
 const HEADERS_BYTES_MAX: usize = 16 << 10;
 /// When the system has no file left for a connection.

@@ -30,6 +30,7 @@ struct House {
     runtime: Runtime,
     metrics: SocketAddr,
     admin: String,
+    shown: Arc<Metrics>,
     health: Arc<Health>,
     desk: Arc<Desk>,
     board: Arc<Board>,
@@ -56,7 +57,7 @@ fn house_on(runtime: Runtime, admin: &Admin) -> House {
     let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
     let (post, posts) = tokio::sync::mpsc::channel(1);
     let views = Views {
-        metrics: shown,
+        metrics: Arc::clone(&shown),
         health: Arc::clone(&health),
         desk: Arc::clone(&desk),
         board: Arc::clone(&board),
@@ -65,7 +66,7 @@ fn house_on(runtime: Runtime, admin: &Admin) -> House {
     let (close, closing) = oneshot::channel::<()>();
     let closing = async move { drop(closing.await) };
     let serving = servers.serve(runtime.handle(), views, closing);
-    House { runtime, metrics, admin, health, desk, board, posts: Some(posts), close, serving }
+    House { runtime, metrics, admin, shown, health, desk, board, posts: Some(posts), close, serving }
 }
 
 /// Connects without hanging for ever later.
@@ -606,6 +607,30 @@ fn tls_has_the_certificate_of_its_file_also_when_that_is_renewed() {
     assert!(ask_by_tls(&house.admin, &folder.path().join("old.pem"), "one.example").is_err());
 }
 
+/// Reads until the other side closes.
+fn closes(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "it stays open");
+    }
+    assert!(!rest.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&rest));
+}
+
+#[test]
+fn a_header_or_a_handshake_that_does_not_come_to_its_end_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let house = house_with(&certificate(folder.path(), "one.example"));
+    let half = connect(&house.metrics.to_string());
+    (&half).write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n").unwrap();
+    let [silent, no_handshake] = [house.metrics.to_string(), house.admin.clone()].map(|address| connect(&address));
+    [half, silent, no_handshake].map(closes);
+    // Longer headers than anybody needs are refused; what was not read of them may make the system drop the answer.
+    let long = format!("X: {}", "x".repeat(20 << 10));
+    let request = request("GET", "/health/live", &["Host: x", &long], "");
+    let answer = exchange(connect(&house.metrics.to_string()), &request).unwrap_or_default();
+    assert!(answer.is_empty() || status_of(&answer) == 431, "{answer}");
+}
+
 #[test]
 fn a_certificate_that_cannot_be_used_ends_the_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -645,6 +670,11 @@ fn slow_and_hostile_connections_fail_no_probe() {
     let clients = HOSTILE.min(files.saturating_sub(FILES_BESIDES));
     let house = house();
     house.health.lane(0).partitions(2, []);
+    // Megabytes, which wait for whoever does not read them.
+    let cohorts: Vec<String> = (0..10_000).map(|number| format!("cohort_number_{number}")).collect();
+    drop(house.shown.cohorts(cohorts.iter().map(String::as_str)));
+    let text = house.shown.encode().unwrap();
+    assert!(text.len() > 1 << 20, "{}", text.len());
     let (over, opened, busy) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let attackers = 2;
     std::thread::scope(|scope| {
