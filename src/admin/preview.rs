@@ -87,24 +87,24 @@ mod tests {
 
     #[test]
     fn cohorts_are_new_changed_affected_gone_or_as_they_were() {
-        let before = "[cohorts.a]\nwho = 'did visit in the last 1 day'\n[cohorts.b]\nwho = 'in a'\n\
-                      [cohorts.c]\nwho = 'did buy in the last 3 days'\n[cohorts.d]\nwho = 'did buy in the last 1 day'\n";
+        let before = "[cohorts.ca]\nwho = 'did visit in the last 1 day'\n[cohorts.cb]\nwho = 'in ca'\n\
+                      [cohorts.cc]\nwho = 'did buy in the last 3 days'\n[cohorts.cd]\nwho = 'did buy in the last 1 day'\n";
         let after =
-            before.replace("visit in the last 1 day", "visit in the last 2 days").replace("cohorts.d", "cohorts.e");
+            before.replace("visit in the last 1 day", "visit in the last 2 days").replace("cohorts.cd", "cohorts.ce");
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let rules = |text: &str| load("rules.toml", text).unwrap();
         let expected = Compared {
-            new: names(&["e"]),
-            changed: names(&["a"]),
-            affected: names(&["b"]),
-            gone: names(&["d"]),
+            new: names(&["ce"]),
+            changed: names(&["ca"]),
+            affected: names(&["cb"]),
+            gone: names(&["cd"]),
             unchanged: 1,
         };
         assert_eq!(compare(&rules(before), &rules(&after)), expected);
         // Another title decides nothing, and leaving the shadow is seen outside.
-        let titled = before.replace("[cohorts.b]", "title = 'A'\n[cohorts.b]");
+        let titled = before.replace("[cohorts.cb]", "title = 'A'\n[cohorts.cb]");
         assert_eq!(compare(&rules(before), &rules(&titled)), Compared { unchanged: 4, ..Compared::default() });
-        let shadow = before.replace("[cohorts.b]", "shadow = true\n[cohorts.b]");
-        assert_eq!(compare(&rules(&shadow), &rules(before)).changed, names(&["a"]));
+        let shadow = before.replace("[cohorts.cb]", "shadow = true\n[cohorts.cb]");
+        assert_eq!(compare(&rules(&shadow), &rules(before)).changed, names(&["ca"]));
     }
 }

@@ -446,10 +446,8 @@ fn a_dry_run_says_what_rules_would_change_and_changes_nothing() {
     assert_eq!((&said["new"], &said["in_force"]["version"]), (&true.into(), &3.into()));
     let (_, same) = house.post("?dry_run=true", RULES);
     assert!(same.contains("\"new\":false") && same.contains("\"unchanged\":2"), "{same}");
-    let (_, warned) = house.post(
-        "?dry_run=true",
-        &format!("{RULES}[cohorts.x]\nwho = 'did visit in the last 1 day and count(visit in the last 1 day) < 1'\n"),
-    );
+    let for_good = format!("{RULES}[cohorts.x]\nwho = 'did purchase more than 30 days ago'\n");
+    let (_, warned) = house.post("?dry_run=true", &for_good);
     assert!(warned.contains("warning: POST /rules:6"), "{warned}");
     let (status, mistakes) = house.post("?dry_run=true", "[cohorts.x]\nwho = 'did'\n");
     assert!(status == 422 && mistakes.contains("POST /rules:2"), "{status} {mistakes}");
