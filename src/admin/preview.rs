@@ -102,7 +102,7 @@ mod tests {
         };
         assert_eq!(compare(&rules(before), &rules(&after)), expected);
         // Another title decides nothing, and leaving the shadow is seen outside.
-        let titled = before.replace("[cohorts.cb]", "title = 'A'\n[cohorts.cb]");
+        let titled = before.replace("[cohorts.cb]", "name = { en = 'A' }\n[cohorts.cb]");
         assert_eq!(compare(&rules(before), &rules(&titled)), Compared { unchanged: 4, ..Compared::default() });
         let shadow = before.replace("[cohorts.cb]", "shadow = true\n[cohorts.cb]");
         assert_eq!(compare(&rules(&shadow), &rules(before)).changed, names(&["ca"]));
