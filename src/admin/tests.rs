@@ -621,7 +621,7 @@ fn a_header_or_a_handshake_that_does_not_come_to_its_end_is_not_waited_for() {
     let half = connect(&house.metrics.to_string());
     (&half).write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n").unwrap();
     let [silent, no_handshake] = [house.metrics.to_string(), house.admin.clone()].map(|address| connect(&address));
-    [half, silent, no_handshake].map(closes);
+    [half, silent, no_handshake].into_iter().for_each(closes);
     // Longer headers than anybody needs are refused; what was not read of them may make the system drop the answer.
     let long = format!("X: {}", "x".repeat(20 << 10));
     let request = request("GET", "/health/live", &["Host: x", &long], "");
