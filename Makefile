@@ -12,7 +12,7 @@ help:
 	@echo 'make torture random cases on every core: MINUTES=60, or CASES=10000000, from SEED=0 on'
 	@echo 'make chaos   random faults on three brokers: MINUTES=10, or FAULTS=500; SEED=7 to repeat'
 	@echo 'make bench   the figures of the README'
-	@echo 'make lint    format, clippy, documentation'
+	@echo 'make lint    format, clippy, documentation, dependencies'
 	@echo 'make fmt     formats the source'
 	@echo 'make dist    what is shipped, in dist/: binary, archive, Debian package, checksums'
 	@echo 'make image   the container image cohortd:latest, from that binary; ENGINE=podman for another than docker'
@@ -49,7 +49,7 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --release --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --no-deps --document-private-items
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --config .deny.toml check; fi
+	@CARGO='$(CARGO)' sh .ci/dependencies
 
 fmt:
 	$(CARGO) fmt

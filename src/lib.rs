@@ -29,9 +29,9 @@
 //! | [`store`] | one RocksDB a partition: customers, timers, META; the byte layout | Kafka, what a fact means |
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only room that names rdkafka | events: it moves bytes |
 //! | [`metrics`] | counters, gauges and health: the declared surface | who counts |
-//! | [`inquiry`] | what an operator asks of one customer, from a door to a lane and back, and how it is written | HTTP, bytes |
+//! | [`inquiry`] | what an operator asks of one customer, from an HTTP request to a lane and back, and how it is written | HTTP, bytes |
 //! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
-//! | [`admin`] | the two HTTP doors | decisions |
+//! | [`admin`] | two HTTP servers: metrics and health, and the admin API | decisions |
 //! | [`telemetry`], [`shutdown`], [`backoff`] | the log; when to stop; pauses between tries | |
 //! | [`app`] | builds all of this from settings, runs it, drains it; the demo's shop and broker | the command line |
 //! | [`cli`] | the commands, and everything that a person reads on a terminal | |

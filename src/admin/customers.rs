@@ -1,4 +1,4 @@
-//! Where a customer stands, asked of the lane that has them.
+//! Where a customer stands, asked of the lane that has them. Each read is in the audit log.
 //!
 //! | status | |
 //! |---|---|
@@ -14,15 +14,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde_json::{Value, json};
 use tokio::sync::oneshot::Receiver;
 
 use super::Views;
+use super::audit::Caller;
 use crate::inquiry::{Answer, Census, Elsewhere, Form, Found};
 use crate::metrics::GroupSeen;
 
@@ -36,26 +37,39 @@ pub(super) fn routes() -> Router<Views> {
     Router::new().route("/customers/{id}", get(standings)).route("/customers/{id}/cohorts/{cohort}", get(explanation))
 }
 
-async fn standings(State(views): State<Views>, Path(customer): Path<String>, RawQuery(query): RawQuery) -> Response {
+async fn standings(
+    State(views): State<Views>,
+    Extension(caller): Extension<Caller>,
+    Path(customer): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let answered = async {
         let form = form(query.as_deref())?;
-        Ok(told(form, ask(&views, customer).await?.standings(form)))
+        Ok(told(form, ask(&views, customer.clone()).await?.standings(form)))
     };
-    answered.await.unwrap_or_else(|refusal: Refusal| refusal.into_response())
+    audited(&caller, &customer, answered.await)
 }
 
 async fn explanation(
     State(views): State<Views>,
+    Extension(caller): Extension<Caller>,
     Path((customer, cohort)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Response {
     let answered = async {
         let form = form(query.as_deref())?;
-        let found = ask(&views, customer).await?;
+        let found = ask(&views, customer.clone()).await?;
         let index = found.cohort(&cohort).map_err(Refusal::no_cohort)?;
         Ok(told(form, found.explanation(index, form)))
     };
-    answered.await.unwrap_or_else(|refusal: Refusal| refusal.into_response())
+    audited(&caller, &customer, answered.await)
+}
+
+/// Nothing is answered that is not written down first: that somebody is unknown is an answer too.
+fn audited(caller: &Caller, customer: &str, answered: Result<Response, Refusal>) -> Response {
+    let response = answered.unwrap_or_else(Refusal::into_response);
+    caller.read_customer(customer, response.status());
+    response
 }
 
 async fn ask(views: &Views, customer: String) -> Result<Found, Refusal> {

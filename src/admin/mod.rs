@@ -1,128 +1,183 @@
-//! The two doors: HTTP for Prometheus and health checks, and HTTP for operators.
+//! Two HTTP servers: metrics and health, for Prometheus and probes; and the admin API, for operators.
 //!
-//! The metrics door may be open to the network and shows nothing about a customer. The operators' door stays on the
-//! loopback; where a customer stands, and why, is told behind it. Neither door logs or counts by path: ids stand there.
+//! The first may be open to the network and shows nothing about a customer. The admin API stays on this machine, or is reached by
+//! TLS and a token (`guard`); who asked for whom is written down (`audit`). Neither logs or counts by path: ids stand there.
+//!
+//! Slow and hostile clients cost a bounded part of the process and keep nobody from an answer (`server`, `places`).
 
+mod audit;
 mod cohorts;
 mod customers;
-mod limits;
+mod guard;
+mod listeners;
+mod places;
 mod posted;
+mod preview;
 mod routes;
+mod server;
+mod tls;
+mod tokens;
 
-use std::future::{Future, IntoFuture};
+use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::server::graceful::GracefulShutdown;
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::inquiry::{Board, Desk};
 use crate::metrics::{Health, Metrics};
-use crate::settings;
+use crate::settings::{self, Listen};
+use guard::Guard;
+use listeners::Listener;
+use places::Places;
+use server::{QUIET_MAX, Server};
+use tls::Tls;
+use tokens::Tokens;
 
 pub use posted::{Posted, Ruling};
 
-/// How long answers in progress may take once the doors are closing.
+/// How long answers in progress may take once the servers are closing.
 pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// Both doors, bound but not yet answering: connections wait in the system's queue.
-#[derive(Debug)]
-pub struct Doors {
-    metrics: TcpListener,
-    admin: TcpListener,
+/// Connections to the admin API.
+const ADMIN_CONNECTIONS: usize = 64;
+/// Connections to metrics and health, at most and where few files may be open: the more, the longer a slow probe has to
+/// send its request before it gives way.
+const METRICS_CONNECTIONS: std::ops::RangeInclusive<u64> = 64..=512;
+
+/// Connections that metrics and health take where a process may have so many files open.
+#[must_use]
+pub fn metrics_connections() -> u64 {
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    (files / 16).clamp(*METRICS_CONNECTIONS.start(), *METRICS_CONNECTIONS.end())
 }
 
-/// What the doors show.
+/// Both servers, bound but not yet answering: connections wait in the system's queue.
+#[derive(Debug)]
+pub struct Servers {
+    metrics: Listener,
+    admin: Option<Admin>,
+}
+
+#[derive(Debug)]
+struct Admin {
+    listener: Listener,
+    tls: Option<Arc<Tls>>,
+    tokens: Option<Tokens>,
+    is_loopback: bool,
+}
+
+/// What is shown.
 #[derive(Debug, Clone)]
 pub struct Views {
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
     /// Where lanes are asked about customers.
     pub desk: Arc<Desk>,
-    /// Where the newest overview of all cohorts hangs.
+    /// Where the newest overview of all cohorts hangs, and the rules in force.
     pub board: Arc<Board>,
     /// Takes rules that are posted; `None`: nobody does here.
     pub rules: Option<mpsc::Sender<Posted>>,
 }
 
-/// An address that cannot be taken.
+/// A setting that cannot be used here: an address that is taken, a file that is missing.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({source}); stop what listens there, or choose another port")]
+#[error("{problem}")]
 pub struct Error {
-    /// The setting that names the address.
     pub key: &'static str,
-    pub address: SocketAddr,
-    pub source: io::Error,
+    problem: String,
 }
 
-impl Doors {
-    /// Binds both addresses. Before anything else is opened: a second process with the same settings stops here.
+impl Servers {
+    /// Binds both addresses, and reads tokens and certificate. Before anything else is opened: a second process with the same
+    /// settings stops here.
     ///
     /// # Errors
-    /// The first address that cannot be taken.
-    pub fn open(metrics: &settings::Metrics, admin: &settings::Admin) -> Result<Self, Error> {
-        Ok(Self { metrics: bind("metrics.listen", metrics.listen)?, admin: bind("admin.listen", admin.listen)? })
+    /// The first setting that cannot be used.
+    pub fn bind(runtime: &Handle, metrics: &settings::Metrics, admin: &settings::Admin) -> Result<Self, Error> {
+        let _runtime = runtime.enter();
+        let metrics = Listener::tcp("metrics.listen", metrics.listen)?;
+        let listener = match &admin.listen {
+            Listen::Off => return Ok(Self { metrics, admin: None }),
+            Listen::Tcp(address) => Listener::tcp("admin.listen", *address)?,
+            Listen::Unix(path) => Listener::unix("admin.listen", path)?,
+        };
+        let tls = match (&admin.tls_certificate_file, &admin.tls_key_file) {
+            (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
+            _ => None,
+        };
+        let is_loopback = matches!(&admin.listen, Listen::Tcp(address) if address.ip().is_loopback());
+        let admin = Admin { listener, tls, tokens: Tokens::of(admin)?, is_loopback };
+        Ok(Self { metrics, admin: Some(admin) })
     }
 
-    /// Where the metrics door is, its port known even if 0 was asked for.
+    /// Where metrics and health are, the port known even if 0 was asked for.
     ///
     /// # Errors
     /// If the system does not say.
     pub fn metrics_address(&self) -> io::Result<SocketAddr> {
-        self.metrics.local_addr()
+        match &self.metrics {
+            Listener::Tcp(listener) => listener.local_addr(),
+            Listener::Unix(..) => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
-    /// Where the operators' door is.
+    /// Where the admin API is, as in the setting; `off` if it is off.
     ///
     /// # Errors
     /// If the system does not say.
-    pub fn admin_address(&self) -> io::Result<SocketAddr> {
-        self.admin.local_addr()
+    pub fn admin_address(&self) -> io::Result<String> {
+        self.admin.as_ref().map_or_else(|| Ok(Listen::Off.to_string()), |admin| admin.listener.address())
     }
 
-    /// Answers on `runtime` until `closing` resolves, then finishes the answers in progress within [`CLOSE_TIME_MAX`].
-    /// The task that is returned ends when the doors are shut.
-    ///
-    /// # Errors
-    /// If the runtime cannot take the sockets.
+    /// Answers on `runtime` until `closing` resolves, then finishes the answers in progress within [`CLOSE_TIME_MAX`]. The task
+    /// that is returned ends when all is closed.
     pub fn serve(
         self,
         runtime: &Handle,
         views: Views,
         closing: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<JoinHandle<()>> {
-        let _runtime = runtime.enter();
-        let (open, opened) = watch::channel(());
-        // The sender is dropped when it is time to close, which ends every wait for it.
-        let closed = async |mut opened: watch::Receiver<()>| while opened.changed().await.is_ok() {};
-        let metrics = axum::serve(limits::Door::new(self.metrics)?, routes::metrics(views.clone()))
-            .with_graceful_shutdown(closed(opened.clone()))
-            .into_future();
-        let admin = axum::serve(limits::Door::new(self.admin)?, routes::admin(views))
-            .with_graceful_shutdown(closed(opened))
-            .into_future();
-        Ok(runtime.spawn(async move {
-            // Serving does not fail: errors of a connection end that connection.
-            let answering = async { tokio::join!(metrics, admin) };
+    ) -> JoinHandle<()> {
+        let metrics = Server {
+            listener: self.metrics,
+            tls: None,
+            places: Places::new(usize::try_from(metrics_connections()).unwrap_or(ADMIN_CONNECTIONS), QUIET_MAX),
+            router: routes::metrics(views.clone()),
+        };
+        let admin = self.admin.map(|admin| Server {
+            listener: admin.listener,
+            tls: admin.tls,
+            places: Places::new(ADMIN_CONNECTIONS, QUIET_MAX),
+            router: routes::admin(views, Guard::new(admin.tokens, admin.is_loopback)),
+        });
+        runtime.spawn(async move {
+            let watching = Arc::new(GracefulShutdown::new());
+            let serving = async {
+                let admin = async {
+                    match admin {
+                        Some(admin) => admin.run(Arc::clone(&watching)).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::join!(metrics.run(Arc::clone(&watching)), admin)
+            };
             tokio::select! {
-                _ = answering => {}
-                () = async { closing.await; drop(open); sleep(CLOSE_TIME_MAX).await } => {}
+                _ = serving => {}
+                () = closing => {}
             }
-        }))
+            if let Some(watching) = Arc::into_inner(watching) {
+                // Whoever has not taken its answer by then loses it.
+                timeout(CLOSE_TIME_MAX, watching.shutdown()).await.ok();
+            }
+        })
     }
-}
-
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
-    let listen = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    };
-    listen().map_err(|source| Error { key, address, source })
 }
 
 #[cfg(test)]

@@ -2,31 +2,65 @@
 //!
 //! | status | |
 //! |---|---|
-//! | 200 | they are in force: version, fingerprint, and whether they are new |
+//! | 200 | they are in force: version, fingerprint, and whether they are new; or what they would change (`dry_run=true`) |
+//! | 202 | they may come into force, and whether they do is not known yet: post them again to hear it |
+//! | 400 | another query than `dry_run=true` or `dry_run=false` |
 //! | 415 | not sent as `application/toml` |
 //! | 422 | the mistakes, as `check` shows them |
-//! | 503 | Kafka does not answer, or other rules are being looked at: try again |
+//! | 503 | Kafka does not answer, or other rules are being looked at: nothing has changed, nor will it; try again |
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use serde_json::json;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::Views;
+use super::audit::Caller;
+use super::routes::ANSWER_TIME_MAX;
+use super::{Views, preview};
 use crate::inquiry::{InForce, NotFound};
 
 /// The largest rules file that is taken, and some.
 const BODY_BYTES_MAX: usize = 1 << 20;
 const TOML: &str = "application/toml";
+/// How long somebody who posts rules waits to hear what became of them.
+const RULING_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The text of a rules file from the operators' door, and where its answer is waited for.
+/// The text of a rules file from the admin API, and where its answer is waited for.
 #[derive(Debug)]
 pub struct Posted {
-    pub text: String,
-    pub ruling: oneshot::Sender<Ruling>,
+    text: String,
+    ruling: oneshot::Sender<Ruling>,
+    fate: Arc<Fate>,
+}
+
+/// Where whoever posted rules waits.
+struct Waiting {
+    ruling: oneshot::Receiver<Ruling>,
+    fate: Arc<Fate>,
+}
+
+/// Whether rules that were posted are still nobody's, were withdrawn, or are being put in force. One of the two sides decides, and the other
+/// hears of it: what was answered with 503 never comes into force.
+#[derive(Debug, Default)]
+struct Fate(AtomicU8);
+
+impl Fate {
+    const OPEN: u8 = 0;
+    const WITHDRAWN: u8 = 1;
+    const BEGUN: u8 = 2;
+
+    fn settle(&self, fate: u8) -> bool {
+        let settled = self.0.compare_exchange(Self::OPEN, fate, Ordering::AcqRel, Ordering::Acquire);
+        settled.is_ok() || settled == Err(fate)
+    }
 }
 
 /// What became of rules that were posted.
@@ -36,47 +70,163 @@ pub enum Ruling {
     InForce { version: u64, fingerprint: String, new: bool },
     /// All mistakes, as a person reads them.
     Refused(String),
-    /// Kafka does not answer: nobody knows yet.
+    /// Kafka does not answer, and nothing was written.
     Unavailable(String),
+    /// They were written, and Kafka has not said whether that counts.
+    Unknown(String),
 }
 
-pub(super) fn routes() -> Router<Views> {
-    Router::new().route("/rules", post(take).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).get(show))
+impl Posted {
+    fn new(text: String) -> (Self, Waiting) {
+        let (ruling, ruled) = oneshot::channel();
+        let fate = Arc::new(Fate::default());
+        (Self { text, ruling, fate: Arc::clone(&fate) }, Waiting { ruling: ruled, fate })
+    }
+
+    /// From here on they may come into force. `None`: whoever posted them has heard that they will not, or is gone.
+    pub fn begin(self) -> Option<(String, oneshot::Sender<Ruling>)> {
+        self.fate.settle(Fate::BEGUN).then_some((self.text, self.ruling))
+    }
+}
+
+impl Waiting {
+    /// From here on they do not come into force. `false`: they may, since somebody is putting them in force.
+    fn withdraw(&self) -> bool {
+        self.fate.settle(Fate::WITHDRAWN)
+    }
+}
+
+/// A client that hangs up withdraws what nobody has begun with.
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+pub(super) fn reading() -> Router<Views> {
+    Router::new().route("/rules", get(show))
+}
+
+pub(super) fn writing() -> Router<Views> {
+    Router::new().route("/rules", post(take).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
 }
 
 /// The version in force, and what it names that no event has had since this process took it up.
 async fn show(State(views): State<Views>) -> Response {
-    let Some(InForce { version, fingerprint, coverage }) = views.board.rules() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "No rules were read yet; try again.\n").into_response();
-    };
+    let Some(InForce { version, fingerprint, coverage }) = views.board.rules() else { return not_read_yet() };
     let missing = coverage.not_found();
     let missing: Vec<_> =
         missing.iter().map(|NotFound { key, text, hint }| json!({ "key": key, "text": text, "hint": hint })).collect();
-    let said = json!({
-        "version": version, "fingerprint": fingerprint, "events_looked_at": coverage.events(), "not_found": missing,
-    });
-    ([(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+    told(
+        StatusCode::OK,
+        &json!({
+            "version": version, "fingerprint": fingerprint, "events_looked_at": coverage.events(), "not_found": missing,
+        }),
+    )
+}
+
+/// Does the query say that nothing is to change? What it says otherwise is checked when the request is taken.
+pub(super) fn is_dry_run(uri: &Uri) -> bool {
+    uri.path() == "/rules" && uri.query() == Some("dry_run=true")
 }
 
 /// A browser that was led here does not send this content type without asking first, and is not told that it may.
-async fn take(State(views): State<Views>, headers: HeaderMap, text: String) -> Response {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.starts_with(TOML) {
+async fn take(State(views): State<Views>, Extension(caller): Extension<Caller>, request: Request) -> Response {
+    let is_dry_run = is_dry_run(request.uri());
+    if !is_dry_run && !matches!(request.uri().query(), None | Some("" | "dry_run=false")) {
+        let detail = "After the path there may be ?dry_run=true or ?dry_run=false, and nothing else.\n";
+        return (StatusCode::BAD_REQUEST, detail).into_response();
+    }
+    if !is_toml(request.headers()) {
         return (StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Send it with Content-Type: {TOML}.\n")).into_response();
     }
-    let away = |reason: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response();
+    let text = match timeout(ANSWER_TIME_MAX, String::from_request(request, &())).await {
+        Ok(Ok(text)) => text,
+        Ok(Err(refusal)) => return refusal.into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "The rules did not come to their end.\n").into_response(),
+    };
+    if is_dry_run {
+        return try_out(&views, text).await;
+    }
+    caller.posts_rules(&text);
+    let response = put_in_force(&views, text.clone()).await;
+    caller.posted_rules(&text, response.status());
+    response
+}
+
+fn is_toml(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.starts_with(TOML)
+}
+
+async fn put_in_force(views: &Views, text: String) -> Response {
     let Some(keeper) = &views.rules else { return away("No rules are taken here.") };
-    let (ruling, ruled) = oneshot::channel();
-    if keeper.try_send(Posted { text, ruling }).is_err() {
+    let (posted, mut waiting) = Posted::new(text);
+    if keeper.try_send(posted).is_err() {
         return away("Other rules are being looked at; try again.");
     }
-    match ruled.await {
-        Ok(Ruling::InForce { version, fingerprint, new }) => {
-            let said = json!({ "version": version, "fingerprint": fingerprint, "new": new });
-            ([(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+    let ruled = timeout(RULING_TIME_MAX, &mut waiting.ruling).await;
+    match ruled {
+        Ok(Ok(Ruling::InForce { version, fingerprint, new })) => {
+            told(StatusCode::OK, &json!({ "version": version, "fingerprint": fingerprint, "new": new }))
         }
-        Ok(Ruling::Refused(mistakes)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{mistakes}\n")).into_response(),
-        Ok(Ruling::Unavailable(reason)) => away(&reason),
-        Err(_) => away("The process is stopping."),
+        Ok(Ok(Ruling::Refused(mistakes))) => refused(&mistakes),
+        Ok(Ok(Ruling::Unavailable(reason))) => away(&reason),
+        Ok(Ok(Ruling::Unknown(reason))) => unknown(&reason),
+        Ok(Err(_)) if waiting.withdraw() => away("The process is stopping."),
+        Ok(Err(_)) => unknown("The process is stopping"),
+        Err(_) if waiting.withdraw() => away("Nobody has looked at them yet, since Kafka does not answer; try again."),
+        Err(_) => unknown("They are still being written"),
+    }
+}
+
+/// What the rules would change, worked out away from the thread that answers probes.
+async fn try_out(views: &Views, text: String) -> Response {
+    let Some(in_force) = views.board.rules() else { return not_read_yet() };
+    match tokio::task::spawn_blocking(move || preview::of(&text, &in_force)).await {
+        Ok(Ok(preview)) => told(StatusCode::OK, &preview),
+        Ok(Err(mistakes)) => refused(&mistakes),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+fn away(reason: &str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
+}
+
+fn not_read_yet() -> Response {
+    away("No rules were read yet; try again.")
+}
+
+fn refused(mistakes: &str) -> Response {
+    (StatusCode::UNPROCESSABLE_ENTITY, format!("{mistakes}\n")).into_response()
+}
+
+/// Posting the same rules twice is the same as once.
+fn unknown(reason: &str) -> Response {
+    let detail = format!(
+        "{reason}: they may come into force. Post the same rules again to hear whether they have, or look at GET /rules."
+    );
+    told(StatusCode::ACCEPTED, &json!({ "status": "unknown", "detail": detail }))
+}
+
+fn told(status: StatusCode, said: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Posted;
+
+    #[test]
+    fn rules_that_were_withdrawn_are_not_begun_with_and_those_begun_with_are_not_withdrawn() {
+        let (posted, waiting) = Posted::new("a".to_owned());
+        assert!(waiting.withdraw() && posted.begin().is_none());
+        let (posted, waiting) = Posted::new("b".to_owned());
+        drop(waiting);
+        assert!(posted.begin().is_none(), "whoever posted it is gone");
+        let (posted, waiting) = Posted::new("c".to_owned());
+        let (text, _ruling) = posted.begin().unwrap();
+        assert!(text == "c" && !waiting.withdraw());
     }
 }

@@ -1,21 +1,30 @@
-//! What each door answers.
+//! What each server answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::metrics::{GroupSeen, Health, Unhealthy};
+use crate::metrics::{GroupSeen, Health, Metrics, Unhealthy};
 
+use super::guard::{self, Guard};
 use super::{Views, cohorts, customers, posted};
 
 /// No answer here computes for long; one that does is stuck.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Texts of all metrics at a time, those that clients have not read to their end included: one may be some megabytes.
+const SCRAPES_MAX: usize = 8;
+/// Scrapes that are made or wait to be made; more are refused, lest they take all connections.
+const SCRAPES_WAITING_MAX: usize = 32;
 
 /// No other request here has a body.
 const BODY_BYTES_MAX: usize = 4 * 1_024;
@@ -39,17 +48,23 @@ const ADMIN_ROUTES: &str = "\
                                  both as JSON, or as text with ?lang=en or ?lang=fr
 /rules                           the version in force, and what it names that no event looked at has had
                                  POST a rules file (Content-Type: application/toml) to put it in force: 200 with its
-                                 version, or 422 with its mistakes
+                                 version, 202 if that is not sure yet, or 422 with its mistakes; with ?dry_run=true
+                                 to hear what it would change, and change nothing
 ";
 
 pub(super) fn metrics(views: Views) -> Router {
-    limited(health_routes().route("/metrics", get(show_metrics)), METRICS_ROUTES).with_state(views)
+    let scrapes = Scrapes::new(Arc::clone(&views.metrics));
+    let scrape = Router::new().route("/metrics", get(show_metrics)).with_state(scrapes);
+    limited(in_time(health_routes()).with_state(views).merge(in_time(scrape)), METRICS_ROUTES)
 }
 
-pub(super) fn admin(views: Views) -> Router {
+/// The guard stands before everything, what is not there included.
+pub(super) fn admin(views: Views, guard: Arc<Guard>) -> Router {
     let routes = health_routes().route("/", get(async || ADMIN_ROUTES));
-    limited(routes.merge(cohorts::routes()).merge(customers::routes()).merge(posted::routes()), ADMIN_ROUTES)
-        .with_state(views)
+    let reading = routes.merge(cohorts::routes()).merge(customers::routes()).merge(posted::reading());
+    // Who posts rules is answered in a time of its own.
+    let routes = in_time(reading).merge(posted::writing()).with_state(views);
+    limited(routes, ADMIN_ROUTES).layer(middleware::from_fn_with_state(guard, guard::admit))
 }
 
 fn health_routes() -> Router<Views> {
@@ -58,28 +73,74 @@ fn health_routes() -> Router<Views> {
         .route("/health/ready", get(async |State(views): State<Views>| ready(&views.health)))
 }
 
-/// Adds what every route shares: limits, and answers to requests that no route takes.
-fn limited(router: Router<Views>, routes: &'static str) -> Router<Views> {
+/// Adds what every route shares: a limit of bytes, and answers to requests that no route takes.
+fn limited(router: Router, routes: &'static str) -> Router {
     let unknown = async move || (StatusCode::NOT_FOUND, format!("Nothing is here. There are:\n\n{routes}"));
     let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "Nothing is done here by this method.\n");
-    router
-        .fallback(unknown)
-        .method_not_allowed_fallback(read_only)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(in_time))
+    router.fallback(unknown).method_not_allowed_fallback(read_only).layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(ANSWER_TIME_MAX, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "The answer took too long.\n").into_response(),
+/// Answers of these routes come within [`ANSWER_TIME_MAX`].
+fn in_time<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    let answer = async |request: Request, next: Next| -> Response {
+        match tokio::time::timeout(ANSWER_TIME_MAX, next.run(request)).await {
+            Ok(response) => response,
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "The answer took too long.\n").into_response(),
+        }
+    };
+    router.layer(middleware::from_fn(answer))
+}
+
+/// A text of all metrics takes some milliseconds and, with many cohorts and partitions, megabytes. One is made at a time, and not on
+/// the thread that answers probes.
+struct Scrapes {
+    metrics: Arc<Metrics>,
+    waiting: Semaphore,
+    making: Arc<Semaphore>,
+    texts: Arc<Semaphore>,
+}
+
+impl Scrapes {
+    fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        let [making, texts] = [1, SCRAPES_MAX].map(|places| Arc::new(Semaphore::new(places)));
+        Arc::new(Self { metrics, waiting: Semaphore::new(SCRAPES_WAITING_MAX), making, texts })
     }
 }
 
-async fn show_metrics(State(views): State<Views>) -> Response {
-    match views.metrics.encode() {
-        Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+/// A text, and its place among those that there may be.
+struct Scraped {
+    text: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Scraped {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+async fn show_metrics(State(scrapes): State<Arc<Scrapes>>) -> Response {
+    let failed = |error: String| (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response();
+    let Ok(_waiting) = scrapes.waiting.try_acquire() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "Too many scrapes at once.\n").into_response();
+    };
+    // Whoever waits here for too long is answered that it took too long.
+    let place = Arc::clone(&scrapes.texts).acquire_owned().await.expect("the semaphore is never closed");
+    let turn = Arc::clone(&scrapes.making).acquire_owned().await.expect("the semaphore is never closed");
+    let metrics = Arc::clone(&scrapes.metrics);
+    // What was begun goes on, also when the client hangs up: so it keeps its turn until it has ended.
+    let make = move || {
+        let text = metrics.encode().map_err(|error| error.to_string());
+        drop(turn);
+        text.map(|text| Scraped { text, _place: place })
+    };
+    match tokio::task::spawn_blocking(make).await {
+        Ok(Ok(scraped)) => {
+            let body = Body::from(Bytes::from_owner(scraped));
+            ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], body).into_response()
+        }
+        Ok(Err(error)) => failed(error),
+        Err(error) => failed(error.to_string()),
     }
 }
 

@@ -16,6 +16,7 @@ mod rules_seen;
 mod rules_topic;
 mod rules_watch;
 mod schemas;
+mod state_dir;
 mod topics;
 mod traffic;
 mod twin;
@@ -27,7 +28,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::admin::{Doors, Posted, Views};
+use crate::admin::{Posted, Servers, Views, metrics_connections};
 use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
 use crate::kafka::{BrokerState, Brokers, Ends, Watermarks};
@@ -71,15 +72,16 @@ pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
 
 fn run_logged(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     let file = rules_file::load(&loaded, None)?;
+    state_dir::make(&loaded.settings.state.dir);
     let schemas = schemas::kept(&loaded)?;
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
-    let doors = Doors::open(&loaded.settings.metrics, &loaded.settings.admin)
+    let servers = Servers::bind(runtime.handle(), &loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
-    Process::new(loaded, runtime, shutdown).serve(schemas, doors, Begin::Prepare(Box::new(file), edit))
+    Process::new(loaded, runtime, shutdown).serve(schemas, servers, Begin::Prepare(Box::new(file), edit))
 }
 
-/// What a process has once its doors are bound: `run`'s, and the demo's on its own broker.
+/// What a process has once its addresses are bound: `run`'s, and the demo's on its own broker.
 struct Process {
     loaded: Loaded,
     metrics: Arc<Metrics>,
@@ -116,13 +118,13 @@ impl Process {
     }
 
     /// Works until told to stop, or a lane cannot go on.
-    fn serve(self, schemas: Schemas, doors: Doors, begin: Begin) -> Result<(), Failure> {
+    fn serve(self, schemas: Schemas, servers: Servers, begin: Begin) -> Result<(), Failure> {
         let Self { loaded, metrics, health, runtime, shutdown } = self;
         let settings = &loaded.settings;
-        let (metrics_door, admin_door) =
-            (doors.metrics_address().map_err(Failure::running)?, doors.admin_address().map_err(Failure::running)?);
+        let metrics_address = servers.metrics_address().map_err(Failure::running)?;
+        let admin_address = servers.admin_address().map_err(Failure::running)?;
         metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
-        // The doors answer until everything is written: whoever routes by readiness must hear that this process drains.
+        // HTTP is answered until everything is written: whoever routes by readiness must hear that this process drains.
         let drained = Shutdown::new();
         let closing = drained.clone();
         let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
@@ -134,9 +136,8 @@ impl Process {
             board: Arc::clone(&board),
             rules: matches!(begin, Begin::Prepare(..)).then_some(post),
         };
-        let answering =
-            doors.serve(runtime.handle(), views, async move { closing.requested().await }).map_err(Failure::running)?;
-        tracing::info!(metrics = %metrics_door, admin = %admin_door, "Listening.");
+        let answering = servers.serve(runtime.handle(), views, async move { closing.requested().await });
+        tracing::info!(metrics = %metrics_address, admin = admin_address, "Listening.");
 
         let brokers = Brokers::default();
         let book = Arc::new(Rulebook::new(Arc::clone(&metrics), Arc::clone(&board)));
@@ -305,7 +306,7 @@ fn watch(
 /// What the databases share, if this process comes to own all partitions.
 fn shared_memory(settings: &Settings, partitions: u32) -> SharedMemory {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let limit = raise_file_limit();
+    let limit = raise_file_limit().saturating_sub(metrics_connections());
     let files = files_per_database(limit, partitions.into()).unwrap_or_else(|needed| {
         tracing::warn!(limit, needed, "Too few files may be open for all partitions to be here: raise ulimit -n.");
         FILES_PER_DATABASE_MIN
@@ -321,7 +322,7 @@ fn follow_summaries(summaries: Summaries, shutdown: &Shutdown) -> Result<JoinHan
     std::thread::Builder::new().name("summaries".into()).spawn(work).map_err(Failure::running)
 }
 
-/// One thread for the doors and signals: lanes have their own.
+/// One thread for HTTP and signals: lanes have their own.
 fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Failure::running)
 }

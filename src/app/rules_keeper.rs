@@ -14,14 +14,14 @@ use super::failure::Failure;
 use super::pause::{self, pause};
 use super::rules_file::RulesFile;
 use super::rules_seen::Seen;
-use super::rules_topic::{RulesTopic, TEXT_MAX, Written};
+use super::rules_topic::{RulesTopic, Unwritten, Written};
 use super::rules_watch::{Look, Signature, Watch};
 use crate::admin::{Posted, Ruling};
 use crate::kafka;
 use crate::lane::Rulebook;
 use crate::lane::identity::ANEW;
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
-use crate::rules::{self, RuleError, RuleSet};
+use crate::rules::{self, RuleError, RuleSet, TEXT_BYTES_MAX};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
 
@@ -160,9 +160,9 @@ impl Keeper {
         while !shutdown.is_requested() {
             std::thread::sleep(TURN);
             while let Ok(post) = posts.try_recv() {
-                let ruling = self.posted(&post.text);
+                let Some((text, answer)) = post.begin() else { continue };
                 // Whoever asked may have gone.
-                post.ruling.send(ruling).ok();
+                answer.send(self.propose("POST /rules", &text)).ok();
             }
             if asked.swap(false, Ordering::Relaxed) {
                 self.watch.force();
@@ -233,7 +233,9 @@ impl Keeper {
         }
         match self.propose(&name, &text) {
             // Kafka is away: tried again at the next look.
-            Ruling::Unavailable(reason) => tracing::warn!(reason, "An edit of the rules waits for Kafka."),
+            Ruling::Unavailable(reason) | Ruling::Unknown(reason) => {
+                tracing::warn!(reason, "An edit of the rules waits for Kafka.")
+            }
             ruling => {
                 if let Ruling::InForce { fingerprint, .. } = ruling {
                     self.seen.note(&fingerprint);
@@ -275,10 +277,6 @@ impl Keeper {
         true
     }
 
-    fn posted(&mut self, text: &str) -> Ruling {
-        self.propose("POST /rules", text)
-    }
-
     /// Makes a text the next version, if it is sound.
     fn propose(&mut self, name: &str, text: &str) -> Ruling {
         let rules = match check(name, text) {
@@ -303,7 +301,8 @@ impl Keeper {
                 self.health.set_rules_problem(None);
                 Ruling::InForce { version, fingerprint, new }
             }
-            Err(failure) => Ruling::Unavailable(failure.to_string()),
+            Err(Unwritten { failure, was_sent: true }) => Ruling::Unknown(failure.to_string()),
+            Err(Unwritten { failure, was_sent: false }) => Ruling::Unavailable(failure.to_string()),
         }
     }
 
@@ -320,6 +319,12 @@ impl Keeper {
 enum Problem {
     Waiting(String),
     Refused(Failure),
+}
+
+impl From<Unwritten> for Problem {
+    fn from(unwritten: Unwritten) -> Self {
+        unwritten.failure.into()
+    }
 }
 
 impl From<kafka::Failure> for Problem {
@@ -372,8 +377,8 @@ struct Mistakes {
 }
 
 fn check(name: &str, text: &str) -> Result<RuleSet, Mistakes> {
-    if text.len() > TEXT_MAX {
-        let problem = format!("{} bytes are more than {TEXT_MAX}", text.len());
+    if text.len() > TEXT_BYTES_MAX {
+        let problem = format!("{} bytes are more than {TEXT_BYTES_MAX}", text.len());
         return Err(Mistakes { lines: vec![problem.clone()], shown: problem });
     }
     rules::load(name, text).map_err(|errors| Mistakes {

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::wall_clock;
 use crate::kafka::{Brokers, Cause, Failure, Kind, Outcome, Outgoing, Producer, Read, Reader, Sizes, Watermarks};
+use crate::rules::TEXT_BYTES_MAX;
 use crate::settings::{Kafka, Settings};
 
-/// The longest rules text, in bytes; with its envelope it must fit in a record of Kafka's default limit.
-pub(super) const TEXT_MAX: usize = 512 << 10;
 /// How long one question to a broker may take.
 const ASK: Duration = Duration::from_secs(1);
 /// How long reading to the end of the topic may take before the caller should look after other things.
@@ -35,6 +34,14 @@ pub(super) struct Written {
     /// When, in ISO-8601.
     pub(super) at: String,
     pub(super) text: String,
+}
+
+/// Why a version is not known to be written.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    pub(super) failure: Failure,
+    /// A commit was asked for, and what came of it was not heard: the version may still turn up.
+    pub(super) was_sent: bool,
 }
 
 /// Reads and writes the topic.
@@ -144,14 +151,14 @@ impl RulesTopic {
     /// one. Returns its number, and whether it is new.
     ///
     /// # Errors
-    /// `Retry`: it may or may not be there; try again later.
+    /// Once it was sent it may or may not be there: try again later.
     pub(super) fn write(
         &mut self,
         text: &str,
         fingerprint: &str,
         author: &str,
         take: &mut dyn FnMut(Written),
-    ) -> Result<(u64, bool), Failure> {
+    ) -> Result<(u64, bool), Unwritten> {
         // All processes of the group are this one writer.
         let kafka = Kafka { instance_id: "rules".to_owned(), ..self.kafka.clone() };
         let mut made = None;
@@ -159,14 +166,18 @@ impl RulesTopic {
         loop {
             tries += 1;
             let tried = self.try_write(&kafka, text, fingerprint, author, &mut made, take);
-            match tried {
+            let failure = match tried {
                 Ok(Some(number)) => return Ok((number, made == Some(number))),
-                Ok(None) => {}
-                Err(failure @ (Failure::Fatal(_) | Failure::Retry(_))) if tries >= WRITE_TRIES => return Err(failure),
-                Err(Failure::Fatal(cause)) if cause.kind != Kind::Fenced => return Err(Failure::Fatal(cause)),
-                Err(failure) if tries >= WRITE_TRIES => return Err(Failure::Retry(failure.cause().clone())),
-                Err(_) => std::thread::sleep(Duration::from_millis(200)),
-            }
+                Ok(None) => continue,
+                Err(failure @ (Failure::Fatal(_) | Failure::Retry(_))) if tries >= WRITE_TRIES => failure,
+                Err(Failure::Fatal(cause)) if cause.kind != Kind::Fenced => Failure::Fatal(cause),
+                Err(failure) if tries >= WRITE_TRIES => Failure::Retry(failure.cause().clone()),
+                Err(_) => {
+                    std::thread::sleep(Duration::from_millis(200));
+                    continue;
+                }
+            };
+            return Err(Unwritten { failure, was_sent: made.is_some() });
         }
     }
 
@@ -180,7 +191,7 @@ impl RulesTopic {
         made: &mut Option<u64>,
         take: &mut dyn FnMut(Written),
     ) -> Result<Option<u64>, Failure> {
-        let mut producer = Producer::new(kafka, QUEUE_BYTES, Sizes::of_records(2 * TEXT_MAX), &self.brokers)?;
+        let mut producer = Producer::new(kafka, QUEUE_BYTES, Sizes::of_records(2 * TEXT_BYTES_MAX), &self.brokers)?;
         producer.init(ASK * 5)?;
         self.read(take)?;
         let version = match &self.newest {

@@ -138,6 +138,12 @@ impl Coverage {
         }
     }
 
+    /// The rules that it is about.
+    #[must_use]
+    pub fn rules(&self) -> &RuleSet {
+        &self.rules
+    }
+
     /// Events looked at so far. Once everything was found none are.
     #[must_use]
     pub fn events(&self) -> u64 {

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::found::Found;
 use crate::kafka::partition_of;
 
-/// Questions that wait for one lane; a door that finds the inbox full says so at once.
+/// Questions that wait for one lane; an HTTP request that finds the inbox full says so at once.
 const WAITING_MAX: usize = 64;
 
 /// A place that no lane has.
@@ -18,7 +18,7 @@ const NOBODY: u32 = u32::MAX;
 /// Beside a lane's number: the partition is being restored.
 const RESTORING: u32 = 1 << 31;
 
-/// Where doors ask. Closed until the topics are known.
+/// Where HTTP requests ask. Closed until the topics are known.
 #[derive(Debug, Default)]
 pub struct Desk {
     open: OnceLock<Open>,

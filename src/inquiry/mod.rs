@@ -1,4 +1,4 @@
-//! What an operator asks about one customer, on its way from a door to the lane that owns the customer, and back; and what
+//! What an operator asks about one customer, on its way from an HTTP request to the lane that owns the customer, and back; and what
 //! there is to say of all cohorts.
 //!
 //! The lane looks up and copies the state, and no more: what it means is worked out by whoever asked (`found`), and

@@ -1,4 +1,4 @@
-//! Is this process alive, and is it ready? Written by lanes, read by the doors; no locks among lanes.
+//! Is this process alive, and is it ready? Written by lanes, read by the HTTP servers; no locks among lanes.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use super::waiting::{Wait, WaitCause, Waiting, Waits};
 /// end of a transaction within 15 s, by enough that a slow disk is not a dead process.
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(60);
 
-/// Shared by all lanes and doors.
+/// Shared by all lanes and HTTP servers.
 #[derive(Debug)]
 pub struct Health {
     started: Instant,

@@ -39,6 +39,9 @@ pub use selector::{Filter, FilterTest, Literal};
 pub use uses::{Owners, Use, ValueUse, Wanted, each_use, each_use_of_measure, each_use_of_step};
 pub use warnings::{Page, Warning, in_order, warnings};
 
+/// The longest text of rules, in bytes: with its envelope a version must fit in a record of Kafka's default limit.
+pub const TEXT_BYTES_MAX: usize = 512 << 10;
+
 /// Reads and compiles a rules file.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::event::Span;
 
-use super::{Error, LANES_MAX, Loaded, options};
+use super::{Error, LANES_MAX, Listen, Loaded, options};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -17,7 +17,7 @@ pub(super) fn check(loaded: &Loaded) -> Result<(), Error> {
     names(loaded)?;
     limits(loaded)?;
     times(loaded)?;
-    doors(loaded)?;
+    listeners(loaded)?;
     schemas(loaded)
 }
 
@@ -197,22 +197,54 @@ fn times(loaded: &Loaded) -> Result<(), Error> {
     at_least_arrival("automation.max_delay", settings.automation.max_delay, "no deadline could ever be automated")
 }
 
-fn doors(loaded: &Loaded) -> Result<(), Error> {
-    let (metrics, admin) = (loaded.settings.metrics.listen, loaded.settings.admin.listen);
-    if !admin.ip().is_loopback() {
-        return Err(loaded.refusal(
-            "admin.listen",
-            format!("{admin} can be reached from outside, and this door has no password; use 127.0.0.1 or [::1]"),
-        ));
+fn listeners(loaded: &Loaded) -> Result<(), Error> {
+    let admin = &loaded.settings.admin;
+    tls_is_whole(loaded)?;
+    let address = match &admin.listen {
+        Listen::Off => return Ok(()),
+        Listen::Unix(_) if admin.tls_certificate_file.is_some() => {
+            let problem = "a Unix socket needs no TLS; take admin.tls_certificate_file and admin.tls_key_file out";
+            return Err(loaded.refusal("admin.tls_certificate_file", problem));
+        }
+        Listen::Unix(_) => return Ok(()),
+        Listen::Tcp(address) => *address,
+    };
+    if !address.ip().is_loopback() {
+        let mut missing = Vec::new();
+        if admin.tls_certificate_file.is_none() {
+            missing.push("admin.tls_certificate_file and admin.tls_key_file");
+        }
+        if admin.token_file.is_none() && admin.write_token_file.is_none() {
+            missing.push("admin.token_file or admin.write_token_file");
+        }
+        if !missing.is_empty() {
+            let problem = format!(
+                "{address} can be reached from outside, where the admin API needs TLS and a token; set {}, or listen on \
+                 127.0.0.1, [::1] or a Unix socket",
+                missing.join(", and ")
+            );
+            return Err(loaded.refusal("admin.listen", problem));
+        }
     }
-    let overlaps = metrics.ip() == admin.ip() || metrics.ip().is_unspecified();
-    if metrics.port() == admin.port() && metrics.port() != 0 && overlaps {
+    let metrics = loaded.settings.metrics.listen;
+    let overlaps = metrics.ip() == address.ip() || metrics.ip().is_unspecified() || address.ip().is_unspecified();
+    if metrics.port() == address.port() && metrics.port() != 0 && overlaps {
         return Err(loaded.refusal(
             loaded.set_one_of("admin.listen", "metrics.listen"),
-            format!("admin.listen and metrics.listen both take port {}; give one another port", admin.port()),
+            format!("admin.listen and metrics.listen both take port {}; give one another port", address.port()),
         ));
     }
     Ok(())
+}
+
+fn tls_is_whole(loaded: &Loaded) -> Result<(), Error> {
+    let admin = &loaded.settings.admin;
+    let (set, missing) = match (&admin.tls_certificate_file, &admin.tls_key_file) {
+        (Some(_), None) => ("admin.tls_certificate_file", "admin.tls_key_file"),
+        (None, Some(_)) => ("admin.tls_key_file", "admin.tls_certificate_file"),
+        _ => return Ok(()),
+    };
+    Err(loaded.refusal(set, format!("is of no use without {missing}; set {missing} too")))
 }
 
 fn schemas(loaded: &Loaded) -> Result<(), Error> {

@@ -23,8 +23,8 @@ use layer::Layer;
 
 pub use error::Error;
 pub use sections::{
-    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Memory, Metrics, OnStop, Ranks, Rules, Schemas,
-    Settings, Start, State, Time, Topics,
+    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Listen, Log, LogFormat, Memory, Metrics, OnStop, Ranks, Rules,
+    Schemas, Settings, Start, State, Time, Topics,
 };
 
 /// The built-in default layer, as text.

@@ -38,6 +38,9 @@ const FIXED: [&str; 14] = [
 
 const OR_BEARER: &str = if cfg!(feature = "oidc") { " or OAUTHBEARER" } else { "" };
 
+/// Name libraries that librdkafka loads into the process: whoever can write a setting could run anything here.
+const LOAD_CODE: [&str; 2] = ["plugin.library.paths", "ssl.engine.location"];
+
 /// The first option that must not be passed on, and why.
 pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, String)> {
     for (name, value) in options {
@@ -46,6 +49,9 @@ pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, Strin
         }
         if FIXED.contains(&name.as_str()) {
             return Some((name, "would break exactly-once processing, and is fixed; remove it".to_owned()));
+        }
+        if LOAD_CODE.contains(&name.as_str()) {
+            return Some((name, "would load a library into this process, and is not passed on; remove it".to_owned()));
         }
         let unverified = (name == "ssl.endpoint.identification.algorithm" && value == "none")
             || (name == "enable.ssl.certificate.verification" && is_false(value));
@@ -104,6 +110,14 @@ mod tests {
         assert!(first_refused(&[("isolation.level", "read_uncommitted")]).unwrap().contains("exactly-once"));
         assert!(first_refused(&[("group.id", "x")]).unwrap().ends_with("use kafka.group_id"));
         assert!(first_refused(&[("enable.ssl.certificate.verification", "false")]).unwrap().contains("pose"));
+    }
+
+    #[test]
+    fn what_would_load_code_is_refused() {
+        for option in ["plugin.library.paths", "ssl.engine.location"] {
+            let refused = first_refused(&[("linger.ms", "5"), (option, "/tmp/x.so")]).unwrap();
+            assert!(refused.starts_with(option) && refused.contains("load a library"), "{refused}");
+        }
     }
 
     #[test]

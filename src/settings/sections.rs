@@ -218,7 +218,7 @@ pub struct Ranks {
     pub wait_for_load: Duration,
 }
 
-/// The door for Prometheus and health checks.
+/// HTTP for Prometheus and health checks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
@@ -226,12 +226,56 @@ pub struct Metrics {
     pub listen: SocketAddr,
 }
 
-/// The operators' door: a loopback address.
+/// The admin API. Where it can be reached from outside it has a certificate and at least one token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
-    #[serde(deserialize_with = "words::address")]
-    pub listen: SocketAddr,
+    #[serde(deserialize_with = "words::listener")]
+    pub listen: Listen,
+    /// Holds the token that may read.
+    #[serde(deserialize_with = "words::path_unless_empty")]
+    pub token_file: Option<PathBuf>,
+    /// Holds the token that may read and put rules in force.
+    #[serde(deserialize_with = "words::path_unless_empty")]
+    pub write_token_file: Option<PathBuf>,
+    /// The certificate and those of the authorities between, in PEM. Set together with the key.
+    #[serde(deserialize_with = "words::path_unless_empty")]
+    pub tls_certificate_file: Option<PathBuf>,
+    #[serde(deserialize_with = "words::path_unless_empty")]
+    pub tls_key_file: Option<PathBuf>,
+}
+
+impl Admin {
+    /// On a free port of the loopback, without tokens or TLS.
+    #[must_use]
+    pub fn local() -> Self {
+        Self {
+            listen: Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0))),
+            token_file: None,
+            write_token_file: None,
+            tls_certificate_file: None,
+            tls_key_file: None,
+        }
+    }
+}
+
+/// Where the admin API listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    Off,
+    Tcp(SocketAddr),
+    /// A socket of this path, for this user alone.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// The resident memory of the process, and how it is divided over all lanes together.
@@ -241,6 +285,9 @@ pub struct Memory {
     /// Bytes; at least 64 MiB. The 0 of the file is resolved.
     #[serde(deserialize_with = "words::bytes")]
     pub limit: u64,
+    /// Neither the operator nor a container set a limit: it is our own default.
+    #[serde(skip)]
+    pub is_default: bool,
 }
 
 /// What a process takes where neither the operator nor a container sets a limit.
@@ -256,7 +303,10 @@ impl Memory {
     /// With the limit of the container in place of 0.
     pub(super) fn resolved(self, container: Option<u64>) -> Self {
         match self.limit {
-            0 => Self { limit: container.map_or(UNBOUND, |bytes| bytes / 100 * PERCENT_OF_CONTAINER) },
+            0 => Self {
+                limit: container.map_or(UNBOUND, |bytes| bytes / 100 * PERCENT_OF_CONTAINER),
+                is_default: container.is_none(),
+            },
             _ => self,
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 
+use super::sections::Listen;
 use crate::event::{Instant, NotAnInstant, Span};
 
 /// One value, before it has a meaning.
@@ -117,6 +118,27 @@ pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sock
         value.text().and_then(|text| text.parse().ok()).ok_or_else(|| {
             format!("{value} is no IP address with a port; write it like \"127.0.0.1:9465\" or \"[::]:9464\"")
         })
+    })
+}
+
+/// An address as above, a Unix socket, or nothing at all.
+pub(super) fn listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Listen, D::Error> {
+    scalar(deserializer, |value| {
+        let wrong = || {
+            format!(
+                "{value} is neither an IP address with a port nor a Unix socket; write it like \"127.0.0.1:9465\" or \
+                 \"unix:/run/cohortd/admin.sock\", or \"off\""
+            )
+        };
+        match value.text().map(str::trim) {
+            Some("" | "off") => Ok(Listen::Off),
+            Some(text) => match text.strip_prefix("unix:") {
+                Some("") => Err(wrong()),
+                Some(path) => Ok(Listen::Unix(path.into())),
+                None => text.parse().map(Listen::Tcp).map_err(|_| wrong()),
+            },
+            None => Err(wrong()),
+        }
     })
 }
 

@@ -1,7 +1,9 @@
 //! One partition's database: its column families, its options, reading and the one batch that writes.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
 use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Moment};
 
@@ -587,5 +589,6 @@ fn write_options() -> WriteOptions {
 }
 
 fn make_folder(path: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(path).map_err(|source| StoreError::File { path: path.to_owned(), source })
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| StoreError::File { path: path.to_owned(), source })
 }

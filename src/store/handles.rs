@@ -8,7 +8,7 @@ pub(super) const FILES_OPEN_MAX: i32 = 256;
 const FILES_OPEN_MIN: u64 = 20;
 /// Files that a database needs besides: locks, folder, manifest, and log.
 const FILES_BESIDES: u64 = 8;
-/// Files and sockets of everything else in the process: clients of brokers and registry, doors, log.
+/// Files and sockets of everything else in the process: clients of brokers and registry, HTTP, log.
 const FILES_RESERVED: u64 = 256;
 
 /// Asks the operating system for as many open files as this process may have. Returns how many that is.

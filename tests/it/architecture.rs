@@ -36,7 +36,7 @@ const ROOMS: &[Room] = &[
     room("store", &["event", "rules", "churn", "engine", "summary", "settings"], &["rocksdb"]),
     room("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
     room("metrics", &["event"], &["prometheus"]),
-    // Between the doors and the lanes, so that neither names the other. Which partition has a customer is Kafka's to say.
+    // Between HTTP and the lanes, so that neither names the other. Which partition has a customer is Kafka's to say.
     room("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
     room(
         "lane",
@@ -46,7 +46,11 @@ const ROOMS: &[Room] = &[
         ],
         &[],
     ),
-    room("admin", &["rules", "settings", "metrics", "inquiry"], &["axum"]),
+    room(
+        "admin",
+        &["rules", "settings", "metrics", "inquiry"],
+        &["axum", "hyper", "hyper_util", "ring", "subtle", "tokio_rustls"],
+    ),
     room("telemetry", &["settings"], &["tracing_subscriber"]),
     room("shutdown", &[], &[]),
     room(

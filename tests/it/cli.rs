@@ -697,3 +697,31 @@ fn a_threshold_is_within_a_hundredth_where_nearly_all_are_at_zero() {
         assert!(exact == 0 || found.len() <= percent * 10 + percent / 2 + 3, "top {percent} %: {} are in", found.len());
     }
 }
+
+#[test]
+fn events_that_do_not_fit_in_memory_end_a_replay_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.jsonl");
+    let line = |number: usize| {
+        format!(
+            "{{\"event_id\":\"{number:0>1000}\",\"customer_id\":\"c{}\",\"event\":\"visit\",\"time\":{}}}\n",
+            number % 100,
+            1_767_225_600_000_u64 + number as u64
+        )
+    };
+    std::fs::write(&path, (0..80_000).map(line).collect::<String>()).unwrap();
+    let replay = |more: &[&str]| {
+        let given = ["replay", "--rules", RULES, path.to_str().unwrap()];
+        run(&[&given, more].concat())
+    };
+    let ended = replay(&["--set", "memory.limit=64MiB"]);
+    assert_eq!((ended.code, &*ended.out), (1, ""), "{}", ended.err);
+    for words in ["memory.limit is 64 MiB", "--set memory.limit=", "replay --as-is"] {
+        assert!(ended.err.contains(words), "{}", ended.err);
+    }
+    // Enough of it, or none needed.
+    for more in [&["--set", "memory.limit=512MiB"][..], &["--set", "memory.limit=64MiB", "--as-is"]] {
+        let ended = replay(more);
+        assert_eq!(ended.code, 0, "{}", ended.err);
+    }
+}

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cohortd::event::{Instant, Span};
-use cohortd::settings::{Loaded, LogFormat, Settings, Sources, Start};
+use cohortd::settings::{Listen, Loaded, LogFormat, Settings, Sources, Start};
 use tempfile::TempDir;
 
 /// Sources with a file, variables and `--set`s, each in the form in which a person writes it.
@@ -230,16 +230,54 @@ fn what_topics_are_made_with_is_checked_together() {
 }
 
 #[test]
-fn the_operators_door_stays_on_the_loopback() {
+fn the_admin_api_is_reached_from_outside_with_tls_and_a_token_only() {
+    let outside = "admin.listen=0.0.0.0:9465";
+    let tls = ["admin.tls_certificate_file=/c.pem", "admin.tls_key_file=/k.pem"];
     assert_eq!(
         refusal("", &["COHORTD_ADMIN__LISTEN=0.0.0.0:9465"], &[]),
-        "COHORTD_ADMIN__LISTEN: admin.listen: 0.0.0.0:9465 can be reached from outside, and this door has no password; \
-         use 127.0.0.1 or [::1]"
+        "COHORTD_ADMIN__LISTEN: admin.listen: 0.0.0.0:9465 can be reached from outside, where the admin API needs TLS and a \
+         token; set admin.tls_certificate_file and admin.tls_key_file, and admin.token_file or admin.write_token_file, or \
+         listen on 127.0.0.1, [::1] or a Unix socket"
+    );
+    let without_token = refusal("", &[], &[outside, tls[0], tls[1]]);
+    assert!(without_token.contains("; set admin.token_file or admin.write_token_file, or listen"), "{without_token}");
+    let without_tls = refusal("", &[], &[outside, "admin.token_file=/t"]);
+    assert!(
+        without_tls.contains("; set admin.tls_certificate_file and admin.tls_key_file, or listen"),
+        "{without_tls}"
+    );
+    for token in ["admin.token_file=/t", "admin.write_token_file=/t"] {
+        assert_eq!(load("", &[], &[outside, tls[0], tls[1], token]).settings.admin.listen.to_string(), "0.0.0.0:9465");
+    }
+    assert_eq!(
+        refusal("", &[], &[tls[0]]),
+        "--set: admin.tls_certificate_file: is of no use without admin.tls_key_file; set admin.tls_key_file too"
     );
     assert_eq!(
         refusal("", &[], &["admin.listen=127.0.0.1:9464"]),
         "--set: admin.listen: admin.listen and metrics.listen both take port 9464; give one another port"
     );
+    assert!(
+        refusal(
+            "",
+            &[],
+            &["admin.listen=0.0.0.0:1", "metrics.listen=127.0.0.1:1", tls[0], tls[1], "admin.token_file=/t"]
+        )
+        .contains("both take port 1")
+    );
+}
+
+#[test]
+fn the_admin_api_may_be_a_unix_socket_or_off() {
+    let listen = |listen: &str| load("", &[], &[&format!("admin.listen={listen}")]).settings.admin.listen;
+    assert_eq!(listen("unix:/run/cohortd/admin.sock"), Listen::Unix("/run/cohortd/admin.sock".into()));
+    assert_eq!((listen("off"), listen("")), (Listen::Off, Listen::Off));
+    for wrong in ["unix:", "localhost:9465", "9465"] {
+        let refused = refusal("", &[], &[&format!("admin.listen={wrong}")]);
+        assert!(refused.contains("is neither an IP address with a port nor a Unix socket"), "{refused}");
+    }
+    let tls = ["admin.listen=unix:/a.sock", "admin.tls_certificate_file=/c.pem", "admin.tls_key_file=/k.pem"];
+    assert!(refusal("", &[], &tls).contains("a Unix socket needs no TLS"));
 }
 
 #[test]

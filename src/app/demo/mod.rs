@@ -25,8 +25,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as Moment};
 
+use tokio::runtime::Runtime;
+
 use super::{Begin, Failure, Process, runtime};
-use crate::admin::Doors;
+use crate::admin::Servers;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::event::{Change, Instant, Span};
@@ -34,7 +36,7 @@ use crate::kafka::{Brokers, Mock, Publisher, Reader};
 use crate::lane::{Found, RecordLimits};
 use crate::metrics::{InputMetrics, Metrics};
 use crate::rules::{self, RuleSet};
-use crate::settings::Loaded;
+use crate::settings::{Admin, Loaded};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 use scratch::Scratch;
@@ -145,8 +147,8 @@ impl Demo {
         }
         let runtime = runtime()?;
         let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
-        let doors = doors(&mut loaded)?;
-        let metrics_address = doors.metrics_address().map_err(Failure::running)?;
+        let servers = servers(&runtime, &mut loaded)?;
+        let metrics_address = servers.metrics_address().map_err(Failure::running)?;
         let process = Process::new(loaded, runtime, shutdown.clone());
         let (metrics, health) = (Arc::clone(&process.metrics), Arc::clone(&process.health));
         let kafka = process.loaded.settings.kafka.clone();
@@ -166,7 +168,7 @@ impl Demo {
                 deletions_kept: Span::DAY,
                 limits: RecordLimits::default(),
             };
-            process.serve(Schemas::built_in(), doors, Begin::With(found, deciding))
+            process.serve(Schemas::built_in(), servers, Begin::With(found, deciding))
         })?;
         let input = metrics.input(&topics.input);
         let sender = Sender {
@@ -339,20 +341,20 @@ fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
     if local {
         settings.metrics.listen.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    settings.admin.listen.set_port(0);
+    settings.admin = Admin::local();
 }
 
 fn is_default(loaded: &Loaded, key: &str) -> bool {
     loaded.origin(key) == "default"
 }
 
-/// Opens the doors; where the port for metrics is taken, at a free one.
-fn doors(loaded: &mut Loaded) -> Result<Doors, Failure> {
+/// Binds both addresses; where the port for metrics is taken, a free one.
+fn servers(runtime: &Runtime, loaded: &mut Loaded) -> Result<Servers, Failure> {
     let settings = &mut loaded.settings;
-    Doors::open(&settings.metrics, &settings.admin)
+    Servers::bind(runtime.handle(), &settings.metrics, &settings.admin)
         .or_else(|_| {
             settings.metrics.listen.set_port(0);
-            Doors::open(&settings.metrics, &settings.admin)
+            Servers::bind(runtime.handle(), &settings.metrics, &settings.admin)
         })
         .map_err(Failure::running)
 }

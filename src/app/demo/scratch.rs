@@ -1,5 +1,7 @@
 //! A folder for the demo's databases, gone when the demo is.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io, process};
 
@@ -16,7 +18,8 @@ impl Scratch {
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
-        fs::create_dir_all(&path)?;
+        // Others may write to the folder around it.
+        DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
 

@@ -34,7 +34,9 @@ pub(in crate::app) fn refused(plan: &Plan<'_>, found: &Topic, input: &Topic) -> 
         false => (!policy.contains("compact"), "delete"),
     };
     if !fits {
-        return Some(format!("topic {name} has cleanup.policy={policy} and needs {needed}; change it, or name another"));
+        return Some(format!(
+            "topic {name} has cleanup.policy={policy} and needs {needed}; change it, or name another"
+        ));
     }
     let bytes = setting(found, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
     (plan.key == plan::CHANGELOG && bytes < CHANGELOG_RECORD_BYTES_MIN).then(|| {

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Besides, Held, Input, RANKED_APART, Seen, Topic, shard};
+use super::history::{Besides, Budget, Held, Input, RANKED_APART, Seen, Topic, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -60,15 +60,14 @@ fn of_files(
     cohorts: &[CohortIx],
 ) -> Result<Explained, Stopped> {
     let mut input = Input::new(&asked.files, asked.at);
-    let (mut held, mut last) = (Held::default(), Instant::MIN);
+    let (mut held, mut last) = (Held::within(Budget::of(settings.settings.memory)), Instant::MIN);
     let reading = Progress::of_reading(input.bytes());
     input.read_all(&rules.vocabulary, &reading, |event| {
         last = last.max(event.at);
         // Where customers are ranked it takes all to know where one stands, and what a model says is learnt from all.
         let all = !rules.rankings.is_empty() || rules.churn.is_some();
         let whole = event.customer == asked.customer || all;
-        held.push(&if whole { *event } else { of_another(event.at) });
-        Ok(())
+        held.push(&if whole { *event } else { of_another(event.at) })
     })?;
     let at = asked.at.unwrap_or(last);
     let mut following = Following::new(settings, asked, rules);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::besides::Besides;
+use super::budget::Budget;
 use super::held::Held;
 use super::input::{Counts, Input};
 use super::refits::Refitted;
@@ -74,12 +75,11 @@ impl Comers {
         until: Option<Instant>,
     ) -> Result<Self, Stopped> {
         let mut input = Input::new(files, until);
-        let (mut held, mut last) = (Held::default(), None);
+        let (mut held, mut last) = (Held::within(Budget::of(settings.settings.memory)), None);
         let reading = Progress::of_reading(input.bytes());
         input.read_all(&rules.vocabulary, &reading, |event| {
             last = last.max(Some(event.at));
-            held.push(event);
-            Ok(())
+            held.push(event)
         })?;
         let Some(last) = last else {
             let until = until.map(|until| format!(" up to {until}")).unwrap_or_default();

@@ -7,6 +7,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::budget::Budget;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
 use crate::event::{CustomerEvent, Instant, NameId, Number, Properties, PropertyId, Value};
@@ -23,8 +24,9 @@ const WIDE_NUMBER: u8 = 3;
 const TEXT: u8 = 4;
 
 /// Events in the order read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::cli) struct Held {
+    budget: Budget,
     index: Vec<Entry>,
     chunks: Vec<Vec<u8>>,
     names: Names,
@@ -59,13 +61,26 @@ impl Names {
 }
 
 impl Held {
+    /// The process may come to take so much memory.
+    pub(in crate::cli) fn within(budget: Budget) -> Self {
+        Self { budget, index: Vec::new(), chunks: Vec::new(), names: Names::default(), sources: Names::default() }
+    }
+
     pub(in crate::cli) fn len(&self) -> usize {
         self.index.len()
     }
 
     /// Keeps a copy.
-    pub(in crate::cli) fn push(&mut self, event: &CustomerEvent<'_>) {
+    ///
+    /// # Errors
+    /// There is no memory left for it.
+    pub(in crate::cli) fn push(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
+        if self.index.len() == self.index.capacity() {
+            // It is copied to grow.
+            self.allows(self.index.capacity() * size_of::<Entry>())?;
+        }
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
+            self.allows(CHUNK)?;
             self.chunks.push(Vec::with_capacity(CHUNK + CHUNK / 64));
         }
         let number = self.chunks.len() - 1;
@@ -91,12 +106,18 @@ impl Held {
             put(chunk, u64::from(property.0));
             put_value(chunk, *value);
         }
+        Ok(())
+    }
+
+    fn allows(&self, coming: usize) -> Result<(), Stopped> {
+        let held = self.index.capacity() * size_of::<Entry>() + self.chunks.len() * CHUNK;
+        Ok(self.budget.allows(coming, held, self.index.len())?)
     }
 
     /// Gives all events to `take`, by time; those of one instant in the order read.
     ///
     /// # Errors
-    /// The first of `take`.
+    /// The first of `take`; or there is no memory left for what follows from the events.
     pub(in crate::cli) fn for_each_by_time(
         mut self,
         progress: &Progress,
@@ -104,6 +125,7 @@ impl Held {
     ) -> Result<(), Stopped> {
         self.index.sort_unstable();
         for step in self.index.chunks(STEP) {
+            self.allows(0)?;
             for entry in step {
                 let mut properties = Properties::new();
                 take(&self.event(*entry, &mut properties))?;
@@ -231,8 +253,9 @@ impl<'a> Bytes<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Held, Progress};
+    use super::{Budget, Held, Progress};
     use crate::event::{CustomerEvent, Instant, NameId, Number, PropertyId, Value};
+    use crate::settings::Memory;
 
     #[test]
     fn events_come_back_as_they_were_by_time_and_in_the_order_read() {
@@ -257,8 +280,8 @@ mod tests {
             properties: &properties,
         };
         let read = [event(9, "b", Some("e1")), event(-5, "c", None), event(9, "a", None)];
-        let mut held = Held::default();
-        read.iter().for_each(|event| held.push(event));
+        let mut held = Held::within(Budget::of(Memory { limit: u64::MAX, is_default: false }));
+        read.iter().for_each(|event| held.push(event).unwrap());
         let mut back = Vec::new();
         held.for_each_by_time(&Progress::hidden(), |event| {
             back.push(format!("{event:?}"));

@@ -13,7 +13,7 @@ use super::topic::{self, Part};
 use super::{Deciding, strict};
 use crate::app::rules_file;
 use crate::cli::arguments::Replay;
-use crate::cli::history::{self, Held, Input, RANKED_APART, Seen, Topic, shard};
+use crate::cli::history::{self, Budget, Held, Input, RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
 use crate::cli::words::grouped;
@@ -154,11 +154,8 @@ impl<'a> Both<'a> {
         if asked.as_is {
             input.read_all(&self.common, &reading, |event| a.take(event).and_then(|()| b.take(event)))?;
         } else {
-            let mut held = Held::default();
-            input.read_all(&self.common, &reading, |event| {
-                held.push(event);
-                Ok(())
-            })?;
+            let mut held = Held::within(Budget::of(self.settings.settings.memory));
+            input.read_all(&self.common, &reading, |event| held.push(event))?;
             let progress = Progress::of_deciding(held.len());
             held.for_each_by_time(&progress, |event| a.take(event).and_then(|()| b.take(event)))?;
             progress.finish();

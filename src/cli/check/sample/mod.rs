@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use self::survey::Survey;
 use crate::app::rules_file::RulesFile;
-use crate::cli::history::{Held, Input, shard};
+use crate::cli::history::{Budget, Held, Input, shard};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
 use crate::cli::replay::Deciding;
@@ -34,14 +34,13 @@ impl Sample {
     pub(super) fn read(settings: &Loaded, file: &RulesFile, files: &[PathBuf]) -> Result<Self, Stopped> {
         let rules = Arc::clone(&file.rules);
         let mut survey = Survey::default();
-        let mut held = Held::default();
+        let mut held = Held::within(Budget::of(settings.settings.memory));
         let mut input = Input::new(files, None);
         let reading = Progress::of_reading(input.bytes());
         input.read_whole(&reading, |event| {
             survey.count(event);
             let mut properties = Properties::new();
-            held.push(&event.borrowed(&rules.vocabulary, &mut properties));
-            Ok(())
+            held.push(&event.borrowed(&rules.vocabulary, &mut properties))
         })?;
         let mut deciding = Deciding::silent(shard(&settings.settings, &rules));
         let progress = Progress::of_deciding(held.len());

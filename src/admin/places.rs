@@ -1,0 +1,217 @@
+//! How many connections there are at one address, and which of them gives way to a new one.
+//!
+//! A new connection is always accepted: where all places are taken, the one that has waited longest for a request, or for its
+//! answer to be read, is closed. So however many connections say nothing, slowly say little, or do not read what they asked for, a probe
+//! that sends its request at once is answered. One whose answer is being worked out keeps its place, for which the time
+//! limit of an answer is enough.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+#[derive(Debug)]
+pub(super) struct Places {
+    max: usize,
+    /// From an answer to the end of the next request's headers: for so long a client may read it and be idle.
+    quiet_max: Duration,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    taken: usize,
+    /// Numbers the connections in the order in which they began to wait.
+    next: u64,
+    waiting: BTreeMap<u64, Arc<Notify>>,
+}
+
+/// The place of one connection, which ends with this value.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    turn: Mutex<Turn>,
+    evicted: Arc<Notify>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    /// Of the client: with its number among those who wait.
+    Theirs { number: u64, since: Instant },
+    /// An answer is worked out.
+    Ours,
+}
+
+/// While it lives an answer is worked out.
+#[derive(Debug)]
+pub(super) struct Answering(Arc<Place>);
+
+impl Places {
+    pub(super) fn new(max: usize, quiet_max: Duration) -> Arc<Self> {
+        Arc::new(Self { max, quiet_max, held: Mutex::default() })
+    }
+
+    /// A place for a new connection. `None`: to each an answer is being worked out.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Arc<Place>> {
+        let evicted = Arc::new(Notify::new());
+        let turn = self.with(|held| {
+            if held.taken >= self.max {
+                let (_, oldest) = held.waiting.pop_first()?;
+                held.taken -= 1;
+                oldest.notify_one();
+            }
+            held.taken += 1;
+            Some(held.wait(&evicted))
+        })?;
+        Some(Arc::new(Place { places: Arc::clone(self), turn: Mutex::new(turn), evicted }))
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
+        change(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Held {
+    fn wait(&mut self, evicted: &Arc<Notify>) -> Turn {
+        let number = self.next;
+        self.next += 1;
+        self.waiting.insert(number, Arc::clone(evicted));
+        Turn::Theirs { number, since: Instant::now() }
+    }
+}
+
+impl Place {
+    /// A request has come. The client waits again once the value is dropped.
+    pub(super) fn answering(self: &Arc<Self>) -> Answering {
+        let mut turn = self.turn();
+        if let Turn::Theirs { number, .. } = *turn {
+            // Not found: it was evicted, and ends in a moment.
+            if self.places.with(|held| held.waiting.remove(&number)).is_some() {
+                *turn = Turn::Ours;
+            }
+        }
+        drop(turn);
+        Answering(Arc::clone(self))
+    }
+
+    /// Resolves once the connection is to be closed: another one needs the place, or the client was quiet for too long.
+    pub(super) async fn lost(&self) {
+        tokio::select! {
+            () = self.evicted.notified() => {}
+            () = self.overdue() => {}
+        }
+    }
+
+    async fn overdue(&self) {
+        loop {
+            let since = match *self.turn() {
+                Turn::Theirs { since, .. } => since,
+                Turn::Ours => Instant::now(),
+            };
+            if since.elapsed() >= self.places.quiet_max {
+                return;
+            }
+            sleep_until(since + self.places.quiet_max).await;
+        }
+    }
+
+    fn turn(&self) -> std::sync::MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut turn = self.0.turn();
+        if matches!(*turn, Turn::Ours) {
+            *turn = self.0.places.with(|held| held.wait(&self.0.evicted));
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let turn = *self.turn();
+        self.places.with(|held| match turn {
+            Turn::Theirs { number, .. } => {
+                // Whoever was evicted was counted out then.
+                if held.waiting.remove(&number).is_some() {
+                    held.taken -= 1;
+                }
+            }
+            Turn::Ours => held.taken -= 1,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{sleep, timeout};
+
+    use super::Places;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Was the place given to another connection?
+    async fn is_lost(place: &super::Place) -> bool {
+        tokio::select! {
+            biased;
+            () = place.lost() => true,
+            () = std::future::ready(()) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_waited_longest_gives_way_and_whoever_is_answered_does_not() {
+        let places = Places::new(3, LONG);
+        let [a, b, c] = [0; 3].map(|_| places.enter().unwrap());
+        let answering = a.answering();
+        let d = places.enter().unwrap();
+        assert_eq!((is_lost(&a).await, is_lost(&b).await, is_lost(&c).await), (false, true, false));
+        drop(b);
+        drop(answering);
+        // It waits again, and from now on.
+        let e = places.enter().unwrap();
+        assert_eq!((is_lost(&c).await, is_lost(&a).await, is_lost(&d).await), (true, false, false));
+        drop(c);
+        let all = [&a, &d, &e].map(|place| place.answering());
+        assert!(places.enter().is_none(), "nobody waits");
+        drop(all);
+        drop(d);
+        let f = places.enter().unwrap();
+        assert!(!is_lost(&a).await && !is_lost(&e).await && !is_lost(&f).await, "one place was free");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_with_the_eviction_brings_the_place_back_to_nobody() {
+        let places = Places::new(1, LONG);
+        let a = places.enter().unwrap();
+        let b = places.enter().unwrap();
+        drop(a.answering());
+        drop(a);
+        assert!(!is_lost(&b).await);
+        let c = places.enter().unwrap();
+        assert!(is_lost(&b).await);
+        drop((b, c));
+        assert!(places.enter().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_quiet_for_too_long_is_closed_unless_an_answer_is_worked_out() {
+        let quiet = Duration::from_millis(20);
+        let places = Places::new(9, quiet);
+        let [silent, asking] = [0; 2].map(|_| places.enter().unwrap());
+        let answering = asking.answering();
+        timeout(LONG, silent.lost()).await.unwrap();
+        tokio::select! {
+            () = asking.lost() => panic!("it was being answered"),
+            () = sleep(3 * quiet) => {}
+        }
+        drop(answering);
+        timeout(LONG, asking.lost()).await.unwrap();
+    }
+}

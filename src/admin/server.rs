@@ -1,0 +1,128 @@
+//! One address: takes connections in, and answers on each until it ends.
+//!
+//! What a stranger can cost is bounded: connections by [`Places`], the time for a handshake, for headers, for an answer and for reading
+//! it, and the bytes of headers.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::yield_now;
+use tokio::time::{sleep, timeout};
+
+use super::listeners::{Listener, Peer, Stream};
+use super::places::{Place, Places};
+use super::tls::Tls;
+
+/// For the headers of a request, from the connection or the last answer on; so also for how long a connection is kept open idle.
+const HEADERS_TIME_MAX: Duration = Duration::from_secs(10);
+/// For the handshake of TLS.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
+/// For reading an answer, and for idling after it.
+pub(super) const QUIET_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a request's first line and headers: of a customer id each byte may take three.
+const HEADERS_BYTES_MAX: usize = 16 << 10;
+/// When the system has no file left for a connection.
+const PAUSE_WITHOUT_FILES: Duration = Duration::from_millis(20);
+
+/// What is answered at one address, and to how many.
+pub(super) struct Server {
+    pub(super) listener: Listener,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) places: Arc<Places>,
+    pub(super) router: Router,
+}
+
+impl Server {
+    /// Takes connections in until it is dropped. `watching` knows them all, and can end them in order.
+    pub(super) async fn run(self, watching: Arc<GracefulShutdown>) {
+        loop {
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Otherwise only that one connection has ended.
+                    if !is_of_the_connection(&error) {
+                        tracing::debug!(%error, "No connection can be taken in.");
+                        sleep(PAUSE_WITHOUT_FILES).await;
+                    }
+                    continue;
+                }
+            };
+            match self.places.enter() {
+                Some(place) => {
+                    let serving = Serving { peer, place, router: self.router.clone(), watcher: watching.watcher() };
+                    tokio::spawn(serving.run(stream, self.tls.clone()));
+                }
+                None => drop(stream),
+            }
+            // Between two, those that are there get their turn, to answer or to end.
+            yield_now().await;
+        }
+    }
+}
+
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// One connection.
+struct Serving {
+    peer: Peer,
+    place: Arc<Place>,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Serving {
+    async fn run(self, stream: Stream, tls: Option<Arc<Tls>>) {
+        let place = Arc::clone(&self.place);
+        let served = async {
+            match (stream, tls) {
+                (Stream::Unix(stream), _) => self.serve(stream).await,
+                (Stream::Tcp(stream), None) => self.serve(stream).await,
+                (Stream::Tcp(stream), Some(tls)) => {
+                    // Whoever speaks no TLS, or too slowly, hears nothing.
+                    if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME_MAX, tls.acceptor().accept(stream)).await {
+                        self.serve(stream).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = served => {}
+            () = place.lost() => {}
+        }
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, place, router, watcher } = self;
+        let answers = TowerToHyperService::new(router);
+        let answer = service_fn(move |mut request: Request<Incoming>| {
+            let answering = place.answering();
+            request.extensions_mut().insert(peer);
+            let answer = answers.call(request);
+            async move {
+                let answer = answer.await;
+                drop(answering);
+                answer
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADERS_TIME_MAX)
+            .max_buf_size(HEADERS_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), answer);
+        // Its errors are the client's: a request that is none, or one that was broken off.
+        watcher.watch(connection).await.ok();
+    }
+}

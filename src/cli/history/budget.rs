@@ -1,0 +1,58 @@
+//! How much memory a command that holds all events of files may take: it ends with an error there, and is not killed.
+
+use std::fs;
+
+use crate::app::Failure;
+use crate::cli::words::counted;
+use crate::metrics::resident_bytes;
+use crate::settings::Memory;
+
+/// Of what the machine has free, where nothing else sets a limit.
+const PERCENT_OF_FREE: u64 = 80;
+
+/// Bytes that the process may have resident.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Budget {
+    limit: u64,
+    /// Is it `memory.limit`, or what the machine has free?
+    is_set: bool,
+}
+
+impl Budget {
+    /// `memory.limit`, if somebody or a container set it; otherwise what the machine has free.
+    pub(in crate::cli) fn of(memory: Memory) -> Self {
+        if !memory.is_default {
+            return Self { limit: memory.limit, is_set: true };
+        }
+        let free = free_bytes().map(|free| resident_bytes().unwrap_or(0) + free / 100 * PERCENT_OF_FREE);
+        Self { limit: free.unwrap_or(u64::MAX), is_set: false }
+    }
+
+    /// May `coming` bytes be added? `held`: what the events take, where the system does not say what the process does.
+    ///
+    /// # Errors
+    /// They may not, with what to do.
+    pub(super) fn allows(self, coming: usize, held: usize, events: usize) -> Result<(), Failure> {
+        let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let resident = resident_bytes().unwrap_or(bytes(held));
+        if resident.saturating_add(bytes(coming)) <= self.limit {
+            return Ok(());
+        }
+        let (limit, events) = (format!("{} MiB", self.limit >> 20), counted(bytes(events), "event", "events"));
+        let limit =
+            if self.is_set { format!("memory.limit is {limit}") } else { format!("the machine had {limit} free") };
+        Err(Failure::Running(format!(
+            "the events do not fit in memory: {limit}, which {events} and what follows from them fill. Raise memory.limit \
+             (--set memory.limit=\"8 GiB\"), or give fewer events. `replay --as-is` holds none, if the files are in the order \
+             of time"
+        )))
+    }
+}
+
+/// What the kernel could give without swapping.
+fn free_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kib * 1_024)
+}
