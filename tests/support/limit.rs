@@ -45,6 +45,7 @@ impl Limit {
 
 impl Drop for Limit {
     /// After the logs of its processes, where the panic is far above: the end of a long log is what is read first.
+    #[expect(clippy::print_stdout, reason = "a test that failed says at which point")]
     fn drop(&mut self) {
         if thread::panicking() {
             let test = this_test();
