@@ -360,7 +360,9 @@ fn a_file_that_was_edited_while_nothing_ran_is_in_force_after_the_restart() {
 fn a_file_that_nobody_edited_does_not_go_back_to_older_rules() {
     let Some(lab) = Lab::new("older", 1, BEFORE) else { return };
     let open = shop::open(&lab, 1, 20, 50);
-    let mut daemon = lab.start("one", &shop::SETS);
+    // Another process takes over at once.
+    let sets = [&shop::SETS[..], &["kafka.on_stop=leave"]].concat();
+    let mut daemon = lab.start("one", &sets);
     daemon.ready();
     adopted(&lab, 1);
     assert_eq!(post(&mut daemon, "application/toml", AFTER).0, 200);
@@ -368,14 +370,14 @@ fn a_file_that_nobody_edited_does_not_go_back_to_older_rules() {
     daemon.stop();
     // The same process, and one that has never read a file.
     for instance in ["one", "two"] {
-        let mut daemon = lab.start(instance, &shop::SETS);
+        let mut daemon = lab.start(instance, &sets);
         daemon.ready();
         assert!(daemon.says("The rules file is an older version"), "{}", daemon.log());
         daemon.stop();
     }
     assert_eq!(versions(&lab), [2]);
     // Unless it is asked to.
-    let mut daemon = lab.start_accepting("one", &shop::SETS);
+    let mut daemon = lab.start_accepting("one", &sets);
     daemon.ready();
     adopted(&lab, 3);
     daemon.stop();
