@@ -16,7 +16,7 @@ const ASK: Duration = Duration::from_secs(5);
 const LISTEN: Duration = Duration::from_secs(5);
 
 /// What a finding is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Kafka,
     Topics,
@@ -77,7 +77,7 @@ impl Verdict {
     }
 }
 
-/// What was found, in the order in which `run` would find it.
+/// What was found, part by part.
 #[derive(Debug, Default)]
 pub struct Preflight {
     pub findings: Vec<Finding>,
@@ -92,6 +92,8 @@ impl Preflight {
         let mut found = Self::default();
         found.kafka(loaded);
         found.registry(loaded);
+        // Whether leaders answer is known only once the input was found.
+        found.findings.sort_by_key(|finding| finding.part);
         found
     }
 
