@@ -66,10 +66,11 @@ fn the_rules_that_are_shipped_and_shown_elsewhere_are_right_and_meant() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rules.toml");
     let path = path.to_str().unwrap();
-    let readme = read("README.md");
-    let shown: Vec<String> =
-        blocks(&readme, "toml").map(|(_, text)| text).filter(|text| text.contains("[cohorts.")).collect();
-    assert!(!shown.is_empty());
+    let shown: Vec<String> = pages()
+        .flat_map(|page| blocks(&read(&page), "toml").map(|(_, text)| text).collect::<Vec<_>>())
+        .filter(|text| text.contains("[cohorts."))
+        .collect();
+    assert!(shown.len() >= 2, "{shown:?}");
     for rules in shown {
         std::fs::write(path, &rules).unwrap();
         let check = run(&["check", "--deny-warnings", "--rules", path]);
@@ -91,10 +92,8 @@ fn no_rule_that_is_shown_excludes_itself() {
         let of_the_sample = |line: &str| OF_THE_SAMPLE.iter().any(|words| line.contains(words));
         check.err.lines().filter(|line| line.contains("warning: ") && !of_the_sample(line)).map(str::to_owned).collect()
     };
-    let docs = std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
-    let docs = docs.map(|file| format!("docs/{}", file.unwrap().file_name().to_str().unwrap()));
     let mut tried = 0;
-    for file in docs.chain(["README.md", "config/RULES.md"].map(str::to_owned)).filter(|file| file.ends_with(".md")) {
+    for file in pages().chain(["config/RULES.md".to_owned()]) {
         let text = read(&file);
         for (line, rules) in blocks(&text, "toml").chain(blocks(&text, "toml example")) {
             if rules.contains("[cohorts.") {
@@ -105,8 +104,8 @@ fn no_rule_that_is_shown_excludes_itself() {
     }
     assert!(tried > 35, "only {tried} were found");
     // The one mistake that only a sample shows is found in this one.
-    let readme = read("README.md");
-    let (_, recipe) = blocks(&readme, "toml").find(|(_, rules)| rules.contains("clv_if_active")).unwrap();
+    let churn = read("docs/churn.md");
+    let (_, recipe) = blocks(&churn, "toml").find(|(_, rules)| rules.contains("clv_if_active")).unwrap();
     let found = excluding(&recipe.replace("clv_if_active", "clv"));
     assert!(found.len() == 1 && found[0].contains("never meet in the sample"), "{found:?}");
 }
@@ -114,6 +113,32 @@ fn no_rule_that_is_shown_excludes_itself() {
 /// What `check` says where a sample has no such events, properties or values.
 const OF_THE_SAMPLE: [&str; 4] =
     ["the sample has no event", "in the sample has a property", "no event of the sample has", " is missing in "];
+
+/// The README, and the pages that it leads to.
+fn pages() -> impl Iterator<Item = String> {
+    let docs = std::fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let docs = docs.map(|file| format!("docs/{}", file.unwrap().file_name().to_str().unwrap()));
+    docs.filter(|file| file.ends_with(".md")).chain(["README.md".to_owned()])
+}
+
+/// Nothing that a page leads to is missing.
+#[test]
+fn every_link_between_the_pages_leads_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let others = ["config/RULES.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned);
+    let mut links = 0;
+    for page in pages().chain(others) {
+        let text = read(&page);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
+            let file = link.split_once('#').map_or(link, |(file, _)| file);
+            if !file.is_empty() && !link.contains("://") {
+                assert!(root.join(&page).parent().unwrap().join(file).exists(), "{page}: {link}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 30, "only {links} were found");
+}
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap()
