@@ -23,10 +23,10 @@ demo:
 	@sh .ci/setup build
 	$(CARGO) run --release --locked -- demo
 
-# Most tests wait for brokers, sessions and clocks: two at a time for each core.
+# Most tests wait for brokers, sessions and clocks: four at a time for each core.
 test:
 	@sh .ci/setup tests
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((2 * $$(getconf _NPROCESSORS_ONLN)))} $(CARGO) test --release --locked
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$$((4 * $$(getconf _NPROCESSORS_ONLN)))} $(CARGO) test --release --locked
 
 torture:
 	@sh .ci/setup build
