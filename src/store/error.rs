@@ -54,10 +54,18 @@ impl StoreError {
     /// Of opening: what RocksDB does not know or support was not written by this release.
     pub(super) fn of_opening(error: rocksdb::Error) -> Self {
         match error.kind() {
+            ErrorKind::InvalidArgument if is_refused_file(error.as_ref()) => Self::Database(error),
             ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotSupported => Self::Unusable(error),
             _ => Self::Database(error),
         }
     }
+}
+
+/// Did the system refuse the file of the database's own options? RocksDB says so as of options that do not fit; a name of a file
+/// comes only behind these words. A file that is not there is damage.
+fn is_refused_file(text: &str) -> bool {
+    text.starts_with("Invalid argument: Found options incompatible with filesystem: IO error: ")
+        && !text.ends_with("No such file or directory")
 }
 
 /// RocksDB's text without what it may quote from keys, which are customers' ids.
@@ -68,5 +76,21 @@ impl fmt::Display for Shown<'_> {
         let text: &str = self.0.as_ref();
         let is_quoted = self.0.kind() == ErrorKind::Corruption;
         f.write_str(if is_quoted { text.split("key").next().unwrap_or_default().trim_end() } else { text })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_refused_file;
+
+    #[test]
+    fn options_that_may_not_be_read_now_are_no_damage() {
+        let unread = "Invalid argument: Found options incompatible with filesystem: IO error: While open a file for random \
+                      read: /var/lib/cohortd/in-1/CURRENT: ";
+        assert!(is_refused_file(&format!("{unread}Too many open files")));
+        assert!(is_refused_file(&format!("{unread}Input/output error")));
+        assert!(!is_refused_file(&format!("{unread}No such file or directory")));
+        assert!(!is_refused_file("Invalid argument: Unknown option in /IO error: x"));
+        assert!(!is_refused_file("Corruption: CURRENT file does not end with newline"));
     }
 }
