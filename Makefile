@@ -11,7 +11,7 @@ help:
 	@echo 'make test    all tests, real Apache Kafka included'
 	@echo 'make torture random cases on every core: MINUTES=60, or CASES=10000000, from SEED=0 on'
 	@echo 'make chaos   random faults on three brokers: MINUTES=10, or FAULTS=500; SEED=7 to repeat'
-	@echo 'make bench   the figures of the README'
+	@echo 'make bench   the figures of docs/performance.md'
 	@echo 'make lint    format, clippy, documentation, dependencies'
 	@echo 'make fmt     formats the source'
 	@echo 'make dist    what is shipped, in dist/: binary, archive, Debian package, checksums'

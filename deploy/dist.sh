@@ -33,6 +33,8 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work/$folder"
 cp dist/cohortd dist/sbom.cdx.json dist/THIRD-PARTY-NOTICES.txt LICENSE README.md CHANGELOG.md "$work/$folder/"
 cp config/cohortd.toml config/rules.toml config/RULES.md deploy/package/cohortd.service "$work/$folder/"
+# What the README leads to lies where it says.
+cp -r docs schemas config SECURITY.md "$work/$folder/"
 # The same input gives the same archive: whoever builds it again can compare.
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 tar -C "$work" --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -c "$folder" | gzip -9n >"dist/$folder.tar.gz"
@@ -43,6 +45,7 @@ if command -v dpkg-deb >/dev/null; then
     install -D -m 644 deploy/package/cohortd.service "$root/usr/lib/systemd/system/cohortd.service"
     install -D -m 644 -t "$root/etc/cohortd" deploy/package/cohortd.toml config/rules.toml
     install -D -m 644 -t "$doc" config/cohortd.toml config/RULES.md README.md dist/sbom.cdx.json dist/THIRD-PARTY-NOTICES.txt
+    cp -r docs schemas config SECURITY.md "$doc/"
     install -m 644 LICENSE "$doc/copyright"
     gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
     mkdir -p "$root/DEBIAN"

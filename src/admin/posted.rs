@@ -19,7 +19,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use super::audit::Caller;
@@ -149,9 +150,13 @@ async fn take(State(views): State<Views>, Extension(caller): Extension<Caller>, 
         return try_out(&views, text).await;
     }
     caller.posts_rules(&text);
-    let response = put_in_force(&views, text.clone()).await;
-    caller.posted_rules(&text, response.status());
-    response
+    // To its end, also when the client hangs up: what came of it is written down in any case.
+    let ruled = tokio::spawn(async move {
+        let response = put_in_force(&views, text.clone()).await;
+        caller.posted_rules(&text, response.status());
+        response
+    });
+    ruled.await.unwrap_or_else(failed)
 }
 
 fn is_toml(headers: &HeaderMap) -> bool {
@@ -180,14 +185,30 @@ async fn put_in_force(views: &Views, text: String) -> Response {
     }
 }
 
+/// Rules that are tried out at a time: each takes a core, and memory for the while.
+static TRIED_OUT: Semaphore = Semaphore::const_new(2);
+
 /// What the rules would change, worked out away from the thread that answers probes.
 async fn try_out(views: &Views, text: String) -> Response {
     let Some(in_force) = views.board.rules() else { return not_read_yet() };
-    match tokio::task::spawn_blocking(move || preview::of(&text, &in_force)).await {
-        Ok(Ok(preview)) => told(StatusCode::OK, &preview),
-        Ok(Err(mistakes)) => refused(&mistakes),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    let Ok(Ok(place)) = timeout(ANSWER_TIME_MAX, TRIED_OUT.acquire()).await else {
+        return away("Other rules are being tried; try again.");
+    };
+    // Whoever hangs up leaves the work behind, and its place with it.
+    let tried = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        preview::of(&text, &in_force)
+    });
+    match timeout(ANSWER_TIME_MAX, tried).await {
+        Ok(Ok(Ok(preview))) => told(StatusCode::OK, &preview),
+        Ok(Ok(Err(mistakes))) => refused(&mistakes),
+        Ok(Err(error)) => failed(error),
+        Err(_) => away("It takes too long to work out what they would change."),
     }
+}
+
+fn failed(error: JoinError) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
 }
 
 fn away(reason: &str) -> Response {

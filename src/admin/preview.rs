@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::inquiry::InForce;
-use crate::rules::{Page, RuleSet, TEXT_BYTES_MAX, load_as_written, warnings};
+use crate::rules::{Cohort, CohortIx, Page, RuleSet, TEXT_BYTES_MAX, load_as_written, warnings};
 
 /// How the text is called in mistakes and warnings.
 const NAME: &str = "POST /rules";
@@ -55,9 +55,11 @@ struct Compared {
 }
 
 fn compare(before: &RuleSet, after: &RuleSet) -> Compared {
-    let deciding = |rules: &RuleSet| -> BTreeMap<String, (String, bool)> {
-        let cohorts = rules.cohorts.iter();
-        cohorts.map(|cohort| (cohort.name.clone(), (cohort.definition.clone(), cohort.shadow))).collect()
+    // As an edit has it: also who else is let in before.
+    let deciding = |rules: &RuleSet| -> BTreeMap<String, (String, bool, Vec<String>)> {
+        let names = |cohorts: &[CohortIx]| cohorts.iter().map(|index| rules.cohort(*index).name.clone()).collect();
+        let decides = |cohort: &Cohort| (cohort.definition.clone(), cohort.shadow, names(&cohort.excluded_by));
+        rules.cohorts.iter().map(|cohort| (cohort.name.clone(), decides(cohort))).collect()
     };
     let (old, new) = (deciding(before), deciding(after));
     let mut compared = Compared::default();
@@ -106,5 +108,13 @@ mod tests {
         assert_eq!(compare(&rules(before), &rules(&titled)), Compared { unchanged: 4, ..Compared::default() });
         let shadow = before.replace("[cohorts.cb]", "shadow = true\n[cohorts.cb]");
         assert_eq!(compare(&rules(&shadow), &rules(before)).changed, names(&["ca"]));
+        // Whom the first of a group held, the second may hold once that is gone.
+        let cohort = |name: &str, priority: u8| {
+            format!(
+                "[cohorts.{name}]\nwho = 'did visit in the last 1 day'\nexclusive_in = 'offers'\npriority = {priority}\n"
+            )
+        };
+        let alone = compare(&rules(&(cohort("ca", 1) + &cohort("cb", 2))), &rules(&cohort("cb", 2)));
+        assert_eq!((alone.changed, alone.gone), (names(&["cb"]), names(&["ca"])));
     }
 }

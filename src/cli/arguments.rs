@@ -51,7 +51,7 @@ Examples:
   cohortd run --config /etc/cohortd.toml --accept-rules   once, to confirm a file that removes most cohorts")]
     Run(Run),
 
-    /// Check settings, rules and schemas, and say what the rules cost; asks brokers and registry only with --connect
+    /// Check settings, rules and schemas, and say what the rules cost; with --connect ask Kafka and the registry
     #[command(after_help = "\
 Prints the cohorts in the order in which they are decided, and what must be remembered about a customer.
 Mistakes in the rules are all shown at once, each with its place; exit code 78. What parses and is

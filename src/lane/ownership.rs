@@ -19,6 +19,8 @@ use crate::settings::{Kafka, Settings};
 
 /// Between two looks at the group.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two questions about what others have committed: so late may be known that somebody has stopped, or is back.
+const ASK_ELSEWHERE_EVERY: Duration = Duration::from_secs(3);
 /// How long the coordinator has to answer.
 const ASK: Duration = Duration::from_secs(3);
 /// So long a partition may be without an owner while the group is stable: longer than a member that hands one over flushes
@@ -85,6 +87,8 @@ pub struct Watchdog {
     health: Arc<Health>,
     brokers: Brokers,
     judge: Judge,
+    /// What was committed elsewhere, as last told, and when it was asked for.
+    elsewhere: (Vec<Committed>, Option<Moment>),
     /// Since when partitions without an owner are logged.
     logged: Option<Moment>,
     answered: Moment,
@@ -110,6 +114,7 @@ impl Watchdog {
             ownership,
             health,
             brokers: brokers.clone(),
+            elsewhere: (Vec::new(), None),
             logged: None,
             answered: Moment::now(),
         }
@@ -132,11 +137,11 @@ impl Watchdog {
     fn look(&mut self, view: &GroupView) {
         self.answered = Moment::now();
         let held = self.ownership.all();
-        let committed = self.committed_elsewhere(&held);
-        let found = self.judge.look(view, &held, &stopped(&committed), self.answered);
+        self.ask_elsewhere(&held);
+        let found = self.judge.look(view, &held, &stopped(&self.elsewhere.0), self.answered);
         self.health.set_group(Some(seen(view, &found)));
         self.log(&found);
-        self.show(&found, &committed);
+        self.show(&found);
         match found.remedy {
             Remedy::None => {}
             Remedy::Round => {
@@ -194,19 +199,25 @@ impl Watchdog {
         }
     }
 
-    /// What the group has committed in partitions that are not held here; nothing while the coordinator does not answer.
-    fn committed_elsewhere(&self, held: &[BTreeSet<i32>]) -> Vec<Committed> {
+    /// Asks now and then what the group has committed in partitions that are not held here. An answer that does not come
+    /// leaves the one before.
+    fn ask_elsewhere(&mut self, held: &[BTreeSet<i32>]) {
+        if self.elsewhere.1.is_some_and(|asked| asked.elapsed() < ASK_ELSEWHERE_EVERY) {
+            return;
+        }
         let is_elsewhere = |partition: &i32| !held.iter().any(|partitions| partitions.contains(partition));
         let elsewhere: Vec<i32> = self.judge.partitions.iter().copied().filter(is_elsewhere).collect();
-        if elsewhere.is_empty() {
-            return Vec::new();
-        }
+        self.elsewhere.1 = Some(Moment::now());
         let (group, topic) = (&self.kafka.group_id, &self.context.topics.input);
-        self.watermarks.committed(group, topic, &elsewhere, ASK).unwrap_or_default()
+        if elsewhere.is_empty() {
+            self.elsewhere.0.clear();
+        } else if let Ok(committed) = self.watermarks.committed(group, topic, &elsewhere, ASK) {
+            self.elsewhere.0 = committed;
+        }
     }
 
     /// The gauges, from one process: how many have no owner, and how far those are behind that nobody reads.
-    fn show(&self, found: &Found, committed: &[Committed]) {
+    fn show(&self, found: &Found) {
         let metrics = &self.context.metrics;
         let (topic, is_first) = (&self.context.topics.input, found.rank == Some(0));
         metrics.set_partitions_unowned(is_first.then_some(found.unowned.len()));
@@ -215,7 +226,7 @@ impl Watchdog {
             let behind = self.ends.known(committed.partition)? - committed.offset?;
             Some((committed.partition, behind.max(0)))
         };
-        let unread = committed.iter().filter(|committed| is_first && unread(committed.partition));
+        let unread = self.elsewhere.0.iter().filter(|committed| is_first && unread(committed.partition));
         metrics.set_unowned_lag(topic, &unread.filter_map(lag).collect());
     }
 }

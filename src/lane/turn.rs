@@ -36,7 +36,7 @@ use crate::codec::Schemas;
 use crate::engine::Slot;
 use crate::event::{DeadLetterReason, Properties};
 use crate::inquiry::Inbox;
-use crate::kafka::{BrokerState, Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
+use crate::kafka::{Brokers, Consumer, Ends, Failure, Polled, Producer, Reader, Record, Watermarks};
 use crate::metrics::{Health, LaneHealth, Stage};
 use crate::settings::{Batch, OnStop, Settings};
 use crate::store::{KeyValue, SharedMemory};
@@ -801,19 +801,6 @@ impl Lane {
         self.adrift.extend(self.schema_waits.release(&mut self.schemas, self.health.lane(self.number)));
     }
 
-    /// Partitions that stay with this lane while it is away are marked: somebody else shows how far they are behind.
-    fn tell_stopped(&mut self) -> Result<(), LaneError> {
-        let can = self.pending.is_none() && !self.disk.is_full() && self.brokers.state() == BrokerState::Reachable;
-        if !can || self.settings.kafka.on_stop != OnStop::Stay {
-            return Ok(());
-        }
-        self.stopped = true;
-        for partition in self.partitions.values_mut() {
-            partition.begin();
-        }
-        self.finish(Plan::default())
-    }
-
     /// The end: what is decided counts, what is changed is flushed as far as time allows, files are written out.
     fn drain(&mut self) -> Result<(), LaneError> {
         let started = Moment::now();
@@ -822,8 +809,9 @@ impl Lane {
         }
         if self.pending.is_none() {
             let numbers: Vec<i32> = self.partitions.keys().copied().collect();
+            // Partitions that stay with this lane while it is away are marked: somebody else shows how far they are behind.
+            self.stopped = self.settings.kafka.on_stop == OnStop::Stay;
             self.flush_partitions(&numbers, DRAIN_FOR)?;
-            self.tell_stopped()?;
         }
         for partition in self.partitions.values() {
             if let Err(error) = partition.database.flush(true) {

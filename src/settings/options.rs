@@ -39,7 +39,7 @@ const FIXED: [&str; 14] = [
 const OR_BEARER: &str = if cfg!(feature = "oidc") { " or OAUTHBEARER" } else { "" };
 
 /// Name libraries that librdkafka loads into the process: whoever can write a setting could run anything here.
-const LOAD_CODE: [&str; 2] = ["plugin.library.paths", "ssl.engine.location"];
+const LOAD_CODE: [&str; 3] = ["plugin.library.paths", "ssl.engine.location", "ssl.providers"];
 
 /// The first option that must not be passed on, and why.
 pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, String)> {
@@ -53,7 +53,7 @@ pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, Strin
         if LOAD_CODE.contains(&name.as_str()) {
             return Some((name, "would load a library into this process, and is not passed on; remove it".to_owned()));
         }
-        let unverified = (name == "ssl.endpoint.identification.algorithm" && value == "none")
+        let unverified = (name == "ssl.endpoint.identification.algorithm" && value.trim().eq_ignore_ascii_case("none"))
             || (name == "enable.ssl.certificate.verification" && is_false(value));
         if unverified {
             return Some((
@@ -98,7 +98,7 @@ fn is_false(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::refused;
+    use super::{LOAD_CODE, refused};
 
     fn first_refused(options: &[(&str, &str)]) -> Option<String> {
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -110,11 +110,13 @@ mod tests {
         assert!(first_refused(&[("isolation.level", "read_uncommitted")]).unwrap().contains("exactly-once"));
         assert!(first_refused(&[("group.id", "x")]).unwrap().ends_with("use kafka.group_id"));
         assert!(first_refused(&[("enable.ssl.certificate.verification", "false")]).unwrap().contains("pose"));
+        let unnamed = first_refused(&[("ssl.endpoint.identification.algorithm", "None")]);
+        assert!(unnamed.unwrap().contains("pose"), "librdkafka takes words in any case");
     }
 
     #[test]
     fn what_would_load_code_is_refused() {
-        for option in ["plugin.library.paths", "ssl.engine.location"] {
+        for option in LOAD_CODE {
             let refused = first_refused(&[("linger.ms", "5"), (option, "/tmp/x.so")]).unwrap();
             assert!(refused.starts_with(option) && refused.contains("load a library"), "{refused}");
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cohortd::kafka::{Admin, Brokers, Created, Failure, Kind, TopicPlan, Watermarks};
 
-use super::{LONG, Lab};
+use super::{LONG, Lab, eventually};
 use crate::support::broker::free_ports;
 
 #[test]
@@ -17,7 +17,13 @@ fn a_topic_is_made_as_planned_and_described_as_it_is() {
     let plan = TopicPlan { name: &name, partitions: 3, replicas: None, settings: &settings };
     assert_eq!(admin.create(&plan, LONG), Ok(Created::Now));
     assert_eq!(admin.create(&plan, LONG), Ok(Created::Before));
-    let topic = admin.topic(&name, LONG).unwrap().unwrap();
+    // The broker's answer is ahead of what it tells of the topic.
+    let mut found = None;
+    eventually("the topic is described", || {
+        found = admin.topic(&name, LONG).unwrap();
+        found.is_some()
+    });
+    let topic = found.unwrap();
     assert_eq!((topic.partitions, topic.replicas), (3, 1));
     assert_eq!(topic.settings["cleanup.policy"], "compact");
     assert_eq!(topic.settings["delete.retention.ms"], "604800000");
