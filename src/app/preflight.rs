@@ -7,7 +7,6 @@ use super::topics::{self, Plan, denial, denied, denied_group, plans, weak};
 use super::{Failure, schemas};
 use crate::codec::{Output, Registry, RegistryError, Standing};
 use crate::kafka::{self, Admin, Brokers, Created, Topic, Trouble, Watermarks};
-use crate::lane::identity;
 use crate::settings::{Kafka, Loaded};
 
 /// How long one question to a broker may take.
@@ -205,7 +204,9 @@ impl Preflight {
                 Ok(Some(found)) => {
                     // Without the input, nothing can be said of their number.
                     plan.partitions = if input.is_some() { plan.partitions } else { found.partitions };
-                    let unfit = input.and_then(|input| repartitioned(loaded, &plan, &found, input));
+                    // `run` says more of the changelog than of other topics.
+                    let input_of_log = input.filter(|_| plan.key == topics::CHANGELOG);
+                    let unfit = input_of_log.and_then(|input| topics::repartitioned(&topics.input, input, &found));
                     let unfit = unfit.or_else(|| topics::unfit(&plan, &found, input.unwrap_or(&unknown)));
                     self.judged(plan.name, &found, unfit, denial(plan.name, &denied(plan.needs, &found)));
                     for weakness in weak(topics, &plan, &found, input.unwrap_or(&unknown)) {
@@ -221,7 +222,7 @@ impl Preflight {
 
     /// A topic that is there: what is wrong with it, what is denied of it, or how it is.
     fn judged(&mut self, name: &str, found: &Topic, unfit: Option<String>, denied: Option<String>) {
-        let denied = denied.map(|words| format!("the brokers do not allow this user to {words}; {}", kafka::GRANT));
+        let denied = denied.map(|denial| topics::not_allowed(&denial));
         let is_good = unfit.is_none() && denied.is_none();
         for problem in unfit.into_iter().chain(denied) {
             self.add(Part::Topics, name, Verdict::Wrong, problem);
@@ -250,10 +251,7 @@ impl Preflight {
     fn group(&mut self, kafka: &Kafka, admin: &Admin) {
         let group = &kafka.group_id;
         match (denied_group(admin, group), admin.members(group, ASK)) {
-            (Some(denied), _) => {
-                let text = format!("the brokers do not allow this user to {denied}; {}", kafka::GRANT);
-                self.add(Part::Group, group, Verdict::Wrong, text);
-            }
+            (Some(denial), _) => self.add(Part::Group, group, Verdict::Wrong, topics::not_allowed(&denial)),
             (None, Ok(members)) => {
                 let members = match members {
                     0 => "nobody is a member now".to_owned(),
@@ -308,13 +306,6 @@ impl Preflight {
 }
 
 const ADVERTISED: &str = "this machine must reach each broker at the address that it advertises (advertised.listeners)";
-
-/// A changelog with another number of partitions than the input, of which `run` says more than of other topics.
-fn repartitioned(loaded: &Loaded, plan: &Plan<'_>, found: &Topic, input: &Topic) -> Option<String> {
-    let [now, then] = [input.partitions, found.partitions].map(|count| u32::try_from(count).unwrap_or(0));
-    (plan.key == topics::CHANGELOG && now != then)
-        .then(|| identity::repartitioned(&loaded.settings.topics.input, now, then))
-}
 
 /// `6 partitions, 3 replicas, cleanup.policy=delete, retention.ms=604800000`.
 fn shape(found: &Topic) -> String {

@@ -1,6 +1,6 @@
-//! Numbers and lengths of time as people write them.
+//! Numbers, lengths of time and reasons as people write them.
 
-use crate::event::Span;
+use crate::event::{DeadLetterReason, Span};
 
 /// Digits in groups of three: `1,204`.
 pub(super) fn grouped(number: u64) -> String {
@@ -41,6 +41,22 @@ pub(super) fn size(bytes: u64) -> String {
     };
     let tenths = bytes / (scale / 10);
     if tenths >= 100 { format!("{} {unit}", tenths / 10) } else { format!("{}.{} {unit}", tenths / 10, tenths % 10) }
+}
+
+/// What is wrong with the time of an event that is refused for it.
+pub(super) fn untimely(reason: DeadLetterReason) -> &'static str {
+    match reason {
+        DeadLetterReason::BadTime => "before time.earliest, or in seconds where milliseconds are expected",
+        DeadLetterReason::Future => "ahead of the clock by more than time.max_future_skew",
+        DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
+        // For these no event is refused, but what is none.
+        DeadLetterReason::WrongKey
+        | DeadLetterReason::NoKey
+        | DeadLetterReason::Undecodable
+        | DeadLetterReason::UnknownSchema
+        | DeadLetterReason::Oversized
+        | DeadLetterReason::NoCustomer => "see the manual",
+    }
 }
 
 #[cfg(test)]

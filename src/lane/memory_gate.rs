@@ -1,8 +1,8 @@
 //! Reading pauses while the process is near `memory.limit`, and what can be given back is given back, step by step.
 //!
-//! The allocator returns freed pages within some ten seconds, and at once when it is told to. A process that needs more than it may even so, because the
-//! limit is too small for its partitions, reads on in small sips as long as it is under the limit itself: slow is better
-//! than still, and the wait says what helps.
+//! The allocator returns freed pages within some ten seconds, and at once when it is told to. A process that needs more than it
+//! may even so, because the limit is too small for its partitions, reads on in small sips as long as it is under the limit
+//! itself: slow is better than still, and the wait says what helps.
 
 use std::time::{Duration, Instant as Moment};
 
@@ -138,12 +138,11 @@ impl Lane {
         if self.gate.looked.elapsed() < LOOK_EVERY && !self.gate.is_short() {
             return Ok(());
         }
-        let Some(resident) = resident_bytes() else { return Ok(()) };
+        let Some(mut resident) = resident_bytes() else { return Ok(()) };
         let now = Moment::now();
         self.gate.looked = now;
         let (pause_above, limit) = (self.settings.memory.pause_above(), self.settings.memory.limit);
-        let (mut resident, is_rested) = (resident, now.duration_since(self.gate.gave_back) >= GIVE_BACK_EVERY);
-        if resident > pause_above && is_rested {
+        if resident > pause_above && now.duration_since(self.gate.gave_back) >= GIVE_BACK_EVERY {
             give_back();
             self.gate.gave_back = now;
             resident = resident_bytes().unwrap_or(resident);

@@ -87,8 +87,10 @@ pub struct Watchdog {
     health: Arc<Health>,
     brokers: Brokers,
     judge: Judge,
-    /// What was committed elsewhere, as last told, and when it was asked for.
-    elsewhere: (Vec<Committed>, Option<Moment>),
+    /// What was committed elsewhere, as last told.
+    elsewhere: Vec<Committed>,
+    /// When that was asked for.
+    asked_elsewhere: Option<Moment>,
     /// Since when partitions without an owner are logged.
     logged: Option<Moment>,
     answered: Moment,
@@ -114,7 +116,8 @@ impl Watchdog {
             ownership,
             health,
             brokers: brokers.clone(),
-            elsewhere: (Vec::new(), None),
+            elsewhere: Vec::new(),
+            asked_elsewhere: None,
             logged: None,
             answered: Moment::now(),
         }
@@ -138,7 +141,7 @@ impl Watchdog {
         self.answered = Moment::now();
         let held = self.ownership.all();
         self.ask_elsewhere(&held);
-        let found = self.judge.look(view, &held, &stopped(&self.elsewhere.0), self.answered);
+        let found = self.judge.look(view, &held, &stopped(&self.elsewhere), self.answered);
         self.health.set_group(Some(seen(view, &found)));
         self.log(&found);
         self.show(&found);
@@ -202,17 +205,17 @@ impl Watchdog {
     /// Asks now and then what the group has committed in partitions that are not held here. An answer that does not come
     /// leaves the one before.
     fn ask_elsewhere(&mut self, held: &[BTreeSet<i32>]) {
-        if self.elsewhere.1.is_some_and(|asked| asked.elapsed() < ASK_ELSEWHERE_EVERY) {
+        if self.asked_elsewhere.is_some_and(|asked| asked.elapsed() < ASK_ELSEWHERE_EVERY) {
             return;
         }
         let is_elsewhere = |partition: &i32| !held.iter().any(|partitions| partitions.contains(partition));
         let elsewhere: Vec<i32> = self.judge.partitions.iter().copied().filter(is_elsewhere).collect();
-        self.elsewhere.1 = Some(Moment::now());
+        self.asked_elsewhere = Some(Moment::now());
         let (group, topic) = (&self.kafka.group_id, &self.context.topics.input);
         if elsewhere.is_empty() {
-            self.elsewhere.0.clear();
+            self.elsewhere.clear();
         } else if let Ok(committed) = self.watermarks.committed(group, topic, &elsewhere, ASK) {
-            self.elsewhere.0 = committed;
+            self.elsewhere = committed;
         }
     }
 
@@ -226,7 +229,7 @@ impl Watchdog {
             let behind = self.ends.known(committed.partition)? - committed.offset?;
             Some((committed.partition, behind.max(0)))
         };
-        let unread = self.elsewhere.0.iter().filter(|committed| is_first && unread(committed.partition));
+        let unread = self.elsewhere.iter().filter(|committed| is_first && unread(committed.partition));
         metrics.set_unowned_lag(topic, &unread.filter_map(lag).collect());
     }
 }

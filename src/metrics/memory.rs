@@ -8,8 +8,19 @@ use tikv_jemalloc_sys as jemalloc;
 /// Resident bytes, as the kernel counts them; `None` where it does not say in `/proc`.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    bytes_of("/proc/self/status", "VmRSS:")
+}
+
+/// Bytes that the kernel could give to new programs without swapping; `None` where it does not say in `/proc`.
+#[must_use]
+pub fn available_bytes() -> Option<u64> {
+    bytes_of("/proc/meminfo", "MemAvailable:")
+}
+
+/// A line of the kernel's, as `VmRSS:  1234 kB`.
+fn bytes_of(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     Some(kib * 1_024)
 }

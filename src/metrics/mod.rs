@@ -40,7 +40,7 @@ pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
 pub use input::InputMetrics;
 pub use kafka::KafkaMetrics;
 pub use members::Members;
-pub use memory::{give_back, resident_bytes};
+pub use memory::{available_bytes, give_back, resident_bytes};
 pub use partition::{PartitionMetrics, RestoreMetrics, Share};
 pub use ranks::RankMetrics;
 pub use waiting::{Wait, WaitCause, Waiting};

@@ -31,8 +31,8 @@ impl Limit {
         let test = this_test();
         let watch = move || {
             if over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                let waits = waits().get(&test).map_or("something it did not name", String::as_str).to_owned();
-                let said = format!("\n{test} has not ended within {limit:?}; it was waiting for: {waits}\n");
+                let said =
+                    format!("\n{test} has not ended within {limit:?}; it was waiting for: {}\n", waited_for(&test));
                 // Not by a macro: what those print is kept until the test ends, and this one will not.
                 std::io::stderr().write_all(said.as_bytes()).ok();
                 std::process::abort();
@@ -49,10 +49,7 @@ impl Drop for Limit {
     fn drop(&mut self) {
         if thread::panicking() {
             let test = this_test();
-            println!(
-                "{test} failed; what it last waited for: {}",
-                waits().get(&test).map_or("nothing", String::as_str)
-            );
+            println!("{test} failed; what it last waited for: {}", waited_for(&test));
         }
     }
 }
@@ -60,6 +57,10 @@ impl Drop for Limit {
 /// Notes what this test waits for from now on.
 pub(crate) fn waiting_for(what: &str) {
     waits().insert(this_test(), what.to_owned());
+}
+
+fn waited_for(test: &str) -> String {
+    waits().get(test).map_or("something it did not name", String::as_str).to_owned()
 }
 
 fn this_test() -> String {

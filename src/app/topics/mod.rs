@@ -163,10 +163,8 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
             tries: MISSING_TRIES + 1,
         });
     };
-    let partitions = input.partitions;
-    if let Some(log) = admin.topic(&topics.changelog, ASK)?.filter(|log| log.partitions != partitions) {
-        let [now, then] = [partitions, log.partitions].map(|count| u32::try_from(count).unwrap_or(0));
-        let problem = identity::repartitioned(&topics.input, now, then);
+    let log = admin.topic(&topics.changelog, ASK)?;
+    if let Some(problem) = log.and_then(|log| repartitioned(&topics.input, &input, &log)) {
         return Err(refused(loaded, "topics.input", problem));
     }
     let mut denials = Vec::new();
@@ -192,7 +190,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
     }
     denials.extend(denied_group(&admin, &loaded.settings.kafka.group_id));
     if !denials.is_empty() {
-        let problem = format!("the brokers do not allow this user to {}; {}", denials.join(", to "), kafka::GRANT);
+        let problem = not_allowed(&denials.join(", to "));
         return Err(Problem::Impossible { failure: refusal(loaded, "kafka.options", problem), tries: DENIED_TRIES });
     }
     let limits = RecordLimits::of_topics(topics, |name| found_bytes.get(name).copied());
@@ -242,6 +240,17 @@ pub(super) fn missing(plan: &Plan<'_>) -> String {
         },
         plan.words()
     )
+}
+
+/// What is to be said of a changelog with another number of partitions than the input; `None`: it has as many.
+pub(super) fn repartitioned(name: &str, input: &Topic, log: &Topic) -> Option<String> {
+    let [now, then] = [input, log].map(|topic| u32::try_from(topic.partitions).unwrap_or(0));
+    (now != then).then(|| identity::repartitioned(name, now, then))
+}
+
+/// What is to be said where something is [denied](denial).
+pub(super) fn not_allowed(denial: &str) -> String {
+    format!("the brokers do not allow this user to {denial}; {}", kafka::GRANT)
 }
 
 /// `Write topic x`, `Read and Write topic x`; `None`: nothing is denied.

@@ -1,10 +1,8 @@
 //! How much memory a command that holds all events of files may take: it ends with an error there, and is not killed.
 
-use std::fs;
-
 use crate::app::Failure;
 use crate::cli::words::counted;
-use crate::metrics::resident_bytes;
+use crate::metrics::{available_bytes, resident_bytes};
 use crate::settings::Memory;
 
 /// Of what the machine has free, where nothing else sets a limit.
@@ -24,7 +22,7 @@ impl Budget {
         if !memory.is_default {
             return Self { limit: memory.limit, is_set: true };
         }
-        let free = free_bytes().map(|free| resident_bytes().unwrap_or(0) + free / 100 * PERCENT_OF_FREE);
+        let free = available_bytes().map(|free| resident_bytes().unwrap_or(0) + free / 100 * PERCENT_OF_FREE);
         Self { limit: free.unwrap_or(u64::MAX), is_set: false }
     }
 
@@ -47,12 +45,4 @@ impl Budget {
              of time"
         )))
     }
-}
-
-/// What the kernel could give without swapping.
-fn free_bytes() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kib * 1_024)
 }

@@ -1,8 +1,9 @@
 //! Events of the past, for the commands that look at it: files are one log, as one partition, without a broker or a clock;
 //! of a topic each partition is a log.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted, as far as `budget` goes; `topic` reads a range of a topic. `besides` is what
-//! else decides: `ranks` computes where ranks begin, `refits` learns the parameters of the model of churn. Where nothing is decided, `comers` only counts the days on which customers came.
+//! `input` reads the files, `held` keeps their events until they are sorted, as far as `budget` goes; `topic` reads a range of a
+//! topic. `besides` is what else decides: `ranks` computes where ranks begin, `refits` learns the parameters of the model of
+//! churn. Where nothing is decided, `comers` only counts the days on which customers came.
 
 mod awaiting;
 mod besides;

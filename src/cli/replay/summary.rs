@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::fit::in_words;
 use crate::cli::history::{self, Refitted};
 use crate::cli::sizes::{Sizes, sparkline};
-use crate::cli::words::{counted, grouped};
+use crate::cli::words::{counted, grouped, untimely};
 use crate::engine::{Counts, RiskEffect};
 use crate::event::{Change, DeadLetterReason, Instant};
 use crate::inquiry::NotFound;
@@ -234,19 +234,7 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
         note(*count, &words, &words);
     }
     for (reason, count) in &tally.dead_letters {
-        let meaning = match reason {
-            DeadLetterReason::BadTime => "before time.earliest, or in seconds where milliseconds are expected",
-            DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
-            // No event is refused for these.
-            DeadLetterReason::WrongKey
-            | DeadLetterReason::NoKey
-            | DeadLetterReason::Undecodable
-            | DeadLetterReason::UnknownSchema
-            | DeadLetterReason::Oversized
-            | DeadLetterReason::NoCustomer
-            | DeadLetterReason::Future => "see the manual",
-        };
-        let words = format!("{reason}: {meaning}");
+        let words = format!("{reason}: {}", untimely(*reason));
         note(*count, &words, &words);
     }
     note(input.bad_lines, "line or record could not be read", "lines or records could not be read");

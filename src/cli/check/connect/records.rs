@@ -9,7 +9,7 @@ use crate::app::rules_file::RulesFile;
 use crate::cli::history::{Seen, Topic};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::cli::words::{counted, grouped};
+use crate::cli::words::{counted, grouped, untimely};
 use crate::clock::{Ahead, is_ahead, wall_clock};
 use crate::engine::Timing;
 use crate::event::{CustomerEvent, DeadLetterReason, Instant};
@@ -100,20 +100,17 @@ impl<'s> Judge<'s> {
         let (at, skew) = (event.at, self.settings.time.max_future_skew);
         let stream_time = self.newest.map_or(Instant::MIN, |newest| newest - self.timing.arrives_within);
         let refused = self.timing.refuses(at, stream_time);
-        if refused == Some(DeadLetterReason::BadTime) {
-            return Some((
-                DeadLetterReason::BadTime,
-                "before time.earliest, or in seconds where milliseconds are expected",
-            ));
+        // A time in another unit is no time ahead of the clock, and one that is ahead is not late.
+        let is_ahead = || is_ahead(at, self.now, Instant::MIN, Instant::MIN, skew) == Ahead::Yes;
+        let reason = match refused {
+            Some(DeadLetterReason::BadTime) => refused,
+            _ if is_ahead() => Some(DeadLetterReason::Future),
+            _ => refused,
+        };
+        if reason.is_none() {
+            self.newest = self.newest.max(Some(at));
         }
-        if is_ahead(at, self.now, Instant::MIN, Instant::MIN, skew) == Ahead::Yes {
-            return Some((DeadLetterReason::Future, "ahead of the clock by more than time.max_future_skew"));
-        }
-        if let Some(reason) = refused {
-            return Some((reason, "older than stream time by more than time.max_lateness"));
-        }
-        self.newest = self.newest.max(Some(at));
-        None
+        reason.map(|reason| (reason, untimely(reason)))
     }
 }
 
