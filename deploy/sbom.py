@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = [
     ("librocksdb-sys", "rocksdb", "rocksdb", "Apache-2.0", None),
     ("rdkafka-sys", "librdkafka", "librdkafka", "BSD-2-Clause", None),
+    ("curl-sys", "curl", "curl", "curl", None),
     ("tikv-jemalloc-sys", "jemalloc", "jemalloc", "BSD-2-Clause", None),
     ("zstd-sys", "zstd", "zstd", "BSD-3-Clause", None),
     ("lz4-sys", "lz4", "liblz4", "BSD-2-Clause", ("liblz4/lib/lz4.h", r"#define LZ4_VERSION_(?:MAJOR|MINOR|RELEASE)\s+(\d+)")),

@@ -50,9 +50,8 @@ struct Listener(Mutex<Option<Trouble>>);
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         brokers::log(level as i32, facility, line);
-        // Who gives tokens is no broker: whether it answers at all stands here alone, as the code of HTTP, or -1.
         if facility == TOKENS {
-            match line.trim_end().ends_with("(-1)") {
+            match gives_no_tokens_now(line) {
                 true => self.unconnected(line),
                 false => self.refused(Code::Authentication, &in_short(line)),
             }
@@ -100,6 +99,14 @@ impl Listener {
     }
 }
 
+/// Is the endpoint of tokens away, or unable to answer at the moment? The line ends with its HTTP status in brackets, or with -1 for
+/// no answer at all.
+fn gives_no_tokens_now(line: &str) -> bool {
+    let status = line.trim_end().strip_suffix(')').and_then(|line| line.rsplit_once('('));
+    let status: Option<i32> = status.and_then(|(_, status)| status.parse().ok());
+    status.is_some_and(|status| matches!(status, -1 | 408 | 425 | 429 | 500..=599))
+}
+
 /// Without the client's name before a reason and its own state behind it.
 fn in_short(reason: &str) -> String {
     let reason = match reason.split_once("]: ") {
@@ -140,6 +147,9 @@ mod tests {
         };
         let away = failed("Failed to connect to id port 80 (-1)");
         assert!(matches!(&away, Some(Trouble::Unconnected(text)) if text.contains("http://id/token")), "{away:?}");
+        for passing in ["overloaded (503)", "{\"error\": \"slow_down\"} (429)"] {
+            assert!(matches!(failed(passing), Some(Trouble::Unconnected(_))), "{passing}");
+        }
         let denied = failed("{\"error\": \"invalid_client\"} (401)");
         assert!(
             matches!(&denied, Some(Trouble::Refused(cause)) if cause.text.contains("invalid_client")),

@@ -36,8 +36,6 @@ const FIXED: [&str; 14] = [
     "message.send.max.retries",
 ];
 
-const OR_BEARER: &str = if cfg!(feature = "oidc") { " or OAUTHBEARER" } else { "" };
-
 /// Name libraries that librdkafka loads into the process: whoever can write a setting could run anything here.
 const LOAD_CODE: [&str; 3] = ["plugin.library.paths", "ssl.engine.location", "ssl.providers"];
 
@@ -69,15 +67,16 @@ pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, Strin
         Some((name, kerberos)) if kerberos.eq_ignore_ascii_case("GSSAPI") => {
             return Some((name, "Kerberos is not built in; use SCRAM-SHA-512, or SSL with a certificate".to_owned()));
         }
-        // Without OIDC, only tokens that nobody has signed could be shown.
-        Some((name, bearer)) if bearer.eq_ignore_ascii_case("OAUTHBEARER") && !cfg!(feature = "oidc") => {
-            let problem = "OAUTHBEARER with OIDC is not built into this program (it takes the Cargo feature oidc); use \
-                           SCRAM-SHA-512, or SSL with a certificate";
+        // By librdkafka's other method, only tokens that nobody has signed could be shown.
+        Some((name, bearer))
+            if bearer.eq_ignore_ascii_case("OAUTHBEARER") && value("sasl.oauthbearer.method") != "OIDC" =>
+        {
+            let problem = "OAUTHBEARER takes its tokens from an endpoint; add kafka.options.sasl.oauthbearer.method = \"oidc\"";
             return Some((name, problem.to_owned()));
         }
         None if value("security.protocol").starts_with("SASL_") => {
-            let problem = format!("needs kafka.options.sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512{OR_BEARER}");
-            return Some(("security.protocol", problem));
+            let problem = "needs kafka.options.sasl.mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER";
+            return Some(("security.protocol", problem.to_owned()));
         }
         _ => {}
     }
@@ -136,9 +135,10 @@ mod tests {
         assert!(missing.starts_with("security.protocol: ") && missing.contains("SCRAM-SHA-512"), "{missing}");
         let kerberos = [("sasl.mechanism", "GSSAPI"), ("security.protocol", "SASL_SSL")];
         assert!(first_refused(&kerberos).unwrap().starts_with("sasl.mechanism: Kerberos is not built in"));
-        let bearer = first_refused(&[("sasl.mechanism", "OAUTHBEARER"), ("security.protocol", "SASL_SSL")]);
-        assert_eq!(bearer.is_none(), cfg!(feature = "oidc"), "{bearer:?}");
-        assert!(bearer.is_none_or(|said| said.starts_with("sasl.mechanism: OAUTHBEARER with OIDC is not built into")));
+        let bearer = [("sasl.mechanism", "OAUTHBEARER"), ("security.protocol", "SASL_SSL")];
+        assert!(first_refused(&bearer).unwrap().contains("sasl.oauthbearer.method = \"oidc\""));
+        let [mechanism, protocol] = bearer;
+        assert_eq!(first_refused(&[mechanism, protocol, ("sasl.oauthbearer.method", "OIDC")]), None);
     }
 
     #[test]

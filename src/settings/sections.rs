@@ -298,6 +298,8 @@ const PERCENT_OF_CONTAINER: u64 = 80;
 /// Bytes that a process has resident before it keeps anything: program, threads, connections. Of a small limit they are a
 /// large part.
 const PROGRAM_BYTES: u64 = 40 << 20;
+/// Bytes by which a process may still grow once reading pauses: batches at work, and what is decoded and written of them.
+const ON_ITS_WAY_BYTES: u64 = 24 << 20;
 
 impl Memory {
     /// With the limit of the container in place of 0.
@@ -341,10 +343,11 @@ impl Memory {
         self.percent(10)
     }
 
-    /// Resident bytes above which reading pauses: 90 % of the limit.
+    /// Resident bytes above which reading pauses: 90 % of the limit, and less of a small one, since what is on its way when
+    /// reading stops does not shrink with it.
     #[must_use]
     pub fn pause_above(self) -> u64 {
-        self.limit / 100 * 90
+        self.limit - (self.limit / 10).max(ON_ITS_WAY_BYTES.min(self.limit / 5))
     }
 
     fn percent(self, percent: u64) -> u64 {

@@ -2,7 +2,6 @@
 //! and that the access lists in the documentation are exactly the ones that are needed.
 
 mod access;
-#[cfg(feature = "oidc")]
 mod tokens;
 
 use std::fs;
@@ -17,7 +16,6 @@ use super::lab::Lab;
 use super::refusals::refusal;
 use super::{avro, eventually};
 use crate::support::broker::{Broker, free_ports};
-#[cfg(feature = "oidc")]
 use tokens::Endpoint;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
@@ -54,7 +52,6 @@ struct Secured {
     folder: TempDir,
     mutual: u16,
     passwords: u16,
-    #[cfg(feature = "oidc")]
     tokens: u16,
 }
 
@@ -107,7 +104,6 @@ super.users=User:ANONYMOUS;User:CN=cohortd;User:shop;User:tokens
             folder,
             mutual,
             passwords,
-            #[cfg(feature = "oidc")]
             tokens,
         })
     }
@@ -147,7 +143,6 @@ super.users=User:ANONYMOUS;User:CN=cohortd;User:shop;User:tokens
         ]
     }
 
-    #[cfg(feature = "oidc")]
     fn by_token(&self, endpoint: &str, secret: &str) -> Vec<String> {
         vec![
             format!("kafka.bootstrap_servers=127.0.0.1:{}", self.tokens),
@@ -222,32 +217,32 @@ fn a_password_in_the_plain_lets_in_over_tls_and_a_wrong_one_ends_the_start() {
     refused(&lab, &secured.by_password("shop", "guessed"), &["kafka.options", "uthentication failed"]);
 }
 
-#[cfg(feature = "oidc")]
 #[test]
 fn a_token_for_the_clients_credentials_lets_in_and_a_wrong_secret_ends_the_start() {
     let Some(secured) = Secured::shared() else { return };
     let lab = secured.lab("tokens");
-    let endpoint = Endpoint::start("tokens", 3600);
+    let endpoint = Endpoint::giving("tokens", 3600);
     works(&lab, &secured.by_token(&endpoint.url, "right"), "by-token");
     assert!(endpoint.given() > 0);
     refused(&lab, &secured.by_token(&endpoint.url, "guessed"), &["kafka.options", "invalid_client"]);
     // A token that has expired already.
-    let late = Endpoint::start("tokens", -60);
+    let late = Endpoint::giving("tokens", -60);
     refused(&lab, &secured.by_token(&late.url, "right"), &["kafka.options"]);
 }
 
-#[cfg(feature = "oidc")]
 #[test]
-fn a_token_endpoint_that_does_not_answer_is_waited_for_by_name() {
+fn a_token_endpoint_that_gives_none_for_now_is_waited_for_by_name() {
     let Some(secured) = Secured::shared() else { return };
     let lab = secured.lab("endpoint");
     let [port] = free_ports();
-    let sets = secured.by_token(&format!("http://127.0.0.1:{port}/token"), "right");
-    let mut daemon = lab.start("one", &sets.iter().map(String::as_str).collect::<Vec<_>>());
-    eventually("it says what may not answer", || {
-        daemon.assert_running();
-        let (_, said) = daemon.get("/health/ready")?;
-        said.contains("token.endpoint.url").then_some(())
-    });
-    daemon.stop();
+    for endpoint in [format!("http://127.0.0.1:{port}/token"), Endpoint::overloaded().url] {
+        let sets = secured.by_token(&endpoint, "right");
+        let mut daemon = lab.start("one", &sets.iter().map(String::as_str).collect::<Vec<_>>());
+        eventually(&format!("it says that {endpoint} may not answer"), || {
+            daemon.assert_running();
+            let (_, said) = daemon.get("/health/ready")?;
+            said.contains("token.endpoint.url").then_some(())
+        });
+        daemon.stop();
+    }
 }

@@ -11,15 +11,27 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use cohortd::clock::wall_clock;
 
-/// Gives tokens to the client `cohortd` with the secret `right`, until the test process ends.
+/// Answers until the test process ends.
 pub(super) struct Endpoint {
     pub(super) url: String,
     given: Arc<AtomicUsize>,
 }
 
 impl Endpoint {
-    /// Tokens of a user that are good for so many seconds.
-    pub(super) fn start(user: &'static str, seconds: i64) -> Self {
+    /// Gives the client `cohortd` with the secret `right` tokens of a user that are good for so many seconds.
+    pub(super) fn giving(user: &'static str, seconds: i64) -> Self {
+        Self::start(move |is_known| match is_known {
+            true => ("200 OK", format!("{{\"access_token\": \"{}\", \"token_type\": \"Bearer\"}}", token(user, seconds))),
+            false => ("401 Unauthorized", "{\"error\": \"invalid_client\"}".to_owned()),
+        })
+    }
+
+    pub(super) fn overloaded() -> Self {
+        Self::start(|_| ("503 Service Unavailable", "{\"error\": \"later\"}".to_owned()))
+    }
+
+    /// `reply` gives status and body, and hears whether the client is the one that is known.
+    fn start(reply: impl Fn(bool) -> (&'static str, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());
         let given = Arc::new(AtomicUsize::new(0));
@@ -27,7 +39,7 @@ impl Endpoint {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // Whoever hangs up halfway asks again.
-                if answer(stream, user, seconds).is_ok_and(|is_given| is_given) {
+                if answer(stream, &reply).is_ok_and(|is_given| is_given) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -40,7 +52,7 @@ impl Endpoint {
     }
 }
 
-fn answer(mut stream: TcpStream, user: &str, seconds: i64) -> std::io::Result<bool> {
+fn answer(mut stream: TcpStream, reply: impl Fn(bool) -> (&'static str, String)) -> std::io::Result<bool> {
     let mut request = BufReader::new(stream.try_clone()?);
     let (mut line, mut length, mut is_known) = (String::new(), 0, false);
     let expected = format!("basic {}", BASE64_STANDARD.encode("cohortd:right"));
@@ -57,10 +69,7 @@ fn answer(mut stream: TcpStream, user: &str, seconds: i64) -> std::io::Result<bo
     let mut form = vec![0; length];
     request.read_exact(&mut form)?;
     let is_known = is_known && String::from_utf8_lossy(&form).contains("grant_type=client_credentials");
-    let (status, body) = match is_known {
-        true => ("200 OK", format!("{{\"access_token\": \"{}\", \"token_type\": \"Bearer\"}}", token(user, seconds))),
-        false => ("401 Unauthorized", "{\"error\": \"invalid_client\"}".to_owned()),
-    };
+    let (status, body) = reply(is_known);
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
