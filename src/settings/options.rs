@@ -71,7 +71,8 @@ pub(super) fn refused(options: &BTreeMap<String, String>) -> Option<(&str, Strin
         Some((name, bearer))
             if bearer.eq_ignore_ascii_case("OAUTHBEARER") && value("sasl.oauthbearer.method") != "OIDC" =>
         {
-            let problem = "OAUTHBEARER takes its tokens from an endpoint; add kafka.options.sasl.oauthbearer.method = \"oidc\"";
+            let problem =
+                "OAUTHBEARER takes its tokens from an endpoint; add kafka.options.sasl.oauthbearer.method = \"oidc\"";
             return Some((name, problem.to_owned()));
         }
         None if value("security.protocol").starts_with("SASL_") => {

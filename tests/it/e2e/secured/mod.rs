@@ -99,13 +99,7 @@ super.users=User:ANONYMOUS;User:CN=cohortd;User:shop;User:tokens
             )
         };
         let broker = Broker::start_with_class("Grants", GRANTS, &settings)?;
-        Some(Self {
-            broker,
-            folder,
-            mutual,
-            passwords,
-            tokens,
-        })
+        Some(Self { broker, folder, mutual, passwords, tokens })
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -21,7 +21,9 @@ impl Endpoint {
     /// Gives the client `cohortd` with the secret `right` tokens of a user that are good for so many seconds.
     pub(super) fn giving(user: &'static str, seconds: i64) -> Self {
         Self::start(move |is_known| match is_known {
-            true => ("200 OK", format!("{{\"access_token\": \"{}\", \"token_type\": \"Bearer\"}}", token(user, seconds))),
+            true => {
+                ("200 OK", format!("{{\"access_token\": \"{}\", \"token_type\": \"Bearer\"}}", token(user, seconds)))
+            }
             false => ("401 Unauthorized", "{\"error\": \"invalid_client\"}".to_owned()),
         })
     }
