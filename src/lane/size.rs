@@ -18,6 +18,10 @@ const BYTES_MAX: usize = 64 << 20;
 const BYTES_MIN: usize = 1 << 20;
 /// A batch is there at least twice: what was read, and what is to be written of it.
 const COPIES: u64 = 2;
+/// Bytes that an event takes while its batch is at work, beside its own: a new customer, their changes, and the state that is
+/// flushed to make room for them.
+const EVENT_BYTES: u64 = 2_048;
+const EVENTS_MIN: usize = 64;
 /// Transactions in a row that must count before the limits are doubled again.
 const GROWS_AFTER: u32 = 8;
 /// Of a plan's records, how many may be states that are flushed although the plan is full of outputs: one in this many.
@@ -27,7 +31,7 @@ const FLUSHES_AT_LEAST: usize = 4;
 const RECORDS_A_DEADLINE: usize = 4;
 
 pub(super) struct PlanSize {
-    /// Events of one batch, at most.
+    /// Events of one batch, at most: no more than there is memory for.
     events_max: usize,
     /// Bytes of the records of one batch, at most: no more than there is memory for.
     read_max: u64,
@@ -42,9 +46,11 @@ impl PlanSize {
     pub(super) fn new(settings: &Settings) -> Self {
         let lanes = u64::try_from(settings.lanes).unwrap_or(1).max(1);
         let queues = usize::try_from(settings.memory.queues() / lanes).unwrap_or(usize::MAX);
+        let batches = settings.memory.batches() / lanes;
+        let events = usize::try_from(batches / EVENT_BYTES).unwrap_or(usize::MAX);
         Self {
-            events_max: settings.batch.max_records,
-            read_max: settings.batch.max_bytes.min((settings.memory.batches() / lanes / COPIES).max(BYTES_MIN as u64)),
+            events_max: settings.batch.max_records.min(events.max(EVENTS_MIN)),
+            read_max: settings.batch.max_bytes.min((batches / COPIES).max(BYTES_MIN as u64)),
             bytes_max: queues.clamp(BYTES_MIN, BYTES_MAX),
             halved: 0,
             well: 0,
@@ -129,11 +135,13 @@ mod tests {
         settings.lanes = 2;
         let mut of = |mib: u64| {
             settings.memory.limit = mib << 20;
-            PlanSize::new(&settings).read_bytes()
+            let size = PlanSize::new(&settings);
+            (size.read_bytes(), size.events())
         };
         let (little, enough) = (of(128), of(4_096));
-        assert!((BYTES_MIN as u64..128 << 20 >> 5).contains(&little), "{little}");
-        assert_eq!(enough, settings.batch.max_bytes);
+        assert!((BYTES_MIN as u64..128 << 20 >> 5).contains(&little.0), "{little:?}");
+        assert!((1_000..5_000).contains(&little.1), "{little:?}");
+        assert_eq!(enough, (settings.batch.max_bytes, settings.batch.max_records));
     }
 
     #[test]
