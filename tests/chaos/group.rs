@@ -10,9 +10,12 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::support::ends::range;
 
 const ASK: Duration = Duration::from_secs(3);
+/// A client that has just connected, on a machine that has much else to do.
+const ASK_ANEW: Duration = Duration::from_secs(15);
 
 pub(super) struct Group {
     consumer: BaseConsumer,
+    bootstrap: String,
     name: String,
     input: String,
     partitions: i32,
@@ -20,21 +23,16 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(bootstrap: &str, name: &str, input: &str, partitions: i32) -> Self {
-        let consumer = ClientConfig::new()
-            .set("bootstrap.servers", bootstrap)
-            .set("group.id", name)
-            .set("enable.auto.commit", "false")
-            // What is committed, not what may be about to be.
-            .set("isolation.level", "read_uncommitted")
-            .set("log_level", "0")
-            .create()
-            .unwrap();
-        Self { consumer, name: name.to_owned(), input: input.to_owned(), partitions }
+        let (bootstrap, name, input) = (bootstrap.to_owned(), name.to_owned(), input.to_owned());
+        Self { consumer: client(&bootstrap, &name), bootstrap, name, input, partitions }
     }
 
     /// The partitions that a member has, by the coordinator; `None` while it does not say, or assigns anew.
     pub(super) fn owned(&self) -> Option<BTreeSet<i32>> {
-        let list = self.consumer.fetch_group_list(Some(&self.name), ASK).ok()?;
+        // The list is asked of every broker, so that one that was killed keeps a client that knows it from an answer.
+        let list = self.consumer.fetch_group_list(Some(&self.name), ASK);
+        let anew = || client(&self.bootstrap, &self.name).fetch_group_list(Some(&self.name), ASK_ANEW);
+        let list = list.or_else(|_| anew()).ok()?;
         let group = list.groups().first().filter(|group| group.state() == "Stable")?;
         let assigned = group.members().iter().filter_map(|member| partitions(member.assignment()?));
         Some(assigned.flatten().collect())
@@ -59,6 +57,18 @@ impl Group {
         let end = |partition| Some(range(&self.consumer, &self.input, partition, ASK).ok()?.1);
         (0..self.partitions).map(end).collect()
     }
+}
+
+fn client(bootstrap: &str, group: &str) -> BaseConsumer {
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        // What is committed, not what may be about to be.
+        .set("isolation.level", "read_uncommitted")
+        .set("log_level", "0")
+        .create()
+        .unwrap()
 }
 
 /// What a member was assigned: a version, topics with their partitions, and whatever else the assignor wrote.
