@@ -34,6 +34,7 @@ use tokio::time::timeout;
 use crate::inquiry::{Board, Desk};
 use crate::metrics::{Health, Metrics};
 use crate::settings::{self, Listen};
+use crate::tls::Unusable;
 use guard::Guard;
 use listeners::Listener;
 use places::Places;
@@ -93,6 +94,12 @@ pub struct Views {
 pub struct Error {
     pub key: &'static str,
     problem: String,
+}
+
+impl From<Unusable> for Error {
+    fn from(file: Unusable) -> Self {
+        Self { key: file.key, problem: file.problem }
+    }
 }
 
 impl Servers {

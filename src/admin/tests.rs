@@ -13,15 +13,15 @@ use rustix::process::{Rlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_rustls::rustls;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 
 use super::{Posted, Resource, Ruling, Servers, Views, getrlimit};
 use crate::inquiry::{Answer, Board, Coverage, Desk, InForce};
 use crate::metrics::{GroupSeen, Health, Holder, Metrics};
 use crate::rules;
 use crate::settings::{self, Admin, Listen};
+use crate::tls::rustls;
+use crate::tls::rustls::pki_types::pem::PemObject;
+use crate::tls::rustls::pki_types::{CertificateDer, ServerName};
 
 /// A client of which nothing is heard for so long hangs.
 const HANGS: Duration = Duration::from_secs(60);

@@ -87,7 +87,7 @@ impl Ending {
                 "brokers that refuse the password, the certificate or the permission, or whose certificate is refused"
             }
             Self::Registry => {
-                "a schema registry that refuses the credentials or a schema, or an address at which none answers"
+                "a schema registry that refuses the credentials or a schema, lacks one and is only read, or an address at which none answers"
             }
             Self::Twin => "another process with the same kafka.instance_id",
             Self::State => {
@@ -109,7 +109,7 @@ impl Ending {
             Self::Rules => "mend the mistakes, or name the file or the topic that is meant",
             Self::Topics => "create or change the topic that the line names, or name another",
             Self::Access => "put right kafka.options, or the cluster's users and access lists",
-            Self::Registry => "put right schemas.registry, or the registry",
+            Self::Registry => "put right the setting of [schemas] that the line names, or the registry",
             Self::Twin => "give each process a kafka.instance_id and a state.dir of its own",
             Self::State => "the command `cohortd reset` that the line names, or another of its ways on",
         }

@@ -276,26 +276,32 @@ impl Preflight {
             }
             Err(failure) => return self.add(Part::Registry, "", Verdict::Wrong, failure.to_string()),
         };
-        for (subject, output) in schemas::subjects(&loaded.settings.topics) {
+        for (subject, output) in schemas::subjects(&loaded.settings) {
             // Of a registry that does not answer, once is enough.
-            if !self.subject(&registry, &subject, output) {
+            if !self.subject(loaded, &registry, &subject, output) {
                 break;
             }
         }
     }
 
     /// False: the registry gives no answer that says anything of a subject.
-    fn subject(&mut self, registry: &Registry, subject: &str, output: Output) -> bool {
+    fn subject(&mut self, loaded: &Loaded, registry: &Registry, subject: &str, output: Output) -> bool {
         let (verdict, text) = match registry.standing(subject, output.schema()) {
             Ok(Standing::Registered(id)) => (Verdict::Good, format!("registered, id {id}")),
+            Ok(Standing::Compatible | Standing::First) if !loaded.settings.schemas.register => {
+                let missing = format!("{subject} ({})", output.file());
+                (Verdict::Wrong, format!("schemas.register: {}", schemas::way_to_register(&registry.shown(), &missing)))
+            }
             Ok(Standing::Compatible) => (Verdict::Good, "would be registered after the one that is there".to_owned()),
             Ok(Standing::First) => (Verdict::Good, "would be registered as the first".to_owned()),
-            Err(error @ (RegistryError::Refused(_) | RegistryError::NotFound)) => (Verdict::Wrong, error.to_string()),
+            Err(error @ (RegistryError::Refused(_) | RegistryError::NotFound | RegistryError::Incomplete(_))) => {
+                (Verdict::Wrong, error.to_string())
+            }
             Err(error @ RegistryError::Unreachable(_)) => {
                 self.add(Part::Registry, "", Verdict::Unreachable, error.to_string());
                 return false;
             }
-            Err(error @ (RegistryError::Denied(_) | RegistryError::Foreign(_))) => {
+            Err(error @ (RegistryError::Denied(_) | RegistryError::Untrusted(_) | RegistryError::Foreign(_))) => {
                 self.add(Part::Registry, "", Verdict::Wrong, error.to_string());
                 return false;
             }

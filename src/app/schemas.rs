@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use super::pause::pause;
 use super::{Ending, Failure};
 use crate::backoff::Backoff;
-use crate::codec::{Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
+use crate::codec::{Access, Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
-use crate::settings::{Loaded, Topics};
+use crate::settings::{self, Loaded, SubjectNames};
 use crate::shutdown::Shutdown;
 
 /// Between the first and the second try to register the schemas of the outputs; doubled from then on.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between two tries: about what it takes to notice that the registry is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Answers that only a person can change (no registry there, no permission) before the process ends: a registry that
-/// is just starting may answer so for a moment.
+/// Answers that only a person can change (no registry there, no permission, no such schema where nothing is registered)
+/// before the process ends: a registry that is just starting may answer so for a moment.
 const USELESS_ANSWERS_MAX: u32 = 4;
 /// How long a pause may keep the process from stopping.
 const SLICE: Duration = Duration::from_millis(100);
@@ -58,15 +58,19 @@ fn sources(loaded: &Loaded, cache: Option<SchemaCache>) -> Result<Schemas, Failu
 
 /// The registry of the settings, if there is one. Connects to nothing yet.
 pub(super) fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
-    let Some(address) = &loaded.settings.schemas.registry else { return Ok(None) };
-    match Registry::new(address) {
-        Ok(registry) => Ok(Some(registry)),
-        Err(error) => Err(refusal(loaded, &error.to_string())),
-    }
+    let settings = &loaded.settings.schemas;
+    let Some(addresses) = &settings.registry else { return Ok(None) };
+    let access = Access {
+        token: settings.token.as_deref(),
+        ca: settings.ca.as_deref(),
+        identity: settings.certificate.as_deref().zip(settings.key.as_deref()),
+        proxy: settings.proxy.as_deref(),
+    };
+    Registry::new(addresses, access).map(Some).map_err(|error| refusal(loaded, error.key, &error.problem))
 }
 
-fn refusal(loaded: &Loaded, problem: &str) -> Failure {
-    Failure::Ended(Ending::Registry, loaded.refusal("schemas.registry", problem).to_string())
+fn refusal(loaded: &Loaded, key: &str, problem: &str) -> Failure {
+    Failure::Ended(Ending::Registry, loaded.refusal(key, problem).to_string())
 }
 
 /// What writes the outputs.
@@ -81,11 +85,12 @@ pub(super) struct Confirming(JoinHandle<Result<(), Failure>>);
 /// The outputs' schemas, each with the subject that it is registered under.
 pub(super) type Subjects = [(String, Output); 4];
 
-/// Registers the schemas of the outputs, if there is a registry. Where it does not answer, the ids that it gave before are
-/// used, and confirmed once it does; without these it is waited for, visibly. `None`: told to stop meanwhile.
+/// Registers the schemas of the outputs, or looks them up (`schemas.register`), if there is a registry. Where it does not
+/// answer, the ids that it gave before are used, and confirmed once it does; without these it is waited for, visibly.
+/// `None`: told to stop meanwhile.
 ///
 /// # Errors
-/// A registry that refuses a schema or the credentials, or is none.
+/// A registry that refuses a schema or the credentials, is none, or is only read and does not have a schema.
 pub(super) fn outputs(
     loaded: &Loaded,
     schemas: &Schemas,
@@ -96,11 +101,12 @@ pub(super) fn outputs(
     let Some(registry) = schemas.registry() else {
         return Ok(Some(Outputs { encoder: Encoder::with_fingerprints(), confirming: None }));
     };
-    let subjects = subjects(&loaded.settings.topics);
+    let subjects = subjects(&loaded.settings);
+    let way = Way::of(&loaded.settings.schemas);
     let (mut tries, mut useless) = (0_u32, 0);
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
-        let registered = register(registry, &subjects);
+        let registered = way.ids(registry, &subjects);
         metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
         let (subject, error) = match registered {
             Ok(ids) => {
@@ -111,17 +117,22 @@ pub(super) fn outputs(
             Err(failed) => failed,
         };
         // Where it gave ids before, this address is right, and something else answers in its place for now.
-        let away = matches!(error, RegistryError::Unreachable(_) | RegistryError::Foreign(_));
+        let away =
+            matches!(error, RegistryError::Unreachable(_) | RegistryError::Untrusted(_) | RegistryError::Foreign(_));
         if let Some(ids) = ids_before(&subjects, schemas).filter(|_| away) {
             tracing::warn!("Beginning with the ids that the registry gave the output schemas before: {error}.");
             health.resume(WaitCause::Registry, None);
-            let confirming = confirm(registry.clone(), subjects, ids, schemas.clone(), shutdown.clone())?;
+            let confirming = confirm(registry.clone(), way, subjects, ids, schemas.clone(), shutdown.clone())?;
             return Ok(Some(Outputs { encoder: Encoder::with_ids(ids), confirming: Some(confirming) }));
         }
         match &error {
             RegistryError::Unreachable(_) => useless = 0,
-            RegistryError::Denied(_) | RegistryError::Foreign(_) if useless + 1 < USELESS_ANSWERS_MAX => useless += 1,
-            error => return Err(refusal(loaded, &format!("the schema of {subject} is not registered: {error}"))),
+            RegistryError::Refused(_) => return Err(refusal(loaded, REGISTRY, &unregistered(&subject, &error))),
+            _ if useless + 1 < USELESS_ANSWERS_MAX => useless += 1,
+            RegistryError::NotFound => {
+                return Err(refusal(loaded, "schemas.register", &way_to_register(&registry.shown(), &subject)));
+            }
+            error => return Err(refusal(loaded, REGISTRY, &unregistered(&subject, error))),
         }
         tries += 1;
         metrics.retries(Retry::Registry).inc();
@@ -148,24 +159,69 @@ impl Confirming {
     }
 }
 
+const REGISTRY: &str = "schemas.registry";
+
+fn unregistered(subject: &str, error: &RegistryError) -> String {
+    format!("the schema of {subject} is not registered: {error}")
+}
+
+/// What to do where the registry is only read and lacks a schema. `missing`: the subjects, each with its file.
+pub(super) fn way_to_register(registry: &str, missing: &str) -> String {
+    format!(
+        "is false, and {registry} does not have the schema of {missing}; have it registered under that subject (POST \
+         /subjects/SUBJECT/versions, see docs/kafka.md), or set schemas.register = true"
+    )
+}
+
 /// The subjects under which the schemas of the outputs are registered.
-pub(super) fn subjects(topics: &Topics) -> Subjects {
-    let subject = |topic: &str| format!("{topic}-value");
+pub(super) fn subjects(settings: &settings::Settings) -> Subjects {
+    let topics = &settings.topics;
+    let subject = |topic: &str, output: Output| {
+        let subject = match settings.schemas.subjects {
+            SubjectNames::Topic => format!("{topic}-value"),
+            SubjectNames::Record => output.record(),
+            SubjectNames::TopicRecord => format!("{topic}-{}", output.record()),
+        };
+        (subject, output)
+    };
     [
-        (subject(&topics.changes), Output::CohortChange),
-        (subject(&topics.members), Output::CohortMember),
-        (subject(&topics.risks), Output::ChurnRiskChange),
-        (subject(&topics.forecasts), Output::CohortForecast),
+        subject(&topics.changes, Output::CohortChange),
+        subject(&topics.members, Output::CohortMember),
+        subject(&topics.risks, Output::ChurnRiskChange),
+        subject(&topics.forecasts, Output::CohortForecast),
     ]
 }
 
-/// The ids in the order of [`Output::ALL`], or the subject that failed and why.
-fn register(registry: &Registry, subjects: &Subjects) -> Result<[u32; 4], (String, RegistryError)> {
-    let mut ids = [0; 4];
-    for ((subject, output), id) in subjects.iter().zip(&mut ids) {
-        *id = registry.register(subject, output.schema()).map_err(|error| (subject.clone(), error))?;
+/// How the ids of the outputs' schemas are come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Register,
+    /// Nothing is written to the registry.
+    LookUp,
+}
+
+impl Way {
+    fn of(settings: &settings::Schemas) -> Self {
+        if settings.register { Self::Register } else { Self::LookUp }
     }
-    Ok(ids)
+
+    /// The ids in the order of [`Output::ALL`]; or the subject that failed and why. Of those that are not registered, all
+    /// are named, each with its file.
+    fn ids(self, registry: &Registry, subjects: &Subjects) -> Result<[u32; 4], (String, RegistryError)> {
+        let (mut ids, mut missing) = ([0; 4], Vec::new());
+        for ((subject, output), id) in subjects.iter().zip(&mut ids) {
+            let found = match self {
+                Self::Register => registry.register(subject, output.schema()),
+                Self::LookUp => registry.find(subject, output.schema()),
+            };
+            match found {
+                Ok(found) => *id = found,
+                Err(RegistryError::NotFound) => missing.push(format!("{subject} ({})", output.file())),
+                Err(error) => return Err((subject.clone(), error)),
+            }
+        }
+        if missing.is_empty() { Ok(ids) } else { Err((missing.join(", "), RegistryError::NotFound)) }
+    }
 }
 
 fn keep(subjects: &Subjects, ids: [u32; 4], schemas: &Schemas) {
@@ -191,6 +247,7 @@ fn ids_before(subjects: &Subjects, schemas: &Schemas) -> Option<[u32; 4]> {
 /// and whoever reads the outputs would take these for other schemas: the process must end, and start with the right ones.
 fn confirm(
     registry: Registry,
+    way: Way,
     subjects: Subjects,
     used: [u32; 4],
     schemas: Schemas,
@@ -199,7 +256,7 @@ fn confirm(
     let ask = move || {
         let (mut tries, mut backoff) = (0_u32, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
         while !shutdown.is_requested() {
-            match register(&registry, &subjects) {
+            match way.ids(&registry, &subjects) {
                 Ok(ids) if ids == used => {
                     tracing::info!("The schema registry confirms the ids of the output schemas.");
                     return Ok(());

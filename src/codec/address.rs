@@ -1,4 +1,4 @@
-//! A schema registry's address, apart from the credentials in it.
+//! A schema registry's addresses, apart from the credentials in them.
 
 use std::hash::Hasher as _;
 
@@ -20,12 +20,17 @@ pub(super) struct Address {
 /// The address cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a schema registry's address is http(s)://[user:password@]host[:port][/path]; in user and password write @ as %40, \
-     / as %2F, ? as %3F and # as %23"
+    "a schema registry's address is http(s)://[user:password@]host[:port][/path], several are separated by commas; in user and \
+     password write @ as %40, / as %2F, ? as %3F, # as %23 and a comma as %2C"
 )]
-pub struct BadRegistryAddress;
+pub(super) struct BadRegistryAddress;
 
 impl Address {
+    /// Parses addresses that are separated by commas.
+    pub(super) fn parse_all(text: &str) -> Result<Vec<Self>, BadRegistryAddress> {
+        text.split(',').map(|address| Self::parse(address.trim())).collect()
+    }
+
     /// Parses `http(s)://[user:password@]host[:port][/path]`; user and password may be percent-encoded.
     pub(super) fn parse(text: &str) -> Result<Self, BadRegistryAddress> {
         // A password with one of these unencoded would end the host early, and be sent to another one.
@@ -44,6 +49,11 @@ impl Address {
             Some((credentials, host)) => (Some(credentials), host),
             None => (None, authority.as_str()),
         };
+        // What stands before a comma in a password could otherwise pass for a host.
+        let port = host.rsplit_once(']').map_or(host, |(_, port)| port).split_once(':').map(|(_, port)| port);
+        if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+            return Err(BadRegistryAddress);
+        }
         let authorization = credentials.map(|credentials| {
             let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
             let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
@@ -51,20 +61,24 @@ impl Address {
         });
         Ok(Self { base: format!("{scheme}://{}{path}", host.to_ascii_lowercase()), authorization })
     }
+}
 
-    /// A name for files that are of this registry and no other: readable, and the same for each process and release.
-    pub(super) fn file_name(&self) -> String {
-        let mut hasher = SipHasher13::new();
-        hasher.write(self.base.as_bytes());
-        let host = self.base.split("://").nth(1).unwrap_or_default();
-        let readable: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();
-        format!("{readable}-{:016x}", hasher.finish())
-    }
+/// A name for files that are of the registry at these addresses and no other, whatever their order: readable, and the same
+/// for each process and release.
+pub(super) fn file_name(addresses: &[Address]) -> String {
+    let mut bases: Vec<&str> = addresses.iter().map(|address| address.base.as_str()).collect();
+    bases.sort_unstable();
+    bases.dedup();
+    let mut hasher = SipHasher13::new();
+    hasher.write(bases.join(",").as_bytes());
+    let host = bases.first().and_then(|base| base.split("://").nth(1)).unwrap_or_default();
+    let readable: String = host.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(60).collect();
+    format!("{readable}-{:016x}", hasher.finish())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::{Address, file_name};
 
     #[test]
     fn credentials_are_taken_out_of_the_address() {
@@ -72,6 +86,7 @@ mod tests {
         assert_eq!(address.base, "https://registry:8081/sr");
         assert_eq!(address.authorization.as_deref(), Some("Basic a2V5OnBhL3NzQA=="));
         assert_eq!(Address::parse("http://r").unwrap().authorization, None);
+        assert_eq!(Address::parse("http://[::1]:8081").unwrap().base, "http://[::1]:8081");
         let user_alone = Address::parse("http://token@r").unwrap().authorization;
         assert_eq!(user_alone.as_deref(), Some("Basic dG9rZW46"));
     }
@@ -85,18 +100,24 @@ mod tests {
             "http://u:p@ss@r",
             "http://u:p/x@r",
             "http://r?x=1",
+            "http://u:p,w@r",
+            "http://u:p,http://w@r",
+            "http://r:port",
+            "http://r,",
             "",
         ] {
-            assert!(Address::parse(bad).is_err(), "{bad}");
+            assert!(Address::parse_all(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn each_registry_has_a_file_name_of_its_own_whoever_asks() {
-        let name = |text| Address::parse(text).unwrap().file_name();
+        let name = |text| file_name(&Address::parse_all(text).unwrap());
         assert_eq!(name("http://me:secret@registry:8081"), name("http://registry:8081/"));
         assert_ne!(name("http://registry:8081"), name("http://registry:8081/apis/ccompat/v7"));
         assert_ne!(name("http://a-b"), name("http://a.b"));
         assert!(name("http://registry:8081").starts_with("registry-8081-"));
+        assert_eq!(name("http://a:1, http://me:secret@b:1"), name("http://b:1,http://a:1/"));
+        assert_ne!(name("http://a:1,http://b:1"), name("http://a:1"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a registry has answered, kept on disk, so that a restart without the registry goes on.
 //!
-//! In one folder for each registry: `<id>-<check>.avsc`, the schema with that id, and `<name>.id`, the id under which an
+//! In one folder for each registry: `<id>-<check>.avsc`, the schema with that id (with those that it refers to, where it
+//! does), and `<name>.id`, the id under which an
 //! output's schema is registered. A registry never changes either. A file that is damaged is passed over, and what it
 //! said is asked again; without a disk to write to, all is asked again after a restart.
 
@@ -14,12 +15,12 @@ use std::time::SystemTime;
 
 use siphasher::sip::SipHasher13;
 
-use super::Registry;
+use super::{Registry, SchemaText};
 
 /// Schemas kept; the one that was written first makes room for the next.
 const SCHEMAS_MAX: usize = 1_000;
-/// The largest file read, in bytes: as much as a registry may answer.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+/// The largest file kept, in bytes: as much as a schema and all that it refers to may have, written as JSON.
+const FILE_BYTES_MAX: usize = 8 << 20;
 
 /// The folder of one registry.
 #[derive(Debug, Clone)]
@@ -35,13 +36,13 @@ impl SchemaCache {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(root: &Path, registry: &Registry) -> io::Result<Self> {
-        let folder = root.join(registry.address.file_name());
+        let folder = root.join(registry.reach.file_name());
         fs::create_dir_all(&folder)?;
         Ok(Self { folder, complained: Arc::default() })
     }
 
     /// The schemas of all files that are whole, each with its id. What is damaged is removed.
-    pub(super) fn schemas(&self) -> Vec<(u32, String)> {
+    pub(super) fn schemas(&self) -> Vec<(u32, SchemaText)> {
         let mut schemas = Vec::new();
         for (_, path) in self.schema_files() {
             match read_schema(&path) {
@@ -60,7 +61,11 @@ impl SchemaCache {
     }
 
     /// Keeps a schema.
-    pub(super) fn keep(&self, id: u32, schema: &str) {
+    pub(super) fn keep(&self, id: u32, schema: &SchemaText) {
+        let schema = schema.packed();
+        if schema.len() > FILE_BYTES_MAX {
+            return;
+        }
         let mut files = self.schema_files();
         if files.len() >= SCHEMAS_MAX {
             files.sort();
@@ -68,7 +73,7 @@ impl SchemaCache {
                 fs::remove_file(path).ok();
             }
         }
-        self.write(&format!("{id}-{:016x}.avsc", check(&[&id.to_le_bytes(), schema.as_bytes()])), schema);
+        self.write(&format!("{id}-{:016x}.avsc", check(&[&id.to_le_bytes(), schema.as_bytes()])), &schema);
     }
 
     /// The id under which this schema was registered for this subject.
@@ -126,15 +131,16 @@ pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// `None`: it is not what was written.
-fn read_schema(path: &Path) -> io::Result<Option<(u32, String)>> {
-    if fs::metadata(path)?.len() > FILE_BYTES_MAX {
+fn read_schema(path: &Path) -> io::Result<Option<(u32, SchemaText)>> {
+    if fs::metadata(path)?.len() > FILE_BYTES_MAX as u64 {
         return Ok(None);
     }
     let bytes = fs::read(path)?;
     let schema = || {
         let (id, found) = path.file_stem()?.to_str()?.split_once('-')?;
         let (id, schema) = (id.parse::<u32>().ok()?, String::from_utf8(bytes).ok()?);
-        (found == format!("{:016x}", check(&[&id.to_le_bytes(), schema.as_bytes()]))).then_some((id, schema))
+        (found == format!("{:016x}", check(&[&id.to_le_bytes(), schema.as_bytes()])))
+            .then(|| (id, SchemaText::unpacked(schema)))
     };
     Ok(schema())
 }
@@ -159,23 +165,27 @@ mod tests {
     use std::fs;
 
     use super::{SCHEMAS_MAX, SchemaCache};
-    use crate::codec::Registry;
+    use crate::codec::{Access, Registry, SchemaText};
 
     fn cache(root: &std::path::Path, address: &str) -> SchemaCache {
-        SchemaCache::open(root, &Registry::new(address).unwrap()).unwrap()
+        SchemaCache::open(root, &Registry::new(address, Access::default()).unwrap()).unwrap()
+    }
+
+    fn text(name: &str) -> SchemaText {
+        format!("\"{name}\"").into()
     }
 
     #[test]
     fn what_was_kept_is_read_again_and_what_is_damaged_is_not() {
         let root = tempfile::tempdir().unwrap();
         let kept = cache(root.path(), "http://registry:8081");
-        kept.keep(7, "\"string\"");
-        kept.keep(8, "\"long\"");
+        kept.keep(7, &text("string"));
+        kept.keep(8, &text("long"));
         kept.keep_output_id("changes-value", "\"int\"", 3);
         let again = cache(root.path(), "http://me:secret@registry:8081/");
         let mut schemas = again.schemas();
-        schemas.sort();
-        assert_eq!(schemas, [(7, "\"string\"".to_owned()), (8, "\"long\"".to_owned())]);
+        schemas.sort_by_key(|(id, _)| *id);
+        assert_eq!(schemas, [(7, text("string")), (8, text("long"))]);
         assert_eq!(again.output_id("changes-value", "\"int\""), Some(3));
         assert_eq!(again.output_id("changes-value", "\"long\""), None);
         assert_eq!(again.output_id("other-value", "\"int\""), None);
@@ -190,7 +200,7 @@ mod tests {
             let text = fs::read_to_string(&path).unwrap();
             fs::write(&path, text.replace("string", "double").replace("3 ", "4 ")).unwrap();
         }
-        assert_eq!(again.schemas(), [(8, "\"long\"".to_owned())]);
+        assert_eq!(again.schemas(), [(8, text("long"))]);
         assert_eq!(again.output_id("changes-value", "\"int\""), None);
         assert_eq!(fs::read_dir(&again.folder).unwrap().count(), 2, "the damaged schema is gone");
     }
@@ -199,7 +209,7 @@ mod tests {
     fn what_cannot_be_read_now_is_kept_until_it_can() {
         let root = tempfile::tempdir().unwrap();
         let cache = cache(root.path(), "http://registry:8081");
-        cache.keep(7, "\"string\"");
+        cache.keep(7, &text("string"));
         let (_, file) = cache.schema_files().remove(0);
         let (elsewhere, folder) = (root.path().join("elsewhere"), root.path().join("folder"));
         fs::rename(&file, &elsewhere).unwrap();
@@ -210,7 +220,16 @@ mod tests {
         assert!(file.exists(), "it is as good as it was");
         fs::remove_file(&file).unwrap();
         fs::rename(&elsewhere, &file).unwrap();
-        assert_eq!(cache.schemas(), [(7, "\"string\"".to_owned())]);
+        assert_eq!(cache.schemas(), [(7, text("string"))]);
+    }
+
+    #[test]
+    fn a_schema_is_kept_in_one_piece_with_those_that_it_refers_to() {
+        let root = tempfile::tempdir().unwrap();
+        let refers = SchemaText { schema: "\"a.B\"".into(), references: vec!["{\"type\": \"enum\"}".into()] };
+        cache(root.path(), "http://one:8081,http://two:8081").keep(7, &refers);
+        // Nor does it matter in which order the addresses stand.
+        assert_eq!(cache(root.path(), "http://two:8081/,http://one:8081").schemas(), [(7, refers)]);
     }
 
     #[test]
@@ -220,7 +239,7 @@ mod tests {
         for number in 0..SCHEMAS_MAX + 5 {
             fs::write(cache.folder.join(format!("{number}-0.avsc")), "").unwrap();
         }
-        cache.keep(1_000_000, "\"string\"");
+        cache.keep(1_000_000, &text("string"));
         assert_eq!(cache.schema_files().len(), SCHEMAS_MAX);
     }
 
@@ -229,7 +248,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let cache = cache(root.path(), "http://registry:8081");
         fs::remove_dir_all(&cache.folder).unwrap();
-        cache.keep(7, "\"string\"");
+        cache.keep(7, &text("string"));
         assert!(cache.schemas().is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::{io, panic, thread};
 use super::cache::SchemaCache;
 use super::ids::{Asked, Ids, News, Next, Outcome};
 use super::registry::RegistryError;
-use super::{Reader, Registry};
+use super::{Reader, Registry, SchemaText};
 
 /// Questions to the registry that are on their way at a time.
 const THREADS: usize = 8;
@@ -133,7 +133,8 @@ impl Shared {
                 }
                 compile(&text)
             }
-            Err(RegistryError::NotFound) => Outcome::NotFound,
+            Err(RegistryError::NotFound) => Outcome::NotFound(None),
+            Err(RegistryError::Incomplete(lacks)) => Outcome::NotFound(Some(lacks.into())),
             Err(RegistryError::Refused(reason)) => Outcome::Unusable(reason.into()),
             Err(error) => Outcome::NoAnswer(error.to_string().into()),
         }
@@ -157,9 +158,9 @@ impl Shared {
     }
 }
 
-fn compile(text: &str) -> Outcome {
+fn compile(text: &SchemaText) -> Outcome {
     // The schema comes from outside and its parser is not ours: a panic must not end the thread for all other ids.
-    match panic::catch_unwind(|| Reader::compile(text)) {
+    match panic::catch_unwind(|| Reader::of_registered(text)) {
         Ok(Ok(reader)) => Outcome::Ready(Arc::new(reader)),
         Ok(Err(error)) => Outcome::Unusable(error.to_string().into()),
         Err(_) => Outcome::Unusable("the schema cannot be compiled".into()),

@@ -40,22 +40,26 @@ pub(super) enum Asked {
     /// The registry has it not, and is asked again: it may be late.
     Missing {
         since: Instant,
+        lacks: Lack,
     },
     /// The last try brought no answer.
     NoAnswer {
         since: Instant,
         reason: Arc<str>,
     },
-    NotFound,
+    NotFound(Lack),
     Unusable(Arc<str>),
 }
+
+/// What the registry has not, where it is not the schema itself: one that this refers to, in words.
+pub(super) type Lack = Option<Arc<str>>;
 
 /// What a question came to.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     Ready(Arc<Reader>),
     Unusable(Arc<str>),
-    NotFound,
+    NotFound(Lack),
     NoAnswer(Arc<str>),
 }
 
@@ -92,6 +96,7 @@ struct Open {
     /// "Not found" was final before: one more of it is enough.
     once_more: bool,
     missing_since: Option<Instant>,
+    lacks: Lack,
     unanswered: bool,
     in_flight: bool,
 }
@@ -114,7 +119,7 @@ pub(super) struct Ids {
     /// As many as the registry has schemas.
     settled: FxHashMap<u32, Settled>,
     /// Until when "not found" is believed, and in which order that was heard.
-    not_found: FxHashMap<u32, Instant>,
+    not_found: FxHashMap<u32, (Instant, Lack)>,
     not_found_order: VecDeque<u32>,
     open: FxHashMap<u32, Open>,
     /// Ids that nobody has answered for; these come first.
@@ -160,12 +165,12 @@ impl Ids {
         }
         if let Some(open) = self.open.get(&id) {
             return match open.missing_since {
-                Some(since) => Asked::Missing { since },
+                Some(since) => Asked::Missing { since, lacks: open.lacks.clone() },
                 None => self.unanswered(),
             };
         }
         let once_more = match self.not_found.get(&id) {
-            Some(until) if now < *until => return Asked::NotFound,
+            Some((until, lacks)) if now < *until => return Asked::NotFound(lacks.clone()),
             found => found.is_some(),
         };
         if self.open.len() >= OPEN_MAX && !self.give_up_oldest(now) {
@@ -173,7 +178,7 @@ impl Ids {
         }
         self.not_found.remove(&id);
         let pause = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let open = Open { pause, once_more, missing_since: None, unanswered: false, in_flight: false };
+        let open = Open { pause, once_more, missing_since: None, lacks: None, unanswered: false, in_flight: false };
         self.open.insert(id, open);
         self.new.push_back(id);
         self.unanswered()
@@ -191,7 +196,7 @@ impl Ids {
     pub(super) fn is_new(&self, id: u32, now: Instant) -> bool {
         !self.settled.contains_key(&id)
             && !self.open.contains_key(&id)
-            && self.not_found.get(&id).is_none_or(|until| *until <= now)
+            && self.not_found.get(&id).is_none_or(|(until, _)| *until <= now)
     }
 
     /// Could the registry have given this id by counting upwards?
@@ -202,7 +207,7 @@ impl Ids {
     /// Counts as not found without being asked for.
     pub(super) fn refuse(&mut self, id: u32, now: Instant) {
         if !self.settled.contains_key(&id) && !self.open.contains_key(&id) {
-            self.insert_not_found(id, now);
+            self.insert_not_found(id, None, now);
         }
     }
 
@@ -211,7 +216,7 @@ impl Ids {
         let settled = match outcome {
             Outcome::Ready(reader) => Settled::Ready(reader),
             Outcome::Unusable(reason) => Settled::Unusable(reason),
-            Outcome::NotFound | Outcome::NoAnswer(_) => return,
+            Outcome::NotFound(_) | Outcome::NoAnswer(_) => return,
         };
         self.highest = self.highest.max(id);
         self.settled.insert(id, settled);
@@ -272,10 +277,11 @@ impl Ids {
             return self.no_answer(reason, asked, now);
         }
         let news = self.outage.take().map(|outage| News::AnswersAgain { after: now.duration_since(outage.since) });
-        if !matches!(outcome, Outcome::NotFound) {
+        let Outcome::NotFound(lacks) = outcome else {
             self.settle(id, outcome);
             return news;
-        }
+        };
+        open.lacks = lacks;
         if open.unanswered {
             (open.unanswered, open.pause) = (false, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
         }
@@ -284,7 +290,7 @@ impl Ids {
         let since = *open.missing_since.get_or_insert(now);
         let left = self.retry_for.saturating_sub(now.duration_since(since));
         if open.once_more || left.is_zero() {
-            self.insert_not_found(id, now);
+            self.insert_not_found(id, open.lacks, now);
         } else {
             self.again.push(Reverse((now + open.pause.pause().min(left), id)));
             self.open.insert(id, open);
@@ -320,12 +326,12 @@ impl Ids {
         self.paid_until.checked_sub(ahead).unwrap_or(now)
     }
 
-    fn insert_not_found(&mut self, id: u32, now: Instant) {
+    fn insert_not_found(&mut self, id: u32, lacks: Lack, now: Instant) {
         while self.not_found_order.len() >= NOT_FOUND_MAX {
             let oldest = self.not_found_order.pop_front().expect("it is not empty");
             self.not_found.remove(&oldest);
         }
-        self.not_found.insert(id, now + NOT_FOUND_FOR);
+        self.not_found.insert(id, (now + NOT_FOUND_FOR, lacks));
         self.not_found_order.push_back(id);
     }
 
@@ -334,8 +340,8 @@ impl Ids {
         while let Some(id) = self.missing_order.pop_front() {
             let gives_way = |open: &Open| open.missing_since.is_some() && !open.in_flight;
             if self.open.get(&id).is_some_and(gives_way) {
-                self.open.remove(&id);
-                self.insert_not_found(id, now);
+                let lacks = self.open.remove(&id).and_then(|open| open.lacks);
+                self.insert_not_found(id, lacks, now);
                 return true;
             }
         }
@@ -388,22 +394,22 @@ mod tests {
         let start = Instant::now();
         let mut ids = Ids::new(RETRY_FOR, start);
         assert!(matches!(ids.ask(7, start), Asked::Pending));
-        assert_eq!(answer_all(&mut ids, start, &Outcome::NotFound), 1);
+        assert_eq!(answer_all(&mut ids, start, &Outcome::NotFound(None)), 1);
         assert!(matches!(ids.ask(7, start), Asked::Missing { .. }));
         let mut now = start;
         while now < start + RETRY_FOR {
             assert!(matches!(ids.ask(7, now), Asked::Missing { .. }));
             let Next::At(at) = ids.next(now) else { panic!("it is asked again") };
             now = at;
-            assert_eq!(answer_all(&mut ids, now, &Outcome::NotFound), 1);
+            assert_eq!(answer_all(&mut ids, now, &Outcome::NotFound(None)), 1);
         }
-        assert!(matches!(ids.ask(7, now), Asked::NotFound));
+        assert!(matches!(ids.ask(7, now), Asked::NotFound(None)));
         assert_eq!(ids.next(now), Next::Nothing);
         // Once that has run out, one more "not found" is enough.
         let later = now + NOT_FOUND_FOR;
         assert!(matches!(ids.ask(7, later), Asked::Pending));
-        answer_all(&mut ids, later, &Outcome::NotFound);
-        assert!(matches!(ids.ask(7, later), Asked::NotFound));
+        answer_all(&mut ids, later, &Outcome::NotFound(None));
+        assert!(matches!(ids.ask(7, later), Asked::NotFound(None)));
     }
 
     #[test]
@@ -437,7 +443,7 @@ mod tests {
                 Next::Nothing => panic!("all ids are open"),
             }
         };
-        let news = ids.answered(id, Outcome::NotFound, now, now);
+        let news = ids.answered(id, Outcome::NotFound(None), now, now);
         assert_eq!(news, Some(News::AnswersAgain { after: now.duration_since(start) }));
     }
 
@@ -467,7 +473,7 @@ mod tests {
             ids.ask(id, now);
             if id % 100 == 0 {
                 now += Duration::from_secs(1);
-                answer_all(&mut ids, now, &Outcome::NotFound);
+                answer_all(&mut ids, now, &Outcome::NotFound(None));
             }
         }
         assert!(ids.open.len() <= OPEN_MAX, "{}", ids.open.len());
@@ -480,12 +486,12 @@ mod tests {
         let start = Instant::now();
         let mut ids = Ids::new(RETRY_FOR, start);
         (0..1_000).for_each(|id| drop(ids.ask(id, start)));
-        let mut asked = answer_all(&mut ids, start, &Outcome::NotFound);
+        let mut asked = answer_all(&mut ids, start, &Outcome::NotFound(None));
         assert!(asked <= QUESTIONS_AT_ONCE + 1, "{asked}");
         let mut now = start;
         while ids.new.front().is_some() {
             now += Duration::from_millis(100);
-            asked += answer_all(&mut ids, now, &Outcome::NotFound);
+            asked += answer_all(&mut ids, now, &Outcome::NotFound(None));
         }
         assert!(asked < 1_100, "those that were not found wait for the new ones: {asked}");
         assert!(now - start < Duration::from_secs(12), "{:?}", now - start);
@@ -499,6 +505,6 @@ mod tests {
         assert!(ids.is_plausible(100_900) && !ids.is_plausible(0x0a63_6f6e));
         assert!(ids.is_new(9, now));
         ids.refuse(9, now);
-        assert!(!ids.is_new(9, now) && matches!(ids.ask(9, now), Asked::NotFound));
+        assert!(!ids.is_new(9, now) && matches!(ids.ask(9, now), Asked::NotFound(None)));
     }
 }

@@ -4,6 +4,7 @@
 //! that schema's [`Reader`], and [`Reader::decode`] reads the event, allocating nothing. Out goes what [`Encoder`] writes.
 
 mod address;
+mod answer;
 mod cache;
 mod compressed;
 mod container;
@@ -19,14 +20,15 @@ mod line;
 mod output;
 mod owned;
 mod program;
+mod reach;
 mod reader;
+mod references;
 mod registry;
 mod schema;
 mod schemas;
 mod sent;
 mod unread;
 
-pub use address::BadRegistryAddress;
 pub use cache::{SchemaCache, write_whole};
 pub use compressed::BadBlock;
 pub use container::BadContainer;
@@ -37,7 +39,9 @@ pub use framing::{Framing, SchemaKey};
 pub use line::BadLine;
 pub use output::{Encoder, Output};
 pub use owned::{OwnedEvent, OwnedValue};
+pub use reach::Access;
 pub use reader::{MAX_DEPTH, Reader, recycle};
+pub use references::SchemaText;
 pub use registry::{Registry, RegistryError, Standing};
 pub use schemas::{Lookup, SchemaFileError, Schemas};
 pub use sent::{EventEncoder, SentEvent};

@@ -38,6 +38,25 @@ impl Output {
         }
     }
 
+    /// Where the schema stands in the source tree.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::CohortChange => "schemas/cohort-change.avsc",
+            Self::CohortMember => "schemas/cohort-member.avsc",
+            Self::ChurnRiskChange => "schemas/churn-risk-change.avsc",
+            Self::CohortForecast => "schemas/cohort-forecast.avsc",
+        }
+    }
+
+    /// The full name of the schema's record: `cohortd.CohortChange`.
+    #[must_use]
+    pub fn record(self) -> String {
+        let schema =
+            WriterSchema::parse(self.schema()).expect("the schemas in the source tree are valid; a test says so");
+        schema.get(schema.root()).name().expect("each is a record").to_owned()
+    }
+
     /// What a record of this kind begins with in single-object encoding.
     fn fingerprint(self) -> u64 {
         static FINGERPRINTS: LazyLock<[u64; 4]> = LazyLock::new(|| {

@@ -9,7 +9,7 @@ use super::cursor::Cursor;
 use super::program::{CUSTOMER_EVENT, Entries, Program, Root, Skip, SkipId, Slot, Step, Take, Unit};
 use super::schema::WriterSchema;
 use super::unread::Unread;
-use super::{Incompatible, Undecodable};
+use super::{Incompatible, SchemaText, Undecodable};
 use crate::event::{
     CUSTOMER_BYTES_MAX, CustomerEvent, Instant, LISTED_MAX, NAME_BYTES_MAX, Number, Properties, PropertyId, Value,
     Vocabulary,
@@ -35,6 +35,14 @@ impl Reader {
     /// When the text is no Avro schema, or no record written with it could be read as a `CustomerEvent`.
     pub fn compile(writer: &str) -> Result<Self, Incompatible> {
         Self::from_schema(&WriterSchema::parse(writer)?)
+    }
+
+    /// Compiles a writer's schema from its JSON and that of the schemas that it refers to.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn of_registered(writer: &SchemaText) -> Result<Self, Incompatible> {
+        Self::from_schema(&WriterSchema::parse_after(&writer.references, &writer.schema)?)
     }
 
     pub(super) fn from_schema(writer: &WriterSchema) -> Result<Self, Incompatible> {

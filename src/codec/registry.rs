@@ -6,30 +6,26 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use ureq::http::{Response, StatusCode};
+use ureq::http::StatusCode;
 
-use super::address::{Address, BadRegistryAddress};
+use super::answer::{Answer, shortened, unreachable};
+use super::reach::{Access, Reach};
+use super::references::{self, Given, Reference, SchemaText};
+use crate::tls::Unusable;
 
-/// Longest wait for a connection: a host that drops packets is not worth a whole answer's time.
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// Longest wait for one answer, connecting included.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// The largest answer read, in bytes: far beyond any schema.
-const MAX_ANSWER: u64 = 4 << 20;
-/// The longest part of a registry's own message that is repeated, in characters.
-const MAX_MESSAGE: usize = 300;
 /// How long the proof is believed that a registry stands at this address, when it answers unlike one.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
-const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+/// What is encoded in one part of a path: subjects may have any characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A registry, by its address. Calls block the caller; lanes ask through [`Schemas`](super::Schemas) instead.
+/// A registry, by its addresses. Calls block the caller; lanes ask through [`Schemas`](super::Schemas) instead.
 ///
-/// It is reached directly: a proxy named in the environment is not used. Clones share what is known of it.
+/// Clones share what is known of it.
 #[derive(Clone)]
 pub struct Registry {
-    agent: ureq::Agent,
-    pub(super) address: Address,
+    pub(super) reach: Arc<Reach>,
     known: Arc<Known>,
 }
 
@@ -51,15 +47,22 @@ pub enum RegistryError {
     /// No answer, or one that asks to come back later (429, 5xx): try again.
     #[error("the schema registry does not answer: {0}")]
     Unreachable(String),
-    /// 401 or 403. Credentials may be changed on its side: try again, but say so.
-    #[error("the schema registry refuses the credentials in schemas.registry: {0}")]
+    /// 401 or 403, or a certificate that it does not take. A person has to act, here or on its side; no other address is
+    /// asked with the same credentials.
+    #[error("the schema registry refuses {0}")]
     Denied(String),
+    /// Its certificate is not one that we trust: a person has to act.
+    #[error("the schema registry's certificate is not trusted: {0}; schemas.ca names the authorities that are")]
+    Untrusted(String),
     /// Something answers that is no schema registry, or not at this path.
     #[error("no schema registry answers at this address: {0}")]
     Foreign(String),
     /// The registry itself says that it has no such schema. It may be late: ask again for a while.
-    #[error("the schema registry has no schema with that id")]
+    #[error("the schema registry has no such schema")]
     NotFound,
+    /// It has the schema, and not another one that this refers to. It may be late: ask again for a while.
+    #[error("{0}")]
+    Incomplete(String),
     /// The registry's answer is final: a person has to act.
     #[error("the schema registry's answer is of no use: {0}")]
     Refused(String),
@@ -79,17 +82,21 @@ pub enum Standing {
 impl RegistryError {
     /// Says nothing of what was asked for.
     pub(super) fn is_no_answer(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Denied(_) | Self::Foreign(_))
+        matches!(self, Self::Unreachable(_) | Self::Denied(_) | Self::Untrusted(_) | Self::Foreign(_))
     }
-}
 
-#[derive(Deserialize)]
-struct SchemaAnswer {
-    schema: String,
-    #[serde(default, rename = "schemaType")]
-    kind: Option<String>,
-    #[serde(default)]
-    references: Option<Vec<serde_json::Value>>,
+    /// What in particular it was.
+    pub(super) fn words(&self) -> &str {
+        match self {
+            Self::NotFound => "not found",
+            Self::Unreachable(words)
+            | Self::Denied(words)
+            | Self::Untrusted(words)
+            | Self::Foreign(words)
+            | Self::Incomplete(words)
+            | Self::Refused(words) => words,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -100,39 +107,20 @@ struct IdAnswer {
 #[derive(Deserialize)]
 struct CompatibilityAnswer {
     is_compatible: bool,
-}
-
-#[derive(Deserialize, Default)]
-struct ErrorAnswer {
+    /// What differs, where the registry says so.
     #[serde(default)]
-    error_code: u32,
-    #[serde(default)]
-    message: String,
-}
-
-/// An answer, whatever it says.
-struct Answer {
-    url: String,
-    status: StatusCode,
-    body: String,
+    messages: Vec<String>,
 }
 
 impl Registry {
-    /// A registry at `http(s)://[user:password@]host[:port][/path]`. User and password may be percent-encoded; they are
-    /// sent as basic authorization and shown nowhere. Connects to nothing yet.
+    /// The registry at `addresses`: `http(s)://[user:password@]host[:port][/path]`, several separated by commas. User and
+    /// password may be percent-encoded; they are sent as basic authorization and shown nowhere. Connects to nothing yet.
     ///
     /// # Errors
-    /// When the address has another scheme or no host, or could be read in two ways.
-    pub fn new(address: &str) -> Result<Self, BadRegistryAddress> {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_WITHIN))
-            .timeout_global(Some(ANSWER_WITHIN))
-            .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
-            .proxy(None)
-            .build()
-            .new_agent();
-        Ok(Self { agent, address: Address::parse(address)?, known: Arc::default() })
+    /// The first setting that cannot be used: an address with another scheme or no host, or one that could be read in two
+    /// ways; a file that cannot be read or holds something else.
+    pub fn new(addresses: &str, access: Access<'_>) -> Result<Self, Unusable> {
+        Ok(Self { reach: Arc::new(Reach::new(addresses, access)?), known: Arc::default() })
     }
 
     /// Has it answered the last call to some use? False before the first.
@@ -141,17 +129,17 @@ impl Registry {
         self.known.answers.load(Ordering::Relaxed)
     }
 
-    /// Its address, without credentials.
+    /// Its addresses, without credentials.
     #[must_use]
-    pub fn shown(&self) -> &str {
-        &self.address.base
+    pub fn shown(&self) -> String {
+        self.reach.shown()
     }
 
-    /// The Avro schema with this id, as JSON.
+    /// The Avro schema with this id, and those that it refers to.
     ///
     /// # Errors
-    /// See [`RegistryError`]. Schemas of another type, or with references, are refused.
-    pub fn schema(&self, id: u32) -> Result<String, RegistryError> {
+    /// See [`RegistryError`]. Schemas of another type are refused, and those that refer to themselves or to very many others.
+    pub fn schema(&self, id: u32) -> Result<SchemaText, RegistryError> {
         let asked = Instant::now();
         self.heard(self.ask_schema(id), asked)
     }
@@ -164,10 +152,15 @@ impl Registry {
     /// (422); otherwise see [`RegistryError`].
     pub fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
         let asked = Instant::now();
-        let id = match self.post(&format!("/subjects/{subject}/versions"), schema) {
+        let answer = self.send(&format!("/subjects/{}/versions", segment(subject)), schema);
+        let id = answer.and_then(|answer| match registered(&answer) {
+            Err(RegistryError::NotFound) => Err(answer.failure()),
+            other => other,
+        });
+        let id = match id {
             // Nobody but a pipeline may write to many a registry; what that registered is as good.
             Err(refused @ (RegistryError::Denied(_) | RegistryError::Refused(_))) => {
-                self.post(&format!("/subjects/{subject}"), schema).map_err(|_| refused)
+                self.look_up(subject, schema).map_err(|_| refused)
             }
             other => other,
         };
@@ -177,23 +170,48 @@ impl Registry {
         self.heard(id, asked)
     }
 
-    /// How an Avro schema stands to what is registered under a subject. Changes nothing.
+    /// The id under which an Avro schema is registered for a subject. Changes nothing.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`] when it is not registered there; otherwise see [`RegistryError`].
+    pub fn find(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        let asked = Instant::now();
+        self.heard(self.look_up(subject, schema), asked)
+    }
+
+    /// How an Avro schema stands to what is registered under a subject: to all versions, or to the latest, as the subject's
+    /// compatibility level demands of one that is registered. Changes nothing.
     ///
     /// # Errors
     /// [`RegistryError::Refused`] with the registry's message when the schema is incompatible or invalid; otherwise see
     /// [`RegistryError`].
     pub fn standing(&self, subject: &str, schema: &str) -> Result<Standing, RegistryError> {
-        let found = self.send(&format!("/subjects/{subject}"), schema)?;
-        match found.status.as_u16() {
-            200 => return found.json().map(|found: IdAnswer| Standing::Registered(found.id)),
-            404 if found.is_of_a_registry() => {}
-            409 | 422 => return Err(RegistryError::Refused(found.summary())),
-            _ => return Err(found.failure()),
+        let path = segment(subject);
+        let found = self.send(&format!("/subjects/{path}"), schema)?;
+        if found.is_without_subject() {
+            return Ok(Standing::First);
         }
-        let compared = self.send(&format!("/compatibility/subjects/{subject}/versions/latest"), schema)?;
+        match registered(&found) {
+            Ok(id) => return Ok(Standing::Registered(id)),
+            Err(RegistryError::NotFound) => {}
+            Err(error) => return Err(error),
+        }
+        let versions = format!("/compatibility/subjects/{path}/versions");
+        let mut compared = self.send(&format!("{versions}?verbose=true"), schema)?;
+        if matches!(compared.status.as_u16(), 404 | 405) && !compared.is_of_a_registry() {
+            // Older registries compare with one version only.
+            compared = self.send(&format!("{versions}/latest"), schema)?;
+        }
         match compared.status.as_u16() {
-            200 if compared.json::<CompatibilityAnswer>()?.is_compatible => Ok(Standing::Compatible),
-            200 => Err(RegistryError::Refused(format!("the schema is not compatible with the latest of {subject}"))),
+            200 => {
+                let answer: CompatibilityAnswer = compared.json()?;
+                if answer.is_compatible {
+                    return Ok(Standing::Compatible);
+                }
+                let differences = answer.messages.iter().map(|message| format!(": {message}")).collect::<String>();
+                let text = format!("the schema is not compatible with those of {subject}{differences}");
+                Err(RegistryError::Refused(shortened(&text)))
+            }
             404 if compared.is_of_a_registry() => Ok(Standing::First),
             409 | 422 => Err(RegistryError::Refused(compared.summary())),
             _ => Err(compared.failure()),
@@ -212,7 +230,7 @@ impl Registry {
         outcome
     }
 
-    fn ask_schema(&self, id: u32) -> Result<String, RegistryError> {
+    fn ask_schema(&self, id: u32) -> Result<SchemaText, RegistryError> {
         let answer = self.get(&format!("/schemas/ids/{id}"))?;
         match answer.status.as_u16() {
             200 => {}
@@ -222,15 +240,23 @@ impl Registry {
             400 | 404 | 410 | 422 if self.is_proven()? => return Err(RegistryError::NotFound),
             _ => return Err(answer.failure()),
         }
-        let found: SchemaAnswer = answer.json()?;
-        if let Some(kind) = found.kind.filter(|kind| kind != "AVRO") {
-            return Err(RegistryError::Refused(format!("the schema is {}, not Avro", shortened(&kind))));
-        }
-        if found.references.is_some_and(|references| !references.is_empty()) {
-            return Err(RegistryError::Refused("the schema refers to other schemas; register it in one piece".into()));
-        }
+        let given: Given = answer.json()?;
         self.known.id.store(id, Ordering::Relaxed);
-        Ok(found.schema)
+        references::resolve(given, |reference| self.ask_reference(reference))
+    }
+
+    /// A schema that another one refers to.
+    fn ask_reference(&self, reference: &Reference) -> Result<Given, RegistryError> {
+        let version = if reference.version < 0 { "latest".to_owned() } else { reference.version.to_string() };
+        let answer = self.get(&format!("/subjects/{}/versions/{version}", segment(&reference.subject)))?;
+        match answer.status.as_u16() {
+            200 => answer.json(),
+            // It has just given the schema that refers to it, so this is a registry's word.
+            400 | 404 | 410 | 422 => Err(RegistryError::Incomplete(format!(
+                "the schema refers to {reference}, which the registry does not have"
+            ))),
+            _ => Err(answer.failure()),
+        }
     }
 
     /// Does it answer other questions as a registry does, so that "not found" is its word and not a wrong path's?
@@ -252,111 +278,53 @@ impl Registry {
             return Ok(false);
         }
         let answer = self.get(&format!("/schemas/ids/{id}"))?;
-        Ok(answer.status == StatusCode::OK && answer.json::<SchemaAnswer>().is_ok())
+        Ok(answer.status == StatusCode::OK && answer.json::<Given>().is_ok())
     }
 
     /// Reads only the beginning: there may be very many.
     fn lists_subjects(&self) -> Result<bool, RegistryError> {
-        let url = format!("{}/subjects", self.address.base);
-        let mut response = self.request(&url)?;
-        let mut start = [0; 1];
-        match response.status().as_u16() {
-            200 => {
-                let read =
-                    response.body_mut().as_reader().read(&mut start).map_err(|error| unreachable(&url, &error))?;
-                Ok(read == 1 && start == *b"[")
+        self.reach.ask("/subjects", None, |url, shown, mut response| {
+            let mut start = [0; 1];
+            match response.status().as_u16() {
+                200 => {
+                    let read = response.body_mut().as_reader().read(&mut start);
+                    Ok(read.map_err(|error| unreachable(url, &error))? == 1 && start == *b"[")
+                }
+                404 => Ok(false),
+                _ => Err(Answer::read(url, shown, response)?.failure()),
             }
-            404 => Ok(false),
-            _ => Err(Answer::read(url, response)?.failure()),
-        }
+        })
     }
 
     fn get(&self, path: &str) -> Result<Answer, RegistryError> {
-        let url = format!("{}{path}", self.address.base);
-        let response = self.request(&url)?;
-        Answer::read(url, response)
-    }
-
-    fn request(&self, url: &str) -> Result<Response<ureq::Body>, RegistryError> {
-        let request = self.agent.get(url).header("accept", MEDIA_TYPE);
-        let request = match &self.address.authorization {
-            Some(authorization) => request.header("authorization", authorization),
-            None => request,
-        };
-        request.call().map_err(|error| unreachable(url, &error))
-    }
-
-    /// Sends a schema; the id in the answer.
-    fn post(&self, path: &str, schema: &str) -> Result<u32, RegistryError> {
-        let answer = self.send(path, schema)?;
-        match answer.status.as_u16() {
-            200 => answer.json().map(|found: IdAnswer| found.id),
-            409 | 422 => Err(RegistryError::Refused(answer.summary())),
-            _ => Err(answer.failure()),
-        }
+        self.reach.ask(path, None, Answer::read)
     }
 
     fn send(&self, path: &str, schema: &str) -> Result<Answer, RegistryError> {
-        let url = format!("{}{path}", self.address.base);
-        let request = self.agent.post(&url).header("content-type", MEDIA_TYPE).header("accept", MEDIA_TYPE);
-        let request = match &self.address.authorization {
-            Some(authorization) => request.header("authorization", authorization),
-            None => request,
-        };
-        let sent = request.send(serde_json::json!({ "schema": schema }).to_string());
-        Answer::read(url.clone(), sent.map_err(|error| unreachable(&url, &error))?)
+        self.reach.ask(path, Some(&serde_json::json!({ "schema": schema }).to_string()), Answer::read)
+    }
+
+    fn look_up(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
+        registered(&self.send(&format!("/subjects/{}", segment(subject)), schema)?)
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("base", &self.address.base).finish_non_exhaustive()
+        f.debug_struct("Registry").field("addresses", &self.shown()).finish_non_exhaustive()
     }
 }
 
-impl Answer {
-    fn read(url: String, mut response: Response<ureq::Body>) -> Result<Self, RegistryError> {
-        let status = response.status();
-        let body = response.body_mut().with_config().limit(MAX_ANSWER).lossy_utf8(true).read_to_string();
-        let body = body.map_err(|error| unreachable(&url, &error))?;
-        Ok(Self { url, status, body })
-    }
-
-    /// Of a "not found": is it a registry's own, and not that of a path which leads to none?
-    fn is_of_a_registry(&self) -> bool {
-        (40_400..40_500).contains(&self.error().error_code)
-    }
-
-    fn error(&self) -> ErrorAnswer {
-        serde_json::from_str(&self.body).unwrap_or_default()
-    }
-
-    fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RegistryError> {
-        serde_json::from_str(&self.body).map_err(|_| RegistryError::Foreign(self.summary()))
-    }
-
-    /// An answer that says nothing of what was asked for.
-    fn failure(&self) -> RegistryError {
-        match self.status.as_u16() {
-            401 | 403 => RegistryError::Denied(self.summary()),
-            408 | 425 | 429 | 500.. => RegistryError::Unreachable(self.summary()),
-            _ => RegistryError::Foreign(self.summary()),
-        }
-    }
-
-    /// Status, address and the registry's own words; other pages are not repeated.
-    fn summary(&self) -> String {
-        let message = self.error().message;
-        let reason = self.status.canonical_reason().unwrap_or_default();
-        let words = if message.is_empty() { reason } else { &message };
-        format!("HTTP {} from {}: {}", self.status.as_u16(), self.url, shortened(words))
+/// The id in an answer to a schema that was sent.
+fn registered(answer: &Answer) -> Result<u32, RegistryError> {
+    match answer.status.as_u16() {
+        200 => answer.json().map(|found: IdAnswer| found.id),
+        404 if answer.is_of_a_registry() => Err(RegistryError::NotFound),
+        409 | 422 => Err(RegistryError::Refused(answer.summary())),
+        _ => Err(answer.failure()),
     }
 }
 
-fn unreachable(url: &str, error: &dyn fmt::Display) -> RegistryError {
-    RegistryError::Unreachable(format!("{url}: {}", shortened(&error.to_string())))
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MAX_MESSAGE).collect()
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }

@@ -69,10 +69,16 @@ pub(super) enum Meaning {
 impl WriterSchema {
     /// Reads a schema from its JSON.
     pub(super) fn parse(text: &str) -> Result<Self, Incompatible> {
-        let json = Json::parse(text.as_bytes())
-            .map_err(|NotJson(column)| Incompatible::Schema(format!("no JSON at column {column}")))?;
+        Self::parse_after(&[], text)
+    }
+
+    /// Reads a schema that may name types of others; each of these may name those of the ones before it.
+    pub(super) fn parse_after(others: &[String], text: &str) -> Result<Self, Incompatible> {
         let mut parser = Parser { types: Vec::new(), named: HashMap::new() };
-        let root = parser.schema(json, "")?;
+        for other in others {
+            parser.text(other)?;
+        }
+        let root = parser.text(text)?;
         Ok(Self { types: parser.types, root })
     }
 
@@ -138,7 +144,8 @@ impl WriterSchema {
 }
 
 impl Type {
-    fn name(&self) -> Option<&str> {
+    /// Its full name, if it is of a kind that has one.
+    pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Record { name, .. } | Self::Enum { name, .. } | Self::Fixed { name, .. } => Some(name),
             _ => None,
@@ -209,6 +216,12 @@ struct Parser {
 }
 
 impl Parser {
+    fn text(&mut self, text: &str) -> Result<TypeId, Incompatible> {
+        let json = Json::parse(text.as_bytes())
+            .map_err(|NotJson(column)| Incompatible::Schema(format!("no JSON at column {column}")))?;
+        self.schema(json, "")
+    }
+
     fn schema(&mut self, json: Json<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
         match json {
             Json::Text(name) => self.name(&name.lossy(), namespace),

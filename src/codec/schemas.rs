@@ -37,13 +37,14 @@ pub enum Lookup<'s> {
     /// Asked for: pause the partition and look again.
     Pending,
     /// The registry said that it has no such schema, first at `since`, and is asked again for a while, since it may be
-    /// late. Whoever has waited long enough may take it for [`NotFound`](Self::NotFound).
-    Missing { since: Instant },
+    /// late. Whoever has waited long enough may take it for [`NotFound`](Self::NotFound). `lacks`: what it has not, where
+    /// that is another schema, to which this one refers.
+    Missing { since: Instant, lacks: Option<Arc<str>> },
     /// Asked for, and the registry has given no useful answer since then. This never becomes an answer by itself: wait,
     /// and say so. The reason is a sentence without a full stop and holds no credentials.
     NoAnswer { since: Instant, reason: Arc<str> },
     /// Nobody knows it: records go to the dead letters as `unknown_schema`.
-    NotFound,
+    NotFound { lacks: Option<Arc<str>> },
     /// It is known, and its records are no events: they go to the dead letters as `undecodable`.
     Unusable(Arc<str>),
 }
@@ -68,7 +69,10 @@ impl<'s> Lookup<'s> {
         match self {
             Self::Ready(reader) => Ok(reader),
             Self::Unusable(reason) => Err((DeadLetterReason::Undecodable, format!("{schema}: {reason}"))),
-            Self::NotFound | Self::Missing { .. } | Self::Pending | Self::NoAnswer { .. } => {
+            Self::NotFound { lacks: Some(lacks) } | Self::Missing { lacks: Some(lacks), .. } => {
+                Err((DeadLetterReason::UnknownSchema, format!("{schema}: {lacks}")))
+            }
+            Self::NotFound { .. } | Self::Missing { .. } | Self::Pending | Self::NoAnswer { .. } => {
                 let detail = format!("{schema} is in no file of schemas.dir, and no registry knows it");
                 Err((DeadLetterReason::UnknownSchema, detail))
             }
@@ -229,16 +233,16 @@ impl Schemas {
         if let Some(reason) = self.unusable.get(&key) {
             return Lookup::Unusable(reason.clone());
         }
-        let Some((id, fetcher)) = self.askable(key) else { return Lookup::NotFound };
+        let Some((id, fetcher)) = self.askable(key) else { return Lookup::NotFound { lacks: None } };
         match fetcher.ask(id) {
             Asked::Ready(reader) => {
                 self.add(&[key], reader);
                 Lookup::Ready(self.readers.last().expect("it was just added"))
             }
             Asked::Pending => Lookup::Pending,
-            Asked::Missing { since } => Lookup::Missing { since },
+            Asked::Missing { since, lacks } => Lookup::Missing { since, lacks },
             Asked::NoAnswer { since, reason } => Lookup::NoAnswer { since, reason },
-            Asked::NotFound => Lookup::NotFound,
+            Asked::NotFound(lacks) => Lookup::NotFound { lacks },
             Asked::Unusable(reason) => {
                 self.unusable.insert(key, Arc::clone(&reason));
                 Lookup::Unusable(reason)
@@ -279,8 +283,8 @@ mod tests {
         let fingerprint = Reader::compile(event).unwrap().fingerprint();
         assert!(matches!(schemas.lookup(SchemaKey::Id(17)), Lookup::Ready(_)));
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(fingerprint)), Lookup::Ready(_)));
-        assert!(matches!(schemas.lookup(SchemaKey::Id(18)), Lookup::NotFound));
-        assert!(matches!(schemas.lookup(SchemaKey::Bare), Lookup::NotFound));
+        assert!(matches!(schemas.lookup(SchemaKey::Id(18)), Lookup::NotFound { .. }));
+        assert!(matches!(schemas.lookup(SchemaKey::Bare), Lookup::NotFound { .. }));
         let other = super::WriterSchema::parse(other).unwrap().fingerprint();
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(other)), Lookup::Unusable(_)));
         let built_in = Reader::built_in().fingerprint();

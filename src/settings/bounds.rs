@@ -249,12 +249,41 @@ fn tls_is_whole(loaded: &Loaded) -> Result<(), Error> {
 
 fn schemas(loaded: &Loaded) -> Result<(), Error> {
     let schemas = &loaded.settings.schemas;
-    if let Some(registry) = &schemas.registry {
-        let host = ["http://", "https://"].iter().find_map(|scheme| registry.strip_prefix(scheme));
+    let addresses: Vec<&str> = schemas.registry.iter().flat_map(|all| all.split(',').map(str::trim)).collect();
+    for address in &addresses {
+        let host = ["http://", "https://"].iter().find_map(|scheme| address.strip_prefix(scheme));
         // The value is not repeated: it may hold a password.
         if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(char::is_whitespace)) {
-            return Err(loaded.refusal("schemas.registry", "is no address; write it like \"http://registry:8081\""));
+            let form = "is no address; write it like \"http://registry:8081\", several separated by commas";
+            return Err(loaded.refusal("schemas.registry", form));
         }
+    }
+    let set = [
+        ("schemas.token", schemas.token.is_some()),
+        ("schemas.ca", schemas.ca.is_some()),
+        ("schemas.certificate", schemas.certificate.is_some()),
+        ("schemas.key", schemas.key.is_some()),
+        ("schemas.proxy", schemas.proxy.is_some()),
+    ];
+    for key in set.into_iter().filter_map(|(key, is_set)| is_set.then_some(key)) {
+        if addresses.is_empty() {
+            return Err(loaded.refusal(key, "is of no use without schemas.registry; set schemas.registry too"));
+        }
+        let is_of_tls = matches!(key, "schemas.ca" | "schemas.certificate" | "schemas.key");
+        if is_of_tls && !addresses.iter().any(|address| address.starts_with("https://")) {
+            return Err(loaded.refusal(key, "is for TLS, and no address in schemas.registry begins with https://"));
+        }
+    }
+    if schemas.certificate.is_some() != schemas.key.is_some() {
+        let (set, missing) = match schemas.key {
+            Some(_) => ("schemas.key", "schemas.certificate"),
+            None => ("schemas.certificate", "schemas.key"),
+        };
+        return Err(loaded.refusal(set, format!("is of no use without {missing}; set {missing} too")));
+    }
+    if schemas.token.is_some() && addresses.iter().any(|address| address.contains('@')) {
+        let problem = "and user:password@ in schemas.registry are two ways to say who asks; leave one of them out";
+        return Err(loaded.refusal("schemas.token", problem));
     }
     if let Some(bare) = &schemas.bare {
         if schemas.dir.is_none() {

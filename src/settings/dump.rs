@@ -106,6 +106,10 @@ pub(super) fn masked<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
     if is_secret(key) && !value.is_empty() {
         return Cow::Borrowed(MASK);
     }
+    // Several addresses; a comma in a password leaves a part without a scheme.
+    if value.contains(',') && value.split(',').all(|address| address.contains("://")) {
+        return Cow::Owned(value.split(',').map(|address| masked(key, address)).collect::<Vec<_>>().join(","));
+    }
     let Some((scheme, rest)) = value.split_once("://") else {
         return Cow::Borrowed(value);
     };
@@ -116,10 +120,10 @@ pub(super) fn masked<'a>(key: &str, value: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// Options of librdkafka that may be secrets. Names of mechanisms and of files are not, and are what one looks for first.
+/// What is a secret: our own token, and options of librdkafka that may be. Names of mechanisms and of files are not, and are what one looks for first.
 pub(super) fn is_secret(key: &str) -> bool {
     let Some(name) = layer::option_name(key) else {
-        return false;
+        return key == "schemas.token";
     };
     let name = name.to_ascii_lowercase();
     if name.ends_with(".location") {
@@ -144,5 +148,10 @@ mod tests {
         assert_eq!(shown("kafka.group_id", "secret-shop"), "secret-shop");
         assert_eq!(shown("schemas.registry", "https://me:p@s/s@registry:8081/x"), "https://********@registry:8081/x");
         assert_eq!(shown("schemas.registry", "http://registry:8081"), "http://registry:8081");
+        assert_eq!(shown("schemas.registry", "http://a:1, https://me:p@b/x"), "http://a:1, https://********@b/x");
+        assert_eq!(shown("schemas.registry", "http://me:p,q@a,http://b"), "http://********@a,http://b");
+        assert_eq!(shown("schemas.proxy", "http://me:p@proxy:3128"), "http://********@proxy:3128");
+        assert_eq!(shown("schemas.token", "hunter2"), "********");
+        assert_eq!(shown("schemas.key", "/etc/ssl/our.key"), "/etc/ssl/our.key");
     }
 }

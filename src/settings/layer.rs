@@ -260,11 +260,14 @@ fn key_of_variable(name: &str) -> String {
 const NAME_FILES: [&str; 3] =
     ["sasl.oauthbearer.assertion", "sasl.oauthbearer.assertion.private.key", "sasl.oauthbearer.assertion.jwt.template"];
 
+/// Settings of our own that are secrets, or may hold some.
+const HOLD_SECRETS: [&str; 3] = ["schemas.registry", "schemas.token", "schemas.proxy"];
+
 /// The key whose value stands in the file that the variable names: `KAFKA__OPTIONS__SASL_PASSWORD_FILE`.
 fn secret_in_file(name: &str) -> Option<String> {
     let key = key_of_variable(name.strip_suffix("_FILE")?);
     let is_ours = option_name(&key).is_some_and(|option| !NAME_FILES.contains(&option)) && dump::is_secret(&key);
-    (is_ours || key == "schemas.registry").then_some(key)
+    (is_ours || HOLD_SECRETS.contains(&key.as_str())).then_some(key)
 }
 
 pub(super) fn variable_of_key(key: &str) -> String {
@@ -320,6 +323,9 @@ mod tests {
         let key = |name| secret_in_file(name);
         assert_eq!(key("KAFKA__OPTIONS__SASL_PASSWORD_FILE").as_deref(), Some("kafka.options.sasl.password"));
         assert_eq!(key("SCHEMAS__REGISTRY_FILE").as_deref(), Some("schemas.registry"));
+        assert_eq!(key("SCHEMAS__TOKEN_FILE").as_deref(), Some("schemas.token"));
+        assert_eq!(key("SCHEMAS__PROXY_FILE").as_deref(), Some("schemas.proxy"));
+        assert_eq!(key("SCHEMAS__KEY_FILE"), None);
         assert_eq!(key("RULES__FILE"), None);
         assert_eq!(key("KAFKA__GROUP_ID_FILE"), None);
         assert_eq!(key("KAFKA__OPTIONS__SASL_OAUTHBEARER_ASSERTION_FILE"), None);

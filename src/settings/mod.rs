@@ -24,7 +24,7 @@ use layer::Layer;
 pub use error::Error;
 pub use sections::{
     Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Listen, Log, LogFormat, Memory, Metrics, OnStop, Ranks, Rules,
-    Schemas, Settings, Start, State, Time, Topics,
+    Schemas, Settings, Start, State, SubjectNames, Time, Topics,
 };
 
 /// The built-in default layer, as text.

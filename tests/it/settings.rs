@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cohortd::event::{Instant, Span};
-use cohortd::settings::{Listen, Loaded, LogFormat, Settings, Sources, Start};
+use cohortd::settings::{Listen, Loaded, LogFormat, Settings, Sources, Start, SubjectNames};
 use tempfile::TempDir;
 
 /// Sources with a file, variables and `--set`s, each in the form in which a person writes it.
@@ -184,6 +184,45 @@ fn values_that_do_not_go_together_are_refused_where_one_was_set() {
         refusal("", &[], &["schemas.bare=event.avsc"]),
         "--set: schemas.bare: names a file in schemas.dir, which is not set; set schemas.dir too"
     );
+}
+
+#[test]
+fn how_the_registry_is_reached_is_checked_together() {
+    let registry = "schemas.registry=https://sr-1:8081, http://sr-2:8081";
+    let refused = |set: &str| refusal("", &[], &[registry, set]);
+    assert_eq!(
+        refusal("", &[], &["schemas.token=t"]),
+        "--set: schemas.token: is of no use without schemas.registry; set schemas.registry too"
+    );
+    assert_eq!(
+        refused("schemas.certificate=/c.pem"),
+        "--set: schemas.certificate: is of no use without schemas.key; set schemas.key too"
+    );
+    assert_eq!(
+        refused("schemas.key=/k.pem"),
+        "--set: schemas.key: is of no use without schemas.certificate; set schemas.certificate too"
+    );
+    assert_eq!(
+        refusal("", &[], &["schemas.registry=http://sr-1:8081", "schemas.ca=/ca.pem"]),
+        "--set: schemas.ca: is for TLS, and no address in schemas.registry begins with https://"
+    );
+    assert_eq!(
+        refusal("", &[], &["schemas.registry=http://sr-1,http://me:x@sr-2", "schemas.token=t"]),
+        "--set: schemas.token: and user:password@ in schemas.registry are two ways to say who asks; leave one of them out"
+    );
+    assert!(refusal("", &[], &["schemas.registry=http://sr-1,sr-2"]).contains("several separated by commas"));
+    assert_eq!(
+        refused("schemas.subjects=value"),
+        "--set: schemas.subjects: \"value\" names no subjects; write \"topic\", \"record\" or \"topic-record\""
+    );
+    let all = ["schemas.token=hunter2", "schemas.proxy=http://me:hunter2@proxy:3128", "schemas.register=no"];
+    let loaded = load("", &[], &[&[registry][..], &all].concat());
+    assert!(!loaded.settings.schemas.register && loaded.settings.schemas.subjects == SubjectNames::Topic);
+    let dump = loaded.dump();
+    assert!(!dump.contains("hunter2") && !format!("{loaded:?}{:?}", loaded.settings).contains("hunter2"), "{dump}");
+    for line in ["token = \"********\" # --set", "proxy = \"http://********@proxy:3128\" # --set"] {
+        assert!(dump.lines().any(|dumped| dumped == line), "no line {line}\n{dump}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A real schema registry for tests: Apicurio, in memory, in a Java process of its own, gone with the test.
+//! A real schema registry for tests: Apicurio, in memory, in a Java process of its own, gone with the tests.
 //!
 //! It is fetched once by Maven into `${COHORTD_CACHE:-$HOME/.cache/cohortd}/apicurio-3.3.3`, and needs Java 21.
 #![allow(clippy::print_stderr, reason = "what a person at the terminal should know about the registry")]
@@ -9,10 +9,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::broker::free_ports;
+
+/// Confluent's interface.
+pub(crate) const PATH: &str = "/apis/ccompat/v7";
 
 const VERSION: &str = "3.3.3";
 const JAVA_MIN: u32 = 21;
@@ -29,8 +33,14 @@ pub(crate) struct Apicurio {
 }
 
 impl Apicurio {
-    /// `None`, with the reason on stderr, where it cannot be had.
-    pub(crate) fn start() -> Option<Self> {
+    /// One for all tests, which takes a quarter of a minute to start; `None`, with the reason on stderr, where it cannot be had.
+    /// What it knows is everybody's: subjects must bear the test's own name.
+    pub(crate) fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Apicurio>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
+    }
+
+    fn start() -> Option<Self> {
         let found = java().and_then(|java| Ok((java, program()?)));
         let (java, program) = match found {
             Ok(found) => found,
@@ -63,14 +73,40 @@ impl Apicurio {
         Some(registry)
     }
 
+    /// Where it is, as `host:port`.
+    pub(crate) fn place(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Its address for clients of Confluent's interface.
     pub(crate) fn address(&self) -> String {
-        format!("http://127.0.0.1:{}/apis/ccompat/v7", self.port)
+        format!("http://{}{PATH}", self.place())
+    }
+
+    /// The subjects of which one part of the name is this.
+    pub(crate) fn subjects(&self, part: &str) -> Vec<String> {
+        let (_, answer) = self.ask("GET", "/subjects", "").expect("an answer");
+        let all: Vec<String> = serde_json::from_str(&answer).expect("a list of names");
+        all.into_iter().filter(|subject| subject.contains(part)).collect()
+    }
+
+    /// What the next schema of a subject must be to those before it: `FULL`, `BACKWARD_TRANSITIVE`.
+    pub(crate) fn demand(&self, subject: &str, level: &str) {
+        let body = serde_json::json!({ "compatibility": level }).to_string();
+        let (status, answer) = self.ask("PUT", &format!("/config/{subject}"), &body).expect("an answer");
+        assert_eq!(status, 200, "{answer}");
     }
 
     /// The id of a schema, registered under a subject.
     pub(crate) fn register(&self, subject: &str, schema: &str) -> u32 {
-        let body = serde_json::json!({ "schema": schema }).to_string();
+        self.register_referring(subject, schema, &[])
+    }
+
+    /// The id of a schema that refers to others: each a type, a subject and a version.
+    pub(crate) fn register_referring(&self, subject: &str, schema: &str, to: &[(&str, &str, u32)]) -> u32 {
+        let reference = |(name, subject, version): &(&str, &str, u32)| serde_json::json!({ "name": name, "subject": subject, "version": version });
+        let references: Vec<_> = to.iter().map(reference).collect();
+        let body = serde_json::json!({ "schema": schema, "references": references }).to_string();
         let (status, answer) = self.ask("POST", &format!("/subjects/{subject}/versions"), &body).expect("an answer");
         assert_eq!(status, 200, "{answer}");
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
@@ -82,7 +118,7 @@ impl Apicurio {
         let length = body.len();
         write!(
             stream,
-            "{method} /apis/ccompat/v7{path} HTTP/1.0\r\ncontent-type: application/vnd.schemaregistry.v1+json\r\n\
+            "{method} {PATH}{path} HTTP/1.0\r\ncontent-type: application/vnd.schemaregistry.v1+json\r\n\
              content-length: {length}\r\n\r\n{body}"
         )
         .ok()?;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::life::What;
 use super::{RULES, shop};
-use crate::engine::{Engine, Learner, Parameters, Sampling, Shard, Timing, Words, tie_hash};
+use crate::engine::{Engine, Learner, Parameters, Sampling, Shard, Timing, Words};
+use crate::event::stored_hash::tie_hash;
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
 use crate::rules::{RuleSet, load};
 use crate::summary::{Digest, Overview, Survey};

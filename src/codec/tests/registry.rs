@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::codec::{Lookup, Output, Registry, RegistryError, SchemaCache, SchemaKey, Schemas, Standing};
+use crate::codec::{Access, Lookup, Output, Registry, RegistryError, SchemaCache, SchemaKey, Schemas, Standing};
+use crate::event::DeadLetterReason;
 
 /// Answers by path, over HTTP, until dropped.
 struct Stub {
@@ -30,6 +31,8 @@ struct State {
     /// A path, and what its next answer waits for the end of.
     held: Mutex<Option<(String, mpsc::Receiver<()>)>>,
     last: Mutex<String>,
+    /// Where redirects point to.
+    location: Mutex<Option<String>>,
     stop: AtomicBool,
 }
 
@@ -76,12 +79,16 @@ impl Stub {
     }
 
     fn registry(&self) -> Registry {
-        Registry::new(&format!("http://user:secret@{}", self.address)).unwrap()
+        registry(&format!("http://user:secret@{}", self.address))
     }
 
     fn schemas(&self, retry_for: Duration) -> Schemas {
         Schemas::built_in().with_registry(self.registry(), retry_for, None).unwrap()
     }
+}
+
+fn registry(addresses: &str) -> Registry {
+    Registry::new(addresses, Access::default()).unwrap()
 }
 
 impl State {
@@ -115,7 +122,13 @@ impl State {
             release.recv().ok();
         }
         self.open.fetch_sub(1, Ordering::SeqCst);
-        write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len())
+        let location = self.location.lock().unwrap().as_ref().map(|place| format!("location: {place}\r\n"));
+        write!(
+            stream,
+            "HTTP/1.1 {status} x\r\n{}content-length: {}\r\nconnection: close\r\n\r\n{text}",
+            location.unwrap_or_default(),
+            text.len()
+        )
     }
 }
 
@@ -141,7 +154,7 @@ fn until(schemas: &mut Schemas, id: u32, wanted: &[&str]) -> String {
             Lookup::Pending => ("pending", String::new()),
             Lookup::Missing { .. } => ("missing", String::new()),
             Lookup::NoAnswer { reason, .. } => ("no answer", reason.to_string()),
-            Lookup::NotFound => ("not found", String::new()),
+            Lookup::NotFound { .. } => ("not found", String::new()),
             Lookup::Unusable(reason) => ("unusable", reason.to_string()),
         };
         if wanted.contains(&kind) {
@@ -172,7 +185,7 @@ fn a_schema_is_fetched_once_and_kept_when_the_registry_goes() {
 #[test]
 fn an_unreachable_registry_is_never_an_answer_and_is_asked_until_it_is_back() {
     let address = Stub::start().address.to_string();
-    let registry = Registry::new(&format!("http://user:secret@{address}")).unwrap();
+    let registry = registry(&format!("http://user:secret@{address}"));
     let mut schemas = Schemas::built_in().with_registry(registry, Duration::ZERO, None).unwrap();
     assert!(!schemas.registry_answers(), "nothing is known of it yet");
     let said = until(&mut schemas, 7, &["no answer", "not found"]);
@@ -247,7 +260,7 @@ fn a_negative_id_is_known_to_be_none_without_a_question() {
     let stub = Stub::start();
     let mut schemas = stub.schemas(LONG);
     for id in [0xffff_ffff, 0x8000_0000] {
-        assert!(matches!(schemas.lookup(SchemaKey::Id(id)), Lookup::NotFound));
+        assert!(matches!(schemas.lookup(SchemaKey::Id(id)), Lookup::NotFound { .. }));
         assert!(!schemas.is_new(SchemaKey::Id(id)));
     }
     assert_eq!(stub.requests(), 0);
@@ -345,10 +358,16 @@ fn a_schema_whose_records_are_no_events_is_unusable_and_says_why() {
     stub.answer("/schemas/ids/1", 200, &json!({"schema": "\"string\""}));
     stub.answer("/schemas/ids/2", 200, &json!({"schema": "syntax", "schemaType": "PROTOBUF"}));
     stub.answer("/schemas/ids/3", 200, &json!({"schema": "\"x\"", "references": [{"name": "x"}]}));
+    stub.answer("/schemas/ids/4", 200, &json!({"schema": "\"x\"", "references": [reference("x", "own", 1)]}));
+    stub.answer("/subjects/own/versions/1", 200, &json!({"schema": "\"x\"", "references": [reference("y", "own", 1)]}));
     let mut schemas = stub.schemas(LONG);
     assert_eq!(until(&mut schemas, 1, &["unusable"]), "unusable the schema is a string, not a record");
     assert_eq!(until(&mut schemas, 2, &["unusable"]), "unusable the schema is PROTOBUF, not Avro");
-    assert!(until(&mut schemas, 3, &["unusable"]).contains("in one piece"));
+    assert!(until(&mut schemas, 3, &["unusable"]).contains("not saying where they are"));
+    assert!(until(&mut schemas, 4, &["unusable"]).contains("refers to itself through version 1 of subject own"));
+    let set_aside = schemas.lookup(SchemaKey::Id(4)).settled(SchemaKey::Id(4)).unwrap_err();
+    assert_eq!(set_aside.0, DeadLetterReason::Undecodable);
+    assert!(set_aside.1.contains("refers to itself"), "{}", set_aside.1);
 }
 
 #[test]
@@ -356,10 +375,26 @@ fn how_a_schema_stands_is_asked_without_registering_it() {
     let stub = Stub::start();
     let registry = stub.registry();
     let standing = || registry.standing("cohort-changes-value", Output::CohortChange.schema());
-    let (subject, latest) =
-        ("/subjects/cohort-changes-value", "/compatibility/subjects/cohort-changes-value/versions/latest");
+    let subject = "/subjects/cohort-changes-value";
+    let all = "/compatibility/subjects/cohort-changes-value/versions?verbose=true";
+    let latest = "/compatibility/subjects/cohort-changes-value/versions/latest";
     assert_eq!(standing(), Ok(Standing::First), "nothing is there");
+    stub.answer(
+        all,
+        200,
+        &json!({"is_compatible": false, "messages": ["READER_FIELD_MISSING_DEFAULT_VALUE at /fields/3"]}),
+    );
     stub.answer(latest, 200, &json!({"is_compatible": true}));
+    assert!(
+        matches!(standing(), Err(RegistryError::Refused(text)) if text.contains("not compatible") && text.contains("/fields/3"))
+    );
+    stub.answer(subject, 404, &json!({"error_code": 40401, "message": "Subject not found"}));
+    assert_eq!(standing(), Ok(Standing::First), "its own word for it");
+    stub.answer(subject, 404, &json!({"error_code": 40403, "message": "Schema not found"}));
+    stub.answer(all, 200, &json!({"is_compatible": true}));
+    assert_eq!(standing(), Ok(Standing::Compatible));
+    // A registry that compares with one version only.
+    stub.answer(all, 404, &json!({"error_code": 404, "message": "HTTP 404 Not Found"}));
     assert_eq!(standing(), Ok(Standing::Compatible));
     stub.answer(latest, 200, &json!({"is_compatible": false}));
     assert!(matches!(standing(), Err(RegistryError::Refused(text)) if text.contains("not compatible")));
@@ -396,8 +431,10 @@ fn registering_gives_the_id_or_says_who_must_act() {
     stub.answer(path, 403, &json!({"error_code": 40301, "message": "read only"}));
     assert!(matches!(register(), Err(RegistryError::Denied(text)) if text.contains("read only")));
     // Whoever may not register may still find what others did.
+    let find = || registry.find("cohort-changes-value", Output::CohortChange.schema());
+    assert_eq!(find(), Err(RegistryError::NotFound));
     stub.answer("/subjects/cohort-changes-value", 200, &json!({"id": 12, "version": 1}));
-    assert_eq!(register(), Ok(12));
+    assert_eq!((register(), find()), (Ok(12), Ok(12)));
     drop(stub);
     assert!(matches!(register(), Err(RegistryError::Unreachable(_))));
 }
@@ -456,4 +493,168 @@ fn questions_that_are_asked_again_are_counted() {
     stub.answer("/schemas/ids/7", 200, &event_schema());
     until(&mut schemas, 7, &["ready"]);
     assert_eq!(stub.requests() as u64, 1 + schemas.retries());
+}
+
+fn reference(name: &str, subject: &str, version: i64) -> serde_json::Value {
+    json!({"name": name, "subject": subject, "version": version})
+}
+
+/// Events that name types of other schemas, in a namespace that not every library takes.
+fn referring(stub: &Stub) {
+    let event = json!({"type": "record", "name": "E", "namespace": "com.my-shop.events", "fields": [
+        {"name": "customer_id", "type": "string"},
+        {"name": "event", "type": "com.my-shop.common.Kind"},
+        {"name": "total", "type": ["null", "com.my-shop.common.Money"]},
+        {"name": "occurred_at", "type": {"type": "long", "logicalType": "timestamp-micros"}}]});
+    let references =
+        [reference("com.my-shop.common.Kind", "my-shop/kind", 3), reference("com.my-shop.common.Money", "money", 1)];
+    stub.answer("/schemas/ids/7", 200, &json!({"schema": event.to_string(), "references": references}));
+    let kind =
+        json!({"type": "enum", "name": "Kind", "namespace": "com.my-shop.common", "symbols": ["visit", "purchase"]});
+    stub.answer("/subjects/my-shop%2Fkind/versions/3", 200, &json!({"schema": kind.to_string(), "version": 3}));
+    let money = json!({"type": "record", "name": "Money", "namespace": "com.my-shop.common", "fields": [
+        {"name": "cents", "type": "long"}, {"name": "of", "type": "Kind"}]});
+    let references = [reference("com.my-shop.common.Kind", "my-shop/kind", 3)];
+    stub.answer("/subjects/money/versions/1", 200, &json!({"schema": money.to_string(), "references": references}));
+}
+
+#[test]
+fn a_schema_is_fetched_with_those_that_it_refers_to_and_kept_in_one_piece() {
+    let root = tempfile::tempdir().unwrap();
+    let stub = Stub::start();
+    referring(&stub);
+    let open = |registry: Registry| {
+        let cache = SchemaCache::open(root.path(), &registry).unwrap();
+        Schemas::built_in().with_registry(registry, LONG, Some(cache)).unwrap()
+    };
+    let read = |schemas: &mut Schemas| {
+        let Lookup::Ready(reader) = schemas.lookup(SchemaKey::Id(7)) else { panic!("it is not ready") };
+        let vocabulary = crate::event::Vocabulary::default();
+        let mut properties = crate::event::Properties::default();
+        let event = reader.decode(b"\x08anna\x02\x02\x90\x03\x00\x88\x27", &vocabulary, &mut properties).unwrap();
+        (event.customer.to_owned(), event.name.to_owned(), event.at.0, reader.fingerprint())
+    };
+    let mut schemas = open(stub.registry());
+    assert_eq!(until(&mut schemas, 7, &["ready", "unusable"]), "ready");
+    let found = read(&mut schemas);
+    assert_eq!((found.0.as_str(), found.1.as_str(), found.2), ("anna", "purchase", 2));
+    assert_eq!(stub.requests(), 3, "each once");
+    let registry = stub.registry();
+    drop((stub, schemas));
+    assert_eq!(read(&mut open(registry)), found);
+}
+
+#[test]
+fn what_a_schema_refers_to_may_be_late_and_is_named_when_it_does_not_come() {
+    let stub = Stub::start();
+    referring(&stub);
+    let missing = ("/subjects/my-shop%2Fkind/versions/3", json!({"error_code": 40402, "message": "Version not found"}));
+    let whole = stub.state.answers.lock().unwrap()[missing.0].1.clone();
+    stub.answer(missing.0, 404, &missing.1);
+    let mut schemas = stub.schemas(LONG);
+    assert_eq!(until(&mut schemas, 7, &["missing"]), "missing");
+    stub.page(missing.0, 200, &whole);
+    assert_eq!(until(&mut schemas, 7, &["ready"]), "ready");
+    stub.answer(missing.0, 404, &missing.1);
+    let mut schemas = stub.schemas(Duration::ZERO);
+    assert_eq!(until(&mut schemas, 7, &["not found"]), "not found");
+    let (reason, detail) = schemas.lookup(SchemaKey::Id(7)).settled(SchemaKey::Id(7)).unwrap_err();
+    assert_eq!(reason, DeadLetterReason::UnknownSchema);
+    assert!(
+        detail.contains("refers to version 3 of subject my-shop/kind, which the registry does not have"),
+        "{detail}"
+    );
+    // No answer is none here either.
+    stub.page(missing.0, 503, "");
+    let mut schemas = stub.schemas(Duration::ZERO);
+    assert!(until(&mut schemas, 7, &["no answer", "not found", "unusable"]).contains("HTTP 503"));
+}
+
+#[test]
+fn the_next_address_is_asked_at_once_and_kept_to_while_it_answers() {
+    let [one, two] = [(); 2].map(|()| Stub::start());
+    for stub in [&one, &two] {
+        stub.answer("/schemas/ids/7", 200, &event_schema());
+    }
+    let gone = Stub::start().address;
+    let registry = registry(&format!("http://{gone}, http://u:p@{},http://{}", one.address, two.address));
+    let asked = |stub: &Stub, by: &dyn Fn()| {
+        let before = stub.requests();
+        by();
+        stub.requests() - before
+    };
+    let ask = || assert!(registry.schema(7).is_ok() && registry.answers());
+    assert_eq!(asked(&one, &ask), 1, "the first is gone");
+    assert_eq!(asked(&two, &|| drop((0..3).map(|_| ask()).collect::<Vec<_>>())), 0);
+    one.page("/schemas/ids/7", 503, "");
+    assert_eq!(asked(&two, &ask), 1, "what fails is passed over");
+    assert!(!two.state.last.lock().unwrap().to_lowercase().contains("authorization"), "whose credentials are whose");
+    assert_eq!(asked(&one, &ask), 0, "and the one that answers is kept to");
+    // Who is asked for credentials gets the same from everybody.
+    two.answer("/schemas/ids/7", 401, &json!({"message": "who are you?"}));
+    one.answer("/schemas/ids/7", 200, &event_schema());
+    let said = registry.schema(7).unwrap_err();
+    assert!(matches!(&said, RegistryError::Denied(text) if text.contains("who are you?")), "{said}");
+    assert!(said.to_string().contains("requests that do not show who asks"), "{said}");
+    // All of them are named where none answers.
+    let places = [gone, one.address, two.address];
+    drop((one, two));
+    let said = registry.schema(7).unwrap_err().to_string();
+    assert!(places.iter().all(|place| said.contains(&format!("http://{place}/schemas/ids/7: "))), "{said}");
+    assert!(!said.contains("u:p"), "{said}");
+}
+
+#[test]
+fn a_token_is_shown_as_a_bearer_and_named_when_it_is_refused() {
+    let stub = Stub::start();
+    stub.answer("/schemas/ids/7", 200, &event_schema());
+    let access = Access { token: Some("hunter2"), ..Access::default() };
+    let registry = Registry::new(&format!("http://{}", stub.address), access).unwrap();
+    assert!(registry.schema(7).is_ok());
+    assert!(stub.state.last.lock().unwrap().contains("authorization: Bearer hunter2\r\n"));
+    stub.page("/schemas/ids/7", 403, "");
+    let said = registry.schema(7).unwrap_err().to_string();
+    assert!(said.starts_with("the schema registry refuses the token in schemas.token: HTTP 403"), "{said}");
+    for token in ["", "two words", "a\nb", "é"] {
+        let said = Registry::new("http://r", Access { token: Some(token), ..Access::default() }).unwrap_err();
+        assert!(said.key == "schemas.token" && !said.problem.contains("two"), "{said}");
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed_and_says_where_it_points() {
+    let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+    elsewhere.set_nonblocking(true).unwrap();
+    let place = elsewhere.local_addr().unwrap();
+    for status in [301, 302, 303, 307, 308] {
+        let stub = Stub::start();
+        *stub.state.location.lock().unwrap() = Some(format!("http://{place}/schemas/ids/7?state=secret"));
+        stub.page("/schemas/ids/7", status, "");
+        stub.page("/subjects/s/versions", status, "");
+        let registry = stub.registry();
+        for said in [registry.schema(7).map(drop), registry.register("s", "\"int\"").map(drop)] {
+            let said = said.unwrap_err().to_string();
+            assert!(
+                said.contains(&format!("HTTP {status}")) && said.contains(&format!("http://{place}/schemas/ids/7")),
+                "{said}"
+            );
+            assert!(said.contains("is not followed") && !said.contains("secret"), "{said}");
+        }
+        assert!(matches!(registry.schema(7), Err(RegistryError::Foreign(_))));
+        // Nor on the same host, where the path may be another's.
+        *stub.state.location.lock().unwrap() = Some("/login".into());
+        assert!(registry.schema(7).unwrap_err().to_string().contains("points to /login"));
+    }
+    assert!(elsewhere.accept().is_err(), "nobody came");
+}
+
+#[test]
+fn a_proxy_is_one_by_http_and_nothing_else() {
+    for proxy in
+        ["proxy:3128", "https://proxy:3128", "socks5://proxy", "http://proxy:3128/path", "http://u:p@ss@proxy", ""]
+    {
+        let said = Registry::new("http://r", Access { proxy: Some(proxy), ..Access::default() }).unwrap_err();
+        assert!(said.key == "schemas.proxy" && !said.problem.contains("p@ss"), "{said}");
+    }
+    assert!(Registry::new("http://r", Access { proxy: Some("http://u:p@proxy:3128/"), ..Access::default() }).is_ok());
 }

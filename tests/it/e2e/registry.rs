@@ -16,6 +16,8 @@ struct Content {
     schemas: Vec<String>,
     /// Ids of a subject's versions.
     subjects: BTreeMap<String, Vec<usize>>,
+    /// What schemas refer to, by their ids.
+    references: BTreeMap<usize, Value>,
 }
 
 /// How it answers.
@@ -39,6 +41,7 @@ pub(super) struct Registry {
     mood: Arc<Mutex<Mood>>,
     content: Arc<Mutex<Content>>,
     asked: Arc<AtomicUsize>,
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Registry {
@@ -47,16 +50,22 @@ impl Registry {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (mood, content, asked) = (Arc::<Mutex<Mood>>::default(), Arc::<Mutex<Content>>::default(), Arc::default());
-        let registry =
-            Self { address, mood: Arc::clone(&mood), content: Arc::clone(&content), asked: Arc::clone(&asked) };
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let registry = Self {
+            address,
+            mood: Arc::clone(&mood),
+            content: Arc::clone(&content),
+            asked: Arc::clone(&asked),
+            heads: Arc::clone(&heads),
+        };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 asked.fetch_add(1, Ordering::SeqCst);
-                let known = Arc::clone(&content);
+                let (known, heads) = (Arc::clone(&content), Arc::clone(&heads));
                 // A client that hangs up in the middle is its own business.
                 match *mood.lock().unwrap() {
-                    Mood::Well => thread::spawn(move || answer(stream, None, &known).ok()),
-                    Mood::Says(status) => thread::spawn(move || answer(stream, Some(status), &known).ok()),
+                    Mood::Well => thread::spawn(move || answer(stream, None, &known, &heads).ok()),
+                    Mood::Says(status) => thread::spawn(move || answer(stream, Some(status), &known, &heads).ok()),
                     Mood::Hangs => thread::spawn(move || {
                         thread::sleep(Duration::from_secs(60));
                         drop(stream);
@@ -92,6 +101,20 @@ impl Registry {
         u32::try_from(self.content.lock().unwrap().register(subject, schema)).unwrap()
     }
 
+    /// The id of a schema that refers to others: each a type, a subject and a version.
+    pub(super) fn register_referring(&self, subject: &str, schema: &str, to: &[(&str, &str, u32)]) -> u32 {
+        let id = self.register(subject, schema);
+        let reference = |(name, subject, version): &(&str, &str, u32)| json!({"name": name, "subject": subject, "version": version});
+        let references = to.iter().map(reference).collect();
+        self.content.lock().unwrap().references.insert(usize::try_from(id).unwrap(), references);
+        id
+    }
+
+    /// The lines of each request before its body, so far.
+    pub(super) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+
     pub(super) fn subjects(&self) -> Vec<String> {
         self.content.lock().unwrap().subjects.keys().cloned().collect()
     }
@@ -112,11 +135,20 @@ impl Content {
 
     fn version(&self, subject: &str, id: usize) -> Option<Value> {
         let version = self.subjects.get(subject)?.iter().position(|known| *known == id)? + 1;
-        Some(json!({"subject": subject, "id": id, "version": version, "schema": self.schemas[id - 1]}))
+        let mut found = json!({"subject": subject, "id": id, "version": version, "schema": self.schemas[id - 1]});
+        if let Some(references) = self.references.get(&id) {
+            found["references"] = references.clone();
+        }
+        Some(found)
     }
 }
 
-fn answer(mut stream: TcpStream, refusal: Option<u16>, content: &Mutex<Content>) -> std::io::Result<()> {
+fn answer(
+    mut stream: TcpStream,
+    refusal: Option<u16>,
+    content: &Mutex<Content>,
+    heads: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     let mut input = BufReader::new(stream.try_clone()?);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -134,10 +166,13 @@ fn answer(mut stream: TcpStream, refusal: Option<u16>, content: &Mutex<Content>)
     }
     let mut body = vec![0; length];
     input.read_exact(&mut body)?;
+    heads.lock().unwrap().push(head.clone());
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = path.split('?').next().unwrap_or_default().replace("%2F", "/");
-    let path: Vec<&str> = path.split('/').skip(1).collect();
+    let decoded = |part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let path: Vec<String> = path.split('/').skip(1).map(decoded).collect();
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let found = reply(method, &path, &body, &mut content.lock().unwrap());
     let beyond = matches!(path[..], ["schemas", "ids", id] if id.parse().is_ok_and(|id: usize| id > ID_MAX));
     let (status, text) = match (refusal, found) {
@@ -158,8 +193,12 @@ fn reply(method: &str, path: &[&str], body: &[u8], content: &mut Content) -> Opt
     let posted = || Some(serde_json::from_slice::<Value>(body).ok()?["schema"].as_str()?.to_owned());
     match (method, path) {
         ("GET", ["schemas", "ids", id]) => {
-            let schema = content.schemas.get(id.parse::<usize>().ok()?.checked_sub(1)?)?;
-            Some(json!({ "schema": schema }))
+            let id: usize = id.parse().ok()?;
+            let schema = content.schemas.get(id.checked_sub(1)?)?;
+            match content.references.get(&id) {
+                Some(references) => Some(json!({ "schema": schema, "references": references })),
+                None => Some(json!({ "schema": schema })),
+            }
         }
         ("POST", ["subjects", subject, "versions"]) => {
             let id = content.register(subject, &posted()?);
@@ -173,6 +212,10 @@ fn reply(method: &str, path: &[&str], body: &[u8], content: &mut Content) -> Opt
         ("GET", ["subjects"]) => Some(json!(content.subjects.keys().collect::<Vec<_>>())),
         ("GET", ["subjects", subject, "versions", "latest"]) => {
             let id = *content.subjects.get(*subject)?.last()?;
+            content.version(subject, id)
+        }
+        ("GET", ["subjects", subject, "versions", version]) => {
+            let id = *content.subjects.get(*subject)?.get(version.parse::<usize>().ok()?.checked_sub(1)?)?;
             content.version(subject, id)
         }
         _ => None,

@@ -13,7 +13,9 @@ use super::lab::{Follower, Lab, Writer};
 use super::registry::{Mood, Registry};
 use super::{avro, eventually};
 use crate::naive::LogEvent;
-use crate::support::apicurio::Apicurio;
+use crate::support::apicurio::{Apicurio, PATH};
+use crate::support::certificates::{certificates, is_without_openssl};
+use crate::support::fronts::{Clients, TlsFront};
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 const SCHEMA: &str = include_str!("../../../schemas/customer-event.avsc");
@@ -468,12 +470,21 @@ fn restores_without_the_registry_wait_in_each_process_and_end_none() {
 #[test]
 fn a_real_registry_knows_denies_and_goes_away() {
     let Some(lab) = Lab::new("apicurio", 1, RULES) else { return };
-    let Some(registry) = Apicurio::start() else { return };
-    let id = registry.register("events-value", SCHEMA);
-    let sets = vec![format!("schemas.registry={}", registry.address()), "schemas.retry_for=2 s".to_owned()];
+    let Some(registry) = Apicurio::shared() else { return };
+    if is_without_openssl() {
+        return;
+    }
+    let id = registry.register("apicurio-events-value", SCHEMA);
+    certificates(&lab.path(""));
+    let front = TlsFront::start(&lab.path(""), Clients::Anybody, &registry.place());
+    let at = |path: &str| {
+        let ca = format!("schemas.ca={}", lab.path("ca.pem").display());
+        vec![format!("schemas.registry={}{path}", front.address), ca, "schemas.retry_for=2 s".to_owned()]
+    };
+    let sets = at(PATH);
     let (writer, changes) = (lab.writer(), lab.follow("changes"));
     send(&writer, 0, id, "a");
-    let foreign = [99, 0, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+    let foreign = [9_999, 0, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
     for id in foreign {
         send(&writer, 0, id, "x");
     }
@@ -484,11 +495,10 @@ fn a_real_registry_knows_denies_and_goes_away() {
     daemon.ready();
     daemon.kill9();
     // The right host, and another path on it.
-    let wrong = vec![format!("schemas.registry={}", registry.address().replace("/apis/", "/api/"))];
-    let ended = start(&lab, "one", &wrong, &[]).ended();
+    let ended = start(&lab, "one", &at(&PATH.replace("/apis/", "/api/")), &[]).ended();
     assert_eq!(ended.code, Some(78), "{}", ended.stderr);
     assert!(ended.stderr.contains("HTTP 404"), "{}", ended.stderr);
-    drop(registry);
+    front.close(true);
     let mut daemon = start(&lab, "one", &sets, &[]);
     send(&writer, 0, id, "c");
     writer.flush();

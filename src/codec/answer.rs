@@ -1,0 +1,138 @@
+//! What the web server at a registry's address answered, and what follows from it.
+
+use std::fmt;
+
+use serde::Deserialize;
+use ureq::http::header::LOCATION;
+use ureq::http::{Response, StatusCode, Uri};
+
+use super::RegistryError;
+
+/// The largest answer read, in bytes: far beyond any schema.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// The longest part of a registry's own message that is repeated, in characters.
+const MESSAGE_MAX: usize = 300;
+
+/// An answer, whatever it says.
+pub(super) struct Answer {
+    url: String,
+    pub(super) status: StatusCode,
+    body: String,
+    /// Where a redirect points to, without what may be a secret.
+    location: Option<String>,
+    shown: Shown,
+}
+
+/// What showed the registry who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    Nothing,
+    Password,
+    Token,
+    Certificate,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorAnswer {
+    #[serde(default)]
+    error_code: u32,
+    #[serde(default)]
+    message: String,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => {
+                "requests that do not show who asks (schemas.token, schemas.certificate, or user:password@ in \
+                 schemas.registry)"
+            }
+            Self::Password => "the credentials in schemas.registry",
+            Self::Token => "the token in schemas.token",
+            Self::Certificate => "the certificate in schemas.certificate",
+        })
+    }
+}
+
+impl Answer {
+    pub(super) fn read(url: &str, shown: Shown, mut response: Response<ureq::Body>) -> Result<Self, RegistryError> {
+        let status = response.status();
+        let location = response.headers().get(LOCATION).and_then(|location| without_secrets(location.to_str().ok()?));
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).lossy_utf8(true).read_to_string();
+        let body = body.map_err(|error| unreachable(url, &error))?;
+        Ok(Self { url: url.to_owned(), status, body, location, shown })
+    }
+
+    /// Of a "not found": is it a registry's own, and not that of a path which leads to none?
+    pub(super) fn is_of_a_registry(&self) -> bool {
+        (40_400..40_500).contains(&self.error().error_code)
+    }
+
+    /// Does the registry say that there is no such subject at all?
+    pub(super) fn is_without_subject(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && self.error().error_code == 40_401
+    }
+
+    fn error(&self) -> ErrorAnswer {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    pub(super) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, RegistryError> {
+        serde_json::from_str(&self.body).map_err(|_| RegistryError::Foreign(self.summary()))
+    }
+
+    /// An answer that says nothing of what was asked for.
+    pub(super) fn failure(&self) -> RegistryError {
+        match self.status.as_u16() {
+            401 | 403 => RegistryError::Denied(format!("{}: {}", self.shown, self.summary())),
+            408 | 425 | 429 | 500.. => RegistryError::Unreachable(self.summary()),
+            300..=399 => {
+                let place = self.location.as_deref().unwrap_or("elsewhere");
+                RegistryError::Foreign(format!(
+                    "{}, which points to {place} and is not followed; if the registry is there, name it in schemas.registry",
+                    self.summary()
+                ))
+            }
+            _ => RegistryError::Foreign(self.summary()),
+        }
+    }
+
+    /// Status, address and the registry's own words; other pages are not repeated.
+    pub(super) fn summary(&self) -> String {
+        let message = self.error().message;
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        let words = if message.is_empty() { reason } else { &message };
+        format!("HTTP {} from {}: {}", self.status.as_u16(), self.url, shortened(words))
+    }
+}
+
+pub(super) fn unreachable(url: &str, error: &dyn fmt::Display) -> RegistryError {
+    RegistryError::Unreachable(format!("{url}: {}", shortened(&error.to_string())))
+}
+
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(MESSAGE_MAX).collect()
+}
+
+/// A redirect's place without user, password, query and fragment; `None`: it cannot be read.
+fn without_secrets(location: &str) -> Option<String> {
+    let location: Uri = location.parse().ok()?;
+    let host = location.authority().map(|authority| {
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        format!("{}://{host}", location.scheme_str().unwrap_or("http"))
+    });
+    Some(shortened(&format!("{}{}", host.unwrap_or_default(), location.path())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn where_a_redirect_points_to_is_said_without_secrets() {
+        let said = |location| without_secrets(location).unwrap();
+        assert_eq!(said("https://me:x@login.example/in?state=secret"), "https://login.example/in");
+        assert_eq!(said("/other/path?x=y"), "/other/path");
+        assert_eq!(without_secrets("not a place"), None);
+    }
+}
