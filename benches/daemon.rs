@@ -206,6 +206,9 @@ struct Pass {
     commit: f64,
     changelog_per_event: f64,
     changes_per_event: f64,
+    /// Bytes to and from the brokers, as compressed as they are on the wire.
+    sent_per_event: f64,
+    received_per_event: f64,
 }
 
 impl Room {
@@ -388,6 +391,8 @@ impl Room {
             commit: figures.stage("commit") / all,
             changelog_per_event: figures.sum("changelog_records_total", "") / applied,
             changes_per_event: figures.sum("membership_changes_total", "") / applied,
+            sent_per_event: figures.sum("kafka_sent_bytes_total", "") / applied,
+            received_per_event: figures.sum("kafka_received_bytes_total", "") / applied,
         };
         let stages = STAGES.map(|stage| format!("{stage} {:.1} s", figures.stage(stage)));
         println!("{group}: {}; {wall:.1} s, {used:.1} CPU-s, applied {applied}", stages.join(", "));
@@ -515,6 +520,8 @@ fn main() {
         table.add("  of it offsets and commit", Target::None, pass.commit, "%");
         table.add("  changelog records per event", Target::None, pass.changelog_per_event, "");
         table.add("  changes per event", Target::None, pass.changes_per_event, "");
+        table.add("  bytes sent per event", Target::None, pass.sent_per_event, "");
+        table.add("  bytes received per event", Target::None, pass.received_per_event, "");
         if (lanes, flush_after) == (1, None) {
             room.rebuilt(&group, &mut table);
         }

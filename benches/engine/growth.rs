@@ -22,7 +22,7 @@ pub(super) fn run(table: &mut Table) {
         let mut few = 0.0;
         for variations in [1, 10, 100] {
             let rules = Arc::new(grown(variations, kind));
-            let (cost, in_memory, stored) = super::run(&rules, customers, events, Traffic::Visits);
+            let (cost, kept) = super::run(&rules, customers, events, Traffic::Visits);
             let nanos = (cost.cpu + cost.background).as_secs_f64() * 1e9 / cost.events as f64;
             let name = format!("{} K customers, {} cohorts, {kind:?}:", customers / 1_000, rules.cohorts.len());
             let name = name.to_lowercase().replace(" k ", " K ");
@@ -35,8 +35,7 @@ pub(super) fn run(table: &mut Table) {
             );
             table.add("  states read per event", Target::None, cost.states_read as f64 / cost.events as f64, "");
             table.add("  changes per event", Target::None, cost.changes as f64 / cost.events as f64, "");
-            table.add("  bytes of a customer in memory", Target::None, in_memory, "");
-            table.add("  bytes of a customer as stored", Target::None, stored, "");
+            kept.add_to(table);
             if variations == 1 {
                 few = nanos;
             } else {

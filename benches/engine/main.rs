@@ -85,8 +85,25 @@ fn default_rules() -> RuleSet {
     rules::load(file, &std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// Runs so many events through; what is kept of a customer, in bytes in memory and as stored, comes with the cost.
-fn run(rules: &Arc<RuleSet>, customers: u64, events: u64, traffic: Traffic) -> (Cost, f64, f64) {
+/// Bytes of a customer.
+struct Kept {
+    in_memory: f64,
+    /// The encoded state alone.
+    stored: f64,
+    /// Of the database's files: state, key, timer and what is not compacted yet, compressed.
+    on_disk: f64,
+}
+
+impl Kept {
+    fn add_to(&self, table: &mut Table) {
+        table.add("  bytes of a customer in memory", Target::None, self.in_memory, "");
+        table.add("  bytes of a customer as stored", Target::None, self.stored, "");
+        table.add("  bytes of a customer on disk", Target::None, self.on_disk, "");
+    }
+}
+
+/// Runs so many events through; what is kept of a customer comes with the cost.
+fn run(rules: &Arc<RuleSet>, customers: u64, events: u64, traffic: Traffic) -> (Cost, Kept) {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench::new(folder.path(), Arc::clone(rules));
     let mut shop = Shop::new(customers, events, traffic);
@@ -119,7 +136,10 @@ fn run(rules: &Arc<RuleSet>, customers: u64, events: u64, traffic: Traffic) -> (
             Ok(ControlFlow::Continue(()))
         })
         .unwrap();
-    (bench.cost, in_memory, bytes as f64 / stored as f64)
+    bench.database.flush(true).unwrap();
+    let files: u64 = bench.database.sizes().iter().map(|(_, bytes)| bytes).sum();
+    let of_each = |bytes: f64| bytes / stored as f64;
+    (bench.cost, Kept { in_memory, stored: of_each(bytes as f64), on_disk: of_each(files as f64) })
 }
 
 /// Is this part of the bench asked for? All are, unless one is named.
@@ -154,7 +174,7 @@ fn shop(table: &mut Table) {
     let million = knob("COHORTD_BENCH_CUSTOMERS", 1_000_000);
     let runs = [(million / 10, Traffic::Visits), (million, Traffic::Visits), (million, Traffic::Scattered)];
     for (customers, traffic) in runs {
-        let (cost, in_memory, stored) = run(&rules, customers, events, traffic);
+        let (cost, kept) = run(&rules, customers, events, traffic);
         let per = |amount: u64| amount as f64 / cost.events as f64;
         let wall = cost.reading + cost.taking + cost.writing;
         // The clock that splits the time also runs while others have the processor.
@@ -178,8 +198,7 @@ fn shop(table: &mut Table) {
         table.add("  states read per event", Target::None, per(cost.states_read), "");
         table.add("  states written per event", Target::None, per(cost.states_written), "");
         table.add("  changes per event", Target::None, per(cost.changes), "");
-        table.add("  bytes of a customer in memory", Target::None, in_memory, "");
-        table.add("  bytes of a customer as stored", Target::None, stored, "");
+        kept.add_to(table);
         table.add("  allocations per event, decoding", Target::AtMost(0.0), per(cost.decoding_allocations), "");
         table.add("  allocations per event without change", Target::AtMost(0.0), per(cost.allocations_quiet), "");
         table.add("  allocations per event, all", Target::None, per(cost.allocations), "");

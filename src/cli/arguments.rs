@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use super::history::Place;
 use crate::app;
 use crate::app::reset::From;
 use crate::event::{Instant, NotAnInstant, Span};
 use crate::rules::parse_duration;
+
+/// More than there are people.
+const CUSTOMERS_MAX: u64 = 10_000_000_000;
 
 /// Reads customer events from Kafka and says, as events back on Kafka, who enters and leaves behavioural cohorts.
 #[derive(Debug, Parser)]
@@ -66,9 +69,14 @@ would make, and what would become of the first 1,000 records of the input. All t
 made or registered, and no group is joined. Exit code 0: ready; 78: something must be put right first; 1: something did
 not answer. Warnings of the rules are those of `check` without it.
 
+With --size, what to give to so many customers and events under these rules: memory, disk, topics, network, lanes and
+partitions, each with its bounds and with what it comes from. With --sample too, what a customer takes and how often
+cohorts change is measured there.
+
 Examples:
   cohortd check --rules rules.toml
   cohortd check --rules rules.toml --sample events.jsonl.gz
+  cohortd check --rules rules.toml --size --customers 1000000 --events-per-second 20
   cohortd check --rules rules.toml --deny-warnings       in a pipeline
   cohortd check --config /etc/cohortd.toml
   cohortd check --config /etc/cohortd.toml --connect     before the first start")]
@@ -244,6 +252,7 @@ pub(super) struct Run {
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("report").args(["connect", "size"])))]
 pub(super) struct Check {
     /// The rules, in place of the file that the settings name
     #[arg(long, value_name = "FILE")]
@@ -261,8 +270,24 @@ pub(super) struct Check {
     #[arg(long, conflicts_with = "sample")]
     pub(super) connect: bool,
 
-    /// With --connect, one JSON object in place of text
-    #[arg(long, requires = "connect")]
+    /// Say what to give to --customers and --events-per-second: memory, disk, network, lanes, partitions
+    #[arg(long, requires_all = ["customers", "events_per_second"])]
+    pub(super) size: bool,
+
+    /// Customers who will be known, one day
+    #[arg(long, value_name = "N", requires = "size", value_parser = value_parser!(u64).range(1..=CUSTOMERS_MAX))]
+    pub(super) customers: Option<u64>,
+
+    /// Events in a second of the busiest hour
+    #[arg(long, value_name = "M", requires = "size", value_parser = pace)]
+    pub(super) events_per_second: Option<f64>,
+
+    /// Bytes of an event's record, on average
+    #[arg(long, value_name = "BYTES", requires = "size", default_value_t = 200, value_parser = value_parser!(u32).range(20..))]
+    pub(super) event_bytes: u32,
+
+    /// With --connect or --size, one JSON object in place of text
+    #[arg(long, requires = "report")]
     pub(super) json: bool,
 
     #[command(flatten)]
@@ -531,6 +556,12 @@ fn place(text: &str) -> Result<Place, String> {
             _ => Err("write an offset, 2026-12-31, 2026-12-31T08:00:00Z or now".to_owned()),
         },
     }
+}
+
+/// Events in a second: above zero, and no more than any cluster carries.
+fn pace(text: &str) -> Result<f64, String> {
+    let pace = text.parse().ok().filter(|pace| (0.000_1..=1e9).contains(pace));
+    pace.ok_or_else(|| "write a number of events from 0.0001 to 1000000000".to_owned())
 }
 
 fn from(text: &str) -> Result<From, String> {

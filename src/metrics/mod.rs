@@ -11,6 +11,7 @@
 //! became names, or one process shows the family for the whole group. Instants are shown instead of ages, which would stand
 //! still with the process that shows them. Comments that begin with a name in backticks are the text of `docs/metrics.md`.
 
+mod families;
 mod forecasts;
 mod group;
 mod health;
@@ -23,13 +24,14 @@ mod process;
 mod ranks;
 mod waiting;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
     CounterVec, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Opts,
 };
 
 use crate::event::{Change, Instant};
@@ -45,6 +47,7 @@ pub use partition::{PartitionMetrics, RestoreMetrics, Share};
 pub use ranks::RankMetrics;
 pub use waiting::{Wait, WaitCause, Waiting};
 
+use families::Families;
 use forecasts::ForecastSeries;
 use input::InputSeries;
 use kafka::KafkaSeries;
@@ -57,7 +60,7 @@ use ranks::RankSeries;
 /// The names in the comments below carry the prefix `cohortd_` on the wire.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    families: Families,
 
     // Throughput and its conservation.
     input: InputSeries,
@@ -300,10 +303,10 @@ impl Metrics {
     /// If two metrics here share a name or a name is malformed, which every start and every test would show.
     #[must_use]
     pub fn new(version: &str, revision: &str) -> Self {
-        let registry = Registry::new();
-        let add = Adder(&registry);
+        let families = RefCell::new(Families::default());
+        let add = Adder(&families);
 
-        registry.register(Box::new(Process::new())).expect("no two metrics share a name");
+        families.borrow_mut().add("process", Box::new(Process::new()));
         let fired = add.counters("timers_fired_total", "Due timers, by what they led to.", &["kind"]);
         let stages = add.histograms(
             "batch_duration_seconds",
@@ -438,7 +441,7 @@ impl Metrics {
             ),
             customers_adopted: add
                 .counter("customers_migrated_total", "Customers decided again because the rules were edited."),
-            registry,
+            families: families.into_inner(),
         }
     }
 
@@ -577,7 +580,7 @@ impl Metrics {
     /// # Errors
     /// None that can happen with the names declared here; the caller answers 500.
     pub fn encode(&self) -> Result<String, prometheus::Error> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        self.families.encode()
     }
 }
 
@@ -590,7 +593,7 @@ fn timestamp(at: Instant) -> f64 {
 const NO_LABELS: [&str; 0] = [];
 
 /// Registers metrics under our prefix.
-struct Adder<'a>(&'a Registry);
+struct Adder<'a>(&'a RefCell<Families>);
 
 impl Adder<'_> {
     fn counter(&self, name: &str, help: &str) -> IntCounter {
@@ -627,7 +630,8 @@ impl Adder<'_> {
 
     fn register<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
         let metric = metric.expect("metric names and labels are constants, and well formed");
-        self.0.register(Box::new(metric.clone())).expect("no two metrics share a name");
+        let names: Vec<String> = metric.desc().iter().map(|desc| desc.fq_name.clone()).collect();
+        self.0.borrow_mut().add(&names[0], Box::new(metric.clone()));
         metric
     }
 }

@@ -48,15 +48,16 @@ impl Process {
         }
     }
 
+    /// By name.
     fn each(&self) -> [&dyn Collector; 7] {
         [
             &self.cpu,
-            &self.start_time,
-            &self.resident,
-            &self.virtual_memory,
-            &self.open_files,
             &self.max_files,
+            &self.open_files,
+            &self.resident,
+            &self.start_time,
             &self.threads,
+            &self.virtual_memory,
         ]
     }
 

@@ -1,8 +1,9 @@
 //! Up to where measures are exact.
 
 use crate::cli::words::grouped;
+use crate::fact::{DISTINCT_MAX, SERIES_EXACT, TEXT_MAX, VALUES_MAX};
+use crate::rules::Document;
 use crate::rules::ast::{CompareTest, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window};
-use crate::rules::{DISTINCT_MAX, Document, SERIES_EXACT, TEXT_MAX, VALUES_MAX};
 
 /// One sentence for each kind of memory that the measures in use share.
 pub(super) fn of(document: &Document) -> Vec<String> {

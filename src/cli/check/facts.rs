@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::calendar::Unit;
 use crate::cli::words::{counted, length};
 use crate::event::{NameId, PropertyId, Span};
+use crate::fact::{FactIx, Parts, Phrases};
 use crate::rules::ast::Events;
-use crate::rules::{
-    BARRED, DistinctKey, Document, FactIx, FactKind, Feed, Filter, FilterTest, Keep, Literal, Role, RuleSet, TEXT_MAX,
-};
+use crate::rules::{Document, Feed, Filter, FilterTest, Literal, RuleSet};
 
 /// What the facts of a rule set are called.
 pub(super) struct Facts<'a> {
@@ -42,122 +42,14 @@ impl<'a> Facts<'a> {
     }
 
     fn phrase(&self, fact: FactIx) -> String {
-        let events = || self.events(fact, |role| matches_own(role).or_else(|| side(role, Side::A)));
-        match &self.rules.facts[usize::from(fact.0)].kind {
-            FactKind::Latest { cap: 1, .. } => format!("when last {}", events()),
-            FactKind::Earliest { cap: 1 } => format!("when first {}", events()),
-            FactKind::Latest { cap, .. } => format!("the latest {cap} times of {}", events()),
-            FactKind::Earliest { cap } => format!("the first {cap} times of {}", events()),
-            FactKind::Total { property, from } => {
-                let since = from.map(|from| format!(" since {from}")).unwrap_or_default();
-                match property {
-                    Some(property) => {
-                        format!("the sum and count of {} of {}{since}", self.property(*property), events())
-                    }
-                    None => format!("how many {}{since}", events()),
-                }
-            }
-            FactKind::Series { property, exact, horizon, .. } => {
-                let with = property.map(|p| format!(" with its {}", self.property(p))).unwrap_or_default();
-                let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
-                format!("each {}{with}{within}, the latest {exact} one by one, older ones by day", events())
-            }
-            FactKind::Distinct { key: DistinctKey::Period(unit), earliest, cap } => {
-                let unit = unit.word();
-                format!(
-                    "the {} {} with {}",
-                    order(*earliest),
-                    counted(*cap as u64, unit, &format!("{unit}s")),
-                    events()
-                )
-            }
-            FactKind::Distinct { key: DistinctKey::Property(property), earliest, cap } => {
-                format!("the {} {cap} different {} of {}", order(*earliest), self.property(*property), events())
-            }
-            FactKind::DistinctAll { key, cap, horizon, .. } => {
-                let key = match key {
-                    DistinctKey::Property(property) => self.property(*property),
-                    DistinctKey::Period(unit) => unit.word(),
-                };
-                let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
-                format!("each {} with its {key}{within}, the latest {cap}", events())
-            }
-            FactKind::Extreme { property, greatest, from } => {
-                let since = from.map(|from| format!(" since {from}")).unwrap_or_default();
-                let which = if *greatest { "greatest" } else { "least" };
-                format!("the {which} {} of {}{since}", self.property(*property), events())
-            }
-            FactKind::Values { property, earliest, cap: 1, .. } => {
-                let which = if *earliest { "first" } else { "latest" };
-                format!("the {which} {} of {}, of a text {TEXT_MAX} bytes", self.property(*property), events())
-            }
-            FactKind::Values { property, cap, horizon, .. } => {
-                let within = horizon.map(|span| format!(" of the last {}", length(span))).unwrap_or_default();
-                let property = self.property(*property);
-                format!("each {property} of {}{within}, the latest {cap}, of a text {TEXT_MAX} bytes", events())
-            }
-            FactKind::Answer { last, .. } => {
-                let which = if *last { "last" } else { "first" };
-                format!(
-                    "when {which} {}, and when first {} from then on",
-                    events(),
-                    self.events(fact, |role| side(role, Side::B))
-                )
-            }
-            FactKind::Used => format!("the days with {}: how many, first and last", events()),
-            FactKind::Bought { amount } => {
-                let worth = amount.map(|(_, property)| format!(", and the sum of its {}", self.property(property)));
-                format!("the days with {}: how many, first and last{}", events(), worth.unwrap_or_default())
-            }
-            FactKind::Steps { .. } => {
-                let via = self.events(fact, |role| side(role, Side::Via));
-                let b = self.events(fact, |role| side(role, Side::B));
-                format!("when last {}, how many {via} after it, up to the first {b}", events())
-            }
-            FactKind::Followed { key, each, keys_max, each_max, .. } => {
-                let answer = self.events(fact, |role| side(role, Side::B));
-                let which = if *each { format!("the latest {each_max} times of") } else { "when last".to_owned() };
-                let per = key.map(|key| format!(", for each of {keys_max} {}", self.property(key))).unwrap_or_default();
-                format!("{which} {} without {answer} after it{per}", events())
-            }
-            FactKind::Chain { within, key, keep, keys_max, links_max } => {
-                let per = key.map(|key| format!(", for each of {keys_max} {}", self.property(key))).unwrap_or_default();
-                let when = match keep {
-                    Keep::Latest => "when it was last complete".to_owned(),
-                    Keep::Earliest | Keep::WithinFirst(..) => "when it was first complete".to_owned(),
-                    Keep::Spread { .. } => format!("{} times at which it was complete", keep.most()),
-                };
-                let steps = self.steps(fact, within);
-                format!("how far {steps} has come{per}, the latest {links_max} events one by one, and {when}")
-            }
-            FactKind::Periods { unit, back, .. } => {
-                let unit = unit.word();
-                format!(
-                    "how often {} in each of the last {}",
-                    events(),
-                    counted(u64::from(*back), unit, &format!("{unit}s"))
-                )
-            }
-        }
+        self.rules.facts[usize::from(fact.0)].kind.describe(&OfFact { facts: self, fact })
     }
 
-    /// `a, then b within 2 days, without c between`
-    fn steps(&self, fact: FactIx, within: &[Span]) -> String {
-        let first = self.events(fact, |role| part(role, 1));
-        let next = |(step, span): (usize, &Span)| {
-            format!("then {} within {}", self.events(fact, |role| part(role, 2 << step)), length(*span))
-        };
-        let barred = Some(self.events(fact, |role| part(role, BARRED))).filter(|barred| !barred.is_empty());
-        let barred = barred.map(|barred| format!("without {barred} between"));
-        let parts = std::iter::once(first).chain(within.iter().enumerate().map(next)).chain(barred);
-        parts.collect::<Vec<_>>().join(", ")
-    }
-
-    /// The events that feed a fact in one role, with their tests.
-    fn events<'s>(&'s self, fact: FactIx, role: impl Fn(&'s Role) -> Option<&'s [Filter]>) -> String {
+    /// The events that feed a part of a fact, with their tests.
+    fn events(&self, fact: FactIx, part: Parts) -> String {
         let fed_by = |name: NameId| {
             let feed = self.rules.feeds(name).iter().find(|feed: &&Feed| feed.fact == fact)?;
-            role(&feed.role)
+            feed.role.filters(part)
         };
         if let Some(filters) = fed_by(NameId::OTHER) {
             return format!("any event{}", self.tests(filters));
@@ -197,39 +89,28 @@ impl<'a> Facts<'a> {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    A,
-    B,
-    Via,
+/// The words of one fact.
+struct OfFact<'a> {
+    facts: &'a Facts<'a>,
+    fact: FactIx,
 }
 
-fn matches_own(role: &Role) -> Option<&[Filter]> {
-    match role {
-        Role::Own(filters) => Some(filters),
-        Role::Pair { .. } | Role::Step { .. } | Role::Steps(_) => None,
+impl Phrases for OfFact<'_> {
+    fn events(&self, part: Parts) -> String {
+        self.facts.events(self.fact, part)
     }
-}
 
-fn side(role: &Role, side: Side) -> Option<&[Filter]> {
-    match (role, side) {
-        (Role::Pair { a, .. } | Role::Step { a, .. }, Side::A) => a.as_deref(),
-        (Role::Pair { b, .. } | Role::Step { b, .. }, Side::B) => b.as_deref(),
-        (Role::Step { via, .. }, Side::Via) => via.as_deref(),
-        (Role::Pair { .. }, Side::Via) | (Role::Own(_) | Role::Steps(_), _) => None,
+    fn property(&self, id: PropertyId) -> &str {
+        self.facts.property(id)
     }
-}
 
-/// The tests of a sequence's step, or of what must not lie between.
-fn part(role: &Role, bit: u16) -> Option<&[Filter]> {
-    match role {
-        Role::Steps(parts) => parts.iter().find(|(of, _)| *of == bit).map(|(_, filters)| filters.as_slice()),
-        Role::Own(_) | Role::Pair { .. } | Role::Step { .. } => None,
+    fn length(&self, span: Span) -> String {
+        length(span)
     }
-}
 
-fn order(earliest: bool) -> &'static str {
-    if earliest { "first" } else { "latest" }
+    fn counted(&self, count: u64, unit: Unit) -> String {
+        counted(count, unit.word(), &format!("{}s", unit.word()))
+    }
 }
 
 fn literal(literal: &Literal) -> String {

@@ -7,6 +7,7 @@ mod facts;
 mod notes;
 mod sample;
 mod schemas;
+mod size;
 
 use std::io::{self, Write};
 
@@ -44,7 +45,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     telemetry::start(&settings.settings.log)
         .map_err(|error| Failure::Configuration(settings.refusal("log.filter", error.to_string()).to_string()))?;
     let schemas = schemas::check(settings)?;
-    let file = rules_file::load(settings, asked.rules)?;
+    let file = rules_file::load(settings, asked.rules.clone())?;
     let page = Page { file: &file.name, text: &file.text, document: &file.document };
     if asked.connect {
         let manner = connect::Manner { json: asked.json, deny_warnings: asked.deny_warnings };
@@ -55,6 +56,11 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
         files => Some(Sample::read(settings, &file, files)?),
     };
     let mut out = output::results();
+    if asked.size {
+        let load = size::Load::of(&asked, &file, settings);
+        size::write(&load, sample.as_ref().and_then(Sample::kept), asked.json, &mut out)?;
+        return Ok(out.flush()?);
+    }
     cohorts(&file, &mut out)?;
     memory(&file, settings.settings.dedupe.ids, &mut out)?;
     section("Schemas", &schemas, &mut out)?;

@@ -36,11 +36,14 @@ impl Awaiting {
         let (mut looked, mut told) = (started, false);
         loop {
             let what = match schemas.lookup(key) {
-                Lookup::Ready(_) | Lookup::NotFound | Lookup::Unusable(_) => return Ok(()),
+                Lookup::Ready(_) | Lookup::NotFound { .. } | Lookup::Unusable(_) => return Ok(()),
                 Lookup::Missing { .. } if self.waited >= retry_for => return Ok(()),
-                Lookup::Missing { .. } => {
+                Lookup::Missing { lacks, .. } => {
                     self.waited += looked.elapsed();
-                    format!("the schema registry does not know {key}, and is asked again")
+                    match lacks {
+                        Some(lacks) => format!("{key}: {lacks}, and is asked again"),
+                        None => format!("the schema registry does not know {key}, and is asked again"),
+                    }
                 }
                 Lookup::Pending => format!("waiting for the schema registry's answer about {key}"),
                 Lookup::NoAnswer { reason, .. } if started.elapsed() >= NO_ANSWER_MAX => {

@@ -17,8 +17,9 @@ mod topic;
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, Sample, Sampling, Shard, Timing, tie_hash};
+use crate::engine::{Engine, Sample, Sampling, Shard, Timing};
 use crate::event::Instant;
+use crate::event::stored_hash::tie_hash;
 use crate::rules::RuleSet;
 use crate::settings::Settings;
 

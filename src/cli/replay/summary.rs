@@ -153,6 +153,12 @@ impl Tally {
         self.events_looked_at += events;
     }
 
+    /// Entries and exits for each event that was applied; 0 where none was.
+    pub(in crate::cli) fn changes_per_event(&self) -> f64 {
+        let changes: u64 = self.cohorts.iter().map(|sizes| sizes.entered + sizes.exited).sum();
+        changes as f64 / self.applied.max(1) as f64
+    }
+
     pub(super) fn changed(&mut self, cohort: CohortIx, at: Instant, change: Change) {
         self.cohorts[usize::from(cohort.0)].record(at, change);
     }

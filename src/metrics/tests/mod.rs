@@ -99,6 +99,16 @@ fn children_are_found_again_by_their_own_label() {
 }
 
 #[test]
+fn families_stand_by_name_and_their_series_by_their_labels() {
+    let (metrics, _partition, _cohorts) = lively();
+    let text = metrics.encode().unwrap();
+    let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    assert!(families.len() > 60 && families.is_sorted(), "{families:?}");
+    let series: Vec<&str> = text.lines().filter(|line| line.starts_with("cohortd_retries_total{")).collect();
+    assert!(series.len() > 5 && series.is_sorted(), "{series:?}");
+}
+
+#[test]
 fn a_revoked_partition_leaves_its_counter_and_nothing_else() {
     let (metrics, partition, _cohorts) = lively();
     drop(partition);

@@ -18,12 +18,24 @@ use crate::engine::Shard;
 use crate::event::{Instant, Properties};
 use crate::rules::{Page, RuleSet, Warning};
 use crate::settings::Loaded;
+use crate::store::encode_state;
 
 /// A sample, read and decided to its end.
 pub(super) struct Sample {
     survey: Survey,
     shard: Shard,
     end: Instant,
+    changes_per_event: f64,
+}
+
+/// Of a customer at the end of the sample, on average.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kept {
+    pub(super) customers: u64,
+    /// Bytes of the stored state, and of the one kept decoded.
+    pub(super) stored: f64,
+    pub(super) decoded: f64,
+    pub(super) changes_per_event: f64,
 }
 
 impl Sample {
@@ -47,8 +59,21 @@ impl Sample {
         held.for_each_by_time(&progress, |event| deciding.take(event))?;
         progress.finish();
         let end = deciding.tally().last.unwrap_or(Instant::MIN);
-        let (_, shard) = deciding.finish(end)?;
-        Ok(Self { survey, shard, end })
+        let (tally, shard) = deciding.finish(end)?;
+        Ok(Self { survey, shard, end, changes_per_event: tally.changes_per_event() })
+    }
+
+    /// What the rules keep of a customer; `None`: the sample has none.
+    pub(super) fn kept(&self) -> Option<Kept> {
+        let mut bytes = Vec::new();
+        self.shard.residents().for_each(|slot| encode_state(self.shard.state(slot), &mut bytes));
+        let of_each = |bytes: usize| bytes as f64 / self.shard.len() as f64;
+        (!self.shard.is_empty()).then(|| Kept {
+            customers: self.shard.len() as u64,
+            stored: of_each(bytes.len()),
+            decoded: of_each(self.shard.bytes()),
+            changes_per_event: self.changes_per_event,
+        })
     }
 
     pub(super) fn title(&self) -> String {

@@ -1,0 +1,352 @@
+//! `check --size`: what to give to so many customers and events under these rules.
+//!
+//! Each figure is worked out from one that was measured (`make bench`; `docs/performance.md`) or counted from the rules, and is
+//! shown with its bounds and with what it comes from. `docs/sizing.md` says the same at length.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::sample::Kept;
+use super::{ID, STANDING};
+use crate::app::rules_file::RulesFile;
+use crate::cli::arguments::Check;
+use crate::cli::words::{counted, grouped, size};
+use crate::event::{NameId, Span};
+use crate::fact::FactIx;
+use crate::rules::{Feed, RuleSet};
+use crate::settings::Loaded;
+
+/// Of a stored state, besides ids, facts and standings.
+const FRAME: f64 = 40.0;
+/// Of a text that is kept, mostly.
+const TEXT: usize = 16;
+/// Of the topics' names and of a customer's id: what a key takes.
+const KEY: f64 = 24.0;
+/// A decoded customer: measured at 1,000 to 1,600 bytes where a stored one takes 108 to 236.
+const DECODED_FRAME: f64 = 500.0;
+const DECODED_PER_BYTE: f64 = 4.7;
+/// Of memory, what decoded customers have, and RocksDB's cache (`memory.limit`).
+const SHARE: f64 = 0.30;
+const PROGRAM_BYTES: f64 = 40.0 * MIB;
+/// A process of 16 partitions and 100 cohorts stays below this.
+const PROCESS_BYTES: f64 = 256.0 * MIB;
+const MIB: f64 = 1_048_576.0;
+/// Limits are named in steps of this.
+const STEP: f64 = 64.0 * MIB;
+
+/// On disk, of each byte of key and state: 256 bytes of a customer of the demo's shop were measured, timers included.
+const ON_DISK: Estimate = Estimate { least: 0.6, expected: 1.1, most: 2.2 };
+/// Around a record, in a topic and on the wire.
+const FRAMING: f64 = 20.0;
+/// What lz4 leaves of the states of one batch: about 70 bytes of each went over the wire in the demo.
+const COMPRESSED: Estimate = Estimate { least: 0.3, expected: 0.4, most: 1.0 };
+/// A change and the row of its member, with headers and both languages, on the wire; more where batches are small.
+const CHANGE_BYTES: Estimate = Estimate { least: 250.0, expected: 430.0, most: 1_500.0 };
+/// Entries and exits for each event: 9,322 of 55,099 in the demo's shop.
+const CHANGES: Estimate = Estimate { least: 0.01, expected: 0.17, most: 0.5 };
+
+/// Events a second of one lane, with six cohorts: all customers decoded in memory, or most read from RocksDB's cache.
+const DECODED_PACE: f64 = 136_000.0;
+const CACHED_PACE: f64 = 57_000.0;
+/// Capacity over load, so that a backlog is read as fast as it grew.
+const HEADROOM: f64 = 2.0;
+/// Watching churn, with a million customers.
+const CHURN_COST: f64 = 1.35;
+/// Customers of one partition for whom a new threshold of a rank takes half a second.
+const PARTITION_CUSTOMERS: f64 = 1_000_000.0;
+/// Customers restored from the changelog in a second and lane: 4.4 records each not yet compacted, or one.
+const RESTORED: Estimate = Estimate { least: 96_000.0, expected: 96_000.0, most: 420_000.0 };
+
+/// Times as many events as an even share, for the facts of one name.
+const SHARES: Estimate = Estimate { least: 0.25, expected: 1.0, most: 4.0 };
+
+/// What something comes to, and its bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Estimate {
+    least: f64,
+    expected: f64,
+    most: f64,
+}
+
+impl Estimate {
+    const fn exactly(value: f64) -> Self {
+        Self { least: value, expected: value, most: value }
+    }
+
+    fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        Self { least: f(self.least), expected: f(self.expected), most: f(self.most) }
+    }
+
+    /// Bound by bound.
+    fn with(self, other: Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        Self {
+            least: f(self.least, other.least),
+            expected: f(self.expected, other.expected),
+            most: f(self.most, other.most),
+        }
+    }
+}
+
+/// What is asked for, and what of rules and settings the answer rests on.
+pub(super) struct Load<'a> {
+    customers: f64,
+    per_second: f64,
+    event_bytes: f64,
+    file: &'a RulesFile,
+    settings: &'a Loaded,
+}
+
+/// One line of the answer.
+struct Figure {
+    name: &'static str,
+    unit: Unit,
+    value: Estimate,
+    comes_from: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Unit {
+    Bytes,
+    /// As `memory.limit` takes it.
+    Memory,
+    BytesPerSecond,
+    Number,
+    Seconds,
+}
+
+impl Unit {
+    fn shown(self, value: f64) -> String {
+        let whole = value.ceil() as u64;
+        match self {
+            Self::Bytes => size(whole),
+            Self::Memory => format!("{} MiB", grouped((value / MIB).ceil() as u64)),
+            Self::BytesPerSecond => format!("{}/s", size(whole)),
+            Self::Number if value < 10.0 && value.fract() > 0.0 => format!("{value:.2}"),
+            Self::Number => grouped(value.round() as u64),
+            Self::Seconds if value < 90.0 => counted(whole.max(1), "second", "seconds"),
+            Self::Seconds if value < 5_400.0 => counted((value / 60.0).ceil() as u64, "minute", "minutes"),
+            Self::Seconds => counted((value / 3_600.0).ceil() as u64, "hour", "hours"),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Bytes | Self::Memory => "bytes",
+            Self::BytesPerSecond => "bytes/s",
+            Self::Number => "",
+            Self::Seconds => "s",
+        }
+    }
+}
+
+/// Writes the answer, as a table or as one JSON object. `measured` is what a sample says of these rules.
+pub(super) fn write(load: &Load<'_>, measured: Option<Kept>, json: bool, out: &mut impl Write) -> io::Result<()> {
+    let (figures, basis) = load.figures(measured);
+    if json {
+        return writeln!(out, "{:#}", in_json(load, &figures, &basis));
+    }
+    let (customers, cohorts) = (load.customers as u64, load.file.rules.cohorts.len() as u64);
+    writeln!(
+        out,
+        "{}, {} events a second, {} of {}",
+        counted(customers, "customer", "customers"),
+        Unit::Number.shown(load.per_second),
+        counted(cohorts, "cohort", "cohorts"),
+        load.file.name
+    )?;
+    for (title, lines) in [("all processes together", &figures), ("this rests on", &basis)] {
+        writeln!(out, "\n{title:<26} {:>13} {:>13} {:>13}", "expect", "at least", "at most")?;
+        for Figure { name, unit, value, comes_from } in lines {
+            let [expected, least, most] = [value.expected, value.least, value.most].map(|value| unit.shown(value));
+            writeln!(out, "  {name:<24} {expected:>13} {least:>13} {most:>13}  {comes_from}")?;
+        }
+    }
+    writeln!(out, "\nWhat is meant by each line, and what was measured: docs/sizing.md")
+}
+
+fn in_json(load: &Load<'_>, figures: &[Figure], basis: &[Figure]) -> Value {
+    let shown = |figures: &[Figure]| -> Value {
+        let figure = |Figure { name, unit, value, comes_from }: &Figure| {
+            let shown = [value.expected, value.least, value.most].map(|value| unit.shown(value));
+            json!({
+                "name": name, "expected": value.expected, "least": value.least, "most": value.most,
+                "unit": unit.word(), "shown": shown, "comes_from": comes_from,
+            })
+        };
+        figures.iter().map(figure).collect()
+    };
+    json!({
+        "customers": load.customers as u64,
+        "events_per_second": load.per_second,
+        "event_bytes": load.event_bytes,
+        "cohorts": load.file.rules.cohorts.len(),
+        "figures": shown(figures),
+        "rests_on": shown(basis),
+    })
+}
+
+impl<'a> Load<'a> {
+    /// Of a command line that asks for it.
+    pub(super) fn of(asked: &Check, file: &'a RulesFile, settings: &'a Loaded) -> Self {
+        Self {
+            customers: asked.customers.unwrap_or(1) as f64,
+            per_second: asked.events_per_second.unwrap_or(1.0),
+            event_bytes: f64::from(asked.event_bytes),
+            file,
+            settings,
+        }
+    }
+
+    fn figures(&self, measured: Option<Kept>) -> (Vec<Figure>, Vec<Figure>) {
+        let (customers, settings) = (self.customers, &self.settings.settings);
+        let stored = measured.map_or_else(|| self.stored(), |kept| around(kept.stored));
+        let decoded = measured
+            .map_or_else(|| stored.map(|bytes| DECODED_FRAME + DECODED_PER_BYTE * bytes), |kept| around(kept.decoded));
+        let changes = measured.map_or(CHANGES, |kept| around(kept.changes_per_event));
+        let pace = self.pace();
+        let lanes = Estimate {
+            least: self.lanes(1.0, pace.most),
+            expected: self.lanes(HEADROOM, pace.expected),
+            most: self.lanes(HEADROOM, pace.least),
+        };
+        let partitions = (4.0 * lanes.expected).max((customers / PARTITION_CUSTOMERS).ceil());
+        let partitions = Estimate { least: lanes.least, expected: partitions, most: partitions.max(256.0) };
+
+        let (flushed, period) = self.flushed();
+        let row = stored.map(|bytes| bytes + KEY + FRAMING);
+        let disk = row.with(ON_DISK, |bytes, times| customers * bytes * times);
+        let live = row.with(COMPRESSED, |bytes, left| customers * bytes * left);
+        let dirty = 1.0 - f64::from(settings.topics.dirty_percent.min(90)) / 100.0;
+        let segments = partitions.expected * settings.topics.segment_size as f64;
+        let changelog =
+            Estimate { expected: live.expected / dirty, most: live.most / dirty + segments, least: live.least };
+
+        let received = Estimate { least: 0.3, expected: 1.0, most: 1.1 }
+            .map(|part| part * self.per_second * (self.event_bytes + KEY + FRAMING));
+        let states = Estimate { least: flushed / period / 3.0, expected: flushed / period, most: self.per_second };
+        let states = states.with(row, |records, bytes| records * bytes).with(COMPRESSED, |bytes, left| bytes * left);
+        let said = changes.with(CHANGE_BYTES, |changes, bytes| changes * bytes * self.per_second);
+        let sent = states.with(said, |states, said| states + said);
+
+        let memory = self.memory(&stored, &decoded, flushed);
+        let rebuilt = Estimate { least: RESTORED.most, expected: RESTORED.expected, most: RESTORED.least }
+            .map(|pace| customers / pace / lanes.expected);
+
+        let figure =
+            |name, unit, value, comes_from: &str| Figure { name, unit, value, comes_from: comes_from.to_owned() };
+        let figures = vec![
+            figure("memory.limit", Unit::Memory, memory, "states in the block cache; at most: all customers decoded"),
+            figure("lanes", Unit::Number, lanes, "twice the load, so that a backlog is read as fast as it grew"),
+            figure("partitions", Unit::Number, partitions, "4 a lane, a million customers each; more cannot be added"),
+            figure("disk", Unit::Bytes, disk, "key, state, timer of each; and what is not compacted yet"),
+            figure(
+                "cohortd-changelog",
+                Unit::Bytes,
+                changelog,
+                "states, compacted to topics.dirty_percent; one replica",
+            ),
+            figure("network in", Unit::BytesPerSecond, received, "events; less where producers compress"),
+            figure("network out", Unit::BytesPerSecond, sent, "changed states after flush_after, changes, members"),
+            figure("rebuild of a lost disk", Unit::Seconds, rebuilt, "420 K records/s a lane; 96 K not compacted"),
+        ];
+        let of_sample =
+            |kept: &Kept| format!("measured on {} of the sample", counted(kept.customers, "customer", "customers"));
+        let source = |otherwise: &str| measured.as_ref().map_or(otherwise.to_owned(), of_sample);
+        let daily = Estimate::exactly(self.daily());
+        let basis = vec![
+            figure("events of a customer/day", Unit::Number, daily, "events a second over customers"),
+            Figure {
+                name: "a customer as stored",
+                unit: Unit::Bytes,
+                value: stored,
+                comes_from: source("facts of these rules at that pace; 108 to 236 were measured"),
+            },
+            Figure {
+                name: "a customer in memory",
+                unit: Unit::Bytes,
+                value: decoded,
+                comes_from: source("500 bytes + 4.7 x stored; 1.0 to 1.6 KB were measured"),
+            },
+            Figure {
+                name: "changes for each event",
+                unit: Unit::Number,
+                value: changes,
+                comes_from: source("of config/rules.toml in the shop of `cohortd demo`"),
+            },
+            figure("events/s of a lane", Unit::Number, pace, "measured on two cores that broker and load shared"),
+        ];
+        (figures, basis)
+    }
+
+    /// Events of one customer in a day.
+    fn daily(&self) -> f64 {
+        self.per_second * 86_400.0 / self.customers
+    }
+
+    fn lanes(&self, headroom: f64, pace: f64) -> f64 {
+        (headroom * self.per_second / pace).ceil().max(1.0)
+    }
+
+    /// Events a second of one lane, by the number of cohorts: 60 cost 1.3 times as much as six, 600 2.7 times.
+    fn pace(&self) -> Estimate {
+        let rules = &self.file.rules;
+        let cohorts = rules.cohorts.len() as f64;
+        let cost = 1.0 + 0.3 * ((cohorts - 6.0) / 54.0).clamp(0.0, 1.0) + 1.4 * ((cohorts - 60.0) / 540.0).max(0.0);
+        let cost = if rules.churn.is_some() { cost * CHURN_COST } else { cost };
+        // Other machines may be half as fast.
+        Estimate { least: CACHED_PACE / 2.0, expected: CACHED_PACE, most: DECODED_PACE }.map(|pace| pace / cost)
+    }
+
+    /// Customers who change between two flushes, at most, and its seconds.
+    fn flushed(&self) -> (f64, f64) {
+        let state = &self.settings.settings.state;
+        let period = state.flush_after.as_secs_f64().min(state.flush_after_events as f64 / self.per_second);
+        // Each batch is written by itself.
+        let period = period.max(1.0 / self.per_second);
+        let events = self.per_second * period;
+        (self.customers * -(-events / self.customers).exp_m1(), period)
+    }
+
+    /// Least: what changes between two flushes fits. Expected: RocksDB need not ask the disk. Most: nor need anybody be decoded
+    /// twice, and more is of no use.
+    fn memory(&self, stored: &Estimate, decoded: &Estimate, flushed: f64) -> Estimate {
+        let of = |bytes: f64| ((PROGRAM_BYTES + bytes / SHARE) / STEP).ceil() * STEP;
+        let least = of(flushed * decoded.expected).max(PROCESS_BYTES);
+        let expected = of(self.customers * (stored.expected + KEY + FRAMING)).max(least);
+        Estimate { least, expected, most: of(self.customers * decoded.expected).max(expected) }
+    }
+
+    /// Bytes of a stored customer, by what the facts of the rules hold after a year at this pace. Events come evenly by all names
+    /// that the rules use, and one more for all others.
+    fn stored(&self) -> Estimate {
+        let (rules, settings) = (&self.file.rules, &self.settings.settings);
+        let names: Vec<NameId> = rules.vocabulary.names().chain([NameId::OTHER]).collect();
+        let lateness = settings.time.max_lateness.0 as f64 / Span::DAY.0 as f64;
+        let ids = (self.daily() * lateness).min(settings.dedupe.ids as f64) * ID as f64;
+        SHARES.map(|times| {
+            let facts: f64 = (0..rules.facts.len()).map(|fact| self.fact_bytes(rules, fact, &names, times)).sum();
+            let standings = rules.cohorts.len() as f64 * STANDING as f64 * (times / 4.0);
+            FRAME + ids + facts + standings
+        })
+    }
+
+    fn fact_bytes(&self, rules: &RuleSet, fact: usize, names: &[NameId], times: f64) -> f64 {
+        const YEAR_DAYS: f64 = 365.0;
+        let kind = &rules.facts[fact].kind;
+        let fed = |name: &&NameId| {
+            let is_it = |feed: &Feed| feed.fact == FactIx(u16::try_from(fact).unwrap_or(u16::MAX));
+            rules.feeds(**name).iter().any(is_it)
+        };
+        let share = (names.iter().filter(fed).count() as f64 / names.len() as f64 * times).min(1.0);
+        let days = kind.horizon().map_or(YEAR_DAYS, |span| span.0 as f64 / Span::DAY.0 as f64);
+        let events = self.daily() * share * days;
+        // Whoever never did it has nothing of it.
+        -(-events).exp_m1() * kind.bytes((events.ceil() as usize).max(1), TEXT) as f64
+    }
+}
+
+/// What was measured on a sample: half to twice as much with another one.
+fn around(value: f64) -> Estimate {
+    Estimate { least: value / 2.0, expected: value, most: value * 2.0 }
+}
