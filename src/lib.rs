@@ -20,11 +20,14 @@
 //! | room | what it is | what it does not know |
 //! |---|---|---|
 //! | [`event`] | what comes in and goes out: events, changes, instants, exact numbers | everything else |
-//! | [`rules`] | the rules file: parsed, checked, compiled; errors with their places | state, time, Kafka |
+//! | [`calendar`], [`bytes`] | days, weeks and months in a time zone; numbers and texts in stored values | who uses them |
 //! | [`churn`] | how likely it is that a customer does not come back, and what is lost then: probability models | everything else |
+//! | [`fact`] | what is remembered about a customer so that rules can be decided: one file for each kind | customers, cohorts, when anything is decided |
+//! | [`rules`] | the rules file: parsed, checked, compiled; errors with their places | state, time, Kafka |
 //! | [`engine`] | the decision: state, event and instant in; new state, effects and next deadline out | clocks, threads, disk, bytes, Kafka |
 //! | [`settings`] | what the operator set, typed and checked, with the place that set it | who uses it |
 //! | [`clock`] | the only reader of the wall clock | what time decides |
+//! | [`tls`] | certificates and keys in files; the only room that names rustls | who is spoken to |
 //! | [`codec`] | bytes to events and changes to bytes; schemas and their registry | rules, state, topics |
 //! | [`store`] | one RocksDB a partition: customers, timers, META; the byte layout | Kafka, what a fact means |
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only room that names rdkafka | events: it moves bytes |
@@ -53,12 +56,15 @@
 pub mod admin;
 pub mod app;
 pub mod backoff;
+pub mod bytes;
+pub mod calendar;
 pub mod churn;
 pub mod cli;
 pub mod clock;
 pub mod codec;
 pub mod engine;
 pub mod event;
+pub mod fact;
 pub mod inquiry;
 pub mod kafka;
 pub mod lane;
@@ -69,3 +75,4 @@ pub mod shutdown;
 pub mod store;
 pub mod summary;
 pub mod telemetry;
+pub mod tls;

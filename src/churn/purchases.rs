@@ -45,6 +45,23 @@ impl Purchases {
         self.amount = self.amount.saturating_add(amount);
     }
 
+    /// The purchases of two customers who are one, where no day after the first is among those of both: which days they were
+    /// is not kept.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let (early, late) = if self.first_day <= other.first_day { (self, other) } else { (other, self) };
+        let is_one_first = early.first_day == late.first_day;
+        let first_amount = if is_one_first { late.first_amount } else { 0 };
+        Self {
+            first_day: early.first_day,
+            last_day: self.last_day.max(other.last_day),
+            // The first day of the later one is no first day any more.
+            repeats: self.repeats.saturating_add(other.repeats).saturating_add(u32::from(!is_one_first)),
+            first_amount: early.first_amount.saturating_add(first_amount),
+            amount: self.amount.saturating_add(other.amount),
+        }
+    }
+
     /// The purchases on these days, in ascending order; equal days are one. `None` when there are none.
     pub fn of(days: impl IntoIterator<Item = (i32, i128)>) -> Option<Self> {
         let mut days = days.into_iter();

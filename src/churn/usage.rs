@@ -67,6 +67,19 @@ impl Usage {
         self.last_day = self.last_day.max(day);
     }
 
+    /// The active days of two customers who are one, where no day is among those of both: which days they were is not kept.
+    #[must_use]
+    pub fn and(&self, other: &Self, memories: &Memories) -> Self {
+        let (early, late) = if self.last_day <= other.last_day { (self, other) } else { (other, self) };
+        let apart = f64::from(late.last_day) - f64::from(early.last_day);
+        let mut both = *late;
+        both.first_day = self.first_day.min(other.first_day);
+        for ((sum, of_early), tau) in both.activity.iter_mut().zip(early.activity).zip(memories.0) {
+            *sum += of_early * exp(-apart / tau);
+        }
+        both
+    }
+
     /// The active days on these days, in ascending order; equal days are one. `None` when there are none.
     pub fn of(days: impl IntoIterator<Item = i32>, memories: &Memories) -> Option<Self> {
         let mut days = days.into_iter();

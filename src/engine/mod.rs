@@ -3,71 +3,48 @@
 //! Pure, synchronous, deterministic: no clock, no broker, no disk, no metrics, no order that depends on a hash. The
 //! engine returns counts with its effects; others record them.
 //!
-//! Read `verdict` (the idea), `evaluate` and `measure` (conditions at an instant), `membership` (the machine), `decide` (one
-//! customer: deadlines and events in order), `foresight` and `ahead` (the same, run ahead without events), `why` and `explain` (what
-//! people ask), `shard` and `agenda` (one partition: whose turn it is), `migrate` (one customer from one rule set to the
-//! next).
+//! The folders in reading order, each of which names only those before it:
+//!
+//! | folder | what it is |
+//! |---|---|
+//! | `customer` | what is remembered about one customer: data |
+//! | `model` | the churn model as an input: its parameters, and what it looks at in a customer |
+//! | `conditions` | whether a condition holds of a customer at an instant, and until when; begin with `verdict` |
+//! | `effects` | what decisions say: data |
+//! | `machines` | a customer's standing in a cohort and their level of risk, as they move |
+//! | `evidence` | which parts of a rule decided, and what they looked at |
+//! | `decide` | one customer: deadlines and events in order |
+//! | `explain` | what people ask of a customer, in the words of a language |
+//! | `forecast` | the days to come of one customer |
+//! | `partition` | the customers of one partition in memory, and whose turn it is |
+//! | `edit` | one customer from one rule set to the next |
+//! | `training` | the parameters of the churn model from what was seen of customers |
 
-mod agenda;
-mod ahead;
-mod answer;
-mod chain;
-mod comings;
-mod days;
+mod conditions;
+mod customer;
 mod decide;
-mod effect;
-mod evaluate;
+mod edit;
+mod effects;
+mod evidence;
 mod explain;
-mod fact;
-mod fitting;
-mod foresight;
-mod learner;
-mod looked_at;
-mod measure;
-mod membership;
-mod memo;
-mod migrate;
-mod observed;
-mod periods;
-mod prospect;
-mod rank;
-mod risk;
-mod sample;
-mod score;
-mod shard;
-mod shrink;
-mod sparse;
-mod state;
-mod steps;
-mod stored_hash;
-mod values;
-mod verdict;
-mod why;
-mod window;
+mod forecast;
+mod machines;
+mod model;
+mod partition;
+mod training;
 
-pub use ahead::{Ahead, Provided, Worth};
-pub use chain::{Chain, Link, Reached};
-pub use comings::Comings;
-pub use days::{Bought, DayBought, Used};
-pub use decide::{Applied, Engine, Words};
-pub use effect::{Counts, Effect};
-pub use explain::{Clause, Deed, Explanation, Of, Term, Turn, explain, instant};
-pub use fitting::{Fit, Sighting, Watched};
-pub use learner::{Learner, Learnt, Quality, SAMPLES_MAX};
-pub use migrate::{Left, Migration};
-pub use observed::Observed;
-pub use periods::Period;
-pub use prospect::Prospect;
-pub use rank::{Places, Standing, Thresholds};
-pub use risk::{Cause, Factor, Risk, RiskEffect, RiskNow, level_name};
-pub use sample::{Sample, SampleRow, Sampling, week_begins, week_of};
-pub use score::{Model, Parameters};
-pub use shard::{Moved, Said, Shard, Slot, Timing};
-pub use sparse::Sparse;
-pub use state::{
-    CustomerState, DayBucket, Deadlines, Distinct, Encounter, EventCause, Fact, Membership, Opening, Pair, RecentId,
-    Series, Steps, Total, Values, Wish,
+pub use conditions::{Observed, Verdict};
+pub use customer::{
+    CustomerState, Deadlines, EventCause, Membership, Places, RecentId, Risk, Sparse, Standing, Thresholds, Wish,
 };
-pub use stored_hash::tie_hash;
-pub use verdict::Verdict;
-pub use why::{Claim, Counted, Found, Language, Part, Quantity};
+pub use decide::{Applied, Engine, Words};
+pub use edit::{Left, Migration};
+pub use effects::{Cause, Claim, Counts, Effect, Factor, Found, Part, Quantity, RiskEffect, RiskNow};
+pub use explain::{Clause, Deed, Explanation, Language, Of, Prospect, Term, Turn, explain, instant};
+pub use forecast::{Ahead, Provided, Worth};
+pub use machines::level_name;
+pub use model::{Comings, Model, Parameters};
+pub use partition::{Moved, Said, Shard, Slot, Timing};
+pub use training::{
+    Fit, Learner, Learnt, Quality, SAMPLES_MAX, Sample, SampleRow, Sampling, Sighting, Watched, week_begins, week_of,
+};

@@ -7,6 +7,7 @@ mod instant;
 mod number;
 mod reason;
 mod risk;
+pub mod stored_hash;
 mod value;
 mod vocabulary;
 

@@ -78,6 +78,11 @@ impl Vocabulary {
         self.properties.get(property).copied()
     }
 
+    /// The numbers of all names.
+    pub fn names(&self) -> impl Iterator<Item = NameId> {
+        self.names.values().copied()
+    }
+
     /// Gives a number to every name and property of `other` too; those known keep theirs.
     pub fn absorb(&mut self, other: &Self) {
         let mut names: Vec<(&str, NameId)> = other.names.iter().map(|(name, id)| (&**name, *id)).collect();

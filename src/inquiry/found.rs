@@ -80,7 +80,7 @@ impl Found {
         if let Some((parameters, since)) = self.parameters {
             engine.set_parameters(Some(Arc::new(parameters)), since);
         }
-        self.state.belongs_to(&self.customer);
+        self.state.set_customer(&self.customer);
         self.state.forget_deadlines();
         engine.catch_up(&mut self.state, Words::None, &mut Vec::new());
         engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());

@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::context::Context;
-use super::error::LaneError;
-use super::partition::Partition;
 use crate::inquiry::{Answer, Found, Inbox, Scope};
+use crate::lane::context::Context;
+use crate::lane::error::LaneError;
+use crate::lane::partition::state::Partition;
 
 /// Questions answered at once: each may read the disk, and a flood of them must not keep the lane from its work.
 const ANSWERS_MAX: usize = 8;
 
 /// Answers what waits. Nothing of a partition changes, not even who was looked at last: whether anybody asks makes no
 /// difference to what is decided or kept in memory.
-pub(super) fn answer(inbox: &Inbox, partitions: &BTreeMap<i32, Partition>, context: &Context) {
+pub(in crate::lane) fn answer(inbox: &Inbox, partitions: &BTreeMap<i32, Partition>, context: &Context) {
     for _ in 0..ANSWERS_MAX {
         let Some(question) = inbox.next() else { break };
         let answer = match question.scope {

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::edits::Edits;
-use super::limits::RecordLimits;
-use super::output::Speaker;
-use super::placement::Placement;
-use super::refusals::Refusals;
-use super::role::Role;
-use super::rulebook::Rulebook;
 use crate::codec::Framing;
 use crate::engine::Timing;
 use crate::event::{Instant, Span};
 use crate::inquiry::Board;
+use crate::lane::commit::limits::RecordLimits;
+use crate::lane::commit::output::Speaker;
+use crate::lane::edits::report::Edits;
+use crate::lane::edits::rulebook::Rulebook;
+use crate::lane::group::role::Role;
+use crate::lane::input::placement::Placement;
+use crate::lane::input::refusals::Refusals;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
@@ -47,28 +47,28 @@ pub struct Context {
     /// Partitions of the input, and so of every output.
     pub partitions: u32,
     /// A local copy written longer ago than this may lack deletions that the changelog no longer shows.
-    pub(super) local_age_max: Span,
+    pub(in crate::lane) local_age_max: Span,
     /// Does this process hold partition 0?
-    pub(super) role: Role,
+    pub(in crate::lane) role: Role,
     placement: Placement,
-    pub(super) edits: Edits,
+    pub(in crate::lane) edits: Edits,
     /// How records say which schema they were written with.
-    pub(super) framing: Framing,
-    pub(super) timing: Timing,
-    pub(super) ids_max: u32,
-    pub(super) max_future_skew: Span,
-    pub(super) live_after: Span,
+    pub(in crate::lane) framing: Framing,
+    pub(in crate::lane) timing: Timing,
+    pub(in crate::lane) ids_max: u32,
+    pub(in crate::lane) max_future_skew: Span,
+    pub(in crate::lane) live_after: Span,
     /// A change decided later than this after its instant is not for automation.
-    pub(super) max_delay: Span,
+    pub(in crate::lane) max_delay: Span,
     /// Per cent of a partition's customers that may enter one cohort within an hour before the rest is not for automation;
     /// 0: any.
-    pub(super) surge: u64,
-    pub(super) flush_after: Duration,
-    pub(super) refresh: Duration,
-    pub(super) record_bytes_max: usize,
-    pub(super) limits: RecordLimits,
-    pub(super) refusals: Refusals,
-    pub(super) speaker: Speaker,
+    pub(in crate::lane) surge: u64,
+    pub(in crate::lane) flush_after: Duration,
+    pub(in crate::lane) refresh: Duration,
+    pub(in crate::lane) record_bytes_max: usize,
+    pub(in crate::lane) limits: RecordLimits,
+    pub(in crate::lane) refusals: Refusals,
+    pub(in crate::lane) speaker: Speaker,
     group: String,
 }
 
@@ -121,24 +121,24 @@ impl Context {
 
 impl Context {
     /// Which period of `ranks.refresh` this is: all processes begin each at the same instant.
-    pub(super) fn tick(&self, now: Instant) -> i64 {
+    pub(in crate::lane) fn tick(&self, now: Instant) -> i64 {
         now.0.div_euclid(self.refresh_ms())
     }
 
     /// When a period began.
-    pub(super) fn tick_begins(&self, tick: i64) -> Instant {
+    pub(in crate::lane) fn tick_begins(&self, tick: i64) -> Instant {
         Instant(tick.saturating_mul(self.refresh_ms()))
     }
 
     /// The same for one partition: each begins a little later than the one before it, over the first part of the period, so
     /// that not all of them flush and publish at one instant.
-    pub(super) fn tick_of(&self, partition: i32, now: Instant) -> i64 {
+    pub(in crate::lane) fn tick_of(&self, partition: i32, now: Instant) -> i64 {
         let spread = self.refresh_ms() / SPREAD_OVER * i64::from(partition) / i64::from(self.partitions.max(1));
         (now.0 - spread).div_euclid(self.refresh_ms())
     }
 
     /// Is more than half of this period over?
-    pub(super) fn is_late(&self, now: Instant) -> bool {
+    pub(in crate::lane) fn is_late(&self, now: Instant) -> bool {
         now.0.rem_euclid(self.refresh_ms()) > self.refresh_ms() / 2
     }
 
@@ -147,7 +147,7 @@ impl Context {
     }
 
     /// Looks at the partition in which a customer is; see [`Placement`]. True: it is not murmur2's.
-    pub(super) fn is_elsewhere(&self, partition: i32, customer: &str, is_new: bool) -> bool {
+    pub(in crate::lane) fn is_elsewhere(&self, partition: i32, customer: &str, is_new: bool) -> bool {
         let is_elsewhere = self.placement.is_elsewhere(partition, self.partitions, customer, is_new);
         if is_elsewhere && self.metrics.partitioner_differs.get() == 0 {
             self.metrics.partitioner_differs.set(1);
@@ -156,7 +156,7 @@ impl Context {
     }
 
     /// The consumer group.
-    pub(super) fn group(&self) -> &str {
+    pub(in crate::lane) fn group(&self) -> &str {
         &self.group
     }
 }

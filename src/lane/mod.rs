@@ -6,7 +6,7 @@
 //! the state that later decisions rest on.
 //!
 //! A batch is decided in memory (`partition`), then published as one Kafka transaction: outputs, dead letters, the states
-//! that are flushed, META, and the input offsets (`publish`). Only when that is known to count is the same written to
+//! that are flushed, META, and the input offsets (`commit`). Only when that is known to count is the same written to
 //! the partition's database, in one write. So the database is never ahead of Kafka.
 //!
 //! | a crash | leaves | and a restart |
@@ -18,70 +18,38 @@
 //! A commit whose answer is lost is never guessed at: the committed offsets say which transaction was the last. A lane
 //! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
 //!
-//! A failure that concerns one partition ends there: `contain` takes it out of work and restores it again later.
+//! A failure that concerns one partition ends there: `failures` takes it out of work and restores it again later.
 //!
-//! Read `partition` (a batch on one partition), `intake` (one record), `publish`, `restore`, `due` (timers),
-//! `ranks`, `model`, `survey` and `summaries` (what depends on all customers), `answers` (what operators ask meanwhile).
+//! Read `turn` (the loop), then the folders along the way of an event: `input`, `partition`, `commit`; then `restore`, `group`
+//! (membership), `edits` (other rules), `aggregate` (what depends on all customers), `resources` and `failures`. `answers` is
+//! what operators ask meanwhile.
 
-mod adopt;
+mod aggregate;
 mod answers;
-mod assignment;
-mod buffers;
-mod clock_gate;
-mod contain;
+mod commit;
 mod context;
-mod disk;
-mod due;
 mod edits;
 mod error;
-mod fence;
-mod hold;
-pub mod identity;
-mod intake;
-mod lag;
-mod learning;
-mod letter;
-mod limits;
-mod looking;
-mod mark;
-mod memory_gate;
-mod model;
-mod output;
-mod oversized;
-mod ownership;
-mod pace;
+mod failures;
+mod group;
+mod input;
+#[expect(clippy::module_inception, reason = "the room is named after what it makes")]
+mod lane;
 mod partition;
-mod pending;
-mod placement;
-mod plan;
-mod publish;
-mod publisher;
-mod ranking;
-mod ranks;
-mod refusals;
-mod refused;
+mod resources;
 mod restore;
-mod results;
-mod role;
-mod rulebook;
-mod schema_waits;
-mod setback;
-mod size;
-mod summaries;
-mod surge;
-mod survey;
-mod surveying;
 mod turn;
 
+pub use aggregate::model::ModelTold;
+pub use aggregate::ranks::RankTold;
+pub use aggregate::summaries::Summaries;
+pub use aggregate::surveying::WholeDay;
+pub use commit::limits::RecordLimits;
+pub(crate) use commit::mark::OffsetMark;
 pub use context::{Context, Found};
+pub use edits::rulebook::{Rulebook, Version};
 pub use error::LaneError;
-pub use limits::RecordLimits;
-pub(crate) use mark::OffsetMark;
-pub use model::ModelTold;
-pub use ownership::{Ownership, Watchdog};
-pub use placement::is_mixed;
-pub use ranks::RankTold;
-pub use rulebook::{Rulebook, Version};
-pub use summaries::Summaries;
-pub use surveying::WholeDay;
-pub use turn::{Lane, Start, Told};
+pub use group::ownership::{Ownership, Watchdog};
+pub use input::placement::is_mixed;
+pub use lane::{Lane, Start, Told};
+pub use restore::identity;

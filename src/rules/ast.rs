@@ -1,5 +1,6 @@
 //! What a rule says, as written: the whole language, one type per construct of the grammar.
 
+pub use crate::calendar::Unit;
 use crate::event::{Number, Span};
 
 /// A byte range in the expression's text.
@@ -145,48 +146,6 @@ pub enum Count {
         of_last: u32,
         of_unit: Unit,
     },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Unit {
-    Second,
-    Minute,
-    Hour,
-    Day,
-    Week,
-    Month,
-    Year,
-}
-
-impl Unit {
-    /// The unit as a rolling length: a month is 30 days, a year 365.
-    #[must_use]
-    pub fn span(self) -> Span {
-        let days = |n| Span(Span::DAY.0 * n);
-        match self {
-            Self::Second => Span::SECOND,
-            Self::Minute => Span::MINUTE,
-            Self::Hour => Span::HOUR,
-            Self::Day => Span::DAY,
-            Self::Week => days(7),
-            Self::Month => days(30),
-            Self::Year => days(365),
-        }
-    }
-
-    /// One word for people. Fingerprints rest on it, too.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Second => "second",
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-            Self::Week => "week",
-            Self::Month => "month",
-            Self::Year => "year",
-        }
-    }
 }
 
 /// A length as written, `72 hours`, and what it comes to in milliseconds.

@@ -3,12 +3,10 @@
 //! `document` reads the file, `parser` its expressions, `compile` turns both into what the engine runs.
 
 pub mod ast;
-mod calendar;
-mod capacity;
 mod compile;
 mod document;
 mod error;
-mod facts;
+mod fact_spec;
 mod lexer;
 mod mentions;
 mod parser;
@@ -18,22 +16,18 @@ mod source;
 mod uses;
 mod warnings;
 
-pub use calendar::Calendar;
-pub use capacity::Capacities;
 pub use compile::{compile, compile_within};
 pub use document::{
     Attribute, ChurnModel, ChurnRule, CohortRule, Document, Group, LOWEST_LEVEL, NamedMeasure, OnCreate, SignalRule,
     Written, read,
 };
 pub use error::{ExprError, RuleError, nearest, nearest_value};
-pub use facts::{
-    DISTINCT_MAX, DistinctKey, FactIx, FactKind, FactSpec, Floor, Keep, SERIES_EXACT, STEPS_MAX, TEXT_MAX, VALUES_MAX,
-};
+pub use fact_spec::FactSpec;
 pub use mentions::{Mention, Mentioned};
 pub use parser::{parse, parse_attribute, parse_duration, parse_measure, parse_step};
 pub use ruleset::{
-    Aggregate, BARRED, Churn, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node,
-    Pick, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,
+    Aggregate, Churn, Cohort, CohortIx, Comparand, Condition, ConditionIx, CountTest, Feed, Measure, Node, Pick,
+    PlainVisit, Rank, RankIx, Ranking, RankingIx, Role, RuleSet, Score, Signal, Window,
 };
 pub use selector::{Filter, FilterTest, Literal};
 pub use uses::{Owners, Use, ValueUse, Wanted, each_use, each_use_of_measure, each_use_of_step};

@@ -1,12 +1,13 @@
 //! Compiled rules: what the engine runs. Everything is named by index.
 
 use super::ast::{Bound, Edge, Op, RankSize, Unit};
-use super::calendar::Calendar;
 use super::document::{ChurnModel, OnCreate};
-use super::facts::{FactIx, FactSpec};
+use super::fact_spec::FactSpec;
 use super::mentions::Mention;
 use super::selector::Filter;
-use crate::event::{Instant, Localized, NameId, Number, Span, Vocabulary};
+use crate::calendar::Calendar;
+use crate::event::{CustomerEvent, Instant, Localized, NameId, Number, PropertyId, Span, Vocabulary};
+use crate::fact::{BARRED, FactIx, Parts};
 
 /// A whole rules file, ready to run. Cohorts stand in the order in which they are decided.
 #[derive(Debug)]
@@ -56,8 +57,18 @@ pub struct Churn {
     /// No level above the lowest before that.
     pub min_silence: Span,
     pub signals: Vec<Signal>,
+    /// `None` where an event must be more than named so to count as coming back.
+    pub plain_visit: Option<PlainVisit>,
     /// Fingerprint of the definition.
     pub definition: String,
+}
+
+/// The plainest event by which a customer comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlainVisit {
+    pub name: NameId,
+    /// What it is worth.
+    pub amount: Option<PropertyId>,
 }
 
 /// One of the company's own signs that somebody may leave.
@@ -430,21 +441,30 @@ pub struct Feed {
     pub role: Role,
 }
 
-/// As what an event feeds a fact: the tests that it must pass.
+/// The parts of a fact that events of one name may feed, each with the tests that such an event must pass.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Role {
-    /// The fact's own events.
-    Own(Vec<Filter>),
-    /// As A, as B, or both; none where its name does not fit.
-    Pair { a: Option<Vec<Filter>>, b: Option<Vec<Filter>> },
-    /// For `A then B`: as each of these, a bit for every step or `BARRED`, where its tests pass.
-    Steps(Vec<(u16, Vec<Filter>)>),
-    /// For `steps from A to B via ...`.
-    Step { a: Option<Vec<Filter>>, b: Option<Vec<Filter>>, via: Option<Vec<Filter>> },
-}
+pub struct Role(pub(super) Vec<(Parts, Vec<Filter>)>);
 
-/// The bit of an event that a sequence must not have between its steps.
-pub const BARRED: u16 = 1 << 15;
+impl Role {
+    /// The parts of the fact that an event feeds; 0: none.
+    #[must_use]
+    pub fn parts(&self, event: &CustomerEvent<'_>) -> Parts {
+        let passes = |filters: &[Filter]| filters.iter().all(|filter| filter.passes(event));
+        self.0.iter().fold(0, |parts, (part, filters)| if passes(filters) { parts | part } else { parts })
+    }
+
+    /// The tests of one part; `None`: events of this name do not feed it.
+    #[must_use]
+    pub fn filters(&self, part: Parts) -> Option<&[Filter]> {
+        self.0.iter().find(|(own, _)| *own == part).map(|(_, filters)| filters.as_slice())
+    }
+
+    /// The tests of the first step of a sequence that events of this name can be; `None`: they are none.
+    #[must_use]
+    pub fn step(&self) -> Option<&[Filter]> {
+        self.0.iter().find(|(part, _)| *part != BARRED).map(|(_, filters)| filters.as_slice())
+    }
+}
 
 impl RuleSet {
     /// The facts that an event of this name may feed.

@@ -7,9 +7,9 @@
 //! in the topic   format │ fingerprint of the rules │ tick │ stage, 1 │ one ranking
 //! ```
 
-use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use super::layout::{COUNTERS, FORMAT};
 use super::meta_bytes::{put_threshold, read_threshold};
+use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use crate::engine::Standing;
 use crate::event::Number;
 use crate::rules::RuleSet;

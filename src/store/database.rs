@@ -12,7 +12,6 @@ use rocksdb::{
     ReadOptions, WriteBatch, WriteOptions,
 };
 
-use super::bytes::Corrupt;
 use super::error::StoreError;
 use super::layout::{
     CHANGELOG_NEXT_KEY, COUNTERS_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key,
@@ -24,6 +23,7 @@ use super::meta_parts::{self, MetaParts, encode_parts};
 use super::options::{customers_options, database_options, other_options, timers_options};
 use super::recorded::Recorded;
 use super::shared::SharedMemory;
+use crate::bytes::Corrupt;
 use crate::event::Instant;
 
 const CUSTOMERS: &str = "customers";

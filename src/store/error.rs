@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rocksdb::ErrorKind;
 
-use super::bytes::Corrupt;
+use crate::bytes::Corrupt;
 
 /// Why a database cannot be opened, read or written. It concerns one copy, and so one partition.
 #[derive(Debug, thiserror::Error)]

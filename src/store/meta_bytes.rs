@@ -1,8 +1,8 @@
 //! META: where a partition stands. One record a transaction, in the changelog and beside the states.
 
-use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use super::layout::{FORMAT, META_FORMAT};
 use super::parameters_bytes::{put_parameters, read_parameters};
+use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use crate::engine::{Observed, Parameters, Standing, Timing};
 use crate::event::{Instant, Span};
 

@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_u64};
 use super::layout::{COUNTS, FORMAT, OBSERVED, PART_THRESHOLDS, changelog};
 use super::meta_bytes::{Meta, put_observed, put_thresholds, read_observed, read_thresholds};
 use super::survey_bytes::KeyValue;
+use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_u64};
 
 /// Cohorts whose counts are written together. Of a few changes few blocks are written; of many, as many as there are.
 const COHORTS: usize = 16;

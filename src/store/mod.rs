@@ -5,10 +5,8 @@
 //! `options` sets it up, with what all share in `shared`; `lock` says who has one open, `quarantine` keeps damaged ones,
 //! `moved` removes those that are at home elsewhere, `space` and `handles` say what the machine has left.
 
-mod bytes;
 mod counter_bytes;
 mod database;
-mod days_bytes;
 mod error;
 mod handles;
 pub mod layout;
@@ -28,7 +26,7 @@ mod state_bytes;
 mod summary_kind;
 mod survey_bytes;
 
-pub use bytes::Corrupt;
+pub use crate::bytes::Corrupt;
 pub use counter_bytes::{Published, Stage, decode_counters, encode_counters};
 pub use database::{Batch, Database, Stored, StoredCustomer};
 pub use error::{StoreError, Trouble};

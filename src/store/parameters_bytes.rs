@@ -4,7 +4,7 @@
 //! version │ flags │ model, its parameters 8 each │ [amounts, 8 each] │ [correction, 8 each]
 //! ```
 
-use super::bytes::{Corrupt, Read, Reader, put_u64};
+use crate::bytes::{Corrupt, Read, Reader, put_u64};
 use crate::churn::{Fgp, GammaGamma, MbgNbd, Recalibration};
 use crate::engine::{Model, Parameters};
 

@@ -1,9 +1,9 @@
 //! Recorded inputs: all that decided besides the log, kept with the log position at which it took effect.
 
-use super::bytes::{Corrupt, Reader, put_i64, put_u64};
 use super::layout::{FORMAT, changelog, from_ordered, input_key};
 use super::meta_bytes::{put_threshold, read_threshold};
 use super::parameters_bytes::{put_parameters, read_parameters};
+use crate::bytes::{Corrupt, Reader, put_i64, put_u64};
 use crate::engine::{Parameters, Standing};
 use crate::event::{DeadLetterReason, Instant};
 

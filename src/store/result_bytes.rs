@@ -7,12 +7,12 @@
 //! a cohort    0, if all of it is; or 1 │ entered │ left │ entered new │ left new │ seven days together (`survey_bytes`)
 //! ```
 
-use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_text, put_u64};
 use super::counter_bytes::is_of;
 use super::layout::{DIGEST, DIGEST_DAYS, FORMAT, PARAMETERS, RESULT, THRESHOLDS};
 use super::meta_bytes::{put_threshold, read_threshold};
 use super::parameters_bytes::{put_parameters, read_parameters};
 use super::survey_bytes::{KeyValue, put_expected, read_expected};
+use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_text, put_u64};
 use crate::engine::Parameters;
 use crate::rules::RuleSet;
 use crate::summary::{CohortDigest, Digest, Found};

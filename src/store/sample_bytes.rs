@@ -5,12 +5,12 @@
 //! a row  hash 8 │ time, from the row before │ first day │ last day │ purchases or use
 //! ```
 
-use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
-use super::days_bytes::{put_days, read_days, read_sums};
 use super::layout::{FORMAT, SAMPLE, SAMPLE_WEEKS};
+use crate::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use crate::churn::{Purchases, Usage};
 use crate::engine::{Comings, Sample, SampleRow, week_begins, week_of};
 use crate::event::{Instant, Number};
+use crate::fact::{put_days, read_days, read_sums};
 use crate::rules::{ChurnModel, RuleSet};
 
 /// One partition's sample, as published.

@@ -12,15 +12,12 @@
 //! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts,
 //! cohorts and rankings are numbered as in the rule set whose fingerprint META holds.
 
-use super::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
-use super::days_bytes::{put_bought, put_used, read_bought, read_used};
 use super::layout::FORMAT;
-use crate::engine::{
-    Chain, CustomerState, DayBucket, Encounter, EventCause, Fact, Link, Membership, Opening, Pair, Period, Places,
-    Reached, RecentId, Risk, Series, Wish,
-};
-use crate::event::{ChangeReason, Instant, Kept, Number};
-use crate::rules::{FactKind, RuleSet, STEPS_MAX};
+use crate::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
+use crate::engine::{CustomerState, EventCause, Membership, Places, RecentId, Risk, Wish};
+use crate::event::{ChangeReason, Instant, Number};
+use crate::fact::Fact;
+use crate::rules::RuleSet;
 
 const HAS_DEADLINE: u8 = 1;
 const HAS_PLACES: u8 = 2;
@@ -74,7 +71,7 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     put_len(out, state.facts.len());
     for (number, fact) in state.facts.iter() {
         put_len(out, number);
-        put_fact(out, fact, base);
+        fact.encode(out, base);
     }
     put_len(out, state.memberships.len());
     for (number, membership) in state.memberships.iter() {
@@ -132,12 +129,7 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     for _ in 0..reader.len("facts")? {
         let number = reader.u32("fact")? as usize;
         let spec = rules.facts.get(number).filter(|_| number >= next).ok_or(Corrupt("number of a fact"))?;
-        let mut fact = Fact::empty(&spec.kind);
-        read_fact(&mut reader, &mut fact, base)?;
-        if !fits(&fact, &spec.kind) {
-            return Err(Corrupt("content of a fact"));
-        }
-        state.facts.put(number, fact);
+        state.facts.put(number, Fact::decode(&mut reader, &spec.kind, base)?);
         next = number + 1;
     }
     next = 0;
@@ -226,278 +218,6 @@ fn read_places(reader: &mut Reader<'_>, places: &mut [Option<Number>]) -> Read<(
     for _ in 0..reader.len("places")? {
         let ranking = reader.u32("ranking")? as usize;
         *places.get_mut(ranking).ok_or(Corrupt("number of a ranking"))? = Some(reader.number("place")?);
-    }
-    Ok(())
-}
-
-/// Has it content, and of the shape that the engine relies on?
-fn fits(fact: &Fact, kind: &FactKind) -> bool {
-    let whole = match (fact, kind) {
-        (Fact::Series(series), FactKind::Series { property: Some(_), .. }) => {
-            series.numbers.len() == series.times.len()
-        }
-        (Fact::Series(series), _) => series.numbers.is_empty(),
-        _ => true,
-    };
-    whole && !fact.is_empty()
-}
-
-fn put_times(out: &mut Vec<u8>, times: &[Instant], base: Instant) {
-    put_len(out, times.len());
-    let mut last = base;
-    for time in times {
-        put_instant(out, *time, last);
-        last = *time;
-    }
-}
-
-fn read_times(reader: &mut Reader<'_>, times: &mut Vec<Instant>, base: Instant) -> Read<()> {
-    let length = reader.len("times")?;
-    times.reserve(length);
-    let mut last = base;
-    for _ in 0..length {
-        last = reader.instant(last, "time")?;
-        times.push(last);
-    }
-    Ok(())
-}
-
-fn put_fact(out: &mut Vec<u8>, fact: &Fact, base: Instant) {
-    match fact {
-        Fact::Times(times) => put_times(out, times, base),
-        Fact::Total(total) => {
-            put_u64(out, total.count);
-            put_number(out, total.sum);
-        }
-        Fact::Series(series) => {
-            put_len(out, series.days.len());
-            for bucket in &series.days {
-                put_i64(out, bucket.day);
-                put_instant(out, bucket.last, base);
-                put_u64(out, bucket.count);
-                put_number(out, bucket.sum);
-            }
-            put_times(out, &series.times, base);
-            put_len(out, series.numbers.len());
-            series.numbers.iter().for_each(|number| put_number(out, *number));
-        }
-        Fact::Distinct(found) => {
-            put_times(out, &found.times, base);
-            found.keys.iter().for_each(|key| out.extend_from_slice(&key.to_le_bytes()));
-        }
-        Fact::Extreme(number) => put_number(out, number.as_deref().copied().unwrap_or_default()),
-        Fact::Values(values) => {
-            put_times(out, &values.times, base);
-            values.values.iter().for_each(|value| put_kept(out, value));
-        }
-        Fact::Bought(bought) => put_bought(out, bought),
-        Fact::Used(used) => put_used(out, used),
-        Fact::Answer(found) => {
-            put_len(out, found.len());
-            let mut last = base;
-            for encounter in found {
-                put_instant(out, encounter.at, last);
-                out.push(u8::from(encounter.a) | u8::from(encounter.b) << 1 | encounter.both << 2);
-                last = encounter.at;
-            }
-        }
-        Fact::Steps(steps) => {
-            out.push(u8::from(steps.a.is_some()));
-            put_instant(out, steps.a.unwrap_or(base), base);
-            put_u64(out, steps.settled);
-            put_times(out, &steps.b, base);
-            put_times(out, &steps.via, base);
-        }
-        Fact::Followed(pairs) => {
-            put_len(out, pairs.len());
-            for pair in pairs {
-                out.extend_from_slice(&pair.key.to_le_bytes());
-                out.push(pair.b_count);
-                if pair.b_count > 0 {
-                    put_instant(out, pair.b_at, base);
-                }
-                put_len(out, pair.a.len());
-                for opening in &pair.a {
-                    put_instant(out, opening.at, base);
-                    out.push(u8::from(opening.plain) | u8::from(opening.also_b) << 1);
-                }
-            }
-        }
-        Fact::Chain(chain) => put_chain(out, chain, base),
-        Fact::Periods(periods) => {
-            put_len(out, periods.len());
-            let mut last = 0;
-            for period in periods {
-                put_i64(out, period.number - last);
-                put_u64(out, u64::from(period.count));
-                last = period.number;
-            }
-        }
-    }
-}
-
-/// Keys mostly repeat, and rules mostly have none: each is said once for all that follow.
-fn put_key(out: &mut Vec<u8>, key: u64, last: &mut u64) {
-    out.push(u8::from(key != *last));
-    if key != *last {
-        out.extend_from_slice(&key.to_le_bytes());
-        *last = key;
-    }
-}
-
-fn read_key(reader: &mut Reader<'_>, last: &mut u64) -> Read<u64> {
-    if reader.u8("key")? != 0 {
-        *last = u64::from_le_bytes(reader.array("key")?);
-    }
-    Ok(*last)
-}
-
-fn put_chain(out: &mut Vec<u8>, chain: &Chain, base: Instant) {
-    put_len(out, chain.links.len());
-    let (mut key, mut at) = (0, base);
-    for link in &chain.links {
-        put_key(out, link.key, &mut key);
-        put_instant(out, link.at, at);
-        put_u64(out, u64::from(link.roles));
-        out.push(link.count);
-        at = link.at;
-    }
-    put_len(out, chain.reached.len());
-    key = 0;
-    for reached in &chain.reached {
-        put_key(out, reached.key, &mut key);
-        out.push(reached.step);
-        put_instant(out, reached.at, base);
-    }
-    put_times(out, &chain.done, base);
-}
-
-fn read_chain(reader: &mut Reader<'_>, chain: &mut Chain, base: Instant) -> Read<()> {
-    let (mut key, mut at) = (0, base);
-    for _ in 0..reader.len("links")? {
-        let key = read_key(reader, &mut key)?;
-        at = reader.instant(at, "link")?;
-        let roles = u16::try_from(reader.u32("link")?).map_err(|_| Corrupt("link"))?;
-        chain.links.push(Link { key, at, roles, count: reader.u8("link")? });
-    }
-    key = 0;
-    for _ in 0..reader.len("steps")? {
-        let key = read_key(reader, &mut key)?;
-        let step = reader.u8("step")?;
-        if usize::from(step) >= STEPS_MAX - 1 {
-            return Err(Corrupt("step"));
-        }
-        chain.reached.push(Reached { key, step, at: reader.instant(base, "step")? });
-    }
-    read_times(reader, &mut chain.done, base)
-}
-
-fn read_fact(reader: &mut Reader<'_>, fact: &mut Fact, base: Instant) -> Read<()> {
-    match fact {
-        Fact::Times(times) => read_times(reader, times, base)?,
-        Fact::Total(total) => {
-            total.count = reader.u64("total")?;
-            total.sum = reader.number("total")?;
-        }
-        Fact::Series(series) => read_series(reader, series, base)?,
-        Fact::Distinct(found) => {
-            read_times(reader, &mut found.times, base)?;
-            for _ in 0..found.times.len() {
-                found.keys.push(u64::from_le_bytes(reader.array("key")?));
-            }
-        }
-        Fact::Extreme(number) => *number = Some(Box::new(reader.number("extreme")?)),
-        Fact::Values(values) => {
-            read_times(reader, &mut values.times, base)?;
-            for _ in 0..values.times.len() {
-                values.values.push(read_kept(reader)?);
-            }
-        }
-        Fact::Bought(bought) => **bought = read_bought(reader)?,
-        Fact::Used(used) => **used = read_used(reader)?,
-        Fact::Answer(found) => {
-            let mut last = base;
-            for _ in 0..reader.len("encounters")? {
-                last = reader.instant(last, "encounter")?;
-                let flags = reader.u8("encounter")?;
-                found.push(Encounter { at: last, a: flags & 1 != 0, b: flags & 2 != 0, both: flags >> 2 });
-            }
-        }
-        Fact::Steps(steps) => {
-            let has_a = reader.u8("steps")? != 0;
-            let a = reader.instant(base, "steps")?;
-            steps.a = has_a.then_some(a);
-            steps.settled = reader.u64("steps")?;
-            read_times(reader, &mut steps.b, base)?;
-            read_times(reader, &mut steps.via, base)?;
-        }
-        Fact::Followed(pairs) => {
-            for _ in 0..reader.len("pairs")? {
-                let key = u64::from_le_bytes(reader.array("pair")?);
-                let b_count = reader.u8("pair")?;
-                let b_at = if b_count > 0 { reader.instant(base, "pair")? } else { Instant::MIN };
-                let mut a = Vec::new();
-                for _ in 0..reader.len("openings")? {
-                    let at = reader.instant(base, "opening")?;
-                    let flags = reader.u8("opening")?;
-                    a.push(Opening { at, plain: flags & 1 != 0, also_b: flags & 2 != 0 });
-                }
-                pairs.push(Pair { key, b_at, b_count, a });
-            }
-        }
-        Fact::Chain(chain) => read_chain(reader, chain, base)?,
-        Fact::Periods(periods) => {
-            let mut number = 0;
-            for _ in 0..reader.len("periods")? {
-                number += reader.i64("period")?;
-                periods.push(Period { number, count: reader.u32("period")? });
-            }
-        }
-    }
-    Ok(())
-}
-
-const KEPT_FALSE: u8 = 0;
-const KEPT_TRUE: u8 = 1;
-const KEPT_NUMBER: u8 = 2;
-const KEPT_TEXT: u8 = 3;
-
-fn put_kept(out: &mut Vec<u8>, value: &Kept) {
-    match value {
-        Kept::Bool(flag) => out.push(if *flag { KEPT_TRUE } else { KEPT_FALSE }),
-        Kept::Number(number) => {
-            out.push(KEPT_NUMBER);
-            put_number(out, *number);
-        }
-        Kept::Text(text) => {
-            out.push(KEPT_TEXT);
-            put_text(out, text);
-        }
-    }
-}
-
-fn read_kept(reader: &mut Reader<'_>) -> Read<Kept> {
-    Ok(match reader.u8("value")? {
-        KEPT_FALSE => Kept::Bool(false),
-        KEPT_TRUE => Kept::Bool(true),
-        KEPT_NUMBER => Kept::Number(reader.number("value")?),
-        KEPT_TEXT => Kept::Text(reader.text("value")?.into()),
-        _ => return Err(Corrupt("type of a value")),
-    })
-}
-
-fn read_series(reader: &mut Reader<'_>, series: &mut Series, base: Instant) -> Read<()> {
-    for _ in 0..reader.len("days")? {
-        series.days.push(DayBucket {
-            day: reader.i64("day")?,
-            last: reader.instant(base, "day")?,
-            count: reader.u64("day")?,
-            sum: reader.number("day")?,
-        });
-    }
-    read_times(reader, &mut series.times, base)?;
-    for _ in 0..reader.len("numbers")? {
-        series.numbers.push(reader.number("number")?);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a record of the summaries topic is, by its key.
 
-use super::bytes::{Corrupt, Reader};
 use super::layout::{COUNTERS, DIGEST, FORMAT, PARAMETERS, RESULT, SAMPLE, SURVEY_BLOCK, THRESHOLDS, WHOLE};
+use crate::bytes::{Corrupt, Reader};
 
 /// The kinds of records in the summaries topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,9 +9,9 @@
 //! a day     exits if silent │ entries if silent │ exits │ entries │ value at stake
 //! ```
 
-use super::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use super::counter_bytes::{is_of, put_histogram, read_histogram};
 use super::layout::{FORMAT, RESULT, SURVEY_BLOCK, SURVEY_DAYS, WHOLE};
+use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text, put_u64};
 use crate::event::Instant;
 use crate::rules::ast::Unit;
 use crate::rules::{CohortIx, RuleSet};

@@ -1,7 +1,7 @@
 //! The days and weeks that a survey speaks of.
 
+use crate::calendar::Calendar;
 use crate::event::Instant;
-use crate::rules::Calendar;
 use crate::rules::ast::Unit;
 
 /// Days that are foreseen, the survey's own the first.
@@ -74,8 +74,8 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::{Frame, WEEKS};
+    use crate::calendar::Calendar;
     use crate::event::{Instant, Span};
-    use crate::rules::Calendar;
 
     fn at(text: &str) -> Instant {
         Instant(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,19 +22,29 @@ const fn room(name: &'static str, names: &'static [&'static str], owns: &'static
 /// In reading order.
 const ROOMS: &[Room] = &[
     room("event", &[], &[]),
-    room("rules", &["event"], &[]),
+    room("calendar", &["event"], &[]),
+    room("bytes", &["event"], &[]),
     // Numbers in, numbers out. Its functions must not be the platform's, which differ in the last digit.
     room("churn", &[], &["libm"]),
-    room("engine", &["event", "rules", "churn"], &[]),
+    // A kind of fact is one file, its bytes included.
+    room("fact", &["event", "calendar", "bytes", "churn"], &[]),
+    room("rules", &["event", "calendar", "fact"], &[]),
+    room("engine", &["event", "calendar", "churn", "fact", "rules"], &[]),
     // What it counts are places in the rankings of the rules, and what the models of churn say of customers.
-    room("summary", &["event", "rules", "churn", "engine"], &[]),
+    room("summary", &["event", "calendar", "rules", "churn", "engine"], &[]),
     room("settings", &["event"], &["config"]),
     room("clock", &["event"], &[]),
     // How long to wait before another try, for whoever tries.
     room("backoff", &[], &["fastrand"]),
-    room("codec", &["event", "settings", "backoff"], &["apache_avro", "bzip2", "snap", "ureq"]),
+    // Certificates in files, for whoever serves or asks over TLS.
+    room("tls", &[], &["tokio_rustls"]),
+    room("codec", &["event", "settings", "backoff", "tls"], &["apache_avro", "bzip2", "snap", "ureq"]),
     // A state's bytes follow the facts that the rules ask for, so reading one takes the rules.
-    room("store", &["event", "rules", "churn", "engine", "summary", "settings"], &["rocksdb"]),
+    room(
+        "store",
+        &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary", "settings"],
+        &["rocksdb"],
+    ),
     room("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
     room("metrics", &["event"], &["prometheus"]),
     // Between HTTP and the lanes, so that neither names the other. Which partition has a customer is Kafka's to say.
@@ -48,8 +59,8 @@ const ROOMS: &[Room] = &[
     ),
     room(
         "admin",
-        &["rules", "settings", "metrics", "inquiry"],
-        &["axum", "hyper", "hyper_util", "ring", "subtle", "tokio_rustls"],
+        &["rules", "settings", "tls", "metrics", "inquiry"],
+        &["axum", "hyper", "hyper_util", "ring", "subtle"],
     ),
     room("telemetry", &["settings"], &["tracing_subscriber"]),
     room("shutdown", &[], &[]),
@@ -57,6 +68,8 @@ const ROOMS: &[Room] = &[
         "app",
         &[
             "event",
+            "calendar",
+            "fact",
             "rules",
             "churn",
             "engine",
@@ -80,6 +93,8 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "event",
+            "calendar",
+            "fact",
             "rules",
             "churn",
             "engine",
@@ -102,7 +117,7 @@ const ROOMS: &[Room] = &[
 ];
 
 /// Rooms whose result is a function of their arguments, so that replay, rebuild and test decide alike.
-const PURE: &[&str] = &["event", "rules", "churn", "engine", "summary"];
+const PURE: &[&str] = &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary"];
 
 /// What would make a result depend on something else: threads, clocks, the environment, and the random order in which
 /// the standard library's maps are walked.
@@ -154,6 +169,150 @@ fn an_outside_crate_is_known_to_one_room() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Files that name each other in a circle, and why that is right: none does.
+const CIRCLES: &[(&str, &str)] = &[];
+
+/// Rooms whose files and folders are held to the same order as the rooms themselves. What is missing here has circles yet.
+const ORDERED: &[&str] = &["event", "fact", "engine"];
+
+/// Within a room no folder names one that names it back, and no file does, so that each can be read before those that use it.
+#[test]
+fn no_files_or_folders_of_a_room_name_each_other_in_a_circle() {
+    let mut broken = Vec::new();
+    for room in ORDERED {
+        let files = imports_within(room);
+        let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (file, named) in &files {
+            let (of, others) = (folder(file), named.iter().map(|name| folder(name)));
+            folders.entry(of.clone()).or_default().extend(others.filter(|other| *other != of));
+        }
+        folders.remove("");
+        broken.extend(circle(&files).map(|circle| format!("{room}: {circle}")));
+        broken.extend(circle(&folders).map(|circle| format!("{room}, folders: {circle}")));
+    }
+    broken.retain(|circle| !CIRCLES.iter().any(|(known, _)| circle.contains(known)));
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// A file's folder within its room; empty: it lies in none.
+fn folder(file: &str) -> String {
+    file.split_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned())
+}
+
+/// Which files of a room each of them imports from. A folder's own file stands for what it hands on: only those that name it
+/// are followed, not what it names.
+fn imports_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let root = src().join(room);
+    let name_of = |path: &str| {
+        let path = path.trim_start_matches("src/").trim_start_matches(room).trim_start_matches('/');
+        path.trim_end_matches(".rs").trim_end_matches("/mod").to_owned()
+    };
+    let mut files = BTreeMap::new();
+    for source in sources(room).iter().filter(|source| !source.path.ends_with("tests.rs")) {
+        let code = source.code.split("#[cfg(test)]").next().unwrap_or_default();
+        let own = name_of(&source.path);
+        if source.path.ends_with("/mod.rs") && is_table_of_contents(code) {
+            continue;
+        }
+        let here: Vec<&str> = source.path.trim_start_matches("src/").split('/').collect();
+        let mut named = BTreeSet::new();
+        for path in paths_named(code, &here) {
+            // The longest part of the path that is a file.
+            let parts: Vec<&str> = path.split("::").collect();
+            let found = (1..=parts.len()).rev().find_map(|length| {
+                let candidate = parts[..length].join("/");
+                let is_file =
+                    root.join(format!("{candidate}.rs")).exists() || root.join(&candidate).join("mod.rs").exists();
+                is_file.then_some(candidate)
+            });
+            named.extend(found.filter(|found| *found != own));
+        }
+        files.insert(own, named);
+    }
+    files
+}
+
+/// Has a file nothing but modules, and what it hands on of them?
+fn is_table_of_contents(code: &str) -> bool {
+    !["fn ", "struct ", "enum ", "impl "].iter().any(|item| code.contains(item))
+}
+
+/// The paths below a room that a file names by `use`, without the room.
+fn paths_named(code: &str, here: &[&str]) -> Vec<String> {
+    let room = here[0];
+    let is_own_folder = here.last() == Some(&"mod.rs");
+    let folder: Vec<&str> = here[1..here.len() - 1].to_vec();
+    let mut found = Vec::new();
+    for statement in code.split(';').filter_map(|part| part.rsplit_once("use ").map(|(_, path)| path.trim())) {
+        let (prefix, tail) = match statement.split_once("::{") {
+            Some((prefix, tail)) => (prefix, Some(tail)),
+            None => (statement, None),
+        };
+        let base = if let Some(rest) = prefix.strip_prefix("crate::").and_then(|rest| rest.strip_prefix(room)) {
+            rest.trim_start_matches("::").to_owned()
+        } else if prefix.starts_with("super") {
+            let ups = prefix.split("::").take_while(|part| *part == "super").count();
+            let rest: Vec<&str> = prefix.split("::").skip(ups).collect();
+            let depth = folder.len() + 1 - usize::from(is_own_folder);
+            let Some(kept) = depth.checked_sub(ups) else { continue };
+            folder[..kept.min(folder.len())].iter().copied().chain(rest).collect::<Vec<_>>().join("::")
+        } else {
+            continue;
+        };
+        match tail {
+            None => found.push(base),
+            Some(tail) => {
+                let with = |item: &str| if base.is_empty() { item.to_owned() } else { format!("{base}::{item}") };
+                found.extend(items(tail).into_iter().map(with));
+            }
+        }
+    }
+    found
+}
+
+/// One circle among what names what, as a line; `None`: there is none.
+fn circle(graph: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
+    fn visit<'g>(
+        node: &'g str,
+        graph: &'g BTreeMap<String, BTreeSet<String>>,
+        path: &mut Vec<&'g str>,
+        done: &mut BTreeSet<&'g str>,
+    ) -> Option<String> {
+        if let Some(start) = path.iter().position(|seen| *seen == node) {
+            return Some(path[start..].iter().chain([&node]).copied().collect::<Vec<_>>().join(" -> "));
+        }
+        if done.contains(node) {
+            return None;
+        }
+        path.push(node);
+        let found = graph.get(node).into_iter().flatten().find_map(|next| visit(next, graph, path, done));
+        path.pop();
+        done.insert(node);
+        found
+    }
+    let mut done = BTreeSet::new();
+    graph.keys().find_map(|node| visit(node, graph, &mut Vec::new(), &mut done))
+}
+
+#[test]
+fn the_reader_of_imports_sees_what_it_should() {
+    let here = ["engine", "decide", "engine.rs"];
+    let named = |code: &str| paths_named(code, &here);
+    assert_eq!(named("use super::context::Context;"), ["context::Context"].map(|path| format!("decide::{path}")));
+    assert_eq!(named("use crate::engine::customer::{A, B};"), ["customer::A", "customer::B"]);
+    assert_eq!(named("use super::super::model::Model;"), ["model::Model"]);
+    assert_eq!(named("use crate::event::Instant;"), [""; 0]);
+    let graph = |edges: &[(&str, &str)]| {
+        let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (from, to) in edges {
+            graph.entry((*from).into()).or_default().insert((*to).into());
+        }
+        graph
+    };
+    assert_eq!(circle(&graph(&[("a", "b"), ("b", "c"), ("a", "c")])), None);
+    assert_eq!(circle(&graph(&[("a", "b"), ("b", "c"), ("c", "b")])).as_deref(), Some("b -> c -> b"));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Stored bytes that were damaged are refused or read as something else; they never panic, and take no more memory than
 //! their length allows.
 
-use cohortd::engine::{CustomerState, Fact, Series};
+use cohortd::engine::CustomerState;
 use cohortd::event::{Instant, Number};
-use cohortd::rules::{self, FactKind, RuleSet};
+use cohortd::fact::{Fact, FactKind, TimesAndDays};
+use cohortd::rules::{self, RuleSet};
 use cohortd::store::{Corrupt, as_of, decode_state, encode_state, next_deadline};
 
 use crate::engine_under_test::run_to_states;
@@ -64,23 +65,23 @@ who = "sum(buy.amount in the last 9 days) > 2 and did buy with at least 2 differ
 fn a_series_whose_times_and_numbers_differ_in_length_is_refused() {
     let rules = rules::load("rules.toml", RULES).unwrap();
     let mut state = CustomerState::new(&rules);
-    let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Series { .. })).unwrap();
+    let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Series(_))).unwrap();
     let (times, numbers) = (vec![Instant(1), Instant(2)], vec![Number::ZERO]);
-    state.facts.put(number, Fact::Series(Box::new(Series { times, numbers, ..Series::default() })));
+    state.facts.put(number, Fact::Series(Box::new(TimesAndDays { times, numbers, ..TimesAndDays::default() })));
     assert_eq!(read_again(&state, &rules), Err(Corrupt("content of a fact")));
 }
 
 #[test]
 fn a_fact_with_nothing_in_it_is_refused() {
     let rules = rules::load("rules.toml", RULES).unwrap();
-    let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Total { .. })).unwrap();
+    let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Total(_))).unwrap();
     assert_eq!(decode_state(&with_facts(&rules, &[number as u8, 0, 2]), &rules), Err(Corrupt("content of a fact")));
 }
 
 #[test]
 fn a_fact_that_stands_in_a_state_twice_is_refused() {
     let rules = rules::load("rules.toml", RULES).unwrap();
-    let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Total { .. })).unwrap() as u8;
+    let number = rules.facts.iter().position(|fact| matches!(fact.kind, FactKind::Total(_))).unwrap() as u8;
     assert!(decode_state(&with_facts(&rules, &[number, 1, 2]), &rules).is_ok());
     let twice = with_facts(&rules, &[number, 1, 2, number, 1, 2]);
     assert_eq!(decode_state(&twice, &rules), Err(Corrupt("number of a fact")));

@@ -166,7 +166,7 @@ pub(crate) fn run_to_engine(case: &Case) -> Result<(Engine, BTreeMap<String, Cus
     engine.set_parameters(run.shard.engine().parameters().copied().map(Arc::new), run.taken_up_at);
     let read = |(customer, bytes): (String, Vec<u8>)| {
         let mut state = decode_state(&bytes, &run.rules).unwrap();
-        state.belongs_to(&customer);
+        state.set_customer(&customer);
         (customer, state)
     };
     Ok((engine, run.stored.into_iter().map(read).collect()))

@@ -8,6 +8,7 @@ mod calm;
 mod check;
 mod churn;
 mod cli;
+mod commands;
 mod damaged;
 mod dashboards;
 mod dates;
@@ -25,9 +26,11 @@ mod kafka_room;
 mod metamorphic;
 mod mistakes;
 mod naive;
+mod released;
 mod scenarios;
 mod schema;
 mod settings;
+mod sizing;
 mod store;
 mod torture;
 
@@ -36,7 +39,9 @@ mod support {
     pub(crate) mod allocations;
     pub(crate) mod apicurio;
     pub(crate) mod broker;
+    pub(crate) mod certificates;
     pub(crate) mod ends;
+    pub(crate) mod fronts;
     pub(crate) mod limit;
     pub(crate) mod preload;
     #[allow(dead_code, reason = "the tests at random use all of it")]

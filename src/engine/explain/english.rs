@@ -2,7 +2,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Deed, Explanation, Term, Turn, listed, local, time_of_day};
+use super::dates::{listed, local, time_of_day};
+use super::explanation::{Explanation, Term};
+use super::remedy::{Deed, Turn};
 use crate::event::{Change, Instant};
 use crate::rules::RuleSet;
 

@@ -4,11 +4,12 @@ use super::fingerprint::{expression, hash128, quoted};
 use super::named::{bare_names, definitions_in_signals};
 use super::order::cohorts_named;
 use super::{Compiled, Compiler};
+use crate::event::NameId;
+use crate::fact::{A, FactIx, FactKind, PurchaseDays, UsageDays};
 use crate::rules::ast::{Compare, CompareTest, Expr, Literal, Name, Op, Operand, Range};
 use crate::rules::document::{ChurnModel, ChurnRule, Document, LOWEST_LEVEL, SignalRule};
 use crate::rules::error::{ExprError, RuleError, nearest};
-use crate::rules::facts::{FactIx, FactKind};
-use crate::rules::ruleset::{Churn, Comparand, Measure, Score, Signal};
+use crate::rules::ruleset::{Churn, Comparand, Feed, Measure, PlainVisit, Score, Signal};
 use crate::rules::source::locate;
 
 impl Score {
@@ -29,12 +30,12 @@ impl Compiler<'_> {
     /// The days of what counts as coming back.
     pub(super) fn days_of(&mut self, rule: &ChurnRule) -> FactIx {
         let selector = self.selector(&rule.on);
-        let kind = match rule.model {
-            ChurnModel::Usage => FactKind::Used,
+        let kind: FactKind = match rule.model {
+            ChurnModel::Usage => UsageDays.into(),
             ChurnModel::Purchases => {
                 let amount = rule.amount.as_ref();
                 let amount = amount.map(|amount| (self.name(&amount.event.text), self.property(&amount.property)));
-                FactKind::Bought { amount }
+                PurchaseDays { amount }.into()
             }
         };
         self.fact(kind, &selector, None)
@@ -65,8 +66,26 @@ impl Compiler<'_> {
             thresholds: rule.levels.iter().map(|(_, threshold)| *threshold).collect(),
             min_silence: rule.min_silence,
             signals,
+            plain_visit: None,
             definition: format!("{:016x}", hash128(&canonical(self.document, rule)) >> 64),
         })
+    }
+
+    /// `feeds`: by the numbers of the event names.
+    pub(super) fn plain_visit(&self, churn: &Churn, feeds: &[Vec<Feed>]) -> Option<PlainVisit> {
+        let is_plain = |name: NameId| {
+            let mut roles = feeds[usize::from(name.0)].iter().filter(|feed| feed.fact == churn.fact);
+            roles.any(|feed| feed.role.filters(A).is_some_and(<[_]>::is_empty))
+        };
+        let paid = match &self.facts[usize::from(churn.fact.0)].kind {
+            FactKind::PurchaseDays(PurchaseDays { amount: Some((name, amount)) }) => {
+                Some(PlainVisit { name: *name, amount: Some(*amount) })
+            }
+            _ => None,
+        };
+        let names = (0..feeds.len().saturating_sub(1)).filter_map(|name| u16::try_from(name).ok().map(NameId));
+        let unpaid = names.map(|name| PlainVisit { name, amount: None });
+        paid.into_iter().chain(unpaid).find(|visit| is_plain(visit.name))
     }
 
     fn signal(&mut self, rule: &SignalRule) -> Compiled<Signal> {

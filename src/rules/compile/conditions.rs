@@ -2,11 +2,11 @@
 
 use super::{Compiled, Compiler, later};
 use crate::event::Instant;
+use crate::fact::{Distinct, DistinctAll, DistinctKey, Earliest, FactKind, Floor, Latest, Series, Total, Unanswered};
 use crate::rules::ast::{
     Bound, Count, Did, ExprKind, Mode, Name, Next, Range, Sequence, Silent, Window as WrittenWindow,
 };
 use crate::rules::error::ExprError;
-use crate::rules::facts::{DistinctKey, FactKind, Floor};
 use crate::rules::ruleset::{Condition, CountTest, Window};
 
 /// "At least N times" is exact up to here.
@@ -46,7 +46,7 @@ impl Compiler<'_> {
             None => (CountTest { min: 1, max: None, negated: did.negated }, None),
             Some(Count::Times(bound, n)) => (times(*bound, *n)?, None),
             Some(Count::FirstTime) => {
-                let fact = self.fact(FactKind::Earliest { cap: 1 }, &selector, None);
+                let fact = self.fact(Earliest { cap: 1 }, &selector, None);
                 let window = self.window(&did.window, false);
                 return Ok(Condition::First { fact, window, negated: did.negated });
             }
@@ -66,7 +66,7 @@ impl Compiler<'_> {
             _ => Some(Instant::MAX),
         };
         if key.is_none() && from != Some(Instant::MAX) {
-            let fact = self.fact(FactKind::Total { property: None, from }, &selector, None);
+            let fact = self.fact(Total { property: None, from }, &selector, None);
             return Ok(Condition::Total { fact, test });
         }
         let floor = match window {
@@ -79,14 +79,12 @@ impl Compiler<'_> {
         };
         let banded = matches!(window, Window::Between { .. } | Window::WithinFirst { .. });
         let earliest = matches!(window, Window::MoreThan(_));
-        let kind = match key {
-            None if banded => {
-                FactKind::Series { property: None, exact: cap.max(self.capacities.series), horizon, floor }
-            }
-            None if earliest => FactKind::Earliest { cap },
-            None => FactKind::Latest { cap, back: None },
-            Some(key) if banded => FactKind::DistinctAll { key, cap: self.capacities.pairs, horizon, floor },
-            Some(key) => FactKind::Distinct { key, earliest, cap },
+        let kind: FactKind = match key {
+            None if banded => Series { property: None, exact: cap.max(self.capacities.series), horizon, floor }.into(),
+            None if earliest => Earliest { cap }.into(),
+            None => Latest { cap, back: None }.into(),
+            Some(key) if banded => DistinctAll { key, cap: self.capacities.pairs, horizon, floor }.into(),
+            Some(key) => Distinct { key, earliest, cap }.into(),
         };
         let fact = self.fact(kind, &selector, None);
         Ok(Condition::Count { fact, window, test, waits })
@@ -95,7 +93,7 @@ impl Compiler<'_> {
     pub(super) fn silent(&mut self, silent: &Silent) -> Condition {
         let document = self.document;
         let selector = self.selector_of(silent.on.as_ref().unwrap_or(&document.activity), &[]);
-        let fact = self.fact(FactKind::Latest { cap: 1, back: None }, &selector, None);
+        let fact = self.fact(Latest { cap: 1, back: None }, &selector, None);
         Condition::Count {
             fact,
             window: Window::Last(silent.span.span),
@@ -114,13 +112,7 @@ impl Compiler<'_> {
             _ => None,
         };
         let each = sequence.mode == Some(Mode::Each);
-        let kind = FactKind::Followed {
-            key,
-            each,
-            keys_max: self.capacities.keys,
-            each_max: self.capacities.waiting,
-            horizon,
-        };
+        let kind = Unanswered { key, each, keys_max: self.capacities.keys, each_max: self.capacities.waiting, horizon };
         let fact = self.fact(kind, &a, Some(b));
         Condition::Followed { fact, after, window }
     }

@@ -11,10 +11,11 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
 use super::named::definitions_used;
-use crate::event::{Instant, PropertyId, Span};
+use crate::event::{NameId, PropertyId, Span};
+use crate::fact::{FactIx, Names};
 use crate::rules::ast::Events;
 use crate::rules::document::{Document, Written};
-use crate::rules::facts::{ChainSelectors, DistinctKey, FactKind, FactSpec, Floor, Keep, Selector};
+use crate::rules::fact_spec::{FactSpec, Selector};
 use crate::rules::ruleset::Cohort;
 use crate::rules::selector::{FilterTest, Literal};
 use crate::rules::source::single_spaced;
@@ -93,6 +94,24 @@ pub(super) fn definition(document: &Document, cohort: &str) -> String {
     format!("{:016x}", hash128(&text) >> 64)
 }
 
+impl Names for Compiler<'_> {
+    fn property(&self, id: PropertyId) -> String {
+        quoted(&self.properties[usize::from(id.0)])
+    }
+
+    fn event(&self, id: NameId) -> String {
+        quoted(&self.names[usize::from(id.0)])
+    }
+
+    fn selector_of(&self, fact: FactIx) -> String {
+        self.selector_in_words(&self.facts[usize::from(fact.0)].selector)
+    }
+
+    fn zone(&self) -> &str {
+        &self.document.time_zone
+    }
+}
+
 impl Compiler<'_> {
     /// What the numbers in a stored state stand for: facts, cohorts and ranks in their order. A release that numbers them
     /// otherwise, of the same rules, has another fingerprint, and does not take one fact for another.
@@ -105,60 +124,13 @@ impl Compiler<'_> {
 
     /// A fact's definition, without capacities and numbers given to names, so that it outlives both.
     pub(super) fn in_words(&self, fact: &FactSpec) -> String {
-        let property = |id: &PropertyId| quoted(&self.properties[usize::from(id.0)]);
-        let some_property = |id: &Option<PropertyId>| id.as_ref().map_or_else(|| "none".to_owned(), property);
         let selector = |selector: &Selector| self.selector_in_words(selector);
-        let key = |key: &DistinctKey| match key {
-            DistinctKey::Property(id) => format!("property {}", property(id)),
-            DistinctKey::Period(unit) => format!("{} in {}", unit.word(), self.document.time_zone),
-        };
-        let floor = |floor: &Floor| match floor {
-            Floor::None => "none".to_owned(),
-            Floor::SinceLast(fact) => format!("since last {}", selector(&self.facts[usize::from(fact.0)].selector)),
-            Floor::WithinFirst(fact, span) => {
-                format!("within {} of first {}", span.0, selector(&self.facts[usize::from(fact.0)].selector))
-            }
-        };
-        let keep = |keep: &Keep| match keep {
-            Keep::Latest => "latest".to_owned(),
-            Keep::Earliest => "earliest".to_owned(),
-            Keep::Spread { far, band } => format!("{} in {}", band.0, far.0),
-            Keep::WithinFirst(fact, span) => floor(&Floor::WithinFirst(*fact, *span)),
-        };
-        let chain = |chain: &ChainSelectors| {
+        let kind = fact.kind.definition(self);
+        if let Some(chain) = &fact.chain {
             let steps: Vec<String> = chain.steps.iter().map(selector).collect();
-            format!("{} without {}", steps.join(" then "), chain.without.as_ref().map(selector).unwrap_or_default())
-        };
-        let since = |from: &Option<Instant>| from.map_or_else(|| "ever".to_owned(), |from| format!("since {}", from.0));
-        let kind = match &fact.kind {
-            FactKind::Latest { .. } => "latest".to_owned(),
-            FactKind::Earliest { .. } => "earliest".to_owned(),
-            FactKind::Total { property: p, from } => format!("total {} {}", some_property(p), since(from)),
-            FactKind::Series { property: p, floor: f, .. } => format!("series {} {}", some_property(p), floor(f)),
-            FactKind::Distinct { key: k, earliest, .. } => format!("distinct {} {earliest}", key(k)),
-            FactKind::DistinctAll { key: k, floor: f, .. } => format!("distinct all {} {}", key(k), floor(f)),
-            FactKind::Extreme { property: p, greatest, from } => {
-                format!("extreme {} {greatest} {}", property(p), since(from))
-            }
-            FactKind::Values { property: p, earliest, floor: f, .. } => {
-                format!("values {} {earliest} {}", property(p), floor(f))
-            }
-            FactKind::Answer { last, .. } => format!("answer {last}"),
-            FactKind::Steps { .. } => "steps".to_owned(),
-            FactKind::Used => format!("days used in {}", self.document.time_zone),
-            FactKind::Bought { amount } => {
-                let of = |name| quoted(&self.names[usize::from(name)]);
-                let amount = amount.map(|(name, id)| format!("{}.{}", of(name.0), property(&id)));
-                format!("days bought {} in {}", amount.unwrap_or_default(), self.document.time_zone)
-            }
-            FactKind::Followed { key: k, each, .. } => format!("followed {} {each}", some_property(k)),
-            FactKind::Chain { within, key: k, keep: kept, .. } => {
-                let within: Vec<String> = within.iter().map(|span| span.0.to_string()).collect();
-                let words = fact.chain.as_ref().map(chain).unwrap_or_default();
-                return format!("chain {} [{}] {} of {words}", some_property(k), within.join(" "), keep(kept));
-            }
-            FactKind::Periods { unit, .. } => format!("periods {}", key(&DistinctKey::Period(*unit))),
-        };
+            let without = chain.without.as_ref().map(selector).unwrap_or_default();
+            return format!("{kind} of {} without {without}", steps.join(" then "));
+        }
         let via = fact.via.as_ref().map(|via| format!(" via {}", selector(via))).unwrap_or_default();
         let other = fact.other.as_ref().map(selector).unwrap_or_default();
         format!("{kind} of {} {other}{via}", selector(&fact.selector))

@@ -4,12 +4,15 @@ use super::named;
 use super::parts::literal;
 use super::{Compiled, Compiler};
 use crate::event::{Number, PropertyId, Span};
+use crate::fact::{
+    Answer, Distinct, DistinctAll, DistinctKey, Extreme, FactKind, Floor, Latest, Series, Steps, Total, Values,
+};
 use crate::rules::ast::{
     Compare, CompareTest, Edge, Events, Function, Literal as WrittenLiteral, Measure as WrittenMeasure, MeasureKind,
     Name, Op, Operand, Range, Unit, Window as WrittenWindow,
 };
 use crate::rules::error::ExprError;
-use crate::rules::facts::{DistinctKey, FactKind, Floor, Selector};
+use crate::rules::fact_spec::Selector;
 use crate::rules::ruleset::{Aggregate, Comparand, Condition, Measure, Pick, Score, Window};
 use crate::rules::selector::Literal;
 
@@ -152,12 +155,12 @@ impl Compiler<'_> {
                     return Err(not_kept(range, "which A was the last then"));
                 }
                 let (a, b) = (self.selector(a), self.selector(to));
-                let fact = self.fact(FactKind::Answer { last, cap: self.capacities.answers }, &a, Some(b));
+                let fact = self.fact(Answer { last, cap: self.capacities.answers }, &a, Some(b));
                 (Measure::TimeFrom { fact }, MeasureType::Time)
             }
             MeasureKind::UsualGap(events) => {
                 let selector = self.selector_of(events, &[]);
-                let fact = self.fact(FactKind::Latest { cap: GAPS + 1, back: None }, &selector, None);
+                let fact = self.fact(Latest { cap: GAPS + 1, back: None }, &selector, None);
                 self.remember_edges(Edge::Last, &selector, asked);
                 let default = match events {
                     Events::Named(names) if names.len() == 1 => self.document.usual_gaps.get(&names[0].text).copied(),
@@ -172,7 +175,7 @@ impl Compiler<'_> {
                 let named = |name: &Name| Events::Named(vec![name.clone()]);
                 let (a, b) = (self.selector_of(&named(from), &[]), self.selector_of(&named(to), &[]));
                 let via = self.selector_of(via, &[]);
-                let fact = self.fact_via(FactKind::Steps { cap: self.capacities.answers }, &a, Some(b), Some(via));
+                let fact = self.fact_via(Steps { cap: self.capacities.answers }, &a, Some(b), Some(via));
                 (Measure::Steps { fact }, MeasureType::Plain)
             }
         };
@@ -281,16 +284,16 @@ impl Compiler<'_> {
         };
         match (from.filter(|_| asked.is_now()), of, property) {
             (Some(from), Aggregate::Count | Aggregate::Sum | Aggregate::Average, _) => {
-                return Measure::Total { fact: self.fact(FactKind::Total { property, from }, selector, None), of };
+                return Measure::Total { fact: self.fact(Total { property, from }, selector, None), of };
             }
             (Some(from), Aggregate::Min | Aggregate::Max, Some(property)) => {
-                let kind = FactKind::Extreme { property, greatest: of == Aggregate::Max, from };
+                let kind = Extreme { property, greatest: of == Aggregate::Max, from };
                 return Measure::Extreme { fact: self.fact(kind, selector, None) };
             }
             _ => {}
         }
         let (horizon, floor) = reach(window, asked);
-        let kind = FactKind::Series { property, exact: self.capacities.series, horizon, floor };
+        let kind = Series { property, exact: self.capacities.series, horizon, floor };
         Measure::Series { fact: self.fact(kind, selector, None), window, of }
     }
 
@@ -306,10 +309,10 @@ impl Compiler<'_> {
             }
             (DistinctKey::Period(_), _) => DAYS_MAX,
         };
-        let kind = if banded {
-            FactKind::DistinctAll { key, cap: self.capacities.pairs, horizon, floor }
+        let kind: FactKind = if banded {
+            DistinctAll { key, cap: self.capacities.pairs, horizon, floor }.into()
         } else {
-            FactKind::Distinct { key, earliest: matches!(window, Window::MoreThan(_)), cap }
+            Distinct { key, earliest: matches!(window, Window::MoreThan(_)), cap }.into()
         };
         Measure::Distinct { fact: self.fact(kind, selector, None), window }
     }
@@ -333,7 +336,7 @@ impl Compiler<'_> {
         };
         let (horizon, floor) = if one { (None, Floor::None) } else { reach(window, asked) };
         let cap = if one { 1 } else { self.capacities.values };
-        let kind = FactKind::Values { property, earliest: one && pick == Pick::First, cap, horizon, floor };
+        let kind = Values { property, earliest: one && pick == Pick::First, cap, horizon, floor };
         Measure::Pick { fact: self.fact(kind, selector, None), window, pick }
     }
 
@@ -348,7 +351,7 @@ impl Compiler<'_> {
     /// What was the last one some time ago takes more than the last one.
     fn remember_edges(&mut self, edge: Edge, selector: &Selector, asked: Asked) {
         if edge == Edge::Last && !asked.is_now() {
-            let kind = FactKind::Latest { cap: self.capacities.edges, back: Some(asked.back) };
+            let kind = Latest { cap: self.capacities.edges, back: Some(asked.back) };
             self.fact(kind, selector, None);
         }
     }

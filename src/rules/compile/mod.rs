@@ -18,16 +18,16 @@ pub(super) use self::named::SCORES;
 use self::order::{cohorts_named, comes_first, decision_order};
 use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
-use super::calendar::Calendar;
-use super::capacity::Capacities;
 use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
-use super::facts::FactSpec;
+use super::fact_spec::FactSpec;
 use super::mentions::mentions;
-use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Node, Rank, Ranking, RuleSet};
+use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Feed, Node, Rank, Ranking, RuleSet};
 use super::source::{locate, single_spaced};
 use super::uses::{Use, each_use};
+use crate::calendar::Calendar;
 use crate::event::{NameId, Vocabulary};
+use crate::fact::Capacities;
 
 type Compiled<T> = Result<T, ExprError>;
 
@@ -335,9 +335,10 @@ impl<'d> Compiler<'d> {
         self.name_ranks(&cohorts, churn.as_ref());
         let ranked_by = self.ranked_by();
         let names = self.vocabulary.names_len();
-        let feeds = (0..=names)
+        let feeds: Vec<Vec<Feed>> = (0..=names)
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
+        let churn = churn.map(|churn| Churn { plain_visit: self.plain_visit(&churn, &feeds), ..churn });
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
         let churn_lines =
             document.churn.as_ref().map(|rule| format!("\n\n{}", churn::canonical(document, rule))).unwrap_or_default();

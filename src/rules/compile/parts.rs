@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::Compiler;
 use crate::event::{NameId, PropertyId};
+use crate::fact::{Earliest, FactIx, FactKind, Latest};
 use crate::rules::ast::{
     Edge, Events, Filter as WrittenFilter, FilterTest as WrittenTest, Literal as WrittenLiteral, Name, Step, Unit,
     Window as WrittenWindow,
 };
-use crate::rules::facts::{FactIx, FactKind, FactSpec, Selector};
+use crate::rules::fact_spec::{FactSpec, Selector};
 use crate::rules::ruleset::Window;
 use crate::rules::selector::{Filter, FilterTest, Literal};
 
@@ -37,24 +38,25 @@ impl Compiler<'_> {
     }
 
     pub(super) fn edge(&mut self, edge: Edge, selector: &Selector) -> FactIx {
-        let kind = match edge {
-            Edge::First => FactKind::Earliest { cap: 1 },
-            Edge::Last => FactKind::Latest { cap: 1, back: None },
+        let kind: FactKind = match edge {
+            Edge::First => Earliest { cap: 1 }.into(),
+            Edge::Last => Latest { cap: 1, back: None }.into(),
         };
         self.fact(kind, selector, None)
     }
 
-    pub(super) fn fact(&mut self, kind: FactKind, selector: &Selector, other: Option<Selector>) -> FactIx {
+    pub(super) fn fact(&mut self, kind: impl Into<FactKind>, selector: &Selector, other: Option<Selector>) -> FactIx {
         self.fact_via(kind, selector, other, None)
     }
 
     pub(super) fn fact_via(
         &mut self,
-        kind: FactKind,
+        kind: impl Into<FactKind>,
         selector: &Selector,
         other: Option<Selector>,
         via: Option<Selector>,
     ) -> FactIx {
+        let kind = kind.into();
         let same = |fact: &mut FactSpec| {
             fact.selector == *selector && fact.other == other && fact.via == via && fact.kind.absorb(&kind)
         };

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::event::NameId;
-use crate::rules::facts::{ChainSelectors, FactIx, FactSpec, Selector};
+use crate::fact::{A, B, BARRED, FactIx, Parts, VIA};
+use crate::rules::fact_spec::{FactSpec, Selector};
 use crate::rules::ruleset::{
-    BARRED, Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Score, Window,
+    Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Score, Window,
 };
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
@@ -16,28 +17,19 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
         (Some(_), None) => false,
     };
     let filters = |selector: &Selector| fits(selector).then(|| selector.filters.clone());
-    let steps = |chain: &ChainSelectors| {
-        let numbered = chain.steps.iter().enumerate().map(|(i, step)| (1 << i, step));
-        let parts = numbered.chain(chain.without.as_ref().map(|without| (BARRED, without)));
-        let parts: Vec<_> = parts.filter_map(|(bit, selector)| Some((bit, filters(selector)?))).collect();
-        (!parts.is_empty()).then_some(Role::Steps(parts))
+    let selectors = |fact: &FactSpec| -> Vec<(Parts, Selector)> {
+        if let Some(chain) = &fact.chain {
+            let steps = chain.steps.iter().enumerate().map(|(i, step)| (1 << i, step.clone()));
+            return steps.chain(chain.without.clone().map(|without| (BARRED, without))).collect();
+        }
+        let others = [(B, &fact.other), (VIA, &fact.via)].into_iter();
+        let others = others.filter_map(|(part, selector)| Some((part, selector.clone()?)));
+        std::iter::once((A, fact.selector.clone())).chain(others).collect()
     };
     let role = |fact: &FactSpec| {
-        if let Some(chain) = &fact.chain {
-            return steps(chain);
-        }
-        let own = filters(&fact.selector);
-        match (&fact.other, &fact.via) {
-            (None, _) => own.map(Role::Own),
-            (Some(other), None) => match (own, filters(other)) {
-                (None, None) => None,
-                (a, b) => Some(Role::Pair { a, b }),
-            },
-            (Some(other), Some(via)) => match (own, filters(other), filters(via)) {
-                (None, None, None) => None,
-                (a, b, via) => Some(Role::Step { a, b, via }),
-            },
-        }
+        let parts = selectors(fact).into_iter().filter_map(|(part, selector)| Some((part, filters(&selector)?)));
+        let parts: Vec<_> = parts.collect();
+        (!parts.is_empty()).then_some(Role(parts))
     };
     let feed = |(i, fact): (usize, &FactSpec)| {
         role(fact).map(|role| Feed { fact: FactIx(u16::try_from(i).unwrap_or(u16::MAX)), role })

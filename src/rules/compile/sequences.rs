@@ -2,10 +2,10 @@
 
 use super::conditions::count_test;
 use super::{Compiled, Compiler};
+use crate::fact::{Capacities, FactIx, FactKind, Keep, Periods, STEPS_MAX, Sequence as SequenceKind};
 use crate::rules::ast::{Bound, Range, Sequence, Streak, Unit};
-use crate::rules::capacity::Capacities;
 use crate::rules::error::ExprError;
-use crate::rules::facts::{ChainSelectors, FactIx, FactKind, FactSpec, Keep, STEPS_MAX, Selector};
+use crate::rules::fact_spec::{ChainSelectors, FactSpec, Selector};
 use crate::rules::ruleset::{Condition, Window};
 
 /// Times at which a sequence was complete, for a window between two ages.
@@ -50,9 +50,9 @@ impl Compiler<'_> {
             return Err(ExprError::new(range, message).hint("bring the two lengths further apart"));
         }
         let within = sequence.next.iter().map(|next| next.within.span).collect();
-        let Capacities { keys: keys_max, links: links_max, .. } = self.capacities;
-        let kind = FactKind::Chain { within, key, keep, keys_max, links_max };
-        Ok(Condition::Chain { fact: self.chain_fact(kind, selectors), window })
+        let Capacities { keys: keys_max, links: events_max, .. } = self.capacities;
+        let kind = SequenceKind { within, key, keep, keys_max, events_max };
+        Ok(Condition::Chain { fact: self.chain_fact(kind.into(), selectors), window })
     }
 
     fn chain_fact(&mut self, kind: FactKind, selectors: ChainSelectors) -> FactIx {
@@ -85,7 +85,7 @@ impl Compiler<'_> {
         let times = count_test(times.0, times.1, false, range)?;
         let periods = count_test(periods.0, periods.1, false, range)?;
         let most = u32::try_from(times.capacity()).unwrap_or(u32::MAX);
-        let fact = self.fact(FactKind::Periods { unit, back: of_last, most }, selector, None);
+        let fact = self.fact(Periods { unit, back: of_last, most }, selector, None);
         Ok(Condition::Rhythm { fact, unit, times, of_last, periods })
     }
 
@@ -96,7 +96,7 @@ impl Compiler<'_> {
             return Err(ExprError::new(range, format!("from 1 to {PERIODS_MAX} periods are counted, not {length}")));
         }
         let selector = self.selector_of(step, &[]);
-        let fact = self.fact(FactKind::Periods { unit: *unit, back: *length, most: 1 }, &selector, None);
+        let fact = self.fact(Periods { unit: *unit, back: *length, most: 1 }, &selector, None);
         Ok(Condition::Streak { fact, unit: *unit, length: *length })
     }
 }

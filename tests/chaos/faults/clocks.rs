@@ -11,6 +11,10 @@ use crate::random::Random;
 fn set(field: &mut Field, random: &mut Random, seconds: i64) -> Begun {
     let Some(number) = field.pick(random) else { return Begun::NotNow };
     let member = &mut field.members[number];
+    // One that is still starting has not looked at its clock yet.
+    if !matches!(member.get("/health/ready"), Some((200, _))) {
+        return Begun::NotNow;
+    }
     if !member.set_clock(seconds) {
         return Begun::Skipped("there is no C compiler".into());
     }

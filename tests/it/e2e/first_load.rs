@@ -6,8 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use cohortd::clock::wall_clock;
-use cohortd::engine::{Standing, tie_hash};
+use cohortd::engine::Standing;
 use cohortd::event::Number;
+use cohortd::event::stored_hash::tie_hash;
 use cohortd::rules::{RuleSet, load};
 use cohortd::store::Recorded;
 use cohortd::summary::{Counters, thresholds};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cohortd::event::{Instant, Number, Span};
-use cohortd::rules::Capacities;
+use cohortd::fact::Capacities;
 
 use super::random::Random;
 use super::report::record_hash;

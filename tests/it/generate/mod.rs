@@ -15,7 +15,7 @@ mod rules;
 mod shrink;
 
 use cohortd::event::{ChangeReason, Instant};
-use cohortd::rules::Capacities;
+use cohortd::fact::Capacities;
 
 use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_lazily, run_with_mishaps, run_with_states};
 use crate::naive::{Case, Config, Fate, Outcome, judge, judge_ahead, judge_with};

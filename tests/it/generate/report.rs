@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use cohortd::event::Instant;
-use cohortd::rules::Capacities;
+use cohortd::fact::Capacities;
 
 use crate::naive::{Case, LogEvent, Outcome, OwnedValue};
 

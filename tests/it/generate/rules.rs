@@ -1,7 +1,7 @@
 //! Random rules of the operators that run, over a vocabulary so small that they often speak of the same events.
 
 use cohortd::event::{Instant, Span};
-use cohortd::rules::Capacities;
+use cohortd::fact::Capacities;
 
 use super::churn::Churn;
 use super::draft::{Cohort, Draft, Expr};

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cohortd::event::{Instant, Span, Value};
+use cohortd::fact::Capacities;
+use cohortd::rules::Document;
 use cohortd::rules::ast::{
     Bound, Count, Did, Edge, Events, Expr, ExprKind, Filter, Function, Measure, MeasureKind, Mode, Sequence, Step,
     Unit, Window,
 };
-use cohortd::rules::{Capacities, Document};
 
 use super::condition::{Moment, is_one_of, matches};
 use super::log::LogEvent;

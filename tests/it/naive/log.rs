@@ -2,7 +2,7 @@
 
 use cohortd::engine::Parameters;
 use cohortd::event::{Change, ChangeReason, Instant, Number, Span, Value};
-use cohortd::rules::Capacities;
+use cohortd::fact::Capacities;
 
 /// One partition from its first event on.
 #[derive(Debug, Clone, PartialEq)]

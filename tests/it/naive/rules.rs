@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cohortd::engine::Parameters;
 use cohortd::event::Instant;
+use cohortd::fact::Capacities;
 use cohortd::rules::ast::{Compare, CompareTest, Count, Expr, ExprKind, Measure, MeasureKind, Operand, Rank, Window};
-use cohortd::rules::{Capacities, CohortRule, Document};
+use cohortd::rules::{CohortRule, Document};
 
 use super::calendar::Calendar;
 use super::churn::{Score, score_of};

@@ -4,9 +4,7 @@
 mod access;
 mod tokens;
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use cohortd::clock::wall_clock;
@@ -16,6 +14,7 @@ use super::lab::Lab;
 use super::refusals::refusal;
 use super::{avro, eventually};
 use crate::support::broker::{Broker, free_ports};
+use crate::support::certificates::{certificates, is_without_openssl};
 use tokens::Endpoint;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
@@ -62,8 +61,7 @@ impl Secured {
         SHARED
             .get_or_init(|| {
                 Broker::shared()?;
-                if Command::new("openssl").arg("version").output().is_err() {
-                    println!("skipped: there is no openssl");
+                if is_without_openssl() {
                     return None;
                 }
                 Self::start()
@@ -148,28 +146,6 @@ super.users=User:ANONYMOUS;User:CN=cohortd;User:shop;User:tokens
             format!("kafka.options.sasl.oauthbearer.token.endpoint.url={endpoint}"),
         ]
     }
-}
-
-/// A CA, and what it signs: `server` for `127.0.0.1`, `client` named `cohortd`.
-fn certificates(folder: &Path) {
-    let openssl = |words: &[&str]| {
-        let output = Command::new("openssl").args(words).current_dir(folder).output().unwrap();
-        assert!(output.status.success(), "openssl {words:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-x509"];
-    openssl(&[&["req"][..], &key, &["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca"]].concat());
-    fs::write(folder.join("server.ext"), "subjectAltName=IP:127.0.0.1\n").unwrap();
-    fs::write(folder.join("client.ext"), "extendedKeyUsage=clientAuth\n").unwrap();
-    for (name, subject) in [("server", "/CN=127.0.0.1"), ("client", "/CN=cohortd")] {
-        let [key_file, request, certificate, extensions] =
-            ["key", "csr", "pem", "ext"].map(|kind| format!("{name}.{kind}"));
-        let made = ["-keyout", &key_file, "-out", &request, "-subj", subject];
-        openssl(&[&["req"][..], &key[..5], &made].concat());
-        let signed = ["-in", &request, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"];
-        openssl(&[&["x509", "-req"][..], &signed, &["-extfile", &extensions, "-out", &certificate]].concat());
-    }
-    let both = ["server.key", "server.pem"].map(|file| fs::read_to_string(folder.join(file)).unwrap()).concat();
-    fs::write(folder.join("server.both.pem"), both).unwrap();
 }
 
 /// An event becomes a change, over a connection as `sets` say.

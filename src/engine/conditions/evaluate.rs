@@ -1,0 +1,331 @@
+//! Conditions on one customer at one instant.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::measure::Measured;
+use super::periods::{Rhythm, streak};
+use super::verdict::Verdict;
+use super::view::CustomerView;
+use super::window::{is_in, known_from, next_change, next_crossing, next_of_one, within};
+use crate::calendar::Unit;
+use crate::engine::customer::Membership;
+use crate::event::{Instant, Number, Value};
+use crate::fact::{Fact, FactIx, FactKind, OpenKey, kept_part};
+use crate::rules::ast::{Bound, Edge, Op};
+use crate::rules::{CohortIx, Comparand, Condition, ConditionIx, CountTest, Measure, Node, Score, Window};
+
+/// What of a fact lies in a window.
+pub(in crate::engine) struct InWindow {
+    /// Times, or different keys.
+    pub(in crate::engine) count: u64,
+    pub(in crate::engine) last: Option<Instant>,
+    /// When that next changes by time alone.
+    until: Instant,
+}
+
+impl<'a> CustomerView<'a> {
+    /// Evaluates an expression.
+    pub(in crate::engine) fn node(&self, node: &Node) -> Verdict {
+        match node {
+            Node::And(parts) => Verdict::joined(parts.iter().map(|part| self.node(part)), false),
+            Node::Or(parts) => Verdict::joined(parts.iter().map(|part| self.node(part)), true),
+            Node::Not(inner) => self.node(inner).negated(),
+            Node::Leaf(condition, _) => self.condition(*condition),
+        }
+    }
+
+    /// Evaluates one condition.
+    pub(in crate::engine) fn condition(&self, condition: ConditionIx) -> Verdict {
+        self.evaluated(self.rules.condition(condition))
+    }
+
+    pub(in crate::engine) fn evaluated(&self, condition: &Condition) -> Verdict {
+        match condition {
+            Condition::Count { fact, window, test, waits } => self.count(*fact, *window, *test, *waits),
+            Condition::First { fact, window, negated } => {
+                let once = CountTest { min: 1, max: None, negated: false };
+                let first = self.edge(*fact, Edge::First);
+                let verdict = self.tested(first.as_slice(), *window, once, None);
+                if *negated { verdict.negated() } else { verdict }
+            }
+            Condition::Total { fact, test } => Verdict::always(match self.fact(*fact) {
+                Some(Fact::Total(total)) => test.holds(total.count),
+                _ => test.holds(0),
+            }),
+            Condition::Followed { fact, after, window } => self.followed(*fact, *after, *window),
+            Condition::Chain { fact, window } => self.chain(*fact, *window),
+            Condition::Rhythm { fact, unit, times, of_last, periods } => {
+                let rhythm = Rhythm { periods: self.periods(*fact), times: *times, of_last: *of_last };
+                self.rhythm(rhythm, *unit, *periods)
+            }
+            Condition::Streak { fact, unit, length } => {
+                streak(self.periods(*fact), self.at, *unit, *length, self.calendar)
+            }
+            Condition::In { cohort, stay } => self.member(*cohort, *stay),
+            Condition::Moves { cohort, entered, window, test } => {
+                let mut times = [Instant::MIN; Membership::HISTORY_MAX];
+                let times = moves(self.membership(*cohort), *entered, &mut times);
+                match within(times, *window, self) {
+                    Some(_) => self.tested(times, *window, *test, None),
+                    // No F: no entry lies within D of it.
+                    None => Verdict::always(test.holds(0)),
+                }
+            }
+            Condition::FirstEntered { cohort, window } => {
+                let membership = self.membership(*cohort);
+                let times = [membership.first_entered_at];
+                let entered = usize::from(membership.times_entered > 0);
+                self.tested(&times[..entered], *window, CountTest { min: 1, max: None, negated: false }, None)
+            }
+            Condition::Compare { measure, op, with } => self.compare(measure, *op, with),
+            Condition::Known { measure } => self.presence(measure),
+            Condition::Missing { measure } => self.presence(measure).negated(),
+            Condition::Rank { rank, .. } => self.rank(*rank),
+        }
+    }
+
+    fn count(&self, fact: FactIx, window: Window, test: CountTest, waits: bool) -> Verdict {
+        let waits = waits.then_some(fact);
+        match self.kind(fact) {
+            FactKind::Latest(_) | FactKind::Earliest(_) => self.tested(self.times(fact), window, test, waits),
+            FactKind::Distinct(_) => {
+                let times = self.fact(fact).and_then(Fact::keyed_times).map_or(&[][..], |found| &found.times);
+                self.tested(times, window, test, waits)
+            }
+            _ => {
+                let Some(found) = self.found_in(fact, window) else { return Verdict::always(false) };
+                self.waited(test, found.count, found.until, window, waits)
+            }
+        }
+    }
+
+    /// What of a fact lies in a window: all that there is to say of it, for those who decide and those who explain. `None`:
+    /// the window does not exist.
+    pub(in crate::engine) fn found_in(&self, fact: FactIx, window: Window) -> Option<InWindow> {
+        let found = |times: &[Instant], part: Range<usize>, count: usize| InWindow {
+            count: count as u64,
+            last: times[part.clone()].last().copied(),
+            until: next_change(times, &part, window, self),
+        };
+        Some(match self.fact(fact) {
+            Some(Fact::Distinct(pairs) | Fact::DistinctAll(pairs)) => {
+                let part = within(&pairs.times, window, self)?;
+                let count = self.different(fact, &pairs.keys[part.clone()]);
+                found(&pairs.times, part, count)
+            }
+            Some(Fact::Series(series)) => {
+                let part = within(&series.times, window, self)?;
+                let count = part.len();
+                let mut found = found(&series.times, part, count);
+                for day in &series.days {
+                    let held = is_in(day.last, window, self);
+                    if held {
+                        found.count += day.count;
+                        found.last = found.last.max(Some(day.last));
+                    }
+                    found.until = found.until.min(next_of_one(day.last, held, window, self));
+                }
+                found
+            }
+            _ => {
+                let times = self.times(fact);
+                let part = within(times, window, self)?;
+                let count = part.len();
+                found(times, part, count)
+            }
+        })
+    }
+
+    /// May it have one key several times?
+    fn holds_all_pairs(&self, fact: FactIx) -> bool {
+        matches!(self.kind(fact), FactKind::DistinctAll(_))
+    }
+
+    /// How many of these keys of a fact are different.
+    pub(in crate::engine) fn different(&self, fact: FactIx, keys: &[u64]) -> usize {
+        if !self.holds_all_pairs(fact) {
+            return keys.len();
+        }
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.len()
+    }
+
+    /// A count of times in a window, against its bounds.
+    fn tested(&self, times: &[Instant], window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
+        let Some(part) = within(times, window, self) else { return Verdict::always(false) };
+        // Who was known before the fact was observed may be left with nothing found, and wait from then on.
+        let until = match waits.is_some_and(|fact| self.observed_from(fact) > self.known_since) {
+            true => next_change(times, &part, window, self),
+            false => next_crossing(times, &part, window, test, self),
+        };
+        self.waited(test, part.len() as u64, until, window, waits)
+    }
+
+    /// Satisfied by nothing found: only once the customer has been known, and the fact that `waits` observed, for the
+    /// window's length.
+    fn waited(&self, test: CountTest, count: u64, until: Instant, window: Window, waits: Option<FactIx>) -> Verdict {
+        let holds = test.holds(count);
+        if let Some(fact) = waits.filter(|_| holds && count == 0) {
+            let ready = self.counts_from(fact, window);
+            if self.at < ready {
+                return Verdict { holds: false, until: until.min(ready) };
+            }
+        }
+        Verdict { holds, until }
+    }
+
+    /// From when on nothing found counts.
+    pub(in crate::engine) fn counts_from(&self, fact: FactIx, window: Window) -> Instant {
+        known_from(window, self.observed_from(fact), self)
+    }
+
+    fn followed(&self, fact: FactIx, after: crate::event::Span, window: Window) -> Verdict {
+        let Some(Fact::Unanswered(keys)) = self.fact(fact) else { return Verdict::always(false) };
+        let mut verdict = Verdict::always(false);
+        for open in keys.iter().flat_map(OpenKey::open) {
+            let due = open + after;
+            if due > self.at {
+                verdict.until = verdict.until.min(due);
+                continue;
+            }
+            let times = [due];
+            let Some(part) = within(&times, window, self) else { continue };
+            verdict.holds |= !part.is_empty();
+            verdict.until = verdict.until.min(next_of_one(due, !part.is_empty(), window, self));
+        }
+        verdict
+    }
+
+    /// Any completion in the window will do, and for as long as any of those that are there stays in it.
+    fn chain(&self, fact: FactIx, window: Window) -> Verdict {
+        let mut verdict = Verdict::always(false);
+        self.completions(fact, |at| {
+            let times = [at];
+            let Some(part) = within(&times, window, self) else { return };
+            let until = next_of_one(at, !part.is_empty(), window, self);
+            verdict = Verdict::joined([verdict, Verdict { holds: !part.is_empty(), until }], true);
+        });
+        verdict
+    }
+
+    /// The times at which a sequence was complete, in no order.
+    pub(in crate::engine) fn completions(&self, fact: FactIx, found: impl FnMut(Instant)) {
+        if let (Some(Fact::Sequence(progress)), FactKind::Sequence(kind)) = (self.fact(fact), self.kind(fact)) {
+            kind.completions(progress, found);
+        }
+    }
+
+    fn rhythm(&self, rhythm: Rhythm<'_>, unit: Unit, wanted: CountTest) -> Verdict {
+        let current = self.calendar.period(self.at, unit);
+        let passing = u64::try_from(rhythm.passing(current)).unwrap_or_default();
+        let until = rhythm.next_change(current, wanted).map_or(Instant::MAX, |next| self.calendar.start(next, unit));
+        Verdict { holds: wanted.holds(passing), until }
+    }
+
+    fn member(&self, cohort: CohortIx, stay: Option<(Bound, crate::event::Span)>) -> Verdict {
+        let membership = self.membership(cohort);
+        let Some((bound, span)) = stay else { return Verdict::always(membership.member) };
+        if !membership.member {
+            return Verdict::always(false);
+        }
+        let full = membership.entered_at + span;
+        let from = |start: Instant| Verdict {
+            holds: self.at >= start,
+            until: if self.at < start { start } else { Instant::MAX },
+        };
+        match bound {
+            Bound::AtLeast => from(full),
+            Bound::MoreThan => from(full.next()),
+            Bound::FewerThan => from(full).negated(),
+            Bound::AtMost => from(full.next()).negated(),
+            Bound::Exactly => {
+                let until = [full, full.next()].into_iter().find(|t| *t > self.at).unwrap_or(Instant::MAX);
+                Verdict { holds: self.at == full, until }
+            }
+        }
+    }
+
+    fn presence(&self, measure: &Measure) -> Verdict {
+        let measured = self.measure(measure);
+        Verdict { holds: measured.value.is_some(), until: measured.until }
+    }
+
+    /// Both sides are exact: differences are in 10^-12, so that a factor of six places multiplies without rounding.
+    fn compare(&self, measure: &Measure, op: Op, with: &Comparand) -> Verdict {
+        if let Measure::Score { score: score @ (Score::Risk | Score::Alive), .. } = measure {
+            return match with {
+                Comparand::Number(number) => self.passes(*score, op, *number),
+                _ => Verdict::always(false),
+            };
+        }
+        let left = self.measure(measure);
+        let (factor, right) = match with {
+            Comparand::Number(number) => (Number::ONE, Measured::constant(Value::Number(*number))),
+            Comparand::Bool(flag) => (Number::ONE, Measured::constant(Value::Bool(*flag))),
+            Comparand::Text(text) => (Number::ONE, Measured::constant(Value::Text(kept_part(text)))),
+            Comparand::Measure { factor, measure } => (factor.0, self.measure(measure)),
+        };
+        let until = left.until.min(right.until);
+        let (Some(l), Some(r)) = (left.value, right.value) else { return Verdict { holds: false, until } };
+        let ordering = match (l, r) {
+            (Value::Number(l), Value::Number(r)) => {
+                let difference = l.0.saturating_mul(Number::ONE).saturating_sub(r.0.saturating_mul(factor));
+                let slope = left.slope * Number::ONE - right.slope * factor;
+                let until = until.min(sign_change(self.at, difference, slope));
+                return Verdict { holds: holds(op, difference.cmp(&0)), until };
+            }
+            // Only of a number is there one and a half.
+            (_, Value::Bool(_) | Value::Text(_)) if factor != Number::ONE => return Verdict { holds: false, until },
+            (Value::Text(l), Value::Text(r)) => Some(l.cmp(r)),
+            (Value::Bool(l), Value::Bool(r)) if l == r && matches!(op, Op::Eq | Op::Ne) => Some(Ordering::Equal),
+            _ => None,
+        };
+        // Between different types, and of two booleans, there is no order.
+        Verdict { holds: ordering.map_or(op == Op::Ne, |ordering| holds(op, ordering)), until }
+    }
+}
+
+/// Does a comparison hold whose sides stand in this order?
+pub(in crate::engine) fn holds(op: Op, ordering: Ordering) -> bool {
+    match op {
+        Op::Eq => ordering.is_eq(),
+        Op::Ne => ordering.is_ne(),
+        Op::Lt => ordering.is_lt(),
+        Op::Le => ordering.is_le(),
+        Op::Gt => ordering.is_gt(),
+        Op::Ge => ordering.is_ge(),
+    }
+}
+
+/// The times at which a cohort was entered (or left), among those remembered.
+pub(in crate::engine) fn moves<'t>(
+    membership: &Membership,
+    entered: bool,
+    times: &'t mut [Instant; Membership::HISTORY_MAX],
+) -> &'t [Instant] {
+    let found = membership.history.iter().filter(|(_, kind)| *kind == entered);
+    let mut length = 0;
+    for ((time, _), place) in found.zip(times.iter_mut()) {
+        *place = *time;
+        length += 1;
+    }
+    &times[..length]
+}
+
+/// The first instant after `at` at which a difference that moves by `slope` a millisecond has another sign.
+fn sign_change(at: Instant, difference: i128, slope: i128) -> Instant {
+    let towards_zero = (difference < 0 && slope > 0) || (difference > 0 && slope < 0);
+    let wait = match (difference, slope) {
+        (_, 0) => return Instant::MAX,
+        (0, _) => 1,
+        _ if towards_zero => {
+            let (distance, speed) = (difference.unsigned_abs(), slope.unsigned_abs());
+            distance.div_ceil(speed)
+        }
+        _ => return Instant::MAX,
+    };
+    Instant(i64::try_from(wait).map_or(i64::MAX, |wait| at.0.saturating_add(wait)))
+}

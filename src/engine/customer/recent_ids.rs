@@ -1,0 +1,37 @@
+//! The ids of a customer's recent events, by which duplicates are known.
+
+use crate::event::Instant;
+
+/// One event's identity, by hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecentId {
+    pub at: Instant,
+    pub hash: u64,
+}
+
+/// Ascending by time, then hash.
+pub(in crate::engine) fn is_duplicate(recent: &[RecentId], hash: u64, oldest_arrival: Instant) -> bool {
+    recent.iter().any(|known| known.hash == hash && known.at >= oldest_arrival)
+}
+
+/// Remembers an id until no copy of its event can still be accepted; over capacity the oldest by event time goes. True: one
+/// went before its time.
+pub(in crate::engine) fn remember(
+    recent: &mut Vec<RecentId>,
+    id: RecentId,
+    oldest_arrival: Instant,
+    cap: usize,
+) -> bool {
+    if cap == 0 {
+        return false;
+    }
+    let expired = recent.partition_point(|known| known.at < oldest_arrival);
+    recent.drain(..expired);
+    let place = recent.partition_point(|known| *known < id);
+    recent.insert(place, id);
+    let is_full = recent.len() > cap;
+    if is_full {
+        recent.remove(0);
+    }
+    is_full
+}

@@ -1,0 +1,180 @@
+//! Evidence in English.
+
+use super::rounded::{Rounded, TimeUnit, rounded};
+use crate::engine::effects::{Cause, Found, Quantity};
+use crate::event::{Change, Number, Span};
+use crate::fact::Counted;
+
+pub(super) const EDITED: &str = "The rules were changed.";
+
+/// `fails`: the clauses are those that no longer hold.
+pub(super) fn sentence(title: &str, change: Change, fails: bool, clauses: &[String]) -> String {
+    let verb = match change {
+        Change::Entered => "Entered",
+        Change::Exited => "Left",
+    };
+    if clauses.is_empty() {
+        return format!("{verb} {title}.");
+    }
+    let no_longer = if fails { ", as this no longer holds" } else { "" };
+    format!("{verb} {title}{no_longer}: {}.", clauses.join("; "))
+}
+
+pub(super) fn at_most(span: Span) -> String {
+    format!("stays at most {}", length(span))
+}
+
+pub(super) fn excluded(first: &str, group: &str) -> String {
+    format!("gives way to {first} in the group {group}")
+}
+
+pub(super) fn found(found: &Found) -> String {
+    match found {
+        Found::Nothing => String::new(),
+        Found::None { last: None } | Found::Times(0) => "none".into(),
+        Found::None { last: Some(last) } | Found::Last(last) => format!("last one {}", ago(*last)),
+        Found::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
+        Found::Some { count, at_least, of, last } => {
+            let at_least = if *at_least { "at least " } else { "" };
+            format!("{at_least}{count} {}, last {}", more(*of), ago(*last))
+        }
+        Found::Times(1) => "once".into(),
+        Found::Times(count) => format!("{count} times"),
+        Found::TooNew { counts_in: Some(span) } => {
+            format!("none, but not known for long enough: another {}", length(*span))
+        }
+        Found::TooNew { counts_in: None } => "none, but not known from the beginning".into(),
+        Found::NotStarted => "not started".into(),
+        Found::Waited(span) => format!("waited {}", length(*span)),
+        Found::NothingOverdue => "nothing overdue".into(),
+        Found::Complete(span) => format!("complete {}", ago(*span)),
+        Found::NotComplete => "not complete".into(),
+        Found::Passing { count, of } => format!("in {count} of {of}"),
+        Found::InARow(0) => "none".into(),
+        Found::InARow(count) => format!("{count} in a row"),
+        Found::In(Span(0)) => "just now".into(),
+        Found::In(span) => format!("for {}", length(*span)),
+        Found::Entered(span) => format!("entered {}", ago(*span)),
+        Found::Ago(span) => ago(*span),
+        Found::Outside(span) => format!("{}, not in that time", ago(*span)),
+        Found::Never => "never".into(),
+        Found::Quantity(value) => quantity(value),
+        Found::Ranked { value, threshold } => format!("{}, threshold {}", quantity(value), quantity(threshold)),
+        Found::Unranked => "not ranked".into(),
+        Found::NoThreshold => "no threshold: too few customers, or none computed yet".into(),
+        Found::Against { value, other, usual_gap } => {
+            let name = if *usual_gap { "usual gap" } else { "against" };
+            format!("{}, {name} {}", quantity(value), quantity(other))
+        }
+    }
+}
+
+fn one(of: Counted) -> &'static str {
+    match of {
+        Counted::Times => "once",
+        Counted::Values => "one",
+        Counted::Days => "one day",
+        Counted::Weeks => "one week",
+        Counted::Months => "one month",
+    }
+}
+
+fn more(of: Counted) -> &'static str {
+    match of {
+        Counted::Times => "times",
+        Counted::Values => "different",
+        Counted::Days => "days",
+        Counted::Weeks => "weeks",
+        Counted::Months => "months",
+    }
+}
+
+fn quantity(quantity: &Quantity) -> String {
+    match *quantity {
+        Quantity::Missing => "missing".into(),
+        Quantity::Number(number) => number.to_string(),
+        Quantity::Since(Span(0)) => "just now".into(),
+        Quantity::Since(span) | Quantity::Length(span) => length(span),
+        Quantity::AtOnce => "at once".into(),
+        Quantity::More(number) if number > Number::ZERO => format!("+{number}"),
+        Quantity::More(number) => number.to_string(),
+        Quantity::Percent(part) => {
+            let sign = if part > Number::ZERO { "+" } else { "" };
+            format!("{sign}{} %", Number(part.0.saturating_mul(100)))
+        }
+        Quantity::Longer(Span(0)) => "no change".into(),
+        Quantity::Longer(Span(less)) if less < 0 => format!("{} less", length(Span(-less))),
+        Quantity::Longer(more) => format!("{} more", length(more)),
+        Quantity::Bool(flag) => flag.to_string(),
+        Quantity::Level(ref name) => name.to_string(),
+        Quantity::Text => "a text".into(),
+    }
+}
+
+pub(super) fn risk(level: &str, factors: &[String]) -> String {
+    format!("Risk is {level}: {}.", factors.join("; "))
+}
+
+pub(super) fn cause(cause: Cause) -> String {
+    match cause {
+        Cause::Once => "came once".into(),
+        Cause::Rhythm(span) => format!("comes about every {}", in_days(span)),
+        Cause::Silence(span) => format!("silent for {}", in_days(span)),
+        Cause::Falling => "on fewer days lately".into(),
+        Cause::Signal(_) => String::new(),
+    }
+}
+
+/// Whole days: of a rhythm nobody wants hours.
+fn in_days(span: Span) -> String {
+    match span.0.div_euclid(Span::DAY.0) {
+        0 => "less than a day".into(),
+        1 => "1 day".into(),
+        days => format!("{days} days"),
+    }
+}
+
+fn ago(span: Span) -> String {
+    match span {
+        Span(0) => "just now".into(),
+        span => format!("{} ago", length(span)),
+    }
+}
+
+fn length(span: Span) -> String {
+    let counted = |count: i64, unit: TimeUnit| {
+        let word = match unit {
+            TimeUnit::Day => "day",
+            TimeUnit::Hour => "hour",
+            TimeUnit::Minute => "minute",
+            TimeUnit::Second => "second",
+        };
+        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+    };
+    match rounded(span) {
+        Rounded::Milliseconds(ms) => format!("{ms} ms"),
+        Rounded::Units { count, unit, rest: Some((rest, smaller)), .. } => {
+            format!("{} {}", counted(count, unit), counted(rest, smaller))
+        }
+        Rounded::Units { count, unit, just_over: true, .. } => format!("just over {}", counted(count, unit)),
+        Rounded::Units { count, unit, .. } => counted(count, unit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::length;
+    use crate::event::Span;
+
+    #[test]
+    fn lengths_are_short_and_not_misleading() {
+        let of = |days: i64, hours: i64, ms: i64| length(Span(days * Span::DAY.0 + hours * Span::HOUR.0 + ms));
+        assert_eq!(of(90, 0, 0), "90 days");
+        assert_eq!(of(90, 7, 0), "90 days");
+        assert_eq!(of(2, 21, 5), "2 days 21 hours");
+        assert_eq!(of(1, 0, 0), "1 day");
+        assert_eq!(of(1, 1, 0), "25 hours");
+        assert_eq!(of(0, 2, 1), "just over 2 hours");
+        assert_eq!(of(0, 0, 1_500), "1500 ms");
+    }
+}

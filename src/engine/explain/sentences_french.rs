@@ -1,0 +1,206 @@
+//! Evidence in French. A no-break space stands before `:` and `;` and within guillemets.
+
+use super::rounded::{Rounded, TimeUnit, rounded};
+use crate::engine::effects::{Cause, Found, Quantity};
+use crate::event::{Change, Number, Span};
+use crate::fact::Counted;
+
+pub(super) const EDITED: &str = "Les règles ont été modifiées.";
+
+/// `fails`: the clauses are those that no longer hold.
+pub(super) fn sentence(title: &str, change: Change, fails: bool, clauses: &[String]) -> String {
+    // A noun, so that nothing has to agree with the customer.
+    let noun = match change {
+        Change::Entered => "Entrée dans",
+        Change::Exited => "Sortie de",
+    };
+    let title = format!("«\u{a0}{title}\u{a0}»");
+    if clauses.is_empty() {
+        return format!("{noun} {title}.");
+    }
+    let no_longer = if fails { ", car ceci n’est plus vrai" } else { "" };
+    format!("{noun} {title}{no_longer}\u{a0}: {}.", clauses.join("\u{a0}; "))
+}
+
+pub(super) fn at_most(span: Span) -> String {
+    format!("reste au plus {}", length(span))
+}
+
+pub(super) fn excluded(first: &str, group: &str) -> String {
+    format!("cède la place à {first} dans le groupe {group}")
+}
+
+pub(super) fn found(found: &Found) -> String {
+    match found {
+        Found::Nothing => String::new(),
+        Found::None { last: None } | Found::Times(0) => "aucune fois".into(),
+        Found::None { last: Some(last) } | Found::Last(last) => format!("la dernière fois {}", ago(*last)),
+        Found::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
+        Found::Some { count, at_least, of, last } => {
+            let at_least = if *at_least { "au moins " } else { "" };
+            format!("{at_least}{count} {} {}", more(*of), ago(*last))
+        }
+        Found::Times(1) => "une fois".into(),
+        Found::Times(count) => format!("{count} fois"),
+        Found::TooNew { counts_in: Some(span) } => {
+            format!("aucune fois, mais pas connu depuis assez longtemps\u{a0}: encore {}", length(*span))
+        }
+        Found::TooNew { counts_in: None } => "aucune fois, mais pas connu depuis le début".into(),
+        Found::NotStarted => "pas commencé".into(),
+        Found::Waited(span) => format!("attente de {}", length(*span)),
+        Found::NothingOverdue => "rien en retard".into(),
+        Found::Complete(span) => format!("achevée {}", ago(*span)),
+        Found::NotComplete => "inachevée".into(),
+        Found::Passing { count, of } => format!("{count} sur {of}"),
+        Found::InARow(0) => "aucune".into(),
+        Found::InARow(count) => format!("{count} de suite"),
+        Found::In(Span(0)) => "à l’instant".into(),
+        Found::In(span) => format!("depuis {}", length(*span)),
+        Found::Entered(span) => format!("entrée {}", ago(*span)),
+        Found::Ago(span) => ago(*span),
+        Found::Outside(span) => format!("{}, hors de cette période", ago(*span)),
+        Found::Never => "jamais".into(),
+        Found::Quantity(value) => quantity(value),
+        Found::Ranked { value, threshold } => format!("{}, seuil {}", quantity(value), quantity(threshold)),
+        Found::Unranked => "non classé".into(),
+        Found::NoThreshold => "pas de seuil\u{a0}: trop peu de clients, ou pas encore calculé".into(),
+        Found::Against { value, other, usual_gap } => {
+            let name = if *usual_gap { "écart habituel" } else { "contre" };
+            format!("{}, {name} {}", quantity(value), quantity(other))
+        }
+    }
+}
+
+fn one(of: Counted) -> &'static str {
+    match of {
+        Counted::Times => "une fois",
+        Counted::Values => "une valeur",
+        Counted::Days => "un jour",
+        Counted::Weeks => "une semaine",
+        Counted::Months => "un mois",
+    }
+}
+
+/// Several, up to the words for when the last of them was.
+fn more(of: Counted) -> &'static str {
+    match of {
+        Counted::Times => "fois, la dernière",
+        Counted::Values => "valeurs différentes, la dernière",
+        Counted::Days => "jours, le dernier",
+        Counted::Weeks => "semaines, la dernière",
+        Counted::Months => "mois, le dernier",
+    }
+}
+
+fn quantity(quantity: &Quantity) -> String {
+    match *quantity {
+        Quantity::Missing => "aucune valeur".into(),
+        Quantity::Number(value) => number(value),
+        Quantity::Since(Span(0)) => "à l’instant".into(),
+        Quantity::Since(span) | Quantity::Length(span) => length(span),
+        Quantity::AtOnce => "aussitôt".into(),
+        Quantity::More(value) if value > Number::ZERO => format!("+{}", number(value)),
+        Quantity::More(value) => number(value),
+        Quantity::Percent(part) => {
+            let sign = if part > Number::ZERO { "+" } else { "" };
+            format!("{sign}{}\u{a0}%", number(Number(part.0.saturating_mul(100))))
+        }
+        Quantity::Longer(Span(0)) => "aucun changement".into(),
+        Quantity::Longer(Span(less)) if less < 0 => format!("{} de moins", length(Span(-less))),
+        Quantity::Longer(more) => format!("{} de plus", length(more)),
+        Quantity::Bool(true) => "vrai".into(),
+        Quantity::Bool(false) => "faux".into(),
+        Quantity::Level(ref name) => name.to_string(),
+        Quantity::Text => "un texte".into(),
+    }
+}
+
+pub(super) fn risk(level: &str, factors: &[String]) -> String {
+    format!("Risque {level}\u{a0}: {}.", factors.join("\u{a0}; "))
+}
+
+pub(super) fn cause(cause: Cause) -> String {
+    match cause {
+        Cause::Once => "une seule venue".into(),
+        Cause::Rhythm(span) => format!("un rythme de {}", in_days(span)),
+        Cause::Silence(span) => format!("silence depuis {}", in_days(span)),
+        Cause::Falling => "moins de jours dernièrement".into(),
+        Cause::Signal(_) => String::new(),
+    }
+}
+
+/// Whole days: of a rhythm nobody wants hours.
+fn in_days(span: Span) -> String {
+    match span.0.div_euclid(Span::DAY.0) {
+        0 => "moins d’un jour".into(),
+        1 => "1\u{a0}jour".into(),
+        days => format!("{days}\u{a0}jours"),
+    }
+}
+
+/// With a decimal comma.
+fn number(number: Number) -> String {
+    number.to_string().replace('.', ",")
+}
+
+fn ago(span: Span) -> String {
+    match span {
+        Span(0) => "à l’instant".into(),
+        span => format!("il y a {}", length(span)),
+    }
+}
+
+fn length(span: Span) -> String {
+    let counted = |count: i64, unit: TimeUnit| {
+        let word = match unit {
+            TimeUnit::Day => "jour",
+            TimeUnit::Hour => "heure",
+            TimeUnit::Minute => "minute",
+            TimeUnit::Second => "seconde",
+        };
+        format!("{count}\u{a0}{word}{}", if count < 2 { "" } else { "s" })
+    };
+    match rounded(span) {
+        Rounded::Milliseconds(ms) => format!("{ms}\u{a0}ms"),
+        Rounded::Units { count, unit, rest: Some((rest, smaller)), .. } => {
+            format!("{} {}", counted(count, unit), counted(rest, smaller))
+        }
+        Rounded::Units { count, unit, just_over: true, .. } => format!("un peu plus de {}", counted(count, unit)),
+        Rounded::Units { count, unit, .. } => counted(count, unit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{found, length, sentence};
+    use crate::engine::effects::{Found, Quantity};
+    use crate::event::{Change, Number, Span};
+    use crate::fact::Counted;
+
+    #[test]
+    fn lengths_agree_with_their_number() {
+        let of = |days: i64, hours: i64, ms: i64| length(Span(days * Span::DAY.0 + hours * Span::HOUR.0 + ms));
+        assert_eq!(of(90, 0, 0), "90\u{a0}jours");
+        assert_eq!(of(1, 0, 0), "1\u{a0}jour");
+        assert_eq!(of(2, 1, 0), "2\u{a0}jours 1\u{a0}heure");
+        assert_eq!(of(0, 2, 1), "un peu plus de 2\u{a0}heures");
+    }
+
+    #[test]
+    fn values_read_as_one_would_say_them() {
+        let days = |days: i64| Span(days * Span::DAY.0);
+        let visits = Found::Some { count: 3, at_least: true, of: Counted::Days, last: days(0) };
+        assert_eq!(found(&visits), "au moins 3 jours, le dernier à l’instant");
+        assert_eq!(found(&Found::Last(days(90))), "la dernière fois il y a 90\u{a0}jours");
+        assert_eq!(found(&Found::Quantity(Quantity::Number(Number(-1_500_000)))), "-1,5");
+    }
+
+    #[test]
+    fn a_sentence_keeps_its_signs_of_punctuation_on_their_line() {
+        let clauses = ["silent for 3 days (a)".to_owned(), "did pay (b)".to_owned()];
+        let text = sentence("À reconquérir", Change::Exited, true, &clauses);
+        let expected = "Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (a)\u{a0}; \
+                        did pay (b).";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,271 @@
+//! The first (or last) A and the first other B from then on: what `time from A to B` looks at.
+//!
+//! Kept are the A, its answer, and the B's that would answer an A which may still arrive late.
+
+use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases};
+use super::{A, B};
+use crate::bytes::{Read, Reader, put_instant, put_len};
+use crate::event::{CustomerEvent, Instant, Span};
+
+/// The first A (or the `last`), the first B from then on, and what may take their place: at most `cap` B's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub last: bool,
+    pub cap: usize,
+}
+
+/// Ascending by time.
+pub type AnswerPoints = Vec<AnswerPoint>;
+
+/// The A's and B's at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerPoint {
+    pub at: Instant,
+    /// At least one is an A and no B.
+    pub a: bool,
+    /// At least one is a B and no A.
+    pub b: bool,
+    /// How many are both; counted up to 2.
+    pub both: u8,
+}
+
+impl AnswerPoint {
+    fn has_a(&self) -> bool {
+        self.a || self.both > 0
+    }
+
+    fn has_b(&self) -> bool {
+        self.b || self.both > 0
+    }
+
+    /// Is there an A and another event that is a B?
+    fn answers_itself(&self) -> bool {
+        (self.has_a() && self.b) || (self.a && self.has_b()) || self.both > 1
+    }
+}
+
+impl Answer {
+    /// From A to B; `None` while there is no A, or no B for it. Events after `at` are not looked at.
+    #[must_use]
+    pub fn time(&self, found: &[AnswerPoint], at: Instant) -> Option<Span> {
+        let found = &found[..found.partition_point(|point| point.at <= at)];
+        let a = self.place_of_a(found)?;
+        let answer = if found[a].answers_itself() { a } else { first_b(found, a)? };
+        Some(found[answer].at.since(found[a].at))
+    }
+
+    /// When `time` next changes as `at` moves on over events that are there already.
+    #[must_use]
+    pub fn next_point(found: &[AnswerPoint], at: Instant) -> Instant {
+        found.iter().map(|point| point.at).find(|time| *time > at).unwrap_or(Instant::MAX)
+    }
+
+    fn summary(&self, found: &[AnswerPoint]) -> (Option<Instant>, Option<Span>) {
+        let a = self.place_of_a(found).map(|place| found[place].at);
+        (a, self.time(found, Instant::MAX))
+    }
+
+    fn place_of_a(&self, found: &[AnswerPoint]) -> Option<usize> {
+        if self.last { found.iter().rposition(AnswerPoint::has_a) } else { found.iter().position(AnswerPoint::has_a) }
+    }
+
+    fn add(found: &mut AnswerPoints, added: AnswerPoint) {
+        let place = found.partition_point(|point| point.at < added.at);
+        match found.get_mut(place).filter(|point| point.at == added.at) {
+            None => found.insert(place, added),
+            Some(point) => {
+                point.a |= added.a;
+                point.b |= added.b;
+                point.both = (point.both + added.both).min(2);
+            }
+        }
+    }
+
+    fn tidy(&self, found: &mut AnswerPoints, approximated: &mut u64) {
+        self.drop_settled(found);
+        while let Some(oldest) = self.over_capacity(found) {
+            found.remove(oldest);
+            *approximated += 1;
+        }
+    }
+
+    /// Of the first A later ones never matter, nor what comes after its answer; of the last A nothing before it does.
+    fn drop_settled(&self, found: &mut AnswerPoints) {
+        let Some(a) = self.place_of_a(found) else { return };
+        if self.last {
+            found.drain(..a);
+            return;
+        }
+        let answer = if found[a].answers_itself() { None } else { first_b(found, a) };
+        match answer {
+            Some(answer) => {
+                found.truncate(answer + 1);
+                found.drain(a + 1..answer);
+                // Whether there was a later A at the same instant depends on which came first.
+                let at = found[a + 1].at;
+                found[a + 1] = AnswerPoint { at, a: false, b: true, both: 0 };
+            }
+            None => found.truncate(a + 1),
+        }
+    }
+
+    /// The oldest B that is held for late A's only, where there are too many of them.
+    fn over_capacity(&self, found: &[AnswerPoint]) -> Option<usize> {
+        if found.len() <= self.cap + 2 {
+            return None;
+        }
+        match self.place_of_a(found) {
+            Some(a) if self.last => Some(first_b(found, a)? + 1),
+            _ => Some(0),
+        }
+    }
+}
+
+fn first_b(found: &[AnswerPoint], after: usize) -> Option<usize> {
+    (after + 1..found.len()).find(|place| found[*place].has_b())
+}
+
+impl Kind for Answer {
+    type Content = AnswerPoints;
+
+    /// False: the time from A to B is as before.
+    fn feed(
+        &self,
+        found: &mut AnswerPoints,
+        event: &CustomerEvent<'_>,
+        parts: Parts,
+        context: &mut FeedContext<'_>,
+    ) -> bool {
+        let before = self.summary(found);
+        let (a, b) = (parts == A, parts == B);
+        Self::add(found, AnswerPoint { at: event.at, a, b, both: u8::from(!a && !b) });
+        self.tidy(found, context.approximated);
+        self.summary(found) != before
+    }
+
+    /// Drops the B's that no A can need any more, since none that early can still arrive.
+    fn forget(&self, found: &mut AnswerPoints, _: EdgeTimes, settled_before: Instant) {
+        let a = self.place_of_a(found);
+        let keep = match (a, self.last) {
+            // Up to the last A nothing else is held; its answer stays.
+            (Some(a), true) => first_b(found, a).unwrap_or(a) + 1,
+            (Some(_) | None, _) => 0,
+        };
+        let end = if self.last { found.len() } else { a.unwrap_or(found.len()) };
+        let mut place = 0;
+        found.retain(|point| {
+            let spare = (keep..end).contains(&place) && point.at < settled_before;
+            place += 1;
+            !spare
+        });
+    }
+
+    fn merge(&self, found: &mut AnswerPoints, other: AnswerPoints, _: EdgeTimes, approximated: &mut u64) {
+        for point in other {
+            Self::add(found, point);
+        }
+        self.tidy(found, approximated);
+    }
+
+    fn absorb(&mut self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn serves(&self, wanted: &Self) -> bool {
+        self.cap == wanted.cap
+    }
+
+    fn bytes(&self, events: usize, _: usize) -> usize {
+        8 + self.cap.min(events) * 7
+    }
+
+    fn definition(&self, _: &dyn Names) -> String {
+        format!("answer {}", self.last)
+    }
+
+    fn describe(&self, words: &dyn Phrases) -> String {
+        let which = if self.last { "last" } else { "first" };
+        format!("when {which} {}, and when first {} from then on", words.events(A), words.events(B))
+    }
+}
+
+impl Content for AnswerPoints {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.capacity() * size_of::<AnswerPoint>()
+    }
+
+    fn prefetch(&self) -> i64 {
+        self.first().map_or(0, |point| point.at.0)
+    }
+
+    fn longest(&self) -> usize {
+        self.len()
+    }
+
+    fn drop_older_half(&mut self) {
+        super::kind::halve(self);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, base: Instant) {
+        put_len(out, self.len());
+        let mut last = base;
+        for point in self {
+            put_instant(out, point.at, last);
+            out.push(u8::from(point.a) | u8::from(point.b) << 1 | point.both << 2);
+            last = point.at;
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
+        let mut found = Vec::new();
+        let mut last = base;
+        for _ in 0..reader.len("answers")? {
+            last = reader.instant(last, "answer")?;
+            let flags = reader.u8("answer")?;
+            found.push(AnswerPoint { at: last, a: flags & 1 != 0, b: flags & 2 != 0, both: flags >> 2 });
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, AnswerPoint, AnswerPoints, Instant, Kind, Span};
+
+    fn feed(kind: &Answer, found: &mut AnswerPoints, at: i64, a: bool, approximated: &mut u64) {
+        Answer::add(found, AnswerPoint { at: Instant(at), a, b: !a, both: 0 });
+        kind.tidy(found, approximated);
+    }
+
+    #[test]
+    fn the_answer_of_a_late_a_is_still_known() {
+        for last in [false, true] {
+            let kind = Answer { last, cap: 10 };
+            let (mut found, mut approximated) = (Vec::new(), 0);
+            for (at, a) in [(5, false), (20, true), (30, false), (40, false)] {
+                feed(&kind, &mut found, at, a, &mut approximated);
+            }
+            assert_eq!(kind.time(&found, Instant::MAX), Some(Span(10)));
+            kind.forget(&mut found, None, Instant(4));
+            feed(&kind, &mut found, if last { 35 } else { 4 }, true, &mut approximated);
+            assert_eq!(kind.time(&found, Instant::MAX), Some(Span(if last { 5 } else { 1 })));
+        }
+    }
+
+    #[test]
+    fn what_is_held_stays_bounded() {
+        for last in [false, true] {
+            let kind = Answer { last, cap: 10 };
+            let (mut found, mut approximated) = (Vec::new(), 0);
+            for at in 0..1_000 {
+                feed(&kind, &mut found, at, at == 500, &mut approximated);
+            }
+            assert!(found.len() <= 12 && approximated > 0);
+            assert_eq!(kind.time(&found, Instant::MAX), Some(Span(1)));
+        }
+    }
+}

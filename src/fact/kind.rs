@@ -1,0 +1,292 @@
+//! What each kind of fact says of itself, and what its content can do.
+
+use super::FactIx;
+use crate::bytes::Read;
+use crate::calendar::{Calendar, Unit};
+use crate::event::{CustomerEvent, Instant, NameId, PropertyId, Span};
+
+/// The parts of a fact's definition that an event passes the tests of, a bit for each.
+///
+/// Most facts have one part, [`A`]. `A then no B`, `time from A to B` and `steps from A to B via ...` have [`A`], [`B`] and
+/// [`VIA`]; a sequence has a bit for each of its steps, in their order, and [`BARRED`].
+pub type Parts = u16;
+
+/// The only part, or the event that begins.
+pub const A: Parts = 1;
+/// The event that answers.
+pub const B: Parts = 2;
+/// The events that are counted between the two.
+pub const VIA: Parts = 4;
+/// What must not lie between two steps of a sequence.
+pub const BARRED: Parts = 1 << 15;
+
+/// First and last time of the fact that another one's floor names; `None`: it has no times.
+pub type EdgeTimes = Option<(Instant, Instant)>;
+
+/// What facts need to know besides an event.
+pub struct FeedContext<'a> {
+    /// No event before this can still arrive, nor be merged in from another customer.
+    pub settled_before: Instant,
+    pub edge: EdgeTimes,
+    pub calendar: &'a Calendar,
+    /// Counts events folded into day buckets, or dropped, beyond a fact's exact capacity.
+    pub approximated: &'a mut u64,
+}
+
+/// A kind of fact: what the rules ask of it. Its content follows from the set of events that it was fed, whatever the order in
+/// which they came, but for what lies beyond its capacity.
+pub trait Kind {
+    type Content: Content;
+
+    /// Takes in an event that passes some of its parts. False: nothing changed.
+    fn feed(
+        &self,
+        content: &mut Self::Content,
+        event: &CustomerEvent<'_>,
+        parts: Parts,
+        context: &mut FeedContext<'_>,
+    ) -> bool;
+
+    /// Drops what can no longer matter, where no event before `settled_before` can still arrive or be merged in.
+    fn forget(&self, _content: &mut Self::Content, _edge: EdgeTimes, _settled_before: Instant) {}
+
+    /// Adds what another customer's fact holds, so that the content is that of both histories together. `edge`: of both.
+    ///
+    /// Exact within capacity, of events that neither has settled. An event that both were fed counts twice, but where times,
+    /// keys or values are kept once each.
+    fn merge(&self, content: &mut Self::Content, other: Self::Content, edge: EdgeTimes, approximated: &mut u64);
+
+    /// Adds what the log still says of the same customer: both are parts of one history, each whole as far back as it
+    /// reaches, so what both have is the same and counts once. May leave more than the capacity: see `trim`.
+    fn unite(&self, _content: &mut Self::Content, _log: Self::Content) {}
+
+    /// Brings a content that held more down to the capacity.
+    fn trim(&self, _content: &mut Self::Content) {}
+
+    /// Widens `self` to serve `other` too, where one fact can do for both.
+    fn absorb(&mut self, other: &Self) -> bool;
+
+    /// Does a fact of this kind hold all that one of the `wanted` kind would? Both have one definition, so only capacities
+    /// can differ.
+    fn serves(&self, wanted: &Self) -> bool;
+
+    /// Has it content of the shape that evaluation relies on? Asked of what was read from disk.
+    fn is_sound(&self, _content: &Self::Content) -> bool {
+        true
+    }
+
+    /// How far back it reaches, where that is a length.
+    fn horizon(&self) -> Option<Span> {
+        None
+    }
+
+    /// The fact whose first or last time says what this one may forget.
+    fn floor_fact(&self) -> Option<FactIx> {
+        None
+    }
+
+    /// Bytes that it takes in a stored state, roughly, after so many events that feed it; of a text it holds `text` bytes.
+    fn bytes(&self, events: usize, text: usize) -> usize;
+
+    /// What is counted, and how many at most, where it is asked how many lie in a window.
+    fn counts(&self) -> Option<(usize, Counted)> {
+        None
+    }
+
+    /// Its definition without capacities: stored, so a change here is a change of the format.
+    fn definition(&self, names: &dyn Names) -> String;
+
+    /// What is remembered, in one phrase for people.
+    fn describe(&self, words: &dyn Phrases) -> String;
+}
+
+/// What is remembered of one customer by one fact. The default: no event has fed it.
+pub trait Content: Default {
+    /// Is it as if no event had ever fed it?
+    fn is_empty(&self) -> bool;
+
+    /// Bytes of its own heap.
+    fn heap_bytes(&self) -> usize;
+
+    /// Reads a little of it, so that it comes from memory before it is needed.
+    fn prefetch(&self) -> i64 {
+        0
+    }
+
+    /// Entries of its longest list that can be dropped one by one.
+    fn longest(&self) -> usize {
+        0
+    }
+
+    /// Drops the older half of its longest list.
+    fn drop_older_half(&mut self) {}
+
+    /// Times are written as distances from `base`.
+    fn encode(&self, out: &mut Vec<u8>, base: Instant);
+
+    /// # Errors
+    /// Bytes that `encode` did not write.
+    fn decode(reader: &mut crate::bytes::Reader<'_>, base: Instant) -> Read<Self>;
+}
+
+impl<T: Content> Content for Box<T> {
+    fn is_empty(&self) -> bool {
+        (**self).is_empty()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        size_of::<T>() + (**self).heap_bytes()
+    }
+
+    fn prefetch(&self) -> i64 {
+        (**self).prefetch()
+    }
+
+    fn longest(&self) -> usize {
+        (**self).longest()
+    }
+
+    fn drop_older_half(&mut self) {
+        (**self).drop_older_half();
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, base: Instant) {
+        (**self).encode(out, base);
+    }
+
+    fn decode(reader: &mut crate::bytes::Reader<'_>, base: Instant) -> Read<Self> {
+        T::decode(reader, base).map(Self::new)
+    }
+}
+
+/// Keeps the later half of an ascending list, and gives the memory back.
+pub(super) fn halve<T>(list: &mut Vec<T>) {
+    list.drain(..list.len() / 2);
+    list.shrink_to_fit();
+}
+
+/// Of two ascending lists each entry as often as in whichever has it more often.
+pub(super) fn united<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
+    let (mut one, mut other) = (one.into_iter().peekable(), other.into_iter().peekable());
+    let mut all = Vec::new();
+    loop {
+        let order = match (one.peek(), other.peek()) {
+            (Some(next), Some(of_other)) => next.cmp(of_other),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (None, None) => return all,
+        };
+        if order.is_eq() {
+            other.next();
+        }
+        all.extend(if order.is_gt() { other.next() } else { one.next() });
+    }
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    Times,
+    /// Different values.
+    Values,
+    Days,
+    Weeks,
+    Months,
+}
+
+/// What makes two events different in `with N different p` and `on N different days`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DistinctKey {
+    Property(PropertyId),
+    Period(Unit),
+}
+
+impl DistinctKey {
+    /// A hash of the event's key; `None`: it has none.
+    pub(super) fn of(self, event: &CustomerEvent<'_>, calendar: &Calendar) -> Option<u64> {
+        match self {
+            Self::Property(property) => {
+                event.property(property).map(|value| crate::event::stored_hash::of_value(&value))
+            }
+            Self::Period(unit) => Some(calendar.period(event.at, unit).cast_unsigned()),
+        }
+    }
+
+    pub(super) fn counted(self) -> Counted {
+        match self {
+            Self::Property(_) => Counted::Values,
+            Self::Period(Unit::Day) => Counted::Days,
+            Self::Period(Unit::Week) => Counted::Weeks,
+            Self::Period(_) => Counted::Months,
+        }
+    }
+
+    pub(super) fn definition(self, names: &dyn Names) -> String {
+        match self {
+            Self::Property(id) => format!("property {}", names.property(id)),
+            Self::Period(unit) => format!("{} in {}", unit.word(), names.zone()),
+        }
+    }
+}
+
+/// A hash of the value of `per key`: 0 where the rule names no key; `None`: the event has no such value.
+pub(super) fn key_of(key: Option<PropertyId>, event: &CustomerEvent<'_>) -> Option<u64> {
+    match key {
+        None => Some(0),
+        Some(property) => event.property(property).map(|value| crate::event::stored_hash::of_value(&value)),
+    }
+}
+
+/// Names as a rules file has them, quoted, for definitions.
+pub trait Names {
+    fn property(&self, id: PropertyId) -> String;
+    fn event(&self, id: NameId) -> String;
+    /// The events that feed another fact, with their tests.
+    fn selector_of(&self, fact: FactIx) -> String;
+    /// The rules' time zone.
+    fn zone(&self) -> &str;
+}
+
+/// `none`, or a property's name.
+pub(super) fn optional(property: Option<PropertyId>, names: &dyn Names) -> String {
+    property.map_or_else(|| "none".to_owned(), |id| names.property(id))
+}
+
+/// From when on events count.
+pub(super) fn since(from: Option<Instant>) -> String {
+    from.map_or_else(|| "ever".to_owned(), |from| format!("since {}", from.0))
+}
+
+/// Phrases for people.
+pub trait Phrases {
+    /// The events that pass a part of the fact, with their tests; empty: none.
+    fn events(&self, part: Parts) -> String;
+    fn property(&self, id: PropertyId) -> &str;
+    /// As `3 days`.
+    fn length(&self, span: Span) -> String;
+    /// As `1 day` or `2 days`.
+    fn counted(&self, count: u64, unit: Unit) -> String;
+}
+
+/// ` of the last 3 days`, or nothing.
+pub(super) fn within(horizon: Option<Span>, words: &dyn Phrases) -> String {
+    horizon.map(|span| format!(" of the last {}", words.length(span))).unwrap_or_default()
+}
+
+/// `, for each of 64 plan`, or nothing.
+pub(super) fn per(key: Option<PropertyId>, keys_max: usize, words: &dyn Phrases) -> String {
+    key.map(|key| format!(", for each of {keys_max} {}", words.property(key))).unwrap_or_default()
+}
+
+/// Periods before the last ones and after the current one that late and early events need, in days at the usual lateness.
+pub(super) const LATE_PERIODS: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::united;
+
+    #[test]
+    fn what_was_kept_and_what_the_log_still_says_are_put_together() {
+        assert_eq!(united(vec![3, 5, 5], vec![1, 5, 9]), [1, 3, 5, 5, 9]);
+    }
+}

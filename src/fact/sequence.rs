@@ -1,0 +1,569 @@
+//! Sequences: how far `A then B within D ...` has come, whatever the order in which its events arrived.
+//!
+//! Of all ways to have come to a step, the latest is the best one: whoever can go on from an earlier time can go on from
+//! it, and less lies between. So events that no late one can put into another light any more are reduced to one time for
+//! each step, and to the times at which the sequence was complete; that loses nothing. Only events that are younger than
+//! the lateness allowed are kept one by one.
+
+use super::FactIx;
+use super::floor::Floor;
+use super::kind::{BARRED, Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve, key_of, optional, per};
+use super::times::{put_times, read_times};
+use crate::bytes::{Corrupt, Read, Reader, put_instant, put_len, put_u64};
+use crate::event::{CustomerEvent, Instant, PropertyId, Span};
+
+/// Steps of one sequence, so that those an event fits stand in the bits of one byte.
+pub const STEPS_MAX: usize = 8;
+
+/// How far a sequence has come, per key value: `within[i]` is the length allowed from its step `i` to the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    pub within: Vec<Span>,
+    pub key: Option<PropertyId>,
+    pub keep: Keep,
+    pub keys_max: usize,
+    pub events_max: usize,
+}
+
+/// Of the times at which a sequence was complete and that no late event can change, those that can still matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Latest,
+    Earliest,
+    /// Those of the last `far` between whose neighbours lies more than `band`: no window of that length holds another one
+    /// but holds one of these.
+    Spread {
+        far: Span,
+        band: Span,
+    },
+    /// The earliest from the first time of that fact to the span after it.
+    WithinFirst(FactIx, Span),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SequenceProgress {
+    /// Events not yet settled, ascending by `(key, at, parts)`.
+    pub events: Vec<SequenceEvents>,
+    /// What the settled ones came to, ascending by `(key, step)`: only where another step can still follow.
+    pub reached: Vec<ReachedStep>,
+    /// When settled events completed the sequence, ascending: the times that can still matter.
+    pub completed: Vec<Instant>,
+}
+
+/// Events of one instant that can stand for the same steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequenceEvents {
+    /// Hash of the key's value; 0 where the rule names no key.
+    pub key: u64,
+    pub at: Instant,
+    /// A bit for each step that it fits; `BARRED`, if it must not lie between two.
+    pub parts: Parts,
+    /// How many; counted up to the number of steps that they fit.
+    pub count: u8,
+}
+
+/// The latest time at which a sequence came as far as a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReachedStep {
+    pub key: u64,
+    pub step: u8,
+    pub at: Instant,
+}
+
+/// What a sequence asks of its events, besides their names and properties.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    within: &'a [Span],
+    keep: Keep,
+    /// First and last time of the fact that `keep` names.
+    edge: EdgeTimes,
+}
+
+impl Keep {
+    /// How many that may be.
+    #[must_use]
+    pub fn most(self) -> usize {
+        match self {
+            Self::Spread { far, band } => usize::try_from(far.0 / band.0.max(1)).map_or(usize::MAX, |n| n * 2 + 3),
+            Self::Latest | Self::Earliest | Self::WithinFirst(..) => 1,
+        }
+    }
+
+    fn definition(self, names: &dyn Names) -> String {
+        match self {
+            Self::Latest => "latest".to_owned(),
+            Self::Earliest => "earliest".to_owned(),
+            Self::Spread { far, band } => format!("{} in {}", band.0, far.0),
+            Self::WithinFirst(fact, span) => Floor::WithinFirst(fact, span).definition(names),
+        }
+    }
+}
+
+impl Sequence {
+    fn terms(&self, edge: EdgeTimes) -> Terms<'_> {
+        Terms { within: &self.within, keep: self.keep, edge }
+    }
+
+    /// The times at which the sequence was complete, of those that can matter, in no order.
+    pub fn completions(&self, progress: &SequenceProgress, mut found: impl FnMut(Instant)) {
+        progress.completed.iter().for_each(|at| found(*at));
+        for of_key in progress.events.chunk_by(|a, b| a.key == b.key) {
+            let mut walk = Walk::from(&progress.reached, of_key[0].key);
+            for instant in of_key.chunk_by(|a, b| a.at == b.at) {
+                if walk.take(instant, &self.within) {
+                    found(instant[0].at);
+                }
+            }
+        }
+    }
+
+    /// `a, then b within 2 days, without c between`
+    fn in_words(&self, words: &dyn Phrases) -> String {
+        let next =
+            |(step, span): (usize, &Span)| format!("then {} within {}", words.events(2 << step), words.length(*span));
+        let barred = Some(words.events(BARRED)).filter(|barred| !barred.is_empty());
+        let barred = barred.map(|barred| format!("without {barred} between"));
+        let first = std::iter::once(words.events(1));
+        first.chain(self.within.iter().enumerate().map(next)).chain(barred).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Kind for Sequence {
+    type Content = Box<SequenceProgress>;
+
+    fn feed(
+        &self,
+        progress: &mut Box<SequenceProgress>,
+        event: &CustomerEvent<'_>,
+        parts: Parts,
+        context: &mut FeedContext<'_>,
+    ) -> bool {
+        let Some(key) = key_of(self.key, event) else { return false };
+        let changed = progress.add(SequenceEvents { key, at: event.at, parts, count: 1 });
+        if changed {
+            progress.cap_events(self, context.edge, context.approximated);
+            progress.cap_keys(key, self.keys_max, context.approximated);
+        }
+        changed
+    }
+
+    /// Settles and drops what is older than any event that can still arrive.
+    fn forget(&self, progress: &mut Box<SequenceProgress>, edge: EdgeTimes, settled_before: Instant) {
+        progress.settle(settled_before, self.terms(edge));
+        progress.reached.retain(|reached| reached.at + self.within[usize::from(reached.step)] >= settled_before);
+        if let Keep::Spread { far, .. } = self.keep {
+            let over = progress.completed.partition_point(|at| *at <= settled_before - far);
+            progress.completed.drain(..over);
+        }
+    }
+
+    /// What either has settled stays as far as each came by itself.
+    fn merge(
+        &self,
+        progress: &mut Box<SequenceProgress>,
+        other: Box<SequenceProgress>,
+        edge: EdgeTimes,
+        approximated: &mut u64,
+    ) {
+        for reached in other.reached {
+            let place = progress.reached.partition_point(|known| (known.key, known.step) < (reached.key, reached.step));
+            match progress.reached.get_mut(place).filter(|at| (at.key, at.step) == (reached.key, reached.step)) {
+                None => progress.reached.insert(place, reached),
+                Some(known) => known.at = known.at.max(reached.at),
+            }
+        }
+        for at in other.completed {
+            keep(&mut progress.completed, at, self.terms(edge));
+        }
+        for events in other.events {
+            if progress.add(events) {
+                progress.cap_events(self, edge, approximated);
+                progress.cap_keys(events.key, self.keys_max, approximated);
+            }
+        }
+    }
+
+    fn absorb(&mut self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn serves(&self, wanted: &Self) -> bool {
+        self.keys_max >= wanted.keys_max && self.events_max >= wanted.events_max
+    }
+
+    fn floor_fact(&self) -> Option<FactIx> {
+        match self.keep {
+            Keep::WithinFirst(fact, _) => Some(fact),
+            Keep::Latest | Keep::Earliest | Keep::Spread { .. } => None,
+        }
+    }
+
+    fn bytes(&self, events: usize, _: usize) -> usize {
+        // An event: its time, parts and number; how far a key has come: a step and a time; each with its key.
+        let (keys, key) = if self.key.is_some() { (self.keys_max.min(events), 8) } else { (1, 0) };
+        let (held, complete) = (self.events_max.min(events), self.keep.most().min(events));
+        4 + held * (9 + key) + keys * self.within.len() * (7 + key) + complete * 6
+    }
+
+    fn definition(&self, names: &dyn Names) -> String {
+        let within: Vec<String> = self.within.iter().map(|span| span.0.to_string()).collect();
+        format!("chain {} [{}] {}", optional(self.key, names), within.join(" "), self.keep.definition(names))
+    }
+
+    fn describe(&self, words: &dyn Phrases) -> String {
+        let (per, events_max) = (per(self.key, self.keys_max, words), self.events_max);
+        let when = match self.keep {
+            Keep::Latest => "when it was last complete".to_owned(),
+            Keep::Earliest | Keep::WithinFirst(..) => "when it was first complete".to_owned(),
+            Keep::Spread { .. } => format!("{} times at which it was complete", self.keep.most()),
+        };
+        let steps = self.in_words(words);
+        format!("how far {steps} has come{per}, the latest {events_max} events one by one, and {when}")
+    }
+}
+
+impl SequenceProgress {
+    /// False: there are as many of its kind at that instant as could ever be used.
+    fn add(&mut self, added: SequenceEvents) -> bool {
+        let most = u8::try_from((added.parts & !BARRED).count_ones().max(1)).unwrap_or(u8::MAX);
+        let order = |events: &SequenceEvents| (events.key, events.at, events.parts);
+        let place = self.events.partition_point(|events| order(events) < order(&added));
+        match self.events.get_mut(place).filter(|events| order(events) == order(&added)) {
+            Some(events) if events.count >= most => return false,
+            Some(events) => events.count = (events.count + added.count).min(most),
+            None => self.events.insert(place, added),
+        }
+        true
+    }
+
+    /// Over capacity the oldest events count as settled early.
+    fn cap_events(&mut self, kind: &Sequence, edge: EdgeTimes, approximated: &mut u64) {
+        while self.events.len() > kind.events_max {
+            let Some(oldest) = self.events.iter().map(|events| events.at).min() else { return };
+            self.settle(oldest.next(), kind.terms(edge));
+            *approximated += 1;
+        }
+    }
+
+    /// After an event of a key: over capacity the keys that nothing happened to for longest go.
+    fn cap_keys(&mut self, key: u64, keys_max: usize, approximated: &mut u64) {
+        // Only an event that is alone with its key can have added one.
+        let alone = self.events.iter().filter(|events| events.key == key).take(2).count() == 1;
+        if !alone || self.reached.iter().any(|reached| reached.key == key) {
+            return;
+        }
+        while self.keys() > keys_max {
+            let Some(oldest) = self.oldest_key() else { return };
+            self.events.retain(|events| events.key != oldest);
+            self.reached.retain(|reached| reached.key != oldest);
+            *approximated += 1;
+        }
+    }
+
+    fn keys(&self) -> usize {
+        let (mut events, mut reached) = (self.events.as_slice(), self.reached.as_slice());
+        let mut count = 0;
+        while let Some(key) =
+            events.first().map(|events| events.key).into_iter().chain(reached.first().map(|reached| reached.key)).min()
+        {
+            events = &events[events.partition_point(|events| events.key == key)..];
+            reached = &reached[reached.partition_point(|reached| reached.key == key)..];
+            count += 1;
+        }
+        count
+    }
+
+    fn oldest_key(&self) -> Option<u64> {
+        let latest = |key: u64| {
+            let events = self.events.iter().filter(|events| events.key == key).map(|events| events.at);
+            let reached = self.reached.iter().filter(|reached| reached.key == key).map(|reached| reached.at);
+            events.chain(reached).max()
+        };
+        let keys = self.events.iter().map(|events| events.key).chain(self.reached.iter().map(|reached| reached.key));
+        keys.min_by_key(|key| (latest(*key), *key))
+    }
+
+    /// Reduces the events before an instant to what they came to.
+    fn settle(&mut self, before: Instant, terms: Terms<'_>) {
+        if self.events.iter().all(|events| events.at >= before) {
+            return;
+        }
+        for of_key in self.events.chunk_by(|a, b| a.key == b.key) {
+            let settled = &of_key[..of_key.partition_point(|events| events.at < before)];
+            let Some(SequenceEvents { key, .. }) = settled.first().copied() else { continue };
+            let mut walk = Walk::from(&self.reached, key);
+            for instant in settled.chunk_by(|a, b| a.at == b.at) {
+                if walk.take(instant, terms.within) {
+                    keep(&mut self.completed, instant[0].at, terms);
+                }
+            }
+            walk.note(&mut self.reached, key, terms.within.len());
+        }
+        self.events.retain(|events| events.at >= before);
+    }
+}
+
+/// How far one key's sequence has come, at an instant that moves forward: for each step but the last, when it was
+/// reached latest; `MIN`: never, or not so that anything could follow.
+struct Walk([Instant; STEPS_MAX - 1]);
+
+impl Walk {
+    fn from(reached: &[ReachedStep], key: u64) -> Self {
+        let mut walk = Self([Instant::MIN; STEPS_MAX - 1]);
+        let start = reached.partition_point(|reached| reached.key < key);
+        for reached in reached[start..].iter().take_while(|reached| reached.key == key) {
+            walk.0[usize::from(reached.step)] = reached.at;
+        }
+        walk
+    }
+
+    /// Writes down how far it came.
+    fn note(&self, reached: &mut Vec<ReachedStep>, key: u64, steps: usize) {
+        let start = reached.partition_point(|reached| reached.key < key);
+        let end = start + reached[start..].partition_point(|reached| reached.key == key);
+        let found = (0_u8..).zip(&self.0[..steps]).filter(|(_, at)| **at > Instant::MIN);
+        reached.splice(start..end, found.map(|(step, at)| ReachedStep { key, step, at: *at }));
+    }
+
+    /// Takes in the events of the next instant. True: the sequence is complete at it.
+    fn take(&mut self, instant: &[SequenceEvents], within: &[Span]) -> bool {
+        let at = instant[0].at;
+        let last = within.len();
+        let mut here = 0_u16;
+        for first in 0..=last {
+            if first > 0 && !self.leads_on(first - 1, at, within) {
+                continue;
+            }
+            // Several steps may be made at one instant, each by an event of its own.
+            let mut steps = 0_u16;
+            for step in first..=last {
+                steps |= 1 << step;
+                if !fill(instant, steps) {
+                    break;
+                }
+                here |= 1 << step;
+            }
+        }
+        if instant.iter().any(|events| events.parts & BARRED != 0) {
+            self.0.iter_mut().filter(|reached| **reached < at).for_each(|reached| *reached = Instant::MIN);
+        }
+        for (step, reached) in self.0[..last].iter_mut().enumerate() {
+            if here & (1 << step) != 0 {
+                *reached = at;
+            }
+        }
+        here & (1 << last) != 0
+    }
+
+    /// May the step after this one be made at `at`?
+    fn leads_on(&self, step: usize, at: Instant, within: &[Span]) -> bool {
+        let reached = self.0[step];
+        reached > Instant::MIN && reached <= at && at <= reached + within[step]
+    }
+}
+
+/// Are there so many events that each of the steps has one of its own? By Hall's condition: any part of the steps must be
+/// met by at least as many events.
+fn fill(instant: &[SequenceEvents], steps: u16) -> bool {
+    let mut part = steps;
+    while part != 0 {
+        let able: u32 =
+            instant.iter().filter(|events| events.parts & part != 0).map(|events| u32::from(events.count)).sum();
+        if able < part.count_ones() {
+            return false;
+        }
+        part = (part - 1) & steps;
+    }
+    true
+}
+
+/// Adds a time at which the sequence was complete, if it can matter, and drops those that no longer do.
+fn keep(done: &mut Vec<Instant>, at: Instant, terms: Terms<'_>) {
+    let wanted = match terms.keep {
+        Keep::Latest => done.first().is_none_or(|known| at > *known),
+        Keep::Earliest => done.first().is_none_or(|known| at < *known),
+        Keep::WithinFirst(_, span) => {
+            let inside = terms.edge.is_some_and(|(first, _)| first <= at && at <= first + span);
+            inside && done.first().is_none_or(|known| at < *known)
+        }
+        Keep::Spread { band, .. } => return keep_spread(done, at, band),
+    };
+    if wanted {
+        done.clear();
+        done.push(at);
+    }
+}
+
+/// A time between two others that lie no further apart than the band is long tells nothing more than they do.
+fn keep_spread(done: &mut Vec<Instant>, at: Instant, band: Span) {
+    let place = done.partition_point(|known| *known < at);
+    if done.get(place) == Some(&at) {
+        return;
+    }
+    done.insert(place, at);
+    for middle in [place + 1, place, place.wrapping_sub(1)] {
+        let between = middle.checked_sub(1).and_then(|before| done.get(before)).zip(done.get(middle.wrapping_add(1)));
+        if between.is_some_and(|(before, after)| after.since(*before) <= band) {
+            done.remove(middle);
+        }
+    }
+}
+
+impl Content for SequenceProgress {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.reached.is_empty() && self.completed.is_empty()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.events.capacity() * size_of::<SequenceEvents>()
+            + self.reached.capacity() * size_of::<ReachedStep>()
+            + self.completed.capacity() * size_of::<Instant>()
+    }
+
+    fn prefetch(&self) -> i64 {
+        self.events.first().map_or(0, |events| events.at.0)
+    }
+
+    fn longest(&self) -> usize {
+        self.events.len().max(self.reached.len()).max(self.completed.len())
+    }
+
+    fn drop_older_half(&mut self) {
+        let mut times: Vec<_> = self.events.iter().map(|events| events.at).collect();
+        times.sort_unstable();
+        if let Some(from) = times.get(times.len() / 2).copied() {
+            self.events.retain(|events| events.at > from);
+        }
+        halve(&mut self.reached);
+        halve(&mut self.completed);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, base: Instant) {
+        put_len(out, self.events.len());
+        let (mut key, mut at) = (0, base);
+        for events in &self.events {
+            put_key(out, events.key, &mut key);
+            put_instant(out, events.at, at);
+            put_u64(out, u64::from(events.parts));
+            out.push(events.count);
+            at = events.at;
+        }
+        put_len(out, self.reached.len());
+        key = 0;
+        for reached in &self.reached {
+            put_key(out, reached.key, &mut key);
+            out.push(reached.step);
+            put_instant(out, reached.at, base);
+        }
+        put_times(out, &self.completed, base);
+    }
+
+    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
+        let mut progress = Self::default();
+        let (mut key, mut at) = (0, base);
+        for _ in 0..reader.len("events")? {
+            let key = read_key(reader, &mut key)?;
+            at = reader.instant(at, "event")?;
+            let parts = Parts::try_from(reader.u32("event")?).map_err(|_| Corrupt("event"))?;
+            progress.events.push(SequenceEvents { key, at, parts, count: reader.u8("event")? });
+        }
+        key = 0;
+        for _ in 0..reader.len("steps")? {
+            let key = read_key(reader, &mut key)?;
+            let step = reader.u8("step")?;
+            if usize::from(step) >= STEPS_MAX - 1 {
+                return Err(Corrupt("step"));
+            }
+            progress.reached.push(ReachedStep { key, step, at: reader.instant(base, "step")? });
+        }
+        progress.completed = read_times(reader, base)?;
+        Ok(progress)
+    }
+}
+
+/// Keys mostly repeat, and rules mostly have none: each is said once for all that follow.
+fn put_key(out: &mut Vec<u8>, key: u64, last: &mut u64) {
+    out.push(u8::from(key != *last));
+    if key != *last {
+        out.extend_from_slice(&key.to_le_bytes());
+        *last = key;
+    }
+}
+
+fn read_key(reader: &mut Reader<'_>, last: &mut u64) -> Read<u64> {
+    if reader.u8("key")? != 0 {
+        *last = u64::from_le_bytes(reader.array("key")?);
+    }
+    Ok(*last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, Keep, Kind, Sequence, SequenceEvents, SequenceProgress, Span, fill, keep_spread};
+
+    fn kind(events_max: usize) -> Sequence {
+        Sequence { within: vec![Span(10)], key: None, keep: Keep::Latest, keys_max: 4, events_max }
+    }
+
+    fn add(kind: &Sequence, progress: &mut SequenceProgress, key: u64, at: i64, parts: u16, approximated: &mut u64) {
+        assert!(progress.add(SequenceEvents { key, at: Instant(at), parts, count: 1 }));
+        progress.cap_events(kind, None, approximated);
+        progress.cap_keys(key, kind.keys_max, approximated);
+    }
+
+    fn completions(kind: &Sequence, progress: &SequenceProgress) -> Vec<i64> {
+        let mut found = Vec::new();
+        kind.completions(progress, |at| found.push(at.0));
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn settled_events_leave_behind_only_how_far_they_came() {
+        let (kind, mut progress) = (kind(100), Box::<SequenceProgress>::default());
+        for (at, parts) in [(1, 1), (2, 2), (3, 1), (4, 1), (20, 2)] {
+            add(&kind, &mut progress, 0, at, parts, &mut 0);
+        }
+        kind.forget(&mut progress, None, Instant(10));
+        let lengths = (progress.events.len(), progress.reached.len(), progress.completed.as_slice());
+        assert_eq!(lengths, (1, 1, [Instant(2)].as_slice()));
+        // The A of 4 is good for a B of 14, no later.
+        add(&kind, &mut progress, 0, 14, 2, &mut 0);
+        assert_eq!(completions(&kind, &progress), [2, 14]);
+        kind.forget(&mut progress, None, Instant(15));
+        assert_eq!((progress.reached.len(), completions(&kind, &progress)), (0, vec![14]));
+    }
+
+    #[test]
+    fn over_capacity_the_oldest_events_and_keys_go_first_and_are_counted() {
+        let (kind, mut progress, mut approximated) = (kind(8), SequenceProgress::default(), 0);
+        for at in 0..100 {
+            add(&kind, &mut progress, 0, at, if at % 2 == 0 { 1 } else { 2 }, &mut approximated);
+        }
+        assert_eq!((progress.events.len(), approximated), (8, 92));
+        assert_eq!(completions(&kind, &progress).last(), Some(&99));
+        let (mut progress, mut approximated) = (SequenceProgress::default(), 0);
+        for key in 1..=6 {
+            add(&kind, &mut progress, key, 10 - i64::try_from(key).unwrap(), 1, &mut approximated);
+        }
+        let keys: Vec<u64> = progress.events.iter().map(|events| events.key).collect();
+        assert_eq!((keys, approximated), (vec![1, 2, 3, 4], 2));
+    }
+
+    #[test]
+    fn steps_at_one_instant_need_an_event_each() {
+        let events = |parts, count| SequenceEvents { key: 0, at: Instant(0), parts, count };
+        assert!(fill(&[events(0b011, 1), events(0b110, 1), events(0b001, 1)], 0b111));
+        assert!(!fill(&[events(0b011, 2), events(0b001, 5)], 0b111));
+        assert!(!fill(&[events(0b001, 1), events(0b110, 1)], 0b111));
+    }
+
+    #[test]
+    fn of_times_close_together_only_the_outer_ones_are_kept() {
+        let mut completed = Vec::new();
+        for at in [5, 1, 3, 2, 4, 9, 30] {
+            keep_spread(&mut completed, Instant(at), Span(5));
+        }
+        assert_eq!(completed.iter().map(|at| at.0).collect::<Vec<_>>(), [1, 5, 9, 30]);
+    }
+}

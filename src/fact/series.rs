@@ -1,0 +1,261 @@
+//! Times with numbers, the latest one by one, older ones by day: counts, sums and averages over a window.
+
+use super::FactIx;
+use super::floor::{Floor, furthest, reaches};
+use super::kind::{
+    Content, Counted, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve, optional, united, within,
+};
+use super::times::{put_times, read_times};
+use crate::bytes::{Read, Reader, put_i64, put_instant, put_len, put_number, put_u64};
+use crate::event::{CustomerEvent, Instant, Number, PropertyId, Span, Value};
+
+/// Times and numbers, the latest `exact` one by one, older ones by day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    pub property: Option<PropertyId>,
+    pub exact: usize,
+    pub horizon: Option<Span>,
+    pub floor: Floor,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TimesAndDays {
+    /// Ascending by day, all older than the oldest of `times`.
+    pub days: Vec<DayBucket>,
+    /// Ascending by `(time, number)`.
+    pub times: Vec<Instant>,
+    /// As long as `times`, or empty where the fact has no property.
+    pub numbers: Vec<Number>,
+}
+
+/// The events of one UTC day that are no longer held one by one; they count as if all were at `last`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayBucket {
+    /// Days since 1970-01-01 UTC.
+    pub day: i64,
+    pub last: Instant,
+    pub count: u64,
+    pub sum: Number,
+}
+
+impl Series {
+    fn insert(&self, series: &mut TimesAndDays, at: Instant, number: Number, approximated: &mut u64) {
+        let mut place = series.times.partition_point(|time| *time < at);
+        if self.property.is_some() {
+            while place < series.times.len() && series.times[place] == at && series.numbers[place] < number {
+                place += 1;
+            }
+            series.numbers.insert(place, number);
+        }
+        series.times.insert(place, at);
+        if series.times.len() > self.exact {
+            series.fold_oldest();
+            *approximated += 1;
+        }
+    }
+}
+
+impl Kind for Series {
+    type Content = Box<TimesAndDays>;
+
+    fn feed(
+        &self,
+        series: &mut Box<TimesAndDays>,
+        event: &CustomerEvent<'_>,
+        _: Parts,
+        context: &mut FeedContext<'_>,
+    ) -> bool {
+        let number = match self.property {
+            None => Number::ZERO,
+            Some(property) => match event.property(property).and_then(Value::number) {
+                Some(number) => number,
+                None => return false,
+            },
+        };
+        self.insert(series, event.at, number, context.approximated);
+        true
+    }
+
+    fn forget(&self, series: &mut Box<TimesAndDays>, edge: EdgeTimes, settled_before: Instant) {
+        let (from, through) = self.floor.bounds(self.horizon, edge, settled_before);
+        let keep_from = series.times.partition_point(|time| *time < from);
+        let keep_to = series.times.partition_point(|time| *time <= through);
+        series.times.truncate(keep_to);
+        series.numbers.truncate(keep_to);
+        series.times.drain(..keep_from.min(keep_to));
+        let numbers = keep_from.min(keep_to).min(series.numbers.len());
+        series.numbers.drain(..numbers);
+        series.days.retain(|day| day.last >= from);
+    }
+
+    fn merge(&self, series: &mut Box<TimesAndDays>, other: Box<TimesAndDays>, _: EdgeTimes, approximated: &mut u64) {
+        let TimesAndDays { days, times, numbers } = *other;
+        for day in days {
+            series.add_day(day);
+        }
+        for (place, at) in times.into_iter().enumerate() {
+            self.insert(series, at, numbers.get(place).copied().unwrap_or_default(), approximated);
+        }
+        // Days hold only what is older than all that is held one by one.
+        while let (Some(day), Some(oldest)) = (series.days.last(), series.times.first())
+            && day.last > *oldest
+        {
+            series.fold_oldest();
+            *approximated += 1;
+        }
+    }
+
+    /// Events that count in their day only cannot be told apart from those that the other one holds: then the one counts that
+    /// reaches further back.
+    fn unite(&self, kept: &mut Box<TimesAndDays>, log: Box<TimesAndDays>) {
+        let first = |series: &TimesAndDays| series.days.first().map(|day| day.last).or(series.times.first().copied());
+        if !kept.days.is_empty() || !log.days.is_empty() {
+            if first(&log).is_some_and(|from_log| first(kept).is_none_or(|kept| from_log < kept)) {
+                *kept = log;
+            }
+            return;
+        }
+        let (kept_now, log) = (std::mem::take(&mut **kept), *log);
+        if kept_now.numbers.is_empty() && log.numbers.is_empty() {
+            kept.times = united(kept_now.times, log.times);
+            return;
+        }
+        let numbered = |series: TimesAndDays| series.times.into_iter().zip(series.numbers).collect();
+        (kept.times, kept.numbers) = united(numbered(kept_now), numbered(log)).into_iter().unzip();
+    }
+
+    fn trim(&self, series: &mut Box<TimesAndDays>) {
+        while series.times.len() > self.exact {
+            series.fold_oldest();
+        }
+    }
+
+    fn absorb(&mut self, other: &Self) -> bool {
+        if (self.property, self.floor, other.floor) != (other.property, Floor::None, Floor::None) {
+            return self == other;
+        }
+        self.exact = self.exact.max(other.exact);
+        self.horizon = furthest(self.horizon, other.horizon);
+        true
+    }
+
+    fn serves(&self, wanted: &Self) -> bool {
+        self.exact >= wanted.exact && reaches(self.horizon, wanted.horizon)
+    }
+
+    fn is_sound(&self, series: &Box<TimesAndDays>) -> bool {
+        let numbers = if self.property.is_some() { series.times.len() } else { 0 };
+        series.numbers.len() == numbers
+    }
+
+    fn horizon(&self) -> Option<Span> {
+        self.horizon
+    }
+
+    fn floor_fact(&self) -> Option<FactIx> {
+        self.floor.fact()
+    }
+
+    fn bytes(&self, events: usize, _: usize) -> usize {
+        let days = self.horizon.map_or(3650, |span| usize::try_from(span.0 / Span::DAY.0).unwrap_or(3650) + 2);
+        let pair = if self.property.is_some() { 10 } else { 6 };
+        // Older ones count by day.
+        self.exact.min(events) * pair + days.min(events.saturating_sub(self.exact)) * 16
+    }
+
+    fn counts(&self) -> Option<(usize, Counted)> {
+        Some((self.exact, Counted::Times))
+    }
+
+    fn definition(&self, names: &dyn Names) -> String {
+        format!("series {} {}", optional(self.property, names), self.floor.definition(names))
+    }
+
+    fn describe(&self, words: &dyn Phrases) -> String {
+        let with = self.property.map(|property| format!(" with its {}", words.property(property))).unwrap_or_default();
+        let (within, exact) = (within(self.horizon, words), self.exact);
+        format!("each {}{with}{within}, the latest {exact} one by one, older ones by day", words.events(super::A))
+    }
+}
+
+impl TimesAndDays {
+    /// From now on the oldest event counts in its day only.
+    fn fold_oldest(&mut self) {
+        let at = self.times.remove(0);
+        let sum = if self.numbers.is_empty() { Number::ZERO } else { self.numbers.remove(0) };
+        self.add_day(DayBucket { day: at.0.div_euclid(Span::DAY.0), last: at, count: 1, sum });
+    }
+
+    fn add_day(&mut self, day: DayBucket) {
+        let place = self.days.partition_point(|bucket| bucket.day < day.day);
+        match self.days.get_mut(place).filter(|bucket| bucket.day == day.day) {
+            None => self.days.insert(place, day),
+            Some(bucket) => {
+                bucket.last = bucket.last.max(day.last);
+                bucket.count += day.count;
+                bucket.sum = Number(bucket.sum.0.saturating_add(day.sum.0));
+            }
+        }
+    }
+}
+
+impl Content for TimesAndDays {
+    fn is_empty(&self) -> bool {
+        self.times.is_empty() && self.days.is_empty()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.times.capacity() * size_of::<Instant>()
+            + self.numbers.capacity() * size_of::<Number>()
+            + self.days.capacity() * size_of::<DayBucket>()
+    }
+
+    fn prefetch(&self) -> i64 {
+        self.times.first().map_or(0, |time| time.0)
+    }
+
+    fn longest(&self) -> usize {
+        self.times.len().max(self.days.len())
+    }
+
+    fn drop_older_half(&mut self) {
+        if self.days.len() > self.times.len() {
+            halve(&mut self.days);
+            return;
+        }
+        // As over capacity: what is no longer held one by one still counts in its day.
+        for _ in 0..self.times.len() / 2 {
+            self.fold_oldest();
+        }
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, base: Instant) {
+        put_len(out, self.days.len());
+        for bucket in &self.days {
+            put_i64(out, bucket.day);
+            put_instant(out, bucket.last, base);
+            put_u64(out, bucket.count);
+            put_number(out, bucket.sum);
+        }
+        put_times(out, &self.times, base);
+        put_len(out, self.numbers.len());
+        self.numbers.iter().for_each(|number| put_number(out, *number));
+    }
+
+    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
+        let mut series = Self::default();
+        for _ in 0..reader.len("days")? {
+            series.days.push(DayBucket {
+                day: reader.i64("day")?,
+                last: reader.instant(base, "day")?,
+                count: reader.u64("day")?,
+                sum: reader.number("day")?,
+            });
+        }
+        series.times = read_times(reader, base)?;
+        for _ in 0..reader.len("numbers")? {
+            series.numbers.push(reader.number("number")?);
+        }
+        Ok(series)
+    }
+}

@@ -1,0 +1,220 @@
+//! How many events lie between the latest A and the first B after it: what `steps from A to B` looks at.
+//!
+//! Those that no late A or B can make void any more are only counted.
+
+use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve};
+use super::times::{put_times, read_times};
+use super::{A, B, VIA};
+use crate::bytes::{Read, Reader, put_instant, put_u64};
+use crate::event::{CustomerEvent, Instant};
+
+/// The latest A, the first B after it, and how many others between; at most `cap` of either one by one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Steps {
+    pub cap: usize,
+}
+
+/// What lies after the latest A.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StepsAfter {
+    pub a: Option<Instant>,
+    /// B's after it: the first, and those that would be the first after a late A.
+    pub b: Vec<Instant>,
+    /// Counted steps that no event to come can make void, and are therefore not among `via`.
+    pub settled: u64,
+    /// The other steps, ascending; those after the first B too, for the sake of a late A.
+    pub via: Vec<Instant>,
+}
+
+impl StepsAfter {
+    /// `None` while there is no A.
+    #[must_use]
+    pub fn count(&self) -> Option<u64> {
+        self.a?;
+        Some(self.settled + self.via.partition_point(|time| *time <= self.end()) as u64)
+    }
+
+    /// The first B after the latest A.
+    fn end(&self) -> Instant {
+        self.b.first().copied().unwrap_or(Instant::MAX)
+    }
+
+    fn is_after_a(&self, at: Instant) -> bool {
+        self.a.is_none_or(|a| at > a)
+    }
+
+    fn take_a(&mut self, at: Instant) {
+        if self.is_after_a(at) {
+            self.a = Some(at);
+            // All that was settled is older than any event that can still arrive.
+            self.settled = 0;
+            self.b.retain(|time| *time > at);
+            self.via.retain(|time| *time > at);
+        }
+    }
+
+    fn take_b(&mut self, at: Instant) {
+        if self.is_after_a(at)
+            && let Err(place) = self.b.binary_search(&at)
+        {
+            self.b.insert(place, at);
+        }
+    }
+
+    fn take_via(&mut self, at: Instant) {
+        if self.is_after_a(at) {
+            self.via.insert(self.via.partition_point(|time| *time <= at), at);
+        }
+    }
+
+    fn cap(&mut self, cap: usize, approximated: &mut u64) {
+        while self.b.len() > cap {
+            // The first B after A ends the count; the others are held for late A's.
+            self.b.remove(usize::from(self.a.is_some()));
+            *approximated += 1;
+        }
+        while self.via.len() > cap {
+            self.settle_first();
+            *approximated += 1;
+        }
+    }
+
+    fn settle_first(&mut self) {
+        let time = self.via.remove(0);
+        if self.a.is_some() && time <= self.end() {
+            self.settled += 1;
+        }
+    }
+}
+
+impl Kind for Steps {
+    type Content = Box<StepsAfter>;
+
+    /// False: the count is as before.
+    fn feed(
+        &self,
+        steps: &mut Box<StepsAfter>,
+        event: &CustomerEvent<'_>,
+        parts: Parts,
+        context: &mut FeedContext<'_>,
+    ) -> bool {
+        let before = steps.count();
+        if parts & A != 0 {
+            steps.take_a(event.at);
+        }
+        if parts & B != 0 {
+            steps.take_b(event.at);
+        }
+        if parts & VIA != 0 {
+            steps.take_via(event.at);
+        }
+        steps.cap(self.cap, context.approximated);
+        steps.count() != before
+    }
+
+    fn forget(&self, steps: &mut Box<StepsAfter>, _: EdgeTimes, settled_before: Instant) {
+        while steps.via.first().is_some_and(|time| *time < settled_before) {
+            steps.settle_first();
+        }
+        let mut place = 0;
+        let first = usize::from(steps.a.is_some());
+        steps.b.retain(|time| {
+            place += 1;
+            place <= first || *time >= settled_before
+        });
+    }
+
+    fn merge(&self, steps: &mut Box<StepsAfter>, other: Box<StepsAfter>, _: EdgeTimes, approximated: &mut u64) {
+        let settled = if other.a == steps.a { steps.settled + other.settled } else { other.settled };
+        if other.a.is_some_and(|a| steps.is_after_a(a)) || other.a == steps.a {
+            other.a.into_iter().for_each(|a| steps.take_a(a));
+            steps.settled = settled;
+        }
+        other.b.into_iter().for_each(|at| steps.take_b(at));
+        other.via.into_iter().for_each(|at| steps.take_via(at));
+        steps.cap(self.cap, approximated);
+    }
+
+    fn absorb(&mut self, other: &Self) -> bool {
+        self == other
+    }
+
+    fn serves(&self, wanted: &Self) -> bool {
+        self.cap == wanted.cap
+    }
+
+    fn bytes(&self, events: usize, _: usize) -> usize {
+        16 + self.cap.min(events) * 2 * 6
+    }
+
+    fn definition(&self, _: &dyn Names) -> String {
+        "steps".to_owned()
+    }
+
+    fn describe(&self, words: &dyn Phrases) -> String {
+        let (a, b, via) = (words.events(A), words.events(B), words.events(VIA));
+        format!("when last {a}, how many {via} after it, up to the first {b}")
+    }
+}
+
+impl Content for StepsAfter {
+    fn is_empty(&self) -> bool {
+        self.a.is_none() && self.b.is_empty() && self.via.is_empty()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        (self.b.capacity() + self.via.capacity()) * size_of::<Instant>()
+    }
+
+    fn prefetch(&self) -> i64 {
+        self.via.first().map_or(0, |time| time.0)
+    }
+
+    fn longest(&self) -> usize {
+        self.b.len().max(self.via.len())
+    }
+
+    fn drop_older_half(&mut self) {
+        // The first B ends the count; the others are held for late A's.
+        self.b.truncate((self.b.len() / 2).max(1));
+        halve(&mut self.via);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, base: Instant) {
+        out.push(u8::from(self.a.is_some()));
+        put_instant(out, self.a.unwrap_or(base), base);
+        put_u64(out, self.settled);
+        put_times(out, &self.b, base);
+        put_times(out, &self.via, base);
+    }
+
+    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
+        let has_a = reader.u8("steps")? != 0;
+        let a = reader.instant(base, "steps")?;
+        let settled = reader.u64("steps")?;
+        let b = read_times(reader, base)?;
+        Ok(Self { a: has_a.then_some(a), b, settled, via: read_times(reader, base)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, Kind, Steps, StepsAfter};
+
+    #[test]
+    fn what_is_settled_is_counted_on() {
+        let (kind, mut steps, mut approximated) = (Steps { cap: 10 }, Box::<StepsAfter>::default(), 0);
+        steps.take_a(Instant(0));
+        for at in 1..100 {
+            steps.take_via(Instant(at));
+            steps.cap(10, &mut approximated);
+            kind.forget(&mut steps, None, Instant(at - 3));
+        }
+        assert_eq!((steps.count(), steps.via.len(), approximated), (Some(99), 4, 0));
+        // A late B takes back what came after it.
+        steps.take_b(Instant(97));
+        assert_eq!(steps.count(), Some(97));
+        steps.take_a(Instant(98));
+        assert_eq!(steps.count(), Some(1));
+    }
+}

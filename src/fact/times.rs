@@ -1,0 +1,56 @@
+//! Ascending times: the content of the facts that keep the latest or the earliest of them.
+
+use super::kind::{Content, halve};
+use crate::bytes::{Read, Reader, put_instant, put_len};
+use crate::event::Instant;
+
+impl Content for Vec<Instant> {
+    fn is_empty(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.capacity() * size_of::<Instant>()
+    }
+
+    fn prefetch(&self) -> i64 {
+        self.first().map_or(0, |time| time.0)
+    }
+
+    fn longest(&self) -> usize {
+        self.len()
+    }
+
+    fn drop_older_half(&mut self) {
+        halve(self);
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, base: Instant) {
+        put_times(out, self, base);
+    }
+
+    fn decode(reader: &mut Reader<'_>, base: Instant) -> Read<Self> {
+        read_times(reader, base)
+    }
+}
+
+/// Each time as its distance from the one before, the first from `base`.
+pub(super) fn put_times(out: &mut Vec<u8>, times: &[Instant], base: Instant) {
+    put_len(out, times.len());
+    let mut last = base;
+    for time in times {
+        put_instant(out, *time, last);
+        last = *time;
+    }
+}
+
+pub(super) fn read_times(reader: &mut Reader<'_>, base: Instant) -> Read<Vec<Instant>> {
+    let length = reader.len("times")?;
+    let mut times = Vec::with_capacity(length);
+    let mut last = base;
+    for _ in 0..length {
+        last = reader.instant(last, "time")?;
+        times.push(last);
+    }
+    Ok(times)
+}

@@ -1,0 +1,30 @@
+//! Which partitions are this lane's, at work or not.
+
+use std::collections::BTreeSet;
+
+use crate::lane::lane::Lane;
+
+impl Lane {
+    /// Is a partition ours, at work or not?
+    pub(in crate::lane) fn holds(&self, number: i32) -> bool {
+        self.partitions.contains_key(&number) || self.restoring().any(|restoring| restoring == number)
+    }
+
+    /// Every partition that is ours.
+    pub(in crate::lane) fn held(&self) -> BTreeSet<i32> {
+        self.partitions.keys().copied().chain(self.restoring()).collect()
+    }
+
+    /// Those of them that are not at work.
+    pub(in crate::lane) fn restoring(&self) -> impl Iterator<Item = i32> {
+        self.restores.iter().map(|restore| restore.partition).chain(self.setbacks.out())
+    }
+
+    pub(in crate::lane) fn show_partitions(&self) {
+        let restoring: BTreeSet<i32> = self.restoring().collect();
+        let owned = u32::try_from(self.partitions.len() + restoring.len()).unwrap_or(u32::MAX);
+        self.inbox.has(|number| self.partitions.contains_key(&number), |number| restoring.contains(&number));
+        self.health().partitions(owned, restoring);
+        self.ownership.assigned(self.number, self.consumer.assigned());
+    }
+}

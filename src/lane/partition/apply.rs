@@ -1,0 +1,122 @@
+//! One event into the partition, and stream time by the wall clock.
+
+use crate::engine::{Slot, Words};
+use crate::event::{CustomerEvent, Instant, Span};
+use crate::lane::commit::plan::Plan;
+use crate::lane::context::Context;
+use crate::lane::partition::state::Partition;
+use crate::store::{Recorded, StoreError, decode_state};
+
+impl Partition {
+    /// The customer's slot, if in memory.
+    pub(in crate::lane) fn find(&mut self, customer: &str) -> Option<Slot> {
+        self.shard.find(customer)
+    }
+
+    /// Begins to bring a customer's state near.
+    pub(in crate::lane) fn warm(&self, slot: Slot) {
+        self.shard.warm(slot);
+    }
+
+    /// Reads the states of customers that are not in memory, at once.
+    pub(in crate::lane) fn fetch(&mut self, mut missing: Vec<&str>) -> Result<(), StoreError> {
+        missing.sort_unstable();
+        missing.dedup();
+        let found = self.database.customers(&missing)?;
+        for (customer, stored) in missing.into_iter().zip(found) {
+            if let Some(stored) = stored {
+                let state = decode_state(stored.state(), &self.rules.rules)?;
+                let indexed_at = match self.rearmed.get(customer) {
+                    Some(at) => *at,
+                    None => stored.indexed_at()?,
+                };
+                self.shard.insert(customer, state, indexed_at);
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot of a customer whose state was fetched, or of whom nothing is stored.
+    pub(in crate::lane) fn slot(&mut self, customer: &str) -> Slot {
+        self.shard.find_or_new(customer)
+    }
+
+    /// Takes in an accepted event and decides what it makes due. False: a duplicate. `slot`: the customer's, if it was
+    /// looked up in this batch.
+    pub(in crate::lane) fn apply(
+        &mut self,
+        slot: Option<Slot>,
+        event: &CustomerEvent<'_>,
+        position: i64,
+        words: Words,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<bool, StoreError> {
+        let slot = slot.unwrap_or_else(|| self.slot(event.customer));
+        let is_new = self.shard.state(slot).known_since == Instant::MAX;
+        if !self.shard.take_in(slot, event, position, words, &mut self.said) {
+            if event.at - self.timing.arrives_within > self.shard.stream_time() {
+                self.record(position, Recorded::Duplicate);
+            }
+            return Ok(false);
+        }
+        self.customers += u64::from(is_new);
+        if context.is_elsewhere(self.number, event.customer, is_new) {
+            self.tally().elsewhere += 1;
+        }
+        self.settle(position, position + 1, words, context, plan)?;
+        Ok(true)
+    }
+
+    /// As `apply`, while taking the input in again: each customer from its own state's position on.
+    pub(in crate::lane) fn reapply(
+        &mut self,
+        event: &CustomerEvent<'_>,
+        position: i64,
+        arrives_within: Span,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<(), StoreError> {
+        let slot = self.slot(event.customer);
+        if self.shard.state(slot).as_of > self.meta.log.position(position) {
+            // Its effect is in the state; what it did to the clock is not.
+            if !self.recorded_at(position).any(|recorded| recorded == Recorded::Duplicate) {
+                self.shard.advance(event.at - arrives_within);
+            }
+        } else {
+            self.shard.take_in(slot, event, position, Words::None, &mut self.said);
+        }
+        self.settle(position, position + 1, Words::None, context, plan)
+    }
+
+    /// Notes what decided besides the log.
+    pub(in crate::lane) fn record(&mut self, position: i64, recorded: Recorded) {
+        self.new_recorded.push((position, recorded));
+    }
+
+    /// Moves stream time by the wall clock, at the present position, and decides what is due then.
+    pub(in crate::lane) fn advance(
+        &mut self,
+        to: Instant,
+        words: Words,
+        context: &Context,
+        plan: &mut Plan,
+    ) -> Result<(), StoreError> {
+        if to <= self.shard.stream_time() {
+            return Ok(());
+        }
+        let position = self.next_offset;
+        self.begin();
+        self.shard.advance(to);
+        if words == Words::Full {
+            self.record(position, Recorded::Advance(to));
+        }
+        // The event at this position is still to come.
+        self.settle(position, position, words, context, plan)
+    }
+
+    /// Would moving stream time to `to` decide anything?
+    pub(in crate::lane) fn would_decide(&mut self, to: Instant) -> bool {
+        self.due.next_known().min(self.shard.next_due()) < to
+    }
+}

@@ -1,0 +1,330 @@
+//! What is written of a batch: changed states, recorded inputs, META.
+
+use std::sync::Arc;
+
+use crate::engine::Slot;
+use crate::event::Instant;
+use crate::lane::commit::plan::{Headers, Out, Part, Plan, Tally, Topic};
+use crate::lane::context::Context;
+use crate::lane::partition::state::Partition;
+use crate::metrics::{Fired, Metrics};
+use crate::store::layout::{changelog, customer_key};
+use crate::store::{Log, Meta, Recorded, encode_meta, encode_state};
+
+/// Recorded inputs held in memory, until a restart has no more need of them: each takes some 200 bytes, and a topic full of
+/// records that are refused brings one for each.
+const RECORDED_MAX: usize = 50_000;
+
+/// Where a batch began.
+pub(in crate::lane) struct Checkpoint {
+    pub(in crate::lane) mark: i64,
+    pub(in crate::lane) stream_time: Instant,
+    pub(in crate::lane) began: std::time::Instant,
+}
+
+/// One partition's share of what its lane may hold.
+pub(in crate::lane) struct Share {
+    /// Of decoded customers.
+    pub(in crate::lane) customer_bytes: usize,
+    /// Events whose changes need not be flushed yet; after a crash they are read again.
+    pub(in crate::lane) unflushed_events: i64,
+    /// Customers that may be flushed with one plan.
+    pub(in crate::lane) flushes: usize,
+}
+
+impl Partition {
+    /// Begins a batch, if none is under way.
+    pub(in crate::lane) fn begin(&mut self) -> &mut Part {
+        if self.part.is_none() {
+            self.mark();
+        }
+        self.part.get_or_insert_with(|| Part {
+            partition: self.number,
+            meta: Arc::clone(&self.meta),
+            writes: crate::store::Batch::default(),
+            tally: Tally::default(),
+        })
+    }
+
+    /// What changes from now on is dirty since here.
+    pub(in crate::lane) fn mark(&mut self) {
+        let mark = self.next_offset;
+        if self.checkpoints.back().is_none_or(|last| last.mark != mark) {
+            let (stream_time, began) = (self.shard.stream_time(), std::time::Instant::now());
+            self.checkpoints.push_back(Checkpoint { mark, stream_time, began });
+        }
+        self.shard.begin(mark);
+    }
+
+    pub(in crate::lane) fn is_at_work(&self) -> bool {
+        self.part.is_some()
+    }
+
+    pub(in crate::lane) fn tally(&mut self) -> &mut Tally {
+        &mut self.begin().tally
+    }
+
+    /// Do the customers in memory take more than they may?
+    pub(in crate::lane) fn is_over(&self, share: &Share) -> bool {
+        self.shard.bytes() > share.customer_bytes
+    }
+
+    /// While the input is taken in again: puts customers without unwritten changes out of memory where they are many.
+    pub(in crate::lane) fn shed(&mut self, budget: usize) {
+        let bytes = self.shard.bytes();
+        if bytes <= budget.max(self.shed_above) {
+            return;
+        }
+        for slot in self.shard.sweep(bytes - budget + budget / 16) {
+            if self.shard.is_clean(slot) {
+                self.shard.remove(slot);
+            }
+        }
+        // The others must stay; looking at them again so soon would find the same.
+        self.shed_above = self.shard.bytes() + budget / 8;
+    }
+
+    /// Is a change waiting that should be flushed by now?
+    pub(in crate::lane) fn flush_is_due(&mut self, context: &Context, share: &Share) -> bool {
+        self.flush_limit(context, share).zip(self.shard.oldest_dirty()).is_some_and(|(limit, oldest)| oldest <= limit)
+    }
+
+    /// Changes of batches that began at or before this mark have waited long enough.
+    pub(in crate::lane) fn flush_limit(&self, context: &Context, share: &Share) -> Option<i64> {
+        let is_much_recorded = self.recorded.len() > RECORDED_MAX;
+        if share.unflushed_events == 0 || context.flush_after.is_zero() || is_much_recorded {
+            return Some(i64::MAX);
+        }
+        let by_events = self.next_offset.checked_sub(share.unflushed_events);
+        let old = |checkpoint: &&Checkpoint| checkpoint.began.elapsed() >= context.flush_after;
+        let by_age = self.checkpoints.iter().take_while(old).last().map(|checkpoint| checkpoint.mark);
+        by_events.max(by_age)
+    }
+
+    /// Changes not yet flushed, at most this many, are flushed with the batch under way. Returns how many.
+    pub(in crate::lane) fn flush_all(&mut self, most: usize, plan: &mut Plan) -> usize {
+        self.begin();
+        let mut flushed = 0;
+        while flushed < most {
+            let Some(slot) = self.shard.take_dirty(i64::MAX) else { break };
+            self.flush(slot, plan);
+            flushed += 1;
+        }
+        flushed
+    }
+
+    /// Ends the batch: flushes what has waited long enough or must make room, and completes its part of the plan.
+    ///
+    /// Returns the customers to put out of memory once the batch is committed.
+    pub(in crate::lane) fn finish(&mut self, context: &Context, share: &Share, plan: &mut Plan) -> Vec<Slot> {
+        if self.part.is_none() {
+            return Vec::new();
+        }
+        let mut left = share.flushes;
+        if let Some(limit) = self.flush_limit(context, share) {
+            while left > 0
+                && let Some(slot) = self.shard.take_dirty(limit)
+            {
+                self.flush(slot, plan);
+                left -= 1;
+            }
+        }
+        let over = self.shard.bytes().saturating_sub(share.customer_bytes);
+        let mut victims = if over > 0 { self.shard.sweep(over + share.customer_bytes / 16) } else { Vec::new() };
+        let stream_time = self.shard.stream_time();
+        victims.retain(|slot| {
+            // Whoever is due and not decided yet is looked for in memory only.
+            let stays =
+                self.shard.state(*slot).next_deadline < stream_time || (left == 0 && !self.shard.is_clean(*slot));
+            left -= usize::from(!stays && !self.shard.is_clean(*slot));
+            !stays
+        });
+        for slot in &victims {
+            self.flush_one(*slot, plan);
+        }
+        self.complete(context, plan);
+        victims
+    }
+
+    /// Flushes one customer with the batch under way, if there is anything to flush.
+    pub(in crate::lane) fn flush_one(&mut self, slot: Slot, plan: &mut Plan) {
+        if self.shard.take_if_dirty(slot) {
+            self.flush(slot, plan);
+        }
+    }
+
+    pub(in crate::lane) fn flush(&mut self, slot: Slot, plan: &mut Plan) {
+        let mut bytes = Vec::with_capacity(384);
+        encode_state(self.shard.state(slot), &mut bytes);
+        let shard = &mut self.shard;
+        keep_below(self.state_bytes_max, self.number, &mut bytes, |bytes| {
+            let shrunk = shard.shrink(slot);
+            bytes.clear();
+            encode_state(shard.state(slot), bytes);
+            shrunk
+        });
+        let part = self.part.as_mut().expect("a batch is under way");
+        let state = self.shard.state(slot);
+        let customer = self.shard.customer(slot);
+        let (old, deadline) = (self.shard.indexed_at(slot), state.next_deadline);
+        // An entry that is still ahead and not too late serves; it is set right when it comes up.
+        let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
+        let indexed_at = if serves { old } else { deadline };
+        if !serves {
+            if old < Instant::MAX {
+                part.writes.delete_timer(old, customer);
+                self.due.remove(old, customer);
+            }
+            if deadline < Instant::MAX {
+                part.writes.put_timer(deadline, customer);
+                self.due.insert(deadline, customer.into());
+            }
+        }
+        part.writes.put_customer(customer, indexed_at, &bytes);
+        part.tally.flushed += 1;
+        let mut key = Vec::with_capacity(1 + customer.len());
+        customer_key(customer, &mut key);
+        plan.outs.push(Out {
+            topic: Topic::Changelog,
+            partition: self.number,
+            key: Some(key),
+            payload: Some(bytes),
+            headers: Headers::default(),
+        });
+        self.shard.set_indexed_at(slot, indexed_at);
+        self.ranks.count(&self.shard.take_moves(slot));
+    }
+
+    pub(in crate::lane) fn complete(&mut self, context: &Context, plan: &mut Plan) {
+        let oldest = self.shard.oldest_dirty();
+        let replay_from = oldest.unwrap_or(self.next_offset);
+        while self.checkpoints.len() > 1 && self.checkpoints[1].mark <= replay_from {
+            self.checkpoints.pop_front();
+        }
+        let began_at = |mark| self.checkpoints.iter().find(|checkpoint| checkpoint.mark == mark);
+        let replay_stream_time =
+            oldest.and_then(began_at).map_or(self.shard.stream_time(), |checkpoint| checkpoint.stream_time);
+        let mut part = self.part.take().expect("a batch is under way");
+        for (position, recorded) in std::mem::take(&mut self.new_recorded) {
+            let (key, value) = (recorded.key(position), recorded.value());
+            part.writes.put_recorded(key.clone(), Some(value.clone()));
+            plan.outs.push(self.changelog(key, Some(value)));
+            // Advances at one position overwrite each other; the last is the furthest.
+            let last = self.recorded.iter().rev().take_while(|(at, _)| *at == position);
+            let overwritten = last.map(|(_, known)| same_kind(*known, recorded)).position(|same| same);
+            if let Some(from_back) = overwritten {
+                self.recorded.remove(self.recorded.len() - 1 - from_back);
+            }
+            self.recorded.push_back((position, recorded));
+        }
+        while let Some((position, recorded)) = self.recorded.front().copied() {
+            if position >= replay_from {
+                break;
+            }
+            let key = recorded.key(position);
+            part.writes.put_recorded(key.clone(), None);
+            plan.outs.push(self.changelog(key, None));
+            self.recorded.pop_front();
+        }
+        let meta = Meta {
+            cluster_id: context.cluster_id.clone(),
+            input: context.topics.input.clone(),
+            partitions: context.partitions,
+            rules: self.rules.rules.fingerprint.clone(),
+            rules_version: self.rules.number,
+            adopting: self.adopting.clone(),
+            began: self.meta.began,
+            observed: self.observed.clone(),
+            timing: self.timing,
+            ids_max: self.ids_max,
+            sequence: self.meta.sequence + 1,
+            next_offset: self.next_offset,
+            replay_from,
+            replay_stream_time,
+            stream_time: self.shard.stream_time(),
+            live: self.live,
+            caught_up: self.caught_up,
+            written_at: self.trusted.max(self.meta.written_at),
+            members: self.members.clone(),
+            thresholds: self.thresholds().to_vec(),
+            taking_up: self.ranks.taking_up.clone(),
+            customers: self.customers,
+            surges: self.surges.rows(),
+            model: self.model.clone(),
+            surveyed: self.surveyed,
+            log: Log { topic_id: context.input_id.clone(), ..self.meta.log },
+            overdue: self.overdue,
+        };
+        if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
+            part.writes.put_counters(counters);
+        }
+        for (key, value) in self.parts.changed(&meta) {
+            part.writes.put_meta_part(key.clone(), value.clone());
+            plan.outs.push(self.changelog(key, Some(value)));
+        }
+        let mut bytes = Vec::with_capacity(256);
+        encode_meta(&meta, &mut bytes);
+        part.writes.put_meta_bytes(bytes.clone());
+        plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
+        part.meta = Arc::new(meta);
+        // Deadlines that are left are found in the index.
+        let undecided_from = self.overdue.map_or(Instant::MAX, |overdue| overdue.decided_to);
+        part.writes.put_timers_from(replay_stream_time.min(undecided_from));
+        plan.parts.push(part);
+    }
+
+    pub(in crate::lane) fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> Out {
+        Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Headers::default() }
+    }
+
+    /// The batch is committed and written.
+    pub(in crate::lane) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics) {
+        self.meta = Arc::clone(&part.meta);
+        self.due.written();
+        self.rearmed.clear();
+        for slot in victims {
+            self.shard.remove(*slot);
+        }
+        let counts = self.shard.take_counts();
+        metrics.timers_fired(Fired::Decided).inc_by(counts.deadlines);
+        metrics.timers_fired(Fired::Rearmed).inc_by(part.tally.rearmed);
+        metrics.decisions_approximated.inc_by(counts.approximated);
+        metrics.dedupe_ids_evicted.inc_by(counts.ids_pushed_out);
+        self.metrics.records_consumed.inc_by(part.tally.consumed);
+        self.metrics.set_stream_time(self.meta.stream_time);
+        self.metrics.set_cohort_members(&self.members);
+        self.metrics.customers_resident.set(self.shard.len() as u64);
+        self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
+        if let Some(at) = self.intake.last_event {
+            self.metrics.set_last_event(at);
+        }
+    }
+}
+
+/// Makes a state smaller until the changelog takes it. What is written is what decides from then on, after a restart too.
+/// `shrink` drops some of what is remembered and writes the state's bytes anew; false: nothing is left to drop.
+pub(in crate::lane) fn keep_below(
+    limit: usize,
+    partition: i32,
+    bytes: &mut Vec<u8>,
+    mut shrink: impl FnMut(&mut Vec<u8>) -> bool,
+) {
+    let before = bytes.len();
+    if before <= limit {
+        return;
+    }
+    while bytes.len() > limit && shrink(bytes) {}
+    // What is forgotten of a customer may have mattered.
+    tracing::warn!(
+        partition,
+        before,
+        after = bytes.len(),
+        limit,
+        "The state of a customer is larger than topics.changelog takes; the oldest of it is forgotten."
+    );
+}
+
+/// Would the one overwrite the other at the same position?
+pub(in crate::lane) fn same_kind(a: Recorded, b: Recorded) -> bool {
+    a.key(0) == b.key(0)
+}

@@ -1,0 +1,96 @@
+//! A cohort that many enter at once: more likely a slip in a rule or in the data than news of each of them.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Instant, Span};
+
+/// Entries of one cohort within one hour that are always news, however few customers there are.
+pub(in crate::lane) const ALWAYS: u64 = 100;
+/// Hours counted at once for each cohort; older ones are those of a history being loaded.
+pub(in crate::lane) const HOURS_MAX: usize = 3;
+
+/// How many entered each cohort in the latest hours of `occurred_at`. Kept in META, so that a restart forgets nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::lane) struct Surges {
+    /// By cohort, then by hour since 1970.
+    pub(in crate::lane) entered: BTreeMap<usize, BTreeMap<i64, u64>>,
+}
+
+/// What an entry means for those after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lane) enum Entry {
+    News,
+    /// Too many have entered in this hour. `first`: this is the one that makes them too many.
+    OneOfTooMany {
+        first: bool,
+    },
+}
+
+impl Surges {
+    /// Counts an entry. `percent`: of the partition's `customers`, how many may enter a cohort in one hour.
+    pub(in crate::lane) fn entered(&mut self, cohort: usize, at: Instant, percent: u64, customers: u64) -> Entry {
+        let hours = self.entered.entry(cohort).or_default();
+        let count = hours.entry(at.0.div_euclid(Span::HOUR.0)).or_default();
+        *count += 1;
+        let (count, most) = (*count, ALWAYS.max(customers * percent / 100));
+        if hours.len() > HOURS_MAX {
+            hours.pop_first();
+        }
+        if count <= most { Entry::News } else { Entry::OneOfTooMany { first: count == most + 1 } }
+    }
+
+    /// Cohorts have other numbers now.
+    pub(in crate::lane) fn forget(&mut self) {
+        self.entered.clear();
+    }
+
+    /// As META has it: cohort, hour, count.
+    pub(in crate::lane) fn rows(&self) -> Vec<(u32, i64, u64)> {
+        let rows = |(cohort, hours): (&usize, &BTreeMap<i64, u64>)| {
+            let cohort = u32::try_from(*cohort).unwrap_or(u32::MAX);
+            hours.iter().map(|(hour, count)| (cohort, *hour, *count)).collect::<Vec<_>>()
+        };
+        self.entered.iter().flat_map(rows).collect()
+    }
+
+    pub(in crate::lane) fn of_rows(rows: &[(u32, i64, u64)]) -> Self {
+        let mut surges = Self::default();
+        for (cohort, hour, count) in rows {
+            surges.entered.entry(*cohort as usize).or_default().insert(*hour, *count);
+        }
+        surges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Surges};
+    use crate::event::{Instant, Span};
+
+    #[test]
+    fn a_hundred_are_news_and_a_fifth_of_many_and_no_more() {
+        let news = |customers| {
+            let mut surges = Surges::default();
+            let at = Instant(5 * Span::HOUR.0);
+            let all: Vec<Entry> = (0..1_000).map(|_| surges.entered(0, at, 20, customers)).collect();
+            let firsts = all.iter().filter(|entry| **entry == Entry::OneOfTooMany { first: true }).count();
+            assert!(firsts <= 1 && all.is_sorted_by_key(|entry| *entry != Entry::News));
+            all.iter().filter(|entry| **entry == Entry::News).count()
+        };
+        assert_eq!((news(10), news(600), news(4_000), news(10_000)), (100, 120, 800, 1_000));
+    }
+
+    #[test]
+    fn each_cohort_and_hour_counts_by_itself_and_survives_a_restart() {
+        let mut surges = Surges::default();
+        let at = |hour: i64| Instant(hour * Span::HOUR.0 + 1);
+        (0..100).for_each(|_| assert_eq!(surges.entered(1, at(7), 20, 0), Entry::News));
+        assert_eq!(surges.entered(2, at(7), 20, 0), Entry::News);
+        assert_eq!(surges.entered(1, at(8), 20, 0), Entry::News);
+        let mut again = Surges::of_rows(&surges.rows());
+        assert_eq!(again, surges);
+        assert_eq!(again.entered(1, at(7), 20, 0), Entry::OneOfTooMany { first: true });
+        (9..20).for_each(|hour| assert_eq!(again.entered(1, at(hour), 20, 0), Entry::News));
+        assert!(again.rows().len() <= 4);
+    }
+}
