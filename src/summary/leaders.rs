@@ -77,12 +77,6 @@ impl Leaders {
     pub fn edge(&self) -> Option<Standing> {
         self.edge
     }
-
-    /// Can it take the place of another one?
-    #[must_use]
-    pub fn is_like(&self, other: &Self) -> bool {
-        (self.keep, self.highest) == (other.keep, other.highest)
-    }
 }
 
 #[cfg(test)]

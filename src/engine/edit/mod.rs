@@ -79,11 +79,6 @@ impl Migration {
         &self.old
     }
 
-    #[must_use]
-    pub fn new_rules(&self) -> &Arc<RuleSet> {
-        &self.new
-    }
-
     /// Must the log be read again for facts that were not kept?
     #[must_use]
     pub fn rereads(&self) -> bool {

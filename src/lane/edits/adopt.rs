@@ -32,18 +32,17 @@ use crate::event::{Instant, Properties};
 use crate::kafka::{Failure, Read, Reader, Record, Watermarks};
 use crate::lane::aggregate::ranks::RankWork;
 use crate::lane::commit::output::Place;
-use crate::lane::commit::plan::{Headers, Out, Plan, Topic};
+use crate::lane::commit::plan::Plan;
 use crate::lane::context::Context;
 use crate::lane::edits::report::Applied;
 use crate::lane::edits::rulebook::Version;
 use crate::lane::error::LaneError;
 use crate::lane::input::schema_waits::{Obstacle, Patience};
 use crate::lane::partition::emit::may_automate;
-use crate::lane::partition::flush::keep_below;
+use crate::lane::partition::flush::{keep_below, move_timer, put_state};
 use crate::lane::partition::state::Partition;
 use crate::metrics::{LaneHealth, Metrics, Wait, WaitCause};
 use crate::rules::RuleSet;
-use crate::store::layout::customer_key;
 use crate::store::{
     Adopting, Batch, Database, InForce, Recorded, SharedMemory, StoreError, Surveyed, decode_state, encode_state,
 };
@@ -548,26 +547,9 @@ fn write(partition: &mut Partition, customer: &str, state: &mut CustomerState, i
     let part = partition.part.as_mut().expect("a batch is under way");
     let deadline = state.next_deadline;
     if indexed_at != deadline {
-        if indexed_at < Instant::MAX {
-            part.writes.delete_timer(indexed_at, customer);
-            partition.due.remove(indexed_at, customer);
-        }
-        if deadline < Instant::MAX {
-            part.writes.put_timer(deadline, customer);
-            partition.due.insert(deadline, customer.into());
-        }
+        move_timer(part, &mut partition.due, customer, indexed_at, deadline);
     }
-    part.writes.put_customer(customer, deadline, &bytes);
-    part.tally.flushed += 1;
-    let mut key = Vec::with_capacity(1 + customer.len());
-    customer_key(customer, &mut key);
-    plan.outs.push(Out {
-        topic: Topic::Changelog,
-        partition: partition.number,
-        key: Some(key),
-        payload: Some(bytes),
-        headers: Headers::default(),
-    });
+    plan.outs.push(put_state(part, customer, deadline, bytes));
 }
 
 /// Each cohort of either version with its members before and after.

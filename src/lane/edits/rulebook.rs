@@ -89,13 +89,6 @@ impl Rulebook {
         self.behind.load(Ordering::Relaxed)
     }
 
-    /// Number and fingerprint of the newest version.
-    #[must_use]
-    pub fn newest_fingerprint(&self) -> Option<(u64, String)> {
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.last().map(|page| (page.number, page.fingerprint.clone()))
-    }
-
     /// Is there a version of this fingerprint?
     #[must_use]
     pub fn holds(&self, fingerprint: &str) -> Option<u64> {

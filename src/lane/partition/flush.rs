@@ -6,6 +6,7 @@ use crate::engine::Slot;
 use crate::event::Instant;
 use crate::lane::commit::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use crate::lane::context::Context;
+use crate::lane::partition::due::DueIndex;
 use crate::lane::partition::state::Partition;
 use crate::metrics::{Fired, Metrics};
 use crate::store::layout::{changelog, customer_key};
@@ -30,6 +31,33 @@ pub(in crate::lane) struct Share {
     pub(in crate::lane) unflushed_events: i64,
     /// Customers that may be flushed with one plan.
     pub(in crate::lane) flushes: usize,
+}
+
+/// Moves a customer's entry in the index of deadlines with a batch. `MAX`: there is none.
+pub(in crate::lane) fn move_timer(part: &mut Part, due: &mut DueIndex, customer: &str, old: Instant, new: Instant) {
+    if old < Instant::MAX {
+        part.writes.delete_timer(old, customer);
+        due.remove(old, customer);
+    }
+    if new < Instant::MAX {
+        part.writes.put_timer(new, customer);
+        due.insert(new, customer.into());
+    }
+}
+
+/// Writes a customer's state with a batch; what is returned tells the changelog of it.
+pub(in crate::lane) fn put_state(part: &mut Part, customer: &str, indexed_at: Instant, bytes: Vec<u8>) -> Out {
+    part.writes.put_customer(customer, indexed_at, &bytes);
+    part.tally.flushed += 1;
+    let mut key = Vec::with_capacity(1 + customer.len());
+    customer_key(customer, &mut key);
+    Out {
+        topic: Topic::Changelog,
+        partition: part.partition,
+        key: Some(key),
+        payload: Some(bytes),
+        headers: Headers::default(),
+    }
 }
 
 impl Partition {
@@ -171,26 +199,9 @@ impl Partition {
         let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
         let indexed_at = if serves { old } else { deadline };
         if !serves {
-            if old < Instant::MAX {
-                part.writes.delete_timer(old, customer);
-                self.due.remove(old, customer);
-            }
-            if deadline < Instant::MAX {
-                part.writes.put_timer(deadline, customer);
-                self.due.insert(deadline, customer.into());
-            }
+            move_timer(part, &mut self.due, customer, old, deadline);
         }
-        part.writes.put_customer(customer, indexed_at, &bytes);
-        part.tally.flushed += 1;
-        let mut key = Vec::with_capacity(1 + customer.len());
-        customer_key(customer, &mut key);
-        plan.outs.push(Out {
-            topic: Topic::Changelog,
-            partition: self.number,
-            key: Some(key),
-            payload: Some(bytes),
-            headers: Headers::default(),
-        });
+        plan.outs.push(put_state(part, customer, indexed_at, bytes));
         self.shard.set_indexed_at(slot, indexed_at);
         self.ranks.count(&self.shard.take_moves(slot));
     }
