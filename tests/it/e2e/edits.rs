@@ -275,8 +275,16 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
     daemon.stop();
 }
 
-/// What is said of an edit only where it takes long.
-const ON_A_SLOW_MACHINE: [&str; 2] = ["Reading the input again for the new rules.", "Taking up other rules."];
+/// What is said only where something takes long, or again because of that.
+const ON_A_SLOW_MACHINE: [&str; 4] = [
+    "Reading the input again for the new rules.",
+    "Taking up other rules.",
+    "The group is changing; the batch waits.",
+    "What became of the transaction is known.",
+];
+
+/// They speak of clients, rebalances and restores, as often as a slow machine makes them.
+const OF_SOMETHING_ELSE: [&str; 3] = ["cohortd::kafka", "cohortd::lane::group", "cohortd::lane::restore"];
 
 /// What a process with so many partitions says of two edits, after the first of which the input is read again.
 fn said_of_edits(partitions: i32) -> Option<Vec<String>> {
@@ -307,9 +315,9 @@ fn said_of_edits(partitions: i32) -> Option<Vec<String>> {
     let said = daemon.lines().split_off(before);
     daemon.stop();
     let text = |line: &serde_json::Value, field: &str| line[field].as_str().unwrap().to_owned();
-    // Others speak of clients, rebalances and restores, as often as a slow machine makes them.
-    let is_of_edits = |target: &str| ["rules", "edits", "adopt"].iter().any(|part| target.contains(part));
-    let own = said.iter().filter(|line| line["level"] == "INFO" && is_of_edits(&text(line, "target")));
+    let is_own =
+        |target: &str| target.starts_with("cohortd") && !OF_SOMETHING_ELSE.iter().any(|of| target.starts_with(of));
+    let own = said.iter().filter(|line| line["level"] == "INFO" && is_own(&text(line, "target")));
     let said = own.map(|line| text(line, "message"));
     let mut said: Vec<String> = said.filter(|message| !ON_A_SLOW_MACHINE.contains(&message.as_str())).collect();
     // In which order two threads log is their matter.

@@ -63,7 +63,18 @@ fn ranks_are_of_all_customers_and_each_change_follows_from_a_recorded_threshold(
     one.kill9();
     one = lab.start("one", &sets);
     one.ready();
-    thread::sleep(Duration::from_secs(3));
+    let (changes, mut by_threshold, mut refreshes) = (lab.follow("changes"), 0, BTreeSet::new());
+    eventually("thresholds move often enough to tell", || {
+        while let Some(seen) = changes.next(Duration::ZERO) {
+            let change = Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).unwrap();
+            by_threshold += usize::from(change["reason"] == "THRESHOLD");
+        }
+        // Shown by the process that holds partition 0.
+        let shown =
+            [&mut one, &mut two].map(|daemon| daemon.metrics().get("cohortd_rank_refresh_timestamp_seconds").copied());
+        refreshes.extend(shown.into_iter().flatten().map(|at| at as i64));
+        (by_threshold > 60 && refreshes.len() > 12).then_some(())
+    });
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);
     eventually("enough customers are ranked for a part of them to be in", || {
@@ -83,7 +94,7 @@ fn ranks_are_of_all_customers_and_each_change_follows_from_a_recorded_threshold(
     one.stop();
     let found = judge::check(&lab, shop::config());
     println!("ranks: {found:?}");
-    assert!(found.changes > 50 && found.by_threshold > 20 && found.thresholds > 2, "too little happened: {found:?}");
+    assert!(found.changes > 100 && found.by_threshold > 50 && found.thresholds > 10, "too little happened: {found:?}");
 }
 
 /// What an operator is told of those who are, or are not, among the first; who is has a place at or above the threshold.

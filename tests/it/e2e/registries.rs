@@ -137,7 +137,6 @@ fn a_real_registry_over_mutual_tls_is_only_read_and_gives_what_schemas_refer_to(
 }
 
 #[test]
-#[ignore = "not green yet"]
 fn what_a_schema_refers_to_that_is_missing_or_leads_in_circles_holds_nothing_up() {
     let Some(lab) = Lab::new("referring", 1, RULES) else { return };
     let registry = registry::Registry::start();

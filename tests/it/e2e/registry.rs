@@ -169,7 +169,7 @@ fn answer(
     heads.lock().unwrap().push(head.clone());
     let mut words = head.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path = path.split('?').next().unwrap_or_default().replace("%2F", "/");
+    let path = path.split('?').next().unwrap_or_default();
     let decoded = |part| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
     let path: Vec<String> = path.split('/').skip(1).map(decoded).collect();
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
