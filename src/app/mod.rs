@@ -71,11 +71,12 @@ pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
 }
 
 fn run_logged(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
+    // First of all: a process that is number 1 in a container would not hear a signal that it has no handler for.
+    let runtime = runtime()?;
+    let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let file = rules_file::load(&loaded, None)?;
     state_dir::make(&loaded.settings.state.dir);
     let schemas = schemas::kept(&loaded)?;
-    let runtime = runtime()?;
-    let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let servers = Servers::bind(runtime.handle(), &loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
     Process::new(loaded, runtime, shutdown).serve(schemas, servers, Begin::Prepare(Box::new(file), edit))

@@ -213,6 +213,11 @@ impl Member {
         said.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
+    /// Not even that it begins.
+    pub(super) fn said_nothing(&self) -> bool {
+        self.log.metadata().is_ok_and(|log| log.len() == 0)
+    }
+
     /// Status and body of an answer of the metrics door; `None` while nobody answers.
     pub(super) fn get(&self, path: &str) -> Option<(u16, String)> {
         http::get(&self.watched.door()?, path, ASK)

@@ -1,5 +1,6 @@
 //! Members that come, go, and pretend to be one another.
 
+use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crate::random::Random;
 
 /// What a supervisor must not answer with another start.
 const WRONG_CONFIGURATION: i32 = 78;
+const SIGTERM: i32 = 15;
 /// They shut each other out within a heartbeat of each join, until one has been shut out for the third time.
 const TWINS_SETTLE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -19,6 +21,8 @@ fn stop_member(field: &mut Field, number: usize) {
     let name = field.members[number].name.clone();
     match field.members[number].ends_within(STOPS_WITHIN) {
         Some(status) if status.code() == Some(0) => {}
+        // Asked before the program's first instruction.
+        Some(status) if status.signal() == Some(SIGTERM) && field.members[number].said_nothing() => {}
         Some(status) => field.findings.add(&format!("{name}, asked to stop, ended with {status}")),
         None => field.findings.add(&format!("{name} still ran {STOPS_WITHIN:?} after SIGTERM")),
     }
@@ -59,6 +63,10 @@ pub(super) fn twin_on_the_same_disk(field: &mut Field, random: &mut Random) -> B
 }
 
 pub(super) fn twin_on_another_disk(field: &mut Field, random: &mut Random) -> Begun {
+    // This waits for the end of one of them, and ends no other fault meanwhile: a twin that reaches nobody shuts nobody out.
+    if field.brokers_busy || field.registry_busy {
+        return Begun::NotNow;
+    }
     let Some(number) = field.pick(random) else { return Begun::NotNow };
     twin(field, number, true)
 }
