@@ -32,7 +32,7 @@ use crate::admin::{Posted, Servers, Views, metrics_connections};
 use crate::codec::Schemas;
 use crate::inquiry::{Board, Desk, Inbox};
 use crate::kafka::{BrokerState, Brokers, Ends, Watermarks};
-use crate::lane::{Context, Found, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
+use crate::lane::{ClusterFacts, Context, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::rules::RuleSet;
 use crate::settings::{Loaded, Settings};
@@ -96,7 +96,7 @@ enum Begin {
     /// Topics are looked at, and made where missing; the rules file is held against the topic of the rules.
     Prepare(Box<RulesFile>, Edit),
     /// Whoever starts the process has made the topics; the rules stay as they are.
-    With(Found, Arc<RuleSet>),
+    With(ClusterFacts, Arc<RuleSet>),
 }
 
 /// Texts of rules that may be posted and wait for their turn.
@@ -210,7 +210,7 @@ fn run_lanes(
             schemas: schemas.clone(),
             health: Arc::clone(health),
             inbox,
-            told,
+            updates: told,
             stop: shutdown.flag(),
         })?;
         let (shutdown, shown) = (shutdown.clone(), settings.clone());

@@ -103,7 +103,7 @@ impl Keeper {
         }
         keeper.health.resume(WaitCause::Rules, None);
         keeper.book.get(keeper.book.newest())?;
-        keeper.book.reword(Arc::clone(&file.rules));
+        keeper.book.replace_newest(Arc::clone(&file.rules));
         Ok(Some(keeper))
     }
 
@@ -128,7 +128,7 @@ impl Keeper {
         let is_newest = newest.as_ref().is_some_and(|(_, newest)| newest == fingerprint);
         if !is_newest && edit == Edit::AsWhileRunning {
             if let (Some(older), Some((newest, _)), false) =
-                (book.holds(fingerprint), &newest, self.seen.differs_from(fingerprint))
+                (book.number_of(fingerprint), &newest, self.seen.differs_from(fingerprint))
             {
                 tracing::warn!(
                     file = file.name,
@@ -175,13 +175,13 @@ impl Keeper {
                 Ok(()) => {
                     self.warn_of_foreign();
                     self.health.resume(WaitCause::Rules, None);
-                    self.book.set_behind(false);
+                    self.book.mark_current();
                 }
                 // That brokers are away is said elsewhere.
                 Err(failure) if failure.cause().kind == kafka::Kind::TimedOut => {
                     let detail = failure.cause().text.clone();
                     self.health.wait(Wait { cause: WaitCause::Rules, partition: None, detail });
-                    self.book.set_behind(true);
+                    self.book.mark_behind();
                 }
                 Err(failure) => tracing::debug!(reason = %failure, "The topic of the rules."),
             }

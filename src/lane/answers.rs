@@ -1,4 +1,4 @@
-//! What operators ask of single customers, answered between two steps of a turn.
+//! Answering operators' questions about single customers, between two steps of a turn.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::partition::state::Partition;
 
-/// Questions answered at once: each may read the disk, and a flood of them must not keep the lane from its work.
+/// Questions answered at once: each may read the disk, and many of them must not delay the lane.
 const ANSWERS_MAX: usize = 8;
 
-/// Answers what waits. Nothing of a partition changes, not even who was looked at last: whether anybody asks makes no
-/// difference to what is decided or kept in memory.
+/// Answers the waiting questions. Changes nothing in a partition, not even the order of eviction, so that questions
+/// have no influence on decisions.
 pub(in crate::lane) fn answer(inbox: &Inbox, partitions: &BTreeMap<i32, Partition>, context: &Context) {
     for _ in 0..ANSWERS_MAX {
         let Some(question) = inbox.next() else { break };
@@ -26,7 +26,7 @@ pub(in crate::lane) fn answer(inbox: &Inbox, partitions: &BTreeMap<i32, Partitio
         let is_last = question.scope == Scope::Lane;
         question.answer(answer);
         if is_last {
-            // As many may have been read as there are partitions.
+            // It may have read every partition.
             break;
         }
     }
@@ -37,9 +37,9 @@ fn look_in<'p>(partitions: impl Iterator<Item = &'p Partition>, customer: &str, 
     for partition in partitions {
         match look_up(partition, customer, context) {
             Ok(here) => found.extend(here),
-            // The lane itself stops when it needs what it cannot read.
+            // Only the answer fails: the lane finds out when it needs the state.
             Err(error) => {
-                tracing::error!(partition = partition.number, %error, "A state that was asked for cannot be read.");
+                tracing::error!(partition = partition.number, %error, "The state of a customer in question cannot be read.");
                 return Answer::Unreadable;
             }
         }
@@ -48,7 +48,7 @@ fn look_in<'p>(partitions: impl Iterator<Item = &'p Partition>, customer: &str, 
 }
 
 fn look_up(partition: &Partition, customer: &str, context: &Context) -> Result<Option<Found>, LaneError> {
-    let (version, observed) = partition.decided_by(customer, &context.rulebook)?;
+    let (version, observed) = partition.version_of(customer, &context.rulebook)?;
     let Some(state) = partition.look_up(customer, &version.rules)? else { return Ok(None) };
     Ok(Some(Found {
         customer: customer.to_owned(),

@@ -1,4 +1,4 @@
-//! What every partition of a lane needs and none changes.
+//! What all partitions of a process share and none changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,22 +7,23 @@ use crate::codec::Framing;
 use crate::engine::Timing;
 use crate::event::{Instant, Span};
 use crate::inquiry::Board;
-use crate::lane::commit::limits::RecordLimits;
-use crate::lane::commit::output::Speaker;
-use crate::lane::edits::report::Edits;
-use crate::lane::edits::rulebook::Rulebook;
-use crate::lane::group::role::Role;
-use crate::lane::input::placement::Placement;
-use crate::lane::input::refusals::Refusals;
+use crate::lane::output::changes::RecordEncoder;
+use crate::lane::output::dead_letter_log::DeadLetterLog;
+use crate::lane::output::limits::RecordLimits;
+use crate::lane::output::plan::Topic;
+use crate::lane::partition::placement::{Placement, Seen};
+use crate::lane::summaries::role::Role;
+use crate::lane::versions::edit_report::Edits;
+use crate::lane::versions::rulebook::Rulebook;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
-/// The part of `ranks.refresh` over which partitions publish, one after another: a quarter.
+/// Partitions publish one after another over this part of `ranks.refresh`: a quarter.
 const SPREAD_OVER: i64 = 4;
 
-/// What was found at start, and must not change while a lane works.
+/// Facts about the cluster that were read at start, and must not change while a lane runs.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct ClusterFacts {
     pub cluster_id: String,
     /// The input topic's id; empty where brokers have none.
     pub input_id: String,
@@ -30,7 +31,7 @@ pub struct Found {
     pub partitions: u32,
     /// How long the changelog keeps deletions visible (`delete.retention.ms`).
     pub deletions_kept: Span,
-    /// What the topics that are written to take.
+    /// The record limits of the output topics.
     pub limits: RecordLimits,
 }
 
@@ -38,37 +39,37 @@ pub struct Found {
 pub struct Context {
     pub rulebook: Arc<Rulebook>,
     pub metrics: Arc<Metrics>,
-    /// Where the newest overview of all cohorts hangs.
+    /// Shows the newest overview of all cohorts to the admin API.
     pub board: Arc<Board>,
     pub topics: Topics,
     pub cluster_id: String,
-    /// As in `Found`.
+    /// As in `ClusterFacts`.
     pub input_id: String,
     /// Partitions of the input, and so of every output.
     pub partitions: u32,
     /// A local copy written longer ago than this may lack deletions that the changelog no longer shows.
     pub(in crate::lane) local_age_max: Span,
-    /// Does this process hold partition 0?
+    /// Does this process own partition 0?
     pub(in crate::lane) role: Role,
     placement: Placement,
     pub(in crate::lane) edits: Edits,
-    /// How records say which schema they were written with.
+    /// How records name the schema they were written with.
     pub(in crate::lane) framing: Framing,
     pub(in crate::lane) timing: Timing,
     pub(in crate::lane) ids_max: u32,
     pub(in crate::lane) max_future_skew: Span,
     pub(in crate::lane) live_after: Span,
-    /// A change decided later than this after its instant is not for automation.
+    /// Changes decided later than this after their instant are not for automation.
     pub(in crate::lane) max_delay: Span,
-    /// Per cent of a partition's customers that may enter one cohort within an hour before the rest is not for automation;
-    /// 0: any.
+    /// Per cent of a partition's customers that may enter one cohort within an hour; further entries are not for
+    /// automation. 0: no limit.
     pub(in crate::lane) surge: u64,
     pub(in crate::lane) flush_after: Duration,
     pub(in crate::lane) refresh: Duration,
     pub(in crate::lane) record_bytes_max: usize,
     pub(in crate::lane) limits: RecordLimits,
-    pub(in crate::lane) refusals: Refusals,
-    pub(in crate::lane) speaker: Speaker,
+    pub(in crate::lane) refusals: DeadLetterLog,
+    pub(in crate::lane) record_encoder: RecordEncoder,
     group: String,
 }
 
@@ -81,7 +82,7 @@ impl Context {
         metrics: Arc<Metrics>,
         board: Arc<Board>,
         encoder: crate::codec::Encoder,
-        found: Found,
+        found: ClusterFacts,
     ) -> Self {
         let group = settings.kafka.group_id.clone();
         let source = format!("/cohortd/{group}");
@@ -101,9 +102,9 @@ impl Context {
             refresh: settings.ranks.refresh,
             record_bytes_max: usize::try_from(settings.batch.max_record_bytes).unwrap_or(usize::MAX),
             limits: found.limits,
-            refusals: Refusals::default(),
+            refusals: DeadLetterLog::default(),
             topics: settings.topics.clone(),
-            speaker: Speaker { encoder, source },
+            record_encoder: RecordEncoder { encoder, source },
             group,
             role: Role::new(),
             placement: Placement::default(),
@@ -120,18 +121,18 @@ impl Context {
 }
 
 impl Context {
-    /// Which period of `ranks.refresh` this is: all processes begin each at the same instant.
+    /// The number of the present period of `ranks.refresh`, the same in all processes.
     pub(in crate::lane) fn tick(&self, now: Instant) -> i64 {
         now.0.div_euclid(self.refresh_ms())
     }
 
-    /// When a period began.
+    /// When a period begins.
     pub(in crate::lane) fn tick_begins(&self, tick: i64) -> Instant {
         Instant(tick.saturating_mul(self.refresh_ms()))
     }
 
-    /// The same for one partition: each begins a little later than the one before it, over the first part of the period, so
-    /// that not all of them flush and publish at one instant.
+    /// The same for one partition: partitions begin their periods one after another, so that they do not all flush and
+    /// publish at once.
     pub(in crate::lane) fn tick_of(&self, partition: i32, now: Instant) -> i64 {
         let spread = self.refresh_ms() / SPREAD_OVER * i64::from(partition) / i64::from(self.partitions.max(1));
         (now.0 - spread).div_euclid(self.refresh_ms())
@@ -146,13 +147,18 @@ impl Context {
         i64::try_from(self.refresh.as_millis()).unwrap_or(i64::MAX).max(1)
     }
 
-    /// Looks at the partition in which a customer is; see [`Placement`]. True: it is not murmur2's.
-    pub(in crate::lane) fn is_elsewhere(&self, partition: i32, customer: &str, is_new: bool) -> bool {
-        let is_elsewhere = self.placement.is_elsewhere(partition, self.partitions, customer, is_new);
+    /// Is a customer in another partition than murmur2 chooses? See [`Placement`].
+    pub(in crate::lane) fn is_elsewhere(&self, partition: i32, customer: &str, seen: Seen) -> bool {
+        let is_elsewhere = self.placement.is_elsewhere(partition, self.partitions, customer, seen);
         if is_elsewhere && self.metrics.partitioner_differs.get() == 0 {
             self.metrics.partitioner_differs.set(1);
         }
         is_elsewhere
+    }
+
+    /// The name of an output topic.
+    pub(in crate::lane) fn topic(&self, topic: Topic) -> &str {
+        topic.name(&self.topics)
     }
 
     /// The consumer group.

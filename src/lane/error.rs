@@ -1,26 +1,26 @@
-//! Why a lane stops, or one of its partitions.
+//! Why a lane or one of its partitions cannot go on.
 
 use crate::kafka::{Failure, Kind};
 use crate::metrics::WaitCause;
 use crate::store::StoreError;
 
-/// What a lane cannot do. The first two end it, and the process follows; the others concern one partition, and
-/// `Lane::contain` keeps them to it.
+/// A failure of a lane. `Later` and `Store` concern one partition, and `Lane::contain` restores it; the others stop the
+/// process.
 #[derive(Debug, thiserror::Error)]
 pub enum LaneError {
-    /// Settings, rules or topics do not fit what is there. One line with the way on.
+    /// Settings, rules or topics do not fit the state. One line that says what to do.
     #[error("{0}")]
     Configuration(String),
-    /// The brokers do not let this process write under its name. With their words.
+    /// The brokers deny this process the right to write. With their text.
     #[error("{0}; {grant}", grant = crate::kafka::GRANT)]
     Denied(String),
-    /// Another member has our place in the group, or our transactional id. With the broker's words.
+    /// Another member has our place in the group, or our transactional id. With the broker's text.
     #[error("another process uses the same kafka.instance_id in this group ({0}); give each process its own")]
     Fenced(String),
-    /// Going on cannot help, or would risk the guarantee. A supervisor may start the process again.
+    /// The process must stop, to keep the guarantee. A supervisor may start it again.
     #[error("{0}")]
     Stopped(String),
-    /// One partition cannot go on now, and may later. The reason is one sentence without a full stop, for people.
+    /// One partition cannot go on now, and may later. The reason is one sentence without a full stop.
     #[error("{reason}")]
     Later { cause: WaitCause, reason: String },
     /// The local copy of one partition cannot be read or written.

@@ -5,9 +5,9 @@
 //! Each input record has its effects exactly once in what a `read_committed` reader of the output topics sees, and in
 //! the state that later decisions rest on.
 //!
-//! A batch is decided in memory (`partition`), then published as one Kafka transaction: outputs, dead letters, the states
-//! that are flushed, META, and the input offsets (`commit`). Only when that is known to count is the same written to
-//! the partition's database, in one write. So the database is never ahead of Kafka.
+//! A batch is decided in memory (`partition`), then published as one Kafka transaction: outputs, dead letters, the
+//! flushed states, META, and the input offsets (`commit`). Only once that is known to be committed, the same is written
+//! to the partition's database, in one write. So the database is never ahead of Kafka.
 //!
 //! | a crash | leaves | and a restart |
 //! |---|---|---|
@@ -15,41 +15,63 @@
 //! | between commit and write | a database one batch behind | reads that batch's states from the changelog |
 //! | at any time | changed customers that were not flushed | decides them again from the input, from META's `replay_from` |
 //!
-//! A commit whose answer is lost is never guessed at: the committed offsets say which transaction was the last. A lane
-//! that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker refuses.
+//! The outcome of a commit whose answer is lost is never guessed: the committed offsets say which transaction was the
+//! last. A lane that lost a partition without knowing it cannot commit: its offsets carry a membership that the broker
+//! refuses.
 //!
-//! A failure that concerns one partition ends there: `failures` takes it out of work and restores it again later.
+//! A failure that concerns one partition ends there: `failures` closes the partition and restores it again later.
 //!
-//! Read `turn` (the loop), then the folders along the way of an event: `input`, `partition`, `commit`; then `restore`, `group`
-//! (membership), `edits` (other rules), `aggregate` (what depends on all customers), `resources` and `failures`. `answers` is
-//! what operators ask meanwhile.
+//! # Reading order
+//!
+//! `turn` shows one turn of the loop. `lane` is what a lane consists of; everything in it belongs to one thread.
+//! `context` is what all partitions of a process share. Each folder adds methods to `Lane` or `Partition`, and imports
+//! only from folders above it:
+//!
+//! | folder | what it is |
+//! |---|---|
+//! | `versions` | the versions of the rules |
+//! | `output` | what a batch is to write: the plan, its records, dead letters, limits of size |
+//! | `partition` | one partition: customers in memory, deadlines, applying an event, emitting effects, flushing states |
+//! | `input` | from the consumer to an accepted event: polling, checks, schemas that are waited for, the wall clock |
+//! | `commit` | from a plan to a committed transaction, and from there to the databases |
+//! | `restore` | from an assignment to a running partition: barrier, changelog, replay of the input |
+//! | `migration` | from one version of the rules to the next, with a backfill from the log where facts are new |
+//! | `summaries` | the thread that follows what all partitions publish of their customers |
+//! | `aggregate` | the lane's part of that: counters, thresholds, parameters of the churn model, surveys |
+//! | `group` | membership: assignments, fencing, partitions without an owner |
+//! | `failures` | failed partitions, and access that brokers deny |
+//! | `resources` | pausing while memory or disk are short |
+//!
+//! `identity` says whether the state belongs to the log, and what to do if not. `answers` answers operators' questions.
 
 mod aggregate;
 mod answers;
 mod commit;
 mod context;
-mod edits;
 mod error;
 mod failures;
 mod group;
+pub mod identity;
 mod input;
 #[expect(clippy::module_inception, reason = "the room is named after what it makes")]
 mod lane;
+mod migration;
+mod output;
 mod partition;
 mod resources;
 mod restore;
+mod summaries;
 mod turn;
+mod versions;
 
-pub use aggregate::model::ModelTold;
-pub use aggregate::ranks::RankTold;
-pub use aggregate::summaries::Summaries;
-pub use aggregate::surveying::WholeDay;
-pub use commit::limits::RecordLimits;
-pub(crate) use commit::mark::OffsetMark;
-pub use context::{Context, Found};
-pub use edits::rulebook::{Rulebook, Version};
+pub use context::{ClusterFacts, Context};
 pub use error::LaneError;
-pub use group::ownership::{Ownership, Watchdog};
-pub use input::placement::is_mixed;
-pub use lane::{Lane, Start, Told};
-pub use restore::identity;
+pub use group::ownership::Ownership;
+pub use group::watchdog::Watchdog;
+pub use lane::{Lane, Start};
+pub use output::limits::RecordLimits;
+pub(crate) use output::offset_mark::OffsetMark;
+pub use partition::placement::is_mixed;
+pub use summaries::follower::Summaries;
+pub use summaries::updates::{DailySurvey, LaneUpdate, ParametersUpdate, ThresholdsUpdate};
+pub use versions::rulebook::{Rulebook, Version};

@@ -206,7 +206,8 @@ fn look_through(member: &Member, lines: &[String], findings: &Findings) {
         if line.contains("panicked") {
             findings.add(&format!("{} panicked: {shown}", member.name));
         }
-        let gives_up_copy = ["made anew from the changelog", "copy cannot be opened", "set aside", "wiped"];
+        let gives_up_copy =
+            ["discarded and restored from the changelog", "copy cannot be opened", "set aside", "wiped"];
         if !member.may_lose_copy && gives_up_copy.iter().any(|text| line.contains(text)) && is_about_copy(line) {
             findings.add(&format!("{} gives up a copy that nothing was done to: {shown}", member.name));
         }

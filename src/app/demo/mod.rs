@@ -33,7 +33,7 @@ use crate::clock::wall_clock;
 use crate::codec::Schemas;
 use crate::event::{Change, Instant, Span};
 use crate::kafka::{Brokers, Mock, Publisher, Reader};
-use crate::lane::{Found, RecordLimits};
+use crate::lane::{ClusterFacts, RecordLimits};
 use crate::metrics::{InputMetrics, Metrics};
 use crate::rules::{self, RuleSet};
 use crate::settings::{Admin, Loaded};
@@ -161,7 +161,7 @@ impl Demo {
         let progress = Arc::new(Progress::new(time.start));
         let deciding = Arc::clone(&rules);
         let daemon = spawn("demo", &shutdown, move || {
-            let found = Found {
+            let found = ClusterFacts {
                 cluster_id: "demo".to_owned(),
                 input_id: String::new(),
                 partitions: u32::from(PARTITIONS),

@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::pause::{self, pause};
 use crate::event::Span;
 use crate::kafka::{self, Admin, Brokers, Created, Topic, Trouble};
-use crate::lane::{Found, RecordLimits, identity};
+use crate::lane::{ClusterFacts, RecordLimits, identity};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
@@ -46,7 +46,7 @@ pub(super) fn prepare(
     metrics: &Metrics,
     health: &Health,
     shutdown: &Shutdown,
-) -> Result<Option<Found>, Failure> {
+) -> Result<Option<ClusterFacts>, Failure> {
     let (mut tries, mut made, mut impossible, mut refusals) = (0_u32, 0, 0, 0);
     let kafka = &loaded.settings.kafka;
     let mut backoff = pause::backoff();
@@ -152,7 +152,7 @@ impl From<kafka::Failure> for Problem {
     }
 }
 
-fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
+fn look(loaded: &Loaded, brokers: &Brokers) -> Result<ClusterFacts, Problem> {
     let topics = &loaded.settings.topics;
     let admin = Admin::new(&loaded.settings.kafka, brokers)?;
     let cluster_id = admin.cluster_id(ASK)?;
@@ -194,7 +194,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<Found, Problem> {
         return Err(Problem::Impossible { failure: refusal(loaded, "kafka.options", problem), tries: DENIED_TRIES });
     }
     let limits = RecordLimits::of_topics(topics, |name| found_bytes.get(name).copied());
-    Ok(Found {
+    Ok(ClusterFacts {
         cluster_id,
         input_id: input.id.unwrap_or_default(),
         partitions: u32::try_from(input.partitions).unwrap_or(0),

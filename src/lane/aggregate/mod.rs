@@ -1,12 +1,11 @@
-//! What depends on the customers of all partitions: ranks, parameters, surveys, summaries.
+//! The lane's part of what depends on the customers of all partitions: counters for ranks, thresholds, parameters of
+//! the churn model, surveys.
 
-pub(in crate::lane) mod learning;
-pub(in crate::lane) mod looking;
-pub(in crate::lane) mod model;
-pub(in crate::lane) mod publisher;
-pub(in crate::lane) mod ranking;
-pub(in crate::lane) mod ranks;
-pub(in crate::lane) mod results;
-pub(in crate::lane) mod summaries;
-pub(in crate::lane) mod survey;
-pub(in crate::lane) mod surveying;
+mod limits;
+mod parameters;
+mod publish_results;
+mod ranks;
+mod scans;
+mod survey;
+mod thresholds;
+pub(in crate::lane) mod unpublished;

@@ -1,46 +1,47 @@
-//! Finding the records of a plan that their topics do not take, whatever they travel with.
+//! Finding the records of a plan that are too large for their topics.
 //!
-//! A broker refuses a batch of records as a whole, by its size after compression. So the suspects are sent once more, each
-//! by itself, the largest first, in transactions that are aborted: nothing of them is ever visible.
+//! A broker rejects a whole batch of records by its compressed size. So the suspects are sent again, each in a batch of
+//! its own, the largest first, in transactions that are aborted: none of them is ever visible.
 
-use crate::kafka::{Failure, Outgoing, Producer};
-use crate::lane::commit::plan::Plan;
-use crate::lane::commit::publish::{Why, announce_again, renew};
+use crate::kafka::{Failure, Producer};
+use crate::lane::commit::outcome::AbortCause;
+use crate::lane::commit::producer::{recreate_producer, reinit_transactions, send_record};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
+use crate::lane::output::plan::Plan;
 
-/// Transactions spent on telling the records of one plan apart. After the first failure librdkafka takes no more records,
-/// so each finds one at least, and usually all that are too large. What is still suspect then, and as large as one that
-/// was found, goes with it.
+/// Most transactions spent on one plan. After the first failure librdkafka accepts no more records, so each finds at
+/// least one, and usually all that are too large. Suspects that are left then count as too large if they are as large
+/// as one that was found.
 const TRIES_MAX: u32 = 16;
 
-/// Which of the suspects are too large by themselves? None: they only were so together, and smaller batches will do.
-pub(in crate::lane) fn find(
+/// Which of the suspects are too large on their own? None: they were so only together, and smaller batches are enough.
+pub(super) fn find(
     plan: &Plan,
     mut suspects: Vec<usize>,
     producer: &mut Producer,
     context: &Context,
     beat: &dyn Fn(),
-) -> Result<Why, LaneError> {
+) -> Result<AbortCause, LaneError> {
     if suspects.len() == 1 {
-        return Ok(Why::TooLarge(suspects));
+        return Ok(AbortCause::TooLarge(suspects));
     }
-    suspects.sort_by_key(|suspect| std::cmp::Reverse(plan.outs[*suspect].bytes()));
+    suspects.sort_by_key(|suspect| std::cmp::Reverse(plan.records[*suspect].bytes()));
     producer.recreate_for_singles()?;
-    if let Some(reason) = announce_again(producer, beat)? {
-        return Ok(Why::Refused(reason));
+    if let Some(reason) = reinit_transactions(producer, beat)? {
+        return Ok(AbortCause::Refused(reason));
     }
     let mut found = Vec::new();
     for tried in 1..=TRIES_MAX {
         beat();
         let Some(refused) = send(plan, &suspects, producer, context, beat) else {
-            // Brokers are away, or slow; the plan is tried again, and if need be this is.
-            return Ok(renew(producer, beat)?.map_or(Why::Passing, Why::Refused));
+            // Brokers are away or slow: the plan is tried again, and this search if necessary.
+            return Ok(recreate_producer(producer, beat)?.map_or(AbortCause::Transient, AbortCause::Refused));
         };
         if producer.abort().is_err() {
             producer.recreate_for_singles()?;
-            if let Some(reason) = announce_again(producer, beat)? {
-                return Ok(Why::Refused(reason));
+            if let Some(reason) = reinit_transactions(producer, beat)? {
+                return Ok(AbortCause::Refused(reason));
             }
         }
         if refused.is_empty() {
@@ -49,7 +50,7 @@ pub(in crate::lane) fn find(
         suspects.retain(|suspect| !refused.contains(suspect));
         found.extend(refused);
         if tried == TRIES_MAX {
-            let topic_and_size = |place: &usize| (plan.outs[*place].topic as usize, plan.outs[*place].bytes());
+            let topic_and_size = |place: &usize| (plan.records[*place].topic as usize, plan.records[*place].bytes());
             let as_large = |suspect: &usize| {
                 let (topic, bytes) = topic_and_size(suspect);
                 found.iter().map(topic_and_size).any(|(other, least)| other == topic && bytes >= least)
@@ -60,13 +61,13 @@ pub(in crate::lane) fn find(
     }
     if found.is_empty() {
         producer.halve_batches();
-        return Ok(renew(producer, beat)?.map_or(Why::Passing, Why::Refused));
+        return Ok(recreate_producer(producer, beat)?.map_or(AbortCause::Transient, AbortCause::Refused));
     }
     producer.distrust();
-    Ok(Why::TooLarge(found))
+    Ok(AbortCause::TooLarge(found))
 }
 
-/// Sends the suspects and says which were refused; `None`: not all were answered in time.
+/// Sends the suspects and returns those that were rejected; `None`: not all were answered in time.
 fn send(
     plan: &Plan,
     suspects: &[usize],
@@ -77,22 +78,13 @@ fn send(
     producer.begin().ok()?;
     let mut sent = Vec::new();
     for suspect in suspects {
-        let out = &plan.outs[*suspect];
-        let headers: Vec<(&str, &[u8])> = out.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let outcome = producer.send(&Outgoing {
-            topic: context.topic(out.topic),
-            partition: out.partition,
-            key: out.key.as_deref(),
-            payload: out.payload.as_deref(),
-            headers: &headers,
-            timestamp: None,
-        });
+        let outcome = send_record(&plan.records[*suspect], producer, context);
         match outcome {
             Ok(()) => sent.push(*suspect),
             Err(failure @ Failure::Abort(_)) if failure.cause().kind == crate::kafka::Kind::TooLarge => {
                 return Some(vec![*suspect]);
             }
-            // One of those before was refused.
+            // An earlier one was rejected.
             Err(_) => break,
         }
     }

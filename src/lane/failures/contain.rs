@@ -1,43 +1,38 @@
-//! What the lane does about a partition that cannot go on; see `setback`.
+//! What the lane does about a partition that cannot go on; see `partition_failures`.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
 
 use crate::clock::wall_clock;
-use crate::lane::commit::pending::Pending;
-use crate::lane::commit::plan::Plan;
+use crate::lane::commit::pending::PendingBatch;
 use crate::lane::error::LaneError;
-use crate::lane::input::reading::retried;
+use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
+use crate::lane::output::plan::Plan;
 use crate::metrics::{Retry, Wait, WaitCause};
 use crate::store::{DAMAGES_MAX, StoreError, Trouble, set_aside};
 
-/// A process that is dying lets go of its database sooner. One that lasts this long is a second one on one `state.dir`.
+/// A process that is ending releases its database sooner. One that holds it this long is a second one on the same
+/// `state.dir`.
 const IN_USE_FOR: Duration = Duration::from_secs(30);
 
 impl Lane {
-    /// Takes a partition out of work and restores it again after a backoff: 1 s, doubling with each failure in a row up to
-    /// 60 s. Until it is at work again that is declared as a wait for `cause`. Membership and the other partitions are not
-    /// touched; what is decided for this one and not known to count is forgotten. `reason`: one sentence without a full
-    /// stop, for people.
+    /// Closes a partition and restores it again after a backoff: 1 s, doubling with each failure in a row up to 60 s.
+    /// Until it is running again a wait for `cause` is reported. Membership and the other partitions are not touched; a
+    /// pending batch of this partition is discarded. `reason`: one sentence without a full stop.
     ///
     /// # Errors
     /// The consumer cannot be paused, for good.
-    pub(in crate::lane) fn restore_later(
-        &mut self,
-        number: i32,
-        cause: WaitCause,
-        reason: &str,
-    ) -> Result<(), LaneError> {
-        let is_planned = |pending: &mut Pending| pending.concerns(number);
+    fn restore_later(&mut self, number: i32, cause: WaitCause, reason: &str) -> Result<(), LaneError> {
+        let is_planned = |pending: &mut PendingBatch| pending.concerns(number);
         if let Some(pending) = self.pending.take_if(is_planned) {
-            // Tried in vain so far, so none of it counts.
-            self.forget(&pending)?;
+            // No try has succeeded, so none of it is committed.
+            self.discard(&pending)?;
         }
-        self.leave_work(number);
-        self.consumer.pause(&[number]).or_else(retried)?;
+        self.close_partition(number);
+        self.consumer.pause(&[number]).or_else(ignore_retriable)?;
         self.health().forget_but(number, cause);
-        let failed = self.setbacks.failed(number, cause, reason, Moment::now());
+        let failed = self.failures.record(number, cause, reason, Moment::now());
         self.context.metrics.retries(Retry::Partition).inc();
         if failed.in_a_row.is_power_of_two() {
             tracing::warn!(
@@ -46,7 +41,7 @@ impl Lane {
                 reason,
                 again_in = failed.wait.as_secs_f64(),
                 failures = failed.in_a_row,
-                "The partition is out of work; it is restored again after a wait."
+                "The partition failed; it is restored again after a pause."
             );
         }
         self.show_waits();
@@ -54,22 +49,22 @@ impl Lane {
         Ok(())
     }
 
-    /// Begins to restore the partitions whose backoff is over, and goes on declaring what is waited for.
-    pub(in crate::lane) fn restore_due(&mut self) {
-        for number in self.setbacks.take_due(Moment::now()) {
+    /// Starts to restore the partitions whose backoff is over, and goes on reporting the waits of the others.
+    pub(in crate::lane) fn start_due_restores(&mut self) {
+        for number in self.failures.take_due(Moment::now()) {
             self.begin_restore(number);
         }
         self.show_waits();
     }
 
-    /// A partition is at work again.
-    pub(in crate::lane) fn is_restored(&mut self, number: i32) {
-        if let Some(cause) = self.setbacks.restored(number, Moment::now()) {
+    /// A partition is running again.
+    pub(in crate::lane) fn mark_restored(&mut self, number: i32) {
+        if let Some(cause) = self.failures.restored(number, Moment::now()) {
             self.health().resume(cause, Some(number));
         }
     }
 
-    /// Keeps a failure to the partition that it concerns.
+    /// Contains a failure to the partition that it concerns.
     ///
     /// # Errors
     /// What concerns the whole lane.
@@ -88,7 +83,7 @@ impl Lane {
         }
     }
 
-    /// As `contain`, of partitions that failed while a plan was made. Nothing of theirs stays in it.
+    /// As `contain`, for partitions that failed while a plan was made; they are removed from it.
     pub(in crate::lane) fn contain_all(
         &mut self,
         failed: Vec<(i32, LaneError)>,
@@ -96,8 +91,8 @@ impl Lane {
     ) -> Result<(), LaneError> {
         let mut seen = BTreeSet::new();
         for (number, error) in failed {
-            plan.forget(number);
-            // Its first failure may have led to others.
+            plan.remove_partition(number);
+            // Later failures of a partition follow from its first.
             if seen.insert(number) {
                 self.contain(number, error)?;
             }
@@ -107,7 +102,7 @@ impl Lane {
 
     fn set_aside(&mut self, number: i32, error: &StoreError) -> Result<(), LaneError> {
         // Closes it.
-        self.leave_work(number);
+        self.close_partition(number);
         let aside = match set_aside(&self.path(number), wall_clock()) {
             Ok(aside) => aside,
             Err(refused) => {
@@ -135,8 +130,8 @@ impl Lane {
 
     fn wait_for_release(&mut self, number: i32, error: &StoreError) -> Result<(), LaneError> {
         let reason = error.to_string();
-        let since = self.setbacks.since(number, &reason);
-        // Another lane of this process lets go of it once it hears that it has lost the partition.
+        let since = self.failures.since(number, &reason);
+        // Another lane of this process closes it once it handles its revocation.
         let is_ours = matches!(error, StoreError::InUse { by_us: true, .. });
         if !is_ours && since.is_some_and(|since| since.elapsed() > IN_USE_FOR) {
             return Err(LaneError::Configuration(format!("{error}; give each process a state.dir of its own")));
@@ -145,7 +140,7 @@ impl Lane {
     }
 
     fn show_waits(&self) {
-        for (number, cause, reason) in self.setbacks.waits() {
+        for (number, cause, reason) in self.failures.waits() {
             self.health().wait(Wait { cause, partition: Some(number), detail: reason.to_owned() });
         }
     }

@@ -1,5 +1,6 @@
-//! A partition that cannot go on, and everything that brokers refuse.
+//! Failed partitions, and access that brokers deny.
 
-pub(in crate::lane) mod contain;
-pub(in crate::lane) mod refused;
-pub(in crate::lane) mod setback;
+mod await_access;
+mod contain;
+pub(in crate::lane) mod denied_access;
+pub(in crate::lane) mod partition_failures;

@@ -3,25 +3,19 @@
 use crate::kafka::Failure;
 use crate::lane::commit::finish::HAND_OVER_FOR;
 use crate::lane::error::LaneError;
-use crate::lane::input::reading::retried;
+use crate::lane::input::poll::ConsumerEvent;
+use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
 use crate::metrics::Rebalance;
 
-/// What came up while polling that ends a batch.
-pub(in crate::lane) enum Control {
-    Assigned(Vec<i32>),
-    Revoked { partitions: Vec<i32>, lost: bool },
-    OutOfRange { partition: i32, offset: i64, reason: String },
-    Failed(Failure),
-}
-
 impl Lane {
-    pub(in crate::lane) fn control(&mut self, control: Control) -> Result<(), LaneError> {
-        match control {
-            Control::Assigned(partitions) => {
+    /// Handles an event that ended a batch.
+    pub(in crate::lane) fn handle_event(&mut self, event: ConsumerEvent) -> Result<(), LaneError> {
+        match event {
+            ConsumerEvent::Assigned(partitions) => {
                 tracing::info!(lane = self.number, ?partitions, "Assigned.");
                 self.context.metrics.rebalances(Rebalance::Assigned).inc();
-                self.refused.end(self.health.lane(self.number));
+                self.denied.end(self.health.lane(self.number));
                 match self.consumer.ack_assign() {
                     Ok(()) => partitions.into_iter().for_each(|number| self.begin_restore(number)),
                     Err(Failure::Retry(_)) => {}
@@ -29,77 +23,70 @@ impl Lane {
                 }
                 self.show_partitions();
             }
-            Control::Revoked { partitions, lost } => self.give_up(&partitions, lost)?,
-            Control::OutOfRange { partition, offset, reason } => {
+            ConsumerEvent::Revoked { partitions, lost: false } => self.revoke(&partitions)?,
+            ConsumerEvent::Revoked { partitions, lost: true } => self.lose(&partitions)?,
+            ConsumerEvent::OutOfRange { partition, offset, reason } => {
                 if self.partitions.contains_key(&partition) {
-                    // Retention has passed it, or the topic was made anew: a restore finds out, and says what to do.
+                    // Retention has deleted it, or the topic was recreated: a restore finds out, and says what to do.
                     tracing::warn!(partition, offset, reason, "The input does not hold the next offset to read.");
-                    // What could not be read again is written first.
+                    // Changes that could not be replayed are flushed first.
                     if self.pending.is_none() {
                         self.flush_partitions(&[partition], HAND_OVER_FOR)?;
                     }
-                    if let Some(pending) = self.pending.take() {
-                        self.forget(&pending)?;
-                    }
+                    self.discard_pending()?;
                     self.restore_again(partition)?;
                 }
             }
-            Control::Failed(Failure::Retry(cause)) => self.polling_failed(cause),
-            Control::Failed(failure) => return Err(failure.into()),
+            ConsumerEvent::Failed(Failure::Retry(cause)) => self.note_poll_failure(cause),
+            ConsumerEvent::Failed(failure) => return Err(failure.into()),
         }
         Ok(())
     }
 
-    /// Partitions go to somebody else. What is decided and not yet known to count is published first, if it still can
-    /// be; the next owner starts when the revocation is acknowledged.
-    fn give_up(&mut self, numbers: &[i32], lost: bool) -> Result<(), LaneError> {
-        tracing::info!(lane = self.number, partitions = ?numbers, lost, "Revoked.");
-        self.context.metrics.rebalances(if lost { Rebalance::Lost } else { Rebalance::Revoked }).inc();
-        if lost {
-            // All of it may be somebody else's already.
-            if let Some(pending) = self.pending.take() {
-                self.forget(&pending)?;
-            }
-        } else {
-            if self.pending.is_some() {
-                self.publish_pending()?;
-            }
-            if let Some(pending) = self.pending.take() {
-                self.forget(&pending)?;
-            } else {
-                self.flush_partitions(numbers, HAND_OVER_FOR)?;
-                if let Some(pending) = self.pending.take() {
-                    self.forget(&pending)?;
-                }
-            }
+    /// Partitions are revoked. The pending batch is published first, if it still can be; the next owner starts once the
+    /// revocation is acknowledged.
+    fn revoke(&mut self, numbers: &[i32]) -> Result<(), LaneError> {
+        tracing::info!(lane = self.number, partitions = ?numbers, lost = false, "Revoked.");
+        self.context.metrics.rebalances(Rebalance::Revoked).inc();
+        if self.pending.is_some() {
+            self.publish_pending()?;
         }
-        numbers.iter().for_each(|number| self.let_go(*number));
-        self.consumer.ack_revoke(numbers).or_else(retried)?;
+        if self.pending.is_none() {
+            self.flush_partitions(numbers, HAND_OVER_FOR)?;
+        }
+        self.discard_pending()?;
+        self.release_all(numbers)
+    }
+
+    /// Partitions are lost: they may belong to another member already.
+    fn lose(&mut self, numbers: &[i32]) -> Result<(), LaneError> {
+        tracing::info!(lane = self.number, partitions = ?numbers, lost = true, "Revoked.");
+        self.context.metrics.rebalances(Rebalance::Lost).inc();
+        self.discard_pending()?;
+        self.release_all(numbers)?;
+        self.health().left();
+        Ok(())
+    }
+
+    /// Discards the pending batch, if there is one.
+    fn discard_pending(&mut self) -> Result<(), LaneError> {
+        match self.pending.take() {
+            Some(pending) => self.discard(&pending),
+            None => Ok(()),
+        }
+    }
+
+    fn release_all(&mut self, numbers: &[i32]) -> Result<(), LaneError> {
+        numbers.iter().for_each(|number| self.release(*number));
+        self.consumer.ack_revoke(numbers).or_else(ignore_retriable)?;
         self.show_partitions();
-        if lost {
-            self.health().left();
-        }
         Ok(())
     }
 
-    /// A partition is ours no more.
-    pub(in crate::lane) fn let_go(&mut self, number: i32) {
-        self.leave_work(number);
-        self.setbacks.forget(number);
+    /// A partition is no longer ours.
+    pub(in crate::lane) fn release(&mut self, number: i32) {
+        self.close_partition(number);
+        self.failures.forget(number);
         self.health().forget(number);
-    }
-
-    /// Gives everything back and joins anew, if the group has held other partitions for this lane than it knows of.
-    pub(in crate::lane) fn rejoin_if_asked(&mut self) -> Result<(), LaneError> {
-        let assigned = self.consumer.assigned();
-        if !self.ownership.takes_rejoin(self.number, &assigned) {
-            return Ok(());
-        }
-        tracing::warn!(
-            lane = self.number,
-            known = ?assigned,
-            "The group has other partitions for this lane than it knows of; it joins again."
-        );
-        self.consumer.rejoin().or_else(retried)
     }
 }

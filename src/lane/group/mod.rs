@@ -1,7 +1,9 @@
-//! Membership: what the group assigns and takes, who has taken this lane's place, and partitions that nobody owns.
+//! Membership: assignments and revocations, fencing, and partitions without an owner.
 
-pub(in crate::lane) mod assignment;
-pub(in crate::lane) mod fence;
-pub(in crate::lane) mod held;
+mod assignment;
+pub(in crate::lane) mod fencing;
+mod group_check;
+mod owned;
 pub(in crate::lane) mod ownership;
-pub(in crate::lane) mod role;
+mod rejoin;
+pub(in crate::lane) mod watchdog;

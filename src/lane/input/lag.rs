@@ -1,43 +1,43 @@
-//! How far the input is read: the lag, and whether a quiet partition has caught up with the wall clock. Nothing here waits
-//! for a broker: the ends of partitions are asked for on a thread of their own ([`Ends`](crate::kafka::Ends)).
+//! The lag, and moving the time of quiet partitions by the wall clock. Nothing here waits for a broker: end offsets are
+//! queried on a thread of their own ([`Ends`](crate::kafka::Ends)).
 
 use std::time::{Duration, Instant as Moment};
 
 use crate::clock::Reading;
 use crate::engine::Words;
-use crate::lane::commit::plan::Plan;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
+use crate::lane::output::plan::Plan;
 use crate::lane::partition::state::Partition;
 
-/// At most this long between two advances of a quiet live partition that decide nothing.
+/// Time between two advances of a quiet live partition that decide nothing.
 const ADVANCE_EVERY: Duration = Duration::from_secs(10);
-/// Between two updates of figures that take some reading.
+/// Between two updates of metrics that are expensive to read.
 const FIGURES_EVERY: Duration = Duration::from_secs(2);
 
 impl Lane {
-    /// Moves quiet live partitions by the wall clock where that decides something.
+    /// Advances the stream time of quiet live partitions by the wall clock, where that decides something. A partition
+    /// that could not be advanced goes to `failed`.
     ///
-    /// Caught up means: the end signal came at the very end that the leader told within the last second, open transactions
-    /// included, and nothing polled is unapplied.
-    /// A partition that could not be moved goes to `failed`.
+    /// Caught up means: the end signal came at the end offset that the leader reported within the last second, open
+    /// transactions included, and every polled record is applied.
     pub(in crate::lane) fn advance(&mut self, plan: &mut Plan, failed: &mut Vec<(i32, LaneError)>) {
         let quiet = |partition: &&mut Partition| partition.end.is_some() && !partition.is_overdue();
         for partition in self.partitions.values_mut().filter(quiet) {
-            let Reading::Trusted(now) = self.reading else { return };
-            if self.size.is_reached(plan) {
+            let Reading::Trusted(now) = self.clock_reading else { return };
+            if self.plan_size.is_full(plan) {
                 return;
             }
             let to = now - self.context.timing.arrives_within;
             let rested = partition.last_advance.elapsed() >= ADVANCE_EVERY;
-            if partition.was_caught_up() && !rested && !(partition.is_live() && partition.would_decide(to)) {
+            if partition.has_caught_up() && !rested && !(partition.is_live() && partition.would_decide(to)) {
                 continue;
             }
             let Some(end) = self.ends.fresh(partition.number) else { continue };
             if partition.end.is_none_or(|at| at < end) {
                 continue;
             }
-            partition.is_caught_up(self.context.live_after);
+            partition.mark_caught_up(self.context.live_after);
             partition.last_advance = Moment::now();
             if partition.is_live()
                 && let Err(error) = partition.advance(to, Words::Full, &self.context, plan)
@@ -47,16 +47,20 @@ impl Lane {
         }
     }
 
-    /// Updates what `/metrics` and the readiness check show of the partitions here.
+    /// Updates what `/metrics` and the readiness check show of this lane's partitions.
     pub(in crate::lane) fn show_figures(&mut self) {
-        if self.last_look.elapsed() < FIGURES_EVERY {
+        if self.last_figures.elapsed() < FIGURES_EVERY {
             return;
         }
-        self.last_look = Moment::now();
+        self.last_figures = Moment::now();
         let newest = self.context.rulebook.newest();
-        let waiting = self.partitions.values().any(|partition| partition.wants_rules(newest).is_some());
-        self.context.edits.report(self.number, waiting || !self.restores.is_empty());
-        // A member that the group gave nothing has nothing to wait for.
+        let waiting = self.partitions.values().any(|partition| partition.pending_version(newest).is_some());
+        if waiting || !self.restores.is_empty() {
+            self.context.edits.report_waiting(self.number);
+        } else {
+            self.context.edits.report_started(self.number);
+        }
+        // A member without an assignment has nothing to wait for.
         if self.partitions.is_empty() && self.restores.is_empty() && self.consumer.membership().is_some() {
             self.show_partitions();
         }
@@ -71,8 +75,8 @@ impl Lane {
     }
 }
 
-/// Records between what was read and the end; `None` while the end is not known. What a reader of committed records passes
-/// over at the end, marks of transactions and aborted records, was read once the end signal came behind it.
+/// Records between the next offset and the end; `None` while the end is not known. Transaction markers and aborted
+/// records before an end signal count as read.
 fn lag(end: Option<i64>, next: i64, signal: Option<i64>) -> Option<i64> {
     let reached = signal.map_or(next, |signal| signal.max(next));
     end.map(|end| (end - reached).max(0))

@@ -1,90 +1,109 @@
-//! Records from the consumer, as many as one batch takes, with the states that they need.
+//! Polling the records of one batch, and loading the states that they need.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant as Moment};
 
 use crate::engine::Slot;
 use crate::event::DeadLetterReason;
-use crate::kafka::{Consumer, Polled, Record};
+use crate::kafka::{Consumer, Failure, Polled, Record};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
-use crate::lane::group::assignment::Control;
-use crate::lane::input::intake::TakeInError;
+use crate::lane::identity::ANEW;
+use crate::lane::input::ingest::IngestError;
 use crate::lane::input::schema_waits::SchemaGate;
 use crate::lane::lane::Lane;
 use crate::lane::partition::state::Partition;
-use crate::lane::restore::identity::ANEW;
-use crate::lane::turn::LOOK_AHEAD;
 use crate::settings::Batch;
 
-/// While records come without a wait, after how many it looks.
+/// While records come without a pause, after how many operators' questions are answered.
 const ANSWER_EVERY_RECORDS: usize = 1_024;
 
-/// While a batch waits for records, how often the lane looks at what it is asked.
+/// While a batch waits for records, how often operators' questions are answered.
 const ANSWER_EVERY: Duration = Duration::from_millis(5);
 
-/// What one round of polling brought.
+/// Records whose states are prefetched together: a load from memory takes longer than a decision.
+pub(in crate::lane) const LOOK_AHEAD: usize = 32;
+
+/// An event of the consumer that ends a batch.
+pub(in crate::lane) enum ConsumerEvent {
+    Assigned(Vec<i32>),
+    Revoked { partitions: Vec<i32>, lost: bool },
+    OutOfRange { partition: i32, offset: i64, reason: String },
+    Failed(Failure),
+}
+
+impl ConsumerEvent {
+    /// `None`: a record, an end-of-partition signal, or nothing.
+    fn of(polled: Polled<'_>) -> Option<Self> {
+        match polled {
+            Polled::Assigned(partitions) => Some(Self::Assigned(partitions)),
+            Polled::Revoked { partitions, lost } => Some(Self::Revoked { partitions, lost }),
+            Polled::OutOfRange { partition, offset, reason } => Some(Self::OutOfRange { partition, offset, reason }),
+            Polled::Failed(failure) => Some(Self::Failed(failure)),
+            Polled::Record(_) | Polled::End { .. } | Polled::Nothing => None,
+        }
+    }
+}
+
+/// The records and signals of one batch.
 #[derive(Default)]
-pub(in crate::lane) struct Catch<'c> {
+pub(in crate::lane) struct PolledBatch<'c> {
     pub(in crate::lane) records: Vec<Record<'c>>,
-    /// `(partition, offset)` of end signals, each with the number of records that came before it.
+    /// `(partition, offset)` of end-of-partition signals, each with the number of records before it.
     pub(in crate::lane) ends: Vec<(i32, i64, usize)>,
     /// Partitions that wait for a schema from now on.
-    pub(in crate::lane) held: Vec<i32>,
-    pub(in crate::lane) control: Option<Control>,
+    pub(in crate::lane) waiting: Vec<i32>,
+    /// What ended the batch, if not a limit.
+    pub(in crate::lane) event: Option<ConsumerEvent>,
 }
 
 impl Lane {
-    /// The partitions of which records are taken in now, each with its next offset.
-    pub(in crate::lane) fn taking(&self) -> BTreeMap<i32, i64> {
+    /// The partitions whose records may be ingested now, each with its next offset.
+    pub(in crate::lane) fn readable_positions(&self) -> BTreeMap<i32, i64> {
         let waits = |number: &i32| {
-            self.schema_waits.holds(*number) || self.adrift.contains(number) || self.input_waits(*number)
+            self.schema_waits.is_waiting(*number) || self.to_seek.contains(number) || self.input_waits(*number)
         };
-        let stands = |partition: &&Partition| partition.is_overdue() || partition.waits_for_clock();
+        let stands = |partition: &&Partition| partition.is_overdue() || partition.is_waiting_for_clock();
         let partitions = self.partitions.values().filter(|p| !waits(&p.number) && !stands(p));
         partitions.map(|partition| (partition.number, partition.next_offset)).collect()
     }
 
-    /// Begins to bring the states near that the next few records need.
-    pub(in crate::lane) fn warm(&self, records: &[Record<'_>], slots: &[Option<Slot>]) {
+    /// Prefetches the states that the next few records need.
+    pub(in crate::lane) fn prefetch(&self, records: &[Record<'_>], slots: &[Option<Slot>]) {
         for (record, slot) in records.iter().zip(slots).take(LOOK_AHEAD) {
             if let (Some(partition), Some(slot)) = (self.partitions.get(&record.partition()), slot) {
-                partition.warm(*slot);
+                partition.prefetch(*slot);
             }
         }
     }
 
-    /// Polls for what the group has to say while nothing is taken in.
-    pub(in crate::lane) fn poll_control(&mut self) -> Result<(), LaneError> {
-        let control = match self.consumer.poll(Duration::from_millis(20)) {
-            Polled::Assigned(partitions) => Control::Assigned(partitions),
-            Polled::Revoked { partitions, lost } => Control::Revoked { partitions, lost },
-            Polled::Failed(failure) => Control::Failed(failure),
-            Polled::OutOfRange { partition, offset, reason } => Control::OutOfRange { partition, offset, reason },
-            // A record that was on its way is read again.
-            Polled::Record(_) | Polled::End { .. } | Polled::Nothing => return Ok(()),
-        };
-        self.control(control)
+    /// Polls for events of the group while nothing is ingested.
+    pub(in crate::lane) fn poll_events(&mut self) -> Result<(), LaneError> {
+        // A record that was prefetched is read again.
+        match ConsumerEvent::of(self.consumer.poll(Duration::from_millis(20))) {
+            Some(event) => self.handle_event(event),
+            None => Ok(()),
+        }
     }
 }
 
-/// Polls until a limit of the batch is reached or something else comes up. `taking`: the partitions to take from, each
-/// with its next offset. `meanwhile` is called now and then.
-pub(in crate::lane) fn catch<'c>(
+/// Polls until a limit of the batch is reached or an event ends it. `readable`: the partitions to read, each with its
+/// next offset. `meanwhile` is called from time to time.
+pub(in crate::lane) fn poll_batch<'c>(
     consumer: &'c Consumer,
-    mut taking: BTreeMap<i32, i64>,
+    mut readable: BTreeMap<i32, i64>,
     limits: &Batch,
     mut gate: SchemaGate<'_>,
     wait: Duration,
     meanwhile: &dyn Fn(),
-) -> Catch<'c> {
-    let mut caught = Catch::default();
+) -> PolledBatch<'c> {
+    let mut batch = PolledBatch::default();
     let started = Moment::now();
     let bytes_max = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
     let mut bytes = 0;
-    while caught.records.len() < limits.max_records && bytes < bytes_max {
+    while batch.records.len() < limits.max_records && bytes < bytes_max {
         let mut polled = consumer.poll(Duration::ZERO);
-        // The clock is looked at only where there is time for it.
+        // The clock is read only when there is time for it.
         if matches!(polled, Polled::Nothing) {
             let left = wait.saturating_sub(started.elapsed());
             if left.is_zero() {
@@ -97,58 +116,46 @@ pub(in crate::lane) fn catch<'c>(
             Polled::Nothing => {}
             Polled::Record(record) => {
                 let number = record.partition();
-                // In a rebalance librdkafka may deliver a record once more.
-                let Some(next) = taking.get_mut(&number).filter(|next| record.offset() >= **next) else {
+                // In a rebalance librdkafka may deliver a record twice.
+                let Some(next) = readable.get_mut(&number).filter(|next| record.offset() >= **next) else {
                     if gate.looks_ahead(&record) {
                         break;
                     }
                     continue;
                 };
                 if !gate.admits(&record) {
-                    taking.remove(&number);
-                    caught.held.push(number);
+                    readable.remove(&number);
+                    batch.waiting.push(number);
                     continue;
                 }
                 *next = record.offset() + 1;
                 bytes += record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len);
-                caught.records.push(record);
-                if caught.records.len().is_multiple_of(ANSWER_EVERY_RECORDS) {
+                batch.records.push(record);
+                if batch.records.len().is_multiple_of(ANSWER_EVERY_RECORDS) {
                     meanwhile();
                 }
             }
-            // A record that waits for its schema, or was dropped, lies before this end.
-            Polled::End { partition, .. } if !taking.contains_key(&partition) => {}
+            // A record that waits for its schema, or was dropped, is before this end.
+            Polled::End { partition, .. } if !readable.contains_key(&partition) => {}
             Polled::End { partition, offset } => {
-                caught.ends.push((partition, offset, caught.records.len()));
-                // Nothing more is there now: what was read need not wait for the rest of the batch.
-                if caught.ends.len() >= taking.len() && caught.records.is_empty() {
+                batch.ends.push((partition, offset, batch.records.len()));
+                // All partitions are at their end: no need to wait for more.
+                if batch.ends.len() >= readable.len() && batch.records.is_empty() {
                     break;
                 }
             }
-            Polled::Assigned(partitions) => {
-                caught.control = Some(Control::Assigned(partitions));
-                break;
-            }
-            Polled::Revoked { partitions, lost } => {
-                caught.control = Some(Control::Revoked { partitions, lost });
-                break;
-            }
-            Polled::OutOfRange { partition, offset, reason } => {
-                caught.control = Some(Control::OutOfRange { partition, offset, reason });
-                break;
-            }
-            Polled::Failed(failure) => {
-                caught.control = Some(Control::Failed(failure));
+            event => {
+                batch.event = ConsumerEvent::of(event);
                 break;
             }
         }
     }
-    caught
+    batch
 }
 
-/// Reads the missing states of a batch's customers, and finds for each record the slot of its customer, unless new. A
+/// Loads the missing states of a batch's customers, and returns for each record the slot of its customer, if known. A
 /// partition whose database cannot be read goes to `failed`.
-pub(in crate::lane) fn fetch(
+pub(in crate::lane) fn load_states(
     records: &[Record<'_>],
     partitions: &mut BTreeMap<i32, Partition>,
     failed: &mut Vec<(i32, LaneError)>,
@@ -167,7 +174,7 @@ pub(in crate::lane) fn fetch(
         }));
     }
     for (number, missing) in missing {
-        let outcome = partitions.get_mut(&number).map_or(Ok(()), |partition| partition.fetch(missing));
+        let outcome = partitions.get_mut(&number).map_or(Ok(()), |partition| partition.load_states(missing));
         if let Err(error) = outcome {
             partitions.remove(&number);
             failed.push((number, error.into()));
@@ -176,8 +183,8 @@ pub(in crate::lane) fn fetch(
     slots
 }
 
-/// End signals that came before the record about to be taken in.
-pub(in crate::lane) fn note_ends(
+/// Notes the end signals that came before the record with this number.
+pub(in crate::lane) fn note_partition_ends(
     ends: &mut std::iter::Peekable<impl Iterator<Item = (i32, i64, usize)>>,
     taken: usize,
     partitions: &mut BTreeMap<i32, Partition>,
@@ -189,20 +196,20 @@ pub(in crate::lane) fn note_ends(
     }
 }
 
-pub(in crate::lane) fn explain(error: TakeInError, context: &Context) -> LaneError {
+pub(in crate::lane) fn explain(error: IngestError, context: &Context) -> LaneError {
     match error {
-        TakeInError::Store(error) => error.into(),
-        error @ TakeInError::Miskeyed { .. } => LaneError::Configuration(format!(
+        IngestError::Store(error) => error.into(),
+        error @ IngestError::Miskeyed { .. } => LaneError::Configuration(format!(
             "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {ANEW}",
             context.topics.input
         )),
-        error @ TakeInError::Foreign { reason: DeadLetterReason::UnknownSchema, .. } => {
+        error @ IngestError::Foreign { reason: DeadLetterReason::UnknownSchema, .. } => {
             LaneError::Configuration(format!(
                 "{error}; name the registry of the producers of {} in schemas.registry, or put the schema into schemas.dir",
                 context.topics.input
             ))
         }
-        error @ TakeInError::Foreign { .. } => LaneError::Configuration(format!(
+        error @ IngestError::Foreign { .. } => LaneError::Configuration(format!(
             "{error}; name the topic of customer events in topics.input in place of {}, mend its source, or begin after \
              these records with kafka.start",
             context.topics.input

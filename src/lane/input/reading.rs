@@ -1,4 +1,4 @@
-//! Which partitions are read now: what pauses them, and where they read on.
+//! Which partitions are read: pausing them, and seeking to where they go on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,76 +8,76 @@ use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::partition::state::Partition;
 
-/// How long one question to a broker may take in the loop.
+/// How long one request to a broker may take in the loop.
 pub(in crate::lane) const ASK: Duration = Duration::from_secs(1);
 
 impl Lane {
-    /// Stops reading these for a while: what is on its way is dropped.
-    pub(in crate::lane) fn read_later(&mut self, numbers: &BTreeSet<i32>) -> Result<(), LaneError> {
+    /// Pauses partitions until the next seek; prefetched records are dropped.
+    pub(in crate::lane) fn pause_until_sought(&mut self, numbers: &BTreeSet<i32>) -> Result<(), LaneError> {
         let list: Vec<i32> = numbers.iter().copied().collect();
-        self.consumer.pause(&list).or_else(retried)?;
-        self.adrift.extend(list);
+        self.consumer.pause(&list).or_else(ignore_retriable)?;
+        self.to_seek.extend(list);
         for number in numbers {
-            // An end signal came after what was dropped.
-            self.partitions.get_mut(number).into_iter().for_each(Partition::is_behind);
+            // The end signal came after the dropped records.
+            self.partitions.get_mut(number).into_iter().for_each(Partition::mark_behind);
         }
         Ok(())
     }
 
-    /// Stops reading: what is on its way is dropped.
-    pub(in crate::lane) fn rest(&mut self) -> Result<(), LaneError> {
+    /// Pauses all partitions until the next seek; prefetched records are dropped.
+    pub(in crate::lane) fn pause_all(&mut self) -> Result<(), LaneError> {
         let numbers: Vec<i32> = self.partitions.keys().copied().collect();
-        // A partition that is leaving cannot be paused; its revocation is on its way.
-        self.consumer.pause(&numbers).or_else(retried)?;
-        self.adrift.extend(numbers);
+        // A partition that is being revoked cannot be paused.
+        self.consumer.pause(&numbers).or_else(ignore_retriable)?;
+        self.to_seek.extend(numbers);
         Ok(())
     }
 
-    /// Has partitions that are adrift read from where they stand.
-    pub(in crate::lane) fn go_on(&mut self) -> Result<(), LaneError> {
-        self.adrift.retain(|number| self.partitions.contains_key(number));
-        if self.adrift.is_empty() || self.gate.pauses_reading() || self.disk.is_full() {
+    /// Seeks the partitions in `to_seek` to their next offset and resumes them, unless they wait for something.
+    pub(in crate::lane) fn resume_reading(&mut self) -> Result<(), LaneError> {
+        self.to_seek.retain(|number| self.partitions.contains_key(number));
+        if self.to_seek.is_empty() || self.memory_gate.pauses_reading() || self.disk.is_full() {
             return Ok(());
         }
         let at_rest = |number: &&i32| {
-            let waits = self.schema_waits.holds(**number) || self.input_waits(**number);
-            !waits && !self.partitions[number].is_overdue() && !self.partitions[number].waits_for_clock()
+            let waits = self.schema_waits.is_waiting(**number) || self.input_waits(**number);
+            !waits && !self.partitions[number].is_overdue() && !self.partitions[number].is_waiting_for_clock()
         };
         let places: Vec<(i32, i64)> =
-            self.adrift.iter().filter(at_rest).map(|number| (*number, self.partitions[number].next_offset)).collect();
+            self.to_seek.iter().filter(at_rest).map(|number| (*number, self.partitions[number].next_offset)).collect();
         match self.consumer.read_from(&places, ASK * 5) {
             Ok(()) => places.iter().for_each(|(number, _)| {
-                self.adrift.remove(number);
+                self.to_seek.remove(number);
             }),
-            Err(failure) => retried(failure)?,
+            Err(failure) => ignore_retriable(failure)?,
         }
         Ok(())
     }
 
-    /// Does its input wait until something else is done?
-    pub(in crate::lane) fn input_waits(&self, number: i32) -> bool {
-        self.takes_up_rules(number) || self.partitions.get(&number).is_some_and(Partition::is_taking_up)
+    /// Does the partition's input wait for a migration or for new thresholds?
+    pub(super) fn input_waits(&self, number: i32) -> bool {
+        self.is_migrating(number) || self.partitions.get(&number).is_some_and(Partition::is_applying_thresholds)
     }
 
-    /// Stops reading some partitions; what is on its way is dropped. They read on once they are adrift and nothing waits.
+    /// Pauses partitions; the caller adds them to `to_seek` once their input may go on.
     pub(in crate::lane) fn pause_input(&mut self, numbers: &[i32]) -> Result<(), LaneError> {
-        self.consumer.pause(numbers).or_else(retried)?;
+        self.consumer.pause(numbers).or_else(ignore_retriable)?;
         for number in numbers {
             if let Some(partition) = self.partitions.get_mut(number) {
-                partition.is_behind();
+                partition.mark_behind();
             }
         }
         Ok(())
     }
 
-    /// Partitions whose next record waits for its schema read on when it is there.
-    pub(in crate::lane) fn release_held(&mut self) {
-        self.adrift.extend(self.schema_waits.release(&mut self.schemas, self.health.lane(self.number)));
+    /// Resumes partitions whose next record waited for a schema that has arrived.
+    pub(in crate::lane) fn resume_after_schemas(&mut self) {
+        self.to_seek.extend(self.schema_waits.release(&mut self.schemas, self.health.lane(self.number)));
     }
 }
 
-/// A call on a partition that is just leaving: its revocation is on its way.
-pub(in crate::lane) fn retried(failure: Failure) -> Result<(), LaneError> {
+/// Ignores a retriable failure: the call concerned a partition that is being revoked.
+pub(in crate::lane) fn ignore_retriable(failure: Failure) -> Result<(), LaneError> {
     match failure {
         Failure::Retry(cause) => {
             tracing::debug!(reason = %cause, "The assignment is changing.");

@@ -1,10 +1,9 @@
 //! Partitions whose next record waits for its schema, and how long they may.
 //!
-//! Every id that is not known among the records that follow is asked for at once, so that a burst of them is waited for
-//! together. A registry that has no such schema may be late, so "not found" is asked again; but a partition waits for
-//! that no longer than `schemas.retry_for` in all for the ids of one burst, however many they are. After that, one "not
-//! found" is enough, and the record goes to the dead letters. A registry that does not answer is waited for without end:
-//! that is never an answer.
+//! All unknown ids among the next records are requested at once, so that a burst of them is waited for together. A
+//! registry may get a schema late, so "not found" is asked again; but all ids of one burst together are waited for no
+//! longer than `schemas.retry_for`. After that, one "not found" is enough, and the record goes to the dead letters. A
+//! registry that does not answer is waited for without limit.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant as Moment};
@@ -13,21 +12,21 @@ use crate::codec::{Framing, Lookup, SchemaKey, Schemas};
 use crate::kafka::Record;
 use crate::metrics::{LaneHealth, Wait, WaitCause};
 
-/// A burst of unknown ids is over so long after its first one, and the next may be waited for anew. With the default
-/// `retry_for` a partition stands still for such ids at most a twentieth of the time.
+/// A burst of unknown ids ends this long after its first one; later ids get a new wait. With the default `retry_for` a
+/// partition waits for such ids at most a twentieth of the time.
 const BURST_LASTS: Duration = Duration::from_mins(10);
-/// However long `retry_for` is, at least three quarters of the time are for work.
+/// However long `retry_for` is, a partition waits at most a quarter of the time.
 const BURST_LASTS_TIMES: u32 = 4;
-/// Ids of one burst that are asked for whatever they are; afterwards only those that the registry can have given.
+/// Ids of one burst that are requested whatever they are; after that only plausible ones.
 const QUESTIONS_MAX: u32 = 2_000;
-/// Records of partitions that wait, whose schemas are asked for, so many in a batch.
+/// Records after a waiting one whose schemas are requested, per batch.
 const LOOK_AHEAD_RECORDS: usize = 10_000;
 /// Ids that a partition waits for at a time.
 const LOOK_AHEAD_IDS: usize = 1_024;
-/// Once the schema of the next record is settled, so long is waited for the others: beginning to read again costs more.
+/// Once the schema of the next record is known, how long the others are waited for: a seek costs more.
 const SETTLE_WITHIN: Duration = Duration::from_millis(200);
 
-/// Which partitions wait, and how long each has waited lately.
+/// Which partitions wait, and how long each has waited in its present burst.
 #[derive(Default)]
 pub(in crate::lane) struct SchemaWaits {
     waiting: BTreeMap<i32, Waiting>,
@@ -36,40 +35,40 @@ pub(in crate::lane) struct SchemaWaits {
 
 /// A partition that waits.
 struct Waiting {
-    /// Of the next record.
+    /// The schema of the next record.
     schema: SchemaKey,
-    /// Of records after it.
+    /// Schemas of records after it.
     others: Vec<SchemaKey>,
-    /// Since when the next record's schema is known.
+    /// Since when the next record can be decoded or rejected.
     settled: Option<Moment>,
     cause: Option<WaitCause>,
 }
 
-/// Unknown ids of one partition within a while.
+/// Unknown ids of one partition within some minutes.
 struct Burst {
     began: Moment,
     patience: Patience,
     questions: u32,
 }
 
-/// How long it was waited, in all, for schemas that the registry has not.
+/// Total time spent waiting for schemas that the registry does not have.
 #[derive(Default)]
 pub(in crate::lane) struct Patience {
     waited: Duration,
-    /// When such a schema was last looked for.
+    /// When such a schema was last looked up.
     looked: Option<Moment>,
 }
 
-/// Why a record cannot be taken in yet.
+/// Why a record cannot be ingested yet.
 pub(in crate::lane) struct Obstacle {
     pub(in crate::lane) cause: WaitCause,
-    /// For people.
+    /// A sentence for operators.
     pub(in crate::lane) detail: String,
 }
 
 impl Obstacle {
-    /// Why records of a schema with which others were read before cannot be read; none if they can. They must not be set
-    /// aside now, whatever the registry says.
+    /// Why records of a schema that was known before cannot be decoded; none if they can. During a replay they must not
+    /// be rejected, whatever the registry answers.
     pub(in crate::lane) fn to(schema: SchemaKey, schemas: &mut Schemas) -> Option<Self> {
         let (cause, detail) = match schemas.lookup(schema) {
             Lookup::Ready(_) => return None,
@@ -86,11 +85,11 @@ impl Obstacle {
 }
 
 impl SchemaWaits {
-    pub(in crate::lane) fn holds(&self, partition: i32) -> bool {
+    pub(super) fn is_waiting(&self, partition: i32) -> bool {
         self.waiting.contains_key(&partition)
     }
 
-    /// Looks at all that wait, and declares each that still does; the partitions that can go on.
+    /// Checks all waiting partitions, reports those that still wait, and returns those that can go on.
     pub(in crate::lane) fn release(&mut self, schemas: &mut Schemas, health: LaneHealth<'_>) -> Vec<i32> {
         let mut released = Vec::new();
         let mut all = std::mem::take(&mut self.waiting);
@@ -125,7 +124,7 @@ impl SchemaWaits {
         }
     }
 
-    /// Asks for a schema; why records written with it cannot be taken in yet.
+    /// Requests a schema; why records written with it cannot be ingested yet.
     fn ask(&mut self, number: i32, schema: SchemaKey, schemas: &mut Schemas) -> Option<Obstacle> {
         let burst = self.burst(number, schemas);
         if schemas.is_new(schema) {
@@ -137,7 +136,7 @@ impl SchemaWaits {
         burst.patience.obstacle(schema, schemas)
     }
 
-    /// The burst under way, or a new one.
+    /// The present burst, or a new one.
     fn burst(&mut self, number: i32, schemas: &Schemas) -> &mut Burst {
         let lasts = BURST_LASTS.max(schemas.retry_for() * BURST_LASTS_TIMES);
         let new = || Burst { began: Moment::now(), patience: Patience::default(), questions: 0 };
@@ -149,7 +148,7 @@ impl SchemaWaits {
     }
 }
 
-/// Lets records of a batch through whose schemas are known.
+/// Admits the records of a batch whose schemas are known.
 pub(in crate::lane) struct SchemaGate<'a> {
     waits: &'a mut SchemaWaits,
     schemas: &'a mut Schemas,
@@ -162,10 +161,10 @@ impl<'a> SchemaGate<'a> {
         Self { waits, schemas, framing, looked_ahead: 0 }
     }
 
-    /// Can this record be taken in now? If not, its partition waits from here on.
-    pub(in crate::lane) fn admits(&mut self, record: &Record<'_>) -> bool {
+    /// Can this record be ingested now? If not, its partition waits from here on.
+    pub(super) fn admits(&mut self, record: &Record<'_>) -> bool {
         let Some(schema) = self.schema_of(record) else { return true };
-        // So it is for nearly every record.
+        // The common case.
         if let Lookup::Ready(_) = self.schemas.lookup_known(schema) {
             return true;
         }
@@ -177,10 +176,10 @@ impl<'a> SchemaGate<'a> {
         false
     }
 
-    /// Asks for the schema of a record that comes after one that waits. True: enough was looked at for one batch.
-    pub(in crate::lane) fn looks_ahead(&mut self, record: &Record<'_>) -> bool {
+    /// Requests the schema of a record after a waiting one. True: the limit for one batch is reached.
+    pub(super) fn looks_ahead(&mut self, record: &Record<'_>) -> bool {
         let number = record.partition();
-        if !self.waits.holds(number) {
+        if !self.waits.is_waiting(number) {
             return false;
         }
         self.looked_ahead += 1;
@@ -195,7 +194,7 @@ impl<'a> SchemaGate<'a> {
         self.looked_ahead >= LOOK_AHEAD_RECORDS
     }
 
-    /// What a record was written with; none where it needs no schema to be dealt with.
+    /// The schema of a record; none if the record is handled without one.
     fn schema_of(&self, record: &Record<'_>) -> Option<SchemaKey> {
         self.framing.split(record.payload()?).ok().map(|(schema, _)| schema)
     }
@@ -222,9 +221,8 @@ impl Waiting {
 }
 
 impl Patience {
-    /// Counts the time since the last look, as far as it was spent on a schema that the registry has not. While the
-    /// registry does not answer none is counted; and since one that has just come back may not have read everything yet,
-    /// all of it is given anew then.
+    /// Adds the time since the last call if it was spent on a schema that the registry does not have. While the
+    /// registry does not answer, the total is reset: once it is back it may not have loaded everything yet.
     pub(in crate::lane) fn look(&mut self, schema: SchemaKey, schemas: &mut Schemas) {
         let now = Moment::now();
         let looked = self.looked.replace(now);
@@ -238,7 +236,7 @@ impl Patience {
         }
     }
 
-    /// Why records of a schema cannot be taken in yet; none once they can be read, or set aside for good reason.
+    /// Why records of a schema cannot be ingested yet; none once they can be decoded or rejected.
     pub(in crate::lane) fn obstacle(&self, schema: SchemaKey, schemas: &mut Schemas) -> Option<Obstacle> {
         let retry_for = schemas.retry_for();
         let (cause, detail) = match schemas.lookup(schema) {

@@ -1,25 +1,26 @@
-//! One event into the partition, and stream time by the wall clock.
+//! Applying one event to a partition, and moving its stream time by the wall clock.
 
 use crate::engine::{Slot, Words};
 use crate::event::{CustomerEvent, Instant, Span};
-use crate::lane::commit::plan::Plan;
 use crate::lane::context::Context;
+use crate::lane::output::plan::Plan;
+use crate::lane::partition::placement::Seen;
 use crate::lane::partition::state::Partition;
 use crate::store::{Recorded, StoreError, decode_state};
 
 impl Partition {
-    /// The customer's slot, if in memory.
+    /// The customer's slot, if the customer is in memory.
     pub(in crate::lane) fn find(&mut self, customer: &str) -> Option<Slot> {
         self.shard.find(customer)
     }
 
-    /// Begins to bring a customer's state near.
-    pub(in crate::lane) fn warm(&self, slot: Slot) {
+    /// Prefetches a customer's state into the processor's cache.
+    pub(in crate::lane) fn prefetch(&self, slot: Slot) {
         self.shard.warm(slot);
     }
 
-    /// Reads the states of customers that are not in memory, at once.
-    pub(in crate::lane) fn fetch(&mut self, mut missing: Vec<&str>) -> Result<(), StoreError> {
+    /// Loads the states of customers who are not in memory, in one read.
+    pub(in crate::lane) fn load_states(&mut self, mut missing: Vec<&str>) -> Result<(), StoreError> {
         missing.sort_unstable();
         missing.dedup();
         let found = self.database.customers(&missing)?;
@@ -36,13 +37,13 @@ impl Partition {
         Ok(())
     }
 
-    /// The slot of a customer whose state was fetched, or of whom nothing is stored.
+    /// The slot of a customer whose state was loaded, or who is new.
     pub(in crate::lane) fn slot(&mut self, customer: &str) -> Slot {
         self.shard.find_or_new(customer)
     }
 
-    /// Takes in an accepted event and decides what it makes due. False: a duplicate. `slot`: the customer's, if it was
-    /// looked up in this batch.
+    /// Applies an accepted event and decides the deadlines that it makes due. False: a duplicate. `slot`: the
+    /// customer's, if it was looked up in this batch.
     pub(in crate::lane) fn apply(
         &mut self,
         slot: Option<Slot>,
@@ -54,21 +55,22 @@ impl Partition {
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
         let is_new = self.shard.state(slot).known_since == Instant::MAX;
-        if !self.shard.take_in(slot, event, position, words, &mut self.said) {
+        if !self.shard.take_in(slot, event, position, words, &mut self.effects) {
             if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
             return Ok(false);
         }
         self.customers += u64::from(is_new);
-        if context.is_elsewhere(self.number, event.customer, is_new) {
-            self.tally().elsewhere += 1;
+        let seen = if is_new { Seen::First } else { Seen::Before };
+        if context.is_elsewhere(self.number, event.customer, seen) {
+            self.tally().misplaced += 1;
         }
-        self.settle(position, position + 1, words, context, plan)?;
+        self.decide_due(position, position + 1, words, context, plan)?;
         Ok(true)
     }
 
-    /// As `apply`, while taking the input in again: each customer from its own state's position on.
+    /// As `apply`, during a replay: each customer from the position of their own state on.
     pub(in crate::lane) fn reapply(
         &mut self,
         event: &CustomerEvent<'_>,
@@ -79,22 +81,22 @@ impl Partition {
     ) -> Result<(), StoreError> {
         let slot = self.slot(event.customer);
         if self.shard.state(slot).as_of > self.meta.log.position(position) {
-            // Its effect is in the state; what it did to the clock is not.
+            // The state holds its effect; stream time does not.
             if !self.recorded_at(position).any(|recorded| recorded == Recorded::Duplicate) {
                 self.shard.advance(event.at - arrives_within);
             }
         } else {
-            self.shard.take_in(slot, event, position, Words::None, &mut self.said);
+            self.shard.take_in(slot, event, position, Words::None, &mut self.effects);
         }
-        self.settle(position, position + 1, Words::None, context, plan)
+        self.decide_due(position, position + 1, Words::None, context, plan)
     }
 
-    /// Notes what decided besides the log.
+    /// Records an input of decisions that is not in the log.
     pub(in crate::lane) fn record(&mut self, position: i64, recorded: Recorded) {
         self.new_recorded.push((position, recorded));
     }
 
-    /// Moves stream time by the wall clock, at the present position, and decides what is due then.
+    /// Moves stream time by the wall clock, at the present position, and decides the deadlines that become due.
     pub(in crate::lane) fn advance(
         &mut self,
         to: Instant,
@@ -112,7 +114,7 @@ impl Partition {
             self.record(position, Recorded::Advance(to));
         }
         // The event at this position is still to come.
-        self.settle(position, position, words, context, plan)
+        self.decide_due(position, position, words, context, plan)
     }
 
     /// Would moving stream time to `to` decide anything?

@@ -1,30 +1,30 @@
-//! What is due, of customers in memory and stored, decided in the order of its instants.
+//! Deciding due deadlines, of customers in memory and stored, in the order of their instants.
 
 use crate::engine::{Shard, Slot, Words};
 use crate::event::Instant;
-use crate::lane::commit::plan::{Part, Plan};
 use crate::lane::context::Context;
+use crate::lane::output::plan::{Part, Plan};
 use crate::lane::partition::due::DueIndex;
 use crate::lane::partition::state::Partition;
 use crate::store::{Overdue, StoreError, decode_state, encode_state, next_deadline};
 
-/// Entries of the index looked at for each deadline decided, at most: most of those that come up are not due yet.
+/// Entries of the timer index read for each decided deadline, at most: most of them are obsolete when they come up.
 const LOOKED_AT_EACH: usize = 4;
 
-/// What deciding deadlines came to.
-pub(in crate::lane) struct Decided {
-    /// Which were decided, in the order of their instants.
-    pub(in crate::lane) fired: Vec<(Instant, Slot)>,
-    /// There are more, at and after this instant; all before it are decided.
-    pub(in crate::lane) more_from: Option<Instant>,
+/// The outcome of deciding deadlines.
+pub(super) struct Decided {
+    /// The decided deadlines, in the order of their instants.
+    fired: Vec<(Instant, Slot)>,
+    /// Deadlines at and after this instant are left; all before it are decided.
+    more_from: Option<Instant>,
 }
 
 impl Partition {
-    /// Decides the deadlines before stream time, of customers in memory and stored, and turns what is said into records.
+    /// Decides the deadlines before stream time, of customers in memory and stored, and emits the effects.
     ///
-    /// Where there are more than one transaction takes, the earliest are decided and the partition is overdue: it takes
-    /// nothing in until `decide_overdue` has decided the others. Deadlines of one instant are as many as there are customers.
-    pub(in crate::lane) fn settle(
+    /// If they are too many for one transaction, the earliest are decided and the partition is overdue: it ingests
+    /// nothing until `decide_overdue` has decided the rest. At one instant there can be as many deadlines as customers.
+    pub(super) fn decide_due(
         &mut self,
         position: i64,
         as_of: i64,
@@ -33,16 +33,15 @@ impl Partition {
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
         let until = match (words, self.meta.overdue) {
-            // Taking the input in again goes as far as it went then: the rest was not decided, or is flushed.
+            // A replay goes as far as the batch went then: the rest was not decided, or is flushed.
             (Words::None, Some(overdue)) => self.shard.stream_time().min(overdue.decided_to),
             _ => self.shard.stream_time(),
         };
         loop {
             let decided = self.decide_some(until, as_of, words)?;
-            self.tell(position, words, context, plan);
+            self.emit(position, words, context, plan);
             if words == Words::Full && (self.is_overdue() || decided.more_from.is_some()) {
-                // Whoever is decided while others are left that came up with them: their states say so from now on, so that
-                // a restart decides the others and nobody twice.
+                // The decided states are flushed, so that a restart decides the rest and nobody twice.
                 self.begin();
                 for (_, slot) in decided.fired {
                     self.flush_one(slot, plan);
@@ -58,23 +57,18 @@ impl Partition {
     }
 
     /// Decides the earliest deadlines before `until`, `decisions_max` at most.
-    pub(in crate::lane) fn decide_some(
-        &mut self,
-        until: Instant,
-        as_of: i64,
-        words: Words,
-    ) -> Result<Decided, StoreError> {
+    fn decide_some(&mut self, until: Instant, as_of: i64, words: Words) -> Result<Decided, StoreError> {
         let most = self.decisions_max;
         let mut fired: Vec<(Instant, Slot)> = Vec::new();
         let mut looked_at = 0;
         loop {
-            // The entry at which looking stopped: whoever is due before it, and at its instant up to it, is in memory.
+            // The entry at which the scan stopped: all customers due before it are in memory.
             let mut stopped_at = None;
             let mut near = fired.len();
             if self.due.next_known() < until {
                 self.begin();
                 while let Some((due, customer)) = self.due.pop_before(until, &self.database)? {
-                    self.passed(due, &customer)?;
+                    self.resolve_index_entry(due, &customer)?;
                     (near, looked_at) = (near + 1, looked_at + 1);
                     if near >= most || looked_at >= most * LOOKED_AT_EACH {
                         stopped_at = Some(due);
@@ -83,7 +77,7 @@ impl Partition {
                 }
             }
             let bound = stopped_at.map_or(until, Instant::next);
-            fired.extend(self.shard.fire_some(bound, most - fired.len(), as_of, words, &mut self.said));
+            fired.extend(self.shard.fire_some(bound, most - fired.len(), as_of, words, &mut self.effects));
             if fired.len() >= most {
                 return Ok(Decided { more_from: fired.last().map(|(at, _)| *at), fired });
             }
@@ -93,28 +87,28 @@ impl Partition {
         }
     }
 
-    /// Are deadlines left that came up with others, too many for one transaction? Until they are decided nothing is taken
-    /// in and nothing else begins.
+    /// Are deadlines left that were too many for one transaction? Until they are decided nothing is ingested and
+    /// nothing else starts.
     pub(in crate::lane) fn is_overdue(&self) -> bool {
         self.overdue.is_some()
     }
 
-    /// Decides more of them.
+    /// Decides more of the deadlines that are left.
     pub(in crate::lane) fn decide_overdue(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
         let Some(Overdue { position, .. }) = self.overdue else { return Ok(()) };
         self.begin();
-        self.settle(position, self.next_offset, Words::Full, context, plan)
+        self.decide_due(position, self.next_offset, Words::Full, context, plan)
     }
 
-    /// Stream time has passed an entry of the index. Whoever is due at that instant is decided from memory; an entry that its
-    /// customer has left behind is set again at the true deadline, which may have passed as well and then comes next. A customer with changes not yet flushed keeps the old one: a
-    /// restore that does not know the changes still finds it.
-    pub(in crate::lane) fn passed(&mut self, due: Instant, customer: &str) -> Result<(), StoreError> {
+    /// Handles an index entry that stream time has passed. A customer who is due is loaded into memory. An obsolete
+    /// entry is moved to the customer's deadline, which may be due as well. A customer with unflushed changes keeps the
+    /// entry, so that a restore still finds it.
+    fn resolve_index_entry(&mut self, due: Instant, customer: &str) -> Result<(), StoreError> {
         let part = self.part.as_mut().expect("a batch is under way");
         if let Some(slot) = self.shard.find(customer) {
             let clean = self.shard.is_clean(slot);
             if self.shard.indexed_at(slot) == due && clean && self.shard.state(slot).next_deadline > due {
-                reindex(&mut self.shard, &mut self.due, part, slot);
+                move_index_entry(&mut self.shard, &mut self.due, part, slot);
             }
             return Ok(());
         }
@@ -148,8 +142,8 @@ impl Partition {
     }
 }
 
-/// Sets a clean customer's index entry at the true deadline.
-pub(in crate::lane) fn reindex(shard: &mut Shard, due: &mut DueIndex, part: &mut Part, slot: Slot) {
+/// Moves the index entry of a clean customer to their deadline.
+fn move_index_entry(shard: &mut Shard, due: &mut DueIndex, part: &mut Part, slot: Slot) {
     let (old, deadline) = (shard.indexed_at(slot), shard.state(slot).next_deadline);
     let customer: Box<str> = shard.customer(slot).into();
     let mut bytes = Vec::with_capacity(384);

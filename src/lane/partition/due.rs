@@ -1,4 +1,4 @@
-//! Which stored customers are due next: a window in memory over the index in the database.
+//! Which stored customers are due next: a window in memory over the timer index in the database.
 
 use std::collections::BTreeSet;
 
@@ -7,37 +7,33 @@ use crate::store::layout::{ordered, timer_key};
 use crate::store::{Database, StoreError};
 
 /// Entries read from the index at once.
-pub(in crate::lane) const SCAN_MAX: usize = 4_096;
-/// Entries held in memory, about a megabyte; beyond that the latest are left to a later scan.
-pub(in crate::lane) const WINDOW_MAX: usize = 2 * SCAN_MAX;
+const SCAN_MAX: usize = 4_096;
+/// Entries held in memory, about a megabyte; later ones are left to a later scan.
+const WINDOW_MAX: usize = 2 * SCAN_MAX;
 
-/// One entry: when, who.
-pub(in crate::lane) type Due = (Instant, Box<str>);
+/// One entry: deadline and customer.
+pub(super) type Due = (Instant, Box<str>);
 
 /// The earliest entries of the index, and where the next scan begins.
 ///
-/// Everything before `scanned_to` is in `window`, what this lane adds included: a scan never goes back, so it never
-/// steps over the deletions that fired timers leave behind.
+/// Everything before `scanned_to` is in `window`, entries that this lane adds included. A scan never goes back, so it
+/// never reads over the tombstones of fired timers.
 pub(in crate::lane) struct DueIndex {
-    pub(in crate::lane) window: BTreeSet<Due>,
-    /// Key of the first entry not yet read; `None`: all are read.
-    pub(in crate::lane) scanned_to: Option<Vec<u8>>,
-    /// Added since the database was last written, beyond `scanned_to`: a scan would not find them.
-    pub(in crate::lane) unwritten: BTreeSet<Due>,
+    window: BTreeSet<Due>,
+    /// Key of the first entry that is not read yet; `None`: all are read.
+    scanned_to: Option<Vec<u8>>,
+    /// Entries beyond `scanned_to` that are not in the database yet.
+    unwritten: BTreeSet<Due>,
 }
 
 impl DueIndex {
-    /// Nothing before `from` matters any more.
-    pub(in crate::lane) fn starting_at(from: Instant) -> Self {
+    /// Entries before `from` are obsolete.
+    pub(super) fn starting_at(from: Instant) -> Self {
         Self { window: BTreeSet::new(), scanned_to: Some(ordered(from.0).to_vec()), unwritten: BTreeSet::new() }
     }
 
     /// Takes the next entry before `until`.
-    pub(in crate::lane) fn pop_before(
-        &mut self,
-        until: Instant,
-        database: &Database,
-    ) -> Result<Option<Due>, StoreError> {
+    pub(super) fn pop_before(&mut self, until: Instant, database: &Database) -> Result<Option<Due>, StoreError> {
         while self.window.is_empty() {
             let Some(from) = self.scanned_to.take() else { return Ok(None) };
             let found = database.due(&from, Instant::MAX, SCAN_MAX)?;
@@ -59,7 +55,7 @@ impl DueIndex {
         Ok(None)
     }
 
-    /// An entry is being added to the database.
+    /// An entry is added to the database by the current batch.
     pub(in crate::lane) fn insert(&mut self, due: Instant, customer: Box<str>) {
         let beyond = self.scanned_to.as_ref().is_some_and(|to| timer_key(due, &customer) >= *to);
         if beyond {
@@ -75,7 +71,7 @@ impl DueIndex {
         }
     }
 
-    /// An entry is being taken out of the database.
+    /// An entry is removed from the database by the current batch.
     pub(in crate::lane) fn remove(&mut self, due: Instant, customer: &str) {
         let entry = (due, customer.into());
         self.window.remove(&entry);
@@ -83,12 +79,12 @@ impl DueIndex {
     }
 
     /// The database holds everything that was added.
-    pub(in crate::lane) fn written(&mut self) {
+    pub(super) fn written(&mut self) {
         self.unwritten.clear();
     }
 
     /// A lower bound of the next due entry, without reading the database.
-    pub(in crate::lane) fn next_known(&self) -> Instant {
+    pub(super) fn next_known(&self) -> Instant {
         match self.window.first() {
             Some((due, _)) => *due,
             None if self.scanned_to.is_some() => Instant::MIN,

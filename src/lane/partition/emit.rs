@@ -1,43 +1,43 @@
-//! What decisions say, as records of the outputs.
+//! Turning the effects of decisions into output records.
 
 use std::sync::Arc;
 
 use crate::clock::wall_clock;
 use crate::engine::{Effect, RiskEffect, Said, Slot, Words, level_name};
 use crate::event::{Change, ChangeReason, Instant, Span};
-use crate::lane::commit::output::Place;
-use crate::lane::commit::plan::Plan;
 use crate::lane::context::Context;
+use crate::lane::output::changes::{Automation, Origin};
+use crate::lane::output::plan::Plan;
 use crate::lane::partition::progress::LIVE_EVENT_AGE_MAX;
 use crate::lane::partition::state::Partition;
-use crate::lane::partition::surge::Entry;
+use crate::lane::partition::surge::{Entry, Surges};
 use crate::rules::{Cohort, OnCreate, RuleSet};
 
 impl Partition {
-    /// Turns what is said into records.
-    pub(in crate::lane) fn tell(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) {
+    /// Turns the collected effects into records; drops them during a replay.
+    pub(in crate::lane) fn emit(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) {
         let risks = self.shard.take_risks();
-        if self.said.is_empty() && risks.is_empty() {
+        if self.effects.is_empty() && risks.is_empty() {
             return;
         }
-        let mut said = std::mem::take(&mut self.said);
+        let mut effects = std::mem::take(&mut self.effects);
         if words == Words::Full {
-            self.speak(&mut said, risks, position, context, plan);
+            self.emit_records(&mut effects, risks, position, context, plan);
         }
-        said.clear();
-        self.said = said;
+        effects.clear();
+        self.effects = effects;
     }
 
-    pub(in crate::lane) fn speak(
+    fn emit_records(
         &mut self,
-        said: &mut Vec<Said>,
+        effects: &mut Vec<Said>,
         risks: Vec<(Slot, RiskEffect)>,
         position: i64,
         context: &Context,
         plan: &mut Plan,
     ) {
         let now = wall_clock();
-        let place = Place {
+        let place = Origin {
             input: &context.topics.input,
             partition: self.number,
             position,
@@ -45,7 +45,7 @@ impl Partition {
         };
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
-        for Said { slot, effect } in said.drain(..) {
+        for Said { slot, effect } in effects.drain(..) {
             let customer = self.shard.customer(slot);
             let members = &mut self.members[usize::from(effect.cohort.0)];
             *members = match effect.change {
@@ -53,40 +53,38 @@ impl Partition {
                 Change::Exited => members.saturating_sub(1),
             };
             part.tally.changes.push((Arc::clone(&self.rules), effect.cohort, effect.change));
-            part.tally.lateness_ms.extend(lateness(&effect, self.live, &place, now, self.timing.arrives_within));
+            if self.live {
+                part.tally.lateness_ms.extend(lateness(&effect, &place, now, self.timing.arrives_within));
+            }
             let cohort = self.rules.rules.cohort(effect.cohort);
             if cohort.shadow {
                 continue;
             }
-            let mut automation = may_automate(&effect, cohort, self.caught_up, now, context);
-            if effect.change == Change::Entered && context.surge > 0 {
-                let place = usize::from(effect.cohort.0);
-                if let Entry::OneOfTooMany { first } =
-                    self.surges.entered(place, effect.at, context.surge, self.customers)
-                {
-                    if first {
-                        tracing::warn!(
-                            partition = self.number,
-                            cohort = cohort.name,
-                            customers = self.customers,
-                            "More enter at once than automation.surge allows; for this hour the rest is not for automation."
-                        );
-                    }
-                    context.metrics.surge_withheld.inc_by(u64::from(automation));
-                    automation = false;
-                }
+            let mut automation = match self.caught_up {
+                true => automation(&effect, cohort, now, context),
+                false => Automation::Withheld,
+            };
+            if is_surge(&effect, cohort, &mut self.surges, (self.number, self.customers), context) {
+                context.metrics.surge_withheld.inc_by(u64::from(automation == Automation::Allowed));
+                automation = Automation::Withheld;
             }
-            plan.outs.extend(context.speaker.say(&self.rules.rules, customer, effect, automation, &place));
+            plan.records.extend(context.record_encoder.change_records(
+                &self.rules.rules,
+                customer,
+                effect,
+                automation,
+                &place,
+            ));
         }
         let rules = Arc::clone(&self.rules.rules);
         for (slot, effect) in risks {
             let customer: Box<str> = self.shard.customer(slot).into();
-            self.tell_risk(&rules, &customer, effect, position, context, plan);
+            self.emit_risk(&rules, &customer, effect, position, context, plan);
         }
     }
 
-    /// Says that a customer's risk reached another level.
-    pub(in crate::lane) fn tell_risk(
+    /// Emits a change of a customer's risk level.
+    pub(in crate::lane) fn emit_risk(
         &mut self,
         rules: &RuleSet,
         customer: &str,
@@ -95,61 +93,82 @@ impl Partition {
         context: &Context,
         plan: &mut Plan,
     ) {
-        let place = Place {
+        let place = Origin {
             input: &context.topics.input,
             partition: self.number,
             position,
             stream_time: self.shard.stream_time(),
         };
         let prompt = self.caught_up && wall_clock().since(effect.at) <= context.max_delay;
-        // Nobody did anything: the model has other parameters, or the rules were edited.
-        let automation =
-            prompt && !matches!(effect.reason, ChangeReason::ModelChanged | ChangeReason::DefinitionChanged);
+        let automation = match effect.reason {
+            // Caused by new parameters or an edit of the rules, not by the customer.
+            ChangeReason::ModelChanged | ChangeReason::DefinitionChanged => Automation::Withheld,
+            _ if prompt => Automation::Allowed,
+            _ => Automation::Withheld,
+        };
         self.tally().risks.push(level_name(rules, effect.level).into());
-        plan.outs.extend(context.speaker.say_risk(rules, customer, effect, automation, &place));
+        plan.records.extend(context.record_encoder.risk_record(rules, customer, effect, automation, &place));
     }
 }
 
-/// May a change be acted on without anybody looking? What an edit of the rules brings about is no news of the customer,
-/// unless its cohort says so.
-pub(in crate::lane) fn may_automate(
+/// Is an entry part of a surge? Logs the first one of a cohort and hour. `partition`: its number and its customers.
+fn is_surge(
     effect: &Effect,
     cohort: &Cohort,
-    caught_up: bool,
-    now: Instant,
+    surges: &mut Surges,
+    (partition, customers): (i32, u64),
     context: &Context,
 ) -> bool {
-    let news = match effect.reason {
+    if effect.change != Change::Entered || context.surge == 0 {
+        return false;
+    }
+    let number = usize::from(effect.cohort.0);
+    let Entry::OneOfTooMany { first } = surges.entered(number, effect.at, context.surge, customers) else {
+        return false;
+    };
+    if first {
+        tracing::warn!(
+            partition,
+            cohort = cohort.name,
+            customers,
+            "More customers enter at once than automation.surge allows; for the rest of this hour changes are not for \
+             automation."
+        );
+    }
+    true
+}
+
+/// Whether automation may act on a change of a partition that has caught up. Not on one that is late or that an edit of
+/// the rules caused, unless its cohort allows that.
+pub(in crate::lane) fn automation(effect: &Effect, cohort: &Cohort, now: Instant, context: &Context) -> Automation {
+    let is_own = match effect.reason {
         ChangeReason::DefinitionChanged => cohort.on_create == OnCreate::Emit,
-        // Nobody did anything: a limit over all customers moved.
+        // Caused by a limit over all customers, not by the customer.
         ChangeReason::Threshold | ChangeReason::ModelChanged => false,
         _ => true,
     };
-    caught_up && news && now.since(effect.at) <= context.max_delay
+    match is_own && now.since(effect.at) <= context.max_delay {
+        true => Automation::Allowed,
+        false => Automation::Withheld,
+    }
 }
 
-/// By how many milliseconds a deadline was decided later than `time.arrives_within` after its instant, if it was decided live:
-/// while a backlog or a history is read, an instant long past says nothing about how promptly it is decided.
-pub(in crate::lane) fn lateness(
-    effect: &Effect,
-    live: bool,
-    place: &Place<'_>,
-    now: Instant,
-    arrives_within: Span,
-) -> Option<i64> {
+/// By how many milliseconds a deadline was decided later than `time.arrives_within` after its instant. `None` for
+/// decisions that are not live: while a backlog or a history is read, lateness says nothing about promptness.
+fn lateness(effect: &Effect, place: &Origin<'_>, now: Instant, arrives_within: Span) -> Option<i64> {
     let is_deadline = effect.cause.is_none()
         && !matches!(
             effect.reason,
             ChangeReason::DefinitionChanged | ChangeReason::Threshold | ChangeReason::ModelChanged
         );
     let behind = now.since(place.stream_time).0 - arrives_within.0;
-    let is_live = live && behind <= LIVE_EVENT_AGE_MAX.0;
+    let is_live = behind <= LIVE_EVENT_AGE_MAX.0;
     (is_deadline && is_live).then(|| (now.since(effect.at).0 - arrives_within.0).max(0))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, lateness};
+    use super::{Origin, lateness};
     use crate::engine::{Effect, EventCause};
     use crate::event::{Change, ChangeReason, Instant, Span};
     use crate::rules::CohortIx;
@@ -174,9 +193,9 @@ mod tests {
         }
     }
 
-    fn observed(effect: &Effect, live: bool, stream_time: Instant, now: Instant) -> Option<i64> {
-        let place = Place { input: "events", partition: 0, position: 7, stream_time };
-        lateness(effect, live, &place, now, ARRIVES_WITHIN)
+    fn observed(effect: &Effect, stream_time: Instant, now: Instant) -> Option<i64> {
+        let place = Origin { input: "events", partition: 0, position: 7, stream_time };
+        lateness(effect, &place, now, ARRIVES_WITHIN)
     }
 
     #[test]
@@ -184,25 +203,24 @@ mod tests {
         let due = deadline(NOON);
         for late in [0, 1, 250, 120_000] {
             let now = NOON + ARRIVES_WITHIN + Span(late);
-            assert_eq!(observed(&due, true, now - ARRIVES_WITHIN, now), Some(late));
+            assert_eq!(observed(&due, now - ARRIVES_WITHIN, now), Some(late));
         }
         // An event moved stream time further than the wall clock does.
-        assert_eq!(observed(&due, true, NOON + Span(1), NOON + Span::SECOND), Some(0));
+        assert_eq!(observed(&due, NOON + Span(1), NOON + Span::SECOND), Some(0));
     }
 
     #[test]
     fn lateness_is_of_live_deadlines_only() {
         let due = deadline(NOON);
         let now = NOON + Span::DAY;
-        assert_eq!(observed(&due, true, NOON + Span(1), now), None, "a backlog is read");
-        assert_eq!(observed(&due, true, now - ARRIVES_WITHIN, now), Some(Span::DAY.0 - ARRIVES_WITHIN.0));
-        assert_eq!(observed(&due, false, now - ARRIVES_WITHIN, now), None, "its time does not follow the wall clock");
+        assert_eq!(observed(&due, NOON + Span(1), now), None, "a backlog is read");
+        assert_eq!(observed(&due, now - ARRIVES_WITHIN, now), Some(Span::DAY.0 - ARRIVES_WITHIN.0));
         let event = EventCause { event: "visit".into(), event_id: None, position: 7 };
         let caused = Effect { cause: Some(event), reason: ChangeReason::Event, ..deadline(NOON) };
-        assert_eq!(observed(&caused, true, now - ARRIVES_WITHIN, now), None, "an event has no deadline");
+        assert_eq!(observed(&caused, now - ARRIVES_WITHIN, now), None, "an event has no deadline");
         for reason in [ChangeReason::DefinitionChanged, ChangeReason::Threshold, ChangeReason::ModelChanged] {
             let edited = Effect { reason, ..deadline(NOON) };
-            assert_eq!(observed(&edited, true, now - ARRIVES_WITHIN, now), None, "{reason:?}");
+            assert_eq!(observed(&edited, now - ARRIVES_WITHIN, now), None, "{reason:?}");
         }
     }
 }

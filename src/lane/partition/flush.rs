@@ -1,39 +1,32 @@
-//! What is written of a batch: changed states, recorded inputs, META.
+//! What a batch writes: changed states, recorded inputs, META.
 
 use std::sync::Arc;
 
 use crate::engine::Slot;
 use crate::event::Instant;
-use crate::lane::commit::plan::{Headers, Out, Part, Plan, Tally, Topic};
 use crate::lane::context::Context;
+use crate::lane::output::plan::{Headers, OutputRecord, Part, Plan, Tally, Topic};
 use crate::lane::partition::due::DueIndex;
-use crate::lane::partition::state::Partition;
+use crate::lane::partition::state::{Checkpoint, Partition};
 use crate::metrics::{Fired, Metrics};
 use crate::store::layout::{changelog, customer_key};
 use crate::store::{Log, Meta, Recorded, encode_meta, encode_state};
 
-/// Recorded inputs held in memory, until a restart has no more need of them: each takes some 200 bytes, and a topic full of
-/// records that are refused brings one for each.
+/// Recorded inputs held in memory while a restart needs them. Each takes some 200 bytes, and a topic full of rejected
+/// records adds one for each.
 const RECORDED_MAX: usize = 50_000;
-
-/// Where a batch began.
-pub(in crate::lane) struct Checkpoint {
-    pub(in crate::lane) mark: i64,
-    pub(in crate::lane) stream_time: Instant,
-    pub(in crate::lane) began: std::time::Instant,
-}
 
 /// One partition's share of what its lane may hold.
 pub(in crate::lane) struct Share {
-    /// Of decoded customers.
+    /// Bytes of decoded customers.
     pub(in crate::lane) customer_bytes: usize,
-    /// Events whose changes need not be flushed yet; after a crash they are read again.
+    /// Events whose changes may stay unflushed; after a crash they are read again.
     pub(in crate::lane) unflushed_events: i64,
     /// Customers that may be flushed with one plan.
     pub(in crate::lane) flushes: usize,
 }
 
-/// Moves a customer's entry in the index of deadlines with a batch. `MAX`: there is none.
+/// Moves a customer's entry in the timer index. `Instant::MAX`: no entry.
 pub(in crate::lane) fn move_timer(part: &mut Part, due: &mut DueIndex, customer: &str, old: Instant, new: Instant) {
     if old < Instant::MAX {
         part.writes.delete_timer(old, customer);
@@ -45,13 +38,13 @@ pub(in crate::lane) fn move_timer(part: &mut Part, due: &mut DueIndex, customer:
     }
 }
 
-/// Writes a customer's state with a batch; what is returned tells the changelog of it.
-pub(in crate::lane) fn put_state(part: &mut Part, customer: &str, indexed_at: Instant, bytes: Vec<u8>) -> Out {
+/// Writes a customer's state with a batch, and returns its changelog record.
+pub(in crate::lane) fn put_state(part: &mut Part, customer: &str, indexed_at: Instant, bytes: Vec<u8>) -> OutputRecord {
     part.writes.put_customer(customer, indexed_at, &bytes);
     part.tally.flushed += 1;
     let mut key = Vec::with_capacity(1 + customer.len());
     customer_key(customer, &mut key);
-    Out {
+    OutputRecord {
         topic: Topic::Changelog,
         partition: part.partition,
         key: Some(key),
@@ -61,7 +54,7 @@ pub(in crate::lane) fn put_state(part: &mut Part, customer: &str, indexed_at: In
 }
 
 impl Partition {
-    /// Begins a batch, if none is under way.
+    /// The partition's part of the current batch; starts one if there is none.
     pub(in crate::lane) fn begin(&mut self) -> &mut Part {
         if self.part.is_none() {
             self.mark();
@@ -74,7 +67,7 @@ impl Partition {
         })
     }
 
-    /// What changes from now on is dirty since here.
+    /// Sets a checkpoint: changes from here on are dirty since this position.
     pub(in crate::lane) fn mark(&mut self) {
         let mark = self.next_offset;
         if self.checkpoints.back().is_none_or(|last| last.mark != mark) {
@@ -84,23 +77,25 @@ impl Partition {
         self.shard.begin(mark);
     }
 
+    /// Does the partition take part in the current batch?
     pub(in crate::lane) fn is_at_work(&self) -> bool {
         self.part.is_some()
     }
 
+    /// The counts of the current batch.
     pub(in crate::lane) fn tally(&mut self) -> &mut Tally {
         &mut self.begin().tally
     }
 
-    /// Do the customers in memory take more than they may?
+    /// Do the customers in memory exceed their share?
     pub(in crate::lane) fn is_over(&self, share: &Share) -> bool {
         self.shard.bytes() > share.customer_bytes
     }
 
-    /// While the input is taken in again: puts customers without unwritten changes out of memory where they are many.
-    pub(in crate::lane) fn shed(&mut self, budget: usize) {
+    /// During a replay: evicts clean customers from memory once they exceed the budget.
+    pub(in crate::lane) fn evict_clean(&mut self, budget: usize) {
         let bytes = self.shard.bytes();
-        if bytes <= budget.max(self.shed_above) {
+        if bytes <= budget.max(self.evict_above) {
             return;
         }
         for slot in self.shard.sweep(bytes - budget + budget / 16) {
@@ -108,17 +103,17 @@ impl Partition {
                 self.shard.remove(slot);
             }
         }
-        // The others must stay; looking at them again so soon would find the same.
-        self.shed_above = self.shard.bytes() + budget / 8;
+        // The others are dirty and stay; an immediate second try would find nothing.
+        self.evict_above = self.shard.bytes() + budget / 8;
     }
 
-    /// Is a change waiting that should be flushed by now?
+    /// Has an unflushed change waited long enough?
     pub(in crate::lane) fn flush_is_due(&mut self, context: &Context, share: &Share) -> bool {
         self.flush_limit(context, share).zip(self.shard.oldest_dirty()).is_some_and(|(limit, oldest)| oldest <= limit)
     }
 
-    /// Changes of batches that began at or before this mark have waited long enough.
-    pub(in crate::lane) fn flush_limit(&self, context: &Context, share: &Share) -> Option<i64> {
+    /// Changes of batches that began at or before this position have waited long enough.
+    fn flush_limit(&self, context: &Context, share: &Share) -> Option<i64> {
         let is_much_recorded = self.recorded.len() > RECORDED_MAX;
         if share.unflushed_events == 0 || context.flush_after.is_zero() || is_much_recorded {
             return Some(i64::MAX);
@@ -129,7 +124,7 @@ impl Partition {
         by_events.max(by_age)
     }
 
-    /// Changes not yet flushed, at most this many, are flushed with the batch under way. Returns how many.
+    /// Flushes at most `most` changed customers with the current batch. Returns how many.
     pub(in crate::lane) fn flush_all(&mut self, most: usize, plan: &mut Plan) -> usize {
         self.begin();
         let mut flushed = 0;
@@ -141,9 +136,10 @@ impl Partition {
         flushed
     }
 
-    /// Ends the batch: flushes what has waited long enough or must make room, and completes its part of the plan.
+    /// Ends the batch: flushes changes that have waited long enough or must make room, and completes the partition's
+    /// part of the plan.
     ///
-    /// Returns the customers to put out of memory once the batch is committed.
+    /// Returns the customers to evict from memory once the batch is committed.
     pub(in crate::lane) fn finish(&mut self, context: &Context, share: &Share, plan: &mut Plan) -> Vec<Slot> {
         if self.part.is_none() {
             return Vec::new();
@@ -161,7 +157,7 @@ impl Partition {
         let mut victims = if over > 0 { self.shard.sweep(over + share.customer_bytes / 16) } else { Vec::new() };
         let stream_time = self.shard.stream_time();
         victims.retain(|slot| {
-            // Whoever is due and not decided yet is looked for in memory only.
+            // A due deadline that is not decided yet is only found in memory.
             let stays =
                 self.shard.state(*slot).next_deadline < stream_time || (left == 0 && !self.shard.is_clean(*slot));
             left -= usize::from(!stays && !self.shard.is_clean(*slot));
@@ -174,18 +170,19 @@ impl Partition {
         victims
     }
 
-    /// Flushes one customer with the batch under way, if there is anything to flush.
+    /// Flushes one customer with the current batch, if they are dirty.
     pub(in crate::lane) fn flush_one(&mut self, slot: Slot, plan: &mut Plan) {
         if self.shard.take_if_dirty(slot) {
             self.flush(slot, plan);
         }
     }
 
+    /// Flushes one customer with the current batch.
     pub(in crate::lane) fn flush(&mut self, slot: Slot, plan: &mut Plan) {
         let mut bytes = Vec::with_capacity(384);
         encode_state(self.shard.state(slot), &mut bytes);
         let shard = &mut self.shard;
-        keep_below(self.state_bytes_max, self.number, &mut bytes, |bytes| {
+        shrink_below(self.state_bytes_max, self.number, &mut bytes, |bytes| {
             let shrunk = shard.shrink(slot);
             bytes.clear();
             encode_state(shard.state(slot), bytes);
@@ -195,18 +192,19 @@ impl Partition {
         let state = self.shard.state(slot);
         let customer = self.shard.customer(slot);
         let (old, deadline) = (self.shard.indexed_at(slot), state.next_deadline);
-        // An entry that is still ahead and not too late serves; it is set right when it comes up.
+        // An index entry between stream time and the deadline is kept; it is moved when it comes up.
         let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
         let indexed_at = if serves { old } else { deadline };
         if !serves {
             move_timer(part, &mut self.due, customer, old, deadline);
         }
-        plan.outs.push(put_state(part, customer, indexed_at, bytes));
+        plan.records.push(put_state(part, customer, indexed_at, bytes));
         self.shard.set_indexed_at(slot, indexed_at);
         self.ranks.count(&self.shard.take_moves(slot));
     }
 
-    pub(in crate::lane) fn complete(&mut self, context: &Context, plan: &mut Plan) {
+    /// Completes the partition's part of the plan: recorded inputs, META and its parts.
+    fn complete(&mut self, context: &Context, plan: &mut Plan) {
         let oldest = self.shard.oldest_dirty();
         let replay_from = oldest.unwrap_or(self.next_offset);
         while self.checkpoints.len() > 1 && self.checkpoints[1].mark <= replay_from {
@@ -216,10 +214,32 @@ impl Partition {
         let replay_stream_time =
             oldest.and_then(began_at).map_or(self.shard.stream_time(), |checkpoint| checkpoint.stream_time);
         let mut part = self.part.take().expect("a batch is under way");
+        self.write_recorded(replay_from, &mut part, plan);
+        let meta = self.next_meta(replay_from, replay_stream_time, context);
+        if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
+            part.writes.put_counters(counters);
+        }
+        for (key, value) in self.parts.changed(&meta) {
+            part.writes.put_meta_part(key.clone(), value.clone());
+            plan.records.push(self.changelog(key, Some(value)));
+        }
+        let mut bytes = Vec::with_capacity(256);
+        encode_meta(&meta, &mut bytes);
+        part.writes.put_meta_bytes(bytes.clone());
+        plan.records.push(self.changelog(vec![changelog::META], Some(bytes)));
+        part.meta = Arc::new(meta);
+        // Deadlines that are not decided yet must stay in the index.
+        let undecided_from = self.overdue.map_or(Instant::MAX, |overdue| overdue.decided_to);
+        part.writes.put_timers_from(replay_stream_time.min(undecided_from));
+        plan.parts.push(part);
+    }
+
+    /// Writes newly recorded inputs, and deletes those before `replay_from`, which no restore needs any more.
+    fn write_recorded(&mut self, replay_from: i64, part: &mut Part, plan: &mut Plan) {
         for (position, recorded) in std::mem::take(&mut self.new_recorded) {
             let (key, value) = (recorded.key(position), recorded.value());
             part.writes.put_recorded(key.clone(), Some(value.clone()));
-            plan.outs.push(self.changelog(key, Some(value)));
+            plan.records.push(self.changelog(key, Some(value)));
             // Advances at one position overwrite each other; the last is the furthest.
             let last = self.recorded.iter().rev().take_while(|(at, _)| *at == position);
             let overwritten = last.map(|(_, known)| same_kind(*known, recorded)).position(|same| same);
@@ -234,16 +254,20 @@ impl Partition {
             }
             let key = recorded.key(position);
             part.writes.put_recorded(key.clone(), None);
-            plan.outs.push(self.changelog(key, None));
+            plan.records.push(self.changelog(key, None));
             self.recorded.pop_front();
         }
-        let meta = Meta {
+    }
+
+    /// META as of the current batch.
+    fn next_meta(&self, replay_from: i64, replay_stream_time: Instant, context: &Context) -> Meta {
+        Meta {
             cluster_id: context.cluster_id.clone(),
             input: context.topics.input.clone(),
             partitions: context.partitions,
             rules: self.rules.rules.fingerprint.clone(),
             rules_version: self.rules.number,
-            adopting: self.adopting.clone(),
+            adopting: self.migrating.clone(),
             began: self.meta.began,
             observed: self.observed.clone(),
             timing: self.timing,
@@ -255,37 +279,28 @@ impl Partition {
             stream_time: self.shard.stream_time(),
             live: self.live,
             caught_up: self.caught_up,
-            written_at: self.trusted.max(self.meta.written_at),
+            written_at: self.trusted_time.max(self.meta.written_at),
             members: self.members.clone(),
             thresholds: self.thresholds().to_vec(),
-            taking_up: self.ranks.taking_up.clone(),
+            taking_up: self.ranks.applying.clone(),
             customers: self.customers,
             surges: self.surges.rows(),
             model: self.model.clone(),
             surveyed: self.surveyed,
             log: Log { topic_id: context.input_id.clone(), ..self.meta.log },
             overdue: self.overdue,
-        };
-        if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
-            part.writes.put_counters(counters);
         }
-        for (key, value) in self.parts.changed(&meta) {
-            part.writes.put_meta_part(key.clone(), value.clone());
-            plan.outs.push(self.changelog(key, Some(value)));
-        }
-        let mut bytes = Vec::with_capacity(256);
-        encode_meta(&meta, &mut bytes);
-        part.writes.put_meta_bytes(bytes.clone());
-        plan.outs.push(self.changelog(vec![changelog::META], Some(bytes)));
-        part.meta = Arc::new(meta);
-        // Deadlines that are left are found in the index.
-        let undecided_from = self.overdue.map_or(Instant::MAX, |overdue| overdue.decided_to);
-        part.writes.put_timers_from(replay_stream_time.min(undecided_from));
-        plan.parts.push(part);
     }
 
-    pub(in crate::lane) fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> Out {
-        Out { topic: Topic::Changelog, partition: self.number, key: Some(key), payload, headers: Headers::default() }
+    /// A record of the changelog.
+    fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> OutputRecord {
+        OutputRecord {
+            topic: Topic::Changelog,
+            partition: self.number,
+            key: Some(key),
+            payload,
+            headers: Headers::default(),
+        }
     }
 
     /// The batch is committed and written.
@@ -312,9 +327,9 @@ impl Partition {
     }
 }
 
-/// Makes a state smaller until the changelog takes it. What is written is what decides from then on, after a restart too.
-/// `shrink` drops some of what is remembered and writes the state's bytes anew; false: nothing is left to drop.
-pub(in crate::lane) fn keep_below(
+/// Shrinks a state until the changelog accepts it. The written state decides from then on, after a restart too.
+/// `shrink` drops some of the history and encodes the state again; false: nothing is left to drop.
+pub(in crate::lane) fn shrink_below(
     limit: usize,
     partition: i32,
     bytes: &mut Vec<u8>,
@@ -325,7 +340,7 @@ pub(in crate::lane) fn keep_below(
         return;
     }
     while bytes.len() > limit && shrink(bytes) {}
-    // What is forgotten of a customer may have mattered.
+    // The dropped history may change later decisions.
     tracing::warn!(
         partition,
         before,
@@ -335,7 +350,7 @@ pub(in crate::lane) fn keep_below(
     );
 }
 
-/// Would the one overwrite the other at the same position?
-pub(in crate::lane) fn same_kind(a: Recorded, b: Recorded) -> bool {
+/// Do both have the same key, so that one overwrites the other at the same position?
+fn same_kind(a: Recorded, b: Recorded) -> bool {
     a.key(0) == b.key(0)
 }

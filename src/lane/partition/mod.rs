@@ -1,10 +1,17 @@
-//! One partition at work: its customers, its clock, what is due, and what a batch does to it.
+//! One running partition: its customers, its stream time, its deadlines, and what a batch changes in it.
 
-pub(in crate::lane) mod apply;
-pub(in crate::lane) mod deadlines;
-pub(in crate::lane) mod due;
+mod apply;
+mod deadlines;
+mod due;
 pub(in crate::lane) mod emit;
 pub(in crate::lane) mod flush;
-pub(in crate::lane) mod progress;
+pub(in crate::lane) mod intake;
+pub(in crate::lane) mod placement;
+mod progress;
+pub(in crate::lane) mod publish_schedule;
+pub(in crate::lane) mod rank_state;
+mod restored;
+mod rules;
 pub(in crate::lane) mod state;
-pub(in crate::lane) mod surge;
+mod surge;
+pub(in crate::lane) mod survey_pass;

@@ -1,31 +1,24 @@
-//! How far the input is read: live, caught up, behind.
+//! Whether a partition is live, and whether it has caught up with its input.
 
 use crate::event::{Instant, Span};
-use crate::lane::partition::state::Partition;
+use crate::lane::partition::state::{CatchUp, Partition};
 
 /// An event at most this old makes its partition live.
-pub(in crate::lane) const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
-
-/// A partition that is restored and not yet caught up with.
-pub(in crate::lane) struct Behind {
-    pub(in crate::lane) since: std::time::Instant,
-    /// Read since then. Not the distance of offsets: what producers write in transactions has gaps.
-    pub(in crate::lane) records: u64,
-}
+pub(super) const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
 
 impl Partition {
-    /// An accepted event was read; near the wall clock it makes the partition live.
-    pub(in crate::lane) fn saw(&mut self, at: Instant, now: Instant) {
+    /// An event was accepted; one near the wall clock makes the partition live.
+    pub(in crate::lane) fn note_accepted_event(&mut self, at: Instant, now: Instant) {
         if !self.live && now.since(at) <= LIVE_EVENT_AGE_MAX {
             self.live = true;
             tracing::info!(partition = self.number, "Live: its time follows the wall clock from here on.");
         }
     }
 
-    /// Everything readable was read and applied, now.
-    pub(in crate::lane) fn is_caught_up(&mut self, live_after: Span) {
+    /// Everything readable is read and applied.
+    pub(in crate::lane) fn mark_caught_up(&mut self, live_after: Span) {
         self.caught_up = true;
-        if let Some(Behind { since, records }) = self.behind.take() {
+        if let Some(CatchUp { since, records }) = self.catch_up.take() {
             let seconds = since.elapsed().as_secs_f64();
             tracing::info!(partition = self.number, records, seconds, "Caught up with the input.");
         }
@@ -37,8 +30,8 @@ impl Partition {
         }
     }
 
-    /// There is more to read.
-    pub(in crate::lane) fn is_behind(&mut self) {
+    /// There is more to read, or may be.
+    pub(in crate::lane) fn mark_behind(&mut self) {
         self.end = None;
         self.caught_up_since = None;
     }
@@ -47,7 +40,7 @@ impl Partition {
         self.live
     }
 
-    pub(in crate::lane) fn was_caught_up(&self) -> bool {
+    pub(in crate::lane) fn has_caught_up(&self) -> bool {
         self.caught_up
     }
 }

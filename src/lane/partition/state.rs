@@ -1,43 +1,30 @@
 //! One partition that this lane owns and has restored: its customers and its clock.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::engine::{CustomerState, Observed, Said, Shard, Slot, Thresholds, Timing, Words};
+use crate::engine::{Observed, Said, Shard, Thresholds, Timing};
 use crate::event::Instant;
-use crate::lane::aggregate::ranks::RankWork;
-use crate::lane::aggregate::survey::Round;
-use crate::lane::commit::plan::{Headers, Out, Part, Plan, Topic};
-use crate::lane::context::Context;
-use crate::lane::edits::rulebook::{Rulebook, Version};
-use crate::lane::error::LaneError;
-use crate::lane::input::clock_gate::ClockWait;
-use crate::lane::input::intake::Intake;
+use crate::lane::output::plan::{Headers, OutputRecord, Part, Topic};
 use crate::lane::partition::due::DueIndex;
-use crate::lane::partition::flush::Checkpoint;
-use crate::lane::partition::progress::Behind;
+use crate::lane::partition::intake::Intake;
+use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::surge::Surges;
+use crate::lane::partition::survey_pass::SurveyPass;
+use crate::lane::versions::rulebook::Version;
 use crate::metrics::PartitionMetrics;
-use crate::rules::RuleSet;
-use crate::store::{
-    Adopting, Database, InForce, Meta, MetaParts, Overdue, Recorded, StoreError, Surveyed, decode_state,
-};
+use crate::store::{Adopting, Database, InForce, Meta, MetaParts, Overdue, Recorded, StoreError, Surveyed};
 
-/// Deadlines decided at once, until the lane says how many.
+/// Deadlines decided at once, until the lane sets how many.
 const DECISIONS_DEFAULT: usize = 10_000;
 
-/// Stored customers whose places are looked at when a partition is restored: of another partitioner's, nearly all stand
-/// elsewhere than murmur2 puts them.
-const PLACES_MAX: usize = 100;
-
-/// A partition at work. Dropping it loses nothing that is committed: `restore` makes it anew.
+/// A running partition. Dropping it loses nothing that is committed: a restore builds it again.
 pub(in crate::lane) struct Partition {
     pub(in crate::lane) number: i32,
-    /// The version that decides.
+    /// The version of the rules that decides.
     pub(in crate::lane) rules: Arc<Version>,
-    /// How far the states are those of another version; as of the batch under way.
-    pub(in crate::lane) adopting: Option<Adopting>,
+    /// How far the customers are migrated to another version; as of the current batch.
+    pub(in crate::lane) migrating: Option<Adopting>,
     /// Since when the log was read, by fact.
     pub(in crate::lane) observed: Observed,
     pub(in crate::lane) shard: Shard,
@@ -46,51 +33,51 @@ pub(in crate::lane) struct Partition {
     pub(in crate::lane) meta: Arc<Meta>,
     /// Its parts as last written.
     pub(in crate::lane) parts: MetaParts,
-    /// The next offset to take in; ahead of META's while a batch is under way.
+    /// The next offset to ingest; ahead of META's during a batch.
     pub(in crate::lane) next_offset: i64,
-    pub(in crate::lane) live: bool,
+    pub(super) live: bool,
     pub(in crate::lane) caught_up: bool,
-    pub(in crate::lane) caught_up_since: Option<std::time::Instant>,
-    /// Until it is caught up with for the first time.
-    pub(in crate::lane) behind: Option<Behind>,
-    /// Ascending; the first is at or before the oldest change not yet flushed.
-    pub(in crate::lane) checkpoints: VecDeque<Checkpoint>,
-    /// Written to the changelog and still needed by a restore, ascending.
+    pub(super) caught_up_since: Option<std::time::Instant>,
+    /// Set until the partition has caught up for the first time.
+    pub(in crate::lane) catch_up: Option<CatchUp>,
+    /// Ascending; the first is at or before the oldest unflushed change.
+    pub(super) checkpoints: VecDeque<Checkpoint>,
+    /// Recorded inputs that a restore still needs, ascending.
     pub(in crate::lane) recorded: VecDeque<(i64, Recorded)>,
     pub(in crate::lane) members: Vec<u64>,
-    pub(in crate::lane) ranks: RankWork,
-    /// The parameters of the model of churn.
+    pub(in crate::lane) ranks: RankState,
+    /// The parameters of the churn model.
     pub(in crate::lane) model: Option<InForce>,
     pub(in crate::lane) surveyed: Surveyed,
-    /// The week of stream time in which this process began with it.
+    /// The week of stream time in which this process began to read the partition.
     pub(in crate::lane) began_in_week: Option<i64>,
     /// A survey under way.
-    pub(in crate::lane) round: Option<Box<Round>>,
-    /// Of whom anything is known.
+    pub(in crate::lane) survey_pass: Option<Box<SurveyPass>>,
+    /// Number of known customers.
     pub(in crate::lane) customers: u64,
     pub(in crate::lane) surges: Surges,
     pub(in crate::lane) due: DueIndex,
-    /// Index entries set again in the batch under way: the database still says where they were.
-    pub(in crate::lane) rearmed: BTreeMap<Box<str>, Instant>,
+    /// Index entries that the current batch has moved: the database still holds their old instants.
+    pub(super) rearmed: BTreeMap<Box<str>, Instant>,
     /// The offset of the last end-of-partition signal, if nothing was read since.
     pub(in crate::lane) end: Option<i64>,
     pub(in crate::lane) last_advance: std::time::Instant,
     pub(in crate::lane) last_flush: std::time::Instant,
     pub(in crate::lane) intake: Intake,
     pub(in crate::lane) metrics: PartitionMetrics,
-    /// The limits in force; META names them, so that what is taken in again is taken in under them.
+    /// The limits in force; META holds them, so that a replay uses the same.
     pub(in crate::lane) timing: Timing,
     pub(in crate::lane) ids_max: u32,
-    pub(in crate::lane) said: Vec<Said>,
+    pub(in crate::lane) effects: Vec<Said>,
     pub(in crate::lane) part: Option<Part>,
-    pub(in crate::lane) new_recorded: Vec<(i64, Recorded)>,
-    /// Below this many bytes of customers `shed` finds nothing more.
-    pub(in crate::lane) shed_above: usize,
-    /// More deadlines came up at once than one transaction takes; as of the batch under way.
-    pub(in crate::lane) overdue: Option<Overdue>,
+    pub(super) new_recorded: Vec<(i64, Recorded)>,
+    /// Below this many bytes of customers `evict_clean` finds nothing to evict.
+    pub(super) evict_above: usize,
+    /// Set while deadlines are left that were too many for one transaction; as of the current batch.
+    pub(super) overdue: Option<Overdue>,
     /// The wall clock as last trusted.
-    pub(in crate::lane) trusted: Instant,
-    /// What the wall clock holds up.
+    pub(in crate::lane) trusted_time: Instant,
+    /// What a wrong wall clock holds up.
     pub(in crate::lane) clock: ClockWait,
     /// Deadlines decided at once.
     pub(in crate::lane) decisions_max: usize,
@@ -98,9 +85,31 @@ pub(in crate::lane) struct Partition {
     pub(in crate::lane) state_bytes_max: usize,
 }
 
+/// Where a batch began.
+pub(super) struct Checkpoint {
+    pub(in crate::lane) mark: i64,
+    pub(in crate::lane) stream_time: Instant,
+    pub(in crate::lane) began: std::time::Instant,
+}
+
+/// A restored partition on its way to the end of its input.
+pub(in crate::lane) struct CatchUp {
+    pub(in crate::lane) since: std::time::Instant,
+    /// Records read since then. Not a difference of offsets: transactions of producers leave gaps.
+    pub(in crate::lane) records: u64,
+}
+
+/// What a wrong wall clock holds up in one partition.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::lane) struct ClockWait {
+    /// The wall clock is behind a time that is known to have passed.
+    pub(in crate::lane) is_behind: bool,
+    /// The next record waits until the wall clock is right.
+    pub(in crate::lane) holds_record: bool,
+}
+
 impl Partition {
-    /// A partition whose database stands at `meta`. It still has to take in again the input from `replay_from` on, if
-    /// that is not `next_offset`.
+    /// A partition whose database is at `meta`. The input from `replay_from` to `next_offset` is still to be replayed.
     pub(in crate::lane) fn new(
         number: i32,
         rules: Arc<Version>,
@@ -111,14 +120,14 @@ impl Partition {
         metrics: PartitionMetrics,
     ) -> Result<Self, StoreError> {
         let now = std::time::Instant::now();
-        // Not META's stream time: another process, or a write that a crash cut off, may have set entries again that this
-        // copy still holds where they were.
+        // Not META's stream time: another process, or a write that a crash cut off, may have moved entries that this
+        // copy still holds at their old instants.
         let timers_from = database.timers_from()?;
         let parts = database.meta_parts()?;
-        // States numbered by two versions are counted once all are numbered by one.
+        // During a migration the states are of two versions of the rules; they are counted once it is complete.
         let ranks = match meta.adopting {
-            Some(_) => RankWork::anew(&rules.rules),
-            None => RankWork::load(&database, meta.taking_up.clone(), &rules.rules)?,
+            Some(_) => RankState::recounting(&rules.rules),
+            None => RankState::load(&database, meta.taking_up.clone(), &rules.rules)?,
         };
         if meta.thresholds.len() == rules.rules.ranks.len() {
             shard.set_thresholds(meta.thresholds.clone().into());
@@ -129,7 +138,7 @@ impl Partition {
         Ok(Self {
             number,
             rules,
-            adopting: meta.adopting.clone(),
+            migrating: meta.adopting.clone(),
             observed: meta.observed.clone(),
             shard,
             database,
@@ -137,7 +146,7 @@ impl Partition {
             live: meta.live,
             caught_up: meta.caught_up,
             caught_up_since: None,
-            behind: None,
+            catch_up: None,
             checkpoints: VecDeque::new(),
             recorded,
             members: meta.members.clone(),
@@ -145,7 +154,7 @@ impl Partition {
             model: meta.model.clone(),
             surveyed: meta.surveyed,
             began_in_week: None,
-            round: None,
+            survey_pass: None,
             customers: meta.customers,
             surges: Surges::of_rows(&meta.surges),
             due: DueIndex::starting_at(timers_from),
@@ -153,27 +162,22 @@ impl Partition {
             end: None,
             last_advance: now,
             last_flush: now,
-            intake: Intake::new(meta.sequence == 0),
+            intake: if meta.sequence == 0 { Intake::of_new_partition() } else { Intake::default() },
             metrics,
             timing: meta.timing,
             ids_max: meta.ids_max,
-            said: Vec::new(),
+            effects: Vec::new(),
             part: None,
             new_recorded: Vec::new(),
-            shed_above: 0,
+            evict_above: 0,
             overdue: meta.overdue,
-            trusted: meta.written_at,
+            trusted_time: meta.written_at,
             clock: ClockWait::default(),
             decisions_max: DECISIONS_DEFAULT,
             state_bytes_max: usize::MAX,
             parts,
             meta: Arc::new(meta),
         })
-    }
-
-    /// Cohorts have other numbers from now on.
-    pub(in crate::lane) fn forget_surges(&mut self) {
-        self.surges.forget();
     }
 
     pub(in crate::lane) fn stream_time(&self) -> Instant {
@@ -188,22 +192,12 @@ impl Partition {
         self.shard.engine().thresholds()
     }
 
-    /// Is nothing under way, and nothing changed that is not flushed?
+    /// Is there no current batch and no unflushed change?
     pub(in crate::lane) fn is_flushed(&mut self) -> bool {
         self.part.is_none() && self.shard.oldest_dirty().is_none()
     }
 
-    /// Decides a customer again, if they stand between thresholds `old` and those in force. What is said waits for `tell`.
-    pub(in crate::lane) fn reconsider(&mut self, slot: Slot, old: &Thresholds) {
-        self.shard.reconsider(slot, old, self.next_offset, Words::Full, &mut self.said);
-    }
-
-    /// Decides a customer under the parameters in force, if that is still to be done. What is said waits for `tell`.
-    pub(in crate::lane) fn catch_up(&mut self, slot: Slot) {
-        self.shard.catch_up(slot, self.next_offset, Words::Full, &mut self.said);
-    }
-
-    /// The inputs recorded at and after an offset.
+    /// The inputs recorded at an offset.
     pub(in crate::lane) fn recorded_at(&self, position: i64) -> impl Iterator<Item = Recorded> + '_ {
         let start = self.recorded.partition_point(|(at, _)| *at < position);
         self.recorded.range(start..).take_while(move |(at, _)| *at == position).map(|(_, recorded)| *recorded)
@@ -216,79 +210,9 @@ impl Partition {
         advances.filter_map(|(_, r)| if let Recorded::Advance(to) = r { Some(*to) } else { None }).max()
     }
 
-    /// The version by which a customer's state is numbered in memory, or as stored, and since when its facts were observed.
-    pub(in crate::lane) fn decided_by(
-        &self,
-        customer: &str,
-        rulebook: &Rulebook,
-    ) -> Result<(Arc<Version>, Observed), LaneError> {
-        let taken_up = self.meta.adopting.as_ref().filter(|adopting| customer <= adopting.through.as_str());
-        if let Some(adopting) = taken_up
-            && let Some(version) = rulebook.get(adopting.version)?
-        {
-            return Ok((version, adopting.observed.clone()));
-        }
-        Ok((Arc::clone(&self.rules), self.observed.clone()))
-    }
-
-    /// A copy of a customer's state, from memory or as stored; nothing is changed by looking.
-    pub(in crate::lane) fn look_up(
-        &self,
-        customer: &str,
-        rules: &RuleSet,
-    ) -> Result<Option<CustomerState>, StoreError> {
-        if let Some(state) = self.shard.peek(customer) {
-            return Ok(Some(state.clone()));
-        }
-        let Some(stored) = self.database.customer(customer)? else { return Ok(None) };
-        Ok(Some(decode_state(stored.state(), rules)?))
-    }
-
-    /// Takes up the limits of the settings, once nothing is left to be taken in again under others. False: there is.
-    pub(in crate::lane) fn adopts_limits(&mut self, context: &Context) -> bool {
-        if self.timing == context.timing && self.ids_max == context.ids_max {
-            return true;
-        }
-        if self.part.is_some() || self.shard.oldest_dirty().is_some() || self.is_overdue() {
-            return false;
-        }
-        (self.timing, self.ids_max) = (context.timing, context.ids_max);
-        self.shard.set_timing(self.timing, self.ids_max as usize);
-        true
-    }
-
-    /// A record for the other processes, of what is in this partition.
-    pub(in crate::lane) fn summary(&self, key: Vec<u8>, payload: Vec<u8>) -> Out {
+    /// A record of the summaries topic about this partition.
+    pub(in crate::lane) fn summary(&self, key: Vec<u8>, payload: Vec<u8>) -> OutputRecord {
         let (topic, headers) = (Topic::Summaries, Headers::default());
-        Out { topic, partition: self.number, key: Some(key), payload: Some(payload), headers }
-    }
-
-    /// Everything up to META's `next_offset` is taken in again: the index is put in order, nothing is counted.
-    pub(in crate::lane) fn restored(&mut self, context: &Context) -> Result<(), StoreError> {
-        // Later batches write that nothing before stream time counts.
-        self.settle(self.next_offset, self.next_offset, Words::None, context, &mut Plan::default())?;
-        if let Some(part) = self.part.take() {
-            self.database.write(&part.writes)?;
-        }
-        self.metrics.set_cohort_members(&self.members);
-        self.due.written();
-        self.rearmed.clear();
-        self.shard.take_counts();
-        self.new_recorded.clear();
-        self.metrics.customers_resident.set(self.shard.len() as u64);
-        self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
-        self.behind = Some(Behind { since: std::time::Instant::now(), records: 0 });
-        self.look_at_places(context)
-    }
-
-    /// Are its customers where Kafka's default partitioner puts them? Of a process that has just started whoever asks for a
-    /// customer must know it, too.
-    pub(in crate::lane) fn look_at_places(&self, context: &Context) -> Result<(), StoreError> {
-        let mut looked = 0;
-        self.database.for_each_customer("", |customer, _| {
-            looked += 1;
-            let is_known = context.is_elsewhere(self.number, customer, false) || looked == PLACES_MAX;
-            Ok(if is_known { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })
+        OutputRecord { topic, partition: self.number, key: Some(key), payload: Some(payload), headers }
     }
 }

@@ -1,34 +1,35 @@
-//! A cohort that many enter at once: more likely a slip in a rule or in the data than news of each of them.
+//! Surges: many customers enter a cohort at once, more likely because of a mistake in a rule or in the data than for
+//! reasons of their own.
 
 use std::collections::BTreeMap;
 
 use crate::event::{Instant, Span};
 
-/// Entries of one cohort within one hour that are always news, however few customers there are.
+/// Entries into one cohort within one hour that are never a surge, however few customers there are.
 pub(in crate::lane) const ALWAYS: u64 = 100;
-/// Hours counted at once for each cohort; older ones are those of a history being loaded.
-pub(in crate::lane) const HOURS_MAX: usize = 3;
+/// Hours counted at once for each cohort; older ones belong to a history that is being loaded.
+const HOURS_MAX: usize = 3;
 
-/// How many entered each cohort in the latest hours of `occurred_at`. Kept in META, so that a restart forgets nothing.
+/// Entries into each cohort in the latest hours of `occurred_at`. Kept in META, so that they survive a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::lane) struct Surges {
     /// By cohort, then by hour since 1970.
-    pub(in crate::lane) entered: BTreeMap<usize, BTreeMap<i64, u64>>,
+    entered: BTreeMap<usize, BTreeMap<i64, u64>>,
 }
 
-/// What an entry means for those after it.
+/// Whether an entry is part of a surge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::lane) enum Entry {
     News,
-    /// Too many have entered in this hour. `first`: this is the one that makes them too many.
+    /// Too many have entered in this hour. `first`: this entry is the first one too many.
     OneOfTooMany {
         first: bool,
     },
 }
 
 impl Surges {
-    /// Counts an entry. `percent`: of the partition's `customers`, how many may enter a cohort in one hour.
-    pub(in crate::lane) fn entered(&mut self, cohort: usize, at: Instant, percent: u64, customers: u64) -> Entry {
+    /// Counts an entry. `percent` of the partition's `customers` may enter a cohort in one hour.
+    pub(super) fn entered(&mut self, cohort: usize, at: Instant, percent: u64, customers: u64) -> Entry {
         let hours = self.entered.entry(cohort).or_default();
         let count = hours.entry(at.0.div_euclid(Span::HOUR.0)).or_default();
         *count += 1;
@@ -39,13 +40,13 @@ impl Surges {
         if count <= most { Entry::News } else { Entry::OneOfTooMany { first: count == most + 1 } }
     }
 
-    /// Cohorts have other numbers now.
+    /// The rules have changed, and with them the numbers of the cohorts.
     pub(in crate::lane) fn forget(&mut self) {
         self.entered.clear();
     }
 
-    /// As META has it: cohort, hour, count.
-    pub(in crate::lane) fn rows(&self) -> Vec<(u32, i64, u64)> {
+    /// The form in META: cohort, hour, count.
+    pub(super) fn rows(&self) -> Vec<(u32, i64, u64)> {
         let rows = |(cohort, hours): (&usize, &BTreeMap<i64, u64>)| {
             let cohort = u32::try_from(*cohort).unwrap_or(u32::MAX);
             hours.iter().map(|(hour, count)| (cohort, *hour, *count)).collect::<Vec<_>>()
@@ -53,7 +54,7 @@ impl Surges {
         self.entered.iter().flat_map(rows).collect()
     }
 
-    pub(in crate::lane) fn of_rows(rows: &[(u32, i64, u64)]) -> Self {
+    pub(super) fn of_rows(rows: &[(u32, i64, u64)]) -> Self {
         let mut surges = Self::default();
         for (cohort, hour, count) in rows {
             surges.entered.entry(*cohort as usize).or_default().insert(*hour, *count);

@@ -1,5 +1,5 @@
-//! Keeps RocksDB's write buffers within their budget: RocksDB flushes a database only when it is written to, so those of
-//! quiet partitions would hold theirs for ever, and the busy ones would be flushed at every write.
+//! Keeping RocksDB's write buffers within their budget: RocksDB flushes a database only when it is written to, so quiet
+//! partitions would keep their buffers for ever, and busy ones would be flushed at every write.
 
 use std::time::{Duration, Instant as Moment};
 
@@ -16,9 +16,9 @@ const WAIT_MAX: Duration = Duration::from_millis(250);
 const WAIT_LOOK: Duration = Duration::from_millis(5);
 
 impl Lane {
-    /// Flushes the largest databases of the lane when they hold more than three quarters of its share of the budget, so
-    /// before RocksDB itself would flush whichever is written next, at seven eighths. Slows down while the disk is behind;
-    /// never stops.
+    /// Flushes the largest databases of the lane when they hold more than three quarters of its share of the budget,
+    /// before RocksDB itself would flush whichever is written next, at seven eighths. Slows the lane down while the
+    /// disk is behind, without stopping it.
     pub(in crate::lane) fn relieve_write_buffers(&mut self) -> Result<(), LaneError> {
         let (used, budget) = self.memory.write_buffers_used();
         if used < budget / 2 {

@@ -1,101 +1,21 @@
-//! Nothing is begun that the disk has no room for: a transaction that Kafka has and the local copy cannot take would have to
-//! be read again. While there is no room, the lane only polls, so that its membership and what was decided stay.
+//! Whether the disk has room for more.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::{Duration, Instant as Moment};
+use std::time::Instant as Moment;
 
-use crate::lane::error::LaneError;
-use crate::lane::lane::Lane;
-use crate::metrics::{Wait, WaitCause};
-use crate::store::{Space, remove_set_aside};
-
-/// Between two looks at the disk: at 200 MB/s less is written than is kept free.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// Whether the disk takes more.
+/// What the last check of the disk showed.
 #[derive(Default)]
 pub(in crate::lane) struct Disk {
-    looked: Option<Moment>,
-    /// Why it does not.
-    full: Option<String>,
+    pub(in crate::lane) looked: Option<Moment>,
+    /// Why nothing more may be written.
+    pub(super) full: Option<String>,
     /// Errors of RocksDB's own threads, by partition, as last seen.
-    errors: BTreeMap<i32, u64>,
+    pub(super) errors: BTreeMap<i32, u64>,
 }
 
 impl Disk {
-    /// Nothing is to be written.
+    /// Must nothing be written?
     pub(in crate::lane) fn is_full(&self) -> bool {
         self.full.is_some()
-    }
-}
-
-impl Lane {
-    /// Looks at the disk now and then. True: nothing may be begun that writes.
-    pub(in crate::lane) fn gate_disk(&mut self) -> Result<bool, LaneError> {
-        if self.disk.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
-            self.disk.looked = Some(Moment::now());
-            let full = self.look_at_disk();
-            let was_full = std::mem::replace(&mut self.disk.full, full).is_some();
-            match (was_full, self.disk.is_full()) {
-                (false, true) => self.rest()?,
-                (true, false) => {
-                    self.health().resume(WaitCause::Disk, None);
-                    self.check_databases()?;
-                }
-                (true, true) => {}
-                (false, false) => self.check_databases()?,
-            }
-        }
-        if let Some(detail) = self.disk.full.clone() {
-            self.health().wait(Wait { cause: WaitCause::Disk, partition: None, detail });
-        }
-        Ok(self.disk.is_full())
-    }
-
-    /// Why nothing more should be written. What cannot be found out is left for a write to say.
-    fn look_at_disk(&self) -> Option<String> {
-        let folder = self.folder();
-        let space = Space::of(&folder).ok()?;
-        let (_, write_buffers) = self.memory.write_buffers_used();
-        let marks = space.marks(u64::try_from(write_buffers).unwrap_or(u64::MAX));
-        self.context.metrics.state_free.set(i64::try_from(space.free).unwrap_or(i64::MAX));
-        self.context.metrics.state_pause.set(i64::try_from(marks.pause_below).unwrap_or(i64::MAX));
-        let reason = space.refuses(marks, self.disk.is_full())?;
-        match remove_set_aside(&folder) {
-            Ok(0) | Err(_) => Some(reason),
-            Ok(copies) => {
-                tracing::warn!(copies, reason, "Damaged copies that were set aside are removed to make room.");
-                Space::of(&folder).ok()?.refuses(marks, self.disk.is_full())
-            }
-        }
-    }
-
-    /// What RocksDB's own threads came upon since the last call: some of it ends by itself, and after the rest a database
-    /// takes no more writes until it is opened again.
-    fn check_databases(&mut self) -> Result<(), LaneError> {
-        let mut failed = Vec::new();
-        for partition in self.partitions.values() {
-            let errors = partition.database.background_errors();
-            let before = self.disk.errors.insert(partition.number, errors).unwrap_or(0);
-            if errors <= before {
-                continue;
-            }
-            self.context.metrics.store_errors.inc_by(errors - before);
-            match partition.database.check_writable() {
-                Ok(()) => tracing::warn!(
-                    partition = partition.number,
-                    errors = errors - before,
-                    "RocksDB could not write files out or merge them; it tries again."
-                ),
-                Err(error) => failed.push((partition.number, error)),
-            }
-        }
-        failed.into_iter().try_for_each(|(number, error)| self.contain(number, error.into()))
-    }
-
-    /// Where the databases of this group lie.
-    pub(in crate::lane) fn folder(&self) -> PathBuf {
-        self.settings.state.dir.join(&self.settings.kafka.group_id)
     }
 }

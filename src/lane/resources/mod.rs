@@ -1,5 +1,7 @@
-//! What holds reading up while memory or disk are short.
+//! Pausing while memory or disk are short.
 
-pub(in crate::lane) mod buffers;
+mod buffers;
 pub(in crate::lane) mod disk;
-pub(in crate::lane) mod memory_gate;
+mod disk_gate;
+pub(in crate::lane) mod memory;
+mod memory_gate;

@@ -1,4 +1,5 @@
-//! A restore that waits: for what, since when, and when it is looked at again. Meanwhile the others of its lane go on.
+//! A restore on hold: what it waits for, since when, and when it is tried again. The lane's other restores go on
+//! meanwhile.
 
 use std::time::{Duration, Instant as Moment};
 
@@ -6,19 +7,19 @@ use crate::metrics::{LaneHealth, Wait, WaitCause};
 
 /// The first pause; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The longest: a partition that could go on is not left alone for longer.
+/// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How long the first question to a broker may take, while which the lane stands still; each further one twice as long,
-/// since a broker may be far away.
+/// How long the first request to a broker may take, during which the lane stands still; each further one takes up to
+/// twice as long, since a broker may be far away.
 const ASK: Duration = Duration::from_millis(250);
 const ASK_MAX: Duration = Duration::from_secs(1);
-/// A broker looks every 10 s for transactions that are older than their time-out, and ends them. One that is older than
-/// the time-out by this much will not end by itself.
+/// A broker checks every 10 s for transactions that are older than their time-out, and aborts them. One that is older
+/// by this much will not end by itself.
 const HANGS_AFTER: Duration = Duration::from_secs(15);
 
-/// Why a restore waits. It may be for several causes at once, one after the other.
+/// Why a restore waits.
 #[derive(Debug, Default)]
-pub(in crate::lane) struct Hold {
+pub(super) struct Hold {
     cause: Option<WaitCause>,
     since: Option<Moment>,
     again: Option<Moment>,
@@ -26,8 +27,8 @@ pub(in crate::lane) struct Hold {
 }
 
 impl Hold {
-    /// Waits for `cause`, and says so. The next try is after a pause, which grows.
-    pub(in crate::lane) fn wait(&mut self, cause: WaitCause, partition: i32, detail: String, health: LaneHealth<'_>) {
+    /// Waits for `cause`, and reports it. The pause before the next try grows.
+    pub(super) fn wait(&mut self, cause: WaitCause, partition: i32, detail: String, health: LaneHealth<'_>) {
         if self.cause != Some(cause) {
             self.end(partition, health);
             (self.cause, self.since) = (Some(cause), Some(Moment::now()));
@@ -36,9 +37,9 @@ impl Hold {
         self.pause();
     }
 
-    /// As `wait` for a transaction of somebody else. `what` is one sentence about what it hides; `remedy` how to end it by
-    /// hand, which is said once no broker will end it any more: then it counts as hanging.
-    pub(in crate::lane) fn wait_for_transaction(
+    /// As `wait`, for a transaction of another process. `what` is one sentence about it; `remedy` says how to end it by
+    /// hand, which is shown once no broker will end it: then it counts as hanging.
+    pub(super) fn wait_for_transaction(
         &mut self,
         timeout: Duration,
         partition: i32,
@@ -56,18 +57,18 @@ impl Hold {
             true => (WaitCause::HangingTransaction, format!("{what} for {} s, and hangs; {remedy}", lasts.as_secs())),
         };
         self.wait(cause, partition, detail, health);
-        // It has been the same wait from its beginning.
+        // It is still the same wait.
         self.since = since.or(self.since);
     }
 
-    /// Lets the others go first, for a moment that is not worth a word.
-    pub(in crate::lane) fn pause(&mut self) {
+    /// Lets the others go first for a moment, without reporting a wait.
+    pub(super) fn pause(&mut self) {
         self.again = Some(Moment::now() + (PAUSE * 2_u32.pow(self.tries.min(8))).min(PAUSE_MAX));
         self.tries += 1;
     }
 
-    /// There is progress: nothing is waited for.
-    pub(in crate::lane) fn end(&mut self, partition: i32, health: LaneHealth<'_>) {
+    /// There is progress: the wait is over.
+    pub(super) fn end(&mut self, partition: i32, health: LaneHealth<'_>) {
         if let Some(cause) = self.cause {
             health.resume(cause, Some(partition));
         }
@@ -75,17 +76,17 @@ impl Hold {
     }
 
     /// Is it time for another try?
-    pub(in crate::lane) fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.again.is_none_or(|again| Moment::now() >= again)
     }
 
-    /// How long the cause lasts, if it is this one.
-    pub(in crate::lane) fn lasts(&self, cause: WaitCause) -> Duration {
+    /// How long it has waited for this cause.
+    pub(super) fn lasts(&self, cause: WaitCause) -> Duration {
         self.since.filter(|_| self.cause == Some(cause)).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// How long the next question to a broker may take.
-    pub(in crate::lane) fn ask(&self) -> Duration {
+    /// How long the next request to a broker may take.
+    pub(super) fn ask(&self) -> Duration {
         (ASK * 2_u32.pow(self.tries.min(8))).min(ASK_MAX)
     }
 }

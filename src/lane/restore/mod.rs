@@ -1,6 +1,11 @@
-//! From an assignment to a partition at work.
+//! From an assignment to a running partition, in stages.
 
-pub(in crate::lane) mod hold;
-pub mod identity;
+mod barrier;
+mod begin_replay;
+mod changelog;
+mod hold;
+mod read_changelog;
+mod read_input;
+mod replay;
 pub(in crate::lane) mod restoring;
 pub(in crate::lane) mod stages;

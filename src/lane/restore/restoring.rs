@@ -1,41 +1,42 @@
-//! Partitions of this lane on their way to work, one step of one of them in each turn.
+//! Restoring the partitions of a lane, one step of one of them in each turn.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::kafka::Reader;
 use crate::lane::error::LaneError;
-use crate::lane::input::reading::retried;
+use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
-use crate::lane::restore::stages::{Restore, Step, Tools};
+use crate::lane::restore::stages::{Restore, RestoreTools, Step};
 
-/// How long restoring may keep the lane from its other partitions in one turn.
+/// How long a step of a restore may take in one turn.
 pub(in crate::lane) const RESTORE_STEP: Duration = Duration::from_millis(100);
 
 impl Lane {
-    /// A partition is worked on no more, and its database is closed.
-    pub(in crate::lane) fn leave_work(&mut self, number: i32) {
+    /// Stops working on a partition and closes its database.
+    pub(in crate::lane) fn close_partition(&mut self, number: i32) {
         self.partitions.remove(&number);
         self.context.edits.left(number);
         self.schema_waits.forget(number, self.health.lane(self.number));
-        self.adrift.remove(&number);
-        self.adoption.take_if(|adoption| adoption.partition == number);
+        self.to_seek.remove(&number);
+        self.migration.take_if(|migration| migration.partition == number);
         self.restores.retain(|restore| restore.partition != number);
     }
 
-    /// A partition at work cannot go on as it stands. It is read no more until it is restored.
+    /// Restores a running partition that cannot go on as it is. Its input is paused until then.
     pub(in crate::lane) fn restore_again(&mut self, number: i32) -> Result<(), LaneError> {
-        self.leave_work(number);
+        self.close_partition(number);
         self.health().forget(number);
-        self.consumer.pause(&[number]).or_else(retried)?;
+        self.consumer.pause(&[number]).or_else(ignore_retriable)?;
         self.begin_restore(number);
         Ok(())
     }
 
+    /// Starts to restore a partition.
     pub(in crate::lane) fn begin_restore(&mut self, number: i32) {
-        self.leave_work(number);
-        match self.setbacks.cause(number) {
-            // What it failed for is waited for until it is at work again.
+        self.close_partition(number);
+        match self.failures.cause(number) {
+            // The wait for what it failed for lasts until it is running again.
             Some(cause) => self.health().forget_but(number, cause),
             None => self.health().forget(number),
         }
@@ -48,8 +49,8 @@ impl Lane {
         self.folder().join(format!("{}-{number}", self.settings.topics.input))
     }
 
-    /// Goes on restoring the first partition that does not wait for something else; whoever waits lets the others go first.
-    pub(in crate::lane) fn restore_some(&mut self) -> Result<(), LaneError> {
+    /// Goes on with the first restore that is due; one that waits lets the others go first.
+    pub(in crate::lane) fn continue_restores(&mut self) -> Result<(), LaneError> {
         let budget = self.share().customer_bytes;
         let queue = self.queue_bytes();
         if self.restores.is_empty()
@@ -66,7 +67,7 @@ impl Lane {
             none => none.insert(Reader::new(&self.settings.kafka, queue / 4, &self.brokers)?),
         };
         let step = restore.step(
-            &mut Tools {
+            &mut RestoreTools {
                 consumer: &self.consumer,
                 watermarks: &self.watermarks,
                 reader,
@@ -89,13 +90,14 @@ impl Lane {
             Ok(Step::Done(mut partition)) => {
                 partition.state_bytes_max = self.state_bytes_max;
                 if restore.was_stopped {
-                    // Whoever shows its lag in place of an owner is told of this one, also while nothing comes.
+                    // Commits once without the mark, so that other processes no longer show its lag in place of an
+                    // owner.
                     partition.begin();
                 }
                 self.restores.pop_front();
                 self.partitions.insert(number, *partition);
-                self.adrift.insert(number);
-                self.is_restored(number);
+                self.to_seek.insert(number);
+                self.mark_restored(number);
             }
             Err(error) => self.contain(number, error)?,
         }

@@ -97,7 +97,7 @@ pub(super) fn applied(daemon: &mut Daemon) -> f64 {
 /// Nothing was thrown away.
 pub(super) fn kept(daemon: &mut Daemon) {
     assert_eq!(daemon.metrics()["cohortd_copies_set_aside_total"], 0.0);
-    assert!(!daemon.says("made anew"), "{}", daemon.log());
+    assert!(!daemon.says("discarded and restored"), "{}", daemon.log());
 }
 
 /// Has a database written a table out?

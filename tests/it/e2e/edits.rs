@@ -278,9 +278,9 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
 /// What is said only where something takes long, or again because of that.
 const ON_A_SLOW_MACHINE: [&str; 4] = [
     "Reading the input again for the new rules.",
-    "Taking up other rules.",
+    "Applying new rules.",
     "The group is changing; the batch waits.",
-    "What became of the transaction is known.",
+    "The outcome of the transaction is known.",
 ];
 
 /// They speak of clients, rebalances and restores, as often as a slow machine makes them.
@@ -307,7 +307,7 @@ fn said_of_edits(partitions: i32) -> Option<Vec<String>> {
     let before = daemon.lines().len();
     for (edit, rules) in [AFTER, BEFORE].into_iter().enumerate() {
         lab.write_rules(rules);
-        let ends = || daemon.lines_of("Other rules decide from here on.");
+        let ends = || daemon.lines_of("The new rules are in force.");
         eventually("the edit is applied", || (ends().len() == edit + 1).then_some(()));
         assert_eq!(ends()[edit]["partitions"], partitions);
     }

@@ -185,7 +185,7 @@ fn measure(size: Size) -> Option<(Lab, Vec<Daemon>, Figures)> {
 /// How many partitions of a process have applied an edit.
 fn edited(daemon: &Daemon) -> i64 {
     let log = daemon.log();
-    let lines = log.lines().filter(|line| line.contains("Other rules decide from here on."));
+    let lines = log.lines().filter(|line| line.contains("The new rules are in force."));
     lines
         .map(|line| {
             let line: Value = serde_json::from_str(line).unwrap();

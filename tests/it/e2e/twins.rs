@@ -80,7 +80,7 @@ fn a_member_that_took_the_place_and_is_gone_ends_nobody() {
         eventually("it is at work again", || (daemon.get("/health/ready")?.0 == 200).then_some(()));
         daemon.assert_running();
     }
-    assert!(daemon.says("The lane joins anew"));
+    assert!(daemon.says("The lane rejoins"));
     daemon.stop();
     assert_eq!(lab.read("changes").concat().len(), 3);
 }

@@ -1,0 +1,35 @@
+//! How often a lane was fenced lately.
+
+use std::time::{Duration, Instant as Moment};
+
+/// Being fenced more than `TOLERATED_MAX` times within this long is the work of another process.
+const WITHIN: Duration = Duration::from_secs(120);
+
+const TOLERATED_MAX: usize = 2;
+
+/// When a lane was fenced.
+#[derive(Default)]
+pub(in crate::lane) struct FencingHistory(Vec<Moment>);
+
+impl FencingHistory {
+    /// Counts one more; can it still be a delayed request of our own?
+    pub(super) fn is_tolerable(&mut self, now: Moment) -> bool {
+        self.0.retain(|then| now.saturating_duration_since(*then) < WITHIN);
+        self.0.push(now);
+        self.0.len() <= TOLERATED_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FencingHistory, Moment, WITHIN};
+
+    #[test]
+    fn who_is_shut_out_again_and_again_has_a_twin() {
+        let mut fences = FencingHistory::default();
+        let now = Moment::now();
+        assert!(fences.is_tolerable(now) && fences.is_tolerable(now + WITHIN / 2));
+        assert!(!fences.is_tolerable(now + WITHIN * 9 / 10));
+        assert!(fences.is_tolerable(now + WITHIN * 2));
+    }
+}

@@ -1,0 +1,140 @@
+//! What a partition counts for ranks, as of the last flush.
+
+use std::ops::ControlFlow;
+use std::time::Instant as Moment;
+
+use crate::engine::{Moved, Standing};
+use crate::event::stored_hash::tie_hash;
+use crate::lane::partition::publish_schedule::PublishSchedule;
+use crate::rules::RuleSet;
+use crate::store::{Database, Stage, StoreError, TakingUp, decode_counters, encode_counters, places};
+use crate::summary::Counters;
+
+/// The counters of a partition's rankings, and when they are to be published.
+pub(in crate::lane) struct RankState {
+    pub(in crate::lane) counters: Counters,
+    /// The database does not hold them as they are.
+    pub(in crate::lane) changed: bool,
+    /// Set while new thresholds are in force and not all customers are decided under them.
+    pub(in crate::lane) applying: Option<TakingUp>,
+    /// The tick of the last publication.
+    pub(in crate::lane) published_tick: Option<i64>,
+    /// The stage that was published then.
+    pub(in crate::lane) published_stage: Option<Stage>,
+    /// Something was counted since then.
+    pub(in crate::lane) changed_since_publication: bool,
+    /// When they are published within a tick.
+    pub(in crate::lane) schedule: PublishSchedule,
+    /// The rules have changed: all customers are counted again before the next publication.
+    pub(in crate::lane) needs_recount: bool,
+}
+
+impl RankState {
+    /// For rules that have just come into force: everything is to be counted again.
+    pub(in crate::lane) fn recounting(rules: &RuleSet) -> Self {
+        Self { needs_recount: true, changed: true, ..Self::of(Counters::new(rules), None) }
+    }
+
+    /// From the database; counts the customers if it holds no counters for these rules.
+    pub(in crate::lane) fn load(
+        database: &Database,
+        applying: Option<TakingUp>,
+        rules: &RuleSet,
+    ) -> Result<Self, StoreError> {
+        let stored = stored_counters(database, rules)?;
+        let changed = stored.is_none() && !rules.rankings.is_empty();
+        let counters = match stored {
+            Some(counters) => counters,
+            None => count_all(database, rules)?,
+        };
+        Ok(Self { changed, ..Self::of(counters, applying) })
+    }
+
+    /// Counters as the database has them.
+    fn of(counters: Counters, applying: Option<TakingUp>) -> Self {
+        Self {
+            counters,
+            changed: false,
+            applying,
+            published_tick: None,
+            published_stage: None,
+            changed_since_publication: false,
+            schedule: PublishSchedule::new(Moment::now()),
+            needs_recount: false,
+        }
+    }
+
+    /// Counts customers whose values have changed with a flush.
+    pub(in crate::lane) fn count(&mut self, moves: &[Moved]) {
+        if self.needs_recount {
+            return;
+        }
+        moves.iter().for_each(|moved| self.counters.count(moved));
+        self.changed |= !moves.is_empty();
+        self.changed_since_publication |= !moves.is_empty();
+        if !moves.is_empty() {
+            self.schedule.note_change();
+        }
+    }
+
+    /// The counters as bytes if they have changed since the last write; empty bytes mark stored counters as invalid.
+    pub(super) fn unwritten(&mut self, rules: &RuleSet) -> Option<Vec<u8>> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        if self.needs_recount {
+            return Some(bytes);
+        }
+        encode_counters(&self.counters, rules, &mut bytes);
+        Some(bytes)
+    }
+}
+
+/// The counters that a database holds. `None`: it holds none for these rules.
+pub(in crate::lane) fn stored_counters(database: &Database, rules: &RuleSet) -> Result<Option<Counters>, StoreError> {
+    if rules.rankings.is_empty() {
+        return Ok(Some(Counters::default()));
+    }
+    let Some(bytes) = database.counters()?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+    Ok(decode_counters(&bytes, rules)?)
+}
+
+/// Counts all customers of a database.
+pub(in crate::lane) fn count_all(database: &Database, rules: &RuleSet) -> Result<Counters, StoreError> {
+    let mut counters = Counters::new(rules);
+    if rules.rankings.is_empty() {
+        return Ok(counters);
+    }
+    database.for_each_customer("", |customer, state| {
+        let (places, _) = places(state, rules.rankings.len())?;
+        for (ranking, place) in counters.rankings.iter_mut().zip(places) {
+            if let Some(value) = place {
+                ranking.add(Standing { value, hash: tie_hash(customer) });
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(counters)
+}
+
+/// How a customer's values in the rankings change from one stored state to another.
+pub(in crate::lane) fn moves(
+    customer: &str,
+    from: Option<&[u8]>,
+    to: Option<&[u8]>,
+    rules: &RuleSet,
+) -> Result<Vec<Moved>, StoreError> {
+    let rankings = rules.rankings.len();
+    let read = |state: Option<&[u8]>| match state {
+        Some(state) => places(state, rankings).map(|(places, _)| places),
+        None => Ok(vec![None; rankings].into()),
+    };
+    let hash = tie_hash(customer);
+    let standing = |value: Option<crate::event::Number>| value.map(|value| Standing { value, hash });
+    let steps = read(from)?.into_iter().zip(read(to)?).enumerate();
+    Ok(steps
+        .filter(|(_, (from, to))| from != to)
+        .map(|(ranking, (from, to))| Moved { ranking, from: standing(from), to: standing(to) })
+        .collect())
+}

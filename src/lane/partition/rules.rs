@@ -1,0 +1,83 @@
+//! The rules and limits by which a partition decides, and those by which it is to decide next.
+
+use std::sync::Arc;
+
+use crate::engine::{CustomerState, Engine, Observed, Shard};
+use crate::lane::context::Context;
+use crate::lane::error::LaneError;
+use crate::lane::partition::state::Partition;
+use crate::lane::versions::rulebook::{Rulebook, Version};
+use crate::rules::RuleSet;
+use crate::store::{InForce, StoreError, decode_state};
+
+impl Partition {
+    /// The version of the rules that a customer's state follows, and since when its facts were observed.
+    pub(in crate::lane) fn version_of(
+        &self,
+        customer: &str,
+        rulebook: &Rulebook,
+    ) -> Result<(Arc<Version>, Observed), LaneError> {
+        let taken_up = self.meta.adopting.as_ref().filter(|adopting| customer <= adopting.through.as_str());
+        if let Some(adopting) = taken_up
+            && let Some(version) = rulebook.get(adopting.version)?
+        {
+            return Ok((version, adopting.observed.clone()));
+        }
+        Ok((Arc::clone(&self.rules), self.observed.clone()))
+    }
+
+    /// A copy of a customer's state, from memory or from the database. Changes nothing.
+    pub(in crate::lane) fn look_up(
+        &self,
+        customer: &str,
+        rules: &RuleSet,
+    ) -> Result<Option<CustomerState>, StoreError> {
+        if let Some(state) = self.shard.peek(customer) {
+            return Ok(Some(state.clone()));
+        }
+        let Some(stored) = self.database.customer(customer)? else { return Ok(None) };
+        Ok(Some(decode_state(stored.state(), rules)?))
+    }
+
+    /// Applies the limits of the settings once nothing is left that a replay would decide under the old ones. False:
+    /// not yet.
+    pub(in crate::lane) fn apply_limits(&mut self, context: &Context) -> bool {
+        if self.timing == context.timing && self.ids_max == context.ids_max {
+            return true;
+        }
+        if self.part.is_some() || self.shard.oldest_dirty().is_some() || self.is_overdue() {
+            return false;
+        }
+        (self.timing, self.ids_max) = (context.timing, context.ids_max);
+        self.shard.set_timing(self.timing, self.ids_max as usize);
+        true
+    }
+
+    /// The version of the rules that the partition is to migrate to, if it is not the one in force.
+    pub(in crate::lane) fn pending_version(&self, newest: u64) -> Option<u64> {
+        match &self.migrating {
+            Some(adopting) => Some(adopting.version),
+            None => (self.rules.number < newest).then_some(newest),
+        }
+    }
+
+    /// Evicts every customer from memory; none may be dirty. They are loaded again under the rules in force.
+    pub(in crate::lane) fn evict_all(&mut self) {
+        debug_assert!(self.shard.oldest_dirty().is_none(), "what changed is flushed first");
+        self.shard = Shard::new(self.new_engine(), self.timing, self.shard.stream_time()).shifted(self.meta.log.shift);
+    }
+
+    /// An engine that decides as the partition's does.
+    pub(in crate::lane) fn new_engine(&self) -> Engine {
+        let thresholds = Arc::clone(self.thresholds());
+        let mut engine = Engine::new(Arc::clone(&self.rules.rules), self.timing.max_lateness, self.ids_max as usize)
+            .observing(self.observed.clone());
+        if thresholds.len() == self.rules.rules.ranks.len() {
+            engine.set_thresholds(thresholds);
+        }
+        if let Some(InForce { parameters, since, .. }) = &self.model {
+            engine.set_parameters(Some(Arc::new(*parameters)), *since);
+        }
+        engine
+    }
+}

@@ -1,0 +1,182 @@
+//! From a database that holds the whole changelog to a partition that replays its input.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::wall_clock;
+use crate::engine::{Engine, Observed, Shard};
+use crate::event::Instant;
+use crate::kafka::Failure;
+use crate::lane::context::Context;
+use crate::lane::error::LaneError;
+use crate::lane::identity;
+use crate::lane::output::offset_mark::OffsetMark;
+use crate::lane::partition::state::Partition;
+use crate::lane::restore::changelog::Changelog;
+use crate::lane::restore::replay::Replay;
+use crate::lane::restore::stages::{Restore, RestoreTools, Stage, Step};
+use crate::lane::versions::rulebook::Version;
+use crate::metrics::WaitCause;
+use crate::settings;
+use crate::store::{Log, Meta, Surveyed};
+
+/// How long one request to a broker may take; the group is polled in between.
+const ASK: Duration = Duration::from_secs(1);
+
+/// How long an input may end before the state does until this is taken for real.
+const SHORT_FOR: Duration = Duration::from_secs(15);
+
+/// How long to wait for a version of the rules that another process has applied.
+const RULES_WITHIN: Duration = Duration::from_secs(60);
+
+impl Restore {
+    pub(super) fn begin_replay(
+        &mut self,
+        stage: Box<Changelog>,
+        tools: &mut RestoreTools<'_>,
+    ) -> Result<Step, LaneError> {
+        let context = tools.context;
+        let mark = OffsetMark::read(&stage.committed.metadata);
+        let begins_anew = mark.is_some_and(OffsetMark::begins_anew);
+        self.was_stopped = mark.is_some_and(|mark| mark.stopped);
+        let (meta, rules) = match (&stage.meta, stage.committed.offset) {
+            (Some(meta), _) => {
+                let held = tools.watermarks.range(&context.topics.input, self.partition, self.hold.ask());
+                let held = match held.map_err(Failure::at_work) {
+                    Ok(held) => held,
+                    Err(Failure::Retry(cause)) => {
+                        return Ok(self.wait_for_kafka(Stage::Changelog(stage), cause, tools));
+                    }
+                    Err(failure) => return Err(failure.into()),
+                };
+                // A new leader may be behind for a moment; a recreated topic is noticed soon after.
+                if held.end < meta.next_offset && self.hold.lasts(WaitCause::Kafka) < SHORT_FOR {
+                    let detail = format!(
+                        "{} ends at {} and was read up to {}",
+                        self.input_name(tools),
+                        held.end,
+                        meta.next_offset
+                    );
+                    return Ok(self.wait(Stage::Changelog(stage), WaitCause::Kafka, detail, tools));
+                }
+                identity::check(meta, &stage.committed, &held, context)?;
+                let Some(rules) = self.rules_of(meta, context)? else {
+                    let detail =
+                        format!("the newest version of the rules has not come from {} yet", context.topics.rules);
+                    return Ok(self.wait(Stage::Changelog(stage), WaitCause::Rules, detail, tools));
+                };
+                (meta.clone(), rules)
+            }
+            (None, Some(_)) if !begins_anew => {
+                return Err(identity::stateless(self.partition, &stage.committed, context));
+            }
+            (None, _) => match self.first_offset(tools).map_err(Failure::at_work) {
+                Ok(offset) => {
+                    let rules = newest_rules(context)?;
+                    (empty_meta(offset, observed_from(tools.start), &rules, context), rules)
+                }
+                Err(Failure::Retry(cause)) => return Ok(self.wait_for_kafka(Stage::Changelog(stage), cause, tools)),
+                Err(failure) => return Err(failure.into()),
+            },
+        };
+        let Changelog { database, .. } = *stage;
+        let recorded = VecDeque::from(database.recorded()?);
+        let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize)
+            .observing(meta.observed.clone());
+        let shard = Shard::new(engine, meta.timing, meta.replay_stream_time).shifted(meta.log.shift);
+        let names = rules.rules.cohorts.iter().map(|cohort| cohort.name.as_str());
+        let metrics = context.metrics.partition(&context.topics.input, self.partition, names);
+        let (from, to) = (meta.replay_from, meta.next_offset);
+        let partition = Partition::new(self.partition, Arc::clone(&rules), shard, database, meta, recorded, metrics)?;
+        self.has_reader = false;
+        Ok(self.progress(
+            Stage::Replay(Box::new(Replay { partition, advanced: from, to, missing: None })),
+            to - from,
+            tools,
+        ))
+    }
+
+    /// The rules that decided the state. `None`: another process has applied a version that this one has not read yet.
+    fn rules_of(&self, meta: &Meta, context: &Context) -> Result<Option<Arc<Version>>, LaneError> {
+        let needed = meta.adopting.as_ref().map_or(meta.rules_version, |adopting| adopting.version);
+        if needed > context.rulebook.newest() {
+            if context.rulebook.is_behind() || self.hold.lasts(WaitCause::Rules) < RULES_WITHIN {
+                return Ok(None);
+            }
+            return Err(LaneError::Configuration(format!(
+                "partition {} is decided by version {needed} of the rules, and {} ends with {}; restore that topic, or stop \
+                 all processes and decide everything anew by the newest rules with `cohortd reset --rebuild --yes`",
+                self.partition,
+                context.topics.rules,
+                context.rulebook.newest()
+            )));
+        }
+        match context.rulebook.for_state(meta.rules_version, &meta.rules)? {
+            Some(rules) => Ok(Some(rules)),
+            None => Err(LaneError::Configuration(format!(
+                "the rules file is not the one that this state was decided by, and {} does not hold that one either; go on \
+                 with the old file, by one start with --accept-rules, or stop all processes and decide everything anew by the \
+                 newest rules with `cohortd reset --rebuild --yes` (fingerprint then {})",
+                context.topics.rules, meta.rules
+            ))),
+        }
+    }
+
+    /// Where reading begins in a new partition.
+    fn first_offset(&self, tools: &RestoreTools<'_>) -> Result<i64, Failure> {
+        let topic = &tools.context.topics.input;
+        match tools.start {
+            settings::Start::Earliest => tools.watermarks.range(topic, self.partition, ASK).map(|range| range.start),
+            settings::Start::Latest => tools.watermarks.range(topic, self.partition, ASK).map(|range| range.end),
+            settings::Start::At(at) => tools.watermarks.at_time(topic, self.partition, at.0, ASK),
+        }
+    }
+}
+
+/// From when the log was observed: one that is not read from its beginning says nothing of what came before.
+fn observed_from(start: settings::Start) -> Instant {
+    match start {
+        settings::Start::Earliest => Instant::MIN,
+        settings::Start::Latest => wall_clock(),
+        settings::Start::At(at) => at,
+    }
+}
+
+/// META of a partition of which nothing was read.
+fn empty_meta(offset: i64, observed_from: Instant, rules: &Version, context: &Context) -> Meta {
+    Meta {
+        cluster_id: context.cluster_id.clone(),
+        input: context.topics.input.clone(),
+        partitions: context.partitions,
+        rules: rules.rules.fingerprint.clone(),
+        rules_version: rules.number,
+        adopting: None,
+        began: offset,
+        observed: Observed { from: observed_from, ..Observed::ALWAYS },
+        timing: context.timing,
+        ids_max: context.ids_max,
+        sequence: 0,
+        next_offset: offset,
+        replay_from: offset,
+        replay_stream_time: Instant::MIN,
+        stream_time: Instant::MIN,
+        live: false,
+        caught_up: false,
+        written_at: wall_clock(),
+        members: vec![0; rules.rules.cohorts.len()],
+        thresholds: Vec::new(),
+        taking_up: None,
+        customers: 0,
+        surges: Vec::new(),
+        model: None,
+        surveyed: Surveyed::NEVER,
+        log: Log { topic_id: context.input_id.clone(), ..Log::default() },
+        overdue: None,
+    }
+}
+
+fn newest_rules(context: &Context) -> Result<Arc<Version>, LaneError> {
+    let found = context.rulebook.get(context.rulebook.newest())?;
+    found.ok_or_else(|| LaneError::Stopped("there are no rules".to_owned()))
+}

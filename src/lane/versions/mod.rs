@@ -1,0 +1,4 @@
+//! The versions of the rules that this process knows.
+
+pub(in crate::lane) mod edit_report;
+pub(in crate::lane) mod rulebook;
