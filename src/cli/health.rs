@@ -1,5 +1,4 @@
-//! `health`: asks the daemon on this machine how it is, for supervisors that run commands and images that hold no other
-//! program.
+//! `health`: checks the daemon on this machine, for supervisors that run commands and images without other programs.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -10,9 +9,9 @@ use super::output::{self, Stopped};
 use crate::app::Failure;
 use crate::settings::Loaded;
 
-/// Connecting, asking and reading may take so long each. Below the time that supervisors usually allow.
+/// Timeout of connecting, sending and reading, each. Below the time that supervisors usually allow.
 const TIME_MAX: Duration = Duration::from_secs(3);
-/// Bytes of an answer that are read; a list of everything that waits is far shorter.
+/// Bytes of an answer that are read; a list of all waits is far shorter.
 const ANSWER_MAX: u64 = 64 << 10;
 
 /// Prints the answer.
@@ -47,7 +46,7 @@ fn path(probe: Probe) -> &'static str {
     }
 }
 
-/// Who listens everywhere is asked on the loopback.
+/// A wildcard address is reached on the loopback.
 fn reachable(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -57,7 +56,7 @@ fn reachable(listens: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listens.port())
 }
 
-/// By hand, since a client of HTTP would follow proxies and redirections.
+/// Without an HTTP client, which would follow proxies and redirects.
 fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, TIME_MAX)?;
     connection.set_read_timeout(Some(TIME_MAX))?;
@@ -68,7 +67,7 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// Is the status 200, and what does the body say? `None`: this is no answer of HTTP.
+/// Whether the status is 200, and the body. `None`: this is not an HTTP answer.
 fn verdict(answer: &str) -> Option<(bool, &str)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut words = head.split_ascii_whitespace();

@@ -1,22 +1,22 @@
-//! JSON as other tools write it, read in place: only what is asked for is decoded, and the rest needs no more than JSON's
-//! shape.
+//! JSON as other tools write it, parsed in place: only what is requested is decoded, and the rest only needs the shape
+//! of JSON.
 //!
-//! Tools write what a strict parser refuses a whole document for: half of a surrogate pair where a text was cut
-//! (JavaScript), `NaN` and `Infinity` (Python), numbers that no double holds, bytes that are not UTF-8. Here such a value
-//! costs at most itself, and nothing where nobody reads it.
+//! Tools write what a strict parser rejects a whole document for: half of a surrogate pair where a text was cut
+//! (JavaScript), `NaN` and `Infinity` (Python), numbers beyond a double, bytes that are not UTF-8. Here such a value
+//! costs at most itself, and nothing if it is not used.
 
 use std::borrow::Cow;
 
 use crate::event::Number;
 
-/// How many objects and arrays may stand in one another.
+/// The nesting limit of objects and arrays.
 const MAX_DEPTH: u32 = 128;
 
-/// Not JSON: at this byte of the text, counted from 1.
+/// Not JSON, at this byte of the text, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotJson(pub(super) usize);
 
-/// A value, decoded no further than to tell what it is.
+/// A value whose type is known, but not decoded further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Json<'a> {
     Null,
@@ -27,11 +27,11 @@ pub(super) enum Json<'a> {
     Array(Array<'a>),
 }
 
-/// A number as it is written, `NaN` and `Infinity` included.
+/// A number as written, `NaN` and `Infinity` included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digits<'a>(&'a [u8]);
 
-/// A text as it stands between its quotes.
+/// A string as between its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text<'a> {
     raw: &'a [u8],
@@ -47,7 +47,7 @@ pub(super) struct Object<'a>(&'a [u8]);
 pub(super) struct Array<'a>(&'a [u8]);
 
 impl<'a> Json<'a> {
-    /// The one value that a text is.
+    /// The single value of a text.
     pub(super) fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
         let mut scanner = Scanner { text, at: 0 };
         scanner.blanks();
@@ -64,7 +64,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// The members of the object that a whole text is, in one pass over it. An error ends them.
+/// The members of an object that is the whole text, in one pass. An error ends them.
 pub(super) fn members(text: &[u8]) -> Result<Members<'_>, NotJson> {
     let mut scanner = Scanner { text, at: 0 };
     scanner.blanks();
@@ -76,7 +76,7 @@ pub(super) fn members(text: &[u8]) -> Result<Members<'_>, NotJson> {
 }
 
 impl<'a> Object<'a> {
-    /// It was scanned before, so none of them is an error.
+    /// It was scanned before, so there are no errors.
     pub(super) fn members(self) -> impl Iterator<Item = (Text<'a>, Json<'a>)> {
         members(self.0).into_iter().flatten().map_while(Result::ok)
     }
@@ -95,8 +95,8 @@ impl<'a> Array<'a> {
 }
 
 impl Digits<'_> {
-    /// Integers of 64 bits exactly, everything else by way of a double, so that a decimal of up to fifteen digits comes out
-    /// as written. `None`: no number, or none that fits.
+    /// 64-bit integers exactly, everything else through a double, so that a decimal of up to fifteen digits is
+    /// preserved. `None`: not a number, or out of range.
     pub(super) fn number(self) -> Option<Number> {
         let text = std::str::from_utf8(self.0).ok()?;
         if let Ok(whole) = text.parse() {
@@ -120,23 +120,23 @@ impl Digits<'_> {
 }
 
 impl<'a> Text<'a> {
-    /// What it says; U+FFFD stands for what is no character.
+    /// The decoded text; U+FFFD replaces invalid characters.
     pub(super) fn lossy(self) -> Cow<'a, str> {
         self.decode().0
     }
 
-    /// What it says; `None` where that is not quite known.
+    /// The decoded text; `None` if it has invalid characters.
     pub(super) fn exact(self) -> Option<Cow<'a, str>> {
         let (text, exact) = self.decode();
         exact.then_some(text)
     }
 
-    /// Does it say this?
+    /// Is it equal to this text?
     pub(super) fn is(self, text: &str) -> bool {
         if self.escaped { self.lossy() == text } else { self.raw == text.as_bytes() }
     }
 
-    /// And is every character known?
+    /// The decoded text, and whether every character is valid.
     fn decode(self) -> (Cow<'a, str>, bool) {
         if !self.escaped {
             let text = String::from_utf8_lossy(self.raw);
@@ -163,7 +163,7 @@ fn push(text: &mut String, bytes: &[u8]) -> bool {
     matches!(found, Cow::Borrowed(_))
 }
 
-/// The character that an escape stands for, if there is one, and how many bytes it takes after its backslash.
+/// The character of an escape, if valid, and the number of bytes after its backslash.
 fn escape(bytes: &[u8]) -> (Option<char>, usize) {
     let Some((&first, rest)) = bytes.split_first() else { return (None, 0) };
     let simple = match first {
@@ -179,7 +179,7 @@ fn escape(bytes: &[u8]) -> (Option<char>, usize) {
     (Some(simple), 1)
 }
 
-/// After `\u`: four digits, or two times four that are one character together.
+/// After `\u`: four digits, or two times four that form one character.
 fn unicode(bytes: &[u8]) -> (Option<char>, usize) {
     const ONE: usize = 5;
     let Some(unit) = unit(bytes) else { return (None, 1) };
@@ -195,7 +195,7 @@ fn unicode(bytes: &[u8]) -> (Option<char>, usize) {
     }
 }
 
-/// The number that the first four bytes are in hexadecimal.
+/// The first four bytes as a hexadecimal number.
 fn unit(bytes: &[u8]) -> Option<u32> {
     let digit = |unit: u32, byte: &u8| Some((unit << 4) | char::from(*byte).to_digit(16)?);
     bytes.get(..4)?.iter().try_fold(0, digit)
@@ -232,7 +232,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// Goes from item to item of an object or array.
+/// Iterates over the items of an object or array.
 struct Walk<'a> {
     scanner: Scanner<'a>,
     close: u8,
@@ -240,14 +240,14 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Is there another item, which the scanner now stands before?
+    /// Is there another item, at which the scanner now is?
     fn advance(&mut self) -> Result<bool, NotJson> {
         let first = std::mem::replace(&mut self.first, false);
         self.scanner.advance(self.close, first)
     }
 }
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Clone, Copy)]
 struct Scanner<'a> {
     text: &'a [u8],
@@ -269,7 +269,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Nothing but blanks is left.
+    /// Checks that only blanks are left.
     fn end(&mut self) -> Result<(), NotJson> {
         self.blanks();
         if self.at < self.text.len() { Err(self.bad()) } else { Ok(()) }
@@ -331,7 +331,7 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    /// Passes over a whole object or array, which begins here.
+    /// Skips a whole object or array that begins here.
     fn pass(&mut self, close: u8, depth: u32) -> Result<(), NotJson> {
         let inner = depth.checked_sub(1).ok_or_else(|| self.bad())?;
         self.at += 1;
@@ -346,7 +346,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// What follows a backslash is looked at when somebody reads the text.
+    /// Escapes are checked when the text is decoded.
     fn string(&mut self) -> Result<Text<'a>, NotJson> {
         self.at += 1;
         let (start, mut escaped) = (self.at, false);

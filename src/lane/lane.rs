@@ -257,7 +257,7 @@ impl Lane {
             self.flush_partitions(&numbers, DRAIN_FOR)?;
         }
         for partition in self.partitions.values() {
-            if let Err(error) = partition.database.flush(true) {
+            if let Err(error) = partition.database.flush() {
                 // The next start reads the rest from the changelog.
                 tracing::warn!(partition = partition.number, %error, "The local copy is not written out to its end.");
             }

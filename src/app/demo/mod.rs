@@ -1,9 +1,8 @@
-//! Everything in one process: an embedded broker, a simulated shop, a real lane with a real database, and a reader of
-//! what it says. `cli` draws it.
+//! The demo: an embedded broker, a simulated shop, a real lane with a real database, and a reader of its changes, in
+//! one process. `cli` draws it.
 //!
-//! `people` and `life` are the shop, `sender` puts its events on the input topic, `audience` reads `cohort-changes`; `feed`
-//! is the shop alone, for a Kafka of one's own.
-//! The broker is librdkafka's mock: see [`Mock`] for what it cannot show.
+//! `people` and `life` simulate the shop, `sender` sends its events to the input topic, `audience` reads
+//! `cohort-changes`; `feed` is the shop alone, for a real Kafka.
 
 mod audience;
 mod feed;

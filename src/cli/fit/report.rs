@@ -4,7 +4,7 @@ use super::day;
 use super::quality::Holdout;
 use crate::churn::fit::{REPEATS_MIN, WINDOW_MIN_DAYS};
 use crate::churn::quality::Bin;
-use crate::cli::words::{counted, grouped, length};
+use crate::cli::format::{counted, grouped, length};
 use crate::engine::{Comings, Fit, Model, Sample};
 use crate::event::Instant;
 use crate::rules::{Churn, ChurnModel, RuleSet};
@@ -85,7 +85,7 @@ impl Report<'_> {
                 format!("{own}; of amounts {:.3}, {customers}", amounts.log_likelihood)
             }
             Fit::Purchases { amounts: None, .. } if churn.has_amounts => {
-                format!("{own}; amounts could not be fitted, so there is no value of customers")
+                format!("{own}; amounts could not be fitted, so there are no customer values")
             }
             _ => own,
         }
@@ -108,7 +108,7 @@ impl Report<'_> {
             why.push(format!("there are {seen} after the first, and it takes {REPEATS_MIN:.0}"));
         }
         if why.is_empty() {
-            why.push("what was seen does not tell some of the parameters, which were held near 1".to_owned());
+            why.push("the data does not determine some of the parameters, which were kept near 1".to_owned());
         }
         Some(why.join("; "))
     }

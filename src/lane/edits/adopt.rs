@@ -146,7 +146,7 @@ impl Adoption {
             "Applying other rules; the partition's input waits."
         );
         context.edits.begins(partition.number, version.number, migration.rereads());
-        context.metrics.partitions_adopting.inc();
+        context.metrics.partitions_migrating.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);
         if let Some(InForce { parameters, since, .. }) =
@@ -399,7 +399,7 @@ impl Adoption {
             write(partition, &stored.customer, &mut state, stored.indexed_at, plan);
         }
         self.customers += customers.len() as u64;
-        self.metrics.customers_adopted.inc_by(customers.len() as u64);
+        self.metrics.customers_migrated.inc_by(customers.len() as u64);
         partition.adopting = Some(adopting);
         Ok(false)
     }
@@ -453,7 +453,7 @@ impl Gathering {
 
 impl Drop for Adoption {
     fn drop(&mut self) {
-        self.metrics.partitions_adopting.dec();
+        self.metrics.partitions_migrating.dec();
         if let Err(error) = self.aside.clear() {
             tracing::warn!(%error, "What was gathered for an edit of the rules cannot be removed.");
         }

@@ -392,7 +392,7 @@ impl Restore {
             stage.write()?;
             if stage.database.memtable_bytes() > FLUSH_ABOVE {
                 // A quiet partition would keep them until it has something to write.
-                stage.database.flush(false)?;
+                stage.database.request_flush()?;
             }
             // With its parts, which are records of their own.
             stage.meta = stage.database.meta()?;
