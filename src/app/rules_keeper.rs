@@ -115,7 +115,7 @@ impl Keeper {
             let topic = &loaded.settings.topics.rules;
             let problem = format!(
                 "{topic} holds the rules of group {group}, and each group has its own: this one is {}. Name another topic, or the \
-                 right group; a group beside that one takes {ANEW}",
+                 right group; a second group needs {ANEW}",
                 loaded.settings.kafka.group_id
             );
             return Err(Problem::Refused(Failure::Ended(

@@ -87,7 +87,7 @@ impl RulesTopic {
     /// Reads the versions added since the last call, up to the end.
     ///
     /// # Errors
-    /// `Retry`: what was read so far is kept, and the next call goes on. A topic is never taken for read while records of
+    /// `Retry`: what was read so far is kept, and the next call continues. A topic is never taken for read while records of
     /// it are still to come.
     pub(super) fn read(&mut self, take: &mut dyn FnMut(Written)) -> Result<(), Failure> {
         let range = self.watermarks.range(&self.name, 0, ASK)?;

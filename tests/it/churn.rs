@@ -247,7 +247,7 @@ fn too_little_history_is_said_to_be_too_little() {
     let events = room.cdnow(200);
     let fit = done(run(&["fit", "--on", "purchase", "--until", "1997-03-01", &events]));
     assert!(fit.err.contains("Provisional: customers were known for"), "{}", fit.err);
-    assert!(fit.err.contains("How good it is cannot be said"), "{}", fit.err);
+    assert!(fit.err.contains("The quality cannot be measured"), "{}", fit.err);
     let nothing = run(&["fit", "--on", "nothing", &events]);
     assert_eq!(nothing.code, 1);
     assert!(nothing.err.contains("there is nothing to fit"), "{}", nothing.err);

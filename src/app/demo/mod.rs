@@ -97,13 +97,13 @@ pub enum Stage {
     /// The lane waits for its partitions.
     Joining,
     Living,
-    /// All is sent, and not all of it decided.
+    /// All events are sent, and some are not yet decided.
     Settling,
-    /// There is nothing more to come, or somebody asked for the end.
+    /// No more events, or stopped by the user.
     Over,
 }
 
-/// What it has come to so far.
+/// The results so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
     pub applied: u64,
@@ -334,7 +334,7 @@ fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
     // The shop sends its events in the order in which they happen.
     settings.time.arrives_within = Span::SECOND;
     if quiet {
-        // The screen says what goes on.
+        // The screen shows the progress.
         settings.log.filter = "error".to_owned();
     }
     if local {

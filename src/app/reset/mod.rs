@@ -174,7 +174,7 @@ impl<'a> Reset<'a> {
     /// Does it. Only after `plan` with `Alone::Required`.
     ///
     /// # Errors
-    /// Brokers that refuse, or do not answer: the same command goes on from where this one ended.
+    /// Brokers reject a request, or do not answer: the same command continues where this one ended.
     pub fn carry_out(&mut self, say: &dyn Fn(&str)) -> Result<(), Failure> {
         // A transactional id of its own: what an earlier run left open is ended.
         let kafka = Kafka { instance_id: "reset".to_owned(), ..self.settings.kafka.clone() };

@@ -18,7 +18,7 @@ impl Reset<'_> {
             if let Some((_, there)) = found.filter(|(_, there)| *there > partitions) {
                 return Err(Failure::Configuration(format!(
                     "topic {name} has {there} partitions and the input {partitions}, and partitions cannot be removed; start \
-                     anew with {ANEW}"
+                     over with {ANEW}"
                 )));
             }
         }

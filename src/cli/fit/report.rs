@@ -40,7 +40,7 @@ impl Report<'_> {
         match self.holdout {
             Some(holdout) => lines.extend(against(holdout, churn)),
             None => lines.push(format!(
-                "How good it is cannot be said: that takes {} of history before the last {}.",
+                "The quality cannot be measured: that takes {} of history before the last {}.",
                 length(churn.horizon),
                 length(churn.horizon)
             )),
@@ -142,7 +142,7 @@ fn figures(number: f64) -> String {
     format!("{number:.places$}")
 }
 
-/// What was said, and what came.
+/// Predictions against outcomes.
 fn against(holdout: &Holdout, churn: &Churn) -> Vec<String> {
     let horizon = length(churn.horizon);
     let provisional = if holdout.provisional { ", provisionally," } else { "" };
@@ -161,16 +161,16 @@ fn against(holdout: &Holdout, churn: &Churn) -> Vec<String> {
         None => "none".to_owned(),
     };
     lines.push(format!(
-        "AUC    {} (of two customers the one who does nothing is named; days of silence alone: {})",
+        "AUC    {} (how often the inactive one of two customers is recognized; by days of silence alone: {})",
         or_none(holdout.auc, 3),
         or_none(holdout.silence_auc, 3)
     ));
     let silence = match holdout.silence_brier {
-        Some(brier) => format!("what silence alone said {horizon} before: {brier:.4}; "),
+        Some(brier) => format!("days of silence alone: {brier:.4}; "),
         None => String::new(),
     };
     lines.push(format!(
-        "Brier  {:.4} (less is better; {silence}the same for all: {:.4})",
+        "Brier  {:.4} (lower is better; {silence}one probability for all: {:.4})",
         holdout.brier, holdout.same_for_all_brier
     ));
     lines.extend(holdout.levels.iter().map(|(name, n, none)| {

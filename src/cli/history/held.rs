@@ -1,8 +1,8 @@
 //! Events kept in memory until all are read and can be sorted.
 //!
 //! An event takes 16 bytes in the index; in the chunks its customer and id as text, about 6 bytes of lengths and numbers,
-//! and of its properties only those that the rules use. A purchase with a UUID, an amount and a short customer id comes to
-//! about 75 bytes, one without an id to 45: 10 million events are three quarters of a gigabyte, or half of one. The index
+//! and of its properties only those that the rules use. A purchase with a UUID, an amount and a short customer id takes
+//! about 75 bytes, one without an id 45: 10 million events are three quarters of a gigabyte, or half of one. The index
 //! may have grown to twice what it holds, which is 16 bytes more.
 
 use rustc_hash::FxHashMap;
