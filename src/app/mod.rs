@@ -193,10 +193,10 @@ fn run_lanes(
     let ends = Arc::new(Ends::new(Arc::clone(&watermarks), &settings.topics.input, context.partitions));
     let ownership = Arc::new(Ownership::new(settings.lanes));
     let mut lanes = vec![cleanup::start(settings, &context.metrics, shutdown)?];
-    let mut tell = Vec::new();
+    let mut senders = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
-        let (said, told) = channel();
-        tell.push(said);
+        let (sender, told) = channel();
+        senders.push(sender);
         let lane = Lane::new(Start {
             number,
             settings: settings.clone(),
@@ -228,7 +228,8 @@ fn run_lanes(
         lanes.push(thread.map_err(Failure::running)?);
     }
     // Also without ranks: the next version of the rules may have some.
-    let summaries = follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, tell), shutdown)?;
+    let summaries =
+        follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, senders), shutdown)?;
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
     let (own, partitions, near) = (settings.clone(), context.partitions, (Arc::clone(&watermarks), brokers.clone()));
     watch("foreign_groups", shutdown, move |stop| foreign_groups::look(&own, partitions, &near.0, &near.1, stop))?;

@@ -27,14 +27,13 @@ pub(super) fn run(loaded: &Loaded, asked: &arguments::Health) -> Result<(), Stop
     let (address, path) = (reachable(listens), path(asked.probe));
     let answer = ask(address, path)
         .map_err(|error| Failure::Running(format!("http://{address}{path}: no answer ({error}); is the daemon up?")))?;
-    let (is_ok, said) = verdict(&answer).ok_or_else(|| {
-        Failure::Running(format!("http://{address}{path}: something else than cohortd answers there"))
-    })?;
+    let (is_ok, body) = verdict(&answer)
+        .ok_or_else(|| Failure::Running(format!("http://{address}{path}: the answer is not from cohortd")))?;
     if !is_ok {
-        return Err(Failure::Running(said.trim_end().to_owned()).into());
+        return Err(Failure::Running(body.trim_end().to_owned()).into());
     }
     let mut out = output::results();
-    out.write_all(said.as_bytes())?;
+    out.write_all(body.as_bytes())?;
     out.flush()?;
     Ok(())
 }

@@ -61,18 +61,18 @@ pub(super) fn results_are_coloured() -> bool {
 /// The width of the screen for results; 100 if there is none, or it is unknown.
 pub(super) fn columns() -> usize {
     /// A narrower screen wraps lines itself.
-    const LEAST: usize = 80;
+    const MIN: usize = 80;
     const UNKNOWN: usize = 100;
     if !results_are_on_screen() {
         return UNKNOWN;
     }
     // Queries the terminal on standard input: `rows columns`.
-    let asked = Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output();
-    let columns = asked.ok().and_then(|said| {
-        let said = String::from_utf8(said.stdout).ok()?;
-        said.split_whitespace().nth(1)?.parse::<usize>().ok()
+    let stty = Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output();
+    let columns = stty.ok().and_then(|output| {
+        let size = String::from_utf8(output.stdout).ok()?;
+        size.split_whitespace().nth(1)?.parse::<usize>().ok()
     });
-    columns.filter(|columns| *columns > 0).map_or(UNKNOWN, |columns| columns.max(LEAST))
+    columns.filter(|columns| *columns > 0).map_or(UNKNOWN, |columns| columns.max(MIN))
 }
 
 /// A message for people. A closed stderr is not a reason to stop.

@@ -263,15 +263,15 @@ impl LaneHealth<'_> {
     pub fn partitions(self, owned: u32, restoring: impl IntoIterator<Item = i32>) {
         self.lane.owned.store(owned, Ordering::Relaxed);
         *self.lane.restoring.lock().unwrap_or_else(PoisonError::into_inner) = restoring.into_iter().collect();
-        self.is_in_group(true);
+        self.set_joined(true);
     }
 
     /// The lane lost its membership in the group, and rejoins.
     pub fn left(self) {
-        self.is_in_group(false);
+        self.set_joined(false);
     }
 
-    fn is_in_group(self, joined: bool) {
+    fn set_joined(self, joined: bool) {
         if self.lane.joined.swap(joined, Ordering::Relaxed) != joined {
             let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.lane.since.store(ms, Ordering::Relaxed);

@@ -195,7 +195,7 @@ impl<'a> Reset<'a> {
         let group = &self.settings.kafka.group_id;
         let limit = self.settings.kafka.session() + SESSION_MARGIN;
         let others = || Failure::Running(format!("group {group} has active members; stop every process of it first"));
-        let mut told = false;
+        let mut announced = false;
         let started = Moment::now();
         loop {
             let members = patient(|| self.admin.members(group, ASK))?;
@@ -205,7 +205,7 @@ impl<'a> Reset<'a> {
             if started.elapsed() > limit {
                 return Err(others());
             }
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut announced, true) {
                 say(&format!(
                     "members of group {group}: {members}; a process that was stopped counts until its session ends, so this \
                      waits for up to {} s",

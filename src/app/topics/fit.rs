@@ -168,15 +168,15 @@ mod tests {
         for (replicas, words) in [(2, "fewer replicas"), (3, "min.insync.replicas=1")] {
             let found = topic(replicas, &settings);
             assert_eq!(refused(members, &found, &input), None);
-            let said = weak(&topics, members, &found, &input);
-            assert_eq!(said.len(), 3, "{said:#?}");
+            let warnings = weak(&topics, members, &found, &input);
+            assert_eq!(warnings.len(), 3, "{warnings:#?}");
             for words in [words, "delete.retention.ms is 1000", "max.message.bytes=5000"] {
-                assert!(said.iter().any(|said| said.contains(words)), "{words}: {said:#?}");
+                assert!(warnings.iter().any(|warning| warning.contains(words)), "{words}: {warnings:#?}");
             }
         }
         let letters = topic(3, &[("cleanup.policy", "delete"), ("max.message.bytes", "1000000")]);
-        let said = weak(&topics, &plans[4], &letters, &input);
-        assert!(said.len() == 1 && said[0].contains("dead letters are cut"), "{said:#?}");
+        let warnings = weak(&topics, &plans[4], &letters, &input);
+        assert!(warnings.len() == 1 && warnings[0].contains("dead letters are cut"), "{warnings:#?}");
     }
 
     #[test]
@@ -188,7 +188,10 @@ mod tests {
         assert_eq!(denied(&needs, &found), [Operation::Write]);
         found.settings = BTreeMap::new();
         let topics = Settings::load(&Sources::default()).unwrap().settings.topics;
-        let said = weak(&topics, &plans(&topics, &found)[0], &found, &found);
-        assert!(said.len() == 1 && said[0].contains("may not DescribeConfigs topic cohort-changes"), "{said:#?}");
+        let warnings = weak(&topics, &plans(&topics, &found)[0], &found, &found);
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("may not DescribeConfigs topic cohort-changes"),
+            "{warnings:#?}"
+        );
     }
 }

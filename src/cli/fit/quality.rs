@@ -55,8 +55,9 @@ impl Holdout {
         let silent: Vec<(f64, bool)> = watched.iter().map(silence).collect();
         let earlier: Vec<(f64, bool)> = looked.watched(before, split).iter().map(silence).collect();
         let by_silence = Meaning::of(earlier).map(|meaning| {
-            let said: Vec<(f64, bool)> = silent.iter().map(|(days, none)| (meaning.p_none(*days), *none)).collect();
-            quality::brier(&said)
+            let predictions: Vec<(f64, bool)> =
+                silent.iter().map(|(days, none)| (meaning.p_none(*days), *none)).collect();
+            quality::brier(&predictions)
         });
         let share = scored.iter().filter(|(_, none)| *none).count() as f64 / scored.len() as f64;
         let named = |(level, (n, none)): (usize, (usize, usize))| {

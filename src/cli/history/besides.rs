@@ -31,7 +31,7 @@ impl Besides {
 
     /// The results of refits; `None` if parameters were given.
     pub(in crate::cli) fn refitted(&self) -> Option<&Refitted> {
-        self.refits.as_ref().map(Refits::told)
+        self.refits.as_ref().map(Refits::refitted)
     }
 
     /// Applies new inputs at a log position. Every deadline before stream time is decided.

@@ -130,7 +130,7 @@ impl OfFile {
         self.lost += lost;
         let complaint = match self.lost {
             _ if before > REPORTED_MAX => return,
-            ..=REPORTED_MAX => said(error),
+            ..=REPORTED_MAX => message(error),
             _ => "there are more such lines or records; from here on they are only counted".to_owned(),
         };
         if self.events { progress.complain(&complaint) } else { self.complaints.push(complaint) }
@@ -163,10 +163,10 @@ fn open(path: &Path, progress: &Progress) -> Result<EventFile, FileError> {
 }
 
 fn unreadable(error: &FileError) -> Failure {
-    Failure::Running(said(error))
+    Failure::Running(message(error))
 }
 
-fn said(error: &FileError) -> String {
+fn message(error: &FileError) -> String {
     match error {
         FileError::Line { file, line, problem } => format!("{file}:{line}: {problem}"),
         FileError::Read { file, error } => format!("{file}: cannot be read ({error})"),

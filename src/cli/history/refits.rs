@@ -12,7 +12,7 @@ pub(in crate::cli) struct Refits {
     /// The last week of stream time. `None`: there were no events yet.
     week: Option<i64>,
     learner: Option<Learner>,
-    told: Refitted,
+    refitted: Refitted,
 }
 
 /// The summary of all refits.
@@ -36,8 +36,8 @@ impl Refitted {
 }
 
 impl Refits {
-    pub(in crate::cli) fn told(&self) -> &Refitted {
-        &self.told
+    pub(in crate::cli) fn refitted(&self) -> &Refitted {
+        &self.refitted
     }
 
     /// The next Monday in stream time. `None`: there is nothing to fit, or no customer.
@@ -68,7 +68,7 @@ impl Refits {
 
     /// Applies parameters, if they differ, and re-evaluates all customers under them.
     fn adopt(&mut self, learnt: &Learnt, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
-        let (version, before) = match &self.told.last {
+        let (version, before) = match &self.refitted.last {
             Some((_, before)) => (before.version, Some(**before)),
             None => (0, None),
         };
@@ -76,8 +76,8 @@ impl Refits {
             return;
         }
         let parameters = Arc::new(learnt.parameters(version + 1));
-        self.told.times += 1;
-        self.told.last = Some((shard.stream_time(), Arc::clone(&parameters)));
+        self.refitted.times += 1;
+        self.refitted.last = Some((shard.stream_time(), Arc::clone(&parameters)));
         shard.set_parameters(Some(parameters), shard.stream_time());
         for slot in shard.residents() {
             shard.catch_up(slot, position, words, said);

@@ -9,7 +9,7 @@ use crate::codec::{Lookup, SchemaKey, Schemas};
 /// How long the registry may give no answer before the command gives up.
 const NO_ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Longer waits are reported.
-const TOLD_AFTER: Duration = Duration::from_secs(1);
+const ANNOUNCED_AFTER: Duration = Duration::from_secs(1);
 /// How often a schema that is being fetched is checked.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -33,7 +33,7 @@ impl SchemaWait {
     ) -> Result<(), Failure> {
         let retry_for = schemas.retry_for();
         let started = Instant::now();
-        let (mut looked, mut told) = (started, false);
+        let (mut looked, mut announced) = (started, false);
         loop {
             let what = match schemas.lookup(key) {
                 Lookup::Ready(_) | Lookup::NotFound { .. } | Lookup::Unusable(_) => return Ok(()),
@@ -54,8 +54,8 @@ impl SchemaWait {
                 }
             };
             looked = Instant::now();
-            if !told && started.elapsed() >= TOLD_AFTER {
-                told = true;
+            if !announced && started.elapsed() >= ANNOUNCED_AFTER {
+                announced = true;
                 progress.complain(&what);
             }
             std::thread::sleep(LOOK);

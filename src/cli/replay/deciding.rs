@@ -60,12 +60,12 @@ struct RiskLine<'a> {
 }
 
 /// A change caused by a decision.
-enum Told {
+enum Entry {
     Change(Effect),
     Risk(RiskEffect),
 }
 
-impl Told {
+impl Entry {
     /// The order among changes of the same customer at one log position: changes of cohorts come before those of risk.
     fn place(&self) -> (Instant, bool, u64) {
         match self {
@@ -163,19 +163,19 @@ impl<W: Write> Deciding<W> {
     }
 
     fn write_said(&mut self) -> Result<(), Stopped> {
-        let risks = self.shard.take_risks().into_iter().map(|(slot, effect)| (slot, Told::Risk(effect)));
-        let mut told: Vec<(Slot, Told)> =
-            self.said.drain(..).map(|said| (said.slot, Told::Change(said.effect))).chain(risks).collect();
+        let risks = self.shard.take_risks().into_iter().map(|(slot, effect)| (slot, Entry::Risk(effect)));
+        let mut entries: Vec<(Slot, Entry)> =
+            self.said.drain(..).map(|said| (said.slot, Entry::Change(said.effect))).chain(risks).collect();
         let shard = &self.shard;
         // The changes of one decision stay in order.
-        told.sort_by(|(slot_a, a), (slot_b, b)| {
+        entries.sort_by(|(slot_a, a), (slot_b, b)| {
             let (a, b) = (a.place(), b.place());
             (a.0.cmp(&b.0)).then_with(|| shard.customer(*slot_a).cmp(shard.customer(*slot_b))).then_with(|| a.cmp(&b))
         });
-        for (slot, told) in told {
-            match told {
-                Told::Change(effect) => self.write_change(slot, &effect)?,
-                Told::Risk(effect) => self.write_risk(slot, &effect)?,
+        for (slot, entry) in entries {
+            match entry {
+                Entry::Change(effect) => self.write_change(slot, &effect)?,
+                Entry::Risk(effect) => self.write_risk(slot, &effect)?,
             }
         }
         Ok(())
