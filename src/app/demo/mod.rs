@@ -35,7 +35,7 @@ use crate::kafka::{Brokers, Mock, Publisher, Reader};
 use crate::lane::{Found, RecordLimits};
 use crate::metrics::{InputMetrics, Metrics};
 use crate::rules::{self, RuleSet};
-use crate::settings::{Admin, Loaded};
+use crate::settings::{Admin, Loaded, Topics};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 use scratch::Scratch;
@@ -132,18 +132,7 @@ impl Demo {
         telemetry::start(&loaded.settings.log).map_err(Failure::running)?;
         let rules = Arc::clone(&options.rules);
         let topics = loaded.settings.topics.clone();
-        let written = [
-            &topics.changes,
-            &topics.members,
-            &topics.risks,
-            &topics.forecasts,
-            &topics.dead_letters,
-            &topics.changelog,
-            &topics.summaries,
-        ];
-        for topic in [&topics.input].into_iter().chain(written) {
-            broker.create_topic(topic, i32::from(PARTITIONS))?;
-        }
+        create_topics(&broker, &topics)?;
         let runtime = runtime()?;
         let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
         let servers = servers(&runtime, &mut loaded)?;
@@ -160,14 +149,7 @@ impl Demo {
         let progress = Arc::new(Progress::new(time.start));
         let deciding = Arc::clone(&rules);
         let daemon = spawn("demo", &shutdown, move || {
-            let found = Found {
-                cluster_id: "demo".to_owned(),
-                input_id: String::new(),
-                partitions: u32::from(PARTITIONS),
-                deletions_kept: Span::DAY,
-                limits: RecordLimits::default(),
-            };
-            process.serve(Schemas::built_in(), servers, Begin::With(found, deciding))
+            process.serve(Schemas::built_in(), servers, Begin::With(cluster(), deciding))
         })?;
         let input = metrics.input(&topics.input);
         let sender = Sender {
@@ -312,6 +294,34 @@ fn spawn(
         outcome
     };
     thread::Builder::new().name(name.to_owned()).spawn(part).map_err(Failure::running)
+}
+
+fn create_topics(broker: &Mock, topics: &Topics) -> Result<(), Failure> {
+    let all = [
+        &topics.input,
+        &topics.changes,
+        &topics.members,
+        &topics.risks,
+        &topics.forecasts,
+        &topics.dead_letters,
+        &topics.changelog,
+        &topics.summaries,
+    ];
+    for topic in all {
+        broker.create_topic(topic, i32::from(PARTITIONS))?;
+    }
+    Ok(())
+}
+
+/// The cluster and the topics that the daemon would find at its start.
+fn cluster() -> Found {
+    Found {
+        cluster_id: "demo".to_owned(),
+        input_id: String::new(),
+        partitions: u32::from(PARTITIONS),
+        deletions_kept: Span::DAY,
+        limits: RecordLimits::default(),
+    }
 }
 
 /// The settings that a demo needs; what else the operator set stays.

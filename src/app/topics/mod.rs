@@ -13,7 +13,7 @@ use crate::event::Span;
 use crate::kafka::{self, Admin, Brokers, ConnectionProblem, Created, Topic};
 use crate::lane::{Found, RecordLimits, identity};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
-use crate::settings::Loaded;
+use crate::settings::{Kafka, Loaded};
 use crate::shutdown::Shutdown;
 use plan::setting;
 
@@ -47,8 +47,7 @@ pub(super) fn prepare(
     health: &Health,
     shutdown: &Shutdown,
 ) -> Result<Option<Found>, Failure> {
-    let (mut tries, mut made, mut impossible, mut refusals) = (0_u32, 0, 0, 0);
-    let kafka = &loaded.settings.kafka;
+    let (mut outage, mut created, mut impossible) = (Outage::default(), 0, 0);
     let mut backoff = pause::backoff();
     loop {
         match look(loaded, brokers) {
@@ -60,41 +59,16 @@ pub(super) fn prepare(
             Err(Problem::Waiting { reason, is_away }) => {
                 metrics.brokers_reachable.set(0);
                 metrics.retries(Retry::Kafka).inc();
-                tries += 1;
-                let servers = &kafka.bootstrap_servers;
-                let is_unexplained = is_away && tries > UNEXPLAINED_TRIES && !shutdown.is_requested();
-                let trouble = if is_unexplained { kafka::diagnose(kafka, LISTEN) } else { None };
-                let reason = match &trouble {
-                    Some(ConnectionProblem::Unconnected(words)) => explained(words),
-                    None if is_unexplained && kafka.asks_for_tokens() => {
-                        format!(
-                            "{reason}; see kafka.options.sasl.oauthbearer.token.endpoint.url, too: it may not answer"
-                        )
-                    }
-                    _ => reason,
-                };
-                if tries.is_power_of_two() {
-                    tracing::warn!(servers, reason, tries, "Kafka is not ready; retrying.");
-                }
-                health.wait(Wait {
-                    cause: WaitCause::Kafka,
-                    partition: None,
-                    detail: format!("the start waits for Kafka at {servers}: {reason}"),
-                });
-                if let Some(ConnectionProblem::Refused(cause)) = &trouble {
-                    refusals += 1;
-                    if refusals >= REFUSALS {
-                        let problem = format!("the brokers at {servers} cannot be used: {}", cause.text);
-                        return Err(refusal(loaded, "kafka.options", problem));
-                    }
-                } else {
-                    refusals = 0;
-                }
+                outage.tries += 1;
+                let is_unexplained = is_away && outage.tries > UNEXPLAINED_TRIES && !shutdown.is_requested();
+                let (reason, problem) =
+                    if is_unexplained { explanation(&loaded.settings.kafka, reason) } else { (reason, None) };
+                outage.report(loaded, health, &reason, problem.as_ref())?;
             }
             Err(Problem::Made) => {
-                made += 1;
-                if made > MADE_TRIES {
-                    tracing::warn!(tries = made, "Created topics are not visible yet; retrying.");
+                created += 1;
+                if created > MADE_TRIES {
+                    tracing::warn!(tries = created, "Created topics are not visible yet; retrying.");
                 }
             }
             Err(Problem::Impossible { failure, tries }) => {
@@ -109,6 +83,61 @@ pub(super) fn prepare(
             return Ok(None);
         }
     }
+}
+
+/// The attempts so far that no broker answered, or that found one that is not ready.
+#[derive(Default)]
+struct Outage {
+    tries: u32,
+    /// How often in a row the connection itself was rejected.
+    refusals: u32,
+}
+
+impl Outage {
+    /// Reports that the start waits for Kafka.
+    ///
+    /// # Errors
+    /// Brokers rejected the connection several times in a row.
+    fn report(
+        &mut self,
+        loaded: &Loaded,
+        health: &Health,
+        reason: &str,
+        problem: Option<&ConnectionProblem>,
+    ) -> Result<(), Failure> {
+        let (servers, tries) = (&loaded.settings.kafka.bootstrap_servers, self.tries);
+        if tries.is_power_of_two() {
+            tracing::warn!(servers, reason, tries, "Kafka is not ready; retrying.");
+        }
+        health.wait(Wait {
+            cause: WaitCause::Kafka,
+            partition: None,
+            detail: format!("the start waits for Kafka at {servers}: {reason}"),
+        });
+        let Some(ConnectionProblem::Refused(cause)) = problem else {
+            self.refusals = 0;
+            return Ok(());
+        };
+        self.refusals += 1;
+        if self.refusals < REFUSALS {
+            return Ok(());
+        }
+        let problem = format!("the brokers at {servers} cannot be used: {}", cause.text);
+        Err(refusal(loaded, "kafka.options", problem))
+    }
+}
+
+/// Tries to connect, for a better reason than a timeout.
+fn explanation(settings: &Kafka, reason: String) -> (String, Option<ConnectionProblem>) {
+    let problem = kafka::diagnose(settings, LISTEN);
+    let reason = match &problem {
+        Some(ConnectionProblem::Unconnected(words)) => explained(words),
+        None if settings.asks_for_tokens() => {
+            format!("{reason}; see kafka.options.sasl.oauthbearer.token.endpoint.url, too: it may not answer")
+        }
+        _ => reason,
+    };
+    (reason, problem)
 }
 
 /// Why no connection is possible, with the setting to check.
