@@ -234,7 +234,7 @@ impl Room {
         let admin = Admin::new(&settings, &Brokers::default()).unwrap();
         let settings = [("retention.ms", "-1")];
         let plan = TopicPlan { name: topic, partitions: PARTITIONS.cast_signed(), replicas: None, settings: &settings };
-        assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::Now), "the topic {topic} must be new");
+        assert_eq!(admin.create(&plan, Duration::from_secs(60)), Ok(Created::New), "the topic {topic} must be new");
     }
 
     /// How long it takes until a reader of the changes has one: from an event, at `rate` events a second, and from a

@@ -1,8 +1,8 @@
-//! Pauses between tries: each twice as long as the one before, none exactly as long as anybody else's.
+//! Pauses between retries: exponential, with jitter.
 
 use std::time::Duration;
 
-/// How long to wait before the next try.
+/// The pauses before the next retries.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,
@@ -10,13 +10,13 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Begins with about `first` and doubles up to about `longest`.
+    /// Starts at about `first` and doubles up to about `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { next: first, longest }
     }
 
-    /// The next pause, a quarter shorter or longer at random, so that processes that failed together do not try again
+    /// The next pause, up to a quarter shorter or longer at random, so that processes that failed together do not retry
     /// together.
     pub fn pause(&mut self) -> Duration {
         let pause = self.next;

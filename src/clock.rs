@@ -16,37 +16,37 @@ pub fn wall_clock() -> Instant {
     Instant(ms)
 }
 
-/// A leap of the wall clock over the monotonic one that is not believed at once.
+/// The smallest jump of the wall clock, relative to the monotonic one, that is not trusted at once.
 pub const JUMP_MIN: Span = Span::MINUTE;
 
-/// How long a leap must last to be believed: an operator's mistake, or a clock being set, is mended within it.
+/// How long a jump must last to be trusted: an operator's mistake, or a clock being set, is corrected within it.
 pub const DISTRUST: Duration = Duration::from_mins(5);
 
-/// No wall clock can be right that is before this program was written: the beginning of 2026. A machine without a clock of
-/// its own begins in 1970.
+/// A wall clock before this is wrong: the beginning of 2026, when this program was written. A machine without a clock
+/// of its own starts in 1970.
 pub const WRITTEN_AFTER: Instant = Instant(1_767_225_600_000);
 
-/// The smallest difference that is not that of two clocks that are both about right.
+/// The smallest difference that cannot be between two clocks that are about right.
 const BEHIND_MIN: Span = Span::MINUTE;
 
-/// Is the wall clock behind what was believed before, by more than clocks may differ? Then it was set back, or it was not
-/// set yet. `believed`: the latest time of which there is proof, of an event that was accepted or of what was written.
+/// Is the wall clock behind the latest known time by more than clocks may differ? Then it was set back, or it was not
+/// set yet. `believed`: the latest proven time, of an accepted event or of a write.
 #[must_use]
 pub fn is_behind(now: Instant, believed: Instant, skew: Span) -> bool {
     now < WRITTEN_AFTER || now + Span(skew.0.max(BEHIND_MIN.0)) < believed
 }
 
-/// Is the time of an event too far ahead?
+/// How an event relates to the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ahead {
     No,
     Yes,
-    /// By the wall clock it is, and the wall clock is not right.
+    /// It is by the wall clock, but the wall clock is wrong.
     Unknown,
 }
 
-/// Judges an event's time by the wall clock and, so that a clock that was set back refuses nothing, by `latest`, up to where
-/// events were accepted before. `believed` as for [`is_behind`].
+/// Compares an event's time with the wall clock and, so that a clock that was set back rejects nothing, with `latest`,
+/// up to which events were accepted before. `believed` as for [`is_behind`].
 #[must_use]
 pub fn is_ahead(at: Instant, now: Instant, latest: Instant, believed: Instant, skew: Span) -> Ahead {
     if at <= now.max(latest) + skew {
@@ -58,47 +58,47 @@ pub fn is_ahead(at: Instant, now: Instant, latest: Instant, believed: Instant, s
     }
 }
 
-/// Watches the wall clock for leaps ahead, each of which would decide deadlines that are not due.
+/// Watches the wall clock for jumps ahead, each of which would decide deadlines that are not due.
 ///
-/// A leap back moves nothing: stream time never goes back; see [`is_behind`] for what it holds up. A slow drift passes, as it
-/// does for everyone who has a clock.
+/// A jump back has no effect on stream time, which never goes back; see [`is_behind`] for what waits. A slow drift is
+/// followed.
 #[derive(Debug)]
 pub struct Watch {
     started: std::time::Instant,
     steady: Steady,
 }
 
-/// What the clock says and whether to act on it.
+/// A reading of the clock, and whether to use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reading {
     Trusted(Instant),
-    /// The first reading after a leap: say so, and do not advance.
+    /// The first reading after a jump: report it, and do not advance.
     Jumped {
         by: Span,
     },
-    /// Still within [`DISTRUST`] of a leap.
+    /// Still within [`DISTRUST`] of a jump.
     Distrusted,
 }
 
 impl Watch {
-    /// Trusts the wall clock as it stands.
+    /// Trusts the wall clock as it is.
     #[must_use]
     pub fn new() -> Self {
         Self { started: std::time::Instant::now(), steady: Steady::new(wall_clock()) }
     }
 
-    /// Reads both clocks and compares how far each went since the last reading.
+    /// Reads both clocks and compares their progress since the last reading.
     pub fn read(&mut self) -> Reading {
         self.steady.read(wall_clock(), self.started.elapsed())
     }
 
-    /// The last trusted time, and how far the monotonic clock went since: during a leap, what the time would be without it.
+    /// The last trusted time plus the progress of the monotonic clock since: during a jump, the time without it.
     #[must_use]
     pub fn without_leap(&self) -> Instant {
         self.steady.without_leap(self.started.elapsed())
     }
 
-    /// The last leap put the clock right.
+    /// The last jump corrected the clock.
     pub fn trust(&mut self) {
         self.steady.distrusted_until = None;
     }
@@ -148,7 +148,7 @@ impl Steady {
             return Reading::Jumped { by: gained };
         }
         if self.distrusted_until.is_some_and(|until| monotonic < until) {
-            // Set back by as much as it had leapt: nothing is left to distrust.
+            // Set back by as much as it had jumped: nothing is left to distrust.
             if gained < Span(-JUMP_MIN.0) {
                 self.distrusted_until = None;
                 return Reading::Trusted(wall);

@@ -25,17 +25,17 @@
 //! | [`fact`] | what is remembered about a customer so that rules can be decided: one file for each kind | customers, cohorts, when anything is decided |
 //! | [`rules`] | the rules file: parsed, checked, compiled; errors with their places | state, time, Kafka |
 //! | [`engine`] | the decision: state, event and instant in; new state, effects and next deadline out | clocks, threads, disk, bytes, Kafka |
-//! | [`settings`] | what the operator set, typed and checked, with the place that set it | who uses it |
+//! | [`settings`] | the settings: typed, validated, each with its origin | who uses it |
 //! | [`clock`] | the only reader of the wall clock | what time decides |
-//! | [`tls`] | certificates and keys in files; the only room that names rustls | who is spoken to |
-//! | [`codec`] | bytes to events and changes to bytes; schemas and their registry | rules, state, topics |
-//! | [`store`] | one RocksDB a partition: customers, timers, META; the byte layout | Kafka, what a fact means |
-//! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only room that names rdkafka | events: it moves bytes |
-//! | [`metrics`] | counters, gauges and health: the declared surface | who counts |
-//! | [`inquiry`] | what an operator asks of one customer, from an HTTP request to a lane and back, and how it is written | HTTP, bytes |
+//! | [`tls`] | certificates and keys in files; the only room that names rustls | the protocols over it |
+//! | [`codec`] | decoding events and encoding changes; schemas and their registry | rules, state, topics |
+//! | [`store`] | one RocksDB database for each partition: customers, timers, META; the byte layout | Kafka, what a fact means |
+//! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only room that names rdkafka | events: it knows bytes only |
+//! | [`metrics`] | counters, gauges and health | who updates them |
+//! | [`inquiry`] | requests of operators about one customer, from HTTP to a lane and back, and their text | HTTP, bytes |
 //! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
 //! | [`admin`] | two HTTP servers: metrics and health, and the admin API | decisions |
-//! | [`telemetry`], [`shutdown`], [`backoff`] | the log; when to stop; pauses between tries | |
+//! | [`telemetry`], [`shutdown`], [`backoff`] | the log; stop requests; pauses between retries | |
 //! | [`app`] | builds all of this from settings, runs it, drains it; the demo's shop and broker | the command line |
 //! | [`cli`] | the commands, and everything that a person reads on a terminal | |
 //!

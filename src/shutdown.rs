@@ -1,4 +1,4 @@
-//! When to stop: on SIGTERM, SIGINT, or because a part of the process has failed.
+//! Stop requests: by SIGTERM, SIGINT, or a failed part of the process.
 
 use std::io;
 use std::process;
@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Clones share one request. Lanes ask for it once in each turn; async code waits for it.
+/// Clones share one request. Lanes check it in each iteration; async code waits for it.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     requested: Arc<AtomicBool>,
@@ -17,14 +17,14 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Not requested yet, and deaf to signals: see [`Shutdown::on_signals`].
+    /// Not requested yet, and without signals: see [`Shutdown::on_signals`].
     #[must_use]
     pub fn new() -> Self {
         Self { requested: Arc::new(AtomicBool::new(false)), changed: watch::Sender::new(false) }
     }
 
-    /// Requested by the first SIGTERM or SIGINT. The second ends the process at once with code 1: safe at any moment,
-    /// since a transaction that is cut off is aborted, and the next start repairs the rest.
+    /// Requested by the first SIGTERM or SIGINT. The second ends the process at once with code 1, which is always safe:
+    /// an interrupted transaction is aborted, and the next start recovers.
     ///
     /// # Errors
     /// If the system refuses a signal handler.
@@ -62,7 +62,7 @@ impl Shutdown {
         self.requested.load(Ordering::Acquire)
     }
 
-    /// The flag by itself, for loops that need not know where it comes from.
+    /// The flag itself, for loops without signals.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.requested)

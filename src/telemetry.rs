@@ -1,7 +1,7 @@
-//! The log: one line an entry on stderr, as text for people or JSON for machines.
+//! The log: one line for each entry on stderr, as text for people or JSON for machines.
 //!
-//! Entries of libraries that use the `log` crate, librdkafka's among them, come out here too. Customer ids and payloads
-//! are never logged.
+//! Includes entries of libraries that use the `log` crate, such as librdkafka. Customer ids and payloads are never
+//! logged.
 
 use std::io::{self, IsTerminal};
 
@@ -13,9 +13,11 @@ use crate::settings::{Log, LogFormat};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Concerns the key `log.filter`.
-    #[error("{filter:?} is no filter ({reason}); write a level, as \"info\", or \"info,cohortd::lane=debug\"")]
+    #[error(
+        "{filter:?} is not a valid filter ({reason}); write a level, such as \"info\", or \"info,cohortd::lane=debug\""
+    )]
     Filter { filter: String, reason: String },
-    /// Something else in the process logs already.
+    /// A logger is set already.
     #[error("the log cannot be started: {0}")]
     Started(String),
 }
@@ -28,7 +30,7 @@ pub fn start(log: &Log) -> Result<(), Error> {
     let filter = read_filter(&log.filter)?;
     let entries = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match log.format {
-        // Colour codes in a file are noise; on a terminal NO_COLOR still turns them off.
+        // Colour codes are not wanted in a file; on a terminal NO_COLOR turns them off.
         LogFormat::Text if !io::stderr().is_terminal() => entries.with_ansi(false).finish().try_init(),
         LogFormat::Text => entries.finish().try_init(),
         LogFormat::Json => entries.json().flatten_event(true).with_ansi(false).finish().try_init(),
@@ -36,7 +38,7 @@ pub fn start(log: &Log) -> Result<(), Error> {
     started.map_err(|error| Error::Started(error.to_string()))
 }
 
-/// The environment's RUST_LOG has no say: settings are read in one place.
+/// RUST_LOG is ignored: settings are read in one place.
 fn read_filter(filter: &str) -> Result<EnvFilter, Error> {
     EnvFilter::builder()
         .parse(filter)

@@ -1,5 +1,5 @@
-//! Certificates and keys in PEM files: read, held against each other, and known again when they change. The one room that
-//! names rustls, for servers and clients alike.
+//! Certificates and keys in PEM files: reading, validation, and change detection. The only room that names rustls, for
+//! servers and clients.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -27,29 +27,29 @@ pub struct Named<'a> {
     pub path: &'a Path,
 }
 
-/// Device, number, length and time of the last change in nanoseconds: a file that was changed or replaced has another one.
+/// Device, inode, length and time of the last change in nanoseconds: a changed or replaced file has another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature(u64, u64, u64, i128);
 
-/// A certificate, followed by those of the authorities between, and its key.
+/// A certificate chain, and its key.
 pub struct Identity {
     pub certificates: Vec<CertificateDer<'static>>,
-    /// The key's file as it is, for clients that read keys themselves.
+    /// The key file as it is, for clients that parse keys themselves.
     pub key_pem: Vec<u8>,
     key: PrivateKeyDer<'static>,
 }
 
-/// Why a handshake failed, where trying again does not help.
+/// Why a handshake failed, if retrying does not help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Distrust {
-    /// We do not trust the other side's certificate.
+    /// We do not trust the peer's certificate.
     Theirs,
-    /// The other side does not trust ours, or asks for one that we do not show.
+    /// The peer does not trust our certificate, or requires one.
     Ours,
 }
 
 impl Signature {
-    /// `None`: the file cannot be looked at.
+    /// `None`: the file cannot be read.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
@@ -59,7 +59,7 @@ impl Signature {
 }
 
 impl Identity {
-    /// What proves who a server is, taken in by connections.
+    /// The acceptor of a server, with its certificate.
     ///
     /// # Errors
     /// A file that cannot be read, or a key that is not the certificate's.
@@ -72,7 +72,7 @@ impl Identity {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// What proves who a client is.
+    /// The certificate of a client.
     ///
     /// # Errors
     /// A file that cannot be read, or a key that is not the certificate's.
@@ -93,14 +93,14 @@ impl Identity {
         let key_pem = key.read()?;
         let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| {
             key.refusal(&format!(
-                "holds no private key in PEM, or one under a passphrase ({error}); name the file that holds it as it is"
+                "holds no private key in PEM, or one under a passphrase ({error}); name a file with the plain key"
             ))
         })?;
         Ok(Self { certificates, key_pem, key: private })
     }
 }
 
-/// The certificates of authorities that are trusted.
+/// The certificates of trusted authorities.
 ///
 /// # Errors
 /// A file that cannot be read, holds none, or holds one that is damaged.
@@ -115,7 +115,7 @@ pub fn authorities(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, Unus
     Ok(certificates)
 }
 
-/// Why a connection failed, if it was for want of trust.
+/// Why a connection failed, if it was a matter of trust.
 #[must_use]
 pub fn distrust(error: &rustls::Error) -> Option<Distrust> {
     use rustls::AlertDescription as Alert;
@@ -151,7 +151,7 @@ impl Named<'_> {
 fn certificates(file: Named<'_>) -> Result<Vec<CertificateDer<'static>>, Unusable> {
     let certificates = CertificateDer::pem_slice_iter(&file.read()?)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| file.refusal(&format!("is no PEM ({error})")))?;
+        .map_err(|error| file.refusal(&format!("is not valid PEM ({error})")))?;
     if certificates.is_empty() {
         return Err(file.refusal("holds no certificate in PEM; name the file that does"));
     }

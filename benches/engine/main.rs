@@ -136,7 +136,7 @@ fn run(rules: &Arc<RuleSet>, customers: u64, events: u64, traffic: Traffic) -> (
             Ok(ControlFlow::Continue(()))
         })
         .unwrap();
-    bench.database.flush(true).unwrap();
+    bench.database.flush().unwrap();
     let files: u64 = bench.database.sizes().iter().map(|(_, bytes)| bytes).sum();
     let of_each = |bytes: f64| bytes / stored as f64;
     (bench.cost, Kept { in_memory, stored: of_each(bytes as f64), on_disk: of_each(files as f64) })

@@ -78,5 +78,5 @@ fn load(bench: &Bench, customers: u64) {
         }
     }
     bench.database.write(&batch).unwrap();
-    bench.database.flush(true).unwrap();
+    bench.database.flush().unwrap();
 }

@@ -75,7 +75,7 @@ fn load(bench: &mut Bench, customers: i64, early: i64) {
         }
     }
     bench.database.write(&batch).unwrap();
-    bench.database.flush(true).unwrap();
+    bench.database.flush().unwrap();
 }
 
 /// Stream time goes over so many entries from an instant on, as many at once as a batch has records; everything is

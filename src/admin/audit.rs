@@ -1,7 +1,7 @@
-//! Who asked for a customer, and who wrote: a line each in the log, which has the time.
+//! The audit log: one line for each customer read, and for each write.
 //!
-//! Customer ids are personal, so a line holds the beginning of the SHA-256 of the one asked for: whoever knows an id finds its
-//! lines by `printf %s ID | sha256sum | cut -c1-16`.
+//! Customer ids are personal data, so a line contains the beginning of the SHA-256 of the id: to find the lines of a
+//! known id, use `printf %s ID | sha256sum | cut -c1-16`.
 
 use axum::http::StatusCode;
 use ring::digest::{SHA256, digest};
@@ -9,11 +9,11 @@ use ring::digest::{SHA256, digest};
 use super::listeners::Peer;
 use super::tokens::Right;
 
-/// Whose request it is.
+/// The caller of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     pub(super) peer: Peer,
-    /// By a token; `None`: no tokens are asked for here.
+    /// The right of the token; `None`: no tokens are required here.
     pub(super) right: Option<Right>,
 }
 
@@ -26,7 +26,7 @@ impl Caller {
         }
     }
 
-    /// A customer was asked for; the answer is ready.
+    /// A customer was requested, and the answer is ready.
     pub(super) fn read_customer(&self, customer: &str, status: StatusCode) {
         let (by, peer, status) = (self.by(), self.peer.to_string(), status.as_u16());
         tracing::info!(
@@ -39,13 +39,13 @@ impl Caller {
         );
     }
 
-    /// Rules were posted; what becomes of them is not known yet.
+    /// Rules were posted; the outcome is not known yet.
     pub(super) fn posts_rules(&self, text: &str) {
         let (by, peer) = (self.by(), self.peer.to_string());
         tracing::info!(action = "posts rules", rules_sha256 = short_sha256(text), by, peer, "Audit.");
     }
 
-    /// What was answered to rules that were posted.
+    /// The answer to posted rules.
     pub(super) fn posted_rules(&self, text: &str, status: StatusCode) {
         let (by, peer, status) = (self.by(), self.peer.to_string(), status.as_u16());
         tracing::info!(action = "posted rules", rules_sha256 = short_sha256(text), status, by, peer, "Audit.");

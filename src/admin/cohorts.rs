@@ -1,4 +1,4 @@
-//! How cohorts stand and what is to come of them, as of the last survey of all partitions.
+//! Cohorts and their forecasts, as of the last survey of all partitions.
 //!
 //! | status | |
 //! |---|---|
@@ -35,15 +35,14 @@ async fn one(State(views): State<Views>, Path(name): Path<String>) -> Response {
         None => {
             let names = overview.cohorts.iter().map(|line| line.cohort.as_str());
             let hint = nearest(&name, names).map_or_else(String::new, |near| format!(" Did you mean {near}?"));
-            let detail = format!("No cohort of this name was looked at.{hint}");
+            let detail = format!("There is no cohort of this name.{hint}");
             told(StatusCode::NOT_FOUND, &json!({ "status": "unknown_cohort", "detail": detail }))
         }
     }
 }
 
 fn not_yet() -> Response {
-    let detail =
-        "Customers were not looked through yet: that is once all partitions have caught up, and then each day.";
+    let detail = "There is no survey yet: the first follows once all partitions have caught up, then one a day.";
     told(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "no_survey_yet", "detail": detail }))
 }
 

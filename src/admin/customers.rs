@@ -1,4 +1,4 @@
-//! Where a customer stands, asked of the lane that has them. Each read is in the audit log.
+//! The memberships of a customer, requested from the lane that owns them. Each read is in the audit log.
 //!
 //! | status | |
 //! |---|---|
@@ -7,9 +7,9 @@
 //! | 421 | the customer's partition is another process's, which is named |
 //! | 503 | it has no owner, is being restored, or too much is asked at once: try again |
 //!
-//! Producers may put a customer into any partition. Kafka's default partitioner (murmur2) says where to look first; whoever is
-//! not there is looked for in every other partition at work here. That a customer does not exist is said only where all
-//! partitions are here.
+//! Producers may put a customer into any partition. Kafka's default partitioner (murmur2) determines where to look
+//! first; a customer who is not there is searched in every other partition that this process owns. That a customer does
+//! not exist is answered only by a process that owns all partitions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,9 +25,9 @@ use tokio::sync::oneshot::Receiver;
 use super::Views;
 use super::audit::Caller;
 use crate::inquiry::{Answer, Census, Elsewhere, Form, Found};
-use crate::metrics::GroupSeen;
+use crate::metrics::{GroupSeen, Metrics};
 
-/// A lane looks at its questions many times a second; one that does not is at something long, such as a restore.
+/// A lane handles questions many times a second; if it does not, it is busy with something long, such as a restore.
 const WAIT_MAX: Duration = Duration::from_secs(2);
 
 const JSON: &str = "application/json";
@@ -65,7 +65,7 @@ async fn explanation(
     audited(&caller, &customer, answered.await)
 }
 
-/// Nothing is answered that is not written down first: that somebody is unknown is an answer too.
+/// Every answer is logged first: that a customer is unknown is an answer too.
 fn audited(caller: &Caller, customer: &str, answered: Result<Response, Refusal>) -> Response {
     let response = answered.unwrap_or_else(Refusal::into_response);
     caller.read_customer(customer, response.status());
@@ -76,14 +76,14 @@ async fn ask(views: &Views, customer: String) -> Result<Found, Refusal> {
     let group = views.health.group();
     let elsewhere = |why| Refusal::elsewhere(why, group.as_ref());
     let home = views.desk.home(&customer).map_err(elsewhere)?;
-    // What was seen of other partitioners, by this process.
-    let others_are_seen = views.metrics.partitioner_differs.get() > 0;
+    // What this process has seen of other partitioners.
+    let placement = Placement::seen(&views.metrics);
     let at_home = match views.desk.ask(home, &customer) {
         Ok(answer) => heard(answer).await,
         Err(why) => Err(Unheard::Elsewhere(why)),
     };
     let mut found = match at_home {
-        Ok(mut found) if !others_are_seen && !found.is_empty() => return Ok(found.swap_remove(0)),
+        Ok(mut found) if placement == Placement::Murmur2 && !found.is_empty() => return Ok(found.swap_remove(0)),
         Ok(found) => found,
         Err(Unheard::Elsewhere(Elsewhere::NotOurs { .. } | Elsewhere::Restoring { .. })) => Vec::new(),
         Err(unheard) => return Err(unheard.refusal(group.as_ref())),
@@ -98,15 +98,30 @@ async fn ask(views: &Views, customer: String) -> Result<Found, Refusal> {
     let mut found = found.into_iter();
     match found.next() {
         Some(first) => Ok(Found { also_in: found.map(|other| other.partition).collect(), ..first }),
-        None => Err(Refusal::nowhere(home, &views.desk.census(), others_are_seen, group.as_ref())),
+        None => Err(Refusal::nowhere(home, &views.desk.census(), placement, group.as_ref())),
     }
 }
 
-/// Why a lane has not said whether it knows a customer.
+/// Where producers put customers, as far as this process has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Placement {
+    /// Where Kafka's default partitioner puts them.
+    Murmur2,
+    /// Some of them elsewhere.
+    Mixed,
+}
+
+impl Placement {
+    fn seen(metrics: &Metrics) -> Self {
+        if metrics.partitioner_differs.get() > 0 { Self::Mixed } else { Self::Murmur2 }
+    }
+}
+
+/// Why a lane did not answer whether it knows a customer.
 enum Unheard {
     Elsewhere(Elsewhere),
     Unreadable,
-    /// The lane ended with the question, or did not look at it in time.
+    /// The lane ended, or did not answer in time.
     Silent,
 }
 
@@ -120,7 +135,7 @@ impl Unheard {
             ),
             Self::Silent => Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                json!({ "status": "busy", "detail": "The customer's lane does not answer; try again." }),
+                json!({ "status": "busy", "detail": "The thread that owns this customer does not answer; try again." }),
             ),
         }
     }
@@ -150,12 +165,12 @@ fn told(form: Form, text: String) -> Response {
     personal(StatusCode::OK, kind, text)
 }
 
-/// About one person: nothing on the way keeps it.
+/// Personal data: must not be cached.
 fn personal(status: StatusCode, kind: &'static str, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], text).into_response()
 }
 
-/// Partitions, for people.
+/// A list of partitions as text.
 fn listed(partitions: &[i32]) -> String {
     match partitions {
         [] => "none".to_owned(),
@@ -176,27 +191,28 @@ impl Refusal {
 
     fn no_cohort(nearest: Option<String>) -> Self {
         let detail = match &nearest {
-            Some(name) => format!("The rules hold no such cohort; did you mean `{name}`?"),
-            None => "The rules hold no such cohort.".to_owned(),
+            Some(name) => format!("There is no such cohort; did you mean `{name}`?"),
+            None => "There is no such cohort.".to_owned(),
         };
         Self::new(StatusCode::NOT_FOUND, json!({ "status": "unknown_cohort", "nearest": nearest, "detail": detail }))
     }
 
-    /// No partition at work here knows the customer. `others_are_seen`: customers are not all where murmur2 puts them.
-    fn nowhere(home: i32, census: &Census, others_are_seen: bool, group: Option<&GroupSeen>) -> Self {
+    /// No partition that this process owns knows the customer.
+    fn nowhere(home: i32, census: &Census, placement: Placement, group: Option<&GroupSeen>) -> Self {
         let Census { at_work, restoring, absent } = census;
-        if let Some(partition) = restoring.iter().find(|partition| others_are_seen || **partition == home) {
+        if let Some(partition) = restoring.iter().find(|partition| placement == Placement::Mixed || **partition == home)
+        {
             return Self::elsewhere(Elsewhere::Restoring { partition: *partition }, group);
         }
-        if !others_are_seen && absent.contains(&home) {
+        if placement == Placement::Murmur2 && absent.contains(&home) {
             return Self::not_ours(home, group);
         }
         if restoring.is_empty() && absent.is_empty() {
-            let detail = "No event of this customer was ever applied; all partitions are here.";
+            let detail = "No event of this customer was ever applied; this process owns all partitions.";
             return Self::new(StatusCode::NOT_FOUND, json!({ "status": "unknown_customer", "detail": detail }));
         }
         let elsewhere: Vec<i32> = absent.iter().chain(restoring).copied().collect();
-        if !others_are_seen {
+        if placement == Placement::Murmur2 {
             let detail = format!(
                 "Partition {home}, where Kafka's default partitioner (murmur2) puts this customer, has applied no event of \
                  them, nor has any other here ({}). Only a producer with another partitioner could have put them into one of \
@@ -211,7 +227,7 @@ impl Refusal {
         let holders: BTreeSet<&str> =
             elsewhere.iter().filter_map(|partition| group.and_then(|group| group.holder(*partition))).collect();
         let whom = match holders.len() {
-            0 => "the group is sharing them out: try again".to_owned(),
+            0 => "the group is rebalancing: try again".to_owned(),
             _ => format!("ask {}", holders.iter().copied().collect::<Vec<_>>().join(", ")),
         };
         let detail = format!(
@@ -238,30 +254,30 @@ impl Refusal {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, said)
             }
             Elsewhere::Busy { partition } => {
-                let detail = format!("Too much is asked of partition {partition} at once; try again.");
+                let detail = format!("Too many requests for partition {partition}; try again.");
                 let said = json!({ "status": "busy", "partition": partition, "detail": detail });
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, said)
             }
         }
     }
 
-    /// Another process has the partition, as far as the group is known; or nobody has, and asking again helps.
+    /// Another process owns the partition, as far as the group is known; or it has no owner, and retrying helps.
     fn not_ours(partition: i32, group: Option<&GroupSeen>) -> Self {
-        let of = format!("This customer is of partition {partition}");
+        let of = format!("This customer belongs to partition {partition}");
         let holder = group.and_then(|group| group.holder(partition));
         let (status, word, detail) = match (holder, group) {
             (Some(holder), _) => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "not_here",
-                format!("{of}, which {holder} has. Its address is not known here: ask that process."),
+                format!("{of}, which {holder} owns. Ask that process; its address is not known here."),
             ),
             (None, Some(group)) if group.unowned.contains(&partition) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unowned", format!("{of}, which nobody has at present; try again."))
+                (StatusCode::SERVICE_UNAVAILABLE, "unowned", format!("{of}, which has no owner at present; try again."))
             }
             (None, _) => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not_assigned",
-                format!("{of}, which is not here; the group is sharing out its partitions. Try again."),
+                format!("{of}, which is not assigned to this process; the group is rebalancing. Try again."),
             ),
         };
         Self::new(status, json!({ "status": word, "partition": partition, "holder": holder, "detail": detail }))

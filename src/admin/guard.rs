@@ -1,4 +1,4 @@
-//! Who is let in to the admin API: before anything of a request is looked at.
+//! Access control of the admin API, before anything else of a request is read.
 //!
 //! | status | |
 //! |---|---|
@@ -6,8 +6,8 @@
 //! | 401 | no token, or none that is known |
 //! | 403 | a token that may read only; or a web page asks: another `Host` than the loopback's, or another origin |
 //!
-//! A page that somebody on this machine opens can send requests to the loopback. As a page of another site it is known by
-//! `Origin` and `Sec-Fetch-Site`; as one whose name was made to point at 127.0.0.1 (DNS rebinding) by `Host`.
+//! A web page that is open on this machine can send requests to the loopback. A page of another site is recognized by
+//! `Origin` and `Sec-Fetch-Site`; one whose name was made to point at 127.0.0.1 (DNS rebinding) by `Host`.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,25 +25,32 @@ use super::posted;
 use super::tokens::{Right, Tokens};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Between two lines in the log about requests that were refused: a flood of them must not flood it.
+/// The minimum interval of log lines about refused requests: a flood of them must not flood the log.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What a request's `Host` may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hosts {
+    /// Only the loopback, on which the API listens.
+    Loopback,
+    Any,
+}
 
 #[derive(Debug)]
 pub(super) struct Guard {
     tokens: Option<Tokens>,
-    /// Must `Host` name the loopback?
-    is_loopback: bool,
+    hosts: Hosts,
     refused: Mutex<Refused>,
 }
 
-/// Requests refused since a line in the log said so last.
+/// Requests refused since the last log line about them.
 #[derive(Debug, Default)]
 struct Refused {
     said: Option<Instant>,
     since: u64,
 }
 
-/// Why somebody is not let in.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     NoHost,
@@ -54,8 +61,8 @@ enum Refusal {
 }
 
 impl Guard {
-    pub(super) fn new(tokens: Option<Tokens>, is_loopback: bool) -> Arc<Self> {
-        Arc::new(Self { tokens, is_loopback, refused: Mutex::default() })
+    pub(super) fn new(tokens: Option<Tokens>, hosts: Hosts) -> Arc<Self> {
+        Arc::new(Self { tokens, hosts, refused: Mutex::default() })
     }
 
     fn right(&self, request: &Request) -> Result<Option<Right>, Refusal> {
@@ -75,11 +82,11 @@ impl Guard {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let host = match (hosts.next(), hosts.next()) {
             (Some(host), None) => Some(host),
-            // No browser speaks HTTP/1.0.
+            // No browser uses HTTP/1.0.
             (None, None) if request.version() == Version::HTTP_10 => None,
             _ => return Err(Refusal::NoHost),
         };
-        if !self.is_loopback {
+        if self.hosts == Hosts::Any {
             return Ok(());
         }
         let is_ours = |authority: &Authority| names_loopback(authority.host());
@@ -89,7 +96,7 @@ impl Guard {
         if header_fits && target_fits { Ok(()) } else { Err(Refusal::StrangeHost) }
     }
 
-    /// Says so, unless it was just said.
+    /// Logs a refusal, unless one was just logged.
     fn note(&self, refusal: Refusal, peer: Peer) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.since += 1;
@@ -103,7 +110,7 @@ impl Guard {
     }
 }
 
-/// Everything that may change something writes; so does what is not known.
+/// Requests that may change something need the write token, and so do unknown ones.
 fn needed(request: &Request) -> Right {
     match *request.method() {
         Method::GET | Method::HEAD => Right::Read,
@@ -112,13 +119,13 @@ fn needed(request: &Request) -> Right {
     }
 }
 
-/// `localhost`, or an address that leads nowhere else.
+/// `localhost`, or a loopback address.
 fn names_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Refuses what a browser sends for a page that did not come from here.
+/// Refuses cross-origin requests of browsers.
 fn same_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.get(FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none") {
         return Err(Refusal::OtherOrigin);
@@ -138,9 +145,9 @@ impl Refusal {
         match self {
             Self::NoHost => "no Host header, or several",
             Self::StrangeHost => "Host does not name the loopback",
-            Self::OtherOrigin => "asked by a web page of another origin",
+            Self::OtherOrigin => "cross-origin request from a web page",
             Self::NoToken => "no token, or an unknown one",
-            Self::ReadsOnly => "the token may read only",
+            Self::ReadsOnly => "the token is read-only",
         }
     }
 
@@ -153,14 +160,14 @@ impl Refusal {
             Self::StrangeHost => {
                 (StatusCode::FORBIDDEN, "Host must be localhost, 127.0.0.1 or [::1].\n").into_response()
             }
-            Self::OtherOrigin => (StatusCode::FORBIDDEN, "Other origins may not ask here.\n").into_response(),
+            Self::OtherOrigin => (StatusCode::FORBIDDEN, "Cross-origin requests are not allowed.\n").into_response(),
             Self::NoToken => (StatusCode::UNAUTHORIZED, ASKS_FOR, "Unauthorized.\n").into_response(),
-            Self::ReadsOnly => (StatusCode::FORBIDDEN, TOO_LITTLE, "This token may read only.\n").into_response(),
+            Self::ReadsOnly => (StatusCode::FORBIDDEN, TOO_LITTLE, "This token is read-only.\n").into_response(),
         }
     }
 }
 
-/// Lets a request on with its [`Caller`], or refuses it.
+/// Passes a request on with its [`Caller`], or refuses it.
 pub(super) async fn admit(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::Unix(None));
     match guard.right(&request) {

@@ -1,4 +1,4 @@
-//! Where connections come in: TCP, with TLS or without, and Unix sockets.
+//! Listening sockets: TCP, with or without TLS, and Unix sockets.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, Un
 
 use super::Error;
 
-/// Connections that the system may keep waiting to be accepted. It may allow fewer (`net.core.somaxconn`).
+/// The backlog of connections waiting to be accepted. The system may allow fewer (`net.core.somaxconn`).
 const BACKLOG: u32 = 4_096;
 
 /// A socket that is bound.
@@ -22,13 +22,13 @@ pub(super) enum Listener {
     Unix(UnixListener, PathBuf),
 }
 
-/// A connection that came in.
+/// An accepted connection.
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// Who is at the other end.
+/// The peer of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
     Tcp(SocketAddr),
@@ -54,7 +54,7 @@ impl Listener {
     pub(super) fn tcp(key: &'static str, address: SocketAddr) -> Result<Self, Error> {
         let listen = || {
             let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-            // A restart must not wait for connections of the process before.
+            // A restart must not wait for connections of the previous process.
             socket.set_reuseaddr(true)?;
             socket.bind(address)?;
             socket.listen(BACKLOG)
@@ -66,7 +66,7 @@ impl Listener {
         })
     }
 
-    /// A socket that only this user and root may use. A file of a process that has ended is replaced. Must be called within a
+    /// A socket for this user and root only. The file of a process that has ended is replaced. Must be called within a
     /// runtime.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Listener {
         let listen = || {
             let socket = UnixSocket::new_stream()?;
             socket.bind(path)?;
-            // Before it listens: until then nobody can connect.
+            // Before it listens: nobody can connect until then.
             fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
             socket.listen(BACKLOG)
         };
@@ -118,13 +118,13 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            // One that stays behind is replaced by the next process.
+            // A leftover file is replaced by the next process.
             fs::remove_file(path).ok();
         }
     }
 }
 
-/// Removes the socket of a process that has ended. Fails with why the path cannot be taken, and what helps.
+/// Removes the socket of a process that has ended. The error says why the path cannot be used, and what helps.
 fn remove_stale(path: &Path) -> Result<(), (String, &'static str)> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -132,7 +132,7 @@ fn remove_stale(path: &Path) -> Result<(), (String, &'static str)> {
         Err(error) => return Err((error.to_string(), "choose another path")),
     };
     if !found.file_type().is_socket() {
-        return Err(("there is a file that is no socket".to_owned(), "remove it, or choose another path"));
+        return Err(("there is a file that is not a socket".to_owned(), "remove it, or choose another path"));
     }
     match StdUnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)

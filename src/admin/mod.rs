@@ -1,9 +1,10 @@
 //! Two HTTP servers: metrics and health, for Prometheus and probes; and the admin API, for operators.
 //!
-//! The first may be open to the network and shows nothing about a customer. The admin API stays on this machine, or is reached by
-//! TLS and a token (`guard`); who asked for whom is written down (`audit`). Neither logs or counts by path: ids stand there.
+//! The first may be reachable from the network and shows nothing about single customers. The admin API stays on this
+//! machine, or needs TLS and a token (`guard`); reads of customers are logged (`audit`). Neither logs or counts paths,
+//! which contain ids.
 //!
-//! Slow and hostile clients cost a bounded part of the process and keep nobody from an answer (`server`, `places`).
+//! Slow and hostile clients use a bounded part of the process and block no other client (`server`, `places`).
 
 mod audit;
 mod cohorts;
@@ -35,7 +36,7 @@ use crate::inquiry::{Board, Desk};
 use crate::metrics::{Health, Metrics};
 use crate::settings::{self, Listen};
 use crate::tls::Unusable;
-use guard::Guard;
+use guard::{Guard, Hosts};
 use listeners::Listener;
 use places::Places;
 use server::{QUIET_MAX, Server};
@@ -49,11 +50,11 @@ pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Connections to the admin API.
 const ADMIN_CONNECTIONS: usize = 64;
-/// Connections to metrics and health, at most and where few files may be open: the more, the longer a slow probe has to
-/// send its request before it gives way.
+/// The maximum number of connections to metrics and health, and the minimum if few files may be open: the more, the
+/// longer a slow probe may take to send its request before it is closed.
 const METRICS_CONNECTIONS: std::ops::RangeInclusive<u64> = 64..=512;
 
-/// Connections that metrics and health take where a process may have so many files open.
+/// The number of connections to metrics and health, by the limit of open files.
 #[must_use]
 pub fn metrics_connections() -> u64 {
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
@@ -72,23 +73,23 @@ struct Admin {
     listener: Listener,
     tls: Option<Arc<Tls>>,
     tokens: Option<Tokens>,
-    is_loopback: bool,
+    hosts: Hosts,
 }
 
-/// What is shown.
+/// The data that is shown.
 #[derive(Debug, Clone)]
 pub struct Views {
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
     /// Where lanes are asked about customers.
     pub desk: Arc<Desk>,
-    /// Where the newest overview of all cohorts hangs, and the rules in force.
+    /// The newest overview of all cohorts, and the rules in force.
     pub board: Arc<Board>,
-    /// Takes rules that are posted; `None`: nobody does here.
+    /// Receives posted rules; `None`: they are not accepted.
     pub rules: Option<mpsc::Sender<Posted>>,
 }
 
-/// A setting that cannot be used here: an address that is taken, a file that is missing.
+/// A setting that cannot be used: an address in use, a missing file.
 #[derive(Debug, thiserror::Error)]
 #[error("{problem}")]
 pub struct Error {
@@ -120,8 +121,11 @@ impl Servers {
             (Some(certificate), Some(key)) => Some(Arc::new(Tls::load(certificate, key)?)),
             _ => None,
         };
-        let is_loopback = matches!(&admin.listen, Listen::Tcp(address) if address.ip().is_loopback());
-        let admin = Admin { listener, tls, tokens: Tokens::of(admin)?, is_loopback };
+        let hosts = match &admin.listen {
+            Listen::Tcp(address) if address.ip().is_loopback() => Hosts::Loopback,
+            _ => Hosts::Any,
+        };
+        let admin = Admin { listener, tls, tokens: Tokens::of(admin)?, hosts };
         Ok(Self { metrics, admin: Some(admin) })
     }
 
@@ -162,7 +166,7 @@ impl Servers {
             listener: admin.listener,
             tls: admin.tls,
             places: Places::new(ADMIN_CONNECTIONS, QUIET_MAX),
-            router: routes::admin(views, Guard::new(admin.tokens, admin.is_loopback)),
+            router: routes::admin(views, Guard::new(admin.tokens, admin.hosts)),
         });
         runtime.spawn(async move {
             let watching = Arc::new(GracefulShutdown::new());
@@ -180,7 +184,7 @@ impl Servers {
                 () = closing => {}
             }
             if let Some(watching) = Arc::into_inner(watching) {
-                // Whoever has not taken its answer by then loses it.
+                // Answers that clients have not read by then are lost.
                 timeout(CLOSE_TIME_MAX, watching.shutdown()).await.ok();
             }
         })

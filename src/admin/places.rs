@@ -1,9 +1,9 @@
-//! How many connections there are at one address, and which of them gives way to a new one.
+//! Limits the connections at one address, and decides which one is closed for a new one.
 //!
-//! A new connection is always accepted: where all places are taken, the one that has waited longest for a request, or for its
-//! answer to be read, is closed. So however many connections say nothing, slowly say little, or do not read what they asked for, a probe
-//! that sends its request at once is answered. One whose answer is being worked out keeps its place, for which the time
-//! limit of an answer is enough.
+//! A new connection is always accepted: if all places are taken, the one that has waited longest for a request, or for
+//! its answer to be read, is closed. However many connections send nothing, send slowly, or do not read their answers,
+//! a probe that sends its request at once is answered. A connection whose answer is being computed keeps its place, for
+//! which the timeout of an answer is enough.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Debug)]
 pub(super) struct Places {
     max: usize,
-    /// From an answer to the end of the next request's headers: for so long a client may read it and be idle.
+    /// The time from an answer to the end of the next request's headers, in which a client may read and be idle.
     quiet_max: Duration,
     held: Mutex<Held>,
 }
@@ -23,12 +23,12 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Held {
     taken: usize,
-    /// Numbers the connections in the order in which they began to wait.
+    /// Numbers the connections in the order in which they started to wait.
     next: u64,
     waiting: BTreeMap<u64, Arc<Notify>>,
 }
 
-/// The place of one connection, which ends with this value.
+/// The place of one connection, freed on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     places: Arc<Places>,
@@ -38,7 +38,7 @@ pub(super) struct Place {
 
 #[derive(Debug, Clone, Copy)]
 enum Turn {
-    /// Of the client: with its number among those who wait.
+    /// The client's turn, with its number among the waiting ones.
     Theirs { number: u64, since: Instant },
     /// An answer is worked out.
     Ours,
@@ -53,7 +53,7 @@ impl Places {
         Arc::new(Self { max, quiet_max, held: Mutex::default() })
     }
 
-    /// A place for a new connection. `None`: to each an answer is being worked out.
+    /// A place for a new connection. `None`: answers are being computed for all of them.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Arc<Place>> {
         let evicted = Arc::new(Notify::new());
         let turn = self.with(|held| {
@@ -87,7 +87,7 @@ impl Place {
     pub(super) fn answering(self: &Arc<Self>) -> Answering {
         let mut turn = self.turn();
         if let Turn::Theirs { number, .. } = *turn {
-            // Not found: it was evicted, and ends in a moment.
+            // Not found: it was evicted, and closes in a moment.
             if self.places.with(|held| held.waiting.remove(&number)).is_some() {
                 *turn = Turn::Ours;
             }
@@ -96,7 +96,7 @@ impl Place {
         Answering(Arc::clone(self))
     }
 
-    /// Resolves once the connection is to be closed: another one needs the place, or the client was quiet for too long.
+    /// Resolves when the connection must close: another one needs its place, or the client was idle for too long.
     pub(super) async fn lost(&self) {
         tokio::select! {
             () = self.evicted.notified() => {}
@@ -136,7 +136,7 @@ impl Drop for Place {
         let turn = *self.turn();
         self.places.with(|held| match turn {
             Turn::Theirs { number, .. } => {
-                // Whoever was evicted was counted out then.
+                // Evicted connections were already removed.
                 if held.waiting.remove(&number).is_some() {
                     held.taken -= 1;
                 }

@@ -1,4 +1,4 @@
-//! The rules in force; and those that are posted: handed to whoever keeps them, with the answer waited for.
+//! The rules in force, and posted rules, which are passed to their keeper.
 //!
 //! | status | |
 //! |---|---|
@@ -24,17 +24,17 @@ use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use super::audit::Caller;
-use super::routes::ANSWER_TIME_MAX;
+use super::server::ANSWER_TIME_MAX;
 use super::{Views, preview};
 use crate::inquiry::{InForce, NotFound};
 
-/// The largest rules file that is taken, and some.
+/// The size limit of a request, a little more than that of a rules file.
 const BODY_BYTES_MAX: usize = 1 << 20;
 const TOML: &str = "application/toml";
-/// How long somebody who posts rules waits to hear what became of them.
+/// How long a client that posts rules waits for the outcome.
 const RULING_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The text of a rules file from the admin API, and where its answer is waited for.
+/// A rules file from the admin API, and the channel for its outcome.
 #[derive(Debug)]
 pub struct Posted {
     text: String,
@@ -42,14 +42,14 @@ pub struct Posted {
     fate: Arc<Fate>,
 }
 
-/// Where whoever posted rules waits.
+/// The waiting side of posted rules.
 struct Waiting {
     ruling: oneshot::Receiver<Ruling>,
     fate: Arc<Fate>,
 }
 
-/// Whether rules that were posted are still nobody's, were withdrawn, or are being put in force. One of the two sides decides, and the other
-/// hears of it: what was answered with 503 never comes into force.
+/// Whether posted rules are pending, withdrawn, or being applied. One of the two sides decides: rules that were
+/// answered with 503 never come into force.
 #[derive(Debug, Default)]
 struct Fate(AtomicU8);
 
@@ -64,16 +64,16 @@ impl Fate {
     }
 }
 
-/// What became of rules that were posted.
+/// The outcome of posted rules.
 #[derive(Debug)]
 pub enum Ruling {
     /// They are the newest version; `new` if they were not before.
     InForce { version: u64, fingerprint: String, new: bool },
-    /// All mistakes, as a person reads them.
+    /// All mistakes, as text.
     Refused(String),
     /// Kafka does not answer, and nothing was written.
     Unavailable(String),
-    /// They were written, and Kafka has not said whether that counts.
+    /// They were written, and whether Kafka has committed them is unknown.
     Unknown(String),
 }
 
@@ -84,20 +84,20 @@ impl Posted {
         (Self { text, ruling, fate: Arc::clone(&fate) }, Waiting { ruling: ruled, fate })
     }
 
-    /// From here on they may come into force. `None`: whoever posted them has heard that they will not, or is gone.
+    /// Starts to apply them. `None`: they were withdrawn, or the client is gone.
     pub fn begin(self) -> Option<(String, oneshot::Sender<Ruling>)> {
         self.fate.settle(Fate::BEGUN).then_some((self.text, self.ruling))
     }
 }
 
 impl Waiting {
-    /// From here on they do not come into force. `false`: they may, since somebody is putting them in force.
+    /// Withdraws them. `false`: they are being applied already.
     fn withdraw(&self) -> bool {
         self.fate.settle(Fate::WITHDRAWN)
     }
 }
 
-/// A client that hangs up withdraws what nobody has begun with.
+/// A client that disconnects withdraws rules that are not being applied yet.
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.withdraw();
@@ -112,7 +112,7 @@ pub(super) fn writing() -> Router<Views> {
     Router::new().route("/rules", post(take).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
 }
 
-/// The version in force, and what it names that no event has had since this process took it up.
+/// The version in force, and the names in it that no event has had since this process loaded it.
 async fn show(State(views): State<Views>) -> Response {
     let Some(InForce { version, fingerprint, coverage }) = views.board.rules() else { return not_read_yet() };
     let missing = coverage.not_found();
@@ -126,12 +126,12 @@ async fn show(State(views): State<Views>) -> Response {
     )
 }
 
-/// Does the query say that nothing is to change? What it says otherwise is checked when the request is taken.
+/// Is it a dry run? Other queries are checked when the request is handled.
 pub(super) fn is_dry_run(uri: &Uri) -> bool {
     uri.path() == "/rules" && uri.query() == Some("dry_run=true")
 }
 
-/// A browser that was led here does not send this content type without asking first, and is not told that it may.
+/// A browser does not send this content type to another origin without a preflight request, which is not allowed.
 async fn take(State(views): State<Views>, Extension(caller): Extension<Caller>, request: Request) -> Response {
     let is_dry_run = is_dry_run(request.uri());
     if !is_dry_run && !matches!(request.uri().query(), None | Some("" | "dry_run=false")) {
@@ -144,13 +144,13 @@ async fn take(State(views): State<Views>, Extension(caller): Extension<Caller>, 
     let text = match timeout(ANSWER_TIME_MAX, String::from_request(request, &())).await {
         Ok(Ok(text)) => text,
         Ok(Err(refusal)) => return refusal.into_response(),
-        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "The rules did not come to their end.\n").into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "The request body is incomplete.\n").into_response(),
     };
     if is_dry_run {
         return try_out(&views, text).await;
     }
     caller.posts_rules(&text);
-    // To its end, also when the client hangs up: what came of it is written down in any case.
+    // Runs to completion even if the client disconnects, so that the outcome is always logged.
     let ruled = tokio::spawn(async move {
         let response = put_in_force(&views, text.clone()).await;
         caller.posted_rules(&text, response.status());
@@ -165,10 +165,10 @@ fn is_toml(headers: &HeaderMap) -> bool {
 }
 
 async fn put_in_force(views: &Views, text: String) -> Response {
-    let Some(keeper) = &views.rules else { return away("No rules are taken here.") };
+    let Some(keeper) = &views.rules else { return away("This process does not accept rules.") };
     let (posted, mut waiting) = Posted::new(text);
     if keeper.try_send(posted).is_err() {
-        return away("Other rules are being looked at; try again.");
+        return away("Other rules are being processed; try again.");
     }
     let ruled = timeout(RULING_TIME_MAX, &mut waiting.ruling).await;
     match ruled {
@@ -180,21 +180,21 @@ async fn put_in_force(views: &Views, text: String) -> Response {
         Ok(Ok(Ruling::Unknown(reason))) => unknown(&reason),
         Ok(Err(_)) if waiting.withdraw() => away("The process is stopping."),
         Ok(Err(_)) => unknown("The process is stopping"),
-        Err(_) if waiting.withdraw() => away("Nobody has looked at them yet, since Kafka does not answer; try again."),
+        Err(_) if waiting.withdraw() => away("The rules were not processed, since Kafka does not answer; try again."),
         Err(_) => unknown("They are still being written"),
     }
 }
 
-/// Rules that are tried out at a time: each takes a core, and memory for the while.
+/// Concurrent dry runs: each takes a core, and memory.
 static TRIED_OUT: Semaphore = Semaphore::const_new(2);
 
-/// What the rules would change, worked out away from the thread that answers probes.
+/// A dry run, on another thread than the one that answers probes.
 async fn try_out(views: &Views, text: String) -> Response {
     let Some(in_force) = views.board.rules() else { return not_read_yet() };
     let Ok(Ok(place)) = timeout(ANSWER_TIME_MAX, TRIED_OUT.acquire()).await else {
-        return away("Other rules are being tried; try again.");
+        return away("Other dry runs are in progress; try again.");
     };
-    // Whoever hangs up leaves the work behind, and its place with it.
+    // The work continues, and keeps its permit, if the client disconnects.
     let tried = tokio::task::spawn_blocking(move || {
         let _place = place;
         preview::of(&text, &in_force)
@@ -203,7 +203,7 @@ async fn try_out(views: &Views, text: String) -> Response {
         Ok(Ok(Ok(preview))) => told(StatusCode::OK, &preview),
         Ok(Ok(Err(mistakes))) => refused(&mistakes),
         Ok(Err(error)) => failed(error),
-        Err(_) => away("It takes too long to work out what they would change."),
+        Err(_) => away("Computing what they would change took too long."),
     }
 }
 
@@ -216,18 +216,17 @@ fn away(reason: &str) -> Response {
 }
 
 fn not_read_yet() -> Response {
-    away("No rules were read yet; try again.")
+    away("No rules have been loaded yet; try again.")
 }
 
 fn refused(mistakes: &str) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, format!("{mistakes}\n")).into_response()
 }
 
-/// Posting the same rules twice is the same as once.
+/// Posting the same rules twice has the effect of posting them once.
 fn unknown(reason: &str) -> Response {
-    let detail = format!(
-        "{reason}: they may come into force. Post the same rules again to hear whether they have, or look at GET /rules."
-    );
+    let detail =
+        format!("{reason}: they may come into force. Post the same rules again to find out, or see GET /rules.");
     told(StatusCode::ACCEPTED, &json!({ "status": "unknown", "detail": detail }))
 }
 

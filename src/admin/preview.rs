@@ -1,4 +1,4 @@
-//! What a version of the rules would change, without changing anything.
+//! A dry run: what a version of the rules would change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::inquiry::InForce;
 use crate::rules::{Cohort, CohortIx, Page, RuleSet, TEXT_BYTES_MAX, load_as_written, warnings};
 
-/// How the text is called in mistakes and warnings.
+/// The name of the text in mistakes and warnings.
 const NAME: &str = "POST /rules";
 
 /// Compares with the version in force.
@@ -46,16 +46,16 @@ pub(super) fn of(text: &str, in_force: &InForce) -> Result<Value, String> {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Compared {
     new: BTreeSet<String>,
-    /// Other rules decide who is in, or what is emitted of it.
+    /// The cohort itself is defined differently, or published differently.
     changed: BTreeSet<String>,
-    /// Its own rules stay, and those of a cohort that it refers to do not.
+    /// Its definition is the same, but not that of a cohort that it refers to.
     affected: BTreeSet<String>,
     gone: BTreeSet<String>,
     unchanged: usize,
 }
 
 fn compare(before: &RuleSet, after: &RuleSet) -> Compared {
-    // As an edit has it: also who else is let in before.
+    // As in a migration: also which cohorts are admitted first.
     let deciding = |rules: &RuleSet| -> BTreeMap<String, (String, bool, Vec<String>)> {
         let names = |cohorts: &[CohortIx]| cohorts.iter().map(|index| rules.cohort(*index).name.clone()).collect();
         let decides = |cohort: &Cohort| (cohort.definition.clone(), cohort.shadow, names(&cohort.excluded_by));

@@ -1,7 +1,6 @@
-//! What each server answers.
+//! The routes of each server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -16,30 +15,28 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::metrics::{GroupSeen, Health, Metrics, Unhealthy};
 
 use super::guard::{self, Guard};
+use super::server::ANSWER_TIME_MAX;
 use super::{Views, cohorts, customers, posted};
 
-/// No answer here computes for long; one that does is stuck.
-pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// Texts of all metrics at a time, those that clients have not read to their end included: one may be some megabytes.
+/// Metric texts at a time, including those that clients have not read completely: each may be some megabytes.
 const SCRAPES_MAX: usize = 8;
-/// Scrapes that are made or wait to be made; more are refused, lest they take all connections.
+/// Scrapes in progress or waiting; more are refused, so that they do not take all connections.
 const SCRAPES_WAITING_MAX: usize = 32;
 
-/// No other request here has a body.
+/// No other request has a body.
 const BODY_BYTES_MAX: usize = 4 * 1_024;
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const METRICS_ROUTES: &str = "\
 /metrics       for Prometheus
-/health/live   200 while every lane turns; restart the process otherwise
+/health/live   200 while every thread makes progress; restart the process otherwise
 /health/ready  200 once all owned partitions are restored
 ";
 
 const ADMIN_ROUTES: &str = "\
 /                                this list
-/health/live                     200 while every lane turns; restart the process otherwise
+/health/live                     200 while every thread makes progress; restart the process otherwise
 /health/ready                    200 once all owned partitions are restored
 /cohorts                         every cohort: its size, and what the next seven days will bring it
 /cohorts/{name}                  one cohort: who stays, where they come from and go to, their risk and value
@@ -58,11 +55,11 @@ pub(super) fn metrics(views: Views) -> Router {
     limited(in_time(health_routes()).with_state(views).merge(in_time(scrape)), METRICS_ROUTES)
 }
 
-/// The guard stands before everything, what is not there included.
+/// The guard comes before everything, including unknown paths.
 pub(super) fn admin(views: Views, guard: Arc<Guard>) -> Router {
     let routes = health_routes().route("/", get(async || ADMIN_ROUTES));
     let reading = routes.merge(cohorts::routes()).merge(customers::routes()).merge(posted::reading());
-    // Who posts rules is answered in a time of its own.
+    // Posting rules has its own timeout.
     let routes = in_time(reading).merge(posted::writing()).with_state(views);
     limited(routes, ADMIN_ROUTES).layer(middleware::from_fn_with_state(guard, guard::admit))
 }
@@ -73,26 +70,26 @@ fn health_routes() -> Router<Views> {
         .route("/health/ready", get(async |State(views): State<Views>| ready(&views.health)))
 }
 
-/// Adds what every route shares: a limit of bytes, and answers to requests that no route takes.
+/// Adds what all routes share: a size limit, and answers to unknown requests.
 fn limited(router: Router, routes: &'static str) -> Router {
-    let unknown = async move || (StatusCode::NOT_FOUND, format!("Nothing is here. There are:\n\n{routes}"));
-    let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "Nothing is done here by this method.\n");
+    let unknown = async move || (StatusCode::NOT_FOUND, format!("Not found. These paths exist:\n\n{routes}"));
+    let read_only = async move || (StatusCode::METHOD_NOT_ALLOWED, "This method is not allowed here.\n");
     router.fallback(unknown).method_not_allowed_fallback(read_only).layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-/// Answers of these routes come within [`ANSWER_TIME_MAX`].
+/// Applies [`ANSWER_TIME_MAX`] to these routes.
 fn in_time<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     let answer = async |request: Request, next: Next| -> Response {
         match tokio::time::timeout(ANSWER_TIME_MAX, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "The answer took too long.\n").into_response(),
+            Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "The request timed out.\n").into_response(),
         }
     };
     router.layer(middleware::from_fn(answer))
 }
 
-/// A text of all metrics takes some milliseconds and, with many cohorts and partitions, megabytes. One is made at a time, and not on
-/// the thread that answers probes.
+/// The text of all metrics takes some milliseconds and, with many cohorts and partitions, megabytes. One is created at
+/// a time, and not on the thread that answers probes.
 struct Scrapes {
     metrics: Arc<Metrics>,
     waiting: Semaphore,
@@ -107,7 +104,7 @@ impl Scrapes {
     }
 }
 
-/// A text, and its place among those that there may be.
+/// A text, and its permit.
 struct Scraped {
     text: String,
     _place: OwnedSemaphorePermit,
@@ -124,11 +121,11 @@ async fn show_metrics(State(scrapes): State<Arc<Scrapes>>) -> Response {
     let Ok(_waiting) = scrapes.waiting.try_acquire() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "Too many scrapes at once.\n").into_response();
     };
-    // Whoever waits here for too long is answered that it took too long.
+    // Waiting here for too long ends in a timeout.
     let place = Arc::clone(&scrapes.texts).acquire_owned().await.expect("the semaphore is never closed");
     let turn = Arc::clone(&scrapes.making).acquire_owned().await.expect("the semaphore is never closed");
     let metrics = Arc::clone(&scrapes.metrics);
-    // What was begun goes on, also when the client hangs up: so it keeps its turn until it has ended.
+    // The work continues if the client disconnects, so it keeps its permit until then.
     let make = move || {
         let text = metrics.encode().map_err(|error| error.to_string());
         drop(turn);
@@ -144,8 +141,8 @@ async fn show_metrics(State(scrapes): State<Arc<Scrapes>>) -> Response {
     }
 }
 
-/// Beside the verdict: what is known of the group, and why the last edit of the rules was refused. Neither makes this
-/// process less ready.
+/// Readiness, with what is known of the group, and why the last edit of the rules was rejected. The latter two do not
+/// affect readiness.
 fn ready(health: &Health) -> Response {
     let verdict = health.ready();
     let (status, mut said) = told(&verdict);

@@ -1,7 +1,7 @@
-//! One address: takes connections in, and answers on each until it ends.
+//! One address: accepts connections, and answers on each until it ends.
 //!
-//! What a stranger can cost is bounded: connections by [`Places`], the time for a handshake, for headers, for an answer and for reading
-//! it, and the bytes of headers.
+//! The cost of an unknown client is bounded: connections by [`Places`], the time of a handshake, of headers, of an
+//! answer and of reading it, and the size of headers.
 
 use std::io;
 use std::sync::Arc;
@@ -23,18 +23,21 @@ use super::listeners::{Listener, Peer, Stream};
 use super::places::{Place, Places};
 use super::tls::Tls;
 
-/// For the headers of a request, from the connection or the last answer on; so also for how long a connection is kept open idle.
+/// Timeout of the headers of a request, counted from the connection or the last answer; so also the idle timeout of a
+/// connection.
 const HEADERS_TIME_MAX: Duration = Duration::from_secs(10);
-/// For the handshake of TLS.
+/// Timeout of the TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
-/// For reading an answer, and for idling after it.
+/// No answer takes long to compute; one that does is stuck.
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+/// Timeout of reading an answer, and of idling after it.
 pub(super) const QUIET_MAX: Duration = Duration::from_secs(30);
-/// Bytes of a request's first line and headers: of a customer id each byte may take three.
+/// Size limit of a request's first line and headers: each byte of a customer id may take three.
 const HEADERS_BYTES_MAX: usize = 16 << 10;
-/// When the system has no file left for a connection.
+/// Pause when the system has no file handle left for a connection.
 const PAUSE_WITHOUT_FILES: Duration = Duration::from_millis(20);
 
-/// What is answered at one address, and to how many.
+/// The service at one address.
 pub(super) struct Server {
     pub(super) listener: Listener,
     pub(super) tls: Option<Arc<Tls>>,
@@ -43,15 +46,15 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Takes connections in until it is dropped. `watching` knows them all, and can end them in order.
+    /// Accepts connections until it is dropped. `watching` knows them all, and can close them gracefully.
     pub(super) async fn run(self, watching: Arc<GracefulShutdown>) {
         loop {
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Otherwise only that one connection has ended.
+                    // Otherwise only that connection has failed.
                     if !is_of_the_connection(&error) {
-                        tracing::debug!(%error, "No connection can be taken in.");
+                        tracing::debug!(%error, "Accepting a connection failed.");
                         sleep(PAUSE_WITHOUT_FILES).await;
                     }
                     continue;
@@ -64,7 +67,7 @@ impl Server {
                 }
                 None => drop(stream),
             }
-            // Between two, those that are there get their turn, to answer or to end.
+            // Between two, existing connections get their turn.
             yield_now().await;
         }
     }
@@ -91,7 +94,7 @@ impl Serving {
                 (Stream::Unix(stream), _) => self.serve(stream).await,
                 (Stream::Tcp(stream), None) => self.serve(stream).await,
                 (Stream::Tcp(stream), Some(tls)) => {
-                    // Whoever speaks no TLS, or too slowly, hears nothing.
+                    // A client without TLS, or one that is too slow, gets no answer.
                     if let Ok(Ok(stream)) = timeout(HANDSHAKE_TIME_MAX, tls.acceptor().accept(stream)).await {
                         self.serve(stream).await;
                     }
@@ -122,7 +125,7 @@ impl Serving {
             .header_read_timeout(HEADERS_TIME_MAX)
             .max_buf_size(HEADERS_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), answer);
-        // Its errors are the client's: a request that is none, or one that was broken off.
+        // Errors are the client's: an invalid request, or an aborted one.
         watcher.watch(connection).await.ok();
     }
 }

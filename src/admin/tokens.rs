@@ -10,19 +10,19 @@ use subtle::ConstantTimeEq;
 use super::Error;
 use crate::settings;
 
-/// 128 bits in hexadecimal: nobody guesses that.
+/// 128 bits in hexadecimal, which cannot be guessed.
 const LENGTH_MIN: usize = 32;
 /// Bytes of a file that are read.
 const LENGTH_MAX: usize = 4_096;
 
-/// What somebody may do.
+/// The right of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Right {
     Read,
     Write,
 }
 
-/// The files of the tokens. They are read at each request, so that another token counts at once.
+/// The token files. They are read at each request, so that a new token applies at once.
 #[derive(Debug)]
 pub(super) struct Tokens {
     files: Vec<TokenFile>,
@@ -33,12 +33,12 @@ struct TokenFile {
     key: &'static str,
     path: PathBuf,
     right: Right,
-    /// Was it said that it cannot be used?
+    /// Was it logged that it cannot be used?
     said: AtomicBool,
 }
 
 impl Tokens {
-    /// `None`: there are none, and whoever reaches the address may do everything.
+    /// `None`: there are no tokens, and every client may do everything.
     ///
     /// # Errors
     /// A file that holds no token fit for use, or the same one as the other.
@@ -55,34 +55,33 @@ impl Tokens {
         if let [read, write] = tokens.as_slice()
             && read == write
         {
-            let problem =
-                "holds the same token as admin.token_file, which is to read only; write another one".to_owned();
+            let problem = "holds the same token as admin.token_file, which is read-only; write another one".to_owned();
             return Err(Error { key: "admin.write_token_file", problem });
         }
         Ok((!files.is_empty()).then_some(Self { files }))
     }
 
-    /// What the value of an `Authorization` header allows. How long this takes says nothing of a token but its length.
+    /// The right that an `Authorization` header grants. The time this takes reveals only the length of a token.
     pub(super) fn right_of(&self, authorization: &[u8]) -> Option<Right> {
         let (scheme, presented) = authorization.split_at_checked(b"Bearer ".len())?;
         if !scheme.eq_ignore_ascii_case(b"Bearer ") {
             return None;
         }
         let is_it = |file: &TokenFile| file.now().is_some_and(|token| bool::from(presented.trim_ascii().ct_eq(&token)));
-        // All are compared, whichever fits.
+        // All tokens are compared, even after a match.
         let fitting: Vec<Right> = self.files.iter().filter(|file| is_it(file)).map(|file| file.right).collect();
         fitting.into_iter().max()
     }
 }
 
 impl TokenFile {
-    /// `None`: it cannot be used, and nobody passes by it.
+    /// `None`: it cannot be used, and grants nothing.
     fn now(&self) -> Option<Vec<u8>> {
         let read = self.read();
         let was_said = self.said.swap(read.is_err(), Ordering::Relaxed);
         read.map_err(|error| {
             if !was_said {
-                tracing::error!(key = error.key, %error, "A token of the admin API cannot be used; nobody is let in by it.");
+                tracing::error!(key = error.key, %error, "A token of the admin API cannot be used; requests with it are refused.");
             }
         })
         .ok()
@@ -107,7 +106,7 @@ impl TokenFile {
         }
         if !token.iter().all(u8::is_ascii_graphic) {
             return refusal(format!(
-                "{shown} holds other characters than visible ASCII; write a token with: openssl rand -hex 32"
+                "{shown} contains other characters than visible ASCII; write a token with: openssl rand -hex 32"
             ));
         }
         Ok(token.to_owned())

@@ -1,5 +1,4 @@
-//! Each way in which `cohortd run` ends, with its exit code: what a supervisor and a person do about it. The table in
-//! `docs/exit-codes.md` is this one.
+//! The ways in which `cohortd run` ends, with their exit codes. The table in `docs/exit-codes.md` is the same.
 
 /// Why the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +52,7 @@ impl Ending {
         }
     }
 
-    /// The exit code, as in BSD's sysexits: 78 only where starting again as it is cannot help.
+    /// The exit code, as in BSD's sysexits: 78 only if starting again without a change cannot help.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -69,30 +68,29 @@ impl Ending {
     #[must_use]
     pub fn cause(self) -> &'static str {
         match self {
-            Self::Stopped => "SIGTERM or SIGINT; what was decided is committed",
+            Self::Stopped => "SIGTERM or SIGINT; everything decided is committed",
             Self::Broken => {
-                "an answer of a broker, of the system or of the process itself with which it must not go on"
+                "a failure of a broker, of the system or of the process itself after which it must not continue"
             }
-            Self::RegistryMadeAnew => "the schema registry gives the schemas of the outputs other ids than before",
+            Self::RegistryMadeAnew => "the schema registry returns other ids for the output schemas than before",
             Self::StoppedAtOnce => "a second SIGTERM or SIGINT while it stopped",
-            Self::Usage => "a command line that there is not",
+            Self::Usage => "an invalid command line",
             Self::Settings => "a setting that is unknown, out of its range, or contradicts another; an address in use",
             Self::Rules => {
                 "a rules file with mistakes or that cannot be read, or a topic of rules that holds those of another group"
             }
             Self::Topics => {
-                "a topic that is missing, has the wrong partitions or cleanup.policy, or that the brokers refuse to make"
+                "a topic that is missing, has the wrong partitions or cleanup.policy, or that the brokers refuse to create"
             }
             Self::Access => {
-                "brokers that refuse the password, the certificate or the permission, or whose certificate is refused"
+                "brokers that reject the password, the certificate or the permission, or whose certificate is not trusted"
             }
             Self::Registry => {
-                "a schema registry that refuses the credentials or a schema, lacks one and is only read, or an address at which none answers"
+                "a schema registry that rejects the credentials or a schema, lacks one and is read-only, or an address without a registry"
             }
             Self::Twin => "another process with the same kafka.instance_id",
             Self::State => {
-                "a state that does not fit the input (made anew, enlarged, trimmed), keys that are no customer ids, or a copy \
-                 of another release"
+                "a state that does not match the input (recreated, enlarged, trimmed), keys that are not customer ids, or a copy of another release"
             }
         }
     }
@@ -101,17 +99,17 @@ impl Ending {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Stopped => "nothing",
-            Self::Broken => "start it again; if it ends so again and again, read the line before the last",
+            Self::Broken => "start it again; if it keeps happening, read the second to last line",
             Self::RegistryMadeAnew => "start it again: it writes with the new ids",
-            Self::StoppedAtOnce => "nothing: the next start repairs what was cut off",
+            Self::StoppedAtOnce => "nothing: the next start recovers",
             Self::Usage => "see `cohortd --help`",
-            Self::Settings => "put right the setting that the line names",
-            Self::Rules => "mend the mistakes, or name the file or the topic that is meant",
-            Self::Topics => "create or change the topic that the line names, or name another",
-            Self::Access => "put right kafka.options, or the cluster's users and access lists",
-            Self::Registry => "put right the setting of [schemas] that the line names, or the registry",
+            Self::Settings => "correct the setting that the line names",
+            Self::Rules => "correct the mistakes, or set the intended file or topic",
+            Self::Topics => "create or change the topic that the line names, or set another one",
+            Self::Access => "correct kafka.options, or the cluster's users and access lists",
+            Self::Registry => "correct the setting of [schemas] that the line names, or the registry",
             Self::Twin => "give each process a kafka.instance_id and a state.dir of its own",
-            Self::State => "the command `cohortd reset` that the line names, or another of its ways on",
+            Self::State => "run the `cohortd reset` command that the line names, or another of its options",
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Why the program ends with an error, by what its caller should do.
+//! Why the program exits with an error, by what its caller should do.
 
 use super::ending::Ending;
 use crate::kafka;
 use crate::lane::LaneError;
 
-/// Decides the exit code.
+/// Determines the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Something to put right first: a setting, or what a command was given. Starting again as it is cannot help.
+    /// Something must be fixed first: a setting, or an argument. Starting again without a change cannot help.
     #[error("{0}")]
     Configuration(String),
     /// Something failed while running; a supervisor may start again.
@@ -23,7 +23,7 @@ impl Failure {
         Self::Running(error.to_string())
     }
 
-    /// What became of the process.
+    /// How the process ends.
     #[must_use]
     pub fn ending(&self) -> Ending {
         match self {

@@ -1,5 +1,5 @@
-//! Is the input topic still the one that was found at start? One that was made anew numbers its records from 0 again, and
-//! one with more partitions has customers' records in two of them: neither may be read on.
+//! Checks that the input topic is still the one found at the start. A recreated topic numbers its records from 0 again,
+//! and after partitions were added the records of a customer are in two of them: neither may be read on.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant as Moment};
@@ -10,16 +10,17 @@ use crate::lane::{Context, LaneError, identity};
 use crate::settings::Kafka;
 use crate::shutdown::Shutdown;
 
-/// Between two looks.
+/// The interval of checks.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
-/// A topic is gone when it was missing so often in a row: one that is made anew is away for a moment.
+/// A topic counts as deleted when it was missing this often in a row: a topic that is being recreated is missing for a
+/// moment.
 const MISSING_MAX: u32 = 5;
-/// The client is made anew after so many looks, about an hour: what it has to log piles up in it.
+/// The client is recreated after this many checks, about an hour: its log lines pile up.
 const LOOKS_MAX: u32 = 1_200;
 
-/// Looks until the process stops. Ends it when the topic is another one.
+/// Checks until the process stops, and stops it if the topic has changed.
 pub(super) fn watch(
     kafka: &Kafka,
     context: &Context,
@@ -38,7 +39,7 @@ pub(super) fn watch(
     let work = move || {
         let outcome = watch.run(&shutdown);
         if let Err(error) = &outcome {
-            tracing::error!(reason = %error, "The input is another one than at start, and the process stops.");
+            tracing::error!(reason = %error, "The input topic has changed since the start; the process stops.");
         }
         shutdown.request();
         outcome
@@ -69,8 +70,8 @@ impl Watch {
                 }
                 match admin.identity(&self.topic, ASK) {
                     Ok(found) => self.compare(found)?,
-                    // That brokers are away, or refuse, is said elsewhere.
-                    Err(failure) => tracing::debug!(reason = %failure, "The input topic cannot be looked at."),
+                    // Other parts report that brokers are away, or refuse.
+                    Err(failure) => tracing::debug!(reason = %failure, "Describing the input topic failed."),
                 }
             }
         }
@@ -88,7 +89,7 @@ impl Watch {
             return refuse(identity::made_anew(&self.topic, "what was read until now is"));
         }
         let partitions = u32::try_from(partitions).unwrap_or(0);
-        // While a topic is being made its partitions come one by one.
+        // While a topic is being created, its partitions appear one by one.
         if partitions > self.partitions {
             return refuse(identity::repartitioned(&self.topic, partitions, self.partitions));
         }

@@ -1,24 +1,24 @@
-//! Builds everything from settings, starts it, waits, and ends it in order.
+//! Builds all parts from the settings, starts them, waits, and stops them in order.
 
+mod cleanup;
 pub mod demo;
 mod ending;
 mod failure;
-mod housekeeping;
+mod foreign_groups;
 mod input_watch;
-mod neighbours;
+mod kafka_metrics;
+mod last_rules_file;
 pub mod parameters_file;
 mod pause;
 pub mod preflight;
 pub mod reset;
 pub mod rules_file;
 mod rules_keeper;
-mod rules_seen;
 mod rules_topic;
 mod rules_watch;
 mod schemas;
 mod state_dir;
 mod topics;
-mod traffic;
 mod twin;
 
 use std::sync::Arc;
@@ -49,11 +49,11 @@ pub use failure::Failure;
 pub use rules_keeper::Edit;
 pub use schemas::schemas;
 
-/// From the request to stop to the end of the process: what a lane has not finished by then is cut off, which is always
-/// safe, since the next start aborts or completes it.
+/// The limit of a graceful stop: what a lane has not finished by then is cut off, which is always safe, since the next
+/// start aborts or completes it.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
-/// Runs the daemon until it is told to stop, or cannot go on.
+/// Runs the daemon until it is stopped, or cannot continue.
 ///
 /// # Errors
 /// Configuration that does not fit itself or what is there; or why a lane stopped. [`Ending`] lists them.
@@ -63,7 +63,7 @@ pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     let outcome = run_logged(loaded, edit);
     if let Err(failure) = &outcome {
         let (ending, text) = (failure.ending(), failure.to_string());
-        // All of it is written where a person looks, and of many mistakes this is the first.
+        // All mistakes are printed for people, and this is the first of them.
         let reason = text.lines().next();
         tracing::error!(ending = ending.word(), exit_code = ending.code(), reason, "The process ends.");
     }
@@ -82,7 +82,7 @@ fn run_logged(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     Process::new(loaded, runtime, shutdown).serve(schemas, servers, Begin::Prepare(Box::new(file), edit))
 }
 
-/// What a process has once its addresses are bound: `run`'s, and the demo's on its own broker.
+/// The state of a process once its addresses are bound, for `run` and for the demo on its own broker.
 struct Process {
     loaded: Loaded,
     metrics: Arc<Metrics>,
@@ -91,15 +91,15 @@ struct Process {
     shutdown: Shutdown,
 }
 
-/// What a process begins with.
+/// How a process starts.
 enum Begin {
-    /// Topics are looked at, and made where missing; the rules file is held against the topic of the rules.
+    /// Topics are checked, and created if missing; the rules file is compared with the rules topic.
     Prepare(Box<RulesFile>, Edit),
-    /// Whoever starts the process has made the topics; the rules stay as they are.
+    /// The caller has created the topics; the rules do not change.
     With(ClusterFacts, Arc<RuleSet>),
 }
 
-/// Texts of rules that may be posted and wait for their turn.
+/// The maximum number of posted rules that wait for their turn.
 const POSTS_MAX: usize = 4;
 
 impl Process {
@@ -118,14 +118,14 @@ impl Process {
         Self { loaded, metrics, health, runtime, shutdown }
     }
 
-    /// Works until told to stop, or a lane cannot go on.
+    /// Runs until stopped, or a lane cannot continue.
     fn serve(self, schemas: Schemas, servers: Servers, begin: Begin) -> Result<(), Failure> {
         let Self { loaded, metrics, health, runtime, shutdown } = self;
         let settings = &loaded.settings;
         let metrics_address = servers.metrics_address().map_err(Failure::running)?;
         let admin_address = servers.admin_address().map_err(Failure::running)?;
         metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
-        // HTTP is answered until everything is written: whoever routes by readiness must hear that this process drains.
+        // HTTP is served until everything is written, so that load balancers see that this process drains.
         let drained = Shutdown::new();
         let closing = drained.clone();
         let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
@@ -193,11 +193,11 @@ fn run_lanes(
     let watermarks = Arc::new(Watermarks::new(&settings.kafka, brokers)?);
     let ends = Arc::new(Ends::new(Arc::clone(&watermarks), &settings.topics.input, context.partitions));
     let ownership = Arc::new(Ownership::new(settings.lanes));
-    let mut lanes = vec![housekeeping::start(settings, &context.metrics, shutdown)?];
-    let mut tell = Vec::new();
+    let mut lanes = vec![cleanup::start(settings, &context.metrics, shutdown)?];
+    let mut senders = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
-        let (said, told) = channel();
-        tell.push(said);
+        let (sender, told) = channel();
+        senders.push(sender);
         let lane = Lane::new(Start {
             number,
             settings: settings.clone(),
@@ -222,51 +222,67 @@ fn run_lanes(
             if matches!(outcome, Err(LaneError::Fenced(_))) {
                 twin::shut_out(&shown);
             }
-            // One lane alone would leave its partitions to nobody until its session ends.
+            // A failed lane alone would leave its partitions without an owner until its session ends.
             shutdown.request();
             outcome
         });
         lanes.push(thread.map_err(Failure::running)?);
     }
-    // Also where nobody is ranked: the next version of the rules may rank them.
-    let summaries = follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, tell), shutdown)?;
+    // Also without ranks: the next version of the rules may have some.
+    let summaries =
+        follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, senders), shutdown)?;
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
     let (own, partitions, near) = (settings.clone(), context.partitions, (Arc::clone(&watermarks), brokers.clone()));
-    watch("neighbours", shutdown, move |stop| neighbours::look(&own, partitions, &near.0, &near.1, stop))?;
+    watch("foreign_groups", shutdown, move |stop| foreign_groups::look(&own, partitions, &near.0, &near.1, stop))?;
     let watched = (watermarks, Arc::clone(&ends));
     let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
     watch("group", shutdown, move |stop| watchdog.run(stop))?;
     watch("ends", shutdown, move |stop| ends.follow(stop))?;
+    supervise(lanes, &summaries, &context, brokers, schemas, health, shutdown)
+}
+
+/// Updates metrics and health until all threads have ended, or a stop takes too long; then collects how they ended.
+fn supervise(
+    lanes: Vec<JoinHandle<Result<(), LaneError>>>,
+    summaries: &JoinHandle<()>,
+    context: &Context,
+    brokers: &Brokers,
+    schemas: &Schemas,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
     let mut outcome = Ok(());
-    let (mut stopping, mut away) = (None, false);
+    let (mut stopping, mut outage) = (None, BrokerOutage::default());
     while !lanes.iter().all(JoinHandle::is_finished) || !summaries.is_finished() {
         context.metrics.registry_reachable.set(i64::from(schemas.registry_answers()));
         let retries = context.metrics.retries(Retry::Schema);
         retries.inc_by(schemas.retries().saturating_sub(retries.get()));
-        away = show_brokers(brokers, &context.metrics, health, away);
-        traffic::show(brokers, &context.metrics);
+        outage.update(brokers, &context.metrics, health);
+        kafka_metrics::show(brokers, &context.metrics);
         std::thread::sleep(Duration::from_millis(20));
         if summaries.is_finished() && !shutdown.is_requested() {
             let detail =
-                "the reader of the summaries failed an invariant; restart the process when it suits".to_owned();
+                "the summaries reader failed an internal check; restart the process at a convenient time".to_owned();
             health.wait(Wait { cause: WaitCause::Summaries, partition: None, detail });
         }
         if lanes.iter().any(JoinHandle::is_finished) {
-            // Also one that panicked: it cannot ask by itself.
+            // Also for a lane that panicked.
             shutdown.request();
         }
         if shutdown.is_requested() {
-            // Whoever routes by readiness looks elsewhere while this process drains.
+            // Load balancers route elsewhere while this process drains.
             health.stop();
         }
         let is_over = |since: std::time::Instant| since.elapsed() >= STOP_WITHIN;
         if shutdown.is_requested() && is_over(*stopping.get_or_insert_with(std::time::Instant::now)) {
-            tracing::warn!("A lane does not come to its end, probably for want of a broker; it is cut off.");
+            tracing::warn!(
+                "A lane did not stop in time, probably because no broker answers; the process ends without it."
+            );
             break;
         }
     }
     for lane in lanes.into_iter().filter(JoinHandle::is_finished) {
-        let ended = lane.join().unwrap_or_else(|_| Err(LaneError::Stopped("a lane failed an invariant".into())));
+        let ended = lane.join().unwrap_or_else(|_| Err(LaneError::Stopped("a lane failed an internal check".into())));
         if outcome.is_ok() {
             outcome = ended.map_err(Failure::from);
         }
@@ -274,26 +290,33 @@ fn run_lanes(
     outcome
 }
 
-/// Shows whether brokers answer. `away`: none did so far.
-fn show_brokers(brokers: &Brokers, metrics: &Metrics, health: &Health, away: bool) -> bool {
-    let reason = match brokers.state() {
-        BrokerState::Reachable => None,
-        BrokerState::Unreachable(reason) => Some(reason),
-    };
-    metrics.brokers_reachable.set(i64::from(reason.is_none()));
-    let is_away = reason.is_some();
-    match reason {
-        Some(reason) => {
-            let detail = format!("no Kafka broker answers ({reason})");
-            health.wait(Wait { cause: WaitCause::Kafka, partition: None, detail });
-        }
-        None if away => health.resume(WaitCause::Kafka, None),
-        None => {}
-    }
-    is_away
+/// Whether the brokers answer, as the metrics and the readiness check show it.
+#[derive(Default)]
+struct BrokerOutage {
+    is_declared: bool,
 }
 
-/// Runs what only looks, for as long as the lanes work. Nobody waits for its end: it may be in the middle of a question.
+impl BrokerOutage {
+    fn update(&mut self, brokers: &Brokers, metrics: &Metrics, health: &Health) {
+        let reason = match brokers.state() {
+            BrokerState::Reachable => None,
+            BrokerState::Unreachable(reason) => Some(reason),
+        };
+        metrics.brokers_reachable.set(i64::from(reason.is_none()));
+        let is_away = reason.is_some();
+        match reason {
+            Some(reason) => {
+                let detail = format!("no Kafka broker answers ({reason})");
+                health.wait(Wait { cause: WaitCause::Kafka, partition: None, detail });
+            }
+            None if self.is_declared => health.resume(WaitCause::Kafka, None),
+            None => {}
+        }
+        self.is_declared = is_away;
+    }
+}
+
+/// Runs a check on a thread while the lanes run. Nothing waits for its end: it may be in the middle of a request.
 fn watch(
     name: &str,
     shutdown: &Shutdown,
@@ -304,19 +327,19 @@ fn watch(
     Ok(())
 }
 
-/// What the databases share, if this process comes to own all partitions.
+/// The shared resources of the databases, in case this process owns all partitions.
 fn shared_memory(settings: &Settings, partitions: u32) -> SharedMemory {
     let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let limit = raise_file_limit().saturating_sub(metrics_connections());
     let files = files_per_database(limit, partitions.into()).unwrap_or_else(|needed| {
-        tracing::warn!(limit, needed, "Too few files may be open for all partitions to be here: raise ulimit -n.");
+        tracing::warn!(limit, needed, "The limit of open files is too low for all partitions: raise ulimit -n.");
         FILES_PER_DATABASE_MIN
     });
     SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers()))
         .with_files_open(files)
 }
 
-/// Follows the summaries of all partitions, for as long as the lanes work. Whatever it meets ends no lane.
+/// Follows the summaries of all partitions while the lanes run. Its failures stop no lane.
 fn follow_summaries(summaries: Summaries, shutdown: &Shutdown) -> Result<JoinHandle<()>, Failure> {
     let stop = shutdown.flag();
     let work = move || summaries.run(&stop);

@@ -1,4 +1,4 @@
-//! Parameters of the models of churn in a file, as `fit` writes it.
+//! A file of churn parameters, as written by `fit`.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::churn::{Fgp, GammaGamma, MbgNbd, Memories};
 use crate::engine::{Model, Parameters};
 use crate::rules::{Churn, ChurnModel};
 
-/// The sections of the file, each of one model.
+/// The sections of the file, one for each model.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParametersFile {

@@ -1,22 +1,22 @@
-//! Waiting between two tries at a start, for no longer than until the process is told to stop.
+//! Pauses between retries at the start, which end when the process is stopped.
 
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::shutdown::Shutdown;
 
-/// Between the first and the second try; doubled from then on, with jitter.
+/// The first pause; doubled from then on, with jitter.
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause: about what it takes to notice that a broker is back.
 const LONGEST: Duration = Duration::from_secs(5);
-/// How long a pause may keep the process from stopping.
+/// How long a pause may delay a stop.
 const SLICE: Duration = Duration::from_millis(100);
 
 pub(super) fn backoff() -> Backoff {
     Backoff::new(FIRST, LONGEST)
 }
 
-/// Waits until the next try is due. False: told to stop.
+/// Waits until the next retry. False: stopped.
 pub(super) fn pause(backoff: &mut Backoff, shutdown: &Shutdown) -> bool {
     let until = Instant::now() + backoff.pause();
     while Instant::now() < until && !shutdown.is_requested() {

@@ -1,4 +1,4 @@
-//! What `run` would find at its start, all of it at once, and looked at without changing anything: no topic is made, no group
+//! Everything that `run` would find at its start, checked at once and without changes: no topic is created, no group
 //! joined, no schema registered.
 
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::topics::{self, Plan, denial, denied, denied_group, plans, weak};
 use super::{Failure, schemas};
 use crate::codec::{Output, Registry, RegistryError, Standing};
-use crate::kafka::{self, Admin, Brokers, Created, Topic, Trouble, Watermarks};
+use crate::kafka::{self, Admin, Brokers, ConnectionProblem, Created, Topic, Watermarks};
 use crate::settings::{Kafka, Loaded};
 
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
-/// How long a connection is listened to for the reason why it fails.
+/// How long to wait for the reason of a failed connection.
 const LISTEN: Duration = Duration::from_secs(5);
 
 /// What a finding is about.
@@ -24,25 +24,25 @@ pub enum Part {
     Records,
 }
 
-/// What is to be done about a finding; the worst comes last.
+/// The severity of a finding; the worst comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// Only a start finds out.
+    /// Only a start can tell.
     NotAsked,
     Good,
-    /// It works, and will be missed in a bad moment.
+    /// It works, but will be missed in an emergency.
     Warning,
     /// There was no answer.
     Unreachable,
-    /// `run` would end with 78, or wait for ever.
+    /// `run` would exit with 78, or wait forever.
     Wrong,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub part: Part,
-    /// A topic, a subject, a group; empty where the part says all.
+    /// A topic, subject or group; empty if the part is enough.
     pub about: String,
     pub verdict: Verdict,
     pub text: String,
@@ -76,11 +76,11 @@ impl Verdict {
     }
 }
 
-/// What was found, part by part.
+/// All findings.
 #[derive(Debug, Default)]
 pub struct Preflight {
     pub findings: Vec<Finding>,
-    /// The input is there, and has so many partitions.
+    /// The number of partitions of the input, if it exists.
     pub input: Option<i32>,
 }
 
@@ -91,7 +91,7 @@ impl Preflight {
         let mut found = Self::default();
         found.kafka(loaded);
         found.registry(loaded);
-        // Whether leaders answer is known only once the input was found.
+        // Leaders can only be checked once the input was found.
         found.findings.sort_by_key(|finding| finding.part);
         found
     }
@@ -131,12 +131,12 @@ impl Preflight {
     /// Why no broker answers.
     fn no_broker(&mut self, kafka: &Kafka, failure: &kafka::Failure) {
         let servers = &kafka.bootstrap_servers;
-        match kafka::trouble(kafka, LISTEN) {
-            Some(Trouble::Refused(cause)) => {
+        match kafka::diagnose(kafka, LISTEN) {
+            Some(ConnectionProblem::Refused(cause)) => {
                 let text = format!("the brokers at {servers} cannot be used: {cause}; see kafka.options");
                 self.add(Part::Kafka, "", Verdict::Wrong, text);
             }
-            Some(Trouble::Unconnected(words)) => {
+            Some(ConnectionProblem::Unconnected(words)) => {
                 let text = format!("no broker answers at {servers}: {}", topics::explained(&words));
                 self.add(Part::Kafka, "", Verdict::Unreachable, text);
             }
@@ -152,7 +152,7 @@ impl Preflight {
         self.add(part, about, verdict, failure.to_string());
     }
 
-    /// The input, where it is there.
+    /// The input, if it exists.
     fn input(&mut self, loaded: &Loaded, admin: &Admin) -> Option<Topic> {
         let name = &loaded.settings.topics.input;
         let found = match admin.topic(name, ASK) {
@@ -173,7 +173,8 @@ impl Preflight {
         Some(found)
     }
 
-    /// Every partition has a leader that answers: brokers are reached at the addresses that they advertise, too.
+    /// Checks that the leader of every partition answers: brokers must be reachable at the addresses that they
+    /// advertise.
     fn leaders(&mut self, loaded: &Loaded, brokers: &Brokers, partitions: i32) {
         let name = &loaded.settings.topics.input;
         let asked: Vec<i32> = (0..partitions).collect();
@@ -186,7 +187,7 @@ impl Preflight {
             Ok(ends) => {
                 let is_silent = |partition: &&i32| !ends.iter().any(|(answered, _)| answered == *partition);
                 let silent: Vec<String> = asked.iter().filter(is_silent).map(ToString::to_string).collect();
-                let text = format!("nobody answers for partitions {} of {name}: {ADVERTISED}", silent.join(", "));
+                let text = format!("no leader answers for partitions {} of {name}: {ADVERTISED}", silent.join(", "));
                 self.add(Part::Kafka, "", Verdict::Unreachable, text);
             }
             Err(kafka::Failure::Retry(cause)) => {
@@ -202,9 +203,9 @@ impl Preflight {
         for mut plan in plans(topics, input.unwrap_or(&unknown)) {
             match admin.topic(plan.name, ASK) {
                 Ok(Some(found)) => {
-                    // Without the input, nothing can be said of their number.
+                    // Without the input, the expected number is unknown.
                     plan.partitions = if input.is_some() { plan.partitions } else { found.partitions };
-                    // `run` says more of the changelog than of other topics.
+                    // `run` has a message of its own for the changelog.
                     let input_of_log = input.filter(|_| plan.key == topics::CHANGELOG);
                     let unfit = input_of_log.and_then(|input| topics::repartitioned(&topics.input, input, &found));
                     let unfit = unfit.or_else(|| topics::unfit(&plan, &found, input.unwrap_or(&unknown)));
@@ -213,14 +214,14 @@ impl Preflight {
                         self.add(Part::Topics, plan.name, Verdict::Warning, weakness);
                     }
                 }
-                Ok(None) if topics.create => self.would_be_made(admin, &plan, input.is_some()),
+                Ok(None) if topics.create => self.would_be_created(admin, &plan, input.map(|_| plan.partitions)),
                 Ok(None) => self.add(Part::Topics, plan.name, Verdict::Wrong, topics::missing(&plan)),
                 Err(failure) => self.failed(Part::Topics, plan.name, &failure),
             }
         }
     }
 
-    /// A topic that is there: what is wrong with it, what is denied of it, or how it is.
+    /// An existing topic: what is wrong with it, missing permissions, or its settings.
     fn judged(&mut self, name: &str, found: &Topic, unfit: Option<String>, denied: Option<String>) {
         let denied = denied.map(|denial| topics::not_allowed(&denial));
         let is_good = unfit.is_none() && denied.is_none();
@@ -232,12 +233,12 @@ impl Preflight {
         }
     }
 
-    fn would_be_made(&mut self, admin: &Admin, plan: &Plan<'_>, is_known: bool) {
-        let asked = plan.made_by(|made| admin.would_create(made, ASK));
-        let partitions = if is_known { plan.partitions.to_string() } else { "?".to_owned() };
+    fn would_be_created(&mut self, admin: &Admin, plan: &Plan<'_>, partitions: Option<i32>) {
+        let asked = plan.made_by(|made| admin.validate_create(made, ASK));
+        let partitions = partitions.map_or_else(|| "?".to_owned(), |partitions| partitions.to_string());
         match asked {
-            Ok(Created::Now | Created::Before) => {
-                let text = format!("would be made: partitions={partitions}, {}", plan.words());
+            Ok(Created::New | Created::Existing) => {
+                let text = format!("would be created: partitions={partitions}, {}", plan.words());
                 self.add(Part::Topics, plan.name, Verdict::Good, text);
             }
             Err(kafka::Failure::Fatal(cause)) => {
@@ -254,7 +255,7 @@ impl Preflight {
             (Some(denial), _) => self.add(Part::Group, group, Verdict::Wrong, topics::not_allowed(&denial)),
             (None, Ok(members)) => {
                 let members = match members {
-                    0 => "nobody is a member now".to_owned(),
+                    0 => "no members now".to_owned(),
                     1 => "1 member now".to_owned(),
                     members => format!("{members} members now"),
                 };
@@ -277,14 +278,14 @@ impl Preflight {
             Err(failure) => return self.add(Part::Registry, "", Verdict::Wrong, failure.to_string()),
         };
         for (subject, output) in schemas::subjects(&loaded.settings) {
-            // Of a registry that does not answer, once is enough.
+            // If the registry does not answer, one finding is enough.
             if !self.subject(loaded, &registry, &subject, output) {
                 break;
             }
         }
     }
 
-    /// False: the registry gives no answer that says anything of a subject.
+    /// False: the registry gives no useful answer about any subject.
     fn subject(&mut self, loaded: &Loaded, registry: &Registry, subject: &str, output: Output) -> bool {
         let (verdict, text) = match registry.standing(subject, output.schema()) {
             Ok(Standing::Registered(id)) => (Verdict::Good, format!("registered, id {id}")),
@@ -292,8 +293,8 @@ impl Preflight {
                 let missing = format!("{subject} ({})", output.file());
                 (Verdict::Wrong, format!("schemas.register: {}", schemas::way_to_register(&registry.shown(), &missing)))
             }
-            Ok(Standing::Compatible) => (Verdict::Good, "would be registered after the one that is there".to_owned()),
-            Ok(Standing::First) => (Verdict::Good, "would be registered as the first".to_owned()),
+            Ok(Standing::Compatible) => (Verdict::Good, "would be registered after the existing version".to_owned()),
+            Ok(Standing::First) => (Verdict::Good, "would be registered as the first version".to_owned()),
             Err(error @ (RegistryError::Refused(_) | RegistryError::NotFound | RegistryError::Incomplete(_))) => {
                 (Verdict::Wrong, error.to_string())
             }
@@ -325,7 +326,7 @@ fn shape(found: &Topic) -> String {
     parts.into_iter().chain(settings).collect::<Vec<_>>().join(", ")
 }
 
-/// How the brokers were reached: `SASL_SSL with SCRAM-SHA-512`.
+/// How the brokers were reached, such as `SASL_SSL with SCRAM-SHA-512`.
 fn way_in(kafka: &Kafka) -> String {
     let option =
         |names: &[&str]| names.iter().find_map(|name| kafka.options.get(*name)).map(|value| value.to_uppercase());

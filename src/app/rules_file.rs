@@ -1,4 +1,4 @@
-//! The rules file of a command: the settings' or the one given on the command line.
+//! The rules file of a command: from the settings or the command line.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

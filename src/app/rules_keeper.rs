@@ -1,4 +1,4 @@
-//! Keeps the rules up to date: follows their topic, watches the file, takes what is posted.
+//! Keeps the rules up to date: follows the rules topic, watches the file, accepts posted rules.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use tokio::sync::mpsc::Receiver;
 
 use super::ending::Ending;
 use super::failure::Failure;
+use super::last_rules_file::LastRulesFile;
 use super::pause::{self, pause};
 use super::rules_file::RulesFile;
-use super::rules_seen::Seen;
 use super::rules_topic::{RulesTopic, Unwritten, Written};
 use super::rules_watch::{Look, Signature, Watch};
 use crate::admin::{Posted, Ruling};
@@ -25,32 +25,32 @@ use crate::rules::{self, RuleError, RuleSet, TEXT_BYTES_MAX};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
 
-/// Between two looks at whether something was posted.
+/// How often posted rules are checked.
 const TURN: Duration = Duration::from_millis(100);
-/// Between two looks at the topic and the file.
+/// How often the topic and the file are checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What to do at start with a rules file that is not the newest version.
+/// What to do at the start with a rules file that is not the newest version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edit {
     /// `--accept-rules`: make it the next version, whatever it is.
     Accept,
-    /// What a running process would have done, had it seen the edit: the ordinary roll-out is a new file and a restart.
+    /// What a running process would have done: the usual roll-out is a new file and a restart.
     AsWhileRunning,
 }
 
-/// One thread's work.
+/// The state of the keeper thread.
 pub(super) struct Keeper {
     topic: RulesTopic,
     book: Arc<Rulebook>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     file: PathBuf,
-    /// Who writes versions from here.
+    /// The author of versions written here.
     author: String,
     said_foreign: bool,
     watch: Watch,
-    seen: Seen,
+    seen: LastRulesFile,
     /// Must an edit of the file that removes most cohorts be confirmed?
     confirm_removal: bool,
     /// The fingerprint of the edit that waits for that.
@@ -58,8 +58,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Reads every version there is, and settles which one is in force: the newest, or the file as the first or, if it is
-    /// accepted, the next one. `None`: told to stop while waiting for a broker.
+    /// Reads all versions, and determines the one in force: the newest, or the file as the first or, if it is accepted,
+    /// the next one. `None`: stopped while waiting for a broker.
     pub(super) fn start(
         loaded: &Loaded,
         file: RulesFile,
@@ -83,7 +83,7 @@ impl Keeper {
             author,
             said_foreign: false,
             watch,
-            seen: Seen::open(&loaded.settings),
+            seen: LastRulesFile::open(&loaded.settings),
             confirm_removal,
             unconfirmed: None,
         };
@@ -115,7 +115,7 @@ impl Keeper {
             let topic = &loaded.settings.topics.rules;
             let problem = format!(
                 "{topic} holds the rules of group {group}, and each group has its own: this one is {}. Name another topic, or the \
-                 right group; a group beside that one takes {ANEW}",
+                 right group; a second group needs {ANEW}",
                 loaded.settings.kafka.group_id
             );
             return Err(Problem::Refused(Failure::Ended(
@@ -153,7 +153,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Works until told to stop.
+    /// Runs until stopped.
     pub(super) fn run(mut self, mut posts: Receiver<Posted>, runtime: &Handle, shutdown: &Shutdown) {
         let asked = hangups(runtime);
         let mut looked = Moment::now();
@@ -161,7 +161,7 @@ impl Keeper {
             std::thread::sleep(TURN);
             while let Ok(post) = posts.try_recv() {
                 let Some((text, answer)) = post.begin() else { continue };
-                // Whoever asked may have gone.
+                // The client may be gone.
                 answer.send(self.propose("POST /rules", &text)).ok();
             }
             if asked.swap(false, Ordering::Relaxed) {
@@ -177,7 +177,7 @@ impl Keeper {
                     self.health.resume(WaitCause::Rules, None);
                     self.book.mark_current();
                 }
-                // That brokers are away is said elsewhere.
+                // Other parts report that brokers are away.
                 Err(failure) if failure.cause().kind == kafka::Kind::TimedOut => {
                     let detail = failure.cause().text.clone();
                     self.health.wait(Wait { cause: WaitCause::Rules, partition: None, detail });
@@ -188,7 +188,7 @@ impl Keeper {
         }
     }
 
-    /// Says once that another group writes into the topic of the rules.
+    /// Warns once that another group writes into the rules topic.
     fn warn_of_foreign(&mut self) {
         let Some(group) = self.topic.foreign().filter(|_| !self.said_foreign) else { return };
         self.said_foreign = true;
@@ -204,15 +204,15 @@ impl Keeper {
         topic.read(&mut |written| add(book, metrics, health, written))
     }
 
-    /// Takes the file in if it differs from what was taken in last, and is whole.
+    /// Reads the file if it differs from the last one read, and is complete.
     fn look_at_file(&mut self) {
         let name = self.file.display().to_string();
         match self.watch.look(Signature::of(&self.file)) {
             Look::Nothing => return,
             Look::Changed => {}
             Look::Gone => {
-                let problem = stays(&format!("{name} is gone"), &self.book);
-                tracing::warn!(file = name, "The rules file is gone, which changes nothing: {problem}.");
+                let problem = stays(&format!("{name} is missing"), &self.book);
+                tracing::warn!(file = name, "The rules file is missing, which changes nothing: {problem}.");
                 return self.health.set_rules_problem(Some(problem));
             }
             Look::Back => {
@@ -232,7 +232,7 @@ impl Keeper {
             return self.watch.took();
         }
         match self.propose(&name, &text) {
-            // Kafka is away: tried again at the next look.
+            // Kafka is away: retried at the next check.
             Ruling::Unavailable(reason) | Ruling::Unknown(reason) => {
                 tracing::warn!(reason, "An edit of the rules waits for Kafka.")
             }
@@ -250,10 +250,10 @@ impl Keeper {
         check(name, text).is_ok_and(|rules| self.needs_confirmation(name, &rules))
     }
 
-    /// Is this file without most of the cohorts in force, so that somebody has to confirm it first? Half a file may be as sound
-    /// as a whole one.
+    /// Does this file lack most of the cohorts in force, so that it must be confirmed first? Half a file may be as
+    /// valid as a whole one.
     fn needs_confirmation(&mut self, name: &str, rules: &RuleSet) -> bool {
-        // Rules that this release does not run cannot be compared with.
+        // Rules that this release does not support cannot be compared.
         let Some(in_force) = self.book.get(self.book.newest()).ok().flatten() else { return false };
         let Some(removed) = most_removed(&in_force.rules, rules).filter(|_| self.confirm_removal) else {
             return false;
@@ -277,7 +277,7 @@ impl Keeper {
         true
     }
 
-    /// Makes a text the next version, if it is sound.
+    /// Makes a text the next version, if it is valid.
     fn propose(&mut self, name: &str, text: &str) -> Ruling {
         let rules = match check(name, text) {
             Ok(rules) => rules,
@@ -294,9 +294,13 @@ impl Keeper {
             Ok((version, new)) => {
                 let fingerprint = rules.fingerprint;
                 if new {
-                    tracing::info!(version, fingerprint, from = name, "Other rules; each partition takes them up.");
+                    tracing::info!(version, fingerprint, from = name, "New rules; each partition migrates to them.");
                 } else {
-                    tracing::info!(version, from = name, "Nothing that decides has changed in the rules.");
+                    tracing::info!(
+                        version,
+                        from = name,
+                        "The rules decide as before; only names, owners or actions have changed."
+                    );
                 }
                 self.health.set_rules_problem(None);
                 Ruling::InForce { version, fingerprint, new }
@@ -349,7 +353,7 @@ fn stays(problem: &str, book: &Rulebook) -> String {
     format!("{problem}; version {} stays in force", book.newest())
 }
 
-/// A version was written, here or by another process. One that this release does not run is not taken up.
+/// Adds a version that was written here or by another process. One that this release does not support is not loaded.
 fn add(book: &Rulebook, metrics: &Metrics, health: &Health, written: Written) {
     let Written { version, fingerprint, author, text, .. } = written;
     match rules::load(&format!("version {version}"), &text) {
@@ -362,15 +366,15 @@ fn add(book: &Rulebook, metrics: &Metrics, health: &Health, written: Written) {
             metrics.rules_rejected.inc();
             let mistakes: Vec<String> = errors.iter().map(line).collect();
             for mistake in &mistakes {
-                tracing::error!(version, author, "This release does not run these rules: {mistake}");
+                tracing::error!(version, author, "This release does not support these rules: {mistake}");
             }
-            let problem = format!("this release does not run the rules of {author}: {}", first_of(&mistakes));
+            let problem = format!("this release does not support the rules of {author}: {}", first_of(&mistakes));
             health.set_rules_problem(Some(stays(&problem, book)));
         }
     }
 }
 
-/// Mistakes, a line each and as they are shown.
+/// Mistakes, one per line and as shown to people.
 struct Mistakes {
     lines: Vec<String>,
     shown: String,
@@ -393,7 +397,7 @@ fn line(error: &RuleError) -> String {
     format!("{file}:{line}:{column}: {message}{hint}")
 }
 
-/// How many cohorts are missing from `new`, if that is more than half of all and no others came for them.
+/// The number of cohorts missing from `new`, if that is more than half of all and they were not replaced by others.
 fn most_removed(old: &RuleSet, new: &RuleSet) -> Option<usize> {
     let missing = |of: &RuleSet, from: &RuleSet| {
         let has = |name: &str| from.cohorts.iter().any(|cohort| cohort.name == name);
@@ -416,7 +420,7 @@ fn hangups(runtime: &Handle) -> Arc<AtomicBool> {
                 }
             });
         }
-        Err(error) => tracing::warn!(%error, "SIGHUP is not listened to; the file is looked at all the same."),
+        Err(error) => tracing::warn!(%error, "Handling SIGHUP failed; the file is polled all the same."),
     }
     asked
 }

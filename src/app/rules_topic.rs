@@ -1,8 +1,8 @@
-//! The topic of the rules: every version there was, in order, for every process to take up.
+//! The rules topic: every version, in order, for all processes.
 //!
-//! A record's key is the version's number in decimal, its value JSON. Versions are numbered in the order of the topic. Only
-//! one process at a time can add one: writers share a transactional id, so that whoever announces itself shuts the others
-//! out, then reads to the end, and writes what follows from that.
+//! A record's key is the version's number in decimal, its value JSON. Versions are numbered in the order of the topic.
+//! Only one process at a time can add one: writers share a transactional id, so that a new writer fences the others,
+//! reads to the end, and writes the next version.
 
 use std::time::{Duration, Instant as Moment};
 
@@ -13,11 +13,11 @@ use crate::kafka::{Brokers, Cause, Failure, Kind, Outcome, Outgoing, Producer, R
 use crate::rules::TEXT_BYTES_MAX;
 use crate::settings::{Kafka, Settings};
 
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(1);
-/// How long reading to the end of the topic may take before the caller should look after other things.
+/// How long reading to the end of the topic may take before the caller should do other work.
 const READ_FOR: Duration = Duration::from_secs(20);
-/// Tries to write a version: each one that fails was shut out by another process, or not answered.
+/// Attempts to write a version: each failed one was fenced by another process, or not answered.
 const WRITE_TRIES: u32 = 5;
 const QUEUE_BYTES: usize = 2 << 20;
 
@@ -26,21 +26,21 @@ const QUEUE_BYTES: usize = 2 << 20;
 pub(super) struct Written {
     pub(super) version: u64,
     pub(super) fingerprint: String,
-    /// The consumer group whose rules these are. Empty: an earlier release wrote it.
+    /// The consumer group of these rules. Empty: written by an earlier release.
     #[serde(default)]
     pub(super) group: String,
-    /// The instance that wrote it, and what it took the text from.
+    /// The instance that wrote it, and the source of the text.
     pub(super) author: String,
     /// When, in ISO-8601.
     pub(super) at: String,
     pub(super) text: String,
 }
 
-/// Why a version is not known to be written.
+/// Why it is not known that a version was written.
 #[derive(Debug)]
 pub(super) struct Unwritten {
     pub(super) failure: Failure,
-    /// A commit was asked for, and what came of it was not heard: the version may still turn up.
+    /// A commit was requested, and its outcome is unknown: the version may still appear.
     pub(super) was_sent: bool,
 }
 
@@ -55,12 +55,12 @@ pub(super) struct RulesTopic {
     next: i64,
     /// Version and fingerprint of the last one read.
     newest: Option<(u64, String)>,
-    /// Another group, whose rules are in the topic.
+    /// Another group with rules in the topic.
     foreign: Option<String>,
 }
 
 impl RulesTopic {
-    /// Makes no connection.
+    /// Does not connect.
     pub(super) fn new(settings: &Settings, brokers: &Brokers) -> Result<Self, Failure> {
         Ok(Self {
             name: settings.topics.rules.clone(),
@@ -79,15 +79,15 @@ impl RulesTopic {
         self.newest.as_ref()
     }
 
-    /// Another group whose rules were read, and passed over.
+    /// Another group whose rules were read and skipped.
     pub(super) fn foreign(&self) -> Option<&str> {
         self.foreign.as_deref()
     }
 
-    /// Reads what was added since the last call, up to the end.
+    /// Reads the versions added since the last call, up to the end.
     ///
     /// # Errors
-    /// `Retry`: what was read so far is kept, and the next call goes on. A topic is never taken for read while records of
+    /// `Retry`: what was read so far is kept, and the next call continues. A topic is never taken for read while records of
     /// it are still to come.
     pub(super) fn read(&mut self, take: &mut dyn FnMut(Written)) -> Result<(), Failure> {
         let range = self.watermarks.range(&self.name, 0, ASK)?;
@@ -107,14 +107,14 @@ impl RulesTopic {
                         Ok(written) if !written.group.is_empty() && written.group != self.kafka.group_id => {
                             self.foreign = Some(written.group);
                         }
-                        // What a process wrote that was shut out does not count.
+                        // A record of a fenced process does not count.
                         Ok(written) if self.newest.as_ref().is_none_or(|(newest, _)| *newest < written.version) => {
                             self.newest = Some((written.version, written.fingerprint.clone()));
                             take(written);
                         }
                         Ok(_) => {}
                         Err(error) => {
-                            tracing::error!(topic = self.name, offset = record.offset(), %error, "This is no rules file.");
+                            tracing::error!(topic = self.name, offset = record.offset(), %error, "This record is not a rules file.");
                         }
                     }
                 }
@@ -147,8 +147,8 @@ impl RulesTopic {
         Cause { kind: Kind::TimedOut, text }
     }
 
-    /// Adds a version, unless the newest one decides alike. What others wrote meanwhile is handed to `take`, and so is this
-    /// one. Returns its number, and whether it is new.
+    /// Adds a version, unless the newest one is equivalent. Versions that others wrote meanwhile are passed to `take`,
+    /// and so is this one. Returns its number, and whether it is new.
     ///
     /// # Errors
     /// Once it was sent it may or may not be there: try again later.
@@ -181,7 +181,7 @@ impl RulesTopic {
         }
     }
 
-    /// `None`: something was sent; whether it counts is seen by trying again.
+    /// `None`: it was sent; whether it was committed is seen by trying again.
     fn try_write(
         &mut self,
         kafka: &Kafka,

@@ -1,24 +1,24 @@
-//! Watches one file for new contents, and tells when they are whole.
+//! Watches a file for changes, and decides when they are complete.
 //!
-//! A file is changed in two ways. Another one is put in its place (`mv`, most editors, the swap of a ConfigMap's `..data`):
-//! that one is whole from the first moment. Or it is written where it lies: then the beginning of it may well be sound, and it
-//! is whole only once it has stopped to change.
+//! A file changes in two ways. It is replaced by another one (`mv`, most editors, the swap of a ConfigMap's `..data`):
+//! that one is complete from the start. Or it is written in place: then its beginning may well be valid, and it is
+//! complete only once it stops changing.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// So many looks in a row find a file as it was before it is read, if it may be in the middle of being written.
+/// Unchanged checks in a row before a file is read, if it may be in the middle of being written.
 const LOOKS_WHILE_WRITTEN: u32 = 4;
-/// The same for one that was put in place.
+/// The same for a file that was moved into place.
 const LOOKS_ONCE_MOVED: u32 = 1;
-/// Looks that do not find it before it counts as gone: some tools remove a file before they write it anew.
+/// Checks without the file before it counts as missing: some tools remove a file before they write it again.
 const LOOKS_UNTIL_GONE: u32 = 3;
 
-/// A file as far as one can tell whether it changed. Times may stay as they were, and so may lengths.
+/// What identifies the contents of a file. Times may stay the same, and so may lengths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Signature {
-    /// Where the links to it lead.
+    /// The target of the links to it.
     resolved: PathBuf,
     file: (u64, u64),
     length: u64,
@@ -28,7 +28,7 @@ pub(super) struct Signature {
 }
 
 impl Signature {
-    /// `None` where there is no such file.
+    /// `None`: the file does not exist.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let resolved = fs::canonicalize(path).ok()?;
         let found = fs::metadata(&resolved).ok()?;
@@ -42,48 +42,49 @@ impl Signature {
         })
     }
 
-    /// Was this one put into the place of `other`, after its last byte was written?
+    /// Did this file replace `other` after its last byte was written?
     fn replaces(&self, other: &Self) -> bool {
-        // Renaming a file changes the file and not its bytes; links that lead elsewhere were changed by whoever had finished.
+        // Renaming a file changes its status and not its contents; links to another target are changed by writers that
+        // have finished.
         self.resolved != other.resolved || (self.file != other.file && self.changed > self.written)
     }
 }
 
-/// What a look found out.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
     Nothing,
-    /// It is to be read.
+    /// It must be read.
     Changed,
-    /// Said once.
+    /// Reported once.
     Gone,
-    /// It was said to be gone.
+    /// It was reported missing before.
     Back,
 }
 
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// As it was when it was last read.
+    /// The file when it was last read.
     taken: Option<Signature>,
     seen: Option<Signature>,
-    /// Looks in a row that found it so.
+    /// Checks in a row with the same result.
     unchanged: u32,
     missed: u32,
 }
 
 impl Watch {
-    /// Of a file that was just read, or is about to be.
+    /// For a file that was just read, or is about to be.
     pub(super) fn new(now: Option<Signature>) -> Self {
         Self { taken: now.clone(), seen: now, unchanged: 0, missed: 0 }
     }
 
-    /// The next look finds it changed, whatever it is.
+    /// Makes the next check report a change.
     pub(super) fn force(&mut self) {
         self.taken = None;
         self.unchanged = LOOKS_WHILE_WRITTEN;
     }
 
-    /// Was it asked for, and not read since?
+    /// Was [`force`](Self::force) called, and the file not read since?
     pub(super) fn is_forced(&self) -> bool {
         self.taken.is_none()
     }
@@ -105,12 +106,12 @@ impl Watch {
         if changed && (forced || self.unchanged >= looks) { Look::Changed } else { Look::Nothing }
     }
 
-    /// It was read as the last look found it.
+    /// The file was read as the last check found it.
     pub(super) fn took(&mut self) {
         self.taken.clone_from(&self.seen);
     }
 
-    /// Is it still as the last look found it?
+    /// Is it unchanged since the last check?
     pub(super) fn is_still(&self, now: Option<&Signature>) -> bool {
         self.seen.as_ref() == now
     }

@@ -1,4 +1,4 @@
-//! Schemas of the input and ids of the outputs: from files, from the registry, and from what it said before.
+//! Schemas of the input and ids of the output schemas: from files, from the registry, and from its cached answers.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,17 +11,17 @@ use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::{self, Loaded, SubjectNames};
 use crate::shutdown::Shutdown;
 
-/// Between the first and the second try to register the schemas of the outputs; doubled from then on.
+/// The first pause between attempts to register the output schemas; doubled from then on.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause between two tries: about what it takes to notice that the registry is back.
+/// The longest pause: about the time to notice that the registry is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Answers that only a person can change (no registry there, no permission, no such schema where nothing is registered)
-/// before the process ends: a registry that is just starting may answer so for a moment.
+/// Answers that only a person can change (no registry at the address, no permission, no such schema without
+/// registration) before the process exits: a registry that is starting may give such an answer for a moment.
 const USELESS_ANSWERS_MAX: u32 = 4;
-/// How long a pause may keep the process from stopping.
+/// How long a pause may delay a stop.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Where the input's schemas come from, for a command that leaves nothing behind.
+/// The sources of input schemas, for a command that writes nothing to disk.
 ///
 /// # Errors
 /// Schema files or a registry's address that cannot be used.
@@ -29,13 +29,13 @@ pub fn schemas(loaded: &Loaded) -> Result<Schemas, Failure> {
     sources(loaded, None)
 }
 
-/// Where the input's schemas come from, what the registry said before included.
+/// The sources of input schemas, including the cache on disk.
 pub(super) fn kept(loaded: &Loaded) -> Result<Schemas, Failure> {
     let Some(registry) = registry(loaded)? else { return sources(loaded, None) };
     let folder = loaded.settings.state.dir.join("schemas");
     let cache = SchemaCache::open(&folder, &registry).inspect_err(|error| {
         let folder = folder.display();
-        tracing::warn!(%folder, %error, "Schemas cannot be kept on disk; a restart will need the registry.");
+        tracing::warn!(%folder, %error, "Schemas cannot be cached on disk; a restart will need the registry.");
     });
     sources(loaded, cache.ok())
 }
@@ -56,7 +56,7 @@ fn sources(loaded: &Loaded, cache: Option<SchemaCache>) -> Result<Schemas, Failu
     Ok(schemas)
 }
 
-/// The registry of the settings, if there is one. Connects to nothing yet.
+/// The registry of the settings, if there is one. Does not connect yet.
 pub(super) fn registry(loaded: &Loaded) -> Result<Option<Registry>, Failure> {
     let settings = &loaded.settings.schemas;
     let Some(addresses) = &settings.registry else { return Ok(None) };
@@ -73,21 +73,20 @@ fn refusal(loaded: &Loaded, key: &str, problem: &str) -> Failure {
     Failure::Ended(Ending::Registry, loaded.refusal(key, problem).to_string())
 }
 
-/// What writes the outputs.
+/// The encoder of the outputs.
 pub(super) struct Outputs {
     pub(super) encoder: Encoder,
     pub(super) confirming: Option<Confirming>,
 }
 
-/// Asks whether the ids in use, of an earlier start, are still the right ones.
+/// Checks whether the cached ids are still valid.
 pub(super) struct Confirming(JoinHandle<Result<(), Failure>>);
 
-/// The outputs' schemas, each with the subject that it is registered under.
+/// The output schemas, each with its subject.
 pub(super) type Subjects = [(String, Output); 4];
 
-/// Registers the schemas of the outputs, or looks them up (`schemas.register`), if there is a registry. Where it does not
-/// answer, the ids that it gave before are used, and confirmed once it does; without these it is waited for, visibly.
-/// `None`: told to stop meanwhile.
+/// Registers the output schemas, or looks them up (`schemas.register`), if there is a registry. If it does not answer,
+/// the cached ids are used, and confirmed later; without these it waits, and reports that. `None`: stopped meanwhile.
 ///
 /// # Errors
 /// A registry that refuses a schema or the credentials, is none, or is only read and does not have a schema.
@@ -116,11 +115,11 @@ pub(super) fn outputs(
             }
             Err(failed) => failed,
         };
-        // Where it gave ids before, this address is right, and something else answers in its place for now.
+        // If it gave ids before, this address is right, and something else answers there for now.
         let away =
             matches!(error, RegistryError::Unreachable(_) | RegistryError::Untrusted(_) | RegistryError::Foreign(_));
         if let Some(ids) = ids_before(&subjects, schemas).filter(|_| away) {
-            tracing::warn!("Beginning with the ids that the registry gave the output schemas before: {error}.");
+            tracing::warn!("Starting with the cached ids of the output schemas: {error}.");
             health.resume(WaitCause::Registry, None);
             let confirming = confirm(registry.clone(), way, subjects, ids, schemas.clone(), shutdown.clone())?;
             return Ok(Some(Outputs { encoder: Encoder::with_ids(ids), confirming: Some(confirming) }));
@@ -137,7 +136,7 @@ pub(super) fn outputs(
         tries += 1;
         metrics.retries(Retry::Registry).inc();
         if tries.is_power_of_two() {
-            tracing::warn!(subject, tries, "The schema of an output is not registered, which is tried again: {error}.");
+            tracing::warn!(subject, tries, "Registering the schema of an output failed; retrying: {error}.");
         }
         let detail = format!("the schema of {subject} must be registered before anything is read: {error}");
         let until = Instant::now() + backoff.pause();
@@ -152,9 +151,9 @@ pub(super) fn outputs(
 }
 
 impl Confirming {
-    /// Why the process had to end, if the ids turned out wrong.
+    /// Why the process must stop, if the ids turned out to be wrong.
     pub(super) fn outcome(self) -> Result<(), Failure> {
-        // One that still asks ends with the process.
+        // A pending check ends with the process.
         if self.0.is_finished() { self.0.join().unwrap_or(Ok(())) } else { Ok(()) }
     }
 }
@@ -165,7 +164,7 @@ fn unregistered(subject: &str, error: &RegistryError) -> String {
     format!("the schema of {subject} is not registered: {error}")
 }
 
-/// What to do where the registry is only read and lacks a schema. `missing`: the subjects, each with its file.
+/// What to do if the registry is read-only and lacks a schema. `missing`: the subjects, each with its file.
 pub(super) fn way_to_register(registry: &str, missing: &str) -> String {
     format!(
         "is false, and {registry} does not have the schema of {missing}; have it registered under that subject (POST \
@@ -192,11 +191,11 @@ pub(super) fn subjects(settings: &settings::Settings) -> Subjects {
     ]
 }
 
-/// How the ids of the outputs' schemas are come by.
+/// How the ids of the output schemas are obtained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Register,
-    /// Nothing is written to the registry.
+    /// The registry is only read.
     LookUp,
 }
 
@@ -205,7 +204,7 @@ impl Way {
         if settings.register { Self::Register } else { Self::LookUp }
     }
 
-    /// The ids in the order of [`Output::ALL`]; or the subject that failed and why. Of those that are not registered, all
+    /// The ids in the order of [`Output::ALL`]; or the subject that failed and why. If several are not registered, all
     /// are named, each with its file.
     fn ids(self, registry: &Registry, subjects: &Subjects) -> Result<[u32; 4], (String, RegistryError)> {
         let (mut ids, mut missing) = ([0; 4], Vec::new());
@@ -233,7 +232,7 @@ fn keep(subjects: &Subjects, ids: [u32; 4], schemas: &Schemas) {
     }
 }
 
-/// The ids of an earlier start; none unless all are known.
+/// The cached ids; `None` unless all are known.
 fn ids_before(subjects: &Subjects, schemas: &Schemas) -> Option<[u32; 4]> {
     let mut ids = [0; 4];
     for ((subject, output), id) in subjects.iter().zip(&mut ids) {
@@ -243,8 +242,8 @@ fn ids_before(subjects: &Subjects, schemas: &Schemas) -> Option<[u32; 4]> {
     Some(ids)
 }
 
-/// Asks the registry, once it answers, whether it still gives the ids in use. A registry that was made anew gives others,
-/// and whoever reads the outputs would take these for other schemas: the process must end, and start with the right ones.
+/// Checks, once the registry answers, whether it still has the ids in use. A recreated registry assigns others, and
+/// consumers would decode these records with other schemas: the process must stop, and start with the right ids.
 fn confirm(
     registry: Registry,
     way: Way,
@@ -265,7 +264,7 @@ fn confirm(
                     keep(&subjects, ids, &schemas);
                     shutdown.request();
                     let text = format!(
-                        "{} gives the output schemas the ids {ids:?} now, and not {used:?} as before: it was made anew; \
+                        "{} returns the ids {ids:?} for the output schemas, and not {used:?} as before: it was recreated; \
                          started again, the process writes the new ids",
                         registry.shown()
                     );
@@ -275,7 +274,7 @@ fn confirm(
                     tracing::error!(
                         subject,
                         reason,
-                        "The registry refuses the schema of an output that it took before."
+                        "The registry rejects the schema of an output that it accepted before."
                     );
                     return Ok(());
                 }

@@ -4,11 +4,11 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-/// Makes it for this user alone, since what lies in it is personal. One that is there stays as it is. A disk that cannot be
-/// written to is for whoever needs it to say.
+/// Creates it for this user only, since its contents are personal data. An existing folder is not changed. A read-only
+/// disk is reported by the parts that need it.
 pub(super) fn make(path: &Path) {
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(path) {
-        tracing::debug!(path = %path.display(), %error, "state.dir cannot be made.");
+        tracing::debug!(path = %path.display(), %error, "Creating state.dir failed.");
     }
 }
 

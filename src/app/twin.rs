@@ -1,11 +1,11 @@
-//! Two processes under one `kafka.instance_id`: the broker lets the newer one in and shuts the older one out, so two that
-//! are started again and again would take turns for ever.
+//! Two processes with one `kafka.instance_id`: the broker admits the newer one and fences the older one, so two that
+//! are restarted again and again would alternate forever.
 //!
-//! On one `state.dir` the older one stays: a lock on a file there, which the system takes back with the process that holds
-//! it however that ends, keeps the newer one from joining at all. On different ones neither can tell whether the other is
-//! alive or was just killed, and a start after a kill must not wait for a session to end; so the newer one wins. The
-//! older one ends, leaves word of it in its `state.dir`, and while that is there it does not join again before the group
-//! has no member of its name any more.
+//! With the same `state.dir` the older one stays: a file lock there, which the system releases when the process ends in
+//! any way, prevents the newer one from joining at all. With different ones neither can tell whether the other is alive
+//! or was just killed, and a start after a kill must not wait for a session timeout; so the newer one wins. The older
+//! one exits, records that in its `state.dir`, and does not join again before the group has no member of its name any
+//! more.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::PathBuf;
@@ -18,18 +18,18 @@ use crate::metrics::{Health, Wait, WaitCause};
 use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
 
-/// A process that is told to stop needs up to 9 s: whoever starts the next one need not wait for it.
+/// A process needs up to 9 s to stop: a restart waits that long.
 const LOCK_WITHIN: Duration = Duration::from_secs(12);
-/// Between two tries to take the lock.
+/// The pause between attempts to take the lock.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
-/// On top of a session, for the coordinator to notice its end.
+/// In addition to a session, for the coordinator to notice its end.
 const SESSION_MARGIN: Duration = Duration::from_secs(5);
-/// Between two looks at who is a member.
+/// How often the members are checked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
 
-/// Our name is ours alone on this machine as long as this is held.
+/// While this is held, no other process on this machine uses our name with this `state.dir`.
 pub(super) struct Alone {
     _lock: Option<File>,
 }
@@ -39,7 +39,7 @@ fn path(settings: &Settings, suffix: &str) -> PathBuf {
     settings.state.dir.join(&kafka.group_id).join(format!(".{}.{suffix}", kafka.instance_id))
 }
 
-/// Takes the lock, waiting for a process that is just ending. `None`: told to stop meanwhile.
+/// Takes the lock, waiting for a process that is stopping. `None`: stopped meanwhile.
 ///
 /// # Errors
 /// Another process holds it.
@@ -48,7 +48,7 @@ pub(super) fn lock(loaded: &Loaded, health: &Health, shutdown: &Shutdown) -> Res
     let id = &loaded.settings.kafka.instance_id;
     let opened = path.parent().map_or(Ok(()), fs::create_dir_all);
     let opened = opened.and_then(|()| OpenOptions::new().create(true).truncate(false).write(true).open(&path));
-    // A disk that cannot be written to is not this lock's to judge.
+    // A read-only disk is reported elsewhere.
     let Ok(file) = opened else { return Ok(Some(Alone { _lock: None })) };
     let started = Instant::now();
     loop {
@@ -57,7 +57,7 @@ pub(super) fn lock(loaded: &Loaded, health: &Health, shutdown: &Shutdown) -> Res
                 health.resume(WaitCause::Group, None);
                 return Ok(Some(Alone { _lock: Some(file) }));
             }
-            // Some file systems know no locks.
+            // Some file systems have no locks.
             Err(TryLockError::Error(_)) => return Ok(Some(Alone { _lock: None })),
             Err(TryLockError::WouldBlock) if shutdown.is_requested() => return Ok(None),
             Err(TryLockError::WouldBlock) if started.elapsed() < LOCK_WITHIN => {
@@ -78,14 +78,15 @@ pub(super) fn lock(loaded: &Loaded, health: &Health, shutdown: &Shutdown) -> Res
     }
 }
 
-/// Leaves word that another process under our name has shut this one out.
+/// Records that another process with our name has fenced this one.
 pub(super) fn shut_out(settings: &Settings) {
     if let Err(error) = fs::write(path(settings, "fenced"), "") {
-        tracing::warn!(%error, "It cannot be noted that another process has the same kafka.instance_id.");
+        tracing::warn!(%error, "Recording that another process has the same kafka.instance_id failed.");
     }
 }
 
-/// After this process was shut out: waits until whoever did it is no member of the group any more, or a session is over.
+/// After this process was fenced: waits until the other one is no longer a member of the group, or a session has
+/// passed.
 ///
 /// # Errors
 /// It is a member for longer than a session: it lives.
@@ -105,14 +106,14 @@ pub(super) fn check(loaded: &Loaded, brokers: &Brokers, health: &Health, shutdow
                 return Err(refusal(
                     loaded,
                     format!(
-                        "{id:?} is the name of another process that is a member of the group and has shut this one out; give \
+                        "{id:?} is the name of another process that is a member of the group and has fenced this one; give \
                          each process its own"
                     ),
                 ));
             }
             Ok(true) => {
                 let detail = format!(
-                    "another process named {id} shut this one out, and is a member of the group; if it is gone, its session \
+                    "another process named {id} has fenced this one, and is a member of the group; if it has ended, its session \
                      ends within {} s",
                     limit.as_secs()
                 );
@@ -123,7 +124,7 @@ pub(super) fn check(loaded: &Loaded, brokers: &Brokers, health: &Health, shutdow
                 fs::remove_file(&word).ok();
                 break;
             }
-            // Whoever cannot ask learns it by joining.
+            // Joining will tell.
             Err(kafka::Failure::Retry(_)) => break,
             Err(failure) => return Err(failure.into()),
         }

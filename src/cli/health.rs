@@ -1,5 +1,4 @@
-//! `health`: asks the daemon on this machine how it is, for supervisors that run commands and images that hold no other
-//! program.
+//! `health`: checks the daemon on this machine, for supervisors that run commands and images without other programs.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -10,9 +9,9 @@ use super::output::{self, Stopped};
 use crate::app::Failure;
 use crate::settings::Loaded;
 
-/// Connecting, asking and reading may take so long each. Below the time that supervisors usually allow.
+/// Timeout of connecting, sending and reading, each. Below the time that supervisors usually allow.
 const TIME_MAX: Duration = Duration::from_secs(3);
-/// Bytes of an answer that are read; a list of everything that waits is far shorter.
+/// Bytes of an answer that are read; a list of all waits is far shorter.
 const ANSWER_MAX: u64 = 64 << 10;
 
 /// Prints the answer.
@@ -28,14 +27,13 @@ pub(super) fn run(loaded: &Loaded, asked: &arguments::Health) -> Result<(), Stop
     let (address, path) = (reachable(listens), path(asked.probe));
     let answer = ask(address, path)
         .map_err(|error| Failure::Running(format!("http://{address}{path}: no answer ({error}); is the daemon up?")))?;
-    let (is_ok, said) = verdict(&answer).ok_or_else(|| {
-        Failure::Running(format!("http://{address}{path}: something else than cohortd answers there"))
-    })?;
+    let (is_ok, body) = verdict(&answer)
+        .ok_or_else(|| Failure::Running(format!("http://{address}{path}: the answer is not from cohortd")))?;
     if !is_ok {
-        return Err(Failure::Running(said.trim_end().to_owned()).into());
+        return Err(Failure::Running(body.trim_end().to_owned()).into());
     }
     let mut out = output::results();
-    out.write_all(said.as_bytes())?;
+    out.write_all(body.as_bytes())?;
     out.flush()?;
     Ok(())
 }
@@ -47,7 +45,7 @@ fn path(probe: Probe) -> &'static str {
     }
 }
 
-/// Who listens everywhere is asked on the loopback.
+/// A wildcard address is reached on the loopback.
 fn reachable(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -57,7 +55,7 @@ fn reachable(listens: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listens.port())
 }
 
-/// By hand, since a client of HTTP would follow proxies and redirections.
+/// Without an HTTP client, which would follow proxies and redirects.
 fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, TIME_MAX)?;
     connection.set_read_timeout(Some(TIME_MAX))?;
@@ -68,7 +66,7 @@ fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     Ok(answer)
 }
 
-/// Is the status 200, and what does the body say? `None`: this is no answer of HTTP.
+/// Whether the status is 200, and the body. `None`: this is not an HTTP answer.
 fn verdict(answer: &str) -> Option<(bool, &str)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut words = head.split_ascii_whitespace();

@@ -1,11 +1,13 @@
-//! The command line: what each command is called, what it is given, and how the process ends.
+//! The command line: the commands, their arguments, and the exit code.
 
 mod arguments;
 mod check;
 mod demo;
 mod explain;
 mod fit;
+mod format;
 mod health;
+mod help;
 mod history;
 mod output;
 mod progress;
@@ -13,7 +15,7 @@ mod replay;
 mod reset;
 mod score;
 mod sizes;
-mod words;
+mod values;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -98,7 +100,7 @@ fn loaded(layers: Layers) -> Result<Loaded, Failure> {
     Settings::load(&sources).map_err(|error| Failure::Configuration(error.to_string()))
 }
 
-/// Help and version are results; anything else that clap has to say is about a wrong command line.
+/// Help and version are results; everything else from clap is an error in the command line.
 fn answered(answer: &clap::Error) -> ExitCode {
     match answer.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {

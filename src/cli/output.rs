@@ -1,4 +1,4 @@
-//! Where words go: results to stdout, everything else to stderr.
+//! Output: results to stdout, everything else to stderr.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::{Command, Stdio};
@@ -13,9 +13,9 @@ const BUFFER: usize = 1 << 16;
 /// Why writing results ended early.
 #[derive(Debug)]
 pub(super) enum Stopped {
-    /// The reader has seen enough, as `head` does: no failure.
+    /// The reader has closed stdout, as `head` does: not a failure.
     Unread,
-    /// The command line asks for what does not exist.
+    /// The command line names something that does not exist.
     Usage(String),
     Failed(Failure),
 }
@@ -27,7 +27,7 @@ impl From<Failure> for Stopped {
 }
 
 impl From<io::Error> for Stopped {
-    /// Of writing results; other errors are told apart where they happen.
+    /// An error while writing results; other errors are handled where they happen.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Unread,
@@ -41,61 +41,61 @@ pub(super) fn results() -> BufWriter<io::StdoutLock<'static>> {
     BufWriter::with_capacity(BUFFER, io::stdout().lock())
 }
 
-/// Do the results stand on the same screen as everything else?
+/// Are the results written to the same screen as everything else?
 pub(super) fn results_are_on_screen() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Is there someone to look at progress?
+/// Is stderr a screen, for progress?
 pub(super) fn has_spectators() -> bool {
     io::stderr().is_terminal()
 }
 
-/// May results be coloured? On a screen, unless it cannot, or its owner does not want it (no-color.org).
+/// Should results be coloured? On a screen that supports it, unless disabled (no-color.org).
 pub(super) fn results_are_coloured() -> bool {
-    // These belong to the terminal, not to our settings.
+    // These belong to the terminal, not to the settings.
     let asked = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     results_are_on_screen() && asked("NO_COLOR").is_none() && asked("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Columns of the screen that results are on; 100 where they are on none, or nobody says.
+/// The width of the screen for results; 100 if there is none, or it is unknown.
 pub(super) fn columns() -> usize {
-    /// A narrower screen breaks lines by itself.
-    const LEAST: usize = 80;
+    /// A narrower screen wraps lines itself.
+    const MIN: usize = 80;
     const UNKNOWN: usize = 100;
     if !results_are_on_screen() {
         return UNKNOWN;
     }
-    // Asks the terminal that is standard input: `rows columns`.
-    let asked = Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output();
-    let columns = asked.ok().and_then(|said| {
-        let said = String::from_utf8(said.stdout).ok()?;
-        said.split_whitespace().nth(1)?.parse::<usize>().ok()
+    // Queries the terminal on standard input: `rows columns`.
+    let stty = Command::new("stty").arg("size").stdin(Stdio::inherit()).stderr(Stdio::null()).output();
+    let columns = stty.ok().and_then(|output| {
+        let size = String::from_utf8(output.stdout).ok()?;
+        size.split_whitespace().nth(1)?.parse::<usize>().ok()
     });
-    columns.filter(|columns| *columns > 0).map_or(UNKNOWN, |columns| columns.max(LEAST))
+    columns.filter(|columns| *columns > 0).map_or(UNKNOWN, |columns| columns.max(MIN))
 }
 
-/// A line, or a few, for people. That stderr is closed is no reason to stop.
+/// A message for people. A closed stderr is not a reason to stop.
 pub(super) fn say(text: &str) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
-/// What went wrong, in the form that every message has.
+/// An error, in the form that every message has.
 pub(super) fn complain(text: &str) {
     say(&format!("cohortd: {text}"));
 }
 
-/// Help that was asked for: a result.
+/// Requested help: a result.
 pub(super) fn help(text: &StyledStr) {
-    write!(io::stdout().lock(), "{}", coloured(text, results_are_on_screen())).ok();
+    write!(io::stdout().lock(), "{}", coloured(text)).ok();
 }
 
-/// A wrong command line, in clap's words and our form.
+/// An error in the command line, with clap's text in our form.
 pub(super) fn usage(text: &StyledStr) {
-    let text = coloured(text, false);
+    let text = text.to_string();
     complain(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
 }
 
-fn coloured(text: &StyledStr, screen: bool) -> String {
-    if screen { text.ansi().to_string() } else { text.to_string() }
+fn coloured(text: &StyledStr) -> String {
+    if results_are_on_screen() { text.ansi().to_string() } else { text.to_string() }
 }

@@ -1,4 +1,4 @@
-//! How far long work has come, drawn on stderr when someone is looking.
+//! Progress of long operations, drawn on stderr if it is a screen.
 
 use std::io::Read;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::output;
 /// Redraws a second, at most.
 const REDRAWS: u8 = 10;
 
-/// A bar, or a counter where the end is not known; nothing at all where nobody looks.
+/// A bar, or a counter if the end is unknown; nothing if stderr is not a screen.
 #[derive(Debug, Clone)]
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Of reading: `bytes` is how many there are, if that is known.
+    /// For reading: `bytes` is the total size, if known.
     pub(super) fn of_reading(bytes: Option<u64>) -> Self {
         let template = match bytes {
             Some(_) => "reading   {wide_bar} {bytes} of {total_bytes}, {eta} left",
@@ -24,27 +24,27 @@ impl Progress {
         Self::new(bytes, template)
     }
 
-    /// Of deciding so many events.
+    /// For evaluating events.
     pub(super) fn of_deciding(events: usize) -> Self {
         Self::new(Some(events as u64), "deciding  {wide_bar} {human_pos} of {human_len} events, {eta} left")
     }
 
-    /// Of so many records of a topic.
+    /// For reading records of a topic.
     pub(super) fn of_records(records: u64) -> Self {
         Self::new(Some(records), "reading   {wide_bar} {human_pos} of {human_len} records, {eta} left")
     }
 
-    /// Not shown where results come out on the same screen meanwhile.
+    /// Hidden if results are written to the same screen meanwhile.
     pub(super) fn beside_results(self) -> Self {
         if output::results_are_on_screen() { Self::hidden() } else { self }
     }
 
-    /// Of living so many days, with what [`Progress::tell`] says beside it.
+    /// For simulating days, with the text of [`Progress::tell`].
     pub(super) fn of_living(days: u64) -> Self {
         Self::new(Some(days), "{msg}  {wide_bar}")
     }
 
-    /// Of waiting, with what [`Progress::tell`] says.
+    /// For waiting, with the text of [`Progress::tell`].
     pub(super) fn of_waiting() -> Self {
         Self::new(None, "{spinner} {msg}  {elapsed}")
     }
@@ -74,7 +74,7 @@ impl Progress {
         self.0.inc(by as u64);
     }
 
-    /// So far, of what it was made for.
+    /// Sets the position.
     pub(super) fn set(&self, to: u64) {
         self.0.set_position(to);
     }
@@ -83,17 +83,17 @@ impl Progress {
         self.0.set_message(text);
     }
 
-    /// Lets something be written to the screen without tearing the bar.
+    /// Writes something to the screen without tearing the bar.
     pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         self.0.suspend(write)
     }
 
-    /// Says something without tearing the bar.
+    /// Prints a message without tearing the bar.
     pub(super) fn complain(&self, text: &str) {
         self.0.suspend(|| output::complain(text));
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar.
     pub(super) fn finish(&self) {
         self.0.finish_and_clear();
     }

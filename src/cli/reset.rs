@@ -1,4 +1,4 @@
-//! `reset`: the way on when the input, or the group's offsets, are no longer those that the state was made from.
+//! `reset`: continues when the input, or the group's offsets, no longer match the state.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use super::output::{self, Stopped};
 use crate::app::reset::{Alone, Reset, Way};
 use crate::settings::Loaded;
 
-/// Says what would be done, and does it if asked to.
+/// Prints the plan, and carries it out if requested.
 ///
 /// # Errors
 /// What stands against it; brokers that do not answer.

@@ -1,4 +1,4 @@
-//! `score`: what the model of churn says of each customer in files of events.
+//! `score`: the churn model's predictions for each customer in event files.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use serde::{Serialize, Serializer};
 
 use super::arguments::Score;
 use super::fit::{in_words, refused};
-use super::history::{Comers, Looks, rules_of_churn};
+use super::format::counted;
+use super::history::{ActivityScan, Looks, rules_of_churn};
 use super::output::{self, Stopped};
-use super::words::counted;
 use crate::app::{Failure, parameters_file, rules_file};
 use crate::churn::Customer;
 use crate::engine::{Parameters, Prospect, Shard, level_name};
@@ -18,11 +18,11 @@ use crate::event::Instant;
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
 
-/// Days ahead for which the probability of nothing is said, and the number to expect.
+/// Horizons in days of the probability of no activity, and of the expected number.
 const NONE_DAYS: [u32; 2] = [30, 90];
 const EXPECTED_DAYS: [u32; 3] = [30, 90, 360];
 
-/// One customer on stdout: what others depend on, keys and their order too.
+/// One customer on stdout: a public format, including keys and their order.
 #[derive(Serialize)]
 struct Line<'a> {
     customer_id: &'a str,
@@ -76,7 +76,7 @@ impl Serialize for ByDays {
     }
 }
 
-/// Reads the files and scores; a line for each customer who came goes to stdout, all else to stderr.
+/// Reads the files and scores; a line for each active customer goes to stdout, everything else to stderr.
 ///
 /// # Errors
 /// Wrong rules or parameters; rules without `[churn]`; a file that cannot be read to its end; nothing to fit.
@@ -91,27 +91,27 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
         Some((path, churn)) => Some(parameters_file::read(path)?.for_rules(churn, path)?),
         None => None,
     };
-    let comers = Comers::read(settings, &rules, &asked.files, asked.at)?;
-    let at = comers.until;
+    let scan = ActivityScan::read(settings, &rules, &asked.files, asked.at)?;
+    let at = scan.until;
     let (shard, parameters) = match given {
         Some(parameters) => {
-            let mut seen = comers.look(&Looks::default())?;
+            let mut seen = scan.look(&Looks::default())?;
             seen.shard.set_parameters(Some(Arc::new(parameters)), at);
-            output::say(&format!("by the parameters given: {}", in_words(&parameters.model)));
+            output::say(&format!("with the given parameters: {}", in_words(&parameters.model)));
             (seen.shard, parameters)
         }
-        None if asked.refit => refitted(comers, &rules)?,
-        None => as_run_would(comers)?,
+        None if asked.refit => refitted(scan, &rules)?,
+        None => as_run_would(scan)?,
     };
     let count = write(&shard, &parameters, at, asked.horizon)?;
     output::say(&format!("{} as of {at}", counted(count, "customer", "customers")));
     Ok(())
 }
 
-/// By parameters fitted at the instant to all that was known by then.
-fn refitted(comers: Comers, rules: &RuleSet) -> Result<(Shard, Parameters), Stopped> {
-    let at = comers.until;
-    let mut seen = comers.look(&Looks::default().and_fit(rules, at))?;
+/// With parameters fitted at the instant to everything known by then.
+fn refitted(scan: ActivityScan, rules: &RuleSet) -> Result<(Shard, Parameters), Stopped> {
+    let at = scan.until;
+    let mut seen = scan.look(&Looks::default().and_fit(rules, at))?;
     let fit = seen.fit(at).map_err(refused)?;
     let customers = seen.sample(at).map_or(0, |sample| sample.rows.len() as u64);
     let provisional = if fit.is_provisional() { ", provisionally" } else { "" };
@@ -122,21 +122,21 @@ fn refitted(comers: Comers, rules: &RuleSet) -> Result<(Shard, Parameters), Stop
     Ok((seen.shard, parameters))
 }
 
-/// By the parameters that `run` would have in force at the instant.
-fn as_run_would(comers: Comers) -> Result<(Shard, Parameters), Stopped> {
-    let at = comers.until;
-    let (shard, refitted) = comers.learn_on_mondays()?;
+/// With the parameters that `run` would have in force at the instant.
+fn as_run_would(scan: ActivityScan) -> Result<(Shard, Parameters), Stopped> {
+    let at = scan.until;
+    let (shard, refitted) = scan.learn_on_mondays()?;
     let Some((learnt_at, parameters)) = refitted.last else {
         let text = format!(
-            "`run` learns on Mondays, and had learnt nothing of these customers by {at}, so it would not say anything yet; \
+            "`run` trains on Mondays, and had no parameters for these customers by {at}, so it would not predict anything yet; \
              --refit fits to all that there is"
         );
         return Err(Failure::Running(text).into());
     };
     let provisional = if parameters.provisional { ", provisional" } else { "" };
-    let corrected = if parameters.recalibration.is_some() { ", corrected by what came" } else { "" };
+    let corrected = if parameters.recalibration.is_some() { ", corrected by outcomes" } else { "" };
     output::say(&format!(
-        "as `run` would say, by what was learnt on {learnt_at}{provisional}{corrected}: {}",
+        "as `run` would predict, with the parameters of {learnt_at}{provisional}{corrected}: {}",
         in_words(&parameters.model)
     ));
     Ok((shard, *parameters))

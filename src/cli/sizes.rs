@@ -1,4 +1,4 @@
-//! How large each cohort was over time, as one line of blocks.
+//! The size of each cohort over time, as a line of blocks.
 
 use crate::event::{Change, Instant};
 
@@ -21,14 +21,14 @@ impl Sizes {
         self.moves.push((at, change));
     }
 
-    /// Takes in those of other customers.
+    /// Adds those of other customers.
     pub(super) fn add(&mut self, other: Self) {
         self.entered += other.entered;
         self.exited += other.exited;
         self.moves.extend(other.moves);
     }
 
-    /// Members after all that was recorded. Nobody leaves who has not entered.
+    /// Members after all recorded changes. Nobody leaves without having entered.
     pub(super) fn now(&self) -> u64 {
         self.entered - self.exited
     }
@@ -36,7 +36,7 @@ impl Sizes {
     /// The size at the end of each of `columns` equal parts of the time from `from` through `to`, and the largest at any
     /// instant.
     pub(super) fn over_time(&mut self, from: Instant, to: Instant, columns: usize) -> (Vec<u64>, u64) {
-        // By instant, exits first: who changes places in one millisecond must not count twice.
+        // By instant, exits first: a customer who leaves and enters in one millisecond must not count twice.
         self.moves.sort_by_key(|(at, change)| (*at, *change == Change::Entered));
         let length = i128::from(to.since(from).0.max(1));
         let end_of = |column: usize| {

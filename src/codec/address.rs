@@ -1,4 +1,4 @@
-//! A schema registry's addresses, apart from the credentials in them.
+//! The addresses of a schema registry, separated from their credentials.
 
 use std::hash::Hasher as _;
 
@@ -8,10 +8,10 @@ use percent_encoding::percent_decode_str;
 use siphasher::sip::SipHasher13;
 use ureq::http::Uri;
 
-/// Where a registry is, and how it is told who asks.
+/// The address of a registry, and the credentials for it.
 #[derive(Clone)]
 pub(super) struct Address {
-    /// `scheme://host[:port][/path]`, without a slash at its end. Holds no credentials.
+    /// `scheme://host[:port][/path]`, without a trailing slash. Contains no credentials.
     pub(super) base: String,
     /// The value of the `authorization` header.
     pub(super) authorization: Option<String>,
@@ -26,14 +26,14 @@ pub(super) struct Address {
 pub(super) struct BadRegistryAddress;
 
 impl Address {
-    /// Parses addresses that are separated by commas.
+    /// Parses addresses separated by commas.
     pub(super) fn parse_all(text: &str) -> Result<Vec<Self>, BadRegistryAddress> {
         text.split(',').map(|address| Self::parse(address.trim())).collect()
     }
 
     /// Parses `http(s)://[user:password@]host[:port][/path]`; user and password may be percent-encoded.
     pub(super) fn parse(text: &str) -> Result<Self, BadRegistryAddress> {
-        // A password with one of these unencoded would end the host early, and be sent to another one.
+        // With one of these unencoded in a password, the host would end early, and the password be sent to another one.
         if text.matches('@').count() > 1 || text.contains(['?', '#']) {
             return Err(BadRegistryAddress);
         }
@@ -49,7 +49,7 @@ impl Address {
             Some((credentials, host)) => (Some(credentials), host),
             None => (None, authority.as_str()),
         };
-        // What stands before a comma in a password could otherwise pass for a host.
+        // The part of a password before a comma could otherwise be taken for a host.
         let port = host.rsplit_once(']').map_or(host, |(_, port)| port).split_once(':').map(|(_, port)| port);
         if port.is_some_and(|port| port.parse::<u16>().is_err()) {
             return Err(BadRegistryAddress);
@@ -63,8 +63,8 @@ impl Address {
     }
 }
 
-/// A name for files that are of the registry at these addresses and no other, whatever their order: readable, and the same
-/// for each process and release.
+/// A name for files that belong to the registry at these addresses, in any order: readable, and the same in each
+/// process and release.
 pub(super) fn file_name(addresses: &[Address]) -> String {
     let mut bases: Vec<&str> = addresses.iter().map(|address| address.base.as_str()).collect();
     bases.sort_unstable();

@@ -1,4 +1,4 @@
-//! What the web server at a registry's address answered, and what follows from it.
+//! The answers of a registry's web server, and what follows from them.
 
 use std::fmt;
 
@@ -8,22 +8,22 @@ use ureq::http::{Response, StatusCode, Uri};
 
 use super::RegistryError;
 
-/// The largest answer read, in bytes: far beyond any schema.
+/// The size limit of an answer, in bytes: far beyond any schema.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
-/// The longest part of a registry's own message that is repeated, in characters.
+/// The length limit of a registry's own message in ours, in characters.
 const MESSAGE_MAX: usize = 300;
 
-/// An answer, whatever it says.
+/// Any answer.
 pub(super) struct Answer {
     url: String,
     pub(super) status: StatusCode,
     body: String,
-    /// Where a redirect points to, without what may be a secret.
+    /// The target of a redirect, without what may be a secret.
     location: Option<String>,
     shown: Shown,
 }
 
-/// What showed the registry who asks.
+/// The credentials that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     Nothing,
@@ -44,7 +44,7 @@ impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nothing => {
-                "requests that do not show who asks (schemas.token, schemas.certificate, or user:password@ in \
+                "requests without credentials (schemas.token, schemas.certificate, or user:password@ in \
                  schemas.registry)"
             }
             Self::Password => "the credentials in schemas.registry",
@@ -63,12 +63,12 @@ impl Answer {
         Ok(Self { url: url.to_owned(), status, body, location, shown })
     }
 
-    /// Of a "not found": is it a registry's own, and not that of a path which leads to none?
+    /// For a "not found": is it the answer of a registry, and not of a wrong path?
     pub(super) fn is_of_a_registry(&self) -> bool {
         (40_400..40_500).contains(&self.error().error_code)
     }
 
-    /// Does the registry say that there is no such subject at all?
+    /// Does the registry say that the subject does not exist?
     pub(super) fn is_without_subject(&self) -> bool {
         self.status == StatusCode::NOT_FOUND && self.error().error_code == 40_401
     }
@@ -81,7 +81,7 @@ impl Answer {
         serde_json::from_str(&self.body).map_err(|_| RegistryError::Foreign(self.summary()))
     }
 
-    /// An answer that says nothing of what was asked for.
+    /// An answer that does not contain what was requested.
     pub(super) fn failure(&self) -> RegistryError {
         match self.status.as_u16() {
             401 | 403 => RegistryError::Denied(format!("{}: {}", self.shown, self.summary())),
@@ -97,7 +97,7 @@ impl Answer {
         }
     }
 
-    /// Status, address and the registry's own words; other pages are not repeated.
+    /// Status, address and the registry's own message; other pages are not repeated.
     pub(super) fn summary(&self) -> String {
         let message = self.error().message;
         let reason = self.status.canonical_reason().unwrap_or_default();
@@ -114,7 +114,7 @@ pub(super) fn shortened(text: &str) -> String {
     text.chars().take(MESSAGE_MAX).collect()
 }
 
-/// A redirect's place without user, password, query and fragment; `None`: it cannot be read.
+/// The target of a redirect without user, password, query and fragment; `None`: it cannot be parsed.
 fn without_secrets(location: &str) -> Option<String> {
     let location: Uri = location.parse().ok()?;
     let host = location.authority().map(|authority| {

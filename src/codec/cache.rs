@@ -1,9 +1,8 @@
-//! What a registry has answered, kept on disk, so that a restart without the registry goes on.
+//! A cache of a registry's answers on disk, so that a restart does not need the registry.
 //!
-//! In one folder for each registry: `<id>-<check>.avsc`, the schema with that id (with those that it refers to, where it
-//! does), and `<name>.id`, the id under which an
-//! output's schema is registered. A registry never changes either. A file that is damaged is passed over, and what it
-//! said is asked again; without a disk to write to, all is asked again after a restart.
+//! In one folder for each registry: `<id>-<check>.avsc`, the schema with that id (with its references, if it has any),
+//! and `<name>.id`, the id under which an output schema is registered. A registry never changes either. A damaged file
+//! is ignored and its content requested again; without a writable disk, everything is requested again after a restart.
 
 use std::fs;
 use std::hash::Hasher;
@@ -17,21 +16,21 @@ use siphasher::sip::SipHasher13;
 
 use super::{Registry, SchemaText};
 
-/// Schemas kept; the one that was written first makes room for the next.
+/// The maximum number of cached schemas; the oldest is replaced.
 const SCHEMAS_MAX: usize = 1_000;
-/// The largest file kept, in bytes: as much as a schema and all that it refers to may have, written as JSON.
+/// The size limit of a file, in bytes: as much as a schema and all its references may have, written as JSON.
 const FILE_BYTES_MAX: usize = 8 << 20;
 
 /// The folder of one registry.
 #[derive(Debug, Clone)]
 pub struct SchemaCache {
     folder: PathBuf,
-    /// Was it said that nothing can be written? Once is enough.
+    /// Was it logged that nothing can be written?
     complained: Arc<AtomicBool>,
 }
 
 impl SchemaCache {
-    /// Opens or makes the folder of this registry in `root`.
+    /// Opens or creates the folder of this registry in `root`.
     ///
     /// # Errors
     /// When the folder cannot be made.
@@ -41,26 +40,26 @@ impl SchemaCache {
         Ok(Self { folder, complained: Arc::default() })
     }
 
-    /// The schemas of all files that are whole, each with its id. What is damaged is removed.
+    /// The schemas of all intact files, each with its id. Damaged files are removed.
     pub(super) fn schemas(&self) -> Vec<(u32, SchemaText)> {
         let mut schemas = Vec::new();
         for (_, path) in self.schema_files() {
             match read_schema(&path) {
                 Ok(Some(schema)) => schemas.push(schema),
                 Ok(None) => {
-                    tracing::warn!(path = %path.display(), "A schema kept on disk is damaged; it is fetched again.");
+                    tracing::warn!(path = %path.display(), "A cached schema is damaged; it is fetched again.");
                     fs::remove_file(&path).ok();
                 }
-                // It may be as good as it was.
+                // The file itself may be intact.
                 Err(error) => {
-                    tracing::warn!(path = %path.display(), %error, "A schema kept on disk cannot be read; it is fetched again.");
+                    tracing::warn!(path = %path.display(), %error, "A cached schema cannot be read; it is fetched again.");
                 }
             }
         }
         schemas
     }
 
-    /// Keeps a schema.
+    /// Stores a schema.
     pub(super) fn keep(&self, id: u32, schema: &SchemaText) {
         let schema = schema.packed();
         if schema.len() > FILE_BYTES_MAX {
@@ -85,7 +84,7 @@ impl SchemaCache {
         (found == format!("{:016x}", check(&[&id.to_le_bytes(), subject.as_bytes(), schema.as_bytes()]))).then_some(id)
     }
 
-    /// Keeps the id under which a schema is registered for a subject.
+    /// Stores the id under which a schema is registered for a subject.
     pub fn keep_output_id(&self, subject: &str, schema: &str, id: u32) {
         self.write(
             &output_file(subject, schema),
@@ -109,12 +108,12 @@ impl SchemaCache {
             && !self.complained.swap(true, Ordering::Relaxed)
         {
             let folder = self.folder.display();
-            tracing::warn!(%folder, %error, "Schemas cannot be kept on disk; a restart will need the registry.");
+            tracing::warn!(%folder, %error, "Schemas cannot be cached on disk; a restart will need the registry.");
         }
     }
 }
 
-/// Writes a file beside its place and renames it, so that none is ever half written, after a loss of power neither.
+/// Writes a temporary file and renames it, so that no file is ever half written, not even after a power failure.
 ///
 /// # Errors
 /// Of the file system; then the place is as it was.
@@ -130,7 +129,7 @@ pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
         })
 }
 
-/// `None`: it is not what was written.
+/// `None`: it is damaged.
 fn read_schema(path: &Path) -> io::Result<Option<(u32, SchemaText)>> {
     if fs::metadata(path)?.len() > FILE_BYTES_MAX as u64 {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Compression, of whole files and of a container's blocks, as other tools write it.
+//! Compression of whole files and of the blocks of a container.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -16,18 +16,18 @@ pub(super) enum Compression {
 }
 
 impl Compression {
-    /// Told from the first bytes of the file, whatever its name.
+    /// Detected from the first bytes of the file, whatever its name.
     pub(super) fn of(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            // Several compressors working at once (pzstd) begin with a frame that is to be skipped.
+            // Parallel compressors (pzstd) begin with a skippable frame.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
             _ => None,
         }
     }
 
-    /// What was compressed; files that were put together of several are read through.
+    /// The decompressed bytes; concatenated files are read through.
     pub(super) fn read(self, input: Input) -> io::Result<Input> {
         Ok(match self {
             Self::Gzip => Box::new(BufReader::new(Members::new(input))),
@@ -37,9 +37,9 @@ impl Compression {
     }
 }
 
-/// The members of a gzip file, one after the other. Zeros between and after them fill blocks of a tape or of a disk.
+/// The members of a gzip file, one after the other. Zeros between and after them pad blocks of a tape or disk.
 struct Members {
-    /// None: at the end, or after an error.
+    /// `None`: at the end, or after an error.
     member: Option<GzDecoder<Input>>,
 }
 
@@ -73,7 +73,7 @@ fn following(mut input: Input) -> io::Result<Option<Input>> {
                 input.consume(zeros);
                 return Ok(Some(input));
             }
-            Some(_) => return Err(io::Error::other("after the end of what is compressed there are other bytes")),
+            Some(_) => return Err(io::Error::other("trailing bytes after the compressed data")),
             None if zeros == 0 => return Ok(None),
             None => input.consume(zeros),
         }
@@ -93,9 +93,9 @@ pub(super) enum Codec {
 /// Why a block cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BadBlock {
-    #[error("they are compressed wrongly ({0})")]
+    #[error("decompression failed ({0})")]
     Compression(#[from] io::Error),
-    #[error("their checksum is another")]
+    #[error("the checksum does not match")]
     Checksum,
     #[error("they are larger than {} MiB", MAX_BLOCK >> 20)]
     TooLarge,
@@ -105,7 +105,7 @@ pub enum BadBlock {
 pub(super) const MAX_BLOCK: u64 = 256 << 20;
 
 impl Codec {
-    /// Those that Avro names, but for xz, by their names there.
+    /// The codecs of Avro except xz, by their names there.
     pub(super) fn of(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"null" | b"" => Self::Null,
@@ -131,7 +131,7 @@ impl Codec {
     }
 }
 
-/// Without Snappy's own framing, and followed by the CRC-32 of what was compressed: so Avro has it.
+/// As in Avro: without Snappy's framing, and followed by the CRC-32 of the uncompressed bytes.
 fn snappy(stored: &[u8]) -> Result<Vec<u8>, BadBlock> {
     let bad = |error: snap::Error| BadBlock::Compression(io::Error::other(error));
     let (compressed, checksum) = stored.split_last_chunk().ok_or(BadBlock::Checksum)?;

@@ -1,6 +1,6 @@
 //! Avro object container files: a header with the writer's schema, then blocks of records.
 //!
-//! Records are read by the same program as those of a topic, so a file says exactly what the topic said.
+//! Records are decoded like those of a topic, so a file gives exactly the same events.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,10 +10,10 @@ use super::owned::{All, OwnedEvent};
 use super::unread::Unread;
 use super::{Incompatible, Reader, Undecodable};
 
-/// What such a file begins with.
+/// The first bytes of such a file.
 pub(super) const MAGIC: &[u8; 4] = b"Obj\x01";
 
-/// What cannot be read of a container file: a part of it, or all that is left.
+/// What cannot be read in a container file: a part, or all of the rest.
 #[derive(Debug, thiserror::Error)]
 pub enum BadContainer {
     #[error(transparent)]
@@ -26,11 +26,11 @@ pub enum BadContainer {
     Codec(String),
     #[error("its schema: {0}")]
     Schema(#[from] Incompatible),
-    /// The next one can be read.
+    /// The next record can be read.
     #[error("record {record}: {problem}")]
     Record { record: u64, problem: Undecodable },
-    /// Where the record ends is not known; the next block can be read.
-    #[error("records {first} to {last}: {problem}, and where the next one begins is not known")]
+    /// The end of the record is unknown; the next block can be read.
+    #[error("records {first} to {last}: {problem}; the start of the next record is unknown")]
     Rest { first: u64, last: u64, problem: Undecodable },
     /// The next block can be read.
     #[error("records {first} to {last}: {problem}")]
@@ -38,7 +38,7 @@ pub enum BadContainer {
 }
 
 impl BadContainer {
-    /// How many records are lost; `None`: all that are left.
+    /// The number of lost records; `None`: all remaining ones.
     pub(super) fn lost(&self) -> Option<u64> {
         match self {
             Self::Record { .. } => Some(1),
@@ -96,7 +96,7 @@ impl<R: BufRead> Container<R> {
         Ok(Self { input, reader, codec, sync, block: Vec::new(), position: 0, left: 0, records: 0 })
     }
 
-    /// Fields of the writer that are not read.
+    /// The fields of the writer that are not used.
     pub(super) fn unread(&self) -> &Unread {
         self.reader.unread()
     }
@@ -169,7 +169,7 @@ fn long(input: &mut impl BufRead) -> Result<Option<i64>, BadContainer> {
     }
 }
 
-/// Bytes preceded by their length; memory grows with what is there, not with what is claimed.
+/// Bytes preceded by their length; memory grows with the actual data, not with the claimed length.
 fn sized(input: &mut impl BufRead) -> Result<Vec<u8>, BadContainer> {
     let length = long(input)?.and_then(|length| u64::try_from(length).ok()).ok_or(BadContainer::Damaged)?;
     if length > MAX_BLOCK {

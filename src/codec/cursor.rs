@@ -1,8 +1,8 @@
-//! Reading Avro's primitives from the front of a slice, every length checked before it is believed.
+//! Reads Avro's primitives from a slice; every length is checked before it is used.
 
 use super::Undecodable;
 
-/// What is left of a record.
+/// The rest of a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
@@ -67,7 +67,7 @@ impl<'a> Cursor<'a> {
         Ok(value)
     }
 
-    /// A length in bytes, known to be there.
+    /// A checked length in bytes.
     #[inline]
     pub(super) fn sized(&mut self) -> Result<&'a [u8], Undecodable> {
         let length = self.long()?;
@@ -102,7 +102,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The head of an array's or map's block. No items: the end.
+    /// The head of a block of an array or map. No items: the end.
     #[inline]
     pub(super) fn block(&mut self) -> Result<Block, Undecodable> {
         let count = self.long()?;
@@ -115,13 +115,13 @@ impl<'a> Cursor<'a> {
         } else {
             None
         };
-        // More items than a Java reader could hold: no writer means it.
+        // More items than a Java reader could hold: no real writer produces them.
         let items = u32::try_from(count.unsigned_abs()).map_err(|_| Undecodable::Length)?;
         Ok(Block { items, bytes })
     }
 }
 
-/// How many items follow, and in how many bytes if the writer said so.
+/// The number of items that follow, and their size in bytes if the writer gave it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
     pub(super) items: u32,

@@ -1,8 +1,8 @@
-//! What can be wrong with a record and with a schema. No text here carries a field's value.
+//! Errors in records and schemas. No text contains a value of a field.
 
 use crate::event::DeadLetterReason;
 
-/// This record cannot be read: it goes to the dead letters and reading goes on.
+/// This record cannot be decoded: it goes to the dead letters and reading continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
     #[error("the record begins with neither a schema id (00) nor a fingerprint (C3 01)")]
@@ -21,8 +21,8 @@ pub enum Undecodable {
     NotUtf8(&'static str),
     #[error("records are nested deeper than {} levels", super::reader::MAX_DEPTH)]
     Depth,
-    /// The writer's union holds, in this record, a type that the field cannot be read from.
-    #[error("`{0}` holds a type that it cannot be read from")]
+    /// In this record, the union of the writer has a type that the field cannot be read from.
+    #[error("`{0}` has a type that it cannot be read from")]
     Mismatch(&'static str),
     #[error("`customer_id` is null or empty")]
     NoCustomer,
@@ -33,8 +33,8 @@ pub enum Undecodable {
 }
 
 impl Undecodable {
-    /// Is one value of no use, while the record was read to its end? Where records lie one behind the other, the next one
-    /// can be found then.
+    /// Is a single value unusable, while the record was read to its end? Then the next one can be found in a sequence
+    /// of records.
     #[must_use]
     pub fn is_of_a_value(self) -> bool {
         match self {
@@ -49,7 +49,7 @@ impl Undecodable {
         }
     }
 
-    /// Under which reason the record is set aside.
+    /// The reason under which the record becomes a dead letter.
     #[must_use]
     pub fn reason(self) -> DeadLetterReason {
         match self {
@@ -69,15 +69,15 @@ impl Undecodable {
     }
 }
 
-/// No record of this writer's schema can be read as a `CustomerEvent`: every one goes to the dead letters, and a person
-/// has to change the schema or the mapping.
+/// No record of this writer's schema can be read as a `CustomerEvent`: all go to the dead letters, and a person has to
+/// change the schema or the mapping.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Incompatible {
     #[error("not an Avro schema: {0}")]
     Schema(String),
     #[error("the schema is a {0}, not a record")]
     NotARecord(&'static str),
-    #[error("there is no field `{0}`, and it has no default")]
+    #[error("field `{0}` is missing and has no default")]
     Missing(String),
     #[error("`{field}` is {found}, which cannot be read as {wanted}")]
     Field { field: &'static str, found: String, wanted: &'static str },

@@ -1,4 +1,4 @@
-//! The threads that ask the registry, and what they have found out.
+//! The threads that request schemas from the registry, and their results.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use super::ids::{Asked, Ids, News, Next, Outcome};
 use super::registry::RegistryError;
 use super::{Reader, Registry, SchemaText};
 
-/// Questions to the registry that are on their way at a time.
+/// Concurrent requests to the registry.
 const THREADS: usize = 8;
 
-/// A registry and all that is known of its ids. Its threads end when it is dropped.
+/// A registry and what is known about its ids. Its threads end when it is dropped.
 pub(super) struct Fetcher {
     shared: Arc<Shared>,
 }
@@ -22,7 +22,7 @@ struct Shared {
     retry_for: Duration,
     cache: Option<SchemaCache>,
     state: Mutex<State>,
-    /// There is something to ask, or nothing ever again.
+    /// There is a request to send, or the fetcher was closed.
     wake: Condvar,
 }
 
@@ -32,7 +32,7 @@ struct State {
 }
 
 impl Fetcher {
-    /// Starts the threads. What the cache holds is known at once.
+    /// Starts the threads. The contents of the cache are available at once.
     pub(super) fn start(registry: Registry, retry_for: Duration, cache: Option<SchemaCache>) -> io::Result<Self> {
         let mut ids = Ids::new(retry_for, Instant::now());
         for (id, text) in cache.iter().flat_map(SchemaCache::schemas) {
@@ -60,7 +60,7 @@ impl Fetcher {
         self.shared.cache.as_ref()
     }
 
-    /// What is known of an id; asks for it unless that has been done.
+    /// What is known about an id; requests it if that was not done yet.
     pub(super) fn ask(&self, id: u32) -> Asked {
         let asked = self.shared.state().ids.ask(id, Instant::now());
         if matches!(asked, Asked::Pending | Asked::NoAnswer { .. }) {
@@ -69,17 +69,17 @@ impl Fetcher {
         asked
     }
 
-    /// How often an id was asked for again, since none or no final answer had come.
+    /// The number of repeated requests, after no or no final answer.
     pub(super) fn retries(&self) -> u64 {
         self.shared.state().ids.retries()
     }
 
-    /// Was it never asked for?
+    /// Was it never requested?
     pub(super) fn is_new(&self, id: u32) -> bool {
         self.shared.state().ids.is_new(id, Instant::now())
     }
 
-    /// Takes an id for not found without a question, if the registry cannot plausibly have given it.
+    /// Treats an id as not found without a request, if the registry cannot plausibly have assigned it.
     pub(super) fn refuse_implausible(&self, id: u32) {
         let ids = &mut self.shared.state().ids;
         if !ids.is_plausible(id) {
@@ -87,7 +87,7 @@ impl Fetcher {
         }
     }
 
-    /// The registry gave this id for an output's schema.
+    /// The registry assigned this id to an output schema.
     pub(super) fn saw(&self, id: u32) {
         self.shared.state().ids.saw(id);
     }
@@ -144,7 +144,7 @@ impl Shared {
         let registry = self.registry.shown();
         match news {
             News::NoAnswer { tries, reason } => {
-                tracing::warn!(registry, tries, "No schema can be fetched now, which is tried again: {reason}.");
+                tracing::warn!(registry, tries, "Fetching a schema failed; retrying: {reason}.");
             }
             News::AnswersAgain { after } => {
                 tracing::info!(registry, seconds = after.as_secs(), "The schema registry answers again.");
@@ -153,13 +153,13 @@ impl Shared {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked was compiling a schema, with the lock released.
+        // Only compiling a schema can panic, and the lock is released then.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn compile(text: &SchemaText) -> Outcome {
-    // The schema comes from outside and its parser is not ours: a panic must not end the thread for all other ids.
+    // The schema comes from outside and its parser is a library: a panic must not end the thread for all other ids.
     match panic::catch_unwind(|| Reader::of_registered(text)) {
         Ok(Ok(reader)) => Outcome::Ready(Arc::new(reader)),
         Ok(Err(error)) => Outcome::Unusable(error.to_string().into()),

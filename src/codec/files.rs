@@ -1,4 +1,5 @@
-//! Files of events for `replay`, `explain` and `fit`: JSON Lines or Avro, compressed or not, told apart by how they begin.
+//! Event files for `replay`, `explain` and `fit`: JSON Lines or Avro, compressed or not, recognized by their first
+//! bytes.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,12 +12,12 @@ use super::line::{BadLine, read_line};
 use super::owned::OwnedEvent;
 use super::unread::Unread;
 
-/// The longest line, in bytes: a record of a topic is far shorter.
+/// The length limit of a line, in bytes: a record of a topic is far shorter.
 pub(super) const MAX_LINE: usize = 16 << 20;
-/// Bytes by which files are told apart.
+/// The number of bytes that identify a file.
 const START: usize = 8;
 
-/// What cannot be read of a file. Says where, never what stands there.
+/// What cannot be read in a file. Contains the position, never the contents.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error("{file}: {error}")]
@@ -30,7 +31,7 @@ pub enum FileError {
 }
 
 impl FileError {
-    /// How many lines or records are lost; the next one can be read. `None`: nothing more of this file can.
+    /// The number of lost lines or records; the next one can be read. `None`: the rest of the file cannot.
     #[must_use]
     pub fn lost(&self) -> Option<u64> {
         match self {
@@ -41,8 +42,8 @@ impl FileError {
     }
 }
 
-/// The events of one file, in its order. After an error it goes on with the next line or record if there is one to be
-/// found: see [`FileError::lost`].
+/// The events of one file, in order. After an error it continues with the next line or record if that can be found: see
+/// [`FileError::lost`].
 pub struct EventFile {
     name: String,
     content: Content,
@@ -56,7 +57,7 @@ enum Content {
 }
 
 impl EventFile {
-    /// Opens a file; `-` is standard input. Compressed ones are read through, whatever the name.
+    /// Opens a file; `-` is standard input. Compressed files are decompressed, whatever the name.
     ///
     /// # Errors
     /// When it cannot be opened, it is an Avro file which holds no events, or plainly a file of another kind.
@@ -101,7 +102,7 @@ impl EventFile {
         }
     }
 
-    /// Fields beside those that are read, of what was read so far.
+    /// The fields that are not used, in what was read so far.
     #[must_use]
     pub fn unread(&self) -> &Unread {
         &self.unread
@@ -157,7 +158,7 @@ fn next_line(
         let mut text = buffer.strip_suffix(b"\n").unwrap_or(buffer);
         text = text.strip_suffix(b"\r").unwrap_or(text);
         if *line == 1 {
-            // Some editors mark UTF-8 so.
+            // The byte order mark of some editors.
             text = text.strip_prefix(foreign::UTF8_MARK).unwrap_or(text);
         }
         if !text.trim_ascii().is_empty() {
@@ -166,9 +167,9 @@ fn next_line(
     }
 }
 
-/// The first bytes, or all there are, and the stream from its beginning.
+/// The first bytes, or all of them, and the stream from its beginning.
 fn peeked(mut input: Input) -> io::Result<(Vec<u8>, Input)> {
-    // A pipe may give fewer at first, so its buffer cannot simply be looked into.
+    // A pipe may return fewer at first, so its buffer cannot simply be inspected.
     let mut start = Vec::with_capacity(START);
     (&mut input).take(START as u64).read_to_end(&mut start)?;
     let whole: Input = Box::new(io::Cursor::new(start.clone()).chain(input));

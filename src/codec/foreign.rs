@@ -1,21 +1,21 @@
-//! Files that are plainly not of events as they are read here: one line says what they are and the way on, in place of a
-//! complaint for each of their lines.
+//! Files that are clearly not event files: one line says what they are and how to convert them, instead of a complaint
+//! for each line.
 
 use std::fmt;
 use std::io::{self, Read};
 
 use super::compressed::Input;
 
-/// What a text file may begin with.
+/// The byte order mark of UTF-8.
 pub(super) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A line as it is read.
+/// An example of a line.
 pub const EXAMPLE: &str = "{\"customer_id\": \"c1\", \"event\": \"purchase\", \"time\": \"2026-01-31T08:00:00Z\", \"properties\": {\"amount\": 12.5}}";
 
-/// How much is looked at to tell what a text is, in bytes.
+/// How many bytes are inspected to recognize a text format.
 const HEAD: u64 = 64 << 10;
 
-/// What begins with which bytes, and is not read.
+/// The first bytes of formats that are not supported.
 const BINARIES: [(&[u8], &str); 18] = [
     (b"PAR1", "Parquet"),
     (b"ORC", "ORC"),
@@ -37,10 +37,10 @@ const BINARIES: [(&[u8], &str); 18] = [
     (b"\xfe\xff", "text in UTF-16"),
 ];
 
-/// Where an archive of tar says that it is one, and how.
+/// The signature of a tar archive, and its position.
 const TAR: (usize, &[u8]) = (257, b"ustar");
 
-/// A kind of file that is not read.
+/// A kind of file that is not supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Foreign {
     Binary(&'static str),
@@ -56,21 +56,21 @@ impl fmt::Display for Foreign {
         match self {
             Self::Binary(kind) => write!(
                 f,
-                "this is {kind}, which is not read; write JSON Lines in UTF-8 or an Avro container file, plain or compressed \
+                "this is {kind}, which is not supported; write JSON Lines in UTF-8 or an Avro container file, plain or compressed \
                  by gzip, zstd or bzip2"
             ),
-            Self::Csv => write!(f, "this is CSV, which is not read; make each row a line of JSON: {EXAMPLE}"),
+            Self::Csv => write!(f, "this is CSV, which is not supported; convert each row to a line of JSON: {EXAMPLE}"),
             Self::Array => f.write_str(
-                "this is one array of JSON, which is not read; write one object a line, as `jq -c '.[]'` does",
+                "this is a single JSON array, which is not supported; write one object a line, as `jq -c '.[]'` does",
             ),
             Self::Pretty => f.write_str(
-                "this is JSON over several lines, which is not read; write one object a line, as `jq -c .` does",
+                "this is JSON spread over several lines, which is not supported; write one object a line, as `jq -c .` does",
             ),
         }
     }
 }
 
-/// What a file that begins with `start` plainly is, other than JSON Lines, if anything; and the file from its beginning.
+/// The format of a file that begins with `start`, if it is clearly not JSON Lines; and the file from its beginning.
 pub(super) fn of(start: &[u8], mut input: Input) -> io::Result<(Input, Option<Foreign>)> {
     if let Some((_, kind)) = BINARIES.iter().find(|(magic, _)| start.starts_with(magic)) {
         return Ok((input, Some(Foreign::Binary(kind))));
@@ -85,7 +85,7 @@ pub(super) fn of(start: &[u8], mut input: Input) -> io::Result<(Input, Option<Fo
     Ok((Box::new(io::Cursor::new(head).chain(input)), foreign))
 }
 
-/// From the first two lines that are not blank: a first line that is only spoilt must not cost the others.
+/// From the first two non-blank lines: a first line that is only damaged must not cost the others.
 fn text_kind(first: &[u8], second: &[u8]) -> Option<Foreign> {
     let begins = |line: &[u8], byte: u8| line.first() == Some(&byte);
     match first {
@@ -101,7 +101,7 @@ fn text_kind(first: &[u8], second: &[u8]) -> Option<Foreign> {
     csv.then_some(Foreign::Csv)
 }
 
-/// As far as the end of the second line that is not blank, or of what is looked at.
+/// Up to the end of the second non-blank line, or the limit.
 fn first_lines(input: &mut Input) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut limited = input.take(HEAD);

@@ -1,28 +1,28 @@
-//! How a record says which schema it was written with.
+//! How a record identifies the schema that it was written with.
 
 use std::fmt;
 
 use super::Undecodable;
 
-/// What a topic's records begin with.
+/// The prefix of the records of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
-    /// Each record names its schema. `00` and four bytes, big-endian: an id in the registry (Confluent's wire format).
-    /// `C3 01` and eight bytes, little-endian: a fingerprint (Avro's single-object encoding).
+    /// Each record identifies its schema. `00` and four bytes, big-endian: an id in the registry (Confluent's wire
+    /// format). `C3 01` and eight bytes, little-endian: a fingerprint (Avro's single-object encoding).
     Tagged,
-    /// Nothing: every record is of the one schema given with [`Schemas::with_bare`](super::Schemas::with_bare). Not
+    /// Nothing: every record has the one schema given with [`Schemas::with_bare`](super::Schemas::with_bare). Not
     /// guessed, since bare Avro may begin with any byte.
     Bare,
 }
 
-/// Which schema a record was written with.
+/// The schema of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SchemaKey {
     /// A registry's id.
     Id(u32),
     /// CRC-64-AVRO of the canonical form.
     Fingerprint(u64),
-    /// The one for records that do not say.
+    /// The schema of records without a prefix.
     Bare,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for SchemaKey {
 }
 
 impl Framing {
-    /// Parts a record into its schema's key and its datum.
+    /// Splits a record into the key of its schema and its datum.
     ///
     /// # Errors
     /// [`Undecodable::Framing`] when a tagged record begins with neither tag, [`Undecodable::Truncated`] when it ends

@@ -1,7 +1,8 @@
-//! What is known of schema ids, which are being asked for, and which is asked for next. Knows no clock and no network.
+//! The state of schema ids: what is known, what is being requested, and what is requested next. Independent of clock
+//! and network.
 //!
-//! An id is asked for until there is a final answer: a schema, a refusal, or "not found" repeated for long enough. Of
-//! these only "not found" is forgotten again. No answer is never an answer: the id is asked for until there is one.
+//! An id is requested until there is a final answer: a schema, a rejection, or "not found" repeated for long enough. Of
+//! these only "not found" expires. A missing answer never counts as an answer: the id is requested until there is one.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -13,36 +14,36 @@ use rustc_hash::FxHashMap;
 use super::Reader;
 use crate::backoff::Backoff;
 
-/// Between the first "not found" and the next try; doubled from then on.
+/// The first pause after "not found"; doubled from then on.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause between two tries: about what it takes to notice that a registry, or a schema, has come.
+/// The longest pause: about the time to notice that a registry is back, or a schema was registered.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long "not found" is believed before the id is asked for again.
+/// How long "not found" is cached.
 const NOT_FOUND_FOR: Duration = Duration::from_mins(5);
-/// Ids that are remembered as not found. Each costs about 50 bytes; the oldest makes room for the next.
+/// The maximum number of cached "not found". Each costs about 50 bytes; the oldest is dropped.
 const NOT_FOUND_MAX: usize = 65_536;
-/// Ids that are asked for at a time. Beyond that the oldest that was not found is given up early, and a new one is asked
-/// for when it is looked up again.
+/// The maximum number of pending ids. Beyond that the oldest with a "not found" is given up early, and a new one is
+/// requested when it is looked up again.
 const OPEN_MAX: usize = 4_096;
-/// Questions a second that a registry gets from this process in the long run: some hosted ones allow no more.
+/// The long-term rate of requests per second from this process: some hosted registries allow no more.
 const QUESTIONS_PER_SECOND: u32 = 100;
-/// Questions that may come at once after a rest.
+/// The burst of requests after a pause.
 const QUESTIONS_AT_ONCE: u32 = 200;
-/// How far above the highest id known a new one may plausibly be: registries count upwards.
+/// How far a plausible new id may be above the highest known one: registries count upwards.
 const PLAUSIBLE_STEP: u32 = 1_000_000;
 
-/// What an id has come to.
+/// The state of an id.
 #[derive(Debug, Clone)]
 pub(super) enum Asked {
     Ready(Arc<Reader>),
-    /// Asked for; there is no answer yet.
+    /// Requested; there is no answer yet.
     Pending,
-    /// The registry has it not, and is asked again: it may be late.
+    /// The registry does not have it, and is asked again: it may be late.
     Missing {
         since: Instant,
         lacks: Lack,
     },
-    /// The last try brought no answer.
+    /// The last attempt brought no answer.
     NoAnswer {
         since: Instant,
         reason: Arc<str>,
@@ -51,10 +52,10 @@ pub(super) enum Asked {
     Unusable(Arc<str>),
 }
 
-/// What the registry has not, where it is not the schema itself: one that this refers to, in words.
+/// What the registry lacks, if it is not the schema itself but one of its references, as text.
 pub(super) type Lack = Option<Arc<str>>;
 
-/// What a question came to.
+/// The outcome of a request.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     Ready(Arc<Reader>),
@@ -67,15 +68,15 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Ask(u32),
-    /// Nothing may be asked before then.
+    /// No request may be sent before then.
     At(Instant),
     Nothing,
 }
 
-/// Whether the registry answers, where that has changed or is worth another line in the log.
+/// Whether the registry answers, when that has changed or is worth another log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
-    /// No answer, so many times in a row.
+    /// No answer, this many times in a row.
     NoAnswer {
         tries: u32,
         reason: Arc<str>,
@@ -93,7 +94,7 @@ enum Settled {
 /// An id without a final answer.
 struct Open {
     pause: Backoff,
-    /// "Not found" was final before: one more of it is enough.
+    /// "Not found" was final before: one more is enough.
     once_more: bool,
     missing_since: Option<Instant>,
     lacks: Lack,
@@ -101,39 +102,39 @@ struct Open {
     in_flight: bool,
 }
 
-/// The registry gives no answers.
+/// The registry does not answer.
 struct Outage {
     since: Instant,
     tries: u32,
     reason: Arc<str>,
     pause: Backoff,
-    /// The next question, one at a time.
+    /// The next request, one at a time.
     next: Instant,
-    /// Questions asked before then were asked before this failure was known, and count no further.
+    /// Requests sent before then were sent before this failure was known, and do not count again.
     counted: Instant,
 }
 
 /// All ids of one registry.
 pub(super) struct Ids {
     retry_for: Duration,
-    /// As many as the registry has schemas.
+    /// At most as many as the registry has schemas.
     settled: FxHashMap<u32, Settled>,
-    /// Until when "not found" is believed, and in which order that was heard.
+    /// When cached "not found" expire, and in which order they came.
     not_found: FxHashMap<u32, (Instant, Lack)>,
     not_found_order: VecDeque<u32>,
     open: FxHashMap<u32, Open>,
-    /// Ids that nobody has answered for; these come first.
+    /// Ids without any answer yet; these come first.
     new: VecDeque<u32>,
-    /// Ids to be asked for again, by when.
+    /// Ids to be requested again, and when.
     again: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// The oldest "not found" that is being asked again comes first.
+    /// The oldest "not found" being requested again comes first.
     missing_order: VecDeque<u32>,
     in_flight: usize,
     outage: Option<Outage>,
-    /// By when all questions so far would have been asked at the long-run rate.
+    /// When all requests so far would have been sent at the long-term rate.
     paid_until: Instant,
     highest: u32,
-    /// Questions that were asked before.
+    /// Repeated requests.
     retries: u64,
 }
 
@@ -156,7 +157,7 @@ impl Ids {
         }
     }
 
-    /// What is known of an id; asks for it unless that has been done.
+    /// What is known about an id; requests it if that was not done yet.
     pub(super) fn ask(&mut self, id: u32, now: Instant) -> Asked {
         match self.settled.get(&id) {
             Some(Settled::Ready(reader)) => return Asked::Ready(reader.clone()),
@@ -184,7 +185,7 @@ impl Ids {
         self.unanswered()
     }
 
-    /// Of an id about which the registry has said nothing, or nothing since it was away.
+    /// For an id about which the registry has said nothing, or nothing since it was away.
     fn unanswered(&self) -> Asked {
         match &self.outage {
             Some(outage) => Asked::NoAnswer { since: outage.since, reason: outage.reason.clone() },
@@ -192,26 +193,26 @@ impl Ids {
         }
     }
 
-    /// Was it never asked for, or has its "not found" run out?
+    /// Was it never requested, or has its "not found" expired?
     pub(super) fn is_new(&self, id: u32, now: Instant) -> bool {
         !self.settled.contains_key(&id)
             && !self.open.contains_key(&id)
             && self.not_found.get(&id).is_none_or(|(until, _)| *until <= now)
     }
 
-    /// Could the registry have given this id by counting upwards?
+    /// Could the registry have assigned this id by counting upwards?
     pub(super) fn is_plausible(&self, id: u32) -> bool {
         id <= self.highest.saturating_add(PLAUSIBLE_STEP)
     }
 
-    /// Counts as not found without being asked for.
+    /// Counts as not found without a request.
     pub(super) fn refuse(&mut self, id: u32, now: Instant) {
         if !self.settled.contains_key(&id) && !self.open.contains_key(&id) {
             self.insert_not_found(id, None, now);
         }
     }
 
-    /// A schema that need not be asked for.
+    /// A schema that need not be requested.
     pub(super) fn settle(&mut self, id: u32, outcome: Outcome) {
         let settled = match outcome {
             Outcome::Ready(reader) => Settled::Ready(reader),
@@ -222,17 +223,17 @@ impl Ids {
         self.settled.insert(id, settled);
     }
 
-    /// How often an id was asked for again.
+    /// The number of repeated requests.
     pub(super) fn retries(&self) -> u64 {
         self.retries
     }
 
-    /// The registry gave an id for something else.
+    /// The registry assigned an id to something else.
     pub(super) fn saw(&mut self, id: u32) {
         self.highest = self.highest.max(id);
     }
 
-    /// What to ask for now; it counts as asked, and [`answered`](Self::answered) must follow.
+    /// The next request; it counts as sent, and [`answered`](Self::answered) must follow.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         self.forget_stale_entries();
         let due = match (self.new.front(), self.again.peek()) {
@@ -243,7 +244,7 @@ impl Ids {
         let mut at = due.max(self.affordable(now));
         if let Some(outage) = &self.outage {
             if self.in_flight > 0 {
-                // The answer to it wakes whoever asks.
+                // Its answer wakes the waiting threads.
                 return Next::Nothing;
             }
             at = at.max(outage.next);
@@ -264,13 +265,13 @@ impl Ids {
         Next::Ask(id)
     }
 
-    /// What became of a question that was asked at `asked`.
+    /// The outcome of a request that was sent at `asked`.
     pub(super) fn answered(&mut self, id: u32, outcome: Outcome, asked: Instant, now: Instant) -> Option<News> {
         self.in_flight -= 1;
         let mut open = self.open.remove(&id).expect("what was asked is open");
         open.in_flight = false;
         if let Outcome::NoAnswer(reason) = outcome {
-            // Whatever it said before: one that has just come back may not have read everything yet.
+            // Whatever it said before: a registry that has just come back may not have loaded everything yet.
             (open.missing_since, open.unanswered) = (None, true);
             self.again.push(Reverse((now + open.pause.pause(), id)));
             self.open.insert(id, open);
@@ -285,7 +286,7 @@ impl Ids {
         if open.unanswered {
             (open.unanswered, open.pause) = (false, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
         }
-        // Counted from the registry's first "not found", not from the first question.
+        // Counted from the first "not found", not from the first request.
         let is_first = open.missing_since.is_none();
         let since = *open.missing_since.get_or_insert(now);
         let left = self.retry_for.saturating_sub(now.duration_since(since));
@@ -320,7 +321,7 @@ impl Ids {
         outage.tries.is_power_of_two().then_some(News::NoAnswer { tries: outage.tries, reason })
     }
 
-    /// When the long-run rate allows the next question.
+    /// When the long-term rate allows the next request.
     fn affordable(&self, now: Instant) -> Instant {
         let ahead = Duration::from_secs(1) / QUESTIONS_PER_SECOND * QUESTIONS_AT_ONCE;
         self.paid_until.checked_sub(ahead).unwrap_or(now)
@@ -335,7 +336,7 @@ impl Ids {
         self.not_found_order.push_back(id);
     }
 
-    /// Makes room among the open ids; false if none of them has an answer.
+    /// Frees a pending id; false if none of them has an answer.
     fn give_up_oldest(&mut self, now: Instant) -> bool {
         while let Some(id) = self.missing_order.pop_front() {
             let gives_way = |open: &Open| open.missing_since.is_some() && !open.in_flight;
@@ -348,7 +349,7 @@ impl Ids {
         false
     }
 
-    /// Drops from the front what was given up meanwhile.
+    /// Drops ids at the front that were given up meanwhile.
     fn forget_stale_entries(&mut self) {
         let waits = |open: &FxHashMap<u32, Open>, id| open.get(&id).is_some_and(|open| !open.in_flight);
         while self.new.front().is_some_and(|id| !waits(&self.open, *id)) {
@@ -364,147 +365,4 @@ impl Ids {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Asked, Ids, NOT_FOUND_FOR, NOT_FOUND_MAX, News, Next, OPEN_MAX, Outcome, QUESTIONS_AT_ONCE};
-    use std::time::{Duration, Instant};
-
-    const RETRY_FOR: Duration = Duration::from_secs(30);
-
-    fn unreachable() -> Outcome {
-        Outcome::NoAnswer("HTTP 503".into())
-    }
-
-    fn asked(ids: &mut Ids, now: Instant) -> u32 {
-        let Next::Ask(id) = ids.next(now) else { panic!("there is something to ask") };
-        id
-    }
-
-    /// Asks whatever may be asked now, each question answered alike; how many were.
-    fn answer_all(ids: &mut Ids, now: Instant, outcome: &Outcome) -> u32 {
-        let mut asked = 0;
-        while let Next::Ask(id) = ids.next(now) {
-            asked += 1;
-            ids.answered(id, outcome.clone(), now, now);
-        }
-        asked
-    }
-
-    #[test]
-    fn not_found_is_final_when_it_has_been_said_for_long_enough_and_is_asked_again_later() {
-        let start = Instant::now();
-        let mut ids = Ids::new(RETRY_FOR, start);
-        assert!(matches!(ids.ask(7, start), Asked::Pending));
-        assert_eq!(answer_all(&mut ids, start, &Outcome::NotFound(None)), 1);
-        assert!(matches!(ids.ask(7, start), Asked::Missing { .. }));
-        let mut now = start;
-        while now < start + RETRY_FOR {
-            assert!(matches!(ids.ask(7, now), Asked::Missing { .. }));
-            let Next::At(at) = ids.next(now) else { panic!("it is asked again") };
-            now = at;
-            assert_eq!(answer_all(&mut ids, now, &Outcome::NotFound(None)), 1);
-        }
-        assert!(matches!(ids.ask(7, now), Asked::NotFound(None)));
-        assert_eq!(ids.next(now), Next::Nothing);
-        // Once that has run out, one more "not found" is enough.
-        let later = now + NOT_FOUND_FOR;
-        assert!(matches!(ids.ask(7, later), Asked::Pending));
-        answer_all(&mut ids, later, &Outcome::NotFound(None));
-        assert!(matches!(ids.ask(7, later), Asked::NotFound(None)));
-    }
-
-    #[test]
-    fn no_answer_is_waited_out_with_one_question_at_a_time_and_few_lines() {
-        let start = Instant::now();
-        let mut ids = Ids::new(RETRY_FOR, start);
-        (1..=100).for_each(|id| drop(ids.ask(id, start)));
-        // Eight are on their way when the first fails; the others are no failures of their own.
-        let flights: Vec<u32> = (0..8).map(|_| asked(&mut ids, start)).collect();
-        let mut lines: u32 =
-            flights.iter().map(|id| u32::from(ids.answered(*id, unreachable(), start, start).is_some())).sum();
-        let (mut now, mut questions) = (start, 0);
-        while now < start + Duration::from_secs(600) {
-            match ids.next(now) {
-                Next::Ask(id) => {
-                    questions += 1;
-                    assert_eq!(ids.next(now), Next::Nothing, "one at a time");
-                    lines += u32::from(ids.answered(id, unreachable(), now, now).is_some());
-                }
-                Next::At(at) => now = at,
-                Next::Nothing => panic!("all ids are open"),
-            }
-        }
-        assert!((100..400).contains(&questions), "{questions}");
-        assert!(lines <= 9, "{lines}");
-        assert!(matches!(ids.ask(50, now), Asked::NoAnswer { since, .. } if since == start));
-        let id = loop {
-            match ids.next(now) {
-                Next::Ask(id) => break id,
-                Next::At(at) => now = at,
-                Next::Nothing => panic!("all ids are open"),
-            }
-        };
-        let news = ids.answered(id, Outcome::NotFound(None), now, now);
-        assert_eq!(news, Some(News::AnswersAgain { after: now.duration_since(start) }));
-    }
-
-    #[test]
-    fn an_id_without_an_answer_of_its_own_does_not_stand_in_the_way_of_the_others() {
-        let start = Instant::now();
-        let mut ids = Ids::new(RETRY_FOR, start);
-        (1..=20).for_each(|id| drop(ids.ask(id, start)));
-        let mut now = start;
-        while (2..=20).any(|id| !matches!(ids.ask(id, now), Asked::Unusable(_))) {
-            match ids.next(now) {
-                Next::Ask(1) => drop(ids.answered(1, unreachable(), now, now)),
-                Next::Ask(id) => drop(ids.answered(id, Outcome::Unusable("x".into()), now, now)),
-                Next::At(at) => now = at,
-                Next::Nothing => panic!("one is still open"),
-            }
-        }
-        assert!(now < start + Duration::from_secs(10), "{:?}", now - start);
-    }
-
-    #[test]
-    fn what_is_remembered_of_ids_that_nobody_has_is_bounded() {
-        let start = Instant::now();
-        let mut ids = Ids::new(RETRY_FOR, start);
-        let mut now = start;
-        for id in 0..100_000 {
-            ids.ask(id, now);
-            if id % 100 == 0 {
-                now += Duration::from_secs(1);
-                answer_all(&mut ids, now, &Outcome::NotFound(None));
-            }
-        }
-        assert!(ids.open.len() <= OPEN_MAX, "{}", ids.open.len());
-        assert!(ids.not_found.len() <= NOT_FOUND_MAX && ids.not_found_order.len() <= NOT_FOUND_MAX);
-        assert!(ids.missing_order.len() <= 2 * OPEN_MAX && ids.again.len() <= 4 * OPEN_MAX);
-    }
-
-    #[test]
-    fn the_registry_is_asked_no_more_than_so_often_and_new_ids_come_first() {
-        let start = Instant::now();
-        let mut ids = Ids::new(RETRY_FOR, start);
-        (0..1_000).for_each(|id| drop(ids.ask(id, start)));
-        let mut asked = answer_all(&mut ids, start, &Outcome::NotFound(None));
-        assert!(asked <= QUESTIONS_AT_ONCE + 1, "{asked}");
-        let mut now = start;
-        while ids.new.front().is_some() {
-            now += Duration::from_millis(100);
-            asked += answer_all(&mut ids, now, &Outcome::NotFound(None));
-        }
-        assert!(asked < 1_100, "those that were not found wait for the new ones: {asked}");
-        assert!(now - start < Duration::from_secs(12), "{:?}", now - start);
-    }
-
-    #[test]
-    fn ids_far_beyond_what_the_registry_has_counted_to_are_not_plausible() {
-        let now = Instant::now();
-        let mut ids = Ids::new(RETRY_FOR, now);
-        ids.saw(100_001);
-        assert!(ids.is_plausible(100_900) && !ids.is_plausible(0x0a63_6f6e));
-        assert!(ids.is_new(9, now));
-        ids.refuse(9, now);
-        assert!(!ids.is_new(9, now) && matches!(ids.ask(9, now), Asked::NotFound(None)));
-    }
-}
+mod tests;

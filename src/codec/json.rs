@@ -1,22 +1,22 @@
-//! JSON as other tools write it, read in place: only what is asked for is decoded, and the rest needs no more than JSON's
-//! shape.
+//! JSON as other tools write it, parsed in place: only what is requested is decoded, and the rest only needs the shape
+//! of JSON.
 //!
-//! Tools write what a strict parser refuses a whole document for: half of a surrogate pair where a text was cut
-//! (JavaScript), `NaN` and `Infinity` (Python), numbers that no double holds, bytes that are not UTF-8. Here such a value
-//! costs at most itself, and nothing where nobody reads it.
+//! Tools write what a strict parser rejects a whole document for: half of a surrogate pair where a text was cut
+//! (JavaScript), `NaN` and `Infinity` (Python), numbers beyond a double, bytes that are not UTF-8. Here such a value
+//! costs at most itself, and nothing if it is not used.
 
 use std::borrow::Cow;
 
 use crate::event::Number;
 
-/// How many objects and arrays may stand in one another.
+/// The nesting limit of objects and arrays.
 const MAX_DEPTH: u32 = 128;
 
-/// Not JSON: at this byte of the text, counted from 1.
+/// Not JSON, at this byte of the text, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotJson(pub(super) usize);
 
-/// A value, decoded no further than to tell what it is.
+/// A value whose type is known, but not decoded further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Json<'a> {
     Null,
@@ -27,11 +27,11 @@ pub(super) enum Json<'a> {
     Array(Array<'a>),
 }
 
-/// A number as it is written, `NaN` and `Infinity` included.
+/// A number as written, `NaN` and `Infinity` included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digits<'a>(&'a [u8]);
 
-/// A text as it stands between its quotes.
+/// A string as between its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text<'a> {
     raw: &'a [u8],
@@ -47,7 +47,7 @@ pub(super) struct Object<'a>(&'a [u8]);
 pub(super) struct Array<'a>(&'a [u8]);
 
 impl<'a> Json<'a> {
-    /// The one value that a text is.
+    /// The single value of a text.
     pub(super) fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
         let mut scanner = Scanner { text, at: 0 };
         scanner.blanks();
@@ -64,7 +64,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// The members of the object that a whole text is, in one pass over it. An error ends them.
+/// The members of an object that is the whole text, in one pass. An error ends them.
 pub(super) fn members(text: &[u8]) -> Result<Members<'_>, NotJson> {
     let mut scanner = Scanner { text, at: 0 };
     scanner.blanks();
@@ -76,7 +76,7 @@ pub(super) fn members(text: &[u8]) -> Result<Members<'_>, NotJson> {
 }
 
 impl<'a> Object<'a> {
-    /// It was scanned before, so none of them is an error.
+    /// It was scanned before, so there are no errors.
     pub(super) fn members(self) -> impl Iterator<Item = (Text<'a>, Json<'a>)> {
         members(self.0).into_iter().flatten().map_while(Result::ok)
     }
@@ -95,8 +95,8 @@ impl<'a> Array<'a> {
 }
 
 impl Digits<'_> {
-    /// Integers of 64 bits exactly, everything else by way of a double, so that a decimal of up to fifteen digits comes out
-    /// as written. `None`: no number, or none that fits.
+    /// 64-bit integers exactly, everything else through a double, so that a decimal of up to fifteen digits is
+    /// preserved. `None`: not a number, or out of range.
     pub(super) fn number(self) -> Option<Number> {
         let text = std::str::from_utf8(self.0).ok()?;
         if let Ok(whole) = text.parse() {
@@ -120,23 +120,23 @@ impl Digits<'_> {
 }
 
 impl<'a> Text<'a> {
-    /// What it says; U+FFFD stands for what is no character.
+    /// The decoded text; U+FFFD replaces invalid characters.
     pub(super) fn lossy(self) -> Cow<'a, str> {
         self.decode().0
     }
 
-    /// What it says; `None` where that is not quite known.
+    /// The decoded text; `None` if it has invalid characters.
     pub(super) fn exact(self) -> Option<Cow<'a, str>> {
         let (text, exact) = self.decode();
         exact.then_some(text)
     }
 
-    /// Does it say this?
+    /// Is it equal to this text?
     pub(super) fn is(self, text: &str) -> bool {
         if self.escaped { self.lossy() == text } else { self.raw == text.as_bytes() }
     }
 
-    /// And is every character known?
+    /// The decoded text, and whether every character is valid.
     fn decode(self) -> (Cow<'a, str>, bool) {
         if !self.escaped {
             let text = String::from_utf8_lossy(self.raw);
@@ -163,7 +163,7 @@ fn push(text: &mut String, bytes: &[u8]) -> bool {
     matches!(found, Cow::Borrowed(_))
 }
 
-/// The character that an escape stands for, if there is one, and how many bytes it takes after its backslash.
+/// The character of an escape, if valid, and the number of bytes after its backslash.
 fn escape(bytes: &[u8]) -> (Option<char>, usize) {
     let Some((&first, rest)) = bytes.split_first() else { return (None, 0) };
     let simple = match first {
@@ -179,7 +179,7 @@ fn escape(bytes: &[u8]) -> (Option<char>, usize) {
     (Some(simple), 1)
 }
 
-/// After `\u`: four digits, or two times four that are one character together.
+/// After `\u`: four digits, or two times four that form one character.
 fn unicode(bytes: &[u8]) -> (Option<char>, usize) {
     const ONE: usize = 5;
     let Some(unit) = unit(bytes) else { return (None, 1) };
@@ -195,7 +195,7 @@ fn unicode(bytes: &[u8]) -> (Option<char>, usize) {
     }
 }
 
-/// The number that the first four bytes are in hexadecimal.
+/// The first four bytes as a hexadecimal number.
 fn unit(bytes: &[u8]) -> Option<u32> {
     let digit = |unit: u32, byte: &u8| Some((unit << 4) | char::from(*byte).to_digit(16)?);
     bytes.get(..4)?.iter().try_fold(0, digit)
@@ -232,7 +232,7 @@ impl<'a> Iterator for Members<'a> {
     }
 }
 
-/// Goes from item to item of an object or array.
+/// Iterates over the items of an object or array.
 struct Walk<'a> {
     scanner: Scanner<'a>,
     close: u8,
@@ -240,14 +240,17 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Is there another item, which the scanner now stands before?
+    /// Is there another item, at which the scanner now is?
     fn advance(&mut self) -> Result<bool, NotJson> {
-        let first = std::mem::replace(&mut self.first, false);
-        self.scanner.advance(self.close, first)
+        if std::mem::replace(&mut self.first, false) {
+            self.scanner.first_item(self.close)
+        } else {
+            self.scanner.next_item(self.close)
+        }
     }
 }
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Clone, Copy)]
 struct Scanner<'a> {
     text: &'a [u8],
@@ -269,28 +272,36 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Nothing but blanks is left.
+    /// Checks that only blanks are left.
     fn end(&mut self) -> Result<(), NotJson> {
         self.blanks();
         if self.at < self.text.len() { Err(self.bad()) } else { Ok(()) }
     }
 
-    /// Moves to the next item of an object or array; false: past its end.
-    fn advance(&mut self, close: u8, first: bool) -> Result<bool, NotJson> {
-        self.blanks();
-        match self.peek() {
-            Some(byte) if byte == close => {
-                self.at += 1;
-                Ok(false)
-            }
-            Some(b',') if !first => {
-                self.at += 1;
-                self.blanks();
-                Ok(true)
-            }
-            Some(_) if first => Ok(true),
-            _ => Err(self.bad()),
+    /// Moves to the first item of an object or array; false: it is empty, and the scanner is past its end.
+    fn first_item(&mut self, close: u8) -> Result<bool, NotJson> {
+        let is_empty = self.passes(close);
+        if is_empty || self.peek().is_some() { Ok(!is_empty) } else { Err(self.bad()) }
+    }
+
+    /// Moves to the item after a comma; false: there is none, and the scanner is past the end.
+    fn next_item(&mut self, close: u8) -> Result<bool, NotJson> {
+        if self.passes(close) {
+            return Ok(false);
         }
+        if !self.passes(b',') {
+            return Err(self.bad());
+        }
+        self.blanks();
+        Ok(true)
+    }
+
+    /// Skips blanks, and this byte if it is next.
+    fn passes(&mut self, byte: u8) -> bool {
+        self.blanks();
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
     }
 
     /// A member's name and the colon after it.
@@ -331,22 +342,22 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    /// Passes over a whole object or array, which begins here.
+    /// Skips a whole object or array that begins here.
     fn pass(&mut self, close: u8, depth: u32) -> Result<(), NotJson> {
         let inner = depth.checked_sub(1).ok_or_else(|| self.bad())?;
         self.at += 1;
-        let mut first = true;
-        while self.advance(close, first)? {
-            first = false;
+        let mut has_item = self.first_item(close)?;
+        while has_item {
             if close == b'}' {
                 self.key()?;
             }
             self.value(inner)?;
+            has_item = self.next_item(close)?;
         }
         Ok(())
     }
 
-    /// What follows a backslash is looked at when somebody reads the text.
+    /// Escapes are checked when the text is decoded.
     fn string(&mut self) -> Result<Text<'a>, NotJson> {
         self.at += 1;
         let (start, mut escaped) = (self.at, false);
@@ -389,112 +400,4 @@ impl<'a> Scanner<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::{Digits, Json, NotJson, members};
-
-    /// The one text of a document.
-    fn text(document: &str) -> (String, bool) {
-        let Ok(Json::Text(text)) = Json::parse(document.as_bytes()) else { panic!("{document} is a text") };
-        (text.lossy().into_owned(), text.exact().is_some())
-    }
-
-    #[test]
-    fn escapes_say_what_they_say_and_half_a_pair_becomes_one_replacement_character() {
-        assert_eq!(text(r#""a\"\\\/\b\f\n\r\té\u00e9""#), ("a\"\\/\u{8}\u{c}\n\r\téé".into(), true));
-        assert_eq!(text(r#""\ud83c\udf81!""#), ("\u{1f381}!".into(), true));
-        assert_eq!(text(r#""cut \ud83c""#), ("cut \u{fffd}".into(), false));
-        assert_eq!(text(r#""\udf81\ud83c\ud83c\udf81""#), ("\u{fffd}\u{fffd}\u{1f381}".into(), false));
-        assert_eq!(text(r#""\x \u12g4""#), ("\u{fffd} \u{fffd}12g4".into(), false));
-        let latin = Json::parse(b"\"caf\xe9\"").unwrap().text().unwrap();
-        assert_eq!((latin.lossy().as_ref(), latin.exact()), ("caf\u{fffd}", None));
-    }
-
-    #[test]
-    fn numbers_that_no_double_holds_are_numbers_without_a_value() {
-        let value = |digits: &str| match Json::parse(digits.as_bytes()) {
-            Ok(Json::Number(digits)) => (digits.number().map(|number| number.to_string()), digits.whole()),
-            other => panic!("{digits} is {other:?}"),
-        };
-        assert_eq!(value("12.50"), (Some("12.5".into()), Some(12)));
-        assert_eq!(value("-0.5"), (Some("-0.5".into()), Some(-1)));
-        assert_eq!(value("9007199254740993"), (Some("9007199254740993".into()), Some(9_007_199_254_740_993)));
-        for unusable in ["1e400", "-1e400", "NaN", "Infinity", "-Infinity", "18446744073709551615", "1e", "-", "1.2.3"]
-        {
-            assert_eq!(value(unusable), (None, None), "{unusable}");
-        }
-        assert_eq!(Digits(b"1.7e12").whole(), Some(1_700_000_000_000));
-    }
-
-    #[test]
-    fn what_is_no_json_is_refused_at_its_place() {
-        let bad = |document: &str| Json::parse(document.as_bytes()).unwrap_err();
-        assert_eq!(bad("{\"a\":1"), NotJson(6));
-        assert_eq!(bad("[1,]"), NotJson(4));
-        assert_eq!(bad("{\"a\" 1}"), NotJson(6));
-        assert_eq!(bad("{a:1}"), NotJson(2));
-        assert_eq!(bad("1 2"), NotJson(3));
-        assert_eq!(bad(""), NotJson(1));
-        assert_eq!(bad("tru"), NotJson(1));
-        assert_eq!(bad(&"[".repeat(100_000)), NotJson(129));
-        assert!(Json::parse(&[b'['; 128].into_iter().chain([b']'; 128]).collect::<Vec<u8>>()).is_ok());
-        let mut found = members(b" {\"a\": [1, {}], \"b\": null} x").unwrap();
-        assert!(found.next().unwrap().is_ok() && found.next().unwrap().is_ok());
-        assert_eq!(found.next(), Some(Err(NotJson(28))));
-        assert_eq!(found.next(), None);
-    }
-
-    /// As `serde_json` sees it, where that reads it.
-    fn agrees(ours: Json<'_>, theirs: &serde_json::Value) -> bool {
-        use serde_json::Value;
-        match (ours, theirs) {
-            (Json::Null, Value::Null) => true,
-            (Json::Bool(ours), Value::Bool(theirs)) => ours == *theirs,
-            (Json::Number(ours), Value::Number(theirs)) => ours.whole().is_none() || ours.whole() == theirs.as_i64(),
-            (Json::Text(ours), Value::String(theirs)) => ours.exact().as_deref() == Some(theirs),
-            (Json::Array(ours), Value::Array(theirs)) => {
-                ours.items().count() == theirs.len() && ours.items().zip(theirs).all(|(a, b)| agrees(a, b))
-            }
-            (Json::Object(ours), Value::Object(theirs)) => {
-                ours.members().count() == theirs.len()
-                    && theirs.iter().all(|(name, b)| ours.get(name).is_some_and(|a| agrees(a, b)))
-            }
-            _ => false,
-        }
-    }
-
-    fn documents() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = prop_oneof![
-            Just(serde_json::Value::Null),
-            any::<bool>().prop_map(Into::into),
-            any::<i64>().prop_map(Into::into),
-            any::<String>().prop_map(Into::into),
-        ];
-        leaf.prop_recursive(4, 40, 6, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-                prop::collection::hash_map(any::<String>(), inner, 0..6)
-                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn what_a_strict_parser_reads_is_read_alike(document in documents(), pretty in any::<bool>()) {
-            let text = if pretty { format!("{document:#}") } else { document.to_string() };
-            prop_assert!(agrees(Json::parse(text.as_bytes()).unwrap(), &document), "{text}");
-        }
-
-        #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop::sample::select(b"{}[]\",:\\u0d8e1-tN \xff".to_vec()), 0..60)) {
-            let strict = serde_json::from_slice::<serde_json::Value>(&bytes);
-            let ours = Json::parse(&bytes);
-            prop_assert!(strict.is_err() || ours.is_ok());
-            if let Ok(members) = members(&bytes) {
-                members.flatten().for_each(|(name, _)| drop(name.lossy()));
-            }
-        }
-    }
-}
+mod tests;

@@ -1,26 +1,26 @@
-//! One line of JSON to one event.
+//! Decodes one line of JSON to one event.
 
 use std::borrow::Cow;
 
+use super::envelope::Envelope;
 use super::json::{Json, NotJson, Text, members};
 use super::owned::{All, OwnedEvent, OwnedValue};
-use super::reader::Envelope;
 use super::unread::Unread;
 use crate::event::Instant;
 
-/// What is wrong with a line. Never what it says.
+/// What is wrong with a line. Never contains its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
     #[error("not a JSON object (column {0})")]
     NotJson(usize),
-    #[error("`{0}` stands twice")]
+    #[error("`{0}` appears twice")]
     Twice(&'static str),
     #[error("`{0}` is missing, null or empty")]
     Missing(&'static str),
     #[error("`{0}` is not text")]
     NotText(&'static str),
-    /// Two customers whose ids were cut in the middle of a character would become one.
-    #[error("`{0}` holds half a character, or bytes that are not UTF-8")]
+    /// Two customers whose ids were cut in the middle of a character would be merged.
+    #[error("`{0}` contains a truncated character or bytes that are not UTF-8")]
     NotUnicode(&'static str),
     #[error("`properties` is not an object")]
     NotProperties,
@@ -40,10 +40,10 @@ impl From<NotJson> for BadLine {
     }
 }
 
-/// The fields that are read.
+/// The fields that are used.
 const FIELDS: [&str; 6] = ["event_id", "customer_id", "event", "time", "source", "properties"];
 
-/// Reads one line, without its end. Names of fields that are not read go to `unread`.
+/// Reads one line, without its line break. Names of unused fields are added to `unread`.
 pub(super) fn read_line(line: &[u8], unread: &mut Unread) -> Result<OwnedEvent, BadLine> {
     let mut fields = [None; FIELDS.len()];
     let mut twice = None;
@@ -106,7 +106,7 @@ fn time(value: Json<'_>) -> Result<Instant, BadLine> {
 /// ISO-8601, or milliseconds as a text.
 fn spelled(text: Text<'_>) -> Option<Instant> {
     let text = text.lossy();
-    // Eight digits may be a date, ten seconds, and fourteen a date and a time of day.
+    // Eight digits may be a date, ten are seconds, and fourteen a date and a time of day.
     if matches!(text.len(), 12 | 13 | 15) && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().ok().map(Instant);
     }
@@ -124,7 +124,7 @@ fn property(value: Json<'_>) -> Option<OwnedValue> {
     }
 }
 
-/// A value of a list: no list in turn.
+/// A value of a list, which is not a list itself.
 fn single(value: Json<'_>) -> Option<OwnedValue> {
     match value {
         Json::Array(_) => Some(OwnedValue::Unusable),

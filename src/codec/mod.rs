@@ -1,7 +1,7 @@
-//! Bytes to events and changes to bytes: Avro, its framings, where schemas come from, and files.
+//! Decodes events and encodes changes: Avro, its framings, the sources of schemas, and files.
 //!
-//! A record of a topic takes this way: [`Framing::split`] says which schema it was written with, [`Schemas::lookup`] finds
-//! that schema's [`Reader`], and [`Reader::decode`] reads the event, allocating nothing. Out goes what [`Encoder`] writes.
+//! For a record of a topic, [`Framing::split`] gives the key of its schema, [`Schemas::lookup`] finds the [`Reader`] of
+//! that schema, and [`Reader::decode`] reads the event without allocating. [`Encoder`] writes the outputs.
 
 mod address;
 mod answer;
@@ -9,6 +9,8 @@ mod cache;
 mod compressed;
 mod container;
 mod cursor;
+mod encoder;
+mod envelope;
 mod error;
 mod fetcher;
 mod files;
@@ -16,6 +18,7 @@ mod foreign;
 mod framing;
 mod ids;
 mod json;
+mod keep;
 mod line;
 mod output;
 mod owned;
@@ -28,16 +31,18 @@ mod schema;
 mod schemas;
 mod sent;
 mod unread;
+mod write;
 
 pub use cache::{SchemaCache, write_whole};
 pub use compressed::BadBlock;
 pub use container::BadContainer;
+pub use encoder::Encoder;
 pub use error::{Incompatible, Undecodable};
 pub use files::{EventFile, FileError};
 pub use foreign::{EXAMPLE, Foreign};
 pub use framing::{Framing, SchemaKey};
 pub use line::BadLine;
-pub use output::{Encoder, Output};
+pub use output::Output;
 pub use owned::{OwnedEvent, OwnedValue};
 pub use reach::Access;
 pub use reader::{MAX_DEPTH, Reader, recycle};

@@ -1,6 +1,7 @@
-//! Events that own what they say: of files, which are sorted before they are decided.
+//! Owned events, for files, whose events are sorted before they are decided.
 
-use super::reader::{Envelope, Keep, Kept, record_hash};
+use super::envelope::{Envelope, record_hash};
+use super::keep::{Keep, Kept};
 use crate::event::{CustomerEvent, Instant, LISTED_MAX, Number, Properties, Value, Vocabulary};
 
 /// One event of a file, with all its properties.
@@ -17,18 +18,18 @@ pub struct OwnedEvent {
     pub properties: Vec<(String, OwnedValue)>,
 }
 
-/// A property that is there.
+/// A property with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnedValue {
     Bool(bool),
     Number(Number),
     Text(String),
-    /// Values, none of which is a list: the first ones of use, as many as are looked at; and how many others there are.
+    /// The first values of a list that are usable, up to the limit, none of which is a list; and the number of others.
     List {
         values: Vec<OwnedValue>,
         unusable: u32,
     },
-    /// A number that is not one, or too large; bytes, an object, a list in a list: missing, and counted.
+    /// Not a number, or out of range; bytes, an object, a list in a list: missing, and counted.
     Unusable,
 }
 
@@ -63,7 +64,7 @@ impl OwnedValue {
         Self::List { values: Vec::new(), unusable: 0 }
     }
 
-    /// The next value of a list, as it counts on a topic too.
+    /// The next value of a list, counted as on a topic.
     fn add(&mut self, value: Self) {
         let Self::List { values, unusable } = self else { return };
         match value {
@@ -74,7 +75,7 @@ impl OwnedValue {
 }
 
 impl OwnedEvent {
-    /// The same facts as [`Reader::decode`](super::Reader::decode) gives. `properties` is cleared first.
+    /// The same event as from [`Reader::decode`](super::Reader::decode). `properties` is cleared first.
     pub fn borrowed<'a, 'b>(
         &'a self,
         vocabulary: &Vocabulary,

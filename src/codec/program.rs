@@ -1,12 +1,13 @@
-//! What to do with a writer's bytes, worked out once per writer's schema.
+//! The steps to decode the bytes of a writer, computed once for each writer's schema.
 //!
 //! Avro resolves a writer's schema against a reader's. The reader's is always `schemas/customer-event.avsc`, so the
-//! result is one step per field of the writer: read it into a slot of the event, or pass over it. Beyond Avro's rules,
-//! an enum is read as text, a `decimal` as a number, and null properties as none: common in the field, and no
-//! other meaning is possible. What fills none of our fields is passed over without being looked at.
+//! result is one step for each field of the writer: read it into a slot of the event, or skip it. Beyond Avro's rules,
+//! an enum is read as text, a `decimal` as a number, and null properties as none: common in practice, and unambiguous.
+//! Fields without a slot are skipped without being checked.
 //!
-//! Types that take no bytes at all (null, an empty fixed, records of such) are left out of the program. So every step
-//! of every loop takes at least a byte, and the time to read a record is bounded by its length, whatever counts it claims.
+//! Types that take no bytes at all (null, an empty fixed, records of such) are not part of the program. So every step
+//! of every loop takes at least a byte, and the time to read a record is bounded by its length, whatever counts it
+//! claims.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -18,7 +19,7 @@ use super::Incompatible;
 use super::schema::{Field, Meaning, Type, TypeId, WriterSchema};
 use super::unread::Unread;
 
-/// The schema that events are read as.
+/// The reader's schema.
 pub(super) const CUSTOMER_EVENT: &str = include_str!("../../schemas/customer-event.avsc");
 
 static READER: LazyLock<RecordSchema> = LazyLock::new(|| match Schema::parse_str(CUSTOMER_EVENT) {
@@ -26,13 +27,14 @@ static READER: LazyLock<RecordSchema> = LazyLock::new(|| match Schema::parse_str
     _ => unreachable!("the schema in the source tree is a record; a test parses it"),
 });
 
-/// The whole program. A union at the top has one entry a branch: how to read it, or to pass over what is no event.
+/// The whole program. A union at the top has one entry for each branch: how to read it, or to skip what is not an
+/// event.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) root: Root,
     /// Referred to by index, since types may contain themselves.
     pub(super) skips: Box<[Skip]>,
-    /// Fields of the writer that fill none of ours.
+    /// The fields of the writer that have no slot.
     pub(super) unread: Unread,
 }
 
@@ -50,7 +52,7 @@ pub(super) enum Step {
     Properties(Entries),
 }
 
-/// The texts of an event.
+/// The text fields of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
     Id,
@@ -92,7 +94,7 @@ pub(super) enum Take {
     Union(Box<[Take]>),
 }
 
-/// What an integer counts, if it is an instant.
+/// The unit of an integer that is an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     /// A bare number; as an instant, milliseconds.
@@ -111,7 +113,7 @@ impl SkipId {
     pub(super) const NOTHING: Self = Self(0);
 }
 
-/// How a value is passed over: by its length alone, whatever it says.
+/// How a value is skipped: by its length, without checking it.
 #[derive(Debug)]
 pub(super) enum Skip {
     Nothing,
@@ -158,13 +160,13 @@ struct Compiler<'s> {
     writer: &'s WriterSchema,
     skips: Vec<Skip>,
     records: HashMap<TypeId, SkipId>,
-    /// Fields of events that are passed over.
+    /// The skipped fields of events.
     unread: Vec<String>,
 }
 
 impl<'s> Compiler<'s> {
     fn event(&mut self, fields: &'s [Field]) -> Result<Box<[Step]>, Incompatible> {
-        // Which of our fields each field of the writer fills: by name first, by our aliases where no name matches.
+        // The field of ours that each field of the writer fills: by name first, by our aliases if no name matches.
         let mut fills: Vec<Option<&str>> = vec![None; fields.len()];
         for ours in &READER.fields {
             let found = std::iter::once(&ours.name)
@@ -264,7 +266,7 @@ impl<'s> Compiler<'s> {
             Type::Union(branches) => Take::Union(branches.iter().map(|branch| self.take(*branch)).collect()),
             Type::Array(items) => match self.take(*items) {
                 nested if any(&nested, |item| matches!(item, Take::List(_) | Take::Pass(_))) => self.pass(schema),
-                // Of items that take no bytes there could be any number.
+                // There could be any number of items without bytes.
                 _ if self.skip(*items) == SkipId::NOTHING => self.pass(schema),
                 items => Take::List(Box::new(items)),
             },
@@ -297,7 +299,7 @@ impl<'s> Compiler<'s> {
         if let Some(known) = self.records.get(&record) {
             return *known;
         }
-        // Known before its fields are, since they may name it.
+        // Registered before its fields, since they may refer to it.
         let own = self.add(Skip::Nothing);
         self.records.insert(record, own);
         let fields: Vec<_> = fields.iter().map(|field| self.skip(field.schema)).collect();

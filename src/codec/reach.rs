@@ -1,5 +1,5 @@
-//! How a registry is reached: over which addresses, as whom, by way of what. Nothing is sent to a host that no setting
-//! names: redirects are not followed, and a proxy of the environment is not used.
+//! The connection to a registry: addresses, credentials, proxy. Nothing is sent to a host that is not configured:
+//! redirects are not followed, and proxies from the environment are not used.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,11 +14,11 @@ use super::address::{self, Address};
 use super::answer::{Answer, Shown, shortened, unreachable};
 use crate::tls::{self, Distrust, Identity, Named, Signature, Unusable};
 
-/// Longest wait for a connection: a host that drops packets is not worth a whole answer's time.
+/// Connection timeout: shorter than that of an answer, for hosts that drop packets.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// Longest wait for one answer, connecting included.
+/// Timeout of one answer, connecting included.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// The same where another address can be asked.
+/// The same if there are several addresses.
 const ANSWER_WITHIN_OF_SEVERAL: Duration = Duration::from_secs(5);
 const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 
@@ -29,22 +29,22 @@ const PROXY: &str = "schemas.proxy";
 const REGISTRY: &str = "schemas.registry";
 const TOKEN: &str = "schemas.token";
 
-/// How a registry is reached, besides its addresses.
+/// How a registry is accessed, besides its addresses.
 #[derive(Clone, Copy, Default)]
 pub struct Access<'a> {
-    /// A bearer token, in place of user and password in the addresses.
+    /// A bearer token, instead of user and password in the addresses.
     pub token: Option<&'a str>,
-    /// A file in PEM with the authorities that are trusted, in place of the public ones.
+    /// A PEM file with trusted authorities, instead of the public ones.
     pub ca: Option<&'a Path>,
-    /// Files in PEM with our certificate and its key.
+    /// PEM files with our certificate and its key.
     pub identity: Option<(&'a Path, &'a Path)>,
-    /// `http://[user:password@]host[:port]`; everything goes through a tunnel that it opens (CONNECT).
+    /// `http://[user:password@]host[:port]`; everything is tunnelled through it (CONNECT).
     pub proxy: Option<&'a str>,
 }
 
 pub(super) struct Reach {
     addresses: Vec<Address>,
-    /// The address that answered last, and is asked first.
+    /// The address that answered last, which is tried first.
     current: AtomicUsize,
     token: Option<String>,
     files: Files,
@@ -58,14 +58,14 @@ struct Files {
     identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// The client that was made of the files as they were.
+/// The client created from the files as they were.
 struct Client {
     signatures: Vec<Option<Signature>>,
     agent: ureq::Agent,
 }
 
 impl Reach {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     ///
     /// # Errors
     /// The first setting that cannot be used.
@@ -76,7 +76,7 @@ impl Reach {
         let proxy = access.proxy.map(proxy).transpose()?;
         let identity = access.identity.map(|(certificate, key)| (certificate.to_owned(), key.to_owned()));
         let files = Files { ca: access.ca.map(Path::to_owned), identity };
-        // Before the files are read: what changes meanwhile is read again.
+        // Before the files are read, so that later changes are read again.
         let signatures = files.signatures();
         let agent = agent(files.tls()?, proxy.clone(), addresses.len());
         let client = Mutex::new(Client { signatures, agent });
@@ -92,8 +92,9 @@ impl Reach {
         address::file_name(&self.addresses)
     }
 
-    /// Asks the address that answered last, and where it is not reached or fails (5xx) the next one at once. Any other answer
-    /// counts, "who are you?" included: the next address is of the same registry. `body`: what is posted.
+    /// Sends a request to the address that answered last, and if it cannot be reached or fails (5xx) to the next one at
+    /// once. Any other answer counts, including rejected credentials: the next address is the same registry. `body`:
+    /// what is posted.
     pub(super) fn ask<T>(
         &self,
         path: &str,
@@ -117,7 +118,7 @@ impl Reach {
             });
             match answered {
                 Ok((answer, refuses)) => {
-                    // One that refuses is not kept to: another one may come back.
+                    // A refusing address is not preferred: another one may come back.
                     if !refuses {
                         self.current.store(place, Ordering::Relaxed);
                     }
@@ -162,21 +163,21 @@ impl Reach {
         (shown, sent)
     }
 
-    /// The client by the files as they are now; by those before where these cannot be used.
+    /// The client for the current files; for the previous ones if these cannot be used.
     fn agent(&self) -> ureq::Agent {
         let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let signatures = self.files.signatures();
         if signatures != client.signatures {
-            // Looked at once: certificate and key may be replaced one after the other.
+            // Checked together: certificate and key may be replaced one after the other.
             client.signatures = signatures;
             match self.files.tls() {
                 Ok(tls) => {
                     client.agent = agent(tls, self.proxy.clone(), self.addresses.len());
-                    tracing::info!("The certificates for the schema registry were read again.");
+                    tracing::info!("The certificates for the schema registry were reloaded.");
                 }
                 Err(error) => {
                     let key = error.key;
-                    tracing::warn!(key, %error, "A certificate for the schema registry has changed and cannot be used; the one before stays.");
+                    tracing::warn!(key, %error, "A certificate for the schema registry has changed and cannot be used; the previous one stays in use.");
                 }
             }
         }
@@ -227,21 +228,21 @@ fn agent(tls: TlsConfig, proxy: Option<ureq::Proxy>, addresses: usize) -> ureq::
 /// The value of the `authorization` header.
 fn bearer(token: &str) -> Result<String, Unusable> {
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        // The value is not repeated.
-        let problem = "is no token: one is of visible ASCII characters, without spaces".to_owned();
+        // The value is secret.
+        let problem = "is not a valid token: use visible ASCII characters without spaces".to_owned();
         return Err(Unusable { key: TOKEN, problem });
     }
     Ok(format!("Bearer {token}"))
 }
 
-/// Only by HTTP: to a proxy over TLS our certificate would be shown, which is for the registry.
+/// Only HTTP: a proxy over TLS would be shown our certificate, which is for the registry.
 fn proxy(text: &str) -> Result<ureq::Proxy, Unusable> {
     let is_plain = |uri: &Uri| uri.scheme_str() == Some("http") && uri.path() == "/";
     let is_sound = Address::parse(text).is_ok() && text.parse().as_ref().is_ok_and(is_plain);
     let proxy = if is_sound { ureq::Proxy::new(text).ok() } else { None };
     proxy.ok_or_else(|| {
         let problem =
-            "is no address of a proxy; write it like \"http://proxy:3128\", with user:password@ before the host if \
+            "is not a valid proxy address; write it like \"http://proxy:3128\", with user:password@ before the host if \
                        it asks for them, percent-encoded"
                 .to_owned();
         Unusable { key: PROXY, problem }
@@ -270,7 +271,7 @@ fn failure(url: &str, shown: Shown, error: &ureq::Error) -> RegistryError {
     }
 }
 
-/// Of several addresses that failed: whether waiting may help, and what each said.
+/// For several failed addresses: whether waiting may help, and the message of each.
 fn all_of(mut failures: Vec<RegistryError>) -> RegistryError {
     let waits = failures.iter().any(|failure| matches!(failure, RegistryError::Unreachable(_)));
     let last = failures.pop().expect("there is an address, and it failed");

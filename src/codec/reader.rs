@@ -1,30 +1,26 @@
-//! One record's bytes to one event, by the program of its writer's schema.
+//! Decodes one record to one event, with the program of its writer's schema.
 
-use std::hash::Hasher as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use siphasher::sip::SipHasher13;
-
 use super::cursor::Cursor;
+use super::envelope::{Envelope, record_hash};
+use super::keep::{Keep, Kept, Known};
 use super::program::{CUSTOMER_EVENT, Entries, Program, Root, Skip, SkipId, Slot, Step, Take, Unit};
 use super::schema::WriterSchema;
 use super::unread::Unread;
 use super::{Incompatible, SchemaText, Undecodable};
-use crate::event::{
-    CUSTOMER_BYTES_MAX, CustomerEvent, Instant, LISTED_MAX, NAME_BYTES_MAX, Number, Properties, PropertyId, Value,
-    Vocabulary,
-};
+use crate::event::{CustomerEvent, Instant, Number, Properties, Value, Vocabulary};
 
-/// How many types may stand inside one another in a record: ours need three, and a type that contains itself could
-/// otherwise exhaust the stack.
+/// The nesting limit of types in a record: ours need three, and a type that contains itself could otherwise exhaust the
+/// stack.
 pub const MAX_DEPTH: u32 = 64;
 
-/// Reads the records of one writer's schema as `CustomerEvent`. Compiled once, then shared; reading changes nothing in it.
+/// Decodes the records of one writer's schema as `CustomerEvent`. Compiled once, then shared; immutable.
 #[derive(Debug)]
 pub struct Reader {
     program: Program,
     fingerprint: u64,
-    /// Are there fields that are not read, of which nobody was told yet?
+    /// Are there unused fields that have not been reported yet?
     unsaid: AtomicBool,
 }
 
@@ -37,7 +33,7 @@ impl Reader {
         Self::from_schema(&WriterSchema::parse(writer)?)
     }
 
-    /// Compiles a writer's schema from its JSON and that of the schemas that it refers to.
+    /// Compiles a writer's schema from its JSON and that of its references.
     ///
     /// # Errors
     /// As [`compile`](Self::compile).
@@ -63,20 +59,20 @@ impl Reader {
         self.fingerprint
     }
 
-    /// The writer's fields that are passed over.
+    /// The writer's fields that are skipped.
     #[must_use]
     pub fn unread(&self) -> &Unread {
         &self.program.unread
     }
 
-    /// The same, once, to whoever asks first; `None` where there are none.
+    /// The same for the first caller only; `None` if there are none.
     #[inline]
     pub fn unread_unsaid(&self) -> Option<&Unread> {
         (self.unsaid.load(Ordering::Relaxed) && self.unsaid.swap(false, Ordering::Relaxed)).then_some(self.unread())
     }
 
-    /// Reads one record, without its framing. Allocates nothing once `properties` has grown to as many entries as the
-    /// vocabulary has properties. `properties` is cleared first; see [`recycle`] for using it again.
+    /// Decodes one record, without its framing. Allocates nothing once `properties` has grown to as many entries as the
+    /// vocabulary has properties. `properties` is cleared first; see [`recycle`] for reusing it.
     ///
     /// The event's `record_hash` is 0 where it has an id. An empty `event_id` counts as none.
     ///
@@ -109,8 +105,8 @@ impl Reader {
         })
     }
 
-    /// Reads one record from the front of `cursor`; what it says of properties goes to `keep`. Where one of its values
-    /// cannot be used, it is read to its end all the same: see [`Undecodable::is_of_a_value`].
+    /// Decodes one record from `cursor`; properties go to `keep`. If one of its values cannot be used, it is read to
+    /// its end all the same: see [`Undecodable::is_of_a_value`].
     pub(super) fn read<'a>(
         &'a self,
         cursor: &mut Cursor<'a>,
@@ -181,7 +177,7 @@ impl Reader {
     fn time<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Instant, Undecodable> {
         let at = match self.scalar(cursor, take)? {
             Scalar::Integer(value, Unit::Plain) => value,
-            // Rounded down, so that the order of instants is kept before 1970 too.
+            // Rounded down, which keeps the order of instants before 1970 too.
             Scalar::Integer(value, Unit::Micros) => value.div_euclid(1_000),
             Scalar::Integer(value, Unit::Nanos) => value.div_euclid(1_000_000),
             Scalar::Null | Scalar::Integer(_, Unit::Unplaced) => return Err(Undecodable::BadTime),
@@ -212,7 +208,7 @@ impl Reader {
                     return Ok(());
                 }
                 for _ in 0..block.items {
-                    // No rule has a name that is not UTF-8.
+                    // No rule uses a name that is not UTF-8.
                     let name = std::str::from_utf8(cursor.sized()?).ok();
                     let Some(slot) = name.and_then(|name| keep.wants(name)) else {
                         self.pass(cursor, *pass, MAX_DEPTH)?;
@@ -265,7 +261,7 @@ impl Reader {
         }
     }
 
-    /// A value that is no union: Avro has no unions directly in unions.
+    /// A value that is not a union: in Avro a union does not directly contain unions.
     fn single<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Scalar<'a>, Undecodable> {
         Ok(match take {
             Take::Null => Scalar::Null,
@@ -327,7 +323,7 @@ impl Reader {
             if let Some(bytes) = block.bytes {
                 cursor.bytes(bytes)?;
             } else if matches!((item, keyed), (SkipId::NOTHING, Keyed::No)) {
-                // Items of no bytes: there is nothing to pass, however many are claimed.
+                // Items without bytes: there is nothing to skip, however many are claimed.
             } else {
                 for _ in 0..block.items {
                     if matches!(keyed, Keyed::Yes) {
@@ -346,56 +342,12 @@ enum Keyed {
     No,
 }
 
-/// An emptied buffer for the next record, whatever the last one borrowed from. Keeps the allocation.
+/// An empty buffer for the next record, with another lifetime. Keeps the allocation.
 #[must_use]
 pub fn recycle<'b>(mut properties: Properties<'_>) -> Properties<'b> {
     properties.clear();
-    // Collecting from a vector's own iterator reuses its memory when the items are of one size; a test watches it.
+    // Collecting from a vector's own iterator reuses its memory if the items have the same size, which a test checks.
     properties.into_iter().map(|_| unreachable!("the buffer was cleared")).collect()
-}
-
-/// What an event says besides its properties.
-pub(super) struct Envelope<'a> {
-    pub(super) customer: &'a str,
-    pub(super) name: &'a str,
-    pub(super) at: Instant,
-    pub(super) id: Option<&'a str>,
-    pub(super) source: Option<&'a str>,
-}
-
-impl Envelope<'_> {
-    /// The field that is longer than it may be.
-    pub(super) fn too_long(&self) -> Option<&'static str> {
-        let id = self.id.map_or(0, str::len);
-        let lengths = [
-            ("customer_id", self.customer.len(), CUSTOMER_BYTES_MAX),
-            ("event", self.name.len(), NAME_BYTES_MAX),
-            ("event_id", id, NAME_BYTES_MAX),
-        ];
-        lengths.into_iter().find(|(_, length, most)| length > most).map(|(field, ..)| field)
-    }
-}
-
-/// Where properties go: the few that the rules use, or all.
-pub(super) trait Keep<'a> {
-    type Slot: Copy;
-    /// Where a property of this name goes, if it is wanted.
-    fn wants(&mut self, name: &'a str) -> Option<Self::Slot>;
-    /// Replaces what was kept there.
-    fn keep(&mut self, slot: Self::Slot, value: Kept<'a>);
-    /// What was kept there gives way to a list.
-    fn begin_list(&mut self, slot: Self::Slot);
-    /// The next value of the list.
-    fn listed(&mut self, slot: Self::Slot, value: Kept<'a>);
-}
-
-/// A property's value as it counts.
-pub(super) enum Kept<'a> {
-    /// Null: as if it were not there.
-    Absent,
-    /// A number that is not one, or too large; text that is not UTF-8; bytes, a list, a record.
-    Unusable,
-    Value(Value<'a>),
 }
 
 impl<'a> From<Scalar<'a>> for Kept<'a> {
@@ -435,69 +387,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// Keeps what the vocabulary knows.
-struct Known<'v, 'b, 'a> {
-    vocabulary: &'v Vocabulary,
-    properties: &'b mut Properties<'a>,
-    unusable: u32,
-    /// Is any property of this event a list?
-    lists: bool,
-    /// Values of the present one that are kept.
-    listed: usize,
-}
-
-impl<'a> Keep<'a> for Known<'_, '_, 'a> {
-    type Slot = PropertyId;
-
-    #[inline]
-    fn wants(&mut self, name: &'a str) -> Option<PropertyId> {
-        self.vocabulary.property(name)
-    }
-
-    #[inline]
-    fn keep(&mut self, slot: PropertyId, value: Kept<'a>) {
-        // A map should not repeat a key. Where one does, the last wins, so that each property is there at most once.
-        if self.lists {
-            self.properties.retain(|(id, _)| *id != slot.in_a_list());
-        }
-        let earlier = self.properties.iter().position(|(id, _)| *id == slot);
-        match (value, earlier) {
-            (Kept::Value(value), Some(position)) => self.properties[position].1 = value,
-            (Kept::Value(value), None) => self.properties.push((slot, value)),
-            (other, earlier) => {
-                if let Some(position) = earlier {
-                    self.properties.remove(position);
-                }
-                self.unusable += u32::from(matches!(other, Kept::Unusable));
-            }
-        }
-    }
-
-    fn begin_list(&mut self, slot: PropertyId) {
-        self.properties.retain(|(id, _)| id.alone() != slot);
-        (self.lists, self.listed) = (true, 0);
-    }
-
-    fn listed(&mut self, slot: PropertyId, value: Kept<'a>) {
-        match value {
-            Kept::Value(value) if self.listed < LISTED_MAX => {
-                self.properties.push((slot.in_a_list(), value));
-                self.listed += 1;
-            }
-            Kept::Value(_) | Kept::Unusable => self.unusable = self.unusable.saturating_add(1),
-            Kept::Absent => {}
-        }
-    }
-}
-
-/// Stable for ever: it stands in for the id of an event in states and outputs.
-pub(super) fn record_hash(bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(0x636f_686f_7274_6420, 0x7265_636f_7264_2069);
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-/// Half to even at the sixth place. `None` when too large.
+/// Rounds half to even at the sixth decimal. `None`: too large.
 fn decimal(unscaled: &[u8], scale: usize) -> Option<Number> {
     let negative = unscaled.first().is_some_and(|first| *first >= 0x80);
     let sign = if negative { 0xff } else { 0 };
@@ -521,38 +411,4 @@ fn decimal(unscaled: &[u8], scale: usize) -> Option<Number> {
         }
     };
     (millionths.abs() < Number::LIMIT).then_some(Number(millionths))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::owned::{All, OwnedEvent};
-    use super::*;
-
-    #[test]
-    fn a_long_list_counts_alike_on_a_topic_and_in_a_file() {
-        let value = |number: i64| match number % 10 {
-            0 => Kept::Unusable,
-            1 => Kept::Absent,
-            _ => Kept::Value(Value::Number(Number::from_integer(number))),
-        };
-        let mut vocabulary = Vocabulary::default();
-        let id = vocabulary.add_property("tags");
-        for length in [0, 5, 63, 64, 65, 80, 81, 200] {
-            let mut on_topic = Properties::new();
-            let mut known =
-                Known { vocabulary: &vocabulary, properties: &mut on_topic, unusable: 0, lists: false, listed: 0 };
-            known.begin_list(id);
-            (0..length).for_each(|number| known.listed(id, value(number)));
-            let unusable_on_topic = known.unusable;
-
-            let mut in_file = All::default();
-            in_file.begin_list("tags");
-            (0..length).for_each(|number| in_file.listed("tags", value(number)));
-            let envelope = Envelope { customer: "c", name: "e", at: Instant(0), id: Some("i"), source: None };
-            let event = OwnedEvent::new(&envelope, b"", in_file);
-            let mut properties = Properties::new();
-            let unusable_in_file = event.borrowed(&vocabulary, &mut properties).unusable_values;
-            assert_eq!((on_topic, unusable_on_topic), (properties, unusable_in_file), "of {length} values");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Schemas that name types of other schemas: these are fetched with them, and all are kept in one piece.
+//! Schemas with references to other schemas: these are fetched with them, and stored together.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,26 +8,26 @@ use serde_json::Value;
 
 use super::RegistryError;
 
-/// Schemas that one may refer to, directly and through others.
+/// The maximum number of references, direct and indirect.
 pub(super) const REFERENCES_MAX: usize = 200;
-/// References that may lead from one to the next.
+/// The maximum depth of references.
 pub(super) const DEPTH_MAX: usize = 16;
-/// Bytes of a schema and all that it refers to.
+/// The maximum size of a schema with all its references.
 pub(super) const BYTES_MAX: usize = 4 << 20;
 
-/// A schema's text, and those of the schemas whose types it names.
+/// The text of a schema, and those of its references.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaText {
     pub(super) schema: String,
-    /// Each after those that it refers to itself.
+    /// Each after its own references.
     pub(super) references: Vec<String>,
 }
 
-/// Where a schema that another one refers to is registered.
+/// Where a referenced schema is registered.
 #[derive(Debug)]
 pub(super) struct Reference {
-    /// The type that is meant, by its full name; empty: it is not said.
+    /// The full name of the referenced type; empty: not given.
     name: String,
     pub(super) subject: String,
     /// Negative: the latest.
@@ -56,7 +56,7 @@ impl Reference {
 }
 
 impl SchemaText {
-    /// As one text: the schema's own where it refers to no other.
+    /// As one text: only the schema if it has no references.
     pub(super) fn packed(&self) -> Cow<'_, str> {
         if self.references.is_empty() {
             return Cow::Borrowed(&self.schema);
@@ -76,7 +76,7 @@ impl From<String> for SchemaText {
     }
 }
 
-/// Fetches what a schema refers to.
+/// Fetches the references of a schema.
 ///
 /// # Errors
 /// Those of `fetch`, and [`RegistryError::Refused`] for schemas that are not Avro, refer to themselves, or to too much.
@@ -94,23 +94,23 @@ pub(super) fn resolve(
 struct Walk<F> {
     fetch: F,
     texts: Vec<String>,
-    /// Types that were looked up: of two versions of one type, the first counts for all, as with other clients.
+    /// Types already fetched: of two versions of one type, the first counts for all, as with other clients.
     names: HashSet<String>,
     known: HashSet<(String, i64)>,
-    /// The references that led here.
+    /// The chain of references to the current schema.
     open: Vec<(String, i64)>,
     bytes: usize,
 }
 
 impl<F: FnMut(&Reference) -> Result<Given, RegistryError>> Walk<F> {
-    /// Fetches what a schema refers to; its own text.
+    /// Fetches the references of a schema; returns its own text.
     fn enter(&mut self, given: Given) -> Result<String, RegistryError> {
         if let Some(kind) = given.kind.filter(|kind| kind != "AVRO") {
             let kind: String = kind.chars().take(40).collect();
             return Err(RegistryError::Refused(format!("the schema is {kind}, not Avro")));
         }
         for reference in given.references.iter().flatten() {
-            let nowhere = || RegistryError::Refused("the schema refers to others, not saying where they are".into());
+            let nowhere = || RegistryError::Refused("the schema has references without a subject and version".into());
             self.follow(&Reference::read(reference).ok_or_else(nowhere)?)?;
         }
         Ok(given.schema)

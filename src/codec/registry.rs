@@ -1,4 +1,4 @@
-//! The schema registry's REST interface, as Confluent's and its compatibles speak it.
+//! The REST API of the schema registry, as spoken by Confluent's and compatible ones.
 
 use std::fmt;
 use std::io::Read;
@@ -15,14 +15,14 @@ use super::reach::{Access, Reach};
 use super::references::{self, Given, Reference, SchemaText};
 use crate::tls::Unusable;
 
-/// How long the proof is believed that a registry stands at this address, when it answers unlike one.
+/// How long it is trusted that there is a registry at this address, when an answer looks different.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
-/// What is encoded in one part of a path: subjects may have any characters.
+/// The characters that are encoded in a path segment: subjects may have any characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A registry, by its addresses. Calls block the caller; lanes ask through [`Schemas`](super::Schemas) instead.
+/// A registry, by its addresses. Calls block the caller; lanes use [`Schemas`](super::Schemas) instead.
 ///
-/// Clones share what is known of it.
+/// Clones share their state.
 #[derive(Clone)]
 pub struct Registry {
     pub(super) reach: Arc<Reach>,
@@ -31,61 +31,61 @@ pub struct Registry {
 
 #[derive(Default)]
 struct Known {
-    /// Was the last call answered to some use?
+    /// Had the last call a useful answer?
     answers: AtomicBool,
-    /// When one last was.
+    /// When the last useful answer came.
     answered: Mutex<Option<Instant>>,
-    /// An id that it has given a schema for; 0: none.
+    /// An id with a schema; 0: none.
     id: AtomicU32,
-    /// When it was last seen to answer as a registry does.
+    /// When it last answered like a registry.
     proven: Mutex<Option<Instant>>,
 }
 
-/// What came of a call, by what the caller can do. No text holds credentials.
+/// The error of a call, by what the caller can do. No text contains credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegistryError {
-    /// No answer, or one that asks to come back later (429, 5xx): try again.
+    /// No answer, or a request to retry later (429, 5xx): try again.
     #[error("the schema registry does not answer: {0}")]
     Unreachable(String),
-    /// 401 or 403, or a certificate that it does not take. A person has to act, here or on its side; no other address is
-    /// asked with the same credentials.
+    /// 401 or 403, or a client certificate that it rejects. A person has to act, here or there; no other address is
+    /// tried with the same credentials.
     #[error("the schema registry refuses {0}")]
     Denied(String),
-    /// Its certificate is not one that we trust: a person has to act.
+    /// Its certificate is not trusted: a person has to act.
     #[error("the schema registry's certificate is not trusted: {0}; schemas.ca names the authorities that are")]
     Untrusted(String),
-    /// Something answers that is no schema registry, or not at this path.
+    /// The answer is not from a schema registry, or not at this path.
     #[error("no schema registry answers at this address: {0}")]
     Foreign(String),
-    /// The registry itself says that it has no such schema. It may be late: ask again for a while.
+    /// The registry itself says that it has no such schema. It may be late: retry for a while.
     #[error("the schema registry has no such schema")]
     NotFound,
-    /// It has the schema, and not another one that this refers to. It may be late: ask again for a while.
+    /// It has the schema, but not one of its references. It may be late: retry for a while.
     #[error("{0}")]
     Incomplete(String),
-    /// The registry's answer is final: a person has to act.
-    #[error("the schema registry's answer is of no use: {0}")]
+    /// The answer is final: a person has to act.
+    #[error("the schema registry's answer cannot be used: {0}")]
     Refused(String),
 }
 
-/// How a schema stands to what is registered under a subject.
+/// How a schema relates to the versions of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// It is there, with this id.
+    /// It is registered, with this id.
     Registered(u32),
-    /// It may follow what is there.
+    /// It is compatible with the registered versions.
     Compatible,
-    /// Nothing is there.
+    /// The subject has no versions.
     First,
 }
 
 impl RegistryError {
-    /// Says nothing of what was asked for.
+    /// Does it say nothing about the request?
     pub(super) fn is_no_answer(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Denied(_) | Self::Untrusted(_) | Self::Foreign(_))
     }
 
-    /// What in particular it was.
+    /// The detail.
     pub(super) fn words(&self) -> &str {
         match self {
             Self::NotFound => "not found",
@@ -107,7 +107,7 @@ struct IdAnswer {
 #[derive(Deserialize)]
 struct CompatibilityAnswer {
     is_compatible: bool,
-    /// What differs, where the registry says so.
+    /// The differences, if the registry reports them.
     #[serde(default)]
     messages: Vec<String>,
 }
@@ -123,7 +123,7 @@ impl Registry {
         Ok(Self { reach: Arc::new(Reach::new(addresses, access)?), known: Arc::default() })
     }
 
-    /// Has it answered the last call to some use? False before the first.
+    /// Had the last call a useful answer? False before the first.
     #[must_use]
     pub fn answers(&self) -> bool {
         self.known.answers.load(Ordering::Relaxed)
@@ -135,7 +135,7 @@ impl Registry {
         self.reach.shown()
     }
 
-    /// The Avro schema with this id, and those that it refers to.
+    /// The Avro schema with this id, and its references.
     ///
     /// # Errors
     /// See [`RegistryError`]. Schemas of another type are refused, and those that refer to themselves or to very many others.
@@ -144,8 +144,8 @@ impl Registry {
         self.heard(self.ask_schema(id), asked)
     }
 
-    /// Registers an Avro schema under a subject, or finds it there; its id. Where it may not register, it looks for what
-    /// is registered.
+    /// Registers an Avro schema under a subject, or finds it there; returns its id. Without permission to register, it
+    /// looks for the registered one.
     ///
     /// # Errors
     /// [`RegistryError::Refused`] with the registry's message when it finds the schema incompatible (409) or invalid
@@ -158,7 +158,7 @@ impl Registry {
             other => other,
         });
         let id = match id {
-            // Nobody but a pipeline may write to many a registry; what that registered is as good.
+            // Many registries may only be written by a pipeline; what that registered is as good.
             Err(refused @ (RegistryError::Denied(_) | RegistryError::Refused(_))) => {
                 self.look_up(subject, schema).map_err(|_| refused)
             }
@@ -179,8 +179,8 @@ impl Registry {
         self.heard(self.look_up(subject, schema), asked)
     }
 
-    /// How an Avro schema stands to what is registered under a subject: to all versions, or to the latest, as the subject's
-    /// compatibility level demands of one that is registered. Changes nothing.
+    /// How an Avro schema relates to the versions of a subject: to all of them, or to the latest, as the compatibility
+    /// level of the subject requires. Changes nothing.
     ///
     /// # Errors
     /// [`RegistryError::Refused`] with the registry's message when the schema is incompatible or invalid; otherwise see
@@ -199,7 +199,7 @@ impl Registry {
         let versions = format!("/compatibility/subjects/{path}/versions");
         let mut compared = self.send(&format!("{versions}?verbose=true"), schema)?;
         if matches!(compared.status.as_u16(), 404 | 405) && !compared.is_of_a_registry() {
-            // Older registries compare with one version only.
+            // Older registries only compare with one version.
             compared = self.send(&format!("{versions}/latest"), schema)?;
         }
         match compared.status.as_u16() {
@@ -218,7 +218,7 @@ impl Registry {
         }
     }
 
-    /// A call that fails says nothing of a registry that has answered another one since it was made.
+    /// A failed call does not count if the registry has answered another one since it was sent.
     fn heard<T>(&self, outcome: Result<T, RegistryError>, asked: Instant) -> Result<T, RegistryError> {
         let mut answered = self.known.answered.lock().unwrap_or_else(PoisonError::into_inner);
         if outcome.as_ref().err().is_none_or(|error| !error.is_no_answer()) {
@@ -234,9 +234,9 @@ impl Registry {
         let answer = self.get(&format!("/schemas/ids/{id}"))?;
         match answer.status.as_u16() {
             200 => {}
-            // Its own code for a missing schema, subject or version.
+            // The registry's code for a missing schema, subject or version.
             404 if answer.is_of_a_registry() => return Err(RegistryError::NotFound),
-            // What a registry's web server says of an id that it cannot take; anything else says the same of a wrong path.
+            // The answer of a registry's web server to an invalid id; anything else means the same as a wrong path.
             400 | 404 | 410 | 422 if self.is_proven()? => return Err(RegistryError::NotFound),
             _ => return Err(answer.failure()),
         }
@@ -245,13 +245,13 @@ impl Registry {
         references::resolve(given, |reference| self.ask_reference(reference))
     }
 
-    /// A schema that another one refers to.
+    /// A referenced schema.
     fn ask_reference(&self, reference: &Reference) -> Result<Given, RegistryError> {
         let version = if reference.version < 0 { "latest".to_owned() } else { reference.version.to_string() };
         let answer = self.get(&format!("/subjects/{}/versions/{version}", segment(&reference.subject)))?;
         match answer.status.as_u16() {
             200 => answer.json(),
-            // It has just given the schema that refers to it, so this is a registry's word.
+            // It has just returned the schema with the reference, so this is the answer of a registry.
             400 | 404 | 410 | 422 => Err(RegistryError::Incomplete(format!(
                 "the schema refers to {reference}, which the registry does not have"
             ))),
@@ -259,7 +259,7 @@ impl Registry {
         }
     }
 
-    /// Does it answer other questions as a registry does, so that "not found" is its word and not a wrong path's?
+    /// Does it answer other requests like a registry, so that "not found" is its answer and not that of a wrong path?
     fn is_proven(&self) -> Result<bool, RegistryError> {
         let recent = |at: &Instant| at.elapsed() < PROVEN_FOR;
         if self.known.proven.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(recent) {
@@ -281,7 +281,7 @@ impl Registry {
         Ok(answer.status == StatusCode::OK && answer.json::<Given>().is_ok())
     }
 
-    /// Reads only the beginning: there may be very many.
+    /// Reads only the beginning: the list may be very long.
     fn lists_subjects(&self) -> Result<bool, RegistryError> {
         self.reach.ask("/subjects", None, |url, shown, mut response| {
             let mut start = [0; 1];

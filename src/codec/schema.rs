@@ -1,16 +1,15 @@
-//! A writer's schema, as far as reading its records takes it: types, the names by which they refer to each other, and the
-//! names of fields.
+//! A writer's schema, as far as needed to read its records: types, their names and references, and the names of fields.
 //!
-//! Schemas come from tools of all kinds. What takes no part in reading is not looked at, and so is no reason to refuse one:
-//! defaults (only the reader's count), documentation, the characters of names (other languages allow `-` and `$`), logical types
-//! that are unknown or do not fit their type.
+//! Schemas come from tools of all kinds. What reading does not need is not checked, and so never a reason to reject a
+//! schema: defaults (only the reader's matter), documentation, the characters of names (other languages allow `-` and
+//! `$`), logical types that are unknown or do not fit their type.
 
 use std::collections::{HashMap, HashSet};
 
 use super::Incompatible;
 use super::json::{Array, Json, NotJson, Object};
 
-/// The parts of a schema; the same type is one part, however often it is named.
+/// The types of a schema; the same type is stored once, however often it is referenced.
 #[derive(Debug)]
 pub(super) struct WriterSchema {
     types: Vec<Type>,
@@ -44,10 +43,10 @@ pub(super) struct Field {
     pub(super) schema: TypeId,
 }
 
-/// What a logical type makes of a type.
+/// The meaning that a logical type adds to a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// Nothing: a number, or bytes.
+    /// None: a number, or bytes.
     Plain,
     Millis,
     Micros,
@@ -60,7 +59,7 @@ pub(super) enum Meaning {
     Decimal {
         scale: usize,
     },
-    /// Carries its own scale in each value.
+    /// Each value has its own scale.
     BigDecimal,
     Uuid,
     Duration,
@@ -72,7 +71,7 @@ impl WriterSchema {
         Self::parse_after(&[], text)
     }
 
-    /// Reads a schema that may name types of others; each of these may name those of the ones before it.
+    /// Reads a schema that may refer to types of others; each of these may refer to those before it.
     pub(super) fn parse_after(others: &[String], text: &str) -> Result<Self, Incompatible> {
         let mut parser = Parser { types: Vec::new(), named: HashMap::new() };
         for other in others {
@@ -144,7 +143,7 @@ impl WriterSchema {
 }
 
 impl Type {
-    /// Its full name, if it is of a kind that has one.
+    /// Its full name, if its kind has one.
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Record { name, .. } | Self::Enum { name, .. } | Self::Fixed { name, .. } => Some(name),
@@ -172,7 +171,7 @@ impl Type {
         }
     }
 
-    /// What it is, for messages.
+    /// Its kind, for messages.
     pub(super) fn kind(&self) -> &'static str {
         let (Self::Int(meaning) | Self::Long(meaning) | Self::Bytes(meaning) | Self::Fixed { meaning, .. }) = self
         else {
@@ -195,7 +194,7 @@ impl Type {
     }
 }
 
-/// A type that has no name of its own.
+/// A primitive type.
 fn primitive(name: &str) -> Option<Type> {
     Some(match name {
         "null" => Type::Null,
@@ -218,7 +217,7 @@ struct Parser {
 impl Parser {
     fn text(&mut self, text: &str) -> Result<TypeId, Incompatible> {
         let json = Json::parse(text.as_bytes())
-            .map_err(|NotJson(column)| Incompatible::Schema(format!("no JSON at column {column}")))?;
+            .map_err(|NotJson(column)| Incompatible::Schema(format!("invalid JSON at column {column}")))?;
         self.schema(json, "")
     }
 
@@ -243,9 +242,9 @@ impl Parser {
 
     fn union(&mut self, branches: Array<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
         let branches = branches.items().map(|branch| self.schema(branch, namespace)).collect::<Result<Vec<_>, _>>()?;
-        // Records could not say which of the inner branches they mean.
+        // Records could not identify the inner branch.
         if branches.iter().any(|branch| matches!(self.types[branch.0], Type::Union(_))) {
-            return Err(Incompatible::Schema("a union stands directly in a union".into()));
+            return Err(Incompatible::Schema("a union directly contains a union".into()));
         }
         Ok(self.add(Type::Union(branches)))
     }
@@ -288,7 +287,7 @@ impl Parser {
             }
             other => {
                 let found = self.name(other, namespace)?;
-                // A named type is defined elsewhere, and means what it means there.
+                // A named type is defined elsewhere, with its own meaning.
                 Ok(if primitive(other).is_some() { self.with_meaning(found, object) } else { found })
             }
         }
@@ -296,7 +295,7 @@ impl Parser {
 
     fn record(&mut self, object: Object<'_>, namespace: &str) -> Result<TypeId, Incompatible> {
         let (name, namespace) = self.own_name(object, namespace)?;
-        // Known before its fields are, since they may name it.
+        // Registered before its fields, since they may refer to it.
         let own = self.define(object, Type::Record { name: name.clone(), fields: Vec::new() });
         let Some(Json::Array(entries)) = object.get("fields") else {
             return Err(Incompatible::Schema(format!("the record {name} has no `fields`")));
@@ -321,7 +320,7 @@ impl Parser {
         Ok(own)
     }
 
-    /// The full name of the type that an object defines, and the namespace within it.
+    /// The full name of a defined type, and the namespace within it.
     fn own_name(&self, object: Object<'_>, namespace: &str) -> Result<(String, String), Incompatible> {
         let text = |key| object.get(key).and_then(Json::text).map(|text| text.lossy().into_owned());
         let name = text("name").ok_or_else(|| Incompatible::Schema("a type that needs a name has none".into()))?;
@@ -331,7 +330,7 @@ impl Parser {
         Ok((full, within))
     }
 
-    /// Adds a type that has a name, and others beside it.
+    /// Adds a named type with its aliases.
     fn define(&mut self, object: Object<'_>, defined: Type) -> TypeId {
         let name = defined.name().unwrap_or_default().to_owned();
         let id = self.add(defined);
@@ -341,7 +340,7 @@ impl Parser {
                 self.named.insert(full_name(&alias.lossy(), within), id);
             }
         }
-        // Some tools write a type out each time that they use it; a later reference means the latest.
+        // Some tools repeat a definition at each use; a later reference means the latest.
         self.named.insert(name, id);
         id
     }
@@ -351,7 +350,7 @@ impl Parser {
         TypeId(self.types.len() - 1)
     }
 
-    /// The type with what `logicalType` makes of it, if it is one that fits.
+    /// The type with its `logicalType`, if that fits.
     fn with_meaning(&mut self, id: TypeId, object: Object<'_>) -> TypeId {
         let Some(logical) = object.get("logicalType").and_then(Json::text) else { return id };
         if let Some(found) = meaning(&logical.lossy(), &self.types[id.0], object)
@@ -393,7 +392,7 @@ fn meaning(logical: &str, inner: &Type, object: Object<'_>) -> Option<Meaning> {
     })
 }
 
-/// A name with points is a full one; others are within a namespace, if there is one.
+/// A name with dots is a full name; others are in the namespace, if there is one.
 fn full_name(name: &str, namespace: &str) -> String {
     match name.strip_prefix('.') {
         Some(outside) => outside.to_owned(),

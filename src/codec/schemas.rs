@@ -1,4 +1,4 @@
-//! Which reader goes with which schema: from files, and from a registry without ever waiting for it.
+//! Finds the reader of a schema: from files, and from a registry without ever blocking.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,43 +13,43 @@ use super::schema::WriterSchema;
 use super::{Incompatible, Reader, Registry, SchemaCache, SchemaKey};
 use crate::event::DeadLetterReason;
 
-/// Ids are 32-bit integers with a sign, and no registry gives a negative one: whoever writes one writes no id.
+/// Ids are signed 32-bit integers, and no registry assigns a negative one: such bytes are not an id.
 const ID_MAX: u32 = i32::MAX.cast_unsigned();
 
-/// The readers that one thread uses. A clone shares what has been fetched and keeps its own table, so that the way to a
+/// The readers that one thread uses. A clone shares what has been fetched and has a table of its own, so that finding a
 /// known reader takes no lock and touches no shared counter.
 ///
-/// Schemas never change, so a compiled one is kept for ever. When the last clone is gone, the registry's threads end.
+/// Schemas never change, so a compiled one is kept forever. When the last clone is dropped, the registry's threads end.
 #[derive(Clone)]
 pub struct Schemas {
     table: FxHashMap<SchemaKey, usize>,
     readers: Vec<Arc<Reader>>,
-    /// Known, but no record of theirs is an event.
+    /// Known schemas whose records are not events.
     unusable: FxHashMap<SchemaKey, Arc<str>>,
     fetcher: Option<Arc<Fetcher>>,
 }
 
-/// What is known of a schema now.
+/// What is known about a schema now.
 #[derive(Debug)]
 pub enum Lookup<'s> {
     /// Records can be read.
     Ready(&'s Reader),
-    /// Asked for: pause the partition and look again.
+    /// Requested: pause the partition and look it up again.
     Pending,
     /// The registry said that it has no such schema, first at `since`, and is asked again for a while, since it may be
-    /// late. Whoever has waited long enough may take it for [`NotFound`](Self::NotFound). `lacks`: what it has not, where
-    /// that is another schema, to which this one refers.
+    /// late. After waiting long enough, treat it as [`NotFound`](Self::NotFound). `lacks`: what is missing, if it is a
+    /// reference of the schema.
     Missing { since: Instant, lacks: Option<Arc<str>> },
-    /// Asked for, and the registry has given no useful answer since then. This never becomes an answer by itself: wait,
-    /// and say so. The reason is a sentence without a full stop and holds no credentials.
+    /// Requested, and the registry has given no useful answer since then. This never becomes an answer by itself: wait,
+    /// and report it. The reason is a sentence without a full stop and contains no credentials.
     NoAnswer { since: Instant, reason: Arc<str> },
-    /// Nobody knows it: records go to the dead letters as `unknown_schema`.
+    /// It does not exist: records go to the dead letters as `unknown_schema`.
     NotFound { lacks: Option<Arc<str>> },
-    /// It is known, and its records are no events: they go to the dead letters as `undecodable`.
+    /// It is known, and its records are not events: they go to the dead letters as `undecodable`.
     Unusable(Arc<str>),
 }
 
-/// A schema file that cannot be used; nothing should start.
+/// A schema file that cannot be used, which prevents a start.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaFileError {
     #[error("{}: {error}", path.display())]
@@ -61,7 +61,7 @@ pub enum SchemaFileError {
 }
 
 impl<'s> Lookup<'s> {
-    /// The reader of a schema that was waited for long enough.
+    /// The reader of a schema after waiting long enough.
     ///
     /// # Errors
     /// Why its records are set aside, and what in particular is wrong.
@@ -73,7 +73,7 @@ impl<'s> Lookup<'s> {
                 Err((DeadLetterReason::UnknownSchema, format!("{schema}: {lacks}")))
             }
             Self::NotFound { .. } | Self::Missing { .. } | Self::Pending | Self::NoAnswer { .. } => {
-                let detail = format!("{schema} is in no file of schemas.dir, and no registry knows it");
+                let detail = format!("{schema} is neither in schemas.dir nor known to the registry");
                 Err((DeadLetterReason::UnknownSchema, detail))
             }
         }
@@ -144,9 +144,9 @@ impl Schemas {
         Ok(self)
     }
 
-    /// Asks a registry for ids that no file gives, on threads of its own. An id counts as not found once the registry
-    /// has said so for `retry_for`: it may know a new schema later than the first record written with it. `cache`: what
-    /// it said before, and where that is kept.
+    /// Requests ids that are in no file from a registry, on separate threads. An id counts as not found once the
+    /// registry has said so for `retry_for`: it may get a new schema later than the first record written with it.
+    /// `cache`: its earlier answers.
     ///
     /// # Errors
     /// When a thread cannot be started.
@@ -166,7 +166,7 @@ impl Schemas {
         self.fetcher.as_ref().map(|fetcher| fetcher.registry())
     }
 
-    /// Where its answers are kept, if they are.
+    /// The cache of its answers, if there is one.
     #[must_use]
     pub fn cache(&self) -> Option<&SchemaCache> {
         self.fetcher.as_ref()?.cache()
@@ -178,26 +178,26 @@ impl Schemas {
         self.fetcher.as_ref().map_or(Duration::ZERO, |fetcher| fetcher.retry_for())
     }
 
-    /// Does the registry answer, or is there none?
+    /// Does the registry answer, or is none configured?
     #[must_use]
     pub fn registry_answers(&self) -> bool {
         self.registry().is_none_or(Registry::answers)
     }
 
-    /// How often the registry was asked again for a schema.
+    /// The number of repeated requests for schemas.
     #[must_use]
     pub fn retries(&self) -> u64 {
         self.fetcher.as_ref().map_or(0, |fetcher| fetcher.retries())
     }
 
-    /// Notes an id that the registry gave for an output's schema: the ids of its other schemas are near it.
+    /// Records the id of an output schema: the ids of other schemas are near it.
     pub fn saw_output_id(&self, id: u32) {
         if let Some(fetcher) = &self.fetcher {
             fetcher.saw(id);
         }
     }
 
-    /// The reader of a schema, or why there is none yet. Never blocks; what is unknown is asked for.
+    /// The reader of a schema, or why there is none yet. Never blocks; unknown schemas are requested.
     #[inline]
     pub fn lookup(&mut self, key: SchemaKey) -> Lookup<'_> {
         match self.table.get(&key) {
@@ -206,22 +206,22 @@ impl Schemas {
         }
     }
 
-    /// Would [`lookup`](Self::lookup) put a question to the registry that it was never asked?
+    /// Would [`lookup`](Self::lookup) send a new request to the registry?
     #[must_use]
     pub fn is_new(&self, key: SchemaKey) -> bool {
         let known = self.table.contains_key(&key) || self.unusable.contains_key(&key);
         self.askable(key).is_some_and(|(id, fetcher)| !known && fetcher.is_new(id))
     }
 
-    /// Takes a key for not found without a question, for a while, if its id lies far above those that the registry has
-    /// given so far. Where foreign bytes stand in the place of ids, nearly each is such a one.
+    /// Treats a key as not found without a request, for a while, if its id is far above those seen so far. If foreign
+    /// bytes are in the place of ids, nearly all are.
     pub fn refuse_implausible(&self, key: SchemaKey) {
         if let Some((id, fetcher)) = self.askable(key) {
             fetcher.refuse_implausible(id);
         }
     }
 
-    /// As [`lookup`](Self::lookup), but asks nothing: [`Lookup::Pending`] for whatever this thread has not found out yet.
+    /// As [`lookup`](Self::lookup), but without requests: [`Lookup::Pending`] for what this thread does not know yet.
     #[inline]
     #[must_use]
     pub fn lookup_known(&self, key: SchemaKey) -> Lookup<'_> {
@@ -250,7 +250,7 @@ impl Schemas {
         }
     }
 
-    /// The id that a registry can be asked for.
+    /// The id to request from the registry.
     fn askable(&self, key: SchemaKey) -> Option<(u32, &Fetcher)> {
         match (key, &self.fetcher) {
             (SchemaKey::Id(id @ ..=ID_MAX), Some(fetcher)) => Some((id, fetcher)),

@@ -1,12 +1,12 @@
-//! Events as records of an input topic: what the demo's shop sends.
+//! Encodes events as records of an input topic, for the demo's shop.
 //!
-//! Written by hand against `schemas/customer-event.avsc`, as [`Encoder`](super::Encoder) is against the outputs'.
+//! Written by hand for `schemas/customer-event.avsc`, as [`Encoder`](super::Encoder) for the output schemas.
 
 use super::Reader;
-use super::output::{block, end_after, instant, long, optional, text};
+use super::write::{block, end_after, instant, long, optional, text};
 use crate::event::{Instant, Number, Value};
 
-/// One event about to be sent.
+/// One event to send.
 #[derive(Debug, Clone, Copy)]
 pub struct SentEvent<'a> {
     pub id: Option<&'a str>,

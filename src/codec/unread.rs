@@ -1,10 +1,10 @@
-//! Fields of events beside those that are read: whoever writes them there loses what they say.
+//! Fields of events that are not used: their values are lost.
 
 use std::fmt;
 
 use super::json::Text;
 
-/// How many are named; of more it is only said that there are some.
+/// The number of names that are kept.
 const NAMED_MAX: usize = 20;
 
 /// Their names, each once, in the order seen.

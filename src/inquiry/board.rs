@@ -1,18 +1,18 @@
-//! Where the newest overview of all cohorts hangs, and the rules in force, for whoever asks.
+//! The newest overview of all cohorts, and the rules in force, for the admin API.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::coverage::Coverage;
 use crate::summary::Overview;
 
-/// Holds one of each; the next takes its place.
+/// Holds one of each; a newer one replaces it.
 #[derive(Debug, Default)]
 pub struct Board {
     overview: Mutex<Option<Arc<Overview>>>,
     rules: Mutex<Option<InForce>>,
 }
 
-/// A version of the rules, and which of what it names events have had.
+/// A version of the rules, and which of its names have occurred in events.
 #[derive(Debug, Clone)]
 pub struct InForce {
     pub version: u64,
@@ -25,13 +25,13 @@ impl Board {
         *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some(overview);
     }
 
-    /// None: no day is over that all partitions were looked through for.
+    /// `None`: there was no complete survey yet.
     #[must_use]
     pub fn newest(&self) -> Option<Arc<Overview>> {
         self.overview.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Hangs a version up, unless a newer one hangs there.
+    /// Sets a version, unless a newer one is set.
     pub fn put_rules(&self, rules: InForce) {
         let mut hangs = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if hangs.as_ref().is_none_or(|hanging| hanging.version <= rules.version) {
@@ -39,7 +39,7 @@ impl Board {
         }
     }
 
-    /// None: no rules were read yet.
+    /// `None`: no rules have been loaded yet.
     #[must_use]
     pub fn rules(&self) -> Option<InForce> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,9 +1,9 @@
-//! Which of what the rules name events have had so far: a name, a property or a value that never comes makes a rule that
-//! finds nobody, and nothing else would show it.
+//! Which names in the rules have occurred in events: with a name, a property or a value that never occurs a rule
+//! matches nobody, and nothing else would show it.
 //!
-//! Kept off the way of the events: of each partition the first ten thousand are looked at and then every sixteenth, and none
-//! once everything was found. Memory is bounded by the rules: besides a flag for each mention, some values of each property
-//! that is compared with one, and some names of events that no rule uses.
+//! Cheap for the events: in each partition the first ten thousand are checked and then every sixteenth, and none once
+//! everything was found. Memory is bounded by the rules: besides a flag for each mention, some values of each property
+//! that is compared, and some names of events that no rule uses.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,26 +13,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::event::{CustomerEvent, NameId, PropertyId, Value};
 use crate::rules::{Literal, Mention, Mentioned, RuleSet, Wanted, nearest, nearest_value};
 
-/// Events of a partition that are all looked at.
+/// The first events of a partition, which are all checked.
 const ALL_OF_THE_FIRST: u64 = 10_000;
-/// After those, one of so many.
+/// After those, one in this many.
 const ONE_OF: u64 = 16;
-/// Names, and values of one property, that are kept to find the nearest among.
+/// The maximum number of names, and of values of one property, kept for suggestions.
 const KEPT_MAX: usize = 64;
-/// Longer ones, in bytes, are no names, and no values that a rule is compared with.
+/// Longer ones, in bytes, are neither names nor values that a rule is compared with.
 const KEPT_BYTES_MAX: usize = 64;
-/// Values that are listed where none is near.
+/// The number of values listed if none is near.
 const LISTED: usize = 8;
 
-/// What was found of one version of the rules, by all lanes of a process since it took the version up.
+/// What was found for one version of the rules, by all lanes of a process since it loaded the version.
 #[derive(Debug)]
 pub struct Coverage {
     rules: Arc<RuleSet>,
     /// By mention.
     found: Vec<AtomicBool>,
-    /// Mentions that were not found yet.
+    /// The number of mentions not found yet.
     open: AtomicUsize,
-    /// Events looked at.
+    /// The number of events checked.
     events: AtomicU64,
     /// By the number of an event's name: its mention.
     of_names: Vec<Option<u32>>,
@@ -45,20 +45,20 @@ pub struct Coverage {
 #[derive(Debug, Default)]
 struct OfProperty {
     mentions: Vec<u32>,
-    /// Bits of the types that its values had.
+    /// The types of its values, as bits.
     types: AtomicU8,
-    /// Is it compared with values, so that those that it has are of interest?
+    /// Is it compared with values, so that its values are of interest?
     is_compared: bool,
     values: Mutex<BTreeSet<String>>,
 }
 
-/// Something that the rules name and no event looked at has had.
+/// A name in the rules that no checked event has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotFound {
-    /// Where the rules name it first, as `cohorts.vip.who`.
+    /// Its first position in the rules, such as `cohorts.vip.who`.
     pub key: String,
     pub text: String,
-    /// What may have been meant, or what there is.
+    /// What may have been meant, or what exists.
     pub hint: Option<String>,
 }
 
@@ -92,7 +92,7 @@ impl Coverage {
         }
     }
 
-    /// Looks at an event, unless it is one that is passed over; `turn` counts those of its partition.
+    /// Checks an event, unless it is skipped; `turn` counts those of its partition.
     #[inline]
     pub fn pass(&self, event: &CustomerEvent<'_>, turn: u64) {
         if (turn < ALL_OF_THE_FIRST || turn.is_multiple_of(ONE_OF)) && self.open.load(Relaxed) > 0 {
@@ -108,7 +108,7 @@ impl Coverage {
         }
         for (property, value) in event.properties {
             let Some(of) = self.of_properties.get(usize::from(property.alone().0)) else { continue };
-            // Written where it changes, since all lanes read it.
+            // Written only if it changes, since all lanes read it.
             if of.types.load(Relaxed) & bit(*value) == 0 {
                 of.types.fetch_or(bit(*value), Relaxed);
             }
@@ -144,14 +144,14 @@ impl Coverage {
         &self.rules
     }
 
-    /// Events looked at so far. Once everything was found none are.
+    /// The number of events checked so far. Once everything was found none are.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events.load(Relaxed)
     }
 
-    /// What no event looked at has had, in the order of the rules file. Of an event that never came its properties are not
-    /// told, and of a property its values.
+    /// The names that no checked event has, in the order of the rules file. For an event that never occurred its
+    /// properties are omitted, and for a property its values.
     #[must_use]
     pub fn not_found(&self) -> Vec<NotFound> {
         let numbered = (0_u32..).zip(&self.rules.mentions);
@@ -211,7 +211,7 @@ impl Coverage {
         self.rules.vocabulary.property_name(property).unwrap_or_default()
     }
 
-    /// The nearest to an event's name, of those that came.
+    /// The nearest event name that occurred.
     fn nearest_name(&self, mention: &Mention) -> Option<String> {
         let wanted = self.rules.vocabulary.name_of(*mention.events.first()?)?;
         let others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
@@ -245,7 +245,7 @@ fn is_of(mention: &Mention, event: NameId) -> bool {
     mention.events.is_empty() || mention.events.contains(&event)
 }
 
-/// Is this value one that is mentioned?
+/// Is this a mentioned value?
 fn has(what: &Mentioned, value: Value<'_>) -> bool {
     match (what, value) {
         (Mentioned::Event, _) => false,
@@ -263,7 +263,8 @@ fn has(what: &Mentioned, value: Value<'_>) -> bool {
     }
 }
 
-/// Keeps a name or a value, if it is short and there is room. Whoever finds the lock taken does not wait: there will be others.
+/// Stores a name or a value, if it is short and there is room. If the lock is taken, it is skipped: there will be
+/// others.
 fn keep<'a>(kept: &Mutex<BTreeSet<String>>, text: impl FnOnce() -> Cow<'a, str>) {
     let Ok(mut kept) = kept.try_lock() else { return };
     if kept.len() >= KEPT_MAX {
@@ -275,7 +276,7 @@ fn keep<'a>(kept: &Mutex<BTreeSet<String>>, text: impl FnOnce() -> Cow<'a, str>)
     }
 }
 
-/// The nearest of the values that were seen; or some of them.
+/// The nearest of the values seen; or some of them.
 fn near(wanted: &Literal, values: &Mutex<BTreeSet<String>>) -> Option<String> {
     let values = values.lock().unwrap_or_else(PoisonError::into_inner);
     if let Literal::Text(text) = wanted

@@ -1,4 +1,4 @@
-//! Where questions are handed in, and the inbox of each lane.
+//! Passes requests about customers from HTTP to the inbox of the lane that owns them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,15 +10,15 @@ use tokio::sync::oneshot;
 use super::found::Found;
 use crate::kafka::partition_of;
 
-/// Questions that wait for one lane; an HTTP request that finds the inbox full says so at once.
+/// The capacity of the inbox of one lane; an HTTP request that finds it full is refused at once.
 const WAITING_MAX: usize = 64;
 
-/// A place that no lane has.
+/// No lane.
 const NOBODY: u32 = u32::MAX;
-/// Beside a lane's number: the partition is being restored.
+/// A flag next to the number of the lane: the partition is being restored.
 const RESTORING: u32 = 1 << 31;
 
-/// Where HTTP requests ask. Closed until the topics are known.
+/// The entry for HTTP requests. Closed until the topics are known.
 #[derive(Debug, Default)]
 pub struct Desk {
     open: OnceLock<Open>,
@@ -30,19 +30,19 @@ struct Open {
     places: Places,
 }
 
-/// For each partition the lane that has it. Each value stands alone, as those of [`Health`](crate::metrics::Health); one
-/// that is a moment old is found out by the lane.
+/// The lane of each partition. The values are independent, like those of [`Health`](crate::metrics::Health); the lane
+/// notices an outdated one.
 type Places = Arc<[AtomicU32]>;
 
-/// Where to look for a customer.
+/// The partitions to search for a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Partition(i32),
-    /// Every partition that the lane is at work on.
+    /// Every restored partition of the lane.
     Lane,
 }
 
-/// A customer's id, and where the answer goes.
+/// A customer id, and the channel for the answer.
 #[derive(Debug)]
 pub struct Question {
     pub scope: Scope,
@@ -50,46 +50,46 @@ pub struct Question {
     reply: oneshot::Sender<Answer>,
 }
 
-/// What comes back.
+/// The answer of a lane.
 #[derive(Debug)]
 pub enum Answer {
-    /// In each partition that knows the customer, ascending; mostly one.
+    /// The customer in each partition that knows them, ascending; usually one.
     Found(Vec<Found>),
-    /// Nothing was ever applied of such a customer where it was looked for.
+    /// No event of such a customer was ever applied in the searched partitions.
     Unknown,
     Elsewhere(Elsewhere),
     /// The state cannot be read; the log says why.
     Unreadable,
 }
 
-/// Why this process does not know at present, each with the partition where it is known.
+/// Why this process cannot answer at present, each with the partition if it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Elsewhere {
     /// The topics are not known yet.
     Starting,
-    /// Another process of the group has the partition, or nobody has: the group knows.
+    /// Another process of the group owns the partition, or it has no owner: the group knows.
     NotOurs {
         partition: i32,
     },
     Restoring {
         partition: i32,
     },
-    /// Too many questions wait, or the lane has ended.
+    /// Too many requests wait, or the lane has ended.
     Busy {
         partition: i32,
     },
 }
 
-/// How far the partitions of the input are here, ascending.
+/// The state of the input partitions in this process, ascending.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {
     pub at_work: Vec<i32>,
     pub restoring: Vec<i32>,
-    /// Of other processes, or of nobody.
+    /// Owned by other processes, or by none.
     pub absent: Vec<i32>,
 }
 
-/// A lane's side.
+/// The lane's side.
 #[derive(Debug)]
 pub struct Inbox {
     lane: u32,
@@ -98,7 +98,7 @@ pub struct Inbox {
 }
 
 impl Desk {
-    /// Opens it: one inbox for each lane, in order.
+    /// Opens it, with one inbox for each lane, in order.
     ///
     /// # Panics
     /// When called twice.
@@ -116,7 +116,8 @@ impl Desk {
         inboxes
     }
 
-    /// The partition in which Kafka's default partitioner puts a customer. Others may have put them elsewhere.
+    /// The partition that Kafka's default partitioner chooses for a customer. Other partitioners may have chosen
+    /// another.
     ///
     /// # Errors
     /// The topics are not known yet.
@@ -126,7 +127,7 @@ impl Desk {
         Ok(partition_of(customer.as_bytes(), partitions))
     }
 
-    /// Hands in a question for one partition. The answer comes to the receiver, or an error if the lane ends first.
+    /// Sends a request to one partition. The answer arrives at the receiver, or an error if the lane ends first.
     ///
     /// # Errors
     /// Why nobody here can be asked.
@@ -136,7 +137,7 @@ impl Desk {
         open.hand_in(lane, Scope::Partition(partition), customer).ok_or(Elsewhere::Busy { partition })
     }
 
-    /// Hands in a question for every partition at work here: one for each lane that has any.
+    /// Sends a request to every restored partition: one for each lane that has any.
     ///
     /// # Errors
     /// As `ask`.
@@ -150,7 +151,7 @@ impl Desk {
         lanes.into_iter().map(ask).collect()
     }
 
-    /// Which partitions are here.
+    /// The state of the partitions in this process.
     #[must_use]
     pub fn census(&self) -> Census {
         let mut census = Census::default();
@@ -167,7 +168,7 @@ impl Desk {
 }
 
 impl Open {
-    /// `None`: too many questions wait, or the lane has ended.
+    /// `None`: too many requests wait, or the lane has ended.
     fn hand_in(&self, lane: usize, scope: Scope, customer: &str) -> Option<oneshot::Receiver<Answer>> {
         let (reply, answer) = oneshot::channel();
         let question = Question { scope, customer: customer.to_owned(), reply };
@@ -178,7 +179,7 @@ impl Open {
     }
 }
 
-/// The lane at work on a partition.
+/// The lane that owns a restored partition.
 fn lane_of(partition: i32, places: &Places) -> Result<usize, Elsewhere> {
     let place = usize::try_from(partition).ok().and_then(|place| places.get(place));
     match place.map_or(NOBODY, |place| place.load(Ordering::Relaxed)) {
@@ -189,20 +190,20 @@ fn lane_of(partition: i32, places: &Places) -> Result<usize, Elsewhere> {
 }
 
 impl Inbox {
-    /// The next question whose asker still waits.
+    /// The next request whose client still waits.
     #[must_use]
     pub fn next(&self) -> Option<Question> {
         self.questions.try_iter().find(|question| !question.reply.is_closed())
     }
 
-    /// Why a question for a partition that the lane no longer has cannot be answered by it.
+    /// The reason for a partition that the lane no longer owns.
     #[must_use]
     pub fn elsewhere(&self, partition: i32) -> Elsewhere {
-        // Another lane of this process has taken it over meanwhile: asking again finds it.
+        // Another lane of this process has taken it over meanwhile: retrying finds it.
         lane_of(partition, &self.places).err().unwrap_or(Elsewhere::Busy { partition })
     }
 
-    /// Says which partitions the lane has now: those at work, and those being restored.
+    /// Updates the partitions of the lane: restored ones, and those being restored.
     pub fn has(&self, mut at_work: impl FnMut(i32) -> bool, mut restoring: impl FnMut(i32) -> bool) {
         for (place, partition) in self.places.iter().zip(0..) {
             if at_work(partition) {
@@ -210,7 +211,7 @@ impl Inbox {
             } else if restoring(partition) {
                 place.store(self.lane | RESTORING, Ordering::Relaxed);
             } else {
-                // Another lane may have it by now.
+                // Another lane may own it by now.
                 let ours = |was: u32| (was != NOBODY && was & !RESTORING == self.lane).then_some(NOBODY);
                 place.fetch_update(Ordering::Relaxed, Ordering::Relaxed, ours).ok();
             }
@@ -219,7 +220,7 @@ impl Inbox {
 }
 
 impl Question {
-    /// Answers; that the asker has gone is no loss.
+    /// Answers; a client that has disconnected is ignored.
     pub fn answer(self, answer: Answer) {
         self.reply.send(answer).ok();
     }

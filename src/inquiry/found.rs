@@ -1,4 +1,4 @@
-//! A customer's state as a lane had it, and what it says.
+//! A copy of a customer's state, and its explanation.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::engine::{
 use crate::event::{Instant, Span};
 use crate::rules::{CohortIx, RuleSet, nearest};
 
-/// A copy of one customer's state, and what it was decided by.
+/// A copy of one customer's state, and what it was decided with.
 #[derive(Debug)]
 pub struct Found {
     pub customer: String,
@@ -17,17 +17,17 @@ pub struct Found {
     /// Other partitions that know a customer of this id: producers have split them.
     pub also_in: Vec<i32>,
     pub rules: Arc<RuleSet>,
-    /// Where ranks begin in the partition.
+    /// The rank thresholds of the partition.
     pub thresholds: Thresholds,
     pub observed: Observed,
-    /// Those of the model of churn, and since when they are in force.
+    /// The churn parameters, and since when they are in force.
     pub parameters: Option<(Parameters, Instant)>,
     pub state: CustomerState,
-    /// `S` of the partition.
+    /// The stream time of the partition.
     pub stream_time: Instant,
 }
 
-/// For whom an answer is written.
+/// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// For programs, in both languages.
@@ -49,7 +49,7 @@ impl Form {
 }
 
 impl Found {
-    /// The instant to which everything is decided: stream time or, if that is ahead, the customer's clock.
+    /// The instant up to which everything is decided: stream time or, if that is later, the customer's clock.
     #[must_use]
     pub fn at(&self) -> Instant {
         self.stream_time.max(self.state.clock)
@@ -67,13 +67,13 @@ impl Found {
         }
     }
 
-    /// Explains these cohorts, all if `None`, after the deadlines up to the instant, which are not all decided yet; and the
-    /// risk of churn.
+    /// Explains these cohorts, all if `None`, after the deadlines up to the instant, which may not be decided yet; and
+    /// the churn risk.
     fn explanations(&mut self, cohort: Option<CohortIx>) -> (Vec<Explanation>, Option<RiskEffect>) {
         let (at, rules, observed) = (self.at(), &self.rules, &self.observed);
-        // Deadlines alone are decided here, which no limit on events touches.
+        // Only deadlines are decided here, to which no limit on events applies.
         let mut engine = Engine::new(Arc::clone(rules), Span(0), 0).observing(observed.clone());
-        // Half-way through an edit those in force may be of the other rules.
+        // In the middle of a migration those in force may belong to the other rules.
         if self.thresholds.len() == rules.ranks.len() {
             engine.set_thresholds(Arc::clone(&self.thresholds));
         }
@@ -90,7 +90,7 @@ impl Found {
         (explanations, engine.risk(&self.state, at))
     }
 
-    /// One cohort, whole, as `cohortd explain` gives it.
+    /// The full explanation of one cohort, as by `cohortd explain`.
     #[must_use]
     pub fn explanation(mut self, cohort: CohortIx, form: Form) -> String {
         let (found, _) = self.explanations(Some(cohort));
@@ -101,7 +101,7 @@ impl Found {
         })
     }
 
-    /// The risk of churn, and a few lines on each cohort.
+    /// The churn risk, and a few lines on each cohort.
     #[must_use]
     pub fn standings(mut self, form: Form) -> String {
         let (found, risk) = self.explanations(None);

@@ -1,4 +1,4 @@
-//! Explanations and standings for programs: what others depend on, keys and their order too.
+//! Explanations and memberships as JSON: a public format, including keys and their order.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ use crate::rules::RuleSet;
 #[derive(Serialize)]
 struct Document<'a, C> {
     customer_id: &'a str,
-    /// Other partitions that know a part of the same customer; left out where there are none.
+    /// Other partitions with a part of the same customer; omitted if there are none.
     #[serde(skip_serializing_if = "<[i32]>::is_empty")]
     also_in_partitions: &'a [i32],
     at: i64,
@@ -25,12 +25,12 @@ struct Standings<'a> {
     #[serde(skip_serializing_if = "<[i32]>::is_empty")]
     also_in_partitions: &'a [i32],
     at: i64,
-    /// `null`: it is not watched, or nothing is known yet.
+    /// `null`: there is no `[churn]`, or nothing is known yet.
     churn: Option<Churn<'a>>,
     cohorts: Vec<Standing<'a>>,
 }
 
-/// The risk that the customer does not come back, as a record of `churn-risk-changes` would say it.
+/// The churn risk, as in a record of `churn-risk-changes`.
 #[derive(Serialize)]
 struct Churn<'a> {
     level: &'a str,
@@ -39,7 +39,7 @@ struct Churn<'a> {
     alive: Option<f64>,
     clv: Option<f64>,
     value_at_risk: Option<f64>,
-    /// `null`: never by silence alone.
+    /// `null`: never by inactivity alone.
     next_level_at: Option<i64>,
     parameters: u32,
     provisional: bool,
@@ -72,7 +72,7 @@ struct Cohort<'a> {
     since: Option<i64>,
     times_entered: u32,
     standing: Text,
-    /// What besides the conditions holds in or out.
+    /// What keeps the customer in or out besides the conditions.
     terms: Vec<Text>,
     conditions: Vec<Condition>,
     next_change: Option<Next>,
@@ -84,7 +84,7 @@ struct Condition {
     condition: String,
     value: Text,
     holds: bool,
-    /// `null`: never otherwise by time alone.
+    /// `null`: time alone never changes it.
     until: Option<i64>,
     changes_with: Text,
 }
@@ -122,7 +122,7 @@ pub fn write(
     line(&Document { customer_id: customer, also_in_partitions: also_in, at: at.0, cohorts }, out)
 }
 
-/// Where the customer stands in each cohort, in short.
+/// The memberships of the customer, in short.
 pub(super) fn write_standings(
     rules: &RuleSet,
     (customer, also_in): Customer<'_>,

@@ -1,8 +1,8 @@
-//! What an operator asks about one customer, on its way from an HTTP request to the lane that owns the customer, and back; and what
-//! there is to say of all cohorts.
+//! Requests of operators about one customer, on their way from HTTP to the lane that owns the customer, and back; and
+//! the overview of all cohorts.
 //!
-//! The lane looks up and copies the state, and no more: what it means is worked out by whoever asked (`found`), and
-//! written for programs (`json`) or for people (`text`).
+//! The lane only looks up and copies the state: the HTTP side explains it (`found`), and writes it for programs
+//! (`json`) or people (`text`).
 
 mod board;
 mod coverage;
@@ -18,5 +18,5 @@ pub use found::{Form, Found};
 pub use json::write as write_json;
 pub use text::write as write_text;
 
-/// A customer's id, and other partitions that know a part of the same customer.
+/// A customer id, and other partitions with a part of the same customer.
 pub type Customer<'a> = (&'a str, &'a [i32]);

@@ -1,4 +1,4 @@
-//! Explanations and standings for people.
+//! Explanations and memberships as text.
 
 use std::io::{self, Write};
 
@@ -7,11 +7,12 @@ use crate::engine::{Explanation, Language, RiskEffect, instant};
 use crate::event::Instant;
 use crate::rules::RuleSet;
 
-/// What stands around what the engine says.
+/// The texts around those of the engine.
 struct Labels {
     yes: &'static str,
     no: &'static str,
     change: &'static str,
+    no_change: &'static str,
     next: &'static str,
     /// Partitions follow.
     split: &'static str,
@@ -23,15 +24,17 @@ fn labels(language: Language) -> Labels {
             yes: "yes",
             no: "no ",
             change: "changes with",
+            no_change: "nothing can change this",
             next: "next:",
-            split: "Only a part of this customer: producers partition differently, and the rest is in partition",
+            split: "This is only a part of the customer: producers use different partitioners, and the rest is in partition",
         },
         Language::French => Labels {
             yes: "oui",
             no: "non",
-            change: "change avec",
+            change: "changerait avec",
+            no_change: "plus rien ne peut changer ce résultat",
             next: "ensuite\u{a0}:",
-            split: "Une partie seulement de ce client\u{a0}: les producteurs partitionnent autrement, et le reste est dans la partition",
+            split: "Ce client n’est ici qu’en partie\u{a0}: les producteurs le répartissent différemment, et le reste se trouve dans la partition",
         },
     }
 }
@@ -52,7 +55,7 @@ pub fn write(
     explanations.iter().try_for_each(|explanation| one(rules, explanation, language, out))
 }
 
-/// Where the customer stands in each cohort, in short.
+/// The memberships of the customer, in short.
 pub(super) fn write_standings(
     rules: &RuleSet,
     customer: Customer<'_>,
@@ -90,7 +93,7 @@ fn heading(
     writeln!(out, "{split} {partitions}")
 }
 
-/// The cohort, and the standing in it.
+/// The cohort, and the membership in it.
 fn title(rules: &RuleSet, found: &Explanation, language: Language, out: &mut impl Write) -> io::Result<()> {
     let cohort = rules.cohort(found.cohort);
     let title = match language {
@@ -118,7 +121,11 @@ fn one(rules: &RuleSet, found: &Explanation, language: Language, out: &mut impl 
             "" => writeln!(out, "    {answer}  {condition}")?,
             value => writeln!(out, "    {answer}  {condition} ({value})")?,
         }
-        writeln!(out, "           {} {}", labels.change, clause.turn.text(rules, language))?;
+        if clause.turn == Default::default() {
+            writeln!(out, "           {}", labels.no_change)?;
+        } else {
+            writeln!(out, "           {} {}", labels.change, clause.turn.text(rules, language))?;
+        }
     }
     writeln!(out, "  {} {}", labels.next, found.outlook(rules, language))
 }

@@ -1,4 +1,4 @@
-//! Topics: what there is, and making what is missing.
+//! Describes and creates topics, and describes groups.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -14,13 +14,13 @@ use super::brokers::Brokers;
 use super::client::Watch;
 use super::config;
 use super::failure::{Cause, Failure, Kind};
-use super::native::ask::Making;
+use super::native::ask::CreateMode;
 use super::native::{self, ask};
 use super::permissions::Allowed;
 use crate::settings::Kafka;
 
-/// Asks about topics and creates them. Every call blocks for at most about its timeout, a description for three times
-/// that. Meant for the start and for commands, not to be kept: nobody takes the log lines of its client.
+/// Describes and creates topics. Every call blocks for at most about its timeout, a description for three times that.
+/// For the start and for commands, not to be kept: the log lines of its client are not consumed.
 pub struct Admin {
     client: AdminClient<Watch>,
     brokers: Brokers,
@@ -29,7 +29,7 @@ pub struct Admin {
 /// A topic as the cluster has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topic {
-    /// Changes when a topic is deleted and made again; `None` from brokers before 2.8.
+    /// Changes when a topic is deleted and recreated; `None` from brokers before 2.8.
     pub id: Option<String>,
     pub partitions: i32,
     /// The smallest number of replicas that a partition has.
@@ -37,26 +37,26 @@ pub struct Topic {
     /// The settings in force, the broker's defaults included: `cleanup.policy`, `max.message.bytes`, `retention.ms`,
     /// `delete.retention.ms`, `message.timestamp.type`… Empty where reading them is not supported or not allowed.
     pub settings: BTreeMap<String, String>,
-    /// What this user may do with it; `None` where the brokers do not say.
+    /// This user's permissions; `None` if the brokers do not report them.
     pub allowed: Option<Allowed>,
 }
 
-/// A topic to be made.
+/// A topic to create.
 #[derive(Debug, Clone)]
 pub struct TopicPlan<'a> {
     pub name: &'a str,
     pub partitions: i32,
-    /// `None`: as many as the cluster's default says.
+    /// `None`: the default of the cluster.
     pub replicas: Option<u16>,
     pub settings: &'a [(&'a str, &'a str)],
 }
 
-/// What [`Admin::create`] found.
+/// The outcome of [`Admin::create`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    Now,
-    /// It was there before, perhaps made by another process a moment ago: look at how.
-    Before,
+    New,
+    /// It existed before, perhaps created by another process a moment ago: check its settings.
+    Existing,
 }
 
 impl Admin {
@@ -65,14 +65,14 @@ impl Admin {
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, brokers: &Brokers) -> Result<Self, Failure> {
-        let client = config::asking(settings).create_with_context(Watch(brokers.clone())).map_err(|error| {
+        let client = config::admin(settings).create_with_context(Watch(brokers.clone())).map_err(|error| {
             let cause = Cause::of(&error, "creating the admin client");
             Failure::Fatal(cause.naming_missing_files(&settings.options))
         })?;
         Ok(Self { client, brokers: brokers.clone() })
     }
 
-    /// The cluster's id: offsets and state of one cluster mean nothing in another.
+    /// The id of the cluster: offsets and state of one cluster mean nothing in another.
     ///
     /// # Errors
     /// `Retry` (`Unreachable`) if no broker told it in time.
@@ -84,7 +84,8 @@ impl Admin {
         Ok(id)
     }
 
-    /// Has the group a member with the name of one of these lanes? One that was killed is one until its session ends.
+    /// Does the group have a member with the name of one of these lanes? A killed process is a member until its session
+    /// ends.
     ///
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if the group may not be described.
@@ -102,7 +103,7 @@ impl Admin {
         Ok(found)
     }
 
-    /// The topic, or `None` when there is none of that name.
+    /// The topic, or `None` if it does not exist.
     ///
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if it may not be described.
@@ -111,7 +112,7 @@ impl Admin {
         let client = self.client.inner();
         let failed = |cause: Cause| {
             if matches!(cause.kind, Kind::Unreachable | Kind::TimedOut) {
-                self.brokers.doubted(&cause.text);
+                self.brokers.no_answer(&cause.text);
             }
             cause.passing()
         };
@@ -125,12 +126,12 @@ impl Admin {
         }
         let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
         let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
-        // Without a controller (the broker in this process) the question for the rest is never answered.
+        // Without a controller, as with the in-process broker, the other requests are never answered.
         let controller = native::controller(client);
         if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
             return Ok(Some(Topic { id: None, partitions, replicas, settings: BTreeMap::new(), allowed: None }));
         }
-        // A topic made a moment ago is known to one broker and not yet to the next.
+        // A topic that was just created may be known to one broker and not yet to the next.
         let spreading = |failure| match failure {
             Failure::Fatal(cause) if cause.kind == Kind::UnknownTopic => Failure::Retry(cause),
             failure => failure,
@@ -141,13 +142,13 @@ impl Admin {
         Ok(Some(Topic { id, partitions, replicas, settings, allowed }))
     }
 
-    /// What a topic is known by: its id, where brokers have one, and how many partitions it has; `None` when there is none of
-    /// that name. One question less than [`topic`](Self::topic), for a look now and then.
+    /// The identity of a topic: its id, if brokers have ids, and its number of partitions; `None` if it does not exist.
+    /// One request less than [`topic`](Self::topic), for periodic checks.
     ///
     /// # Errors
     /// As `topic`.
     pub fn identity(&self, name: &str, timeout: Duration) -> Result<Option<(Option<String>, i32)>, Failure> {
-        let what = format!("looking at topic {name}");
+        let what = format!("describing topic {name}");
         let client = self.client.inner();
         let metadata = client.fetch_metadata(Some(name), timeout).map_err(|e| Cause::of(&e, &what).passing())?;
         self.brokers.answered();
@@ -169,36 +170,37 @@ impl Admin {
         }
     }
 
-    /// Members of a consumer group, those included that were stopped a moment ago and whose session is not over.
+    /// The number of members of a consumer group, including stopped ones whose session has not ended.
     ///
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if the group may not be described.
     pub fn members(&self, group: &str, timeout: Duration) -> Result<usize, Failure> {
-        let what = format!("looking at group {group}");
+        let what = format!("describing group {group}");
         let groups = self.client.inner().fetch_group_list(Some(group), timeout);
         let groups = groups.map_err(|error| Cause::of(&error, &what).passing())?;
         self.brokers.answered();
         Ok(groups.groups().iter().map(|group| group.members().len()).sum())
     }
 
-    /// What this user may do with a consumer group; `None` where the brokers do not say, as of one that nobody has joined yet.
+    /// This user's permissions on a consumer group; `None` if the brokers do not report them, as for a group that has
+    /// never had members.
     ///
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if the group may not even be described.
     pub fn group_permissions(&self, group: &str, timeout: Duration) -> Result<Option<Allowed>, Failure> {
-        let what = format!("looking at group {group}");
+        let what = format!("describing group {group}");
         let allowed = ask::group_permissions(self.client.inner(), group, timeout)
             .map_err(|(code, text)| Cause::new(code, &what, &text).passing())?;
         self.brokers.answered();
         Ok(allowed)
     }
 
-    /// Gives a topic more partitions: as many as `partitions` in all.
+    /// Raises the number of partitions of a topic to `partitions`.
     ///
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if it cannot have them.
-    pub fn enlarge(&self, name: &str, partitions: i32, timeout: Duration) -> Result<(), Failure> {
-        let what = format!("giving topic {name} {partitions} partitions");
+    pub fn add_partitions(&self, name: &str, partitions: i32, timeout: Duration) -> Result<(), Failure> {
+        let what = format!("raising topic {name} to {partitions} partitions");
         let count = usize::try_from(partitions).unwrap_or(0);
         let wanted = NewPartitions::new(name, count);
         let options = options(timeout).operation_timeout(Some(timeout));
@@ -231,44 +233,41 @@ impl Admin {
         }
     }
 
-    /// Makes a topic. Where the cluster's default number of replicas is asked for and cannot be had (fewer brokers than
-    /// that), one replica is taken, with a warning: right for a machine of one's own, wrong for anything to be kept.
+    /// Creates a topic. If the cluster's default replication factor is used and cannot be satisfied (too few brokers),
+    /// one replica is used, with a warning: fine for a development machine, wrong for production.
     ///
     /// # Errors
     /// `Retry` while no broker answers, `Fatal` if it may not be made so.
     pub fn create(&self, plan: &TopicPlan<'_>, timeout: Duration) -> Result<Created, Failure> {
-        self.make(plan, Making::Now, timeout)
+        self.make(plan, CreateMode::Create, timeout)
     }
 
-    /// Asks the brokers whether they would make a topic, and makes none.
+    /// Asks the brokers to validate the creation of a topic, without creating it.
     ///
     /// # Errors
     /// As [`create`](Self::create).
-    pub fn would_create(&self, plan: &TopicPlan<'_>, timeout: Duration) -> Result<Created, Failure> {
-        self.make(plan, Making::Asked, timeout)
+    pub fn validate_create(&self, plan: &TopicPlan<'_>, timeout: Duration) -> Result<Created, Failure> {
+        self.make(plan, CreateMode::ValidateOnly, timeout)
     }
 
-    fn make(&self, plan: &TopicPlan<'_>, making: Making, timeout: Duration) -> Result<Created, Failure> {
+    fn make(&self, plan: &TopicPlan<'_>, mode: CreateMode, timeout: Duration) -> Result<Created, Failure> {
         let create = |replicas| {
             let topic = (plan.name, plan.partitions, replicas);
-            ask::create_topic(self.client.inner(), topic, plan.settings, making, timeout)
+            ask::create_topic(self.client.inner(), topic, plan.settings, mode, timeout)
         };
         let mut made = create(plan.replicas.map_or(-1, i32::from));
         if matches!(made, Err((Code::InvalidReplicationFactor, _))) && plan.replicas.is_none() {
-            if making == Making::Now {
-                tracing::warn!(
-                    topic = plan.name,
-                    "the cluster's default number of replicas is not to be had; taking 1"
-                );
+            if mode == CreateMode::Create {
+                tracing::warn!(topic = plan.name, "the cluster's default replication factor is not available; using 1");
             }
             made = create(1);
         }
         match made {
-            Ok(()) => Ok(Created::Now),
-            Err((Code::TopicAlreadyExists, _)) => Ok(Created::Before),
+            Ok(()) => Ok(Created::New),
+            Err((Code::TopicAlreadyExists, _)) => Ok(Created::Existing),
             Err((code, text)) => {
                 let mut cause = Cause::new(code, &format!("creating topic {}", plan.name), &text);
-                // Brokers that have just started, or were too slow for a moment, count as none at all.
+                // Brokers that have just started, or were too slow for a moment, do not count as available.
                 if code == Code::InvalidReplicationFactor && text.contains("currently fenced") {
                     cause.kind = Kind::Unreachable;
                 }

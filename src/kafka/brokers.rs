@@ -1,4 +1,4 @@
-//! Whether the brokers answer, as the clients of this room last saw it, and what librdkafka logs.
+//! Whether the brokers are reachable, as last seen by the clients of this room, and what librdkafka logs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,41 +8,47 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::statistics::{Connection, Statistics};
 
-/// A failed connection is no news if an answer comes within this time: one broker of several may be away, or restart.
-const DOUBT: Duration = Duration::from_secs(3);
+/// A failed connection is ignored if an answer comes within this time: one of several brokers may be restarting.
+const OUTAGE_AFTER: Duration = Duration::from_secs(3);
 
-/// Shared by the clients of one process; clones see the same state. librdkafka reconnects by itself, for ever: this only
-/// makes it visible.
+/// Shared by the clients of one process; clones share the state. librdkafka reconnects by itself, indefinitely: this
+/// only makes outages visible.
 ///
-/// Doubt comes from failed connections and calls, certainty from answers. librdkafka tells the first failure of a kind
-/// and not when it is over, so the state is as good as what was asked last: a lane asks for the end of its partitions
-/// ([`Watermarks`](super::Watermarks)) once a second, and one without partitions should do so while the state is bad.
+/// Failed connections and calls start an outage, answers end it. librdkafka reports the first failure of a kind and not
+/// its end, so the state is as recent as the last request: a lane requests the end offsets of its partitions
+/// ([`Watermarks`](super::Watermarks)) once a second, and a lane without partitions should do so during an outage.
 #[derive(Debug, Clone, Default)]
 pub struct Brokers(Arc<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// Whether there is a doubt below: read for every record.
-    doubtful: AtomicBool,
-    doubt: Mutex<Option<Doubt>>,
+    /// Whether there is an outage below: read for every record.
+    in_doubt: AtomicBool,
+    outage: Mutex<Option<Outage>>,
     statistics: Statistics,
 }
 
 #[derive(Debug)]
-struct Doubt {
+struct Outage {
     since: Instant,
-    /// Nothing can be expected from waiting.
-    certain: bool,
-    told: bool,
+    severity: Severity,
+    is_logged: bool,
     reason: String,
+}
+
+/// Whether waiting may end an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Severity {
+    Temporary,
+    Permanent,
 }
 
 /// What `/health/ready` and the log say about the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BrokerState {
-    /// Nothing to the contrary was heard, or an answer came since.
+    /// No failure was seen, or an answer came since.
     Reachable,
-    /// With librdkafka's reason: which address, which error.
+    /// With librdkafka's reason: address and error.
     Unreachable(String),
 }
 
@@ -51,79 +57,81 @@ impl Brokers {
     /// credentials are refused.
     #[must_use]
     pub fn state(&self) -> BrokerState {
-        if !self.0.doubtful.load(Ordering::Acquire) {
+        if !self.0.in_doubt.load(Ordering::Acquire) {
             return BrokerState::Reachable;
         }
-        match &mut *self.0.doubt.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(doubt) if doubt.certain || doubt.since.elapsed() >= DOUBT => {
-                if !doubt.told {
-                    doubt.told = true;
-                    tracing::warn!(reason = doubt.reason, "no Kafka broker answers; retrying");
+        match &mut *self.0.outage.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(outage) if outage.severity == Severity::Permanent || outage.since.elapsed() >= OUTAGE_AFTER => {
+                if !outage.is_logged {
+                    outage.is_logged = true;
+                    tracing::warn!(reason = outage.reason, "no Kafka broker answers; retrying");
                 }
-                BrokerState::Unreachable(doubt.reason.clone())
+                BrokerState::Unreachable(outage.reason.clone())
             }
             _ => BrokerState::Reachable,
         }
     }
 
-    /// What was counted of the requests to each broker, if it was told anew since the last call.
+    /// The statistics of requests to each broker, if there are new ones since the last call.
     #[must_use]
     pub fn connections(&self) -> Option<Vec<Connection>> {
         self.0.statistics.news()
     }
 
-    /// A client tells what it has counted.
-    pub(super) fn counted(&self, json: &[u8]) {
+    /// Takes the statistics of a client.
+    pub(super) fn record_statistics(&self, json: &[u8]) {
         self.0.statistics.take(json);
     }
 
     /// An answer came.
     pub(super) fn answered(&self) {
-        if self.0.doubtful.load(Ordering::Relaxed) && self.0.doubtful.swap(false, Ordering::AcqRel) {
-            let doubt = self.0.doubt.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if doubt.is_some_and(|doubt| doubt.told) {
+        if self.0.in_doubt.load(Ordering::Relaxed) && self.0.in_doubt.swap(false, Ordering::AcqRel) {
+            let outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if outage.is_some_and(|outage| outage.is_logged) {
                 tracing::info!("Kafka answers again");
             }
         }
     }
 
     /// No answer came.
-    pub(super) fn doubted(&self, reason: &str) {
-        self.doubt(reason, false);
+    pub(super) fn no_answer(&self, reason: &str) {
+        self.suspect(reason, Severity::Temporary);
     }
 
-    /// Takes an error that concerns connections, and says whether it was one.
+    /// Records an error about connections; returns whether it was one.
     pub(super) fn failed(&self, code: Code, reason: &str) -> bool {
         match code {
-            Code::BrokerTransportFailure => self.doubt(reason, false),
-            Code::AllBrokersDown | Code::Resolve | Code::Authentication | Code::SSL => self.doubt(reason, true),
+            Code::BrokerTransportFailure => self.suspect(reason, Severity::Temporary),
+            Code::AllBrokersDown | Code::Resolve | Code::Authentication | Code::SSL => {
+                self.suspect(reason, Severity::Permanent)
+            }
             _ => return false,
         }
         true
     }
 
-    fn doubt(&self, reason: &str, certain: bool) {
-        let mut doubt = self.0.doubt.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *doubt {
-            Some(doubt) => doubt.certain |= certain,
+    fn suspect(&self, reason: &str, severity: Severity) {
+        let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *outage {
+            Some(outage) => outage.severity = outage.severity.max(severity),
             None => {
-                *doubt = Some(Doubt { since: Instant::now(), certain, told: false, reason: reason.to_owned() });
-                self.0.doubtful.store(true, Ordering::Release);
+                *outage = Some(Outage { since: Instant::now(), severity, is_logged: false, reason: reason.to_owned() });
+                self.0.in_doubt.store(true, Ordering::Release);
             }
         }
     }
 }
 
-/// Whether a line of librdkafka's log tells of a connection lost, or not made.
+/// Does a line of librdkafka report a connection that was lost, or not made?
 pub(super) fn is_disconnect(facility: &str) -> bool {
     facility == "FAIL"
 }
 
-/// Passes a line of librdkafka to the process's log. Connection errors are told by [`Brokers`], once, and options meant
-/// for the other kind of client are no news.
+/// Passes a line of librdkafka to the process's log. Connection errors are reported once by [`Brokers`], and warnings
+/// about options for the other kind of client are not interesting.
 pub(super) fn log(level: i32, facility: &str, line: &str) {
     match (level, facility) {
-        // A new cluster's coordinators take a moment to be there; a call that fails in the end says so by itself.
+        // The coordinators of a new cluster take a moment to start; a call that fails in the end is reported anyway.
         (_, "GETPID") if line.ends_with("retrying") => tracing::debug!(target: "kafka", facility, "{line}"),
         (_, "CONFWARN" | "FAIL" | "ERROR") => tracing::debug!(target: "kafka", facility, "{line}"),
         (..=3, _) => tracing::error!(target: "kafka", facility, "{line}"),

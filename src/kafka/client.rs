@@ -1,4 +1,4 @@
-//! What every client here shares: where its log lines and errors go, and how it is closed.
+//! Shared by all clients: where log lines and errors go, and how a client is closed.
 
 use std::ops::Deref;
 use std::sync::{Arc, mpsc};
@@ -13,12 +13,12 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::{self, Brokers};
 
-/// The context of the clients that only read or ask.
+/// The context of clients that only read or request metadata.
 pub(super) struct Watch(pub(super) Brokers);
 
-/// Takes an error that belongs to no call.
+/// Handles an error that belongs to no call.
 pub(super) fn global_error(brokers: &Brokers, error: &KafkaError, reason: &str) {
-    // That a partition was read to its end is for its reader, and nothing is wrong when it has gone.
+    // The end of a partition matters to its reader only, and is harmless once that is gone.
     if let Some(code) = error.rdkafka_error_code().filter(|code| *code != Code::PartitionEOF)
         && !brokers.failed(code, reason)
     {
@@ -38,11 +38,11 @@ impl ClientContext for Watch {
 
 impl ConsumerContext for Watch {}
 
-/// How long dropping a client may keep its owner.
+/// How long dropping a client may block.
 const CLOSE_FOR: Duration = Duration::from_secs(2);
 
-/// A client that keeps nobody waiting for long, wherever it is dropped: also on the way out of an error or a panic. Ending
-/// one talks to brokers, and waits for threads of librdkafka.
+/// A client whose drop does not block for long, also while an error or a panic unwinds. Closing one communicates with
+/// brokers, and waits for threads of librdkafka.
 pub(super) struct Bounded<T: Send + 'static>(Option<T>);
 
 impl<T: Send + 'static> Bounded<T> {
@@ -50,7 +50,7 @@ impl<T: Send + 'static> Bounded<T> {
         Self(Some(client))
     }
 
-    /// Ends it now, waiting at most `limit`; false if it has not ended by then.
+    /// Closes it now, waiting at most `limit`; false if it is still closing then.
     pub(super) fn close(mut self, limit: Duration) -> bool {
         self.0.take().is_none_or(|client| drop_within(client, limit))
     }
@@ -67,13 +67,13 @@ impl<T: Send + 'static> Deref for Bounded<T> {
 impl<T: Send + 'static> Drop for Bounded<T> {
     fn drop(&mut self) {
         if self.0.take().is_some_and(|client| !drop_within(client, CLOSE_FOR)) {
-            tracing::warn!(target: "kafka", "A client does not end within {} s; it is left behind.", CLOSE_FOR.as_secs());
+            tracing::warn!(target: "kafka", "A Kafka client did not close within {} s and was abandoned.", CLOSE_FOR.as_secs());
         }
     }
 }
 
-/// Makes a call that has no time limit of its own on another thread, and waits at most `limit` for it. `None`: it has not
-/// returned by then, and may never; the client, of which that thread keeps a share, is of no more use.
+/// Runs a call without a time limit on another thread, and waits at most `limit` for it. `None`: it has not returned by
+/// then, and may never; the client, which that thread keeps alive, must not be used any more.
 pub(super) fn call_within<T, R>(
     client: &Arc<T>,
     limit: Duration,
@@ -94,15 +94,15 @@ where
     answered.recv_timeout(limit).ok()
 }
 
-/// Drops a client on a thread of its own and waits at most `limit` for it; false when it is still closing. Closing talks
-/// to the brokers and can hang while they are away. A client left behind dies with the process.
+/// Drops a client on a separate thread and waits at most `limit`; false if it is still closing. Closing communicates
+/// with the brokers and can hang while they are away. An abandoned client ends with the process.
 fn drop_within<T: Send + 'static>(client: T, limit: Duration) -> bool {
     let (closed, wait) = mpsc::channel::<()>();
     let spawned = thread::Builder::new().name("kafka-close".to_owned()).spawn(move || {
         drop(client);
         drop(closed);
     });
-    // The channel is never written: it disconnects when the client is gone.
+    // Nothing is sent on the channel: it disconnects when the client is gone.
     spawned.is_ok() && wait.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Disconnected)
 }
 

@@ -1,5 +1,5 @@
-//! The options of each kind of client, in three layers: what is good here, what the operator says, and what the
-//! guarantee rests on. Settings refuse the last kind when they are loaded; here they simply win.
+//! The options of each kind of client, in three layers: our defaults, the operator's options, and those that the
+//! guarantee depends on. Settings reject operator options of the last kind when they are loaded; here ours simply win.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use rdkafka::config::RDKafkaLogLevel;
 
 use crate::settings::Kafka;
 
-/// How long a transaction may be open, unless the operator says otherwise. It bounds how long the readers of a dead
-/// process's partitions wait, and the longest batch.
+/// The transaction timeout, unless the operator sets one. It bounds how long readers of a dead process's partitions
+/// wait, and the longest batch.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A lane that does not poll for so long is not alive. The group waits as long for each member that does not join a new
-/// round: librdkafka was seen not to, after the answer to an earlier one had been lost. Its default is 5 minutes.
+/// `max.poll.interval.ms`. The group waits as long for each member that does not rejoin in a rebalance, which
+/// librdkafka was seen to miss after the answer to an earlier one had been lost. Its default is 5 minutes.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The shortest session that a broker takes by default.
+/// The shortest session timeout that a broker accepts by default.
 const TEMPORARY_SESSION: Duration = Duration::from_secs(6);
 
-/// Between two reports of what the clients that read and write events have counted: shorter than scrapes usually are apart.
+/// The interval of statistics of the clients that read and write events: shorter than the usual scrape interval.
 const STATISTICS_EVERY: &str = "5000";
 
-/// librdkafka's second names. It takes options in no order, so only one of two may be given.
+/// librdkafka's aliases. It applies options in no defined order, so only one of the two names may be set.
 const ALIASES: [(&str, &str); 9] = [
     ("bootstrap.servers", "metadata.broker.list"),
     ("acks", "request.required.acks"),
@@ -35,7 +35,7 @@ const ALIASES: [(&str, &str); 9] = [
     ("message.timeout.ms", "delivery.timeout.ms"),
 ];
 
-/// What one record costs beside its value: key, headers, framing.
+/// The overhead of a record besides its value: key, headers, framing.
 const RECORD_OVERHEAD: usize = 64 << 10;
 
 pub(super) const MIB: usize = 1 << 20;
@@ -43,25 +43,25 @@ pub(super) const MIB: usize = 1 << 20;
 /// librdkafka's own `batch.size`.
 const BATCH_BYTES_DEFAULT: usize = 1_000_000;
 
-/// How large what is written may be, in bytes before compression.
+/// Limits of the size of what is written, in bytes before compression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
     /// Of one value.
     pub record: usize,
-    /// Of the records that travel together: no more than the smallest `max.message.bytes` of the topics written to, or a
-    /// topic would refuse a batch of which it takes each record.
+    /// Of a batch: no more than the smallest `max.message.bytes` of the topics written to, or a topic would reject a
+    /// batch although it accepts each of its records.
     pub batch: usize,
 }
 
 impl Sizes {
-    /// Values of up to `record` bytes, to topics as Kafka makes them.
+    /// Values of up to `record` bytes, for topics with default settings.
     #[must_use]
     pub fn of_records(record: usize) -> Self {
         Self { record, batch: BATCH_BYTES_DEFAULT }
     }
 }
 
-/// Options with the name under which librdkafka is asked for them.
+/// Options by their name in librdkafka.
 type Options = Vec<(&'static str, String)>;
 
 /// `<group>-<instance>`: the client id in the brokers' logs and quotas, and the transactional id.
@@ -75,7 +75,7 @@ fn options<const N: usize>(pairs: [(&'static str, &str); N]) -> Options {
 
 fn layered(settings: &Kafka, good: Options, fixed: Options) -> ClientConfig {
     let mut config = ClientConfig::new();
-    // An operator who asks librdkafka for details also wants to see them.
+    // If the operator turns on debug output, it should be visible.
     let details = settings.options.contains_key("debug");
     config.set_log_level(if details { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
     let common = options([
@@ -92,7 +92,7 @@ fn layered(settings: &Kafka, good: Options, fixed: Options) -> ClientConfig {
     let always = [
         ("bootstrap.servers", settings.bootstrap_servers.clone()),
         ("client.id", identity(settings)),
-        // A topic made by asking for it would have the wrong partitions and policy.
+        // An automatically created topic would have the wrong partitions and policy.
         ("allow.auto.create.topics", "false".to_owned()),
     ];
     for (name, value) in always.into_iter().chain(fixed) {
@@ -101,7 +101,7 @@ fn layered(settings: &Kafka, good: Options, fixed: Options) -> ClientConfig {
     config
 }
 
-/// Sets an option and forgets it under its other name.
+/// Sets an option and removes its alias.
 fn set_only(config: &mut ClientConfig, name: &str, value: &str) {
     for (one, other) in ALIASES {
         if name == one {
@@ -115,29 +115,29 @@ fn set_only(config: &mut ClientConfig, name: &str, value: &str) {
 
 fn reading(settings: &Kafka, isolation: &str) -> Options {
     options([
-        // A client that only assigns never joins the group, but librdkafka assigns only with a group id.
+        // A client that only assigns never joins the group, but librdkafka requires a group id to assign.
         ("group.id", &settings.group_id),
         ("isolation.level", isolation),
         ("enable.auto.commit", "false"),
         ("enable.auto.offset.store", "false"),
-        // The default is to jump to the end without a word.
+        // The default is to jump to the end silently.
         ("auto.offset.reset", "error"),
         ("enable.partition.eof", "true"),
         ("check.crcs", "true"),
     ])
 }
 
-/// Splits `bytes` between what waits in the queue and what one answer may bring on top of it. A request without anything
-/// to answer is held by the broker for `wait_ms`, and a partition that is added, sought or resumed meanwhile waits too.
+/// Splits `bytes` between the fetch queue and one answer on top of it. A request that finds no records is held by the
+/// broker for `wait_ms`, and a partition that is added, sought or resumed meanwhile waits too.
 fn fetching(bytes: usize, partition_max: usize, wait_ms: &str) -> Options {
     let half = (bytes / 2).clamp(MIB, 48 * MIB);
     vec![
-        // A topic that could not be seen for want of permission is looked for again as often; the default is five minutes.
+        // A topic that was hidden by missing permissions is looked up again as often; the default is five minutes.
         ("topic.metadata.refresh.interval.ms", "10000".to_owned()),
         ("queued.max.messages.kbytes", (half / 1024).to_string()),
         ("fetch.max.bytes", half.to_string()),
         ("fetch.message.max.bytes", half.min(partition_max).to_string()),
-        // The default, a second, starves a fast reader each time the queue was full.
+        // The default, a second, stalls a fast reader each time the queue was full.
         ("fetch.queue.backoff.ms", "5".to_owned()),
         ("fetch.wait.max.ms", wait_ms.to_owned()),
     ]
@@ -151,7 +151,7 @@ fn is_newer_protocol(settings: &Kafka) -> bool {
 /// A member of the group.
 pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
     let mut fixed = reading(settings, "read_committed");
-    // Without one the member is gone from the group as soon as it closes: right for a command.
+    // Without an instance id the member leaves the group when it closes: right for a command.
     if !settings.instance_id.is_empty() {
         fixed.push(("group.instance.id", settings.instance_id.clone()));
     }
@@ -161,13 +161,13 @@ pub(super) fn member(settings: &Kafka, bytes: usize) -> ClientConfig {
     }
     let mut good = fetching(bytes, MIB, "100");
     good.push(("statistics.interval.ms", STATISTICS_EVERY.to_owned()));
-    // No longer than a session is not allowed.
+    // It must not be shorter than the session timeout.
     good.push(("max.poll.interval.ms", POLL_INTERVAL.max(settings.session()).as_millis().to_string()));
     layered(settings, good, fixed)
 }
 
-/// A member without an instance id, that comes and goes. Should it die in between, the group waits for its session's end:
-/// so that is as short as brokers allow unless told otherwise (`group.min.session.timeout.ms`).
+/// A member without an instance id that joins and leaves. Should it die in between, the group waits for its session
+/// timeout, so that is as short as brokers allow by default (`group.min.session.timeout.ms`).
 pub(super) fn temporary_member(settings: &Kafka) -> ClientConfig {
     let mut config = member(settings, 2 * MIB);
     config.remove("group.instance.id");
@@ -180,37 +180,38 @@ pub(super) fn temporary_member(settings: &Kafka) -> ClientConfig {
     config
 }
 
-/// A reader of the partitions that it is told.
+/// A reader of assigned partitions.
 pub(super) fn reader(settings: &Kafka, bytes: usize) -> ClientConfig {
-    // One partition at a time, and soon another: larger answers, fewer round trips, no waiting at an end.
+    // One partition after the other: larger answers, fewer round trips, no waiting at the end of a partition.
     layered(settings, fetching(bytes, 8 * MIB, "10"), reading(settings, "read_committed"))
 }
 
-/// A reader of many partitions, as records become visible.
+/// A reader that follows many partitions.
 pub(super) fn follower(settings: &Kafka, bytes: usize) -> ClientConfig {
     layered(settings, fetching(bytes, MIB, "500"), reading(settings, "read_committed"))
 }
 
-/// A client that asks for offsets, also those in open transactions.
+/// A client that requests offsets, including those of open transactions.
 pub(super) fn observer(settings: &Kafka) -> ClientConfig {
     let mut config = layered(settings, Vec::new(), reading(settings, "read_uncommitted"));
     config.remove("group.id");
     config
 }
 
-/// A client that asks about topics.
-pub(super) fn asking(settings: &Kafka) -> ClientConfig {
+/// A client for admin requests.
+pub(super) fn admin(settings: &Kafka) -> ClientConfig {
     layered(settings, Vec::new(), Vec::new())
 }
 
 fn writing(bytes: usize) -> (Options, Options) {
     let good = options([
-        // The cheapest codec to undo, and restoring undoes all of the changelog; every Kafka client knows it.
+        // The cheapest codec to decompress, and a restore decompresses all of the changelog; every Kafka client
+        // supports it.
         ("compression.type", "lz4"),
-        // Lets records sent while a batch is being made travel together. A flush does not wait for it.
+        // Batches records sent while a batch is being processed. A flush does not wait for it.
         ("linger.ms", "5"),
-        // Topics are made before they are written to: one that is not known by then does not exist, and a transaction
-        // should hear so before it is too old.
+        // Topics are created before they are written to: one that is unknown by then does not exist, and a transaction
+        // should learn that before it times out.
         ("topic.metadata.propagation.max.ms", "3000"),
     ]);
     let fixed = vec![
@@ -218,19 +219,19 @@ fn writing(bytes: usize) -> (Options, Options) {
         ("acks", "all".to_owned()),
         ("delivery.report.only.error", "false".to_owned()),
         ("queue.buffering.max.kbytes", (bytes / 1024).clamp(1024, 2_097_151).to_string()),
-        // The bytes are the limit; the default, 100,000 records, would be one when they are small.
+        // The limit is in bytes; the default of 100,000 records would be reached first when they are small.
         ("queue.buffering.max.messages", "1000000".to_owned()),
     ];
     (good, fixed)
 }
 
-/// A producer of transactions and how long one may be open.
+/// A transactional producer and its transaction timeout.
 pub(super) fn transactional(settings: &Kafka, bytes: usize, sizes: Sizes) -> (ClientConfig, Duration) {
     let (mut good, mut fixed) = writing(bytes);
     good.push(("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string()));
     good.push(("statistics.interval.ms", STATISTICS_EVERY.to_owned()));
     fixed.push(("transactional.id", identity(settings)));
-    // A queue that is smaller than a record never has room for it.
+    // A queue smaller than a record could never accept it.
     let queue = bytes.max(sizes.record + RECORD_OVERHEAD);
     fixed.push(("queue.buffering.max.kbytes", (queue / 1024 + 1).clamp(1024, 2_097_151).to_string()));
     good.push(("batch.size", sizes.batch.clamp(1, BATCH_BYTES_DEFAULT).to_string()));
@@ -271,7 +272,7 @@ mod tests {
             reader(&settings, 64 << 20),
             follower(&settings, 8 << 20),
             observer(&settings),
-            asking(&settings),
+            admin(&settings),
             transactional(&settings, 64 << 20, Sizes::of_records(1 << 20)).0,
             plain(&settings, 64 << 20),
         ] {

@@ -1,4 +1,4 @@
-//! A member of the consumer group: what it is given to read, what it reads, and where it stands.
+//! A member of the consumer group: its assignment, its records, and its committed offsets.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,34 +14,34 @@ use super::brokers::{self, Brokers};
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
-use super::native::{self, Content, Group, Queue, Unclosed};
+use super::native::{self, Change, Content, Group, Queue, Unclosed};
 use super::record::Record;
 use crate::settings::Kafka;
 
-/// How long one poll waits while the group is left.
+/// Poll timeout while leaving the group.
 const LEAVE_STEP: Duration = Duration::from_millis(20);
-/// How long a request to leave may take to be sent.
+/// How long sending the request to leave may take.
 const LEAVE_GRACE: Duration = Duration::from_millis(200);
 
-/// Reads one topic as a static member of the group, with the partitions it is assigned, committed records only.
+/// Reads one topic as a static member of the group, committed records only.
 ///
-/// Owned by one thread, which calls [`poll`](Self::poll) at least every `max.poll.interval.ms` (a minute), also while
-/// everything is paused: heartbeats are sent in the background, but rebalances only happen in `poll`. An assignment or
-/// a revocation waits, and the group with it, until it is acknowledged.
+/// Owned by one thread, which must call [`poll`](Self::poll) at least every `max.poll.interval.ms` (a minute), also
+/// while everything is paused: heartbeats are sent in the background, but rebalances only happen in `poll`. An
+/// assignment or a revocation waits, and the group with it, until it is acknowledged.
 pub struct Consumer {
     queue: Queue,
     client: Bounded<Unclosed<Watch>>,
     topic: String,
     brokers: Brokers,
-    /// What was handed out by `poll` and not acknowledged yet.
+    /// Returned by `poll` and not acknowledged yet.
     pending: RefCell<Option<Pending>>,
     /// Assigned by the group, and acknowledged.
     assigned: RefCell<BTreeSet<i32>>,
-    /// The member id under which those are held.
+    /// The member id under which they are assigned.
     member: RefCell<String>,
-    /// Assigned still, or again, after they were lost: to be handed out anew.
+    /// Still assigned, or assigned again, after they were lost: to be returned as a new assignment.
     again: RefCell<Vec<i32>>,
-    /// Of the partitions assigned by the group, those that librdkafka was told to fetch.
+    /// The assigned partitions that librdkafka fetches.
     reading: RefCell<BTreeSet<i32>>,
 }
 
@@ -50,35 +50,35 @@ enum Pending {
     Revoke(Vec<i32>),
 }
 
-/// What a poll brings.
+/// The result of a poll.
 pub enum Polled<'a> {
     /// Nothing within the timeout.
     Nothing,
     Record(Record<'a>),
-    /// Everything committed before `offset` has been read; control records count. Told once for each end reached. It is
-    /// the end of what is *stable*: an open transaction, or the true end ([`Watermarks`](super::Watermarks)), may lie
-    /// further.
+    /// Everything committed before `offset` has been read, including control records. Returned once for each end
+    /// reached. This is the last *stable* offset: an open transaction, or the log end
+    /// ([`Watermarks`](super::Watermarks)), may lie further.
     End {
         partition: i32,
         offset: i64,
     },
-    /// These partitions come in addition. Call [`ack_assign`](Consumer::ack_assign); nothing of them is delivered before
+    /// These partitions are added. Call [`ack_assign`](Consumer::ack_assign); none of their records is delivered before
     /// [`read_from`](Consumer::read_from).
     Assigned(Vec<i32>),
-    /// These partitions go. If not `lost`, they are still ours until [`ack_revoke`](Consumer::ack_revoke): finish the
-    /// transaction first. If `lost`, somebody else may have them already: abort and forget, then call it.
+    /// These partitions are revoked. If not `lost`, they are still ours until [`ack_revoke`](Consumer::ack_revoke):
+    /// finish the transaction first. If `lost`, another member may have them already: abort, discard, then call it.
     Revoked {
         partitions: Vec<i32>,
         lost: bool,
     },
-    /// The next offset to read does not exist: retention has passed it, or the topic was made anew. The partition stands
-    /// still.
+    /// The next offset to read does not exist: retention has passed it, or the topic was recreated. The partition is
+    /// not read on.
     OutOfRange {
         partition: i32,
         offset: i64,
         reason: String,
     },
-    /// `Retry`: go on polling, librdkafka tries by itself. `Fatal`: this member is of no more use.
+    /// `Retry`: keep polling, librdkafka retries by itself. `Fatal`: this member cannot be used any more.
     Failed(Failure),
 }
 
@@ -88,7 +88,7 @@ pub struct Committed {
     pub partition: i32,
     /// The next offset to read; `None` if the group never committed one, or it expired.
     pub offset: Option<i64>,
-    /// What was sent beside it. Bytes, because any program may have committed.
+    /// The metadata sent with it. Bytes, because any program may have committed.
     pub metadata: Vec<u8>,
 }
 
@@ -97,8 +97,8 @@ pub struct Committed {
 pub struct Membership(pub(super) Arc<Group>);
 
 impl Consumer {
-    /// Subscribes to `topic`. Makes no connection: the first polls join the group. `fetch_bytes` (at least 2 MiB) is
-    /// about what this client keeps of records read ahead, uncompressed; records held by the caller come on top.
+    /// Subscribes to `topic`. Does not connect: the first polls join the group. `fetch_bytes` (at least 2 MiB) limits
+    /// prefetched records, uncompressed; records held by the caller come on top.
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
@@ -108,7 +108,7 @@ impl Consumer {
         Ok(consumer)
     }
 
-    /// A client that may ask for the group's offsets and is no member, until it joins.
+    /// A client that may request the group's offsets and is not a member until it joins.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
@@ -140,30 +140,31 @@ impl Consumer {
         self.client.subscribe(&[&self.topic]).map_err(|error| Failure::Fatal(Cause::of(&error, "subscribing")))
     }
 
-    /// The next thing to know, waiting at most `timeout` for it; zero never waits. Log lines and connection errors are
-    /// taken care of on the way.
+    /// The next event, waiting at most `timeout` for it; zero never waits. Log lines and connection errors are handled
+    /// on the way.
     pub fn poll(&self, timeout: Duration) -> Polled<'_> {
         if self.pending.borrow().is_none() && !self.again.borrow().is_empty() {
             let again = self.again.take();
-            if let Some(polled) = self.rebalance(true, again) {
+            if let Some(polled) = self.rebalance(Change::Assign, again) {
                 return polled;
             }
         }
         let mut wait = timeout;
         while let Some(event) = self.queue.poll(wait) {
             let polled = match event.content() {
-                Content::Record(record) => {
+                Content::Record(fetched) => {
+                    let record = Record::new(fetched);
                     self.brokers.answered();
                     return Polled::Record(record);
                 }
-                Content::Rebalance { assign, partitions } => self.rebalance(assign, partitions),
+                Content::Rebalance { change, partitions } => self.rebalance(change, partitions),
                 Content::Error(error) => self.error(error),
                 Content::Log { level, facility, line } => {
                     brokers::log(level, &facility, &line);
                     None
                 }
                 Content::Statistics(json) => {
-                    self.brokers.counted(&json);
+                    self.brokers.record_statistics(&json);
                     None
                 }
                 Content::Other => None,
@@ -171,39 +172,39 @@ impl Consumer {
             if let Some(polled) = polled {
                 return polled;
             }
-            // What was silent took some of the time; the caller's loop comes back anyway.
+            // Ignored events took some of the time; the caller's loop polls again anyway.
             wait = Duration::ZERO;
         }
         Polled::Nothing
     }
 
-    fn rebalance(&self, assign: bool, partitions: Vec<i32>) -> Option<Polled<'static>> {
+    fn rebalance(&self, change: Change, partitions: Vec<i32>) -> Option<Polled<'static>> {
         self.brokers.answered();
         let stale = self.stale();
         if !stale.is_empty() {
-            return Some(self.lose(stale, assign, partitions));
+            return Some(self.lose(stale, change, partitions));
         }
-        let pending = match assign {
-            true => Pending::Assign(partitions.clone()),
-            false => Pending::Revoke(partitions.clone()),
+        let pending = match change {
+            Change::Assign => Pending::Assign(partitions.clone()),
+            Change::Revoke => Pending::Revoke(partitions.clone()),
         };
         *self.pending.borrow_mut() = Some(pending);
         if partitions.is_empty() {
-            // A round that changes nothing for this member still waits for its word.
+            // A rebalance that changes nothing for this member must be acknowledged all the same.
             self.settle();
             return None;
         }
-        Some(match assign {
-            true => Polled::Assigned(partitions),
-            false => Polled::Revoked { partitions, lost: self.lost() },
+        Some(match change {
+            Change::Assign => Polled::Assigned(partitions),
+            Change::Revoke => Polled::Revoked { partitions, lost: self.lost() },
         })
     }
 
-    /// What is held under a membership that is over.
+    /// Partitions assigned under a membership that has ended.
     ///
-    /// A member that the group has put out, and that joins again under another id, has lost all it held: others may have
-    /// worked on it meanwhile. librdkafka says so, except when it is put out while an earlier rebalance waits to be
-    /// acknowledged: then it joins again and goes on as if it had never been away.
+    /// A member that was removed from the group and rejoins under another id has lost all its partitions: others may
+    /// have processed them meanwhile. librdkafka reports that, except when the member is removed while an earlier
+    /// rebalance waits to be acknowledged: then it rejoins and continues as if nothing had happened.
     fn stale(&self) -> BTreeSet<i32> {
         let assigned = self.assigned.borrow();
         if assigned.is_empty() || Group::of(self.client.client()).is_none_or(|group| self.holds_under(&group.member()))
@@ -213,17 +214,18 @@ impl Consumer {
         assigned.clone()
     }
 
-    /// Whether what is held is held under this member id; none proves nothing yet.
+    /// Are the partitions assigned under this member id? An empty id proves nothing.
     fn holds_under(&self, member: &str) -> bool {
         member.is_empty() || self.assigned.borrow().is_empty() || *self.member.borrow() == member
     }
 
-    /// Everything held is lost, whatever this rebalance says; what it leaves here, or adds, is handed out anew afterwards.
-    fn lose(&self, stale: BTreeSet<i32>, assign: bool, partitions: Vec<i32>) -> Polled<'static> {
+    /// All assigned partitions are lost, whatever this rebalance says; those that it keeps, or adds, are returned as a
+    /// new assignment afterwards.
+    fn lose(&self, stale: BTreeSet<i32>, change: Change, partitions: Vec<i32>) -> Polled<'static> {
         let named: BTreeSet<i32> = partitions.into_iter().collect();
-        let (lost, again): (Vec<i32>, Vec<i32>) = match assign {
-            true => (stale.iter().copied().collect(), stale.union(&named).copied().collect()),
-            false => (stale.union(&named).copied().collect(), stale.difference(&named).copied().collect()),
+        let (lost, again): (Vec<i32>, Vec<i32>) = match change {
+            Change::Assign => (stale.iter().copied().collect(), stale.union(&named).copied().collect()),
+            Change::Revoke => (stale.union(&named).copied().collect(), stale.difference(&named).copied().collect()),
         };
         *self.again.borrow_mut() = again;
         *self.pending.borrow_mut() = Some(Pending::Revoke(lost.clone()));
@@ -243,7 +245,7 @@ impl Consumer {
             (Code::AutoOffsetReset, Some((partition, offset))) => {
                 Some(Polled::OutOfRange { partition, offset, reason: error.text })
             }
-            // librdkafka goes on after what it could not read: a loss, if this member went on as well.
+            // librdkafka skips what it cannot read: data loss, if this member continued as well.
             (Code::BadMessage | Code::BadCompression, _) => {
                 Some(Polled::Failed(Failure::Fatal(Cause::new(error.code, "reading a damaged record", &error.text))))
             }
@@ -252,25 +254,26 @@ impl Consumer {
         }
     }
 
-    /// Takes an assignment, so that the group can go on. Nothing is fetched yet: a partition is restored first, and
-    /// librdkafka is told of it only with the offset to read from. Were it told to start at the end and moved
-    /// later, an answer about that end, when late, would move it again, past records that were never delivered.
+    /// Acknowledges an assignment, so that the group can continue. Nothing is fetched yet: a partition is restored
+    /// first, and librdkafka learns of it only with the offset to read from. If it started at the end and were moved
+    /// later, a late answer about that end would move it again, past records that were never delivered.
     ///
     /// # Errors
     /// `Retry` if the group moved on meanwhile: forget these partitions and go on polling.
     pub fn ack_assign(&self) -> Result<(), Failure> {
         let pending = self.pending.take();
         let none = TopicPartitionList::new();
-        self.client.incremental_assign(&none).map_err(|error| retry(&error, "taking partitions"))?;
+        self.client.incremental_assign(&none).map_err(|error| retry(&error, "assigning partitions"))?;
         if let Some(Pending::Assign(partitions)) = pending {
-            // Before anything is held under it: had the group put this member out, it could not have joined again yet.
+            // Before any partition is assigned under it: if the member had been removed, it could not have rejoined
+            // yet.
             *self.member.borrow_mut() = Group::of(self.client.client()).map(|group| group.member()).unwrap_or_default();
             self.assigned.borrow_mut().extend(partitions);
         }
         Ok(())
     }
 
-    /// Lets go of the partitions of [`Polled::Revoked`]; the next owner starts now.
+    /// Acknowledges [`Polled::Revoked`]; the next owner starts now.
     ///
     /// # Errors
     /// `Retry` if the group moved on meanwhile; the partitions are gone all the same.
@@ -280,12 +283,12 @@ impl Consumer {
         let mut reading = self.reading.borrow_mut();
         let fetched: Vec<i32> = partitions.iter().copied().filter(|partition| reading.remove(partition)).collect();
         let list = self.list(&fetched)?;
-        self.client.incremental_unassign(&list).map_err(|error| retry(&error, "letting partitions go"))
+        self.client.incremental_unassign(&list).map_err(|error| retry(&error, "unassigning partitions"))
     }
 
     /// Delivers assigned partitions from these offsets on, wherever they were before: the next record of each is the
-    /// first at or after its offset. Usually some 100 µs, at most `timeout`, which must not be zero. A paused partition
-    /// goes on.
+    /// first at or after its offset. Usually takes some 100 µs, at most `timeout`, which must not be zero. A paused
+    /// partition is resumed.
     ///
     /// # Errors
     /// `Retry` if a partition is just leaving, or the time is up: then it is unknown from where each of them is
@@ -294,7 +297,7 @@ impl Consumer {
         let (known, new): (Vec<_>, Vec<_>) =
             places.iter().copied().partition(|(partition, _)| self.reading.borrow().contains(partition));
         if !new.is_empty() {
-            let what = "beginning to read";
+            let what = "seeking";
             self.client.incremental_assign(&self.places(&new)?).map_err(|error| retry(&error, what))?;
             self.reading.borrow_mut().extend(new.iter().map(|(partition, _)| *partition));
         }
@@ -303,40 +306,40 @@ impl Consumer {
             let sought = self.client.seek_partitions(self.places(&known)?, timeout);
             each(&sought.map_err(|error| retry(&error, what))?, what)?;
         }
-        // A pause outlives a revocation: a partition that comes back would stay silent.
+        // A pause survives a revocation: a partition that is assigned again would stay paused.
         self.resume(&places.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())
     }
 
-    /// What the group assigned and was acknowledged, whether it is read or not.
+    /// The acknowledged assignment, whether it is read or not.
     #[must_use]
     pub fn assigned(&self) -> BTreeSet<i32> {
         self.assigned.borrow().clone()
     }
 
-    /// Gives everything back and joins anew: what is assigned is revoked by one of the next polls, and then assigned again,
-    /// here or elsewhere.
+    /// Returns all partitions and rejoins: they are revoked by one of the next polls, and then assigned again, here or
+    /// elsewhere.
     ///
     /// # Errors
     /// `Retry`.
     pub fn rejoin(&self) -> Result<(), Failure> {
-        // librdkafka would wait for its acknowledgement first.
+        // librdkafka would wait for the acknowledgement first.
         self.settle();
         self.client.unsubscribe();
         self.client.subscribe(&[&self.topic]).map_err(|error| retry(&error, "joining the group again"))
     }
 
-    /// Leaves the group for good, so that it shares out what this member had without waiting for the end of its session;
-    /// what is still assigned is let go. Nothing else may be done with it afterwards. False if that was not done within
-    /// `limit`: then the session's end does it.
+    /// Leaves the group permanently, so that its partitions are reassigned without waiting for the session timeout;
+    /// what is still assigned is unassigned. The consumer cannot be used afterwards. False if that was not done within
+    /// `limit`: then the session timeout does it.
     #[must_use]
     pub fn leave(&self, limit: Duration) -> bool {
-        // As a static member it would not leave by being closed.
+        // As a static member it does not leave by closing.
         self.client.unsubscribe();
         let started = Instant::now();
         loop {
             match self.poll(LEAVE_STEP) {
                 Polled::Assigned(_) | Polled::Revoked { .. } => self.settle(),
-                // Without a member id the request to leave is on its way.
+                // Once the member id is gone, the request to leave has been queued.
                 Polled::Nothing if Group::of(self.client.client()).is_some_and(|group| group.member().is_empty()) => {
                     break;
                 }
@@ -346,22 +349,22 @@ impl Consumer {
                 return false;
             }
         }
-        // Nobody tells when it has been sent.
+        // There is no notification that it was sent.
         thread::sleep(LEAVE_GRACE.min(limit.saturating_sub(started.elapsed())));
         true
     }
 
-    /// Whether the current assignment was lost: the session or the poll interval ran out. Acknowledging resets it.
+    /// Was the current assignment lost, because the session or the poll interval timed out? Acknowledging resets it.
     #[must_use]
     pub fn lost(&self) -> bool {
         self.client.assignment_lost()
     }
 
-    /// The membership to commit under, or `None` while there is none: then no transaction may be committed. Costs some
-    /// 30 µs; take it once for each transaction.
+    /// The membership to commit under, or `None` while there is none: then no transaction may be committed. Takes some
+    /// 30 µs; request it once for each transaction.
     ///
-    /// librdkafka keeps a generation when the member id is already gone, and a broker does not check offsets that come
-    /// without a member: so all of it is checked here.
+    /// librdkafka keeps a generation when the member id is already gone, and a broker does not check offsets sent
+    /// without a member: so both are checked here.
     #[must_use]
     pub fn membership(&self) -> Option<Membership> {
         let group = Group::of(self.client.client())?;
@@ -370,9 +373,9 @@ impl Consumer {
         valid.then(|| Membership(Arc::new(group)))
     }
 
-    /// The group's committed offsets. Blocks for at most `timeout`; while a transaction with offsets of one of these
-    /// partitions is open, of whichever process, the answer waits for its end. This is the barrier that a restore
-    /// begins with.
+    /// The committed offsets of the group. Blocks for at most `timeout`; while a transaction with offsets of one of
+    /// these partitions is open, in whichever process, the answer waits for its end. This is the barrier with which a
+    /// restore begins.
     ///
     /// # Errors
     /// `Retry` (`TimedOut`) if the barrier or a broker did not answer in time: call again, with polls in between.
@@ -408,7 +411,7 @@ impl Consumer {
         each(&list, "pausing")
     }
 
-    /// Delivers again, from the record after the last one delivered. In a rebalance that one may come once more.
+    /// Resumes delivery, from the record after the last one delivered. In a rebalance that one may be delivered again.
     ///
     /// # Errors
     /// `Retry` if a partition was never read.
@@ -421,8 +424,8 @@ impl Consumer {
         each(&list, "resuming")
     }
 
-    /// Ends it on another thread, waiting at most `limit`; false if it has not ended by then, which the end of the process
-    /// will cut short. As a static member this one is expected back until its session times out.
+    /// Closes it on another thread, waiting at most `limit`; false if it is still closing then. As a static member it
+    /// is expected back until its session times out.
     #[must_use]
     pub fn close(self, limit: Duration) -> bool {
         let Self { queue, client, .. } = self;
@@ -444,7 +447,7 @@ impl Consumer {
 
     fn place(&self, list: &mut TopicPartitionList, partition: i32, offset: Offset) -> Result<(), Failure> {
         list.add_partition_offset(&self.topic, partition, offset)
-            .map_err(|error| Failure::Fatal(Cause::of(&error, "naming a partition")))
+            .map_err(|error| Failure::Fatal(Cause::of(&error, "listing partitions")))
     }
 
     fn places(&self, places: &[(i32, i64)]) -> Result<TopicPartitionList, Failure> {
@@ -464,7 +467,7 @@ impl Consumer {
     }
 }
 
-/// Calls on several partitions succeed as a whole and tell the failure of each beside it.
+/// Calls on several partitions succeed as a whole and report failures per partition.
 fn each(list: &TopicPartitionList, what: &str) -> Result<(), Failure> {
     list.elements().iter().try_for_each(|element| element.error().map_err(|error| retry(&error, what)))
 }

@@ -1,4 +1,5 @@
-//! The ends of the input's partitions as last told by their leaders, so that no lane waits for a broker to know its lag.
+//! The end offsets of the input's partitions as last reported by their leaders, so that no lane waits for a broker to
+//! know its lag.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,18 +9,19 @@ use std::time::{Duration, Instant};
 use super::failure::Failure;
 use super::watermarks::Watermarks;
 
-/// An end asked for at most this long ago decides whether a partition is caught up.
+/// How recent an end offset must be to decide whether a partition is caught up.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// An end asked for longer ago says nothing about the lag any more.
+/// How recent an end offset must be to compute the lag.
 const KNOWN_FOR: Duration = Duration::from_secs(10);
-/// Between two questions while no lane asks for fresh ends.
+/// The interval of requests while no lane needs fresh offsets.
 const REST: Duration = Duration::from_secs(1);
-/// Between two questions however many lanes ask.
+/// The minimum interval of requests, however many lanes ask.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long the leaders have to answer.
+/// The timeout of a request.
 const ASK: Duration = Duration::from_secs(2);
 
-/// Shared by the lanes of a process. One thread asks ([`follow`](Self::follow)); everything else only looks.
+/// Shared by the lanes of a process. One thread sends the requests ([`follow`](Self::follow)); everything else only
+/// reads.
 pub struct Ends {
     watermarks: Arc<Watermarks>,
     topic: String,
@@ -37,12 +39,12 @@ struct Known {
 #[derive(Clone, Copy)]
 struct End {
     offset: i64,
-    /// Before the question was sent: the end was there then, or came later.
+    /// Before the request was sent: the end was there then, or came later.
     asked: Instant,
 }
 
 impl Ends {
-    /// Of partitions 0 to `partitions` (not included) of a topic.
+    /// For partitions 0 to `partitions` (exclusive) of a topic.
     #[must_use]
     pub fn new(watermarks: Arc<Watermarks>, topic: &str, partitions: u32) -> Self {
         Self {
@@ -54,15 +56,15 @@ impl Ends {
         }
     }
 
-    /// The offset that the next record gets, open transactions included, told within the last 10 s; `None` if it was not.
-    /// Never waits.
+    /// The offset of the next record, open transactions included, if it was reported within the last 10 s. Never
+    /// blocks.
     #[must_use]
     pub fn known(&self, partition: i32) -> Option<i64> {
         self.newest(&self.lock(), partition, KNOWN_FOR)
     }
 
-    /// The same, told within the last second. If it was not, it is asked for, and a call some milliseconds later finds it.
-    /// Never waits.
+    /// The same, reported within the last second. If it was not, it is requested, and a call some milliseconds later
+    /// finds it. Never blocks.
     #[must_use]
     pub fn fresh(&self, partition: i32) -> Option<i64> {
         let mut known = self.lock();
@@ -74,13 +76,13 @@ impl Ends {
         found
     }
 
-    /// Asks for the ends of all partitions, once a second and when a fresh one is wanted, until told to stop.
+    /// Requests the end offsets of all partitions, once a second and when a fresh one is needed, until `stop` is set.
     pub fn follow(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
             let asked = Instant::now();
             match self.ask(asked) {
                 Ok(()) => {}
-                // What is known grows old, and shows.
+                // Known offsets expire.
                 Err(failure) => tracing::debug!(target: "kafka", "{failure}"),
             }
             self.wait(stop);
@@ -103,7 +105,7 @@ impl Ends {
             if left.is_zero() {
                 break;
             }
-            // Short enough to see the request to stop.
+            // Short enough to notice `stop`.
             let waited = self.asked_for.wait_timeout(known, left.min(PAUSE));
             known = waited.unwrap_or_else(PoisonError::into_inner).0;
         }

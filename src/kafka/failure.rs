@@ -1,4 +1,4 @@
-//! What went wrong, named by what the caller does next.
+//! Failures, named by what the caller does next.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use crate::settings::nearest::edits;
 
-/// A failed call. The variant is an order to the caller; the cause is for the log and for finer decisions.
+/// A failed call. The variant tells the caller what to do; the cause is for the log and for finer decisions.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// Make the same call again with the same arguments, after a pause if the broker is away.
@@ -17,17 +17,17 @@ pub enum Failure {
     /// Nothing of this transaction will be visible: abort it, then run the batch again.
     #[error("{0}")]
     Abort(Cause),
-    /// The producer is of no more use, and whether the transaction counts is unknown: recreate the producer, then read
-    /// the outcome from the committed offsets.
+    /// The producer cannot be used any more, and whether the transaction was committed is unknown: recreate the
+    /// producer, then read the outcome from the committed offsets.
     #[error("{0}")]
     Resolve(Cause),
-    /// Going on cannot help: stop, and let a person or a supervisor look.
+    /// Retrying cannot help: stop, and let a person or a supervisor act.
     #[error("{0}")]
     Fatal(Cause),
 }
 
 impl Failure {
-    /// Of a question that is asked while at work: it was allowed before, and who took the permission away may give it back.
+    /// For a request during operation: the permission existed before, and may be granted again.
     #[must_use]
     pub fn at_work(self) -> Self {
         match self {
@@ -53,25 +53,25 @@ pub struct Cause {
     pub text: String,
 }
 
-/// The causes that a caller tells apart.
+/// The causes that callers distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// No broker answers, or the one in charge is being elected.
+    /// No broker answers, or the leader or coordinator is being elected.
     Unreachable,
-    /// An answer was not there in time. A broker may be slow, or a transaction of somebody else be open.
+    /// A request timed out. A broker may be slow, or a transaction of another program open.
     TimedOut,
     UnknownTopic,
-    /// By the cluster's access lists, or the credentials are wrong.
+    /// Denied by the access lists of the cluster, or the credentials are wrong.
     NotAuthorized,
-    /// A record is larger than its topic takes: retrying it as it is fails for ever.
+    /// A record is larger than its topic accepts: retrying it unchanged fails forever.
     TooLarge,
-    /// This consumer's membership is over or was renewed: what it held may belong to another one.
+    /// The membership of this consumer has ended or was renewed: its partitions may belong to another member.
     StaleMember,
     /// Another process uses the same instance or transactional id.
     Fenced,
     /// The settings are at fault.
     Misconfigured,
-    /// A record was taken out of the queue after something else had failed.
+    /// A record was purged from the queue after something else had failed.
     Purged,
     Other,
 }
@@ -161,18 +161,18 @@ impl Cause {
         }
     }
 
-    /// OpenSSL does not say that a file which the options name is not there.
+    /// OpenSSL does not report that a file named by the options does not exist.
     pub(super) fn naming_missing_files(mut self, options: &BTreeMap<String, String>) -> Self {
-        // librdkafka looks for certificates itself where the path is this.
+        // With this value librdkafka searches for certificates itself.
         let is_path = |key: &str, path: &str| key.ends_with(".location") && path != "probe";
         let missing = options.iter().find(|(key, path)| is_path(key, path) && !Path::new(path).exists());
         if let Some((key, path)) = missing {
-            self.text.push_str(&format!("; kafka.options.{key}: there is no file {path}"));
+            self.text.push_str(&format!("; kafka.options.{key}: file {path} does not exist"));
         }
         self
     }
 
-    /// What a call outside transactions does with this cause: what passes by itself is worth a retry.
+    /// For calls outside transactions: temporary causes are retried.
     pub(super) fn passing(self) -> Failure {
         match self.kind {
             Kind::Unreachable | Kind::TimedOut | Kind::StaleMember | Kind::Purged | Kind::Other => Failure::Retry(self),
@@ -183,7 +183,7 @@ impl Cause {
     }
 }
 
-/// The options that people write by hand most.
+/// The most common options.
 const COMMON: [&str; 16] = [
     "security.protocol",
     "sasl.mechanism",
@@ -203,7 +203,7 @@ const COMMON: [&str; 16] = [
     "compression.type",
 ];
 
-/// The common option that differs from this one by a letter more, less or other.
+/// The common option within one edit.
 fn near(option: &str) -> Option<&'static str> {
     COMMON.into_iter().find(|known| edits(option, known) == 1)
 }

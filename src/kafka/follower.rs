@@ -1,4 +1,4 @@
-//! Reads several partitions of one topic, and goes on as records become visible: outside the group, committed records only.
+//! Reads several partitions of one topic and follows new records: outside the group, committed records only.
 
 use std::time::Duration;
 
@@ -14,33 +14,33 @@ use super::native::{self, Content, Queue, Unclosed};
 use super::record::Record;
 use crate::settings::Kafka;
 
-/// A client that is told what to follow.
+/// A client that follows the partitions that it is given.
 pub struct Follower {
     queue: Queue,
     client: Bounded<Unclosed<Watch>>,
     brokers: Brokers,
 }
 
-/// What a poll brings.
+/// The result of a poll.
 pub enum Followed<'a> {
     /// Nothing within the timeout.
     Nothing,
     Record(Record<'a>),
-    /// Everything that is committed in this partition now was delivered.
+    /// All records committed in this partition so far were delivered.
     End {
         partition: i32,
     },
-    /// The offset to go on from does not exist in the partition.
+    /// The next offset does not exist in the partition.
     OutOfRange {
         partition: i32,
         reason: String,
     },
-    /// `Retry`: go on polling. `Fatal`: this client is of no use any more.
+    /// `Retry`: keep polling. `Fatal`: this client cannot be used any more.
     Failed(Failure),
 }
 
 impl Follower {
-    /// Makes no connection. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
+    /// Does not connect. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
@@ -55,7 +55,7 @@ impl Follower {
         Ok(Self { queue, client, brokers: brokers.clone() })
     }
 
-    /// Follows these partitions from now on and no others; each from an offset, or from the first that is kept.
+    /// Follows only these partitions from now on; each from an offset, or from the first one kept.
     ///
     /// # Errors
     /// `Retry`.
@@ -69,13 +69,14 @@ impl Follower {
         self.client.assign(&list).map_err(failed)
     }
 
-    /// The next thing to know, waiting at most `timeout` for it.
+    /// The next event, waiting at most `timeout` for it.
     pub fn poll(&self, timeout: Duration) -> Followed<'_> {
         let mut wait = timeout;
         while let Some(event) = self.queue.poll(wait) {
             wait = Duration::ZERO;
             match event.content() {
-                Content::Record(record) => {
+                Content::Record(fetched) => {
+                    let record = Record::new(fetched);
                     self.brokers.answered();
                     return Followed::Record(record);
                 }
@@ -103,7 +104,7 @@ impl Follower {
         Followed::Nothing
     }
 
-    /// Ends it on another thread, waiting at most `limit`; false if it has not ended by then.
+    /// Closes it on another thread, waiting at most `limit`; false if it is still closing then.
     #[must_use]
     pub fn close(self, limit: Duration) -> bool {
         let Self { queue, client, .. } = self;

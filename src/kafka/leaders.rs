@@ -1,4 +1,4 @@
-//! Who leads a topic's partitions, asked again when a question about offsets has failed.
+//! Refreshes the leaders of a topic's partitions after a failed request for offsets.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
 use super::failure::{Cause, Kind};
 
-/// After a question about offsets of these partitions failed: asks who leads the topic, which the next question goes by.
-/// Returns what the failure means. Blocks for at most `timeout`.
+/// After a request for offsets of these partitions failed: refreshes the metadata of the topic, which the next request
+/// uses. Returns what the failure means. Blocks for at most `timeout`.
 ///
-/// librdkafka takes a partition without a leader for one that never had any and never will: it calls it unknown, and looks
-/// again only minutes later. A broker that was away for a moment leaves that behind.
+/// librdkafka treats a partition without a leader as unknown, and refreshes it only minutes later. A broker that was
+/// away for a moment leaves that behind.
 pub(super) fn look_again<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     topic: &str,

@@ -1,7 +1,7 @@
-//! librdkafka's broker in this process: for the demo, and for injecting errors.
+//! librdkafka's in-process broker: for the demo, and for injecting errors.
 //!
-//! It is no transactional broker. Aborted and open records are visible, offsets sent in a transaction are dropped, twins
-//! are not fenced, a partition keeps some 5 MB. Nothing about exactly-once can be shown with it.
+//! It has no real transactions: aborted and open records are visible, offsets sent in a transaction are dropped,
+//! producers are not fenced, a partition keeps some 5 MB. Exactly-once cannot be shown with it.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub enum Request {
 /// The errors that can be injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Injected {
-    /// The connection is closed instead of an answer.
+    /// The connection is closed without an answer.
     Disconnect,
     CoordinatorLoading,
     ConcurrentTransactions,
@@ -45,7 +45,7 @@ pub enum Injected {
     TopicDenied,
     MessageTooLarge,
     NotEnoughReplicas,
-    /// An answer that no client foresees.
+    /// An answer that no client expects.
     Unknown,
 }
 
@@ -70,18 +70,29 @@ impl Mock {
         self.0.create_topic(name, partitions, 1).map_err(|error| fatal(&error, "creating a topic"))
     }
 
-    /// Answers the next requests of this kind, from whatever client, with these errors in turn.
+    /// Answers the next requests of this kind, from any client, with these errors in turn.
     pub fn inject(&self, request: Request, errors: &[Injected]) {
         let errors: Vec<_> = errors.iter().map(|error| error.code()).collect();
         self.0.request_errors(request.key(), &errors);
     }
 
-    /// Takes a partition's leader away, or gives it back.
+    /// Removes a partition's leader.
     ///
     /// # Errors
     /// `Fatal` if there is no such partition.
-    pub fn lead(&self, topic: &str, partition: i32, has_leader: bool) -> Result<(), Failure> {
-        let leader = has_leader.then_some(1);
+    pub fn remove_leader(&self, topic: &str, partition: i32) -> Result<(), Failure> {
+        self.set_leader(topic, partition, None)
+    }
+
+    /// Gives a partition its leader back.
+    ///
+    /// # Errors
+    /// As [`remove_leader`](Self::remove_leader).
+    pub fn restore_leader(&self, topic: &str, partition: i32) -> Result<(), Failure> {
+        self.set_leader(topic, partition, Some(1))
+    }
+
+    fn set_leader(&self, topic: &str, partition: i32, leader: Option<i32>) -> Result<(), Failure> {
         self.0.partition_leader(topic, partition, leader).map_err(|error| fatal(&error, "changing a leader"))
     }
 
@@ -93,7 +104,7 @@ impl Mock {
         self.0.broker_round_trip_time(1, delay).map_err(|error| fatal(&error, "delaying"))
     }
 
-    /// Closes all connections and takes no new ones.
+    /// Closes all connections and accepts no new ones.
     ///
     /// # Errors
     /// `Fatal`.

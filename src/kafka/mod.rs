@@ -1,16 +1,16 @@
-//! The broker's edge: the only room that names rdkafka. It knows bytes, partitions and offsets, and no events.
+//! The Kafka client: the only room that names rdkafka. It knows bytes, partitions and offsets, but no events.
 //!
-//! A lane owns one [`Consumer`], one [`Producer`] and, while it restores, a [`Reader`]; [`Watermarks`], which asks, and
-//! [`Ends`], which remembers, are the process's. All calls are synchronous, and each says how long it may block. A client
-//! that is dropped keeps nobody for longer than 2 s. Failures are named by what the caller does next
-//! ([`Failure`]); whether brokers answer at all is seen in [`Brokers`], shared by all clients of a process.
+//! A lane owns one [`Consumer`], one [`Producer`] and, during a restore, a [`Reader`]; [`Watermarks`], which requests
+//! offsets, and [`Ends`], which caches them, belong to the process. All calls are synchronous, and each documents how
+//! long it may block. Dropping a client blocks for at most 2 s. Failures are named by what the caller does next
+//! ([`Failure`]); whether brokers are reachable is shared by all clients of a process in [`Brokers`].
 
 mod admin;
 mod brokers;
 mod client;
 mod config;
 mod consumer;
-mod deliveries;
+mod delivery_reports;
 mod diagnosis;
 mod ends;
 mod failure;
@@ -27,6 +27,7 @@ mod reader;
 mod record;
 mod round;
 mod send;
+mod stamp;
 mod statistics;
 mod watermarks;
 
@@ -34,7 +35,7 @@ pub use admin::{Admin, Created, Topic, TopicPlan};
 pub use brokers::{BrokerState, Brokers};
 pub use config::Sizes;
 pub use consumer::{Committed, Consumer, Membership, Polled};
-pub use diagnosis::{Trouble, trouble};
+pub use diagnosis::{ConnectionProblem, diagnose};
 pub use ends::Ends;
 pub use failure::{Cause, Failure, Kind};
 pub use follower::{Followed, Follower};
@@ -45,7 +46,8 @@ pub use permissions::{Allowed, GRANT, Operation};
 pub use producer::{Outcome, Producer};
 pub use publisher::Publisher;
 pub use reader::{Read, Reader};
-pub use record::{Outgoing, Record, Stamp};
+pub use record::{Outgoing, Record};
 pub use round::{request_round, retire};
+pub use stamp::Stamp;
 pub use statistics::{Connection, Traffic};
 pub use watermarks::Watermarks;

@@ -1,4 +1,4 @@
-//! The partition that Java's default partitioner, and so most producers, give a key.
+//! The partition that the default partitioner of the Java client, and so of most producers, chooses for a key.
 
 /// `murmur2(key)` without its sign bit, modulo the number of partitions.
 ///
@@ -18,7 +18,7 @@ fn murmur2(data: &[u8]) -> u32 {
         let k = k.wrapping_mul(M);
         (k ^ (k >> 24)).wrapping_mul(M)
     };
-    // Java's length is an i32: of larger keys only the low half counts, as there.
+    // Java's length is an i32: as there, only the low half counts for larger keys.
     let mut hash = SEED ^ (data.len() as u32);
     let (words, rest) = data.as_chunks::<4>();
     for word in words {

@@ -1,6 +1,6 @@
-//! What rdkafka does not hand out safely, taken from librdkafka itself: events with their partition and offset (rdkafka
+//! What rdkafka does not expose safely, taken from librdkafka itself: events with their partition and offset (rdkafka
 //! reports an error or an end of partition without saying where), the fields of the group metadata (rdkafka's type is
-//! opaque), a flush that ends when the last message does, questions about topics and groups, and the end of a consumer.
+//! opaque), a flush that ends with the last message, admin requests, and the destruction of a consumer.
 #![expect(unsafe_code, reason = "the one place that calls librdkafka directly; each block says why it is sound")]
 
 use std::ffi::{CStr, c_char, c_int};
@@ -18,13 +18,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::RDKafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::record::{Record, Stamp};
+use super::stamp::Stamp;
 
 pub(super) mod ask;
 
 pub(super) use rdkafka::client::Client;
 
-/// librdkafka takes whole milliseconds; anything longer than 24 days is as good as that.
+/// librdkafka takes whole milliseconds; anything longer than 24 days is capped.
 fn millis(timeout: Duration) -> c_int {
     c_int::try_from(timeout.as_millis()).unwrap_or(c_int::MAX)
 }
@@ -39,10 +39,10 @@ unsafe fn text(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }.to_string_lossy().trim().to_owned()
 }
 
-/// Where events come from: a consumer's queue, or one made for an admin request.
+/// A source of events: the queue of a consumer, or one created for an admin request.
 ///
-/// A queue holds a reference of its own, but its events point into the client: declare a queue before its client in a
-/// struct, so that it is dropped first.
+/// A queue holds its own reference, but its events point into the client: in a struct, declare a queue before its
+/// client, so that it is dropped first.
 pub(super) struct Queue(NonNull<rd::rd_kafka_queue_t>);
 
 // SAFETY: librdkafka's queues are locked inside and may be used from any thread.
@@ -60,8 +60,7 @@ impl Queue {
         NonNull::new(unsafe { rd::rd_kafka_queue_new(client.native_ptr()) }).map(Self)
     }
 
-    /// The next event, waiting at most `timeout` for it. A poll of a consumer's queue counts as a sign of life
-    /// (`max.poll.interval.ms`).
+    /// The next event, waiting at most `timeout` for it. Polling the queue of a consumer resets `max.poll.interval.ms`.
     pub(super) fn poll(&self, timeout: Duration) -> Option<Event<'_>> {
         // SAFETY: the queue is alive; the event is owned by the returned value and destroyed once.
         let event = unsafe { rd::rd_kafka_queue_poll(self.0.as_ptr(), millis(timeout)) };
@@ -78,10 +77,10 @@ impl Drop for Queue {
 
 /// A consumer that is destroyed without being closed.
 ///
-/// Closing asks the application to let its partitions go and waits for its word, by requests to a queue that librdkafka
-/// may have stopped serving a moment before: such a request waits for ever (librdkafka's issue 4884). There is nothing to
-/// close: offsets are committed in transactions, and a static member does not leave. What is read is let go without
-/// asking.
+/// Closing asks the application to give up its partitions and waits for the acknowledgement, by requests to a queue
+/// that librdkafka may have stopped serving a moment before: such a request waits forever (librdkafka issue 4884).
+/// Nothing needs closing: offsets are committed in transactions, and a static member does not leave. The partitions are
+/// given up without asking.
 pub(super) struct Unclosed<C: ConsumerContext>(ManuallyDrop<BaseConsumer<C>>);
 
 impl<C: ConsumerContext> Unclosed<C> {
@@ -100,11 +99,11 @@ impl<C: ConsumerContext> Deref for Unclosed<C> {
 
 impl<C: ConsumerContext> Drop for Unclosed<C> {
     fn drop(&mut self) {
-        // An assignment that nobody has acknowledged, polled or not, is the one thing that librdkafka waits for here. What
-        // reads outside a group is told that it cannot do this, and need not.
+        // An unacknowledged assignment, polled or not, is the only thing that librdkafka waits for here. Clients that
+        // read outside a group get an error for this, and do not need it.
         self.0.incremental_assign(&TopicPartitionList::new()).ok();
-        // SAFETY: the client is destroyed here, once, and not used again: what rdkafka holds of it is forgotten, which leaks
-        // its context and the handle of a queue, some hundred bytes. Records borrow the client, so none is left.
+        // SAFETY: the client is destroyed here, once, and not used again: what rdkafka holds of it is leaked, that is
+        // its context and a queue handle, some hundred bytes. Records borrow the client, so none is left.
         unsafe {
             rd::rd_kafka_destroy_flags(self.0.client().native_ptr(), rd::RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
         }
@@ -117,11 +116,18 @@ pub(super) struct Event<'a> {
     queue: PhantomData<&'a Queue>,
 }
 
-/// What an event says.
+/// What a rebalance does with the partitions that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Assign,
+    Revoke,
+}
+
+/// The content of an event.
 pub(super) enum Content<'a> {
-    Record(Record<'a>),
+    Record(Fetched<'a>),
     Rebalance {
-        assign: bool,
+        change: Change,
         partitions: Vec<i32>,
     },
     Error(Error),
@@ -130,9 +136,9 @@ pub(super) enum Content<'a> {
         facility: String,
         line: String,
     },
-    /// What librdkafka has counted, as JSON.
+    /// librdkafka's statistics, as JSON.
     Statistics(Vec<u8>),
-    /// Commits of offsets, token refreshes: nothing that this room asks for.
+    /// Offset commits, token refreshes: not used in this room.
     Other,
 }
 
@@ -152,14 +158,16 @@ impl<'a> Event<'a> {
         unsafe {
             match rd::rd_kafka_event_type(event) {
                 rd::RD_KAFKA_EVENT_FETCH => match NonNull::new(rd::rd_kafka_event_message_next(event).cast_mut()) {
-                    Some(message) => Content::Record(Record::new(Fetched { event: self, message })),
+                    Some(message) => Content::Record(Fetched { event: self, message }),
                     None => Content::Other,
                 },
                 rd::RD_KAFKA_EVENT_REBALANCE => {
-                    let assign = rd::rd_kafka_event_error(event)
-                        == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+                    let change = match rd::rd_kafka_event_error(event) {
+                        rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Change::Assign,
+                        _ => Change::Revoke,
+                    };
                     let list = rd::rd_kafka_event_topic_partition_list(event);
-                    Content::Rebalance { assign, partitions: elements(list).iter().map(|e| e.partition).collect() }
+                    Content::Rebalance { change, partitions: elements(list).iter().map(|e| e.partition).collect() }
                 }
                 rd::RD_KAFKA_EVENT_ERROR => {
                     let place = NonNull::new(rd::rd_kafka_event_topic_partition(event)).map(|at| {
@@ -277,8 +285,8 @@ unsafe fn elements<'a>(list: *const rd::rd_kafka_topic_partition_list_t) -> &'a 
     }
 }
 
-/// The metadata beside each offset of a list, in its order. Bytes, because another program may have written them; rdkafka
-/// panics on what is not UTF-8.
+/// The metadata of each offset of a list, in its order. Bytes, because another program may have written them; rdkafka
+/// panics if they are not UTF-8.
 pub(super) fn metadata(list: &TopicPartitionList) -> Vec<Vec<u8>> {
     // SAFETY: the list is alive; the bytes are copied.
     unsafe { elements(list.ptr()) }.iter().map(metadata_of).collect()
@@ -293,7 +301,7 @@ fn metadata_of(element: &rd::rd_kafka_topic_partition_t) -> Vec<u8> {
     }
 }
 
-/// The group metadata of a consumer at one instant: what a broker checks a transaction's offsets against.
+/// The group metadata of a consumer at one instant: a broker checks the offsets of a transaction against it.
 pub(super) struct Group(NonNull<rd::rd_kafka_consumer_group_metadata_t>);
 
 impl Group {
@@ -326,7 +334,7 @@ impl Drop for Group {
     }
 }
 
-/// An error of the transactional API with the flags that say what to do.
+/// An error of the transactional API, with the flags that tell how to handle it.
 pub(super) struct TransactionError {
     pub(super) code: RDKafkaErrorCode,
     pub(super) text: String,
@@ -345,7 +353,7 @@ impl From<&RDKafkaError> for TransactionError {
     }
 }
 
-/// Adds offsets to the open transaction; blocks for at most what is left of it.
+/// Adds offsets to the open transaction; blocks for at most its remaining time.
 pub(super) fn send_offsets<C: ClientContext>(
     client: &Client<C>,
     offsets: &TopicPartitionList,
@@ -368,16 +376,16 @@ pub(super) fn send_offsets<C: ClientContext>(
     }
 }
 
-/// Waits until every message has been answered and its delivery report handled, ignoring `linger.ms`; false after
-/// `timeout`. Ends with the last message: rdkafka's own flush sleeps in steps of 100 ms.
+/// Waits until every message is acknowledged and its delivery report handled, ignoring `linger.ms`; false after
+/// `timeout`. Ends with the last message, whereas rdkafka's own flush sleeps in steps of 100 ms.
 pub(super) fn flush<C: ClientContext>(client: &Client<C>, timeout: Duration) -> bool {
     // SAFETY: the client is alive.
     let outcome = unsafe { rd::rd_kafka_flush(client.native_ptr(), millis(timeout)) };
     outcome == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
-/// The broker that leads the cluster, as told with the last metadata; negative for none.
+/// The controller of the cluster, from the last metadata; negative for none.
 pub(super) fn controller<C: ClientContext>(client: &Client<C>) -> i32 {
-    // SAFETY: the client is alive; with a timeout of zero only what is known is told.
+    // SAFETY: the client is alive; with a timeout of zero only cached metadata is returned.
     unsafe { rd::rd_kafka_controllerid(client.native_ptr(), 0) }
 }

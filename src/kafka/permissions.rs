@@ -1,13 +1,13 @@
-//! What the brokers allow this user, as far as they say.
+//! Permissions of this user, as far as the brokers report them.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What to do about something that is not allowed.
+/// What to do about a missing permission.
 pub const GRANT: &str = "grant it (docs/kafka.md lists all that is needed)";
 
-/// An operation of Kafka's access lists that this program needs somewhere. `Describe` is part of `Read` and of `Write`, and
-/// whoever lacks it hears so from the question itself.
+/// An operation of Kafka's access lists that this program needs somewhere. `Describe` is implied by `Read` and `Write`,
+/// and if it is missing the request itself fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     Read,

@@ -1,4 +1,4 @@
-//! The transactional producer: one batch's records and offsets, all of them or none.
+//! The transactional producer: the records and offsets of one batch, atomically.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,43 +15,42 @@ use super::brokers::Brokers;
 use super::client::{Bounded, call_within};
 use super::config::{self, Sizes};
 use super::consumer::Membership;
-use super::deliveries::Deliveries;
+use super::delivery_reports::DeliveryReports;
 use super::failure::{Cause, Failure, Kind};
 use super::native::{self, TransactionError};
 use super::record::Outgoing;
 use super::send::send;
 use crate::settings::Kafka;
 
-/// How long one wait inside `drain` and `abort` lasts before failures and deadlines are looked at.
+/// How often `drain` and `abort` check for failures and deadlines.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Between two tries of a call that may be retried. librdkafka answers some of them at once.
+/// The pause between retries of a call. librdkafka answers some of them at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
-/// Batches are not made smaller than this: what is refused then is refused for another reason.
+/// Batches are not made smaller than this: what is rejected then is rejected for another reason.
 const BATCH_BYTES_MIN: usize = 1_024;
 
-/// How much longer than it should a call may take before it is taken for one that never returns. librdkafka looks for the
-/// coordinator again only when some broker's connection comes or goes: where an answer to that is lost, and all
-/// connections hold, it waits for ever.
+/// How long a call may exceed its timeout before it counts as hanging. librdkafka looks up the coordinator again only
+/// when a connection opens or closes: if an answer to that is lost, and all connections hold, it waits forever.
 const RETURNS_WITHIN: Duration = Duration::from_secs(2);
 
-/// A commit that took longer may have been repeated by librdkafka on another connection.
+/// A commit that took longer may have been retried by librdkafka on another connection.
 const SLOW_COMMIT: Duration = Duration::from_secs(2);
 
 /// Writes transactions. Owned by one thread; each transaction is
 /// [`begin`](Self::begin), [`send`](Self::send)…, [`drain`](Self::drain), [`send_offsets`](Self::send_offsets),
 /// [`commit`](Self::commit); or [`abort`](Self::abort) at any point after `begin`.
 ///
-/// Every transaction must carry offsets, unchanged ones too: they alone let the broker refuse a process that has lost
-/// its partitions without knowing it.
+/// Every transaction must include offsets, unchanged ones too: only they let the broker reject a process that has lost
+/// its partitions without knowing.
 ///
-/// The transactional id is stable, so that [`init`](Self::init) after a restart ends at once what the last process left
-/// open, and shuts out a twin.
+/// The transactional id is stable, so that [`init`](Self::init) after a restart ends what the last process left open,
+/// and fences a second process.
 pub struct Producer {
     config: ClientConfig,
     brokers: Brokers,
-    /// Absent only after a recreation failed.
+    /// `None` only after recreating it failed.
     client: Option<Client>,
     timeout: Duration,
     begun: Instant,
@@ -61,25 +60,25 @@ pub struct Producer {
     sent: Cell<usize>,
 }
 
-/// Shared with the thread that makes a call which may not return.
-type Client = Arc<Bounded<ThreadedProducer<Deliveries>>>;
+/// Shared with a thread that makes a call which may not return.
+type Client = Arc<Bounded<ThreadedProducer<DeliveryReports>>>;
 
-/// How a commit went.
+/// The outcome of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "what was committed must be applied, and what is unknown must be found out"]
 pub enum Outcome {
     Committed,
-    /// It may count or not: [`Producer::recreate`], [`Producer::init`], then compare the committed offsets with those
-    /// sent. Never guess: an error can follow a commit that the broker carried out.
+    /// It may have been committed or not: [`Producer::recreate`], [`Producer::init`], then compare the committed
+    /// offsets with those sent. Never guess: an error can follow a commit that the broker carried out.
     Indeterminate(Cause),
-    /// Another process uses our transactional id. This one must stop; its next start finds the outcome.
+    /// Another process uses our transactional id. This one must stop; its next start finds out the outcome.
     Fenced(Cause),
 }
 
 impl Producer {
-    /// Makes no connection; call [`init`](Self::init) next. `queue_bytes` (at least 1 MiB) bounds the records that wait
-    /// to be written, uncompressed; `sizes` what is sent at once. A topic's own limit (`max.message.bytes`) is for
-    /// compressed batches, and the brokers' to check.
+    /// Does not connect; call [`init`](Self::init) next. `queue_bytes` (at least 1 MiB) limits the queued records,
+    /// uncompressed; `sizes` the size of batches. The limit of a topic (`max.message.bytes`) applies to compressed
+    /// batches, and is checked by the brokers.
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
@@ -90,21 +89,21 @@ impl Producer {
         Ok(Self { config, brokers, client, timeout, begun, disconnects: 0, suspect: false, sent: Cell::new(0) })
     }
 
-    /// How long a transaction may be open, from its first record.
+    /// The transaction timeout, counted from its first record.
     #[must_use]
     pub fn transaction_timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Announces this producer: what an earlier one with the same id left open is aborted, or, if its commit was
-    /// decided, completed; what that one still sends is refused from now on. Some
-    /// 50 ms, half a second or more if something was open; at most `limit`.
+    /// Initializes this producer: transactions that an earlier one with the same id left open are aborted or, if the
+    /// commit was decided, completed; later requests of that one are rejected. Takes some 50 ms, half a second or more
+    /// if something was open; at most `limit`.
     ///
     /// # Errors
     /// `Retry`: call again, it goes on where it was. `Resolve`: [`recreate`](Self::recreate) first. `Fatal`: the id may
     /// not be used, or the settings are wrong.
     pub fn init(&mut self, limit: Duration) -> Result<(), Failure> {
-        let what = format!("announcing the producer {}", self.config.get("transactional.id").unwrap_or_default());
+        let what = format!("initializing the producer {}", self.config.get("transactional.id").unwrap_or_default());
         self.begun = Instant::now();
         let outcome = self.client(&what)?.init_transactions(limit);
         match outcome {
@@ -114,9 +113,9 @@ impl Producer {
                 Ok(())
             }
             Err(error) => match self.classify(&error, &what) {
-                // Nothing is open yet that could be aborted.
+                // There is no open transaction yet that could be aborted.
                 Failure::Retry(cause) | Failure::Abort(cause) => {
-                    self.brokers.doubted(&cause.text);
+                    self.brokers.no_answer(&cause.text);
                     Err(Failure::Retry(cause))
                 }
                 failure => Err(failure),
@@ -124,7 +123,7 @@ impl Producer {
         }
     }
 
-    /// Throws the client away, with all that it has not written, and makes a new one under the same id; call
+    /// Discards the client, with all that it has not written, and creates a new one with the same id; call
     /// [`init`](Self::init) next. Blocks for about 0.1 s, at most some seconds.
     ///
     /// # Errors
@@ -135,8 +134,8 @@ impl Producer {
         Ok(())
     }
 
-    /// As [`recreate`](Self::recreate), with a client that sends each record by itself, so that a report tells of one
-    /// record only. Slow: the next transaction that is to count should begin with a new one; see
+    /// As [`recreate`](Self::recreate), with a client that sends each record in a batch of its own, so that a report is
+    /// about one record only. Slow: a transaction that is to be committed should begin with a new client; see
     /// [`is_suspect`](Self::is_suspect).
     ///
     /// # Errors
@@ -149,7 +148,7 @@ impl Producer {
         Ok(())
     }
 
-    /// The next client sends half as much at once; false if that is as little as makes sense.
+    /// Halves the batch size of the next client; false if it cannot be smaller.
     pub fn halve_batches(&mut self) -> bool {
         let bytes: usize = self.config.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(1_000_000);
         if bytes <= BATCH_BYTES_MIN {
@@ -160,20 +159,21 @@ impl Producer {
         true
     }
 
-    /// The next transaction begins with a new client: what this one remembers of topics and permissions is out of date.
+    /// The next transaction begins with a new client, because the cached topics and permissions of this one are
+    /// outdated.
     pub fn distrust(&mut self) {
         self.suspect = true;
     }
 
-    /// Whether the next transaction should begin with [`recreate`](Self::recreate): since the last `init` a commit was
-    /// slow or a connection broke while a transaction was open. Brokers without the newer transaction protocol (which
-    /// librdkafka does not speak) can otherwise apply a delayed copy of one transaction's end to the next one.
+    /// Should the next transaction begin with [`recreate`](Self::recreate)? Since the last `init` a commit was slow or
+    /// a connection broke while a transaction was open. With the older transaction protocol, the only one that
+    /// librdkafka implements, brokers can otherwise apply a delayed copy of the end of one transaction to the next one.
     #[must_use]
     pub fn is_suspect(&self) -> bool {
         self.suspect
     }
 
-    /// Opens a transaction. Local, immediate.
+    /// Begins a transaction. Local, immediate.
     ///
     /// # Errors
     /// `Resolve` or `Fatal`.
@@ -191,8 +191,8 @@ impl Producer {
         })
     }
 
-    /// Queues a record; its bytes are copied. Immediate, except while the queue is full: then it waits, until the
-    /// transaction is too old.
+    /// Queues a record; its bytes are copied. Immediate unless the queue is full: then it waits, until the transaction
+    /// times out.
     ///
     /// # Errors
     /// `Abort`; with [`Kind::TooLarge`] the record is larger than this producer takes.
@@ -202,14 +202,14 @@ impl Producer {
         send(client, record, number, self.left()).map_err(Failure::Abort)
     }
 
-    /// The numbers, in the order sent and from 0, of the records of this transaction that a topic refused for their size, or for that of what they
-    /// travelled with; as far as reported.
+    /// The numbers, from 0 in the order sent, of the records of this transaction that a topic rejected because of their
+    /// size, or the size of their batch; as far as reported.
     #[must_use]
     pub fn too_large(&self) -> Vec<usize> {
         self.client.as_ref().map_or_else(Vec::new, |client| client.context().too_large())
     }
 
-    /// Waits until each record of the transaction was taken or refused. False: the transaction is too old first.
+    /// Waits until each record of the transaction is acknowledged or rejected. False: the transaction times out first.
     #[must_use]
     pub fn drain_all(&self) -> bool {
         let Ok(client) = self.client("writing") else { return false };
@@ -221,9 +221,9 @@ impl Producer {
         false
     }
 
-    /// Waits until every record of the transaction is acknowledged; milliseconds, at most the transaction timeout.
-    /// Call it before [`send_offsets`](Self::send_offsets) and [`commit`](Self::commit), which would wait in steps of
-    /// 100 ms, and before [`abort`](Self::abort), which can fail for good while the first record is on its way.
+    /// Waits until every record of the transaction is acknowledged; milliseconds, at most the transaction timeout. Call
+    /// it before [`send_offsets`](Self::send_offsets) and [`commit`](Self::commit), which would wait in steps of 100
+    /// ms, and before [`abort`](Self::abort), which can fail for good while the first record is in flight.
     ///
     /// # Errors
     /// `Abort` with the first failure of a record: missing topic, no permission, too large, too late. A permission
@@ -233,7 +233,7 @@ impl Producer {
         Ok(())
     }
 
-    /// As [`drain`](Self::drain), for 100 ms at most. True: every record is acknowledged.
+    /// As [`drain`](Self::drain), for at most 100 ms. True: every record is acknowledged.
     ///
     /// # Errors
     /// As there.
@@ -250,15 +250,15 @@ impl Producer {
         Ok(drained)
     }
 
-    /// Why the transaction failed, `reported` of a record. Where the transaction itself failed first, its records are only
-    /// taken out of the queue; then every call that begins something is refused with the reason.
+    /// Why the transaction failed, given the reported failure of a record. If the transaction itself failed first, its
+    /// records are only purged from the queue; then every new operation is rejected with the reason.
     fn first_failure(&self, client: &Client, reported: Cause) -> Failure {
         if reported.kind != Kind::Purged {
             return Failure::Abort(reported);
         }
         match client.begin_transaction() {
             Err(KafkaError::Transaction(error)) => match TransactionError::from(&error) {
-                // It has not failed by itself.
+                // The transaction itself has not failed.
                 error if error.code == Code::State => Failure::Abort(reported),
                 error => self.judge(&error, "writing"),
             },
@@ -272,16 +272,16 @@ impl Producer {
         self.client.as_ref().and_then(|client| client.context().failure())
     }
 
-    /// The highest offset that a record of this transaction got in a partition, control records not counted; complete
-    /// after [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was told): a lower bound.
+    /// The highest offset of a record of this transaction in a partition, without control records; complete after
+    /// [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was reported): a lower bound.
     #[must_use]
     pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
         self.client.as_ref().and_then(|client| client.context().highest(topic, partition))
     }
 
-    /// Adds the next offsets to read, each with a text of at most 4096 bytes (`offset.metadata.max.bytes`), to the
-    /// transaction. The broker checks the membership. Blocks for a round trip, at most for the rest of the transaction
-    /// timeout; what may be retried is.
+    /// Adds the next offsets to read to the transaction, each with metadata of at most 4096 bytes
+    /// (`offset.metadata.max.bytes`). The broker checks the membership. Blocks for a round trip, at most for the rest
+    /// of the transaction timeout; retriable errors are retried.
     ///
     /// # Errors
     /// `Abort`, with [`Kind::StaleMember`] when the partitions may belong to somebody else now: stay in the group and
@@ -294,7 +294,7 @@ impl Producer {
             let mut element = list.add_partition(topic, *partition);
             element
                 .set_offset(Offset::Offset(*offset))
-                .map_err(|error| Failure::Fatal(Cause::of(&error, "naming an offset")))?;
+                .map_err(|error| Failure::Fatal(Cause::of(&error, "listing offsets")))?;
             element.set_metadata(metadata);
         }
         loop {
@@ -318,7 +318,7 @@ impl Producer {
         }
     }
 
-    /// Makes the transaction count. Milliseconds after a [`drain`](Self::drain); at most about twice the transaction
+    /// Commits the transaction. Milliseconds after a [`drain`](Self::drain); at most about twice the transaction
     /// timeout, while the coordinator is away.
     pub fn commit(&mut self) -> Outcome {
         let what = "committing";
@@ -351,8 +351,8 @@ impl Producer {
         }
     }
 
-    /// Makes the transaction not count. Milliseconds; at most about the transaction timeout twice, while brokers are
-    /// away. Never call it after [`commit`](Self::commit).
+    /// Aborts the transaction. Milliseconds; at most about twice the transaction timeout, while brokers are away. Never
+    /// call it after [`commit`](Self::commit).
     ///
     /// # Errors
     /// `Resolve`: [`recreate`](Self::recreate) and [`init`](Self::init) abort it as well. `Fatal`.
@@ -360,8 +360,8 @@ impl Producer {
         let what = "aborting";
         let started = Instant::now();
         let client = self.client(what)?;
-        // One acknowledged record proves that the coordinator knows of the transaction; an end that overtakes the
-        // first record is answered with a fatal error.
+        // One acknowledged record proves that the coordinator knows the transaction; an end that overtakes the first
+        // record causes a fatal error.
         while started.elapsed() < self.timeout && !native::flush(client.client(), STEP) {}
         loop {
             let Err(error) = client.abort_transaction(Timeout::After(STEP)) else { break };
@@ -384,7 +384,7 @@ impl Producer {
         self.client.as_ref().map_or(0, |client| client.context().disconnects())
     }
 
-    /// What is left of the open transaction.
+    /// The remaining time of the open transaction.
     fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.begun.elapsed())
     }
@@ -392,7 +392,7 @@ impl Producer {
     fn classify(&self, error: &KafkaError, what: &str) -> Failure {
         match error {
             KafkaError::Transaction(error) => self.judge(&TransactionError::from(error), what),
-            // Only a commit flushes. Its end was not sent; reading the outcome is right all the same.
+            // Only a commit flushes. The end was not sent; reading the outcome is right all the same.
             other => Failure::Resolve(Cause::of(other, what)),
         }
     }
@@ -400,12 +400,12 @@ impl Producer {
     fn judge(&self, error: &TransactionError, what: &str) -> Failure {
         let cause = Cause::new(error.code, what, &error.text);
         match error.code {
-            // The broker forgets an id that rests for a week. librdkafka would recover by itself, in a way that Kafka
-            // gave up because it can break exactly-once.
+            // The broker expires an id that is unused for a week. librdkafka would recover by itself, in a way that
+            // Kafka gave up because it can break exactly-once.
             Code::InvalidProducerIdMapping | Code::UnknownProducerId => Failure::Resolve(cause),
             _ if error.retriable => Failure::Retry(cause),
-            // An open transaction that grew too old was aborted by the broker, which then answers as if there were a
-            // twin: the epoch was raised. Only a younger one proves another process.
+            // An open transaction that timed out was aborted by the broker, which then answers as if this producer were
+            // fenced: the epoch was raised. Only a younger transaction proves another process.
             Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch => match self.left().is_zero() {
                 true => Failure::Resolve(cause),
                 false => Failure::Fatal(cause),
@@ -418,12 +418,12 @@ impl Producer {
 }
 
 fn stuck(what: &str) -> Cause {
-    Cause::new(Code::OperationTimedOut, what, "the client does not come back from it")
+    Cause::new(Code::OperationTimedOut, what, "the call did not return")
 }
 
 fn create(config: &ClientConfig, brokers: &Brokers) -> Result<Client, Failure> {
     config
-        .create_with_context(Deliveries::new(brokers))
+        .create_with_context(DeliveryReports::new(brokers))
         .map(|client| Arc::new(Bounded::new(client)))
         .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))
 }

@@ -8,29 +8,29 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::brokers::Brokers;
 use super::client::Bounded;
 use super::config;
-use super::deliveries::Deliveries;
+use super::delivery_reports::DeliveryReports;
 use super::failure::{Cause, Failure};
 use super::native;
 use super::record::Outgoing;
 use super::send::send;
 use crate::settings::Kafka;
 
-/// How long a full queue is waited for.
+/// How long to wait for a full queue.
 const FULL_QUEUE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Writes records in order, each once (idempotent), visible as soon as they are written.
 pub struct Publisher {
-    client: Bounded<ThreadedProducer<Deliveries>>,
+    client: Bounded<ThreadedProducer<DeliveryReports>>,
 }
 
 impl Publisher {
-    /// Makes no connection. `queue_bytes` as for [`Producer::new`](super::Producer::new).
+    /// Does not connect. `queue_bytes` as for [`Producer::new`](super::Producer::new).
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, queue_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
         let client = config::plain(settings, queue_bytes)
-            .create_with_context(Deliveries::new(brokers))
+            .create_with_context(DeliveryReports::new(brokers))
             .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))?;
         Ok(Self { client: Bounded::new(client) })
     }

@@ -17,7 +17,7 @@ use super::native::{self, Content, Queue, Unclosed};
 use super::record::Record;
 use crate::settings::Kafka;
 
-/// A client that is told what to read; committed records only.
+/// A client that reads what it is given; committed records only.
 pub struct Reader {
     queue: Queue,
     client: Bounded<Unclosed<Watch>>,
@@ -28,30 +28,30 @@ pub struct Reader {
     done: Cell<bool>,
 }
 
-/// What a poll brings.
+/// The result of a poll.
 pub enum Read<'a> {
     /// Nothing within the timeout.
     Nothing,
     Record(Record<'a>),
-    /// Everything committed before `to` has been delivered, and nothing before it can still become visible.
+    /// All records committed before `to` have been delivered, and nothing before it can still become visible.
     Done,
-    /// Everything that is stable was delivered, up to this offset, which lies before `to`: a transaction is open there.
-    /// It ends within its producer's `transaction.timeout.ms` (broker's check interval, 10 s, on top); if it does not,
-    /// it hangs and needs an operator. Told once for each such offset; go on polling.
+    /// All stable records were delivered, up to this offset, which is before `to`: a transaction is open there. It ends
+    /// within the `transaction.timeout.ms` of its producer (plus the check interval of the broker, 10 s); if it does
+    /// not, it hangs and needs an operator. Returned once for each such offset; keep polling.
     Waiting {
         at: i64,
     },
-    /// The offset to start from, or reached, does not exist in the partition.
+    /// The offset to start from, or the next one, does not exist in the partition.
     OutOfRange {
         offset: i64,
         reason: String,
     },
-    /// `Retry`: go on polling. `Fatal`: stop.
+    /// `Retry`: keep polling. `Fatal`: stop.
     Failed(Failure),
 }
 
 impl Reader {
-    /// Makes no connection. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
+    /// Does not connect. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
@@ -66,10 +66,10 @@ impl Reader {
         Ok(Self { queue, client, brokers: brokers.clone(), partition: -1, to: 0, done: Cell::new(true) })
     }
 
-    /// Reads `[from, to)` of a partition from now on, and nothing else any more.
+    /// Reads only `[from, to)` of a partition from now on.
     ///
-    /// For a restore, `to` is the end told by [`Watermarks`](super::Watermarks), *after* the committed offsets were read:
-    /// then all that a predecessor could commit lies before it.
+    /// For a restore, `to` is the end offset from [`Watermarks`](super::Watermarks), requested *after* the committed
+    /// offsets were read: then everything that a predecessor could commit is before it.
     ///
     /// # Errors
     /// `Retry`.
@@ -85,7 +85,7 @@ impl Reader {
         self.client.assign(&list).map_err(failed)
     }
 
-    /// The next thing to know, waiting at most `timeout` for it. `Done` is told again by every later call.
+    /// The next event, waiting at most `timeout` for it. `Done` is returned again by every later call.
     pub fn poll(&self, timeout: Duration) -> Read<'_> {
         if self.done.get() {
             return Read::Done;
@@ -94,7 +94,8 @@ impl Reader {
         while let Some(event) = self.queue.poll(wait) {
             wait = Duration::ZERO;
             match event.content() {
-                Content::Record(record) => {
+                Content::Record(fetched) => {
+                    let record = Record::new(fetched);
                     self.brokers.answered();
                     if record.offset() >= self.to {
                         self.done.set(true);
@@ -121,7 +122,7 @@ impl Reader {
                 }) => {
                     return Read::OutOfRange { offset, reason: text };
                 }
-                // librdkafka goes on after what it could not read: a hole in the state, if the caller went on as well.
+                // librdkafka skips what it cannot read: a gap in the state, if the caller continued as well.
                 Content::Error(error) if matches!(error.code, Code::BadMessage | Code::BadCompression) => {
                     let cause = Cause::new(error.code, "reading a damaged record", &error.text);
                     return Read::Failed(Failure::Fatal(cause));
@@ -136,8 +137,8 @@ impl Reader {
         Read::Nothing
     }
 
-    /// The end of what is stable in a partition: everything before it is committed or aborted. Blocks for at most
-    /// `timeout`, twice that if it fails; what is being read is not disturbed.
+    /// The last stable offset of a partition: everything before it is committed or aborted. Blocks for at most
+    /// `timeout`, twice that if it fails; the current read is not disturbed.
     ///
     /// # Errors
     /// `Retry`, or `Fatal` if there is no such partition, or it may not be read.
@@ -151,14 +152,14 @@ impl Reader {
         Ok(end)
     }
 
-    /// Ends it on another thread, and waits for nothing.
+    /// Closes it on another thread without waiting.
     pub fn discard(self) {
         let Self { queue, client, .. } = self;
         drop(queue);
         client.close(Duration::ZERO);
     }
 
-    /// Ends it on another thread, waiting at most `limit`; false if it has not ended by then.
+    /// Closes it on another thread, waiting at most `limit`; false if it is still closing then.
     #[must_use]
     pub fn close(self, limit: Duration) -> bool {
         let Self { queue, client, .. } = self;

@@ -1,30 +1,11 @@
-//! Records as they come from a broker and as they go to one.
+//! Records read from and written to a broker.
 
 use super::native::Fetched;
+use super::stamp::Stamp;
 
-/// A record read from a partition. It lives in the client's memory, without a copy, and keeps the whole answer of the
-/// broker it came with (up to `fetch.max.bytes`) from being freed: drop records when the batch is done.
+/// A record read from a partition. It borrows the client's memory, without a copy, and keeps the whole fetch response
+/// that it came with (up to `fetch.max.bytes`) in memory: drop records when the batch is done.
 pub struct Record<'a>(Fetched<'a>);
-
-/// When a record was written, milliseconds since 1970 in UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stamp {
-    /// By the producer's clock. Anything, also negative: not to be trusted unchecked.
-    Created(i64),
-    /// By the broker's clock (`message.timestamp.type=LogAppendTime`).
-    Appended(i64),
-    Missing,
-}
-
-impl Stamp {
-    #[must_use]
-    pub fn millis(self) -> Option<i64> {
-        match self {
-            Self::Created(millis) | Self::Appended(millis) => Some(millis),
-            Self::Missing => None,
-        }
-    }
-}
 
 impl<'a> Record<'a> {
     pub(super) fn new(fetched: Fetched<'a>) -> Self {
@@ -68,7 +49,7 @@ impl<'a> Record<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Outgoing<'a> {
     pub topic: &'a str,
-    /// Always explicit: an output goes to the partition of its input.
+    /// Always explicit: an output goes to the partition of its input record.
     pub partition: i32,
     pub key: Option<&'a [u8]>,
     /// `None` is a tombstone.

@@ -1,4 +1,4 @@
-//! Another round of assignments, asked for from outside: what a group needs when its last round left partitions to nobody.
+//! Requests rebalances from outside: for a group whose last rebalance left partitions without an owner.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,19 +12,20 @@ use super::brokers::Brokers;
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
-use super::native::{Content, Group, Queue, Unclosed};
+use super::native::{Change, Content, Group, Queue, Unclosed};
 use crate::settings::Kafka;
 
-/// Between two looks at whether to go on.
+/// How often the conditions are checked.
 const STEP: Duration = Duration::from_millis(50);
-/// How long a request to leave may take to be sent: nobody tells when it was.
+/// How long sending the request to leave may take: there is no notification.
 const LEAVE_GRACE: Duration = Duration::from_millis(200);
 
-/// Has the coordinator ask all members of the group to join again, so that what has no owner is assigned. Nobody loses a
-/// partition by it: the strategy is cooperative, and members go on working meanwhile.
+/// Triggers a rebalance, so that partitions without an owner are assigned. No member loses a partition: the strategy is
+/// cooperative, and members continue working meanwhile.
 ///
-/// A coordinator begins a round when a member comes or goes, and not because a member asks: so one comes, without an
-/// instance id, subscribed to `topic`, which no other member reads, and goes again. Blocks until then, at most for `limit`.
+/// A coordinator starts a rebalance when a member joins or leaves, and not on request: so a temporary member joins,
+/// without an instance id, subscribed to `topic`, which no other member reads, and leaves again. Blocks until then, at
+/// most for `limit`.
 ///
 /// # Errors
 /// `Retry` if it was not let in within `limit`; `Fatal` when librdkafka refuses an option.
@@ -32,8 +33,8 @@ pub fn request_round(settings: &Kafka, topic: &str, brokers: &Brokers, limit: Du
     TemporaryMember::new(&config::temporary_member(settings), topic, brokers)?.visit(limit)
 }
 
-/// Takes a static member out of the group that will not come back, instead of waiting for its session to end: joins under
-/// its instance id, which shuts it out should it live, and leaves. Blocks for at most `limit`.
+/// Removes a static member that will not come back from the group, instead of waiting for its session timeout: joins
+/// under its instance id, which fences it should it be alive, and leaves. Blocks for at most `limit`.
 ///
 /// # Errors
 /// As [`request_round`].
@@ -41,7 +42,7 @@ pub fn retire(settings: &Kafka, topic: &str, brokers: &Brokers, limit: Duration)
     TemporaryMember::new(&config::member(settings, config::MIB * 2), topic, brokers)?.visit(limit)
 }
 
-/// A member that comes in order to go. It reads nothing.
+/// A member that joins only to leave. It reads nothing.
 struct TemporaryMember {
     queue: Queue,
     client: Bounded<Unclosed<Watch>>,
@@ -49,7 +50,7 @@ struct TemporaryMember {
 
 impl TemporaryMember {
     fn new(config: &ClientConfig, topic: &str, brokers: &Brokers) -> Result<Self, Failure> {
-        let what = "asking the group for another round";
+        let what = "requesting a rebalance";
         let client: BaseConsumer<Watch> = config
             .create_with_context(Watch(brokers.clone()))
             .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
@@ -61,7 +62,7 @@ impl TemporaryMember {
 
     fn visit(self, limit: Duration) -> Result<(), Failure> {
         let until = Instant::now() + limit;
-        // An assignment, of nothing too, says that the round is over.
+        // An assignment, even an empty one, means that the rebalance is complete.
         self.poll_until(until, |member, rebalanced| rebalanced && member.is_member())?;
         self.client.unsubscribe();
         self.poll_until(until, |member, _| !member.is_member())?;
@@ -69,21 +70,21 @@ impl TemporaryMember {
         Ok(())
     }
 
-    /// Polls, and agrees to whatever is assigned or revoked, until it is done; it is told whether anything was.
+    /// Polls and acknowledges all assignments and revocations until `done`, which gets whether there was any.
     fn poll_until(&self, until: Instant, done: impl Fn(&Self, bool) -> bool) -> Result<(), Failure> {
-        let what = "asking the group for another round";
+        let what = "requesting a rebalance";
         let mut rebalanced = false;
-        let mut reason = "the group lets nobody in yet".to_owned();
+        let mut reason = "the group has not admitted this member yet".to_owned();
         while !done(self, rebalanced) {
             if Instant::now() >= until {
                 return Err(Failure::Retry(Cause::new(Code::OperationTimedOut, what, &reason)));
             }
             match self.queue.poll(STEP).map(super::native::Event::content) {
-                Some(Content::Rebalance { assign, .. }) => {
+                Some(Content::Rebalance { change, .. }) => {
                     let none = TopicPartitionList::new();
-                    let agreed = match assign {
-                        true => self.client.incremental_assign(&none),
-                        false => self.client.incremental_unassign(&none),
+                    let agreed = match change {
+                        Change::Assign => self.client.incremental_assign(&none),
+                        Change::Revoke => self.client.incremental_unassign(&none),
                     };
                     agreed.map_err(|error| Failure::Retry(Cause::of(&error, what)))?;
                     rebalanced = true;

@@ -7,17 +7,17 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::deliveries::Deliveries;
+use super::delivery_reports::DeliveryReports;
 use super::failure::Cause;
 use super::record::Outgoing;
 
-/// A full queue empties at the speed of the network: looking more often only costs.
+/// A full queue drains at the speed of the network: checking more often only costs CPU.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
-/// Copies the record into the queue; blocks while it is full, for at most `limit`. `number`: of the record, as reports of its
-/// delivery name it.
+/// Copies the record into the queue; blocks while it is full, for at most `limit`. `number` identifies the record in
+/// delivery reports.
 pub(super) fn send(
-    producer: &ThreadedProducer<Deliveries>,
+    producer: &ThreadedProducer<DeliveryReports>,
     record: &Outgoing<'_>,
     number: usize,
     limit: Duration,

@@ -1,7 +1,7 @@
-//! What librdkafka counts of its connections, added up over the clients of a process.
+//! librdkafka's statistics of its connections, added up over the clients of a process.
 //!
-//! Each client that reads or writes events tells every few seconds (`statistics.interval.ms`). Some figures are of the time
-//! since the last report, some since the client was made; a client may be made anew, and then begins at 0 again.
+//! Each client that reads or writes events reports every few seconds (`statistics.interval.ms`). Some values cover the
+//! time since the last report, some the lifetime of the client; a client may be recreated, and then starts at 0 again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-/// Of a client that has not told for so long nothing is queued or in flight any more: it is gone.
+/// A client without a report for this long is gone: nothing is queued or in flight any more.
 const GONE_AFTER: Duration = Duration::from_secs(60);
 
 /// Requests of one kind of client to one broker.
@@ -17,24 +17,24 @@ const GONE_AFTER: Duration = Duration::from_secs(60);
 pub struct Connection {
     /// `consumer` or `producer`.
     pub client: String,
-    /// Its number, `coordinator`, or `bootstrap`.
+    /// Its id, `coordinator`, or `bootstrap`.
     pub broker: String,
     pub traffic: Traffic,
-    /// Requests that wait in this process.
+    /// Requests waiting in this process.
     pub queued: i64,
     /// Requests that a broker has not answered yet.
     pub in_flight: i64,
 }
 
-/// Counted since the process began.
+/// Totals since the process started.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Traffic {
     /// Requests that were answered.
     pub requests: u64,
     pub round_trip: Duration,
-    /// What requests waited before they were sent.
+    /// Time that requests waited before they were sent.
     pub queue: Duration,
-    /// For how long brokers held requests back.
+    /// Time for which brokers throttled requests.
     pub throttle: Duration,
     pub timeouts: u64,
     pub disconnects: u64,
@@ -55,7 +55,7 @@ struct State {
     is_news: bool,
 }
 
-/// One client as it last told.
+/// The last report of one client.
 #[derive(Debug)]
 struct Client {
     at: Instant,
@@ -63,7 +63,7 @@ struct Client {
     brokers: BTreeMap<String, Broker>,
 }
 
-/// A report, as far as it is of use. All of it is documented with librdkafka (STATISTICS.md).
+/// The fields of a report that are used. All of it is documented with librdkafka (STATISTICS.md).
 #[derive(Debug, Deserialize)]
 struct Report {
     name: String,
@@ -116,7 +116,7 @@ fn count(number: i64) -> u64 {
 }
 
 impl Statistics {
-    /// Takes a report. One that cannot be read says nothing.
+    /// Takes a report. One that cannot be parsed is ignored.
     pub(super) fn take(&self, json: &[u8]) {
         let Ok(report) = serde_json::from_slice::<Report>(json) else { return };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Where partitions begin and end, for a client that also sees what is not committed.
+//! Start and end offsets of partitions, including uncommitted records; and offsets and members of groups.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -9,16 +9,18 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::brokers::Brokers;
 use super::client::{Bounded, Watch};
 use super::config;
+use super::consumer::Committed;
 use super::failure::{Cause, Failure, Kind};
+use super::group::GroupView;
 use super::leaders;
 use super::native::{self, ask};
 use crate::settings::Kafka;
 
-/// A read_uncommitted client that asks for offsets, and about the group, and reads nothing. One serves a whole process,
-/// from any thread; each call is one round trip, and blocks.
+/// A read_uncommitted client that requests offsets and describes groups, and reads no records. One serves a whole
+/// process, from any thread; each call is one round trip, and blocks.
 ///
-/// A client that reads committed records is told the last *stable* offset as the end, which hides an open transaction:
-/// a restore that stopped there could miss what the transaction's commit makes visible a moment later.
+/// For a read_committed client the end is the last *stable* offset, which hides an open transaction: a restore that
+/// stopped there could miss what the commit makes visible a moment later.
 pub struct Watermarks {
     client: Bounded<BaseConsumer<Watch>>,
     brokers: Brokers,
@@ -36,8 +38,8 @@ impl Watermarks {
         Ok(Self { client: Bounded::new(client), brokers: brokers.clone() })
     }
 
-    /// From the first offset that is kept to the one the next record will get, open transactions included. Blocks for
-    /// at most `timeout`, twice that if it fails.
+    /// The range from the first offset kept to the next one to be written, open transactions included. Blocks for at
+    /// most `timeout`, twice that if it fails.
     ///
     /// # Errors
     /// `Retry`, or `Fatal` if there is no such topic or partition, or it may not be read.
@@ -70,8 +72,8 @@ impl Watermarks {
         Ok(self.range(topic, partition, timeout)?.end)
     }
 
-    /// The ends of these partitions of a topic, open transactions included; those whose leader did not tell are left out.
-    /// One request to each leader. Blocks for about `timeout`, twice that if a leader is not known.
+    /// The end offsets of these partitions of a topic, open transactions included; those whose leader did not answer
+    /// are missing. One request to each leader. Blocks for about `timeout`, twice that if a leader is not known.
     ///
     /// # Errors
     /// `Retry` if nothing was told in time.
@@ -89,19 +91,43 @@ impl Watermarks {
         }
     }
 
-    pub(super) fn native(&self) -> &native::Client<Watch> {
+    /// Describes a group, with what its members were assigned of `topic`. Blocks for about `timeout` at most.
+    ///
+    /// # Errors
+    /// `Retry` while the coordinator does not answer, or does not know how to.
+    pub fn group(&self, group: &str, topic: &str, timeout: Duration) -> Result<GroupView, Failure> {
+        let described = ask::group(self.native(), group, topic, timeout);
+        self.served(described.map_err(|(code, text)| Cause::new(code, &format!("describing group {group}"), &text)))
+    }
+
+    /// What a group has committed in partitions of `topic`. Blocks for about `timeout` at most.
+    ///
+    /// # Errors
+    /// `Retry` while the coordinator does not answer.
+    pub fn committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partitions: &[i32],
+        timeout: Duration,
+    ) -> Result<Vec<Committed>, Failure> {
+        let told = ask::committed(self.native(), group, topic, partitions, timeout);
+        self.served(told.map_err(|(code, text)| Cause::new(code, &format!("reading offsets of group {group}"), &text)))
+    }
+
+    fn native(&self) -> &native::Client<Watch> {
         self.client.client()
     }
 
-    /// Takes what came of a call: its log lines, and whether a broker answered.
-    pub(super) fn served<T>(&self, outcome: Result<T, Cause>) -> Result<T, Failure> {
+    /// Handles the outcome of a call: its log lines, and whether a broker answered.
+    fn served<T>(&self, outcome: Result<T, Cause>) -> Result<T, Failure> {
         let told = outcome.map_err(|cause| self.failed(cause))?;
         self.serve();
         self.brokers.answered();
         Ok(told)
     }
 
-    /// As `failed`, of a question to the leaders of these partitions: whoever they are now is asked next time.
+    /// As `failed`, for a request to the leaders of these partitions, which are looked up again for the next one.
     fn failed_at(&self, topic: &str, partitions: &[i32], cause: Cause, timeout: Duration) -> Failure {
         self.failed(leaders::look_again(&self.client, topic, partitions, cause, timeout))
     }
@@ -109,12 +135,12 @@ impl Watermarks {
     fn failed(&self, cause: Cause) -> Failure {
         self.serve();
         if matches!(cause.kind, Kind::Unreachable | Kind::TimedOut) {
-            self.brokers.doubted(&cause.text);
+            self.brokers.no_answer(&cause.text);
         }
         cause.passing()
     }
 
-    /// Takes log lines and errors that have piled up: nobody else polls this client.
+    /// Handles queued log lines and errors: nothing else polls this client.
     fn serve(&self) {
         while self.client.poll(Duration::ZERO).is_some() {}
     }

@@ -1,4 +1,4 @@
-//! All families of metrics, and their text.
+//! All metric families, and their text format.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ impl Families {
         assert!(before.is_none(), "two metrics are called {name}");
     }
 
-    /// Those that have a series now, by name, their series by the values of their labels.
+    /// The families that have series now, by name, with their series sorted by label values.
     pub(super) fn gather(&self) -> impl Iterator<Item = MetricFamily> {
         let collected = self.0.values().flat_map(|collector| collector.collect());
         collected.filter(|family| !family.get_metric().is_empty()).map(|mut family| {
@@ -37,8 +37,8 @@ impl Families {
         })
     }
 
-    /// One family at a time, so that what one takes is free before the next one: with 600 cohorts that halves the work of
-    /// collecting all of them first.
+    /// One family at a time, so that the memory of one is free before the next: with 600 cohorts that halves the cost
+    /// of gathering all of them first.
     ///
     /// # Errors
     /// A family that is not well formed.

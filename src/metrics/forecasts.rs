@@ -1,29 +1,30 @@
-//! What the last survey of all cohorts found: who is at risk, what members are worth, what is to come, and how good that is.
-//! Shown by the process that publishes it, so that adding up over processes counts it once. What the same customers do if all
-//! are silent, and what is to be expected of them, are two families: adding those up would count them twice.
+//! The last survey of all cohorts: risk, value, forecasts, and their errors. Shown by the process that publishes it, so
+//! that a sum over processes counts it once. Changes if all customers are silent, and expected changes, are two
+//! families: a sum of both would count the same customers twice.
 
 use prometheus::{GaugeVec, IntGaugeVec};
 
-use super::{Adder, NO_LABELS};
+use super::NO_LABELS;
+use super::adder::Adder;
 
 /// One cohort as last surveyed, in customers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Surveyed<'a> {
-    /// Members by level of churn risk; none where churn is not watched.
+    /// Members by level of churn risk; empty without `[churn]`.
     pub risk_levels: Vec<(&'a str, u64)>,
-    /// Of the members of whom a value is known: the median, and the sum.
+    /// Median and sum of the values of members with a known value.
     pub value: Option<(f64, f64)>,
     /// In the seven days that follow.
     pub entries: Expected,
     pub exits: Expected,
-    /// Lifetime value of those expected to leave by silence, where it is known.
+    /// Lifetime value of the customers expected to leave by inactivity, if known.
     pub value_at_stake: Option<f64>,
-    /// How many changes off the forecast of the last seven days was, and the one "as the seven days before"; `None`: there was
-    /// none.
+    /// The error, in changes, of the forecast of the last seven days, and of the one "as in the week before"; `None`:
+    /// there was no forecast.
     pub errors: Option<(f64, f64)>,
 }
 
-/// How many customers.
+/// Numbers of customers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Expected {
     pub if_silent: f64,
@@ -32,38 +33,40 @@ pub struct Expected {
 
 #[derive(Debug)]
 pub(super) struct ForecastSeries {
-    /// `cohort_risk_members{cohort,level}`: members of each cohort by their level of churn risk at the last survey, once a day; who
-    /// has no level yet is in none. Worry when a cohort that you live by moves up.
+    /// `cohort_risk_members{cohort,level}`: members of each cohort by their level of churn risk at the last survey,
+    /// once a day; customers without a level are not counted. Worry when the risk in an important cohort rises.
     risk: IntGaugeVec,
-    /// `cohort_value{cohort}`: what the members of each cohort are expected to bring, together, in units of the rules' currency; who is
-    /// in several cohorts counts in each. Worry when it falls while the cohort's size does not.
+    /// `cohort_value{cohort}`: the expected total value of each cohort's members, in units of the rules' currency; a
+    /// customer in several cohorts counts in each. Worry when it falls while the cohort's size does not.
     value: GaugeVec,
-    /// `cohort_value_median{cohort}`: what half of a cohort's members are expected to bring at most. No worry by itself: a few large
-    /// customers move the sum, and not this.
+    /// `cohort_value_median{cohort}`: the median of the expected value of a cohort's members. No worry by itself: a few
+    /// large customers move the sum, and not this.
     value_median: GaugeVec,
-    /// `cohort_forecast_changes{cohort,change}`: customers who are expected to enter or leave each cohort in the seven days after the
-    /// last survey. Worry when a cohort that you live by is to lose more than it ever did: `/cohorts` says who loses what.
+    /// `cohort_forecast_changes{cohort,change}`: customers who are expected to enter or leave each cohort in the seven
+    /// days after the last survey. Worry when an important cohort is forecast to lose more than ever before: `/cohorts`
+    /// shows which cohort loses what.
     expected: GaugeVec,
-    /// `cohort_forecast_changes_if_silent{cohort,change}`: customers who will enter or leave each cohort in those seven days if none does
-    /// anything. No worry by itself.
+    /// `cohort_forecast_changes_if_silent{cohort,change}`: customers who will enter or leave each cohort in those seven
+    /// days if no further event comes. No worry by itself.
     if_silent: GaugeVec,
-    /// `cohort_forecast_error{cohort}`: how many changes off the forecast of the last seven days was. Worry when it stays above
-    /// `cohort_naive_forecast_error`: the forecast is worth nothing for this cohort.
+    /// `cohort_forecast_error{cohort}`: the error of the forecast of the last seven days, in changes. Worry when it
+    /// stays above `cohort_naive_forecast_error`: the forecast is useless for this cohort.
     error: GaugeVec,
-    /// `cohort_naive_forecast_error{cohort}`: how many changes off "as many as in the week before" would have been. No worry by
-    /// itself.
+    /// `cohort_naive_forecast_error{cohort}`: the error, in changes, of the forecast "as many as in the week before".
+    /// No worry by itself.
     naive_error: GaugeVec,
-    /// `cohort_value_at_stake{cohort}`: lifetime value of those expected to leave each cohort by silence in these seven days, in units
-    /// of the rules' currency; who is in several cohorts counts in each. Worry when it grows.
+    /// `cohort_value_at_stake{cohort}`: lifetime value of the customers expected to leave each cohort by inactivity in
+    /// these seven days, in units of the rules' currency; a customer in several cohorts counts in each. Worry when it
+    /// grows.
     value_at_stake: GaugeVec,
-    /// `churn_auc`: of the latest week of which it is known what came, how well the model told those who came back from those who
-    /// did not, before correction: from 0.5 for chance to 1. Worry below 0.6.
+    /// `churn_auc`: area under the ROC curve for the latest week with known outcomes: how well the model separated
+    /// customers who came back from those who did not, before correction; from 0.5 for chance to 1. Worry below 0.6.
     auc: GaugeVec,
-    /// `churn_brier_score`: of the same week, the mean squared distance between what was said and what came; 0 is best. Worry when
-    /// it grows.
+    /// `churn_brier_score`: for the same week, the mean squared difference between predicted probability and outcome; 0
+    /// is best. Worry when it grows.
     brier: GaugeVec,
-    /// `churn_calibration_error`: of the same week, the mean distance between the probability said and the share that came. Worry when
-    /// it stays above 0.1: what is said is not what comes.
+    /// `churn_calibration_error`: for the same week, the mean difference between predicted probability and observed
+    /// share. Worry when it stays above 0.1: predictions do not match outcomes.
     calibration_error: GaugeVec,
 }
 
@@ -78,12 +81,12 @@ impl ForecastSeries {
             ),
             value: add.float_gauges(
                 "cohort_value",
-                "What the members of each cohort are expected to bring, in units of the currency.",
+                "Expected total value of each cohort's members, in units of the currency.",
                 &cohort,
             ),
             value_median: add.float_gauges(
                 "cohort_value_median",
-                "What half of each cohort's members are expected to bring at most.",
+                "Median expected value of each cohort's members.",
                 &cohort,
             ),
             expected: add.float_gauges(
@@ -93,37 +96,37 @@ impl ForecastSeries {
             ),
             if_silent: add.float_gauges(
                 "cohort_forecast_changes_if_silent",
-                "Customers who will enter or leave each cohort in those seven days if all are silent.",
+                "Customers who will enter or leave each cohort in those seven days if no further event comes.",
                 &change,
             ),
             error: add.float_gauges(
                 "cohort_forecast_error",
-                "How many changes off the forecast of the last seven days was.",
+                "Error of the forecast of the last seven days, in changes.",
                 &cohort,
             ),
             naive_error: add.float_gauges(
                 "cohort_naive_forecast_error",
-                "How many changes off the week before would have been as a forecast.",
+                "Error, in changes, of taking the week before as the forecast.",
                 &cohort,
             ),
             value_at_stake: add.float_gauges(
                 "cohort_value_at_stake",
-                "Lifetime value of those expected to leave each cohort by silence, in units of the currency.",
+                "Lifetime value of customers expected to leave each cohort by inactivity, in units of the currency.",
                 &cohort,
             ),
             auc: add.float_gauges(
                 "churn_auc",
-                "Area under the ROC curve of the model of churn, of the last week known.",
+                "Area under the ROC curve of the churn model, for the latest week with known outcomes.",
                 &[],
             ),
             brier: add.float_gauges(
                 "churn_brier_score",
-                "Brier score of the model of churn, of the last week known.",
+                "Brier score of the churn model, for the latest week with known outcomes.",
                 &[],
             ),
             calibration_error: add.float_gauges(
                 "churn_calibration_error",
-                "Mean distance between the probability of churn said and the share seen, of the last week known.",
+                "Mean difference between predicted churn probability and observed share, for that week.",
                 &[],
             ),
         }
@@ -160,7 +163,7 @@ impl ForecastSeries {
     pub(super) fn quality(&self, auc: Option<f64>, brier: f64, calibration_error: f64) {
         match auc {
             Some(auc) => self.auc.with_label_values(&NO_LABELS).set(auc),
-            // It may never have been shown.
+            // It may not exist.
             None => drop(self.auc.remove_label_values(&NO_LABELS)),
         }
         self.brier.with_label_values(&NO_LABELS).set(brier);

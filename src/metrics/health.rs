@@ -1,4 +1,4 @@
-//! Is this process alive, and is it ready? Written by lanes, read by the HTTP servers; no locks among lanes.
+//! Liveness and readiness. Written by lanes, read by the HTTP servers; lanes share no locks.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -9,8 +9,8 @@ use super::Metrics;
 use super::group::GroupSeen;
 use super::waiting::{Wait, WaitCause, Waiting, Waits};
 
-/// A lane beats in each turn of its loop, in retries and restores too. Above the longest single call that it makes, the
-/// end of a transaction within 15 s, by enough that a slow disk is not a dead process.
+/// A lane sends a heartbeat in each iteration of its loop, also in retries and restores. This is far above its longest
+/// single call, the end of a transaction within 15 s, so that a slow disk does not count as a dead process.
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// Shared by all lanes and HTTP servers.
@@ -19,27 +19,28 @@ pub struct Health {
     started: Instant,
     stopping: AtomicBool,
     lanes: Box<[Lane]>,
-    /// Written and read by no lane.
+    /// Not used by lanes.
     rules_problem: Mutex<Option<String>>,
     waits: Waits,
     group: Mutex<Option<GroupSeen>>,
 }
 
-/// Each value stands alone, so relaxed order is enough: a reader may see one a moment before another.
+/// The values are independent, so relaxed order is enough: a reader may see one a moment before another.
 #[derive(Debug, Default)]
 struct Lane {
-    /// Milliseconds after `started`; 0: the lane has not begun, since the process still waits for Kafka or the registry.
+    /// Milliseconds after `started`; 0: the lane has not started, since the process still waits for Kafka or the
+    /// registry.
     beat: AtomicU64,
-    /// Did the group answer, even with no partition?
+    /// Has the group answered, even without partitions?
     joined: AtomicBool,
-    /// Milliseconds after `started`: since when the lane is in the group, or is not.
+    /// Since when the lane is in the group, or is not, in milliseconds after `started`.
     since: AtomicU64,
     owned: AtomicU32,
-    /// Written by its lane, and read by checks, each for a moment.
+    /// Written by its lane and read by checks, both briefly.
     restoring: Mutex<Vec<i32>>,
 }
 
-/// One lane's side of it.
+/// The interface for one lane.
 #[derive(Debug, Clone, Copy)]
 pub struct LaneHealth<'a> {
     health: &'a Health,
@@ -49,15 +50,15 @@ pub struct LaneHealth<'a> {
 /// Why a check fails. Its text is one sentence, or one for each wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unhealthy {
-    /// A lane has not turned for this long.
+    /// A lane has made no progress for this long.
     Stalled {
         lane: usize,
         silent_for: Duration,
     },
-    /// Some lanes wait for the group to give them an assignment.
+    /// Some lanes wait for an assignment by the group.
     Joining {
         lanes: usize,
-        /// The longest of them.
+        /// The longest wait.
         lasts: Duration,
         /// `None` while the group is not known.
         group: Option<GroupSeen>,
@@ -66,7 +67,7 @@ pub enum Unhealthy {
         partitions: Vec<i32>,
         of: u32,
     },
-    /// Something stands still; the longest wait comes first.
+    /// Something waits; the longest wait comes first.
     Waiting(Vec<Waiting>),
     Stopping,
 }
@@ -89,10 +90,14 @@ impl fmt::Display for Unhealthy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stalled { lane, silent_for } => {
-                write!(f, "Lane {lane} has not turned for {} s.", silent_for.as_secs())
+                write!(f, "Lane {lane}, a processing thread, has made no progress for {} s.", silent_for.as_secs())
             }
             Self::Joining { lanes, lasts, group } => {
-                write!(f, "Lanes that the group has given no assignment yet: {lanes}, for {} s; ", lasts.as_secs())?;
+                write!(
+                    f,
+                    "Lanes waiting for an assignment by the consumer group: {lanes}, for {} s; ",
+                    lasts.as_secs()
+                )?;
                 match group {
                     None => f.write_str("its coordinator does not answer."),
                     Some(group) if group.holders.is_empty() => f.write_str("nobody else is in it."),
@@ -116,7 +121,7 @@ impl fmt::Display for Unhealthy {
 }
 
 impl Health {
-    /// No lane has begun.
+    /// No lane has started yet.
     #[must_use]
     pub fn new(lanes: usize, metrics: &Metrics) -> Self {
         Self {
@@ -142,12 +147,12 @@ impl Health {
         self.lanes.iter().filter(|lane| lane.owned.load(Ordering::Relaxed) > 0).count()
     }
 
-    /// From now on not ready: whoever routes by readiness looks elsewhere while this process drains.
+    /// Not ready from now on: load balancers route elsewhere while this process drains.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Why the last edit of the rules was refused; none once one is taken. The process is as ready as before.
+    /// Why the last edit of the rules was rejected; `None` once one is accepted. It does not affect readiness.
     pub fn set_rules_problem(&self, problem: Option<String>) {
         *self.rules_problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
@@ -167,8 +172,8 @@ impl Health {
         self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Declares that something stands still, or that it still does: call it as often as you like while it lasts. It is
-    /// logged once when it has lasted a second, and makes the process not ready after five.
+    /// Declares a wait, or that it still lasts: call it as often as you like. It is logged once when it has lasted a
+    /// second, and makes the process not ready after five.
     pub fn wait(&self, wait: Wait) {
         self.waits.wait(wait);
     }
@@ -178,7 +183,7 @@ impl Health {
         self.waits.resume(cause, partition);
     }
 
-    /// Do all lanes turn that have begun? A restart would not help while Kafka or the registry is waited for.
+    /// Do all started lanes make progress? A restart would not help while Kafka or the registry is waited for.
     ///
     /// # Errors
     /// The lane that has been silent the longest, if above [`HEARTBEAT_AGE_MAX`]: restart the process.
@@ -186,7 +191,7 @@ impl Health {
         self.live_at(self.started.elapsed())
     }
 
-    /// Are all owned partitions restored, and does none stand still? A lane that the group gave no partition has nothing to restore.
+    /// Are all owned partitions restored, and is none waiting? A lane without partitions has nothing to restore.
     ///
     /// # Errors
     /// What is still to be waited for.
@@ -227,7 +232,7 @@ impl Health {
 }
 
 impl LaneHealth<'_> {
-    /// Once in each turn of the loop, and while waiting in any other.
+    /// Call it in each iteration of the loop, and in every other wait.
     pub fn beat(self) {
         let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.lane.beat.store(ms.max(1), Ordering::Relaxed);
@@ -243,30 +248,30 @@ impl LaneHealth<'_> {
         self.health.resume(cause, partition);
     }
 
-    /// A partition is no longer held here: nothing of it is waited for.
+    /// A partition is no longer owned: ends its waits.
     pub fn forget(self, partition: i32) {
         self.health.waits.forget(partition);
     }
 
-    /// As `forget`, but what is waited for this cause goes on.
+    /// As `forget`, except for waits with this cause.
     pub fn forget_but(self, partition: i32, kept: WaitCause) {
         self.health.waits.forget_but(partition, kept);
     }
 
-    /// After each change: how many partitions the lane owns, and which of them are not restored yet. The first call says
-    /// that the group has answered.
+    /// Sets the number of owned partitions and the ones being restored, after each change. The first call means that
+    /// the group has answered.
     pub fn partitions(self, owned: u32, restoring: impl IntoIterator<Item = i32>) {
         self.lane.owned.store(owned, Ordering::Relaxed);
         *self.lane.restoring.lock().unwrap_or_else(PoisonError::into_inner) = restoring.into_iter().collect();
-        self.is_in_group(true);
+        self.set_joined(true);
     }
 
-    /// The lane lost its place in the group, and joins again.
+    /// The lane lost its membership in the group, and rejoins.
     pub fn left(self) {
-        self.is_in_group(false);
+        self.set_joined(false);
     }
 
-    fn is_in_group(self, joined: bool) {
+    fn set_joined(self, joined: bool) {
         if self.lane.joined.swap(joined, Ordering::Relaxed) != joined {
             let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.lane.since.store(ms, Ordering::Relaxed);
@@ -300,7 +305,7 @@ mod tests {
         let joining = health.ready().unwrap_err();
         assert_eq!(
             joining.to_string(),
-            "Lanes that the group has given no assignment yet: 1, for 0 s; it waits for all members to join again, and for \
+            "Lanes waiting for an assignment by the consumer group: 1, for 0 s; it waits for all members to join again, and for \
              those that died until their sessions end."
         );
         health.lane(1).partitions(0, []);

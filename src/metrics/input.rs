@@ -1,26 +1,26 @@
-//! What becomes of the records of one input topic. For each topic:
-//! records consumed = events applied + skipped + dead letters.
+//! The fate of the records of one input topic. For each topic:
 
 use prometheus::{IntCounter, IntCounterVec};
 
-use super::{Adder, children};
+use super::adder::{Adder, children};
 use crate::event::{DeadLetterReason, SkipReason};
 
 /// The counters of one topic. Clones share them.
 #[derive(Debug, Clone)]
 pub struct InputMetrics {
-    /// `events_applied_total{topic}`: events that reached the engine, those that no rule names included. Worry when it stands still
-    /// while events are sent.
+    /// `events_applied_total{topic}`: events that reached the engine, including those that no rule uses. Worry when it
+    /// stands still while events are sent.
     pub events_applied: IntCounter,
     events_skipped: Vec<IntCounter>,
     dead_letters: Vec<IntCounter>,
-    /// `unusable_values_total{topic}`: values of properties that rules read and that are of no use: numbers that do not fit, text
-    /// that is not UTF-8, lists, records, bytes. They count as missing. Worry at a steady rate: rules see less than was sent.
+    /// `unusable_values_total{topic}`: values of properties used by rules that cannot be read: numbers out of range,
+    /// text that is not UTF-8, lists, records, bytes. They count as missing. Worry at a steady rate: rules see less
+    /// than was sent.
     pub unusable_values: IntCounter,
-    /// `events_elsewhere_total{topic}`: events applied in another partition than the one in which Kafka's default partitioner
-    /// (murmur2) puts their customer. Of n partitions another partitioner puts a share of (n - 1)/n elsewhere. Worry when it is a
-    /// smaller share of `events_applied_total`: producers use different partitioners, or partitions were added, and customers are
-    /// split.
+    /// `events_elsewhere_total{topic}`: events applied in another partition than the one that Kafka's default
+    /// partitioner (murmur2) chooses for their customer. With n partitions, another partitioner places a share of (n -
+    /// 1)/n elsewhere. Worry when it is a smaller share of `events_applied_total`: producers use different
+    /// partitioners, or partitions were added, and customers are split.
     pub events_elsewhere: IntCounter,
 }
 
@@ -40,11 +40,11 @@ impl InputMetrics {
 #[derive(Debug)]
 pub(super) struct InputSeries {
     events_applied: IntCounterVec,
-    /// `events_skipped_total{topic,reason}`: records read and passed over. Worry when `duplicate` grows suddenly: a source sends
-    /// twice.
+    /// `events_skipped_total{topic,reason}`: records read and skipped. Worry when `duplicate` grows suddenly: a source
+    /// sends events twice.
     events_skipped: IntCounterVec,
-    /// `dead_letters_total{topic,reason}`: records of a topic that could not be used, written to the dead letters as they came.
-    /// Worry at any steady rate: events are being lost to the rules.
+    /// `dead_letters_total{topic,reason}`: records of a topic that could not be used, written unchanged to the dead
+    /// letters. Worry at any steady rate: the rules miss these events.
     dead_letters: IntCounterVec,
     unusable_values: IntCounterVec,
     events_elsewhere: IntCounterVec,
@@ -55,11 +55,7 @@ impl InputSeries {
         let (topic, by_reason) = (["topic"], ["topic", "reason"]);
         Self {
             events_applied: add.counters("events_applied_total", "Events given to the engine.", &topic),
-            events_skipped: add.counters(
-                "events_skipped_total",
-                "Records read and passed over, by reason.",
-                &by_reason,
-            ),
+            events_skipped: add.counters("events_skipped_total", "Records read and skipped, by reason.", &by_reason),
             dead_letters: add.counters(
                 "dead_letters_total",
                 "Records written to the dead letters, by the topic they came from and the reason.",
@@ -67,12 +63,12 @@ impl InputSeries {
             ),
             unusable_values: add.counters(
                 "unusable_values_total",
-                "Property values that could not be represented, and count as missing.",
+                "Property values that could not be read, and count as missing.",
                 &topic,
             ),
             events_elsewhere: add.counters(
                 "events_elsewhere_total",
-                "Events applied in another partition than murmur2 gives their customer.",
+                "Events applied in another partition than murmur2 chooses for their customer.",
                 &topic,
             ),
         }

@@ -1,14 +1,14 @@
-//! How many members each cohort has in the partitions held here: one series a cohort, whatever the number of partitions.
+//! Members of each cohort in the owned partitions: one series for each cohort, whatever the number of partitions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus::IntGaugeVec;
 
-use super::Adder;
-use super::partition::Share;
+use super::adder::Adder;
+use super::share::Share;
 
-/// The series, each with the number of partitions that have a part in it. Clones share them.
+/// The series, each with the number of partitions that contribute to it. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct MembersSeries {
     family: IntGaugeVec,
@@ -17,7 +17,8 @@ pub(super) struct MembersSeries {
 
 impl MembersSeries {
     pub(super) fn new(add: &Adder<'_>) -> Self {
-        let help = "Customers in each cohort, of the partitions held here; over all processes, the cohort's size.";
+        let help =
+            "Members of each cohort in the partitions owned by this process; over all processes, the cohort's size.";
         Self { family: add.gauges("cohort_members", help, &["cohort"]), holders: Arc::default() }
     }
 
@@ -26,8 +27,9 @@ impl MembersSeries {
     }
 }
 
-/// `cohort_members{cohort}`: members of each cohort in the partitions held here; over all processes, the cohort's size. A series
-/// is there while a partition is held that has the cohort. Worry when a cohort's size leaps. This is one partition's part.
+/// `cohort_members{cohort}`: members of each cohort in the partitions owned by this process; over all processes, the
+/// cohort's size. The series exists while a partition with the cohort is owned. Worry when a cohort's size jumps. This
+/// is one partition's part.
 #[derive(Debug)]
 pub struct Members {
     series: MembersSeries,

@@ -1,23 +1,23 @@
-//! How much memory the process holds, and giving back what it holds and does not use.
+//! The memory of the process, and releasing unused memory.
 #![allow(unsafe_code, reason = "the allocator is asked through its C interface")]
 
 use std::{fs, ptr};
 
 use tikv_jemalloc_sys as jemalloc;
 
-/// Resident bytes, as the kernel counts them; `None` where it does not say in `/proc`.
+/// Resident bytes, as counted by the kernel; `None` without `/proc`.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
     bytes_of("/proc/self/status", "VmRSS:")
 }
 
-/// Bytes that the kernel could give to new programs without swapping; `None` where it does not say in `/proc`.
+/// Bytes available to new programs without swapping; `None` without `/proc`.
 #[must_use]
 pub fn available_bytes() -> Option<u64> {
     bytes_of("/proc/meminfo", "MemAvailable:")
 }
 
-/// A line of the kernel's, as `VmRSS:  1234 kB`.
+/// A line such as `VmRSS:  1234 kB`.
 fn bytes_of(file: &str, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -25,7 +25,7 @@ fn bytes_of(file: &str, name: &str) -> Option<u64> {
     Some(kib * 1_024)
 }
 
-/// Gives pages that are free back to the kernel at once, in place of within some ten seconds. Takes milliseconds.
+/// Returns free pages to the kernel at once, instead of within some ten seconds. Takes milliseconds.
 pub fn give_back() {
     // jemalloc's number for all arenas (`MALLCTL_ARENAS_ALL`).
     let purge = c"arena.4096.purge";

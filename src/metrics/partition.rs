@@ -1,28 +1,30 @@
-//! The series of one partition: there from its assignment to its revocation.
+//! The series of one partition, from its assignment to its revocation.
 
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::event::Instant;
 
+use super::Metrics;
+use super::adder::{Adder, timestamp};
 use super::input::InputMetrics;
 use super::members::{Members, MembersSeries};
-use super::{Adder, Metrics, timestamp};
+use super::share::Share;
 
-/// What is counted for one partition while it is held. Dropping it, on revocation, takes its gauges off `/metrics`, so
-/// that two processes never both claim the members of one partition; its counter stays, since counters only grow.
+/// The metrics of one owned partition. Dropping it, on revocation, removes its gauges from `/metrics`, so that two
+/// processes never both claim the members of one partition; its counter stays, since counters only grow.
 ///
-/// Drop it before the same partition is resolved again, or the new one's gauges vanish with the old one.
+/// Drop it before resolving the same partition again, or the new gauges are removed with the old ones.
 #[derive(Debug)]
 pub struct PartitionMetrics {
     /// `records_consumed_total{topic,partition}`: records read and accounted for, counted with their committed batch.
     /// Worry when its rate is 0 while `consumer_lag_records` is not.
     pub records_consumed: IntCounter,
-    /// Of its topic: shared by all its partitions.
+    /// The counters of its topic, shared by all its partitions.
     pub input: InputMetrics,
     /// `customers_resident`: customers kept decoded in memory. No worry by itself. This partition's part of them.
     pub customers_resident: Share,
-    /// `customers_dirty`: customers changed in memory and not yet written to the local copy; a crash reads their events again. Worry
-    /// when it only grows. This partition's part of them.
+    /// `customers_dirty`: customers changed in memory and not yet written to the local copy; after a crash their events
+    /// are read again. Worry when it only grows. This partition's part of them.
     pub customers_dirty: Share,
     /// Once they are known.
     cohort_members: Option<Members>,
@@ -32,8 +34,8 @@ pub struct PartitionMetrics {
     last_event: Option<Gauge>,
     /// Its parts of `store_size_bytes`.
     store_size: Vec<(String, Share)>,
-    /// `partitions_assigned`: partitions that this process holds; over all processes, the partitions of the input. Worry when the sum
-    /// is less for longer than a rebalance takes. Its 1 is given back on drop.
+    /// `partitions_assigned`: partitions assigned to this process; over all processes, the partitions of the input.
+    /// Worry when the sum is less for longer than a rebalance takes. Its 1 is subtracted on drop.
     _assigned: Share,
     series: PartitionSeries,
     topic: String,
@@ -74,7 +76,7 @@ impl Metrics {
     }
 }
 
-/// What is shown of a partition while it is restored. Dropping it takes it off `/metrics`.
+/// The metrics of a partition during its restore. Dropping it removes them from `/metrics`.
 #[derive(Debug)]
 pub struct RestoreMetrics {
     remaining: IntGauge,
@@ -96,8 +98,8 @@ impl Metrics {
 }
 
 impl RestoreMetrics {
-    /// `restore_remaining_records{partition}`: records still to be read before a partition is at work here, of the changelog first,
-    /// then of the input; gone once it is. Worry when it does not fall.
+    /// `restore_remaining_records{partition}`: records still to be read before a partition is restored here, first from
+    /// the changelog, then from the input; gone once it is. Worry when it does not fall.
     pub fn set_remaining(&self, records: i64) {
         self.remaining.set(records.max(0));
     }
@@ -111,16 +113,18 @@ impl Drop for RestoreMetrics {
 }
 
 impl PartitionMetrics {
-    /// `consumer_lag_records{topic,partition}`: records that are there and were not read yet; of partitions that nobody reads, without
-    /// an owner or kept for a process that has stopped, by one of the others. Worry when it grows for longer than your outputs may
-    /// be late. Not shown while it is not known, since 0 would be read as "all is read".
+    /// `consumer_lag_records{topic,partition}`: records in the partition that have not been read yet; for partitions
+    /// that no process reads, without an owner or kept for a stopped process, shown by one of the others. Worry when it
+    /// grows for longer than your outputs may be late. Not shown while it is not known, since 0 would mean that
+    /// everything is read.
     pub fn set_lag(&self, lag: Option<i64>) {
         self.series.set_lag(&self.topic, &self.partition, lag);
     }
 
-    /// `stream_timestamp_seconds{partition}`: stream time, up to which everything of a partition is decided. It never goes back, and
-    /// follows the wall clock where all is read. Worry when it is minutes old: so late are exits, and while
-    /// `consumer_lag_records` is not 0, outputs of any kind. Shown once it is known, since 0 would be read as 1970.
+    /// `stream_timestamp_seconds{partition}`: stream time, up to which everything in a partition is decided. It never
+    /// goes back, and follows the wall clock once all input is read. Worry when it is minutes old: exits are late by as
+    /// much, and while `consumer_lag_records` is not 0, all outputs are. Shown once it is known, since 0 would mean
+    /// 1970.
     pub fn set_stream_time(&mut self, at: Instant) {
         if at == Instant::MIN {
             return;
@@ -130,14 +134,14 @@ impl PartitionMetrics {
     }
 
     /// `last_event_timestamp_seconds{topic,partition}`: the time of the last event read. Worry when it is old and
-    /// `consumer_lag_records` is not 0, or when a source that is never silent for so long is.
+    /// `consumer_lag_records` is not 0, or when a source has been silent for longer than it ever should be.
     pub fn set_last_event(&mut self, at: Instant) {
         let labels = [self.topic.as_str(), self.partition.as_str()];
         let resolve = || self.series.last_event.with_label_values(&labels);
         self.last_event.get_or_insert_with(resolve).set(timestamp(at));
     }
 
-    /// Other cohorts are in force.
+    /// Sets the cohorts in force.
     pub fn set_cohorts<'a>(&mut self, cohorts: impl IntoIterator<Item = &'a str>) {
         self.cohorts = cohorts.into_iter().map(str::to_owned).collect();
         self.cohort_members = None;
@@ -150,13 +154,14 @@ impl PartitionMetrics {
         self.cohort_members.get_or_insert_with(resolve).set(members);
     }
 
-    /// `timers_pending{partition}`: customers with a deadline ahead. No worry by itself. Shown once it is known.
+    /// `timers_pending{partition}`: customers with a pending deadline. No worry by itself. Shown once it is known.
     pub fn set_timers_pending(&mut self, timers: u64) {
         let resolve = || self.series.timers_pending.with_label_values(&[self.partition.as_str()]);
         self.timers_pending.get_or_insert_with(resolve).set(i64::try_from(timers).unwrap_or(i64::MAX));
     }
 
-    /// `store_size_bytes{family}`: size on disk of all databases here, by column family. Worry when the disk will not last.
+    /// `store_size_bytes{family}`: size on disk of all databases of this process, by column family. Worry when the disk
+    /// is about to fill up.
     pub fn set_store_size(&mut self, family: &str, bytes: u64) {
         let position = self.store_size.iter().position(|(known, _)| known == family).unwrap_or_else(|| {
             let share = Share::of(&self.series.store_size.with_label_values(&[family]));
@@ -171,7 +176,7 @@ impl Drop for PartitionMetrics {
     fn drop(&mut self) {
         let (alone, both) = ([self.partition.as_str()], [self.topic.as_str(), self.partition.as_str()]);
         let series = &self.series;
-        // A series that was never resolved cannot be removed, which is as well.
+        // Removing a series that was never resolved fails, which is fine.
         series.consumer_lag.remove_label_values(&both).ok();
         series.last_event.remove_label_values(&both).ok();
         series.stream_time.remove_label_values(&alone).ok();
@@ -179,33 +184,7 @@ impl Drop for PartitionMetrics {
     }
 }
 
-/// One holder's part of a gauge that sums over partitions; given back on drop.
-#[derive(Debug)]
-pub struct Share {
-    gauge: IntGauge,
-    part: i64,
-}
-
-impl Share {
-    pub(super) fn of(gauge: &IntGauge) -> Self {
-        Self { gauge: gauge.clone(), part: 0 }
-    }
-
-    /// Replaces this part of the sum.
-    pub fn set(&mut self, part: u64) {
-        let part = i64::try_from(part).unwrap_or(i64::MAX);
-        self.gauge.add(part - self.part);
-        self.part = part;
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.gauge.sub(self.part);
-    }
-}
-
-/// The families that partitions have series in. Clones share them.
+/// The families with series for partitions. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct PartitionSeries {
     records_consumed: IntCounterVec,
@@ -222,11 +201,11 @@ pub(super) struct PartitionSeries {
 }
 
 impl PartitionSeries {
-    /// Resolved anew each time: the same series may have been shown, and taken off, for a partition without an owner.
+    /// Resolved each time: the same series may have been shown, and removed, for a partition without an owner.
     pub(super) fn set_lag(&self, topic: &str, partition: &str, lag: Option<i64>) {
         match lag {
             Some(lag) => self.consumer_lag.with_label_values(&[topic, partition]).set(lag),
-            // It may never have been shown.
+            // It may not exist.
             None => drop(self.consumer_lag.remove_label_values(&[topic, partition])),
         }
     }
@@ -242,7 +221,7 @@ impl PartitionSeries {
             ),
             consumer_lag: add.gauges(
                 "consumer_lag_records",
-                "Records in the partition that were not read yet.",
+                "Records in the partition that have not been read yet.",
                 &topic_partition,
             ),
             last_event: add.float_gauges(
@@ -252,20 +231,24 @@ impl PartitionSeries {
             ),
             stream_time: add.float_gauges(
                 "stream_timestamp_seconds",
-                "Stream time, in seconds since 1970: how far the log is taken to be complete.",
+                "Stream time, in seconds since 1970.",
                 &partition,
             ),
-            timers_pending: add.gauges("timers_pending", "Customers with a deadline ahead.", &partition),
+            timers_pending: add.gauges("timers_pending", "Customers with a pending deadline.", &partition),
             restore_remaining: add.gauges(
                 "restore_remaining_records",
-                "Records still to be read before the partition is ready; gone once it is.",
+                "Records still to be read before the partition is restored; gone once it is.",
                 &partition,
             ),
             cohort_members: MembersSeries::new(add),
-            store_size: add.gauges("store_size_bytes", "Size on disk of all databases here, by family.", &["family"]),
+            store_size: add.gauges(
+                "store_size_bytes",
+                "Size on disk of all databases of this process, by column family.",
+                &["family"],
+            ),
             assigned: add.gauge(
                 "partitions_assigned",
-                "Partitions that this process holds; over all processes, the partitions of the input.",
+                "Partitions assigned to this process; over all processes, the partitions of the input.",
             ),
             customers_resident: add.gauge("customers_resident", "Customers kept decoded in memory."),
             customers_dirty: add.gauge("customers_dirty", "Customers changed in memory and not yet written."),

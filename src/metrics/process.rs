@@ -1,5 +1,5 @@
-//! What every Prometheus client library shows of its process, under the names that dashboards for any program expect. Read
-//! from `/proc` at each scrape; where there is none, nothing is shown.
+//! The process metrics of every Prometheus client library, under the usual names. Read from `/proc` at each scrape;
+//! without it, nothing is shown.
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,8 @@ use super::resident_bytes;
 
 #[derive(Debug)]
 pub(super) struct Process {
-    /// `process_cpu_seconds_total`: user and system time of all threads. Worry when its rate stays at the number of cores: more
-    /// partitions need more processes.
+    /// `process_cpu_seconds_total`: user and system time of all threads. Worry when its rate stays at the number of
+    /// cores: add processes.
     cpu: Counter,
     /// `process_start_time_seconds`: when the process began. Worry when it changes by itself.
     start_time: Gauge,
@@ -22,13 +22,14 @@ pub(super) struct Process {
     resident: Gauge,
     /// `process_virtual_memory_bytes`: address space. No worry by itself.
     virtual_memory: Gauge,
-    /// `process_open_fds`: open files, sockets and so on. Worry above nine tenths of `process_max_fds`.
+    /// `process_open_fds`: open file descriptors: files, sockets and others. Worry above nine tenths of
+    /// `process_max_fds`.
     open_files: Gauge,
-    /// `process_max_fds`: how many may be open. No worry by itself.
+    /// `process_max_fds`: the maximum number of open file descriptors. No worry by itself.
     max_files: Gauge,
     /// `process_threads`: threads of the operating system. No worry by itself.
     threads: Gauge,
-    /// Two scrapes at once would count the same time twice.
+    /// Two concurrent scrapes would count the same time twice.
     reading: Mutex<()>,
 }
 
@@ -65,14 +66,14 @@ impl Process {
     fn read(&self) -> Option<()> {
         let stat = Stat::read()?;
         self.cpu.inc_by((stat.cpu_seconds - self.cpu.get()).max(0.0));
-        // It never changes, and asking for it costs the most.
+        // It never changes, and reading it costs the most.
         if self.start_time.get() == 0.0 {
             self.start_time.set(boot_time()? + stat.since_boot);
         }
         self.resident.set(resident_bytes()? as f64);
         self.virtual_memory.set(stat.virtual_bytes);
         self.threads.set(stat.threads);
-        // One of them is the folder that is read here.
+        // One of them is the directory being read.
         self.open_files.set(fs::read_dir("/proc/self/fd").ok()?.count().saturating_sub(1) as f64);
         let limits = fs::read_to_string("/proc/self/limits").ok()?;
         let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?;

@@ -1,17 +1,17 @@
-//! What is known of one rank over all partitions, shown by the process that works it out.
+//! Ranks over all partitions, shown by the process that computes them.
 
 use prometheus::{GaugeVec, IntGaugeVec};
 
-use super::Adder;
+use super::adder::Adder;
 
 /// The series of all ranks.
 #[derive(Debug)]
 pub(super) struct RankSeries {
-    /// `rank_threshold{cohort,rank}`: the value at which a rank begins, in units of what is ranked by; absent while nobody is in.
-    /// Worry when it leaps.
+    /// `rank_threshold{cohort,rank}`: the value at which a rank begins, in units of the ranked measure; absent while
+    /// nobody is in. Worry when it jumps.
     threshold: GaugeVec,
-    /// `rank_population{cohort,rank}`: customers with a place in a rank's order. Worry when it falls under 200: nobody enters by a
-    /// part of all then.
+    /// `rank_population{cohort,rank}`: customers with a value for a rank's measure. Worry when it falls below 200:
+    /// nobody enters a rank in per cent then.
     population: IntGaugeVec,
 }
 
@@ -20,7 +20,7 @@ impl RankSeries {
         let labels = ["cohort", "rank"];
         Self {
             threshold: add.float_gauges("rank_threshold", "The value at which a rank begins.", &labels),
-            population: add.gauges("rank_population", "Customers with a place in a rank's order.", &labels),
+            population: add.gauges("rank_population", "Customers with a value for a rank's measure.", &labels),
         }
     }
 
@@ -35,7 +35,7 @@ impl RankSeries {
     }
 }
 
-/// One rank, named by the first cohort that speaks of it and by its words.
+/// One rank, named by the first cohort that uses it and by its text.
 #[derive(Debug)]
 pub struct RankMetrics {
     threshold: GaugeVec,
@@ -44,13 +44,13 @@ pub struct RankMetrics {
 }
 
 impl RankMetrics {
-    /// Without a threshold nobody is in, and none is shown.
+    /// Without a threshold nobody is in the rank, and none is shown.
     pub fn show(&self, threshold: Option<f64>, population: u64) {
         let labels = [self.labels[0].as_str(), self.labels[1].as_str()];
         self.population.with_label_values(&labels).set(i64::try_from(population).unwrap_or(i64::MAX));
         match threshold {
             Some(threshold) => self.threshold.with_label_values(&labels).set(threshold),
-            // It may never have been shown.
+            // It may not exist.
             None => drop(self.threshold.remove_label_values(&labels)),
         }
     }

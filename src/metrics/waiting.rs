@@ -1,5 +1,5 @@
-//! What stands still, why, and since when: declared in one place, from which the log, the readiness check and the gauge
-//! `waiting{cause}` all speak.
+//! What is waiting, why, and since when: declared in one place, for the log, the readiness check and the gauge
+//! `waiting{cause}`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,31 +18,31 @@ const UNREADY_AFTER: Duration = Duration::from_secs(5);
 /// Why a partition, or the whole process, makes no progress although it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WaitCause {
-    /// The wall clock is not to be trusted.
+    /// The wall clock is unreliable.
     Clock,
     /// The local copy of a partition is damaged again and again.
     Damage,
-    /// No room or no permission to write in `state.dir`, or no file handle left.
+    /// No space or no permission to write in `state.dir`, or no file handle left.
     Disk,
-    /// The consumer group has not given this process its partitions, or partitions have no owner.
+    /// The consumer group has not assigned partitions to this process, or partitions have no owner.
     Group,
-    /// An open transaction has outlasted its time-out, and no broker ends it: a person has to.
+    /// An open transaction has exceeded its timeout, and no broker ends it: a person has to.
     HangingTransaction,
-    /// No broker answers, or none will take what is written.
+    /// No broker answers, or none accepts writes.
     Kafka,
     /// The process is near `memory.limit`.
     Memory,
-    /// A topic that is written to is missing, or takes nothing from this process.
+    /// An output topic is missing, or rejects records.
     Output,
-    /// The schema registry gives no useful answer.
+    /// The schema registry does not answer usefully.
     Registry,
-    /// A version of the rules that another process applies has not been read yet.
+    /// A version of the rules that another process uses has not been read yet.
     Rules,
     /// A schema that the registry does not know yet.
     Schema,
     /// The topic of the summaries cannot be read.
     Summaries,
-    /// Somebody's open transaction hides the end of the changelog.
+    /// An open transaction hides the end of the changelog.
     Transaction,
 }
 
@@ -84,11 +84,11 @@ impl WaitCause {
     }
 }
 
-/// One wait, as whoever waits declares it.
+/// One wait, as declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
     pub cause: WaitCause,
-    /// The partition of the input that stands still; `None`: more than one, or none in particular.
+    /// The input partition that waits; `None`: several, or none in particular.
     pub partition: Option<i32>,
     /// One sentence without a full stop, for people: what is waited for, and what would end it. Nothing personal.
     pub detail: String,
@@ -112,7 +112,7 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// All waits of a process. Each is declared and ended by whoever waits; the lock is held for moments only.
+/// All waits of a process. Each is declared and ended by the waiting part; the lock is held briefly.
 #[derive(Debug)]
 pub(super) struct Waits {
     gauges: [IntGauge; WaitCause::ALL.len()],
@@ -162,7 +162,7 @@ impl Waits {
         }
     }
 
-    /// Ends all waits of a partition: it is no longer ours.
+    /// Ends all waits of a partition that is no longer owned.
     pub(super) fn forget(&self, partition: i32) {
         WaitCause::ALL.into_iter().for_each(|cause| self.resume(cause, Some(partition)));
     }

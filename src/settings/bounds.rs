@@ -44,19 +44,20 @@ fn is_server(server: &str) -> bool {
 fn names(loaded: &Loaded) -> Result<(), Error> {
     let kafka = &loaded.settings.kafka;
     if kafka.bootstrap_servers.trim().is_empty() {
-        return Err(loaded.refusal("kafka.bootstrap_servers", "is empty; write a broker, as \"localhost:9092\""));
+        return Err(loaded.refusal("kafka.bootstrap_servers", "is empty; write a broker, such as \"localhost:9092\""));
     }
     if let Some(server) =
         kafka.bootstrap_servers.split(',').map(str::trim).find(|server| !server.is_empty() && !is_server(server))
     {
-        let problem = format!("{server:?} is no broker; write host:port, as \"kafka-1:9092,kafka-2:9092\"");
+        let problem =
+            format!("{server:?} is not a valid broker address; write host:port, such as \"kafka-1:9092,kafka-2:9092\"");
         return Err(loaded.refusal("kafka.bootstrap_servers", problem));
     }
     if kafka.group_id.trim().is_empty() {
-        return Err(loaded.refusal("kafka.group_id", "is empty; write a name, as \"cohortd\""));
+        return Err(loaded.refusal("kafka.group_id", "is empty; write a name, such as \"cohortd\""));
     }
     if kafka.instance_id.len() > 200 || !kafka.instance_id.chars().all(is_name_character) {
-        let problem = format!("{:?} is no name; {NAME_FORM}, at most 200", kafka.instance_id);
+        let problem = format!("{:?} is not a valid name; {NAME_FORM}, at most 200", kafka.instance_id);
         return Err(loaded.refusal("kafka.instance_id", problem));
     }
     if let Some((name, problem)) = options::refused(&kafka.options) {
@@ -65,9 +66,10 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
 
     let topics = &loaded.settings.topics;
     if !topics.prefix.chars().all(is_name_character) {
-        return Err(
-            loaded.refusal("topics.prefix", format!("{:?} cannot begin a topic name; {NAME_FORM}", topics.prefix))
-        );
+        return Err(loaded.refusal(
+            "topics.prefix",
+            format!("{:?} is not a valid prefix of topic names; {NAME_FORM}", topics.prefix),
+        ));
     }
     let mut seen = BTreeMap::new();
     for (key, topic) in [
@@ -85,7 +87,7 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
             || !topic.chars().all(is_name_character)
             || [".", ".."].contains(&topic.as_str())
         {
-            return Err(loaded.refusal(key, format!("{topic:?} is no topic name; {NAME_FORM}, 1 to 249")));
+            return Err(loaded.refusal(key, format!("{topic:?} is not a valid topic name; {NAME_FORM}, 1 to 249")));
         }
         if let Some(other) = seen.insert(topic, key) {
             let problem = format!("{topic:?} is also {other}; each needs a topic of its own");
@@ -139,7 +141,7 @@ fn made_topics(loaded: &Loaded) -> Result<(), Error> {
     if let Some(insync) = topics.min_insync_replicas {
         let key = loaded.set_one_of("topics.min_insync_replicas", "topics.replication");
         match topics.replication {
-            None => return Err(loaded.refusal(key, "is for topics whose copies are known; set topics.replication too")),
+            None => return Err(loaded.refusal(key, "requires topics.replication; set topics.replication too")),
             Some(copies) if insync > copies => {
                 let problem =
                     format!("topics of {copies} copies cannot have {insync} in sync; raise topics.replication");
@@ -203,7 +205,8 @@ fn listeners(loaded: &Loaded) -> Result<(), Error> {
     let address = match &admin.listen {
         Listen::Off => return Ok(()),
         Listen::Unix(_) if admin.tls_certificate_file.is_some() => {
-            let problem = "a Unix socket needs no TLS; take admin.tls_certificate_file and admin.tls_key_file out";
+            let problem =
+                "TLS does not apply to a Unix socket; remove admin.tls_certificate_file and admin.tls_key_file";
             return Err(loaded.refusal("admin.tls_certificate_file", problem));
         }
         Listen::Unix(_) => return Ok(()),
@@ -244,7 +247,7 @@ fn tls_is_whole(loaded: &Loaded) -> Result<(), Error> {
         (None, Some(_)) => ("admin.tls_key_file", "admin.tls_certificate_file"),
         _ => return Ok(()),
     };
-    Err(loaded.refusal(set, format!("is of no use without {missing}; set {missing} too")))
+    Err(loaded.refusal(set, format!("has no effect without {missing}; set {missing} too")))
 }
 
 fn schemas(loaded: &Loaded) -> Result<(), Error> {
@@ -254,7 +257,7 @@ fn schemas(loaded: &Loaded) -> Result<(), Error> {
         let host = ["http://", "https://"].iter().find_map(|scheme| address.strip_prefix(scheme));
         // The value is not repeated: it may hold a password.
         if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || host.contains(char::is_whitespace)) {
-            let form = "is no address; write it like \"http://registry:8081\", several separated by commas";
+            let form = "is not a valid address; write it like \"http://registry:8081\", several separated by commas";
             return Err(loaded.refusal("schemas.registry", form));
         }
     }
@@ -267,7 +270,7 @@ fn schemas(loaded: &Loaded) -> Result<(), Error> {
     ];
     for key in set.into_iter().filter_map(|(key, is_set)| is_set.then_some(key)) {
         if addresses.is_empty() {
-            return Err(loaded.refusal(key, "is of no use without schemas.registry; set schemas.registry too"));
+            return Err(loaded.refusal(key, "has no effect without schemas.registry; set schemas.registry too"));
         }
         let is_of_tls = matches!(key, "schemas.ca" | "schemas.certificate" | "schemas.key");
         if is_of_tls && !addresses.iter().any(|address| address.starts_with("https://")) {
@@ -279,10 +282,10 @@ fn schemas(loaded: &Loaded) -> Result<(), Error> {
             Some(_) => ("schemas.key", "schemas.certificate"),
             None => ("schemas.certificate", "schemas.key"),
         };
-        return Err(loaded.refusal(set, format!("is of no use without {missing}; set {missing} too")));
+        return Err(loaded.refusal(set, format!("has no effect without {missing}; set {missing} too")));
     }
     if schemas.token.is_some() && addresses.iter().any(|address| address.contains('@')) {
-        let problem = "and user:password@ in schemas.registry are two ways to say who asks; leave one of them out";
+        let problem = "and user:password@ in schemas.registry are both credentials; set only one of them";
         return Err(loaded.refusal("schemas.token", problem));
     }
     if let Some(bare) = &schemas.bare {
@@ -292,7 +295,7 @@ fn schemas(loaded: &Loaded) -> Result<(), Error> {
         }
         if bare.file_name() != Some(bare.as_os_str()) {
             let problem =
-                format!("{} is no plain file name; write the name of a file in schemas.dir", shown_path(bare));
+                format!("{} is not a plain file name; write the name of a file in schemas.dir", shown_path(bare));
             return Err(loaded.refusal("schemas.bare", problem));
         }
     }
@@ -317,9 +320,9 @@ fn within<T: PartialOrd + Copy>(
         return Ok(());
     }
     let problem = if value < *range.start() {
-        format!("{} is too small; the least is {}", shown(value), shown(*range.start()))
+        format!("{} is too small; the minimum is {}", shown(value), shown(*range.start()))
     } else {
-        format!("{} is too large; the most is {}", shown(value), shown(*range.end()))
+        format!("{} is too large; the maximum is {}", shown(value), shown(*range.end()))
     };
     Err(loaded.refusal(key, problem))
 }

@@ -1,6 +1,6 @@
 //! One line that says where, which key, what is wrong and what to do.
 
-use super::layer;
+use super::{keys, layer};
 
 /// Something wrong in the settings. Its text is one line: `place: key: what is wrong; the remedy`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ impl Error {
         let (key, problem) = match error {
             ConfigError::At { error, key: Some(key), .. } => (key, error.to_string()),
             ConfigError::Type { unexpected, expected: "a boolean", key: Some(key), .. } => {
-                (key, format!("{unexpected} is neither; write true or false"))
+                (key, format!("{unexpected} is not a boolean; write true or false"))
             }
             ConfigError::Type { unexpected, expected, key: Some(key), .. } => {
                 (key, format!("found {unexpected}; write {expected}"))
@@ -36,7 +36,7 @@ impl Error {
             // The manual holds every key, so nothing is missing, and unknown keys were refused before.
             other => return Self::in_place("settings".into(), other.to_string()),
         };
-        let place = layer::find(merged, &key).and_then(config::Value::origin).unwrap_or(layer::DEFAULT);
+        let place = keys::find(merged, &key).and_then(config::Value::origin).unwrap_or(layer::DEFAULT);
         Self::new(place, &key, problem)
     }
 }

@@ -7,19 +7,16 @@ use config::{Map, Value, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::{OPTIONS, PREFIX, join, key_of_variable, option_name, path_of, variable_of_key};
 use super::nearest::nearest;
-use super::{Error, MANUAL, dump};
+use super::secrets::is_secret;
+use super::{Error, MANUAL};
 
 /// The origin of what nobody set.
 pub(super) const DEFAULT: &str = "default";
 
-/// The one section whose keys are not ours; they hold dots themselves.
-pub(super) const OPTIONS: &str = "kafka.options";
-
-const PREFIX: &str = "COHORTD_";
-
 /// What is said of a key that stands in a rules file.
-const IS_OF_THE_RULES: &str = "belongs into the rules, a file of its own that rules.file names";
+const IS_OF_THE_RULES: &str = "belongs in the rules file, which rules.file names";
 
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
@@ -103,7 +100,7 @@ impl Layer {
                 }
             }
             let Some(value) = value.to_str() else {
-                return Err(Error::new(&origin, &key, "the value is not UTF-8 text; set it anew"));
+                return Err(Error::new(&origin, &key, "the value is not valid UTF-8; set it again"));
             };
             if let Some(secret) = secret_in_file(name) {
                 let text = fs::read_to_string(value).map_err(|error| {
@@ -154,11 +151,11 @@ impl Layer {
             format!("unknown key; did you mean {known}?")
         } else {
             let section = section_of(&leaf.key);
-            let neighbours: Vec<&str> = manual.keys().filter(|known| section_of(known) == section).collect();
-            if section.is_empty() || neighbours.is_empty() {
-                "unknown key; `cohortd dump-config` prints all that there are".to_owned()
+            let siblings: Vec<&str> = manual.keys().filter(|known| section_of(known) == section).collect();
+            if section.is_empty() || siblings.is_empty() {
+                "unknown key; `cohortd dump-config` lists all keys".to_owned()
             } else {
-                format!("unknown key; there are {}", neighbours.join(", "))
+                format!("unknown key; this section has {}", siblings.join(", "))
             }
         };
         Err(Error::new(&leaf.origin, &leaf.key, problem))
@@ -223,39 +220,6 @@ fn is_of_the_rules(key: &str) -> bool {
     ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"].contains(&first)
 }
 
-/// The value at a dotted key in the merged layers.
-pub(super) fn find<'a>(merged: &'a Value, key: &str) -> Option<&'a Value> {
-    path_of(key).into_iter().try_fold(merged, |value, name| match &value.kind {
-        ValueKind::Table(table) => table.get(name),
-        _ => None,
-    })
-}
-
-/// The name that librdkafka knows, if the key is one of its options.
-pub(super) fn option_name(key: &str) -> Option<&str> {
-    key.strip_prefix(OPTIONS)?.strip_prefix('.').filter(|name| !name.is_empty())
-}
-
-fn path_of(key: &str) -> Vec<&str> {
-    match option_name(key) {
-        Some(name) => OPTIONS.split('.').chain([name]).collect(),
-        None => key.split('.').collect(),
-    }
-}
-
-fn join(section: &str, name: &str) -> String {
-    if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
-}
-
-/// `KAFKA__OPTIONS__SASL_PASSWORD` is `kafka.options.sasl.password`: a shell has no dots in names, librdkafka no `_`.
-fn key_of_variable(name: &str) -> String {
-    let key = name.to_ascii_lowercase().replace("__", ".");
-    match option_name(&key) {
-        Some(option) => format!("{OPTIONS}.{}", option.replace('_', ".")),
-        None => key,
-    }
-}
-
 /// Options of librdkafka that name files themselves, and only look like secrets in files.
 const NAME_FILES: [&str; 3] =
     ["sasl.oauthbearer.assertion", "sasl.oauthbearer.assertion.private.key", "sasl.oauthbearer.assertion.jwt.template"];
@@ -266,16 +230,8 @@ const HOLD_SECRETS: [&str; 3] = ["schemas.registry", "schemas.token", "schemas.p
 /// The key whose value stands in the file that the variable names: `KAFKA__OPTIONS__SASL_PASSWORD_FILE`.
 fn secret_in_file(name: &str) -> Option<String> {
     let key = key_of_variable(name.strip_suffix("_FILE")?);
-    let is_ours = option_name(&key).is_some_and(|option| !NAME_FILES.contains(&option)) && dump::is_secret(&key);
+    let is_ours = option_name(&key).is_some_and(|option| !NAME_FILES.contains(&option)) && is_secret(&key);
     (is_ours || HOLD_SECRETS.contains(&key.as_str())).then_some(key)
-}
-
-pub(super) fn variable_of_key(key: &str) -> String {
-    let (section, option) = match option_name(key) {
-        Some(option) => (format!("{OPTIONS}."), option.replace('.', "_")),
-        None => (key.to_owned(), String::new()),
-    };
-    format!("{PREFIX}{}{}", section.to_ascii_uppercase().replace('.', "__"), option.to_ascii_uppercase())
 }
 
 fn example_of(section: &str, known: Option<&str>) -> String {
@@ -292,7 +248,7 @@ fn plain(value: &Spanned<DeValue<'_>>) -> Result<ValueKind, String> {
             .map(ValueKind::I64)
             .map_err(|_| format!("{} is too large for a number", number.as_str()))?,
         DeValue::Float(number) => {
-            number.as_str().parse().map(ValueKind::Float).map_err(|_| format!("{} is no number", number.as_str()))?
+            number.as_str().parse().map(ValueKind::Float).map_err(|_| format!("{} is not a number", number.as_str()))?
         }
         DeValue::Boolean(truth) => ValueKind::Boolean(*truth),
         // `earliest = 1990-01-01` without quotes.
@@ -306,7 +262,8 @@ fn plain(value: &Spanned<DeValue<'_>>) -> Result<ValueKind, String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Layer, key_of_variable, secret_in_file, variable_of_key};
+    use super::super::keys::{key_of_variable, variable_of_key};
+    use super::{Layer, secret_in_file};
 
     #[test]
     fn the_manual_names_no_key_twice_and_every_key_has_a_variable() {
@@ -329,10 +286,5 @@ mod tests {
         assert_eq!(key("RULES__FILE"), None);
         assert_eq!(key("KAFKA__GROUP_ID_FILE"), None);
         assert_eq!(key("KAFKA__OPTIONS__SASL_OAUTHBEARER_ASSERTION_FILE"), None);
-    }
-
-    #[test]
-    fn an_option_in_the_environment_gets_its_dots_back() {
-        assert_eq!(key_of_variable("KAFKA__OPTIONS__SSL_CA_LOCATION"), "kafka.options.ssl.ca.location");
     }
 }

@@ -7,12 +7,17 @@ mod bounds;
 mod container;
 mod dump;
 mod error;
+mod keys;
 mod layer;
+mod listen;
+mod memory;
 pub(crate) mod nearest;
 mod options;
 mod prefix;
+mod schemas;
+mod secrets;
 mod sections;
-mod words;
+mod values;
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -22,9 +27,12 @@ use std::{fmt, fs, process, thread};
 use layer::Layer;
 
 pub use error::Error;
+pub use listen::Listen;
+pub use memory::Memory;
+pub use schemas::{Schemas, SubjectNames};
 pub use sections::{
-    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Listen, Log, LogFormat, Memory, Metrics, OnStop, Ranks, Rules,
-    Schemas, Settings, Start, State, SubjectNames, Time, Topics,
+    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Metrics, OnStop, Ranks, Rules, Settings, Start,
+    State, Time, Topics,
 };
 
 /// The built-in default layer, as text.
@@ -121,7 +129,7 @@ impl Loaded {
     /// is not set, or no key at all, is `default`.
     #[must_use]
     pub fn origin(&self, key: &str) -> &str {
-        layer::find(&self.merged, key).and_then(config::Value::origin).unwrap_or(layer::DEFAULT)
+        keys::find(&self.merged, key).and_then(config::Value::origin).unwrap_or(layer::DEFAULT)
     }
 
     /// An error about `key`, for what only shows later: a port in use, a file that is missing.
@@ -146,11 +154,11 @@ impl Loaded {
 /// would only show far from here, as credentials that a broker refuses.
 fn refuse_masks(merged: &config::Value, keys: &[String]) -> Result<(), Error> {
     let masked =
-        keys.iter().find_map(|key| Some((key, layer::find(merged, key)?)).filter(|(_, v)| dump::is_masked(&v.kind)));
+        keys.iter().find_map(|key| Some((key, keys::find(merged, key)?)).filter(|(_, v)| secrets::is_masked(&v.kind)));
     let Some((key, value)) = masked else { return Ok(()) };
-    let (mask, variable) = (dump::MASK, layer::variable_of_key(key));
+    let (mask, variable) = (secrets::MASK, keys::variable_of_key(key));
     let problem = format!(
-        "{mask} is what dump-config prints in place of a secret; write the secret itself, or take this out and set {variable}"
+        "{mask} is what dump-config prints in place of a secret; write the secret itself, or remove this and set {variable}"
     );
     Err(Error::new(value.origin().unwrap_or(layer::DEFAULT), key, problem))
 }

@@ -2,7 +2,8 @@
 
 use config::{Value, ValueKind};
 
-use super::layer::{self, DEFAULT};
+use super::keys;
+use super::layer::DEFAULT;
 
 const SECTION: &str = "topics";
 const KEY: &str = "prefix";
@@ -28,8 +29,8 @@ pub(super) fn apply(merged: &mut Value) {
 /// Was the prefix put before this name?
 pub(super) fn is_applied(merged: &Value, key: &str) -> bool {
     let has_prefix =
-        || layer::find(merged, "topics.prefix").is_some_and(|prefix| prefix.kind != ValueKind::String(String::new()));
-    let is_default = || layer::find(merged, key).and_then(Value::origin) == Some(DEFAULT);
+        || keys::find(merged, "topics.prefix").is_some_and(|prefix| prefix.kind != ValueKind::String(String::new()));
+    let is_default = || keys::find(merged, key).and_then(Value::origin) == Some(DEFAULT);
     let name = key.strip_prefix("topics.");
     name.is_some_and(|name| WRITTEN.contains(&name)) && has_prefix() && is_default()
 }

@@ -15,12 +15,12 @@ use crate::event::Number;
 use crate::rules::RuleSet;
 use crate::summary::{Bucket, Counters, Histogram, Leaders, RankingCounters};
 
-/// How much of a partition's customers counters are about.
+/// How complete a partition's counters are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
-    /// The input was never read to its end: nobody knows how much is missing.
+    /// The input has not been read to its end yet: the counters are incomplete.
     Loading,
-    /// All that there was is counted, and it changes much at present.
+    /// The input was read to its end, and the counters currently change a lot.
     Changing,
     Settled,
 }
@@ -30,13 +30,13 @@ pub enum Stage {
 pub struct Published {
     pub partition: u32,
     pub ranking: usize,
-    /// Counts the periods of `ranks.refresh` since 1970: in which of them it was published.
+    /// The period of `ranks.refresh` in which it was published, counted from 1970.
     pub tick: i64,
     pub stage: Stage,
     pub counters: RankingCounters,
 }
 
-/// What is counted of a partition's customers.
+/// Appends the counters of a partition's customers.
 pub fn encode_counters(counters: &Counters, rules: &RuleSet, out: &mut Vec<u8>) {
     out.push(FORMAT);
     put_text(out, &rules.fingerprint);
@@ -44,7 +44,7 @@ pub fn encode_counters(counters: &Counters, rules: &RuleSet, out: &mut Vec<u8>) 
     counters.rankings.iter().for_each(|ranking| put_ranking(out, ranking));
 }
 
-/// Reads what `encode_counters` wrote. `None`: it counts what other rules asked for.
+/// Reads what `encode_counters` wrote. `None`: the counters belong to other rules.
 ///
 /// # Errors
 /// Bytes that `encode_counters` did not write.
@@ -82,7 +82,7 @@ impl Published {
         [&partition.to_be_bytes()[..], &[COUNTERS], &ranking.to_be_bytes()].concat()
     }
 
-    /// Reads a record. `None`: it counts what other rules asked for.
+    /// Reads a record. `None`: the counters belong to other rules.
     ///
     /// # Errors
     /// What `encode` did not write.
@@ -113,7 +113,7 @@ impl Published {
     }
 }
 
-/// Reads what all counters begin with. Are they of these rules?
+/// Reads the head that all counters share. Do they belong to these rules?
 pub(super) fn is_of(reader: &mut Reader<'_>, rules: &RuleSet) -> Read<bool> {
     if reader.u8("format")? != FORMAT {
         return Err(Corrupt("format of counters"));

@@ -1,4 +1,4 @@
-//! One partition's database: its column families, its options, reading and the one batch that writes.
+//! One partition's database: its column families, its options, reads, and the one batch that writes.
 
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -12,14 +12,15 @@ use rocksdb::{
     ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::batch::{Batch, Put};
 use super::error::StoreError;
 use super::layout::{
     CHANGELOG_NEXT_KEY, COUNTERS_KEY, META_KEY, TIMERS_FROM_KEY, changelog, from_ordered, ordered, split_timer_key,
     timer_key,
 };
 use super::lock::Lock;
-use super::meta_bytes::{Meta, decode_meta, encode_meta, has_parts};
-use super::meta_parts::{self, MetaParts, encode_parts};
+use super::meta_bytes::{Meta, decode_meta, has_parts};
+use super::meta_parts::{self, MetaParts};
 use super::options::{customers_options, database_options, other_options, timers_options};
 use super::recorded::Recorded;
 use super::shared::SharedMemory;
@@ -31,147 +32,21 @@ const TIMERS: &str = "timers";
 const META: &str = "meta";
 const FAMILIES: [&str; 3] = [CUSTOMERS, TIMERS, META];
 
-/// How long a write waits for RocksDB to write older ones out, without a sign of life from the lane: half of the age at
+/// How long a write waits for RocksDB to flush earlier ones, while the lane sends no heartbeat: half of the age at
 /// which a lane counts as dead.
 const STALLED_MAX: Duration = Duration::from_secs(30);
-/// Between two looks whether it has.
+/// How often that is checked.
 const STALLED_LOOK: Duration = Duration::from_millis(5);
 
 /// One partition's database.
 ///
-/// The write-ahead log is off: Kafka's log is it. The column families are flushed together, so what a crash leaves is
-/// the state after some batch, whole.
+/// The write-ahead log is off, since the changelog on Kafka takes its place. The column families are flushed together,
+/// so a crash leaves the complete state after some batch.
 pub struct Database {
-    /// Closed before the lock is let go.
+    /// Closed before the lock is released.
     db: DB,
     path: PathBuf,
     _lock: Option<Lock>,
-}
-
-/// All writes of one batch; takes effect at once.
-#[derive(Default)]
-pub struct Batch {
-    puts: Vec<Put>,
-}
-
-enum Put {
-    Customer {
-        customer: Box<str>,
-        value: Vec<u8>,
-    },
-    NoCustomer {
-        customer: Box<str>,
-    },
-    Timer {
-        due: Instant,
-        customer: Box<str>,
-    },
-    NoTimer {
-        due: Instant,
-        customer: Box<str>,
-    },
-    Meta(Vec<u8>),
-    Counters(Vec<u8>),
-    ChangelogNext(i64),
-    TimersFrom(Instant),
-    Recorded {
-        key: Vec<u8>,
-        value: Option<Vec<u8>>,
-    },
-    /// Takes away what says where the copy stands.
-    NoMeta,
-}
-
-impl Put {
-    /// Its family and the order of keys there, as far as there may be many.
-    fn place(&self) -> (u8, Instant, &str) {
-        match self {
-            Self::Customer { customer, .. } | Self::NoCustomer { customer } => (0, Instant::MIN, customer),
-            Self::Timer { due, customer } | Self::NoTimer { due, customer } => (1, *due, customer),
-            Self::Meta(_)
-            | Self::NoMeta
-            | Self::Counters(_)
-            | Self::ChangelogNext(_)
-            | Self::TimersFrom(_)
-            | Self::Recorded { .. } => (2, Instant::MIN, ""),
-        }
-    }
-}
-
-impl Batch {
-    /// A customer's state, and where their entry in `timers` stands.
-    pub fn put_customer(&mut self, customer: &str, indexed_at: Instant, state: &[u8]) {
-        let mut value = Vec::with_capacity(8 + state.len());
-        value.extend_from_slice(&ordered(indexed_at.0));
-        value.extend_from_slice(state);
-        self.puts.push(Put::Customer { customer: customer.into(), value });
-    }
-
-    /// Removes a customer.
-    pub fn delete_customer(&mut self, customer: &str) {
-        self.puts.push(Put::NoCustomer { customer: customer.into() });
-    }
-
-    pub fn put_timer(&mut self, due: Instant, customer: &str) {
-        self.puts.push(Put::Timer { due, customer: customer.into() });
-    }
-
-    pub fn delete_timer(&mut self, due: Instant, customer: &str) {
-        self.puts.push(Put::NoTimer { due, customer: customer.into() });
-    }
-
-    /// META with all of its parts.
-    pub fn put_meta(&mut self, meta: &Meta) {
-        let mut bytes = Vec::new();
-        encode_meta(meta, &mut bytes);
-        self.put_meta_bytes(bytes);
-        encode_parts(meta).into_iter().for_each(|(key, value)| self.put_meta_part(key, value));
-    }
-
-    /// META as its record has it. Its parts are there, or written in the same batch.
-    pub fn put_meta_bytes(&mut self, bytes: Vec<u8>) {
-        self.puts.push(Put::Meta(bytes));
-    }
-
-    /// The partition was emptied: nothing says any more where it stands, what is counted, and which timers count.
-    pub fn delete_meta(&mut self) {
-        self.puts.push(Put::NoMeta);
-    }
-
-    /// A part of META, by its changelog key.
-    pub fn put_meta_part(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.puts.push(Put::Recorded { key, value: Some(value) });
-    }
-
-    /// What is counted of the customers as they stand once this is written.
-    pub fn put_counters(&mut self, bytes: Vec<u8>) {
-        self.puts.push(Put::Counters(bytes));
-    }
-
-    /// A recorded input, by its changelog key; without a value it is removed.
-    pub fn put_recorded(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.puts.push(Put::Recorded { key, value });
-    }
-
-    /// The changelog offset after the last record that the database holds once this is written.
-    pub fn put_changelog_next(&mut self, offset: i64) {
-        self.puts.push(Put::ChangelogNext(offset));
-    }
-
-    /// Every entry of `timers` that counts once this is written stands at or after this instant.
-    pub fn put_timers_from(&mut self, from: Instant) {
-        self.puts.push(Put::TimersFrom(from));
-    }
-
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.puts.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.puts.is_empty()
-    }
 }
 
 /// A customer's value as stored.
@@ -209,14 +84,14 @@ impl Database {
     /// Opens the database in `path`, made if it is not there.
     ///
     /// # Errors
-    /// Somebody else has it open, it is damaged, or the operating system refuses a file; see [`StoreError::trouble`].
+    /// Another process has it open, it is damaged, or the operating system refuses a file; see [`StoreError::trouble`].
     pub fn open(path: &Path, memory: &SharedMemory) -> Result<Self, StoreError> {
         make_folder(path)?;
         let lock = Lock::take(path)?;
         Self::open_locked(path, memory, Some(lock))
     }
 
-    /// As `open`, of what nobody else can want and nobody needs after a restart.
+    /// As `open`, for a database that no other process opens and that is not needed after a restart.
     ///
     /// # Errors
     /// As `open`.
@@ -259,7 +134,7 @@ impl Database {
         self.db.cf_handle(name).expect("every column family is made when the database is opened")
     }
 
-    /// Where the local copy stands, if it was ever written.
+    /// The META of the local copy, if it was ever written.
     ///
     /// # Errors
     /// Damage, or bytes of a newer release.
@@ -272,7 +147,7 @@ impl Database {
         Ok(Some(meta))
     }
 
-    /// The parts of META as they are here.
+    /// The parts of META as stored.
     ///
     /// # Errors
     /// RocksDB cannot read.
@@ -289,7 +164,7 @@ impl Database {
         Ok(MetaParts::of(parts))
     }
 
-    /// The changelog offset after the last record that this copy holds; none for a new database.
+    /// The changelog offset after the last record in this copy; `None` for a new database.
     ///
     /// # Errors
     /// Damage.
@@ -303,7 +178,7 @@ impl Database {
         }
     }
 
-    /// Where a scan of `timers` begins: no entry before it counts.
+    /// Where a scan of `timers` begins: entries before it are obsolete.
     ///
     /// # Errors
     /// Damage.
@@ -317,7 +192,7 @@ impl Database {
         }
     }
 
-    /// What was counted of the customers, as bytes.
+    /// The counters of the customers, as bytes.
     ///
     /// # Errors
     /// RocksDB cannot read.
@@ -351,7 +226,7 @@ impl Database {
         Ok(found.map(|value| StoredCustomer { value }))
     }
 
-    /// Many customers at once, which costs less than one by one.
+    /// Many customers at once, which is cheaper than one by one.
     ///
     /// # Errors
     /// RocksDB cannot read.
@@ -434,7 +309,8 @@ impl Database {
         self.write_at(batch, None)
     }
 
-    /// As `write`, and notes the changelog offset after the last record that the database then holds, if it is known.
+    /// As `write`, and also stores the changelog offset after the last record that the database then contains, if it is
+    /// known.
     ///
     /// # Errors
     /// As `write`.
@@ -449,7 +325,7 @@ impl Database {
         }
     }
 
-    /// Waits until writes are taken again; false: that lasts too long.
+    /// Waits until writes are accepted again; false: it takes too long.
     fn waits_for_room(&self, began: Moment) -> bool {
         std::thread::sleep(STALLED_LOOK);
         while began.elapsed() < STALLED_MAX {
@@ -464,8 +340,8 @@ impl Database {
     fn collect(&self, batch: &Batch, changelog_next: Option<i64>) -> WriteBatch {
         let mut writes = WriteBatch::default();
         let (customers, timers, meta) = (self.family(CUSTOMERS), self.family(TIMERS), self.family(META));
-        // Neighbours go in one after another: a memtable then begins its search where it ended. Stable, so that of several
-        // writes to one key the last stays the last.
+        // Sorted, so that adjacent keys are inserted one after another and the memtable continues its search where it
+        // ended. The sort is stable, so the last of several writes to one key stays the last.
         let mut puts: Vec<&Put> = batch.puts.iter().collect();
         puts.sort_by(|a, b| a.place().cmp(&b.place()));
         for put in puts {
@@ -491,32 +367,32 @@ impl Database {
         writes
     }
 
-    /// Would a write be taken? RocksDB refuses all after some errors of its own threads, until the database is opened
-    /// again.
+    /// Checks that RocksDB accepts writes. After some background errors it refuses all of them until the database is
+    /// opened again.
     ///
     /// # Errors
-    /// What those threads came upon.
+    /// The background error.
     pub fn check_writable(&self) -> Result<(), StoreError> {
         match self.db.write_opt(WriteBatch::default(), &write_options()) {
-            // Only behind.
+            // It is only slow.
             Err(error) if error.kind() == ErrorKind::Incomplete => Ok(()),
             outcome => Ok(outcome?),
         }
     }
 
-    /// How often RocksDB's own threads have failed to write files out or to merge them, since it was opened.
+    /// How often RocksDB's background threads have failed to flush or compact files since it was opened.
     #[must_use]
     pub fn background_errors(&self) -> u64 {
         self.number("rocksdb.background-errors")
     }
 
-    /// Bytes written and not yet on their way to disk.
+    /// Bytes in memtables that are not being flushed yet.
     #[must_use]
     pub fn memtable_bytes(&self) -> u64 {
         self.sum("rocksdb.cur-size-active-mem-table")
     }
 
-    /// Is something on its way to disk?
+    /// Is a flush in progress?
     #[must_use]
     pub fn is_flushing(&self) -> bool {
         self.sum("rocksdb.num-immutable-mem-table") > 0
@@ -536,15 +412,29 @@ impl Database {
         self.db.property_int_value_cf(self.family(name), property).ok().flatten().unwrap_or(0)
     }
 
-    /// Asks for memtables to be written out; `wait`: until they are.
+    /// Flushes the memtables, and waits until they are on disk.
     ///
     /// # Errors
     /// RocksDB cannot write.
-    pub fn flush(&self, wait: bool) -> Result<(), StoreError> {
+    pub fn flush(&self) -> Result<(), StoreError> {
         let mut options = FlushOptions::default();
-        options.set_wait(wait);
+        options.set_wait(true);
+        self.flush_with(&options)
+    }
+
+    /// Starts a flush of the memtables in the background.
+    ///
+    /// # Errors
+    /// RocksDB cannot write.
+    pub fn request_flush(&self) -> Result<(), StoreError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(false);
+        self.flush_with(&options)
+    }
+
+    fn flush_with(&self, options: &FlushOptions) -> Result<(), StoreError> {
         let families = FAMILIES.map(|name| self.family(name));
-        Ok(self.db.flush_cfs_opt(&families, &options)?)
+        Ok(self.db.flush_cfs_opt(&families, options)?)
     }
 
     /// Bytes on disk of each family, by name.
@@ -553,15 +443,15 @@ impl Database {
         [CUSTOMERS, TIMERS].map(|name| (name, self.family_number(name, "rocksdb.total-sst-files-size")))
     }
 
-    /// About how many customers have a deadline ahead.
+    /// About how many customers have a pending deadline.
     #[must_use]
     pub fn timers_estimate(&self) -> u64 {
         self.family_number(TIMERS, "rocksdb.estimate-num-keys")
     }
 }
 
-/// Are the files there that RocksDB begins with? Of a missing MANIFEST it says no more than of any file that cannot be
-/// opened, and in place of a missing CURRENT it begins a new database beside the files of the old.
+/// Checks the files that RocksDB opens first. It reports a missing MANIFEST like any file that cannot be opened, and
+/// for a missing CURRENT it creates a new database next to the files of the old one.
 fn check_files(path: &Path) -> Result<(), StoreError> {
     let refused = |source| StoreError::File { path: path.to_owned(), source };
     match std::fs::read_to_string(path.join("CURRENT")) {
@@ -583,7 +473,7 @@ fn check_files(path: &Path) -> Result<(), StoreError> {
 fn write_options() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
-    // A write that has to wait is refused: RocksDB itself would block for as long as it takes.
+    // A write that would have to wait is refused: RocksDB itself would block without a limit.
     options.set_no_slowdown(true);
     options
 }

@@ -1,4 +1,4 @@
-//! What the store says when it cannot go on, by what the caller does about it.
+//! Errors of the store, by what the caller does about them.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,16 +10,16 @@ use crate::bytes::Corrupt;
 /// Why a database cannot be opened, read or written. It concerns one copy, and so one partition.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What is stored is not what was written.
+    /// The stored bytes are not what was written.
     #[error(transparent)]
     Corrupt(#[from] Corrupt),
     /// RocksDB refused.
     #[error("RocksDB: {}", Shown(.0))]
     Database(#[from] rocksdb::Error),
-    /// This release cannot open what is there: it is damaged, or of another release.
+    /// This release cannot open the database: it is damaged, or written by another release.
     #[error("RocksDB cannot open it: {}", Shown(.0))]
     Unusable(rocksdb::Error),
-    /// Somebody else has it open: another process, or another lane that is just closing it.
+    /// Another process has it open, or another lane of this process that is closing it.
     #[error("{} is in use by another {}", .path.display(), if *.by_us { "lane of this process" } else { "process" })]
     InUse { path: PathBuf, by_us: bool },
     /// The operating system refused a file or folder.
@@ -32,15 +32,15 @@ pub enum StoreError {
 pub enum Trouble {
     /// The copy is damaged: set it aside, and restore another from the changelog.
     Damage,
-    /// Somebody else has it open: try again later.
+    /// It is open elsewhere: try again later.
     InUse,
-    /// No room, no permission, no file handle, or a failing device. The copy is as good as it was: close it, and open it
+    /// No space, no permission, no file handle, or a failing device. The copy itself is intact: close it, and open it
     /// again later.
     Disk,
 }
 
 impl StoreError {
-    /// By RocksDB's kind of error. Its text is for people: it holds names of files, which may hold any word.
+    /// By RocksDB's error kind. Its text is for people: it contains file names, which may contain any word.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
         match self {
@@ -51,7 +51,7 @@ impl StoreError {
         }
     }
 
-    /// Of opening: what RocksDB does not know or support was not written by this release.
+    /// For opening: formats and options that RocksDB does not support were not written by this release.
     pub(super) fn of_opening(error: rocksdb::Error) -> Self {
         match error.kind() {
             ErrorKind::InvalidArgument if is_refused_file(error.as_ref()) => Self::Database(error),
@@ -61,14 +61,14 @@ impl StoreError {
     }
 }
 
-/// Did the system refuse the file of the database's own options? RocksDB says so as of options that do not fit; a name of a file
-/// comes only behind these words. A file that is not there is damage.
+/// Did the system refuse the OPTIONS file? RocksDB reports that like incompatible options; file names only follow these
+/// words. A missing file is damage.
 fn is_refused_file(text: &str) -> bool {
     text.starts_with("Invalid argument: Found options incompatible with filesystem: IO error: ")
         && !text.ends_with("No such file or directory")
 }
 
-/// RocksDB's text without what it may quote from keys, which are customers' ids.
+/// RocksDB's text without quoted keys, which are customer ids.
 struct Shown<'a>(&'a rocksdb::Error);
 
 impl fmt::Display for Shown<'_> {

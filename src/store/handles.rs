@@ -1,12 +1,12 @@
-//! How many files the databases of a process may hold open.
+//! How many files the databases of a process may keep open.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Files that one database may hold open where there are enough: beyond that nothing is read faster.
+/// Files that one database may keep open: more do not speed up reads.
 pub(super) const FILES_OPEN_MAX: i32 = 256;
-/// RocksDB takes no fewer.
+/// RocksDB's minimum.
 const FILES_OPEN_MIN: u64 = 20;
-/// Files that a database needs besides: locks, folder, manifest, and log.
+/// Additional files of a database: locks, directory, manifest, and log.
 const FILES_BESIDES: u64 = 8;
 /// Files and sockets of everything else in the process: clients of brokers and registry, HTTP, log.
 const FILES_RESERVED: u64 = 256;
@@ -24,10 +24,10 @@ pub fn raise_file_limit() -> u64 {
     }
 }
 
-/// What each of so many databases may hold open of `limit` files.
+/// The number of files that each database may keep open within `limit`.
 ///
 /// # Errors
-/// They do not all fit, even with the fewest: the limit that they need.
+/// They do not all fit, even with the minimum: the limit that they need.
 pub fn files_per_database(limit: u64, databases: u64) -> Result<i32, u64> {
     let databases = databases.max(1);
     let each = (limit.saturating_sub(FILES_RESERVED) / databases).saturating_sub(FILES_BESIDES);
@@ -37,7 +37,7 @@ pub fn files_per_database(limit: u64, databases: u64) -> Result<i32, u64> {
     Ok(i32::try_from(each).unwrap_or(i32::MAX).min(FILES_OPEN_MAX))
 }
 
-/// The fewest that a database can work with.
+/// The minimum for one database.
 pub const FILES_PER_DATABASE_MIN: i32 = FILES_OPEN_MIN as i32;
 
 #[cfg(test)]

@@ -78,24 +78,24 @@ pub(super) const COUNTERS: u8 = b'N';
 /// In the key of a part of a survey, after the partition.
 pub(super) const SURVEY_BLOCK: u8 = b'B';
 
-/// So many days later a survey takes the place of an earlier one; more than the days that are added up at once.
+/// A survey replaces the one this many days before; more than the days that are added up at once.
 pub(super) const SURVEY_DAYS: i64 = 4;
 const _: () = assert!(SURVEY_DAYS > crate::summary::OPEN_DAYS_MAX as i64, "a day is overwritten while it is open");
 
-/// In place of a partition, in the key of what follows from the counters of all partitions, and what comes after it.
+/// Replaces the partition in the keys of results computed from all partitions; and what follows it.
 pub(super) const RESULT: u8 = b'R';
 pub(super) const THRESHOLDS: u8 = b'T';
 pub(super) const PARAMETERS: u8 = b'P';
 pub(super) const WHOLE: u8 = b'O';
 pub(super) const DIGEST: u8 = b'D';
 
-/// So many days later a digest takes the place of an earlier one.
+/// A digest replaces the one this many days before.
 pub(super) const DIGEST_DAYS: i64 = 32;
 
 /// In the key of a sample, after the partition.
 pub(super) const SAMPLE: u8 = b'W';
 
-/// So many weeks later a sample takes the place of an earlier one.
+/// A sample replaces the one this many weeks before.
 pub(super) const SAMPLE_WEEKS: i64 = crate::engine::SAMPLES_MAX;
 
 pub(super) const META_KEY: &[u8] = b"meta";

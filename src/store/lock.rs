@@ -1,6 +1,6 @@
 //! Who has a partition's database open: a lock on a file beside it.
 //!
-//! RocksDB has a lock of its own, but reports it as any other error of a file. This one is asked first.
+//! RocksDB has a lock of its own, but reports it like any other file error. This one is taken first.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -17,15 +17,15 @@ fn ours() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Held while it lives. The file stays: to remove it would let two processes hold two files of one name. It was written
-/// last when the lock was last let go.
+/// Held until dropped. The file stays: removing it would let two processes lock two files of one name. Its modification
+/// time is when the lock was last released.
 pub(super) struct Lock {
     file: File,
     database: PathBuf,
 }
 
 impl Lock {
-    /// Takes the lock of a database, whether it is there or not.
+    /// Takes the lock of a database, which need not exist.
     ///
     /// # Errors
     /// `InUse`, or the file cannot be made.
@@ -39,7 +39,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::InUse { path: database.to_owned(), by_us: ours.contains(database) });
             }
-            // A file system without locks: RocksDB's own is left.
+            // A file system without locks: RocksDB's own lock remains.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
             Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
@@ -50,7 +50,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Only says since when nobody has the database open: where it cannot be written, the database's own files say it.
+        // Only records when the database was closed: if it cannot be written, the database files tell.
         self.file.write_all(b"\n").ok();
         ours().remove(&self.database);
     }

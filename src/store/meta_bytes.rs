@@ -1,4 +1,4 @@
-//! META: where a partition stands. One record a transaction, in the changelog and beside the states.
+//! META: the position of a partition in its logs. One record per transaction, in the changelog and next to the states.
 
 use super::layout::{FORMAT, META_FORMAT};
 use super::parameters_bytes::{put_parameters, read_parameters};
@@ -6,32 +6,32 @@ use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_number, put_text
 use crate::engine::{Observed, Parameters, Standing, Timing};
 use crate::event::{Instant, Span};
 
-/// Where a partition stands after a transaction.
+/// The position of a partition after a transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Meta {
-    /// Of the Kafka cluster that the log is in.
+    /// The id of the Kafka cluster.
     pub cluster_id: String,
     /// Name and partition count of the input; other counts send customers elsewhere.
     pub input: String,
     pub partitions: u32,
     /// Fingerprint of the rules that decided.
     pub rules: String,
-    /// Their version; 0 where an earlier release wrote, which knew none.
+    /// Their version; 0 if written by an earlier release, which had no versions.
     pub rules_version: u64,
-    /// Other rules are being taken up.
+    /// A migration to other rules is in progress.
     pub adopting: Option<Adopting>,
     /// The first offset that was ever read.
     pub began: i64,
-    /// Since when the log was read, by fact.
+    /// Since when the log was read, for each fact.
     pub observed: Observed,
-    /// What decides besides rules and log, from `replay_from` on.
+    /// The settings that decide besides rules and log, from `replay_from` on.
     pub timing: Timing,
     pub ids_max: u32,
     /// Transactions of this partition, from 1.
     pub sequence: u64,
-    /// The input offset to go on from.
+    /// The next input offset to read.
     pub next_offset: i64,
-    /// No customer has changes from before this offset that are not in the changelog.
+    /// All changes from before this offset are in the changelog.
     pub replay_from: i64,
     /// Stream time at `replay_from`. What was due before is decided and flushed.
     pub replay_stream_time: Instant,
@@ -41,59 +41,59 @@ pub struct Meta {
     pub live: bool,
     /// The partition was caught up at least once since its log was begun.
     pub caught_up: bool,
-    /// Wall clock when written, in milliseconds; for judging how old a local copy is.
+    /// The wall clock when written, to judge the age of a local copy.
     pub written_at: Instant,
     /// Members of each cohort, by the rule set's numbers.
     pub members: Vec<u64>,
-    /// Where ranks begin, by the rule set's numbers; nothing from `replay_from` on was decided under others.
+    /// The rank thresholds, by the numbers of the rule set; nothing from `replay_from` on was decided under others.
     pub thresholds: Vec<Option<Standing>>,
-    /// Those thresholds are new, and not all customers are decided under them yet.
+    /// The thresholds are new, and not all customers have been re-evaluated under them yet.
     pub taking_up: Option<TakingUp>,
-    /// Of whom anything is known.
+    /// The number of customers with a state.
     pub customers: u64,
     /// Entries of cohorts by the rule set's numbers, in hours since 1970.
     pub surges: Vec<(u32, i64, u64)>,
-    /// The parameters of the model of churn; nothing from `replay_from` on was decided under others.
+    /// The churn parameters; nothing from `replay_from` on was decided under others.
     pub model: Option<InForce>,
     pub surveyed: Surveyed,
     pub log: Log,
-    /// More deadlines came up at once than one transaction takes, and not all are decided yet.
+    /// More deadlines were due at once than fit in one transaction, and not all are decided yet.
     pub overdue: Option<Overdue>,
 }
 
-/// Which log the offsets are of. An input topic that is made anew numbers its records from 0 again.
+/// The log that the offsets belong to. A recreated input topic numbers its records from 0 again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Log {
-    /// The input topic's id; empty where it is not known: brokers before 2.8, and what an earlier release wrote.
+    /// The input topic's id; empty if unknown: brokers before 2.8, or written by an earlier release.
     pub topic_id: String,
-    /// How often `cohortd reset` has made the state go on at another place of the log, or on another log. Above 0 the log
-    /// does not hold all that the state rests on.
+    /// How often `cohortd reset` has continued the state at another position or on another log. If above 0, the log
+    /// does not contain everything that the state is based on.
     pub resets: u64,
-    /// Added to an offset before it is compared with, or becomes, the `as_of` of a state: so positions ascend from one log
-    /// to the next.
+    /// Added to an offset before it is compared with, or becomes, the `as_of` of a state, so that positions ascend from
+    /// one log to the next.
     pub shift: i64,
 }
 
 impl Log {
-    /// The log position of an offset, in the order of all logs that there were.
+    /// The log position of an offset, ascending over all logs so far.
     #[must_use]
     pub fn position(&self, offset: i64) -> i64 {
         offset.saturating_add(self.shift)
     }
 }
 
-/// How far a partition has come with deciding very many deadlines: nothing is taken in meanwhile.
+/// Progress of deciding very many deadlines: no input is read meanwhile.
 ///
-/// Every deadline before `decided_to` is decided. Of those from there to stream time, whose states say so are; these states
-/// were flushed with the decision.
+/// Every deadline before `decided_to` is decided. Of those from there to stream time, the ones whose states say so are
+/// decided; these states were flushed with the decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overdue {
     pub decided_to: Instant,
-    /// The log position at which they came up.
+    /// The log position at which they became due.
     pub position: i64,
 }
 
-/// For when all customers were last looked through, and what was made of it; `MIN`: never.
+/// The last surveys of all customers, and what was published of them; `MIN`: never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Surveyed {
     /// Days since 1970-01-01 in the rules' time zone.
@@ -112,38 +112,39 @@ impl Surveyed {
 #[derive(Debug, Clone, PartialEq)]
 pub struct InForce {
     pub parameters: Parameters,
-    /// Where stream time stood: as of then each customer is decided under them.
+    /// Stream time when they took effect: each customer is decided under them as of then.
     pub since: Instant,
-    /// Customers up to this id, in the order of bytes, are; of the others who was met since. None: all are.
+    /// Customers up to this id, in byte order, have been re-evaluated, and others only if touched since. `None`: all
+    /// have.
     pub through: Option<String>,
 }
 
-/// How far a partition has come with taking new thresholds up.
+/// Progress of re-evaluating customers under new thresholds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakingUp {
-    /// The thresholds before.
+    /// The previous thresholds.
     pub old: Vec<Option<Standing>>,
     /// Customers up to this id are done; empty: none.
     pub through: String,
 }
 
-/// How far a partition has come with taking up other rules: nothing else is taken in meanwhile.
+/// Progress of migrating a partition to other rules: no input is read meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adopting {
-    /// The version being taken up.
+    /// The target version.
     pub version: u64,
-    /// States of customers up to this id, in the order of bytes, are by the numbers of that version's rules; those after
-    /// it still by the old ones'.
+    /// States of customers up to this id, in byte order, use the numbers of the target rules; those after it still the
+    /// old ones.
     pub through: String,
-    /// Members of each cohort among those, by that version's numbers.
+    /// Members of each cohort among those, by the numbers of the target rules.
     pub members: Vec<u64>,
-    /// Since when that version's facts were observed.
+    /// Since when the facts of the target rules were observed.
     pub observed: Observed,
 }
 
-/// META as bytes, without its parts: of members their number, and nothing of surges, thresholds and what was observed.
+/// META as bytes, without its parts: only the number of cohorts, and no surges, thresholds or observed facts.
 ///
-/// What stands after the first instant was added within the format: a META that ends before it has none of it.
+/// The fields after the first instant were added within the format: a META that ends before them has none.
 pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     out.push(META_FORMAT);
     put_text(out, &meta.cluster_id);
@@ -227,7 +228,7 @@ fn read_counts(reader: &mut Reader<'_>) -> Result<Vec<u64>, Corrupt> {
     Ok(counts)
 }
 
-/// Are parts of this META to be read beside it? In format 1 it has them all in itself.
+/// Does this META have parts in records of their own? In format 1 it contains them all.
 #[must_use]
 pub fn has_parts(bytes: &[u8]) -> bool {
     bytes.first() == Some(&META_FORMAT)
@@ -239,7 +240,7 @@ fn read_no_counts(reader: &mut Reader<'_>) -> Read<Vec<u64>> {
     Ok(vec![0; usize::from(cohorts)])
 }
 
-/// Reads META's bytes, those of earlier releases too. Where it has parts, what they hold is still empty or zero.
+/// Reads META's bytes, including those of earlier releases. If it has parts, their contents are left empty or zero.
 ///
 /// # Errors
 /// Bytes that `encode_meta` did not write.
@@ -289,7 +290,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     let written_at = Instant(reader.i64("written at")?);
     let members = if has_parts { read_no_counts(&mut reader)? } else { read_counts(&mut reader)? };
     let mut meta = Meta { live: flags & 1 != 0, caught_up: flags & 2 != 0, written_at, members, ..meta };
-    // What an earlier release wrote ends here.
+    // Earlier releases end here.
     if reader.is_empty() {
         return Ok(meta);
     }

@@ -1,5 +1,5 @@
-//! The bulky parts of META, each a record of its own: written with META, in the same transaction and the same batch, when they
-//! have changed. So META itself stays as short with hundreds of cohorts as with one.
+//! The large parts of META, each in a record of its own: written with META, in the same transaction and batch, when
+//! they have changed. META itself stays equally short with hundreds of cohorts.
 //!
 //! ```text
 //! counts      format │ n, n × one cohort: members │ n, n × (hour, from the one before, entries)
@@ -14,7 +14,7 @@ use super::meta_bytes::{Meta, put_observed, put_thresholds, read_observed, read_
 use super::survey_bytes::KeyValue;
 use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_u64};
 
-/// Cohorts whose counts are written together. Of a few changes few blocks are written; of many, as many as there are.
+/// Cohorts per block of counts: few changes write few blocks.
 const COHORTS: usize = 16;
 
 /// The parts as last written, about 25 bytes a cohort.
@@ -29,8 +29,8 @@ impl MetaParts {
         Self { written }
     }
 
-    /// Keys and values of the parts that are not as last written. They count as written from now on: whoever does not write
-    /// them must read them again.
+    /// Keys and values of the parts that differ from those last written. They count as written from now on: a caller
+    /// that does not write them must read them again.
     #[must_use]
     pub fn changed(&mut self, meta: &Meta) -> Vec<KeyValue> {
         let mut parts = encode_parts(meta);
@@ -73,7 +73,7 @@ pub fn encode_parts(meta: &Meta) -> Vec<KeyValue> {
     parts
 }
 
-/// Completes a META of which the record itself was read. `part`: the part with this key.
+/// Fills in the parts of a META whose record was read. `part`: looks up a part by its key.
 pub(super) fn complete<E: From<Corrupt>>(
     meta: &mut Meta,
     mut part: impl FnMut(&[u8]) -> Result<Option<Vec<u8>>, E>,

@@ -1,10 +1,12 @@
 //! Durable state: customers, timers and META, one RocksDB database a partition. The only room that names `rocksdb`.
 //!
-//! `layout` draws every key; `state_bytes`, `meta_bytes`, `meta_parts`, `counter_bytes`, `survey_bytes`, `sample_bytes`,
-//! `result_bytes` and `recorded` the values, for RocksDB and the topics alike; `database` opens, reads and writes, as
-//! `options` sets it up, with what all share in `shared`; `lock` says who has one open, `quarantine` keeps damaged ones,
-//! `moved` removes those that are at home elsewhere, `space` and `handles` say what the machine has left.
+//! `layout` shows every key; `state_bytes`, `meta_bytes`, `meta_parts`, `counter_bytes`, `survey_bytes`,
+//! `sample_bytes`, `result_bytes` and `recorded` the values, for RocksDB and the topics alike; `database` opens, reads
+//! and writes a `batch`, with the `options` and what all databases share in `shared`; `lock` prevents opening one
+//! twice, `quarantine` keeps damaged ones, `moved` removes those of partitions that moved away, `space` and `handles`
+//! watch the limits of the machine.
 
+mod batch;
 mod counter_bytes;
 mod database;
 mod error;
@@ -27,8 +29,9 @@ mod summary_kind;
 mod survey_bytes;
 
 pub use crate::bytes::Corrupt;
+pub use batch::Batch;
 pub use counter_bytes::{Published, Stage, decode_counters, encode_counters};
-pub use database::{Batch, Database, Stored, StoredCustomer};
+pub use database::{Database, Stored, StoredCustomer};
 pub use error::{StoreError, Trouble};
 pub use handles::{FILES_PER_DATABASE_MIN, files_per_database, raise_file_limit};
 pub use meta_bytes::{Adopting, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta, has_parts};

@@ -8,12 +8,12 @@ use super::error::StoreError;
 use super::lock::{Lock, beside};
 use crate::event::{Instant, Span};
 
-/// A copy that nobody has had open for so long is removed: its partition is at home elsewhere, and a copy of this age
-/// spares little of a restore. It may hold customers who were erased since.
+/// A copy that was not open for this long is removed: its partition belongs to another process, and a copy of this age
+/// saves little of a restore. It may contain customers who have been erased since.
 pub const MOVED_FOR: Span = Span::DAY;
 
-/// Removes the copies in `folder` of partitions of this topic that nobody has had open for [`MOVED_FOR`]. Returns their
-/// partitions. Call it only once the group has had time to give this process the partitions that it had before.
+/// Removes the copies in `folder` of partitions of this topic that were not open for [`MOVED_FOR`]. Returns their
+/// partitions. Call it only once the group has had time to reassign the previous partitions to this process.
 ///
 /// # Errors
 /// One cannot be removed.
@@ -39,11 +39,11 @@ pub fn remove_moved(folder: &Path, topic: &str, now: Instant) -> Result<Vec<i32>
 
 fn partition_of(name: &str, topic: &str) -> Option<i32> {
     let number = name.strip_prefix(topic)?.strip_prefix('-')?;
-    // Not what lies beside a database.
+    // Not the files next to a database.
     number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok())?
 }
 
-/// When any file of it was written last, or it was closed.
+/// When any of its files was last written, or it was closed.
 fn last_used(database: &Path) -> Option<Instant> {
     let files = fs::read_dir(database).ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let paths = files.chain([database.to_owned(), beside(database, ".lock")]);

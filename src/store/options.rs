@@ -1,21 +1,21 @@
-//! How RocksDB is set up, for a database and for each of its families.
+//! The options of RocksDB, for a database and for each column family.
 
 use rocksdb::{BlockBasedOptions, DBCompressionType, LogLevel, Options};
 
 use super::shared::SharedMemory;
 
-/// Memtables are flushed at this size at the latest, which bounds what a crash makes us read again.
+/// The size at which a memtable is flushed, which bounds what must be read again after a crash.
 const MEMTABLE_BYTES: usize = 32 << 20;
-/// Families are flushed together: whichever is full first takes the others with it, however little is in them. META is
-/// written with each batch, some KB of it, so it has room for minutes of batches.
+/// Column families are flushed together, when the first of them is full. META is written with each batch, some KB of
+/// it, so it has room for minutes of batches.
 const OTHER_MEMTABLE_BYTES: usize = 16 << 20;
-/// Memory that a memtable takes at a time. RocksDB's own 1 MiB for each family would be most of the budget where a process
+/// The arena block of a memtable. RocksDB's default, 1 MiB for each family, would be most of the budget where a process
 /// has many quiet partitions.
 const ARENA_BLOCK_BYTES: usize = 64 << 10;
-/// Flushes and compactions of one database at once: it must not keep all threads of the process from the others.
+/// Flushes and compactions of one database at once, so that it does not occupy all threads of the process.
 const BACKGROUND_JOBS: i32 = 2;
-/// Files in the first level at which writes wait for a merge. RocksDB's own number; but none is slowed down before, which
-/// it would do by sleeping in the write.
+/// Files in level 0 at which writes stall. RocksDB's default; but writes are not slowed down before, which RocksDB
+/// would do by sleeping in the write.
 const FIRST_LEVEL_FILES_MAX: i32 = 36;
 
 pub(super) fn database_options(memory: &SharedMemory) -> Options {
@@ -37,7 +37,7 @@ pub(super) fn database_options(memory: &SharedMemory) -> Options {
 pub(super) fn customers_options(memory: &SharedMemory) -> Options {
     let mut options = family_options(MEMTABLE_BYTES);
     let mut blocks = block_options(memory);
-    // States are read by key: a filter spares the levels that do not hold it.
+    // States are read by key: a bloom filter skips levels that do not contain it.
     blocks.set_bloom_filter(10.0, false);
     options.set_block_based_table_factory(&blocks);
     options
@@ -45,7 +45,7 @@ pub(super) fn customers_options(memory: &SharedMemory) -> Options {
 
 pub(super) fn timers_options(memory: &SharedMemory) -> Options {
     let mut options = other_options(memory);
-    // Fired timers are deletions that a scan must step over: compact files that are half deletions.
+    // Fired timers leave tombstones that a scan must skip: compact files in which they are half.
     options.add_compact_on_deletion_collector_factory(10_000, 5_000, 0.5);
     options
 }

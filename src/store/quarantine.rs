@@ -1,5 +1,5 @@
-//! A damaged copy is set aside: kept for whoever wants to look at it, within bounds, and counted on disk, so that damage
-//! that comes back at once ends in a wait and not in a loop.
+//! Damaged copies are set aside: kept for inspection, within limits, and counted on disk, so that damage that recurs at
+//! once ends in a wait instead of a loop.
 //!
 //! ```text
 //! <topic>-<partition>                    the copy in use
@@ -15,32 +15,32 @@ use super::error::StoreError;
 use super::lock::{Lock, beside};
 use crate::event::{Instant, Span};
 
-/// Copies set aside that are kept of one partition: what an investigation needs, and no more of the disk.
+/// Copies set aside that are kept for one partition: enough for an investigation.
 const KEPT_COPIES: usize = 1;
-/// Bytes of all copies set aside in one folder; the oldest go first.
+/// Maximum size of all copies set aside in one folder; the oldest are removed first.
 const KEPT_BYTES: u64 = 1 << 30;
 /// Copies set aside are kept for this long.
 const KEPT_FOR: Span = Span(7 * Span::DAY.0);
-/// Damages further back are not counted.
+/// Older damages are not counted.
 const COUNTED_FOR: Span = Span::HOUR;
-/// Times within `COUNTED_FOR` from which on the copy is not at fault, but the disk or the changelog.
+/// Damages within `COUNTED_FOR` from which on the cause is the disk or the changelog, not the copy.
 pub const DAMAGES_MAX: usize = 3;
 
 const DAMAGED: &str = ".damaged-";
 
-/// What became of a damaged copy.
+/// A damaged copy that was set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Where it lies now.
+    /// Its path now.
     pub path: PathBuf,
     /// Copies of this partition set aside within the last hour, this one included.
     pub times: usize,
 }
 
-/// Sets the copy in `database` aside, and counts that. Nobody may have it open.
+/// Sets the copy in `database` aside, and counts the damage. It must not be open.
 ///
 /// # Errors
-/// Somebody has it open, or it cannot be renamed: then it is where it was.
+/// It is open elsewhere, or cannot be renamed; then it stays where it was.
 pub fn set_aside(database: &Path, now: Instant) -> Result<SetAside, StoreError> {
     let _lock = Lock::take(database)?;
     let path = beside(database, &format!("{DAMAGED}{}", now.0 / 1_000));
@@ -57,7 +57,7 @@ pub fn set_aside(database: &Path, now: Instant) -> Result<SetAside, StoreError> 
     Ok(SetAside { path, times })
 }
 
-/// Removes copies set aside in this folder that are kept for too long, or take too much room. Returns how many.
+/// Removes copies set aside in this folder that are too old, or exceed the size limit. Returns how many.
 ///
 /// # Errors
 /// One cannot be removed.
@@ -75,7 +75,7 @@ pub fn trim_set_aside(folder: &Path, now: Instant) -> Result<usize, StoreError> 
     Ok(removed)
 }
 
-/// Removes all copies set aside in this folder: their room is needed. Returns how many there were.
+/// Removes all copies set aside in this folder, to free space. Returns how many there were.
 ///
 /// # Errors
 /// One cannot be removed.
@@ -106,7 +106,7 @@ fn read_name(folder: &Path, name: &str) -> Option<Copy> {
     Some(Copy { path: folder.join(name), database: folder.join(database), at })
 }
 
-/// The newest first, without the first so many.
+/// The newest first, without the first `but`.
 fn older(copies: impl Iterator<Item = Copy>, but: usize) -> Vec<Copy> {
     let mut copies: Vec<Copy> = copies.collect();
     copies.sort_by_key(|copy| std::cmp::Reverse(copy.at));
@@ -114,10 +114,10 @@ fn older(copies: impl Iterator<Item = Copy>, but: usize) -> Vec<Copy> {
     copies
 }
 
-/// Notes a damage; how many there were lately.
+/// Records a damage; returns how many there were recently.
 fn count(database: &Path, now: Instant) -> Result<usize, StoreError> {
     let path = beside(database, ".damages");
-    // A file that cannot be read counts nothing: the copy is damaged all the same.
+    // An unreadable file counts as empty: the copy is damaged all the same.
     let text = fs::read_to_string(&path).unwrap_or_default();
     let times = text.lines().filter_map(|line| line.parse::<i64>().ok());
     let mut times: Vec<i64> =

@@ -1,4 +1,5 @@
-//! Recorded inputs: all that decided besides the log, kept with the log position at which it took effect.
+//! Recorded inputs: everything that influenced decisions besides the log, stored with the log position at which it took
+//! effect.
 
 use super::layout::{FORMAT, changelog, from_ordered, input_key};
 use super::meta_bytes::{put_threshold, read_threshold};
@@ -7,23 +8,23 @@ use crate::bytes::{Corrupt, Reader, put_i64, put_u64};
 use crate::engine::{Parameters, Standing};
 use crate::event::{DeadLetterReason, Instant};
 
-/// What decided, besides the log.
+/// An input besides the log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Recorded {
     /// Stream time was advanced by the wall clock, before the record at this position was read.
     Advance(Instant),
-    /// The record at this position was refused for a reason that the log alone does not show: the wall clock, or what
-    /// the registry answered.
+    /// The record at this position was rejected for a reason that the log does not show: the wall clock, or an answer
+    /// of the registry.
     Refused(DeadLetterReason),
-    /// The record at this position was a duplicate with a later time than the first of it; a customer's later state
-    /// does not tell, and stream time must not move by it.
+    /// The record at this position was a duplicate with a later time than the first event. A later state of the
+    /// customer does not show that, and stream time must not be advanced by it.
     Duplicate,
-    /// A rank began elsewhere from here on, at this stream time. A restore does not need it: before it all is flushed,
-    /// and META says where ranks begin.
+    /// A rank has this threshold from here on, at this stream time. A restore does not need it: everything before is
+    /// flushed, and META contains the thresholds.
     Threshold { rank: u16, threshold: Option<Standing>, stream_time: Instant },
     /// From this position on the rules of this version decide.
     Rules { version: u64 },
-    /// From this position and stream time on the model of churn has these parameters. A restore does not need it, as with
+    /// From this position and stream time on, the churn model has these parameters. A restore does not need it, as with
     /// thresholds.
     Parameters { parameters: Parameters, stream_time: Instant },
 }
@@ -81,7 +82,7 @@ impl Recorded {
     /// The position and input of a changelog record whose key begins with the type byte of inputs.
     ///
     /// # Errors
-    /// A key or value that this or an earlier release did not write.
+    /// A key or value that no release up to this one wrote.
     pub fn read(key: &[u8], value: &[u8]) -> Result<(i64, Self), Corrupt> {
         let (kind, position, rank) = split_key(key)?;
         let mut reader = Reader::new(value);

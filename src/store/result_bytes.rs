@@ -1,4 +1,4 @@
-//! What follows from the counters of all partitions, as bytes: in the summaries topic.
+//! Results computed from the counters of all partitions, as bytes in the summaries topic.
 //!
 //! ```text
 //! thresholds  format │ fingerprint of the rules │ tick │ n, n × (customers in the ranking │ threshold)
@@ -20,10 +20,10 @@ use crate::summary::{CohortDigest, Digest, Found};
 /// Cohorts of a digest in one record: some 60 bytes each.
 const DIGEST_COHORTS: usize = 4_096;
 
-/// Where all ranks begin.
+/// The thresholds of all ranks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedThresholds {
-    /// Counts the periods of `ranks.refresh` since 1970: in which of them it was found.
+    /// The period of `ranks.refresh` in which it was computed, counted from 1970.
     pub tick: i64,
     /// By the rule set's numbers of ranks.
     pub found: Vec<Found>,
@@ -64,7 +64,7 @@ impl PublishedThresholds {
     }
 }
 
-/// Key and value of the record that says which parameters the model of churn has.
+/// Key and value of the record with the churn parameters.
 #[must_use]
 pub fn encode_parameters(parameters: &Parameters, rules: &RuleSet) -> KeyValue {
     let mut value = begin(rules);
@@ -85,8 +85,7 @@ pub fn decode_parameters(value: &[u8], rules: &RuleSet) -> Result<Option<Paramet
     if reader.is_empty() { Ok(Some(parameters)) } else { Err(Corrupt("end of parameters")) }
 }
 
-/// Keys and values of a digest, in the order in which they are to be read. The keys are those of the digest so many days
-/// before, which goes.
+/// Keys and values of a digest, in reading order. They replace those of the digest `DIGEST_DAYS` before.
 #[must_use]
 pub fn encode_digest(digest: &Digest, rules: &RuleSet) -> Vec<KeyValue> {
     let place = u8::try_from(digest.day.rem_euclid(DIGEST_DAYS)).unwrap_or_default();

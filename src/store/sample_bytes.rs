@@ -27,7 +27,7 @@ impl PublishedSample {
         matches!(key, [_, _, _, _, SAMPLE, _, _])
     }
 
-    /// Key and value of its record; none without `[churn]`. The key is that of the sample so many weeks before, which goes.
+    /// Key and value of its record; `None` without `[churn]`. It replaces the sample `SAMPLE_WEEKS` before.
     #[must_use]
     pub fn encode(&self, rules: &RuleSet) -> Option<(Vec<u8>, Vec<u8>)> {
         let sampled = rules.sampled_from()?;

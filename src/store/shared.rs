@@ -1,22 +1,22 @@
-//! What all databases of a process share: memory, threads, and the number of files that may be open.
+//! What all databases of a process share: memory, threads, and the limit of open files.
 
 use rocksdb::{Cache, Env, WriteBufferManager};
 
 use super::handles::FILES_OPEN_MAX;
 
-/// Threads that write memtables out, of all databases together: one would keep all partitions waiting for the largest.
+/// Flush threads for all databases together: a single one would let all partitions wait for the largest.
 const FLUSH_THREADS: i32 = 2;
-/// Threads that merge files, of all databases together; no more than there are processors.
+/// Compaction threads for all databases together; at most the number of processors.
 const COMPACTION_THREADS_MAX: usize = 4;
 
 /// The memory that all databases of a process share: a block cache, and write buffers charged to it; and their threads.
 ///
-/// No write ever waits for the buffers of another database: RocksDB would let one thread that writes to all of them in turn
-/// wait for a flush that nobody asks for. Who writes sees to it that they are flushed in time, see
+/// No write waits for the buffers of another database: with stalls allowed, RocksDB would block a thread that writes to
+/// all of them in turn on a flush that nobody requests. Writers make sure that buffers are flushed in time, see
 /// [`SharedMemory::write_buffers_used`].
 pub struct SharedMemory {
     pub(super) cache: Cache,
-    /// Bytes of the cache, unless it is shrunk.
+    /// Size of the cache, unless it is shrunk.
     capacity: usize,
     pub(super) buffers: WriteBufferManager,
     pub(super) env: Env,
@@ -48,12 +48,12 @@ impl SharedMemory {
         self
     }
 
-    /// Gives half of the cache's memory back, for as long as memory is short.
+    /// Releases half of the cache's memory while memory is short.
     pub fn shrink(&self) {
         self.cache.clone().set_capacity(self.capacity / 2);
     }
 
-    /// Takes it again.
+    /// Restores the size of the cache.
     pub fn regrow(&self) {
         self.cache.clone().set_capacity(self.capacity);
     }
@@ -64,7 +64,7 @@ impl SharedMemory {
         self.cache.get_usage()
     }
 
-    /// Bytes of write buffers in use now, those on their way to disk included, and how many there may be.
+    /// Bytes of write buffers in use, including those being flushed, and their limit.
     #[must_use]
     pub fn write_buffers_used(&self) -> (usize, usize) {
         (self.buffers.get_usage(), self.buffers.get_buffer_size())

@@ -1,16 +1,16 @@
-//! How much room the file system of `state.dir` has, and how much it needs.
+//! Free space of the file system of `state.dir`, and how much is needed.
 
 use std::io;
 use std::path::Path;
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
-/// Besides the write buffers: manifests, logs, and what a merge of small files takes.
+/// In addition to the write buffers: manifests, logs, and compactions of small files.
 const NEEDED_BESIDES: u64 = 16 << 20;
-/// The part of a file system that is left free, up to [`SHARE_MAX`]: others may write there too.
+/// The share of a file system that is left free, up to [`SHARE_MAX`]: other programs may write there too.
 const SHARE_PERCENT: u64 = 5;
 const SHARE_MAX: u64 = 1 << 30;
-/// Files and folders that must be free: a flush or a merge makes some.
+/// Free inodes needed: a flush or a compaction creates files.
 const FILES_NEEDED: u64 = 64;
 
 /// A file system as it is now.
@@ -20,7 +20,7 @@ pub struct Space {
     pub free: u64,
     /// Bytes in all.
     pub size: u64,
-    /// Files and folders that may still be made; `None`: as many as fit.
+    /// Free inodes; `None`: no limit.
     pub files: Option<u64>,
     pub read_only: bool,
 }
@@ -33,7 +33,7 @@ pub struct Marks {
 }
 
 impl Space {
-    /// Of the file system that holds a folder, or would hold it once it is made.
+    /// For the file system of a folder, which need not exist yet.
     ///
     /// # Errors
     /// The operating system does not say.
@@ -48,7 +48,7 @@ impl Space {
         })
     }
 
-    /// What a process needs whose write buffers take so many bytes: all of them may have to be written out, whatever else
+    /// The marks for a process with write buffers of this size: all of them may have to be flushed, whatever else
     /// writes there meanwhile.
     #[must_use]
     pub fn marks(&self, write_buffers: u64) -> Marks {
@@ -58,8 +58,7 @@ impl Space {
         Marks { pause_below, resume_above: pause_below / 2 * 3 }
     }
 
-    /// Why nothing more should be written, as a sentence without a full stop; `None`: go on. `paused`: nothing is written
-    /// now.
+    /// Why writing should pause, as a sentence without a full stop; `None`: continue. `paused`: writing is paused now.
     #[must_use]
     pub fn refuses(&self, marks: Marks, paused: bool) -> Option<String> {
         let needed = if paused { marks.resume_above } else { marks.pause_below };
@@ -69,10 +68,12 @@ impl Space {
         }
         if self.free < needed {
             let (free, needed) = (mib(self.free), mib(marks.resume_above));
-            return Some(format!("the file system of state.dir has {free} MiB free; work goes on at {needed} MiB"));
+            return Some(format!(
+                "the file system of state.dir has {free} MiB free; processing resumes at {needed} MiB"
+            ));
         }
         if self.files.is_some_and(|files| files < FILES_NEEDED) {
-            return Some("the file system of state.dir has no room for more files (inodes)".to_owned());
+            return Some("the file system of state.dir has no free inodes".to_owned());
         }
         None
     }

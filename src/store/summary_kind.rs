@@ -12,17 +12,17 @@ pub enum SummaryKind {
     Survey,
     /// One partition's sample.
     Sample,
-    /// Where ranks begin.
+    /// Rank thresholds.
     Thresholds,
-    /// The parameters of the model of churn.
+    /// Churn parameters.
     Parameters,
-    /// What later forecasts need of a survey.
+    /// The parts of a survey that later forecasts need.
     Digest,
     /// Some cohorts of the newest survey of all partitions.
     Whole,
-    /// Of an earlier release, and of no use any more.
+    /// Written by an earlier release, and obsolete.
     Retired,
-    /// Of a newer release, or of somebody else.
+    /// Written by a newer release, or by another program.
     Unknown,
 }
 
@@ -42,7 +42,8 @@ impl SummaryKind {
         }
     }
 
-    /// Does it follow from the counters of all partitions? Every process needs it; the others only who works it out.
+    /// Is it a result computed from all partitions? Every process reads these; the others only the process that
+    /// computes them.
     #[must_use]
     pub fn is_result(self) -> bool {
         matches!(self, Self::Thresholds | Self::Parameters | Self::Whole | Self::Digest)
@@ -65,7 +66,7 @@ impl SummaryKind {
     }
 }
 
-/// What the values of all kinds begin with: the fingerprint of the rules that it is of; of samples what is sampled, in words.
+/// The head of all values: the fingerprint of the rules; for samples a description of what is sampled.
 ///
 /// # Errors
 /// Bytes of a newer release, or damage.

@@ -17,7 +17,8 @@ use crate::rules::ast::Unit;
 use crate::rules::{CohortIx, RuleSet};
 use crate::summary::{CohortSurvey, Expected, Survey, SurveyBlock};
 
-/// A block is full with so many bytes. One more cohort takes at most about 200 KB, and a broker takes a million by default.
+/// Size at which a block is complete. One more cohort takes at most about 200 KB, and a broker accepts a million by
+/// default.
 pub const BLOCK_BYTES: usize = 256 << 10;
 
 const NOBODY: u8 = 0;
@@ -68,16 +69,14 @@ impl PublishedBlock {
     }
 }
 
-/// Keys and values of a partition's survey, in the order in which they are to be read. The keys are those of the survey a
-/// few days before, which goes.
+/// Keys and values of a partition's survey, in reading order. Its keys replace those of the survey a few days before.
 #[must_use]
 pub fn encode_survey(partition: u32, survey: &Survey, rules: &RuleSet) -> Vec<KeyValue> {
     let day = survey.frame.day;
     (0..).zip(blocks(survey, rules)).map(|(number, value)| (block_key(partition, day, number), value)).collect()
 }
 
-/// Keys and values of the newest survey of all partitions, in the order in which they are to be read. The keys are those of
-/// the one before, which goes.
+/// Keys and values of the newest survey of all partitions, in reading order. They replace those of the previous one.
 #[must_use]
 pub fn encode_whole(survey: &Survey, rules: &RuleSet) -> Vec<KeyValue> {
     (0..).zip(blocks(survey, rules)).map(|(number, value)| (whole_key(number), value)).collect()
@@ -169,7 +168,7 @@ fn put_cohort(out: &mut Vec<u8>, cohort: &CohortSurvey) {
         put_u64(out, count);
     }
     for week in &cohort.retention {
-        // Who was in after so many weeks was in before.
+        // Customers retained after some weeks were retained before.
         let some = week.iter().take_while(|stayed| **stayed > 0).count();
         put_len(out, some);
         week[..some].iter().for_each(|stayed| put_u64(out, *stayed));

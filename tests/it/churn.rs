@@ -101,7 +101,7 @@ fn what_fit_writes_score_and_replay_take() {
     let given = done(run(&["score", "--rules", &rules, "--params", &params, &events]));
     let fitted = done(run(&["score", "--rules", &rules, "--refit", &events]));
     assert!(fitted.err.contains("fitted to 600 customers up to"), "{}", fitted.err);
-    assert!(given.err.contains("by the parameters given"), "{}", given.err);
+    assert!(given.err.contains("with the given parameters"), "{}", given.err);
     assert_eq!(given.out, fitted.out);
     assert_eq!(given.out.lines().count(), 600);
     done(run(&["replay", "--rules", &rules, "--params", &params, &events]));
@@ -119,7 +119,7 @@ fn score_says_what_run_would_say_at_that_instant() {
             levels.insert(line["customer_id"].clone().to_string(), line["risk"].clone());
         }
         let score = done(run(&["score", "--rules", &rules, "--at", at, &events]));
-        assert!(score.err.contains("as `run` would say, by what was learnt on 199"), "{}", score.err);
+        assert!(score.err.contains("as `run` would predict, with the parameters of 199"), "{}", score.err);
         let scored = lines(&score);
         assert!(scored.iter().any(|line| line["level"] != "low") && scored.len() > 300);
         for line in &scored {
@@ -247,7 +247,7 @@ fn too_little_history_is_said_to_be_too_little() {
     let events = room.cdnow(200);
     let fit = done(run(&["fit", "--on", "purchase", "--until", "1997-03-01", &events]));
     assert!(fit.err.contains("Provisional: customers were known for"), "{}", fit.err);
-    assert!(fit.err.contains("How good it is cannot be said"), "{}", fit.err);
+    assert!(fit.err.contains("The quality cannot be measured"), "{}", fit.err);
     let nothing = run(&["fit", "--on", "nothing", &events]);
     assert_eq!(nothing.code, 1);
     assert!(nothing.err.contains("there is nothing to fit"), "{}", nothing.err);

@@ -190,7 +190,7 @@ recurring_at_risk: Recurring customers at risk
   in since 10 Mar 2026 01:00:00.001, entered once
   who
     yes  did purchase at least 2 times ever (2 times)
-           changes with nothing any more
+           nothing can change this
     yes  time since last purchase > 1.5 x usual gap of purchase (89 days, usual gap 45 days)
            changes with a purchase
     yes  time since last purchase < 3 x usual gap of purchase (89 days, usual gap 45 days)
@@ -210,18 +210,18 @@ re_engageable: À reconquérir
   pas membre, aucune entrée
   who
     oui  did purchase ever (2 fois)
-           change avec plus rien
+           plus rien ne peut changer ce résultat
     non  silent for 90 days (la dernière fois il y a 89\u{a0}jours)
-           change avec le silence jusqu’au 1er\u{a0}avr. 2026 à 14:00
+           changerait avec le silence jusqu’au 1er\u{a0}avr. 2026 à 14:00
     oui  not silent for 365 days (la dernière fois il y a 89\u{a0}jours)
-           change avec le silence jusqu’au 1er\u{a0}janv. 2027 à 13:00
+           changerait avec le silence jusqu’au 1er\u{a0}janv. 2027 à 13:00
     oui  did not unsubscribed ever (aucune fois)
-           change avec un événement unsubscribed
+           changerait avec un événement unsubscribed
     non  not in recurring_at_risk (depuis 21\u{a0}jours)
-           change avec la sortie de la cohorte recurring_at_risk
+           changerait avec la sortie de la cohorte recurring_at_risk
   until
     non  did purchase in the last 1 day (la dernière fois il y a 89\u{a0}jours)
-           change avec un événement purchase
+           changerait avec un événement purchase
   ensuite\u{a0}: entrée le 16\u{a0}mai 2026 à 14:00, si rien d’autre n’arrive
 ";
     assert_eq!((text.code, text.out.as_str(), text.err.as_str()), (0, expected, ""));
@@ -381,7 +381,10 @@ fn a_file_of_which_nothing_could_be_read_is_no_success() {
             "one\ntwo\nthree\n",
             "3 lines or records, and none is an event; standard input:1: not a JSON object (column 1)",
         ),
-        ("{\"customer_id\": \"c1\"}\n", "1 line or record, and it is no event; standard input:1: `event` is missing"),
+        (
+            "{\"customer_id\": \"c1\"}\n",
+            "1 line or record, and it is not an event; standard input:1: `event` is missing",
+        ),
     ] {
         for command in [&["replay", "--rules", RULES, "-"][..], &["explain", "--rules", RULES, "--customer", "c1", "-"]]
         {
@@ -399,9 +402,9 @@ fn fields_that_are_not_read_are_named_with_the_way_out() {
     let line = "{\"customer_id\":\"c\",\"event\":\"purchase\",\"time\":1767603600000,\"amount\":5,\"shop\":\"x\"}\n";
     let replay = fed(&["replay", "--rules", RULES, "-"], &line.repeat(2));
     assert_eq!(replay.code, 0, "{}", replay.err);
-    let said = "cohortd: standard input: fields that are not read: amount, shop; put them into properties\n";
+    let said = "cohortd: standard input: unused fields: amount, shop; put them into properties\n";
     assert!(replay.err.starts_with(said), "{}", replay.err);
-    assert!(!replayed(SHOP).err.contains("not read"), "{}", replayed(SHOP).err);
+    assert!(!replayed(SHOP).err.contains("unused fields"), "{}", replayed(SHOP).err);
 }
 
 #[test]
@@ -464,7 +467,7 @@ fn check_says_what_was_understood_and_what_it_costs() {
     for line in [
         "  1. onboarding_stuck: Stuck in onboarding",
         "     success: send the guided set-up, then call",
-        "     stays at most 14 days; entered once in a life",
+        "     stays at most 14 days; entered at most once",
         "     looks at onboarding_stuck",
         "         28  the latest 2 days with product_viewed or visit (recent_visitors_no_purchase)",
         "         10  when last signup (new_signups)",

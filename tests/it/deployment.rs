@@ -96,7 +96,7 @@ fn a_secret_may_stand_in_a_file() {
     fs::write(&secret, "nonsense\n").unwrap();
     let variable = "COHORTD_SCHEMAS__REGISTRY_FILE";
     let (is_sound, said) = cohortd(&["dump-config"], &[(variable, secret.to_str().unwrap())]);
-    assert!(!is_sound && said.contains(variable) && said.contains("is no address"), "{said}");
+    assert!(!is_sound && said.contains(variable) && said.contains("is not a valid address"), "{said}");
     fs::write(&secret, "http://me:hunter2@registry:8081\n").unwrap();
     let (is_sound, said) = cohortd(&["dump-config"], &[(variable, secret.to_str().unwrap())]);
     assert!(is_sound && said.contains("\"http://********@registry:8081\""), "{said}");

@@ -55,7 +55,7 @@ impl Lab {
 
     fn create(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let plan = TopicPlan { name: topic, partitions, replicas: None, settings };
-        assert_eq!(self.admin().create(&plan, LONG), Ok(Created::Now));
+        assert_eq!(self.admin().create(&plan, LONG), Ok(Created::New));
         // The broker's answer is ahead of what its partitions do.
         let observer = Watermarks::new(&self.settings("observer", &[]), &self.brokers).unwrap();
         eventually("its partitions answer", || {

@@ -110,9 +110,9 @@ fn a_file_in_another_place_is_taken_for_what_it_is() {
     let settings = cohortd(&[("c.toml", b"[kafka]\ngroup_id = \"x\"\n")], &["check", "--rules", "c.toml"]);
     settings.says(78, &["unknown key `kafka`", "belongs into the settings", "--config"]);
     let rules = cohortd(&[("r.toml", SOUND.as_bytes())], &["run", "--config", "r.toml"]);
-    rules.says(78, &["r.toml:2: cohorts.buyers.who: belongs into the rules", "rules.file"]);
+    rules.says(78, &["r.toml:2: cohorts.buyers.who: belongs in the rules", "rules.file"]);
     let listed = cohortd(&[("r.toml", b"activity = ['visit']\n")], &["run", "--config", "r.toml"]);
-    listed.says(78, &["activity: belongs into the rules"]);
+    listed.says(78, &["activity: belongs in the rules"]);
 }
 
 #[test]
@@ -161,6 +161,6 @@ fn an_address_that_is_no_broker_is_refused_before_anything_is_opened() {
         cohortd(&[("rules.toml", SOUND.as_bytes())], &["run", "--set", &set])
     };
     for servers in ["http://kafka:9092", "kafka:9092,kafka:port", "kafka:9092/", ":9092", "kafka-1:9092 kafka-2:9092"] {
-        run(servers).says(78, &["kafka.bootstrap_servers", "is no broker; write host:port"]);
+        run(servers).says(78, &["kafka.bootstrap_servers", "is not a valid broker address; write host:port"]);
     }
 }

@@ -88,7 +88,7 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
     );
     assert_eq!(
         refusal("[log]\ncolour = true\n", &[], &[]),
-        "cohortd.toml:2: log.colour: unknown key; there are log.format, log.filter"
+        "cohortd.toml:2: log.colour: unknown key; this section has log.format, log.filter"
     );
     assert_eq!(
         refusal("[kafka]\nsecurity.protocol = \"SSL\"\n", &[], &[]),
@@ -96,7 +96,7 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
     );
     assert_eq!(
         refusal("[sprockets]\n", &[], &[]),
-        "cohortd.toml:1: sprockets: unknown key; `cohortd dump-config` prints all that there are"
+        "cohortd.toml:1: sprockets: unknown key; `cohortd dump-config` lists all keys"
     );
     assert_eq!(
         refusal("", &[], &["kafka=b:1"]),
@@ -123,24 +123,24 @@ fn a_wrong_value_is_refused_with_what_to_write() {
     );
     assert_eq!(
         refusal("", &["COHORTD_MEMORY__LIMIT=2 gigs"], &[]),
-        "COHORTD_MEMORY__LIMIT: memory.limit: \"2 gigs\" is no whole number with a unit; write it like \"512 MiB\" \
+        "COHORTD_MEMORY__LIMIT: memory.limit: \"2 gigs\" is not a whole number with a unit; write it like \"512 MiB\" \
          (units: B, KiB, MiB, GiB, kB, MB, GB)"
     );
     assert_eq!(
         refusal("", &[], &["lanes=four"]),
-        "--set: lanes: \"four\" is no whole number; write digits only, as 1000"
+        "--set: lanes: \"four\" is not a whole number; write digits only, such as 1000"
     );
     assert_eq!(
         refusal("[topics]\ncreate = \"maybe\"\n", &[], &[]),
-        "cohortd.toml:2: topics.create: string \"maybe\" is neither; write true or false"
+        "cohortd.toml:2: topics.create: string \"maybe\" is not a boolean; write true or false"
     );
     assert_eq!(
         refusal("[log]\nformat = \"xml\"\n", &[], &[]),
-        "cohortd.toml:2: log.format: \"xml\" is no format; write \"text\" or \"json\""
+        "cohortd.toml:2: log.format: \"xml\" is not a valid log format; write \"text\" or \"json\""
     );
     assert_eq!(
         refusal("", &[], &["kafka.start=yesterday"]),
-        "--set: kafka.start: \"yesterday\" is no instant; write \"2026-01-31\", \"2026-01-31T08:00:00Z\" or milliseconds \
+        "--set: kafka.start: \"yesterday\" is not a valid time; write \"2026-01-31\", \"2026-01-31T08:00:00Z\" or milliseconds \
          since 1970; or write \"earliest\" or \"latest\""
     );
     assert_eq!(
@@ -175,10 +175,10 @@ fn values_that_do_not_go_together_are_refused_where_one_was_set() {
         refusal("", &[], &["topics.members=cohort-changes"]),
         "--set: topics.members: \"cohort-changes\" is also topics.changes; each needs a topic of its own"
     );
-    assert_eq!(refusal("", &[], &["lanes=1025"]), "--set: lanes: 1025 is too large; the most is 1024");
+    assert_eq!(refusal("", &[], &["lanes=1025"]), "--set: lanes: 1025 is too large; the maximum is 1024");
     assert_eq!(
         refusal("", &[], &["memory.limit=32 MiB"]),
-        "--set: memory.limit: 32 MiB is too small; the least is 64 MiB"
+        "--set: memory.limit: 32 MiB is too small; the minimum is 64 MiB"
     );
     assert_eq!(
         refusal("", &[], &["schemas.bare=event.avsc"]),
@@ -192,15 +192,15 @@ fn how_the_registry_is_reached_is_checked_together() {
     let refused = |set: &str| refusal("", &[], &[registry, set]);
     assert_eq!(
         refusal("", &[], &["schemas.token=t"]),
-        "--set: schemas.token: is of no use without schemas.registry; set schemas.registry too"
+        "--set: schemas.token: has no effect without schemas.registry; set schemas.registry too"
     );
     assert_eq!(
         refused("schemas.certificate=/c.pem"),
-        "--set: schemas.certificate: is of no use without schemas.key; set schemas.key too"
+        "--set: schemas.certificate: has no effect without schemas.key; set schemas.key too"
     );
     assert_eq!(
         refused("schemas.key=/k.pem"),
-        "--set: schemas.key: is of no use without schemas.certificate; set schemas.certificate too"
+        "--set: schemas.key: has no effect without schemas.certificate; set schemas.certificate too"
     );
     assert_eq!(
         refusal("", &[], &["schemas.registry=http://sr-1:8081", "schemas.ca=/ca.pem"]),
@@ -208,12 +208,12 @@ fn how_the_registry_is_reached_is_checked_together() {
     );
     assert_eq!(
         refusal("", &[], &["schemas.registry=http://sr-1,http://me:x@sr-2", "schemas.token=t"]),
-        "--set: schemas.token: and user:password@ in schemas.registry are two ways to say who asks; leave one of them out"
+        "--set: schemas.token: and user:password@ in schemas.registry are both credentials; set only one of them"
     );
     assert!(refusal("", &[], &["schemas.registry=http://sr-1,sr-2"]).contains("several separated by commas"));
     assert_eq!(
         refused("schemas.subjects=value"),
-        "--set: schemas.subjects: \"value\" names no subjects; write \"topic\", \"record\" or \"topic-record\""
+        "--set: schemas.subjects: \"value\" is not a valid value; write \"topic\", \"record\" or \"topic-record\""
     );
     let all = ["schemas.token=hunter2", "schemas.proxy=http://me:hunter2@proxy:3128", "schemas.register=no"];
     let loaded = load("", &[], &[&[registry][..], &all].concat());
@@ -245,9 +245,9 @@ fn a_prefix_stands_before_the_names_that_nobody_set_and_the_dump_says_them_whole
     assert_eq!(&load(&dump, &[], &[]).settings.topics, topics);
     assert_eq!(
         refusal("", &[], &["topics.prefix=shop/"]),
-        "--set: topics.prefix: \"shop/\" cannot begin a topic name; use letters, digits, `.`, `_` and `-`"
+        "--set: topics.prefix: \"shop/\" is not a valid prefix of topic names; use letters, digits, `.`, `_` and `-`"
     );
-    assert!(refusal("", &[], &[&format!("topics.prefix={}", "x".repeat(249))]).contains("is no topic name"));
+    assert!(refusal("", &[], &[&format!("topics.prefix={}", "x".repeat(249))]).contains("is not a valid topic name"));
 }
 
 #[test]
@@ -260,9 +260,9 @@ fn what_topics_are_made_with_is_checked_together() {
         refusal("", &[], &["topics.replication=2", "topics.min_insync_replicas=3"]),
         "--set: topics.min_insync_replicas: topics of 2 copies cannot have 3 in sync; raise topics.replication"
     );
-    assert!(refusal("", &[], &["topics.segment_size=512 KiB"]).contains("the least is 1 MiB"));
-    assert!(refusal("", &[], &["topics.dirty_percent=101"]).contains("the most is 100"));
-    assert!(refusal("", &[], &["topics.retention=4000 days"]).contains("the most is 3650 days"));
+    assert!(refusal("", &[], &["topics.segment_size=512 KiB"]).contains("the minimum is 1 MiB"));
+    assert!(refusal("", &[], &["topics.dirty_percent=101"]).contains("the maximum is 100"));
+    assert!(refusal("", &[], &["topics.retention=4000 days"]).contains("the maximum is 3650 days"));
     let topics =
         load("", &[], &["topics.segment_size=0", "topics.retention=0", "topics.replication=3"]).settings.topics;
     assert_eq!((topics.segment_size, topics.retention, topics.insync()), (0, Duration::ZERO, Some(2)));
@@ -290,7 +290,7 @@ fn the_admin_api_is_reached_from_outside_with_tls_and_a_token_only() {
     }
     assert_eq!(
         refusal("", &[], &[tls[0]]),
-        "--set: admin.tls_certificate_file: is of no use without admin.tls_key_file; set admin.tls_key_file too"
+        "--set: admin.tls_certificate_file: has no effect without admin.tls_key_file; set admin.tls_key_file too"
     );
     assert_eq!(
         refusal("", &[], &["admin.listen=127.0.0.1:9464"]),

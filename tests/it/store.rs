@@ -140,7 +140,7 @@ fn write(path: &Path, rules: &Arc<RuleSet>) {
         batch.put_recorded(recorded.key(110), Some(recorded.value()));
     }
     database.write(&batch).unwrap();
-    database.flush(true).unwrap();
+    database.flush().unwrap();
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn flushing_the_largest_gives_its_write_buffers_back() {
     let databases = databases(folder.path(), &memory, 4, 2 << 20);
     let before = memory.write_buffers_used().0;
     assert!(databases.iter().all(|database| database.memtable_bytes() > 2 << 20));
-    databases[0].flush(true).unwrap();
+    databases[0].flush().unwrap();
     assert!(databases[0].memtable_bytes() < 1 << 20 && !databases[0].is_flushing());
     // RocksDB gives them back on a thread of its own, once nobody reads what was flushed any more.
     let is_given_back = || memory.write_buffers_used().0 + (2 << 20) <= before;
@@ -270,7 +270,7 @@ fn trouble_is_known_by_its_kind_whatever_the_path_is_called() {
     batch.put_changelog_next(1);
     database.write(&batch).unwrap();
     assert_eq!(trouble(Database::open(&path, &memory())), Some(Trouble::InUse));
-    database.flush(true).unwrap();
+    database.flush().unwrap();
     drop(database);
     let tables = || fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
     for table in tables().filter(|path| path.extension().is_some_and(|extension| extension == "sst")) {

@@ -1,4 +1,4 @@
-//! Who listens to the outputs: a reader of `cohort-changes`, as any consumer of that topic would be.
+//! A reader of `cohort-changes`, like any consumer of that topic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use crate::codec::Output;
 use crate::event::{Change, Evidence, Instant};
 use crate::kafka::{Failure, Read, Reader};
 
-/// How long a poll of one partition may keep the others waiting.
+/// Poll timeout for one partition, during which the others wait.
 const POLL: Duration = Duration::from_millis(10);
 
 /// A change as read from the topic.
@@ -21,12 +21,12 @@ pub struct Seen {
     pub customer: String,
     pub cohort: String,
     pub change: Change,
-    /// Was it decided by time alone, with no event?
+    /// Was it caused by time alone, without an event?
     pub by_time: bool,
     pub why: Vec<Evidence>,
 }
 
-/// Reads every partition of the topic from its beginning, until told to leave or nobody listens any more.
+/// Reads every partition of the topic from its beginning, until stopped or the receiver is gone.
 ///
 /// # Errors
 /// What a broker or a record has wrong with it.

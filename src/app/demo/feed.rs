@@ -1,4 +1,4 @@
-//! The shop alone, for a Kafka of one's own: its events go to the input topic of a daemon that runs elsewhere.
+//! The shop without the daemon: its events go to the input topic of a daemon that runs elsewhere.
 
 use std::thread;
 use std::time::{Duration, Instant as Moment};
@@ -15,31 +15,31 @@ use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 
-/// How long the shop lives on beyond today, at most.
+/// How long the shop continues beyond today, at most.
 const LIVES_ON: Span = Span(90 * Span::DAY.0);
-/// Of an input topic that is made here.
+/// Partitions of an input topic that is created here.
 const PARTITIONS: i32 = 4;
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
 const QUEUE_BYTES: usize = 8 << 20;
-/// Between two looks at the clock.
+/// How often the clock is checked.
 const TICK: Duration = Duration::from_millis(50);
-/// How long records may take to reach the broker.
+/// How long flushing records may take.
 const FLUSH_FOR: Duration = Duration::from_secs(60);
-/// Between two looks whether records arrive.
+/// How often it is checked whether records arrive.
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 
-/// What may be chosen.
+/// Options.
 #[derive(Debug, Clone, Copy)]
 pub struct Feeding {
-    /// How long the shop's past should take.
+    /// How long sending the shop's history should take.
     pub pace: Duration,
     pub customers: u32,
     pub seed: u64,
 }
 
-/// Sends the shop's past at the pace of the demo, and then what happens as time passes, until told to stop. Into a topic
-/// that holds records already only the latter: a second past would only be too late.
+/// Sends the shop's history at the pace of the demo, and then events in real time, until stopped. If the topic already
+/// has records, only the latter: a second history would be too late.
 ///
 /// # Errors
 /// An input topic that cannot be had, or a record that the brokers do not take.
@@ -67,7 +67,7 @@ pub fn feed(loaded: &Loaded, feeding: Feeding) -> Result<(), Failure> {
     for (number, act) in (1_u64..).zip(&acts).filter(|(_, act)| act.at >= begins) {
         if is_past && act.at >= now {
             is_past = false;
-            tracing::info!(events = sent, "The past is sent; from now on events come as time passes.");
+            tracing::info!(events = sent, "The history is sent; from now on events follow in real time.");
         }
         while act.at > clock() {
             if shutdown.is_requested() {
@@ -81,7 +81,7 @@ pub fn feed(loaded: &Loaded, feeding: Feeding) -> Result<(), Failure> {
             flushed = Moment::now();
         }
         record.clear();
-        // Another start tells another life, with ids of its own.
+        // Another start simulates other customers, with ids of its own.
         encode(&encoder, &format!("{:x}-{number}", opening.0), number, act, &mut record);
         let key = shop::name(act.customer);
         for _ in 0..1 + u64::from(number % TWICE_IN == 0) {
@@ -105,7 +105,7 @@ struct Input {
     is_empty: bool,
 }
 
-/// The input topic, made where it is missing and that is allowed. Waits for brokers. `None`: told to stop.
+/// The input topic, created if it is missing and that is allowed. Waits for brokers. `None`: stopped.
 fn input(loaded: &Loaded, brokers: &Brokers, shutdown: &Shutdown) -> Result<Option<Input>, Failure> {
     let admin = Admin::new(&loaded.settings.kafka, brokers)?;
     let watermarks = Watermarks::new(&loaded.settings.kafka, brokers)?;
@@ -117,10 +117,10 @@ fn input(loaded: &Loaded, brokers: &Brokers, shutdown: &Shutdown) -> Result<Opti
                 let text = "does not exist, and topics.create is false; create it";
                 return Err(Failure::Ended(Ending::Topics, loaded.refusal("topics.input", text).to_string()));
             }
-            // Made a moment ago.
+            // It was just created.
             Ok(None) => {}
             Err(kafka::Failure::Retry(cause)) => {
-                tracing::warn!(reason = cause.text, "Kafka is not ready; trying again.")
+                tracing::warn!(reason = cause.text, "Kafka is not ready; retrying.")
             }
             Err(failure) => return Err(failure.into()),
         }

@@ -1,9 +1,9 @@
-//! What one customer does, act by act, with the hours and weekdays at which people shop.
+//! The actions of one customer, at the hours and weekdays at which people shop.
 
 use super::random::Random;
 use crate::event::{Instant, Span};
 
-/// One thing done.
+/// One action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Act {
     pub(super) at: Instant,
@@ -39,13 +39,13 @@ impl What {
     }
 }
 
-/// How many come in each hour of the day, UTC: few at night, some at noon, most in the evening.
+/// Relative activity in each hour of the day, UTC: low at night, some at noon, most in the evening.
 const HOURS: [u32; 24] = [2, 1, 1, 1, 1, 2, 4, 7, 9, 10, 11, 13, 12, 10, 10, 11, 12, 14, 18, 20, 18, 13, 8, 4];
 
-/// From Monday: who would come on a slow day comes the day after as often as this.
+/// From Monday: the probability that a visit is postponed to the next day.
 const PUT_OFF: [f64; 7] = [0.25, 0.35, 0.25, 0.2, 0.1, 0.0, 0.0];
 
-/// The acts of one customer, in the making. Days count from the shop's first.
+/// The actions of one customer so far. Days count from the opening of the shop.
 pub(super) struct Life<'a> {
     pub(super) random: Random,
     /// The last day.
@@ -74,7 +74,7 @@ impl<'a> Life<'a> {
         Instant(midnight * Span::DAY.0 + hour * Span::HOUR.0 + within)
     }
 
-    /// Does something, unless that is before the shop opens or after it closes. Returns when.
+    /// Adds an action, unless it is before the opening or after the closing. Returns when.
     pub(super) fn act(&mut self, at: Instant, what: What) -> Instant {
         if at >= self.opening && at < self.closing {
             self.acts.push(Act { at, customer: self.customer, what });
@@ -87,7 +87,7 @@ impl<'a> Life<'a> {
         at + Span((self.random.between(least, most) * Span::MINUTE.0 as f64) as i64)
     }
 
-    /// Comes and looks at a few things. Returns when the last of it was.
+    /// Visits a few pages. Returns the time of the last one.
     pub(super) fn look(&mut self, day: f64) -> Instant {
         let at = self.on(day);
         let mut at = self.act(at, What::Visit);
@@ -98,7 +98,7 @@ impl<'a> Life<'a> {
         at
     }
 
-    /// Looks, and buys.
+    /// Visits, and buys.
     pub(super) fn buy(&mut self, day: f64) {
         let at = self.look(day);
         let at = self.after(at, 2.0, 15.0);

@@ -1,9 +1,8 @@
-//! Everything in one process: an embedded broker, a simulated shop, a real lane with a real database, and a reader of
-//! what it says. `cli` draws it.
+//! The demo: an embedded broker, a simulated shop, a real lane with a real database, and a reader of its changes, in
+//! one process. `cli` draws it.
 //!
-//! `people` and `life` are the shop, `sender` puts its events on the input topic, `audience` reads `cohort-changes`; `feed`
-//! is the shop alone, for a Kafka of one's own.
-//! The broker is librdkafka's mock: see [`Mock`] for what it cannot show.
+//! `people` and `life` simulate the shop, `sender` sends its events to the input topic, `audience` reads
+//! `cohort-changes`; `feed` is the shop alone, for a real Kafka.
 
 mod audience;
 mod feed;
@@ -36,7 +35,7 @@ use crate::kafka::{Brokers, Mock, Publisher, Reader};
 use crate::lane::{ClusterFacts, RecordLimits};
 use crate::metrics::{InputMetrics, Metrics};
 use crate::rules::{self, RuleSet};
-use crate::settings::{Admin, Loaded};
+use crate::settings::{Admin, Loaded, Topics};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
 use scratch::Scratch;
@@ -98,13 +97,13 @@ pub enum Stage {
     /// The lane waits for its partitions.
     Joining,
     Living,
-    /// All is sent, and not all of it decided.
+    /// All events are sent, and some are not yet decided.
     Settling,
-    /// There is nothing more to come, or somebody asked for the end.
+    /// No more events, or stopped by the user.
     Over,
 }
 
-/// What it has come to so far.
+/// The results so far.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
     pub applied: u64,
@@ -133,18 +132,7 @@ impl Demo {
         telemetry::start(&loaded.settings.log).map_err(Failure::running)?;
         let rules = Arc::clone(&options.rules);
         let topics = loaded.settings.topics.clone();
-        let written = [
-            &topics.changes,
-            &topics.members,
-            &topics.risks,
-            &topics.forecasts,
-            &topics.dead_letters,
-            &topics.changelog,
-            &topics.summaries,
-        ];
-        for topic in [&topics.input].into_iter().chain(written) {
-            broker.create_topic(topic, i32::from(PARTITIONS))?;
-        }
+        create_topics(&broker, &topics)?;
         let runtime = runtime()?;
         let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
         let servers = servers(&runtime, &mut loaded)?;
@@ -161,14 +149,7 @@ impl Demo {
         let progress = Arc::new(Progress::new(time.start));
         let deciding = Arc::clone(&rules);
         let daemon = spawn("demo", &shutdown, move || {
-            let found = ClusterFacts {
-                cluster_id: "demo".to_owned(),
-                input_id: String::new(),
-                partitions: u32::from(PARTITIONS),
-                deletions_kept: Span::DAY,
-                limits: RecordLimits::default(),
-            };
-            process.serve(Schemas::built_in(), servers, Begin::With(found, deciding))
+            process.serve(Schemas::built_in(), servers, Begin::With(cluster(), deciding))
         })?;
         let input = metrics.input(&topics.input);
         let sender = Sender {
@@ -315,6 +296,34 @@ fn spawn(
     thread::Builder::new().name(name.to_owned()).spawn(part).map_err(Failure::running)
 }
 
+fn create_topics(broker: &Mock, topics: &Topics) -> Result<(), Failure> {
+    let all = [
+        &topics.input,
+        &topics.changes,
+        &topics.members,
+        &topics.risks,
+        &topics.forecasts,
+        &topics.dead_letters,
+        &topics.changelog,
+        &topics.summaries,
+    ];
+    for topic in all {
+        broker.create_topic(topic, i32::from(PARTITIONS))?;
+    }
+    Ok(())
+}
+
+/// The cluster and the topics that the daemon would find at its start.
+fn cluster() -> ClusterFacts {
+    ClusterFacts {
+        cluster_id: "demo".to_owned(),
+        input_id: String::new(),
+        partitions: u32::from(PARTITIONS),
+        deletions_kept: Span::DAY,
+        limits: RecordLimits::default(),
+    }
+}
+
 /// The settings that a demo needs; what else the operator set stays.
 fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
     let quiet = is_default(loaded, "log.filter");
@@ -335,7 +344,7 @@ fn furnish(loaded: &mut Loaded, broker: &Mock, scratch: &Scratch) {
     // The shop sends its events in the order in which they happen.
     settings.time.arrives_within = Span::SECOND;
     if quiet {
-        // The screen says what goes on.
+        // The screen shows the progress.
         settings.log.filter = "error".to_owned();
     }
     if local {

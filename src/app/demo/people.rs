@@ -1,18 +1,18 @@
-//! The kinds of people that a shop knows, and how each of them lives.
+//! The kinds of customers of the shop, and their behaviour.
 
 use super::life::{Life, What};
 
-/// Out of a hundred customers, in the order of [`KINDS`].
+/// In per cent, in the order of [`KINDS`].
 const SHARES: [u32; 5] = [32, 33, 17, 13, 5];
 
 const KINDS: [fn(&mut Life<'_>); 5] = [newcomer, regular, visitor, silent, unsubscriber];
 
-/// Lives one customer's whole life in the shop.
+/// Simulates one customer.
 pub(super) fn live(life: &mut Life<'_>) {
     KINDS[life.random.weighted(&SHARES)](life);
 }
 
-/// Signs up some day; finishes the set-up, or gets stuck in it and sometimes finds out again.
+/// Signs up; completes the onboarding, or gets stuck in it and sometimes recovers.
 fn newcomer(life: &mut Life<'_>) {
     let day = life.random.between(0.0, life.days);
     life.look(day - 1.0);
@@ -48,19 +48,19 @@ fn newcomer(life: &mut Life<'_>) {
     }
 }
 
-/// Buys in a rhythm of their own from the first weeks on.
+/// Buys regularly from the first weeks on.
 fn regular(life: &mut Life<'_>) {
     let start = life.random.between(0.0, 30.0);
     buys_from(life, start, Ending::Drifts);
 }
 
-/// Looks on several days and does not buy, again and again.
+/// Visits on several days without buying, repeatedly.
 fn visitor(life: &mut Life<'_>) {
     let start = life.random.between(0.0, 60.0);
     looks_from(life, start);
 }
 
-/// Bought in the beginning, is not heard of for months, and comes back or does not.
+/// Bought in the beginning, is inactive for months, and comes back or not.
 fn silent(life: &mut Life<'_>) {
     let mut day = life.random.between(0.0, 15.0);
     for _ in 0..life.random.whole(1, 3) {
@@ -76,7 +76,7 @@ fn silent(life: &mut Life<'_>) {
     }
 }
 
-/// A regular who falls silent one day and then says so.
+/// A regular customer who becomes inactive and then unsubscribes.
 fn unsubscriber(life: &mut Life<'_>) {
     let start = life.random.between(0.0, 30.0);
     buys_from(life, start, Ending::Unsubscribes);
@@ -84,13 +84,13 @@ fn unsubscriber(life: &mut Life<'_>) {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// May stop coming, without a word.
+    /// May become inactive without notice.
     Drifts,
     /// Stops coming and unsubscribes.
     Unsubscribes,
 }
 
-/// Purchases in a rhythm, with looks in between; now and then a pause that is long for this person.
+/// Regular purchases with visits in between; now and then a pause that is long for this customer.
 fn buys_from(life: &mut Life<'_>, start: f64, ending: Ending) {
     let rhythm = life.random.between(9.0, 38.0);
     let stops = match ending {
@@ -124,7 +124,7 @@ fn buys_from(life: &mut Life<'_>, start: f64, ending: Ending) {
     }
 }
 
-/// A few days of looking, then weeks of nothing; seldom a purchase.
+/// A few days of visits, then weeks of nothing; rarely a purchase.
 fn looks_from(life: &mut Life<'_>, start: f64) {
     let mut day = start;
     while day < life.days {

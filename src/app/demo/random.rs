@@ -1,11 +1,11 @@
-//! Chance from a seed: the same seed gives the same shop.
+//! Random numbers from a seed: the same seed gives the same shop.
 
 /// SplitMix64: small, fast, and good enough for a shop.
 #[derive(Debug, Clone)]
 pub(super) struct Random(u64);
 
 impl Random {
-    /// `stream` tells apart those who share a seed.
+    /// `stream` separates generators with the same seed.
     pub(super) fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
         random.next();
@@ -38,7 +38,7 @@ impl Random {
         self.fraction() < probability
     }
 
-    /// An index, as likely as its weight.
+    /// An index, with a probability proportional to its weight.
     pub(super) fn weighted(&mut self, weights: &[u32]) -> usize {
         let sum: u32 = weights.iter().sum();
         let mut left = self.whole(1, sum);

@@ -1,4 +1,4 @@
-//! A folder for the demo's databases, gone when the demo is.
+//! A temporary folder for the demo's databases.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -8,17 +8,17 @@ use std::{env, fs, io, process};
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes an empty folder that no other demo has.
+    /// Creates an empty folder.
     ///
     /// # Errors
     /// If it cannot be made.
     pub(super) fn make() -> io::Result<Self> {
         let path = env::temp_dir().join(format!("cohortd-demo-{}", process::id()));
-        // Left by a process that had this number before and was killed.
+        // Left by a killed process with the same id.
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
-        // Others may write to the folder around it.
+        // Other users may write to the parent folder.
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
@@ -31,7 +31,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "The demo's folder stays behind.");
+            tracing::warn!(path = %self.0.display(), %error, "Removing the demo's folder failed.");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The shop's sending side: acts as Avro records on the input topic, at the pace of the demo.
+//! Sends the shop's actions as Avro records to the input topic, at the pace of the demo.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -13,24 +13,24 @@ use crate::kafka::{Failure, Outgoing, Publisher, partition_of};
 use crate::metrics::{Health, InputMetrics};
 use crate::shutdown::Shutdown;
 
-/// Records that the lane has not accounted for. The broker in this process forgets what is more than 5 MB old in a
-/// partition, read or not; a record has some 150 bytes.
+/// The maximum number of records ahead of the lane. The in-process broker drops what is older than 5 MB in a partition,
+/// read or not; a record has some 150 bytes.
 const AHEAD_MAX: u64 = 10_000;
-/// Between two looks at the clock.
+/// How often the clock is checked.
 const TICK: Duration = Duration::from_millis(20);
-/// How long the last records may take to reach the broker.
+/// How long flushing the last records may take.
 const FLUSH_FOR: Duration = Duration::from_secs(10);
-/// One record in so many is sent twice, as senders that retry do.
+/// One record in this many is sent twice, as by producers that retry.
 pub(super) const TWICE_IN: u64 = 200;
 
-/// How far the shop has come; read by others while it sends.
+/// The progress of the shop, read by other threads.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// Records sent.
     pub(super) sent: AtomicU64,
-    /// The instant up to which the shop has lived, in milliseconds.
+    /// The simulated time, in milliseconds.
     pub(super) lived: AtomicI64,
-    /// Is the lane ready, and the shop open?
+    /// Is the lane ready, and has the shop opened?
     pub(super) opened: AtomicBool,
     /// Is everything sent?
     pub(super) closed: AtomicBool,
@@ -47,7 +47,7 @@ impl Progress {
     }
 }
 
-/// What sends, and what it looks at.
+/// The sender and its inputs.
 pub(super) struct Sender {
     pub(super) publisher: Publisher,
     pub(super) topic: String,
@@ -63,7 +63,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Waits until the lane reads, then sends all acts, each when its time has come.
+    /// Waits until the lane reads, then sends each action when its time has come.
     ///
     /// # Errors
     /// A record that the broker does not take.
@@ -102,7 +102,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Where the shop's clock stands.
+    /// The simulated time.
     fn now(&self, started: Moment) -> Instant {
         let (opening, closing) = self.time;
         let part = started.elapsed().as_secs_f64() / self.pace.as_secs_f64().max(0.001);
@@ -122,7 +122,7 @@ impl Sender {
     }
 }
 
-/// Records that the lane has applied, skipped or dead-lettered, in committed batches.
+/// Records that the lane has applied, skipped or dead-lettered in committed batches.
 pub(super) fn accounted(input: &InputMetrics) -> u64 {
     let (applied, skipped, dead) = fates(input);
     applied + skipped + dead

@@ -1,4 +1,4 @@
-//! The simulated shop: everything that all its customers do, in order of time.
+//! The simulated shop: the actions of all its customers, in order of time.
 
 use super::life::{Act, Life};
 use super::people;
@@ -10,14 +10,14 @@ const NAMES: [&str; 24] = [
     "luca", "maya", "nils", "nora", "omar", "pia", "rosa", "sami", "tove", "yara",
 ];
 
-/// All acts of so many customers between two instants. The same seed gives the same acts.
+/// All actions of the customers between two instants. The same seed gives the same actions.
 pub(super) fn acts(customers: u32, seed: u64, time: (Instant, Instant)) -> Vec<Act> {
     let mut acts = Vec::new();
     for customer in 0..customers {
         let random = Random::new(seed, u64::from(customer));
         people::live(&mut Life::new(random, customer, time, &mut acts));
     }
-    // Of one instant, by customer: a stable order whatever the sort.
+    // At the same instant by customer: a deterministic order.
     acts.sort_by_key(|act| (act.at, act.customer));
     acts
 }

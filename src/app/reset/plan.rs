@@ -1,4 +1,5 @@
-//! Where a partition goes on, and what that costs: a function of what its state says and what the input holds.
+//! Where a partition continues, and what that costs: a function of its META and of the offsets that the input still
+//! has.
 
 use std::ops::Range;
 
@@ -6,7 +7,7 @@ use crate::clock::wall_clock;
 use crate::event::Instant;
 use crate::store::{Log, Meta};
 
-/// Where reading should go on while every customer stays as they are.
+/// Where reading should continue while the state is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
     /// Where the state ends.
@@ -27,21 +28,21 @@ pub(super) struct Present {
     pub(super) partitions: u32,
 }
 
-/// One partition's part in the plan.
+/// The step for one partition.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It stands where it should.
+    /// Nothing to do.
     Nothing,
     /// The group's offset is set to where the state ends.
     Offset,
-    /// As `Offset`, and what is to be read again begins at `from`, after `lost` records that the input holds no more.
+    /// As `Offset`, but the records to read again start at `from`, after `lost` records that the input no longer has.
     Rest { from: i64, lost: i64 },
-    /// Reading goes on at `to`; `skipped` records are never read; the changes of `lost` records read before were not
+    /// Reading continues at `to`; `skipped` records are never read; the changes of `lost` records read before were not
     /// written.
     To { to: i64, skipped: i64, lost: i64 },
 }
 
-/// Is the state of another log than the present one?
+/// Does the state belong to another log than the current one?
 pub(super) fn is_of_another_log(meta: &Meta, held: &Range<i64>, present: &Present) -> bool {
     let id = &meta.log.topic_id;
     meta.input != present.topic
@@ -50,8 +51,14 @@ pub(super) fn is_of_another_log(meta: &Meta, held: &Range<i64>, present: &Presen
         || held.end < meta.next_offset
 }
 
-/// What is to be done. `at`: the offset that `From::At` names; `stands`: the group's offset is where the state ends, and of
-/// the state's transaction.
+/// Whether the group's offset is where the state ends, and of the state's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offsets {
+    OfTheState,
+    Other,
+}
+
+/// The step for a partition. `at`: the offset that `From::At` stands for.
 ///
 /// # Errors
 /// Why it cannot be done, and what can.
@@ -60,16 +67,16 @@ pub(super) fn step(
     held: &Range<i64>,
     present: &Present,
     (from, at): (From, i64),
-    stands: bool,
+    offsets: Offsets,
 ) -> Result<Step, String> {
     let next = meta.next_offset;
-    // Read and changed somebody, and those changes are in the input alone.
+    // Records whose changes are in the input only.
     let unwritten = next - meta.replay_from;
     if is_of_another_log(meta, held, present) {
         let to = match from {
             From::Stored => {
                 return Err(format!(
-                    "the state is of another log than {} is now, in which its offsets mean nothing; use --from earliest, \
+                    "the state is of another log than {} is now, to which its offsets do not apply; use --from earliest, \
                      latest or a time",
                     present.topic
                 ));
@@ -83,7 +90,7 @@ pub(super) fn step(
     let to = match from {
         From::Stored if held.start > next => {
             return Err(format!(
-                "the input begins at offset {}, and the state ends at {next}; use --from earliest to go on without the \
+                "the input begins at offset {}, and the state ends at {next}; use --from earliest to continue without the \
                  records between them",
                 held.start
             ));
@@ -91,12 +98,12 @@ pub(super) fn step(
         From::Stored => next,
         From::Earliest => next.max(held.start),
         From::Latest => held.end,
-        // Going back would count events twice.
+        // Going back would apply events twice.
         From::At(_) => at.max(next).clamp(held.start, held.end),
     };
     let can_be_read_again = held.start <= meta.replay_from;
     match (to == next, can_be_read_again) {
-        (true, true) if stands => Ok(Step::Nothing),
+        (true, true) if offsets == Offsets::OfTheState => Ok(Step::Nothing),
         (true, true) => Ok(Step::Offset),
         (true, false) => Ok(Step::Rest { from: held.start, lost: held.start - meta.replay_from }),
         (false, true) if unwritten > 0 => Err(format!(
@@ -108,7 +115,7 @@ pub(super) fn step(
     }
 }
 
-/// The state's META once it goes on at `to`.
+/// The META of the state when it continues at `to`.
 pub(super) fn moved(meta: &Meta, to: i64, present: &Present) -> Meta {
     Meta {
         cluster_id: present.cluster_id.clone(),
@@ -117,7 +124,7 @@ pub(super) fn moved(meta: &Meta, to: i64, present: &Present) -> Meta {
         next_offset: to,
         replay_from: to,
         replay_stream_time: meta.stream_time,
-        // What comes may be old, and is not for automation before it was caught up with.
+        // The next records may be old, and are not for automation before the partition has caught up.
         live: false,
         caught_up: false,
         began: to,
@@ -125,20 +132,20 @@ pub(super) fn moved(meta: &Meta, to: i64, present: &Present) -> Meta {
         log: Log {
             topic_id: present.topic_id.clone(),
             resets: meta.log.resets + 1,
-            // Whatever was read before stands before what comes.
+            // What was read before comes before the next records.
             shift: meta.log.position(meta.next_offset) - to,
         },
         ..meta.clone()
     }
 }
 
-/// The state's META once what is to be read again begins later.
+/// The META of the state when the records to read again start later.
 pub(super) fn shortened(meta: &Meta, from: i64, present: &Present) -> Meta {
     let log = Log { topic_id: present.topic_id.clone(), ..meta.log.clone() };
     Meta { sequence: meta.sequence + 1, replay_from: from, written_at: wall_clock(), log, ..meta.clone() }
 }
 
-/// For people: what becomes of a partition.
+/// The step as text.
 pub(super) fn words(name: &str, meta: &Meta, step: &Step) -> String {
     let next = meta.next_offset;
     let records = |count: i64| if count == 1 { "1 record".to_owned() } else { format!("{count} records") };
@@ -150,17 +157,19 @@ pub(super) fn words(name: &str, meta: &Meta, step: &Step) -> String {
         ),
     };
     match step {
-        Step::Nothing => format!("{name}: stands at {next}, as it should"),
-        Step::Offset => format!("{name}: goes on at {next}, where the state ends; nothing is lost or said twice"),
+        Step::Nothing => format!("{name}: at {next}, nothing to do"),
+        Step::Offset => {
+            format!("{name}: continues at {next}, where the state ends; nothing is lost or published twice")
+        }
         Step::Rest { from, lost } => format!(
-            "{name}: goes on at {next}, where the state ends; it is read again from {from} on, and what {} before that \
+            "{name}: continues at {next}, where the state ends; it is read again from {from} on, and what {} before that \
              changed in customers is lost, though it was published",
             records(*lost)
         ),
         Step::To { to, skipped, lost: unwritten } => format!(
-            "{name}: the state ends at {next} and goes on at {to} of the input as it is now; {}{}",
+            "{name}: the state ends at {next} and continues at {to} of the current input; {}{}",
             match skipped {
-                0 => "no record of it is left out".to_owned(),
+                0 => "no record is skipped".to_owned(),
                 1 => "1 record is never read".to_owned(),
                 skipped => format!("{skipped} records are never read"),
             },
@@ -171,7 +180,7 @@ pub(super) fn words(name: &str, meta: &Meta, step: &Step) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{From, Meta, Present, Range, Step, is_of_another_log, moved, shortened, step};
+    use super::{From, Meta, Offsets, Present, Range, Step, is_of_another_log, moved, shortened, step};
     use crate::engine::{Observed, Timing};
     use crate::event::{Instant, Span};
     use crate::store::{Log, Surveyed};
@@ -214,7 +223,7 @@ mod tests {
     }
 
     fn plan(meta: &Meta, held: Range<i64>, from: From, at: i64) -> Result<Step, String> {
-        step(meta, &held, &present(), (from, at), false)
+        step(meta, &held, &present(), (from, at), Offsets::Other)
     }
 
     #[test]
@@ -237,7 +246,7 @@ mod tests {
         }
         let written = Meta { replay_from: 100, ..meta() };
         assert_eq!(plan(&written, 0..200, From::Latest, 0), Ok(Step::To { to: 200, skipped: 100, lost: 0 }));
-        assert_eq!(step(&meta(), &(0..200), &present(), (From::Stored, 0), true), Ok(Step::Nothing));
+        assert_eq!(step(&meta(), &(0..200), &present(), (From::Stored, 0), Offsets::OfTheState), Ok(Step::Nothing));
     }
 
     #[test]

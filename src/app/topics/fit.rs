@@ -1,41 +1,41 @@
-//! What a topic that is there lacks: what would break the guarantee, and what will only be missed in a bad moment.
+//! Checks an existing topic: what would break the guarantee, and what will be missed in an emergency.
 
 use super::plan::{self, DEAD_LETTER_OVERHEAD, DEAD_LETTERS, Plan, RECORD_BYTES_DEFAULT, RULES, setting};
 use crate::kafka::{Operation, Topic};
 use crate::settings::Topics;
 
-/// A topic that takes less may be too small for what is written: changes of many words, states of busy customers.
+/// A smaller `max.message.bytes` may be too small for the outputs: long changes, states of busy customers.
 const RECORD_BYTES_FEW: u64 = 128 << 10;
-/// The changelog takes records of at least so many bytes: a customer's id of the longest kind, and a small state.
+/// The minimum for the changelog: a customer id of the maximum length, and a small state.
 const CHANGELOG_RECORD_BYTES_MIN: u64 = 4 << 10;
-/// So many copies of a partition survive the loss of one broker while two of them must have each record.
+/// With this many replicas a partition survives the loss of one broker while two of them must have each record.
 const COPIES_MANY: usize = 3;
 
-/// Why it cannot be written to as it is.
+/// Why it cannot be used.
 pub(in crate::app) fn refused(plan: &Plan<'_>, found: &Topic, input: &Topic) -> Option<String> {
     let name = plan.name;
     if found.partitions != plan.partitions && plan.key == RULES {
         return Some(format!(
-            "topic {name} has {} partitions and needs 1, since versions have one order; make it anew, or name another",
+            "topic {name} has {} partitions and needs 1, since versions have one order; recreate it, or set another one",
             found.partitions
         ));
     }
     if found.partitions != plan.partitions {
         return Some(format!(
-            "topic {name} has {} partitions and the input {}; outputs go to their input's partition, so make it anew \
-             with as many, or name another",
+            "topic {name} has {} partitions and the input {}; outputs go to their input's partition, so recreate it \
+             with as many, or set another one",
             found.partitions, input.partitions
         ));
     }
     let policy = found.settings.get("cleanup.policy")?;
-    // A topic that also deletes by age loses states that nothing else holds.
+    // A topic that also deletes by age loses states that exist nowhere else.
     let (fits, needed) = match plan.is_compacted {
         true => (policy == "compact", "compact"),
         false => (!policy.contains("compact"), "delete"),
     };
     if !fits {
         return Some(format!(
-            "topic {name} has cleanup.policy={policy} and needs {needed}; change it, or name another"
+            "topic {name} has cleanup.policy={policy} and needs {needed}; change it, or set another one"
         ));
     }
     let bytes = setting(found, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT);
@@ -47,13 +47,13 @@ pub(in crate::app) fn refused(plan: &Plan<'_>, found: &Topic, input: &Topic) -> 
     })
 }
 
-/// The operations that are needed and that the brokers say are not allowed.
+/// The needed operations that brokers report as not allowed.
 pub(in crate::app) fn denied(needs: &[Operation], found: &Topic) -> Vec<Operation> {
     let Some(allowed) = &found.allowed else { return Vec::new() };
     needs.iter().copied().filter(|need| !allowed.contains(need)).collect()
 }
 
-/// What is weaker than it should be, one sentence each.
+/// Weaknesses, one sentence each.
 pub(in crate::app) fn weak(topics: &Topics, plan: &Plan<'_>, found: &Topic, input: &Topic) -> Vec<String> {
     let weak = [
         unseen(plan.name, found),
@@ -66,7 +66,7 @@ pub(in crate::app) fn weak(topics: &Topics, plan: &Plan<'_>, found: &Topic, inpu
     weak.into_iter().flatten().collect()
 }
 
-/// Its settings may not be read, and so nothing of them is known.
+/// Its settings are unknown, because they may not be read.
 pub(in crate::app) fn unseen(name: &str, found: &Topic) -> Option<String> {
     let is_denied = !denied(&[Operation::DescribeConfigs], found).is_empty();
     is_denied.then(|| {
@@ -105,17 +105,15 @@ fn short_deletions(plan: &Plan<'_>, found: &Topic) -> Option<String> {
     let (key, needed) = plan.settings.iter().find(|(key, _)| *key == "delete.retention.ms")?;
     let kept = setting(found, key).filter(|kept| *kept < needed.parse().unwrap_or(0))?;
     Some(format!(
-        "delete.retention.ms is {kept}, and {needed} would be right: deletions are shown for that long, to whoever was away (a \
-         local copy older than half of it is made anew)."
+        "delete.retention.ms is {kept}, and {needed} would be right: deletions are kept that long for readers that were away (a \
+         local copy older than half of it is restored)."
     ))
 }
 
 fn small_records(plan: &Plan<'_>, found: &Topic) -> Option<String> {
     let bytes = setting(found, "max.message.bytes").filter(|bytes| *bytes < RECORD_BYTES_FEW)?;
     (plan.key != RULES).then(|| {
-        format!(
-            "The topic takes small records only (max.message.bytes={bytes}); what is larger goes to the dead letters."
-        )
+        format!("The topic accepts only small records (max.message.bytes={bytes}); larger ones go to the dead letters.")
     })
 }
 
@@ -124,14 +122,14 @@ fn small_letters(plan: &Plan<'_>, found: &Topic, input: &Topic) -> Option<String
     let (takes, input) = (bytes(found), bytes(input));
     (plan.key == DEAD_LETTERS && takes < input).then(|| {
         format!(
-            "The topic takes smaller records than the input (max.message.bytes={takes}, the input's is {input}, {} would be \
+            "The topic accepts smaller records than the input (max.message.bytes={takes}, the input's is {input}, {} would be \
              right); larger dead letters are cut.",
             input + DEAD_LETTER_OVERHEAD
         )
     })
 }
 
-/// How long the changelog shows deletions, in milliseconds, where that is known.
+/// How long deletions stay in the changelog, in milliseconds, if known.
 pub(super) fn deletions_shown(plan: &Plan<'_>, found: &Topic) -> Option<u64> {
     (plan.key == plan::CHANGELOG).then(|| setting(found, "delete.retention.ms")).flatten()
 }
@@ -170,15 +168,15 @@ mod tests {
         for (replicas, words) in [(2, "fewer replicas"), (3, "min.insync.replicas=1")] {
             let found = topic(replicas, &settings);
             assert_eq!(refused(members, &found, &input), None);
-            let said = weak(&topics, members, &found, &input);
-            assert_eq!(said.len(), 3, "{said:#?}");
+            let warnings = weak(&topics, members, &found, &input);
+            assert_eq!(warnings.len(), 3, "{warnings:#?}");
             for words in [words, "delete.retention.ms is 1000", "max.message.bytes=5000"] {
-                assert!(said.iter().any(|said| said.contains(words)), "{words}: {said:#?}");
+                assert!(warnings.iter().any(|warning| warning.contains(words)), "{words}: {warnings:#?}");
             }
         }
         let letters = topic(3, &[("cleanup.policy", "delete"), ("max.message.bytes", "1000000")]);
-        let said = weak(&topics, &plans[4], &letters, &input);
-        assert!(said.len() == 1 && said[0].contains("dead letters are cut"), "{said:#?}");
+        let warnings = weak(&topics, &plans[4], &letters, &input);
+        assert!(warnings.len() == 1 && warnings[0].contains("dead letters are cut"), "{warnings:#?}");
     }
 
     #[test]
@@ -190,7 +188,10 @@ mod tests {
         assert_eq!(denied(&needs, &found), [Operation::Write]);
         found.settings = BTreeMap::new();
         let topics = Settings::load(&Sources::default()).unwrap().settings.topics;
-        let said = weak(&topics, &plans(&topics, &found)[0], &found, &found);
-        assert!(said.len() == 1 && said[0].contains("may not DescribeConfigs topic cohort-changes"), "{said:#?}");
+        let warnings = weak(&topics, &plans(&topics, &found)[0], &found, &found);
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("may not DescribeConfigs topic cohort-changes"),
+            "{warnings:#?}"
+        );
     }
 }

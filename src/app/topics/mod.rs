@@ -1,4 +1,4 @@
-//! The topics at start: found, made where missing, and refused where they would break what rests on them.
+//! The topics at the start: checked, created if missing, and refused if they would break a guarantee.
 
 mod fit;
 mod plan;
@@ -10,36 +10,36 @@ use super::ending::Ending;
 use super::failure::Failure;
 use super::pause::{self, pause};
 use crate::event::Span;
-use crate::kafka::{self, Admin, Brokers, Created, Topic, Trouble};
+use crate::kafka::{self, Admin, Brokers, ConnectionProblem, Created, Topic};
 use crate::lane::{ClusterFacts, RecordLimits, identity};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
-use crate::settings::Loaded;
+use crate::settings::{Kafka, Loaded};
 use crate::shutdown::Shutdown;
 use plan::setting;
 
 pub(super) use fit::{denied, refused as unfit, unseen, weak};
 pub(super) use plan::{CHANGELOG, OF_INPUT, Plan, plans};
 
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
-/// How often a missing input topic is looked for again.
+/// How often a missing input topic is looked up again.
 const MISSING_TRIES: u32 = 3;
-/// How often a topic is tried to be made that is to have more replicas than there are brokers: some may be about to come.
+/// Attempts to create a topic with more replicas than there are brokers: some may be starting.
 const REPLICAS_TRIES: u32 = 6;
-/// How often brokers are asked again what they allow: such as have just started may not know all access lists yet.
+/// How often permissions are requested again: brokers that have just started may not know all access lists yet.
 const DENIED_TRIES: u32 = 3;
-/// A topic that was made a moment ago is known to all brokers within so many tries.
+/// A new topic is known to all brokers within this many attempts.
 const MADE_TRIES: u32 = 5;
-/// Tries without an answer before it is looked for a reason other than the network.
+/// Attempts without an answer before other reasons than the network are investigated.
 const UNEXPLAINED_TRIES: u32 = 1;
-/// How long a connection is listened to for such a reason.
+/// How long to wait for such a reason.
 const LISTEN: Duration = Duration::from_secs(3);
-/// How often it must be heard: brokers that have just started may not know everyone yet.
+/// How often it must occur: brokers that have just started may not know all users yet.
 const REFUSALS: u32 = 2;
-/// What Kafka takes for `delete.retention.ms` unless told otherwise.
+/// Kafka's default of `delete.retention.ms`.
 const DELETIONS_DEFAULT: Span = Span::DAY;
 
-/// Checks the input topic; makes or checks the output topics. Waits for a broker, visibly. `None`: told to stop.
+/// Checks the input topic; creates or checks the output topics. Waits for brokers, and reports that. `None`: stopped.
 pub(super) fn prepare(
     loaded: &Loaded,
     brokers: &Brokers,
@@ -47,8 +47,7 @@ pub(super) fn prepare(
     health: &Health,
     shutdown: &Shutdown,
 ) -> Result<Option<ClusterFacts>, Failure> {
-    let (mut tries, mut made, mut impossible, mut refusals) = (0_u32, 0, 0, 0);
-    let kafka = &loaded.settings.kafka;
+    let (mut outage, mut created, mut impossible) = (Outage::default(), 0, 0);
     let mut backoff = pause::backoff();
     loop {
         match look(loaded, brokers) {
@@ -60,41 +59,16 @@ pub(super) fn prepare(
             Err(Problem::Waiting { reason, is_away }) => {
                 metrics.brokers_reachable.set(0);
                 metrics.retries(Retry::Kafka).inc();
-                tries += 1;
-                let servers = &kafka.bootstrap_servers;
-                let is_unexplained = is_away && tries > UNEXPLAINED_TRIES && !shutdown.is_requested();
-                let trouble = if is_unexplained { kafka::trouble(kafka, LISTEN) } else { None };
-                let reason = match &trouble {
-                    Some(Trouble::Unconnected(words)) => explained(words),
-                    None if is_unexplained && kafka.asks_for_tokens() => {
-                        format!(
-                            "{reason}; see kafka.options.sasl.oauthbearer.token.endpoint.url, too: it may not answer"
-                        )
-                    }
-                    _ => reason,
-                };
-                if tries.is_power_of_two() {
-                    tracing::warn!(servers, reason, tries, "Kafka is not ready; trying again.");
-                }
-                health.wait(Wait {
-                    cause: WaitCause::Kafka,
-                    partition: None,
-                    detail: format!("the start waits for Kafka at {servers}: {reason}"),
-                });
-                if let Some(Trouble::Refused(cause)) = &trouble {
-                    refusals += 1;
-                    if refusals >= REFUSALS {
-                        let problem = format!("the brokers at {servers} cannot be used: {}", cause.text);
-                        return Err(refusal(loaded, "kafka.options", problem));
-                    }
-                } else {
-                    refusals = 0;
-                }
+                outage.tries += 1;
+                let is_unexplained = is_away && outage.tries > UNEXPLAINED_TRIES && !shutdown.is_requested();
+                let (reason, problem) =
+                    if is_unexplained { explanation(&loaded.settings.kafka, reason) } else { (reason, None) };
+                outage.report(loaded, health, &reason, problem.as_ref())?;
             }
             Err(Problem::Made) => {
-                made += 1;
-                if made > MADE_TRIES {
-                    tracing::warn!(tries = made, "Topics that were made are not there yet; looking again.");
+                created += 1;
+                if created > MADE_TRIES {
+                    tracing::warn!(tries = created, "Created topics are not visible yet; retrying.");
                 }
             }
             Err(Problem::Impossible { failure, tries }) => {
@@ -111,12 +85,67 @@ pub(super) fn prepare(
     }
 }
 
-/// Why no connection is made, with the setting to look at.
+/// The attempts so far that no broker answered, or that found one that is not ready.
+#[derive(Default)]
+struct Outage {
+    tries: u32,
+    /// How often in a row the connection itself was rejected.
+    refusals: u32,
+}
+
+impl Outage {
+    /// Reports that the start waits for Kafka.
+    ///
+    /// # Errors
+    /// Brokers rejected the connection several times in a row.
+    fn report(
+        &mut self,
+        loaded: &Loaded,
+        health: &Health,
+        reason: &str,
+        problem: Option<&ConnectionProblem>,
+    ) -> Result<(), Failure> {
+        let (servers, tries) = (&loaded.settings.kafka.bootstrap_servers, self.tries);
+        if tries.is_power_of_two() {
+            tracing::warn!(servers, reason, tries, "Kafka is not ready; retrying.");
+        }
+        health.wait(Wait {
+            cause: WaitCause::Kafka,
+            partition: None,
+            detail: format!("the start waits for Kafka at {servers}: {reason}"),
+        });
+        let Some(ConnectionProblem::Refused(cause)) = problem else {
+            self.refusals = 0;
+            return Ok(());
+        };
+        self.refusals += 1;
+        if self.refusals < REFUSALS {
+            return Ok(());
+        }
+        let problem = format!("the brokers at {servers} cannot be used: {}", cause.text);
+        Err(refusal(loaded, "kafka.options", problem))
+    }
+}
+
+/// Tries to connect, for a better reason than a timeout.
+fn explanation(settings: &Kafka, reason: String) -> (String, Option<ConnectionProblem>) {
+    let problem = kafka::diagnose(settings, LISTEN);
+    let reason = match &problem {
+        Some(ConnectionProblem::Unconnected(words)) => explained(words),
+        None if settings.asks_for_tokens() => {
+            format!("{reason}; see kafka.options.sasl.oauthbearer.token.endpoint.url, too: it may not answer")
+        }
+        _ => reason,
+    };
+    (reason, problem)
+}
+
+/// Why no connection is possible, with the setting to check.
 pub(super) fn explained(words: &str) -> String {
     if words.contains("OIDC token") {
         return format!("{words}; see kafka.options.sasl.oauthbearer.token.endpoint.url");
     }
-    // Whoever speaks without TLS to a listener that wants it is hung up on.
+    // A TLS listener closes connections without TLS.
     if words.contains("Disconnected") {
         format!("{words}; see kafka.options.security.protocol, which must be that of the listener")
     } else {
@@ -125,14 +154,14 @@ pub(super) fn explained(words: &str) -> String {
 }
 
 enum Problem {
-    /// What passes by itself; `is_away`: no broker answers.
+    /// Temporary; `is_away`: no broker answers.
     Waiting {
         reason: String,
         is_away: bool,
     },
-    /// A topic was made a moment ago, and is not known to every broker yet.
+    /// A topic was just created, and is not known to every broker yet.
     Made,
-    /// What only a person can change if it is still so after some tries: brokers that have just started may not know yet.
+    /// Permanent if it is still so after some attempts: brokers that have just started may not be up to date.
     Impossible {
         failure: Failure,
         tries: u32,
@@ -203,7 +232,7 @@ fn look(loaded: &Loaded, brokers: &Brokers) -> Result<ClusterFacts, Problem> {
     })
 }
 
-/// The topic as it is, made where it is missing.
+/// The topic, created if it is missing.
 fn found_or_made(loaded: &Loaded, admin: &Admin, plan: &Plan<'_>) -> Result<Topic, Problem> {
     let Plan { key, name, partitions, .. } = plan;
     if let Some(found) = admin.topic(name, ASK)? {
@@ -213,8 +242,8 @@ fn found_or_made(loaded: &Loaded, admin: &Admin, plan: &Plan<'_>) -> Result<Topi
         return Err(refused(loaded, key, missing(plan)));
     }
     match plan.made_by(|made| admin.create(made, ASK)) {
-        Ok(Created::Now) => tracing::info!(topic = name, partitions, "Created."),
-        Ok(Created::Before) => {}
+        Ok(Created::New) => tracing::info!(topic = name, partitions, "Created."),
+        Ok(Created::Existing) => {}
         Err(failure) => return Err(not_made(loaded, key, failure)),
     }
     match admin.topic(name, ASK) {
@@ -224,12 +253,12 @@ fn found_or_made(loaded: &Loaded, admin: &Admin, plan: &Plan<'_>) -> Result<Topi
     }
 }
 
-/// What is to be said of an input that is not there.
+/// The message about a missing input.
 pub(super) fn no_input(name: &str) -> String {
-    format!("there is no topic {name} on this cluster; create it, or name the right one")
+    format!("there is no topic {name} on this cluster; create it, or set the right one")
 }
 
-/// What is to be said of a topic that is not there, and is not made.
+/// The message about a missing topic that is not created.
 pub(super) fn missing(plan: &Plan<'_>) -> String {
     format!(
         "there is no topic {} and topics.create is false; create it with {} and {}",
@@ -242,13 +271,13 @@ pub(super) fn missing(plan: &Plan<'_>) -> String {
     )
 }
 
-/// What is to be said of a changelog with another number of partitions than the input; `None`: it has as many.
+/// The message about a changelog with another number of partitions than the input; `None`: they are equal.
 pub(super) fn repartitioned(name: &str, input: &Topic, log: &Topic) -> Option<String> {
     let [now, then] = [input, log].map(|topic| u32::try_from(topic.partitions).unwrap_or(0));
     (now != then).then(|| identity::repartitioned(name, now, then))
 }
 
-/// What is to be said where something is [denied](denial).
+/// The message about a [denied](denial) operation.
 pub(super) fn not_allowed(denial: &str) -> String {
     format!("the brokers do not allow this user to {denial}; {}", kafka::GRANT)
 }
@@ -259,18 +288,18 @@ pub(super) fn denial(name: &str, denied: &[kafka::Operation]) -> Option<String> 
     (!words.is_empty()).then(|| format!("{} topic {name}", words.join(" and ")))
 }
 
-/// What this user lacks to be a member of the group, as far as the brokers say.
+/// The permissions that this user lacks for the group, as far as the brokers report them.
 pub(super) fn denied_group(admin: &Admin, group: &str) -> Option<String> {
     let is_denied = match admin.group_permissions(group, ASK) {
         Ok(allowed) => allowed.is_some_and(|allowed| !allowed.contains(&kafka::Operation::Read)),
         Err(kafka::Failure::Fatal(cause)) if cause.kind == kafka::Kind::NotAuthorized => true,
-        // Brokers without a coordinator yet, or that do not know the question: whoever joins will hear.
+        // Brokers without a coordinator yet, or without support for the request: joining will tell.
         Err(_) => false,
     };
     is_denied.then(|| format!("Read group {group}"))
 }
 
-/// A topic cannot be made: in the brokers' own words.
+/// A topic cannot be created: the brokers' own message.
 fn not_made(loaded: &Loaded, key: &str, failure: kafka::Failure) -> Problem {
     let kafka::Failure::Fatal(cause) = failure else { return failure.into() };
     let problem = loaded.refusal(key, format!("{}; {}", cause.text, way_to_make(&cause))).to_string();
@@ -282,7 +311,7 @@ fn not_made(loaded: &Loaded, key: &str, failure: kafka::Failure) -> Problem {
     }
 }
 
-/// What to do about a topic that the brokers do not make.
+/// What to do if the brokers do not create a topic.
 pub(super) fn way_to_make(cause: &kafka::Cause) -> &'static str {
     match cause.kind {
         kafka::Kind::NotAuthorized => "let this user create topics, or create it and set topics.create = false",

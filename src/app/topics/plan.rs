@@ -1,4 +1,4 @@
-//! The topics that are written: what each must be, and how it is made where it is missing.
+//! The output topics: their required settings, and how they are created.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::settings::Topics;
 const CHANGELOG_DELETIONS: &str = "604800000";
 /// `delete.retention.ms` of the membership table: how long a sink may be away without missing an exit.
 const MEMBERS_DELETIONS: &str = "2592000000";
-/// `max.compaction.lag.ms` of the summaries: whoever comes to hold partition 0 reads all of them, and so at most what is in
-/// force and about two days of what it took the place of. By default it would be a week's.
+/// `max.compaction.lag.ms` of the summaries: a new owner of partition 0 reads all of them, and so at most the current
+/// records and about two days of replaced ones. By default it would be a week's.
 const SUMMARIES_LAG: &str = "86400000";
-/// What Kafka takes for one record unless told otherwise.
+/// Kafka's default of `max.message.bytes`.
 pub(super) const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
 /// Headers that are added to a dead letter.
 pub(super) const DEAD_LETTER_OVERHEAD: u64 = 64 << 10;
@@ -21,12 +21,12 @@ pub(super) const RULES: &str = "topics.rules";
 pub(in crate::app) const CHANGELOG: &str = "topics.changelog";
 pub(super) const DEAD_LETTERS: &str = "topics.dead_letters";
 
-/// What is done with the input.
+/// The operations on the input.
 pub(in crate::app) const OF_INPUT: &[Operation] = &[Operation::Read];
 const WRITTEN: &[Operation] = &[Operation::Write];
 const READ_AND_WRITTEN: &[Operation] = &[Operation::Read, Operation::Write];
 
-/// One topic that is written.
+/// One output topic.
 #[derive(Debug)]
 pub(in crate::app) struct Plan<'a> {
     /// The setting that names it.
@@ -34,7 +34,7 @@ pub(in crate::app) struct Plan<'a> {
     pub(in crate::app) name: &'a str,
     pub(in crate::app) partitions: i32,
     pub(super) replicas: Option<u16>,
-    /// What is done with it.
+    /// The operations on it.
     pub(in crate::app) needs: &'static [Operation],
     pub(super) is_compacted: bool,
     pub(super) settings: Vec<(&'static str, String)>,
@@ -70,7 +70,7 @@ pub(in crate::app) fn plans<'a>(topics: &'a Topics, input: &Topic) -> [Plan<'a>;
 }
 
 impl Plan<'_> {
-    /// Deleted by age; zero: by the age that the brokers have.
+    /// Deleted by age; zero: by the default of the brokers.
     fn kept_for(self, retention: Duration) -> Self {
         let limit = (!retention.is_zero()).then(|| ("retention.ms", retention.as_millis().to_string()));
         self.with([("cleanup.policy", "delete".to_owned())].into_iter().chain(limit).collect())
@@ -96,13 +96,13 @@ impl Plan<'_> {
         self
     }
 
-    /// Asks the brokers through `ask`, with the topic as it is to be made.
+    /// Calls `ask` with the topic to create.
     pub(in crate::app) fn made_by<T>(&self, ask: impl FnOnce(&TopicPlan<'_>) -> T) -> T {
         let settings: Vec<(&str, &str)> = self.settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
         ask(&TopicPlan { name: self.name, partitions: self.partitions, replicas: self.replicas, settings: &settings })
     }
 
-    /// As one that should be made says it: `cleanup.policy=compact, segment.bytes=134217728`.
+    /// The settings as text, such as `cleanup.policy=compact, segment.bytes=134217728`.
     pub(in crate::app) fn words(&self) -> String {
         self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
     }

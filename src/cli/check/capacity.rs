@@ -1,11 +1,11 @@
-//! Up to where measures are exact.
+//! The limits up to which measures are exact.
 
-use crate::cli::words::grouped;
+use crate::cli::format::grouped;
 use crate::fact::{DISTINCT_MAX, SERIES_EXACT, TEXT_MAX, VALUES_MAX};
 use crate::rules::Document;
 use crate::rules::ast::{CompareTest, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window};
 
-/// One sentence for each kind of memory that the measures in use share.
+/// One sentence for each kind of storage that the measures in use share.
 pub(super) fn of(document: &Document) -> Vec<String> {
     let mut used = Used::default();
     for rule in document.cohorts.values() {
@@ -108,7 +108,7 @@ impl Used {
     }
 }
 
-/// All ever, and all since a date, take one sum.
+/// `ever` and `since` a date take a single sum.
 fn is_windowed(window: &Window) -> bool {
     !matches!(window, Window::Ever | Window::SinceDate(_))
 }

@@ -1,15 +1,15 @@
-//! Facts in plain words: what is remembered, of which events, for whom.
+//! Facts in plain words: what is stored, from which events, for which cohorts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::calendar::Unit;
-use crate::cli::words::{counted, length};
+use crate::cli::format::{counted, length};
 use crate::event::{NameId, PropertyId, Span};
 use crate::fact::{FactIx, Parts, Phrases};
 use crate::rules::ast::Events;
 use crate::rules::{Document, Feed, Filter, FilterTest, Literal, RuleSet};
 
-/// What the facts of a rule set are called.
+/// Descriptions of the facts of a rule set.
 pub(super) struct Facts<'a> {
     rules: &'a RuleSet,
     names: BTreeMap<NameId, String>,
@@ -89,7 +89,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The words of one fact.
+/// The description of one fact.
 struct OfFact<'a> {
     facts: &'a Facts<'a>,
     fact: FactIx,

@@ -1,4 +1,4 @@
-//! `check`: is everything that was written right, and what will it cost? Opens nothing but the files themselves, unless it is to
+//! `check`: validates settings, rules and schemas, and shows what the rules cost. Opens only files, unless it is to
 //! `connect`.
 
 mod capacity;
@@ -12,8 +12,8 @@ mod size;
 use std::io::{self, Write};
 
 use super::arguments::Check;
+use super::format::{counted, grouped, length, size};
 use super::output::{self, Stopped};
-use super::words::{counted, grouped, length, size};
 use crate::app::Failure;
 use crate::app::rules_file::{self, RulesFile};
 use crate::engine::Membership;
@@ -26,22 +26,22 @@ use crate::telemetry;
 use facts::Facts;
 use sample::Sample;
 
-/// Bytes of one remembered event id: a hash, and a time as the distance from the one before.
+/// Bytes of one stored event id: a hash, and a time relative to the previous one.
 const ID: usize = 8 + 6;
-/// Bytes of a standing: its number and flags, how often, and three times.
+/// Bytes of a membership: number and flags, counter, and three times.
 const STANDING: usize = 2 + 3 + 3 * 6;
-/// Bytes of one remembered change of a standing.
+/// Bytes of one stored change of a membership.
 const PAST_CHANGE: usize = 7;
 /// Bytes of a customer's clock, deadline, counters and lengths.
 const FRAME: usize = 48;
 
-/// Checks all and prints what was understood.
+/// Checks everything and prints a description.
 ///
 /// # Errors
 /// The first wrong setting or schema, or all mistakes in the rules; a sample that cannot be read; with
 /// `--deny-warnings`, any warning.
 pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
-    // Only the log knows what a filter looks like, and starting it opens nothing.
+    // Only the log can parse a filter, and starting it opens nothing.
     telemetry::start(&settings.settings.log)
         .map_err(|error| Failure::Configuration(settings.refusal("log.filter", error.to_string()).to_string()))?;
     let schemas = schemas::check(settings)?;
@@ -58,7 +58,11 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     let mut out = output::results();
     if asked.size {
         let load = size::Load::of(&asked, &file, settings);
-        size::write(&load, sample.as_ref().and_then(Sample::kept), asked.json, &mut out)?;
+        let measured = sample.as_ref().and_then(Sample::kept);
+        match asked.json {
+            true => size::write_json(&load, measured, &mut out)?,
+            false => size::write_table(&load, measured, &mut out)?,
+        }
         return Ok(out.flush()?);
     }
     cohorts(&file, &mut out)?;
@@ -77,7 +81,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     warn(&file.name, &found, asked.deny_warnings)
 }
 
-/// Says all warnings, and fails if they were not to be.
+/// Prints all warnings, and fails if they are denied.
 fn warn(file: &str, found: &[Warning], deny: bool) -> Result<(), Stopped> {
     if found.is_empty() {
         return Ok(());
@@ -123,7 +127,7 @@ fn cohorts(file: &RulesFile, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n  Calendar days are those of {zone}. Fingerprint {}.", rules.fingerprint)
 }
 
-/// What is watched, and from where on each level counts.
+/// The churn definition, and where each level begins.
 fn risk(churn: &Churn, rule: &ChurnRule) -> String {
     let levels: Vec<String> = rule.levels.iter().map(|(name, from)| format!("{name} from {from}")).collect();
     format!(
@@ -135,7 +139,7 @@ fn risk(churn: &Churn, rule: &ChurnRule) -> String {
     )
 }
 
-/// Who acts, and how.
+/// Owner and action.
 fn service(cohort: &Cohort) -> Option<String> {
     match (&cohort.owner, &cohort.action) {
         (Some(owner), Some(action)) => Some(format!("{owner}: {action}")),
@@ -144,11 +148,11 @@ fn service(cohort: &Cohort) -> Option<String> {
     }
 }
 
-/// What is said of a stay besides its expressions.
+/// The conditions of a stay besides its expressions.
 fn terms(cohort: &Cohort) -> Option<String> {
     let part =
         |before: &str, span: Option<Span>, after: &str| span.map(|span| format!("{before}{}{after}", length(span)));
-    let once = cohort.once.then(|| "entered once in a life".to_owned());
+    let once = cohort.once.then(|| "entered at most once".to_owned());
     let parts = [
         part("stays at least ", cohort.at_least, ""),
         part("stays at most ", cohort.at_most, ""),
@@ -159,7 +163,7 @@ fn terms(cohort: &Cohort) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// Which cohorts of its group come first.
+/// The cohorts of its group that take precedence.
 fn group(rules: &RuleSet, cohort: &Cohort) -> Option<String> {
     let group = cohort.group.as_ref()?;
     let first: Vec<&str> = cohort.excluded_by.iter().map(|other| rules.cohort(*other).name.as_str()).collect();
@@ -169,7 +173,7 @@ fn group(rules: &RuleSet, cohort: &Cohort) -> Option<String> {
     })
 }
 
-/// Why it stands after others.
+/// The cohorts that it refers to.
 fn references(rules: &RuleSet, index: usize) -> Option<String> {
     let names: Vec<&str> = (rules.cohorts.iter())
         .filter(|other| other.dependants.iter().any(|dependant| usize::from(dependant.0) == index))
@@ -178,7 +182,7 @@ fn references(rules: &RuleSet, index: usize) -> Option<String> {
     (!names.is_empty()).then(|| format!("looks at {}", names.join(", ")))
 }
 
-/// What is to be known of ranks in per cent.
+/// A note on ranks in per cent.
 fn parts(rules: &RuleSet, index: usize) -> Option<String> {
     let of_cohort = rules.ranks.iter().filter(|rank| rank.readers.iter().any(|reader| usize::from(reader.0) == index));
     let words: Vec<String> = of_cohort
@@ -186,11 +190,11 @@ fn parts(rules: &RuleSet, index: usize) -> Option<String> {
         .map(|rank| format!("`{}`", rank.words))
         .collect();
     (!words.is_empty()).then(|| {
-        format!("nobody enters by {} while fewer than {POPULATION_MIN} customers are ranked", words.join(" and "))
+        format!("no customer enters by {} while fewer than {POPULATION_MIN} customers are ranked", words.join(" and "))
     })
 }
 
-/// What is kept of each customer, at most.
+/// What is stored for each customer, at most.
 fn memory(file: &RulesFile, ids: usize, out: &mut impl Write) -> io::Result<()> {
     let rules = &file.rules;
     let facts = Facts::new(&file.document, rules);
@@ -198,7 +202,7 @@ fn memory(file: &RulesFile, ids: usize, out: &mut impl Write) -> io::Result<()> 
         (0..rules.facts.len()).map(|fact| (rules.facts[fact].kind.bytes_max(), facts.in_words(fact))).collect();
     rows.push((
         ids * ID,
-        format!("the ids of the latest {}, to know one sent twice", counted(ids as u64, "event", "events")),
+        format!("the ids of the latest {}, to recognize duplicates", counted(ids as u64, "event", "events")),
     ));
     let histories = rules.cohorts.iter().filter(|cohort| cohort.keeps_history).count();
     let standing = rules.cohorts.len() * STANDING + histories * Membership::HISTORY_MAX * PAST_CHANGE;
@@ -206,7 +210,7 @@ fn memory(file: &RulesFile, ids: usize, out: &mut impl Write) -> io::Result<()> 
     rows.push((FRAME, "clock, next deadline, counters".to_owned()));
     let total = rows.iter().map(|(bytes, _)| *bytes as u64).sum();
 
-    writeln!(out, "\nRemembered about each customer, bytes at most")?;
+    writeln!(out, "\nStored for each customer, bytes at most")?;
     for (bytes, words) in &rows {
         writeln!(out, "  {:>9}  {words}", grouped(*bytes as u64))?;
     }

@@ -1,4 +1,4 @@
-//! What is right and may still surprise.
+//! Notes on valid rules that may surprise.
 
 use crate::event::Number;
 use crate::rules::ast::{
@@ -6,7 +6,7 @@ use crate::rules::ast::{
 };
 use crate::rules::{Document, Page, Warning};
 
-/// A warning for each measure that does not wait, in the order of the cohorts' names.
+/// A warning for each measure that does not wait for its window, in the order of the cohorts' names.
 pub(super) fn of(page: &Page<'_>) -> Vec<Warning> {
     let mut notes = Vec::new();
     for place in page.document.expressions() {
@@ -27,7 +27,7 @@ enum Sign {
     Denied,
 }
 
-/// Comparisons of a measure over a window with a length that hold where nothing was found.
+/// Comparisons of a measure over a window with a length that hold without any event.
 fn satisfied_by_nothing<'e>(document: &Document, expr: &'e Expr, sign: Sign, found: &mut Vec<&'e Expr>) {
     match &expr.kind {
         ExprKind::And(parts) | ExprKind::Or(parts) => {

@@ -1,4 +1,4 @@
-//! The folder of Avro schemas: what each file is good for.
+//! The folder of Avro schemas: what each file can be used for.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,9 +26,9 @@ pub(super) fn check(settings: &Loaded) -> Result<Vec<String>, Failure> {
             Ok(reader) if reader.unread().is_empty() => "its records are events".to_owned(),
             Ok(reader) => {
                 let fields = reader.unread();
-                format!("its records are events; fields that are not read: {fields}; put them into properties")
+                format!("its records are events; unused fields: {fields}; put them into properties")
             }
-            Err(problem) => format!("its records are no events, and would go to the dead letters: {problem}"),
+            Err(problem) => format!("its records are not events, and would go to the dead letters: {problem}"),
         };
         lines.push(format!("{}: {verdict}", path.display()));
     }

@@ -1,7 +1,7 @@
-//! `check --size`: what to give to so many customers and events under these rules.
+//! `check --size`: estimates of the resources for a number of customers and events under these rules.
 //!
-//! Each figure is worked out from one that was measured (`make bench`; `docs/performance.md`) or counted from the rules, and is
-//! shown with its bounds and with what it comes from. `docs/sizing.md` says the same at length.
+//! Each figure is derived from a measured one (`make bench`; `docs/performance.md`) or from the rules, and is shown
+//! with its bounds and basis. `docs/sizing.md` explains them.
 
 use std::io::{self, Write};
 
@@ -11,57 +11,59 @@ use super::sample::Kept;
 use super::{ID, STANDING};
 use crate::app::rules_file::RulesFile;
 use crate::cli::arguments::Check;
-use crate::cli::words::{counted, grouped, size};
+use crate::cli::format::{counted, grouped, size};
 use crate::event::{NameId, Span};
 use crate::fact::FactIx;
 use crate::rules::{Feed, RuleSet};
 use crate::settings::Loaded;
 
-/// Of a stored state, besides ids, facts and standings.
+/// Bytes of a stored state besides ids, facts and memberships.
 const FRAME: f64 = 40.0;
-/// Of a text that is kept, mostly.
+/// Typical bytes of a stored text.
 const TEXT: usize = 16;
-/// Of the topics' names and of a customer's id: what a key takes.
+/// Bytes of a key: topic names and a customer id.
 const KEY: f64 = 24.0;
-/// A decoded customer: measured at 1,000 to 1,600 bytes where a stored one takes 108 to 236.
+/// Bytes of a decoded customer: measured at 1,000 to 1,600 where a stored one takes 108 to 236.
 const DECODED_FRAME: f64 = 500.0;
 const DECODED_PER_BYTE: f64 = 4.7;
-/// Of memory, what decoded customers have, and RocksDB's cache (`memory.limit`).
+/// The share of `memory.limit` for decoded customers, and for RocksDB's cache.
 const SHARE: f64 = 0.30;
 const PROGRAM_BYTES: f64 = 40.0 * MIB;
 /// A process of 16 partitions and 100 cohorts stays below this.
 const PROCESS_BYTES: f64 = 256.0 * MIB;
 const MIB: f64 = 1_048_576.0;
-/// Limits are named in steps of this.
+/// Memory limits are rounded up to this.
 const STEP: f64 = 64.0 * MIB;
 
-/// On disk, of each byte of key and state: 256 bytes of a customer of the demo's shop were measured, timers included.
+/// Disk bytes for each byte of key and state: 256 bytes of a customer of the demo's shop were measured, timers
+/// included.
 const ON_DISK: Estimate = Estimate { least: 0.6, expected: 1.1, most: 2.2 };
-/// Around a record, in a topic and on the wire.
+/// Overhead of a record, in a topic and on the wire.
 const FRAMING: f64 = 20.0;
-/// What lz4 leaves of the states of one batch: about 70 bytes of each went over the wire in the demo.
+/// Compression ratio of lz4 for the states of one batch: about 70 bytes of each went over the wire in the demo.
 const COMPRESSED: Estimate = Estimate { least: 0.3, expected: 0.4, most: 1.0 };
-/// A change and the row of its member, with headers and both languages, on the wire; more where batches are small.
+/// Bytes of a change and its row in cohort-members, with headers and both languages, on the wire; more if batches are
+/// small.
 const CHANGE_BYTES: Estimate = Estimate { least: 250.0, expected: 430.0, most: 1_500.0 };
-/// Entries and exits for each event: 9,322 of 55,099 in the demo's shop.
+/// Entries and exits per event: 9,322 of 55,099 in the demo's shop.
 const CHANGES: Estimate = Estimate { least: 0.01, expected: 0.17, most: 0.5 };
 
-/// Events a second of one lane, with six cohorts: all customers decoded in memory, or most read from RocksDB's cache.
+/// Events per second of one lane, with six cohorts: all customers decoded in memory, or most read from RocksDB's cache.
 const DECODED_PACE: f64 = 136_000.0;
 const CACHED_PACE: f64 = 57_000.0;
-/// Capacity over load, so that a backlog is read as fast as it grew.
+/// Capacity relative to load, so that a backlog is processed as fast as it grew.
 const HEADROOM: f64 = 2.0;
-/// Watching churn, with a million customers.
+/// The cost factor of churn, with a million customers.
 const CHURN_COST: f64 = 1.35;
 /// Customers of one partition for whom a new threshold of a rank takes half a second.
 const PARTITION_CUSTOMERS: f64 = 1_000_000.0;
-/// Customers restored from the changelog in a second and lane: 4.4 records each not yet compacted, or one.
+/// Customers restored from the changelog per second and lane: with 4.4 uncompacted records each, or one.
 const RESTORED: Estimate = Estimate { least: 96_000.0, expected: 96_000.0, most: 420_000.0 };
 
-/// Times as many events as an even share, for the facts of one name.
+/// The share of one event name relative to an even distribution.
 const SHARES: Estimate = Estimate { least: 0.25, expected: 1.0, most: 4.0 };
 
-/// What something comes to, and its bounds.
+/// An estimate with bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Estimate {
     least: f64,
@@ -88,7 +90,7 @@ impl Estimate {
     }
 }
 
-/// What is asked for, and what of rules and settings the answer rests on.
+/// The requested load, with the rules and settings that the estimates use.
 pub(super) struct Load<'a> {
     customers: f64,
     per_second: f64,
@@ -97,7 +99,7 @@ pub(super) struct Load<'a> {
     settings: &'a Loaded,
 }
 
-/// One line of the answer.
+/// One line of the result.
 struct Figure {
     name: &'static str,
     unit: Unit,
@@ -140,12 +142,15 @@ impl Unit {
     }
 }
 
-/// Writes the answer, as a table or as one JSON object. `measured` is what a sample says of these rules.
-pub(super) fn write(load: &Load<'_>, measured: Option<Kept>, json: bool, out: &mut impl Write) -> io::Result<()> {
+/// Writes the estimates as one JSON object. `measured`: on a sample, under these rules.
+pub(super) fn write_json(load: &Load<'_>, measured: Option<Kept>, out: &mut impl Write) -> io::Result<()> {
     let (figures, basis) = load.figures(measured);
-    if json {
-        return writeln!(out, "{:#}", in_json(load, &figures, &basis));
-    }
+    writeln!(out, "{:#}", in_json(load, &figures, &basis))
+}
+
+/// Writes the estimates as a table. `measured`: on a sample, under these rules.
+pub(super) fn write_table(load: &Load<'_>, measured: Option<Kept>, out: &mut impl Write) -> io::Result<()> {
+    let (figures, basis) = load.figures(measured);
     let (customers, cohorts) = (load.customers as u64, load.file.rules.cohorts.len() as u64);
     writeln!(
         out,
@@ -187,7 +192,7 @@ fn in_json(load: &Load<'_>, figures: &[Figure], basis: &[Figure]) -> Value {
 }
 
 impl<'a> Load<'a> {
-    /// Of a command line that asks for it.
+    /// From the command line.
     pub(super) fn of(asked: &Check, file: &'a RulesFile, settings: &'a Loaded) -> Self {
         Self {
             customers: asked.customers.unwrap_or(1) as f64,
@@ -288,7 +293,7 @@ impl<'a> Load<'a> {
         (headroom * self.per_second / pace).ceil().max(1.0)
     }
 
-    /// Events a second of one lane, by the number of cohorts: 60 cost 1.3 times as much as six, 600 2.7 times.
+    /// Events per second of one lane, by the number of cohorts: 60 cost 1.3 times as much as six, 600 2.7 times.
     fn pace(&self) -> Estimate {
         let rules = &self.file.rules;
         let cohorts = rules.cohorts.len() as f64;
@@ -298,18 +303,18 @@ impl<'a> Load<'a> {
         Estimate { least: CACHED_PACE / 2.0, expected: CACHED_PACE, most: DECODED_PACE }.map(|pace| pace / cost)
     }
 
-    /// Customers who change between two flushes, at most, and its seconds.
+    /// Customers changed between two flushes, at most, and the interval in seconds.
     fn flushed(&self) -> (f64, f64) {
         let state = &self.settings.settings.state;
         let period = state.flush_after.as_secs_f64().min(state.flush_after_events as f64 / self.per_second);
-        // Each batch is written by itself.
+        // Every batch is flushed.
         let period = period.max(1.0 / self.per_second);
         let events = self.per_second * period;
         (self.customers * -(-events / self.customers).exp_m1(), period)
     }
 
-    /// Least: what changes between two flushes fits. Expected: RocksDB need not ask the disk. Most: nor need anybody be decoded
-    /// twice, and more is of no use.
+    /// Least: the customers changed between two flushes fit. Expected: RocksDB need not read from disk. Most: no
+    /// customer is decoded twice, and more memory has no effect.
     fn memory(&self, stored: &Estimate, decoded: &Estimate, flushed: f64) -> Estimate {
         let of = |bytes: f64| ((PROGRAM_BYTES + bytes / SHARE) / STEP).ceil() * STEP;
         let least = of(flushed * decoded.expected).max(PROCESS_BYTES);
@@ -317,8 +322,8 @@ impl<'a> Load<'a> {
         Estimate { least, expected, most: of(self.customers * decoded.expected).max(expected) }
     }
 
-    /// Bytes of a stored customer, by what the facts of the rules hold after a year at this pace. Events come evenly by all names
-    /// that the rules use, and one more for all others.
+    /// Bytes of a stored customer, from the contents of the facts after a year at this rate. Events are distributed
+    /// evenly over the names that the rules use, and one more for all others.
     fn stored(&self) -> Estimate {
         let (rules, settings) = (&self.file.rules, &self.settings.settings);
         let names: Vec<NameId> = rules.vocabulary.names().chain([NameId::OTHER]).collect();
@@ -341,12 +346,12 @@ impl<'a> Load<'a> {
         let share = (names.iter().filter(fed).count() as f64 / names.len() as f64 * times).min(1.0);
         let days = kind.horizon().map_or(YEAR_DAYS, |span| span.0 as f64 / Span::DAY.0 as f64);
         let events = self.daily() * share * days;
-        // Whoever never did it has nothing of it.
+        // A customer without such an event stores nothing.
         -(-events).exp_m1() * kind.bytes((events.ceil() as usize).max(1), TEXT) as f64
     }
 }
 
-/// What was measured on a sample: half to twice as much with another one.
+/// Measured on a sample: half to twice as much on another one.
 fn around(value: f64) -> Estimate {
     Estimate { least: value / 2.0, expected: value, most: value * 2.0 }
 }

@@ -1,6 +1,6 @@
-//! `demo`: a simulated shop whose cohorts change before one's eyes. What runs is in `app`; this draws it.
+//! `demo`: a simulated shop with cohorts that change live. `app` runs it; this draws it.
 //!
-//! `screen` writes one change, `sample` chooses which ones, `summary` is what remains when the shop closes.
+//! `screen` writes one change, `sample` selects which ones, `summary` is printed when the shop closes.
 
 mod sample;
 mod screen;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use super::arguments;
+use super::format::grouped;
 use super::output::Stopped;
 use super::progress::Progress;
 use super::sizes::Sizes;
-use super::words::grouped;
 use crate::app;
 use crate::app::demo::{Demo, Feeding, Options, Seen, Stage};
 use crate::event::{Instant, Span};
@@ -23,9 +23,9 @@ use crate::settings::Loaded;
 use sample::Sample;
 use screen::Screen;
 
-/// Between two changes on the screen: time to read one.
+/// The interval of changes on the screen: enough to read one.
 const PACE: Duration = Duration::from_millis(600);
-/// Between two redraws of the bar.
+/// The redraw interval of the progress bar.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Runs the demo; changes and the summary go to stdout.
@@ -50,14 +50,14 @@ pub(super) fn run(loaded: Loaded, asked: arguments::Demo) -> Result<(), Stopped>
     let mut watched = Watched::new(&rules);
     let outcome = screen.say(&summary::opening(&demo));
     let outcome = outcome.and_then(|()| watch(&mut demo, &screen, &mut watched));
-    // Also when nobody reads any more: everything is ended in order.
+    // Also if stdout is closed: everything is stopped in order.
     let figures = demo.end(|seen| watched.record(seen, &rules));
     outcome?;
     screen.say(&summary::of(&rules, time, figures?, watched, options.customers, screen.columns()))?;
     Ok(())
 }
 
-/// What was seen so far.
+/// The changes seen so far.
 struct Watched {
     /// By the rules' numbers.
     cohorts: Vec<Sizes>,
@@ -91,7 +91,7 @@ impl Watched {
     }
 }
 
-/// Until the shop is closed, everything is decided, or somebody has seen enough.
+/// Until the shop has closed and everything is decided, or stdout is closed.
 fn watch(demo: &mut Demo, screen: &Screen, watched: &mut Watched) -> io::Result<()> {
     let rules = demo.rules().clone();
     let joining = Progress::of_waiting();

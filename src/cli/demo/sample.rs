@@ -1,12 +1,12 @@
-//! Which changes are shown: a person reads two in a second, and the shop makes hundreds.
+//! Selects the changes to show: a person reads two in a second, and the shop produces hundreds.
 
 use std::collections::BTreeMap;
 
 use crate::app::demo::Seen;
 use crate::event::{Change, Instant};
 
-/// Chooses, of those offered since the last choice, the kind that was shown the longest ago, so that each cohort's
-/// entries and exits have their turn; of one kind the latest.
+/// Chooses, of those offered since the last choice, the kind that was shown the longest ago, so that entries and exits
+/// of all cohorts take turns; of one kind the latest.
 #[derive(Debug, Default)]
 pub(super) struct Sample {
     offered: BTreeMap<(String, Change), Seen>,
@@ -18,13 +18,13 @@ pub(super) struct Sample {
 
 impl Sample {
     pub(super) fn offer(&mut self, seen: Seen) {
-        // Partitions are read in turns: what would go back in time on the screen is left out.
+        // Partitions are read in turn: changes that would go back in time are skipped.
         if self.last.is_none_or(|last| seen.at >= last) {
             self.offered.insert((seen.cohort.clone(), seen.change), seen);
         }
     }
 
-    /// The one to show; the others are let go.
+    /// The one to show; the others are dropped.
     pub(super) fn take(&mut self) -> Option<Seen> {
         let mut offered = std::mem::take(&mut self.offered);
         let kind = offered.keys().min_by_key(|kind| self.turns.get(*kind).copied().unwrap_or(0))?.clone();

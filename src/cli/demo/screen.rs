@@ -1,4 +1,4 @@
-//! One change as a person reads it: when, who, in or out, of what, and why.
+//! One change as text: when, who, in or out of which cohort, and why.
 
 use std::io::{self, Write};
 
@@ -15,10 +15,10 @@ const PLAIN: &str = "\x1b[0m";
 /// Columns before the arrow; and where a reason begins that has a line of its own, below the customer.
 const BEFORE_ARROW: usize = 26;
 const INDENT: usize = 14;
-/// A reason stands beside its change only if there is this much room for it.
+/// A reason is on the line of its change only if there is this much room for it.
 const BESIDE_MIN: usize = 60;
 
-/// Standard output, as wide and as colourful as it may be.
+/// Standard output with its width and colours.
 pub(super) struct Screen {
     columns: usize,
     coloured: bool,
@@ -64,9 +64,8 @@ impl Screen {
     }
 }
 
-/// The part of the rule that says the most: what came true of an entry, with what time brought about before what was
-/// true anyway; what no longer holds of an exit, or else what ended it.
-/// What it looked at stays whole where it does not all fit.
+/// The most informative condition: for an entry one that became true, preferably by time; for an exit one that no
+/// longer holds, or else the one that ended it. Its value is kept if not everything fits.
 fn reason(seen: &Seen, room: usize) -> String {
     let entered = seen.change == Change::Entered;
     let wanted = entered || seen.why.iter().all(|part| part.holds);
@@ -84,7 +83,7 @@ fn reason(seen: &Seen, room: usize) -> String {
     format!("{condition}{value}")
 }
 
-/// At most `room` characters; what is left out is shown to be.
+/// At most `room` characters, with an ellipsis if shortened.
 fn cut(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
         return text.to_owned();

@@ -1,21 +1,21 @@
-//! What stands on the screen before and after.
+//! The texts before and after the demo.
 
 use std::ops::Range;
 
 use super::Watched;
 use super::screen::date;
 use crate::app::demo::{Demo, Figures, LIVES, Options};
+use crate::cli::format::{counted, grouped};
 use crate::cli::sizes::sparkline;
-use crate::cli::words::{counted, grouped};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 
 /// Columns of a row beside its cohort's name and its line of blocks.
 const FIGURES: usize = 30;
-/// More blocks than this say no more.
+/// The maximum number of blocks.
 const BLOCKS_MAX: usize = 60;
 
-/// What there will be to see; on the screen at once, before anything is started.
+/// The first line, shown before anything is started.
 pub(super) fn first_word(options: &Options) -> String {
     format!(
         "A shop of {} customers lives {} months in about {} s.\n",
@@ -25,7 +25,7 @@ pub(super) fn first_word(options: &Options) -> String {
     )
 }
 
-/// How it is built, and where to look.
+/// How it is built, and where to look next.
 pub(super) fn opening(demo: &Demo) -> String {
     let address = demo.metrics_address();
     let cohorts = counted(demo.rules().cohorts.len() as u64, "cohort", "cohorts");

@@ -1,6 +1,6 @@
-//! `explain`: one customer's standing, from files of events or a topic.
+//! `explain`: the memberships of one customer, from event files or a topic.
 //!
-//! What there is to say is the engine's, and how it is written that of `inquiry`.
+//! The engine provides the explanation, and `inquiry` writes it.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::inquiry::{write_json, write_text};
 use crate::rules::{CohortIx, RuleSet};
 use crate::settings::Loaded;
 
-/// Reads the files and explains; all that was asked for goes to stdout.
+/// Reads the events and prints the explanation to stdout.
 ///
 /// # Errors
 /// Wrong rules; a cohort or customer that there is not; a file that cannot be read to its end.
@@ -44,12 +44,12 @@ pub(super) fn run(settings: &Loaded, asked: &Explain) -> Result<(), Stopped> {
     Ok(out.flush()?)
 }
 
-/// What there is to say of the customer at an instant.
+/// The explanation of a customer at an instant.
 struct Explained {
     at: Instant,
     /// `None`: no event was found.
     found: Option<Vec<Explanation>>,
-    /// Where events were looked for, as the beginning of a sentence: "the files hold".
+    /// The source of events, as the beginning of a sentence: "the files hold".
     looked_in: String,
 }
 
@@ -64,7 +64,7 @@ fn of_files(
     let reading = Progress::of_reading(input.bytes());
     input.read_all(&rules.vocabulary, &reading, |event| {
         last = last.max(event.at);
-        // Where customers are ranked it takes all to know where one stands, and what a model says is learnt from all.
+        // Ranks depend on all customers, and so does the training of a model.
         let all = !rules.rankings.is_empty() || rules.churn.is_some();
         let whole = event.customer == asked.customer || all;
         held.push(&if whole { *event } else { of_another(event.at) })
@@ -80,8 +80,9 @@ fn of_files(
     Ok(Explained { at, found: following.explain(cohorts, at), looked_in: "the files hold".to_owned() })
 }
 
-/// Of the customer's partition alone: but for ranks, no other has anything to do with them. That is the one in which Kafka's
-/// default partitioner puts them; if they are not there, and others are not where it puts them, all are read.
+/// From the customer's partition only: except for ranks, the others do not matter. That is the one that Kafka's default
+/// partitioner chooses; if they are not there, and other customers are in other partitions than it chooses, all are
+/// read.
 fn of_topic(
     settings: &Loaded,
     asked: &Explain,
@@ -106,12 +107,12 @@ fn of_topic(
                 break;
             }
         }
-        looked_in = "no partition of the topic has a customer of this id: the range holds".to_owned();
+        looked_in = "no partition of the topic has a customer with this id: the range holds".to_owned();
     }
     if topic.elsewhere() > 0 {
         output::say(
             "customers are not where Kafka's default partitioner (murmur2) puts them: right if all producers use one \
-             partitioner; otherwise a part of this customer may be in another partition, which is not told of here",
+             partitioner; otherwise a part of this customer may be in another partition, which is not shown here",
         );
     }
     if !rules.rankings.is_empty() {
@@ -120,7 +121,7 @@ fn of_topic(
     Ok(Explained { at, found, looked_in })
 }
 
-/// The instant, what there is to say of the customer then, and how many events the partition has.
+/// The instant, the explanation as of then, and the number of events in the partition.
 fn of_partition(
     topic: &mut Topic<'_>,
     partition: i32,
@@ -160,7 +161,7 @@ fn cohorts(rules: &RuleSet, asked: Option<&str>) -> Result<Vec<CohortIx>, Stoppe
     }
 }
 
-/// Of other customers' events only the time counts: it moves the partition's. No customer's id is empty.
+/// For events of other customers only the time matters: it advances the partition. No real customer id is empty.
 fn of_another(at: Instant) -> CustomerEvent<'static> {
     CustomerEvent {
         customer: "",
@@ -175,7 +176,7 @@ fn of_another(at: Instant) -> CustomerEvent<'static> {
     }
 }
 
-/// The partition, with one customer in it, or with all where they are ranked.
+/// The partition, with one customer in it, or with all if there are ranks.
 struct Following<'a> {
     customer: &'a str,
     shard: Shard,

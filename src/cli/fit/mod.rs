@@ -1,6 +1,6 @@
-//! `fit`: parameters of the model of churn from files of events, and how good such a fit was.
+//! `fit`: churn parameters from event files, and the quality of the fit.
 //!
-//! `quality` holds an earlier fit against what came after it, `report` is for the person who waited.
+//! `quality` compares an earlier fit with what followed, `report` writes it as text.
 
 mod quality;
 mod report;
@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::arguments::{Fit as Asked, ModelName};
-use super::history::{Comers, Looks, rules_of_churn};
+use super::history::{ActivityScan, Looks, rules_of_churn};
 use super::output::{self, Stopped};
 use crate::app::parameters_file::{FgpSection, GammaGammaSection, MbgNbdSection, ParametersFile};
 use crate::app::{Failure, rules_file};
@@ -23,14 +23,14 @@ use quality::Holdout;
 use report::Report;
 pub(super) use report::in_words;
 
-/// A fit on stdout: what others depend on, keys and their order too.
+/// A fit on stdout: a public format, including keys and their order.
 #[derive(Serialize)]
 struct Object {
     model: &'static str,
     until: i64,
     #[serde(flatten)]
     parameters: ParametersFile,
-    /// Those that were looked at, of so many who came.
+    /// The sampled customers, and the number of all.
     customers: u64,
     of_customers: u64,
     /// Of those looked at, days with a purchase; of use they are not counted.
@@ -44,7 +44,7 @@ struct Object {
     provisional: bool,
 }
 
-/// Reads the files and fits; parameters go to stdout, all else to stderr.
+/// Reads the files and fits; parameters go to stdout, everything else to stderr.
 ///
 /// # Errors
 /// Nothing that says what coming back is; a file that cannot be read to its end; nothing to fit.
@@ -52,12 +52,12 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let (name, document, churn) = definition(settings, asked)?;
     let rules = rules_of_churn(&name, &document, churn)?;
     let Some(churn) = &rules.churn else { return Ok(()) };
-    let comers = Comers::read(settings, &rules, &asked.files, asked.until)?;
-    let (until, bad_lines) = (comers.until, comers.counts().bad_lines);
+    let scan = ActivityScan::read(settings, &rules, &asked.files, asked.until)?;
+    let (until, bad_lines) = (scan.until, scan.counts().bad_lines);
     let split = until - churn.horizon;
     let before = split - churn.horizon;
     let looks = Looks::default().and_fit(&rules, until).and_fit(&rules, split);
-    let looked = comers.look(&looks.and_watch(split, until).and_watch(before, split))?;
+    let looked = scan.look(&looks.and_watch(split, until).and_watch(before, split))?;
     let fit = looked.fit(until).map_err(refused)?;
     let Some(now) = looked.sample(until) else { return Err(refused(Refused::NothingSeen).into()) };
     let holdout = Holdout::of(&looked, &rules, before, split, until);
@@ -96,7 +96,7 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     Ok(())
 }
 
-/// What coming back is, by the command line or the rules, under the model asked for.
+/// The churn definition, from the command line or the rules, for the requested model.
 fn definition(settings: &Loaded, asked: &Asked) -> Result<(String, Document, ChurnRule), Failure> {
     let model = asked.model.map(|name| match name {
         ModelName::MbgNbd => ChurnModel::Purchases,
@@ -114,14 +114,14 @@ fn definition(settings: &Loaded, asked: &Asked) -> Result<(String, Document, Chu
         }
     };
     let Some(churn) = document.churn.clone() else {
-        let text = format!("{name}: there is no [churn]; add it, or say with --on what counts as coming back");
+        let text = format!("{name}: there is no [churn]; add it, or set with --on what counts as coming back");
         return Err(Failure::Configuration(text));
     };
     let model = model.unwrap_or(churn.model);
     Ok((name, document, churn.under(model)))
 }
 
-/// The rules that the command line stands for.
+/// The rules equivalent to the command line.
 fn written(name: &str, on: &str, amount: Option<&str>) -> Result<Document, Failure> {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let amount = amount.map(|amount| format!("amount = {}\n", quoted(amount))).unwrap_or_default();
@@ -150,7 +150,7 @@ fn file_of(model: &Model) -> ParametersFile {
 pub(super) fn refused(why: Refused) -> Failure {
     Failure::Running(match why {
         Refused::NothingSeen => {
-            "there is nothing to fit: no customer came and was known for a while after; a model of usage takes \
+            "there is nothing to fit: no customer has activity and some time after it; a usage model needs \
              customers known for a whole horizon"
                 .to_owned()
         }

@@ -1,4 +1,4 @@
-//! An earlier fit against what came after it.
+//! Compares an earlier fit with what followed.
 
 use crate::churn::quality::{self, Bin};
 use crate::cli::history::Looked;
@@ -6,12 +6,12 @@ use crate::engine::{Watched, level_name};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 
-/// Customers of whom as many as this must have been watched before silence is said to mean anything.
+/// The minimum number of customers to calibrate silence.
 const CALIBRATED_MIN: usize = 100;
-/// Customers whose silence was alike are counted together, in so many parts of one size.
+/// Customers with similar silence are grouped into this many parts of equal size.
 const PARTS: usize = 10;
 
-/// What a fit a horizon before the end said, and what came of it.
+/// The predictions of a fit one horizon before the end, and the outcomes.
 pub(super) struct Holdout {
     pub(super) split: Instant,
     pub(super) customers: usize,
@@ -20,11 +20,11 @@ pub(super) struct Holdout {
     pub(super) auc: Option<f64>,
     pub(super) silence_auc: Option<f64>,
     pub(super) brier: f64,
-    /// Of what silence meant a horizon earlier; `None` where that is not known.
+    /// From the outcomes of silence one horizon earlier; `None` if unknown.
     pub(super) silence_brier: Option<f64>,
-    /// Of the share of all, which nobody knew.
+    /// For the overall share, which was not known then.
     pub(super) same_for_all_brier: f64,
-    /// The levels above the lowest that hold somebody: the name, how many, and the share who did nothing.
+    /// The levels above the lowest with customers: name, count, and the share without activity.
     pub(super) levels: Vec<(String, usize, f64)>,
 }
 
@@ -55,8 +55,9 @@ impl Holdout {
         let silent: Vec<(f64, bool)> = watched.iter().map(silence).collect();
         let earlier: Vec<(f64, bool)> = looked.watched(before, split).iter().map(silence).collect();
         let by_silence = Meaning::of(earlier).map(|meaning| {
-            let said: Vec<(f64, bool)> = silent.iter().map(|(days, none)| (meaning.p_none(*days), *none)).collect();
-            quality::brier(&said)
+            let predictions: Vec<(f64, bool)> =
+                silent.iter().map(|(days, none)| (meaning.p_none(*days), *none)).collect();
+            quality::brier(&predictions)
         });
         let share = scored.iter().filter(|(_, none)| *none).count() as f64 / scored.len() as f64;
         let named = |(level, (n, none)): (usize, (usize, usize))| {
@@ -84,7 +85,7 @@ fn silence(watched: &Watched) -> (f64, bool) {
     ((watched.sighting.days - last).max(0.0), watched.none)
 }
 
-/// What silence alone said, from what became of it before.
+/// The prediction from silence alone, calibrated on earlier outcomes.
 struct Meaning {
     /// Ascending: up to so many days, and the share of those who went on.
     parts: Vec<(f64, f64)>,

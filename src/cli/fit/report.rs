@@ -4,7 +4,7 @@ use super::day;
 use super::quality::Holdout;
 use crate::churn::fit::{REPEATS_MIN, WINDOW_MIN_DAYS};
 use crate::churn::quality::Bin;
-use crate::cli::words::{counted, grouped, length};
+use crate::cli::format::{counted, grouped, length};
 use crate::engine::{Comings, Fit, Model, Sample};
 use crate::event::Instant;
 use crate::rules::{Churn, ChurnModel, RuleSet};
@@ -40,7 +40,7 @@ impl Report<'_> {
         match self.holdout {
             Some(holdout) => lines.extend(against(holdout, churn)),
             None => lines.push(format!(
-                "How good it is cannot be said: that takes {} of history before the last {}.",
+                "The quality cannot be measured: that takes {} of history before the last {}.",
                 length(churn.horizon),
                 length(churn.horizon)
             )),
@@ -85,7 +85,7 @@ impl Report<'_> {
                 format!("{own}; of amounts {:.3}, {customers}", amounts.log_likelihood)
             }
             Fit::Purchases { amounts: None, .. } if churn.has_amounts => {
-                format!("{own}; amounts could not be fitted, so there is no value of customers")
+                format!("{own}; amounts could not be fitted, so there are no customer values")
             }
             _ => own,
         }
@@ -108,7 +108,7 @@ impl Report<'_> {
             why.push(format!("there are {seen} after the first, and it takes {REPEATS_MIN:.0}"));
         }
         if why.is_empty() {
-            why.push("what was seen does not tell some of the parameters, which were held near 1".to_owned());
+            why.push("the data does not determine some of the parameters, which were kept near 1".to_owned());
         }
         Some(why.join("; "))
     }
@@ -142,7 +142,7 @@ fn figures(number: f64) -> String {
     format!("{number:.places$}")
 }
 
-/// What was said, and what came.
+/// Predictions against outcomes.
 fn against(holdout: &Holdout, churn: &Churn) -> Vec<String> {
     let horizon = length(churn.horizon);
     let provisional = if holdout.provisional { ", provisionally," } else { "" };
@@ -161,16 +161,16 @@ fn against(holdout: &Holdout, churn: &Churn) -> Vec<String> {
         None => "none".to_owned(),
     };
     lines.push(format!(
-        "AUC    {} (of two customers the one who does nothing is named; days of silence alone: {})",
+        "AUC    {} (how often the inactive one of two customers is recognized; by days of silence alone: {})",
         or_none(holdout.auc, 3),
         or_none(holdout.silence_auc, 3)
     ));
     let silence = match holdout.silence_brier {
-        Some(brier) => format!("what silence alone said {horizon} before: {brier:.4}; "),
+        Some(brier) => format!("days of silence alone: {brier:.4}; "),
         None => String::new(),
     };
     lines.push(format!(
-        "Brier  {:.4} (less is better; {silence}the same for all: {:.4})",
+        "Brier  {:.4} (lower is better; {silence}one probability for all: {:.4})",
         holdout.brier, holdout.same_for_all_brier
     ));
     lines.extend(holdout.levels.iter().map(|(name, n, none)| {

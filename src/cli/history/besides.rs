@@ -1,4 +1,4 @@
-//! What decides besides a log: where ranks begin, and the parameters of the model of churn.
+//! The inputs of decisions besides the log: rank thresholds, and churn parameters.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use super::refits::{Refits, Refitted};
 use crate::engine::{Parameters, Said, Shard, Words};
 use crate::event::Instant;
 
-/// Both, computed from the log itself as stream time goes on.
+/// Both are computed from the log itself as stream time advances.
 pub(in crate::cli) struct Besides {
     ranks: Ranks,
-    /// None: parameters were given.
+    /// `None`: parameters were given.
     refits: Option<Refits>,
 }
 
@@ -19,7 +19,7 @@ impl Besides {
         Self { ranks: Ranks::new(shard), refits: Some(Refits::default()) }
     }
 
-    /// Brings parameters into force that nothing changes any more, before anything is decided.
+    /// Sets fixed parameters before anything is decided.
     pub(in crate::cli) fn give(&mut self, parameters: Arc<Parameters>, shard: &mut Shard) {
         self.refits = None;
         shard.set_parameters(Some(parameters), Instant::MIN);
@@ -29,12 +29,12 @@ impl Besides {
         &self.ranks
     }
 
-    /// What refits came to; none where parameters were given.
+    /// The results of refits; `None` if parameters were given.
     pub(in crate::cli) fn refitted(&self) -> Option<&Refitted> {
-        self.refits.as_ref().map(Refits::told)
+        self.refits.as_ref().map(Refits::refitted)
     }
 
-    /// Takes up at a log position what there is anew. Every deadline before stream time is decided.
+    /// Applies new inputs at a log position. Every deadline before stream time is decided.
     pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
         self.ranks.refresh(shard, position, words, said);
         if let Some(refits) = &mut self.refits {
@@ -42,7 +42,7 @@ impl Besides {
         }
     }
 
-    /// Moves stream time on to an instant, with all that falls due and every refresh on the way.
+    /// Advances stream time to an instant, with all deadlines and refreshes on the way.
     pub(in crate::cli) fn run_to(
         &mut self,
         until: Instant,

@@ -1,23 +1,23 @@
-//! How much memory a command that holds all events of files may take: it ends with an error there, and is not killed.
+//! The memory limit of commands that hold all events in memory: they end with an error there instead of being killed.
 
 use crate::app::Failure;
-use crate::cli::words::counted;
+use crate::cli::format::counted;
 use crate::metrics::{available_bytes, resident_bytes};
 use crate::settings::Memory;
 
-/// Of what the machine has free, where nothing else sets a limit.
+/// The share of available memory, if nothing else sets a limit.
 const PERCENT_OF_FREE: u64 = 80;
 
 /// Bytes that the process may have resident.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Budget {
     limit: u64,
-    /// Is it `memory.limit`, or what the machine has free?
+    /// Is it `memory.limit`, or the available memory?
     is_set: bool,
 }
 
 impl Budget {
-    /// `memory.limit`, if somebody or a container set it; otherwise what the machine has free.
+    /// `memory.limit`, if it or a container limit is set; otherwise the available memory.
     pub(in crate::cli) fn of(memory: Memory) -> Self {
         if !memory.is_default {
             return Self { limit: memory.limit, is_set: true };
@@ -26,7 +26,8 @@ impl Budget {
         Self { limit: free.unwrap_or(u64::MAX), is_set: false }
     }
 
-    /// May `coming` bytes be added? `held`: what the events take, where the system does not say what the process does.
+    /// Checks that `coming` bytes may be added. `held`: the size of the events, if the system does not report that of
+    /// the process.
     ///
     /// # Errors
     /// They may not, with what to do.
@@ -40,8 +41,8 @@ impl Budget {
         let limit =
             if self.is_set { format!("memory.limit is {limit}") } else { format!("the machine had {limit} free") };
         Err(Failure::Running(format!(
-            "the events do not fit in memory: {limit}, which {events} and what follows from them fill. Raise memory.limit \
-             (--set memory.limit=\"8 GiB\"), or give fewer events. `replay --as-is` holds none, if the files are in the order \
+            "the events do not fit in memory: {limit}, which {events} and the results exceed. Raise memory.limit \
+             (--set memory.limit=\"8 GiB\"), or use fewer events. `replay --as-is` keeps none in memory, if the files are in the order \
              of time"
         )))
     }

@@ -1,8 +1,8 @@
-//! Events held in memory until all are known and can be put in order.
+//! Events kept in memory until all are read and can be sorted.
 //!
 //! An event takes 16 bytes in the index; in the chunks its customer and id as text, about 6 bytes of lengths and numbers,
-//! and of its properties only those that the rules use. A purchase with a UUID, an amount and a short customer id comes to
-//! about 75 bytes, one without an id to 45: 10 million events are three quarters of a gigabyte, or half of one. The index
+//! and of its properties only those that the rules use. A purchase with a UUID, an amount and a short customer id takes
+//! about 75 bytes, one without an id 45: 10 million events are three quarters of a gigabyte, or half of one. The index
 //! may have grown to twice what it holds, which is 16 bytes more.
 
 use rustc_hash::FxHashMap;
@@ -12,7 +12,7 @@ use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
 use crate::event::{CustomerEvent, Instant, NameId, Number, Properties, PropertyId, Value};
 
-/// Bytes after which a new chunk is begun: few are needed, and none is ever copied to grow.
+/// The size of a chunk: few are needed, and none is copied to grow.
 const CHUNK: usize = 1 << 20;
 /// Events between two steps of the progress bar.
 const STEP: usize = 4_096;
@@ -41,7 +41,7 @@ struct Entry {
     offset: u32,
 }
 
-/// Few texts, each kept once.
+/// Interned names.
 #[derive(Debug, Default)]
 struct Names {
     known: Vec<(Box<str>, NameId)>,
@@ -61,7 +61,7 @@ impl Names {
 }
 
 impl Held {
-    /// The process may come to take so much memory.
+    /// With a memory budget.
     pub(in crate::cli) fn within(budget: Budget) -> Self {
         Self { budget, index: Vec::new(), chunks: Vec::new(), names: Names::default(), sources: Names::default() }
     }
@@ -76,7 +76,7 @@ impl Held {
     /// There is no memory left for it.
     pub(in crate::cli) fn push(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         if self.index.len() == self.index.capacity() {
-            // It is copied to grow.
+            // Growing copies it.
             self.allows(self.index.capacity() * size_of::<Entry>())?;
         }
         if self.chunks.last().is_none_or(|chunk| chunk.len() >= CHUNK) {
@@ -114,7 +114,7 @@ impl Held {
         Ok(self.budget.allows(coming, held, self.index.len())?)
     }
 
-    /// Gives all events to `take`, by time; those of one instant in the order read.
+    /// Passes all events to `take`, by time; those of one instant in the order read.
     ///
     /// # Errors
     /// The first of `take`; or there is no memory left for what follows from the events.
@@ -187,7 +187,7 @@ fn put_value(chunk: &mut Vec<u8>, value: Value<'_>) {
         Value::Number(number) => match i64::try_from(number.0) {
             Ok(narrow) => {
                 chunk.push(NUMBER);
-                // The sign goes last, so that small numbers of either sign are short.
+                // The sign is the last bit, so that small numbers of either sign are short.
                 put(chunk, ((narrow << 1) ^ (narrow >> 63)).cast_unsigned());
             }
             Err(_) => {
@@ -198,7 +198,7 @@ fn put_value(chunk: &mut Vec<u8>, value: Value<'_>) {
     }
 }
 
-/// What is left of a chunk. Reads only what `push` wrote.
+/// The rest of a chunk. Reads only what `push` wrote.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

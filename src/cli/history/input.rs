@@ -5,23 +5,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::app::Failure;
+use crate::cli::format::counted;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::cli::words::counted;
 use crate::codec::{EXAMPLE, EventFile, FileError, OwnedEvent};
 use crate::event::{CustomerEvent, Instant, Properties, Vocabulary};
 
-/// Bad lines and records that are reported one by one; more are counted only.
+/// The number of bad lines and records that are reported; more are only counted.
 const REPORTED_MAX: u64 = 20;
 const STANDARD_INPUT: &str = "standard input";
 
-/// What became of the lines and records that are no event read.
+/// Counts of lines and records that were not used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::cli) struct Counts {
     pub(in crate::cli) bad_lines: u64,
-    /// Events left out for `--until`.
+    /// Events skipped because of `--until`.
     pub(in crate::cli) left_out: u64,
-    /// Property values that rules read and that are of no use: numbers that do not fit, lists, objects, bytes. They count as
+    /// Property values used by rules that cannot be read: numbers out of range, lists, objects, bytes. They count as
     /// missing.
     pub(in crate::cli) unusable_values: u64,
     /// Records of a topic without a value.
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Events later than `until` are left out.
+    /// Events later than `until` are skipped.
     pub(in crate::cli) fn new(files: &'a [PathBuf], until: Option<Instant>) -> Self {
         Self { files, until, counts: Counts::default() }
     }
@@ -44,7 +44,7 @@ impl<'a> Input<'a> {
         self.counts
     }
 
-    /// Gives every event to `take`, as the rules see it. Otherwise as `read_whole`.
+    /// Passes every event to `take`, as the rules see it. Otherwise as `read_whole`.
     ///
     /// # Errors
     /// As `read_whole`.
@@ -65,8 +65,8 @@ impl<'a> Input<'a> {
         Ok(())
     }
 
-    /// Gives every event to `take`, in the order of the files. A line or record that cannot be read is reported and passed
-    /// over.
+    /// Passes every event to `take`, in the order of the files. A line or record that cannot be read is reported and
+    /// skipped.
     ///
     /// # Errors
     /// A file of which nothing more can be read: what follows from half a file would mislead. One that is not empty and holds
@@ -109,7 +109,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// What is said of one file. Complaints are held back until an event was found: of a file without any, one line says all.
+/// The messages about one file. They are held back until an event was found: for a file without events, one line is
+/// enough.
 #[derive(Default)]
 struct OfFile {
     events: bool,
@@ -129,7 +130,7 @@ impl OfFile {
         self.lost += lost;
         let complaint = match self.lost {
             _ if before > REPORTED_MAX => return,
-            ..=REPORTED_MAX => said(error),
+            ..=REPORTED_MAX => message(error),
             _ => "there are more such lines or records; from here on they are only counted".to_owned(),
         };
         if self.events { progress.complain(&complaint) } else { self.complaints.push(complaint) }
@@ -139,12 +140,12 @@ impl OfFile {
         let name = if path == Path::new("-") { STANDARD_INPUT.into() } else { path.to_string_lossy() };
         if let (false, Some(first)) = (self.events, self.complaints.first()) {
             let lost =
-                counted(self.lost, "line or record, and it is no event", "lines or records, and none is an event");
+                counted(self.lost, "line or record, and it is not an event", "lines or records, and none is an event");
             return Err(Failure::Running(format!("{name}: {lost}; {first}; a line is read like {EXAMPLE}")));
         }
         if !file.unread().is_empty() {
             let fields = file.unread();
-            progress.complain(&format!("{name}: fields that are not read: {fields}; put them into properties"));
+            progress.complain(&format!("{name}: unused fields: {fields}; put them into properties"));
         }
         Ok(())
     }
@@ -162,10 +163,10 @@ fn open(path: &Path, progress: &Progress) -> Result<EventFile, FileError> {
 }
 
 fn unreadable(error: &FileError) -> Failure {
-    Failure::Running(said(error))
+    Failure::Running(message(error))
 }
 
-fn said(error: &FileError) -> String {
+fn message(error: &FileError) -> String {
     match error {
         FileError::Line { file, line, problem } => format!("{file}:{line}: {problem}"),
         FileError::Read { file, error } => format!("{file}: cannot be read ({error})"),

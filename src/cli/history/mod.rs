@@ -1,18 +1,18 @@
-//! Events of the past, for the commands that look at it: files are one log, as one partition, without a broker or a clock;
-//! of a topic each partition is a log.
+//! Past events, for the commands that analyse them: files form one log, as a single partition, without a broker or a
+//! clock; each partition of a topic is a log.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted, as far as `budget` goes; `topic` reads a range of a
-//! topic. `besides` is what else decides: `ranks` computes where ranks begin, `refits` learns the parameters of the model of
-//! churn. Where nothing is decided, `comers` only counts the days on which customers came.
+//! `input` reads the files, `held` keeps their events until they are sorted, within a `budget`; `topic` reads a range
+//! of a topic. `besides` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the churn model.
+//! `activity_scan` only collects the days on which customers were active.
 
-mod awaiting;
+mod activity_scan;
 mod besides;
 mod budget;
-mod comers;
 mod held;
 mod input;
 mod ranks;
 mod refits;
+mod schema_wait;
 mod topic;
 
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::event::stored_hash::tie_hash;
 use crate::rules::RuleSet;
 use crate::settings::Settings;
 
+pub(super) use activity_scan::{ActivityScan, Looks, Seen as Looked, rules_of_churn};
 pub(super) use besides::Besides;
 pub(super) use budget::Budget;
-pub(super) use comers::{Comers, Looks, Seen as Looked, rules_of_churn};
 pub(super) use held::Held;
 pub(super) use input::{Counts, Input};
 pub(super) use ranks::RANKED_APART;
 pub(super) use refits::Refitted;
 pub(super) use topic::{Place, Seen, Topic};
 
-/// The partition that takes the log in.
+/// The partition that processes the log.
 pub(super) fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {
     let time = settings.time;
     let engine = Engine::new(Arc::clone(rules), time.max_lateness, settings.dedupe.ids);
@@ -41,7 +41,7 @@ pub(super) fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {
     Shard::new(engine, timing, Instant::MIN)
 }
 
-/// What the model of churn learns from at an instant: all customers are in memory.
+/// The training sample of the churn model at an instant: all customers are in memory.
 fn sample(shard: &Shard, at: Instant) -> Sample {
     let mut sampling = Sampling::new(at, 1);
     for slot in shard.residents() {

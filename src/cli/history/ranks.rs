@@ -6,14 +6,14 @@ use crate::engine::{Said, Shard, Thresholds, Words};
 use crate::event::{Instant, Span};
 use crate::summary::{Counters, Found, thresholds};
 
-/// Between two computations, in stream time. As `ranks.refresh` is by default in wall-clock time.
+/// The interval of computations, in stream time, like the default of `ranks.refresh` in wall-clock time.
 const REFRESH: Span = Span::HOUR;
 
-/// What is to be known of ranges of a topic.
+/// A note about ranges of a topic.
 pub(in crate::cli) const RANKED_APART: &str =
     "Customers are ranked among those of their partition here; `run` ranks those of all partitions.";
 
-/// What is counted of the customers, and when thresholds were last computed.
+/// The counters of the customers, and when thresholds were last computed.
 pub(in crate::cli) struct Ranks {
     counters: Counters,
     /// Whole hours of stream time since 1970.
@@ -27,7 +27,7 @@ impl Ranks {
         Self { counters: Counters::new(shard.engine().rules()), hour: None, found: Vec::new() }
     }
 
-    /// The ranks that have no threshold, as too few customers are ranked, and how many are.
+    /// The ranks without a threshold because too few customers are ranked, and their number.
     pub(in crate::cli) fn too_few<'a>(&'a self, shard: &'a Shard) -> impl Iterator<Item = (&'a str, u64)> {
         let ranks = shard.engine().rules().ranks.iter().zip(&self.found);
         ranks
@@ -35,8 +35,8 @@ impl Ranks {
             .map(|(rank, found)| (rank.words.as_str(), found.population))
     }
 
-    /// Takes new thresholds up at a log position, if stream time has passed a full hour since the last time. Every deadline
-    /// before stream time is decided.
+    /// Applies new thresholds at a log position if stream time has passed a full hour since the last time. Every
+    /// deadline before stream time is decided.
     pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
         let hour = shard.stream_time().0.div_euclid(REFRESH.0);
         if self.counters.rankings.is_empty() || shard.is_empty() || self.hour == Some(hour) {
@@ -64,7 +64,7 @@ impl Ranks {
         }
     }
 
-    /// The next full hour of stream time. None: nobody is ranked.
+    /// The next full hour of stream time. `None`: there are no ranks.
     pub(in crate::cli) fn next(&self, shard: &Shard) -> Option<Instant> {
         let wanted = !self.counters.rankings.is_empty() && !shard.is_empty();
         wanted.then(|| Instant((shard.stream_time().0.div_euclid(REFRESH.0) + 1) * REFRESH.0))

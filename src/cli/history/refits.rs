@@ -1,4 +1,4 @@
-//! The model of churn over one log: parameters learnt from the past alone each time stream time passes a Monday.
+//! The churn model over one log: trained on past data each time stream time passes a Monday.
 
 use std::sync::Arc;
 
@@ -6,26 +6,26 @@ use super::sample;
 use crate::engine::{Learner, Learnt, Parameters, Said, Shard, Words, week_begins, week_of};
 use crate::event::Instant;
 
-/// What was learnt, and when.
+/// The state of training.
 #[derive(Default)]
 pub(in crate::cli) struct Refits {
-    /// The last week of stream time. None: nothing was seen yet.
+    /// The last week of stream time. `None`: there were no events yet.
     week: Option<i64>,
     learner: Option<Learner>,
-    told: Refitted,
+    refitted: Refitted,
 }
 
-/// What there is to say of it at the end.
+/// The summary of all refits.
 #[derive(Debug, Clone, Default)]
 pub(in crate::cli) struct Refitted {
     /// How often parameters were changed.
     pub(in crate::cli) times: u64,
-    /// The parameters that were adopted last, and when.
+    /// The last parameters applied, and when.
     pub(in crate::cli) last: Option<(Instant, Arc<Parameters>)>,
 }
 
 impl Refitted {
-    /// Takes in those of another log.
+    /// Adds those of another log.
     pub(in crate::cli) fn add(&mut self, other: Self) {
         self.times += other.times;
         let at = |last: &Option<(Instant, Arc<Parameters>)>| last.as_ref().map(|(at, _)| *at);
@@ -36,18 +36,18 @@ impl Refitted {
 }
 
 impl Refits {
-    pub(in crate::cli) fn told(&self) -> &Refitted {
-        &self.told
+    pub(in crate::cli) fn refitted(&self) -> &Refitted {
+        &self.refitted
     }
 
-    /// The next Monday in stream time. None: there is nothing to fit, or nobody.
+    /// The next Monday in stream time. `None`: there is nothing to fit, or no customer.
     pub(in crate::cli) fn next(&self, shard: &Shard) -> Option<Instant> {
         let wanted = shard.engine().rules().churn.is_some() && !shard.is_empty();
         wanted.then(|| week_begins(week_of(shard.stream_time()) + 1))
     }
 
-    /// Takes new parameters up at a log position, if stream time has passed a Monday since the last time. Every deadline before
-    /// stream time is decided.
+    /// Applies new parameters at a log position if stream time has passed a Monday since the last time. Every deadline
+    /// before stream time is decided.
     pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
         let rules = Arc::clone(shard.engine().rules());
         let Some(churn) = &rules.churn else { return };
@@ -66,9 +66,9 @@ impl Refits {
         }
     }
 
-    /// Brings parameters into force, if they are others, and decides everyone under them.
+    /// Applies parameters, if they differ, and re-evaluates all customers under them.
     fn adopt(&mut self, learnt: &Learnt, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
-        let (version, before) = match &self.told.last {
+        let (version, before) = match &self.refitted.last {
             Some((_, before)) => (before.version, Some(**before)),
             None => (0, None),
         };
@@ -76,8 +76,8 @@ impl Refits {
             return;
         }
         let parameters = Arc::new(learnt.parameters(version + 1));
-        self.told.times += 1;
-        self.told.last = Some((shard.stream_time(), Arc::clone(&parameters)));
+        self.refitted.times += 1;
+        self.refitted.last = Some((shard.stream_time(), Arc::clone(&parameters)));
         shard.set_parameters(Some(parameters), shard.stream_time());
         for slot in shard.residents() {
             shard.catch_up(slot, position, words, said);

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant as Stopwatch};
 
-use super::awaiting::Awaiting;
 use super::input::Counts;
+use super::schema_wait::SchemaWait;
 use crate::app::{self, Failure};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
@@ -13,27 +13,27 @@ use crate::event::{CustomerEvent, DeadLetterReason, Instant, Properties, Vocabul
 use crate::kafka::{Admin, Brokers, Failure as KafkaFailure, Read, Reader, Record, Watermarks, partition_of};
 use crate::settings::{Loaded, Settings, Start};
 
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
 /// How long brokers may be away before the command gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Records between two steps of the progress bar.
 const STEP: usize = 4_096;
 
-/// Where in each partition a range begins or ends.
+/// A position in each partition at which a range begins or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Place {
     Offset(i64),
     /// The first record written at or after an instant.
     Time(Instant),
-    /// What is the end when the command begins.
+    /// The end when the command starts.
     Now,
 }
 
 /// What one record is.
 pub(in crate::cli) enum Seen<'e> {
     Event(&'e CustomerEvent<'e>),
-    /// What `run` would send to the dead letters, and what in particular is wrong.
+    /// A dead letter in `run`, with the detail.
     Refused(DeadLetterReason, &'e str),
 }
 
@@ -45,16 +45,16 @@ pub(in crate::cli) struct Topic<'a> {
     reader: Reader,
     watermarks: Watermarks,
     schemas: Schemas,
-    awaiting: Awaiting,
+    awaiting: SchemaWait,
     framing: Framing,
     until: Option<Instant>,
     counts: Counts,
-    /// Events whose customer is not where Kafka's default partitioner puts them.
+    /// Events whose customer is not in the partition that Kafka's default partitioner chooses.
     elsewhere: u64,
 }
 
 impl<'a> Topic<'a> {
-    /// Finds it. Events later than `until` are left out.
+    /// Looks it up. Events later than `until` are skipped.
     ///
     /// # Errors
     /// Schemas that cannot be used; no broker; no such topic.
@@ -75,7 +75,7 @@ impl<'a> Topic<'a> {
             reader: Reader::new(&settings.kafka, queue, &brokers)?,
             watermarks: Watermarks::new(&settings.kafka, &brokers)?,
             schemas,
-            awaiting: Awaiting::default(),
+            awaiting: SchemaWait::default(),
             framing: if settings.schemas.bare.is_some() { Framing::Bare } else { Framing::Tagged },
             until,
             counts: Counts::default(),
@@ -87,7 +87,8 @@ impl<'a> Topic<'a> {
         0..self.partitions.cast_signed()
     }
 
-    /// Events read so far whose customer is not in the partition in which Kafka's default partitioner puts them.
+    /// The number of events read so far whose customer is not in the partition that Kafka's default partitioner
+    /// chooses.
     pub(in crate::cli) fn elsewhere(&self) -> u64 {
         self.elsewhere
     }
@@ -97,12 +98,12 @@ impl<'a> Topic<'a> {
         partition_of(customer.as_bytes(), self.partitions)
     }
 
-    /// Of all that was read.
+    /// The counts of everything read.
     pub(in crate::cli) fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// The offsets of a partition from one place to another, as far as there are any.
+    /// The offsets of a partition between two positions, as far as they exist.
     ///
     /// # Errors
     /// No broker, or no permission.
@@ -117,8 +118,8 @@ impl<'a> Topic<'a> {
         Ok(from..offset(to)?.clamp(from, kept.end))
     }
 
-    /// As many records of a partition as that, from where `run` would begin if it had read nothing; none of a transaction that
-    /// is open. Where `run` would begin at the end, the last ones.
+    /// At most this many records of a partition, from where `run` would start without committed offsets; none of an
+    /// open transaction. If `run` would start at the end, the last ones.
     ///
     /// # Errors
     /// No broker, or no permission.
@@ -134,7 +135,7 @@ impl<'a> Topic<'a> {
         Ok(from..end.min(from + most))
     }
 
-    /// Gives every committed record of a range to `take`, in the order of the log.
+    /// Passes every committed record of a range to `take`, in the order of the log.
     ///
     /// # Errors
     /// Brokers or a registry that do not answer; and what `take` refuses.
@@ -204,19 +205,19 @@ impl<'a> Topic<'a> {
     }
 }
 
-/// What it takes to read a record.
+/// The context for decoding records.
 struct Decoding<'t> {
     settings: &'t Settings,
     framing: Framing,
     schemas: &'t mut Schemas,
-    awaiting: &'t mut Awaiting,
+    awaiting: &'t mut SchemaWait,
     progress: &'t Progress,
     vocabulary: &'t Vocabulary,
 }
 
 impl<'t> Decoding<'t> {
-    /// The event of a record, or why `run` would set it aside, in the order in which `run` looks. `None`: a tombstone.
-    /// Nothing lies in the future, since there is no clock.
+    /// The event of a record, or why `run` would reject it, checked in the same order. `None`: a tombstone. No event is
+    /// in the future, since there is no clock.
     fn event<'r, 'p>(
         self,
         record: &'r Record<'_>,
@@ -242,7 +243,7 @@ impl<'t> Decoding<'t> {
             Err((reason, detail)) => return refused(reason, detail),
         };
         if let Some(fields) = reader.unread_unsaid() {
-            self.progress.complain(&format!("Fields of {key} are not read: {fields}; put them into properties."));
+            self.progress.complain(&format!("Unused fields of {key}: {fields}; put them into properties."));
         }
         match reader.decode(datum, self.vocabulary, properties) {
             Err(error) => refused(error.reason(), format!("{error} ({key})")),
@@ -254,10 +255,10 @@ impl<'t> Decoding<'t> {
     }
 }
 
-/// Why a record is no event, and what in particular is wrong.
+/// Why a record is not an event, with the detail.
 type Refused = (DeadLetterReason, String);
 
-/// Asks until there is an answer, for as long as brokers may be away.
+/// Retries until there is an answer, for as long as brokers may be away.
 fn patient<T>(mut ask: impl FnMut() -> Result<T, KafkaFailure>) -> Result<T, Failure> {
     let started = Stopwatch::now();
     loop {

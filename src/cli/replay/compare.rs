@@ -13,16 +13,16 @@ use super::topic::{self, Part};
 use super::{Deciding, strict};
 use crate::app::rules_file;
 use crate::cli::arguments::Replay;
+use crate::cli::format::grouped;
 use crate::cli::history::{self, Budget, Held, Input, RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
-use crate::cli::words::grouped;
 use crate::engine::{Membership, Parameters, Shard, Slot};
 use crate::event::{CustomerEvent, Instant, Properties, PropertyId, Vocabulary};
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
 
-/// One of the two, with how the common numbers of properties are its own.
+/// One of the two, with the mapping from common property ids to its own.
 struct Side {
     rules: Arc<RuleSet>,
     deciding: Deciding<io::Sink>,
@@ -49,7 +49,7 @@ impl Side {
     }
 }
 
-/// What differs for one customer in one cohort: a line on stdout, what others depend on, keys and their order too.
+/// A difference for one customer in one cohort, as a line on stdout: a public format, including keys and their order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Line<'a> {
     cohort: &'a str,
@@ -67,7 +67,7 @@ enum Difference {
     Otherwise,
 }
 
-/// What a customer's events came to in one cohort.
+/// The result of a customer's events in one cohort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 struct Story {
     entered: u32,
@@ -92,7 +92,7 @@ impl Story {
     }
 }
 
-/// Replays files or a topic with both; differences go to stdout, all else to stderr.
+/// Replays files or a topic with both; differences go to stdout, everything else to stderr.
 ///
 /// # Errors
 /// As of a replay.
@@ -183,7 +183,7 @@ impl<'a> Both<'a> {
         Ok(topic.counts())
     }
 
-    /// Ends a log and finds what differs. Both sides took in the same events, so both know the same customers.
+    /// Finishes a log and compares the results. Both sides read the same events, so both know the same customers.
     fn add(&mut self, [a, b]: [Side; 2], until: Option<Instant>) -> Result<(), Stopped> {
         let until = until.or_else(|| a.deciding.tally().last).unwrap_or(Instant::MIN);
         let (tally_a, shard_a) = a.deciding.finish(until)?;
@@ -217,11 +217,11 @@ fn cohorts(rules: &[Arc<RuleSet>; 2]) -> impl Iterator<Item = &str> {
     names.into_iter()
 }
 
-/// Of one cohort, how many customers differ and how.
+/// For one cohort, how many customers differ and how.
 #[derive(Debug)]
 struct Counts {
     cohort: String,
-    /// Is it in the one file and in the other?
+    /// Is it in each of the files?
     defined: [bool; 2],
     only_a: u64,
     only_b: u64,

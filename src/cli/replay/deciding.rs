@@ -1,4 +1,4 @@
-//! The engine over one log, and what it says as JSON Lines.
+//! Runs the engine over one log, and writes its changes as JSON Lines.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::engine::{Comings, Effect, Language, Parameters, RiskEffect, Said, Sha
 use crate::event::{ChangeReason, CustomerEvent, DeadLetterReason, Instant, Span};
 use crate::inquiry::Coverage;
 
-/// How far deadlines are decided at once at the end, so that what waits to be sorted and written stays small.
+/// The step in which deadlines are decided at the end, so that few changes wait to be sorted and written.
 const STEP: Span = Span::DAY;
 
-/// Decides events in the order given. All that one of them brings about is written before the next is looked at.
+/// Decides events in the order given. All changes of one event are written before the next is processed.
 pub(in crate::cli) struct Deciding<W> {
     shard: Shard,
     besides: Besides,
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Deciding<W> {
     out: W,
 }
 
-/// A change on stdout: what others depend on, keys and their order too.
+/// A change on stdout: a public format, including keys and their order.
 #[derive(Serialize)]
 struct Line<'a> {
     customer_id: &'a str,
@@ -59,15 +59,14 @@ struct RiskLine<'a> {
     why: &'a str,
 }
 
-/// What one decision brings about.
-enum Told {
+/// A change caused by a decision.
+enum Entry {
     Change(Effect),
     Risk(RiskEffect),
 }
 
-impl Told {
-    /// Its place among what was told of the same customer at one log position: changes of cohorts come before those of
-    /// risk.
+impl Entry {
+    /// The order among changes of the same customer at one log position: changes of cohorts come before those of risk.
     fn place(&self) -> (Instant, bool, u64) {
         match self {
             Self::Change(effect) => (effect.at, false, effect.sequence),
@@ -77,7 +76,7 @@ impl Told {
 }
 
 impl Deciding<io::Sink> {
-    /// Decides without a word: for what is asked at the end only.
+    /// Decides without output: for results that are queried at the end.
     pub(in crate::cli) fn silent(shard: Shard) -> Self {
         Self { words: Words::None, ..Self::new(shard, io::sink()) }
     }
@@ -91,7 +90,7 @@ impl<W: Write> Deciding<W> {
         Self { shard, besides, position: 0, said: Vec::new(), tally, coverage, words: Words::Full, out }
     }
 
-    /// Takes parameters of the model of churn in place of those that would be fitted, before anything is decided.
+    /// Sets churn parameters instead of fitting them, before anything is decided.
     pub(super) fn give(&mut self, parameters: Option<Arc<Parameters>>) {
         if let Some(parameters) = parameters {
             self.besides.give(parameters, &mut self.shard);
@@ -125,19 +124,19 @@ impl<W: Write> Deciding<W> {
         self.write_said()
     }
 
-    /// Counts a record that is no event.
+    /// Counts a record that is not an event.
     pub(super) fn refuse(&mut self, reason: DeadLetterReason, detail: &str) {
         self.tally.refuse(reason, detail);
     }
 
-    /// Decides every deadline up to and at `until`, and writes what is left. With the counts come the customers as they
-    /// then are.
+    /// Decides every deadline up to and including `until`, and writes the rest. Returns the counts and the customers as
+    /// of then.
     ///
     /// # Errors
     /// When results cannot be written.
     pub(in crate::cli) fn finish(mut self, until: Instant) -> Result<(Tally, Shard), Stopped> {
         let last = self.position - 1;
-        // Each deadline is decided at its own instant, so steps change neither what is said nor its order.
+        // Each deadline is decided at its own instant, so steps change neither the output nor its order.
         let mut reached = self.shard.stream_time();
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
@@ -156,7 +155,7 @@ impl<W: Write> Deciding<W> {
         Ok((self.tally, self.shard))
     }
 
-    /// Customers of whom there is a risk to speak of.
+    /// Customers with a churn risk.
     fn came(&self) -> u64 {
         let rules = self.shard.engine().rules();
         let came = |slot: &Slot| Comings::of(rules, self.shard.state(*slot)).is_some();
@@ -164,19 +163,19 @@ impl<W: Write> Deciding<W> {
     }
 
     fn write_said(&mut self) -> Result<(), Stopped> {
-        let risks = self.shard.take_risks().into_iter().map(|(slot, effect)| (slot, Told::Risk(effect)));
-        let mut told: Vec<(Slot, Told)> =
-            self.said.drain(..).map(|said| (said.slot, Told::Change(said.effect))).chain(risks).collect();
+        let risks = self.shard.take_risks().into_iter().map(|(slot, effect)| (slot, Entry::Risk(effect)));
+        let mut entries: Vec<(Slot, Entry)> =
+            self.said.drain(..).map(|said| (said.slot, Entry::Change(said.effect))).chain(risks).collect();
         let shard = &self.shard;
-        // What comes of one decision stays in its order.
-        told.sort_by(|(slot_a, a), (slot_b, b)| {
+        // The changes of one decision stay in order.
+        entries.sort_by(|(slot_a, a), (slot_b, b)| {
             let (a, b) = (a.place(), b.place());
             (a.0.cmp(&b.0)).then_with(|| shard.customer(*slot_a).cmp(shard.customer(*slot_b))).then_with(|| a.cmp(&b))
         });
-        for (slot, told) in told {
-            match told {
-                Told::Change(effect) => self.write_change(slot, &effect)?,
-                Told::Risk(effect) => self.write_risk(slot, &effect)?,
+        for (slot, entry) in entries {
+            match entry {
+                Entry::Change(effect) => self.write_change(slot, &effect)?,
+                Entry::Risk(effect) => self.write_risk(slot, &effect)?,
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! `replay`: rules over files of events, as one partition, without a broker and without a clock.
 //!
-//! `deciding` runs the engine over the events of the files and writes what it says, `compare` does so with two rules files at
-//! once, `topic` does so for each partition of a topic, `summary` is for the person who waited.
+//! `deciding` runs the engine over events and writes its changes, `compare` does so with two rules files at once,
+//! `topic` for each partition of a topic, `summary` is for people.
 
 mod compare;
 mod deciding;
@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
 use super::arguments::Replay;
+use super::format::counted;
 use super::history::{Budget, Held, Input, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
-use super::words::counted;
 use crate::app::Failure;
 use crate::app::{parameters_file, rules_file};
 use crate::engine::Parameters;
@@ -24,7 +24,7 @@ use crate::rules::RuleSet;
 use crate::settings::Loaded;
 pub(super) use deciding::Deciding;
 
-/// Replays the files; changes go to stdout, all else to stderr.
+/// Replays the files; changes go to stdout, everything else to stderr.
 ///
 /// # Errors
 /// Wrong rules; a file that cannot be read to its end; with `--strict`, at last, any line that could not be read.
@@ -56,13 +56,13 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     strict(&asked, input.counts().bad_lines)
 }
 
-/// The parameters that were given, if the rules ask for any.
+/// The given parameters, if the rules need any.
 fn parameters(asked: &Replay, rules: &RuleSet) -> Result<Option<Arc<Parameters>>, Failure> {
     let Some((path, churn)) = asked.params.as_deref().zip(rules.churn.as_ref()) else { return Ok(None) };
     Ok(Some(Arc::new(parameters_file::read(path)?.for_rules(churn, path)?)))
 }
 
-/// With `--strict`, lines that could not be read are a failure at last.
+/// With `--strict`, unreadable lines are a failure at the end.
 fn strict(asked: &Replay, bad_lines: u64) -> Result<(), Stopped> {
     match bad_lines {
         bad if asked.strict && bad > 0 => {

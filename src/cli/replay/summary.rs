@@ -1,22 +1,22 @@
-//! What a replay came to, for people.
+//! The summary of a replay, for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 use crate::cli::fit::in_words;
+use crate::cli::format::{counted, grouped, untimely};
 use crate::cli::history::{self, Refitted};
 use crate::cli::sizes::{Sizes, sparkline};
-use crate::cli::words::{counted, grouped, untimely};
 use crate::engine::{Counts, RiskEffect};
 use crate::event::{Change, DeadLetterReason, Instant};
 use crate::inquiry::NotFound;
 use crate::rules::{CohortIx, LOWEST_LEVEL, RuleSet};
 use crate::summary::POPULATION_MIN;
 
-/// Kinds of refused records that are told apart.
+/// The number of kinds of rejected records that are listed.
 const REFUSALS_MAX: usize = 20;
-/// Names and values of the rules that no event has and that are listed.
+/// The number of names and values without an event that are listed.
 const NOT_FOUND_MAX: usize = 10;
 /// Columns of a cohort's size over time.
 const COLUMNS: usize = 40;
@@ -28,29 +28,29 @@ pub(in crate::cli) struct Tally {
     applied: u64,
     pub(super) duplicates: u64,
     pub(in crate::cli) customers: u64,
-    /// Of the engine.
+    /// The counts of the engine.
     pub(super) counts: Counts,
     /// The latest time of an event read.
     pub(in crate::cli) last: Option<Instant>,
     /// The earliest of one applied.
     first: Option<Instant>,
-    /// Events, by why they are refused.
+    /// Events, by the reason of their rejection.
     dead_letters: BTreeMap<DeadLetterReason, u64>,
-    /// Records that are no events, by what in particular is wrong.
+    /// Records that are not events, by detail.
     refused: BTreeMap<(DeadLetterReason, String), u64>,
-    /// The ranks that have no threshold at the end, each with how many customers are ranked.
+    /// The ranks without a threshold at the end, with the number of ranked customers.
     pub(super) too_few: BTreeMap<String, u64>,
-    /// Events that were looked at for what the rules name.
+    /// Events that were checked for names in the rules.
     pub(super) events_looked_at: u64,
-    /// What the rules name and none of those has.
+    /// Names in the rules that none of those events has.
     pub(super) not_found: Vec<NotFound>,
     /// By the rules' numbers.
     cohorts: Vec<Sizes>,
     /// Of the levels of risk above the lowest.
     levels: Vec<Sizes>,
-    /// Customers of whom there is a risk to speak of.
+    /// Customers with a churn risk.
     pub(super) came: u64,
-    /// What refits of the model of churn came to; none where parameters were given.
+    /// The results of refits of the churn model; `None` if parameters were given.
     pub(super) refitted: Option<Refitted>,
 }
 
@@ -91,7 +91,7 @@ impl Tally {
         *self.dead_letters.entry(reason).or_default() += 1;
     }
 
-    /// A record of which nothing is known, so that it has no time.
+    /// A record that could not be decoded, so that it has no time.
     pub(super) fn refuse(&mut self, reason: DeadLetterReason, detail: &str) {
         self.read += 1;
         self.refused_for(reason, detail, 1);
@@ -103,13 +103,13 @@ impl Tally {
         *self.refused.entry(if known { kind } else { (reason, "of other kinds".to_owned()) }).or_default() += count;
     }
 
-    /// How many records were read, if there are any and `run` would set every one of them aside.
+    /// The number of records read, if there are any and `run` would reject all of them.
     pub(super) fn records_if_all_are_refused(&self) -> Option<u64> {
         let refused: u64 = self.refused.values().chain(self.dead_letters.values()).sum();
         (self.read > 0 && refused == self.read).then_some(self.read)
     }
 
-    /// Takes in the counts of another log.
+    /// Adds the counts of another log.
     pub(super) fn add(&mut self, other: Self) {
         self.read += other.read;
         self.applied += other.applied;
@@ -141,7 +141,7 @@ impl Tally {
         }
     }
 
-    /// What is not found in several logs is what is found in none of them.
+    /// Not found in several logs means found in none of them.
     fn add_not_found(&mut self, events: u64, not_found: Vec<NotFound>) {
         if self.events_looked_at == 0 {
             self.not_found = not_found;
@@ -167,7 +167,7 @@ impl Tally {
 impl Tally {
     pub(super) fn level_changed(&mut self, effect: &RiskEffect) {
         for (level, change) in [(effect.previous, Change::Exited), (effect.level, Change::Entered)] {
-            // Everyone else is on the lowest level.
+            // All others are on the lowest level.
             if let Some(sizes) = level.checked_sub(1).and_then(|above| self.levels.get_mut(above)) {
                 sizes.record(effect.at, change);
             }
@@ -195,7 +195,7 @@ pub(super) fn of(rules: &RuleSet, tally: Tally, input: history::Counts, until: I
     lines.join("\n")
 }
 
-/// Of two rules files over the same events: what became of the events, and a row for each cohort of each file.
+/// For two rules files over the same events: the fate of the events, and a row for each cohort of each file.
 pub(super) fn of_both(
     rules: [&RuleSet; 2],
     tallies: [Tally; 2],
@@ -270,7 +270,7 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
     lines
 }
 
-/// What the rules name and no event has, which makes a rule that finds nobody.
+/// Names in the rules that no event has, which make a rule that matches nobody.
 fn not_found(tally: &Tally, side: &str) -> Vec<String> {
     if tally.events_looked_at == 0 {
         return Vec::new();
@@ -289,7 +289,7 @@ fn not_found(tally: &Tally, side: &str) -> Vec<String> {
     lines
 }
 
-/// What the model of churn was, and who is on the lowest level.
+/// The churn model, and the customers on the lowest level.
 fn churn_risk(came: u64, refitted: Option<&Refitted>, levels: &[Sizes]) -> Vec<String> {
     let above: u64 = levels.iter().map(Sizes::now).sum();
     let low = format!(

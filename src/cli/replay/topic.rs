@@ -1,4 +1,4 @@
-//! Rules over a range of a topic: each partition decided by itself, as a lane would, one after the other.
+//! Rules over a range of a topic: each partition on its own, as in a lane, one after the other.
 
 use std::ops::Range;
 use std::time::Instant as Stopwatch;
@@ -7,14 +7,14 @@ use super::deciding::Deciding;
 use super::summary::{self, Tally};
 use crate::app::{Failure, rules_file};
 use crate::cli::arguments::{Replay, TopicRange};
+use crate::cli::format::counted;
 use crate::cli::history::{RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
-use crate::cli::words::counted;
 use crate::event::Instant;
 use crate::settings::Loaded;
 
-/// Replays the range; changes go to stdout, all else to stderr.
+/// Replays the range; changes go to stdout, everything else to stderr.
 ///
 /// # Errors
 /// Wrong rules; no such topic; brokers or a registry that do not answer.
@@ -57,7 +57,7 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     nothing_read
 }
 
-/// A range of which every record is refused is no success.
+/// A range in which every record is rejected is a failure.
 pub(super) fn nothing_read(name: &str, tally: &Tally) -> Result<(), Stopped> {
     match tally.records_if_all_are_refused() {
         None => Ok(()),
@@ -69,13 +69,13 @@ pub(super) fn nothing_read(name: &str, tally: &Tally) -> Result<(), Stopped> {
     }
 }
 
-/// What is to be read of one partition.
+/// The range of one partition.
 pub(super) struct Part {
     pub(super) partition: i32,
     pub(super) offsets: Range<i64>,
 }
 
-/// What is to be read of each partition, with the progress of all.
+/// The range of each partition, with a progress bar for all.
 ///
 /// # Errors
 /// Brokers that do not answer.

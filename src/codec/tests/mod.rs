@@ -1,9 +1,13 @@
 //! The room as a whole, with `apache_avro` as the judge of what bytes mean.
 
+mod addresses;
 mod damage;
+mod evolution;
 mod files;
+mod references;
 mod registry;
 mod resolution;
+mod stub;
 
 use apache_avro::Schema;
 use apache_avro::types::Value as Avro;

@@ -1,5 +1,6 @@
-//! What of librdkafka's admin API rdkafka does not offer: a topic's id, the ends of many partitions at once, who is in a group
-//! and what it has committed, what the user may do, and why a topic cannot be made.
+//! The parts of librdkafka's admin API that rdkafka does not offer: the id of a topic, the end offsets of many
+//! partitions at once, the members of a group and its committed offsets, permissions, and why a topic cannot be
+//! created.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
@@ -16,16 +17,16 @@ use super::super::group::{GroupMember, GroupState, GroupView};
 use super::super::permissions::{Allowed, Operation};
 use super::{Event, Queue, elements, metadata_of, millis, text};
 
-/// A request ends at its own time limit; its answer may take a moment longer to travel.
+/// A request ends at its own timeout; its answer may arrive a moment later.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
-/// Why there is no answer: librdkafka's code and its text.
+/// The error: librdkafka's code and text.
 pub(in super::super) type Refused = (Code, String);
 
-/// A partition, and its end or why that is not known.
+/// A partition, and its end offset or the error.
 pub(in super::super) type End = (i32, Result<i64, Code>);
 
-/// Options of one request, given back on drop.
+/// Options of one request, destroyed on drop.
 struct Options(*mut rd::rd_kafka_AdminOptions_t);
 
 impl Options {
@@ -40,9 +41,9 @@ impl Options {
         }
     }
 
-    /// The answer is to say what the user may do, too.
+    /// The answer includes the permissions of the user.
     fn with_permissions(self) -> Self {
-        // SAFETY: the options are alive. Where they refuse, the answer says nothing of it.
+        // SAFETY: the options are alive. If they reject it, the answer lacks the permissions.
         unsafe {
             let error = rd::rd_kafka_AdminOptions_set_include_authorized_operations(self.0, 1);
             if !error.is_null() {
@@ -77,7 +78,7 @@ fn answer(queue: &Queue, timeout: Duration) -> Result<Event<'_>, Refused> {
     if code == Code::NoError { Ok(event) } else { Err((code, reason)) }
 }
 
-/// The ends of some partitions of a topic, open transactions included: one request to each of their leaders.
+/// The end offsets of some partitions of a topic, open transactions included: one request to each of their leaders.
 pub(in super::super) fn ends<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -87,7 +88,7 @@ pub(in super::super) fn ends<C: ClientContext>(
     let queue = Queue::of_request(client).ok_or_else(|| broken("no queue"))?;
     let mut list = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
-        // The number of this offset is also that of "the latest".
+        // This constant also stands for "the latest".
         list.add_partition_offset(topic, *partition, Offset::End).map_err(|error| broken(&error.to_string()))?;
     }
     let options = Options::new(client, rd::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout);
@@ -104,7 +105,8 @@ pub(in super::super) fn ends<C: ClientContext>(
             .map(|info| {
                 let place = &*rd::rd_kafka_ListOffsetsResultInfo_topic_partition(*info);
                 let end = match Code::from(place.err) {
-                    // A leader that does not answer in time is no error to librdkafka, and its partitions have no offset.
+                    // librdkafka does not report a leader that does not answer in time, and its partitions have no
+                    // offset.
                     Code::NoError if place.offset < 0 => Err(Code::OperationTimedOut),
                     Code::NoError => Ok(place.offset),
                     code => Err(code),
@@ -115,8 +117,8 @@ pub(in super::super) fn ends<C: ClientContext>(
     }
 }
 
-/// The id of a topic in base64, `None` from brokers that have no topic ids; and what the user may do with it, `None` where
-/// brokers do not say.
+/// The id of a topic in base64, `None` from brokers without topic ids; and the permissions of the user, `None` if
+/// brokers do not report them.
 pub(in super::super) fn topic<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -140,7 +142,7 @@ pub(in super::super) fn topic<C: ClientContext>(
         let mut count = 0;
         let topics = rd::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
         let [found] = pointers(topics, count) else {
-            return Err(broken("one topic asked for, another number answered"));
+            return Err(broken("expected one topic in the answer"));
         };
         let error = rd::rd_kafka_TopicDescription_error(*found);
         let code = Code::from(rd::rd_kafka_error_code(error));
@@ -156,7 +158,7 @@ pub(in super::super) fn topic<C: ClientContext>(
     }
 }
 
-/// What the user may do with a group, which need not exist; `None` where brokers do not say.
+/// The permissions of the user on a group, which need not exist; `None` if brokers do not report them.
 pub(in super::super) fn group_permissions<C: ClientContext>(
     client: &Client<C>,
     group: &str,
@@ -191,7 +193,7 @@ unsafe fn allowed(first: *const rd::rd_kafka_AclOperation_t, count: usize) -> Op
     Some(known.collect())
 }
 
-/// A group as its coordinator describes it, with what each member was assigned of one topic.
+/// A group as described by its coordinator, with the partitions of one topic that are assigned to each member.
 pub(in super::super) fn group<C: ClientContext>(
     client: &Client<C>,
     group: &str,
@@ -208,11 +210,11 @@ pub(in super::super) fn group<C: ClientContext>(
                 .collect(),
         }
     })?;
-    // Nobody has joined it yet.
+    // It has never had a member.
     Ok(found.unwrap_or(GroupView { state: GroupState::Empty, members: Vec::new() }))
 }
 
-/// Asks for the description of a group, which is alive while it is read; `None`: there is no such group.
+/// Describes a group; `read` gets the description while it is alive. `None`: there is no such group.
 fn described<C: ClientContext, T>(
     client: &Client<C>,
     group: &str,
@@ -236,7 +238,7 @@ fn described<C: ClientContext, T>(
         let mut count = 0;
         let groups = rd::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
         let [found] = pointers(groups, count) else {
-            return Err(broken("one group asked for, another number answered"));
+            return Err(broken("expected one group in the answer"));
         };
         let error = rd::rd_kafka_ConsumerGroupDescription_error(*found);
         match Code::from(rd::rd_kafka_error_code(error)) {
@@ -279,7 +281,7 @@ unsafe fn member(found: *const rd::rd_kafka_MemberDescription_t, topic: &str) ->
     }
 }
 
-/// The offsets that a group has committed in some partitions of a topic, those of open transactions not counted.
+/// The offsets that a group has committed in some partitions of a topic, without those of open transactions.
 pub(in super::super) fn committed<C: ClientContext>(
     client: &Client<C>,
     group: &str,
@@ -309,7 +311,7 @@ pub(in super::super) fn committed<C: ClientContext>(
         let mut count = 0;
         let groups = rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
         let [found] = pointers(groups, count) else {
-            return Err(broken("one group asked for, another number answered"));
+            return Err(broken("expected one group in the answer"));
         };
         let found = elements(rd::rd_kafka_group_result_partitions(*found)).iter();
         let committed = |element: &rd::rd_kafka_topic_partition_t| Committed {
@@ -321,22 +323,22 @@ pub(in super::super) fn committed<C: ClientContext>(
     }
 }
 
-/// A topic to be made: its name, and how many partitions and replicas it has; -1: as the cluster says.
+/// A topic to create: its name, and its numbers of partitions and replicas; -1: the default of the cluster.
 pub(in super::super) type NewTopic<'a> = (&'a str, i32, i32);
 
-/// Whether a topic is made, or the brokers only say whether they would make it.
+/// Whether a topic is created, or the request is only validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Making {
-    Now,
-    Asked,
+pub(in super::super) enum CreateMode {
+    Create,
+    ValidateOnly,
 }
 
-/// Makes a topic. rdkafka does the same, and keeps back why the brokers refuse it.
+/// Creates a topic. rdkafka does the same, without the reason if brokers refuse.
 pub(in super::super) fn create_topic<C: ClientContext>(
     client: &Client<C>,
     (name, partitions, replicas): NewTopic<'_>,
     settings: &[(&str, &str)],
-    making: Making,
+    mode: CreateMode,
     timeout: Duration,
 ) -> Result<(), Refused> {
     let words = |text: &str| CString::new(text).map_err(|_| broken("names and settings cannot contain a NUL"));
@@ -350,7 +352,7 @@ pub(in super::super) fn create_topic<C: ClientContext>(
     unsafe {
         let (reason_at, size) = (reason.as_mut_ptr(), reason.len());
         rd::rd_kafka_AdminOptions_set_operation_timeout(options.0, millis(timeout), reason_at, size);
-        let asked = i32::from(making == Making::Asked);
+        let asked = i32::from(mode == CreateMode::ValidateOnly);
         let set = rd::rd_kafka_AdminOptions_set_validate_only(options.0, asked, reason_at, size);
         if Code::from(set) != Code::NoError {
             return Err((Code::InvalidArgument, text(reason_at)));
@@ -374,7 +376,7 @@ pub(in super::super) fn create_topic<C: ClientContext>(
         let mut count = 0;
         let topics = rd::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
         let [made] = pointers(topics, count) else {
-            return Err(broken("one topic asked for, another number answered"));
+            return Err(broken("expected one topic in the answer"));
         };
         match Code::from(rd::rd_kafka_topic_result_error(*made)) {
             Code::NoError => Ok(()),

@@ -87,11 +87,11 @@ impl Lane {
             let seconds = |ms: i64| Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
             part.tally.risks.iter().for_each(|level| metrics.risk_changes(level).inc());
             part.tally.lateness_ms.iter().for_each(|ms| metrics.timer_lateness.observe(seconds(*ms)));
-            metrics.customers_reweighed.inc_by(part.tally.reevaluated);
+            metrics.customers_reevaluated.inc_by(part.tally.reevaluated);
             metrics.changelog_records.inc_by(part.tally.flushed);
             if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {
                 partition.last_flush = Moment::now();
-                if let Err(error) = partition.database.flush(false) {
+                if let Err(error) = partition.database.request_flush() {
                     failed.push((part.partition, error.into()));
                 }
             }

@@ -117,7 +117,7 @@ impl RulesMigration {
             "Applying new rules; the partition's input waits."
         );
         context.edits.begins(partition.number, version.number, migration.rereads());
-        context.metrics.partitions_adopting.inc();
+        context.metrics.partitions_migrating.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);
         if let Some(InForce { parameters, since, .. }) =
@@ -174,7 +174,7 @@ impl RulesMigration {
 
 impl Drop for RulesMigration {
     fn drop(&mut self) {
-        self.metrics.partitions_adopting.dec();
+        self.metrics.partitions_migrating.dec();
         if let Err(error) = self.backfilled.clear() {
             tracing::warn!(%error, "The backfill for an edit of the rules cannot be removed.");
         }

@@ -86,7 +86,7 @@ impl RulesMigration {
             write(partition, &stored.customer, &mut state, stored.indexed_at, plan);
         }
         self.customers += customers.len() as u64;
-        self.metrics.customers_adopted.inc_by(customers.len() as u64);
+        self.metrics.customers_migrated.inc_by(customers.len() as u64);
         partition.migrating = Some(migrating);
         Ok(false)
     }

@@ -37,7 +37,7 @@ impl Lane {
             }
             held -= bytes;
             let database = self.databases().find(|(of, _)| *of == number);
-            if let Some(Err(error)) = database.map(|(_, database)| database.flush(false)) {
+            if let Some(Err(error)) = database.map(|(_, database)| database.request_flush()) {
                 failed = Some((number, error));
             }
         }

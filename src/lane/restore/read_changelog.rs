@@ -89,7 +89,7 @@ impl Restore {
         stage.write()?;
         if stage.database.memtable_bytes() > FLUSH_ABOVE {
             // A quiet partition would keep them until its next write.
-            stage.database.flush(false)?;
+            stage.database.request_flush()?;
         }
         // Read from the database, together with its parts.
         stage.meta = stage.database.meta()?;

@@ -13,13 +13,13 @@ use super::lively;
 const HEAD: &str = "# Metrics
 
 What `/metrics` shows, from `src/metrics`: a test fails where this page and the source differ
-(`COHORTD_WRITE_DOCS=1 cargo test --release --lib metrics` writes it anew). Alerts on these are in `deploy/prometheus/alerts.yaml`,
+(`COHORTD_WRITE_DOCS=1 cargo test --release --lib metrics` regenerates it). Alerts on these are in `deploy/prometheus/alerts.yaml`,
 what to do about each in [runbook.md](runbook.md).
 
-Every family may be added up over its labels and over the processes of a group, or averaged, whichever its unit suggests, and the
-result means something. Instants are seconds since 1970: `time() - x` is the age. Series of a partition are there while a process
-holds it; what exists once for a group (forecasts, ranks, `partitions_unowned`) is shown by one process, so keep `instance` out of
-what you ask. No label names a customer. With C cohorts, R ranks and P partitions a process has about 16 C + 2 R + 5 P + 250 series, of which 13 C + 2 R in one process of the group only.
+Every family may be summed over its labels and over the processes of a group, or averaged, as its unit suggests, and the result is
+meaningful. Instants are seconds since 1970: `time() - x` is the age. Series of a partition exist while a process
+owns it; what exists once for a group (forecasts, ranks, `partitions_unowned`) is shown by one process, so leave `instance` out of
+queries. No label names a customer. With C cohorts, R ranks and P partitions a process has about 16 C + 2 R + 5 P + 250 series, of which 13 C + 2 R in one process of the group only.
 
 Conservation, for each topic: `records_consumed` = `events_applied` + `events_skipped` + `dead_letters`.
 
@@ -51,8 +51,8 @@ fn begun(text: &str) -> Option<(String, String)> {
     name.chars().all(|c| c.is_ascii_lowercase() || c == '_').then(|| (name, rest.to_owned()))
 }
 
-/// What the comment says of the family, to and with its worry: what follows is for whoever reads the source.
-fn told(comment: &str) -> String {
+/// The part of the comment up to and with the sentence about worry: what follows is for readers of the source.
+fn description(comment: &str) -> String {
     let worry =
         comment.find("Worry ").or_else(|| comment.find("No worry ")).unwrap_or_else(|| panic!("no worry: {comment}"));
     let end = comment[worry..].find(". ").map_or(comment.len(), |end| worry + end + 1);
@@ -70,7 +70,7 @@ fn row(family: &MetricFamily, comments: &BTreeMap<String, String>) -> String {
         MetricType::HISTOGRAM => "histogram",
         _ => "gauge",
     };
-    let mut text = told(comment);
+    let mut text = description(comment);
     text[..1].make_ascii_uppercase();
     format!("| `{name}` | {kind} | {} | {text} |\n", labels.join(" "))
 }

@@ -66,7 +66,7 @@ fn a_config_map_that_is_switched_puts_its_rules_in_force() {
     daemon.ready();
     let more = format!("{RULES}[cohorts.lookers]\nwho = \"did visit in the last 30 days\"\n");
     mount(&folder, "..2026_01_02", &more);
-    eventually("the switch is seen", || daemon.says("Other rules; each partition takes them up.").then_some(()));
+    eventually("the switch is seen", || daemon.says("New rules; each partition migrates to them.").then_some(()));
     fs::remove_dir_all(folder.join("..2026_01_01")).unwrap();
     eventually("both cohorts are counted", || daemon.get("/metrics")?.1.contains("cohort=\"lookers\"").then_some(()));
     daemon.stop();

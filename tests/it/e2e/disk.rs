@@ -237,14 +237,14 @@ fn a_write_that_is_refused_after_the_commit_costs_its_partition_the_tail_and_the
     daemon.ready();
     kept(&mut daemon);
     let restored = daemon.metrics()["cohortd_restore_records_total"] - restored;
-    println!("refused: {restored} records were read again after {from} customers");
+    println!("refused: {restored} records were reloaded after {from} customers");
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);
     daemon.stop();
     let found = judge::check(&lab, shop::config());
     println!("refused: {found:?}");
     // Half of all customers are the partition's; what it has to read is less than what it had not written out.
-    assert!(restored < from as f64 / 2.0 * 0.9, "{restored} records were read again of {from} customers");
+    assert!(restored < from as f64 / 2.0 * 0.9, "{restored} records were reloaded of {from} customers");
     assert!(found.changes > 50, "too little happened: {found:?}");
 }
 

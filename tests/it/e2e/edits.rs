@@ -166,7 +166,7 @@ fn an_edit_under_load_and_kills_comes_to_what_a_fresh_start_would() {
     lab.write_rules(AFTER);
     eventually("the edit is written", || {
         daemon.assert_running();
-        daemon.says("Other rules; each partition takes them up.").then_some(())
+        daemon.says("New rules; each partition migrates to them.").then_some(())
     });
     for _ in 0..5 {
         // From the first moment of taking up on, restores included.
@@ -260,18 +260,18 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
     said(&daemon, "The rules file has lost most of its cohorts.", 1);
     is_told(&mut daemon, &["has lost 3 of 4 cohorts", "version 1 stays in force"]);
     fs::write(&rules, of(&["a", "b", "c", "d", "e"])).unwrap();
-    said(&daemon, "Other rules; each partition takes them up.", 1);
+    said(&daemon, "New rules; each partition migrates to them.", 1);
 
     fs::rename(&rules, lab.path("away")).unwrap();
-    said(&daemon, "The rules file is gone", 1);
-    is_told(&mut daemon, &["is gone", "version 2 stays in force"]);
+    said(&daemon, "The rules file is missing", 1);
+    is_told(&mut daemon, &["is missing", "version 2 stays in force"]);
     fs::rename(lab.path("away"), &rules).unwrap();
     said(&daemon, "The rules file is back.", 1);
 
     fs::write(&rules, of(&["a"])).unwrap();
     said(&daemon, "The rules file has lost most of its cohorts.", 2);
     daemon.signal("-HUP");
-    said(&daemon, "Other rules; each partition takes them up.", 2);
+    said(&daemon, "New rules; each partition migrates to them.", 2);
     daemon.stop();
 }
 

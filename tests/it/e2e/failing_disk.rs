@@ -96,7 +96,7 @@ fn a_disk_that_answers_errors_costs_no_copy_and_work_goes_on_once_it_answers_aga
     let mut daemon = lab.start_with(&disk.environment, "one", &sets);
     is_survived(&mut daemon, &disk);
     let restored = daemon.metrics()["cohortd_restore_records_total"];
-    println!("failing: {restored} records were read again of {CUSTOMERS} customers and more");
+    println!("failing: {restored} records were reloaded of {CUSTOMERS} customers and more");
     assert!(restored < CUSTOMERS as f64, "the changelog was read again from its beginning: {restored} records");
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);

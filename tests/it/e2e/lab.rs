@@ -137,7 +137,7 @@ impl Lab {
         };
         let admin = Admin::new(&kafka, &Brokers::default()).unwrap();
         let plan = TopicPlan { name: &self.topic(kind), partitions, replicas: None, settings };
-        assert_eq!(admin.create(&plan, LONG), Ok(Created::Now));
+        assert_eq!(admin.create(&plan, LONG), Ok(Created::New));
         // The broker's answer is ahead of what it tells others, and of what its partitions do.
         let observer: BaseConsumer = self.config("read_uncommitted").create().unwrap();
         eventually("its partitions answer", || {

@@ -42,7 +42,7 @@ fn a_good_set_up_passes_and_looking_changes_nothing() {
     visit(&lab, 0..30);
     let (code, said, _) = check(&lab, &["topics.dirty_percent=20"], &["--deny-warnings"]);
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(said.matches("would be made: partitions=").count(), 8, "{said}");
+    assert_eq!(said.matches("would be created: partitions=").count(), 8, "{said}");
     assert!(
         said.contains("partitions=2, cleanup.policy=compact, segment.bytes=134217728, min.cleanable.dirty.ratio=0.2")
     );
@@ -97,7 +97,7 @@ fn everything_that_is_wrong_is_said_at_once() {
     ] {
         assert!(said.contains(words), "{words:?} is not in\n{said}");
     }
-    assert!(stderr.contains("7 things must be put right before `cohortd run`"), "{stderr}");
+    assert!(stderr.contains("7 things must be fixed before `cohortd run`"), "{stderr}");
 
     // An input that is not there hides nothing else.
     let (code, said, _) = check(&lab, &[&format!("topics.input={}", lab.topic("nowhere"))], &[]);

@@ -130,7 +130,7 @@ fn a_topic_of_another_shape_is_refused_with_the_field_and_the_schema() {
     writer.flush();
     let dir = format!("schemas.dir={}", lab.path("avsc").display());
     let ended = lab.start("one", &[&dir]).ended();
-    refusal(ended, &["first 100 records", "schema id 7: there is no field `event`", "topics.input"]);
+    refusal(ended, &["first 100 records", "schema id 7: field `event` is missing", "topics.input"]);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
     let [port] = free_ports();
     let lab = Lab::at(&format!("127.0.0.1:{port}"), "away", 1, RULES);
     let mut daemon = lab.start("one", &[]);
-    super::eventually("it says that it waits", || daemon.says("Kafka is not ready; trying again.").then_some(()));
+    super::eventually("it says that it waits", || daemon.says("Kafka is not ready; retrying.").then_some(()));
     assert_eq!(daemon.get("/health/ready").unwrap().0, 503);
     assert_eq!(daemon.get("/health/live").unwrap().0, 200);
     let retries = |text: &str| text.lines().any(|line| line == "cohortd_retries_total{what=\"kafka\"} 0");

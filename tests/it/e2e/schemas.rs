@@ -239,7 +239,7 @@ fn a_registry_that_is_away_at_the_first_start_is_waited_for() {
     for mood in [Mood::Down, Mood::Says(503)] {
         registry.set(mood);
         let mut daemon = start(&lab, "one", &sets, &[]);
-        eventually("it waits", || daemon.says("is not registered, which is tried again").then_some(()));
+        eventually("it waits", || daemon.says("Registering the schema of an output failed").then_some(()));
         let (_, metrics) = daemon.get("/metrics").unwrap();
         assert!(metrics.contains("cohortd_registry_reachable 0"), "{mood:?}");
         // Not ready and alive, with few words; and it stops when it is told to.
@@ -248,7 +248,7 @@ fn a_registry_that_is_away_at_the_first_start_is_waited_for() {
     }
     let mut daemon = start(&lab, "one", &sets, &[]);
     is_waiting_at_start(&mut daemon);
-    let lines = daemon.log().lines().filter(|line| line.contains("is not registered")).count();
+    let lines = daemon.log().lines().filter(|line| line.contains("Registering the schema of an output failed")).count();
     assert!(lines < 10, "{lines} lines: {}", daemon.log());
     registry.set(Mood::Well);
     daemon.ready();
@@ -404,7 +404,7 @@ fn a_registry_made_anew_ends_a_process_that_writes_its_old_ids() {
     registry.set(Mood::Well);
     let ended = daemon.ended();
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stderr.contains("it was made anew"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("it was recreated"), "{}", ended.stderr);
     let mut daemon = start(&lab, "one", &sets, &[]);
     daemon.ready();
     let writer = lab.writer();

@@ -88,8 +88,8 @@ fn offsets_set_by_another_program_are_refused_and_set_back() {
     let way = "`cohortd reset --from stored --yes`";
     refused(&lab, &["was set to", "by another program", way], &["--from", "stored"]);
     let said = done(&lab, &["--from", "stored", "--yes"]);
-    assert!(said.contains("nothing is lost or said twice"), "{said}");
-    assert!(done(&lab, &["--from", "stored"]).contains("as it should"));
+    assert!(said.contains("nothing is lost or published twice"), "{said}");
+    assert!(done(&lab, &["--from", "stored"]).contains("nothing to do"));
     go_on(&lab, &mut random, &[Vec::new(), Vec::new()]);
 }
 
@@ -224,7 +224,7 @@ fn an_input_made_anew_under_a_process_stops_it_and_its_customers_stay_as_they_ar
     let (code, _, stderr) = lab.reset("one", &lazy, &["--from", "stored", "--yes"]);
     assert!(code == Some(78) && stderr.contains("of another log"), "{stderr}");
     let (code, said, _) = lab.reset("one", &lazy, &["--from", "earliest", "--yes"]);
-    assert!(code == Some(0) && said.contains("goes on at 0"), "{said}");
+    assert!(code == Some(0) && said.contains("continues at 0"), "{said}");
     // What was changed and not written when the topic went was written as the process ended.
     assert!(!said.contains("lost"), "{said}");
 

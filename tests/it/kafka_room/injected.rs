@@ -167,7 +167,7 @@ fn a_partition_without_a_leader_for_a_moment_is_waited_for_and_asked_again() {
     let passing = |result: &Result<(), Failure>| matches!(result, Err(Failure::Retry(_)));
     // A client learns of the topic while it is led, or while it is not.
     for _ in 0..2 {
-        mock.lead(&lab.name, 0, false).unwrap();
+        mock.remove_leader(&lab.name, 0).unwrap();
         eventually("the client has heard of it", || {
             let asked = watermarks.range(&lab.name, 0, ask).map(|_| ());
             assert!(asked.is_ok() || passing(&asked), "{asked:?}");
@@ -181,7 +181,7 @@ fn a_partition_without_a_leader_for_a_moment_is_waited_for_and_asked_again() {
         ] {
             assert!(asked.is_ok() || passing(&asked), "{asked:?}");
         }
-        mock.lead(&lab.name, 0, true).unwrap();
+        mock.restore_leader(&lab.name, 0).unwrap();
         eventually("its ends are told", || watermarks.ends(&lab.name, &[0], ask) == Ok(vec![(0, 0)]));
         eventually("it is told of alone", || watermarks.range(&lab.name, 0, ask) == Ok(0..0));
         eventually("and its stable end", || reader.stable_end(&lab.name, 0, ask) == Ok(0));

@@ -15,8 +15,8 @@ fn a_topic_is_made_as_planned_and_described_as_it_is() {
     assert_eq!(admin.topic(&name, LONG), Ok(None));
     let settings = [("cleanup.policy", "compact"), ("delete.retention.ms", "604800000")];
     let plan = TopicPlan { name: &name, partitions: 3, replicas: None, settings: &settings };
-    assert_eq!(admin.create(&plan, LONG), Ok(Created::Now));
-    assert_eq!(admin.create(&plan, LONG), Ok(Created::Before));
+    assert_eq!(admin.create(&plan, LONG), Ok(Created::New));
+    assert_eq!(admin.create(&plan, LONG), Ok(Created::Existing));
     // The broker's answer is ahead of what it tells of the topic.
     let mut found = None;
     eventually("the topic is described", || {

@@ -1,4 +1,4 @@
-//! `check --connect`: what `run` would find at its start, on one screen, and nothing changed by looking.
+//! `check --connect`: what `run` would find at its start, on one screen, without changing anything.
 
 mod records;
 
@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use crate::app::Failure;
 use crate::app::preflight::{Finding, Part, Preflight, Verdict};
 use crate::app::rules_file::RulesFile;
+use crate::cli::format::counted;
 use crate::cli::output::{self, Stopped};
-use crate::cli::words::counted;
 use crate::settings::Loaded;
 use records::Fate;
 
-/// How results are written, and what counts as a failure.
+/// The output format, and what counts as a failure.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
     pub(super) json: bool,
     pub(super) deny_warnings: bool,
 }
 
-/// Looks at everything and says what was found.
+/// Checks everything and prints the findings.
 ///
 /// # Errors
 /// 78: something must be put right before `run`, or there are warnings and there were to be none. 1: brokers or the registry
@@ -46,7 +46,7 @@ pub(super) fn run(settings: &Loaded, file: &RulesFile, manner: Manner) -> Result
     Ok(outcome(&found, manner.deny_warnings)?)
 }
 
-/// A finding a line; the part stands before its first one.
+/// One line for each finding; the part is shown before its first one.
 fn lines(findings: &[Finding]) -> Vec<String> {
     let mut before = None;
     let mut lines = Vec::with_capacity(findings.len());
@@ -102,7 +102,7 @@ fn outcome(found: &Preflight, deny_warnings: bool) -> Result<(), Failure> {
     let silent = counted(of(Verdict::Unreachable), "question was", "questions were");
     let warnings = counted(of(Verdict::Warning), "warning", "warnings");
     match found.verdict() {
-        Verdict::Wrong => Err(Failure::Configuration(format!("{wrong} must be put right before `cohortd run`"))),
+        Verdict::Wrong => Err(Failure::Configuration(format!("{wrong} must be fixed before `cohortd run`"))),
         Verdict::Unreachable => Err(Failure::Running(format!("{silent} not answered; `cohortd run` would wait"))),
         Verdict::Warning if deny_warnings => {
             Err(Failure::Configuration(format!("{warnings}, and --deny-warnings was asked for")))

@@ -1,4 +1,4 @@
-//! What would become of the first records of the input.
+//! Checks what would become of the first records of the input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::app::preflight::{Part, Preflight, Verdict};
 use crate::app::rules_file::RulesFile;
+use crate::cli::format::{counted, grouped, untimely};
 use crate::cli::history::{Seen, Topic};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::cli::words::{counted, grouped, untimely};
 use crate::clock::{Ahead, is_ahead, wall_clock};
 use crate::engine::Timing;
 use crate::event::{CustomerEvent, DeadLetterReason, Instant};
@@ -17,23 +17,23 @@ use crate::kafka::partition_of;
 use crate::lane::is_mixed;
 use crate::settings::{Loaded, Settings};
 
-/// Records that are looked at, of all partitions together.
+/// The number of records, over all partitions.
 const RECORDS: u64 = 1_000;
 
-/// What became of them.
+/// The fate of the records.
 #[derive(Debug, Default)]
 pub(super) struct Fate {
     partitions: u32,
     events: u64,
     tombstones: u64,
-    /// By reason, each with what was wrong with the first.
+    /// By reason, each with the detail of the first.
     dead: BTreeMap<DeadLetterReason, (u64, String)>,
     customers: BTreeSet<String>,
-    /// Customers who are not where murmur2 puts them.
+    /// Customers who are not in the partition that murmur2 chooses.
     elsewhere: u64,
 }
 
-/// Reads them, and adds what was found. `None`: they cannot be read, which is a finding, too.
+/// Reads them, and adds findings. `None`: they cannot be read, which is a finding, too.
 ///
 /// # Errors
 /// None of the brokers' or the registry's: these are findings.
@@ -59,7 +59,7 @@ fn read(loaded: &Loaded, file: &RulesFile) -> Result<Fate, Stopped> {
     let mut fate = Fate { partitions: partitions.len().try_into().unwrap_or(0), ..Fate::default() };
     let mut judge = Judge::new(settings);
     for partition in partitions.clone() {
-        // What one partition does not have, those after it may.
+        // What one partition lacks may come from the next ones.
         let left = u64::try_from(partitions.end - partition).unwrap_or(1);
         let share = RECORDS.saturating_sub(fate.read(topic.counts().tombstones)).div_ceil(left);
         let range = topic.beginning(partition, i64::try_from(share).unwrap_or(0))?;
@@ -100,7 +100,7 @@ impl<'s> Judge<'s> {
         let (at, skew) = (event.at, self.settings.time.max_future_skew);
         let stream_time = self.newest.map_or(Instant::MIN, |newest| newest - self.timing.arrives_within);
         let refused = self.timing.refuses(at, stream_time);
-        // A time in another unit is no time ahead of the clock, and one that is ahead is not late.
+        // A time in another unit is not in the future, and an event in the future is not late.
         let is_ahead = || is_ahead(at, self.now, Instant::MIN, Instant::MIN, skew) == Ahead::Yes;
         let reason = match refused {
             Some(DeadLetterReason::BadTime) => refused,
@@ -135,11 +135,11 @@ impl Fate {
         }
     }
 
-    /// Adds what is to be said of them.
+    /// Adds the findings about them.
     fn tell(&self, found: &mut Preflight) {
         let read = self.read(self.tombstones);
         if read == 0 {
-            return found.add(Part::Records, "", Verdict::Good, "there are none yet, so nothing is known of them");
+            return found.add(Part::Records, "", Verdict::Good, "there are none yet, so they cannot be checked");
         }
         let records = counted(read, "record", "records");
         if self.events == 0 && !self.dead.is_empty() {
@@ -217,7 +217,7 @@ impl Fate {
     }
 }
 
-/// By whose partitioner customers are where they are.
+/// Which partitioner has placed the customers.
 enum Places {
     Murmur2,
     Another,

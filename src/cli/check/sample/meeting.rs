@@ -1,11 +1,11 @@
-//! Conditions that exclude each other in practice: a high risk and a high value, of which the one eats up the other.
+//! Conditions that exclude each other in practice: a high risk and a high value, where the risk reduces the value.
 
 use crate::engine::{Shard, Slot};
 use crate::event::Instant;
 use crate::rules::ast::{Expr, ExprKind, MeasureKind, Op, Range};
 use crate::rules::{Condition, Measure, Node, Page, RuleSet, Score, Warning};
 
-/// A warning for each cohort that asks for a level of risk and for a value which, in the sample, nobody has together.
+/// A warning for each cohort that requires a level of risk and a value which no customer of the sample has together.
 pub(super) fn warnings(page: &Page<'_>, rules: &RuleSet, shard: &Shard, at: Instant) -> Vec<Warning> {
     let slots: Vec<Slot> = shard.residents().collect();
     let mut found = Vec::new();

@@ -1,4 +1,5 @@
-//! Rules held against events: what each condition would touch, and what the rules look for that the events do not have.
+//! Checks rules against sample events: how many customers match each condition, and what the rules use that the events
+//! lack.
 
 mod meeting;
 mod survey;
@@ -9,18 +10,18 @@ use std::sync::Arc;
 
 use self::survey::Survey;
 use crate::app::rules_file::RulesFile;
+use crate::cli::format::counted;
 use crate::cli::history::{Budget, Held, Input, shard};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
 use crate::cli::replay::Deciding;
-use crate::cli::words::counted;
 use crate::engine::Shard;
 use crate::event::{Instant, Properties};
 use crate::rules::{Page, RuleSet, Warning};
 use crate::settings::Loaded;
 use crate::store::encode_state;
 
-/// A sample, read and decided to its end.
+/// A sample, read and evaluated to its end.
 pub(super) struct Sample {
     survey: Survey,
     shard: Shard,
@@ -28,7 +29,7 @@ pub(super) struct Sample {
     changes_per_event: f64,
 }
 
-/// Of a customer at the end of the sample, on average.
+/// Averages over the customers at the end of the sample.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
     pub(super) customers: u64,
@@ -63,7 +64,7 @@ impl Sample {
         Ok(Self { survey, shard, end, changes_per_event: tally.changes_per_event() })
     }
 
-    /// What the rules keep of a customer; `None`: the sample has none.
+    /// What is stored for a customer; `None`: the sample has none.
     pub(super) fn kept(&self) -> Option<Kept> {
         let mut bytes = Vec::new();
         self.shard.residents().for_each(|slot| encode_state(self.shard.state(slot), &mut bytes));
@@ -84,7 +85,7 @@ impl Sample {
         }
     }
 
-    /// For each condition of each cohort how many customers it holds for.
+    /// The number of matching customers for each condition of each cohort.
     pub(super) fn touched(&self, rules: &RuleSet) -> Vec<String> {
         touched::lines(rules, &self.shard, self.end)
     }

@@ -1,8 +1,8 @@
-//! What there is in the sample, beside what the rules look for.
+//! The contents of the sample, compared with what the rules use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cli::words::{counted, grouped};
+use crate::cli::format::{counted, grouped};
 use crate::codec::{OwnedEvent, OwnedValue};
 use crate::event::Number;
 use crate::rules::ast::{Literal, Range};
@@ -11,18 +11,18 @@ use crate::rules::{
     nearest_value,
 };
 
-/// Different names of events, and of properties of one event, that are looked at; more are no names.
+/// The maximum number of event names, and of property names of one event; more are not names.
 const NAMES_MAX: usize = 10_000;
-/// Different values of one property that are looked at; more are ids, amounts or what people write.
+/// The maximum number of values of one property; more are ids, amounts or free text.
 const VALUES_MAX: usize = 500;
-/// A type is another one when it is so in one of so many values: a stray value is no reason for a warning.
+/// A type mismatch counts if it occurs in one of this many values: a stray value does not justify a warning.
 const STRAY: u64 = 20;
 
 /// Counts by event name and property.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     events: BTreeMap<String, Seen>,
-    /// Names were left out, so that nothing is certain to be missing.
+    /// Names were dropped, so that nothing is known to be missing.
     overfull: bool,
 }
 
@@ -38,13 +38,13 @@ struct Property {
     kinds: Kinds,
     texts: BTreeSet<String>,
     numbers: BTreeSet<Number>,
-    /// There are more different values than are held, so that nothing is certain to be missing.
+    /// There are more values than are stored, so that nothing is known to be missing.
     overfull: bool,
 }
 
 impl Property {
     fn count(&mut self, value: &OwnedValue) {
-        // A list counts as what it is a list of.
+        // A list counts as the type of its items.
         let first = match value {
             OwnedValue::List { values, .. } => values.first(),
             single => Some(single),
@@ -81,7 +81,7 @@ impl Property {
     }
 }
 
-/// How often a property is there, by type.
+/// Occurrences of a property, by type.
 #[derive(Debug, Default, Clone, Copy)]
 struct Kinds {
     bools: u64,
@@ -104,7 +104,7 @@ impl Kinds {
         }
     }
 
-    /// What most of the others are.
+    /// The most common other type.
     fn mostly(self, wanted: Wanted) -> &'static str {
         let kinds = [
             (self.bools, Wanted::Bool, "true or false"),
@@ -143,7 +143,7 @@ impl Survey {
         self.events.contains_key(event)
     }
 
-    /// What the rules look for that is not there, or not as they take it; each once, where it first stands.
+    /// What the rules use and the sample lacks or has in another type; each once, at its first position.
     pub(super) fn warnings(&self, page: &Page<'_>) -> Vec<Warning> {
         if self.events.is_empty() || self.overfull {
             return Vec::new();
@@ -183,7 +183,7 @@ impl Survey {
         found
     }
 
-    /// Where something is mentioned that is not there, or not so.
+    /// The position of a mention, with a message and a hint, if the sample lacks it.
     fn problem(&self, document: &Document, used: Use<'_>) -> Option<(Range, String, String)> {
         let (range, problem) = match used {
             Use::Value(used) => return self.value(used),
@@ -208,7 +208,7 @@ impl Survey {
         let events: Vec<&str> = of.names().iter().map(|name| name.text.as_str()).collect();
         let seen = self.events.iter().filter(|(name, _)| events.is_empty() || events.contains(&name.as_str()));
         let found: Vec<&Property> = seen.filter_map(|(_, seen)| seen.properties.get(&property.text)).collect();
-        // That there is no such property, or another type, is said of it.
+        // A missing property, or another type, has a warning of its own.
         let of_type = |one: &&Property| match value {
             Literal::Text(_) => one.kinds.texts > 0,
             Literal::Number(_) => one.kinds.numbers > 0,
@@ -257,7 +257,7 @@ impl Survey {
             self.events.iter().filter(|(name, _)| events.is_empty() || events.contains(&name.as_str())).collect();
         let total: u64 = of.iter().map(|(_, seen)| seen.count).sum();
         if total == 0 {
-            // That the events are missing is said of them.
+            // Missing events have a warning of their own.
             return None;
         }
         let names = if events.is_empty() { "event".to_owned() } else { format!("`{}`", events.join("` or `")) };
@@ -292,7 +292,7 @@ impl Survey {
             };
             return Some((message, hint.to_owned()));
         }
-        // A key or filter that few events carry is often meant; a number to add up in few is not.
+        // Keys and filters that few events have are often intended; a summed number that few have is not.
         let half = wanted != Wanted::Presence && (total - present) * 2 >= total;
         half.then(|| {
             let message = format!(
@@ -305,7 +305,7 @@ impl Survey {
     }
 }
 
-/// As many as are of help.
+/// At most a helpful number of names.
 fn listed(all: &BTreeSet<String>) -> String {
     const LISTED: usize = 12;
     let some: Vec<&str> = all.iter().take(LISTED).map(String::as_str).collect();
@@ -315,9 +315,9 @@ fn listed(all: &BTreeSet<String>) -> String {
     }
 }
 
-/// What may have been meant, or else what there is.
+/// The nearest name, or else the existing names.
 fn nearest_or_all<'a>(name: &str, known: impl IntoIterator<Item = &'a String> + Clone) -> String {
-    /// More names than this are no help.
+    /// The maximum number of names that help.
     const LISTED: usize = 12;
     if let Some(near) = nearest(name, known.clone().into_iter().map(String::as_str)) {
         return format!("did you mean `{near}`?");

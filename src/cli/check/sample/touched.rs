@@ -1,16 +1,16 @@
-//! How many customers each condition holds for.
+//! The number of customers that each condition holds for.
 
-use crate::cli::words::grouped;
+use crate::cli::format::grouped;
 use crate::engine::{Shard, Slot};
 use crate::event::Instant;
 use crate::rules::{Node, RuleSet};
 
-/// A head line and a line for each condition, by cohort.
+/// A heading and one line for each condition, by cohort.
 pub(super) fn lines(rules: &RuleSet, shard: &Shard, at: Instant) -> Vec<String> {
     if shard.is_empty() {
         return vec!["has no events".to_owned()];
     }
-    // Nobody was put out of memory, so the slots are those below their number.
+    // No customer was evicted, so the slots are the numbers below the count.
     let customers: Vec<Slot> =
         (0..shard.len()).map(|slot| Slot(u32::try_from(slot).expect("slots are numbered in 32 bits"))).collect();
     let count = |holds: &dyn Fn(Slot) -> bool| customers.iter().filter(|slot| holds(**slot)).count() as u64;

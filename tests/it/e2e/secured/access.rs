@@ -138,10 +138,10 @@ fn exactly_the_documented_access_lists_are_needed() {
 
     // Before there are any topics: nothing is wrong, and nothing is made by asking.
     let (code, said) = check(&lab, "u0", secured);
-    assert_eq!((code, said.matches("would be made").count()), (Some(0), 8), "{said}");
+    assert_eq!((code, said.matches("would be created").count()), (Some(0), 8), "{said}");
     let (code, said) = check(&lab, &format!("u{}", creates[0].0 + 1), secured);
     assert_eq!(
-        (code, said.matches("WRONG").count(), said.matches("would be made").count()),
+        (code, said.matches("WRONG").count(), said.matches("would be created").count()),
         (Some(78), 1, 7),
         "{said}"
     );

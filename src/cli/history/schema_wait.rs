@@ -1,4 +1,4 @@
-//! Waiting for schemas while a topic is read, aloud.
+//! Waits for schemas while a topic is read, and says so.
 
 use std::time::{Duration, Instant};
 
@@ -8,20 +8,20 @@ use crate::codec::{Lookup, SchemaKey, Schemas};
 
 /// How long the registry may give no answer before the command gives up.
 const NO_ANSWER_MAX: Duration = Duration::from_secs(30);
-/// A wait that lasts longer is told.
-const TOLD_AFTER: Duration = Duration::from_secs(1);
-/// Between two looks for a schema that is being fetched.
+/// Longer waits are reported.
+const ANNOUNCED_AFTER: Duration = Duration::from_secs(1);
+/// How often a schema that is being fetched is checked.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How long one command has waited for schemas that the registry has not.
+/// How long a command has waited for schemas that the registry lacks.
 #[derive(Default)]
-pub(super) struct Awaiting {
+pub(super) struct SchemaWait {
     waited: Duration,
 }
 
-impl Awaiting {
-    /// Waits until it is settled what a schema is, or that there is none. For schemas that the registry has not, a command
-    /// waits no longer than `schemas.retry_for` in all, however many they are.
+impl SchemaWait {
+    /// Waits for a schema, or until it is known not to exist. For schemas that the registry lacks, a command waits for
+    /// at most `schemas.retry_for` in all, however many there are.
     ///
     /// # Errors
     /// A registry that gives no useful answer.
@@ -33,7 +33,7 @@ impl Awaiting {
     ) -> Result<(), Failure> {
         let retry_for = schemas.retry_for();
         let started = Instant::now();
-        let (mut looked, mut told) = (started, false);
+        let (mut looked, mut announced) = (started, false);
         loop {
             let what = match schemas.lookup(key) {
                 Lookup::Ready(_) | Lookup::NotFound { .. } | Lookup::Unusable(_) => return Ok(()),
@@ -54,8 +54,8 @@ impl Awaiting {
                 }
             };
             looked = Instant::now();
-            if !told && started.elapsed() >= TOLD_AFTER {
-                told = true;
+            if !announced && started.elapsed() >= ANNOUNCED_AFTER {
+                announced = true;
                 progress.complain(&what);
             }
             std::thread::sleep(LOOK);

@@ -1,7 +1,7 @@
-//! Which rules file this process took in last, over restarts.
+//! Which rules file this process read last, kept over restarts.
 //!
-//! Between two runs the file may have been edited, back to an earlier version too; or it is as it was, while other processes,
-//! or a POST, went on to newer rules. Only the first is an edit, and the file alone cannot tell one from the other.
+//! Between two runs the file may have been edited, perhaps back to an earlier version; or it is unchanged, while other
+//! processes, or a POST, moved on to newer rules. Only the first is an edit, and the file alone does not tell.
 
 use std::fs;
 use std::io;
@@ -11,12 +11,12 @@ use crate::codec::write_whole;
 use crate::settings::Settings;
 
 /// Kept in `state.dir`, for the group and the instance.
-pub(super) struct Seen {
+pub(super) struct LastRulesFile {
     path: PathBuf,
     fingerprint: Option<String>,
 }
 
-impl Seen {
+impl LastRulesFile {
     pub(super) fn open(settings: &Settings) -> Self {
         let name = format!(".{}.rules", settings.kafka.instance_id);
         let path = settings.state.dir.join(&settings.kafka.group_id).join(name);
@@ -24,12 +24,12 @@ impl Seen {
         Self { path, fingerprint }
     }
 
-    /// Was it another file that this process took in last? False where that is not known.
+    /// Was the last file another one? False if that is not known.
     pub(super) fn differs_from(&self, fingerprint: &str) -> bool {
         self.fingerprint.as_ref().is_some_and(|seen| seen != fingerprint)
     }
 
-    /// The file of this fingerprint was taken in.
+    /// Records the fingerprint of the file that was read.
     pub(super) fn note(&mut self, fingerprint: &str) {
         if self.fingerprint.as_deref() == Some(fingerprint) {
             return;
@@ -40,7 +40,7 @@ impl Seen {
             tracing::warn!(
                 %path,
                 %error,
-                "It cannot be kept which rules file was taken in: after a restart, going back to an earlier version is not noticed."
+                "Recording which rules file was read last failed: after a restart, a return to an earlier version will not be noticed."
             );
         }
     }

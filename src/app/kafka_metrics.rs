@@ -1,9 +1,9 @@
-//! What the Kafka clients have counted, as metrics.
+//! The statistics of the Kafka clients, as metrics.
 
 use crate::kafka::Brokers;
 use crate::metrics::{KafkaMetrics, Metrics};
 
-/// Shows what was told since the last call.
+/// Updates the metrics from new statistics.
 pub(super) fn show(brokers: &Brokers, metrics: &Metrics) {
     for connection in brokers.connections().into_iter().flatten() {
         let shown = metrics.kafka(&connection.client, &connection.broker);

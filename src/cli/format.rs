@@ -1,4 +1,4 @@
-//! Numbers, lengths of time and reasons as people write them.
+//! Numbers, durations and reasons as text.
 
 use crate::event::{DeadLetterReason, Span};
 
@@ -43,13 +43,13 @@ pub(super) fn size(bytes: u64) -> String {
     if tenths >= 100 { format!("{} {unit}", tenths / 10) } else { format!("{}.{} {unit}", tenths / 10, tenths % 10) }
 }
 
-/// What is wrong with the time of an event that is refused for it.
+/// What is wrong with the time of a rejected event.
 pub(super) fn untimely(reason: DeadLetterReason) -> &'static str {
     match reason {
         DeadLetterReason::BadTime => "before time.earliest, or in seconds where milliseconds are expected",
         DeadLetterReason::Future => "ahead of the clock by more than time.max_future_skew",
         DeadLetterReason::TooLate => "older than stream time by more than time.max_lateness",
-        // For these no event is refused, but what is none.
+        // These reasons concern records that are not events.
         DeadLetterReason::WrongKey
         | DeadLetterReason::NoKey
         | DeadLetterReason::Undecodable

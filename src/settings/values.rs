@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::{self, Deserializer, Visitor};
 
-use super::sections::Listen;
+use super::listen::Listen;
 use crate::event::{Instant, NotAnInstant, Span};
 
 /// One value, before it has a meaning.
@@ -116,7 +116,7 @@ pub(super) fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Inst
 pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     scalar(deserializer, |value| {
         value.text().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            format!("{value} is no IP address with a port; write it like \"127.0.0.1:9465\" or \"[::]:9464\"")
+            format!("{value} is not an IP address with a port; write it like \"127.0.0.1:9465\" or \"[::]:9464\"")
         })
     })
 }
@@ -145,7 +145,7 @@ pub(super) fn listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Lis
 pub(super) fn unless_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     scalar(deserializer, |value| match value {
         Scalar::Text(text) => Ok((!text.is_empty()).then(|| text.clone())),
-        Scalar::Whole(_) | Scalar::Other(_) => Err(format!("{value} is no text; put it in quotes")),
+        Scalar::Whole(_) | Scalar::Other(_) => Err(format!("{value} is not text; put it in quotes")),
     })
 }
 
@@ -154,7 +154,8 @@ pub(super) fn path_unless_empty<'de, D: Deserializer<'de>>(deserializer: D) -> R
 }
 
 fn read_whole<T: TryFrom<i64>>(value: &Scalar) -> Result<T, String> {
-    let number = value.whole().ok_or_else(|| format!("{value} is no whole number; write digits only, as 1000"))?;
+    let number =
+        value.whole().ok_or_else(|| format!("{value} is not a whole number; write digits only, such as 1000"))?;
     T::try_from(number).map_err(|_| format!("{value} is out of range; write a number that is not negative"))
 }
 
@@ -171,7 +172,9 @@ pub(super) fn read_instant(value: &Scalar) -> Result<Instant, String> {
         }
         NotAnInstant::Beyond => format!("{value} is beyond the years 1 to 9999; write milliseconds, or a date"),
         NotAnInstant::Unclear => {
-            format!("{value} is no instant; write \"2026-01-31\", \"2026-01-31T08:00:00Z\" or milliseconds since 1970")
+            format!(
+                "{value} is not a valid time; write \"2026-01-31\", \"2026-01-31T08:00:00Z\" or milliseconds since 1970"
+            )
         }
     })
 }
@@ -214,7 +217,7 @@ fn read_quantity(value: &Scalar, units: &[Unit], example: &str) -> Result<i64, S
     if value.whole().is_some_and(|number| number > 0) {
         return Err(format!("{value} has no unit; write it like {example}"));
     }
-    let wrong = || format!("{value} is no whole number with a unit; write it like {example}");
+    let wrong = || format!("{value} is not a whole number with a unit; write it like {example}");
     let text = value.text().ok_or_else(wrong)?.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

@@ -1,4 +1,4 @@
-//! What lies in `state.dir` and is of no more use: removed in the background, so that no lane waits for it.
+//! Removes obsolete files in `state.dir` in the background, so that no lane waits for it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use crate::store::{StoreError, remove_moved, trim_set_aside};
 
-/// From the start to the first round, and between two: by then the group has settled who owns what.
+/// The interval, also before the first run: by then the group has settled its assignment.
 const EVERY: Duration = Duration::from_secs(3_600);
-/// Between two looks whether the process stops.
+/// How often it is checked whether the process stops.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-struct Housekeeping {
+struct Cleanup {
     folder: PathBuf,
     topic: String,
     metrics: Arc<Metrics>,
 }
 
-/// Removes, once an hour, copies of partitions that moved away and damaged ones that were kept for long enough.
+/// Removes once an hour the copies of partitions that moved away, and old damaged copies.
 pub(super) fn start(
     settings: &Settings,
     metrics: &Arc<Metrics>,
     shutdown: &Shutdown,
 ) -> Result<JoinHandle<Result<(), LaneError>>, Failure> {
-    let keeping = Housekeeping {
+    let keeping = Cleanup {
         folder: settings.state.dir.join(&settings.kafka.group_id),
         topic: settings.topics.input.clone(),
         metrics: Arc::clone(metrics),
@@ -44,26 +44,29 @@ pub(super) fn start(
             if last.elapsed() >= EVERY {
                 last = Instant::now();
                 if let Err(error) = keeping.round() {
-                    tracing::warn!(%error, "What is of no more use in state.dir cannot be removed.");
+                    tracing::warn!(%error, "Removing obsolete files in state.dir failed.");
                 }
             }
         }
         Ok(())
     };
-    std::thread::Builder::new().name("housekeeping".into()).spawn(work).map_err(Failure::running)
+    std::thread::Builder::new().name("cleanup".into()).spawn(work).map_err(Failure::running)
 }
 
-impl Housekeeping {
+impl Cleanup {
     fn round(&self) -> Result<(), StoreError> {
         let now = wall_clock();
         let partitions = remove_moved(&self.folder, &self.topic, now)?;
         self.metrics.copies_removed.inc_by(partitions.len() as u64);
         if !partitions.is_empty() {
-            tracing::info!(?partitions, "Local copies of partitions that moved away a day ago are removed.");
+            tracing::info!(
+                ?partitions,
+                "Removed local copies of partitions that moved to other processes over a day ago."
+            );
         }
         let copies = trim_set_aside(&self.folder, now)?;
         if copies > 0 {
-            tracing::info!(copies, "Damaged copies that were set aside long ago are removed.");
+            tracing::info!(copies, "Removed damaged copies that were set aside long ago.");
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The days on which the customers of some files came: nothing is decided, but looks are taken on the way.
+//! The activity days of the customers of some files: no cohort is decided, but snapshots are taken on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,20 +19,20 @@ use crate::event::{Instant, Span};
 use crate::rules::{ChurnModel, ChurnRule, Document, RuleSet, compile};
 use crate::settings::Loaded;
 
-/// A fit of use looks at as many snapshots, a week apart, whose horizon has ended.
+/// A usage fit uses this many snapshots, a week apart, whose horizon has ended.
 const WATCHED: i64 = 4;
 const WEEK: Span = Span(7 * Span::DAY.0);
 
 /// Files, read and waiting to be sorted.
-pub(in crate::cli) struct Comers {
+pub(in crate::cli) struct ActivityScan {
     shard: Shard,
     held: Held,
     counts: Counts,
-    /// The last event, or what was asked for.
+    /// The last event, or the requested end.
     pub(in crate::cli) until: Instant,
 }
 
-/// What is to be looked at on the way.
+/// The snapshots to take on the way.
 #[derive(Default)]
 pub(in crate::cli) struct Looks {
     at: BTreeSet<Instant>,
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Looks {
     watched: BTreeSet<(Instant, Instant)>,
 }
 
-/// What was seen.
+/// The snapshots.
 pub(in crate::cli) struct Seen {
     /// With every event up to the end.
     pub(in crate::cli) shard: Shard,
@@ -48,7 +48,7 @@ pub(in crate::cli) struct Seen {
     watched: BTreeMap<(Instant, Instant), Vec<Watched>>,
 }
 
-/// The rules of coming back and nothing else: no cohort is decided.
+/// Only the churn rules: no cohort is decided.
 ///
 /// # Errors
 /// None that the whole document does not have.
@@ -63,7 +63,7 @@ pub(in crate::cli) fn rules_of_churn(
     compile(file, "", &document.of_churn_alone(churn)).map(Arc::new).map_err(wrong)
 }
 
-impl Comers {
+impl ActivityScan {
     /// Reads all files as one log. Events later than `until` are left out.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Comers {
         self.counts
     }
 
-    /// Takes all events in by time, and each look before the first event that is later.
+    /// Applies all events by time, and takes each snapshot before the first later event.
     ///
     /// # Errors
     /// None but those of reading what is held.
@@ -121,9 +121,9 @@ impl Comers {
     }
 }
 
-impl Comers {
-    /// Takes all events in by time, and learns on each Monday on the way, as `run` and `replay` do. Everyone is as they are at the
-    /// end, under the parameters then in force.
+impl ActivityScan {
+    /// Applies all events by time, and trains on each Monday on the way, as `run` and `replay` do. All customers are as
+    /// of the end, under the parameters then in force.
     ///
     /// # Errors
     /// None but those of reading what is held.
@@ -149,21 +149,21 @@ impl Comers {
 }
 
 impl Looks {
-    /// All that a fit at an instant needs.
+    /// Adds the snapshots that a fit at an instant needs.
     pub(in crate::cli) fn and_fit(mut self, rules: &RuleSet, at: Instant) -> Self {
         self.at.insert(at);
         self.watched.extend(watched_for(rules, at));
         self
     }
 
-    /// What comes of all customers from one instant to another.
+    /// Adds the outcomes of all customers from one instant to another.
     pub(in crate::cli) fn and_watch(mut self, from: Instant, until: Instant) -> Self {
         self.watched.insert((from, until));
         self
     }
 }
 
-/// The snapshots whose outcomes a fit at an instant learns from, the oldest first.
+/// The snapshots with outcomes that a fit at an instant uses, the oldest first.
 fn watched_for(rules: &RuleSet, at: Instant) -> Vec<(Instant, Instant)> {
     let churn = rules.churn.as_ref().filter(|churn| churn.model == ChurnModel::Usage);
     let ago = |horizon: Span, weeks: i64| {

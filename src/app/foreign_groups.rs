@@ -1,5 +1,5 @@
-//! Whether another consumer group writes into the topics of this one: two in one topic are told apart by the header
-//! `ce_source` alone, and each overwrites the other's rows of the membership table.
+//! Checks whether another consumer group writes into the topics of this one: only the header `ce_source` tells them
+//! apart, and each overwrites the other's rows of the membership table.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use crate::kafka::{Brokers, Failure, Read, Reader, Watermarks};
 use crate::settings::Settings;
 
-/// How long one question to a broker may take.
+/// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
-/// How long reading the end of a partition may take.
+/// Timeout of reading the end of a partition.
 const READ_FOR: Duration = Duration::from_secs(5);
-/// Records at the end of a partition that are looked at: the marks of transactions are among them.
+/// Records at the end of a partition that are checked, including transaction markers.
 const RECORDS: i64 = 10;
-/// Partitions that are looked at.
+/// Partitions that are checked.
 const PARTITIONS_MAX: i32 = 8;
 const QUEUE_BYTES: usize = 1 << 20;
 
-/// Looks at the ends of the topics once, and warns of a group that is not this one. What cannot be read is not judged.
+/// Checks the ends of the topics once, and warns about other groups. What cannot be read is ignored.
 pub(super) fn look(
     settings: &Settings,
     partitions: u32,
@@ -28,7 +28,7 @@ pub(super) fn look(
     let topics = &settings.topics;
     let mut reader = match Reader::new(&settings.kafka, QUEUE_BYTES, brokers) {
         Ok(reader) => reader,
-        Err(failure) => return tracing::debug!(reason = %failure, "Nobody else's records are looked for."),
+        Err(failure) => return tracing::debug!(reason = %failure, "The check for other consumer groups is skipped."),
     };
     for topic in [&topics.changes, &topics.members] {
         match found(settings, topic, partitions, (watermarks, &mut reader), stop) {
@@ -39,7 +39,9 @@ pub(super) fn look(
                  ce_source."
             ),
             Ok(None) => {}
-            Err(failure) => tracing::debug!(topic, reason = %failure, "Nobody else's records are looked for."),
+            Err(failure) => {
+                tracing::debug!(topic, reason = %failure, "The check for other consumer groups is skipped.")
+            }
         }
     }
 }
@@ -75,7 +77,7 @@ fn found(
     Ok(None)
 }
 
-/// The group that has written a record, by its headers.
+/// The group that wrote a record, from its headers.
 fn group_of<'a>(name: &[u8], value: &'a [u8]) -> Option<&'a str> {
     (name == b"ce_source").then(|| std::str::from_utf8(value).ok()?.strip_prefix("/cohortd/"))?
 }

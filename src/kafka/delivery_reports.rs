@@ -1,4 +1,4 @@
-//! What the brokers said about the records of the open transaction.
+//! Delivery reports of the records of the open transaction.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use super::failure::{Cause, Kind};
 
 /// Collects delivery reports. They come on the producer's own thread, so the owner reads them after
 /// [`Producer::drain`](super::Producer::drain).
-pub(super) struct Deliveries {
+pub(super) struct DeliveryReports {
     brokers: Brokers,
     failed: AtomicBool,
     disconnects: AtomicU64,
@@ -25,15 +25,15 @@ pub(super) struct Deliveries {
 #[derive(Default)]
 struct Reports {
     first_failure: Option<Cause>,
-    /// Records that were too large, or that travelled together with one.
+    /// Records that were too large, or were batched with one.
     too_large: Vec<usize>,
-    /// The highest offset given, by topic and partition. A transaction touches few, and reports come in runs of one
-    /// partition: so a list, looked through from where the last report stood.
+    /// The highest offset, by topic and partition. A transaction touches few, and reports come in runs of one
+    /// partition: so a list, searched from the position of the last report.
     highest: Vec<(String, i32, i64)>,
     last: usize,
 }
 
-impl Deliveries {
+impl DeliveryReports {
     pub(super) fn new(brokers: &Brokers) -> Self {
         Self {
             brokers: brokers.clone(),
@@ -47,7 +47,7 @@ impl Deliveries {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the last transaction.
+    /// Clears the reports of the last transaction.
     pub(super) fn begin(&self) {
         *self.reports() = Reports::default();
         self.failed.store(false, Ordering::Release);
@@ -60,12 +60,12 @@ impl Deliveries {
         }
     }
 
-    /// The numbers of the records that were too large, or that travelled together with one.
+    /// The numbers of the records that were too large, or were batched with one.
     pub(super) fn too_large(&self) -> Vec<usize> {
         self.reports().too_large.clone()
     }
 
-    /// How many connections of this client were lost or not made.
+    /// The number of failed connections of this client.
     pub(super) fn disconnects(&self) -> u64 {
         self.disconnects.load(Ordering::Acquire)
     }
@@ -89,7 +89,7 @@ impl Reports {
     }
 }
 
-impl ClientContext for Deliveries {
+impl ClientContext for DeliveryReports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         if brokers::is_disconnect(facility) {
             self.disconnects.fetch_add(1, Ordering::Release);
@@ -102,19 +102,19 @@ impl ClientContext for Deliveries {
     }
 
     fn stats_raw(&self, json: &[u8]) {
-        self.brokers.counted(json);
+        self.brokers.record_statistics(json);
     }
 }
 
-impl ProducerContext for Deliveries {
-    /// The record's number, as its sender counts.
+impl ProducerContext for DeliveryReports {
+    /// The number of the record, as counted by the sender.
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
         match result {
             Ok(message) => {
                 self.brokers.answered();
-                // A retry that turned out to be a duplicate is delivered without an offset.
+                // A retry that turned out to be a duplicate is reported without an offset.
                 if message.offset() >= 0 {
                     self.reports().delivered(message.topic(), message.partition(), message.offset());
                 }

@@ -1,0 +1,182 @@
+//! What `--help` says of a command below its options.
+
+pub(super) const PROGRAM: &str = "\
+Examples:
+  cohortd demo                                       a simulated shop, nothing to set up
+  cohortd replay --rules rules.toml events.jsonl.gz  try rules on past events, without Kafka
+  cohortd explain --rules rules.toml --customer c1 events.jsonl.gz  which cohorts c1 is in, and why
+  cohortd score --rules rules.toml events.jsonl.gz   which customers are at risk of churning
+  cohortd check --config cohortd.toml                what is wrong, and what the rules cost
+  cohortd run --config cohortd.toml                  the daemon
+
+Settings, in increasing order of precedence: the built-in defaults, --config FILE, the environment
+(COHORTD_KAFKA__GROUP_ID=shop sets kafka.group_id), --set kafka.group_id=shop.
+`cohortd dump-config` prints every setting and where its value comes from.
+
+Results go to stdout, everything else to stderr.
+Exit codes: 0 success, 1 failure while running, 64 wrong usage, 78 wrong configuration
+(settings, rules, schemas, topics).";
+
+pub(super) const RUN: &str = "\
+SIGTERM or SIGINT drains and exits with 0; a second one exits at once.
+
+Examples:
+  cohortd run --config /etc/cohortd.toml
+  COHORTD_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 cohortd run --set rules.file=rules.toml
+  cohortd run --config /etc/cohortd.toml --accept-rules   once, to confirm a file that removes most cohorts";
+
+pub(super) const CHECK: &str = "\
+Prints the cohorts in the order in which they are evaluated, and what is stored for each customer.
+All mistakes in the rules are shown at once, each with its position; exit code 78. Rules that are valid
+but probably not intended are shown in the same form as warnings, on stderr; exit code 0.
+
+With --sample, the rules are checked against events in files, read as `replay` reads them: how many customers
+match each condition at the end of the sample, with warnings about events and properties that the sample does
+not contain, has in another type, or lacks in half of the events.
+
+With --connect, also checks whether brokers, credentials, topics, permissions and the registry are as `run` needs
+them, which topics it would create, and what would become of the first 1,000 records of the input. All problems are
+reported at once. Nothing is created or registered, and no consumer group is joined. Exit code 0: ready; 78: something
+must be fixed first; 1: something did not answer. Warnings about the rules are those of `check` without --connect.
+
+With --size, estimates the memory, disk, topics, network, lanes and partitions for the given number of customers and
+events under these rules, each with a range and the basis of the estimate. A lane is a processing thread. With --sample
+too, the size of a customer and the rate of changes are measured on the sample.
+
+Examples:
+  cohortd check --rules rules.toml
+  cohortd check --rules rules.toml --sample events.jsonl.gz
+  cohortd check --rules rules.toml --size --customers 1000000 --events-per-second 20
+  cohortd check --rules rules.toml --deny-warnings       in a pipeline
+  cohortd check --config /etc/cohortd.toml
+  cohortd check --config /etc/cohortd.toml --connect     before the first start";
+
+pub(super) const REPLAY: &str = "\
+EVENTS are JSON Lines or Avro object container files, plain, gzip or zstd; `-` is standard input. One line:
+  {\"event_id\": \"e1\", \"customer_id\": \"c1\", \"event\": \"purchase\", \"time\": 1700000000000,
+   \"properties\": {\"amount\": 12.5}}
+time is in milliseconds since 1970 or ISO-8601; event_id, source and properties are optional.
+INSTANT is such a time, or a date, which stands for midnight UTC.
+
+With --topic NAME, records are read from a topic instead of files: each partition is processed on its own, in
+the order of its records and up to its last event; the summary adds the partitions up. Only committed records
+are read; no consumer group is joined and nothing is committed. Records that `run` would send to the dead letters
+are counted by reason. A whole number is an offset, in every partition; TIME is the timestamp of a record.
+Rules that rank customers rank those of each partition separately, whereas `run` ranks all customers.
+
+Changes go to stdout as JSON Lines, in the order decided; a summary goes to stderr. The same files and rules
+always give the same bytes. Where the rules have [churn], changes of the risk level are included; without
+--params the model is fitted again each Monday, at midnight UTC of stream time, on past data only. Of the
+settings, time.* and dedupe.ids apply, as in `run`; there is no wall clock, so no event is in the future.
+
+With --compare OTHER, both rules files are run over the same events, and stdout has one line for each customer
+and cohort whose results differ, sorted by cohort, then customer; `a` is --rules, `b` is OTHER:
+  {\"cohort\": \"vip\", \"customer_id\": \"c1\", \"difference\": \"only_b\",
+   \"a\": {\"entered\": 0, \"first_entered_at\": null, \"in\": false},
+   \"b\": {\"entered\": 2, \"first_entered_at\": 1700000000000, \"in\": true}}
+difference is only_a or only_b (the customer entered with one file only), or otherwise (entered at another time
+or another number of times, or is a member at the end with one file only).
+
+Examples:
+  cohortd replay --rules rules.toml events.jsonl.gz > changes.jsonl
+  cohortd replay --rules rules.toml --compare draft.toml events.jsonl.gz > differences.jsonl
+  cohortd replay --config cohortd.toml --compare draft.toml --topic customer-events > differences.jsonl
+  zcat events-*.gz | cohortd replay --rules rules.toml --until 2026-12-31 -
+  cohortd replay --rules rules.toml --as-is --set time.arrives_within='5 minutes' topic.avro
+  cohortd replay --config cohortd.toml --topic customer-events --from 2026-12-01 > changes.jsonl";
+
+pub(super) const EXPLAIN: &str = "\
+EVENTS and INSTANT are as for `replay`; events are applied in order of time. Text goes to stdout in the language
+chosen; with --json one object, in both languages, with times in milliseconds. For each condition it shows the value
+found, whether the condition holds, and what would change that; at the end, the next change if no event follows.
+With --topic NAME the records of the customer's partition are read instead of files, in their order.
+
+Examples:
+  cohortd explain --rules rules.toml --customer c1 events.jsonl.gz
+  cohortd explain --rules rules.toml --customer c1 --cohort vip --at 2026-01-14 --lang fr events.jsonl
+  cohortd explain --rules rules.toml --customer c1 --json events.jsonl | jq .cohorts[0].conditions
+  cohortd explain --config cohortd.toml --customer c1 --topic customer-events";
+
+pub(super) const SCORE: &str = "\
+EVENTS and INSTANT are as for `replay`; events are applied in order of time. The rules must have [churn]; their
+cohorts are not used. All purchases of a customer on one calendar day, in the rules' time zone, count as one.
+Without --params, the parameters are fitted first, as `fit` does, on the events up to --at.
+
+One line for each customer with activity goes to stdout, sorted by customer id; numbers have full precision:
+  {\"customer_id\": \"c1\", \"at\": 1700000000000, \"model\": \"mbg_nbd\", \"x\": 2, \"t_x_days\": 30.0, \"t_days\": 38.5,
+   \"alive\": 0.73, \"p_none\": {\"30\": 0.71, \"90\": 0.49}, \"expected\": {\"30\": 0.39, \"90\": 1.1, \"360\": 3.6},
+   \"spend\": 24.7, \"clv\": 84.1, \"level\": \"low\", \"crossings\": [{\"level\": \"medium\", \"at\": 1704000000000}],
+   \"provisional\": false}
+x: purchases after the first, the last of them t_x_days after it; t_days: time since the first purchase; a model of
+usage has activity and exposure_days instead. p_none: the probability of no purchase within that many days; expected:
+the expected number of purchases; spend: the expected value of the next purchase; clv: the value of one year, in
+30-day months, each discounted by 1 % more than the one before; crossings: when each higher level is reached without
+any further event.
+
+Examples:
+  cohortd score --rules rules.toml events.jsonl.gz > scores.jsonl
+  cohortd score --rules rules.toml --params params.toml --at 2026-12-31 --horizon 45 events.jsonl";
+
+pub(super) const FIT: &str = "\
+EVENTS and INSTANT are as for `replay`; events are applied in order of time. Which events count as coming back is set
+by [churn] in the rules, or by --on, with days in UTC. Parameters go to stdout as TOML for --params; with --json as one
+object, with customers, purchases and the log-likelihood, times in days. Of more than 5,000 customers a sample of about
+5,000 is used, selected by a hash of their ids.
+
+An evaluation of the fit goes to stderr: the model is also fitted on the data up to one horizon before the end, and its
+predictions are compared with what followed.
+
+Examples:
+  cohortd fit --rules rules.toml events.jsonl.gz > params.toml
+  cohortd fit --model mbg_nbd --on purchase --amount purchase.amount --until 2026-12-31 events.jsonl
+  cohortd fit --model fgp --on 'any of (login, feature_used)' --json events.jsonl";
+
+pub(super) const RESET: &str = "\
+`run` refuses to start when the state does not match the input or the group's offsets, and prints the command
+to use. Use the same settings as for `run`, and stop every process of the group first: this command waits until
+their sessions have ended (session.timeout.ms, 45 s), and refuses to continue while one is running.
+
+--from keeps the state of every customer. Nothing is published for it, and no record is read twice:
+  stored    continue where the state ends: after another program has set or deleted the offsets. Nothing is lost
+  earliest  continue at the first record that is not in the state and is still in the input: after retention
+            has dropped unread records, or when the input topic was recreated or replaced by another one
+  latest    skip everything that is in the input now
+  TIME      skip what was written before: 2026-12-31, 2026-12-31T08:00:00Z, or milliseconds since 1970
+
+--rebuild recomputes everything from the input, from kafka.start on, by the newest rules: the contents of changelog,
+members and summaries are deleted, and changes are published again, with the same event ids where the decisions are
+the same. If partitions were added to the input, first copy it into a new topic, with keys and timestamps, and set
+topics.input to that topic: output topics get the same number of partitions.
+
+Without --yes, the plan is printed to stdout and nothing is changed. If the command is interrupted, running it again
+continues; until then `run` refuses to start.
+
+Examples:
+  cohortd reset --config /etc/cohortd.toml --from stored
+  cohortd reset --config /etc/cohortd.toml --from earliest --yes
+  cohortd reset --config /etc/cohortd.toml --rebuild --yes";
+
+pub(super) const DEMO: &str = "\
+Kafka is an in-process broker that keeps nothing after the end: your own Kafka is neither read nor written.
+The settings of kafka, schemas and state.dir are ignored.
+
+Examples:
+  cohortd demo
+  cohortd demo --seconds 300 --customers 10000
+  cohortd demo --rules my-rules.toml                 start with a copy of config/rules.toml
+
+With --to-kafka only the shop runs, and its events go to topics.input at kafka.bootstrap_servers, where a `cohortd run`
+reads them: eight months of history within --seconds, then events in real time until stopped. A missing topic is
+created with 4 partitions; if the topic already has records, no history is sent.
+
+  cohortd demo --to-kafka --set kafka.bootstrap_servers=localhost:9092";
+
+pub(super) const HEALTH: &str = "\
+Requests /health/live or /health/ready on the port of metrics.listen; use the same settings as for `run`.
+
+Examples:
+  cohortd health --config /etc/cohortd.toml
+  cohortd health ready";
+
+pub(super) const DUMP_CONFIG: &str = "\
+The output is valid for --config, once the masked secrets are filled in or come from the environment.";
