@@ -174,8 +174,9 @@ fn an_outside_crate_is_known_to_one_room() {
 /// Files that name each other in a circle, and why that is right: none does.
 const CIRCLES: &[(&str, &str)] = &[];
 
-/// Rooms whose files and folders are held to the same order as the rooms themselves. What is missing here has circles yet.
-const ORDERED: &[&str] = &["event", "fact", "engine"];
+/// Rooms whose files and folders are held to the same order as the rooms themselves. What is missing here has circles
+/// yet.
+const ORDERED: &[&str] = &["event", "churn", "fact", "engine", "summary"];
 
 /// Within a room no folder names one that names it back, and no file does, so that each can be read before those that use it.
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Learner, Parameters, Sample};
+use crate::engine::{Parameters, Sample, Trainer};
 use crate::lane::context::Context;
 use crate::lane::edits::rulebook::Version;
 
@@ -10,7 +10,7 @@ use crate::lane::edits::rulebook::Version;
 pub(in crate::lane) struct Learning {
     version: Arc<Version>,
     /// None without `[churn]`.
-    learner: Option<Learner>,
+    learner: Option<Trainer>,
     /// Something came since the last look.
     is_fresh: bool,
     found: Option<Parameters>,
@@ -18,7 +18,7 @@ pub(in crate::lane) struct Learning {
 
 impl Learning {
     pub(in crate::lane) fn new(version: Arc<Version>) -> Self {
-        let learner = version.rules.churn.as_ref().map(Learner::new);
+        let learner = version.rules.churn.as_ref().map(Trainer::new);
         Self { version, learner, is_fresh: false, found: None }
     }
 
@@ -28,7 +28,7 @@ impl Learning {
         let (old, new) = (&self.version.rules, &version.rules);
         let is_alike = old.sampled_from() == new.sampled_from();
         let kept = new.churn.as_ref().zip(self.learner.take().filter(|_| is_alike));
-        let kept = kept.and_then(|(churn, learner)| learner.under(churn));
+        let kept = kept.and_then(|(churn, learner)| learner.for_rules(churn));
         let is_complete = new.churn.is_none() || kept.is_some();
         let is_fresh = kept.is_some();
         let anew = Self::new(Arc::clone(&version));
@@ -50,7 +50,7 @@ impl Learning {
             return None;
         }
         let (churn, learner) = self.version.rules.churn.as_ref().zip(self.learner.as_mut())?;
-        let learnt = learner.learn(churn, &self.version.rules.calendar())?;
+        let learnt = learner.train(churn, &self.version.rules.calendar())?;
         let parameters = learnt.parameters(u32::try_from(learnt.week).unwrap_or(0));
         if self.found.is_some_and(|found| found.version >= parameters.version) {
             return None;

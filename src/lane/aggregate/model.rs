@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::engine::{Parameters, Words};
+use crate::engine::{Detail, Parameters};
 use crate::lane::aggregate::ranks::{FLUSH_FOR, PARTITIONS_MAX};
 use crate::lane::commit::plan::Plan;
 use crate::lane::context::Context;
@@ -79,8 +79,8 @@ impl Partition {
             looked += 1;
             last = Some(customer.to_owned());
             let lags = match shard.peek(customer) {
-                Some(state) => shard.engine().lags(state),
-                None => shard.engine().lags(&decode_state(state, rules)?),
+                Some(state) => shard.engine().has_stale_parameters(state),
+                None => shard.engine().has_stale_parameters(&decode_state(state, rules)?),
             };
             if lags {
                 lagging.push(customer.into());
@@ -98,7 +98,7 @@ impl Partition {
             self.catch_up(*slot);
         }
         self.tally().reweighed += slots.len() as u64;
-        self.tell(self.next_offset, Words::Full, context, plan);
+        self.tell(self.next_offset, Detail::Full, context, plan);
         for slot in slots {
             self.flush_one(slot, plan);
         }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use crate::clock::wall_clock;
-use crate::engine::{Moved, Standing, Thresholds, Words};
+use crate::engine::{Detail, RankMove, Standing, Thresholds};
 use crate::event::stored_hash::tie_hash;
 use crate::lane::commit::plan::Plan;
 use crate::lane::context::Context;
@@ -113,7 +113,7 @@ impl RankWork {
         }
     }
 
-    pub(in crate::lane) fn count(&mut self, moves: &[Moved]) {
+    pub(in crate::lane) fn count(&mut self, moves: &[RankMove]) {
         if self.stale {
             return;
         }
@@ -169,7 +169,7 @@ pub(in crate::lane) fn moves(
     from: Option<&[u8]>,
     to: Option<&[u8]>,
     rules: &RuleSet,
-) -> Result<Vec<Moved>, StoreError> {
+) -> Result<Vec<RankMove>, StoreError> {
     let rankings = rules.rankings.len();
     let read = |state: Option<&[u8]>| match state {
         Some(state) => places(state, rankings).map(|(places, _)| places),
@@ -180,7 +180,7 @@ pub(in crate::lane) fn moves(
     let steps = read(from)?.into_iter().zip(read(to)?).enumerate();
     Ok(steps
         .filter(|(_, (from, to))| from != to)
-        .map(|(ranking, (from, to))| Moved { ranking, from: standing(from), to: standing(to) })
+        .map(|(ranking, (from, to))| RankMove { ranking, from: standing(from), to: standing(to) })
         .collect())
 }
 
@@ -268,7 +268,7 @@ impl Partition {
             let turns = rules.ranks.iter().zip(old.iter().zip(new.iter())).any(|(rank, (old, new))| {
                 let place = places[usize::from(rank.ranking.0)];
                 let standing = place.map(|value| Standing { value, hash });
-                old != new && standing.is_some_and(|it| rank.takes(it, *old) != rank.takes(it, *new))
+                old != new && standing.is_some_and(|it| rank.includes(it, *old) != rank.includes(it, *new))
             });
             // At its deadline a customer may stand elsewhere.
             if turns || deadline <= stream_time {
@@ -285,7 +285,7 @@ impl Partition {
             let slot = self.slot(customer);
             self.reconsider(slot, &old);
         }
-        self.tell(self.next_offset, Words::Full, context, plan);
+        self.tell(self.next_offset, Detail::Full, context, plan);
         self.flush_all(usize::MAX, plan);
         Ok(())
     }

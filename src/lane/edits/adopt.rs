@@ -27,7 +27,7 @@ use rustc_hash::FxHashMap;
 
 use crate::clock::wall_clock;
 use crate::codec::{Lookup, SchemaKey, Schemas};
-use crate::engine::{CustomerState, Effect, Engine, Migration, Shard, Words};
+use crate::engine::{CustomerState, Detail, Effect, Engine, LogCoverage, Migration, Shard};
 use crate::event::{Instant, Properties};
 use crate::kafka::{Failure, Read, Reader, Record, Watermarks};
 use crate::lane::aggregate::ranks::RankWork;
@@ -125,7 +125,7 @@ impl Adoption {
         let migration = Migration::between(Arc::clone(&partition.rules.rules), Arc::clone(&version.rules));
         let path = aside_of(partition.database.path());
         Database::remove(&path).map_err(gathered)?;
-        let stage = if migration.rereads() {
+        let stage = if migration.needs_log() {
             Stage::Gathering(Box::new(Gathering {
                 reader: reader()?,
                 stream_time: Instant::MIN,
@@ -142,10 +142,10 @@ impl Adoption {
             from = partition.rules.number,
             to = version.number,
             offset = partition.next_offset,
-            rereads = migration.rereads(),
+            rereads = migration.needs_log(),
             "Applying other rules; the partition's input waits."
         );
-        context.edits.begins(partition.number, version.number, migration.rereads());
+        context.edits.begins(partition.number, version.number, migration.needs_log());
         context.metrics.partitions_adopting.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);
@@ -380,10 +380,10 @@ impl Adoption {
                 &stored.customer,
                 old,
                 gathered,
-                self.whole,
+                if self.whole { LogCoverage::Whole } else { LogCoverage::Partial },
                 stream_time,
                 &mut self.engine,
-                Words::Full,
+                Detail::Full,
                 &mut decided,
             );
             state.as_of = partition.meta.log.position(position);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Lookup, SchemaKey, Schemas, recycle};
-use crate::engine::{Slot, Words};
+use crate::engine::{self, Slot};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason};
 use crate::kafka::{Record, Stamp};
 use crate::lane::commit::letter;
@@ -230,7 +230,7 @@ impl Partition {
         self.rules.coverage.pass(&event, self.intake.sound);
         self.intake.sound += 1;
         let (at, unusable) = (event.at, event.unusable_values);
-        if !self.apply(incoming.slot, &event, record.offset(), Words::Full, context, plan)? {
+        if !self.apply(incoming.slot, &event, record.offset(), engine::Detail::Full, context, plan)? {
             return Ok(Some(Refusal::Skip(SkipReason::Duplicate)));
         }
         self.tally().unusable_values += u64::from(unusable);

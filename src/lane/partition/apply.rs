@@ -1,6 +1,6 @@
 //! One event into the partition, and stream time by the wall clock.
 
-use crate::engine::{Slot, Words};
+use crate::engine::{Detail, Slot};
 use crate::event::{CustomerEvent, Instant, Span};
 use crate::lane::commit::plan::Plan;
 use crate::lane::context::Context;
@@ -15,7 +15,7 @@ impl Partition {
 
     /// Begins to bring a customer's state near.
     pub(in crate::lane) fn warm(&self, slot: Slot) {
-        self.shard.warm(slot);
+        self.shard.prefetch(slot);
     }
 
     /// Reads the states of customers that are not in memory, at once.
@@ -48,13 +48,13 @@ impl Partition {
         slot: Option<Slot>,
         event: &CustomerEvent<'_>,
         position: i64,
-        words: Words,
+        words: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
         let is_new = self.shard.state(slot).known_since == Instant::MAX;
-        if !self.shard.take_in(slot, event, position, words, &mut self.said) {
+        if !self.shard.apply_event(slot, event, position, words, &mut self.said) {
             if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
@@ -84,9 +84,9 @@ impl Partition {
                 self.shard.advance(event.at - arrives_within);
             }
         } else {
-            self.shard.take_in(slot, event, position, Words::None, &mut self.said);
+            self.shard.apply_event(slot, event, position, Detail::None, &mut self.said);
         }
-        self.settle(position, position + 1, Words::None, context, plan)
+        self.settle(position, position + 1, Detail::None, context, plan)
     }
 
     /// Notes what decided besides the log.
@@ -98,7 +98,7 @@ impl Partition {
     pub(in crate::lane) fn advance(
         &mut self,
         to: Instant,
-        words: Words,
+        words: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
@@ -108,7 +108,7 @@ impl Partition {
         let position = self.next_offset;
         self.begin();
         self.shard.advance(to);
-        if words == Words::Full {
+        if words == Detail::Full {
             self.record(position, Recorded::Advance(to));
         }
         // The event at this position is still to come.

@@ -1,6 +1,6 @@
 //! What is due, of customers in memory and stored, decided in the order of its instants.
 
-use crate::engine::{Shard, Slot, Words};
+use crate::engine::{Detail, Shard, Slot};
 use crate::event::Instant;
 use crate::lane::commit::plan::{Part, Plan};
 use crate::lane::context::Context;
@@ -28,21 +28,21 @@ impl Partition {
         &mut self,
         position: i64,
         as_of: i64,
-        words: Words,
+        words: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
         let until = match (words, self.meta.overdue) {
             // Taking the input in again goes as far as it went then: the rest was not decided, or is flushed.
-            (Words::None, Some(overdue)) => self.shard.stream_time().min(overdue.decided_to),
+            (Detail::None, Some(overdue)) => self.shard.stream_time().min(overdue.decided_to),
             _ => self.shard.stream_time(),
         };
         loop {
             let decided = self.decide_some(until, as_of, words)?;
             self.tell(position, words, context, plan);
-            if words == Words::Full && (self.is_overdue() || decided.more_from.is_some()) {
-                // Whoever is decided while others are left that came up with them: their states say so from now on, so that
-                // a restart decides the others and nobody twice.
+            if words == Detail::Full && (self.is_overdue() || decided.more_from.is_some()) {
+                // Whoever is decided while others are left that came up with them: their states say so from now on, so
+                // that a restart decides the others and nobody twice.
                 self.begin();
                 for (_, slot) in decided.fired {
                     self.flush_one(slot, plan);
@@ -62,7 +62,7 @@ impl Partition {
         &mut self,
         until: Instant,
         as_of: i64,
-        words: Words,
+        words: Detail,
     ) -> Result<Decided, StoreError> {
         let most = self.decisions_max;
         let mut fired: Vec<(Instant, Slot)> = Vec::new();
@@ -103,7 +103,7 @@ impl Partition {
     pub(in crate::lane) fn decide_overdue(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
         let Some(Overdue { position, .. }) = self.overdue else { return Ok(()) };
         self.begin();
-        self.settle(position, self.next_offset, Words::Full, context, plan)
+        self.settle(position, self.next_offset, Detail::Full, context, plan)
     }
 
     /// Stream time has passed an entry of the index. Whoever is due at that instant is decided from memory; an entry that its

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::wall_clock;
-use crate::engine::{Effect, RiskEffect, Said, Slot, Words, level_name};
+use crate::engine::{CustomerEffect, Detail, Effect, RiskEffect, Slot, level_name};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::commit::output::Place;
 use crate::lane::commit::plan::Plan;
@@ -15,13 +15,13 @@ use crate::rules::{Cohort, OnCreate, RuleSet};
 
 impl Partition {
     /// Turns what is said into records.
-    pub(in crate::lane) fn tell(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) {
+    pub(in crate::lane) fn tell(&mut self, position: i64, words: Detail, context: &Context, plan: &mut Plan) {
         let risks = self.shard.take_risks();
         if self.said.is_empty() && risks.is_empty() {
             return;
         }
         let mut said = std::mem::take(&mut self.said);
-        if words == Words::Full {
+        if words == Detail::Full {
             self.speak(&mut said, risks, position, context, plan);
         }
         said.clear();
@@ -30,7 +30,7 @@ impl Partition {
 
     pub(in crate::lane) fn speak(
         &mut self,
-        said: &mut Vec<Said>,
+        said: &mut Vec<CustomerEffect>,
         risks: Vec<(Slot, RiskEffect)>,
         position: i64,
         context: &Context,
@@ -45,7 +45,7 @@ impl Partition {
         };
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
-        for Said { slot, effect } in said.drain(..) {
+        for CustomerEffect { slot, effect } in said.drain(..) {
             let customer = self.shard.customer(slot);
             let members = &mut self.members[usize::from(effect.cohort.0)];
             *members = match effect.change {

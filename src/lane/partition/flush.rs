@@ -203,7 +203,7 @@ impl Partition {
         }
         plan.outs.push(put_state(part, customer, indexed_at, bytes));
         self.shard.set_indexed_at(slot, indexed_at);
-        self.ranks.count(&self.shard.take_moves(slot));
+        self.ranks.count(&self.shard.take_rank_moves(slot));
     }
 
     pub(in crate::lane) fn complete(&mut self, context: &Context, plan: &mut Plan) {
@@ -300,7 +300,7 @@ impl Partition {
         metrics.timers_fired(Fired::Decided).inc_by(counts.deadlines);
         metrics.timers_fired(Fired::Rearmed).inc_by(part.tally.rearmed);
         metrics.decisions_approximated.inc_by(counts.approximated);
-        metrics.dedupe_ids_evicted.inc_by(counts.ids_pushed_out);
+        metrics.dedupe_ids_evicted.inc_by(counts.ids_evicted);
         self.metrics.records_consumed.inc_by(part.tally.consumed);
         self.metrics.set_stream_time(self.meta.stream_time);
         self.metrics.set_cohort_members(&self.members);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::engine::{CustomerState, Observed, Said, Shard, Slot, Thresholds, Timing, Words};
+use crate::engine::{CustomerEffect, CustomerState, Detail, Observed, Shard, Slot, Thresholds, Timing};
 use crate::event::Instant;
 use crate::lane::aggregate::ranks::RankWork;
 use crate::lane::aggregate::survey::Round;
@@ -81,7 +81,7 @@ pub(in crate::lane) struct Partition {
     /// The limits in force; META names them, so that what is taken in again is taken in under them.
     pub(in crate::lane) timing: Timing,
     pub(in crate::lane) ids_max: u32,
-    pub(in crate::lane) said: Vec<Said>,
+    pub(in crate::lane) said: Vec<CustomerEffect>,
     pub(in crate::lane) part: Option<Part>,
     pub(in crate::lane) new_recorded: Vec<(i64, Recorded)>,
     /// Below this many bytes of customers `shed` finds nothing more.
@@ -195,12 +195,12 @@ impl Partition {
 
     /// Decides a customer again, if they stand between thresholds `old` and those in force. What is said waits for `tell`.
     pub(in crate::lane) fn reconsider(&mut self, slot: Slot, old: &Thresholds) {
-        self.shard.reconsider(slot, old, self.next_offset, Words::Full, &mut self.said);
+        self.shard.reevaluate_ranks(slot, old, self.next_offset, Detail::Full, &mut self.said);
     }
 
     /// Decides a customer under the parameters in force, if that is still to be done. What is said waits for `tell`.
     pub(in crate::lane) fn catch_up(&mut self, slot: Slot) {
-        self.shard.catch_up(slot, self.next_offset, Words::Full, &mut self.said);
+        self.shard.apply_parameters(slot, self.next_offset, Detail::Full, &mut self.said);
     }
 
     /// The inputs recorded at and after an offset.
@@ -266,7 +266,7 @@ impl Partition {
     /// Everything up to META's `next_offset` is taken in again: the index is put in order, nothing is counted.
     pub(in crate::lane) fn restored(&mut self, context: &Context) -> Result<(), StoreError> {
         // Later batches write that nothing before stream time counts.
-        self.settle(self.next_offset, self.next_offset, Words::None, context, &mut Plan::default())?;
+        self.settle(self.next_offset, self.next_offset, Detail::None, context, &mut Plan::default())?;
         if let Some(part) = self.part.take() {
             self.database.write(&part.writes)?;
         }

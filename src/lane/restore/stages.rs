@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::clock::wall_clock;
 use crate::codec::{SchemaKey, Schemas};
-use crate::engine::{Engine, Observed, Shard, Words};
+use crate::engine::{Detail, Engine, Observed, Shard};
 use crate::event::Instant;
 use crate::kafka::{Cause, Committed, Consumer, Failure, Kind, Read, Reader, Record, Watermarks};
 use crate::lane::aggregate::ranks::{moves, stored_counters};
@@ -581,7 +581,7 @@ impl Restore {
         self.hold.end(self.partition, tools.health);
         partition.next_offset = to;
         if let Some(advance) = partition.advance_between(advanced, to) {
-            partition.advance(advance, Words::None, tools.context, &mut Plan::default())?;
+            partition.advance(advance, Detail::None, tools.context, &mut Plan::default())?;
         }
         let (now, then) = (partition.stream_time(), partition.meta.stream_time);
         if now != then {
@@ -622,7 +622,7 @@ impl Input {
         partition.fetch(missing)?;
         for (number, record) in records.iter().enumerate() {
             if let Some(to) = partition.advance_between(*advanced, record.offset()) {
-                partition.advance(to, Words::None, context, &mut silence)?;
+                partition.advance(to, Detail::None, context, &mut silence)?;
             }
             *advanced = record.offset() + 1;
             let retaken = partition.retake(record, schemas, context, &mut silence)?;
