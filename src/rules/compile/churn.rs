@@ -1,8 +1,8 @@
 //! `[churn]`, and comparisons with scores.
 
-use super::fingerprint::{expression, hash128, quoted};
-use super::named::{bare_names, definitions_in_signals};
-use super::order::cohorts_named;
+use super::canonical::hash128;
+use super::definitions::churn_canonical;
+use super::names::{bare_names, cohorts_named};
 use super::{Compiled, Compiler};
 use crate::event::NameId;
 use crate::fact::{A, FactIx, FactKind, PurchaseDays, UsageDays};
@@ -68,7 +68,7 @@ impl Compiler<'_> {
             min_silence: rule.min_silence,
             signals,
             plain_visit: None,
-            definition: format!("{:016x}", hash128(&canonical(self.document, rule)) >> 64),
+            definition: format!("{:016x}", hash128(&churn_canonical(self.document, rule)) >> 64),
         })
     }
 
@@ -176,37 +176,4 @@ impl Compiler<'_> {
 /// The location of a score in an expression, direct or by a named measure.
 fn score_in(document: &Document, expr: &Expr) -> Option<Range> {
     bare_names(document, expr).into_iter().find(|(name, _)| Score::named(name).is_some()).map(|(_, range)| range)
-}
-
-/// The location of `churn_risk` in an expression, which then depends on the cohorts of signals too.
-pub(super) fn risk_in(document: &Document, expr: &Expr) -> Option<Range> {
-    bare_names(document, expr).into_iter().find(|(name, _)| *name == "churn_risk").map(|(_, range)| range)
-}
-
-/// The cohorts that signals refer to.
-pub(super) fn cohorts_of_signals(document: &Document) -> Vec<&Name> {
-    let mut names = Vec::new();
-    let signals = document.churn.iter().flat_map(|churn| &churn.signals);
-    signals.for_each(|signal| cohorts_named(&signal.when.expr, &mut names));
-    names
-}
-
-/// Everything that decides the risk and its levels, with the definitions that signals refer to, but not their texts.
-pub(super) fn canonical(document: &Document, rule: &ChurnRule) -> String {
-    let levels: Vec<String> =
-        rule.levels.iter().map(|(name, from)| format!("{}={:016x}", quoted(name), from.to_bits())).collect();
-    let signals = rule.signals.iter().map(|signal| format!("{} {}", signal.points, expression(&signal.when.text)));
-    let named = definitions_in_signals(document, rule.signals.iter().map(|signal| &signal.when.expr));
-    let amount =
-        rule.amount.as_ref().map(|amount| format!("{}.{}", quoted(&amount.event.text), quoted(&amount.property.text)));
-    let first = format!(
-        "churn {} on {} {} {} {} [{}]",
-        rule.model.name(),
-        expression(&rule.on_text),
-        amount.unwrap_or_default(),
-        rule.horizon.0,
-        rule.min_silence.0,
-        levels.join(" "),
-    );
-    std::iter::once(first).chain(signals).chain(named).collect::<Vec<_>>().join("\n")
 }

@@ -5,12 +5,10 @@
 //! the same text, and nothing in it depends on the `Debug` output of a type.
 
 use std::collections::BTreeSet;
-use std::hash::Hasher;
-
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
-use super::named::definitions_used;
+use super::canonical::{expression, hash128, quoted};
+use super::definitions::definitions_used;
 use crate::event::{NameId, PropertyId, Span};
 use crate::fact::{FactIx, Names};
 use crate::rules::ast::Events;
@@ -18,25 +16,6 @@ use crate::rules::document::{Document, Written};
 use crate::rules::fact_spec::{FactSpec, Selector};
 use crate::rules::ruleset::Cohort;
 use crate::rules::selector::{FilterTest, Literal};
-use crate::rules::source::single_spaced;
-
-/// A name or text in quotes, with escapes.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        if c == '"' || c == '\\' {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// An expression as one quoted text, with white space normalized.
-pub(super) fn expression(text: &str) -> String {
-    quoted(&single_spaced(text))
-}
 
 /// The canonical text of one cohort: everything that affects its decisions.
 pub(super) fn canonical(document: &Document, cohort: &str) -> String {
@@ -80,12 +59,6 @@ pub(super) fn canonical_frame(document: &Document) -> String {
     let gaps: Vec<String> =
         document.usual_gaps.iter().map(|(event, gap)| format!("{}={}", quoted(event), gap.0)).collect();
     format!("{}\n{activity}\n{}", document.time_zone, gaps.join(","))
-}
-
-pub(super) fn hash128(text: &str) -> u128 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(text.as_bytes());
-    hasher.finish128().as_u128()
 }
 
 pub(super) fn definition(document: &Document, cohort: &str) -> String {

@@ -1,10 +1,13 @@
 //! Compiles a document to a rule set: resolves names, orders the cohorts, and turns conditions into tests on facts.
 
+mod canonical;
 mod churn;
 mod conditions;
+mod definitions;
 mod fingerprint;
 mod measures;
 mod named;
+mod names;
 mod order;
 mod parts;
 mod ranks;
@@ -13,8 +16,10 @@ mod sequences;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition, hash128};
-use self::order::{cohorts_named, comes_first, decision_order};
+use self::canonical::hash128;
+use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition};
+use self::names::{cohorts_named, cohorts_of_signals};
+use self::order::{comes_first, decision_order};
 use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
 use super::condition::{Condition, Node};
@@ -244,7 +249,7 @@ impl<'d> Compiler<'d> {
             cohorts_named(&written.expr, &mut named);
             numbers.extend(named.into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
         }
-        numbers.extend(churn::cohorts_of_signals(document).into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
+        numbers.extend(cohorts_of_signals(document).into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
         numbers.extend(order.iter().enumerate().map(|(i, name)| (*name, index(i))));
         let zone = jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
         Self {
@@ -341,8 +346,11 @@ impl<'d> Compiler<'d> {
             .collect();
         let churn = churn.map(|churn| Churn { plain_visit: self.plain_visit(&churn, &feeds), ..churn });
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
-        let churn_lines =
-            document.churn.as_ref().map(|rule| format!("\n\n{}", churn::canonical(document, rule))).unwrap_or_default();
+        let churn_lines = document
+            .churn
+            .as_ref()
+            .map(|rule| format!("\n\n{}", definitions::churn_canonical(document, rule)))
+            .unwrap_or_default();
         let whole = format!(
             "{}\n\n{}{}{}\n\n{}",
             canonical_frame(document),

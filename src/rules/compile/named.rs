@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fingerprint::{expression, quoted};
+use super::names::names;
 use super::order::cycle;
-use super::{Compiled, Compiler, churn};
-use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand, Range};
+use super::{Compiled, Compiler};
+use crate::rules::ast::{Measure, MeasureKind, Name};
 use crate::rules::document::{ChurnModel, Document};
 use crate::rules::error::{ExprError, nearest};
 use crate::rules::reserved::SCORES;
@@ -104,106 +104,6 @@ pub(super) fn mistakes(document: &Document) -> Vec<(String, ExprError)> {
         break;
     }
     errors
-}
-
-/// The bare names in a measure.
-fn names(measure: &Measure) -> Vec<&Name> {
-    match &measure.kind {
-        MeasureKind::Named(name) => vec![name],
-        MeasureKind::Change(inner, _) => names(inner),
-        MeasureKind::Ratio(above, below) => [names(above), names(below)].concat(),
-        _ => vec![],
-    }
-}
-
-fn names_in_expr<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
-    match &expr.kind {
-        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| names_in_expr(part, found)),
-        ExprKind::Not(inner) => names_in_expr(inner, found),
-        ExprKind::Rank(rank) => found.extend(names(&rank.by)),
-        ExprKind::Compare(compare) => {
-            found.extend(names(&compare.measure));
-            let operands = match &compare.test {
-                CompareTest::Compare(_, operand) => vec![operand],
-                CompareTest::Between(low, high) => vec![low, high],
-                CompareTest::Known | CompareTest::Missing => vec![],
-            };
-            for operand in operands {
-                match operand {
-                    Operand::Measure(_, measure) => found.extend(names(measure)),
-                    // A text, if no definition has that name.
-                    Operand::Word(name) => found.push(name),
-                    Operand::Literal(_) | Operand::Duration(_) | Operand::Percent(_) => {}
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The bare names in an expression and in the named measures that it uses, each with the location in the expression.
-pub(super) fn bare_names<'d>(document: &'d Document, expr: &'d Expr) -> Vec<(&'d str, Range)> {
-    let mut written = Vec::new();
-    names_in_expr(expr, &mut written);
-    let mut open: Vec<(&Name, Range)> = written.into_iter().map(|name| (name, name.range)).collect();
-    let mut found: Vec<(&str, Range)> = Vec::new();
-    while let Some((name, range)) = open.pop() {
-        if found.iter().any(|(known, _)| *known == name.text) {
-            continue;
-        }
-        found.push((&name.text, range));
-        let defined = document.measures.get(&name.text);
-        open.extend(defined.iter().flat_map(|defined| names(&defined.measure)).map(|name| (name, range)));
-    }
-    found
-}
-
-/// The definitions of the names that expressions use, directly or by named measures, one line each.
-pub(super) fn definitions_used<'e>(
-    document: &'e Document,
-    exprs: impl Iterator<Item = &'e Expr>,
-    included: &'e [Name],
-) -> BTreeSet<String> {
-    let names = names_used(document, exprs, included);
-    let mut lines: BTreeSet<String> = names.iter().filter_map(|name| definition_line(document, name)).collect();
-    if let Some(rule) = document.churn.as_ref().filter(|_| names.iter().any(|name| SCORES.contains(name))) {
-        lines.insert(churn::canonical(document, rule));
-    }
-    lines
-}
-
-/// The same for signals, which use no scores.
-pub(super) fn definitions_in_signals<'e>(
-    document: &'e Document,
-    exprs: impl Iterator<Item = &'e Expr>,
-) -> BTreeSet<String> {
-    names_used(document, exprs, &[]).iter().filter_map(|name| definition_line(document, name)).collect()
-}
-
-fn names_used<'e>(
-    document: &'e Document,
-    exprs: impl Iterator<Item = &'e Expr>,
-    included: &'e [Name],
-) -> BTreeSet<&'e str> {
-    let mut open: Vec<&Name> = included.iter().collect();
-    exprs.for_each(|expr| names_in_expr(expr, &mut open));
-    let mut open: Vec<&str> = open.into_iter().map(|name| name.text.as_str()).collect();
-    let mut seen = BTreeSet::new();
-    while let Some(name) = open.pop() {
-        if seen.insert(name) {
-            let defined = document.measures.get(name).into_iter();
-            open.extend(defined.flat_map(|defined| names(&defined.measure)).map(|name| name.text.as_str()));
-        }
-    }
-    seen
-}
-
-fn definition_line(document: &Document, name: &str) -> Option<String> {
-    if let Some(attribute) = document.profile.get(name) {
-        let (event, property) = (quoted(&attribute.event.text), quoted(&attribute.property.text));
-        return Some(format!("profile {name} = {event}.{property}"));
-    }
-    document.measures.get(name).map(|defined| format!("measure {name} = {}", expression(&defined.text)))
 }
 
 #[cfg(test)]

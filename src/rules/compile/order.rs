@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Part;
-use super::churn::{cohorts_of_signals, risk_in};
-use crate::rules::ast::{Expr, ExprKind, Name, Range};
+use super::names::{cohorts_named, cohorts_of_signals, risk_in};
+use crate::rules::ast::Range;
 use crate::rules::document::{Document, Group};
 use crate::rules::error::{ExprError, nearest};
 
@@ -136,23 +136,6 @@ pub(super) fn cycle<'a>(
             return path;
         }
         path.push(next);
-    }
-}
-
-pub(super) fn cohorts_named<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
-    match &expr.kind {
-        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| cohorts_named(part, found)),
-        ExprKind::Not(inner) => cohorts_named(inner, found),
-        ExprKind::InCohort { cohort, .. } | ExprKind::Entered { cohort, .. } | ExprKind::Left { cohort, .. } => {
-            found.push(cohort);
-        }
-        ExprKind::Rank(rank) => found.extend(rank.among.as_ref()),
-        ExprKind::Did(_)
-        | ExprKind::Sequence(_)
-        | ExprKind::Streak(_)
-        | ExprKind::Silent(_)
-        | ExprKind::Compare(_)
-        | ExprKind::Consent { .. } => {}
     }
 }
 
