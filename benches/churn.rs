@@ -66,7 +66,7 @@ fn main() {
     });
     let snapshots: Vec<Vec<Outcome>> = (0..8).map(|i| outcomes(&bought, model, 120 + 7 * i)).collect();
     millis("recalibration, 8 snapshots", Target::None, &|| {
-        black_box(Recalibration::learnt(black_box(&snapshots)));
+        black_box(Recalibration::fit(black_box(&snapshots)));
     });
 
     let customers: Vec<_> = purchases.iter().map(|p| (Customer::buying(model, p), age(p), *p)).collect();

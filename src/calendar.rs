@@ -1,4 +1,4 @@
-//! Calendar periods in a time zone: days, weeks from Monday, months; and the units of time that rules speak of.
+//! Calendar periods in a time zone: days, weeks from Monday, months; and the units of time in rules.
 
 use std::cell::Cell;
 
@@ -20,7 +20,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The unit as a rolling length: a month is 30 days, a year 365.
+    /// The unit as a rolling duration: a month is 30 days, a year 365.
     #[must_use]
     pub fn span(self) -> Span {
         let days = |n| Span(Span::DAY.0 * n);
@@ -35,7 +35,7 @@ impl Unit {
         }
     }
 
-    /// One word for people. Fingerprints rest on it, too.
+    /// The word for people. Part of fingerprints, so it must not change.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -50,21 +50,21 @@ impl Unit {
     }
 }
 
-/// Numbers calendar periods and finds where they start. One per lane: it remembers where days start.
+/// Numbers calendar periods and finds their starts. One per lane, since it caches the starts of days.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     zone: TimeZone,
-    /// A day and its start, each in the place of the day's last digits.
+    /// A direct-mapped cache of days and their starts.
     starts: Box<[Cell<(i64, Instant)>]>,
 }
 
-/// More than a year of days; a power of two.
+/// Entries of the cache: more than a year of days; a power of two.
 const STARTS: usize = 512;
 
 impl Calendar {
     #[must_use]
     pub fn new(zone: TimeZone) -> Self {
-        // Of a day beyond the calendar, which starts never.
+        // A day beyond the calendar, which never starts, stands for an empty entry.
         let beyond = Cell::new((i64::MAX, Instant::MAX));
         Self { zone, starts: vec![beyond; STARTS].into() }
     }
@@ -81,7 +81,7 @@ impl Calendar {
         }
     }
 
-    /// The first existing instant of a period; never for one beyond the calendar.
+    /// The first existing instant of a period; `MAX` for one beyond the calendar.
     #[must_use]
     pub fn start(&self, period: i64, unit: Unit) -> Instant {
         match unit {
@@ -92,17 +92,18 @@ impl Calendar {
     }
 
     fn start_of_day(&self, day: i64) -> Instant {
-        let place = &self.starts[day.rem_euclid(STARTS as i64) as usize];
-        let (known, start) = place.get();
+        let entry = &self.starts[day.rem_euclid(STARTS as i64) as usize];
+        let (known, start) = entry.get();
         if known == day {
             return start;
         }
         let start = date_of(day).and_then(|date| self.midnight(date)).unwrap_or(Instant::MAX);
-        place.set((day, start));
+        entry.set((day, start));
         start
     }
 
-    /// From its start to that of the next, whatever clocks show between. Beyond the calendar, the day in UTC.
+    /// The day of an instant: from its start to that of the next, whatever clock changes are between. Beyond the
+    /// calendar, the day in UTC.
     fn day(&self, at: Instant) -> i64 {
         let in_utc = at.0.div_euclid(Span::DAY.0);
         let holds = |day: &i64| (self.start_of_day(*day)..self.start_of_day(*day + 1)).contains(&at);
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_instant_belongs_to_the_day_that_starts_last_before_it() {
-        // A day that Samoa left out, and a midnight that Newfoundland had twice.
+        // A day that Samoa skipped, and a midnight that Newfoundland had twice.
         for (zone, from) in [("Pacific/Apia", "2011-12-28T00:00:00Z"), ("America/St_Johns", "2006-10-27T00:00:00Z")] {
             let calendar = calendar(zone);
             let mut days = Vec::new();

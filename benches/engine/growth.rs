@@ -1,5 +1,5 @@
-//! What more cohorts cost: the default ones, and ten and a hundred variations of each, which either all look at the same
-//! events, so that each event changes a hundred times as many cohorts, or each at events of their own name.
+//! The cost of more cohorts: the default ones, and ten and a hundred variations of each, which either all use the same
+//! events, so that each event affects a hundred times as many cohorts, or each use events of their own name.
 
 use std::sync::Arc;
 
@@ -52,9 +52,9 @@ pub(super) fn run(table: &mut Table) {
 /// What variations have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// All look at the same events.
+    /// All use the same events.
     Alike,
-    /// Each looks at events of its own name, and all at the customer's activity.
+    /// Each uses events of its own name, and all use the customer's activity.
     Apart,
 }
 

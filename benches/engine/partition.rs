@@ -6,7 +6,7 @@ use std::time::{Duration, Instant as Moment};
 
 use cohortd::churn::{GammaGamma, MbgNbd};
 use cohortd::codec::{Framing, Lookup, Schemas, recycle};
-use cohortd::engine::{CustomerState, Engine, Model, Parameters, Said, Shard, Slot, Timing, Words};
+use cohortd::engine::{CustomerEffect, CustomerState, Detail, Engine, Model, Parameters, Shard, Slot, Timing};
 use cohortd::event::{Instant, Properties, Span};
 use cohortd::rules::RuleSet;
 use cohortd::store::layout::ordered;
@@ -27,7 +27,7 @@ const LOOK_AHEAD: usize = 32;
 const PARAMETERS: Parameters = Parameters {
     version: 1,
     model: Model::Purchases {
-        comings: MbgNbd { r: 0.525, alpha_days: 43.28, a: 0.891, b: 1.614 },
+        transactions: MbgNbd { r: 0.525, alpha_days: 43.28, a: 0.891, b: 1.614 },
         amounts: Some(GammaGamma { p: 6.25, q: 3.744, v: 15.44 }),
     },
     recalibration: None,
@@ -68,7 +68,7 @@ pub(crate) struct Bench {
     /// Everything in the timer index before this was looked at.
     scanned_to: Instant,
     properties: Properties<'static>,
-    pub(crate) said: Vec<Said>,
+    pub(crate) said: Vec<CustomerEffect>,
     /// Of the batch's records, where their customers were in memory before it.
     slots: Vec<Option<Slot>>,
     pub(crate) cost: Cost,
@@ -174,7 +174,7 @@ impl Bench {
         for (place, (key, record)) in records.iter().enumerate() {
             let before = allocations();
             if place.is_multiple_of(LOOK_AHEAD) {
-                self.slots[place..].iter().take(LOOK_AHEAD).flatten().for_each(|slot| self.shard.warm(*slot));
+                self.slots[place..].iter().take(LOOK_AHEAD).flatten().for_each(|slot| self.shard.prefetch(*slot));
             }
             let mut properties = recycle(std::mem::take(&mut self.properties));
             let (schema, datum) = Framing::Tagged.split(record).unwrap();
@@ -183,7 +183,7 @@ impl Bench {
             assert_eq!(event.customer, key);
             assert_eq!(self.shard.refuses(event.at), None);
             let slot = self.slots[place].unwrap_or_else(|| self.shard.find_or_new(event.customer));
-            assert!(self.shard.apply(slot, &event, self.position, Words::Full, &mut self.said));
+            assert!(self.shard.apply(slot, &event, self.position, Detail::Full, &mut self.said));
             self.position += 1;
             self.cost.changes += self.said.len() as u64;
             if self.said.is_empty() {
@@ -202,7 +202,7 @@ impl Bench {
             self.passed(due, &customer, &mut batch);
         }
         self.scanned_to = stream_time;
-        self.shard.fire_due(self.position, Words::Full, &mut self.said);
+        self.shard.fire_due(self.position, Detail::Full, &mut self.said);
         self.cost.changes += self.said.len() as u64;
         self.said.clear();
         self.cost.risks += self.shard.take_risks().len() as u64;

@@ -1,9 +1,9 @@
-//! A new threshold: how long a partition looks through its stored customers for those whom it concerns.
+//! A new threshold: how long a partition takes to scan its stored customers for the affected ones.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use cohortd::engine::{CustomerState, Engine, Words};
+use cohortd::engine::{CustomerState, Detail, Engine};
 use cohortd::event::{CustomerEvent, Instant, Number, Span, Value};
 use cohortd::store::{Batch, encode_state, places};
 
@@ -67,7 +67,7 @@ fn load(bench: &Bench, customers: u64) {
                 unusable_values: 0,
                 properties: &properties,
             };
-            engine.apply(&mut state, &event, n, Instant::MIN, Words::None, &mut said);
+            engine.apply(&mut state, &event, n, Instant::MIN, Detail::None, &mut said);
             said.clear();
         }
         bytes.clear();

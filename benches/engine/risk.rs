@@ -1,5 +1,5 @@
-//! What it costs to watch the risk of churn: the default cohorts, with and without `[churn]` on purchases. Nobody's rules look
-//! at the risk, but its levels are decided, and said.
+//! The cost of churn risk: the default cohorts, with and without `[churn]` on purchases. No rule uses the risk, but its
+//! levels are decided and emitted.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! Deadlines of customers who are only stored: those that have moved on and are set again, and those that decide.
+//! Timers of customers who are only stored: stale ones, which are set again, and those that lead to a decision.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cohortd::engine::{CustomerState, Engine, Words};
+use cohortd::engine::{CustomerState, Detail, Engine};
 use cohortd::event::{CustomerEvent, Instant, Span};
 use cohortd::store::{Batch, encode_state};
 
@@ -62,7 +62,7 @@ fn load(bench: &mut Bench, customers: i64, early: i64) {
             properties: &[],
         };
         let mut state = CustomerState::new(&rules);
-        engine.apply(&mut state, &event, number, Instant::MIN, Words::None, &mut said);
+        engine.apply(&mut state, &event, number, Instant::MIN, Detail::None, &mut said);
         said.clear();
         assert_eq!(state.next_deadline, at + WEEK);
         bytes.clear();

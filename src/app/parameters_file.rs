@@ -98,8 +98,8 @@ impl ParametersFile {
         let model = match churn.model {
             ChurnModel::Purchases => {
                 let missing = || wrong("there is no [mbg_nbd], which the rules' model of purchases needs".into());
-                let comings = self.mbg_nbd.ok_or_else(missing)?.into();
-                Model::Purchases { comings, amounts: self.gamma_gamma.map(GammaGamma::from) }
+                let transactions = self.mbg_nbd.ok_or_else(missing)?.into();
+                Model::Purchases { transactions, amounts: self.gamma_gamma.map(GammaGamma::from) }
             }
             ChurnModel::Usage => {
                 let missing = || wrong("there is no [fgp], which the rules' model of usage needs".into());

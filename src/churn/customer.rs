@@ -1,11 +1,11 @@
-//! One customer and one model together: the interface behind which the models stand.
+//! One customer under one model: the common interface of the models.
 
 use super::fgp::{Activity, Fgp};
 use super::mbg_nbd::{MbgNbd, Repeats};
 use super::purchases::Purchases;
 use super::usage::{Memories, Usage};
 
-/// A customer under the parameters in force. Cheap to make and to copy: made for one question, from what is kept.
+/// A customer under the parameters in force. Cheap to create from the sufficient statistics, and to copy.
 ///
 /// `at` is always the present, in days since the customer's first purchase or active day, fractions and all.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,7 +20,7 @@ impl Customer {
         Self::Purchases(model, history.repeats())
     }
 
-    /// `None` when the model's tau is none of the memories that are kept.
+    /// `None` if the model's tau is none of the memories that are kept.
     #[must_use]
     pub fn using(model: Fgp, history: &Usage, memories: &Memories) -> Option<Self> {
         history.activity(&model, memories).map(|seen| Self::Usage(model, seen))
@@ -35,7 +35,8 @@ impl Customer {
         }
     }
 
-    /// The probability that the customer has not left for good. `None` of use: that model knows no leaving.
+    /// The probability of being alive, that is of not having left for good. `None` for usage, whose model has no such
+    /// probability.
     #[must_use]
     pub fn alive(&self, at: f64) -> Option<f64> {
         match self {
@@ -53,7 +54,7 @@ impl Customer {
         }
     }
 
-    /// The same for several times, ascending: together they cost little more than one.
+    /// The same for several ascending times, which together cost little more than one.
     pub(super) fn expected_in_each<const N: usize>(&self, at: f64, days: [f64; N]) -> [f64; N] {
         match self {
             Self::Purchases(model, seen) => model.expected_in_each(*seen, at, days),
@@ -61,7 +62,7 @@ impl Customer {
         }
     }
 
-    /// Of the last purchase or active day, in days since the first.
+    /// The last purchase or active day, in days since the first.
     #[must_use]
     pub fn last(&self) -> f64 {
         match self {
@@ -76,8 +77,7 @@ impl Customer {
         (at - self.last()).max(0.0)
     }
 
-    /// Days from one purchase to the next, on average so far; of active days, on average over what is remembered. `None`
-    /// with fewer than two.
+    /// The mean number of days between purchases, or between remembered active days. `None` with fewer than two.
     #[must_use]
     pub fn usual_gap(&self) -> Option<f64> {
         match self {
@@ -94,7 +94,7 @@ impl Customer {
         }
     }
 
-    /// Was there the first one only?
+    /// Was there only one purchase, or active day?
     pub(super) fn is_once(&self) -> bool {
         match self {
             Self::Purchases(_, seen) => seen.x <= 0.0,

@@ -1,15 +1,15 @@
-//! Use: a gamma-Poisson rate that forgets.
+//! Usage: a gamma-Poisson rate with exponential forgetting.
 
 use super::special::{exp, expm1, ln, ln_1p};
 
-/// FGP: active days come at random at a rate that is Gamma(r, alpha) over customers and drifts, so that an active day, and
-/// a day of watching, count less the longer they are past: by e^(-days/tau).
+/// FGP: active days come at random at a rate that is Gamma(r, alpha) over customers and drifts, so that an active day,
+/// and a day of exposure, are discounted by e^(-days/tau).
 ///
-/// The gamma-Poisson mixture is A. S. C. Ehrenberg's ("The pattern of consumer purchases", Applied Statistics 8(1), 1959);
-/// forgetting by discounting the posterior's two numbers is the power steady model of J. Q. Smith ("A generalization of the
-/// Bayesian steady forecasting model", Journal of the Royal Statistical Society B 41(3), 1979).
+/// The gamma-Poisson mixture is A. S. C. Ehrenberg's ("The pattern of consumer purchases", Applied Statistics 8(1),
+/// 1959); forgetting by discounting the posterior's two numbers is the power steady model of J. Q. Smith ("A
+/// generalization of the Bayesian steady forecasting model", Journal of the Royal Statistical Society B 41(3), 1979).
 ///
-/// Times are days since the customer's first active day. A present that lies before the last one is taken to be at it.
+/// Times are days since the customer's first active day. A present before the last active day counts as that day.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fgp {
     pub r: f64,
@@ -17,8 +17,8 @@ pub struct Fgp {
     pub tau_days: f64,
 }
 
-/// A customer as the model sees one: `x` active days, each discounted by its distance from the last one, which was `t_x`
-/// days after the first.
+/// A customer as the model sees one: `x` active days, each discounted by its distance from the last one, which was
+/// `t_x` days after the first.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Activity {
     pub x: f64,
@@ -40,14 +40,13 @@ impl Fgp {
         within && (1.0..=1e6).contains(&self.tau_days)
     }
 
-    /// E(s): how many days were watched, in days of full weight. A sum of discounted days, so it depends on the first day
-    /// alone.
+    /// E(s): the exposure, in days of full weight. A sum of discounted days, so it depends only on the first day.
     #[must_use]
     pub fn exposure_days(&self, at: f64) -> f64 {
         -self.tau_days * expm1(-(at.max(0.0) + FIRST_EXPOSURE_DAYS) / self.tau_days)
     }
 
-    /// X(s): how many active days there were, in days of full weight.
+    /// X(s): the active days, in days of full weight.
     #[must_use]
     pub fn active_days(&self, seen: Activity, at: f64) -> f64 {
         let silence = (at - seen.t_x).max(0.0);

@@ -7,9 +7,9 @@ use super::special::{exp, expm1, ln, logistic, logit};
 /// The levels above the lowest, which is 0 and has no threshold.
 #[derive(Debug, Clone, Copy)]
 pub struct Levels<'a> {
-    /// Risk is the probability of doing nothing for so many days.
+    /// Risk is the probability of no activity for so many days.
     pub horizon_days: f64,
-    /// The risk from which on each level counts, ascending.
+    /// The risk at which each level begins, ascending.
     pub thresholds: &'a [f64],
     /// No level above the lowest before so many days of silence.
     pub min_silence_days: f64,
@@ -23,54 +23,54 @@ pub struct Crossing {
     pub at_ms: i64,
 }
 
-/// What is not reached in so many days of silence, ten years, is never reached.
+/// A level that is not reached within so many days of silence, ten years, counts as never reached.
 pub const SILENCE_MAX_DAYS: f64 = 3_650.0;
 
 const DAY_MS: f64 = 86_400_000.0;
 
-/// The present in days, as the models count it: since `origin_ms`, the beginning of the customer's first day. With purchases
-/// counted by days, silence begins with the day of the last one.
+/// The present in days, as the models count it: since `origin_ms`, the beginning of the customer's first day. With
+/// purchases counted by days, silence begins with the day of the last one.
 #[must_use]
 pub fn days_since(origin_ms: i64, at_ms: i64) -> f64 {
     // The difference of two instants of this millennium is exact.
     at_ms.saturating_sub(origin_ms) as f64 / DAY_MS
 }
 
-/// A correction of the probability of silence, whatever its length: comings are as much rarer at every length as outcomes have
-/// taught of the horizon. So silence of no time stays certain, and the longer, the less likely it is.
+/// The recalibration of the risk, applied to silence of any length: the probability is raised to the power that is
+/// right for the horizon. So silence of length zero stays certain, and longer silence stays less likely.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rarity(f64);
+pub struct SilenceCorrection(f64);
 
-impl Rarity {
+impl SilenceCorrection {
     /// Changes nothing.
     pub const NONE: Self = Self(1.0);
 
     /// The corrected probability.
     #[must_use]
-    pub fn of_silence(self, plain: f64) -> f64 {
+    pub fn apply(self, plain: f64) -> f64 {
         if self == Self::NONE { plain } else { exp(self.0 * ln(plain)) }
     }
 }
 
 impl Levels<'_> {
-    /// The risk at `at` days: `p_none`, recalibrated if outcomes have taught how.
+    /// The risk at `at` days: `p_none`, recalibrated where there is a recalibration.
     #[must_use]
     pub fn risk(&self, customer: &Customer, at: f64) -> f64 {
         match self.recalibration {
             None => customer.p_none(at, self.horizon_days),
-            Some(learnt) => logistic(learnt.logit(customer, at, self.horizon_days).0),
+            Some(recalibration) => logistic(recalibration.logit(customer, at, self.horizon_days).0),
         }
     }
 
-    /// By how much rarer comings are than the model says, of a customer at `at` days: for the horizon that gives the risk.
+    /// The correction of a customer's probability of silence at `at` days that gives the risk at the horizon.
     #[must_use]
-    pub fn rarity(&self, customer: &Customer, at: f64) -> Rarity {
+    pub fn silence_correction(&self, customer: &Customer, at: f64) -> SilenceCorrection {
         if self.recalibration.is_none() {
-            return Rarity::NONE;
+            return SilenceCorrection::NONE;
         }
         let power = ln(self.risk(customer, at)) / ln(customer.p_none(at, self.horizon_days));
-        // Where either is certain to all digits there is nothing to correct by.
-        if power.is_finite() { Rarity(power) } else { Rarity::NONE }
+        // Where either probability is 1 to all digits, there is no correction.
+        if power.is_finite() { SilenceCorrection(power) } else { SilenceCorrection::NONE }
     }
 
     /// The level at `at` days.
@@ -85,8 +85,8 @@ impl Levels<'_> {
 
     /// When a customer who stays silent next rises above the level of `now_ms`; `None` if never.
     ///
-    /// [`Levels::level`] is higher from that very millisecond on. Several levels may be passed at once, when the shortest
-    /// silence ends. Costs the solving of one equation, whatever the number of levels.
+    /// [`Levels::level`] is higher from that millisecond on. Several levels may be passed at once, when the minimum
+    /// silence ends. It costs the solving of one equation, whatever the number of levels.
     #[must_use]
     pub fn next(&self, customer: &Customer, origin_ms: i64, now_ms: i64) -> Option<Crossing> {
         let level = self.level(customer, days_since(origin_ms, now_ms));
@@ -122,10 +122,11 @@ impl Levels<'_> {
         Some(first(allowed, never, guess, is_reached))
     }
 
-    /// The silence, in days, at which the risk is the threshold. By Newton's method within a bracket: the risk rises strictly.
+    /// The silence, in days, at which the risk is the threshold. By Newton's method within a bracket: the risk rises
+    /// strictly.
     fn silence_until(&self, customer: &Customer, threshold: f64) -> f64 {
         const STEPS_MAX: u32 = 100;
-        // Newton's method doubles the digits: the step after one as short as this is no millisecond.
+        // Newton's method doubles the digits: the step after one as short as this is less than a millisecond.
         const SHORT_DAYS: f64 = 1e-6;
         let target = logit(threshold, 1.0 - threshold);
         let excess = |w: f64| {
@@ -133,7 +134,7 @@ impl Levels<'_> {
             let at = customer.last() + silence;
             let (logit, slope) = match self.recalibration {
                 None => customer.logit(at, self.horizon_days),
-                Some(learnt) => learnt.logit(customer, at, self.horizon_days),
+                Some(recalibration) => recalibration.logit(customer, at, self.horizon_days),
             };
             (logit - target, slope * stretch, stretch)
         };
@@ -162,8 +163,8 @@ impl Levels<'_> {
 }
 
 impl Customer {
-    /// The first millisecond at which the probability of not having left for good is below `threshold`, for a silent
-    /// customer; `None` if never, and of use, which knows no leaving.
+    /// The first millisecond at which a silent customer's probability of being alive is below `threshold`; `None` if
+    /// never, and for usage, whose model has no such probability.
     #[must_use]
     pub fn alive_below_at(&self, threshold: f64, origin_ms: i64) -> Option<i64> {
         let is_below = |ms| self.alive(days_since(origin_ms, ms)).is_some_and(|alive| alive < threshold);
@@ -186,8 +187,9 @@ fn after(origin_ms: i64, days: f64) -> i64 {
     origin_ms.saturating_add((days * DAY_MS).ceil() as i64)
 }
 
-/// The first millisecond of `from..=to` at which something holds that then holds for ever, as it does at `to`; `guess` is
-/// near. In arithmetic of so many digits a guess is often one off, and the answer must be exact: timers fire at it.
+/// The first millisecond of `from..=to` at which a condition holds that, once true, stays true, and is true at `to`;
+/// `guess` is near. With rounding errors a guess is often off by one, and the result must be exact since timers fire at
+/// it.
 fn first(from: i64, to: i64, guess: i64, holds: impl Fn(i64) -> bool) -> i64 {
     let (mut before, mut held) = (from.saturating_sub(1), guess.clamp(from, to));
     let mut stride = 1;

@@ -7,10 +7,12 @@ use super::special::{exp, expm1, ln, ln_1p, ln_1p_exp, ln_beta, ln_gamma, logist
 /// after each purchase, the first one too. λ varies over customers as Gamma(r, alpha), p as Beta(a, b).
 ///
 /// Formulas: P. S. Fader, B. G. S. Hardie, K. L. Lee, "Counting your customers the easy way", Marketing Science 24(2),
-/// 2005 (BG/NBD); E. P. Batislam, M. Denizel, A. Filiztekin, "Empirical validation and comparison of models for customer
-/// base analysis", International Journal of Research in Marketing 24(3), 2007 (death after the first purchase).
+/// 2005 (BG/NBD); E. P. Batislam, M. Denizel, A. Filiztekin, "Empirical validation and comparison of models for
+/// customer base analysis", International Journal of Research in Marketing 24(3), 2007 (death after the first
+/// purchase).
 ///
-/// Times are days since the customer's first purchase. A present that lies before the last purchase is taken to be at it.
+/// Times are days since the customer's first purchase. A present before the last purchase counts as that purchase's
+/// time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MbgNbd {
     pub r: f64,
@@ -58,22 +60,22 @@ impl MbgNbd {
     /// before any death. It equals the ratio of the likelihoods at T+H and T, and rises strictly with silence.
     #[must_use]
     pub fn p_none(&self, seen: Repeats, at: f64, horizon: f64) -> f64 {
-        self.outlook(seen, at, horizon).none
+        self.over_horizon(seen, at, horizon).none
     }
 
-    fn outlook(&self, seen: Repeats, at: f64, horizon: f64) -> Outlook {
+    fn over_horizon(&self, seen: Repeats, at: f64, horizon: f64) -> Horizon {
         let odds = self.log_odds_dead(seen, at);
         let (alive, dead) = (logistic(-odds), logistic(odds));
         let exposure = self.alpha_days + at.max(seen.t_x);
         let spared = -(self.r + seen.x) * ln_1p(horizon / exposure);
         let (quiet, buys) = (exp(spared), -expm1(spared));
         // Sums of positive terms: exact to the last digits however near 0 they are.
-        Outlook { dead, quiet, buys, exposure, none: dead + alive * quiet, some: alive * buys }
+        Horizon { dead, quiet, buys, exposure, none: dead + alive * quiet, some: alive * buys }
     }
 
     /// logit of [`MbgNbd::p_none`], and its slope in `at`.
     pub(super) fn logit(&self, seen: Repeats, at: f64, horizon: f64) -> (f64, f64) {
-        let Outlook { dead, quiet, buys, exposure, none, some } = self.outlook(seen, at, horizon);
+        let Horizon { dead, quiet, buys, exposure, none, some } = self.over_horizon(seen, at, horizon);
         let fall = dead + horizon / (exposure + horizon) * quiet / buys;
         (logit(none, some), (self.r + seen.x) * fall / (exposure * none))
     }
@@ -111,8 +113,8 @@ impl MbgNbd {
     }
 }
 
-/// What comes of the next days.
-struct Outlook {
+/// Intermediate results of the probabilities for the next days.
+struct Horizon {
     dead: f64,
     /// The probability of no purchase, given life.
     quiet: f64,

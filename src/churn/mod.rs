@@ -1,15 +1,15 @@
-//! How likely it is that a customer does not come back, and what is lost then: probability models of single customers.
+//! Probability models of customers: how likely a customer is not to come back, and the value lost in that case.
 //!
 //! Pure functions of plain numbers; formulas are cited where they stand. Nothing here knows events, rules or a clock.
 //! Times are days, with fractions, since the customer's own first purchase or active day; instants, where a timer needs
 //! one, are milliseconds since the epoch.
 //!
-//! **Risk is the probability of no purchase in the next days** ([`Customer::p_none`]), not of being dead: that can be
-//! observed, hence calibrated. It rises strictly with silence, so the instant at which it reaches a level is solved for
-//! ([`Levels::next`]) and nobody is looked at before.
+//! **Risk is the probability of no purchase in the next days** ([`Customer::p_none`]), not of being dead: it can be
+//! observed and therefore calibrated. It rises strictly with silence, so the instant at which it reaches a level is
+//! solved for ([`Levels::next`]), and no customer is evaluated before.
 //!
-//! What is kept of a customer is small ([`Purchases`], [`Usage`]); parameters are fitted to a sample of customers
-//! ([`fit`]), and a correction is learnt from what became of earlier predictions, where that helps ([`Recalibration`]).
+//! The sufficient statistics of a customer are small ([`Purchases`], [`Usage`]); parameters are fitted to a sample of
+//! customers ([`fit`]), and recalibrated on the outcomes of earlier predictions where that helps ([`Recalibration`]).
 
 mod customer;
 mod expectation;
@@ -32,7 +32,7 @@ pub(crate) mod tests;
 pub use customer::Customer;
 pub use fgp::{Activity, Fgp};
 pub use gamma_gamma::{GammaGamma, Spent};
-pub use levels::{Crossing, Levels, Rarity, SILENCE_MAX_DAYS, days_since};
+pub use levels::{Crossing, Levels, SILENCE_MAX_DAYS, SilenceCorrection, days_since};
 pub use mbg_nbd::{MbgNbd, Repeats};
 pub use purchases::Purchases;
 pub use recalibration::{Evidence, Outcome, Recalibration, SNAPSHOTS_MAX};

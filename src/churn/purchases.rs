@@ -1,33 +1,34 @@
-//! What is kept of one customer's purchases.
+//! The sufficient statistics of one customer's purchases.
 
 use super::mbg_nbd::Repeats;
 
-/// The purchases of one customer, day by day: what is bought on one calendar day is one purchase, the amounts added.
+/// The purchases of one customer, by day: everything bought on one calendar day is one purchase, with the sum of the
+/// amounts.
 ///
-/// Days are numbered as the caller likes, usually since 1970-01-01 in one time zone. Amounts are millionths of a unit of
-/// money: sums of whole numbers do not depend on the order of arrival. Refunds are negative amounts; they are added, and
-/// are no purchase.
+/// Days are numbered as the caller likes, usually since 1970-01-01 in one time zone. Amounts are millionths of a unit
+/// of money: sums of integers do not depend on the order of arrival. Refunds are negative amounts, which are added but
+/// do not count as a purchase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purchases {
     pub first_day: i32,
     pub last_day: i32,
     /// Days with a purchase after the first one.
     pub repeats: u32,
-    /// What was spent on the first day: the models of spend leave it out.
+    /// The amount of the first day, which the models of spend leave out.
     pub first_amount: i128,
-    /// What was spent on all days.
+    /// The amount of all days.
     pub amount: i128,
 }
 
 impl Purchases {
-    /// The first purchase that is seen.
+    /// The first purchase.
     #[must_use]
     pub fn first(day: i32, amount: i128) -> Self {
         Self { first_day: day, last_day: day, repeats: 0, first_amount: amount, amount }
     }
 
-    /// Counts a day on which no purchase was seen yet; it may lie before others. Whether a late event's day was counted
-    /// already, only its caller can remember.
+    /// Counts a day without a purchase so far; it may be before others. Only the caller can know whether a day was
+    /// counted already.
     pub fn count(&mut self, day: i32, amount: i128) {
         if day < self.first_day {
             (self.first_day, self.first_amount) = (day, amount);
@@ -45,8 +46,7 @@ impl Purchases {
         self.amount = self.amount.saturating_add(amount);
     }
 
-    /// The purchases of two customers who are one, where no day after the first is among those of both: which days they were
-    /// is not kept.
+    /// Merges the purchases of two customers. No day after the first may be in both, as the days are not kept.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         let (early, late) = if self.first_day <= other.first_day { (self, other) } else { (other, self) };
@@ -55,7 +55,7 @@ impl Purchases {
         Self {
             first_day: early.first_day,
             last_day: self.last_day.max(other.last_day),
-            // The first day of the later one is no first day any more.
+            // The first day of the later customer counts as a repeat.
             repeats: self.repeats.saturating_add(other.repeats).saturating_add(u32::from(!is_one_first)),
             first_amount: early.first_amount.saturating_add(first_amount),
             amount: self.amount.saturating_add(other.amount),
@@ -73,14 +73,13 @@ impl Purchases {
         Some(purchases)
     }
 
-    /// What [`MbgNbd`](super::MbgNbd) looks at.
+    /// The input of [`MbgNbd`](super::MbgNbd).
     #[must_use]
     pub fn repeats(&self) -> Repeats {
         Repeats { x: f64::from(self.repeats), t_x: f64::from(self.last_day) - f64::from(self.first_day) }
     }
 
-    /// What was spent on a day of a repeat purchase, on average: what [`GammaGamma`](super::GammaGamma) looks at. `None`
-    /// without one.
+    /// The mean amount of a repeat purchase, the input of [`GammaGamma`](super::GammaGamma). `None` without one.
     #[must_use]
     pub fn mean_repeat_amount(&self) -> Option<f64> {
         let repeated = self.amount.saturating_sub(self.first_amount);

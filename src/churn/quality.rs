@@ -1,9 +1,9 @@
-//! How good probabilities were, once it is known what happened.
+//! Measures of the quality of probabilities, given the outcomes.
 //!
-//! Each function takes pairs of the probability given to something and whether it happened.
+//! Each function takes pairs of a predicted probability and whether the event happened.
 
-/// The probability that of two, one of whom it happened to, that one was given the higher value; ties count half. `None`
-/// where it happened to all, or to none.
+/// The probability that of a positive and a negative case the positive one was given the higher value; ties count half.
+/// `None` if all cases are positive, or all negative.
 #[must_use]
 pub fn auc(scored: &[(f64, bool)]) -> Option<f64> {
     let mut sorted = scored.to_vec();
@@ -18,8 +18,8 @@ pub fn auc(scored: &[(f64, bool)]) -> Option<f64> {
     (happened > 0.0 && below > 0.0).then(|| wins / (happened * below))
 }
 
-/// The mean squared distance between what was said and what happened (G. W. Brier, Monthly Weather Review 78(1), 1950).
-/// `None` of nothing.
+/// The mean squared distance between prediction and outcome (G. W. Brier, Monthly Weather Review 78(1), 1950). `None`
+/// without cases.
 #[must_use]
 pub fn brier(scored: &[(f64, bool)]) -> Option<f64> {
     let error = |(p, happened): &(f64, bool)| p - if *happened { 1.0 } else { 0.0 };
@@ -27,8 +27,8 @@ pub fn brier(scored: &[(f64, bool)]) -> Option<f64> {
     (!scored.is_empty()).then(|| squares / scored.len() as f64)
 }
 
-/// The mean precision over all that it happened to, each with those who were given as much or more. `None` where it
-/// happened to none.
+/// The mean over the positive cases of the precision among the cases with the same or a higher prediction. `None`
+/// without positive cases.
 #[must_use]
 pub fn average_precision(scored: &[(f64, bool)]) -> Option<f64> {
     let mut sorted = scored.to_vec();
@@ -43,17 +43,18 @@ pub fn average_precision(scored: &[(f64, bool)]) -> Option<f64> {
     (found > 0.0).then(|| sum / found)
 }
 
-/// Those who were given about the same probability, and to how many of them it happened.
+/// The cases with about the same prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Bin {
-    /// The mean of what was said.
+    /// The mean prediction.
     pub predicted: f64,
-    /// The share to whom it happened.
+    /// The share of positive cases.
     pub observed: f64,
     pub n: usize,
 }
 
-/// Said against seen, in tenths of probability: 0 to .1, .1 to .2 and so on. An empty tenth is 0 of 0.
+/// Predicted against observed frequency, in tenths of probability: 0 to .1, .1 to .2 and so on. An empty tenth is 0 of
+/// 0.
 #[must_use]
 pub fn calibration(scored: &[(f64, bool)]) -> [Bin; 10] {
     let mut bins = [Bin::default(); 10];
@@ -70,8 +71,8 @@ pub fn calibration(scored: &[(f64, bool)]) -> [Bin; 10] {
     bins
 }
 
-/// The expected calibration error: the mean distance between said and seen over the tenths, by their numbers. `None` of
-/// nothing.
+/// The expected calibration error: the mean distance between predicted and observed frequency over the tenths, weighted
+/// by their sizes. `None` without cases.
 #[must_use]
 pub fn ece(scored: &[(f64, bool)]) -> Option<f64> {
     let distance = |bin: &Bin| (bin.predicted - bin.observed).abs() * bin.n as f64;

@@ -1,4 +1,4 @@
-//! Learning from outcomes: what became of those to whom a probability was given.
+//! Recalibration of probabilities on the outcomes of earlier predictions.
 
 use super::customer::Customer;
 use super::quality;
@@ -12,7 +12,7 @@ pub struct Recalibration {
     pub weights: [f64; 5],
 }
 
-/// What a correction looks at in one customer at one time.
+/// The features of one customer at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
     pub logit: f64,
@@ -22,20 +22,21 @@ pub struct Evidence {
     pub is_once: bool,
 }
 
-/// Evidence at the time of a snapshot, and what came of it: did the customer do nothing for the whole horizon?
+/// The features at the time of a snapshot, and the outcome: was the customer inactive for the whole horizon?
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outcome {
     pub evidence: Evidence,
     pub none: bool,
 }
 
-/// Outcomes of this many snapshots are learnt from, the newest ones.
+/// Maximum number of snapshots that a recalibration is fitted to, the newest ones.
 pub const SNAPSHOTS_MAX: usize = 8;
 
-/// How strongly the weights are held to those that change nothing: as half of this times the squared distance.
+/// Strength of the ridge penalty: half of this times the squared distance of the weights from those that change
+/// nothing.
 const RIDGE: f64 = 20.0;
 
-/// The largest logit that is looked at.
+/// Logits are clamped to this magnitude.
 const LOGIT_MAX: f64 = 40.0;
 
 /// The weights that may not be negative.
@@ -53,7 +54,7 @@ impl Evidence {
 
     fn features(&self) -> [f64; 5] {
         let once = if self.is_once { 1.0 } else { 0.0 };
-        // A risk that is 1 to all digits says no more than that, and must not outweigh everything else.
+        // A risk that is 1 to all digits must not outweigh everything else.
         [1.0, self.logit.clamp(-LOGIT_MAX, LOGIT_MAX), ln_1p(self.silence_days), ln_1p(self.repeats), once]
     }
 }
@@ -62,7 +63,7 @@ impl Recalibration {
     /// Changes nothing.
     pub const NONE: Self = Self { weights: [0.0, 1.0, 0.0, 0.0, 0.0] };
 
-    /// The corrected probability of doing nothing within the horizon.
+    /// The corrected probability of no activity within the horizon.
     #[must_use]
     pub fn p_none(&self, evidence: &Evidence) -> f64 {
         logistic(dot(&self.weights, &evidence.features()))
@@ -77,12 +78,13 @@ impl Recalibration {
         (dot(&self.weights, &evidence.features()), by_logit * own + by_silence / (1.0 + evidence.silence_days))
     }
 
-    /// Learns from matured snapshots, the oldest first, if that has proved itself: weights learnt from all but the newest must
-    /// have a lower Brier score on the newest than `p_none` itself. `None` where they have not, or there are fewer than two.
+    /// Fits weights to snapshots with outcomes, the oldest first. `None` if validation fails: weights fitted to all but
+    /// the newest snapshot must have a lower Brier score on the newest than `p_none` itself. `None` too with fewer than
+    /// two snapshots.
     ///
-    /// Meant for weekly snapshots with the evidence of their time; of CDNOW's, every fourth week taught less.
+    /// Intended for weekly snapshots; on CDNOW's data, snapshots of every fourth week gave a smaller improvement.
     #[must_use]
-    pub fn learnt(snapshots: &[Vec<Outcome>]) -> Option<Self> {
+    pub fn fit(snapshots: &[Vec<Outcome>]) -> Option<Self> {
         let snapshots = &snapshots[snapshots.len().saturating_sub(SNAPSHOTS_MAX)..];
         let (newest, older) =
             snapshots.split_last().filter(|(newest, older)| !newest.is_empty() && !older.is_empty())?;
@@ -95,8 +97,8 @@ impl Recalibration {
         (score(&tried)? < score(&Self::NONE)?).then(|| Self::fitted(snapshots.iter().flatten()))
     }
 
-    /// The weights of least penalised log-loss. The loss is convex, so one of the four ways to hold the two constrained weights
-    /// at 0, or not, has them.
+    /// The weights with the lowest penalized log-loss. The loss is convex, so they are among the solutions with none,
+    /// either or both of the two constrained weights fixed at 0.
     fn fitted<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Self {
         let outcomes: Vec<_> = outcomes.map(|outcome| (outcome.evidence.features(), outcome.none)).collect();
         let mut best: Option<([f64; 5], f64)> = None;

@@ -1,14 +1,14 @@
-//! What is kept of one customer's active days.
+//! The sufficient statistics of one customer's active days.
 
 use super::fgp::{Activity, Fgp};
 use super::special::exp;
 
-/// How many memories are kept of each customer.
+/// The number of memories kept for each customer.
 const KEPT: usize = 6;
 
 /// The memories, in days, over which activity is summed for each customer.
 ///
-/// A refit chooses tau among them. The sums of a memory that was not kept could be had from the whole history only.
+/// A fit chooses tau among them. The sums of another memory could be computed only from the whole history.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Memories([f64; KEPT]);
 
@@ -19,7 +19,7 @@ impl Default for Memories {
 }
 
 impl Memories {
-    /// The usual ones, with `tau_days` in the place of the nearest, for parameters that someone has set.
+    /// The default memories, with `tau_days` in place of the nearest one, for parameters set by hand.
     #[must_use]
     pub fn with(tau_days: f64) -> Self {
         let mut days = Self::default().0;
@@ -39,8 +39,8 @@ impl Memories {
     }
 }
 
-/// The active days of one customer, numbered as those of [`Purchases`](super::Purchases). Several events, or sessions, on
-/// one day are one: bursts are no Poisson process.
+/// The active days of one customer, numbered as those of [`Purchases`](super::Purchases). Several events, or sessions,
+/// on one day count once, as bursts do not follow a Poisson process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usage {
     pub first_day: i32,
@@ -50,13 +50,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The first active day that is seen.
+    /// The first active day.
     #[must_use]
     pub fn first(day: i32) -> Self {
         Self { first_day: day, last_day: day, activity: [1.0; KEPT] }
     }
 
-    /// Counts an active day that was not counted yet; it may lie before others.
+    /// Counts an active day that was not counted yet; it may be before others.
     pub fn count(&mut self, day: i32, memories: &Memories) {
         let apart = (f64::from(day) - f64::from(self.last_day)).abs();
         for (sum, tau) in self.activity.iter_mut().zip(memories.0) {
@@ -67,7 +67,7 @@ impl Usage {
         self.last_day = self.last_day.max(day);
     }
 
-    /// The active days of two customers who are one, where no day is among those of both: which days they were is not kept.
+    /// Merges the active days of two customers. No day may be in both, as the days are not kept.
     #[must_use]
     pub fn and(&self, other: &Self, memories: &Memories) -> Self {
         let (early, late) = if self.last_day <= other.last_day { (self, other) } else { (other, self) };
@@ -92,7 +92,8 @@ impl Usage {
         Some(usage)
     }
 
-    /// Active days a day as of the last one, over the memory of `tau_days`; `None` where that is not kept.
+    /// The rate of active days per day as of the last one, over the memory of `tau_days`; `None` where that is not
+    /// kept.
     #[must_use]
     pub fn rate(&self, tau_days: f64, memories: &Memories) -> Option<f64> {
         let kept = memories.0.iter().zip(self.activity).find(|(tau, _)| **tau == tau_days);
@@ -101,7 +102,7 @@ impl Usage {
         kept.map(|(tau, active)| active / (tau * (1.0 - exp(-span / tau))))
     }
 
-    /// What a model looks at; `None` when the model's tau is none of the memories.
+    /// The input of a model; `None` if the model's tau is none of the memories.
     #[must_use]
     pub fn activity(&self, model: &Fgp, memories: &Memories) -> Option<Activity> {
         let kept = memories.0.iter().zip(self.activity).find(|(tau, _)| **tau == model.tau_days);

@@ -1,9 +1,9 @@
-//! What a customer will still be worth.
+//! The lifetime value of a customer.
 
 use super::customer::Customer;
 
-/// How future spend is counted: over `months` of thirty days, each discounted by `discount` more than the one before, and
-/// `margin` of it kept.
+/// How future spend is valued: over `months` of thirty days, each discounted by `discount` more than the one before,
+/// times `margin`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Discounting {
     pub margin: f64,
@@ -19,13 +19,14 @@ impl Default for Discounting {
 }
 
 const MONTH_DAYS: f64 = 30.0;
-/// Of a year: so many are looked at together.
+/// Months that are computed together.
 const MONTHS: usize = 12;
 
 impl Discounting {
-    /// The customer's lifetime value from now on, in money: margin · amount · Σ (purchases expected in month i) / (1 + d)^i.
+    /// The customer's lifetime value from now on, in money: margin · amount · Σ (purchases expected in month i) / (1 +
+    /// d)^i.
     ///
-    /// `amount` is what the next purchase is expected to bring. It falls with silence, slowly.
+    /// `amount` is the expected amount of the next purchase. The value falls slowly with silence.
     #[must_use]
     pub fn lifetime_value(&self, customer: &Customer, at: f64, amount: f64) -> f64 {
         let (mut purchases, mut factor, mut before) = (0.0, 1.0, 0.0);

@@ -13,7 +13,7 @@ use super::history::{ActivityScan, Looks, rules_of_churn};
 use super::output::{self, Stopped};
 use crate::app::{Failure, parameters_file, rules_file};
 use crate::churn::Customer;
-use crate::engine::{Parameters, Prospect, Shard, level_name};
+use crate::engine::{CustomerPrediction, Parameters, Shard, level_name};
 use crate::event::Instant;
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
@@ -151,8 +151,8 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
     let mut out = output::results();
     let mut count = 0;
     for (customer_id, slot) in customers {
-        let Some(prospect) = Prospect::of(shard.engine(), shard.state(slot), at) else { continue };
-        let Prospect { customer, days, rarity, .. } = prospect;
+        let Some(prospect) = CustomerPrediction::of(shard.engine(), shard.state(slot), at) else { continue };
+        let CustomerPrediction { customer, days, silence_correction, .. } = prospect;
         let crossing = |(level, at): (usize, Instant)| Crossing { level: level_name(rules, level), at: at.0 };
         let line = Line {
             customer_id,
@@ -161,7 +161,7 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
             seen: seen(&customer, days),
             t_days: days,
             alive: customer.alive(days),
-            p_none: ByDays::of(&NONE_DAYS, horizon, |ahead| rarity.of_silence(customer.p_none(days, ahead))),
+            p_none: ByDays::of(&NONE_DAYS, horizon, |ahead| silence_correction.apply(customer.p_none(days, ahead))),
             expected: ByDays::of(&EXPECTED_DAYS, horizon, |ahead| customer.expected(days, ahead)),
             spend: prospect.spend,
             clv: prospect.value,

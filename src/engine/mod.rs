@@ -7,18 +7,18 @@
 //!
 //! | folder | what it is |
 //! |---|---|
-//! | `customer` | what is remembered about one customer: data |
-//! | `model` | the churn model as an input: its parameters, and what it looks at in a customer |
-//! | `conditions` | whether a condition holds of a customer at an instant, and until when; begin with `verdict` |
-//! | `effects` | what decisions say: data |
-//! | `machines` | a customer's standing in a cohort and their level of risk, as they move |
-//! | `evidence` | which parts of a rule decided, and what they looked at |
-//! | `decide` | one customer: deadlines and events in order |
-//! | `explain` | what people ask of a customer, in the words of a language |
-//! | `forecast` | the days to come of one customer |
-//! | `partition` | the customers of one partition in memory, and whose turn it is |
-//! | `edit` | one customer from one rule set to the next |
-//! | `training` | the parameters of the churn model from what was seen of customers |
+//! | `customer` | the state of one customer: data |
+//! | `model` | the churn model as an input: its parameters, and the activity of a customer |
+//! | `conditions` | whether a condition holds for a customer at an instant, and until when; begin with `verdict` |
+//! | `effects` | the effects of decisions: data |
+//! | `machines` | the state machines of a membership and of the risk level |
+//! | `evidence` | which parts of a rule decided, and on which values |
+//! | `decide` | events and deadlines of one customer, in order |
+//! | `explain` | explanations of one customer, as text in each language |
+//! | `forecast` | the forecast of one customer |
+//! | `partition` | the customers of one partition in memory: timers, changes not yet flushed, eviction |
+//! | `edit` | migration of one customer from one rule set to the next |
+//! | `training` | fits of the churn model to samples of customers |
 
 mod conditions;
 mod customer;
@@ -35,16 +35,20 @@ mod training;
 
 pub use conditions::{Observed, Verdict};
 pub use customer::{
-    CustomerState, Deadlines, EventCause, Membership, Places, RecentId, Risk, Sparse, Standing, Thresholds, Wish,
+    CustomerState, Deadlines, EventCause, Membership, PendingChange, RankedValues, RecentId, Risk, Sparse, Standing,
+    Thresholds,
 };
-pub use decide::{Applied, Engine, Words};
-pub use edit::{Left, Migration};
-pub use effects::{Cause, Claim, Counts, Effect, Factor, Found, Part, Quantity, RiskEffect, RiskNow};
-pub use explain::{Clause, Deed, Explanation, Language, Of, Prospect, Term, Turn, explain, instant};
-pub use forecast::{Ahead, Provided, Worth};
+pub use decide::{Applied, Detail, Engine};
+pub use edit::{Departures, LogCoverage, Migration};
+pub use effects::{Claim, Counts, Effect, EvidencePart, Factor, Finding, Quantity, RiskCause, RiskEffect, RiskNow};
+pub use explain::{
+    Action, Clause, CustomerPrediction, Explanation, Language, Remedy, RulePart, Term, explain, instant,
+};
+pub use forecast::{Assumption, ForecastChange, RiskAndValue};
 pub use machines::level_name;
-pub use model::{Comings, Model, Parameters};
-pub use partition::{Moved, Said, Shard, Slot, Timing};
+pub use model::{ActivityHistory, Model, Parameters};
+pub use partition::{CustomerEffect, RankMove, Shard, Slot, Timing};
 pub use training::{
-    Fit, Learner, Learnt, Quality, SAMPLES_MAX, Sample, SampleRow, Sampling, Sighting, Watched, week_begins, week_of,
+    Fit, LabeledSnapshot, Quality, SAMPLES_MAX, Sample, SampleRow, Sampling, Snapshot, TrainedModel, Trainer,
+    week_begins, week_of,
 };

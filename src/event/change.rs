@@ -1,4 +1,4 @@
-//! What we say: a customer entered or left a cohort.
+//! Output records about cohorts: a customer entered or left one.
 
 use super::{ChangeReason, CustomerValue, Instant, Kept, RiskStanding};
 
@@ -39,17 +39,17 @@ pub struct Cause {
     pub offset: i64,
 }
 
-/// One part of the rule that decided.
+/// One part of the rule that decided a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     /// The condition as written.
     pub condition: String,
-    /// What it was compared with, in words: a count, a time, `missing`.
+    /// The value that it was evaluated on, as text: a count, a time, `missing`.
     pub value: String,
     pub holds: bool,
 }
 
-/// One sentence in each language of the product; empty where there is none yet.
+/// A text in each language of the product; empty where there is none yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Localized {
     pub en: String,
@@ -64,7 +64,7 @@ pub struct CohortChange {
     pub customer_id: String,
     pub cohort: String,
     pub change: Change,
-    /// When it became so; never the processing time.
+    /// The event time of the change, never the processing time.
     pub occurred_at: Instant,
     pub reason: ChangeReason,
     /// May automation act on it?
@@ -82,9 +82,9 @@ pub struct CohortChange {
     pub definition: String,
     pub action: Option<String>,
     pub owner: Option<String>,
-    /// What the rule includes, by name; `None`: missing.
+    /// The values that the rule includes, by name; `None`: missing.
     pub properties: Vec<(String, Option<Kept>)>,
-    /// Where the rules watch churn and the customer has come before.
+    /// Where the rules have `[churn]` and the customer has any activity.
     pub risk: Option<RiskStanding>,
     pub value: Option<CustomerValue>,
 }

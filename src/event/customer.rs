@@ -1,13 +1,13 @@
-//! One thing that a customer did, as the engine sees it.
+//! One event of a customer, as the engine sees it.
 
 use super::{Instant, NameId, PropertyId, Value};
 
-/// Bytes of a customer's id. It is the key of their records and part of every key in the databases; what identifies somebody
-/// is shorter, and an id of this size is another field by mistake.
+/// Maximum number of bytes of a customer's id, which is the key of records and part of every key in the databases. Ids
+/// are shorter; one of this size is another field by mistake.
 pub const CUSTOMER_BYTES_MAX: usize = 1_024;
-/// Bytes of an event's name, and of its id: both are repeated in every change that the event causes.
+/// Maximum number of bytes of an event's name, and of its id: both are repeated in every change that the event causes.
 pub const NAME_BYTES_MAX: usize = 1_024;
-/// Values of one list that are looked at; those beyond count as unusable.
+/// Maximum number of values of one list; further values count as unusable.
 pub const LISTED_MAX: usize = 64;
 
 /// The properties that the rules use, in the order read; buffer and event borrow from the record.
@@ -22,20 +22,20 @@ pub struct CustomerEvent<'a> {
     /// The same name in the rules' vocabulary.
     pub name_id: NameId,
     pub at: Instant,
-    /// The sender's id of this event, when there is one.
+    /// The sender's id of this event, if there is one.
     pub id: Option<&'a str>,
     pub source: Option<&'a str>,
     /// A hash of the record as sent; stands in for a missing id.
     pub record_hash: u64,
     /// Number of values that could not be represented (not-a-number, infinite, too large) and count as missing.
     pub unusable_values: u32,
-    /// Only what the rules use; each property at most once, but for the values of a list, each of which stands under
+    /// Only what the rules use; each property at most once, except for the values of a list, each of which has the id
     /// [`PropertyId::in_a_list`].
     pub properties: &'a [(PropertyId, Value<'a>)],
 }
 
 impl<'a> CustomerEvent<'a> {
-    /// The values of a property that is a list; none where it is not.
+    /// The values of a property that is a list; none if it is not.
     pub fn listed(&self, property: PropertyId) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let (properties, listed) = (self.properties, property.in_a_list());
         properties.iter().filter(move |(id, _)| *id == listed).map(|(_, value)| *value)

@@ -1,4 +1,4 @@
-//! What we say of the days to come of a cohort.
+//! Output records with the forecast of a cohort.
 
 use super::Instant;
 
@@ -13,20 +13,20 @@ pub struct CohortForecast {
     pub size: u64,
     pub entered_last_week: u64,
     pub left_last_week: u64,
-    /// Of the next seven days.
+    /// The next seven days together.
     pub week: ExpectedChanges,
-    /// The same, day by day.
+    /// The same by day.
     pub days: Vec<ExpectedChanges>,
     pub currency: Option<String>,
-    /// How far off, in customers, what was foretold a week ago was; and how far off it would have been to say that the week
-    /// would be like the one before it.
+    /// The error, in customers, of the forecast made a week ago, and of the naive forecast that repeats the week
+    /// before.
     pub error_last_week: Option<f64>,
     pub naive_error_last_week: Option<f64>,
     /// Fingerprint of the cohort's definition, in hex.
     pub definition: String,
 }
 
-/// Changes of one cohort to come in some time.
+/// The forecast changes of one cohort in some period.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ExpectedChanges {
     pub exits_if_silent: u64,

@@ -1,4 +1,4 @@
-//! Points and lengths of time, in whole milliseconds.
+//! Instants and durations, in whole milliseconds.
 
 use std::ops::{Add, Sub};
 
@@ -10,34 +10,35 @@ use jiff::fmt::temporal::Pieces;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(pub i64);
 
-/// A length of time in milliseconds.
+/// A duration in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span(pub i64);
 
 impl Instant {
     /// Never: later than every event and every deadline.
     pub const MAX: Self = Self(i64::MAX);
-    /// Before everything: stream time of a partition that has read nothing.
+    /// Earlier than every event: stream time of a partition that has read nothing.
     pub const MIN: Self = Self(i64::MIN);
 
-    /// The beginning of the year 1. What lies before it is a mistake of unit.
+    /// The beginning of the year 1. Earlier instants are mistakes of unit.
     pub const EARLIEST: Self = Self(-62_135_596_800_000);
-    /// The last millisecond of the year 9999. What lies after it is a mistake of unit, and could not be written in ISO-8601.
+    /// The last millisecond of the year 9999. Later instants are mistakes of unit, and cannot be written in ISO-8601.
     pub const LATEST: Self = Self(253_402_300_799_999);
 
-    /// Reads ISO-8601 with its offset: `2026-01-31T08:00:00Z`, `2026-01-31 09:00:00.5+01:00`. Rounded down to milliseconds,
-    /// so that the order of instants is kept before 1970 too. A leap second counts as the second before it.
+    /// Parses ISO-8601 with an offset: `2026-01-31T08:00:00Z`, `2026-01-31 09:00:00.5+01:00`. Rounds down to
+    /// milliseconds, also before 1970, so that the order of instants is kept. A leap second counts as the second before
+    /// it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // Not by way of jiff's own instants: these end before the last day of the year 9999 does.
+        // Without jiff's timestamps, whose range ends before the last day of the year 9999.
         let pieces = Pieces::parse(text).ok()?;
         let local = pieces.date().to_datetime(pieces.time()?);
         let seconds = i64::from(pieces.to_numeric_offset()?.seconds());
         Self::of_utc(local).map(|at| at - Span(seconds * Span::SECOND.0))
     }
 
-    /// Reads what people write in settings and on command lines: also a date, for its midnight in UTC, and milliseconds
-    /// since 1970.
+    /// Parses an instant from settings or the command line: as `parse`, or a date, for its midnight in UTC, or
+    /// milliseconds since 1970.
     ///
     /// # Errors
     /// Anything else; milliseconds that are probably seconds; beyond the years 1 to 9999.
@@ -56,14 +57,13 @@ impl Instant {
         at.plausible().ok_or(NotAnInstant::Beyond)
     }
 
-    /// The instant, unless it is one that nobody can have meant: beyond the years 1 to 9999. Microseconds read as milliseconds
-    /// lie far beyond.
+    /// The instant, if it is within the years 1 to 9999. Microseconds taken for milliseconds are far outside.
     #[must_use]
     pub fn plausible(self) -> Option<Self> {
         (Self::EARLIEST..=Self::LATEST).contains(&self).then_some(self)
     }
 
-    /// A date alone; with a time of day but no offset it would be anyone's guess.
+    /// A date alone. With a time of day but without an offset it would be ambiguous.
     fn of_date(text: &str) -> Option<Self> {
         let date: Option<Date> = (text.len() == "2026-12-31".len()).then(|| text.parse().ok()).flatten();
         Self::of_utc(date?.at(0, 0, 0, 0))
@@ -80,7 +80,7 @@ impl Instant {
         Self(self.0.saturating_add(1))
     }
 
-    /// The length from `earlier` to here; negative when `earlier` is later.
+    /// The duration since `earlier`; negative if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
@@ -89,7 +89,7 @@ impl Instant {
 
 const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// Why a text is no [`Instant::written`]. Whoever says so says also what to write.
+/// Why [`Instant::written`] failed. Callers add what to write instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnInstant {
     #[error("this would be within three years of 1970")]

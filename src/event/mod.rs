@@ -1,4 +1,4 @@
-//! The plain facts that come in and go out. No behaviour beyond construction, order and text.
+//! Input and output values: events, changes, instants, numbers. No behaviour beyond construction, order and text.
 
 mod change;
 mod customer;

@@ -27,20 +27,20 @@ impl Number {
         self.0 as f64 / Self::ONE as f64
     }
 
-    /// Rounds half to even at the sixth place. `None` for not-a-number, infinities and what does not fit.
+    /// Rounds half to even at the sixth place. `None` for NaN, infinities and values that do not fit.
     #[must_use]
     pub fn from_double(value: f64) -> Option<Self> {
         if !value.is_finite() || value.abs() >= 9.6e18 {
             return None;
         }
-        // Split first: both parts are exact, and scaling the fraction alone loses nothing that six places can show.
+        // The integer part and the fraction are exact, and scaling the fraction alone is exact to six places.
         let whole = value.trunc();
         let millionths = ((value - whole).abs() * 1e6).round_ties_even();
         let magnitude = (whole.abs() as i128) * Self::ONE + millionths as i128;
         Some(Self(if value.is_sign_negative() { -magnitude } else { magnitude }))
     }
 
-    /// Reads `12`, `-0.5`; at most six places. `None` when there are more, or the text is no number.
+    /// Parses `12`, `-0.5`; at most six places. `None` if there are more, or the text is not a number.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, digits) = match text.strip_prefix('-') {

@@ -1,4 +1,4 @@
-//! Why something was decided, set aside or passed over: the closed lists that outputs, headers and metrics share.
+//! Reasons of changes, dead letters and skipped records: the closed lists that outputs, headers and metrics share.
 
 /// Defines an enum whose variants have fixed texts.
 macro_rules! named {
@@ -27,7 +27,7 @@ macro_rules! named {
 }
 
 named! {
-    /// Why a change was decided. Stored by its place in this list.
+    /// The reason of a change. Stored by its index in this list.
     ChangeReason {
         /// An event was applied at that instant.
         Event = "EVENT",
@@ -35,19 +35,19 @@ named! {
         Time = "TIME",
         /// An event was applied that is older than the customer's clock.
         LateEvent = "LATE_EVENT",
-        /// Another cohort of the group is held, which comes first.
+        /// The customer is in another cohort of the group with a higher priority.
         Excluded = "EXCLUDED",
-        /// A limit computed over all customers moved.
+        /// The threshold of a rank changed.
         Threshold = "THRESHOLD",
         /// The rules were edited.
         DefinitionChanged = "DEFINITION_CHANGED",
-        /// The model of churn has other parameters.
+        /// New parameters of the churn model came into force.
         ModelChanged = "MODEL_CHANGED",
     }
 }
 
 named! {
-    /// Why a record went to the dead letters. Stored by its place in this list.
+    /// Why a record went to the dead letters. Stored by its index in this list.
     DeadLetterReason {
         Undecodable = "undecodable",
         UnknownSchema = "unknown_schema",
@@ -63,7 +63,7 @@ named! {
 }
 
 impl DeadLetterReason {
-    /// What is wrong with the key of a customer's record, if anything; and in words.
+    /// What is wrong with the key of a customer's record, if anything, with a description.
     #[must_use]
     pub fn of_key(key: Option<&[u8]>, customer: &str) -> Option<(Self, &'static str)> {
         match key {
@@ -75,7 +75,7 @@ impl DeadLetterReason {
 }
 
 named! {
-    /// Why a record was read and passed over.
+    /// Why a record was skipped.
     SkipReason {
         /// A null value.
         Tombstone = "tombstone",

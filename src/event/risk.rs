@@ -1,24 +1,24 @@
-//! What we say of churn risk: a customer's risk reached another level.
+//! Output records about churn risk: a customer's risk reached another level.
 
 use super::{Cause, ChangeReason, Instant, Localized};
 
-/// The risk of a customer at the instant of a change, beside the change of a cohort.
+/// The risk of a customer at the instant of a change of a cohort.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RiskStanding {
     pub level: String,
-    /// Of nothing within the horizon.
+    /// Of no activity within the horizon.
     pub probability: f64,
     pub horizon_days: u32,
 }
 
-/// What a customer is expected to be worth.
+/// The expected value of a customer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CustomerValue {
     pub clv: f64,
     pub currency: Option<String>,
 }
 
-/// What makes up a risk, with its points of 100.
+/// A factor of a risk, with its points of 100.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RiskFactor {
     pub text: Localized,
@@ -33,7 +33,7 @@ pub struct ChurnRiskChange {
     pub customer_id: String,
     pub level: String,
     pub previous_level: String,
-    /// When it became so; never the processing time.
+    /// The event time of the change, never the processing time.
     pub occurred_at: Instant,
     pub reason: ChangeReason,
     /// May automation act on it?
@@ -41,19 +41,19 @@ pub struct ChurnRiskChange {
     pub cause: Option<Cause>,
     pub why_text: Localized,
     pub factors: Vec<RiskFactor>,
-    /// Of nothing within the horizon.
+    /// Of no activity within the horizon.
     pub probability: f64,
     pub horizon_days: u32,
-    /// Within the horizon.
+    /// The expected number of purchases within the horizon.
     pub expected_purchases: f64,
-    /// The probability of not being gone for good.
+    /// The probability of being alive, that is of not having left for good.
     pub alive: Option<f64>,
     pub value: Option<CustomerValue>,
     /// The value times the probability, in units of the currency.
     pub value_at_risk: Option<f64>,
     pub next_level_at: Option<Instant>,
     pub model: String,
-    /// The number of the parameters' adoption.
+    /// The version of the parameters.
     pub parameters: u32,
     pub provisional: bool,
     /// Counts this customer's records on this topic from 1, without gaps.

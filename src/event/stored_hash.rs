@@ -1,5 +1,5 @@
-//! Hashes that are stored: of the ids of events, of the values of keys, of customers' ids. SipHash-1-3 with a key of zeros,
-//! of bytes that are written out here, so that neither a release nor the library that hashes can change them.
+//! Hashes that are stored: of the ids of events, of the values of keys, of customers' ids. They are SipHash-1-3 with a
+//! zero key, of the byte layout below, so that neither a release nor a library can change them.
 //!
 //! ```text
 //! text      its bytes in UTF-8 │ FF, which no text contains
@@ -10,7 +10,7 @@
 //!           02 │ text               a text
 //! an event  presence │ [text: the source] │ text: the name │ text: the id
 //!           presence │ [text: the source] │ the record's hash, 8, little-endian       without an id
-//! a customer's place in ties        text: the id
+//! a customer's order in ties        text: the id
 //! ```
 
 use std::hash::Hasher;
@@ -48,7 +48,7 @@ impl Bytes {
     }
 }
 
-/// Of a key's value. Two values collide once in 2^64.
+/// The hash of a key's value. Two values collide with probability 2^-64.
 #[must_use]
 pub fn of_value(value: &Value<'_>) -> u64 {
     let bytes = Bytes::new();
@@ -60,7 +60,7 @@ pub fn of_value(value: &Value<'_>) -> u64 {
     .hash()
 }
 
-/// Of an event's identity: source, name and id; without an id, source and the record's hash.
+/// The hash of an event's identity: source, name and id; without an id, source and the record's hash.
 #[must_use]
 pub fn of_event(event: &CustomerEvent<'_>) -> u64 {
     let source = Bytes::new().optional_text(event.source);
@@ -71,7 +71,7 @@ pub fn of_event(event: &CustomerEvent<'_>) -> u64 {
     .hash()
 }
 
-/// A customer's number in ties, which is stored with thresholds.
+/// The hash that orders customers in ties, which is stored with thresholds.
 #[must_use]
 pub fn tie_hash(customer: &str) -> u64 {
     Bytes::new().text(customer).hash()
@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// What stands in every state directory. A change here is a change of its format.
+    /// These are in every state directory, so a change here is a change of its format.
     #[test]
     fn stored_hashes_are_the_same_in_every_release() {
         let found = [

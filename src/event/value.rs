@@ -1,10 +1,10 @@
-//! What a property of an event may hold.
+//! The values of event properties.
 
 use super::Number;
 
-/// One property value. Missing and null are the same thing: the property is not there.
+/// One property value. A missing property and null are the same.
 ///
-/// The order is that of `first`, `last` and ties in the rules: booleans < numbers < text.
+/// The order is the one that `first`, `last` and ties use in the rules: booleans < numbers < texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value<'a> {
     Bool(bool),
@@ -13,7 +13,7 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// The number, when it is one.
+    /// The number, if it is one.
     #[must_use]
     pub fn number(self) -> Option<Number> {
         match self {
@@ -23,7 +23,7 @@ impl Value<'_> {
     }
 }
 
-/// A value that outlives its event; of a text its beginning. Ordered as values are.
+/// An owned value that outlives its event; texts are cut. Ordered as values are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
     Bool(bool),

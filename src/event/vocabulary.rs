@@ -1,4 +1,4 @@
-//! The event names and properties that the rules use, numbered, so that nothing else of a record need be kept.
+//! The event names and properties that the rules use, numbered, so that the rest of a record can be dropped.
 
 use rustc_hash::FxHashMap;
 
@@ -19,19 +19,19 @@ impl PropertyId {
     /// Marks the values of a list among an event's properties.
     const IN_A_LIST: u16 = 1 << 15;
 
-    /// Under which a property's values stand where it is a list.
+    /// The id of the values of this property where it is a list.
     #[must_use]
     pub fn in_a_list(self) -> Self {
         Self(self.0 | Self::IN_A_LIST)
     }
 
-    /// Is it the number of such values?
+    /// Is it the id of values of a list?
     #[must_use]
     pub fn is_in_a_list(self) -> bool {
         self.0 & Self::IN_A_LIST != 0
     }
 
-    /// The property itself.
+    /// The id of the property itself.
     #[must_use]
     pub fn alone(self) -> Self {
         Self(self.0 & !Self::IN_A_LIST)
@@ -46,7 +46,7 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The number of `name`, given one if it has none yet.
+    /// The number of `name`, which is added if it is new.
     ///
     /// # Panics
     /// With 65,535 names or more; a rules file is refused long before.
@@ -56,7 +56,7 @@ impl Vocabulary {
         *self.names.entry(name.into()).or_insert(next)
     }
 
-    /// The number of `property`, given one if it has none yet.
+    /// The number of `property`, which is added if it is new.
     ///
     /// # Panics
     /// With more than 32,767 properties.
@@ -83,7 +83,7 @@ impl Vocabulary {
         self.names.values().copied()
     }
 
-    /// Gives a number to every name and property of `other` too; those known keep theirs.
+    /// Adds every name and property of `other`; known ones keep their numbers.
     pub fn absorb(&mut self, other: &Self) {
         let mut names: Vec<(&str, NameId)> = other.names.iter().map(|(name, id)| (&**name, *id)).collect();
         names.sort_unstable_by_key(|(_, id)| *id);
@@ -103,7 +103,7 @@ impl Vocabulary {
         properties.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// The name of a number. Looks through all of them: for words to people.
+    /// The name with a number. A linear scan, for texts only.
     #[must_use]
     pub fn name_of(&self, id: NameId) -> Option<&str> {
         self.names.iter().find(|(_, known)| **known == id).map(|(name, _)| &**name)

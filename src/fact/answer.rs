@@ -1,13 +1,13 @@
-//! The first (or last) A and the first other B from then on: what `time from A to B` looks at.
+//! The first (or last) A and the first other B from then on, for `time from A to B`.
 //!
-//! Kept are the A, its answer, and the B's that would answer an A which may still arrive late.
+//! It keeps the A, its answer, and the B's that would answer an A that may still arrive late.
 
 use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases};
 use super::{A, B};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::{CustomerEvent, Instant, Span};
 
-/// The first A (or the `last`), the first B from then on, and what may take their place: at most `cap` B's.
+/// The first A (or the `last`), the first B from then on, and at most `cap` B's that a late A may need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub last: bool,
@@ -45,34 +45,34 @@ impl AnswerPoint {
 }
 
 impl Answer {
-    /// From A to B; `None` while there is no A, or no B for it. Events after `at` are not looked at.
+    /// The time from A to B, ignoring events after `at`; `None` while there is no A, or no B for it.
     #[must_use]
     pub fn time(&self, found: &[AnswerPoint], at: Instant) -> Option<Span> {
         let found = &found[..found.partition_point(|point| point.at <= at)];
-        let a = self.place_of_a(found)?;
+        let a = self.index_of_a(found)?;
         let answer = if found[a].answers_itself() { a } else { first_b(found, a)? };
         Some(found[answer].at.since(found[a].at))
     }
 
-    /// When `time` next changes as `at` moves on over events that are there already.
+    /// When `time` next changes as `at` advances over the events held.
     #[must_use]
     pub fn next_point(found: &[AnswerPoint], at: Instant) -> Instant {
         found.iter().map(|point| point.at).find(|time| *time > at).unwrap_or(Instant::MAX)
     }
 
     fn summary(&self, found: &[AnswerPoint]) -> (Option<Instant>, Option<Span>) {
-        let a = self.place_of_a(found).map(|place| found[place].at);
+        let a = self.index_of_a(found).map(|index| found[index].at);
         (a, self.time(found, Instant::MAX))
     }
 
-    fn place_of_a(&self, found: &[AnswerPoint]) -> Option<usize> {
+    fn index_of_a(&self, found: &[AnswerPoint]) -> Option<usize> {
         if self.last { found.iter().rposition(AnswerPoint::has_a) } else { found.iter().position(AnswerPoint::has_a) }
     }
 
     fn add(found: &mut AnswerPoints, added: AnswerPoint) {
-        let place = found.partition_point(|point| point.at < added.at);
-        match found.get_mut(place).filter(|point| point.at == added.at) {
-            None => found.insert(place, added),
+        let index = found.partition_point(|point| point.at < added.at);
+        match found.get_mut(index).filter(|point| point.at == added.at) {
+            None => found.insert(index, added),
             Some(point) => {
                 point.a |= added.a;
                 point.b |= added.b;
@@ -89,9 +89,9 @@ impl Answer {
         }
     }
 
-    /// Of the first A later ones never matter, nor what comes after its answer; of the last A nothing before it does.
+    /// For the first A, later A's and everything after its answer never matter; for the last A, nothing before it does.
     fn drop_settled(&self, found: &mut AnswerPoints) {
-        let Some(a) = self.place_of_a(found) else { return };
+        let Some(a) = self.index_of_a(found) else { return };
         if self.last {
             found.drain(..a);
             return;
@@ -101,7 +101,7 @@ impl Answer {
             Some(answer) => {
                 found.truncate(answer + 1);
                 found.drain(a + 1..answer);
-                // Whether there was a later A at the same instant depends on which came first.
+                // Whether an A of this instant is held depends on the order of arrival, so it is dropped.
                 let at = found[a + 1].at;
                 found[a + 1] = AnswerPoint { at, a: false, b: true, both: 0 };
             }
@@ -109,12 +109,12 @@ impl Answer {
         }
     }
 
-    /// The oldest B that is held for late A's only, where there are too many of them.
+    /// Over capacity: the oldest B that is held only for late A's.
     fn over_capacity(&self, found: &[AnswerPoint]) -> Option<usize> {
         if found.len() <= self.cap + 2 {
             return None;
         }
-        match self.place_of_a(found) {
+        match self.index_of_a(found) {
             Some(a) if self.last => Some(first_b(found, a)? + 1),
             _ => Some(0),
         }
@@ -122,13 +122,13 @@ impl Answer {
 }
 
 fn first_b(found: &[AnswerPoint], after: usize) -> Option<usize> {
-    (after + 1..found.len()).find(|place| found[*place].has_b())
+    (after + 1..found.len()).find(|index| found[*index].has_b())
 }
 
 impl Kind for Answer {
     type Content = AnswerPoints;
 
-    /// False: the time from A to B is as before.
+    /// False: the time from A to B is unchanged.
     fn feed(
         &self,
         found: &mut AnswerPoints,
@@ -143,19 +143,19 @@ impl Kind for Answer {
         self.summary(found) != before
     }
 
-    /// Drops the B's that no A can need any more, since none that early can still arrive.
+    /// Drops the B's that no late A can need any more.
     fn forget(&self, found: &mut AnswerPoints, _: EdgeTimes, settled_before: Instant) {
-        let a = self.place_of_a(found);
+        let a = self.index_of_a(found);
         let keep = match (a, self.last) {
-            // Up to the last A nothing else is held; its answer stays.
+            // The last A is the first entry; its answer stays.
             (Some(a), true) => first_b(found, a).unwrap_or(a) + 1,
             (Some(_) | None, _) => 0,
         };
         let end = if self.last { found.len() } else { a.unwrap_or(found.len()) };
-        let mut place = 0;
+        let mut index = 0;
         found.retain(|point| {
-            let spare = (keep..end).contains(&place) && point.at < settled_before;
-            place += 1;
+            let spare = (keep..end).contains(&index) && point.at < settled_before;
+            index += 1;
             !spare
         });
     }

@@ -1,18 +1,18 @@
-//! Calendar days in the rules' time zone, as the facts about purchases and use number and store them.
+//! Calendar days in the rules' time zone, as the facts about purchases and usage number and store them.
 
 use crate::bytes::{Corrupt, Read, Reader, put_i64};
 use crate::calendar::{Calendar, Unit};
 use crate::churn::Usage;
 use crate::event::{Instant, Span};
 
-/// May a day lie before an instant's in some time zone? Cheaper to ask than for the instant's day in one.
+/// May a day be before that of an instant, whatever the time zone? A cheap test before the instant's day is computed.
 pub(super) fn may_be_over(day: i32, at: Instant) -> bool {
     at.0.div_euclid(Span::DAY.0) + 1 > i64::from(day)
 }
 
 /// Days since 1970-01-01.
 pub(super) fn day_of(at: Instant, calendar: &Calendar) -> i32 {
-    // Before every time there is, and after it, lies no day that anyone acts on.
+    // No event has a time outside the range, so saturating changes no result.
     let day = calendar.period(at, Unit::Day);
     i32::try_from(day).unwrap_or(if day < 0 { i32::MIN } else { i32::MAX })
 }
@@ -31,14 +31,14 @@ pub fn read_days(reader: &mut Reader<'_>) -> Read<(i32, i32)> {
     Ok((day(first)?, day(last)?))
 }
 
-/// Reads the sums of a customer's use, each as the bits of a double.
+/// Reads the sums of a customer's usage, each as the bits of a double.
 ///
 /// # Errors
 /// Bytes that end too early, and sums that are negative or not finite.
 pub fn read_sums(reader: &mut Reader<'_>, usage: &mut Usage) -> Read<()> {
     for sum in &mut usage.activity {
         *sum = f64::from_bits(u64::from_le_bytes(reader.array("use")?));
-        // What is summed up is finite and positive; anything else would spread.
+        // Valid sums are finite and not negative; anything else would propagate into every result.
         if !sum.is_finite() || *sum < 0.0 {
             return Err(Corrupt("sum of use"));
         }
@@ -46,7 +46,7 @@ pub fn read_sums(reader: &mut Reader<'_>, usage: &mut Usage) -> Read<()> {
     Ok(())
 }
 
-/// The day that lies so much after another one as is read.
+/// Reads a day as its distance from the one before.
 pub(super) fn next_day(reader: &mut Reader<'_>, last: i64) -> Read<i64> {
     last.checked_add(reader.i64("day")?).ok_or(Corrupt("day"))
 }

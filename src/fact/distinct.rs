@@ -1,9 +1,9 @@
-//! One time for each key: `with N different p`, `on N different days`, over windows that only time closes on one side.
+//! One time for each key: `with N different p`, `on N different days`, over windows that are open on one side.
 
 use std::collections::BTreeSet;
 
 use super::keyed_times::KeyedTimes;
-use super::kind::{Counted, DistinctKey, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, united};
+use super::kind::{Counted, DistinctKey, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, multiset_union};
 use super::{A, DISTINCT_MAX};
 use crate::event::{CustomerEvent, Instant};
 
@@ -16,7 +16,7 @@ pub struct Distinct {
 }
 
 impl Distinct {
-    /// Says whether anything changed, and whether a key was dropped for it.
+    /// Returns whether anything changed, and whether a key was dropped for it.
     fn take(&self, found: &mut KeyedTimes, at: Instant, key: u64) -> (bool, bool) {
         if let Some(known) = found.keys.iter().position(|k| *k == key) {
             let improves = if self.earliest { at < found.times[known] } else { at > found.times[known] };
@@ -33,7 +33,8 @@ impl Distinct {
         (true, full)
     }
 
-    /// A test of a count needs no more than its capacity; a measure would.
+    /// Counts a dropped key where it is an approximation: a test of a count never needs more keys than its capacity, a
+    /// measure may.
     fn note_dropped(&self, dropped: bool, approximated: &mut u64) {
         *approximated += u64::from(dropped && self.cap >= DISTINCT_MAX);
     }
@@ -62,8 +63,8 @@ impl Kind for Distinct {
         }
     }
 
-    fn unite(&self, found: &mut Box<KeyedTimes>, log: Box<KeyedTimes>) {
-        let mut pairs = united(std::mem::take(&mut **found).pairs(), log.pairs());
+    fn union(&self, found: &mut Box<KeyedTimes>, log: Box<KeyedTimes>) {
+        let mut pairs = multiset_union(std::mem::take(&mut **found).pairs(), log.pairs());
         let mut seen = BTreeSet::new();
         if self.earliest {
             pairs.retain(|(_, key)| seen.insert(*key));

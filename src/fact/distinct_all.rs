@@ -1,8 +1,9 @@
-//! Every time with its key: `with N different p` over a band of time, where a key's latest time does not say enough.
+//! Every time with its key: `with N different p` over a window that ends in the past, for which the latest time of each
+//! key is not enough.
 
 use super::floor::{Floor, furthest, reaches};
 use super::keyed_times::KeyedTimes;
-use super::kind::{Counted, DistinctKey, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, united, within};
+use super::kind::{Counted, DistinctKey, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, multiset_union, within};
 use super::{A, FactIx};
 use crate::event::{CustomerEvent, Instant, Span};
 
@@ -53,8 +54,8 @@ impl Kind for DistinctAll {
         }
     }
 
-    fn unite(&self, found: &mut Box<KeyedTimes>, log: Box<KeyedTimes>) {
-        **found = KeyedTimes::of_pairs(united(std::mem::take(&mut **found).pairs(), log.pairs()));
+    fn union(&self, found: &mut Box<KeyedTimes>, log: Box<KeyedTimes>) {
+        **found = KeyedTimes::of_pairs(multiset_union(std::mem::take(&mut **found).pairs(), log.pairs()));
     }
 
     fn trim(&self, found: &mut Box<KeyedTimes>) {

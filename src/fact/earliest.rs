@@ -1,6 +1,6 @@
 //! The earliest times: `did e for the first time`, `within D of first e`, `did e at most N times more than D ago`.
 
-use super::kind::{Counted, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, united};
+use super::kind::{Counted, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, multiset_union};
 use crate::event::{CustomerEvent, Instant};
 
 /// The earliest `cap` times, ascending.
@@ -22,8 +22,8 @@ impl Kind for Earliest {
         }
     }
 
-    fn unite(&self, times: &mut Vec<Instant>, log: Vec<Instant>) {
-        *times = united(std::mem::take(times), log);
+    fn union(&self, times: &mut Vec<Instant>, log: Vec<Instant>) {
+        *times = multiset_union(std::mem::take(times), log);
     }
 
     fn trim(&self, times: &mut Vec<Instant>) {
@@ -66,7 +66,7 @@ fn insert(times: &mut Vec<Instant>, at: Instant, cap: usize) -> bool {
         }
         times.pop();
     }
-    let place = times.partition_point(|time| *time <= at);
-    times.insert(place, at);
+    let index = times.partition_point(|time| *time <= at);
+    times.insert(index, at);
     true
 }

@@ -1,10 +1,10 @@
-//! The least or greatest number ever: `max(e.p ever)`.
+//! The minimum or maximum over all time: `max(e.p ever)`.
 
 use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, since};
 use crate::bytes::{Read, Reader, put_number};
 use crate::event::{CustomerEvent, Instant, Number, PropertyId, Value};
 
-/// The least (or `greatest`) number of a property, at or after `from`.
+/// The minimum (or maximum, if `greatest`) of a property, at or after `from`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extreme {
     pub property: PropertyId,
@@ -12,7 +12,7 @@ pub struct Extreme {
     pub from: Option<Instant>,
 }
 
-/// `None`: there was none.
+/// `None`: there was no event.
 pub type ExtremeNumber = Option<Box<Number>>;
 
 impl Extreme {

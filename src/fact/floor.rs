@@ -1,15 +1,16 @@
-//! What of a list of times can no longer matter, besides its horizon.
+//! Which times of a list can no longer matter because of another fact's times, besides its horizon.
 
 use super::FactIx;
 use super::kind::{EdgeTimes, Names};
 use crate::event::{Instant, Span};
 
+/// Which times may be dropped because of another fact's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Floor {
     None,
-    /// Times at or before the last of that fact.
+    /// Times at or before the last time of that fact.
     SinceLast(FactIx),
-    /// Times before the first of that fact, or beyond the span after it, once no earlier first can arrive.
+    /// Times before the first time of that fact, or later than the span after it, once no earlier first can arrive.
     WithinFirst(FactIx, Span),
 }
 
@@ -41,12 +42,12 @@ impl Floor {
     }
 }
 
-/// Does a horizon reach as far back as another one? `None` reaches for ever.
+/// Does a horizon reach as far back as another one? `None` is unlimited.
 pub(super) fn reaches(horizon: Option<Span>, wanted: Option<Span>) -> bool {
     horizon.is_none_or(|horizon| wanted.is_some_and(|wanted| horizon >= wanted))
 }
 
-/// The one that reaches further back.
+/// The horizon that reaches further back.
 pub(super) fn furthest(horizon: Option<Span>, other: Option<Span>) -> Option<Span> {
     horizon.zip(other).map(|(horizon, other)| horizon.max(other))
 }

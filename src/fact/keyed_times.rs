@@ -1,4 +1,4 @@
-//! Times with keys: the content of the facts that count different values or days.
+//! Times with keys: the content of the facts that count distinct values or days.
 
 use super::kind::{Content, halve};
 use super::times::{put_times, read_times};
@@ -15,17 +15,17 @@ pub struct KeyedTimes {
 
 impl KeyedTimes {
     pub(super) fn insert(&mut self, at: Instant, key: u64) {
-        let mut place = self.times.partition_point(|time| *time < at);
-        while place < self.times.len() && self.times[place] == at && self.keys[place] < key {
-            place += 1;
+        let mut index = self.times.partition_point(|time| *time < at);
+        while index < self.times.len() && self.times[index] == at && self.keys[index] < key {
+            index += 1;
         }
-        self.times.insert(place, at);
-        self.keys.insert(place, key);
+        self.times.insert(index, at);
+        self.keys.insert(index, key);
     }
 
-    pub(super) fn remove(&mut self, place: usize) {
-        self.times.remove(place);
-        self.keys.remove(place);
+    pub(super) fn remove(&mut self, index: usize) {
+        self.times.remove(index);
+        self.keys.remove(index);
     }
 
     /// Keeps the entries of a range.

@@ -1,29 +1,29 @@
-//! What each kind of fact says of itself, and what its content can do.
+//! The traits that each kind of fact and its content implement.
 
 use super::FactIx;
 use crate::bytes::Read;
 use crate::calendar::{Calendar, Unit};
 use crate::event::{CustomerEvent, Instant, NameId, PropertyId, Span};
 
-/// The parts of a fact's definition that an event passes the tests of, a bit for each.
+/// The parts of a fact's selector that an event matches, a bit for each.
 ///
-/// Most facts have one part, [`A`]. `A then no B`, `time from A to B` and `steps from A to B via ...` have [`A`], [`B`] and
-/// [`VIA`]; a sequence has a bit for each of its steps, in their order, and [`BARRED`].
+/// Most facts have one part, [`A`]. `A then no B`, `time from A to B` and `steps from A to B via ...` have [`A`], [`B`]
+/// and [`VIA`]; a sequence has a bit for each of its steps, in their order, and [`BARRED`].
 pub type Parts = u16;
 
-/// The only part, or the event that begins.
+/// The only part, or the A of `A then B`.
 pub const A: Parts = 1;
-/// The event that answers.
+/// The B of `A then B`.
 pub const B: Parts = 2;
-/// The events that are counted between the two.
+/// The events that are counted between A and B.
 pub const VIA: Parts = 4;
-/// What must not lie between two steps of a sequence.
+/// The events that must not lie between two steps of a sequence.
 pub const BARRED: Parts = 1 << 15;
 
 /// First and last time of the fact that another one's floor names; `None`: it has no times.
 pub type EdgeTimes = Option<(Instant, Instant)>;
 
-/// What facts need to know besides an event.
+/// What feeding a fact needs besides the event.
 pub struct FeedContext<'a> {
     /// No event before this can still arrive, nor be merged in from another customer.
     pub settled_before: Instant,
@@ -33,12 +33,12 @@ pub struct FeedContext<'a> {
     pub approximated: &'a mut u64,
 }
 
-/// A kind of fact: what the rules ask of it. Its content follows from the set of events that it was fed, whatever the order in
-/// which they came, but for what lies beyond its capacity.
+/// A kind of fact, with its parameters. Within its capacity its content is a function of the set of events that it was
+/// fed, whatever the order in which they arrived.
 pub trait Kind {
     type Content: Content;
 
-    /// Takes in an event that passes some of its parts. False: nothing changed.
+    /// Feeds an event that matches some of its parts. False: nothing changed.
     fn feed(
         &self,
         content: &mut Self::Content,
@@ -50,32 +50,32 @@ pub trait Kind {
     /// Drops what can no longer matter, where no event before `settled_before` can still arrive or be merged in.
     fn forget(&self, _content: &mut Self::Content, _edge: EdgeTimes, _settled_before: Instant) {}
 
-    /// Adds what another customer's fact holds, so that the content is that of both histories together. `edge`: of both.
+    /// Adds another customer's fact, so that the content is that of both histories together. `edge`: of both.
     ///
-    /// Exact within capacity, of events that neither has settled. An event that both were fed counts twice, but where times,
-    /// keys or values are kept once each.
+    /// Exact within capacity, for events that neither has settled. An event that both were fed counts twice, unless the
+    /// kind keeps times, keys or values once each.
     fn merge(&self, content: &mut Self::Content, other: Self::Content, edge: EdgeTimes, approximated: &mut u64);
 
-    /// Adds what the log still says of the same customer: both are parts of one history, each whole as far back as it
-    /// reaches, so what both have is the same and counts once. May leave more than the capacity: see `trim`.
-    fn unite(&self, _content: &mut Self::Content, _log: Self::Content) {}
+    /// Adds the fact of the same customer as gathered from the log: both are parts of one history, each complete as far
+    /// back as it reaches, so events in both count once. May exceed the capacity: see `trim`.
+    fn union(&self, _content: &mut Self::Content, _log: Self::Content) {}
 
-    /// Brings a content that held more down to the capacity.
+    /// Cuts the content down to the capacity.
     fn trim(&self, _content: &mut Self::Content) {}
 
     /// Widens `self` to serve `other` too, where one fact can do for both.
     fn absorb(&mut self, other: &Self) -> bool;
 
-    /// Does a fact of this kind hold all that one of the `wanted` kind would? Both have one definition, so only capacities
-    /// can differ.
+    /// Does a fact of this kind hold everything that one of the `wanted` kind would? Both have the same definition, so
+    /// only capacities can differ.
     fn serves(&self, wanted: &Self) -> bool;
 
-    /// Has it content of the shape that evaluation relies on? Asked of what was read from disk.
-    fn is_sound(&self, _content: &Self::Content) -> bool {
+    /// Does content that was read from disk have the shape that evaluation relies on?
+    fn is_valid(&self, _content: &Self::Content) -> bool {
         true
     }
 
-    /// How far back it reaches, where that is a length.
+    /// How far back it reaches, where that is a duration.
     fn horizon(&self) -> Option<Span> {
         None
     }
@@ -85,10 +85,10 @@ pub trait Kind {
         None
     }
 
-    /// Bytes that it takes in a stored state, roughly, after so many events that feed it; of a text it holds `text` bytes.
+    /// About how many bytes it takes in a stored state after so many events, with texts of `text` bytes.
     fn bytes(&self, events: usize, text: usize) -> usize;
 
-    /// What is counted, and how many at most, where it is asked how many lie in a window.
+    /// The capacity and what is counted, for kinds whose events are counted in a window.
     fn counts(&self) -> Option<(usize, Counted)> {
         None
     }
@@ -96,19 +96,19 @@ pub trait Kind {
     /// Its definition without capacities: stored, so a change here is a change of the format.
     fn definition(&self, names: &dyn Names) -> String;
 
-    /// What is remembered, in one phrase for people.
+    /// What is remembered, as one phrase for people.
     fn describe(&self, words: &dyn Phrases) -> String;
 }
 
-/// What is remembered of one customer by one fact. The default: no event has fed it.
+/// The content of one fact for one customer. The default: no event has fed it.
 pub trait Content: Default {
     /// Is it as if no event had ever fed it?
     fn is_empty(&self) -> bool;
 
-    /// Bytes of its own heap.
+    /// Bytes on the heap.
     fn heap_bytes(&self) -> usize;
 
-    /// Reads a little of it, so that it comes from memory before it is needed.
+    /// Touches the content, so that it is in the cache when it is needed.
     fn prefetch(&self) -> i64 {
         0
     }
@@ -159,14 +159,14 @@ impl<T: Content> Content for Box<T> {
     }
 }
 
-/// Keeps the later half of an ascending list, and gives the memory back.
+/// Keeps the later half of an ascending list, and frees the memory.
 pub(super) fn halve<T>(list: &mut Vec<T>) {
     list.drain(..list.len() / 2);
     list.shrink_to_fit();
 }
 
-/// Of two ascending lists each entry as often as in whichever has it more often.
-pub(super) fn united<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
+/// The multiset union of two ascending lists: each entry as often as in the list that has it more often.
+pub(super) fn multiset_union<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
     let (mut one, mut other) = (one.into_iter().peekable(), other.into_iter().peekable());
     let mut all = Vec::new();
     loop {
@@ -194,7 +194,7 @@ pub enum Counted {
     Months,
 }
 
-/// What makes two events different in `with N different p` and `on N different days`.
+/// The key that is counted in `with N different p` and `on N different days`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DistinctKey {
     Property(PropertyId),
@@ -237,7 +237,7 @@ pub(super) fn key_of(key: Option<PropertyId>, event: &CustomerEvent<'_>) -> Opti
     }
 }
 
-/// Names as a rules file has them, quoted, for definitions.
+/// Names as in the rules file, quoted, for definitions.
 pub trait Names {
     fn property(&self, id: PropertyId) -> String;
     fn event(&self, id: NameId) -> String;
@@ -252,14 +252,14 @@ pub(super) fn optional(property: Option<PropertyId>, names: &dyn Names) -> Strin
     property.map_or_else(|| "none".to_owned(), |id| names.property(id))
 }
 
-/// From when on events count.
+/// From when on events count, for definitions.
 pub(super) fn since(from: Option<Instant>) -> String {
     from.map_or_else(|| "ever".to_owned(), |from| format!("since {}", from.0))
 }
 
 /// Phrases for people.
 pub trait Phrases {
-    /// The events that pass a part of the fact, with their tests; empty: none.
+    /// The events that match a part of the fact, with their tests; empty: none.
     fn events(&self, part: Parts) -> String;
     fn property(&self, id: PropertyId) -> &str;
     /// As `3 days`.
@@ -278,15 +278,15 @@ pub(super) fn per(key: Option<PropertyId>, keys_max: usize, words: &dyn Phrases)
     key.map(|key| format!(", for each of {keys_max} {}", words.property(key))).unwrap_or_default()
 }
 
-/// Periods before the last ones and after the current one that late and early events need, in days at the usual lateness.
+/// Additional periods that late and early events need, in days at the default lateness.
 pub(super) const LATE_PERIODS: usize = 6;
 
 #[cfg(test)]
 mod tests {
-    use super::united;
+    use super::multiset_union;
 
     #[test]
-    fn what_was_kept_and_what_the_log_still_says_are_put_together() {
-        assert_eq!(united(vec![3, 5, 5], vec![1, 5, 9]), [1, 3, 5, 5, 9]);
+    fn the_union_has_each_entry_as_often_as_the_list_with_more_of_it() {
+        assert_eq!(multiset_union(vec![3, 5, 5], vec![1, 5, 9]), [1, 3, 5, 5, 9]);
     }
 }

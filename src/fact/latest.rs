@@ -1,13 +1,13 @@
 //! The latest times: `did e at least N times in the last D`, `time since last e`, `usual gap of e`.
 
-use super::kind::{Counted, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, united};
+use super::kind::{Counted, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, multiset_union};
 use crate::event::{CustomerEvent, Instant, Span};
 
 /// The latest `cap` times, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Latest {
     pub cap: usize,
-    /// How long ago it is asked which was the last one, if at all.
+    /// How far back conditions ask for the last time as of then, if at all.
     pub back: Option<Span>,
 }
 
@@ -23,7 +23,7 @@ impl Kind for Latest {
     ) -> bool {
         let full = times.len() >= self.cap;
         let changed = insert(times, event.at, self.cap);
-        // What is dropped may have been the last one so long ago.
+        // The time dropped may have been the last one as of `back` ago.
         if let (true, Some(back), [first, .., last]) = (full, self.back, times.as_slice())
             && *first > *last - back
         {
@@ -38,8 +38,8 @@ impl Kind for Latest {
         }
     }
 
-    fn unite(&self, times: &mut Vec<Instant>, log: Vec<Instant>) {
-        *times = united(std::mem::take(times), log);
+    fn union(&self, times: &mut Vec<Instant>, log: Vec<Instant>) {
+        *times = multiset_union(std::mem::take(times), log);
     }
 
     fn trim(&self, times: &mut Vec<Instant>) {
@@ -83,7 +83,7 @@ fn insert(times: &mut Vec<Instant>, at: Instant, cap: usize) -> bool {
         }
         times.remove(0);
     }
-    let place = times.partition_point(|time| *time <= at);
-    times.insert(place, at);
+    let index = times.partition_point(|time| *time <= at);
+    times.insert(index, at);
     true
 }

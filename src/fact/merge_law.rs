@@ -1,4 +1,4 @@
-//! The law of merging: the facts of two customers, merged, are the fact of both histories, in whatever order they are merged.
+//! The merge law: the merged facts of two customers are the fact of both histories, in whatever order they are merged.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -12,12 +12,12 @@ use crate::event::{CustomerEvent, Instant, NameId, Number, PropertyId, Span, Val
 
 const AMOUNT: PropertyId = PropertyId(0);
 const PLAN: PropertyId = PropertyId(1);
-/// Large enough for all that the histories hold.
+/// Large enough for the histories.
 const CAP: usize = 64;
-/// The histories lie within so many hours, which is what may still be merged.
+/// The histories are within so many hours, all of which may still be merged.
 const HOURS: i64 = 24 * 40;
 
-/// When, in which parts, of what amount and plan.
+/// Hour, parts, amount and plan of an event.
 type Entry = (i64, Parts, i64, u8);
 
 fn kinds() -> Vec<FactKind> {
@@ -63,7 +63,7 @@ fn calendar() -> Calendar {
     Calendar::new(jiff::tz::TimeZone::get("Europe/Paris").unwrap())
 }
 
-/// A fact after a history, in its order. Every event is younger than what can still arrive or be merged in.
+/// A fact after a history, fed in its order. No event is old enough to be settled.
 fn fed(kind: &FactKind, history: &[Entry], calendar: &Calendar) -> Fact {
     let mut fact = Fact::empty(kind);
     for (hour, parts, amount, plan) in history {
@@ -89,7 +89,7 @@ fn fed(kind: &FactKind, history: &[Entry], calendar: &Calendar) -> Fact {
     fact
 }
 
-/// Kinds of one part know no other.
+/// Kinds with one part match only that.
 fn parts_for(kind: &FactKind, parts: Parts) -> Parts {
     match kind {
         FactKind::Steps(_) | FactKind::Sequence(_) => parts,
@@ -116,12 +116,12 @@ proptest! {
         let fed = |history: &[Entry]| fed(kind, history, &calendar);
         let (fx, fy, fz) = (fed(&x), fed(&y), fed(&z));
         let xy = merged(kind, fx.clone(), fy.clone());
-        prop_assert_eq!(&xy, &merged(kind, fy.clone(), fx.clone()), "it depends on whose it is merged into");
+        prop_assert_eq!(&xy, &merged(kind, fy.clone(), fx.clone()), "merging is not commutative");
         let left = merged(kind, xy.clone(), fz.clone());
         let right = merged(kind, fx, merged(kind, fy, fz));
-        prop_assert_eq!(left, right, "it depends on which are merged first");
+        prop_assert_eq!(left, right, "merging is not associative");
         let mut all = [x, y].concat();
-        // In some order of arrival.
+        // In a pseudo-random order of arrival.
         all.sort_by_key(|(hour, ..)| (hour.unsigned_abs() ^ shuffle).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         prop_assert_eq!(xy, fed(&all), "of {:?}", kind);
     }

@@ -1,11 +1,11 @@
-//! Facts: what is remembered about a customer so that rules can be decided.
+//! Facts: bounded summaries of a customer's events, on which rules are evaluated.
 //!
-//! A fact is a bounded summary of the events that fit its selector. It follows from the *set* of events that it was fed,
-//! whatever the order in which they came, up to its capacity. It knows neither customers nor cohorts, nor when anything is
-//! decided: conditions read it.
+//! A fact summarizes the events that match its selector. Up to its capacity it is a function of the *set* of events
+//! that it was fed, whatever the order in which they arrived. It knows neither customers nor cohorts, nor when anything
+//! is decided: conditions read it.
 //!
-//! Each kind is one file that holds all of it: what rules may ask of it, how an event changes it, what it forgets, how the
-//! facts of two customers become one, its bytes, its definition and its words. A new kind is a new file and a line in
+//! Each kind is one file that holds all of it: its parameters, how an event changes it, what it forgets, how the facts
+//! of two customers are merged, its bytes, its definition and its description. A new kind is a new file and a line in
 //! `kinds!` below.
 
 mod answer;
@@ -56,14 +56,14 @@ pub use values::{TEXT_MAX, TimedValues, Values, kept_part};
 use crate::bytes::{Corrupt, Read, Reader};
 use crate::event::{CustomerEvent, Instant, Span};
 
-/// A fact by its place in the rule set.
+/// A fact by its index in the rule set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FactIx(pub u16);
 
-/// Makes the two enums, and calls each kind's own functions.
+/// Defines the two enums, and dispatches to each kind's functions.
 macro_rules! kinds {
     ($($kind:ident),+ $(,)?) => {
-        /// What a fact remembers of the events that fit it.
+        /// The kind of a fact, with its parameters.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum FactKind {
             $($kind($kind),)+
@@ -82,7 +82,7 @@ macro_rules! kinds {
         })+
 
         impl Fact {
-            /// One that no event has fed.
+            /// A fact that no event has fed.
             #[must_use]
             pub fn empty(kind: &FactKind) -> Self {
                 match kind {
@@ -98,7 +98,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Takes in an event that passes some parts of the fact. False: nothing changed.
+            /// Feeds an event that matches some parts of the fact. False: nothing changed.
             pub fn feed(
                 &mut self,
                 kind: &FactKind,
@@ -112,8 +112,8 @@ macro_rules! kinds {
                 }
             }
 
-            /// Drops what can no longer matter, where no event before `settled_before` can still arrive or be merged in.
-            /// `edge`: first and last time of the fact that the floor names.
+            /// Drops what can no longer matter, where no event before `settled_before` can still arrive or be merged
+            /// in. `edge`: first and last time of the fact that the floor names.
             pub fn forget(&mut self, kind: &FactKind, edge: EdgeTimes, settled_before: Instant) {
                 match (self, kind) {
                     $((Self::$kind(content), FactKind::$kind(kind)) => kind.forget(content, edge, settled_before),)+
@@ -123,9 +123,9 @@ macro_rules! kinds {
 
             /// Adds another customer's fact of the same kind: the content is that of both histories together.
             ///
-            /// Exact within capacity, of events that neither has settled. An event that both were fed counts twice, but where
-            /// times, keys or values are kept once each. `edge`: first and last time, of both customers, of the fact that the
-            /// floor names.
+            /// Exact within capacity, for events that neither has settled. An event that both were fed counts twice,
+            /// unless the kind keeps times, keys or values once each. `edge`: first and last time, of both customers,
+            /// of the fact that the floor names.
             pub fn merge(&mut self, kind: &FactKind, other: Self, edge: EdgeTimes, approximated: &mut u64) {
                 match (self, other, kind) {
                     $((Self::$kind(content), Self::$kind(other), FactKind::$kind(kind)) => {
@@ -135,16 +135,16 @@ macro_rules! kinds {
                 }
             }
 
-            /// Adds what the log still says of the same customer: what both have counts once. May leave more than the
+            /// Adds the fact of the same customer as gathered from the log: events in both count once. May exceed the
             /// capacity: see `trim`.
-            pub fn unite(&mut self, kind: &FactKind, log: Self) {
+            pub fn union(&mut self, kind: &FactKind, log: Self) {
                 match (self, log, kind) {
-                    $((Self::$kind(content), Self::$kind(log), FactKind::$kind(kind)) => kind.unite(content, log),)+
+                    $((Self::$kind(content), Self::$kind(log), FactKind::$kind(kind)) => kind.union(content, log),)+
                     _ => unreachable!("a fact's content follows its kind"),
                 }
             }
 
-            /// Brings a fact that held more down to what its kind may hold.
+            /// Cuts the fact down to the capacity of its kind.
             pub fn trim(&mut self, kind: &FactKind) {
                 match (self, kind) {
                     $((Self::$kind(content), FactKind::$kind(kind)) => kind.trim(content),)+
@@ -152,7 +152,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Reads a little of the content, so that it comes from memory before it is needed.
+            /// Touches the content, so that it is in the cache when it is needed.
             #[must_use]
             pub fn prefetch(&self) -> i64 {
                 match self {
@@ -160,7 +160,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Bytes of its own heap.
+            /// Bytes on the heap.
             #[must_use]
             pub fn heap_bytes(&self) -> usize {
                 match self {
@@ -197,14 +197,14 @@ macro_rules! kinds {
             /// # Errors
             /// Bytes that `encode` did not write, or not of that kind.
             pub fn decode(reader: &mut Reader<'_>, kind: &FactKind, base: Instant) -> Read<Self> {
-                let (fact, is_sound) = match kind {
+                let (fact, is_valid) = match kind {
                     $(FactKind::$kind(kind) => {
                         let content = Content::decode(reader, base)?;
-                        let is_sound = kind.is_sound(&content);
-                        (Self::$kind(content), is_sound)
+                        let is_valid = kind.is_valid(&content);
+                        (Self::$kind(content), is_valid)
                     })+
                 };
-                if is_sound && !fact.is_empty() { Ok(fact) } else { Err(Corrupt("content of a fact")) }
+                if is_valid && !fact.is_empty() { Ok(fact) } else { Err(Corrupt("content of a fact")) }
             }
         }
 
@@ -217,8 +217,8 @@ macro_rules! kinds {
                 }
             }
 
-            /// Does a fact of this kind hold all that one of the `wanted` kind would? Both have one definition, so only
-            /// capacities can differ.
+            /// Does a fact of this kind hold everything that one of the `wanted` kind would? Both have the same
+            /// definition, so only capacities can differ.
             #[must_use]
             pub fn serves(&self, wanted: &Self) -> bool {
                 match (self, wanted) {
@@ -227,7 +227,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// How far back it reaches, where that is a length.
+            /// How far back it reaches, where that is a duration.
             #[must_use]
             pub fn horizon(&self) -> Option<Span> {
                 match self {
@@ -243,8 +243,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Bytes that this fact takes in a stored state, roughly, after so many events that feed it; of a text it holds
-            /// `text` bytes.
+            /// About how many bytes this fact takes in a stored state after so many events, with texts of `text` bytes.
             #[must_use]
             pub fn bytes(&self, events: usize, text: usize) -> usize {
                 match self {
@@ -252,7 +251,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// What is counted, and how many at most, where it is asked how many lie in a window.
+            /// The capacity and what is counted, for kinds whose events are counted in a window.
             #[must_use]
             pub fn counts(&self) -> Option<(usize, Counted)> {
                 match self {
@@ -268,7 +267,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// What is remembered, in one phrase for people.
+            /// What is remembered, as one phrase for people.
             #[must_use]
             pub fn describe(&self, words: &dyn Phrases) -> String {
                 match self {
@@ -298,7 +297,7 @@ kinds! {
 }
 
 impl FactKind {
-    /// The most bytes that this fact can take in a stored state, roughly: what `check` prints.
+    /// About the maximum number of bytes that this fact can take in a stored state, as `check` prints it.
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         self.bytes(usize::MAX, TEXT_MAX)
@@ -306,7 +305,7 @@ impl FactKind {
 }
 
 impl Fact {
-    /// Ascending times, of the facts that keep nothing else.
+    /// Ascending times, for kinds that hold nothing else.
     #[must_use]
     pub fn times(&self) -> Option<&[Instant]> {
         match self {
@@ -324,7 +323,7 @@ impl Fact {
         }
     }
 
-    /// The first and last time, for facts that others use as their edge.
+    /// The first and last time, for facts whose times are the floor of others.
     #[must_use]
     pub fn edge_times(&self) -> EdgeTimes {
         let times = self.times()?;

@@ -21,17 +21,17 @@ pub type PeriodCounts = Vec<Period>;
 /// The events of one calendar period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Period {
-    /// As the calendar numbers days, weeks or months.
+    /// The calendar's number of the day, week or month.
     pub number: i64,
-    /// Counted as far as any rule asks.
+    /// Counted up to `most`.
     pub count: u32,
 }
 
 impl Kind for Periods {
     type Content = PeriodCounts;
 
-    /// No customer is evaluated before the oldest event that can arrive, so `back` periods before its own are as many as can
-    /// matter.
+    /// No customer is evaluated before the oldest event that can still arrive, so only `back` periods before that
+    /// event's period can matter.
     fn feed(
         &self,
         periods: &mut PeriodCounts,
@@ -40,13 +40,13 @@ impl Kind for Periods {
         context: &mut FeedContext<'_>,
     ) -> bool {
         let number = context.calendar.period(event.at, self.unit);
-        let place = periods.partition_point(|period| period.number < number);
-        if let Some(period) = periods.get_mut(place).filter(|period| period.number == number) {
+        let index = periods.partition_point(|period| period.number < number);
+        if let Some(period) = periods.get_mut(index).filter(|period| period.number == number) {
             let counts = period.count < self.most;
             period.count += u32::from(counts);
             return counts;
         }
-        periods.insert(place, Period { number, count: 1 });
+        periods.insert(index, Period { number, count: 1 });
         if context.settled_before > Instant::MIN {
             let oldest = context.calendar.period(context.settled_before, self.unit) - i64::from(self.back);
             periods.drain(..periods.partition_point(|period| period.number < oldest));
@@ -56,16 +56,16 @@ impl Kind for Periods {
 
     fn merge(&self, periods: &mut PeriodCounts, other: PeriodCounts, _: EdgeTimes, _: &mut u64) {
         for added in other {
-            let place = periods.partition_point(|period| period.number < added.number);
-            match periods.get_mut(place).filter(|period| period.number == added.number) {
-                None => periods.insert(place, added),
+            let index = periods.partition_point(|period| period.number < added.number);
+            match periods.get_mut(index).filter(|period| period.number == added.number) {
+                None => periods.insert(index, added),
                 Some(period) => period.count = period.count.saturating_add(added.count).min(self.most),
             }
         }
     }
 
-    /// The log may begin within a period, and what was kept may have been counted less far.
-    fn unite(&self, periods: &mut PeriodCounts, log: PeriodCounts) {
+    /// The log may begin within a period, and the kept count may have been capped lower, so the larger count is right.
+    fn union(&self, periods: &mut PeriodCounts, log: PeriodCounts) {
         let mut all: BTreeMap<i64, u32> = periods.iter().map(|period| (period.number, period.count)).collect();
         for period in log {
             let count = all.entry(period.number).or_default();

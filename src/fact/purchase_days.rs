@@ -1,7 +1,7 @@
-//! Days with a purchase: what the model of purchases looks at.
+//! Days with a purchase, for the churn model of purchases.
 //!
-//! What is summed up must be summed in one order, that of the days, whatever the order of arrival: so days that a late
-//! event can still change stand open, and are settled in their order once stream time has passed them.
+//! Sums must be computed in the order of the days, whatever the order of arrival. So days that a late event can still
+//! change stay open, and are added to the sums in their order once stream time has passed them.
 
 use super::calendar_days::{day, day_of, may_be_over, next_day, put_days, read_days};
 use super::kind::{Content, EdgeTimes, FeedContext, Kind, LATE_PERIODS, Names, Parts, Phrases};
@@ -10,16 +10,16 @@ use crate::calendar::Calendar;
 use crate::churn::Purchases;
 use crate::event::{CustomerEvent, Instant, NameId, Number, PropertyId, Value};
 
-/// The days with a purchase, and what they were worth, by a property of one of the events.
+/// The days with a purchase, and their amounts, from a property of one of the events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurchaseDays {
     pub amount: Option<(NameId, PropertyId)>,
 }
 
-/// Days on which something was bought.
+/// A customer's purchases by day: those that no late event can change as sums, the others individually.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bought {
-    /// The days before those that are open.
+    /// The sums of the days before those in `open`.
     pub settled: Option<Purchases>,
     /// Ascending by day.
     pub open: Vec<DayBought>,
@@ -30,7 +30,7 @@ pub struct Bought {
 pub struct DayBought {
     /// Days since 1970-01-01.
     pub day: i32,
-    /// Something was bought: what was not is only money given back.
+    /// Was something bought? Otherwise there was only a refund.
     pub bought: bool,
     pub amount: Number,
 }
@@ -44,7 +44,7 @@ impl Bought {
         all
     }
 
-    /// A negative amount is money given back, and no purchase.
+    /// A negative amount is a refund, and no purchase.
     fn take(&mut self, at: Instant, amount: Number, settled_before: Instant, calendar: &Calendar) {
         if self.open.first().is_some_and(|day| may_be_over(day.day, settled_before)) {
             let first_open = day_of(settled_before, calendar);
@@ -57,9 +57,9 @@ impl Bought {
     }
 
     fn add(&mut self, added: DayBought) {
-        let place = self.open.partition_point(|known| known.day < added.day);
-        match self.open.get_mut(place).filter(|known| known.day == added.day) {
-            None => self.open.insert(place, added),
+        let index = self.open.partition_point(|known| known.day < added.day);
+        match self.open.get_mut(index).filter(|known| known.day == added.day) {
+            None => self.open.insert(index, added),
             Some(known) => {
                 known.bought |= added.bought;
                 known.amount = Number(known.amount.0.saturating_add(added.amount.0));
@@ -74,7 +74,7 @@ impl DayBought {
             (Some(purchases), true) => purchases.count(self.day, self.amount.0),
             (Some(purchases), false) => purchases.add(self.day, self.amount.0),
             (purchases, true) => *purchases = Some(Purchases::first(self.day, self.amount.0)),
-            // Money given back before anything was bought belongs to what was bought before the log begins.
+            // A refund before any purchase belongs to a purchase before the log begins.
             (None, false) => {}
         }
     }
@@ -96,7 +96,7 @@ impl Kind for PurchaseDays {
         true
     }
 
-    /// Days that both have settled count twice if both were the same day.
+    /// A day that both have settled counts twice.
     fn merge(&self, bought: &mut Box<Bought>, other: Box<Bought>, _: EdgeTimes, _: &mut u64) {
         bought.settled = match (bought.settled, other.settled) {
             (Some(one), Some(other)) => Some(one.and(&other)),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn money_given_back_is_no_purchase() {
+    fn a_refund_is_no_purchase() {
         let mut fact = Bought::default();
         fact.take(at(1), Number(-5), Instant::MIN, &calendar());
         assert_eq!(fact.purchases(), None);
@@ -217,16 +217,16 @@ mod tests {
         assert_eq!(fact.purchases().unwrap().amount, 0);
     }
 
-    /// The risk is that of no purchase, which is seen and can be checked: they did come. What they took back is no money.
+    /// The customer was active on that day, which is what the risk is about; only the amount is zero.
     #[test]
-    fn a_purchase_given_back_the_same_day_is_a_coming_worth_nothing() {
-        for given_back_at in [12, 40] {
+    fn a_purchase_refunded_on_the_same_day_is_a_purchase_of_amount_zero() {
+        for refunded_at in [12, 40] {
             let mut fact = Bought::default();
             fact.take(at(1), Number(100), Instant::MIN, &calendar());
             fact.take(at(10 + 24), Number(50), Instant::MIN, &calendar());
-            fact.take(at(given_back_at + 24), Number(-50), Instant::MIN, &calendar());
+            fact.take(at(refunded_at + 24), Number(-50), Instant::MIN, &calendar());
             let purchases = fact.purchases().unwrap();
-            // As it would be, had they given it back a day later.
+            // The same result as for a refund a day later.
             assert_eq!((purchases.repeats, purchases.first_amount, purchases.amount), (1, 100, 100));
             assert_eq!(purchases.last_day - purchases.first_day, 1);
         }

@@ -1,9 +1,9 @@
-//! Sequences: how far `A then B within D ...` has come, whatever the order in which its events arrived.
+//! Sequences: the progress of `A then B within D ...`, whatever the order in which its events arrived.
 //!
-//! Of all ways to have come to a step, the latest is the best one: whoever can go on from an earlier time can go on from
-//! it, and less lies between. So events that no late one can put into another light any more are reduced to one time for
-//! each step, and to the times at which the sequence was complete; that loses nothing. Only events that are younger than
-//! the lateness allowed are kept one by one.
+//! Of all partial matches up to a step, the latest is the best one: any continuation of an earlier match also continues
+//! it, and less lies between. So events that no late event can affect any more are reduced, without loss, to one time
+//! for each step and the times at which the sequence was completed. Only events younger than the allowed lateness are
+//! kept individually.
 
 use super::FactIx;
 use super::floor::Floor;
@@ -12,10 +12,11 @@ use super::times::{put_times, read_times};
 use crate::bytes::{Corrupt, Read, Reader, put_instant, put_len, put_u64};
 use crate::event::{CustomerEvent, Instant, PropertyId, Span};
 
-/// Steps of one sequence, so that those an event fits stand in the bits of one byte.
+/// Maximum number of steps in a sequence, so that the steps that an event matches fit in the bits of one byte.
 pub const STEPS_MAX: usize = 8;
 
-/// How far a sequence has come, per key value: `within[i]` is the length allowed from its step `i` to the next one.
+/// A sequence, matched separately for each value of the key: `within[i]` is the time allowed from step `i` to the next
+/// one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
     pub within: Vec<Span>,
@@ -25,18 +26,18 @@ pub struct Sequence {
     pub events_max: usize,
 }
 
-/// Of the times at which a sequence was complete and that no late event can change, those that can still matter.
+/// Which times at which the sequence was completed are kept, of those that no late event can change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     Latest,
     Earliest,
-    /// Those of the last `far` between whose neighbours lies more than `band`: no window of that length holds another one
-    /// but holds one of these.
+    /// Those of the last `far` whose neighbours are more than `band` apart: any window of that length that contains
+    /// another one also contains one of these.
     Spread {
         far: Span,
         band: Span,
     },
-    /// The earliest from the first time of that fact to the span after it.
+    /// The earliest within the span after the first time of that fact.
     WithinFirst(FactIx, Span),
 }
 
@@ -44,25 +45,25 @@ pub enum Keep {
 pub struct SequenceProgress {
     /// Events not yet settled, ascending by `(key, at, parts)`.
     pub events: Vec<SequenceEvents>,
-    /// What the settled ones came to, ascending by `(key, step)`: only where another step can still follow.
+    /// The partial matches of settled events, ascending by `(key, step)`, where another step can still follow.
     pub reached: Vec<ReachedStep>,
-    /// When settled events completed the sequence, ascending: the times that can still matter.
+    /// When settled events completed the sequence, ascending, as far as `Keep` says.
     pub completed: Vec<Instant>,
 }
 
-/// Events of one instant that can stand for the same steps.
+/// Events of one instant that match the same steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SequenceEvents {
     /// Hash of the key's value; 0 where the rule names no key.
     pub key: u64,
     pub at: Instant,
-    /// A bit for each step that it fits; `BARRED`, if it must not lie between two.
+    /// A bit for each step that they match; `BARRED` if they must not lie between two steps.
     pub parts: Parts,
-    /// How many; counted up to the number of steps that they fit.
+    /// How many; counted up to the number of steps that they match.
     pub count: u8,
 }
 
-/// The latest time at which a sequence came as far as a step.
+/// The latest partial match of a sequence up to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReachedStep {
     pub key: u64,
@@ -70,9 +71,9 @@ pub struct ReachedStep {
     pub at: Instant,
 }
 
-/// What a sequence asks of its events, besides their names and properties.
+/// The parameters of a sequence that matching and settling need.
 #[derive(Clone, Copy)]
-struct Terms<'a> {
+struct MatchParameters<'a> {
     within: &'a [Span],
     keep: Keep,
     /// First and last time of the fact that `keep` names.
@@ -80,7 +81,7 @@ struct Terms<'a> {
 }
 
 impl Keep {
-    /// How many that may be.
+    /// How many times may be kept.
     #[must_use]
     pub fn most(self) -> usize {
         match self {
@@ -100,17 +101,17 @@ impl Keep {
 }
 
 impl Sequence {
-    fn terms(&self, edge: EdgeTimes) -> Terms<'_> {
-        Terms { within: &self.within, keep: self.keep, edge }
+    fn match_parameters(&self, edge: EdgeTimes) -> MatchParameters<'_> {
+        MatchParameters { within: &self.within, keep: self.keep, edge }
     }
 
-    /// The times at which the sequence was complete, of those that can matter, in no order.
+    /// The times at which the sequence was completed, as far as they can matter, in no order.
     pub fn completions(&self, progress: &SequenceProgress, mut found: impl FnMut(Instant)) {
         progress.completed.iter().for_each(|at| found(*at));
         for of_key in progress.events.chunk_by(|a, b| a.key == b.key) {
-            let mut walk = Walk::from(&progress.reached, of_key[0].key);
+            let mut matcher = Matcher::from(&progress.reached, of_key[0].key);
             for instant in of_key.chunk_by(|a, b| a.at == b.at) {
-                if walk.take(instant, &self.within) {
+                if matcher.take(instant, &self.within) {
                     found(instant[0].at);
                 }
             }
@@ -118,7 +119,7 @@ impl Sequence {
     }
 
     /// `a, then b within 2 days, without c between`
-    fn in_words(&self, words: &dyn Phrases) -> String {
+    fn describe_steps(&self, words: &dyn Phrases) -> String {
         let next =
             |(step, span): (usize, &Span)| format!("then {} within {}", words.events(2 << step), words.length(*span));
         let barred = Some(words.events(BARRED)).filter(|barred| !barred.is_empty());
@@ -147,9 +148,9 @@ impl Kind for Sequence {
         changed
     }
 
-    /// Settles and drops what is older than any event that can still arrive.
+    /// Settles events older than any that can still arrive, and drops what can no longer matter.
     fn forget(&self, progress: &mut Box<SequenceProgress>, edge: EdgeTimes, settled_before: Instant) {
-        progress.settle(settled_before, self.terms(edge));
+        progress.settle(settled_before, self.match_parameters(edge));
         progress.reached.retain(|reached| reached.at + self.within[usize::from(reached.step)] >= settled_before);
         if let Keep::Spread { far, .. } = self.keep {
             let over = progress.completed.partition_point(|at| *at <= settled_before - far);
@@ -157,7 +158,7 @@ impl Kind for Sequence {
         }
     }
 
-    /// What either has settled stays as far as each came by itself.
+    /// Settled events of one customer are not matched with those of the other.
     fn merge(
         &self,
         progress: &mut Box<SequenceProgress>,
@@ -166,14 +167,14 @@ impl Kind for Sequence {
         approximated: &mut u64,
     ) {
         for reached in other.reached {
-            let place = progress.reached.partition_point(|known| (known.key, known.step) < (reached.key, reached.step));
-            match progress.reached.get_mut(place).filter(|at| (at.key, at.step) == (reached.key, reached.step)) {
-                None => progress.reached.insert(place, reached),
+            let index = progress.reached.partition_point(|known| (known.key, known.step) < (reached.key, reached.step));
+            match progress.reached.get_mut(index).filter(|at| (at.key, at.step) == (reached.key, reached.step)) {
+                None => progress.reached.insert(index, reached),
                 Some(known) => known.at = known.at.max(reached.at),
             }
         }
         for at in other.completed {
-            keep(&mut progress.completed, at, self.terms(edge));
+            insert_completion(&mut progress.completed, at, self.match_parameters(edge));
         }
         for events in other.events {
             if progress.add(events) {
@@ -199,7 +200,7 @@ impl Kind for Sequence {
     }
 
     fn bytes(&self, events: usize, _: usize) -> usize {
-        // An event: its time, parts and number; how far a key has come: a step and a time; each with its key.
+        // An event has its time, parts and count; a partial match a step and a time; both have a key.
         let (keys, key) = if self.key.is_some() { (self.keys_max.min(events), 8) } else { (1, 0) };
         let (held, complete) = (self.events_max.min(events), self.keep.most().min(events));
         4 + held * (9 + key) + keys * self.within.len() * (7 + key) + complete * 6
@@ -217,35 +218,35 @@ impl Kind for Sequence {
             Keep::Earliest | Keep::WithinFirst(..) => "when it was first complete".to_owned(),
             Keep::Spread { .. } => format!("{} times at which it was complete", self.keep.most()),
         };
-        let steps = self.in_words(words);
+        let steps = self.describe_steps(words);
         format!("how far {steps} has come{per}, the latest {events_max} events one by one, and {when}")
     }
 }
 
 impl SequenceProgress {
-    /// False: there are as many of its kind at that instant as could ever be used.
+    /// False: there are already as many like it at that instant as could ever be used.
     fn add(&mut self, added: SequenceEvents) -> bool {
         let most = u8::try_from((added.parts & !BARRED).count_ones().max(1)).unwrap_or(u8::MAX);
         let order = |events: &SequenceEvents| (events.key, events.at, events.parts);
-        let place = self.events.partition_point(|events| order(events) < order(&added));
-        match self.events.get_mut(place).filter(|events| order(events) == order(&added)) {
+        let index = self.events.partition_point(|events| order(events) < order(&added));
+        match self.events.get_mut(index).filter(|events| order(events) == order(&added)) {
             Some(events) if events.count >= most => return false,
             Some(events) => events.count = (events.count + added.count).min(most),
-            None => self.events.insert(place, added),
+            None => self.events.insert(index, added),
         }
         true
     }
 
-    /// Over capacity the oldest events count as settled early.
+    /// Over capacity the oldest events are settled early.
     fn cap_events(&mut self, kind: &Sequence, edge: EdgeTimes, approximated: &mut u64) {
         while self.events.len() > kind.events_max {
             let Some(oldest) = self.events.iter().map(|events| events.at).min() else { return };
-            self.settle(oldest.next(), kind.terms(edge));
+            self.settle(oldest.next(), kind.match_parameters(edge));
             *approximated += 1;
         }
     }
 
-    /// After an event of a key: over capacity the keys that nothing happened to for longest go.
+    /// After an event of a key: over capacity drops the least recently active keys.
     fn cap_keys(&mut self, key: u64, keys_max: usize, approximated: &mut u64) {
         // Only an event that is alone with its key can have added one.
         let alone = self.events.iter().filter(|events| events.key == key).take(2).count() == 1;
@@ -283,62 +284,62 @@ impl SequenceProgress {
         keys.min_by_key(|key| (latest(*key), *key))
     }
 
-    /// Reduces the events before an instant to what they came to.
-    fn settle(&mut self, before: Instant, terms: Terms<'_>) {
+    /// Reduces the events before an instant to partial matches and completions.
+    fn settle(&mut self, before: Instant, match_parameters: MatchParameters<'_>) {
         if self.events.iter().all(|events| events.at >= before) {
             return;
         }
         for of_key in self.events.chunk_by(|a, b| a.key == b.key) {
             let settled = &of_key[..of_key.partition_point(|events| events.at < before)];
             let Some(SequenceEvents { key, .. }) = settled.first().copied() else { continue };
-            let mut walk = Walk::from(&self.reached, key);
+            let mut matcher = Matcher::from(&self.reached, key);
             for instant in settled.chunk_by(|a, b| a.at == b.at) {
-                if walk.take(instant, terms.within) {
-                    keep(&mut self.completed, instant[0].at, terms);
+                if matcher.take(instant, match_parameters.within) {
+                    insert_completion(&mut self.completed, instant[0].at, match_parameters);
                 }
             }
-            walk.note(&mut self.reached, key, terms.within.len());
+            matcher.store(&mut self.reached, key, match_parameters.within.len());
         }
         self.events.retain(|events| events.at >= before);
     }
 }
 
-/// How far one key's sequence has come, at an instant that moves forward: for each step but the last, when it was
-/// reached latest; `MIN`: never, or not so that anything could follow.
-struct Walk([Instant; STEPS_MAX - 1]);
+/// The matching state of one key at an instant that moves forward: for each step but the last, when it was last
+/// reached; `MIN`: never, or nothing can follow any more.
+struct Matcher([Instant; STEPS_MAX - 1]);
 
-impl Walk {
+impl Matcher {
     fn from(reached: &[ReachedStep], key: u64) -> Self {
-        let mut walk = Self([Instant::MIN; STEPS_MAX - 1]);
+        let mut matcher = Self([Instant::MIN; STEPS_MAX - 1]);
         let start = reached.partition_point(|reached| reached.key < key);
         for reached in reached[start..].iter().take_while(|reached| reached.key == key) {
-            walk.0[usize::from(reached.step)] = reached.at;
+            matcher.0[usize::from(reached.step)] = reached.at;
         }
-        walk
+        matcher
     }
 
-    /// Writes down how far it came.
-    fn note(&self, reached: &mut Vec<ReachedStep>, key: u64, steps: usize) {
+    /// Stores the partial matches.
+    fn store(&self, reached: &mut Vec<ReachedStep>, key: u64, steps: usize) {
         let start = reached.partition_point(|reached| reached.key < key);
         let end = start + reached[start..].partition_point(|reached| reached.key == key);
         let found = (0_u8..).zip(&self.0[..steps]).filter(|(_, at)| **at > Instant::MIN);
         reached.splice(start..end, found.map(|(step, at)| ReachedStep { key, step, at: *at }));
     }
 
-    /// Takes in the events of the next instant. True: the sequence is complete at it.
+    /// Matches the events of the next instant. True: they complete the sequence.
     fn take(&mut self, instant: &[SequenceEvents], within: &[Span]) -> bool {
         let at = instant[0].at;
         let last = within.len();
         let mut here = 0_u16;
         for first in 0..=last {
-            if first > 0 && !self.leads_on(first - 1, at, within) {
+            if first > 0 && !self.can_advance(first - 1, at, within) {
                 continue;
             }
-            // Several steps may be made at one instant, each by an event of its own.
+            // Several steps may be matched at one instant, each by a different event.
             let mut steps = 0_u16;
             for step in first..=last {
                 steps |= 1 << step;
-                if !fill(instant, steps) {
+                if !have_events(instant, steps) {
                     break;
                 }
                 here |= 1 << step;
@@ -355,16 +356,16 @@ impl Walk {
         here & (1 << last) != 0
     }
 
-    /// May the step after this one be made at `at`?
-    fn leads_on(&self, step: usize, at: Instant, within: &[Span]) -> bool {
+    /// Can the step after this one be matched at `at`?
+    fn can_advance(&self, step: usize, at: Instant, within: &[Span]) -> bool {
         let reached = self.0[step];
         reached > Instant::MIN && reached <= at && at <= reached + within[step]
     }
 }
 
-/// Are there so many events that each of the steps has one of its own? By Hall's condition: any part of the steps must be
-/// met by at least as many events.
-fn fill(instant: &[SequenceEvents], steps: u16) -> bool {
+/// Can each of the steps be matched by a different event? By Hall's condition this holds if every subset of the steps
+/// is matched by at least as many events.
+fn have_events(instant: &[SequenceEvents], steps: u16) -> bool {
     let mut part = steps;
     while part != 0 {
         let able: u32 =
@@ -377,16 +378,16 @@ fn fill(instant: &[SequenceEvents], steps: u16) -> bool {
     true
 }
 
-/// Adds a time at which the sequence was complete, if it can matter, and drops those that no longer do.
-fn keep(done: &mut Vec<Instant>, at: Instant, terms: Terms<'_>) {
-    let wanted = match terms.keep {
+/// Adds a completion if it can matter, and drops those that no longer do.
+fn insert_completion(done: &mut Vec<Instant>, at: Instant, match_parameters: MatchParameters<'_>) {
+    let wanted = match match_parameters.keep {
         Keep::Latest => done.first().is_none_or(|known| at > *known),
         Keep::Earliest => done.first().is_none_or(|known| at < *known),
         Keep::WithinFirst(_, span) => {
-            let inside = terms.edge.is_some_and(|(first, _)| first <= at && at <= first + span);
+            let inside = match_parameters.edge.is_some_and(|(first, _)| first <= at && at <= first + span);
             inside && done.first().is_none_or(|known| at < *known)
         }
-        Keep::Spread { band, .. } => return keep_spread(done, at, band),
+        Keep::Spread { band, .. } => return insert_spread(done, at, band),
     };
     if wanted {
         done.clear();
@@ -394,14 +395,15 @@ fn keep(done: &mut Vec<Instant>, at: Instant, terms: Terms<'_>) {
     }
 }
 
-/// A time between two others that lie no further apart than the band is long tells nothing more than they do.
-fn keep_spread(done: &mut Vec<Instant>, at: Instant, band: Span) {
-    let place = done.partition_point(|known| *known < at);
-    if done.get(place) == Some(&at) {
+/// A time is dropped if its neighbours are no further apart than the band, since a window that contains it also
+/// contains one of them.
+fn insert_spread(done: &mut Vec<Instant>, at: Instant, band: Span) {
+    let index = done.partition_point(|known| *known < at);
+    if done.get(index) == Some(&at) {
         return;
     }
-    done.insert(place, at);
-    for middle in [place + 1, place, place.wrapping_sub(1)] {
+    done.insert(index, at);
+    for middle in [index + 1, index, index.wrapping_sub(1)] {
         let between = middle.checked_sub(1).and_then(|before| done.get(before)).zip(done.get(middle.wrapping_add(1)));
         if between.is_some_and(|(before, after)| after.since(*before) <= band) {
             done.remove(middle);
@@ -481,7 +483,7 @@ impl Content for SequenceProgress {
     }
 }
 
-/// Keys mostly repeat, and rules mostly have none: each is said once for all that follow.
+/// Keys mostly repeat, and rules mostly have none, so a key is written only where it differs from the last one.
 fn put_key(out: &mut Vec<u8>, key: u64, last: &mut u64) {
     out.push(u8::from(key != *last));
     if key != *last {
@@ -498,72 +500,4 @@ fn read_key(reader: &mut Reader<'_>, last: &mut u64) -> Read<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Instant, Keep, Kind, Sequence, SequenceEvents, SequenceProgress, Span, fill, keep_spread};
-
-    fn kind(events_max: usize) -> Sequence {
-        Sequence { within: vec![Span(10)], key: None, keep: Keep::Latest, keys_max: 4, events_max }
-    }
-
-    fn add(kind: &Sequence, progress: &mut SequenceProgress, key: u64, at: i64, parts: u16, approximated: &mut u64) {
-        assert!(progress.add(SequenceEvents { key, at: Instant(at), parts, count: 1 }));
-        progress.cap_events(kind, None, approximated);
-        progress.cap_keys(key, kind.keys_max, approximated);
-    }
-
-    fn completions(kind: &Sequence, progress: &SequenceProgress) -> Vec<i64> {
-        let mut found = Vec::new();
-        kind.completions(progress, |at| found.push(at.0));
-        found.sort_unstable();
-        found
-    }
-
-    #[test]
-    fn settled_events_leave_behind_only_how_far_they_came() {
-        let (kind, mut progress) = (kind(100), Box::<SequenceProgress>::default());
-        for (at, parts) in [(1, 1), (2, 2), (3, 1), (4, 1), (20, 2)] {
-            add(&kind, &mut progress, 0, at, parts, &mut 0);
-        }
-        kind.forget(&mut progress, None, Instant(10));
-        let lengths = (progress.events.len(), progress.reached.len(), progress.completed.as_slice());
-        assert_eq!(lengths, (1, 1, [Instant(2)].as_slice()));
-        // The A of 4 is good for a B of 14, no later.
-        add(&kind, &mut progress, 0, 14, 2, &mut 0);
-        assert_eq!(completions(&kind, &progress), [2, 14]);
-        kind.forget(&mut progress, None, Instant(15));
-        assert_eq!((progress.reached.len(), completions(&kind, &progress)), (0, vec![14]));
-    }
-
-    #[test]
-    fn over_capacity_the_oldest_events_and_keys_go_first_and_are_counted() {
-        let (kind, mut progress, mut approximated) = (kind(8), SequenceProgress::default(), 0);
-        for at in 0..100 {
-            add(&kind, &mut progress, 0, at, if at % 2 == 0 { 1 } else { 2 }, &mut approximated);
-        }
-        assert_eq!((progress.events.len(), approximated), (8, 92));
-        assert_eq!(completions(&kind, &progress).last(), Some(&99));
-        let (mut progress, mut approximated) = (SequenceProgress::default(), 0);
-        for key in 1..=6 {
-            add(&kind, &mut progress, key, 10 - i64::try_from(key).unwrap(), 1, &mut approximated);
-        }
-        let keys: Vec<u64> = progress.events.iter().map(|events| events.key).collect();
-        assert_eq!((keys, approximated), (vec![1, 2, 3, 4], 2));
-    }
-
-    #[test]
-    fn steps_at_one_instant_need_an_event_each() {
-        let events = |parts, count| SequenceEvents { key: 0, at: Instant(0), parts, count };
-        assert!(fill(&[events(0b011, 1), events(0b110, 1), events(0b001, 1)], 0b111));
-        assert!(!fill(&[events(0b011, 2), events(0b001, 5)], 0b111));
-        assert!(!fill(&[events(0b001, 1), events(0b110, 1)], 0b111));
-    }
-
-    #[test]
-    fn of_times_close_together_only_the_outer_ones_are_kept() {
-        let mut completed = Vec::new();
-        for at in [5, 1, 3, 2, 4, 9, 30] {
-            keep_spread(&mut completed, Instant(at), Span(5));
-        }
-        assert_eq!(completed.iter().map(|at| at.0).collect::<Vec<_>>(), [1, 5, 9, 30]);
-    }
-}
+mod tests;

@@ -1,15 +1,15 @@
-//! Times with numbers, the latest one by one, older ones by day: counts, sums and averages over a window.
+//! Times with numbers, the latest individually, older ones aggregated by day: counts, sums and averages over a window.
 
 use super::FactIx;
 use super::floor::{Floor, furthest, reaches};
 use super::kind::{
-    Content, Counted, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve, optional, united, within,
+    Content, Counted, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve, multiset_union, optional, within,
 };
 use super::times::{put_times, read_times};
 use crate::bytes::{Read, Reader, put_i64, put_instant, put_len, put_number, put_u64};
 use crate::event::{CustomerEvent, Instant, Number, PropertyId, Span, Value};
 
-/// Times and numbers, the latest `exact` one by one, older ones by day.
+/// Times and numbers, the latest `exact` individually, older ones aggregated by day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
     pub property: Option<PropertyId>,
@@ -28,7 +28,8 @@ pub struct TimesAndDays {
     pub numbers: Vec<Number>,
 }
 
-/// The events of one UTC day that are no longer held one by one; they count as if all were at `last`.
+/// The aggregate of the events of one UTC day that are no longer held individually; they count as if all were at
+/// `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayBucket {
     /// Days since 1970-01-01 UTC.
@@ -40,14 +41,14 @@ pub struct DayBucket {
 
 impl Series {
     fn insert(&self, series: &mut TimesAndDays, at: Instant, number: Number, approximated: &mut u64) {
-        let mut place = series.times.partition_point(|time| *time < at);
+        let mut index = series.times.partition_point(|time| *time < at);
         if self.property.is_some() {
-            while place < series.times.len() && series.times[place] == at && series.numbers[place] < number {
-                place += 1;
+            while index < series.times.len() && series.times[index] == at && series.numbers[index] < number {
+                index += 1;
             }
-            series.numbers.insert(place, number);
+            series.numbers.insert(index, number);
         }
-        series.times.insert(place, at);
+        series.times.insert(index, at);
         if series.times.len() > self.exact {
             series.fold_oldest();
             *approximated += 1;
@@ -93,10 +94,10 @@ impl Kind for Series {
         for day in days {
             series.add_day(day);
         }
-        for (place, at) in times.into_iter().enumerate() {
-            self.insert(series, at, numbers.get(place).copied().unwrap_or_default(), approximated);
+        for (index, at) in times.into_iter().enumerate() {
+            self.insert(series, at, numbers.get(index).copied().unwrap_or_default(), approximated);
         }
-        // Days hold only what is older than all that is held one by one.
+        // Day buckets hold only events older than all that are held individually.
         while let (Some(day), Some(oldest)) = (series.days.last(), series.times.first())
             && day.last > *oldest
         {
@@ -105,9 +106,9 @@ impl Kind for Series {
         }
     }
 
-    /// Events that count in their day only cannot be told apart from those that the other one holds: then the one counts that
-    /// reaches further back.
-    fn unite(&self, kept: &mut Box<TimesAndDays>, log: Box<TimesAndDays>) {
+    /// Events in day buckets cannot be matched with those of the other side, so with any bucket the side that reaches
+    /// further back wins.
+    fn union(&self, kept: &mut Box<TimesAndDays>, log: Box<TimesAndDays>) {
         let first = |series: &TimesAndDays| series.days.first().map(|day| day.last).or(series.times.first().copied());
         if !kept.days.is_empty() || !log.days.is_empty() {
             if first(&log).is_some_and(|from_log| first(kept).is_none_or(|kept| from_log < kept)) {
@@ -117,11 +118,11 @@ impl Kind for Series {
         }
         let (kept_now, log) = (std::mem::take(&mut **kept), *log);
         if kept_now.numbers.is_empty() && log.numbers.is_empty() {
-            kept.times = united(kept_now.times, log.times);
+            kept.times = multiset_union(kept_now.times, log.times);
             return;
         }
         let numbered = |series: TimesAndDays| series.times.into_iter().zip(series.numbers).collect();
-        (kept.times, kept.numbers) = united(numbered(kept_now), numbered(log)).into_iter().unzip();
+        (kept.times, kept.numbers) = multiset_union(numbered(kept_now), numbered(log)).into_iter().unzip();
     }
 
     fn trim(&self, series: &mut Box<TimesAndDays>) {
@@ -143,7 +144,7 @@ impl Kind for Series {
         self.exact >= wanted.exact && reaches(self.horizon, wanted.horizon)
     }
 
-    fn is_sound(&self, series: &Box<TimesAndDays>) -> bool {
+    fn is_valid(&self, series: &Box<TimesAndDays>) -> bool {
         let numbers = if self.property.is_some() { series.times.len() } else { 0 };
         series.numbers.len() == numbers
     }
@@ -159,7 +160,7 @@ impl Kind for Series {
     fn bytes(&self, events: usize, _: usize) -> usize {
         let days = self.horizon.map_or(3650, |span| usize::try_from(span.0 / Span::DAY.0).unwrap_or(3650) + 2);
         let pair = if self.property.is_some() { 10 } else { 6 };
-        // Older ones count by day.
+        // Older ones are in day buckets.
         self.exact.min(events) * pair + days.min(events.saturating_sub(self.exact)) * 16
     }
 
@@ -179,7 +180,7 @@ impl Kind for Series {
 }
 
 impl TimesAndDays {
-    /// From now on the oldest event counts in its day only.
+    /// Moves the oldest event into the bucket of its day.
     fn fold_oldest(&mut self) {
         let at = self.times.remove(0);
         let sum = if self.numbers.is_empty() { Number::ZERO } else { self.numbers.remove(0) };
@@ -187,9 +188,9 @@ impl TimesAndDays {
     }
 
     fn add_day(&mut self, day: DayBucket) {
-        let place = self.days.partition_point(|bucket| bucket.day < day.day);
-        match self.days.get_mut(place).filter(|bucket| bucket.day == day.day) {
-            None => self.days.insert(place, day),
+        let index = self.days.partition_point(|bucket| bucket.day < day.day);
+        match self.days.get_mut(index).filter(|bucket| bucket.day == day.day) {
+            None => self.days.insert(index, day),
             Some(bucket) => {
                 bucket.last = bucket.last.max(day.last);
                 bucket.count += day.count;
@@ -223,7 +224,7 @@ impl Content for TimesAndDays {
             halve(&mut self.days);
             return;
         }
-        // As over capacity: what is no longer held one by one still counts in its day.
+        // As over capacity, the oldest events move into day buckets.
         for _ in 0..self.times.len() / 2 {
             self.fold_oldest();
         }

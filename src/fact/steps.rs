@@ -1,6 +1,6 @@
-//! How many events lie between the latest A and the first B after it: what `steps from A to B` looks at.
+//! How many events are between the latest A and the first B after it, for `steps from A to B`.
 //!
-//! Those that no late A or B can make void any more are only counted.
+//! Events that no late A or B can affect any more are only counted.
 
 use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve};
 use super::times::{put_times, read_times};
@@ -8,21 +8,21 @@ use super::{A, B, VIA};
 use crate::bytes::{Read, Reader, put_instant, put_u64};
 use crate::event::{CustomerEvent, Instant};
 
-/// The latest A, the first B after it, and how many others between; at most `cap` of either one by one.
+/// The latest A, the first B after it, and the number of events between; at most `cap` of either are held individually.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Steps {
     pub cap: usize,
 }
 
-/// What lies after the latest A.
+/// The events after the latest A.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StepsAfter {
     pub a: Option<Instant>,
-    /// B's after it: the first, and those that would be the first after a late A.
+    /// B's after the A: the first, and those that would be the first after a late A.
     pub b: Vec<Instant>,
-    /// Counted steps that no event to come can make void, and are therefore not among `via`.
+    /// The number of steps that no later arrival can affect, and which are therefore not in `via`.
     pub settled: u64,
-    /// The other steps, ascending; those after the first B too, for the sake of a late A.
+    /// The other steps, ascending; also those after the first B, which a late A may need.
     pub via: Vec<Instant>,
 }
 
@@ -46,7 +46,7 @@ impl StepsAfter {
     fn take_a(&mut self, at: Instant) {
         if self.is_after_a(at) {
             self.a = Some(at);
-            // All that was settled is older than any event that can still arrive.
+            // All settled steps are before this A.
             self.settled = 0;
             self.b.retain(|time| *time > at);
             self.via.retain(|time| *time > at);
@@ -55,9 +55,9 @@ impl StepsAfter {
 
     fn take_b(&mut self, at: Instant) {
         if self.is_after_a(at)
-            && let Err(place) = self.b.binary_search(&at)
+            && let Err(index) = self.b.binary_search(&at)
         {
-            self.b.insert(place, at);
+            self.b.insert(index, at);
         }
     }
 
@@ -90,7 +90,7 @@ impl StepsAfter {
 impl Kind for Steps {
     type Content = Box<StepsAfter>;
 
-    /// False: the count is as before.
+    /// False: the count is unchanged.
     fn feed(
         &self,
         steps: &mut Box<StepsAfter>,
@@ -116,11 +116,11 @@ impl Kind for Steps {
         while steps.via.first().is_some_and(|time| *time < settled_before) {
             steps.settle_first();
         }
-        let mut place = 0;
+        let mut index = 0;
         let first = usize::from(steps.a.is_some());
         steps.b.retain(|time| {
-            place += 1;
-            place <= first || *time >= settled_before
+            index += 1;
+            index <= first || *time >= settled_before
         });
     }
 
@@ -211,7 +211,7 @@ mod tests {
             kind.forget(&mut steps, None, Instant(at - 3));
         }
         assert_eq!((steps.count(), steps.via.len(), approximated), (Some(99), 4, 0));
-        // A late B takes back what came after it.
+        // A late B removes the steps after it from the count.
         steps.take_b(Instant(97));
         assert_eq!(steps.count(), Some(97));
         steps.take_a(Instant(98));

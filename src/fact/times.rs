@@ -1,4 +1,4 @@
-//! Ascending times: the content of the facts that keep the latest or the earliest of them.
+//! Ascending times: the content of the facts that keep the latest or the earliest events.
 
 use super::kind::{Content, halve};
 use crate::bytes::{Read, Reader, put_instant, put_len};

@@ -1,10 +1,10 @@
-//! How many there ever were, and their sum: `count(e ever)`, `sum(e.p since DATE)`.
+//! A count and a sum over all time: `count(e ever)`, `sum(e.p since DATE)`.
 
 use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, optional, since};
 use crate::bytes::{Read, Reader, put_number, put_u64};
 use crate::event::{CustomerEvent, Instant, Number, PropertyId, Value};
 
-/// How many, and the sum of a property, at or after `from`.
+/// The count, and the sum of a property, at or after `from`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Total {
     pub property: Option<PropertyId>,

@@ -1,4 +1,4 @@
-//! What waits for an answer: `A then no B within D`.
+//! Events that no answer has followed yet: `A then no B within D`.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::{A, B};
 use crate::bytes::{Read, Reader, put_instant, put_len};
 use crate::event::{CustomerEvent, Instant, PropertyId, Span};
 
-/// Per key value (one for all where `key` is none): the A's that no B has answered.
+/// The A's that no B has answered, for each value of the key, or for all events where `key` is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
     pub key: Option<PropertyId>,
-    /// Each A counts, not only the latest.
+    /// Does each A count, or only the latest?
     pub each: bool,
     pub keys_max: usize,
     pub each_max: usize,
@@ -22,16 +22,16 @@ pub struct Unanswered {
 /// Ascending by key.
 pub type OpenKeys = Vec<OpenKey>;
 
-/// What is open for one key.
+/// The unanswered events of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenKey {
     /// Hash of the key's value; 0 where the rule names no key.
     pub key: u64,
     /// The latest B; `MIN` before the first.
     pub b_at: Instant,
-    /// How many B's at that very instant; counted up to 2.
+    /// How many B's at that instant; counted up to 2.
     pub b_count: u8,
-    /// A's at or after the latest B, ascending; only the latest where the rule looks at no other.
+    /// A's at or after the latest B, ascending; only the latest where the rule needs no other.
     pub a: Vec<Opening>,
 }
 
@@ -50,7 +50,7 @@ impl OpenKey {
         Self { key, b_at: Instant::MIN, b_count: 0, a: Vec::new() }
     }
 
-    /// The A's that no other B has answered. One at the very instant of the latest B is open only if it is that B itself.
+    /// The A's that no other B has answered. An A at the instant of the latest B is open only if it is that B itself.
     pub fn open(&self) -> impl Iterator<Item = Instant> + '_ {
         let open = |opening: &&Opening| {
             opening.at > self.b_at || (opening.at == self.b_at && opening.also_b && self.b_count == 1)
@@ -67,9 +67,9 @@ impl OpenKey {
     }
 
     fn add(&mut self, added: Opening) {
-        let place = self.a.partition_point(|opening| opening.at < added.at);
-        match self.a.get_mut(place).filter(|opening| opening.at == added.at) {
-            None => self.a.insert(place, added),
+        let index = self.a.partition_point(|opening| opening.at < added.at);
+        match self.a.get_mut(index).filter(|opening| opening.at == added.at) {
+            None => self.a.insert(index, added),
             Some(opening) => {
                 opening.plain |= added.plain;
                 opening.also_b |= added.also_b;
@@ -77,21 +77,21 @@ impl OpenKey {
         }
     }
 
-    /// A's before the latest B are answered for good: B's only get later.
+    /// A's before the latest B stay answered, as the latest B only gets later.
     fn drop_answered(&mut self, each: bool) {
         let answered = self.a.partition_point(|opening| opening.at < self.b_at);
         let superseded = if each { 0 } else { self.a.len().saturating_sub(1) };
         self.a.drain(..answered.max(superseded));
     }
 
-    /// When the last event of this key came that is still known.
+    /// The time of the latest event of this key that is still held.
     fn latest(&self) -> Instant {
         self.a.last().map_or(self.b_at, |opening| opening.at.max(self.b_at))
     }
 }
 
 impl Unanswered {
-    /// Over capacity the oldest go first: whole keys, then A's.
+    /// Over capacity drops the oldest: whole keys first, then A's.
     fn cap(&self, keys: &mut OpenKeys, approximated: &mut u64) {
         while keys.len() > self.keys_max {
             let oldest = keys.iter().enumerate().min_by_key(|(_, key)| (key.latest(), key.key)).map_or(0, |(i, _)| i);
@@ -118,11 +118,11 @@ impl Kind for Unanswered {
         context: &mut FeedContext<'_>,
     ) -> bool {
         let Some(key) = key_of(self.key, event) else { return false };
-        let place = keys.partition_point(|open| open.key < key);
-        if keys.get(place).is_none_or(|open| open.key != key) {
-            keys.insert(place, OpenKey::new(key));
+        let index = keys.partition_point(|open| open.key < key);
+        if keys.get(index).is_none_or(|open| open.key != key) {
+            keys.insert(index, OpenKey::new(key));
         }
-        let (open, also_b) = (&mut keys[place], parts & B != 0);
+        let (open, also_b) = (&mut keys[index], parts & B != 0);
         if also_b {
             open.answer(event.at, 1);
         }
@@ -139,17 +139,17 @@ impl Kind for Unanswered {
             let oldest = settled_before - horizon;
             keys.iter_mut().for_each(|key| key.a.retain(|opening| opening.at >= oldest));
         }
-        // A B matters to A's that may still arrive at or before it.
+        // A B is still needed for A's that may arrive at or before it.
         keys.retain(|key| !key.a.is_empty() || key.b_at >= settled_before);
     }
 
     fn merge(&self, keys: &mut OpenKeys, other: OpenKeys, _: EdgeTimes, approximated: &mut u64) {
         for added in other {
-            let place = keys.partition_point(|open| open.key < added.key);
-            if keys.get(place).is_none_or(|open| open.key != added.key) {
-                keys.insert(place, OpenKey::new(added.key));
+            let index = keys.partition_point(|open| open.key < added.key);
+            if keys.get(index).is_none_or(|open| open.key != added.key) {
+                keys.insert(index, OpenKey::new(added.key));
             }
-            let open = &mut keys[place];
+            let open = &mut keys[index];
             open.answer(added.b_at, added.b_count);
             added.a.into_iter().for_each(|opening| open.add(opening));
             open.drop_answered(self.each);
@@ -157,8 +157,8 @@ impl Kind for Unanswered {
         self.cap(keys, approximated);
     }
 
-    /// A B that either has seen answers the A's before it in both.
-    fn unite(&self, keys: &mut OpenKeys, log: OpenKeys) {
+    /// A B of either side answers the A's before it in both.
+    fn union(&self, keys: &mut OpenKeys, log: OpenKeys) {
         let mut all: BTreeMap<u64, OpenKey> = std::mem::take(keys).into_iter().map(|open| (open.key, open)).collect();
         for from_log in log {
             let open = all.entry(from_log.key).or_insert_with(|| OpenKey::new(from_log.key));

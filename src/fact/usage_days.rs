@@ -1,4 +1,4 @@
-//! Days of use: what the model of use looks at. Like those of purchases, they are summed up in the order of the days.
+//! Active days, for the churn model of usage. Like those of purchases, they are summed up in the order of the days.
 
 use super::calendar_days::{day, day_of, may_be_over, next_day, put_days, read_days, read_sums};
 use super::kind::{Content, EdgeTimes, FeedContext, Kind, LATE_PERIODS, Names, Parts, Phrases};
@@ -7,24 +7,24 @@ use crate::calendar::Calendar;
 use crate::churn::{Memories, Usage};
 use crate::event::{CustomerEvent, Instant};
 
-/// The days of use.
+/// The active days.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageDays;
 
-/// Days on which something was used.
+/// A customer's active days: those that no late event can change as sums, the others individually.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Used {
-    /// The days before those that are open.
+    /// The sums of the days before those in `open`.
     pub settled: Option<Usage>,
     /// Days since 1970-01-01, ascending.
     pub open: Vec<i32>,
 }
 
-/// No day in it is not a number, so what is equal to itself is all there is.
+/// The sums are never NaN, so equality is reflexive.
 impl Eq for Used {}
 
 impl Used {
-    /// All use; `None` before the first.
+    /// The usage of all days; `None` before the first.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         let mut all = self.settled;
@@ -47,8 +47,8 @@ impl Used {
     fn add(&mut self, day: i32) -> bool {
         match self.open.binary_search(&day) {
             Ok(_) => false,
-            Err(place) => {
-                self.open.insert(place, day);
+            Err(index) => {
+                self.open.insert(index, day);
                 true
             }
         }
@@ -69,7 +69,7 @@ impl Kind for UsageDays {
         used.take(event.at, context.settled_before, context.calendar)
     }
 
-    /// Days that both have settled count twice if both were the same day.
+    /// A day that both have settled counts twice.
     fn merge(&self, used: &mut Box<Used>, other: Box<Used>, _: EdgeTimes, _: &mut u64) {
         used.settled = match (used.settled, other.settled) {
             (Some(one), Some(other)) => Some(one.and(&other, &Memories::default())),

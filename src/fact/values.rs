@@ -1,13 +1,13 @@
-//! Times with values of any type: what `first`, `last` and `most_common` look at.
+//! Times with values of any type, for `first`, `last` and `most_common`.
 
 use super::floor::{Floor, furthest, reaches};
-use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve, united, within};
+use super::kind::{Content, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, halve, multiset_union, within};
 use super::times::{put_times, read_times};
 use super::{A, FactIx};
 use crate::bytes::{Corrupt, Read, Reader, put_number, put_text};
 use crate::event::{CustomerEvent, Instant, Kept, PropertyId, Span, Value};
 
-/// Of a text in a fact's memory the first so many bytes are kept, whole characters; by them it is compared.
+/// Texts are cut to so many bytes, at a whole character, before they are kept or compared.
 pub const TEXT_MAX: usize = 256;
 
 /// Times and values of any type: the latest (or `earliest`) `cap`, ascending.
@@ -28,13 +28,13 @@ pub struct TimedValues {
     pub values: Vec<Kept>,
 }
 
-/// As much of a text as is kept, whole characters.
+/// The part of a text that is kept.
 #[must_use]
 pub fn kept_part(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_MAX)]
 }
 
-/// As much of a value as is kept.
+/// The part of a value that is kept.
 fn cut(value: Value<'_>) -> Value<'_> {
     match value {
         Value::Text(text) => Value::Text(kept_part(text)),
@@ -43,18 +43,19 @@ fn cut(value: Value<'_>) -> Value<'_> {
 }
 
 impl Values {
-    /// Over capacity the oldest goes, counted; of one value held, the one at the edge stays. False: nothing changed.
+    /// Over capacity the oldest is dropped, and counted. With a capacity of one the first, or last, is kept. False:
+    /// nothing changed.
     fn take(&self, kept: &mut TimedValues, at: Instant, value: Value<'_>, approximated: &mut u64) -> bool {
         let value = cut(value);
         if self.cap == 1 {
             return self.replace(kept, at, value);
         }
-        let mut place = kept.times.partition_point(|time| *time < at);
-        while place < kept.times.len() && kept.times[place] == at && kept.values[place].value() < value {
-            place += 1;
+        let mut index = kept.times.partition_point(|time| *time < at);
+        while index < kept.times.len() && kept.times[index] == at && kept.values[index].value() < value {
+            index += 1;
         }
-        kept.times.insert(place, at);
-        kept.values.insert(place, Kept::from(value));
+        kept.times.insert(index, at);
+        kept.values.insert(index, Kept::from(value));
         if kept.times.len() > self.cap {
             kept.times.remove(0);
             kept.values.remove(0);
@@ -75,7 +76,7 @@ impl Values {
             return false;
         }
         *time = at;
-        // The same value again needs no new text.
+        // Avoids an allocation where the value is the same.
         if held.value() != value {
             *held = Kept::from(value);
         }
@@ -98,7 +99,7 @@ impl Kind for Values {
     }
 
     fn forget(&self, kept: &mut Box<TimedValues>, edge: EdgeTimes, settled_before: Instant) {
-        // Of one value held nothing but another one makes it go.
+        // With a capacity of one only another value replaces it.
         if self.cap > 1 {
             let (from, through) = self.floor.bounds(self.horizon, edge, settled_before);
             let end = kept.times.partition_point(|time| *time <= through);
@@ -113,12 +114,12 @@ impl Kind for Values {
         }
     }
 
-    fn unite(&self, kept: &mut Box<TimedValues>, log: Box<TimedValues>) {
+    fn union(&self, kept: &mut Box<TimedValues>, log: Box<TimedValues>) {
         if self.cap == 1 {
             return self.merge(kept, log, None, &mut 0);
         }
         let pairs = |values: TimedValues| values.times.into_iter().zip(values.values).collect();
-        let all = united(pairs(std::mem::take(&mut **kept)), pairs(*log));
+        let all = multiset_union(pairs(std::mem::take(&mut **kept)), pairs(*log));
         (kept.times, kept.values) = all.into_iter().unzip();
     }
 

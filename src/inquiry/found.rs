@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{json, text};
 use crate::engine::{
-    CustomerState, Engine, Explanation, Language, Observed, Parameters, RiskEffect, Thresholds, Words, explain,
+    CustomerState, Detail, Engine, Explanation, Language, Observed, Parameters, RiskEffect, Thresholds, explain,
 };
 use crate::event::{Instant, Span};
 use crate::rules::{CohortIx, RuleSet, nearest};
@@ -82,8 +82,8 @@ impl Found {
         }
         self.state.set_customer(&self.customer);
         self.state.forget_deadlines();
-        engine.catch_up(&mut self.state, Words::None, &mut Vec::new());
-        engine.fire(&mut self.state, at.next(), Words::None, &mut Vec::new());
+        engine.apply_parameters(&mut self.state, Detail::None, &mut Vec::new());
+        engine.fire(&mut self.state, at.next(), Detail::None, &mut Vec::new());
         let all = (0..rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).unwrap_or(u16::MAX)));
         let asked = all.filter(|index| cohort.is_none_or(|asked| asked == *index));
         let explanations = asked.map(|index| explain(&engine, &self.state, index, at)).collect();

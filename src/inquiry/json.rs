@@ -138,7 +138,7 @@ pub(super) fn write_standings(
 
 fn churn<'a>(rules: &'a RuleSet, risk: &RiskEffect) -> Churn<'a> {
     let factor = |factor: &engine::Factor| Factor {
-        text: Text::of(|language| factor.in_words(rules, language)),
+        text: Text::of(|language| factor.text(rules, language)),
         points: factor.points,
     };
     Churn {
@@ -190,13 +190,13 @@ fn cohort<'a>(rules: &'a RuleSet, found: &Explanation) -> Cohort<'a> {
 }
 
 fn condition(rules: &RuleSet, clause: &Clause) -> Condition {
-    let Clause { of, part, turn } = clause;
+    let Clause { of, part, remedy } = clause;
     Condition {
         of: of.key(),
         condition: part.condition(rules, Language::English),
         value: Text::of(|language| part.value(language)),
         holds: part.holds,
         until: Some(part.until).filter(|until| *until < Instant::MAX).map(|until| until.0),
-        changes_with: Text::of(|language| turn.text(rules, language)),
+        changes_with: Text::of(|language| remedy.text(rules, language)),
     }
 }

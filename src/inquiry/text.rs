@@ -71,7 +71,7 @@ pub(super) fn write_standings(
     }
     for found in explanations {
         title(rules, found, language, out)?;
-        writeln!(out, "  {} {}", labels(language).next, found.outlook(rules, language))?;
+        writeln!(out, "  {} {}", labels(language).next, found.next_change(rules, language))?;
     }
     Ok(())
 }
@@ -121,11 +121,11 @@ fn one(rules: &RuleSet, found: &Explanation, language: Language, out: &mut impl 
             "" => writeln!(out, "    {answer}  {condition}")?,
             value => writeln!(out, "    {answer}  {condition} ({value})")?,
         }
-        if clause.turn == Default::default() {
+        if clause.remedy == Default::default() {
             writeln!(out, "           {}", labels.no_change)?;
         } else {
-            writeln!(out, "           {} {}", labels.change, clause.turn.text(rules, language))?;
+            writeln!(out, "           {} {}", labels.change, clause.remedy.text(rules, language))?;
         }
     }
-    writeln!(out, "  {} {}", labels.next, found.outlook(rules, language))
+    writeln!(out, "  {} {}", labels.next, found.next_change(rules, language))
 }

@@ -1,4 +1,4 @@
-//! What a rule says, as written: the whole language, one type per construct of the grammar.
+//! The syntax tree of the rules language, one type per construct of the grammar.
 
 pub use crate::calendar::Unit;
 use crate::event::{Number, Span};
@@ -18,14 +18,14 @@ impl Range {
     }
 }
 
-/// A name and where it stands.
+/// A name and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     pub text: String,
     pub range: Range,
 }
 
-/// An expression and where it stands.
+/// An expression and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
     pub kind: ExprKind,
@@ -148,7 +148,7 @@ pub enum Count {
     },
 }
 
-/// A length as written, `72 hours`, and what it comes to in milliseconds.
+/// A duration as written, `72 hours`, and in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duration {
     pub amount: Number,
@@ -158,7 +158,7 @@ pub struct Duration {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Window {
-    /// Also where no window is written.
+    /// The default where no window is written.
     Ever,
     /// `in the last D`
     Last(Duration),
@@ -253,9 +253,10 @@ pub enum CompareTest {
 pub enum Operand {
     Literal(Literal),
     Duration(Duration),
-    /// A bare word: an attribute, a score or a named measure, or else, beside what may be one, a text.
+    /// A bare word: an attribute, a score or a named measure, or else a text, if it is compared with a value that may
+    /// be one.
     Word(Name),
-    /// `20 %`: of what `change in` was before.
+    /// `20 %`: relative to the value of `change in` before.
     Percent(Number),
     /// A measure, times a factor (1 where none is written).
     Measure(Number, Box<Measure>),

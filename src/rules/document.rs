@@ -1,28 +1,28 @@
-//! The rules file: TOML read key by key, so that every mistake is found with its place, all at once.
+//! The rules file as a document: TOML read key by key, so that all errors are found at once, with their locations.
 
 mod churn;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ast::{Duration, Events, Expr, Function, Literal, Measure, MeasureKind, Name, Operand, Range};
-use super::compile::SCORES;
-use super::error::{ExprError, RuleError, nearest};
-use super::parser::{is_reserved, parse, parse_attribute, parse_duration, parse_measure};
-use super::source::locate;
+use super::ast::{Events, Expr, Function, Literal, Measure, MeasureKind, Name, Operand, Range};
+use super::error::{RuleError, nearest};
+use super::parser::{parse_attribute, parse_measure};
+use super::reserved::{SCORES, is_reserved};
 use crate::event::{Localized, Span};
 pub use churn::{ChurnModel, ChurnRule, LOWEST_LEVEL, SignalRule};
 
-/// A rules file as written; nothing is looked up yet.
+/// A rules file as written, without any name resolution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// An IANA name; `UTC` where none is written.
     pub time_zone: String,
-    /// What breaks silence; anything, where none is written.
+    /// The events that end silence; the default is any event.
     pub activity: Events,
-    /// `[defaults.usual_gap]`: until a customer has three gaps of their own.
+    /// `[defaults.usual_gap]`, used until a customer has three gaps.
     pub usual_gaps: BTreeMap<String, Span>,
     /// `[profile]`, by name.
     pub profile: BTreeMap<String, Attribute>,
@@ -32,12 +32,12 @@ pub struct Document {
     pub churn: Option<ChurnRule>,
     /// By name.
     pub cohorts: BTreeMap<String, CohortRule>,
-    /// Cohorts whose `who` could not be read; where there are any, mistakes have been reported.
+    /// Cohorts whose `who` could not be parsed, which was reported as an error.
     pub(super) unread: BTreeSet<String>,
 }
 
 impl Document {
-    /// What is left where only the days of coming back matter, and their model: no cohorts and no signals.
+    /// A document with `[churn]` alone, without cohorts and signals.
     #[must_use]
     pub fn of_churn_alone(&self, churn: ChurnRule) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Document {
         }
     }
 
-    /// Every expression with its cohort and key, by the cohorts' names.
+    /// Every expression with its cohort and key, in the order of the cohorts' names.
     pub fn expressions(&self) -> impl Iterator<Item = (&str, &'static str, &Written)> {
         self.cohorts.iter().flat_map(|(name, rule)| {
             let parts = [("who", Some(&rule.who)), ("stay", rule.stay.as_ref()), ("until", rule.until.as_ref())];
@@ -57,7 +57,8 @@ impl Document {
         })
     }
 
-    /// Where an attribute, or a measure that picks a value, is compared with a value: of which event and property it is.
+    /// The event and property of an attribute, or of a measure that picks a value, with the value that it is compared
+    /// with.
     #[must_use]
     pub fn compared<'d>(&'d self, measure: &'d Measure, with: &Operand) -> Option<(&'d Name, &'d Name, Literal)> {
         let (event, property) = match &measure.kind {
@@ -124,25 +125,25 @@ pub struct CohortRule {
     pub action: Option<String>,
 }
 
-/// Of the cohorts of one group a customer is held in one: the one with the lowest priority number.
+/// A group of cohorts, of which a customer is in one at a time: the one with the lowest priority number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub name: String,
     pub priority: i64,
-    /// Where the priority stands in the file.
+    /// The location of the priority in the file.
     pub(super) literal: std::ops::Range<usize>,
 }
 
-/// What is said of the customers who are in a cohort from its creation on.
+/// Whether the entries of customers who are in a cohort from its creation on may be acted on.
 ///
-/// Kept for the edit of rules, the only thing that creates a cohort for customers already known. A start with these rules
-/// decides them over the log and does not look at it.
+/// Only an edit of the rules uses it, since only that creates a cohort for customers already known. A first start
+/// decides them over the log and ignores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnCreate {
     /// No automation acts on their entry.
     #[default]
     Silent,
-    /// Their entry may be acted on, as any other.
+    /// Their entry may be acted on like any other.
     Emit,
 }
 
@@ -155,7 +156,7 @@ pub struct Written {
     pub(super) literal: std::ops::Range<usize>,
 }
 
-/// The keys that the language has and this release does not run.
+/// Keys of the language that this release does not support yet.
 const LATER_COHORT: [&str; 1] = ["needs"];
 const COHORT_KEYS: [&str; 17] = [
     "who",
@@ -176,30 +177,12 @@ const COHORT_KEYS: [&str; 17] = [
     "on_create",
     "shadow",
 ];
-/// What people put into the rules by mistake.
-const SECTIONS_OF_SETTINGS: [&str; 15] = [
-    "lanes",
-    "kafka",
-    "topics",
-    "batch",
-    "rules",
-    "state",
-    "ranks",
-    "metrics",
-    "admin",
-    "memory",
-    "time",
-    "automation",
-    "dedupe",
-    "schemas",
-    "log",
-];
 const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];
 
 /// Reads a rules file.
 ///
 /// # Errors
-/// Every mistake of form, in the order of the file.
+/// Every syntax error, in the order of the file.
 pub fn read(file: &str, text: &str) -> Result<Document, Vec<RuleError>> {
     match read_partly(file, text) {
         (Some(document), errors) if errors.is_empty() => Ok(document),
@@ -207,7 +190,8 @@ pub fn read(file: &str, text: &str) -> Result<Document, Vec<RuleError>> {
     }
 }
 
-/// Reads what can be read of a rules file, so that mistakes elsewhere in it can still be found; none if it is no TOML.
+/// Reads as much of a rules file as possible, so that errors elsewhere in it can still be found; `None` if it is not
+/// valid TOML.
 pub(super) fn read_partly(file: &str, text: &str) -> (Option<Document>, Vec<RuleError>) {
     let table = match DeTable::parse(text) {
         Ok(table) => table.into_inner(),
@@ -216,7 +200,7 @@ pub(super) fn read_partly(file: &str, text: &str) -> (Option<Document>, Vec<Rule
             let message = error.message().lines().collect::<Vec<_>>().join(", ");
             let range = Range { start: span.start, end: span.end };
             let hint = habit(text, span.start).map(str::to_owned);
-            let error = RuleError::at(file, text, range, "", format!("this is not TOML: {message}"), hint);
+            let error = RuleError::at(file, text, range, "", format!("this is not valid TOML: {message}"), hint);
             return (None, vec![error]);
         }
     };
@@ -226,7 +210,7 @@ pub(super) fn read_partly(file: &str, text: &str) -> (Option<Document>, Vec<Rule
     (Some(document), reader.errors)
 }
 
-/// What to write instead of what is no TOML at `at`, where people often mean the same by it.
+/// A hint for invalid TOML at `at`, for common mistakes.
 fn habit(text: &str, at: usize) -> Option<&'static str> {
     let at = text.floor_char_boundary(at);
     let line_start = text[..at].rfind('\n').map_or(0, |end| end + 1);
@@ -239,23 +223,23 @@ fn habit(text: &str, at: usize) -> Option<&'static str> {
         return Some("write straight quotes, \"...\"");
     }
     if value.starts_with('"') && value.matches('"').count() > 2 {
-        return Some("quotes within quotes: put the whole rule between '...', and the texts in it between \"...\"");
+        return Some("quotes inside quotes: put the whole rule between '...', and the texts in it between \"...\"");
     }
     if value.starts_with(char::is_alphabetic) {
-        return Some("a rule or a text stands in quotes: who = \"did purchase in the last 7 days\"");
+        return Some("put a rule or a text in quotes: who = \"did purchase in the last 7 days\"");
     }
     if line.starts_with('[') && line.contains(' ') {
-        return Some("the name of a cohort has no spaces: [cohorts.best_customers]");
+        return Some("a cohort name has no spaces: [cohorts.best_customers]");
     }
     None
 }
 
-/// What to write instead of an unknown time zone.
+/// A hint for an unknown time zone.
 fn zone_like(name: &str) -> String {
     let known: Vec<String> = jiff::tz::db().available().map(|zone| zone.to_string()).collect();
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None => "use a name of the IANA list, such as \"Europe/Paris\"".to_owned(),
+        None => "use a name from the IANA list, such as \"Europe/Paris\"".to_owned(),
     }
 }
 
@@ -285,7 +269,7 @@ impl Reader<'_> {
                 "time_zone" => {
                     if let Some(name) = self.string("time_zone", value) {
                         if jiff::tz::TimeZone::get(&name).is_err() {
-                            let message = format!("`{name}` is no time zone");
+                            let message = format!("`{name}` is not a known time zone");
                             self.error("time_zone", value.span(), message, Some(zone_like(&name)));
                         }
                         document.time_zone = name;
@@ -306,7 +290,7 @@ impl Reader<'_> {
         }
         for (name, defined) in &document.measures {
             if document.profile.contains_key(name) {
-                let message = format!("`{name}` is an attribute of [profile] as well");
+                let message = format!("`{name}` is also an attribute of [profile]");
                 let key = format!("measures.{name}");
                 self.error(&key, defined.literal.clone(), message, Some("give one of them another name".into()));
             }
@@ -371,14 +355,14 @@ impl Reader<'_> {
         measures
     }
 
-    /// A name that stands in expressions as it is.
+    /// Checks a name that is used in expressions without quotes.
     fn bare_name(&mut self, section: &str, name: &Spanned<std::borrow::Cow<'_, str>>) {
         let plain = name.get_ref().as_ref();
         if !is_plain(plain) {
             let hint = "use lower-case letters, digits and _, beginning with a letter";
-            self.error(section, name.span(), format!("`{plain}` is not a plain name"), Some(hint.into()));
+            self.error(section, name.span(), format!("`{plain}` is not a valid name"), Some(hint.into()));
         } else if is_reserved(plain) {
-            let message = format!("`{plain}` is a word of the language");
+            let message = format!("`{plain}` is a reserved word");
             self.error(section, name.span(), message, Some("give it another name".into()));
         } else if SCORES.contains(&plain) {
             let message = format!("`{plain}` is the name of a score");
@@ -392,7 +376,7 @@ impl Reader<'_> {
             let plain = name.get_ref();
             if !is_plain(plain) {
                 let hint = "use lower-case letters, digits and _, beginning with a letter; `name` is for people";
-                let message = format!("`{plain}` is not a cohort's name");
+                let message = format!("`{plain}` is not a valid cohort name");
                 self.error("cohorts", name.span(), message, Some(hint.into()));
             }
             if let Some(rule) = self.cohort(plain, name.span(), value) {
@@ -407,7 +391,7 @@ impl Reader<'_> {
     fn cohort(
         &mut self,
         cohort: &str,
-        place: std::ops::Range<usize>,
+        location: std::ops::Range<usize>,
         value: &Spanned<DeValue<'_>>,
     ) -> Option<CohortRule> {
         let prefix = format!("cohorts.{cohort}");
@@ -458,28 +442,34 @@ impl Reader<'_> {
         if let (Some(Span(least)), Some(Span(most))) = (at_least, at_most)
             && least > most
         {
-            let hint = "a stay that must last longer than it may last cannot be kept";
-            let place = least_at.unwrap_or_else(|| place.clone());
-            self.error(&prefix, place, "`at_least` is longer than `at_most`".into(), Some(hint.into()));
+            let hint = "the minimum stay cannot be longer than the maximum";
+            let location = least_at.unwrap_or_else(|| location.clone());
+            self.error(&prefix, location, "`at_least` is longer than `at_most`".into(), Some(hint.into()));
         }
         let group = match (exclusive_in, priority) {
             (Some((name, _)), Some((priority, literal))) => Some(Group { name, priority, literal }),
             (Some((name, span)), None) if self.errors.len() == before => {
-                let hint = "add priority = 1, say: of the cohorts of a group the lowest number is held";
-                let message = format!("a cohort of the group `{name}` has no `priority`");
+                let hint =
+                    "add one, such as priority = 1: the customer is in the cohort of the group with the lowest number";
+                let message = format!("a cohort of the group `{name}` needs a `priority`");
                 self.error(&format!("{prefix}.exclusive_in"), span, message, Some(hint.into()));
                 None
             }
             (None, Some((_, span))) if self.errors.len() == before => {
-                let hint = "add exclusive_in = \"offers\", say: a priority counts among the cohorts of one group";
-                self.error(&format!("{prefix}.priority"), span, "there is no `exclusive_in`".into(), Some(hint.into()));
+                let hint = "add it, such as exclusive_in = \"offers\": a priority applies within a group";
+                self.error(
+                    &format!("{prefix}.priority"),
+                    span,
+                    "a `priority` needs `exclusive_in`".into(),
+                    Some(hint.into()),
+                );
                 None
             }
             _ => None,
         };
         if who.is_none() && self.errors.len() == before {
-            let hint = "add who = \"did signup in the last 7 days\", say; an expression stands in quotes";
-            self.error(&prefix, place, "`who` is missing".into(), Some(hint.into()));
+            let hint = "add it, such as who = \"did signup in the last 7 days\"; put the expression in quotes";
+            self.error(&prefix, location, "`who` is missing".into(), Some(hint.into()));
         }
         Some(CohortRule {
             who: who?,
@@ -498,148 +488,6 @@ impl Reader<'_> {
             owner,
             action,
         })
-    }
-
-    fn included(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Vec<Name> {
-        let DeValue::Array(items) = value.get_ref() else {
-            let message = "expected a list of names of [profile] or [measures]".into();
-            self.error(key, value.span(), message, None);
-            return Vec::new();
-        };
-        let name = |item: &Spanned<DeValue<'_>>| {
-            let range = Range { start: item.span().start, end: item.span().end };
-            self.string(key, item).map(|text| Name { text, range })
-        };
-        items.iter().filter_map(name).collect()
-    }
-
-    fn localized(&mut self, key: &str, value: &Spanned<DeValue<'_>>, name: &mut Localized) {
-        if let DeValue::String(text) = value.get_ref() {
-            *name = Localized { en: text.to_string(), fr: text.to_string() };
-            return;
-        }
-        for entry in self.table(key, value) {
-            let (language, text) = entry;
-            match language.get_ref().as_ref() {
-                "en" => name.en = self.string(key, text).unwrap_or_default(),
-                "fr" => name.fr = self.string(key, text).unwrap_or_default(),
-                _ => self.unknown(key, entry, &["en", "fr"]),
-            }
-        }
-    }
-
-    fn expression(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Written> {
-        let text = self.string(key, value)?;
-        match parse(&text) {
-            Ok(expr) => Some(Written { text, expr, literal: value.span() }),
-            Err(error) => {
-                self.inside(key, value.span(), &text, error);
-                None
-            }
-        }
-    }
-
-    fn duration(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Duration> {
-        let DeValue::String(text) = value.get_ref() else {
-            self.error(key, value.span(), "expected a length of time in quotes, such as \"14 days\"".into(), None);
-            return None;
-        };
-        match parse_duration(text) {
-            Ok(duration) => Some(duration),
-            Err(error) => {
-                self.inside(key, value.span(), text, error);
-                None
-            }
-        }
-    }
-
-    fn names(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Vec<Name>> {
-        let DeValue::Array(items) = value.get_ref() else {
-            self.error(
-                key,
-                value.span(),
-                "expected a list of event names".into(),
-                Some("write it like [\"visit\", \"login\"]".into()),
-            );
-            return None;
-        };
-        let mut names = Vec::new();
-        for item in items {
-            match item.get_ref() {
-                DeValue::String(text) if !text.is_empty() => {
-                    let range = Range { start: item.span().start, end: item.span().end };
-                    names.push(Name { text: text.to_string(), range });
-                }
-                _ => self.error(key, item.span(), "expected an event's name in quotes".into(), None),
-            }
-        }
-        if items.is_empty() {
-            let hint = "list what breaks silence, or take the line out: then anything does";
-            self.error(key, value.span(), "expected at least one event's name".into(), Some(hint.into()));
-        }
-        (!names.is_empty()).then_some(names)
-    }
-
-    fn flag(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<bool> {
-        if let DeValue::Boolean(flag) = value.get_ref() {
-            return Some(*flag);
-        }
-        self.error(key, value.span(), "expected true or false".into(), None);
-        None
-    }
-
-    fn integer(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<i64> {
-        let number = match value.get_ref() {
-            DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix()).ok(),
-            _ => None,
-        };
-        if number.is_none() {
-            self.error(key, value.span(), "expected a whole number".into(), None);
-        }
-        number
-    }
-
-    fn string(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
-        if let DeValue::String(text) = value.get_ref() {
-            return Some(text.to_string());
-        }
-        self.error(key, value.span(), "expected a text in quotes".into(), None);
-        None
-    }
-
-    fn table<'t, 'i>(&mut self, key: &str, value: &'t Spanned<DeValue<'i>>) -> Vec<Entry<'t, 'i>> {
-        if let DeValue::Table(table) = value.get_ref() {
-            return table.iter().collect();
-        }
-        self.error(key, value.span(), format!("expected a table, [{key}]"), None);
-        Vec::new()
-    }
-
-    fn unknown(&mut self, prefix: &str, (key, _): Entry<'_, '_>, known: &[&str]) {
-        let name = key.get_ref().as_ref();
-        let hint = match nearest(name, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if prefix.is_empty() && SECTIONS_OF_SETTINGS.contains(&name) => {
-                "it belongs into the settings, a file of its own that is given with --config".to_owned()
-            }
-            None => format!("known here: {}", known.join(", ")),
-        };
-        self.error(prefix, key.span(), format!("unknown key `{name}`"), Some(hint));
-    }
-
-    fn later(&mut self, key: &str, span: std::ops::Range<usize>) {
-        let hint = "take it out; it is part of the language and will run in a later release";
-        self.error(key, span, "this release does not run it".into(), Some(hint.into()));
-    }
-
-    fn inside(&mut self, key: &str, literal: std::ops::Range<usize>, decoded: &str, error: ExprError) {
-        let range = locate(self.text, literal, decoded, error.range);
-        self.errors.push(RuleError::at(self.file, self.text, range, key, error.message, error.hint));
-    }
-
-    fn error(&mut self, key: &str, span: std::ops::Range<usize>, message: String, hint: Option<String>) {
-        let range = Range { start: span.start, end: span.end };
-        self.errors.push(RuleError::at(self.file, self.text, range, key, message, hint));
     }
 }
 

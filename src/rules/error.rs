@@ -1,10 +1,10 @@
-//! What is wrong with a rules file: file, line, column, the line itself, a caret and a way on.
+//! Errors in a rules file: file, line, column, the source line, a caret and a hint.
 
 use std::fmt;
 
 use super::ast::Range;
 
-/// A mistake inside one expression; the document knows where in the file it stands.
+/// An error inside one expression, whose location in the file the document knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExprError {
     pub range: Range,
@@ -23,10 +23,10 @@ impl ExprError {
     }
 }
 
-/// A mistake in a rules file.
+/// An error in a rules file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleError {
-    /// The file as the operator named it.
+    /// The name of the file as given.
     pub file: String,
     /// From 1.
     pub line: usize,
@@ -41,7 +41,7 @@ pub struct RuleError {
 }
 
 impl RuleError {
-    /// Places a mistake at a byte range of the file.
+    /// An error at a byte range of the file.
     pub(super) fn at(file: &str, text: &str, range: Range, key: &str, message: String, hint: Option<String>) -> Self {
         let start = range.start.min(text.len());
         let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
@@ -59,7 +59,7 @@ impl RuleError {
         }
     }
 
-    /// One line: file, place, key, what is wrong and what to do.
+    /// One line: file, location, key, message and hint.
     #[must_use]
     pub fn one_line(&self) -> String {
         let key = if self.key.is_empty() { String::new() } else { format!("{}: ", self.key) };
@@ -69,7 +69,7 @@ impl RuleError {
 }
 
 impl fmt::Display for RuleError {
-    /// The one line, then the source line with a caret below.
+    /// That line, then the source line with a caret below.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gutter = self.line.to_string();
         let pad = " ".repeat(gutter.len());
@@ -84,7 +84,7 @@ impl fmt::Display for RuleError {
 
 impl std::error::Error for RuleError {}
 
-/// The candidate nearest to `word`, if it is near enough to be what was meant.
+/// The candidate nearest to `word`, if it is near enough to be a typing error.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (word.chars().count() / 3).clamp(1, 3);

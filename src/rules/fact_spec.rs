@@ -1,4 +1,4 @@
-//! A fact as the rules ask for it: its kind, and which events feed it.
+//! A fact as the rules define it: its kind, and the events that feed it.
 
 use super::selector::Filter;
 use crate::event::NameId;
@@ -15,7 +15,7 @@ pub(super) struct Selector {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FactSpec {
     pub kind: FactKind,
-    /// Hash of the definition in words; the same definition has the same id in every rules file and release.
+    /// Hash of the definition as text; the same definition has the same id in every rules file and release.
     pub id: u64,
     pub(super) selector: Selector,
     /// The events B of `A then no B`, of `time from A to B` and of `steps from A to B`.
@@ -26,10 +26,10 @@ pub struct FactSpec {
     pub(super) via: Option<Selector>,
 }
 
-/// Which events make a sequence, and which break it.
+/// The events of the steps of a sequence, and those that break it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ChainSelectors {
-    /// In their order, the first one too.
+    /// In order, including the first one.
     pub(super) steps: Vec<Selector>,
     /// The X of `without X between`.
     pub(super) without: Option<Selector>,

@@ -1,8 +1,8 @@
-//! Text to tokens, each with its place.
+//! Splits an expression into tokens, each with its location.
 
 use super::ast::{Date, Range};
 use super::error::ExprError;
-use super::parser::is_reserved;
+use super::reserved::is_reserved;
 use crate::event::Number;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub(super) struct Token {
     pub(super) range: Range,
 }
 
-/// Signs that people bring from elsewhere, and what stands for them here.
+/// Operators and quotes of other languages, and what to write instead.
 const HABITS: [(&str, &str); 19] = [
     ("&&", "`and`"),
     ("||", "`or`"),
@@ -66,7 +66,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExprError> {
     Ok(found)
 }
 
-/// The token at the start of `rest`, which is not empty and begins with no space; and its length in bytes.
+/// The token at the start of `rest`, which is not empty and does not begin with a space; and its length in bytes.
 fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
     let first = rest.as_bytes()[0];
     if first == b'"' {
@@ -96,24 +96,23 @@ fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {
     let length = rest.chars().next().map_or(1, char::len_utf8);
     if let Some((written, meant)) = HABITS.iter().find(|(written, _)| rest.starts_with(written)) {
         let range = Range { start: at, end: at + written.len() };
-        return Err(
-            ExprError::new(range, format!("`{written}` is not a sign of the language")).hint(format!("write {meant}"))
-        );
+        return Err(ExprError::new(range, format!("`{written}` is not an operator of the language"))
+            .hint(format!("write {meant}")));
     }
-    Err(ExprError::new(Range { start: at, end: at + length }, "this character has no meaning here"))
+    Err(ExprError::new(Range { start: at, end: at + length }, "this character is not allowed here"))
 }
 
-/// A word with capitals or other letters must stand in quotes.
+/// The error for a word with capitals or other letters, which must be in quotes.
 fn unquoted(rest: &str, at: usize) -> ExprError {
     let length: usize = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').map(char::len_utf8).sum();
     let word = &rest[..length];
     let lower = word.to_lowercase();
     if is_reserved(&lower) {
-        return ExprError::new(Range { start: at, end: at + length }, format!("`{word}` is written in small letters"))
-            .hint(format!("write `{lower}`; as a name it stands in quotes: \"{word}\""));
+        return ExprError::new(Range { start: at, end: at + length }, format!("`{word}` must be in lower case"))
+            .hint(format!("write `{lower}`; to use it as a name, put it in quotes: \"{word}\""));
     }
-    ExprError::new(Range { start: at, end: at + length }, format!("`{word}` is not a plain name"))
-        .hint(format!("names with capitals, spaces or accents stand in quotes: \"{word}\""))
+    ExprError::new(Range { start: at, end: at + length }, format!("`{word}` is not a valid name without quotes"))
+        .hint(format!("put names with capitals, spaces or accents in quotes: \"{word}\""))
 }
 
 fn quoted(rest: &str, at: usize) -> Result<(TokenKind, usize), ExprError> {

@@ -1,4 +1,4 @@
-//! What the rules name, in the numbers of the vocabulary: for whoever looks whether events have it.
+//! What the rules refer to, in the numbers of the vocabulary, to check whether events have it.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use super::selector::Literal;
 use super::uses::{Owners, Use, ValueUse, Wanted, each_use, each_use_of_measure, each_use_of_step};
 use crate::event::{NameId, PropertyId, Vocabulary};
 
-/// Something that events should have, or a rule finds nothing.
+/// A reference that matches nothing unless events have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mention {
-    /// Where it stands first, as `cohorts.vip.who`.
+    /// The key of the first reference, such as `cohorts.vip.who`.
     pub key: String,
-    /// The event itself, or those whose property it is; none: any.
+    /// The event itself, or the events whose property it is; empty: any.
     pub events: Vec<NameId>,
     pub what: Mentioned,
 }
@@ -23,14 +23,14 @@ pub struct Mention {
 pub enum Mentioned {
     /// An event of this name.
     Event,
-    /// A property with a value that the rule can do anything with.
+    /// A property with a value of the type that the rule expects.
     Property(PropertyId, Wanted),
     /// A number or a text that the property is compared with; `as_part`: as a part of its text.
     Value { property: PropertyId, value: Literal, as_part: bool },
 }
 
-/// Every mention once, in the order of the file. What only definitions name that no cohort uses is not in the vocabulary,
-/// and is left out.
+/// Every mention once, in the order of the file. Definitions that no cohort uses are not in the vocabulary, and are
+/// left out.
 pub(super) fn mentions(document: &Document, vocabulary: &Vocabulary) -> Vec<Mention> {
     let mut all = Mentions { document, vocabulary, found: Vec::new(), known: BTreeSet::new() };
     for (cohort, part, written) in document.expressions() {
@@ -80,7 +80,7 @@ impl Mentions<'_> {
         }
     }
 
-    /// `None` for true and false, of which there are no others.
+    /// `None` for booleans, whose values need no check.
     fn value(&self, property: &Name, value: &WrittenLiteral, as_part: bool) -> Option<Mentioned> {
         let value = match value {
             WrittenLiteral::Bool(_) => return None,

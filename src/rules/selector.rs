@@ -1,4 +1,4 @@
-//! Which properties an event must have: the `where` of a rule, against one event.
+//! The filters of `where`, evaluated on one event.
 
 use super::ast::Op;
 use crate::event::{CustomerEvent, Number, PropertyId, Value};
@@ -83,8 +83,8 @@ impl Filter {
         }
     }
 
-    /// As `passes`, where the property is a list of values, or missing. A list is equal to each of its values, and contains them;
-    /// it has no order.
+    /// As `passes`, where the property is a list of values, or missing. A list is equal to each of its values, and
+    /// contains them; it has no order.
     fn passes_list(&self, event: &CustomerEvent<'_>) -> bool {
         let has = |literal: &Literal| event.listed(self.property).any(|value| value == literal.value());
         let is_there = || event.listed(self.property).next().is_some();

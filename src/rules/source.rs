@@ -1,4 +1,4 @@
-//! Where a decoded TOML string stands in the file, character by character.
+//! Maps positions in a decoded TOML string to positions in the file.
 
 use std::ops::Range as ByteRange;
 
@@ -21,11 +21,11 @@ pub(super) fn locate(file: &str, literal: ByteRange<usize>, decoded: &str, range
     if raw[body..].starts_with(decoded) {
         return Range { start: literal.start + body + range.start, end: literal.start + body + range.end };
     }
-    let place = |wanted: usize| literal.start + body + raw_offset(&raw[body..], decoded, wanted);
-    Range { start: place(range.start), end: place(range.end) }
+    let in_file = |wanted: usize| literal.start + body + raw_offset(&raw[body..], decoded, wanted);
+    Range { start: in_file(range.start), end: in_file(range.end) }
 }
 
-/// An expression with single spaces between its words. What stands in quotes is a name or a text, whose own spaces count.
+/// An expression with single spaces between its words. Spaces in quoted names and texts are kept.
 pub(super) fn single_spaced(text: &str) -> String {
     let mut spaced = String::with_capacity(text.len());
     let (mut quoted, mut escaped) = (false, false);
@@ -43,7 +43,7 @@ pub(super) fn single_spaced(text: &str) -> String {
     spaced
 }
 
-/// How far into `raw` the byte `wanted` of `decoded` stands, walking both.
+/// The offset in `raw` of the byte `wanted` of `decoded`.
 fn raw_offset(raw: &str, decoded: &str, wanted: usize) -> usize {
     let (mut at, mut done) = (0, 0);
     for c in decoded.chars() {

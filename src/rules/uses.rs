@@ -1,5 +1,4 @@
-//! Which events, properties and values an expression names, and what it takes the values of properties for. One walk, which
-//! skips nothing.
+//! Visitors for the events, properties and values that an expression refers to, with the types that it expects.
 
 use super::ast::{
     Compare, CompareTest, Count, Events, Expr, ExprKind, Filter, FilterTest, Function, Literal, Measure, MeasureKind,
@@ -18,7 +17,7 @@ pub enum Use<'e> {
     },
     /// After its property.
     Value(ValueUse<'e>),
-    /// What a measure must be equal to, or must not be: which property that is may be known elsewhere.
+    /// A value that a measure must be equal to, or must not be; the document may know of which property the measure is.
     Compared {
         measure: &'e Measure,
         with: &'e Operand,
@@ -31,13 +30,13 @@ pub struct ValueUse<'e> {
     pub of: Owners<'e>,
     pub property: &'e Name,
     pub value: &'e Literal,
-    /// Is it enough that it is a part of the property's text?
+    /// May it be a part of the property's text?
     pub as_part: bool,
-    /// Where it is asked.
+    /// The location.
     pub range: Range,
 }
 
-/// The events that a property is looked for in.
+/// The events that a property is expected in.
 #[derive(Debug, Clone, Copy)]
 pub enum Owners<'e> {
     One(&'e Name),
@@ -56,18 +55,18 @@ impl<'e> Owners<'e> {
     }
 }
 
-/// What a value must be so that the rule can do anything with it.
+/// The type of value that a rule expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wanted {
     Anything,
-    /// Any value, or none: the rule asks just that.
+    /// Any value, or none: the rule tests presence.
     Presence,
     Number,
     Text,
     Bool,
 }
 
-/// Gives every mention to `found`, in the order written.
+/// Calls `found` for every mention, in the order written.
 pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
     match &expr.kind {
         ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| each_use(part, found)),
@@ -119,7 +118,7 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
     }
 }
 
-/// As `each_use`, of a measure.
+/// As `each_use`, for a measure.
 pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<'e>)) {
     match &measure.kind {
         MeasureKind::Count(step, window) => {
@@ -160,7 +159,7 @@ pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<
     }
 }
 
-/// As `each_use`, of what counts as coming back.
+/// As `each_use`, for the events that count as coming back.
 pub fn each_use_of_step<'e>(step: &'e Step, found: &mut impl FnMut(Use<'e>)) {
     of_step(step, found);
 }

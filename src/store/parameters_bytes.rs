@@ -27,7 +27,9 @@ pub(super) fn put_parameters(out: &mut Vec<u8>, parameters: &Parameters) {
             | flag(parameters.recalibration.is_some(), IS_CORRECTED),
     );
     match parameters.model {
-        Model::Purchases { comings: MbgNbd { r, alpha_days, a, b }, .. } => put_doubles(out, &[r, alpha_days, a, b]),
+        Model::Purchases { transactions: MbgNbd { r, alpha_days, a, b }, .. } => {
+            put_doubles(out, &[r, alpha_days, a, b])
+        }
         Model::Usage(Fgp { r, alpha_days, tau_days }) => put_doubles(out, &[r, alpha_days, tau_days]),
     }
     if let Some(GammaGamma { p, q, v }) = amounts {
@@ -47,7 +49,7 @@ pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Read<Parameters> {
         model.is_sound().then_some(Model::Usage(model))
     } else {
         let [r, alpha_days, a, b] = doubles(reader)?;
-        let comings = MbgNbd { r, alpha_days, a, b };
+        let transactions = MbgNbd { r, alpha_days, a, b };
         let amounts = match flags & HAS_AMOUNTS {
             0 => None,
             _ => {
@@ -55,8 +57,8 @@ pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Read<Parameters> {
                 Some(GammaGamma { p, q, v })
             }
         };
-        let sound = comings.is_sound() && amounts.as_ref().is_none_or(GammaGamma::is_sound);
-        sound.then_some(Model::Purchases { comings, amounts })
+        let sound = transactions.is_sound() && amounts.as_ref().is_none_or(GammaGamma::is_sound);
+        sound.then_some(Model::Purchases { transactions, amounts })
     };
     let recalibration = match flags & IS_CORRECTED {
         0 => None,
@@ -89,12 +91,12 @@ mod tests {
 
     #[test]
     fn parameters_are_read_to_the_last_bit_as_they_were_written() {
-        let comings = MbgNbd { r: 0.524_843, alpha_days: 43.281_59, a: 0.891_360, b: 1.614_003 };
+        let transactions = MbgNbd { r: 0.524_843, alpha_days: 43.281_59, a: 0.891_360, b: 1.614_003 };
         let amounts = Some(GammaGamma { p: 6.25, q: 3.74, v: 15.44 });
         let weights = [0.1, 0.5, 0.2, -0.6, 0.05];
         let models = [
-            Model::Purchases { comings, amounts },
-            Model::Purchases { comings, amounts: None },
+            Model::Purchases { transactions, amounts },
+            Model::Purchases { transactions, amounts: None },
             Model::Usage(Fgp { r: 0.05, alpha_days: 5.0, tau_days: 30.0 }),
         ];
         for (model, version) in models.into_iter().zip(1..) {
@@ -111,8 +113,8 @@ mod tests {
 
     #[test]
     fn what_no_model_takes_is_refused() {
-        let comings = MbgNbd { r: -1.0, alpha_days: 43.0, a: 0.9, b: 1.6 };
-        let model = Model::Purchases { comings, amounts: None };
+        let transactions = MbgNbd { r: -1.0, alpha_days: 43.0, a: 0.9, b: 1.6 };
+        let model = Model::Purchases { transactions, amounts: None };
         let mut bytes = Vec::new();
         put_parameters(&mut bytes, &Parameters { version: 1, model, recalibration: None, provisional: false });
         assert!(read_parameters(&mut Reader::new(&bytes)).is_err());

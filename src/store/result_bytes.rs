@@ -15,7 +15,7 @@ use super::survey_bytes::{KeyValue, put_expected, read_expected};
 use crate::bytes::{Corrupt, Read, Reader, put_i64, put_len, put_text, put_u64};
 use crate::engine::Parameters;
 use crate::rules::RuleSet;
-use crate::summary::{CohortDigest, Digest, Found};
+use crate::summary::{CohortDigest, Digest, RankThreshold};
 
 /// Cohorts of a digest in one record: some 60 bytes each.
 const DIGEST_COHORTS: usize = 4_096;
@@ -26,7 +26,7 @@ pub struct PublishedThresholds {
     /// The period of `ranks.refresh` in which it was computed, counted from 1970.
     pub tick: i64,
     /// By the rule set's numbers of ranks.
-    pub found: Vec<Found>,
+    pub found: Vec<RankThreshold>,
 }
 
 impl PublishedThresholds {
@@ -36,7 +36,7 @@ impl PublishedThresholds {
         let mut value = begin(rules);
         put_i64(&mut value, self.tick);
         put_len(&mut value, self.found.len());
-        for Found { population, threshold } in &self.found {
+        for RankThreshold { population, threshold } in &self.found {
             put_u64(&mut value, *population);
             put_threshold(&mut value, *threshold);
         }
@@ -58,7 +58,10 @@ impl PublishedThresholds {
         }
         let mut found = Vec::with_capacity(rules.ranks.len());
         for _ in 0..rules.ranks.len() {
-            found.push(Found { population: reader.count("customers")?, threshold: read_threshold(&mut reader)? });
+            found.push(RankThreshold {
+                population: reader.count("customers")?,
+                threshold: read_threshold(&mut reader)?,
+            });
         }
         if reader.is_empty() { Ok(Some(Self { tick, found })) } else { Err(Corrupt("end of thresholds")) }
     }
@@ -167,7 +170,7 @@ fn read_cohort(reader: &mut Reader<'_>) -> Read<CohortDigest> {
 #[cfg(test)]
 mod tests {
     use super::{
-        CohortDigest, Digest, Found, PublishedThresholds, decode_digest, decode_parameters, encode_digest,
+        CohortDigest, Digest, PublishedThresholds, RankThreshold, decode_digest, decode_parameters, encode_digest,
         encode_parameters,
     };
     use crate::churn::Fgp;
@@ -182,7 +185,7 @@ mod tests {
             load("r.toml", "[cohorts.c]\nwho = 'in the top 5 % by count(buy)'\n[cohorts.d]\nwho = 'did buy'").unwrap();
         let other = load("r.toml", "[cohorts.c]\nwho = 'in the top 6 % by count(buy)'").unwrap();
         let threshold = Some(Standing { value: Number(-5), hash: 7 });
-        let thresholds = PublishedThresholds { tick: 9, found: vec![Found { population: 300, threshold }] };
+        let thresholds = PublishedThresholds { tick: 9, found: vec![RankThreshold { population: 300, threshold }] };
         let (_, value) = thresholds.encode(&rules);
         assert_eq!(PublishedThresholds::decode(&value, &rules), Ok(Some(thresholds)));
         assert_eq!(PublishedThresholds::decode(&value, &other), Ok(None));

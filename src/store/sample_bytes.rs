@@ -8,7 +8,7 @@
 use super::layout::{FORMAT, SAMPLE, SAMPLE_WEEKS};
 use crate::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use crate::churn::{Purchases, Usage};
-use crate::engine::{Comings, Sample, SampleRow, week_begins, week_of};
+use crate::engine::{ActivityHistory, Sample, SampleRow, week_begins, week_of};
 use crate::event::{Instant, Number};
 use crate::fact::{put_days, read_days, read_sums};
 use crate::rules::{ChurnModel, RuleSet};
@@ -37,18 +37,18 @@ impl PublishedSample {
         put_u64(&mut value, self.sample.customers);
         put_len(&mut value, self.sample.rows.len());
         let mut last = Instant(0);
-        for SampleRow { hash, at, comings } in &self.sample.rows {
+        for SampleRow { hash, at, activity } in &self.sample.rows {
             value.extend_from_slice(&hash.to_le_bytes());
             put_instant(&mut value, *at, last);
             last = *at;
-            put_days(&mut value, comings.first_day(), comings.last_day());
-            match comings {
-                Comings::Bought(Purchases { repeats, first_amount, amount, .. }) => {
+            put_days(&mut value, activity.first_day(), activity.last_day());
+            match activity {
+                ActivityHistory::Purchases(Purchases { repeats, first_amount, amount, .. }) => {
                     put_u64(&mut value, u64::from(*repeats));
                     put_number(&mut value, Number(*first_amount));
                     put_number(&mut value, Number(*amount));
                 }
-                Comings::Used(usage) => {
+                ActivityHistory::Usage(usage) => {
                     usage.activity.iter().for_each(|sum| value.extend_from_slice(&sum.to_bits().to_le_bytes()));
                 }
             }
@@ -83,7 +83,7 @@ impl PublishedSample {
                 return Err(Corrupt("order of a sample"));
             }
             last = reader.instant(last, "sample")?;
-            rows.push(SampleRow { hash, at: last, comings: read_comings(&mut reader, churn.model)? });
+            rows.push(SampleRow { hash, at: last, activity: read_activity(&mut reader, churn.model)? });
         }
         if !reader.is_empty() {
             return Err(Corrupt("end of a sample"));
@@ -92,7 +92,7 @@ impl PublishedSample {
     }
 }
 
-fn read_comings(reader: &mut Reader<'_>, model: ChurnModel) -> Read<Comings> {
+fn read_activity(reader: &mut Reader<'_>, model: ChurnModel) -> Read<ActivityHistory> {
     let (first_day, last_day) = read_days(reader)?;
     if last_day < first_day {
         return Err(Corrupt("days of a sample"));
@@ -101,12 +101,12 @@ fn read_comings(reader: &mut Reader<'_>, model: ChurnModel) -> Read<Comings> {
         ChurnModel::Purchases => {
             let repeats = reader.u32("purchases")?;
             let (first_amount, amount) = (reader.sum("purchases")?.0, reader.sum("purchases")?.0);
-            Comings::Bought(Purchases { first_day, last_day, repeats, first_amount, amount })
+            ActivityHistory::Purchases(Purchases { first_day, last_day, repeats, first_amount, amount })
         }
         ChurnModel::Usage => {
             let mut usage = Usage { first_day, last_day, ..Usage::first(first_day) };
             read_sums(reader, &mut usage)?;
-            Comings::Used(usage)
+            ActivityHistory::Usage(usage)
         }
     })
 }
@@ -118,14 +118,14 @@ fn key(partition: u32, week: i64) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Comings, PublishedSample, Sample, SampleRow};
+    use super::{ActivityHistory, PublishedSample, Sample, SampleRow};
     use crate::churn::{Memories, Purchases, Usage};
     use crate::event::Instant;
     use crate::rules::load;
 
-    fn sample(comings: [Comings; 2]) -> PublishedSample {
-        let rows = [(3, 1_767_000_000_000, comings[0]), (u64::MAX, 1_767_000_000_100, comings[1])];
-        let rows = rows.map(|(hash, at, comings)| SampleRow { hash, at: Instant(at), comings }).to_vec();
+    fn sample(activity: [ActivityHistory; 2]) -> PublishedSample {
+        let rows = [(3, 1_767_000_000_000, activity[0]), (u64::MAX, 1_767_000_000_100, activity[1])];
+        let rows = rows.map(|(hash, at, activity)| SampleRow { hash, at: Instant(at), activity }).to_vec();
         PublishedSample { partition: 7, sample: Sample { week: 2_912, customers: 300, rows } }
     }
 
@@ -138,8 +138,14 @@ mod tests {
         let purchases = Purchases::of([(20_000, 5_000_000), (20_030, -1)]).unwrap();
         let usage = Usage::of([20_000, 20_001, 20_040], &Memories::default()).unwrap();
         let written = [
-            (&bought, sample([Comings::Bought(purchases), Comings::Bought(Purchases::first(20_001, 0))])),
-            (&used, sample([Comings::Used(usage), Comings::Used(Usage::first(20_002))])),
+            (
+                &bought,
+                sample([
+                    ActivityHistory::Purchases(purchases),
+                    ActivityHistory::Purchases(Purchases::first(20_001, 0)),
+                ]),
+            ),
+            (&used, sample([ActivityHistory::Usage(usage), ActivityHistory::Usage(Usage::first(20_002))])),
         ];
         for (rules, published) in &written {
             let (key, value) = published.encode(rules).unwrap();

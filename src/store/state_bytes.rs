@@ -14,7 +14,7 @@
 
 use super::layout::FORMAT;
 use crate::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
-use crate::engine::{CustomerState, EventCause, Membership, Places, RecentId, Risk, Wish};
+use crate::engine::{CustomerState, EventCause, Membership, PendingChange, RankedValues, RecentId, Risk};
 use crate::event::{ChangeReason, Instant, Number};
 use crate::fact::Fact;
 use crate::rules::RuleSet;
@@ -30,8 +30,8 @@ const DISARMED: u8 = 2;
 const EVER_ENTERED: u8 = 4;
 const EVER_EXITED: u8 = 8;
 const HAS_HISTORY: u8 = 16;
-const HAS_WISH: u8 = 32;
-const WISH_HAS_CAUSE: u8 = 64;
+const HAS_PENDING: u8 = 32;
+const PENDING_HAS_CAUSE: u8 = 64;
 
 /// Appends a state's bytes.
 pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
@@ -41,7 +41,7 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     let base = state.known_since;
     put_instant(out, state.clock, base);
     let has_deadline = state.next_deadline < Instant::MAX;
-    let places = || state.places.iter().enumerate().filter_map(|(ranking, place)| Some((ranking, (*place)?)));
+    let places = || state.ranked_values.iter().enumerate().filter_map(|(ranking, place)| Some((ranking, (*place)?)));
     let has_places = places().next().is_some();
     let decided_at = state.deadlines.decided_at;
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -81,7 +81,7 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     if has_risk {
         out.push(state.risk.level);
         put_u64(out, state.risk.sequence);
-        put_u64(out, u64::from(state.risk.under));
+        put_u64(out, u64::from(state.risk.parameters_version));
     }
     if let Some(decided_at) = decided_at {
         put_instant(out, decided_at, state.clock);
@@ -115,7 +115,7 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
         state.next_deadline = reader.instant(base, "next deadline")?;
     }
     if flags & HAS_PLACES != 0 {
-        read_places(&mut reader, &mut state.places)?;
+        read_places(&mut reader, &mut state.ranked_values)?;
     }
     state.sequence = reader.u64("sequence")?;
     let mut last = base;
@@ -143,7 +143,7 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     }
     if flags & HAS_RISK != 0 {
         let (level, sequence) = (reader.u8("level of risk")?, reader.u64("changes of risk")?);
-        state.risk = Risk { level, sequence, under: reader.u32("version of the parameters")? };
+        state.risk = Risk { level, sequence, parameters_version: reader.u32("version of the parameters")? };
     }
     if flags & IS_DECIDED != 0 {
         state.deadlines.decided_at = Some(reader.instant(state.clock, "decided at")?);
@@ -197,7 +197,7 @@ pub fn next_deadline(bytes: &[u8]) -> Result<Instant, Corrupt> {
 ///
 /// # Errors
 /// Bytes that do not begin as a state's, or not under these rules.
-pub fn places(bytes: &[u8], rankings: usize) -> Result<(Places, Instant), Corrupt> {
+pub fn places(bytes: &[u8], rankings: usize) -> Result<(RankedValues, Instant), Corrupt> {
     let mut places = vec![None; rankings].into_boxed_slice();
     let mut reader = Reader::new(bytes);
     if reader.u8("format")? != FORMAT {
@@ -229,8 +229,8 @@ fn flags(membership: &Membership) -> u8 {
         | flag(membership.times_entered > 0, EVER_ENTERED)
         | flag(membership.exited_at > Instant::MIN, EVER_EXITED)
         | flag(!membership.history.is_empty(), HAS_HISTORY)
-        | flag(membership.wish.is_some(), HAS_WISH)
-        | flag(membership.wish.as_ref().is_some_and(|wish| wish.cause.is_some()), WISH_HAS_CAUSE)
+        | flag(membership.pending.is_some(), HAS_PENDING)
+        | flag(membership.pending.as_ref().is_some_and(|pending| pending.cause.is_some()), PENDING_HAS_CAUSE)
 }
 
 fn put_membership(out: &mut Vec<u8>, membership: &Membership, base: Instant) {
@@ -250,10 +250,10 @@ fn put_membership(out: &mut Vec<u8>, membership: &Membership, base: Instant) {
             out.push(u8::from(*entered));
         }
     }
-    if let Some(wish) = &membership.wish {
-        let reason = ChangeReason::ALL.iter().position(|reason| *reason == wish.reason);
+    if let Some(pending) = &membership.pending {
+        let reason = ChangeReason::ALL.iter().position(|reason| *reason == pending.reason);
         put_len(out, reason.unwrap_or_default());
-        if let Some(cause) = &wish.cause {
+        if let Some(cause) = &pending.cause {
             put_text(out, &cause.event);
             out.push(u8::from(cause.event_id.is_some()));
             put_text(out, cause.event_id.as_deref().unwrap_or_default());
@@ -281,16 +281,16 @@ fn read_membership(reader: &mut Reader<'_>, base: Instant) -> Read<Membership> {
             membership.history.push((at, reader.u8("history")? != 0));
         }
     }
-    if flags & HAS_WISH != 0 {
+    if flags & HAS_PENDING != 0 {
         let reason = *ChangeReason::ALL.get(reader.u32("reason")? as usize).ok_or(Corrupt("reason"))?;
         let mut cause = None;
-        if flags & WISH_HAS_CAUSE != 0 {
+        if flags & PENDING_HAS_CAUSE != 0 {
             let event = reader.text("cause")?.to_owned();
             let has_id = reader.u8("cause")? != 0;
             let id = reader.text("cause")?.to_owned();
             cause = Some(EventCause { event, event_id: has_id.then_some(id), position: reader.i64("cause")? });
         }
-        membership.wish = Some(Box::new(Wish { reason, cause }));
+        membership.pending = Some(Box::new(PendingChange { reason, cause }));
     }
     let fits = self::flags(&membership) == flags && !membership.is_new();
     if fits { Ok(membership) } else { Err(Corrupt("flags of a membership")) }

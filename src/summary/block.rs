@@ -1,4 +1,4 @@
-//! Neighbouring cohorts of a survey: as many as go into one record.
+//! Blocks of a survey: consecutive cohorts, as many as fit into one record.
 
 use std::ops::Range;
 
@@ -18,7 +18,7 @@ pub struct SurveyBlock {
     pub cohorts: Vec<CohortSurvey>,
 }
 
-/// How far the blocks of one survey have been put together. They come in order; what does not follow is passed over.
+/// How many blocks of one survey have been merged. Blocks arrive in order; others are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Progress {
     at: Instant,
@@ -26,8 +26,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Takes the block if it is the next one of the survey that was begun. `None`: it is not.
-    pub(super) fn take(known: Option<Self>, block: &SurveyBlock) -> Option<Self> {
+    /// The progress after a block; `None` if it is not the next one of the survey that was begun.
+    pub(super) fn after(known: Option<Self>, block: &SurveyBlock) -> Option<Self> {
         let follows = match known {
             Some(Self { at, next }) => block.at == at && block.first == next,
             None => block.first == 0,
@@ -58,13 +58,13 @@ impl Survey {
         mine.zip(&block.cohorts).for_each(|(cohort, other)| cohort.merge(other));
     }
 
-    /// The survey that these blocks are of, in their order. `None`: they are not all there, or of more than one survey.
+    /// Merges blocks into their survey, in order. `None`: some are missing, or they are of more than one survey.
     #[must_use]
     pub fn of_blocks(rules: &RuleSet, blocks: &[SurveyBlock]) -> Option<Self> {
         let mut survey = Self::new(rules, blocks.first()?.at);
         let mut progress = None;
         for block in blocks {
-            progress = Some(Progress::take(progress, block)?);
+            progress = Some(Progress::after(progress, block)?);
             survey.merge_block(block);
         }
         progress.filter(|progress| progress.is_whole(rules)).map(|_| survey)

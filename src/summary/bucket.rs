@@ -1,56 +1,56 @@
 //! Buckets whose width grows with the value.
 //!
-//! A number of millionths is counted by its leading eight binary digits. So a bucket is at most 1/128 of its values wide,
-//! under one per cent; values under 256 millionths, zero among them, have a bucket each, and so have the whole numbers up
-//! to 128. A negative value mirrors its opposite.
+//! A value in millionths is bucketed by its leading eight binary digits. So the width of a bucket is at most 1/128 of
+//! its values, under one per cent; values under 256 millionths, including zero, have a bucket each, and so have the
+//! integers up to 128. Negative values mirror positive ones.
 
 use crate::event::Number;
 
-/// Leading digits that count, less the first, which is always one.
+/// Leading binary digits that count, without the first, which is always one.
 const DIGITS: u32 = 7;
 
-/// A bucket by its place in the order of values; 0 holds zero alone.
+/// A bucket by its index in the order of values; 0 holds only zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket(pub i32);
 
 impl Bucket {
     #[must_use]
     pub fn of(value: Number) -> Self {
-        let place = place(value.0.unsigned_abs());
-        Self(if value.0 < 0 { -place } else { place })
+        let index = index(value.0.unsigned_abs());
+        Self(if value.0 < 0 { -index } else { index })
     }
 
-    /// The bucket of this place, if any value lies there.
+    /// The bucket with this index, if any value is in it.
     #[must_use]
-    pub fn numbered(place: i64) -> Option<Self> {
+    pub fn numbered(index: i64) -> Option<Self> {
         let last = Self::of(Number(i128::MAX));
-        i32::try_from(place).ok().map(Self).filter(|bucket| bucket.0.unsigned_abs() <= last.0.unsigned_abs())
+        i32::try_from(index).ok().map(Self).filter(|bucket| bucket.0.unsigned_abs() <= last.0.unsigned_abs())
     }
 
-    /// The least value in it.
+    /// The smallest value in it.
     #[must_use]
     pub fn least(self) -> Number {
         if self.0 < 0 { Number(-Self(-self.0).most().0) } else { Number(signed(from(self.0.unsigned_abs()))) }
     }
 
-    /// The greatest value in it.
+    /// The largest value in it.
     #[must_use]
     pub fn most(self) -> Number {
         if self.0 < 0 { Number(-Self(-self.0).least().0) } else { Number(signed(from(self.0.unsigned_abs() + 1) - 1)) }
     }
 }
 
-fn place(magnitude: u128) -> i32 {
+fn index(magnitude: u128) -> i32 {
     let bits = u128::BITS - magnitude.leading_zeros();
     let shift = bits.saturating_sub(DIGITS + 1);
     let lead = u32::try_from(magnitude >> shift).expect("eight digits fit");
     ((shift << DIGITS) + lead).cast_signed()
 }
 
-/// The least magnitude in a place.
-fn from(place: u32) -> u128 {
-    let shift = (place >> DIGITS).saturating_sub(1);
-    u128::from(place - (shift << DIGITS)) << shift
+/// The smallest magnitude in the bucket with this index.
+fn from(index: u32) -> u128 {
+    let shift = (index >> DIGITS).saturating_sub(1);
+    u128::from(index - (shift << DIGITS)) << shift
 }
 
 fn signed(magnitude: u128) -> i128 {
@@ -64,12 +64,12 @@ mod tests {
 
     #[test]
     fn a_bucket_is_at_most_a_hundredth_wide_and_the_next_begins_where_it_ends() {
-        for place in -8_000..8_000 {
-            let (bucket, next) = (Bucket(place), Bucket(place + 1));
+        for index in -8_000..8_000 {
+            let (bucket, next) = (Bucket(index), Bucket(index + 1));
             let (least, most) = (bucket.least(), bucket.most());
-            assert_eq!(next.least().0, most.0 + 1, "{place}");
+            assert_eq!(next.least().0, most.0 + 1, "{index}");
             assert_eq!((Bucket::of(least), Bucket::of(most)), (bucket, bucket));
-            assert!((most.0 - least.0) * 100 <= least.0.abs().min(most.0.abs()), "{place}: {least} to {most}");
+            assert!((most.0 - least.0) * 100 <= least.0.abs().min(most.0.abs()), "{index}: {least} to {most}");
         }
     }
 

@@ -1,8 +1,8 @@
-//! What one partition counts for every ranking of the rules.
+//! The counters of one partition for every ranking of the rules.
 
 use super::histogram::Histogram;
 use super::leaders::Leaders;
-use crate::engine::{Moved, Standing};
+use crate::engine::{RankMove, Standing};
 use crate::rules::RuleSet;
 use crate::rules::ast::RankSize;
 
@@ -12,17 +12,17 @@ pub struct Counters {
     pub rankings: Vec<RankingCounters>,
 }
 
-/// What is counted of one ranking.
+/// The counters of one ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RankingCounters {
     pub histogram: Histogram,
-    /// Where a rule asks for the N highest, the largest such N; and where one asks for the lowest.
+    /// The lists for the largest N of rules for the N highest, and of rules for the N lowest.
     pub highest: Option<Leaders>,
     pub lowest: Option<Leaders>,
 }
 
 impl Counters {
-    /// Of nobody.
+    /// Counters without customers.
     #[must_use]
     pub fn new(rules: &RuleSet) -> Self {
         let keep = |ranking: usize, highest: bool| {
@@ -42,8 +42,8 @@ impl Counters {
         Self { rankings: rankings.collect() }
     }
 
-    /// A customer went from one place to another.
-    pub fn count(&mut self, moved: &Moved) {
+    /// Counts a customer's move from one position to another.
+    pub fn count(&mut self, moved: &RankMove) {
         let counters = &mut self.rankings[moved.ranking];
         if let Some(from) = moved.from {
             counters.histogram.remove(from.value);
@@ -54,7 +54,7 @@ impl Counters {
         }
     }
 
-    /// Must lists be made anew from everybody?
+    /// Must any list be rebuilt from all customers?
     #[must_use]
     pub fn are_short(&self) -> bool {
         let lists = |counters: &RankingCounters| {

@@ -1,4 +1,4 @@
-//! What later forecasts need of a survey: a few numbers of each cohort.
+//! The digest of a survey: the few numbers of each cohort that later forecasts need.
 
 use super::survey::{CohortSurvey, Expected, Survey};
 

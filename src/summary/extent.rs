@@ -1,4 +1,4 @@
-//! How far what is counted has changed since it was last looked at.
+//! Whether counters have changed enough since the last thresholds to compute new ones.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::counters::Counters;
 use crate::engine::Thresholds;
 use crate::rules::RuleSet;
 
-/// How many customers each rank is about, and how many of them are beyond a threshold.
+/// The number of customers in the ranking of each rank, and the number of those beyond the threshold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extent {
     thresholds: Thresholds,
@@ -26,8 +26,8 @@ impl Extent {
         Self { sizes: sizes.collect(), thresholds: Arc::clone(thresholds) }
     }
 
-    /// Is what follows from the one plainly not what follows from the other? A tenth more or fewer is, unless so few are
-    /// counted that chance would do: counts vary by about their square root.
+    /// Do the counts differ by at least a tenth, and by more than chance explains? Counts vary by about their square
+    /// root.
     #[must_use]
     pub fn differs_much(&self, other: &Self) -> bool {
         let much = |(a, b): (&u64, &u64)| {
@@ -37,7 +37,7 @@ impl Extent {
         self.sizes.iter().zip(&other.sizes).any(|(now, then)| now.iter().zip(then).any(much))
     }
 
-    /// Is it about these thresholds? Of others it cannot be compared.
+    /// Was it counted under these thresholds? Only then can two extents be compared.
     #[must_use]
     pub fn is_under(&self, thresholds: &Thresholds) -> bool {
         self.thresholds == *thresholds
@@ -78,7 +78,7 @@ mod tests {
             assert_eq!(of(then).differs_much(&of(now)), much, "{then} {now}");
             assert_eq!(of(now).differs_much(&of(then)), much, "{now} {then}");
         }
-        // Nobody came, but half of them have more than before.
+        // The same customers, but half of them have more than before.
         let threshold: Thresholds = Arc::from([Some(Standing { value: Number::from_integer(100), hash: 0 })]);
         let (before, after) = (vec![50; 1_000], [vec![50; 500], vec![150; 500]].concat());
         assert!(!extent(&before, &none).differs_much(&extent(&after, &none)));

@@ -1,13 +1,13 @@
-//! The days and weeks that a survey speaks of.
+//! The days and weeks that a survey covers.
 
 use crate::calendar::Calendar;
 use crate::event::Instant;
 use crate::rules::ast::Unit;
 
-/// Days that are foreseen, the survey's own the first.
+/// Days that are forecast, the survey's own the first.
 pub const DAYS: usize = 7;
 
-/// Weeks of entry that are told apart.
+/// Weeks of entry that are counted separately.
 pub const WEEKS: usize = 26;
 
 /// A survey's instant and what is counted from there, in calendar days of the rules' time zone.
@@ -18,8 +18,8 @@ pub const WEEKS: usize = 26;
 ///                                        at
 /// ```
 ///
-/// What is foreseen begins at the instant, so that a survey made soon after midnight foresees the very days that the one
-/// seven days later looks back on.
+/// The forecast begins at the instant, so that a survey made soon after midnight forecasts the same days that the
+/// survey seven days later looks back on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The survey's day, counted from 1970-01-01.
@@ -45,7 +45,7 @@ impl Frame {
         self.days[0]
     }
 
-    /// The day to come in which an instant lies, from 0.
+    /// The forecast day that an instant is in, from 0.
     #[must_use]
     pub fn day_of(&self, at: Instant) -> Option<usize> {
         self.days.windows(2).position(|day| day[0] <= at && at < day[1])
@@ -65,7 +65,7 @@ impl Frame {
         self.week_of(at) == Some(0)
     }
 
-    /// Of parts of one day the instant is the latest.
+    /// Sets the instant to that of a later part of the same day.
     pub(super) fn moves_to(&mut self, at: Instant) {
         self.days[0] = self.days[0].max(at);
     }

@@ -1,11 +1,11 @@
-//! How many customers have which value, by bucket.
+//! Histograms of customers by value.
 
 use std::collections::BTreeMap;
 
 use super::bucket::Bucket;
 use crate::event::Number;
 
-/// Counts by bucket, none of them zero.
+/// Counts by bucket, without zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Histogram {
     counts: BTreeMap<Bucket, u64>,
@@ -24,7 +24,7 @@ impl Histogram {
         }
     }
 
-    /// Takes out a value that was added.
+    /// Removes a value that was added.
     pub fn remove(&mut self, value: Number) {
         let bucket = Bucket::of(value);
         if let Some(count) = self.counts.get_mut(&bucket) {
@@ -36,12 +36,12 @@ impl Histogram {
         }
     }
 
-    /// Adds another's counts: as if its values had been added here.
+    /// Adds another histogram's counts, as if its values had been added here.
     pub fn merge(&mut self, other: &Self) {
         other.iter().for_each(|(bucket, count)| self.add_many(bucket, count));
     }
 
-    /// How many values there are.
+    /// The number of values.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
@@ -52,7 +52,7 @@ impl Histogram {
         self.counts.iter().map(|(bucket, count)| (*bucket, *count))
     }
 
-    /// How many values lie in the bucket of this one or beyond it, towards the highest or the lowest.
+    /// The number of values in this value's bucket or beyond it, towards the highest or the lowest.
     #[must_use]
     pub fn at_or_beyond(&self, highest: bool, value: Number) -> u64 {
         let bucket = Bucket::of(value);

@@ -1,18 +1,18 @@
-//! The first customers of a ranking, one by one.
+//! The exact list of the first customers of a ranking.
 
 use std::collections::BTreeSet;
 
 use crate::engine::Standing;
 
-/// The best of a ranking: at least `keep` of them, exact, as long as the list is not short.
+/// The best customers of a ranking: at least `keep` of them, exactly, as long as the list is not short.
 ///
-/// It holds twice as many, so that it must be made anew, from everybody, only after as many have fallen out as it keeps.
+/// It holds twice as many, so that it must be rebuilt from all customers only after `keep` of them have dropped out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaders {
     keep: usize,
     highest: bool,
     list: BTreeSet<Standing>,
-    /// Everyone from here on is in the list; `None`: everyone is.
+    /// Every customer at or beyond this position is in the list; `None`: every customer is.
     edge: Option<Standing>,
 }
 
@@ -22,7 +22,7 @@ impl Leaders {
         Self { keep, highest, list: BTreeSet::new(), edge: None }
     }
 
-    /// As it was stored.
+    /// Restores a stored list.
     #[must_use]
     pub fn stored(mut self, list: impl IntoIterator<Item = Standing>, edge: Option<Standing>) -> Self {
         self.list = list.into_iter().collect();
@@ -47,18 +47,18 @@ impl Leaders {
         }
     }
 
-    /// Takes out one who was added; of those beyond the edge nothing is known.
+    /// Removes a customer who was added; no effect for those outside the edge, who are not held.
     pub fn remove(&mut self, standing: Standing) {
         self.list.remove(&standing);
     }
 
-    /// Must it be made anew, as there may be others who belong in it?
+    /// Must it be rebuilt, since customers outside the edge may belong in it?
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.edge.is_some() && self.list.len() < self.keep
     }
 
-    /// The best ones, the best first.
+    /// The best customers, the best first.
     #[must_use]
     pub fn best(&self) -> Vec<Standing> {
         if self.highest {
@@ -68,7 +68,7 @@ impl Leaders {
         }
     }
 
-    /// All that is held, ascending.
+    /// All positions held, ascending.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Standing> {
         self.list.iter().copied()
     }
@@ -88,7 +88,7 @@ mod tests {
     use crate::event::Number;
 
     proptest! {
-        /// Values so few that many tie.
+        /// Few different values, so that there are many ties.
         #[test]
         fn the_list_is_that_of_everybody_sorted(steps: Vec<(i8, u8, bool)>, highest: bool) {
             let mut leaders = Leaders::new(3, highest);

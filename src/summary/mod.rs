@@ -1,9 +1,8 @@
-//! Counters of each partition that add up to what is known of all customers.
+//! Statistics of each partition that merge by addition into those of all customers.
 //!
-//! Members are added and removed one by one, and the counters of several partitions are added like those of one. `bucket`
-//! divides values into buckets, `histogram` counts them, `leaders` keeps the first of a ranking one by one, and
-//! `threshold` finds where ranks begin. `survey` looks once a day at everybody, `surveys` adds up what partitions have
-//! found, `digest` keeps of it what later weeks need, and `overview` says it.
+//! `bucket` divides values into buckets, `histogram` counts them, `leaders` holds the first customers of a ranking
+//! exactly, and `threshold` computes the thresholds of ranks. `survey` scans all customers once a day, `surveys` merges
+//! the surveys of all partitions, `digest` keeps what later weeks need, and `overview` is the report.
 
 mod block;
 mod bucket;
@@ -34,4 +33,4 @@ pub use overview::{
 };
 pub use survey::{CohortSurvey, Expected, Survey};
 pub use surveys::{OPEN_DAYS_MAX, Surveys};
-pub use threshold::{Found, POPULATION_MIN, found, thresholds};
+pub use threshold::{POPULATION_MIN, RankThreshold, found, thresholds};

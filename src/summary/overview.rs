@@ -1,5 +1,5 @@
-//! What there is to say of every cohort on one day: size, movement, what the next week will bring, and how good the last
-//! forecast was.
+//! The report on every cohort on one day: size, changes, the forecast of the next week, and the error of the last
+//! forecast.
 
 use serde::Serialize;
 
@@ -19,13 +19,13 @@ pub struct Overview {
     /// The same, counted from 1970-01-01.
     #[serde(skip)]
     pub day_number: i64,
-    /// When it was looked at: milliseconds since 1970-01-01T00:00:00Z.
+    /// When the survey was made: milliseconds since 1970-01-01T00:00:00Z.
     pub made_at: i64,
-    /// All customers known.
+    /// All known customers.
     pub customers: u64,
-    /// Of every value; null where the rules name none.
+    /// The currency of all values; null where the rules name none.
     pub currency: Option<String>,
-    /// That which is expected to lose the largest part of its members first.
+    /// Sorted by the expected share of members who leave, the largest first.
     pub cohorts: Vec<CohortLine>,
     #[serde(skip)]
     details: Vec<CohortDetail>,
@@ -41,17 +41,17 @@ pub struct CohortLine {
     pub definition: String,
     /// Members.
     pub size: u64,
-    /// Customers who entered, and who left, in the seven days before the day; of each the latest entry and exit count.
+    /// Customers whose latest entry, and whose latest exit, was in the seven days before the day.
     pub entered_last_week: u64,
     pub left_last_week: u64,
     /// The next seven days, from `made_at` on.
     pub next_week: Forecast,
     /// The same day by day: calendar days in the rules' time zone, the first from `made_at` on.
     pub days: Vec<DayForecast>,
-    /// The share of the members that is expected to leave in the next week: 0.1 is one in ten. 1 as well where more exits are
-    /// expected than there are members, as those who are yet to enter leave, too. Null: nobody is in.
+    /// The share of the members who are expected to leave in the next week: 0.1 is one in ten. At most 1, though more
+    /// exits than members may be expected, as customers may enter and leave. Null: nobody is in.
     pub share_leaving: Option<f64>,
-    /// What was foretold of the last week. Null: nothing was.
+    /// The forecast of the last week and its error. Null: there was none.
     pub last_week: Option<Backtest>,
 }
 
@@ -61,23 +61,23 @@ pub struct Title {
     pub fr: String,
 }
 
-/// Changes to come.
+/// A forecast of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Forecast {
-    /// Exits and entries if every customer does nothing more: whole changes, found by running each customer's rules forward.
+    /// Exits and entries if every customer does nothing more, found by running each customer's rules forward.
     pub exits_if_silent: u64,
     pub entries_if_silent: u64,
-    /// Exits and entries to be expected, with customers coming back as the model of churn expects them to, and as many changes
-    /// of newcomers as last week. What customers do besides coming back is not foreseen: where the last two weeks both brought
-    /// more than foretold, or both fewer, by more than chance explains, the next is taken to do so, too.
+    /// Expected exits and entries, with customers coming back as the churn model expects, and as many changes of new
+    /// customers as last week. Other events are not forecast: if the last two weeks both had more changes than
+    /// forecast, or both had fewer, by more than chance explains, the difference is added.
     pub exits_expected: f64,
     pub entries_expected: f64,
-    /// What those are expected to bring, in units of the currency, who are expected to leave by silence. Null: the rules name
-    /// no amounts.
+    /// The expected value, in units of the currency, of the customers who are expected to leave by silence. Null: the
+    /// rules name no amounts.
     pub value_at_stake: Option<f64>,
 }
 
-/// The changes of one day to come.
+/// The forecast of one day.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DayForecast {
     /// `2026-11-26`
@@ -86,18 +86,18 @@ pub struct DayForecast {
     pub forecast: Forecast,
 }
 
-/// A forecast of seven days against what came. Errors are in customers, without sign.
+/// A forecast of seven days against the actual changes. Errors are in customers, without sign.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Backtest {
-    /// As foretold seven days before.
+    /// As forecast seven days before.
     pub exits_expected: f64,
     pub entries_expected: f64,
-    /// As it came.
+    /// Actual changes.
     pub left: u64,
     pub entered: u64,
-    /// How far off exits and entries were, together.
+    /// The error of exits and entries together.
     pub error: f64,
-    /// How far off it would have been to say: the same as in the week before.
+    /// The error of the naive forecast, which repeats the week before.
     pub naive_error: f64,
 }
 
@@ -109,18 +109,18 @@ pub struct CohortDetail {
     pub currency: Option<String>,
     #[serde(flatten)]
     pub line: CohortLine,
-    /// Members by level of churn risk, the lowest first. Empty where churn is not watched.
+    /// Members by churn risk level, the lowest first. Empty without `[churn]`.
     pub risk_levels: Vec<LevelCount>,
-    /// Members without a risk: they never came, or there are no parameters yet.
+    /// Members without a prediction: they have no activity, or there are no parameters yet.
     pub without_risk: u64,
-    /// What members are expected to bring. Null: nothing is known of any.
+    /// The expected value of members. Null: it is known for none.
     pub value: Option<ValueQuantiles>,
     /// By week of entry, the latest first.
     pub retention: Vec<EntryWeek>,
-    /// Of those who entered in the last week: the cohorts that they had left in the seven days before they entered, most
-    /// customers first.
+    /// For customers who entered in the last week: the cohorts that they had left in the seven days before their entry,
+    /// the most customers first.
     pub came_from: Vec<Flow>,
-    /// The other way: the cohorts entered in the last week by those who had left this one in the seven days before.
+    /// The reverse: the cohorts entered in the last week by customers who had left this one in the seven days before.
     pub went_to: Vec<Flow>,
 }
 
@@ -133,23 +133,23 @@ pub struct LevelCount {
 /// The value of a cohort's members, in units of the currency. A quantile is within one per cent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ValueQuantiles {
-    /// Members of whom a value is known.
+    /// Members with a known value.
     pub members: u64,
-    /// A tenth of them is worth this much or less; a half; nine tenths.
+    /// The 10th, 50th and 90th percentile.
     pub p10: f64,
     pub p50: f64,
     pub p90: f64,
     pub total: f64,
 }
 
-/// Those whose latest stay began in one week.
+/// The customers whose latest stay began in one week.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EntryWeek {
     /// The first day of the seven.
     pub from: String,
     pub entered: u64,
-    /// How many of them were still in after one week, two, and so on, as far as all have been in for so long. Of who has
-    /// entered again since, the later stay counts, and this one does not.
+    /// How many of them were still in after one week, two weeks, and so on, as far as that time has passed for all of
+    /// them. For a customer who has entered again since, only the later stay counts.
     pub still_in_after_weeks: Vec<u64>,
 }
 
@@ -160,7 +160,7 @@ pub struct Flow {
 }
 
 impl Overview {
-    /// `earlier`: the digests of one, two and three weeks before, as far as there are.
+    /// `earlier`: the digests of one, two and three weeks before, where they exist.
     #[must_use]
     pub fn new(rules: &RuleSet, now: &Survey, earlier: [Option<&Digest>; 3]) -> Self {
         let (day, made_at) = (date(now.frame.day), now.frame.at().0);
@@ -182,7 +182,7 @@ impl Overview {
             });
         }
         details.sort_by(|a, b| {
-            // By exits for each member, which may be more than all.
+            // By exits per member, which may exceed 1.
             let share = |detail: &CohortDetail| {
                 let line = &detail.line;
                 if line.size > 0 { line.next_week.exits_expected / line.size as f64 } else { -1.0 }
@@ -193,7 +193,7 @@ impl Overview {
         Self { day, day_number: now.frame.day, made_at, customers: now.customers, currency, cohorts, details }
     }
 
-    /// All there is to say of one cohort. `None`: there is no such cohort.
+    /// The report on one cohort. `None`: there is no such cohort.
     #[must_use]
     pub fn detail(&self, cohort: &str) -> Option<&CohortDetail> {
         self.details.iter().find(|detail| detail.line.cohort == cohort)
@@ -271,7 +271,7 @@ impl Forecast {
         }
     }
 
-    /// `part`: the part of a week, for which so much of what newcomers did in the last one is expected of those to come.
+    /// `part`: the part of a week, for which that part of last week's changes of new customers is added.
     fn new(expected: &Expected, digest: &CohortDigest, part: f64, has_amounts: bool) -> Self {
         Self {
             exits_if_silent: expected.exits_if_silent,
@@ -283,12 +283,12 @@ impl Forecast {
     }
 }
 
-/// A share of so many members. None: nobody is in.
+/// Exits as a share of the members. `None`: nobody is in.
 fn share(exits: f64, members: u64) -> Option<f64> {
     (members > 0).then(|| (exits / members as f64).clamp(0.0, 1.0))
 }
 
-/// How much more, or less, a week brought than was foretold, where that is no chance.
+/// The difference between actual and forecast changes, where it is more than chance explains.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bias {
     exits: f64,
@@ -296,7 +296,7 @@ struct Bias {
 }
 
 impl Bias {
-    /// What two weeks in a row have in common; of less than three, each a week before the one before it, nothing.
+    /// The bias that two consecutive weeks have in common; zero unless the digests of three consecutive weeks exist.
     fn of(weeks: [Option<&CohortDigest>; 3]) -> Self {
         let [Some(now), Some(then), Some(before)] = weeks else { return Self::default() };
         let (latest, other) = (Self::of_week(then, now), Self::of_week(before, then));
@@ -304,7 +304,7 @@ impl Bias {
         Self { exits: common(latest.exits, other.exits), entries: common(latest.entries, other.entries) }
     }
 
-    /// Counts of changes vary by chance by about their square root: twice that is taken for more than chance.
+    /// Counts vary by about their square root by chance, so a difference of more than twice that counts as bias.
     fn of_week(then: &CohortDigest, now: &CohortDigest) -> Self {
         let foretold = Forecast::of_week(then, false);
         let bias = |foretold: f64, came: u64| {
@@ -328,7 +328,7 @@ impl From<Forecast> for ExpectedChanges {
 }
 
 impl Backtest {
-    /// `bias`: that which was known then.
+    /// `bias`: the bias known at that time.
     fn new(then: &CohortDigest, bias: Bias, now: &CohortDigest, has_amounts: bool) -> Self {
         let foretold = Forecast::of_week(then, has_amounts).corrected(bias, 1.0);
         let off = |exits: f64, entries: f64| (exits - now.left as f64).abs() + (entries - now.entered as f64).abs();
@@ -356,10 +356,10 @@ impl ValueQuantiles {
     }
 }
 
-/// The middle of the bucket in which the value lies that so many per cent of all do not exceed.
+/// A percentile: the middle of its bucket.
 fn quantile(values: &Histogram, per_cent: u64) -> Option<f64> {
-    let place = (u128::from(values.total()) * u128::from(per_cent)).div_ceil(100);
-    let bucket = values.nth(false, u64::try_from(place).ok()?.max(1))?;
+    let rank = (u128::from(values.total()) * u128::from(per_cent)).div_ceil(100);
+    let bucket = values.nth(false, u64::try_from(rank).ok()?.max(1))?;
     Some(Number(i128::midpoint(bucket.least().0, bucket.most().0)).to_double())
 }
 
@@ -377,7 +377,7 @@ fn retention(survey: &CohortSurvey, day: i64) -> Vec<EntryWeek> {
     (1..).zip(&survey.retention).filter_map(week).collect()
 }
 
-/// The cohorts, by number, entered by those who had left one.
+/// The cohorts, by number, entered by customers who had left one.
 fn gone_to(now: &Survey, from: usize) -> impl Iterator<Item = (u16, u64)> {
     let came = move |(to, survey): (u16, &CohortSurvey)| {
         let from = survey.came_from.iter().find(|(other, _)| usize::from(other.0) == from);

@@ -1,20 +1,20 @@
-//! What is known of each cohort on one day, counted by looking once at every customer.
+//! Surveys: statistics of each cohort on one day, from one scan of all customers.
 
 use std::collections::BTreeMap;
 
 use super::frame::{DAYS, Frame, WEEKS};
 use super::histogram::Histogram;
-use crate::engine::{Ahead, CustomerState, Engine, Membership, Provided, Worth};
+use crate::engine::{Assumption, CustomerState, Engine, ForecastChange, Membership, RiskAndValue};
 use crate::event::{Change, Instant, Number, Span};
 use crate::rules::{CohortIx, RuleSet};
 
-/// So long before an entry another cohort was left at most, where the customer is said to have come from there.
+/// An entry counts as coming from another cohort if that was left at most so long before.
 const CAME_WITHIN: Span = Span(7 * Span::DAY.0);
 
-/// The customers of one partition, or of several, on one day.
+/// Statistics of the customers of one partition, or of several, on one day.
 ///
-/// Everything in it is a sum over customers of whole numbers, or of decimals of six places: in whatever order customers are
-/// counted and parts merged, not a byte differs.
+/// Everything in it is a sum over customers of integers or of decimals of six places, so that the result does not
+/// depend on the order in which customers are counted and parts are merged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     pub frame: Frame,
@@ -23,80 +23,86 @@ pub struct Survey {
     pub cohorts: Vec<CohortSurvey>,
 }
 
-/// The customers of one cohort.
+/// Statistics of the customers of one cohort.
 ///
-/// Of past stays a state remembers the latest. So who entered twice in a week is counted once, there and in the weeks before;
-/// and what is counted are customers, not changes.
+/// A state remembers only the latest stay, so a customer who entered twice is counted once, in the week of the latest
+/// entry: these are counts of customers, not of changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CohortSurvey {
     pub members: u64,
-    /// Members on each level of churn risk, the lowest first. Those without a risk are on none.
+    /// Members on each churn risk level, the lowest first. Those without a prediction are on none.
     pub levels: Vec<u64>,
-    /// Members by what each is expected to bring, in units of the currency. Those of whom nothing is known are not in it.
+    /// Members by expected value, in units of the currency. Those without a known value are not in it.
     pub values: Histogram,
-    /// The sum of that.
+    /// The sum of these values.
     pub value: Number,
-    /// Those whose latest entry, and whose latest exit, lies in the week before the survey's day.
+    /// Customers whose latest entry, and whose latest exit, was in the week before the survey's day.
     pub entered: u64,
     pub left: u64,
-    /// Of those, who was not known before that week: they are not among those of whom anything could be foreseen.
+    /// Of those, the customers not known before that week, for whom nothing could be forecast.
     pub entered_new: u64,
     pub left_new: u64,
-    /// By week of entry, the latest first: how many entered, and how many of them were still in after one week, two, and so
-    /// on up to the week before the survey's.
+    /// By week of entry, the latest first: how many entered, and how many of them were still in after one week, two
+    /// weeks, and so on up to the week before the survey's.
     pub retention: Vec<Vec<u64>>,
-    /// Of those who entered in the week before: how many had left each other cohort shortly before.
+    /// For each other cohort: how many of those who entered in the week before had left it shortly before their entry.
     pub came_from: BTreeMap<CohortIx, u64>,
-    /// The days to come.
+    /// The forecast of the next days.
     pub days: [Expected; DAYS],
 }
 
-/// What one day will bring to a cohort.
+/// The forecast of a cohort for one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Expected {
-    /// If every customer stays silent.
+    /// Exits and entries if every customer stays silent.
     pub exits_if_silent: u64,
     pub entries_if_silent: u64,
-    /// As likely as each is.
+    /// Expected exits and entries: sums of probabilities.
     pub exits: Number,
     pub entries: Number,
-    /// What those are expected to bring who leave by silence, as likely as they do.
+    /// The expected value of the customers who leave by silence, weighted with the probability.
     pub value_at_stake: Number,
 }
 
 impl Survey {
-    /// Of nobody, at an instant.
+    /// A survey without customers, at an instant.
     #[must_use]
     pub fn new(rules: &RuleSet, at: Instant) -> Self {
         let cohort = CohortSurvey::of_nobody(rules);
         Self { frame: Frame::new(&rules.calendar(), at), customers: 0, cohorts: vec![cohort; rules.cohorts.len()] }
     }
 
-    /// Counts a customer as they stand at the survey's instant, before which every deadline is decided. One who has since been
-    /// decided again counts as they stand now. A state just read must have been told whose it is.
+    /// Counts a customer as of the survey's instant, before which every deadline is decided. A customer who has been
+    /// decided again since counts as of now. For a state just read `set_customer` must have been called.
     ///
-    /// The engine has the survey's rules, and says nothing of this.
+    /// The engine runs the survey's rules; counting has no effects.
     pub fn count(&mut self, engine: &mut Engine, state: &CustomerState) {
         self.customers += 1;
-        let ahead = engine.ahead(state, &self.frame.days);
+        let forecast = engine.forecast(state, &self.frame.days);
         let is_in = |(_, membership): (usize, &Membership)| membership.member;
-        let worth = match ahead.is_empty() && !state.memberships.iter().any(is_in) {
+        let risk_and_value = match forecast.is_empty() && !state.memberships.iter().any(is_in) {
             true => None,
-            false => engine.worth(state, self.frame.at()),
+            false => engine.risk_and_value(state, self.frame.at()),
         };
         for (number, membership) in state.memberships.iter() {
-            self.count_stay(number, membership, worth, state);
+            self.count_stay(number, membership, risk_and_value, state);
         }
-        for change in ahead {
-            self.foresee(change, worth);
+        for change in forecast {
+            self.add_forecast(change, risk_and_value);
         }
     }
 
-    fn count_stay(&mut self, number: usize, stay: &Membership, worth: Option<Worth>, state: &CustomerState) {
+    fn count_stay(
+        &mut self,
+        number: usize,
+        stay: &Membership,
+        risk_and_value: Option<RiskAndValue>,
+        state: &CustomerState,
+    ) {
         let (frame, cohort) = (&self.frame, &mut self.cohorts[number]);
         if stay.member {
             cohort.members += 1;
-            if let Some(Worth { level, value }) = worth {
+            if let Some(RiskAndValue { level, value }) = risk_and_value {
                 cohort.levels.get_mut(level).into_iter().for_each(|members| *members += 1);
                 if let Some(value) = value {
                     cohort.values.add(value);
@@ -126,26 +132,28 @@ impl Survey {
         }
     }
 
-    fn foresee(&mut self, ahead: Ahead, worth: Option<Worth>) {
-        let Some(day) = self.frame.day_of(ahead.at) else { return };
-        let expected = &mut self.cohorts[usize::from(ahead.cohort.0)].days[day];
-        let is_silent = ahead.provided == Provided::Silence;
-        match ahead.change {
+    fn add_forecast(&mut self, forecast: ForecastChange, risk_and_value: Option<RiskAndValue>) {
+        let Some(day) = self.frame.day_of(forecast.at) else { return };
+        let expected = &mut self.cohorts[usize::from(forecast.cohort.0)].days[day];
+        let is_silent = forecast.assumption == Assumption::Silence;
+        match forecast.change {
             Change::Entered => {
                 expected.entries_if_silent += u64::from(is_silent);
-                expected.entries.0 += ahead.weight.0;
+                expected.entries.0 += forecast.probability.0;
             }
             Change::Exited => {
                 expected.exits_if_silent += u64::from(is_silent);
-                expected.exits.0 += ahead.weight.0;
-                if let Some(value) = worth.and_then(|worth| worth.value).filter(|_| is_silent) {
-                    expected.value_at_stake.0 += product(value, ahead.weight).0;
+                expected.exits.0 += forecast.probability.0;
+                if let Some(value) =
+                    risk_and_value.and_then(|risk_and_value| risk_and_value.value).filter(|_| is_silent)
+                {
+                    expected.value_at_stake.0 += product(value, forecast.probability).0;
                 }
             }
         }
     }
 
-    /// Adds another part of the same day: as if its customers had been counted here.
+    /// Adds another part of the same day, as if its customers had been counted here.
     pub fn merge(&mut self, other: &Self) {
         self.frame.moves_to(other.frame.at());
         self.customers += other.customers;
@@ -188,7 +196,7 @@ impl CohortSurvey {
         self.days.iter_mut().zip(&other.days).for_each(|(day, other)| day.merge(other));
     }
 
-    /// What the days to come will bring together.
+    /// The forecast of all days together.
     #[must_use]
     pub fn week(&self) -> Expected {
         let mut week = Expected::default();

@@ -1,4 +1,4 @@
-//! The surveys of all partitions, by day, added up as they come.
+//! The surveys of all partitions, merged by day as they arrive.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use super::survey::Survey;
 use crate::rules::RuleSet;
 use crate::rules::ast::Unit;
 
-/// Days that are added up at once. Partitions reach a new day within minutes of each other; one that is days behind goes
-/// straight to its present day, and the days that it left out are never whole.
+/// Maximum number of days that are merged at the same time. Partitions reach a new day within minutes of each other;
+/// one that is days behind surveys only its present day, so that the days it skips never become complete.
 pub const OPEN_DAYS_MAX: usize = 3;
 
-/// Surveys of one rule set. Of each day there is one sum, whatever the number of partitions.
+/// Surveys of one rule set. There is one sum for each day, whatever the number of partitions.
 #[derive(Debug, Clone)]
 pub struct Surveys {
     partitions: u32,
     open: BTreeMap<i64, OpenDay>,
-    /// Days up to this one are done with.
+    /// Days up to this one are closed.
     closed: i64,
 }
 
@@ -29,17 +29,17 @@ struct OpenDay {
 }
 
 impl Surveys {
-    /// Of so many partitions, numbered from 0.
+    /// For so many partitions, numbered from 0.
     #[must_use]
     pub fn new(partitions: u32) -> Self {
         Self { partitions, open: BTreeMap::new(), closed: i64::MIN }
     }
 
-    /// Adds a part of what a partition has found. Of two surveys of one partition and day the first one counts. Returns the
-    /// sum of the day once all partitions have told; from then on the day, and those before it, are done with.
+    /// Adds a block of a partition's survey. Of two surveys of one partition and day the first one counts. Returns the
+    /// sum of the day once all partitions are complete; from then on that day, and those before it, are closed.
     pub fn take(&mut self, partition: u32, block: &SurveyBlock, rules: &RuleSet) -> Option<Survey> {
         let day = rules.calendar().period(block.at, Unit::Day);
-        let place = usize::try_from(partition).ok().filter(|_| partition < self.partitions)?;
+        let index = usize::try_from(partition).ok().filter(|_| partition < self.partitions)?;
         if day <= self.closed {
             return None;
         }
@@ -48,11 +48,11 @@ impl Surveys {
             progress: vec![None; self.partitions as usize],
             missing: self.partitions,
         });
-        if open.progress[place].is_some_and(|progress| progress.is_whole(rules)) {
+        if open.progress[index].is_some_and(|progress| progress.is_whole(rules)) {
             return None;
         }
-        let progress = Progress::take(open.progress[place], block)?;
-        open.progress[place] = Some(progress);
+        let progress = Progress::after(open.progress[index], block)?;
+        open.progress[index] = Some(progress);
         open.sum.merge_block(block);
         open.missing -= u32::from(progress.is_whole(rules));
         if open.missing == 0 {
@@ -66,13 +66,13 @@ impl Surveys {
         None
     }
 
-    /// Days up to this one are of no interest any more: another process has added them up.
+    /// Closes the days up to this one, which another process has completed.
     pub fn close(&mut self, day: i64) {
         self.closed = self.closed.max(day);
         self.open = self.open.split_off(&self.closed.saturating_add(1));
     }
 
-    /// Days that are being added up.
+    /// The number of days being merged.
     #[must_use]
     pub fn open_days(&self) -> usize {
         self.open.len()

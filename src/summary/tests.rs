@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Digest, OPEN_DAYS_MAX, Overview, Survey, Surveys};
 use crate::churn::{GammaGamma, MbgNbd};
-use crate::engine::{CustomerState, Engine, Model, Parameters, Words};
+use crate::engine::{CustomerState, Detail, Engine, Model, Parameters};
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
 use crate::rules::{RuleSet, load};
 
@@ -19,11 +19,11 @@ fn engine(rules: &str) -> Engine {
     Engine::new(Arc::new(load("r.toml", rules).unwrap()), Span(4 * Span::DAY.0), 64)
 }
 
-/// A customer who did some things on some days and has then been silent until a day.
-fn customer(engine: &mut Engine, deeds: &[(&str, f64)], until: f64) -> CustomerState {
+/// A customer with events on some days, silent since then until a day.
+fn customer(engine: &mut Engine, events: &[(&str, f64)], until: f64) -> CustomerState {
     let rules = Arc::clone(engine.rules());
     let mut state = CustomerState::new(&rules);
-    for ((name, at), number) in deeds.iter().zip(0..) {
+    for ((name, at), number) in events.iter().zip(0..) {
         let amount = rules.vocabulary.property("amount").map(|amount| (amount, Value::Number(Number(20_000_000))));
         let event = CustomerEvent {
             customer: "c",
@@ -36,9 +36,9 @@ fn customer(engine: &mut Engine, deeds: &[(&str, f64)], until: f64) -> CustomerS
             unusable_values: 0,
             properties: amount.as_slice(),
         };
-        engine.apply(&mut state, &event, 0, day(*at), Words::None, &mut Vec::new());
+        engine.apply(&mut state, &event, 0, day(*at), Detail::None, &mut Vec::new());
     }
-    engine.fire(&mut state, day(until), Words::None, &mut Vec::new());
+    engine.fire(&mut state, day(until), Detail::None, &mut Vec::new());
     state
 }
 
@@ -68,8 +68,8 @@ fn moves(engine: &mut Engine, at: f64) -> Survey {
         // Not known before the last week.
         &[("signup", 98.0)],
     ];
-    for deeds in lives {
-        let known: Vec<(&str, f64)> = deeds.iter().copied().filter(|(_, day)| *day < at).collect();
+    for events in lives {
+        let known: Vec<(&str, f64)> = events.iter().copied().filter(|(_, day)| *day < at).collect();
         if !known.is_empty() {
             let state = customer(engine, &known, at);
             survey.count(engine, &state);
@@ -116,9 +116,9 @@ const CHURN: &str = "
 #[test]
 fn the_days_to_come_weigh_as_much_as_the_model_says() {
     let mut engine = engine(CHURN);
-    let comings = MbgNbd { r: 0.52484, alpha_days: 43.2816, a: 0.89136, b: 1.614 };
+    let transactions = MbgNbd { r: 0.52484, alpha_days: 43.2816, a: 0.89136, b: 1.614 };
     let amounts = Some(GammaGamma { p: 6.25, q: 3.74, v: 15.44 });
-    let model = Model::Purchases { comings, amounts };
+    let model = Model::Purchases { transactions, amounts };
     let parameters = Parameters { version: 1, model, recalibration: None, provisional: false };
     engine.set_parameters(Some(Arc::new(parameters)), day(0.0));
     let leaving = customer(&mut engine, &[("buy", 62.0), ("buy", 72.5)], 100.0);
@@ -132,11 +132,11 @@ fn the_days_to_come_weigh_as_much_as_the_model_says() {
     let lately = cohort(&rules, &survey, "lately").clone();
     let seen = crate::churn::Repeats { x: 1.0, t_x: 10.0 };
     // Counted from the beginning of the day of the first purchase.
-    let none = |days: f64| Number::from_double(comings.p_none(seen, 38.0, days)).unwrap();
+    let none = |days: f64| Number::from_double(transactions.p_none(seen, 38.0, days)).unwrap();
     assert_eq!(lately.days[2].exits_if_silent, 1);
     assert_eq!(lately.days[2].exits, none(2.5));
     assert_eq!(lately.week().exits, none(2.5));
-    let value = engine.worth(&leaving, day(100.0)).unwrap().value.unwrap();
+    let value = engine.risk_and_value(&leaving, day(100.0)).unwrap().value.unwrap();
     let at_stake = (value.to_double() * none(2.5).to_double() * 1e6).round() / 1e6;
     assert_eq!(lately.days[2].value_at_stake, Number::from_double(at_stake).unwrap());
     assert_eq!((lately.value, lately.values.total(), lately.levels.iter().sum::<u64>()), (value, 1, 1));
@@ -152,7 +152,7 @@ fn the_days_to_come_weigh_as_much_as_the_model_says() {
     let lapsing = cohort(&rules, &survey, "lapsing");
     assert_eq!((lapsing.members, lapsing.week().exits_if_silent, lapsing.week().value_at_stake), (1, 0, Number::ZERO));
     let once = crate::churn::Repeats { x: 0.0, t_x: 0.0 };
-    let comes = Number::ONE - Number::from_double(comings.p_none(once, 90.0, 7.0)).unwrap().0;
+    let comes = Number::ONE - Number::from_double(transactions.p_none(once, 90.0, 7.0)).unwrap().0;
     assert_eq!(lapsing.week().exits, Number(comes), "a purchase ends it");
 }
 

@@ -1,4 +1,4 @@
-//! Where ranks begin, from the counters of all partitions.
+//! The thresholds of ranks, from the counters of all partitions.
 
 use super::counters::{Counters, RankingCounters};
 use super::histogram::Histogram;
@@ -7,12 +7,12 @@ use crate::event::Number;
 use crate::rules::ast::RankSize;
 use crate::rules::{Rank, RuleSet};
 
-/// Under so many customers a part of all has no threshold, and nobody enters by it.
+/// With fewer customers a percentage has no threshold, and nobody enters by it.
 pub const POPULATION_MIN: u64 = 200;
 
-/// One rank over all partitions.
+/// The population and threshold of one rank over all partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct RankThreshold {
     /// Customers in the ranking.
     pub population: u64,
     /// `None`: nobody is in.
@@ -21,11 +21,11 @@ pub struct Found {
 
 /// The thresholds of all ranks, by the rule set's numbers.
 ///
-/// `top N %` of a population of n begins at the bucket that holds the `n x N / 100`-th value, rounded up, from the top: at
-/// most 1/128 of that value below it. Everyone there and beyond is in. `among the N highest` begins at the N-th customer
-/// exactly; where there are fewer all are in.
+/// `top N %` of a population of n begins at the bucket that holds the `n x N / 100`-th value, rounded up, from the top:
+/// at most 1/128 of that value below it. Everyone there and beyond is in. `among the N highest` begins at the N-th
+/// customer exactly; where there are fewer all are in.
 #[must_use]
-pub fn thresholds(rules: &RuleSet, parts: &[&Counters]) -> Vec<Found> {
+pub fn thresholds(rules: &RuleSet, parts: &[&Counters]) -> Vec<RankThreshold> {
     let of_rank = |rank: &Rank| {
         let counters: Vec<&RankingCounters> =
             parts.iter().map(|part| &part.rankings[usize::from(rank.ranking.0)]).collect();
@@ -34,9 +34,9 @@ pub fn thresholds(rules: &RuleSet, parts: &[&Counters]) -> Vec<Found> {
     rules.ranks.iter().map(of_rank).collect()
 }
 
-/// The threshold of one rank, from what all partitions have counted of its ranking.
+/// The threshold of one rank, from the counters of its ranking of all partitions.
 #[must_use]
-pub fn found(rank: &Rank, parts: &[&RankingCounters]) -> Found {
+pub fn found(rank: &Rank, parts: &[&RankingCounters]) -> RankThreshold {
     let mut all = Histogram::default();
     parts.iter().for_each(|counters| all.merge(&counters.histogram));
     let population = all.total();
@@ -60,10 +60,10 @@ pub fn found(rank: &Rank, parts: &[&RankingCounters]) -> Found {
             Some(best.get(count as usize - 1).copied().unwrap_or(everyone))
         }
     };
-    Found { population, threshold }
+    RankThreshold { population, threshold }
 }
 
-/// So many per cent of a population, rounded up, and at least one.
+/// A percentage of a population, rounded up, and at least one.
 fn part(population: u64, percent: Number) -> u64 {
     let hundred = 100 * Number::ONE.cast_unsigned();
     let part = (u128::from(population) * percent.0.unsigned_abs()).div_ceil(hundred);
@@ -98,7 +98,7 @@ mod tests {
         found[0].threshold
     }
 
-    /// The value of the n-th from the top, and what is found for it: at most one per cent off, and letting that one in.
+    /// Checks that the threshold includes the n-th customer and is at most one per cent off that one's value.
     fn check(values: &[i128], percent: i128) {
         let found = threshold(&format!("in the top {percent} % by count(buy)"), values).unwrap().value.0;
         let mut sorted = values.to_vec();

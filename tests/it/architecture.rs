@@ -176,8 +176,8 @@ const CIRCLES: &[(&str, &str)] = &[];
 
 /// Rooms whose files and folders are held to the same order as the rooms themselves. What is missing here has circles yet.
 const ORDERED: &[&str] = &[
-    "event", "fact", "engine", "lane", "settings", "codec", "store", "kafka", "metrics", "inquiry", "admin", "app",
-    "cli",
+    "event", "churn", "fact", "rules", "engine", "summary", "settings", "codec", "store", "kafka", "metrics",
+    "inquiry", "lane", "admin", "app", "cli",
 ];
 
 /// Within a room no folder names one that names it back, and no file does, so that each can be read before those that use it.

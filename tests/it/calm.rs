@@ -82,10 +82,10 @@ fn cdnow() -> Case {
     events.sort_by_key(|event| event.at);
     let until = events.last().map(|event| event.at);
     // As fitted to the first 39 weeks.
-    let comings = MbgNbd { r: 0.52484, alpha_days: 43.2816, a: 0.89136, b: 1.614 };
+    let transactions = MbgNbd { r: 0.52484, alpha_days: 43.2816, a: 0.89136, b: 1.614 };
     let parameters = Parameters {
         version: 1,
-        model: Model::Purchases { comings, amounts: None },
+        model: Model::Purchases { transactions, amounts: None },
         recalibration: None,
         provisional: false,
     };

@@ -39,13 +39,13 @@ who     = "time since last e > 3"
 at_most = 7
 "#;
     let expected = [
-        "r.toml:2:13: time_zone: `Europe/Pariss` is no time zone; did you mean \"Europe/Paris\"?",
-        "r.toml:4:26: cohorts.k.who: cohorts refer to each other in a circle: k -> l -> k; take one of these references out",
-        "r.toml:8:8: cohorts.c.who: counts are exact up to 1000; 2000 is more",
-        "r.toml:10:20: cohorts.d.who: there is no cohort `nowhere`; define it, or take the reference out",
+        "r.toml:2:13: time_zone: `Europe/Pariss` is not a known time zone; did you mean \"Europe/Paris\"?",
+        "r.toml:4:26: cohorts.k.who: cohorts refer to each other in a cycle: k -> l -> k; remove one of these references",
+        "r.toml:8:8: cohorts.c.who: the maximum count is 1000, not 2000",
+        "r.toml:10:20: cohorts.d.who: there is no cohort `nowhere`; define it, or remove the reference",
         "r.toml:12:21: cohorts.e.who: expected `last`, found `lst`; did you mean `last`?",
-        "r.toml:14:12: cohorts.f.who: this is a length of time, compared with a number; write the unit: `> 3 days`",
-        "r.toml:15:11: cohorts.f.at_most: expected a length of time in quotes, such as \"14 days\"",
+        "r.toml:14:12: cohorts.f.who: a duration cannot be compared with a number; add the unit: `> 3 days`",
+        "r.toml:15:11: cohorts.f.at_most: expected a duration in quotes, such as \"14 days\"",
     ];
     assert_eq!(mistakes(rules), expected);
 }
@@ -63,39 +63,48 @@ fn two_circles_are_two_mistakes() {
 fn each_mistake_of_form_has_its_own_answer() {
     let answer = |who: &str| mistakes(&format!("[cohorts.c]\nwho = '''{who}'''")).join("\n");
     for (who, expected) in [
-        ("did e at least 1001 times in the last 3 days", "counts are exact up to 1000; 1001 is more"),
+        ("did e at least 1001 times in the last 3 days", "the maximum count is 1000, not 1001"),
         ("did e at least -1 times", "expected a whole number, zero or more"),
         ("did e at least 1.5 times", "expected a whole number, zero or more"),
-        ("did e fewer than 0 times", "nothing is fewer than 0 times"),
-        ("did e in the last 0 days", "a length is whole milliseconds, above zero and at most 100 years"),
-        ("did e in the last -3 days", "a length is whole milliseconds, above zero and at most 100 years"),
-        ("did e in the last 200 years", "a length is whole milliseconds, above zero and at most 100 years"),
+        ("did e fewer than 0 times", "`fewer than 0` can never hold"),
+        (
+            "did e in the last 0 days",
+            "a duration must be a whole number of milliseconds, above zero and at most 100 years",
+        ),
+        (
+            "did e in the last -3 days",
+            "a duration must be a whole number of milliseconds, above zero and at most 100 years",
+        ),
+        (
+            "did e in the last 200 years",
+            "a duration must be a whole number of milliseconds, above zero and at most 100 years",
+        ),
         (
             "did e between 3 days and 5 days ago",
-            "the longer length comes first; write `between 60 days and 30 days ago`",
+            "the longer duration must come first; write `between 60 days and 30 days ago`",
         ),
-        ("did e between 3 days and 3 days ago", "the longer length comes first"),
+        ("did e between 3 days and 3 days ago", "the longer duration must come first"),
         ("sum(e.y ever) > 0.1234567", "a number has at most six decimal places and 18 digits"),
-        ("sum(e.y ever) > 1,000", "a number has no separators"),
-        ("sum(e.y ever) > 1 000", "a number has no separators"),
-        ("sum(e.y ever) > 50 %", "leave the sign out"),
+        ("sum(e.y ever) > 1,000", "write numbers without separators"),
+        ("sum(e.y ever) > 1 000", "write numbers without separators"),
+        ("sum(e.y ever) > 50 %", "remove the sign"),
         ("sum(e.y ever) > 50 €", "write the number alone"),
-        ("sum(e.y ever) == 5", "equality is one sign; write `=`"),
+        ("sum(e.y ever) == 5", "equality is written with one sign; write `=`"),
         ("sum(e.y ever) <> 5", "`<>` is not a comparison; write `!=`"),
         ("sum(e.y ever) ≥ 5", "write `>=`"),
         ("did e && did f", "write `and`"),
-        ("did e AND did f", "`AND` is written in small letters; write `and`"),
+        ("did e AND did f", "`AND` must be in lower case; write `and`"),
         ("did e where y = “a”", "write straight quotes"),
-        ("did Purchase", "names with capitals, spaces or accents stand in quotes: \"Purchase\""),
-        ("did e in the last 30", "the expression ends where `seconds` or `minutes`"),
-        ("did e in the last 30 dayz", "`dayz` is no unit of time; did you mean `day`?"),
-        ("did e since 2026-02-30", "there is no such day"),
-        ("time since last e > 3", "write the unit: `> 3 days`"),
-        ("count(e ever) > 3 days", "leave the unit out"),
+        ("did Purchase", "put names with capitals, spaces or accents in quotes: \"Purchase\""),
+        ("did e in the last 30", "expected `seconds` or `minutes`"),
+        ("did e in the last 30 dayz", "`dayz` is not a unit of time; did you mean `day`?"),
+        ("did e since 2026-02-30", "this date does not exist"),
+        ("time since last e > 3", "add the unit: `> 3 days`"),
+        ("count(e ever) > 3 days", "remove the unit"),
         ("purchase", "`purchase` alone is not a condition"),
         ("did e where y = \"a", "this quote is not closed"),
-        ("(did e", "the expression ends where `)` is expected"),
-        ("", "the expression ends where a condition is expected"),
+        ("(did e", "expected `)`, but the expression ends here"),
+        ("", "expected a condition, but the expression ends here"),
     ] {
         assert!(answer(who).contains(expected), "{who}\n{}", answer(who));
     }
@@ -106,15 +115,15 @@ fn each_mistake_around_the_expressions_has_its_own_answer() {
     let cohort = |lines: &str| mistakes(&format!("[cohorts.c]\nwho = 'did e'\n{lines}")).join("\n");
     for (lines, expected) in [
         ("at_least = '3 days'\nat_most = '2 days'", "3:12: cohorts.c: `at_least` is longer than `at_most`"),
-        ("at_most = nan", "3:11: cohorts.c.at_most: expected a length of time in quotes"),
-        ("at_most = '-3 days'", "a length is whole milliseconds, above zero"),
-        ("cooldown = '3'", "the expression ends where `seconds`"),
+        ("at_most = nan", "3:11: cohorts.c.at_most: expected a duration in quotes"),
+        ("at_most = '-3 days'", "a duration must be a whole number of milliseconds, above zero"),
+        ("cooldown = '3'", "expected `seconds`"),
         ("reenter = 'sometimes'", "expected \"always\" or \"never\""),
         ("enabled = 1", "expected true or false"),
         ("owner = 7", "expected a text in quotes"),
         ("cooldwn = '3 days'", "unknown key `cooldwn`; did you mean `cooldown`?"),
         ("name = { de = 'x' }", "unknown key `de`"),
-        ("who = 'did f'", "this is not TOML: duplicate key"),
+        ("who = 'did f'", "this is not valid TOML: duplicate key"),
     ] {
         assert!(cohort(lines).contains(expected), "{lines}\n{}", cohort(lines));
     }
@@ -130,8 +139,8 @@ fn each_mistake_around_the_expressions_has_its_own_answer() {
             "r.toml:1:18: activity: expected an event's name in quotes",
         ),
         ("[cohort.c]\nwho = 'did e'", "unknown key `cohort`; did you mean `cohorts`?"),
-        ("[cohorts.'New Ones']\nwho = 'did e'", "`New Ones` is not a cohort's name"),
-        ("time_zone = 'Mars'\n[cohorts.c]\nwho = 'did e'", "`Mars` is no time zone"),
+        ("[cohorts.'New Ones']\nwho = 'did e'", "`New Ones` is not a valid cohort name"),
+        ("time_zone = 'Mars'\n[cohorts.c]\nwho = 'did e'", "`Mars` is not a known time zone"),
     ] {
         assert!(file(text).contains(expected), "{text}\n{}", file(text));
     }
@@ -167,10 +176,10 @@ fn a_file_of_ten_thousand_lines_is_checked_at_once() {
 fn a_file_beyond_all_measure_is_refused_with_the_reason() {
     let many = vec!["did e ever"; 10_001].join(" or ");
     let said = mistakes(&format!("[cohorts.c]\nwho = '{many}'"));
-    assert_eq!(said, ["r.toml:1:1: cohorts: 10001 conditions are more than the 10000 of one file"]);
+    assert_eq!(said, ["r.toml:1:1: cohorts: the maximum number of conditions in one file is 10000, not 10001"]);
     let names: Vec<String> = (0..20_001).map(|name| format!("e{name}")).collect();
     let said = mistakes(&format!("[cohorts.c]\nwho = 'did any of ({}) ever'", names.join(", ")));
-    assert_eq!(said, ["r.toml:1:1: cohorts: 20001 different names are more than the 20000 of one file"]);
+    assert_eq!(said, ["r.toml:1:1: cohorts: 20001 different names exceed the maximum of 20000 in one file"]);
 }
 
 #[test]
@@ -179,7 +188,7 @@ fn a_warning_has_a_place_a_caret_and_a_hint_and_is_no_error() {
     let check = checked(rules, &[]);
     assert_eq!(check.code, 0);
     let expected = "warning: r.toml:2:8: cohorts.buyers.who: nobody ever leaves: once this holds, it holds for good; add \
-                    `until`, `at_most` or a window; if it is meant, say so with reenter = \"never\"\n   |\n \
+                    `until`, `at_most` or a window; if this is intended, add reenter = \"never\"\n   |\n \
                     2 | who = \"did purchase ever\"\n   |        ^^^^^^^^^^^^^^^^^\n\n1 warning in r.toml\n";
     assert_eq!(check.err, expected);
     assert!(check.out.ends_with("Settings, rules and schemas are well formed.\n"), "{}", check.out);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use cohortd::churn::MbgNbd;
-use cohortd::engine::{Claim, Clause, Explanation, Language, Model, Of, Parameters, Words, explain};
+use cohortd::engine::{Claim, Clause, Detail, Explanation, Language, Model, Parameters, RulePart, explain};
 use cohortd::event::{Change, Instant, Span};
 use cohortd::rules::ast::{Compare, CompareTest, Expr, ExprKind, Op};
 use cohortd::rules::{CohortIx, CohortRule, RuleSet, Written};
@@ -69,7 +69,7 @@ fn a_risk_may_turn_by_what_its_signals_look_at() {
         who = 'churn_risk >= 95'";
     let parameters = Parameters {
         version: 1,
-        model: Model::Purchases { comings: MbgNbd { r: 0.5, alpha_days: 10.0, a: 0.5, b: 1.5 }, amounts: None },
+        model: Model::Purchases { transactions: MbgNbd { r: 0.5, alpha_days: 10.0, a: 0.5, b: 1.5 }, amounts: None },
         recalibration: None,
         provisional: false,
     };
@@ -95,7 +95,7 @@ fn a_risk_may_turn_by_what_its_signals_look_at() {
     let at_risk = engine.rules().cohorts.iter().position(|cohort| cohort.name == "at_risk").unwrap();
     let found = explain(&engine, &states["ann"], CohortIx(u16::try_from(at_risk).unwrap()), event("visit", 22).at);
     assert!(!found.clauses[0].part.holds);
-    let text = found.clauses[0].turn.text(engine.rules(), Language::English);
+    let text = found.clauses[0].remedy.text(engine.rules(), Language::English);
     assert!(text.starts_with("ticket 2 more times, or a purchase, or leaving visitors, or silence until "), "{text}");
 }
 
@@ -112,7 +112,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
         let mut state = states.remove(silence.customer()).ok_or("the engine does not know a customer")?;
         let at = some_instant(&silence, &mut random);
         silence.decide_through(at);
-        engine.fire(&mut state, at.next(), Words::None, &mut Vec::new());
+        engine.fire(&mut state, at.next(), Detail::None, &mut Vec::new());
         engine.take_risks();
         let mut explained = Vec::new();
         for (name, rule) in &silence.document().cohorts {
@@ -160,7 +160,7 @@ struct Explained<'d> {
 struct Dated<'d> {
     clause: Clause,
     asked: Cow<'d, Expr>,
-    denied: bool,
+    negated: bool,
 }
 
 impl<'d> Explained<'d> {
@@ -168,11 +168,11 @@ impl<'d> Explained<'d> {
         let mut halves = BTreeSet::new();
         let dated = |clause: Clause| {
             let written = match clause.of {
-                Of::Who => Some(&rule.who),
-                Of::Stay => rule.stay.as_ref(),
-                Of::Until => rule.until.as_ref(),
+                RulePart::Who => Some(&rule.who),
+                RulePart::Stay => rule.stay.as_ref(),
+                RulePart::Until => rule.until.as_ref(),
             };
-            let Claim::Condition { second, words, denied, .. } = &clause.part.claim else {
+            let Claim::Condition { second, words, negated, .. } = &clause.part.claim else {
                 panic!("{clause:?} is no condition")
             };
             let whole = written.and_then(|written| in_words(written, words)).expect("it is written in the rules");
@@ -188,7 +188,7 @@ impl<'d> Explained<'d> {
                 }
                 _ => Cow::Borrowed(whole),
             };
-            Dated { asked, denied: *denied, clause }
+            Dated { asked, negated: *negated, clause }
         };
         let clauses = std::mem::take(&mut found.clauses).into_iter().map(dated).collect();
         Self { name, found, clauses }
@@ -205,16 +205,16 @@ fn in_words<'w>(written: &'w Written, words: &str) -> Option<&'w Expr> {
 
 impl Dated<'_> {
     fn turns_at(&self) -> Instant {
-        self.clause.turn.silence_until.unwrap_or(Instant::MAX)
+        self.clause.remedy.silence_until.unwrap_or(Instant::MAX)
     }
 
     fn holds(&self, silence: &Silence<'_>, at: Instant) -> bool {
-        silence.holds(&self.asked, at) != self.denied
+        silence.holds(&self.asked, at) != self.negated
     }
 
     fn wrong(&self, what: &str, at: Instant) -> String {
-        let Clause { part, turn, .. } = &self.clause;
-        format!("a condition {what} at {}: {part:?}, {turn:?}", at.0)
+        let Clause { part, remedy, .. } = &self.clause;
+        format!("a condition {what} at {}: {part:?}, {remedy:?}", at.0)
     }
 }
 
@@ -277,7 +277,7 @@ fn everything_comes(
         }
         for one in &mut explained {
             let is_open = |dated: &Dated<'_>| {
-                let mut ways = dated.clause.turn.cohorts.iter();
+                let mut ways = dated.clause.remedy.cohorts.iter();
                 now < dated.turns_at()
                     && !ways.any(|(cohort, change)| changed.contains(&(&*rules.cohort(*cohort).name, *change)))
             };

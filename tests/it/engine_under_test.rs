@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cohortd::engine::{
-    Applied, CustomerState, Deadlines, Effect, Engine, Migration, Observed, RiskEffect, Said, Shard, Slot, Standing,
-    Timing, Words, level_name,
+    Applied, CustomerEffect, CustomerState, Deadlines, Detail, Effect, Engine, LogCoverage, Migration, Observed,
+    RiskEffect, Shard, Slot, Standing, Timing, level_name,
 };
 use cohortd::event::{CustomerEvent, DeadLetterReason, Instant, Properties};
 use cohortd::rules::{self, Rank, RuleSet};
@@ -23,15 +23,15 @@ pub(crate) const ENGINE: Option<RunEngine> = Some(run);
 
 fn run(case: &Case) -> Result<Outcome, String> {
     let mut run = Run::new(case)?;
-    while run.step(Words::Full) {}
+    while run.step(Detail::Full) {}
     Ok(run.end().0)
 }
 
 /// The same, and for each change when the next one is if the customer stays silent, as the engine promises.
 pub(crate) fn run_ahead(case: &Case) -> Result<Outcome, String> {
     let mut run = Run { ahead: true, ..Run::new(case)? };
-    while run.step(Words::Full) {}
-    Ok(run.end_with(Words::Full).0)
+    while run.step(Detail::Full) {}
+    Ok(run.end_with(Detail::Full).0)
 }
 
 /// Takes a case in and, after each decision that changed anything, lets a copy of the customer stay silent: what comes
@@ -50,12 +50,12 @@ pub(crate) fn promises_are_kept(case: &Case) -> Result<(), String> {
         let mut effects = Vec::new();
         while state.next_deadline < event.at.max(stream_time) {
             let until = state.next_deadline.next();
-            engine.fire(state, until, Words::Full, &mut effects);
+            engine.fire(state, until, Detail::Full, &mut effects);
             kept(&mut engine, state, &mut effects)?;
         }
         let mut properties = Properties::new();
         let borrowed = borrow(event, &rules, &mut properties);
-        let applied = engine.apply(state, &borrowed, position, stream_time, Words::Full, &mut effects);
+        let applied = engine.apply(state, &borrowed, position, stream_time, Detail::Full, &mut effects);
         kept(&mut engine, state, &mut effects)?;
         if applied != Applied::Duplicate {
             stream_time = stream_time.max(event.at - config.arrives_within);
@@ -76,7 +76,7 @@ fn kept(engine: &mut Engine, state: &CustomerState, effects: &mut Vec<Effect>) -
                 break;
             }
             let until = silent.next_deadline.next();
-            engine.fire(&mut silent, until, Words::None, &mut later);
+            engine.fire(&mut silent, until, Detail::None, &mut later);
         }
         let came = later.iter().find(|next| next.cohort == effect.cohort).map(|next| next.at);
         if came != effect.next_change_at {
@@ -134,9 +134,9 @@ pub(crate) fn run_lazily(case: &Case, seed: u64) -> Result<(Outcome, Vec<Vec<u8>
 /// not kept are gathered from the log before it.
 pub(crate) fn run_edited(case: &Case, at: usize, edited: &str) -> Result<Outcome, String> {
     let mut run = Run::new(case)?;
-    while run.position < at && run.step(Words::None) {}
+    while run.position < at && run.step(Detail::None) {}
     run.edit(edited)?;
-    while run.step(Words::None) {}
+    while run.step(Detail::None) {}
     Ok(run.end().0)
 }
 
@@ -150,8 +150,8 @@ pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), St
 /// As `run`, with the states by customer.
 pub(crate) fn run_to_states(case: &Case) -> Result<(Outcome, BTreeMap<String, CustomerState>), String> {
     let mut run = Run::new(case)?;
-    while run.step(Words::None) {}
-    run.finish(Words::None);
+    while run.step(Detail::None) {}
+    run.finish(Detail::None);
     let read = |(customer, stored): (String, Vec<u8>)| (customer, decode_state(&stored, &run.rules).unwrap());
     Ok((run.outcome, run.stored.into_iter().map(read).collect()))
 }
@@ -159,8 +159,8 @@ pub(crate) fn run_to_states(case: &Case) -> Result<(Outcome, BTreeMap<String, Cu
 /// The customers after a case, each as just read, and an engine with the thresholds and parameters then in force.
 pub(crate) fn run_to_engine(case: &Case) -> Result<(Engine, BTreeMap<String, CustomerState>), String> {
     let mut run = Run::new(case)?;
-    while run.step(Words::None) {}
-    run.finish(Words::None);
+    while run.step(Detail::None) {}
+    run.finish(Detail::None);
     let mut engine = engine(&run.rules, &case.config);
     engine.set_thresholds(Arc::clone(run.shard.engine().thresholds()));
     engine.set_parameters(run.shard.engine().parameters().copied().map(Arc::new), run.taken_up_at);
@@ -178,7 +178,7 @@ pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<Batch
     let mut run = Run::new(case)?;
     run.spoken = Some(BTreeMap::new());
     run.shard.begin(0);
-    while run.step_within_a_batch(Words::Full) {
+    while run.step_within_a_batch(Detail::Full) {
         match ends() {
             None => continue,
             Some(BatchEnd::Plain) => {}
@@ -188,7 +188,7 @@ pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<Batch
         }
         run.shard.begin(as_i64(run.position));
     }
-    run.finish(Words::Full);
+    run.finish(Detail::Full);
     Ok(run.spoken.unwrap_or_default())
 }
 
@@ -218,7 +218,7 @@ struct Run<'c> {
     outcome: Outcome,
     /// Is what is promised of the next change written down?
     ahead: bool,
-    said: Vec<Said>,
+    said: Vec<CustomerEffect>,
     /// Kept where someone asks for it.
     spoken: Option<Spoken>,
     /// Customers as last flushed, by id.
@@ -255,18 +255,18 @@ impl<'c> Run<'c> {
     }
 
     /// What is needed to hear of every change: those of risk are said in full or not at all.
-    fn words(&self) -> Words {
-        if self.rules.churn.is_some() { Words::Full } else { Words::None }
+    fn words(&self) -> Detail {
+        if self.rules.churn.is_some() { Detail::Full } else { Detail::None }
     }
 
     /// One log position as a batch of its own. False at the end of the log.
-    fn step(&mut self, words: Words) -> bool {
+    fn step(&mut self, words: Detail) -> bool {
         self.shard.begin(as_i64(self.position));
         self.step_within_a_batch(words)
     }
 
     /// One log position: the advances before it, then its event.
-    fn step_within_a_batch(&mut self, words: Words) -> bool {
+    fn step_within_a_batch(&mut self, words: Detail) -> bool {
         let position = self.position;
         self.stream_times.push(self.shard.stream_time());
         self.inputs(position, words);
@@ -284,9 +284,9 @@ impl<'c> Run<'c> {
         true
     }
 
-    /// The advances before an event, and the thresholds and parameters taken up before it. All is flushed before and after
-    /// those.
-    fn inputs(&mut self, position: usize, words: Words) {
+    /// The advances before an event, and the thresholds and parameters taken up before it. All is flushed before and
+    /// after those.
+    fn inputs(&mut self, position: usize, words: Detail) {
         let mut after = Instant::MIN;
         for taken_up in self.case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
             self.advances(position, (after, taken_up.stream_time), words);
@@ -302,7 +302,7 @@ impl<'c> Run<'c> {
     }
 
     /// Those from one stream time through another.
-    fn advances(&mut self, position: usize, (from, through): (Instant, Instant), words: Words) {
+    fn advances(&mut self, position: usize, (from, through): (Instant, Instant), words: Detail) {
         let between = |at: Instant| from <= at && at <= through;
         for advance in self.case.advances.iter().filter(|a| a.position == position && between(a.stream_time)) {
             self.shard.advance(advance.stream_time);
@@ -310,7 +310,7 @@ impl<'c> Run<'c> {
         }
     }
 
-    fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Words) {
+    fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Detail) {
         self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
@@ -323,12 +323,12 @@ impl<'c> Run<'c> {
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.reconsider(slot, &old, as_i64(position), words, &mut self.said);
+            self.shard.reevaluate_ranks(slot, &old, as_i64(position), words, &mut self.said);
         }
         self.flush(usize::MAX);
     }
 
-    fn adopt(&mut self, adopted: &Adopted, position: usize, words: Words) {
+    fn adopt(&mut self, adopted: &Adopted, position: usize, words: Detail) {
         self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
@@ -341,7 +341,7 @@ impl<'c> Run<'c> {
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.catch_up(slot, as_i64(position), words, &mut self.said);
+            self.shard.apply_parameters(slot, as_i64(position), words, &mut self.said);
         }
         self.flush(usize::MAX);
     }
@@ -352,7 +352,7 @@ impl<'c> Run<'c> {
             let Some(customer) = self.lagging.pop() else { return };
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.catch_up(slot, as_i64(self.position), self.words(), &mut self.said);
+            self.shard.apply_parameters(slot, as_i64(self.position), self.words(), &mut self.said);
             if self.shard.take_if_dirty(slot) {
                 self.store(slot);
             }
@@ -361,7 +361,7 @@ impl<'c> Run<'c> {
     }
 
     /// `as_of`: the position of the next event.
-    fn fire(&mut self, as_of: usize, words: Words) {
+    fn fire(&mut self, as_of: usize, words: Detail) {
         let until = self.shard.stream_time();
         self.wake(until);
         self.shard.fire_due(as_i64(as_of), words, &mut self.said);
@@ -379,7 +379,7 @@ impl<'c> Run<'c> {
         }
     }
 
-    fn take_in(&mut self, event: &LogEvent, position: usize, words: Words) -> Fate {
+    fn take_in(&mut self, event: &LogEvent, position: usize, words: Detail) -> Fate {
         match self.shard.refuses(event.at) {
             Some(DeadLetterReason::TooLate) => return Fate::TooLate,
             Some(_) => return Fate::BadTime,
@@ -407,10 +407,10 @@ impl<'c> Run<'c> {
 
     /// Whatever was said at one position, in the order promised for `replay`.
     fn flush_said(&mut self, position: usize) {
-        let mut said: Vec<(String, Said)> =
+        let mut said: Vec<(String, CustomerEffect)> =
             self.said.drain(..).map(|said| (self.shard.customer(said.slot).to_owned(), said)).collect();
         said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
-        for (customer, Said { effect, .. }) in said {
+        for (customer, CustomerEffect { effect, .. }) in said {
             if let Some(spoken) = &mut self.spoken {
                 spoken.entry(customer.clone()).or_default().push((position, Word::Change(effect.clone())));
             }
@@ -468,7 +468,7 @@ impl<'c> Run<'c> {
         assert_eq!(&observed, engine.observed());
         let mut gathered = BTreeMap::new();
         for (place, event) in self.case.events[..position].iter().enumerate() {
-            if self.outcome.fates[place] == Fate::Applied && migration.rereads() {
+            if self.outcome.fates[place] == Fate::Applied && migration.needs_log() {
                 let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new(&new));
                 let mut properties = Properties::new();
                 let event = borrow(event, &new, &mut properties);
@@ -481,8 +481,16 @@ impl<'c> Run<'c> {
         for (customer, stored) in &mut self.stored {
             let old = decode_state(stored, &self.rules).unwrap();
             let (mut decided, gathered) = (Vec::new(), gathered.remove(customer));
-            let (mut state, left) =
-                migration.migrate(customer, old, gathered, true, stream_time, &mut engine, Words::None, &mut decided);
+            let (mut state, left) = migration.migrate(
+                customer,
+                old,
+                gathered,
+                LogCoverage::Whole,
+                stream_time,
+                &mut engine,
+                Detail::None,
+                &mut decided,
+            );
             state.as_of = as_i64(position);
             let effects = left.into_iter().map(|effect| (&self.rules, effect));
             for (rules, effect) in effects.chain(decided.into_iter().map(|effect| (&new, effect))) {
@@ -544,7 +552,7 @@ impl<'c> Run<'c> {
         let end = self.position;
         for position in replay_from..end {
             self.shard.begin(as_i64(position));
-            self.advances(position, (Instant::MIN, Instant::MAX), Words::None);
+            self.advances(position, (Instant::MIN, Instant::MAX), Detail::None);
             let event = &self.case.events[position];
             if matches!(self.outcome.fates[position], Fate::Applied | Fate::Duplicate) {
                 self.fetch(&event.customer);
@@ -556,9 +564,9 @@ impl<'c> Run<'c> {
                 } else {
                     let mut properties = Properties::new();
                     let borrowed = borrow(event, &self.rules, &mut properties);
-                    self.shard.apply(slot, &borrowed, as_i64(position), Words::None, &mut self.said);
+                    self.shard.apply(slot, &borrowed, as_i64(position), Detail::None, &mut self.said);
                 }
-                self.fire(position + 1, Words::None);
+                self.fire(position + 1, Detail::None);
             }
             self.said.clear();
         }
@@ -586,7 +594,7 @@ impl<'c> Run<'c> {
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;
-        state.places.clone_from(&before.places);
+        state.ranked_values.clone_from(&before.ranked_values);
         if effects.is_empty() && state == before {
             return Ok(());
         }
@@ -594,7 +602,7 @@ impl<'c> Run<'c> {
     }
 
     /// Decides what `until` still asks for, and flushes everyone.
-    fn finish(&mut self, words: Words) {
+    fn finish(&mut self, words: Detail) {
         self.sweep(usize::MAX);
         let position = self.case.events.len();
         if let Some(until) = self.case.until {
@@ -610,7 +618,7 @@ impl<'c> Run<'c> {
         self.end_with(words)
     }
 
-    fn end_with(mut self, words: Words) -> (Outcome, Vec<Vec<u8>>) {
+    fn end_with(mut self, words: Detail) -> (Outcome, Vec<Vec<u8>>) {
         self.finish(words);
         let rules = &self.rules;
         let settled = |stored: Vec<u8>| {

@@ -1,7 +1,7 @@
 //! What is said of a condition is what decided it: from the value that stands beside it and its own bound follows whether it
 //! holds. Worked out here once more, from the condition and the value alone.
 
-use cohortd::engine::{Claim, Found, Part, Quantity, Words, explain};
+use cohortd::engine::{Claim, Detail, EvidencePart, Finding, Quantity, explain};
 use cohortd::event::{Number, Span};
 use cohortd::rules::ast::{Bound, Op};
 use cohortd::rules::{self, CohortIx, Comparand, Condition, RuleSet};
@@ -38,18 +38,18 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     for (customer, mut state) in states {
         let most = *random.pick(&[3, Span::HOUR.0, 20 * Span::DAY.0]);
         let at = state.clock + Span(random.between(0, most));
-        engine.fire(&mut state, at.next(), Words::None, &mut Vec::new());
+        engine.fire(&mut state, at.next(), Detail::None, &mut Vec::new());
         engine.take_risks();
         for cohort in (0..).take(rules.cohorts.len()).map(CohortIx) {
             let explanation = explain(&engine, &state, cohort, at.max(state.clock));
-            let parts: Vec<Part> = explanation.clauses.into_iter().map(|clause| clause.part).collect();
+            let parts: Vec<EvidencePart> = explanation.clauses.into_iter().map(|clause| clause.part).collect();
             all_implied(&parts, &rules).map_err(|part| format!("of {customer}, explained at {}: {part}", at.0))?;
         }
     }
     Ok(())
 }
 
-fn all_implied(parts: &[Part], rules: &RuleSet) -> Result<(), String> {
+fn all_implied(parts: &[EvidencePart], rules: &RuleSet) -> Result<(), String> {
     match parts.iter().find(|part| implied(part, rules).is_some_and(|holds| holds != part.holds)) {
         None => Ok(()),
         Some(part) => Err(format!("{part:?} does not follow from what was found")),
@@ -57,8 +57,8 @@ fn all_implied(parts: &[Part], rules: &RuleSet) -> Result<(), String> {
 }
 
 /// `None`: a text of the customer's own, which is not told, or a tie.
-fn implied(part: &Part, rules: &RuleSet) -> Option<bool> {
-    let Claim::Condition { index, second, denied, .. } = &part.claim else { return Some(true) };
+fn implied(part: &EvidencePart, rules: &RuleSet) -> Option<bool> {
+    let Claim::Condition { index, second, negated, .. } = &part.claim else { return Some(true) };
     let of = |index| follows(rules.condition(index), &part.found);
     let first = of(*index);
     let both = match second.map(of) {
@@ -68,43 +68,45 @@ fn implied(part: &Part, rules: &RuleSet) -> Option<bool> {
             (first, second) => first? && second?,
         },
     };
-    Some(both != *denied)
+    Some(both != *negated)
 }
 
-fn follows(condition: &Condition, found: &Found) -> Option<bool> {
+fn follows(condition: &Condition, found: &Finding) -> Option<bool> {
     Some(match (condition, found) {
-        (Condition::Count { .. }, Found::NotStarted | Found::TooNew { .. }) => false,
-        (Condition::Count { test, .. }, Found::None { .. }) => test.holds(0),
-        (Condition::Count { test, .. }, Found::Last(_)) => test.holds(1),
-        (Condition::Count { test, .. }, Found::Some { count, .. }) => test.holds(*count as u64),
-        (Condition::First { negated, .. }, Found::Ago(_)) => !negated,
-        (Condition::First { negated, .. }, Found::Never | Found::Outside(_) | Found::NotStarted) => *negated,
-        (Condition::Total { test, .. } | Condition::Moves { test, .. }, Found::Times(count)) => test.holds(*count),
-        (Condition::Followed { .. }, Found::Waited(_)) | (Condition::Chain { .. }, Found::Complete(_)) => true,
-        (Condition::Followed { .. }, Found::Outside(_) | Found::NothingOverdue) => false,
-        (Condition::Chain { .. }, Found::NotComplete) => false,
-        (Condition::Rhythm { periods, .. }, Found::Passing { count, .. }) => periods.holds(u64::try_from(*count).ok()?),
-        (Condition::Streak { length, .. }, Found::InARow(in_a_row)) => in_a_row >= length,
-        (Condition::In { .. }, Found::Nothing) => false,
-        (Condition::In { stay: None, .. }, Found::In(_)) => true,
-        (Condition::In { stay: Some((bound, span)), .. }, Found::In(stayed)) => match bound {
+        (Condition::Count { .. }, Finding::NotStarted | Finding::TooNew { .. }) => false,
+        (Condition::Count { test, .. }, Finding::None { .. }) => test.holds(0),
+        (Condition::Count { test, .. }, Finding::Last(_)) => test.holds(1),
+        (Condition::Count { test, .. }, Finding::Some { count, .. }) => test.holds(*count as u64),
+        (Condition::First { negated, .. }, Finding::Ago(_)) => !negated,
+        (Condition::First { negated, .. }, Finding::Never | Finding::Outside(_) | Finding::NotStarted) => *negated,
+        (Condition::Total { test, .. } | Condition::Moves { test, .. }, Finding::Times(count)) => test.holds(*count),
+        (Condition::Followed { .. }, Finding::Waited(_)) | (Condition::Chain { .. }, Finding::Complete(_)) => true,
+        (Condition::Followed { .. }, Finding::Outside(_) | Finding::NothingOverdue) => false,
+        (Condition::Chain { .. }, Finding::NotComplete) => false,
+        (Condition::Rhythm { periods, .. }, Finding::Passing { count, .. }) => {
+            periods.holds(u64::try_from(*count).ok()?)
+        }
+        (Condition::Streak { length, .. }, Finding::InARow(in_a_row)) => in_a_row >= length,
+        (Condition::In { .. }, Finding::Nothing) => false,
+        (Condition::In { stay: None, .. }, Finding::In(_)) => true,
+        (Condition::In { stay: Some((bound, span)), .. }, Finding::In(stayed)) => match bound {
             Bound::AtLeast => stayed >= span,
             Bound::AtMost => stayed <= span,
             Bound::Exactly => stayed == span,
             Bound::MoreThan => stayed > span,
             Bound::FewerThan => stayed < span,
         },
-        (Condition::FirstEntered { .. }, Found::Ago(_)) => true,
-        (Condition::FirstEntered { .. }, Found::Never | Found::Outside(_) | Found::NotStarted) => false,
-        (Condition::Known { .. }, Found::Quantity(value)) => *value != Quantity::Missing,
-        (Condition::Missing { .. }, Found::Quantity(value)) => *value == Quantity::Missing,
-        (Condition::Compare { op, with, .. }, Found::Quantity(value)) => return compared(value, *op, with, None),
-        (Condition::Compare { op, with, .. }, Found::Against { value, other, .. }) => {
+        (Condition::FirstEntered { .. }, Finding::Ago(_)) => true,
+        (Condition::FirstEntered { .. }, Finding::Never | Finding::Outside(_) | Finding::NotStarted) => false,
+        (Condition::Known { .. }, Finding::Quantity(value)) => *value != Quantity::Missing,
+        (Condition::Missing { .. }, Finding::Quantity(value)) => *value == Quantity::Missing,
+        (Condition::Compare { op, with, .. }, Finding::Quantity(value)) => return compared(value, *op, with, None),
+        (Condition::Compare { op, with, .. }, Finding::Against { value, other, .. }) => {
             return compared(value, *op, with, Some(other));
         }
-        (Condition::Rank { .. }, Found::Unranked | Found::NoThreshold) => false,
-        (Condition::Rank { .. }, Found::Quantity(_)) => true,
-        (Condition::Rank { .. }, Found::Ranked { .. }) => return None,
+        (Condition::Rank { .. }, Finding::Unranked | Finding::NoThreshold) => false,
+        (Condition::Rank { .. }, Finding::Quantity(_)) => true,
+        (Condition::Rank { .. }, Finding::Ranked { .. }) => return None,
         (condition, found) => panic!("{found:?} says nothing of {condition:?}"),
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cohortd::engine::{Comings, Engine, Fit, Said, Shard, Sighting, Timing, Words};
+use cohortd::engine::{ActivityHistory, CustomerEffect, Detail, Engine, Fit, Shard, Snapshot, Timing};
 use cohortd::event::{Change, CustomerEvent, Instant, Number, Span, Value};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{decode_whole, encode_whole};
@@ -36,7 +36,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     let soon = *random.pick(&[1, Span::HOUR.0, 9 * Span::DAY.0]);
     let at = latest + Span(random.between(1, soon));
     for state in states.values_mut() {
-        engine.fire(state, at, Words::None, &mut Vec::new());
+        engine.fire(state, at, Detail::None, &mut Vec::new());
     }
     let (mut whole, mut parts) = (Survey::new(&rules, at), vec![Survey::new(&rules, at); 3]);
     for state in states.values() {
@@ -61,7 +61,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
         let mut came = vec![(0, 0); rules.cohorts.len()];
         for state in states.values_mut() {
             let mut said = Vec::new();
-            engine.fire(state, *ends, Words::None, &mut said);
+            engine.fire(state, *ends, Detail::None, &mut said);
             for effect in said {
                 let (exits, entries) = &mut came[usize::from(effect.cohort.0)];
                 *if effect.change == Change::Exited { exits } else { entries } += 1;
@@ -128,7 +128,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
     let (mut shard, mut own) = (Shard::new(engine(), timing, Instant::MIN), engine());
     let purchases = purchases();
     let mut log = purchases.iter().zip(0..).peekable();
-    let (mut said, mut surveys, mut fit): (Vec<Said>, _, Option<Fit>) = (Vec::new(), Vec::new(), None);
+    let (mut said, mut surveys, mut fit): (Vec<CustomerEffect>, _, Option<Fit>) = (Vec::new(), Vec::new(), None);
     for week in 1..=WEEKS {
         let at = BEGIN + Span(i64::from(week) * WEEK.0);
         while let Some((purchase, position)) = log.next_if(|(purchase, _)| purchase.at < at) {
@@ -145,13 +145,13 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
                 properties: &[amount],
             };
             let slot = shard.find_or_new(&purchase.customer);
-            shard.apply(slot, &event, 0, Words::None, &mut said);
+            shard.apply(slot, &event, 0, Detail::None, &mut said);
         }
         shard.advance(at);
-        shard.fire_due(0, Words::None, &mut said);
+        shard.fire_due(0, Detail::None, &mut said);
         let calendar = rules.calendar();
-        let seen = |slot| Some(Sighting::new(Comings::of(rules, shard.state(slot))?, at, &calendar));
-        let seen: Vec<Sighting> = shard.residents().filter_map(seen).collect();
+        let seen = |slot| Some(Snapshot::new(ActivityHistory::of(rules, shard.state(slot))?, at, &calendar));
+        let seen: Vec<Snapshot> = shard.residents().filter_map(seen).collect();
         fit = match (fit, Fit::new(churn, &seen, &[], churn.horizon, fit.as_ref())) {
             (Some(before), Ok(new)) => Some(before.or_better(new)),
             (before, new) => new.ok().or(before),
@@ -161,7 +161,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
         own.set_parameters(parameters, at);
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
-            shard.catch_up(slot, 0, Words::None, &mut said);
+            shard.apply_parameters(slot, 0, Detail::None, &mut said);
             survey.count(&mut own, shard.state(slot));
         }
         surveys.push(survey);

@@ -63,25 +63,26 @@ fn replay(rules: &str, events: &[u8]) -> Ended {
 #[test]
 fn a_zone_with_a_slip_finds_the_one_that_was_meant() {
     check(&format!("time_zone = \"Europe/Pari\"\n{SOUND}"))
-        .says(78, &["no time zone", "did you mean \"Europe/Paris\"?"]);
+        .says(78, &["is not a known time zone", "did you mean \"Europe/Paris\"?"]);
 }
 
 #[test]
 fn quotes_of_a_word_processor_are_named() {
-    check("[cohorts.c]\nwho = “did purchase”\n").says(78, &["not TOML", "write straight quotes"]);
-    check_who("did purchase where country = ‘fr’").says(78, &["`‘` is not a sign of the language", "double quotes"]);
+    check("[cohorts.c]\nwho = “did purchase”\n").says(78, &["not valid TOML", "write straight quotes"]);
+    check_who("did purchase where country = ‘fr’")
+        .says(78, &["`‘` is not an operator of the language", "double quotes"]);
 }
 
 #[test]
 fn quotes_within_quotes_and_no_quotes_are_named() {
     let nested = check("[cohorts.c]\nwho = \"did purchase where country = \"FR\" ever\"\n");
-    nested.says(78, &["not TOML", "quotes within quotes", "put the whole rule between '...'"]);
-    check("[cohorts.c]\nwho = did purchase\n").says(78, &["not TOML", "a rule or a text stands in quotes"]);
+    nested.says(78, &["not valid TOML", "quotes inside quotes", "put the whole rule between '...'"]);
+    check("[cohorts.c]\nwho = did purchase\n").says(78, &["not valid TOML", "put a rule or a text in quotes"]);
 }
 
 #[test]
 fn a_cohort_with_a_space_in_its_name_is_told_to_have_none() {
-    check("[cohorts.best customers]\nwho = 'did purchase'\n").says(78, &["not TOML", "[cohorts.best_customers]"]);
+    check("[cohorts.best customers]\nwho = 'did purchase'\n").says(78, &["not valid TOML", "[cohorts.best_customers]"]);
 }
 
 #[test]
@@ -99,16 +100,16 @@ fn lists_in_other_brackets_or_none_are_put_right() {
 
 #[test]
 fn a_currency_behind_a_number_and_a_path_before_a_property_are_put_right() {
-    check_who("sum(purchase.amount ever) > 50 euros").says(78, &["a number stands alone, without a currency"]);
-    check_who("did purchase where properties.amount > 50").says(78, &["named without the event or `properties`"]);
+    check_who("sum(purchase.amount ever) > 50 euros").says(78, &["write the number without a currency"]);
+    check_who("did purchase where properties.amount > 50").says(78, &["without the event or `properties`"]);
 }
 
 #[test]
 fn a_file_in_another_place_is_taken_for_what_it_is() {
     let events = cohortd(&[("e", EVENT.as_bytes())], &["check", "--rules", "e"]);
-    events.says(78, &["not TOML", "this looks like JSON"]);
+    events.says(78, &["not valid TOML", "this looks like JSON"]);
     let settings = cohortd(&[("c.toml", b"[kafka]\ngroup_id = \"x\"\n")], &["check", "--rules", "c.toml"]);
-    settings.says(78, &["unknown key `kafka`", "belongs into the settings", "--config"]);
+    settings.says(78, &["unknown key `kafka`", "belongs in the settings", "--config"]);
     let rules = cohortd(&[("r.toml", SOUND.as_bytes())], &["run", "--config", "r.toml"]);
     rules.says(78, &["r.toml:2: cohorts.buyers.who: belongs in the rules", "rules.file"]);
     let listed = cohortd(&[("r.toml", b"activity = ['visit']\n")], &["run", "--config", "r.toml"]);

@@ -297,9 +297,10 @@ fn adopted((version, mut table): (u32, Table)) -> Adopted {
     let position = table.remove("before").and_then(|before| before.as_integer()).expect("before which event");
     let position = usize::try_from(position).expect("zero or more");
     let file: ParametersFile = table.try_into().expect("parameters as `cohortd fit` writes them");
-    let purchases = file
-        .mbg_nbd
-        .map(|comings| Model::Purchases { comings: comings.into(), amounts: file.gamma_gamma.map(Into::into) });
+    let purchases = file.mbg_nbd.map(|transactions| Model::Purchases {
+        transactions: transactions.into(),
+        amounts: file.gamma_gamma.map(Into::into),
+    });
     let model = purchases.or(file.fgp.map(|usage| Model::Usage(usage.into()))).expect("parameters of one model");
     let parameters = Parameters { version, model, recalibration: None, provisional: false };
     Adopted { position, stream_time: Instant::MAX, parameters }

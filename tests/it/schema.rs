@@ -51,7 +51,7 @@ fn the_schema_knows_the_keys_that_the_loader_knows() {
     let known = |text: &str| -> BTreeSet<String> {
         let errors = cohortd::rules::read("r.toml", text).unwrap_err();
         let hint =
-            errors.iter().filter_map(|error| error.hint.as_deref()).find_map(|hint| hint.strip_prefix("known here: "));
+            errors.iter().filter_map(|error| error.hint.as_deref()).find_map(|hint| hint.strip_prefix("valid here: "));
         hint.expect("an unknown key is answered with those known").split(", ").map(str::to_owned).collect()
     };
     let keys = |properties: &Value| -> BTreeSet<String> { properties.as_object().unwrap().keys().cloned().collect() };

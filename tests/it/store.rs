@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use cohortd::engine::{Engine, Observed, Shard, Timing, Words};
+use cohortd::engine::{Detail, Engine, Observed, Shard, Timing};
 use cohortd::event::{CustomerEvent, Instant, Number, Properties, Span, Value};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{
@@ -114,7 +114,7 @@ fn states(rules: &Arc<RuleSet>) -> Vec<(String, Vec<u8>)> {
             properties: &properties,
         };
         let slot = shard.find_or_new(customer);
-        shard.apply(slot, &event, step, Words::None, &mut said);
+        shard.apply(slot, &event, step, Detail::None, &mut said);
     }
     ["ann", "bob"]
         .map(|customer| {

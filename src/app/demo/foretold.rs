@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::life::What;
 use super::{RULES, shop};
-use crate::engine::{Engine, Learner, Parameters, Sampling, Shard, Timing, Words};
+use crate::engine::{Detail, Engine, Parameters, Sampling, Shard, Timing, Trainer};
 use crate::event::stored_hash::tie_hash;
 use crate::event::{CustomerEvent, Instant, Number, Span, Value};
 use crate::rules::{RuleSet, load};
@@ -31,7 +31,7 @@ fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
     let engine = || Engine::new(Arc::clone(rules), late, 64);
     let (mut shard, mut own) = (Shard::new(engine(), timing, Instant::MIN), engine());
     let churn = rules.churn.as_ref().unwrap();
-    let (mut learner, mut said, mut surveys) = (Learner::new(churn), Vec::new(), Vec::new());
+    let (mut learner, mut said, mut surveys) = (Trainer::new(churn), Vec::new(), Vec::new());
     let acts = shop::acts(400, seed, (OPENING, OPENING + Span(WEEKS * WEEK.0)));
     let mut acts = acts.into_iter().zip(0..).peekable();
     for week in 1..=WEEKS {
@@ -60,23 +60,23 @@ fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
                 properties: properties.as_slice(),
             };
             let slot = shard.find_or_new(&customer);
-            shard.apply(slot, &event, 0, Words::None, &mut said);
+            shard.apply(slot, &event, 0, Detail::None, &mut said);
         }
         shard.advance(at);
-        shard.fire_due(0, Words::None, &mut said);
+        shard.fire_due(0, Detail::None, &mut said);
         let mut sampling = Sampling::new(at, 1);
         for slot in shard.residents() {
-            sampling.look(rules, tie_hash(shard.customer(slot)), shard.state(slot), at);
+            sampling.add(rules, tie_hash(shard.customer(slot)), shard.state(slot), at);
         }
         learner.add(0, sampling.finish());
         let version = u32::try_from(week).unwrap();
         let parameters: Option<Arc<Parameters>> =
-            learner.learn(churn, &rules.calendar()).map(|learnt| Arc::new(learnt.parameters(version)));
+            learner.train(churn, &rules.calendar()).map(|learnt| Arc::new(learnt.parameters(version)));
         shard.set_parameters(parameters.clone(), at);
         own.set_parameters(parameters, at);
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
-            shard.catch_up(slot, 0, Words::None, &mut said);
+            shard.apply_parameters(slot, 0, Detail::None, &mut said);
             survey.count(&mut own, shard.state(slot));
         }
         surveys.push(survey);

@@ -1,13 +1,13 @@
-//! FGP from what became of customers.
+//! Fits of FGP to the outcomes of snapshots.
 
 use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
 use crate::churn::fgp::Fgp;
 use crate::churn::special::{expm1, ln, ln_1p};
 use crate::churn::usage::{Memories, Usage};
 
-/// One customer at the time of a snapshot that lies at least the horizon back, and what came of it.
+/// One customer at the time of a snapshot at least the horizon ago, and the outcome.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Watched {
+pub struct LabeledUsage {
     pub usage: Usage,
     /// The snapshot's time, in days since the customer's first active day.
     pub at: f64,
@@ -18,7 +18,7 @@ pub struct Watched {
 /// The parameters under which the outcomes of the last snapshots (four are enough) are likeliest, tau being one of the
 /// memories.
 pub fn fgp(
-    watched: &[Watched],
+    watched: &[LabeledUsage],
     horizon_days: f64,
     memories: &Memories,
     start: Option<Fgp>,
@@ -44,7 +44,7 @@ pub fn fgp(
         let Ok(found) = likeliest(provisional, &starts, &Fgp::BOUNDS, by_logs) else { continue };
         let Likeliest { logs, log_likelihood, provisional } = found;
         let is_better = best.is_none_or(|best| {
-            // What is known comes before what is not.
+            // Known parameters are preferred to provisional ones.
             (provisional, -log_likelihood) < (best.provisional, -best.log_likelihood)
         });
         if is_better {
@@ -54,8 +54,8 @@ pub fn fgp(
     best.ok_or(Refused::NoMaximum)
 }
 
-/// The customers under one memory, those watched alike together: a logarithm depends on how long they were watched alone, and
-/// most of them did nothing.
+/// The customers under one memory, grouped by exposure: the logarithm depends only on the exposure, and most customers
+/// were inactive.
 struct Rows {
     /// Ascending by exposure.
     alike: Vec<Alike>,
@@ -64,16 +64,16 @@ struct Rows {
 /// Those of one exposure.
 struct Alike {
     exposure: f64,
-    /// Who did nothing: how many, and their active days together.
+    /// The number of inactive customers, and the sum of their active days before.
     none: (f64, f64),
-    /// The active days of each who came back, ascending.
+    /// The active days before of each customer who came back, ascending.
     some: Vec<f64>,
 }
 
 impl Rows {
-    /// What r and alpha do not change; `None` where the memory is not kept.
-    fn of(watched: &[Watched], memories: &Memories, model: &Fgp) -> Option<Self> {
-        let seen = |row: &Watched| {
+    /// Groups the customers, which does not depend on r and alpha; `None` where the memory is not kept.
+    fn of(watched: &[LabeledUsage], memories: &Memories, model: &Fgp) -> Option<Self> {
+        let seen = |row: &LabeledUsage| {
             let seen = row.usage.activity(model, memories)?;
             Some((model.exposure_days(row.at.max(seen.t_x)), row.none, model.active_days(seen, row.at)))
         };

@@ -1,18 +1,18 @@
-//! Gamma-Gamma from what many customers spent.
+//! Fits of Gamma-Gamma to the spend of many customers.
 
 use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, exps, likeliest, lns};
 use crate::churn::gamma_gamma::{GammaGamma, Spent};
 
-/// p, q - 1 and the population's mean over the mean of what was given: each on its own scale, and q above 1.
+/// Bounds of p, of q - 1, and of the population's mean over the mean of the observations.
 const BOUNDS: [(f64, f64); 3] = [(1e-3, 1e4), (1e-3, 1e4), (1e-3, 1e3)];
 
-/// A q as low as this was stopped by its bound only.
+/// A q as low as this was stopped only by its bound.
 const LEAST_Q: f64 = 1.0 + 2e-3;
 
-/// The parameters under which the amounts are likeliest. Customers without a repeat purchase, or whose refunds outweigh what
-/// they bought, say nothing and are left out.
+/// The parameters under which the amounts are likeliest. Customers without a repeat purchase, or with more refunds than
+/// purchases, are left out.
 ///
-/// A q that runs down to 1 is refused: amounts are then spread so wide that they have no mean over all customers.
+/// A q that runs down to 1 is refused: the amounts then have no finite mean over all customers.
 pub fn gamma_gamma(customers: &[Spent], start: Option<GammaGamma>) -> Result<Fitted<GammaGamma>, Refused> {
     let spent: Vec<Spent> =
         customers.iter().copied().filter(|s| s.x > 0.0 && s.mean > 0.0 && s.mean.is_finite()).collect();

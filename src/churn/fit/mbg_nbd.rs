@@ -1,9 +1,9 @@
-//! MBG/NBD from what was seen of many customers.
+//! Fits of MBG/NBD to the purchases of many customers.
 
 use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
 use crate::churn::mbg_nbd::{MbgNbd, Repeats};
 
-/// One customer as seen until now, `age_days` after the first purchase.
+/// One customer as observed until now, `age_days` after the first purchase.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observed {
     pub seen: Repeats,
@@ -13,7 +13,7 @@ pub struct Observed {
 /// A week: the unit in which alpha is of the order of 1, for the start and for the ridge.
 const WEEK_DAYS: f64 = 7.0;
 
-/// The parameters under which what was seen is likeliest. Last week's are the best `start`.
+/// The parameters under which the observations are likeliest. Last week's are the best `start`.
 pub fn mbg_nbd(customers: &[Observed], start: Option<MbgNbd>) -> Result<Fitted<MbgNbd>, Refused> {
     let window = customers.iter().map(|customer| customer.age_days).fold(0.0, f64::max);
     if customers.is_empty() || window <= 0.0 {
@@ -39,8 +39,8 @@ pub fn mbg_nbd(customers: &[Observed], start: Option<MbgNbd>) -> Result<Fitted<M
     Ok(Fitted { parameters: model(&logs), log_likelihood, rows: customers.len(), provisional })
 }
 
-/// The customers, those alike counted together: half of a young shop's customers bought once, and the functions of a count
-/// cost most.
+/// The customers, identical ones counted together: half of a young shop's customers bought once, and the functions of a
+/// count cost most.
 struct Rows {
     /// Ascending by count and times, so that sums have one order.
     alike: Vec<(Observed, f64)>,

@@ -1,36 +1,36 @@
 //! Parameters from history, by maximum likelihood.
 //!
-//! What is fitted is a function of the numbers given and of their order; sums are taken in a fixed order, and nothing is
-//! drawn at random.
+//! What is fitted is a function of the numbers given and of their order; sums are taken in a fixed order, and nothing
+//! is drawn at random.
 
 mod fgp;
 mod gamma_gamma;
 mod mbg_nbd;
 
-pub use fgp::{Watched, fgp};
+pub use fgp::{LabeledUsage, fgp};
 pub use gamma_gamma::gamma_gamma;
 pub use mbg_nbd::{Observed, mbg_nbd};
 
 use super::minimum::{Minimum, minimise};
 use super::special::{exp, ln};
 
-/// Parameters, and what they rest on.
+/// Fitted parameters, with statistics of the fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fitted<P> {
     pub parameters: P,
-    /// ln of the likelihood of all that was given, in units of days and of the amounts given.
+    /// ln of the likelihood of the observations, in units of days and of the amounts given.
     pub log_likelihood: f64,
-    /// How many customers, or snapshots of a customer, it rests on.
+    /// The number of customers, or snapshots, fitted to.
     pub rows: usize,
-    /// Too little was seen to know the parameters, or what was seen does not tell; where it says nothing they were held near
-    /// 1. Older ones that are not provisional are better.
+    /// There were too few observations to know the parameters, or these do not determine them; undetermined ones were
+    /// held near 1. Older parameters that are not provisional are better.
     pub provisional: bool,
 }
 
-/// Why there are no parameters. Whoever has older ones keeps them.
+/// Why there are no parameters. A caller with older ones keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// Nothing that the model could learn from.
+    /// There are no observations that the model could be fitted to.
     NothingSeen,
     /// The likelihood has no maximum where the model means anything: it does not fit these data.
     NoMaximum,
@@ -43,25 +43,25 @@ pub const REPEATS_MIN: f64 = 200.0;
 /// Customers that are enough for a fit: more change the parameters less than a week does.
 pub const SAMPLE: u64 = 5_000;
 
-/// Is a customer among those that a fit looks at? By a hash of the customer's id that is spread over all 64 bits, so that
-/// it is the same customers each week: all, while there are no more than [`SAMPLE`], about as many of more.
+/// Is a customer in the sample of a fit? Decided by a hash of the customer's id that is spread over all 64 bits, so
+/// that the sample has the same customers each week: all of them up to [`SAMPLE`], and about that many of more.
 #[must_use]
 pub fn in_sample(hash: u64, customers: u64) -> bool {
-    let place = (u128::from(hash) * u128::from(customers)) >> 64;
-    place < u128::from(SAMPLE)
+    let scaled = (u128::from(hash) * u128::from(customers)) >> 64;
+    scaled < u128::from(SAMPLE)
 }
 
 /// How strongly logarithms of parameters are held to 0 while parameters are provisional.
 const RIDGE: f64 = 0.05;
 
-/// Where a search begins, in logarithms of the parameters, and how far it looks around at first.
+/// The start of a search, in logarithms of the parameters, and its first step.
 #[derive(Clone, Copy)]
 struct Start<const N: usize> {
     logs: [f64; N],
     step: f64,
 }
 
-/// What a search has found.
+/// The result of a search.
 struct Likeliest<const N: usize> {
     logs: [f64; N],
     log_likelihood: f64,
@@ -70,8 +70,8 @@ struct Likeliest<const N: usize> {
 
 /// The parameters of greatest likelihood within `bounds`, from the first start that does not end on a bound.
 ///
-/// Parameters that the data alone would push to a bound are not known from them: they are found again as provisional ones
-/// are, held near 1, and then a bound is as good a place as another.
+/// Parameters that the data push to a bound are not determined by them: they are fitted again as provisional ones, held
+/// near 1, and then a bound is acceptable.
 fn likeliest<const N: usize>(
     provisional: bool,
     starts: &[Start<N>],
@@ -88,7 +88,7 @@ fn likeliest<const N: usize>(
             false => f64::INFINITY,
         };
         for start in starts {
-            let Minimum { place: logs, value } = minimise(start.logs, start.step, unlikeliness);
+            let Minimum { point: logs, value } = minimise(start.logs, start.step, unlikeliness);
             if value.is_finite() && (provisional || !on_a_bound(&logs, bounds)) {
                 return Ok(Likeliest { logs, log_likelihood: held(&logs) - value, provisional });
             }
@@ -108,7 +108,7 @@ fn on_a_bound(logs: &[f64], bounds: &[(f64, f64)]) -> bool {
     logs.iter().zip(bounds).any(|(log, (least, most))| *log < ln(*least) + NEAR || *log > ln(*most) - NEAR)
 }
 
-/// The parameters, of which rounding must not bring one out of its bounds.
+/// The parameters, clamped so that rounding does not move one out of its bounds.
 fn exps<const N: usize>(logs: &[f64; N], bounds: &[(f64, f64); N]) -> [f64; N] {
     std::array::from_fn(|i| exp(logs[i]).clamp(bounds[i].0, bounds[i].1))
 }

@@ -1,7 +1,7 @@
 //! Fits of shops that were drawn, of shops with hardly anyone, and of shops that no model fits.
 
 use super::draw::Draw;
-use crate::churn::fit::{self, Observed, Refused, Watched};
+use crate::churn::fit::{self, LabeledUsage, Observed, Refused};
 use crate::churn::{Customer, MbgNbd, Memories, Repeats, Spent, Usage, quality};
 
 fn once(age_days: f64) -> Observed {
@@ -150,7 +150,8 @@ fn the_unit_of_money_changes_no_decision() {
 fn outcomes_of_one_kind_are_provisional() {
     let memories = Memories::default();
     for none in [false, true] {
-        let watched: Vec<_> = (1..300).map(|i| Watched { usage: Usage::first(0), at: f64::from(i), none }).collect();
+        let watched: Vec<_> =
+            (1..300).map(|i| LabeledUsage { usage: Usage::first(0), at: f64::from(i), none }).collect();
         let fitted = fit::fgp(&watched, 28.0, &memories, None).unwrap();
         assert!(fitted.provisional && fitted.parameters.is_sound());
         let customer = Customer::using(fitted.parameters, &Usage::first(0), &memories).unwrap();
@@ -169,7 +170,7 @@ fn a_sample_is_all_of_few_and_about_five_thousand_of_many() {
 }
 
 /// People who come at their own pace, every two days to every two months, many of whom stop one day.
-fn people(draw: &mut Draw, memories: &Memories, n: u32) -> Vec<Watched> {
+fn people(draw: &mut Draw, memories: &Memories, n: u32) -> Vec<LabeledUsage> {
     let person = |_| {
         let gap = 2.0 * (draw.next() * 3.4).exp();
         let stays = draw.wait(300.0);
@@ -180,7 +181,7 @@ fn people(draw: &mut Draw, memories: &Memories, n: u32) -> Vec<Watched> {
             now += draw.wait(gap);
         }
         let usage = Usage::of(days.iter().copied().filter(|day| *day < 200), memories).unwrap();
-        Watched { usage, at: f64::from(200 - usage.first_day), none: days.iter().all(|day| *day < 200) }
+        LabeledUsage { usage, at: f64::from(200 - usage.first_day), none: days.iter().all(|day| *day < 200) }
     };
     (0..n).map(person).collect()
 }
@@ -192,8 +193,9 @@ fn use_is_fitted_to_outcomes_and_foretells_others() {
     let (learning, judged) = (people(&mut draw, &memories, 2_000), people(&mut draw, &memories, 2_000));
     let fitted = fit::fgp(&learning, 28.0, &memories, None).unwrap();
     assert!(fitted.parameters.is_sound() && !fitted.provisional);
-    let by_model =
-        |w: &Watched| (Customer::using(fitted.parameters, &w.usage, &memories).unwrap().p_none(w.at, 28.0), w.none);
+    let by_model = |w: &LabeledUsage| {
+        (Customer::using(fitted.parameters, &w.usage, &memories).unwrap().p_none(w.at, 28.0), w.none)
+    };
     let scored: Vec<_> = judged.iter().map(by_model).collect();
     assert!(quality::auc(&scored).unwrap() > 0.87);
     assert!(quality::ece(&scored).unwrap() < 0.03, "{:?}", quality::calibration(&scored));

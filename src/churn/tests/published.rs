@@ -67,7 +67,7 @@ fn the_search_finds_the_published_bg_nbd() {
         observed.iter().map(of).sum::<f64>()
     };
     let found = minimise([0.0; 4], 0.5, |logs| -log_likelihood(logs.map(exp)));
-    let [r, alpha, a, b] = found.place.map(exp);
+    let [r, alpha, a, b] = found.point.map(exp);
     assert_printed(&["0.243", "4.414", "0.793", "2.426", "-9582.4"], &[r, alpha, a, b, -found.value]);
     assert_printed(&["0.24259", "4.4136", "0.79292", "2.42591", "-9582.429"], &[r, alpha, a, b, -found.value]);
 }

@@ -1,5 +1,5 @@
-//! Week by week over CDNOW: parameters and corrections from the past only, probabilities for the next 13 weeks, and what
-//! came of them.
+//! Week by week over CDNOW: parameters and corrections from the past only, probabilities for the next 13 weeks, and
+//! what came of them.
 
 use super::cdnow::{self, Bought};
 use crate::churn::fit::{self, Observed};
@@ -46,7 +46,7 @@ fn refitted_each_week_on_the_past_the_next_thirteen_weeks_are_foretold() {
     let customers = cdnow::customers();
     let mut model: Option<MbgNbd> = None;
     let mut snapshots: Vec<Vec<Outcome>> = Vec::new();
-    let [mut raw, mut raw_later, mut learnt, mut learnt_later] = [(); 4].map(|()| Means::default());
+    let [mut raw, mut raw_later, mut recalibration, mut learnt_later] = [(); 4].map(|()| Means::default());
     for week in 1..=*SCORED.end() {
         let now = week * WEEK;
         let rows: Vec<_> = customers.iter().filter_map(|bought| seen(bought, now)).collect();
@@ -61,13 +61,13 @@ fn refitted_each_week_on_the_past_the_next_thirteen_weeks_are_foretold() {
         };
         let outcomes: Vec<Outcome> = rows.iter().map(outcome).collect();
         let matured = snapshots.len().saturating_sub((HORIZON / WEEK - 1).cast_unsigned() as usize);
-        let correction = Recalibration::learnt(&snapshots[matured.saturating_sub(SNAPSHOTS_MAX)..matured]);
+        let correction = Recalibration::fit(&snapshots[matured.saturating_sub(SNAPSHOTS_MAX)..matured]);
         let scored = |by: Recalibration| -> Vec<_> {
             outcomes.iter().map(|outcome| (by.p_none(&outcome.evidence), outcome.none)).collect()
         };
         if SCORED.contains(&week) {
             raw.add(&scored(Recalibration::NONE));
-            learnt.add(&scored(correction.unwrap_or(Recalibration::NONE)));
+            recalibration.add(&scored(correction.unwrap_or(Recalibration::NONE)));
         }
         if week >= LEARNT_FROM {
             raw_later.add(&scored(Recalibration::NONE));
@@ -76,14 +76,14 @@ fn refitted_each_week_on_the_past_the_next_thirteen_weeks_are_foretold() {
         snapshots.push(outcomes);
     }
     for (name, means) in
-        [("raw", &raw), ("learnt", &learnt), ("raw later", &raw_later), ("learnt later", &learnt_later)]
+        [("raw", &raw), ("learnt", &recalibration), ("raw later", &raw_later), ("learnt later", &learnt_later)]
     {
         println!("{name}: AUC, Brier, ECE {:.4?} over {} weeks", means.means(), means.weeks);
     }
     let [auc, brier, ece] = raw.means();
     assert!(auc >= 0.76 && brier <= 0.116 && ece <= 0.03, "{raw:?}");
-    let [auc, brier, ece] = learnt.means();
-    assert!(auc >= 0.773 && brier <= 0.1155 && ece <= 0.035, "{learnt:?}");
+    let [auc, brier, ece] = recalibration.means();
+    assert!(auc >= 0.773 && brier <= 0.1155 && ece <= 0.035, "{recalibration:?}");
     let [auc, brier, ece] = learnt_later.means();
     assert!(auc >= 0.78 && brier <= 0.114 && ece <= 0.035, "{learnt_later:?}");
     // A correction that is learnt must be worth it.

@@ -10,7 +10,7 @@ use super::history::{Besides, Budget, Held, Input, RANKED_APART, Seen, Topic, sh
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
-use crate::engine::{Explanation, Language, Shard, Words, explain};
+use crate::engine::{Detail, Explanation, Language, Shard, explain};
 use crate::event::{CustomerEvent, Instant, NameId, Span};
 use crate::inquiry::{write_json, write_text};
 use crate::rules::{CohortIx, RuleSet};
@@ -205,20 +205,20 @@ impl<'a> Following<'a> {
             return;
         }
         let mut said = Vec::new();
-        self.besides.refresh(&mut self.shard, position, Words::None, &mut said);
+        self.besides.refresh(&mut self.shard, position, Detail::None, &mut said);
         if !event.customer.is_empty() {
             let slot = self.shard.find_or_new(event.customer);
-            self.shard.apply(slot, event, position, Words::None, &mut said);
+            self.shard.apply(slot, event, position, Detail::None, &mut said);
         } else {
             self.shard.advance(event.at - self.arrives_within);
-            self.shard.fire_due(self.position, Words::None, &mut said);
+            self.shard.fire_due(self.position, Detail::None, &mut said);
         }
     }
 
     /// Decides what is due up to an instant, then explains; `None`: there is no such customer.
     fn explain(mut self, cohorts: &[CohortIx], at: Instant) -> Option<Vec<Explanation>> {
         let slot = self.shard.find(self.customer)?;
-        self.besides.run_to(at, &mut self.shard, self.position, Words::None, &mut Vec::new());
+        self.besides.run_to(at, &mut self.shard, self.position, Detail::None, &mut Vec::new());
         let (engine, state) = (self.shard.engine(), self.shard.state(slot));
         Some(cohorts.iter().map(|cohort| explain(engine, state, *cohort, at)).collect())
     }

@@ -15,7 +15,7 @@ use super::output::{self, Stopped};
 use crate::app::parameters_file::{FgpSection, GammaGammaSection, MbgNbdSection, ParametersFile};
 use crate::app::{Failure, rules_file};
 use crate::churn::fit::Refused;
-use crate::engine::{Comings, Fit, Model};
+use crate::engine::{ActivityHistory, Fit, Model};
 use crate::event::Instant;
 use crate::rules::{ChurnModel, ChurnRule, Document, read};
 use crate::settings::Loaded;
@@ -64,9 +64,9 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let report = Report { rules: &rules, fit: &fit, until, now, holdout: holdout.as_ref(), bad_lines };
     let mut out = output::results();
     if asked.json {
-        let bought = now.rows.iter().filter_map(|row| match row.comings {
-            Comings::Bought(purchases) => Some(u64::from(purchases.repeats)),
-            Comings::Used(_) => None,
+        let bought = now.rows.iter().filter_map(|row| match row.activity {
+            ActivityHistory::Purchases(purchases) => Some(u64::from(purchases.repeats)),
+            ActivityHistory::Usage(_) => None,
         });
         let repeats = (churn.model == ChurnModel::Purchases).then(|| bought.sum::<u64>());
         let object = Object {
@@ -134,8 +134,13 @@ fn written(name: &str, on: &str, amount: Option<&str>) -> Result<Document, Failu
 /// As a file that `--params` takes.
 fn file_of(model: &Model) -> ParametersFile {
     match *model {
-        Model::Purchases { comings, amounts } => ParametersFile {
-            mbg_nbd: Some(MbgNbdSection { r: comings.r, alpha_days: comings.alpha_days, a: comings.a, b: comings.b }),
+        Model::Purchases { transactions, amounts } => ParametersFile {
+            mbg_nbd: Some(MbgNbdSection {
+                r: transactions.r,
+                alpha_days: transactions.alpha_days,
+                a: transactions.a,
+                b: transactions.b,
+            }),
             gamma_gamma: amounts.map(|amounts| GammaGammaSection { p: amounts.p, q: amounts.q, v: amounts.v }),
             fgp: None,
         },

@@ -2,7 +2,7 @@
 
 use crate::churn::quality::{self, Bin};
 use crate::cli::history::Looked;
-use crate::engine::{Watched, level_name};
+use crate::engine::{LabeledSnapshot, level_name};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 
@@ -43,11 +43,11 @@ impl Holdout {
         let watched = looked.watched(split, until);
         let mut scored = Vec::new();
         let mut levels = vec![(0_usize, 0_usize); churn.thresholds.len() + 1];
-        for Watched { sighting, none } in watched {
-            let customer = sighting.comings.under(&model)?;
-            let p_none = customer.p_none(sighting.days, horizon);
+        for LabeledSnapshot { snapshot, none } in watched {
+            let customer = snapshot.activity.with_model(&model)?;
+            let p_none = customer.p_none(snapshot.days, horizon);
             scored.push((p_none, *none));
-            let is_long = customer.silence(sighting.days) >= days(churn.min_silence);
+            let is_long = customer.silence(snapshot.days) >= days(churn.min_silence);
             let level = churn.thresholds.iter().take_while(|threshold| is_long && p_none >= **threshold).count();
             levels[level].0 += 1;
             levels[level].1 += usize::from(*none);
@@ -79,10 +79,10 @@ impl Holdout {
 }
 
 /// Days of silence, and whether it went on for the horizon.
-fn silence(watched: &Watched) -> (f64, bool) {
-    let comings = watched.sighting.comings;
-    let last = f64::from(comings.last_day()) - f64::from(comings.first_day());
-    ((watched.sighting.days - last).max(0.0), watched.none)
+fn silence(watched: &LabeledSnapshot) -> (f64, bool) {
+    let activity = watched.snapshot.activity;
+    let last = f64::from(activity.last_day()) - f64::from(activity.first_day());
+    ((watched.snapshot.days - last).max(0.0), watched.none)
 }
 
 /// The prediction from silence alone, calibrated on earlier outcomes.

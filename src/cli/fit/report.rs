@@ -5,7 +5,7 @@ use super::quality::Holdout;
 use crate::churn::fit::{REPEATS_MIN, WINDOW_MIN_DAYS};
 use crate::churn::quality::Bin;
 use crate::cli::format::{counted, grouped, length};
-use crate::engine::{Comings, Fit, Model, Sample};
+use crate::engine::{ActivityHistory, Fit, Model, Sample};
 use crate::event::Instant;
 use crate::rules::{Churn, ChurnModel, RuleSet};
 
@@ -70,11 +70,11 @@ impl Report<'_> {
     }
 
     fn repeats(&self) -> u64 {
-        let repeats = |comings: &Comings| match comings {
-            Comings::Bought(purchases) => u64::from(purchases.repeats),
-            Comings::Used(_) => 0,
+        let repeats = |activity: &ActivityHistory| match activity {
+            ActivityHistory::Purchases(purchases) => u64::from(purchases.repeats),
+            ActivityHistory::Usage(_) => 0,
         };
-        self.now.rows.iter().map(|row| repeats(&row.comings)).sum()
+        self.now.rows.iter().map(|row| repeats(&row.activity)).sum()
     }
 
     fn likelihood(&self, churn: &Churn) -> String {
@@ -97,7 +97,7 @@ impl Report<'_> {
             return None;
         }
         let calendar = self.rules.calendar();
-        let window = self.now.rows.iter().map(|row| row.sighting(&calendar).age_days).fold(0.0, f64::max);
+        let window = self.now.rows.iter().map(|row| row.snapshot(&calendar).age_days).fold(0.0, f64::max);
         let mut why = Vec::new();
         if window < WINDOW_MIN_DAYS {
             why.push(format!("customers were known for {window:.0} days at most, and it takes {WINDOW_MIN_DAYS:.0}"));
@@ -117,14 +117,14 @@ impl Report<'_> {
 /// A model in one line.
 pub(in crate::cli) fn in_words(model: &Model) -> String {
     match model {
-        Model::Purchases { comings, amounts } => {
+        Model::Purchases { transactions, amounts } => {
             let amounts = amounts.map(|amounts| {
                 let mean = amounts.population_mean();
                 let (p, q, v) = (figures(amounts.p), figures(amounts.q), figures(amounts.v));
                 format!("; gamma_gamma p {p}, q {q}, v {v}: {mean:.2} a purchase")
             });
-            let (r, alpha) = (figures(comings.r), figures(comings.alpha_days));
-            let (a, b) = (figures(comings.a), figures(comings.b));
+            let (r, alpha) = (figures(transactions.r), figures(transactions.alpha_days));
+            let (a, b) = (figures(transactions.a), figures(transactions.b));
             format!("mbg_nbd r {r}, alpha {alpha} days, a {a}, b {b}{}", amounts.unwrap_or_default())
         }
         Model::Usage(model) => {

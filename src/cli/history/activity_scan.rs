@@ -14,7 +14,7 @@ use crate::app::Failure;
 use crate::churn::fit::Refused;
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
-use crate::engine::{Fit, Sample, Shard, Sighting, Watched, Words};
+use crate::engine::{Detail, Fit, LabeledSnapshot, Sample, Shard, Snapshot};
 use crate::event::{Instant, Span};
 use crate::rules::{ChurnModel, ChurnRule, Document, RuleSet, compile};
 use crate::settings::Loaded;
@@ -45,7 +45,7 @@ pub(in crate::cli) struct Seen {
     /// With every event up to the end.
     pub(in crate::cli) shard: Shard,
     samples: BTreeMap<Instant, Sample>,
-    watched: BTreeMap<(Instant, Instant), Vec<Watched>>,
+    watched: BTreeMap<(Instant, Instant), Vec<LabeledSnapshot>>,
 }
 
 /// Only the churn rules: no cohort is decided.
@@ -110,7 +110,7 @@ impl ActivityScan {
             }
             if seen.shard.refuses(event.at).is_none() {
                 let slot = seen.shard.find_or_new(event.customer);
-                seen.shard.apply(slot, event, position, Words::None, &mut said);
+                seen.shard.apply(slot, event, position, Detail::None, &mut said);
                 position += 1;
             }
             Ok(())
@@ -133,17 +133,17 @@ impl ActivityScan {
         let (mut position, mut said) = (0, Vec::new());
         let progress = Progress::of_deciding(held.len());
         held.for_each_by_time(&progress, |event| {
-            besides.refresh(&mut shard, position, Words::None, &mut said);
+            besides.refresh(&mut shard, position, Detail::None, &mut said);
             if shard.refuses(event.at).is_none() {
                 let slot = shard.find_or_new(event.customer);
-                shard.apply(slot, event, position, Words::None, &mut said);
+                shard.apply(slot, event, position, Detail::None, &mut said);
             }
             position += 1;
             said.clear();
             Ok(())
         })?;
         progress.finish();
-        besides.run_to(until, &mut shard, position, Words::None, &mut said);
+        besides.run_to(until, &mut shard, position, Detail::None, &mut said);
         Ok((shard, besides.refitted().cloned().unwrap_or_default()))
     }
 }
@@ -178,7 +178,7 @@ impl Seen {
         let (calendar, now) = (self.shard.engine().rules().calendar(), sample(&self.shard, at));
         for (from, until) in looks.watched.iter().filter(|(_, until)| *until == at) {
             if let Some(before) = self.samples.get(from) {
-                self.watched.insert((*from, *until), before.watched(&now, until.since(*from), &calendar));
+                self.watched.insert((*from, *until), before.labeled(&now, until.since(*from), &calendar));
             }
         }
         self.samples.insert(at, now);
@@ -188,12 +188,12 @@ impl Seen {
         self.samples.get(&at)
     }
 
-    pub(in crate::cli) fn sightings(&self, at: Instant) -> Vec<Sighting> {
+    pub(in crate::cli) fn sightings(&self, at: Instant) -> Vec<Snapshot> {
         let calendar = self.shard.engine().rules().calendar();
-        self.sample(at).iter().flat_map(|sample| &sample.rows).map(|row| row.sighting(&calendar)).collect()
+        self.sample(at).iter().flat_map(|sample| &sample.rows).map(|row| row.snapshot(&calendar)).collect()
     }
 
-    pub(in crate::cli) fn watched(&self, from: Instant, until: Instant) -> &[Watched] {
+    pub(in crate::cli) fn watched(&self, from: Instant, until: Instant) -> &[LabeledSnapshot] {
         self.watched.get(&(from, until)).map_or(&[], Vec::as_slice)
     }
 
@@ -205,7 +205,7 @@ impl Seen {
         let rules = self.shard.engine().rules();
         let Some(churn) = &rules.churn else { return Err(Refused::NothingSeen) };
         let now = self.sightings(at);
-        let watched: Vec<Watched> =
+        let watched: Vec<LabeledSnapshot> =
             watched_for(rules, at).into_iter().flat_map(|(from, until)| self.watched(from, until)).copied().collect();
         Fit::new(churn, &now, &watched, churn.horizon, None)
     }

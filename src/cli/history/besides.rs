@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::ranks::Ranks;
 use super::refits::{Refits, Refitted};
-use crate::engine::{Parameters, Said, Shard, Words};
+use crate::engine::{CustomerEffect, Detail, Parameters, Shard};
 use crate::event::Instant;
 
 /// Both are computed from the log itself as stream time advances.
@@ -35,7 +35,13 @@ impl Besides {
     }
 
     /// Applies new inputs at a log position. Every deadline before stream time is decided.
-    pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
+    pub(in crate::cli) fn refresh(
+        &mut self,
+        shard: &mut Shard,
+        position: i64,
+        words: Detail,
+        said: &mut Vec<CustomerEffect>,
+    ) {
         self.ranks.refresh(shard, position, words, said);
         if let Some(refits) = &mut self.refits {
             refits.refresh(shard, position, words, said);
@@ -48,8 +54,8 @@ impl Besides {
         until: Instant,
         shard: &mut Shard,
         position: i64,
-        words: Words,
-        said: &mut Vec<Said>,
+        words: Detail,
+        said: &mut Vec<CustomerEffect>,
     ) {
         while let Some(next) = self.next(shard).filter(|next| *next <= until) {
             shard.advance(next);

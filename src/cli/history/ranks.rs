@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Said, Shard, Thresholds, Words};
+use crate::engine::{CustomerEffect, Detail, Shard, Thresholds};
 use crate::event::{Instant, Span};
-use crate::summary::{Counters, Found, thresholds};
+use crate::summary::{Counters, RankThreshold, thresholds};
 
 /// The interval of computations, in stream time, like the default of `ranks.refresh` in wall-clock time.
 const REFRESH: Span = Span::HOUR;
@@ -19,7 +19,7 @@ pub(in crate::cli) struct Ranks {
     /// Whole hours of stream time since 1970.
     hour: Option<i64>,
     /// At that time, by the rules' numbers.
-    found: Vec<Found>,
+    found: Vec<RankThreshold>,
 }
 
 impl Ranks {
@@ -37,19 +37,25 @@ impl Ranks {
 
     /// Applies new thresholds at a log position if stream time has passed a full hour since the last time. Every
     /// deadline before stream time is decided.
-    pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
+    pub(in crate::cli) fn refresh(
+        &mut self,
+        shard: &mut Shard,
+        position: i64,
+        words: Detail,
+        said: &mut Vec<CustomerEffect>,
+    ) {
         let hour = shard.stream_time().0.div_euclid(REFRESH.0);
         if self.counters.rankings.is_empty() || shard.is_empty() || self.hour == Some(hour) {
             return;
         }
         self.hour = Some(hour);
         while let Some(slot) = shard.take_dirty(i64::MAX) {
-            shard.take_moves(slot).iter().for_each(|moved| self.counters.count(moved));
+            shard.take_rank_moves(slot).iter().for_each(|moved| self.counters.count(moved));
         }
         if self.counters.are_short() {
             self.counters = Counters::new(shard.engine().rules());
             for slot in shard.residents() {
-                shard.places(slot).for_each(|moved| self.counters.count(&moved));
+                shard.rank_positions(slot).for_each(|moved| self.counters.count(&moved));
             }
         }
         self.found = thresholds(shard.engine().rules(), &[&self.counters]);
@@ -60,7 +66,7 @@ impl Ranks {
         }
         shard.set_thresholds(new);
         for slot in shard.residents() {
-            shard.reconsider(slot, &old, position, words, said);
+            shard.reevaluate_ranks(slot, &old, position, words, said);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::sample;
-use crate::engine::{Learner, Learnt, Parameters, Said, Shard, Words, week_begins, week_of};
+use crate::engine::{CustomerEffect, Detail, Parameters, Shard, TrainedModel, Trainer, week_begins, week_of};
 use crate::event::Instant;
 
 /// The state of training.
@@ -11,7 +11,7 @@ use crate::event::Instant;
 pub(in crate::cli) struct Refits {
     /// The last week of stream time. `None`: there were no events yet.
     week: Option<i64>,
-    learner: Option<Learner>,
+    learner: Option<Trainer>,
     refitted: Refitted,
 }
 
@@ -48,7 +48,13 @@ impl Refits {
 
     /// Applies new parameters at a log position if stream time has passed a Monday since the last time. Every deadline
     /// before stream time is decided.
-    pub(in crate::cli) fn refresh(&mut self, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
+    pub(in crate::cli) fn refresh(
+        &mut self,
+        shard: &mut Shard,
+        position: i64,
+        words: Detail,
+        said: &mut Vec<CustomerEffect>,
+    ) {
         let rules = Arc::clone(shard.engine().rules());
         let Some(churn) = &rules.churn else { return };
         if shard.is_empty() {
@@ -59,15 +65,22 @@ impl Refits {
         if self.week.replace(week).is_none_or(|before| before >= week) {
             return;
         }
-        let learner = self.learner.get_or_insert_with(|| Learner::new(churn));
+        let learner = self.learner.get_or_insert_with(|| Trainer::new(churn));
         learner.add(0, sample(shard, now));
-        if let Some(learnt) = learner.learn(churn, &rules.calendar()) {
+        if let Some(learnt) = learner.train(churn, &rules.calendar()) {
             self.adopt(&learnt, shard, position, words, said);
         }
     }
 
     /// Applies parameters, if they differ, and re-evaluates all customers under them.
-    fn adopt(&mut self, learnt: &Learnt, shard: &mut Shard, position: i64, words: Words, said: &mut Vec<Said>) {
+    fn adopt(
+        &mut self,
+        learnt: &TrainedModel,
+        shard: &mut Shard,
+        position: i64,
+        words: Detail,
+        said: &mut Vec<CustomerEffect>,
+    ) {
         let (version, before) = match &self.refitted.last {
             Some((_, before)) => (before.version, Some(**before)),
             None => (0, None),
@@ -80,7 +93,7 @@ impl Refits {
         self.refitted.last = Some((shard.stream_time(), Arc::clone(&parameters)));
         shard.set_parameters(Some(parameters), shard.stream_time());
         for slot in shard.residents() {
-            shard.catch_up(slot, position, words, said);
+            shard.apply_parameters(slot, position, words, said);
         }
     }
 }

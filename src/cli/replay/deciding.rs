@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::summary::Tally;
 use crate::cli::history::Besides;
 use crate::cli::output::Stopped;
-use crate::engine::{Comings, Effect, Language, Parameters, RiskEffect, Said, Shard, Slot, Words, level_name};
+use crate::engine::{
+    ActivityHistory, CustomerEffect, Detail, Effect, Language, Parameters, RiskEffect, Shard, Slot, level_name,
+};
 use crate::event::{ChangeReason, CustomerEvent, DeadLetterReason, Instant, Span};
 use crate::inquiry::Coverage;
 
@@ -21,10 +23,10 @@ pub(in crate::cli) struct Deciding<W> {
     besides: Besides,
     /// Of the next event in the log.
     position: i64,
-    said: Vec<Said>,
+    said: Vec<CustomerEffect>,
     tally: Tally,
     coverage: Coverage,
-    words: Words,
+    words: Detail,
     out: W,
 }
 
@@ -78,7 +80,7 @@ impl Entry {
 impl Deciding<io::Sink> {
     /// Decides without output: for results that are queried at the end.
     pub(in crate::cli) fn silent(shard: Shard) -> Self {
-        Self { words: Words::None, ..Self::new(shard, io::sink()) }
+        Self { words: Detail::None, ..Self::new(shard, io::sink()) }
     }
 }
 
@@ -87,7 +89,7 @@ impl<W: Write> Deciding<W> {
         let tally = Tally::new(shard.engine().rules());
         let besides = Besides::new(&shard);
         let coverage = Coverage::new(shard.engine().rules());
-        Self { shard, besides, position: 0, said: Vec::new(), tally, coverage, words: Words::Full, out }
+        Self { shard, besides, position: 0, said: Vec::new(), tally, coverage, words: Detail::Full, out }
     }
 
     /// Sets churn parameters instead of fitting them, before anything is decided.
@@ -158,7 +160,7 @@ impl<W: Write> Deciding<W> {
     /// Customers with a churn risk.
     fn came(&self) -> u64 {
         let rules = self.shard.engine().rules();
-        let came = |slot: &Slot| Comings::of(rules, self.shard.state(*slot)).is_some();
+        let came = |slot: &Slot| ActivityHistory::of(rules, self.shard.state(*slot)).is_some();
         if rules.churn.is_some() { self.shard.residents().filter(came).count() as u64 } else { 0 }
     }
 
@@ -183,7 +185,7 @@ impl<W: Write> Deciding<W> {
 
     fn write_change(&mut self, slot: Slot, effect: &Effect) -> Result<(), Stopped> {
         self.tally.changed(effect.cohort, effect.at, effect.change);
-        if self.words == Words::None {
+        if self.words == Detail::None {
             return Ok(());
         }
         let rules = self.shard.engine().rules();
@@ -203,7 +205,7 @@ impl<W: Write> Deciding<W> {
 
     fn write_risk(&mut self, slot: Slot, effect: &RiskEffect) -> Result<(), Stopped> {
         self.tally.level_changed(effect);
-        if self.words == Words::None {
+        if self.words == Detail::None {
             return Ok(());
         }
         let rules = self.shard.engine().rules();

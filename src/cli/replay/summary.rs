@@ -257,7 +257,7 @@ fn events(tally: &Tally, input: history::Counts, took: Duration) -> Vec<String> 
         "events beyond the exact capacity of a fact",
     );
     note(
-        tally.counts.ids_pushed_out,
+        tally.counts.ids_evicted,
         "event id forgotten early; see dedupe.ids",
         "event ids forgotten early; see dedupe.ids",
     );

@@ -7,7 +7,7 @@ use super::measure::Measured;
 use super::periods::{Rhythm, streak};
 use super::verdict::Verdict;
 use super::view::CustomerView;
-use super::window::{is_in, known_from, next_change, next_crossing, next_of_one, within};
+use super::window::{is_in, known_from, next_change, next_change_of_one, next_crossing, within};
 use crate::calendar::Unit;
 use crate::engine::customer::Membership;
 use crate::event::{Instant, Number, Value};
@@ -15,9 +15,9 @@ use crate::fact::{Fact, FactIx, FactKind, OpenKey, kept_part};
 use crate::rules::ast::{Bound, Edge, Op};
 use crate::rules::{CohortIx, Comparand, Condition, ConditionIx, CountTest, Measure, Node, Score, Window};
 
-/// What of a fact lies in a window.
+/// The part of a fact that lies in a window.
 pub(in crate::engine) struct InWindow {
-    /// Times, or different keys.
+    /// Number of times, or of different keys.
     pub(in crate::engine) count: u64,
     pub(in crate::engine) last: Option<Instant>,
     /// When that next changes by time alone.
@@ -28,8 +28,8 @@ impl<'a> CustomerView<'a> {
     /// Evaluates an expression.
     pub(in crate::engine) fn node(&self, node: &Node) -> Verdict {
         match node {
-            Node::And(parts) => Verdict::joined(parts.iter().map(|part| self.node(part)), false),
-            Node::Or(parts) => Verdict::joined(parts.iter().map(|part| self.node(part)), true),
+            Node::And(parts) => Verdict::all(parts.iter().map(|part| self.node(part))),
+            Node::Or(parts) => Verdict::any(parts.iter().map(|part| self.node(part))),
             Node::Not(inner) => self.node(inner).negated(),
             Node::Leaf(condition, _) => self.condition(*condition),
         }
@@ -68,7 +68,7 @@ impl<'a> CustomerView<'a> {
                 let times = moves(self.membership(*cohort), *entered, &mut times);
                 match within(times, *window, self) {
                     Some(_) => self.tested(times, *window, *test, None),
-                    // No F: no entry lies within D of it.
+                    // There is no F, so no entry lies within D of it.
                     None => Verdict::always(test.holds(0)),
                 }
             }
@@ -100,8 +100,8 @@ impl<'a> CustomerView<'a> {
         }
     }
 
-    /// What of a fact lies in a window: all that there is to say of it, for those who decide and those who explain. `None`:
-    /// the window does not exist.
+    /// The part of a fact that lies in a window, as both decisions and explanations use it. `None`: the window does not
+    /// exist.
     pub(in crate::engine) fn found_in(&self, fact: FactIx, window: Window) -> Option<InWindow> {
         let found = |times: &[Instant], part: Range<usize>, count: usize| InWindow {
             count: count as u64,
@@ -124,7 +124,7 @@ impl<'a> CustomerView<'a> {
                         found.count += day.count;
                         found.last = found.last.max(Some(day.last));
                     }
-                    found.until = found.until.min(next_of_one(day.last, held, window, self));
+                    found.until = found.until.min(next_change_of_one(day.last, held, window, self));
                 }
                 found
             }
@@ -137,12 +137,12 @@ impl<'a> CustomerView<'a> {
         })
     }
 
-    /// May it have one key several times?
+    /// May the fact hold one key several times?
     fn holds_all_pairs(&self, fact: FactIx) -> bool {
         matches!(self.kind(fact), FactKind::DistinctAll(_))
     }
 
-    /// How many of these keys of a fact are different.
+    /// The number of different keys among these keys of a fact.
     pub(in crate::engine) fn different(&self, fact: FactIx, keys: &[u64]) -> usize {
         if !self.holds_all_pairs(fact) {
             return keys.len();
@@ -153,10 +153,11 @@ impl<'a> CustomerView<'a> {
         keys.len()
     }
 
-    /// A count of times in a window, against its bounds.
+    /// Tests the count of times in a window.
     fn tested(&self, times: &[Instant], window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
         let Some(part) = within(times, window, self) else { return Verdict::always(false) };
-        // Who was known before the fact was observed may be left with nothing found, and wait from then on.
+        // For a customer known before the fact was observed the count may fall to zero, and the condition then waits
+        // from there.
         let until = match waits.is_some_and(|fact| self.observed_from(fact) > self.known_since) {
             true => next_change(times, &part, window, self),
             false => next_crossing(times, &part, window, test, self),
@@ -164,8 +165,8 @@ impl<'a> CustomerView<'a> {
         self.waited(test, part.len() as u64, until, window, waits)
     }
 
-    /// Satisfied by nothing found: only once the customer has been known, and the fact that `waits` observed, for the
-    /// window's length.
+    /// A test that a count of zero passes holds only once the customer has been known, and the fact observed, for the
+    /// window's length. `waits`: the fact, where the condition asks for that.
     fn waited(&self, test: CountTest, count: u64, until: Instant, window: Window, waits: Option<FactIx>) -> Verdict {
         let holds = test.holds(count);
         if let Some(fact) = waits.filter(|_| holds && count == 0) {
@@ -177,7 +178,7 @@ impl<'a> CustomerView<'a> {
         Verdict { holds, until }
     }
 
-    /// From when on nothing found counts.
+    /// From when on a count of zero counts.
     pub(in crate::engine) fn counts_from(&self, fact: FactIx, window: Window) -> Instant {
         known_from(window, self.observed_from(fact), self)
     }
@@ -194,19 +195,19 @@ impl<'a> CustomerView<'a> {
             let times = [due];
             let Some(part) = within(&times, window, self) else { continue };
             verdict.holds |= !part.is_empty();
-            verdict.until = verdict.until.min(next_of_one(due, !part.is_empty(), window, self));
+            verdict.until = verdict.until.min(next_change_of_one(due, !part.is_empty(), window, self));
         }
         verdict
     }
 
-    /// Any completion in the window will do, and for as long as any of those that are there stays in it.
+    /// Holds for as long as at least one completion lies in the window.
     fn chain(&self, fact: FactIx, window: Window) -> Verdict {
         let mut verdict = Verdict::always(false);
         self.completions(fact, |at| {
             let times = [at];
             let Some(part) = within(&times, window, self) else { return };
-            let until = next_of_one(at, !part.is_empty(), window, self);
-            verdict = Verdict::joined([verdict, Verdict { holds: !part.is_empty(), until }], true);
+            let until = next_change_of_one(at, !part.is_empty(), window, self);
+            verdict = Verdict::any([verdict, Verdict { holds: !part.is_empty(), until }]);
         });
         verdict
     }
@@ -253,11 +254,12 @@ impl<'a> CustomerView<'a> {
         Verdict { holds: measured.value.is_some(), until: measured.until }
     }
 
-    /// Both sides are exact: differences are in 10^-12, so that a factor of six places multiplies without rounding.
+    /// Compares exactly: differences are computed in units of 10^-12, so that a factor of six decimals needs no
+    /// rounding.
     fn compare(&self, measure: &Measure, op: Op, with: &Comparand) -> Verdict {
         if let Measure::Score { score: score @ (Score::Risk | Score::Alive), .. } = measure {
             return match with {
-                Comparand::Number(number) => self.passes(*score, op, *number),
+                Comparand::Number(number) => self.compare_score(*score, op, *number),
                 _ => Verdict::always(false),
             };
         }
@@ -277,18 +279,18 @@ impl<'a> CustomerView<'a> {
                 let until = until.min(sign_change(self.at, difference, slope));
                 return Verdict { holds: holds(op, difference.cmp(&0)), until };
             }
-            // Only of a number is there one and a half.
+            // Only numbers can be multiplied.
             (_, Value::Bool(_) | Value::Text(_)) if factor != Number::ONE => return Verdict { holds: false, until },
             (Value::Text(l), Value::Text(r)) => Some(l.cmp(r)),
             (Value::Bool(l), Value::Bool(r)) if l == r && matches!(op, Op::Eq | Op::Ne) => Some(Ordering::Equal),
             _ => None,
         };
-        // Between different types, and of two booleans, there is no order.
+        // Values of different types have no order, nor have booleans.
         Verdict { holds: ordering.map_or(op == Op::Ne, |ordering| holds(op, ordering)), until }
     }
 }
 
-/// Does a comparison hold whose sides stand in this order?
+/// Does an operator hold for sides in this order?
 pub(in crate::engine) fn holds(op: Op, ordering: Ordering) -> bool {
     match op {
         Op::Eq => ordering.is_eq(),
@@ -300,7 +302,7 @@ pub(in crate::engine) fn holds(op: Op, ordering: Ordering) -> bool {
     }
 }
 
-/// The times at which a cohort was entered (or left), among those remembered.
+/// The remembered times at which a cohort was entered, or left.
 pub(in crate::engine) fn moves<'t>(
     membership: &Membership,
     entered: bool,
@@ -308,14 +310,14 @@ pub(in crate::engine) fn moves<'t>(
 ) -> &'t [Instant] {
     let found = membership.history.iter().filter(|(_, kind)| *kind == entered);
     let mut length = 0;
-    for ((time, _), place) in found.zip(times.iter_mut()) {
-        *place = *time;
+    for ((time, _), slot) in found.zip(times.iter_mut()) {
+        *slot = *time;
         length += 1;
     }
     &times[..length]
 }
 
-/// The first instant after `at` at which a difference that moves by `slope` a millisecond has another sign.
+/// The first instant after `at` at which a difference that changes by `slope` each millisecond has another sign.
 fn sign_change(at: Instant, difference: i128, slope: i128) -> Instant {
     let towards_zero = (difference < 0 && slope > 0) || (difference > 0 && slope < 0);
     let wait = match (difference, slope) {

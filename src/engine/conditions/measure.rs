@@ -1,26 +1,26 @@
 //! Measures on one customer at one instant, now or some time ago.
 //!
-//! `change in M over D` looks at the same facts twice, the second time as they were D ago: then what came later is not
-//! looked at, and enters as time goes on.
+//! `change in M over D` evaluates the same facts twice, the second time as they were D ago: later events are left out
+//! then, and enter as time goes on.
 
-use super::view::{CustomerView, upto};
-use super::window::{next_change, next_of_one, within};
+use super::view::{CustomerView, up_to};
+use super::window::{next_change, next_change_of_one, within};
 use crate::event::{Instant, Number, Span, Value};
 use crate::fact::{Answer, Fact, FactIx, FactKind, TimesAndDays};
 use crate::rules::{Aggregate, Measure, Pick, Window};
 
-/// A measure at an instant: its value, how fast time alone moves it, and when it may jump.
+/// A measure at an instant: its value, how fast time alone changes it, and when it may jump.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::engine) struct Measured<'a> {
     /// `None`: missing. Lengths of time are numbers of milliseconds.
     pub(in crate::engine) value: Option<Value<'a>>,
-    /// Millionths a millisecond; zero for what is no number.
+    /// Change in millionths per millisecond; zero for values that are not numbers.
     pub(in crate::engine) slope: i128,
     pub(in crate::engine) until: Instant,
 }
 
 impl<'a> Measured<'a> {
-    /// As long as time alone passes.
+    /// A value that time alone never changes.
     pub(in crate::engine) fn constant(value: Value<'a>) -> Self {
         Self::still(Some(value), Instant::MAX)
     }
@@ -69,7 +69,7 @@ impl<'a> CustomerView<'a> {
             Measure::Pick { fact, window, pick } => self.pick(*fact, *window, *pick),
             Measure::TimeSince { fact, edge } => {
                 let since = self.edge(*fact, *edge).map(|time| self.at.since(time));
-                Measured { slope: Number::ONE, ..Measured::length(since, self.edge_moves(*fact)) }
+                Measured { slope: Number::ONE, ..Measured::length(since, self.edge_changes_at(*fact)) }
             }
             Measure::TimeFrom { fact } => {
                 let (Some(Fact::Answer(found)), FactKind::Answer(kind)) = (self.fact(*fact), self.kind(*fact)) else {
@@ -78,8 +78,8 @@ impl<'a> CustomerView<'a> {
                 Measured::length(kind.time(found, self.at), Answer::next_point(found, self.at))
             }
             Measure::UsualGap { fact, default } => {
-                let gap = usual_gap(upto(self.times(*fact), self.at)).map(Span).or(*default);
-                Measured::length(gap, self.edge_moves(*fact))
+                let gap = usual_gap(up_to(self.times(*fact), self.at)).map(Span).or(*default);
+                Measured::length(gap, self.edge_changes_at(*fact))
             }
             Measure::Steps { fact } => match self.fact(*fact) {
                 Some(Fact::Steps(steps)) => Measured::number(steps.count().map(count_number), Instant::MAX),
@@ -114,13 +114,13 @@ impl<'a> CustomerView<'a> {
         }
     }
 
-    /// The same customer some time ago: with the events up to then.
+    /// The same customer as of some time ago, with the events up to then.
     fn ago(&self, span: Span) -> Self {
         Self { at: self.at - span, ..*self }
     }
 
     fn series(&self, series: &TimesAndDays, window: Window, of: Aggregate) -> Measured<'a> {
-        // Counts and sums of nothing are zero, also where the window does not exist.
+        // Counts and sums over no events are zero, also where the window does not exist.
         let part = within(&series.times, window, self).unwrap_or(0..0);
         let mut until = next_change(&series.times, &part, window, self);
         let (mut count, mut sum) = (part.len() as u64, 0_i128);
@@ -132,11 +132,11 @@ impl<'a> CustomerView<'a> {
         for day in &series.days {
             let times = [day.last];
             let part = within(&times, window, self).unwrap_or(0..0);
-            until = until.min(next_of_one(day.last, !part.is_empty(), window, self));
+            until = until.min(next_change_of_one(day.last, !part.is_empty(), window, self));
             if !part.is_empty() {
                 count += day.count;
                 sum = sum.saturating_add(day.sum.0);
-                // Of a day's numbers only their average is known.
+                // Only the average of a day's numbers is known.
                 days.push((divided(day.sum.0, i128::from(day.count)), day.count));
             }
         }
@@ -174,7 +174,7 @@ impl<'a> CustomerView<'a> {
                 let mut sorted: Vec<_> = kept.iter().zip(times).collect();
                 sorted.sort_unstable();
                 let runs = sorted.chunk_by(|(one, _), (other, _)| one == other);
-                // Within a run times ascend, so its last one is the most recent.
+                // Times ascend within a run, so its last one is the most recent.
                 runs.max_by_key(|run| (run.len(), run[run.len() - 1].1, run[0].0)).map(|run| run[0].0)
             }
         };
@@ -182,7 +182,7 @@ impl<'a> CustomerView<'a> {
     }
 }
 
-/// A count, sum or average from both.
+/// A count, sum or average from a count and a sum.
 fn of_total(of: Aggregate, count: u64, sum: i128) -> Option<i128> {
     match of {
         Aggregate::Sum => Some(sum),
@@ -191,7 +191,7 @@ fn of_total(of: Aggregate, count: u64, sum: i128) -> Option<i128> {
     }
 }
 
-/// The middle of numbers that stand for several each, `count` in all; the average of the middle two.
+/// The median of weighted numbers whose weights add up to `count`; the average of the middle two.
 fn median(mut numbers: Vec<(i128, u64)>, count: u64) -> Option<i128> {
     numbers.sort_unstable();
     let at = |mut rank: u64| {

@@ -1,7 +1,8 @@
-//! Conditions on one customer at one instant: whether each holds, and until when it does if the customer stays silent.
+//! Conditions on one customer at one instant: whether each holds, and until when that stays the same without further
+//! events.
 //!
-//! `verdict` is the idea that the whole engine rests on; `view` is all that a condition may look at. Nothing here changes a
-//! customer, and nothing knows what follows from an answer.
+//! `verdict` is the result that all deadlines are computed from; `view` is everything that a condition may read.
+//! Nothing here changes a customer.
 
 mod evaluate;
 mod measure;
@@ -16,7 +17,7 @@ mod window;
 pub(super) use evaluate::{holds, moves};
 pub use observed::Observed;
 pub(super) use periods::{Rhythm, run};
-pub(super) use prediction::{Outlook, Spell};
+pub(super) use prediction::{LevelInterval, Prediction};
 pub use verdict::Verdict;
 pub(super) use view::CustomerView;
 pub(super) use window::{is_in, within};

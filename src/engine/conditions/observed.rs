@@ -1,9 +1,9 @@
-//! Since when a log was read, where that was not from its beginning.
+//! Since when the log has been read, where that was not from its beginning.
 
 use crate::event::Instant;
 use crate::rules::FactSpec;
 
-/// Before these instants nothing found means nothing: a condition that is satisfied by it waits as for a new customer.
+/// Before these instants a count of zero says nothing: a condition that it satisfies waits as for a new customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     /// For every fact.
@@ -13,24 +13,24 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// All that ever happened was read.
+    /// The log was read from its beginning.
     pub const ALWAYS: Self = Self { from: Instant::MIN, later: Vec::new() };
 
-    /// Since when what a fact looks for was read.
+    /// Since when the events of a fact have been read.
     #[must_use]
     pub fn of(&self, fact: &FactSpec) -> Instant {
-        let place = self.later.binary_search_by_key(&fact.id, |(id, _)| *id);
-        place.map_or(self.from, |place| self.later[place].1.max(self.from))
+        let index = self.later.binary_search_by_key(&fact.id, |(id, _)| *id);
+        index.map_or(self.from, |index| self.later[index].1.max(self.from))
     }
 
-    /// Notes that a fact began no earlier than this.
+    /// Records that a fact has been observed since this instant, no earlier.
     pub fn begins(&mut self, fact: u64, at: Instant) {
         if at <= self.from {
             return;
         }
         match self.later.binary_search_by_key(&fact, |(id, _)| *id) {
-            Ok(place) => self.later[place].1 = self.later[place].1.max(at),
-            Err(place) => self.later.insert(place, (fact, at)),
+            Ok(index) => self.later[index].1 = self.later[index].1.max(at),
+            Err(index) => self.later.insert(index, (fact, at)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rhythms and streaks: what counts per calendar period come to.
+//! Rhythms and streaks: conditions on counts per calendar period.
 
 use super::verdict::Verdict;
 use crate::calendar::{Calendar, Unit};
@@ -15,21 +15,21 @@ pub(in crate::engine) struct Rhythm<'a> {
 }
 
 impl Rhythm<'_> {
-    /// How many there are at a period.
+    /// How many periods pass, as of the period `current`.
     pub(in crate::engine) fn passing(self, current: i64) -> i64 {
         let (left, entered) = self.held(current);
         let of_nothing = if self.times.holds(0) { i64::from(self.of_last) } else { 0 };
         of_nothing + self.periods[left..entered].iter().map(|period| self.gain(*period)).sum::<i64>()
     }
 
-    /// The first period after `current` that has another answer, if nothing more happens.
+    /// The first period after `current` with another result, if nothing more happens.
     pub(in crate::engine) fn next_change(self, current: i64, wanted: CountTest) -> Option<i64> {
         let holds = |passing: i64| wanted.holds(u64::try_from(passing).unwrap_or_default());
         let mut passing = self.passing(current);
         let now = holds(passing);
         let (mut left, mut entered) = self.held(current);
         loop {
-            // A period counts from the one after it on, for as many as are looked at.
+            // A period counts from the one after it on, for `of_last` periods.
             let enters = self.periods.get(entered).map(|period| period.number + 1);
             let leaves = self.periods.get(left).map(|period| period.number + 1 + i64::from(self.of_last));
             let next = enters.into_iter().chain(leaves).min()?;
@@ -47,19 +47,19 @@ impl Rhythm<'_> {
         }
     }
 
-    /// The periods looked at, by their places.
+    /// The range of periods that count, by index.
     fn held(self, current: i64) -> (usize, usize) {
         let before = |number: i64| self.periods.partition_point(|period| period.number < number);
         (before(current - i64::from(self.of_last)), before(current))
     }
 
-    /// What a period adds to that of one in which nothing happened.
+    /// How much a period adds to the count compared with an empty one.
     fn gain(self, period: Period) -> i64 {
         i64::from(self.times.holds(u64::from(period.count))) - i64::from(self.times.holds(0))
     }
 }
 
-/// How many periods in a row have an event, up to the current one or the one before, and the last of them.
+/// How many periods in a row have an event, up to the current one or the one before; and the last of them.
 pub(in crate::engine) fn run(periods: &[Period], current: i64) -> Option<(u32, i64)> {
     let so_far = &periods[..periods.partition_point(|period| period.number <= current)];
     let last = so_far.last().filter(|period| period.number >= current - 1)?.number;
@@ -67,7 +67,7 @@ pub(in crate::engine) fn run(periods: &[Period], current: i64) -> Option<(u32, i
     Some((u32::try_from(in_a_row).unwrap_or(u32::MAX), last))
 }
 
-/// Are there `length` periods in a row? If so until the end of the period after the last one.
+/// Are there `length` periods in a row? If so, until the end of the period after the last one.
 pub(in crate::engine) fn streak(
     periods: &[Period],
     at: Instant,

@@ -1,17 +1,17 @@
-//! The one idea: every condition knows until when it holds.
+//! The result of a condition, and until when it stays the same without further events: the basis of all deadlines.
 
 use crate::event::Instant;
 
-/// The answer of a condition for one customer at one instant.
+/// The result of a condition for one customer at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
     pub holds: bool,
-    /// If the customer stays silent, `holds` cannot differ before this. May be too early, never too late.
+    /// Without further events `holds` cannot change before this. May be too early, never too late.
     pub until: Instant,
 }
 
 impl Verdict {
-    /// True, or false, whatever time passes.
+    /// A result that time alone never changes.
     #[must_use]
     pub fn always(holds: bool) -> Self {
         Self { holds, until: Instant::MAX }
@@ -22,16 +22,21 @@ impl Verdict {
         Self { holds: !self.holds, ..self }
     }
 
-    /// Combines the parts of an `and` (`deciding` false) or an `or` (`deciding` true).
+    /// The `and` of several results.
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+        Self::any(parts.into_iter().map(Self::negated)).negated()
+    }
+
+    /// The `or` of several results.
     ///
-    /// One part with the deciding answer settles the whole for as long as it lasts, so the longest of those counts;
-    /// without one, the earliest change of any part. Stops at a part that settles it for ever.
-    pub fn joined(parts: impl IntoIterator<Item = Self>, deciding: bool) -> Self {
-        let mut settled: Option<Instant> = None;
+    /// One part that holds makes the whole hold for as long as it lasts, so the longest of those counts; without one,
+    /// the earliest change of any part. Stops at a part that holds for ever.
+    pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut holds_until: Option<Instant> = None;
         let mut earliest = Instant::MAX;
         for part in parts {
-            if part.holds == deciding {
-                settled = Some(settled.map_or(part.until, |until| until.max(part.until)));
+            if part.holds {
+                holds_until = Some(holds_until.map_or(part.until, |until| until.max(part.until)));
                 if part.until == Instant::MAX {
                     break;
                 }
@@ -39,9 +44,9 @@ impl Verdict {
                 earliest = earliest.min(part.until);
             }
         }
-        match settled {
-            Some(until) => Self { holds: deciding, until },
-            None => Self { holds: !deciding, until: earliest },
+        match holds_until {
+            Some(until) => Self { holds: true, until },
+            None => Self { holds: false, until: earliest },
         }
     }
 }

@@ -3,13 +3,13 @@
 use super::observed::Observed;
 use crate::calendar::{Calendar, Unit};
 use crate::engine::customer::{Membership, Sparse, Standing};
-use crate::engine::model::{Parameters, Solved};
+use crate::engine::model::{Parameters, SolverCache};
 use crate::event::Instant;
 use crate::fact::{Fact, FactIx, FactKind, Period};
 use crate::rules::ast::Edge;
 use crate::rules::{CohortIx, RuleSet};
 
-/// Everything that a condition may look at. All events applied lie at or before `at`, but where a measure looks back.
+/// Everything that a condition may read. All events applied are at or before `at`, except where a measure looks back.
 #[derive(Clone, Copy)]
 pub(in crate::engine) struct CustomerView<'a> {
     pub(in crate::engine) rules: &'a RuleSet,
@@ -17,12 +17,12 @@ pub(in crate::engine) struct CustomerView<'a> {
     pub(in crate::engine) facts: &'a Sparse<Fact>,
     pub(in crate::engine) memberships: &'a Sparse<Membership>,
     pub(in crate::engine) known_since: Instant,
-    /// Where ranks begin.
+    /// The thresholds of ranks.
     pub(in crate::engine) thresholds: &'a [Option<Standing>],
     pub(in crate::engine) tie_hash: u64,
     pub(in crate::engine) observed: &'a Observed,
-    /// Of the model of churn, as adopted, and what was solved for under them.
-    pub(in crate::engine) parameters: Option<(&'a Parameters, &'a Solved)>,
+    /// The churn parameters in force, and what was computed under them.
+    pub(in crate::engine) parameters: Option<(&'a Parameters, &'a SolverCache)>,
     pub(in crate::engine) at: Instant,
 }
 
@@ -32,12 +32,12 @@ impl<'a> CustomerView<'a> {
         self.facts.get(usize::from(fact.0))
     }
 
-    /// Ascending; empty where no event has fed the fact, or it keeps more than times.
+    /// Ascending; empty where no event has fed the fact, or it holds more than times.
     pub(in crate::engine) fn times(&self, fact: FactIx) -> &'a [Instant] {
         self.fact(fact).and_then(Fact::times).unwrap_or_default()
     }
 
-    /// Since when what a fact looks for was read.
+    /// Since when the events of a fact have been read.
     pub(in crate::engine) fn observed_from(&self, fact: FactIx) -> Instant {
         self.observed.of(&self.rules.facts[usize::from(fact.0)])
     }
@@ -48,17 +48,17 @@ impl<'a> CustomerView<'a> {
 
     /// The first or last time of a fact of times.
     pub(in crate::engine) fn edge(&self, fact: FactIx, edge: Edge) -> Option<Instant> {
-        let times = upto(self.times(fact), self.at);
+        let times = up_to(self.times(fact), self.at);
         if edge == Edge::First { times.first() } else { times.last() }.copied()
     }
 
-    /// When the next of a fact's times comes; never, but where a measure looks back.
-    pub(in crate::engine) fn edge_moves(&self, fact: FactIx) -> Instant {
+    /// The next of a fact's times after `at`, which exists only where a measure looks back; `MAX`: none.
+    pub(in crate::engine) fn edge_changes_at(&self, fact: FactIx) -> Instant {
         let times = self.times(fact);
-        times.get(upto(times, self.at).len()).copied().unwrap_or(Instant::MAX)
+        times.get(up_to(times, self.at).len()).copied().unwrap_or(Instant::MAX)
     }
 
-    /// Where `in the last N periods by calendar` begins now.
+    /// The beginning of `in the last N periods by calendar`, as of `at`.
     pub(in crate::engine) fn first_midnight(&self, periods: u32, unit: Unit) -> Instant {
         self.calendar.start(self.calendar.period(self.at, unit) + 1 - i64::from(periods), unit)
     }
@@ -75,8 +75,8 @@ impl<'a> CustomerView<'a> {
     }
 }
 
-/// Those of ascending times that are not later than an instant.
-pub(in crate::engine) fn upto(times: &[Instant], at: Instant) -> &[Instant] {
+/// The part of ascending times that is not later than an instant.
+pub(in crate::engine) fn up_to(times: &[Instant], at: Instant) -> &[Instant] {
     match times.last() {
         Some(last) if *last > at => &times[..times.partition_point(|time| *time <= at)],
         _ => times,

@@ -1,12 +1,12 @@
-//! What is remembered of a customer's standing in one cohort.
+//! A customer's membership in one cohort.
 
-use crate::event::{ChangeReason, Instant};
+use crate::event::{Change, ChangeReason, Instant};
 
-/// A customer's standing in one cohort.
+/// A customer's membership in one cohort.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub member: bool,
-    /// May enter. Everyone starts armed.
+    /// May enter. Every customer starts armed.
     pub armed: bool,
     /// Start of the present or last stay; `MIN` before the first.
     pub entered_at: Instant,
@@ -15,15 +15,15 @@ pub struct Membership {
     /// `MIN` before the first.
     pub first_entered_at: Instant,
     pub times_entered: u32,
-    /// The last 16 changes, ascending; kept only where a rule asks for them. True: entered.
+    /// The last 16 changes, ascending, true for an entry; kept only where a rule asks for them.
     pub history: Vec<(Instant, bool)>,
-    /// A change that was wanted at an instant at which it is not allowed; decided at the next millisecond.
-    pub wish: Option<Box<Wish>>,
+    /// A change that is due at an instant at which it is not allowed; applied at the next millisecond.
+    pub pending: Option<Box<PendingChange>>,
 }
 
-/// Why a change is wanted that must wait a millisecond.
+/// The reason and cause of a change that must wait a millisecond.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct PendingChange {
     pub reason: ChangeReason,
     pub cause: Option<EventCause>,
 }
@@ -51,31 +51,34 @@ impl Membership {
             first_entered_at: Instant::MIN,
             times_entered: 0,
             history: Vec::new(),
-            wish: None,
+            pending: None,
         }
     }
 
-    /// As at first: then it is not kept.
+    /// Is it as at first? Then it is not kept.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        // Who has left or is a member has entered before.
-        self.armed && self.times_entered == 0 && self.wish.is_none()
+        // Members and former members have entered at least once.
+        self.armed && self.times_entered == 0 && self.pending.is_none()
     }
 }
 
 impl Membership {
     pub(super) fn heap_bytes(&self) -> usize {
         let text = |cause: &EventCause| cause.event.capacity() + cause.event_id.as_ref().map_or(0, String::capacity);
-        let wish = self.wish.as_ref().map_or(0, |wish| size_of::<Wish>() + wish.cause.as_ref().map_or(0, text));
-        self.history.capacity() * size_of::<(Instant, bool)>() + wish
+        let pending = self
+            .pending
+            .as_ref()
+            .map_or(0, |pending| size_of::<PendingChange>() + pending.cause.as_ref().map_or(0, text));
+        self.history.capacity() * size_of::<(Instant, bool)>() + pending
     }
 
-    /// Adds a change to the history; over capacity the oldest goes.
-    pub(in crate::engine) fn remember(&mut self, at: Instant, entered: bool) {
+    /// Adds a change to the history; over capacity the oldest is dropped.
+    pub(in crate::engine) fn remember(&mut self, at: Instant, change: Change) {
         if self.history.len() == Self::HISTORY_MAX {
             self.history.remove(0);
         }
-        self.history.push((at, entered));
+        self.history.push((at, change == Change::Entered));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ids of a customer's recent events, by which duplicates are known.
+//! The ids of a customer's recent events, by which duplicates are recognized.
 
 use crate::event::Instant;
 
@@ -14,8 +14,8 @@ pub(in crate::engine) fn is_duplicate(recent: &[RecentId], hash: u64, oldest_arr
     recent.iter().any(|known| known.hash == hash && known.at >= oldest_arrival)
 }
 
-/// Remembers an id until no copy of its event can still be accepted; over capacity the oldest by event time goes. True: one
-/// went before its time.
+/// Remembers an id until no copy of its event can still be accepted; over capacity the oldest by event time is evicted.
+/// True: one was evicted before it expired.
 pub(in crate::engine) fn remember(
     recent: &mut Vec<RecentId>,
     id: RecentId,
@@ -27,8 +27,8 @@ pub(in crate::engine) fn remember(
     }
     let expired = recent.partition_point(|known| known.at < oldest_arrival);
     recent.drain(..expired);
-    let place = recent.partition_point(|known| *known < id);
-    recent.insert(place, id);
+    let index = recent.partition_point(|known| *known < id);
+    recent.insert(index, id);
     let is_full = recent.len() > cap;
     if is_full {
         recent.remove(0);

@@ -1,12 +1,12 @@
-//! What is remembered of the risk that a customer does not come back.
+//! A customer's risk level: the part of churn that is stored.
 
-/// What is remembered of a customer's risk.
+/// A customer's risk level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Risk {
-    /// The place among the levels; 0 is the lowest.
+    /// Index of the level; 0 is the lowest.
     pub level: u8,
     /// Changes of level emitted so far.
     pub sequence: u64,
-    /// The version of the parameters under which the customer was last decided; 0: none.
-    pub under: u32,
+    /// Version of the churn parameters under which the customer was last decided; 0: none.
+    pub parameters_version: u32,
 }

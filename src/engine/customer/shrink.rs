@@ -1,15 +1,15 @@
-//! Making a customer's state smaller: for the few whose state would not fit in one record of the changelog.
+//! Making a customer's state smaller, for the few whose state would not fit in one record of the changelog.
 //!
-//! Each list of each fact has a capacity of its own, and rules may name any number of facts: with some hundreds of cohorts
-//! the lists of one very busy customer come to megabytes. What goes is what goes over any capacity: the oldest.
+//! Each list of each fact has a capacity of its own, and rules may name any number of facts: with some hundreds of
+//! cohorts the lists of one very busy customer come to megabytes. As over any capacity, the oldest entries are dropped.
 
 use super::recent_ids::RecentId;
 use super::state::CustomerState;
 use crate::fact::Fact;
 
 impl CustomerState {
-    /// Drops the older half of the longest list. Cohorts are decided by what is left from the next event or deadline on, as
-    /// if the state had just been read. False: there is nothing left to drop.
+    /// Drops the older half of the longest list. From the next event or deadline on cohorts are evaluated on what is
+    /// left, as in a state that was just read. False: there is nothing left to drop.
     pub fn shrink(&mut self) -> bool {
         let largest =
             self.facts.iter().filter(|(_, fact)| fact.longest() > 1).max_by_key(|(_, fact)| fact.heap_bytes());
@@ -49,7 +49,7 @@ mod tests {
             recent: (0..256).map(|n| RecentId { at: Instant(n), hash: 1 }).collect(),
             facts: Sparse::new(),
             memberships: Sparse::new(),
-            places: Box::default(),
+            ranked_values: Box::default(),
             tie_hash: 0,
             risk: Risk::default(),
             deadlines: Deadlines::default(),

@@ -1,11 +1,11 @@
-//! A few things out of many that are numbered.
+//! A sparse vector: a few values out of many numbered ones.
 
 use std::ops::Index;
 
 use super::membership::Membership;
 
-/// Those of numbered things that differ from what all begin as, ascending by number: what a customer has nothing to do
-/// with takes no room. They are few, and stand together, so that finding one costs about as much as an index does.
+/// The numbered values that differ from the initial one, ascending by number, so that what a customer has nothing to do
+/// with takes no memory. They are few and contiguous, so finding one costs about as much as indexing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sparse<T> {
     entries: Vec<(u16, T)>,
@@ -17,31 +17,31 @@ impl<T> Sparse<T> {
         Self { entries: Vec::new() }
     }
 
-    fn place(&self, number: usize) -> Result<usize, usize> {
+    fn position(&self, number: usize) -> Result<usize, usize> {
         self.entries.binary_search_by(|(known, _)| usize::from(*known).cmp(&number))
     }
 
     #[must_use]
     pub fn get(&self, number: usize) -> Option<&T> {
-        self.place(number).ok().map(|place| &self.entries[place].1)
+        self.position(number).ok().map(|index| &self.entries[index].1)
     }
 
     pub fn get_mut(&mut self, number: usize) -> Option<&mut T> {
-        self.place(number).ok().map(|place| &mut self.entries[place].1)
+        self.position(number).ok().map(|index| &mut self.entries[index].1)
     }
 
-    /// Puts a thing in the place of the one with its number, if there is one. Numbers are below 2^16.
-    pub fn put(&mut self, number: usize, thing: T) {
-        match self.place(number) {
-            Ok(place) => self.entries[place].1 = thing,
-            Err(place) => {
-                self.entries.insert(place, (u16::try_from(number).expect("numbered in 16 bits"), thing));
+    /// Sets the value of a number, which is below 2^16.
+    pub fn put(&mut self, number: usize, value: T) {
+        match self.position(number) {
+            Ok(index) => self.entries[index].1 = value,
+            Err(index) => {
+                self.entries.insert(index, (u16::try_from(number).expect("numbered in 16 bits"), value));
             }
         }
     }
 
     pub fn remove(&mut self, number: usize) -> Option<T> {
-        self.place(number).ok().map(|place| self.entries.remove(place).1)
+        self.position(number).ok().map(|index| self.entries.remove(index).1)
     }
 
     pub fn clear(&mut self) {
@@ -60,12 +60,12 @@ impl<T> Sparse<T> {
 
     /// Ascending by number.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &T)> {
-        self.entries.iter().map(|(number, thing)| (usize::from(*number), thing))
+        self.entries.iter().map(|(number, value)| (usize::from(*number), value))
     }
 
     /// Ascending by number.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.entries.iter_mut().map(|(_, thing)| thing)
+        self.entries.iter_mut().map(|(_, value)| value)
     }
 
     pub(in crate::engine) fn heap_bytes(&self) -> usize {
@@ -80,8 +80,8 @@ impl<T> Default for Sparse<T> {
 }
 
 impl Sparse<Membership> {
-    /// Puts a membership in its place, unless it is as at first.
-    pub(in crate::engine) fn keep(&mut self, cohort: usize, membership: Membership) {
+    /// Sets a membership, or removes it where it is as at first.
+    pub(in crate::engine) fn set(&mut self, cohort: usize, membership: Membership) {
         if membership.is_new() {
             self.remove(cohort);
         } else {

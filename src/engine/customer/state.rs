@@ -4,7 +4,7 @@ use super::membership::Membership;
 use super::recent_ids::RecentId;
 use super::risk::Risk;
 use super::sparse::Sparse;
-use super::standing::Places;
+use super::standing::RankedValues;
 use crate::event::stored_hash::tie_hash;
 use crate::event::{Instant, Number};
 use crate::fact::Fact;
@@ -15,11 +15,11 @@ use crate::rules::RuleSet;
 pub struct CustomerState {
     /// The earliest event's time; `MAX` before the first.
     pub known_since: Instant,
-    /// The customer's clock `C`: decisions never go back behind it.
+    /// The customer's clock `C`: no decision is made before it.
     pub clock: Instant,
-    /// The earliest instant at which anything may change if the customer stays silent.
+    /// The earliest instant at which anything may change without further events.
     pub next_deadline: Instant,
-    /// Changes emitted so far: those of cohorts in the shadow are not among them.
+    /// Changes emitted so far, without those of shadow cohorts.
     pub sequence: u64,
     /// This state includes every event of the log before this position, and none from it on.
     pub as_of: i64,
@@ -29,27 +29,29 @@ pub struct CustomerState {
     pub facts: Sparse<Fact>,
     /// By the rule set's numbers; only those that are not as at first.
     pub memberships: Sparse<Membership>,
-    /// By what the customer is ranked, as of the last decision.
-    pub places: Places,
-    /// Of the customer's id; follows from it, so it is not stored.
+    /// The values by which the customer is ranked, as of the last decision.
+    pub ranked_values: RankedValues,
+    /// Hash of the customer's id, which breaks ties in rankings; not stored, as it follows from the id.
     pub(in crate::engine) tie_hash: u64,
     pub risk: Risk,
     pub deadlines: Deadlines,
 }
 
-/// When each cohort must next be looked at. Equal to any other: it can be computed again at any time.
+/// When each cohort must next be evaluated. Derived data that can be recomputed at any time, so all values compare as
+/// equal.
 #[derive(Debug, Clone)]
 pub struct Deadlines {
-    /// By the rule set's numbers; a cohort that is not here changes only by events.
+    /// By the rule set's numbers; a cohort without an entry changes only by events.
     pub by_cohort: Sparse<Instant>,
-    /// When each place in a ranking may change by time alone, as far as computed since the state was read; not stored.
+    /// When the value in each ranking may change by time alone, as far as computed since the state was read; not
+    /// stored.
     pub(in crate::engine) by_ranking: Vec<Instant>,
-    /// When the level of risk rises; `MAX`: never by time alone.
+    /// When the risk level rises; `MAX`: never by time alone.
     pub risk: Instant,
-    /// The last instant that was decided. None: nothing is known, look at every cohort.
+    /// The last instant that was decided. `None`: every cohort must be evaluated.
     pub decided_at: Option<Instant>,
-    /// How often the engine's thresholds had been set by then; of a state just read nobody knows.
-    pub(in crate::engine) thresholds_set: u32,
+    /// The engine's version of thresholds as of the last decision; unknown, `u32::MAX`, in a state just read.
+    pub(in crate::engine) thresholds_version: u32,
 }
 
 impl Deadlines {
@@ -69,7 +71,7 @@ impl Default for Deadlines {
             by_ranking: Vec::new(),
             risk: Instant::MAX,
             decided_at: None,
-            thresholds_set: u32::MAX,
+            thresholds_version: u32::MAX,
         }
     }
 }
@@ -82,7 +84,7 @@ impl PartialEq for Deadlines {
 impl Eq for Deadlines {}
 
 impl CustomerState {
-    /// A customer of whom nothing is known.
+    /// A customer without any event.
     #[must_use]
     pub fn new(rules: &RuleSet) -> Self {
         Self {
@@ -94,31 +96,31 @@ impl CustomerState {
             recent: Vec::new(),
             facts: Sparse::new(),
             memberships: Sparse::new(),
-            places: rules.rankings.iter().map(|_| None).collect(),
+            ranked_values: rules.rankings.iter().map(|_| None).collect(),
             tie_hash: 0,
             risk: Risk::default(),
             deadlines: Deadlines::default(),
         }
     }
 
-    /// Forgets what was computed and is not stored, as if the state had just been read: for another engine.
+    /// Drops what is computed and not stored, so that another engine can take the state as if it had just been read.
     pub fn forget_deadlines(&mut self) {
         self.deadlines = Deadlines::default();
     }
 
-    /// Gives back all memory that it holds; what is left stands for nobody.
+    /// Frees all memory that it holds.
     pub(in crate::engine) fn release(&mut self) {
         self.recent = Vec::new();
         self.facts = Sparse::new();
         self.memberships = Sparse::new();
-        self.places = Box::default();
+        self.ranked_values = Box::default();
         self.risk = Risk::default();
         self.deadlines = Deadlines::default();
     }
 
-    /// Says whose state it is, which breaks ties where customers are ranked: a state that was just read does not know.
+    /// Sets whose state it is, which breaks ties in rankings: a state that was just read does not have it.
     pub fn set_customer(&mut self, customer: &str) {
-        if !self.places.is_empty() {
+        if !self.ranked_values.is_empty() {
             self.tie_hash = tie_hash(customer);
         }
     }
@@ -134,7 +136,7 @@ impl CustomerState {
             + self.memberships.heap_bytes()
             + self.deadlines.by_cohort.heap_bytes()
             + self.recent.capacity() * size_of::<RecentId>()
-            + self.places.len() * size_of::<Option<Number>>()
+            + self.ranked_values.len() * size_of::<Option<Number>>()
             + self.deadlines.by_ranking.capacity() * size_of::<Instant>()
     }
 }

@@ -1,8 +1,8 @@
-//! A set of cohorts, walked in the order of decision while it grows.
+//! A set of cohorts that can be iterated in the order of decision while it grows.
 
 use crate::rules::CohortIx;
 
-/// One bit for each cohort: emptying it and finding the next one look at 64 at once.
+/// One bit for each cohort: clearing it and finding the next one handle 64 at once.
 #[derive(Debug)]
 pub(super) struct CohortSet {
     words: Vec<u64>,
@@ -10,8 +10,8 @@ pub(super) struct CohortSet {
 }
 
 impl CohortSet {
-    /// None of so many.
-    pub(super) fn none_of(cohorts: usize) -> Self {
+    /// The empty set of so many cohorts.
+    pub(super) fn empty(cohorts: usize) -> Self {
         Self { words: vec![0; cohorts.div_ceil(64)], cohorts }
     }
 
@@ -33,14 +33,14 @@ impl CohortSet {
         cohorts.iter().for_each(|cohort| self.add(usize::from(cohort.0)));
     }
 
-    pub(super) fn holds(&self, cohort: usize) -> bool {
+    pub(super) fn contains(&self, cohort: usize) -> bool {
         self.words[cohort / 64] & (1 << (cohort % 64)) != 0
     }
 
-    /// The first one at or after a place.
-    pub(super) fn next_from(&self, place: usize) -> Option<usize> {
-        let mut word = place / 64;
-        let mut bits = self.words.get(word)? & (u64::MAX << (place % 64));
+    /// The first one at or after an index.
+    pub(super) fn next_from(&self, index: usize) -> Option<usize> {
+        let mut word = index / 64;
+        let mut bits = self.words.get(word)? & (u64::MAX << (index % 64));
         while bits == 0 {
             word += 1;
             bits = *self.words.get(word)?;
@@ -54,23 +54,23 @@ mod tests {
     use super::CohortSet;
 
     #[test]
-    fn it_is_walked_in_order_also_while_it_grows() {
-        let mut set = CohortSet::none_of(130);
+    fn it_is_iterated_in_order_also_while_it_grows() {
+        let mut set = CohortSet::empty(130);
         [0, 63, 64, 129].into_iter().for_each(|cohort| set.add(cohort));
         let mut seen = Vec::new();
-        let mut place = 0;
-        while let Some(cohort) = set.next_from(place) {
+        let mut index = 0;
+        while let Some(cohort) = set.next_from(index) {
             seen.push(cohort);
             if cohort == 64 {
                 set.add(65);
             }
-            place = cohort + 1;
+            index = cohort + 1;
         }
         assert_eq!(seen, [0, 63, 64, 65, 129]);
-        assert!(set.holds(64) && !set.holds(66));
+        assert!(set.contains(64) && !set.contains(66));
         set.clear();
         assert_eq!(set.next_from(0), None);
         set.add_all();
-        assert!((0..130).all(|place| set.next_from(place) == Some(place)));
+        assert!((0..130).all(|index| set.next_from(index) == Some(index)));
     }
 }

@@ -1,9 +1,10 @@
-//! How much is said of each change.
+//! How much detail the effects of a decision carry.
 
+/// How much detail the effects of a decision carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Words {
-    /// Effects carry evidence, and when the next change is.
+pub enum Detail {
+    /// Evidence, and when the next change is.
     Full,
-    /// Effects carry neither.
+    /// Neither.
     None,
 }

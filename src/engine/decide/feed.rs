@@ -1,4 +1,4 @@
-//! An event into the facts that it feeds.
+//! Feeds an event to the facts that it matches.
 
 use super::context::Context;
 use super::scratch::Scratch;
@@ -7,7 +7,7 @@ use crate::engine::effects::Counts;
 use crate::event::{CustomerEvent, Instant};
 use crate::fact::{Fact, FactIx, FeedContext};
 
-/// Feeds the `wanted` facts, and notes whatever reads one that changed.
+/// Feeds the `wanted` facts, and marks everything that reads one that changed.
 pub(super) fn feed(
     context: &Context,
     scratch: &mut Scratch,
@@ -25,11 +25,11 @@ pub(super) fn feed(
         let floor = kind.floor_fact().and_then(|fact| state.facts.get(usize::from(fact.0)));
         let edge = floor.and_then(Fact::edge_times);
         let approximated = &mut counts.approximated;
-        let mut around = FeedContext { settled_before, edge, calendar: &context.calendar, approximated };
+        let mut feed_context = FeedContext { settled_before, edge, calendar: &context.calendar, approximated };
         let changed = match state.facts.get_mut(number) {
             Some(fact) => {
                 fact.forget(kind, edge, settled_before);
-                let changed = parts != 0 && fact.feed(kind, event, parts, &mut around);
+                let changed = parts != 0 && fact.feed(kind, event, parts, &mut feed_context);
                 if fact.is_empty() {
                     state.facts.remove(number);
                 }
@@ -37,7 +37,7 @@ pub(super) fn feed(
             }
             None if parts != 0 => {
                 let mut fact = Fact::empty(kind);
-                let changed = fact.feed(kind, event, parts, &mut around);
+                let changed = fact.feed(kind, event, parts, &mut feed_context);
                 if !fact.is_empty() {
                     state.facts.put(number, fact);
                 }

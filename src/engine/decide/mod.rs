@@ -1,7 +1,7 @@
-//! One customer: deadlines and events in their order, each decided at its instant.
+//! Decisions: the events and deadlines of one customer in order, each decided at its own instant.
 //!
-//! `engine` is the way in; `decision` is one customer at one instant. What a decision rests on (`context`) never changes while
-//! it is made, and the room that it needs (`scratch`) is used anew by the next one.
+//! `engine` is the entry point; `decision` is one customer at one instant. A decision reads `context`, which never
+//! changes meanwhile, and reuses the memory in `scratch`.
 
 mod cohort_set;
 mod context;
@@ -11,5 +11,5 @@ mod engine;
 mod feed;
 mod scratch;
 
-pub use detail::Words;
+pub use detail::Detail;
 pub use engine::{Applied, Engine};

@@ -1,36 +1,36 @@
-//! Room that every decision uses anew, so that none allocates its own.
+//! Memory that decisions reuse, so that none allocates its own.
 
 use super::cohort_set::CohortSet;
 use crate::engine::effects::RiskEffect;
-use crate::engine::machines::Foresight;
+use crate::engine::machines::Lookahead;
 use crate::fact::FactIx;
 use crate::rules::RuleSet;
 
-/// What is to be evaluated in the decision under way, whatever its deadline.
+/// What the current decision must evaluate, whatever the deadlines.
 #[derive(Debug)]
 pub(super) struct Scratch {
     pub(super) cohorts: CohortSet,
-    /// By the rule set's numbers: the customer's place in it is computed anew.
+    /// By the rule set's numbers: is the customer's value to be computed again?
     pub(super) rankings: Vec<bool>,
-    /// The level of risk is computed anew.
+    /// Is the risk to be assessed again?
     pub(super) risk: bool,
-    pub(super) lookahead: Foresight,
-    /// What was said of risks since it was last taken.
+    pub(super) lookahead: Lookahead,
+    /// Changes of risk levels since they were last taken.
     pub(super) risks: Vec<RiskEffect>,
 }
 
 impl Scratch {
     pub(super) fn new(rules: &RuleSet) -> Self {
         Self {
-            cohorts: CohortSet::none_of(rules.cohorts.len()),
+            cohorts: CohortSet::empty(rules.cohorts.len()),
             rankings: vec![false; rules.rankings.len()],
             risk: false,
-            lookahead: Foresight::new(rules),
+            lookahead: Lookahead::new(rules),
             risks: Vec::new(),
         }
     }
 
-    /// Nothing but what is due.
+    /// Evaluates only what is due.
     pub(super) fn clear(&mut self) {
         self.cohorts.clear();
         self.rankings.fill(false);
@@ -43,7 +43,7 @@ impl Scratch {
         self.risk = true;
     }
 
-    /// Whatever reads a fact.
+    /// Marks everything that reads a fact.
     pub(super) fn add_readers(&mut self, rules: &RuleSet, fact: FactIx) {
         self.cohorts.add_each(rules.readers(fact));
         self.risk |= rules.churn.as_ref().is_some_and(|churn| churn.fact == fact);

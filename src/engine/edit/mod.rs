@@ -1,42 +1,51 @@
-//! One customer from one rule set to the next: facts by what they are, memberships by name.
+//! Migration of a customer from one rule set to the next: facts by their definition, memberships by name.
 
 use std::sync::Arc;
 
 use crate::engine::conditions::Observed;
 use crate::engine::customer::{CustomerState, Membership, Risk, Thresholds};
-use crate::engine::decide::{Engine, Words};
+use crate::engine::decide::{Detail, Engine};
 use crate::engine::effects::Effect;
 use crate::engine::machines::level_name;
 use crate::event::{Change, ChangeReason, Instant};
 use crate::rules::{Cohort, CohortIx, FactSpec, Rank, RuleSet};
 
-/// What an edit of the rules means for every customer.
+/// How an edit of the rules migrates every customer.
 #[derive(Debug)]
 pub struct Migration {
     old: Arc<RuleSet>,
     new: Arc<RuleSet>,
-    /// By the new rules' numbers.
+    /// The source of each fact, by the new rules' numbers.
     facts: Vec<Source>,
     /// The old number of each cohort, by the new rules' numbers.
     cohorts: Vec<Option<usize>>,
-    /// By the new rules' numbers: cohorts that are new or defined otherwise, and those that rest on one.
+    /// By the new rules' numbers: cohorts that are new or defined otherwise, and those that depend on one.
     changed: Vec<bool>,
-    /// Facts to be gathered from the log: those that cannot be kept, and what these look at.
+    /// Facts to be gathered from the log: those that cannot be kept, and the facts that these depend on.
     wanted: Vec<bool>,
 }
 
 /// Where the content of a fact comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// The old rules kept this fact, and no less of it.
+    /// The old rules kept this fact, with at least the capacity needed now.
     Kept(usize),
-    /// They kept it, but less than is needed now.
-    Grown(usize),
+    /// The old rules kept it with less capacity.
+    Partial(usize),
     Missing,
 }
 
-/// Members who left because nothing defines their cohort any more, or it is not enabled, or in the shadow. Cohorts by the old numbers.
-pub type Left = Vec<Effect>;
+/// From where on the log was read for gathered facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogCoverage {
+    /// From where the customers' states began.
+    Whole,
+    /// From a later position, as earlier events are gone.
+    Partial,
+}
+
+/// Exits of members whose cohort is no longer defined, no longer enabled, or now a shadow. Cohorts by the old numbers.
+pub type Departures = Vec<Effect>;
 
 impl Migration {
     #[must_use]
@@ -45,7 +54,7 @@ impl Migration {
             let same = || old.facts.iter().enumerate().filter(|(_, fact)| fact.id == wanted.id);
             match same().find(|(_, fact)| fact.kind.serves(&wanted.kind)) {
                 Some((number, _)) => Source::Kept(number),
-                None => same().next().map_or(Source::Missing, |(number, _)| Source::Grown(number)),
+                None => same().next().map_or(Source::Missing, |(number, _)| Source::Partial(number)),
             }
         };
         let facts: Vec<Source> = new.facts.iter().map(source).collect();
@@ -55,7 +64,7 @@ impl Migration {
                 wanted[usize::from(edge.0)] = true;
             }
         }
-        // One that goes into the shadow is left by its members as far as anyone can see, and entered on its way out.
+        // Outputs show a cohort that becomes a shadow as left by its members, and as entered when it stops being one.
         let same =
             |cohort: &Cohort| old.cohorts.iter().position(|o| (&o.name, o.shadow) == (&cohort.name, cohort.shadow));
         let cohorts: Vec<Option<usize>> = new.cohorts.iter().map(same).collect();
@@ -79,9 +88,9 @@ impl Migration {
         &self.old
     }
 
-    /// Must the log be read again for facts that were not kept?
+    /// Must the log be read again, for facts that were not kept?
     #[must_use]
-    pub fn rereads(&self) -> bool {
+    pub fn needs_log(&self) -> bool {
         self.wanted.contains(&true)
     }
 
@@ -91,8 +100,8 @@ impl Migration {
         &self.wanted
     }
 
-    /// Since when the new rules' facts were observed. `begins`: how far back the log still reaches that the others are
-    /// gathered from; `None`: as far as any fact does.
+    /// Since when the new rules' facts have been observed. `begins`: how far back the log reaches from which facts are
+    /// gathered; `None`: as far as any fact does.
     #[must_use]
     pub fn observed(&self, kept: &Observed, begins: Option<Instant>, stream_time: Instant) -> Observed {
         let mut observed = Observed { from: kept.from, later: Vec::new() };
@@ -101,8 +110,8 @@ impl Migration {
                 (Source::Kept(_), _) => kept.of(fact),
                 (_, None) => kept.from,
                 (Source::Missing, Some(begins)) => begins,
-                // What was kept or what the log still says, whichever reaches further back.
-                (Source::Grown(known), Some(begins)) => {
+                // The kept fact or the log, whichever reaches further back.
+                (Source::Partial(known), Some(begins)) => {
                     let reach = self.old.facts[*known].kind.horizon().map_or(Instant::MIN, |span| stream_time - span);
                     begins.min(reach).max(kept.of(fact))
                 }
@@ -112,8 +121,8 @@ impl Migration {
         observed
     }
 
-    /// Where the new rules' ranks begin until that is computed for them: as before, where the same words stand in a cohort
-    /// that is defined as before.
+    /// The thresholds of the new rules until they are computed: the old ones, where a rank has the same text and a
+    /// cohort that refers to it has the same definition.
     #[must_use]
     pub fn thresholds(&self, old: &Thresholds) -> Thresholds {
         let definitions = |rules: &RuleSet, rank: &Rank| -> Vec<(String, String)> {
@@ -131,32 +140,34 @@ impl Migration {
         self.new.ranks.iter().map(same).collect()
     }
 
-    /// Does the model of churn keep its parameters? They are learnt from the same days, for the same horizon.
+    /// Does the churn model keep its parameters? It does if they are trained on the same activity, for the same
+    /// horizon.
     #[must_use]
     pub fn keeps_parameters(&self) -> bool {
-        self.old.learnt_from().is_some_and(|old| self.new.learnt_from() == Some(old))
+        self.old.trained_from().is_some_and(|old| self.new.trained_from() == Some(old))
     }
 
-    /// Brings a customer over and decides them at `max(stream_time, C)`. Every deadline before `stream_time` is decided.
+    /// Migrates a customer and decides them at `max(stream_time, C)`. Every deadline before `stream_time` is decided.
     ///
-    /// `gathered`: what the log still says of the wanted facts, if it names the customer; `whole`: it was read from where
-    /// the customers' states began. `engine` runs the new rules. What the decision says is added to `decided`.
+    /// `gathered`: the wanted facts as gathered from the log, if it has events of the customer; `coverage`: of which
+    /// log. `engine` runs the new rules. The effects of the decision are added to `decided`.
     #[expect(clippy::too_many_arguments, reason = "all of it decides")]
     pub fn migrate(
         &self,
         customer: &str,
         state: CustomerState,
         gathered: Option<CustomerState>,
-        whole: bool,
+        coverage: LogCoverage,
         stream_time: Instant,
         engine: &mut Engine,
-        words: Words,
+        detail: Detail,
         decided: &mut Vec<Effect>,
-    ) -> (CustomerState, Left) {
+    ) -> (CustomerState, Departures) {
         let mut old = state;
         let mut at = stream_time.max(old.clock);
-        // No cohort is left at the instant at which it was entered.
-        if self.homeless().any(|number| old.memberships[number].member && old.memberships[number].entered_at == at) {
+        // A cohort is never left at the instant at which it was entered.
+        if self.discontinued().any(|number| old.memberships[number].member && old.memberships[number].entered_at == at)
+        {
             at = at.next();
         }
         let left = self.leave(&mut old, at);
@@ -169,24 +180,24 @@ impl Migration {
             ..CustomerState::new(&self.new)
         };
         state.set_customer(customer);
-        let under = engine.parameters().map_or(0, |_| old.risk.under);
-        state.risk = Risk { level: self.level(old.risk.level), under, ..old.risk };
+        let parameters_version = engine.parameters().map_or(0, |_| old.risk.parameters_version);
+        state.risk = Risk { level: self.level(old.risk.level), parameters_version, ..old.risk };
         let mut gathered = gathered.map(|gathered| gathered.facts);
         for (number, source) in self.facts.iter().enumerate() {
-            let mut fresh = || gathered.as_mut().and_then(|facts| facts.remove(number));
+            let mut gathered_fact = || gathered.as_mut().and_then(|facts| facts.remove(number));
             let content = match source {
                 // Two facts may be served by one.
                 Source::Kept(known) => old.facts.get(*known).cloned(),
-                // Where the log holds all there ever was, it says all.
-                Source::Grown(known) => match (old.facts.get(*known), fresh()) {
-                    (Some(kept), Some(fresh)) if !whole => {
+                // A whole log has everything, so its fact replaces the kept one.
+                Source::Partial(known) => match (old.facts.get(*known), gathered_fact()) {
+                    (Some(kept), Some(gathered_fact)) if coverage == LogCoverage::Partial => {
                         let mut both = kept.clone();
-                        both.unite(&self.new.facts[number].kind, fresh);
+                        both.union(&self.new.facts[number].kind, gathered_fact);
                         Some(both)
                     }
-                    (kept, fresh) => fresh.or_else(|| kept.cloned()),
+                    (kept, gathered_fact) => gathered_fact.or_else(|| kept.cloned()),
                 },
-                Source::Missing => fresh(),
+                Source::Missing => gathered_fact(),
             };
             if let Some(mut fact) = content {
                 fact.trim(&self.new.facts[number].kind);
@@ -199,43 +210,43 @@ impl Migration {
                 continue;
             };
             match (self.old.cohorts[known].keeps_history, self.new.cohorts[number].keeps_history) {
-                (false, true) => membership.history = last_moves(&membership),
+                (false, true) => membership.history = known_changes(&membership),
                 (true, false) => membership.history = Vec::new(),
                 _ => {}
             }
-            state.memberships.keep(number, membership);
+            state.memberships.set(number, membership);
         }
-        engine.adopt(&mut state, at, &self.changed, words, decided);
+        engine.decide_migrated(&mut state, at, &self.changed, detail, decided);
         (state, left)
     }
 
-    /// A level of risk by its name; one that there is no more is the lowest.
+    /// The index of a risk level of the same name, or else the lowest.
     fn level(&self, old: u8) -> u8 {
         let name = level_name(&self.old, usize::from(old));
         let levels = self.new.churn.iter().flat_map(|churn| &churn.levels).zip(1..);
-        levels.into_iter().find(|(level, _)| *level == name).map_or(0, |(_, place)| place)
+        levels.into_iter().find(|(level, _)| *level == name).map_or(0, |(_, index)| index)
     }
 
-    /// Old numbers of cohorts that nobody can be in any more.
-    fn homeless(&self) -> impl Iterator<Item = usize> {
+    /// The old numbers of cohorts that nobody can be in any more.
+    fn discontinued(&self) -> impl Iterator<Item = usize> {
         (0..self.old.cohorts.len()).filter(|number| {
             let new = self.cohorts.iter().position(|known| *known == Some(*number));
             new.is_none_or(|new| !self.new.cohorts[new].enabled)
         })
     }
 
-    fn leave(&self, state: &mut CustomerState, at: Instant) -> Left {
+    fn leave(&self, state: &mut CustomerState, at: Instant) -> Departures {
         let mut left = Vec::new();
-        for number in self.homeless() {
+        for number in self.discontinued() {
             let Some(membership) = state.memberships.get_mut(number) else { continue };
-            membership.wish = None;
+            membership.pending = None;
             if !membership.member {
                 continue;
             }
             membership.member = false;
             membership.exited_at = at;
             if self.old.cohorts[number].keeps_history {
-                membership.remember(at, false);
+                membership.remember(at, Change::Exited);
             }
             state.clock = state.clock.max(at);
             state.sequence += u64::from(!self.old.cohorts[number].shadow);
@@ -258,8 +269,8 @@ impl Migration {
     }
 }
 
-/// The changes that a membership without a history still tells of.
-fn last_moves(membership: &Membership) -> Vec<(Instant, bool)> {
+/// The changes that are known of a membership without a history.
+fn known_changes(membership: &Membership) -> Vec<(Instant, bool)> {
     let mut moves = Vec::new();
     if membership.times_entered > 0 {
         moves.push((membership.entered_at, true));

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use super::Migration;
-use crate::engine::{CustomerState, Engine, Observed, Words};
+use super::{LogCoverage, Migration};
+use crate::engine::{CustomerState, Detail, Engine, Observed};
 use crate::event::{ChangeReason, CustomerEvent, Instant, Span, Value};
 use crate::fact::{Fact, FactKind, OpenKey};
 use crate::rules::{RuleSet, load};
@@ -32,7 +32,7 @@ fn event<'e>(name: &'e str, at: i64, rules: &RuleSet) -> CustomerEvent<'e> {
 fn ann(rules: &Arc<RuleSet>, times: &[i64]) -> CustomerState {
     let mut state = CustomerState::new(rules);
     for at in times {
-        engine(rules).apply(&mut state, &event("a1", *at, rules), *at, Instant(0), Words::None, &mut Vec::new());
+        engine(rules).apply(&mut state, &event("a1", *at, rules), *at, Instant(0), Detail::None, &mut Vec::new());
     }
     state
 }
@@ -42,13 +42,21 @@ fn facts_are_brought_over_by_what_they_are_and_memberships_by_name() {
     let old = rules("[cohorts.x]\nwho = 'did b1 ever'\n[cohorts.y]\nwho = 'did a1 at least 2 times ever'");
     let new = rules("[cohorts.a]\nwho = 'did c1 ever'\n[cohorts.y]\nwho = 'did a1 at least 2 times ever'");
     let state = ann(&old, &[1, 2]);
-    let mut said = Vec::new();
+    let mut effects = Vec::new();
     let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
     // Nobody kept anything of `c1`.
-    assert!(migration.rereads());
-    let (state, left) =
-        migration.migrate("ann", state, None, true, Instant(5), &mut engine(&new), Words::None, &mut said);
-    assert!(left.is_empty() && said.is_empty());
+    assert!(migration.needs_log());
+    let (state, left) = migration.migrate(
+        "ann",
+        state,
+        None,
+        LogCoverage::Whole,
+        Instant(5),
+        &mut engine(&new),
+        Detail::None,
+        &mut effects,
+    );
+    assert!(left.is_empty() && effects.is_empty());
     assert!(state.memberships[1].member && !state.memberships[0].member);
     assert_eq!((state.memberships[1].entered_at, state.sequence, state.known_since), (Instant(2), 1, Instant(1)));
 }
@@ -58,21 +66,21 @@ fn fewer_are_kept_where_fewer_are_needed_and_the_log_is_left_alone() {
     let many = rules("[cohorts.y]\nwho = 'did a1 at least 3 times in the last 1 day'");
     let few = rules("[cohorts.y]\nwho = 'did a1 at least 2 times in the last 1 day'");
     let migration = Migration::between(Arc::clone(&many), Arc::clone(&few));
-    assert!(!migration.rereads() && Migration::between(Arc::clone(&few), Arc::clone(&many)).rereads());
-    let mut said = Vec::new();
+    assert!(!migration.needs_log() && Migration::between(Arc::clone(&few), Arc::clone(&many)).needs_log());
+    let mut effects = Vec::new();
     let (state, _) = migration.migrate(
         "ann",
         ann(&many, &[1, 2, 3]),
         None,
-        true,
+        LogCoverage::Whole,
         Instant(3),
         &mut engine(&few),
-        Words::None,
-        &mut said,
+        Detail::None,
+        &mut effects,
     );
     assert_eq!(state.facts.get(0), Some(&Fact::Latest(vec![Instant(2), Instant(3)])));
     // In before as well: still in, with nothing to say.
-    assert!(said.is_empty() && state.memberships[0].member);
+    assert!(effects.is_empty() && state.memberships[0].member);
 }
 
 #[test]
@@ -80,12 +88,20 @@ fn members_of_what_is_gone_leave_no_sooner_than_a_millisecond_after_they_came() 
     let old = rules("[cohorts.x]\nwho = 'did a1 ever'\n[cohorts.y]\nwho = 'did a1 ever'");
     let new = rules("[cohorts.y]\nwho = 'did a1 ever'\nat_least = '1 day'");
     let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
-    let mut said = Vec::new();
-    let (state, left) =
-        migration.migrate("ann", ann(&old, &[7]), None, true, Instant(3), &mut engine(&new), Words::None, &mut said);
+    let mut effects = Vec::new();
+    let (state, left) = migration.migrate(
+        "ann",
+        ann(&old, &[7]),
+        None,
+        LogCoverage::Whole,
+        Instant(3),
+        &mut engine(&new),
+        Detail::None,
+        &mut effects,
+    );
     assert_eq!(left.len(), 1);
     assert_eq!((left[0].at, left[0].reason, left[0].sequence), (Instant(8), ChangeReason::DefinitionChanged, 3));
-    assert!(said.is_empty() && state.memberships[0].member);
+    assert!(effects.is_empty() && state.memberships[0].member);
     assert_eq!((state.clock, state.sequence), (Instant(8), 3));
 }
 
@@ -156,7 +172,7 @@ fn what_reaches_further_back_counts_whatever_the_kind_of_fact() {
     ] {
         let (old, new) = (rules(&format!("[cohorts.c]\nwho = '{old}'")), rules(&format!("[cohorts.c]\nwho = '{new}'")));
         let migration = Migration::between(Arc::clone(&old), Arc::clone(&new));
-        assert!(migration.rereads());
+        assert!(migration.needs_log());
         let now = Instant(NOW * Span::DAY.0);
         // Of some kinds a number of times was kept, not what lies some days back.
         let is_number = reach == 30;
@@ -165,10 +181,10 @@ fn what_reaches_further_back_counts_whatever_the_kind_of_fact() {
                 "ann",
                 seen(&old, 0),
                 Some(seen(&new, begins)),
-                false,
+                LogCoverage::Partial,
                 now,
                 &mut engine(&new),
-                Words::None,
+                Detail::None,
                 &mut Vec::new(),
             );
             let expected = seen(&new, begins.min(NOW - reach.min(10)));
@@ -220,20 +236,20 @@ fn members_of_a_new_cohort_of_absence_come_once_it_was_observed_for_long_enough(
     for (begins, expected) in [(None, Some(Instant(40_000))), (Some(Instant(35_000)), None)] {
         let observed = migration.observed(&Observed::ALWAYS, begins, Instant(40_000));
         let mut engine = engine(&new).observing(observed);
-        let mut said = Vec::new();
+        let mut effects = Vec::new();
         let (mut state, _) = migration.migrate(
             "ann",
             ann(&old, &[20_000]),
             None,
-            begins.is_none(),
+            if begins.is_none() { LogCoverage::Whole } else { LogCoverage::Partial },
             Instant(40_000),
             &mut engine,
-            Words::None,
-            &mut said,
+            Detail::None,
+            &mut effects,
         );
-        assert_eq!(said.first().map(|effect| effect.at), expected);
-        engine.fire(&mut state, Instant(100_000), Words::None, &mut said);
-        assert_eq!(said.len(), 1);
-        assert_eq!(said[0].at, expected.unwrap_or(Instant(45_000)));
+        assert_eq!(effects.first().map(|effect| effect.at), expected);
+        engine.fire(&mut state, Instant(100_000), Detail::None, &mut effects);
+        assert_eq!(effects.len(), 1);
+        assert_eq!(effects[0].at, expected.unwrap_or(Instant(45_000)));
     }
 }

@@ -1,6 +1,6 @@
-//! A change of a cohort, as a decision says it.
+//! A change of a cohort, as an effect of a decision.
 
-use super::evidence::Part;
+use super::evidence::EvidencePart;
 use super::risk_change::RiskNow;
 use crate::engine::customer::EventCause;
 use crate::event::{Change, ChangeReason, Instant, Kept};
@@ -11,32 +11,32 @@ use crate::rules::CohortIx;
 pub struct Effect {
     pub cohort: CohortIx,
     pub change: Change,
-    /// The instant at which it became so.
+    /// The instant of the change.
     pub at: Instant,
     pub reason: ChangeReason,
     pub cause: Option<EventCause>,
-    /// Counts the customer's emitted changes from 1. A change in the shadow has the number of the last one before it.
+    /// Counts the customer's emitted changes from 1. A change of a shadow cohort has the number of the last one before
+    /// it.
     pub sequence: u64,
     pub entered_at: Instant,
     pub times_entered: u32,
-    /// When this standing changes next if the customer stays silent; `None`: not by time alone, as far as was looked
-    /// ahead, or the caller asked for no words.
+    /// When this membership changes next without further events; `None`: not within the lookahead, or the caller asked
+    /// for no detail.
     pub next_change_at: Option<Instant>,
     /// What the rule includes, by name, as it is after the change; `None`: missing. Empty where the caller asked for no
-    /// words.
+    /// detail.
     pub properties: Vec<(String, Option<Kept>)>,
-    /// The risk that the customer does not come back, where the rules watch it. `None` too where the caller asked for no
-    /// words.
+    /// The churn risk, where the rules define it. `None` too where the caller asked for no detail.
     pub risk: Option<RiskNow>,
-    /// Which parts of the rule decided. Empty where the caller asked for no words.
-    pub why: Vec<Part>,
+    /// Which parts of the rule decided. Empty where the caller asked for no detail.
+    pub why: Vec<EvidencePart>,
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use crate::engine::{CustomerState, Engine, Words};
+    use crate::engine::{CustomerState, Detail, Engine};
     use crate::event::{CustomerEvent, Instant, Kept, Number, Span, Value};
     use crate::rules::load;
 
@@ -54,7 +54,7 @@ mod tests {
     fn a_change_carries_what_its_rule_includes() {
         let rules = Arc::new(load("r.toml", RULES).unwrap());
         let mut engine = Engine::new(Arc::clone(&rules), Span::DAY, 64);
-        let (mut state, mut said) = (CustomerState::new(&rules), Vec::new());
+        let (mut state, mut effects) = (CustomerState::new(&rules), Vec::new());
         let property = |name| rules.vocabulary.property(name).unwrap();
         let signup = [(property("plan"), Value::Text("pro"))];
         let purchase = [(property("amount"), Value::Number(Number::from_integer(12)))];
@@ -71,15 +71,15 @@ mod tests {
                 unusable_values: 0,
                 properties,
             };
-            engine.apply(&mut state, &event, position, Instant::MIN, Words::Full, &mut said);
+            engine.apply(&mut state, &event, position, Instant::MIN, Detail::Full, &mut effects);
         }
         let included = [
             ("spent".to_owned(), Some(Kept::Number(Number::from_integer(12)))),
             ("phone".to_owned(), None),
             ("plan".to_owned(), Some(Kept::Text("pro".into()))),
         ];
-        assert_eq!(said.len(), 1);
-        assert_eq!(said[0].properties, included);
+        assert_eq!(effects.len(), 1);
+        assert_eq!(effects[0].properties, included);
     }
 
     #[test]

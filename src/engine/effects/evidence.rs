@@ -1,4 +1,4 @@
-//! Evidence: which parts of a rule decided, and what they looked at, as data.
+//! Evidence: which parts of a rule decided, and the values that they were evaluated on, as data.
 
 use crate::event::{Instant, Number, Span};
 use crate::fact::Counted;
@@ -6,31 +6,31 @@ use crate::rules::{CohortIx, ConditionIx};
 
 /// One part of a rule, at an instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct EvidencePart {
     pub claim: Claim,
-    pub found: Found,
+    pub found: Finding,
     pub holds: bool,
-    /// If the customer stays silent it cannot hold otherwise before this; `MAX`: never will.
+    /// Without further events `holds` cannot change before this; `MAX`: it never will.
     pub until: Instant,
 }
 
 /// What a part of a rule asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// A condition in its words in the rules file, or, `denied`, its opposite. `between` is two conditions.
-    Condition { index: ConditionIx, second: Option<ConditionIx>, words: Box<str>, denied: bool },
+    /// A condition as written in the rules file, or, `negated`, its opposite. `between` is two conditions.
+    Condition { index: ConditionIx, second: Option<ConditionIx>, words: Box<str>, negated: bool },
     /// `at_most`
     AtMost(Span),
     /// This cohort of the group comes first.
     Excluded { by: CohortIx },
 }
 
-/// What a condition looked at; nothing of the customer's own texts.
+/// What a condition was evaluated on, without any of the customer's own texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// Nothing worth saying.
+pub enum Finding {
+    /// Nothing to report.
     Nothing,
-    /// None in the window; the last one before it came that long ago, where there was one.
+    /// None in the window; the last one before it was that long ago, where there was one.
     None {
         last: Option<Span>,
     },
@@ -43,23 +43,23 @@ pub enum Found {
     },
     /// There is one or more; only the last is remembered.
     Last(Span),
-    /// None in the window, which does not count yet: of who, or what, was not observed for that long. In how long it will;
-    /// never, where it was not from the beginning.
+    /// None in the window, which does not count yet, since the customer or the event has not been observed for that
+    /// long. `counts_in`: how long until it does; `None`: never, since observation did not begin early enough.
     TooNew {
         counts_in: Option<Span>,
     },
     /// How many, whenever.
     Times(u64),
-    /// The window has not begun, as nothing has happened that it begins with.
+    /// The window has not begun: the event that it begins with has not happened.
     NotStarted,
-    /// Waited for an answer for so long, in vain.
+    /// There has been no answer for so long.
     Waited(Span),
     /// No answer is overdue.
     NothingOverdue,
-    /// A sequence came to its end that long ago.
+    /// A sequence was completed that long ago.
     Complete(Span),
     NotComplete,
-    /// So many of the periods looked at pass.
+    /// So many of the periods pass.
     Passing {
         count: i64,
         of: u32,
@@ -76,12 +76,12 @@ pub enum Found {
     Outside(Span),
     Never,
     Quantity(Quantity),
-    /// By what a customer is ranked, and where the rank begins.
+    /// The customer's value in the ranking, and the threshold of the rank.
     Ranked {
         value: Quantity,
         threshold: Quantity,
     },
-    /// They have no place in the ranking.
+    /// The customer is not ranked.
     Unranked,
     /// Nobody is in the rank yet.
     NoThreshold,
@@ -113,6 +113,6 @@ pub enum Quantity {
     Bool(bool),
     /// The name of a level of risk.
     Level(Box<str>),
-    /// A text of the customer's own, which is not repeated.
+    /// A text from the customer's events, which is not repeated.
     Text,
 }

@@ -1,4 +1,4 @@
-//! What decisions say, as data. `explain` puts it into words.
+//! The effects of decisions, as data. `explain` renders them as text.
 
 mod change;
 mod counts;
@@ -7,5 +7,5 @@ mod risk_change;
 
 pub use change::Effect;
 pub use counts::Counts;
-pub use evidence::{Claim, Found, Part, Quantity};
-pub use risk_change::{Cause, Factor, RiskEffect, RiskNow};
+pub use evidence::{Claim, EvidencePart, Finding, Quantity};
+pub use risk_change::{Factor, RiskCause, RiskEffect, RiskNow};

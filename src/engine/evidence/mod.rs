@@ -1,96 +1,96 @@
-//! Which parts of a rule decided a change, or hold now, and what they looked at.
+//! Which parts of a rule decided a change, or hold now, and the values that they were evaluated on.
 
 use crate::engine::conditions::{CustomerView, Rhythm, holds, is_in, moves, run, within};
 use crate::engine::customer::{Membership, Standing};
-use crate::engine::effects::{Claim, Found, Part, Quantity};
+use crate::engine::effects::{Claim, EvidencePart, Finding, Quantity};
 use crate::engine::machines::excluder;
 use crate::event::{Change, ChangeReason, Instant, Number, Span, Value};
 use crate::fact::{Fact, FactKind, OpenKey};
 use crate::rules::ast::Edge;
 use crate::rules::{CohortIx, Comparand, Condition, Measure, Node, Score, Window};
 
-/// The parts that decided a change, each with its value and answer.
+/// The parts that decided a change, each with its value and result.
 pub(in crate::engine) fn evidence(
     index: CohortIx,
     change: Change,
     reason: ChangeReason,
-    scene: &CustomerView<'_>,
-) -> Vec<Part> {
-    let cohort = scene.rules.cohort(index);
+    view: &CustomerView<'_>,
+) -> Vec<EvidencePart> {
+    let cohort = view.rules.cohort(index);
     let mut found = Vec::new();
     if change == Change::Entered {
-        leaves(&cohort.who, Sign::Plain, scene, &mut found);
+        leaves(&cohort.who, Sign::Plain, view, &mut found);
         return found;
     }
-    let entered_at = scene.membership(index).entered_at;
-    let excluded = excluder(cohort, scene).map(|by| {
-        let membership = scene.membership(by);
-        let found = Found::In(scene.at.since(membership.entered_at));
-        Part { claim: Claim::Excluded { by }, found, holds: true, until: Instant::MAX }
+    let entered_at = view.membership(index).entered_at;
+    let excluded = excluder(cohort, view).map(|by| {
+        let membership = view.membership(by);
+        let found = Finding::In(view.at.since(membership.entered_at));
+        EvidencePart { claim: Claim::Excluded { by }, found, holds: true, until: Instant::MAX }
     });
     if matches!(reason, ChangeReason::Excluded | ChangeReason::DefinitionChanged)
         && let Some(part) = excluded
     {
         return vec![part];
     }
-    if let Some(node) = cohort.until.as_ref().filter(|node| scene.node(node).holds) {
-        leaves(node, Sign::Plain, scene, &mut found);
-        // Of several ways out only those that were taken count.
+    if let Some(node) = cohort.until.as_ref().filter(|node| view.node(node).holds) {
+        leaves(node, Sign::Plain, view, &mut found);
+        // Of several alternatives only those that hold count.
         found.retain(|part| part.holds);
-    } else if let Some(span) = cohort.at_most.filter(|span| scene.at >= entered_at + *span) {
-        let entered = Found::Entered(scene.at.since(entered_at));
-        found.push(Part { claim: Claim::AtMost(span), found: entered, holds: true, until: Instant::MAX });
+    } else if let Some(span) = cohort.at_most.filter(|span| view.at >= entered_at + *span) {
+        let entered = Finding::Entered(view.at.since(entered_at));
+        found.push(EvidencePart { claim: Claim::AtMost(span), found: entered, holds: true, until: Instant::MAX });
     } else {
-        leaves(cohort.stay.as_ref().unwrap_or(&cohort.who), Sign::Plain, scene, &mut found);
+        leaves(cohort.stay.as_ref().unwrap_or(&cohort.who), Sign::Plain, view, &mut found);
     }
     found
 }
 
-/// Does a part of an expression stand under a `not`?
+/// Is a part of an expression under a `not`?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::engine) enum Sign {
     Plain,
-    Denied,
+    Negated,
 }
 
-/// The conditions of an expression, each with the `not` that stands before it or before its parentheses: so a true
-/// expression has true parts to show, and a false one false parts.
-pub(in crate::engine) fn leaves(node: &Node, sign: Sign, scene: &CustomerView<'_>, found: &mut Vec<Part>) {
+/// The conditions of an expression, each negated where it is under a `not`, so that a true expression has parts that
+/// hold, and a false one parts that do not.
+pub(in crate::engine) fn leaves(node: &Node, sign: Sign, view: &CustomerView<'_>, found: &mut Vec<EvidencePart>) {
     match node {
-        Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| leaves(part, sign, scene, found)),
+        Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| leaves(part, sign, view, found)),
         Node::Not(inner) => {
-            let sign = if sign == Sign::Plain { Sign::Denied } else { Sign::Plain };
-            leaves(inner, sign, scene, found);
+            let sign = if sign == Sign::Plain { Sign::Negated } else { Sign::Plain };
+            leaves(inner, sign, view, found);
         }
         Node::Leaf(index, words) => {
-            let verdict = scene.condition(*index);
-            let denied = sign == Sign::Denied;
-            let holds = verdict.holds != denied;
-            // `between` is two conditions with the same words.
+            let verdict = view.condition(*index);
+            let negated = sign == Sign::Negated;
+            let holds = verdict.holds != negated;
+            // `between` is two conditions with the same text.
             if let Some(last) = found.last_mut()
-                && let Claim::Condition { index: first, second, words: before, denied: alike } = &mut last.claim
+                && let Claim::Condition { index: first, second, words: before, negated: alike } = &mut last.claim
                 && before == words
-                && *alike == denied
-                && let both = [scene.rules.condition(*first), scene.rules.condition(*index)]
-                && are_told_together(both)
+                && *alike == negated
+                && let both = [view.rules.condition(*first), view.rules.condition(*index)]
+                && share_one_value(both)
             {
                 if matches!(both[0], Condition::Compare { .. }) {
-                    last.found = comparison(&both, scene);
+                    last.found = comparison(&both, view);
                 }
                 *second = Some(*index);
-                last.holds = if denied { last.holds | holds } else { last.holds & holds };
+                last.holds = if negated { last.holds | holds } else { last.holds & holds };
                 last.until = last.until.min(verdict.until);
                 return;
             }
-            let value = value(scene.rules.condition(*index), scene);
-            let claim = Claim::Condition { index: *index, second: None, words: words.clone(), denied };
-            found.push(Part { claim, found: value, holds, until: verdict.until });
+            let value = value(view.rules.condition(*index), view);
+            let claim = Claim::Condition { index: *index, second: None, words: words.clone(), negated };
+            found.push(EvidencePart { claim, found: value, holds, until: verdict.until });
         }
     }
 }
 
-/// Is there one value, and one that it is compared with, from which both conditions follow?
-fn are_told_together(both: [&Condition; 2]) -> bool {
+/// Do both conditions of a `between` follow from one pair of values?
+fn share_one_value(both: [&Condition; 2]) -> bool {
     let [one, other] = both.map(|condition| match condition {
         Condition::Compare { with: Comparand::Measure { measure, .. }, .. } => Some(measure),
         _ => None,
@@ -98,92 +98,92 @@ fn are_told_together(both: [&Condition; 2]) -> bool {
     one.zip(other).is_none_or(|(one, other)| one == other)
 }
 
-/// What a condition looked at: from that and the condition's bound follows whether it holds.
-fn value(condition: &Condition, scene: &CustomerView<'_>) -> Found {
-    let ago = |time: Instant| scene.at.since(time);
+/// The value that a condition was evaluated on: whether it holds follows from it and the condition's bound.
+fn value(condition: &Condition, view: &CustomerView<'_>) -> Finding {
+    let ago = |time: Instant| view.at.since(time);
     match condition {
         Condition::Count { fact, window, test, waits } => {
-            let Some(found) = scene.found_in(*fact, *window) else { return Found::NotStarted };
+            let Some(found) = view.found_in(*fact, *window) else { return Finding::NotStarted };
             if let Some(last) = found.last {
-                let kind = scene.kind(*fact);
+                let kind = view.kind(*fact);
                 return counted(usize::try_from(found.count).unwrap_or(usize::MAX), kind, ago(last));
             }
-            let counts_from = scene.counts_from(*fact, *window);
-            if *waits && test.holds(0) && scene.at < counts_from {
-                let counts_in = Some(counts_from).filter(|at| *at < Instant::MAX).map(|at| at.since(scene.at));
-                return Found::TooNew { counts_in };
+            let counts_from = view.counts_from(*fact, *window);
+            if *waits && test.holds(0) && view.at < counts_from {
+                let counts_in = Some(counts_from).filter(|at| *at < Instant::MAX).map(|at| at.since(view.at));
+                return Finding::TooNew { counts_in };
             }
-            let before = matches!(window, Window::Last(_)).then(|| scene.found_in(*fact, Window::Ever));
-            Found::None { last: before.flatten().and_then(|found| found.last).map(ago) }
+            let before = matches!(window, Window::Last(_)).then(|| view.found_in(*fact, Window::Ever));
+            Finding::None { last: before.flatten().and_then(|found| found.last).map(ago) }
         }
-        Condition::First { fact, window, .. } => first(scene.edge(*fact, Edge::First), *window, scene),
-        Condition::Total { fact, .. } => match scene.fact(*fact) {
-            Some(Fact::Total(total)) => Found::Times(total.count),
-            _ => Found::Times(0),
+        Condition::First { fact, window, .. } => first(view.edge(*fact, Edge::First), *window, view),
+        Condition::Total { fact, .. } => match view.fact(*fact) {
+            Some(Fact::Total(total)) => Finding::Times(total.count),
+            _ => Finding::Times(0),
         },
         Condition::Followed { fact, after, window } => {
-            let keys = match scene.fact(*fact) {
+            let keys = match view.fact(*fact) {
                 Some(Fact::Unanswered(keys)) => keys.as_slice(),
                 _ => &[],
             };
-            let overdue = || keys.iter().flat_map(OpenKey::open).filter(|open| *open + *after <= scene.at);
-            let counts = |open: &Instant| is_in(*open + *after, *window, scene);
+            let overdue = || keys.iter().flat_map(OpenKey::open).filter(|open| *open + *after <= view.at);
+            let counts = |open: &Instant| is_in(*open + *after, *window, view);
             match (overdue().filter(counts).max(), overdue().max()) {
-                (Some(open), _) => Found::Waited(ago(open)),
-                (None, Some(open)) => Found::Outside(ago(open)),
-                (None, None) => Found::NothingOverdue,
+                (Some(open), _) => Finding::Waited(ago(open)),
+                (None, Some(open)) => Finding::Outside(ago(open)),
+                (None, None) => Finding::NothingOverdue,
             }
         }
         Condition::Chain { fact, window } => {
             let mut last = None;
-            scene.completions(*fact, |at| {
-                if is_in(at, *window, scene) {
+            view.completions(*fact, |at| {
+                if is_in(at, *window, view) {
                     last = last.max(Some(at));
                 }
             });
-            last.map_or(Found::NotComplete, |last| Found::Complete(scene.at.since(last)))
+            last.map_or(Finding::NotComplete, |last| Finding::Complete(view.at.since(last)))
         }
         Condition::Rhythm { fact, unit, times, of_last, .. } => {
-            let rhythm = Rhythm { periods: scene.periods(*fact), times: *times, of_last: *of_last };
-            let count = rhythm.passing(scene.calendar.period(scene.at, *unit));
-            Found::Passing { count, of: *of_last }
+            let rhythm = Rhythm { periods: view.periods(*fact), times: *times, of_last: *of_last };
+            let count = rhythm.passing(view.calendar.period(view.at, *unit));
+            Finding::Passing { count, of: *of_last }
         }
         Condition::Streak { fact, unit, .. } => {
-            let in_a_row = run(scene.periods(*fact), scene.calendar.period(scene.at, *unit));
-            Found::InARow(in_a_row.map_or(0, |(count, _)| count))
+            let in_a_row = run(view.periods(*fact), view.calendar.period(view.at, *unit));
+            Finding::InARow(in_a_row.map_or(0, |(count, _)| count))
         }
-        Condition::In { cohort, .. } => match scene.membership(*cohort) {
-            membership if membership.member => Found::In(scene.at.since(membership.entered_at)),
-            _ => Found::Nothing,
+        Condition::In { cohort, .. } => match view.membership(*cohort) {
+            membership if membership.member => Finding::In(view.at.since(membership.entered_at)),
+            _ => Finding::Nothing,
         },
         Condition::Moves { cohort, entered, window, .. } => {
             let mut times = [Instant::MIN; Membership::HISTORY_MAX];
-            let times = moves(scene.membership(*cohort), *entered, &mut times);
-            Found::Times(within(times, *window, scene).map_or(0, |part| part.len() as u64))
+            let times = moves(view.membership(*cohort), *entered, &mut times);
+            Finding::Times(within(times, *window, view).map_or(0, |part| part.len() as u64))
         }
         Condition::FirstEntered { cohort, window } => {
-            let membership = scene.membership(*cohort);
-            first((membership.times_entered > 0).then_some(membership.first_entered_at), *window, scene)
+            let membership = view.membership(*cohort);
+            first((membership.times_entered > 0).then_some(membership.first_entered_at), *window, view)
         }
-        Condition::Compare { .. } => comparison(&[condition], scene),
-        Condition::Known { measure } | Condition::Missing { measure } => Found::Quantity(measured(measure, scene)),
+        Condition::Compare { .. } => comparison(&[condition], view),
+        Condition::Known { measure } | Condition::Missing { measure } => Finding::Quantity(measured(measure, view)),
         Condition::Rank { rank, .. } => {
-            let ranking = &scene.rules.rankings[usize::from(scene.rules.rank(*rank).ranking.0)];
-            let threshold = scene.thresholds.get(usize::from(rank.0)).copied().flatten();
-            match (scene.ranked(ranking).0, threshold) {
-                (None, _) => Found::Unranked,
-                (Some(_), None) => Found::NoThreshold,
-                // Where all are in there is nothing to compare with.
-                (Some(_), Some(threshold)) if is_open(threshold) => Found::Quantity(measured(&ranking.measure, scene)),
+            let ranking = &view.rules.rankings[usize::from(view.rules.rank(*rank).ranking.0)];
+            let threshold = view.thresholds.get(usize::from(rank.0)).copied().flatten();
+            match (view.ranked(ranking).0, threshold) {
+                (None, _) => Finding::Unranked,
+                (Some(_), None) => Finding::NoThreshold,
+                // Where everybody is in, there is no threshold to show.
+                (Some(_), Some(threshold)) if is_open(threshold) => Finding::Quantity(measured(&ranking.measure, view)),
                 (Some(value), Some(threshold)) => {
-                    let told = |number: Number| quantity(&ranking.measure, Value::Number(number));
+                    let shown = |number: Number| quantity(&ranking.measure, Value::Number(number));
                     let (value, threshold) = (value, threshold.value);
-                    match (told(value), told(threshold)) {
-                        // What is cut off makes the difference.
+                    match (shown(value), shown(threshold)) {
+                        // The digits that are not shown make the difference, so all are shown.
                         (same, other) if same == other && value != threshold => {
-                            Found::Ranked { value: Quantity::Number(value), threshold: Quantity::Number(threshold) }
+                            Finding::Ranked { value: Quantity::Number(value), threshold: Quantity::Number(threshold) }
                         }
-                        (value, threshold) => Found::Ranked { value, threshold },
+                        (value, threshold) => Finding::Ranked { value, threshold },
                     }
                 }
             }
@@ -192,55 +192,56 @@ fn value(condition: &Condition, scene: &CustomerView<'_>) -> Found {
 }
 
 /// The first time of something, which must lie in a window.
-fn first(at: Option<Instant>, window: Window, scene: &CustomerView<'_>) -> Found {
-    let Some(at) = at else { return Found::Never };
-    match within(&[at], window, scene) {
-        None => Found::NotStarted,
-        Some(part) if part.is_empty() => Found::Outside(scene.at.since(at)),
-        Some(_) => Found::Ago(scene.at.since(at)),
+fn first(at: Option<Instant>, window: Window, view: &CustomerView<'_>) -> Finding {
+    let Some(at) = at else { return Finding::Never };
+    match within(&[at], window, view) {
+        None => Finding::NotStarted,
+        Some(part) if part.is_empty() => Finding::Outside(view.at.since(at)),
+        Some(_) => Finding::Ago(view.at.since(at)),
     }
 }
 
-/// What one comparison, or the two of `between`, looked at. Of a score fewer digits are told than are compared, as long as
-/// what is told stands on the same side of each bound.
-fn comparison(conditions: &[&Condition], scene: &CustomerView<'_>) -> Found {
-    let Some(Condition::Compare { measure, .. }) = conditions.first() else { return Found::Nothing };
+/// The values of one comparison, or of the two of `between`. Scores are shown with fewer digits than are compared, as
+/// long as the shown value is on the same side of each bound.
+fn comparison(conditions: &[&Condition], view: &CustomerView<'_>) -> Finding {
+    let Some(Condition::Compare { measure, .. }) = conditions.first() else { return Finding::Nothing };
     let against = conditions.iter().find_map(|condition| match condition {
         Condition::Compare { with: Comparand::Measure { measure, .. }, .. } => Some(measure),
         _ => None,
     });
-    let mut told = Told { value: measured(measure, scene), other: against.map(|other| measured(other, scene)) };
-    if let Some(number) = exactly(measure, scene) {
-        let held: Vec<bool> = conditions.iter().map(|condition| scene.evaluated(condition).holds).collect();
-        let fits = |told: &Told| conditions.iter().zip(&held).all(|(condition, held)| told.implies(condition, *held));
-        if !fits(&told) {
-            // A score is decided by the instant at which it is reached, so the last digit may stand before the bound yet.
-            let bounds = conditions.iter().filter_map(|condition| bound(condition, scene));
+    let mut shown = Shown { value: measured(measure, view), other: against.map(|other| measured(other, view)) };
+    if let Some(number) = exact_number(measure, view) {
+        let held: Vec<bool> = conditions.iter().map(|condition| view.evaluated(condition).holds).collect();
+        let fits =
+            |shown: &Shown| conditions.iter().zip(&held).all(|(condition, held)| shown.implies(condition, *held));
+        if !fits(&shown) {
+            // A comparison is decided by the instant of the crossing, so the last digit may still be before the bound.
+            let bounds = conditions.iter().filter_map(|condition| bound(condition, view));
             let near = bounds.flat_map(|bound| [bound, Number(bound.0 + 1), Number(bound.0 - 1)]);
             let digits = [100_000, 10_000, 1_000, 100, 10, 1].map(|digit| Number(number.0 / digit * digit));
-            let exact = against.and_then(|other| exactly(other, scene)).map(Quantity::Number);
-            let other = exact.or(told.other);
+            let exact = against.and_then(|other| exact_number(other, view)).map(Quantity::Number);
+            let other = exact.or(shown.other);
             let tries = digits.into_iter().chain(near).map(Quantity::Number);
-            let tries: Vec<Told> = tries.map(|value| Told { value, other: other.clone() }).collect();
-            told = tries.into_iter().find(fits).unwrap_or(Told { value: Quantity::Number(number), other });
+            let tries: Vec<Shown> = tries.map(|value| Shown { value, other: other.clone() }).collect();
+            shown = tries.into_iter().find(fits).unwrap_or(Shown { value: Quantity::Number(number), other });
         }
     }
-    match (told.other, against) {
+    match (shown.other, against) {
         (Some(other), Some(of)) => {
-            Found::Against { value: told.value, other, usual_gap: matches!(of, Measure::UsualGap { .. }) }
+            Finding::Against { value: shown.value, other, usual_gap: matches!(of, Measure::UsualGap { .. }) }
         }
-        _ => Found::Quantity(told.value),
+        _ => Finding::Quantity(shown.value),
     }
 }
 
-/// What is told of a comparison's two sides.
-struct Told {
+/// The two sides of a comparison as they are shown.
+struct Shown {
     value: Quantity,
     other: Option<Quantity>,
 }
 
-impl Told {
-    /// Does it follow from what is told that the comparison holds, or does not, as it does?
+impl Shown {
+    /// Does the actual result of the comparison follow from the values shown?
     fn implies(&self, condition: &Condition, held: bool) -> bool {
         let Condition::Compare { op, with, .. } = condition else { return true };
         let number = |quantity: &Quantity| match quantity {
@@ -258,30 +259,30 @@ impl Told {
     }
 }
 
-/// A score, or what is compared with one, with all its digits; `None` of what is told exactly in any case.
-fn exactly(measure: &Measure, scene: &CustomerView<'_>) -> Option<Number> {
-    scene.measure(measure).value.and_then(Value::number).filter(|_| !measure.is_length())
+/// A number with all its digits; `None` for lengths of time, which are always shown exactly.
+fn exact_number(measure: &Measure, view: &CustomerView<'_>) -> Option<Number> {
+    view.measure(measure).value.and_then(Value::number).filter(|_| !measure.is_length())
 }
 
-/// The number that a comparison turns at.
-fn bound(condition: &Condition, scene: &CustomerView<'_>) -> Option<Number> {
+/// The number at which the result of a comparison changes.
+fn bound(condition: &Condition, view: &CustomerView<'_>) -> Option<Number> {
     match condition {
         Condition::Compare { with: Comparand::Number(number), .. } => Some(*number),
         Condition::Compare { with: Comparand::Measure { factor, measure }, .. } => {
-            let other = scene.measure(measure).value.and_then(Value::number)?;
+            let other = view.measure(measure).value.and_then(Value::number)?;
             Some(Number(other.0.saturating_mul(factor.0) / Number::ONE))
         }
         _ => None,
     }
 }
 
-/// Does the threshold of a list that is not full let everybody in?
+/// Does the threshold include everybody, since the list is not full?
 fn is_open(threshold: Standing) -> bool {
     threshold == Standing::FIRST || threshold == Standing::LAST
 }
 
-fn measured(measure: &Measure, scene: &CustomerView<'_>) -> Quantity {
-    scene.measure(measure).value.map_or(Quantity::Missing, |value| quantity(measure, value))
+fn measured(measure: &Measure, view: &CustomerView<'_>) -> Quantity {
+    view.measure(measure).value.map_or(Quantity::Missing, |value| quantity(measure, value))
 }
 
 fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
@@ -293,7 +294,7 @@ fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
         (Value::Number(number), Measure::Change { .. }) => Quantity::More(number),
         (Value::Number(number), Measure::Growth { .. }) => Quantity::Percent(number),
         (Value::Number(number), _) if measure.is_length() => Quantity::Length(length(number)),
-        (Value::Number(number), Measure::Score { score, .. }) => Quantity::Number(as_told(*score, number)),
+        (Value::Number(number), Measure::Score { score, .. }) => Quantity::Number(displayed(*score, number)),
         (Value::Number(number), _) => Quantity::Number(number),
         (Value::Bool(flag), _) => Quantity::Bool(flag),
         (Value::Text(level), Measure::Score { .. }) => Quantity::Level(level.into()),
@@ -301,8 +302,8 @@ fn quantity(measure: &Measure, value: Value<'_>) -> Quantity {
     }
 }
 
-/// As many digits as are worth saying. The rest is cut off: 79.96 is not yet 80.
-fn as_told(score: Score, number: Number) -> Number {
+/// As many digits as are shown, rounded down: 79.96 is not yet 80.
+fn displayed(score: Score, number: Number) -> Number {
     let digit = match score {
         Score::Alive => Number::ONE / 1_000,
         Score::Value | Score::ValueIfActive | Score::ValueAtRisk => Number::ONE / 100,
@@ -311,12 +312,12 @@ fn as_told(score: Score, number: Number) -> Number {
     Number(number.0 / digit * digit)
 }
 
-/// How many were found, as far as the fact can tell, and when the last of them was.
-fn counted(count: usize, kind: &FactKind, last: Span) -> Found {
+/// The count, as far as the fact remembers, and when the last event was.
+fn counted(count: usize, kind: &FactKind, last: Span) -> Finding {
     match (count, kind.counts()) {
-        (_, None) => Found::Nothing,
-        // It remembers no more, so there may have been any number.
-        (1, Some((1, _))) => Found::Last(last),
-        (_, Some((cap, of))) => Found::Some { count, at_least: count > 1 && count >= cap, of, last },
+        (_, None) => Finding::Nothing,
+        // The fact remembers only one, so there may have been any number.
+        (1, Some((1, _))) => Finding::Last(last),
+        (_, Some((cap, of))) => Finding::Some { count, at_least: count > 1 && count >= cap, of, last },
     }
 }

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::dates::{listed, local, time_of_day};
 use super::explanation::{Explanation, Term};
-use super::remedy::{Deed, Turn};
+use super::remedy::{Action, Remedy};
 use crate::event::{Change, Instant};
 use crate::rules::RuleSet;
 
@@ -28,7 +28,7 @@ pub(super) fn standing(found: &Explanation, zone: &TimeZone) -> String {
     }
 }
 
-pub(super) fn outlook(next: Option<(Instant, Change)>, zone: &TimeZone) -> String {
+pub(super) fn next_change(next: Option<(Instant, Change)>, zone: &TimeZone) -> String {
     match next {
         None => "nothing changes by time alone".into(),
         Some((at, Change::Entered)) => format!("enters {}, if nothing more happens", instant(at, zone)),
@@ -49,28 +49,30 @@ pub(super) fn term(term: Term, rules: &RuleSet) -> String {
     }
 }
 
-pub(super) fn turn(turn: &Turn, rules: &RuleSet) -> String {
-    let mut ways: Vec<String> = turn.deeds.iter().map(|of| deed(of, rules)).collect();
-    ways.extend(turn.cohorts.iter().map(|(cohort, change)| match change {
+pub(super) fn remedy(remedy: &Remedy, rules: &RuleSet) -> String {
+    let mut ways: Vec<String> = remedy.actions.iter().map(|of| action(of, rules)).collect();
+    ways.extend(remedy.cohorts.iter().map(|(cohort, change)| match change {
         Change::Entered => format!("entering {}", rules.cohort(*cohort).name),
         Change::Exited => format!("leaving {}", rules.cohort(*cohort).name),
     }));
-    ways.extend(turn.silence_until.map(|at| format!("silence until {}", instant(at, &rules.time_zone))));
+    ways.extend(remedy.silence_until.map(|at| format!("silence until {}", instant(at, &rules.time_zone))));
     if ways.is_empty() { "nothing any more".into() } else { ways.join(", or ") }
 }
 
-fn deed(deed: &Deed, rules: &RuleSet) -> String {
-    let name = match &deed.names {
-        None if deed.times == 1 => return if deed.filtered { "a fitting event".into() } else { "any event".into() },
+fn action(action: &Action, rules: &RuleSet) -> String {
+    let name = match &action.names {
+        None if action.times == 1 => {
+            return if action.filtered { "a fitting event".into() } else { "any event".into() };
+        }
         None => "event".into(),
         Some(names) => {
             let names: Vec<&str> = names.iter().filter_map(|name| rules.vocabulary.name_of(*name)).collect();
             listed(&names, "or")
         }
     };
-    let fitting = if deed.filtered { "fitting " } else { "" };
+    let fitting = if action.filtered { "fitting " } else { "" };
     let noun = format!("{fitting}{name}");
-    match deed.times {
+    match action.times {
         1 if noun.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) => format!("an {noun}"),
         1 => format!("a {noun}"),
         times => format!("{noun} {times} more times"),

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::dates::{listed, local, time_of_day};
 use super::explanation::{Explanation, Term};
-use super::remedy::{Deed, Turn};
+use super::remedy::{Action, Remedy};
 use crate::event::{Change, Instant};
 use crate::rules::RuleSet;
 
@@ -31,7 +31,7 @@ pub(super) fn standing(found: &Explanation, zone: &TimeZone) -> String {
     }
 }
 
-pub(super) fn outlook(next: Option<(Instant, Change)>, zone: &TimeZone) -> String {
+pub(super) fn next_change(next: Option<(Instant, Change)>, zone: &TimeZone) -> String {
     match next {
         None => "le temps seul ne change rien".into(),
         Some((at, Change::Entered)) => format!("entrée le {}, si rien d’autre n’arrive", instant(at, zone)),
@@ -52,28 +52,28 @@ pub(super) fn term(term: Term, rules: &RuleSet) -> String {
     }
 }
 
-pub(super) fn turn(turn: &Turn, rules: &RuleSet) -> String {
-    let mut ways: Vec<String> = turn.deeds.iter().map(|of| deed(of, rules)).collect();
-    ways.extend(turn.cohorts.iter().map(|(cohort, change)| match change {
+pub(super) fn remedy(remedy: &Remedy, rules: &RuleSet) -> String {
+    let mut ways: Vec<String> = remedy.actions.iter().map(|of| action(of, rules)).collect();
+    ways.extend(remedy.cohorts.iter().map(|(cohort, change)| match change {
         Change::Entered => format!("l’entrée dans la cohorte {}", rules.cohort(*cohort).name),
         Change::Exited => format!("la sortie de la cohorte {}", rules.cohort(*cohort).name),
     }));
-    ways.extend(turn.silence_until.map(|at| format!("le silence jusqu’au {}", instant(at, &rules.time_zone))));
+    ways.extend(remedy.silence_until.map(|at| format!("le silence jusqu’au {}", instant(at, &rules.time_zone))));
     if ways.is_empty() { "plus rien".into() } else { ways.join(", ou ") }
 }
 
-fn deed(deed: &Deed, rules: &RuleSet) -> String {
-    let names = deed.names.as_ref().map(|names| {
+fn action(action: &Action, rules: &RuleSet) -> String {
+    let names = action.names.as_ref().map(|names| {
         let names: Vec<&str> = names.iter().filter_map(|name| rules.vocabulary.name_of(*name)).collect();
         listed(&names, "ou")
     });
-    let noun = match (deed.times, names) {
+    let noun = match (action.times, names) {
         (1, None) => "un événement".to_owned(),
         (1, Some(names)) => format!("un événement {names}"),
         (times, None) => format!("encore {times} événements"),
         (times, Some(names)) => format!("encore {times} événements {names}"),
     };
-    match (deed.filtered, deed.times) {
+    match (action.filtered, action.times) {
         (false, _) => noun,
         (true, 1) => format!("{noun} qui convient"),
         (true, _) => format!("{noun} qui conviennent"),

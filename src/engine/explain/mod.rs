@@ -1,20 +1,20 @@
-//! What people ask of a customer: where they stand, why, what would change it, and what the churn model says; in English and
-//! in French.
+//! Explanations of one customer: memberships, the reasons for them, what would change them, and churn predictions; in
+//! English and in French.
 
 mod dates;
 mod english;
 mod explanation;
 mod french;
+mod localized;
 mod prediction;
 mod remedy;
 mod rounded;
 mod sentences_english;
 mod sentences_french;
 mod text;
-mod words;
 
-pub use explanation::{Clause, Explanation, Of, Term, explain};
-pub use prediction::Prospect;
-pub use remedy::{Deed, Turn};
+pub use explanation::{Clause, Explanation, RulePart, Term, explain};
+pub use localized::Language;
+pub use prediction::CustomerPrediction;
+pub use remedy::{Action, Remedy};
 pub use text::instant;
-pub use words::Language;

@@ -1,10 +1,10 @@
-//! What would make a condition hold otherwise.
+//! What would change the result of a condition.
 
 use std::cmp::Ordering;
 
 use crate::engine::conditions::{CustomerView, moves, within};
 use crate::engine::customer::Membership;
-use crate::engine::effects::{Claim, Part};
+use crate::engine::effects::{Claim, EvidencePart};
 use crate::event::{Change, Instant, NameId, Value};
 use crate::fact::{A, B, Fact, FactIx, FactKind, VIA};
 use crate::rules::ast::{Edge, Op};
@@ -12,170 +12,171 @@ use crate::rules::{
     Aggregate, CohortIx, Comparand, Condition, CountTest, Filter, Measure, Node, Role, RuleSet, Score, Window,
 };
 
-/// Any one of these may turn a condition; nothing else can.
+/// Any one of these may change the result of a condition; nothing else can.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Turn {
-    pub deeds: Vec<Deed>,
+pub struct Remedy {
+    pub actions: Vec<Action>,
     /// The customer's entering or leaving another cohort.
     pub cohorts: Vec<(CohortIx, Change)>,
     /// Silence until then.
     pub silence_until: Option<Instant>,
 }
 
-/// What the customer may do.
+/// Something that the customer may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
-    /// Any of these; `None`: anything at all.
+pub struct Action {
+    /// Any of these events; `None`: any event at all.
     pub names: Option<Vec<NameId>>,
-    /// Only with properties as the condition asks.
+    /// Only events with properties as the condition asks.
     pub filtered: bool,
     pub times: u64,
 }
 
-impl Turn {
-    pub(super) fn of(part: &Part, scene: &CustomerView<'_>) -> Self {
-        let mut turn =
+impl Remedy {
+    pub(super) fn of(part: &EvidencePart, view: &CustomerView<'_>) -> Self {
+        let mut remedy =
             Self { silence_until: Some(part.until).filter(|until| *until < Instant::MAX), ..Self::default() };
         if let Claim::Condition { index, second, .. } = &part.claim {
             for index in std::iter::once(*index).chain(*second) {
-                turn.by(scene.rules.condition(index), scene.condition(index).holds, scene);
+                remedy.add_condition(view.rules.condition(index), view.condition(index).holds, view);
             }
         }
-        turn
+        remedy
     }
 
-    /// Adds what may turn a condition that holds now, or does not.
-    fn by(&mut self, condition: &Condition, holds: bool, scene: &CustomerView<'_>) {
+    /// Adds what may change the result of a condition.
+    fn add_condition(&mut self, condition: &Condition, holds: bool, view: &CustomerView<'_>) {
         match condition {
-            Condition::Count { fact, window, test, .. } => self.by_count(*fact, *window, *test, holds, scene),
+            Condition::Count { fact, window, test, .. } => self.add_for_count(*fact, *window, *test, holds, view),
             Condition::First { fact, window, .. } => {
-                if scene.edge(*fact, Edge::First).is_none() {
-                    self.more(*fact, 1, *window, scene);
+                if view.edge(*fact, Edge::First).is_none() {
+                    self.add_more(*fact, 1, *window, view);
                 }
             }
             Condition::Total { fact, test } => {
-                let count = if let Some(Fact::Total(total)) = scene.fact(*fact) { total.count } else { 0 };
-                self.more(*fact, missing(*test, count), Window::Ever, scene);
+                let count = if let Some(Fact::Total(total)) = view.fact(*fact) { total.count } else { 0 };
+                self.add_more(*fact, events_missing(*test, count), Window::Ever, view);
             }
             Condition::Followed { fact, .. } => {
-                // An answer ends it, a first step begins it.
-                self.deed(*fact, 1, if holds { answering } else { own }, scene.rules);
+                // A B ends it, an A begins it.
+                self.add_action(*fact, 1, if holds { answer_part } else { first_part }, view.rules);
             }
-            // One that holds may only be ended by time; one that does not, by any of its steps.
+            // One that holds is ended by time only; one that does not may be completed by any of its steps.
             Condition::Chain { fact, window } => {
                 if !holds {
-                    self.deed(*fact, 1, Role::step, scene.rules);
+                    self.add_action(*fact, 1, Role::step, view.rules);
                 }
                 if let Window::Since { fact, .. } = window {
-                    self.deed(*fact, 1, own, scene.rules);
+                    self.add_action(*fact, 1, first_part, view.rules);
                 }
             }
-            // An event of now counts in the current period.
-            Condition::Rhythm { fact, .. } => self.deed(*fact, 1, own, scene.rules),
-            Condition::Streak { fact, .. } => self.deed(*fact, 1, own, scene.rules),
+            // An event at this instant counts in the current period.
+            Condition::Rhythm { fact, .. } => self.add_action(*fact, 1, first_part, view.rules),
+            Condition::Streak { fact, .. } => self.add_action(*fact, 1, first_part, view.rules),
             Condition::In { cohort, .. } => {
-                let leaves = scene.membership(*cohort).member;
+                let leaves = view.membership(*cohort).member;
                 self.cohorts.push((*cohort, if leaves { Change::Exited } else { Change::Entered }));
             }
             Condition::Moves { cohort, entered, window, test } => {
                 let mut times = [Instant::MIN; Membership::HISTORY_MAX];
-                let times = moves(scene.membership(*cohort), *entered, &mut times);
-                let count = within(times, *window, scene).map_or(0, |part| part.len() as u64);
-                if missing(*test, count) > 0 && is_open(*window, scene) {
+                let times = moves(view.membership(*cohort), *entered, &mut times);
+                let count = within(times, *window, view).map_or(0, |part| part.len() as u64);
+                if events_missing(*test, count) > 0 && is_open(*window, view) {
                     self.cohorts.push((*cohort, if *entered { Change::Entered } else { Change::Exited }));
                 }
-                self.by_edge(*window, *test, count, scene);
+                self.add_window_start(*window, *test, count, view);
             }
             Condition::FirstEntered { cohort, .. } => {
-                if scene.membership(*cohort).times_entered == 0 {
+                if view.membership(*cohort).times_entered == 0 {
                     self.cohorts.push((*cohort, Change::Entered));
                 }
             }
             Condition::Compare { measure, op, with } => {
-                let number = |measure: &Measure| scene.measure(measure).value.and_then(Value::number);
+                let number = |measure: &Measure| view.measure(measure).value.and_then(Value::number);
                 let bound = match with {
                     Comparand::Number(number) => Some(*number),
                     _ => None,
                 };
                 let order = number(measure).zip(bound).map(|(value, bound)| value.cmp(&bound));
-                self.by_measure(measure, Some(Asked { op: *op, holds, order }), scene);
+                self.add_measure(measure, Some(Comparison { op: *op, holds, order }), view);
                 if let Comparand::Measure { measure, .. } = with {
-                    self.by_measure(measure, None, scene);
+                    self.add_measure(measure, None, view);
                 }
             }
             Condition::Rank { rank, among } => {
-                let in_it = |cohort: CohortIx| scene.membership(cohort).member;
-                let turning = among.filter(|cohort| holds || !in_it(*cohort));
+                let in_it = |cohort: CohortIx| view.membership(cohort).member;
+                let changing = among.filter(|cohort| holds || !in_it(*cohort));
                 self.cohorts.extend(
-                    turning.map(|cohort| (cohort, if in_it(cohort) { Change::Exited } else { Change::Entered })),
+                    changing.map(|cohort| (cohort, if in_it(cohort) { Change::Exited } else { Change::Entered })),
                 );
-                let rank = scene.rules.rank(*rank);
+                let rank = view.rules.rank(*rank);
                 let op = if rank.highest { Op::Ge } else { Op::Le };
-                let measure = &scene.rules.rankings[usize::from(rank.ranking.0)].measure;
-                self.by_measure(measure, Some(Asked { op, holds, order: None }), scene);
+                let measure = &view.rules.rankings[usize::from(rank.ranking.0)].measure;
+                self.add_measure(measure, Some(Comparison { op, holds, order: None }), view);
             }
             Condition::Known { measure } | Condition::Missing { measure } => {
-                // What is known of the past stays known.
-                if scene.measure(measure).value.is_none() {
-                    self.by_measure(measure, None, scene);
+                // A value that is known stays known.
+                if view.measure(measure).value.is_none() {
+                    self.add_measure(measure, None, view);
                 }
             }
         }
     }
 
-    fn by_count(&mut self, fact: FactIx, window: Window, test: CountTest, holds: bool, scene: &CustomerView<'_>) {
-        let count = scene.found_in(fact, window).map_or(0, |found| found.count);
+    fn add_for_count(&mut self, fact: FactIx, window: Window, test: CountTest, holds: bool, view: &CustomerView<'_>) {
+        let count = view.found_in(fact, window).map_or(0, |found| found.count);
         let waits = count == 0 && test.holds(0) && !holds;
-        // Nothing found counts only once known for long enough; something found counts at once.
-        let times = if waits { u64::from(test.holds(1)) } else { missing(test, count) };
-        self.more(fact, times, window, scene);
-        self.by_edge(window, test, count, scene);
+        // A count of zero holds only after the waiting time; a count of one holds at once.
+        let times = if waits { u64::from(test.holds(1)) } else { events_missing(test, count) };
+        self.add_more(fact, times, window, view);
+        self.add_window_start(window, test, count, view);
     }
 
-    /// The event that a window begins with may happen (again).
-    fn by_edge(&mut self, window: Window, test: CountTest, count: u64, scene: &CustomerView<'_>) {
+    /// Adds the event that a window begins with, if it can change the result.
+    fn add_window_start(&mut self, window: Window, test: CountTest, count: u64, view: &CustomerView<'_>) {
         match window {
-            // What was found lies before it then.
+            // The events found are before the window then.
             Window::Since { fact, edge, .. } => {
-                let moves = edge == Edge::Last || scene.edge(fact, edge).is_none();
+                let moves = edge == Edge::Last || view.edge(fact, edge).is_none();
                 if moves && test.boundary_at_or_below(count).is_some() {
-                    self.deed(fact, 1, own, scene.rules);
+                    self.add_action(fact, 1, first_part, view.rules);
                 }
             }
-            Window::WithinFirst { fact, .. } if scene.edge(fact, Edge::First).is_none() => {
-                self.deed(fact, 1, own, scene.rules);
+            Window::WithinFirst { fact, .. } if view.edge(fact, Edge::First).is_none() => {
+                self.add_action(fact, 1, first_part, view.rules);
             }
             _ => {}
         }
     }
 
-    /// `asked`: how it is compared; `None`: it is one of several measures that decide together.
-    fn by_measure(&mut self, measure: &Measure, asked: Option<Asked>, scene: &CustomerView<'_>) {
-        let moves = Moves::of(measure, scene);
+    /// Adds what may change a measure. `comparison`: how it is compared; `None`: it is one of several measures in a
+    /// comparison.
+    fn add_measure(&mut self, measure: &Measure, comparison: Option<Comparison>, view: &CustomerView<'_>) {
+        let moves = Direction::of(measure, view);
         if let Measure::Series { window, .. } | Measure::Distinct { window, .. } | Measure::Pick { window, .. } =
             measure
         {
-            // The event that a window begins with leaves less in it.
-            if moves != Moves::Up || asked.is_none_or(Asked::may_turn_falling) {
-                self.by_anchor(*window, scene);
+            // The event that a window begins with shortens the window.
+            if moves != Direction::Up || comparison.is_none_or(Comparison::may_change_falling) {
+                self.add_moving_start(*window, view);
             }
         }
-        let pointless = asked.is_some_and(|asked| match moves {
-            Moves::Up => !asked.may_turn_rising(),
-            Moves::Down => !asked.may_turn_falling(),
-            Moves::Anywhere => false,
+        let is_pointless = comparison.is_some_and(|comparison| match moves {
+            Direction::Up => !comparison.may_change_rising(),
+            Direction::Down => !comparison.may_change_falling(),
+            Direction::Anywhere => false,
         });
-        if let (Measure::Score { score: Score::Risk, .. }, Some(asked)) = (measure, asked) {
-            self.by_signals(asked, scene);
+        if let (Measure::Score { score: Score::Risk, .. }, Some(comparison)) = (measure, comparison) {
+            self.add_signals(comparison, view);
         }
-        let comparison = asked.map(|asked| (asked.op, asked.holds));
+        let comparison = comparison.map(|comparison| (comparison.op, comparison.holds));
         let fact = match measure {
-            // More of them cannot undo "at least", nor make "at most" true again.
-            _ if pointless => return,
+            // More events cannot make "at least" false, nor "at most" true.
+            _ if is_pointless => return,
             Measure::Series { fact, window, .. }
             | Measure::Distinct { fact, window }
             | Measure::Pick { fact, window, .. } => {
-                self.more(*fact, 1, *window, scene);
+                self.add_more(*fact, 1, *window, view);
                 return;
             }
             Measure::Total { fact, .. }
@@ -183,83 +184,85 @@ impl Turn {
             | Measure::Score { fact, .. }
             | Measure::UsualGap { fact, .. } => *fact,
             Measure::TimeSince { fact, edge } => {
-                let known = scene.edge(*fact, *edge).is_some();
-                // It begins at nothing again, which is no longer than before.
-                let pointless = matches!(comparison, Some((Op::Le | Op::Lt, true) | (Op::Ge | Op::Gt, false)));
-                if known && (*edge == Edge::First || pointless) {
+                let known = view.edge(*fact, *edge).is_some();
+                // Another event resets it to zero, which can only make it shorter.
+                let is_pointless = matches!(comparison, Some((Op::Le | Op::Lt, true) | (Op::Ge | Op::Gt, false)));
+                if known && (*edge == Edge::First || is_pointless) {
                     return;
                 }
                 *fact
             }
             Measure::TimeFrom { fact } => {
-                self.deed(*fact, 1, own, scene.rules);
-                self.deed(*fact, 1, answering, scene.rules);
+                self.add_action(*fact, 1, first_part, view.rules);
+                self.add_action(*fact, 1, answer_part, view.rules);
                 return;
             }
             Measure::Steps { fact } => {
-                self.deed(*fact, 1, own, scene.rules);
-                self.deed(*fact, 1, answering, scene.rules);
-                self.deed(*fact, 1, between, scene.rules);
+                self.add_action(*fact, 1, first_part, view.rules);
+                self.add_action(*fact, 1, answer_part, view.rules);
+                self.add_action(*fact, 1, counted_part, view.rules);
                 return;
             }
-            Measure::Change { of, .. } | Measure::Growth { of, .. } => return self.by_measure(of, None, scene),
+            Measure::Change { of, .. } | Measure::Growth { of, .. } => return self.add_measure(of, None, view),
             Measure::Ratio { of, to } => {
-                self.by_measure(of, None, scene);
-                return self.by_measure(to, None, scene);
+                self.add_measure(of, None, view);
+                return self.add_measure(to, None, view);
             }
         };
-        self.deed(fact, 1, own, scene.rules);
+        self.add_action(fact, 1, first_part, view.rules);
     }
 
-    /// Signals add their points to the risk, so whatever turns one of them may turn a comparison with it.
-    fn by_signals(&mut self, asked: Asked, scene: &CustomerView<'_>) {
-        let signals = scene.rules.churn.iter().flat_map(|churn| &churn.signals);
-        // Who has no risk has none by signals either.
-        for signal in signals.filter(|signal| signal.points != 0 && scene.outlook().is_some()) {
-            let mut turn = Self::default();
-            turn.by_node(&signal.when, scene);
-            let rises = (signal.points > 0) != scene.node(&signal.when).holds;
-            let may_turn = if rises { asked.may_turn_rising() } else { asked.may_turn_falling() };
-            if may_turn {
-                turn.deeds.retain(|deed| !self.deeds.contains(deed));
-                self.deeds.append(&mut turn.deeds);
+    /// Signals add their points to the risk, so what changes a signal may change a comparison with the risk.
+    fn add_signals(&mut self, comparison: Comparison, view: &CustomerView<'_>) {
+        let signals = view.rules.churn.iter().flat_map(|churn| &churn.signals);
+        // Without a prediction signals have no effect.
+        for signal in signals.filter(|signal| signal.points != 0 && view.prediction().is_some()) {
+            let mut remedy = Self::default();
+            remedy.add_node(&signal.when, view);
+            let rises = (signal.points > 0) != view.node(&signal.when).holds;
+            let may_change = if rises { comparison.may_change_rising() } else { comparison.may_change_falling() };
+            if may_change {
+                remedy.actions.retain(|action| !self.actions.contains(action));
+                self.actions.append(&mut remedy.actions);
             }
-            // In either direction: one that is entered again before points expire keeps them from expiring.
-            turn.cohorts.retain(|cohort| !self.cohorts.contains(cohort));
-            self.cohorts.append(&mut turn.cohorts);
+            // Cohorts in either direction: entering one again keeps points from expiring.
+            remedy.cohorts.retain(|cohort| !self.cohorts.contains(cohort));
+            self.cohorts.append(&mut remedy.cohorts);
         }
     }
 
-    fn by_node(&mut self, node: &Node, scene: &CustomerView<'_>) {
+    fn add_node(&mut self, node: &Node, view: &CustomerView<'_>) {
         match node {
-            Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| self.by_node(part, scene)),
-            Node::Not(inner) => self.by_node(inner, scene),
-            Node::Leaf(index, _) => self.by(scene.rules.condition(*index), scene.condition(*index).holds, scene),
+            Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| self.add_node(part, view)),
+            Node::Not(inner) => self.add_node(inner, view),
+            Node::Leaf(index, _) => {
+                self.add_condition(view.rules.condition(*index), view.condition(*index).holds, view)
+            }
         }
     }
 
-    /// The event that a window begins with, if another one moves the beginning.
-    fn by_anchor(&mut self, window: Window, scene: &CustomerView<'_>) {
+    /// Adds the event that a window begins with, if another one moves the beginning.
+    fn add_moving_start(&mut self, window: Window, view: &CustomerView<'_>) {
         match window {
-            Window::Since { fact, edge, .. } if edge == Edge::Last || scene.edge(fact, edge).is_none() => {
-                self.deed(fact, 1, own, scene.rules);
+            Window::Since { fact, edge, .. } if edge == Edge::Last || view.edge(fact, edge).is_none() => {
+                self.add_action(fact, 1, first_part, view.rules);
             }
-            Window::WithinFirst { fact, .. } if scene.edge(fact, Edge::First).is_none() => {
-                self.deed(fact, 1, own, scene.rules);
+            Window::WithinFirst { fact, .. } if view.edge(fact, Edge::First).is_none() => {
+                self.add_action(fact, 1, first_part, view.rules);
             }
             _ => {}
         }
     }
 
-    /// So many more events, where the window is open to them.
-    fn more(&mut self, fact: FactIx, times: u64, window: Window, scene: &CustomerView<'_>) {
-        if times > 0 && is_open(window, scene) {
-            self.deed(fact, times, own, scene.rules);
+    /// Adds so many more events, if an event at this instant counts in the window.
+    fn add_more(&mut self, fact: FactIx, times: u64, window: Window, view: &CustomerView<'_>) {
+        if times > 0 && is_open(window, view) {
+            self.add_action(fact, times, first_part, view.rules);
         }
     }
 
-    /// Adds the events that feed a fact in a role: that is, with these tests.
-    fn deed(
+    /// Adds the events that feed a part of a fact, with that part's tests.
+    fn add_action(
         &mut self,
         fact: FactIx,
         times: u64,
@@ -272,24 +275,24 @@ impl Turn {
         let anything = tests(NameId::OTHER);
         let first = anything.or_else(|| names.first().and_then(|name| tests(*name)));
         let filtered = first.is_some_and(|filters| !filters.is_empty());
-        let deed = Deed { names: anything.is_none().then_some(names), filtered, times };
-        if !self.deeds.contains(&deed) {
-            self.deeds.push(deed);
+        let action = Action { names: anything.is_none().then_some(names), filtered, times };
+        if !self.actions.contains(&action) {
+            self.actions.push(action);
         }
     }
 }
 
-/// How a measure is compared, and on which side of the number it stands.
+/// How a measure is compared, and on which side of the bound it is.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct Comparison {
     op: Op,
     holds: bool,
     order: Option<Ordering>,
 }
 
-impl Asked {
-    /// Can it hold otherwise where the measure is greater than now?
-    fn may_turn_rising(self) -> bool {
+impl Comparison {
+    /// Can the result change if the measure rises?
+    fn may_change_rising(self) -> bool {
         match (self.op, self.holds) {
             (Op::Ge | Op::Gt, holds) => !holds,
             (Op::Le | Op::Lt, holds) => holds,
@@ -297,8 +300,8 @@ impl Asked {
         }
     }
 
-    /// The same where it is less.
-    fn may_turn_falling(self) -> bool {
+    /// Can the result change if the measure falls?
+    fn may_change_falling(self) -> bool {
         match (self.op, self.holds) {
             (Op::Ge | Op::Gt, holds) => holds,
             (Op::Le | Op::Lt, holds) => !holds,
@@ -307,23 +310,23 @@ impl Asked {
     }
 }
 
-/// Where one more event moves a measure.
+/// The direction in which one more event changes a measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moves {
+enum Direction {
     Up,
     Down,
     Anywhere,
 }
 
-impl Moves {
-    /// Amounts are taken for what they mostly are: money given back is another event.
-    fn of(measure: &Measure, scene: &CustomerView<'_>) -> Self {
+impl Direction {
+    /// Amounts are assumed to be positive: refunds are usually another event.
+    fn of(measure: &Measure, view: &CustomerView<'_>) -> Self {
         match measure {
             Measure::Total { of: Aggregate::Count | Aggregate::Sum, .. }
             | Measure::Series { of: Aggregate::Count | Aggregate::Sum | Aggregate::Max, .. }
             | Measure::Distinct { .. } => Self::Up,
             Measure::Series { of: Aggregate::Min, .. } => Self::Down,
-            Measure::Extreme { fact } => match scene.kind(*fact) {
+            Measure::Extreme { fact } => match view.kind(*fact) {
                 FactKind::Extreme(kind) if kind.greatest => Self::Up,
                 _ => Self::Down,
             },
@@ -332,29 +335,27 @@ impl Moves {
     }
 }
 
-fn own(role: &Role) -> Option<&[Filter]> {
+fn first_part(role: &Role) -> Option<&[Filter]> {
     role.filters(A)
 }
 
-fn answering(role: &Role) -> Option<&[Filter]> {
+fn answer_part(role: &Role) -> Option<&[Filter]> {
     role.filters(B)
 }
 
-fn between(role: &Role) -> Option<&[Filter]> {
+fn counted_part(role: &Role) -> Option<&[Filter]> {
     role.filters(VIA)
 }
 
-/// How many more turn the test; 0: no number of them does.
-fn missing(test: CountTest, count: u64) -> u64 {
+/// How many more events change the result of the test; 0: no number of them does.
+fn events_missing(test: CountTest, count: u64) -> u64 {
     test.boundary_above(count).map_or(0, |boundary| boundary - count)
 }
 
-/// Does, or will, an event of now count in it?
-fn is_open(window: Window, scene: &CustomerView<'_>) -> bool {
+/// Does an event at this instant count in the window, now or later?
+fn is_open(window: Window, view: &CustomerView<'_>) -> bool {
     match window {
-        Window::WithinFirst { fact, span } => {
-            scene.edge(fact, Edge::First).is_some_and(|first| scene.at <= first + span)
-        }
+        Window::WithinFirst { fact, span } => view.edge(fact, Edge::First).is_some_and(|first| view.at <= first + span),
         _ => true,
     }
 }
@@ -363,15 +364,15 @@ fn is_open(window: Window, scene: &CustomerView<'_>) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use crate::engine::{CustomerState, Engine, Language, Words, explain};
+    use crate::engine::{CustomerState, Detail, Engine, Language, explain};
     use crate::event::{CustomerEvent, Instant, Span};
     use crate::rules::{CohortIx, load};
 
-    /// What changes the first condition of `who` on the tenth day, after visits at the beginning of some days.
+    /// The remedy of the first condition of `who` on the tenth day, after visits at the beginning of some days.
     fn after(days: &[i64], who: &str) -> String {
         let rules = Arc::new(load("r.toml", &format!("[cohorts.c]\nwho = '''{who}'''")).unwrap());
         let mut engine = Engine::new(Arc::clone(&rules), Span(4 * Span::DAY.0), 64);
-        let (mut state, mut said) = (CustomerState::new(&rules), Vec::new());
+        let (mut state, mut text) = (CustomerState::new(&rules), Vec::new());
         for (day, position) in days.iter().zip(0..) {
             let event = CustomerEvent {
                 customer: "c",
@@ -384,11 +385,11 @@ mod tests {
                 unusable_values: 0,
                 properties: &[],
             };
-            engine.apply(&mut state, &event, position, Instant::MIN, Words::None, &mut said);
+            engine.apply(&mut state, &event, position, Instant::MIN, Detail::None, &mut text);
         }
         let at = Instant(10 * Span::DAY.0);
-        engine.fire(&mut state, at.next(), Words::None, &mut said);
-        explain(&engine, &state, CohortIx(0), at).clauses[0].turn.text(&rules, Language::English)
+        engine.fire(&mut state, at.next(), Detail::None, &mut text);
+        explain(&engine, &state, CohortIx(0), at).clauses[0].remedy.text(&rules, Language::English)
     }
 
     #[test]
@@ -407,12 +408,12 @@ mod tests {
     #[test]
     fn an_instant_is_the_one_at_which_it_does_change() {
         // The first visit leaves the window on the 22nd, and one is enough.
-        let said = after(&[1, 8], "count(visit in the last 20 days) >= 1");
-        assert_eq!(said, "silence until 29 Jan 1970 00:00");
-        let said = after(&[1, 8], "count(visit in the last 20 days) >= 2");
-        assert_eq!(said, "silence until 22 Jan 1970 00:00");
-        let said = after(&[1, 2, 3], "median(visit.amount in the last 20 days) is missing");
-        assert_eq!(said, "a visit");
+        let text = after(&[1, 8], "count(visit in the last 20 days) >= 1");
+        assert_eq!(text, "silence until 29 Jan 1970 00:00");
+        let text = after(&[1, 8], "count(visit in the last 20 days) >= 2");
+        assert_eq!(text, "silence until 22 Jan 1970 00:00");
+        let text = after(&[1, 2, 3], "median(visit.amount in the last 20 days) is missing");
+        assert_eq!(text, "a visit");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Evidence in English.
 
 use super::rounded::{Rounded, TimeUnit, rounded};
-use crate::engine::effects::{Cause, Found, Quantity};
+use crate::engine::effects::{Finding, Quantity, RiskCause};
 use crate::event::{Change, Number, Span};
 use crate::fact::Counted;
 
@@ -28,41 +28,41 @@ pub(super) fn excluded(first: &str, group: &str) -> String {
     format!("gives way to {first} in the group {group}")
 }
 
-pub(super) fn found(found: &Found) -> String {
+pub(super) fn found(found: &Finding) -> String {
     match found {
-        Found::Nothing => String::new(),
-        Found::None { last: None } | Found::Times(0) => "none".into(),
-        Found::None { last: Some(last) } | Found::Last(last) => format!("last one {}", ago(*last)),
-        Found::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
-        Found::Some { count, at_least, of, last } => {
+        Finding::Nothing => String::new(),
+        Finding::None { last: None } | Finding::Times(0) => "none".into(),
+        Finding::None { last: Some(last) } | Finding::Last(last) => format!("last one {}", ago(*last)),
+        Finding::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
+        Finding::Some { count, at_least, of, last } => {
             let at_least = if *at_least { "at least " } else { "" };
             format!("{at_least}{count} {}, last {}", more(*of), ago(*last))
         }
-        Found::Times(1) => "once".into(),
-        Found::Times(count) => format!("{count} times"),
-        Found::TooNew { counts_in: Some(span) } => {
+        Finding::Times(1) => "once".into(),
+        Finding::Times(count) => format!("{count} times"),
+        Finding::TooNew { counts_in: Some(span) } => {
             format!("none, but not known for long enough: another {}", length(*span))
         }
-        Found::TooNew { counts_in: None } => "none, but not known from the beginning".into(),
-        Found::NotStarted => "not started".into(),
-        Found::Waited(span) => format!("waited {}", length(*span)),
-        Found::NothingOverdue => "nothing overdue".into(),
-        Found::Complete(span) => format!("complete {}", ago(*span)),
-        Found::NotComplete => "not complete".into(),
-        Found::Passing { count, of } => format!("in {count} of {of}"),
-        Found::InARow(0) => "none".into(),
-        Found::InARow(count) => format!("{count} in a row"),
-        Found::In(Span(0)) => "just now".into(),
-        Found::In(span) => format!("for {}", length(*span)),
-        Found::Entered(span) => format!("entered {}", ago(*span)),
-        Found::Ago(span) => ago(*span),
-        Found::Outside(span) => format!("{}, not in that time", ago(*span)),
-        Found::Never => "never".into(),
-        Found::Quantity(value) => quantity(value),
-        Found::Ranked { value, threshold } => format!("{}, threshold {}", quantity(value), quantity(threshold)),
-        Found::Unranked => "not ranked".into(),
-        Found::NoThreshold => "no threshold: too few customers, or none computed yet".into(),
-        Found::Against { value, other, usual_gap } => {
+        Finding::TooNew { counts_in: None } => "none, but not known from the beginning".into(),
+        Finding::NotStarted => "not started".into(),
+        Finding::Waited(span) => format!("waited {}", length(*span)),
+        Finding::NothingOverdue => "nothing overdue".into(),
+        Finding::Complete(span) => format!("complete {}", ago(*span)),
+        Finding::NotComplete => "not complete".into(),
+        Finding::Passing { count, of } => format!("in {count} of {of}"),
+        Finding::InARow(0) => "none".into(),
+        Finding::InARow(count) => format!("{count} in a row"),
+        Finding::In(Span(0)) => "just now".into(),
+        Finding::In(span) => format!("for {}", length(*span)),
+        Finding::Entered(span) => format!("entered {}", ago(*span)),
+        Finding::Ago(span) => ago(*span),
+        Finding::Outside(span) => format!("{}, not in that time", ago(*span)),
+        Finding::Never => "never".into(),
+        Finding::Quantity(value) => quantity(value),
+        Finding::Ranked { value, threshold } => format!("{}, threshold {}", quantity(value), quantity(threshold)),
+        Finding::Unranked => "not ranked".into(),
+        Finding::NoThreshold => "no threshold: too few customers, or none computed yet".into(),
+        Finding::Against { value, other, usual_gap } => {
             let name = if *usual_gap { "usual gap" } else { "against" };
             format!("{}, {name} {}", quantity(value), quantity(other))
         }
@@ -115,17 +115,17 @@ pub(super) fn risk(level: &str, factors: &[String]) -> String {
     format!("Risk is {level}: {}.", factors.join("; "))
 }
 
-pub(super) fn cause(cause: Cause) -> String {
+pub(super) fn cause(cause: RiskCause) -> String {
     match cause {
-        Cause::Once => "came once".into(),
-        Cause::Rhythm(span) => format!("comes about every {}", in_days(span)),
-        Cause::Silence(span) => format!("silent for {}", in_days(span)),
-        Cause::Falling => "on fewer days lately".into(),
-        Cause::Signal(_) => String::new(),
+        RiskCause::Once => "came once".into(),
+        RiskCause::Rhythm(span) => format!("comes about every {}", in_days(span)),
+        RiskCause::Silence(span) => format!("silent for {}", in_days(span)),
+        RiskCause::Falling => "on fewer days lately".into(),
+        RiskCause::Signal(_) => String::new(),
     }
 }
 
-/// Whole days: of a rhythm nobody wants hours.
+/// Whole days: hours would be too precise for a rhythm.
 fn in_days(span: Span) -> String {
     match span.0.div_euclid(Span::DAY.0) {
         0 => "less than a day".into(),

@@ -1,7 +1,7 @@
 //! Evidence in French. A no-break space stands before `:` and `;` and within guillemets.
 
 use super::rounded::{Rounded, TimeUnit, rounded};
-use crate::engine::effects::{Cause, Found, Quantity};
+use crate::engine::effects::{Finding, Quantity, RiskCause};
 use crate::event::{Change, Number, Span};
 use crate::fact::Counted;
 
@@ -30,41 +30,41 @@ pub(super) fn excluded(first: &str, group: &str) -> String {
     format!("cède la place à {first} dans le groupe {group}")
 }
 
-pub(super) fn found(found: &Found) -> String {
+pub(super) fn found(found: &Finding) -> String {
     match found {
-        Found::Nothing => String::new(),
-        Found::None { last: None } | Found::Times(0) => "aucune fois".into(),
-        Found::None { last: Some(last) } | Found::Last(last) => format!("la dernière fois {}", ago(*last)),
-        Found::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
-        Found::Some { count, at_least, of, last } => {
+        Finding::Nothing => String::new(),
+        Finding::None { last: None } | Finding::Times(0) => "aucune fois".into(),
+        Finding::None { last: Some(last) } | Finding::Last(last) => format!("la dernière fois {}", ago(*last)),
+        Finding::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
+        Finding::Some { count, at_least, of, last } => {
             let at_least = if *at_least { "au moins " } else { "" };
             format!("{at_least}{count} {} {}", more(*of), ago(*last))
         }
-        Found::Times(1) => "une fois".into(),
-        Found::Times(count) => format!("{count} fois"),
-        Found::TooNew { counts_in: Some(span) } => {
+        Finding::Times(1) => "une fois".into(),
+        Finding::Times(count) => format!("{count} fois"),
+        Finding::TooNew { counts_in: Some(span) } => {
             format!("aucune fois, mais pas connu depuis assez longtemps\u{a0}: encore {}", length(*span))
         }
-        Found::TooNew { counts_in: None } => "aucune fois, mais pas connu depuis le début".into(),
-        Found::NotStarted => "pas commencé".into(),
-        Found::Waited(span) => format!("attente de {}", length(*span)),
-        Found::NothingOverdue => "rien en retard".into(),
-        Found::Complete(span) => format!("achevée {}", ago(*span)),
-        Found::NotComplete => "inachevée".into(),
-        Found::Passing { count, of } => format!("{count} sur {of}"),
-        Found::InARow(0) => "aucune".into(),
-        Found::InARow(count) => format!("{count} de suite"),
-        Found::In(Span(0)) => "à l’instant".into(),
-        Found::In(span) => format!("depuis {}", length(*span)),
-        Found::Entered(span) => format!("entrée {}", ago(*span)),
-        Found::Ago(span) => ago(*span),
-        Found::Outside(span) => format!("{}, hors de cette période", ago(*span)),
-        Found::Never => "jamais".into(),
-        Found::Quantity(value) => quantity(value),
-        Found::Ranked { value, threshold } => format!("{}, seuil {}", quantity(value), quantity(threshold)),
-        Found::Unranked => "non classé".into(),
-        Found::NoThreshold => "pas de seuil\u{a0}: trop peu de clients, ou pas encore calculé".into(),
-        Found::Against { value, other, usual_gap } => {
+        Finding::TooNew { counts_in: None } => "aucune fois, mais pas connu depuis le début".into(),
+        Finding::NotStarted => "pas commencé".into(),
+        Finding::Waited(span) => format!("attente de {}", length(*span)),
+        Finding::NothingOverdue => "rien en retard".into(),
+        Finding::Complete(span) => format!("achevée {}", ago(*span)),
+        Finding::NotComplete => "inachevée".into(),
+        Finding::Passing { count, of } => format!("{count} sur {of}"),
+        Finding::InARow(0) => "aucune".into(),
+        Finding::InARow(count) => format!("{count} de suite"),
+        Finding::In(Span(0)) => "à l’instant".into(),
+        Finding::In(span) => format!("depuis {}", length(*span)),
+        Finding::Entered(span) => format!("entrée {}", ago(*span)),
+        Finding::Ago(span) => ago(*span),
+        Finding::Outside(span) => format!("{}, hors de cette période", ago(*span)),
+        Finding::Never => "jamais".into(),
+        Finding::Quantity(value) => quantity(value),
+        Finding::Ranked { value, threshold } => format!("{}, seuil {}", quantity(value), quantity(threshold)),
+        Finding::Unranked => "non classé".into(),
+        Finding::NoThreshold => "pas de seuil\u{a0}: trop peu de clients, ou pas encore calculé".into(),
+        Finding::Against { value, other, usual_gap } => {
             let name = if *usual_gap { "écart habituel" } else { "contre" };
             format!("{}, {name} {}", quantity(value), quantity(other))
         }
@@ -119,17 +119,17 @@ pub(super) fn risk(level: &str, factors: &[String]) -> String {
     format!("Risque {level}\u{a0}: {}.", factors.join("\u{a0}; "))
 }
 
-pub(super) fn cause(cause: Cause) -> String {
+pub(super) fn cause(cause: RiskCause) -> String {
     match cause {
-        Cause::Once => "une seule venue".into(),
-        Cause::Rhythm(span) => format!("un rythme de {}", in_days(span)),
-        Cause::Silence(span) => format!("silence depuis {}", in_days(span)),
-        Cause::Falling => "moins de jours dernièrement".into(),
-        Cause::Signal(_) => String::new(),
+        RiskCause::Once => "une seule venue".into(),
+        RiskCause::Rhythm(span) => format!("un rythme de {}", in_days(span)),
+        RiskCause::Silence(span) => format!("silence depuis {}", in_days(span)),
+        RiskCause::Falling => "moins de jours dernièrement".into(),
+        RiskCause::Signal(_) => String::new(),
     }
 }
 
-/// Whole days: of a rhythm nobody wants hours.
+/// Whole days: hours would be too precise for a rhythm.
 fn in_days(span: Span) -> String {
     match span.0.div_euclid(Span::DAY.0) {
         0 => "moins d’un jour".into(),
@@ -173,7 +173,7 @@ fn length(span: Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::{found, length, sentence};
-    use crate::engine::effects::{Found, Quantity};
+    use crate::engine::effects::{Finding, Quantity};
     use crate::event::{Change, Number, Span};
     use crate::fact::Counted;
 
@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn values_read_as_one_would_say_them() {
         let days = |days: i64| Span(days * Span::DAY.0);
-        let visits = Found::Some { count: 3, at_least: true, of: Counted::Days, last: days(0) };
+        let visits = Finding::Some { count: 3, at_least: true, of: Counted::Days, last: days(0) };
         assert_eq!(found(&visits), "au moins 3 jours, le dernier à l’instant");
-        assert_eq!(found(&Found::Last(days(90))), "la dernière fois il y a 90\u{a0}jours");
-        assert_eq!(found(&Found::Quantity(Quantity::Number(Number(-1_500_000)))), "-1,5");
+        assert_eq!(found(&Finding::Last(days(90))), "la dernière fois il y a 90\u{a0}jours");
+        assert_eq!(found(&Finding::Quantity(Quantity::Number(Number(-1_500_000)))), "-1,5");
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! Explanations in the words of a language.
+//! Explanations as text in each language.
 
 use super::explanation::{Explanation, Term};
-use super::remedy::Turn;
-use super::words::Language;
+use super::localized::Language;
+use super::remedy::Remedy;
 use super::{english, french};
 use crate::event::Instant;
 use crate::rules::RuleSet;
 
 impl Explanation {
-    /// In or not, since when, how often.
+    /// Whether the customer is a member, since when, and how many times they entered.
     #[must_use]
     pub fn standing(&self, rules: &RuleSet, language: Language) -> String {
         match language {
@@ -17,12 +17,12 @@ impl Explanation {
         }
     }
 
-    /// What comes next in silence.
+    /// What comes next without further events.
     #[must_use]
-    pub fn outlook(&self, rules: &RuleSet, language: Language) -> String {
+    pub fn next_change(&self, rules: &RuleSet, language: Language) -> String {
         match language {
-            Language::English => english::outlook(self.next_change, &rules.time_zone),
-            Language::French => french::outlook(self.next_change, &rules.time_zone),
+            Language::English => english::next_change(self.next_change, &rules.time_zone),
+            Language::French => french::next_change(self.next_change, &rules.time_zone),
         }
     }
 }
@@ -46,13 +46,13 @@ pub fn instant(at: Instant, rules: &RuleSet, language: Language) -> String {
     }
 }
 
-impl Turn {
-    /// In words; never empty.
+impl Remedy {
+    /// As text; never empty.
     #[must_use]
     pub fn text(&self, rules: &RuleSet, language: Language) -> String {
         match language {
-            Language::English => english::turn(self, rules),
-            Language::French => french::turn(self, rules),
+            Language::English => english::remedy(self, rules),
+            Language::French => french::remedy(self, rules),
         }
     }
 }

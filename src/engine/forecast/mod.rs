@@ -1,105 +1,111 @@
-//! The days to come of one customer: what time alone will change, what one more coming would, and how likely either is.
+//! The forecast of one customer: what time alone will change, what one more visit would change, and the probabilities
+//! of both.
 
-use crate::churn::{Customer, Rarity, days_since};
-use crate::engine::conditions::Outlook;
+use crate::churn::{Customer, SilenceCorrection, days_since};
+use crate::engine::conditions::Prediction;
 use crate::engine::customer::CustomerState;
-use crate::engine::decide::{Engine, Words};
+use crate::engine::decide::{Detail, Engine};
 use crate::engine::effects::Effect;
 use crate::event::{Change, CustomerEvent, Instant, Number, Value};
 use crate::rules::{CohortIx, PlainVisit};
 
-/// A change of a cohort that may come.
+/// A possible change of a cohort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ahead {
+pub struct ForecastChange {
     pub cohort: CohortIx,
     pub change: Change,
-    /// When; of a change that a coming brings, since when it may.
+    /// When; for a change by a visit, from when on it may happen.
     pub at: Instant,
-    pub provided: Provided,
-    /// How likely it is, from 0 to 1.
-    pub weight: Number,
+    pub assumption: Assumption,
+    /// The probability, from 0 to 1.
+    pub probability: Number,
 }
 
-/// On what a change depends.
+/// What a possible change depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Provided {
+pub enum Assumption {
     /// The customer is silent until then.
     Silence,
-    /// The customer comes once more.
-    Coming,
+    /// The customer makes one more visit: a purchase, or an active day.
+    Visit,
 }
 
-/// What a customer is expected to bring.
+/// The risk and the value of a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Worth {
-    /// The place among the levels of risk, as last decided; 0 is the lowest.
+pub struct RiskAndValue {
+    /// Index of the risk level, as last decided; 0 is the lowest.
     pub level: usize,
-    /// The discounted value of what is to come, as of the instant; `None` without amounts.
+    /// The discounted value of future purchases, as of the instant; `None` without amounts.
     pub value: Option<Number>,
 }
 
 impl Engine {
-    /// What may change between the first and the last of some instants, which ascend; the others divide the time between
-    /// into days. Every deadline before the first is decided. Nothing changes of the customer, nor is anything said.
+    /// The possible changes between the first and the last of ascending instants; the others divide the time between
+    /// into days. Every deadline before the first is decided. The customer's state is not changed, and there are no
+    /// effects.
     ///
-    /// The customer's machine is run forward on a copy, as `fire` will run it, and at each of its steps it is tried what a
-    /// coming there would change at once. What follows from that in turn, and what other events may do, is not foreseen.
-    /// A change by silence weighs as much as it is likely that the customer does not come before it, one by a coming as
-    /// much as that the first one comes then, under the parameters in force. Without parameters, and of who never came,
-    /// silence is taken for certain.
-    pub fn ahead(&mut self, state: &CustomerState, days: &[Instant]) -> Vec<Ahead> {
+    /// A copy of the customer is run forward, as `fire` will do, and at each step a visit is tried for what it would
+    /// change at once. Consequences of that change, and other events, are not forecast. A change by silence has the
+    /// probability that no visit comes before it, one by a visit the probability that the first visit comes then, under
+    /// the parameters in force. Without parameters, or for a customer without any activity, silence is taken as
+    /// certain.
+    pub fn forecast(&mut self, state: &CustomerState, days: &[Instant]) -> Vec<ForecastChange> {
         let (Some(from), Some(until)) = (days.first().copied(), days.last().copied()) else { return Vec::new() };
-        let chances = self.view(state, from).outlook().map(|outlook| Chances::of(&outlook, from));
-        let visit = chances.and(self.rules().churn.as_ref().and_then(|churn| churn.plain_visit));
-        if visit.is_none() && state.next_deadline >= until && !self.lags(state) {
+        let silence_forecast =
+            self.view(state, from).prediction().map(|prediction| SilenceForecast::of(&prediction, from));
+        let visit = silence_forecast.and(self.rules().churn.as_ref().and_then(|churn| churn.plain_visit));
+        if visit.is_none() && state.next_deadline >= until && !self.has_stale_parameters(state) {
             return Vec::new();
         }
-        let (mut found, mut said) = (Vec::new(), Vec::new());
-        let (mut silent, mut at) = (state.clone(), from);
-        // What new parameters change is no matter of the days to come.
-        if self.catch_up(&mut silent, Words::None, &mut said) {
-            said.clear();
+        let (mut found, mut effects) = (Vec::new(), Vec::new());
+        let (mut copy, mut at) = (state.clone(), from);
+        // Changes by new parameters are not part of the forecast.
+        if self.apply_parameters(&mut copy, Detail::None, &mut effects) {
+            effects.clear();
         }
         loop {
-            let before = visit.map(|_| silent.clone());
-            let changed = self.next_step(&mut silent, until, &mut said);
-            if let (Some(visit), Some(mut before), Some(chances)) = (visit, before, chances)
-                && chances.silence(at) != chances.silence(changed)
+            let before = visit.map(|_| copy.clone());
+            let changed = self.next_step(&mut copy, until, &mut effects);
+            if let (Some(visit), Some(mut before), Some(silence_forecast)) = (visit, before, silence_forecast)
+                && silence_forecast.silence(at) != silence_forecast.silence(changed)
             {
-                let brought = self.come(&mut before, visit, at, chances.spend);
+                let visit_effects = self.effects_of_visit(&mut before, visit, at, silence_forecast.spend);
                 for pair in days.windows(2) {
                     let (begins, ends) = (pair[0].max(at), pair[1].min(changed));
-                    if begins < ends && !brought.is_empty() {
-                        let weight = Number(chances.silence(begins).0 - chances.silence(ends).0);
-                        found.extend(brought.iter().map(|effect| of(effect, begins, Provided::Coming, weight)));
+                    if begins < ends && !visit_effects.is_empty() {
+                        let probability = Number(silence_forecast.silence(begins).0 - silence_forecast.silence(ends).0);
+                        found.extend(
+                            visit_effects.iter().map(|effect| of(effect, begins, Assumption::Visit, probability)),
+                        );
                     }
                 }
             }
-            if said.is_empty() {
+            if effects.is_empty() {
                 return found;
             }
-            let weight = chances.map_or(Number(Number::ONE), |chances| chances.silence(changed));
-            let to_come = said.drain(..).filter(|effect| effect.at >= from);
-            found.extend(to_come.map(|effect| of(&effect, effect.at, Provided::Silence, weight)));
+            let probability =
+                silence_forecast.map_or(Number(Number::ONE), |silence_forecast| silence_forecast.silence(changed));
+            let to_come = effects.drain(..).filter(|effect| effect.at >= from);
+            found.extend(to_come.map(|effect| of(&effect, effect.at, Assumption::Silence, probability)));
             at = changed.max(from);
         }
     }
 
     /// Decides deadlines before `until`, up to the first at which anything changes. Returns that, or `until`.
-    fn next_step(&mut self, state: &mut CustomerState, until: Instant, said: &mut Vec<Effect>) -> Instant {
+    fn next_step(&mut self, state: &mut CustomerState, until: Instant, effects: &mut Vec<Effect>) -> Instant {
         while state.next_deadline < until {
             let deadline = state.next_deadline;
-            self.fire(state, deadline.next(), Words::None, said);
-            if !said.is_empty() {
+            self.fire(state, deadline.next(), Detail::None, effects);
+            if !effects.is_empty() {
                 return deadline;
             }
         }
         until
     }
 
-    /// What changes at once where a customer comes after an instant at which every deadline is decided: the next millisecond, as
-    /// nothing is left and entered at one.
-    fn come(
+    /// The effects of a visit after an instant at which every deadline is decided: in the next millisecond, as no
+    /// cohort is both entered and left at one instant.
+    fn effects_of_visit(
         &mut self,
         state: &mut CustomerState,
         visit: PlainVisit,
@@ -118,49 +124,49 @@ impl Engine {
             unusable_values: 0,
             properties: amount.as_slice(),
         };
-        let mut said = Vec::new();
-        self.suppose(state, &event, &mut said);
-        said
+        let mut effects = Vec::new();
+        self.apply_hypothetical(state, &event, &mut effects);
+        effects
     }
 
-    /// What the model of churn says of a customer at an instant. None without `[churn]`, without parameters, or of a customer
-    /// who never came.
+    /// The risk and the value of a customer at an instant. `None` without `[churn]`, without parameters, or for a
+    /// customer without any activity.
     #[must_use]
-    pub fn worth(&self, state: &CustomerState, at: Instant) -> Option<Worth> {
-        let outlook = self.view(state, at).outlook()?;
-        let value = outlook.value_at(at).and_then(Number::from_double);
-        Some(Worth { level: usize::from(state.risk.level), value })
+    pub fn risk_and_value(&self, state: &CustomerState, at: Instant) -> Option<RiskAndValue> {
+        let prediction = self.view(state, at).prediction()?;
+        let value = prediction.value_at(at).and_then(Number::from_double);
+        Some(RiskAndValue { level: usize::from(state.risk.level), value })
     }
 }
 
-fn of(effect: &Effect, at: Instant, provided: Provided, weight: Number) -> Ahead {
-    Ahead { cohort: effect.cohort, change: effect.change, at, provided, weight }
+fn of(effect: &Effect, at: Instant, assumption: Assumption, probability: Number) -> ForecastChange {
+    ForecastChange { cohort: effect.cohort, change: effect.change, at, assumption, probability }
 }
 
-/// How likely a customer is to be silent from an instant on.
+/// The probability of silence from an instant on.
 #[derive(Clone, Copy)]
-struct Chances {
+struct SilenceForecast {
     customer: Customer,
     from: Instant,
     /// The same, in days since the beginning of the first day.
     days: f64,
-    /// How outcomes have taught to correct the probability.
-    rarity: Rarity,
-    /// What a coming is expected to bring.
+    /// The recalibration of the probability.
+    silence_correction: SilenceCorrection,
+    /// The expected amount of a purchase.
     spend: Option<Number>,
 }
 
-impl Chances {
-    fn of(outlook: &Outlook<'_>, from: Instant) -> Self {
-        let spend = outlook.spend().and_then(Number::from_double);
-        let rarity = outlook.rarity(from);
-        Self { customer: outlook.customer, from, days: outlook.at(from), rarity, spend }
+impl SilenceForecast {
+    fn of(prediction: &Prediction<'_>, from: Instant) -> Self {
+        let spend = prediction.spend().and_then(Number::from_double);
+        let silence_correction = prediction.silence_correction(from);
+        Self { customer: prediction.customer, from, days: prediction.days_at(from), silence_correction, spend }
     }
 
-    /// That nothing comes before `until`: by the same probabilities by which levels are decided.
+    /// The probability of no visit before `until`, recalibrated as risk levels are.
     fn silence(&self, until: Instant) -> Number {
         let horizon = days_since(self.from.0, until.0).max(0.0);
-        let silence = self.rarity.of_silence(self.customer.p_none(self.days, horizon));
+        let silence = self.silence_correction.apply(self.customer.p_none(self.days, horizon));
         Number::from_double(silence).unwrap_or_default()
     }
 }
@@ -170,7 +176,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::churn::{MbgNbd, Recalibration};
-    use crate::engine::{CustomerState, Engine, Model, Parameters, Provided, Words};
+    use crate::engine::{Assumption, CustomerState, Detail, Engine, Model, Parameters};
     use crate::event::{CustomerEvent, Instant, Number, Span};
     use crate::rules::load;
 
@@ -179,10 +185,10 @@ mod tests {
         let text = "[churn]\non = 'buy'\nhorizon = '30 days'\n[cohorts.lately]\nwho = 'did buy in the last 40 days'";
         let rules = Arc::new(load("r.toml", text).unwrap());
         let day = |day: i64| Instant(day * Span::DAY.0);
-        let comings = MbgNbd { r: 0.5, alpha_days: 20.0, a: 0.8, b: 1.6 };
+        let transactions = MbgNbd { r: 0.5, alpha_days: 20.0, a: 0.8, b: 1.6 };
         for recalibration in [None, Some(Recalibration { weights: [-0.5, 0.9, 0.1, -0.2, 0.3] })] {
             let mut engine = Engine::new(Arc::clone(&rules), Span(0), 64);
-            let model = Model::Purchases { comings, amounts: None };
+            let model = Model::Purchases { transactions, amounts: None };
             let parameters = Parameters { version: 1, model, recalibration, provisional: false };
             engine.set_parameters(Some(Arc::new(parameters)), Instant::MIN);
             let mut state = CustomerState::new(&rules);
@@ -198,15 +204,15 @@ mod tests {
                     unusable_values: 0,
                     properties: &[],
                 };
-                engine.apply(&mut state, &event, 0, at, Words::None, &mut Vec::new());
+                engine.apply(&mut state, &event, 0, at, Detail::None, &mut Vec::new());
             }
             // They leave when the horizon ends.
             let from = day(30);
-            let ahead = engine.ahead(&state, &[from, day(61)]);
-            let left = ahead.iter().find(|ahead| ahead.provided == Provided::Silence).unwrap();
+            let forecast = engine.forecast(&state, &[from, day(61)]);
+            let left = forecast.iter().find(|forecast| forecast.assumption == Assumption::Silence).unwrap();
             let risk = engine.risk(&state, from).unwrap().probability;
             assert_eq!(left.at, day(60));
-            assert_eq!(left.weight, Number::from_double(risk).unwrap(), "{recalibration:?}");
+            assert_eq!(left.probability, Number::from_double(risk).unwrap(), "{recalibration:?}");
         }
     }
 }

@@ -1,14 +1,14 @@
 //! The membership machine: one customer, one cohort, one decided instant.
 
 use crate::engine::conditions::{CustomerView, Verdict};
-use crate::engine::customer::{Membership, Wish};
+use crate::engine::customer::{Membership, PendingChange};
 use crate::event::{Change, Instant};
 use crate::rules::{Cohort, CohortIx};
 
-/// What the machine made of an instant.
+/// The result of running the machine at an instant.
 pub(in crate::engine) struct Outcome {
     pub(in crate::engine) step: Step,
-    /// When it must be looked at again if the customer stays silent; only with `Step::Rest`.
+    /// When it must run again without further events; only with `Step::Rest`.
     pub(in crate::engine) deadline: Instant,
 }
 
@@ -16,82 +16,83 @@ pub(in crate::engine) struct Outcome {
 pub(in crate::engine) enum Step {
     /// Nothing (more) to do at this instant.
     Rest,
-    /// Armed just now: state changed, nothing is said.
+    /// Armed just now: the state changed, without an effect.
     Armed,
-    /// Entered or left. Look again: the new standing may have a wish of its own.
-    Changed(Change, Force),
-    /// A change is wanted that must wait for the next millisecond.
-    Wished(Force),
+    /// Entered or left. The machine must run again: the new state may have a pending change of its own.
+    Changed(Change, ChangeOrigin),
+    /// A change is due that must wait for the next millisecond.
+    Deferred(ChangeOrigin),
 }
 
-/// What brings a change about.
+/// What a change originates from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum Force {
-    /// What the cohort says of itself.
+pub(in crate::engine) enum ChangeOrigin {
+    /// The cohort's own rule.
     Rule,
-    /// A cohort of its group that comes first is held.
+    /// Membership in a cohort of its group with a higher priority.
     Exclusion,
 }
 
-/// Looks at one cohort once. The caller repeats until it rests; nothing is entered and left at one instant, so that is
-/// after at most one change.
-pub(in crate::engine) fn step(cohort: &Cohort, membership: &mut Membership, scene: &CustomerView<'_>) -> Outcome {
-    if membership.member { as_member(cohort, membership, scene) } else { as_stranger(cohort, membership, scene) }
+/// Runs one cohort's machine once. The caller repeats until it rests, which is after at most one change, as no cohort
+/// is both entered and left at one instant.
+pub(in crate::engine) fn step(cohort: &Cohort, membership: &mut Membership, view: &CustomerView<'_>) -> Outcome {
+    if membership.member { as_member(cohort, membership, view) } else { as_non_member(cohort, membership, view) }
 }
 
 fn rest(membership: &mut Membership, deadline: Instant) -> Outcome {
-    membership.wish = None;
+    membership.pending = None;
     Outcome { step: Step::Rest, deadline }
 }
 
-fn wished(force: Force, scene: &CustomerView<'_>) -> Outcome {
-    Outcome { step: Step::Wished(force), deadline: scene.at.next() }
+fn deferred(origin: ChangeOrigin, view: &CustomerView<'_>) -> Outcome {
+    Outcome { step: Step::Deferred(origin), deadline: view.at.next() }
 }
 
-/// The first of its group that keeps this cohort from being held. When that ends, the end makes us look again.
-pub(in crate::engine) fn excluder(cohort: &Cohort, scene: &CustomerView<'_>) -> Option<CohortIx> {
-    cohort.excluded_by.iter().copied().find(|other| scene.membership(*other).member)
+/// The first cohort of its group that excludes this one. Leaving it causes this cohort to be evaluated again.
+pub(in crate::engine) fn excluder(cohort: &Cohort, view: &CustomerView<'_>) -> Option<CohortIx> {
+    cohort.excluded_by.iter().copied().find(|other| view.membership(*other).member)
 }
 
-fn as_member(cohort: &Cohort, membership: &mut Membership, scene: &CustomerView<'_>) -> Outcome {
-    let at = scene.at;
-    let until = cohort.until.as_ref().map_or(Verdict::always(false), |node| scene.node(node));
-    let stays = scene.node(cohort.stay.as_ref().unwrap_or(&cohort.who));
+fn as_member(cohort: &Cohort, membership: &mut Membership, view: &CustomerView<'_>) -> Outcome {
+    let at = view.at;
+    let until = cohort.until.as_ref().map_or(Verdict::always(false), |node| view.node(node));
+    let stays = view.node(cohort.stay.as_ref().unwrap_or(&cohort.who));
     let end = cohort.at_most.map_or(Instant::MAX, |span| membership.entered_at + span);
     let free = cohort.at_least.map_or(Instant::MIN, |span| membership.entered_at + span);
-    let excluded = excluder(cohort, scene).is_some();
+    let excluded = excluder(cohort, view).is_some();
     let by_itself = until.holds || at >= end || (!stays.holds && at >= free);
     if !by_itself && !excluded {
         let free = if at < free { free } else { Instant::MAX };
         return rest(membership, until.until.min(stays.until).min(end).min(free));
     }
-    let force = if excluded { Force::Exclusion } else { Force::Rule };
+    let origin = if excluded { ChangeOrigin::Exclusion } else { ChangeOrigin::Rule };
     if membership.entered_at == at {
-        return wished(force, scene);
+        return deferred(origin, view);
     }
     membership.member = false;
     membership.exited_at = at;
-    // Leaving while `who` holds disarms: it must become false before the next entry. Who is only pushed out may come back.
-    membership.armed = !by_itself || !scene.node(&cohort.who).holds;
-    remember(cohort, membership, at, false);
-    Outcome { step: Step::Changed(Change::Exited, force), deadline: at.next() }
+    // Leaving while `who` holds disarms: it must become false before the next entry. After an exclusion the customer
+    // may reenter.
+    membership.armed = !by_itself || !view.node(&cohort.who).holds;
+    remember(cohort, membership, at, Change::Exited);
+    Outcome { step: Step::Changed(Change::Exited, origin), deadline: at.next() }
 }
 
-fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &CustomerView<'_>) -> Outcome {
-    let at = scene.at;
+fn as_non_member(cohort: &Cohort, membership: &mut Membership, view: &CustomerView<'_>) -> Outcome {
+    let at = view.at;
     if cohort.once && membership.times_entered > 0 {
         return rest(membership, Instant::MAX);
     }
-    let who = scene.node(&cohort.who);
+    let who = view.node(&cohort.who);
     if !who.holds && !membership.armed {
         membership.armed = true;
-        membership.wish = None;
+        membership.pending = None;
         return Outcome { step: Step::Armed, deadline: who.until };
     }
     if !who.holds || !membership.armed {
         return rest(membership, who.until);
     }
-    let until = cohort.until.as_ref().map_or(Verdict::always(false), |node| scene.node(node));
+    let until = cohort.until.as_ref().map_or(Verdict::always(false), |node| view.node(node));
     if until.holds {
         return rest(membership, who.until.min(until.until));
     }
@@ -102,11 +103,11 @@ fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &CustomerVie
     if at < cooled {
         return rest(membership, who.until.min(until.until).min(cooled));
     }
-    if excluder(cohort, scene).is_some() {
+    if excluder(cohort, view).is_some() {
         return rest(membership, who.until);
     }
     if membership.exited_at == at {
-        return wished(Force::Rule, scene);
+        return deferred(ChangeOrigin::Rule, view);
     }
     membership.member = true;
     membership.entered_at = at;
@@ -114,19 +115,19 @@ fn as_stranger(cohort: &Cohort, membership: &mut Membership, scene: &CustomerVie
     if membership.times_entered == 1 {
         membership.first_entered_at = at;
     }
-    remember(cohort, membership, at, true);
-    Outcome { step: Step::Changed(Change::Entered, Force::Rule), deadline: at.next() }
+    remember(cohort, membership, at, Change::Entered);
+    Outcome { step: Step::Changed(Change::Entered, ChangeOrigin::Rule), deadline: at.next() }
 }
 
-fn remember(cohort: &Cohort, membership: &mut Membership, at: Instant, entered: bool) {
+fn remember(cohort: &Cohort, membership: &mut Membership, at: Instant, change: Change) {
     if cohort.keeps_history {
-        membership.remember(at, entered);
+        membership.remember(at, change);
     }
 }
 
-/// Keeps the first wish: deciding again at the same instant changes nothing.
-pub(in crate::engine) fn keep_wish(membership: &mut Membership, wish: impl FnOnce() -> Wish) {
-    if membership.wish.is_none() {
-        membership.wish = Some(Box::new(wish()));
+/// Keeps the first pending change: deciding again at the same instant changes nothing.
+pub(in crate::engine) fn keep_pending(membership: &mut Membership, pending: impl FnOnce() -> PendingChange) {
+    if membership.pending.is_none() {
+        membership.pending = Some(Box::new(pending()));
     }
 }

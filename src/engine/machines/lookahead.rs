@@ -1,4 +1,4 @@
-//! The machine run forward without events: what changes next if the customer stays silent.
+//! The membership machine run forward without events: what changes next by time alone.
 
 use super::cohort::{Step, step};
 use crate::engine::conditions::CustomerView;
@@ -6,27 +6,27 @@ use crate::engine::customer::{Membership, Sparse};
 use crate::event::{Change, Instant};
 use crate::rules::{CohortIx, RuleSet};
 
-/// How many deadlines are looked at before we say that nothing changes.
+/// How many deadlines are tried before the lookahead gives up.
 const DEADLINES_MAX: usize = 64;
 
-/// Room for running forward: a copy of the standings that a cohort rests on. Without events facts do not change, so they
-/// are not copied. By the rule set's numbers; deadlines of what a cohort does not rest on are never read.
+/// Scratch for running forward: a copy of the memberships that a cohort depends on. Facts do not change without events,
+/// so they are not copied. By the rule set's numbers; deadlines of other cohorts are never read.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Foresight {
+pub(in crate::engine) struct Lookahead {
     memberships: Sparse<Membership>,
     deadlines: Vec<Instant>,
 }
 
-impl Foresight {
+impl Lookahead {
     pub(in crate::engine) fn new(rules: &RuleSet) -> Self {
         let cohorts = rules.cohorts.len();
         Self { memberships: Sparse::new(), deadlines: vec![Instant::MIN; cohorts] }
     }
 
-    /// The next change of a cohort after an instant at which everything it rests on is decided.
+    /// The next change of a cohort after an instant at which everything it depends on is decided.
     ///
-    /// `None`: there is none within the next deadlines of that cohort and those it rests on. Every deadline is computed
-    /// anew from there, so that the answer is a function of the state and does not depend on when it was last looked at.
+    /// `None`: there is none within the next deadlines of that cohort and those it depends on. Every deadline is
+    /// recomputed, so that the result is a function of the state and does not depend on when it was last evaluated.
     pub(in crate::engine) fn next_change(
         &mut self,
         now: CustomerView<'_>,
@@ -35,27 +35,27 @@ impl Foresight {
         let (rules, mut at) = (now.rules, now.at);
         let rests_on = &rules.cohort(cohort).rests_on;
         self.memberships.clear();
-        for place in rests_on.iter().map(|index| usize::from(index.0)) {
-            if let Some(membership) = now.memberships.get(place) {
-                self.memberships.put(place, membership.clone());
+        for number in rests_on.iter().map(|index| usize::from(index.0)) {
+            if let Some(membership) = now.memberships.get(number) {
+                self.memberships.put(number, membership.clone());
             }
-            self.deadlines[place] = Instant::MIN;
+            self.deadlines[number] = Instant::MIN;
         }
-        // The first round is that of the instant itself: it changes nothing and sets the deadlines.
+        // The first round is the present instant: it changes nothing and sets the deadlines.
         for _ in 0..=DEADLINES_MAX {
             let mut earliest = Instant::MAX;
             for index in rests_on {
-                let place = usize::from(index.0);
-                if !rules.cohorts[place].enabled {
+                let number = usize::from(index.0);
+                if !rules.cohorts[number].enabled {
                     continue;
                 }
-                if self.deadlines[place] <= at
+                if self.deadlines[number] <= at
                     && let Some(change) = self.decide(now, *index, at)
                     && *index == cohort
                 {
                     return Some((at, change));
                 }
-                earliest = earliest.min(self.deadlines[place]);
+                earliest = earliest.min(self.deadlines[number]);
             }
             if earliest == Instant::MAX {
                 return None;
@@ -65,18 +65,18 @@ impl Foresight {
         None
     }
 
-    /// Runs one cohort's machine until it rests, and sets its deadline.
+    /// Runs one cohort's machine until nothing more changes at this instant, and sets its deadline.
     fn decide(&mut self, now: CustomerView<'_>, index: CohortIx, at: Instant) -> Option<Change> {
-        let (cohort, place) = (now.rules.cohort(index), usize::from(index.0));
+        let (cohort, number) = (now.rules.cohort(index), usize::from(index.0));
         let mut changed = None;
         loop {
-            let mut membership = self.memberships.get_mut(place).map(std::mem::take).unwrap_or_default();
-            let scene = CustomerView { memberships: &self.memberships, at, ..now };
-            let outcome = step(cohort, &mut membership, &scene);
-            self.memberships.keep(place, membership);
+            let mut membership = self.memberships.get_mut(number).map(std::mem::take).unwrap_or_default();
+            let view = CustomerView { memberships: &self.memberships, at, ..now };
+            let outcome = step(cohort, &mut membership, &view);
+            self.memberships.set(number, membership);
             match outcome.step {
-                Step::Rest | Step::Armed | Step::Wished(_) => {
-                    self.deadlines[place] = outcome.deadline;
+                Step::Rest | Step::Armed | Step::Deferred(_) => {
+                    self.deadlines[number] = outcome.deadline;
                     return changed;
                 }
                 Step::Changed(change, _) => {

@@ -1,115 +1,133 @@
-//! The level of churn risk, decided like a cohort: at the instant at which it is reached, and no customer is looked at before.
+//! The churn risk level, decided as cohorts are: at the instant at which it is reached, with a deadline until then.
 
 use super::trigger::Trigger;
-use crate::engine::conditions::{CustomerView, Outlook, Spell};
-use crate::engine::customer::{CustomerState, Risk, Wish};
-use crate::engine::effects::{Cause, Factor, RiskEffect, RiskNow};
+use crate::engine::conditions::{CustomerView, LevelInterval, Prediction};
+use crate::engine::customer::{CustomerState, PendingChange, Risk};
+use crate::engine::effects::{Factor, RiskCause, RiskEffect, RiskNow};
 use crate::event::{Instant, Span};
 use crate::rules::{LOWEST_LEVEL, RuleSet};
 
-/// The name of a level by its place.
+/// The name of a level by its index.
 #[must_use]
 pub fn level_name(rules: &RuleSet, level: usize) -> &str {
     let above = level.checked_sub(1).and_then(|above| rules.churn.as_ref()?.levels.get(above));
     above.map_or(LOWEST_LEVEL, String::as_str)
 }
 
-/// What the machine of risk made of an instant.
-pub(in crate::engine) struct Weighed {
-    /// The level before, where it is another one now.
+/// The result of assessing the risk at an instant.
+pub(in crate::engine) struct RiskAssessment {
+    /// The previous level, where it changed.
     pub(in crate::engine) changed_from: Option<u8>,
-    /// When it must be looked at again if the customer stays silent.
+    /// When it must be assessed again without further events.
     pub(in crate::engine) deadline: Instant,
 }
 
-/// Brings the level up to an instant. `is_due`: nothing but time has passed, and the next level has begun.
-pub(in crate::engine) fn weigh(risk: &mut Risk, outlook: Option<Outlook<'_>>, is_due: bool, at: Instant) -> Weighed {
-    // Without parameters, and of who never came, there is no risk to speak of; what was said before stands.
-    let Some(outlook) = outlook else { return Weighed { changed_from: None, deadline: Instant::MAX } };
-    risk.under = outlook.parameters().version;
-    let spell = if is_due { outlook.spell_after(usize::from(risk.level) + 1, at) } else { outlook.spell(at) };
-    let level = u8::try_from(spell.level).unwrap_or(u8::MAX);
-    let before = std::mem::replace(&mut risk.level, level);
-    if level == before {
-        return Weighed { changed_from: None, deadline: spell.until };
-    }
-    risk.sequence += 1;
-    Weighed { changed_from: Some(before), deadline: spell.until }
+/// Why the risk is assessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum RiskInput {
+    /// Its deadline is due and nothing else has changed, so the next level has begun.
+    Deadline,
+    /// The activity or the parameters have changed.
+    Changed,
 }
 
-/// What there is to say of a customer's risk at an instant at which everything is decided.
-pub(in crate::engine) struct Weight<'a> {
-    outlook: Outlook<'a>,
-    spell: Spell,
+/// Updates the risk level to an instant.
+pub(in crate::engine) fn assess_risk(
+    risk: &mut Risk,
+    prediction: Option<Prediction<'_>>,
+    input: RiskInput,
+    at: Instant,
+) -> RiskAssessment {
+    // Without parameters or activity there is no prediction; the last level stands.
+    let Some(prediction) = prediction else { return RiskAssessment { changed_from: None, deadline: Instant::MAX } };
+    risk.parameters_version = prediction.parameters().version;
+    let level_interval = if input == RiskInput::Deadline {
+        prediction.level_interval_after(usize::from(risk.level) + 1, at)
+    } else {
+        prediction.level_interval(at)
+    };
+    let level = u8::try_from(level_interval.level).unwrap_or(u8::MAX);
+    let before = std::mem::replace(&mut risk.level, level);
+    if level == before {
+        return RiskAssessment { changed_from: None, deadline: level_interval.until };
+    }
+    risk.sequence += 1;
+    RiskAssessment { changed_from: Some(before), deadline: level_interval.until }
+}
+
+/// A customer's risk at an instant at which everything is decided, for effects and for the admin API.
+pub(in crate::engine) struct RiskReport<'a> {
+    prediction: Prediction<'a>,
+    level_interval: LevelInterval,
     pub(in crate::engine) now: RiskNow,
 }
 
-impl<'a> Weight<'a> {
-    /// At any instant.
-    pub(in crate::engine) fn at(scene: &CustomerView<'a>) -> Option<Self> {
-        let outlook = scene.outlook()?;
-        let spell = outlook.spell(scene.at);
-        Some(Self { now: risk_now(&outlook, spell, scene.at), outlook, spell })
+impl<'a> RiskReport<'a> {
+    /// Computes the level at any instant.
+    pub(in crate::engine) fn at(view: &CustomerView<'a>) -> Option<Self> {
+        let prediction = view.prediction()?;
+        let level_interval = prediction.level_interval(view.at);
+        Some(Self { now: risk_now(&prediction, level_interval, view.at), prediction, level_interval })
     }
 
-    /// Where the level was brought up to the instant, which is then known and need not be solved for.
-    pub(in crate::engine) fn weighed(state: &CustomerState, scene: &CustomerView<'a>) -> Option<Self> {
-        let outlook = scene.outlook()?;
-        let spell = Spell { level: usize::from(state.risk.level), until: state.deadlines.risk };
-        Some(Self { now: risk_now(&outlook, spell, scene.at), outlook, spell })
+    /// Takes the level from a state whose risk was assessed at the instant.
+    pub(in crate::engine) fn of_state(state: &CustomerState, view: &CustomerView<'a>) -> Option<Self> {
+        let prediction = view.prediction()?;
+        let level_interval = LevelInterval { level: usize::from(state.risk.level), until: state.deadlines.risk };
+        Some(Self { now: risk_now(&prediction, level_interval, view.at), prediction, level_interval })
     }
 
-    /// What there is to say of a change of level.
+    /// The effect of a change of level.
     pub(in crate::engine) fn effect(
         &self,
         state: &CustomerState,
         previous: u8,
         trigger: Trigger<'_>,
-        scene: &CustomerView<'_>,
+        view: &CustomerView<'_>,
     ) -> RiskEffect {
-        let Wish { reason, cause } = trigger.plainly();
-        let (Self { outlook, spell, now }, parameters) = (self, self.outlook.parameters());
+        let PendingChange { reason, cause } = trigger.own_reason();
+        let (Self { prediction, level_interval, now }, parameters) = (self, self.prediction.parameters());
         RiskEffect {
-            at: scene.at,
+            at: view.at,
             reason,
             cause,
             sequence: state.risk.sequence,
             level: now.level,
             previous: usize::from(previous),
             probability: now.probability,
-            expected: outlook.expected(scene.at),
-            alive: outlook.alive(scene.at),
+            expected: prediction.expected(view.at),
+            alive: prediction.alive(view.at),
             value: now.value,
-            next_level_at: Some(spell.until).filter(|until| *until < Instant::MAX),
+            next_level_at: Some(level_interval.until).filter(|until| *until < Instant::MAX),
             version: parameters.version,
             provisional: parameters.provisional,
-            factors: factors(outlook, scene),
+            factors: factors(prediction, view),
         }
     }
 }
 
-/// What the risk is made of: the rhythm, which is the risk right after the last coming, what silence has added to it, and
+/// The factors of the risk: the rhythm, which is the risk right after the last activity; what silence has added; and
 /// the signals.
-fn factors(outlook: &Outlook<'_>, scene: &CustomerView<'_>) -> Vec<Factor> {
+fn factors(prediction: &Prediction<'_>, view: &CustomerView<'_>) -> Vec<Factor> {
     let percent = |risk: f64| (100.0 * risk).round() as i64;
-    let (at_first, now) = (percent(outlook.risk_at_last()), percent(outlook.risk(scene.at)));
-    let rhythm = match outlook.customer.usual_gap() {
-        Some(days) => Cause::Rhythm(of_days(days)),
-        None => Cause::Once,
+    let (at_first, now) = (percent(prediction.risk_at_last()), percent(prediction.risk(view.at)));
+    let rhythm = match prediction.customer.usual_gap() {
+        Some(days) => RiskCause::Rhythm(of_days(days)),
+        None => RiskCause::Once,
     };
     let mut factors = vec![Factor { cause: rhythm, points: at_first }];
     if now > at_first {
-        let silence = Cause::Silence(of_days(outlook.silence(scene.at)));
+        let silence = RiskCause::Silence(of_days(prediction.silence(view.at)));
         factors.push(Factor { cause: silence, points: now - at_first });
     }
-    if outlook.is_falling() {
-        factors.push(Factor { cause: Cause::Falling, points: 0 });
+    if prediction.is_falling() {
+        factors.push(Factor { cause: RiskCause::Falling, points: 0 });
     }
-    let signals = scene.rules.churn.iter().flat_map(|churn| &churn.signals).enumerate();
+    let signals = view.rules.churn.iter().flat_map(|churn| &churn.signals).enumerate();
     factors.extend(
         signals
-            .filter(|(_, signal)| scene.node(&signal.when).holds)
-            .map(|(index, signal)| Factor { cause: Cause::Signal(index), points: signal.points }),
+            .filter(|(_, signal)| view.node(&signal.when).holds)
+            .map(|(index, signal)| Factor { cause: RiskCause::Signal(index), points: signal.points }),
     );
     factors
 }
@@ -118,6 +136,10 @@ fn of_days(days: f64) -> Span {
     Span((days * Span::DAY.0 as f64).round() as i64)
 }
 
-fn risk_now(outlook: &Outlook<'_>, spell: Spell, at: Instant) -> RiskNow {
-    RiskNow { level: spell.level, probability: outlook.risk(at), value: outlook.lifetime_value(spell.level) }
+fn risk_now(prediction: &Prediction<'_>, level_interval: LevelInterval, at: Instant) -> RiskNow {
+    RiskNow {
+        level: level_interval.level,
+        probability: prediction.risk(at),
+        value: prediction.lifetime_value(level_interval.level),
+    }
 }

@@ -1,14 +1,14 @@
-//! What a decision follows from, and the reason that its changes give.
+//! What triggers a decision, and the reason that its changes carry.
 
-use super::cohort::Force;
-use crate::engine::customer::{EventCause, Wish};
+use super::cohort::ChangeOrigin;
+use crate::engine::customer::{EventCause, PendingChange};
 use crate::event::{ChangeReason, CustomerEvent};
 
-/// What a decision follows from.
+/// What triggers a decision.
 #[derive(Clone, Copy)]
 pub(in crate::engine) enum Trigger<'e> {
     Time,
-    /// Other rules.
+    /// An edit of the rules.
     Edit,
     Event {
         event: &'e CustomerEvent<'e>,
@@ -16,22 +16,22 @@ pub(in crate::engine) enum Trigger<'e> {
         late: bool,
     },
     Threshold,
-    /// Other parameters of the model of churn.
+    /// New parameters of the churn model.
     Model,
 }
 
 impl Trigger<'_> {
-    pub(in crate::engine) fn wish(self, force: Force) -> Wish {
-        let reason = |plain| match force {
-            Force::Rule => plain,
-            Force::Exclusion => ChangeReason::Excluded,
+    pub(in crate::engine) fn pending_change(self, origin: ChangeOrigin) -> PendingChange {
+        let reason = |plain| match origin {
+            ChangeOrigin::Rule => plain,
+            ChangeOrigin::Exclusion => ChangeReason::Excluded,
         };
         match self {
-            Self::Time => Wish { reason: reason(ChangeReason::Time), cause: None },
-            Self::Threshold => Wish { reason: reason(ChangeReason::Threshold), cause: None },
-            Self::Edit => Wish { reason: ChangeReason::DefinitionChanged, cause: None },
-            Self::Model => Wish { reason: reason(ChangeReason::ModelChanged), cause: None },
-            Self::Event { event, position, late } => Wish {
+            Self::Time => PendingChange { reason: reason(ChangeReason::Time), cause: None },
+            Self::Threshold => PendingChange { reason: reason(ChangeReason::Threshold), cause: None },
+            Self::Edit => PendingChange { reason: ChangeReason::DefinitionChanged, cause: None },
+            Self::Model => PendingChange { reason: reason(ChangeReason::ModelChanged), cause: None },
+            Self::Event { event, position, late } => PendingChange {
                 reason: reason(if late { ChangeReason::LateEvent } else { ChangeReason::Event }),
                 cause: Some(EventCause {
                     event: event.name.to_owned(),
@@ -42,16 +42,21 @@ impl Trigger<'_> {
         }
     }
 
-    /// Why, and from what, for what no other decision has wanted before.
-    pub(in crate::engine) fn plainly(self) -> Wish {
-        self.wish(Force::Rule)
+    /// The reason and cause of a change that no earlier decision has deferred.
+    pub(in crate::engine) fn own_reason(self) -> PendingChange {
+        self.pending_change(ChangeOrigin::Rule)
     }
 
-    /// An event applied at this very instant is the reason; else the decision that first wanted the change.
-    pub(in crate::engine) fn reason_for(self, wish: Option<Box<Wish>>, force: Force) -> Wish {
-        match (self, wish) {
-            (Self::Time | Self::Threshold | Self::Model, Some(wish)) => *wish,
-            (trigger, _) => trigger.wish(force),
+    /// The reason and cause of a change: an event applied at this very instant, or else the decision that first
+    /// deferred it.
+    pub(in crate::engine) fn reason_for(
+        self,
+        pending: Option<Box<PendingChange>>,
+        origin: ChangeOrigin,
+    ) -> PendingChange {
+        match (self, pending) {
+            (Self::Time | Self::Threshold | Self::Model, Some(pending)) => *pending,
+            (trigger, _) => trigger.pending_change(origin),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the models of churn look at in one customer.
+//! The activity of one customer, as the churn models take it.
 
 use super::parameters::Model;
 use crate::churn::{Customer, Memories, Purchases, Usage};
@@ -6,25 +6,25 @@ use crate::engine::customer::CustomerState;
 use crate::fact::Fact;
 use crate::rules::RuleSet;
 
-/// The days on which a customer came, summed up.
+/// The days on which a customer bought something, or used it, as sufficient statistics of the churn models.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Comings {
-    Bought(Purchases),
-    Used(Usage),
+pub enum ActivityHistory {
+    Purchases(Purchases),
+    Usage(Usage),
 }
 
-impl Comings {
-    /// None without `[churn]`, and of who never came.
+impl ActivityHistory {
+    /// `None` without `[churn]`, and for a customer without any activity.
     #[must_use]
     pub fn of(rules: &RuleSet, state: &CustomerState) -> Option<Self> {
         let churn = rules.churn.as_ref()?;
-        Self::in_fact(state.facts.get(usize::from(churn.fact.0))?)
+        Self::of_fact(state.facts.get(usize::from(churn.fact.0))?)
     }
 
-    pub(in crate::engine) fn in_fact(fact: &Fact) -> Option<Self> {
+    pub(in crate::engine) fn of_fact(fact: &Fact) -> Option<Self> {
         match fact {
-            Fact::PurchaseDays(bought) => bought.purchases().map(Self::Bought),
-            Fact::UsageDays(used) => used.usage().map(Self::Used),
+            Fact::PurchaseDays(bought) => bought.purchases().map(Self::Purchases),
+            Fact::UsageDays(used) => used.usage().map(Self::Usage),
             _ => None,
         }
     }
@@ -33,46 +33,48 @@ impl Comings {
     #[must_use]
     pub fn first_day(&self) -> i32 {
         match self {
-            Self::Bought(purchases) => purchases.first_day,
-            Self::Used(usage) => usage.first_day,
+            Self::Purchases(purchases) => purchases.first_day,
+            Self::Usage(usage) => usage.first_day,
         }
     }
 
     #[must_use]
     pub fn last_day(&self) -> i32 {
         match self {
-            Self::Bought(purchases) => purchases.last_day,
-            Self::Used(usage) => usage.last_day,
+            Self::Purchases(purchases) => purchases.last_day,
+            Self::Usage(usage) => usage.last_day,
         }
     }
 
-    /// The same with one more day, later than all others.
+    /// The same history with one more day, which is later than all others.
     #[must_use]
-    pub fn and_on(mut self, day: i32) -> Self {
+    pub fn with_day(mut self, day: i32) -> Self {
         match &mut self {
-            Self::Bought(purchases) => purchases.count(day, 0),
-            Self::Used(usage) => usage.count(day, &Memories::default()),
+            Self::Purchases(purchases) => purchases.count(day, 0),
+            Self::Usage(usage) => usage.count(day, &Memories::default()),
         }
         self
     }
 
-    /// Are these as many days, at the same times?
+    /// Do both have as many days, at the same times?
     #[must_use]
-    pub fn are_on_the_days_of(&self, other: &Self) -> bool {
+    pub fn has_same_days_as(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Bought(a), Self::Bought(b)) => {
+            (Self::Purchases(a), Self::Purchases(b)) => {
                 (a.first_day, a.last_day, a.repeats) == (b.first_day, b.last_day, b.repeats)
             }
             _ => self == other,
         }
     }
 
-    /// Under a model. None where that is no model of such days.
+    /// The customer under a model. `None` where the model is of the other kind of activity.
     #[must_use]
-    pub fn under(&self, model: &Model) -> Option<Customer> {
+    pub fn with_model(&self, model: &Model) -> Option<Customer> {
         match (self, model) {
-            (Self::Bought(purchases), Model::Purchases { comings, .. }) => Some(Customer::buying(*comings, purchases)),
-            (Self::Used(usage), Model::Usage(model)) => Customer::using(*model, usage, &Memories::default()),
+            (Self::Purchases(purchases), Model::Purchases { transactions, .. }) => {
+                Some(Customer::buying(*transactions, purchases))
+            }
+            (Self::Usage(usage), Model::Usage(model)) => Customer::using(*model, usage, &Memories::default()),
             _ => None,
         }
     }

@@ -1,10 +1,10 @@
-//! The churn model as decisions see it: its parameters, and what it looks at in a customer.
+//! The churn model as decisions see it: its parameters, and the activity of a customer that it is applied to.
 
 mod activity;
 mod cache;
 mod parameters;
 
-pub use activity::Comings;
-pub(super) use cache::Question;
-pub(super) use parameters::Solved;
+pub use activity::ActivityHistory;
+pub(super) use cache::CacheKey;
+pub(super) use parameters::SolverCache;
 pub use parameters::{Model, Parameters};

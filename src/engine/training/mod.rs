@@ -1,9 +1,9 @@
-//! The parameters of the churn model from what was seen of customers: samples, fits, and what follows from those of many weeks.
+//! Training of the churn model: samples of customers, fits, and what follows from the samples of many weeks.
 
 mod fit;
 mod sample;
 mod trainer;
 
-pub use fit::{Fit, Sighting, Watched};
+pub use fit::{Fit, LabeledSnapshot, Snapshot};
 pub use sample::{Sample, SampleRow, Sampling, week_begins, week_of};
-pub use trainer::{Learner, Learnt, Quality, SAMPLES_MAX};
+pub use trainer::{Quality, SAMPLES_MAX, TrainedModel, Trainer};

@@ -1,10 +1,10 @@
-//! Some customers of one partition, as the model of churn learns from them: the same ones each week.
+//! A sample of the customers of one partition, which the churn model is trained on: the same customers each week.
 
-use super::fit::{Sighting, Watched};
+use super::fit::{LabeledSnapshot, Snapshot};
 use crate::calendar::{Calendar, Unit};
 use crate::churn::fit::in_sample;
 use crate::engine::customer::CustomerState;
-use crate::engine::model::Comings;
+use crate::engine::model::ActivityHistory;
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 
@@ -24,12 +24,12 @@ pub fn week_begins(week: i64) -> Instant {
     Instant(MONDAY.0.saturating_add(week.saturating_mul(WEEK.0)))
 }
 
-/// Those of a partition who have come, in one week.
+/// The customers of a partition who have been active, in one week.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sample {
-    /// That of the stream time at which it was begun.
+    /// The week of the stream time at which it was begun.
     pub week: i64,
-    /// All who have come: the rows are of some of them, if they are many.
+    /// All customers who have been active; the rows are a sample of them, if they are many.
     pub customers: u64,
     /// Ascending by hash.
     pub rows: Vec<SampleRow>,
@@ -38,65 +38,64 @@ pub struct Sample {
 /// A customer at an instant of that week.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampleRow {
-    /// Of the customer's id.
+    /// Hash of the customer's id.
     pub hash: u64,
-    /// Stream time, when the customer was looked at.
+    /// Stream time when the row was taken.
     pub at: Instant,
-    pub comings: Comings,
+    pub activity: ActivityHistory,
 }
 
 impl Sample {
-    /// What became of those who are in a later sample too, which was taken as long after this one as they are watched, or
-    /// longer.
+    /// Labels the rows that a later sample has too; it was taken at least `watch` after this one.
     #[must_use]
-    pub fn watched(&self, later: &Self, watch: Span, calendar: &Calendar) -> Vec<Watched> {
-        let watched = |row: &SampleRow| {
-            let none = row.nothing_came(later.find(row.hash)?, watch, calendar);
-            Some(Watched { sighting: row.sighting(calendar), none })
+    pub fn labeled(&self, later: &Self, watch: Span, calendar: &Calendar) -> Vec<LabeledSnapshot> {
+        let labeled = |row: &SampleRow| {
+            let none = row.was_inactive(later.find(row.hash)?, watch, calendar);
+            Some(LabeledSnapshot { snapshot: row.snapshot(calendar), none })
         };
-        self.rows.iter().filter_map(watched).collect()
+        self.rows.iter().filter_map(labeled).collect()
     }
 
     pub(super) fn find(&self, hash: u64) -> Option<&SampleRow> {
-        self.rows.binary_search_by_key(&hash, |row| row.hash).ok().map(|place| &self.rows[place])
+        self.rows.binary_search_by_key(&hash, |row| row.hash).ok().map(|index| &self.rows[index])
     }
 }
 
 impl SampleRow {
     #[must_use]
-    pub fn sighting(&self, calendar: &Calendar) -> Sighting {
-        Sighting::new(self.comings, self.at, calendar)
+    pub fn snapshot(&self, calendar: &Calendar) -> Snapshot {
+        Snapshot::new(self.activity, self.at, calendar)
     }
 
-    /// Did the customer do nothing while watched, as it is known later?
-    pub(super) fn nothing_came(&self, later: &Self, watch: Span, calendar: &Calendar) -> bool {
+    /// Was the customer inactive for `watch` after this row, by what a later row says?
+    pub(super) fn was_inactive(&self, later: &Self, watch: Span, calendar: &Calendar) -> bool {
         let [from, until] = [self.at, self.at + watch].map(|at| calendar.period(at, Unit::Day));
-        let (seen, now) = (self.comings, later.comings);
+        let (seen, now) = (self.activity, later.activity);
         let last = i64::from(now.last_day());
-        // A late event may have been of the time before; where few come, the clock may have been moved on by this very
-        // customer's event, long after the end.
+        // A late event may lie before this row. With few customers the later row may have been taken because of this
+        // very customer's next event, long after the horizon.
         let is_later = last > i64::from(seen.last_day()) && last >= from;
-        !is_later || (last > until && seen.and_on(now.last_day()).are_on_the_days_of(&now))
+        !is_later || (last > until && seen.with_day(now.last_day()).has_same_days_as(&now))
     }
 }
 
-/// A sample that is being taken, customer by customer in any order.
+/// A sample being taken, customer by customer in any order.
 ///
-/// A partition knows its own customers only, and takes all others to have as many each: so it takes its part of what a fit
-/// needs, or all of its customers where they are fewer. One with few beside others with many gives too many of its own, at
-/// most that part; as it is a hash that tells who is where, they are like all others.
+/// A partition knows only its own customers and assumes that all partitions have as many: it takes its share of what a
+/// fit needs, or all of its customers where they are fewer. A small partition beside large ones is over-represented, by
+/// at most that share; as customers are partitioned by hash, its customers are like all others.
 ///
-/// Which ones is told by their hashes and by how many have come. As these become more, some of those taken before are left
-/// out, and no others come in for them: so what became of a customer can be looked up in a later sample.
+/// Membership in the sample depends on the customer's hash and on how many have been active. As these become more, some
+/// customers drop out and no others enter, so that a customer's label can be looked up in a later sample.
 #[derive(Debug)]
 pub struct Sampling {
     partitions: u64,
     sample: Sample,
-    /// With so many rows, those go that are too many by now.
+    /// With so many rows, those that no longer belong in the sample are removed.
     full: usize,
 }
 
-/// Rows that are kept without a look at whether they are too many.
+/// Rows that may be held before the sample is thinned for the first time.
 const ROOM: usize = 1_024;
 
 impl Sampling {
@@ -106,16 +105,16 @@ impl Sampling {
         Self { partitions: u64::from(partitions), sample, full: ROOM }
     }
 
-    /// Takes a customer, if they have come and are one of the sample.
-    pub fn look(&mut self, rules: &RuleSet, hash: u64, state: &CustomerState, at: Instant) {
-        if let Some(comings) = Comings::of(rules, state) {
-            self.take(SampleRow { hash, at, comings });
+    /// Adds a customer, if they have been active and belong in the sample.
+    pub fn add(&mut self, rules: &RuleSet, hash: u64, state: &CustomerState, at: Instant) {
+        if let Some(activity) = ActivityHistory::of(rules, state) {
+            self.take(SampleRow { hash, at, activity });
         }
     }
 
     fn take(&mut self, row: SampleRow) {
         self.sample.customers += 1;
-        if !self.takes(row.hash) {
+        if !self.includes(row.hash) {
             return;
         }
         self.sample.rows.push(row);
@@ -125,14 +124,14 @@ impl Sampling {
         }
     }
 
-    /// Whom more customers leave out stays out.
-    fn takes(&self, hash: u64) -> bool {
+    /// Whether a customer belongs in the sample; once out, always out.
+    fn includes(&self, hash: u64) -> bool {
         in_sample(hash, self.sample.customers.saturating_mul(self.partitions))
     }
 
     fn thin(&mut self) {
         let mut rows = std::mem::take(&mut self.sample.rows);
-        rows.retain(|row| self.takes(row.hash));
+        rows.retain(|row| self.includes(row.hash));
         self.sample.rows = rows;
     }
 
@@ -148,15 +147,15 @@ impl Sampling {
 mod tests {
     use super::{Sample, SampleRow, Sampling};
     use crate::churn::Purchases;
-    use crate::engine::Comings;
+    use crate::engine::ActivityHistory;
     use crate::event::Instant;
     use crate::event::stored_hash::tie_hash;
 
     fn sample(partitions: u32, customers: impl Iterator<Item = u32>) -> Sample {
         let mut sampling = Sampling::new(Instant(0), partitions);
         for customer in customers {
-            let comings = Comings::Bought(Purchases::first(0, 0));
-            sampling.take(SampleRow { hash: tie_hash(&format!("c{customer}")), at: Instant(0), comings });
+            let activity = ActivityHistory::Purchases(Purchases::first(0, 0));
+            sampling.take(SampleRow { hash: tie_hash(&format!("c{customer}")), at: Instant(0), activity });
         }
         sampling.finish()
     }

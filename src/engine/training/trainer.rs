@@ -1,12 +1,12 @@
-//! The parameters of the model of churn from the samples of all partitions.
+//! Training of the churn model on the samples of all partitions.
 //!
-//! What is learnt is a function of the samples, whatever the order in which they come and whatever was learnt before: who
-//! reads the same samples learns the same, to the last bit. So every fit starts from nothing, and looks back over so many
-//! weeks and no more. Nothing of a week rests on a later one.
+//! The result is a function of the samples, whatever the order in which they arrive and whatever was trained before, so
+//! that processes that read the same samples get the same parameters, to the last bit. Therefore every fit starts from
+//! scratch and looks back over a fixed number of weeks, and the result of a week never depends on a later one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fit::{Fit, Watched};
+use super::fit::{Fit, LabeledSnapshot};
 use super::sample::{Sample, SampleRow, WEEK};
 use crate::calendar::Calendar;
 use crate::churn::{Evidence, Outcome, Recalibration, SNAPSHOTS_MAX, quality};
@@ -14,62 +14,62 @@ use crate::engine::model::Parameters;
 use crate::event::Span;
 use crate::rules::{Churn, ChurnModel};
 
-/// A partition so many weeks away from most others is not waited for, and not learnt from: it stands still, runs ahead
-/// through a long past, or one event has moved its time far into the future.
-const APART_MAX: i64 = 3;
-/// Weeks, the newest included, in which parameters are looked for that are known, where the newest are provisional.
-const LOOKED_BACK_ON: i64 = 6;
-/// The outcomes that a correction is learnt from lie within so many weeks, and those of a fit of use.
-const CORRECTED_WITHIN: i64 = 10;
-const WATCHED_WITHIN: i64 = 6;
-/// Of these the newest weeks in which anybody was looked at, at most so many for a fit of use.
-const WATCHED_MAX: usize = 4;
-/// A customer may be looked at so much earlier in a week than in weeks before: that is no reason to wait another week.
+/// A partition more weeks away from the median partition is neither waited for nor used: it stands still, replays a
+/// long past, or has had its stream time moved far into the future by one event.
+const WEEKS_APART_MAX: i64 = 3;
+/// Where the newest parameters are provisional, known ones are looked for in so many weeks, the newest included.
+const FIT_LOOKBACK_WEEKS: i64 = 6;
+/// Weeks within which the outcomes for a recalibration lie.
+const RECALIBRATION_WEEKS: i64 = 10;
+/// Weeks within which the labeled snapshots for a fit of usage lie, and at most how many of these weeks are used.
+const USAGE_FIT_WEEKS: i64 = 6;
+const USAGE_FIT_WEEKS_MAX: usize = 4;
+/// How much earlier in its week a customer's later row may have been taken, without waiting for another week.
 const EARLIER_MAX: Span = Span::DAY;
-/// Weeks of samples that are kept at most: of a horizon so long that it has more, nothing ever matures.
+/// Weeks of samples that are kept at most; with a horizon of more weeks no outcome ever matures.
 pub const SAMPLES_MAX: i64 = 128;
 
-/// Samples by week and partition, and what was made of them.
+/// Samples by week and partition, and the fits computed from them.
 #[derive(Debug, Clone)]
-pub struct Learner {
-    /// How long customers are watched: the horizon in whole weeks, since samples are taken once a week.
+pub struct Trainer {
+    /// The horizon in whole weeks, since samples are taken once a week.
     watch_weeks: i64,
-    /// Weeks of each partition that anything is learnt from.
+    /// Weeks of samples that are kept for each partition.
     kept: i64,
     samples: BTreeMap<u32, BTreeMap<i64, Sample>>,
-    /// Those that are learnt from, when the fits were made.
+    /// The partitions that the cached fits were computed from.
     in_step: BTreeSet<u32>,
-    /// Of each week, as far as computed.
+    /// The fit of each week, as far as computed.
     fits: BTreeMap<i64, Option<Fit>>,
 }
 
-/// What was learnt in one week.
+/// The result of training in one week.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Learnt {
+pub struct TrainedModel {
     pub week: i64,
     pub fit: Fit,
     pub recalibration: Option<Recalibration>,
-    /// All who have come, and of how many of them it was learnt.
+    /// All customers who have been active, and how many of them were sampled.
     pub customers: u64,
     pub sampled: u64,
-    /// Of the newest week of which it is known what came; `None`: of none yet.
+    /// The quality of the newest week whose outcomes are known; `None`: of none yet.
     pub quality: Option<Quality>,
 }
 
-/// How good the probabilities of one week were, before any correction.
+/// How good the probabilities of one week were, before recalibration.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
     pub week: i64,
     pub customers: u64,
-    /// Of whom nothing came.
+    /// Customers who were inactive.
     pub none: u64,
-    /// `None` where all were alike.
+    /// `None` where all had the same outcome.
     pub auc: Option<f64>,
     pub brier: f64,
     pub ece: f64,
 }
 
-impl Learnt {
+impl TrainedModel {
     /// As an input to decisions.
     #[must_use]
     pub fn parameters(&self, version: u32) -> Parameters {
@@ -77,46 +77,46 @@ impl Learnt {
     }
 }
 
-/// A row, and what became of the customer while watched.
+/// A row, and its outcome: whether the customer was inactive during the horizon.
 struct Matured<'a> {
     row: &'a SampleRow,
     none: bool,
 }
 
-impl Learner {
+impl Trainer {
     #[must_use]
     pub fn new(churn: &Churn) -> Self {
         let watch_weeks = (churn.horizon.0 + WEEK.0 - 1).div_euclid(WEEK.0);
         let used = match churn.model {
             ChurnModel::Purchases => 0,
-            // What a fit of then was learnt from.
-            ChurnModel::Usage => watch_weeks + WATCHED_WITHIN,
+            // A fit of that week needs the weeks before it.
+            ChurnModel::Usage => watch_weeks + USAGE_FIT_WEEKS,
         };
-        let kept = watch_weeks + CORRECTED_WITHIN + LOOKED_BACK_ON + used + 3 * APART_MAX;
+        let kept = watch_weeks + RECALIBRATION_WEEKS + FIT_LOOKBACK_WEEKS + used + 3 * WEEKS_APART_MAX;
         let (samples, in_step, fits) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
         Self { watch_weeks, kept: kept.min(SAMPLES_MAX), samples, in_step, fits }
     }
 
-    /// For rules that take the same samples: with all that was taken in, and nothing of what was made of it. `None`: they look
-    /// further back than what is kept.
+    /// For other rules that take the same samples: keeps the samples and drops the fits. `None`: they look further back
+    /// than what is kept.
     #[must_use]
-    pub fn under(self, churn: &Churn) -> Option<Self> {
-        let anew = Self::new(churn);
-        (anew.kept <= self.kept).then_some(Self { samples: self.samples, ..anew })
+    pub fn for_rules(self, churn: &Churn) -> Option<Self> {
+        let fresh = Self::new(churn);
+        (fresh.kept <= self.kept).then_some(Self { samples: self.samples, ..fresh })
     }
 
-    /// Takes a partition's sample in, in place of one that it took in the same week.
+    /// Adds a partition's sample, in place of an earlier one of the same week.
     pub fn add(&mut self, partition: u32, sample: Sample) {
         let week = sample.week;
         let samples = self.samples.entry(partition).or_default();
         samples.insert(week, sample);
         let newest = samples.last_key_value().map_or(week, |(newest, _)| *newest);
         *samples = samples.split_off(&(newest - self.kept + 1));
-        // Whatever looks at it is made anew.
+        // Fits of this week and later ones are recomputed.
         self.fits.split_off(&week);
     }
 
-    /// The partitions that are in step with most others, by the newest weeks of all.
+    /// The partitions whose newest week is close to the median, each with its newest week.
     fn in_step(&self) -> BTreeMap<u32, i64> {
         let newest = |(partition, samples): (&u32, &BTreeMap<i64, Sample>)| {
             samples.last_key_value().map(|(newest, _)| (*partition, *newest))
@@ -124,16 +124,16 @@ impl Learner {
         let mut newest: BTreeMap<u32, i64> = self.samples.iter().filter_map(newest).collect();
         let mut weeks: Vec<i64> = newest.values().copied().collect();
         weeks.sort_unstable();
-        // Of two it is the earlier one: of a time too far in the future nothing is learnt.
+        // Of two the earlier one, so that a time too far in the future is not trained on.
         let middle = weeks.get(weeks.len().saturating_sub(1) / 2).copied().unwrap_or_default();
-        newest.retain(|_, week| middle.abs_diff(*week) <= APART_MAX.unsigned_abs());
+        newest.retain(|_, week| middle.abs_diff(*week) <= WEEKS_APART_MAX.unsigned_abs());
         newest
     }
 
-    /// What is known by the newest week for which every partition has told, of those that ever did and are in step. `None`:
-    /// nothing, or too little for any parameters.
+    /// Trains as of the newest week for which every partition in step has delivered its sample. `None`: there are no
+    /// samples, or too few for any parameters.
     #[must_use]
-    pub fn learn(&mut self, churn: &Churn, calendar: &Calendar) -> Option<Learnt> {
+    pub fn train(&mut self, churn: &Churn, calendar: &Calendar) -> Option<TrainedModel> {
         let newest = self.in_step();
         let week = *newest.values().min()?;
         let in_step: BTreeSet<u32> = newest.into_keys().collect();
@@ -146,30 +146,31 @@ impl Learner {
         let outcomes = self.outcomes(week, churn, calendar);
         let quality = outcomes.last_key_value().and_then(|(week, outcomes)| Quality::of(*week, outcomes));
         let outcomes: Vec<Vec<Outcome>> = outcomes.into_values().collect();
-        // Little is known while parameters are provisional; and what is learnt of a week says little of a day.
+        // Provisional parameters are not recalibrated, nor horizons under a week, whose outcomes weekly samples cannot
+        // show.
         let is_sure = !fit.is_provisional() && churn.horizon >= WEEK;
-        let recalibration = is_sure.then(|| Recalibration::learnt(&outcomes)).flatten();
+        let recalibration = is_sure.then(|| Recalibration::fit(&outcomes)).flatten();
         let customers = self.latest(week).map(|sample| sample.customers).sum();
         let sampled = self.latest(week).map(|sample| sample.rows.len() as u64).sum();
-        Some(Learnt { week, fit, recalibration, customers, sampled, quality })
+        Some(TrainedModel { week, fit, recalibration, customers, sampled, quality })
     }
 
-    /// The samples that are learnt from, by partition.
+    /// The samples of the partitions in step.
     fn by_partition(&self) -> impl Iterator<Item = &BTreeMap<i64, Sample>> {
         self.in_step.iter().filter_map(|partition| self.samples.get(partition))
     }
 
-    /// The sample of each partition in a week; of one that has none, the latest of the few weeks before.
+    /// The sample of each partition in a week, or where it has none the latest of the few weeks before.
     fn latest(&self, week: i64) -> impl Iterator<Item = &Sample> {
         self.by_partition()
-            .filter_map(move |samples| samples.range(week - APART_MAX..=week).next_back())
+            .filter_map(move |samples| samples.range(week - WEEKS_APART_MAX..=week).next_back())
             .map(|(_, s)| s)
     }
 
-    /// The best that is known in a week: what is known is not given up for what is provisional.
+    /// The best fit as of a week: known parameters of earlier weeks are preferred to provisional ones.
     fn best(&mut self, week: i64, churn: &Churn, calendar: &Calendar) -> Option<Fit> {
         let mut best = self.fit(week, churn, calendar);
-        for earlier in (week - LOOKED_BACK_ON + 1..week).rev() {
+        for earlier in (week - FIT_LOOKBACK_WEEKS + 1..week).rev() {
             if best.is_some_and(|best| best.is_known(churn)) {
                 break;
             }
@@ -189,15 +190,15 @@ impl Learner {
             return *fit;
         }
         let rows = self.latest(week).flat_map(|sample| &sample.rows);
-        let now: Vec<_> = rows.map(|row| row.sighting(calendar)).collect();
-        let watched = match churn.model {
+        let now: Vec<_> = rows.map(|row| row.snapshot(calendar)).collect();
+        let labeled = match churn.model {
             ChurnModel::Purchases => BTreeMap::new(),
-            ChurnModel::Usage => self.matured(week, calendar, WATCHED_WITHIN, WATCHED_MAX),
+            ChurnModel::Usage => self.matured(week, calendar, USAGE_FIT_WEEKS, USAGE_FIT_WEEKS_MAX),
         };
-        let watched = watched.into_values().flatten();
-        let watched: Vec<Watched> =
-            watched.map(|Matured { row, none }| Watched { sighting: row.sighting(calendar), none }).collect();
-        let fit = Fit::new(churn, &now, &watched, self.watch(), None).ok();
+        let labeled = labeled.into_values().flatten();
+        let labeled: Vec<LabeledSnapshot> =
+            labeled.map(|Matured { row, none }| LabeledSnapshot { snapshot: row.snapshot(calendar), none }).collect();
+        let fit = Fit::new(churn, &now, &labeled, self.watch(), None).ok();
         self.fits.insert(week, fit);
         fit
     }
@@ -206,18 +207,18 @@ impl Learner {
         Span(self.watch_weeks * WEEK.0)
     }
 
-    /// What became of those of whom something was said, by the week in which it was said, under the parameters of then.
+    /// The outcomes of the predictions of each week, under the parameters of that week.
     fn outcomes(&mut self, week: i64, churn: &Churn, calendar: &Calendar) -> BTreeMap<i64, Vec<Outcome>> {
-        let weeks: Vec<i64> = self.matured(week, calendar, CORRECTED_WITHIN, SNAPSHOTS_MAX).into_keys().collect();
+        let weeks: Vec<i64> = self.matured(week, calendar, RECALIBRATION_WEEKS, SNAPSHOTS_MAX).into_keys().collect();
         let models: Vec<_> =
             weeks.into_iter().map(|week| self.best(week, churn, calendar).map(|fit| fit.model())).collect();
         let horizon = self.watch().0 as f64 / Span::DAY.0 as f64;
-        let said = self.matured(week, calendar, CORRECTED_WITHIN, SNAPSHOTS_MAX);
-        let outcomes = said.into_iter().zip(models).filter_map(|((week, rows), model)| {
+        let predicted = self.matured(week, calendar, RECALIBRATION_WEEKS, SNAPSHOTS_MAX);
+        let outcomes = predicted.into_iter().zip(models).filter_map(|((week, rows), model)| {
             let model = model?;
             let outcome = |Matured { row, none }: Matured<'_>| {
-                let customer = row.comings.under(&model)?;
-                let evidence = Evidence::of(&customer, row.sighting(calendar).days, horizon);
+                let customer = row.activity.with_model(&model)?;
+                let evidence = Evidence::of(&customer, row.snapshot(calendar).days, horizon);
                 Some(Outcome { evidence, none })
             };
             Some((week, rows.into_iter().filter_map(outcome).collect::<Vec<_>>()))
@@ -225,8 +226,7 @@ impl Learner {
         outcomes.filter(|(_, outcomes)| !outcomes.is_empty()).collect()
     }
 
-    /// The latest weeks, at most so many `within` so many, in which somebody was looked at who by `week` has been watched to
-    /// the end, each with its rows.
+    /// The latest weeks whose horizon has ended by `week`, each with its rows: at most `most` of the last `within`.
     fn matured(&self, week: i64, calendar: &Calendar, within: i64, most: usize) -> BTreeMap<i64, Vec<Matured<'_>>> {
         let ended = week - self.watch_weeks;
         let rows = |begun: i64| -> Vec<Matured<'_>> {
@@ -244,14 +244,14 @@ impl Learner {
         calendar: &Calendar,
     ) -> Vec<Matured<'a>> {
         let Some(sample) = samples.get(&begun) else { return Vec::new() };
-        // Whoever was looked at late in their week is looked up in the sample after it.
+        // A row taken late in its week is looked up in the sample after the one at the end of the horizon.
         let later: Vec<&Sample> =
             samples.range(begun + self.watch_weeks..=week).map(|(_, sample)| sample).take(2).collect();
         let watch = self.watch();
         let matured = |row: &'a SampleRow| {
             let over = row.at + watch - EARLIER_MAX;
             let later = later.iter().filter_map(|sample| sample.find(row.hash)).find(|later| later.at >= over)?;
-            Some(Matured { row, none: row.nothing_came(later, watch, calendar) })
+            Some(Matured { row, none: row.was_inactive(later, watch, calendar) })
         };
         sample.rows.iter().filter_map(matured).collect()
     }
@@ -259,25 +259,25 @@ impl Learner {
 
 impl Quality {
     fn of(week: i64, outcomes: &[Outcome]) -> Option<Self> {
-        let said = |outcome: &Outcome| (Recalibration::NONE.p_none(&outcome.evidence), outcome.none);
-        let said: Vec<(f64, bool)> = outcomes.iter().map(said).collect();
+        let predicted = |outcome: &Outcome| (Recalibration::NONE.p_none(&outcome.evidence), outcome.none);
+        let predicted: Vec<(f64, bool)> = outcomes.iter().map(predicted).collect();
         Some(Self {
             week,
-            customers: said.len() as u64,
-            none: said.iter().filter(|(_, none)| *none).count() as u64,
-            auc: quality::auc(&said),
-            brier: quality::brier(&said)?,
-            ece: quality::ece(&said)?,
+            customers: predicted.len() as u64,
+            none: predicted.iter().filter(|(_, none)| *none).count() as u64,
+            auc: quality::auc(&predicted),
+            brier: quality::brier(&predicted)?,
+            ece: quality::ece(&predicted)?,
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Learner, Learnt};
+    use super::{TrainedModel, Trainer};
     use crate::churn::tests::cdnow::{self, Bought};
     use crate::churn::{Purchases, days_since, quality};
-    use crate::engine::Comings;
+    use crate::engine::ActivityHistory;
     use crate::engine::training::sample::{Sample, SampleRow, week_begins};
     use crate::event::stored_hash::tie_hash;
     use crate::event::{Instant, Span};
@@ -301,27 +301,27 @@ mod tests {
             let today = i32::try_from(at.0.div_euclid(Span::DAY.0)).unwrap();
             let past = bought.iter().map(|(day, amount)| (DAY_ZERO + day, *amount));
             if let Some(purchases) = Purchases::of(past.take_while(|(day, _)| *day < today)) {
-                let comings = Comings::Bought(purchases);
-                rows.push(SampleRow { hash: tie_hash(&number.to_string()), at, comings });
+                let activity = ActivityHistory::Purchases(purchases);
+                rows.push(SampleRow { hash: tie_hash(&number.to_string()), at, activity });
             }
         }
         rows.sort_unstable_by_key(|row| row.hash);
         Sample { week, customers: rows.len() as u64, rows }
     }
 
-    fn learn(learner: &mut Learner, rules: &RuleSet) -> Option<Learnt> {
-        learner.learn(rules.churn.as_ref().unwrap(), &rules.calendar())
+    fn train(trainer: &mut Trainer, rules: &RuleSet) -> Option<TrainedModel> {
+        trainer.train(rules.churn.as_ref().unwrap(), &rules.calendar())
     }
 
-    fn learner(rules: &RuleSet) -> Learner {
-        Learner::new(rules.churn.as_ref().unwrap())
+    fn trainer(rules: &RuleSet) -> Trainer {
+        Trainer::new(rules.churn.as_ref().unwrap())
     }
 
     /// AUC, Brier score and ECE of what is said of everyone in a week, by what came of them.
-    fn judged(learnt: &Learnt, customers: &[Bought], week: i64, corrected: bool) -> [f64; 3] {
+    fn measured_quality(trained: &TrainedModel, customers: &[Bought], week: i64, corrected: bool) -> [f64; 3] {
         let now = week_begins(week);
         let today = i32::try_from(now.0.div_euclid(Span::DAY.0)).unwrap();
-        let parameters = learnt.parameters(1);
+        let parameters = trained.parameters(1);
         let levels = crate::churn::Levels {
             horizon_days: f64::from(HORIZON_DAYS),
             thresholds: &[],
@@ -331,7 +331,7 @@ mod tests {
         let scored = customers.iter().filter_map(|bought| {
             let days = || bought.iter().map(|(day, amount)| (DAY_ZERO + day, *amount));
             let past = Purchases::of(days().take_while(|(day, _)| *day < today))?;
-            let customer = Comings::Bought(past).under(&parameters.model)?;
+            let customer = ActivityHistory::Purchases(past).with_model(&parameters.model)?;
             let at = days_since(i64::from(past.first_day) * Span::DAY.0, now.0);
             let none = !days().any(|(day, _)| (today..today + HORIZON_DAYS).contains(&day));
             Some((levels.risk(&customer, at), none))
@@ -343,23 +343,23 @@ mod tests {
     #[test]
     fn learnt_each_week_from_samples_of_the_past_the_next_thirteen_weeks_are_foretold() {
         let (customers, rules) = (cdnow::customers(), rules("91 days"));
-        let mut learner = learner(&rules);
+        let mut trainer = trainer(&rules);
         let (mut raw, mut corrected, mut weeks, mut last) = ([0.0; 3], [0.0; 3], 0.0, None);
         for week in FIRST..FIRST + 65 {
             for partition in 0..PARTITIONS {
-                learner.add(partition, sample(&customers, partition, week));
+                trainer.add(partition, sample(&customers, partition, week));
             }
-            let Some(learnt) = learn(&mut learner, &rules) else { continue };
-            assert_eq!(learnt.week, week);
-            assert!(learnt.recalibration.is_none() || !learnt.fit.is_provisional());
+            let Some(trained) = train(&mut trainer, &rules) else { continue };
+            assert_eq!(trained.week, week);
+            assert!(trained.recalibration.is_none() || !trained.fit.is_provisional());
             // From half a year on parameters are known, and so may corrections be.
-            if !learnt.fit.is_provisional() {
+            if !trained.fit.is_provisional() {
                 let add = |sums: [f64; 3], of: [f64; 3]| std::array::from_fn(|i| sums[i] + of[i]);
-                raw = add(raw, judged(&learnt, &customers, week, false));
-                corrected = add(corrected, judged(&learnt, &customers, week, true));
+                raw = add(raw, measured_quality(&trained, &customers, week, false));
+                corrected = add(corrected, measured_quality(&trained, &customers, week, true));
                 weeks += 1.0;
             }
-            last = Some(learnt);
+            last = Some(trained);
         }
         let [raw, corrected] = [raw, corrected].map(|sums| sums.map(|sum| sum / weeks));
         println!("AUC, Brier, ECE over {weeks} weeks: raw {raw:.4?}, corrected {corrected:.4?}");
@@ -383,34 +383,34 @@ mod tests {
             .flat_map(|week| (0..PARTITIONS).map(move |of| (of, week)))
             .map(|(of, week)| (of, sample(&customers, of, week)))
             .collect();
-        let learnt = |samples: &mut dyn Iterator<Item = &(u32, Sample)>, on_the_way: bool| {
-            let mut learner = learner(&rules);
+        let trained = |samples: &mut dyn Iterator<Item = &(u32, Sample)>, on_the_way: bool| {
+            let mut trainer = trainer(&rules);
             for (partition, sample) in samples {
-                learner.add(*partition, sample.clone());
+                trainer.add(*partition, sample.clone());
                 if on_the_way {
-                    learn(&mut learner, &rules);
+                    train(&mut trainer, &rules);
                 }
             }
-            learn(&mut learner, &rules).unwrap()
+            train(&mut trainer, &rules).unwrap()
         };
-        let at_once = learnt(&mut all.iter(), false);
+        let at_once = trained(&mut all.iter(), false);
         assert!(at_once.recalibration.is_some() && at_once.quality.is_some());
-        assert_eq!(learnt(&mut all.iter(), true), at_once);
-        assert_eq!(learnt(&mut all.iter().rev(), false), at_once);
+        assert_eq!(trained(&mut all.iter(), true), at_once);
+        assert_eq!(trained(&mut all.iter().rev(), false), at_once);
         let by_partition = (0..PARTITIONS).flat_map(|of| all.iter().filter(move |(partition, _)| *partition == of));
-        assert_eq!(learnt(&mut by_partition.chain(all.iter().take(9)), false), at_once);
+        assert_eq!(trained(&mut by_partition.chain(all.iter().take(9)), false), at_once);
         // Who is asked later does not know the first weeks any more.
-        let late = all.iter().filter(|(_, sample)| sample.week > FIRST + 59 - learner(&rules).kept);
-        assert_eq!(learnt(&mut late.into_iter(), false), at_once);
+        let late = all.iter().filter(|(_, sample)| sample.week > FIRST + 59 - trainer(&rules).kept);
+        assert_eq!(trained(&mut late.into_iter(), false), at_once);
     }
 
     #[test]
     fn all_partitions_are_waited_for_but_not_one_that_stands_still_or_is_in_another_time() {
         let (customers, rules) = (cdnow::customers().split_off(2_000), rules("91 days"));
-        let mut learner = learner(&rules);
+        let mut trainer = trainer(&rules);
         let mut week_with = |partition: u32, week: i64| {
-            learner.add(partition, sample(&customers, partition, week));
-            learn(&mut learner, &rules).map(|learnt| (learnt.week - FIRST, learnt.sampled))
+            trainer.add(partition, sample(&customers, partition, week));
+            train(&mut trainer, &rules).map(|trained| (trained.week - FIRST, trained.sampled))
         };
         let sampled = |week, of| sample(&customers, of, FIRST + week).rows.len() as u64;
         let all = |week| [0, 1, 2, 3].map(|of| sampled(week, of)).into_iter();
@@ -429,31 +429,32 @@ mod tests {
         // An event has moved the time of one by many years.
         let mut poisoned = sample(&customers, 1, FIRST + 24);
         poisoned.week += 400_000;
-        learner.add(1, poisoned);
-        let learnt = learn(&mut learner, &rules).unwrap();
-        assert_eq!((learnt.week - FIRST, learnt.sampled), (24, all(24).skip(2).sum()));
+        trainer.add(1, poisoned);
+        let trained = train(&mut trainer, &rules).unwrap();
+        assert_eq!((trained.week - FIRST, trained.sampled), (24, all(24).skip(2).sum()));
     }
 
     #[test]
     fn what_came_of_a_customer_is_looked_up_when_the_horizon_in_whole_weeks_is_over() {
         let rules = rules("10 days");
         let day = |week: i64, days: i64| i32::try_from(week_begins(week).0 / Span::DAY.0 + days).unwrap();
-        // Buys on these days after the week begins; looked at this long after the beginnings of the week and of the second
-        // one after it, and is nothing seen to come?
+        // Buys on these days after the week begins; looked at this long after the beginnings of the week and of the
+        // second one after it, and is nothing seen to come?
         let none = |days: &[i64], began: Span, later: Span| {
             let seen_on = |week: i64, at: Span, until: i64| {
                 let past =
                     days.iter().map(|of| (day(FIRST, *of), 1)).take_while(|(bought, _)| *bought < day(FIRST, until));
-                let comings = Comings::Bought(Purchases::of([(day(FIRST, -30), 1)].into_iter().chain(past)).unwrap());
-                let row = SampleRow { hash: 7, at: week_begins(week) + at, comings };
+                let activity =
+                    ActivityHistory::Purchases(Purchases::of([(day(FIRST, -30), 1)].into_iter().chain(past)).unwrap());
+                let row = SampleRow { hash: 7, at: week_begins(week) + at, activity };
                 Sample { week, customers: 1, rows: vec![row] }
             };
-            let mut learner = learner(&rules);
-            learner.add(0, seen_on(FIRST, began, 0));
-            learner.add(0, seen_on(FIRST + 2, later, 14));
-            learner.add(0, seen_on(FIRST + 3, later, 21));
-            learner.in_step = [0].into();
-            let matured = learner.matured(FIRST + 3, &rules.calendar(), 10, 8);
+            let mut trainer = trainer(&rules);
+            trainer.add(0, seen_on(FIRST, began, 0));
+            trainer.add(0, seen_on(FIRST + 2, later, 14));
+            trainer.add(0, seen_on(FIRST + 3, later, 21));
+            trainer.in_step = [0].into();
+            let matured = trainer.matured(FIRST + 3, &rules.calendar(), 10, 8);
             matured.get(&FIRST).map(|rows| rows.iter().map(|row| row.none).collect::<Vec<_>>())
         };
         let (early, hour) = (Span(0), Span::HOUR);

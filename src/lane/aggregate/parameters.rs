@@ -9,7 +9,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::engine::{Parameters, Slot, Words};
+use crate::engine::{Detail, Parameters, Slot};
 use crate::lane::aggregate::limits::{FLUSH_FOR, PARTITIONS_MAX};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
@@ -74,8 +74,8 @@ impl Partition {
             looked += 1;
             last = Some(customer.to_owned());
             let lags = match shard.peek(customer) {
-                Some(state) => shard.engine().lags(state),
-                None => shard.engine().lags(&decode_state(state, rules)?),
+                Some(state) => shard.engine().has_stale_parameters(state),
+                None => shard.engine().has_stale_parameters(&decode_state(state, rules)?),
             };
             if lags {
                 lagging.push(customer.into());
@@ -93,7 +93,7 @@ impl Partition {
             self.decide_under_parameters(*slot);
         }
         self.tally().reevaluated += slots.len() as u64;
-        self.emit(self.next_offset, Words::Full, context, plan);
+        self.emit(self.next_offset, Detail::Full, context, plan);
         for slot in slots {
             self.flush_one(slot, plan);
         }
@@ -102,7 +102,7 @@ impl Partition {
 
     /// Decides a customer under the parameters in force, unless that is done. `emit` turns the effects into records.
     fn decide_under_parameters(&mut self, slot: Slot) {
-        self.shard.catch_up(slot, self.next_offset, Words::Full, &mut self.effects);
+        self.shard.apply_parameters(slot, self.next_offset, Detail::Full, &mut self.effects);
     }
 }
 

@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use crate::engine::{Slot, Standing, Thresholds, Words};
+use crate::engine::{Detail, Slot, Standing, Thresholds};
 use crate::event::stored_hash::tie_hash;
 use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
@@ -89,7 +89,7 @@ impl Partition {
             let turns = rules.ranks.iter().zip(old.iter().zip(new.iter())).any(|(rank, (old, new))| {
                 let place = places[usize::from(rank.ranking.0)];
                 let standing = place.map(|value| Standing { value, hash });
-                old != new && standing.is_some_and(|it| rank.takes(it, *old) != rank.takes(it, *new))
+                old != new && standing.is_some_and(|it| rank.includes(it, *old) != rank.includes(it, *new))
             });
             // A deadline that is due may change the customer's value.
             if turns || deadline <= stream_time {
@@ -106,7 +106,7 @@ impl Partition {
             let slot = self.slot(customer);
             self.reconsider(slot, &old);
         }
-        self.emit(self.next_offset, Words::Full, context, plan);
+        self.emit(self.next_offset, Detail::Full, context, plan);
         self.flush_all(usize::MAX, plan);
         Ok(())
     }
@@ -114,6 +114,6 @@ impl Partition {
     /// Decides a customer again if their value is between thresholds `old` and those in force. `emit` turns the effects
     /// into records.
     fn reconsider(&mut self, slot: Slot, old: &Thresholds) {
-        self.shard.reconsider(slot, old, self.next_offset, Words::Full, &mut self.effects);
+        self.shard.reevaluate_ranks(slot, old, self.next_offset, Detail::Full, &mut self.effects);
     }
 }

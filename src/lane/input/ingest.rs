@@ -2,7 +2,7 @@
 
 use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Lookup, Reader, SchemaKey, Schemas, recycle};
-use crate::engine::{Slot, Words};
+use crate::engine::{Detail, Slot};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason, Vocabulary};
 use crate::kafka::{Record, Stamp};
 use crate::lane::context::Context;
@@ -141,7 +141,7 @@ impl Partition {
         self.rules.coverage.pass(&event, self.intake.sound);
         self.intake.sound += 1;
         let (at, unusable) = (event.at, event.unusable_values);
-        if !self.apply(incoming.slot, &event, record.offset(), Words::Full, context, plan)? {
+        if !self.apply(incoming.slot, &event, record.offset(), Detail::Full, context, plan)? {
             return Ok(Some(NotApplied::Skip(SkipReason::Duplicate)));
         }
         self.tally().unusable_values += u64::from(unusable);

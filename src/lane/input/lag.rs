@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant as Moment};
 
 use crate::clock::Reading;
-use crate::engine::Words;
+use crate::engine::Detail;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::plan::Plan;
@@ -40,7 +40,7 @@ impl Lane {
             partition.mark_caught_up(self.context.live_after);
             partition.last_advance = Moment::now();
             if partition.is_live()
-                && let Err(error) = partition.advance(to, Words::Full, &self.context, plan)
+                && let Err(error) = partition.advance(to, Detail::Full, &self.context, plan)
             {
                 failed.push((partition.number, error.into()));
             }

@@ -96,7 +96,7 @@ impl RulesMigration {
         let migration = Migration::between(Arc::clone(&partition.rules.rules), Arc::clone(&version.rules));
         let path = backfill_path(partition.database.path());
         Database::remove(&path).map_err(backfill_failed)?;
-        let stage = if migration.rereads() {
+        let stage = if migration.needs_log() {
             Stage::Backfill(Box::new(Backfill {
                 reader: reader()?,
                 stream_time: Instant::MIN,
@@ -113,10 +113,10 @@ impl RulesMigration {
             from = partition.rules.number,
             to = version.number,
             offset = partition.next_offset,
-            rereads = migration.rereads(),
+            rereads = migration.needs_log(),
             "Applying new rules; the partition's input waits."
         );
-        context.edits.begins(partition.number, version.number, migration.rereads());
+        context.edits.begins(partition.number, version.number, migration.needs_log());
         context.metrics.partitions_migrating.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Effect, Words};
+use crate::engine::{CustomerState, Detail, Effect, LogCoverage};
 use crate::event::Instant;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
@@ -67,10 +67,10 @@ impl RulesMigration {
                 &stored.customer,
                 old,
                 backfilled,
-                self.has_whole_log,
+                if self.has_whole_log { LogCoverage::Whole } else { LogCoverage::Partial },
                 stream_time,
                 &mut self.engine,
-                Words::Full,
+                Detail::Full,
                 &mut decided,
             );
             state.as_of = partition.meta.log.position(position);

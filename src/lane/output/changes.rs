@@ -157,7 +157,7 @@ impl RecordEncoder {
         let event_id = change_id(customer, "churn risk", level, effect.at);
         let words = |of: &dyn Fn(Language) -> String| Localized { en: of(Language::English), fr: of(Language::French) };
         let factor = |factor: &Factor| RiskFactor {
-            text: words(&|language| factor.in_words(rules, language)),
+            text: words(&|language| factor.text(rules, language)),
             points: factor.points,
         };
         let change = ChurnRiskChange {

@@ -1,6 +1,6 @@
 //! Applying one event to a partition, and moving its stream time by the wall clock.
 
-use crate::engine::{Slot, Words};
+use crate::engine::{Detail, Slot};
 use crate::event::{CustomerEvent, Instant, Span};
 use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
@@ -16,7 +16,7 @@ impl Partition {
 
     /// Prefetches a customer's state into the processor's cache.
     pub(in crate::lane) fn prefetch(&self, slot: Slot) {
-        self.shard.warm(slot);
+        self.shard.prefetch(slot);
     }
 
     /// Loads the states of customers who are not in memory, in one read.
@@ -49,13 +49,13 @@ impl Partition {
         slot: Option<Slot>,
         event: &CustomerEvent<'_>,
         position: i64,
-        words: Words,
+        words: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
         let is_new = self.shard.state(slot).known_since == Instant::MAX;
-        if !self.shard.take_in(slot, event, position, words, &mut self.effects) {
+        if !self.shard.apply_event(slot, event, position, words, &mut self.effects) {
             if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
@@ -86,9 +86,9 @@ impl Partition {
                 self.shard.advance(event.at - arrives_within);
             }
         } else {
-            self.shard.take_in(slot, event, position, Words::None, &mut self.effects);
+            self.shard.apply_event(slot, event, position, Detail::None, &mut self.effects);
         }
-        self.decide_due(position, position + 1, Words::None, context, plan)
+        self.decide_due(position, position + 1, Detail::None, context, plan)
     }
 
     /// Records an input of decisions that is not in the log.
@@ -100,7 +100,7 @@ impl Partition {
     pub(in crate::lane) fn advance(
         &mut self,
         to: Instant,
-        words: Words,
+        words: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
@@ -110,7 +110,7 @@ impl Partition {
         let position = self.next_offset;
         self.begin();
         self.shard.advance(to);
-        if words == Words::Full {
+        if words == Detail::Full {
             self.record(position, Recorded::Advance(to));
         }
         // The event at this position is still to come.

@@ -1,6 +1,6 @@
 //! Deciding due deadlines, of customers in memory and stored, in the order of their instants.
 
-use crate::engine::{Shard, Slot, Words};
+use crate::engine::{Detail, Shard, Slot};
 use crate::event::Instant;
 use crate::lane::context::Context;
 use crate::lane::output::plan::{Part, Plan};
@@ -28,19 +28,19 @@ impl Partition {
         &mut self,
         position: i64,
         as_of: i64,
-        words: Words,
+        words: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
         let until = match (words, self.meta.overdue) {
             // A replay goes as far as the batch went then: the rest was not decided, or is flushed.
-            (Words::None, Some(overdue)) => self.shard.stream_time().min(overdue.decided_to),
+            (Detail::None, Some(overdue)) => self.shard.stream_time().min(overdue.decided_to),
             _ => self.shard.stream_time(),
         };
         loop {
             let decided = self.decide_some(until, as_of, words)?;
             self.emit(position, words, context, plan);
-            if words == Words::Full && (self.is_overdue() || decided.more_from.is_some()) {
+            if words == Detail::Full && (self.is_overdue() || decided.more_from.is_some()) {
                 // The decided states are flushed, so that a restart decides the rest and nobody twice.
                 self.begin();
                 for (_, slot) in decided.fired {
@@ -57,7 +57,7 @@ impl Partition {
     }
 
     /// Decides the earliest deadlines before `until`, `decisions_max` at most.
-    fn decide_some(&mut self, until: Instant, as_of: i64, words: Words) -> Result<Decided, StoreError> {
+    fn decide_some(&mut self, until: Instant, as_of: i64, words: Detail) -> Result<Decided, StoreError> {
         let most = self.decisions_max;
         let mut fired: Vec<(Instant, Slot)> = Vec::new();
         let mut looked_at = 0;
@@ -97,7 +97,7 @@ impl Partition {
     pub(in crate::lane) fn decide_overdue(&mut self, context: &Context, plan: &mut Plan) -> Result<(), StoreError> {
         let Some(Overdue { position, .. }) = self.overdue else { return Ok(()) };
         self.begin();
-        self.decide_due(position, self.next_offset, Words::Full, context, plan)
+        self.decide_due(position, self.next_offset, Detail::Full, context, plan)
     }
 
     /// Handles an index entry that stream time has passed. A customer who is due is loaded into memory. An obsolete

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::wall_clock;
-use crate::engine::{Effect, RiskEffect, Said, Slot, Words, level_name};
+use crate::engine::{CustomerEffect, Detail, Effect, RiskEffect, Slot, level_name};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::context::Context;
 use crate::lane::output::changes::{Automation, Origin};
@@ -15,13 +15,13 @@ use crate::rules::{Cohort, OnCreate, RuleSet};
 
 impl Partition {
     /// Turns the collected effects into records; drops them during a replay.
-    pub(in crate::lane) fn emit(&mut self, position: i64, words: Words, context: &Context, plan: &mut Plan) {
+    pub(in crate::lane) fn emit(&mut self, position: i64, words: Detail, context: &Context, plan: &mut Plan) {
         let risks = self.shard.take_risks();
         if self.effects.is_empty() && risks.is_empty() {
             return;
         }
         let mut effects = std::mem::take(&mut self.effects);
-        if words == Words::Full {
+        if words == Detail::Full {
             self.emit_records(&mut effects, risks, position, context, plan);
         }
         effects.clear();
@@ -30,7 +30,7 @@ impl Partition {
 
     fn emit_records(
         &mut self,
-        effects: &mut Vec<Said>,
+        effects: &mut Vec<CustomerEffect>,
         risks: Vec<(Slot, RiskEffect)>,
         position: i64,
         context: &Context,
@@ -45,7 +45,7 @@ impl Partition {
         };
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
-        for Said { slot, effect } in effects.drain(..) {
+        for CustomerEffect { slot, effect } in effects.drain(..) {
             let customer = self.shard.customer(slot);
             let members = &mut self.members[usize::from(effect.cohort.0)];
             *members = match effect.change {

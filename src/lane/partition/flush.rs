@@ -200,7 +200,7 @@ impl Partition {
         }
         plan.records.push(put_state(part, customer, indexed_at, bytes));
         self.shard.set_indexed_at(slot, indexed_at);
-        self.ranks.count(&self.shard.take_moves(slot));
+        self.ranks.count(&self.shard.take_rank_moves(slot));
     }
 
     /// Completes the partition's part of the plan: recorded inputs, META and its parts.
@@ -315,7 +315,7 @@ impl Partition {
         metrics.timers_fired(Fired::Decided).inc_by(counts.deadlines);
         metrics.timers_fired(Fired::Rearmed).inc_by(part.tally.rearmed);
         metrics.decisions_approximated.inc_by(counts.approximated);
-        metrics.dedupe_ids_evicted.inc_by(counts.ids_pushed_out);
+        metrics.dedupe_ids_evicted.inc_by(counts.ids_evicted);
         self.metrics.records_consumed.inc_by(part.tally.consumed);
         self.metrics.set_stream_time(self.meta.stream_time);
         self.metrics.set_cohort_members(&self.members);

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant as Moment;
 
-use crate::engine::{Moved, Standing};
+use crate::engine::{RankMove, Standing};
 use crate::event::stored_hash::tie_hash;
 use crate::lane::partition::publish_schedule::PublishSchedule;
 use crate::rules::RuleSet;
@@ -65,7 +65,7 @@ impl RankState {
     }
 
     /// Counts customers whose values have changed with a flush.
-    pub(in crate::lane) fn count(&mut self, moves: &[Moved]) {
+    pub(in crate::lane) fn count(&mut self, moves: &[RankMove]) {
         if self.needs_recount {
             return;
         }
@@ -124,7 +124,7 @@ pub(in crate::lane) fn moves(
     from: Option<&[u8]>,
     to: Option<&[u8]>,
     rules: &RuleSet,
-) -> Result<Vec<Moved>, StoreError> {
+) -> Result<Vec<RankMove>, StoreError> {
     let rankings = rules.rankings.len();
     let read = |state: Option<&[u8]>| match state {
         Some(state) => places(state, rankings).map(|(places, _)| places),
@@ -135,6 +135,6 @@ pub(in crate::lane) fn moves(
     let steps = read(from)?.into_iter().zip(read(to)?).enumerate();
     Ok(steps
         .filter(|(_, (from, to))| from != to)
-        .map(|(ranking, (from, to))| Moved { ranking, from: standing(from), to: standing(to) })
+        .map(|(ranking, (from, to))| RankMove { ranking, from: standing(from), to: standing(to) })
         .collect())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::engine::Words;
+use crate::engine::Detail;
 use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::placement::Seen;
@@ -17,7 +17,7 @@ impl Partition {
     /// The replay has reached META's `next_offset`: puts the timer index in order, and starts the partition's metrics.
     pub(in crate::lane) fn restored(&mut self, context: &Context) -> Result<(), StoreError> {
         // Later batches write that entries before stream time are obsolete.
-        self.decide_due(self.next_offset, self.next_offset, Words::None, context, &mut Plan::default())?;
+        self.decide_due(self.next_offset, self.next_offset, Detail::None, context, &mut Plan::default())?;
         if let Some(part) = self.part.take() {
             self.database.write(&part.writes)?;
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::engine::{Observed, Said, Shard, Thresholds, Timing};
+use crate::engine::{CustomerEffect, Observed, Shard, Thresholds, Timing};
 use crate::event::Instant;
 use crate::lane::output::plan::{Headers, OutputRecord, Part, Topic};
 use crate::lane::partition::due::DueIndex;
@@ -68,7 +68,7 @@ pub(in crate::lane) struct Partition {
     /// The limits in force; META holds them, so that a replay uses the same.
     pub(in crate::lane) timing: Timing,
     pub(in crate::lane) ids_max: u32,
-    pub(in crate::lane) effects: Vec<Said>,
+    pub(in crate::lane) effects: Vec<CustomerEffect>,
     pub(in crate::lane) part: Option<Part>,
     pub(super) new_recorded: Vec<(i64, Recorded)>,
     /// Below this many bytes of customers `evict_clean` finds nothing to evict.

@@ -29,7 +29,7 @@ impl SurveyPass {
             survey.count(&mut self.engine, state);
         }
         if let Some(sampling) = &mut self.sampling {
-            sampling.look(self.engine.rules(), tie_hash(customer), state, now);
+            sampling.add(self.engine.rules(), tie_hash(customer), state, now);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant as Moment};
 
-use crate::engine::Words;
+use crate::engine::Detail;
 use crate::kafka::{Failure, Read};
 use crate::lane::error::LaneError;
 use crate::lane::identity;
@@ -97,7 +97,7 @@ impl Restore {
         self.hold.end(self.partition, tools.health);
         partition.next_offset = to;
         if let Some(advance) = partition.advance_between(advanced, to) {
-            partition.advance(advance, Words::None, tools.context, &mut Plan::default())?;
+            partition.advance(advance, Detail::None, tools.context, &mut Plan::default())?;
         }
         let (now, then) = (partition.stream_time(), partition.meta.stream_time);
         if now != then {

@@ -1,7 +1,7 @@
 //! Replaying the input from the oldest unflushed change.
 
 use crate::codec::{SchemaKey, Schemas};
-use crate::engine::Words;
+use crate::engine::Detail;
 use crate::kafka::Record;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
@@ -35,7 +35,7 @@ impl Replay {
         partition.load_states(missing)?;
         for (number, record) in records.iter().enumerate() {
             if let Some(to) = partition.advance_between(*advanced, record.offset()) {
-                partition.advance(to, Words::None, context, &mut no_output)?;
+                partition.advance(to, Detail::None, context, &mut no_output)?;
             }
             *advanced = record.offset() + 1;
             let retaken = partition.replay(record, schemas, context, &mut no_output)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Moment};
 use crate::lane::versions::rulebook::Version;
 use crate::settings::Ranks;
 use crate::store::{Published, PublishedThresholds, Stage};
-use crate::summary::{Found, POPULATION_MIN, RankingCounters, found};
+use crate::summary::{POPULATION_MIN, RankThreshold, RankingCounters, found};
 
 /// When counters change within a period, those of several partitions come in quick succession: thresholds are computed
 /// once none has come for this long, or after the longer time.
@@ -200,9 +200,9 @@ impl Ranking {
     }
 
     /// By the rule set's numbers of ranks.
-    fn found(&self) -> Vec<Found> {
+    fn found(&self) -> Vec<RankThreshold> {
         let rules = &self.version.rules;
-        let mut all: Vec<Option<Found>> = vec![None; rules.ranks.len()];
+        let mut all: Vec<Option<RankThreshold>> = vec![None; rules.ranks.len()];
         for ranking in 0..rules.rankings.len() {
             let counters: Vec<RankingCounters> = self.counters(ranking).collect();
             let counters: Vec<&RankingCounters> = counters.iter().collect();
@@ -212,7 +212,7 @@ impl Ranking {
                 }
             }
         }
-        all.into_iter().map(|found| found.unwrap_or(Found { population: 0, threshold: None })).collect()
+        all.into_iter().map(|found| found.unwrap_or(RankThreshold { population: 0, threshold: None })).collect()
     }
 
     fn counters(&self, ranking: usize) -> impl Iterator<Item = RankingCounters> + '_ {
@@ -225,7 +225,7 @@ impl Ranking {
     }
 
     /// Logs the first thresholds of each rank.
-    fn log_first_thresholds(&self, found: &[Found], last: Option<i64>) {
+    fn log_first_thresholds(&self, found: &[RankThreshold], last: Option<i64>) {
         if last.is_some() {
             return;
         }
@@ -234,7 +234,7 @@ impl Ranking {
         }
     }
 
-    fn warn_of_small_rankings(&mut self, found: &[Found]) {
+    fn warn_of_small_rankings(&mut self, found: &[RankThreshold]) {
         for ((rank, found), few) in self.version.rules.ranks.iter().zip(found).zip(&mut self.too_few) {
             let is_few = found.threshold.is_none();
             if is_few && !std::mem::replace(few, is_few) {
@@ -260,7 +260,7 @@ mod tests {
     use crate::event::Number;
     use crate::inquiry::Coverage;
     use crate::rules::load;
-    use crate::summary::{Counters, Found, thresholds};
+    use crate::summary::{Counters, RankThreshold, thresholds};
 
     const HOUR: Duration = Duration::from_secs(3_600);
     const SECOND: Duration = Duration::from_secs(1);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     /// What a reader of everything finds.
-    fn of_all(customers: Range<u64>) -> Vec<Found> {
+    fn of_all(customers: Range<u64>) -> Vec<RankThreshold> {
         thresholds(&version().rules, &[&counters(customers)])
     }
 
@@ -307,7 +307,7 @@ mod tests {
             self.ranking.add(&published, &value, self.start + after);
         }
 
-        fn found(&mut self, last: Option<i64>, after: Duration) -> Option<Vec<Found>> {
+        fn found(&mut self, last: Option<i64>, after: Duration) -> Option<Vec<RankThreshold>> {
             let tick = Tick { number: TICK, is_late: false, now: self.start + after };
             self.ranking.thresholds(last, tick).map(|thresholds| thresholds.found)
         }

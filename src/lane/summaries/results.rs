@@ -14,7 +14,7 @@ use crate::metrics::RankMetrics;
 use crate::store::{
     Corrupt, DigestBlock, PublishedThresholds, SummaryKind, decode_digest, decode_parameters, decode_whole,
 };
-use crate::summary::{Digest, Found, Overview, Survey};
+use crate::summary::{Digest, Overview, RankThreshold, Survey};
 
 /// The newest record of each key, and its content under the newest rules.
 ///
@@ -182,7 +182,7 @@ fn rank_metrics(version: &Version, context: &Context) -> Vec<RankMetrics> {
     rules.ranks.iter().map(|rank| context.metrics.rank(first(rank), &rank.words)).collect()
 }
 
-fn show(metrics: &RankMetrics, found: &Found) {
+fn show(metrics: &RankMetrics, found: &RankThreshold) {
     let begins = found.threshold.map(|threshold| threshold.value);
     // A rank that is not full has no threshold value.
     let begins = begins.filter(|value| value.0.unsigned_abs() < i128::MAX.unsigned_abs());

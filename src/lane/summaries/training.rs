@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Learner, Parameters, Sample};
+use crate::engine::{Parameters, Sample, Trainer};
 use crate::lane::context::Context;
 use crate::lane::versions::rulebook::Version;
 
@@ -10,7 +10,7 @@ use crate::lane::versions::rulebook::Version;
 pub(super) struct Training {
     version: Arc<Version>,
     /// None without `[churn]`.
-    learner: Option<Learner>,
+    learner: Option<Trainer>,
     /// A sample came since the last call.
     is_fresh: bool,
     found: Option<Parameters>,
@@ -18,7 +18,7 @@ pub(super) struct Training {
 
 impl Training {
     pub(super) fn new(version: Arc<Version>) -> Self {
-        let learner = version.rules.churn.as_ref().map(Learner::new);
+        let learner = version.rules.churn.as_ref().map(Trainer::new);
         Self { version, learner, is_fresh: false, found: None }
     }
 
@@ -27,7 +27,7 @@ impl Training {
         let (old, new) = (&self.version.rules, &version.rules);
         let is_alike = old.sampled_from() == new.sampled_from();
         let kept = new.churn.as_ref().zip(self.learner.take().filter(|_| is_alike));
-        let kept = kept.and_then(|(churn, learner)| learner.under(churn));
+        let kept = kept.and_then(|(churn, learner)| learner.for_rules(churn));
         let is_complete = new.churn.is_none() || kept.is_some();
         let is_fresh = kept.is_some();
         let fresh = Self::new(Arc::clone(&version));
@@ -49,7 +49,7 @@ impl Training {
             return None;
         }
         let (churn, learner) = self.version.rules.churn.as_ref().zip(self.learner.as_mut())?;
-        let trained = learner.learn(churn, &self.version.rules.calendar())?;
+        let trained = learner.train(churn, &self.version.rules.calendar())?;
         let parameters = trained.parameters(u32::try_from(trained.week).unwrap_or(0));
         if self.found.is_some_and(|found| found.version >= parameters.version) {
             return None;

@@ -1,15 +1,16 @@
-//! `[churn]` and the scores that rules may ask for.
+//! `[churn]`, and comparisons with scores.
 
-use super::fingerprint::{expression, hash128, quoted};
-use super::named::{bare_names, definitions_in_signals};
-use super::order::cohorts_named;
+use super::canonical::hash128;
+use super::definitions::churn_canonical;
+use super::names::{bare_names, cohorts_named};
 use super::{Compiled, Compiler};
 use crate::event::NameId;
 use crate::fact::{A, FactIx, FactKind, PurchaseDays, UsageDays};
 use crate::rules::ast::{Compare, CompareTest, Expr, Literal, Name, Op, Operand, Range};
 use crate::rules::document::{ChurnModel, ChurnRule, Document, LOWEST_LEVEL, SignalRule};
 use crate::rules::error::{ExprError, RuleError, nearest};
-use crate::rules::ruleset::{Churn, Comparand, Feed, Measure, PlainVisit, Score, Signal};
+use crate::rules::measure::{Comparand, Measure, Score};
+use crate::rules::ruleset::{Churn, Feed, PlainVisit, Signal};
 use crate::rules::source::locate;
 
 impl Score {
@@ -27,7 +28,7 @@ impl Score {
 }
 
 impl Compiler<'_> {
-    /// The days of what counts as coming back.
+    /// The fact with the days of `churn.on`.
     pub(super) fn days_of(&mut self, rule: &ChurnRule) -> FactIx {
         let selector = self.selector(&rule.on);
         let kind: FactKind = match rule.model {
@@ -67,7 +68,7 @@ impl Compiler<'_> {
             min_silence: rule.min_silence,
             signals,
             plain_visit: None,
-            definition: format!("{:016x}", hash128(&canonical(self.document, rule)) >> 64),
+            definition: format!("{:016x}", hash128(&churn_canonical(self.document, rule)) >> 64),
         })
     }
 
@@ -90,8 +91,9 @@ impl Compiler<'_> {
 
     fn signal(&mut self, rule: &SignalRule) -> Compiled<Signal> {
         if let Some(range) = score_in(self.document, &rule.when.expr) {
-            return Err(ExprError::new(range, "a signal cannot look at a score, which it is to change")
-                .hint("say what the customer did, or did not do"));
+            return Err(
+                ExprError::new(range, "a signal cannot use a score").hint("use what the customer did, or did not do")
+            );
         }
         let mut named = Vec::new();
         cohorts_named(&rule.when.expr, &mut named);
@@ -99,15 +101,15 @@ impl Compiler<'_> {
             let error = ExprError::new(name.range, format!("there is no cohort `{}`", name.text));
             return Err(match nearest(&name.text, self.document.cohorts.keys().map(String::as_str)) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint("define it, or take the reference out"),
+                None => error.hint("define it, or remove the reference"),
             });
         }
         let when = self.node(&rule.when.text, &rule.when.expr)?;
         Ok(Signal { when, points: rule.points, because: rule.because.clone() })
     }
 
-    /// Scores change all the time and not in a straight line, so that only some comparisons have an instant that can be
-    /// solved for.
+    /// Scores change continuously and not linearly, so that only some comparisons have an instant that can be solved
+    /// for.
     pub(super) fn score_fits(&self, compare: &Compare, measure: &Measure) -> Compiled<()> {
         let Measure::Score { score, .. } = measure else { return Ok(()) };
         let range = compare.measure.range;
@@ -120,14 +122,12 @@ impl Compiler<'_> {
             CompareTest::Known | CompareTest::Missing => Ok(()),
             _ if !moves => Ok(()),
             CompareTest::Compare(Op::Eq | Op::Ne, _) => {
-                Err(ExprError::new(range, "this is equal to a number for no longer than a moment")
-                    .hint("compare with <, <=, > or >="))
+                Err(ExprError::new(range, "this equals a number only for a moment").hint("compare with <, <=, > or >="))
             }
             CompareTest::Compare(_, operand) if number(operand) => Ok(()),
             CompareTest::Between(low, high) if number(low) && number(high) => Ok(()),
             _ => {
-                Err(ExprError::new(range, "this can be compared with numbers only")
-                    .hint("write one: `churn_risk >= 85`"))
+                Err(ExprError::new(range, "this can only be compared with a number").hint("such as `churn_risk >= 85`"))
             }
         }
     }
@@ -153,60 +153,27 @@ impl Compiler<'_> {
                 let error = ExprError::new(range, format!("there is no level `{name}`"));
                 Err(match nearest(name, names()) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error.hint(format!("levels are: {}", names().collect::<Vec<_>>().join(", "))),
+                    None => error.hint(format!("the levels are: {}", names().collect::<Vec<_>>().join(", "))),
                 })
             }
-            _ => Err(ExprError::new(range, "a level is one of a few names")
-                .hint("compare with = or !=: `churn_level = high`, or use `churn_risk`")),
+            _ => Err(ExprError::new(range, "a level can only be compared with the name of a level")
+                .hint("use = or !=: `churn_level = high`; or use `churn_risk`")),
         }
     }
 
-    /// Nothing is compared with a score that moves, but numbers.
+    /// Scores that change continuously can be compared only with numbers.
     pub(super) fn comparand_fits(&self, with: &Comparand, range: Range) -> Compiled<()> {
         match with {
             Comparand::Measure { measure: Measure::Score { score: Score::Risk | Score::Alive, .. }, .. } => {
-                Err(ExprError::new(range, "nothing but a number can be compared with this")
-                    .hint("write it first, and then a number: `churn_risk >= 85`"))
+                Err(ExprError::new(range, "this can only be compared with a number")
+                    .hint("write it on the left, and a number on the right: `churn_risk >= 85`"))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Where an expression asks for a score, by itself or by a named measure.
+/// The location of a score in an expression, direct or by a named measure.
 fn score_in(document: &Document, expr: &Expr) -> Option<Range> {
     bare_names(document, expr).into_iter().find(|(name, _)| Score::named(name).is_some()).map(|(_, range)| range)
-}
-
-/// Where an expression asks for `churn_risk`, which is a matter of the signals' cohorts too.
-pub(super) fn risk_in(document: &Document, expr: &Expr) -> Option<Range> {
-    bare_names(document, expr).into_iter().find(|(name, _)| *name == "churn_risk").map(|(_, range)| range)
-}
-
-/// The cohorts that the signals look at.
-pub(super) fn cohorts_of_signals(document: &Document) -> Vec<&Name> {
-    let mut names = Vec::new();
-    let signals = document.churn.iter().flat_map(|churn| &churn.signals);
-    signals.for_each(|signal| cohorts_named(&signal.when.expr, &mut names));
-    names
-}
-
-/// What decides risk and its levels, with all that its signals name: not the reasons that they give.
-pub(super) fn canonical(document: &Document, rule: &ChurnRule) -> String {
-    let levels: Vec<String> =
-        rule.levels.iter().map(|(name, from)| format!("{}={:016x}", quoted(name), from.to_bits())).collect();
-    let signals = rule.signals.iter().map(|signal| format!("{} {}", signal.points, expression(&signal.when.text)));
-    let named = definitions_in_signals(document, rule.signals.iter().map(|signal| &signal.when.expr));
-    let amount =
-        rule.amount.as_ref().map(|amount| format!("{}.{}", quoted(&amount.event.text), quoted(&amount.property.text)));
-    let first = format!(
-        "churn {} on {} {} {} {} [{}]",
-        rule.model.name(),
-        expression(&rule.on_text),
-        amount.unwrap_or_default(),
-        rule.horizon.0,
-        rule.min_silence.0,
-        levels.join(" "),
-    );
-    std::iter::once(first).chain(signals).chain(named).collect::<Vec<_>>().join("\n")
 }

@@ -6,16 +6,17 @@ use crate::fact::{Distinct, DistinctAll, DistinctKey, Earliest, FactKind, Floor,
 use crate::rules::ast::{
     Bound, Count, Did, ExprKind, Mode, Name, Next, Range, Sequence, Silent, Window as WrittenWindow,
 };
+use crate::rules::condition::{Condition, CountTest};
 use crate::rules::error::ExprError;
-use crate::rules::ruleset::{Condition, CountTest, Window};
+use crate::rules::measure::Window;
 
-/// "At least N times" is exact up to here.
+/// Maximum count of events in a condition.
 const COUNT_MAX: u32 = 1_000;
-/// Entries that the last 16 changes of a membership are sure to hold.
+/// Entries that the last 16 changes of a membership always include.
 const MOVES_MAX: u32 = 8;
 
 impl Compiler<'_> {
-    /// The conditions that one construct stands for; all must hold.
+    /// The conditions that one construct compiles to; all must hold.
     pub(super) fn conditions_of(&mut self, kind: &ExprKind, range: Range) -> Compiled<Vec<Condition>> {
         let one = match kind {
             ExprKind::Did(did) => self.did(did, range)?,
@@ -131,11 +132,12 @@ impl Compiler<'_> {
             None => CountTest { min: 1, max: None, negated: false },
             Some(Count::FirstTime) => return Ok(Condition::FirstEntered { cohort, window }),
             Some(Count::Times(bound, n)) => count_test(*bound, *n, false, range)?,
-            Some(_) => return Err(ExprError::new(range, "entries are counted in `times`")),
+            Some(_) => return Err(ExprError::new(range, "entries can only be counted with `times`")),
         };
         if test.capacity() > MOVES_MAX as usize {
-            let message =
-                format!("a membership remembers its last 16 changes, so at most {MOVES_MAX} entries are counted");
+            let message = format!(
+                "the maximum count of entries is {MOVES_MAX}, as the last 16 changes of a membership are stored"
+            );
             return Err(ExprError::new(range, message));
         }
         Ok(Condition::Moves { cohort, entered, window, test })
@@ -144,20 +146,20 @@ impl Compiler<'_> {
 
 pub(super) fn count_test(bound: Bound, n: u32, negated: bool, range: Range) -> Compiled<CountTest> {
     if n > COUNT_MAX {
-        return Err(ExprError::new(range, format!("counts are exact up to {COUNT_MAX}; {n} is more")));
+        return Err(ExprError::new(range, format!("the maximum count is {COUNT_MAX}, not {n}")));
     }
     let (min, max) = match bound {
         Bound::AtLeast => (n, None),
         Bound::AtMost => (0, Some(n)),
         Bound::Exactly => (n, Some(n)),
         Bound::MoreThan => (n + 1, None),
-        Bound::FewerThan if n == 0 => return Err(ExprError::new(range, "nothing is fewer than 0 times")),
+        Bound::FewerThan if n == 0 => return Err(ExprError::new(range, "`fewer than 0` can never hold")),
         Bound::FewerThan => (0, Some(n - 1)),
     };
     Ok(CountTest { min, max, negated })
 }
 
-/// Must a customer have been known for the window's length before "nothing found" counts?
+/// Has the window a length, for which a customer must have been known before a count of zero counts?
 pub(super) fn has_length(window: &WrittenWindow) -> bool {
     match window {
         WrittenWindow::Last(_)

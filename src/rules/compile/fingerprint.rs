@@ -1,16 +1,14 @@
 //! Fingerprints: of the whole file, of a cohort, of a fact. Spaces and the order of keys do not matter to them.
 //!
-//! They are stored, and say whose numbers and facts a customer's state has. So each is a hash of text in which everything
-//! that decides stands, names and texts in quotes, so that two meanings never come to one text; and nothing in it is left
-//! to how a type of this program prints itself.
+//! They are stored, and identify the rules that a customer's state was written under. Each is a hash of a canonical
+//! text with everything that affects decisions. Names and texts in it are quoted, so that different rules never have
+//! the same text, and nothing in it depends on the `Debug` output of a type.
 
 use std::collections::BTreeSet;
-use std::hash::Hasher;
-
-use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::Compiler;
-use super::named::definitions_used;
+use super::canonical::{expression, hash128, quoted};
+use super::definitions::definitions_used;
 use crate::event::{NameId, PropertyId, Span};
 use crate::fact::{FactIx, Names};
 use crate::rules::ast::Events;
@@ -18,27 +16,8 @@ use crate::rules::document::{Document, Written};
 use crate::rules::fact_spec::{FactSpec, Selector};
 use crate::rules::ruleset::Cohort;
 use crate::rules::selector::{FilterTest, Literal};
-use crate::rules::source::single_spaced;
 
-/// A name or text in quotes: it ends where it seems to end.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        if c == '"' || c == '\\' {
-            quoted.push('\\');
-        }
-        quoted.push(c);
-    }
-    quoted.push('"');
-    quoted
-}
-
-/// An expression as one quoted text, white space aside.
-pub(super) fn expression(text: &str) -> String {
-    quoted(&single_spaced(text))
-}
-
-/// Everything of one cohort that decides, in a fixed form: white space does not matter.
+/// The canonical text of one cohort: everything that affects its decisions.
 pub(super) fn canonical(document: &Document, cohort: &str) -> String {
     let rule = &document.cohorts[cohort];
     let words = |written: Option<&Written>| written.map(|written| expression(&written.text)).unwrap_or_default();
@@ -53,7 +32,7 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
         span(rule.cooldown),
         format!("{} {}", rule.once, rule.enabled),
     ];
-    // What came into the language later is written only where it is used, so that older fingerprints stand.
+    // Later additions to the language are written only where they are used, so that older fingerprints stay valid.
     lines.extend(rule.group.as_ref().map(|group| format!("{} in {}", group.priority, quoted(&group.name))));
     let named = [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()];
     let exprs = named.into_iter().flatten().map(|written| &written.expr);
@@ -62,14 +41,13 @@ pub(super) fn canonical(document: &Document, cohort: &str) -> String {
     lines.join("\n")
 }
 
-/// The cohorts that are not emitted. They mean the same as if they were, but the emitted changes are numbered without
-/// them.
+/// The shadow cohorts, which are part of the fingerprint because emitted changes are numbered without them.
 pub(super) fn canonical_shadows(document: &Document) -> String {
     let shadows = document.cohorts.iter().filter(|(_, rule)| rule.shadow);
     shadows.map(|(name, _)| format!("\n\nshadow {name}")).collect()
 }
 
-/// What all cohorts share: time zone, activity, default gaps.
+/// The canonical text of what all cohorts share: time zone, activity, default gaps.
 pub(super) fn canonical_frame(document: &Document) -> String {
     let activity = match &document.activity {
         Events::Anything => "anything".to_owned(),
@@ -81,12 +59,6 @@ pub(super) fn canonical_frame(document: &Document) -> String {
     let gaps: Vec<String> =
         document.usual_gaps.iter().map(|(event, gap)| format!("{}={}", quoted(event), gap.0)).collect();
     format!("{}\n{activity}\n{}", document.time_zone, gaps.join(","))
-}
-
-pub(super) fn hash128(text: &str) -> u128 {
-    let mut hasher = SipHasher13::new();
-    hasher.write(text.as_bytes());
-    hasher.finish128().as_u128()
 }
 
 pub(super) fn definition(document: &Document, cohort: &str) -> String {
@@ -113,8 +85,8 @@ impl Names for Compiler<'_> {
 }
 
 impl Compiler<'_> {
-    /// What the numbers in a stored state stand for: facts, cohorts and ranks in their order. A release that numbers them
-    /// otherwise, of the same rules, has another fingerprint, and does not take one fact for another.
+    /// The meaning of the numbers in a stored state: facts, cohorts and ranks in order. A release that numbers them
+    /// differently for the same rules has another fingerprint, and so never takes one fact for another.
     pub(super) fn canonical_layout(&self, cohorts: &[Cohort], facts: &[String]) -> String {
         let cohorts = cohorts.iter().map(|cohort| format!("cohort {}", cohort.name));
         let facts = facts.iter().map(|words| format!("fact {words}"));
@@ -122,7 +94,8 @@ impl Compiler<'_> {
         cohorts.chain(facts).chain(ranks).collect::<Vec<_>>().join("\n")
     }
 
-    /// A fact's definition, without capacities and numbers given to names, so that it outlives both.
+    /// A fact's definition as text, without capacities and the numbers of names, so that it stays valid if these
+    /// change.
     pub(super) fn in_words(&self, fact: &FactSpec) -> String {
         let selector = |selector: &Selector| self.selector_in_words(selector);
         let kind = fact.kind.definition(self);
@@ -199,13 +172,13 @@ mod tests {
             let other = text.replace(from, to);
             differ(text, &other);
             let (one, other) = (rules(text), rules(&other));
-            // The risk is decided otherwise, and so is whoever asks for it; nobody else is.
+            // Only the risk and the cohorts that use it change.
             assert_ne!(one.churn.unwrap().definition, other.churn.unwrap().definition, "{to}");
             let definitions = |rules: &RuleSet| rules.cohorts.iter().map(|c| c.definition.clone()).collect::<Vec<_>>();
             let changed = |name: &str| {
                 let of = |rules: &RuleSet| {
-                    let place = rules.cohorts.iter().position(|cohort| cohort.name == name).unwrap();
-                    definitions(rules)[place].clone()
+                    let index = rules.cohorts.iter().position(|cohort| cohort.name == name).unwrap();
+                    definitions(rules)[index].clone()
                 };
                 of(&rules(text)) != of(&rules(&text.replace(from, to)))
             };

@@ -11,9 +11,10 @@ use crate::rules::ast::{
     Compare, CompareTest, Edge, Events, Function, Literal as WrittenLiteral, Measure as WrittenMeasure, MeasureKind,
     Name, Op, Operand, Range, Unit, Window as WrittenWindow,
 };
+use crate::rules::condition::Condition;
 use crate::rules::error::ExprError;
 use crate::rules::fact_spec::Selector;
-use crate::rules::ruleset::{Aggregate, Comparand, Condition, Measure, Pick, Score, Window};
+use crate::rules::measure::{Aggregate, Comparand, Measure, Pick, Score, Window};
 use crate::rules::selector::Literal;
 
 /// Days behind `active days`: over ten years.
@@ -22,23 +23,23 @@ const DAYS_MAX: usize = 4_000;
 const GAPS: usize = 8;
 /// The largest factor of `N x measure`, so that products stay exact in 128 bits.
 const FACTOR_MAX: i128 = 1_000_000 * Number::ONE;
-/// Values looked up for one measure, with all that it is made of; each `change in` asks twice.
+/// Maximum number of values evaluated for one measure, parts included; each `change in` doubles it.
 const PARTS_MAX: u32 = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MeasureType {
     Plain,
     Time,
-    /// A number, a text or a boolean, as the events have it.
+    /// A number, a text or a boolean, depending on the events.
     Any,
 }
 
-/// How a measure is asked for.
+/// How a measure is evaluated.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
-    /// Inside `change in ... over D`: also for how it was so long ago.
+    /// Inside `change in ... over D`: how far back it is evaluated too.
     back: Span,
-    /// How often for one comparison.
+    /// How many times for one comparison.
     times: u32,
 }
 
@@ -81,8 +82,8 @@ impl Compiler<'_> {
     pub(super) fn comparand(&mut self, operand: &Operand, kind: MeasureType, range: Range) -> Compiled<Comparand> {
         Ok(match operand {
             Operand::Literal(WrittenLiteral::Number(_)) if kind == MeasureType::Time => {
-                return Err(ExprError::new(range, "this is a length of time, compared with a number")
-                    .hint("write the unit: `> 3 days`"));
+                return Err(ExprError::new(range, "a duration cannot be compared with a number")
+                    .hint("add the unit: `> 3 days`"));
             }
             Operand::Literal(written) => match literal(written) {
                 Literal::Number(number) => Comparand::Number(number),
@@ -93,8 +94,9 @@ impl Compiler<'_> {
                 Comparand::Number(Number::from_integer(duration.span.0))
             }
             Operand::Duration(_) => {
-                return Err(ExprError::new(range, "this is a number, compared with a length of time")
-                    .hint("leave the unit out"));
+                return Err(
+                    ExprError::new(range, "a number cannot be compared with a duration").hint("remove the unit")
+                );
             }
             Operand::Word(name) if named::is_named(self.document, &name.text) => {
                 let named = WrittenMeasure { kind: MeasureKind::Named(name.clone()), range: name.range };
@@ -105,11 +107,11 @@ impl Compiler<'_> {
             Operand::Percent(percent) => Comparand::Number(Number(percent.0 / 100)),
             Operand::Measure(factor, written) => {
                 if factor.0.abs() > FACTOR_MAX {
-                    return Err(ExprError::new(written.range, "a factor is at most 1,000,000"));
+                    return Err(ExprError::new(written.range, "the maximum factor is 1,000,000"));
                 }
                 let (measure, other) = self.measure(written)?;
                 if (other == MeasureType::Time) != (kind == MeasureType::Time) {
-                    return Err(ExprError::new(written.range, "a number and a length of time cannot be compared"));
+                    return Err(ExprError::new(written.range, "a number and a duration cannot be compared"));
                 }
                 let with = Comparand::Measure { factor: *factor, measure };
                 self.comparand_fits(&with, written.range)?;
@@ -181,13 +183,13 @@ impl Compiler<'_> {
         };
         self.measure_parts = self.measure_parts.saturating_add(asked.times);
         if self.measure_parts > PARTS_MAX {
-            let message = format!("this asks for more than {PARTS_MAX} values, of which each `change in` asks twice");
+            let message = format!("this needs more than {PARTS_MAX} values; each `change in` doubles their number");
             return Err(ExprError::new(range, message));
         }
         Ok((measure, kind))
     }
 
-    /// A bare name. What is wrong with its definition is said there; what is wrong with its use is said here.
+    /// A bare name. Errors in its definition are reported there, errors in its use here.
     fn named(&mut self, name: &Name, asked: Asked) -> Compiled<(Measure, MeasureType)> {
         named::known(self.document, name)?;
         let document = self.document;
@@ -231,10 +233,10 @@ impl Compiler<'_> {
         let (of, kind) = self.asked_measure(above, asked)?;
         let (to, other) = self.asked_measure(below, asked)?;
         if (kind == MeasureType::Time) != (other == MeasureType::Time) {
-            return Err(ExprError::new(range, "a ratio is of two numbers or of two lengths of time"));
+            return Err(ExprError::new(range, "a ratio must be of two numbers or of two durations"));
         }
         if of.grows() || to.grows() {
-            return Err(ExprError::new(range, "a ratio of what moves each millisecond would never rest")
+            return Err(ExprError::new(range, "a ratio of values that change continuously is not supported")
                 .hint("compare with a factor: `time since last purchase > 1.5 x usual gap of purchase`"));
         }
         Ok((Measure::Ratio { of: Box::new(of), to: Box::new(to) }, MeasureType::Plain))
@@ -267,7 +269,7 @@ impl Compiler<'_> {
         (self.numbers(selector, Some(property), window, aggregate, asked), MeasureType::Plain)
     }
 
-    /// What is made of the numbers of a property, or a count of events, over a window.
+    /// An aggregate of the numbers of a property, or a count of events, over a window.
     fn numbers(
         &mut self,
         selector: &Selector,
@@ -303,7 +305,7 @@ impl Compiler<'_> {
         let banded = matches!(window, Window::Between { .. } | Window::WithinFirst { .. }) || !asked.is_now();
         let cap = match (key, horizon) {
             (DistinctKey::Property(_), _) => self.capacities.distinct,
-            // Of a day the latest event tells, so there is one for each that the window touches.
+            // One entry, the latest event, for each day that the window touches.
             (DistinctKey::Period(_), Some(span)) if !banded => {
                 usize::try_from(span.0 / Span::DAY.0).unwrap_or(DAYS_MAX).saturating_add(3).min(DAYS_MAX)
             }
@@ -327,7 +329,7 @@ impl Compiler<'_> {
         asked: Asked,
     ) -> Measure {
         let window = self.window_asked(window, asked);
-        // The last of all is the last of every window that ends now; the first of all that of one that begins with all.
+        // For a window that ends now one value suffices for the last; for one that begins with the log, for the first.
         let one = match (pick, window) {
             (Pick::Last, Window::Between { .. } | Window::MoreThan(_) | Window::WithinFirst { .. }) => false,
             (Pick::Last, _) => asked.is_now(),
@@ -348,7 +350,7 @@ impl Compiler<'_> {
         self.window(window, false)
     }
 
-    /// What was the last one some time ago takes more than the last one.
+    /// The last event as of some time ago needs more times than the latest one.
     fn remember_edges(&mut self, edge: Edge, selector: &Selector, asked: Asked) {
         if edge == Edge::Last && !asked.is_now() {
             let kind = Latest { cap: self.capacities.edges, back: Some(asked.back) };
@@ -367,7 +369,7 @@ fn percents(compare: &Compare) -> Compiled<bool> {
     let range = compare.measure.range;
     let percents = operands.iter().filter(|operand| matches!(operand, Operand::Percent(_))).count();
     if percents > 0 && percents < operands.len() {
-        return Err(ExprError::new(range, "of these two one is a percentage and the other is not"));
+        return Err(ExprError::new(range, "one of these is a percentage and the other is not"));
     }
     if operands.iter().any(|operand| matches!(operand, Operand::Percent(percent) if percent.0 % 100 != 0)) {
         return Err(ExprError::new(range, "a percentage has at most four decimals"));
@@ -379,22 +381,22 @@ fn percents(compare: &Compare) -> Compiled<bool> {
 fn growth(measure: Measure, range: Range) -> Compiled<(Measure, MeasureType)> {
     match measure {
         Measure::Change { of, .. } if of.grows() => {
-            Err(ExprError::new(range, "a percentage of what moves each millisecond would never rest")
-                .hint("compare with a length of time: `> 3 days`"))
+            Err(ExprError::new(range, "a percentage of a value that changes continuously is not supported")
+                .hint("compare with a duration: `> 3 days`"))
         }
         Measure::Change { of, over } => Ok((Measure::Growth { of, over }, MeasureType::Plain)),
-        _ => Err(ExprError::new(range, "`%` says by what part `change in` has changed, and this is another measure")
-            .hint("leave the sign out; of a ratio, a fifth is 0.2")),
+        _ => Err(ExprError::new(range, "`%` is only valid with `change in`")
+            .hint("remove the sign; a ratio of one fifth is 0.2")),
     }
 }
 
-/// How far back a fact must reach for a window, and what besides it may forget.
+/// The horizon and the floor of a fact for a window.
 fn reach(window: Window, asked: Asked) -> (Option<Span>, Floor) {
     let (horizon, floor) = match window {
         Window::Last(span) => (Some(span), Floor::None),
         Window::Between { far, .. } => (Some(far), Floor::None),
         Window::Calendar { periods, unit } => {
-            // The longest that so many periods can be, with a day for a change of clocks.
+            // The longest duration of so many periods, with an additional day for clock changes.
             let days = match unit {
                 Unit::Month => 31,
                 Unit::Week => 7,
@@ -402,7 +404,7 @@ fn reach(window: Window, asked: Asked) -> (Option<Span>, Floor) {
             };
             (Some(Span(Span::DAY.0 * (i64::from(periods) * days + 1))), Floor::None)
         }
-        // What was the last one some time ago may be followed by what must be kept.
+        // Inside `change in` an earlier last event also counts, so nothing may be dropped because of the latest one.
         Window::Since { fact, edge: Edge::Last, .. } if asked.is_now() => (None, Floor::SinceLast(fact)),
         Window::WithinFirst { fact, span } => (None, Floor::WithinFirst(fact, span)),
         _ => (None, Floor::None),
@@ -411,6 +413,6 @@ fn reach(window: Window, asked: Asked) -> (Option<Span>, Floor) {
 }
 
 fn not_kept(range: Range, what: &str) -> ExprError {
-    ExprError::new(range, format!("`change in` cannot look at this: {what} is not kept"))
+    ExprError::new(range, format!("`change in` is not supported here: {what} is not stored"))
         .hint("compare the measure itself, without `change in`")
 }

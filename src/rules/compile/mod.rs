@@ -1,10 +1,13 @@
-//! A document to a rule set: looks every name up, orders the cohorts, turns conditions into facts and tests on them.
+//! Compiles a document to a rule set: resolves names, orders the cohorts, and turns conditions into tests on facts.
 
+mod canonical;
 mod churn;
 mod conditions;
+mod definitions;
 mod fingerprint;
 mod measures;
 mod named;
+mod names;
 mod order;
 mod parts;
 mod ranks;
@@ -13,16 +16,19 @@ mod sequences;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition, hash128};
-pub(super) use self::named::SCORES;
-use self::order::{cohorts_named, comes_first, decision_order};
+use self::canonical::hash128;
+use self::fingerprint::{canonical, canonical_frame, canonical_shadows, definition};
+use self::names::{cohorts_named, cohorts_of_signals};
+use self::order::{comes_first, decision_order};
 use self::references::{feeds_of, rest};
 use super::ast::{Expr, ExprKind, Range};
+use super::condition::{Condition, Node};
 use super::document::{Document, NamedMeasure, Written};
 use super::error::{ExprError, RuleError};
 use super::fact_spec::FactSpec;
+use super::index::{CohortIx, ConditionIx};
 use super::mentions::mentions;
-use super::ruleset::{Churn, Cohort, CohortIx, Condition, ConditionIx, Feed, Node, Rank, Ranking, RuleSet};
+use super::ruleset::{Churn, Cohort, Feed, Rank, Ranking, RuleSet};
 use super::source::{locate, single_spaced};
 use super::uses::{Use, each_use};
 use crate::calendar::Calendar;
@@ -31,7 +37,7 @@ use crate::fact::Capacities;
 
 type Compiled<T> = Result<T, ExprError>;
 
-/// Compiles a document; `text` is the file's, for the places of mistakes.
+/// Compiles a document; `text` is the text of the file, for the locations of errors.
 ///
 /// # Errors
 /// Every unknown cohort, cycle, mismatch of types and form that this release does not run.
@@ -39,7 +45,7 @@ pub fn compile(file: &str, text: &str, document: &Document) -> Result<RuleSet, V
     compile_within(Capacities::DEFAULT, file, text, document)
 }
 
-/// As `compile`, with other capacities of what is kept.
+/// As `compile`, with other capacities of facts.
 ///
 /// # Errors
 /// As `compile`.
@@ -54,7 +60,7 @@ pub fn compile_within(
     let mut errors: Vec<RuleError> = (problems.into_iter())
         .map(|(cohort, part, error)| placed(file, text, document, &cohort, part, error))
         .collect();
-    // Measures that refer to each other in a circle cannot be looked into.
+    // Measures that refer to each other in a cycle cannot be compiled.
     let wrong_measures = measure_errors(file, text, document, &order);
     if !wrong_measures.is_empty() {
         errors.extend(wrong_measures);
@@ -128,7 +134,7 @@ pub fn compile_within(
     Ok(compiler.finish(document, cohorts, churn))
 }
 
-/// Conditions and names in one file, beyond which no person wrote it; what the engine numbers stays far below 16 bits.
+/// Maximum number of conditions and names in one file, so that indices stay far below 16 bits.
 const CONDITIONS_MAX: usize = 10_000;
 const NAMES_MAX: usize = 20_000;
 
@@ -147,9 +153,9 @@ fn too_large(file: &str, text: &str, document: &Document) -> Result<(), Vec<Rule
         });
     }
     let problem = if conditions > CONDITIONS_MAX {
-        format!("{conditions} conditions are more than the {CONDITIONS_MAX} of one file")
+        format!("the maximum number of conditions in one file is {CONDITIONS_MAX}, not {conditions}")
     } else if names.len() > NAMES_MAX {
-        format!("{} different names are more than the {NAMES_MAX} of one file", names.len())
+        format!("{} different names exceed the maximum of {NAMES_MAX} in one file", names.len())
     } else {
         return Ok(());
     };
@@ -164,11 +170,11 @@ fn conditions_in(expr: &Expr) -> usize {
     }
 }
 
-/// What is wrong with `[measures]`, used by a cohort or not.
+/// The errors in `[measures]`, used by a cohort or not.
 fn measure_errors(file: &str, text: &str, document: &Document, order: &[&str]) -> Vec<RuleError> {
     let mut found = named::mistakes(document);
     if found.is_empty() {
-        // Compiled for its mistakes alone: what no cohort uses is not remembered of anyone.
+        // Compiled only for its errors: facts of unused measures are not kept.
         let mut trial = Compiler::new(document, order, Capacities::DEFAULT);
         let wrong = |(name, defined): (&String, &NamedMeasure)| {
             trial.measure(&defined.measure).err().map(|error| (name.clone(), error))
@@ -200,7 +206,7 @@ fn placed(file: &str, text: &str, document: &Document, cohort: &str, part: Part,
         Part::Stay => ("stay", rule.stay.as_ref()),
         Part::Until => ("until", rule.until.as_ref()),
         Part::Who => ("who", Some(&rule.who)),
-        // Its names stand in the file as they are.
+        // The ranges of its names are those in the file.
         Part::Include => {
             let key = format!("cohorts.{cohort}.include");
             return RuleError::at(file, text, error.range, &key, error.message, error.hint);
@@ -225,25 +231,25 @@ struct Compiler<'d> {
     rankings: Vec<Ranking>,
     ranks: Vec<Rank>,
     vocabulary: Vocabulary,
-    /// Names by number, for the facts' definitions in words.
+    /// Names by number, for the definitions of facts.
     names: Vec<String>,
     properties: Vec<String>,
     calendar: Calendar,
-    /// Values looked up for the measure being compiled.
+    /// Values evaluated for the measure being compiled.
     measure_parts: u32,
 }
 
 impl<'d> Compiler<'d> {
     fn new(document: &'d Document, order: &[&'d str], capacities: Capacities) -> Self {
         let index = |i: usize| CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
-        // Names that no cohort has stand for the first one: they are reported, and what is compiled is thrown away.
+        // Unknown names get the index of the first cohort: they are reported as errors, and the result is discarded.
         let mut numbers: BTreeMap<&str, CohortIx> = BTreeMap::new();
         for (_, _, written) in document.expressions() {
             let mut named = Vec::new();
             cohorts_named(&written.expr, &mut named);
             numbers.extend(named.into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
         }
-        numbers.extend(churn::cohorts_of_signals(document).into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
+        numbers.extend(cohorts_of_signals(document).into_iter().map(|name| (name.text.as_str(), CohortIx(0))));
         numbers.extend(order.iter().enumerate().map(|(i, name)| (*name, index(i))));
         let zone = jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
         Self {
@@ -340,8 +346,11 @@ impl<'d> Compiler<'d> {
             .collect();
         let churn = churn.map(|churn| Churn { plain_visit: self.plain_visit(&churn, &feeds), ..churn });
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
-        let churn_lines =
-            document.churn.as_ref().map(|rule| format!("\n\n{}", churn::canonical(document, rule))).unwrap_or_default();
+        let churn_lines = document
+            .churn
+            .as_ref()
+            .map(|rule| format!("\n\n{}", definitions::churn_canonical(document, rule)))
+            .unwrap_or_default();
         let whole = format!(
             "{}\n\n{}{}{}\n\n{}",
             canonical_frame(document),
@@ -370,6 +379,5 @@ impl<'d> Compiler<'d> {
 }
 
 fn later(range: Range, what: &str) -> ExprError {
-    ExprError::new(range, format!("this release does not run {what} yet"))
-        .hint("it is part of the language; take it out until a later release")
+    ExprError::new(range, format!("{what} is not supported yet")).hint("remove it; a later release will support it")
 }

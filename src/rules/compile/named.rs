@@ -1,21 +1,19 @@
-//! Bare names: profile attributes and named measures, and what they stand for.
+//! Bare names: profile attributes, named measures and scores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fingerprint::{expression, quoted};
+use super::names::names;
 use super::order::cycle;
-use super::{Compiled, Compiler, churn};
-use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand, Range};
+use super::{Compiled, Compiler};
+use crate::rules::ast::{Measure, MeasureKind, Name};
 use crate::rules::document::{ChurnModel, Document};
 use crate::rules::error::{ExprError, nearest};
+use crate::rules::reserved::SCORES;
 
-/// The scores of the churn model: names of the language, so that no attribute or measure may take them.
-pub(in crate::rules) const SCORES: [&str; 6] =
-    ["alive", "churn_level", "churn_risk", "clv", "clv_if_active", "value_at_risk"];
-/// Those that take amounts.
+/// The scores that need amounts.
 const VALUES: [&str; 3] = ["clv", "clv_if_active", "value_at_risk"];
 
-/// Does a bare word name something, so that it is no text?
+/// Is a bare word a defined name, and therefore not a text?
 pub(super) fn is_named(document: &Document, word: &str) -> bool {
     let is_score = document.churn.is_some() && SCORES.contains(&word);
     is_score || document.profile.contains_key(word) || document.measures.contains_key(word)
@@ -30,13 +28,14 @@ pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
     if SCORES.contains(&text) {
         return match &document.churn {
             None => Err(ExprError::new(name.range, format!("the score `{text}` needs [churn]"))
-                .hint("say what coming back is: [churn] with on = \"purchase\"")),
+                .hint("define what coming back is: [churn] with on = \"purchase\"")),
             Some(churn) if VALUES.contains(&text) && churn.amount.is_none() => {
-                Err(ExprError::new(name.range, "without amounts there is no value")
-                    .hint("say what a purchase is worth: amount = \"purchase.amount\" under [churn]"))
+                Err(ExprError::new(name.range, "this score needs amounts")
+                    .hint("add amount = \"purchase.amount\" under [churn]"))
             }
             Some(churn) if text == "alive" && churn.model == ChurnModel::Usage => {
-                Err(ExprError::new(name.range, "the model of usage knows no end").hint("use `churn_risk`"))
+                Err(ExprError::new(name.range, "`alive` is not defined for the model \"usage\"")
+                    .hint("use `churn_risk`"))
             }
             Some(_) => Ok(()),
         };
@@ -45,15 +44,15 @@ pub(super) fn known(document: &Document, name: &Name) -> Compiled<()> {
     let names = document.profile.keys().chain(document.measures.keys()).map(String::as_str).chain(SCORES);
     Err(match nearest(text, names) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("define it: [profile] {text} = \"signup.{text}\", say, or under [measures]")),
+        None => error.hint(format!("define it, such as [profile] {text} = \"signup.{text}\", or under [measures]")),
     })
 }
 
-/// What is wrong with a bare word beside a number or a length of time, where nothing has that name.
+/// The error for an undefined bare word that is compared with a number or a duration.
 pub(super) fn no_number(document: &Document, word: &Name) -> ExprError {
     let text = &word.text;
     let Err(error) = known(document, word) else {
-        return ExprError::new(word.range, format!("`{text}` cannot stand here"));
+        return ExprError::new(word.range, format!("`{text}` is not allowed here"));
     };
     let names = document.profile.keys().chain(document.measures.keys()).map(String::as_str);
     if SCORES.contains(&text.as_str()) || nearest(text, names).is_some() {
@@ -61,20 +60,20 @@ pub(super) fn no_number(document: &Document, word: &Name) -> ExprError {
     }
     ExprError::new(
         word.range,
-        format!("there is no attribute or measure `{text}`, and beside a number a text says nothing"),
+        format!("there is no attribute or measure `{text}`, and a number cannot be compared with a text"),
     )
-    .hint(format!("write a number, or define {text} under [measures]"))
+    .hint(format!("use a number, or define {text} under [measures]"))
 }
 
 impl Compiler<'_> {
     /// What a cohort includes in its changes.
-    pub(super) fn included(&mut self, name: &Name) -> Compiled<crate::rules::ruleset::Measure> {
+    pub(super) fn included(&mut self, name: &Name) -> Compiled<crate::rules::measure::Measure> {
         let written = Measure { kind: MeasureKind::Named(name.clone()), range: name.range };
         Ok(self.measure(&written)?.0)
     }
 }
 
-/// Every name in `[measures]` that leads nowhere or in a circle: the measure in which it stands, and what is wrong.
+/// The errors in `[measures]` by unknown names and cycles, each with the name of the measure.
 pub(super) fn mistakes(document: &Document) -> Vec<(String, ExprError)> {
     let mut errors = Vec::new();
     let mut references: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -99,112 +98,12 @@ pub(super) fn mistakes(document: &Document) -> Vec<(String, ExprError)> {
         let circle = cycle(&references, |name| !ordered.contains(&name));
         let used = names(&document.measures[circle[0]].measure);
         let range = used.iter().find(|name| name.text == circle[1]).map(|name| name.range).unwrap_or_default();
-        let error = ExprError::new(range, format!("measures refer to each other in a circle: {}", circle.join(" -> ")))
-            .hint("take one of these names out");
+        let error = ExprError::new(range, format!("measures refer to each other in a cycle: {}", circle.join(" -> ")))
+            .hint("remove one of these names");
         errors.push((circle[0].to_owned(), error));
         break;
     }
     errors
-}
-
-/// The bare names in a measure.
-fn names(measure: &Measure) -> Vec<&Name> {
-    match &measure.kind {
-        MeasureKind::Named(name) => vec![name],
-        MeasureKind::Change(inner, _) => names(inner),
-        MeasureKind::Ratio(above, below) => [names(above), names(below)].concat(),
-        _ => vec![],
-    }
-}
-
-fn names_in_expr<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
-    match &expr.kind {
-        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| names_in_expr(part, found)),
-        ExprKind::Not(inner) => names_in_expr(inner, found),
-        ExprKind::Rank(rank) => found.extend(names(&rank.by)),
-        ExprKind::Compare(compare) => {
-            found.extend(names(&compare.measure));
-            let operands = match &compare.test {
-                CompareTest::Compare(_, operand) => vec![operand],
-                CompareTest::Between(low, high) => vec![low, high],
-                CompareTest::Known | CompareTest::Missing => vec![],
-            };
-            for operand in operands {
-                match operand {
-                    Operand::Measure(_, measure) => found.extend(names(measure)),
-                    // A text, where nothing has that name.
-                    Operand::Word(name) => found.push(name),
-                    Operand::Literal(_) | Operand::Duration(_) | Operand::Percent(_) => {}
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The bare names in an expression, those behind named measures too, each with the place in the expression.
-pub(super) fn bare_names<'d>(document: &'d Document, expr: &'d Expr) -> Vec<(&'d str, Range)> {
-    let mut written = Vec::new();
-    names_in_expr(expr, &mut written);
-    let mut open: Vec<(&Name, Range)> = written.into_iter().map(|name| (name, name.range)).collect();
-    let mut found: Vec<(&str, Range)> = Vec::new();
-    while let Some((name, range)) = open.pop() {
-        if found.iter().any(|(known, _)| *known == name.text) {
-            continue;
-        }
-        found.push((&name.text, range));
-        let defined = document.measures.get(&name.text);
-        open.extend(defined.iter().flat_map(|defined| names(&defined.measure)).map(|name| (name, range)));
-    }
-    found
-}
-
-/// What the names used by expressions stand for, one line each, those behind named measures too.
-pub(super) fn definitions_used<'e>(
-    document: &'e Document,
-    exprs: impl Iterator<Item = &'e Expr>,
-    included: &'e [Name],
-) -> BTreeSet<String> {
-    let names = names_used(document, exprs, included);
-    let mut lines: BTreeSet<String> = names.iter().filter_map(|name| definition_line(document, name)).collect();
-    if let Some(rule) = document.churn.as_ref().filter(|_| names.iter().any(|name| SCORES.contains(name))) {
-        lines.insert(churn::canonical(document, rule));
-    }
-    lines
-}
-
-/// The same of a signal, which no score stands behind.
-pub(super) fn definitions_in_signals<'e>(
-    document: &'e Document,
-    exprs: impl Iterator<Item = &'e Expr>,
-) -> BTreeSet<String> {
-    names_used(document, exprs, &[]).iter().filter_map(|name| definition_line(document, name)).collect()
-}
-
-fn names_used<'e>(
-    document: &'e Document,
-    exprs: impl Iterator<Item = &'e Expr>,
-    included: &'e [Name],
-) -> BTreeSet<&'e str> {
-    let mut open: Vec<&Name> = included.iter().collect();
-    exprs.for_each(|expr| names_in_expr(expr, &mut open));
-    let mut open: Vec<&str> = open.into_iter().map(|name| name.text.as_str()).collect();
-    let mut seen = BTreeSet::new();
-    while let Some(name) = open.pop() {
-        if seen.insert(name) {
-            let defined = document.measures.get(name).into_iter();
-            open.extend(defined.flat_map(|defined| names(&defined.measure)).map(|name| name.text.as_str()));
-        }
-    }
-    seen
-}
-
-fn definition_line(document: &Document, name: &str) -> Option<String> {
-    if let Some(attribute) = document.profile.get(name) {
-        let (event, property) = (quoted(&attribute.event.text), quoted(&attribute.property.text));
-        return Some(format!("profile {name} = {event}.{property}"));
-    }
-    document.measures.get(name).map(|defined| format!("measure {name} = {}", expression(&defined.text)))
 }
 
 #[cfg(test)]
@@ -245,7 +144,7 @@ mod tests {
         assert_eq!(with("dec > jan"), with("dec > 1 x jan"));
         assert_eq!(with("plan = pro"), Comparand::Text("pro".into()));
         assert_eq!(with("plan = \"favourite\""), Comparand::Text("favourite".into()));
-        // What stands on the right is part of the definition, too.
+        // The right side of a comparison is part of the definition, too.
         let definition = |jan: &str| {
             let text = text.replace("WHO", "dec > jan").replace("2026-01-01", jan);
             load("r.toml", &text).unwrap().cohorts[0].definition.clone()
@@ -257,7 +156,7 @@ mod tests {
     fn a_bare_word_beside_a_number_that_names_nothing_is_refused() {
         let shown = mistake("basket > patate");
         assert!(shown.starts_with("r.toml:6:17: cohorts.c.who: there is no attribute or measure `patate`"), "{shown}");
-        assert!(shown.contains("write a number"), "{shown}");
+        assert!(shown.contains("use a number"), "{shown}");
         assert!(mistake("count(visit) > baskett").contains("did you mean `basket`?"));
         assert!(mistake("time since last visit > soon").contains("no attribute or measure `soon`"));
         assert!(mistake("basket between 1 and clv").contains("the score `clv` needs [churn]"));
@@ -275,10 +174,10 @@ mod tests {
             with("change in basket over 30 days between -50 % and -12.5 %"),
             Comparand::Number(Number(-500_000))
         );
-        assert!(mistake("basket > 20 %").contains("`%` says by what part `change in` has changed"));
-        assert!(mistake("change in basket over 1 day between 20 % and 30").contains("one is a percentage"));
+        assert!(mistake("basket > 20 %").contains("`%` is only valid with `change in`"));
+        assert!(mistake("change in basket over 1 day between 20 % and 30").contains("one of these is a percentage"));
         assert!(mistake("change in basket over 1 day > 0.12345 %").contains("at most four decimals"));
-        assert!(mistake("change in time since last a_ over 1 day > 5 %").contains("would never rest"));
+        assert!(mistake("change in time since last a_ over 1 day > 5 %").contains("changes continuously"));
     }
 
     #[test]
@@ -292,10 +191,7 @@ mod tests {
     fn measures_that_name_each_other_in_a_circle_are_refused_where_they_do() {
         let text = "[measures]\na1 = 'ratio(b1, b1)'\nb1 = 'change in a1 over 1 day'\n[cohorts.c]\nwho = 'a1 > 1'";
         let shown = mistakes(text);
-        assert!(
-            shown[0].starts_with("r.toml:2:13: measures.a1: measures refer to each other in a circle"),
-            "{shown:?}"
-        );
+        assert!(shown[0].starts_with("r.toml:2:13: measures.a1: measures refer to each other in a cycle"), "{shown:?}");
     }
 
     #[test]
@@ -303,17 +199,17 @@ mod tests {
         let shown = mistakes("[measures]\nm = 'ratio(count(visit), plann)'\n[cohorts.c]\nwho = 'did visit'");
         assert!(shown[0].starts_with("r.toml:2:26: measures.m: there is no"), "{shown:?}");
         let shown = mistakes("[measures]\nm = 'ratio(time since last a_, count(b))'\n[cohorts.c]\nwho = 'did visit'");
-        assert!(shown[0].contains("measures.m: a ratio is of two numbers or of two lengths of time"), "{shown:?}");
+        assert!(shown[0].contains("measures.m: a ratio must be of two numbers or of two durations"), "{shown:?}");
         let shown = mistakes("[profile]\nplan = 'signup'\n[cohorts.c]\nwho = 'did visit'");
         assert!(shown[0].contains("an attribute is an event's property"), "{shown:?}");
         let shown = mistakes(&NAMES.replace("plan", "basket")).remove(0);
-        assert!(shown.contains("`basket` is an attribute of [profile] as well"), "{shown}");
+        assert!(shown.contains("`basket` is also an attribute of [profile]"), "{shown}");
     }
 
     #[test]
     fn what_cannot_be_exact_within_bounds_is_refused_with_the_reason() {
-        assert!(mistake("change in steps from a_ to b via c over 1 day > 1").contains("is not kept"));
-        assert!(mistake("ratio(time since last a_, usual gap of a_) > 1").contains("would never rest"));
+        assert!(mistake("change in steps from a_ to b via c over 1 day > 1").contains("is not stored"));
+        assert!(mistake("ratio(time since last a_, usual gap of a_) > 1").contains("change continuously"));
         let deep = format!("{}count(visit){} > 1", "change in ".repeat(7), " over 1 day".repeat(7));
         assert!(mistake(&deep).contains("more than 64 values"), "{deep}");
     }

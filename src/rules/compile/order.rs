@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Part;
-use super::churn::{cohorts_of_signals, risk_in};
-use crate::rules::ast::{Expr, ExprKind, Name, Range};
+use super::names::{cohorts_named, cohorts_of_signals, risk_in};
+use crate::rules::ast::Range;
 use crate::rules::document::{Document, Group};
 use crate::rules::error::{ExprError, nearest};
 
 /// The cohorts in the order of their references: always the smallest name among those whose references are decided.
-/// Where mistakes stand in the way, the order is good enough to go on looking for others.
+/// With errors, the order is still good enough to find further ones.
 pub(super) fn decision_order(document: &Document) -> (Vec<&str>, Vec<(String, Part, ExprError)>) {
     let mut references: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    let mut places: BTreeMap<(&str, &str), (Part, Range)> = BTreeMap::new();
+    let mut locations: BTreeMap<(&str, &str), (Part, Range)> = BTreeMap::new();
     let mut errors = Vec::new();
     for (name, rule) in &document.cohorts {
         let parts =
@@ -27,25 +27,25 @@ pub(super) fn decision_order(document: &Document) -> (Vec<&str>, Vec<(String, Pa
                 names.extend(cohorts_of_signals(document));
                 let known = document.cohorts.keys().filter(|known| names.iter().any(|name| name.text == **known));
                 known.for_each(|known| {
-                    places.entry((name, known)).or_insert((part, range));
+                    locations.entry((name, known)).or_insert((part, range));
                 });
-                // What is wrong with a signal is said there.
+                // Errors in signals are reported there.
                 names.retain(|name| document.cohorts.contains_key(&name.text));
             }
             for reference in names {
                 if let Some((known, _)) = document.cohorts.get_key_value(&reference.text) {
                     found.insert(known);
-                    places.entry((name, known)).or_insert((part, reference.range));
+                    locations.entry((name, known)).or_insert((part, reference.range));
                     continue;
                 }
-                // Its definition has a mistake of its own, which is reported.
+                // The cohort could not be parsed, which is reported there.
                 if document.unread.contains(&reference.text) {
                     continue;
                 }
                 let mut error = ExprError::new(reference.range, format!("there is no cohort `{}`", reference.text));
                 error = match nearest(&reference.text, document.cohorts.keys().map(String::as_str)) {
                     Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error.hint("define it, or take the reference out"),
+                    None => error.hint("define it, or remove the reference"),
                 };
                 errors.push((name.clone(), part, error));
             }
@@ -59,11 +59,12 @@ pub(super) fn decision_order(document: &Document) -> (Vec<&str>, Vec<(String, Pa
             |other: &&String| *other < name && document.cohorts[*other].group.as_ref().is_some_and(|o| same(o, group));
         if let Some(other) = document.cohorts.keys().find(equal) {
             let message = format!("`{other}` has the same priority in the group `{}`", group.name);
-            let error = ExprError::new(Range::default(), message).hint("give each cohort of a group its own number");
+            let error =
+                ExprError::new(Range::default(), message).hint("give each cohort of a group a different number");
             errors.push((name.clone(), Part::Priority, error));
         }
     }
-    // Whoever is not decided keeps nobody waiting.
+    // Cohorts that are not enabled are never decided, so nothing waits for them.
     references.values_mut().for_each(|needs| needs.retain(|need| document.cohorts[*need].enabled));
     let mut order: Vec<&str> = Vec::new();
     let mut open: BTreeMap<&str, usize> = references.iter().map(|(name, needs)| (*name, needs.len())).collect();
@@ -77,15 +78,16 @@ pub(super) fn decision_order(document: &Document) -> (Vec<&str>, Vec<(String, Pa
             Some(name) => name,
             None => {
                 let cycle = cycle(&references, |name| open.contains_key(name));
-                // Priorities alone make no circle, so one of its references is written.
-                let written = cycle.windows(2).find_map(|pair| Some((pair[0], places.get(&(pair[0], pair[1]))?)));
+                // Priorities alone make no cycle, so at least one reference is in an expression.
+                let written = cycle.windows(2).find_map(|pair| Some((pair[0], locations.get(&(pair[0], pair[1]))?)));
                 let (name, (part, range)) = written.unwrap_or((cycle[0], &(Part::Who, Range { start: 0, end: 0 })));
                 let grouped = cycle.windows(2).any(|pair| comes_first(document, pair[1], pair[0]));
-                let message = format!("cohorts refer to each other in a circle: {}", cycle.join(" -> "));
+                let message = format!("cohorts refer to each other in a cycle: {}", cycle.join(" -> "));
                 let error = ExprError::new(*range, message).hint(if grouped {
-                    "take one of these references out; in a group, each cohort refers to those with lower priority numbers"
+                    "remove one of these references; in a group, each cohort refers to those with lower priority \
+                     numbers"
                 } else {
-                    "take one of these references out"
+                    "remove one of these references"
                 });
                 errors.push((name.to_owned(), *part, error));
                 cycle[0]
@@ -117,40 +119,23 @@ fn same(one: &Group, other: &Group) -> bool {
     one.name == other.name && one.priority == other.priority
 }
 
-/// One circle among the names that are still open, its first repeated at the end.
+/// One cycle among the names that are still open, with the first repeated at the end.
 pub(super) fn cycle<'a>(
     references: &BTreeMap<&'a str, BTreeSet<&'a str>>,
     open: impl Fn(&str) -> bool,
 ) -> Vec<&'a str> {
     let is_open = |name: &&&'a str| open(name);
     let mut path: Vec<&'a str> = references.keys().filter(is_open).take(1).copied().collect();
-    let mut places: BTreeMap<&'a str, usize> = BTreeMap::from([(path[0], 0)]);
+    let mut positions: BTreeMap<&'a str, usize> = BTreeMap::from([(path[0], 0)]);
     loop {
         let here = path[path.len() - 1];
         let next = references[here].iter().find(is_open).copied().unwrap_or(here);
-        if let Some(start) = places.insert(next, path.len()) {
+        if let Some(start) = positions.insert(next, path.len()) {
             path.drain(..start);
             path.push(next);
             return path;
         }
         path.push(next);
-    }
-}
-
-pub(super) fn cohorts_named<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
-    match &expr.kind {
-        ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| cohorts_named(part, found)),
-        ExprKind::Not(inner) => cohorts_named(inner, found),
-        ExprKind::InCohort { cohort, .. } | ExprKind::Entered { cohort, .. } | ExprKind::Left { cohort, .. } => {
-            found.push(cohort);
-        }
-        ExprKind::Rank(rank) => found.extend(rank.among.as_ref()),
-        ExprKind::Did(_)
-        | ExprKind::Sequence(_)
-        | ExprKind::Streak(_)
-        | ExprKind::Silent(_)
-        | ExprKind::Compare(_)
-        | ExprKind::Consent { .. } => {}
     }
 }
 
@@ -170,13 +155,14 @@ mod tests {
     fn each_cohort_of_a_group_has_a_priority_of_its_own() {
         let rules = of_group("a", "did visit", "priority = 1") + &of_group("b", "did buy", "priority = 1");
         let expected = "r.toml:8:12: cohorts.b.priority: `a` has the same priority in the group `g`; \
-                        give each cohort of a group its own number";
+                        give each cohort of a group a different number";
         assert_eq!(mistake(&rules), expected);
-        let expected = "r.toml:3:16: cohorts.a.exclusive_in: a cohort of the group `g` has no `priority`; \
-                        add priority = 1, say: of the cohorts of a group the lowest number is held";
+        let expected = "r.toml:3:16: cohorts.a.exclusive_in: a cohort of the group `g` needs a `priority`; \
+                        add one, such as priority = 1: the customer is in the cohort of the group with the lowest \
+                        number";
         assert_eq!(mistake(&of_group("a", "did visit", "")), expected);
-        let expected = "r.toml:3:12: cohorts.a.priority: there is no `exclusive_in`; \
-                        add exclusive_in = \"offers\", say: a priority counts among the cohorts of one group";
+        let expected = "r.toml:3:12: cohorts.a.priority: a `priority` needs `exclusive_in`; \
+                        add it, such as exclusive_in = \"offers\": a priority applies within a group";
         assert_eq!(mistake("[cohorts.a]\nwho = \"did visit\"\npriority = 1\n"), expected);
         assert!(mistake(&of_group("a", "did visit", "priority = 1.5")).contains("expected a whole number"));
     }
@@ -184,8 +170,8 @@ mod tests {
     #[test]
     fn a_group_can_close_a_circle() {
         let rules = of_group("a", "did visit and in b", "priority = 1") + &of_group("b", "did buy", "priority = 2");
-        let expected = "r.toml:2:25: cohorts.a.who: cohorts refer to each other in a circle: a -> b -> a; take one of \
-                        these references out; in a group, each cohort refers to those with lower priority numbers";
+        let expected = "r.toml:2:25: cohorts.a.who: cohorts refer to each other in a cycle: a -> b -> a; remove one of \
+                        these references; in a group, each cohort refers to those with lower priority numbers";
         assert_eq!(mistake(&rules), expected);
     }
 }

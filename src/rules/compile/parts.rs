@@ -1,4 +1,4 @@
-//! Names, filters, windows and facts: what conditions and measures are made of.
+//! Names, filters, windows and facts: the parts of conditions and measures.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::rules::ast::{
     Window as WrittenWindow,
 };
 use crate::rules::fact_spec::{FactSpec, Selector};
-use crate::rules::ruleset::Window;
+use crate::rules::measure::Window;
 use crate::rules::selector::{Filter, FilterTest, Literal};
 
 impl Compiler<'_> {

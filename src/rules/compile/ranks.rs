@@ -1,34 +1,37 @@
-//! Ranks: the order that one is cut from, and its size.
+//! Ranks: their ranking and their size.
 
 use super::{Compiled, Compiler};
 use crate::event::Number;
 use crate::rules::ast::{Range, Rank as WrittenRank, RankSize};
+use crate::rules::condition::{Condition, Node};
 use crate::rules::error::ExprError;
-use crate::rules::ruleset::{
-    Aggregate, Churn, Cohort, CohortIx, Condition, Measure, Node, Rank, RankIx, Ranking, RankingIx, Score,
-};
+use crate::rules::index::{CohortIx, RankIx, RankingIx};
+use crate::rules::measure::{Aggregate, Measure, Score};
+use crate::rules::ruleset::{Churn, Cohort, Rank, Ranking};
 
-/// `among the N highest` is exact, from lists of twice as many customers for each partition.
+/// Maximum of `among the N highest`, which needs a list of twice as many customers for each partition.
 const COUNT_MAX: u32 = 1_000;
 
 impl Compiler<'_> {
     pub(super) fn rank(&mut self, written: &WrittenRank, range: Range) -> Compiled<Condition> {
         match written.size {
             RankSize::Percent(percent) if percent <= Number::ZERO || percent > Number::from_integer(100) => {
-                return Err(ExprError::new(range, "a part of all is above 0 % and at most 100 %"));
+                return Err(ExprError::new(range, "a percentage must be above 0 % and at most 100 %"));
             }
-            RankSize::Count(0) => return Err(ExprError::new(range, "nobody is among the first 0")),
+            RankSize::Count(0) => return Err(ExprError::new(range, "the count must be at least 1")),
             RankSize::Count(count) if count > COUNT_MAX => {
-                let error = ExprError::new(range, "a list of customers in their order is exact up to 1,000");
-                return Err(error.hint("write a part of all, as `in the top 1 %`"));
+                let error = ExprError::new(range, "the maximum count is 1,000");
+                return Err(error.hint("use a percentage, such as `in the top 1 %`"));
             }
             RankSize::Percent(_) | RankSize::Count(_) => {}
         }
         let (measure, _) = self.measure(&written.by)?;
         if measure.grows() {
-            let error =
-                ExprError::new(written.by.range, "this grows by itself, so everyone's rank would move all the time");
-            return Err(error.hint("rank by how often or how much; for how long ago, write `silent for ...`"));
+            let error = ExprError::new(
+                written.by.range,
+                "this changes with time alone, so all ranks would change continuously",
+            );
+            return Err(error.hint("rank by a count or an amount; for recency, use `silent for ...`"));
         }
         let positive = match measure {
             Measure::Total { of, .. } | Measure::Series { of, .. } => matches!(of, Aggregate::Count | Aggregate::Sum),
@@ -37,22 +40,22 @@ impl Compiler<'_> {
         };
         let among = written.among.as_ref().map(|name| self.order[name.text.as_str()]);
         let ranking = Ranking { measure, among, positive };
-        let place = self.rankings.iter().position(|known| *known == ranking).unwrap_or_else(|| {
+        let number = self.rankings.iter().position(|known| *known == ranking).unwrap_or_else(|| {
             self.rankings.push(ranking);
             self.rankings.len() - 1
         });
-        let ranking = RankingIx(u16::try_from(place).expect("a rules file has fewer than 65,536 rankings"));
+        let ranking = RankingIx(u16::try_from(number).expect("a rules file has fewer than 65,536 rankings"));
         let (highest, size) = (written.highest, written.size);
         let alike = |known: &Rank| (known.ranking, known.highest, known.size) == (ranking, highest, size);
-        let place = self.ranks.iter().position(alike).unwrap_or_else(|| {
+        let number = self.ranks.iter().position(alike).unwrap_or_else(|| {
             self.ranks.push(Rank { ranking, highest, size, words: String::new(), readers: Vec::new() });
             self.ranks.len() - 1
         });
-        let rank = RankIx(u16::try_from(place).expect("a rules file has fewer than 65,536 ranks"));
+        let rank = RankIx(u16::try_from(number).expect("a rules file has fewer than 65,536 ranks"));
         Ok(Condition::Rank { rank, among })
     }
 
-    /// Does any of its expressions look at `churn_risk`?
+    /// Does any of its expressions use `churn_risk`?
     pub(super) fn asks_for_risk(&self, cohort: &Cohort) -> bool {
         let mut leaves = Vec::new();
         cohort.nodes().for_each(|node| node.leaves(&mut leaves));
@@ -63,7 +66,7 @@ impl Compiler<'_> {
         &self.rankings[usize::from(self.ranks[usize::from(rank.0)].ranking.0)]
     }
 
-    /// For each fact the rankings whose measure looks at it.
+    /// For each fact the rankings whose measure reads it.
     pub(super) fn ranked_by(&self) -> Vec<Vec<RankingIx>> {
         let mut ranked_by = vec![Vec::new(); self.facts.len()];
         for (ranking, index) in self.rankings.iter().zip(0..) {
@@ -74,8 +77,8 @@ impl Compiler<'_> {
         ranked_by
     }
 
-    /// Notes which cohorts speak of each rank, and in what words. The ranks of signals are a matter of whoever looks at the
-    /// risk.
+    /// Sets the text of each rank and the cohorts that refer to it. Cohorts that use the risk also refer to the ranks
+    /// of signals.
     pub(super) fn name_ranks(&mut self, cohorts: &[Cohort], churn: Option<&Churn>) {
         let signals = || churn.into_iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when);
         for (cohort, reader) in cohorts.iter().zip(0..) {

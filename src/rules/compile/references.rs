@@ -1,13 +1,14 @@
-//! Who looks at what: the facts and cohorts behind conditions, and the events that feed facts.
+//! Dependencies: the facts and cohorts that conditions read, and the events that feed facts.
 
 use std::collections::BTreeSet;
 
 use crate::event::NameId;
 use crate::fact::{A, B, BARRED, FactIx, Parts, VIA};
+use crate::rules::condition::{Condition, Node};
 use crate::rules::fact_spec::{FactSpec, Selector};
-use crate::rules::ruleset::{
-    Cohort, CohortIx, Comparand, Condition, ConditionIx, Feed, Measure, Node, Role, Score, Window,
-};
+use crate::rules::index::{CohortIx, ConditionIx};
+use crate::rules::measure::{Comparand, Measure, Score, Window};
+use crate::rules::ruleset::{Cohort, Feed, Role};
 
 /// The facts that an event of this name (none: of a name that no rule uses) may feed.
 pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
@@ -37,8 +38,8 @@ pub(super) fn feeds_of(facts: &[FactSpec], name: Option<NameId>) -> Vec<Feed> {
     facts.iter().enumerate().filter_map(feed).collect()
 }
 
-/// Finds what each cohort rests on. References go back in the order of decision, but for those to a cohort that is not
-/// decided.
+/// Computes the cohorts that each one depends on. References go back in the order of decision, except those to cohorts
+/// that are not enabled.
 pub(super) fn rest(cohorts: &mut [Cohort]) {
     let mut found: Vec<BTreeSet<usize>> = (0..cohorts.len()).map(|i| BTreeSet::from([i])).collect();
     for (i, cohort) in cohorts.iter().enumerate() {
@@ -90,7 +91,7 @@ impl Condition {
         }
     }
 
-    /// Does it ask for a score?
+    /// Does it use a score?
     pub(super) fn looks_at(&self, wanted: Score) -> bool {
         let asks = |measure: &Measure| matches!(measure, Measure::Score { score, .. } if *score == wanted);
         match self {
@@ -99,7 +100,7 @@ impl Condition {
         }
     }
 
-    /// The cohort it looks at, and whether at its history.
+    /// The cohort that it reads, and whether it reads its history.
     pub(super) fn cohort(&self) -> Option<(CohortIx, bool)> {
         match self {
             Self::In { cohort, .. } | Self::FirstEntered { cohort, .. } => Some((*cohort, false)),

@@ -4,11 +4,12 @@ use super::conditions::count_test;
 use super::{Compiled, Compiler};
 use crate::fact::{Capacities, FactIx, FactKind, Keep, Periods, STEPS_MAX, Sequence as SequenceKind};
 use crate::rules::ast::{Bound, Range, Sequence, Streak, Unit};
+use crate::rules::condition::Condition;
 use crate::rules::error::ExprError;
 use crate::rules::fact_spec::{ChainSelectors, FactSpec, Selector};
-use crate::rules::ruleset::{Condition, Window};
+use crate::rules::measure::Window;
 
-/// Times at which a sequence was complete, for a window between two ages.
+/// Maximum number of completions kept for a window between two ages.
 const COMPLETED_MAX: usize = 1_024;
 /// Calendar periods counted one by one: a year of days.
 const PERIODS_MAX: u32 = 366;
@@ -37,17 +38,17 @@ impl Compiler<'_> {
             Window::MoreThan(_) => Keep::Earliest,
             Window::Between { far, near } => Keep::Spread { far, band: crate::event::Span(far.0 - near.0) },
             Window::WithinFirst { fact, span } => Keep::WithinFirst(fact, span),
-            // Whether any lies at or after some instant is seen from the latest.
+            // The latest completion decides whether any is at or after an instant.
             Window::Ever | Window::Last(_) | Window::Calendar { .. } | Window::Since { .. } | Window::SinceDate(_) => {
                 Keep::Latest
             }
         };
         if keep.most() > COMPLETED_MAX {
             let message = format!(
-                "to know whether a sequence was complete in so short a time so long ago, more than {COMPLETED_MAX} times \
-                 would have to be kept"
+                "for so short a window so long ago, more than {COMPLETED_MAX} times of the sequence would have to be \
+                 stored"
             );
-            return Err(ExprError::new(range, message).hint("bring the two lengths further apart"));
+            return Err(ExprError::new(range, message).hint("use two durations that are further apart"));
         }
         let within = sequence.next.iter().map(|next| next.within.span).collect();
         let Capacities { keys: keys_max, links: events_max, .. } = self.capacities;
@@ -76,10 +77,13 @@ impl Compiler<'_> {
         range: Range,
     ) -> Compiled<Condition> {
         if !(1..=PERIODS_MAX).contains(&of_last) {
-            return Err(ExprError::new(range, format!("from 1 to {PERIODS_MAX} periods are counted, not {of_last}")));
+            return Err(ExprError::new(
+                range,
+                format!("the number of periods must be between 1 and {PERIODS_MAX}, not {of_last}"),
+            ));
         }
         if periods.1 > of_last {
-            let message = format!("{} of the last {of_last} is more than there are", periods.1);
+            let message = format!("{} of the last {of_last} periods can never hold", periods.1);
             return Err(ExprError::new(range, message));
         }
         let times = count_test(times.0, times.1, false, range)?;
@@ -93,7 +97,10 @@ impl Compiler<'_> {
     pub(super) fn streak(&mut self, streak: &Streak, range: Range) -> Compiled<Condition> {
         let Streak { step, unit, length, .. } = streak;
         if !(1..=PERIODS_MAX).contains(length) {
-            return Err(ExprError::new(range, format!("from 1 to {PERIODS_MAX} periods are counted, not {length}")));
+            return Err(ExprError::new(
+                range,
+                format!("the number of periods must be between 1 and {PERIODS_MAX}, not {length}"),
+            ));
         }
         let selector = self.selector_of(step, &[]);
         let fact = self.fact(Periods { unit: *unit, back: *length, most: 1 }, &selector, None);
@@ -115,25 +122,37 @@ mod tests {
         let nine = "a1 then a2 within 1 day".to_owned() + &" then a3 within 1 day".repeat(7);
         for (who, reason) in [
             (nine.as_str(), "a sequence has at most 8 steps"),
-            ("a1 then b1 within 1 day then no c1 within 1 day", "`then no` stands alone"),
-            ("latest a1 then b1 within 1 day", "`each` and `latest` belong to `A then no B"),
-            ("a1 then b1 within 1 day between 2 years and 729 days ago", "more than 1024 times would have to be kept"),
+            ("a1 then b1 within 1 day then no c1 within 1 day", "`then no` cannot be combined"),
+            ("latest a1 then b1 within 1 day", "`each` and `latest` are only valid in `A then no B"),
+            (
+                "a1 then b1 within 1 day between 2 years and 729 days ago",
+                "more than 1024 times of the sequence would have to be stored",
+            ),
             (
                 "did a1 at least 2 times a week in at least 5 of the last 4 weeks",
-                "5 of the last 4 is more than there are",
+                "5 of the last 4 periods can never hold",
             ),
-            ("did a1 at least 2 times a week in at least 1 of the last 0 weeks", "from 1 to 366 periods are counted"),
-            ("did a1 at least 2 times a week in at least 1 of the last 4 days", "the periods counted are those that"),
-            ("did not a1 at least 2 times a day in at least 1 of the last 4 days", "takes neither `not`"),
-            ("not (did a1 at least 2 times a day in at least 1 of the last 4 days)", "takes neither `not`"),
+            (
+                "did a1 at least 2 times a week in at least 1 of the last 0 weeks",
+                "the number of periods must be between 1 and 366",
+            ),
+            (
+                "did a1 at least 2 times a week in at least 1 of the last 4 days",
+                "both periods must be of the same unit",
+            ),
+            ("did not a1 at least 2 times a day in at least 1 of the last 4 days", "cannot be combined with `not`"),
+            ("not (did a1 at least 2 times a day in at least 1 of the last 4 days)", "cannot be combined with `not`"),
             (
                 "did a1 at least 2 times a day in at least 1 of the last 4 days in the last 9 days",
-                "takes neither `not`",
+                "cannot be combined with `not`",
             ),
-            ("did a1 at least 2 times a day in at least 1 of the last 4 days even if new", "takes neither `not`"),
-            ("did a1 every week for at least 3 days in a row", "counts the same unit"),
-            ("did a1 every week for at most 3 weeks in a row", "a streak is `for at least N ... in a row`"),
-            ("did a1 every day for at least 0 days in a row", "from 1 to 366 periods are counted"),
+            (
+                "did a1 at least 2 times a day in at least 1 of the last 4 days even if new",
+                "cannot be combined with `not`",
+            ),
+            ("did a1 every week for at least 3 days in a row", "both units of a streak must be the same"),
+            ("did a1 every week for at most 3 weeks in a row", "a streak must be `for at least N ... in a row`"),
+            ("did a1 every day for at least 0 days in a row", "the number of periods must be between 1 and 366"),
         ] {
             let refusal = refusal(who);
             assert!(refusal.contains(reason), "{who}\n{refusal}");

@@ -1,4 +1,4 @@
-//! `[churn]`: how the risk that a customer does not come back is watched.
+//! `[churn]`: how the risk that a customer does not come back is computed.
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -8,13 +8,13 @@ use crate::event::{Localized, Span};
 use crate::rules::ast::{Events, Step};
 use crate::rules::parser::{parse_attribute, parse_step};
 
-/// Which model of coming back fits.
+/// The kind of churn model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChurnModel {
-    /// Of days on which something is bought: MBG/NBD.
+    /// For days with a purchase: MBG/NBD.
     #[default]
     Purchases,
-    /// Of days on which something is used: a gamma-Poisson rate that forgets.
+    /// For active days: a gamma-Poisson rate with exponential forgetting.
     Usage,
 }
 
@@ -27,21 +27,21 @@ pub struct ChurnRule {
     pub on_text: String,
     /// The range of `on` in the file, with its quotes.
     pub(in crate::rules) on_literal: std::ops::Range<usize>,
-    /// What a purchase is worth, and the code of the currency.
+    /// The amount of a purchase, and the code of the currency.
     pub amount: Option<Attribute>,
     pub(in crate::rules) amount_text: String,
     pub(in crate::rules) amount_literal: std::ops::Range<usize>,
     pub currency: Option<String>,
-    /// Risk is the probability of none of `on` for so long.
+    /// Risk is the probability of no event of `on` for so long.
     pub horizon: Span,
-    /// The names of the levels above `low`, with the risk from which on each counts, ascending.
+    /// The names of the levels above `low`, with the risk at which each begins, ascending.
     pub levels: Vec<(String, f64)>,
     /// No level above `low` before that.
     pub min_silence: Span,
     pub signals: Vec<SignalRule>,
 }
 
-/// One of the company's own signs that somebody may leave.
+/// A custom signal that a customer may leave.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SignalRule {
     pub when: Written,
@@ -59,7 +59,7 @@ const KEYS: [&str; 8] = ["model", "on", "amount", "currency", "horizon", "levels
 const SIGNAL_KEYS: [&str; 3] = ["when", "points", "because"];
 
 impl ChurnModel {
-    /// As outputs and files of parameters name it.
+    /// The name in outputs and parameter files.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl ChurnModel {
 }
 
 impl ChurnRule {
-    /// The same comings back under a model; under another one than the rule's, with that one's horizon and levels.
+    /// The same rule with another model, and that model's default horizon and levels.
     #[must_use]
     pub fn under(self, model: ChurnModel) -> Self {
         if model == self.model {
@@ -130,7 +130,7 @@ impl Reader<'_> {
             }
         }
         if on.is_none() && self.errors.len() == before {
-            let hint = "add on = \"purchase\", say: what counts as coming back";
+            let hint = "add it, such as on = \"purchase\": the events that count as coming back";
             self.error("churn", key_span, "`on` is missing".into(), Some(hint.into()));
         }
         let (on, on_text, on_literal): (Step, String, std::ops::Range<usize>) = on?;
@@ -187,13 +187,13 @@ impl Reader<'_> {
 
     fn amount_fits(&mut self, model: ChurnModel, on: &Step, amount: &Attribute, span: std::ops::Range<usize>) {
         if model == ChurnModel::Usage {
-            let hint = "take it out, or use model = \"purchases\"";
-            self.error("churn.amount", span, "what is used has no amount".into(), Some(hint.into()));
+            let hint = "remove it, or use model = \"purchases\"";
+            self.error("churn.amount", span, "usage has no amount".into(), Some(hint.into()));
         } else if let Events::Named(names) = &on.events
             && !names.iter().any(|name| name.text == amount.event.text)
         {
             let message = format!("`{}` is not among the events of `on`", amount.event.text);
-            let hint = "the amount is that of an event that counts as coming back";
+            let hint = "the amount must be a property of an event that counts as coming back";
             self.error("churn.amount", span, message, Some(hint.into()));
         }
     }
@@ -203,8 +203,8 @@ impl Reader<'_> {
         if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Some(code);
         }
-        let hint = "use its three letters, such as \"EUR\"";
-        self.error(key, value.span(), format!("`{code}` is no code of a currency"), Some(hint.into()));
+        let hint = "use the three letters of the code, such as \"EUR\"";
+        self.error(key, value.span(), format!("`{code}` is not a valid currency code"), Some(hint.into()));
         None
     }
 
@@ -213,7 +213,7 @@ impl Reader<'_> {
         if span >= Span::DAY && span <= HORIZON_MAX {
             return Some(span);
         }
-        self.error(key, value.span(), "a horizon is from one day to ten years".into(), None);
+        self.error(key, value.span(), "a horizon must be between one day and ten years".into(), None);
         None
     }
 
@@ -225,7 +225,7 @@ impl Reader<'_> {
             if !is_plain(plain) || plain == LOWEST_LEVEL {
                 let hint =
                     format!("use lower-case letters, digits and _; `{LOWEST_LEVEL}` is the level below the first");
-                self.error(key, name.span(), format!("`{plain}` is no name of a level"), Some(hint));
+                self.error(key, name.span(), format!("`{plain}` is not a valid level name"), Some(hint));
             }
             let threshold = match value.get_ref() {
                 DeValue::Float(digits) => digits.as_str().replace('_', "").parse().ok(),
@@ -235,7 +235,7 @@ impl Reader<'_> {
             match threshold {
                 Some(threshold) if threshold > 0.0 && threshold < 1.0 => levels.push((plain.to_owned(), threshold)),
                 _ => {
-                    let hint = "the probability from which on the level counts: 0.8, say";
+                    let hint = "the probability at which the level begins, such as 0.8";
                     let dotted = format!("{key}.{plain}");
                     self.error(&dotted, value.span(), "expected a number between 0 and 1".into(), Some(hint.into()));
                 }
@@ -244,7 +244,7 @@ impl Reader<'_> {
         levels.sort_by(|(_, one), (_, other)| one.total_cmp(other));
         let equal = levels.windows(2).any(|pair| pair[0].1 >= pair[1].1);
         if self.errors.len() == before && (equal || levels.is_empty() || levels.len() > LEVELS_MAX) {
-            let message = format!("expected from one to {LEVELS_MAX} levels, each with a number of its own");
+            let message = format!("expected 1 to {LEVELS_MAX} levels with different numbers");
             self.error(key, value.span(), message, None);
         }
         (self.errors.len() == before).then_some(levels)
@@ -274,7 +274,7 @@ impl Reader<'_> {
                 "points" => {
                     points = self.integer(&dotted, value);
                     if points.is_some_and(|points| points == 0 || points.abs() > 100) {
-                        let message = "expected a whole number from -100 to 100, but 0".into();
+                        let message = "expected a whole number from -100 to 100, except 0".into();
                         self.error(&dotted, value.span(), message, None);
                     }
                 }
@@ -291,7 +291,7 @@ impl Reader<'_> {
         if let Some(example) = missing
             && self.errors.len() == before
         {
-            let hint = format!("add {example}, say: a signal has `when`, `points` and `because`");
+            let hint = format!("add it, such as {example}: a signal needs `when`, `points` and `because`");
             self.error(list, item.span(), "a part of this signal is missing".into(), Some(hint));
         }
         Some(SignalRule { when: when?, points: points?, because })
@@ -339,13 +339,13 @@ mod tests {
     #[test]
     fn mistakes_are_told_where_they_are() {
         assert_eq!(mistakes("horizon = '90 days'"), ["3:2 `on` is missing"]);
-        assert_eq!(mistakes("on = 'buy'\nlevels = { low = 0.5 }"), ["5:12 `low` is no name of a level"]);
+        assert_eq!(mistakes("on = 'buy'\nlevels = { low = 0.5 }"), ["5:12 `low` is not a valid level name"]);
         assert_eq!(mistakes("on = 'buy'\nlevels = { high = 90 }"), ["5:19 expected a number between 0 and 1"]);
-        assert!(mistakes("on = 'buy'\nlevels = { a1 = 0.5, b1 = 0.5 }")[0].contains("each with a number of its own"));
+        assert!(mistakes("on = 'buy'\nlevels = { a1 = 0.5, b1 = 0.5 }")[0].contains("levels with different numbers"));
         assert!(mistakes("on = 'buy'\namount = 'order.total'")[0].contains("`order` is not among the events of `on`"));
         assert!(mistakes("on = 'buy'\nmodel = 'usage'\namount = 'buy.total'")[0].contains("has no amount"));
-        assert!(mistakes("on = 'buy'\nhorizon = '1 hour'")[0].contains("from one day to ten years"));
-        assert!(mistakes("on = 'buy'\ncurrency = 'euro'")[0].contains("no code of a currency"));
+        assert!(mistakes("on = 'buy'\nhorizon = '1 hour'")[0].contains("between one day and ten years"));
+        assert!(mistakes("on = 'buy'\ncurrency = 'euro'")[0].contains("not a valid currency code"));
         assert!(mistakes("on = 'buy'\nsignals = [{ when = 'did', points = 8, because = 'x' }]")[0].starts_with("5:"));
         assert!(
             mistakes("on = 'buy'\nsignals = [{ when = 'did x_', because = 'x' }]")[0].contains("part of this signal")

@@ -15,13 +15,13 @@ pub(super) fn nobody_enters(page: &Page<'_>, found: &mut Vec<Warning>) {
         }
         let who = &rule.who;
         let parts = conjuncts(&who.expr);
-        // One is enough: nobody enters more than never.
-        let said = parts.iter().enumerate().find_map(|(place, part)| {
+        // One warning per cohort is enough.
+        let said = parts.iter().enumerate().find_map(|(index, part)| {
             let (message, hint) = alone(page, part).or_else(|| {
-                let other = parts[..place].iter().find(|other| excluded(who, other, part))?;
+                let other = parts[..index].iter().find(|other| excluded(who, other, part))?;
                 let words = words_at(who, other.range).join(" ");
                 let message = format!("nobody can enter: this and `{}` never hold together", shortened(&words));
-                Some((message, "one of the two must go, or `or` was meant"))
+                Some((message, "remove one of the two, or use `or`"))
             })?;
             Some(page.warning((name, "who", who), part.range, message, hint))
         });
@@ -45,7 +45,7 @@ pub(super) fn nobody_enters(page: &Page<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-/// Words of one line, for a message.
+/// Shortens a condition to one line of a message.
 fn shortened(words: &str) -> String {
     const SHOWN: usize = 60;
     if words.chars().count() <= SHOWN {
@@ -54,25 +54,25 @@ fn shortened(words: &str) -> String {
     format!("{}…", words.chars().take(SHOWN).collect::<String>())
 }
 
-/// A part that never holds by itself.
+/// The warning for a part that never holds by itself.
 fn alone(page: &Page<'_>, part: &Expr) -> Option<(String, &'static str)> {
     match &part.kind {
         ExprKind::InCohort { cohort, .. } => {
             let off = page.document.cohorts.get(&cohort.text).is_some_and(|rule| !rule.enabled);
             off.then(|| {
                 let message = format!("nobody can enter: `{}` is not enabled, so nobody is ever in it", cohort.text);
-                (message, "enable that cohort, or take the condition out")
+                (message, "enable that cohort, or remove the condition")
             })
         }
         ExprKind::Compare(Compare { test: CompareTest::Between(low, high), .. }) => {
             let empty = number(low).zip(number(high)).is_some_and(|(low, high)| low > high);
-            empty.then(|| ("nobody can enter: nothing lies between these".to_owned(), "the smaller one comes first"))
+            empty.then(|| ("nobody can enter: no value is between these".to_owned(), "the smaller one must come first"))
         }
         _ => None,
     }
 }
 
-/// Can the two never hold at one instant?
+/// Can two conditions never hold at the same instant?
 fn excluded(written: &Written, one: &Expr, two: &Expr) -> bool {
     let (Some(first), Some(second)) = (Words::of(written, one), Words::of(written, two)) else { return false };
     if first.is_opposite_of(&second) {
@@ -95,7 +95,7 @@ fn excluded(written: &Written, one: &Expr, two: &Expr) -> bool {
     }
 }
 
-/// What stands behind `not`.
+/// The expression inside `not`.
 fn stripped(expr: &Expr) -> &Expr {
     match &expr.kind {
         ExprKind::Not(inner) => stripped(inner),
@@ -111,7 +111,7 @@ fn on(written: &Written, silent: &Silent) -> Vec<String> {
     }
 }
 
-/// `did E` in a window and `did not E` in one around it.
+/// Is it `did E` in a window, and `did not E` in a window around it?
 fn done_and_not_done(done: &Did, not_done: &Did) -> bool {
     !done.negated
         && not_done.negated
@@ -129,7 +129,7 @@ fn is_at_least_once(did: &Did) -> bool {
     }
 }
 
-/// At least so often and at most less often, in one window.
+/// Do the two counts in the same window exclude each other?
 fn opposite_counts(one: &Did, two: &Did) -> bool {
     if one.negated || two.negated || one.window != two.window {
         return false;
@@ -156,7 +156,7 @@ fn number(operand: &Operand) -> Option<Number> {
     }
 }
 
-/// The values that pass a test, in millionths; both ends included.
+/// The range of values that pass a test, in millionths, with both ends.
 struct Bounds {
     low: i128,
     high: i128,

@@ -1,10 +1,10 @@
-//! When two conditions say the same, or one says the opposite of the other.
+//! Comparison of conditions by their text: equality, negation and implication.
 
 use crate::rules::ast::{Did, Events, Expr, ExprKind, Range, Step, Window};
 use crate::rules::document::Written;
 use crate::rules::lexer::{TokenKind, tokens};
 
-/// A condition as its words, without the `not` before it and the parentheses around it.
+/// A condition as its tokens, without the `not` before it and the parentheses around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) words: Vec<String>,
@@ -12,7 +12,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// Of one condition; `None` for `and` and `or`.
+    /// The tokens of one condition; `None` for `and` and `or`.
     pub(super) fn of(written: &Written, expr: &Expr) -> Option<Self> {
         match &expr.kind {
             ExprKind::And(_) | ExprKind::Or(_) => None,
@@ -28,7 +28,7 @@ impl Words {
                 if matches!(kind, ExprKind::Did(_)) && words.get(1).is_some_and(|word| word == "not") {
                     words.remove(1);
                 }
-                // `ever` may be left out, except after `did not`, which is a matter of its own.
+                // `ever` is the default. Its absence after `did not` has a warning of its own.
                 if words.last().is_some_and(|word| word == "ever") {
                     words.pop();
                 }
@@ -42,7 +42,7 @@ impl Words {
     }
 }
 
-/// The words of a part of an expression, spaces aside.
+/// The tokens of a part of an expression.
 pub(super) fn words_at(written: &Written, range: Range) -> Vec<String> {
     let part = &written.text[range.start..range.end];
     let Ok(tokens) = tokens(part) else { return Vec::new() };
@@ -52,7 +52,7 @@ pub(super) fn words_at(written: &Written, range: Range) -> Vec<String> {
         .collect()
 }
 
-/// Does the first window lie within the second whenever both are looked at?
+/// Does the second window always contain the first?
 pub(super) fn within(inner: &Window, outer: &Window) -> bool {
     match (inner, outer) {
         (_, Window::Ever) => true,
@@ -61,7 +61,7 @@ pub(super) fn within(inner: &Window, outer: &Window) -> bool {
     }
 }
 
-/// Does one condition holding make sure that the other does?
+/// Does one condition imply the other?
 pub(super) fn implies(written: (&Written, &Expr), other: (&Written, &Expr)) -> bool {
     let (Some(one), Some(two)) = (Words::of(written.0, written.1), Words::of(other.0, other.1)) else { return false };
     if one == two {
@@ -80,7 +80,7 @@ pub(super) fn implies(written: (&Written, &Expr), other: (&Written, &Expr)) -> b
     }
 }
 
-/// The same events with the same tests, in whatever order they are written.
+/// Are events and filters the same, in any order?
 pub(super) fn same_step(one: &Step, two: &Step) -> bool {
     content(one) == content(two)
 }

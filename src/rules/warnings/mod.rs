@@ -1,5 +1,5 @@
-//! What parses and is probably not meant. Each warning is certain of what it says; where a rule may well be meant as it
-//! stands, silence is better.
+//! Warnings about rules that are valid but probably not intended. They avoid false positives: a rule that may well be
+//! intended gets none.
 
 mod contradiction;
 mod likeness;
@@ -15,7 +15,7 @@ use super::document::{Document, Written};
 use super::error::RuleError;
 use super::source::locate;
 
-/// Shown like a mistake, and none.
+/// A warning, displayed like an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(RuleError);
 
@@ -44,7 +44,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A rules file as its operator sees it, and what was read from it.
+/// A rules file and the document that was read from it.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
     pub file: &'a str,
@@ -86,7 +86,7 @@ impl Page<'_> {
 }
 
 impl Page<'_> {
-    /// A warning about a part of what counts as coming back.
+    /// A warning about a part of `churn.on`.
     #[must_use]
     pub fn warning_of_coming_back(&self, range: Range, message: String, hint: &str) -> Option<Warning> {
         let churn = self.document.churn.as_ref()?;
@@ -94,7 +94,7 @@ impl Page<'_> {
         Some(Warning(RuleError::at(self.file, self.text, range, "churn.on", message, Some(hint.to_owned()))))
     }
 
-    /// A warning about what coming back is worth.
+    /// A warning about `churn.amount`.
     #[must_use]
     pub fn warning_of_amount(&self, range: Range, message: String, hint: &str) -> Option<Warning> {
         let churn = self.document.churn.as_ref()?;
@@ -110,7 +110,7 @@ impl Page<'_> {
     }
 }
 
-/// All that the rules alone give rise to, in the order of the file. `known`: is it looked up elsewhere
+/// All warnings that need only the rules, in the order of the file. `known`: does the caller check by other means
 /// whether there are such events?
 #[must_use]
 pub fn warnings(page: &Page<'_>, known: impl Fn(&str) -> bool) -> Vec<Warning> {
@@ -123,13 +123,13 @@ pub fn warnings(page: &Page<'_>, known: impl Fn(&str) -> bool) -> Vec<Warning> {
     found
 }
 
-/// By place in the file; what is said of one place twice is said once.
+/// Sorts warnings by location, and removes duplicates.
 pub fn in_order(warnings: &mut Vec<Warning>) {
     warnings.sort_by_key(|warning| (warning.0.line, warning.0.column));
     warnings.dedup();
 }
 
-/// The parts that must all hold, parentheses opened.
+/// The parts of a conjunction, nested ones included.
 fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {
         ExprKind::And(parts) => parts.iter().flat_map(conjuncts).collect(),
@@ -137,7 +137,7 @@ fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     }
 }
 
-/// Every expression within, itself included, from the outside in.
+/// Calls `look` for the expression and every expression inside it, outer ones first.
 fn each_part<'e>(expr: &'e Expr, look: &mut impl FnMut(&'e Expr)) {
     look(expr);
     match &expr.kind {
@@ -152,7 +152,7 @@ mod tests {
     use super::{Page, warnings};
     use crate::rules::{load, read};
 
-    /// What is said of a file, a line for each warning, with its place.
+    /// The warnings about a file, a line each, with the location.
     fn of(text: &str) -> Vec<String> {
         let document = read("r.toml", text).unwrap();
         let said = warnings(&Page { file: "r.toml", text, document: &document }, |_| false);
@@ -263,31 +263,31 @@ mod tests {
         assert_eq!(who("did login in the last 3 days and did logon in the last 3 days").len(), 1);
     }
 
-    /// Each with words of the message, and with what comes of the rule where one of the hint's proposals is put in.
+    /// Each with a part of the message, and with the rule after each of the hint's proposals is applied.
     const TRAPS: [(&str, &str, &[&str]); 17] = [
-        ("did not purchase", "says no window", &["did not purchase in the last 30 days", "did not purchase ever"]),
+        ("did not purchase", "has no window", &["did not purchase in the last 30 days", "did not purchase ever"]),
         (
             "did visit ever and not did purchase",
-            "says no window",
+            "has no window",
             &["did visit ever and not did purchase in the last 30 days", "did visit ever and not did purchase ever"],
         ),
         (
             "not (time since last purchase > 3 days)",
-            "holds too where",
+            "also holds where",
             &["time since last purchase is known and not (time since last purchase > 3 days)"],
         ),
         (
             "not (time since last any of (buy, \"Order Completed\") > 3 days)",
-            "holds too where",
+            "also holds where",
             &[
                 "time since last any of (buy, \"Order Completed\") is known and not (time since last any of (buy, \"Order \
                Completed\") > 3 days)",
             ],
         ),
-        ("not (plan = pro)", "holds too where", &["plan is known and not (plan = pro)"]),
+        ("not (plan = pro)", "also holds where", &["plan is known and not (plan = pro)"]),
         (
             "did visit in the last 3 days or not (plan = pro)",
-            "holds too where",
+            "also holds where",
             &["did visit in the last 3 days or plan is known and not (plan = pro)"],
         ),
         ("did visit in the last 3 days and did visit in the last 3  days", "repeats", &[]),
@@ -350,7 +350,7 @@ mod tests {
         ("did visit at least 0 times in the last 3 days", "holds for everybody", &[]),
     ];
 
-    /// What is wrong with a rule that was mended as a hint proposed.
+    /// The errors and warnings of a rule that was corrected as a hint proposed.
     fn wrong(mended: &str) -> Vec<String> {
         let text =
             format!("[cohorts.c]\nwho = '''{mended}'''\nat_most = \"90 days\"\n[profile]\nplan = \"signup.plan\"\n");
@@ -368,7 +368,7 @@ mod tests {
             let document = read("r.toml", &text).unwrap();
             let said = warnings(&Page { file: "r.toml", text: &text, document: &document }, |_| false);
             let hint = said[0].0.hint.as_ref().unwrap();
-            // Every second part of it stands between backticks.
+            // Every second part of it is between backticks.
             let proposed: Vec<&str> = hint.split('`').skip(1).step_by(2).collect();
             if proposed.len() != mended.len() || proposed.iter().zip(mended).any(|(part, rule)| !rule.contains(part)) {
                 found.push(format!("{rule}: the hint is {hint:?}"));

@@ -1,4 +1,4 @@
-//! Event names that differ by a slip.
+//! Event names that differ by a typing error.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::rules::document::Written;
 use crate::rules::error::edit_distance;
 use crate::rules::uses::{Use, each_use};
 
-/// Shorter names differ by one letter for good reasons.
+/// Shorter names may differ by one letter on purpose.
 const SHORTEST: usize = 5;
 
-type Place<'a> = (&'a str, &'static str, &'a Written, &'a Name);
+type Location<'a> = (&'a str, &'static str, &'a Written, &'a Name);
 
-/// A name that stands in one place only, beside another that it nearly equals.
+/// Warns about a name that is used once and nearly equals another one.
 pub(super) fn nearly_equal(page: &Page<'_>, known: impl Fn(&str) -> bool, found: &mut Vec<Warning>) {
-    let mut places: BTreeMap<&str, Vec<Place<'_>>> = BTreeMap::new();
+    let mut locations: BTreeMap<&str, Vec<Location<'_>>> = BTreeMap::new();
     let mut elsewhere: BTreeMap<&str, usize> = BTreeMap::new();
     if let Events::Named(names) = &page.document.activity {
         names.iter().for_each(|name| *elsewhere.entry(&name.text).or_default() += 1);
@@ -24,31 +24,31 @@ pub(super) fn nearly_equal(page: &Page<'_>, known: impl Fn(&str) -> bool, found:
     for (cohort, key, written) in page.document.expressions() {
         each_use(&written.expr, &mut |used| {
             if let Use::Event(name) = used {
-                places.entry(&name.text).or_default().push((cohort, key, written, name));
+                locations.entry(&name.text).or_default().push((cohort, key, written, name));
             }
         });
     }
-    let count = |name: &str| places.get(name).map_or(0, Vec::len) + elsewhere.get(name).copied().unwrap_or(0);
-    let mut all: Vec<&str> = places.keys().chain(elsewhere.keys()).copied().collect();
+    let count = |name: &str| locations.get(name).map_or(0, Vec::len) + elsewhere.get(name).copied().unwrap_or(0);
+    let mut all: Vec<&str> = locations.keys().chain(elsewhere.keys()).copied().collect();
     all.sort_unstable();
     all.dedup();
     let by_spelling = Spellings::new(&all);
-    for (name, places) in &places {
-        let [(cohort, key, written, place)] = places.as_slice() else { continue };
+    for (name, locations) in &locations {
+        let [(cohort, key, written, location)] = locations.as_slice() else { continue };
         if count(name) > 1 || known(name) {
             continue;
         }
-        // Of two that stand once each the later in the alphabet is pointed out: one warning is enough.
+        // Of two names used once each, only the one later in the alphabet gets a warning.
         let other = by_spelling.near(name).filter(|other| count(other) > 1 || other < name).min();
         if let Some(other) = other {
-            let message = format!("`{name}` stands only here, and `{other}` differs from it by a slip");
-            let hint = "write one name for one event; nothing happens under a name that no event has";
-            found.push(page.warning((*cohort, *key, *written), place.range, message, hint));
+            let message = format!("`{name}` is used only here, and `{other}` is almost the same");
+            let hint = "use one name for one event; a name that no event has never matches";
+            found.push(page.warning((*cohort, *key, *written), location.range, message, hint));
         }
     }
 }
 
-/// Names by what they share when one letter is taken out, so that many are compared in linear time.
+/// An index of names by their variants with one letter removed, so that many are compared in linear time.
 struct Spellings<'a> {
     by_rest: BTreeMap<String, Vec<&'a str>>,
 }
@@ -75,7 +75,7 @@ impl<'a> Spellings<'a> {
     }
 }
 
-/// The plain form of a name, and what is left of it without any one letter.
+/// The normalized form of a name, and its variants with one letter removed.
 fn rests(name: &str) -> Vec<String> {
     let plain = plain(name);
     let letters: Vec<char> = plain.chars().collect();
@@ -87,7 +87,7 @@ fn rests(name: &str) -> Vec<String> {
     rests
 }
 
-/// Small letters and digits only, without an ending that makes it past or plural.
+/// The normalized form: lower-case letters and digits, without an ending of the past tense or plural.
 fn plain(name: &str) -> String {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     for ending in ["ed", "es", "s", "d"] {
@@ -100,7 +100,7 @@ fn plain(name: &str) -> String {
     plain.trim_end_matches('e').to_owned()
 }
 
-/// Differ in case, separators or ending only, or by one letter that is no digit.
+/// Do two names differ only in case, separators or ending, or by one letter that is not a digit?
 fn differ_by_a_slip(one: &str, other: &str) -> bool {
     if one == other {
         return false;

@@ -7,7 +7,7 @@ use crate::rules::ast::{
     Bound, Compare, CompareTest, Count, Did, Edge, Expr, ExprKind, Literal, MeasureKind, Op, Operand, Sequence, Window,
 };
 
-/// Of cohorts that are no building block of others, and that say nothing else of how they end.
+/// Warns about cohorts without an end that no other cohort refers to.
 pub(super) fn nobody_leaves(page: &Page<'_>, found: &mut Vec<Warning>) {
     let mut used = BTreeSet::new();
     for (_, _, written) in page.document.expressions() {
@@ -26,13 +26,13 @@ pub(super) fn nobody_leaves(page: &Page<'_>, found: &mut Vec<Warning>) {
         let (key, written) = rule.stay.as_ref().map_or(("who", &rule.who), |stay| ("stay", stay));
         if lasts(&written.expr) {
             let message = "nobody ever leaves: once this holds, it holds for good".to_owned();
-            let hint = "add `until`, `at_most` or a window; if it is meant, say so with reenter = \"never\"";
+            let hint = "add `until`, `at_most` or a window; if this is intended, add reenter = \"never\"";
             found.push(page.warning((name, key, written), written.expr.range, message, hint));
         }
     }
 }
 
-/// Once true, does it stay true, whatever the customer does or leaves undone?
+/// Once true, does it stay true whatever happens?
 fn lasts(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().all(lasts),

@@ -1,4 +1,4 @@
-//! Conditions that hold for others than it seems.
+//! Conditions that hold for other customers than one would expect.
 
 use super::likeness::words_at;
 use super::{Page, Warning, Words, conjuncts};
@@ -10,53 +10,53 @@ use crate::rules::ast::{
 use crate::rules::document::Written;
 
 pub(super) fn all(page: &Page<'_>, found: &mut Vec<Warning>) {
-    for place in page.document.expressions() {
-        let written = place.2;
-        let mut say = |part: &Expr, message: String, hint: &str| {
-            found.push(page.warning(place, part.range, message, hint));
+    for location in page.document.expressions() {
+        let written = location.2;
+        let mut warn = |part: &Expr, message: String, hint: &str| {
+            found.push(page.warning(location, part.range, message, hint));
         };
         each_with_others(&written.expr, &[], &mut |part, others| match &part.kind {
             ExprKind::And(parts) => {
-                repeated(written, parts, &mut say);
-                shadowed(written, parts, &mut say);
+                repeated(written, parts, &mut warn);
+                shadowed(written, parts, &mut warn);
             }
-            ExprKind::Or(parts) => repeated(written, parts, &mut say),
+            ExprKind::Or(parts) => repeated(written, parts, &mut warn),
             ExprKind::Did(did) => {
                 if did.negated && did.window == Window::Ever && !says_ever(written, part) {
-                    let message = "`did not` says no window here, so one event at any time ends it for good".to_owned();
-                    say(part, message, "add `in the last 30 days`, say; write `ever` if that is meant");
+                    let message = "`did not` has no window here, so one event at any time ends it for good".to_owned();
+                    warn(part, message, "add a window, such as `in the last 30 days`, or `ever` if this is intended");
                 }
                 if is_at_least_zero(did) {
-                    let hint = "write how often, or leave the condition out";
-                    say(part, "zero times is never too few: this holds for everybody".to_owned(), hint);
+                    let hint = "use a higher count, or remove the condition";
+                    warn(part, "`at least 0` holds for everybody".to_owned(), hint);
                 }
             }
             ExprKind::Not(inner) => {
                 if let ExprKind::Compare(compare) = &inner.kind
                     && let Some(what) = may_be_missing(page, written, compare, others)
                 {
-                    let message = format!("`not` holds too where `{what}` is missing");
-                    say(
+                    let message = format!("`not` also holds where `{what}` is missing");
+                    warn(
                         part,
                         message,
-                        &format!("add `{what} is known and` before it, or write the opposite comparison"),
+                        &format!("add `{what} is known and` before it, or use the opposite comparison"),
                     );
                 }
             }
             ExprKind::Compare(compare) => {
                 if let Some(text) = number_against_text(compare) {
                     let message = format!("this is a number and `{text}` is a text: the comparison never holds");
-                    say(part, message, "compare it with a number");
+                    warn(part, message, "compare it with a number");
                 }
                 if let Some(span) = at_one_instant(compare) {
-                    let message = "this holds for one millisecond, and not before or after it".to_owned();
+                    let message = "this holds for one millisecond only".to_owned();
                     let length = length_after(&words_at(written, part.range), &["="]);
                     let days = span.0.div_euclid(Span::DAY.0);
                     let hint = match span.0.rem_euclid(Span::DAY.0) {
                         0 => format!("write `between {days} days and {} days`, or `>= {length}`", days + 1),
                         _ => format!("write `>= {length}`, `<= {length}`, or between two lengths"),
                     };
-                    say(part, message, &hint);
+                    warn(part, message, &hint);
                 }
             }
             _ => {}
@@ -64,7 +64,8 @@ pub(super) fn all(page: &Page<'_>, found: &mut Vec<Warning>) {
     }
 }
 
-/// Looks at every expression within, itself included, together with what is joined to it by `and`, further out too.
+/// Calls `look` for the expression and every expression inside it, with all that is joined to it by `and`, at outer
+/// levels too.
 fn each_with_others<'e>(expr: &'e Expr, others: &[&'e Expr], look: &mut impl FnMut(&'e Expr, &[&'e Expr])) {
     look(expr, others);
     match &expr.kind {
@@ -78,22 +79,22 @@ fn each_with_others<'e>(expr: &'e Expr, others: &[&'e Expr], look: &mut impl FnM
     }
 }
 
-fn repeated(written: &Written, parts: &[Expr], say: &mut impl FnMut(&Expr, String, &str)) {
+fn repeated(written: &Written, parts: &[Expr], warn: &mut impl FnMut(&Expr, String, &str)) {
     let words: Vec<Option<Words>> = parts.iter().map(|part| Words::of(written, part)).collect();
     for (at, part) in parts.iter().enumerate() {
         if words[at].is_some() && words[..at].contains(&words[at]) {
-            say(part, "this repeats a condition before it".to_owned(), "take it out, or mend what should differ");
+            warn(part, "this repeats a condition before it".to_owned(), "remove it, or correct what should differ");
         }
     }
 }
 
-/// Events with which a customer becomes known: they have done nothing before.
+/// Names of events with which a customer becomes known.
 const BEGINNINGS: [&str; 7] =
     ["signup", "sign_up", "signed_up", "registered", "registration", "account_created", "inscription"];
 
-/// What a customer began with, lately, and has not done since: that is asked of those only who have been known for longer
-/// than the beginning may lie back.
-fn shadowed(written: &Written, parts: &[Expr], say: &mut impl FnMut(&Expr, String, &str)) {
+/// Warns about a recent first event combined with `did not`: the latter waits until a customer has been known for its
+/// window, by when the first event is no longer recent.
+fn shadowed(written: &Written, parts: &[Expr], warn: &mut impl FnMut(&Expr, String, &str)) {
     let lately = |did: &Did| match (&did.step.events, &did.count, &did.window) {
         (Events::Named(names), None | Some(Count::FirstTime), Window::Last(within)) if !did.negated => {
             let begins = names.iter().all(|name| BEGINNINGS.contains(&name.text.as_str()));
@@ -111,20 +112,20 @@ fn shadowed(written: &Written, parts: &[Expr], say: &mut impl FnMut(&Expr, Strin
         let (Events::Named(_), Window::Last(waits)) = (&did.step.events, &did.window) else { continue };
         if did.negated && did.count.is_none() && !did.even_if_new && waits.span >= within {
             let message = format!(
-                "this waits until a customer has been known for its window, and who came with `{first}` has been known for \
-                 only as long: nobody new is in"
+                "this waits until a customer has been known for its window, and a customer who began with \
+                 `{first}` has been known for only as long: no new customer is in"
             );
             let hint = format!(
                 "write `{first} then no {} within {}` in place of both, or `even if new` after this",
                 what_is_done(written, part),
                 length_after(&words_at(written, part.range), &["in", "the", "last"])
             );
-            say(part, message, &hint);
+            warn(part, message, &hint);
         }
     }
 }
 
-/// The events of a `did` over a window, with their tests, as they are written.
+/// The events of a `did`, with their filters, as written.
 fn what_is_done(written: &Written, part: &Expr) -> String {
     let words = words_at(written, part.range);
     let begin = words.iter().position(|word| word == "did").map_or(0, |did| did + 1);
@@ -134,14 +135,14 @@ fn what_is_done(written: &Written, part: &Expr) -> String {
     joined(&words[begin.min(end)..end])
 }
 
-/// The length of time that stands behind some words.
+/// The duration after some words.
 fn length_after(words: &[String], before: &[&str]) -> String {
-    let place = words.windows(before.len()).position(|window| window == before);
-    let rest = place.map_or(&[][..], |place| &words[place + before.len()..]);
+    let start = words.windows(before.len()).position(|window| window == before);
+    let rest = start.map_or(&[][..], |start| &words[start + before.len()..]);
     joined(&rest[..rest.len().min(2)])
 }
 
-/// Words as one writes them.
+/// Joins tokens with spaces, as written.
 fn joined(words: &[String]) -> String {
     let mut text = String::new();
     for word in words {
@@ -153,7 +154,7 @@ fn joined(words: &[String]) -> String {
     text
 }
 
-/// A length of time that grows by itself, compared by `=` with a fixed one.
+/// The duration in a comparison of `time since` by `=`.
 fn at_one_instant(compare: &Compare) -> Option<Span> {
     match (&compare.measure.kind, &compare.test) {
         (MeasureKind::TimeSince(..), CompareTest::Compare(Op::Eq, Operand::Duration(duration))) => Some(duration.span),
@@ -161,7 +162,7 @@ fn at_one_instant(compare: &Compare) -> Option<Span> {
     }
 }
 
-/// Is the window written, and not only the default?
+/// Is `ever` written explicitly?
 fn says_ever(written: &Written, part: &Expr) -> bool {
     let words = words_at(written, part.range);
     words.iter().rev().find(|word| *word != ")").is_some_and(|word| word == "ever")
@@ -179,13 +180,13 @@ fn is_at_least_zero(did: &Did) -> bool {
     !did.negated && did.count.as_ref().is_some_and(zero)
 }
 
-/// What a denied comparison looks at, if it can be missing and nothing joined with it makes sure that it is there.
+/// The measure of a negated comparison, if it can be missing and no condition joined with it implies that it is known.
 fn may_be_missing(page: &Page<'_>, written: &Written, compare: &Compare, others: &[&Expr]) -> Option<String> {
     if matches!(compare.test, CompareTest::Known | CompareTest::Missing) {
         return None;
     }
     let events = match &compare.measure.kind {
-        // What a named measure stands for, the reader of the rule does not see here: silence is better.
+        // Whether a named measure can be missing is not visible in the rule, so there is no warning.
         MeasureKind::Named(name) if page.document.measures.contains_key(&name.text) => return None,
         MeasureKind::Named(_) => None,
         MeasureKind::TimeSince(_, Step { events, filters }) if filters.is_empty() => Some(events),
@@ -212,7 +213,7 @@ fn same_names(one: &Events, other: &Events) -> bool {
     }
 }
 
-/// The text that a measure which is always a number is compared with by order or equality.
+/// The text that a numeric measure is compared with.
 fn number_against_text(compare: &Compare) -> Option<&str> {
     let is_number = match &compare.measure.kind {
         MeasureKind::Count(..)

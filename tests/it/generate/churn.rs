@@ -184,7 +184,7 @@ fn parameters(usage: bool, version: u32, random: &mut Random) -> Parameters {
             tau_days: one(Memories::default().days(), Memories::default().days()),
         })
     } else {
-        let comings = MbgNbd {
+        let transactions = MbgNbd {
             r: one(&[0.2, 0.5, 1.0, 2.0], &[1e-3, 1e3]),
             alpha_days: one(&[3.0, 10.0, 43.3, 100.0], &[1e-3, 1e6]),
             a: one(&[0.1, 0.5, 0.89, 2.0], &[1e-3, 1e4]),
@@ -192,7 +192,7 @@ fn parameters(usage: bool, version: u32, random: &mut Random) -> Parameters {
         };
         let amounts = [(6.25, 3.74, 15.44), (6.25, 3.74, 15.44), (1.0, 2.0, 5.0), (0.5, 1.001, 1e6)];
         let (p, q, v) = *random.pick(&amounts);
-        Model::Purchases { comings, amounts: random.percent(80).then_some(GammaGamma { p, q, v }) }
+        Model::Purchases { transactions, amounts: random.percent(80).then_some(GammaGamma { p, q, v }) }
     };
     let recalibration = random.percent(15).then(|| {
         let weights = [[-0.5, 0.9, 0.1, -0.2, 0.3], [0.2, 1.2, 0.0, 0.0, -0.4], [0.0, 0.0, 0.5, 0.1, 0.0]];

@@ -76,8 +76,8 @@ fn without_positions(mut states: BTreeMap<String, CustomerState>) -> BTreeMap<St
     for state in states.values_mut() {
         state.as_of = 0;
         state.next_deadline = Instant::MAX;
-        let wishes = state.memberships.values_mut().filter_map(|membership| membership.wish.as_mut());
-        wishes.filter_map(|wish| wish.cause.as_mut()).for_each(|cause| cause.position = 0);
+        let wishes = state.memberships.values_mut().filter_map(|membership| membership.pending.as_mut());
+        wishes.filter_map(|pending| pending.cause.as_mut()).for_each(|cause| cause.position = 0);
     }
     states
 }

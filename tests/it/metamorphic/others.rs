@@ -40,7 +40,7 @@ fn check(case: &Case, _: u64) -> Result<(), String> {
 /// What decisions have made of a customer: all but facts and ids, which stream time lets go of.
 fn decided(state: &CustomerState) -> (Instant, Instant, u64, Sparse<Membership>) {
     let mut memberships = state.memberships.clone();
-    let wishes = memberships.values_mut().filter_map(|membership| membership.wish.as_mut());
-    wishes.filter_map(|wish| wish.cause.as_mut()).for_each(|cause| cause.position = 0);
+    let wishes = memberships.values_mut().filter_map(|membership| membership.pending.as_mut());
+    wishes.filter_map(|pending| pending.cause.as_mut()).for_each(|cause| cause.position = 0);
     (state.known_since, state.clock, state.sequence, memberships)
 }

@@ -104,7 +104,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
 fn masked(state: &CustomerState) -> CustomerState {
     let mut state = state.clone();
     (state.as_of, state.clock, state.next_deadline) = (0, Instant::MIN, Instant::MAX);
-    let wishes = state.memberships.values_mut().filter_map(|membership| membership.wish.as_mut());
-    wishes.filter_map(|wish| wish.cause.as_mut()).for_each(|cause| cause.position = 0);
+    let wishes = state.memberships.values_mut().filter_map(|membership| membership.pending.as_mut());
+    wishes.filter_map(|pending| pending.cause.as_mut()).for_each(|cause| cause.position = 0);
     state
 }

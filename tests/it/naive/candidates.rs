@@ -1,10 +1,10 @@
-//! The instants at which anything could change for a customer who stays silent: rather too many than one too few.
+//! The instants at which anything could change for a customer without further events: rather too many than one too few.
 //!
-//! From every event and every change that this customer has had, and from where the log was begun, every length that stands anywhere in the rules, and every
-//! sum of a `then no`'s length and its window's, or of a change's length and those of what it is the change in; each also
-//! one millisecond later, where "more than" turns. To these come the days' beginnings where the calendar matters, and
-//! where two sides of a comparison meet, of which one grows with time, and where a level of risk or a number that a score
-//! is compared with is reached, whichever signals hold.
+//! They are all durations in the rules, added to every event and every change of the customer and to the beginning of
+//! the log; also the sums of the duration and the window of a `then no`, and of a change's duration with those of its
+//! measure; and each one millisecond later, for `more than`. In addition there are the starts of days for windows by
+//! calendar, the instants at which the two sides of a comparison meet, and those at which a risk level or the bound of
+//! a score is reached, for any combination of signals.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(crate) struct Sources<'a> {
     document: &'a Document,
     /// Counted from every event and change; zero and one among them.
     lengths: BTreeSet<i64>,
-    /// How long after a day's beginning: where a window begins with a day, and how long ago it is looked at.
+    /// Durations after the start of a day, for windows that begin with a day, and for `change in` over them.
     after_midnight: BTreeSet<i64>,
     comparisons: Vec<&'a Compare>,
 }
@@ -73,7 +73,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The lengths of a measure that is looked at as it was `ago`.
+    /// The durations of a measure that is evaluated as of `ago`.
     fn measure(&mut self, measure: &Measure, ago: i64) {
         self.lengths.extend([ago]);
         match &measure.kind {
@@ -139,9 +139,9 @@ impl<'a> Sources<'a> {
                 }
             }
         }
-        if let Some(outlook) = Moment::new(rules, customer, after).outlook() {
-            outlook.levels().for_each(&mut offer);
-            self.comparisons.iter().for_each(|compare| outlook.turns(compare).for_each(&mut offer));
+        if let Some(prediction) = Moment::new(rules, customer, after).prediction() {
+            prediction.levels().for_each(&mut offer);
+            self.comparisons.iter().for_each(|compare| prediction.turns(compare).for_each(&mut offer));
         }
         for instant in extra {
             offer(*instant);
@@ -162,7 +162,7 @@ fn window_lengths(window: &Window) -> Vec<i64> {
     }
 }
 
-/// Where two sides meet that move apart or together from one millisecond to the next, if they go on as they do.
+/// The instant at which two sides meet that change linearly.
 fn meeting_point<'a>(
     rules: &'a Rules<'a>,
     customer: &'a Customer<'_>,

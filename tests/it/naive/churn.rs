@@ -1,7 +1,7 @@
-//! What the model of churn says of a customer at one instant.
+//! The churn model's predictions for a customer at one instant.
 //!
-//! The probabilities, and when a silent customer's reach a number, are the models' own, which are tested by themselves.
-//! What they are asked is worked out here from all events: days, amounts, points, levels.
+//! The probabilities, and the instants at which they reach a bound, come from the models, which have tests of their
+//! own. Their inputs are computed here from all events: days, amounts, points, levels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,13 +39,13 @@ impl Score {
         }
     }
 
-    /// From one millisecond to the next, and not in a straight line.
+    /// Does it change continuously, and not linearly?
     pub(crate) fn moves(self) -> bool {
         matches!(self, Self::Risk | Self::Alive)
     }
 }
 
-/// The score that a measure is, by its own name or by one that stands for it.
+/// The score that a measure is, directly or by a named measure.
 pub(crate) fn score_of(document: &Document, measure: &Measure) -> Option<Score> {
     let MeasureKind::Named(name) = &measure.kind else { return None };
     match document.measures.get(&name.text) {
@@ -54,14 +54,14 @@ pub(crate) fn score_of(document: &Document, measure: &Measure) -> Option<Score> 
     }
 }
 
-/// What takes long to solve for.
+/// A cache of instants that are expensive to solve for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Solved {
     reached: BTreeMap<Question, Option<Instant>>,
     values: BTreeMap<usize, f64>,
 }
 
-/// When is it reached by who stays silent? Numbers by their bits.
+/// What is reached by silence; numbers by their bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Question {
     Level(usize),
@@ -77,8 +77,8 @@ struct Day {
     amount: i128,
 }
 
-/// A customer who came at least once, under the parameters in force.
-pub(crate) struct Outlook<'a> {
+/// A customer with at least one purchase, or active day, under the parameters in force.
+pub(crate) struct Prediction<'a> {
     moment: Moment<'a>,
     rule: &'a ChurnRule,
     parameters: Parameters,
@@ -89,18 +89,18 @@ pub(crate) struct Outlook<'a> {
 }
 
 impl<'a> Moment<'a> {
-    /// None without parameters, and of a customer who never came.
-    pub(crate) fn outlook(self) -> Option<Outlook<'a>> {
+    /// `None` without parameters, and for a customer without any activity.
+    pub(crate) fn prediction(self) -> Option<Prediction<'a>> {
         let rule = self.rules.document.churn.as_ref()?;
         let parameters = (*self.rules.parameters.borrow())?;
-        // What was given back before anything was bought belongs to what was bought before the log begins.
+        // A refund before any purchase belongs to a purchase before the log begins.
         let days = self.days(rule);
         let days: Vec<(Date, Day)> = days.into_iter().skip_while(|(_, day)| !day.came).collect();
         let origin = self.rules.calendar.start(days.first()?.0);
         let came = || days.iter().filter(|(_, day)| day.came).map(|(date, _)| number(*date));
         let (first_day, last_day) = (came().min()?, came().max()?);
         let (customer, purchases) = match parameters.model {
-            Model::Purchases { comings, .. } => {
+            Model::Purchases { transactions, .. } => {
                 let purchases = Purchases {
                     first_day,
                     last_day,
@@ -108,23 +108,23 @@ impl<'a> Moment<'a> {
                     first_amount: days[0].1.amount,
                     amount: days.iter().map(|(_, day)| day.amount).sum(),
                 };
-                (Customer::buying(comings, &purchases), Some(purchases))
+                (Customer::buying(transactions, &purchases), Some(purchases))
             }
             Model::Usage(model) => {
                 let memories = Memories::default();
                 (Customer::using(model, &Usage::of(came(), &memories)?, &memories)?, None)
             }
         };
-        Some(Outlook { moment: self, rule, parameters, customer, purchases, origin })
+        Some(Prediction { moment: self, rule, parameters, customer, purchases, origin })
     }
 
-    /// Did the customer do what counts as coming back?
+    /// Does an event count as coming back?
     pub(crate) fn has_come(self) -> bool {
         let came = |rule: &ChurnRule| self.days(rule).values().any(|day| day.came);
         self.rules.document.churn.as_ref().is_some_and(came)
     }
 
-    /// By calendar: comings, and amounts added up. A negative amount is no coming.
+    /// By calendar day: is there a purchase, and the sum of the amounts. A negative amount is no purchase.
     fn days(&self, rule: &ChurnRule) -> BTreeMap<Date, Day> {
         let mut days: BTreeMap<Date, Day> = BTreeMap::new();
         for event in self.so_far().filter(|event| matches(event, &rule.on)) {
@@ -139,33 +139,33 @@ impl<'a> Moment<'a> {
     }
 
     pub(super) fn score(self, score: Score) -> Option<Worth<'a>> {
-        let outlook = self.outlook()?;
+        let prediction = self.prediction()?;
         let number = |value| Number::from_double(value).map(Worth::Number);
         match score {
             Score::Risk => {
-                let percent = 100.0 * outlook.probability() + outlook.points() as f64;
+                let percent = 100.0 * prediction.probability() + prediction.points() as f64;
                 number(percent.clamp(0.0, 100.0))
             }
-            Score::Level => Some(Worth::Text(outlook.name(outlook.level()))),
-            Score::Alive => outlook.alive().and_then(number),
-            Score::Value => outlook.value().and_then(number),
+            Score::Level => Some(Worth::Text(prediction.name(prediction.level()))),
+            Score::Alive => prediction.alive().and_then(number),
+            Score::Value => prediction.value().and_then(number),
             Score::ValueIfActive => {
-                let alive = outlook.customer.alive(outlook.since()).filter(|alive| *alive > 0.0)?;
-                number(outlook.value()? / alive)
+                let alive = prediction.customer.alive(prediction.since()).filter(|alive| *alive > 0.0)?;
+                number(prediction.value()? / alive)
             }
             Score::ValueAtRisk => {
-                let risk = outlook.levels_of(&[], Span(0)).risk(&outlook.customer, outlook.since());
-                number(outlook.value()? * risk)
+                let risk = prediction.levels_of(&[], Span(0)).risk(&prediction.customer, prediction.since());
+                number(prediction.value()? * risk)
             }
         }
     }
 
-    /// A score that moves is compared with numbers alone.
+    /// Scores that change continuously are compared only with numbers.
     pub(super) fn compare_score(self, score: Score, test: &CompareTest) -> bool {
-        let Some(outlook) = self.outlook() else { return *test == CompareTest::Missing };
+        let Some(prediction) = self.prediction() else { return *test == CompareTest::Missing };
         let passes = |op, operand: &Operand| match operand {
-            Operand::Literal(Literal::Number(number)) if score == Score::Risk => outlook.risk_is(op, *number),
-            Operand::Literal(Literal::Number(number)) => outlook.alive_is(op, *number),
+            Operand::Literal(Literal::Number(number)) if score == Score::Risk => prediction.risk_is(op, *number),
+            Operand::Literal(Literal::Number(number)) => prediction.alive_is(op, *number),
             _ => false,
         };
         match test {
@@ -177,7 +177,7 @@ impl<'a> Moment<'a> {
     }
 }
 
-impl<'a> Outlook<'a> {
+impl<'a> Prediction<'a> {
     fn levels_of<'t>(&'t self, thresholds: &'t [f64], min_silence: Span) -> Levels<'t> {
         Levels {
             horizon_days: days(self.rule.horizon),
@@ -191,8 +191,8 @@ impl<'a> Outlook<'a> {
         self.origin + Span((self.customer.last() * Span::DAY.0 as f64) as i64)
     }
 
-    /// Nobody has been silent for less than nothing: the present is the last coming, if that has not begun yet as the
-    /// models count days, of 24 hours each.
+    /// The present, no earlier than the last activity: the models count days of 24 hours from the first one, so the day
+    /// of the last activity may not have begun yet.
     fn now(&self) -> Instant {
         self.moment.now.max(self.last())
     }
@@ -225,7 +225,7 @@ impl<'a> Outlook<'a> {
         }
     }
 
-    /// When a level is reached by who stays silent.
+    /// When a level is reached by silence.
     pub(crate) fn reached(&self, level: usize) -> Option<Instant> {
         self.when(Question::Level(level))
     }
@@ -304,7 +304,7 @@ impl<'a> Outlook<'a> {
         }
     }
 
-    /// From which probability on the risk is so many per cent, or more than that, with these points.
+    /// The probability at which the risk reaches, or exceeds, a percentage with these points.
     fn probability_for(&self, wanted: Number, points: i64, inclusive: bool) -> f64 {
         let probability = (wanted.0 - Number::from_integer(points).0) as f64 / (100 * Number::ONE) as f64;
         if inclusive { probability } else { probability.next_up() }
@@ -327,7 +327,7 @@ impl<'a> Outlook<'a> {
         (0..=self.rule.levels.len()).filter_map(|level| self.reached(level))
     }
 
-    /// When the numbers of a comparison are reached, whichever signals hold.
+    /// When the bounds of a comparison are reached, for any combination of signals.
     pub(crate) fn turns(&self, compare: &Compare) -> impl Iterator<Item = Instant> {
         let document = self.moment.rules.document;
         let score = score_of(document, &compare.measure).filter(|score| score.moves());

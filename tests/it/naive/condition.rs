@@ -1,4 +1,4 @@
-//! What a rule's expression says of one customer at one instant.
+//! Evaluates an expression on one customer at one instant.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(crate) struct Moment<'a> {
     pub(crate) rules: &'a Rules<'a>,
     pub(crate) customer: &'a Customer<'a>,
     pub(crate) now: Instant,
-    /// Within `change in ... over D`: how far back is looked besides.
+    /// Inside `change in ... over D`: how far back it is evaluated.
     pub(crate) back: Span,
 }
 
@@ -94,7 +94,7 @@ impl<'a> Moment<'a> {
             }
             None => (events().count(), events().count(), Bound::AtLeast, 1),
             Some(Count::Times(bound, wanted)) => (events().count(), events().count(), *bound, *wanted),
-            // Found means events that carry the property.
+            // Only events with the property count.
             Some(Count::Different(bound, wanted, property)) => {
                 let values: Vec<Value<'_>> = events().filter_map(|event| event.property(&property.text)).collect();
                 (values.len(), values.iter().collect::<BTreeSet<_>>().len(), *bound, *wanted)
@@ -109,7 +109,7 @@ impl<'a> Moment<'a> {
         if within_bound(counted, bound, wanted) == did.negated {
             return false;
         }
-        // Being satisfied by nothing needs observation.
+        // A count of zero needs observation.
         found > 0 || did.even_if_new || self.known_long_enough(&did.window)
     }
 

@@ -1,4 +1,4 @@
-//! Everything that ever happened to one customer.
+//! The full history of one customer.
 
 use std::cell::RefCell;
 
@@ -15,23 +15,23 @@ pub(crate) struct Customer<'a> {
     pub(crate) id: &'a str,
     /// All accepted events, as they arrived.
     pub(crate) events: Vec<&'a LogEvent>,
-    /// For each of them, before which nothing could arrive any more when it did.
+    /// For each of them, the instant before which no event could arrive any more.
     pub(crate) oldest_arrivals: Vec<Instant>,
     /// In the order in which cohorts are decided.
     pub(crate) memberships: Vec<Membership>,
     /// The instants of all changes of membership and level, and of all times that a cohort was armed.
     pub(crate) changed_at: Vec<Instant>,
-    /// The customer's clock: decisions never go back behind it.
+    /// The customer's clock: no decision is made before it.
     pub(crate) clock: Instant,
     /// The last instant decided. An event may bring it back, not behind the clock.
     pub(crate) decided: Instant,
     /// How many changes came out.
     pub(crate) sequence: u64,
-    /// The level of risk by its place; 0 is the lowest.
+    /// Index of the risk level; 0 is the lowest.
     pub(crate) level: usize,
     /// How many changes of level came out.
     pub(crate) levels: u64,
-    /// What was solved for since the last event and the last parameters, on which alone it depends.
+    /// Cached since the last event and the last parameters, on which alone it depends.
     pub(crate) solved: RefCell<Solved>,
 }
 
@@ -46,12 +46,12 @@ pub(crate) struct Membership {
     pub(crate) times_entered: u32,
     /// The latest changes, oldest first.
     pub(crate) changes: Vec<(Instant, Change)>,
-    pub(crate) wish: Option<Wish>,
+    pub(crate) pending: Option<PendingChange>,
 }
 
-/// A change that was wanted at an instant at which the opposite one had been made.
+/// A change that is due at an instant at which the opposite one was made.
 #[derive(Clone, Copy)]
-pub(crate) struct Wish {
+pub(crate) struct PendingChange {
     /// The next millisecond.
     pub(crate) due: Instant,
     pub(crate) reason: ChangeReason,
@@ -82,7 +82,7 @@ impl<'a> Customer<'a> {
 }
 
 impl Membership {
-    /// Everyone starts armed.
+    /// Every customer starts armed.
     fn new() -> Self {
         Self {
             member: false,
@@ -92,7 +92,7 @@ impl Membership {
             first_entered_at: None,
             times_entered: 0,
             changes: Vec::new(),
-            wish: None,
+            pending: None,
         }
     }
 

@@ -1,7 +1,7 @@
-//! What is still held of a customer's events where there are more than may be held: the judge's own account of capacities.
+//! The effect of capacities: which of a customer's events are still held.
 //!
-//! Events are taken in as they arrived, each time first dropping what can no longer matter, then, over capacity, the oldest.
-//! Only cases with small capacities come here; the others have fewer events than the capacities that the product has.
+//! Events are added in the order of arrival, each time dropping first what can no longer matter, then the oldest over
+//! capacity. Only cases with small capacities need it; the others have fewer events than the default capacities.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use super::partition::sip;
 use super::rules::{conditions, expressions, measures, named_operands, signals};
 use super::window::{Held, Speaks};
 
-/// Numbers held one by one, or those of one day together.
+/// A number held individually, or the numbers of one day together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) count: u64,
@@ -29,16 +29,16 @@ pub(super) struct Entry {
     pub(super) each: i128,
 }
 
-/// What several conditions look at is held once, and as much of it as the one wants that wants most.
+/// A fact that several conditions read is held once, with the largest capacity that any of them needs.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     /// How far back numbers must be held, in milliseconds; `None`: for ever.
     horizons: BTreeMap<String, Option<i64>>,
-    /// How many tests of a count need one by one, whatever the capacity is: of numbers, and of different values.
+    /// How many entries tests of a count need, whatever the capacity: of numbers, and of different values.
     tested: BTreeMap<String, usize>,
 }
 
-/// What besides a horizon lets a fact forget.
+/// What beside the horizon allows a fact to drop entries.
 #[derive(Clone, Copy)]
 enum Floor<'a> {
     None,
@@ -76,7 +76,7 @@ impl Shared {
                 self.test(key.clone(), times_tested(count.as_ref()));
                 self.add(key, Some(far.span.0));
             }
-            // Of a band of time all pairs are held.
+            // For a window that ends in the past all pairs are held.
             (Some(Count::Different(..)), Window::Between(..) | Window::WithinFirst(..)) => {}
             (Some(Count::Different(bound, wanted, property)), window) => {
                 let key = key_of_different(events, filters, &property.text, is_of_earliest(window));
@@ -91,7 +91,7 @@ impl Shared {
         *most = wanted.max(*most);
     }
 
-    /// As many as may be held, or as tests of a count need.
+    /// The capacity, or what tests of a count need if that is more.
     fn most(&self, key: &str, capacity: usize) -> usize {
         self.tested.get(key).map_or(capacity, |tested| capacity.max(*tested))
     }
@@ -127,7 +127,7 @@ impl Shared {
     }
 
     fn numbers(&mut self, key: String, window: &Window, back: i64) {
-        // One with a floor of its own is held by itself.
+        // A fact with a floor is not shared.
         if let (horizon, Floor::None) = reach(window, back) {
             self.add(key, horizon);
         }
@@ -139,7 +139,7 @@ impl Shared {
     }
 }
 
-/// Counting further than this, no test changes its answer any more.
+/// The count from which on no test changes its result.
 fn enough(bound: Bound, wanted: u32) -> usize {
     let enough = match bound {
         Bound::AtLeast | Bound::FewerThan => wanted,
@@ -166,7 +166,7 @@ fn is_total(window: &Window, back: i64) -> bool {
     back == 0 && matches!(window, Window::Ever | Window::SinceDate(_))
 }
 
-/// The events and tests, and what is added up, in whatever order they are written.
+/// The events, filters and property, independent of the order in which they are written.
 fn key(events: &Events, filters: &[Filter], property: Option<&str>) -> String {
     let names: Option<BTreeSet<&str>> = match events {
         Events::Anything => None,
@@ -199,17 +199,17 @@ fn reach(window: &Window, back: i64) -> (Option<i64>, Floor<'_>) {
     (horizon.map(|span| span + back), floor)
 }
 
-/// One event as it is taken in.
+/// One event as it arrives.
 struct Arrival<'a> {
     event: &'a LogEvent,
     /// Nothing older could arrive any more.
     oldest: Instant,
-    /// How many events of the customer had arrived, this one too.
+    /// How many events of the customer had arrived, including this one.
     known: usize,
 }
 
 impl<'a> Moment<'a> {
-    /// Are there capacities that so few events can fill?
+    /// Are there capacities small enough for so few events?
     pub(super) fn is_capped(&self) -> bool {
         self.rules.capacities != Capacities::DEFAULT
     }
@@ -294,7 +294,7 @@ impl<'a> Moment<'a> {
         exact.chain(days.values().filter(|(last, ..)| is_in(*last)).map(day)).collect()
     }
 
-    /// What is made of numbers of which some are known by their day only; `None`: of nothing.
+    /// An aggregate of numbers of which some are known only by day; `None` without numbers.
     pub(super) fn of_numbers(function: Function, entries: &[Entry]) -> Option<i128> {
         let count: u64 = entries.iter().map(|entry| entry.count).sum();
         let sum = entries.iter().map(|entry| entry.sum).sum();
@@ -431,7 +431,7 @@ impl<'a> Moment<'a> {
     }
 }
 
-/// What is open for one key.
+/// The unanswered events of one key.
 #[derive(Default)]
 struct Open<'a> {
     a: Vec<&'a LogEvent>,
@@ -452,7 +452,7 @@ impl Open<'_> {
         self.instants().last().map_or(self.last_b(), |last| self.last_b().max(*last))
     }
 
-    /// A's before a B are answered for good; without `each` only the latest is looked at.
+    /// A's before a B stay answered; without `each` only the latest counts.
     fn settle(&mut self, each: bool) {
         let last_b = self.last_b();
         self.b.retain(|b| b.at == last_b);

@@ -1,4 +1,4 @@
-//! What is judged, one partition's log under one rules file, and what must come of it.
+//! A test case: one partition's log under one rules file, and the expected output.
 
 use cohortd::engine::Parameters;
 use cohortd::event::{Change, ChangeReason, Instant, Number, Span, Value};
@@ -18,8 +18,8 @@ pub(crate) struct Case {
     pub(crate) thresholds: Vec<TakenUp>,
     /// In the order of their positions; at one position after the thresholds.
     pub(crate) parameters: Vec<Adopted>,
-    /// As `replay --until`: later events are not read, and at the end the deadlines up to here are decided. `None`: only
-    /// what stream time has passed is decided.
+    /// As `replay --until`: later events are not read, and at the end the deadlines up to here are decided. `None`:
+    /// only what stream time has passed is decided.
     pub(crate) until: Option<Instant>,
 }
 
@@ -50,7 +50,7 @@ impl Default for Config {
     }
 }
 
-/// One event as it stands in the log.
+/// One event in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogEvent {
     pub(crate) customer: String,
@@ -110,7 +110,7 @@ pub(crate) struct Advance {
     pub(crate) stream_time: Instant,
 }
 
-/// Where a rank begins: a value, and in ties the hash of an id.
+/// The threshold of a rank: a value, and in ties the hash of an id.
 pub(crate) type Threshold = (Number, u64);
 
 /// Thresholds of all ranks, from here on.

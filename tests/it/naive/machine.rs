@@ -4,7 +4,7 @@ use cohortd::event::{Change, ChangeReason, Instant};
 use cohortd::rules::CohortRule;
 
 use super::condition::Moment;
-use super::customer::{Customer, Membership, Wish};
+use super::customer::{Customer, Membership, PendingChange};
 use super::log::{Decided, Outcome, Rated};
 use super::rules::{Rules, comes_before};
 
@@ -67,25 +67,25 @@ fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasio
 /// The level of risk is whatever it is now, and a change of it is said. It looks at no cohort.
 fn rate(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion) -> Option<Rated> {
     let Occasion { position, now, reason, cause } = occasion;
-    let outlook = Moment::new(rules, customer, now).outlook()?;
-    let (level, previous) = (outlook.level(), customer.level);
+    let prediction = Moment::new(rules, customer, now).prediction()?;
+    let (level, previous) = (prediction.level(), customer.level);
     if level == previous {
         return None;
     }
     let rated = Rated {
         customer: customer.id.into(),
-        level: outlook.name(level).into(),
-        previous: outlook.name(previous).into(),
+        level: prediction.name(level).into(),
+        previous: prediction.name(previous).into(),
         occurred_at: now,
         reason,
         cause,
         sequence: customer.levels + 1,
         position,
-        next_level_at: outlook.reached(level + 1),
-        probability: outlook.probability(),
-        expected: outlook.expected(),
-        alive: outlook.alive(),
-        value: outlook.value(),
+        next_level_at: prediction.reached(level + 1),
+        probability: prediction.probability(),
+        expected: prediction.expected(),
+        alive: prediction.alive(),
+        value: prediction.value(),
     };
     customer.level = level;
     customer.levels += 1;
@@ -142,8 +142,8 @@ fn look(
     let forbidden = if membership.member { membership.entered_at } else { membership.left_at } == Some(now);
     // Exclusion comes before all else that forces an exit.
     let plain = if membership.member && excluded { ChangeReason::Excluded } else { occasion.reason };
-    let (reason, cause) = match membership.wish {
-        Some(wish) if wish.due == now && occasion.cause.is_none() => (wish.reason, wish.cause),
+    let (reason, cause) = match membership.pending {
+        Some(pending) if pending.due == now && occasion.cause.is_none() => (pending.reason, pending.cause),
         _ => (plain, occasion.cause),
     };
 
@@ -155,11 +155,11 @@ fn look(
     }
     if wanted && forbidden {
         // The decision that first wanted it gives the reason.
-        let wish = || Wish { due: now.next(), reason: plain, cause: occasion.cause };
-        membership.wish.get_or_insert_with(wish);
+        let pending = || PendingChange { due: now.next(), reason: plain, cause: occasion.cause };
+        membership.pending.get_or_insert_with(pending);
         return None;
     }
-    membership.wish = None;
+    membership.pending = None;
     if !wanted {
         return None;
     }

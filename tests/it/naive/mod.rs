@@ -1,12 +1,13 @@
-//! The judge of the engine: the rules of a file, decided over every customer's full history by scanning it from scratch.
+//! The reference implementation of the engine: decides the rules on every customer's full history by scanning it from
+//! scratch.
 //!
-//! It keeps all events, summarises nothing, and never computes when a condition will change: it decides each customer at
-//! every instant at which anything could (`candidates`), since deciding at extra instants changes nothing. So it is slow,
-//! and simple enough to be believed. It shares with the engine only the parsed rules, the plain values of `event`, the
-//! probability models of `churn` and their parameters.
+//! It keeps all events, aggregates nothing, and never computes when a condition will change: it decides each customer
+//! at every instant at which anything could change (`candidates`), since additional decisions change nothing. So it is
+//! slow, but simple enough to be trusted. It shares with the engine only the parsed rules, the plain values of `event`,
+//! the probability models of `churn` and their parameters.
 //!
-//! `log` is what goes in and comes out, `partition` the order of decisions, `machine` membership, `condition`, `sequence`,
-//! `window`, `measure` and `churn` what a rule says at one instant.
+//! `log` is what goes in and comes out, `partition` the order of decisions, `machine` membership, `condition`,
+//! `sequence`, `window`, `measure` and `churn` what a rule says at one instant.
 
 mod calendar;
 mod candidates;

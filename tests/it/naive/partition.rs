@@ -14,7 +14,7 @@ use super::log::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, Rated,
 use super::machine::{Occasion, decide};
 use super::rules::Rules;
 
-/// Decides a case. `Err` where the rules are wrong, or hold what this release does not run.
+/// Decides a case. `Err` where the rules are invalid, or use what this release does not support.
 pub(crate) fn judge(case: &Case) -> Result<Outcome, String> {
     judge_at(case, &[], false)
 }
@@ -133,8 +133,8 @@ impl<'a> Partition<'a> {
         }
     }
 
-    /// Every deadline before stream time is decided under the old parameters; then everyone who has come is decided under
-    /// the new ones, each not before their own clock.
+    /// Every deadline before stream time is decided under the old parameters; then everyone who has come is decided
+    /// under the new ones, each not before their own clock.
     fn adopt(&mut self, adopted: &Adopted, position: usize) {
         self.rules.parameters.replace(Some(adopted.parameters));
         for customer in self.customers.values_mut().filter(|_| self.rules.document.churn.is_some()) {
@@ -197,8 +197,8 @@ impl<'a> Partition<'a> {
         self.remembered.iter().any(|known| identity(known) == identity(event))
     }
 
-    /// Over `dedupe_ids` of one customer, the oldest by event time is pushed out first; of several, the one whose stored hash
-    /// is the smallest: any order would do, as long as it does not depend on which came first.
+    /// Over `dedupe_ids` of one customer, the oldest by event time is pushed out first; of several, the one whose
+    /// stored hash is the smallest: any order would do, as long as it does not depend on which came first.
     fn remember(&mut self, event: &'a LogEvent) {
         self.remembered.push(event);
         let mut of_customer: Vec<&LogEvent> =
@@ -214,7 +214,7 @@ fn before(instant: Instant) -> Instant {
     Instant(instant.0.saturating_sub(1))
 }
 
-/// What makes two events one: with an id the name belongs to it; without, the record as sent stands for all of it.
+/// The identity of an event: source, name and id, or without an id the source and the record as sent.
 fn identity(event: &LogEvent) -> (&str, Option<&str>, Result<(&str, &str), u64>) {
     let own = event.id.as_deref().map(|id| (event.name.as_str(), id)).ok_or(event.record_hash);
     (&event.customer, event.source.as_deref(), own)

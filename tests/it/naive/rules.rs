@@ -1,4 +1,4 @@
-//! A document made ready for judging: what it may contain, and the order in which its cohorts are decided.
+//! A document prepared for evaluation, with the order in which its cohorts are decided.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,12 +31,12 @@ pub(crate) struct Rules<'a> {
     /// How much is kept of each customer.
     pub(super) capacities: Capacities,
     pub(super) shared: Shared,
-    /// Is each change asked when the next one is?
+    /// Does each change carry when the next one is?
     pub(crate) looks_ahead: bool,
 }
 
 impl<'a> Rules<'a> {
-    /// Fails on what this release does not run, and on references that lead nowhere or in a circle.
+    /// Fails on what this release does not support, and on unknown and cyclic references.
     pub(crate) fn new(document: &'a Document) -> Result<Self, String> {
         for (name, cohort) in &document.cohorts {
             for expr in expressions(cohort) {
@@ -81,7 +81,7 @@ fn ranks(document: &Document) -> Vec<(&Rank, String)> {
         .cohorts
         .values()
         .flat_map(|cohort| [Some(&cohort.who), cohort.stay.as_ref(), cohort.until.as_ref()].into_iter().flatten());
-    // Signals are a matter of whoever looks at the risk.
+    // The ranks of signals belong to the cohorts that use the risk.
     let mut asked = document.cohorts.values().flat_map(expressions).flat_map(conditions);
     let is_asked = asked.any(|condition| asks_for_risk(document, condition));
     let of_signals = document.churn.iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when);
@@ -97,8 +97,8 @@ fn ranks(document: &Document) -> Vec<(&Rank, String)> {
     found
 }
 
-/// Always the smallest name among those whose references are all decided. A disabled cohort is never decided, and nothing
-/// waits for it.
+/// Always the smallest name among those whose references are all decided. A disabled cohort is never decided, and
+/// nothing waits for it.
 fn order_of_decision(document: &Document) -> Result<Vec<(&str, &CohortRule)>, String> {
     let mut waiting: Vec<(&str, &CohortRule)> =
         document.cohorts.iter().filter(|(_, rule)| rule.enabled).map(|(name, rule)| (name.as_str(), rule)).collect();
@@ -122,7 +122,7 @@ pub(crate) fn expressions(cohort: &CohortRule) -> impl Iterator<Item = &Expr> {
     written.into_iter().flatten().map(|written| &written.expr)
 }
 
-/// What the signals of risk look at.
+/// The expressions of signals.
 pub(crate) fn signals(document: &Document) -> impl Iterator<Item = &Expr> {
     document.churn.iter().flat_map(|churn| &churn.signals).map(|signal| &signal.when.expr)
 }
@@ -139,7 +139,7 @@ fn references<'a>(document: &'a Document, cohort: &'a CohortRule) -> Vec<&'a str
     let of_group = document.cohorts.iter().filter(|(_, other)| comes_before(other, cohort));
     let mut names: Vec<&str> = of_group.map(|(name, _)| name.as_str()).collect();
     let own: Vec<&Expr> = expressions(cohort).collect();
-    // The points of a signal are part of the risk, so whoever looks at it waits for the cohorts that signals look at.
+    // Signals are part of the risk, so a cohort that uses it waits for the cohorts that signals refer to.
     let asks = own.iter().flat_map(|expr| conditions(expr)).any(|condition| asks_for_risk(document, condition));
     let of_signals = signals(document).filter(|_| asks);
     for condition in own.iter().copied().chain(of_signals).flat_map(conditions) {

@@ -1,4 +1,4 @@
-//! What came one after another, and how often in which days, weeks or months.
+//! Sequences, rhythms and streaks.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ impl<'a> Moment<'a> {
         let Some(key) = &sequence.key else {
             return some_chain(sequence, &self.so_far().collect::<Vec<_>>(), held);
         };
-        // Each value of the key on its own, events without it ignored: as if there were no others.
+        // Each value of the key is matched separately; events without it are ignored.
         let values: BTreeSet<Value<'_>> = self.so_far().filter_map(|event| event.property(&key.text)).collect();
         values.into_iter().any(|value| {
             let events: Vec<&LogEvent> =
@@ -55,7 +55,7 @@ impl<'a> Moment<'a> {
     }
 }
 
-/// Is there a way to give each step an event of its own, in time, with nothing between that must not be there?
+/// Can each step be matched by a different event, in time, with no excluded event between?
 fn some_chain(sequence: &Sequence, events: &[&LogEvent], held: Held) -> bool {
     let starts = events.iter().filter(|event| matches(event, &sequence.first));
     starts.into_iter().any(|start| goes_on(sequence, events, &mut vec![*start], held))
@@ -63,7 +63,7 @@ fn some_chain(sequence: &Sequence, events: &[&LogEvent], held: Held) -> bool {
 
 fn goes_on<'e>(sequence: &Sequence, events: &[&'e LogEvent], chain: &mut Vec<&'e LogEvent>, held: Held) -> bool {
     let last = chain[chain.len() - 1];
-    // A window speaks of the last step's time.
+    // A window applies to the time of the last step.
     let Some(next) = sequence.next.get(chain.len() - 1) else { return held.holds(last.at) };
     events.iter().any(|event| {
         let follows = matches(event, &next.step)

@@ -1,4 +1,4 @@
-//! A customer of whom nothing more is heard: what each condition says from then on, and who is in which cohort.
+//! Customers without further events: the results of conditions and the memberships from then on.
 
 use cohortd::event::{ChangeReason, Instant};
 use cohortd::rules::Document;
@@ -18,7 +18,7 @@ pub(crate) struct Silence<'a> {
     stream_time: Instant,
 }
 
-/// Takes a case in, and looks at each of its customers as they stand after it.
+/// Runs a case, and gives the state of each of its customers afterwards.
 pub(crate) fn leave_in_silence(
     case: &Case,
     mut look: impl FnMut(Silence<'_>) -> Result<(), String>,
@@ -59,7 +59,7 @@ impl<'a> Silence<'a> {
         decide(self.rules, &mut self.customer, occasion, &mut Outcome::default());
     }
 
-    /// What a condition says at an instant, of the cohorts as they were last decided.
+    /// The result of a condition at an instant, with the memberships as last decided.
     pub(crate) fn holds(&self, condition: &Expr, at: Instant) -> bool {
         Moment::new(self.rules, &self.customer, at).holds(condition)
     }

@@ -1,11 +1,11 @@
-//! Which instants a window holds at an instant, and how long it must have been watched before nothing means nothing.
+//! The range of a window at an instant, and how long it must have been observed before a count of zero counts.
 
 use cohortd::event::{Instant, Span};
 use cohortd::rules::ast::{Edge, Events, Window};
 
 use super::condition::Moment;
 
-/// A window at one instant: from the one to the other, both within it. Empty where the second is the earlier.
+/// A window at one instant, with both ends included. Empty if the second is earlier.
 #[derive(Clone, Copy)]
 pub(crate) struct Held {
     pub(crate) from: Instant,
@@ -54,7 +54,8 @@ impl Moment<'_> {
         Some(Held { from, to })
     }
 
-    /// Has the customer been known, and the log been read, for as long as the window is? Asked where nothing was found in it.
+    /// Has the customer been known, and the log been read, for as long as the window is? Asked where nothing was found
+    /// in it.
     pub(crate) fn known_long_enough(&self, window: &Window) -> bool {
         let known_since = self.customer.known_since().max(self.rules.observed_from);
         let known_for = |span: Span| self.now >= known_since + span;

@@ -1,15 +1,15 @@
-//! Effects and evidence in the words of a language.
+//! Effects and evidence as text in each language.
 //!
-//! `sentences_english` and `sentences_french` have words for every kind of value there is: a value that one of them has no
-//! words for does not compile.
+//! `sentences_english` and `sentences_french` match every kind of value exhaustively, so that a value without a
+//! translation does not compile.
 
 use super::{sentences_english as english, sentences_french as french};
-use crate::engine::effects::{Cause, Claim, Effect, Factor, Part, RiskEffect};
+use crate::engine::effects::{Claim, Effect, EvidencePart, Factor, RiskCause, RiskEffect};
 use crate::engine::machines::level_name;
 use crate::event::{Change, ChangeReason, Evidence};
 use crate::rules::{Cohort, RuleSet};
 
-/// A language of the product. The rule's own words are the same in all.
+/// A language of the product. Conditions are quoted from the rules file, so they are the same in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     English,
@@ -17,13 +17,13 @@ pub enum Language {
 }
 
 impl Effect {
-    /// The parts of the rule that decided, as the wire has them: in English.
+    /// The parts of the rule that decided, as in output records: in English.
     #[must_use]
     pub fn evidence(&self, rules: &RuleSet) -> Vec<Evidence> {
         in_english(&self.why, rules)
     }
 
-    /// A sentence that says why; after an edit of the rules one more says so.
+    /// A sentence that gives the reason, and another one after an edit of the rules.
     #[must_use]
     pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
         let mut text = sentence(rules.cohort(self.cohort), self.change, &self.why, rules, language);
@@ -36,7 +36,7 @@ impl Effect {
 }
 
 impl RiskEffect {
-    /// One sentence that says why.
+    /// One sentence that gives the reason.
     #[must_use]
     pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
         risk(level_name(rules, self.level), &self.factors, rules, language)
@@ -45,14 +45,14 @@ impl RiskEffect {
 
 impl Factor {
     #[must_use]
-    pub fn in_words(self, rules: &RuleSet, language: Language) -> String {
+    pub fn text(self, rules: &RuleSet, language: Language) -> String {
         factor(self, rules, language)
     }
 }
 
-/// Parts as the wire has them: in English.
-fn in_english(parts: &[Part], rules: &RuleSet) -> Vec<Evidence> {
-    let english = |part: &Part| Evidence {
+/// Parts as in output records: in English.
+fn in_english(parts: &[EvidencePart], rules: &RuleSet) -> Vec<Evidence> {
+    let english = |part: &EvidencePart| Evidence {
         condition: part.condition(rules, Language::English),
         value: part.value(Language::English),
         holds: part.holds,
@@ -61,8 +61,8 @@ fn in_english(parts: &[Part], rules: &RuleSet) -> Vec<Evidence> {
 }
 
 /// One sentence from the parts that decided.
-fn sentence(cohort: &Cohort, change: Change, parts: &[Part], rules: &RuleSet, language: Language) -> String {
-    // What speaks for the change: true parts of what let them in or out, else the parts that no longer hold.
+fn sentence(cohort: &Cohort, change: Change, parts: &[EvidencePart], rules: &RuleSet, language: Language) -> String {
+    // For an entry, or an exit by `until`, the parts that hold; otherwise the parts that no longer hold.
     let wanted = change == Change::Entered || parts.iter().all(|part| part.holds);
     let clauses: Vec<String> = (parts.iter())
         .filter(|part| part.holds == wanted)
@@ -77,7 +77,7 @@ fn sentence(cohort: &Cohort, change: Change, parts: &[Part], rules: &RuleSet, la
     }
 }
 
-/// That a change follows from an edit of the rules.
+/// The sentence about an edit of the rules.
 fn edited(language: Language) -> &'static str {
     match language {
         Language::English => english::EDITED,
@@ -85,12 +85,16 @@ fn edited(language: Language) -> &'static str {
     }
 }
 
-/// A factor of risk in words.
+/// A factor of risk as text.
 fn factor(factor: Factor, rules: &RuleSet, language: Language) -> String {
     let signal = |index: usize| rules.churn.as_ref().and_then(|churn| churn.signals.get(index));
     match (factor.cause, language) {
-        (Cause::Signal(index), Language::English) => signal(index).map_or("", |signal| &signal.because.en).to_owned(),
-        (Cause::Signal(index), Language::French) => signal(index).map_or("", |signal| &signal.because.fr).to_owned(),
+        (RiskCause::Signal(index), Language::English) => {
+            signal(index).map_or("", |signal| &signal.because.en).to_owned()
+        }
+        (RiskCause::Signal(index), Language::French) => {
+            signal(index).map_or("", |signal| &signal.because.fr).to_owned()
+        }
         (cause, Language::English) => english::cause(cause),
         (cause, Language::French) => french::cause(cause),
     }
@@ -109,13 +113,13 @@ fn risk(level: &str, factors: &[Factor], rules: &RuleSet, language: Language) ->
     }
 }
 
-impl Part {
-    /// What it asks, in words: those of the rules, which are a language of their own.
+impl EvidencePart {
+    /// The condition as written in the rules.
     #[must_use]
     pub fn condition(&self, rules: &RuleSet, language: Language) -> String {
         match &self.claim {
-            Claim::Condition { words, denied: false, .. } => words.to_string(),
-            Claim::Condition { words, denied: true, .. } => denied(words),
+            Claim::Condition { words, negated: false, .. } => words.to_string(),
+            Claim::Condition { words, negated: true, .. } => negated(words),
             Claim::AtMost(span) => match language {
                 Language::English => english::at_most(*span),
                 Language::French => french::at_most(*span),
@@ -130,7 +134,7 @@ impl Part {
         }
     }
 
-    /// What it looked at, in words; empty where there is nothing to say.
+    /// The value that it was evaluated on, as text; empty where there is nothing to report.
     #[must_use]
     pub fn value(&self, language: Language) -> String {
         match language {
@@ -140,8 +144,8 @@ impl Part {
     }
 }
 
-/// The opposite of a condition, as one would write it.
-fn denied(words: &str) -> String {
+/// The opposite of a condition, in the language of rules.
+fn negated(words: &str) -> String {
     match (words.strip_prefix("did not "), words.strip_prefix("did ")) {
         (Some(rest), _) => format!("did {rest}"),
         (None, Some(rest)) => format!("did not {rest}"),

@@ -1,0 +1,48 @@
+//! Which customers leave memory: a clock, which is about least recently used.
+
+use super::shard::Shard;
+use super::slot::Slot;
+use crate::event::Instant;
+
+impl Shard {
+    /// About how many bytes the customers in memory take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Customers to evict so that about `bytes` become free: those not referenced since the hand last passed.
+    pub fn sweep(&mut self, bytes: usize) -> Vec<Slot> {
+        let (mut victims, mut freed) = (Vec::new(), 0);
+        // The first round clears every mark, the second takes what is there.
+        for _ in 0..self.slots.len() * 2 {
+            if freed >= bytes {
+                break;
+            }
+            self.hand = (self.hand + 1) % self.slots.len();
+            let resident = &mut self.slots[self.hand];
+            if resident.customer.is_empty() || std::mem::take(&mut resident.recent) {
+                continue;
+            }
+            freed += resident.bytes;
+            // Marked again, so that it is not taken twice before it is removed.
+            resident.recent = true;
+            victims.push(Slot(u32::try_from(self.hand).expect("slots are numbered in 32 bits")));
+        }
+        victims
+    }
+
+    /// Removes a customer from memory.
+    pub fn remove(&mut self, slot: Slot) {
+        let resident = &mut self.slots[slot.0 as usize];
+        self.bytes -= resident.bytes;
+        self.by_customer.remove(&resident.customer);
+        resident.bytes = 0;
+        resident.customer = Box::default();
+        resident.state.release();
+        resident.reported = Box::default();
+        resident.timer_at = Instant::MAX;
+        self.dirty_count -= usize::from(resident.dirty_since.take().is_some());
+        self.free.push(slot);
+    }
+}

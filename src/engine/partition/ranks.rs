@@ -1,0 +1,40 @@
+//! The positions of customers in rankings, as the lane counts them.
+
+use super::resident::Resident;
+use super::shard::Shard;
+use super::slot::Slot;
+use crate::engine::customer::Standing;
+use crate::event::Number;
+
+/// A customer's move in one ranking, by the rule set's numbers, from one position to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RankMove {
+    pub ranking: usize,
+    pub from: Option<Standing>,
+    pub to: Option<Standing>,
+}
+
+impl Shard {
+    /// A customer's present positions, as moves from none.
+    pub fn rank_positions(&self, slot: Slot) -> impl Iterator<Item = RankMove> + '_ {
+        let state = &self.slots[slot.0 as usize].state;
+        let standing = |value| Standing { value, hash: state.tie_hash };
+        let values = state.ranked_values.iter().enumerate();
+        values.filter_map(move |(ranking, value)| Some(RankMove { ranking, from: None, to: Some(standing((*value)?)) }))
+    }
+
+    /// The customer's moves in rankings since the last call: the caller counts them.
+    pub fn take_rank_moves(&mut self, slot: Slot) -> Vec<RankMove> {
+        let Resident { state, reported, .. } = &mut self.slots[slot.0 as usize];
+        let hash = state.tie_hash;
+        let standing = |value: Option<Number>| value.map(|value| Standing { value, hash });
+        let mut moves = Vec::new();
+        for (ranking, (from, to)) in reported.iter_mut().zip(&state.ranked_values).enumerate() {
+            if from != to {
+                moves.push(RankMove { ranking, from: standing(*from), to: standing(*to) });
+                *from = *to;
+            }
+        }
+        moves
+    }
+}

@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use super::shard::STALE_ENTRIES;
+use super::{Shard, Timing};
+use crate::engine::decide::{Detail, Engine};
+use crate::event::{CustomerEvent, Instant, Span};
+
+fn shard() -> Shard {
+    let rules =
+        crate::rules::load("rules.toml", "[cohorts.quiet]\nwho = \"silent for 90 days\"\n").expect("sound rules");
+    let timing = Timing { arrives_within: Span(0), max_lateness: Span::DAY, earliest: Instant(0) };
+    Shard::new(Engine::new(Arc::new(rules), Span::DAY, 64), timing, Instant(0))
+}
+
+fn event(customer: &str, at: i64) -> CustomerEvent<'_> {
+    CustomerEvent {
+        customer,
+        name: "visit",
+        name_id: crate::event::NameId(0),
+        at: Instant(at),
+        id: None,
+        source: None,
+        record_hash: at.cast_unsigned(),
+        unusable_values: 0,
+        properties: &[],
+    }
+}
+
+/// A customer comes, is put out of memory, and the next one comes, for months: nothing of them may be left.
+#[test]
+fn loading_and_removing_leaves_nothing_behind() {
+    let mut shard = shard();
+    let mut effects = Vec::new();
+    for round in 0..200_000_i64 {
+        let customer = format!("c{}", round % 1_000);
+        shard.begin(round);
+        let slot = shard.find_or_new(&customer);
+        shard.apply(slot, &event(&customer, round), round, Detail::None, &mut effects);
+        assert!(shard.state(slot).next_deadline > Instant(0), "a deadline 90 days ahead");
+        shard.take_if_dirty(slot);
+        shard.remove(slot);
+    }
+    assert_eq!((shard.len(), shard.bytes()), (0, 0));
+    assert!(shard.timers.len() <= STALE_ENTRIES, "{} timers", shard.timers.len());
+    assert!(shard.dirty.len() <= STALE_ENTRIES, "{} entries among the dirty", shard.dirty.len());
+    for resident in &shard.slots {
+        assert_eq!((resident.state.heap_bytes(), resident.state.recent.capacity()), (0, 0));
+    }
+}
+
+#[test]
+fn deadlines_of_one_instant_can_be_decided_a_few_at_a_time() {
+    let mut shard = shard();
+    let mut effects = Vec::new();
+    for n in 0..10 {
+        let customer = format!("c{n}");
+        let slot = shard.find_or_new(&customer);
+        shard.apply(slot, &event(&customer, 1_000), n, Detail::None, &mut effects);
+    }
+    let due = Instant(1_000) + Span(90 * Span::DAY.0);
+    let mut turns = Vec::new();
+    loop {
+        let fired = shard.fire_some(due.next(), 4, 10, Detail::None, &mut effects);
+        if fired.is_empty() {
+            break;
+        }
+        assert!(shard.next_due() >= due);
+        turns.push(fired.len());
+    }
+    assert_eq!((turns, effects.len()), (vec![4, 4, 2], 10));
+}
