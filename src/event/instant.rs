@@ -96,7 +96,7 @@ pub enum NotAnInstant {
     ProbablySeconds,
     #[error("this is beyond the years 1 to 9999")]
     Beyond,
-    #[error("this is no instant")]
+    #[error("this is not a valid time")]
     Unclear,
 }
 
