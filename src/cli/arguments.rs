@@ -34,7 +34,7 @@ pub(super) enum Command {
     #[command(after_help = help::RUN)]
     Run(Run),
 
-    /// Check settings, rules and schemas, and show what the rules cost; with --connect also Kafka and the registry
+    /// Check settings, rules and schemas, and what the rules cost; with --connect also Kafka and the registry
     #[command(after_help = help::CHECK)]
     Check(Check),
 

@@ -178,7 +178,7 @@ const CIRCLES: &[(&str, &str)] = &[];
 #[test]
 fn no_files_or_folders_of_a_room_name_each_other_in_a_circle() {
     let mut broken = Vec::new();
-    for Room { name: room, .. } in ROOMS {
+    for Room { name: room, .. } in ROOMS.iter().filter(|room| src().join(room.name).is_dir()) {
         let files = imports_within(room);
         let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (file, named) in &files {

@@ -132,7 +132,7 @@ fn each_mistake_around_the_expressions_has_its_own_answer() {
         ("", "no cohort is defined"),
         ("cohorts = 3", "expected a table, [cohorts]"),
         ("[cohorts.c]", "`who` is missing"),
-        ("[cohorts.c]\nwho = did e", "r.toml:2:7: this is not TOML"),
+        ("[cohorts.c]\nwho = did e", "r.toml:2:7: this is not valid TOML"),
         ("[cohorts.c]\nwho = 3", "expected a text in quotes"),
         (
             "activity = ['a', 3]\n[cohorts.c]\nwho = 'did e'",
