@@ -100,7 +100,7 @@ fn the_shop_of_the_demo_feeds_a_kafka_of_ones_own() {
         assert_eq!(shop.wait().unwrap().code(), Some(0), "{}", fs::read_to_string(lab.path("shop.log")).unwrap());
     };
     let shop = open();
-    said("The past is sent");
+    said("The history is sent");
     close(shop);
     let sent: i64 = (0..4).map(|partition| lab.end("in", partition)).sum();
     assert!(sent > 1_000, "{sent}");

@@ -47,7 +47,7 @@ fn a_rebuild_that_is_killed_is_refused_until_the_same_command_ends_it_and_then_d
     let Some(lab) = Lab::new("rebuild", 2, shop::RULES) else { return };
     let mut random = Random::seeded("rebuild");
     history(&lab, &mut random);
-    let deleting = |kind: &str, partition: i32| format!("deleting what is in {}[{partition}]", lab.topic(kind));
+    let deleting = |kind: &str, partition: i32| format!("deleting the contents of {}[{partition}]", lab.topic(kind));
     let mut killed = 0;
     for words in [deleting("log", 0), deleting("log", 1), deleting("members", 0), deleting("members", 1)] {
         if !kill_reset(&lab, &words) {
