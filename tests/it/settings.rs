@@ -254,7 +254,7 @@ fn a_prefix_stands_before_the_names_that_nobody_set_and_the_dump_says_them_whole
 fn what_topics_are_made_with_is_checked_together() {
     assert_eq!(
         refusal("", &[], &["topics.min_insync_replicas=2"]),
-        "--set: topics.min_insync_replicas: is for topics whose copies are known; set topics.replication too"
+        "--set: topics.min_insync_replicas: requires topics.replication; set topics.replication too"
     );
     assert_eq!(
         refusal("", &[], &["topics.replication=2", "topics.min_insync_replicas=3"]),
