@@ -67,7 +67,7 @@ mod versions;
 pub use context::{ClusterFacts, Context};
 pub use error::LaneError;
 pub use group::ownership::Ownership;
-pub use group::watchdog::Watchdog;
+pub use group::unowned_partitions::Watchdog;
 pub use lane::{Lane, Start};
 pub use output::limits::RecordLimits;
 pub(crate) use output::offset_mark::OffsetMark;

@@ -14,7 +14,6 @@
 
 mod adder;
 mod cohorts;
-mod families;
 mod forecasts;
 mod group;
 mod health;
@@ -27,6 +26,7 @@ mod optional;
 mod partition;
 mod process;
 mod ranks;
+mod registry;
 mod share;
 mod waiting;
 
@@ -53,13 +53,13 @@ pub use share::Share;
 pub use waiting::{Wait, WaitCause, Waiting};
 
 use adder::{Adder, children};
-use families::Families;
 use forecasts::ForecastSeries;
 use input::InputSeries;
 use kafka::KafkaSeries;
 use partition::PartitionSeries;
 use process::Process;
 use ranks::RankSeries;
+use registry::Families;
 
 /// Every metric of the process, built once and passed down. Counting is lock-free once the series are resolved.
 ///

@@ -6,5 +6,5 @@ mod oversized;
 pub(in crate::lane) mod pending;
 pub(in crate::lane) mod producer;
 mod publish;
+mod publish_pending;
 mod resolve;
-mod retry;

@@ -2,10 +2,10 @@
 
 mod barrier;
 mod begin_replay;
-mod changelog;
-mod hold;
+mod changelog_stage;
 mod read_changelog;
 mod read_input;
-mod replay;
+mod replay_stage;
 pub(in crate::lane) mod restoring;
 pub(in crate::lane) mod stages;
+mod wait;
