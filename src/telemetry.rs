@@ -53,7 +53,10 @@ mod tests {
     fn a_filter_is_a_level_or_levels_by_part() {
         assert!(read_filter("info,cohortd::lane=debug").is_ok());
         assert!(
-            read_filter("info,lane=loud").unwrap_err().to_string().starts_with("\"info,lane=loud\" is not a valid filter (")
+            read_filter("info,lane=loud")
+                .unwrap_err()
+                .to_string()
+                .starts_with("\"info,lane=loud\" is not a valid filter (")
         );
     }
 }

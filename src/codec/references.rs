@@ -245,7 +245,10 @@ mod tests {
         let subjects = BTreeMap::from([("proto".to_owned(), json!({"schema": "syntax", "schemaType": "PROTOBUF"}))]);
         assert!(refusal(&given("root", &[("p", "proto")]), &subjects).contains("is PROTOBUF, not Avro"));
         for odd in [json!({"name": "p"}), json!({"subject": 7, "version": 1}), json!("proto")] {
-            assert!(refusal(&json!({"schema": "x", "references": [odd]}), &subjects).contains("without a subject and version"));
+            assert!(
+                refusal(&json!({"schema": "x", "references": [odd]}), &subjects)
+                    .contains("without a subject and version")
+            );
         }
         assert_eq!(resolved(&given("root", &[("m", "missing")]), &subjects).0, Err(RegistryError::NotFound));
     }
