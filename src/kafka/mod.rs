@@ -1,4 +1,4 @@
-//! The Kafka client: the only room that names rdkafka. It knows bytes, partitions and offsets, but no events.
+//! The Kafka client: the only module that uses rdkafka. It knows bytes, partitions and offsets, but no events.
 //!
 //! A lane owns one [`Consumer`], one [`Producer`] and, during a restore, a [`Reader`]; [`Watermarks`], which requests
 //! offsets, and [`Ends`], which caches them, belong to the process. All calls are synchronous, and each documents how

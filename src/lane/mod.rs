@@ -53,7 +53,7 @@ mod failures;
 mod group;
 pub mod identity;
 mod input;
-#[expect(clippy::module_inception, reason = "the room is named after what it makes")]
+#[expect(clippy::module_inception, reason = "the module is named after what it makes")]
 mod lane;
 mod migration;
 mod output;

@@ -1,7 +1,9 @@
 //! Metrics for Prometheus, and the health of the process.
 //!
-//! Names, help texts and labels are a public interface: dashboards and alerts depend on them. Base units, `_total` on
-//! counters; labels are bounded, and never name a customer. A test checks this law:
+//! Names, help texts and labels are a public interface: dashboards and alerts depend on them. Exported names have the
+//! prefix `cohortd_`, which `adder` adds. Without it a name stands in two places here: where the metric is registered,
+//! and in the comment on its field. With it, in `docs/metrics.md` and in the alerts and dashboards of `deploy/`. Base
+//! units, `_total` on counters; labels are bounded, and never name a customer. A test checks this law:
 //!
 //! ```text
 //! records_consumed = events_applied + events_skipped (all reasons) + dead_letters (all reasons), for each topic
@@ -62,8 +64,6 @@ use ranks::RankSeries;
 use registry::Families;
 
 /// Every metric of the process, built once and passed down. Counting is lock-free once the series are resolved.
-///
-/// The names in the comments below have the prefix `cohortd_` when exported.
 #[derive(Debug)]
 pub struct Metrics {
     families: Families,
