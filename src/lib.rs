@@ -12,12 +12,12 @@
 //! `lane` is the loop that goes this way, once for each batch. A process runs several lanes; each is one thread with its
 //! own consumer, producer, partitions and databases, and shares nothing with the others on that way.
 //!
-//! # Rooms, in reading order
+//! # Modules, in reading order
 //!
-//! Each names only rooms that stand above it, and each outside crate is known to one room; `tests/it/architecture.rs`
-//! holds the table.
+//! Each uses only modules above it, and each external crate is used by one module; `tests/it/architecture.rs` holds the
+//! table.
 //!
-//! | room | what it is | what it does not know |
+//! | module | what it is | what it does not know |
 //! |---|---|---|
 //! | [`event`] | what comes in and goes out: events, changes, instants, exact numbers | everything else |
 //! | [`calendar`], [`bytes`] | days, weeks and months in a time zone; numbers and texts in stored values | who uses them |
@@ -25,12 +25,13 @@
 //! | [`fact`] | what is remembered about a customer so that rules can be decided: one file for each kind | customers, cohorts, when anything is decided |
 //! | [`rules`] | the rules file: parsed, checked, compiled; errors with their places | state, time, Kafka |
 //! | [`engine`] | the decision: state, event and instant in; new state, effects and next deadline out | clocks, threads, disk, bytes, Kafka |
+//! | [`summary`] | counters that merge by addition: sizes, flows, histograms, thresholds of ranks | partitions, Kafka, bytes |
 //! | [`settings`] | the settings: typed, validated, each with its origin | who uses it |
 //! | [`clock`] | the only reader of the wall clock | what time decides |
-//! | [`tls`] | certificates and keys in files; the only room that names rustls | the protocols over it |
+//! | [`tls`] | certificates and keys in files; the only module that uses rustls | the protocols over it |
 //! | [`codec`] | decoding events and encoding changes; schemas and their registry | rules, state, topics |
 //! | [`store`] | one RocksDB database for each partition: customers, timers, META; the byte layout | Kafka, what a fact means |
-//! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only room that names rdkafka | events: it knows bytes only |
+//! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only module that uses rdkafka | events: it knows bytes only |
 //! | [`metrics`] | counters, gauges and health | who updates them |
 //! | [`inquiry`] | requests of operators about one customer, from HTTP to a lane and back, and their text | HTTP, bytes |
 //! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
@@ -44,8 +45,8 @@
 //!
 //! # What always holds
 //!
-//! - A customer's changes are a function of their partition's log, its recorded advances of time, and the rules. Batch
-//!   size, restarts, rebuilds and speed change no output.
+//! - A customer's changes are a function of their partition's log, its recorded inputs (advances of time, thresholds,
+//!   parameters, versions of the rules), and the rules. Batch size, restarts, rebuilds and speed change no output.
 //! - RocksDB is never ahead of Kafka: a batch is written to disk only once its transaction is known to count.
 //! - A transaction whose end was not heard is never guessed at; the committed offsets say what became of it.
 //! - A deadline is decided only when everything before it was read, and decided at its own instant.

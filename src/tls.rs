@@ -1,4 +1,4 @@
-//! Certificates and keys in PEM files: reading, validation, and change detection. The only room that names rustls, for
+//! Certificates and keys in PEM files: reading, validation, and change detection. The only module that uses rustls, for
 //! servers and clients.
 
 use std::fs;

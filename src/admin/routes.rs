@@ -66,7 +66,7 @@ pub(super) fn admin(views: Views, guard: Arc<Guard>) -> Router {
 
 fn health_routes() -> Router<Views> {
     Router::new()
-        .route("/health/live", get(async |State(views): State<Views>| verdict(views.health.live())))
+        .route("/health/live", get(async |State(views): State<Views>| health_response(views.health.live())))
         .route("/health/ready", get(async |State(views): State<Views>| ready(&views.health)))
 }
 
@@ -145,20 +145,20 @@ async fn show_metrics(State(scrapes): State<Arc<Scrapes>>) -> Response {
 /// affect readiness.
 fn ready(health: &Health) -> Response {
     let verdict = health.ready();
-    let (status, mut said) = told(&verdict);
+    let (status, mut body) = status_and_body(&verdict);
     if let Err(Unhealthy::Restoring { partitions, .. }) = &verdict {
-        said["partitions"] = json!(partitions);
+        body["partitions"] = json!(partitions);
     }
     if let Some(problem) = health.rules_problem() {
-        said["rules"] = json!(problem);
+        body["rules"] = json!(problem);
     }
     if let Some(group) = health.group() {
-        said["group"] = shown(&group);
+        body["group"] = group_json(&group);
     }
-    answer(status, &said)
+    answer(status, &body)
 }
 
-fn shown(group: &GroupSeen) -> Value {
+fn group_json(group: &GroupSeen) -> Value {
     let members = group.holders.iter().map(|holder| json!({ "name": holder.name, "partitions": holder.partitions }));
     json!({
         "state": group.state,
@@ -168,21 +168,21 @@ fn shown(group: &GroupSeen) -> Value {
     })
 }
 
-fn verdict(health: Result<(), Unhealthy>) -> Response {
-    let (status, said) = told(&health);
-    answer(status, &said)
+fn health_response(health: Result<(), Unhealthy>) -> Response {
+    let (status, body) = status_and_body(&health);
+    answer(status, &body)
 }
 
-fn told(health: &Result<(), Unhealthy>) -> (StatusCode, Value) {
+fn status_and_body(health: &Result<(), Unhealthy>) -> (StatusCode, Value) {
     match health {
         Ok(()) => (StatusCode::OK, json!({ "status": "ok" })),
         Err(unhealthy) => {
-            let said = json!({ "status": unhealthy.word(), "detail": unhealthy.to_string() });
-            (StatusCode::SERVICE_UNAVAILABLE, said)
+            let body = json!({ "status": unhealthy.word(), "detail": unhealthy.to_string() });
+            (StatusCode::SERVICE_UNAVAILABLE, body)
         }
     }
 }
 
-fn answer(status: StatusCode, said: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+fn answer(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }

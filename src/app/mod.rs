@@ -153,7 +153,7 @@ impl Process {
                 let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &health, &shutdown)? else {
                     return Ok(());
                 };
-                twin::check(&loaded, &brokers, &health, &shutdown)?;
+                twin::wait_until_twin_left(&loaded, &brokers, &health, &shutdown)?;
                 let topic = RulesTopic::new(settings, &brokers)?;
                 let views = (Arc::clone(&book), Arc::clone(&metrics), Arc::clone(&health));
                 let Some(keeper) = Keeper::start(&loaded, *file, edit, topic, views, &shutdown)? else { return Ok(()) };
@@ -220,7 +220,7 @@ fn run_lanes(
                 tracing::error!(lane = number, reason = %error, "A lane stops, and the process with it.");
             }
             if matches!(outcome, Err(LaneError::Fenced(_))) {
-                twin::shut_out(&shown);
+                twin::record_fenced(&shown);
             }
             // A failed lane alone would leave its partitions without an owner until its session ends.
             shutdown.request();

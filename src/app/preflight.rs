@@ -234,7 +234,7 @@ impl Preflight {
     }
 
     fn would_be_created(&mut self, admin: &Admin, plan: &Plan<'_>, partitions: Option<i32>) {
-        let asked = plan.made_by(|made| admin.validate_create(made, ASK));
+        let asked = plan.with_topic_plan(|made| admin.validate_create(made, ASK));
         let partitions = partitions.map_or_else(|| "?".to_owned(), |partitions| partitions.to_string());
         match asked {
             Ok(Created::New | Created::Existing) => {

@@ -29,8 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
 
-/// While this is held, no other process on this machine uses our name with this `state.dir`.
+/// While its lock is held no other process on this machine uses our name with this `state.dir`.
 pub(super) struct Alone {
+    /// `None`: locks are unavailable, no protection.
     _lock: Option<File>,
 }
 
@@ -39,7 +40,7 @@ fn path(settings: &Settings, suffix: &str) -> PathBuf {
     settings.state.dir.join(&kafka.group_id).join(format!(".{}.{suffix}", kafka.instance_id))
 }
 
-/// Takes the lock, waiting for a process that is stopping. `None`: stopped meanwhile.
+/// Takes the lock, waiting for a process that is stopping. `None`: a stop was requested while waiting.
 ///
 /// # Errors
 /// Another process holds it.
@@ -79,7 +80,7 @@ pub(super) fn lock(loaded: &Loaded, health: &Health, shutdown: &Shutdown) -> Res
 }
 
 /// Records that another process with our name has fenced this one.
-pub(super) fn shut_out(settings: &Settings) {
+pub(super) fn record_fenced(settings: &Settings) {
     if let Err(error) = fs::write(path(settings, "fenced"), "") {
         tracing::warn!(%error, "Recording that another process has the same kafka.instance_id failed.");
     }
@@ -89,11 +90,16 @@ pub(super) fn shut_out(settings: &Settings) {
 /// passed.
 ///
 /// # Errors
-/// It is a member for longer than a session: it lives.
-pub(super) fn check(loaded: &Loaded, brokers: &Brokers, health: &Health, shutdown: &Shutdown) -> Result<(), Failure> {
+/// It is a member for longer than a session, so it is alive.
+pub(super) fn wait_until_twin_left(
+    loaded: &Loaded,
+    brokers: &Brokers,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
     let settings = &loaded.settings;
-    let word = path(settings, "fenced");
-    if !word.exists() {
+    let marker = path(settings, "fenced");
+    if !marker.exists() {
         return Ok(());
     }
     let admin = Admin::new(&settings.kafka, brokers)?;
@@ -121,10 +127,10 @@ pub(super) fn check(loaded: &Loaded, brokers: &Brokers, health: &Health, shutdow
                 std::thread::sleep(LOOK_EVERY);
             }
             Ok(false) => {
-                fs::remove_file(&word).ok();
+                fs::remove_file(&marker).ok();
                 break;
             }
-            // Joining will tell.
+            // If it is still there, joining the group will fail.
             Err(kafka::Failure::Retry(_)) => break,
             Err(failure) => return Err(failure.into()),
         }

@@ -1,4 +1,4 @@
-//! The steps to decode the bytes of a writer, computed once for each writer's schema.
+//! The steps to decode the bytes of a writer. Runs once per schema; the per-record path is `reader`, `keep`, `cursor`.
 //!
 //! Avro resolves a writer's schema against a reader's. The reader's is always `schemas/customer-event.avsc`, so the
 //! result is one step for each field of the writer: read it into a slot of the event, or skip it. Beyond Avro's rules,

@@ -6,7 +6,8 @@
 //!
 //! Each kind is one file that holds all of it: its parameters, how an event changes it, what it forgets, how the facts
 //! of two customers are merged, its bytes, its definition and its description. A new kind is a new file and a line in
-//! `kinds!` below.
+//! `kinds!` below. To be used it also needs a construct in `rules/compile` that creates it, and a test in
+//! `engine/conditions` that reads it.
 
 mod answer;
 mod calendar_days;

@@ -7,7 +7,7 @@ use super::{A, FactIx};
 use crate::bytes::{Corrupt, Read, Reader, put_number, put_text};
 use crate::event::{CustomerEvent, Instant, Kept, PropertyId, Span, Value};
 
-/// Texts are cut to so many bytes, at a whole character, before they are kept or compared.
+/// Before texts are kept or compared, they are truncated to at most this many bytes, at a character boundary.
 pub const TEXT_MAX: usize = 256;
 
 /// Times and values of any type: the latest (or `earliest`) `cap`, ascending.
@@ -28,14 +28,14 @@ pub struct TimedValues {
     pub values: Vec<Kept>,
 }
 
-/// The part of a text that is kept.
+/// A text truncated to [`TEXT_MAX`].
 #[must_use]
 pub fn kept_part(text: &str) -> &str {
     &text[..text.floor_char_boundary(TEXT_MAX)]
 }
 
-/// The part of a value that is kept.
-fn cut(value: Value<'_>) -> Value<'_> {
+/// A value, its text truncated to [`TEXT_MAX`].
+fn truncate_text(value: Value<'_>) -> Value<'_> {
     match value {
         Value::Text(text) => Value::Text(kept_part(text)),
         _ => value,
@@ -43,10 +43,10 @@ fn cut(value: Value<'_>) -> Value<'_> {
 }
 
 impl Values {
-    /// Over capacity the oldest is dropped, and counted. With a capacity of one the first, or last, is kept. False:
-    /// nothing changed.
-    fn take(&self, kept: &mut TimedValues, at: Instant, value: Value<'_>, approximated: &mut u64) -> bool {
-        let value = cut(value);
+    /// Adds a value at its time. Over capacity the oldest is dropped, and counted. With a capacity of one the first, or
+    /// last, is kept. False: nothing changed.
+    fn add(&self, kept: &mut TimedValues, at: Instant, value: Value<'_>, approximated: &mut u64) -> bool {
+        let value = truncate_text(value);
         if self.cap == 1 {
             return self.replace(kept, at, value);
         }
@@ -95,7 +95,7 @@ impl Kind for Values {
         context: &mut FeedContext<'_>,
     ) -> bool {
         let value = event.property(self.property);
-        value.is_some_and(|value| self.take(kept, event.at, value, context.approximated))
+        value.is_some_and(|value| self.add(kept, event.at, value, context.approximated))
     }
 
     fn forget(&self, kept: &mut Box<TimedValues>, edge: EdgeTimes, settled_before: Instant) {
@@ -110,7 +110,7 @@ impl Kind for Values {
 
     fn merge(&self, kept: &mut Box<TimedValues>, other: Box<TimedValues>, _: EdgeTimes, approximated: &mut u64) {
         for (at, value) in other.times.iter().zip(&other.values) {
-            self.take(kept, *at, value.value(), approximated);
+            self.add(kept, *at, value.value(), approximated);
         }
     }
 
@@ -256,7 +256,7 @@ mod tests {
     use crate::event::{Instant, PropertyId, Value};
 
     #[test]
-    fn a_long_text_is_cut_at_a_whole_character() {
+    fn a_long_text_is_truncated_at_a_character_boundary() {
         let text = "é".repeat(200);
         assert_eq!(kept_part(&text).len(), 256);
         assert_eq!(kept_part(&format!("a{text}")).len(), 255);
@@ -269,7 +269,7 @@ mod tests {
         let mut values = [TimedValues::default(), TimedValues::default()];
         for i in 0..5 {
             for (list, at) in values.iter_mut().zip([i, 4 - i]) {
-                kind.take(list, Instant(at), Value::Bool(at % 2 == 0), &mut approximated);
+                kind.add(list, Instant(at), Value::Bool(at % 2 == 0), &mut approximated);
             }
         }
         assert_eq!(values[0], values[1]);

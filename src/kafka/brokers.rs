@@ -1,4 +1,4 @@
-//! Whether the brokers are reachable, as last seen by the clients of this room, and what librdkafka logs.
+//! Whether the brokers are reachable, as last seen by the clients of this module, and what librdkafka logs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! The Kafka client: the only room that names rdkafka. It knows bytes, partitions and offsets, but no events.
+//! The Kafka client: the only module that uses rdkafka. It knows bytes, partitions and offsets, but no events.
 //!
 //! A lane owns one [`Consumer`], one [`Producer`] and, during a restore, a [`Reader`]; [`Watermarks`], which requests
 //! offsets, and [`Ends`], which caches them, belong to the process. All calls are synchronous, and each documents how
@@ -15,7 +15,7 @@ mod diagnosis;
 mod ends;
 mod failure;
 mod follower;
-mod group;
+mod group_description;
 mod leaders;
 mod mock;
 mod murmur2;
@@ -25,7 +25,7 @@ mod producer;
 mod publisher;
 mod reader;
 mod record;
-mod round;
+mod request_rebalance;
 mod send;
 mod stamp;
 mod statistics;
@@ -39,7 +39,7 @@ pub use diagnosis::{ConnectionProblem, diagnose};
 pub use ends::Ends;
 pub use failure::{Cause, Failure, Kind};
 pub use follower::{Followed, Follower};
-pub use group::{GroupMember, GroupState, GroupView};
+pub use group_description::{GroupMember, GroupState, GroupView};
 pub use mock::{Injected, Mock, Request};
 pub use murmur2::partition_of;
 pub use permissions::{Allowed, GRANT, Operation};
@@ -47,7 +47,7 @@ pub use producer::{Outcome, Producer};
 pub use publisher::Publisher;
 pub use reader::{Read, Reader};
 pub use record::{Outgoing, Record};
-pub use round::{request_round, retire};
+pub use request_rebalance::{request_round, retire};
 pub use stamp::Stamp;
 pub use statistics::{Connection, Traffic};
 pub use watermarks::Watermarks;

@@ -138,7 +138,7 @@ pub(super) enum Content<'a> {
     },
     /// librdkafka's statistics, as JSON.
     Statistics(Vec<u8>),
-    /// Offset commits, token refreshes: not used in this room.
+    /// Offset commits, token refreshes: not used in this module.
     Other,
 }
 

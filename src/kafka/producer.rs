@@ -136,7 +136,7 @@ impl Producer {
 
     /// As [`recreate`](Self::recreate), with a client that sends each record in a batch of its own, so that a report is
     /// about one record only. Slow: a transaction that is to be committed should begin with a new client; see
-    /// [`is_suspect`](Self::is_suspect).
+    /// [`needs_recreation`](Self::needs_recreation).
     ///
     /// # Errors
     /// `Fatal`.
@@ -161,7 +161,7 @@ impl Producer {
 
     /// The next transaction begins with a new client, because the cached topics and permissions of this one are
     /// outdated.
-    pub fn distrust(&mut self) {
+    pub fn mark_for_recreation(&mut self) {
         self.suspect = true;
     }
 
@@ -169,7 +169,7 @@ impl Producer {
     /// a connection broke while a transaction was open. With the older transaction protocol, the only one that
     /// librdkafka implements, brokers can otherwise apply a delayed copy of the end of one transaction to the next one.
     #[must_use]
-    pub fn is_suspect(&self) -> bool {
+    pub fn needs_recreation(&self) -> bool {
         self.suspect
     }
 

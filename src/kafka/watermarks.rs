@@ -11,7 +11,7 @@ use super::client::{Bounded, Watch};
 use super::config;
 use super::consumer::Committed;
 use super::failure::{Cause, Failure, Kind};
-use super::group::GroupView;
+use super::group_description::GroupView;
 use super::leaders;
 use super::native::{self, ask};
 use crate::settings::Kafka;

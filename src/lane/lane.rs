@@ -182,8 +182,8 @@ impl Lane {
     /// Why it cannot go on.
     pub fn run(mut self) -> Result<(), LaneError> {
         let ended = StopOthers(Arc::clone(&self.stop));
-        self.health().beat();
-        init_transactions(&mut self.producer, &|| self.health.lane(self.number).beat())?;
+        self.health().report_alive();
+        init_transactions(&mut self.producer, &|| self.health.lane(self.number).report_alive())?;
         while let Err(error) = self.work() {
             match error {
                 LaneError::Fenced(reason) => self.rejoin_after_fencing(reason)?,

@@ -53,7 +53,7 @@ mod failures;
 mod group;
 pub mod identity;
 mod input;
-#[expect(clippy::module_inception, reason = "the room is named after what it makes")]
+#[expect(clippy::module_inception, reason = "the module is named after what it makes")]
 mod lane;
 mod migration;
 mod output;
@@ -67,7 +67,7 @@ mod versions;
 pub use context::{ClusterFacts, Context};
 pub use error::LaneError;
 pub use group::ownership::Ownership;
-pub use group::watchdog::Watchdog;
+pub use group::unowned_partitions::Watchdog;
 pub use lane::{Lane, Start};
 pub use output::limits::RecordLimits;
 pub(crate) use output::offset_mark::OffsetMark;

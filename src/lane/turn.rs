@@ -24,7 +24,7 @@ use crate::settings::Batch;
 impl Lane {
     pub(in crate::lane) fn work(&mut self) -> Result<(), LaneError> {
         while !self.stop.load(Ordering::Acquire) {
-            self.health().beat();
+            self.health().report_alive();
             self.answer();
             if self.pending.is_some() {
                 self.settle_pending()?;

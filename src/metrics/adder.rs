@@ -10,7 +10,7 @@ use prometheus::{
 
 use crate::event::Instant;
 
-use super::families::Families;
+use super::registry::Families;
 
 /// Registers metrics under our prefix.
 pub(super) struct Adder<'a>(pub(super) &'a RefCell<Families>);

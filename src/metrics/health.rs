@@ -233,7 +233,7 @@ impl Health {
 
 impl LaneHealth<'_> {
     /// Call it in each iteration of the loop, and in every other wait.
-    pub fn beat(self) {
+    pub fn report_alive(self) {
         let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.lane.beat.store(ms.max(1), Ordering::Relaxed);
     }
@@ -342,7 +342,7 @@ mod tests {
         let health = Health::new(2, &Metrics::new("0", "0"));
         let later = HEARTBEAT_AGE_MAX + Duration::from_secs(5);
         assert_eq!(health.live_at(later), Ok(()), "no lane has begun");
-        health.lane(1).beat();
+        health.lane(1).report_alive();
         assert_eq!(health.live(), Ok(()));
         let Err(Unhealthy::Stalled { lane: 1, silent_for }) = health.live_at(later) else { panic!("it has stopped") };
         assert!(silent_for > HEARTBEAT_AGE_MAX);

@@ -1,7 +1,9 @@
 //! Metrics for Prometheus, and the health of the process.
 //!
-//! Names, help texts and labels are a public interface: dashboards and alerts depend on them. Base units, `_total` on
-//! counters; labels are bounded, and never name a customer. A test checks this law:
+//! Names, help texts and labels are a public interface: dashboards and alerts depend on them. Exported names have the
+//! prefix `cohortd_`, which `adder` adds. Without it a name stands in two places here: where the metric is registered,
+//! and in the comment on its field. With it, in `docs/metrics.md` and in the alerts and dashboards of `deploy/`. Base
+//! units, `_total` on counters; labels are bounded, and never name a customer. A test checks this law:
 //!
 //! ```text
 //! records_consumed = events_applied + events_skipped (all reasons) + dead_letters (all reasons), for each topic
@@ -14,7 +16,6 @@
 
 mod adder;
 mod cohorts;
-mod families;
 mod forecasts;
 mod group;
 mod health;
@@ -27,6 +28,7 @@ mod optional;
 mod partition;
 mod process;
 mod ranks;
+mod registry;
 mod share;
 mod waiting;
 
@@ -53,17 +55,15 @@ pub use share::Share;
 pub use waiting::{Wait, WaitCause, Waiting};
 
 use adder::{Adder, children};
-use families::Families;
 use forecasts::ForecastSeries;
 use input::InputSeries;
 use kafka::KafkaSeries;
 use partition::PartitionSeries;
 use process::Process;
 use ranks::RankSeries;
+use registry::Families;
 
 /// Every metric of the process, built once and passed down. Counting is lock-free once the series are resolved.
-///
-/// The names in the comments below have the prefix `cohortd_` when exported.
 #[derive(Debug)]
 pub struct Metrics {
     families: Families,

@@ -4,7 +4,8 @@ use super::ast::{Edge, Unit};
 use crate::event::{Instant, Number, Span};
 use crate::fact::FactIx;
 
-/// When an event must be. Durations roll exactly; the comparison of instants is defined in rules.md.
+/// When an event must be. `T` is the instant at which the rule is evaluated, `t` that of the event. Durations roll
+/// exactly; the comparison of instants is defined in rules.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
     Ever,

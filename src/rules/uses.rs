@@ -72,25 +72,25 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
         ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| each_use(part, found)),
         ExprKind::Not(inner) => each_use(inner, found),
         ExprKind::Did(did) => {
-            of_step(&did.step, found);
+            visit_step(&did.step, found);
             if let Some(Count::Different(_, _, property)) = &did.count {
                 found(Use::Property { of: Owners::All(&did.step.events), property, wanted: Wanted::Anything });
             }
-            of_window(&did.window, found);
+            visit_window(&did.window, found);
         }
         ExprKind::Sequence(sequence) => {
             let steps = || std::iter::once(&sequence.first).chain(sequence.next.iter().map(|next| &next.step));
-            steps().for_each(|step| of_step(step, found));
+            steps().for_each(|step| visit_step(step, found));
             if let Some(key) = &sequence.key {
                 steps().for_each(|step| {
                     found(Use::Property { of: Owners::All(&step.events), property: key, wanted: Wanted::Anything })
                 });
             }
-            sequence.without.iter().for_each(|events| of_events(events, found));
-            of_window(&sequence.window, found);
+            sequence.without.iter().for_each(|events| visit_events(events, found));
+            visit_window(&sequence.window, found);
         }
-        ExprKind::Streak(streak) => of_events(&streak.step, found),
-        ExprKind::Silent(silent) => silent.on.iter().for_each(|events| of_events(events, found)),
+        ExprKind::Streak(streak) => visit_events(&streak.step, found),
+        ExprKind::Silent(silent) => silent.on.iter().for_each(|events| visit_events(events, found)),
         ExprKind::Compare(Compare { measure, test }) => {
             each_use_of_measure(measure, found);
             let mut operand = |operand: &'e Operand| {
@@ -112,7 +112,7 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
                 CompareTest::Known | CompareTest::Missing => {}
             }
         }
-        ExprKind::Entered { window, .. } | ExprKind::Left { window, .. } => of_window(window, found),
+        ExprKind::Entered { window, .. } | ExprKind::Left { window, .. } => visit_window(window, found),
         ExprKind::Rank(rank) => each_use_of_measure(&rank.by, found),
         ExprKind::InCohort { .. } | ExprKind::Consent { .. } => {}
     }
@@ -122,8 +122,8 @@ pub fn each_use<'e>(expr: &'e Expr, found: &mut impl FnMut(Use<'e>)) {
 pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<'e>)) {
     match &measure.kind {
         MeasureKind::Count(step, window) => {
-            of_step(step, found);
-            of_window(window, found);
+            visit_step(step, found);
+            visit_window(window, found);
         }
         MeasureKind::Of { function, event, property, filters, window } => {
             found(Use::Event(event));
@@ -132,18 +132,18 @@ pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<
                 Function::Distinct | Function::First | Function::Last | Function::MostCommon => Wanted::Anything,
             };
             found(Use::Property { of: Owners::One(event), property, wanted });
-            of_filters(Owners::One(event), filters, found);
-            of_window(window, found);
+            visit_filters(Owners::One(event), filters, found);
+            visit_window(window, found);
         }
-        MeasureKind::TimeSince(_, step) => of_step(step, found),
+        MeasureKind::TimeSince(_, step) => visit_step(step, found),
         MeasureKind::TimeFrom { from, to } => {
-            of_step(&from.1, found);
-            of_step(to, found);
+            visit_step(&from.1, found);
+            visit_step(to, found);
         }
-        MeasureKind::UsualGap(events) => of_events(events, found),
+        MeasureKind::UsualGap(events) => visit_events(events, found),
         MeasureKind::ActiveDays(events, window) => {
-            of_events(events, found);
-            of_window(window, found);
+            visit_events(events, found);
+            visit_window(window, found);
         }
         MeasureKind::Change(measure, _) => each_use_of_measure(measure, found),
         MeasureKind::Ratio(above, below) => {
@@ -153,7 +153,7 @@ pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<
         MeasureKind::Steps { from, to, via } => {
             found(Use::Event(from));
             found(Use::Event(to));
-            of_events(via, found);
+            visit_events(via, found);
         }
         MeasureKind::Named(_) => {}
     }
@@ -161,15 +161,15 @@ pub fn each_use_of_measure<'e>(measure: &'e Measure, found: &mut impl FnMut(Use<
 
 /// As `each_use`, for the events that count as coming back.
 pub fn each_use_of_step<'e>(step: &'e Step, found: &mut impl FnMut(Use<'e>)) {
-    of_step(step, found);
+    visit_step(step, found);
 }
 
-fn of_step<'e>(step: &'e Step, found: &mut impl FnMut(Use<'e>)) {
-    of_events(&step.events, found);
-    of_filters(Owners::All(&step.events), &step.filters, found);
+fn visit_step<'e>(step: &'e Step, found: &mut impl FnMut(Use<'e>)) {
+    visit_events(&step.events, found);
+    visit_filters(Owners::All(&step.events), &step.filters, found);
 }
 
-fn of_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(Use<'e>)) {
+fn visit_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(Use<'e>)) {
     for filter in filters {
         let like = |value: &Literal| match value {
             Literal::Bool(_) => Wanted::Bool,
@@ -185,11 +185,11 @@ fn of_filters<'e>(of: Owners<'e>, filters: &'e [Filter], found: &mut impl FnMut(
             FilterTest::Known | FilterTest::Missing => Wanted::Presence,
         };
         found(Use::Property { of, property: &filter.property, wanted });
-        of_values(of, filter, found);
+        visit_values(of, filter, found);
     }
 }
 
-fn of_values<'e>(of: Owners<'e>, Filter { property, test }: &'e Filter, found: &mut impl FnMut(Use<'e>)) {
+fn visit_values<'e>(of: Owners<'e>, Filter { property, test }: &'e Filter, found: &mut impl FnMut(Use<'e>)) {
     let mut one = |value: &'e Literal, as_part: bool| {
         found(Use::Value(ValueUse { of, property, value, as_part, range: property.range }));
     };
@@ -201,15 +201,15 @@ fn of_values<'e>(of: Owners<'e>, Filter { property, test }: &'e Filter, found: &
     }
 }
 
-fn of_events<'e>(events: &'e Events, found: &mut impl FnMut(Use<'e>)) {
+fn visit_events<'e>(events: &'e Events, found: &mut impl FnMut(Use<'e>)) {
     if let Events::Named(names) = events {
         names.iter().for_each(|name| found(Use::Event(name)));
     }
 }
 
-fn of_window<'e>(window: &'e Window, found: &mut impl FnMut(Use<'e>)) {
+fn visit_window<'e>(window: &'e Window, found: &mut impl FnMut(Use<'e>)) {
     match window {
-        Window::Since(_, events) => of_events(events, found),
+        Window::Since(_, events) => visit_events(events, found),
         Window::WithinFirst(_, name) => found(Use::Event(name)),
         Window::Ever
         | Window::Last(_)

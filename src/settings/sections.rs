@@ -1,4 +1,4 @@
-//! Every section, typed: what each value means to the rooms that take it. What a person should know stands in the
+//! Every section, typed: what each value means to the modules that take it. What a person should know stands in the
 //! manual.
 
 use std::collections::BTreeMap;
@@ -272,7 +272,7 @@ pub struct Time {
     /// How long a partition must have been caught up to become live without a recent event.
     #[serde(deserialize_with = "values::span")]
     pub live_after: Span,
-    /// An event older than stream time by more is `too_late`.
+    /// An event older than stream time by more is `too_late`. Also how long event ids are remembered.
     #[serde(deserialize_with = "values::span")]
     pub max_lateness: Span,
     /// An event ahead of the wall clock by more is `future`.

@@ -49,7 +49,12 @@
 //!
 //! Instants and positions are 8 bytes, big-endian, the sign bit flipped, so that bytes sort as numbers do.
 //! `indexed at` is where the customer's entry in `timers` stands: never after the next deadline in the state, `MAX` when
-//! there is none. Retired keys stay reserved: in the summaries partition, 4 │ 'S' │ day, 2 and partition, 4 │ ranking, 2.
+//! there is none. Retired keys stay reserved, both in the summaries:
+//!
+//! ```text
+//!   key  partition, 4 │ 'S' │ day, 2
+//!   key  partition, 4 │ ranking, 2
+//! ```
 
 use crate::event::Instant;
 

@@ -1,4 +1,4 @@
-//! Durable state: customers, timers and META, one RocksDB database a partition. The only room that names `rocksdb`.
+//! Durable state: customers, timers and META, one RocksDB database a partition. The only module that uses `rocksdb`.
 //!
 //! `layout` shows every key; `state_bytes`, `meta_bytes`, `meta_parts`, `counter_bytes`, `survey_bytes`,
 //! `sample_bytes`, `result_bytes` and `recorded` the values, for RocksDB and the topics alike; `database` opens, reads

@@ -9,8 +9,19 @@
 //!        │ [last decided at │ [next level of risk] │ deadlines: n, n × (number, time after the next deadline)]
 //! ```
 //!
-//! Counts and numbers are varints; times are distances from `known since`, then each from the one before. Facts,
-//! cohorts and rankings are numbered as in the rule set whose fingerprint META holds.
+//! Counts and numbers are varints. Facts, cohorts and rankings are numbered as in the rule set whose fingerprint META
+//! holds. A time is stored as its difference from another one:
+//!
+//! | time | from |
+//! |---|---|
+//! | `known since` | 1970 |
+//! | `clock`, `next deadline` | `known since` |
+//! | of recent ids | the one before; the first from `known since` |
+//! | of facts | `known since` or the one before, as the kind says (`src/fact/`) |
+//! | of a membership: first entry, exit, history | `known since` |
+//! | of a membership: last entry | its first entry |
+//! | `last decided at` | `clock` |
+//! | `next level of risk`, `deadlines` | `next deadline` |
 
 use super::layout::FORMAT;
 use crate::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};

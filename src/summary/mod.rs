@@ -33,4 +33,4 @@ pub use overview::{
 };
 pub use survey::{CohortSurvey, Expected, Survey};
 pub use surveys::{OPEN_DAYS_MAX, Surveys};
-pub use threshold::{POPULATION_MIN, RankThreshold, found, thresholds};
+pub use threshold::{POPULATION_MIN, RankThreshold, threshold_of, thresholds};

@@ -21,28 +21,28 @@ pub struct RankThreshold {
 
 /// The thresholds of all ranks, by the rule set's numbers.
 ///
-/// `top N %` of a population of n begins at the bucket that holds the `n x N / 100`-th value, rounded up, from the top:
-/// at most 1/128 of that value below it. Everyone there and beyond is in. `among the N highest` begins at the N-th
-/// customer exactly; where there are fewer all are in.
+/// `top p %` of n customers: the threshold is the lower edge of the bucket with the k-th highest value, k =
+/// ceil(n*p/100): at most 1/128 too low. Customers at or above it are in. (`bottom`: mirrored.) `among the N highest`:
+/// the threshold is the N-th customer exactly; where there are fewer, all are in.
 #[must_use]
 pub fn thresholds(rules: &RuleSet, parts: &[&Counters]) -> Vec<RankThreshold> {
     let of_rank = |rank: &Rank| {
         let counters: Vec<&RankingCounters> =
             parts.iter().map(|part| &part.rankings[usize::from(rank.ranking.0)]).collect();
-        found(rank, &counters)
+        threshold_of(rank, &counters)
     };
     rules.ranks.iter().map(of_rank).collect()
 }
 
 /// The threshold of one rank, from the counters of its ranking of all partitions.
 #[must_use]
-pub fn found(rank: &Rank, parts: &[&RankingCounters]) -> RankThreshold {
+pub fn threshold_of(rank: &Rank, parts: &[&RankingCounters]) -> RankThreshold {
     let mut all = Histogram::default();
     parts.iter().for_each(|counters| all.merge(&counters.histogram));
     let population = all.total();
     let threshold = match rank.size {
         RankSize::Percent(_) if population < POPULATION_MIN => None,
-        RankSize::Percent(percent) => all.nth(rank.highest, part(population, percent)).map(|bucket| {
+        RankSize::Percent(percent) => all.nth(rank.highest, percent_rounded_up(population, percent)).map(|bucket| {
             if rank.highest {
                 Standing { value: bucket.least(), hash: 0 }
             } else {
@@ -56,7 +56,7 @@ pub fn found(rank: &Rank, parts: &[&RankingCounters]) -> RankThreshold {
             if rank.highest {
                 best.reverse();
             }
-            let everyone = if rank.highest { Standing::FIRST } else { Standing::LAST };
+            let everyone = if rank.highest { Standing::MIN } else { Standing::MAX };
             Some(best.get(count as usize - 1).copied().unwrap_or(everyone))
         }
     };
@@ -64,7 +64,7 @@ pub fn found(rank: &Rank, parts: &[&RankingCounters]) -> RankThreshold {
 }
 
 /// A percentage of a population, rounded up, and at least one.
-fn part(population: u64, percent: Number) -> u64 {
+fn percent_rounded_up(population: u64, percent: Number) -> u64 {
     let hundred = 100 * Number::ONE.cast_unsigned();
     let part = (u128::from(population) * percent.0.unsigned_abs()).div_ceil(hundred);
     u64::try_from(part).unwrap_or(population).max(1)
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn all_are_among_the_n_highest_where_there_are_fewer() {
-        assert_eq!(threshold("among the 5 highest by count(buy)", &[3, 2, 1]), Some(Standing::FIRST));
-        assert_eq!(threshold("among the 5 lowest by count(buy)", &[]), Some(Standing::LAST));
+        assert_eq!(threshold("among the 5 highest by count(buy)", &[3, 2, 1]), Some(Standing::MIN));
+        assert_eq!(threshold("among the 5 lowest by count(buy)", &[]), Some(Standing::MAX));
     }
 }

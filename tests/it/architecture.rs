@@ -1,4 +1,4 @@
-//! Who may name whom. The table is the architecture: change it on purpose, and say why in the same commit.
+//! Which module may use which. The table is the architecture: change it on purpose, and say why in the same commit.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One room of the house: a file or a folder in `src/`.
+/// One module of the crate: a file or a folder in `src/`.
 struct Room {
     name: &'static str,
-    /// Rooms that it may name. They all stand above it, so there are no cycles.
+    /// Modules that it may name. They all stand above it, so there are no cycles.
     names: &'static [&'static str],
     /// Outside crates that it alone may name.
     owns: &'static [&'static str],
@@ -116,7 +116,7 @@ const ROOMS: &[Room] = &[
     ),
 ];
 
-/// Rooms whose result is a function of their arguments, so that replay, rebuild and test decide alike.
+/// Modules whose result is a function of their arguments, so that replay, rebuild and test decide alike.
 const PURE: &[&str] = &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary"];
 
 /// What would make a result depend on something else: threads, clocks, the environment, and the random order in which
@@ -135,7 +135,7 @@ const IMPURE: &[&str] = &[
     "RandomState",
 ];
 
-/// The files that tie the rooms together, and are none themselves.
+/// The files that tie the modules together, and are none themselves.
 const NOT_ROOMS: &[&str] = &["lib.rs", "main.rs"];
 
 #[test]
@@ -159,7 +159,7 @@ fn an_outside_crate_is_known_to_one_room() {
     for room in ROOMS {
         let sources = sources(room.name);
         for owner in ROOMS.iter().filter(|owner| owner.name != room.name) {
-            // A module of the room's own that has the crate's name is what the name means there.
+            // A submodule with the crate's name is what the name means there.
             let foreign = |name: &&&str| !sources.iter().any(|source| source.path.ends_with(&format!("/{name}.rs")));
             for name in owner.owns.iter().filter(foreign) {
                 for source in sources.iter().filter(|source| names_crate(&source.code, name)) {
@@ -174,7 +174,8 @@ fn an_outside_crate_is_known_to_one_room() {
 /// Files that name each other in a circle, and why that is right: none does.
 const CIRCLES: &[(&str, &str)] = &[];
 
-/// Within a room no folder names one that names it back, and no file does, so that each can be read before those that use it.
+/// Within a module no folder names one that names it back, and no file does, so that each can be read before those that
+/// use it.
 #[test]
 fn no_files_or_folders_of_a_room_name_each_other_in_a_circle() {
     let mut broken = Vec::new();
@@ -193,13 +194,13 @@ fn no_files_or_folders_of_a_room_name_each_other_in_a_circle() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// A file's folder within its room; empty: it lies in none.
+/// A file's folder within its module; empty: it lies in none.
 fn folder(file: &str) -> String {
     file.split_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned())
 }
 
-/// Which files of a room each of them imports from. A folder's own file stands for what it hands on: only those that name it
-/// are followed, not what it names.
+/// Which files of a module each of them imports from. A folder's own file stands for what it hands on: only those that
+/// name it are followed, not what it names.
 fn imports_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
     let root = src().join(room);
     let name_of = |path: &str| {
@@ -236,7 +237,7 @@ fn is_table_of_contents(code: &str) -> bool {
     !["fn ", "struct ", "enum ", "impl "].iter().any(|item| code.contains(item))
 }
 
-/// The paths below a room that a file names by `use`, without the room.
+/// The paths below a module that a file names by `use`, without the module.
 fn paths_named(code: &str, here: &[&str]) -> Vec<String> {
     let room = here[0];
     let is_own_folder = here.last() == Some(&"mod.rs");
@@ -402,11 +403,11 @@ fn the_reader_of_sources_sees_what_it_should() {
 struct Source {
     path: String,
     code: String,
-    /// The room's own file, in which `super` is the house.
+    /// The module's own file, in which `super` is the crate.
     is_root: bool,
 }
 
-/// All files of a room; none when it is not built yet.
+/// All files of a module; none when it is not built yet.
 fn sources(room: &str) -> Vec<Source> {
     let mut found = Vec::new();
     let mut paths = vec![src().join(format!("{room}.rs")), src().join(room)];
@@ -436,7 +437,7 @@ fn without_comments(text: &str) -> String {
     text.lines().map(code).collect::<Vec<_>>().join("\n")
 }
 
-/// The rooms that a file names, by `crate::room`, `crate::{room, …}` or, in the room's own file, `super::room`.
+/// The modules that a file names, by `crate::module`, `crate::{module, …}` or, in the module's own file, `super::module`.
 fn rooms_named(source: &Source) -> Vec<&'static str> {
     let mut paths = Vec::new();
     for prefix in if source.is_root { &["crate::", "super::"][..] } else { &["crate::"][..] } {

@@ -103,7 +103,7 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
             4 => run.evict(),
             _ => {}
         }
-        if !run.step(run.words()) {
+        if !run.step(run.detail()) {
             break;
         }
     }
@@ -123,7 +123,7 @@ pub(crate) fn run_lazily(case: &Case, seed: u64) -> Result<(Outcome, Vec<Vec<u8>
             3 | 4 => run.sweep(1 + random.below(2)),
             _ => {}
         }
-        if !run.step(run.words()) {
+        if !run.step(run.detail()) {
             break;
         }
     }
@@ -143,7 +143,7 @@ pub(crate) fn run_edited(case: &Case, at: usize, edited: &str) -> Result<Outcome
 /// As `run`, with the bytes of the states.
 pub(crate) fn run_with_states(case: &Case) -> Result<(Outcome, Vec<Vec<u8>>), String> {
     let mut run = Run::new(case)?;
-    while run.step(run.words()) {}
+    while run.step(run.detail()) {}
     Ok(run.end())
 }
 
@@ -255,28 +255,28 @@ impl<'c> Run<'c> {
     }
 
     /// What is needed to hear of every change: those of risk are said in full or not at all.
-    fn words(&self) -> Detail {
+    fn detail(&self) -> Detail {
         if self.rules.churn.is_some() { Detail::Full } else { Detail::None }
     }
 
     /// One log position as a batch of its own. False at the end of the log.
-    fn step(&mut self, words: Detail) -> bool {
+    fn step(&mut self, detail: Detail) -> bool {
         self.shard.begin(as_i64(self.position));
-        self.step_within_a_batch(words)
+        self.step_within_a_batch(detail)
     }
 
     /// One log position: the advances before it, then its event.
-    fn step_within_a_batch(&mut self, words: Detail) -> bool {
+    fn step_within_a_batch(&mut self, detail: Detail) -> bool {
         let position = self.position;
         self.stream_times.push(self.shard.stream_time());
-        self.inputs(position, words);
+        self.inputs(position, detail);
         if position == self.case.events.len() {
             return false;
         }
         let event = &self.case.events[position];
         let fate = match self.case.until {
             Some(until) if event.at > until => Fate::NotRead,
-            _ => self.take_in(event, position, words),
+            _ => self.take_in(event, position, detail),
         };
         self.outcome.fates.push(fate);
         self.flush_said(position);
@@ -286,31 +286,31 @@ impl<'c> Run<'c> {
 
     /// The advances before an event, and the thresholds and parameters taken up before it. All is flushed before and
     /// after those.
-    fn inputs(&mut self, position: usize, words: Detail) {
+    fn inputs(&mut self, position: usize, detail: Detail) {
         let mut after = Instant::MIN;
         for taken_up in self.case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
-            self.advances(position, (after, taken_up.stream_time), words);
+            self.advances(position, (after, taken_up.stream_time), detail);
             after = after.max(taken_up.stream_time.next());
-            self.take_up(taken_up, position, words);
+            self.take_up(taken_up, position, detail);
         }
         for adopted in self.case.parameters.iter().filter(|adopted| adopted.position == position) {
-            self.advances(position, (after, adopted.stream_time), words);
+            self.advances(position, (after, adopted.stream_time), detail);
             after = after.max(adopted.stream_time.next());
-            self.adopt(adopted, position, words);
+            self.adopt(adopted, position, detail);
         }
-        self.advances(position, (after, Instant::MAX), words);
+        self.advances(position, (after, Instant::MAX), detail);
     }
 
     /// Those from one stream time through another.
-    fn advances(&mut self, position: usize, (from, through): (Instant, Instant), words: Detail) {
+    fn advances(&mut self, position: usize, (from, through): (Instant, Instant), detail: Detail) {
         let between = |at: Instant| from <= at && at <= through;
         for advance in self.case.advances.iter().filter(|a| a.position == position && between(a.stream_time)) {
             self.shard.advance(advance.stream_time);
-            self.fire(position, words); // the event at this position is still to come
+            self.fire(position, detail); // the event at this position is still to come
         }
     }
 
-    fn take_up(&mut self, taken_up: &TakenUp, position: usize, words: Detail) {
+    fn take_up(&mut self, taken_up: &TakenUp, position: usize, detail: Detail) {
         self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
@@ -323,12 +323,12 @@ impl<'c> Run<'c> {
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.reevaluate_ranks(slot, &old, as_i64(position), words, &mut self.said);
+            self.shard.reevaluate_ranks(slot, &old, as_i64(position), detail, &mut self.said);
         }
         self.flush(usize::MAX);
     }
 
-    fn adopt(&mut self, adopted: &Adopted, position: usize, words: Detail) {
+    fn adopt(&mut self, adopted: &Adopted, position: usize, detail: Detail) {
         self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
@@ -341,7 +341,7 @@ impl<'c> Run<'c> {
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.apply_parameters(slot, as_i64(position), words, &mut self.said);
+            self.shard.apply_parameters(slot, as_i64(position), detail, &mut self.said);
         }
         self.flush(usize::MAX);
     }
@@ -352,7 +352,7 @@ impl<'c> Run<'c> {
             let Some(customer) = self.lagging.pop() else { return };
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.apply_parameters(slot, as_i64(self.position), self.words(), &mut self.said);
+            self.shard.apply_parameters(slot, as_i64(self.position), self.detail(), &mut self.said);
             if self.shard.take_if_dirty(slot) {
                 self.store(slot);
             }
@@ -361,10 +361,10 @@ impl<'c> Run<'c> {
     }
 
     /// `as_of`: the position of the next event.
-    fn fire(&mut self, as_of: usize, words: Detail) {
+    fn fire(&mut self, as_of: usize, detail: Detail) {
         let until = self.shard.stream_time();
         self.wake(until);
-        self.shard.fire_due(as_i64(as_of), words, &mut self.said);
+        self.shard.fire_due(as_i64(as_of), detail, &mut self.said);
     }
 
     /// Stored customers with a deadline before `until` come back into memory, as the index would bring them.
@@ -379,7 +379,7 @@ impl<'c> Run<'c> {
         }
     }
 
-    fn take_in(&mut self, event: &LogEvent, position: usize, words: Detail) -> Fate {
+    fn take_in(&mut self, event: &LogEvent, position: usize, detail: Detail) -> Fate {
         match self.shard.refuses(event.at) {
             Some(DeadLetterReason::TooLate) => return Fate::TooLate,
             Some(_) => return Fate::BadTime,
@@ -389,10 +389,10 @@ impl<'c> Run<'c> {
         let slot = self.shard.find_or_new(&event.customer);
         let mut properties = Properties::new();
         let borrowed = borrow(event, &self.rules, &mut properties);
-        if !self.shard.apply(slot, &borrowed, as_i64(position), words, &mut self.said) {
+        if !self.shard.apply(slot, &borrowed, as_i64(position), detail, &mut self.said) {
             return Fate::Duplicate;
         }
-        self.fire(position + 1, words);
+        self.fire(position + 1, detail);
         Fate::Applied
     }
 
@@ -602,24 +602,24 @@ impl<'c> Run<'c> {
     }
 
     /// Decides what `until` still asks for, and flushes everyone.
-    fn finish(&mut self, words: Detail) {
+    fn finish(&mut self, detail: Detail) {
         self.sweep(usize::MAX);
         let position = self.case.events.len();
         if let Some(until) = self.case.until {
             self.wake(until.next());
-            self.shard.fire_before(until.next(), as_i64(position), words, &mut self.said);
+            self.shard.fire_before(until.next(), as_i64(position), detail, &mut self.said);
         }
         self.flush_said(position);
         self.flush(usize::MAX);
     }
 
     fn end(self) -> (Outcome, Vec<Vec<u8>>) {
-        let words = self.words();
-        self.end_with(words)
+        let detail = self.detail();
+        self.end_with(detail)
     }
 
-    fn end_with(mut self, words: Detail) -> (Outcome, Vec<Vec<u8>>) {
-        self.finish(words);
+    fn end_with(mut self, detail: Detail) -> (Outcome, Vec<Vec<u8>>) {
+        self.finish(detail);
         let rules = &self.rules;
         let settled = |stored: Vec<u8>| {
             let mut state = decode_state(&stored, rules).unwrap();

@@ -28,8 +28,8 @@ impl Reset<'_> {
                 parts.push(Part { partition, kept, step: Step::Nothing });
                 continue;
             };
-            if meta.partitions != self.present.partitions {
-                let text = identity::repartitioned(&topics.input, self.present.partitions, meta.partitions);
+            if meta.partitions != self.current.partitions {
+                let text = identity::repartitioned(&topics.input, self.current.partitions, meta.partitions);
                 return Err(Failure::Configuration(text));
             }
             let held = patient(|| self.watermarks.range(&topics.input, partition, ASK))?;
@@ -42,7 +42,7 @@ impl Reset<'_> {
                 offset == meta.next_offset && mark.is_some_and(|mark| mark.sequence == meta.sequence)
             });
             let offsets = if matches { Offsets::OfTheState } else { Offsets::Other };
-            let step = plan::step(meta, &held, &self.present, (from, at), offsets)
+            let step = plan::step(meta, &held, &self.current, (from, at), offsets)
                 .map_err(|problem| Failure::Configuration(format!("{name}: {problem}")))?;
             parts.push(Part { partition, kept, step });
         }
@@ -60,16 +60,16 @@ impl Reset<'_> {
             let meta = match step {
                 Step::Nothing => continue,
                 Step::Offset => meta.clone(),
-                Step::Rest { from, .. } => {
+                Step::ReplayFrom { from, .. } => {
                     // The rest of the log may not tell how far stream time had advanced.
                     let advance = Recorded::Advance(meta.stream_time);
                     records.push(write(advance.key(meta.next_offset), Some(advance.value())));
-                    plan::shortened(meta, *from, &self.present)
+                    plan::replaying_from(meta, *from, &self.current)
                 }
-                Step::To { to, .. } => {
+                Step::ContinueAt { to, .. } => {
                     // Their positions are those of the previous log.
                     records.extend(kept.recorded.iter().map(|key| write(key.clone(), None)));
-                    plan::moved(meta, *to, &self.present)
+                    plan::moved(meta, *to, &self.current)
                 }
             };
             if *step != Step::Offset {

@@ -19,7 +19,7 @@ use crate::kafka::{self, Admin, Brokers, Consumer, Outcome, Outgoing, Polled, Pr
 use crate::settings::{Kafka, Loaded, Settings};
 use crate::store::Meta;
 pub use plan::From;
-use plan::{Present, Step};
+use plan::{CurrentInput, Step};
 
 /// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
@@ -54,7 +54,7 @@ pub struct Reset<'a> {
     consumer: Consumer,
     watermarks: Watermarks,
     reader: Reader,
-    present: Present,
+    current: CurrentInput,
     way: Way,
     parts: Vec<Part>,
 }
@@ -95,7 +95,7 @@ impl<'a> Reset<'a> {
         let brokers = Brokers::default();
         let kafka = Kafka { instance_id: String::new(), ..settings.kafka.clone() };
         let admin = Admin::new(&kafka, &brokers)?;
-        let present = present(loaded, &admin)?;
+        let current = current_input(loaded, &admin)?;
         let mut reset = Self {
             settings,
             admin,
@@ -103,7 +103,7 @@ impl<'a> Reset<'a> {
             watermarks: Watermarks::new(&kafka, &brokers)?,
             reader: Reader::new(&kafka, QUEUE_BYTES, &brokers)?,
             brokers,
-            present,
+            current,
             way,
             parts: Vec::new(),
         };
@@ -187,7 +187,7 @@ impl<'a> Reset<'a> {
     }
 
     fn partitions(&self) -> std::ops::Range<i32> {
-        0..self.present.partitions.cast_signed()
+        0..self.current.partitions.cast_signed()
     }
 
     /// Becomes the only member of the group.
@@ -294,14 +294,14 @@ pub enum Alone {
     NotRequired,
 }
 
-fn present(loaded: &Loaded, admin: &Admin) -> Result<Present, Failure> {
+fn current_input(loaded: &Loaded, admin: &Admin) -> Result<CurrentInput, Failure> {
     let topic = &loaded.settings.topics.input;
     let cluster_id = patient(|| admin.cluster_id(ASK))?;
     let Some((id, partitions)) = patient(|| admin.identity(topic, ASK))? else {
         let problem = format!("there is no topic {topic} on this cluster");
         return Err(Failure::Configuration(loaded.refusal("topics.input", problem).to_string()));
     };
-    Ok(Present {
+    Ok(CurrentInput {
         topic: topic.clone(),
         topic_id: id.unwrap_or_default(),
         cluster_id,

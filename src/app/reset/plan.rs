@@ -21,7 +21,7 @@ pub enum From {
 
 /// The input as it is now.
 #[derive(Debug, Clone)]
-pub(super) struct Present {
+pub(super) struct CurrentInput {
     pub(super) topic: String,
     pub(super) topic_id: String,
     pub(super) cluster_id: String,
@@ -36,18 +36,18 @@ pub(super) enum Step {
     /// The group's offset is set to where the state ends.
     Offset,
     /// As `Offset`, but the records to read again start at `from`, after `lost` records that the input no longer has.
-    Rest { from: i64, lost: i64 },
+    ReplayFrom { from: i64, lost: i64 },
     /// Reading continues at `to`; `skipped` records are never read; the changes of `lost` records read before were not
     /// written.
-    To { to: i64, skipped: i64, lost: i64 },
+    ContinueAt { to: i64, skipped: i64, lost: i64 },
 }
 
 /// Does the state belong to another log than the current one?
-pub(super) fn is_of_another_log(meta: &Meta, held: &Range<i64>, present: &Present) -> bool {
+pub(super) fn is_of_another_log(meta: &Meta, held: &Range<i64>, current: &CurrentInput) -> bool {
     let id = &meta.log.topic_id;
-    meta.input != present.topic
-        || meta.cluster_id != present.cluster_id
-        || (!id.is_empty() && !present.topic_id.is_empty() && *id != present.topic_id)
+    meta.input != current.topic
+        || meta.cluster_id != current.cluster_id
+        || (!id.is_empty() && !current.topic_id.is_empty() && *id != current.topic_id)
         || held.end < meta.next_offset
 }
 
@@ -65,27 +65,27 @@ pub(super) enum Offsets {
 pub(super) fn step(
     meta: &Meta,
     held: &Range<i64>,
-    present: &Present,
+    current: &CurrentInput,
     (from, at): (From, i64),
     offsets: Offsets,
 ) -> Result<Step, String> {
     let next = meta.next_offset;
     // Records whose changes are in the input only.
     let unwritten = next - meta.replay_from;
-    if is_of_another_log(meta, held, present) {
+    if is_of_another_log(meta, held, current) {
         let to = match from {
             From::Stored => {
                 return Err(format!(
                     "the state is of another log than {} is now, to which its offsets do not apply; use --from earliest, \
                      latest or a time",
-                    present.topic
+                    current.topic
                 ));
             }
             From::Earliest => held.start,
             From::Latest => held.end,
             From::At(_) => at.clamp(held.start, held.end),
         };
-        return Ok(Step::To { to, skipped: to - held.start, lost: unwritten });
+        return Ok(Step::ContinueAt { to, skipped: to - held.start, lost: unwritten });
     }
     let to = match from {
         From::Stored if held.start > next => {
@@ -105,21 +105,21 @@ pub(super) fn step(
     match (to == next, can_be_read_again) {
         (true, true) if offsets == Offsets::OfTheState => Ok(Step::Nothing),
         (true, true) => Ok(Step::Offset),
-        (true, false) => Ok(Step::Rest { from: held.start, lost: held.start - meta.replay_from }),
+        (true, false) => Ok(Step::ReplayFrom { from: held.start, lost: held.start - meta.replay_from }),
         (false, true) if unwritten > 0 => Err(format!(
             "what changed from offset {} to {next} is not written yet and would be lost; first use --from stored, start, and \
              stop again with SIGTERM, which writes it",
             meta.replay_from
         )),
-        (false, _) => Ok(Step::To { to, skipped: to - next, lost: unwritten }),
+        (false, _) => Ok(Step::ContinueAt { to, skipped: to - next, lost: unwritten }),
     }
 }
 
 /// The META of the state when it continues at `to`.
-pub(super) fn moved(meta: &Meta, to: i64, present: &Present) -> Meta {
+pub(super) fn moved(meta: &Meta, to: i64, current: &CurrentInput) -> Meta {
     Meta {
-        cluster_id: present.cluster_id.clone(),
-        input: present.topic.clone(),
+        cluster_id: current.cluster_id.clone(),
+        input: current.topic.clone(),
         sequence: meta.sequence + 1,
         next_offset: to,
         replay_from: to,
@@ -130,7 +130,7 @@ pub(super) fn moved(meta: &Meta, to: i64, present: &Present) -> Meta {
         began: to,
         written_at: wall_clock(),
         log: Log {
-            topic_id: present.topic_id.clone(),
+            topic_id: current.topic_id.clone(),
             resets: meta.log.resets + 1,
             // What was read before comes before the next records.
             shift: meta.log.position(meta.next_offset) - to,
@@ -140,8 +140,8 @@ pub(super) fn moved(meta: &Meta, to: i64, present: &Present) -> Meta {
 }
 
 /// The META of the state when the records to read again start later.
-pub(super) fn shortened(meta: &Meta, from: i64, present: &Present) -> Meta {
-    let log = Log { topic_id: present.topic_id.clone(), ..meta.log.clone() };
+pub(super) fn replaying_from(meta: &Meta, from: i64, current: &CurrentInput) -> Meta {
+    let log = Log { topic_id: current.topic_id.clone(), ..meta.log.clone() };
     Meta { sequence: meta.sequence + 1, replay_from: from, written_at: wall_clock(), log, ..meta.clone() }
 }
 
@@ -161,12 +161,12 @@ pub(super) fn words(name: &str, meta: &Meta, step: &Step) -> String {
         Step::Offset => {
             format!("{name}: continues at {next}, where the state ends; nothing is lost or published twice")
         }
-        Step::Rest { from, lost } => format!(
+        Step::ReplayFrom { from, lost } => format!(
             "{name}: continues at {next}, where the state ends; it is read again from {from} on, and what {} before that \
              changed in customers is lost, though it was published",
             records(*lost)
         ),
-        Step::To { to, skipped, lost: unwritten } => format!(
+        Step::ContinueAt { to, skipped, lost: unwritten } => format!(
             "{name}: the state ends at {next} and continues at {to} of the current input; {}{}",
             match skipped {
                 0 => "no record is skipped".to_owned(),
@@ -180,13 +180,13 @@ pub(super) fn words(name: &str, meta: &Meta, step: &Step) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{From, Meta, Offsets, Present, Range, Step, is_of_another_log, moved, shortened, step};
+    use super::{CurrentInput, From, Meta, Offsets, Range, Step, is_of_another_log, moved, replaying_from, step};
     use crate::engine::{Observed, Timing};
     use crate::event::{Instant, Span};
     use crate::store::{Log, Surveyed};
 
-    fn present() -> Present {
-        Present { topic: "in".into(), topic_id: "a".into(), cluster_id: "c".into(), partitions: 1 }
+    fn current() -> CurrentInput {
+        CurrentInput { topic: "in".into(), topic_id: "a".into(), cluster_id: "c".into(), partitions: 1 }
     }
 
     /// Read to 100, and all but what the last 10 changed is written.
@@ -223,7 +223,7 @@ mod tests {
     }
 
     fn plan(meta: &Meta, held: Range<i64>, from: From, at: i64) -> Result<Step, String> {
-        step(meta, &held, &present(), (from, at), Offsets::Other)
+        step(meta, &held, &current(), (from, at), Offsets::Other)
     }
 
     #[test]
@@ -235,18 +235,18 @@ mod tests {
             (0..200, at, 50, Ok(Step::Offset)),
             (0..200, From::Latest, 0, Err(())),
             (0..200, at, 150, Err(())),
-            (95..200, From::Stored, 0, Ok(Step::Rest { from: 95, lost: 5 })),
-            (95..200, From::Latest, 0, Ok(Step::To { to: 200, skipped: 100, lost: 10 })),
+            (95..200, From::Stored, 0, Ok(Step::ReplayFrom { from: 95, lost: 5 })),
+            (95..200, From::Latest, 0, Ok(Step::ContinueAt { to: 200, skipped: 100, lost: 10 })),
             (120..200, From::Stored, 0, Err(())),
-            (120..200, From::Earliest, 0, Ok(Step::To { to: 120, skipped: 20, lost: 10 })),
-            (120..200, at, 150, Ok(Step::To { to: 150, skipped: 50, lost: 10 })),
+            (120..200, From::Earliest, 0, Ok(Step::ContinueAt { to: 120, skipped: 20, lost: 10 })),
+            (120..200, at, 150, Ok(Step::ContinueAt { to: 150, skipped: 50, lost: 10 })),
         ] {
             let found = plan(&meta(), held.clone(), from, offset).map_err(|_| ());
             assert_eq!(found, expected, "{held:?} {from:?} {offset}");
         }
         let written = Meta { replay_from: 100, ..meta() };
-        assert_eq!(plan(&written, 0..200, From::Latest, 0), Ok(Step::To { to: 200, skipped: 100, lost: 0 }));
-        assert_eq!(step(&meta(), &(0..200), &present(), (From::Stored, 0), Offsets::OfTheState), Ok(Step::Nothing));
+        assert_eq!(plan(&written, 0..200, From::Latest, 0), Ok(Step::ContinueAt { to: 200, skipped: 100, lost: 0 }));
+        assert_eq!(step(&meta(), &(0..200), &current(), (From::Stored, 0), Offsets::OfTheState), Ok(Step::Nothing));
     }
 
     #[test]
@@ -256,26 +256,29 @@ mod tests {
             Meta { cluster_id: "old".into(), ..meta() },
             Meta { log: Log { topic_id: "b".into(), ..Log::default() }, ..meta() },
         ] {
-            assert!(is_of_another_log(&other, &(0..200), &present()));
+            assert!(is_of_another_log(&other, &(0..200), &current()));
             assert!(plan(&other, 0..200, From::Stored, 0).is_err());
-            assert_eq!(plan(&other, 5..200, From::Earliest, 0), Ok(Step::To { to: 5, skipped: 0, lost: 10 }));
-            assert_eq!(plan(&other, 5..200, From::At(Instant(0)), 30), Ok(Step::To { to: 30, skipped: 25, lost: 10 }));
+            assert_eq!(plan(&other, 5..200, From::Earliest, 0), Ok(Step::ContinueAt { to: 5, skipped: 0, lost: 10 }));
+            assert_eq!(
+                plan(&other, 5..200, From::At(Instant(0)), 30),
+                Ok(Step::ContinueAt { to: 30, skipped: 25, lost: 10 })
+            );
         }
         // Shorter than what was read of it.
-        assert_eq!(plan(&meta(), 0..60, From::Latest, 0), Ok(Step::To { to: 60, skipped: 60, lost: 10 }));
+        assert_eq!(plan(&meta(), 0..60, From::Latest, 0), Ok(Step::ContinueAt { to: 60, skipped: 60, lost: 10 }));
     }
 
     #[test]
     fn whatever_was_read_before_stands_before_what_comes() {
         let mut meta = meta();
         for to in [0, 500, 20] {
-            let next = moved(&meta, to, &present());
+            let next = moved(&meta, to, &current());
             assert_eq!(next.log.position(to), meta.log.position(meta.next_offset));
             assert_eq!((next.sequence, next.replay_stream_time), (meta.sequence + 1, meta.stream_time));
             meta = Meta { next_offset: to + 5, ..next };
         }
         assert_eq!(meta.log.resets, 3);
-        let rest = shortened(&meta, 22, &present());
+        let rest = replaying_from(&meta, 22, &current());
         assert_eq!((rest.replay_from, rest.next_offset, rest.log.shift), (22, 25, meta.log.shift));
     }
 }

@@ -12,7 +12,7 @@ use crate::store::layout::changelog;
 impl Reset<'_> {
     /// Checks that the input has at least as many partitions as every output topic.
     pub(super) fn check_rebuild(&self) -> Result<(), Failure> {
-        let partitions = self.present.partitions.cast_signed();
+        let partitions = self.current.partitions.cast_signed();
         for name in self.outputs() {
             let found = patient(|| self.admin.identity(name, ASK))?;
             if let Some((_, there)) = found.filter(|(_, there)| *there > partitions) {
@@ -62,7 +62,7 @@ impl Reset<'_> {
                 self.erase(producer, topic, partition, &begun)?;
             }
         }
-        let partitions = self.present.partitions.cast_signed();
+        let partitions = self.current.partitions.cast_signed();
         for name in self.outputs() {
             let found = patient(|| self.admin.identity(name, ASK))?;
             if found.is_some_and(|(_, there)| there < partitions) {

@@ -241,7 +241,7 @@ fn found_or_made(loaded: &Loaded, admin: &Admin, plan: &Plan<'_>) -> Result<Topi
     if !loaded.settings.topics.create {
         return Err(refused(loaded, key, missing(plan)));
     }
-    match plan.made_by(|made| admin.create(made, ASK)) {
+    match plan.with_topic_plan(|made| admin.create(made, ASK)) {
         Ok(Created::New) => tracing::info!(topic = name, partitions, "Created."),
         Ok(Created::Existing) => {}
         Err(failure) => return Err(not_made(loaded, key, failure)),

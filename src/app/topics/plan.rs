@@ -9,8 +9,8 @@ use crate::settings::Topics;
 const CHANGELOG_DELETIONS: &str = "604800000";
 /// `delete.retention.ms` of the membership table: how long a sink may be away without missing an exit.
 const MEMBERS_DELETIONS: &str = "2592000000";
-/// `max.compaction.lag.ms` of the summaries: a new owner of partition 0 reads all of them, and so at most the current
-/// records and about two days of replaced ones. By default it would be a week's.
+/// `max.compaction.lag.ms` of the summaries, one day. A new owner of partition 0 reads the whole topic: the current
+/// records, and about two days of replaced ones. With Kafka's defaults it would be a week of them.
 const SUMMARIES_LAG: &str = "86400000";
 /// Kafka's default of `max.message.bytes`.
 pub(super) const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
@@ -97,7 +97,7 @@ impl Plan<'_> {
     }
 
     /// Calls `ask` with the topic to create.
-    pub(in crate::app) fn made_by<T>(&self, ask: impl FnOnce(&TopicPlan<'_>) -> T) -> T {
+    pub(in crate::app) fn with_topic_plan<T>(&self, ask: impl FnOnce(&TopicPlan<'_>) -> T) -> T {
         let settings: Vec<(&str, &str)> = self.settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
         ask(&TopicPlan { name: self.name, partitions: self.partitions, replicas: self.replicas, settings: &settings })
     }

@@ -1,4 +1,4 @@
-//! The room as a whole: published figures, independent computation, and what must hold for any customer.
+//! The module as a whole: published figures, independent computation, and what must hold for any customer.
 
 pub(crate) mod cdnow;
 mod draw;

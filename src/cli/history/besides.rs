@@ -39,12 +39,12 @@ impl Besides {
         &mut self,
         shard: &mut Shard,
         position: i64,
-        words: Detail,
+        detail: Detail,
         said: &mut Vec<CustomerEffect>,
     ) {
-        self.ranks.refresh(shard, position, words, said);
+        self.ranks.refresh(shard, position, detail, said);
         if let Some(refits) = &mut self.refits {
-            refits.refresh(shard, position, words, said);
+            refits.refresh(shard, position, detail, said);
         }
     }
 
@@ -54,15 +54,15 @@ impl Besides {
         until: Instant,
         shard: &mut Shard,
         position: i64,
-        words: Detail,
+        detail: Detail,
         said: &mut Vec<CustomerEffect>,
     ) {
         while let Some(next) = self.next(shard).filter(|next| *next <= until) {
             shard.advance(next);
-            shard.fire_due(position, words, said);
-            self.refresh(shard, position, words, said);
+            shard.fire_due(position, detail, said);
+            self.refresh(shard, position, detail, said);
         }
-        shard.fire_before(until.next(), position, words, said);
+        shard.fire_before(until.next(), position, detail, said);
     }
 
     fn next(&self, shard: &Shard) -> Option<Instant> {

@@ -41,7 +41,7 @@ impl Ranks {
         &mut self,
         shard: &mut Shard,
         position: i64,
-        words: Detail,
+        detail: Detail,
         said: &mut Vec<CustomerEffect>,
     ) {
         let hour = shard.stream_time().0.div_euclid(REFRESH.0);
@@ -66,7 +66,7 @@ impl Ranks {
         }
         shard.set_thresholds(new);
         for slot in shard.residents() {
-            shard.reevaluate_ranks(slot, &old, position, words, said);
+            shard.reevaluate_ranks(slot, &old, position, detail, said);
         }
     }
 

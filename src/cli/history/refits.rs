@@ -52,7 +52,7 @@ impl Refits {
         &mut self,
         shard: &mut Shard,
         position: i64,
-        words: Detail,
+        detail: Detail,
         said: &mut Vec<CustomerEffect>,
     ) {
         let rules = Arc::clone(shard.engine().rules());
@@ -68,7 +68,7 @@ impl Refits {
         let learner = self.learner.get_or_insert_with(|| Trainer::new(churn));
         learner.add(0, sample(shard, now));
         if let Some(learnt) = learner.train(churn, &rules.calendar()) {
-            self.adopt(&learnt, shard, position, words, said);
+            self.adopt(&learnt, shard, position, detail, said);
         }
     }
 
@@ -78,7 +78,7 @@ impl Refits {
         learnt: &TrainedModel,
         shard: &mut Shard,
         position: i64,
-        words: Detail,
+        detail: Detail,
         said: &mut Vec<CustomerEffect>,
     ) {
         let (version, before) = match &self.refitted.last {
@@ -93,7 +93,7 @@ impl Refits {
         self.refitted.last = Some((shard.stream_time(), Arc::clone(&parameters)));
         shard.set_parameters(Some(parameters), shard.stream_time());
         for slot in shard.residents() {
-            shard.apply_parameters(slot, position, words, said);
+            shard.apply_parameters(slot, position, detail, said);
         }
     }
 }

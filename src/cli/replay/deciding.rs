@@ -26,7 +26,7 @@ pub(in crate::cli) struct Deciding<W> {
     said: Vec<CustomerEffect>,
     tally: Tally,
     coverage: Coverage,
-    words: Detail,
+    detail: Detail,
     out: W,
 }
 
@@ -80,7 +80,7 @@ impl Entry {
 impl Deciding<io::Sink> {
     /// Decides without output: for results that are queried at the end.
     pub(in crate::cli) fn silent(shard: Shard) -> Self {
-        Self { words: Detail::None, ..Self::new(shard, io::sink()) }
+        Self { detail: Detail::None, ..Self::new(shard, io::sink()) }
     }
 }
 
@@ -89,7 +89,7 @@ impl<W: Write> Deciding<W> {
         let tally = Tally::new(shard.engine().rules());
         let besides = Besides::new(&shard);
         let coverage = Coverage::new(shard.engine().rules());
-        Self { shard, besides, position: 0, said: Vec::new(), tally, coverage, words: Detail::Full, out }
+        Self { shard, besides, position: 0, said: Vec::new(), tally, coverage, detail: Detail::Full, out }
     }
 
     /// Sets churn parameters instead of fitting them, before anything is decided.
@@ -110,7 +110,7 @@ impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
-        self.besides.refresh(&mut self.shard, position, self.words, &mut self.said);
+        self.besides.refresh(&mut self.shard, position, self.detail, &mut self.said);
         self.tally.read(event.at);
         if let Some(reason) = self.shard.refuses(event.at) {
             self.tally.dead_letter(reason);
@@ -118,7 +118,7 @@ impl<W: Write> Deciding<W> {
         }
         self.coverage.pass(event, position.unsigned_abs());
         let slot = self.shard.find_or_new(event.customer);
-        if self.shard.apply(slot, event, position, self.words, &mut self.said) {
+        if self.shard.apply(slot, event, position, self.detail, &mut self.said) {
             self.tally.applied(event.at);
         } else {
             self.tally.duplicates += 1;
@@ -143,7 +143,7 @@ impl<W: Write> Deciding<W> {
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
             let through = Instant(reached.0 - 1);
-            self.besides.run_to(through, &mut self.shard, last, self.words, &mut self.said);
+            self.besides.run_to(through, &mut self.shard, last, self.detail, &mut self.said);
             self.write_said()?;
         }
         self.out.flush()?;
@@ -185,7 +185,7 @@ impl<W: Write> Deciding<W> {
 
     fn write_change(&mut self, slot: Slot, effect: &Effect) -> Result<(), Stopped> {
         self.tally.changed(effect.cohort, effect.at, effect.change);
-        if self.words == Detail::None {
+        if self.detail == Detail::None {
             return Ok(());
         }
         let rules = self.shard.engine().rules();
@@ -205,7 +205,7 @@ impl<W: Write> Deciding<W> {
 
     fn write_risk(&mut self, slot: Slot, effect: &RiskEffect) -> Result<(), Stopped> {
         self.tally.level_changed(effect);
-        if self.words == Detail::None {
+        if self.detail == Detail::None {
             return Ok(());
         }
         let rules = self.shard.engine().rules();

@@ -1,4 +1,4 @@
-//! The room as a whole, with `apache_avro` as the judge of what bytes mean.
+//! The module as a whole, with `apache_avro` as the judge of what bytes mean.
 
 mod addresses;
 mod damage;

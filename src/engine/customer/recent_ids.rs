@@ -1,4 +1,6 @@
 //! The ids of a customer's recent events, by which duplicates are recognized.
+//!
+//! How long: until `time.max_lateness` has passed in stream time (`Context::oldest_arrival`). How many: `dedupe.ids`.
 
 use crate::event::Instant;
 
@@ -9,13 +11,13 @@ pub struct RecentId {
     pub hash: u64,
 }
 
-/// Ascending by time, then hash.
+/// Is one of the remembered ids this one? Ids older than `oldest_arrival` no longer count.
 pub(in crate::engine) fn is_duplicate(recent: &[RecentId], hash: u64, oldest_arrival: Instant) -> bool {
     recent.iter().any(|known| known.hash == hash && known.at >= oldest_arrival)
 }
 
-/// Remembers an id until no copy of its event can still be accepted; over capacity the oldest by event time is evicted.
-/// True: one was evicted before it expired.
+/// Inserts an id into the list, which is ascending by time, then hash. It is remembered until no copy of its event can
+/// still be accepted; over capacity the oldest by event time is evicted. True: one was evicted before it expired.
 pub(in crate::engine) fn remember(
     recent: &mut Vec<RecentId>,
     id: RecentId,

@@ -14,9 +14,9 @@ pub struct Standing {
 
 impl Standing {
     /// Below every customer.
-    pub const FIRST: Self = Self { value: Number(i128::MIN), hash: 0 };
+    pub const MIN: Self = Self { value: Number(i128::MIN), hash: 0 };
     /// Above every customer.
-    pub const LAST: Self = Self { value: Number(i128::MAX), hash: u64::MAX };
+    pub const MAX: Self = Self { value: Number(i128::MAX), hash: u64::MAX };
 }
 
 /// The threshold of each rank, by the rule set's numbers. `None`: nobody is in.

@@ -15,7 +15,7 @@ use crate::rules::RuleSet;
 pub struct CustomerState {
     /// The earliest event's time; `MAX` before the first.
     pub known_since: Instant,
-    /// The customer's clock `C`: no decision is made before it.
+    /// The customer's clock: no decision is made before it.
     pub clock: Instant,
     /// The earliest instant at which anything may change without further events.
     pub next_deadline: Instant,

@@ -278,7 +278,7 @@ fn bound(condition: &Condition, view: &CustomerView<'_>) -> Option<Number> {
 
 /// Does the threshold include everybody, since the list is not full?
 fn is_open(threshold: Standing) -> bool {
-    threshold == Standing::FIRST || threshold == Standing::LAST
+    threshold == Standing::MIN || threshold == Standing::MAX
 }
 
 fn measured(measure: &Measure, view: &CustomerView<'_>) -> Quantity {

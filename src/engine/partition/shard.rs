@@ -84,7 +84,7 @@ impl Shard {
         Self { position_shift, ..self }
     }
 
-    /// `S`: up to here the log is taken to be complete.
+    /// Stream time: up to here the log is taken to be complete.
     #[must_use]
     pub fn stream_time(&self) -> Instant {
         self.stream_time
@@ -160,8 +160,8 @@ impl Shard {
         }
     }
 
-    /// After the state in `slot` changed; it includes every event before `as_of`. Moves the effects of the change to
-    /// `out`.
+    /// Call after a change of the state in `slot`: marks it dirty, updates its timer, moves its effects to `out`. It
+    /// includes every event before `as_of` now.
     pub(super) fn record_change(&mut self, slot: Slot, as_of: i64, out: &mut Vec<CustomerEffect>) {
         let resident = &mut self.slots[slot.0 as usize];
         resident.state.as_of = as_of.saturating_add(self.position_shift);

@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::consumer::Committed;
-use super::super::group::{GroupMember, GroupState, GroupView};
+use super::super::group_description::{GroupMember, GroupState, GroupView};
 use super::super::permissions::{Allowed, Operation};
 use super::{Event, Queue, elements, metadata_of, millis, text};
 

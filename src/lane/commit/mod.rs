@@ -1,4 +1,7 @@
 //! From a plan to a committed transaction, and from there to the databases.
+//!
+//! `finish` completes the plan -> `publish_pending` tries until it is committed or discarded -> `publish` sends it in one
+//! transaction -> `finish::committed` writes the databases.
 
 pub(in crate::lane) mod finish;
 mod outcome;
@@ -6,5 +9,5 @@ mod oversized;
 pub(in crate::lane) mod pending;
 pub(in crate::lane) mod producer;
 mod publish;
+mod publish_pending;
 mod resolve;
-mod retry;

@@ -42,5 +42,5 @@ pub(super) struct PublishTools<'a> {
     pub(super) stopped: bool,
     pub(super) context: &'a Context,
     /// Called between steps to report that the lane is alive.
-    pub(super) beat: &'a dyn Fn(),
+    pub(super) report_alive: &'a dyn Fn(),
 }

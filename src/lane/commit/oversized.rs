@@ -21,26 +21,26 @@ pub(super) fn find(
     mut suspects: Vec<usize>,
     producer: &mut Producer,
     context: &Context,
-    beat: &dyn Fn(),
+    report_alive: &dyn Fn(),
 ) -> Result<AbortCause, LaneError> {
     if suspects.len() == 1 {
         return Ok(AbortCause::TooLarge(suspects));
     }
     suspects.sort_by_key(|suspect| std::cmp::Reverse(plan.records[*suspect].bytes()));
     producer.recreate_for_singles()?;
-    if let Some(reason) = reinit_transactions(producer, beat)? {
+    if let Some(reason) = reinit_transactions(producer, report_alive)? {
         return Ok(AbortCause::Refused(reason));
     }
     let mut found = Vec::new();
     for tried in 1..=TRIES_MAX {
-        beat();
-        let Some(refused) = send(plan, &suspects, producer, context, beat) else {
+        report_alive();
+        let Some(refused) = send(plan, &suspects, producer, context, report_alive) else {
             // Brokers are away or slow: the plan is tried again, and this search if necessary.
-            return Ok(recreate_producer(producer, beat)?.map_or(AbortCause::Transient, AbortCause::Refused));
+            return Ok(recreate_producer(producer, report_alive)?.map_or(AbortCause::Transient, AbortCause::Refused));
         };
         if producer.abort().is_err() {
             producer.recreate_for_singles()?;
-            if let Some(reason) = reinit_transactions(producer, beat)? {
+            if let Some(reason) = reinit_transactions(producer, report_alive)? {
                 return Ok(AbortCause::Refused(reason));
             }
         }
@@ -61,9 +61,9 @@ pub(super) fn find(
     }
     if found.is_empty() {
         producer.halve_batches();
-        return Ok(recreate_producer(producer, beat)?.map_or(AbortCause::Transient, AbortCause::Refused));
+        return Ok(recreate_producer(producer, report_alive)?.map_or(AbortCause::Transient, AbortCause::Refused));
     }
-    producer.distrust();
+    producer.mark_for_recreation();
     Ok(AbortCause::TooLarge(found))
 }
 
@@ -73,7 +73,7 @@ fn send(
     suspects: &[usize],
     producer: &mut Producer,
     context: &Context,
-    beat: &dyn Fn(),
+    report_alive: &dyn Fn(),
 ) -> Option<Vec<usize>> {
     producer.begin().ok()?;
     let mut sent = Vec::new();
@@ -88,7 +88,7 @@ fn send(
             Err(_) => break,
         }
     }
-    beat();
+    report_alive();
     let is_drained = producer.drain_all();
     let refused: Vec<usize> = producer.too_large().into_iter().filter_map(|number| sent.get(number).copied()).collect();
     (is_drained || !refused.is_empty()).then_some(refused)

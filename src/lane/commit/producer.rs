@@ -14,32 +14,35 @@ const ASK: Duration = Duration::from_secs(5);
 /// returns. `Some`: access is denied, with the broker's text; the next transaction begins with another try.
 pub(in crate::lane) fn recreate_producer(
     producer: &mut Producer,
-    beat: &dyn Fn(),
+    report_alive: &dyn Fn(),
 ) -> Result<Option<String>, LaneError> {
     producer.recreate()?;
-    reinit_transactions(producer, beat)
+    reinit_transactions(producer, report_alive)
 }
 
 /// As `init_transactions`, for a process that had access before. `Some`: denied, as in [`recreate_producer`].
-pub(super) fn reinit_transactions(producer: &mut Producer, beat: &dyn Fn()) -> Result<Option<String>, LaneError> {
-    match init_transactions(producer, beat) {
+pub(super) fn reinit_transactions(
+    producer: &mut Producer,
+    report_alive: &dyn Fn(),
+) -> Result<Option<String>, LaneError> {
+    match init_transactions(producer, report_alive) {
         Err(LaneError::Configuration(reason) | LaneError::Denied(reason)) => {
-            producer.distrust();
+            producer.mark_for_recreation();
             Ok(Some(reason))
         }
         outcome => outcome.map(|()| None),
     }
 }
 
-/// Initializes the producer's transactions; retries for as long as brokers are away. `beat` reports that the lane is
-/// alive.
+/// Initializes the producer's transactions; retries for as long as brokers are away. `report_alive` reports that the
+/// lane is alive.
 ///
 /// # Errors
 /// `Denied` if this process lacks the permission, `Configuration` if its settings are refused, with the broker's text.
-pub(in crate::lane) fn init_transactions(producer: &mut Producer, beat: &dyn Fn()) -> Result<(), LaneError> {
+pub(in crate::lane) fn init_transactions(producer: &mut Producer, report_alive: &dyn Fn()) -> Result<(), LaneError> {
     let mut tries = 0_u32;
     loop {
-        beat();
+        report_alive();
         match producer.init(ASK) {
             Ok(()) => return Ok(()),
             Err(Failure::Retry(cause)) => {
@@ -52,14 +55,16 @@ pub(in crate::lane) fn init_transactions(producer: &mut Producer, beat: &dyn Fn(
             Err(Failure::Fatal(cause)) if cause.kind == Kind::NotAuthorized => {
                 return Err(LaneError::Denied(cause.text));
             }
-            Err(Failure::Fatal(cause)) if is_refusal(cause.kind) => return Err(LaneError::Configuration(cause.text)),
+            Err(Failure::Fatal(cause)) if needs_operator(cause.kind) => {
+                return Err(LaneError::Configuration(cause.text));
+            }
             Err(failure) => return Err(failure.into()),
         }
     }
 }
 
 /// Does the cause last until an operator fixes it?
-pub(super) fn is_refusal(kind: Kind) -> bool {
+pub(super) fn needs_operator(kind: Kind) -> bool {
     matches!(kind, Kind::UnknownTopic | Kind::NotAuthorized | Kind::Misconfigured)
 }
 

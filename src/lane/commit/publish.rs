@@ -5,7 +5,7 @@ use std::time::{Duration, Instant as Moment};
 use crate::kafka::{Cause, Failure, Kind, Membership, Outcome, Producer};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::commit::oversized;
-use crate::lane::commit::producer::{is_refusal, recreate_producer, send_record};
+use crate::lane::commit::producer::{needs_operator, recreate_producer, send_record};
 use crate::lane::commit::resolve::{count, resolve};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
@@ -14,28 +14,28 @@ use crate::lane::output::plan::{Part, Plan, Topic};
 use crate::metrics::{Stage, Transaction};
 
 /// After how many queued records the lane reports that it is alive.
-const BEAT_EVERY_RECORDS: usize = 4_096;
+const REPORT_ALIVE_EVERY_RECORDS: usize = 4_096;
 
 /// Sends the plan's records and offsets in one transaction.
 ///
 /// # Errors
 /// What another try cannot fix: another process with our transactional id, a torn transaction.
 pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<PublishOutcome, LaneError> {
-    let (context, beat) = (tools.context, tools.beat);
+    let (context, report_alive) = (tools.context, tools.report_alive);
     // Every transaction carries offsets under this membership: they alone let the broker refuse us once the
     // partitions belong to another member.
     let Some(membership) = tools.consumer.membership() else {
         return Ok(PublishOutcome::Aborted(AbortCause::Transient));
     };
-    if tools.producer.is_suspect()
-        && let Some(reason) = recreate_producer(tools.producer, beat)?
+    if tools.producer.needs_recreation()
+        && let Some(reason) = recreate_producer(tools.producer, report_alive)?
     {
         return Ok(PublishOutcome::Aborted(AbortCause::Refused(reason)));
     }
     let begun = Moment::now();
     let mut queued = 0;
     let outcome = send_records(plan, tools, &mut queued);
-    beat();
+    report_alive();
     context.metrics.batch_duration(Stage::Publish).observe(begun.elapsed().as_secs_f64());
     let committing = Moment::now();
     let delivered: Vec<Option<i64>> = plan
@@ -44,7 +44,7 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
         .map(|part| tools.producer.delivered(&context.topics.changelog, part.partition).map(|offset| offset + 1))
         .collect();
     let outcome = outcome.and_then(|()| send_offsets(plan, tools, &membership));
-    beat();
+    report_alive();
     let published = match outcome {
         Ok(()) => commit(plan, tools, delivered)?,
         Err(Failure::Abort(cause)) => abort(plan, tools, queued, cause, begun.elapsed())?,
@@ -58,7 +58,7 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
         }
         Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(LaneError::Fenced(cause.text)),
         // librdkafka calls a revoked permission fatal; it can be granted again.
-        Err(Failure::Fatal(cause)) if is_refusal(cause.kind) => {
+        Err(Failure::Fatal(cause)) if needs_operator(cause.kind) => {
             count_errors(context, plan);
             resolve_aborted(plan, tools, AbortCause::Refused(cause.text))?
         }
@@ -76,12 +76,12 @@ fn send_records(plan: &Plan, tools: &mut PublishTools<'_>, queued: &mut usize) -
     for record in &plan.records {
         send_record(record, tools.producer, tools.context)?;
         *queued += 1;
-        if queued.is_multiple_of(BEAT_EVERY_RECORDS) {
-            (tools.beat)();
+        if queued.is_multiple_of(REPORT_ALIVE_EVERY_RECORDS) {
+            (tools.report_alive)();
         }
     }
     loop {
-        (tools.beat)();
+        (tools.report_alive)();
         if tools.producer.drain_some()? {
             return Ok(());
         }
@@ -127,7 +127,7 @@ fn abort(
     cause: Cause,
     after: Duration,
 ) -> Result<PublishOutcome, LaneError> {
-    let (context, beat) = (tools.context, tools.beat);
+    let (context, report_alive) = (tools.context, tools.report_alive);
     // It was not even queued: it alone is too large.
     let alone = (cause.kind == Kind::TooLarge && queued < plan.records.len()).then_some(queued);
     count_errors(context, plan);
@@ -139,7 +139,7 @@ fn abort(
         Ok(()) => {}
         Err(Failure::Fatal(cause)) if cause.kind == Kind::Fenced => return Err(LaneError::Fenced(cause.text)),
         // If that is denied, the next transaction is, too.
-        Err(_) => drop(recreate_producer(tools.producer, beat)?),
+        Err(_) => drop(recreate_producer(tools.producer, report_alive)?),
     }
     let abort_cause = abort_cause(&cause, after, tools.producer);
     match (&abort_cause, cause.kind) {
@@ -153,7 +153,7 @@ fn abort(
         (AbortCause::TooLarge(_) | AbortCause::Refused(_), _) => {}
     }
     Ok(PublishOutcome::Aborted(match abort_cause {
-        AbortCause::TooLarge(_) => oversized::find(plan, suspects, tools.producer, context, beat)?,
+        AbortCause::TooLarge(_) => oversized::find(plan, suspects, tools.producer, context, report_alive)?,
         abort_cause => abort_cause,
     }))
 }
@@ -179,7 +179,7 @@ fn count_errors(context: &Context, plan: &Plan) {
 fn abort_cause(cause: &Cause, after: Duration, producer: &Producer) -> AbortCause {
     match cause.kind {
         Kind::TooLarge => AbortCause::TooLarge(Vec::new()),
-        kind if is_refusal(kind) => AbortCause::Refused(cause.text.clone()),
+        kind if needs_operator(kind) => AbortCause::Refused(cause.text.clone()),
         // A transaction that is too old fails in many ways: a record was not written in time, the coordinator aborted
         // it.
         _ if after * 10 >= producer.transaction_timeout() * 9 => AbortCause::TooSlow(after),

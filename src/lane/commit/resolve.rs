@@ -28,12 +28,12 @@ pub(super) fn resolve_unknown(plan: &Plan, tools: &mut PublishTools<'_>) -> Resu
 ///
 /// Asked only after a new producer has aborted whatever was open, so the answer is final.
 pub(super) fn resolve(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<PublishOutcome, LaneError> {
-    if let Some(reason) = recreate_producer(tools.producer, tools.beat)? {
+    if let Some(reason) = recreate_producer(tools.producer, tools.report_alive)? {
         return Ok(PublishOutcome::Unknown(reason));
     }
     let partitions: Vec<i32> = plan.parts.iter().map(|part| part.partition).collect();
     let committed = loop {
-        (tools.beat)();
+        (tools.report_alive)();
         match tools.consumer.committed(&partitions, ASK) {
             Ok(committed) => break committed,
             Err(Failure::Retry(_)) => {}

@@ -6,4 +6,4 @@ mod group_check;
 mod owned;
 pub(in crate::lane) mod ownership;
 mod rejoin;
-pub(in crate::lane) mod watchdog;
+pub(in crate::lane) mod unowned_partitions;

@@ -45,7 +45,7 @@ impl Lane {
             tracing::debug!(target: "kafka", "A fenced consumer did not close in time and is abandoned.");
         }
         self.show_partitions();
-        if let Some(reason) = recreate_producer(&mut self.producer, &|| self.health.lane(self.number).beat())? {
+        if let Some(reason) = recreate_producer(&mut self.producer, &|| self.health.lane(self.number).report_alive())? {
             tracing::warn!(
                 lane = self.number,
                 reason,

@@ -27,7 +27,7 @@ enum NotApplied {
     Skip(SkipReason),
     DeadLetter(Rejection),
     /// For a reason that a replay would not find again, so it is recorded.
-    DeadLetterOnRecord(Rejection),
+    DeadLetterRecorded(Rejection),
     /// Its time cannot be checked: it is ingested once the wall clock is right.
     WaitForClock,
 }
@@ -57,7 +57,7 @@ impl Partition {
         let outcome = self.check_and_apply(incoming, schemas, &mut properties, context, plan);
         *buffer = recycle(properties);
         let refused = match &outcome {
-            Ok(Some(NotApplied::DeadLetter(refused) | NotApplied::DeadLetterOnRecord(refused))) => Some(refused),
+            Ok(Some(NotApplied::DeadLetter(refused) | NotApplied::DeadLetterRecorded(refused))) => Some(refused),
             _ => None,
         };
         if let Some(all) = self.intake.foreign(refused) {
@@ -83,16 +83,16 @@ impl Partition {
                 self.wait_for_clock();
             }
             Some(NotApplied::Skip(reason)) => self.tally().skipped.push(reason),
-            Some(NotApplied::DeadLetter(refused)) => self.set_aside(record, refused, context, plan),
-            Some(NotApplied::DeadLetterOnRecord(refused)) => {
+            Some(NotApplied::DeadLetter(refused)) => self.send_to_dead_letters(record, refused, context, plan),
+            Some(NotApplied::DeadLetterRecorded(refused)) => {
                 self.record(position, Recorded::Refused(refused.reason));
-                self.set_aside(record, refused, context, plan);
+                self.send_to_dead_letters(record, refused, context, plan);
             }
         }
         Ok(())
     }
 
-    fn set_aside(&mut self, record: &Record<'_>, refused: Rejection, context: &Context, plan: &mut Plan) {
+    fn send_to_dead_letters(&mut self, record: &Record<'_>, refused: Rejection, context: &Context, plan: &mut Plan) {
         plan.records.push(dead_letter::of_record(record, &refused, context, self.number));
         let Rejection { reason, detail } = refused;
         self.tally().dead_letters.push(DeadLettered { reason, detail, offset: record.offset() });
@@ -108,14 +108,14 @@ impl Partition {
     ) -> Result<Option<NotApplied>, StoreError> {
         let refused = |reason, detail: RejectionDetail| Rejection { reason, detail };
         let dead = |reason, detail: RejectionDetail| Ok(Some(NotApplied::DeadLetter(refused(reason, detail))));
-        let dead_on_record =
-            |reason, detail: RejectionDetail| Ok(Some(NotApplied::DeadLetterOnRecord(refused(reason, detail))));
+        let dead_recorded =
+            |reason, detail: RejectionDetail| Ok(Some(NotApplied::DeadLetterRecorded(refused(reason, detail))));
         let record = incoming.record;
         let Some(payload) = record.payload() else { return Ok(Some(NotApplied::Skip(SkipReason::Tombstone))) };
         if payload.len() > context.record_bytes_max {
             let most = context.record_bytes_max;
             let detail = format!("the value is larger than batch.max_record_bytes, {most} bytes");
-            return dead_on_record(DeadLetterReason::Oversized, detail.into());
+            return dead_recorded(DeadLetterReason::Oversized, detail.into());
         }
         let (key, datum) = match context.framing.split(payload) {
             Ok(parts) => parts,
@@ -124,7 +124,7 @@ impl Partition {
         // Missing schemas have been waited for long enough by now.
         let reader = match schemas.lookup(key).settled(key) {
             Ok(reader) => reader,
-            Err((reason, detail)) => return dead_on_record(reason, detail.into()),
+            Err((reason, detail)) => return dead_recorded(reason, detail.into()),
         };
         warn_of_unread_fields(reader, key, &self.rules.rules.vocabulary);
         let event = match reader.decode(datum, &self.rules.rules.vocabulary, properties) {
@@ -167,7 +167,7 @@ impl Partition {
         match is_ahead(at, now, known, self.latest_known_time(), context.max_future_skew) {
             Ahead::No => {}
             Ahead::Yes => {
-                return Some(NotApplied::DeadLetterOnRecord(rejection(
+                return Some(NotApplied::DeadLetterRecorded(rejection(
                     DeadLetterReason::Future,
                     "`occurred_at` is ahead of the clock by more than time.max_future_skew, or finer than milliseconds",
                 )));

@@ -8,9 +8,9 @@ use crate::event::Instant;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::migration::rules_migration::{RulesMigration, backfill_failed};
-use crate::lane::output::changes::{Automation, Origin};
+use crate::lane::output::changes::Origin;
 use crate::lane::output::plan::Plan;
-use crate::lane::partition::emit::automation;
+use crate::lane::partition::automation::AutomationRule;
 use crate::lane::partition::flush::{move_timer, put_state, shrink_below};
 use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::state::Partition;
@@ -133,7 +133,7 @@ fn emit_effects(
     if effects.is_empty() {
         return;
     }
-    let now = wall_clock();
+    let rule = AutomationRule::new(partition.caught_up, wall_clock(), context);
     let place = Origin {
         input: &context.topics.input,
         partition: partition.number,
@@ -147,10 +147,7 @@ fn emit_effects(
         if cohort.shadow {
             continue;
         }
-        let automation = match partition.caught_up {
-            true => automation(&effect, cohort, now, context),
-            false => Automation::Withheld,
-        };
+        let automation = rule.for_change(&effect, cohort);
         plan.records.extend(context.record_encoder.change_records(
             &version.rules,
             customer,

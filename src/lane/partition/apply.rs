@@ -49,13 +49,13 @@ impl Partition {
         slot: Option<Slot>,
         event: &CustomerEvent<'_>,
         position: i64,
-        words: Detail,
+        detail: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
         let is_new = self.shard.state(slot).known_since == Instant::MAX;
-        if !self.shard.apply_event(slot, event, position, words, &mut self.effects) {
+        if !self.shard.apply_event(slot, event, position, detail, &mut self.effects) {
             if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
@@ -66,7 +66,7 @@ impl Partition {
         if context.is_elsewhere(self.number, event.customer, seen) {
             self.tally().misplaced += 1;
         }
-        self.decide_due(position, position + 1, words, context, plan)?;
+        self.decide_due(position, position + 1, detail, context, plan)?;
         Ok(true)
     }
 
@@ -100,7 +100,7 @@ impl Partition {
     pub(in crate::lane) fn advance(
         &mut self,
         to: Instant,
-        words: Detail,
+        detail: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
@@ -110,11 +110,11 @@ impl Partition {
         let position = self.next_offset;
         self.begin();
         self.shard.advance(to);
-        if words == Detail::Full {
+        if detail == Detail::Full {
             self.record(position, Recorded::Advance(to));
         }
         // The event at this position is still to come.
-        self.decide_due(position, position, words, context, plan)
+        self.decide_due(position, position, detail, context, plan)
     }
 
     /// Would moving stream time to `to` decide anything?

@@ -28,19 +28,19 @@ impl Partition {
         &mut self,
         position: i64,
         as_of: i64,
-        words: Detail,
+        detail: Detail,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
-        let until = match (words, self.meta.overdue) {
+        let until = match (detail, self.meta.overdue) {
             // A replay goes as far as the batch went then: the rest was not decided, or is flushed.
             (Detail::None, Some(overdue)) => self.shard.stream_time().min(overdue.decided_to),
             _ => self.shard.stream_time(),
         };
         loop {
-            let decided = self.decide_some(until, as_of, words)?;
-            self.emit(position, words, context, plan);
-            if words == Detail::Full && (self.is_overdue() || decided.more_from.is_some()) {
+            let decided = self.decide_some(until, as_of, detail)?;
+            self.emit(position, detail, context, plan);
+            if detail == Detail::Full && (self.is_overdue() || decided.more_from.is_some()) {
                 // The decided states are flushed, so that a restart decides the rest and nobody twice.
                 self.begin();
                 for (_, slot) in decided.fired {
@@ -57,7 +57,7 @@ impl Partition {
     }
 
     /// Decides the earliest deadlines before `until`, `decisions_max` at most.
-    fn decide_some(&mut self, until: Instant, as_of: i64, words: Detail) -> Result<Decided, StoreError> {
+    fn decide_some(&mut self, until: Instant, as_of: i64, detail: Detail) -> Result<Decided, StoreError> {
         let most = self.decisions_max;
         let mut fired: Vec<(Instant, Slot)> = Vec::new();
         let mut looked_at = 0;
@@ -77,7 +77,7 @@ impl Partition {
                 }
             }
             let bound = stopped_at.map_or(until, Instant::next);
-            fired.extend(self.shard.fire_some(bound, most - fired.len(), as_of, words, &mut self.effects));
+            fired.extend(self.shard.fire_some(bound, most - fired.len(), as_of, detail, &mut self.effects));
             if fired.len() >= most {
                 return Ok(Decided { more_from: fired.last().map(|(at, _)| *at), fired });
             }

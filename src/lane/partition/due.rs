@@ -16,13 +16,13 @@ pub(super) type Due = (Instant, Box<str>);
 
 /// The earliest entries of the index, and where the next scan begins.
 ///
-/// Everything before `scanned_to` is in `window`, entries that this lane adds included. A scan never goes back, so it
-/// never reads over the tombstones of fired timers.
+/// Everything before `scanned_to` is in `window`, entries that this lane adds included. A scan never returns to
+/// fired entries, so it never reads over their tombstones.
 pub(in crate::lane) struct DueIndex {
     window: BTreeSet<Due>,
     /// Key of the first entry that is not read yet; `None`: all are read.
     scanned_to: Option<Vec<u8>>,
-    /// Entries beyond `scanned_to` that are not in the database yet.
+    /// Entries beyond `scanned_to` that may not be in the database yet.
     unwritten: BTreeSet<Due>,
 }
 
@@ -78,8 +78,8 @@ impl DueIndex {
         self.unwritten.remove(&entry);
     }
 
-    /// The database holds everything that was added.
-    pub(super) fn written(&mut self) {
+    /// Everything that was added is in the database now.
+    pub(super) fn mark_written(&mut self) {
         self.unwritten.clear();
     }
 

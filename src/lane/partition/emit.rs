@@ -8,20 +8,20 @@ use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::context::Context;
 use crate::lane::output::changes::{Automation, Origin};
 use crate::lane::output::plan::Plan;
+use crate::lane::partition::automation::{AutomationRule, is_in_surge};
 use crate::lane::partition::progress::LIVE_EVENT_AGE_MAX;
 use crate::lane::partition::state::Partition;
-use crate::lane::partition::surge::{Entry, Surges};
-use crate::rules::{Cohort, OnCreate, RuleSet};
+use crate::rules::RuleSet;
 
 impl Partition {
     /// Turns the collected effects into records; drops them during a replay.
-    pub(in crate::lane) fn emit(&mut self, position: i64, words: Detail, context: &Context, plan: &mut Plan) {
+    pub(in crate::lane) fn emit(&mut self, position: i64, detail: Detail, context: &Context, plan: &mut Plan) {
         let risks = self.shard.take_risks();
         if self.effects.is_empty() && risks.is_empty() {
             return;
         }
         let mut effects = std::mem::take(&mut self.effects);
-        if words == Detail::Full {
+        if detail == Detail::Full {
             self.emit_records(&mut effects, risks, position, context, plan);
         }
         effects.clear();
@@ -43,6 +43,7 @@ impl Partition {
             position,
             stream_time: self.shard.stream_time(),
         };
+        let rule = AutomationRule::new(self.caught_up, now, context);
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
         for CustomerEffect { slot, effect } in effects.drain(..) {
@@ -60,11 +61,8 @@ impl Partition {
             if cohort.shadow {
                 continue;
             }
-            let mut automation = match self.caught_up {
-                true => automation(&effect, cohort, now, context),
-                false => Automation::Withheld,
-            };
-            if is_surge(&effect, cohort, &mut self.surges, (self.number, self.customers), context) {
+            let mut automation = rule.for_change(&effect, cohort);
+            if is_in_surge(&effect, cohort, &mut self.surges, (self.number, self.customers), context.surge) {
                 context.metrics.surge_withheld.inc_by(u64::from(automation == Automation::Allowed));
                 automation = Automation::Withheld;
             }
@@ -99,57 +97,9 @@ impl Partition {
             position,
             stream_time: self.shard.stream_time(),
         };
-        let prompt = self.caught_up && wall_clock().since(effect.at) <= context.max_delay;
-        let automation = match effect.reason {
-            // Caused by new parameters or an edit of the rules, not by the customer.
-            ChangeReason::ModelChanged | ChangeReason::DefinitionChanged => Automation::Withheld,
-            _ if prompt => Automation::Allowed,
-            _ => Automation::Withheld,
-        };
+        let automation = AutomationRule::new(self.caught_up, wall_clock(), context).for_risk_change(&effect);
         self.tally().risks.push(level_name(rules, effect.level).into());
         plan.records.extend(context.record_encoder.risk_record(rules, customer, effect, automation, &place));
-    }
-}
-
-/// Is an entry part of a surge? Logs the first one of a cohort and hour. `partition`: its number and its customers.
-fn is_surge(
-    effect: &Effect,
-    cohort: &Cohort,
-    surges: &mut Surges,
-    (partition, customers): (i32, u64),
-    context: &Context,
-) -> bool {
-    if effect.change != Change::Entered || context.surge == 0 {
-        return false;
-    }
-    let number = usize::from(effect.cohort.0);
-    let Entry::OneOfTooMany { first } = surges.entered(number, effect.at, context.surge, customers) else {
-        return false;
-    };
-    if first {
-        tracing::warn!(
-            partition,
-            cohort = cohort.name,
-            customers,
-            "More customers enter at once than automation.surge allows; for the rest of this hour changes are not for \
-             automation."
-        );
-    }
-    true
-}
-
-/// Whether automation may act on a change of a partition that has caught up. Not on one that is late or that an edit of
-/// the rules caused, unless its cohort allows that.
-pub(in crate::lane) fn automation(effect: &Effect, cohort: &Cohort, now: Instant, context: &Context) -> Automation {
-    let is_own = match effect.reason {
-        ChangeReason::DefinitionChanged => cohort.on_create == OnCreate::Emit,
-        // Caused by a limit over all customers, not by the customer.
-        ChangeReason::Threshold | ChangeReason::ModelChanged => false,
-        _ => true,
-    };
-    match is_own && now.since(effect.at) <= context.max_delay {
-        true => Automation::Allowed,
-        false => Automation::Withheld,
     }
 }
 

@@ -306,7 +306,7 @@ impl Partition {
     /// The batch is committed and written.
     pub(in crate::lane) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics) {
         self.meta = Arc::clone(&part.meta);
-        self.due.written();
+        self.due.mark_written();
         self.rearmed.clear();
         for slot in victims {
             self.shard.remove(*slot);

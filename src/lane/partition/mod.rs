@@ -1,6 +1,7 @@
 //! One running partition: its customers, its stream time, its deadlines, and what a batch changes in it.
 
 mod apply;
+pub(in crate::lane) mod automation;
 mod deadlines;
 mod due;
 pub(in crate::lane) mod emit;

@@ -22,7 +22,7 @@ impl Partition {
             self.database.write(&part.writes)?;
         }
         self.metrics.set_cohort_members(&self.members);
-        self.due.written();
+        self.due.mark_written();
         self.rearmed.clear();
         self.shard.take_counts();
         self.new_recorded.clear();

@@ -11,7 +11,7 @@ use crate::kafka::{Failure, Kind};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::partition::rank_state::stored_counters;
-use crate::lane::restore::changelog::Changelog;
+use crate::lane::restore::changelog_stage::Changelog;
 use crate::lane::restore::stages::{Restore, RestoreTools, Stage, Step};
 use crate::metrics::WaitCause;
 use crate::rules::RuleSet;

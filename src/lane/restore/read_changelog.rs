@@ -5,7 +5,7 @@ use std::time::{Duration, Instant as Moment};
 use crate::kafka::{Failure, Read};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
-use crate::lane::restore::changelog::{BUFFER_BYTES, Changelog};
+use crate::lane::restore::changelog_stage::{BUFFER_BYTES, Changelog};
 use crate::lane::restore::stages::{Restore, RestoreTools, Stage, Step};
 use crate::metrics::WaitCause;
 use crate::store::Corrupt;

@@ -10,7 +10,7 @@ use crate::lane::input::ingest::Replayed;
 use crate::lane::input::schema_waits::Obstacle;
 use crate::lane::output::plan::Plan;
 use crate::lane::restore::read_changelog::SILENT_MAX;
-use crate::lane::restore::replay::Replay;
+use crate::lane::restore::replay_stage::Replay;
 use crate::lane::restore::stages::{Restore, RestoreTools, Stage, Step};
 use crate::metrics::WaitCause;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Moment};
 use crate::lane::versions::rulebook::Version;
 use crate::settings::Ranks;
 use crate::store::{Published, PublishedThresholds, Stage};
-use crate::summary::{POPULATION_MIN, RankThreshold, RankingCounters, found};
+use crate::summary::{POPULATION_MIN, RankThreshold, RankingCounters, threshold_of};
 
 /// When counters change within a period, those of several partitions come in quick succession: thresholds are computed
 /// once none has come for this long, or after the longer time.
@@ -208,7 +208,7 @@ impl Ranking {
             let counters: Vec<&RankingCounters> = counters.iter().collect();
             for (rank, place) in rules.ranks.iter().zip(&mut all) {
                 if usize::from(rank.ranking.0) == ranking {
-                    *place = Some(found(rank, &counters));
+                    *place = Some(threshold_of(rank, &counters));
                 }
             }
         }

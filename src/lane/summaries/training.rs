@@ -10,51 +10,52 @@ use crate::lane::versions::rulebook::Version;
 pub(super) struct Training {
     version: Arc<Version>,
     /// None without `[churn]`.
-    learner: Option<Trainer>,
-    /// A sample came since the last call.
-    is_fresh: bool,
-    found: Option<Parameters>,
+    trainer: Option<Trainer>,
+    /// A sample was added since the last training.
+    has_new_samples: bool,
+    /// The parameters that [`parameters`](Self::parameters) returned last.
+    last_returned: Option<Parameters>,
 }
 
 impl Training {
     pub(super) fn new(version: Arc<Version>) -> Self {
-        let learner = version.rules.churn.as_ref().map(Trainer::new);
-        Self { version, learner, is_fresh: false, found: None }
+        let trainer = version.rules.churn.as_ref().map(Trainer::new);
+        Self { version, trainer, has_new_samples: false, last_returned: None }
     }
 
     /// Switches to new rules. The samples are kept if the new rules take the same ones. False: they must be read again.
     pub(super) fn switch_to(&mut self, version: Arc<Version>) -> bool {
         let (old, new) = (&self.version.rules, &version.rules);
         let is_alike = old.sampled_from() == new.sampled_from();
-        let kept = new.churn.as_ref().zip(self.learner.take().filter(|_| is_alike));
-        let kept = kept.and_then(|(churn, learner)| learner.for_rules(churn));
+        let kept = new.churn.as_ref().zip(self.trainer.take().filter(|_| is_alike));
+        let kept = kept.and_then(|(churn, trainer)| trainer.for_rules(churn));
         let is_complete = new.churn.is_none() || kept.is_some();
-        let is_fresh = kept.is_some();
+        let has_new_samples = kept.is_some();
         let fresh = Self::new(Arc::clone(&version));
-        *self = Self { learner: kept.or(fresh.learner), is_fresh, version, found: None };
+        *self = Self { trainer: kept.or(fresh.trainer), has_new_samples, version, last_returned: None };
         is_complete
     }
 
     pub(in crate::lane) fn add(&mut self, partition: u32, sample: Sample) {
-        if let Some(learner) = &mut self.learner {
-            learner.add(partition, sample);
-            self.is_fresh = true;
+        if let Some(trainer) = &mut self.trainer {
+            trainer.add(partition, sample);
+            self.has_new_samples = true;
         }
     }
 
     /// New parameters, from the newest week of which all partitions have published samples. Their version is the number
     /// of that week, so that every process computes the same version from the same samples.
     pub(super) fn parameters(&mut self, context: &Context) -> Option<Parameters> {
-        if !std::mem::take(&mut self.is_fresh) {
+        if !std::mem::take(&mut self.has_new_samples) {
             return None;
         }
-        let (churn, learner) = self.version.rules.churn.as_ref().zip(self.learner.as_mut())?;
-        let trained = learner.train(churn, &self.version.rules.calendar())?;
+        let (churn, trainer) = self.version.rules.churn.as_ref().zip(self.trainer.as_mut())?;
+        let trained = trainer.train(churn, &self.version.rules.calendar())?;
         let parameters = trained.parameters(u32::try_from(trained.week).unwrap_or(0));
-        if self.found.is_some_and(|found| found.version >= parameters.version) {
+        if self.last_returned.is_some_and(|last| last.version >= parameters.version) {
             return None;
         }
-        self.found = Some(parameters);
+        self.last_returned = Some(parameters);
         if let Some(quality) = &trained.quality {
             context.metrics.churn_quality(quality.auc, quality.brier, quality.ece);
         }

@@ -50,11 +50,11 @@ fn a_commit_that_fails_is_never_guessed() {
         lab.open_transaction(&mut producer, &["x"]);
         mock.inject(Request::EndTxn, &[injected]);
         let outcome = producer.commit();
-        assert_eq!((name(&outcome), producer.is_suspect()), (expected, suspect), "{injected:?}: {outcome:?}");
+        assert_eq!((name(&outcome), producer.needs_recreation()), (expected, suspect), "{injected:?}: {outcome:?}");
         // Whatever it was, a new producer goes on.
         producer.recreate().unwrap();
         producer.init(LONG).unwrap();
-        assert!(!producer.is_suspect());
+        assert!(!producer.needs_recreation());
         lab.committed_transaction(&mut producer, &["y"]);
     }
 }

@@ -23,8 +23,8 @@ impl Lane {
     pub(in crate::lane) fn publish_pending(&mut self) -> Result<(), LaneError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
         let try_it = if std::mem::take(&mut pending.is_unknown) { resolve_unknown } else { publish };
-        let beat = || {
-            self.health.lane(self.number).beat();
+        let report_alive = || {
+            self.health.lane(self.number).report_alive();
             answer(&self.inbox, &self.partitions, &self.context);
         };
         let mut tools = PublishTools {
@@ -33,7 +33,7 @@ impl Lane {
             writer: self.writer,
             stopped: self.stopped,
             context: &self.context,
-            beat: &beat,
+            report_alive: &report_alive,
         };
         match try_it(&pending.plan, &mut tools)? {
             PublishOutcome::Committed(delivered) => {
@@ -133,7 +133,7 @@ impl Lane {
         self.health().wait(Wait { cause: WaitCause::Output, partition: first, detail: reason });
         pending.awaits_topics = first;
         // The client's metadata may be minutes old.
-        self.producer.distrust();
+        self.producer.mark_for_recreation();
         self.pending = Some(pending);
     }
 
