@@ -93,7 +93,8 @@ fn signs_in_the_wrong_order_are_put_right() {
 
 #[test]
 fn lists_in_other_brackets_or_none_are_put_right() {
-    check_who("did purchase where country in [fr, de]").says(78, &["`[` is not an operator", "round brackets: `(a, b)`"]);
+    check_who("did purchase where country in [fr, de]")
+        .says(78, &["`[` is not an operator", "round brackets: `(a, b)`"]);
     let alone = check("activity = \"visit\"\n[cohorts.c]\nwho = 'silent for 3 days'\n");
     alone.says(78, &["expected a list of event names", "[\"visit\", \"login\"]"]);
 }
