@@ -12,7 +12,7 @@ use super::{eventually, judge};
 use crate::support::broker::Broker;
 
 /// So long something stays refused after it was noticed: several tries, and longer than a session.
-const REFUSED_FOR: Duration = Duration::from_secs(12);
+const REFUSED_FOR: Duration = Duration::from_secs(8);
 
 /// What the user of the tests may do, by the words of Kafka's own command.
 struct Access<'a>(&'a Broker);
@@ -78,7 +78,7 @@ fn permissions_taken_away_while_it_works_are_waited_for_and_nothing_is_lost() {
     access.allow_all();
     let mut random = Random::seeded("permissions");
     let credentials = sets(&address, "kafka.options.sasl.password=right");
-    let session = ["kafka.options.session.timeout.ms=10000", "kafka.options.heartbeat.interval.ms=500"];
+    let session = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
     let flushes = ["state.flush_after_events=200", "state.flush_after=1 s"];
     let sets = [&shop::SETS[..], &credentials, &session, &flushes].concat();
     let open = shop::open(&lab, random.next(), 30, 100);
