@@ -167,10 +167,6 @@ impl Kind for Answer {
         self.tidy(found, approximated);
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, wanted: &Self) -> bool {
         self.cap == wanted.cap
     }

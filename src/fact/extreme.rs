@@ -40,10 +40,6 @@ impl Kind for Extreme {
         }
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, _: &Self) -> bool {
         true
     }

@@ -35,7 +35,7 @@ pub struct FeedContext<'a> {
 
 /// A kind of fact, with its parameters. Within its capacity its content is a function of the set of events that it was
 /// fed, whatever the order in which they arrived.
-pub trait Kind {
+pub trait Kind: PartialEq {
     type Content: Content;
 
     /// Feeds an event that matches some of its parts. False: nothing changed.
@@ -63,8 +63,10 @@ pub trait Kind {
     /// Cuts the content down to the capacity.
     fn trim(&self, _content: &mut Self::Content) {}
 
-    /// Widens `self` to serve `other` too, where one fact can do for both.
-    fn absorb(&mut self, other: &Self) -> bool;
+    /// Widens `self` to serve `other` too, where one fact can do for both. The default: only for an equal one.
+    fn absorb(&mut self, other: &Self) -> bool {
+        self == other
+    }
 
     /// Does a fact of this kind hold everything that one of the `wanted` kind would? Both have the same definition, so
     /// only capacities can differ.

@@ -105,10 +105,6 @@ impl Kind for PurchaseDays {
         other.open.into_iter().for_each(|day| bought.add(day));
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, _: &Self) -> bool {
         true
     }

@@ -184,10 +184,6 @@ impl Kind for Sequence {
         }
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, wanted: &Self) -> bool {
         self.keys_max >= wanted.keys_max && self.events_max >= wanted.events_max
     }

@@ -135,10 +135,6 @@ impl Kind for Steps {
         steps.cap(self.cap, approximated);
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, wanted: &Self) -> bool {
         self.cap == wanted.cap
     }

@@ -38,10 +38,6 @@ impl Kind for Total {
         total.sum = Number(total.sum.0.saturating_add(other.sum.0));
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, _: &Self) -> bool {
         true
     }

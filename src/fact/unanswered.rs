@@ -177,10 +177,6 @@ impl Kind for Unanswered {
         self.cap(keys, &mut 0);
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, wanted: &Self) -> bool {
         self.keys_max >= wanted.keys_max && self.each_max >= wanted.each_max && reaches(self.horizon, wanted.horizon)
     }

@@ -80,10 +80,6 @@ impl Kind for UsageDays {
         }
     }
 
-    fn absorb(&mut self, other: &Self) -> bool {
-        self == other
-    }
-
     fn serves(&self, _: &Self) -> bool {
         true
     }

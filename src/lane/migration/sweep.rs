@@ -8,7 +8,6 @@ use crate::event::Instant;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::migration::rules_migration::{RulesMigration, backfill_failed};
-use crate::lane::output::changes::Origin;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::automation::AutomationRule;
 use crate::lane::partition::flush::{move_timer, put_state, shrink_below};
@@ -134,12 +133,7 @@ fn emit_effects(
         return;
     }
     let rule = AutomationRule::new(partition.caught_up, wall_clock(), context);
-    let place = Origin {
-        input: &context.topics.input,
-        partition: partition.number,
-        position: partition.next_offset,
-        stream_time: partition.stream_time(),
-    };
+    let place = partition.origin(partition.next_offset, context);
     let part = partition.part.as_mut().expect("a batch is under way");
     for effect in effects {
         part.tally.changes.push((Arc::clone(version), effect.cohort, effect.change));

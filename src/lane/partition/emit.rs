@@ -14,6 +14,11 @@ use crate::lane::partition::state::Partition;
 use crate::rules::RuleSet;
 
 impl Partition {
+    /// What a record says of where it was decided.
+    pub(in crate::lane) fn origin<'c>(&self, position: i64, context: &'c Context) -> Origin<'c> {
+        Origin { input: &context.topics.input, partition: self.number, position, stream_time: self.shard.stream_time() }
+    }
+
     /// Turns the collected effects into records; drops them during a replay.
     pub(in crate::lane) fn emit(&mut self, position: i64, detail: Detail, context: &Context, plan: &mut Plan) {
         let risks = self.shard.take_risks();
@@ -37,12 +42,7 @@ impl Partition {
         plan: &mut Plan,
     ) {
         let now = wall_clock();
-        let place = Origin {
-            input: &context.topics.input,
-            partition: self.number,
-            position,
-            stream_time: self.shard.stream_time(),
-        };
+        let place = self.origin(position, context);
         let rule = AutomationRule::new(self.caught_up, now, context);
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
@@ -91,12 +91,7 @@ impl Partition {
         context: &Context,
         plan: &mut Plan,
     ) {
-        let place = Origin {
-            input: &context.topics.input,
-            partition: self.number,
-            position,
-            stream_time: self.shard.stream_time(),
-        };
+        let place = self.origin(position, context);
         let automation = AutomationRule::new(self.caught_up, wall_clock(), context).for_risk_change(&effect);
         self.tally().risks.push(level_name(rules, effect.level).into());
         plan.records.extend(context.record_encoder.risk_record(rules, customer, effect, automation, &place));
