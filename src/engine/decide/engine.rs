@@ -331,3 +331,52 @@ impl Engine {
         self.context.view(state, at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::NameId;
+    use crate::fact::Fact;
+
+    const RULES: &str = "[churn]\non = 'purchase'\n[cohorts.c]\nwho = 'did purchase in the last 7 days'\n";
+
+    /// The days with purchases after purchases at these hours, each of which stream time has reached.
+    fn purchase_days(engine: &mut Engine, hours: &[i64]) -> Fact {
+        let mut state = CustomerState::new(engine.rules());
+        for (hour, position) in hours.iter().zip(0..) {
+            let at = Instant(hour * Span::HOUR.0);
+            let event = CustomerEvent {
+                customer: "c",
+                name: "purchase",
+                name_id: NameId(0),
+                at,
+                id: None,
+                source: None,
+                record_hash: hour.unsigned_abs(),
+                unusable_values: 0,
+                properties: &[],
+            };
+            engine.apply(&mut state, &event, position, at, Detail::None, &mut Vec::new());
+        }
+        let fact = engine.rules().churn.as_ref().unwrap().fact;
+        state.facts.get(usize::from(fact.0)).unwrap().clone()
+    }
+
+    /// Two customers who both bought on the first three days and a week later, against one who bought all of it.
+    #[test]
+    fn facts_keep_what_a_merge_within_its_window_needs() {
+        let rules = Arc::new(crate::rules::load("r.toml", RULES).unwrap());
+        let fact = rules.churn.as_ref().unwrap().fact;
+        let engine = || Engine::new(Arc::clone(&rules), Span::DAY, 64);
+        let merged_and_united = |mut engine: Engine| {
+            let mut merged = purchase_days(&mut engine, &[1, 25, 49, 241]);
+            let other = purchase_days(&mut engine, &[2, 26, 50, 242]);
+            merged.merge(&rules.facts[usize::from(fact.0)].kind, other, None, &mut 0);
+            (merged, purchase_days(&mut engine, &[1, 2, 25, 26, 49, 50, 241, 242]))
+        };
+        let (merged, united) = merged_and_united(engine().merging_within(Span(30 * Span::DAY.0)));
+        assert_eq!(merged, united);
+        let (merged, united) = merged_and_united(engine());
+        assert_ne!(merged, united, "the second day is settled, and both counted it");
+    }
+}
