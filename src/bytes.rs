@@ -2,6 +2,9 @@
 
 use crate::event::{Instant, Number};
 
+/// The version of all stored values but META: their first byte. A release reads its own and those below.
+pub const FORMAT: u8 = 1;
+
 /// These bytes are not what this release or an earlier one wrote. What was being read, in a word or two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("stored bytes are damaged or of a newer release: {0}")]
@@ -76,12 +79,13 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    fn bits(&mut self, most: u32, what: &'static str) -> Read<u128> {
+    /// As `u64`, of up to 128 bits.
+    fn u128(&mut self, what: &'static str) -> Read<u128> {
         let (mut value, mut shift) = (0_u128, 0);
         loop {
             let byte = self.u8(what)?;
             let bits = u128::from(byte & 0x7f);
-            if shift >= most || (bits << shift) >> shift != bits {
+            if shift >= 128 || (bits << shift) >> shift != bits {
                 return Err(Corrupt(what));
             }
             value |= bits << shift;
@@ -97,13 +101,20 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Bytes that end too early, or were not written so; `what` says what was being read.
     pub fn u64(&mut self, what: &'static str) -> Read<u64> {
-        // The common case: one byte.
-        if let Some(first) = self.bytes.first()
-            && *first < 0x80
-        {
-            return self.u8(what).map(u64::from);
+        let mut value = 0_u64;
+        for (index, byte) in self.bytes.iter().take(10).enumerate() {
+            let (bits, shift) = (u64::from(byte & 0x7f), 7 * index);
+            // Nine bytes hold 63 bits.
+            if index == 9 && bits > 1 {
+                break;
+            }
+            value |= bits << shift;
+            if *byte < 0x80 {
+                self.bytes = &self.bytes[index + 1..];
+                return Ok(value);
+            }
         }
-        u64::try_from(self.bits(64, what)?).map_err(|_| Corrupt(what))
+        Err(Corrupt(what))
     }
 
     /// The same, of at most 32 bits.
@@ -136,7 +147,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Bytes that end too early, or were not written so; `what` says what was being read.
     pub fn number(&mut self, what: &'static str) -> Read<Number> {
-        let raw = self.bits(128, what)?;
+        // The common case: it fits in 63 bits.
+        let raw = match self.bytes.iter().take(9).any(|byte| *byte < 0x80) {
+            true => u128::from(self.u64(what)?),
+            false => self.u128(what)?,
+        };
         Ok(Number((raw >> 1).cast_signed() ^ -((raw & 1).cast_signed())))
     }
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant as Moment};
 
 use cohortd::churn::{GammaGamma, MbgNbd};
 use cohortd::codec::{Framing, Lookup, Schemas, recycle};
-use cohortd::engine::{CustomerEffect, CustomerState, Detail, Engine, Model, Parameters, Shard, Slot, Timing};
+use cohortd::engine::{CustomerEffect, Detail, Engine, Model, Parameters, Shard, Slot, Timing};
 use cohortd::event::{Instant, Properties, Span};
 use cohortd::rules::RuleSet;
 use cohortd::store::layout::ordered;
-use cohortd::store::{Batch, Database, SharedMemory, decode_state, encode_state, next_deadline};
+use cohortd::store::{Batch, Database, SharedMemory, decode_state, next_deadline};
 
 use super::allocations;
 use super::support::shop::{SCHEMA_ID, Shop};
@@ -211,6 +211,10 @@ impl Bench {
         }
         let budget = MEMORY / 100 * 30;
         let over = self.shard.bytes().saturating_sub(budget);
+        if over > 0 {
+            self.shard.pack(over + budget / 16);
+        }
+        let over = self.shard.bytes().saturating_sub(budget);
         let victims = if over > 0 { self.shard.sweep(over + budget / 16) } else { Vec::new() };
         for slot in &victims {
             if self.shard.take_if_dirty(*slot) {
@@ -258,10 +262,10 @@ impl Bench {
     }
 
     pub(crate) fn flush(&mut self, slot: Slot, batch: &mut Batch) {
-        let (state, customer): (&CustomerState, &str) = (self.shard.state(slot), self.shard.customer(slot));
+        let customer = self.shard.customer(slot);
         let mut bytes = Vec::with_capacity(384);
-        encode_state(state, &mut bytes);
-        let (old, deadline) = (self.shard.indexed_at(slot), state.next_deadline);
+        self.shard.encode(slot, &mut bytes);
+        let (old, deadline) = (self.shard.indexed_at(slot), self.shard.next_deadline(slot));
         let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
         let indexed_at = if serves { old } else { deadline };
         if !serves {

@@ -151,7 +151,7 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
     let mut out = output::results();
     let mut count = 0;
     for (customer_id, slot) in customers {
-        let Some(prospect) = CustomerPrediction::of(shard.engine(), shard.state(slot), at) else { continue };
+        let Some(prospect) = CustomerPrediction::of(shard.engine(), &shard.state(slot), at) else { continue };
         let CustomerPrediction { customer, days, silence_correction, .. } = prospect;
         let crossing = |(level, at): (usize, Instant)| Crossing { level: level_name(rules, level), at: at.0 };
         let line = Line {

@@ -36,7 +36,7 @@ mod training;
 pub use conditions::{Observed, Verdict};
 pub use customer::{
     CustomerState, Deadlines, EventCause, Membership, PendingChange, RankedValues, RecentId, Risk, Sparse, Standing,
-    Thresholds,
+    Thresholds, as_of, decode_state, encode_state, next_deadline, places,
 };
 pub use decide::{Applied, Detail, Engine};
 pub use edit::{Departures, LogCoverage, Migration};

@@ -4,7 +4,7 @@
 //! RocksDB, one database a partition, three column families
 //!
 //!   customers   key    customer id, UTF-8
-//!               value  indexed at, 8 bytes (see below) │ state (`state_bytes`)
+//!               value  indexed at, 8 bytes (see below) │ state (`engine/customer/state_bytes`)
 //!   timers      key    due, 8 bytes │ customer id      value  nothing
 //!   meta        key    `meta`                          value  meta (`meta_bytes`)
 //!               key    `changelog_next`                value  8 bytes: the changelog offset after the last record that
@@ -58,8 +58,7 @@
 
 use crate::event::Instant;
 
-/// The version of all that is written here. A release reads its own and those below.
-pub const FORMAT: u8 = 1;
+pub use crate::bytes::FORMAT;
 
 /// The first byte of a changelog key.
 pub mod changelog {

@@ -1,6 +1,6 @@
 //! Durable state: customers, timers and META, one RocksDB database a partition. The only module that uses `rocksdb`.
 //!
-//! `layout` shows every key; `state_bytes`, `meta_bytes`, `meta_parts`, `counter_bytes`, `survey_bytes`,
+//! `layout` shows every key; `meta_bytes`, `meta_parts`, `counter_bytes`, `survey_bytes`,
 //! `sample_bytes`, `result_bytes` and `recorded` the values, for RocksDB and the topics alike; `database` opens, reads
 //! and writes a `batch`, with the `options` and what all databases share in `shared`; `lock` prevents opening one
 //! twice, `quarantine` keeps damaged ones, `moved` removes those of partitions that moved away, `space` and `handles`
@@ -24,11 +24,11 @@ mod result_bytes;
 mod sample_bytes;
 mod shared;
 mod space;
-mod state_bytes;
 mod summary_kind;
 mod survey_bytes;
 
 pub use crate::bytes::Corrupt;
+pub use crate::engine::{as_of, decode_state, encode_state, next_deadline, places};
 pub use batch::Batch;
 pub use counter_bytes::{Published, Stage, decode_counters, encode_counters};
 pub use database::{Database, Stored, StoredCustomer};
@@ -45,6 +45,5 @@ pub use result_bytes::{
 pub use sample_bytes::PublishedSample;
 pub use shared::SharedMemory;
 pub use space::{Marks, Space};
-pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};
 pub use summary_kind::{SummaryKind, made_for};
 pub use survey_bytes::{BLOCK_BYTES, KeyValue, PublishedBlock, decode_whole, encode_survey, encode_whole};

@@ -18,21 +18,21 @@ pub(crate) const PROPERTIES: [Property; 3] = [PLAIN, WITH_CHURN, BEYOND_CAPACITY
 
 const PLAIN: Property = Property {
     test: "dates::explanations_give_the_instants_at_which_things_change",
-    cases: 6_000,
+    cases: 2_000,
     make: |seed| Some(Generated::new(seed)),
     check,
 };
 
 const WITH_CHURN: Property = Property {
     test: "dates::explanations_with_churn_give_the_instants_at_which_things_change",
-    cases: 3_000,
+    cases: 1_200,
     make: |seed| Some(Generated::with_churn(seed)),
     check,
 };
 
 const BEYOND_CAPACITY: Property = Property {
     test: "dates::explanations_beyond_capacity_give_the_instants_at_which_things_change",
-    cases: 2_000,
+    cases: 700,
     make: |seed| Some(Generated::with_capacities(seed)),
     check,
 };

@@ -86,7 +86,7 @@ fn kept(engine: &mut Engine, state: &CustomerState, effects: &mut Vec<Effect>) -
     Ok(())
 }
 
-/// The same case with everything that may happen to a lane: customers flushed at random, put out of memory, restarts that
+/// The same case with everything that may happen to a lane: customers flushed, packed and put out of memory, restarts that
 /// forget whatever was not flushed and take the log in again from there, and decisions at extra instants.
 ///
 /// Also returns what the states come to in bytes, which must not depend on any of that; but for deadlines, which may be
@@ -95,12 +95,14 @@ pub(crate) fn run_with_mishaps(case: &Case, seed: u64) -> Result<(Outcome, Vec<V
     let mut random = Random::new(seed);
     let mut run = Run::new(case)?;
     loop {
-        match random.below(8) {
+        match random.below(10) {
             0 => run.flush(1 + random.below(3)),
             1 => run.flush(usize::MAX),
             2 => run.restart(),
             3 => run.decide_again(&mut random)?,
             4 => run.evict(),
+            // Twice: the first time may only forget who was referenced.
+            5 | 6 => (0..2).for_each(|_| run.shard.pack(usize::MAX)),
             _ => {}
         }
         if !run.step(run.detail()) {
@@ -121,6 +123,7 @@ pub(crate) fn run_lazily(case: &Case, seed: u64) -> Result<(Outcome, Vec<Vec<u8>
             1 => run.restart(),
             2 => run.evict(),
             3 | 4 => run.sweep(1 + random.below(2)),
+            5 => (0..2).for_each(|_| run.shard.pack(usize::MAX)),
             _ => {}
         }
         if !run.step(run.detail()) {
@@ -526,7 +529,7 @@ impl<'c> Run<'c> {
 
     fn store(&mut self, slot: Slot) {
         let mut bytes = Vec::new();
-        encode_state(self.shard.state(slot), &mut bytes);
+        self.shard.encode(slot, &mut bytes);
         self.stored.insert(self.shard.customer(slot).to_owned(), bytes);
     }
 
@@ -557,7 +560,7 @@ impl<'c> Run<'c> {
             if matches!(self.outcome.fates[position], Fate::Applied | Fate::Duplicate) {
                 self.fetch(&event.customer);
                 let slot = self.shard.find_or_new(&event.customer);
-                if self.shard.state(slot).as_of > as_i64(position) {
+                if self.shard.as_of(slot) > as_i64(position) {
                     if self.outcome.fates[position] == Fate::Applied {
                         self.shard.advance(event.at - self.case.config.arrives_within);
                     }
@@ -578,7 +581,7 @@ impl<'c> Run<'c> {
         let Some(event) = self.case.events.get(self.position.saturating_sub(1)) else { return Ok(()) };
         self.fetch(&event.customer);
         let Some(slot) = self.shard.find(&event.customer) else { return Ok(()) };
-        let (mut state, stream_time) = (self.shard.state(slot).clone(), self.shard.stream_time());
+        let (mut state, stream_time) = (self.shard.state(slot).into_owned(), self.shard.stream_time());
         let latest = state.next_deadline.0.saturating_sub(1).min(stream_time.0);
         let earliest = state.clock.max(self.taken_up_at);
         if earliest.0 >= latest {

@@ -150,7 +150,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
         shard.advance(at);
         shard.fire_due(0, Detail::None, &mut said);
         let calendar = rules.calendar();
-        let seen = |slot| Some(Snapshot::new(ActivityHistory::of(rules, shard.state(slot))?, at, &calendar));
+        let seen = |slot| Some(Snapshot::new(ActivityHistory::of(rules, &shard.state(slot))?, at, &calendar));
         let seen: Vec<Snapshot> = shard.residents().filter_map(seen).collect();
         fit = match (fit, Fit::new(churn, &seen, &[], churn.horizon, fit.as_ref())) {
             (Some(before), Ok(new)) => Some(before.or_better(new)),
@@ -162,7 +162,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
             shard.apply_parameters(slot, 0, Detail::None, &mut said);
-            survey.count(&mut own, shard.state(slot));
+            survey.count(&mut own, &shard.state(slot));
         }
         surveys.push(survey);
         said.clear();

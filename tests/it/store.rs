@@ -120,7 +120,7 @@ fn states(rules: &Arc<RuleSet>) -> Vec<(String, Vec<u8>)> {
         .map(|customer| {
             let slot = shard.find(customer).unwrap();
             let mut bytes = Vec::new();
-            encode_state(shard.state(slot), &mut bytes);
+            shard.encode(slot, &mut bytes);
             (customer.to_owned(), bytes)
         })
         .to_vec()

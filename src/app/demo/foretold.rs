@@ -66,7 +66,7 @@ fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
         shard.fire_due(0, Detail::None, &mut said);
         let mut sampling = Sampling::new(at, 1);
         for slot in shard.residents() {
-            sampling.add(rules, tie_hash(shard.customer(slot)), shard.state(slot), at);
+            sampling.add(rules, tie_hash(shard.customer(slot)), &shard.state(slot), at);
         }
         learner.add(0, sampling.finish());
         let version = u32::try_from(week).unwrap();
@@ -77,7 +77,7 @@ fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
             shard.apply_parameters(slot, 0, Detail::None, &mut said);
-            survey.count(&mut own, shard.state(slot));
+            survey.count(&mut own, &shard.state(slot));
         }
         surveys.push(survey);
         said.clear();

@@ -220,6 +220,6 @@ impl<'a> Following<'a> {
         let slot = self.shard.find(self.customer)?;
         self.besides.run_to(at, &mut self.shard, self.position, Detail::None, &mut Vec::new());
         let (engine, state) = (self.shard.engine(), self.shard.state(slot));
-        Some(cohorts.iter().map(|cohort| explain(engine, state, *cohort, at)).collect())
+        Some(cohorts.iter().map(|cohort| explain(engine, &state, *cohort, at)).collect())
     }
 }

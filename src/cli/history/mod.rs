@@ -45,7 +45,7 @@ pub(super) fn shard(settings: &Settings, rules: &Arc<RuleSet>) -> Shard {
 fn sample(shard: &Shard, at: Instant) -> Sample {
     let mut sampling = Sampling::new(at, 1);
     for slot in shard.residents() {
-        sampling.add(shard.engine().rules(), tie_hash(shard.customer(slot)), shard.state(slot), at);
+        sampling.add(shard.engine().rules(), tie_hash(shard.customer(slot)), &shard.state(slot), at);
     }
     sampling.finish()
 }

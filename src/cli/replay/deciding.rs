@@ -160,7 +160,7 @@ impl<W: Write> Deciding<W> {
     /// Customers with a churn risk.
     fn came(&self) -> u64 {
         let rules = self.shard.engine().rules();
-        let came = |slot: &Slot| ActivityHistory::of(rules, self.shard.state(*slot)).is_some();
+        let came = |slot: &Slot| ActivityHistory::of(rules, &self.shard.state(*slot)).is_some();
         if rules.churn.is_some() { self.shard.residents().filter(came).count() as u64 } else { 0 }
     }
 

@@ -1,5 +1,4 @@
-//! One customer's state, decoded. Data only: it knows neither conditions nor how anything is decided, and the store
-//! defines its bytes.
+//! One customer's state and its bytes. Data only: it knows neither conditions nor how anything is decided.
 
 mod membership;
 mod recent_ids;
@@ -8,6 +7,7 @@ mod shrink;
 mod sparse;
 mod standing;
 mod state;
+mod state_bytes;
 
 pub use membership::{EventCause, Membership, PendingChange};
 pub use recent_ids::RecentId;
@@ -16,3 +16,4 @@ pub use risk::Risk;
 pub use sparse::Sparse;
 pub use standing::{RankedValues, Standing, Thresholds};
 pub use state::{CustomerState, Deadlines};
+pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};

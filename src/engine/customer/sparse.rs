@@ -17,6 +17,11 @@ impl<T> Sparse<T> {
         Self { entries: Vec::new() }
     }
 
+    /// Makes room for so many more values.
+    pub(super) fn reserve_exact(&mut self, values: usize) {
+        self.entries.reserve_exact(values);
+    }
+
     fn position(&self, number: usize) -> Result<usize, usize> {
         self.entries.binary_search_by(|(known, _)| usize::from(*known).cmp(&number))
     }

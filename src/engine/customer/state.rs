@@ -10,7 +10,7 @@ use crate::event::{Instant, Number};
 use crate::fact::Fact;
 use crate::rules::RuleSet;
 
-/// One customer, decoded. Its bytes are the store's business.
+/// One customer, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomerState {
     /// The earliest event's time; `MAX` before the first.
@@ -105,16 +105,6 @@ impl CustomerState {
 
     /// Drops what is computed and not stored, so that another engine can take the state as if it had just been read.
     pub fn forget_deadlines(&mut self) {
-        self.deadlines = Deadlines::default();
-    }
-
-    /// Frees all memory that it holds.
-    pub(in crate::engine) fn release(&mut self) {
-        self.recent = Vec::new();
-        self.facts = Sparse::new();
-        self.memberships = Sparse::new();
-        self.ranked_values = Box::default();
-        self.risk = Risk::default();
         self.deadlines = Deadlines::default();
     }
 

@@ -37,9 +37,9 @@ impl Shard {
         detail: Detail,
         out: &mut Vec<CustomerEffect>,
     ) -> bool {
-        let resident = &mut self.slots[slot.0 as usize];
-        let applied =
-            self.engine.apply(&mut resident.state, event, position, self.stream_time, detail, &mut self.effects);
+        self.unpack(slot);
+        let state = self.slots[slot.0 as usize].body.decoded();
+        let applied = self.engine.apply(state, event, position, self.stream_time, detail, &mut self.effects);
         let Applied::Applied(counts) = applied else { return false };
         self.counts += counts;
         self.record_change(slot, position + 1, out);
@@ -103,14 +103,15 @@ impl Shard {
             }
             resident.timer_at = Instant::MAX;
             let limit = until.min(at.next());
-            let fired = self.engine.fire(&mut resident.state, limit, detail, &mut self.effects);
-            self.counts.deadlines += fired;
-            if fired == 0 {
+            if resident.body.next_deadline() >= limit {
                 self.set_timer(slot);
-            } else {
-                self.record_change(slot, as_of, out);
-                return Some((at, slot));
+                continue;
             }
+            self.unpack(slot);
+            let state = self.slots[slot.0 as usize].body.decoded();
+            self.counts.deadlines += self.engine.fire(state, limit, detail, &mut self.effects);
+            self.record_change(slot, as_of, out);
+            return Some((at, slot));
         }
         None
     }
@@ -142,8 +143,9 @@ impl Shard {
         detail: Detail,
         out: &mut Vec<CustomerEffect>,
     ) {
-        let resident = &mut self.slots[slot.0 as usize];
-        if self.engine.reevaluate_ranks(&mut resident.state, old, self.stream_time, detail, &mut self.effects) {
+        self.unpack(slot);
+        let state = self.slots[slot.0 as usize].body.decoded();
+        if self.engine.reevaluate_ranks(state, old, self.stream_time, detail, &mut self.effects) {
             self.record_change(slot, as_of, out);
         }
     }
@@ -156,8 +158,9 @@ impl Shard {
 
     /// Decides a customer under the parameters in force, unless that is done already; `as_of` as for `fire_due`.
     pub fn apply_parameters(&mut self, slot: Slot, as_of: i64, detail: Detail, out: &mut Vec<CustomerEffect>) {
-        let resident = &mut self.slots[slot.0 as usize];
-        if self.engine.apply_parameters(&mut resident.state, detail, &mut self.effects) {
+        self.unpack(slot);
+        let state = self.slots[slot.0 as usize].body.decoded();
+        if self.engine.apply_parameters(state, detail, &mut self.effects) {
             self.record_change(slot, as_of, out);
             self.fire_due(as_of, detail, out);
         }

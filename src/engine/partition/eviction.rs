@@ -1,5 +1,6 @@
-//! Which customers leave memory: a clock, which is about least recently used.
+//! Which customers are packed and which leave memory: a clock, which is about least recently used.
 
+use super::resident::Body;
 use super::shard::Shard;
 use super::slot::Slot;
 use crate::event::Instant;
@@ -9,6 +10,24 @@ impl Shard {
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Packs customers until about `bytes` become free: those not referenced since they were last looked at, the longest
+    /// decoded first. Packed, a customer is as they are stored, and decoded again for their next event or deadline.
+    pub fn pack(&mut self, bytes: usize) {
+        let goal = self.bytes.saturating_sub(bytes);
+        for _ in 0..self.decoded.len() {
+            if self.bytes <= goal {
+                break;
+            }
+            let Some(slot) = self.decoded.pop_front() else { break };
+            let resident = &mut self.slots[slot.0 as usize];
+            if std::mem::take(&mut resident.recent) {
+                self.decoded.push_back(slot);
+            } else if resident.body.pack(&mut self.scratch) {
+                self.measure(slot);
+            }
+        }
     }
 
     /// Customers to evict so that about `bytes` become free: those not referenced since the hand last passed.
@@ -24,7 +43,7 @@ impl Shard {
             if resident.customer.is_empty() || std::mem::take(&mut resident.recent) {
                 continue;
             }
-            freed += resident.bytes;
+            freed += resident.bytes as usize;
             // Marked again, so that it is not taken twice before it is removed.
             resident.recent = true;
             victims.push(Slot(u32::try_from(self.hand).expect("slots are numbered in 32 bits")));
@@ -35,11 +54,11 @@ impl Shard {
     /// Removes a customer from memory.
     pub fn remove(&mut self, slot: Slot) {
         let resident = &mut self.slots[slot.0 as usize];
-        self.bytes -= resident.bytes;
+        self.bytes -= resident.bytes as usize;
         self.by_customer.remove(&resident.customer);
         resident.bytes = 0;
         resident.customer = Box::default();
-        resident.state.release();
+        resident.body = Body::none();
         resident.reported = Box::default();
         resident.timer_at = Instant::MAX;
         self.dirty_count -= usize::from(resident.dirty_since.take().is_some());

@@ -57,7 +57,8 @@ impl Shard {
     /// Drops the older half of the customer's longest list; see
     /// [`CustomerState::shrink`](crate::engine::CustomerState::shrink).
     pub fn shrink(&mut self, slot: Slot) -> bool {
-        let shrunk = self.resident_mut(slot).state.shrink();
+        self.unpack(slot);
+        let shrunk = self.resident_mut(slot).body.decoded().shrink();
         self.counts.approximated += u64::from(shrunk);
         shrunk
     }

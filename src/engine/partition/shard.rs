@@ -1,5 +1,6 @@
 //! One partition's customers in memory, and the order in which their events and timers are processed.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
@@ -48,6 +49,10 @@ pub struct Shard {
     pub(super) bytes: usize,
     /// The hand of the clock that picks customers to evict.
     pub(super) hand: usize,
+    /// Customers whose state is decoded, the longest decoded first; entries of others are skipped.
+    pub(super) decoded: VecDeque<Slot>,
+    /// Scratch for a state's bytes.
+    pub(super) scratch: Vec<u8>,
 }
 
 /// Stale entries that a queue may hold beside one for each resident before it is cleaned: cleaning then costs less than
@@ -74,6 +79,8 @@ impl Shard {
             dirty_count: 0,
             bytes: 0,
             hand: 0,
+            decoded: VecDeque::new(),
+            scratch: Vec::new(),
         }
     }
 
@@ -110,20 +117,14 @@ impl Shard {
 
     /// The customer's state, if in memory; for eviction this is no reference to it.
     #[must_use]
-    pub fn peek(&self, customer: &str) -> Option<&CustomerState> {
+    pub fn peek(&self, customer: &str) -> Option<Cow<'_, CustomerState>> {
         self.by_customer.get(customer).map(|slot| self.state(*slot))
     }
 
     /// Touches what an event of this customer will need, so that it is on its way to the cache while others are looked
     /// up.
     pub fn prefetch(&self, slot: Slot) {
-        let state = &self.slots[slot.0 as usize].state;
-        let facts = state.facts.iter().fold(0, |sum: i64, (_, fact)| sum.wrapping_add(fact.prefetch()));
-        std::hint::black_box((
-            facts,
-            state.recent.first().copied(),
-            state.memberships.iter().next_back().map(|(_, m)| m.armed),
-        ));
+        std::hint::black_box(self.slots[slot.0 as usize].body.prefetch());
     }
 
     /// Loads a stored customer into memory. `indexed_at`: the deadline under which the stored index has them; `MAX`:
@@ -131,7 +132,7 @@ impl Shard {
     pub fn insert(&mut self, customer: &str, mut state: CustomerState, indexed_at: Instant) -> Slot {
         state.set_customer(customer);
         let resident = Resident::new(customer, state, indexed_at);
-        self.bytes += resident.bytes;
+        self.bytes += resident.bytes as usize;
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot.0 as usize] = resident;
@@ -143,6 +144,12 @@ impl Shard {
             }
         };
         self.by_customer.insert(customer.into(), slot);
+        self.decoded.push_back(slot);
+        // A customer who is removed leaves an entry behind.
+        if self.decoded.len() > 2 * self.by_customer.len() + STALE_ENTRIES {
+            let slots = &self.slots;
+            self.decoded.retain(|slot| !slots[slot.0 as usize].body.is_packed());
+        }
         self.set_timer(slot);
         slot
     }
@@ -164,7 +171,7 @@ impl Shard {
     /// includes every event before `as_of` now.
     pub(super) fn record_change(&mut self, slot: Slot, as_of: i64, out: &mut Vec<CustomerEffect>) {
         let resident = &mut self.slots[slot.0 as usize];
-        resident.state.as_of = as_of.saturating_add(self.position_shift);
+        resident.body.decoded().as_of = as_of.saturating_add(self.position_shift);
         resident.recent = true;
         if resident.dirty_since.is_none() {
             resident.dirty_since = Some(self.batch_start);
@@ -172,9 +179,7 @@ impl Shard {
             self.dirty.push_back((self.batch_start, slot));
         }
         if resident.count_change() {
-            let bytes = resident.measured_bytes();
-            self.bytes = self.bytes - resident.bytes + bytes;
-            resident.bytes = bytes;
+            self.measure(slot);
         }
         out.extend(self.effects.drain(..).map(|effect| CustomerEffect { slot, effect }));
         self.risks.extend(self.engine.take_risks().into_iter().map(|effect| (slot, effect)));
@@ -189,7 +194,7 @@ impl Shard {
     /// Sets a timer for the customer's next deadline, unless an earlier one is set.
     pub(super) fn set_timer(&mut self, slot: Slot) {
         let resident = &mut self.slots[slot.0 as usize];
-        let deadline = resident.state.next_deadline;
+        let deadline = resident.body.next_deadline();
         // An earlier timer stays in place; when it fires, one is set for the deadline.
         if deadline < resident.timer_at {
             resident.timer_at = deadline;
@@ -215,9 +220,50 @@ impl Shard {
         &self.slots[slot.0 as usize].customer
     }
 
+    /// The customer's state: a copy where it is packed.
     #[must_use]
-    pub fn state(&self, slot: Slot) -> &CustomerState {
-        &self.slots[slot.0 as usize].state
+    pub fn state(&self, slot: Slot) -> Cow<'_, CustomerState> {
+        let Resident { customer, body, .. } = &self.slots[slot.0 as usize];
+        body.state(customer, self.engine.rules())
+    }
+
+    /// Appends the bytes of the customer's state, as `encode_state` does.
+    pub fn encode(&self, slot: Slot, out: &mut Vec<u8>) {
+        self.slots[slot.0 as usize].body.encode(out);
+    }
+
+    #[must_use]
+    pub fn next_deadline(&self, slot: Slot) -> Instant {
+        self.slots[slot.0 as usize].body.next_deadline()
+    }
+
+    /// The log position after the last input in the customer's state.
+    #[must_use]
+    pub fn as_of(&self, slot: Slot) -> i64 {
+        self.slots[slot.0 as usize].body.as_of()
+    }
+
+    /// Has no event been applied to the customer yet?
+    #[must_use]
+    pub fn is_new(&self, slot: Slot) -> bool {
+        self.slots[slot.0 as usize].body.is_new()
+    }
+
+    /// Decodes the customer's state, before it is changed.
+    pub(super) fn unpack(&mut self, slot: Slot) {
+        let Resident { customer, body, .. } = &mut self.slots[slot.0 as usize];
+        if body.unpack(customer, self.engine.rules()) {
+            self.measure(slot);
+            self.decoded.push_back(slot);
+        }
+    }
+
+    /// Measures what the customer takes in memory.
+    pub(super) fn measure(&mut self, slot: Slot) {
+        let resident = &mut self.slots[slot.0 as usize];
+        let bytes = resident.measured_bytes();
+        self.bytes = self.bytes - resident.bytes as usize + bytes as usize;
+        resident.bytes = bytes;
     }
 
     pub(super) fn resident_mut(&mut self, slot: Slot) -> &mut Resident {

@@ -36,15 +36,16 @@ fn loading_and_removing_leaves_nothing_behind() {
         shard.begin(round);
         let slot = shard.find_or_new(&customer);
         shard.apply(slot, &event(&customer, round), round, Detail::None, &mut effects);
-        assert!(shard.state(slot).next_deadline > Instant(0), "a deadline 90 days ahead");
+        assert!(shard.next_deadline(slot) > Instant(0), "a deadline 90 days ahead");
         shard.take_if_dirty(slot);
         shard.remove(slot);
     }
     assert_eq!((shard.len(), shard.bytes()), (0, 0));
     assert!(shard.timers.len() <= STALE_ENTRIES, "{} timers", shard.timers.len());
+    assert!(shard.decoded.len() <= STALE_ENTRIES, "{} entries among the decoded", shard.decoded.len());
     assert!(shard.dirty.len() <= STALE_ENTRIES, "{} entries among the dirty", shard.dirty.len());
     for resident in &shard.slots {
-        assert_eq!((resident.state.heap_bytes(), resident.state.recent.capacity()), (0, 0));
+        assert!(resident.body.is_packed() && resident.body.heap_bytes() == 0);
     }
 }
 

@@ -74,7 +74,7 @@ impl Partition {
             looked += 1;
             last = Some(customer.to_owned());
             let lags = match shard.peek(customer) {
-                Some(state) => shard.engine().has_stale_parameters(state),
+                Some(state) => shard.engine().has_stale_parameters(&state),
                 None => shard.engine().has_stale_parameters(&decode_state(state, rules)?),
             };
             if lags {

@@ -86,7 +86,7 @@ impl Partition {
         for slot in self.shard.unstored() {
             let customer = self.shard.customer(slot);
             pass.early.insert(customer.into());
-            pass.look(customer, self.shard.state(slot), self.stream_time());
+            pass.look(customer, &self.shard.state(slot), self.stream_time());
         }
     }
 
@@ -106,7 +106,7 @@ impl Partition {
                 return Ok(ControlFlow::Continue(()));
             }
             match shard.peek(customer) {
-                Some(state) => pass.look(customer, state, now),
+                Some(state) => pass.look(customer, &state, now),
                 None => {
                     let mut state = decode_state(state, rules)?;
                     state.set_customer(customer);

@@ -54,7 +54,7 @@ impl Partition {
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
         let slot = slot.unwrap_or_else(|| self.slot(event.customer));
-        let is_new = self.shard.state(slot).known_since == Instant::MAX;
+        let is_new = self.shard.is_new(slot);
         if !self.shard.apply_event(slot, event, position, detail, &mut self.effects) {
             if event.at - self.timing.arrives_within > self.shard.stream_time() {
                 self.record(position, Recorded::Duplicate);
@@ -80,7 +80,7 @@ impl Partition {
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
         let slot = self.slot(event.customer);
-        if self.shard.state(slot).as_of > self.meta.log.position(position) {
+        if self.shard.as_of(slot) > self.meta.log.position(position) {
             // The state holds its effect; stream time does not.
             if !self.recorded_at(position).any(|recorded| recorded == Recorded::Duplicate) {
                 self.shard.advance(event.at - arrives_within);

@@ -6,7 +6,7 @@ use crate::lane::context::Context;
 use crate::lane::output::plan::{Part, Plan};
 use crate::lane::partition::due::DueIndex;
 use crate::lane::partition::state::Partition;
-use crate::store::{Overdue, StoreError, decode_state, encode_state, next_deadline};
+use crate::store::{Overdue, StoreError, decode_state, next_deadline};
 
 /// Entries of the timer index read for each decided deadline, at most: most of them are obsolete when they come up.
 const LOOKED_AT_EACH: usize = 4;
@@ -107,7 +107,7 @@ impl Partition {
         let part = self.part.as_mut().expect("a batch is under way");
         if let Some(slot) = self.shard.find(customer) {
             let clean = self.shard.is_clean(slot);
-            if self.shard.indexed_at(slot) == due && clean && self.shard.state(slot).next_deadline > due {
+            if self.shard.indexed_at(slot) == due && clean && self.shard.next_deadline(slot) > due {
                 move_index_entry(&mut self.shard, &mut self.due, part, slot);
             }
             return Ok(());
@@ -144,10 +144,10 @@ impl Partition {
 
 /// Moves the index entry of a clean customer to their deadline.
 fn move_index_entry(shard: &mut Shard, due: &mut DueIndex, part: &mut Part, slot: Slot) {
-    let (old, deadline) = (shard.indexed_at(slot), shard.state(slot).next_deadline);
+    let (old, deadline) = (shard.indexed_at(slot), shard.next_deadline(slot));
     let customer: Box<str> = shard.customer(slot).into();
     let mut bytes = Vec::with_capacity(384);
-    encode_state(shard.state(slot), &mut bytes);
+    shard.encode(slot, &mut bytes);
     part.tally.rearmed += 1;
     part.writes.delete_timer(old, &customer);
     part.writes.put_customer(&customer, deadline, &bytes);

@@ -10,7 +10,7 @@ use crate::lane::partition::due::DueIndex;
 use crate::lane::partition::state::{Checkpoint, Partition};
 use crate::metrics::{Fired, Metrics};
 use crate::store::layout::{changelog, customer_key};
-use crate::store::{Log, Meta, Recorded, encode_meta, encode_state};
+use crate::store::{Log, Meta, Recorded, encode_meta};
 
 /// Recorded inputs held in memory while a restart needs them. Each takes some 200 bytes, and a topic full of rejected
 /// records adds one for each.
@@ -98,13 +98,22 @@ impl Partition {
         if bytes <= budget.max(self.evict_above) {
             return;
         }
-        for slot in self.shard.sweep(bytes - budget + budget / 16) {
+        for slot in self.make_room(budget) {
             if self.shard.is_clean(slot) {
                 self.shard.remove(slot);
             }
         }
         // The others are dirty and stay; an immediate second try would find nothing.
         self.evict_above = self.shard.bytes() + budget / 8;
+    }
+
+    /// Packs customers while they exceed the budget. Returns those to evict if that is not enough.
+    fn make_room(&mut self, budget: usize) -> Vec<Slot> {
+        let excess = |bytes: usize| Some(bytes.saturating_sub(budget)).filter(|over| *over > 0);
+        if let Some(over) = excess(self.shard.bytes()) {
+            self.shard.pack(over + budget / 16);
+        }
+        excess(self.shard.bytes()).map_or_else(Vec::new, |over| self.shard.sweep(over + budget / 16))
     }
 
     /// Has an unflushed change waited long enough?
@@ -153,13 +162,11 @@ impl Partition {
                 left -= 1;
             }
         }
-        let over = self.shard.bytes().saturating_sub(share.customer_bytes);
-        let mut victims = if over > 0 { self.shard.sweep(over + share.customer_bytes / 16) } else { Vec::new() };
+        let mut victims = self.make_room(share.customer_bytes);
         let stream_time = self.shard.stream_time();
         victims.retain(|slot| {
             // A due deadline that is not decided yet is only found in memory.
-            let stays =
-                self.shard.state(*slot).next_deadline < stream_time || (left == 0 && !self.shard.is_clean(*slot));
+            let stays = self.shard.next_deadline(*slot) < stream_time || (left == 0 && !self.shard.is_clean(*slot));
             left -= usize::from(!stays && !self.shard.is_clean(*slot));
             !stays
         });
@@ -180,18 +187,17 @@ impl Partition {
     /// Flushes one customer with the current batch.
     pub(in crate::lane) fn flush(&mut self, slot: Slot, plan: &mut Plan) {
         let mut bytes = Vec::with_capacity(384);
-        encode_state(self.shard.state(slot), &mut bytes);
+        self.shard.encode(slot, &mut bytes);
         let shard = &mut self.shard;
         shrink_below(self.state_bytes_max, self.number, &mut bytes, |bytes| {
             let shrunk = shard.shrink(slot);
             bytes.clear();
-            encode_state(shard.state(slot), bytes);
+            shard.encode(slot, bytes);
             shrunk
         });
         let part = self.part.as_mut().expect("a batch is under way");
-        let state = self.shard.state(slot);
         let customer = self.shard.customer(slot);
-        let (old, deadline) = (self.shard.indexed_at(slot), state.next_deadline);
+        let (old, deadline) = (self.shard.indexed_at(slot), self.shard.next_deadline(slot));
         // An index entry between stream time and the deadline is kept; it is moved when it comes up.
         let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
         let indexed_at = if serves { old } else { deadline };

@@ -33,7 +33,7 @@ impl Partition {
         rules: &RuleSet,
     ) -> Result<Option<CustomerState>, StoreError> {
         if let Some(state) = self.shard.peek(customer) {
-            return Ok(Some(state.clone()));
+            return Ok(Some(state.into_owned()));
         }
         let Some(stored) = self.database.customer(customer)? else { return Ok(None) };
         Ok(Some(decode_state(stored.state(), rules)?))

@@ -15,7 +15,7 @@ pub(super) fn warnings(page: &Page<'_>, rules: &RuleSet, shard: &Shard, at: Inst
         let level = asks(Score::Level, |op| op == Op::Eq);
         let value = asks(Score::Value, |op| matches!(op, Op::Gt | Op::Ge));
         let Some((level, value)) = level.zip(value) else { continue };
-        let holds = |node: &Node, slot: &Slot| shard.engine().holds(shard.state(*slot), node, at);
+        let holds = |node: &Node, slot: &Slot| shard.engine().holds(&shard.state(*slot), node, at);
         let ever = slots.iter().any(|slot| shard.state(*slot).memberships[index].times_entered > 0);
         let both = slots.iter().any(|slot| holds(level, slot) && holds(value, slot));
         let each = [level, value].iter().all(|node| slots.iter().any(|slot| holds(node, slot)));

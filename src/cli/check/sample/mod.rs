@@ -19,7 +19,6 @@ use crate::engine::Shard;
 use crate::event::{Instant, Properties};
 use crate::rules::{Page, RuleSet, Warning};
 use crate::settings::Loaded;
-use crate::store::encode_state;
 
 /// A sample, read and evaluated to its end.
 pub(super) struct Sample {
@@ -67,7 +66,7 @@ impl Sample {
     /// What is stored for a customer; `None`: the sample has none.
     pub(super) fn kept(&self) -> Option<Kept> {
         let mut bytes = Vec::new();
-        self.shard.residents().for_each(|slot| encode_state(self.shard.state(slot), &mut bytes));
+        self.shard.residents().for_each(|slot| self.shard.encode(slot, &mut bytes));
         let of_each = |bytes: usize| bytes as f64 / self.shard.len() as f64;
         (!self.shard.is_empty()).then(|| Kept {
             customers: self.shard.len() as u64,

@@ -26,7 +26,7 @@ pub(super) fn lines(rules: &RuleSet, shard: &Shard, at: Instant) -> Vec<String> 
         for (key, node) in parts {
             let Some(node) = node else { continue };
             for (node, denied, words) in conditions(node, false) {
-                let holds = count(&|slot| shard.engine().holds(shard.state(slot), node, at) != denied);
+                let holds = count(&|slot| shard.engine().holds(&shard.state(slot), node, at) != denied);
                 let not = if denied { "not " } else { "" };
                 lines.push(format!("  {key:<5}  {:>9}  {not}{words}", grouped(holds)));
             }

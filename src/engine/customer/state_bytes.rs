@@ -1,4 +1,5 @@
-//! A customer's state as bytes: the value in `customers` and in the changelog.
+//! A customer's state as bytes: the value in `customers` and in the changelog, and what a customer takes in memory between
+//! two batches.
 //!
 //! ```text
 //! format │ as_of │ known since │ clock │ flags │ [next deadline] │ [places: n, n × (ranking, number)] │ sequence
@@ -23,9 +24,12 @@
 //! | `last decided at` | `clock` |
 //! | `next level of risk`, `deadlines` | `next deadline` |
 
-use super::layout::FORMAT;
-use crate::bytes::{Corrupt, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
-use crate::engine::{CustomerState, EventCause, Membership, PendingChange, RankedValues, RecentId, Risk};
+use super::membership::{EventCause, Membership, PendingChange};
+use super::recent_ids::RecentId;
+use super::risk::Risk;
+use super::standing::RankedValues;
+use super::state::CustomerState;
+use crate::bytes::{Corrupt, FORMAT, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use crate::event::{ChangeReason, Instant, Number};
 use crate::fact::Fact;
 use crate::rules::RuleSet;
@@ -130,21 +134,28 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     }
     state.sequence = reader.u64("sequence")?;
     let mut last = base;
-    for _ in 0..reader.len("recent ids")? {
+    let ids = reader.len("recent ids")?;
+    // Each id takes nine bytes at least.
+    state.recent.reserve_exact(ids.min(bytes.len() / 9));
+    for _ in 0..ids {
         let at = reader.instant(last, "recent id")?;
         state.recent.push(RecentId { at, hash: u64::from_le_bytes(reader.array("recent id")?) });
         last = at;
     }
     // Numbers ascend, so that none is read twice, the second time on top of the first.
     let mut next = 0;
-    for _ in 0..reader.len("facts")? {
+    let facts = reader.len("facts")?;
+    state.facts.reserve_exact(facts.min(rules.facts.len()));
+    for _ in 0..facts {
         let number = reader.u32("fact")? as usize;
         let spec = rules.facts.get(number).filter(|_| number >= next).ok_or(Corrupt("number of a fact"))?;
         state.facts.put(number, Fact::decode(&mut reader, &spec.kind, base)?);
         next = number + 1;
     }
     next = 0;
-    for _ in 0..reader.len("memberships")? {
+    let memberships = reader.len("memberships")?;
+    state.memberships.reserve_exact(memberships.min(rules.cohorts.len()));
+    for _ in 0..memberships {
         let number = reader.u32("membership")? as usize;
         if number < next || number >= rules.cohorts.len() {
             return Err(Corrupt("number of a cohort"));
@@ -162,7 +173,9 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
             state.deadlines.risk = reader.instant(state.next_deadline, "next level of risk")?;
         }
         next = 0;
-        for _ in 0..reader.len("deadlines")? {
+        let deadlines = reader.len("deadlines")?;
+        state.deadlines.by_cohort.reserve_exact(deadlines.min(rules.cohorts.len()));
+        for _ in 0..deadlines {
             let number = reader.u32("deadline")? as usize;
             if number < next || number >= rules.cohorts.len() {
                 return Err(Corrupt("number of a deadline"));
