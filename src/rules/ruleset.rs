@@ -7,6 +7,7 @@ use super::fact_spec::FactSpec;
 use super::index::{CohortIx, ConditionIx, RankIx, RankingIx};
 use super::measure::Measure;
 use super::mentions::Mention;
+use super::readers::Readers;
 use super::selector::Filter;
 use crate::calendar::Calendar;
 use crate::event::{CustomerEvent, Localized, NameId, PropertyId, Span, Vocabulary};
@@ -33,10 +34,8 @@ pub struct RuleSet {
     pub fingerprint: String,
     /// For each event name the facts that it feeds; the last entry is for names that no rule uses.
     pub(super) feeds: Vec<Vec<Feed>>,
-    /// For each fact the cohorts that read it.
-    pub(super) readers: Vec<Vec<CohortIx>>,
-    /// For each fact the rankings whose measure reads it.
-    pub(super) ranked_by: Vec<Vec<RankingIx>>,
+    /// What is decided again when something changes.
+    pub readers: Readers,
 }
 
 /// `[churn]`: how the risk that a customer does not come back is computed.
@@ -200,18 +199,6 @@ impl RuleSet {
         let churn = self.churn.as_ref()?;
         let (fact, zone) = (self.facts[usize::from(churn.fact.0)].id, self.time_zone.iana_name().unwrap_or("UTC"));
         Some(format!("{} {fact:016x} {zone}", churn.model.name()))
-    }
-
-    /// The cohorts whose conditions read a fact.
-    #[must_use]
-    pub fn readers(&self, fact: FactIx) -> &[CohortIx] {
-        &self.readers[usize::from(fact.0)]
-    }
-
-    /// The rankings whose measure reads a fact.
-    #[must_use]
-    pub fn ranked_by(&self, fact: FactIx) -> &[RankingIx] {
-        &self.ranked_by[usize::from(fact.0)]
     }
 
     #[must_use]

@@ -7,7 +7,7 @@ use crate::cli::format::{counted, length};
 use crate::event::{NameId, PropertyId, Span};
 use crate::fact::{FactIx, Parts, Phrases};
 use crate::rules::ast::Events;
-use crate::rules::{Document, Feed, Filter, FilterTest, Literal, RuleSet};
+use crate::rules::{Document, Feed, Filter, FilterTest, Input, Literal, Machine, RuleSet};
 
 /// Descriptions of the facts of a rule set.
 pub(super) struct Facts<'a> {
@@ -35,8 +35,11 @@ impl<'a> Facts<'a> {
     /// One phrase, and the cohorts that need it.
     pub(super) fn in_words(&self, fact: usize) -> String {
         let index = FactIx(u16::try_from(fact).expect("facts are numbered in 16 bits"));
-        let readers: Vec<&str> =
-            self.rules.readers(index).iter().map(|cohort| self.rules.cohort(*cohort).name.as_str()).collect();
+        let cohort = |machine: &Machine| match machine {
+            Machine::Cohort(cohort) => Some(self.rules.cohort(*cohort).name.as_str()),
+            Machine::Risk | Machine::Ranking(_) => None,
+        };
+        let readers: Vec<&str> = self.rules.readers.of(Input::Fact(index)).iter().filter_map(cohort).collect();
         let readers = if readers.is_empty() { vec!["[churn]"] } else { readers };
         format!("{} ({})", self.phrase(index), readers.join(", "))
     }

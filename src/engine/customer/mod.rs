@@ -1,5 +1,6 @@
 //! One customer's state and its bytes. Data only: it knows neither conditions nor how anything is decided.
 
+mod deadlines;
 mod membership;
 mod recent_ids;
 mod risk;
@@ -9,11 +10,12 @@ mod standing;
 mod state;
 mod state_bytes;
 
+pub use deadlines::Deadlines;
 pub use membership::{EventCause, Membership, PendingChange};
 pub use recent_ids::RecentId;
 pub(super) use recent_ids::{is_duplicate, remember};
 pub use risk::Risk;
 pub use sparse::Sparse;
 pub use standing::{RankedValues, Standing, Thresholds};
-pub use state::{CustomerState, Deadlines};
+pub use state::CustomerState;
 pub use state_bytes::{as_of, decode_state, encode_state, next_deadline, places};

@@ -1,5 +1,6 @@
 //! All that is remembered about one customer.
 
+use super::deadlines::Deadlines;
 use super::membership::Membership;
 use super::recent_ids::RecentId;
 use super::risk::Risk;
@@ -36,52 +37,6 @@ pub struct CustomerState {
     pub risk: Risk,
     pub deadlines: Deadlines,
 }
-
-/// When each cohort must next be evaluated. Derived data that can be recomputed at any time, so all values compare as
-/// equal.
-#[derive(Debug, Clone)]
-pub struct Deadlines {
-    /// By the rule set's numbers; a cohort without an entry changes only by events.
-    pub by_cohort: Sparse<Instant>,
-    /// When the value in each ranking may change by time alone, as far as computed since the state was read; not
-    /// stored.
-    pub(in crate::engine) by_ranking: Vec<Instant>,
-    /// When the risk level rises; `MAX`: never by time alone.
-    pub risk: Instant,
-    /// The last instant that was decided. `None`: every cohort must be evaluated.
-    pub decided_at: Option<Instant>,
-    /// The engine's version of thresholds as of the last decision; unknown, `u32::MAX`, in a state just read.
-    pub(in crate::engine) thresholds_version: u32,
-}
-
-impl Deadlines {
-    pub(in crate::engine) fn set(&mut self, cohort: usize, deadline: Instant) {
-        if deadline < Instant::MAX {
-            self.by_cohort.put(cohort, deadline);
-        } else {
-            self.by_cohort.remove(cohort);
-        }
-    }
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            by_cohort: Sparse::new(),
-            by_ranking: Vec::new(),
-            risk: Instant::MAX,
-            decided_at: None,
-            thresholds_version: u32::MAX,
-        }
-    }
-}
-
-impl PartialEq for Deadlines {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-impl Eq for Deadlines {}
 
 impl CustomerState {
     /// A customer without any event.
@@ -124,9 +79,8 @@ impl CustomerState {
             + memberships
             + self.facts.heap_bytes()
             + self.memberships.heap_bytes()
-            + self.deadlines.by_cohort.heap_bytes()
+            + self.deadlines.heap_bytes()
             + self.recent.capacity() * size_of::<RecentId>()
             + self.ranked_values.len() * size_of::<Option<Number>>()
-            + self.deadlines.by_ranking.capacity() * size_of::<Instant>()
     }
 }

@@ -32,7 +32,7 @@ use super::state::CustomerState;
 use crate::bytes::{Corrupt, FORMAT, Read, Reader, put_i64, put_instant, put_len, put_number, put_text, put_u64};
 use crate::event::{ChangeReason, Instant, Number};
 use crate::fact::Fact;
-use crate::rules::RuleSet;
+use crate::rules::{CohortIx, Machine, RuleSet};
 
 const HAS_DEADLINE: u8 = 1;
 const HAS_PLACES: u8 = 2;
@@ -62,7 +62,7 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let flags = flag(has_deadline, HAS_DEADLINE) | flag(has_places, HAS_PLACES);
     let has_risk = state.risk != Risk::default();
-    let risk_rises = decided_at.is_some() && state.deadlines.risk < Instant::MAX;
+    let risk_rises = decided_at.is_some() && state.deadlines.get(Machine::Risk) < Instant::MAX;
     let flags = flags | flag(has_risk, HAS_RISK) | flag(risk_rises, RISK_RISES);
     out.push(flags | flag(decided_at.is_some(), IS_DECIDED));
     if has_deadline {
@@ -101,12 +101,12 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     if let Some(decided_at) = decided_at {
         put_instant(out, decided_at, state.clock);
         if risk_rises {
-            put_instant(out, state.deadlines.risk, state.next_deadline);
+            put_instant(out, state.deadlines.get(Machine::Risk), state.next_deadline);
         }
-        put_len(out, state.deadlines.by_cohort.len());
-        for (number, deadline) in state.deadlines.by_cohort.iter() {
-            put_len(out, number);
-            put_instant(out, *deadline, state.next_deadline);
+        put_len(out, state.deadlines.of_cohorts().count());
+        for (cohort, deadline) in state.deadlines.of_cohorts() {
+            put_len(out, usize::from(cohort.0));
+            put_instant(out, deadline, state.next_deadline);
         }
     }
 }
@@ -170,17 +170,19 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     if flags & IS_DECIDED != 0 {
         state.deadlines.decided_at = Some(reader.instant(state.clock, "decided at")?);
         if flags & RISK_RISES != 0 {
-            state.deadlines.risk = reader.instant(state.next_deadline, "next level of risk")?;
+            let rises_at = reader.instant(state.next_deadline, "next level of risk")?;
+            state.deadlines.set(Machine::Risk, rises_at);
         }
         next = 0;
         let deadlines = reader.len("deadlines")?;
-        state.deadlines.by_cohort.reserve_exact(deadlines.min(rules.cohorts.len()));
+        state.deadlines.reserve_exact(deadlines.min(rules.cohorts.len()));
         for _ in 0..deadlines {
             let number = reader.u32("deadline")? as usize;
             if number < next || number >= rules.cohorts.len() {
                 return Err(Corrupt("number of a deadline"));
             }
-            state.deadlines.by_cohort.put(number, reader.instant(state.next_deadline, "deadline")?);
+            let cohort = CohortIx(u16::try_from(number).map_err(|_| Corrupt("number of a deadline"))?);
+            state.deadlines.set(Machine::Cohort(cohort), reader.instant(state.next_deadline, "deadline")?);
             next = number + 1;
         }
     }

@@ -6,7 +6,11 @@ use crate::calendar::Calendar;
 use crate::engine::conditions::{CustomerView, Observed};
 use crate::engine::customer::{CustomerState, Thresholds};
 use crate::engine::model::{ActivityHistory, Parameters, SolverCache};
+#[cfg(test)]
+use crate::event::{Change, NameId};
 use crate::event::{Instant, Span};
+#[cfg(test)]
+use crate::rules::CohortIx;
 use crate::rules::RuleSet;
 
 #[derive(Debug)]
@@ -27,6 +31,9 @@ pub(super) struct Context {
     pub(super) parameters: Option<(Arc<Parameters>, SolverCache)>,
     /// Stream time when they came into force.
     pub(super) in_force_since: Instant,
+    /// The events that changes bring about.
+    #[cfg(test)]
+    pub(super) derives: Vec<(CohortIx, Change, NameId)>,
 }
 
 impl Context {

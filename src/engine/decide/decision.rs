@@ -2,15 +2,17 @@
 //! the values in rankings.
 
 use super::context::Context;
+use super::derived;
 use super::detail::Detail;
+use super::feed::feed;
 use super::scratch::Scratch;
 use crate::engine::conditions::CustomerView;
 use crate::engine::customer::{CustomerState, Deadlines, Membership, PendingChange};
-use crate::engine::effects::Effect;
+use crate::engine::effects::{Counts, Effect};
 use crate::engine::evidence::evidence;
 use crate::engine::machines::{Outcome, RiskInput, RiskReport, Step, Trigger, assess_risk, keep_pending, step};
-use crate::event::{Change, Instant, Kept};
-use crate::rules::{Cohort, CohortIx};
+use crate::event::{Change, Instant, Kept, NameId};
+use crate::rules::{Cohort, CohortIx, Input, Machine, RankIx, RankingIx};
 
 /// A decision in progress. It evaluates what `scratch` marks, and what is due.
 pub(super) struct Decision<'d> {
@@ -21,79 +23,133 @@ pub(super) struct Decision<'d> {
     pub(super) effects: &'d mut Vec<Effect>,
 }
 
+/// One instant of one customer.
+struct Pass<'e> {
+    at: Instant,
+    trigger: Trigger<'e>,
+    /// Why the risk is assessed, if it is.
+    input: RiskInput,
+    /// The level of risk before it changed; `None`: it has not.
+    previous_level: Option<u8>,
+}
+
 impl Decision<'_> {
-    /// Runs the machine of every cohort that may change at `at`, in the order of their references.
+    /// Runs every machine that may change at `at`, in the order of their references.
     pub(super) fn run(mut self, at: Instant, trigger: Trigger<'_>) {
-        let context = self.context;
+        let (rules, machines) = (&self.context.rules, &mut self.scratch.machines);
+        let deadlines = &mut self.state.deadlines;
         // New thresholds that did not affect the customer when they came may affect them at the earlier instant of a
-        // late event.
-        if self.state.deadlines.thresholds_version != context.thresholds_version {
-            self.state.deadlines.thresholds_version = context.thresholds_version;
-            context.rules.ranks.iter().for_each(|rank| self.scratch.cohorts.add_each(&rank.readers));
+        // late event. In a state just read the deadlines of rankings are unknown.
+        if deadlines.thresholds_version != self.context.thresholds_version {
+            deadlines.thresholds_version = self.context.thresholds_version;
+            let ranks = (0..rules.ranks.len()).map(|rank| RankIx(u16::try_from(rank).expect("numbered in 16 bits")));
+            ranks.for_each(|rank| machines.add_each(rules.readers.of(Input::Threshold(rank))));
+            machines.add_rankings();
         }
         // Deadlines computed at a later instant say nothing about this one.
-        if self.state.deadlines.decided_at.is_none_or(|decided| at < decided) {
-            self.scratch.add_all();
+        if deadlines.decided_at.is_none_or(|decided| at < decided) {
+            machines.add_all();
         }
-        self.state.deadlines.decided_at = Some(at);
+        deadlines.decided_at = Some(at);
         let first_effect = self.effects.len();
-        let due = self.state.deadlines.by_cohort.iter().filter(|(_, deadline)| **deadline <= at);
-        due.for_each(|(cohort, _)| self.scratch.cohorts.add(cohort));
-        let previous_level = self.assess_risk(at);
-        let mut position = 0;
-        // Dependants come later in this order, and are added during the loop.
-        while let Some(cohort) = self.scratch.cohorts.next_from(position) {
-            position = cohort + 1;
-            let deadline = match context.rules.cohorts[cohort].enabled {
-                true => self.cohort(cohort, at, trigger),
-                false => Instant::MAX,
-            };
-            self.state.deadlines.set(cohort, deadline);
+        let mut pass = Pass {
+            at,
+            trigger,
+            input: if machines.contains(Machine::Risk) { RiskInput::Changed } else { RiskInput::Deadline },
+            previous_level: None,
+        };
+        deadlines.due(at).for_each(|machine| machines.add(machine));
+        self.run_marked(&mut pass);
+        while let Some(name) = self.scratch.derived.pop() {
+            self.apply_derived(name, &mut pass);
         }
-        self.finish(at, trigger, previous_level, first_effect);
+        self.finish(&pass, first_effect);
+    }
+
+    /// Runs what the scratch marks. Readers come later in the order than what they read, and are marked meanwhile.
+    fn run_marked(&mut self, pass: &mut Pass<'_>) {
+        let mut position = 0;
+        while let Some(machine) = self.scratch.machines.next_from(&mut position) {
+            let deadline = self.machine(machine, pass);
+            self.state.deadlines.set(machine, deadline);
+        }
+    }
+
+    /// Applies an event that the decision has brought about, at the same instant. Its changes have the cause of the
+    /// decision.
+    fn apply_derived(&mut self, name: NameId, pass: &mut Pass<'_>) {
+        let (context, scratch) = (self.context, &mut *self.scratch);
+        let event = derived::event(name, pass.at, &context.rules);
+        let settled_before = context.settled_before(pass.at);
+        scratch.clear();
+        feed(context, scratch, self.state, &event, settled_before, |_| true, &mut Counts::default());
+        pass.input = RiskInput::Changed;
+        self.run_marked(pass);
     }
 
     /// Decides every cohort of a customer whose state was migrated from other rules. Changes of the cohorts that the
     /// scratch marks are caused by the edit, others by time.
     pub(super) fn run_all(mut self, at: Instant) {
         let first_effect = self.effects.len();
-        self.state.deadlines = Deadlines { decided_at: Some(at), ..Deadlines::default() };
-        let previous_level = self.assess_risk(at);
-        let rules = &self.context.rules;
-        for (cohort, _) in rules.cohorts.iter().enumerate().filter(|(_, cohort)| cohort.enabled) {
-            let trigger = if self.scratch.cohorts.contains(cohort) { Trigger::Edit } else { Trigger::Time };
-            let deadline = self.cohort(cohort, at, trigger);
-            self.state.deadlines.set(cohort, deadline);
+        self.state.deadlines = Deadlines::default();
+        self.state.deadlines.decided_at = Some(at);
+        let changed: Vec<CohortIx> = self.cohorts().filter(|cohort| self.is_marked(*cohort)).collect();
+        self.scratch.machines.add_all();
+        let mut pass = Pass { at, trigger: Trigger::Time, input: RiskInput::Changed, previous_level: None };
+        let mut position = 0;
+        while let Some(machine) = self.scratch.machines.next_from(&mut position) {
+            let is_changed = matches!(machine, Machine::Cohort(cohort) if changed.contains(&cohort));
+            pass.trigger = if is_changed { Trigger::Edit } else { Trigger::Time };
+            let deadline = self.machine(machine, &mut pass);
+            self.state.deadlines.set(machine, deadline);
         }
-        self.finish(at, Trigger::Edit, previous_level, first_effect);
+        pass.trigger = Trigger::Edit;
+        self.finish(&pass, first_effect);
+    }
+
+    fn cohorts(&self) -> impl Iterator<Item = CohortIx> + use<> {
+        (0..self.context.rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).expect("numbered in 16 bits")))
+    }
+
+    fn is_marked(&self, cohort: CohortIx) -> bool {
+        self.scratch.machines.contains(Machine::Cohort(cohort))
     }
 
     fn view(&self, at: Instant) -> CustomerView<'_> {
         self.context.view(self.state, at)
     }
 
-    /// Assesses the risk at an instant, before the cohorts, which may depend on it. Returns the previous level if it
-    /// changed.
-    fn assess_risk(&mut self, at: Instant) -> Option<u8> {
-        let rules = &self.context.rules;
-        let fact = rules.churn.as_ref()?.fact;
-        let input = if self.scratch.risk { RiskInput::Changed } else { RiskInput::Deadline };
-        if input == RiskInput::Deadline && self.state.deadlines.risk > at {
-            return None;
+    /// Runs one machine; returns its deadline.
+    fn machine(&mut self, machine: Machine, pass: &mut Pass<'_>) -> Instant {
+        match machine {
+            Machine::Risk => self.assess_risk(pass),
+            Machine::Cohort(cohort) if self.context.rules.cohort(cohort).enabled => self.cohort(cohort, pass),
+            Machine::Cohort(_) => Instant::MAX,
+            Machine::Ranking(ranking) => self.rank(ranking, pass.at),
+        }
+    }
+
+    /// Assesses the risk, which comes before the cohorts, since they may depend on it.
+    fn assess_risk(&mut self, pass: &mut Pass<'_>) -> Instant {
+        let (rules, at) = (&self.context.rules, pass.at);
+        if rules.churn.is_none() {
+            return Instant::MAX;
         }
         let mut risk = self.state.risk;
-        let assessment = assess_risk(&mut risk, self.view(at).prediction(), input, at);
-        (self.state.risk, self.state.deadlines.risk) = (risk, assessment.deadline);
+        let assessment = assess_risk(&mut risk, self.view(at).prediction(), pass.input, at);
+        self.state.risk = risk;
         if assessment.changed_from.is_some() {
+            pass.previous_level = pass.previous_level.or(assessment.changed_from);
             self.state.clock = self.state.clock.max(at);
-            self.scratch.cohorts.add_each(rules.readers(fact));
+            self.scratch.add_readers(rules, Input::Risk);
         }
-        assessment.changed_from
+        assessment.deadline
     }
 
     /// Runs one cohort's machine until nothing more changes at this instant; returns its deadline.
-    fn cohort(&mut self, index: usize, at: Instant, trigger: Trigger<'_>) -> Instant {
-        let cohort = &self.context.rules.cohorts[index];
+    fn cohort(&mut self, number: CohortIx, pass: &Pass<'_>) -> Instant {
+        let (index, at, trigger) = (usize::from(number.0), pass.at, pass.trigger);
+        let cohort = self.context.rules.cohort(number);
         loop {
             // Taken out while its machine reads the other memberships; it never reads its own.
             let mut membership = self.state.memberships.get_mut(index).map(std::mem::take).unwrap_or_default();
@@ -109,24 +165,24 @@ impl Decision<'_> {
                     self.state.clock = self.state.clock.max(at);
                     return deadline;
                 }
-                Step::Changed(change, origin) => self.changed(index, change, at, trigger.reason_for(pending, origin)),
+                Step::Changed(change, origin) => self.changed(number, change, at, trigger.reason_for(pending, origin)),
             }
         }
     }
 
     /// A customer has entered or left a cohort.
-    fn changed(&mut self, index: usize, change: Change, at: Instant, because: PendingChange) {
+    fn changed(&mut self, number: CohortIx, change: Change, at: Instant, because: PendingChange) {
         let rules = &self.context.rules;
-        let cohort = &rules.cohorts[index];
+        let cohort = rules.cohort(number);
         self.state.clock = self.state.clock.max(at);
         // Emitted changes are numbered without gaps.
         self.state.sequence += u64::from(!cohort.shadow);
-        self.scratch.cohorts.add_each(&cohort.dependants);
-        for (ranking, is_stale) in rules.rankings.iter().zip(&mut self.scratch.rankings) {
-            *is_stale |= ranking.among.is_some_and(|among| usize::from(among.0) == index);
+        self.scratch.add_readers(rules, Input::Cohort(number));
+        #[cfg(test)]
+        for (_, _, name) in self.context.derives.iter().filter(|derives| (derives.0, derives.1) == (number, change)) {
+            self.scratch.derived.push(*name);
         }
         let PendingChange { reason, cause } = because;
-        let number = CohortIx(u16::try_from(index).expect("cohorts are numbered in 16 bits"));
         let (why, properties) = match self.detail {
             Detail::None => (Vec::new(), Vec::new()),
             Detail::Full => {
@@ -134,7 +190,7 @@ impl Decision<'_> {
                 (evidence(number, change, reason, &view), included(cohort, &view))
             }
         };
-        let Membership { entered_at, times_entered, .. } = self.state.memberships[index];
+        let Membership { entered_at, times_entered, .. } = self.state.memberships[usize::from(number.0)];
         self.effects.push(Effect {
             cohort: number,
             change,
@@ -151,12 +207,10 @@ impl Decision<'_> {
         });
     }
 
-    /// After all cohorts are decided: sets the next deadline, and completes the effects with what comes next.
-    ///
-    /// `previous_level`: the previous risk level, if it changed.
-    fn finish(mut self, at: Instant, trigger: Trigger<'_>, previous_level: Option<u8>, first_effect: usize) {
-        let earliest = self.state.deadlines.by_cohort.iter().map(|(_, at)| *at).min().unwrap_or(Instant::MAX);
-        self.state.next_deadline = earliest.min(self.update_rankings(at)).min(self.state.deadlines.risk);
+    /// After everything is decided: sets the next deadline, and completes the effects with what comes next.
+    fn finish(self, pass: &Pass<'_>, first_effect: usize) {
+        let &Pass { at, trigger, previous_level, .. } = pass;
+        self.state.next_deadline = self.state.deadlines.earliest();
         let Self { context, scratch, state, detail, effects } = self;
         let new_effects = &mut effects[first_effect..];
         if detail != Detail::Full || (previous_level.is_none() && new_effects.is_empty()) {
@@ -174,23 +228,15 @@ impl Decision<'_> {
         }
     }
 
-    /// Updates the customer's value in each ranking where it may have changed; returns when the next one may.
+    /// Updates the customer's value in a ranking; returns when it may change by time alone.
     ///
     /// Only the counters use these values: rules evaluate the measure itself. So they have deadlines of their own, also
     /// where no rule depends on them.
-    fn update_rankings(&mut self, at: Instant) -> Instant {
-        let rules = &self.context.rules;
-        self.state.deadlines.by_ranking.resize(rules.rankings.len(), Instant::MIN);
-        let mut earliest = Instant::MAX;
-        for (i, ranking) in rules.rankings.iter().enumerate() {
-            if self.scratch.rankings[i] || self.state.deadlines.by_ranking[i] <= at {
-                let (value, until) = self.view(at).ranked(ranking);
-                self.state.ranked_values[i] = value;
-                self.state.deadlines.by_ranking[i] = until;
-            }
-            earliest = earliest.min(self.state.deadlines.by_ranking[i]);
-        }
-        earliest
+    fn rank(&mut self, number: RankingIx, at: Instant) -> Instant {
+        let index = usize::from(number.0);
+        let (value, until) = self.view(at).ranked(&self.context.rules.rankings[index]);
+        self.state.ranked_values[index] = value;
+        until
     }
 }
 

@@ -14,12 +14,12 @@ use crate::engine::machines::{RiskReport, Trigger};
 use crate::engine::model::{Parameters, SolverCache};
 use crate::event::stored_hash::of_event;
 use crate::event::{CustomerEvent, Instant, Span};
-use crate::rules::{Node, RuleSet};
+use crate::rules::{CohortIx, Input, Machine, Node, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
 pub struct Engine {
-    context: Context,
+    pub(super) context: Context,
     scratch: Scratch,
 }
 
@@ -47,6 +47,8 @@ impl Engine {
             thresholds_version: 0,
             parameters: None,
             in_force_since: Instant::MIN,
+            #[cfg(test)]
+            derives: Vec::new(),
         };
         Self { context, scratch }
     }
@@ -140,14 +142,14 @@ impl Engine {
         feed(context, scratch, state, event, settled_before, |_| true, &mut counts);
         if event.at < state.known_since {
             state.known_since = event.at;
-            scratch.add_all();
+            scratch.machines.add_all();
         }
         let at = event.at.max(state.clock);
         let late = at > event.at;
         state.clock = at;
         // Thresholds that came since then were evaluated as of stream time, not as of the event's instant.
         if at < stream_time && !context.rules.ranks.is_empty() {
-            scratch.add_all();
+            scratch.machines.add_all();
         }
         self.decision(state, detail, effects).run(at, Trigger::Event { event, position, late });
         Applied::Applied(counts)
@@ -223,7 +225,7 @@ impl Engine {
             return parameters_applied;
         }
         self.scratch.clear();
-        self.scratch.cohorts.add_each(&concerned);
+        self.scratch.machines.add_cohorts(&concerned);
         self.decision(state, detail, effects).run(at, Trigger::Threshold);
         true
     }
@@ -263,15 +265,14 @@ impl Engine {
     ) {
         let scratch = &mut self.scratch;
         scratch.clear();
-        scratch.rankings.fill(true);
-        scratch.risk = true;
-        (0..changed.len()).filter(|cohort| changed[*cohort]).for_each(|cohort| scratch.cohorts.add(cohort));
+        let changed = changed.iter().zip((0..).map(CohortIx)).filter(|(changed, _)| **changed);
+        changed.for_each(|(_, cohort)| scratch.machines.add(Machine::Cohort(cohort)));
         self.decision(state, detail, effects).run_all(at);
     }
 
     /// Decides at one more instant, which changes nothing: for tests of that promise.
     pub fn decide_again(&mut self, state: &mut CustomerState, at: Instant, effects: &mut Vec<Effect>) {
-        self.scratch.add_all();
+        self.scratch.machines.add_all();
         self.decision(state, Detail::None, effects).run(at, Trigger::Time);
     }
 
@@ -299,7 +300,7 @@ impl Engine {
         };
         let at = context.in_force_since.max(state.clock);
         scratch.clear();
-        scratch.add_readers(&context.rules, churn.fact);
+        scratch.add_readers(&context.rules, Input::Fact(churn.fact));
         self.decision(state, detail, effects).run(at, Trigger::Model);
         // Also where the model has no prediction for this customer.
         state.risk.parameters_version = self.parameters().map_or(0, |parameters| parameters.version);

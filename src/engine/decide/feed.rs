@@ -6,6 +6,7 @@ use crate::engine::customer::CustomerState;
 use crate::engine::effects::Counts;
 use crate::event::{CustomerEvent, Instant};
 use crate::fact::{Fact, FactIx, FeedContext};
+use crate::rules::Input;
 
 /// Feeds the `wanted` facts, and marks everything that reads one that changed.
 pub(super) fn feed(
@@ -46,7 +47,7 @@ pub(super) fn feed(
             None => false,
         };
         if changed {
-            scratch.add_readers(rules, feed.fact);
+            scratch.add_readers(rules, Input::Fact(feed.fact));
         }
     }
 }

@@ -3,13 +3,16 @@
 //! `engine` is the entry point; `decision` is one customer at one instant. A decision reads `context`, which never
 //! changes meanwhile, and reuses the memory in `scratch`.
 
-mod cohort_set;
 mod context;
 mod decision;
+mod derived;
 mod detail;
 mod engine;
 mod feed;
+mod machine_set;
 mod scratch;
+#[cfg(test)]
+mod tests;
 
 pub use detail::Detail;
 pub use engine::{Applied, Engine};

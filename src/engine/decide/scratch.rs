@@ -1,19 +1,17 @@
 //! Memory that decisions reuse, so that none allocates its own.
 
-use super::cohort_set::CohortSet;
+use super::derived::DerivedEvents;
+use super::machine_set::MachineSet;
 use crate::engine::effects::RiskEffect;
 use crate::engine::machines::Lookahead;
-use crate::fact::FactIx;
-use crate::rules::RuleSet;
+use crate::rules::{Input, RuleSet};
 
 /// What the current decision must evaluate, whatever the deadlines.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    pub(super) cohorts: CohortSet,
-    /// By the rule set's numbers: is the customer's value to be computed again?
-    pub(super) rankings: Vec<bool>,
-    /// Is the risk to be assessed again?
-    pub(super) risk: bool,
+    pub(super) machines: MachineSet,
+    /// Events that the decision brings about and that are not applied yet.
+    pub(super) derived: DerivedEvents,
     pub(super) lookahead: Lookahead,
     /// Changes of risk levels since they were last taken.
     pub(super) risks: Vec<RiskEffect>,
@@ -22,9 +20,8 @@ pub(super) struct Scratch {
 impl Scratch {
     pub(super) fn new(rules: &RuleSet) -> Self {
         Self {
-            cohorts: CohortSet::empty(rules.cohorts.len()),
-            rankings: vec![false; rules.rankings.len()],
-            risk: false,
+            machines: MachineSet::empty(rules),
+            derived: DerivedEvents::default(),
             lookahead: Lookahead::new(rules),
             risks: Vec::new(),
         }
@@ -32,23 +29,11 @@ impl Scratch {
 
     /// Evaluates only what is due.
     pub(super) fn clear(&mut self) {
-        self.cohorts.clear();
-        self.rankings.fill(false);
-        self.risk = false;
+        self.machines.clear();
     }
 
-    pub(super) fn add_all(&mut self) {
-        self.cohorts.add_all();
-        self.rankings.fill(true);
-        self.risk = true;
-    }
-
-    /// Marks everything that reads a fact.
-    pub(super) fn add_readers(&mut self, rules: &RuleSet, fact: FactIx) {
-        self.cohorts.add_each(rules.readers(fact));
-        self.risk |= rules.churn.as_ref().is_some_and(|churn| churn.fact == fact);
-        for ranking in rules.ranked_by(fact) {
-            self.rankings[usize::from(ranking.0)] = true;
-        }
+    /// Evaluates whatever reads an input, because it changed.
+    pub(super) fn add_readers(&mut self, rules: &RuleSet, input: Input) {
+        self.machines.add_each(rules.readers.of(input));
     }
 }

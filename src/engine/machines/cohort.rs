@@ -53,26 +53,32 @@ pub(in crate::engine) fn excluder(cohort: &Cohort, view: &CustomerView<'_>) -> O
     cohort.excluded_by.iter().copied().find(|other| view.membership(*other).member)
 }
 
+/// What forces customers out and keeps them out, whatever the cohort's rule says. Of several the first gives the reason,
+/// also where the rule would end the stay as well. Whatever it depends on must mark the cohort when it changes.
+fn forced_exit(cohort: &Cohort, view: &CustomerView<'_>) -> Option<ChangeOrigin> {
+    excluder(cohort, view).map(|_| ChangeOrigin::Exclusion)
+}
+
 fn as_member(cohort: &Cohort, membership: &mut Membership, view: &CustomerView<'_>) -> Outcome {
     let at = view.at;
     let until = cohort.until.as_ref().map_or(Verdict::always(false), |node| view.node(node));
     let stays = view.node(cohort.stay.as_ref().unwrap_or(&cohort.who));
     let end = cohort.at_most.map_or(Instant::MAX, |span| membership.entered_at + span);
     let free = cohort.at_least.map_or(Instant::MIN, |span| membership.entered_at + span);
-    let excluded = excluder(cohort, view).is_some();
+    let forced = forced_exit(cohort, view);
     let by_itself = until.holds || at >= end || (!stays.holds && at >= free);
-    if !by_itself && !excluded {
+    if !by_itself && forced.is_none() {
         let free = if at < free { free } else { Instant::MAX };
         return rest(membership, until.until.min(stays.until).min(end).min(free));
     }
-    let origin = if excluded { ChangeOrigin::Exclusion } else { ChangeOrigin::Rule };
+    let origin = forced.unwrap_or(ChangeOrigin::Rule);
     if membership.entered_at == at {
         return deferred(origin, view);
     }
     membership.member = false;
     membership.exited_at = at;
-    // Leaving while `who` holds disarms: it must become false before the next entry. After an exclusion the customer
-    // may reenter.
+    // Leaving while `who` holds disarms: it must become false before the next entry. Whoever was only forced out may
+    // reenter.
     membership.armed = !by_itself || !view.node(&cohort.who).holds;
     remember(cohort, membership, at, Change::Exited);
     Outcome { step: Step::Changed(Change::Exited, origin), deadline: at.next() }
@@ -103,7 +109,7 @@ fn as_non_member(cohort: &Cohort, membership: &mut Membership, view: &CustomerVi
     if at < cooled {
         return rest(membership, who.until.min(until.until).min(cooled));
     }
-    if excluder(cohort, view).is_some() {
+    if forced_exit(cohort, view).is_some() {
         return rest(membership, who.until);
     }
     if membership.exited_at == at {

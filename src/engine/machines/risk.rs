@@ -5,7 +5,7 @@ use crate::engine::conditions::{CustomerView, LevelInterval, Prediction};
 use crate::engine::customer::{CustomerState, PendingChange, Risk};
 use crate::engine::effects::{Factor, RiskCause, RiskEffect, RiskNow};
 use crate::event::{Instant, Span};
-use crate::rules::{LOWEST_LEVEL, RuleSet};
+use crate::rules::{LOWEST_LEVEL, Machine, RuleSet};
 
 /// The name of a level by its index.
 #[must_use]
@@ -73,7 +73,8 @@ impl<'a> RiskReport<'a> {
     /// Takes the level from a state whose risk was assessed at the instant.
     pub(in crate::engine) fn of_state(state: &CustomerState, view: &CustomerView<'a>) -> Option<Self> {
         let prediction = view.prediction()?;
-        let level_interval = LevelInterval { level: usize::from(state.risk.level), until: state.deadlines.risk };
+        let level_interval =
+            LevelInterval { level: usize::from(state.risk.level), until: state.deadlines.get(Machine::Risk) };
         Some(Self { now: risk_now(&prediction, level_interval, view.at), prediction, level_interval })
     }
 

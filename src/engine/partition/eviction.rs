@@ -22,8 +22,9 @@ impl Shard {
             }
             let Some(slot) = self.decoded.pop_front() else { break };
             let resident = &mut self.slots[slot.0 as usize];
+            resident.is_queued = false;
             if std::mem::take(&mut resident.recent) {
-                self.decoded.push_back(slot);
+                self.queue(slot);
             } else if resident.body.pack(&mut self.scratch) {
                 self.measure(slot);
             }

@@ -17,6 +17,8 @@ pub(super) struct Resident {
     pub(super) dirty_since: Option<i64>,
     /// Flushed at least once.
     pub(super) is_stored: bool,
+    /// Has an entry among the decoded.
+    pub(super) is_queued: bool,
     /// Referenced since the clock hand last passed.
     pub(super) recent: bool,
     /// Under which deadline the stored index has this customer; `MAX`: under none. Kept for the lane, unused here.
@@ -161,6 +163,7 @@ impl Resident {
             timer_at: Instant::MAX,
             dirty_since: None,
             is_stored: true,
+            is_queued: false,
             recent: true,
             indexed_at,
             bytes: 0,

@@ -49,7 +49,8 @@ pub struct Shard {
     pub(super) bytes: usize,
     /// The hand of the clock that picks customers to evict.
     pub(super) hand: usize,
-    /// Customers whose state is decoded, the longest decoded first; entries of others are skipped.
+    /// Customers whose state is decoded, the longest decoded first, once each; a customer who was removed leaves an entry
+    /// behind, which the next one in that slot has.
     pub(super) decoded: VecDeque<Slot>,
     /// Scratch for a state's bytes.
     pub(super) scratch: Vec<u8>,
@@ -135,7 +136,8 @@ impl Shard {
         self.bytes += resident.bytes as usize;
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot.0 as usize] = resident;
+                let is_queued = self.slots[slot.0 as usize].is_queued;
+                self.slots[slot.0 as usize] = Resident { is_queued, ..resident };
                 slot
             }
             None => {
@@ -144,12 +146,7 @@ impl Shard {
             }
         };
         self.by_customer.insert(customer.into(), slot);
-        self.decoded.push_back(slot);
-        // A customer who is removed leaves an entry behind.
-        if self.decoded.len() > 2 * self.by_customer.len() + STALE_ENTRIES {
-            let slots = &self.slots;
-            self.decoded.retain(|slot| !slots[slot.0 as usize].body.is_packed());
-        }
+        self.queue(slot);
         self.set_timer(slot);
         slot
     }
@@ -254,6 +251,13 @@ impl Shard {
         let Resident { customer, body, .. } = &mut self.slots[slot.0 as usize];
         if body.unpack(customer, self.engine.rules()) {
             self.measure(slot);
+            self.queue(slot);
+        }
+    }
+
+    /// Lets a customer whose state is decoded be packed in time.
+    pub(super) fn queue(&mut self, slot: Slot) {
+        if !std::mem::replace(&mut self.resident_mut(slot).is_queued, true) {
             self.decoded.push_back(slot);
         }
     }

@@ -28,6 +28,7 @@ use super::error::{ExprError, RuleError};
 use super::fact_spec::FactSpec;
 use super::index::{CohortIx, ConditionIx};
 use super::mentions::mentions;
+use super::readers::Readers;
 use super::ruleset::{Churn, Cohort, Feed, Rank, Ranking, RuleSet};
 use super::source::{locate, single_spaced};
 use super::uses::{Use, each_use};
@@ -339,12 +340,12 @@ impl<'d> Compiler<'d> {
         }
         rest(&mut cohorts);
         self.name_ranks(&cohorts, churn.as_ref());
-        let ranked_by = self.ranked_by();
         let names = self.vocabulary.names_len();
         let feeds: Vec<Vec<Feed>> = (0..=names)
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
         let churn = churn.map(|churn| Churn { plain_visit: self.plain_visit(&churn, &feeds), ..churn });
+        let readers = Readers::new(&readers, &cohorts, &self.rankings, &self.ranks, churn.as_ref());
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
         let churn_lines = document
             .churn
@@ -373,7 +374,6 @@ impl<'d> Compiler<'d> {
             fingerprint,
             feeds,
             readers,
-            ranked_by,
         }
     }
 }

@@ -66,17 +66,6 @@ impl Compiler<'_> {
         &self.rankings[usize::from(self.ranks[usize::from(rank.0)].ranking.0)]
     }
 
-    /// For each fact the rankings whose measure reads it.
-    pub(super) fn ranked_by(&self) -> Vec<Vec<RankingIx>> {
-        let mut ranked_by = vec![Vec::new(); self.facts.len()];
-        for (ranking, index) in self.rankings.iter().zip(0..) {
-            for fact in ranking.measure.facts() {
-                ranked_by[usize::from(fact.0)].push(RankingIx(index));
-            }
-        }
-        ranked_by
-    }
-
     /// Sets the text of each rank and the cohorts that refer to it. Cohorts that use the risk also refer to the ranks
     /// of signals.
     pub(super) fn name_ranks(&mut self, cohorts: &[Cohort], churn: Option<&Churn>) {

@@ -65,7 +65,7 @@ impl Node {
 }
 
 impl Condition {
-    pub(super) fn facts(&self) -> Vec<FactIx> {
+    pub(in crate::rules) fn facts(&self) -> Vec<FactIx> {
         let of_window = |window: &Window| match window {
             Window::Since { fact, .. } | Window::WithinFirst { fact, .. } => Some(*fact),
             _ => None,
@@ -112,7 +112,7 @@ impl Condition {
 }
 
 impl Measure {
-    pub(super) fn facts(&self) -> Vec<FactIx> {
+    pub(in crate::rules) fn facts(&self) -> Vec<FactIx> {
         match self {
             Self::Series { fact, window, .. } | Self::Distinct { fact, window } | Self::Pick { fact, window, .. } => {
                 match window {

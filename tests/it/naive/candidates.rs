@@ -20,8 +20,8 @@ use super::rules::{Rules, conditions, expressions, measures, named_operands, ope
 
 pub(crate) struct Sources<'a> {
     document: &'a Document,
-    /// Counted from every event and change; zero and one among them.
-    lengths: BTreeSet<i64>,
+    /// Counted from every event and change, ascending; zero and one among them.
+    lengths: Vec<i64>,
     /// Durations after the start of a day, for windows that begin with a day, and for `change in` over them.
     after_midnight: BTreeSet<i64>,
     comparisons: Vec<&'a Compare>,
@@ -29,8 +29,7 @@ pub(crate) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(document: &'a Document, cohorts: &[(&'a str, &'a CohortRule)]) -> Self {
-        let mut sources =
-            Self { document, lengths: BTreeSet::from([0]), after_midnight: BTreeSet::new(), comparisons: Vec::new() };
+        let mut sources = Self { document, lengths: vec![0], after_midnight: BTreeSet::new(), comparisons: Vec::new() };
         for (_, cohort) in cohorts {
             let of_cohort = [cohort.at_least, cohort.at_most, cohort.cooldown];
             sources.lengths.extend(of_cohort.into_iter().flatten().map(|span| span.0));
@@ -40,6 +39,8 @@ impl<'a> Sources<'a> {
         sources.lengths.extend(document.usual_gaps.values().map(|span| span.0));
         let later: Vec<i64> = sources.lengths.iter().map(|length| length + 1).collect();
         sources.lengths.extend(later);
+        sources.lengths.sort_unstable();
+        sources.lengths.dedup();
         sources
     }
 
@@ -125,7 +126,9 @@ impl<'a> Sources<'a> {
         };
         let happened = customer.events.iter().map(|event| event.at).chain(customer.changed_at.iter().copied());
         for since in happened.chain([rules.observed_from]) {
-            for length in &self.lengths {
+            // Of the lengths that lead past `after` the shortest comes first.
+            let first = self.lengths.partition_point(|length| since + Span(*length) <= after);
+            if let Some(length) = self.lengths.get(first) {
                 offer(since + Span(*length));
             }
         }
