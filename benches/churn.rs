@@ -18,7 +18,7 @@ use cohortd::churn::{
 use table::{Table, Target};
 
 const LAST_DAY: i32 = 272;
-/// As learnt from CDNOW's first year, about.
+/// About as fitted to the first year of CDNOW.
 const LEARNT: Recalibration = Recalibration { weights: [0.1, 0.5, 0.2, -0.6, 0.05] };
 const USE: Fgp = Fgp { r: 0.05, alpha_days: 5.0, tau_days: 30.0 };
 
@@ -37,7 +37,8 @@ fn seconds<T, R>(of: &[T], mut run: impl FnMut(&T) -> R) -> f64 {
 fn main() {
     let bought = cdnow::customers();
     let until = |day: i32| -> Vec<Purchases> {
-        let past = |bought: &cdnow::Bought| Purchases::of(bought.iter().copied().take_while(|(on, _)| *on <= day));
+        let past =
+            |bought: &cdnow::PurchaseList| Purchases::of(bought.iter().copied().take_while(|(on, _)| *on <= day));
         bought.iter().filter_map(past).collect()
     };
     let purchases = until(LAST_DAY);
@@ -111,9 +112,9 @@ fn main() {
     table.print("churn alone");
 }
 
-/// What came of each customer in the 90 days after a day.
-fn outcomes(bought: &[cdnow::Bought], model: MbgNbd, day: i32) -> Vec<Outcome> {
-    let outcome = |bought: &cdnow::Bought| {
+/// Each customer's outcome in the 90 days after a day.
+fn outcomes(bought: &[cdnow::PurchaseList], model: MbgNbd, day: i32) -> Vec<Outcome> {
+    let outcome = |bought: &cdnow::PurchaseList| {
         let past = Purchases::of(bought.iter().copied().take_while(|(on, _)| *on <= day))?;
         let evidence = Evidence::of(&Customer::buying(model, &past), f64::from(day - past.first_day), 90.0);
         Some(Outcome { evidence, none: !bought.iter().any(|(on, _)| (day + 1..=day + 90).contains(on)) })

@@ -238,7 +238,7 @@ impl Room {
     }
 
     /// How long it takes until a reader of the changes has one: from an event, at `rate` events a second, and from a
-    /// deadline that comes due when nobody does anything any more.
+    /// deadline that is due when no more events come.
     fn latency(&self, rate: u64, table: &mut Table) {
         const LIVE: &str = "live";
         const WAITS: u64 = 10_000;

@@ -68,7 +68,7 @@ pub(crate) struct Bench {
     /// Everything in the timer index before this was looked at.
     scanned_to: Instant,
     properties: Properties<'static>,
-    pub(crate) said: Vec<CustomerEffect>,
+    pub(crate) effects: Vec<CustomerEffect>,
     /// Of the batch's records, where their customers were in memory before it.
     slots: Vec<Option<Slot>>,
     pub(crate) cost: Cost,
@@ -125,7 +125,7 @@ impl Bench {
             position: 0,
             scanned_to: Instant::MIN,
             properties: Properties::new(),
-            said: Vec::new(),
+            effects: Vec::new(),
             slots: Vec::new(),
             cost: Cost::default(),
         }
@@ -183,13 +183,13 @@ impl Bench {
             assert_eq!(event.customer, key);
             assert_eq!(self.shard.refuses(event.at), None);
             let slot = self.slots[place].unwrap_or_else(|| self.shard.find_or_new(event.customer));
-            assert!(self.shard.apply(slot, &event, self.position, Detail::Full, &mut self.said));
+            assert!(self.shard.apply(slot, &event, self.position, Detail::Full, &mut self.effects));
             self.position += 1;
-            self.cost.changes += self.said.len() as u64;
-            if self.said.is_empty() {
+            self.cost.changes += self.effects.len() as u64;
+            if self.effects.is_empty() {
                 self.cost.allocations_quiet += allocations() - before;
             }
-            self.said.clear();
+            self.effects.clear();
             self.properties = recycle(properties);
         }
     }
@@ -202,9 +202,9 @@ impl Bench {
             self.passed(due, &customer, &mut batch);
         }
         self.scanned_to = stream_time;
-        self.shard.fire_due(self.position, Detail::Full, &mut self.said);
-        self.cost.changes += self.said.len() as u64;
-        self.said.clear();
+        self.shard.fire_due(self.position, Detail::Full, &mut self.effects);
+        self.cost.changes += self.effects.len() as u64;
+        self.effects.clear();
         self.cost.risks += self.shard.take_risks().len() as u64;
         while let Some(slot) = self.shard.take_dirty(self.position - FLUSH_AFTER) {
             self.flush(slot, &mut batch);

@@ -48,7 +48,7 @@ fn load(bench: &Bench, customers: u64) {
     let rules = &bench.rules;
     let mut engine = Engine::new(Arc::clone(rules), Span(4 * Span::DAY.0), IDS_MAX);
     let amount = rules.vocabulary.property("amount").unwrap();
-    let (mut batch, mut bytes, mut said) = (Batch::default(), Vec::new(), Vec::new());
+    let (mut batch, mut bytes, mut effects) = (Batch::default(), Vec::new(), Vec::new());
     for number in 0..customers {
         let customer = format!("c{number:08}");
         let mut state = CustomerState::new(rules);
@@ -67,8 +67,8 @@ fn load(bench: &Bench, customers: u64) {
                 unusable_values: 0,
                 properties: &properties,
             };
-            engine.apply(&mut state, &event, n, Instant::MIN, Detail::None, &mut said);
-            said.clear();
+            engine.apply(&mut state, &event, n, Instant::MIN, Detail::None, &mut effects);
+            effects.clear();
         }
         bytes.clear();
         encode_state(&state, &mut bytes);

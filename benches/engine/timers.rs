@@ -47,7 +47,7 @@ pub(super) fn run(table: &mut Table) {
 fn load(bench: &mut Bench, customers: i64, early: i64) {
     let rules = Arc::clone(&bench.rules);
     let mut engine = Engine::new(Arc::clone(&rules), Span(4 * Span::DAY.0), IDS_MAX);
-    let (mut batch, mut bytes, mut said) = (Batch::default(), Vec::new(), Vec::new());
+    let (mut batch, mut bytes, mut effects) = (Batch::default(), Vec::new(), Vec::new());
     for number in 0..customers {
         let (customer, at) = (format!("c{number:08}"), START + Span(number * GAP));
         let event = CustomerEvent {
@@ -62,8 +62,8 @@ fn load(bench: &mut Bench, customers: i64, early: i64) {
             properties: &[],
         };
         let mut state = CustomerState::new(&rules);
-        engine.apply(&mut state, &event, number, Instant::MIN, Detail::None, &mut said);
-        said.clear();
+        engine.apply(&mut state, &event, number, Instant::MIN, Detail::None, &mut effects);
+        effects.clear();
         assert_eq!(state.next_deadline, at + WEEK);
         bytes.clear();
         encode_state(&state, &mut bytes);

@@ -22,32 +22,32 @@ pub(super) fn routes() -> Router<Views> {
 }
 
 async fn all(State(views): State<Views>) -> Response {
-    match views.board.newest() {
-        Some(overview) => told(StatusCode::OK, &*overview),
+    match views.latest.overview() {
+        Some(overview) => json_response(StatusCode::OK, &*overview),
         None => not_yet(),
     }
 }
 
 async fn one(State(views): State<Views>, Path(name): Path<String>) -> Response {
-    let Some(overview) = views.board.newest() else { return not_yet() };
+    let Some(overview) = views.latest.overview() else { return not_yet() };
     match overview.detail(&name) {
-        Some(cohort) => told(StatusCode::OK, cohort),
+        Some(cohort) => json_response(StatusCode::OK, cohort),
         None => {
             let names = overview.cohorts.iter().map(|line| line.cohort.as_str());
             let hint = nearest(&name, names).map_or_else(String::new, |near| format!(" Did you mean {near}?"));
             let detail = format!("There is no cohort of this name.{hint}");
-            told(StatusCode::NOT_FOUND, &json!({ "status": "unknown_cohort", "detail": detail }))
+            json_response(StatusCode::NOT_FOUND, &json!({ "status": "unknown_cohort", "detail": detail }))
         }
     }
 }
 
 fn not_yet() -> Response {
     let detail = "There is no survey yet: the first follows once all partitions have caught up, then one a day.";
-    told(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "no_survey_yet", "detail": detail }))
+    json_response(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "no_survey_yet", "detail": detail }))
 }
 
-fn told(status: StatusCode, said: &impl Serialize) -> Response {
-    match serde_json::to_string(said) {
+fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
         Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], format!("{text}\n")).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }

@@ -24,7 +24,7 @@ use tokio::sync::oneshot::Receiver;
 
 use super::Views;
 use super::audit::Caller;
-use crate::inquiry::{Answer, Census, Elsewhere, Form, Found};
+use crate::inquiry::{Answer, Form, Found, PartitionStates, Unavailable};
 use crate::metrics::{GroupSeen, Metrics};
 
 /// A lane handles questions many times a second; if it does not, it is busy with something long, such as a restore.
@@ -45,7 +45,7 @@ async fn standings(
 ) -> Response {
     let answered = async {
         let form = form(query.as_deref())?;
-        Ok(told(form, ask(&views, customer.clone()).await?.standings(form)))
+        Ok(ok(form, ask(&views, customer.clone()).await?.standings(form)))
     };
     audited(&caller, &customer, answered.await)
 }
@@ -60,7 +60,7 @@ async fn explanation(
         let form = form(query.as_deref())?;
         let found = ask(&views, customer.clone()).await?;
         let index = found.cohort(&cohort).map_err(Refusal::no_cohort)?;
-        Ok(told(form, found.explanation(index, form)))
+        Ok(ok(form, found.explanation(index, form)))
     };
     audited(&caller, &customer, answered.await)
 }
@@ -74,31 +74,31 @@ fn audited(caller: &Caller, customer: &str, answered: Result<Response, Refusal>)
 
 async fn ask(views: &Views, customer: String) -> Result<Found, Refusal> {
     let group = views.health.group();
-    let elsewhere = |why| Refusal::elsewhere(why, group.as_ref());
-    let home = views.desk.home(&customer).map_err(elsewhere)?;
+    let unavailable = |why| Refusal::unavailable(why, group.as_ref());
+    let home = views.router.home(&customer).map_err(unavailable)?;
     // What this process has seen of other partitioners.
     let placement = Placement::seen(&views.metrics);
-    let at_home = match views.desk.ask(home, &customer) {
-        Ok(answer) => heard(answer).await,
-        Err(why) => Err(Unheard::Elsewhere(why)),
+    let at_home = match views.router.ask(home, &customer) {
+        Ok(answer) => receive(answer).await,
+        Err(why) => Err(NoAnswer::Unavailable(why)),
     };
     let mut found = match at_home {
         Ok(mut found) if placement == Placement::Murmur2 && !found.is_empty() => return Ok(found.swap_remove(0)),
         Ok(found) => found,
-        Err(Unheard::Elsewhere(Elsewhere::NotOurs { .. } | Elsewhere::Restoring { .. })) => Vec::new(),
-        Err(unheard) => return Err(unheard.refusal(group.as_ref())),
+        Err(NoAnswer::Unavailable(Unavailable::NotOurs { .. } | Unavailable::Restoring { .. })) => Vec::new(),
+        Err(no_answer) => return Err(no_answer.refusal(group.as_ref())),
     };
-    if views.desk.census().at_work.iter().any(|partition| *partition != home) {
+    if views.router.partition_states().running.iter().any(|partition| *partition != home) {
         found.clear();
-        for answer in views.desk.ask_all(&customer).map_err(elsewhere)? {
-            found.extend(heard(answer).await.map_err(|unheard| unheard.refusal(group.as_ref()))?);
+        for answer in views.router.ask_all(&customer).map_err(unavailable)? {
+            found.extend(receive(answer).await.map_err(|no_answer| no_answer.refusal(group.as_ref()))?);
         }
     }
     found.sort_by_key(|found: &Found| (found.partition != home, found.partition));
     let mut found = found.into_iter();
     match found.next() {
         Some(first) => Ok(Found { also_in: found.map(|other| other.partition).collect(), ..first }),
-        None => Err(Refusal::nowhere(home, &views.desk.census(), placement, group.as_ref())),
+        None => Err(Refusal::nowhere(home, &views.router.partition_states(), placement, group.as_ref())),
     }
 }
 
@@ -118,17 +118,17 @@ impl Placement {
 }
 
 /// Why a lane did not answer whether it knows a customer.
-enum Unheard {
-    Elsewhere(Elsewhere),
+enum NoAnswer {
+    Unavailable(Unavailable),
     Unreadable,
     /// The lane ended, or did not answer in time.
     Silent,
 }
 
-impl Unheard {
+impl NoAnswer {
     fn refusal(self, group: Option<&GroupSeen>) -> Refusal {
         match self {
-            Self::Elsewhere(why) => Refusal::elsewhere(why, group),
+            Self::Unavailable(why) => Refusal::unavailable(why, group),
             Self::Unreadable => Refusal::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 json!({ "status": "unreadable", "detail": "The customer's state cannot be read; the log says why." }),
@@ -141,13 +141,13 @@ impl Unheard {
     }
 }
 
-async fn heard(answer: Receiver<Answer>) -> Result<Vec<Found>, Unheard> {
+async fn receive(answer: Receiver<Answer>) -> Result<Vec<Found>, NoAnswer> {
     match tokio::time::timeout(WAIT_MAX, answer).await {
         Ok(Ok(Answer::Found(found))) => Ok(found),
         Ok(Ok(Answer::Unknown)) => Ok(Vec::new()),
-        Ok(Ok(Answer::Elsewhere(why))) => Err(Unheard::Elsewhere(why)),
-        Ok(Ok(Answer::Unreadable)) => Err(Unheard::Unreadable),
-        Ok(Err(_)) | Err(_) => Err(Unheard::Silent),
+        Ok(Ok(Answer::Unavailable(why))) => Err(NoAnswer::Unavailable(why)),
+        Ok(Ok(Answer::Unreadable)) => Err(NoAnswer::Unreadable),
+        Ok(Err(_)) | Err(_) => Err(NoAnswer::Silent),
     }
 }
 
@@ -160,7 +160,7 @@ fn form(query: Option<&str>) -> Result<Form, Refusal> {
     })
 }
 
-fn told(form: Form, text: String) -> Response {
+fn ok(form: Form, text: String) -> Response {
     let kind = if form == Form::Json { JSON } else { PLAIN_TEXT };
     personal(StatusCode::OK, kind, text)
 }
@@ -181,12 +181,12 @@ fn listed(partitions: &[i32]) -> String {
 /// Why there is no answer.
 struct Refusal {
     status: StatusCode,
-    said: Value,
+    body: Value,
 }
 
 impl Refusal {
-    fn new(status: StatusCode, said: Value) -> Self {
-        Self { status, said }
+    fn new(status: StatusCode, body: Value) -> Self {
+        Self { status, body }
     }
 
     fn no_cohort(nearest: Option<String>) -> Self {
@@ -198,11 +198,11 @@ impl Refusal {
     }
 
     /// No partition that this process owns knows the customer.
-    fn nowhere(home: i32, census: &Census, placement: Placement, group: Option<&GroupSeen>) -> Self {
-        let Census { at_work, restoring, absent } = census;
+    fn nowhere(home: i32, partition_states: &PartitionStates, placement: Placement, group: Option<&GroupSeen>) -> Self {
+        let PartitionStates { running, restoring, absent } = partition_states;
         if let Some(partition) = restoring.iter().find(|partition| placement == Placement::Mixed || **partition == home)
         {
-            return Self::elsewhere(Elsewhere::Restoring { partition: *partition }, group);
+            return Self::unavailable(Unavailable::Restoring { partition: *partition }, group);
         }
         if placement == Placement::Murmur2 && absent.contains(&home) {
             return Self::not_ours(home, group);
@@ -211,21 +211,21 @@ impl Refusal {
             let detail = "No event of this customer was ever applied; this process owns all partitions.";
             return Self::new(StatusCode::NOT_FOUND, json!({ "status": "unknown_customer", "detail": detail }));
         }
-        let elsewhere: Vec<i32> = absent.iter().chain(restoring).copied().collect();
+        let unavailable: Vec<i32> = absent.iter().chain(restoring).copied().collect();
         if placement == Placement::Murmur2 {
             let detail = format!(
                 "Partition {home}, where Kafka's default partitioner (murmur2) puts this customer, has applied no event of \
                  them, nor has any other here ({}). Only a producer with another partitioner could have put them into one of \
                  {}, which are not here.",
-                listed(at_work),
-                listed(&elsewhere)
+                listed(running),
+                listed(&unavailable)
             );
-            let said =
-                json!({ "status": "unknown_customer", "partition": home, "not_here": elsewhere, "detail": detail });
-            return Self::new(StatusCode::NOT_FOUND, said);
+            let body =
+                json!({ "status": "unknown_customer", "partition": home, "not_here": unavailable, "detail": detail });
+            return Self::new(StatusCode::NOT_FOUND, body);
         }
         let holders: BTreeSet<&str> =
-            elsewhere.iter().filter_map(|partition| group.and_then(|group| group.holder(*partition))).collect();
+            unavailable.iter().filter_map(|partition| group.and_then(|group| group.holder(*partition))).collect();
         let whom = match holders.len() {
             0 => "the group is rebalancing: try again".to_owned(),
             _ => format!("ask {}", holders.iter().copied().collect::<Vec<_>>().join(", ")),
@@ -233,30 +233,30 @@ impl Refusal {
         let detail = format!(
             "No partition here knows this customer ({}). Customers are not where Kafka's default partitioner (murmur2) puts \
              them, so any of the others may ({}); {whom}.",
-            listed(at_work),
-            listed(&elsewhere)
+            listed(running),
+            listed(&unavailable)
         );
         let status = if holders.is_empty() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::MISDIRECTED_REQUEST };
         let word = if holders.is_empty() { "not_assigned" } else { "not_here" };
-        Self::new(status, json!({ "status": word, "not_here": elsewhere, "holders": holders, "detail": detail }))
+        Self::new(status, json!({ "status": word, "not_here": unavailable, "holders": holders, "detail": detail }))
     }
 
-    fn elsewhere(why: Elsewhere, group: Option<&GroupSeen>) -> Self {
+    fn unavailable(why: Unavailable, group: Option<&GroupSeen>) -> Self {
         match why {
-            Elsewhere::Starting => Self::new(
+            Unavailable::Starting => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 json!({ "status": "starting", "detail": "The topics are not known yet; try again." }),
             ),
-            Elsewhere::NotOurs { partition } => Self::not_ours(partition, group),
-            Elsewhere::Restoring { partition } => {
+            Unavailable::NotOurs { partition } => Self::not_ours(partition, group),
+            Unavailable::Restoring { partition } => {
                 let detail = format!("Partition {partition}, which has this customer, is being restored; try again.");
-                let said = json!({ "status": "restoring", "partition": partition, "detail": detail });
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, said)
+                let body = json!({ "status": "restoring", "partition": partition, "detail": detail });
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, body)
             }
-            Elsewhere::Busy { partition } => {
+            Unavailable::Busy { partition } => {
                 let detail = format!("Too many requests for partition {partition}; try again.");
-                let said = json!({ "status": "busy", "partition": partition, "detail": detail });
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, said)
+                let body = json!({ "status": "busy", "partition": partition, "detail": detail });
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, body)
             }
         }
     }
@@ -284,6 +284,6 @@ impl Refusal {
     }
 
     fn into_response(self) -> Response {
-        personal(self.status, JSON, format!("{}\n", self.said))
+        personal(self.status, JSON, format!("{}\n", self.body))
     }
 }

@@ -26,7 +26,7 @@ use super::tokens::{Right, Tokens};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The minimum interval of log lines about refused requests: a flood of them must not flood the log.
-const SAY_EVERY: Duration = Duration::from_secs(10);
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// What a request's `Host` may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(super) struct Guard {
 /// Requests refused since the last log line about them.
 #[derive(Debug, Default)]
 struct Refused {
-    said: Option<Instant>,
+    logged: Option<Instant>,
     since: u64,
 }
 
@@ -100,11 +100,11 @@ impl Guard {
     fn note(&self, refusal: Refusal, peer: Peer) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.since += 1;
-        if refused.said.is_some_and(|said| said.elapsed() < SAY_EVERY) {
+        if refused.logged.is_some_and(|logged| logged.elapsed() < LOG_EVERY) {
             return;
         }
         let requests = std::mem::take(&mut refused.since);
-        refused.said = Some(Instant::now());
+        refused.logged = Some(Instant::now());
         let (reason, peer) = (refusal.reason(), peer.to_string());
         tracing::warn!(reason, peer, requests, "The admin API refused requests; the reason is that of the last one.");
     }

@@ -4,18 +4,18 @@
 //! machine, or needs TLS and a token (`guard`); reads of customers are logged (`audit`). Neither logs or counts paths,
 //! which contain ids.
 //!
-//! Slow and hostile clients use a bounded part of the process and block no other client (`server`, `places`).
+//! Slow and hostile clients use a bounded part of the process and block no other client (`server`, `slots`).
 
 mod audit;
 mod cohorts;
 mod customers;
 mod guard;
 mod listeners;
-mod places;
 mod posted;
 mod preview;
 mod routes;
 mod server;
+mod slots;
 mod tls;
 mod tokens;
 
@@ -32,18 +32,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::inquiry::{Board, Desk};
+use crate::inquiry::{Latest, RequestRouter};
 use crate::metrics::{Health, Metrics};
 use crate::settings::{self, Listen};
 use crate::tls::Unusable;
 use guard::{Guard, Hosts};
 use listeners::Listener;
-use places::Places;
-use server::{QUIET_MAX, Server};
+use server::{IDLE_MAX, Server};
+use slots::ConnectionSlots;
 use tls::Tls;
 use tokens::Tokens;
 
-pub use posted::{Posted, Ruling};
+pub use posted::{PostOutcome, Posted};
 
 /// How long answers in progress may take once the servers are closing.
 pub const CLOSE_TIME_MAX: Duration = Duration::from_secs(1);
@@ -82,9 +82,9 @@ pub struct Views {
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
     /// Where lanes are asked about customers.
-    pub desk: Arc<Desk>,
+    pub router: Arc<RequestRouter>,
     /// The newest overview of all cohorts, and the rules in force.
-    pub board: Arc<Board>,
+    pub latest: Arc<Latest>,
     /// Receives posted rules; `None`: they are not accepted.
     pub rules: Option<mpsc::Sender<Posted>>,
 }
@@ -159,13 +159,13 @@ impl Servers {
         let metrics = Server {
             listener: self.metrics,
             tls: None,
-            places: Places::new(usize::try_from(metrics_connections()).unwrap_or(ADMIN_CONNECTIONS), QUIET_MAX),
+            slots: ConnectionSlots::new(usize::try_from(metrics_connections()).unwrap_or(ADMIN_CONNECTIONS), IDLE_MAX),
             router: routes::metrics(views.clone()),
         };
         let admin = self.admin.map(|admin| Server {
             listener: admin.listener,
             tls: admin.tls,
-            places: Places::new(ADMIN_CONNECTIONS, QUIET_MAX),
+            slots: ConnectionSlots::new(ADMIN_CONNECTIONS, IDLE_MAX),
             router: routes::admin(views, Guard::new(admin.tokens, admin.hosts)),
         });
         runtime.spawn(async move {

@@ -32,41 +32,41 @@ use crate::inquiry::{InForce, NotFound};
 const BODY_BYTES_MAX: usize = 1 << 20;
 const TOML: &str = "application/toml";
 /// How long a client that posts rules waits for the outcome.
-const RULING_TIME_MAX: Duration = Duration::from_secs(10);
+const OUTCOME_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A rules file from the admin API, and the channel for its outcome.
 #[derive(Debug)]
 pub struct Posted {
     text: String,
-    ruling: oneshot::Sender<Ruling>,
-    fate: Arc<Fate>,
+    outcome: oneshot::Sender<PostOutcome>,
+    progress: Arc<Progress>,
 }
 
 /// The waiting side of posted rules.
 struct Waiting {
-    ruling: oneshot::Receiver<Ruling>,
-    fate: Arc<Fate>,
+    outcome: oneshot::Receiver<PostOutcome>,
+    progress: Arc<Progress>,
 }
 
 /// Whether posted rules are pending, withdrawn, or being applied. One of the two sides decides: rules that were
 /// answered with 503 never come into force.
 #[derive(Debug, Default)]
-struct Fate(AtomicU8);
+struct Progress(AtomicU8);
 
-impl Fate {
+impl Progress {
     const OPEN: u8 = 0;
     const WITHDRAWN: u8 = 1;
     const BEGUN: u8 = 2;
 
-    fn settle(&self, fate: u8) -> bool {
-        let settled = self.0.compare_exchange(Self::OPEN, fate, Ordering::AcqRel, Ordering::Acquire);
-        settled.is_ok() || settled == Err(fate)
+    fn settle(&self, progress: u8) -> bool {
+        let settled = self.0.compare_exchange(Self::OPEN, progress, Ordering::AcqRel, Ordering::Acquire);
+        settled.is_ok() || settled == Err(progress)
     }
 }
 
 /// The outcome of posted rules.
 #[derive(Debug)]
-pub enum Ruling {
+pub enum PostOutcome {
     /// They are the newest version; `new` if they were not before.
     InForce { version: u64, fingerprint: String, new: bool },
     /// All mistakes, as text.
@@ -79,21 +79,21 @@ pub enum Ruling {
 
 impl Posted {
     fn new(text: String) -> (Self, Waiting) {
-        let (ruling, ruled) = oneshot::channel();
-        let fate = Arc::new(Fate::default());
-        (Self { text, ruling, fate: Arc::clone(&fate) }, Waiting { ruling: ruled, fate })
+        let (sender, receiver) = oneshot::channel();
+        let progress = Arc::new(Progress::default());
+        (Self { text, outcome: sender, progress: Arc::clone(&progress) }, Waiting { outcome: receiver, progress })
     }
 
     /// Starts to apply them. `None`: they were withdrawn, or the client is gone.
-    pub fn begin(self) -> Option<(String, oneshot::Sender<Ruling>)> {
-        self.fate.settle(Fate::BEGUN).then_some((self.text, self.ruling))
+    pub fn begin(self) -> Option<(String, oneshot::Sender<PostOutcome>)> {
+        self.progress.settle(Progress::BEGUN).then_some((self.text, self.outcome))
     }
 }
 
 impl Waiting {
     /// Withdraws them. `false`: they are being applied already.
     fn withdraw(&self) -> bool {
-        self.fate.settle(Fate::WITHDRAWN)
+        self.progress.settle(Progress::WITHDRAWN)
     }
 }
 
@@ -114,11 +114,11 @@ pub(super) fn writing() -> Router<Views> {
 
 /// The version in force, and the names in it that no event has had since this process loaded it.
 async fn show(State(views): State<Views>) -> Response {
-    let Some(InForce { version, fingerprint, coverage }) = views.board.rules() else { return not_read_yet() };
+    let Some(InForce { version, fingerprint, coverage }) = views.latest.rules() else { return not_read_yet() };
     let missing = coverage.not_found();
     let missing: Vec<_> =
         missing.iter().map(|NotFound { key, text, hint }| json!({ "key": key, "text": text, "hint": hint })).collect();
-    told(
+    json_response(
         StatusCode::OK,
         &json!({
             "version": version, "fingerprint": fingerprint, "events_looked_at": coverage.events(), "not_found": missing,
@@ -147,16 +147,16 @@ async fn take(State(views): State<Views>, Extension(caller): Extension<Caller>, 
         Err(_) => return (StatusCode::REQUEST_TIMEOUT, "The request body is incomplete.\n").into_response(),
     };
     if is_dry_run {
-        return try_out(&views, text).await;
+        return dry_run(&views, text).await;
     }
     caller.posts_rules(&text);
     // Runs to completion even if the client disconnects, so that the outcome is always logged.
-    let ruled = tokio::spawn(async move {
+    let outcome = tokio::spawn(async move {
         let response = put_in_force(&views, text.clone()).await;
         caller.posted_rules(&text, response.status());
         response
     });
-    ruled.await.unwrap_or_else(failed)
+    outcome.await.unwrap_or_else(failed)
 }
 
 fn is_toml(headers: &HeaderMap) -> bool {
@@ -165,45 +165,47 @@ fn is_toml(headers: &HeaderMap) -> bool {
 }
 
 async fn put_in_force(views: &Views, text: String) -> Response {
-    let Some(keeper) = &views.rules else { return away("This process does not accept rules.") };
+    let Some(keeper) = &views.rules else { return unavailable("This process does not accept rules.") };
     let (posted, mut waiting) = Posted::new(text);
     if keeper.try_send(posted).is_err() {
-        return away("Other rules are being processed; try again.");
+        return unavailable("Other rules are being processed; try again.");
     }
-    let ruled = timeout(RULING_TIME_MAX, &mut waiting.ruling).await;
-    match ruled {
-        Ok(Ok(Ruling::InForce { version, fingerprint, new })) => {
-            told(StatusCode::OK, &json!({ "version": version, "fingerprint": fingerprint, "new": new }))
+    let outcome = timeout(OUTCOME_TIME_MAX, &mut waiting.outcome).await;
+    match outcome {
+        Ok(Ok(PostOutcome::InForce { version, fingerprint, new })) => {
+            json_response(StatusCode::OK, &json!({ "version": version, "fingerprint": fingerprint, "new": new }))
         }
-        Ok(Ok(Ruling::Refused(mistakes))) => refused(&mistakes),
-        Ok(Ok(Ruling::Unavailable(reason))) => away(&reason),
-        Ok(Ok(Ruling::Unknown(reason))) => unknown(&reason),
-        Ok(Err(_)) if waiting.withdraw() => away("The process is stopping."),
+        Ok(Ok(PostOutcome::Refused(mistakes))) => refused(&mistakes),
+        Ok(Ok(PostOutcome::Unavailable(reason))) => unavailable(&reason),
+        Ok(Ok(PostOutcome::Unknown(reason))) => unknown(&reason),
+        Ok(Err(_)) if waiting.withdraw() => unavailable("The process is stopping."),
         Ok(Err(_)) => unknown("The process is stopping"),
-        Err(_) if waiting.withdraw() => away("The rules were not processed, since Kafka does not answer; try again."),
+        Err(_) if waiting.withdraw() => {
+            unavailable("The rules were not processed, since Kafka does not answer; try again.")
+        }
         Err(_) => unknown("They are still being written"),
     }
 }
 
 /// Concurrent dry runs: each takes a core, and memory.
-static TRIED_OUT: Semaphore = Semaphore::const_new(2);
+static DRY_RUNS: Semaphore = Semaphore::const_new(2);
 
 /// A dry run, on another thread than the one that answers probes.
-async fn try_out(views: &Views, text: String) -> Response {
-    let Some(in_force) = views.board.rules() else { return not_read_yet() };
-    let Ok(Ok(place)) = timeout(ANSWER_TIME_MAX, TRIED_OUT.acquire()).await else {
-        return away("Other dry runs are in progress; try again.");
+async fn dry_run(views: &Views, text: String) -> Response {
+    let Some(in_force) = views.latest.rules() else { return not_read_yet() };
+    let Ok(Ok(place)) = timeout(ANSWER_TIME_MAX, DRY_RUNS.acquire()).await else {
+        return unavailable("Other dry runs are in progress; try again.");
     };
     // The work continues, and keeps its permit, if the client disconnects.
-    let tried = tokio::task::spawn_blocking(move || {
+    let computed = tokio::task::spawn_blocking(move || {
         let _place = place;
         preview::of(&text, &in_force)
     });
-    match timeout(ANSWER_TIME_MAX, tried).await {
-        Ok(Ok(Ok(preview))) => told(StatusCode::OK, &preview),
+    match timeout(ANSWER_TIME_MAX, computed).await {
+        Ok(Ok(Ok(preview))) => json_response(StatusCode::OK, &preview),
         Ok(Ok(Err(mistakes))) => refused(&mistakes),
         Ok(Err(error)) => failed(error),
-        Err(_) => away("Computing what they would change took too long."),
+        Err(_) => unavailable("Computing what they would change took too long."),
     }
 }
 
@@ -211,12 +213,12 @@ fn failed(error: JoinError) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response()
 }
 
-fn away(reason: &str) -> Response {
+fn unavailable(reason: &str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response()
 }
 
 fn not_read_yet() -> Response {
-    away("No rules have been loaded yet; try again.")
+    unavailable("No rules have been loaded yet; try again.")
 }
 
 fn refused(mistakes: &str) -> Response {
@@ -227,11 +229,11 @@ fn refused(mistakes: &str) -> Response {
 fn unknown(reason: &str) -> Response {
     let detail =
         format!("{reason}: they may come into force. Post the same rules again to find out, or see GET /rules.");
-    told(StatusCode::ACCEPTED, &json!({ "status": "unknown", "detail": detail }))
+    json_response(StatusCode::ACCEPTED, &json!({ "status": "unknown", "detail": detail }))
 }
 
-fn told(status: StatusCode, said: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{said}\n")).into_response()
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(compare(&rules(before), &rules(&titled)), Compared { unchanged: 4, ..Compared::default() });
         let shadow = before.replace("[cohorts.cb]", "shadow = true\n[cohorts.cb]");
         assert_eq!(compare(&rules(&shadow), &rules(before)).changed, names(&["ca"]));
-        // Whom the first of a group held, the second may hold once that is gone.
+        // Customers whom the first cohort of a group kept out of the second may enter it once the first is gone.
         let cohort = |name: &str, priority: u8| {
             format!(
                 "[cohorts.{name}]\nwho = 'did visit in the last 1 day'\nexclusive_in = 'offers'\npriority = {priority}\n"

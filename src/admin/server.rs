@@ -1,6 +1,6 @@
 //! One address: accepts connections, and answers on each until it ends.
 //!
-//! The cost of an unknown client is bounded: connections by [`Places`], the time of a handshake, of headers, of an
+//! The cost of an unknown client is bounded: connections by [`ConnectionSlots`], the time of a handshake, of headers, of an
 //! answer and of reading it, and the size of headers.
 
 use std::io;
@@ -20,7 +20,7 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::listeners::{Listener, Peer, Stream};
-use super::places::{Place, Places};
+use super::slots::{ConnectionSlot, ConnectionSlots};
 use super::tls::Tls;
 
 /// Timeout of the headers of a request, counted from the connection or the last answer; so also the idle timeout of a
@@ -31,7 +31,7 @@ const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(5);
 /// No answer takes long to compute; one that does is stuck.
 pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Timeout of reading an answer, and of idling after it.
-pub(super) const QUIET_MAX: Duration = Duration::from_secs(30);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(30);
 /// Size limit of a request's first line and headers: each byte of a customer id may take three.
 const HEADERS_BYTES_MAX: usize = 16 << 10;
 /// Pause when the system has no file handle left for a connection.
@@ -41,7 +41,7 @@ const PAUSE_WITHOUT_FILES: Duration = Duration::from_millis(20);
 pub(super) struct Server {
     pub(super) listener: Listener,
     pub(super) tls: Option<Arc<Tls>>,
-    pub(super) places: Arc<Places>,
+    pub(super) slots: Arc<ConnectionSlots>,
     pub(super) router: Router,
 }
 
@@ -60,9 +60,9 @@ impl Server {
                     continue;
                 }
             };
-            match self.places.enter() {
-                Some(place) => {
-                    let serving = Serving { peer, place, router: self.router.clone(), watcher: watching.watcher() };
+            match self.slots.enter() {
+                Some(slot) => {
+                    let serving = Serving { peer, slot, router: self.router.clone(), watcher: watching.watcher() };
                     tokio::spawn(serving.run(stream, self.tls.clone()));
                 }
                 None => drop(stream),
@@ -81,14 +81,14 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 /// One connection.
 struct Serving {
     peer: Peer,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
     router: Router,
     watcher: Watcher,
 }
 
 impl Serving {
     async fn run(self, stream: Stream, tls: Option<Arc<Tls>>) {
-        let place = Arc::clone(&self.place);
+        let slot = Arc::clone(&self.slot);
         let served = async {
             match (stream, tls) {
                 (Stream::Unix(stream), _) => self.serve(stream).await,
@@ -103,15 +103,15 @@ impl Serving {
         };
         tokio::select! {
             () = served => {}
-            () = place.lost() => {}
+            () = slot.lost() => {}
         }
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { peer, place, router, watcher } = self;
+        let Self { peer, slot, router, watcher } = self;
         let answers = TowerToHyperService::new(router);
         let answer = service_fn(move |mut request: Request<Incoming>| {
-            let answering = place.answering();
+            let answering = slot.answering();
             request.extensions_mut().insert(peer);
             let answer = answers.call(request);
             async move {

@@ -34,7 +34,7 @@ struct TokenFile {
     path: PathBuf,
     right: Right,
     /// Was it logged that it cannot be used?
-    said: AtomicBool,
+    is_logged: AtomicBool,
 }
 
 impl Tokens {
@@ -44,7 +44,7 @@ impl Tokens {
     /// A file that holds no token fit for use, or the same one as the other.
     pub(super) fn of(admin: &settings::Admin) -> Result<Option<Self>, Error> {
         let file = |key, path: &Option<PathBuf>, right| {
-            path.clone().map(|path| TokenFile { key, path, right, said: AtomicBool::new(false) })
+            path.clone().map(|path| TokenFile { key, path, right, is_logged: AtomicBool::new(false) })
         };
         let files = [
             file("admin.token_file", &admin.token_file, Right::Read),
@@ -78,9 +78,9 @@ impl TokenFile {
     /// `None`: it cannot be used, and grants nothing.
     fn now(&self) -> Option<Vec<u8>> {
         let read = self.read();
-        let was_said = self.said.swap(read.is_err(), Ordering::Relaxed);
+        let was_logged = self.is_logged.swap(read.is_err(), Ordering::Relaxed);
         read.map_err(|error| {
-            if !was_said {
+            if !was_logged {
                 tracing::error!(key = error.key, %error, "A token of the admin API cannot be used; requests with it are refused.");
             }
         })
@@ -155,7 +155,7 @@ mod tests {
         {
             assert_eq!(right(wrong), None);
         }
-        // Another one counts at once, and a file that is gone lets nobody in.
+        // A new token is accepted at once, and without the file none is.
         fs::write(&read, "c".repeat(32)).unwrap();
         assert_eq!(right(format!("Bearer {a}")), None);
         assert_eq!(right(format!("Bearer {}", "c".repeat(32))), Some(Right::Read));

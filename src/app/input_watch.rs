@@ -86,7 +86,7 @@ impl Watch {
         };
         self.missing = 0;
         if id.is_some_and(|id| !self.id.is_empty() && id != self.id) {
-            return refuse(identity::made_anew(&self.topic, "what was read until now is"));
+            return refuse(identity::recreated(&self.topic, "what was read until now is"));
         }
         let partitions = u32::try_from(partitions).unwrap_or(0);
         // While a topic is being created, its partitions appear one by one.

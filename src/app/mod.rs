@@ -30,8 +30,8 @@ use tokio::runtime::Runtime;
 
 use crate::admin::{Posted, Servers, Views, metrics_connections};
 use crate::codec::Schemas;
-use crate::inquiry::{Board, Desk, Inbox};
-use crate::kafka::{BrokerState, Brokers, Ends, Watermarks};
+use crate::inquiry::{Inbox, Latest, RequestRouter};
+use crate::kafka::{BrokerState, Brokers, EndOffsets, Watermarks};
 use crate::lane::{ClusterFacts, Context, Lane, LaneError, Ownership, Rulebook, Start, Summaries, Watchdog};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::rules::RuleSet;
@@ -42,7 +42,7 @@ use crate::telemetry;
 use rules_file::RulesFile;
 use rules_keeper::Keeper;
 use rules_topic::RulesTopic;
-use schemas::{Confirming, Outputs};
+use schemas::{IdCheck, Outputs};
 
 pub use ending::Ending;
 pub use failure::Failure;
@@ -71,7 +71,7 @@ pub fn run(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
 }
 
 fn run_logged(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
-    // First of all: a process that is number 1 in a container would not hear a signal that it has no handler for.
+    // First of all: process 1 of a container ignores signals without a handler.
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let file = rules_file::load(&loaded, None)?;
@@ -79,7 +79,7 @@ fn run_logged(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     let schemas = schemas::kept(&loaded)?;
     let servers = Servers::bind(runtime.handle(), &loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
-    Process::new(loaded, runtime, shutdown).serve(schemas, servers, Begin::Prepare(Box::new(file), edit))
+    Process::new(loaded, runtime, shutdown).serve(schemas, servers, StartMode::Prepare(Box::new(file), edit))
 }
 
 /// The state of a process once its addresses are bound, for `run` and for the demo on its own broker.
@@ -92,7 +92,7 @@ struct Process {
 }
 
 /// How a process starts.
-enum Begin {
+enum StartMode {
     /// Topics are checked, and created if missing; the rules file is compared with the rules topic.
     Prepare(Box<RulesFile>, Edit),
     /// The caller has created the topics; the rules do not change.
@@ -119,7 +119,7 @@ impl Process {
     }
 
     /// Runs until stopped, or a lane cannot continue.
-    fn serve(self, schemas: Schemas, servers: Servers, begin: Begin) -> Result<(), Failure> {
+    fn serve(self, schemas: Schemas, servers: Servers, begin: StartMode) -> Result<(), Failure> {
         let Self { loaded, metrics, health, runtime, shutdown } = self;
         let settings = &loaded.settings;
         let metrics_address = servers.metrics_address().map_err(Failure::running)?;
@@ -128,27 +128,27 @@ impl Process {
         // HTTP is served until everything is written, so that load balancers see that this process drains.
         let drained = Shutdown::new();
         let closing = drained.clone();
-        let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
+        let (router, latest) = (Arc::new(RequestRouter::default()), Arc::new(Latest::default()));
         let (post, posts) = tokio::sync::mpsc::channel::<Posted>(POSTS_MAX);
         let views = Views {
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
-            desk: Arc::clone(&desk),
-            board: Arc::clone(&board),
-            rules: matches!(begin, Begin::Prepare(..)).then_some(post),
+            router: Arc::clone(&router),
+            latest: Arc::clone(&latest),
+            rules: matches!(begin, StartMode::Prepare(..)).then_some(post),
         };
         let answering = servers.serve(runtime.handle(), views, async move { closing.requested().await });
         tracing::info!(metrics = %metrics_address, admin = admin_address, "Listening.");
 
         let brokers = Brokers::default();
-        let book = Arc::new(Rulebook::new(Arc::clone(&metrics), Arc::clone(&board)));
+        let book = Arc::new(Rulebook::new(Arc::clone(&metrics), Arc::clone(&latest)));
         let (found, keeper) = match begin {
-            Begin::With(found, rules) => {
+            StartMode::With(found, rules) => {
                 let fingerprint = rules.fingerprint.clone();
                 book.add(1, &fingerprint, String::new(), Some(rules));
                 (found, None)
             }
-            Begin::Prepare(file, edit) => {
+            StartMode::Prepare(file, edit) => {
                 let Some(alone) = twin::lock(&loaded, &health, &shutdown)? else { return Ok(()) };
                 let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &health, &shutdown)? else {
                     return Ok(());
@@ -169,14 +169,14 @@ impl Process {
             let keep = move || keeper.run(posts, &handle, &stop);
             std::thread::Builder::new().name("rules".to_owned()).spawn(keep).map_err(Failure::running)?;
         }
-        let inboxes = desk.open(settings.lanes, found.partitions);
-        let context = Context::new(settings, book, Arc::clone(&metrics), board, encoder, found);
+        let inboxes = router.open(settings.lanes, found.partitions);
+        let context = Context::new(settings, book, Arc::clone(&metrics), latest, encoder, found);
         let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, &schemas, &health, &shutdown);
         shutdown.request();
         drained.request();
         runtime.block_on(answering).ok();
         drop(alone);
-        outcome.and(confirming.map_or(Ok(()), Confirming::outcome))
+        outcome.and(confirming.map_or(Ok(()), IdCheck::outcome))
     }
 }
 
@@ -191,12 +191,12 @@ fn run_lanes(
 ) -> Result<(), Failure> {
     let memory = Arc::new(shared_memory(settings, context.partitions));
     let watermarks = Arc::new(Watermarks::new(&settings.kafka, brokers)?);
-    let ends = Arc::new(Ends::new(Arc::clone(&watermarks), &settings.topics.input, context.partitions));
+    let end_offsets = Arc::new(EndOffsets::new(Arc::clone(&watermarks), &settings.topics.input, context.partitions));
     let ownership = Arc::new(Ownership::new(settings.lanes));
     let mut lanes = vec![cleanup::start(settings, &context.metrics, shutdown)?];
     let mut senders = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
-        let (sender, told) = channel();
+        let (sender, updates) = channel();
         senders.push(sender);
         let lane = Lane::new(Start {
             number,
@@ -205,12 +205,12 @@ fn run_lanes(
             memory: Arc::clone(&memory),
             brokers: brokers.clone(),
             watermarks: Arc::clone(&watermarks),
-            ends: Arc::clone(&ends),
+            end_offsets: Arc::clone(&end_offsets),
             ownership: Arc::clone(&ownership),
             schemas: schemas.clone(),
             health: Arc::clone(health),
             inbox,
-            updates: told,
+            updates,
             stop: shutdown.flag(),
         })?;
         let (shutdown, shown) = (shutdown.clone(), settings.clone());
@@ -234,10 +234,10 @@ fn run_lanes(
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
     let (own, partitions, near) = (settings.clone(), context.partitions, (Arc::clone(&watermarks), brokers.clone()));
     watch("foreign_groups", shutdown, move |stop| foreign_groups::look(&own, partitions, &near.0, &near.1, stop))?;
-    let watched = (watermarks, Arc::clone(&ends));
+    let watched = (watermarks, Arc::clone(&end_offsets));
     let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
     watch("group", shutdown, move |stop| watchdog.run(stop))?;
-    watch("ends", shutdown, move |stop| ends.follow(stop))?;
+    watch("ends", shutdown, move |stop| end_offsets.follow(stop))?;
     supervise(lanes, &summaries, &context, brokers, schemas, health, shutdown)
 }
 

@@ -27,7 +27,7 @@ pub enum Part {
 /// The severity of a finding; the worst comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
-    /// Only a start can tell.
+    /// Known only when the daemon starts.
     NotAsked,
     Good,
     /// It works, but will be missed in an emergency.
@@ -166,7 +166,7 @@ impl Preflight {
                 return None;
             }
         };
-        self.judged(name, &found, None, denial(name, &denied(topics::OF_INPUT, &found)));
+        self.add_topic(name, &found, None, denial(name, &denied(topics::OF_INPUT, &found)));
         if let Some(weakness) = topics::unseen(name, &found) {
             self.add(Part::Topics, name, Verdict::Warning, weakness);
         }
@@ -178,8 +178,8 @@ impl Preflight {
     fn leaders(&mut self, loaded: &Loaded, brokers: &Brokers, partitions: i32) {
         let name = &loaded.settings.topics.input;
         let asked: Vec<i32> = (0..partitions).collect();
-        let ends =
-            Watermarks::new(&loaded.settings.kafka, brokers).and_then(|watermarks| watermarks.ends(name, &asked, ASK));
+        let ends = Watermarks::new(&loaded.settings.kafka, brokers)
+            .and_then(|watermarks| watermarks.end_offsets(name, &asked, ASK));
         match ends {
             Ok(ends) if ends.len() == asked.len() => {
                 self.add(Part::Kafka, "", Verdict::Good, format!("the leader of each partition of {name} answers"));
@@ -209,7 +209,7 @@ impl Preflight {
                     let input_of_log = input.filter(|_| plan.key == topics::CHANGELOG);
                     let unfit = input_of_log.and_then(|input| topics::repartitioned(&topics.input, input, &found));
                     let unfit = unfit.or_else(|| topics::unfit(&plan, &found, input.unwrap_or(&unknown)));
-                    self.judged(plan.name, &found, unfit, denial(plan.name, &denied(plan.needs, &found)));
+                    self.add_topic(plan.name, &found, unfit, denial(plan.name, &denied(plan.needs, &found)));
                     for weakness in weak(topics, &plan, &found, input.unwrap_or(&unknown)) {
                         self.add(Part::Topics, plan.name, Verdict::Warning, weakness);
                     }
@@ -222,7 +222,7 @@ impl Preflight {
     }
 
     /// An existing topic: what is wrong with it, missing permissions, or its settings.
-    fn judged(&mut self, name: &str, found: &Topic, unfit: Option<String>, denied: Option<String>) {
+    fn add_topic(&mut self, name: &str, found: &Topic, unfit: Option<String>, denied: Option<String>) {
         let denied = denied.map(|denial| topics::not_allowed(&denial));
         let is_good = unfit.is_none() && denied.is_none();
         for problem in unfit.into_iter().chain(denied) {

@@ -15,11 +15,11 @@ use super::last_rules_file::LastRulesFile;
 use super::pause::{self, pause};
 use super::rules_file::RulesFile;
 use super::rules_topic::{RulesTopic, Unwritten, Written};
-use super::rules_watch::{Look, Signature, Watch};
-use crate::admin::{Posted, Ruling};
+use super::rules_watch::{FileCheck, Signature, Watch};
+use crate::admin::{PostOutcome, Posted};
 use crate::kafka;
 use crate::lane::Rulebook;
-use crate::lane::identity::ANEW;
+use crate::lane::identity::NEW_GROUP_NAMES;
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::rules::{self, RuleError, RuleSet, TEXT_BYTES_MAX};
 use crate::settings::Loaded;
@@ -115,7 +115,7 @@ impl Keeper {
             let topic = &loaded.settings.topics.rules;
             let problem = format!(
                 "{topic} holds the rules of group {group}, and each group has its own: this one is {}. Name another topic, or the \
-                 right group; a second group needs {ANEW}",
+                 right group; a second group needs {NEW_GROUP_NAMES}",
                 loaded.settings.kafka.group_id
             );
             return Err(Problem::Refused(Failure::Ended(
@@ -208,14 +208,14 @@ impl Keeper {
     fn look_at_file(&mut self) {
         let name = self.file.display().to_string();
         match self.watch.look(Signature::of(&self.file)) {
-            Look::Nothing => return,
-            Look::Changed => {}
-            Look::Gone => {
+            FileCheck::Nothing => return,
+            FileCheck::Changed => {}
+            FileCheck::Gone => {
                 let problem = stays(&format!("{name} is missing"), &self.book);
                 tracing::warn!(file = name, "The rules file is missing, which changes nothing: {problem}.");
                 return self.health.set_rules_problem(Some(problem));
             }
-            Look::Back => {
+            FileCheck::Back => {
                 tracing::info!(file = name, "The rules file is back.");
                 return self.health.set_rules_problem(None);
             }
@@ -233,11 +233,11 @@ impl Keeper {
         }
         match self.propose(&name, &text) {
             // Kafka is away: retried at the next check.
-            Ruling::Unavailable(reason) | Ruling::Unknown(reason) => {
+            PostOutcome::Unavailable(reason) | PostOutcome::Unknown(reason) => {
                 tracing::warn!(reason, "An edit of the rules waits for Kafka.")
             }
             ruling => {
-                if let Ruling::InForce { fingerprint, .. } = ruling {
+                if let PostOutcome::InForce { fingerprint, .. } = ruling {
                     self.seen.note(&fingerprint);
                 }
                 self.unconfirmed = None;
@@ -278,12 +278,12 @@ impl Keeper {
     }
 
     /// Makes a text the next version, if it is valid.
-    fn propose(&mut self, name: &str, text: &str) -> Ruling {
+    fn propose(&mut self, name: &str, text: &str) -> PostOutcome {
         let rules = match check(name, text) {
             Ok(rules) => rules,
             Err(errors) => {
                 self.reject(name, &errors.lines);
-                return Ruling::Refused(errors.shown);
+                return PostOutcome::Refused(errors.shown);
             }
         };
         let author = format!("{} ({name})", self.author);
@@ -303,10 +303,10 @@ impl Keeper {
                     );
                 }
                 self.health.set_rules_problem(None);
-                Ruling::InForce { version, fingerprint, new }
+                PostOutcome::InForce { version, fingerprint, new }
             }
-            Err(Unwritten { failure, was_sent: true }) => Ruling::Unknown(failure.to_string()),
-            Err(Unwritten { failure, was_sent: false }) => Ruling::Unavailable(failure.to_string()),
+            Err(Unwritten { failure, was_sent: true }) => PostOutcome::Unknown(failure.to_string()),
+            Err(Unwritten { failure, was_sent: false }) => PostOutcome::Unavailable(failure.to_string()),
         }
     }
 

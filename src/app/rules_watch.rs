@@ -52,7 +52,7 @@ impl Signature {
 
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum FileCheck {
     Nothing,
     /// It must be read.
     Changed,
@@ -89,13 +89,13 @@ impl Watch {
         self.taken.is_none()
     }
 
-    pub(super) fn look(&mut self, now: Option<Signature>) -> Look {
+    pub(super) fn look(&mut self, now: Option<Signature>) -> FileCheck {
         let Some(now) = now else {
             self.missed += 1;
-            return if self.missed == LOOKS_UNTIL_GONE { Look::Gone } else { Look::Nothing };
+            return if self.missed == LOOKS_UNTIL_GONE { FileCheck::Gone } else { FileCheck::Nothing };
         };
         if std::mem::take(&mut self.missed) >= LOOKS_UNTIL_GONE {
-            return Look::Back;
+            return FileCheck::Back;
         }
         let forced = self.is_forced() && self.unchanged >= LOOKS_WHILE_WRITTEN;
         self.unchanged = if self.seen.as_ref() == Some(&now) { self.unchanged + 1 } else { 0 };
@@ -103,7 +103,7 @@ impl Watch {
         let looks = if moved { LOOKS_ONCE_MOVED } else { LOOKS_WHILE_WRITTEN };
         let changed = self.taken.as_ref() != Some(&now);
         self.seen = Some(now);
-        if changed && (forced || self.unchanged >= looks) { Look::Changed } else { Look::Nothing }
+        if changed && (forced || self.unchanged >= looks) { FileCheck::Changed } else { FileCheck::Nothing }
     }
 
     /// The file was read as the last check found it.
@@ -126,7 +126,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{LOOKS_UNTIL_GONE, LOOKS_WHILE_WRITTEN, Look, Signature, Watch};
+    use super::{FileCheck, LOOKS_UNTIL_GONE, LOOKS_WHILE_WRITTEN, Signature, Watch};
 
     /// A rules file that is watched, and the folder that holds it.
     fn watched() -> (TempDir, PathBuf, Watch) {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     /// What so many looks find out.
-    fn looks(watch: &mut Watch, path: &Path, times: u32) -> Vec<Look> {
+    fn looks(watch: &mut Watch, path: &Path, times: u32) -> Vec<FileCheck> {
         (0..times).map(|_| watch.look(Signature::of(path))).collect()
     }
 
@@ -150,25 +150,25 @@ mod tests {
     #[test]
     fn a_file_that_is_written_where_it_lies_is_read_once_it_no_longer_changes() {
         let (_folder, path, mut watch) = watched();
-        assert_eq!(looks(&mut watch, &path, 10), [Look::Nothing; 10]);
+        assert_eq!(looks(&mut watch, &path, 10), [FileCheck::Nothing; 10]);
         for piece in 1..5 {
             fs::write(&path, "x".repeat(piece)).unwrap();
             let pauses = looks(&mut watch, &path, LOOKS_WHILE_WRITTEN);
-            assert!(pauses.iter().all(|look| *look == Look::Nothing), "{pauses:?}");
+            assert!(pauses.iter().all(|look| *look == FileCheck::Nothing), "{pauses:?}");
         }
-        assert_eq!(looks(&mut watch, &path, 1), [Look::Changed]);
+        assert_eq!(looks(&mut watch, &path, 1), [FileCheck::Changed]);
         watch.took();
-        assert_eq!(looks(&mut watch, &path, 10), [Look::Nothing; 10]);
+        assert_eq!(looks(&mut watch, &path, 10), [FileCheck::Nothing; 10]);
     }
 
     #[test]
-    fn a_file_that_is_removed_and_written_anew_is_not_read_before_it_is_whole() {
+    fn a_file_that_is_removed_and_written_again_is_not_read_before_it_is_complete() {
         let (folder, path, mut watch) = watched();
         // Kept, so that the new file cannot have its number.
         fs::rename(&path, folder.path().join("old")).unwrap();
-        assert_eq!(looks(&mut watch, &path, 1), [Look::Nothing]);
+        assert_eq!(looks(&mut watch, &path, 1), [FileCheck::Nothing]);
         fs::write(&path, "half").unwrap();
-        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing; 2]);
+        assert_eq!(looks(&mut watch, &path, 2), [FileCheck::Nothing; 2]);
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         fs::write(&other, "new").unwrap();
         let_the_clock_move();
         fs::rename(&other, &path).unwrap();
-        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing, Look::Changed]);
+        assert_eq!(looks(&mut watch, &path, 2), [FileCheck::Nothing, FileCheck::Changed]);
     }
 
     #[test]
@@ -196,30 +196,30 @@ mod tests {
         symlink("..data/rules.toml", at("rules.toml")).unwrap();
         let path = at("rules.toml");
         let mut watch = Watch::new(Signature::of(&path));
-        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing; 2]);
+        assert_eq!(looks(&mut watch, &path, 2), [FileCheck::Nothing; 2]);
         symlink("..two", at("..data_tmp")).unwrap();
         fs::rename(at("..data_tmp"), at("..data")).unwrap();
-        assert_eq!(looks(&mut watch, &path, 2), [Look::Nothing, Look::Changed]);
+        assert_eq!(looks(&mut watch, &path, 2), [FileCheck::Nothing, FileCheck::Changed]);
     }
 
     #[test]
-    fn a_file_that_is_gone_is_said_once_and_so_is_its_return() {
+    fn a_file_that_is_gone_is_logged_once_and_so_is_its_return() {
         let (folder, path, mut watch) = watched();
         let away = folder.path().join("away");
         fs::rename(&path, &away).unwrap();
         let found = looks(&mut watch, &path, 10);
-        assert_eq!(found.iter().position(|look| *look == Look::Gone), Some(LOOKS_UNTIL_GONE as usize - 1));
-        assert_eq!(found.iter().filter(|look| **look != Look::Nothing).count(), 1);
+        assert_eq!(found.iter().position(|look| *look == FileCheck::Gone), Some(LOOKS_UNTIL_GONE as usize - 1));
+        assert_eq!(found.iter().filter(|look| **look != FileCheck::Nothing).count(), 1);
         fs::rename(&away, &path).unwrap();
-        assert_eq!(looks(&mut watch, &path, 1), [Look::Back]);
+        assert_eq!(looks(&mut watch, &path, 1), [FileCheck::Back]);
     }
 
     #[test]
     fn who_asks_for_it_has_it_read_at_once() {
         let (_folder, path, mut watch) = watched();
         watch.force();
-        assert_eq!(looks(&mut watch, &path, 1), [Look::Changed]);
+        assert_eq!(looks(&mut watch, &path, 1), [FileCheck::Changed]);
         watch.took();
-        assert_eq!(looks(&mut watch, &path, 10), [Look::Nothing; 10]);
+        assert_eq!(looks(&mut watch, &path, 10), [FileCheck::Nothing; 10]);
     }
 }

@@ -76,11 +76,11 @@ fn refusal(loaded: &Loaded, key: &str, problem: &str) -> Failure {
 /// The encoder of the outputs.
 pub(super) struct Outputs {
     pub(super) encoder: Encoder,
-    pub(super) confirming: Option<Confirming>,
+    pub(super) confirming: Option<IdCheck>,
 }
 
 /// Checks whether the cached ids are still valid.
-pub(super) struct Confirming(JoinHandle<Result<(), Failure>>);
+pub(super) struct IdCheck(JoinHandle<Result<(), Failure>>);
 
 /// The output schemas, each with its subject.
 pub(super) type Subjects = [(String, Output); 4];
@@ -150,7 +150,7 @@ pub(super) fn outputs(
     }
 }
 
-impl Confirming {
+impl IdCheck {
     /// Why the process must stop, if the ids turned out to be wrong.
     pub(super) fn outcome(self) -> Result<(), Failure> {
         // A pending check ends with the process.
@@ -251,7 +251,7 @@ fn confirm(
     used: [u32; 4],
     schemas: Schemas,
     shutdown: Shutdown,
-) -> Result<Confirming, Failure> {
+) -> Result<IdCheck, Failure> {
     let ask = move || {
         let (mut tries, mut backoff) = (0_u32, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE));
         while !shutdown.is_requested() {
@@ -291,5 +291,5 @@ fn confirm(
         }
         Ok(())
     };
-    std::thread::Builder::new().name("output ids".into()).spawn(ask).map(Confirming).map_err(Failure::running)
+    std::thread::Builder::new().name("output ids".into()).spawn(ask).map(IdCheck).map_err(Failure::running)
 }

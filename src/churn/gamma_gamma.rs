@@ -38,7 +38,7 @@ impl GammaGamma {
     }
 
     /// The amount to expect of this customer's next purchase: p·(v + x·z) / (p·x + q - 1), between the customer's own mean
-    /// and that of all. Who has no repeat purchase (`x` = 0) counts as all do; refunds beyond what was bought count as
+    /// and that of all. A customer without repeat purchases (`x` = 0) counts as the average of all; refunds beyond what was bought count as
     /// nothing spent.
     #[must_use]
     pub fn expected_amount(&self, spent: Spent) -> f64 {

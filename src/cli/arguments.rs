@@ -137,6 +137,19 @@ pub(super) struct Check {
     pub(super) layers: Layers,
 }
 
+/// Whether a check may end well with warnings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Warnings {
+    Allowed,
+    Denied,
+}
+
+impl Check {
+    pub(super) fn warnings(&self) -> Warnings {
+        if self.deny_warnings { Warnings::Denied } else { Warnings::Allowed }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Replay {
     /// The rules file, instead of the one in the settings

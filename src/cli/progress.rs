@@ -39,12 +39,12 @@ impl Progress {
         if output::results_are_on_screen() { Self::hidden() } else { self }
     }
 
-    /// For simulating days, with the text of [`Progress::tell`].
+    /// For simulating days, with the text of [`Progress::show`].
     pub(super) fn of_living(days: u64) -> Self {
         Self::new(Some(days), "{msg}  {wide_bar}")
     }
 
-    /// For waiting, with the text of [`Progress::tell`].
+    /// For waiting, with the text of [`Progress::show`].
     pub(super) fn of_waiting() -> Self {
         Self::new(None, "{spinner} {msg}  {elapsed}")
     }
@@ -79,7 +79,7 @@ impl Progress {
         self.0.set_position(to);
     }
 
-    pub(super) fn tell(&self, text: String) {
+    pub(super) fn show(&self, text: String) {
         self.0.set_message(text);
     }
 

@@ -4,17 +4,17 @@ use std::io::Write;
 
 use super::arguments::Reset as Asked;
 use super::output::{self, Stopped};
-use crate::app::reset::{Alone, Reset, Way};
+use crate::app::reset::{Alone, Reset, ResetKind};
 use crate::settings::Loaded;
 
 /// Prints the plan, and carries it out if requested.
 ///
 /// # Errors
-/// What stands against it; brokers that do not answer.
+/// What prevents it; brokers that do not answer.
 pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let way = match asked.from {
-        Some(from) => Way::Keep(from),
-        None => Way::Rebuild,
+        Some(from) => ResetKind::Keep(from),
+        None => ResetKind::Rebuild,
     };
     let alone = if asked.yes { Alone::Required } else { Alone::NotRequired };
     let say = |text: &str| output::say(text);

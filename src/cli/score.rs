@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::arguments::Score;
 use super::fit::{in_words, refused};
 use super::format::counted;
-use super::history::{ActivityScan, Looks, rules_of_churn};
+use super::history::{ActivityScan, SnapshotTimes, rules_of_churn};
 use super::output::{self, Stopped};
 use crate::app::{Failure, parameters_file, rules_file};
 use crate::churn::Customer;
@@ -44,8 +44,8 @@ struct Line<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Seen {
-    Bought { x: u64, t_x_days: f64 },
-    Used { activity: f64, exposure_days: f64 },
+    Purchases { x: u64, t_x_days: f64 },
+    Usage { activity: f64, exposure_days: f64 },
 }
 
 #[derive(Serialize)]
@@ -95,7 +95,7 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
     let at = scan.until;
     let (shard, parameters) = match given {
         Some(parameters) => {
-            let mut seen = scan.look(&Looks::default())?;
+            let mut seen = scan.look(&SnapshotTimes::default())?;
             seen.shard.set_parameters(Some(Arc::new(parameters)), at);
             output::say(&format!("with the given parameters: {}", in_words(&parameters.model)));
             (seen.shard, parameters)
@@ -111,7 +111,7 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
 /// With parameters fitted at the instant to everything known by then.
 fn refitted(scan: ActivityScan, rules: &RuleSet) -> Result<(Shard, Parameters), Stopped> {
     let at = scan.until;
-    let mut seen = scan.look(&Looks::default().and_fit(rules, at))?;
+    let mut seen = scan.look(&SnapshotTimes::default().and_fit(rules, at))?;
     let fit = seen.fit(at).map_err(refused)?;
     let customers = seen.sample(at).map_or(0, |sample| sample.rows.len() as u64);
     let provisional = if fit.is_provisional() { ", provisionally" } else { "" };
@@ -126,7 +126,7 @@ fn refitted(scan: ActivityScan, rules: &RuleSet) -> Result<(Shard, Parameters), 
 fn as_run_would(scan: ActivityScan) -> Result<(Shard, Parameters), Stopped> {
     let at = scan.until;
     let (shard, refitted) = scan.learn_on_mondays()?;
-    let Some((learnt_at, parameters)) = refitted.last else {
+    let Some((trained_at, parameters)) = refitted.last else {
         let text = format!(
             "`run` trains on Mondays, and had no parameters for these customers by {at}, so it would not predict anything yet; \
              --refit fits to all that there is"
@@ -136,7 +136,7 @@ fn as_run_would(scan: ActivityScan) -> Result<(Shard, Parameters), Stopped> {
     let provisional = if parameters.provisional { ", provisional" } else { "" };
     let corrected = if parameters.recalibration.is_some() { ", corrected by outcomes" } else { "" };
     output::say(&format!(
-        "as `run` would predict, with the parameters of {learnt_at}{provisional}{corrected}: {}",
+        "as `run` would predict, with the parameters of {trained_at}{provisional}{corrected}: {}",
         in_words(&parameters.model)
     ));
     Ok((shard, *parameters))
@@ -151,8 +151,8 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
     let mut out = output::results();
     let mut count = 0;
     for (customer_id, slot) in customers {
-        let Some(prospect) = CustomerPrediction::of(shard.engine(), &shard.state(slot), at) else { continue };
-        let CustomerPrediction { customer, days, silence_correction, .. } = prospect;
+        let Some(prediction) = CustomerPrediction::of(shard.engine(), &shard.state(slot), at) else { continue };
+        let CustomerPrediction { customer, days, silence_correction, .. } = prediction;
         let crossing = |(level, at): (usize, Instant)| Crossing { level: level_name(rules, level), at: at.0 };
         let line = Line {
             customer_id,
@@ -163,10 +163,10 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
             alive: customer.alive(days),
             p_none: ByDays::of(&NONE_DAYS, horizon, |ahead| silence_correction.apply(customer.p_none(days, ahead))),
             expected: ByDays::of(&EXPECTED_DAYS, horizon, |ahead| customer.expected(days, ahead)),
-            spend: prospect.spend,
-            clv: prospect.value,
-            level: level_name(rules, prospect.level),
-            crossings: prospect.crossings.into_iter().map(crossing).collect(),
+            spend: prediction.spend,
+            clv: prediction.value,
+            level: level_name(rules, prediction.level),
+            crossings: prediction.crossings.into_iter().map(crossing).collect(),
             provisional: parameters.provisional,
         };
         serde_json::to_writer(&mut out, &line).map_err(io::Error::from)?;
@@ -179,8 +179,8 @@ fn write(shard: &Shard, parameters: &Parameters, at: Instant, horizon: Option<u3
 
 fn seen(customer: &Customer, days: f64) -> Seen {
     match customer {
-        Customer::Purchases(_, seen) => Seen::Bought { x: seen.x as u64, t_x_days: seen.t_x },
-        Customer::Usage(model, seen) => Seen::Used {
+        Customer::Purchases(_, seen) => Seen::Purchases { x: seen.x as u64, t_x_days: seen.t_x },
+        Customer::Usage(model, seen) => Seen::Usage {
             activity: model.active_days(*seen, days),
             exposure_days: model.exposure_days(days.max(seen.t_x)),
         },

@@ -129,10 +129,10 @@ mod tests {
     use super::without_secrets;
 
     #[test]
-    fn where_a_redirect_points_to_is_said_without_secrets() {
-        let said = |location| without_secrets(location).unwrap();
-        assert_eq!(said("https://me:x@login.example/in?state=secret"), "https://login.example/in");
-        assert_eq!(said("/other/path?x=y"), "/other/path");
+    fn where_a_redirect_points_to_is_shown_without_secrets() {
+        let shown = |location| without_secrets(location).unwrap();
+        assert_eq!(shown("https://me:x@login.example/in?state=secret"), "https://login.example/in");
+        assert_eq!(shown("/other/path?x=y"), "/other/path");
         assert_eq!(without_secrets("not a place"), None);
     }
 }

@@ -213,7 +213,7 @@ mod tests {
         let (elsewhere, folder) = (root.path().join("elsewhere"), root.path().join("folder"));
         fs::rename(&file, &elsewhere).unwrap();
         fs::create_dir(&folder).unwrap();
-        // Who reads a folder as a file is refused by the system, as on a disk that fails.
+        // Reading a folder as a file fails, as on a failing disk.
         std::os::unix::fs::symlink(&folder, &file).unwrap();
         assert!(cache.schemas().is_empty());
         assert!(file.exists(), "it is as good as it was");

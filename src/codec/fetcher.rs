@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use std::{io, panic, thread};
 
 use super::cache::SchemaCache;
-use super::ids::{Asked, Ids, News, Next, Outcome};
+use super::ids::{Asked, Ids, Next, Outcome, RegistryEvent};
 use super::registry::RegistryError;
 use super::{Reader, Registry, SchemaText};
 
@@ -113,7 +113,7 @@ impl Shared {
                     let news = state.ids.answered(id, outcome, asked, Instant::now());
                     drop(state);
                     self.wake.notify_all();
-                    news.into_iter().for_each(|news| self.say(&news));
+                    news.into_iter().for_each(|news| self.log(&news));
                     state = self.state();
                 }
                 Next::At(at) => {
@@ -140,13 +140,13 @@ impl Shared {
         }
     }
 
-    fn say(&self, news: &News) {
+    fn log(&self, news: &RegistryEvent) {
         let registry = self.registry.shown();
         match news {
-            News::NoAnswer { tries, reason } => {
+            RegistryEvent::NoAnswer { tries, reason } => {
                 tracing::warn!(registry, tries, "Fetching a schema failed; retrying: {reason}.");
             }
-            News::AnswersAgain { after } => {
+            RegistryEvent::AnswersAgain { after } => {
                 tracing::info!(registry, seconds = after.as_secs(), "The schema registry answers again.");
             }
         }

@@ -41,26 +41,26 @@ pub(super) enum Asked {
     /// The registry does not have it, and is asked again: it may be late.
     Missing {
         since: Instant,
-        lacks: Lack,
+        lacks: MissingPart,
     },
     /// The last attempt brought no answer.
     NoAnswer {
         since: Instant,
         reason: Arc<str>,
     },
-    NotFound(Lack),
+    NotFound(MissingPart),
     Unusable(Arc<str>),
 }
 
 /// What the registry lacks, if it is not the schema itself but one of its references, as text.
-pub(super) type Lack = Option<Arc<str>>;
+pub(super) type MissingPart = Option<Arc<str>>;
 
 /// The outcome of a request.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
     Ready(Arc<Reader>),
     Unusable(Arc<str>),
-    NotFound(Lack),
+    NotFound(MissingPart),
     NoAnswer(Arc<str>),
 }
 
@@ -75,7 +75,7 @@ pub(super) enum Next {
 
 /// Whether the registry answers, when that has changed or is worth another log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum RegistryEvent {
     /// No answer, this many times in a row.
     NoAnswer {
         tries: u32,
@@ -97,7 +97,7 @@ struct Open {
     /// "Not found" was final before: one more is enough.
     once_more: bool,
     missing_since: Option<Instant>,
-    lacks: Lack,
+    lacks: MissingPart,
     unanswered: bool,
     in_flight: bool,
 }
@@ -120,7 +120,7 @@ pub(super) struct Ids {
     /// At most as many as the registry has schemas.
     settled: FxHashMap<u32, Settled>,
     /// When cached "not found" expire, and in which order they came.
-    not_found: FxHashMap<u32, (Instant, Lack)>,
+    not_found: FxHashMap<u32, (Instant, MissingPart)>,
     not_found_order: VecDeque<u32>,
     open: FxHashMap<u32, Open>,
     /// Ids without any answer yet; these come first.
@@ -266,7 +266,13 @@ impl Ids {
     }
 
     /// The outcome of a request that was sent at `asked`.
-    pub(super) fn answered(&mut self, id: u32, outcome: Outcome, asked: Instant, now: Instant) -> Option<News> {
+    pub(super) fn answered(
+        &mut self,
+        id: u32,
+        outcome: Outcome,
+        asked: Instant,
+        now: Instant,
+    ) -> Option<RegistryEvent> {
         self.in_flight -= 1;
         let mut open = self.open.remove(&id).expect("what was asked is open");
         open.in_flight = false;
@@ -277,7 +283,8 @@ impl Ids {
             self.open.insert(id, open);
             return self.no_answer(reason, asked, now);
         }
-        let news = self.outage.take().map(|outage| News::AnswersAgain { after: now.duration_since(outage.since) });
+        let news =
+            self.outage.take().map(|outage| RegistryEvent::AnswersAgain { after: now.duration_since(outage.since) });
         let Outcome::NotFound(lacks) = outcome else {
             self.settle(id, outcome);
             return news;
@@ -302,7 +309,7 @@ impl Ids {
         news
     }
 
-    fn no_answer(&mut self, reason: Arc<str>, asked: Instant, now: Instant) -> Option<News> {
+    fn no_answer(&mut self, reason: Arc<str>, asked: Instant, now: Instant) -> Option<RegistryEvent> {
         let outage = self.outage.get_or_insert_with(|| Outage {
             since: now,
             tries: 0,
@@ -318,7 +325,7 @@ impl Ids {
         outage.reason = Arc::clone(&reason);
         outage.counted = now;
         outage.next = now + outage.pause.pause();
-        outage.tries.is_power_of_two().then_some(News::NoAnswer { tries: outage.tries, reason })
+        outage.tries.is_power_of_two().then_some(RegistryEvent::NoAnswer { tries: outage.tries, reason })
     }
 
     /// When the long-term rate allows the next request.
@@ -327,7 +334,7 @@ impl Ids {
         self.paid_until.checked_sub(ahead).unwrap_or(now)
     }
 
-    fn insert_not_found(&mut self, id: u32, lacks: Lack, now: Instant) {
+    fn insert_not_found(&mut self, id: u32, lacks: MissingPart, now: Instant) {
         while self.not_found_order.len() >= NOT_FOUND_MAX {
             let oldest = self.not_found_order.pop_front().expect("it is not empty");
             self.not_found.remove(&oldest);

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_quoting_it() {
+    fn mistakes_are_reported_without_quoting_them() {
         let wrong = |line: &str| read(line).unwrap_err();
         assert_eq!(wrong("[1]"), BadLine::NotJson(1));
         assert_eq!(wrong(r#"{"customer_id":"c","event":"e","time":1"#), BadLine::NotJson(39));

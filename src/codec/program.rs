@@ -16,7 +16,7 @@ use apache_avro::Schema;
 use apache_avro::schema::RecordSchema;
 
 use super::Incompatible;
-use super::schema::{Field, Meaning, Type, TypeId, WriterSchema};
+use super::schema::{Field, LogicalType, Type, TypeId, WriterSchema};
 use super::unread::Unread;
 
 /// The reader's schema.
@@ -47,8 +47,8 @@ pub(super) enum Root {
 #[derive(Debug)]
 pub(super) enum Step {
     Pass(SkipId),
-    Text(Slot, Take),
-    Time(Take),
+    Text(Slot, Decode),
+    Time(Decode),
     Properties(Entries),
 }
 
@@ -65,14 +65,14 @@ pub(super) enum Slot {
 #[derive(Debug)]
 pub(super) enum Entries {
     Null,
-    Map { value: Take, pass: SkipId },
+    Map { value: Decode, pass: SkipId },
     Mismatch { pass: SkipId },
     Union(Box<[Entries]>),
 }
 
 /// How one value is read.
 #[derive(Debug)]
-pub(super) enum Take {
+pub(super) enum Decode {
     Null,
     Bool,
     Int(Unit),
@@ -88,10 +88,10 @@ pub(super) enum Take {
         size: Option<usize>,
     },
     /// A list of values, none of which is a list.
-    List(Box<Take>),
+    List(Box<Decode>),
     /// A type that no slot and no property can hold.
     Pass(SkipId),
-    Union(Box<[Take]>),
+    Union(Box<[Decode]>),
 }
 
 /// The unit of an integer that is an instant.
@@ -188,8 +188,7 @@ impl<'s> Compiler<'s> {
                 Some("source") => self.text("source", Slot::Source, theirs.schema)?,
                 Some("occurred_at") => {
                     let take = self.take(theirs.schema);
-                    let fits =
-                        |take: &Take| matches!(take, Take::Int(unit) | Take::Long(unit) if *unit != Unit::Unplaced);
+                    let fits = |take: &Decode| matches!(take, Decode::Int(unit) | Decode::Long(unit) if *unit != Unit::Unplaced);
                     if !any(&take, fits) {
                         return Err(self.refuse("occurred_at", theirs.schema, "a point in time"));
                     }
@@ -220,9 +219,9 @@ impl<'s> Compiler<'s> {
     fn text(&mut self, field: &'static str, slot: Slot, schema: TypeId) -> Result<Step, Incompatible> {
         let take = self.take(schema);
         let optional = matches!(slot, Slot::Id | Slot::Source);
-        let fits = |take: &Take| match take {
-            Take::Text | Take::Bytes | Take::Symbol(_) => true,
-            Take::Null => optional,
+        let fits = |take: &Decode| match take {
+            Decode::Text | Decode::Bytes | Decode::Symbol(_) => true,
+            Decode::Null => optional,
             _ => false,
         };
         if any(&take, fits) { Ok(Step::Text(slot, take)) } else { Err(self.refuse(field, schema, "text")) }
@@ -248,34 +247,34 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    fn take(&mut self, schema: TypeId) -> Take {
+    fn take(&mut self, schema: TypeId) -> Decode {
         match self.writer.get(schema) {
-            Type::Null => Take::Null,
-            Type::Boolean => Take::Bool,
-            Type::Int(meaning) => Take::Int(unit(*meaning)),
-            Type::Long(meaning) => Take::Long(unit(*meaning)),
-            Type::Float => Take::Float,
-            Type::Double => Take::Double,
-            Type::String => Take::Text,
-            Type::Bytes(Meaning::Plain) => Take::Bytes,
-            Type::Bytes(Meaning::Decimal { scale }) => Take::Decimal { scale: *scale, size: None },
-            Type::Fixed { size, meaning: Meaning::Decimal { scale }, .. } => {
-                Take::Decimal { scale: *scale, size: Some(*size) }
+            Type::Null => Decode::Null,
+            Type::Boolean => Decode::Bool,
+            Type::Int(logical_type) => Decode::Int(unit(*logical_type)),
+            Type::Long(logical_type) => Decode::Long(unit(*logical_type)),
+            Type::Float => Decode::Float,
+            Type::Double => Decode::Double,
+            Type::String => Decode::Text,
+            Type::Bytes(LogicalType::Plain) => Decode::Bytes,
+            Type::Bytes(LogicalType::Decimal { scale }) => Decode::Decimal { scale: *scale, size: None },
+            Type::Fixed { size, logical_type: LogicalType::Decimal { scale }, .. } => {
+                Decode::Decimal { scale: *scale, size: Some(*size) }
             }
-            Type::Enum { symbols, .. } => Take::Symbol(symbols.iter().map(|symbol| symbol.as_str().into()).collect()),
-            Type::Union(branches) => Take::Union(branches.iter().map(|branch| self.take(*branch)).collect()),
+            Type::Enum { symbols, .. } => Decode::Symbol(symbols.iter().map(|symbol| symbol.as_str().into()).collect()),
+            Type::Union(branches) => Decode::Union(branches.iter().map(|branch| self.take(*branch)).collect()),
             Type::Array(items) => match self.take(*items) {
-                nested if any(&nested, |item| matches!(item, Take::List(_) | Take::Pass(_))) => self.pass(schema),
+                nested if any(&nested, |item| matches!(item, Decode::List(_) | Decode::Pass(_))) => self.pass(schema),
                 // There could be any number of items without bytes.
                 _ if self.skip(*items) == SkipId::NOTHING => self.pass(schema),
-                items => Take::List(Box::new(items)),
+                items => Decode::List(Box::new(items)),
             },
             Type::Bytes(_) | Type::Fixed { .. } | Type::Map(_) | Type::Record { .. } => self.pass(schema),
         }
     }
 
-    fn pass(&mut self, schema: TypeId) -> Take {
-        Take::Pass(self.skip(schema))
+    fn pass(&mut self, schema: TypeId) -> Decode {
+        Decode::Pass(self.skip(schema))
     }
 
     fn skip(&mut self, schema: TypeId) -> SkipId {
@@ -319,25 +318,27 @@ impl<'s> Compiler<'s> {
     }
 }
 
-fn any(take: &Take, fits: impl Fn(&Take) -> bool) -> bool {
+fn any(take: &Decode, fits: impl Fn(&Decode) -> bool) -> bool {
     match take {
-        Take::Union(branches) => branches.iter().any(fits),
+        Decode::Union(branches) => branches.iter().any(fits),
         single => fits(single),
     }
 }
 
-fn unit(meaning: Meaning) -> Unit {
-    match meaning {
-        Meaning::Micros => Unit::Micros,
-        Meaning::Nanos => Unit::Nanos,
-        Meaning::Date | Meaning::TimeOfDay | Meaning::LocalMillis | Meaning::LocalMicros | Meaning::LocalNanos => {
-            Unit::Unplaced
-        }
-        Meaning::Plain
-        | Meaning::Millis
-        | Meaning::Decimal { .. }
-        | Meaning::BigDecimal
-        | Meaning::Uuid
-        | Meaning::Duration => Unit::Plain,
+fn unit(logical_type: LogicalType) -> Unit {
+    match logical_type {
+        LogicalType::Micros => Unit::Micros,
+        LogicalType::Nanos => Unit::Nanos,
+        LogicalType::Date
+        | LogicalType::TimeOfDay
+        | LogicalType::LocalMillis
+        | LogicalType::LocalMicros
+        | LogicalType::LocalNanos => Unit::Unplaced,
+        LogicalType::Plain
+        | LogicalType::Millis
+        | LogicalType::Decimal { .. }
+        | LogicalType::BigDecimal
+        | LogicalType::Uuid
+        | LogicalType::Duration => Unit::Plain,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::cursor::Cursor;
 use super::envelope::{Envelope, record_hash};
 use super::keep::{Keep, Kept, Known};
-use super::program::{CUSTOMER_EVENT, Entries, Program, Root, Skip, SkipId, Slot, Step, Take, Unit};
+use super::program::{CUSTOMER_EVENT, Decode, Entries, Program, Root, Skip, SkipId, Slot, Step, Unit};
 use super::schema::WriterSchema;
 use super::unread::Unread;
 use super::{Incompatible, SchemaText, Undecodable};
@@ -161,7 +161,7 @@ impl Reader {
     fn text<'a>(
         &'a self,
         cursor: &mut Cursor<'a>,
-        take: &'a Take,
+        take: &'a Decode,
         field: &'static str,
     ) -> Result<Option<&'a str>, Undecodable> {
         match self.scalar(cursor, take)? {
@@ -174,7 +174,7 @@ impl Reader {
     }
 
     #[inline]
-    fn time<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Instant, Undecodable> {
+    fn time<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Decode) -> Result<Instant, Undecodable> {
         let at = match self.scalar(cursor, take)? {
             Scalar::Integer(value, Unit::Plain) => value,
             // Rounded down, which keeps the order of instants before 1970 too.
@@ -215,11 +215,11 @@ impl Reader {
                         continue;
                     };
                     let take = match value {
-                        Take::Union(branches) => &branches[cursor.branch(branches.len())?],
+                        Decode::Union(branches) => &branches[cursor.branch(branches.len())?],
                         single => single,
                     };
                     match take {
-                        Take::List(items) => {
+                        Decode::List(items) => {
                             keep.begin_list(slot);
                             self.list(cursor, items, |value| keep.listed(slot, value.into()))?;
                         }
@@ -231,11 +231,11 @@ impl Reader {
     }
 
     #[inline]
-    fn scalar<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Scalar<'a>, Undecodable> {
+    fn scalar<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Decode) -> Result<Scalar<'a>, Undecodable> {
         Ok(match take {
-            Take::Text => Scalar::of_text(cursor.sized()?),
-            Take::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
-            Take::Union(branches) => {
+            Decode::Text => Scalar::of_text(cursor.sized()?),
+            Decode::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
+            Decode::Union(branches) => {
                 let branch = &branches[cursor.branch(branches.len())?];
                 return self.single(cursor, branch);
             }
@@ -247,7 +247,7 @@ impl Reader {
     fn list<'a>(
         &'a self,
         cursor: &mut Cursor<'a>,
-        items: &'a Take,
+        items: &'a Decode,
         mut each: impl FnMut(Scalar<'a>),
     ) -> Result<(), Undecodable> {
         loop {
@@ -262,33 +262,33 @@ impl Reader {
     }
 
     /// A value that is not a union: in Avro a union does not directly contain unions.
-    fn single<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Take) -> Result<Scalar<'a>, Undecodable> {
+    fn single<'a>(&'a self, cursor: &mut Cursor<'a>, take: &'a Decode) -> Result<Scalar<'a>, Undecodable> {
         Ok(match take {
-            Take::Null => Scalar::Null,
-            Take::Bool => Scalar::Bool(cursor.boolean()?),
-            Take::Int(unit) => Scalar::Integer(cursor.int()?, *unit),
-            Take::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
-            Take::Float => Scalar::Double(f64::from(cursor.float()?)),
-            Take::Double => Scalar::Double(cursor.double()?),
-            Take::Text => Scalar::of_text(cursor.sized()?),
-            Take::Bytes => Scalar::Bytes(cursor.sized()?),
-            Take::Symbol(symbols) => Scalar::Text(&symbols[cursor.branch(symbols.len())?]),
-            Take::Decimal { scale, size } => {
+            Decode::Null => Scalar::Null,
+            Decode::Bool => Scalar::Bool(cursor.boolean()?),
+            Decode::Int(unit) => Scalar::Integer(cursor.int()?, *unit),
+            Decode::Long(unit) => Scalar::Integer(cursor.long()?, *unit),
+            Decode::Float => Scalar::Double(f64::from(cursor.float()?)),
+            Decode::Double => Scalar::Double(cursor.double()?),
+            Decode::Text => Scalar::of_text(cursor.sized()?),
+            Decode::Bytes => Scalar::Bytes(cursor.sized()?),
+            Decode::Symbol(symbols) => Scalar::Text(&symbols[cursor.branch(symbols.len())?]),
+            Decode::Decimal { scale, size } => {
                 let unscaled = match size {
                     Some(size) => cursor.bytes(*size)?,
                     None => cursor.sized()?,
                 };
                 Scalar::Decimal(decimal(unscaled, *scale))
             }
-            Take::List(items) => {
+            Decode::List(items) => {
                 self.list(cursor, items, drop)?;
                 Scalar::Other
             }
-            Take::Pass(skip) => {
+            Decode::Pass(skip) => {
                 self.pass(cursor, *skip, MAX_DEPTH)?;
                 Scalar::Other
             }
-            Take::Union(_) => unreachable!("a schema with a union directly in a union is refused when parsed"),
+            Decode::Union(_) => unreachable!("a schema with a union directly in a union is refused when parsed"),
         })
     }
 

@@ -227,8 +227,8 @@ mod tests {
             ("a".to_owned(), given("a", &[("b", "b")])),
             ("b".to_owned(), given("b", &[("again", "a")])),
         ]);
-        let said = refusal(&given("root", &[("a", "a")]), &circle);
-        assert!(said.contains("refers to itself through version 1 of subject a"), "{said}");
+        let error = refusal(&given("root", &[("a", "a")]), &circle);
+        assert!(error.contains("refers to itself through version 1 of subject a"), "{error}");
 
         let names: Vec<String> = (0..=REFERENCES_MAX).map(|n| format!("n{n}")).collect();
         let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), name.as_str())).collect();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_elsewhere_or_not_avro_is_said() {
+    fn what_is_missing_elsewhere_or_not_avro_is_reported() {
         let subjects = BTreeMap::from([("proto".to_owned(), json!({"schema": "syntax", "schemaType": "PROTOBUF"}))]);
         assert!(refusal(&given("root", &[("p", "proto")]), &subjects).contains("is PROTOBUF, not Avro"));
         for odd in [json!({"name": "p"}), json!({"subject": 7, "version": 1}), json!("proto")] {

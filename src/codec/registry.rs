@@ -141,7 +141,7 @@ impl Registry {
     /// See [`RegistryError`]. Schemas of another type are refused, and those that refer to themselves or to very many others.
     pub fn schema(&self, id: u32) -> Result<SchemaText, RegistryError> {
         let asked = Instant::now();
-        self.heard(self.ask_schema(id), asked)
+        self.note_contact(self.ask_schema(id), asked)
     }
 
     /// Registers an Avro schema under a subject, or finds it there; returns its id. Without permission to register, it
@@ -167,7 +167,7 @@ impl Registry {
         if let Ok(id) = id {
             self.known.id.store(id, Ordering::Relaxed);
         }
-        self.heard(id, asked)
+        self.note_contact(id, asked)
     }
 
     /// The id under which an Avro schema is registered for a subject. Changes nothing.
@@ -176,7 +176,7 @@ impl Registry {
     /// [`RegistryError::NotFound`] when it is not registered there; otherwise see [`RegistryError`].
     pub fn find(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
         let asked = Instant::now();
-        self.heard(self.look_up(subject, schema), asked)
+        self.note_contact(self.look_up(subject, schema), asked)
     }
 
     /// How an Avro schema relates to the versions of a subject: to all of them, or to the latest, as the compatibility
@@ -219,7 +219,7 @@ impl Registry {
     }
 
     /// A failed call does not count if the registry has answered another one since it was sent.
-    fn heard<T>(&self, outcome: Result<T, RegistryError>, asked: Instant) -> Result<T, RegistryError> {
+    fn note_contact<T>(&self, outcome: Result<T, RegistryError>, asked: Instant) -> Result<T, RegistryError> {
         let mut answered = self.known.answered.lock().unwrap_or_else(PoisonError::into_inner);
         if outcome.as_ref().err().is_none_or(|error| !error.is_no_answer()) {
             *answered = Some(Instant::now());

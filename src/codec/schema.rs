@@ -23,14 +23,14 @@ pub(super) struct TypeId(usize);
 pub(super) enum Type {
     Null,
     Boolean,
-    Int(Meaning),
-    Long(Meaning),
+    Int(LogicalType),
+    Long(LogicalType),
     Float,
     Double,
-    Bytes(Meaning),
+    Bytes(LogicalType),
     String,
     Enum { name: String, symbols: Vec<String> },
-    Fixed { name: String, size: usize, meaning: Meaning },
+    Fixed { name: String, size: usize, logical_type: LogicalType },
     Array(TypeId),
     Map(TypeId),
     Union(Vec<TypeId>),
@@ -45,7 +45,7 @@ pub(super) struct Field {
 
 /// The meaning that a logical type adds to a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum LogicalType {
     /// None: a number, or bytes.
     Plain,
     Millis,
@@ -173,23 +173,26 @@ impl Type {
 
     /// Its kind, for messages.
     pub(super) fn kind(&self) -> &'static str {
-        let (Self::Int(meaning) | Self::Long(meaning) | Self::Bytes(meaning) | Self::Fixed { meaning, .. }) = self
+        let (Self::Int(logical_type)
+        | Self::Long(logical_type)
+        | Self::Bytes(logical_type)
+        | Self::Fixed { logical_type, .. }) = self
         else {
             return self.avro();
         };
-        match meaning {
-            Meaning::Plain => self.avro(),
-            Meaning::Millis => "timestamp-millis",
-            Meaning::Micros => "timestamp-micros",
-            Meaning::Nanos => "timestamp-nanos",
-            Meaning::Date => "date",
-            Meaning::TimeOfDay => "time of day",
-            Meaning::LocalMillis => "local-timestamp-millis",
-            Meaning::LocalMicros => "local-timestamp-micros",
-            Meaning::LocalNanos => "local-timestamp-nanos",
-            Meaning::Decimal { .. } | Meaning::BigDecimal => "decimal",
-            Meaning::Uuid => "uuid",
-            Meaning::Duration => "duration",
+        match logical_type {
+            LogicalType::Plain => self.avro(),
+            LogicalType::Millis => "timestamp-millis",
+            LogicalType::Micros => "timestamp-micros",
+            LogicalType::Nanos => "timestamp-nanos",
+            LogicalType::Date => "date",
+            LogicalType::TimeOfDay => "time of day",
+            LogicalType::LocalMillis => "local-timestamp-millis",
+            LogicalType::LocalMicros => "local-timestamp-micros",
+            LogicalType::LocalNanos => "local-timestamp-nanos",
+            LogicalType::Decimal { .. } | LogicalType::BigDecimal => "decimal",
+            LogicalType::Uuid => "uuid",
+            LogicalType::Duration => "duration",
         }
     }
 }
@@ -199,11 +202,11 @@ fn primitive(name: &str) -> Option<Type> {
     Some(match name {
         "null" => Type::Null,
         "boolean" => Type::Boolean,
-        "int" => Type::Int(Meaning::Plain),
-        "long" => Type::Long(Meaning::Plain),
+        "int" => Type::Int(LogicalType::Plain),
+        "long" => Type::Long(LogicalType::Plain),
         "float" => Type::Float,
         "double" => Type::Double,
-        "bytes" => Type::Bytes(Meaning::Plain),
+        "bytes" => Type::Bytes(LogicalType::Plain),
         "string" => Type::String,
         _ => return None,
     })
@@ -254,7 +257,7 @@ impl Parser {
         let kind = object.get("type").ok_or_else(|| Incompatible::Schema("an object has no `type`".into()))?;
         let Json::Text(name) = kind else {
             let inner = self.schema(kind, namespace)?;
-            return Ok(self.with_meaning(inner, object));
+            return Ok(self.with_logical_type(inner, object));
         };
         let kind = name.lossy();
         let inner = |key: &str| object.get(key).ok_or_else(|| missing(key, &kind));
@@ -282,13 +285,13 @@ impl Parser {
                     _ => None,
                 };
                 let size = size.ok_or_else(|| missing("size", &kind))?;
-                let fixed = self.define(object, Type::Fixed { name, size, meaning: Meaning::Plain });
-                Ok(self.with_meaning(fixed, object))
+                let fixed = self.define(object, Type::Fixed { name, size, logical_type: LogicalType::Plain });
+                Ok(self.with_logical_type(fixed, object))
             }
             other => {
                 let found = self.name(other, namespace)?;
                 // A named type is defined elsewhere, with its own meaning.
-                Ok(if primitive(other).is_some() { self.with_meaning(found, object) } else { found })
+                Ok(if primitive(other).is_some() { self.with_logical_type(found, object) } else { found })
             }
         }
     }
@@ -351,10 +354,10 @@ impl Parser {
     }
 
     /// The type with its `logicalType`, if that fits.
-    fn with_meaning(&mut self, id: TypeId, object: Object<'_>) -> TypeId {
+    fn with_logical_type(&mut self, id: TypeId, object: Object<'_>) -> TypeId {
         let Some(logical) = object.get("logicalType").and_then(Json::text) else { return id };
-        if let Some(found) = meaning(&logical.lossy(), &self.types[id.0], object)
-            && let Type::Int(of) | Type::Long(of) | Type::Bytes(of) | Type::Fixed { meaning: of, .. } =
+        if let Some(found) = logical_type(&logical.lossy(), &self.types[id.0], object)
+            && let Type::Int(of) | Type::Long(of) | Type::Bytes(of) | Type::Fixed { logical_type: of, .. } =
                 &mut self.types[id.0]
         {
             *of = found;
@@ -363,16 +366,16 @@ impl Parser {
     }
 }
 
-fn meaning(logical: &str, inner: &Type, object: Object<'_>) -> Option<Meaning> {
+fn logical_type(logical: &str, inner: &Type, object: Object<'_>) -> Option<LogicalType> {
     Some(match (inner, logical) {
-        (Type::Int(_), "date") => Meaning::Date,
-        (Type::Int(_), "time-millis") | (Type::Long(_), "time-micros") => Meaning::TimeOfDay,
-        (Type::Long(_), "timestamp-millis") => Meaning::Millis,
-        (Type::Long(_), "timestamp-micros") => Meaning::Micros,
-        (Type::Long(_), "timestamp-nanos") => Meaning::Nanos,
-        (Type::Long(_), "local-timestamp-millis") => Meaning::LocalMillis,
-        (Type::Long(_), "local-timestamp-micros") => Meaning::LocalMicros,
-        (Type::Long(_), "local-timestamp-nanos") => Meaning::LocalNanos,
+        (Type::Int(_), "date") => LogicalType::Date,
+        (Type::Int(_), "time-millis") | (Type::Long(_), "time-micros") => LogicalType::TimeOfDay,
+        (Type::Long(_), "timestamp-millis") => LogicalType::Millis,
+        (Type::Long(_), "timestamp-micros") => LogicalType::Micros,
+        (Type::Long(_), "timestamp-nanos") => LogicalType::Nanos,
+        (Type::Long(_), "local-timestamp-millis") => LogicalType::LocalMillis,
+        (Type::Long(_), "local-timestamp-micros") => LogicalType::LocalMicros,
+        (Type::Long(_), "local-timestamp-nanos") => LogicalType::LocalNanos,
         (Type::Bytes(_) | Type::Fixed { .. }, "decimal") => {
             let whole = |key: &str| match object.get(key) {
                 Some(Json::Number(number)) => number.whole().and_then(|number| usize::try_from(number).ok()),
@@ -383,11 +386,11 @@ fn meaning(logical: &str, inner: &Type, object: Object<'_>) -> Option<Meaning> {
             if precision == 0 || precision < scale {
                 return None;
             }
-            Meaning::Decimal { scale }
+            LogicalType::Decimal { scale }
         }
-        (Type::Bytes(_), "big-decimal") => Meaning::BigDecimal,
-        (Type::Bytes(_) | Type::Fixed { size: 16, .. }, "uuid") => Meaning::Uuid,
-        (Type::Fixed { size: 12, .. }, "duration") => Meaning::Duration,
+        (Type::Bytes(_), "big-decimal") => LogicalType::BigDecimal,
+        (Type::Bytes(_) | Type::Fixed { size: 16, .. }, "uuid") => LogicalType::Uuid,
+        (Type::Fixed { size: 12, .. }, "duration") => LogicalType::Duration,
         _ => return None,
     })
 }

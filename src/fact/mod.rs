@@ -45,13 +45,13 @@ pub use keyed_times::KeyedTimes;
 pub use kind::{A, B, BARRED, Content, Counted, DistinctKey, EdgeTimes, FeedContext, Kind, Names, Parts, Phrases, VIA};
 pub use latest::Latest;
 pub use periods::{Period, PeriodCounts, Periods};
-pub use purchase_days::{Bought, DayBought, PurchaseDays};
+pub use purchase_days::{DailyPurchases, PurchaseDay, PurchaseDays};
 pub use sequence::{Keep, ReachedStep, STEPS_MAX, Sequence, SequenceEvents, SequenceProgress};
 pub use series::{DayBucket, Series, TimesAndDays};
 pub use steps::{Steps, StepsAfter};
 pub use total::{CountAndSum, Total};
 pub use unanswered::{OpenKey, OpenKeys, Opening, Unanswered};
-pub use usage_days::{UsageDays, Used};
+pub use usage_days::{DailyUsage, UsageDays};
 pub use values::{TEXT_MAX, TimedValues, Values, kept_part};
 
 use crate::bytes::{Corrupt, Read, Reader};

@@ -18,16 +18,16 @@ pub struct PurchaseDays {
 
 /// A customer's purchases by day: those that no late event can change as sums, the others individually.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Bought {
+pub struct DailyPurchases {
     /// The sums of the days before those in `open`.
     pub settled: Option<Purchases>,
     /// Ascending by day.
-    pub open: Vec<DayBought>,
+    pub open: Vec<PurchaseDay>,
 }
 
 /// One calendar day in the rules' time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DayBought {
+pub struct PurchaseDay {
     /// Days since 1970-01-01.
     pub day: i32,
     /// Was something bought? Otherwise there was only a refund.
@@ -35,7 +35,7 @@ pub struct DayBought {
     pub amount: Number,
 }
 
-impl Bought {
+impl DailyPurchases {
     /// All purchases; `None` before the first.
     #[must_use]
     pub fn purchases(&self) -> Option<Purchases> {
@@ -53,10 +53,10 @@ impl Bought {
                 day.add_to(&mut self.settled);
             }
         }
-        self.add(DayBought { day: day_of(at, calendar), bought: amount.0 >= 0, amount });
+        self.add(PurchaseDay { day: day_of(at, calendar), bought: amount.0 >= 0, amount });
     }
 
-    fn add(&mut self, added: DayBought) {
+    fn add(&mut self, added: PurchaseDay) {
         let index = self.open.partition_point(|known| known.day < added.day);
         match self.open.get_mut(index).filter(|known| known.day == added.day) {
             None => self.open.insert(index, added),
@@ -68,7 +68,7 @@ impl Bought {
     }
 }
 
-impl DayBought {
+impl PurchaseDay {
     fn add_to(&self, purchases: &mut Option<Purchases>) {
         match (purchases, self.bought) {
             (Some(purchases), true) => purchases.count(self.day, self.amount.0),
@@ -81,11 +81,11 @@ impl DayBought {
 }
 
 impl Kind for PurchaseDays {
-    type Content = Box<Bought>;
+    type Content = Box<DailyPurchases>;
 
     fn feed(
         &self,
-        bought: &mut Box<Bought>,
+        bought: &mut Box<DailyPurchases>,
         event: &CustomerEvent<'_>,
         _: Parts,
         context: &mut FeedContext<'_>,
@@ -97,7 +97,7 @@ impl Kind for PurchaseDays {
     }
 
     /// A day that both have settled counts twice.
-    fn merge(&self, bought: &mut Box<Bought>, other: Box<Bought>, _: EdgeTimes, _: &mut u64) {
+    fn merge(&self, bought: &mut Box<DailyPurchases>, other: Box<DailyPurchases>, _: EdgeTimes, _: &mut u64) {
         bought.settled = match (bought.settled, other.settled) {
             (Some(one), Some(other)) => Some(one.and(&other)),
             (one, other) => one.or(other),
@@ -124,13 +124,13 @@ impl Kind for PurchaseDays {
     }
 }
 
-impl Content for Bought {
+impl Content for DailyPurchases {
     fn is_empty(&self) -> bool {
         self.settled.is_none() && self.open.is_empty()
     }
 
     fn heap_bytes(&self) -> usize {
-        self.open.capacity() * size_of::<DayBought>()
+        self.open.capacity() * size_of::<PurchaseDay>()
     }
 
     fn encode(&self, out: &mut Vec<u8>, _: Instant) {
@@ -163,7 +163,7 @@ impl Content for Bought {
         for _ in 0..reader.len("days")? {
             last = next_day(reader, last)?;
             let flag = reader.u8("day")? != 0;
-            bought.open.push(DayBought { day: day(last)?, bought: flag, amount: reader.number("day")? });
+            bought.open.push(PurchaseDay { day: day(last)?, bought: flag, amount: reader.number("day")? });
         }
         Ok(bought)
     }
@@ -171,7 +171,7 @@ impl Content for Bought {
 
 #[cfg(test)]
 mod tests {
-    use super::Bought;
+    use super::DailyPurchases;
     use crate::calendar::Calendar;
     use crate::event::{Instant, Number, Span};
 
@@ -188,7 +188,7 @@ mod tests {
     fn the_order_of_arrival_and_when_days_are_settled_change_nothing() {
         let events = [(1, 500), (2, 250), (30, 100), (55, -40), (80, 10), (100, 7)];
         let bought = |order: &[usize], oldest: &dyn Fn(usize) -> Instant| {
-            let mut fact = Bought::default();
+            let mut fact = DailyPurchases::default();
             for (step, i) in order.iter().enumerate() {
                 fact.take(at(events[*i].0), Number(events[*i].1), oldest(step), &calendar());
             }
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_refund_is_no_purchase() {
-        let mut fact = Bought::default();
+        let mut fact = DailyPurchases::default();
         fact.take(at(1), Number(-5), Instant::MIN, &calendar());
         assert_eq!(fact.purchases(), None);
         fact.take(at(30), Number(0), Instant::MIN, &calendar());
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_purchase_refunded_on_the_same_day_is_a_purchase_of_amount_zero() {
         for refunded_at in [12, 40] {
-            let mut fact = Bought::default();
+            let mut fact = DailyPurchases::default();
             fact.take(at(1), Number(100), Instant::MIN, &calendar());
             fact.take(at(10 + 24), Number(50), Instant::MIN, &calendar());
             fact.take(at(refunded_at + 24), Number(-50), Instant::MIN, &calendar());

@@ -13,7 +13,7 @@ pub struct UsageDays;
 
 /// A customer's active days: those that no late event can change as sums, the others individually.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Used {
+pub struct DailyUsage {
     /// The sums of the days before those in `open`.
     pub settled: Option<Usage>,
     /// Days since 1970-01-01, ascending.
@@ -21,9 +21,9 @@ pub struct Used {
 }
 
 /// The sums are never NaN, so equality is reflexive.
-impl Eq for Used {}
+impl Eq for DailyUsage {}
 
-impl Used {
+impl DailyUsage {
     /// The usage of all days; `None` before the first.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
@@ -63,14 +63,20 @@ fn add_to(usage: &mut Option<Usage>, day: i32) {
 }
 
 impl Kind for UsageDays {
-    type Content = Box<Used>;
+    type Content = Box<DailyUsage>;
 
-    fn feed(&self, used: &mut Box<Used>, event: &CustomerEvent<'_>, _: Parts, context: &mut FeedContext<'_>) -> bool {
+    fn feed(
+        &self,
+        used: &mut Box<DailyUsage>,
+        event: &CustomerEvent<'_>,
+        _: Parts,
+        context: &mut FeedContext<'_>,
+    ) -> bool {
         used.take(event.at, context.settled_before, context.calendar)
     }
 
     /// A day that both have settled counts twice.
-    fn merge(&self, used: &mut Box<Used>, other: Box<Used>, _: EdgeTimes, _: &mut u64) {
+    fn merge(&self, used: &mut Box<DailyUsage>, other: Box<DailyUsage>, _: EdgeTimes, _: &mut u64) {
         used.settled = match (used.settled, other.settled) {
             (Some(one), Some(other)) => Some(one.and(&other, &Memories::default())),
             (one, other) => one.or(other),
@@ -97,7 +103,7 @@ impl Kind for UsageDays {
     }
 }
 
-impl Content for Used {
+impl Content for DailyUsage {
     fn is_empty(&self) -> bool {
         self.settled.is_none() && self.open.is_empty()
     }
@@ -139,7 +145,7 @@ impl Content for Used {
 
 #[cfg(test)]
 mod tests {
-    use super::Used;
+    use super::DailyUsage;
     use crate::calendar::Calendar;
     use crate::event::{Instant, Span};
 
@@ -154,7 +160,7 @@ mod tests {
 
     #[test]
     fn use_on_one_day_counts_once() {
-        let (mut late, mut early) = (Used::default(), Used::default());
+        let (mut late, mut early) = (DailyUsage::default(), DailyUsage::default());
         for hours in [1, 2, 30, 31, 80] {
             late.take(at(hours), Instant::MIN, &calendar());
         }

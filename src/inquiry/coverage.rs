@@ -160,11 +160,11 @@ impl Coverage {
     }
 
     fn in_words(&self, mention: &Mention) -> Option<NotFound> {
-        let said = |text: String, hint: Option<String>| Some(NotFound { key: mention.key.clone(), text, hint });
+        let missing = |text: String, hint: Option<String>| Some(NotFound { key: mention.key.clone(), text, hint });
         let has_come = |name: &NameId| self.of_names[usize::from(name.0)].is_none_or(|event| self.is_found(event));
         let events = self.names_of(&mention.events);
         match &mention.what {
-            Mentioned::Event => said(format!("no event is called {events}"), self.nearest_name(mention)),
+            Mentioned::Event => missing(format!("no event is called {events}"), self.nearest_name(mention)),
             _ if !mention.events.is_empty() && !mention.events.iter().any(has_come) => None,
             Mentioned::Property(property, wanted) => {
                 let types = self.of_properties[usize::from(property.0)].types.load(Relaxed);
@@ -176,7 +176,7 @@ impl Coverage {
                     Wanted::Text => ("a text as", Some(types_in_words(types))),
                     Wanted::Bool => ("true or false as", Some(types_in_words(types))),
                 };
-                said(format!("no {events} has {kind} `{name}`"), hint)
+                missing(format!("no {events} has {kind} `{name}`"), hint)
             }
             Mentioned::Value { property, value, as_part } => {
                 let of = &self.of_properties[usize::from(property.0)];
@@ -193,7 +193,7 @@ impl Coverage {
                     true => format!("no {events} has a `{name}` that contains {shown}"),
                     false => format!("no {events} has the value {shown} for `{name}`"),
                 };
-                said(text, near(value, &of.values))
+                missing(text, near(value, &of.values))
             }
         }
     }
@@ -315,18 +315,18 @@ mod tests {
         }
     }
 
-    fn said(coverage: &Coverage) -> Vec<String> {
+    fn missing(coverage: &Coverage) -> Vec<String> {
         let line = |found: NotFound| format!("{}; {}", found.text, found.hint.unwrap_or_default());
         coverage.not_found().into_iter().map(line).collect()
     }
 
     #[test]
-    fn a_value_that_never_came_is_told_with_the_nearest_until_it_comes() {
+    fn a_value_that_never_occurred_is_reported_with_the_nearest_until_it_occurs() {
         let coverage = coverage("did purchase where country = \"FR\" in the last 3 days");
         let country = coverage.rules.vocabulary.property("country").unwrap();
         let lower = [(country, Value::Text("fr"))];
         coverage.pass(&event(&coverage, "purchase", &lower), 0);
-        assert_eq!(said(&coverage), ["no `purchase` has the value \"FR\" for `country`; nearest: \"fr\""]);
+        assert_eq!(missing(&coverage), ["no `purchase` has the value \"FR\" for `country`; nearest: \"fr\""]);
         let upper = [(country, Value::Text("FR"))];
         coverage.pass(&event(&coverage, "visit", &upper), 1);
         assert_eq!(coverage.not_found().len(), 1, "of another event");
@@ -337,21 +337,21 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_never_came_is_told_with_the_nearest_and_its_properties_are_not() {
+    fn a_name_that_never_occurred_is_reported_with_the_nearest_and_its_properties_are_not() {
         let coverage = coverage("sum(purchas.amount in the last 3 days) > 5");
         coverage.pass(&event(&coverage, "purchase", &[]), 0);
-        assert_eq!(said(&coverage), ["no event is called `purchas`; did you mean `purchase`?"]);
+        assert_eq!(missing(&coverage), ["no event is called `purchas`; did you mean `purchase`?"]);
     }
 
     #[test]
-    fn a_number_that_comes_as_text_is_told_to_be_one() {
+    fn a_number_that_comes_as_text_is_reported_as_text() {
         let coverage = coverage("sum(purchase.amount in the last 3 days) > 5");
         let amount = coverage.rules.vocabulary.property("amount").unwrap();
         coverage.pass(&event(&coverage, "purchase", &[]), 0);
-        assert_eq!(said(&coverage), ["no `purchase` has a property `amount`; "]);
+        assert_eq!(missing(&coverage), ["no `purchase` has a property `amount`; "]);
         coverage.pass(&event(&coverage, "purchase", &[(amount, Value::Text("12.5"))]), 1);
         assert_eq!(
-            said(&coverage),
+            missing(&coverage),
             ["no `purchase` has a number as `amount`; it is a text; a value of another type never passes"]
         );
     }
@@ -362,7 +362,7 @@ mod tests {
         let tag = coverage.rules.vocabulary.property("tag").unwrap().in_a_list();
         let tags = [(tag, Value::Text("new")), (tag, Value::Text("sale"))];
         coverage.pass(&event(&coverage, "purchase", &tags), 0);
-        assert_eq!(said(&coverage), [""; 0]);
+        assert_eq!(missing(&coverage), [""; 0]);
     }
 
     #[test]

@@ -4,18 +4,18 @@
 //! The lane only looks up and copies the state: the HTTP side explains it (`found`), and writes it for programs
 //! (`json`) or people (`text`).
 
-mod board;
 mod coverage;
-mod desk;
 mod found;
 mod json;
+mod latest;
+mod router;
 mod text;
 
-pub use board::{Board, InForce};
 pub use coverage::{Coverage, NotFound};
-pub use desk::{Answer, Census, Desk, Elsewhere, Inbox, Question, Scope};
 pub use found::{Form, Found};
 pub use json::write as write_json;
+pub use latest::{InForce, Latest};
+pub use router::{Answer, Inbox, PartitionStates, Request, RequestRouter, Scope, Unavailable};
 pub use text::write as write_text;
 
 /// A customer id, and other partitions with a part of the same customer.

@@ -8,6 +8,8 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier};
+use rdkafka::client::Client;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::brokers::Brokers;
@@ -118,17 +120,10 @@ impl Admin {
         };
         let metadata = client.fetch_metadata(Some(name), timeout).map_err(|e| failed(Cause::of(&e, &what)))?;
         self.brokers.answered();
-        let Some(topic) = metadata.topics().first() else { return Ok(None) };
-        match topic.error().map(|error| Cause::new(error.into(), &what, "")) {
-            None => {}
-            Some(cause) if cause.kind == Kind::UnknownTopic => return Ok(None),
-            Some(cause) => return Err(cause.passing()),
-        }
+        let Some(topic) = existing(&metadata, &what)? else { return Ok(None) };
         let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
         let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
-        // Without a controller, as with the in-process broker, the other requests are never answered.
-        let controller = native::controller(client);
-        if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
+        if !has_controller(client, &metadata) {
             return Ok(Some(Topic { id: None, partitions, replicas, settings: BTreeMap::new(), allowed: None }));
         }
         // A topic that was just created may be known to one broker and not yet to the next.
@@ -152,15 +147,9 @@ impl Admin {
         let client = self.client.inner();
         let metadata = client.fetch_metadata(Some(name), timeout).map_err(|e| Cause::of(&e, &what).passing())?;
         self.brokers.answered();
-        let Some(topic) = metadata.topics().first() else { return Ok(None) };
-        match topic.error().map(|error| Cause::new(error.into(), &what, "")) {
-            None => {}
-            Some(cause) if cause.kind == Kind::UnknownTopic => return Ok(None),
-            Some(cause) => return Err(cause.passing()),
-        }
+        let Some(topic) = existing(&metadata, &what)? else { return Ok(None) };
         let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-        let controller = native::controller(client);
-        if !metadata.brokers().iter().any(|broker| broker.id() == controller) {
+        if !has_controller(client, &metadata) {
             return Ok(Some((None, partitions)));
         }
         match ask::topic(client, name, timeout).map_err(|(code, text)| Cause::new(code, &what, &text)) {
@@ -279,6 +268,22 @@ impl Admin {
 
 fn options(timeout: Duration) -> AdminOptions {
     AdminOptions::new().request_timeout(Some(timeout))
+}
+
+/// The topic that was described, if it exists.
+fn existing<'m>(metadata: &'m Metadata, what: &str) -> Result<Option<&'m MetadataTopic>, Failure> {
+    let Some(topic) = metadata.topics().first() else { return Ok(None) };
+    match topic.error().map(|error| Cause::new(error.into(), what, "")) {
+        None => Ok(Some(topic)),
+        Some(cause) if cause.kind == Kind::UnknownTopic => Ok(None),
+        Some(cause) => Err(cause.passing()),
+    }
+}
+
+/// Without a controller, as with the in-process broker, requests to it are never answered.
+fn has_controller(client: &Client<Watch>, metadata: &Metadata) -> bool {
+    let controller = native::controller(client);
+    metadata.brokers().iter().any(|broker| broker.id() == controller)
 }
 
 /// Waits for one of rdkafka's admin futures, which a thread of its client completes within the request's timeout.

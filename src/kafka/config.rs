@@ -211,7 +211,7 @@ fn writing(bytes: usize) -> (Options, Options) {
         // Batches records sent while a batch is being processed. A flush does not wait for it.
         ("linger.ms", "5"),
         // Topics are created before they are written to: one that is unknown by then does not exist, and a transaction
-        // should learn that before it times out.
+        // should notice that before it times out.
         ("topic.metadata.propagation.max.ms", "3000"),
     ]);
     let fixed = vec![

@@ -34,9 +34,9 @@ pub fn diagnose(settings: &Kafka, limit: Duration) -> Option<ConnectionProblem> 
     let until = Instant::now() + limit;
     loop {
         client.poll(STEP);
-        let heard = client.context().heard().clone();
-        if matches!(heard, Some(ConnectionProblem::Refused(_))) || Instant::now() >= until {
-            return heard;
+        let problem = client.context().problem().clone();
+        if matches!(problem, Some(ConnectionProblem::Refused(_))) || Instant::now() >= until {
+            return problem;
         }
     }
 }
@@ -71,7 +71,7 @@ impl ClientContext for Listener {
         // Other handshake errors may come from a broker that is starting.
         let refused = match code {
             // The log says more about a missing token.
-            Code::Authentication if reason.contains("OAUTHBEARER token") => self.heard().is_none(),
+            Code::Authentication if reason.contains("OAUTHBEARER token") => self.problem().is_none(),
             Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism => true,
             Code::SSL | Code::BrokerTransportFailure => reason.contains("certificate"),
             _ => false,
@@ -85,17 +85,17 @@ impl ClientContext for Listener {
 }
 
 impl Listener {
-    fn heard(&self) -> MutexGuard<'_, Option<ConnectionProblem>> {
+    fn problem(&self) -> MutexGuard<'_, Option<ConnectionProblem>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refused(&self, code: Code, reason: &str) {
         let cause = Cause::new(code, "connecting", reason);
-        *self.heard() = Some(ConnectionProblem::Refused(Cause { kind: Kind::NotAuthorized, ..cause }));
+        *self.problem() = Some(ConnectionProblem::Refused(Cause { kind: Kind::NotAuthorized, ..cause }));
     }
 
     fn unconnected(&self, reason: &str) {
-        self.heard().get_or_insert_with(|| ConnectionProblem::Unconnected(in_short(reason)));
+        self.problem().get_or_insert_with(|| ConnectionProblem::Unconnected(in_short(reason)));
     }
 }
 
@@ -132,18 +132,18 @@ mod tests {
     use super::{ConnectionProblem, Listener};
 
     /// What is made of a line of the log, and of an error that follows it.
-    fn heard(facility: &str, line: &str, code: Code, reason: &str) -> Option<ConnectionProblem> {
+    fn problem(facility: &str, line: &str, code: Code, reason: &str) -> Option<ConnectionProblem> {
         let listener = Listener::default();
         listener.log(RDKafkaLogLevel::Error, facility, line);
         listener.error(KafkaError::Global(code), reason);
-        listener.heard().clone()
+        listener.problem().clone()
     }
 
     #[test]
     fn an_endpoint_of_tokens_that_is_away_is_no_refusal_and_one_that_says_no_is() {
         let failed = |answer: &str| {
             let line = format!("[thrd:background]: Failed to retrieve OIDC token from \"http://id/token\": {answer}");
-            heard("OIDC", &line, Code::Authentication, "Failed to acquire SASL OAUTHBEARER token: x")
+            problem("OIDC", &line, Code::Authentication, "Failed to acquire SASL OAUTHBEARER token: x")
         };
         let away = failed("Failed to connect to id port 80 (-1)");
         assert!(
@@ -158,21 +158,21 @@ mod tests {
             matches!(&denied, Some(ConnectionProblem::Refused(cause)) if cause.text.contains("invalid_client")),
             "{denied:?}"
         );
-        let expired = heard("", "", Code::Authentication, "Failed to acquire SASL OAUTHBEARER token: expired");
+        let expired = problem("", "", Code::Authentication, "Failed to acquire SASL OAUTHBEARER token: expired");
         assert!(matches!(expired, Some(ConnectionProblem::Refused(_))), "{expired:?}");
     }
 
     #[test]
-    fn a_certificate_that_a_broker_misses_is_a_refusal_however_it_is_told() {
+    fn a_certificate_that_a_broker_misses_is_a_refusal_however_it_is_reported() {
         let alert = "ssl://b:1/bootstrap: Receive failed: tlsv13 alert certificate required (after 3ms in state UP)";
-        let missed = heard("FAIL", alert, Code::AllBrokersDown, "1/1 brokers are down");
+        let missed = problem("FAIL", alert, Code::AllBrokersDown, "1/1 brokers are down");
         assert!(
             matches!(&missed, Some(ConnectionProblem::Refused(cause)) if !cause.text.contains("after 3ms")),
             "{missed:?}"
         );
-        let told = heard("", "", Code::BrokerTransportFailure, alert);
-        assert!(matches!(told, Some(ConnectionProblem::Refused(_))), "{told:?}");
-        let other = heard("FAIL", "b:1: Disconnected", Code::BrokerTransportFailure, "b:1: Disconnected");
+        let refused = problem("", "", Code::BrokerTransportFailure, alert);
+        assert!(matches!(refused, Some(ConnectionProblem::Refused(_))), "{refused:?}");
+        let other = problem("FAIL", "b:1: Disconnected", Code::BrokerTransportFailure, "b:1: Disconnected");
         assert!(matches!(other, Some(ConnectionProblem::Unconnected(_))), "{other:?}");
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::assigned;
 use super::brokers::{self, Brokers};
 use super::client::{Bounded, Watch};
 use super::config;
@@ -22,7 +23,7 @@ pub struct Follower {
 }
 
 /// The result of a poll.
-pub enum Followed<'a> {
+pub enum FollowerEvent<'a> {
     /// Nothing within the timeout.
     Nothing,
     Record(Record<'a>),
@@ -45,13 +46,8 @@ impl Follower {
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
-        let what = "creating the follower";
-        let client: BaseConsumer<Watch> = config::follower(settings, fetch_bytes)
-            .create_with_context(Watch(brokers.clone()))
-            .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
-        let queue = Queue::of_consumer(client.client())
-            .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
-        let client = Bounded::new(Unclosed::new(client));
+        let (queue, client) =
+            assigned::create(&config::follower(settings, fetch_bytes), "creating the follower", brokers)?;
         Ok(Self { queue, client, brokers: brokers.clone() })
     }
 
@@ -70,7 +66,7 @@ impl Follower {
     }
 
     /// The next event, waiting at most `timeout` for it.
-    pub fn poll(&self, timeout: Duration) -> Followed<'_> {
+    pub fn poll(&self, timeout: Duration) -> FollowerEvent<'_> {
         let mut wait = timeout;
         while let Some(event) = self.queue.poll(wait) {
             wait = Duration::ZERO;
@@ -78,30 +74,30 @@ impl Follower {
                 Content::Record(fetched) => {
                     let record = Record::new(fetched);
                     self.brokers.answered();
-                    return Followed::Record(record);
+                    return FollowerEvent::Record(record);
                 }
                 Content::Error(error) if error.fatal => {
                     let (code, text) = self.client.client().fatal_error().unwrap_or((error.code, error.text));
-                    return Followed::Failed(Failure::Fatal(Cause::new(code, "following", &text)));
+                    return FollowerEvent::Failed(Failure::Fatal(Cause::new(code, "following", &text)));
                 }
                 Content::Error(native::Error { code: Code::PartitionEOF, place: Some((partition, _)), .. }) => {
                     self.brokers.answered();
-                    return Followed::End { partition };
+                    return FollowerEvent::End { partition };
                 }
                 Content::Error(native::Error {
                     code: Code::AutoOffsetReset,
                     place: Some((partition, _)),
                     text,
                     ..
-                }) => return Followed::OutOfRange { partition, reason: text },
+                }) => return FollowerEvent::OutOfRange { partition, reason: text },
                 Content::Error(error) if !self.brokers.failed(error.code, &error.text) => {
-                    return Followed::Failed(Cause::new(error.code, "following", &error.text).passing());
+                    return FollowerEvent::Failed(Cause::new(error.code, "following", &error.text).passing());
                 }
                 Content::Log { level, facility, line } => brokers::log(level, &facility, &line),
                 Content::Error(_) | Content::Rebalance { .. } | Content::Statistics(_) | Content::Other => {}
             }
         }
-        Followed::Nothing
+        FollowerEvent::Nothing
     }
 
     /// Closes it on another thread, waiting at most `limit`; false if it is still closing then.

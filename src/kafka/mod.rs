@@ -1,18 +1,19 @@
 //! The Kafka client: the only module that uses rdkafka. It knows bytes, partitions and offsets, but no events.
 //!
 //! A lane owns one [`Consumer`], one [`Producer`] and, during a restore, a [`Reader`]; [`Watermarks`], which requests
-//! offsets, and [`Ends`], which caches them, belong to the process. All calls are synchronous, and each documents how
+//! offsets, and [`EndOffsets`], which caches them, belong to the process. All calls are synchronous, and each documents how
 //! long it may block. Dropping a client blocks for at most 2 s. Failures are named by what the caller does next
 //! ([`Failure`]); whether brokers are reachable is shared by all clients of a process in [`Brokers`].
 
 mod admin;
+mod assigned;
 mod brokers;
 mod client;
 mod config;
 mod consumer;
 mod delivery_reports;
 mod diagnosis;
-mod ends;
+mod end_offsets;
 mod failure;
 mod follower;
 mod group_description;
@@ -27,8 +28,8 @@ mod reader;
 mod record;
 mod request_rebalance;
 mod send;
-mod stamp;
 mod statistics;
+mod timestamp;
 mod watermarks;
 
 pub use admin::{Admin, Created, Topic, TopicPlan};
@@ -36,18 +37,18 @@ pub use brokers::{BrokerState, Brokers};
 pub use config::Sizes;
 pub use consumer::{Committed, Consumer, Membership, Polled};
 pub use diagnosis::{ConnectionProblem, diagnose};
-pub use ends::Ends;
+pub use end_offsets::EndOffsets;
 pub use failure::{Cause, Failure, Kind};
-pub use follower::{Followed, Follower};
+pub use follower::{Follower, FollowerEvent};
 pub use group_description::{GroupMember, GroupState, GroupView};
 pub use mock::{Injected, Mock, Request};
 pub use murmur2::partition_of;
 pub use permissions::{Allowed, GRANT, Operation};
 pub use producer::{Outcome, Producer};
 pub use publisher::Publisher;
-pub use reader::{Read, Reader};
+pub use reader::{Read, Reader, Round};
 pub use record::{Outgoing, Record};
-pub use request_rebalance::{request_round, retire};
-pub use stamp::Stamp;
+pub use request_rebalance::{request_rebalance, retire};
 pub use statistics::{Connection, Traffic};
+pub use timestamp::Timestamp;
 pub use watermarks::Watermarks;

@@ -260,7 +260,7 @@ impl Producer {
             Err(KafkaError::Transaction(error)) => match TransactionError::from(&error) {
                 // The transaction itself has not failed.
                 error if error.code == Code::State => Failure::Abort(reported),
-                error => self.judge(&error, "writing"),
+                error => self.failure_of(&error, "writing"),
             },
             _ => Failure::Abort(reported),
         }
@@ -310,7 +310,7 @@ impl Producer {
                 Some(Err(error)) => error,
                 None => return Err(Failure::Resolve(stuck(what))),
             };
-            match self.judge(&error, what) {
+            match self.failure_of(&error, what) {
                 Failure::Retry(_) if !self.left().is_zero() => thread::sleep(RETRY_PAUSE),
                 Failure::Retry(cause) => return Err(Failure::Abort(cause)),
                 failure => return Err(failure),
@@ -391,13 +391,13 @@ impl Producer {
 
     fn classify(&self, error: &KafkaError, what: &str) -> Failure {
         match error {
-            KafkaError::Transaction(error) => self.judge(&TransactionError::from(error), what),
+            KafkaError::Transaction(error) => self.failure_of(&TransactionError::from(error), what),
             // Only a commit flushes. The end was not sent; reading the outcome is right all the same.
             other => Failure::Resolve(Cause::of(other, what)),
         }
     }
 
-    fn judge(&self, error: &TransactionError, what: &str) -> Failure {
+    fn failure_of(&self, error: &TransactionError, what: &str) -> Failure {
         let cause = Cause::new(error.code, what, &error.text);
         match error.code {
             // The broker expires an id that is unused for a week. librdkafka would recover by itself, in a way that

@@ -4,10 +4,11 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::assigned;
 use super::brokers::{self, Brokers};
 use super::client::{Bounded, Watch};
 use super::config;
@@ -50,19 +51,23 @@ pub enum Read<'a> {
     Failed(Failure),
 }
 
+/// Records that were polled together, and why there are no more of them.
+pub struct Round<'a> {
+    pub records: Vec<Record<'a>>,
+    /// `Nothing`: as many were polled as asked for, or no more have arrived.
+    pub end: Read<'a>,
+}
+
+/// How long the first record of a round is waited for.
+const ROUND_WAIT: Duration = Duration::from_millis(20);
+
 impl Reader {
     /// Does not connect. `fetch_bytes` as for [`Consumer::subscribe`](super::Consumer::subscribe).
     ///
     /// # Errors
     /// `Fatal` when librdkafka refuses an option.
     pub fn new(settings: &Kafka, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
-        let what = "creating the reader";
-        let client: BaseConsumer<Watch> = config::reader(settings, fetch_bytes)
-            .create_with_context(Watch(brokers.clone()))
-            .map_err(|error| Failure::Fatal(Cause::of(&error, what)))?;
-        let queue = Queue::of_consumer(client.client())
-            .ok_or_else(|| Failure::Fatal(Cause::new(Code::UnknownGroup, what, "no group id")))?;
-        let client = Bounded::new(Unclosed::new(client));
+        let (queue, client) = assigned::create(&config::reader(settings, fetch_bytes), "creating the reader", brokers)?;
         Ok(Self { queue, client, brokers: brokers.clone(), partition: -1, to: 0, done: Cell::new(true) })
     }
 
@@ -135,6 +140,19 @@ impl Reader {
             }
         }
         Read::Nothing
+    }
+
+    /// Polls up to `max` records that are processed together.
+    pub fn poll_round(&self, max: usize) -> Round<'_> {
+        let mut records = Vec::new();
+        while records.len() < max {
+            let wait = if records.is_empty() { ROUND_WAIT } else { Duration::ZERO };
+            match self.poll(wait) {
+                Read::Record(record) => records.push(record),
+                end => return Round { records, end },
+            }
+        }
+        Round { records, end: Read::Nothing }
     }
 
     /// The last stable offset of a partition: everything before it is committed or aborted. Blocks for at most

@@ -1,7 +1,7 @@
 //! Records read from and written to a broker.
 
 use super::native::Fetched;
-use super::stamp::Stamp;
+use super::timestamp::Timestamp;
 
 /// A record read from a partition. It borrows the client's memory, without a copy, and keeps the whole fetch response
 /// that it came with (up to `fetch.max.bytes`) in memory: drop records when the batch is done.
@@ -34,8 +34,8 @@ impl<'a> Record<'a> {
     }
 
     #[must_use]
-    pub fn stamp(&self) -> Stamp {
-        self.0.stamp()
+    pub fn timestamp(&self) -> Timestamp {
+        self.0.timestamp()
     }
 
     /// Names and values in the order written; a name may come twice, a value may be null, a name is UTF-8 only by

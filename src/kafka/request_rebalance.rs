@@ -29,7 +29,7 @@ const LEAVE_GRACE: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// `Retry` if it was not let in within `limit`; `Fatal` when librdkafka refuses an option.
-pub fn request_round(settings: &Kafka, topic: &str, brokers: &Brokers, limit: Duration) -> Result<(), Failure> {
+pub fn request_rebalance(settings: &Kafka, topic: &str, brokers: &Brokers, limit: Duration) -> Result<(), Failure> {
     TemporaryMember::new(&config::temporary_member(settings), topic, brokers)?.visit(limit)
 }
 
@@ -37,7 +37,7 @@ pub fn request_round(settings: &Kafka, topic: &str, brokers: &Brokers, limit: Du
 /// under its instance id, which fences it should it be alive, and leaves. Blocks for at most `limit`.
 ///
 /// # Errors
-/// As [`request_round`].
+/// As [`request_rebalance`].
 pub fn retire(settings: &Kafka, topic: &str, brokers: &Brokers, limit: Duration) -> Result<(), Failure> {
     TemporaryMember::new(&config::member(settings, config::MIB * 2), topic, brokers)?.visit(limit)
 }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_add_up_over_time_and_clients_and_a_client_made_anew_takes_nothing_back() {
+    fn reports_add_up_over_time_and_clients_and_a_recreated_client_subtracts_nothing() {
         let statistics = Statistics::default();
         assert_eq!(statistics.news(), None);
         statistics.take(report("rdkafka#producer-1", 100, 4).as_bytes());

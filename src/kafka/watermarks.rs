@@ -77,17 +77,17 @@ impl Watermarks {
     ///
     /// # Errors
     /// `Retry` if nothing was told in time.
-    pub fn ends(&self, topic: &str, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, i64)>, Failure> {
+    pub fn end_offsets(&self, topic: &str, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, i64)>, Failure> {
         let cause = |code, text: &str| Cause::new(code, &format!("asking for the ends of {topic}"), text);
-        let told = ask::ends(self.native(), topic, partitions, timeout)
+        let answer = ask::end_offsets(self.native(), topic, partitions, timeout)
             .map_err(|(code, text)| self.failed_at(topic, partitions, cause(code, &text), timeout))?;
-        let missing = told.iter().find_map(|(_, end)| end.err());
+        let missing = answer.iter().find_map(|(_, end)| end.err());
         let failure = missing.map(|code| self.failed_at(topic, partitions, cause(code, ""), timeout));
-        let ends: Vec<(i32, i64)> =
-            told.into_iter().filter_map(|(partition, end)| Some((partition, end.ok()?))).collect();
+        let end_offsets: Vec<(i32, i64)> =
+            answer.into_iter().filter_map(|(partition, end)| Some((partition, end.ok()?))).collect();
         match failure {
-            Some(failure) if ends.is_empty() => Err(failure),
-            _ => self.served(Ok(ends)),
+            Some(failure) if end_offsets.is_empty() => Err(failure),
+            _ => self.served(Ok(end_offsets)),
         }
     }
 
@@ -111,8 +111,10 @@ impl Watermarks {
         partitions: &[i32],
         timeout: Duration,
     ) -> Result<Vec<Committed>, Failure> {
-        let told = ask::committed(self.native(), group, topic, partitions, timeout);
-        self.served(told.map_err(|(code, text)| Cause::new(code, &format!("reading offsets of group {group}"), &text)))
+        let answer = ask::committed(self.native(), group, topic, partitions, timeout);
+        self.served(
+            answer.map_err(|(code, text)| Cause::new(code, &format!("reading offsets of group {group}"), &text)),
+        )
     }
 
     fn native(&self) -> &native::Client<Watch> {
@@ -121,10 +123,10 @@ impl Watermarks {
 
     /// Handles the outcome of a call: its log lines, and whether a broker answered.
     fn served<T>(&self, outcome: Result<T, Cause>) -> Result<T, Failure> {
-        let told = outcome.map_err(|cause| self.failed(cause))?;
+        let answer = outcome.map_err(|cause| self.failed(cause))?;
         self.serve();
         self.brokers.answered();
-        Ok(told)
+        Ok(answer)
     }
 
     /// As `failed`, for a request to the leaders of these partitions, which are looked up again for the next one.

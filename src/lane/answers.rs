@@ -15,16 +15,16 @@ const ANSWERS_MAX: usize = 8;
 /// have no influence on decisions.
 pub(in crate::lane) fn answer(inbox: &Inbox, partitions: &BTreeMap<i32, Partition>, context: &Context) {
     for _ in 0..ANSWERS_MAX {
-        let Some(question) = inbox.next() else { break };
-        let answer = match question.scope {
+        let Some(request) = inbox.next() else { break };
+        let answer = match request.scope {
             Scope::Partition(number) => match partitions.get(&number) {
-                Some(partition) => look_in(std::iter::once(partition), &question.customer, context),
-                None => Answer::Elsewhere(inbox.elsewhere(number)),
+                Some(partition) => look_in(std::iter::once(partition), &request.customer, context),
+                None => Answer::Unavailable(inbox.unavailable(number)),
             },
-            Scope::Lane => look_in(partitions.values(), &question.customer, context),
+            Scope::Lane => look_in(partitions.values(), &request.customer, context),
         };
-        let is_last = question.scope == Scope::Lane;
-        question.answer(answer);
+        let is_last = request.scope == Scope::Lane;
+        request.answer(answer);
         if is_last {
             // It may have read every partition.
             break;

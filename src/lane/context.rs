@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::codec::Framing;
 use crate::engine::Timing;
 use crate::event::{Instant, Span};
-use crate::inquiry::Board;
+use crate::inquiry::Latest;
 use crate::lane::output::changes::RecordEncoder;
 use crate::lane::output::dead_letter_log::DeadLetterLog;
 use crate::lane::output::limits::RecordLimits;
@@ -40,7 +40,7 @@ pub struct Context {
     pub rulebook: Arc<Rulebook>,
     pub metrics: Arc<Metrics>,
     /// Shows the newest overview of all cohorts to the admin API.
-    pub board: Arc<Board>,
+    pub latest: Arc<Latest>,
     pub topics: Topics,
     pub cluster_id: String,
     /// As in `ClusterFacts`.
@@ -80,7 +80,7 @@ impl Context {
         settings: &Settings,
         rulebook: Arc<Rulebook>,
         metrics: Arc<Metrics>,
-        board: Arc<Board>,
+        latest: Arc<Latest>,
         encoder: crate::codec::Encoder,
         found: ClusterFacts,
     ) -> Self {
@@ -111,7 +111,7 @@ impl Context {
             edits: Edits::new(settings.lanes),
             rulebook,
             metrics,
-            board,
+            latest,
             cluster_id: found.cluster_id,
             input_id: found.input_id,
             partitions: found.partitions,

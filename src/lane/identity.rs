@@ -15,12 +15,12 @@ const EARLIEST: &str = "cohortd reset --from earliest --yes";
 const REBUILD: &str = "cohortd reset --rebuild --yes";
 
 /// What needs a new name for a group that starts from scratch beside the old one.
-pub const ANEW: &str = "a new kafka.group_id, a new state.dir, and new names for topics.rules, topics.changelog, \
+pub const NEW_GROUP_NAMES: &str = "a new kafka.group_id, a new state.dir, and new names for topics.rules, topics.changelog, \
                         topics.summaries, topics.changes, topics.members, topics.risks and topics.forecasts";
 
 /// The line for an input topic of another id than the state's. `whose`: what has the old id.
 #[must_use]
-pub fn made_anew(topic: &str, whose: &str) -> String {
+pub fn recreated(topic: &str, whose: &str) -> String {
     format!(
         "{topic} was made anew: {whose} of another topic of that name. Stop all processes; then keep every customer as they \
          are and read the new topic with `{EARLIEST}` (or --from latest, or a time), or decide everything anew from it with \
@@ -123,7 +123,7 @@ pub(in crate::lane) fn check(
         return refuse(repartitioned(input, context.partitions, meta.partitions));
     }
     if !meta.log.topic_id.is_empty() && !context.input_id.is_empty() && meta.log.topic_id != context.input_id {
-        return refuse(made_anew(input, &format!("the state of partition {partition} is")));
+        return refuse(recreated(input, &format!("the state of partition {partition} is")));
     }
     if held.start > meta.replay_from {
         return Err(passed(meta, held.start, partition, context));

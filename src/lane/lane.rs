@@ -10,7 +10,7 @@ use crate::clock::{Reading, Watch};
 use crate::codec::Schemas;
 use crate::event::Properties;
 use crate::inquiry::Inbox;
-use crate::kafka::{Brokers, Consumer, Ends, Producer, Reader, Watermarks};
+use crate::kafka::{Brokers, Consumer, EndOffsets, Producer, Reader, Watermarks};
 use crate::lane::aggregate::unpublished::Unpublished;
 use crate::lane::commit::pending::PendingBatch;
 use crate::lane::commit::producer::init_transactions;
@@ -50,7 +50,7 @@ pub struct Start {
     pub memory: Arc<SharedMemory>,
     pub brokers: Brokers,
     pub watermarks: Arc<Watermarks>,
-    pub ends: Arc<Ends>,
+    pub end_offsets: Arc<EndOffsets>,
     pub ownership: Arc<Ownership>,
     pub schemas: Schemas,
     pub health: Arc<Health>,
@@ -74,7 +74,7 @@ pub struct Lane {
     pub(in crate::lane) consumer: Consumer,
     pub(in crate::lane) producer: Producer,
     pub(in crate::lane) watermarks: Arc<Watermarks>,
-    pub(in crate::lane) ends: Arc<Ends>,
+    pub(in crate::lane) end_offsets: Arc<EndOffsets>,
     pub(in crate::lane) ownership: Arc<Ownership>,
     /// Exists while partitions are restored.
     pub(in crate::lane) reader: Option<Reader>,
@@ -123,7 +123,7 @@ impl Lane {
     /// # Errors
     /// Options that librdkafka refuses.
     pub fn new(start: Start) -> Result<Self, LaneError> {
-        let Start { number, mut settings, context, memory, brokers, watermarks, ends, ownership, .. } = start;
+        let Start { number, mut settings, context, memory, brokers, watermarks, end_offsets, ownership, .. } = start;
         let (schemas, health, inbox, updates, stop) =
             (start.schemas, start.health, start.inbox, start.updates, start.stop);
         settings.kafka.instance_id = format!("{}-{number}", settings.kafka.instance_id);
@@ -133,7 +133,7 @@ impl Lane {
             consumer: Consumer::subscribe(&settings.kafka, &settings.topics.input, queue / 2, &brokers)?,
             producer: Producer::new(&settings.kafka, queue / 4, context.limits.sizes(), &brokers)?,
             watermarks,
-            ends,
+            end_offsets,
             ownership,
             reader: None,
             plan_size: PlanSize::new(&settings),

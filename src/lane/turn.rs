@@ -77,22 +77,14 @@ impl Lane {
     fn batch(&mut self) -> Result<Option<ConsumerEvent>, LaneError> {
         let context = Arc::clone(&self.context);
         let timer = Moment::now();
-        let restoring = self.restores.iter().any(Restore::is_due);
-        let idle =
-            !restoring && self.migration.as_ref().is_none_or(RulesMigration::waits) && !self.has_background_work();
-        let wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
+        let limits = self.batch_limits();
         let decisions = self.plan_size.decisions();
         self.partitions.values_mut().for_each(|partition| partition.decisions_max = decisions);
-        let (max_records, max_bytes) = (self.plan_size.events(), self.plan_size.read_bytes());
-        let mut limits = Batch { max_records, max_bytes, ..self.settings.batch.clone() };
-        if self.memory_gate.is_short() {
-            limits.max_bytes = limits.max_bytes.min(TRICKLE_BYTES);
-        }
         let readable = self.readable_positions();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
         let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, context.framing);
         let PolledBatch { records, ends, waiting, event } =
-            poll_batch(&self.consumer, readable, &limits, gate, wait, &meanwhile);
+            poll_batch(&self.consumer, readable, &limits, gate, &meanwhile);
         if !records.is_empty() || !ends.is_empty() {
             self.denied.end(self.health.lane(self.number));
         }
@@ -140,22 +132,47 @@ impl Lane {
         }
         drop(records);
         self.advance(&mut plan, &mut failed);
-        let overdue = self.partitions.values().filter(|p| p.is_overdue() && !self.to_seek.contains(&p.number));
-        left.extend(overdue.map(|partition| partition.number));
-        self.pause_until_sought(&left)?;
-        for partition in self.partitions.values_mut() {
-            if self.plan_size.is_full(&plan) {
-                break;
-            }
-            if let Err(error) = partition.decide_overdue(&context, &mut plan) {
-                failed.push((partition.number, error.into()));
-            }
-        }
+        self.decide_overdue(left, &mut plan, &mut failed)?;
         self.continue_scans(&mut plan, &mut failed);
         self.contain_all(failed, &mut plan)?;
         self.publish_results(&mut plan);
         self.finish(plan)?;
         self.consumer.pause(&waiting).or_else(ignore_retriable)?;
         Ok(event)
+    }
+
+    /// The limits of the next batch. Without other work it may wait for records.
+    fn batch_limits(&self) -> Batch {
+        let restoring = self.restores.iter().any(Restore::is_due);
+        let idle =
+            !restoring && self.migration.as_ref().is_none_or(RulesMigration::waits) && !self.has_background_work();
+        let max_wait = if idle { self.settings.batch.max_wait } else { Duration::ZERO };
+        let mut max_bytes = self.plan_size.read_bytes();
+        if self.memory_gate.is_short() {
+            max_bytes = max_bytes.min(TRICKLE_BYTES);
+        }
+        Batch { max_records: self.plan_size.events(), max_bytes, max_wait, ..self.settings.batch.clone() }
+    }
+
+    /// Decides the deadlines that partitions still owe. Such partitions, and `left`, which have polled records left, are
+    /// not read until these records are fetched again.
+    fn decide_overdue(
+        &mut self,
+        mut left: BTreeSet<i32>,
+        plan: &mut Plan,
+        failed: &mut Vec<(i32, LaneError)>,
+    ) -> Result<(), LaneError> {
+        let overdue = self.partitions.values().filter(|p| p.is_overdue() && !self.to_seek.contains(&p.number));
+        left.extend(overdue.map(|partition| partition.number));
+        self.pause_until_sought(&left)?;
+        for partition in self.partitions.values_mut() {
+            if self.plan_size.is_full(plan) {
+                break;
+            }
+            if let Err(error) = partition.decide_overdue(&self.context, plan) {
+                failed.push((partition.number, error.into()));
+            }
+        }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::adder::Adder;
 
 /// One cohort as last surveyed, in customers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Surveyed<'a> {
+pub struct CohortFigures<'a> {
     /// Members by level of churn risk; empty without `[churn]`.
     pub risk_levels: Vec<(&'a str, u64)>,
     /// Median and sum of the values of members with a known value.
@@ -132,22 +132,22 @@ impl ForecastSeries {
         }
     }
 
-    pub(super) fn show(&self, cohort: &str, surveyed: &Surveyed<'_>) {
-        for (level, members) in &surveyed.risk_levels {
+    pub(super) fn show(&self, cohort: &str, figures: &CohortFigures<'_>) {
+        for (level, members) in &figures.risk_levels {
             self.risk.with_label_values(&[cohort, level]).set(i64::try_from(*members).unwrap_or(i64::MAX));
         }
-        if let Some((median, sum)) = surveyed.value {
+        if let Some((median, sum)) = figures.value {
             self.value_median.with_label_values(&[cohort]).set(median);
             self.value.with_label_values(&[cohort]).set(sum);
         }
-        for (change, count) in [("entered", surveyed.entries), ("exited", surveyed.exits)] {
+        for (change, count) in [("entered", figures.entries), ("exited", figures.exits)] {
             self.expected.with_label_values(&[cohort, change]).set(count.expected);
             self.if_silent.with_label_values(&[cohort, change]).set(count.if_silent);
         }
-        if let Some(value) = surveyed.value_at_stake {
+        if let Some(value) = figures.value_at_stake {
             self.value_at_stake.with_label_values(&[cohort]).set(value);
         }
-        if let Some((error, naive)) = surveyed.errors {
+        if let Some((error, naive)) = figures.errors {
             self.error.with_label_values(&[cohort]).set(error);
             self.naive_error.with_label_values(&[cohort]).set(naive);
         }

@@ -263,19 +263,21 @@ impl LaneHealth<'_> {
     pub fn partitions(self, owned: u32, restoring: impl IntoIterator<Item = i32>) {
         self.lane.owned.store(owned, Ordering::Relaxed);
         *self.lane.restoring.lock().unwrap_or_else(PoisonError::into_inner) = restoring.into_iter().collect();
-        self.set_joined(true);
+        if !self.lane.joined.swap(true, Ordering::Relaxed) {
+            self.membership_changed();
+        }
     }
 
     /// The lane lost its membership in the group, and rejoins.
     pub fn left(self) {
-        self.set_joined(false);
+        if self.lane.joined.swap(false, Ordering::Relaxed) {
+            self.membership_changed();
+        }
     }
 
-    fn set_joined(self, joined: bool) {
-        if self.lane.joined.swap(joined, Ordering::Relaxed) != joined {
-            let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.lane.since.store(ms, Ordering::Relaxed);
-        }
+    fn membership_changed(self) {
+        let ms = u64::try_from(self.health.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.lane.since.store(ms, Ordering::Relaxed);
     }
 }
 

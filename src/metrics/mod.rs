@@ -41,7 +41,7 @@ use prometheus::{GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGa
 use crate::event::Change;
 
 pub use cohorts::CohortCounters;
-pub use forecasts::{Expected, Surveyed};
+pub use forecasts::{CohortFigures, Expected};
 pub use group::{GroupSeen, Holder};
 pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
 pub use input::InputMetrics;
@@ -453,8 +453,8 @@ impl Metrics {
     }
 
     /// The results of the last survey for one cohort.
-    pub fn surveyed(&self, cohort: &str, surveyed: &Surveyed<'_>) {
-        self.forecasts.show(cohort, surveyed);
+    pub fn show_forecast(&self, cohort: &str, figures: &CohortFigures<'_>) {
+        self.forecasts.show(cohort, figures);
     }
 
     /// All metrics in Prometheus' text format.

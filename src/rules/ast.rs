@@ -249,6 +249,18 @@ pub enum CompareTest {
     Between(Operand, Operand),
 }
 
+impl CompareTest {
+    /// What the measure is compared with.
+    #[must_use]
+    pub fn operands(&self) -> Vec<&Operand> {
+        match self {
+            Self::Compare(_, operand) => vec![operand],
+            Self::Between(low, high) => vec![low, high],
+            Self::Known | Self::Missing => Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Operand {
     Literal(Literal),
@@ -311,10 +323,17 @@ pub enum Function {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rank {
-    pub highest: bool,
+    pub end: RankEnd,
     pub size: RankSize,
     pub by: Measure,
     pub among: Option<Name>,
+}
+
+/// The end of a ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RankEnd {
+    Highest,
+    Lowest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

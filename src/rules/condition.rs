@@ -3,7 +3,7 @@
 use super::ast::{Bound, Op, Unit};
 use super::index::{CohortIx, ConditionIx, RankIx};
 use super::measure::{Comparand, Measure, Window};
-use crate::event::Span;
+use crate::event::{Change, Span};
 use crate::fact::FactIx;
 
 /// An expression over conditions.
@@ -39,14 +39,14 @@ pub enum Condition {
         test: CountTest,
     },
     /// `A then no B within after`; the window applies to `t_A + after`.
-    Followed {
+    Unanswered {
         fact: FactIx,
         after: Span,
         window: Window,
     },
     /// `A then B within D ...`, its last step in the window. `without X between` applies strictly between each step and
     /// the next one; with `per key`, only to X of the same key.
-    Chain {
+    Sequence {
         fact: FactIx,
         window: Window,
     },
@@ -71,7 +71,7 @@ pub enum Condition {
     /// How many entries (or exits) lie in the window.
     Moves {
         cohort: CohortIx,
-        entered: bool,
+        change: Change,
         window: Window,
         test: CountTest,
     },

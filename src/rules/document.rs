@@ -1,6 +1,7 @@
 //! The rules file as a document: TOML read key by key, so that all errors are found at once, with their locations.
 
 mod churn;
+mod cohorts;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -156,27 +157,6 @@ pub struct Written {
     pub(super) literal: std::ops::Range<usize>,
 }
 
-/// Keys of the language that this release does not support yet.
-const LATER_COHORT: [&str; 1] = ["needs"];
-const COHORT_KEYS: [&str; 17] = [
-    "who",
-    "stay",
-    "until",
-    "at_least",
-    "at_most",
-    "cooldown",
-    "reenter",
-    "enabled",
-    "name",
-    "owner",
-    "action",
-    "exclusive_in",
-    "priority",
-    "needs",
-    "include",
-    "on_create",
-    "shadow",
-];
 const TOP_KEYS: [&str; 7] = ["time_zone", "activity", "defaults", "cohorts", "churn", "measures", "profile"];
 
 /// Reads a rules file.
@@ -368,126 +348,6 @@ impl Reader<'_> {
             let message = format!("`{plain}` is the name of a score");
             self.error(section, name.span(), message, Some("give it another name".into()));
         }
-    }
-
-    fn cohorts(&mut self, value: &Spanned<DeValue<'_>>) -> (BTreeMap<String, CohortRule>, BTreeSet<String>) {
-        let (mut cohorts, mut unread) = (BTreeMap::new(), BTreeSet::new());
-        for (name, value) in self.table("cohorts", value) {
-            let plain = name.get_ref();
-            if !is_plain(plain) {
-                let hint = "use lower-case letters, digits and _, beginning with a letter; `name` is for people";
-                let message = format!("`{plain}` is not a valid cohort name");
-                self.error("cohorts", name.span(), message, Some(hint.into()));
-            }
-            if let Some(rule) = self.cohort(plain, name.span(), value) {
-                cohorts.insert(plain.to_string(), rule);
-            } else {
-                unread.insert(plain.to_string());
-            }
-        }
-        (cohorts, unread)
-    }
-
-    fn cohort(
-        &mut self,
-        cohort: &str,
-        location: std::ops::Range<usize>,
-        value: &Spanned<DeValue<'_>>,
-    ) -> Option<CohortRule> {
-        let prefix = format!("cohorts.{cohort}");
-        let before = self.errors.len();
-        let (mut who, mut stay, mut until) = (None, None, None);
-        let (mut at_least, mut at_most, mut cooldown) = (None, None, None);
-        let (mut once, mut enabled, mut shadow, mut on_create) = (false, true, false, OnCreate::default());
-        let mut include = Vec::new();
-        let (mut owner, mut action) = (None, None);
-        let (mut exclusive_in, mut priority) = (None, None);
-        let mut least_at = None;
-        let mut name = Localized { en: cohort.replace('_', " "), fr: cohort.replace('_', " ") };
-        for entry in self.table(&prefix, value) {
-            let (key, value) = entry;
-            let dotted = format!("{prefix}.{}", key.get_ref());
-            match key.get_ref().as_ref() {
-                "who" => who = self.expression(&dotted, value),
-                "stay" => stay = self.expression(&dotted, value),
-                "until" => until = self.expression(&dotted, value),
-                "at_least" => {
-                    at_least = self.duration(&dotted, value).map(|d| d.span);
-                    least_at = Some(value.span());
-                }
-                "at_most" => at_most = self.duration(&dotted, value).map(|d| d.span),
-                "cooldown" => cooldown = self.duration(&dotted, value).map(|d| d.span),
-                "reenter" => match self.string(&dotted, value).as_deref() {
-                    Some("never") => once = true,
-                    Some("always") | None => {}
-                    Some(_) => self.error(&dotted, value.span(), "expected \"always\" or \"never\"".into(), None),
-                },
-                "enabled" => enabled = self.flag(&dotted, value).unwrap_or(enabled),
-                "shadow" => shadow = self.flag(&dotted, value).unwrap_or(shadow),
-                "exclusive_in" => exclusive_in = self.string(&dotted, value).map(|name| (name, value.span())),
-                "priority" => priority = self.integer(&dotted, value).map(|number| (number, value.span())),
-                "include" => include = self.included(&dotted, value),
-                "on_create" => match self.string(&dotted, value).as_deref() {
-                    Some("emit") => on_create = OnCreate::Emit,
-                    Some("silent") | None => {}
-                    Some(_) => self.error(&dotted, value.span(), "expected \"silent\" or \"emit\"".into(), None),
-                },
-                "owner" => owner = self.string(&dotted, value),
-                "action" => action = self.string(&dotted, value),
-                "name" => self.localized(&dotted, value, &mut name),
-                later if LATER_COHORT.contains(&later) => self.later(&dotted, key.span()),
-                _ => self.unknown(&prefix, entry, &COHORT_KEYS),
-            }
-        }
-        if let (Some(Span(least)), Some(Span(most))) = (at_least, at_most)
-            && least > most
-        {
-            let hint = "the minimum stay cannot be longer than the maximum";
-            let location = least_at.unwrap_or_else(|| location.clone());
-            self.error(&prefix, location, "`at_least` is longer than `at_most`".into(), Some(hint.into()));
-        }
-        let group = match (exclusive_in, priority) {
-            (Some((name, _)), Some((priority, literal))) => Some(Group { name, priority, literal }),
-            (Some((name, span)), None) if self.errors.len() == before => {
-                let hint =
-                    "add one, such as priority = 1: the customer is in the cohort of the group with the lowest number";
-                let message = format!("a cohort of the group `{name}` needs a `priority`");
-                self.error(&format!("{prefix}.exclusive_in"), span, message, Some(hint.into()));
-                None
-            }
-            (None, Some((_, span))) if self.errors.len() == before => {
-                let hint = "add it, such as exclusive_in = \"offers\": a priority applies within a group";
-                self.error(
-                    &format!("{prefix}.priority"),
-                    span,
-                    "a `priority` needs `exclusive_in`".into(),
-                    Some(hint.into()),
-                );
-                None
-            }
-            _ => None,
-        };
-        if who.is_none() && self.errors.len() == before {
-            let hint = "add it, such as who = \"did signup in the last 7 days\"; put the expression in quotes";
-            self.error(&prefix, location, "`who` is missing".into(), Some(hint.into()));
-        }
-        Some(CohortRule {
-            who: who?,
-            stay,
-            until,
-            at_least,
-            at_most,
-            cooldown,
-            once,
-            enabled,
-            shadow,
-            group,
-            on_create,
-            include,
-            name,
-            owner,
-            action,
-        })
     }
 }
 

@@ -70,18 +70,17 @@ impl Mentions<'_> {
                 let property = self.vocabulary.property(&property.text);
                 self.keep(key, of.names(), property.map(|property| Mentioned::Property(property, wanted)));
             }
-            Use::Value(ValueUse { of, property, value, as_part, .. }) => {
-                self.keep(key, of.names(), self.value(property, value, as_part));
-            }
+            Use::Value(used) => self.keep(key, used.of.names(), self.value(used)),
             Use::Compared { measure, with } => {
                 let Some((event, property, value)) = self.document.compared(measure, with) else { return };
-                self.keep(key, std::slice::from_ref(event), self.value(property, &value, false));
+                self.add(key, Use::Value(ValueUse::whole(event, property, &value, measure.range)));
             }
         }
     }
 
     /// `None` for booleans, whose values need no check.
-    fn value(&self, property: &Name, value: &WrittenLiteral, as_part: bool) -> Option<Mentioned> {
+    fn value(&self, used: ValueUse<'_>) -> Option<Mentioned> {
+        let ValueUse { property, value, as_part, .. } = used;
         let value = match value {
             WrittenLiteral::Bool(_) => return None,
             WrittenLiteral::Number(number) => Literal::Number(*number),

@@ -7,8 +7,8 @@ mod window;
 
 use self::value::op;
 use super::ast::{
-    Bound, Count, Did, Duration, Events, Expr, ExprKind, Measure, Mode, Name, Next, Range, Rank, RankSize, Sequence,
-    Silent, Step, Streak, Window,
+    Bound, Count, Did, Duration, Events, Expr, ExprKind, Measure, Mode, Name, Next, Range, Rank, RankEnd, RankSize,
+    Sequence, Silent, Step, Streak, Window,
 };
 use super::error::{ExprError, nearest};
 use super::lexer::{Token, TokenKind, tokens};
@@ -281,16 +281,16 @@ impl Parser {
             "among" => {
                 self.words("among the")?;
                 let count = self.integer("how many")?;
-                let highest = self.either("highest", "lowest")?;
-                self.rank_by(highest, RankSize::Count(count))
+                let end = self.rank_end("highest", "lowest")?;
+                self.rank_by(end, RankSize::Count(count))
             }
             "in" => {
                 self.take();
                 if self.word("the") {
-                    let highest = self.either("top", "bottom")?;
+                    let end = self.rank_end("top", "bottom")?;
                     let percent = self.number("a percentage")?;
                     self.punctuation("%")?;
-                    self.rank_by(highest, RankSize::Percent(percent))
+                    self.rank_by(end, RankSize::Percent(percent))
                 } else {
                     self.in_cohort()
                 }
@@ -397,11 +397,15 @@ impl Parser {
         Ok(ExprKind::InCohort { cohort, stay })
     }
 
-    fn rank_by(&mut self, highest: bool, size: RankSize) -> Parsed<ExprKind> {
+    fn rank_end(&mut self, highest: &str, lowest: &str) -> Parsed<RankEnd> {
+        Ok(if self.either(highest, lowest)? { RankEnd::Highest } else { RankEnd::Lowest })
+    }
+
+    fn rank_by(&mut self, end: RankEnd, size: RankSize) -> Parsed<ExprKind> {
         self.words("by")?;
         let by = self.measure()?;
         let among = if self.word("among") { Some(self.name("a cohort")?) } else { None };
-        Ok(ExprKind::Rank(Rank { highest, size, by, among }))
+        Ok(ExprKind::Rank(Rank { end, size, by, among }))
     }
 
     fn sequence(&mut self, mode: Option<Mode>) -> Parsed<ExprKind> {

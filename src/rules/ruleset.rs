@@ -1,6 +1,6 @@
 //! Compiled rules, as the engine runs them. Everything is referred to by index.
 
-use super::ast::RankSize;
+use super::ast::{RankEnd, RankSize};
 use super::condition::{Condition, Node};
 use super::document::{ChurnModel, OnCreate};
 use super::fact_spec::FactSpec;
@@ -93,7 +93,7 @@ pub struct Ranking {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rank {
     pub ranking: RankingIx,
-    pub highest: bool,
+    pub end: RankEnd,
     pub size: RankSize,
     /// As first written in the rules file, with single spaces.
     pub words: String,

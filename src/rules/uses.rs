@@ -36,6 +36,14 @@ pub struct ValueUse<'e> {
     pub range: Range,
 }
 
+impl<'e> ValueUse<'e> {
+    /// A value that the whole property is compared with.
+    #[must_use]
+    pub fn whole(of: &'e Name, property: &'e Name, value: &'e Literal, range: Range) -> Self {
+        Self { of: Owners::One(of), property, value, as_part: false, range }
+    }
+}
+
 /// The events that a property is expected in.
 #[derive(Debug, Clone, Copy)]
 pub enum Owners<'e> {

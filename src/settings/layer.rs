@@ -15,7 +15,7 @@ use super::{Error, MANUAL};
 /// The origin of what nobody set.
 pub(super) const DEFAULT: &str = "default";
 
-/// What is said of a key that stands in a rules file.
+/// The hint for a key that belongs in a rules file.
 const IS_OF_THE_RULES: &str = "belongs in the rules file, which rules.file names";
 
 #[derive(Debug, Clone)]

@@ -44,6 +44,6 @@ pub use result_bytes::{
 };
 pub use sample_bytes::PublishedSample;
 pub use shared::SharedMemory;
-pub use space::{Marks, Space};
+pub use space::{Marks, Space, Writing};
 pub use summary_kind::{SummaryKind, made_for};
 pub use survey_bytes::{BLOCK_BYTES, KeyValue, PublishedBlock, decode_whole, encode_survey, encode_whole};

@@ -32,6 +32,13 @@ pub struct Marks {
     pub resume_above: u64,
 }
 
+/// Whether anything is written now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writing {
+    Active,
+    Paused,
+}
+
 impl Space {
     /// For the file system of a folder, which need not exist yet.
     ///
@@ -58,10 +65,13 @@ impl Space {
         Marks { pause_below, resume_above: pause_below / 2 * 3 }
     }
 
-    /// Why writing should pause, as a sentence without a full stop; `None`: continue. `paused`: writing is paused now.
+    /// Why writing should pause, or stay paused, as a sentence without a full stop; `None`: it should not.
     #[must_use]
-    pub fn refuses(&self, marks: Marks, paused: bool) -> Option<String> {
-        let needed = if paused { marks.resume_above } else { marks.pause_below };
+    pub fn refuses(&self, marks: Marks, writing: Writing) -> Option<String> {
+        let needed = match writing {
+            Writing::Active => marks.pause_below,
+            Writing::Paused => marks.resume_above,
+        };
         let mib = |bytes: u64| bytes >> 20;
         if self.read_only {
             return Some("the file system of state.dir is read-only".to_owned());
@@ -81,7 +91,7 @@ impl Space {
 
 #[cfg(test)]
 mod tests {
-    use super::{Marks, Space};
+    use super::{Marks, Space, Writing};
 
     const MIB: u64 = 1 << 20;
 
@@ -101,10 +111,10 @@ mod tests {
     #[test]
     fn work_pauses_below_one_mark_and_goes_on_above_a_higher_one() {
         let marks = Marks { pause_below: 100 * MIB, resume_above: 150 * MIB };
-        let refuses = |free, paused| space(free, 1_000).refuses(marks, paused).is_some();
-        assert_eq!([99, 100].map(|free| refuses(free, false)), [true, false]);
-        assert_eq!([149, 150].map(|free| refuses(free, true)), [true, false]);
-        assert!(Space { read_only: true, ..space(500, 1_000) }.refuses(marks, false).is_some());
-        assert!(Space { files: Some(3), ..space(500, 1_000) }.refuses(marks, false).is_some());
+        let refuses = |free, writing| space(free, 1_000).refuses(marks, writing).is_some();
+        assert_eq!([99, 100].map(|free| refuses(free, Writing::Active)), [true, false]);
+        assert_eq!([149, 150].map(|free| refuses(free, Writing::Paused)), [true, false]);
+        assert!(Space { read_only: true, ..space(500, 1_000) }.refuses(marks, Writing::Active).is_some());
+        assert!(Space { files: Some(3), ..space(500, 1_000) }.refuses(marks, Writing::Active).is_some());
     }
 }

@@ -4,7 +4,7 @@ use super::histogram::Histogram;
 use super::leaders::Leaders;
 use crate::engine::{RankMove, Standing};
 use crate::rules::RuleSet;
-use crate::rules::ast::RankSize;
+use crate::rules::ast::{RankEnd, RankSize};
 
 /// Counters by the rule set's numbers of rankings.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,19 +25,18 @@ impl Counters {
     /// Counters without customers.
     #[must_use]
     pub fn new(rules: &RuleSet) -> Self {
-        let keep = |ranking: usize, highest: bool| {
-            let sizes =
-                rules.ranks.iter().filter(|rank| usize::from(rank.ranking.0) == ranking && rank.highest == highest);
+        let keep = |ranking: usize, end: RankEnd| {
+            let sizes = rules.ranks.iter().filter(|rank| usize::from(rank.ranking.0) == ranking && rank.end == end);
             let counts = sizes.filter_map(|rank| match rank.size {
                 RankSize::Count(count) => Some(count as usize),
                 RankSize::Percent(_) => None,
             });
-            counts.max().map(|keep| Leaders::new(keep, highest))
+            counts.max().map(|keep| Leaders::new(keep, end))
         };
         let rankings = (0..rules.rankings.len()).map(|ranking| RankingCounters {
             histogram: Histogram::default(),
-            highest: keep(ranking, true),
-            lowest: keep(ranking, false),
+            highest: keep(ranking, RankEnd::Highest),
+            lowest: keep(ranking, RankEnd::Lowest),
         });
         Self { rankings: rankings.collect() }
     }

@@ -2,7 +2,7 @@
 
 use super::survey::{CohortSurvey, Expected, Survey};
 
-/// A survey's day, and the numbers that a forecast of later weeks is judged and corrected by.
+/// A survey's day, and the numbers that later forecasts are compared with and corrected by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Digest {
     /// Counted from 1970-01-01.

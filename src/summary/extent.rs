@@ -20,7 +20,7 @@ impl Extent {
     pub fn of(counters: &Counters, rules: &RuleSet, thresholds: &Thresholds) -> Self {
         let sizes = rules.ranks.iter().zip(thresholds.iter()).map(|(rank, threshold)| {
             let histogram = &counters.rankings[usize::from(rank.ranking.0)].histogram;
-            let beyond = threshold.map_or(0, |threshold| histogram.at_or_beyond(rank.highest, threshold.value));
+            let beyond = threshold.map_or(0, |threshold| histogram.at_or_beyond(rank.end, threshold.value));
             [histogram.total(), beyond]
         });
         Self { sizes: sizes.collect(), thresholds: Arc::clone(thresholds) }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bucket::Bucket;
 use crate::event::Number;
+use crate::rules::ast::RankEnd;
 
 /// Counts by bucket, without zeros.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,20 +53,19 @@ impl Histogram {
         self.counts.iter().map(|(bucket, count)| (*bucket, *count))
     }
 
-    /// The number of values in this value's bucket or beyond it, towards the highest or the lowest.
+    /// The number of values in this value's bucket or beyond it, towards the end.
     #[must_use]
-    pub fn at_or_beyond(&self, highest: bool, value: Number) -> u64 {
+    pub fn at_or_beyond(&self, end: RankEnd, value: Number) -> u64 {
         let bucket = Bucket::of(value);
-        if highest {
-            self.counts.range(bucket..).map(|(_, count)| count).sum()
-        } else {
-            self.counts.range(..=bucket).map(|(_, count)| count).sum()
+        match end {
+            RankEnd::Highest => self.counts.range(bucket..).map(|(_, count)| count).sum(),
+            RankEnd::Lowest => self.counts.range(..=bucket).map(|(_, count)| count).sum(),
         }
     }
 
     /// The bucket of the n-th value from one end, from 1; `None`: there are fewer.
     #[must_use]
-    pub fn nth(&self, highest: bool, n: u64) -> Option<Bucket> {
+    pub fn nth(&self, end: RankEnd, n: u64) -> Option<Bucket> {
         let mut left = n;
         let mut reached = |(bucket, count): (Bucket, u64)| {
             if left <= count {
@@ -74,7 +74,10 @@ impl Histogram {
             left -= count;
             None
         };
-        if highest { self.iter().rev().find_map(&mut reached) } else { self.iter().find_map(&mut reached) }
+        match end {
+            RankEnd::Highest => self.iter().rev().find_map(&mut reached),
+            RankEnd::Lowest => self.iter().find_map(&mut reached),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::Standing;
+use crate::rules::ast::RankEnd;
 
 /// The best customers of a ranking: at least `keep` of them, exactly, as long as the list is not short.
 ///
@@ -10,7 +11,7 @@ use crate::engine::Standing;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaders {
     keep: usize,
-    highest: bool,
+    end: RankEnd,
     list: BTreeSet<Standing>,
     /// Every customer at or beyond this position is in the list; `None`: every customer is.
     edge: Option<Standing>,
@@ -18,8 +19,8 @@ pub struct Leaders {
 
 impl Leaders {
     #[must_use]
-    pub fn new(keep: usize, highest: bool) -> Self {
-        Self { keep, highest, list: BTreeSet::new(), edge: None }
+    pub fn new(keep: usize, end: RankEnd) -> Self {
+        Self { keep, end, list: BTreeSet::new(), edge: None }
     }
 
     /// Restores a stored list.
@@ -31,18 +32,24 @@ impl Leaders {
     }
 
     pub fn add(&mut self, standing: Standing) {
-        let beyond = self.edge.is_some_and(|edge| if self.highest { standing < edge } else { standing > edge });
-        if beyond {
+        let is_outside = self.edge.is_some_and(|edge| match self.end {
+            RankEnd::Highest => standing < edge,
+            RankEnd::Lowest => standing > edge,
+        });
+        if is_outside {
             return;
         }
         self.list.insert(standing);
         if self.list.len() > 2 * self.keep {
-            if self.highest {
-                self.list.pop_first();
-                self.edge = self.list.first().copied();
-            } else {
-                self.list.pop_last();
-                self.edge = self.list.last().copied();
+            match self.end {
+                RankEnd::Highest => {
+                    self.list.pop_first();
+                    self.edge = self.list.first().copied();
+                }
+                RankEnd::Lowest => {
+                    self.list.pop_last();
+                    self.edge = self.list.last().copied();
+                }
             }
         }
     }
@@ -61,10 +68,9 @@ impl Leaders {
     /// The best customers, the best first.
     #[must_use]
     pub fn best(&self) -> Vec<Standing> {
-        if self.highest {
-            self.list.iter().rev().take(self.keep).copied().collect()
-        } else {
-            self.list.iter().take(self.keep).copied().collect()
+        match self.end {
+            RankEnd::Highest => self.list.iter().rev().take(self.keep).copied().collect(),
+            RankEnd::Lowest => self.list.iter().take(self.keep).copied().collect(),
         }
     }
 
@@ -83,7 +89,7 @@ impl Leaders {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Leaders;
+    use super::{Leaders, RankEnd};
     use crate::engine::Standing;
     use crate::event::Number;
 
@@ -91,7 +97,8 @@ mod tests {
         /// Few different values, so that there are many ties.
         #[test]
         fn the_list_is_that_of_everybody_sorted(steps: Vec<(i8, u8, bool)>, highest: bool) {
-            let mut leaders = Leaders::new(3, highest);
+            let end = if highest { RankEnd::Highest } else { RankEnd::Lowest };
+            let mut leaders = Leaders::new(3, end);
             let mut all = std::collections::BTreeSet::new();
             for (value, hash, enters) in steps {
                 let standing = Standing { value: Number(i128::from(value % 4)), hash: u64::from(hash) };
@@ -103,7 +110,7 @@ mod tests {
                     leaders.remove(standing);
                 }
                 if leaders.is_short() {
-                    leaders = Leaders::new(3, highest);
+                    leaders = Leaders::new(3, end);
                     all.iter().for_each(|standing| leaders.add(*standing));
                 }
                 let mut sorted: Vec<Standing> = all.iter().copied().collect();

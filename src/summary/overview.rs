@@ -9,6 +9,7 @@ use super::histogram::Histogram;
 use super::survey::{CohortSurvey, Expected, Survey};
 use crate::engine::level_name;
 use crate::event::{CohortForecast, ExpectedChanges, Instant, Localized, Number};
+use crate::rules::ast::RankEnd;
 use crate::rules::{Cohort, RuleSet};
 
 /// The document of `/cohorts`.
@@ -230,11 +231,19 @@ impl CohortLine {
         let has_amounts = rules.churn.as_ref().is_some_and(|churn| churn.has_amounts);
         let digest = CohortDigest::of(now);
         let bias = Bias::of([Some(&digest), then, before]);
-        let next_week = Forecast::of_week(&digest, has_amounts).corrected(bias, 1.0);
+        // Without amounts no value is known.
+        let value_at_stake = |expected: &Expected| has_amounts.then(|| expected.value_at_stake.to_double());
+        let next_week = Forecast {
+            value_at_stake: value_at_stake(&digest.week),
+            ..Forecast::of_week(&digest).corrected(bias, 1.0)
+        };
         let part = 1.0 / DAYS as f64;
-        let foretold = |(ahead, expected): (i64, &Expected)| DayForecast {
+        let forecast = |(ahead, expected): (i64, &Expected)| DayForecast {
             day: date(day + ahead),
-            forecast: Forecast::new(expected, &digest, part, has_amounts).corrected(bias, part),
+            forecast: Forecast {
+                value_at_stake: value_at_stake(expected),
+                ..Forecast::new(expected, &digest, part).corrected(bias, part)
+            },
         };
         Self {
             cohort: cohort.name.clone(),
@@ -244,10 +253,9 @@ impl CohortLine {
             entered_last_week: now.entered,
             left_last_week: now.left,
             next_week,
-            days: (0..).zip(&now.days).map(foretold).collect(),
+            days: (0..).zip(&now.days).map(forecast).collect(),
             share_leaving: share(next_week.exits_expected, now.members),
-            last_week: then
-                .map(|then| Backtest::new(then, Bias::of([Some(then), before, first]), &digest, has_amounts)),
+            last_week: then.map(|then| Backtest::new(then, Bias::of([Some(then), before, first]), &digest)),
         }
     }
 }
@@ -259,8 +267,8 @@ impl From<&Localized> for Title {
 }
 
 impl Forecast {
-    fn of_week(digest: &CohortDigest, has_amounts: bool) -> Self {
-        Self::new(&digest.week, digest, 1.0, has_amounts)
+    fn of_week(digest: &CohortDigest) -> Self {
+        Self::new(&digest.week, digest, 1.0)
     }
 
     fn corrected(self, bias: Bias, part: f64) -> Self {
@@ -271,14 +279,15 @@ impl Forecast {
         }
     }
 
-    /// `part`: the part of a week, for which that part of last week's changes of new customers is added.
-    fn new(expected: &Expected, digest: &CohortDigest, part: f64, has_amounts: bool) -> Self {
+    /// Without the value at stake. `part`: the part of a week, for which that part of last week's changes of new
+    /// customers is added.
+    fn new(expected: &Expected, digest: &CohortDigest, part: f64) -> Self {
         Self {
             exits_if_silent: expected.exits_if_silent,
             entries_if_silent: expected.entries_if_silent,
             exits_expected: expected.exits.to_double() + digest.left_new as f64 * part,
             entries_expected: expected.entries.to_double() + digest.entered_new as f64 * part,
-            value_at_stake: has_amounts.then(|| expected.value_at_stake.to_double()),
+            value_at_stake: None,
         }
     }
 }
@@ -306,12 +315,12 @@ impl Bias {
 
     /// Counts vary by about their square root by chance, so a difference of more than twice that counts as bias.
     fn of_week(then: &CohortDigest, now: &CohortDigest) -> Self {
-        let foretold = Forecast::of_week(then, false);
-        let bias = |foretold: f64, came: u64| {
-            let (off, chance) = (came as f64 - foretold, (came as f64).max(foretold).sqrt());
-            if off.abs() > 2.0 * chance { off } else { 0.0 }
+        let forecast = Forecast::of_week(then);
+        let bias = |expected: f64, actual: u64| {
+            let (error, chance) = (actual as f64 - expected, (actual as f64).max(expected).sqrt());
+            if error.abs() > 2.0 * chance { error } else { 0.0 }
         };
-        Self { exits: bias(foretold.exits_expected, now.left), entries: bias(foretold.entries_expected, now.entered) }
+        Self { exits: bias(forecast.exits_expected, now.left), entries: bias(forecast.entries_expected, now.entered) }
     }
 }
 
@@ -329,16 +338,16 @@ impl From<Forecast> for ExpectedChanges {
 
 impl Backtest {
     /// `bias`: the bias known at that time.
-    fn new(then: &CohortDigest, bias: Bias, now: &CohortDigest, has_amounts: bool) -> Self {
-        let foretold = Forecast::of_week(then, has_amounts).corrected(bias, 1.0);
-        let off = |exits: f64, entries: f64| (exits - now.left as f64).abs() + (entries - now.entered as f64).abs();
+    fn new(then: &CohortDigest, bias: Bias, now: &CohortDigest) -> Self {
+        let forecast = Forecast::of_week(then).corrected(bias, 1.0);
+        let error = |exits: f64, entries: f64| (exits - now.left as f64).abs() + (entries - now.entered as f64).abs();
         Self {
-            exits_expected: foretold.exits_expected,
-            entries_expected: foretold.entries_expected,
+            exits_expected: forecast.exits_expected,
+            entries_expected: forecast.entries_expected,
             left: now.left,
             entered: now.entered,
-            error: off(foretold.exits_expected, foretold.entries_expected),
-            naive_error: off(then.left as f64, then.entered as f64),
+            error: error(forecast.exits_expected, forecast.entries_expected),
+            naive_error: error(then.left as f64, then.entered as f64),
         }
     }
 }
@@ -359,7 +368,7 @@ impl ValueQuantiles {
 /// A percentile: the middle of its bucket.
 fn quantile(values: &Histogram, per_cent: u64) -> Option<f64> {
     let rank = (u128::from(values.total()) * u128::from(per_cent)).div_ceil(100);
-    let bucket = values.nth(false, u64::try_from(rank).ok()?.max(1))?;
+    let bucket = values.nth(RankEnd::Lowest, u64::try_from(rank).ok()?.max(1))?;
     Some(Number(i128::midpoint(bucket.least().0, bucket.most().0)).to_double())
 }
 

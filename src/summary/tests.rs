@@ -114,7 +114,7 @@ const CHURN: &str = "
     who = 'did buy ever and did not buy in the last 60 days'";
 
 #[test]
-fn the_days_to_come_weigh_as_much_as_the_model_says() {
+fn future_days_count_as_much_as_the_model_says() {
     let mut engine = engine(CHURN);
     let transactions = MbgNbd { r: 0.52484, alpha_days: 43.2816, a: 0.89136, b: 1.614 };
     let amounts = Some(GammaGamma { p: 6.25, q: 3.74, v: 15.44 });
@@ -157,7 +157,7 @@ fn the_days_to_come_weigh_as_much_as_the_model_says() {
 }
 
 #[test]
-fn the_overview_says_it_and_judges_what_was_said_a_week_before() {
+fn the_overview_shows_the_forecast_and_the_error_of_the_one_a_week_before() {
     let mut engine = engine(MOVES);
     let rules = Arc::clone(engine.rules());
     let before = Digest::of(&moves(&mut engine, 93.0));

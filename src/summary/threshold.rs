@@ -4,7 +4,7 @@ use super::counters::{Counters, RankingCounters};
 use super::histogram::Histogram;
 use crate::engine::Standing;
 use crate::event::Number;
-use crate::rules::ast::RankSize;
+use crate::rules::ast::{RankEnd, RankSize};
 use crate::rules::{Rank, RuleSet};
 
 /// With fewer customers a percentage has no threshold, and nobody enters by it.
@@ -42,21 +42,26 @@ pub fn threshold_of(rank: &Rank, parts: &[&RankingCounters]) -> RankThreshold {
     let population = all.total();
     let threshold = match rank.size {
         RankSize::Percent(_) if population < POPULATION_MIN => None,
-        RankSize::Percent(percent) => all.nth(rank.highest, percent_rounded_up(population, percent)).map(|bucket| {
-            if rank.highest {
-                Standing { value: bucket.least(), hash: 0 }
-            } else {
-                Standing { value: bucket.most(), hash: u64::MAX }
-            }
-        }),
+        RankSize::Percent(percent) => {
+            all.nth(rank.end, percent_rounded_up(population, percent)).map(|bucket| match rank.end {
+                RankEnd::Highest => Standing { value: bucket.least(), hash: 0 },
+                RankEnd::Lowest => Standing { value: bucket.most(), hash: u64::MAX },
+            })
+        }
         RankSize::Count(count) => {
-            let lists = parts.iter().filter_map(|c| if rank.highest { c.highest.as_ref() } else { c.lowest.as_ref() });
+            let lists = parts.iter().filter_map(|counters| match rank.end {
+                RankEnd::Highest => counters.highest.as_ref(),
+                RankEnd::Lowest => counters.lowest.as_ref(),
+            });
             let mut best: Vec<Standing> = lists.flat_map(super::Leaders::best).collect();
             best.sort_unstable();
-            if rank.highest {
-                best.reverse();
-            }
-            let everyone = if rank.highest { Standing::MIN } else { Standing::MAX };
+            let everyone = match rank.end {
+                RankEnd::Highest => {
+                    best.reverse();
+                    Standing::MIN
+                }
+                RankEnd::Lowest => Standing::MAX,
+            };
             Some(best.get(count as usize - 1).copied().unwrap_or(everyone))
         }
     };

@@ -1,6 +1,6 @@
 //! What became visible, held against what had to: nothing lost, nothing twice, every instant right.
 //!
-//! Each customer is judged by the naive evaluator over all that ever happened to it, and compared change by change with
+//! Each customer is decided by the naive evaluator over the whole history, and compared change by change with
 //! what is in the topic. Across edits of the rules this is exact for the cohorts that are never edited; of the edited one
 //! the members must be those of a fresh start under the rules now in force, and its changes must follow on one another.
 
@@ -16,8 +16,8 @@ use crate::input::{self, Edit, Input};
 use crate::reader::{Reader, Seen};
 use crate::rules::{BASE, EDITED, Version};
 
-/// Differences told of one check; the rest is more of the same.
-const TOLD_MAX: usize = 5;
+/// Differences shown for one check.
+const SHOWN_MAX: usize = 5;
 const TEXT_MAX: usize = 4_000;
 
 pub(super) struct Checker {
@@ -36,12 +36,12 @@ pub(super) struct Checker {
 struct Partition {
     input: Input,
     /// By customer, all changes in their order.
-    changes: BTreeMap<String, Vec<Said>>,
-    /// Customers of whom something is new since the last check.
+    changes: BTreeMap<String, Vec<Published>>,
+    /// Customers with new events or changes since the last check.
     fresh: BTreeSet<String>,
     /// By offset of the input: why it was set aside, and what it then looked like.
     letters: BTreeMap<i64, (String, u64, bool)>,
-    /// What is too late, of customers judged by now.
+    /// The late events of customers checked so far.
     too_late: BTreeMap<String, Vec<i64>>,
     table: BTreeMap<String, Value>,
     fold: BTreeMap<String, Value>,
@@ -49,7 +49,7 @@ struct Partition {
     meta: Option<Meta>,
 }
 
-struct Said {
+struct Published {
     cohort: String,
     line: String,
     at: Instant,
@@ -119,7 +119,7 @@ impl Checker {
             let before = wrong.len();
             part.input.compute_times();
             part.compare_changes(&mut wrong);
-            part.compare_letters(&mut wrong);
+            part.compare_dead_letters(&mut wrong);
             part.compare_members(version, was_edited, &mut wrong);
             compared.events += part.input.events();
             compared.hostile += part.input.hostile().len();
@@ -131,7 +131,7 @@ impl Checker {
                 *text = format!("partition {number}: {text}");
             }
         }
-        if wrong.is_empty() { Ok(compared) } else { Err(told(wrong)) }
+        if wrong.is_empty() { Ok(compared) } else { Err(shortened(wrong)) }
     }
 
     /// Reads all topics on: the dead letters first, since they say which of the input are no events.
@@ -174,9 +174,9 @@ impl Checker {
     }
 }
 
-fn told(mut wrong: Vec<String>) -> Vec<String> {
-    let more = wrong.len().saturating_sub(TOLD_MAX);
-    wrong.truncate(TOLD_MAX);
+fn shortened(mut wrong: Vec<String>) -> Vec<String> {
+    let more = wrong.len().saturating_sub(SHOWN_MAX);
+    wrong.truncate(SHOWN_MAX);
     for text in &mut wrong {
         // Some customers have very long ids.
         *text = text.chars().take(TEXT_MAX).collect();
@@ -210,7 +210,7 @@ impl Partition {
         );
         let changes = self.changes.entry(customer.clone()).or_default();
         let at = Instant(change["occurred_at"].as_i64().ok_or("a change without an instant")?);
-        changes.push(Said { cohort: cohort.clone(), line, at, position });
+        changes.push(Published { cohort: cohort.clone(), line, at, position });
         if change["sequence"] != changes.len() {
             return Err(format!("a gap before, or a repetition: change {} of its customer is {change}", changes.len()));
         }
@@ -233,9 +233,10 @@ impl Partition {
     fn compare_changes(&mut self, wrong: &mut Vec<String>) {
         for customer in &self.fresh {
             let none = Vec::new();
-            let said = self.changes.get(customer).unwrap_or(&none);
-            let edited = said.iter().filter(|said| said.line.contains(" reason DEFINITION_CHANGED "));
-            let edits: Vec<Edit> = edited.map(|said| Edit { position: said.position, at: said.at }).collect();
+            let published = self.changes.get(customer).unwrap_or(&none);
+            let edited = published.iter().filter(|published| published.line.contains(" reason DEFINITION_CHANGED "));
+            let edits: Vec<Edit> =
+                edited.map(|published| Edit { position: published.position, at: published.at }).collect();
             let judged = self.input.judge(customer, BASE, &edits);
             let expected: Vec<String> = judged
                 .outcome
@@ -256,18 +257,20 @@ impl Partition {
                     placed(&line, self.input.decided_at(&judged, change.position, change.occurred_at))
                 })
                 .collect();
-            // The place is found only now: what was at the end of the log when it was said is not any more.
-            let said = said.iter().filter(|said| said.cohort != EDITED);
-            let said: Vec<String> = said.map(|said| placed(&said.line, self.input.place(said.position))).collect();
-            if said != expected {
-                let same = expected.iter().zip(&said).take_while(|(expected, said)| expected == said).count();
+            // The position is looked up only now, since the log has grown since the change was published.
+            let published = published.iter().filter(|published| published.cohort != EDITED);
+            let published: Vec<String> =
+                published.map(|published| placed(&published.line, self.input.place(published.position))).collect();
+            if published != expected {
+                let same =
+                    expected.iter().zip(&published).take_while(|(expected, published)| expected == published).count();
                 wrong.push(format!(
                     "customer {customer}: after {same} changes as expected come\n    expected {:#?}\n    said {:#?}\n    \
                      of {} and {} in all",
                     &expected[same..(same + 3).min(expected.len())],
-                    &said[same..(same + 3).min(said.len())],
+                    &published[same..(same + 3).min(published.len())],
                     expected.len(),
-                    said.len()
+                    published.len()
                 ));
             }
             self.too_late.insert(customer.clone(), judged.too_late);
@@ -275,7 +278,7 @@ impl Partition {
     }
 
     /// Exactly the hostile ones and those that came too late, each with its reason and as it came.
-    fn compare_letters(&self, wrong: &mut Vec<String>) {
+    fn compare_dead_letters(&self, wrong: &mut Vec<String>) {
         let too_late: BTreeSet<i64> = self.too_late.values().flatten().copied().collect();
         for (offset, (reason, content, is_cut)) in &self.letters {
             let expected: &[&str] = match self.input.hostile().get(offset).map(String::as_str) {

@@ -26,11 +26,11 @@ use crate::watch::Watcher;
 pub(super) const PARTITIONS: i32 = 4;
 /// Bytes; as memory.limit.
 const MEMORY_LIMIT: u64 = 384 << 20;
-/// Beyond this nobody counts a process as a member. Short, so that a run has many rebalances.
+/// The session timeout. Short, so that a run has many rebalances.
 pub(super) const SESSION: Duration = Duration::from_secs(4);
 
 pub(super) struct Field {
-    // Dropped in this order: whoever looks and writes first, then the processes, then the brokers.
+    // Dropped in this order: readers and writers first, then the processes, then the brokers.
     _watcher: Watcher,
     pub(super) load: Load,
     pub(super) members: Vec<Member>,

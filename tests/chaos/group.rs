@@ -27,7 +27,7 @@ impl Group {
         Self { consumer: client(&bootstrap, &name), bootstrap, name, input, partitions }
     }
 
-    /// The partitions that a member has, by the coordinator; `None` while it does not say, or assigns anew.
+    /// The partitions that a member has, by the coordinator; `None` while it does not answer, or rebalances.
     pub(super) fn owned(&self) -> Option<BTreeSet<i32>> {
         // The list is asked of every broker, so that one that was killed keeps a client that knows it from an answer.
         let list = self.consumer.fetch_group_list(Some(&self.name), ASK);
@@ -38,7 +38,7 @@ impl Group {
         Some(assigned.flatten().collect())
     }
 
-    /// By partition; 0 where nothing is. `None` while nobody answers.
+    /// By partition; 0 where nothing is. `None` while no broker answers.
     pub(super) fn committed(&self) -> Option<Vec<i64>> {
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
@@ -52,7 +52,7 @@ impl Group {
         (0..self.partitions).map(offset).collect()
     }
 
-    /// Where each partition of the input ends. `None` while nobody answers.
+    /// Where each partition of the input ends. `None` while no broker answers.
     pub(super) fn ends(&self) -> Option<Vec<i64>> {
         let end = |partition| Some(range(&self.consumer, &self.input, partition, ASK).ok()?.1);
         (0..self.partitions).map(end).collect()

@@ -1,4 +1,4 @@
-//! Records that nobody should have written, and what must become of each.
+//! Invalid records, and the expected handling of each.
 
 use cohortd::clock::wall_clock;
 

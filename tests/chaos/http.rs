@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// Status and body; `None` where nobody answers in time.
+/// Status and body; `None` without an answer in time.
 pub(super) fn get(address: &str, path: &str, limit: Duration) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address.parse().ok()?, limit).ok()?;
     stream.set_read_timeout(Some(limit)).ok()?;

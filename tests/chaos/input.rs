@@ -7,7 +7,7 @@ use cohortd::event::{Instant, Span};
 
 use crate::avro;
 use crate::hostile::{self, HEADER};
-use crate::naive::{Advance, Case, Config, Fate, LogEvent, Outcome, judge};
+use crate::naive::{Advance, Case, Config, Handling, LogEvent, Outcome, judge};
 use crate::reader::Seen;
 
 pub(super) const CONFIG_SETS: [&str; 2] = ["time.arrives_within=1 s", "time.max_lateness=60 s"];
@@ -51,7 +51,7 @@ pub(super) struct Judged {
     places: Vec<i64>,
 }
 
-/// A change that came of an edit of the rules: where in the log, and at which instant. The customer is decided no earlier
+/// A change caused by an edit of the rules: its log position and its instant. The customer is decided no earlier
 /// than that from there on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Edit {
@@ -150,14 +150,14 @@ impl Input {
     }
 
     /// Decides one customer's history. Between two of its events time passes at once as far as others moved it, which
-    /// changes nothing but where a deadline is said to have come due; that is found out here.
+    /// changes only the log position at which a deadline is reported; that is determined here.
     pub(super) fn judge(&self, customer: &str, rules: &str, edits: &[Edit]) -> Judged {
         let offsets: &[i64] = self.by_customer.get(customer).map_or(&[], Vec::as_slice);
         let (mut events, mut advances) = (Vec::new(), Vec::new());
         let idle = LogEvent { at: Instant(NEVER), customer: String::new(), ..avro::event("", "", NEVER, None) };
         let mut places: Vec<i64> = Vec::new();
         let mut put = |before: Instant, event: Option<LogEvent>| {
-            // A place of its own, so that what came before the event is told from what came with it.
+            // A position of its own, to distinguish what happened before the event from what it caused.
             if before > Instant::MIN {
                 advances.push(Advance { position: events.len(), stream_time: before });
             }
@@ -185,7 +185,7 @@ impl Input {
             until: None,
         };
         let mut outcome = judge(&case).unwrap();
-        let is_too_late = |(number, _): &(usize, &i64)| outcome.fates.get(2 * number + 1) == Some(&Fate::TooLate);
+        let is_too_late = |(number, _): &(usize, &i64)| outcome.handled.get(2 * number + 1) == Some(&Handling::TooLate);
         let too_late = places.iter().enumerate().filter(is_too_late).map(|(_, offset)| *offset).collect();
         outcome.changes.sort_by_key(|change| change.sequence);
         Judged { outcome, too_late, places }

@@ -211,7 +211,7 @@ impl Shop {
         at
     }
 
-    /// By a customer of whom no rule says anything, one for each partition.
+    /// By a customer that no rule concerns, one for each partition.
     fn tick(&mut self, round: u64) {
         let partitions = u32::try_from(self.target.partitions).unwrap();
         for partition in 0..self.target.partitions {

@@ -140,9 +140,9 @@ fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
             field.load.resume();
         }
         let most = volley.min(i64::try_from(limits.faults - field.findings.faults()).unwrap_or(volley));
-        // Some alone, so that their recovery can be told apart.
+        // Some alone, so that their recovery can be measured.
         let count = if random.percent(40) { 1 } else { 1 + random.below(most) };
-        let names = one_volley(&mut field, &mut random, &mut report, kinds, count);
+        let names = one_round(&mut field, &mut random, &mut report, kinds, count);
         if !names.is_empty() {
             peace::recover(&mut field, &mut report, &names);
         }
@@ -184,7 +184,7 @@ fn conclude(mut field: Field, seed: u64, took: Duration) {
 }
 
 /// Begins so many faults, one shortly after the other, and ends each in its time. The kinds of those that happened.
-fn one_volley(
+fn one_round(
     field: &mut Field,
     random: &mut Random,
     report: &mut Report,

@@ -35,7 +35,7 @@ pub(super) struct Member {
     pub(super) wanted: bool,
     /// A fault has it in hand.
     pub(super) busy: bool,
-    /// Its local copy was damaged or taken away, so it may set it aside or make it anew: whenever it reads there again.
+    /// Its local copy was damaged or taken away, so it may set it aside or restore it when it next reads there.
     pub(super) may_lose_copy: bool,
     restart_at: Option<Instant>,
     failures: u32,
@@ -176,7 +176,7 @@ impl Member {
     }
 
     /// Replaces the process by another of the same name that has outlived it.
-    pub(super) fn adopt(&mut self, child: Child, log: PathBuf) {
+    pub(super) fn attach(&mut self, child: Child, log: PathBuf) {
         self.child = Some(child);
         self.log = log;
         self.read_to = 0;
@@ -207,20 +207,20 @@ impl Member {
     /// Does the log say this behind a place?
     pub(super) fn says_after(&self, place: u64, text: &str) -> bool {
         let Ok(mut file) = File::open(&self.log) else { return false };
-        let mut said = Vec::new();
+        let mut logged = Vec::new();
         file.seek(SeekFrom::Start(place)).unwrap();
-        file.read_to_end(&mut said).unwrap();
-        said.windows(text.len()).any(|window| window == text.as_bytes())
+        file.read_to_end(&mut logged).unwrap();
+        logged.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
     /// Not even that it begins.
-    pub(super) fn said_nothing(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.log.metadata().is_ok_and(|log| log.len() == 0)
     }
 
-    /// Status and body of an answer of the metrics door; `None` while nobody answers.
+    /// Status and body of an answer of the metrics address; `None` while the process does not answer.
     pub(super) fn get(&self, path: &str) -> Option<(u16, String)> {
-        http::get(&self.watched.door()?, path, ASK)
+        http::get(&self.watched.metrics_address()?, path, ASK)
     }
 
     /// The sum of a metric over its labels.

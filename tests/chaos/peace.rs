@@ -106,7 +106,7 @@ pub(super) fn check(field: &mut Field, checker: &mut Checker) -> bool {
         }
         field.pause(LOOKS_EVERY);
     }
-    if !adopted(field, checker) {
+    if !is_applied(field, checker) {
         return false;
     }
     in_step(field, checker, &ends);
@@ -132,7 +132,7 @@ pub(super) fn check(field: &mut Field, checker: &mut Checker) -> bool {
 }
 
 /// Waits until every partition is decided by the rules that the file has now.
-fn adopted(field: &mut Field, checker: &mut Checker) -> bool {
+fn is_applied(field: &mut Field, checker: &mut Checker) -> bool {
     let fingerprint = field.version.fingerprint();
     let deadline = Instant::now() + RECOVERED_WITHIN;
     loop {
@@ -143,8 +143,8 @@ fn adopted(field: &mut Field, checker: &mut Checker) -> bool {
             }
             Ok(metas) => {
                 let is_new = |rules: &str| rules == fingerprint;
-                let adopted = metas.iter().flatten().filter(|meta| is_new(&meta.rules) && meta.adopting.is_none());
-                if adopted.count() == metas.len() {
+                let is_applied = metas.iter().flatten().filter(|meta| is_new(&meta.rules) && meta.adopting.is_none());
+                if is_applied.count() == metas.len() {
                     return true;
                 }
                 let state = |meta: &&cohortd::store::Meta| format!("{} {}", meta.rules, meta.adopting.is_some());

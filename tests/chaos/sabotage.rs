@@ -1,5 +1,5 @@
 //! Whether the comparison would notice: at the end of a run, when no process is left to put it right, a change is written
-//! a second time and an event is written that nobody decides. Both must be found.
+//! a second time and an event is written that no process decides. Both must be found.
 
 use std::time::Duration;
 

@@ -25,8 +25,8 @@ pub(super) struct Watched(Arc<Mutex<State>>);
 struct State {
     pid: Option<u32>,
     log: PathBuf,
-    door: Option<String>,
-    /// It is stopped in its tracks, so nobody can answer.
+    metrics_address: Option<String>,
+    /// It is suspended, so it cannot answer.
     asleep: bool,
     /// Changes with everything that is done to it.
     epoch: u64,
@@ -52,7 +52,7 @@ impl Watched {
         self.change(|state| {
             state.pid = Some(pid);
             log.clone_into(&mut state.log);
-            state.door = None;
+            state.metrics_address = None;
             state.asleep = false;
         });
     }
@@ -70,17 +70,17 @@ impl Watched {
     }
 
     /// Where the metrics are, once it listens.
-    pub(super) fn door(&self) -> Option<String> {
+    pub(super) fn metrics_address(&self) -> Option<String> {
         let mut state = self.state();
         state.pid?;
-        if state.door.is_none() {
+        if state.metrics_address.is_none() {
             let log = fs::read_to_string(&state.log).ok()?;
             let line = log.lines().find(|line| line.contains("\"Listening.\""))?;
             let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            let door = line.get("metrics").or_else(|| line["fields"].get("metrics"))?;
-            state.door = Some(door.as_str()?.to_owned());
+            let metrics_address = line.get("metrics").or_else(|| line["fields"].get("metrics"))?;
+            state.metrics_address = Some(metrics_address.as_str()?.to_owned());
         }
-        state.door.clone()
+        state.metrics_address.clone()
     }
 
     /// The most that any process of this name had.
@@ -123,7 +123,7 @@ impl Drop for Watcher {
 
 /// Looks once. `answered` is when it last answered, in which epoch.
 fn look(name: &str, watched: &Watched, answered: &mut (u64, Instant), memory_limit: u64, findings: &Findings) {
-    let door = watched.door();
+    let metrics_address = watched.metrics_address();
     let state = watched.state().clone();
     let (Some(pid), false) = (state.pid, state.asleep) else { return };
     if let Some(resident) = resident(pid) {
@@ -133,8 +133,8 @@ fn look(name: &str, watched: &Watched, answered: &mut (u64, Instant), memory_lim
         }
         now.resident_max = now.resident_max.max(resident);
     }
-    let Some(door) = door else { return };
-    let answer = http::get(&door, "/health/live", ASK);
+    let Some(metrics_address) = metrics_address else { return };
+    let answer = http::get(&metrics_address, "/health/live", ASK);
     if watched.state().epoch != state.epoch || state.since.is_none_or(|since| since.elapsed() < GRACE) {
         return;
     }

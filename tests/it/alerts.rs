@@ -42,8 +42,8 @@ fn alerts_fire_when_they_should_and_only_then() {
     for args in [["check", "rules", "alerts.yaml"], ["test", "rules", "alerts.test.yaml"]] {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
         let output = Command::new("promtool").args(args).current_dir(folder).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "promtool {}: {said}", args.join(" "));
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "promtool {}: {printed}", args.join(" "));
     }
 }
 

@@ -7,49 +7,49 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One module of the crate: a file or a folder in `src/`.
-struct Room {
+struct Module {
     name: &'static str,
-    /// Modules that it may name. They all stand above it, so there are no cycles.
-    names: &'static [&'static str],
-    /// Outside crates that it alone may name.
-    owns: &'static [&'static str],
+    /// Modules that it may import. They are all above it, so there are no cycles.
+    imports: &'static [&'static str],
+    /// External crates that it alone may use.
+    crates: &'static [&'static str],
 }
 
-const fn room(name: &'static str, names: &'static [&'static str], owns: &'static [&'static str]) -> Room {
-    Room { name, names, owns }
+const fn module(name: &'static str, imports: &'static [&'static str], crates: &'static [&'static str]) -> Module {
+    Module { name, imports, crates }
 }
 
 /// In reading order.
-const ROOMS: &[Room] = &[
-    room("event", &[], &[]),
-    room("calendar", &["event"], &[]),
-    room("bytes", &["event"], &[]),
+const MODULES: &[Module] = &[
+    module("event", &[], &[]),
+    module("calendar", &["event"], &[]),
+    module("bytes", &["event"], &[]),
     // Numbers in, numbers out. Its functions must not be the platform's, which differ in the last digit.
-    room("churn", &[], &["libm"]),
+    module("churn", &[], &["libm"]),
     // A kind of fact is one file, its bytes included.
-    room("fact", &["event", "calendar", "bytes", "churn"], &[]),
-    room("rules", &["event", "calendar", "fact"], &[]),
-    room("engine", &["event", "calendar", "churn", "fact", "rules"], &[]),
-    // What it counts are places in the rankings of the rules, and what the models of churn say of customers.
-    room("summary", &["event", "calendar", "rules", "churn", "engine"], &[]),
-    room("settings", &["event"], &["config"]),
-    room("clock", &["event"], &[]),
-    // How long to wait before another try, for whoever tries.
-    room("backoff", &[], &["fastrand"]),
-    // Certificates in files, for whoever serves or asks over TLS.
-    room("tls", &[], &["tokio_rustls"]),
-    room("codec", &["event", "settings", "backoff", "tls"], &["apache_avro", "bzip2", "snap", "ureq"]),
+    module("fact", &["event", "calendar", "bytes", "churn"], &[]),
+    module("rules", &["event", "calendar", "fact"], &[]),
+    module("engine", &["event", "calendar", "churn", "fact", "rules"], &[]),
+    // It counts positions in the rankings of the rules, and predictions of the churn models.
+    module("summary", &["event", "calendar", "rules", "churn", "engine"], &[]),
+    module("settings", &["event"], &["config"]),
+    module("clock", &["event"], &[]),
+    // Pauses between retries.
+    module("backoff", &[], &["fastrand"]),
+    // Certificates in files, for servers and clients.
+    module("tls", &[], &["tokio_rustls"]),
+    module("codec", &["event", "settings", "backoff", "tls"], &["apache_avro", "bzip2", "snap", "ureq"]),
     // A state's bytes follow the facts that the rules ask for, so reading one takes the rules.
-    room(
+    module(
         "store",
         &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary", "settings"],
         &["rocksdb"],
     ),
-    room("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
-    room("metrics", &["event"], &["prometheus"]),
-    // Between HTTP and the lanes, so that neither names the other. Which partition has a customer is Kafka's to say.
-    room("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
-    room(
+    module("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
+    module("metrics", &["event"], &["prometheus"]),
+    // Between HTTP and the lanes, so that neither imports the other. Kafka's partitioner decides a customer's partition.
+    module("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
+    module(
         "lane",
         &[
             "event", "rules", "engine", "summary", "settings", "clock", "backoff", "codec", "store", "kafka",
@@ -57,14 +57,14 @@ const ROOMS: &[Room] = &[
         ],
         &[],
     ),
-    room(
+    module(
         "admin",
         &["rules", "settings", "tls", "metrics", "inquiry"],
         &["axum", "hyper", "hyper_util", "ring", "subtle"],
     ),
-    room("telemetry", &["settings"], &["tracing_subscriber"]),
-    room("shutdown", &[], &[]),
-    room(
+    module("telemetry", &["settings"], &["tracing_subscriber"]),
+    module("shutdown", &[], &[]),
+    module(
         "app",
         &[
             "event",
@@ -89,7 +89,7 @@ const ROOMS: &[Room] = &[
         ],
         &[],
     ),
-    room(
+    module(
         "cli",
         &[
             "event",
@@ -139,13 +139,13 @@ const IMPURE: &[&str] = &[
 const NOT_ROOMS: &[&str] = &["lib.rs", "main.rs"];
 
 #[test]
-fn rooms_name_only_those_that_the_table_allows() {
+fn modules_import_only_those_that_the_table_allows() {
     let mut broken = Vec::new();
-    for room in ROOMS {
-        for source in sources(room.name) {
-            for other in rooms_named(&source) {
-                if other != room.name && !room.names.contains(&other) {
-                    broken.push(format!("{}: {} may not name {other}", source.path, room.name));
+    for module in MODULES {
+        for source in sources(module.name) {
+            for other in modules_named(&source) {
+                if other != module.name && !module.imports.contains(&other) {
+                    broken.push(format!("{}: {} may not import {other}", source.path, module.name));
                 }
             }
         }
@@ -154,14 +154,14 @@ fn rooms_name_only_those_that_the_table_allows() {
 }
 
 #[test]
-fn an_outside_crate_is_known_to_one_room() {
+fn an_external_crate_is_used_by_one_module() {
     let mut broken = Vec::new();
-    for room in ROOMS {
-        let sources = sources(room.name);
-        for owner in ROOMS.iter().filter(|owner| owner.name != room.name) {
+    for module in MODULES {
+        let sources = sources(module.name);
+        for owner in MODULES.iter().filter(|owner| owner.name != module.name) {
             // A submodule with the crate's name is what the name means there.
             let foreign = |name: &&&str| !sources.iter().any(|source| source.path.ends_with(&format!("/{name}.rs")));
-            for name in owner.owns.iter().filter(foreign) {
+            for name in owner.crates.iter().filter(foreign) {
                 for source in sources.iter().filter(|source| names_crate(&source.code, name)) {
                     broken.push(format!("{}: only {} may name {name}", source.path, owner.name));
                 }
@@ -177,18 +177,18 @@ const CIRCLES: &[(&str, &str)] = &[];
 /// Within a module no folder names one that names it back, and no file does, so that each can be read before those that
 /// use it.
 #[test]
-fn no_files_or_folders_of_a_room_name_each_other_in_a_circle() {
+fn no_files_or_folders_of_a_module_import_each_other_in_a_circle() {
     let mut broken = Vec::new();
-    for Room { name: room, .. } in ROOMS.iter().filter(|room| src().join(room.name).is_dir()) {
-        let files = imports_within(room);
+    for Module { name: module, .. } in MODULES.iter().filter(|module| src().join(module.name).is_dir()) {
+        let files = imports_within(module);
         let mut folders: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (file, named) in &files {
             let (of, others) = (folder(file), named.iter().map(|name| folder(name)));
             folders.entry(of.clone()).or_default().extend(others.filter(|other| *other != of));
         }
         folders.remove("");
-        broken.extend(circle(&files).map(|circle| format!("{room}: {circle}")));
-        broken.extend(circle(&folders).map(|circle| format!("{room}, folders: {circle}")));
+        broken.extend(circle(&files).map(|circle| format!("{module}: {circle}")));
+        broken.extend(circle(&folders).map(|circle| format!("{module}, folders: {circle}")));
     }
     broken.retain(|circle| !CIRCLES.iter().any(|(known, _)| circle.contains(known)));
     assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -201,14 +201,14 @@ fn folder(file: &str) -> String {
 
 /// Which files of a module each of them imports from. A folder's own file stands for what it hands on: only those that
 /// name it are followed, not what it names.
-fn imports_within(room: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let root = src().join(room);
+fn imports_within(module: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let root = src().join(module);
     let name_of = |path: &str| {
-        let path = path.trim_start_matches("src/").trim_start_matches(room).trim_start_matches('/');
+        let path = path.trim_start_matches("src/").trim_start_matches(module).trim_start_matches('/');
         path.trim_end_matches(".rs").trim_end_matches("/mod").to_owned()
     };
     let mut files = BTreeMap::new();
-    for source in sources(room).iter().filter(|source| !source.path.ends_with("tests.rs")) {
+    for source in sources(module).iter().filter(|source| !source.path.ends_with("tests.rs")) {
         let code = source.code.split("#[cfg(test)]").next().unwrap_or_default();
         let own = name_of(&source.path);
         if source.path.ends_with("/mod.rs") && is_table_of_contents(code) {
@@ -239,7 +239,7 @@ fn is_table_of_contents(code: &str) -> bool {
 
 /// The paths below a module that a file names by `use`, without the module.
 fn paths_named(code: &str, here: &[&str]) -> Vec<String> {
-    let room = here[0];
+    let module = here[0];
     let is_own_folder = here.last() == Some(&"mod.rs");
     let folder: Vec<&str> = here[1..here.len() - 1].to_vec();
     let mut found = Vec::new();
@@ -248,7 +248,7 @@ fn paths_named(code: &str, here: &[&str]) -> Vec<String> {
             Some((prefix, tail)) => (prefix, Some(tail)),
             None => (statement, None),
         };
-        let base = if let Some(rest) = prefix.strip_prefix("crate::").and_then(|rest| rest.strip_prefix(room)) {
+        let base = if let Some(rest) = prefix.strip_prefix("crate::").and_then(|rest| rest.strip_prefix(module)) {
             rest.trim_start_matches("::").to_owned()
         } else if prefix.starts_with("super") {
             let ups = prefix.split("::").take_while(|part| *part == "super").count();
@@ -316,7 +316,7 @@ fn the_reader_of_imports_sees_what_it_should() {
 #[test]
 fn the_core_is_a_function_of_its_inputs() {
     let mut broken = Vec::new();
-    for source in PURE.iter().flat_map(|room| sources(room)) {
+    for source in PURE.iter().flat_map(|module| sources(module)) {
         for impure in IMPURE.iter().filter(|impure| positions(&source.code, impure).next().is_some()) {
             broken.push(format!("{}: names {impure}, on which a decision must not depend", source.path));
         }
@@ -329,8 +329,8 @@ fn the_core_is_a_function_of_its_inputs() {
 #[test]
 fn nothing_is_hashed_as_the_standard_library_would_have_it() {
     let mut broken = Vec::new();
-    for room in ROOMS {
-        let sources = sources(room.name).into_iter();
+    for module in MODULES {
+        let sources = sources(module.name).into_iter();
         broken.extend(sources.filter(|source| source.code.contains(".hash(&mut")).map(|source| source.path));
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -342,24 +342,24 @@ fn every_file_and_folder_of_the_source_is_in_the_table() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| !NOT_ROOMS.contains(&name.as_str()))
-        .filter(|name| !ROOMS.iter().any(|room| room.name == name.trim_end_matches(".rs")))
+        .filter(|name| !MODULES.iter().any(|module| module.name == name.trim_end_matches(".rs")))
         .collect();
-    assert!(missing.is_empty(), "not in the table of rooms: {}", missing.join(", "));
+    assert!(missing.is_empty(), "not in the table of modules: {}", missing.join(", "));
 }
 
 #[test]
 fn the_table_is_in_reading_order_so_nothing_names_what_comes_after_it() {
-    for (position, room) in ROOMS.iter().enumerate() {
-        for name in room.names {
-            assert!(ROOMS[..position].iter().any(|above| above.name == *name), "{} names {name}", room.name);
+    for (position, module) in MODULES.iter().enumerate() {
+        for name in module.imports {
+            assert!(MODULES[..position].iter().any(|above| above.name == *name), "{} names {name}", module.name);
         }
     }
 }
 
 /// One that is declared and never set shows 0, which is taken for a fact.
 #[test]
-fn every_metric_that_is_declared_is_set_by_another_room() {
-    let others = ROOMS.iter().filter(|room| room.name != "metrics").flat_map(|room| sources(room.name));
+fn every_metric_that_is_declared_is_set_by_another_module() {
+    let others = MODULES.iter().filter(|module| module.name != "metrics").flat_map(|module| sources(module.name));
     let others: String = others.map(|source| source.code).collect();
     let kinds = ["IntCounter,", "IntGauge,", "Gauge,", "Histogram,", "Share,"];
     let (mut declared, mut never) = (0, Vec::new());
@@ -387,10 +387,10 @@ fn every_metric_that_is_declared_is_set_by_another_room() {
 #[test]
 fn the_reader_of_sources_sees_what_it_should() {
     let source = |code: &str| Source { path: "src/x.rs".into(), code: without_comments(code), is_root: true };
-    assert_eq!(rooms_named(&source("use crate::event::Instant;")), ["event"]);
-    assert_eq!(rooms_named(&source("use crate::{\n    event::{Instant, Span},\n    store,\n};")), ["event", "store"]);
-    assert_eq!(rooms_named(&source("fn f(s: &super::settings::Kafka) {}")), ["settings"]);
-    assert_eq!(rooms_named(&source("/// See [`crate::lane`].\nuse crate::events_of_ours; // crate::lane")), [""; 0]);
+    assert_eq!(modules_named(&source("use crate::event::Instant;")), ["event"]);
+    assert_eq!(modules_named(&source("use crate::{\n    event::{Instant, Span},\n    store,\n};")), ["event", "store"]);
+    assert_eq!(modules_named(&source("fn f(s: &super::settings::Kafka) {}")), ["settings"]);
+    assert_eq!(modules_named(&source("/// See [`crate::lane`].\nuse crate::events_of_ours; // crate::lane")), [""; 0]);
     assert!(names_crate("use config::Value;", "config"));
     assert!(names_crate("let value = ::config::Value::new();", "config"));
     assert!(names_crate("use prometheus as p;", "prometheus"));
@@ -408,14 +408,14 @@ struct Source {
 }
 
 /// All files of a module; none when it is not built yet.
-fn sources(room: &str) -> Vec<Source> {
+fn sources(module: &str) -> Vec<Source> {
     let mut found = Vec::new();
-    let mut paths = vec![src().join(format!("{room}.rs")), src().join(room)];
+    let mut paths = vec![src().join(format!("{module}.rs")), src().join(module)];
     while let Some(path) = paths.pop() {
         if path.is_dir() {
             paths.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
         } else if path.extension().is_some_and(|extension| extension == "rs") && path.exists() {
-            let is_root = path == src().join(format!("{room}.rs")) || path == src().join(room).join("mod.rs");
+            let is_root = path == src().join(format!("{module}.rs")) || path == src().join(module).join("mod.rs");
             let code = without_comments(&fs::read_to_string(&path).unwrap());
             let path = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(&path).display().to_string();
             found.push(Source { path, code, is_root });
@@ -438,7 +438,7 @@ fn without_comments(text: &str) -> String {
 }
 
 /// The modules that a file names, by `crate::module`, `crate::{module, …}` or, in the module's own file, `super::module`.
-fn rooms_named(source: &Source) -> Vec<&'static str> {
+fn modules_named(source: &Source) -> Vec<&'static str> {
     let mut paths = Vec::new();
     for prefix in if source.is_root { &["crate::", "super::"][..] } else { &["crate::"][..] } {
         for (at, _) in source.code.match_indices(prefix) {
@@ -449,7 +449,11 @@ fn rooms_named(source: &Source) -> Vec<&'static str> {
             }
         }
     }
-    ROOMS.iter().map(|room| room.name).filter(|room| paths.iter().any(|path| first_name(path) == *room)).collect()
+    MODULES
+        .iter()
+        .map(|module| module.name)
+        .filter(|module| paths.iter().any(|path| first_name(path) == *module))
+        .collect()
 }
 
 /// The items of a braced import, given what follows its opening brace.

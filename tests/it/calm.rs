@@ -8,7 +8,7 @@ use cohortd::event::{ChangeReason, Instant, Number, Span};
 
 use crate::engine_under_test::ENGINE;
 use crate::generate::record_hash;
-use crate::naive::{Adopted, Case, Config, LogEvent, OwnedValue, Rated};
+use crate::naive::{Case, Config, LogEvent, OwnedValue, ParametersApplied, Rated};
 
 const RULES: &str = "
     [churn]
@@ -95,7 +95,7 @@ fn cdnow() -> Case {
         events,
         advances: vec![],
         thresholds: vec![],
-        parameters: vec![Adopted { position: 0, stream_time: Instant::MAX, parameters }],
+        parameters: vec![ParametersApplied { position: 0, stream_time: Instant::MAX, parameters }],
         until,
     }
 }

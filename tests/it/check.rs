@@ -54,9 +54,9 @@ at_most = 7
 fn two_circles_are_two_mistakes() {
     let rules =
         "[cohorts.k]\nwho='in l'\n[cohorts.l]\nwho='in k'\n[cohorts.m]\nwho='in m'\n[cohorts.n]\nwho='in k and in m'\n";
-    let said = mistakes(rules);
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].contains("k -> l -> k") && said[1].contains("m -> m"), "{said:?}");
+    let messages = mistakes(rules);
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[0].contains("k -> l -> k") && messages[1].contains("m -> m"), "{messages:?}");
 }
 
 #[test]
@@ -175,11 +175,11 @@ fn a_file_of_ten_thousand_lines_is_checked_at_once() {
 #[test]
 fn a_file_beyond_all_measure_is_refused_with_the_reason() {
     let many = vec!["did e ever"; 10_001].join(" or ");
-    let said = mistakes(&format!("[cohorts.c]\nwho = '{many}'"));
-    assert_eq!(said, ["r.toml:1:1: cohorts: the maximum number of conditions in one file is 10000, not 10001"]);
+    let messages = mistakes(&format!("[cohorts.c]\nwho = '{many}'"));
+    assert_eq!(messages, ["r.toml:1:1: cohorts: the maximum number of conditions in one file is 10000, not 10001"]);
     let names: Vec<String> = (0..20_001).map(|name| format!("e{name}")).collect();
-    let said = mistakes(&format!("[cohorts.c]\nwho = 'did any of ({}) ever'", names.join(", ")));
-    assert_eq!(said, ["r.toml:1:1: cohorts: 20001 different names exceed the maximum of 20000 in one file"]);
+    let messages = mistakes(&format!("[cohorts.c]\nwho = 'did any of ({}) ever'", names.join(", ")));
+    assert_eq!(messages, ["r.toml:1:1: cohorts: 20001 different names exceed the maximum of 20000 in one file"]);
 }
 
 #[test]
@@ -253,7 +253,7 @@ who = '''did purchas in the last 3 days and sum(purchase.amout in the last 9 day
 }
 
 #[test]
-fn an_empty_sample_is_said_to_be_one_and_an_unreadable_one_fails() {
+fn an_empty_sample_is_reported_and_an_unreadable_one_fails() {
     let rules = "[cohorts.c]\nwho = \"did e in the last 3 days\"\n";
     let empty = checked(rules, &["--sample", "/dev/null"]);
     assert_eq!((empty.code, empty.err.as_str()), (0, ""));
@@ -330,31 +330,31 @@ fn a_value_that_no_event_of_the_sample_has_is_pointed_out_with_the_nearest_one()
         writeln!(lines, "{event}").unwrap();
     }
     std::fs::write(&sample, lines).unwrap();
-    let said = |who: &str| {
+    let messages = |who: &str| {
         let profile = "[profile]\nlast_category = 'purchase.category'\n";
         let rules = format!("{profile}[cohorts.c]\nwho = '''{who}'''\nat_most = '9 days'\n");
         checked(&rules, &["--sample", sample.to_str().unwrap()]).err
     };
-    let wrong = said("did purchase where category = \"Livres\" in the last 3 days");
+    let wrong = messages("did purchase where category = \"Livres\" in the last 3 days");
     let expected = "warning: r.toml:4:29: cohorts.c.who: no event of the sample has the value \"Livres\" for `category`; \
                     nearest: \"livres\"";
     assert!(wrong.contains(expected), "{wrong}");
-    let wrong = said("last_category = livre");
+    let wrong = messages("last_category = livre");
     assert!(wrong.contains("has the value \"livre\" for `category`; nearest: \"livres\""), "{wrong}");
-    let wrong = said("did purchase where category in (livres, voyages) in the last 3 days");
+    let wrong = messages("did purchase where category in (livres, voyages) in the last 3 days");
     assert!(wrong.contains("the value \"voyages\" for `category`; there: jouets, livres, mode"), "{wrong}");
-    let wrong = said("most_common(purchase.category in the last 3 days) != \"MODE\"");
+    let wrong = messages("most_common(purchase.category in the last 3 days) != \"MODE\"");
     assert!(wrong.contains("nearest: \"mode\""), "{wrong}");
-    let wrong = said("did purchase where stars = 5 in the last 3 days");
+    let wrong = messages("did purchase where stars = 5 in the last 3 days");
     assert!(wrong.contains("no event of the sample has the value 5 for `stars`; there: 1, 2"), "{wrong}");
-    let wrong = said("did purchase where category contains \"ivress\" in the last 3 days");
+    let wrong = messages("did purchase where category contains \"ivress\" in the last 3 days");
     assert!(wrong.contains("no event of the sample has a `category` that contains \"ivress\""), "{wrong}");
     for fine in [
         "did purchase where category = livres, stars = 2 in the last 3 days",
         "did purchase where category contains ivre in the last 3 days",
         "last_category = mode",
     ] {
-        assert!(!said(fine).contains("no event of the sample"), "{}", said(fine));
+        assert!(!messages(fine).contains("no event of the sample"), "{}", messages(fine));
     }
 }
 
@@ -364,15 +364,15 @@ fn a_high_risk_and_a_high_value_that_never_meet_in_the_sample_are_pointed_out() 
     let folder = tempfile::tempdir().unwrap();
     let sample = folder.path().join("s.jsonl");
     std::fs::write(&sample, buyers(100)).unwrap();
-    let said = |who: &str| {
+    let messages = |who: &str| {
         let churn = "[churn]\non = 'purchase'\namount = 'purchase.amount'\nlevels = { high = 0.9 }\n";
         checked(&format!("{churn}[cohorts.c]\nwho = '{who}'\n"), &["--sample", sample.to_str().unwrap()]).err
     };
-    let wrong = said("churn_level = high and clv > 300");
+    let wrong = messages("churn_level = high and clv > 300");
     assert!(wrong.contains("r.toml:6:31: cohorts.c.who: `churn_level = high` and `clv > 300` never meet"), "{wrong}");
     assert!(wrong.contains("use `clv_if_active`"), "{wrong}");
     for fine in ["churn_level = high and clv_if_active > 300", "churn_level = low and clv > 300", "clv > 300"] {
-        assert!(!said(fine).contains("never meet"), "{}", said(fine));
+        assert!(!messages(fine).contains("never meet"), "{}", messages(fine));
     }
 }
 

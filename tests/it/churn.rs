@@ -16,9 +16,9 @@ const PARAMETERS: &str = "[mbg_nbd]\nr = 0.525\nalpha_days = 43.28\na = 0.891\nb
                           [gamma_gamma]\np = 6.25\nq = 3.744\nv = 15.44\n";
 
 /// A folder with files.
-struct Room(tempfile::TempDir);
+struct Folder(tempfile::TempDir);
 
-impl Room {
+impl Folder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -70,8 +70,8 @@ fn assert_near(found: &Value, expected: f64, within: f64) {
 
 #[test]
 fn fit_finds_the_published_parameters_in_units_of_days() {
-    let room = Room::new();
-    let events = room.cdnow(usize::MAX);
+    let folder = Folder::new();
+    let events = folder.cdnow(usize::MAX);
     let asked = ["fit", "--model", "mbg_nbd", "--on", "purchase", "--amount", "purchase.amount", "--json"];
     let until = ["--until", "1997-09-30T23:59:59.999Z", &events];
     let fit = done(run(&[&asked[..], &until[..]].concat()));
@@ -87,17 +87,17 @@ fn fit_finds_the_published_parameters_in_units_of_days() {
     assert_near(&found["gamma_gamma"]["p"], 6.2496, 0.0001);
     assert_near(&found["gamma_gamma"]["q"], 3.7442, 0.0001);
     assert_near(&found["gamma_gamma"]["v"], 15.4435, 0.0001);
-    for said in ["2,357 customers until 1997-09-30", "AUC", "Brier", "█"] {
-        assert!(fit.err.contains(said), "{}", fit.err);
+    for expected in ["2,357 customers until 1997-09-30", "AUC", "Brier", "█"] {
+        assert!(fit.err.contains(expected), "{}", fit.err);
     }
 }
 
 #[test]
 fn what_fit_writes_score_and_replay_take() {
-    let room = Room::new();
-    let (events, rules) = (room.cdnow(600), room.put("r.toml", RULES));
+    let folder = Folder::new();
+    let (events, rules) = (folder.cdnow(600), folder.put("r.toml", RULES));
     let fit = done(run(&["fit", "--rules", &rules, &events]));
-    let params = room.put("params.toml", &fit.out);
+    let params = folder.put("params.toml", &fit.out);
     let given = done(run(&["score", "--rules", &rules, "--params", &params, &events]));
     let fitted = done(run(&["score", "--rules", &rules, "--refit", &events]));
     assert!(fitted.err.contains("fitted to 600 customers up to"), "{}", fitted.err);
@@ -110,8 +110,8 @@ fn what_fit_writes_score_and_replay_take() {
 /// The levels of all customers at one instant, by `score` and as `replay` has come to them.
 #[test]
 fn score_says_what_run_would_say_at_that_instant() {
-    let room = Room::new();
-    let (events, rules) = (room.cdnow(400), room.put("r.toml", RULES));
+    let folder = Folder::new();
+    let (events, rules) = (folder.cdnow(400), folder.put("r.toml", RULES));
     for at in ["1997-09-30", "1998-03-31"] {
         let replay = done(run(&["replay", "--rules", &rules, "--until", at, &events]));
         let mut levels = std::collections::BTreeMap::new();
@@ -134,8 +134,8 @@ fn score_says_what_run_would_say_at_that_instant() {
 
 #[test]
 fn a_score_has_the_form_that_others_depend_on() {
-    let room = Room::new();
-    let (events, rules, params) = (room.cdnow(3), room.put("r.toml", RULES), room.put("p.toml", PARAMETERS));
+    let folder = Folder::new();
+    let (events, rules, params) = (folder.cdnow(3), folder.put("r.toml", RULES), folder.put("p.toml", PARAMETERS));
     let score = ["score", "--rules", &rules, "--params", &params, "--at", "1997-09-30", "--horizon", "6 weeks"];
     let score = done(run(&[&score[..], &[events.as_str()]].concat()));
     let line = score.out.lines().next().unwrap();
@@ -171,8 +171,8 @@ fn a_score_has_the_form_that_others_depend_on() {
 
 #[test]
 fn a_level_begins_at_the_millisecond_that_score_says() {
-    let room = Room::new();
-    let (events, rules, params) = (room.cdnow(1), room.put("r.toml", RULES), room.put("p.toml", PARAMETERS));
+    let folder = Folder::new();
+    let (events, rules, params) = (folder.cdnow(1), folder.put("r.toml", RULES), folder.put("p.toml", PARAMETERS));
     let scored_at = |at: i64| {
         let at = at.to_string();
         lines(&done(run(&["score", "--rules", &rules, "--params", &params, "--at", &at, &events])))[0].clone()
@@ -189,10 +189,10 @@ fn a_level_begins_at_the_millisecond_that_score_says() {
 
 #[test]
 fn what_is_bought_on_one_day_of_the_rules_time_zone_is_one_purchase() {
-    let room = Room::new();
-    let params = room.put("p.toml", PARAMETERS);
+    let folder = Folder::new();
+    let params = folder.put("p.toml", PARAMETERS);
     // The first two are on 2 January in Paris, and on two days in London.
-    let events = room.put(
+    let events = folder.put(
         "e.jsonl",
         r#"{"customer_id":"c","event":"purchase","time":"2026-01-01T23:30:00Z","properties":{"amount":1}}
            {"customer_id":"c","event":"purchase","time":"2026-01-02T10:00:00Z","properties":{"amount":2}}
@@ -200,7 +200,7 @@ fn what_is_bought_on_one_day_of_the_rules_time_zone_is_one_purchase() {
            {"customer_id":"d","event":"visit","time":"2026-01-06T23:00:00Z"}"#,
     );
     let in_zone = |zone: &str| {
-        let rules = room.put("r.toml", &format!("time_zone = '{zone}'\n{RULES}"));
+        let rules = folder.put("r.toml", &format!("time_zone = '{zone}'\n{RULES}"));
         let score = lines(&done(run(&["score", "--rules", &rules, "--params", &params, &events])));
         assert_eq!(score.len(), 1, "who never bought has no score");
         (score[0]["x"].as_i64().unwrap(), score[0]["t_days"].as_f64().unwrap())
@@ -211,10 +211,10 @@ fn what_is_bought_on_one_day_of_the_rules_time_zone_is_one_purchase() {
 
 #[test]
 fn use_is_scored_by_what_is_remembered_of_it() {
-    let room = Room::new();
-    let rules = room.put("r.toml", "[churn]\nmodel = 'usage'\non = 'login'\n");
-    let params = room.put("p.toml", "[fgp]\nr = 0.05\nalpha_days = 5.0\ntau_days = 30.0\n");
-    let events = room.put(
+    let folder = Folder::new();
+    let rules = folder.put("r.toml", "[churn]\nmodel = 'usage'\non = 'login'\n");
+    let params = folder.put("p.toml", "[fgp]\nr = 0.05\nalpha_days = 5.0\ntau_days = 30.0\n");
+    let events = folder.put(
         "e.jsonl",
         r#"{"customer_id":"c","event":"login","time":"2026-01-01T10:00:00Z"}
            {"customer_id":"c","event":"login","time":"2026-01-11T10:00:00Z"}"#,
@@ -242,9 +242,9 @@ fn rules_without_churn_are_refused_by_name() {
 }
 
 #[test]
-fn too_little_history_is_said_to_be_too_little() {
-    let room = Room::new();
-    let events = room.cdnow(200);
+fn too_little_history_is_reported() {
+    let folder = Folder::new();
+    let events = folder.cdnow(200);
     let fit = done(run(&["fit", "--on", "purchase", "--until", "1997-03-01", &events]));
     assert!(fit.err.contains("Provisional: customers were known for"), "{}", fit.err);
     assert!(fit.err.contains("The quality cannot be measured"), "{}", fit.err);
@@ -255,8 +255,8 @@ fn too_little_history_is_said_to_be_too_little() {
 
 #[test]
 fn replay_fits_anew_each_monday_to_the_past_alone_and_always_the_same() {
-    let room = Room::new();
-    let (events, rules) = (room.cdnow(250), room.put("r.toml", RULES));
+    let folder = Folder::new();
+    let (events, rules) = (folder.cdnow(250), folder.put("r.toml", RULES));
     let replay = |until: &str| done(run(&["replay", "--rules", &rules, "--until", until, &events]));
     let whole = replay("1998-07-01");
     assert_eq!(whole.out, replay("1998-07-01").out);
@@ -266,7 +266,7 @@ fn replay_fits_anew_each_monday_to_the_past_alone_and_always_the_same() {
     assert!(refitted.len() > 10);
     // Mondays, or what stream time was then: noon of a day, less the minute that others are waited for.
     assert!(refitted.iter().all(|at| since_monday(*at) < 4 * DAY), "{refitted:?}");
-    // What is later changes nothing of what was said before.
+    // Later events do not change earlier results.
     let half = replay("1997-10-01");
     let before = |at: &Value| at.as_i64().unwrap() < CDNOW_FROM + 270 * DAY;
     let early = |ended: &Ended| lines(ended).into_iter().filter(|line| before(&line["at"])).collect::<Vec<_>>();
@@ -276,9 +276,9 @@ fn replay_fits_anew_each_monday_to_the_past_alone_and_always_the_same() {
 
 #[test]
 fn explain_compare_and_check_know_the_parameters_of_their_time() {
-    let room = Room::new();
-    let events = room.cdnow(250);
-    let rules = room.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = 'churn_level = high'\n"));
+    let folder = Folder::new();
+    let events = folder.cdnow(250);
+    let rules = folder.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = 'churn_level = high'\n"));
     let replay = done(run(&["replay", "--rules", &rules, &events]));
     let bought: Vec<i64> = std::fs::read_to_string(&events)
         .unwrap()
@@ -287,7 +287,7 @@ fn explain_compare_and_check_know_the_parameters_of_their_time() {
         .collect();
     let entry = lines(&replay).into_iter().rfind(|line| {
         let at = line["at"].as_i64().unwrap();
-        // When Monday's parameters are in force whether a later event tells or not: two events of that week came before.
+        // Monday's parameters are in force in either case: two events of that week came before.
         let of_the_week = bought.iter().filter(|bought| (at - since_monday(at)..at).contains(*bought));
         line["change"] == "entered" && line["reason"] == "time" && of_the_week.count() > 1
     });
@@ -310,10 +310,10 @@ fn explain_compare_and_check_know_the_parameters_of_their_time() {
 
 #[test]
 fn what_the_sample_never_has_is_pointed_out_in_churn_too() {
-    let room = Room::new();
+    let folder = Folder::new();
     let signals = "signals = [{ when = 'did complaint in the last 7 days', points = 8, because = 'complained' }]\n";
-    let rules = room.put("r.toml", &format!("[churn]\non = 'purchases'\n{signals}"));
-    let check = done(run(&["check", "--rules", &rules, "--sample", &room.cdnow(2)]));
+    let rules = folder.put("r.toml", &format!("[churn]\non = 'purchases'\n{signals}"));
+    let check = done(run(&["check", "--rules", &rules, "--sample", &folder.cdnow(2)]));
     assert!(check.err.contains(":2:7: churn.on: the sample has no event `purchases`"), "{}", check.err);
     assert!(check.err.contains(":3:26: churn.signals.when: the sample has no event `complaint`"), "{}", check.err);
 }
@@ -321,7 +321,7 @@ fn what_the_sample_never_has_is_pointed_out_in_churn_too() {
 /// Customer, hours since 2025-01-01 and amount.
 type Order = (String, i64, i64);
 
-/// A shop unlike others: its orders, and whether all that is said must be provisional, or at the end nothing may be.
+/// An unusual shop: its orders, and whether all parameters must be provisional, or none at the end.
 struct Odd {
     name: &'static str,
     orders: Vec<Order>,
@@ -351,10 +351,10 @@ fn odd_shops() -> Vec<Odd> {
 }
 
 #[test]
-fn of_shops_unlike_others_what_is_said_is_sensible_and_provisional_where_it_must_be() {
+fn predictions_for_unusual_shops_are_sensible_and_provisional_where_they_must_be() {
     const FROM: i64 = 1_735_689_600_000;
-    let room = Room::new();
-    let rules = room.put("r.toml", &format!("{RULES}[cohorts.dear]\nwho = 'churn_risk >= 80 and clv > 1'\n"));
+    let folder = Folder::new();
+    let rules = folder.put("r.toml", &format!("{RULES}[cohorts.dear]\nwho = 'churn_risk >= 80 and clv > 1'\n"));
     for Odd { name, mut orders, provisional } in odd_shops() {
         orders.sort_by_key(|(_, hour, _)| *hour);
         let mut events = String::new();
@@ -366,7 +366,7 @@ fn of_shops_unlike_others_what_is_said_is_sensible_and_provisional_where_it_must
             )
             .unwrap();
         }
-        let events = room.put("odd.jsonl", &events);
+        let events = folder.put("odd.jsonl", &events);
         let until = (FROM + (orders[orders.len() - 1].1 + 24 * 200) * 3_600_000).to_string();
         let replay = || done(run(&["replay", "--rules", &rules, "--until", &until, &events]));
         let replayed = replay();
@@ -393,10 +393,10 @@ fn of_shops_unlike_others_what_is_said_is_sensible_and_provisional_where_it_must
 
 #[test]
 fn explain_shows_levels_by_name_and_scores_as_numbers() {
-    let room = Room::new();
-    let events = room.cdnow(250);
+    let folder = Folder::new();
+    let events = folder.cdnow(250);
     let who = "churn_level != low and churn_risk >= 5 and alive < 0.99 and clv > 0.5";
-    let rules = room.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = '{who}'\n"));
+    let rules = folder.put("r.toml", &format!("{RULES}[cohorts.risky]\nwho = '{who}'\n"));
     let asked = ["explain", "--rules", &rules, "--customer", "0001", "--json", "--at", "1998-06-20", &events];
     let explained = lines(&done(run(&asked))).remove(0);
     let found: Vec<&str> = explained["cohorts"][0]["conditions"]
@@ -414,18 +414,18 @@ fn explain_shows_levels_by_name_and_scores_as_numbers() {
 
 #[test]
 fn an_amount_that_the_sample_never_has_or_has_as_a_text_is_pointed_out() {
-    let room = Room::new();
+    let folder = Folder::new();
     let check = |amount: &str, events: &str| {
-        let rules = room.put("r.toml", &format!("[churn]\non = 'purchase'\namount = 'purchase.{amount}'\n"));
+        let rules = folder.put("r.toml", &format!("[churn]\non = 'purchase'\namount = 'purchase.{amount}'\n"));
         done(run(&["check", "--rules", &rules, "--sample", events])).err
     };
-    let events = room.cdnow(2);
+    let events = folder.cdnow(2);
     assert_eq!(check("amount", &events), "");
     let missing = check("ammount", &events);
     assert!(missing.contains(":3:20: churn.amount: no `purchase` in the sample has a property `ammount`"), "{missing}");
     assert!(missing.contains("did you mean `amount`?"), "{missing}");
     let text = r#"{"customer_id":"c","event":"purchase","time":852076800000,"properties":{"amount":"12.50"}}"#;
-    let texts = check("amount", &room.put("t.jsonl", text));
-    let said = "churn.amount: the rule takes `amount` for a number, and 1 of 1 value in the sample are texts";
-    assert!(texts.contains(said), "{texts}");
+    let texts = check("amount", &folder.put("t.jsonl", text));
+    let expected = "churn.amount: the rule takes `amount` for a number, and 1 of 1 value in the sample are texts";
+    assert!(texts.contains(expected), "{texts}");
 }

@@ -12,7 +12,7 @@ const RULES: &str = "config/rules.toml";
 const SHOP: &str = "tests/fixtures/cli/shop.jsonl";
 
 /// Worked out by hand from `SHOP` and the default cohorts: customer, cohort, change, instant, reason. Of the log, in the
-/// order of its events; what comes of one event by instant, then customer.
+/// order of its events; the changes that one event causes by instant, then customer.
 const SHOP_UNTIL_JUNE: &[(&str, &str, &str, &str, &str)] = &[
     ("newcomer", "new_signups", "entered", "2026-01-05T10:00:00Z", "event"),
     ("buyer", "new_signups", "entered", "2026-01-05T11:00:00Z", "event"),
@@ -46,7 +46,7 @@ pub(crate) struct Ended {
 
 fn program(arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cohortd"));
-    // The settings of whoever runs the tests must not take part.
+    // The environment's settings must have no effect.
     command.args(arguments).env_clear().current_dir(env!("CARGO_MANIFEST_DIR"));
     command
 }
@@ -358,9 +358,9 @@ fn a_bad_line_is_named_without_its_content_and_the_rest_is_replayed() {
     let arguments = ["replay", "--rules", RULES, "--until", "2026-06-01", "-"];
     let replay = fed(&arguments, &lines);
     assert_eq!((replay.code, replay.out), (0, replayed(SHOP).out));
-    let mut said = replay.err.lines();
-    assert_eq!(said.next(), Some("cohortd: standard input:18: `event` is missing, null or empty"));
-    assert_eq!(said.next(), Some("cohortd: standard input:20: not a JSON object (column 1)"));
+    let mut printed = replay.err.lines();
+    assert_eq!(printed.next(), Some("cohortd: standard input:18: `event` is missing, null or empty"));
+    assert_eq!(printed.next(), Some("cohortd: standard input:20: not a JSON object (column 1)"));
     assert!(replay.err.contains("\n2 lines or records could not be read\n"), "{}", replay.err);
     assert!(!replay.err.contains("hidden"), "{}", replay.err);
 
@@ -375,7 +375,7 @@ fn a_bad_line_is_named_without_its_content_and_the_rest_is_replayed() {
 
 #[test]
 fn a_file_of_which_nothing_could_be_read_is_no_success() {
-    for (text, said) in [
+    for (text, printed) in [
         ("customer_id,event,time\nc1,purchase,2026-01-05\n", "this is CSV"),
         (
             "one\ntwo\nthree\n",
@@ -390,7 +390,7 @@ fn a_file_of_which_nothing_could_be_read_is_no_success() {
         {
             let ended = fed(command, text);
             assert_eq!((ended.code, ended.out.as_str()), (1, ""), "{command:?}: {}", ended.err);
-            assert!(ended.err.contains(said) && ended.err.lines().count() == 1, "{}", ended.err);
+            assert!(ended.err.contains(printed) && ended.err.lines().count() == 1, "{}", ended.err);
             assert!(ended.err.contains("{\"customer_id\": \"c1\", \"event\": \"purchase\""), "{}", ended.err);
         }
     }
@@ -402,8 +402,8 @@ fn fields_that_are_not_read_are_named_with_the_way_out() {
     let line = "{\"customer_id\":\"c\",\"event\":\"purchase\",\"time\":1767603600000,\"amount\":5,\"shop\":\"x\"}\n";
     let replay = fed(&["replay", "--rules", RULES, "-"], &line.repeat(2));
     assert_eq!(replay.code, 0, "{}", replay.err);
-    let said = "cohortd: standard input: unused fields: amount, shop; put them into properties\n";
-    assert!(replay.err.starts_with(said), "{}", replay.err);
+    let printed = "cohortd: standard input: unused fields: amount, shop; put them into properties\n";
+    assert!(replay.err.starts_with(printed), "{}", replay.err);
     assert!(!replayed(SHOP).err.contains("unused fields"), "{}", replayed(SHOP).err);
 }
 
@@ -455,9 +455,9 @@ fn a_reader_who_has_seen_enough_ends_a_replay_quietly() {
         writeln!(input, r#"{{"customer_id":"c{customer}","event":"signup","time":1700000000000}}"#).unwrap();
     }
     drop(input);
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!((child.wait().unwrap().code(), said.as_str()), (Some(0), ""));
+    let mut printed = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!((child.wait().unwrap().code(), printed.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -649,15 +649,15 @@ fn a_replay_ranks_all_customers_at_each_full_hour_of_the_log() {
 }
 
 #[test]
-fn a_part_of_fewer_than_200_customers_lets_nobody_in_and_is_said_to() {
+fn a_percentage_of_fewer_than_200_customers_lets_nobody_in_and_says_so() {
     let last = |customers: usize| buyers(customers) + &purchase(1, 2, 0, 0);
     let (_folder, rules, events) = written(RANKING, &last(199));
     let replay = run(&["replay", "--rules", &rules, &events]);
     assert_eq!(replay.code, 0, "{}", replay.err);
     assert!(!replay.out.contains("\"cohort\":\"best\""), "{}", replay.out);
     assert!(replay.out.contains("\"cohort\":\"few\""), "{}", replay.out);
-    let said = "`in the top 10 % by sum(purchase.amount)` has no threshold at the end, when it ranks 199 customers: nobody enters by it under 200";
-    assert!(replay.err.lines().any(|line| line == said), "{}", replay.err);
+    let printed = "`in the top 10 % by sum(purchase.amount)` has no threshold at the end, when it ranks 199 customers: nobody enters by it under 200";
+    assert!(replay.err.lines().any(|line| line == printed), "{}", replay.err);
     for (language, words) in
         [("en", "no threshold: too few customers"), ("fr", "pas de seuil\u{a0}: trop peu de clients")]
     {

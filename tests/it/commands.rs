@@ -1,5 +1,5 @@
 //! Every command that people are shown is run: here, by a test that the table names, or nowhere, and then the table says how
-//! else it was checked. One that is shown and of which nothing is said fails a test.
+//! else it was checked. A command that is shown but not listed here fails a test.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -300,7 +300,7 @@ impl Desk {
     }
 
     /// Runs a command as a shell does, with numbers in place of `N` and `M` and the folder's own files in place of installed
-    /// ones: its exit code, and all it said.
+    /// ones: its exit code and its output.
     pub(crate) fn run(&self, text: &str) -> (Option<i32>, String) {
         let filled = |word| match word {
             "N" => "1000",
@@ -345,13 +345,13 @@ fn what_needs_only_files_runs_as_it_is_shown() {
     for command in shown().into_iter().filter(|command| command.how() == Some(How::Here)) {
         let Shown { place, text } = &command;
         let named = text.split(' ').count() == 2 && !text.contains("--");
-        let (code, said) = desk.run(&match command.option() {
+        let (code, printed) = desk.run(&match command.option() {
             Some((command, option)) => format!("cohortd {command} --help | grep -e {option}"),
             None if named => format!("{text} --help"),
             None => text.clone(),
         });
         if code != Some(0) {
-            wrong.push(format!("{place}: {text}\n  ended with {code:?}: {said}"));
+            wrong.push(format!("{place}: {text}\n  ended with {code:?}: {printed}"));
         }
         run += 1;
     }

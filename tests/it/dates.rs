@@ -12,7 +12,7 @@ use cohortd::rules::{CohortIx, CohortRule, RuleSet, Written};
 
 use crate::engine_under_test::run_to_engine;
 use crate::generate::{Generated, Property, Random};
-use crate::naive::{Adopted, Case, Config, LogEvent, Silence, conditions, leave_in_silence};
+use crate::naive::{Case, Config, LogEvent, ParametersApplied, Silence, conditions, leave_in_silence};
 
 pub(crate) const PROPERTIES: [Property; 3] = [PLAIN, WITH_CHURN, BEYOND_CAPACITY];
 
@@ -88,7 +88,7 @@ fn a_risk_may_turn_by_what_its_signals_look_at() {
         events: vec![event("purchase", 0), event("purchase", 20), event("visit", 21)],
         advances: vec![],
         thresholds: vec![],
-        parameters: vec![Adopted { position: 0, stream_time: Instant::MIN, parameters }],
+        parameters: vec![ParametersApplied { position: 0, stream_time: Instant::MIN, parameters }],
         until: None,
     };
     let (engine, states) = run_to_engine(&case).unwrap();
@@ -244,7 +244,7 @@ fn conditions_turn(
     Ok(())
 }
 
-/// Time passes, and cohorts change: conditions by nothing but what was said, and memberships when it was said.
+/// Time passes, and cohorts change: conditions and memberships only at the instants that explanations gave.
 fn everything_comes(
     mut explained: Vec<Explained<'_>>,
     silence: &mut Silence<'_>,

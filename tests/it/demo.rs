@@ -9,7 +9,7 @@ fn every_default_cohort_is_entered_and_left_and_the_demo_says_what_it_does_not_p
     let _limit = Limit::start();
     let output = Command::new(env!("CARGO_BIN_EXE_cohortd"))
         .args(["demo", "--seconds", "4", "--customers", "400", "--set", "metrics.listen=127.0.0.1:0"])
-        // The settings of whoever runs the tests must not take part.
+        // The environment's settings must have no effect.
         .env_clear()
         .output()
         .unwrap();

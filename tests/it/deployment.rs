@@ -31,16 +31,16 @@ const SETTINGS: [&str; 3] =
 #[test]
 fn the_settings_that_are_shipped_are_settings() {
     for file in SETTINGS {
-        let (is_sound, said) = cohortd(&["dump-config", "--config", file], &[]);
-        assert!(is_sound && said.contains(&format!("dir = \"/var/lib/cohortd\" # {file}")), "{file}: {said}");
+        let (is_sound, printed) = cohortd(&["dump-config", "--config", file], &[]);
+        assert!(is_sound && printed.contains(&format!("dir = \"/var/lib/cohortd\" # {file}")), "{file}: {printed}");
     }
 }
 
 #[test]
 fn the_rules_that_are_shipped_are_sound() {
     for file in ["deploy/kubernetes/base/rules.toml", "deploy/kubernetes/example/rules.toml"] {
-        let (is_sound, said) = cohortd(&["check", "--rules", file, "--deny-warnings"], &[]);
-        assert!(is_sound, "{file}: {said}");
+        let (is_sound, printed) = cohortd(&["check", "--rules", file, "--deny-warnings"], &[]);
+        assert!(is_sound, "{file}: {printed}");
     }
     let (base, default) = (text("deploy/kubernetes/base/rules.toml"), text("config/rules.toml"));
     assert_eq!(base, default, "Kustomize reads no files outside of its folder: copy config/rules.toml there");
@@ -80,12 +80,12 @@ fn the_variables_of_compose_and_kubernetes_are_settings() {
         let values: Vec<String> = variables.iter().map(|(name, value)| placed(name, value)).collect();
         let environment: Vec<(&str, &str)> =
             variables.iter().zip(&values).map(|((name, _), value)| (name.as_str(), value.as_str())).collect();
-        let (is_sound, said) = cohortd(&["dump-config"], &environment);
-        assert!(is_sound, "{file}: {said}");
+        let (is_sound, printed) = cohortd(&["dump-config"], &environment);
+        assert!(is_sound, "{file}: {printed}");
         for (name, _) in &environment {
-            assert!(said.contains(&format!("# {name}")), "{file}: {name} sets nothing\n{said}");
+            assert!(printed.contains(&format!("# {name}")), "{file}: {name} sets nothing\n{printed}");
         }
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 }
 
@@ -95,13 +95,13 @@ fn a_secret_may_stand_in_a_file() {
     let secret = folder.path().join("registry");
     fs::write(&secret, "nonsense\n").unwrap();
     let variable = "COHORTD_SCHEMAS__REGISTRY_FILE";
-    let (is_sound, said) = cohortd(&["dump-config"], &[(variable, secret.to_str().unwrap())]);
-    assert!(!is_sound && said.contains(variable) && said.contains("is not a valid address"), "{said}");
+    let (is_sound, printed) = cohortd(&["dump-config"], &[(variable, secret.to_str().unwrap())]);
+    assert!(!is_sound && printed.contains(variable) && printed.contains("is not a valid address"), "{printed}");
     fs::write(&secret, "http://me:hunter2@registry:8081\n").unwrap();
-    let (is_sound, said) = cohortd(&["dump-config"], &[(variable, secret.to_str().unwrap())]);
-    assert!(is_sound && said.contains("\"http://********@registry:8081\""), "{said}");
-    let (is_sound, said) = cohortd(&["dump-config"], &[(variable, "/nowhere")]);
-    assert!(!is_sound && said.contains("cannot be read"), "{said}");
+    let (is_sound, printed) = cohortd(&["dump-config"], &[(variable, secret.to_str().unwrap())]);
+    assert!(is_sound && printed.contains("\"http://********@registry:8081\""), "{printed}");
+    let (is_sound, printed) = cohortd(&["dump-config"], &[(variable, "/nowhere")]);
+    assert!(!is_sound && printed.contains("cannot be read"), "{printed}");
 }
 
 #[test]

@@ -12,7 +12,9 @@ use cohortd::rules::{self, Rank, RuleSet};
 use cohortd::store::{as_of, decode_state, encode_state};
 
 use crate::generate::Random;
-use crate::naive::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, Rated, TakenUp};
+use crate::naive::{
+    Case, Config, Decided, Handling, LogEvent, Outcome, OwnedValue, ParametersApplied, Rated, ThresholdsApplied,
+};
 
 /// Runs a case through the engine, as `replay --as-is` does: one partition, the events in log order, recorded advances at
 /// their positions, deadlines decided up to `until` at the end. `Err` holds what the loader refuses.
@@ -175,7 +177,7 @@ pub(crate) fn run_to_engine(case: &Case) -> Result<(Engine, BTreeMap<String, Cus
     Ok((engine, run.stored.into_iter().map(read).collect()))
 }
 
-/// What is said by a lane whose batches end where `ends` says; there customers are flushed, put out of memory, and lost in
+/// The changes of a lane whose batches end where `ends` says; there customers are flushed, evicted, and lost in
 /// restarts.
 pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<BatchEnd>) -> Result<Spoken, String> {
     let mut run = Run::new(case)?;
@@ -195,7 +197,7 @@ pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<Batch
     Ok(run.spoken.unwrap_or_default())
 }
 
-/// Of each customer the changes, in full, each with the position at which it was said.
+/// The changes of each customer, in full, each with its log position.
 pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Word)>>;
 
 #[derive(Debug, PartialEq)]
@@ -221,14 +223,14 @@ struct Run<'c> {
     outcome: Outcome,
     /// Is what is promised of the next change written down?
     ahead: bool,
-    said: Vec<CustomerEffect>,
+    emitted: Vec<CustomerEffect>,
     /// Kept where someone asks for it.
     spoken: Option<Spoken>,
     /// Customers as last flushed, by id.
     stored: BTreeMap<String, Vec<u8>>,
-    /// Stream time where thresholds or parameters were last taken up: what was decided before then was by others.
+    /// Stream time where thresholds or parameters were last applied: earlier decisions were under others.
     taken_up_at: Instant,
-    /// Are customers left until they are met when parameters are adopted?
+    /// Are customers decided under new parameters only at their next event or sweep?
     is_lazy: bool,
     /// Those who were left.
     lagging: Vec<String>,
@@ -247,7 +249,7 @@ impl<'c> Run<'c> {
             position: 0,
             outcome: Outcome::default(),
             ahead: false,
-            said: Vec::new(),
+            emitted: Vec::new(),
             spoken: None,
             stored: BTreeMap::new(),
             taken_up_at: Instant::MIN,
@@ -257,7 +259,7 @@ impl<'c> Run<'c> {
         })
     }
 
-    /// What is needed to hear of every change: those of risk are said in full or not at all.
+    /// The detail needed to see every change: changes of risk are emitted in full or not at all.
     fn detail(&self) -> Detail {
         if self.rules.churn.is_some() { Detail::Full } else { Detail::None }
     }
@@ -277,29 +279,33 @@ impl<'c> Run<'c> {
             return false;
         }
         let event = &self.case.events[position];
-        let fate = match self.case.until {
-            Some(until) if event.at > until => Fate::NotRead,
+        let handling = match self.case.until {
+            Some(until) if event.at > until => Handling::NotRead,
             _ => self.take_in(event, position, detail),
         };
-        self.outcome.fates.push(fate);
-        self.flush_said(position);
+        self.outcome.handled.push(handling);
+        self.flush_effects(position);
         self.position += 1;
         true
     }
 
-    /// The advances before an event, and the thresholds and parameters taken up before it. All is flushed before and
+    /// The advances before an event, and the thresholds and parameters applied before it. All is flushed before and
     /// after those.
     fn inputs(&mut self, position: usize, detail: Detail) {
         let mut after = Instant::MIN;
-        for taken_up in self.case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
-            self.advances(position, (after, taken_up.stream_time), detail);
-            after = after.max(taken_up.stream_time.next());
-            self.take_up(taken_up, position, detail);
+        for thresholds_applied in
+            self.case.thresholds.iter().filter(|thresholds_applied| thresholds_applied.position == position)
+        {
+            self.advances(position, (after, thresholds_applied.stream_time), detail);
+            after = after.max(thresholds_applied.stream_time.next());
+            self.apply_thresholds(thresholds_applied, position, detail);
         }
-        for adopted in self.case.parameters.iter().filter(|adopted| adopted.position == position) {
-            self.advances(position, (after, adopted.stream_time), detail);
-            after = after.max(adopted.stream_time.next());
-            self.adopt(adopted, position, detail);
+        for parameters_applied in
+            self.case.parameters.iter().filter(|parameters_applied| parameters_applied.position == position)
+        {
+            self.advances(position, (after, parameters_applied.stream_time), detail);
+            after = after.max(parameters_applied.stream_time.next());
+            self.apply_parameters(parameters_applied, position, detail);
         }
         self.advances(position, (after, Instant::MAX), detail);
     }
@@ -313,29 +319,30 @@ impl<'c> Run<'c> {
         }
     }
 
-    fn take_up(&mut self, taken_up: &TakenUp, position: usize, detail: Detail) {
+    fn apply_thresholds(&mut self, thresholds_applied: &ThresholdsApplied, position: usize, detail: Detail) {
         self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
         let standing = |(value, hash)| Standing { value, hash };
-        let of =
-            |rank: &Rank| taken_up.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at));
+        let of = |rank: &Rank| {
+            thresholds_applied.ranks.iter().find(|(words, _)| *words == rank.words).map(|(_, at)| standing(*at))
+        };
         let old = Arc::clone(self.shard.engine().thresholds());
         self.shard.set_thresholds(self.rules.ranks.iter().map(of).collect());
         let customers: Vec<String> = self.stored.keys().cloned().collect();
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.reevaluate_ranks(slot, &old, as_i64(position), detail, &mut self.said);
+            self.shard.reevaluate_ranks(slot, &old, as_i64(position), detail, &mut self.emitted);
         }
         self.flush(usize::MAX);
     }
 
-    fn adopt(&mut self, adopted: &Adopted, position: usize, detail: Detail) {
+    fn apply_parameters(&mut self, parameters_applied: &ParametersApplied, position: usize, detail: Detail) {
         self.sweep(usize::MAX);
         self.taken_up_at = self.shard.stream_time();
         self.flush(usize::MAX);
-        self.shard.set_parameters(Some(Arc::new(adopted.parameters)), self.taken_up_at);
+        self.shard.set_parameters(Some(Arc::new(parameters_applied.parameters)), self.taken_up_at);
         if self.is_lazy {
             self.lagging = self.stored.keys().cloned().collect();
             return;
@@ -344,22 +351,22 @@ impl<'c> Run<'c> {
         for customer in customers {
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.apply_parameters(slot, as_i64(position), detail, &mut self.said);
+            self.shard.apply_parameters(slot, as_i64(position), detail, &mut self.emitted);
         }
         self.flush(usize::MAX);
     }
 
-    /// Decides some of those who were left when parameters were adopted, and flushes them at once.
+    /// Decides some of the customers who are not decided under the new parameters yet, and flushes them at once.
     fn sweep(&mut self, most: usize) {
         for _ in 0..most {
             let Some(customer) = self.lagging.pop() else { return };
             self.fetch(&customer);
             let slot = self.shard.find(&customer).expect("fetched just now");
-            self.shard.apply_parameters(slot, as_i64(self.position), self.detail(), &mut self.said);
+            self.shard.apply_parameters(slot, as_i64(self.position), self.detail(), &mut self.emitted);
             if self.shard.take_if_dirty(slot) {
                 self.store(slot);
             }
-            self.flush_said(self.position);
+            self.flush_effects(self.position);
         }
     }
 
@@ -367,7 +374,7 @@ impl<'c> Run<'c> {
     fn fire(&mut self, as_of: usize, detail: Detail) {
         let until = self.shard.stream_time();
         self.wake(until);
-        self.shard.fire_due(as_i64(as_of), detail, &mut self.said);
+        self.shard.fire_due(as_i64(as_of), detail, &mut self.emitted);
     }
 
     /// Stored customers with a deadline before `until` come back into memory, as the index would bring them.
@@ -382,21 +389,21 @@ impl<'c> Run<'c> {
         }
     }
 
-    fn take_in(&mut self, event: &LogEvent, position: usize, detail: Detail) -> Fate {
+    fn take_in(&mut self, event: &LogEvent, position: usize, detail: Detail) -> Handling {
         match self.shard.refuses(event.at) {
-            Some(DeadLetterReason::TooLate) => return Fate::TooLate,
-            Some(_) => return Fate::BadTime,
+            Some(DeadLetterReason::TooLate) => return Handling::TooLate,
+            Some(_) => return Handling::BadTime,
             None => {}
         }
         self.fetch(&event.customer);
         let slot = self.shard.find_or_new(&event.customer);
         let mut properties = Properties::new();
         let borrowed = borrow(event, &self.rules, &mut properties);
-        if !self.shard.apply(slot, &borrowed, as_i64(position), detail, &mut self.said) {
-            return Fate::Duplicate;
+        if !self.shard.apply(slot, &borrowed, as_i64(position), detail, &mut self.emitted) {
+            return Handling::Duplicate;
         }
         self.fire(position + 1, detail);
-        Fate::Applied
+        Handling::Applied
     }
 
     fn fetch(&mut self, customer: &str) {
@@ -408,12 +415,12 @@ impl<'c> Run<'c> {
         }
     }
 
-    /// Whatever was said at one position, in the order promised for `replay`.
-    fn flush_said(&mut self, position: usize) {
-        let mut said: Vec<(String, CustomerEffect)> =
-            self.said.drain(..).map(|said| (self.shard.customer(said.slot).to_owned(), said)).collect();
-        said.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
-        for (customer, CustomerEffect { effect, .. }) in said {
+    /// All changes at one position, in the documented order of `replay`.
+    fn flush_effects(&mut self, position: usize) {
+        let mut emitted: Vec<(String, CustomerEffect)> =
+            self.emitted.drain(..).map(|emitted| (self.shard.customer(emitted.slot).to_owned(), emitted)).collect();
+        emitted.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
+        for (customer, CustomerEffect { effect, .. }) in emitted {
             if let Some(spoken) = &mut self.spoken {
                 spoken.entry(customer.clone()).or_default().push((position, Word::Change(effect.clone())));
             }
@@ -471,7 +478,7 @@ impl<'c> Run<'c> {
         assert_eq!(&observed, engine.observed());
         let mut gathered = BTreeMap::new();
         for (place, event) in self.case.events[..position].iter().enumerate() {
-            if self.outcome.fates[place] == Fate::Applied && migration.needs_log() {
+            if self.outcome.handled[place] == Handling::Applied && migration.needs_log() {
                 let state = gathered.entry(event.customer.clone()).or_insert_with(|| CustomerState::new(&new));
                 let mut properties = Properties::new();
                 let event = borrow(event, &new, &mut properties);
@@ -542,7 +549,7 @@ impl<'c> Run<'c> {
         }
     }
 
-    /// Memory is lost. What is stored is taken up, and the log is taken in again from the oldest change that was not.
+    /// Memory is lost. Stored states are loaded, and the log is replayed from the oldest change that was not stored.
     fn restart(&mut self) {
         let replay_from = self.shard.oldest_dirty().map_or(self.position, |mark| usize::try_from(mark).unwrap());
         let before = self.shard.stream_time();
@@ -557,21 +564,21 @@ impl<'c> Run<'c> {
             self.shard.begin(as_i64(position));
             self.advances(position, (Instant::MIN, Instant::MAX), Detail::None);
             let event = &self.case.events[position];
-            if matches!(self.outcome.fates[position], Fate::Applied | Fate::Duplicate) {
+            if matches!(self.outcome.handled[position], Handling::Applied | Handling::Duplicate) {
                 self.fetch(&event.customer);
                 let slot = self.shard.find_or_new(&event.customer);
                 if self.shard.as_of(slot) > as_i64(position) {
-                    if self.outcome.fates[position] == Fate::Applied {
+                    if self.outcome.handled[position] == Handling::Applied {
                         self.shard.advance(event.at - self.case.config.arrives_within);
                     }
                 } else {
                     let mut properties = Properties::new();
                     let borrowed = borrow(event, &self.rules, &mut properties);
-                    self.shard.apply(slot, &borrowed, as_i64(position), Detail::None, &mut self.said);
+                    self.shard.apply(slot, &borrowed, as_i64(position), Detail::None, &mut self.emitted);
                 }
                 self.fire(position + 1, Detail::None);
             }
-            self.said.clear();
+            self.emitted.clear();
         }
         assert_eq!(self.shard.stream_time(), before, "stream time is a function of the log");
     }
@@ -610,9 +617,9 @@ impl<'c> Run<'c> {
         let position = self.case.events.len();
         if let Some(until) = self.case.until {
             self.wake(until.next());
-            self.shard.fire_before(until.next(), as_i64(position), detail, &mut self.said);
+            self.shard.fire_before(until.next(), as_i64(position), detail, &mut self.emitted);
         }
-        self.flush_said(position);
+        self.flush_effects(position);
         self.flush(usize::MAX);
     }
 

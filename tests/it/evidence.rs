@@ -1,5 +1,5 @@
-//! What is said of a condition is what decided it: from the value that stands beside it and its own bound follows whether it
-//! holds. Worked out here once more, from the condition and the value alone.
+//! The evidence of a condition is what decided it: its value and the condition's bound imply whether it
+//! holds. Computed here again, from the condition and the value alone.
 
 use cohortd::engine::{Claim, Detail, EvidencePart, Finding, Quantity, explain};
 use cohortd::event::{Number, Span};
@@ -56,7 +56,7 @@ fn all_implied(parts: &[EvidencePart], rules: &RuleSet) -> Result<(), String> {
     }
 }
 
-/// `None`: a text of the customer's own, which is not told, or a tie.
+/// `None`: a text of the customer's, which is not shown, or a tie.
 fn implied(part: &EvidencePart, rules: &RuleSet) -> Option<bool> {
     let Claim::Condition { index, second, negated, .. } = &part.claim else { return Some(true) };
     let of = |index| follows(rules.condition(index), &part.found);
@@ -80,9 +80,9 @@ fn follows(condition: &Condition, found: &Finding) -> Option<bool> {
         (Condition::First { negated, .. }, Finding::Ago(_)) => !negated,
         (Condition::First { negated, .. }, Finding::Never | Finding::Outside(_) | Finding::NotStarted) => *negated,
         (Condition::Total { test, .. } | Condition::Moves { test, .. }, Finding::Times(count)) => test.holds(*count),
-        (Condition::Followed { .. }, Finding::Waited(_)) | (Condition::Chain { .. }, Finding::Complete(_)) => true,
-        (Condition::Followed { .. }, Finding::Outside(_) | Finding::NothingOverdue) => false,
-        (Condition::Chain { .. }, Finding::NotComplete) => false,
+        (Condition::Unanswered { .. }, Finding::Waited(_)) | (Condition::Sequence { .. }, Finding::Complete(_)) => true,
+        (Condition::Unanswered { .. }, Finding::Outside(_) | Finding::NothingOverdue) => false,
+        (Condition::Sequence { .. }, Finding::NotComplete) => false,
         (Condition::Rhythm { periods, .. }, Finding::Passing { count, .. }) => {
             periods.holds(u64::try_from(*count).ok()?)
         }

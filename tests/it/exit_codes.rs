@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use cohortd::app::Ending;
-use cohortd::lane::identity::ANEW;
+use cohortd::lane::identity::NEW_GROUP_NAMES;
 
 const PAGE: &str = include_str!("../../docs/exit-codes.md");
 
@@ -26,7 +26,7 @@ fn the_documentation_lists_every_way_in_which_the_daemon_ends_as_the_program_has
 }
 
 #[test]
-fn the_documentation_has_the_programs_list_of_what_to_name_anew() {
+fn the_documentation_has_the_programs_list_of_new_names() {
     let page = PAGE.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "");
-    assert!(page.contains(ANEW), "{ANEW}");
+    assert!(page.contains(NEW_GROUP_NAMES), "{NEW_GROUP_NAMES}");
 }

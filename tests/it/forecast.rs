@@ -1,5 +1,5 @@
-//! What is foretold of the days to come: it is what comes of those who stay silent, and of a real shop, CDNOW, it is nearer to
-//! what comes than to say that next week will be like this one.
+//! Forecasts: exact for customers who stay silent; and for a real shop, CDNOW, nearer to
+//! the actual changes than the naive forecast, that next week will be like this one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::generate::{Generated, Property, Random};
 use crate::naive::Case;
 
 pub(crate) const PROPERTY: Property =
-    Property { test: "forecast::the_silent_do_what_was_foretold", cases: 3_000, make, check };
+    Property { test: "forecast::silent_customers_do_what_was_forecast", cases: 3_000, make, check };
 
 #[test]
-fn the_silent_do_what_was_foretold() {
+fn silent_customers_do_what_was_forecast() {
     PROPERTY.try_many();
 }
 
@@ -60,9 +60,9 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     for (day, ends) in whole.frame.days[1..].iter().enumerate() {
         let mut came = vec![(0, 0); rules.cohorts.len()];
         for state in states.values_mut() {
-            let mut said = Vec::new();
-            engine.fire(state, *ends, Detail::None, &mut said);
-            for effect in said {
+            let mut effects = Vec::new();
+            engine.fire(state, *ends, Detail::None, &mut effects);
+            for effect in effects {
                 let (exits, entries) = &mut came[usize::from(effect.cohort.0)];
                 *if effect.change == Change::Exited { exits } else { entries } += 1;
             }
@@ -128,7 +128,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
     let (mut shard, mut own) = (Shard::new(engine(), timing, Instant::MIN), engine());
     let purchases = purchases();
     let mut log = purchases.iter().zip(0..).peekable();
-    let (mut said, mut surveys, mut fit): (Vec<CustomerEffect>, _, Option<Fit>) = (Vec::new(), Vec::new(), None);
+    let (mut effects, mut surveys, mut fit): (Vec<CustomerEffect>, _, Option<Fit>) = (Vec::new(), Vec::new(), None);
     for week in 1..=WEEKS {
         let at = BEGIN + Span(i64::from(week) * WEEK.0);
         while let Some((purchase, position)) = log.next_if(|(purchase, _)| purchase.at < at) {
@@ -145,10 +145,10 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
                 properties: &[amount],
             };
             let slot = shard.find_or_new(&purchase.customer);
-            shard.apply(slot, &event, 0, Detail::None, &mut said);
+            shard.apply(slot, &event, 0, Detail::None, &mut effects);
         }
         shard.advance(at);
-        shard.fire_due(0, Detail::None, &mut said);
+        shard.fire_due(0, Detail::None, &mut effects);
         let calendar = rules.calendar();
         let seen = |slot| Some(Snapshot::new(ActivityHistory::of(rules, &shard.state(slot))?, at, &calendar));
         let seen: Vec<Snapshot> = shard.residents().filter_map(seen).collect();
@@ -161,11 +161,11 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
         own.set_parameters(parameters, at);
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
-            shard.apply_parameters(slot, 0, Detail::None, &mut said);
+            shard.apply_parameters(slot, 0, Detail::None, &mut effects);
             survey.count(&mut own, &shard.state(slot));
         }
         surveys.push(survey);
-        said.clear();
+        effects.clear();
     }
     surveys
 }
@@ -175,7 +175,7 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
 struct Tally {
     came: f64,
     foretold: f64,
-    /// Sums of weekly absolute errors: as foretold, had all been silent, and the same as in the week before.
+    /// Sums of weekly absolute errors: of the forecast, of silence, and of the same as in the week before.
     error: f64,
     silent: f64,
     naive: f64,
@@ -205,11 +205,11 @@ impl std::fmt::Display for Tally {
 /// Errors of the weeks from the seventeenth on, summed up, by cohort: exits, then entries.
 ///
 /// Better than "the same as last week" in each cohort and direction, but for exits from `at_risk`, where it is worse: one in
-/// four of those follows from new parameters, which nobody foresees, and the model thinks repeat buyers who have long been
-/// silent less likely to come back than they are (see `churn`). In the weeks before, in which everybody buys for the first
-/// time, newcomers count, and of them as many are foretold as came last week: there it is better in sum.
+/// four of those follows from new parameters, which are not forecast, and the model thinks repeat buyers who have long been
+/// silent less likely to come back than they are (see `churn`). In the weeks before, in which all customers buy for the first
+/// time, new customers matter, and as many as last week are forecast: there it is better in sum.
 #[test]
-fn next_week_is_foretold_better_than_by_the_last_one() {
+fn the_forecast_of_next_week_is_better_than_last_week() {
     let rules = Arc::new(rules::load("r.toml", RULES).unwrap());
     let surveys = surveys(&rules);
     for (weeks, surveys) in [("all weeks", &surveys[..]), ("settled weeks", &surveys[SETTLED..])] {

@@ -1,6 +1,6 @@
-//! Every example that people are shown runs, and comes to what is shown below it.
+//! Every example in the guide runs, and has the result shown below it.
 //!
-//! In `config/RULES.md` a block `toml example` is a rules file, and the block `text result` after it what it comes to on
+//! In `config/RULES.md` a block `toml example` is a rules file, and the block `text result` after it its result on
 //! `config/sample-events.jsonl` until 1 July 2026: a line for each customer, below the cohort's name where there are
 //! several.
 
@@ -20,7 +20,7 @@ struct Example {
 }
 
 #[test]
-fn every_example_of_the_guide_comes_to_what_is_shown() {
+fn every_example_of_the_guide_has_the_result_that_is_shown() {
     let guide = read("config/RULES.md");
     let examples = examples(&guide);
     assert!(examples.len() > 30, "only {} examples were found", examples.len());
@@ -78,7 +78,7 @@ fn the_rules_that_are_shipped_and_shown_elsewhere_are_right_and_meant() {
     }
 }
 
-/// A rule may be right in itself and let nobody in all the same: what it asks for is never found together. That shows only
+/// A valid rule may still match nobody, because its conditions are never true together. That shows only
 /// in a sample; of its warnings those on events and properties that this one does not have are left out.
 #[test]
 fn no_rule_that_is_shown_excludes_itself() {

@@ -22,7 +22,7 @@ mod faults_table;
 mod forecast;
 mod generate;
 mod guide;
-mod kafka_room;
+mod kafka_client;
 mod metamorphic;
 mod mistakes;
 mod naive;

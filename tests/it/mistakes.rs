@@ -19,7 +19,7 @@ struct Ended {
 }
 
 impl Ended {
-    /// It ended so, and said all of this on stderr.
+    /// Checks the exit code, and that stderr has all these words.
     fn says(&self, code: i32, words: &[&str]) {
         println!("{}", self.err);
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -81,7 +81,7 @@ fn quotes_within_quotes_and_no_quotes_are_named() {
 }
 
 #[test]
-fn a_cohort_with_a_space_in_its_name_is_told_to_have_none() {
+fn a_cohort_with_a_space_in_its_name_is_refused_with_a_hint() {
     check("[cohorts.best customers]\nwho = 'did purchase'\n").says(78, &["not valid TOML", "[cohorts.best_customers]"]);
 }
 
@@ -120,9 +120,9 @@ fn a_file_in_another_place_is_taken_for_what_it_is() {
 #[test]
 fn text_that_is_not_utf_8_is_named_in_rules_settings_and_events() {
     let latin = b"[cohorts.c]\nname = \"R\xe9guliers\"\nwho = 'did purchase'\n";
-    let said = &["is not text in UTF-8; save it as UTF-8"];
-    cohortd(&[("r.toml", latin)], &["check", "--rules", "r.toml"]).says(78, said);
-    cohortd(&[("c.toml", latin)], &["run", "--config", "c.toml"]).says(78, said);
+    let words = &["is not text in UTF-8; save it as UTF-8"];
+    cohortd(&[("r.toml", latin)], &["check", "--rules", "r.toml"]).says(78, words);
+    cohortd(&[("c.toml", latin)], &["run", "--config", "c.toml"]).says(78, words);
     let wide: Vec<u8> = EVENT.encode_utf16().flat_map(u16::to_le_bytes).collect();
     replay(SOUND, &wide).says(1, &["this is text in UTF-16", "UTF-8"]);
 }
@@ -138,7 +138,7 @@ fn an_archive_and_other_compressions_are_named() {
 }
 
 #[test]
-fn times_in_seconds_are_told_to_be_taken_for_milliseconds() {
+fn times_in_seconds_are_reported_as_taken_for_milliseconds() {
     let seconds = replay(SOUND, b"{\"customer_id\": \"c\", \"event\": \"purchase\", \"time\": 1767607200}\n");
     assert!(seconds.err.contains("in seconds where milliseconds are expected"), "{}", seconds.err);
 }

@@ -1,4 +1,4 @@
-//! Scenario files: rules, events with their times, and the changes that must come of them, worked out by hand.
+//! Scenario files: rules, events with their times, and the expected changes, worked out by hand.
 //!
 //! Each file of `tests/scenarios` proves what its name says. Its keys:
 //!
@@ -21,7 +21,7 @@
 //! - `thresholds`: `{ before, rank, value, tie }`: this rank, in its words, begins there before that event (after the
 //!   advances); other ranks have none from then on. `tie` is the customer from whom on those of this value are in;
 //!   without it all are.
-//! - `fates`: what became of each event; without it, all were applied.
+//! - `handled`: what became of each event; without it, all were applied.
 //!
 //! Times are ISO-8601, dates (midnight in UTC), or milliseconds. Lengths are words, as in the rules.
 
@@ -35,7 +35,8 @@ use toml::{Table, Value};
 use crate::engine_under_test::run_ahead;
 use crate::generate::record_hash;
 use crate::naive::{
-    Adopted, Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, Rated, TakenUp, judge_ahead, tie_hash,
+    Advance, Case, Config, Decided, Handling, LogEvent, Outcome, OwnedValue, ParametersApplied, Rated,
+    ThresholdsApplied, judge_ahead, tie_hash,
 };
 
 #[test]
@@ -71,7 +72,7 @@ struct Scenario {
     case: Case,
     expected: Vec<Table>,
     risks: Vec<Table>,
-    fates: Vec<Fate>,
+    handled: Vec<Handling>,
 }
 
 impl Scenario {
@@ -79,9 +80,9 @@ impl Scenario {
         let text = std::fs::read_to_string(file).expect("a scenario can be read");
         let mut table: Table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let events: Vec<LogEvent> = tables(table.remove("events")).into_iter().map(event).collect();
-        let fates = match table.remove("fates") {
-            Some(fates) => fates.as_array().expect("fates are a list").iter().map(fate).collect(),
-            None => vec![Fate::Applied; events.len()],
+        let handled = match table.remove("handled") {
+            Some(handled) => handled.as_array().expect("a list").iter().map(handling).collect(),
+            None => vec![Handling::Applied; events.len()],
         };
         let scenario = Self {
             case: Case {
@@ -90,12 +91,12 @@ impl Scenario {
                 events,
                 advances: tables(table.remove("advances")).into_iter().map(advance).collect(),
                 thresholds: thresholds(tables(table.remove("thresholds"))),
-                parameters: (1..).zip(tables(table.remove("parameters"))).map(adopted).collect(),
+                parameters: (1..).zip(tables(table.remove("parameters"))).map(parameters_applied).collect(),
                 until: table.remove("until").map(|until| instant(&until)),
             },
             expected: tables(table.remove("expect")),
             risks: tables(table.remove("risks")),
-            fates,
+            handled,
         };
         assert!(table.is_empty(), "{}: unknown keys {:?}", file.display(), table);
         scenario
@@ -104,8 +105,8 @@ impl Scenario {
     fn check(&self, who: &str, decide: fn(&Case) -> Result<Outcome, String>) -> Result<(), String> {
         let outcome = decide(&self.case).map_err(|error| format!("{who} refuses the rules: {error}"))?;
         let mut wrong = Vec::new();
-        if outcome.fates != self.fates {
-            wrong.push(format!("{who}: fates {:?}, expected {:?}", outcome.fates, self.fates));
+        if outcome.handled != self.handled {
+            wrong.push(format!("{who}: handled {:?}, expected {:?}", outcome.handled, self.handled));
         }
         let found: Vec<String> = outcome.changes.iter().map(|decided| format!("  {decided}")).collect();
         let as_expected = outcome.changes.len() == self.expected.len()
@@ -274,9 +275,9 @@ fn advance(table: Table) -> Advance {
     Advance { position: usize::try_from(position).expect("zero or more"), stream_time: instant(&table["to"]) }
 }
 
-/// Those before one event are taken up together.
-fn thresholds(tables: Vec<Table>) -> Vec<TakenUp> {
-    let mut found: Vec<TakenUp> = Vec::new();
+/// Those before one event are applied together.
+fn thresholds(tables: Vec<Table>) -> Vec<ThresholdsApplied> {
+    let mut found: Vec<ThresholdsApplied> = Vec::new();
     for table in tables {
         let position = table["before"].as_integer().expect("before which event");
         let position = usize::try_from(position).expect("zero or more");
@@ -287,13 +288,13 @@ fn thresholds(tables: Vec<Table>) -> Vec<TakenUp> {
         let rank = (words, (value, tie));
         match found.last_mut().filter(|last| last.position == position) {
             Some(last) => last.ranks.push(rank),
-            None => found.push(TakenUp { position, stream_time: Instant::MAX, ranks: vec![rank] }),
+            None => found.push(ThresholdsApplied { position, stream_time: Instant::MAX, ranks: vec![rank] }),
         }
     }
     found
 }
 
-fn adopted((version, mut table): (u32, Table)) -> Adopted {
+fn parameters_applied((version, mut table): (u32, Table)) -> ParametersApplied {
     let position = table.remove("before").and_then(|before| before.as_integer()).expect("before which event");
     let position = usize::try_from(position).expect("zero or more");
     let file: ParametersFile = table.try_into().expect("parameters as `cohortd fit` writes them");
@@ -303,7 +304,7 @@ fn adopted((version, mut table): (u32, Table)) -> Adopted {
     });
     let model = purchases.or(file.fgp.map(|usage| Model::Usage(usage.into()))).expect("parameters of one model");
     let parameters = Parameters { version, model, recalibration: None, provisional: false };
-    Adopted { position, stream_time: Instant::MAX, parameters }
+    ParametersApplied { position, stream_time: Instant::MAX, parameters }
 }
 
 fn config(value: Option<Value>) -> Config {
@@ -328,14 +329,14 @@ fn count(value: &Value) -> usize {
     usize::try_from(value.as_integer().expect("a number")).expect("zero or more")
 }
 
-fn fate(value: &Value) -> Fate {
+fn handling(value: &Value) -> Handling {
     match text_of(value).as_str() {
-        "applied" => Fate::Applied,
-        "duplicate" => Fate::Duplicate,
-        "too late" => Fate::TooLate,
-        "bad time" => Fate::BadTime,
-        "not read" => Fate::NotRead,
-        other => panic!("{other} is no fate"),
+        "applied" => Handling::Applied,
+        "duplicate" => Handling::Duplicate,
+        "too late" => Handling::TooLate,
+        "bad time" => Handling::BadTime,
+        "not read" => Handling::NotRead,
+        other => panic!("{other} is not a way to handle an event"),
     }
 }
 

@@ -127,8 +127,8 @@ fn what_a_customer_takes_follows_the_rules_and_a_sample_measures_it() {
     fs::write(events, buyers(40)).unwrap();
     let guessed = sized(RULES, "100000", "1", &[]);
     let measured = sized(RULES, "100000", "1", &["--sample", events]);
-    let said = figure(&measured, "a customer as stored")["comes_from"].as_str().unwrap();
-    assert!(said.contains("60 customers of the sample"), "{said}");
+    let source = figure(&measured, "a customer as stored")["comes_from"].as_str().unwrap();
+    assert!(source.contains("60 customers of the sample"), "{source}");
     let stored = expected(&measured, "a customer as stored");
     assert!((60.0..2_000.0).contains(&stored), "{stored}");
     assert!(stored != expected(&guessed, "a customer as stored"));
@@ -139,7 +139,7 @@ fn what_a_customer_takes_follows_the_rules_and_a_sample_measures_it() {
 
 #[test]
 fn what_is_asked_for_by_halves_is_refused() {
-    for (words, said) in [
+    for (words, source) in [
         (&["--size"][..], "--customers"),
         (&["--size", "--customers", "10"], "--events-per-second"),
         (&["--customers", "10"], "--size"),
@@ -150,6 +150,6 @@ fn what_is_asked_for_by_halves_is_refused() {
     ] {
         let ended = run(&[&["check", "--rules", RULES], words].concat());
         assert_eq!(ended.code, 64, "{words:?}: {}", ended.err);
-        assert!(ended.err.contains(said), "{words:?}: {}", ended.err);
+        assert!(ended.err.contains(source), "{words:?}: {}", ended.err);
     }
 }

@@ -87,7 +87,7 @@ fn meta(rules: &RuleSet) -> Meta {
 fn states(rules: &Arc<RuleSet>) -> Vec<(String, Vec<u8>)> {
     let engine = Engine::new(Arc::clone(rules), Span(4 * Span::DAY.0), 64);
     let mut shard = Shard::new(engine, meta(rules).timing, Instant::MIN);
-    let mut said = Vec::new();
+    let mut effects = Vec::new();
     let start = 1_766_000_000_000;
     for step in 0..60_i64 {
         let customer = ["ann", "bob"][usize::try_from(step % 2).unwrap()];
@@ -114,7 +114,7 @@ fn states(rules: &Arc<RuleSet>) -> Vec<(String, Vec<u8>)> {
             properties: &properties,
         };
         let slot = shard.find_or_new(customer);
-        shard.apply(slot, &event, step, Detail::None, &mut said);
+        shard.apply(slot, &event, step, Detail::None, &mut effects);
     }
     ["ann", "bob"]
         .map(|customer| {
@@ -247,7 +247,7 @@ fn flushing_the_largest_gives_its_write_buffers_back() {
     assert!(databases.iter().all(|database| database.memtable_bytes() > 2 << 20));
     databases[0].flush().unwrap();
     assert!(databases[0].memtable_bytes() < 1 << 20 && !databases[0].is_flushing());
-    // RocksDB gives them back on a thread of its own, once nobody reads what was flushed any more.
+    // RocksDB gives them back on a thread of its own, once the flushed data is no longer read.
     let is_given_back = || memory.write_buffers_used().0 + (2 << 20) <= before;
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !is_given_back() && std::time::Instant::now() < deadline {

@@ -102,7 +102,7 @@ fn one_request(client: &mut StreamOwned<ServerConnection, TcpStream>, behind: &s
     client.flush()
 }
 
-/// Opens tunnels (CONNECT), and remembers where to and for whom.
+/// Opens tunnels (CONNECT), and records their targets and credentials.
 pub(crate) struct TunnelProxy {
     /// `127.0.0.1:port`
     pub(crate) address: String,

@@ -31,10 +31,10 @@ impl Limit {
         let test = this_test();
         let watch = move || {
             if over.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                let said =
+                let printed =
                     format!("\n{test} has not ended within {limit:?}; it was waiting for: {}\n", waited_for(&test));
                 // Not by a macro: what those print is kept until the test ends, and this one will not.
-                std::io::stderr().write_all(said.as_bytes()).ok();
+                std::io::stderr().write_all(printed.as_bytes()).ok();
                 std::process::abort();
             }
         };

@@ -37,11 +37,11 @@ struct State {
 /// What is lost of one kind of request, the connection with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// The broker did what was asked, and nobody hears of it.
+    /// The broker carries out the request, and its answer is lost.
     Answer,
-    /// The broker never hears of it.
+    /// The request is lost.
     Request,
-    /// The client hears nothing; the broker hears it this much later, when the client has long asked again.
+    /// The client gets no answer; the broker gets the request this much later, when the client has long retried.
     Late(Duration),
 }
 
@@ -192,7 +192,7 @@ fn requests(mut client: TcpStream, mut broker: TcpStream, state: &State, unheard
             }
             Some(Lost::Request) => break,
             Some(Lost::Late(by)) => {
-                // The answers' side ends with the client; the broker's stays until it has heard.
+                // The answers' side ends with the client; the broker's stays open until it has received everything.
                 client.shutdown(Shutdown::Both)?;
                 thread::sleep(by);
                 broker.write_all(&frame)?;

@@ -5,10 +5,10 @@ use super::*;
 #[test]
 fn every_request_needs_a_token_and_one_that_writes_the_token_for_it() {
     let (folder, admin) = with_tokens(Admin::local());
-    let house = house_with(&admin);
+    let fixture = fixture_with(&admin);
     let ask = |method: &str, path: &str, headers: &[&str]| {
         let headers = [&["Host: localhost"], headers].concat();
-        ask_with(&house.admin, method, path, &headers, "")
+        ask_with(&fixture.admin, method, path, &headers, "")
     };
     let paths = ["/", "/rules", "/cohorts", "/customers/c1", "/health/live", "/nowhere"];
     let twice = [bearer("r"), bearer("r")];
@@ -35,7 +35,7 @@ fn every_request_needs_a_token_and_one_that_writes_the_token_for_it() {
         assert_eq!(status_of(&ask("POST", path, &[&bearer(letter)])), status, "{letter} {path}");
     }
     // Metrics and probes have no tokens.
-    assert_eq!(self::ask(house.metrics, "GET", "/health/live").0, 200);
+    assert_eq!(self::ask(fixture.metrics, "GET", "/health/live").0, 200);
     // Another token counts from the next request on, the one before no more.
     fs::write(folder.path().join("read"), "s".repeat(32)).unwrap();
     assert_eq!(status_of(&ask("GET", "/", &[&bearer("r")])), 401);
@@ -53,9 +53,9 @@ fn a_token_that_cannot_be_used_ends_the_start() {
 
 #[test]
 fn no_web_page_can_ask_the_loopback() {
-    let house = house();
-    let status = |method: &str, headers: &[&str]| status_of(&ask_with(&house.admin, method, "/rules", headers, ""));
-    let own = format!("Host: {}", house.admin);
+    let fixture = fixture();
+    let status = |method: &str, headers: &[&str]| status_of(&ask_with(&fixture.admin, method, "/rules", headers, ""));
+    let own = format!("Host: {}", fixture.admin);
     for host in ["Host: localhost:9465", "Host: LOCALHOST", "Host: [::1]:9465", &own] {
         assert_eq!(status("GET", &[host]), 503, "{host}");
     }
@@ -71,7 +71,7 @@ fn no_web_page_can_ask_the_loopback() {
     }
     assert_eq!((status("GET", &[]), status("GET", &[&own, "Host: rebound.example"])), (400, 400));
     let target = "GET http://rebound.example/rules HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    assert_eq!(status_of(&exchange(connect(&house.admin), target).unwrap()), 403);
+    assert_eq!(status_of(&exchange(connect(&fixture.admin), target).unwrap()), 403);
     // A page of another site, for reads and for writes.
     for method in ["GET", "POST"] {
         for header in
@@ -80,7 +80,10 @@ fn no_web_page_can_ask_the_loopback() {
             assert_eq!(status(method, &[&own, header]), 403, "{method} {header}");
         }
     }
-    assert_eq!(status("GET", &[&own, &format!("Origin: http://{}", house.admin), "Sec-Fetch-Site: same-origin"]), 503);
+    assert_eq!(
+        status("GET", &[&own, &format!("Origin: http://{}", fixture.admin), "Sec-Fetch-Site: same-origin"]),
+        503
+    );
     assert_eq!(status("POST", &[&own]), 415);
 }
 
@@ -128,13 +131,13 @@ fn who_asks_for_a_customer_and_who_writes_stands_in_the_log_without_the_customer
     // All of the server runs on this thread, whose log this is.
     tracing::subscriber::with_default(log.clone(), || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut house = house_on(runtime, &admin);
-        drop(house.posts.take());
+        let mut fixture = fixture_on(runtime, &admin);
+        drop(fixture.posts.take());
         let ask = |method: &str, path: &str, letter: &str, body: &str| {
             let headers = ["Host: localhost", &*bearer(letter), "Content-Type: application/toml"];
-            let (address, text) = (house.admin.clone(), request(method, path, &headers, body));
+            let (address, text) = (fixture.admin.clone(), request(method, path, &headers, body));
             let asking = std::thread::spawn(move || status_of(&exchange(connect(&address), &text).unwrap()));
-            house.runtime.block_on(async {
+            fixture.runtime.block_on(async {
                 while !asking.is_finished() {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }

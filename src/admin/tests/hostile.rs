@@ -24,18 +24,18 @@ fn slow_and_hostile_connections_fail_no_probe() {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     let files = maximum.map_or(usize::MAX, |files| usize::try_from(files).unwrap());
     let clients = HOSTILE.min(files.saturating_sub(FILES_BESIDES));
-    let house = house();
-    house.health.lane(0).partitions(2, []);
-    // Megabytes, which wait for whoever does not read them.
+    let fixture = fixture();
+    fixture.health.lane(0).partitions(2, []);
+    // Megabytes, which stay in the buffers of a client that does not read them.
     let cohorts: Vec<String> = (0..10_000).map(|number| format!("cohort_number_{number}")).collect();
-    drop(house.shown.cohorts(cohorts.iter().map(String::as_str)));
-    let text = house.shown.encode().unwrap();
+    drop(fixture.shown.cohorts(cohorts.iter().map(String::as_str)));
+    let text = fixture.shown.encode().unwrap();
     assert!(text.len() > 1 << 20, "{}", text.len());
     let (over, opened, busy) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let attackers = 2;
     std::thread::scope(|scope| {
         for attacker in 0..attackers {
-            let (over, opened, busy, address) = (&over, &opened, &busy, house.metrics);
+            let (over, opened, busy, address) = (&over, &opened, &busy, fixture.metrics);
             scope.spawn(move || {
                 let mut held: Vec<TcpStream> = Vec::new();
                 for number in (attacker..).step_by(attackers) {
@@ -67,7 +67,7 @@ fn slow_and_hostile_connections_fail_no_probe() {
             // While they come, once all are there, and while they come and go.
             while opened.load(Ordering::Acquire) < clients || busy.load(Ordering::Acquire) < clients / 4 {
                 for path in ["/health/live", "/health/ready"] {
-                    assert_eq!(ask(house.metrics, "GET", path), (200, "{\"status\":\"ok\"}\n".to_owned()));
+                    assert_eq!(ask(fixture.metrics, "GET", path), (200, "{\"status\":\"ok\"}\n".to_owned()));
                     probes += 1;
                 }
             }

@@ -21,8 +21,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Posted, Resource, Ruling, Servers, Views, getrlimit};
-use crate::inquiry::{Answer, Board, Coverage, Desk, InForce};
+use super::{PostOutcome, Posted, Resource, Servers, Views, getrlimit};
+use crate::inquiry::{Answer, Coverage, InForce, Latest, RequestRouter};
 use crate::metrics::{GroupSeen, Health, Holder, Metrics};
 use crate::rules;
 use crate::settings::{self, Admin, Listen};
@@ -30,50 +30,50 @@ use crate::tls::rustls;
 use crate::tls::rustls::pki_types::pem::PemObject;
 use crate::tls::rustls::pki_types::{CertificateDer, ServerName};
 
-/// A client of which nothing is heard for so long hangs.
+/// A client that sends nothing for this long hangs.
 const HANGS: Duration = Duration::from_secs(60);
 
-struct House {
+struct Fixture {
     runtime: Runtime,
     metrics: SocketAddr,
     admin: String,
     shown: Arc<Metrics>,
     health: Arc<Health>,
-    desk: Arc<Desk>,
-    board: Arc<Board>,
+    router: Arc<RequestRouter>,
+    latest: Arc<Latest>,
     posts: Option<tokio::sync::mpsc::Receiver<Posted>>,
     close: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
 
 /// Both servers on free ports, before a single lane.
-fn house() -> House {
-    house_with(&Admin::local())
+fn fixture() -> Fixture {
+    fixture_with(&Admin::local())
 }
 
-fn house_with(admin: &Admin) -> House {
-    house_on(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(), admin)
+fn fixture_with(admin: &Admin) -> Fixture {
+    fixture_on(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(), admin)
 }
 
-fn house_on(runtime: Runtime, admin: &Admin) -> House {
+fn fixture_on(runtime: Runtime, admin: &Admin) -> Fixture {
     let listen = "127.0.0.1:0".parse().unwrap();
     let servers = Servers::bind(runtime.handle(), &settings::Metrics { listen }, admin).unwrap();
     let (metrics, admin) = (servers.metrics_address().unwrap(), servers.admin_address().unwrap());
     let shown = Arc::new(Metrics::new("0", "0"));
     let health = Arc::new(Health::new(1, &shown));
-    let (desk, board) = (Arc::new(Desk::default()), Arc::new(Board::default()));
+    let (router, latest) = (Arc::new(RequestRouter::default()), Arc::new(Latest::default()));
     let (post, posts) = tokio::sync::mpsc::channel(1);
     let views = Views {
         metrics: Arc::clone(&shown),
         health: Arc::clone(&health),
-        desk: Arc::clone(&desk),
-        board: Arc::clone(&board),
+        router: Arc::clone(&router),
+        latest: Arc::clone(&latest),
         rules: Some(post),
     };
     let (close, closing) = oneshot::channel::<()>();
     let closing = async move { drop(closing.await) };
     let serving = servers.serve(runtime.handle(), views, closing);
-    House { runtime, metrics, admin, shown, health, desk, board, posts: Some(posts), close, serving }
+    Fixture { runtime, metrics, admin, shown, health, router, latest, posts: Some(posts), close, serving }
 }
 
 /// Connects without hanging for ever later.
@@ -118,14 +118,14 @@ fn request(method: &str, path: &str, headers: &[&str], body: &str) -> String {
 
 #[test]
 fn metrics_are_shown_at_their_own_address_only() {
-    let house = house();
-    let (status, text) = ask(house.metrics, "GET", "/metrics");
+    let fixture = fixture();
+    let (status, text) = ask(fixture.metrics, "GET", "/metrics");
     assert_eq!(status, 200);
     assert!(text.contains("\ncohortd_rules_rejected_total 0\n"), "{text}");
-    assert_eq!(ask(&house.admin, "GET", "/metrics").0, 404);
+    assert_eq!(ask(&fixture.admin, "GET", "/metrics").0, 404);
 }
 
-/// Another process holds these, and nobody those.
+/// Partitions of another process, and partitions without an owner.
 fn group(held: &[i32], unowned: &[i32]) -> GroupSeen {
     GroupSeen {
         state: "stable",
@@ -137,19 +137,19 @@ fn group(held: &[i32], unowned: &[i32]) -> GroupSeen {
 
 #[test]
 fn ready_says_in_json_what_is_waited_for() {
-    let house = house();
+    let fixture = fixture();
     let joining = "{\"detail\":\"Lanes waiting for an assignment by the consumer group: 1, for 0 s; its coordinator does not \
                    answer.\",\"status\":\"joining\"}\n";
-    assert_eq!(ask(house.metrics, "GET", "/health/ready"), (503, joining.to_owned()));
-    assert_eq!(ask(house.metrics, "GET", "/health/live").0, 200);
-    house.health.lane(0).partitions(2, [7]);
-    let (status, text) = ask(house.metrics, "GET", "/health/ready");
+    assert_eq!(ask(fixture.metrics, "GET", "/health/ready"), (503, joining.to_owned()));
+    assert_eq!(ask(fixture.metrics, "GET", "/health/live").0, 200);
+    fixture.health.lane(0).partitions(2, [7]);
+    let (status, text) = ask(fixture.metrics, "GET", "/health/ready");
     assert_eq!(status, 503);
     assert!(text.contains("\"status\":\"restoring\"") && text.contains("\"partitions\":[7]"), "{text}");
-    house.health.lane(0).partitions(2, []);
-    assert_eq!(ask(&house.admin, "GET", "/health/ready"), (200, "{\"status\":\"ok\"}\n".to_owned()));
-    house.health.set_group(Some(group(&[0, 1], &[7])));
-    let (status, text) = ask(&house.admin, "GET", "/health/ready");
+    fixture.health.lane(0).partitions(2, []);
+    assert_eq!(ask(&fixture.admin, "GET", "/health/ready"), (200, "{\"status\":\"ok\"}\n".to_owned()));
+    fixture.health.set_group(Some(group(&[0, 1], &[7])));
+    let (status, text) = ask(&fixture.admin, "GET", "/health/ready");
     assert_eq!(status, 200, "what others do not read makes this process no less ready");
     let shown = "\"group\":{\"members\":[{\"name\":\"other-0\",\"partitions\":[0,1]}],\"state\":\"stable\",\
                  \"unowned\":[7],\"unowned_seconds\":4}";
@@ -158,27 +158,27 @@ fn ready_says_in_json_what_is_waited_for() {
 
 #[test]
 fn a_customer_is_asked_for_at_the_admin_api_only_and_where_their_partition_is() {
-    let house = house();
-    assert_eq!(ask(house.metrics, "GET", "/customers/c1").0, 404);
-    let (status, text) = ask(&house.admin, "GET", "/customers/c1");
+    let fixture = fixture();
+    assert_eq!(ask(fixture.metrics, "GET", "/customers/c1").0, 404);
+    let (status, text) = ask(&fixture.admin, "GET", "/customers/c1");
     assert_eq!(status, 503);
     assert!(text.contains("\"status\":\"starting\""), "{text}");
-    let lanes = house.desk.open(1, 1);
+    let lanes = fixture.router.open(1, 1);
     for (seen, status, word) in [
         (None, 503, "not_assigned"),
         (Some(group(&[], &[])), 503, "not_assigned"),
         (Some(group(&[], &[0])), 503, "unowned"),
         (Some(group(&[0], &[])), 421, "not_here"),
     ] {
-        house.health.set_group(seen);
-        let (found, text) = ask(&house.admin, "GET", "/customers/c1/cohorts/vip");
+        fixture.health.set_group(seen);
+        let (found, text) = ask(&fixture.admin, "GET", "/customers/c1/cohorts/vip");
         assert_eq!(found, status);
         assert!(text.contains(&format!("\"status\":\"{word}\"")) && text.contains("\"partition\":0"), "{text}");
         assert_eq!(text.contains("other-0 owns"), status == 421, "{text}");
     }
     lanes[0].has(|_| false, |_| true);
-    assert_eq!(ask(&house.admin, "GET", "/customers/c1?lang=fr").0, 503);
-    assert_eq!(ask(&house.admin, "GET", "/customers/c1?lang=de").0, 400);
+    assert_eq!(ask(&fixture.admin, "GET", "/customers/c1?lang=fr").0, 503);
+    assert_eq!(ask(&fixture.admin, "GET", "/customers/c1?lang=de").0, 400);
     lanes[0].has(|_| true, |_| false);
     let answering = std::thread::spawn(move || {
         let question = loop {
@@ -190,20 +190,20 @@ fn a_customer_is_asked_for_at_the_admin_api_only_and_where_their_partition_is() 
         assert_eq!(question.customer, "c/1 é");
         question.answer(Answer::Unknown);
     });
-    let (status, text) = ask(&house.admin, "GET", "/customers/c%2F1%20%C3%A9");
+    let (status, text) = ask(&fixture.admin, "GET", "/customers/c%2F1%20%C3%A9");
     assert_eq!(status, 404);
     assert!(text.contains("\"status\":\"unknown_customer\"") && !text.contains("c/1"), "{text}");
     answering.join().unwrap();
 }
 
 #[test]
-fn a_wrong_path_or_method_is_told_what_there_is() {
-    let house = house();
-    let (status, text) = ask(house.metrics, "GET", "/metricz");
+fn a_wrong_path_or_method_is_answered_with_what_there_is() {
+    let fixture = fixture();
+    let (status, text) = ask(fixture.metrics, "GET", "/metricz");
     assert_eq!(status, 404);
     assert!(text.contains("/health/ready"), "{text}");
-    assert_eq!(ask(house.metrics, "POST", "/metrics").0, 405);
-    assert!(ask(&house.admin, "GET", "/").1.starts_with("/  "));
+    assert_eq!(ask(fixture.metrics, "POST", "/metrics").0, 405);
+    assert!(ask(&fixture.admin, "GET", "/").1.starts_with("/  "));
 }
 
 /// The setting that refuses to be bound, and why.
@@ -216,17 +216,17 @@ fn refused(metrics: &str, admin: &Admin) -> (&'static str, String) {
 
 #[test]
 fn an_address_in_use_is_named_with_its_setting() {
-    let house = house();
-    let (key, error) = refused(&house.metrics.to_string(), &Admin::local());
+    let fixture = fixture();
+    let (key, error) = refused(&fixture.metrics.to_string(), &Admin::local());
     assert_eq!(key, "metrics.listen");
-    assert!(error.starts_with(&format!("cannot listen on {} (", house.metrics)), "{error}");
-    let taken = Admin { listen: Listen::Tcp(house.admin.parse().unwrap()), ..Admin::local() };
+    assert!(error.starts_with(&format!("cannot listen on {} (", fixture.metrics)), "{error}");
+    let taken = Admin { listen: Listen::Tcp(fixture.admin.parse().unwrap()), ..Admin::local() };
     assert_eq!(refused("127.0.0.1:0", &taken).0, "admin.listen");
 }
 
 #[test]
 fn closing_does_not_wait_for_a_connection_that_says_nothing() {
-    let House { runtime, metrics, close, serving, .. } = house();
+    let Fixture { runtime, metrics, close, serving, .. } = fixture();
     let _silent = TcpStream::connect(metrics).unwrap();
     ask(metrics, "GET", "/health/live");
     let began = Instant::now();
@@ -237,10 +237,10 @@ fn closing_does_not_wait_for_a_connection_that_says_nothing() {
 
 #[test]
 fn the_admin_api_may_be_off() {
-    let house = house_with(&Admin { listen: Listen::Off, ..Admin::local() });
-    assert_eq!(house.admin, "off");
-    assert_eq!(ask(house.metrics, "GET", "/health/live").0, 200);
-    assert_eq!(ask(house.metrics, "GET", "/rules").0, 404);
+    let fixture = fixture_with(&Admin { listen: Listen::Off, ..Admin::local() });
+    assert_eq!(fixture.admin, "off");
+    assert_eq!(ask(fixture.metrics, "GET", "/health/live").0, 200);
+    assert_eq!(ask(fixture.metrics, "GET", "/rules").0, 404);
 }
 
 /// A folder with a token that may read and one that may write; settings with both.
@@ -262,11 +262,11 @@ fn bearer(letter: &str) -> String {
 const RULES: &str =
     "[cohorts.seen]\nwho = 'did visit in the last 1 day'\n[cohorts.buyers]\nwho = 'did purchase in the last 3 days'\n";
 
-impl House {
+impl Fixture {
     fn put_rules(&self, text: &str) {
         let rules = Arc::new(rules::load("rules.toml", text).unwrap());
         let (fingerprint, coverage) = (rules.fingerprint.clone(), Arc::new(Coverage::new(&rules)));
-        self.board.put_rules(InForce { version: 3, fingerprint, coverage });
+        self.latest.set_rules(InForce { version: 3, fingerprint, coverage });
     }
 
     fn post(&self, query: &str, rules: &str) -> (u16, String) {

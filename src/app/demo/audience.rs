@@ -33,7 +33,7 @@ pub struct Seen {
 pub(super) fn listen(
     mut readers: Vec<Reader>,
     topic: &str,
-    heard: &Sender<Seen>,
+    sender: &Sender<Seen>,
     leave: &Arc<AtomicBool>,
 ) -> Result<(), Failure> {
     for (partition, reader) in (0..).zip(&mut readers) {
@@ -45,7 +45,7 @@ pub(super) fn listen(
                 match reader.poll(POLL) {
                     Read::Record(record) => {
                         let Some(seen) = record.payload().and_then(read) else { continue };
-                        if heard.send(seen).is_err() {
+                        if sender.send(seen).is_err() {
                             return Ok(());
                         }
                     }

@@ -31,7 +31,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 
 /// Options.
 #[derive(Debug, Clone, Copy)]
-pub struct Feeding {
+pub struct FeedOptions {
     /// How long sending the shop's history should take.
     pub pace: Duration,
     pub customers: u32,
@@ -43,7 +43,7 @@ pub struct Feeding {
 ///
 /// # Errors
 /// An input topic that cannot be had, or a record that the brokers do not take.
-pub fn feed(loaded: &Loaded, feeding: Feeding) -> Result<(), Failure> {
+pub fn feed(loaded: &Loaded, feeding: FeedOptions) -> Result<(), Failure> {
     telemetry::start(&loaded.settings.log)
         .map_err(|error| Failure::Configuration(loaded.refusal("log.filter", error.to_string()).to_string()))?;
     let runtime = runtime()?;
@@ -54,7 +54,7 @@ pub fn feed(loaded: &Loaded, feeding: Feeding) -> Result<(), Failure> {
     let opening = now - LIVES;
     let begins = if topic.is_empty { opening } else { now };
     let shown = &loaded.settings.topics.input;
-    let Feeding { customers, seed, pace } = feeding;
+    let FeedOptions { customers, seed, pace } = feeding;
     tracing::info!(topic = shown, customers, from = %begins, "The shop opens; SIGTERM or SIGINT closes it.");
     let acts = shop::acts(customers, seed, (opening, now + LIVES_ON));
     let publisher = Publisher::new(&loaded.settings.kafka, QUEUE_BYTES, &brokers)?;

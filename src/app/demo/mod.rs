@@ -7,7 +7,7 @@
 mod audience;
 mod feed;
 #[cfg(test)]
-mod foretold;
+mod forecast_errors;
 mod life;
 mod people;
 mod random;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant as Moment};
 
 use tokio::runtime::Runtime;
 
-use super::{Begin, Failure, Process, runtime};
+use super::{Failure, Process, StartMode, runtime};
 use crate::admin::Servers;
 use crate::clock::wall_clock;
 use crate::codec::Schemas;
@@ -42,7 +42,7 @@ use scratch::Scratch;
 use sender::{Progress, Sender};
 
 pub use audience::Seen;
-pub use feed::{Feeding, feed};
+pub use feed::{FeedOptions, feed};
 
 /// The default cohorts, as they come with the source.
 const RULES: &str = include_str!("../../../config/rules.toml");
@@ -71,6 +71,9 @@ pub struct Options {
     pub rules: Arc<RuleSet>,
 }
 
+/// A thread of the demo.
+type Part = JoinHandle<Result<(), Failure>>;
+
 /// A demo that runs. Ends, drains and cleans up with [`Demo::end`].
 pub struct Demo {
     rules: Arc<RuleSet>,
@@ -80,11 +83,11 @@ pub struct Demo {
     progress: Arc<Progress>,
     time: Range<Instant>,
     metrics_address: SocketAddr,
-    heard: Receiver<Seen>,
+    receiver: Receiver<Seen>,
     leave: Arc<AtomicBool>,
-    daemon: JoinHandle<Result<(), Failure>>,
-    shop: JoinHandle<Result<(), Failure>>,
-    audience: JoinHandle<Result<(), Failure>>,
+    daemon: Part,
+    shop: Part,
+    audience: Part,
     changes_read: u64,
     /// The last to go: what the others connect to, and where the databases lie.
     _broker: Mock,
@@ -149,7 +152,7 @@ impl Demo {
         let progress = Arc::new(Progress::new(time.start));
         let deciding = Arc::clone(&rules);
         let daemon = spawn("demo", &shutdown, move || {
-            process.serve(Schemas::built_in(), servers, Begin::With(cluster(), deciding))
+            process.serve(Schemas::built_in(), servers, StartMode::With(cluster(), deciding))
         })?;
         let input = metrics.input(&topics.input);
         let sender = Sender {
@@ -163,17 +166,9 @@ impl Demo {
             health: Arc::clone(&health),
             shutdown: shutdown.clone(),
         };
-        let (customers, seed) = (options.customers, options.seed);
-        let shop = spawn("shop", &shutdown, move || {
-            let acts = shop::acts(customers, seed, sender.time);
-            sender.run(&acts).map_err(Failure::from)
-        })?;
-        let (say, heard) = channel();
+        let shop = start_shop(options, sender, &shutdown)?;
         let leave = Arc::new(AtomicBool::new(false));
-        let until = Arc::clone(&leave);
-        let audience = spawn("audience", &shutdown, move || {
-            audience::listen(readers, &topics.changes, &say, &until).map_err(Failure::from)
-        })?;
+        let (receiver, audience) = start_audience(readers, topics.changes, &leave, &shutdown)?;
         Ok(Self {
             rules,
             metrics,
@@ -182,7 +177,7 @@ impl Demo {
             progress,
             time,
             metrics_address,
-            heard,
+            receiver,
             leave,
             daemon,
             shop,
@@ -233,11 +228,11 @@ impl Demo {
 
     /// The next change, if one comes within `wait`.
     pub fn next(&mut self, wait: Duration) -> Option<Seen> {
-        let seen = match self.heard.recv_timeout(wait) {
+        let seen = match self.receiver.recv_timeout(wait) {
             Ok(seen) => seen,
             Err(RecvTimeoutError::Timeout) => return None,
             Err(RecvTimeoutError::Disconnected) => {
-                // Nobody reads any more: the caller's pace is all that is left.
+                // The reader has ended: only the caller's pace is kept.
                 thread::sleep(wait);
                 return None;
             }
@@ -258,7 +253,7 @@ impl Demo {
         let changes: u64 = counters.iter().map(|c| c.of(Change::Entered).get() + c.of(Change::Exited).get()).sum();
         let started = Moment::now();
         while self.changes_read < changes && started.elapsed() < READ_OUT_FOR {
-            if let Ok(seen) = self.heard.recv_timeout(Duration::from_millis(50)) {
+            if let Ok(seen) = self.receiver.recv_timeout(Duration::from_millis(50)) {
                 self.changes_read += 1;
                 last(seen);
             }
@@ -271,20 +266,44 @@ impl Demo {
 }
 
 fn figures(input: &InputMetrics, progress: &Progress) -> Figures {
-    let (applied, skipped, dead) = sender::fates(input);
+    let (applied, skipped, dead) = sender::handled(input);
     Figures { applied, skipped, dead, lived: Instant(progress.lived.load(Ordering::Acquire)) }
 }
 
-fn joined(thread: JoinHandle<Result<(), Failure>>) -> Result<(), Failure> {
+fn joined(thread: Part) -> Result<(), Failure> {
     thread.join().unwrap_or_else(|_| Err(Failure::Running("a part of the demo failed an invariant".into())))
 }
 
 /// A part of the demo on a thread of its own. When one fails, all end.
+/// The thread that sends the shop's events.
+fn start_shop(options: &Options, sender: Sender, shutdown: &Shutdown) -> Result<Part, Failure> {
+    let (customers, seed) = (options.customers, options.seed);
+    spawn("shop", shutdown, move || {
+        let acts = shop::acts(customers, seed, sender.time);
+        sender.run(&acts).map_err(Failure::from)
+    })
+}
+
+/// The thread that reads the changes, and where it passes them.
+fn start_audience(
+    readers: Vec<Reader>,
+    changes: String,
+    leave: &Arc<AtomicBool>,
+    shutdown: &Shutdown,
+) -> Result<(Receiver<Seen>, Part), Failure> {
+    let (sender, receiver) = channel();
+    let leave = Arc::clone(leave);
+    let audience = spawn("audience", shutdown, move || {
+        audience::listen(readers, &changes, &sender, &leave).map_err(Failure::from)
+    })?;
+    Ok((receiver, audience))
+}
+
 fn spawn(
     name: &str,
     shutdown: &Shutdown,
     part: impl FnOnce() -> Result<(), Failure> + Send + 'static,
-) -> Result<JoinHandle<Result<(), Failure>>, Failure> {
+) -> Result<Part, Failure> {
     let shutdown = shutdown.clone();
     let part = move || {
         let outcome = part();

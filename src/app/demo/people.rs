@@ -104,8 +104,8 @@ fn buys_from(life: &mut Life<'_>, start: f64, ending: Ending) {
         bought += 1;
         if bought > 2 && life.random.chance(stops) {
             if ending == Ending::Unsubscribes {
-                let said = day + rhythm * life.random.between(1.6, 6.0);
-                let at = life.on(said);
+                let quits = day + rhythm * life.random.between(1.6, 6.0);
+                let at = life.on(quits);
                 life.act(at, What::Unsubscribed);
             }
             return;

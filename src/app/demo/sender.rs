@@ -124,12 +124,12 @@ impl Sender {
 
 /// Records that the lane has applied, skipped or dead-lettered in committed batches.
 pub(super) fn accounted(input: &InputMetrics) -> u64 {
-    let (applied, skipped, dead) = fates(input);
+    let (applied, skipped, dead) = handled(input);
     applied + skipped + dead
 }
 
 /// Records applied, skipped, and dead-lettered.
-pub(super) fn fates(input: &InputMetrics) -> (u64, u64, u64) {
+pub(super) fn handled(input: &InputMetrics) -> (u64, u64, u64) {
     let skipped = SkipReason::ALL.iter().map(|reason| input.events_skipped(*reason).get()).sum();
     let dead = DeadLetterReason::ALL.iter().map(|reason| input.dead_letters(*reason).get()).sum();
     (input.events_applied.get(), skipped, dead)

@@ -42,18 +42,18 @@ impl Reset<'_> {
     ) -> Result<(), Failure> {
         let range = patient(|| self.watermarks.range(topic, partition, ASK))?;
         patient(|| self.reader.start(topic, partition, range.start, range.end))?;
-        let (mut heard, mut count) = (Moment::now(), 0_usize);
+        let (mut last_record, mut count) = (Moment::now(), 0_usize);
         loop {
             match self.reader.poll(Duration::from_millis(100)) {
                 Read::Record(record) => {
-                    heard = Moment::now();
+                    last_record = Moment::now();
                     count += 1;
                     take(record.key().unwrap_or_default(), record.payload())?;
                 }
                 Read::Done => return Ok(()),
                 Read::OutOfRange { reason, .. } => return Err(Failure::Running(reason)),
                 Read::Failed(kafka::Failure::Retry(_)) | Read::Nothing | Read::Waiting { .. } => {
-                    if heard.elapsed() > PATIENCE {
+                    if last_record.elapsed() > PATIENCE {
                         return Err(Failure::Running(format!(
                             "{topic}[{partition}] cannot be read to its end: no broker answers, or a transaction is open \
                              (kafka-transactions.sh find-hanging --topic {topic} --partition {partition})"

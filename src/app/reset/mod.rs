@@ -39,7 +39,7 @@ const RECORD_BYTES_MAX: usize = 8 << 20;
 
 /// The kind of reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum ResetKind {
     /// The state of every customer is kept.
     Keep(From),
     /// Everything is recomputed from the input, from `kafka.start` on.
@@ -55,7 +55,7 @@ pub struct Reset<'a> {
     watermarks: Watermarks,
     reader: Reader,
     current: CurrentInput,
-    way: Way,
+    way: ResetKind,
     parts: Vec<Part>,
 }
 
@@ -89,8 +89,8 @@ impl<'a> Reset<'a> {
     /// only one. `say` gets progress messages.
     ///
     /// # Errors
-    /// What stands against it; brokers that do not answer.
-    pub fn plan(loaded: &'a Loaded, way: Way, alone: Alone, say: &dyn Fn(&str)) -> Result<Self, Failure> {
+    /// What prevents it; brokers that do not answer.
+    pub fn plan(loaded: &'a Loaded, way: ResetKind, alone: Alone, say: &dyn Fn(&str)) -> Result<Self, Failure> {
         let settings = &loaded.settings;
         let brokers = Brokers::default();
         let kafka = Kafka { instance_id: String::new(), ..settings.kafka.clone() };
@@ -121,8 +121,8 @@ impl<'a> Reset<'a> {
             self.join(say)?;
         }
         match self.way {
-            Way::Keep(from) => self.parts = self.plan_to_keep(from, say)?,
-            Way::Rebuild => self.check_rebuild()?,
+            ResetKind::Keep(from) => self.parts = self.plan_to_keep(from, say)?,
+            ResetKind::Rebuild => self.check_rebuild()?,
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl<'a> Reset<'a> {
         let topics = &self.settings.topics;
         let customers: u64 = self.parts.iter().map(|part| part.kept.customers).sum();
         match self.way {
-            Way::Keep(_) => {
+            ResetKind::Keep(_) => {
                 let part = |part: &Part| {
                     let name = format!("{}[{}]", topics.input, part.partition);
                     match &part.kept.meta {
@@ -151,7 +151,7 @@ impl<'a> Reset<'a> {
                 let all = format!("the state of all {customers} customers is kept; no changes are published");
                 self.parts.iter().map(part).chain([all]).collect()
             }
-            Way::Rebuild => vec![
+            ResetKind::Rebuild => vec![
                 format!(
                     "{}, {} and {}: everything in them is deleted, with tombstones",
                     topics.changelog, topics.members, topics.summaries
@@ -168,7 +168,7 @@ impl<'a> Reset<'a> {
     /// Is there anything to do?
     #[must_use]
     pub fn changes_anything(&self) -> bool {
-        self.way == Way::Rebuild || self.parts.iter().any(|part| part.step != Step::Nothing)
+        self.way == ResetKind::Rebuild || self.parts.iter().any(|part| part.step != Step::Nothing)
     }
 
     /// Does it. Only after `plan` with `Alone::Required`.
@@ -181,8 +181,8 @@ impl<'a> Reset<'a> {
         let mut producer = Producer::new(&kafka, QUEUE_BYTES, Sizes::of_records(RECORD_BYTES_MAX), &self.brokers)?;
         patient(|| producer.init(ASK))?;
         match self.way {
-            Way::Keep(_) => self.keep(&mut producer),
-            Way::Rebuild => self.rebuild(&mut producer, say),
+            ResetKind::Keep(_) => self.keep(&mut producer),
+            ResetKind::Rebuild => self.rebuild(&mut producer, say),
         }
     }
 

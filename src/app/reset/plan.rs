@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn another_log_is_read_from_where_it_is_told() {
+    fn another_log_is_read_from_the_offset_given() {
         for other in [
             Meta { input: "old".into(), ..meta() },
             Meta { cluster_id: "old".into(), ..meta() },

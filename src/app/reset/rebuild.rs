@@ -6,7 +6,7 @@ use super::{ASK, ERASE_RECORDS, Reset, Write, patient};
 use crate::app::failure::Failure;
 use crate::kafka::Producer;
 use crate::lane::OffsetMark;
-use crate::lane::identity::ANEW;
+use crate::lane::identity::NEW_GROUP_NAMES;
 use crate::store::layout::changelog;
 
 impl Reset<'_> {
@@ -18,7 +18,7 @@ impl Reset<'_> {
             if let Some((_, there)) = found.filter(|(_, there)| *there > partitions) {
                 return Err(Failure::Configuration(format!(
                     "topic {name} has {there} partitions and the input {partitions}, and partitions cannot be removed; start \
-                     over with {ANEW}"
+                     over with {NEW_GROUP_NAMES}"
                 )));
             }
         }

@@ -293,7 +293,7 @@ pub(super) fn denied_group(admin: &Admin, group: &str) -> Option<String> {
     let is_denied = match admin.group_permissions(group, ASK) {
         Ok(allowed) => allowed.is_some_and(|allowed| !allowed.contains(&kafka::Operation::Read)),
         Err(kafka::Failure::Fatal(cause)) if cause.kind == kafka::Kind::NotAuthorized => true,
-        // Brokers without a coordinator yet, or without support for the request: joining will tell.
+        // Brokers without a coordinator yet, or without support for the request: joining the group will show it.
         Err(_) => false,
     };
     is_denied.then(|| format!("Read group {group}"))

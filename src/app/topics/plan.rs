@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn of_three_copies_two_must_have_a_record_unless_it_is_said_otherwise() {
+    fn of_three_replicas_two_must_have_a_record_unless_set_otherwise() {
         let insync = |sets: &[&str]| {
             let topics = topics(sets);
             let plans = plans(&topics, &input());

@@ -1,6 +1,6 @@
 //! Fits of FGP to the outcomes of snapshots.
 
-use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
+use super::{Fitted, Likeliest, Observations, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
 use crate::churn::fgp::Fgp;
 use crate::churn::special::{expm1, ln, ln_1p};
 use crate::churn::usage::{Memories, Usage};
@@ -29,7 +29,11 @@ pub fn fgp(
     let window = watched.iter().map(|row| row.at).fold(0.0, f64::max) + horizon_days;
     let came_back = watched.iter().filter(|row| !row.none).count();
     // Outcomes of one kind only are explained as well by any of many parameters.
-    let provisional = window < WINDOW_MIN_DAYS || (came_back as f64) < REPEATS_MIN || came_back == watched.len();
+    let observations = if window < WINDOW_MIN_DAYS || (came_back as f64) < REPEATS_MIN || came_back == watched.len() {
+        Observations::TooFew
+    } else {
+        Observations::Enough
+    };
     let usual = Start { logs: lns([0.1, 7.0]), step: 0.5 };
     let warm = start.filter(Fgp::is_sound).map(|m| Start { logs: lns([m.r, m.alpha_days]), step: 0.25 });
     let starts: Vec<_> = warm.into_iter().chain([usual]).collect();
@@ -41,7 +45,7 @@ pub fn fgp(
         };
         let Some(rows) = Rows::of(watched, memories, &model(&usual.logs)) else { continue };
         let by_logs = |logs: &[f64; 2]| rows.log_likelihood(horizon_days, &model(logs));
-        let Ok(found) = likeliest(provisional, &starts, &Fgp::BOUNDS, by_logs) else { continue };
+        let Ok(found) = likeliest(observations, &starts, &Fgp::BOUNDS, by_logs) else { continue };
         let Likeliest { logs, log_likelihood, provisional } = found;
         let is_better = best.is_none_or(|best| {
             // Known parameters are preferred to provisional ones.

@@ -1,6 +1,6 @@
 //! Fits of Gamma-Gamma to the spend of many customers.
 
-use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, exps, likeliest, lns};
+use super::{Fitted, Likeliest, Observations, REPEATS_MIN, Refused, Start, exps, likeliest, lns};
 use crate::churn::gamma_gamma::{GammaGamma, Spent};
 
 /// Bounds of p, of q - 1, and of the population's mean over the mean of the observations.
@@ -21,7 +21,7 @@ pub fn gamma_gamma(customers: &[Spent], start: Option<GammaGamma>) -> Result<Fit
     }
     let repeats: f64 = spent.iter().map(|s| s.x).sum();
     let unit = spent.iter().map(|s| s.mean).sum::<f64>() / spent.len() as f64;
-    let provisional = repeats < REPEATS_MIN;
+    let observations = if repeats < REPEATS_MIN { Observations::TooFew } else { Observations::Enough };
     let model = |logs: &[f64; 3]| {
         let [p, above_one, mean] = exps(logs, &BOUNDS);
         GammaGamma { p, q: 1.0 + above_one, v: mean * unit * above_one / p }
@@ -31,7 +31,7 @@ pub fn gamma_gamma(customers: &[Spent], start: Option<GammaGamma>) -> Result<Fit
     let warm = warm.map(|m| Start { logs: lns([m.p, m.q - 1.0, m.population_mean() / unit]), step: 0.1 });
     let starts: Vec<_> = warm.into_iter().chain([usual]).collect();
     let Likeliest { logs, log_likelihood, provisional } =
-        likeliest(provisional, &starts, &BOUNDS, |logs| log_likelihood(&spent, &model(logs)))?;
+        likeliest(observations, &starts, &BOUNDS, |logs| log_likelihood(&spent, &model(logs)))?;
     let parameters = model(&logs);
     match parameters.q > LEAST_Q {
         true => Ok(Fitted { parameters, log_likelihood, rows: spent.len(), provisional }),

@@ -1,6 +1,6 @@
 //! Fits of MBG/NBD to the purchases of many customers.
 
-use super::{Fitted, Likeliest, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
+use super::{Fitted, Likeliest, Observations, REPEATS_MIN, Refused, Start, WINDOW_MIN_DAYS, exps, likeliest, lns};
 use crate::churn::mbg_nbd::{MbgNbd, Repeats};
 
 /// One customer as observed until now, `age_days` after the first purchase.
@@ -20,7 +20,8 @@ pub fn mbg_nbd(customers: &[Observed], start: Option<MbgNbd>) -> Result<Fitted<M
         return Err(Refused::NothingSeen);
     }
     let repeats: f64 = customers.iter().map(|customer| customer.seen.x).sum();
-    let provisional = window < WINDOW_MIN_DAYS || repeats < REPEATS_MIN;
+    let observations =
+        if window < WINDOW_MIN_DAYS || repeats < REPEATS_MIN { Observations::TooFew } else { Observations::Enough };
     let rows = Rows::of(customers);
     // Alpha is searched for in weeks.
     let mut bounds = MbgNbd::BOUNDS;
@@ -34,7 +35,7 @@ pub fn mbg_nbd(customers: &[Observed], start: Option<MbgNbd>) -> Result<Fitted<M
     let warm = start.filter(MbgNbd::is_sound);
     let warm = warm.map(|m| Start { logs: lns([m.r, m.alpha_days / WEEK_DAYS, m.a, m.b]), step: 0.1 });
     let starts: Vec<_> = warm.into_iter().chain([usual]).collect();
-    let found = likeliest(provisional, &starts, &bounds, |logs| rows.log_likelihood(&model(logs)));
+    let found = likeliest(observations, &starts, &bounds, |logs| rows.log_likelihood(&model(logs)));
     let Likeliest { logs, log_likelihood, provisional } = found?;
     Ok(Fitted { parameters: model(&logs), log_likelihood, rows: customers.len(), provisional })
 }

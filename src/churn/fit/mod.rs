@@ -51,6 +51,13 @@ pub fn in_sample(hash: u64, customers: u64) -> bool {
     scaled < u128::from(SAMPLE)
 }
 
+/// Are there enough observations to determine the parameters?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Observations {
+    Enough,
+    TooFew,
+}
+
 /// How strongly logarithms of parameters are held to 0 while parameters are provisional.
 const RIDGE: f64 = 0.05;
 
@@ -73,12 +80,16 @@ struct Likeliest<const N: usize> {
 /// Parameters that the data push to a bound are not determined by them: they are fitted again as provisional ones, held
 /// near 1, and then a bound is acceptable.
 fn likeliest<const N: usize>(
-    provisional: bool,
+    observations: Observations,
     starts: &[Start<N>],
     bounds: &[(f64, f64); N],
     log_likelihood: impl Fn(&[f64; N]) -> f64,
 ) -> Result<Likeliest<N>, Refused> {
-    for provisional in [false, true].into_iter().filter(|held| *held || !provisional) {
+    let attempts: &[bool] = match observations {
+        Observations::Enough => &[false, true],
+        Observations::TooFew => &[true],
+    };
+    for &provisional in attempts {
         let held = |logs: &[f64; N]| match provisional {
             true => RIDGE * logs.iter().map(|log| log * log).sum::<f64>(),
             false => 0.0,

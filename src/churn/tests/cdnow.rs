@@ -2,9 +2,9 @@
 
 /// One customer's purchases in order: the day, counted from 1 January 1997, and the amount in millionths of a dollar. Several
 /// may be on one day.
-pub(crate) type Bought = Vec<(i32, i128)>;
+pub(crate) type PurchaseList = Vec<(i32, i128)>;
 
-pub(crate) fn customers() -> Vec<Bought> {
+pub(crate) fn customers() -> Vec<PurchaseList> {
     let text = include_str!("../../../tests/fixtures/cdnow/sample.txt");
     let purchase = |word: &str| {
         let (day, cents) = word.split_once(':').unwrap();

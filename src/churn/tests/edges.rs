@@ -57,7 +57,7 @@ fn refunds_and_gifts_lower_what_is_expected_but_never_below_nothing() {
     let amount = |x, mean| model.expected_amount(Spent { x, mean });
     assert_eq!(amount(3.0, -50.0), amount(3.0, 0.0));
     assert!(amount(3.0, 0.0) > 0.0 && amount(3.0, 0.0) < amount(3.0, 10.0));
-    // Nobody is told apart by a mean of nothing.
+    // Without repeat purchases there is no mean to differ by.
     assert_eq!(amount(0.0, 1e9), model.population_mean());
     let refunded = [Spent { x: 2.0, mean: -1.0 }, Spent { x: 1.0, mean: 0.0 }, Spent { x: 0.0, mean: 5.0 }];
     assert_eq!(fit::gamma_gamma(&refunded, None), Err(fit::Refused::NothingSeen));

@@ -16,7 +16,7 @@ const WEEK_DAYS: f64 = 7.0;
 const FITTED: MbgNbd = MbgNbd { r: 0.52484, alpha_days: 6.18309 * WEEK_DAYS, a: 0.89136, b: 1.614 };
 
 fn purchases() -> Vec<Purchases> {
-    let until = |bought: cdnow::Bought| Purchases::of(bought.into_iter().take_while(|(day, _)| *day <= LAST_DAY));
+    let until = |bought: cdnow::PurchaseList| Purchases::of(bought.into_iter().take_while(|(day, _)| *day <= LAST_DAY));
     cdnow::customers().into_iter().filter_map(until).collect()
 }
 
@@ -49,7 +49,7 @@ fn the_sample_is_the_one_that_was_published() {
     assert_printed(&["30.43", "22.345"], &[first.repeats().t_x / WEEK_DAYS, first.mean_repeat_amount().unwrap()]);
 }
 
-/// BG/NBD is not in use; its published parameters judge the data, the functions and the search.
+/// BG/NBD is not in use; its published parameters check the data, the functions and the search.
 #[test]
 fn the_search_finds_the_published_bg_nbd() {
     let observed = observed();
@@ -114,7 +114,7 @@ fn the_order_of_customers_does_not_matter_to_the_fit() {
 /// Probability of no purchase in the 39 weeks after, and whether there was none.
 fn held_out(score: impl Fn(&Customer, f64) -> f64) -> Vec<(f64, bool)> {
     let model = fit::mbg_nbd(&observed(), None).unwrap().parameters;
-    let scored = |bought: &cdnow::Bought| {
+    let scored = |bought: &cdnow::PurchaseList| {
         let past = Purchases::of(bought.iter().copied().take_while(|(day, _)| *day <= LAST_DAY)).unwrap();
         let at = f64::from(LAST_DAY - past.first_day);
         (score(&Customer::buying(model, &past), at), bought.iter().all(|(day, _)| *day <= LAST_DAY))

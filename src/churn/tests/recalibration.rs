@@ -1,4 +1,4 @@
-//! Corrections learnt from outcomes that were drawn to a known correction.
+//! Corrections fitted to outcomes that were drawn with a known correction.
 
 use super::draw::Draw;
 use crate::churn::{Evidence, Outcome, Recalibration};
@@ -33,7 +33,7 @@ fn a_known_correction_is_found_again() {
 }
 
 #[test]
-fn what_would_make_risk_fall_with_silence_is_not_learnt() {
+fn a_correction_that_would_make_risk_fall_with_silence_is_not_fitted() {
     let truth = Recalibration { weights: [1.0, -0.5, -0.5, 0.0, 0.0] };
     let [_, by_logit, by_silence, ..] = Recalibration::fit(&snapshots(truth, 3, 2_000)).unwrap().weights;
     assert_eq!((by_logit, by_silence), (0.0, 0.0));
@@ -51,7 +51,7 @@ fn a_correction_that_has_not_proved_itself_is_not_used() {
 }
 
 #[test]
-fn nothing_is_learnt_from_one_snapshot_or_from_empty_ones() {
+fn nothing_is_fitted_to_one_snapshot_or_to_empty_ones() {
     let truth = Recalibration { weights: [-1.0, 1.0, 0.0, 0.0, 0.0] };
     assert_eq!(Recalibration::fit(&[]), None);
     assert_eq!(Recalibration::fit(&snapshots(truth, 1, 500)), None);

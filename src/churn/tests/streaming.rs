@@ -1,7 +1,7 @@
 //! Week by week over CDNOW: parameters and corrections from the past only, probabilities for the next 13 weeks, and
 //! what came of them.
 
-use super::cdnow::{self, Bought};
+use super::cdnow::{self, PurchaseList};
 use crate::churn::fit::{self, Observed};
 use crate::churn::{Customer, Evidence, MbgNbd, Outcome, Purchases, Recalibration, SNAPSHOTS_MAX, quality};
 
@@ -36,13 +36,13 @@ impl Means {
 }
 
 /// One customer before a day, and whether there is no purchase in the horizon after it.
-fn seen(bought: &Bought, now: i32) -> Option<(Purchases, bool)> {
+fn seen(bought: &PurchaseList, now: i32) -> Option<(Purchases, bool)> {
     let past = Purchases::of(bought.iter().copied().take_while(|(day, _)| *day < now))?;
     Some((past, !bought.iter().any(|(day, _)| (now..now + HORIZON).contains(day))))
 }
 
 #[test]
-fn refitted_each_week_on_the_past_the_next_thirteen_weeks_are_foretold() {
+fn refitted_each_week_on_the_past_the_model_predicts_the_next_thirteen_weeks() {
     let customers = cdnow::customers();
     let mut model: Option<MbgNbd> = None;
     let mut snapshots: Vec<Vec<Outcome>> = Vec::new();
@@ -86,6 +86,6 @@ fn refitted_each_week_on_the_past_the_next_thirteen_weeks_are_foretold() {
     assert!(auc >= 0.773 && brier <= 0.1155 && ece <= 0.035, "{recalibration:?}");
     let [auc, brier, ece] = learnt_later.means();
     assert!(auc >= 0.78 && brier <= 0.114 && ece <= 0.035, "{learnt_later:?}");
-    // A correction that is learnt must be worth it.
+    // A fitted correction must improve the predictions.
     assert!(auc > raw_later.means()[0] + 0.008 && brier <= raw_later.means()[1], "{raw_later:?} {learnt_later:?}");
 }

@@ -3,14 +3,14 @@
 use crate::cli::format::grouped;
 use crate::fact::{DISTINCT_MAX, SERIES_EXACT, TEXT_MAX, VALUES_MAX};
 use crate::rules::Document;
-use crate::rules::ast::{CompareTest, Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window};
+use crate::rules::ast::{Expr, ExprKind, Function, Measure, MeasureKind, Operand, Window};
 
 /// One sentence for each kind of storage that the measures in use share.
 pub(super) fn of(document: &Document) -> Vec<String> {
-    let mut used = Used::default();
+    let mut storage = Storage::default();
     for rule in document.cohorts.values() {
         for written in [Some(&rule.who), rule.stay.as_ref(), rule.until.as_ref()].into_iter().flatten() {
-            used.expr(document, &written.expr);
+            storage.expr(document, &written.expr);
         }
     }
     let distinct = grouped(DISTINCT_MAX as u64);
@@ -28,19 +28,19 @@ pub(super) fn of(document: &Document) -> Vec<String> {
         format!("{VALUES_MAX} events within `time.max_lateness`: `time from` and `steps from` where one comes late");
     let changes = format!("{SERIES_EXACT} events since then: what a measure was, for `change in`");
     let sentences = [
-        (used.sums, sums),
-        (used.middles, middles),
-        (used.values, values),
-        (used.distinct, distinct),
-        (used.texts, texts),
-        (used.answers, answers),
-        (used.changes, changes),
+        (storage.sums, sums),
+        (storage.middles, middles),
+        (storage.values, values),
+        (storage.distinct, distinct),
+        (storage.texts, texts),
+        (storage.answers, answers),
+        (storage.changes, changes),
     ];
-    sentences.into_iter().filter(|(used, _)| *used).map(|(_, sentence)| sentence).collect()
+    sentences.into_iter().filter(|(storage, _)| *storage).map(|(_, sentence)| sentence).collect()
 }
 
 #[derive(Default)]
-struct Used {
+struct Storage {
     sums: bool,
     middles: bool,
     values: bool,
@@ -50,19 +50,14 @@ struct Used {
     changes: bool,
 }
 
-impl Used {
+impl Storage {
     fn expr(&mut self, document: &Document, expr: &Expr) {
         match &expr.kind {
             ExprKind::And(parts) | ExprKind::Or(parts) => parts.iter().for_each(|part| self.expr(document, part)),
             ExprKind::Not(inner) => self.expr(document, inner),
             ExprKind::Compare(compare) => {
                 self.measure(document, &compare.measure);
-                let operands = match &compare.test {
-                    CompareTest::Compare(_, operand) => vec![operand],
-                    CompareTest::Between(low, high) => vec![low, high],
-                    CompareTest::Known | CompareTest::Missing => vec![],
-                };
-                for operand in operands {
+                for operand in compare.test.operands() {
                     match operand {
                         Operand::Measure(_, measure) => self.measure(document, measure),
                         Operand::Word(name) if document.measures.contains_key(&name.text) => {

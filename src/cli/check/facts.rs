@@ -175,7 +175,7 @@ mod tests {
     use crate::rules::{compile, read};
 
     #[test]
-    fn facts_are_said_in_plain_words() {
+    fn facts_are_described_in_plain_words() {
         let text = r#"
             [cohorts.c]
             who = '''did "Order Completed" where total > 5 at least 2 times in the last 3 days

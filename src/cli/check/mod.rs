@@ -11,7 +11,7 @@ mod size;
 
 use std::io::{self, Write};
 
-use super::arguments::Check;
+use super::arguments::{Check, Warnings};
 use super::format::{counted, grouped, length, size};
 use super::output::{self, Stopped};
 use crate::app::Failure;
@@ -48,8 +48,8 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     let file = rules_file::load(settings, asked.rules.clone())?;
     let page = Page { file: &file.name, text: &file.text, document: &file.document };
     if asked.connect {
-        let manner = connect::Manner { json: asked.json, deny_warnings: asked.deny_warnings };
-        return connect::run(settings, &file, manner);
+        let options = connect::Options { json: asked.json, warnings: asked.warnings() };
+        return connect::run(settings, &file, options);
     }
     let sample = match asked.sample.as_slice() {
         [] => None,
@@ -78,17 +78,17 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     in_order(&mut found);
     writeln!(out, "\nSettings, rules and schemas are well formed.")?;
     out.flush()?;
-    warn(&file.name, &found, asked.deny_warnings)
+    warn(&file.name, &found, asked.warnings())
 }
 
 /// Prints all warnings, and fails if they are denied.
-fn warn(file: &str, found: &[Warning], deny: bool) -> Result<(), Stopped> {
+fn warn(file: &str, found: &[Warning], policy: Warnings) -> Result<(), Stopped> {
     if found.is_empty() {
         return Ok(());
     }
     found.iter().for_each(|warning| output::say(&format!("{warning}\n")));
     let count = counted(found.len() as u64, "warning", "warnings");
-    if deny {
+    if policy == Warnings::Denied {
         return Err(Failure::Configuration(format!("{count} in {file}, and --deny-warnings was asked for")).into());
     }
     output::say(&format!("{count} in {file}"));

@@ -208,7 +208,7 @@ impl<'a> Load<'a> {
         let stored = measured.map_or_else(|| self.stored(), |kept| around(kept.stored));
         let decoded = measured
             .map_or_else(|| stored.map(|bytes| DECODED_FRAME + DECODED_PER_BYTE * bytes), |kept| around(kept.decoded));
-        let changes = measured.map_or(CHANGES, |kept| around(kept.changes_per_event));
+        let per_event = measured.map_or(CHANGES, |kept| around(kept.changes_per_event));
         let pace = self.pace();
         let lanes = Estimate {
             least: self.lanes(1.0, pace.most),
@@ -231,8 +231,8 @@ impl<'a> Load<'a> {
             .map(|part| part * self.per_second * (self.event_bytes + KEY + FRAMING));
         let states = Estimate { least: flushed / period / 3.0, expected: flushed / period, most: self.per_second };
         let states = states.with(row, |records, bytes| records * bytes).with(COMPRESSED, |bytes, left| bytes * left);
-        let said = changes.with(CHANGE_BYTES, |changes, bytes| changes * bytes * self.per_second);
-        let sent = states.with(said, |states, said| states + said);
+        let changes = per_event.with(CHANGE_BYTES, |changes, bytes| changes * bytes * self.per_second);
+        let sent = states.with(changes, |states, changes| states + changes);
 
         let memory = self.memory(&stored, &decoded, flushed);
         let rebuilt = Estimate { least: RESTORED.most, expected: RESTORED.expected, most: RESTORED.least }
@@ -255,33 +255,40 @@ impl<'a> Load<'a> {
             figure("network out", Unit::BytesPerSecond, sent, "changed states after flush_after, changes, members"),
             figure("rebuild of a lost disk", Unit::Seconds, rebuilt, "420 K records/s a lane; 96 K not compacted"),
         ];
+        let customer = Customer { stored, decoded, changes: per_event };
+        (figures, self.basis(measured, &customer, pace))
+    }
+
+    /// What the figures are computed from.
+    fn basis(&self, measured: Option<Kept>, customer: &Customer, pace: Estimate) -> Vec<Figure> {
+        let figure =
+            |name, unit, value, comes_from: &str| Figure { name, unit, value, comes_from: comes_from.to_owned() };
         let of_sample =
             |kept: &Kept| format!("measured on {} of the sample", counted(kept.customers, "customer", "customers"));
         let source = |otherwise: &str| measured.as_ref().map_or(otherwise.to_owned(), of_sample);
         let daily = Estimate::exactly(self.daily());
-        let basis = vec![
+        vec![
             figure("events of a customer/day", Unit::Number, daily, "events a second over customers"),
             Figure {
                 name: "a customer as stored",
                 unit: Unit::Bytes,
-                value: stored,
+                value: customer.stored,
                 comes_from: source("facts of these rules at that pace; 108 to 236 were measured"),
             },
             Figure {
                 name: "a customer in memory",
                 unit: Unit::Bytes,
-                value: decoded,
+                value: customer.decoded,
                 comes_from: source("500 bytes + 4.7 x stored; 1.0 to 1.6 KB were measured"),
             },
             Figure {
                 name: "changes for each event",
                 unit: Unit::Number,
-                value: changes,
+                value: customer.changes,
                 comes_from: source("of config/rules.toml in the shop of `cohortd demo`"),
             },
             figure("events/s of a lane", Unit::Number, pace, "measured on two cores that broker and load shared"),
-        ];
-        (figures, basis)
+        ]
     }
 
     /// Events of one customer in a day.
@@ -349,6 +356,13 @@ impl<'a> Load<'a> {
         // A customer without such an event stores nothing.
         -(-events).exp_m1() * kind.bytes((events.ceil() as usize).max(1), TEXT) as f64
     }
+}
+
+/// Bytes of one customer, stored and decoded, and changes for each of their events.
+struct Customer {
+    stored: Estimate,
+    decoded: Estimate,
+    changes: Estimate,
 }
 
 /// Measured on a sample: half to twice as much on another one.

@@ -16,7 +16,7 @@ use super::output::Stopped;
 use super::progress::Progress;
 use super::sizes::Sizes;
 use crate::app;
-use crate::app::demo::{Demo, Feeding, Options, Seen, Stage};
+use crate::app::demo::{Demo, FeedOptions, Options, Seen, Stage};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
 use crate::settings::Loaded;
@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(50);
 pub(super) fn run(loaded: Loaded, asked: arguments::Demo) -> Result<(), Stopped> {
     if asked.to_kafka {
         let arguments::Demo { seconds, customers, seed, .. } = asked;
-        return Ok(app::demo::feed(&loaded, Feeding { pace: Duration::from_secs(seconds), customers, seed })?);
+        return Ok(app::demo::feed(&loaded, FeedOptions { pace: Duration::from_secs(seconds), customers, seed })?);
     }
     let screen = Screen::new();
     let options = Options {
@@ -95,7 +95,7 @@ impl Watched {
 fn watch(demo: &mut Demo, screen: &Screen, watched: &mut Watched) -> io::Result<()> {
     let rules = demo.rules().clone();
     let joining = Progress::of_waiting();
-    joining.tell("joining".to_owned());
+    joining.show("joining".to_owned());
     while demo.stage() == Stage::Joining {
         std::thread::sleep(TICK);
     }
@@ -123,7 +123,7 @@ fn watch(demo: &mut Demo, screen: &Screen, watched: &mut Watched) -> io::Result<
         }
         let figures = demo.figures();
         bar.set(days(figures.lived));
-        bar.tell(format!(
+        bar.show(format!(
             "{}  {} events  {} changes, {} shown",
             screen::date(figures.lived),
             grouped(figures.events()),

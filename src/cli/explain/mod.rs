@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::arguments::{Explain, Lang};
-use super::history::{Besides, Budget, Held, Input, RANKED_APART, Seen, Topic, shard};
+use super::history::{Budget, EventBuffer, Input, OtherInputs, RANKED_APART, Seen, Topic, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::{Failure, rules_file};
@@ -60,7 +60,7 @@ fn of_files(
     cohorts: &[CohortIx],
 ) -> Result<Explained, Stopped> {
     let mut input = Input::new(&asked.files, asked.at);
-    let (mut held, mut last) = (Held::within(Budget::of(settings.settings.memory)), Instant::MIN);
+    let (mut held, mut last) = (EventBuffer::within(Budget::of(settings.settings.memory)), Instant::MIN);
     let reading = Progress::of_reading(input.bytes());
     input.read_all(&rules.vocabulary, &reading, |event| {
         last = last.max(event.at);
@@ -180,7 +180,7 @@ fn of_another(at: Instant) -> CustomerEvent<'static> {
 struct Following<'a> {
     customer: &'a str,
     shard: Shard,
-    besides: Besides,
+    other_inputs: OtherInputs,
     arrives_within: Span,
     /// Of the next event in the log.
     position: i64,
@@ -191,7 +191,7 @@ impl<'a> Following<'a> {
         let shard = shard(&settings.settings, rules);
         Self {
             customer: &asked.customer,
-            besides: Besides::new(&shard),
+            other_inputs: OtherInputs::new(&shard),
             shard,
             arrives_within: settings.settings.time.arrives_within,
             position: 0,
@@ -204,21 +204,21 @@ impl<'a> Following<'a> {
         if self.shard.refuses(event.at).is_some() {
             return;
         }
-        let mut said = Vec::new();
-        self.besides.refresh(&mut self.shard, position, Detail::None, &mut said);
+        let mut effects = Vec::new();
+        self.other_inputs.refresh(&mut self.shard, position, Detail::None, &mut effects);
         if !event.customer.is_empty() {
             let slot = self.shard.find_or_new(event.customer);
-            self.shard.apply(slot, event, position, Detail::None, &mut said);
+            self.shard.apply(slot, event, position, Detail::None, &mut effects);
         } else {
             self.shard.advance(event.at - self.arrives_within);
-            self.shard.fire_due(self.position, Detail::None, &mut said);
+            self.shard.fire_due(self.position, Detail::None, &mut effects);
         }
     }
 
     /// Decides what is due up to an instant, then explains; `None`: there is no such customer.
     fn explain(mut self, cohorts: &[CohortIx], at: Instant) -> Option<Vec<Explanation>> {
         let slot = self.shard.find(self.customer)?;
-        self.besides.run_to(at, &mut self.shard, self.position, Detail::None, &mut Vec::new());
+        self.other_inputs.run_to(at, &mut self.shard, self.position, Detail::None, &mut Vec::new());
         let (engine, state) = (self.shard.engine(), self.shard.state(slot));
         Some(cohorts.iter().map(|cohort| explain(engine, &state, *cohort, at)).collect())
     }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::arguments::{Fit as Asked, ModelName};
-use super::history::{ActivityScan, Looks, rules_of_churn};
+use super::history::{ActivityScan, SnapshotTimes, rules_of_churn};
 use super::output::{self, Stopped};
 use crate::app::parameters_file::{FgpSection, GammaGammaSection, MbgNbdSection, ParametersFile};
 use crate::app::{Failure, rules_file};
@@ -56,8 +56,8 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let (until, bad_lines) = (scan.until, scan.counts().bad_lines);
     let split = until - churn.horizon;
     let before = split - churn.horizon;
-    let looks = Looks::default().and_fit(&rules, until).and_fit(&rules, split);
-    let looked = scan.look(&looks.and_watch(split, until).and_watch(before, split))?;
+    let snapshot_times = SnapshotTimes::default().and_fit(&rules, until).and_fit(&rules, split);
+    let looked = scan.look(&snapshot_times.and_watch(split, until).and_watch(before, split))?;
     let fit = looked.fit(until).map_err(refused)?;
     let Some(now) = looked.sample(until) else { return Err(refused(Refused::NothingSeen).into()) };
     let holdout = Holdout::of(&looked, &rules, before, split, until);

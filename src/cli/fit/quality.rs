@@ -1,7 +1,7 @@
 //! Compares an earlier fit with what followed.
 
 use crate::churn::quality::{self, Bin};
-use crate::cli::history::Looked;
+use crate::cli::history::Scanned;
 use crate::engine::{LabeledSnapshot, level_name};
 use crate::event::{Instant, Span};
 use crate::rules::RuleSet;
@@ -31,7 +31,7 @@ pub(super) struct Holdout {
 impl Holdout {
     /// None where the history is too short.
     pub(super) fn of(
-        looked: &Looked,
+        looked: &Scanned,
         rules: &RuleSet,
         before: Instant,
         split: Instant,
@@ -54,9 +54,9 @@ impl Holdout {
         }
         let silent: Vec<(f64, bool)> = watched.iter().map(silence).collect();
         let earlier: Vec<(f64, bool)> = looked.watched(before, split).iter().map(silence).collect();
-        let by_silence = Meaning::of(earlier).map(|meaning| {
+        let by_silence = SilenceModel::of(earlier).map(|model| {
             let predictions: Vec<(f64, bool)> =
-                silent.iter().map(|(days, none)| (meaning.p_none(*days), *none)).collect();
+                silent.iter().map(|(days, none)| (model.p_none(*days), *none)).collect();
             quality::brier(&predictions)
         });
         let share = scored.iter().filter(|(_, none)| *none).count() as f64 / scored.len() as f64;
@@ -86,12 +86,12 @@ fn silence(watched: &LabeledSnapshot) -> (f64, bool) {
 }
 
 /// The prediction from silence alone, calibrated on earlier outcomes.
-struct Meaning {
+struct SilenceModel {
     /// Ascending: up to so many days, and the share of those who went on.
     parts: Vec<(f64, f64)>,
 }
 
-impl Meaning {
+impl SilenceModel {
     fn of(mut seen: Vec<(f64, bool)>) -> Option<Self> {
         if seen.len() < CALIBRATED_MIN {
             return None;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::besides::Besides;
 use super::budget::Budget;
-use super::held::Held;
+use super::event_buffer::EventBuffer;
 use super::input::{Counts, Input};
+use super::other_inputs::OtherInputs;
 use super::refits::Refitted;
 use super::{sample, shard};
 use crate::app::Failure;
@@ -26,7 +26,7 @@ const WEEK: Span = Span(7 * Span::DAY.0);
 /// Files, read and waiting to be sorted.
 pub(in crate::cli) struct ActivityScan {
     shard: Shard,
-    held: Held,
+    held: EventBuffer,
     counts: Counts,
     /// The last event, or the requested end.
     pub(in crate::cli) until: Instant,
@@ -34,7 +34,7 @@ pub(in crate::cli) struct ActivityScan {
 
 /// The snapshots to take on the way.
 #[derive(Default)]
-pub(in crate::cli) struct Looks {
+pub(in crate::cli) struct SnapshotTimes {
     at: BTreeSet<Instant>,
     /// From one instant to another.
     watched: BTreeSet<(Instant, Instant)>,
@@ -75,7 +75,7 @@ impl ActivityScan {
         until: Option<Instant>,
     ) -> Result<Self, Stopped> {
         let mut input = Input::new(files, until);
-        let (mut held, mut last) = (Held::within(Budget::of(settings.settings.memory)), None);
+        let (mut held, mut last) = (EventBuffer::within(Budget::of(settings.settings.memory)), None);
         let reading = Progress::of_reading(input.bytes());
         input.read_all(&rules.vocabulary, &reading, |event| {
             last = last.max(Some(event.at));
@@ -97,25 +97,25 @@ impl ActivityScan {
     ///
     /// # Errors
     /// None but those of reading what is held.
-    pub(in crate::cli) fn look(self, looks: &Looks) -> Result<Seen, Stopped> {
+    pub(in crate::cli) fn look(self, snapshot_times: &SnapshotTimes) -> Result<Seen, Stopped> {
         let mut seen = Seen { shard: self.shard, samples: BTreeMap::new(), watched: BTreeMap::new() };
-        let edges = looks.watched.iter().flat_map(|(from, until)| [*from, *until]);
-        let instants: BTreeSet<Instant> = looks.at.iter().copied().chain(edges).collect();
+        let edges = snapshot_times.watched.iter().flat_map(|(from, until)| [*from, *until]);
+        let instants: BTreeSet<Instant> = snapshot_times.at.iter().copied().chain(edges).collect();
         let mut ahead = instants.into_iter().peekable();
-        let (mut position, mut said) = (0, Vec::new());
+        let (mut position, mut effects) = (0, Vec::new());
         let progress = Progress::of_deciding(self.held.len());
         self.held.for_each_by_time(&progress, |event| {
             while let Some(at) = ahead.next_if(|at| *at < event.at) {
-                seen.take(at, looks);
+                seen.take(at, snapshot_times);
             }
             if seen.shard.refuses(event.at).is_none() {
                 let slot = seen.shard.find_or_new(event.customer);
-                seen.shard.apply(slot, event, position, Detail::None, &mut said);
+                seen.shard.apply(slot, event, position, Detail::None, &mut effects);
                 position += 1;
             }
             Ok(())
         })?;
-        ahead.for_each(|at| seen.take(at, looks));
+        ahead.for_each(|at| seen.take(at, snapshot_times));
         progress.finish();
         Ok(seen)
     }
@@ -129,26 +129,26 @@ impl ActivityScan {
     /// None but those of reading what is held.
     pub(in crate::cli) fn learn_on_mondays(self) -> Result<(Shard, Refitted), Stopped> {
         let Self { mut shard, held, until, .. } = self;
-        let mut besides = Besides::new(&shard);
-        let (mut position, mut said) = (0, Vec::new());
+        let mut other_inputs = OtherInputs::new(&shard);
+        let (mut position, mut effects) = (0, Vec::new());
         let progress = Progress::of_deciding(held.len());
         held.for_each_by_time(&progress, |event| {
-            besides.refresh(&mut shard, position, Detail::None, &mut said);
+            other_inputs.refresh(&mut shard, position, Detail::None, &mut effects);
             if shard.refuses(event.at).is_none() {
                 let slot = shard.find_or_new(event.customer);
-                shard.apply(slot, event, position, Detail::None, &mut said);
+                shard.apply(slot, event, position, Detail::None, &mut effects);
             }
             position += 1;
-            said.clear();
+            effects.clear();
             Ok(())
         })?;
         progress.finish();
-        besides.run_to(until, &mut shard, position, Detail::None, &mut said);
-        Ok((shard, besides.refitted().cloned().unwrap_or_default()))
+        other_inputs.run_to(until, &mut shard, position, Detail::None, &mut effects);
+        Ok((shard, other_inputs.refitted().cloned().unwrap_or_default()))
     }
 }
 
-impl Looks {
+impl SnapshotTimes {
     /// Adds the snapshots that a fit at an instant needs.
     pub(in crate::cli) fn and_fit(mut self, rules: &RuleSet, at: Instant) -> Self {
         self.at.insert(at);
@@ -174,9 +174,9 @@ fn watched_for(rules: &RuleSet, at: Instant) -> Vec<(Instant, Instant)> {
 }
 
 impl Seen {
-    fn take(&mut self, at: Instant, looks: &Looks) {
+    fn take(&mut self, at: Instant, snapshot_times: &SnapshotTimes) {
         let (calendar, now) = (self.shard.engine().rules().calendar(), sample(&self.shard, at));
-        for (from, until) in looks.watched.iter().filter(|(_, until)| *until == at) {
+        for (from, until) in snapshot_times.watched.iter().filter(|(_, until)| *until == at) {
             if let Some(before) = self.samples.get(from) {
                 self.watched.insert((*from, *until), before.labeled(&now, until.since(*from), &calendar));
             }

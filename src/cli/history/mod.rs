@@ -1,15 +1,15 @@
 //! Past events, for the commands that analyse them: files form one log, as a single partition, without a broker or a
 //! clock; each partition of a topic is a log.
 //!
-//! `input` reads the files, `held` keeps their events until they are sorted, within a `budget`; `topic` reads a range
-//! of a topic. `besides` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the churn model.
+//! `input` reads the files, `event_buffer` keeps their events until they are sorted, within a `budget`; `topic` reads a range
+//! of a topic. `other_inputs` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the churn model.
 //! `activity_scan` only collects the days on which customers were active.
 
 mod activity_scan;
-mod besides;
 mod budget;
-mod held;
+mod event_buffer;
 mod input;
+mod other_inputs;
 mod ranks;
 mod refits;
 mod schema_wait;
@@ -23,11 +23,11 @@ use crate::event::stored_hash::tie_hash;
 use crate::rules::RuleSet;
 use crate::settings::Settings;
 
-pub(super) use activity_scan::{ActivityScan, Looks, Seen as Looked, rules_of_churn};
-pub(super) use besides::Besides;
+pub(super) use activity_scan::{ActivityScan, Seen as Scanned, SnapshotTimes, rules_of_churn};
 pub(super) use budget::Budget;
-pub(super) use held::Held;
+pub(super) use event_buffer::EventBuffer;
 pub(super) use input::{Counts, Input};
+pub(super) use other_inputs::OtherInputs;
 pub(super) use ranks::RANKED_APART;
 pub(super) use refits::Refitted;
 pub(super) use topic::{Place, Seen, Topic};

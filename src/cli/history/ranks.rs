@@ -42,7 +42,7 @@ impl Ranks {
         shard: &mut Shard,
         position: i64,
         detail: Detail,
-        said: &mut Vec<CustomerEffect>,
+        effects: &mut Vec<CustomerEffect>,
     ) {
         let hour = shard.stream_time().0.div_euclid(REFRESH.0);
         if self.counters.rankings.is_empty() || shard.is_empty() || self.hour == Some(hour) {
@@ -66,7 +66,7 @@ impl Ranks {
         }
         shard.set_thresholds(new);
         for slot in shard.residents() {
-            shard.reevaluate_ranks(slot, &old, position, detail, said);
+            shard.reevaluate_ranks(slot, &old, position, detail, effects);
         }
     }
 

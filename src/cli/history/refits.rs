@@ -11,7 +11,7 @@ use crate::event::Instant;
 pub(in crate::cli) struct Refits {
     /// The last week of stream time. `None`: there were no events yet.
     week: Option<i64>,
-    learner: Option<Trainer>,
+    trainer: Option<Trainer>,
     refitted: Refitted,
 }
 
@@ -53,7 +53,7 @@ impl Refits {
         shard: &mut Shard,
         position: i64,
         detail: Detail,
-        said: &mut Vec<CustomerEffect>,
+        effects: &mut Vec<CustomerEffect>,
     ) {
         let rules = Arc::clone(shard.engine().rules());
         let Some(churn) = &rules.churn else { return };
@@ -65,35 +65,35 @@ impl Refits {
         if self.week.replace(week).is_none_or(|before| before >= week) {
             return;
         }
-        let learner = self.learner.get_or_insert_with(|| Trainer::new(churn));
-        learner.add(0, sample(shard, now));
-        if let Some(learnt) = learner.train(churn, &rules.calendar()) {
-            self.adopt(&learnt, shard, position, detail, said);
+        let trainer = self.trainer.get_or_insert_with(|| Trainer::new(churn));
+        trainer.add(0, sample(shard, now));
+        if let Some(trained) = trainer.train(churn, &rules.calendar()) {
+            self.apply(&trained, shard, position, detail, effects);
         }
     }
 
     /// Applies parameters, if they differ, and re-evaluates all customers under them.
-    fn adopt(
+    fn apply(
         &mut self,
-        learnt: &TrainedModel,
+        trained: &TrainedModel,
         shard: &mut Shard,
         position: i64,
         detail: Detail,
-        said: &mut Vec<CustomerEffect>,
+        effects: &mut Vec<CustomerEffect>,
     ) {
         let (version, before) = match &self.refitted.last {
             Some((_, before)) => (before.version, Some(**before)),
             None => (0, None),
         };
-        if before == Some(learnt.parameters(version)) {
+        if before == Some(trained.parameters(version)) {
             return;
         }
-        let parameters = Arc::new(learnt.parameters(version + 1));
+        let parameters = Arc::new(trained.parameters(version + 1));
         self.refitted.times += 1;
         self.refitted.last = Some((shard.stream_time(), Arc::clone(&parameters)));
         shard.set_parameters(Some(parameters), shard.stream_time());
         for slot in shard.residents() {
-            shard.apply_parameters(slot, position, detail, said);
+            shard.apply_parameters(slot, position, detail, effects);
         }
     }
 }

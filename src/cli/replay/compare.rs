@@ -14,7 +14,7 @@ use super::{Deciding, strict};
 use crate::app::rules_file;
 use crate::cli::arguments::Replay;
 use crate::cli::format::grouped;
-use crate::cli::history::{self, Budget, Held, Input, RANKED_APART, Seen, Topic, shard};
+use crate::cli::history::{self, Budget, EventBuffer, Input, RANKED_APART, Seen, Topic, shard};
 use crate::cli::output::{self, Stopped};
 use crate::cli::progress::Progress;
 use crate::engine::{Membership, Parameters, Shard, Slot};
@@ -55,8 +55,8 @@ struct Line<'a> {
     cohort: &'a str,
     customer_id: String,
     difference: Difference,
-    a: Story,
-    b: Story,
+    a: CohortResult,
+    b: CohortResult,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -69,14 +69,14 @@ enum Difference {
 
 /// The result of a customer's events in one cohort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-struct Story {
+struct CohortResult {
     entered: u32,
     first_entered_at: Option<i64>,
     #[serde(rename = "in")]
     member: bool,
 }
 
-impl Story {
+impl CohortResult {
     fn of(membership: &Membership) -> Self {
         let entered = membership.times_entered;
         let first_entered_at = (entered > 0).then_some(membership.first_entered_at.0);
@@ -109,7 +109,7 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, other: &Path) -> Result<(),
     };
     let until = asked.until.or(both.tallies[0].last).unwrap_or(Instant::MIN);
     let nothing_read = asked.range.topic.as_ref().map_or(Ok(()), |name| topic::nothing_read(name, &both.tallies[0]));
-    let counts = tell(&rules, both.lines)?;
+    let counts = write_lines(&rules, both.lines)?;
     let rules = rules.each_ref().map(|rules| &**rules);
     let mut lines = summary::of_both(rules, both.tallies, input, until, started.elapsed());
     lines.push(format!("a: {}, b: {}", names[0], names[1]));
@@ -154,7 +154,7 @@ impl<'a> Both<'a> {
         if asked.as_is {
             input.read_all(&self.common, &reading, |event| a.take(event).and_then(|()| b.take(event)))?;
         } else {
-            let mut held = Held::within(Budget::of(self.settings.settings.memory));
+            let mut held = EventBuffer::within(Budget::of(self.settings.settings.memory));
             input.read_all(&self.common, &reading, |event| held.push(event))?;
             let progress = Progress::of_deciding(held.len());
             held.for_each_by_time(&progress, |event| a.take(event).and_then(|()| b.take(event)))?;
@@ -198,8 +198,8 @@ impl<'a> Both<'a> {
             let other = shard_b.find(customer);
             for (cohort, places) in &places {
                 let story = |shard: &Shard, slot: Option<Slot>, place: Option<usize>| {
-                    let (Some(slot), Some(place)) = (slot, place) else { return Story::default() };
-                    Story::of(&shard.state(slot).memberships[place])
+                    let (Some(slot), Some(place)) = (slot, place) else { return CohortResult::default() };
+                    CohortResult::of(&shard.state(slot).memberships[place])
                 };
                 let (a, b) = (story(&shard_a, Some(slot), places[0]), story(&shard_b, other, places[1]));
                 if let Some(difference) = a.differs_from(b) {
@@ -255,7 +255,7 @@ impl Counts {
 }
 
 /// Writes every difference, by cohort, then customer, and counts them.
-fn tell(rules: &[Arc<RuleSet>; 2], mut lines: Vec<Line<'_>>) -> Result<Vec<Counts>, Stopped> {
+fn write_lines(rules: &[Arc<RuleSet>; 2], mut lines: Vec<Line<'_>>) -> Result<Vec<Counts>, Stopped> {
     lines.sort_unstable();
     let mut out = output::results();
     for line in &lines {

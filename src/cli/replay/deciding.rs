@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::summary::Tally;
-use crate::cli::history::Besides;
+use crate::cli::history::OtherInputs;
 use crate::cli::output::Stopped;
 use crate::engine::{
     ActivityHistory, CustomerEffect, Detail, Effect, Language, Parameters, RiskEffect, Shard, Slot, level_name,
@@ -20,10 +20,10 @@ const STEP: Span = Span::DAY;
 /// Decides events in the order given. All changes of one event are written before the next is processed.
 pub(in crate::cli) struct Deciding<W> {
     shard: Shard,
-    besides: Besides,
+    other_inputs: OtherInputs,
     /// Of the next event in the log.
     position: i64,
-    said: Vec<CustomerEffect>,
+    effects: Vec<CustomerEffect>,
     tally: Tally,
     coverage: Coverage,
     detail: Detail,
@@ -87,15 +87,15 @@ impl Deciding<io::Sink> {
 impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn new(shard: Shard, out: W) -> Self {
         let tally = Tally::new(shard.engine().rules());
-        let besides = Besides::new(&shard);
+        let other_inputs = OtherInputs::new(&shard);
         let coverage = Coverage::new(shard.engine().rules());
-        Self { shard, besides, position: 0, said: Vec::new(), tally, coverage, detail: Detail::Full, out }
+        Self { shard, other_inputs, position: 0, effects: Vec::new(), tally, coverage, detail: Detail::Full, out }
     }
 
     /// Sets churn parameters instead of fitting them, before anything is decided.
     pub(super) fn give(&mut self, parameters: Option<Arc<Parameters>>) {
         if let Some(parameters) = parameters {
-            self.besides.give(parameters, &mut self.shard);
+            self.other_inputs.give(parameters, &mut self.shard);
         }
     }
 
@@ -110,20 +110,20 @@ impl<W: Write> Deciding<W> {
     pub(in crate::cli) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
-        self.besides.refresh(&mut self.shard, position, self.detail, &mut self.said);
+        self.other_inputs.refresh(&mut self.shard, position, self.detail, &mut self.effects);
         self.tally.read(event.at);
         if let Some(reason) = self.shard.refuses(event.at) {
             self.tally.dead_letter(reason);
-            return self.write_said();
+            return self.write_effects();
         }
         self.coverage.pass(event, position.unsigned_abs());
         let slot = self.shard.find_or_new(event.customer);
-        if self.shard.apply(slot, event, position, self.detail, &mut self.said) {
+        if self.shard.apply(slot, event, position, self.detail, &mut self.effects) {
             self.tally.applied(event.at);
         } else {
             self.tally.duplicates += 1;
         }
-        self.write_said()
+        self.write_effects()
     }
 
     /// Counts a record that is not an event.
@@ -143,17 +143,19 @@ impl<W: Write> Deciding<W> {
         while !self.shard.is_empty() && reached <= until {
             reached = (reached + STEP).min(until.next());
             let through = Instant(reached.0 - 1);
-            self.besides.run_to(through, &mut self.shard, last, self.detail, &mut self.said);
-            self.write_said()?;
+            self.other_inputs.run_to(through, &mut self.shard, last, self.detail, &mut self.effects);
+            self.write_effects()?;
         }
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;
         self.tally.came = self.came();
         self.tally.events_looked_at = self.coverage.events();
         self.tally.not_found = self.coverage.not_found();
-        self.tally.refitted = self.besides.refitted().cloned();
+        self.tally.refitted = self.other_inputs.refitted().cloned();
         self.tally.counts = self.shard.take_counts();
-        self.tally.too_few.extend(self.besides.ranks().too_few(&self.shard).map(|(rank, of)| (rank.to_owned(), of)));
+        self.tally
+            .too_few
+            .extend(self.other_inputs.ranks().too_few(&self.shard).map(|(rank, of)| (rank.to_owned(), of)));
         Ok((self.tally, self.shard))
     }
 
@@ -164,10 +166,10 @@ impl<W: Write> Deciding<W> {
         if rules.churn.is_some() { self.shard.residents().filter(came).count() as u64 } else { 0 }
     }
 
-    fn write_said(&mut self) -> Result<(), Stopped> {
+    fn write_effects(&mut self) -> Result<(), Stopped> {
         let risks = self.shard.take_risks().into_iter().map(|(slot, effect)| (slot, Entry::Risk(effect)));
         let mut entries: Vec<(Slot, Entry)> =
-            self.said.drain(..).map(|said| (said.slot, Entry::Change(said.effect))).chain(risks).collect();
+            self.effects.drain(..).map(|change| (change.slot, Entry::Change(change.effect))).chain(risks).collect();
         let shard = &self.shard;
         // The changes of one decision stay in order.
         entries.sort_by(|(slot_a, a), (slot_b, b)| {

@@ -13,7 +13,7 @@ use std::time::Instant as Stopwatch;
 
 use super::arguments::Replay;
 use super::format::counted;
-use super::history::{Budget, Held, Input, shard};
+use super::history::{Budget, EventBuffer, Input, shard};
 use super::output::{self, Stopped};
 use super::progress::Progress;
 use crate::app::Failure;
@@ -44,7 +44,7 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     if asked.as_is {
         input.read_all(&rules.vocabulary, &reading.beside_results(), |event| deciding.take(event))?;
     } else {
-        let mut held = Held::within(Budget::of(settings.settings.memory));
+        let mut held = EventBuffer::within(Budget::of(settings.settings.memory));
         input.read_all(&rules.vocabulary, &reading, |event| held.push(event))?;
         let progress = Progress::of_deciding(held.len()).beside_results();
         held.for_each_by_time(&progress, |event| deciding.take(event))?;

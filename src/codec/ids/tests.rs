@@ -1,4 +1,4 @@
-use super::{Asked, Ids, NOT_FOUND_FOR, NOT_FOUND_MAX, News, Next, OPEN_MAX, Outcome, QUESTIONS_AT_ONCE};
+use super::{Asked, Ids, NOT_FOUND_FOR, NOT_FOUND_MAX, Next, OPEN_MAX, Outcome, QUESTIONS_AT_ONCE, RegistryEvent};
 use std::time::{Duration, Instant};
 
 const RETRY_FOR: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ fn answer_all(ids: &mut Ids, now: Instant, outcome: &Outcome) -> u32 {
 }
 
 #[test]
-fn not_found_is_final_when_it_has_been_said_for_long_enough_and_is_asked_again_later() {
+fn not_found_is_final_after_it_was_answered_for_long_enough_and_is_asked_again_later() {
     let start = Instant::now();
     let mut ids = Ids::new(RETRY_FOR, start);
     assert!(matches!(ids.ask(7, start), Asked::Pending));
@@ -77,7 +77,7 @@ fn no_answer_is_waited_out_with_one_question_at_a_time_and_few_lines() {
         }
     };
     let news = ids.answered(id, Outcome::NotFound(None), now, now);
-    assert_eq!(news, Some(News::AnswersAgain { after: now.duration_since(start) }));
+    assert_eq!(news, Some(RegistryEvent::AnswersAgain { after: now.duration_since(start) }));
 }
 
 #[test]

@@ -30,15 +30,15 @@ fn the_next_address_is_asked_at_once_and_kept_to_while_it_answers() {
     // Who is asked for credentials gets the same from everybody.
     two.answer("/schemas/ids/7", 401, &json!({"message": "who are you?"}));
     one.answer("/schemas/ids/7", 200, &event_schema());
-    let said = registry.schema(7).unwrap_err();
-    assert!(matches!(&said, RegistryError::Denied(text) if text.contains("who are you?")), "{said}");
-    assert!(said.to_string().contains("requests without credentials"), "{said}");
+    let error = registry.schema(7).unwrap_err();
+    assert!(matches!(&error, RegistryError::Denied(text) if text.contains("who are you?")), "{error}");
+    assert!(error.to_string().contains("requests without credentials"), "{error}");
     // All of them are named where none answers.
     let places = [gone, one.address, two.address];
     drop((one, two));
-    let said = registry.schema(7).unwrap_err().to_string();
-    assert!(places.iter().all(|place| said.contains(&format!("http://{place}/schemas/ids/7: "))), "{said}");
-    assert!(!said.contains("u:p"), "{said}");
+    let error = registry.schema(7).unwrap_err().to_string();
+    assert!(places.iter().all(|place| error.contains(&format!("http://{place}/schemas/ids/7: "))), "{error}");
+    assert!(!error.contains("u:p"), "{error}");
 }
 
 #[test]
@@ -50,11 +50,11 @@ fn a_token_is_shown_as_a_bearer_and_named_when_it_is_refused() {
     assert!(registry.schema(7).is_ok());
     assert!(stub.state.last.lock().unwrap().contains("authorization: Bearer hunter2\r\n"));
     stub.page("/schemas/ids/7", 403, "");
-    let said = registry.schema(7).unwrap_err().to_string();
-    assert!(said.starts_with("the schema registry refuses the token in schemas.token: HTTP 403"), "{said}");
+    let error = registry.schema(7).unwrap_err().to_string();
+    assert!(error.starts_with("the schema registry refuses the token in schemas.token: HTTP 403"), "{error}");
     for token in ["", "two words", "a\nb", "é"] {
-        let said = Registry::new("http://r", Access { token: Some(token), ..Access::default() }).unwrap_err();
-        assert!(said.key == "schemas.token" && !said.problem.contains("two"), "{said}");
+        let error = Registry::new("http://r", Access { token: Some(token), ..Access::default() }).unwrap_err();
+        assert!(error.key == "schemas.token" && !error.problem.contains("two"), "{error}");
     }
 }
 
@@ -69,13 +69,13 @@ fn a_redirect_is_not_followed_and_says_where_it_points() {
         stub.page("/schemas/ids/7", status, "");
         stub.page("/subjects/s/versions", status, "");
         let registry = stub.registry();
-        for said in [registry.schema(7).map(drop), registry.register("s", "\"int\"").map(drop)] {
-            let said = said.unwrap_err().to_string();
+        for error in [registry.schema(7).map(drop), registry.register("s", "\"int\"").map(drop)] {
+            let error = error.unwrap_err().to_string();
             assert!(
-                said.contains(&format!("HTTP {status}")) && said.contains(&format!("http://{place}/schemas/ids/7")),
-                "{said}"
+                error.contains(&format!("HTTP {status}")) && error.contains(&format!("http://{place}/schemas/ids/7")),
+                "{error}"
             );
-            assert!(said.contains("is not followed") && !said.contains("secret"), "{said}");
+            assert!(error.contains("is not followed") && !error.contains("secret"), "{error}");
         }
         assert!(matches!(registry.schema(7), Err(RegistryError::Foreign(_))));
         // Nor on the same host, where the path may be another's.
@@ -90,8 +90,8 @@ fn a_proxy_is_one_by_http_and_nothing_else() {
     for proxy in
         ["proxy:3128", "https://proxy:3128", "socks5://proxy", "http://proxy:3128/path", "http://u:p@ss@proxy", ""]
     {
-        let said = Registry::new("http://r", Access { proxy: Some(proxy), ..Access::default() }).unwrap_err();
-        assert!(said.key == "schemas.proxy" && !said.problem.contains("p@ss"), "{said}");
+        let error = Registry::new("http://r", Access { proxy: Some(proxy), ..Access::default() }).unwrap_err();
+        assert!(error.key == "schemas.proxy" && !error.problem.contains("p@ss"), "{error}");
     }
     assert!(Registry::new("http://r", Access { proxy: Some("http://u:p@proxy:3128/"), ..Access::default() }).is_ok());
 }

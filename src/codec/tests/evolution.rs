@@ -1,4 +1,4 @@
-//! Random evolutions of our schema, judged by `apache_avro`.
+//! Random evolutions of our schema, compared with `apache_avro`.
 
 use apache_avro::Schema;
 use apache_avro::rabin::Rabin;

@@ -60,7 +60,7 @@ fn datum(customer: &str, at: i64) -> Vec<u8> {
     [&[0][..], &zigzag(customer.len() as i64), customer.as_bytes(), b"\x02x", &zigzag(at), &[0, 0]].concat()
 }
 
-/// The customers of the events, or what is said in their place.
+/// The customers of the events, or the errors in their place.
 fn told(events: &[Result<OwnedEvent, String>]) -> Vec<&str> {
     let told = events.iter().map(|event| match event {
         Ok(event) => event.customer.as_str(),
@@ -196,7 +196,7 @@ fn container(codec: Codec) -> Vec<u8> {
 }
 
 #[test]
-fn lines_and_containers_are_told_apart_and_read_through_compression() {
+fn lines_and_containers_are_distinguished_and_read_through_compression() {
     let gzip = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The module as a whole, with `apache_avro` as the judge of what bytes mean.
+//! The module as a whole, with `apache_avro` as the reference for the meaning of bytes.
 
 mod addresses;
 mod damage;

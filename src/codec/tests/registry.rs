@@ -32,9 +32,9 @@ fn an_unreachable_registry_is_never_an_answer_and_is_asked_until_it_is_back() {
     let registry = registry(&format!("http://user:secret@{address}"));
     let mut schemas = Schemas::built_in().with_registry(registry, Duration::ZERO, None).unwrap();
     assert!(!schemas.registry_answers(), "nothing is known of it yet");
-    let said = until(&mut schemas, 7, &["no answer", "not found"]);
-    assert!(said.starts_with("no answer") && !said.contains("secret"), "{said}");
-    assert!(said.contains(&format!("http://{address}/schemas/ids/7")), "{said}");
+    let answer = until(&mut schemas, 7, &["no answer", "not found"]);
+    assert!(answer.starts_with("no answer") && !answer.contains("secret"), "{answer}");
+    assert!(answer.contains(&format!("http://{address}/schemas/ids/7")), "{answer}");
     assert!(!schemas.registry_answers());
     let stub = Stub::on(&address);
     stub.answer("/schemas/ids/7", 200, &event_schema());
@@ -68,8 +68,8 @@ fn what_is_no_answer_is_waited_out_and_says_why() {
         (8, format!("{foreign} 418 from http://{}/schemas/ids/8: I'm a teapot", stub.address)),
     ] {
         let mut schemas = stub.schemas(Duration::ZERO);
-        let said = until(&mut schemas, id, &["no answer", "not found", "unusable", "ready"]);
-        assert_eq!(said, format!("no answer {expected}"));
+        let answer = until(&mut schemas, id, &["no answer", "not found", "unusable", "ready"]);
+        assert_eq!(answer, format!("no answer {expected}"));
     }
 }
 
@@ -134,14 +134,14 @@ fn a_registry_that_hangs_is_no_answer_for_all_that_asked_at_once() {
         schemas.lookup(SchemaKey::Id(id));
     }
     for id in 1..=8 {
-        let said = until(&mut schemas, id, &["no answer", "not found"]);
-        assert!(said.contains("timeout"), "{said}");
+        let answer = until(&mut schemas, id, &["no answer", "not found"]);
+        assert!(answer.contains("timeout"), "{answer}");
     }
     assert!(!schemas.registry_answers());
 }
 
 #[test]
-fn not_found_is_final_only_when_it_has_been_said_for_long_enough() {
+fn not_found_is_final_only_after_it_was_answered_for_long_enough() {
     let stub = Stub::start();
     let mut schemas = stub.schemas(Duration::from_millis(500));
     let started = Instant::now();
@@ -264,8 +264,8 @@ fn registering_gives_the_id_or_says_who_must_act() {
     let body: serde_json::Value = serde_json::from_str(&sent[sent.find("\r\n\r\n").unwrap()..]).unwrap();
     assert_eq!(body["schema"], Output::CohortChange.schema());
     stub.answer(path, 409, &json!({"error_code": 409, "message": "incompatible with an earlier schema"}));
-    let said = register().unwrap_err();
-    assert!(matches!(&said, RegistryError::Refused(text) if text.contains("incompatible")), "{said}");
+    let answer = register().unwrap_err();
+    assert!(matches!(&answer, RegistryError::Refused(text) if text.contains("incompatible")), "{answer}");
     stub.answer(path, 422, &json!({"error_code": 42201, "message": "invalid"}));
     assert!(matches!(register(), Err(RegistryError::Refused(_))));
     stub.answer(path, 500, &json!({}));

@@ -1,4 +1,4 @@
-//! A registry for tests: answers by path what it was told to.
+//! A registry for tests with a prepared answer for each path.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -7,10 +7,10 @@ use super::measure::Measured;
 use super::periods::{Rhythm, streak};
 use super::verdict::Verdict;
 use super::view::CustomerView;
-use super::window::{is_in, known_from, next_change, next_change_of_one, next_crossing, within};
+use super::window::{exists, known_from, next_change, next_crossing, one_within, within};
 use crate::calendar::Unit;
 use crate::engine::customer::Membership;
-use crate::event::{Instant, Number, Value};
+use crate::event::{Change, Instant, Number, Value};
 use crate::fact::{Fact, FactIx, FactKind, OpenKey, kept_part};
 use crate::rules::ast::{Bound, Edge, Op};
 use crate::rules::{CohortIx, Comparand, Condition, ConditionIx, CountTest, Measure, Node, Score, Window};
@@ -42,7 +42,7 @@ impl<'a> CustomerView<'a> {
 
     pub(in crate::engine) fn evaluated(&self, condition: &Condition) -> Verdict {
         match condition {
-            Condition::Count { fact, window, test, waits } => self.count(*fact, *window, *test, *waits),
+            Condition::Count { fact, window, test, waits } => self.count(*fact, *window, *test, waits.then_some(*fact)),
             Condition::First { fact, window, negated } => {
                 let once = CountTest { min: 1, max: None, negated: false };
                 let first = self.edge(*fact, Edge::First);
@@ -53,8 +53,8 @@ impl<'a> CustomerView<'a> {
                 Some(Fact::Total(total)) => test.holds(total.count),
                 _ => test.holds(0),
             }),
-            Condition::Followed { fact, after, window } => self.followed(*fact, *after, *window),
-            Condition::Chain { fact, window } => self.chain(*fact, *window),
+            Condition::Unanswered { fact, after, window } => self.unanswered(*fact, *after, *window),
+            Condition::Sequence { fact, window } => self.sequence(*fact, *window),
             Condition::Rhythm { fact, unit, times, of_last, periods } => {
                 let rhythm = Rhythm { periods: self.periods(*fact), times: *times, of_last: *of_last };
                 self.rhythm(rhythm, *unit, *periods)
@@ -63,9 +63,9 @@ impl<'a> CustomerView<'a> {
                 streak(self.periods(*fact), self.at, *unit, *length, self.calendar)
             }
             Condition::In { cohort, stay } => self.member(*cohort, *stay),
-            Condition::Moves { cohort, entered, window, test } => {
+            Condition::Moves { cohort, change, window, test } => {
                 let mut times = [Instant::MIN; Membership::HISTORY_MAX];
-                let times = moves(self.membership(*cohort), *entered, &mut times);
+                let times = times_of(*change, self.membership(*cohort), &mut times);
                 match within(times, *window, self) {
                     Some(_) => self.tested(times, *window, *test, None),
                     // There is no F, so no entry lies within D of it.
@@ -85,8 +85,8 @@ impl<'a> CustomerView<'a> {
         }
     }
 
-    fn count(&self, fact: FactIx, window: Window, test: CountTest, waits: bool) -> Verdict {
-        let waits = waits.then_some(fact);
+    /// `waits`: as for `waited`.
+    fn count(&self, fact: FactIx, window: Window, test: CountTest, waits: Option<FactIx>) -> Verdict {
         match self.kind(fact) {
             FactKind::Latest(_) | FactKind::Earliest(_) => self.tested(self.times(fact), window, test, waits),
             FactKind::Distinct(_) => {
@@ -119,12 +119,12 @@ impl<'a> CustomerView<'a> {
                 let count = part.len();
                 let mut found = found(&series.times, part, count);
                 for day in &series.days {
-                    let held = is_in(day.last, window, self);
-                    if held {
+                    let lies_in = one_within(day.last, window, self);
+                    if lies_in.holds {
                         found.count += day.count;
                         found.last = found.last.max(Some(day.last));
                     }
-                    found.until = found.until.min(next_change_of_one(day.last, held, window, self));
+                    found.until = found.until.min(lies_in.until);
                 }
                 found
             }
@@ -183,7 +183,7 @@ impl<'a> CustomerView<'a> {
         known_from(window, self.observed_from(fact), self)
     }
 
-    fn followed(&self, fact: FactIx, after: crate::event::Span, window: Window) -> Verdict {
+    fn unanswered(&self, fact: FactIx, after: crate::event::Span, window: Window) -> Verdict {
         let Some(Fact::Unanswered(keys)) = self.fact(fact) else { return Verdict::always(false) };
         let mut verdict = Verdict::always(false);
         for open in keys.iter().flat_map(OpenKey::open) {
@@ -192,23 +192,22 @@ impl<'a> CustomerView<'a> {
                 verdict.until = verdict.until.min(due);
                 continue;
             }
-            let times = [due];
-            let Some(part) = within(&times, window, self) else { continue };
-            verdict.holds |= !part.is_empty();
-            verdict.until = verdict.until.min(next_change_of_one(due, !part.is_empty(), window, self));
+            if !exists(window, self) {
+                continue;
+            }
+            let lies_in = one_within(due, window, self);
+            verdict.holds |= lies_in.holds;
+            verdict.until = verdict.until.min(lies_in.until);
         }
         verdict
     }
 
     /// Holds for as long as at least one completion lies in the window.
-    fn chain(&self, fact: FactIx, window: Window) -> Verdict {
+    fn sequence(&self, fact: FactIx, window: Window) -> Verdict {
         let mut verdict = Verdict::always(false);
-        self.completions(fact, |at| {
-            let times = [at];
-            let Some(part) = within(&times, window, self) else { return };
-            let until = next_change_of_one(at, !part.is_empty(), window, self);
-            verdict = Verdict::any([verdict, Verdict { holds: !part.is_empty(), until }]);
-        });
+        if exists(window, self) {
+            self.completions(fact, |at| verdict = Verdict::any([verdict, one_within(at, window, self)]));
+        }
         verdict
     }
 
@@ -303,11 +302,12 @@ pub(in crate::engine) fn holds(op: Op, ordering: Ordering) -> bool {
 }
 
 /// The remembered times at which a cohort was entered, or left.
-pub(in crate::engine) fn moves<'t>(
+pub(in crate::engine) fn times_of<'t>(
+    change: Change,
     membership: &Membership,
-    entered: bool,
     times: &'t mut [Instant; Membership::HISTORY_MAX],
 ) -> &'t [Instant] {
+    let entered = change == Change::Entered;
     let found = membership.history.iter().filter(|(_, kind)| *kind == entered);
     let mut length = 0;
     for ((time, _), slot) in found.zip(times.iter_mut()) {

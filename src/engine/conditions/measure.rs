@@ -4,7 +4,7 @@
 //! then, and enter as time goes on.
 
 use super::view::{CustomerView, up_to};
-use super::window::{next_change, next_change_of_one, within};
+use super::window::{next_change, one_within, within};
 use crate::event::{Instant, Number, Span, Value};
 use crate::fact::{Answer, Fact, FactIx, FactKind, TimesAndDays};
 use crate::rules::{Aggregate, Measure, Pick, Window};
@@ -130,10 +130,9 @@ impl<'a> CustomerView<'a> {
         }
         let mut days = Vec::new();
         for day in &series.days {
-            let times = [day.last];
-            let part = within(&times, window, self).unwrap_or(0..0);
-            until = until.min(next_change_of_one(day.last, !part.is_empty(), window, self));
-            if !part.is_empty() {
+            let lies_in = one_within(day.last, window, self);
+            until = until.min(lies_in.until);
+            if lies_in.holds {
                 count += day.count;
                 sum = sum.saturating_add(day.sum.0);
                 // Only the average of a day's numbers is known.

@@ -14,7 +14,7 @@ mod verdict;
 mod view;
 mod window;
 
-pub(super) use evaluate::{holds, moves};
+pub(super) use evaluate::{holds, times_of};
 pub use observed::Observed;
 pub(super) use periods::{Rhythm, run};
 pub(super) use prediction::{LevelInterval, Prediction};

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::verdict::Verdict;
 use super::view::{CustomerView, up_to};
 use crate::event::Instant;
 use crate::rules::ast::Edge;
@@ -74,16 +75,17 @@ pub(in crate::engine) fn is_in(at: Instant, window: Window, view: &CustomerView<
     within(&[at], window, view).is_some_and(|part| !part.is_empty())
 }
 
-/// As `next_change` of one instant, in the window or not.
-pub(in crate::engine) fn next_change_of_one(
-    time: Instant,
-    held: bool,
-    window: Window,
-    view: &CustomerView<'_>,
-) -> Instant {
-    let change = if held { leaves(time, window, view) } else { enters(time, window, view) };
+/// Does the window exist? One from a first F on does not without an F.
+pub(in crate::engine) fn exists(window: Window, view: &CustomerView<'_>) -> bool {
+    within(&[], window, view).is_some()
+}
+
+/// As `is_in`, with the instant at which that next changes by time alone.
+pub(in crate::engine) fn one_within(time: Instant, window: Window, view: &CustomerView<'_>) -> Verdict {
+    let holds = is_in(time, window, view);
+    let change = if holds { leaves(time, window, view) } else { enters(time, window, view) };
     let change = if change > view.at { change } else { Instant::MAX };
-    change.min(anchor_changes_at(window, view))
+    Verdict { holds, until: change.min(anchor_changes_at(window, view)) }
 }
 
 /// The time of the event that next moves the beginning of a window; there is one only in a view of the past.

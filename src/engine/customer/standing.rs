@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::event::Number;
 use crate::rules::Rank;
+use crate::rules::ast::RankEnd;
 
 /// A position in a ranking: by value, ties by a hash of the customer's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,9 @@ impl Rank {
     /// Is a customer at this position in the rank?
     #[must_use]
     pub fn includes(&self, standing: Standing, threshold: Option<Standing>) -> bool {
-        threshold.is_some_and(|threshold| if self.highest { standing >= threshold } else { standing <= threshold })
+        threshold.is_some_and(|threshold| match self.end {
+            RankEnd::Highest => standing >= threshold,
+            RankEnd::Lowest => standing <= threshold,
+        })
     }
 }

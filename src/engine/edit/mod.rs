@@ -182,6 +182,20 @@ impl Migration {
         state.set_customer(customer);
         let parameters_version = engine.parameters().map_or(0, |_| old.risk.parameters_version);
         state.risk = Risk { level: self.level(old.risk.level), parameters_version, ..old.risk };
+        self.carry_facts(&old, gathered, coverage, &mut state);
+        self.carry_memberships(&mut old, &mut state);
+        engine.decide_migrated(&mut state, at, &self.changed, detail, decided);
+        (state, left)
+    }
+
+    /// Fills the facts of the new rules from kept ones and from those gathered from the log.
+    fn carry_facts(
+        &self,
+        old: &CustomerState,
+        gathered: Option<CustomerState>,
+        coverage: LogCoverage,
+        state: &mut CustomerState,
+    ) {
         let mut gathered = gathered.map(|gathered| gathered.facts);
         for (number, source) in self.facts.iter().enumerate() {
             let mut gathered_fact = || gathered.as_mut().and_then(|facts| facts.remove(number));
@@ -204,6 +218,10 @@ impl Migration {
                 state.facts.put(number, fact);
             }
         }
+    }
+
+    /// Keeps the memberships in cohorts that both versions of the rules have.
+    fn carry_memberships(&self, old: &mut CustomerState, state: &mut CustomerState) {
         for (number, known) in self.cohorts.iter().enumerate() {
             let Some((known, mut membership)) = known.and_then(|known| Some((known, old.memberships.remove(known)?)))
             else {
@@ -216,8 +234,6 @@ impl Migration {
             }
             state.memberships.set(number, membership);
         }
-        engine.decide_migrated(&mut state, at, &self.changed, detail, decided);
-        (state, left)
     }
 
     /// The index of a risk level of the same name, or else the lowest.

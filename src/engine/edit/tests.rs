@@ -206,7 +206,7 @@ fn what_reaches_further_back_counts_whatever_the_kind_of_fact() {
 }
 
 #[test]
-fn a_fact_that_the_log_no_longer_tells_all_of_begins_where_the_log_does() {
+fn a_fact_that_the_log_no_longer_covers_begins_where_the_log_does() {
     let old = "[cohorts.a]\nwho = 'did not a1 in the last 10 days and sum(s1.amount in the last 10 days) > 1'\n";
     let more = "[cohorts.b]\nwho = 'did not b1 in the last 10 days and sum(s1.amount in the last 30 days) > 1'";
     let (old, new) = (rules(old), rules(&format!("{old}{more}")));

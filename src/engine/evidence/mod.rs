@@ -1,13 +1,13 @@
 //! Which parts of a rule decided a change, or hold now, and the values that they were evaluated on.
 
-use crate::engine::conditions::{CustomerView, Rhythm, holds, is_in, moves, run, within};
+use crate::engine::conditions::{CustomerView, Rhythm, holds, is_in, run, times_of, within};
 use crate::engine::customer::{Membership, Standing};
 use crate::engine::effects::{Claim, EvidencePart, Finding, Quantity};
 use crate::engine::machines::excluder;
 use crate::event::{Change, ChangeReason, Instant, Number, Span, Value};
-use crate::fact::{Fact, FactKind, OpenKey};
+use crate::fact::{Fact, FactIx, FactKind, OpenKey};
 use crate::rules::ast::Edge;
-use crate::rules::{CohortIx, Comparand, Condition, Measure, Node, Score, Window};
+use crate::rules::{CohortIx, Comparand, Condition, CountTest, Measure, Node, RankIx, Score, Window};
 
 /// The parts that decided a change, each with its value and result.
 pub(in crate::engine) fn evidence(
@@ -100,41 +100,15 @@ fn share_one_value(both: [&Condition; 2]) -> bool {
 
 /// The value that a condition was evaluated on: whether it holds follows from it and the condition's bound.
 fn value(condition: &Condition, view: &CustomerView<'_>) -> Finding {
-    let ago = |time: Instant| view.at.since(time);
     match condition {
-        Condition::Count { fact, window, test, waits } => {
-            let Some(found) = view.found_in(*fact, *window) else { return Finding::NotStarted };
-            if let Some(last) = found.last {
-                let kind = view.kind(*fact);
-                return counted(usize::try_from(found.count).unwrap_or(usize::MAX), kind, ago(last));
-            }
-            let counts_from = view.counts_from(*fact, *window);
-            if *waits && test.holds(0) && view.at < counts_from {
-                let counts_in = Some(counts_from).filter(|at| *at < Instant::MAX).map(|at| at.since(view.at));
-                return Finding::TooNew { counts_in };
-            }
-            let before = matches!(window, Window::Last(_)).then(|| view.found_in(*fact, Window::Ever));
-            Finding::None { last: before.flatten().and_then(|found| found.last).map(ago) }
-        }
+        Condition::Count { fact, window, test, waits } => count((*fact, *window), waits.then_some(*test), view),
         Condition::First { fact, window, .. } => first(view.edge(*fact, Edge::First), *window, view),
         Condition::Total { fact, .. } => match view.fact(*fact) {
             Some(Fact::Total(total)) => Finding::Times(total.count),
             _ => Finding::Times(0),
         },
-        Condition::Followed { fact, after, window } => {
-            let keys = match view.fact(*fact) {
-                Some(Fact::Unanswered(keys)) => keys.as_slice(),
-                _ => &[],
-            };
-            let overdue = || keys.iter().flat_map(OpenKey::open).filter(|open| *open + *after <= view.at);
-            let counts = |open: &Instant| is_in(*open + *after, *window, view);
-            match (overdue().filter(counts).max(), overdue().max()) {
-                (Some(open), _) => Finding::Waited(ago(open)),
-                (None, Some(open)) => Finding::Outside(ago(open)),
-                (None, None) => Finding::NothingOverdue,
-            }
-        }
-        Condition::Chain { fact, window } => {
+        Condition::Unanswered { fact, after, window } => unanswered(*fact, *after, *window, view),
+        Condition::Sequence { fact, window } => {
             let mut last = None;
             view.completions(*fact, |at| {
                 if is_in(at, *window, view) {
@@ -156,9 +130,9 @@ fn value(condition: &Condition, view: &CustomerView<'_>) -> Finding {
             membership if membership.member => Finding::In(view.at.since(membership.entered_at)),
             _ => Finding::Nothing,
         },
-        Condition::Moves { cohort, entered, window, .. } => {
+        Condition::Moves { cohort, change, window, .. } => {
             let mut times = [Instant::MIN; Membership::HISTORY_MAX];
-            let times = moves(view.membership(*cohort), *entered, &mut times);
+            let times = times_of(*change, view.membership(*cohort), &mut times);
             Finding::Times(within(times, *window, view).map_or(0, |part| part.len() as u64))
         }
         Condition::FirstEntered { cohort, window } => {
@@ -167,25 +141,60 @@ fn value(condition: &Condition, view: &CustomerView<'_>) -> Finding {
         }
         Condition::Compare { .. } => comparison(&[condition], view),
         Condition::Known { measure } | Condition::Missing { measure } => Finding::Quantity(measured(measure, view)),
-        Condition::Rank { rank, .. } => {
-            let ranking = &view.rules.rankings[usize::from(view.rules.rank(*rank).ranking.0)];
-            let threshold = view.thresholds.get(usize::from(rank.0)).copied().flatten();
-            match (view.ranked(ranking).0, threshold) {
-                (None, _) => Finding::Unranked,
-                (Some(_), None) => Finding::NoThreshold,
-                // Where everybody is in, there is no threshold to show.
-                (Some(_), Some(threshold)) if is_open(threshold) => Finding::Quantity(measured(&ranking.measure, view)),
-                (Some(value), Some(threshold)) => {
-                    let shown = |number: Number| quantity(&ranking.measure, Value::Number(number));
-                    let (value, threshold) = (value, threshold.value);
-                    match (shown(value), shown(threshold)) {
-                        // The digits that are not shown make the difference, so all are shown.
-                        (same, other) if same == other && value != threshold => {
-                            Finding::Ranked { value: Quantity::Number(value), threshold: Quantity::Number(threshold) }
-                        }
-                        (value, threshold) => Finding::Ranked { value, threshold },
-                    }
+        Condition::Rank { rank, .. } => ranked(*rank, view),
+    }
+}
+
+/// The count of a fact's times in a window. `waits`: the test, where a count of zero counts only after a while.
+fn count((fact, window): (FactIx, Window), waits: Option<CountTest>, view: &CustomerView<'_>) -> Finding {
+    let ago = |time: Instant| view.at.since(time);
+    let Some(found) = view.found_in(fact, window) else { return Finding::NotStarted };
+    if let Some(last) = found.last {
+        let kind = view.kind(fact);
+        return counted(usize::try_from(found.count).unwrap_or(usize::MAX), kind, ago(last));
+    }
+    let counts_from = view.counts_from(fact, window);
+    if waits.is_some_and(|test| test.holds(0)) && view.at < counts_from {
+        let counts_in = Some(counts_from).filter(|at| *at < Instant::MAX).map(|at| at.since(view.at));
+        return Finding::TooNew { counts_in };
+    }
+    let before = matches!(window, Window::Last(_)).then(|| view.found_in(fact, Window::Ever));
+    Finding::None { last: before.flatten().and_then(|found| found.last).map(ago) }
+}
+
+/// The latest event that had no answer within `after`.
+fn unanswered(fact: FactIx, after: Span, window: Window, view: &CustomerView<'_>) -> Finding {
+    let keys = match view.fact(fact) {
+        Some(Fact::Unanswered(keys)) => keys.as_slice(),
+        _ => &[],
+    };
+    let overdue = || keys.iter().flat_map(OpenKey::open).filter(|open| *open + after <= view.at);
+    let counts = |open: &Instant| is_in(*open + after, window, view);
+    match (overdue().filter(counts).max(), overdue().max()) {
+        (Some(open), _) => Finding::Waited(view.at.since(open)),
+        (None, Some(open)) => Finding::Outside(view.at.since(open)),
+        (None, None) => Finding::NothingOverdue,
+    }
+}
+
+/// The ranked value, and the threshold.
+fn ranked(rank: RankIx, view: &CustomerView<'_>) -> Finding {
+    let ranking = &view.rules.rankings[usize::from(view.rules.rank(rank).ranking.0)];
+    let threshold = view.thresholds.get(usize::from(rank.0)).copied().flatten();
+    match (view.ranked(ranking).0, threshold) {
+        (None, _) => Finding::Unranked,
+        (Some(_), None) => Finding::NoThreshold,
+        // Where everybody is in, there is no threshold to show.
+        (Some(_), Some(threshold)) if is_open(threshold) => Finding::Quantity(measured(&ranking.measure, view)),
+        (Some(value), Some(threshold)) => {
+            let shown = |number: Number| quantity(&ranking.measure, Value::Number(number));
+            let (value, threshold) = (value, threshold.value);
+            match (shown(value), shown(threshold)) {
+                // The digits that are not shown make the difference, so all are shown.
+                (same, other) if same == other && value != threshold => {
+                    Finding::Ranked { value: Quantity::Number(value), threshold: Quantity::Number(threshold) }
                 }
+                (value, threshold) => Finding::Ranked { value, threshold },
             }
         }
     }
@@ -212,8 +221,12 @@ fn comparison(conditions: &[&Condition], view: &CustomerView<'_>) -> Finding {
     let mut shown = Shown { value: measured(measure, view), other: against.map(|other| measured(other, view)) };
     if let Some(number) = exact_number(measure, view) {
         let held: Vec<bool> = conditions.iter().map(|condition| view.evaluated(condition).holds).collect();
-        let fits =
-            |shown: &Shown| conditions.iter().zip(&held).all(|(condition, held)| shown.implies(condition, *held));
+        let fits = |shown: &Shown| {
+            conditions
+                .iter()
+                .zip(&held)
+                .all(|(condition, held)| shown.result(condition).is_none_or(|result| result == *held))
+        };
         if !fits(&shown) {
             // A comparison is decided by the instant of the crossing, so the last digit may still be before the bound.
             let bounds = conditions.iter().filter_map(|condition| bound(condition, view));
@@ -241,9 +254,9 @@ struct Shown {
 }
 
 impl Shown {
-    /// Does the actual result of the comparison follow from the values shown?
-    fn implies(&self, condition: &Condition, held: bool) -> bool {
-        let Condition::Compare { op, with, .. } = condition else { return true };
+    /// The result of the comparison of the values shown; `None`: they are not two numbers.
+    fn result(&self, condition: &Condition) -> Option<bool> {
+        let Condition::Compare { op, with, .. } = condition else { return None };
         let number = |quantity: &Quantity| match quantity {
             Quantity::Number(number) => Some(*number),
             _ => None,
@@ -253,9 +266,9 @@ impl Shown {
             Comparand::Measure { factor, .. } => self.other.as_ref().and_then(number).map(|other| (factor.0, other)),
             Comparand::Bool(_) | Comparand::Text(_) => None,
         };
-        let Some((value, (factor, other))) = number(&self.value).zip(other) else { return true };
+        let (value, (factor, other)) = number(&self.value).zip(other)?;
         let order = value.0.saturating_mul(Number::ONE).cmp(&other.0.saturating_mul(factor));
-        holds(*op, order) == held
+        Some(holds(*op, order))
     }
 }
 

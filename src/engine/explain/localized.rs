@@ -3,6 +3,7 @@
 //! `sentences_english` and `sentences_french` match every kind of value exhaustively, so that a value without a
 //! translation does not compile.
 
+use super::reasons::Reasons;
 use super::{sentences_english as english, sentences_french as french};
 use crate::engine::effects::{Claim, Effect, EvidencePart, Factor, RiskCause, RiskEffect};
 use crate::engine::machines::level_name;
@@ -71,9 +72,10 @@ fn sentence(cohort: &Cohort, change: Change, parts: &[EvidencePart], rules: &Rul
             value => format!("{} ({value})", part.condition(rules, language)),
         })
         .collect();
+    let reasons = if wanted { Reasons::Hold(clauses) } else { Reasons::NoLongerHold(clauses) };
     match language {
-        Language::English => english::sentence(&cohort.title.en, change, !wanted, &clauses),
-        Language::French => french::sentence(&cohort.title.fr, change, !wanted, &clauses),
+        Language::English => english::sentence(&cohort.title.en, change, &reasons),
+        Language::French => french::sentence(&cohort.title.fr, change, &reasons),
     }
 }
 

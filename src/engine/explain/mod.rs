@@ -7,6 +7,7 @@ mod explanation;
 mod french;
 mod localized;
 mod prediction;
+mod reasons;
 mod remedy;
 mod rounded;
 mod sentences_english;

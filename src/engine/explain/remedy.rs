@@ -2,14 +2,15 @@
 
 use std::cmp::Ordering;
 
-use crate::engine::conditions::{CustomerView, moves, within};
+use crate::engine::conditions::{CustomerView, Verdict, times_of, within};
 use crate::engine::customer::Membership;
 use crate::engine::effects::{Claim, EvidencePart};
 use crate::event::{Change, Instant, NameId, Value};
 use crate::fact::{A, B, Fact, FactIx, FactKind, VIA};
-use crate::rules::ast::{Edge, Op};
+use crate::rules::ast::{Edge, Op, RankEnd};
 use crate::rules::{
-    Aggregate, CohortIx, Comparand, Condition, CountTest, Filter, Measure, Node, Role, RuleSet, Score, Window,
+    Aggregate, CohortIx, Comparand, Condition, ConditionIx, CountTest, Filter, Measure, Node, RankIx, Role, RuleSet,
+    Score, Window,
 };
 
 /// Any one of these may change the result of a condition; nothing else can.
@@ -38,16 +39,17 @@ impl Remedy {
             Self { silence_until: Some(part.until).filter(|until| *until < Instant::MAX), ..Self::default() };
         if let Claim::Condition { index, second, .. } = &part.claim {
             for index in std::iter::once(*index).chain(*second) {
-                remedy.add_condition(view.rules.condition(index), view.condition(index).holds, view);
+                remedy.add_condition(index, view);
             }
         }
         remedy
     }
 
     /// Adds what may change the result of a condition.
-    fn add_condition(&mut self, condition: &Condition, holds: bool, view: &CustomerView<'_>) {
-        match condition {
-            Condition::Count { fact, window, test, .. } => self.add_for_count(*fact, *window, *test, holds, view),
+    fn add_condition(&mut self, index: ConditionIx, view: &CustomerView<'_>) {
+        let verdict = view.condition(index);
+        match view.rules.condition(index) {
+            Condition::Count { fact, window, test, .. } => self.add_for_count(*fact, *window, *test, verdict, view),
             Condition::First { fact, window, .. } => {
                 if view.edge(*fact, Edge::First).is_none() {
                     self.add_more(*fact, 1, *window, view);
@@ -57,13 +59,13 @@ impl Remedy {
                 let count = if let Some(Fact::Total(total)) = view.fact(*fact) { total.count } else { 0 };
                 self.add_more(*fact, events_missing(*test, count), Window::Ever, view);
             }
-            Condition::Followed { fact, .. } => {
+            Condition::Unanswered { fact, .. } => {
                 // A B ends it, an A begins it.
-                self.add_action(*fact, 1, if holds { answer_part } else { first_part }, view.rules);
+                self.add_action(*fact, 1, if verdict.holds { answer_part } else { first_part }, view.rules);
             }
             // One that holds is ended by time only; one that does not may be completed by any of its steps.
-            Condition::Chain { fact, window } => {
-                if !holds {
+            Condition::Sequence { fact, window } => {
+                if !verdict.holds {
                     self.add_action(*fact, 1, Role::step, view.rules);
                 }
                 if let Window::Since { fact, .. } = window {
@@ -71,18 +73,16 @@ impl Remedy {
                 }
             }
             // An event at this instant counts in the current period.
-            Condition::Rhythm { fact, .. } => self.add_action(*fact, 1, first_part, view.rules),
-            Condition::Streak { fact, .. } => self.add_action(*fact, 1, first_part, view.rules),
-            Condition::In { cohort, .. } => {
-                let leaves = view.membership(*cohort).member;
-                self.cohorts.push((*cohort, if leaves { Change::Exited } else { Change::Entered }));
+            Condition::Rhythm { fact, .. } | Condition::Streak { fact, .. } => {
+                self.add_action(*fact, 1, first_part, view.rules);
             }
-            Condition::Moves { cohort, entered, window, test } => {
+            Condition::In { cohort, .. } => self.cohorts.push((*cohort, other_change(*cohort, view))),
+            Condition::Moves { cohort, change, window, test } => {
                 let mut times = [Instant::MIN; Membership::HISTORY_MAX];
-                let times = moves(view.membership(*cohort), *entered, &mut times);
+                let times = times_of(*change, view.membership(*cohort), &mut times);
                 let count = within(times, *window, view).map_or(0, |part| part.len() as u64);
                 if events_missing(*test, count) > 0 && is_open(*window, view) {
-                    self.cohorts.push((*cohort, if *entered { Change::Entered } else { Change::Exited }));
+                    self.cohorts.push((*cohort, *change));
                 }
                 self.add_window_start(*window, *test, count, view);
             }
@@ -91,29 +91,8 @@ impl Remedy {
                     self.cohorts.push((*cohort, Change::Entered));
                 }
             }
-            Condition::Compare { measure, op, with } => {
-                let number = |measure: &Measure| view.measure(measure).value.and_then(Value::number);
-                let bound = match with {
-                    Comparand::Number(number) => Some(*number),
-                    _ => None,
-                };
-                let order = number(measure).zip(bound).map(|(value, bound)| value.cmp(&bound));
-                self.add_measure(measure, Some(Comparison { op: *op, holds, order }), view);
-                if let Comparand::Measure { measure, .. } = with {
-                    self.add_measure(measure, None, view);
-                }
-            }
-            Condition::Rank { rank, among } => {
-                let in_it = |cohort: CohortIx| view.membership(cohort).member;
-                let changing = among.filter(|cohort| holds || !in_it(*cohort));
-                self.cohorts.extend(
-                    changing.map(|cohort| (cohort, if in_it(cohort) { Change::Exited } else { Change::Entered })),
-                );
-                let rank = view.rules.rank(*rank);
-                let op = if rank.highest { Op::Ge } else { Op::Le };
-                let measure = &view.rules.rankings[usize::from(rank.ranking.0)].measure;
-                self.add_measure(measure, Some(Comparison { op, holds, order: None }), view);
-            }
+            Condition::Compare { measure, op, with } => self.add_for_comparison(measure, *op, with, verdict, view),
+            Condition::Rank { rank, among } => self.add_for_rank(*rank, *among, verdict, view),
             Condition::Known { measure } | Condition::Missing { measure } => {
                 // A value that is known stays known.
                 if view.measure(measure).value.is_none() {
@@ -123,9 +102,49 @@ impl Remedy {
         }
     }
 
-    fn add_for_count(&mut self, fact: FactIx, window: Window, test: CountTest, holds: bool, view: &CustomerView<'_>) {
+    fn add_for_comparison(
+        &mut self,
+        measure: &Measure,
+        op: Op,
+        with: &Comparand,
+        verdict: Verdict,
+        view: &CustomerView<'_>,
+    ) {
+        let number = |measure: &Measure| view.measure(measure).value.and_then(Value::number);
+        let bound = match with {
+            Comparand::Number(number) => Some(*number),
+            _ => None,
+        };
+        let order = number(measure).zip(bound).map(|(value, bound)| value.cmp(&bound));
+        self.add_measure(measure, Some(Comparison { op, holds: verdict.holds, order }), view);
+        if let Comparand::Measure { measure, .. } = with {
+            self.add_measure(measure, None, view);
+        }
+    }
+
+    fn add_for_rank(&mut self, rank: RankIx, among: Option<CohortIx>, verdict: Verdict, view: &CustomerView<'_>) {
+        let holds = verdict.holds;
+        let may_matter = |cohort: &CohortIx| holds || !view.membership(*cohort).member;
+        self.cohorts.extend(among.filter(may_matter).map(|cohort| (cohort, other_change(cohort, view))));
+        let rank = view.rules.rank(rank);
+        let op = match rank.end {
+            RankEnd::Highest => Op::Ge,
+            RankEnd::Lowest => Op::Le,
+        };
+        let measure = &view.rules.rankings[usize::from(rank.ranking.0)].measure;
+        self.add_measure(measure, Some(Comparison { op, holds, order: None }), view);
+    }
+
+    fn add_for_count(
+        &mut self,
+        fact: FactIx,
+        window: Window,
+        test: CountTest,
+        verdict: Verdict,
+        view: &CustomerView<'_>,
+    ) {
         let count = view.found_in(fact, window).map_or(0, |found| found.count);
-        let waits = count == 0 && test.holds(0) && !holds;
+        let waits = count == 0 && test.holds(0) && !verdict.holds;
         // A count of zero holds only after the waiting time; a count of one holds at once.
         let times = if waits { u64::from(test.holds(1)) } else { events_missing(test, count) };
         self.add_more(fact, times, window, view);
@@ -235,9 +254,7 @@ impl Remedy {
         match node {
             Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|part| self.add_node(part, view)),
             Node::Not(inner) => self.add_node(inner, view),
-            Node::Leaf(index, _) => {
-                self.add_condition(view.rules.condition(*index), view.condition(*index).holds, view)
-            }
+            Node::Leaf(index, _) => self.add_condition(*index, view),
         }
     }
 
@@ -280,6 +297,11 @@ impl Remedy {
             self.actions.push(action);
         }
     }
+}
+
+/// The change that ends a customer's being in a cohort, or being out of it.
+fn other_change(cohort: CohortIx, view: &CustomerView<'_>) -> Change {
+    if view.membership(cohort).member { Change::Exited } else { Change::Entered }
 }
 
 /// How a measure is compared, and on which side of the bound it is.
@@ -417,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_change_it_in_that_direction_is_said_to() {
+    fn only_what_can_change_it_in_that_direction_is_listed() {
         for settled in
             ["sum(visit.amount) >= 0", "distinct(visit.plan) < 0", "count(visit ever) = 1", "count(visit ever) != 1"]
         {

@@ -1,5 +1,6 @@
 //! Evidence in English.
 
+use super::reasons::Reasons;
 use super::rounded::{Rounded, TimeUnit, rounded};
 use crate::engine::effects::{Finding, Quantity, RiskCause};
 use crate::event::{Change, Number, Span};
@@ -7,16 +8,18 @@ use crate::fact::Counted;
 
 pub(super) const EDITED: &str = "The rules were changed.";
 
-/// `fails`: the clauses are those that no longer hold.
-pub(super) fn sentence(title: &str, change: Change, fails: bool, clauses: &[String]) -> String {
+pub(super) fn sentence(title: &str, change: Change, reasons: &Reasons) -> String {
     let verb = match change {
         Change::Entered => "Entered",
         Change::Exited => "Left",
     };
+    let (no_longer, clauses) = match reasons {
+        Reasons::Hold(clauses) => ("", clauses),
+        Reasons::NoLongerHold(clauses) => (", as this no longer holds", clauses),
+    };
     if clauses.is_empty() {
         return format!("{verb} {title}.");
     }
-    let no_longer = if fails { ", as this no longer holds" } else { "" };
     format!("{verb} {title}{no_longer}: {}.", clauses.join("; "))
 }
 

@@ -1,5 +1,6 @@
 //! Evidence in French. A no-break space stands before `:` and `;` and within guillemets.
 
+use super::reasons::Reasons;
 use super::rounded::{Rounded, TimeUnit, rounded};
 use crate::engine::effects::{Finding, Quantity, RiskCause};
 use crate::event::{Change, Number, Span};
@@ -7,18 +8,20 @@ use crate::fact::Counted;
 
 pub(super) const EDITED: &str = "Les règles ont été modifiées.";
 
-/// `fails`: the clauses are those that no longer hold.
-pub(super) fn sentence(title: &str, change: Change, fails: bool, clauses: &[String]) -> String {
+pub(super) fn sentence(title: &str, change: Change, reasons: &Reasons) -> String {
     // A noun, so that nothing has to agree with the customer.
     let noun = match change {
         Change::Entered => "Entrée dans",
         Change::Exited => "Sortie de",
     };
     let title = format!("«\u{a0}{title}\u{a0}»");
+    let (no_longer, clauses) = match reasons {
+        Reasons::Hold(clauses) => ("", clauses),
+        Reasons::NoLongerHold(clauses) => (", car ceci n’est plus vrai", clauses),
+    };
     if clauses.is_empty() {
         return format!("{noun} {title}.");
     }
-    let no_longer = if fails { ", car ceci n’est plus vrai" } else { "" };
     format!("{noun} {title}{no_longer}\u{a0}: {}.", clauses.join("\u{a0}; "))
 }
 
@@ -172,7 +175,7 @@ fn length(span: Span) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{found, length, sentence};
+    use super::{Reasons, found, length, sentence};
     use crate::engine::effects::{Finding, Quantity};
     use crate::event::{Change, Number, Span};
     use crate::fact::Counted;
@@ -197,8 +200,8 @@ mod tests {
 
     #[test]
     fn a_sentence_keeps_its_signs_of_punctuation_on_their_line() {
-        let clauses = ["silent for 3 days (a)".to_owned(), "did pay (b)".to_owned()];
-        let text = sentence("À reconquérir", Change::Exited, true, &clauses);
+        let clauses = vec!["silent for 3 days (a)".to_owned(), "did pay (b)".to_owned()];
+        let text = sentence("À reconquérir", Change::Exited, &Reasons::NoLongerHold(clauses));
         let expected = "Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (a)\u{a0}; \
                         did pay (b).";
         assert_eq!(text, expected);

@@ -275,8 +275,8 @@ impl Quality {
 #[cfg(test)]
 mod tests {
     use super::{TrainedModel, Trainer};
-    use crate::churn::tests::cdnow::{self, Bought};
-    use crate::churn::{Purchases, days_since, quality};
+    use crate::churn::tests::cdnow::{self, PurchaseList};
+    use crate::churn::{Purchases, Recalibration, days_since, quality};
     use crate::engine::ActivityHistory;
     use crate::engine::training::sample::{Sample, SampleRow, week_begins};
     use crate::event::stored_hash::tie_hash;
@@ -294,7 +294,7 @@ mod tests {
     }
 
     /// What a partition sees of its customers a little after a week has begun: it takes its time.
-    fn sample(customers: &[Bought], partition: u32, week: i64) -> Sample {
+    fn sample(customers: &[PurchaseList], partition: u32, week: i64) -> Sample {
         let mut rows = Vec::new();
         for (bought, number) in customers.iter().zip(0_u32..).filter(|(_, number)| number % PARTITIONS == partition) {
             let at = Instant(week_begins(week).0 + i64::from(partition) * 60_000 + i64::from(number * 37 % 997));
@@ -317,8 +317,13 @@ mod tests {
         Trainer::new(rules.churn.as_ref().unwrap())
     }
 
-    /// AUC, Brier score and ECE of what is said of everyone in a week, by what came of them.
-    fn measured_quality(trained: &TrainedModel, customers: &[Bought], week: i64, corrected: bool) -> [f64; 3] {
+    /// AUC, Brier score and ECE of the predictions of a week, by the actual outcomes.
+    fn measured_quality(
+        trained: &TrainedModel,
+        recalibration: Option<&Recalibration>,
+        customers: &[PurchaseList],
+        week: i64,
+    ) -> [f64; 3] {
         let now = week_begins(week);
         let today = i32::try_from(now.0.div_euclid(Span::DAY.0)).unwrap();
         let parameters = trained.parameters(1);
@@ -326,7 +331,7 @@ mod tests {
             horizon_days: f64::from(HORIZON_DAYS),
             thresholds: &[],
             min_silence_days: 0.0,
-            recalibration: parameters.recalibration.as_ref().filter(|_| corrected),
+            recalibration,
         };
         let scored = customers.iter().filter_map(|bought| {
             let days = || bought.iter().map(|(day, amount)| (DAY_ZERO + day, *amount));
@@ -341,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn learnt_each_week_from_samples_of_the_past_the_next_thirteen_weeks_are_foretold() {
+    fn trained_each_week_on_samples_of_the_past_the_model_predicts_the_next_thirteen_weeks() {
         let (customers, rules) = (cdnow::customers(), rules("91 days"));
         let mut trainer = trainer(&rules);
         let (mut raw, mut corrected, mut weeks, mut last) = ([0.0; 3], [0.0; 3], 0.0, None);
@@ -355,8 +360,9 @@ mod tests {
             // From half a year on parameters are known, and so may corrections be.
             if !trained.fit.is_provisional() {
                 let add = |sums: [f64; 3], of: [f64; 3]| std::array::from_fn(|i| sums[i] + of[i]);
-                raw = add(raw, measured_quality(&trained, &customers, week, false));
-                corrected = add(corrected, measured_quality(&trained, &customers, week, true));
+                raw = add(raw, measured_quality(&trained, None, &customers, week));
+                corrected =
+                    add(corrected, measured_quality(&trained, trained.recalibration.as_ref(), &customers, week));
                 weeks += 1.0;
             }
             last = Some(trained);
@@ -375,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_samples_and_what_was_learnt_before_change_nothing() {
+    fn the_order_of_samples_and_earlier_training_change_nothing() {
         let customers = cdnow::customers().split_off(1_700);
         let rules = rules("60 days");
         let weeks = FIRST + 10..FIRST + 60;

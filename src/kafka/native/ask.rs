@@ -79,7 +79,7 @@ fn answer(queue: &Queue, timeout: Duration) -> Result<Event<'_>, Refused> {
 }
 
 /// The end offsets of some partitions of a topic, open transactions included: one request to each of their leaders.
-pub(in super::super) fn ends<C: ClientContext>(
+pub(in super::super) fn end_offsets<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
     partitions: &[i32],

@@ -25,7 +25,7 @@ mod tests {
     use super::{FencingHistory, Moment, WITHIN};
 
     #[test]
-    fn who_is_shut_out_again_and_again_has_a_twin() {
+    fn a_member_that_is_fenced_again_and_again_has_a_twin() {
         let mut fences = FencingHistory::default();
         let now = Moment::now();
         assert!(fences.is_tolerable(now) && fences.is_tolerable(now + WITHIN / 2));

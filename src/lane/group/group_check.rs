@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_knows_of_other_partitions_than_the_group_joins_anew() {
+    fn a_lane_that_knows_of_other_partitions_than_the_group_rejoins() {
         let mut monitor = GroupMonitor::new("a", 4);
         let began = Moment::now();
         let mut look = |second, held: &[i32]| {

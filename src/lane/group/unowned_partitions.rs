@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as Moment};
 
 use crate::kafka;
-use crate::kafka::{Brokers, Committed, Ends, Failure, GroupView, Watermarks};
+use crate::kafka::{Brokers, Committed, EndOffsets, Failure, GroupView, Watermarks};
 use crate::lane::context::Context;
 use crate::lane::group::group_check::{GroupFindings, GroupMonitor, ROUND_FOR, Remedy};
 use crate::lane::group::ownership::Ownership;
@@ -37,7 +37,7 @@ pub struct Watchdog {
     kafka: Kafka,
     context: Arc<Context>,
     watermarks: Arc<Watermarks>,
-    ends: Arc<Ends>,
+    end_offsets: Arc<EndOffsets>,
     ownership: Arc<Ownership>,
     health: Arc<Health>,
     brokers: Brokers,
@@ -56,7 +56,7 @@ impl Watchdog {
     pub fn new(
         settings: &Settings,
         context: Arc<Context>,
-        (watermarks, ends): (Arc<Watermarks>, Arc<Ends>),
+        (watermarks, end_offsets): (Arc<Watermarks>, Arc<EndOffsets>),
         ownership: Arc<Ownership>,
         health: Arc<Health>,
         brokers: &Brokers,
@@ -67,7 +67,7 @@ impl Watchdog {
             kafka: settings.kafka.clone(),
             context,
             watermarks,
-            ends,
+            end_offsets,
             ownership,
             health,
             brokers: brokers.clone(),
@@ -104,7 +104,7 @@ impl Watchdog {
             Remedy::None => {}
             Remedy::Rebalance => {
                 tracing::warn!(partitions = ?found.unowned, "Requesting a rebalance of the group.");
-                self.log_remedy(kafka::request_round(
+                self.log_remedy(kafka::request_rebalance(
                     &self.kafka,
                     &self.context.topics.summaries,
                     &self.brokers,
@@ -181,7 +181,7 @@ impl Watchdog {
         metrics.set_partitions_unowned(is_first.then_some(found.unowned.len()));
         let unread = |partition| found.unowned.contains(&partition) || found.waiting.contains(&partition);
         let lag = |committed: &Committed| {
-            let behind = self.ends.known(committed.partition)? - committed.offset?;
+            let behind = self.end_offsets.known(committed.partition)? - committed.offset?;
             Some((committed.partition, behind.max(0)))
         };
         let unread = self.elsewhere.iter().filter(|committed| is_first && unread(committed.partition));

@@ -4,7 +4,7 @@ use crate::clock::{Ahead, is_ahead};
 use crate::codec::{Lookup, Reader, SchemaKey, Schemas, recycle};
 use crate::engine::{Detail, Slot};
 use crate::event::{DeadLetterReason, Instant, Properties, SkipReason, Vocabulary};
-use crate::kafka::{Record, Stamp};
+use crate::kafka::{Record, Timestamp};
 use crate::lane::context::Context;
 use crate::lane::output::dead_letter;
 use crate::lane::output::plan::Plan;
@@ -135,7 +135,7 @@ impl Partition {
             return dead(reason, detail.into());
         }
         let now = incoming.now;
-        if let Some(not_applied) = self.check_time(event.at, record.stamp(), now, context) {
+        if let Some(not_applied) = self.check_time(event.at, record.timestamp(), now, context) {
             return Ok(Some(not_applied));
         }
         self.rules.coverage.pass(&event, self.intake.sound);
@@ -151,7 +151,7 @@ impl Partition {
     }
 
     /// Checks an event's time against stream time and the wall clock. `None`: it is accepted.
-    fn check_time(&mut self, at: Instant, stamp: Stamp, now: Instant, context: &Context) -> Option<NotApplied> {
+    fn check_time(&mut self, at: Instant, timestamp: Timestamp, now: Instant, context: &Context) -> Option<NotApplied> {
         let rejection = |reason, detail: &'static str| Rejection { reason, detail: detail.into() };
         let refused = self.shard_mut().refuses(at);
         if refused == Some(DeadLetterReason::BadTime) {
@@ -160,9 +160,9 @@ impl Partition {
                 "`occurred_at` is before time.earliest, or in seconds where milliseconds are expected",
             )));
         }
-        let known = match stamp {
-            Stamp::Appended(millis) => self.latest_event().max(Instant(millis)),
-            Stamp::Created(_) | Stamp::Missing => self.latest_event(),
+        let known = match timestamp {
+            Timestamp::LogAppendTime(millis) => self.latest_event().max(Instant(millis)),
+            Timestamp::CreateTime(_) | Timestamp::NotAvailable => self.latest_event(),
         };
         match is_ahead(at, now, known, self.latest_known_time(), context.max_future_skew) {
             Ahead::No => {}

@@ -1,5 +1,5 @@
 //! The lag, and moving the time of quiet partitions by the wall clock. Nothing here waits for a broker: end offsets are
-//! queried on a thread of their own ([`Ends`](crate::kafka::Ends)).
+//! queried on a thread of their own ([`EndOffsets`](crate::kafka::EndOffsets)).
 
 use std::time::{Duration, Instant as Moment};
 
@@ -33,7 +33,7 @@ impl Lane {
             if partition.has_caught_up() && !rested && !(partition.is_live() && partition.would_decide(to)) {
                 continue;
             }
-            let Some(end) = self.ends.fresh(partition.number) else { continue };
+            let Some(end) = self.end_offsets.fresh(partition.number) else { continue };
             if partition.end.is_none_or(|at| at < end) {
                 continue;
             }
@@ -65,7 +65,11 @@ impl Lane {
             self.show_partitions();
         }
         for partition in self.partitions.values_mut() {
-            partition.metrics.set_lag(lag(self.ends.known(partition.number), partition.next_offset, partition.end));
+            partition.metrics.set_lag(lag(
+                self.end_offsets.known(partition.number),
+                partition.next_offset,
+                partition.end,
+            ));
             let timers = partition.database.timers_estimate();
             partition.metrics.set_timers_pending(timers);
             for (family, bytes) in partition.database.sizes() {

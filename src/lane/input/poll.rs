@@ -8,7 +8,7 @@ use crate::event::DeadLetterReason;
 use crate::kafka::{Consumer, Failure, Polled, Record};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
-use crate::lane::identity::ANEW;
+use crate::lane::identity::NEW_GROUP_NAMES;
 use crate::lane::input::ingest::IngestError;
 use crate::lane::input::schema_waits::SchemaGate;
 use crate::lane::lane::Lane;
@@ -94,7 +94,6 @@ pub(in crate::lane) fn poll_batch<'c>(
     mut readable: BTreeMap<i32, i64>,
     limits: &Batch,
     mut gate: SchemaGate<'_>,
-    wait: Duration,
     meanwhile: &dyn Fn(),
 ) -> PolledBatch<'c> {
     let mut batch = PolledBatch::default();
@@ -102,16 +101,7 @@ pub(in crate::lane) fn poll_batch<'c>(
     let bytes_max = usize::try_from(limits.max_bytes).unwrap_or(usize::MAX);
     let mut bytes = 0;
     while batch.records.len() < limits.max_records && bytes < bytes_max {
-        let mut polled = consumer.poll(Duration::ZERO);
-        // The clock is read only when there is time for it.
-        if matches!(polled, Polled::Nothing) {
-            let left = wait.saturating_sub(started.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            meanwhile();
-            polled = consumer.poll(left.min(ANSWER_EVERY));
-        }
+        let Some(polled) = poll_until(consumer, started, limits.max_wait, meanwhile) else { break };
         match polled {
             Polled::Nothing => {}
             Polled::Record(record) => {
@@ -151,6 +141,22 @@ pub(in crate::lane) fn poll_batch<'c>(
         }
     }
     batch
+}
+
+/// The next event, if there is one or one comes within `wait` after `started`; `Nothing` after a part of that time.
+/// `None`: the time is over.
+fn poll_until<'c>(consumer: &'c Consumer, started: Moment, wait: Duration, meanwhile: &dyn Fn()) -> Option<Polled<'c>> {
+    let polled = consumer.poll(Duration::ZERO);
+    // The clock is read only when there is time for it.
+    if !matches!(polled, Polled::Nothing) {
+        return Some(polled);
+    }
+    let left = wait.saturating_sub(started.elapsed());
+    if left.is_zero() {
+        return None;
+    }
+    meanwhile();
+    Some(consumer.poll(left.min(ANSWER_EVERY)))
 }
 
 /// Loads the missing states of a batch's customers, and returns for each record the slot of its customer, if known. A
@@ -200,7 +206,7 @@ pub(in crate::lane) fn explain(error: IngestError, context: &Context) -> LaneErr
     match error {
         IngestError::Store(error) => error.into(),
         error @ IngestError::Miskeyed { .. } => LaneError::Configuration(format!(
-            "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {ANEW}",
+            "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {NEW_GROUP_NAMES}",
             context.topics.input
         )),
         error @ IngestError::Foreign { reason: DeadLetterReason::UnknownSchema, .. } => {

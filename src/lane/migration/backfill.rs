@@ -5,9 +5,9 @@ use std::time::{Duration, Instant as Moment};
 
 use crate::codec::{Lookup, SchemaKey};
 use crate::event::{Instant, Properties};
-use crate::kafka::{Failure, Read, Reader, Record};
+use crate::kafka::{Failure, Read, Record, Round};
 use crate::lane::error::LaneError;
-use crate::lane::input::schema_waits::Obstacle;
+use crate::lane::input::schema_waits::{Obstacle, Patience};
 use crate::lane::migration::rules_migration::{Backfill, LOG_EVERY, MigrationTools, RulesMigration, backfill_failed};
 use crate::lane::partition::state::Partition;
 use crate::metrics::{Wait, WaitCause};
@@ -45,36 +45,31 @@ impl RulesMigration {
             }
         }
         while Moment::now() < until {
-            let (records, done) = match poll_records(&backfill.reader)? {
-                Polled::Records { records, is_end } => (records, is_end),
-                Polled::OutOfRange => {
+            let Round { records, end } = backfill.reader.poll_round(BACKFILL_RECORDS);
+            let done = matches!(end, Read::Done);
+            match end {
+                Read::OutOfRange { .. } => {
                     // Retention has deleted the next records: start again.
+                    drop(records);
                     (backfill.next, backfill.stream_time) = (None, Instant::MIN);
                     self.backfilled.clear().map_err(backfill_failed)?;
                     return Ok(false);
                 }
-            };
+                Read::Failed(failure @ Failure::Fatal(_)) => return Err(failure.into()),
+                _ => {}
+            }
             if let Some(first) = records.first().filter(|_| !self.has_whole_log && self.log_begins.is_none()) {
-                self.log_begins = first.stamp().millis().map(Instant);
+                self.log_begins = first.timestamp().millis().map(Instant);
             }
             let rules = Arc::clone(&self.version.rules);
             self.backfilled.load(&records, &rules).map_err(backfill_failed)?;
-            for (number, record) in records.iter().enumerate() {
-                if let Some(schema) = self.missing_schema(record, backfill, tools) {
-                    // The schemas of later records are requested at the same time.
-                    for later in &records[number..] {
-                        self.missing_schema(later, backfill, tools);
-                    }
-                    backfill.missing = Some(schema);
-                    break;
-                }
-                self.backfill_record(record, partition, tools, &mut backfill.stream_time);
-                next = record.offset() + 1;
-                backfill.records += 1;
-            }
+            let (fed, missing) = self.feed(&records, &backfill.patience, &mut backfill.stream_time, partition, tools);
+            next = records[..fed].last().map_or(next, |last| last.offset() + 1);
             drop(records);
+            backfill.records += fed as u64;
             backfill.next = Some(next);
-            if backfill.missing.is_some() {
+            backfill.missing = missing;
+            if missing.is_some() {
                 return Ok(false);
             }
             self.backfilled.spill(tools.budget, tools.memory).map_err(backfill_failed)?;
@@ -82,17 +77,39 @@ impl RulesMigration {
                 return Ok(true);
             }
         }
-        if self.last_logged.elapsed() >= LOG_EVERY {
-            self.last_logged = Moment::now();
-            let (remaining, records) = (to - next, backfill.records);
-            tracing::info!(
-                partition = self.partition,
-                remaining,
-                records,
-                "Reading the input again for the new rules."
-            );
-        }
+        self.log_backfill(to - next, backfill.records);
         Ok(false)
+    }
+
+    /// Feeds records up to the first one without its schema: their number, and that schema.
+    fn feed(
+        &mut self,
+        records: &[Record<'_>],
+        patience: &Patience,
+        stream_time: &mut Instant,
+        partition: &Partition,
+        tools: &mut MigrationTools<'_>,
+    ) -> (usize, Option<SchemaKey>) {
+        for (number, record) in records.iter().enumerate() {
+            if let Some(schema) = missing_schema(record, patience, tools) {
+                // The schemas of later records are requested at the same time.
+                for later in &records[number..] {
+                    missing_schema(later, patience, tools);
+                }
+                return (number, Some(schema));
+            }
+            self.backfill_record(record, partition, tools, stream_time);
+        }
+        (records.len(), None)
+    }
+
+    /// Logs from time to time how far the backfill is.
+    fn log_backfill(&mut self, remaining: i64, records: u64) {
+        if self.last_logged.elapsed() < LOG_EVERY {
+            return;
+        }
+        self.last_logged = Moment::now();
+        tracing::info!(partition = self.partition, remaining, records, "Reading the input again for the new rules.");
     }
 
     /// Starts to read where the log begins now, or where the partition began.
@@ -127,19 +144,6 @@ impl RulesMigration {
         Ok(())
     }
 
-    /// The schema that a record needs and that is not known yet; it is requested.
-    fn missing_schema(
-        &self,
-        record: &Record<'_>,
-        backfill: &Backfill,
-        tools: &mut MigrationTools<'_>,
-    ) -> Option<SchemaKey> {
-        let payload = record.payload().filter(|payload| payload.len() <= tools.context.record_bytes_max)?;
-        let (schema, _) = tools.context.framing.split(payload).ok()?;
-        let is_known = matches!(tools.schemas.lookup_known(schema), Lookup::Ready(_));
-        (!is_known && backfill.patience.obstacle(schema, tools.schemas).is_some()).then_some(schema)
-    }
-
     /// Feeds a record into its customer's backfilled facts, if it was accepted at the time, as far as the log can tell.
     fn backfill_record(
         &mut self,
@@ -170,31 +174,12 @@ impl RulesMigration {
     }
 }
 
-/// What one round of polling brought.
-enum Polled<'r> {
-    /// `is_end`: they are the last ones.
-    Records { records: Vec<Record<'r>>, is_end: bool },
-    /// The log no longer holds the next records.
-    OutOfRange,
-}
-
-/// Polls the records of one round.
-fn poll_records(reader: &Reader) -> Result<Polled<'_>, Failure> {
-    let (mut records, mut is_end) = (Vec::new(), false);
-    while records.len() < BACKFILL_RECORDS {
-        let wait = if records.is_empty() { Duration::from_millis(20) } else { Duration::ZERO };
-        match reader.poll(wait) {
-            Read::Record(record) => records.push(record),
-            Read::Done => {
-                is_end = true;
-                break;
-            }
-            Read::OutOfRange { .. } => return Ok(Polled::OutOfRange),
-            Read::Waiting { .. } | Read::Failed(Failure::Retry(_)) | Read::Nothing => break,
-            Read::Failed(failure) => return Err(failure),
-        }
-    }
-    Ok(Polled::Records { records, is_end })
+/// The schema that a record needs and that is not known yet; it is requested.
+fn missing_schema(record: &Record<'_>, patience: &Patience, tools: &mut MigrationTools<'_>) -> Option<SchemaKey> {
+    let payload = record.payload().filter(|payload| payload.len() <= tools.context.record_bytes_max)?;
+    let (schema, _) = tools.context.framing.split(payload).ok()?;
+    let is_known = matches!(tools.schemas.lookup_known(schema), Lookup::Ready(_));
+    (!is_known && patience.obstacle(schema, tools.schemas).is_some()).then_some(schema)
 }
 
 impl Backfill {

@@ -32,6 +32,7 @@ use crate::lane::input::schema_waits::Patience;
 use crate::lane::migration::backfill_store::{BackfillStore, backfill_path};
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::state::Partition;
+use crate::lane::versions::edit_report::History;
 use crate::lane::versions::rulebook::Version;
 use crate::metrics::{LaneHealth, Metrics, WaitCause};
 use crate::store::{Database, InForce, SharedMemory, StoreError};
@@ -116,7 +117,8 @@ impl RulesMigration {
             rereads = migration.needs_log(),
             "Applying new rules; the partition's input waits."
         );
-        context.edits.begins(partition.number, version.number, migration.needs_log());
+        let history = if migration.needs_log() { History::ReadAgain } else { History::Stored };
+        context.edits.begins(partition.number, version.number, history);
         context.metrics.partitions_migrating.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);

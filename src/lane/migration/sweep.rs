@@ -33,21 +33,7 @@ impl RulesMigration {
     ) -> Result<bool, LaneError> {
         let rules = &self.version.rules;
         let (position, stream_time) = (partition.next_offset, partition.stream_time());
-        let begins = (!self.has_whole_log).then(|| self.log_begins.unwrap_or(stream_time));
-        let observed = self.migration.observed(&partition.observed, begins, stream_time);
-        let mut migrating = match partition.migrating.take() {
-            // The log may begin later than when the migration began.
-            Some(mut migrating) => {
-                observed.later.iter().for_each(|(fact, at)| migrating.observed.begins(*fact, *at));
-                migrating
-            }
-            None => Adopting {
-                version: self.version.number,
-                through: String::new(),
-                members: vec![0; rules.cohorts.len()],
-                observed,
-            },
-        };
+        let mut migrating = self.state_of_migration(partition);
         self.engine.observe(migrating.observed.clone());
         let customers = partition.database.customers_after(&migrating.through, SWEEP_CUSTOMERS, SWEEP_BYTES)?;
         partition.begin();
@@ -88,6 +74,26 @@ impl RulesMigration {
         self.metrics.customers_migrated.inc_by(customers.len() as u64);
         partition.migrating = Some(migrating);
         Ok(false)
+    }
+
+    /// How far the migration is, with what is known now about when facts began to be observed.
+    fn state_of_migration(&self, partition: &mut Partition) -> Adopting {
+        let stream_time = partition.stream_time();
+        let begins = (!self.has_whole_log).then(|| self.log_begins.unwrap_or(stream_time));
+        let observed = self.migration.observed(&partition.observed, begins, stream_time);
+        match partition.migrating.take() {
+            // The log may begin later than when the migration began.
+            Some(mut migrating) => {
+                observed.later.iter().for_each(|(fact, at)| migrating.observed.begins(*fact, *at));
+                migrating
+            }
+            None => Adopting {
+                version: self.version.number,
+                through: String::new(),
+                members: vec![0; self.version.rules.cohorts.len()],
+                observed,
+            },
+        }
     }
 
     /// All customers are migrated: the new rules come into force.
@@ -132,7 +138,7 @@ fn emit_effects(
     if effects.is_empty() {
         return;
     }
-    let rule = AutomationRule::new(partition.caught_up, wall_clock(), context);
+    let rule = AutomationRule::new(partition, wall_clock(), context);
     let place = partition.origin(partition.next_offset, context);
     let part = partition.part.as_mut().expect("a batch is under way");
     for effect in effects {

@@ -38,6 +38,45 @@ fn value(clv: f64, rules: &RuleSet) -> CustomerValue {
     CustomerValue { clv, currency: rules.churn.as_ref().and_then(|churn| churn.currency.clone()) }
 }
 
+/// A change as it is published.
+fn cohort_change(
+    rules: &RuleSet,
+    customer: &str,
+    effect: Effect,
+    automation: Automation,
+    place: &Origin<'_>,
+) -> CohortChange {
+    let cohort = rules.cohort(effect.cohort);
+    let event_id = change_id(customer, &cohort.name, effect.change.symbol(), effect.at);
+    let sentence = |language| effect.sentence(rules, language);
+    CohortChange {
+        event_id,
+        customer_id: customer.to_owned(),
+        cohort: cohort.name.clone(),
+        change: effect.change,
+        occurred_at: effect.at,
+        reason: effect.reason,
+        automation: automation.is_allowed(),
+        why: effect.evidence(rules),
+        why_text: Localized { en: sentence(Language::English), fr: sentence(Language::French) },
+        cause: effect.cause.map(|cause| place.cause(cause)),
+        entered_at: effect.entered_at,
+        times_entered: effect.times_entered,
+        next_change_at: effect.next_change_at,
+        sequence: effect.sequence,
+        definition: cohort.definition.clone(),
+        action: cohort.action.clone(),
+        owner: cohort.owner.clone(),
+        properties: effect.properties,
+        risk: effect.risk.zip(rules.churn.as_ref()).map(|(risk, churn)| RiskStanding {
+            level: level_name(rules, risk.level).to_owned(),
+            probability: risk.probability,
+            horizon_days: in_days(churn.horizon),
+        }),
+        value: effect.risk.and_then(|risk| risk.value).map(|clv| value(clv, rules)),
+    }
+}
+
 /// In whole days, as outputs give a horizon.
 fn in_days(span: Span) -> u32 {
     u32::try_from((span.0 + Span::DAY.0 / 2) / Span::DAY.0).unwrap_or(u32::MAX)
@@ -73,58 +112,16 @@ impl RecordEncoder {
         automation: Automation,
         place: &Origin<'_>,
     ) -> [OutputRecord; 2] {
-        let cohort = rules.cohort(effect.cohort);
-        let event_id = change_id(customer, &cohort.name, effect.change.symbol(), effect.at);
-        let sentence = |language| effect.sentence(rules, language);
-        let change = CohortChange {
-            event_id: event_id.clone(),
-            customer_id: customer.to_owned(),
-            cohort: cohort.name.clone(),
-            change: effect.change,
-            occurred_at: effect.at,
-            reason: effect.reason,
-            automation: automation.is_allowed(),
-            why: effect.evidence(rules),
-            why_text: Localized { en: sentence(Language::English), fr: sentence(Language::French) },
-            cause: effect.cause.map(|cause| place.cause(cause)),
-            entered_at: effect.entered_at,
-            times_entered: effect.times_entered,
-            next_change_at: effect.next_change_at,
-            sequence: effect.sequence,
-            definition: cohort.definition.clone(),
-            action: cohort.action.clone(),
-            owner: cohort.owner.clone(),
-            properties: effect.properties,
-            risk: effect.risk.zip(rules.churn.as_ref()).map(|(risk, churn)| RiskStanding {
-                level: level_name(rules, risk.level).to_owned(),
-                probability: risk.probability,
-                horizon_days: in_days(churn.horizon),
-            }),
-            value: effect.risk.and_then(|risk| risk.value).map(|clv| value(clv, rules)),
-        };
+        let change = cohort_change(rules, customer, effect, automation, place);
         let mut payload = Vec::with_capacity(512);
         self.encoder.change(&change, &mut payload);
-        let row = (effect.change == Change::Entered).then(|| {
-            let mut row = Vec::with_capacity(128);
-            let member = CohortMember {
-                customer_id: customer.to_owned(),
-                cohort: cohort.name.clone(),
-                entered_at: change.entered_at,
-                times_entered: change.times_entered,
-                event_id: event_id.clone(),
-                sequence: change.sequence,
-                reason: change.reason,
-                definition: change.definition.clone(),
-            };
-            self.encoder.member(&member, &mut row);
-            row
-        });
+        let row = (change.change == Change::Entered).then(|| self.member_row(&change));
         let kind = match change.change {
             Change::Entered => "cohortd.cohort.entered.v1",
             Change::Exited => "cohortd.cohort.exited.v1",
         };
-        let headers = self.headers(kind, event_id, change.occurred_at, ("cohort", &cohort.name), place);
-        let row_key = format!("{}/{customer}", cohort.name).into_bytes();
+        let row_key = format!("{}/{customer}", change.cohort).into_bytes();
+        let headers = self.headers(kind, change.event_id, change.occurred_at, ("cohort", &change.cohort), place);
         [
             OutputRecord {
                 topic: Topic::Changes,
@@ -141,6 +138,23 @@ impl RecordEncoder {
                 headers,
             },
         ]
+    }
+
+    /// The row of the membership table after an entry.
+    fn member_row(&self, entry: &CohortChange) -> Vec<u8> {
+        let mut row = Vec::with_capacity(128);
+        let member = CohortMember {
+            customer_id: entry.customer_id.clone(),
+            cohort: entry.cohort.clone(),
+            entered_at: entry.entered_at,
+            times_entered: entry.times_entered,
+            event_id: entry.event_id.clone(),
+            sequence: entry.sequence,
+            reason: entry.reason,
+            definition: entry.definition.clone(),
+        };
+        self.encoder.member(&member, &mut row);
+        row
     }
 
     /// The record of a change of a risk level.

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_does_not_fit_is_cut_and_its_lengths_are_told() {
+    fn whatever_does_not_fit_is_truncated_and_its_lengths_are_recorded() {
         for (key, value_length, theirs) in [
             (10, 9_000_000, vec![50]),
             (3_000_000, 20, vec![]),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_is_refused_gets_shorter_until_only_its_own_headers_are_left() {
+    fn a_dead_letter_that_is_refused_gets_shorter_until_only_its_own_headers_are_left() {
         let mut out = fit(100, 9_000_000, &[50; 10], 1_000_000);
         while let Some(next) = of_dead_letter(&out) {
             assert!(bytes(&next) < bytes(&out), "no progress at {} bytes", bytes(&out));

@@ -83,7 +83,7 @@ mod tests {
     use super::{AGAIN_AFTER, KINDS_MAX, Line, Moment, RejectionDetail, count};
 
     #[test]
-    fn dead_letters_of_a_kind_are_said_at_once_and_then_added_up() {
+    fn dead_letters_of_a_kind_are_logged_at_once_and_then_counted() {
         let (mut kinds, start) = (Vec::new(), Moment::now());
         let (late, early) = (RejectionDetail::from("late"), RejectionDetail::from("early"));
         assert_eq!(count(&mut kinds, &late, start), Some(Line::First(late.clone())));

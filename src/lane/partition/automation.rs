@@ -9,6 +9,7 @@ use crate::engine::{Effect, RiskEffect};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::context::Context;
 use crate::lane::output::changes::Automation;
+use crate::lane::partition::state::Partition;
 use crate::lane::partition::surge::{Entry, Surges};
 use crate::rules::{Cohort, OnCreate};
 
@@ -20,9 +21,9 @@ pub(in crate::lane) struct AutomationRule {
 }
 
 impl AutomationRule {
-    /// `caught_up`: whether the change's partition has caught up.
-    pub(in crate::lane) fn new(caught_up: bool, now: Instant, context: &Context) -> Self {
-        Self { caught_up, now, max_delay: context.max_delay }
+    /// For the changes of a partition.
+    pub(in crate::lane) fn new(partition: &Partition, now: Instant, context: &Context) -> Self {
+        Self { caught_up: partition.caught_up, now, max_delay: context.max_delay }
     }
 
     /// For a change of a cohort, apart from surges.
@@ -33,21 +34,18 @@ impl AutomationRule {
             ChangeReason::Threshold | ChangeReason::ModelChanged => false,
             _ => true,
         };
-        self.allow(is_own, effect.at)
+        if is_own { self.if_in_time(effect.at) } else { Automation::Withheld }
     }
 
     /// For a change of a risk level.
     pub(super) fn for_risk_change(&self, effect: &RiskEffect) -> Automation {
         let is_own = !matches!(effect.reason, ChangeReason::ModelChanged | ChangeReason::DefinitionChanged);
-        self.allow(is_own, effect.at)
+        if is_own { self.if_in_time(effect.at) } else { Automation::Withheld }
     }
 
-    fn allow(&self, is_own: bool, at: Instant) -> Automation {
-        if self.caught_up && is_own && self.now.since(at) <= self.max_delay {
-            Automation::Allowed
-        } else {
-            Automation::Withheld
-        }
+    /// For a change at an instant that is the customer's own.
+    fn if_in_time(&self, at: Instant) -> Automation {
+        if self.caught_up && self.now.since(at) <= self.max_delay { Automation::Allowed } else { Automation::Withheld }
     }
 }
 
@@ -64,7 +62,7 @@ pub(super) fn is_in_surge(
         return false;
     }
     let number = usize::from(effect.cohort.0);
-    let Entry::OneOfTooMany { first } = surges.entered(number, effect.at, percent, customers) else {
+    let Entry::InSurge { first } = surges.entered(number, effect.at, percent, customers) else {
         return false;
     };
     if first {

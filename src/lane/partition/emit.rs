@@ -43,7 +43,7 @@ impl Partition {
     ) {
         let now = wall_clock();
         let place = self.origin(position, context);
-        let rule = AutomationRule::new(self.caught_up, now, context);
+        let rule = AutomationRule::new(self, now, context);
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
         for CustomerEffect { slot, effect } in effects.drain(..) {
@@ -92,7 +92,7 @@ impl Partition {
         plan: &mut Plan,
     ) {
         let place = self.origin(position, context);
-        let automation = AutomationRule::new(self.caught_up, wall_clock(), context).for_risk_change(&effect);
+        let automation = AutomationRule::new(self, wall_clock(), context).for_risk_change(&effect);
         self.tally().risks.push(level_name(rules, effect.level).into());
         plan.records.extend(context.record_encoder.risk_record(rules, customer, effect, automation, &place));
     }

@@ -42,15 +42,15 @@ impl Placement {
             );
         }
         if seen == Seen::First && partitions > 1 && !self.warned_mixed.load(Ordering::Relaxed) {
-            self.count(is_elsewhere, partitions);
+            let new_customers = self.new_customers.fetch_add(1, Ordering::Relaxed) + 1;
+            let elsewhere = u64::from(is_elsewhere);
+            let elsewhere = self.new_customers_elsewhere.fetch_add(elsewhere, Ordering::Relaxed) + elsewhere;
+            self.warn_if_mixed(new_customers, elsewhere, partitions);
         }
         is_elsewhere
     }
 
-    fn count(&self, is_elsewhere: bool, partitions: u32) {
-        let new_customers = self.new_customers.fetch_add(1, Ordering::Relaxed) + 1;
-        let elsewhere = self.new_customers_elsewhere.fetch_add(u64::from(is_elsewhere), Ordering::Relaxed)
-            + u64::from(is_elsewhere);
+    fn warn_if_mixed(&self, new_customers: u64, elsewhere: u64, partitions: u32) {
         if is_mixed(new_customers, elsewhere, partitions) && !self.warned_mixed.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 customers = new_customers,
@@ -78,8 +78,8 @@ mod tests {
 
     use super::{Ordering, Placement, Seen, partition_of};
 
-    /// So many customers by another partitioner, and others by murmur2: what is said, of all and of a mixture.
-    fn said(partitions: u32, by_another: u32, by_murmur2: u32) -> (bool, bool) {
+    /// The warnings for so many customers placed by another partitioner and by murmur2: that any differ, that both occur.
+    fn warnings(partitions: u32, by_another: u32, by_murmur2: u32) -> (bool, bool) {
         let placement = Placement::default();
         for number in 0..by_another {
             let customer = format!("a{number}");
@@ -95,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn one_partitioner_is_told_from_another_and_from_a_mixture() {
+    fn one_partitioner_is_distinguished_from_another_and_from_a_mixture() {
         for partitions in [2, 3, 6, 64] {
-            assert_eq!(said(partitions, 0, 5_000), (false, false), "{partitions}");
-            assert_eq!(said(partitions, 5_000, 0), (true, false), "{partitions}");
-            assert_eq!(said(partitions, 2_000, 3_000), (true, true), "{partitions}");
-            assert_eq!(said(partitions, 100, 0), (true, false), "{partitions}: too few to tell");
+            assert_eq!(warnings(partitions, 0, 5_000), (false, false), "{partitions}");
+            assert_eq!(warnings(partitions, 5_000, 0), (true, false), "{partitions}");
+            assert_eq!(warnings(partitions, 2_000, 3_000), (true, true), "{partitions}");
+            assert_eq!(warnings(partitions, 100, 0), (true, false), "{partitions}: too few to tell");
         }
-        assert_eq!(said(1, 1_000, 1_000), (false, false));
+        assert_eq!(warnings(1, 1_000, 1_000), (false, false));
     }
 }

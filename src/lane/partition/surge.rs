@@ -20,9 +20,9 @@ pub(in crate::lane) struct Surges {
 /// Whether an entry is part of a surge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::lane) enum Entry {
-    News,
+    Normal,
     /// Too many have entered in this hour. `first`: this entry is the first one too many.
-    OneOfTooMany {
+    InSurge {
         first: bool,
     },
 }
@@ -37,7 +37,7 @@ impl Surges {
         if hours.len() > HOURS_MAX {
             hours.pop_first();
         }
-        if count <= most { Entry::News } else { Entry::OneOfTooMany { first: count == most + 1 } }
+        if count <= most { Entry::Normal } else { Entry::InSurge { first: count == most + 1 } }
     }
 
     /// The rules have changed, and with them the numbers of the cohorts.
@@ -74,9 +74,9 @@ mod tests {
             let mut surges = Surges::default();
             let at = Instant(5 * Span::HOUR.0);
             let all: Vec<Entry> = (0..1_000).map(|_| surges.entered(0, at, 20, customers)).collect();
-            let firsts = all.iter().filter(|entry| **entry == Entry::OneOfTooMany { first: true }).count();
-            assert!(firsts <= 1 && all.is_sorted_by_key(|entry| *entry != Entry::News));
-            all.iter().filter(|entry| **entry == Entry::News).count()
+            let firsts = all.iter().filter(|entry| **entry == Entry::InSurge { first: true }).count();
+            assert!(firsts <= 1 && all.is_sorted_by_key(|entry| *entry != Entry::Normal));
+            all.iter().filter(|entry| **entry == Entry::Normal).count()
         };
         assert_eq!((news(10), news(600), news(4_000), news(10_000)), (100, 120, 800, 1_000));
     }
@@ -85,13 +85,13 @@ mod tests {
     fn each_cohort_and_hour_counts_by_itself_and_survives_a_restart() {
         let mut surges = Surges::default();
         let at = |hour: i64| Instant(hour * Span::HOUR.0 + 1);
-        (0..100).for_each(|_| assert_eq!(surges.entered(1, at(7), 20, 0), Entry::News));
-        assert_eq!(surges.entered(2, at(7), 20, 0), Entry::News);
-        assert_eq!(surges.entered(1, at(8), 20, 0), Entry::News);
+        (0..100).for_each(|_| assert_eq!(surges.entered(1, at(7), 20, 0), Entry::Normal));
+        assert_eq!(surges.entered(2, at(7), 20, 0), Entry::Normal);
+        assert_eq!(surges.entered(1, at(8), 20, 0), Entry::Normal);
         let mut again = Surges::of_rows(&surges.rows());
         assert_eq!(again, surges);
-        assert_eq!(again.entered(1, at(7), 20, 0), Entry::OneOfTooMany { first: true });
-        (9..20).for_each(|hour| assert_eq!(again.entered(1, at(hour), 20, 0), Entry::News));
+        assert_eq!(again.entered(1, at(7), 20, 0), Entry::InSurge { first: true });
+        (9..20).for_each(|hour| assert_eq!(again.entered(1, at(hour), 20, 0), Entry::Normal));
         assert!(again.rows().len() <= 4);
     }
 }

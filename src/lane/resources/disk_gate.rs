@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Moment};
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::metrics::{Wait, WaitCause};
-use crate::store::{Space, remove_set_aside};
+use crate::store::{Space, Writing, remove_set_aside};
 
 /// Between two checks of the disk: at 200 MB/s less than the reserve is written in between.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -43,12 +43,13 @@ impl Lane {
         let marks = space.marks(u64::try_from(write_buffers).unwrap_or(u64::MAX));
         self.context.metrics.state_free.set(i64::try_from(space.free).unwrap_or(i64::MAX));
         self.context.metrics.state_pause.set(i64::try_from(marks.pause_below).unwrap_or(i64::MAX));
-        let reason = space.refuses(marks, self.disk.is_full())?;
+        let writing = if self.disk.is_full() { Writing::Paused } else { Writing::Active };
+        let reason = space.refuses(marks, writing)?;
         match remove_set_aside(&folder) {
             Ok(0) | Err(_) => Some(reason),
             Ok(copies) => {
                 tracing::warn!(copies, reason, "Damaged copies that were set aside are removed to make room.");
-                Space::of(&folder).ok()?.refuses(marks, self.disk.is_full())
+                Space::of(&folder).ok()?.refuses(marks, writing)
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::lane::restore::stages::{Restore, RestoreTools, Stage, Step};
 use crate::lane::versions::rulebook::Version;
 use crate::metrics::WaitCause;
 use crate::settings;
-use crate::store::{Log, Meta, Surveyed};
+use crate::store::{Database, Log, Meta, Surveyed};
 
 /// How long one request to a broker may take; the group is polled in between.
 const ASK: Duration = Duration::from_secs(1);
@@ -80,7 +80,18 @@ impl Restore {
                 Err(failure) => return Err(failure.into()),
             },
         };
-        let Changelog { database, .. } = *stage;
+        self.replay(stage.database, meta, rules, tools)
+    }
+
+    /// Replays the input from where META says, under the rules that decided it.
+    fn replay(
+        &mut self,
+        database: Database,
+        meta: Meta,
+        rules: Arc<Version>,
+        tools: &RestoreTools<'_>,
+    ) -> Result<Step, LaneError> {
+        let context = tools.context;
         let recorded = VecDeque::from(database.recorded()?);
         let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize)
             .observing(meta.observed.clone());

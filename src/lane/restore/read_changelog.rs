@@ -26,12 +26,10 @@ impl Restore {
     ) -> Result<Step, LaneError> {
         let topic = &tools.context.topics.changelog;
         if let Some(at) = stage.blocked_at {
-            match tools.reader.stable_end(topic, self.partition, self.hold.ask()).map_err(Failure::at_work) {
-                Ok(stable) if stable > at => stage.blocked_at = None,
-                Ok(_) => return Ok(self.blocked(stage, at, tools)),
-                Err(Failure::Retry(_)) => return Ok(self.blocked(stage, at, tools)),
-                Err(failure) => return Err(failure.into()),
+            if self.is_open(at, tools)? {
+                return Ok(self.blocked(stage, at, tools));
             }
+            stage.blocked_at = None;
         }
         if let Some(cause) = self.start_reader(topic, stage.next, stage.end, tools)? {
             return Ok(self.wait_for_kafka(Stage::Changelog(stage), cause, tools));
@@ -81,6 +79,16 @@ impl Restore {
         }
         let remaining = stage.end - stage.next;
         Ok(self.progress(Stage::Changelog(stage), remaining, tools))
+    }
+
+    /// Is the transaction at an offset still open? Also while no broker answers.
+    fn is_open(&self, at: i64, tools: &RestoreTools<'_>) -> Result<bool, LaneError> {
+        let topic = &tools.context.topics.changelog;
+        match tools.reader.stable_end(topic, self.partition, self.hold.ask()).map_err(Failure::at_work) {
+            Ok(stable) => Ok(stable <= at),
+            Err(Failure::Retry(_)) => Ok(true),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
     /// The changelog is read to its end: everything is written, and the replay can begin.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant as Moment};
 
 use crate::engine::Detail;
-use crate::kafka::{Failure, Read};
+use crate::kafka::{Failure, Read, Round};
 use crate::lane::error::LaneError;
 use crate::lane::identity;
 use crate::lane::input::ingest::Replayed;
@@ -38,32 +38,22 @@ impl Restore {
         }
         let (mut done, mut failed) = (false, None);
         while !done && failed.is_none() && Moment::now() < until {
-            let mut records = Vec::new();
-            while records.len() < REPLAY_RECORDS {
-                let wait = if records.is_empty() { Duration::from_millis(20) } else { Duration::ZERO };
-                match tools.reader.poll(wait) {
-                    Read::Record(record) => records.push(record),
-                    Read::Done => {
-                        done = true;
-                        break;
-                    }
-                    Read::OutOfRange { offset, .. } => {
-                        tracing::debug!(
-                            partition = self.partition,
-                            offset,
-                            "Retention has deleted records that were to be read again."
-                        );
-                        let held = tools.watermarks.range(topic, self.partition, ASK);
-                        let from = held.map_or(offset + 1, |held| held.start);
-                        return Err(identity::passed(&stage.partition.meta, from, self.partition, tools.context));
-                    }
-                    Read::Failed(Failure::Retry(cause)) => {
-                        failed = Some(cause);
-                        break;
-                    }
-                    Read::Waiting { .. } | Read::Nothing => break,
-                    Read::Failed(failure) => return Err(failure.into()),
+            let Round { records, end } = tools.reader.poll_round(REPLAY_RECORDS);
+            match end {
+                Read::OutOfRange { offset, .. } => {
+                    tracing::debug!(
+                        partition = self.partition,
+                        offset,
+                        "Retention has deleted records that were to be read again."
+                    );
+                    let held = tools.watermarks.range(topic, self.partition, ASK);
+                    let from = held.map_or(offset + 1, |held| held.start);
+                    return Err(identity::passed(&stage.partition.meta, from, self.partition, tools.context));
                 }
+                Read::Failed(Failure::Retry(cause)) => failed = Some(cause),
+                Read::Failed(failure) => return Err(failure.into()),
+                Read::Done => done = true,
+                Read::Record(_) | Read::Waiting { .. } | Read::Nothing => {}
             }
             if !records.is_empty() {
                 self.last_received = Moment::now();

@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant as Moment};
 
 use crate::backoff::Backoff;
-use crate::kafka::{Brokers, Failure, Followed, Follower};
+use crate::kafka::{Brokers, Failure, Follower, FollowerEvent};
 use crate::lane::context::Context;
 use crate::lane::summaries::publisher::{Publisher, Reread};
 use crate::lane::summaries::results::Results;
@@ -210,21 +210,21 @@ impl Summaries {
         let started = Moment::now();
         while started.elapsed() < TURN {
             match follower.poll(POLL) {
-                Followed::Record(record) => {
+                FollowerEvent::Record(record) => {
                     let position = (record.partition(), record.offset());
                     if let (Some(key), Some(value)) = (record.key(), record.payload()) {
                         self.take(key, value, position);
                     }
                     self.next.insert(position.0, position.1 + 1);
                 }
-                Followed::End { partition } => {
+                FollowerEvent::End { partition } => {
                     self.unread.remove(&partition);
                     if self.unread.is_empty() {
                         self.backoff = backoff();
                         self.health.resume(WaitCause::Summaries, None);
                     }
                 }
-                Followed::OutOfRange { partition, reason } => {
+                FollowerEvent::OutOfRange { partition, reason } => {
                     tracing::warn!(partition, reason, "The summaries of a partition are read from their beginning.");
                     self.next.remove(&partition);
                     if partition == PUBLISHER_PARTITION {
@@ -232,9 +232,11 @@ impl Summaries {
                     }
                     return Ok(false);
                 }
-                Followed::Failed(Failure::Retry(cause)) => tracing::debug!(reason = %cause, "Following the summaries."),
-                Followed::Failed(failure) => return Err(failure),
-                Followed::Nothing => {}
+                FollowerEvent::Failed(Failure::Retry(cause)) => {
+                    tracing::debug!(reason = %cause, "Following the summaries.")
+                }
+                FollowerEvent::Failed(failure) => return Err(failure),
+                FollowerEvent::Nothing => {}
             }
         }
         Ok(true)

@@ -169,7 +169,7 @@ impl Results {
             if context.role.is_ours() {
                 show_overview(&overview, context);
             }
-            context.board.put(Arc::new(overview));
+            context.latest.set_overview(Arc::new(overview));
             (self.day, self.shown) = (Some(day), Some(day));
         }
         Ok(())

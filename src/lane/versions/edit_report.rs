@@ -29,6 +29,15 @@ struct Edit {
     members: BTreeMap<String, (u64, u64)>,
 }
 
+/// Where the new rules find what happened before the edit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lane) enum History {
+    /// All that they need is in the stored facts.
+    Stored,
+    /// The input is read again for facts that are not stored.
+    ReadAgain,
+}
+
 /// What one partition reports when it has applied the edit.
 pub(in crate::lane) struct Applied {
     pub(in crate::lane) customers: u64,
@@ -46,8 +55,8 @@ impl Edits {
         change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A partition starts to apply a version. `rereads`: with a backfill from its input.
-    pub(in crate::lane) fn begins(&self, partition: i32, version: u64, rereads: bool) {
+    /// A partition starts to apply a version.
+    pub(in crate::lane) fn begins(&self, partition: i32, version: u64, history: History) {
         let is_first = self.with(|edit| {
             let is_new = edit.as_ref().is_none_or(|edit| edit.version != version);
             if is_new {
@@ -59,6 +68,7 @@ impl Edits {
             is_new
         });
         if is_first {
+            let rereads = history == History::ReadAgain;
             tracing::info!(version, rereads, "Applying new rules, one partition after another; its input waits.");
         }
     }
@@ -146,7 +156,7 @@ impl Edit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Applied, Edits};
+    use super::{Applied, Edits, History};
 
     #[test]
     fn an_edit_is_closed_when_every_partition_here_has_applied_it_and_adds_them_up() {
@@ -156,8 +166,8 @@ mod tests {
             members: vec![("vip".into(), before, after), ("same".into(), 3, 3)],
         };
         let is_open = || edits.with(|edit| edit.is_some());
-        edits.begins(0, 2, false);
-        edits.begins(1, 2, false);
+        edits.begins(0, 2, History::Stored);
+        edits.begins(1, 2, History::Stored);
         edits.report_started(0);
         edits.applied(0, applied(4, 1));
         edits.report_started(1);
@@ -165,7 +175,7 @@ mod tests {
         edits.applied(1, applied(5, 7));
         edits.report_waiting(0);
         assert!(is_open(), "partition 2 has not begun");
-        edits.begins(2, 2, false);
+        edits.begins(2, 2, History::Stored);
         edits.left(2);
         assert_eq!(edits.with(|edit| edit.as_ref().map(super::Edit::changes)).as_deref(), Some("vip 9 to 8"));
         edits.report_started(0);

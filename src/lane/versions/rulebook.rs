@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::inquiry::{Board, Coverage, InForce};
+use crate::inquiry::{Coverage, InForce, Latest};
 use crate::lane::error::LaneError;
 use crate::metrics::{CohortCounters, Metrics};
 use crate::rules::{self, RuleSet};
@@ -24,7 +24,7 @@ pub struct Version {
 pub struct Rulebook {
     metrics: Arc<Metrics>,
     /// Shows the newest version to the admin API.
-    board: Arc<Board>,
+    latest: Arc<Latest>,
     newest: AtomicU64,
     /// There may be versions that cannot be read now.
     behind: AtomicBool,
@@ -42,8 +42,8 @@ struct Entry {
 
 impl Rulebook {
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, board: Arc<Board>) -> Self {
-        Self { metrics, board, newest: AtomicU64::new(0), behind: AtomicBool::new(false), entries: Mutex::default() }
+    pub fn new(metrics: Arc<Metrics>, latest: Arc<Latest>) -> Self {
+        Self { metrics, latest, newest: AtomicU64::new(0), behind: AtomicBool::new(false), entries: Mutex::default() }
     }
 
     /// Adds the next version, compiled by the caller if `rules` is given. Older and known versions are ignored.
@@ -70,7 +70,7 @@ impl Rulebook {
         let counters = self.metrics.cohorts(rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
         let coverage = Arc::new(Coverage::new(&rules));
         let fingerprint = rules.fingerprint.clone();
-        self.board.put_rules(InForce { version: number, fingerprint, coverage: Arc::clone(&coverage) });
+        self.latest.set_rules(InForce { version: number, fingerprint, coverage: Arc::clone(&coverage) });
         Arc::new(Version { number, rules, coverage, counters })
     }
 

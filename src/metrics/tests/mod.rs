@@ -2,8 +2,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::{
-    CohortCounters, Expected, Fired, Health, Metrics, PartitionMetrics, Rebalance, Stage, Surveyed, Transaction, Wait,
-    WaitCause,
+    CohortCounters, CohortFigures, Expected, Fired, Health, Metrics, PartitionMetrics, Rebalance, Stage, Transaction,
+    Wait, WaitCause,
 };
 use crate::event::{Change, DeadLetterReason, Instant, SkipReason};
 
@@ -42,7 +42,7 @@ fn lively() -> (Metrics, PartitionMetrics, Vec<CohortCounters>) {
     metrics.set_partitions_unowned(Some(0));
     metrics.kafka("producer", "1").requests.inc();
     let expected = Expected { if_silent: 3.0, expected: 4.5 };
-    let surveyed = Surveyed {
+    let figures = CohortFigures {
         risk_levels: vec![("low", 4), ("high", 1)],
         value: Some((20.0, 100.0)),
         entries: expected,
@@ -50,7 +50,7 @@ fn lively() -> (Metrics, PartitionMetrics, Vec<CohortCounters>) {
         value_at_stake: Some(90.0),
         errors: Some((1.0, 2.0)),
     };
-    metrics.surveyed("vip", &surveyed);
+    metrics.show_forecast("vip", &figures);
     (metrics, partition, cohorts)
 }
 
@@ -70,8 +70,8 @@ fn promtool_finds_nothing_to_object_to() {
     };
     promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && printed.is_empty(), "{printed}\n{text}");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn series_grow_with_cohorts_plus_partitions_and_not_with_their_product() {
         partition.set_timers_pending(4);
     }
     for name in cohorts() {
-        let surveyed = Surveyed {
+        let figures = CohortFigures {
             risk_levels: vec![("low", 4), ("medium", 3), ("high", 2), ("lost", 1)],
             value: Some((20.5, 100.5)),
             entries: expected,
@@ -209,7 +209,7 @@ fn series_grow_with_cohorts_plus_partitions_and_not_with_their_product() {
             value_at_stake: Some(90.5),
             errors: Some((1.0, 2.0)),
         };
-        metrics.surveyed(name, &surveyed);
+        metrics.show_forecast(name, &figures);
         metrics.rank(name, "clv").show(Some(10.5), 300);
     }
     let begun = std::time::Instant::now();

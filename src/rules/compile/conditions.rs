@@ -1,7 +1,7 @@
 //! Conditions: each construct of the language as a test on facts.
 
 use super::{Compiled, Compiler, later};
-use crate::event::Instant;
+use crate::event::{Change, Instant};
 use crate::fact::{Distinct, DistinctAll, DistinctKey, Earliest, FactKind, Floor, Latest, Series, Total, Unanswered};
 use crate::rules::ast::{
     Bound, Count, Did, ExprKind, Mode, Name, Next, Range, Sequence, Silent, Window as WrittenWindow,
@@ -26,8 +26,10 @@ impl Compiler<'_> {
                 cohort: self.order[cohort.text.as_str()],
                 stay: stay.map(|(bound, duration)| (bound, duration.span)),
             },
-            ExprKind::Entered { cohort, count, window } => self.moves(cohort, true, count.as_ref(), window, range)?,
-            ExprKind::Left { cohort, window } => self.moves(cohort, false, None, window, range)?,
+            ExprKind::Entered { cohort, count, window } => {
+                self.moves(cohort, Change::Entered, count.as_ref(), window, range)?
+            }
+            ExprKind::Left { cohort, window } => self.moves(cohort, Change::Exited, None, window, range)?,
             ExprKind::Compare(compare) => return self.compare(compare),
             ExprKind::Streak(streak) => self.streak(streak, range)?,
             ExprKind::Rank(rank) => self.rank(rank, range)?,
@@ -42,13 +44,15 @@ impl Compiler<'_> {
     pub(super) fn did(&mut self, did: &Did, range: Range) -> Compiled<Condition> {
         let selector = self.selector(&did.step);
         let waits = !did.even_if_new && has_length(&did.window);
-        let times = |bound, n| count_test(bound, n, did.negated, range);
+        let times = |bound, n| -> Compiled<CountTest> {
+            Ok(CountTest { negated: did.negated, ..count_test(bound, n, range)? })
+        };
         let (test, key) = match &did.count {
             None => (CountTest { min: 1, max: None, negated: did.negated }, None),
             Some(Count::Times(bound, n)) => (times(*bound, *n)?, None),
             Some(Count::FirstTime) => {
                 let fact = self.fact(Earliest { cap: 1 }, &selector, None);
-                let window = self.window(&did.window, false);
+                let window = self.window(&did.window);
                 return Ok(Condition::First { fact, window, negated: did.negated });
             }
             Some(Count::Different(bound, n, property)) => {
@@ -59,7 +63,7 @@ impl Compiler<'_> {
                 return self.rhythm(&selector, *times, *unit, *periods, *of_last, range);
             }
         };
-        let window = self.window(&did.window, false);
+        let window = self.window(&did.window);
         let cap = test.capacity();
         let from = match window {
             Window::Ever => None,
@@ -106,7 +110,7 @@ impl Compiler<'_> {
     pub(super) fn absence(&mut self, sequence: &Sequence, next: &Next) -> Condition {
         let (a, b) = (self.selector(&sequence.first), self.selector(&next.step));
         let key = sequence.key.as_ref().map(|name| self.property(name));
-        let window = self.window(&sequence.window, false);
+        let window = self.window(&sequence.window);
         let after = next.within.span;
         let horizon = match window {
             Window::Last(span) | Window::Between { far: span, .. } => Some(span + after),
@@ -115,23 +119,23 @@ impl Compiler<'_> {
         let each = sequence.mode == Some(Mode::Each);
         let kind = Unanswered { key, each, keys_max: self.capacities.keys, each_max: self.capacities.waiting, horizon };
         let fact = self.fact(kind, &a, Some(b));
-        Condition::Followed { fact, after, window }
+        Condition::Unanswered { fact, after, window }
     }
 
     pub(super) fn moves(
         &mut self,
         cohort: &Name,
-        entered: bool,
+        change: Change,
         count: Option<&Count>,
         window: &WrittenWindow,
         range: Range,
     ) -> Compiled<Condition> {
         let cohort = self.order[cohort.text.as_str()];
-        let window = self.window(window, true);
+        let window = self.window_of_changes(window);
         let test = match count {
             None => CountTest { min: 1, max: None, negated: false },
             Some(Count::FirstTime) => return Ok(Condition::FirstEntered { cohort, window }),
-            Some(Count::Times(bound, n)) => count_test(*bound, *n, false, range)?,
+            Some(Count::Times(bound, n)) => count_test(*bound, *n, range)?,
             Some(_) => return Err(ExprError::new(range, "entries can only be counted with `times`")),
         };
         if test.capacity() > MOVES_MAX as usize {
@@ -140,11 +144,11 @@ impl Compiler<'_> {
             );
             return Err(ExprError::new(range, message));
         }
-        Ok(Condition::Moves { cohort, entered, window, test })
+        Ok(Condition::Moves { cohort, change, window, test })
     }
 }
 
-pub(super) fn count_test(bound: Bound, n: u32, negated: bool, range: Range) -> Compiled<CountTest> {
+pub(super) fn count_test(bound: Bound, n: u32, range: Range) -> Compiled<CountTest> {
     if n > COUNT_MAX {
         return Err(ExprError::new(range, format!("the maximum count is {COUNT_MAX}, not {n}")));
     }
@@ -156,7 +160,7 @@ pub(super) fn count_test(bound: Bound, n: u32, negated: bool, range: Range) -> C
         Bound::FewerThan if n == 0 => return Err(ExprError::new(range, "`fewer than 0` can never hold")),
         Bound::FewerThan => (0, Some(n - 1)),
     };
-    Ok(CountTest { min, max, negated })
+    Ok(CountTest { min, max, negated: false })
 }
 
 /// Has the window a length, for which a customer must have been known before a count of zero counts?

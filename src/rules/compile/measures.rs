@@ -347,7 +347,7 @@ impl Compiler<'_> {
             let selector = self.selector_of(events, &[]);
             self.remember_edges(*edge, &selector, asked);
         }
-        self.window(window, false)
+        self.window(window)
     }
 
     /// The last event as of some time ago needs more times than the latest one.
@@ -361,11 +361,7 @@ impl Compiler<'_> {
 
 /// Is the comparison with percentages? Both sides of `between` are, or neither.
 fn percents(compare: &Compare) -> Compiled<bool> {
-    let operands = match &compare.test {
-        CompareTest::Compare(_, operand) => vec![operand],
-        CompareTest::Between(low, high) => vec![low, high],
-        CompareTest::Known | CompareTest::Missing => vec![],
-    };
+    let operands = compare.test.operands();
     let range = compare.measure.range;
     let percents = operands.iter().filter(|operand| matches!(operand, Operand::Percent(_))).count();
     if percents > 0 && percents < operands.len() {

@@ -69,57 +69,11 @@ pub fn compile_within(
         return Err(errors);
     }
     let mut compiler = Compiler::new(document, &order, capacities);
-    let mut cohorts = Vec::new();
+    let mut cohorts = Vec::with_capacity(order.len());
     for name in &order {
-        let rule = &document.cohorts[*name];
-        let mut part = |part: Part, written: Option<&Written>| {
-            let node = written.map(|written| compiler.node(&written.text, &written.expr));
-            match node.transpose() {
-                Ok(node) => node,
-                Err(error) => {
-                    errors.push(placed(file, text, document, name, part, error));
-                    None
-                }
-            }
-        };
-        let who = part(Part::Who, Some(&rule.who)).unwrap_or(Node::And(Vec::new()));
-        let stay = part(Part::Stay, rule.stay.as_ref());
-        let until = part(Part::Until, rule.until.as_ref());
-        let mut include = Vec::new();
-        for included in &rule.include {
-            match compiler.included(included) {
-                Ok(measure) => include.push((included.text.clone(), measure)),
-                Err(error) => errors.push(placed(file, text, document, name, Part::Include, error)),
-            }
-        }
-        cohorts.push(Cohort {
-            name: (*name).to_owned(),
-            who,
-            stay,
-            until,
-            at_least: rule.at_least,
-            at_most: rule.at_most,
-            cooldown: rule.cooldown,
-            once: rule.once,
-            enabled: rule.enabled,
-            shadow: rule.shadow,
-            group: rule.group.as_ref().map(|group| group.name.clone()),
-            excluded_by: order
-                .iter()
-                .zip(0..)
-                .filter(|(other, _)| rule.group.is_some() && comes_first(document, other, name))
-                .map(|(_, index)| CohortIx(index))
-                .collect(),
-            on_create: rule.on_create,
-            include,
-            title: rule.name.clone(),
-            owner: rule.owner.clone(),
-            action: rule.action.clone(),
-            definition: definition(document, name),
-            dependants: Vec::new(),
-            rests_on: Vec::new(),
-            keeps_history: false,
-        });
+        let (cohort, problems) = compiler.cohort(name, &order);
+        errors.extend(problems.into_iter().map(|(part, error)| placed(file, text, document, name, part, error)));
+        cohorts.push(cohort);
     }
     let churn = document.churn.as_ref().and_then(|rule| match compiler.churn(file, text, rule) {
         Ok(churn) => Some(churn),
@@ -296,18 +250,100 @@ impl<'d> Compiler<'d> {
         ConditionIx(u16::try_from(at).expect("a rules file has fewer than 65,536 conditions"))
     }
 
+    /// One cohort, with the errors in its parts; what cannot be compiled is left out. `order`: in which cohorts are
+    /// decided.
+    fn cohort(&mut self, name: &str, order: &[&str]) -> (Cohort, Vec<(Part, ExprError)>) {
+        let document = self.document;
+        let rule = &document.cohorts[name];
+        let mut errors = Vec::new();
+        let mut part = |part: Part, written: Option<&Written>| {
+            let node = written.map(|written| self.node(&written.text, &written.expr));
+            node.transpose().unwrap_or_else(|error| {
+                errors.push((part, error));
+                None
+            })
+        };
+        let who = part(Part::Who, Some(&rule.who)).unwrap_or(Node::And(Vec::new()));
+        let stay = part(Part::Stay, rule.stay.as_ref());
+        let until = part(Part::Until, rule.until.as_ref());
+        let mut include = Vec::new();
+        for included in &rule.include {
+            match self.included(included) {
+                Ok(measure) => include.push((included.text.clone(), measure)),
+                Err(error) => errors.push((Part::Include, error)),
+            }
+        }
+        let cohort = Cohort {
+            name: name.to_owned(),
+            who,
+            stay,
+            until,
+            at_least: rule.at_least,
+            at_most: rule.at_most,
+            cooldown: rule.cooldown,
+            once: rule.once,
+            enabled: rule.enabled,
+            shadow: rule.shadow,
+            group: rule.group.as_ref().map(|group| group.name.clone()),
+            excluded_by: order
+                .iter()
+                .zip(0..)
+                .filter(|(other, _)| rule.group.is_some() && comes_first(document, other, name))
+                .map(|(_, index)| CohortIx(index))
+                .collect(),
+            on_create: rule.on_create,
+            include,
+            title: rule.name.clone(),
+            owner: rule.owner.clone(),
+            action: rule.action.clone(),
+            definition: definition(document, name),
+            dependants: Vec::new(),
+            rests_on: Vec::new(),
+            keeps_history: false,
+        };
+        (cohort, errors)
+    }
+
     fn finish(mut self, document: &Document, mut cohorts: Vec<Cohort>, churn: Option<Churn>) -> RuleSet {
         let definitions: Vec<String> = self.facts.iter().map(|fact| self.in_words(fact)).collect();
         for (fact, words) in self.facts.iter_mut().zip(&definitions) {
             fact.id = u64::try_from(hash128(words) >> 64).unwrap_or_default();
         }
+        let readers = self.link(&mut cohorts, churn.as_ref());
+        rest(&mut cohorts);
+        self.name_ranks(&cohorts, churn.as_ref());
+        let names = self.vocabulary.names_len();
+        let feeds: Vec<Vec<Feed>> = (0..=names)
+            .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
+            .collect();
+        let churn = churn.map(|churn| Churn { plain_visit: self.plain_visit(&churn, &feeds), ..churn });
+        let readers = Readers::new(&readers, &cohorts, &self.rankings, &self.ranks, churn.as_ref());
+        let fingerprint = self.fingerprint(document, &cohorts, &definitions);
+        RuleSet {
+            cohorts,
+            conditions: self.conditions,
+            facts: self.facts,
+            churn,
+            rankings: self.rankings,
+            ranks: self.ranks,
+            mentions: mentions(document, &self.vocabulary),
+            vocabulary: self.vocabulary,
+            time_zone: jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC),
+            fingerprint,
+            feeds,
+            readers,
+        }
+    }
+
+    /// Enters in each cohort which others refer to it. The result: for each fact the cohorts that read it.
+    fn link(&self, cohorts: &mut [Cohort], churn: Option<&Churn>) -> Vec<Vec<CohortIx>> {
         let mut readers = vec![Vec::new(); self.facts.len()];
         let mut references = Vec::new();
         for (i, cohort) in cohorts.iter().enumerate() {
             let reader = CohortIx(u16::try_from(i).unwrap_or(u16::MAX));
             let mut leaves = Vec::new();
             cohort.nodes().for_each(|node| node.leaves(&mut leaves));
-            if let Some(churn) = churn.as_ref().filter(|_| self.asks_for_risk(cohort)) {
+            if let Some(churn) = churn.filter(|_| self.asks_for_risk(cohort)) {
                 churn.signals.iter().for_each(|signal| signal.when.leaves(&mut leaves));
             }
             for leaf in leaves {
@@ -338,14 +374,10 @@ impl<'d> Compiler<'d> {
                 cohort.dependants.push(reader);
             }
         }
-        rest(&mut cohorts);
-        self.name_ranks(&cohorts, churn.as_ref());
-        let names = self.vocabulary.names_len();
-        let feeds: Vec<Vec<Feed>> = (0..=names)
-            .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
-            .collect();
-        let churn = churn.map(|churn| Churn { plain_visit: self.plain_visit(&churn, &feeds), ..churn });
-        let readers = Readers::new(&readers, &cohorts, &self.rankings, &self.ranks, churn.as_ref());
+        readers
+    }
+
+    fn fingerprint(&self, document: &Document, cohorts: &[Cohort], definitions: &[String]) -> String {
         let all: Vec<String> = document.cohorts.keys().map(|name| canonical(document, name)).collect();
         let churn_lines = document
             .churn
@@ -358,23 +390,9 @@ impl<'d> Compiler<'d> {
             all.join("\n\n"),
             canonical_shadows(document),
             churn_lines,
-            self.canonical_layout(&cohorts, &definitions),
+            self.canonical_layout(cohorts, definitions),
         );
-        let fingerprint = format!("{:032x}", hash128(&whole));
-        RuleSet {
-            cohorts,
-            conditions: self.conditions,
-            facts: self.facts,
-            churn,
-            rankings: self.rankings,
-            ranks: self.ranks,
-            mentions: mentions(document, &self.vocabulary),
-            vocabulary: self.vocabulary,
-            time_zone: jiff::tz::TimeZone::get(&document.time_zone).unwrap_or(jiff::tz::TimeZone::UTC),
-            fingerprint,
-            feeds,
-            readers,
-        }
+        format!("{:032x}", hash128(&whole))
     }
 }
 

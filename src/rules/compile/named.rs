@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_told_with_the_nearest_known_one() {
+    fn an_unknown_name_is_reported_with_the_nearest_known_one() {
         let shown = mistake("did visit and baskett > 50");
         assert!(shown.starts_with("r.toml:6:22: cohorts.c.who: there is no attribute or measure `baskett`"), "{shown}");
         assert!(shown.contains("did you mean `basket`?") && shown.ends_with("^^^^^^^"), "{shown}");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_definition_is_said_there_used_or_not() {
+    fn mistakes_in_a_definition_are_reported_there_used_or_not() {
         let shown = mistakes("[measures]\nm = 'ratio(count(visit), plann)'\n[cohorts.c]\nwho = 'did visit'");
         assert!(shown[0].starts_with("r.toml:2:26: measures.m: there is no"), "{shown:?}");
         let shown = mistakes("[measures]\nm = 'ratio(time since last a_, count(b))'\n[cohorts.c]\nwho = 'did visit'");

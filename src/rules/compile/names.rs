@@ -1,6 +1,6 @@
 //! The names that expressions refer to: attributes, measures and scores, and cohorts.
 
-use crate::rules::ast::{CompareTest, Expr, ExprKind, Measure, MeasureKind, Name, Operand, Range};
+use crate::rules::ast::{Expr, ExprKind, Measure, MeasureKind, Name, Operand, Range};
 use crate::rules::document::Document;
 
 /// The bare names in a measure.
@@ -20,12 +20,7 @@ pub(super) fn names_in_expr<'e>(expr: &'e Expr, found: &mut Vec<&'e Name>) {
         ExprKind::Rank(rank) => found.extend(names(&rank.by)),
         ExprKind::Compare(compare) => {
             found.extend(names(&compare.measure));
-            let operands = match &compare.test {
-                CompareTest::Compare(_, operand) => vec![operand],
-                CompareTest::Between(low, high) => vec![low, high],
-                CompareTest::Known | CompareTest::Missing => vec![],
-            };
-            for operand in operands {
+            for operand in compare.test.operands() {
                 match operand {
                     Operand::Measure(_, measure) => found.extend(names(measure)),
                     // A text, if no definition has that name.

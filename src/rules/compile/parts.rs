@@ -14,7 +14,7 @@ use crate::rules::measure::Window;
 use crate::rules::selector::{Filter, FilterTest, Literal};
 
 impl Compiler<'_> {
-    pub(super) fn window(&mut self, window: &WrittenWindow, inclusive: bool) -> Window {
+    pub(super) fn window(&mut self, window: &WrittenWindow) -> Window {
         match window {
             WrittenWindow::Ever => Window::Ever,
             WrittenWindow::Last(duration) => Window::Last(duration.span),
@@ -23,7 +23,7 @@ impl Compiler<'_> {
             WrittenWindow::MoreThan(duration) => Window::MoreThan(duration.span),
             WrittenWindow::Since(edge, events) => {
                 let selector = self.selector_of(events, &[]);
-                Window::Since { fact: self.edge(*edge, &selector), edge: *edge, inclusive }
+                Window::Since { fact: self.edge(*edge, &selector), edge: *edge, inclusive: false }
             }
             WrittenWindow::SinceDate(date) => {
                 let date = jiff::civil::date(date.year, date.month, date.day);
@@ -34,6 +34,14 @@ impl Compiler<'_> {
                 let selector = self.selector_of(&Events::Named(vec![name.clone()]), &[]);
                 Window::WithinFirst { fact: self.edge(Edge::First, &selector), span: duration.span }
             }
+        }
+    }
+
+    /// A window of changes of membership: `since F` includes the change that F itself causes.
+    pub(super) fn window_of_changes(&mut self, window: &WrittenWindow) -> Window {
+        match self.window(window) {
+            Window::Since { fact, edge, .. } => Window::Since { fact, edge, inclusive: true },
+            other => other,
         }
     }
 

@@ -45,10 +45,10 @@ impl Compiler<'_> {
             self.rankings.len() - 1
         });
         let ranking = RankingIx(u16::try_from(number).expect("a rules file has fewer than 65,536 rankings"));
-        let (highest, size) = (written.highest, written.size);
-        let alike = |known: &Rank| (known.ranking, known.highest, known.size) == (ranking, highest, size);
+        let (end, size) = (written.end, written.size);
+        let alike = |known: &Rank| (known.ranking, known.end, known.size) == (ranking, end, size);
         let number = self.ranks.iter().position(alike).unwrap_or_else(|| {
-            self.ranks.push(Rank { ranking, highest, size, words: String::new(), readers: Vec::new() });
+            self.ranks.push(Rank { ranking, end, size, words: String::new(), readers: Vec::new() });
             self.ranks.len() - 1
         });
         let rank = RankIx(u16::try_from(number).expect("a rules file has fewer than 65,536 ranks"));

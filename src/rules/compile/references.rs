@@ -73,8 +73,8 @@ impl Condition {
         match self {
             Self::Count { fact, window, .. }
             | Self::First { fact, window, .. }
-            | Self::Chain { fact, window }
-            | Self::Followed { fact, window, .. } => [Some(*fact), of_window(window)].into_iter().flatten().collect(),
+            | Self::Sequence { fact, window }
+            | Self::Unanswered { fact, window, .. } => [Some(*fact), of_window(window)].into_iter().flatten().collect(),
             Self::Total { fact, .. } | Self::Rhythm { fact, .. } | Self::Streak { fact, .. } => vec![*fact],
             Self::In { .. } => Vec::new(),
             Self::Moves { window, .. } | Self::FirstEntered { window, .. } => of_window(window).into_iter().collect(),

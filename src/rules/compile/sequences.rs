@@ -33,7 +33,7 @@ impl Compiler<'_> {
             without: sequence.without.as_ref().map(|events| self.selector_of(events, &[])),
         };
         let key = sequence.key.as_ref().map(|name| self.property(name));
-        let window = self.window(&sequence.window, false);
+        let window = self.window(&sequence.window);
         let keep = match window {
             Window::MoreThan(_) => Keep::Earliest,
             Window::Between { far, near } => Keep::Spread { far, band: crate::event::Span(far.0 - near.0) },
@@ -53,7 +53,7 @@ impl Compiler<'_> {
         let within = sequence.next.iter().map(|next| next.within.span).collect();
         let Capacities { keys: keys_max, links: events_max, .. } = self.capacities;
         let kind = SequenceKind { within, key, keep, keys_max, events_max };
-        Ok(Condition::Chain { fact: self.chain_fact(kind.into(), selectors), window })
+        Ok(Condition::Sequence { fact: self.chain_fact(kind.into(), selectors), window })
     }
 
     fn chain_fact(&mut self, kind: FactKind, selectors: ChainSelectors) -> FactIx {
@@ -86,8 +86,8 @@ impl Compiler<'_> {
             let message = format!("{} of the last {of_last} periods can never hold", periods.1);
             return Err(ExprError::new(range, message));
         }
-        let times = count_test(times.0, times.1, false, range)?;
-        let periods = count_test(periods.0, periods.1, false, range)?;
+        let times = count_test(times.0, times.1, range)?;
+        let periods = count_test(periods.0, periods.1, range)?;
         let most = u32::try_from(times.capacity()).unwrap_or(u32::MAX);
         let fact = self.fact(Periods { unit, back: of_last, most }, selector, None);
         Ok(Condition::Rhythm { fact, unit, times, of_last, periods })

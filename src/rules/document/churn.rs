@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_where_they_are() {
+    fn mistakes_are_reported_where_they_are() {
         assert_eq!(mistakes("horizon = '90 days'"), ["3:2 `on` is missing"]);
         assert_eq!(mistakes("on = 'buy'\nlevels = { low = 0.5 }"), ["5:12 `low` is not a valid level name"]);
         assert_eq!(mistakes("on = 'buy'\nlevels = { high = 90 }"), ["5:19 expected a number between 0 and 1"]);

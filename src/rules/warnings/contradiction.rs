@@ -16,7 +16,7 @@ pub(super) fn nobody_enters(page: &Page<'_>, found: &mut Vec<Warning>) {
         let who = &rule.who;
         let parts = conjuncts(&who.expr);
         // One warning per cohort is enough.
-        let said = parts.iter().enumerate().find_map(|(index, part)| {
+        let warning = parts.iter().enumerate().find_map(|(index, part)| {
             let (message, hint) = alone(page, part).or_else(|| {
                 let other = parts[..index].iter().find(|other| excluded(who, other, part))?;
                 let words = words_at(who, other.range).join(" ");
@@ -25,7 +25,7 @@ pub(super) fn nobody_enters(page: &Page<'_>, found: &mut Vec<Warning>) {
             })?;
             Some(page.warning((name, "who", who), part.range, message, hint))
         });
-        if let Some(warning) = said {
+        if let Some(warning) = warning {
             found.push(warning);
             continue;
         }

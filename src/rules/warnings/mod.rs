@@ -155,8 +155,11 @@ mod tests {
     /// The warnings about a file, a line each, with the location.
     fn of(text: &str) -> Vec<String> {
         let document = read("r.toml", text).unwrap();
-        let said = warnings(&Page { file: "r.toml", text, document: &document }, |_| false);
-        said.iter().map(|warning| format!("{}:{} {}", warning.line(), warning.column(), warning.message())).collect()
+        let messages = warnings(&Page { file: "r.toml", text, document: &document }, |_| false);
+        messages
+            .iter()
+            .map(|warning| format!("{}:{} {}", warning.line(), warning.column(), warning.message()))
+            .collect()
     }
 
     fn who(who: &str) -> Vec<String> {
@@ -165,12 +168,15 @@ mod tests {
 
     #[test]
     fn a_cohort_that_nobody_ever_leaves_is_pointed_out() {
-        let said = |rest: &str| of(&format!("[cohorts.c]\n{rest}"));
+        let messages = |rest: &str| of(&format!("[cohorts.c]\n{rest}"));
         let expected = ["2:8 nobody ever leaves: once this holds, it holds for good"];
-        assert_eq!(said("who = 'did purchase at least 3 times ever and time since first purchase > 1 year'"), expected);
-        assert_eq!(said("who = 'did purchase more than 30 days ago'"), expected);
-        assert_eq!(said("who = 'did purchase ever'\nat_least = '3 days'"), expected);
-        assert_eq!(said("who = 'e then f within 3 days'"), expected);
+        assert_eq!(
+            messages("who = 'did purchase at least 3 times ever and time since first purchase > 1 year'"),
+            expected
+        );
+        assert_eq!(messages("who = 'did purchase more than 30 days ago'"), expected);
+        assert_eq!(messages("who = 'did purchase ever'\nat_least = '3 days'"), expected);
+        assert_eq!(messages("who = 'e then f within 3 days'"), expected);
         for fine in [
             "who = 'did purchase ever'\nat_most = '30 days'",
             "who = 'did purchase ever'\nuntil = 'did refund ever'",
@@ -181,10 +187,10 @@ mod tests {
             "who = 'did purchase ever'\nstay = 'did visit in the last 30 days'",
             "who = 'did purchase ever'\n[cohorts.d]\nwho = 'in c and silent for 30 days'",
         ] {
-            assert_eq!(said(fine), [""; 0], "{fine}");
+            assert_eq!(messages(fine), [""; 0], "{fine}");
         }
         assert_eq!(
-            said("who = 'did purchase in the last 3 days'\nstay = 'did purchase ever'"),
+            messages("who = 'did purchase in the last 3 days'\nstay = 'did purchase ever'"),
             ["3:9 nobody ever leaves: once this holds, it holds for good"]
         );
     }
@@ -204,9 +210,9 @@ mod tests {
             let text = format!(
                 "activity = ['visit', 'login']\n[cohorts.d]\nwho = 'did z in the last 3 days'\n[cohorts.c]\nwho = '{rule}'\n"
             );
-            let said = of(&text);
-            assert_eq!(said.len(), 1, "{rule}: {said:?}");
-            assert!(said[0].starts_with("5:") && said[0].contains("nobody can enter"), "{rule}: {said:?}");
+            let messages = of(&text);
+            assert_eq!(messages.len(), 1, "{rule}: {messages:?}");
+            assert!(messages[0].starts_with("5:") && messages[0].contains("nobody can enter"), "{rule}: {messages:?}");
         }
         for fine in [
             "did e in the last 30 days and did not e in the last 3 days",
@@ -224,18 +230,18 @@ mod tests {
 
     #[test]
     fn until_that_holds_whenever_who_does_lets_nobody_in() {
-        let said = |until: &str| {
+        let messages = |until: &str| {
             of(&format!("[cohorts.c]\nwho = 'did e in the last 7 days and silent for 1 day'\nuntil = '{until}'"))
         };
         let expected = ["3:10 nobody can enter: this holds whenever `who` does"];
-        assert_eq!(said("did e ever"), expected);
-        assert_eq!(said("did e in the last 30 days"), expected);
+        assert_eq!(messages("did e ever"), expected);
+        assert_eq!(messages("did e in the last 30 days"), expected);
         assert_eq!(
-            said("did f ever or did e in the last 7 days"),
+            messages("did f ever or did e in the last 7 days"),
             ["3:24 nobody can enter: this holds whenever `who` does"]
         );
-        assert_eq!(said("did e in the last 1 day"), [""; 0]);
-        assert_eq!(said("did f ever"), [""; 0]);
+        assert_eq!(messages("did e in the last 1 day"), [""; 0]);
+        assert_eq!(messages("did f ever"), [""; 0]);
     }
 
     #[test]
@@ -246,17 +252,17 @@ mod tests {
 
     #[test]
     fn names_that_differ_by_a_slip_are_pointed_out_at_the_rarer_one() {
-        let said = |other: &str| {
+        let messages = |other: &str| {
             of(&format!(
                 "[cohorts.a]\nwho = 'did purchase in the last 3 days'\n[cohorts.b]\nwho = 'did purchase in the last 9 days and did {other} in the last 5 days'\n"
             ))
         };
         for other in ["purchases", "purchased", "\"Purchase\"", "purchasse"] {
-            assert_eq!(said(other).len(), 1, "{other}");
-            assert!(said(other)[0].starts_with("4:48 "), "{:?}", said(other));
+            assert_eq!(messages(other).len(), 1, "{other}");
+            assert!(messages(other)[0].starts_with("4:48 "), "{:?}", messages(other));
         }
         for other in ["visit", "purchase", "purchase_cancelled"] {
-            assert_eq!(said(other), [""; 0], "{other}");
+            assert_eq!(messages(other), [""; 0], "{other}");
         }
         assert_eq!(who("did step_1 in the last 3 days and did step_2 in the last 3 days"), [""; 0]);
         assert_eq!(who("did email_sent in the last 3 days and did email_seen in the last 3 days"), [""; 0]);
@@ -366,8 +372,8 @@ mod tests {
         for (rule, _, mended) in TRAPS {
             let text = format!("[cohorts.c]\nwho = '''{rule}'''\nat_most = \"90 days\"\n");
             let document = read("r.toml", &text).unwrap();
-            let said = warnings(&Page { file: "r.toml", text: &text, document: &document }, |_| false);
-            let hint = said[0].0.hint.as_ref().unwrap();
+            let messages = warnings(&Page { file: "r.toml", text: &text, document: &document }, |_| false);
+            let hint = messages[0].0.hint.as_ref().unwrap();
             // Every second part of it is between backticks.
             let proposed: Vec<&str> = hint.split('`').skip(1).step_by(2).collect();
             if proposed.len() != mended.len() || proposed.iter().zip(mended).any(|(part, rule)| !rule.contains(part)) {
@@ -381,9 +387,9 @@ mod tests {
     #[test]
     fn what_lies_in_wait_is_pointed_out_once() {
         for (rule, words, _) in TRAPS {
-            let said = who(rule);
-            assert_eq!(said.len(), 1, "{rule}: {said:?}");
-            assert!(said[0].contains(words), "{rule}: {said:?}");
+            let messages = who(rule);
+            assert_eq!(messages.len(), 1, "{rule}: {messages:?}");
+            assert!(messages[0].contains(words), "{rule}: {messages:?}");
         }
         for fine in [
             "did not purchase ever",

@@ -22,7 +22,7 @@ fn stop_member(field: &mut Field, number: usize) {
     match field.members[number].ends_within(STOPS_WITHIN) {
         Some(status) if status.code() == Some(0) => {}
         // Asked before the program's first instruction.
-        Some(status) if status.signal() == Some(SIGTERM) && field.members[number].said_nothing() => {}
+        Some(status) if status.signal() == Some(SIGTERM) && field.members[number].is_silent() => {}
         Some(status) => field.findings.add(&format!("{name}, asked to stop, ended with {status}")),
         None => field.findings.add(&format!("{name} still ran {STOPS_WITHIN:?} after SIGTERM")),
     }
@@ -63,7 +63,7 @@ pub(super) fn twin_on_the_same_disk(field: &mut Field, random: &mut Random) -> B
 }
 
 pub(super) fn twin_on_another_disk(field: &mut Field, random: &mut Random) -> Begun {
-    // This waits for the end of one of them, and ends no other fault meanwhile: a twin that reaches nobody shuts nobody out.
+    // This waits for the end of one of them, and ends no other fault meanwhile: a twin that reaches no broker fences nobody.
     if field.brokers_busy || field.registry_busy {
         return Begun::NotNow;
     }
@@ -115,7 +115,7 @@ fn twin(field: &mut Field, number: usize, on_another_disk: bool) -> Begun {
             second.wait().unwrap();
             member.start();
         } else {
-            member.adopt(second, log);
+            member.attach(second, log);
         }
     }
     member.busy = false;

@@ -7,7 +7,7 @@ use super::{Begun, Happened, between};
 use crate::field::{Field, SESSION};
 use crate::random::Random;
 
-/// A line that is not said within this is not said.
+/// How long a line of the log is waited for.
 const LINE_WITHIN: Duration = Duration::from_secs(6);
 
 fn kill(field: &mut Field, random: &mut Random, down: Duration) -> Begun {
@@ -71,7 +71,7 @@ fn kill_at(field: &mut Field, number: usize, place: u64, line: &str) -> Happened
     happened
 }
 
-/// Makes the group assign anew, by another process that joins or comes back.
+/// Causes a rebalance, by another process that joins or comes back.
 fn disturb(field: &mut Field, random: &mut Random, not: usize) -> bool {
     let joiner = field.members.len() - 1;
     if joiner != not && !field.members[joiner].busy && !field.members[joiner].is_running() {
@@ -81,7 +81,7 @@ fn disturb(field: &mut Field, random: &mut Random, not: usize) -> bool {
     }
     let Some(other) = field.pick_but(Some(not), random) else { return false };
     field.members[other].kill9();
-    // Its session must end, or nobody notices that it was away.
+    // Its session must end, or the group does not notice that it was away.
     field.members[other].busy = true;
     field.pause(SESSION + Duration::from_millis(500));
     field.members[other].busy = false;

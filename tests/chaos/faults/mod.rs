@@ -22,7 +22,7 @@ pub(super) struct Kind {
     pub(super) begin: fn(&mut Field, &mut Random) -> Begun,
 }
 
-/// What came of beginning a fault.
+/// The result of injecting a fault.
 pub(super) enum Begun {
     /// It is under way; after this long it is to be ended.
     Lasts(Duration, End),

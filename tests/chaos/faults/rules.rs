@@ -33,7 +33,7 @@ pub(super) fn broken(field: &mut Field, _: &mut Random) -> Begun {
         return Begun::NotNow;
     }
     // Whoever has not read it yet does so before it listens.
-    if field.members.iter().any(|member| member.is_running() && member.watched.door().is_none()) {
+    if field.members.iter().any(|member| member.is_running() && member.watched.metrics_address().is_none()) {
         return Begun::NotNow;
     }
     replace(field, &field.version.text().replace("did visit", "did vist a lot of"));

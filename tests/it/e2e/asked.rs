@@ -1,4 +1,4 @@
-//! What an operator is told of a customer, against what `explain` says of the same events in a file.
+//! The admin API's answers about customers, compared with `explain` over the same events in a file.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -65,7 +65,7 @@ fn compare(lab: &Lab, daemon: &mut Daemon) {
 }
 
 #[test]
-fn an_operator_is_told_what_explain_says_from_memory_and_from_disk_alike() {
+fn an_operator_gets_the_answer_of_explain_from_memory_and_from_disk_alike() {
     let Some(lab) = Lab::new("asked", 2, include_str!("../../../config/rules.toml")) else { return };
     let mut random = Random::seeded("asked");
     let writer = lab.writer();
@@ -94,7 +94,7 @@ fn an_operator_is_told_what_explain_says_from_memory_and_from_disk_alike() {
     let late = ["cohortd_timer_lateness_seconds_count", "cohortd_timers_fired_total"].map(|name| metrics[name]);
     assert!(late[0] == 0.0 && late[1] > 0.0, "what a history brings is not late: {late:?}");
     daemon.stop();
-    // A start with nobody in memory.
+    // A start without customers in memory.
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
     compare(&lab, &mut daemon);
@@ -111,7 +111,7 @@ fn an_operator_is_told_what_explain_says_from_memory_and_from_disk_alike() {
     for customer in ["slash", "nobody", "gone"] {
         assert!(!metrics.contains(customer) && !daemon.says(customer), "an id is told");
     }
-    // Two processes share two partitions; of whom one has not, it says whose they are.
+    // Two processes share two partitions; each names the owner of the other partition.
     let mut other = lab.start("two", &[]);
     other.ready();
     let path = |customer: &str| format!("/customers/{}", in_path(customer));

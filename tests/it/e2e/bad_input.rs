@@ -48,9 +48,9 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
     let mut expected: Vec<(i64, &str)> = Vec::new();
     let mut records = 0;
     let good = |n: i64| avro::event(&format!("good{n}"), "visit", now - 1_000 + n, Some(format!("g{n}")));
-    let mut send = |key: Option<&str>, payload: Option<&[u8]>, fate: Option<&'static str>| {
+    let mut send = |key: Option<&str>, payload: Option<&[u8]>, handling: Option<&'static str>| {
         writer.send_to(0, key, payload);
-        if let Some(reason) = fate {
+        if let Some(reason) = handling {
             expected.push((records, reason));
         }
         records += 1;
@@ -92,18 +92,19 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
     nothing_is_unaccounted_for(&mut daemon, records as f64);
     the_scrape_is_well_formed(&mut daemon);
     let log = daemon.log();
-    for said in ["the record begins with neither a schema id", "the key is null", "the key is not `customer_id`"] {
-        let said = format!("A record is set aside as a dead letter: {said}");
-        assert_eq!(log.matches(&said).count(), 1, "{said}: of each kind the first\n{log}");
+    for logged in ["the record begins with neither a schema id", "the key is null", "the key is not `customer_id`"] {
+        let logged = format!("A record is set aside as a dead letter: {logged}");
+        assert_eq!(log.matches(&logged).count(), 1, "{logged}: of each kind the first\n{log}");
     }
     for private in ["good0", "good5", "tardy", "somebody"] {
         assert!(!log.contains(private), "{private} is in the log:\n{log}");
     }
     daemon.stop();
 
-    let letters = letters_as_they_came(&lab);
-    let letters: Vec<(i64, &str)> = letters.iter().map(|(offset, reason)| (*offset, reason.as_str())).collect();
-    assert_eq!(letters, expected);
+    let dead_letters = dead_letters_in_order(&lab);
+    let dead_letters: Vec<(i64, &str)> =
+        dead_letters.iter().map(|(offset, reason)| (*offset, reason.as_str())).collect();
+    assert_eq!(dead_letters, expected);
     // Judged: the good ones, their copies, and the late one.
     let used = |seen: &Seen| {
         let reason = expected.iter().find(|(offset, _)| *offset == seen.offset).map(|(_, reason)| *reason);
@@ -115,10 +116,10 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
 }
 
 /// Offset and reason of every dead letter, each with key and value as in the input.
-fn letters_as_they_came(lab: &Lab) -> Vec<(i64, String)> {
+fn dead_letters_in_order(lab: &Lab) -> Vec<(i64, String)> {
     let input = lab.read("in").concat();
-    let letters = lab.read("letters").concat();
-    let as_they_came = letters.iter().map(|letter| {
+    let dead_letters = lab.read("letters").concat();
+    let as_they_came = dead_letters.iter().map(|letter| {
         let offset: i64 = letter.header("cohortd_offset").parse().unwrap();
         let origin = input.iter().find(|seen| seen.offset == offset).unwrap();
         assert_eq!((&letter.key, &letter.payload), (&origin.key, &origin.payload), "the dead letter of {offset}");
@@ -168,9 +169,9 @@ fn a_registry_that_is_down_is_waited_for_and_one_that_does_not_know_is_not() {
     assert_eq!(next().key(), "e");
     nothing_is_unaccounted_for(&mut daemon, 5.0);
     daemon.stop();
-    let letters = lab.read("letters").concat();
-    let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
-    assert_eq!(letters, [("d", "unknown_schema")]);
+    let dead_letters = lab.read("letters").concat();
+    let dead_letters: Vec<_> = dead_letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(dead_letters, [("d", "unknown_schema")]);
 }
 
 #[test]
@@ -203,13 +204,13 @@ fn fields_beside_the_properties_are_named_in_the_log_once() {
     daemon.ready();
     nothing_is_unaccounted_for(&mut daemon, 10.0);
     let log = daemon.log();
-    let said = "Fields of schema id 17 are not read: shop, amount; put them into properties. The rules use amount.";
-    assert_eq!(log.matches(said).count(), 1, "{log}");
+    let logged = "Fields of schema id 17 are not read: shop, amount; put them into properties. The rules use amount.";
+    assert_eq!(log.matches(logged).count(), 1, "{log}");
     daemon.stop();
 }
 
 #[test]
-fn what_the_rules_name_and_no_event_has_is_told_with_the_nearest() {
+fn names_in_rules_that_no_event_has_are_reported_with_the_nearest() {
     let rules = "
 [cohorts.french]
 who = 'did visit where country = \"FR\" in the last 1 day'
@@ -232,13 +233,13 @@ who = 'did sigup in the last 1 day'
         let (status, body) = daemon.ask("admin", "/rules").unwrap();
         assert_eq!(status, 200, "{body}");
         println!("{body}");
-        let said: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!(said["version"], 1);
+        let logged: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(logged["version"], 1);
         let line = |found: &serde_json::Value| {
             let part = |key: &str| found[key].as_str().unwrap().to_owned();
             format!("{}: {}; {}", part("key"), part("text"), part("hint"))
         };
-        said["not_found"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
+        logged["not_found"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
     };
     assert_eq!(
         not_found(&mut daemon),

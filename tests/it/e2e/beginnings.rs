@@ -26,11 +26,11 @@ fn entered(lab: &Lab, cohort: &str) -> Vec<(String, i64, String)> {
     let changes = lab.read("changes").concat().into_iter();
     let changes = changes.map(|seen| Output::CohortChange.to_json(&seen.payload.unwrap()).unwrap());
     let entered = changes.filter(|change| change["cohort"] == cohort && change["change"] == "ENTERED");
-    let told = |change: serde_json::Value| {
+    let thresholds_reported = |change: serde_json::Value| {
         let text = |field: &str| change[field].as_str().unwrap().to_owned();
         (text("customer_id"), change["occurred_at"].as_i64().unwrap(), text("reason"))
     };
-    entered.map(told).collect()
+    entered.map(thresholds_reported).collect()
 }
 
 #[test]

@@ -44,7 +44,7 @@ who = "churn_level = lost"
 /// How far back the shop's history goes.
 const DAYS: i64 = 330;
 const CUSTOMERS: i64 = 120;
-/// So many weeks at its end are read one after the other: parameters are learnt from weeks in which customers were looked at.
+/// So many weeks at its end are read one after the other: parameters are trained on the samples of those weeks.
 const WATCHED: i64 = 12;
 
 /// When each customer bought, in the order of time; some leave for good.
@@ -65,8 +65,8 @@ pub(super) fn history(random: &mut Random, until: i64) -> Vec<(i64, String)> {
     bought
 }
 
-/// Sends a history at the pace of whoever reads it: in the last weeks nothing of a week comes before all partitions have
-/// looked at their customers in the week before.
+/// Sends a history at the pace of the daemon: in the last weeks nothing of a week is sent before all partitions have
+/// sampled their customers in the week before.
 pub(super) fn sell(lab: &Lab, rules: &str, bought: &[(i64, String)], mut send: impl FnMut(usize, i64, &str)) {
     let rules = rules::load("rules.toml", rules).unwrap();
     let summaries = lab.follow("summaries");
@@ -112,7 +112,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
                 let mut event = avro::event(customer, "purchase", at, Some(format!("e{number}")));
                 event.properties.push(("amount".into(), amount));
                 writer.send(customer, &avro::encode(&event));
-                // In the beginning nobody reads yet.
+                // At first nothing is read yet.
                 thread::sleep(Duration::from_millis(if number < 20 { 200 } else { 10 }));
             });
             writer.flush();
@@ -160,16 +160,16 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
         two.metrics().contains_key("cohortd_cohort_forecast_changes").then_some(())
     });
     two.stop();
-    foretold(&overview, &serde_json::from_str(&lost).unwrap(), &forecasts);
+    check_forecast(&overview, &serde_json::from_str(&lost).unwrap(), &forecasts);
     surveys_are_the_fold(&lab);
     let found = judge::check(&lab, shop::config());
     println!("churn: {found:?}");
     assert_eq!(found.events, bought.len());
     assert!(found.risks > 60 && found.parameters > 5 && found.by_parameters > 2, "too little happened: {found:?}");
-    said_in_full(&lab);
+    outputs_agree(&lab);
 }
 
-/// Someone is on a level above the lowest, and is told so.
+/// The admin API shows the risk of a customer above the lowest level.
 fn explained(daemon: &mut Daemon) {
     let customers = (0..CUSTOMERS).map(|number| format!("c{number}"));
     let bodies: Vec<String> =
@@ -185,7 +185,7 @@ fn explained(daemon: &mut Daemon) {
 }
 
 /// What goes with a change of risk.
-fn said_in_full(lab: &Lab) {
+fn outputs_agree(lab: &Lab) {
     for seen in lab.read("risks").iter().flatten() {
         let change = Output::ChurnRiskChange.to_json(seen.payload.as_ref().unwrap()).unwrap();
         assert_eq!(seen.header("ce_type"), "cohortd.churn_risk.changed.v1");
@@ -205,7 +205,7 @@ fn said_in_full(lab: &Lab) {
 }
 
 /// The topic says what the door says.
-fn foretold(overview: &Value, lost: &Value, forecasts: &[Seen]) {
+fn check_forecast(overview: &Value, lost: &Value, forecasts: &[Seen]) {
     let lines = overview["cohorts"].as_array().unwrap();
     assert_eq!(lines.len(), 3, "{overview}");
     for line in lines {
@@ -250,9 +250,9 @@ fn surveys_are_the_fold(lab: &Lab) {
     assert!(compared >= 6, "{compared}");
 }
 
-/// Rules that watch no churn, and from an edit on do: levels are said of everybody, without a gap, as the door has them.
+/// Rules without churn, and with it after an edit: a level is published for every customer, the same as in the admin API.
 #[test]
-fn churn_is_watched_from_an_edit_on_and_other_levels_are_said_as_the_rules_changed() {
+fn churn_is_predicted_from_an_edit_on_and_other_levels_are_emitted_as_a_change_of_the_rules() {
     let plain = "[cohorts.lost]\nwho = 'did purchase and did not purchase in the last 90 days'";
     let Some(lab) = Lab::new("churn-edit", 1, plain) else { return };
     let mut random = Random::seeded("churn-edit");
@@ -272,15 +272,15 @@ fn churn_is_watched_from_an_edit_on_and_other_levels_are_said_as_the_rules_chang
         lab.write_rules(&rules);
     };
     edit("quiet = 0.6, gone = 0.9");
-    let said = |reason: &str| {
+    let logged = |reason: &str| {
         eventually(&format!("levels are said because of {reason}"), || {
             let records = lab.read("risks").concat();
             records.iter().any(|seen| risk(seen)["reason"] == reason).then_some(())
         });
     };
-    said("MODEL_CHANGED");
+    logged("MODEL_CHANGED");
     edit("quiet = 0.5, gone = 0.8");
-    said("DEFINITION_CHANGED");
+    logged("DEFINITION_CHANGED");
     eventually("the door says what the records say", || {
         let mut last: BTreeMap<String, (u64, String)> = BTreeMap::new();
         for change in lab.read("risks").concat().iter().map(risk) {

@@ -42,7 +42,7 @@ impl Clock {
 }
 
 #[test]
-fn a_clock_that_is_set_back_holds_up_what_cannot_be_judged_and_loses_nothing() {
+fn a_clock_that_is_set_back_pauses_what_cannot_be_checked_and_loses_nothing() {
     let Some(lab) = Lab::new("back", 1, RULES) else { return };
     let Some(clock) = Clock::new(&lab) else { return };
     let writer = lab.writer();
@@ -59,7 +59,7 @@ fn a_clock_that_is_set_back_holds_up_what_cannot_be_judged_and_loses_nothing() {
     assert_eq!(next().key(), "before");
     clock.is_off_by(-3_600);
     thread::sleep(Duration::from_secs(3));
-    // Goes on from what was accepted: no clock is needed to judge it.
+    // Not later than what was accepted before: no clock is needed to check it.
     send("near", wall_clock().0 - 570_000);
     assert_eq!(next().key(), "near");
     send("now", wall_clock().0);
@@ -83,9 +83,9 @@ fn a_clock_that_is_set_back_holds_up_what_cannot_be_judged_and_loses_nothing() {
     send("ahead", wall_clock().0 + 600_000);
     lab.read_through();
     daemon.stop();
-    let letters = lab.read("letters").concat();
-    let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
-    assert_eq!(letters, [("ahead", "future")], "only what is ahead of a clock that is right");
+    let dead_letters = lab.read("letters").concat();
+    let dead_letters: Vec<_> = dead_letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(dead_letters, [("ahead", "future")], "only what is ahead of a clock that is right");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_clock_that_leaps_ahead_and_back_moves_no_stream_time_and_loses_nothing() {
     daemon.ready();
     daemon.stop();
     assert_eq!(lab.read("changes").concat().len(), 0, "nobody was silent for half an hour");
-    let letters = lab.read("letters").concat();
-    let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
-    assert_eq!(letters, [("ahead", "future")]);
+    let dead_letters = lab.read("letters").concat();
+    let dead_letters: Vec<_> = dead_letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(dead_letters, [("ahead", "future")]);
 }

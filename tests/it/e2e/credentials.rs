@@ -70,7 +70,7 @@ fn a_user_without_permission_ends_the_start_with_the_brokers_words() {
     assert!(log.contains("\"ending\":\"access\""), "{log}");
 }
 
-/// A key for `127.0.0.1` in a store that a broker reads, and its certificate for whoever trusts it; `None`: no keytool.
+/// A key for `127.0.0.1` in a store that a broker reads, and its certificate for clients; `None`: no keytool.
 fn certificate(folder: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
     let (store, pem) = (folder.join(format!("{name}.p12")), folder.join(format!("{name}.pem")));
     let keytool = |arguments: &[&str]| {
@@ -120,8 +120,8 @@ ssl.keystore.type=PKCS12
     // Without the setting that says so, at a listener that speaks TLS alone.
     let mut daemon = lab.start("plain", &[&address]);
     super::eventually("it says what may be wrong with the connection", || {
-        let (_, said) = daemon.get("/health/ready")?;
-        said.contains("security.protocol").then_some(())
+        let (_, logged) = daemon.get("/health/ready")?;
+        logged.contains("security.protocol").then_some(())
     });
     daemon.stop();
 

@@ -43,7 +43,7 @@ impl Daemon {
             .arg("run")
             .args(flags)
             .args(settings.iter().flat_map(|set| ["--set", set]))
-            // The settings of whoever runs the tests must not take part.
+            // The environment's settings must have no effect.
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -75,7 +75,7 @@ impl Daemon {
         self.lines().into_iter().filter(|line| line["message"] == message).collect()
     }
 
-    /// The partitions for which it has said this, each as often as it has.
+    /// The partitions for which it has logged this, each as often as it has.
     pub(super) fn partitions_of(&self, message: &str) -> Vec<i64> {
         let mut partitions: Vec<i64> =
             self.lines_of(message).iter().map(|line| line["partition"].as_i64().unwrap()).collect();
@@ -130,7 +130,7 @@ impl Daemon {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
         if signal == "-STOP" {
-            // On a busy machine its threads run on for a moment, each for itself. Where there is no /proc, nobody can tell.
+            // On a busy machine its threads run on for a moment, each for itself. Without /proc this is not known.
             while !self.stands_still() {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -187,7 +187,7 @@ impl Daemon {
         })
     }
 
-    /// Status and body of an answer of the metrics door; `None` while nobody answers.
+    /// Status and body of an answer of the metrics address; `None` while the process does not answer.
     pub(super) fn get(&mut self, path: &str) -> Option<(u16, String)> {
         self.ask("metrics", path)
     }

@@ -1,4 +1,4 @@
-//! Damaged files: the copy of one partition is set aside and restored, and nobody else notices; damage that comes back
+//! Damaged files: the copy of one partition is set aside and restored without effect on others; damage that comes back
 //! ends in a wait.
 
 use std::fs::{self, OpenOptions};
@@ -15,7 +15,7 @@ use super::{LONG, eventually, judge};
 
 const SETS: [&str; 2] = ["state.flush_after_events=100", "state.flush_after=1 s"];
 
-/// Damages a copy that nobody has open.
+/// Damages a copy that no process has open.
 type Damage = fn(&Path);
 
 /// Where the copies of a process lie.
@@ -215,7 +215,7 @@ fn two_processes_on_one_state_directory_end_with_the_code_for_a_wrong_setting() 
     let sets = [&shop::SETS[..], &SETS].concat();
     let mut one = lab.start("one", &sets);
     one.ready();
-    // Another group: it owns the same partitions, and is told to keep them in the same place.
+    // Another group: it owns the same partitions, and its settings name the same folder.
     let group = format!("{}-twin", lab.name);
     let folder = folder(&lab);
     let twin = folder.parent().unwrap().join(&group);

@@ -62,7 +62,7 @@ fn send(writer: &Writer, number: usize, customer: &str, name: &str, at: i64, amo
     writer.send(customer, &avro::encode(&event));
 }
 
-/// Customers who look around and leave, until told to stop.
+/// Customers who visit and leave, until stopped.
 fn visits(lab: &Lab, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
     let (writer, stop) = (lab.writer(), Arc::clone(stop));
     thread::spawn(move || {
@@ -101,7 +101,7 @@ impl Prometheus {
         Self { child, address }
     }
 
-    /// What a query brings; `None` while nobody answers.
+    /// The result of a query; `None` while Prometheus does not answer.
     fn ask(&self, query: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(&self.address).ok()?;
         let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
@@ -202,7 +202,7 @@ fn every_query_of_the_dashboards_brings_something_from_a_running_daemon() {
     daemon.stop();
 }
 
-/// `COHORTD_LOOK=SECONDS` leaves all of it running for whoever wants to look at the dashboards.
+/// `COHORTD_LOOK=SECONDS` leaves all of it running, to look at the dashboards.
 fn keep_for_a_look(prometheus: &Prometheus) {
     if let Some(seconds) = std::env::var_os("COHORTD_LOOK").and_then(|seconds| seconds.to_str()?.parse().ok()) {
         println!("Prometheus answers at http://{} for {seconds} s", prometheus.address);

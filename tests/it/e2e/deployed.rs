@@ -29,20 +29,20 @@ fn the_command_health_says_what_the_daemon_says_of_itself() {
     daemon.ready();
     let address = daemon.address("metrics");
     for probe in ["live", "ready"] {
-        let (code, said) = health(probe, &address);
-        assert!(code == Some(0) && said.contains("\"ok\""), "{probe}: {code:?} {said}");
+        let (code, answer) = health(probe, &address);
+        assert!(code == Some(0) && answer.contains("\"ok\""), "{probe}: {code:?} {answer}");
     }
     daemon.stop();
-    let (code, said) = health("live", &address);
-    assert!(code == Some(1) && said.contains("is the daemon up?"), "{code:?} {said}");
+    let (code, answer) = health("live", &address);
+    assert!(code == Some(1) && answer.contains("is the daemon up?"), "{code:?} {answer}");
 
     // It waits for a Kafka that is not there: alive, and not ready.
     let away = ["kafka.bootstrap_servers=127.0.0.1:1"];
     let mut daemon = lab.start("one", &away);
     let address = daemon.address("metrics");
     assert_eq!(health("live", &address).0, Some(0));
-    let said = eventually("it is not ready", || Some(health("ready", &address)).filter(|(code, _)| *code == Some(1)));
-    assert!(said.1.contains("status"), "{}", said.1);
+    let answer = eventually("it is not ready", || Some(health("ready", &address)).filter(|(code, _)| *code == Some(1)));
+    assert!(answer.1.contains("status"), "{}", answer.1);
     daemon.stop();
 }
 
@@ -80,7 +80,7 @@ fn a_config_map_that_is_switched_puts_its_rules_in_force() {
 
 #[test]
 fn the_shop_of_the_demo_feeds_a_kafka_of_ones_own() {
-    // The topic is made by whoever comes first; here that is the shop.
+    // The topic is created by the first client; here that is the shop.
     let Some(lab) = Lab::made("shop", 4, RULES, &[]) else { return };
     let sets = [format!("kafka.bootstrap_servers={}", lab.bootstrap), format!("topics.input={}", lab.topic("in"))];
     let open = || {
@@ -92,7 +92,7 @@ fn the_shop_of_the_demo_feeds_a_kafka_of_ones_own() {
             .spawn()
             .unwrap()
     };
-    let said = |text: &str| {
+    let answer = |text: &str| {
         eventually(text, || fs::read_to_string(lab.path("shop.log")).unwrap().contains(text).then_some(()));
     };
     let close = |mut shop: std::process::Child| {
@@ -100,7 +100,7 @@ fn the_shop_of_the_demo_feeds_a_kafka_of_ones_own() {
         assert_eq!(shop.wait().unwrap().code(), Some(0), "{}", fs::read_to_string(lab.path("shop.log")).unwrap());
     };
     let shop = open();
-    said("The history is sent");
+    answer("The history is sent");
     close(shop);
     let sent: i64 = (0..4).map(|partition| lab.end("in", partition)).sum();
     assert!(sent > 1_000, "{sent}");
@@ -114,7 +114,7 @@ fn the_shop_of_the_demo_feeds_a_kafka_of_ones_own() {
 
     // A second past would only be too late.
     let shop = open();
-    said("The shop opens");
+    answer("The shop opens");
     close(shop);
     let after: i64 = (0..4).map(|partition| lab.end("in", partition)).sum();
     assert!(after - sent < 10, "{after} after {sent}");

@@ -13,7 +13,7 @@ use super::lab::Lab;
 use super::shop::{self, Random};
 use super::{avro, eventually, judge};
 
-/// Longer than the session of the tests' processes: whoever still has their partitions has kept polling.
+/// Longer than the session of the tests' processes: a process that still has its partitions has kept polling.
 const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(8);
 const SHORT_SESSION: [&str; 2] = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
 
@@ -53,7 +53,7 @@ impl Drop for Tmpfs {
     }
 }
 
-/// Marks a folder so that nobody may make files in it, the superuser included; undone with the value.
+/// Makes a folder immutable, for the superuser too; undone when dropped.
 struct Forbidden<'a>(&'a Path);
 
 impl<'a> Forbidden<'a> {

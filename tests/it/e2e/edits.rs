@@ -1,4 +1,4 @@
-//! Rules that are edited while events flow, and what comes of it in the end.
+//! Rules that are edited while events are read, and the result.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -136,7 +136,7 @@ fn is_caught_up(lab: &Lab) -> bool {
     })
 }
 
-fn adopted(lab: &Lab, version: u64) {
+fn applied(lab: &Lab, version: u64) {
     let wanted = usize::try_from(lab.partitions).unwrap();
     eventually("every partition has taken the version up", || {
         let versions = versions(lab);
@@ -155,7 +155,7 @@ fn post(daemon: &mut Daemon, kind: &str, rules: &str) -> (u16, String) {
 }
 
 #[test]
-fn an_edit_under_load_and_kills_comes_to_what_a_fresh_start_would() {
+fn an_edit_under_load_and_kills_has_the_result_of_a_fresh_start() {
     let Some(lab) = Lab::new("edit", 2, BEFORE) else { return };
     let mut random = Random::seeded("edit");
     let sets = [&shop::SETS[..], &["state.flush_after_events=500", "state.flush_after=1 s"]].concat();
@@ -175,7 +175,7 @@ fn an_edit_under_load_and_kills_comes_to_what_a_fresh_start_would() {
         daemon = lab.start("one", &sets);
         daemon.ready();
     }
-    adopted(&lab, 2);
+    applied(&lab, 2);
     thread::sleep(Duration::from_secs(2));
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);
@@ -188,7 +188,7 @@ fn an_edit_under_load_and_kills_comes_to_what_a_fresh_start_would() {
 }
 
 #[test]
-fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all() {
+fn a_bad_edit_changes_nothing_and_is_reported_and_posted_rules_are_applied_by_all() {
     let Some(lab) = Lab::new("posted", 2, BEFORE) else { return };
     let sets = shop::SETS;
     let open = shop::open(&lab, 1, 20, 50);
@@ -196,7 +196,7 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
     one.ready();
     let mut two = lab.start("two", &sets);
     two.ready();
-    // Who asks while a partition changes hands hears of its being restored.
+    // A request during a rebalance is answered with the restore in progress.
     for daemon in [&mut one, &mut two] {
         eventually("each has a partition", || (daemon.metrics()["cohortd_partitions_assigned"] == 1.0).then_some(()));
         daemon.ready();
@@ -207,8 +207,9 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
     for daemon in [&mut one, &mut two] {
         eventually("the mistakes are told", || daemon.says("The edit of the rules is refused").then_some(()));
         let (status, body) = daemon.get("/health/ready").unwrap();
-        let told = body.contains("rules.toml:") && body.contains("(and 1 more); version 1 stays in force");
-        assert!(status == 200 && told, "{body}");
+        let thresholds_reported =
+            body.contains("rules.toml:") && body.contains("(and 1 more); version 1 stays in force");
+        assert!(status == 200 && thresholds_reported, "{body}");
         assert!(daemon.metrics()["cohortd_rules_rejected_total"] >= 1.0);
     }
     let (status, body) = post(&mut one, "application/toml", "[cohorts.x]\nwho = 'did'\n");
@@ -223,10 +224,10 @@ fn a_bad_edit_changes_nothing_and_is_told_and_posted_rules_are_taken_up_by_all()
         (answer.0 != 503 && answer.0 != 202).then_some(answer)
     });
     assert!(status == 200 && body.contains("\"version\":2") && body.contains("\"new\":false"), "{status} {body}");
-    adopted(&lab, 2);
+    applied(&lab, 2);
     // A sound file afterwards, seen by both at about the same time, is one version.
     lab.write_rules(BEFORE);
-    adopted(&lab, 3);
+    applied(&lab, 3);
     thread::sleep(Duration::from_secs(3));
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);
@@ -246,7 +247,7 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
     let rules = lab.path("rules.toml");
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
-    let said = |daemon: &Daemon, text: &str, times: usize| {
+    let logged = |daemon: &Daemon, text: &str, times: usize| {
         eventually(text, || (daemon.log().matches(text).count() == times).then_some(()));
     };
     let is_told = |daemon: &mut Daemon, words: &[&str]| {
@@ -257,25 +258,25 @@ fn a_rules_file_counts_once_it_is_whole_and_loses_most_cohorts_only_when_confirm
     };
     // The first part of a file is as sound as the whole, and all that there is of it for a while.
     fs::write(&rules, of(&["a"])).unwrap();
-    said(&daemon, "The rules file has lost most of its cohorts.", 1);
+    logged(&daemon, "The rules file has lost most of its cohorts.", 1);
     is_told(&mut daemon, &["has lost 3 of 4 cohorts", "version 1 stays in force"]);
     fs::write(&rules, of(&["a", "b", "c", "d", "e"])).unwrap();
-    said(&daemon, "New rules; each partition migrates to them.", 1);
+    logged(&daemon, "New rules; each partition migrates to them.", 1);
 
     fs::rename(&rules, lab.path("away")).unwrap();
-    said(&daemon, "The rules file is missing", 1);
+    logged(&daemon, "The rules file is missing", 1);
     is_told(&mut daemon, &["is missing", "version 2 stays in force"]);
     fs::rename(lab.path("away"), &rules).unwrap();
-    said(&daemon, "The rules file is back.", 1);
+    logged(&daemon, "The rules file is back.", 1);
 
     fs::write(&rules, of(&["a"])).unwrap();
-    said(&daemon, "The rules file has lost most of its cohorts.", 2);
+    logged(&daemon, "The rules file has lost most of its cohorts.", 2);
     daemon.signal("-HUP");
-    said(&daemon, "New rules; each partition migrates to them.", 2);
+    logged(&daemon, "New rules; each partition migrates to them.", 2);
     daemon.stop();
 }
 
-/// What is said only where something takes long, or again because of that.
+/// Lines that are logged only if something takes long.
 const ON_A_SLOW_MACHINE: [&str; 4] = [
     "Reading the input again for the new rules.",
     "Applying new rules.",
@@ -287,7 +288,7 @@ const ON_A_SLOW_MACHINE: [&str; 4] = [
 const OF_SOMETHING_ELSE: [&str; 3] = ["cohortd::kafka", "cohortd::lane::group", "cohortd::lane::restore"];
 
 /// What a process with so many partitions says of two edits, after the first of which the input is read again.
-fn said_of_edits(partitions: i32) -> Option<Vec<String>> {
+fn log_of_edits(partitions: i32) -> Option<Vec<String>> {
     let lab = Lab::new("lines", partitions, BEFORE)?;
     let writer = lab.writer();
     for partition in 0..partitions {
@@ -312,22 +313,22 @@ fn said_of_edits(partitions: i32) -> Option<Vec<String>> {
         assert_eq!(ends()[edit]["partitions"], partitions);
     }
     assert_eq!(daemon.partitions_of("Live: its time follows the wall clock from here on."), all);
-    let said = daemon.lines().split_off(before);
+    let logged = daemon.lines().split_off(before);
     daemon.stop();
     let text = |line: &serde_json::Value, field: &str| line[field].as_str().unwrap().to_owned();
     let is_own =
         |target: &str| target.starts_with("cohortd") && !OF_SOMETHING_ELSE.iter().any(|of| target.starts_with(of));
-    let own = said.iter().filter(|line| line["level"] == "INFO" && is_own(&text(line, "target")));
-    let said = own.map(|line| text(line, "message"));
-    let mut said: Vec<String> = said.filter(|message| !ON_A_SLOW_MACHINE.contains(&message.as_str())).collect();
+    let own = logged.iter().filter(|line| line["level"] == "INFO" && is_own(&text(line, "target")));
+    let logged = own.map(|line| text(line, "message"));
+    let mut logged: Vec<String> = logged.filter(|message| !ON_A_SLOW_MACHINE.contains(&message.as_str())).collect();
     // In which order two threads log is their matter.
-    said.sort();
-    Some(said)
+    logged.sort();
+    Some(logged)
 }
 
 #[test]
 fn an_edit_takes_few_lines_of_the_log_however_many_partitions_there_are() {
-    let (Some(of_one), Some(of_many)) = (said_of_edits(1), said_of_edits(7)) else { return };
+    let (Some(of_one), Some(of_many)) = (log_of_edits(1), log_of_edits(7)) else { return };
     println!("{}", of_one.join("\n"));
     assert_eq!(of_one, of_many);
     assert!((2..=2 * 4).contains(&of_one.len()), "{of_one:?}");
@@ -340,7 +341,7 @@ fn a_file_that_was_edited_while_nothing_ran_is_in_force_after_the_restart() {
     let restarted = |version| {
         let mut daemon = lab.start("one", &shop::SETS);
         daemon.ready();
-        adopted(&lab, version);
+        applied(&lab, version);
         thread::sleep(Duration::from_secs(2));
         daemon.stop();
     };
@@ -369,9 +370,9 @@ fn a_file_that_nobody_edited_does_not_go_back_to_older_rules() {
     let sets = [&shop::SETS[..], &["kafka.on_stop=leave"]].concat();
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
-    adopted(&lab, 1);
+    applied(&lab, 1);
     assert_eq!(post(&mut daemon, "application/toml", AFTER).0, 200);
-    adopted(&lab, 2);
+    applied(&lab, 2);
     daemon.stop();
     // The same process, and one that has never read a file.
     for instance in ["one", "two"] {
@@ -384,7 +385,7 @@ fn a_file_that_nobody_edited_does_not_go_back_to_older_rules() {
     // Unless it is asked to.
     let mut daemon = lab.start_accepting("one", &sets);
     daemon.ready();
-    adopted(&lab, 3);
+    applied(&lab, 3);
     daemon.stop();
     open.close();
 }
@@ -397,7 +398,7 @@ fn a_file_that_lost_most_cohorts_while_nothing_ran_waits_to_be_confirmed() {
     let open = shop::open(&lab, 1, 20, 50);
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
-    adopted(&lab, 1);
+    applied(&lab, 1);
     daemon.stop();
     lab.write_rules(&of(&["a"]));
     // However often it is restarted.
@@ -413,18 +414,18 @@ fn a_file_that_lost_most_cohorts_while_nothing_ran_waits_to_be_confirmed() {
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
     daemon.signal("-HUP");
-    adopted(&lab, 2);
+    applied(&lab, 2);
     daemon.stop();
     lab.write_rules(&of(&["b", "c", "d", "e"]));
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
-    adopted(&lab, 3);
+    applied(&lab, 3);
     daemon.stop();
-    // A setting says that nobody need confirm.
+    // A setting makes a confirmation unnecessary.
     lab.write_rules(&of(&["b"]));
     let mut daemon = lab.start("one", &["rules.confirm_removal=false"]);
     daemon.ready();
-    adopted(&lab, 4);
+    applied(&lab, 4);
     daemon.stop();
     open.close();
 }
@@ -484,7 +485,7 @@ fn is_between(lab: &Lab) -> bool {
 }
 
 #[test]
-fn a_kill_between_two_parts_of_an_edit_leaves_nobody_out_and_takes_nobody_twice() {
+fn a_kill_between_two_parts_of_an_edit_migrates_every_customer_once() {
     let Some(lab) = Lab::new("parts", 1, FEW) else { return };
     let mut random = Random::seeded("parts");
     let writer = lab.writer();
@@ -528,7 +529,7 @@ fn a_kill_between_two_parts_of_an_edit_leaves_nobody_out_and_takes_nobody_twice(
             }
             between += 1;
         }
-        adopted(&lab, version);
+        applied(&lab, version);
         assert_eq!(members(&lab), of_numbers(others), "version {version}");
         if between >= 3 && version > 3 {
             break;

@@ -77,7 +77,7 @@ fn is_survived(daemon: &mut Daemon, disk: &FailingDisk) {
 }
 
 #[test]
-fn a_disk_that_answers_errors_costs_no_copy_and_work_goes_on_once_it_answers_again() {
+fn a_disk_with_io_errors_costs_no_copy_and_processing_resumes_once_it_answers_again() {
     let Some(lab) = Lab::new("failing", 2, shop::RULES) else { return };
     let Some(disk) = FailingDisk::new(&lab, "one") else { return };
     let mut random = Random::seeded("failing");

@@ -124,7 +124,7 @@ fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
 }
 
 #[test]
-fn brokers_that_do_not_answer_are_said_by_a_process_at_work_and_waited_for() {
+fn brokers_that_do_not_answer_are_reported_by_a_running_process_and_waited_for() {
     if Broker::shared().is_none() {
         return;
     }
@@ -136,13 +136,13 @@ fn brokers_that_do_not_answer_are_said_by_a_process_at_work_and_waited_for() {
     let mut daemon = lab.start("one", &shop::SETS);
     daemon.ready();
     broker.kill9();
-    let said = eventually("it says that no broker answers", || {
+    let logged = eventually("it says that no broker answers", || {
         daemon.assert_running();
         let (status, text) = daemon.get("/health/ready")?;
         (status == 503 && text.contains("no Kafka broker answers")).then_some(text)
     });
-    println!("away: {said}");
-    assert!(said.contains("(kafka,"), "{said}");
+    println!("away: {logged}");
+    assert!(logged.contains("(kafka,"), "{logged}");
     assert!(daemon.metrics()["cohortd_waiting"] > 0.0);
     assert_eq!(daemon.get("/health/live").unwrap().0, 200);
     broker.restart();

@@ -67,8 +67,8 @@ fn of_all(rules: &RuleSet, events: &Events) -> Vec<Option<Standing>> {
     thresholds(rules, &[&counters]).into_iter().map(|found| found.threshold).collect()
 }
 
-/// The thresholds that each partition has taken up, by rank, in their order.
-fn taken_up(lab: &Lab, ranks: usize) -> Vec<Vec<Vec<Option<Standing>>>> {
+/// The thresholds that each partition has applied, by rank, in their order.
+fn thresholds_applied(lab: &Lab, ranks: usize) -> Vec<Vec<Vec<Option<Standing>>>> {
     let of_partition = |recorded: Vec<(i64, Recorded)>| {
         let mut by_rank = vec![Vec::new(); ranks];
         for (_, recorded) in recorded {
@@ -78,7 +78,7 @@ fn taken_up(lab: &Lab, ranks: usize) -> Vec<Vec<Vec<Option<Standing>>>> {
         }
         by_rank
     };
-    lab.taken_up().into_iter().map(of_partition).collect()
+    lab.thresholds_applied().into_iter().map(of_partition).collect()
 }
 
 #[test]
@@ -91,12 +91,15 @@ fn a_history_that_is_there_gives_the_thresholds_of_all_of_it_and_none_before() {
     let expected = of_all(&rules, &events);
     let found = eventually("every partition has a threshold for every rank", || {
         daemons.iter_mut().for_each(super::daemon::Daemon::assert_running);
-        let found = taken_up(&lab, rules.ranks.len());
-        found.iter().flatten().all(|taken_up| !taken_up.is_empty()).then_some(found)
+        let found = thresholds_applied(&lab, rules.ranks.len());
+        found.iter().flatten().all(|thresholds_applied| !thresholds_applied.is_empty()).then_some(found)
     });
     for by_rank in &found {
-        for (taken_up, expected) in by_rank.iter().zip(&expected) {
-            assert!(taken_up.iter().all(|threshold| threshold == expected), "{taken_up:?}, and not {expected:?}");
+        for (thresholds_applied, expected) in by_rank.iter().zip(&expected) {
+            assert!(
+                thresholds_applied.iter().all(|threshold| threshold == expected),
+                "{thresholds_applied:?}, and not {expected:?}"
+            );
         }
     }
     for daemon in &daemons {
@@ -127,9 +130,12 @@ fn a_load_that_goes_on_while_it_is_read_ends_with_the_thresholds_of_all_of_it() 
     eventually("every partition has the thresholds of the whole topic", || {
         daemons.iter_mut().for_each(super::daemon::Daemon::assert_running);
         let is_there = |by_rank: &Vec<Vec<Option<Standing>>>| {
-            by_rank.iter().zip(&expected).all(|(taken_up, expected)| taken_up.last() == Some(expected))
+            by_rank
+                .iter()
+                .zip(&expected)
+                .all(|(thresholds_applied, expected)| thresholds_applied.last() == Some(expected))
         };
-        taken_up(&lab, rules.ranks.len()).iter().all(is_there).then_some(())
+        thresholds_applied(&lab, rules.ranks.len()).iter().all(is_there).then_some(())
     });
     for daemon in daemons {
         daemon.stop();

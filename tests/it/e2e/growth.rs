@@ -342,7 +342,7 @@ fn what_grows_with_partitions_cohorts_and_processes_has_a_bound() {
 
 /// Every kind of record is known, so that what is measured here is all there is.
 #[test]
-fn kinds_of_summaries_are_told_by_their_keys() {
+fn kinds_of_summaries_are_known_by_their_keys() {
     assert_eq!(SummaryKind::of(b"RT"), SummaryKind::Thresholds);
     assert_eq!(SummaryKind::of(&[0, 0, 0, 1, b'B', 0, 0, 1]), SummaryKind::Survey);
     assert_eq!(SummaryKind::of(&[0, 0, 0, 1, b'N', 0, 1]), SummaryKind::Counters);

@@ -1,4 +1,4 @@
-//! Somebody else's transaction that nobody ends: the partition behind it waits and says so, and holds up no other.
+//! A hanging transaction of another program: the partition behind it waits and reports it, and blocks no other.
 
 use std::time::Duration;
 

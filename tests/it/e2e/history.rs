@@ -14,7 +14,7 @@ const CUSTOMERS: i64 = 50;
 const EVENTS: i64 = 1_500;
 
 #[test]
-fn a_history_of_two_years_mails_nobody_and_the_events_after_it_do() {
+fn a_history_of_two_years_triggers_no_automation_and_the_events_after_it_do() {
     let Some(lab) = Lab::new("history", 2, include_str!("../../../config/rules.toml")) else { return };
     let mut random = Random::seeded("history");
     let now = wall_clock().0;
@@ -50,7 +50,7 @@ fn a_history_of_two_years_mails_nobody_and_the_events_after_it_do() {
         writer.flush();
     };
     load(&mut random, 0, EVENTS);
-    // A part in small batches and a stop; the rest in a large one with nobody in memory, and a kill; whatever is left.
+    // A part in small batches and a stop; then a large batch without customers in memory, and a kill; then the rest.
     let daemon = lab.start("one", &["state.flush_after_events=0", "batch.max_records=10"]);
     lab.read_to(EVENTS / 6 + 10);
     daemon.stop();

@@ -1,4 +1,4 @@
-//! A topic on which nobody does anything any more: what was due comes to pass all the same, each at its own instant.
+//! A topic without further events: deadlines are decided all the same, each at its own instant.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ who = "did visit in the last 4 seconds"
 "#;
 
 #[test]
-fn deadlines_come_to_pass_at_their_instants_though_nobody_does_anything_any_more() {
+fn deadlines_are_decided_at_their_instants_without_further_events() {
     let Some(lab) = Lab::new("idle", 1, RULES) else { return };
     let sets = [&shop::SETS[..], &["state.flush_after_events=1000000"]].concat();
     let write = |customers: &[&str]| {
@@ -55,7 +55,7 @@ fn deadlines_come_to_pass_at_their_instants_though_nobody_does_anything_any_more
     let (mut expected, last) = write(&["a", "b", "c"]);
     lab.decided_until(last + 5_001);
     daemon.stop();
-    // Due while nothing runs: read before the stop, and by nobody yet.
+    // Due while nothing runs: read before the stop, and not decided yet.
     let daemon = lab.start("one", &sets);
     let (more, _) = write(&["d", "a2"]);
     expected.extend(more);
@@ -103,7 +103,7 @@ fn deadlines_come_to_pass_at_their_instants_though_nobody_does_anything_any_more
 
     let found = judge::check(&lab, shop::config());
     println!("idle: {found:?}");
-    let said: BTreeSet<String> = lab
+    let logged: BTreeSet<String> = lab
         .read("changes")
         .concat()
         .iter()
@@ -120,5 +120,5 @@ fn deadlines_come_to_pass_at_their_instants_though_nobody_does_anything_any_more
             )
         })
         .collect();
-    assert_eq!(said, expected);
+    assert_eq!(logged, expected);
 }

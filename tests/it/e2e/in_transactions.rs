@@ -26,7 +26,7 @@ fn visits<'c>(customers: &[&'c str]) -> Vec<(&'c str, Vec<u8>)> {
     customers.iter().map(visit).collect()
 }
 
-/// Waits until nothing is left to be read in any partition, and sees that it stays so while nobody writes.
+/// Waits until nothing is left to be read in any partition, and checks that it stays so while nothing is written.
 fn lag_is_and_stays_zero(daemon: &mut Daemon) {
     let zero: BTreeMap<i32, i64> = (0..PARTITIONS).map(|partition| (partition, 0)).collect();
     // What is shown may be older than what was just written.

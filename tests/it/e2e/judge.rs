@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::avro;
 use super::lab::{Lab, Seen};
-use crate::naive::{Adopted, Advance, Case, Config, Decided, Fate, LogEvent, Rated, TakenUp, judge};
+use crate::naive::{
+    Advance, Case, Config, Decided, Handling, LogEvent, ParametersApplied, Rated, ThresholdsApplied, judge,
+};
 
 /// Customers so named do nothing that a rule speaks of: their events only move time. The evaluator, which looks at everybody
 /// at each event, is spared thousands of them.
@@ -23,10 +25,10 @@ pub(super) struct Found {
     pub(super) by_time: usize,
     pub(super) late: usize,
     pub(super) advances: usize,
-    /// Times that thresholds were taken up.
+    /// How often thresholds were applied.
     pub(super) thresholds: usize,
     pub(super) by_threshold: usize,
-    /// Times that parameters of the model of churn were adopted.
+    /// How often parameters of the churn model were applied.
     pub(super) parameters: usize,
     /// Changes of the level of risk, and those of them that other parameters brought about.
     pub(super) risks: usize,
@@ -54,8 +56,8 @@ pub(super) fn check_log(
     event: impl Fn(&Seen) -> Option<LogEvent>,
 ) -> Found {
     let mut found = Found::default();
-    let (advances, recorded) = (lab.advances(), lab.taken_up());
-    let (changes, risks, letters) = (lab.read("changes"), lab.read("risks"), lab.read("letters"));
+    let (advances, recorded) = (lab.advances(), lab.thresholds_applied());
+    let (changes, risks, dead_letters) = (lab.read("changes"), lab.read("risks"), lab.read("letters"));
     let mut ids = BTreeSet::new();
     for (partition, (input, advances)) in input.iter().zip(advances).enumerate() {
         let usable = input.iter().filter_map(|seen| Some((seen.offset, event(seen)?)));
@@ -68,22 +70,22 @@ pub(super) fn check_log(
         moves.extend(idle.iter().map(|(offset, event)| (offset + 1, event.at - config.arrives_within)));
         moves.sort();
         let advances = moves.iter().map(|(at, to)| Advance { position: place(*at), stream_time: *to }).collect();
-        let thresholds = taken_up(lab, &recorded[partition], place);
+        let thresholds = thresholds_applied(lab, &recorded[partition], place);
         found.thresholds += thresholds.len();
-        let parameters = adopted(&recorded[partition], place);
+        let parameters = parameters_applied(&recorded[partition], place);
         found.parameters += parameters.len();
-        // Where a customer is swept decides where it is said what other parameters bring about.
+        // The position of a customer in the sweep decides the position of the changes that new parameters cause.
         let shown = |position: usize| if parameters.is_empty() { position } else { 0 };
         let rules = lab.rules.clone();
         let case = Case { rules, config, events, advances, thresholds, parameters: parameters.clone(), until: None };
         let outcome = judge(&case).unwrap();
 
-        let said: Vec<Said> =
-            changes[partition].iter().map(|seen| Said::of(seen, lab, |offset| shown(place(offset)))).collect();
-        for said in &said {
-            assert!(ids.insert(said.event_id.clone()), "{} twice: {}", said.event_id, said.line);
+        let published: Vec<Published> =
+            changes[partition].iter().map(|seen| Published::of(seen, lab, |offset| shown(place(offset)))).collect();
+        for published in &published {
+            assert!(ids.insert(published.event_id.clone()), "{} twice: {}", published.event_id, published.line);
         }
-        found.changes += said.len();
+        found.changes += published.len();
         found.by_time += outcome.changes.iter().filter(|change| change.cause.is_none()).count();
         let of_reason = |reason: &str| outcome.changes.iter().filter(|change| change.reason.as_str() == reason).count();
         found.by_threshold += of_reason("THRESHOLD");
@@ -93,47 +95,47 @@ pub(super) fn check_log(
             let change = Decided { position: shown(change.position), ..change.clone() };
             (change.customer.clone(), expected(&change, &offsets))
         });
-        let said = said.into_iter().map(|said| (said.customer, said.line));
-        compare(partition, &by_customer(expected), &by_customer(said), &case, &offsets);
+        let published = published.into_iter().map(|published| (published.customer, published.line));
+        compare(partition, &by_customer(expected), &by_customer(published), &case, &offsets);
 
         found.risks += risks[partition].len();
         found.by_parameters += outcome.risks.iter().filter(|rated| rated.reason.as_str() == "MODEL_CHANGED").count();
-        let said = risks[partition].iter().map(|seen| rated(seen, &mut ids));
+        let published = risks[partition].iter().map(|seen| rated(seen, &mut ids));
         let expected = outcome.risks.iter().map(|rated| (rated.customer.clone(), expected_risk(rated, &offsets)));
-        compare(partition, &by_customer(expected), &by_customer(said), &case, &offsets);
+        compare(partition, &by_customer(expected), &by_customer(published), &case, &offsets);
 
-        let of = |fate| outcome.fates.iter().filter(move |found| **found == fate).count();
-        found.duplicates += of(Fate::Duplicate);
-        found.too_late += of(Fate::TooLate);
-        let fates = offsets.iter().zip(&outcome.fates);
-        let expected: Vec<(i64, &str)> = fates
-            .filter_map(|(offset, fate)| match fate {
-                Fate::TooLate => Some((*offset, "too_late")),
-                Fate::BadTime => Some((*offset, "bad_time")),
+        let of = |handling| outcome.handled.iter().filter(move |found| **found == handling).count();
+        found.duplicates += of(Handling::Duplicate);
+        found.too_late += of(Handling::TooLate);
+        let handled = offsets.iter().zip(&outcome.handled);
+        let expected: Vec<(i64, &str)> = handled
+            .filter_map(|(offset, handling)| match handling {
+                Handling::TooLate => Some((*offset, "too_late")),
+                Handling::BadTime => Some((*offset, "bad_time")),
                 _ => None,
             })
             .collect();
         // Those that are no events are the caller's to check.
         let usable = |seen: &&Seen| offsets.contains(&seen.header("cohortd_offset").parse().unwrap());
-        let said: Vec<(i64, &str)> = letters[partition]
+        let published: Vec<(i64, &str)> = dead_letters[partition]
             .iter()
             .filter(usable)
             .map(|seen| (seen.header("cohortd_offset").parse().unwrap(), seen.header("cohortd_reason")))
             .collect();
-        assert_eq!(said, expected, "dead letters of partition {partition}");
+        assert_eq!(published, expected, "dead letters of partition {partition}");
     }
     members_are_the_fold(lab, &changes);
     found
 }
 
-/// The thresholds of all ranks each time that they were taken up: they are recorded together, in the order of the ranks.
-fn taken_up(lab: &Lab, recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usize) -> Vec<TakenUp> {
+/// The thresholds of all ranks each time they were applied: they are recorded together, in the order of the ranks.
+fn thresholds_applied(lab: &Lab, recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usize) -> Vec<ThresholdsApplied> {
     let rules = cohortd::rules::load("rules.toml", &lab.rules).unwrap();
-    let mut found: Vec<TakenUp> = Vec::new();
+    let mut found: Vec<ThresholdsApplied> = Vec::new();
     for (position, recorded) in recorded {
         let Recorded::Threshold { rank, threshold, stream_time } = recorded else { continue };
         if *rank == 0 {
-            found.push(TakenUp { position: place(*position), stream_time: *stream_time, ranks: vec![] });
+            found.push(ThresholdsApplied { position: place(*position), stream_time: *stream_time, ranks: vec![] });
         }
         let words = rules.ranks[usize::from(*rank)].words.clone();
         let threshold = threshold.map(|threshold| (words, (threshold.value, threshold.hash)));
@@ -142,15 +144,15 @@ fn taken_up(lab: &Lab, recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usiz
     found
 }
 
-/// The parameters of the model of churn each time that they were adopted.
-fn adopted(recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usize) -> Vec<Adopted> {
-    let adopted = |(position, recorded): &(i64, Recorded)| match recorded {
+/// The parameters of the churn model each time they were applied.
+fn parameters_applied(recorded: &[(i64, Recorded)], place: impl Fn(i64) -> usize) -> Vec<ParametersApplied> {
+    let parameters_applied = |(position, recorded): &(i64, Recorded)| match recorded {
         Recorded::Parameters { parameters, stream_time } => {
-            Some(Adopted { position: place(*position), stream_time: *stream_time, parameters: *parameters })
+            Some(ParametersApplied { position: place(*position), stream_time: *stream_time, parameters: *parameters })
         }
         _ => None,
     };
-    recorded.iter().filter_map(adopted).collect()
+    recorded.iter().filter_map(parameters_applied).collect()
 }
 
 /// What a record of `risks` says, in one line that the expectation has as well, and whose it is.
@@ -198,13 +200,13 @@ fn risk_line(
 }
 
 /// What a record of `changes` says, in one line that the expectation has as well.
-struct Said {
+struct Published {
     customer: String,
     event_id: String,
     line: String,
 }
 
-impl Said {
+impl Published {
     fn of(seen: &Seen, lab: &Lab, place: impl Fn(i64) -> usize) -> Self {
         let change = Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).expect("one CohortChange");
         let text = |field: &str| change[field].as_str().unwrap().to_owned();
@@ -276,15 +278,15 @@ fn by_customer(lines: impl Iterator<Item = (String, String)>) -> ByCustomer {
     sorted
 }
 
-fn compare(partition: usize, expected: &ByCustomer, said: &ByCustomer, case: &Case, offsets: &[i64]) {
-    let customers: BTreeSet<&String> = expected.keys().chain(said.keys()).collect();
+fn compare(partition: usize, expected: &ByCustomer, published: &ByCustomer, case: &Case, offsets: &[i64]) {
+    let customers: BTreeSet<&String> = expected.keys().chain(published.keys()).collect();
     for customer in customers {
         let none = Vec::new();
-        let (expected, said) = (expected.get(customer).unwrap_or(&none), said.get(customer).unwrap_or(&none));
-        if expected == said {
+        let (expected, published) = (expected.get(customer).unwrap_or(&none), published.get(customer).unwrap_or(&none));
+        if expected == published {
             continue;
         }
-        let same = expected.iter().zip(said).take_while(|(a, b)| a == b).count();
+        let same = expected.iter().zip(published).take_while(|(a, b)| a == b).count();
         let events: Vec<String> = case
             .events
             .iter()
@@ -296,7 +298,7 @@ fn compare(partition: usize, expected: &ByCustomer, said: &ByCustomer, case: &Ca
             "partition {partition}, customer {customer}: after {same} changes as expected\n expected {:#?}\n said {:#?}\n\
              events:\n{}",
             &expected[same..(same + 5).min(expected.len())],
-            &said[same..(same + 5).min(said.len())],
+            &published[same..(same + 5).min(published.len())],
             events[events.len().saturating_sub(60)..].join("\n")
         );
     }

@@ -121,7 +121,7 @@ impl Lab {
         fs::rename(beside, self.path("rules.toml")).unwrap();
     }
 
-    /// `in`, `changes`, `members`, `letters`, `log`, `summaries`, `rules`.
+    /// `in`, `changes`, `members`, `dead_letters`, `log`, `summaries`, `rules`.
     pub(super) fn topic(&self, kind: &str) -> String {
         format!("{}-{kind}", self.name)
     }
@@ -138,7 +138,7 @@ impl Lab {
         let admin = Admin::new(&kafka, &Brokers::default()).unwrap();
         let plan = TopicPlan { name: &self.topic(kind), partitions, replicas: None, settings };
         assert_eq!(admin.create(&plan, LONG), Ok(Created::New));
-        // The broker's answer is ahead of what it tells others, and of what its partitions do.
+        // The broker answers before other brokers and its partitions have followed.
         let observer: BaseConsumer = self.config("read_uncommitted").create().unwrap();
         eventually("its partitions answer", || {
             let answers = |partition| ends::range(&observer, plan.name, partition, LONG).is_ok();
@@ -420,7 +420,7 @@ impl Lab {
                 }
                 match seen.payload {
                     Some(meta) => reached.insert(seen.partition, decode_meta(&meta).unwrap()),
-                    // Everything is decided anew.
+                    // Everything is decided again.
                     None => reached.remove(&seen.partition),
                 };
             }
@@ -493,7 +493,7 @@ impl Lab {
     }
 
     /// What was recorded of thresholds and of parameters of the model of churn, by partition, each with its position.
-    pub(super) fn taken_up(&self) -> Vec<Vec<(i64, Recorded)>> {
+    pub(super) fn thresholds_applied(&self) -> Vec<Vec<(i64, Recorded)>> {
         let of = |partition: Vec<Seen>| {
             let inputs = since_rebuilt(&partition).iter().filter(|seen| seen.key.first() == Some(&b'I'));
             let recorded = inputs.filter_map(|seen| Some(Recorded::read(&seen.key, seen.payload.as_ref()?).unwrap()));
@@ -505,7 +505,7 @@ impl Lab {
     }
 }
 
-/// What a partition of the changelog holds since it was last emptied to decide everything anew.
+/// What a partition of the changelog holds since it was last emptied to decide everything again.
 fn since_rebuilt(partition: &[Seen]) -> &[Seen] {
     let emptied = |seen: &Seen| seen.key == [b'M'] && seen.payload.is_none();
     &partition[partition.iter().rposition(emptied).unwrap_or(0)..]

@@ -38,7 +38,7 @@ fn reach(daemon: &mut Daemon, goal: i64) {
 }
 
 /// Everybody entered and left, once, in this order.
-fn everybody_left_once(lab: &Lab) {
+fn every_customer_left_once(lab: &Lab) {
     let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for change in lab.read("changes").concat() {
         seen.entry(change.key().to_owned()).or_default().push(change.header("ce_type").to_owned());
@@ -55,7 +55,7 @@ fn everybody_left_once(lab: &Lab) {
 }
 
 #[test]
-fn a_midnight_of_a_hundred_thousand_is_decided_in_transactions_that_brokers_can_take() {
+fn a_hundred_thousand_deadlines_at_midnight_are_decided_in_transactions_that_brokers_can_take() {
     let Some(lab) = Lab::new("midnight", 1, RULES) else { return };
     fill(&lab);
     // So short that not even the decisions that fit in memory at once fit in one transaction on a busy machine.
@@ -63,11 +63,11 @@ fn a_midnight_of_a_hundred_thousand_is_decided_in_transactions_that_brokers_can_
     let mut daemon = lab.start("one", &sets);
     reach(&mut daemon, i64::try_from(2 * CUSTOMERS).unwrap());
     daemon.stop();
-    everybody_left_once(&lab);
+    every_customer_left_once(&lab);
 }
 
 #[test]
-fn a_midnight_that_is_cut_off_by_a_kill_goes_on_where_it_was() {
+fn deadlines_at_midnight_that_a_kill_interrupts_go_on_where_they_were() {
     let Some(lab) = Lab::new("cut", 1, RULES) else { return };
     fill(&lab);
     let sets = ["state.flush_after_events=20000"];
@@ -91,5 +91,5 @@ fn a_midnight_that_is_cut_off_by_a_kill_goes_on_where_it_was() {
         (members["cohortd_cohort_members"] as i64 == 0).then_some(())
     });
     daemon.stop();
-    everybody_left_once(&lab);
+    every_customer_left_once(&lab);
 }

@@ -1,7 +1,7 @@
-//! A second group on topics of the first: what would mix their rules is refused, and what mixes their outputs is said.
+//! A second group on topics of the first: mixing their rules is refused, and mixing their outputs causes a warning.
 
 use cohortd::clock::wall_clock;
-use cohortd::lane::identity::ANEW;
+use cohortd::lane::identity::NEW_GROUP_NAMES;
 
 use super::lab::Lab;
 use super::refusals::refusal;
@@ -10,7 +10,7 @@ use super::{avro, eventually};
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
 #[test]
-fn a_second_group_is_refused_the_rules_of_the_first_and_told_of_its_outputs() {
+fn a_second_group_is_refused_the_rules_of_the_first_and_warned_of_its_outputs() {
     let Some(lab) = Lab::new("neighbours", 1, RULES) else { return };
     let writer = lab.writer();
     writer.send("a", &avro::encode(&avro::event("a", "visit", wall_clock().0, None)));
@@ -22,7 +22,7 @@ fn a_second_group_is_refused_the_rules_of_the_first_and_told_of_its_outputs() {
     let set = |key: &str| format!("topics.{key}={}-other-{key}", lab.name);
     let (log, summaries, rules) = (set("changelog"), set("summaries"), set("rules"));
     let second = lab.start("two", &[&group, &log, &summaries]);
-    refusal(second.ended(), &["topics.rules", &format!("the rules of group {}", lab.name), ANEW]);
+    refusal(second.ended(), &["topics.rules", &format!("the rules of group {}", lab.name), NEW_GROUP_NAMES]);
     first.assert_running();
     let mut second = lab.start("two", &[&group, &log, &summaries, &rules]);
     second.ready();

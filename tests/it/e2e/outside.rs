@@ -77,7 +77,7 @@ fn a_python_client_writes_the_events_and_reads_the_changes() {
         client(&["read", &lab.topic(topic)]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     let changes = rows("changes");
-    let said: BTreeSet<String> = changes
+    let answer: BTreeSet<String> = changes
         .iter()
         .map(|row| {
             let change = &row["value"];
@@ -103,7 +103,7 @@ fn a_python_client_writes_the_events_and_reads_the_changes() {
         "plain buyers ENTERED EVENT \"p1\"",
         "plain buyers EXITED EVENT \"p2\"",
     ];
-    assert_eq!(said, expected.map(str::to_owned).into());
+    assert_eq!(answer, expected.map(str::to_owned).into());
     assert_eq!(changes.len(), expected.len());
     let rows = rows("members");
     let members: BTreeSet<(&str, bool)> =

@@ -25,7 +25,7 @@ const RANDOM_KILLS: usize = 10;
 
 /// Several times what the rounds of one group take.
 const GROUP_LIMIT: Duration = Duration::from_secs(1_800);
-/// Topics and groups are made anew after so many rounds, to be judged.
+/// Topics and groups are recreated after so many rounds, and compared.
 const ROUNDS_IN_ONE_GROUP: usize = 10;
 
 const SETS: [&str; 6] = [
@@ -33,7 +33,7 @@ const SETS: [&str; 6] = [
     // There is something to flush when a partition goes.
     "state.flush_after_events=100000",
     "state.flush_after=10 minutes",
-    // Whoever is told to stop hands its partitions over.
+    // A process that is stopped hands its partitions over.
     "kafka.on_stop=leave",
     "time.arrives_within=1 s",
     "time.max_lateness=10 s",
@@ -98,7 +98,7 @@ fn kill_between_two_rounds(lab: &Lab, rounds: usize) -> Vec<Duration> {
         eventually("the first process has all partitions", || {
             (assigned(&mut one) == i64::from(PARTITIONS)).then_some(())
         });
-        // Something to be flushed, so that it lets go a moment later than it is told to.
+        // Something to be flushed, so that it gives the partition up a moment after the request.
         thread::sleep(Duration::from_millis(500));
         let before = one.log().matches("Revoked.").count();
         let mut two = start(lab, "two");
@@ -176,7 +176,7 @@ fn partitions_let_go_by_a_process_that_dies_then_find_an_owner() {
 }
 
 #[test]
-fn a_member_that_comes_and_dies_again_and_again_stops_nobody() {
+fn a_member_that_joins_and_dies_again_and_again_stops_no_process() {
     let Some(lab) = Lab::new("flaps", PARTITIONS, shop::RULES) else { return };
     let mut random = Random::seeded("flaps");
     // It does not come back under the same name: each round waits for the end of its session.
@@ -213,10 +213,10 @@ fn a_member_that_comes_and_dies_again_and_again_stops_nobody() {
 /// The group keeps partitions for a process that is expected back. Nobody reads them meanwhile, and the sum of all lags still
 /// says so.
 #[test]
-fn a_process_that_stops_and_may_come_back_leaves_no_lag_untold() {
+fn a_process_that_stops_and_may_come_back_leaves_no_lag_unreported() {
     let Some(lab) = Lab::new("stays", PARTITIONS, shop::RULES) else { return };
     let sets = ["lanes=1", "kafka.on_stop=stay", "kafka.options.session.timeout.ms=30000"];
-    // By name it is the first of the group, which shows the lags of partitions that nobody reads.
+    // By name it is the first of the group, which shows the lags of partitions without an owner.
     let mut away = lab.start("a", &sets);
     away.ready();
     let mut other = lab.start("b", &sets);
@@ -242,7 +242,7 @@ fn a_process_that_stops_and_may_come_back_leaves_no_lag_untold() {
         both.iter().flat_map(BTreeMap::values).all(|lag| *lag == 0).then_some(())
     });
     lags_are_whole(&mut [&mut back, &mut other]);
-    // Nothing has come since: it has said that it is back.
+    // Nothing has come since: it has logged that it is back.
     back.stop();
     let mut back = lab.start("a", &sets);
     back.ready();

@@ -60,23 +60,29 @@ fn customers_are_found_wherever_another_partitioner_has_put_them() {
     one.ready();
     lab.read_through();
     for customer in (0..CUSTOMERS).map(customer) {
-        let (status, said) = asked(&mut one, &format!("/customers/{customer}"));
-        assert_eq!((status, &said["customer_id"]), (200, &customer.clone().into()), "{said}");
-        assert_eq!(said["also_in_partitions"], Value::Null, "{said}");
+        let (status, answer) = asked(&mut one, &format!("/customers/{customer}"));
+        assert_eq!((status, &answer["customer_id"]), (200, &customer.clone().into()), "{answer}");
+        assert_eq!(answer["also_in_partitions"], Value::Null, "{answer}");
     }
-    let (status, said) = asked(&mut one, "/customers/nobody");
-    assert_eq!((status, &said["status"]), (404, &"unknown_customer".into()), "all partitions are here: {said}");
+    let (status, answer) = asked(&mut one, "/customers/nobody");
+    assert_eq!((status, &answer["status"]), (404, &"unknown_customer".into()), "all partitions are here: {answer}");
     assert_eq!(one.metrics()["cohortd_events_elsewhere_total"], CUSTOMERS as f64);
     let warning = "Customers are not in the partitions in which Kafka's default partitioner (murmur2) puts them.";
     assert_eq!(one.log().matches(warning).count(), 1, "{}", one.log());
 
     let found = explain(&lab, "c7");
-    let told = String::from_utf8_lossy(&found.stderr);
-    assert!(found.status.success(), "{told}");
-    assert!(told.contains(&format!("[{}], of ", elsewhere("c7"))) && told.contains("murmur2"), "{told}");
+    let thresholds_reported = String::from_utf8_lossy(&found.stderr);
+    assert!(found.status.success(), "{thresholds_reported}");
+    assert!(
+        thresholds_reported.contains(&format!("[{}], of ", elsewhere("c7"))) && thresholds_reported.contains("murmur2"),
+        "{thresholds_reported}"
+    );
     let nobody = explain(&lab, "nobody");
-    let told = String::from_utf8_lossy(&nobody.stderr);
-    assert!(!nobody.status.success() && told.contains("no partition of the topic"), "{told}");
+    let thresholds_reported = String::from_utf8_lossy(&nobody.stderr);
+    assert!(
+        !nobody.status.success() && thresholds_reported.contains("no partition of the topic"),
+        "{thresholds_reported}"
+    );
 
     // With two processes none of them can say of anybody that there is no such customer.
     let mut two = lab.start("two", &[]);
@@ -93,16 +99,16 @@ fn customers_are_found_wherever_another_partitioner_has_put_them() {
         (0..CUSTOMERS).map(customer).all(found).then_some(())
     });
     eventually("whoever is not known here may be with the other", || {
-        let (status, said) = asked(&mut one, "/customers/nobody");
-        assert_ne!(status, 404, "{said}");
-        (status == 421 && said["detail"].as_str().unwrap().contains("two-")).then_some(())
+        let (status, answer) = asked(&mut one, "/customers/nobody");
+        assert_ne!(status, 404, "{answer}");
+        (status == 421 && answer["detail"].as_str().unwrap().contains("two-")).then_some(())
     });
     one.stop();
     two.stop();
 }
 
 #[test]
-fn a_customer_whom_producers_have_split_is_told_to_be_in_two_partitions() {
+fn a_customer_that_producers_have_split_is_shown_in_two_partitions() {
     let Some(lab) = Lab::new("split", 3, RULES) else { return };
     let writer = lab.writer();
     visit(&writer, home("c1"), "c1");
@@ -112,11 +118,11 @@ fn a_customer_whom_producers_have_split_is_told_to_be_in_two_partitions() {
     let mut daemon = lab.start("one", &[]);
     daemon.ready();
     lab.read_through();
-    let (status, said) = asked(&mut daemon, "/customers/c1");
-    assert_eq!((status, &said["also_in_partitions"]), (200, &vec![elsewhere("c1")].into()), "{said}");
+    let (status, answer) = asked(&mut daemon, "/customers/c1");
+    assert_eq!((status, &answer["also_in_partitions"]), (200, &vec![elsewhere("c1")].into()), "{answer}");
     let (_, text) = daemon.ask("admin", "/customers/c1/cohorts/seen?lang=en").unwrap();
     assert!(text.contains(&format!("the rest is in partition {}", elsewhere("c1"))), "{text}");
-    let (status, said) = asked(&mut daemon, "/customers/c2");
-    assert_eq!((status, &said["also_in_partitions"]), (200, &Value::Null), "{said}");
+    let (status, answer) = asked(&mut daemon, "/customers/c2");
+    assert_eq!((status, &answer["also_in_partitions"]), (200, &Value::Null), "{answer}");
     daemon.stop();
 }

@@ -52,12 +52,12 @@ fn works(daemon: &mut Daemon) {
 fn take_away(access: &Access<'_>, daemon: &mut Daemon, what: (&str, &str), operation: &str) {
     works(daemon);
     access.deny(what, operation);
-    let said = eventually(&format!("it says that it may not {operation} {what:?}"), || {
+    let logged = eventually(&format!("it says that it may not {operation} {what:?}"), || {
         daemon.assert_running();
         let (status, text) = daemon.get("/health/ready")?;
         (status == 503 && text.contains("uthorization failed")).then_some(text)
     });
-    println!("{operation} {what:?}: {said}");
+    println!("{operation} {what:?}: {logged}");
     assert!(daemon.metrics()["cohortd_waiting"] > 0.0);
     thread::sleep(REFUSED_FOR);
     daemon.assert_running();

@@ -40,15 +40,16 @@ fn visit(lab: &Lab, customers: std::ops::Range<usize>) {
 fn a_good_set_up_passes_and_looking_changes_nothing() {
     let Some(lab) = Lab::new("preflight", 2, RULES) else { return };
     visit(&lab, 0..30);
-    let (code, said, _) = check(&lab, &["topics.dirty_percent=20"], &["--deny-warnings"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(said.matches("would be created: partitions=").count(), 8, "{said}");
+    let (code, printed, _) = check(&lab, &["topics.dirty_percent=20"], &["--deny-warnings"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert_eq!(printed.matches("would be created: partitions=").count(), 8, "{printed}");
     assert!(
-        said.contains("partitions=2, cleanup.policy=compact, segment.bytes=134217728, min.cleanable.dirty.ratio=0.2")
+        printed
+            .contains("partitions=2, cleanup.policy=compact, segment.bytes=134217728, min.cleanable.dirty.ratio=0.2")
     );
-    assert!(said.contains("of the first 30 records: 30 events of 30 customers"), "{said}");
-    assert!(said.contains("where Kafka's default partitioner (murmur2) puts them"), "{said}");
-    assert!(said.lines().count() < 30, "more than a screen: {said}");
+    assert!(printed.contains("of the first 30 records: 30 events of 30 customers"), "{printed}");
+    assert!(printed.contains("where Kafka's default partitioner (murmur2) puts them"), "{printed}");
+    assert!(printed.lines().count() < 30, "more than a screen: {printed}");
 
     // They are still to be made, and then there, as they were said to be.
     let mut daemon = lab.start("one", &["topics.dirty_percent=20"]);
@@ -56,8 +57,8 @@ fn a_good_set_up_passes_and_looking_changes_nothing() {
     for kind in ["changes", "members", "risks", "forecasts", "letters", "log", "summaries", "rules"] {
         assert!(daemon.says(&format!("\"topic\":\"{}\"", lab.topic(kind))), "{kind} was made before");
     }
-    let (code, said, _) = check(&lab, &[], &["--deny-warnings", "--json"]);
-    let found: Value = serde_json::from_str(&said).unwrap();
+    let (code, printed, _) = check(&lab, &[], &["--deny-warnings", "--json"]);
+    let found: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((code, &found["verdict"], &found["records"]["events"]), (Some(0), &"good".into(), &30.into()));
     let log = found["findings"].as_array().unwrap().iter().find(|found| found["about"] == lab.topic("log").as_str());
     assert_eq!(log.unwrap()["text"], "2 partitions, 1 replica, cleanup.policy=compact, min.insync.replicas=1");
@@ -67,7 +68,7 @@ fn a_good_set_up_passes_and_looking_changes_nothing() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let Some(lab) = Lab::new("preflight-wrong", 2, RULES) else { return };
     lab.create("changes", 3, &[]);
     lab.create("log", 2, &[("cleanup.policy", "delete")]);
@@ -81,8 +82,8 @@ fn everything_that_is_wrong_is_said_at_once() {
     writer.flush();
     let [port] = free_ports();
     let registry = format!("schemas.registry=http://127.0.0.1:{port}");
-    let (code, said, stderr) = check(&lab, &["topics.create=false", &registry], &[]);
-    assert_eq!(code, Some(78), "{said}");
+    let (code, printed, stderr) = check(&lab, &["topics.create=false", &registry], &[]);
+    assert_eq!(code, Some(78), "{printed}");
     for words in [
         &format!("{}: topic {} has 3 partitions and the input 2", lab.topic("changes"), lab.topic("changes")),
         &format!("{}: topic {} has cleanup.policy=delete and needs compact", lab.topic("log"), lab.topic("log")),
@@ -95,22 +96,25 @@ fn everything_that_is_wrong_is_said_at_once() {
         "1 record would be a dead letter, wrong_key: ",
         "1 record would be a dead letter, bad_time: ",
     ] {
-        assert!(said.contains(words), "{words:?} is not in\n{said}");
+        assert!(printed.contains(words), "{words:?} is not in\n{printed}");
     }
     assert!(stderr.contains("7 things must be fixed before `cohortd run`"), "{stderr}");
 
     // An input that is not there hides nothing else.
-    let (code, said, _) = check(&lab, &[&format!("topics.input={}", lab.topic("nowhere"))], &[]);
-    assert!(code == Some(78) && said.contains(&format!("there is no topic {}", lab.topic("nowhere"))), "{said}");
-    assert!(said.contains("cleanup.policy=delete and needs compact") && said.contains("partitions=?"), "{said}");
+    let (code, printed, _) = check(&lab, &[&format!("topics.input={}", lab.topic("nowhere"))], &[]);
+    assert!(code == Some(78) && printed.contains(&format!("there is no topic {}", lab.topic("nowhere"))), "{printed}");
+    assert!(
+        printed.contains("cleanup.policy=delete and needs compact") && printed.contains("partitions=?"),
+        "{printed}"
+    );
 }
 
 #[test]
 fn brokers_that_do_not_answer_are_no_mistake_in_the_settings() {
     let [port] = free_ports();
     let lab = Lab::at(&format!("127.0.0.1:{port}"), "preflight-away", 1, RULES);
-    let (code, said, stderr) = check(&lab, &[], &[]);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("no broker answers at") && said.contains("kafka.bootstrap_servers"), "{said}");
+    let (code, printed, stderr) = check(&lab, &[], &[]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("no broker answers at") && printed.contains("kafka.bootstrap_servers"), "{printed}");
     assert!(stderr.contains("1 question was not answered"), "{stderr}");
 }

@@ -122,9 +122,9 @@ fn a_range_of_a_topic_is_replayed_as_its_partitions_in_files_and_nothing_is_comm
 
     let home = usize::try_from(partition_of(b"c1", 2)).unwrap();
     write("home.jsonl", &logs[home]);
-    let said = cohortd(&lab, &["explain", "--customer", "c1", "--json", "--topic", &topic], &[]);
+    let printed = cohortd(&lab, &["explain", "--customer", "c1", "--json", "--topic", &topic], &[]);
     let of_file = cohortd(&lab, &["explain", "--customer", "c1", "--json"], &["home.jsonl"]);
-    assert_eq!(String::from_utf8(said.stdout).unwrap(), String::from_utf8(of_file.stdout).unwrap());
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), String::from_utf8(of_file.stdout).unwrap());
 
     let group: BaseConsumer =
         ClientConfig::new().set("bootstrap.servers", &lab.bootstrap).set("group.id", &lab.name).create().unwrap();
@@ -151,9 +151,9 @@ fn a_topic_of_which_every_record_is_refused_is_no_success_and_the_reasons_are_na
     writer.flush();
     for command in &commands {
         let output = ended(&lab, command, &[]);
-        let said = String::from_utf8(output.stderr).unwrap();
-        println!("{command:?}: {:?}\n{said}", output.status.code());
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        println!("{command:?}: {:?}\n{printed}", output.status.code());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{printed}");
         for line in [
             "3 dead letters",
             "\n1 undecodable: ",
@@ -161,7 +161,7 @@ fn a_topic_of_which_every_record_is_refused_is_no_success_and_the_reasons_are_na
             "\n1 bad_time: before time.earliest, or in seconds",
             "3 records, and every one is refused; is it the right topic, with the right settings?",
         ] {
-            assert!(said.contains(line), "{line:?} is not in\n{said}");
+            assert!(printed.contains(line), "{line:?} is not in\n{printed}");
         }
     }
 
@@ -170,8 +170,8 @@ fn a_topic_of_which_every_record_is_refused_is_no_success_and_the_reasons_are_na
     writer.flush();
     for command in &commands {
         let output = ended(&lab, command, &[]);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains("3 dead letters") && !said.contains("every one"), "{said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{printed}");
+        assert!(printed.contains("3 dead letters") && !printed.contains("every one"), "{printed}");
     }
 }

@@ -85,21 +85,21 @@ fn ranks_are_of_all_customers_and_each_change_follows_from_a_recorded_threshold(
     two.stop();
     eventually("one has both partitions", || (partitions(&mut one) == 2).then_some(()));
     one.ready();
-    let told = told(&mut one);
+    let thresholds_reported = thresholds_reported(&mut one);
     one.stop();
-    // A start with nobody in memory.
+    // A start without customers in memory.
     let mut one = lab.start("one", &sets);
     one.ready();
-    assert_eq!(told, self::told(&mut one));
+    assert_eq!(thresholds_reported, self::thresholds_reported(&mut one));
     one.stop();
     let found = judge::check(&lab, shop::config());
     println!("ranks: {found:?}");
     assert!(found.changes > 100 && found.by_threshold > 50 && found.thresholds > 10, "too little happened: {found:?}");
 }
 
-/// What an operator is told of those who are, or are not, among the first; who is has a place at or above the threshold.
-fn told(daemon: &mut Daemon) -> BTreeMap<String, (bool, String)> {
-    let mut told = BTreeMap::new();
+/// The admin API's answers about customers in the rank or not; those in it are at or above the threshold.
+fn thresholds_reported(daemon: &mut Daemon) -> BTreeMap<String, (bool, String)> {
+    let mut thresholds_reported = BTreeMap::new();
     for customer in (0..CUSTOMERS).map(|number| format!("c{number}")) {
         let (status, body) = daemon.ask("admin", &format!("/customers/{customer}/cohorts/first")).unwrap();
         if status == 404 {
@@ -112,10 +112,10 @@ fn told(daemon: &mut Daemon) -> BTreeMap<String, (bool, String)> {
         assert_eq!(condition["holds"], member, "{body}");
         let value = condition["value"]["en"].as_str().unwrap().to_owned();
         assert!(value.contains(", threshold "), "{body}");
-        told.insert(customer, (member, value));
+        thresholds_reported.insert(customer, (member, value));
     }
-    assert_eq!(told.values().filter(|(member, _)| *member).count(), 7, "{told:?}");
-    told
+    assert_eq!(thresholds_reported.values().filter(|(member, _)| *member).count(), 7, "{thresholds_reported:?}");
+    thresholds_reported
 }
 
 const BUYERS: usize = 60_000;
@@ -155,7 +155,7 @@ fn meta(lab: &Lab) -> Meta {
 /// Nine tenths of the customers enter by the first threshold, in several transactions. The process is killed after one of
 /// them, then after another, and then it has lost its disk.
 #[test]
-fn a_process_killed_while_it_takes_thresholds_up_goes_on_where_it_was() {
+fn a_process_killed_while_it_applies_thresholds_goes_on_where_it_was() {
     let rules = "[cohorts.most]\nwho = 'in the top 90 % by sum(purchase.amount)'\n";
     let Some(lab) = Lab::new("taking-up", 1, rules) else { return };
     let writer = lab.writer();
@@ -188,7 +188,7 @@ fn a_process_killed_while_it_takes_thresholds_up_goes_on_where_it_was() {
     eventually("all are decided", || meta(&lab).taking_up.is_none().then_some(()));
     daemon.stop();
 
-    let recorded = lab.taken_up().remove(0);
+    let recorded = lab.thresholds_applied().remove(0);
     let mut began: BTreeSet<(i64, Number)> = BTreeSet::new();
     for (position, recorded) in &recorded {
         if let Recorded::Threshold { threshold: Some(threshold), .. } = recorded {

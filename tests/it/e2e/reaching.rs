@@ -1,4 +1,4 @@
-//! How a schema registry is reached: over TLS, as whom, and through a proxy. No Kafka is needed.
+//! How a schema registry is accessed: TLS, credentials and proxy. No Kafka is needed.
 
 use std::fs;
 use std::path::Path;
@@ -41,12 +41,12 @@ fn a_registry_is_trusted_by_its_own_authority_alone() {
     let of = |folder: &TempDir| folder.path().join("ca.pem");
     assert_eq!(by(Some(&of(&folder))), Ok(()));
     for ca in [None, Some(of(&other))] {
-        let said = by(ca.as_deref()).unwrap_err();
-        println!("{said}");
-        assert!(matches!(&said, RegistryError::Untrusted(_)), "{said}");
-        assert!(said.to_string().contains("schemas.ca") && said.to_string().contains(&front.address), "{said}");
+        let error = by(ca.as_deref()).unwrap_err();
+        println!("{error}");
+        assert!(matches!(&error, RegistryError::Untrusted(_)), "{error}");
+        assert!(error.to_string().contains("schemas.ca") && error.to_string().contains(&front.address), "{error}");
     }
-    // Whom nobody vouches for is passed over, where another address of the registry is as it should be.
+    // An address with an untrusted certificate is skipped if another address of the registry works.
     let (theirs, _stub, _) = secured(other.path(), Clients::Anybody);
     let both = format!("{},{}", theirs.address, front.address);
     assert_eq!(ask(&both, Access { ca: Some(&of(&folder)), ..Access::default() }, id), Ok(()));
@@ -67,15 +67,15 @@ fn a_certificate_of_ones_own_is_shown_and_counts_when_it_is_renewed() {
     put(&folder, &["ca.pem"]);
     let [ca, certificate, key] = ["ca.pem", "client.pem", "client.key"].map(|name| own.path().join(name));
     let without = Access { ca: Some(&ca), ..Access::default() };
-    let said = ask(&front.address, without, id).unwrap_err();
-    println!("{said}");
-    assert!(matches!(&said, RegistryError::Denied(text) if text.contains("schemas.certificate")), "{said}");
+    let error = ask(&front.address, without, id).unwrap_err();
+    println!("{error}");
+    assert!(matches!(&error, RegistryError::Denied(text) if text.contains("schemas.certificate")), "{error}");
     let registry = Registry::new(&front.address, Access { identity: Some((&certificate, &key)), ..without }).unwrap();
-    let said = registry.schema(id).unwrap_err();
-    println!("{said}");
+    let error = registry.schema(id).unwrap_err();
+    println!("{error}");
     assert!(
-        matches!(&said, RegistryError::Denied(text) if text.contains("the certificate in schemas.certificate")),
-        "{said}"
+        matches!(&error, RegistryError::Denied(text) if text.contains("the certificate in schemas.certificate")),
+        "{error}"
     );
     // Half a renewal is none: the pair before stays.
     put(&folder, &["client.pem"]);
@@ -101,9 +101,9 @@ fn a_file_that_cannot_be_used_is_named_with_its_setting() {
     ] {
         let identity = identity.map(|(certificate, key)| (certificate.as_path(), key.as_path()));
         let access = Access { ca: ca.as_deref(), identity, ..Access::default() };
-        let said = Registry::new("https://registry", access).unwrap_err();
-        println!("{}: {said}", said.key);
-        assert!(said.key == setting && said.problem.contains(words), "{}: {said}", said.key);
+        let error = Registry::new("https://registry", access).unwrap_err();
+        println!("{}: {error}", error.key);
+        assert!(error.key == setting && error.problem.contains(words), "{}: {error}", error.key);
     }
 }
 

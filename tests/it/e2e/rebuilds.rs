@@ -1,4 +1,4 @@
-//! Killed halfway while everything is decided anew, or read back from the changelog: whatever had been done by then, the
+//! Killed halfway in a rebuild, or while reading the changelog: whatever had been done by then, the
 //! next start goes on and ends right.
 
 use std::fs::{self, File};
@@ -26,12 +26,12 @@ fn kill_reset(lab: &Lab, words: &str) -> bool {
     let log = lab.path("reset.log");
     let mut command = lab.command_reset("one", &sets(), &["--rebuild", "--yes"]);
     let mut child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-    let said = || fs::read_to_string(&log).unwrap();
-    eventually(&format!("the command says {words}"), || said().contains(words).then_some(()));
+    let printed = || fs::read_to_string(&log).unwrap();
+    eventually(&format!("the command says {words}"), || printed().contains(words).then_some(()));
     child.kill().unwrap();
     let status = child.wait().unwrap();
     println!("the command was killed after it said {words:?}: {status}");
-    !said().contains("Done:")
+    !printed().contains("Done:")
 }
 
 /// Goes on for some seconds, and judges all that was ever read.
@@ -60,7 +60,7 @@ fn a_rebuild_that_is_killed_is_refused_until_the_same_command_ends_it_and_then_d
     assert!(killed > 0, "the command was always quicker");
     let (code, ..) = lab.reset("one", &sets(), &["--rebuild", "--yes"]);
     assert_eq!(code, Some(0));
-    // What was said before is said again.
+    // Earlier changes are published again.
     lab.forget_all("changes");
     lab.forget_all("letters");
     let mut daemon = lab.start("one", &sets());

@@ -134,8 +134,8 @@ fn a_topic_of_another_shape_is_refused_with_the_field_and_the_schema() {
 }
 
 #[test]
-fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
-    // A port on which nobody listens any more.
+fn brokers_that_do_not_answer_are_waited_for_until_a_stop_is_requested() {
+    // A port that nothing listens on any more.
     let [port] = free_ports();
     let lab = Lab::at(&format!("127.0.0.1:{port}"), "away", 1, RULES);
     let mut daemon = lab.start("one", &[]);
@@ -146,14 +146,14 @@ fn brokers_that_do_not_answer_are_waited_for_until_told_to_stop() {
     assert!(!retries(&daemon.get("/metrics").unwrap().1), "they are not counted");
     // And before long why, with the setting.
     super::eventually("it says why", || {
-        let (_, said) = daemon.get("/health/ready")?;
-        (said.contains("refused") && said.contains("kafka.bootstrap_servers")).then_some(())
+        let (_, logged) = daemon.get("/health/ready")?;
+        (logged.contains("refused") && logged.contains("kafka.bootstrap_servers")).then_some(())
     });
     daemon.stop();
     let mut daemon = lab.start("two", &["kafka.bootstrap_servers=kafka.invalid:9092"]);
     super::eventually("it says that there is no such host", || {
-        let (_, said) = daemon.get("/health/ready")?;
-        (said.contains("resolve") && said.contains("kafka.invalid")).then_some(())
+        let (_, logged) = daemon.get("/health/ready")?;
+        (logged.contains("resolve") && logged.contains("kafka.invalid")).then_some(())
     });
     daemon.stop();
 }

@@ -69,9 +69,9 @@ fn check(lab: &Lab, sets: &[String]) -> (Option<i32>, String) {
         .env_clear()
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    println!("{said}{}", String::from_utf8_lossy(&output.stderr));
-    (output.status.code(), said)
+    let printed = String::from_utf8(output.stdout).unwrap();
+    println!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), printed)
 }
 
 #[test]
@@ -101,20 +101,20 @@ fn a_real_registry_over_mutual_tls_is_only_read_and_gives_what_schemas_refer_to(
     ]
     .map(|(topic, record, output)| (format!("{topic}-cohortd.{record}"), output));
 
-    // Nothing is registered, and nothing will be: what is missing is said, all of it, with where it lies.
+    // Nothing is registered, and nothing will be: everything missing is reported, with its location.
     let before = apicurio.subjects(&lab.name);
     let words: Vec<String> = outputs.iter().map(|(subject, output)| format!("{subject} ({})", output.file())).collect();
     let missing = [&["schemas.register", "have it registered"][..], &strings(&words)].concat();
     refusal(lab.start("one", &strings(&sets)).ended(), &missing);
-    let (code, said) = check(&lab, &sets);
-    assert_eq!(code, Some(78), "{said}");
-    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    let (code, printed) = check(&lab, &sets);
+    assert_eq!(code, Some(78), "{printed}");
+    assert!(words.iter().all(|word| printed.contains(word)), "{printed}");
     assert_eq!(apicurio.subjects(&lab.name), before);
 
     let ids: Vec<u32> = outputs.iter().map(|(subject, output)| apicurio.register(subject, output.schema())).collect();
-    let (code, said) = check(&lab, &sets);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(ids.iter().all(|id| said.contains(&format!("registered, id {id}"))), "{said}");
+    let (code, printed) = check(&lab, &sets);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(ids.iter().all(|id| printed.contains(&format!("registered, id {id}"))), "{printed}");
     let mut daemon = lab.start("one", &strings(&sets));
     let (writer, changes) = (lab.writer(), lab.follow("changes"));
     writer.send("a", &visit(id, "a"));
@@ -170,10 +170,10 @@ fn what_a_schema_refers_to_that_is_missing_or_leads_in_circles_holds_nothing_up(
     daemon.ready();
     lab.read_through();
     daemon.kill9();
-    let letters = lab.read("letters").concat();
-    let said: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
-    assert_eq!(said, [("m", "unknown_schema"), ("c", "undecodable")]);
-    let details: Vec<&str> = letters.iter().map(|seen| seen.header("cohortd_detail")).collect();
+    let dead_letters = lab.read("letters").concat();
+    let printed: Vec<_> = dead_letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(printed, [("m", "unknown_schema"), ("c", "undecodable")]);
+    let details: Vec<&str> = dead_letters.iter().map(|seen| seen.header("cohortd_detail")).collect();
     println!("{details:?}");
     assert!(details[0].contains("version 7 of subject my-shop/kind, which the registry does not have"), "{details:?}");
     assert!(details[1].contains("refers to itself through version 1 of subject circle"), "{details:?}");
@@ -190,7 +190,7 @@ fn what_a_schema_refers_to_that_is_missing_or_leads_in_circles_holds_nothing_up(
 }
 
 #[test]
-fn whom_a_registry_does_not_know_and_who_cannot_be_trusted_end_a_start_with_the_setting() {
+fn unknown_credentials_and_an_untrusted_registry_end_a_start_with_the_setting() {
     let Some(lab) = Lab::new("strangers", 1, RULES) else { return };
     let Some(folder) = certified() else { return };
     let (front, stub, _) = secured(folder.path(), Clients::Certified);

@@ -87,7 +87,7 @@ impl Registry {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Made anew: nothing is registered, and the next schemas get other ids.
+    /// Recreated: nothing is registered, and the next schemas get other ids.
     pub(super) fn forget(&self) {
         let mut content = self.content.lock().unwrap();
         *content = Content::default();

@@ -58,7 +58,7 @@ fn kills_at_any_moment_lose_nothing_when_states_are_written_lazily() {
 }
 
 /// Kills it over and over: half of the times at a random moment from its start on, restores included, half of the times
-/// in the moment in which a commit becomes visible, when the local database may not have heard of it.
+/// in the moment in which a commit becomes visible, when the local database may not have it yet.
 fn killed(name: &str, sets: &[&str]) {
     let Some(lab) = Lab::new(name, 2, shop::RULES) else { return };
     let mut random = Random::seeded(name);
@@ -87,7 +87,7 @@ fn killed(name: &str, sets: &[&str]) {
     settle(&lab, daemon, last);
 }
 
-/// Each process is another member, so that nobody ends the transaction that the one before left open but its time-out; and
+/// Each process is another member, so that only its timeout ends the transaction that the one before left open; and
 /// the one that takes over is killed before that, or while it waits.
 #[test]
 fn handovers_within_the_time_out_of_a_transaction_lose_nothing() {

@@ -50,11 +50,11 @@ fn next(changes: &Follower) -> String {
 }
 
 /// What a person sees while something waits: the check, the log and the metric.
-fn is_said_to_wait(daemon: &mut Daemon, cause: &str, words: &[&str]) {
+fn is_reported_to_wait(daemon: &mut Daemon, cause: &str, words: &[&str]) {
     let (status, body) = eventually(&format!("it is not ready for {cause}, and says {words:?}"), || {
         daemon.assert_running();
-        let said = |body: &str| body.contains(cause) && words.iter().all(|word| body.contains(word));
-        daemon.get("/health/ready").filter(|(status, body)| *status == 503 && said(body))
+        let logged = |body: &str| body.contains(cause) && words.iter().all(|word| body.contains(word));
+        daemon.get("/health/ready").filter(|(status, body)| *status == 503 && logged(body))
     });
     println!("{status} {body}");
     assert_eq!(daemon.get("/health/live").unwrap().0, 200);
@@ -73,7 +73,7 @@ fn print_waits(what: &str, daemon: &Daemon) {
     }
 }
 
-/// The folder in which a process keeps what the registry said.
+/// The folder in which a process caches the registry's answers.
 fn kept(lab: &Lab, instance: &str) -> PathBuf {
     let root = lab.state(instance).join("schemas");
     fs::read_dir(root).unwrap().next().unwrap().unwrap().path()
@@ -96,7 +96,7 @@ fn a_thousand_bare_records_each_with_another_id_are_set_aside_together() {
     writer.flush();
     // As it is set by default.
     let mut daemon = start(&lab, "one", &sets, &["schemas.retry_for=30 s"]);
-    is_said_to_wait(&mut daemon, "schema", &["Partition 0", "does not know schema id", "more)"]);
+    is_reported_to_wait(&mut daemon, "schema", &["Partition 0", "does not know schema id", "more)"]);
     let changes = lab.follow("changes");
     let changed: Vec<String> = (0..40).map(|_| next(&changes)).collect();
     assert_eq!(changed[39], "after19");
@@ -104,15 +104,15 @@ fn a_thousand_bare_records_each_with_another_id_are_set_aside_together() {
     daemon.ready();
     print_waits("bare", &daemon);
     daemon.stop();
-    let letters = lab.read("letters").concat();
-    assert_eq!(letters.len(), 1_000);
-    assert!(letters.iter().all(|letter| letter.header("cohortd_reason") == "unknown_schema"));
+    let dead_letters = lab.read("letters").concat();
+    assert_eq!(dead_letters.len(), 1_000);
+    assert!(dead_letters.iter().all(|letter| letter.header("cohortd_reason") == "unknown_schema"));
     println!("bare: the registry was asked {} times", registry.asked());
     assert!(registry.asked() < 10_000);
 }
 
 #[test]
-fn ids_that_no_registry_takes_for_ids_hold_nothing_up() {
+fn implausible_schema_ids_block_nothing() {
     let Some(lab) = Lab::new("beyond", 1, RULES) else { return };
     let (registry, id, sets) = registry();
     let writer = lab.writer();
@@ -134,9 +134,9 @@ fn ids_that_no_registry_takes_for_ids_hold_nothing_up() {
     writer.flush();
     assert_eq!(next(&changes), "c");
     daemon.stop();
-    let letters = lab.read("letters").concat();
-    let letters: Vec<_> = letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
-    assert_eq!(letters, [("x", "unknown_schema"), ("y", "unknown_schema")]);
+    let dead_letters = lab.read("letters").concat();
+    let dead_letters: Vec<_> = dead_letters.iter().map(|seen| (seen.key(), seen.header("cohortd_reason"))).collect();
+    assert_eq!(dead_letters, [("x", "unknown_schema"), ("y", "unknown_schema")]);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn an_edit_of_the_rules_that_needs_a_schema_waits_for_the_registry() {
     lab.write_rules(&edited);
     let sets: Vec<&str> = sets.iter().map(String::as_str).chain(["state.flush_after_events=0"]).collect();
     let mut daemon = lab.start_accepting("one", &sets);
-    is_said_to_wait(&mut daemon, "registry", &["Partition 0", "read again for an edit of the rules"]);
+    is_reported_to_wait(&mut daemon, "registry", &["Partition 0", "read again for an edit of the rules"]);
     registry.set(Mood::Well);
     let seen = eventually("a change", || changes.next(std::time::Duration::from_millis(100)));
     assert_eq!((seen.key(), seen.header("cohort")), ("a", "often"));
@@ -223,7 +223,7 @@ fn an_edit_of_the_rules_that_needs_a_schema_waits_for_the_registry() {
     daemon.stop();
 }
 
-/// Of what the registry said only the ids of the outputs are left.
+/// Of the cached answers of the registry only the ids of the outputs are left.
 fn forget_schemas(lab: &Lab, instance: &str) {
     for file in fs::read_dir(kept(lab, instance)).unwrap().map(|file| file.unwrap().path()) {
         if file.extension().is_some_and(|extension| extension == "avsc") {
@@ -242,7 +242,7 @@ fn a_registry_that_is_away_at_the_first_start_is_waited_for() {
         eventually("it waits", || daemon.says("Registering the schema of an output failed").then_some(()));
         let (_, metrics) = daemon.get("/metrics").unwrap();
         assert!(metrics.contains("cohortd_registry_reachable 0"), "{mood:?}");
-        // Not ready and alive, with few words; and it stops when it is told to.
+        // Not ready but alive, with few log lines; and it stops on request.
         is_waiting_at_start(&mut daemon);
         daemon.stop();
     }
@@ -314,7 +314,7 @@ fn credentials_that_are_refused_while_it_runs_are_waited_out_and_named() {
         let customer = format!("{mood:?}");
         send(&writer, 0, id, &customer);
         writer.flush();
-        is_said_to_wait(&mut daemon, "registry", &words);
+        is_reported_to_wait(&mut daemon, "registry", &words);
         assert!(daemon.metrics()["cohortd_registry_reachable"].abs() < 0.1);
         registry.set(Mood::Well);
         eventually("it goes on", || {
@@ -350,7 +350,7 @@ fn a_restart_without_the_registry_decides_what_it_can() {
     send(&writer, 0, id, "b");
     writer.flush();
     assert_eq!(next(&changes), "b");
-    is_said_to_wait(&mut daemon, "registry", &["Partition 1", &format!("schema id {new}")]);
+    is_reported_to_wait(&mut daemon, "registry", &["Partition 1", &format!("schema id {new}")]);
     send(&writer, 0, id, "c");
     writer.flush();
     assert_eq!(next(&changes), "c");
@@ -391,7 +391,7 @@ fn a_damaged_copy_of_a_schema_is_passed_over_and_fetched_again() {
 }
 
 #[test]
-fn a_registry_made_anew_ends_a_process_that_writes_its_old_ids() {
+fn a_recreated_registry_ends_a_process_that_writes_its_old_ids() {
     let Some(lab) = Lab::new("anew", 1, RULES) else { return };
     let (registry, id, sets) = registry();
     let mut daemon = start(&lab, "one", &sets, &[]);
@@ -449,13 +449,13 @@ fn restores_without_the_registry_wait_in_each_process_and_end_none() {
         let waits = |daemon: &mut Daemon| daemon.metrics()["cohortd_waiting"] > 0.9;
         (waits(&mut one) && waits(&mut two)).then_some(())
     });
-    is_said_to_wait(&mut two, "registry", &["Partition"]);
+    is_reported_to_wait(&mut two, "registry", &["Partition"]);
     two.kill9();
     eventually("the other takes its partition too, and waits for both", || {
         one.assert_running();
         (one.metrics()["cohortd_waiting"] > 1.9).then_some(())
     });
-    is_said_to_wait(&mut one, "registry", &["Partition 0", "Partition 1"]);
+    is_reported_to_wait(&mut one, "registry", &["Partition 0", "Partition 1"]);
     registry.set(Mood::Well);
     one.ready();
     for partition in 0..2 {
@@ -506,9 +506,9 @@ fn a_real_registry_knows_denies_and_goes_away() {
     daemon.ready();
     assert!(daemon.metrics()["cohortd_registry_reachable"].abs() < 0.1);
     daemon.stop();
-    let letters = lab.read("letters").concat();
-    assert_eq!(letters.len(), foreign.len());
-    assert!(letters.iter().all(|letter| letter.header("cohortd_reason") == "unknown_schema"));
+    let dead_letters = lab.read("letters").concat();
+    assert_eq!(dead_letters.len(), foreign.len());
+    assert!(dead_letters.iter().all(|letter| letter.header("cohortd_reason") == "unknown_schema"));
 }
 
 #[test]
@@ -526,8 +526,8 @@ fn a_replay_says_that_it_waits_for_the_registry() {
     }
     let mut child =
         replay.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-    let waits = said.find(|line| line.as_ref().unwrap().contains("does not answer")).unwrap().unwrap();
+    let mut logged = BufReader::new(child.stderr.take().unwrap()).lines();
+    let waits = logged.find(|line| line.as_ref().unwrap().contains("does not answer")).unwrap().unwrap();
     println!("{waits}");
     assert!(waits.contains("HTTP 503") && waits.contains(&registry.address) && !waits.contains("hunter2"), "{waits}");
     registry.set(Mood::Well);

@@ -40,7 +40,7 @@ fn what_the_pages_show_of_a_running_daemon_works() {
     let Some(lab) = Lab::new("shown", 2, &rules) else { return };
     fill(&lab);
     let mut settings = lab.settings("one");
-    // What they did is long ago: without this nobody is surveyed for minutes.
+    // Their events are old: without this there would be no survey for minutes.
     settings.extend(["time.live_after=1 s", "ranks.refresh=1 s"].map(str::to_owned));
     let settings = as_file(&settings);
     desk.write("cohortd.toml", settings.as_bytes());
@@ -69,9 +69,9 @@ fn what_the_pages_show_of_a_running_daemon_works() {
             .replace("customer-events", &lab.topic("in"))
             .replacen("curl ", "curl -sS --fail-with-body ", 1);
         let text = if is_ours && !text.contains("--config") { format!("{text} --config cohortd.toml") } else { text };
-        let (code, said) = desk.run(&text);
+        let (code, printed) = desk.run(&text);
         if code != Some(0) {
-            wrong.push(format!("{place}: {text}\n  ended with {code:?}: {said}"));
+            wrong.push(format!("{place}: {text}\n  ended with {code:?}: {printed}"));
         }
     };
     during.into_iter().for_each(&mut run);

@@ -17,8 +17,8 @@ const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
 
 /// What no codec makes smaller, in letters.
 fn noise(random: &mut Random, length: usize) -> String {
-    let letters = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
-    let draw = |_| char::from(letters[usize::try_from(random.below(64)).unwrap()]);
+    let dead_letters = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    let draw = |_| char::from(dead_letters[usize::try_from(random.below(64)).unwrap()]);
     (0..length).map(draw).collect()
 }
 
@@ -36,7 +36,7 @@ fn visit(customer: &str, id: &str) -> Vec<u8> {
     avro::encode(&avro::event(customer, "visit", wall_clock().0, Some(id.to_owned())))
 }
 
-fn letters(lab: &Lab) -> Vec<Seen> {
+fn dead_letters(lab: &Lab) -> Vec<Seen> {
     lab.read("letters").concat()
 }
 
@@ -72,7 +72,7 @@ fn whatever_its_size_a_record_goes_through_or_to_the_dead_letters() {
     daemon.stop();
     let changed: BTreeSet<String> = lab.read("changes").concat().iter().map(|seen| seen.key().to_owned()).collect();
     assert_eq!(changed, [fits, "last"].map(str::to_owned).into());
-    let found: Vec<(i64, String, Option<String>)> = letters(&lab)
+    let found: Vec<(i64, String, Option<String>)> = dead_letters(&lab)
         .iter()
         .map(|letter| {
             let number = letter.header("cohortd_offset").parse().unwrap();
@@ -93,7 +93,7 @@ fn whatever_its_size_a_record_goes_through_or_to_the_dead_letters() {
     .map(|((reason, truncated), number)| (number, reason.to_owned(), truncated))
     .collect();
     assert_eq!(found, expected);
-    let noise = &letters(&lab)[1];
+    let noise = &dead_letters(&lab)[1];
     assert!(noise.payload.as_ref().unwrap().len() > 900_000, "as much of it as fits");
 }
 
@@ -129,10 +129,10 @@ fn an_output_that_its_topic_does_not_take_goes_to_the_dead_letters_and_the_rest_
     let changed: BTreeSet<&str> = changes.iter().map(Seen::key).collect();
     assert_eq!((changes.len(), changed.len()), (195, 195), "each once");
     assert_eq!(lab.read("members").concat().len(), 200);
-    let letters = letters(&lab);
-    let aside: BTreeSet<String> = letters.iter().map(|letter| letter.key().to_owned()).collect();
-    assert_eq!((letters.len(), aside), (5, long));
-    for letter in &letters {
+    let dead_letters = dead_letters(&lab);
+    let aside: BTreeSet<String> = dead_letters.iter().map(|letter| letter.key().to_owned()).collect();
+    assert_eq!((dead_letters.len(), aside), (5, long));
+    for letter in &dead_letters {
         assert_eq!(letter.header("cohortd_reason"), "oversized");
         assert_eq!(letter.header("cohortd_output"), lab.topic("changes"));
         assert_eq!(letter.header("ce_type"), "cohortd.cohort.entered.v1");
@@ -186,7 +186,7 @@ fn visit_pages(lab: &Lab, customer: &str, pages: std::ops::Range<i64>) {
     writer.flush();
 }
 
-/// Waits until these have entered a cohort, and nobody else.
+/// Waits until these customers, and no others, have entered a cohort.
 fn entered(lab: &Lab, daemon: &mut Daemon, cohort: &str, customers: &[&str]) {
     let expected: Vec<String> = customers.iter().map(|customer| (*customer).to_owned()).collect();
     eventually(&format!("{customers:?} entered {cohort}"), || {
@@ -199,7 +199,7 @@ fn entered(lab: &Lab, daemon: &mut Daemon, cohort: &str, customers: &[&str]) {
 }
 
 #[test]
-fn a_state_larger_than_the_changelog_takes_is_made_smaller_and_holds_nobody_up() {
+fn a_state_larger_than_the_changelog_takes_is_shrunk_and_blocks_nothing() {
     let rules = format!("{RULES}{PAGES}");
     let Some(lab) = Lab::new("states", 1, &rules) else { return };
     let sets = ["state.flush_after_events=0"];
@@ -236,7 +236,7 @@ fn a_state_larger_than_the_changelog_takes_is_made_smaller_and_holds_nobody_up()
     daemon.stop();
     let states = lab.read("log").concat().into_iter().filter(|seen| seen.key == b"Cwhale");
     println!("states: {:?}", states.map(|seen| seen.payload.map_or(0, |state| state.len())).collect::<Vec<_>>());
-    assert_eq!(letters(&lab), []);
+    assert_eq!(dead_letters(&lab), []);
 }
 
 #[test]
@@ -248,18 +248,18 @@ fn a_changelog_that_takes_not_even_where_a_partition_stands_is_waited_for_with_t
     entered(&lab, &mut daemon, "seen", &["first"]);
     lab.alter("log", &[("cleanup.policy", "compact"), ("max.message.bytes", "150")]);
     visit_pages(&lab, "second", 0..1);
-    let said = eventually("it says what it waits for", || {
+    let logged = eventually("it says what it waits for", || {
         daemon.assert_running();
         let (status, text) = daemon.get("/health/ready")?;
         (status == 503 && text.contains("output")).then_some(text)
     });
-    println!("standing: {said}");
-    assert!(said.contains(&lab.topic("log")) && said.contains("raise its max.message.bytes"), "{said}");
+    println!("standing: {logged}");
+    assert!(logged.contains(&lab.topic("log")) && logged.contains("raise its max.message.bytes"), "{logged}");
     assert_eq!(daemon.get("/health/live").unwrap().0, 200);
     assert!(!daemon.says("Revoked"), "it keeps its partitions");
     lab.alter("log", &[("cleanup.policy", "compact"), ("max.message.bytes", "1048588")]);
     entered(&lab, &mut daemon, "seen", &["first", "second"]);
     daemon.ready();
     daemon.stop();
-    assert_eq!(letters(&lab), []);
+    assert_eq!(dead_letters(&lab), []);
 }

@@ -26,7 +26,7 @@ fn at_work(name: &str, work: impl FnOnce(&mut Broker, Daemon)) {
 }
 
 #[test]
-fn a_process_that_is_told_to_stop_while_no_broker_answers_ends_in_time_and_says_that_it_drains() {
+fn a_process_that_is_stopped_while_no_broker_answers_ends_in_time_and_logs_that_it_drains() {
     at_work("drains", |broker, mut daemon| {
         broker.freeze();
         let asked = Instant::now();

@@ -1,4 +1,4 @@
-//! The summaries topic in the wrong hands: records that nobody of this release wrote, and a topic that is not there.
+//! Foreign records in the summaries topic, and a missing topic.
 
 use std::thread;
 use std::time::Duration;
@@ -64,8 +64,8 @@ fn summaries_that_cannot_be_read_are_counted_and_ranks_go_on() {
         daemon.assert_running();
         daemon.ready();
         let log = daemon.log();
-        let said = log.lines().filter(|line| line.contains("A summary cannot be read")).count();
-        assert!(said <= 2 * 9, "once for each partition and kind: {said}");
+        let logged = log.lines().filter(|line| line.contains("A summary cannot be read")).count();
+        assert!(logged <= 2 * 9, "once for each partition and kind: {logged}");
     }
     // What is ranked is ranked on.
     let writer = lab.writer();
@@ -85,7 +85,7 @@ fn summaries_that_cannot_be_read_are_counted_and_ranks_go_on() {
 }
 
 #[test]
-fn a_topic_of_summaries_that_is_gone_stops_nobody_and_is_read_once_it_is_back() {
+fn a_missing_summaries_topic_stops_no_process_and_is_read_once_it_is_back() {
     let Some(lab) = Lab::new("no-summaries", 1, "[cohorts.seen]\nwho = 'did visit in the last 1 day'\n") else {
         return;
     };
@@ -115,7 +115,7 @@ fn a_topic_of_summaries_that_is_gone_stops_nobody_and_is_read_once_it_is_back() 
 }
 
 #[test]
-fn what_was_foretold_is_shown_again_after_a_restart_on_the_same_day() {
+fn the_forecast_is_shown_again_after_a_restart_on_the_same_day() {
     let Some(lab) = Lab::new("foretold", 1, "[cohorts.seen]\nwho = 'did visit in the last 3 days'\n") else { return };
     let sets = ["ranks.refresh=1 s", "time.live_after=1 s", "time.arrives_within=1 s"];
     let writer = lab.writer();

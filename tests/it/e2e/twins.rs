@@ -68,12 +68,12 @@ fn on_two_state_dirs_the_older_one_ends_and_stays_away_while_the_newer_one_lives
 }
 
 #[test]
-fn a_member_that_took_the_place_and_is_gone_ends_nobody() {
+fn a_member_that_took_the_place_and_left_stops_no_process() {
     let Some(lab) = Lab::new("ghost", 2, RULES) else { return };
     let mut daemon = lab.start("one", &SETS);
     daemon.ready();
     applies(&lab, "a");
-    // As a request to join does that a broker carries out late: the group has another member of this name, and nobody is it.
+    // Like a request to join that a broker carries out late: the group has another member of this name, but no process is it.
     for customer in ["b", "c"] {
         lab.take_place("one-0");
         applies(&lab, customer);

@@ -1,5 +1,5 @@
-//! The input is not the log any more that the state was made from, or the group's offsets are not where it ends: one line
-//! with the way on, exit code 78, and that way, judged where it keeps the state.
+//! The input is no longer the log of the state, or the group's offsets are not where the state ends: one line
+//! with the command to run, exit code 78, and that command, compared with the naive evaluator where it keeps the state.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -87,8 +87,8 @@ fn offsets_set_by_another_program_are_refused_and_set_back() {
     lab.set_offsets(&[(0, 5), (1, 1_000_000)]);
     let way = "`cohortd reset --from stored --yes`";
     refused(&lab, &["was set to", "by another program", way], &["--from", "stored"]);
-    let said = done(&lab, &["--from", "stored", "--yes"]);
-    assert!(said.contains("nothing is lost or published twice"), "{said}");
+    let printed = done(&lab, &["--from", "stored", "--yes"]);
+    assert!(printed.contains("nothing is lost or published twice"), "{printed}");
     assert!(done(&lab, &["--from", "stored"]).contains("nothing to do"));
     go_on(&lab, &mut random, &[Vec::new(), Vec::new()]);
 }
@@ -108,8 +108,8 @@ fn retention_that_passed_what_was_not_read_is_refused_and_left_out() {
     refused(&lab, &["retention has dropped 50 records", way], &["--from", "earliest"]);
     let (code, _, stderr) = lab.reset("one", &sets(), &["--from", "stored", "--yes"]);
     assert!(code == Some(78) && stderr.contains("--from earliest"), "{stderr}");
-    let said = done(&lab, &["--from", "earliest", "--yes"]);
-    assert!(said.contains("50 records are never read") && !said.contains("lost"), "{said}");
+    let printed = done(&lab, &["--from", "earliest", "--yes"]);
+    assert!(printed.contains("50 records are never read") && !printed.contains("lost"), "{printed}");
     go_on(&lab, &mut random, &read);
 }
 
@@ -135,8 +135,8 @@ fn retention_that_overtakes_a_process_stops_it_once_everything_is_written() {
     lab.forget_before(end + 50);
     daemon.signal("-CONT");
     refusal(daemon.ended(), &["retention has dropped 50 records", "`cohortd reset --from earliest --yes`"]);
-    let said = done(&lab, &["--from", "earliest", "--yes"]);
-    assert!(said.contains("50 records are never read") && !said.contains("lost"), "{said}");
+    let printed = done(&lab, &["--from", "earliest", "--yes"]);
+    assert!(printed.contains("50 records are never read") && !printed.contains("lost"), "{printed}");
     go_on(&lab, &mut random, &read);
 }
 
@@ -158,8 +158,8 @@ fn retention_that_passed_what_was_not_written_is_refused_and_read_from_there_on(
     lab.forget_before(2);
     let words = ["what changed from 0 on is not all written", "`cohortd reset --from stored --yes`"];
     refusal(lab.start("one", &lazy).ended(), &words);
-    let (code, said, _) = lab.reset("one", &lazy, &["--from", "stored", "--yes"]);
-    assert!(code == Some(0) && said.contains("read again from 2 on"), "{said}");
+    let (code, printed, _) = lab.reset("one", &lazy, &["--from", "stored", "--yes"]);
+    assert!(code == Some(0) && printed.contains("read again from 2 on"), "{printed}");
     let mut daemon = lab.start("one", &lazy);
     daemon.ready();
     // Of each one visit is left, and this is the second.
@@ -171,7 +171,7 @@ fn retention_that_passed_what_was_not_written_is_refused_and_read_from_there_on(
 }
 
 #[test]
-fn a_longer_input_made_anew_is_refused_and_read_from_its_end() {
+fn a_longer_recreated_input_is_refused_and_read_from_its_end() {
     let Some(lab) = Lab::new("longer", 2, shop::RULES) else { return };
     let mut random = Random::seeded("longer");
     history(&lab, &mut random);
@@ -191,7 +191,7 @@ fn a_longer_input_made_anew_is_refused_and_read_from_its_end() {
     go_on(&lab, &mut random, &read);
 }
 
-/// Who entered a cohort, in the order in which it was said.
+/// Who entered a cohort, in the order of the output.
 fn entered(lab: &Lab, cohort: &str) -> Vec<String> {
     let changes = lab.read("changes").concat().into_iter();
     let changes = changes.map(|seen| Output::CohortChange.to_json(&seen.payload.unwrap()).unwrap());
@@ -200,7 +200,7 @@ fn entered(lab: &Lab, cohort: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_input_made_anew_under_a_process_stops_it_and_its_customers_stay_as_they_are() {
+fn a_recreated_input_stops_a_process_and_its_customers_stay_as_they_are() {
     let Some(lab) = Lab::new("shorter", 1, VISITS) else { return };
     let writer = lab.writer();
     let visit = |customer: &str| {
@@ -223,10 +223,10 @@ fn an_input_made_anew_under_a_process_stops_it_and_its_customers_stay_as_they_ar
     refusal(lab.start("one", &lazy).ended(), &ways);
     let (code, _, stderr) = lab.reset("one", &lazy, &["--from", "stored", "--yes"]);
     assert!(code == Some(78) && stderr.contains("of another log"), "{stderr}");
-    let (code, said, _) = lab.reset("one", &lazy, &["--from", "earliest", "--yes"]);
-    assert!(code == Some(0) && said.contains("continues at 0"), "{said}");
+    let (code, printed, _) = lab.reset("one", &lazy, &["--from", "earliest", "--yes"]);
+    assert!(code == Some(0) && printed.contains("continues at 0"), "{printed}");
     // What was changed and not written when the topic went was written as the process ended.
-    assert!(!said.contains("lost"), "{said}");
+    assert!(!printed.contains("lost"), "{printed}");
 
     let mut daemon = lab.start("one", &lazy);
     daemon.ready();
@@ -257,7 +257,7 @@ fn an_input_made_anew_under_a_process_stops_it_and_its_customers_stay_as_they_ar
 }
 
 #[test]
-fn added_partitions_stop_a_process_and_a_copy_of_the_input_is_decided_anew() {
+fn added_partitions_stop_a_process_and_a_copy_of_the_input_is_decided_again() {
     let Some(lab) = Lab::new("added", 2, shop::RULES) else { return };
     let mut random = Random::seeded("added");
     let open = shop::open(&lab, random.next(), 30, 150);
@@ -297,9 +297,9 @@ fn added_partitions_stop_a_process_and_a_copy_of_the_input_is_decided_anew() {
     });
     daemon.stop();
     let changes = wide.read("changes").concat().into_iter();
-    let said = changes.filter(|seen| said_before.get(seen.partition as usize).is_none_or(|end| seen.offset >= *end));
-    // Every customer's changes are said again, where their records are now.
-    let customers: BTreeSet<String> = said
+    let printed = changes.filter(|seen| said_before.get(seen.partition as usize).is_none_or(|end| seen.offset >= *end));
+    // Every customer's changes are published again, where their records are now.
+    let customers: BTreeSet<String> = printed
         .map(|seen| {
             assert_eq!(seen.partition, partition_of(&seen.key, 4));
             seen.key().to_owned()
@@ -336,7 +336,7 @@ fn a_changelog_that_was_emptied_is_refused_and_made_again_from_the_input() {
     assert!(code == Some(78) && stderr.contains("--rebuild"), "{stderr}");
     let (code, ..) = lab.reset("one", &SESSION, &["--rebuild", "--yes"]);
     assert_eq!(code, Some(0));
-    // The membership table is empty until it is decided anew.
+    // The membership table is empty until everything is decided again.
     let rows = |seen: &Seen| seen.payload.is_some();
     assert_eq!(lab.read("members").concat().iter().rev().take(6).filter(|seen| rows(seen)).count(), 0);
     let mut daemon = lab.start("one", &SESSION);
@@ -367,7 +367,7 @@ fn offsets_that_the_group_has_lost_are_known_to_the_state() {
 }
 
 #[test]
-fn a_local_copy_that_may_lack_deletions_is_made_anew() {
+fn a_local_copy_that_may_lack_deletions_is_rebuilt() {
     let Some(lab) = Lab::new("old", 1, shop::RULES) else { return };
     lab.create("log", 1, &[("cleanup.policy", "compact"), ("delete.retention.ms", "4000")]);
     let mut random = Random::seeded("old");

@@ -8,7 +8,7 @@ use super::draft::Expr;
 use super::random::Random;
 use super::report::record_hash;
 use super::rules::{EVENTS, World, factor, filters};
-use crate::naive::{Adopted, Case, Rated, judge};
+use crate::naive::{Case, ParametersApplied, Rated, judge};
 
 /// `[churn]` before it is written down.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,18 +159,23 @@ impl World {
         }
     }
 
-    /// Parameters that are taken up at some positions, the first mostly before everything.
-    pub(super) fn adoptions(&self, churn: &Churn, events: usize, random: &mut Random) -> Vec<Adopted> {
+    /// Parameters that are applied at some positions, the first mostly before everything.
+    pub(super) fn parameter_updates(
+        &self,
+        churn: &Churn,
+        events: usize,
+        random: &mut Random,
+    ) -> Vec<ParametersApplied> {
         let mut positions: Vec<usize> = (0..*random.pick(&[1, 1, 2, 2, 3])).map(|_| random.below(events + 1)).collect();
         if random.percent(70) {
             positions[0] = 0;
         }
         positions.sort_unstable();
-        let adopted = |(position, version)| {
+        let parameters_applied = |(position, version)| {
             let stream_time = Instant(*random.pick(&[i64::MIN, i64::MAX]));
-            Adopted { position, stream_time, parameters: parameters(churn.usage, version, random) }
+            ParametersApplied { position, stream_time, parameters: parameters(churn.usage, version, random) }
         };
-        positions.into_iter().zip(1..).map(adopted).collect()
+        positions.into_iter().zip(1..).map(parameters_applied).collect()
     }
 }
 
@@ -220,6 +225,6 @@ pub(super) fn meet(case: &mut Case, random: &mut Random) {
     case.events.insert(place, event);
     let moved = |position: &mut usize| *position += usize::from(*position > place);
     case.advances.iter_mut().for_each(|advance| moved(&mut advance.position));
-    case.thresholds.iter_mut().for_each(|taken_up| moved(&mut taken_up.position));
-    case.parameters.iter_mut().for_each(|adopted| moved(&mut adopted.position));
+    case.thresholds.iter_mut().for_each(|thresholds_applied| moved(&mut thresholds_applied.position));
+    case.parameters.iter_mut().for_each(|parameters_applied| moved(&mut parameters_applied.position));
 }

@@ -9,7 +9,7 @@ use super::{Generated, Random, events, number, rules};
 use crate::engine_under_test::run_edited;
 use crate::naive::{Case, Outcome, judge};
 
-/// How many cases are tried where nobody says otherwise.
+/// How many cases are tried by default.
 const CASES: u64 = 10_000;
 
 /// A case without memory beyond its facts, other rules of the same world, and the log position of the edit. Some cohorts
@@ -39,7 +39,7 @@ fn edited(seed: u64) -> (Case, String, usize) {
     // Late enough that nothing is on its way to the next millisecond.
     let last = case.events.iter().map(|event| event.at.0).chain(case.advances.iter().map(|a| a.stream_time.0)).max();
     case.until = Some(Instant(last.unwrap_or(0) + random.between(1, 25) * world.grain.0 + 2));
-    // Where a rank of edited rules begins is computed anew, so that it would begin elsewhere for a while.
+    // The thresholds of edited rules are computed again, so that they would differ for a while.
     case.thresholds.clear();
     let at = random.below(case.events.len() + 1);
     (case, after.text(), at)

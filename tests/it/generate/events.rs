@@ -8,7 +8,7 @@ use cohortd::fact::Capacities;
 use super::random::Random;
 use super::report::record_hash;
 use super::rules::{EVENTS, PROPERTIES, UNNAMED, World};
-use crate::naive::{Advance, Case, Config, LogEvent, OwnedValue, TakenUp, Threshold, tie_hash};
+use crate::naive::{Advance, Case, Config, LogEvent, OwnedValue, Threshold, ThresholdsApplied, tie_hash};
 
 const CUSTOMERS: [&str; 4] = ["ann", "bob", "cy", "dee"];
 const EVENTS_MOST: i64 = 40;
@@ -39,7 +39,8 @@ pub(crate) fn case(world: &World, rules: String, random: &mut Random) -> Case {
         _ => Some(log.now + grains(world, random.between(1, 25))),
     };
     let thresholds = thresholds(world, log.events.len(), random);
-    let parameters = world.churn.iter().flat_map(|churn| world.adoptions(churn, log.events.len(), random)).collect();
+    let parameters =
+        world.churn.iter().flat_map(|churn| world.parameter_updates(churn, log.events.len(), random)).collect();
     Case { rules, config, events: log.events, advances, thresholds, parameters, until }
 }
 
@@ -61,14 +62,14 @@ fn config(world: &World, random: &mut Random) -> Config {
 }
 
 /// Thresholds of every rank there may be, at some positions; mostly near values that customers have.
-fn thresholds(world: &World, events: usize, random: &mut Random) -> Vec<TakenUp> {
+fn thresholds(world: &World, events: usize, random: &mut Random) -> Vec<ThresholdsApplied> {
     let ranks = world.ranks();
     if ranks.is_empty() {
         return vec![];
     }
     let mut positions: Vec<usize> = (0..random.between(1, 6)).map(|_| random.below(events + 1)).collect();
     positions.sort_unstable();
-    let taken_up = |position: usize| {
+    let thresholds_applied = |position: usize| {
         let stream_time = Instant(*random.pick(&[i64::MIN, i64::MAX]));
         let mut given = Vec::new();
         for words in &ranks {
@@ -76,9 +77,9 @@ fn thresholds(world: &World, events: usize, random: &mut Random) -> Vec<TakenUp>
                 given.push((words.clone(), threshold(world, random)));
             }
         }
-        TakenUp { position, stream_time, ranks: given }
+        ThresholdsApplied { position, stream_time, ranks: given }
     };
-    positions.into_iter().map(taken_up).collect()
+    positions.into_iter().map(thresholds_applied).collect()
 }
 
 fn threshold(world: &World, random: &mut Random) -> Threshold {

@@ -18,7 +18,7 @@ use cohortd::event::{ChangeReason, Instant};
 use cohortd::fact::Capacities;
 
 use crate::engine_under_test::{ENGINE, promises_are_kept, run_ahead, run_lazily, run_with_mishaps, run_with_states};
-use crate::naive::{Case, Config, Fate, Outcome, judge, judge_ahead, judge_with};
+use crate::naive::{Case, Config, Handling, Outcome, judge, judge_ahead, judge_with};
 
 pub(crate) use churn::Churn;
 pub(crate) use draft::{Cohort, Draft, Expr};
@@ -87,12 +87,13 @@ pub(crate) const PROPERTIES: [Property; 12] = [
     CAPPED_WHATEVER_HAPPENS,
 ];
 
-const AS_JUDGED: Property = property("generate::random_cases_are_decided_by_the_engine_as_by_the_judge", as_judged);
+const AS_JUDGED: Property =
+    property("generate::random_cases_are_decided_by_the_engine_as_by_the_naive_evaluator", as_evaluated);
 
-/// It compares the judge with itself, which takes long and finds little: the engine is compared in four times as many.
+/// It compares the naive evaluator with itself, which takes long and finds little: the engine is compared in four times as many.
 const AT_EXTRA_INSTANTS: Property = Property {
     cases: 5_000,
-    ..property("generate::random_cases_are_judged_the_same_when_decided_at_extra_instants", at_extra_instants)
+    ..property("generate::random_cases_come_out_alike_when_decided_at_extra_instants", at_extra_instants)
 };
 
 const WHATEVER_HAPPENS: Property =
@@ -103,15 +104,15 @@ const PROMISES_KEPT: Property =
 
 const PROMISES_AS_JUDGED: Property = Property {
     cases: 8_000,
-    ..property("generate::random_cases_promise_the_next_change_that_the_judge_sees", promises_as_judged)
+    ..property("generate::random_cases_promise_the_next_change_of_the_naive_evaluator", promises_as_evaluated)
 };
 
 const CHURN_AS_JUDGED: Property =
-    with_churn("generate::random_cases_with_churn_are_decided_by_the_engine_as_by_the_judge", as_judged);
+    with_churn("generate::random_cases_with_churn_are_decided_by_the_engine_as_by_the_naive_evaluator", as_evaluated);
 
 const CHURN_AT_EXTRA_INSTANTS: Property = Property {
     cases: 1_000,
-    ..with_churn("generate::random_cases_with_churn_are_judged_the_same_at_extra_instants", at_extra_instants)
+    ..with_churn("generate::random_cases_with_churn_come_out_alike_at_extra_instants", at_extra_instants)
 };
 
 const CHURN_WHATEVER_HAPPENS: Property =
@@ -120,7 +121,7 @@ const CHURN_WHATEVER_HAPPENS: Property =
 const CHURN_WHENEVER_SWEPT: Property =
     with_churn("generate::random_cases_with_churn_are_decided_the_same_whenever_customers_are_swept", whenever_swept);
 
-/// Not where days matter: there the judge gives up before the ten years are over in which a score may turn.
+/// Not where days matter: there the naive evaluator stops before the ten years are over in which a score may change.
 const CHURN_PROMISES_AS_JUDGED: Property = Property {
     make: |seed| {
         let generated = Generated::with_churn(seed);
@@ -128,18 +129,21 @@ const CHURN_PROMISES_AS_JUDGED: Property = Property {
         let fits = !by_days.iter().any(|words| generated.case.rules.contains(words));
         fits.then_some(generated)
     },
-    ..with_churn("generate::random_cases_with_churn_promise_the_next_change_that_the_judge_sees", promises_as_judged)
+    ..with_churn(
+        "generate::random_cases_with_churn_promise_the_next_change_of_the_naive_evaluator",
+        promises_as_evaluated,
+    )
 };
 
 const CAPPED_AS_JUDGED: Property =
-    capped("generate::random_cases_beyond_capacity_are_decided_by_the_engine_as_by_the_judge", as_judged);
+    capped("generate::random_cases_beyond_capacity_are_decided_by_the_engine_as_by_the_naive_evaluator", as_evaluated);
 
 const CAPPED_WHATEVER_HAPPENS: Property = capped(
     "generate::random_cases_beyond_capacity_are_decided_the_same_whatever_happens_to_the_lane",
     whatever_happens,
 );
 
-fn as_judged(case: &Case, _: u64) -> Result<(), String> {
+fn as_evaluated(case: &Case, _: u64) -> Result<(), String> {
     let Some(engine) = ENGINE else { return Ok(()) };
     let judged = judge(case).map_err(|error| format!("the generator wrote rules that cannot be judged: {error}"))?;
     let decided = engine(case).map_err(|error| format!("the engine refuses the rules: {error}"))?;
@@ -176,7 +180,7 @@ fn whenever_swept(case: &Case, _: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// What each customer sees, wherever in the log it was said.
+/// Each customer's changes, whatever their log position.
 fn by_customer(mut outcome: Outcome) -> Outcome {
     outcome.changes.iter_mut().for_each(|change| change.position = 0);
     outcome.changes.sort_by_key(|change| change.customer.clone());
@@ -185,13 +189,13 @@ fn by_customer(mut outcome: Outcome) -> Outcome {
     outcome
 }
 
-fn promises_as_judged(case: &Case, _: u64) -> Result<(), String> {
+fn promises_as_evaluated(case: &Case, _: u64) -> Result<(), String> {
     difference(&judge_ahead(case)?, &run_ahead(case)?)
 }
 
 type Check = fn(&Case, u64) -> Result<(), String>;
 
-/// Of any case; a slice of a minute where nobody says how many.
+/// Any cases; for a part of a minute by default.
 const fn property(test: &'static str, check: Check) -> Property {
     Property { test, cases: 20_000, make: |seed| Some(Generated::new(seed)), check }
 }
@@ -207,17 +211,17 @@ const fn capped(test: &'static str, check: Check) -> Property {
 }
 
 #[test]
-fn random_cases_are_decided_by_the_engine_as_by_the_judge() {
+fn random_cases_are_decided_by_the_engine_as_by_the_naive_evaluator() {
     AS_JUDGED.try_many();
 }
 
-/// This is what the judge itself rests on: its candidates leave out no instant at which something changes.
+/// The naive evaluator relies on this: its candidates include every instant at which something changes.
 #[test]
-fn random_cases_are_judged_the_same_when_decided_at_extra_instants() {
+fn random_cases_come_out_alike_when_decided_at_extra_instants() {
     AT_EXTRA_INSTANTS.try_many();
 }
 
-/// Flushes, evictions, restarts and extra decisions at any moment change neither what is said nor the states' bytes.
+/// Flushes, evictions, restarts and extra decisions at any moment change neither the output nor the states' bytes.
 #[test]
 fn random_cases_are_decided_the_same_whatever_happens_to_the_lane() {
     WHATEVER_HAPPENS.try_many();
@@ -236,9 +240,10 @@ fn extra_instants(case: &Case) -> Vec<Instant> {
 
 /// Generators that produce nothing prove nothing.
 #[test]
-fn random_cases_exercise_every_fate_and_many_changes() {
+fn random_cases_exercise_every_outcome_and_many_changes() {
     let (mut changes, mut busy, mut excluded, mut shadows, mut ahead, mut moved) = (0, 0, 0, 0, 0, 0);
-    let mut fates = [Fate::Applied, Fate::Duplicate, Fate::TooLate, Fate::BadTime, Fate::NotRead].map(|f| (f, 0));
+    let mut handled = [Handling::Applied, Handling::Duplicate, Handling::TooLate, Handling::BadTime, Handling::NotRead]
+        .map(|f| (f, 0));
     let cases = 500;
     for seed in 0..cases {
         let generated = Generated::new(seed);
@@ -249,15 +254,15 @@ fn random_cases_exercise_every_fate_and_many_changes() {
         moved += outcome.changes.iter().filter(|change| change.reason == ChangeReason::Threshold).count();
         shadows += outcome.changes.iter().filter(|change| change.shadow).count();
         ahead += outcome.changes.iter().filter(|change| change.next_change_at.is_some()).count();
-        for (fate, seen) in &mut fates {
-            *seen += outcome.fates.iter().filter(|found| *found == fate).count();
+        for (handling, seen) in &mut handled {
+            *seen += outcome.handled.iter().filter(|found| *found == handling).count();
         }
     }
-    println!("{changes} changes in {cases} cases, {busy} with more than three; {fates:?}");
+    println!("{changes} changes in {cases} cases, {busy} with more than three; {handled:?}");
     println!("{excluded} by exclusion, {moved} by a threshold, {shadows} in the shadow, {ahead} to come by time alone");
     assert!(excluded > 0 && shadows > 0 && ahead > 0);
     assert!(moved > 20, "{moved}");
-    assert!(fates.iter().all(|(_, seen)| *seen > 0), "{fates:?}");
+    assert!(handled.iter().all(|(_, seen)| *seen > 0), "{handled:?}");
     assert!(busy * 3 > usize::try_from(cases).unwrap(), "{busy}");
 }
 
@@ -268,17 +273,17 @@ fn random_cases_keep_their_promise_of_the_next_change() {
 }
 
 #[test]
-fn random_cases_promise_the_next_change_that_the_judge_sees() {
+fn random_cases_promise_the_next_change_of_the_naive_evaluator() {
     PROMISES_AS_JUDGED.try_many();
 }
 
 #[test]
-fn random_cases_with_churn_are_decided_by_the_engine_as_by_the_judge() {
+fn random_cases_with_churn_are_decided_by_the_engine_as_by_the_naive_evaluator() {
     CHURN_AS_JUDGED.try_many();
 }
 
 #[test]
-fn random_cases_with_churn_are_judged_the_same_at_extra_instants() {
+fn random_cases_with_churn_come_out_alike_at_extra_instants() {
     CHURN_AT_EXTRA_INSTANTS.try_many();
 }
 
@@ -287,21 +292,21 @@ fn random_cases_with_churn_are_decided_the_same_whatever_happens_to_the_lane() {
     CHURN_WHATEVER_HAPPENS.try_many();
 }
 
-/// After other parameters were adopted: who is met is decided under them first, the others at any time.
+/// After new parameters: customers with an event or a deadline are decided under them first, the others at any time.
 #[test]
 fn random_cases_with_churn_are_decided_the_same_whenever_customers_are_swept() {
     CHURN_WHENEVER_SWEPT.try_many();
 }
 
 #[test]
-fn random_cases_with_churn_promise_the_next_change_that_the_judge_sees() {
+fn random_cases_with_churn_promise_the_next_change_of_the_naive_evaluator() {
     CHURN_PROMISES_AS_JUDGED.try_many();
 }
 
 /// Levels are reached and fallen from, scores move cohorts, and other parameters do both.
 #[test]
 fn random_cases_with_churn_exercise_levels_scores_and_parameters() {
-    let (mut rated, mut fallen, mut adopted, mut by_scores, mut met) = (0, 0, 0, 0, 0);
+    let (mut rated, mut fallen, mut parameters_applied, mut by_scores, mut met) = (0, 0, 0, 0, 0);
     let mut members_adopted = 0;
     let cases = 400;
     for seed in 0..cases {
@@ -311,22 +316,24 @@ fn random_cases_with_churn_exercise_levels_scores_and_parameters() {
         let by_model = |reason: &ChangeReason| *reason == ChangeReason::ModelChanged;
         rated += usize::from(!outcome.risks.is_empty());
         fallen += usize::from(outcome.risks.iter().any(|rated| rated.level == "low"));
-        adopted += usize::from(outcome.risks.iter().any(|rated| by_model(&rated.reason)));
+        parameters_applied += usize::from(outcome.risks.iter().any(|rated| by_model(&rated.reason)));
         members_adopted += usize::from(outcome.changes.iter().any(|change| by_model(&change.reason)));
         by_scores += usize::from(outcome.changes != without.changes);
         met += usize::from(case.events.iter().any(|event| {
             outcome.risks.iter().any(|rated| rated.occurred_at == event.at && rated.customer == event.customer)
         }));
     }
-    println!("of {cases} cases levels change in {rated}, by other parameters in {adopted}, to low in {fallen};");
+    println!(
+        "of {cases} cases levels change in {rated}, by other parameters in {parameters_applied}, to low in {fallen};"
+    );
     println!("scores change cohorts in {by_scores}, other parameters in {members_adopted}; met by an event in {met}");
     assert!(rated * 2 > cases as usize && by_scores * 3 > cases as usize);
-    assert!([fallen, adopted, met].into_iter().all(|seen| seen * 10 > cases as usize));
+    assert!([fallen, parameters_applied, met].into_iter().all(|seen| seen * 10 > cases as usize));
     assert!(members_adopted * 20 > cases as usize);
 }
 
 #[test]
-fn random_cases_beyond_capacity_are_decided_by_the_engine_as_by_the_judge() {
+fn random_cases_beyond_capacity_are_decided_by_the_engine_as_by_the_naive_evaluator() {
     CAPPED_AS_JUDGED.try_many();
 }
 

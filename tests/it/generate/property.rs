@@ -12,7 +12,7 @@ use crate::naive::Case;
 pub(crate) struct Property {
     /// The path of its test.
     pub(crate) test: &'static str,
-    /// How many cases are tried where nobody says otherwise.
+    /// How many cases are tried by default.
     pub(crate) cases: u64,
     /// The case of a seed, made fit for the property; none where it says nothing of such a case.
     pub(crate) make: fn(u64) -> Option<Generated>,
@@ -38,7 +38,7 @@ impl Property {
         println!("{cases} cases from seed {first}, {:.0} a second", cases as f64 / watch.elapsed().as_secs_f64());
     }
 
-    /// Tries one seed's case. `Err` tells of the smallest case that still fails.
+    /// Tries one seed's case. `Err` describes the smallest case that still fails.
     #[expect(clippy::print_stdout, reason = "the seed of a failing case must be seen before it is made small")]
     pub(crate) fn try_one(&self, seed: u64) -> Result<(), String> {
         let Some(generated) = (self.make)(seed) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! A failing case, told so that it can be run again by hand.
+//! A failing case, printed so that it can be run again by hand.
 
 use std::fmt::{Display, Write};
 
@@ -39,11 +39,23 @@ pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> S
         let (to, position) = (advance.stream_time.0, advance.position);
         line(&mut text, &format!("and stream time goes to {to} before the event at position {position}"));
     }
-    for taken_up in &case.thresholds {
-        line(&mut text, &format!("and before the event at position {} is taken up {taken_up:?}", taken_up.position));
+    for thresholds_applied in &case.thresholds {
+        line(
+            &mut text,
+            &format!(
+                "and before the event at position {} is taken up {thresholds_applied:?}",
+                thresholds_applied.position
+            ),
+        );
     }
-    for adopted in &case.parameters {
-        line(&mut text, &format!("and before the event at position {} are adopted {adopted:?}", adopted.position));
+    for parameters_applied in &case.parameters {
+        line(
+            &mut text,
+            &format!(
+                "and before the event at position {} are adopted {parameters_applied:?}",
+                parameters_applied.position
+            ),
+        );
     }
     text.push_str("\n--- difference\n");
     text.push_str(difference);
@@ -53,13 +65,20 @@ pub(crate) fn failure(test: &str, seed: u64, case: &Case, difference: &str) -> S
 /// The two outcomes side by side from where they part.
 pub(crate) fn difference(judged: &Outcome, engine: &Outcome) -> String {
     let mut text = String::new();
-    for (position, (judged, engine)) in judged.fates.iter().zip(&engine.fates).enumerate() {
+    for (position, (judged, engine)) in judged.handled.iter().zip(&engine.handled).enumerate() {
         if judged != engine {
             line(&mut text, &format!("event {position}: judged {judged:?}, engine {engine:?}"));
         }
     }
-    if judged.fates.len() != engine.fates.len() {
-        line(&mut text, &format!("{} fates judged, {} by the engine", judged.fates.len(), engine.fates.len()));
+    if judged.handled.len() != engine.handled.len() {
+        line(
+            &mut text,
+            &format!(
+                "{} events handled by the naive evaluator, {} by the engine",
+                judged.handled.len(),
+                engine.handled.len()
+            ),
+        );
     }
     let same = judged.changes.iter().zip(&engine.changes).take_while(|(one, other)| one == other).count();
     for decided in &judged.changes[..same] {

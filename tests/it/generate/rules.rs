@@ -172,7 +172,7 @@ impl World {
     }
 
     fn cohort(&self, name: &'static str, others: &[&str], random: &mut Random) -> Cohort {
-        // What nobody can be in needs no references; whether others wait for its own is not worth a rule.
+        // A cohort that nobody can enter needs no references.
         let disabled = random.percent(4);
         let others = if disabled { &[] } else { others };
         let mut lengths = [*random.pick(&self.lengths), *random.pick(&self.lengths)];
@@ -279,7 +279,7 @@ impl World {
                 format!("{function}({event}.step{window}) {} {}", op(random), random.between(1, 12))
             }
             8 => format!("did {event} {} times{}", bound(4, random), self.band(12, random)),
-            // Such a test holds more than the capacity, for whoever looks at the same events.
+            // Such a test needs more than the capacity, for all conditions on the same events.
             _ => match random.below(2) {
                 0 => format!("did {event} at least {} times{window}", most(random)),
                 _ => format!("did {event} with at least {} different step{window}", random.between(3, 12)),

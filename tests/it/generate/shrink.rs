@@ -32,11 +32,11 @@ fn fewer_events(mut smallest: Generated, fails: &impl Fn(&Case) -> bool) -> Gene
             for advance in &mut fewer.case.advances {
                 advance.position -= advance.position.clamp(start, end) - start;
             }
-            for taken_up in &mut fewer.case.thresholds {
-                taken_up.position -= taken_up.position.clamp(start, end) - start;
+            for thresholds_applied in &mut fewer.case.thresholds {
+                thresholds_applied.position -= thresholds_applied.position.clamp(start, end) - start;
             }
-            for adopted in &mut fewer.case.parameters {
-                adopted.position -= adopted.position.clamp(start, end) - start;
+            for parameters_applied in &mut fewer.case.parameters {
+                parameters_applied.position -= parameters_applied.position.clamp(start, end) - start;
             }
             if fails(&fewer.case) {
                 smallest = fewer;

@@ -26,11 +26,11 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
             })
         };
         let split = run_in_batches(case, ends)?;
-        for (customer, said) in &whole {
+        for (customer, decisions) in &whole {
             let again = split.get(customer).map_or(&[][..], Vec::as_slice);
-            let alike = said.iter().zip(again).take_while(|(one, other)| one == other).count();
-            if alike < said.len() || alike < again.len() {
-                let (one, other) = (said.get(alike), again.get(alike));
+            let alike = decisions.iter().zip(again).take_while(|(one, other)| one == other).count();
+            if alike < decisions.len() || alike < again.len() {
+                let (one, other) = (decisions.get(alike), again.get(alike));
                 return Err(format!("of {customer}, batches ending after {often} %:\n- {one:?}\n+ {other:?}"));
             }
         }

@@ -8,7 +8,7 @@ use cohortd::event::Instant;
 use super::{IDS, any_case, lines, same};
 use crate::engine_under_test::run_to_states;
 use crate::generate::{Property, Random};
-use crate::naive::{Case, Decided, Fate, TakenUp};
+use crate::naive::{Case, Decided, Handling, ThresholdsApplied};
 
 pub(super) const PROPERTY: Property =
     Property { test: "metamorphic::duplicates_change_nothing", cases: 4_000, make: any_case, check };
@@ -29,13 +29,15 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
             moved.position = doubled.events.len();
             doubled.advances.push(moved);
         }
-        for taken_up in case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
-            doubled.thresholds.push(TakenUp { position: doubled.events.len(), ..taken_up.clone() });
+        for thresholds_applied in
+            case.thresholds.iter().filter(|thresholds_applied| thresholds_applied.position == position)
+        {
+            doubled.thresholds.push(ThresholdsApplied { position: doubled.events.len(), ..thresholds_applied.clone() });
         }
         let Some(event) = case.events.get(position) else { break };
         doubled.events.push(event.clone());
         numbers.push(Some(position));
-        if expected.fates[position] == Fate::Applied {
+        if expected.handled[position] == Handling::Applied {
             accepted.push(event);
         }
         while !accepted.is_empty() && random.percent(30) {
@@ -46,14 +48,14 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     numbers.push(Some(case.events.len()));
 
     let (mut found, found_states) = run_to_states(&doubled)?;
-    for (position, fate) in found.fates.iter().enumerate() {
+    for (position, handling) in found.handled.iter().enumerate() {
         // One that is no longer remembered is too late.
         let fits = match numbers[position] {
-            Some(old) => *fate == expected.fates[old],
-            None => matches!(fate, Fate::Duplicate | Fate::TooLate),
+            Some(old) => *handling == expected.handled[old],
+            None => matches!(handling, Handling::Duplicate | Handling::TooLate),
         };
         if !fits {
-            return Err(format!("event {position} of this log: {fate:?}\n{}", lines(&doubled)));
+            return Err(format!("event {position} of this log: {handling:?}\n{}", lines(&doubled)));
         }
     }
     let old = |position: usize| numbers[position].unwrap_or(usize::MAX);

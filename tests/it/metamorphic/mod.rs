@@ -93,9 +93,9 @@ fn in_time_order(case: &Case) -> Case {
     ordered
 }
 
-/// What was said of each customer, one after the other; where in the log it became due is left out, and causes are
+/// Each customer's changes in order; log positions are left out, and causes are
 /// renumbered, since the two logs compared number their events differently.
-fn said(outcome: Outcome, number: impl Fn(usize) -> usize) -> Vec<Decided> {
+fn decisions(outcome: Outcome, number: impl Fn(usize) -> usize) -> Vec<Decided> {
     let mut changes = outcome.changes;
     for change in &mut changes {
         change.position = 0;

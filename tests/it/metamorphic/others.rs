@@ -6,7 +6,7 @@
 use cohortd::engine::{CustomerState, Membership, Sparse};
 use cohortd::event::Instant;
 
-use super::{any_case, in_time_order, lines, said, same};
+use super::{any_case, decisions, in_time_order, lines, same};
 use crate::engine_under_test::run_to_states;
 use crate::generate::Property;
 use crate::naive::Case;
@@ -28,7 +28,7 @@ fn check(case: &Case, _: u64) -> Result<(), String> {
         let alone = Case { events, ..case.clone() };
         let (mut expected, found) = (together.clone(), run_to_states(&alone)?);
         expected.changes.retain(|change| change.customer == *customer);
-        same(&said(expected, |position| position), &said(found.0, |position| numbers[position]), &alone)?;
+        same(&decisions(expected, |position| position), &decisions(found.0, |position| numbers[position]), &alone)?;
         let after = &found.1[customer];
         if decided(state) != decided(after) {
             return Err(format!("the state of {customer} differs\n- {state:?}\n+ {after:?}\n{}", lines(&alone)));

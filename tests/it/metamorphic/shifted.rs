@@ -42,5 +42,5 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
         change.entered_at = change.entered_at + shift;
     }
     same(&expected.changes, &found.changes, &shifted)?;
-    if expected.fates == found.fates { Ok(()) } else { Err(format!("{:?}\n{:?}", expected.fates, found.fates)) }
+    if expected.handled == found.handled { Ok(()) } else { Err(format!("{:?}\n{:?}", expected.handled, found.handled)) }
 }

@@ -8,7 +8,7 @@ use cohortd::event::Span;
 use super::{IDS, each_once, lines};
 use crate::engine_under_test::run_to_states;
 use crate::generate::{Cohort, Expr, Generated, Property, Random};
-use crate::naive::{Case, Fate};
+use crate::naive::{Case, Handling};
 
 pub(super) const PROPERTY: Property = Property {
     test: "metamorphic::the_order_of_arrival_does_not_change_who_is_in_a_cohort_without_memory_in_the_end",
@@ -71,8 +71,8 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
 /// Of each customer, which cohorts they are in at the end.
 fn members(case: &Case) -> Result<BTreeMap<String, Vec<usize>>, String> {
     let (outcome, states) = run_to_states(case)?;
-    if let Some(position) = outcome.fates.iter().position(|fate| *fate != Fate::Applied) {
-        return Err(format!("event {position} of this log: {:?}\n{}", outcome.fates[position], lines(case)));
+    if let Some(position) = outcome.handled.iter().position(|handling| *handling != Handling::Applied) {
+        return Err(format!("event {position} of this log: {:?}\n{}", outcome.handled[position], lines(case)));
     }
     let of =
         |state: CustomerState| state.memberships.iter().filter(|(_, m)| m.member).map(|(cohort, _)| cohort).collect();

@@ -1,17 +1,17 @@
 //! An event that no rule names, of a customer already known, at an instant at which nothing of them changes and no other
 //! event of theirs is still to come: a deadline there would be decided with that one.
 //!
-//! It makes nobody known earlier, and being decided once more changes nothing. What it does move is the customer's
+//! It makes no customer known earlier, and an additional decision changes nothing. What it does move is the customer's
 //! clock, and stream time: so what is due is decided at an earlier place in the log, though at the same instant, and more
 //! may be forgotten. Where stream time stands at the event's time already, the rest of the state is the same to the byte.
 
 use cohortd::engine::CustomerState;
 use cohortd::event::Instant;
 
-use super::{in_time_order, lines, said, same};
+use super::{decisions, in_time_order, lines, same};
 use crate::engine_under_test::run_to_states;
 use crate::generate::{Expr, Generated, Property, Random, record_hash};
-use crate::naive::{Case, Fate, LogEvent};
+use crate::naive::{Case, Handling, LogEvent};
 
 pub(super) const PROPERTY: Property =
     Property { test: "metamorphic::an_event_that_no_rule_names_changes_no_cohort", cases: 4_000, make, check };
@@ -55,7 +55,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     for attempt in 0..4 {
         let place = 1 + random.below(case.events.len());
         let known: Vec<&LogEvent> = (0..place)
-            .filter(|position| expected.fates[*position] == Fate::Applied)
+            .filter(|position| expected.handled[*position] == Handling::Applied)
             .map(|position| &case.events[position])
             .collect();
         let Some(latest) = known.last().map(|event| event.at) else { continue };
@@ -82,7 +82,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
 
         let (found, found_states) = run_to_states(&longer)?;
         let old = |position| if position > place { position - 1 } else { position };
-        same(&said(expected.clone(), |position| position), &said(found, old), &longer)?;
+        same(&decisions(expected.clone(), |position| position), &decisions(found, old), &longer)?;
         for (name, state) in &states {
             let (mut before, mut after) = (masked(state), masked(&found_states[name]));
             if *name == customer {

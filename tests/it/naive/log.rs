@@ -15,9 +15,9 @@ pub(crate) struct Case {
     /// In the order of their positions.
     pub(crate) advances: Vec<Advance>,
     /// In the order of their positions.
-    pub(crate) thresholds: Vec<TakenUp>,
+    pub(crate) thresholds: Vec<ThresholdsApplied>,
     /// In the order of their positions; at one position after the thresholds.
-    pub(crate) parameters: Vec<Adopted>,
+    pub(crate) parameters: Vec<ParametersApplied>,
     /// As `replay --until`: later events are not read, and at the end the deadlines up to here are decided. `None`:
     /// only what stream time has passed is decided.
     pub(crate) until: Option<Instant>,
@@ -115,7 +115,7 @@ pub(crate) type Threshold = (Number, u64);
 
 /// Thresholds of all ranks, from here on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TakenUp {
+pub(crate) struct ThresholdsApplied {
     /// They take effect before the event at this position; the log's length stands for its end.
     pub(crate) position: usize,
     /// Advances at this position go first if they are no later than this.
@@ -126,7 +126,7 @@ pub(crate) struct TakenUp {
 
 /// Parameters of the model of churn, from here on.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Adopted {
+pub(crate) struct ParametersApplied {
     /// They take effect before the event at this position; the log's length stands for its end.
     pub(crate) position: usize,
     /// Advances at this position go first if they are no later than this.
@@ -142,7 +142,7 @@ pub(crate) struct Outcome {
     /// Changes of the level of risk, in the same order.
     pub(crate) risks: Vec<Rated>,
     /// One for each event of the log.
-    pub(crate) fates: Vec<Fate>,
+    pub(crate) handled: Vec<Handling>,
 }
 
 /// One membership change.
@@ -228,7 +228,7 @@ impl std::fmt::Display for Rated {
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Handling {
     Applied,
     /// One event counts once.
     Duplicate,

@@ -64,7 +64,7 @@ fn decide_each(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasio
     customer.decided = occasion.now;
 }
 
-/// The level of risk is whatever it is now, and a change of it is said. It looks at no cohort.
+/// Updates the level of risk, and emits a change. It depends on no cohort.
 fn rate(rules: &Rules<'_>, customer: &mut Customer<'_>, occasion: Occasion) -> Option<Rated> {
     let Occasion { position, now, reason, cause } = occasion;
     let prediction = Moment::new(rules, customer, now).prediction()?;

@@ -1,5 +1,5 @@
 //! The reference implementation of the engine: decides the rules on every customer's full history by scanning it from
-//! scratch.
+//! scratch. `judge` decides a whole log; tests call the result *judged*.
 //!
 //! It keeps all events, aggregates nothing, and never computes when a condition will change: it decides each customer
 //! at every instant at which anything could change (`candidates`), since additional decisions change nothing. So it is
@@ -26,7 +26,8 @@ mod silence;
 mod window;
 
 pub(crate) use log::{
-    Adopted, Advance, Case, Config, Decided, Fate, LogEvent, Outcome, OwnedValue, Rated, TakenUp, Threshold,
+    Advance, Case, Config, Decided, Handling, LogEvent, Outcome, OwnedValue, ParametersApplied, Rated, Threshold,
+    ThresholdsApplied,
 };
 pub(crate) use partition::{judge, judge_ahead, judge_with};
 pub(crate) use rank::tie_hash;

@@ -10,7 +10,9 @@ use cohortd::rules::{Document, read};
 
 use super::condition::Moment;
 use super::customer::Customer;
-use super::log::{Adopted, Case, Config, Decided, Fate, LogEvent, Outcome, Rated, TakenUp, Threshold};
+use super::log::{
+    Case, Config, Decided, Handling, LogEvent, Outcome, ParametersApplied, Rated, Threshold, ThresholdsApplied,
+};
 use super::machine::{Occasion, decide};
 use super::rules::Rules;
 
@@ -32,8 +34,8 @@ pub(crate) fn judge_with(case: &Case, extra: &[Instant]) -> Result<Outcome, Stri
 fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome, String> {
     let document = document(case)?;
     let rules = Rules { looks_ahead, ..rules(&document, case)? };
-    let (partition, fates) = Partition::of(&rules, case, extra);
-    let Outcome { mut changes, mut risks, .. } = partition.said;
+    let (partition, handled) = Partition::of(&rules, case, extra);
+    let Outcome { mut changes, mut risks, .. } = partition.outcome;
     changes.sort_by(|a, b| {
         let key = |change: &Decided| (change.position, change.occurred_at);
         key(a).cmp(&key(b)).then_with(|| a.customer.cmp(&b.customer)).then_with(|| a.sequence.cmp(&b.sequence))
@@ -42,7 +44,7 @@ fn judge_at(case: &Case, extra: &[Instant], looks_ahead: bool) -> Result<Outcome
         let key = |rated: &Rated| (rated.position, rated.occurred_at);
         key(a).cmp(&key(b)).then_with(|| a.customer.cmp(&b.customer)).then_with(|| a.sequence.cmp(&b.sequence))
     });
-    Ok(Outcome { changes, risks, fates })
+    Ok(Outcome { changes, risks, handled })
 }
 
 pub(super) fn document(case: &Case) -> Result<Document, String> {
@@ -63,12 +65,12 @@ pub(super) struct Partition<'a> {
     pub(super) customers: BTreeMap<&'a str, Customer<'a>>,
     /// The accepted events by which a duplicate is known.
     remembered: Vec<&'a LogEvent>,
-    said: Outcome,
+    outcome: Outcome,
 }
 
 impl<'a> Partition<'a> {
     /// A partition after all of its log, and how each event fared.
-    pub(super) fn of(rules: &'a Rules<'a>, case: &'a Case, extra: &'a [Instant]) -> (Self, Vec<Fate>) {
+    pub(super) fn of(rules: &'a Rules<'a>, case: &'a Case, extra: &'a [Instant]) -> (Self, Vec<Handling>) {
         let mut partition = Self {
             rules,
             config: case.config,
@@ -76,36 +78,42 @@ impl<'a> Partition<'a> {
             stream_time: Instant::MIN,
             customers: BTreeMap::new(),
             remembered: Vec::new(),
-            said: Outcome::default(),
+            outcome: Outcome::default(),
         };
-        let mut fates = Vec::new();
+        let mut handled = Vec::new();
         for (position, event) in case.events.iter().enumerate() {
             partition.advance(case, position);
             let later = case.until.is_some_and(|until| event.at > until);
-            fates.push(if later { Fate::NotRead } else { partition.receive(position, event) });
+            handled.push(if later { Handling::NotRead } else { partition.receive(position, event) });
         }
         let end = case.events.len();
         partition.advance(case, end);
         if let Some(until) = case.until {
             partition.decide_all(end, until);
         }
-        (partition, fates)
+        (partition, handled)
     }
 
     /// Recorded advances take effect before the event at their position.
     fn advance(&mut self, case: &Case, position: usize) {
         let mut advances = case.advances.iter().filter(|advance| advance.position == position).peekable();
-        for taken_up in case.thresholds.iter().filter(|taken_up| taken_up.position == position) {
-            while let Some(advance) = advances.next_if(|advance| advance.stream_time <= taken_up.stream_time) {
+        for thresholds_applied in
+            case.thresholds.iter().filter(|thresholds_applied| thresholds_applied.position == position)
+        {
+            while let Some(advance) = advances.next_if(|advance| advance.stream_time <= thresholds_applied.stream_time)
+            {
                 self.advance_to(advance.stream_time, position);
             }
-            self.take_up(taken_up, position);
+            self.apply_thresholds(thresholds_applied, position);
         }
-        for adopted in case.parameters.iter().filter(|adopted| adopted.position == position) {
-            while let Some(advance) = advances.next_if(|advance| advance.stream_time <= adopted.stream_time) {
+        for parameters_applied in
+            case.parameters.iter().filter(|parameters_applied| parameters_applied.position == position)
+        {
+            while let Some(advance) = advances.next_if(|advance| advance.stream_time <= parameters_applied.stream_time)
+            {
                 self.advance_to(advance.stream_time, position);
             }
-            self.adopt(adopted, position);
+            self.apply_parameters(parameters_applied, position);
         }
         advances.for_each(|advance| self.advance_to(advance.stream_time, position));
     }
@@ -117,8 +125,8 @@ impl<'a> Partition<'a> {
 
     /// Every deadline before stream time is decided under the old thresholds; then those whom the new ones concern are
     /// decided, each not before their own clock.
-    fn take_up(&mut self, taken_up: &TakenUp, position: usize) {
-        let new: BTreeMap<String, Threshold> = taken_up.ranks.iter().cloned().collect();
+    fn apply_thresholds(&mut self, thresholds_applied: &ThresholdsApplied, position: usize) {
+        let new: BTreeMap<String, Threshold> = thresholds_applied.ranks.iter().cloned().collect();
         let old = self.rules.thresholds.replace(new.clone());
         for customer in self.customers.values_mut() {
             let now = self.stream_time.max(customer.clock);
@@ -128,47 +136,47 @@ impl<'a> Partition<'a> {
             };
             if self.rules.ranks.iter().any(turns) {
                 let occasion = Occasion { position, now, reason: ChangeReason::Threshold, cause: None };
-                decide(self.rules, customer, occasion, &mut self.said);
+                decide(self.rules, customer, occasion, &mut self.outcome);
             }
         }
     }
 
     /// Every deadline before stream time is decided under the old parameters; then everyone who has come is decided
     /// under the new ones, each not before their own clock.
-    fn adopt(&mut self, adopted: &Adopted, position: usize) {
-        self.rules.parameters.replace(Some(adopted.parameters));
+    fn apply_parameters(&mut self, parameters_applied: &ParametersApplied, position: usize) {
+        self.rules.parameters.replace(Some(parameters_applied.parameters));
         for customer in self.customers.values_mut().filter(|_| self.rules.document.churn.is_some()) {
             customer.solved.take();
             let now = self.stream_time.max(customer.clock);
             if Moment::new(self.rules, customer, now).has_come() {
                 let occasion = Occasion { position, now, reason: ChangeReason::ModelChanged, cause: None };
-                decide(self.rules, customer, occasion, &mut self.said);
+                decide(self.rules, customer, occasion, &mut self.outcome);
             }
         }
     }
 
-    fn receive(&mut self, position: usize, event: &'a LogEvent) -> Fate {
+    fn receive(&mut self, position: usize, event: &'a LogEvent) -> Handling {
         if event.at < self.config.earliest {
-            return Fate::BadTime;
+            return Handling::BadTime;
         }
         if event.at < self.stream_time - self.config.max_lateness {
-            return Fate::TooLate;
+            return Handling::TooLate;
         }
         if self.is_duplicate(event) {
-            return Fate::Duplicate;
+            return Handling::Duplicate;
         }
         self.apply(position, event);
         self.remember(event);
         self.stream_time = self.stream_time.max(event.at - self.config.arrives_within);
         self.decide_due(position);
-        Fate::Applied
+        Handling::Applied
     }
 
     fn apply(&mut self, position: usize, event: &'a LogEvent) {
         let cohorts = self.rules.cohorts.len();
         let customer = self.customers.entry(&event.customer).or_insert_with(|| Customer::new(&event.customer, cohorts));
         // Stream time's deadlines are decided already; what is left are those before the event.
-        decide_until(self.rules, self.extra, customer, position, before(event.at), &mut self.said);
+        decide_until(self.rules, self.extra, customer, position, before(event.at), &mut self.outcome);
         customer.events.push(event);
         customer.oldest_arrivals.push(self.stream_time - self.config.max_lateness);
         customer.solved.take();
@@ -176,7 +184,7 @@ impl<'a> Partition<'a> {
         let now = customer.clock;
         let reason = if now > event.at { ChangeReason::LateEvent } else { ChangeReason::Event };
         let occasion = Occasion { position, now, reason, cause: Some(position) };
-        decide(self.rules, customer, occasion, &mut self.said);
+        decide(self.rules, customer, occasion, &mut self.outcome);
     }
 
     /// A deadline is due once stream time is later than it.
@@ -186,7 +194,7 @@ impl<'a> Partition<'a> {
 
     fn decide_all(&mut self, position: usize, last: Instant) {
         for customer in self.customers.values_mut() {
-            decide_until(self.rules, self.extra, customer, position, last, &mut self.said);
+            decide_until(self.rules, self.extra, customer, position, last, &mut self.outcome);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Ranks: thresholds come with the case, as the advances of stream time do.
 
 use cohortd::event::Number;
-use cohortd::rules::ast::{Function, Measure, MeasureKind, Rank};
+use cohortd::rules::ast::{Function, Measure, MeasureKind, Rank, RankEnd};
 
 use super::condition::Moment;
 use super::log::Threshold;
@@ -30,7 +30,10 @@ impl<'a> Moment<'a> {
         }
         let (Some(threshold), Some(value)) = (threshold, self.ranked_by(&rank.by)) else { return false };
         let own = (value, tie_hash(self.customer.id));
-        if rank.highest { own >= threshold } else { own <= threshold }
+        match rank.end {
+            RankEnd::Highest => own >= threshold,
+            RankEnd::Lowest => own <= threshold,
+        }
     }
 
     /// Counts and sums rank above zero only.

@@ -9,16 +9,17 @@ use serde_json::{Value, json};
 use crate::app::Failure;
 use crate::app::preflight::{Finding, Part, Preflight, Verdict};
 use crate::app::rules_file::RulesFile;
+use crate::cli::arguments::Warnings;
 use crate::cli::format::counted;
 use crate::cli::output::{self, Stopped};
 use crate::settings::Loaded;
-use records::Fate;
+use records::Outcomes;
 
 /// The output format, and what counts as a failure.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manner {
+pub(super) struct Options {
     pub(super) json: bool,
-    pub(super) deny_warnings: bool,
+    pub(super) warnings: Warnings,
 }
 
 /// Checks everything and prints the findings.
@@ -26,15 +27,15 @@ pub(super) struct Manner {
 /// # Errors
 /// 78: something must be put right before `run`, or there are warnings and there were to be none. 1: brokers or the registry
 /// did not answer.
-pub(super) fn run(settings: &Loaded, file: &RulesFile, manner: Manner) -> Result<(), Stopped> {
+pub(super) fn run(settings: &Loaded, file: &RulesFile, options: Options) -> Result<(), Stopped> {
     let mut found = Preflight::look(settings);
-    let fate = match found.input {
+    let outcomes = match found.input {
         Some(_) => records::look(settings, file, &mut found)?,
         None => None,
     };
     let mut out = output::results();
-    if manner.json {
-        writeln!(out, "{:#}", in_json(&found, fate.as_ref()))?;
+    if options.json {
+        writeln!(out, "{:#}", in_json(&found, outcomes.as_ref()))?;
     } else {
         let count = counted(file.rules.cohorts.len() as u64, "cohort", "cohorts");
         writeln!(out, "Settings, rules ({count}) and schemas are well formed.\n")?;
@@ -43,7 +44,7 @@ pub(super) fn run(settings: &Loaded, file: &RulesFile, manner: Manner) -> Result
         }
     }
     out.flush()?;
-    Ok(outcome(&found, manner.deny_warnings)?)
+    Ok(outcome(&found, options.warnings)?)
 }
 
 /// One line for each finding; the part is shown before its first one.
@@ -79,7 +80,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn in_json(found: &Preflight, fate: Option<&Fate>) -> Value {
+fn in_json(found: &Preflight, outcomes: Option<&Outcomes>) -> Value {
     let finding = |finding: &Finding| {
         json!({
             "part": finding.part.as_str(),
@@ -91,12 +92,12 @@ fn in_json(found: &Preflight, fate: Option<&Fate>) -> Value {
     json!({
         "verdict": found.verdict().as_str(),
         "findings": found.findings.iter().map(finding).collect::<Vec<_>>(),
-        "records": fate.map(Fate::in_json),
+        "records": outcomes.map(Outcomes::in_json),
     })
 }
 
 /// How the command ends.
-fn outcome(found: &Preflight, deny_warnings: bool) -> Result<(), Failure> {
+fn outcome(found: &Preflight, policy: Warnings) -> Result<(), Failure> {
     let of = |verdict: Verdict| found.findings.iter().filter(|finding| finding.verdict == verdict).count() as u64;
     let wrong = counted(of(Verdict::Wrong), "thing", "things");
     let silent = counted(of(Verdict::Unreachable), "question was", "questions were");
@@ -104,7 +105,7 @@ fn outcome(found: &Preflight, deny_warnings: bool) -> Result<(), Failure> {
     match found.verdict() {
         Verdict::Wrong => Err(Failure::Configuration(format!("{wrong} must be fixed before `cohortd run`"))),
         Verdict::Unreachable => Err(Failure::Running(format!("{silent} not answered; `cohortd run` would wait"))),
-        Verdict::Warning if deny_warnings => {
+        Verdict::Warning if policy == Warnings::Denied => {
             Err(Failure::Configuration(format!("{warnings}, and --deny-warnings was asked for")))
         }
         Verdict::Warning | Verdict::NotAsked | Verdict::Good => Ok(()),
@@ -113,7 +114,7 @@ fn outcome(found: &Preflight, deny_warnings: bool) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fate, Part, Preflight, Verdict, in_json, lines, outcome};
+    use super::{Outcomes, Part, Preflight, Verdict, Warnings, in_json, lines, outcome};
 
     fn found(verdicts: &[Verdict]) -> Preflight {
         let mut found = Preflight::default();
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_finding_is_a_line_and_its_part_is_said_once() {
+    fn every_finding_is_a_line_and_its_part_is_shown_once() {
         let mut all = found(&[Verdict::Good, Verdict::Wrong]);
         all.add(Part::Records, "", Verdict::Warning, "3 records would be dead letters");
         let expected = [
@@ -133,7 +134,7 @@ mod tests {
             "Records   warning  3 records would be dead letters",
         ];
         assert_eq!(lines(&all.findings), expected);
-        let json = in_json(&all, Some(&Fate::default()));
+        let json = in_json(&all, Some(&Outcomes::default()));
         assert_eq!(json["verdict"], "wrong");
         assert_eq!(json["findings"][2]["part"], "records");
         assert_eq!(json["records"]["read"], 0);
@@ -142,11 +143,11 @@ mod tests {
     #[test]
     fn the_exit_code_is_that_of_the_worst() {
         let code =
-            |verdicts: &[Verdict], deny| outcome(&found(verdicts), deny).map_err(|failure| failure.ending().code());
-        assert_eq!(code(&[Verdict::Good, Verdict::NotAsked, Verdict::Warning], false), Ok(()));
-        assert_eq!(code(&[Verdict::Good, Verdict::NotAsked], true), Ok(()));
-        assert_eq!(code(&[Verdict::Good, Verdict::Warning], true), Err(78));
-        assert_eq!(code(&[Verdict::Warning, Verdict::Unreachable], false), Err(1));
-        assert_eq!(code(&[Verdict::Unreachable, Verdict::Wrong], false), Err(78));
+            |verdicts: &[Verdict], policy| outcome(&found(verdicts), policy).map_err(|failure| failure.ending().code());
+        assert_eq!(code(&[Verdict::Good, Verdict::NotAsked, Verdict::Warning], Warnings::Allowed), Ok(()));
+        assert_eq!(code(&[Verdict::Good, Verdict::NotAsked], Warnings::Denied), Ok(()));
+        assert_eq!(code(&[Verdict::Good, Verdict::Warning], Warnings::Denied), Err(78));
+        assert_eq!(code(&[Verdict::Warning, Verdict::Unreachable], Warnings::Allowed), Err(1));
+        assert_eq!(code(&[Verdict::Unreachable, Verdict::Wrong], Warnings::Allowed), Err(78));
     }
 }

@@ -20,9 +20,9 @@ use crate::settings::{Loaded, Settings};
 /// The number of records, over all partitions.
 const RECORDS: u64 = 1_000;
 
-/// The fate of the records.
+/// What would become of the records.
 #[derive(Debug, Default)]
-pub(super) struct Fate {
+pub(super) struct Outcomes {
     partitions: u32,
     events: u64,
     tombstones: u64,
@@ -37,11 +37,11 @@ pub(super) struct Fate {
 ///
 /// # Errors
 /// None of the brokers' or the registry's: these are findings.
-pub(super) fn look(settings: &Loaded, file: &RulesFile, found: &mut Preflight) -> Result<Option<Fate>, Stopped> {
+pub(super) fn look(settings: &Loaded, file: &RulesFile, found: &mut Preflight) -> Result<Option<Outcomes>, Stopped> {
     match read(settings, file) {
-        Ok(fate) => {
-            fate.tell(found);
-            Ok(Some(fate))
+        Ok(outcomes) => {
+            outcomes.report(found);
+            Ok(Some(outcomes))
         }
         Err(Stopped::Failed(failure)) => {
             let verdict = Verdict::from(&failure);
@@ -52,35 +52,35 @@ pub(super) fn look(settings: &Loaded, file: &RulesFile, found: &mut Preflight) -
     }
 }
 
-fn read(loaded: &Loaded, file: &RulesFile) -> Result<Fate, Stopped> {
+fn read(loaded: &Loaded, file: &RulesFile) -> Result<Outcomes, Stopped> {
     let settings = &loaded.settings;
     let mut topic = Topic::open(loaded, &settings.topics.input, None)?;
     let partitions = topic.partitions();
-    let mut fate = Fate { partitions: partitions.len().try_into().unwrap_or(0), ..Fate::default() };
-    let mut judge = Judge::new(settings);
+    let mut outcomes = Outcomes { partitions: partitions.len().try_into().unwrap_or(0), ..Outcomes::default() };
+    let mut check = TimeCheck::new(settings);
     for partition in partitions.clone() {
         // What one partition lacks may come from the next ones.
         let left = u64::try_from(partitions.end - partition).unwrap_or(1);
-        let share = RECORDS.saturating_sub(fate.read(topic.counts().tombstones)).div_ceil(left);
+        let share = RECORDS.saturating_sub(outcomes.read(topic.counts().tombstones)).div_ceil(left);
         let range = topic.beginning(partition, i64::try_from(share).unwrap_or(0))?;
-        judge.newest = None;
+        check.newest = None;
         topic.read(partition, range, &file.rules.vocabulary, &Progress::hidden(), |seen| {
             match seen {
-                Seen::Refused(reason, detail) => fate.dead_letter(reason, detail),
-                Seen::Event(event) => match judge.refuses(event) {
-                    Some((reason, detail)) => fate.dead_letter(reason, detail),
-                    None => fate.event(event, partition),
+                Seen::Refused(reason, detail) => outcomes.dead_letter(reason, detail),
+                Seen::Event(event) => match check.refuses(event) {
+                    Some((reason, detail)) => outcomes.dead_letter(reason, detail),
+                    None => outcomes.event(event, partition),
                 },
             }
             Ok(())
         })?;
     }
-    fate.tombstones = topic.counts().tombstones;
-    Ok(fate)
+    outcomes.tombstones = topic.counts().tombstones;
+    Ok(outcomes)
 }
 
-/// Judges times as `run` does.
-struct Judge<'s> {
+/// Checks times as `run` does.
+struct TimeCheck<'s> {
     settings: &'s Settings,
     timing: Timing,
     now: Instant,
@@ -88,7 +88,7 @@ struct Judge<'s> {
     newest: Option<Instant>,
 }
 
-impl<'s> Judge<'s> {
+impl<'s> TimeCheck<'s> {
     fn new(settings: &'s Settings) -> Self {
         let time = settings.time;
         let timing =
@@ -114,7 +114,7 @@ impl<'s> Judge<'s> {
     }
 }
 
-impl Fate {
+impl Outcomes {
     fn read(&self, tombstones: u64) -> u64 {
         self.events + self.dead_letters() + tombstones
     }
@@ -136,7 +136,7 @@ impl Fate {
     }
 
     /// Adds the findings about them.
-    fn tell(&self, found: &mut Preflight) {
+    fn report(&self, found: &mut Preflight) {
         let read = self.read(self.tombstones);
         if read == 0 {
             return found.add(Part::Records, "", Verdict::Good, "there are none yet, so they cannot be checked");
@@ -163,10 +163,10 @@ impl Fate {
             let what = counted(*count, "record would be a dead letter", "records would be dead letters");
             found.add(Part::Records, "", Verdict::Warning, format!("{what}, {reason}: {detail}"));
         }
-        self.tell_places(found);
+        self.report_places(found);
     }
 
-    fn tell_places(&self, found: &mut Preflight) {
+    fn report_places(&self, found: &mut Preflight) {
         let customers = self.customers.len() as u64;
         if self.partitions < 2 || customers == 0 {
             return;
@@ -227,7 +227,7 @@ enum Places {
 
 #[cfg(test)]
 mod tests {
-    use super::{DeadLetterReason, Fate, Judge, Preflight, Verdict};
+    use super::{DeadLetterReason, Outcomes, Preflight, TimeCheck, Verdict};
     use crate::clock::wall_clock;
     use crate::event::{CustomerEvent, Instant, Properties, Span, Vocabulary};
     use crate::kafka::partition_of;
@@ -248,17 +248,17 @@ mod tests {
         }
     }
 
-    fn told(fate: &Fate) -> Vec<(Verdict, String)> {
+    fn reported(outcomes: &Outcomes) -> Vec<(Verdict, String)> {
         let mut found = Preflight::default();
-        fate.tell(&mut found);
+        outcomes.report(&mut found);
         found.findings.into_iter().map(|finding| (finding.verdict, finding.text)).collect()
     }
 
     #[test]
-    fn times_are_judged_as_at_work() {
+    fn times_are_checked_as_by_run() {
         let settings = Settings::load(&Sources::default()).unwrap().settings;
-        let (mut judge, properties, now) = (Judge::new(&settings), Properties::new(), wall_clock());
-        let mut refused = |at| judge.refuses(&event("c", at, &properties)).map(|(reason, _)| reason);
+        let (mut check, properties, now) = (TimeCheck::new(&settings), Properties::new(), wall_clock());
+        let mut refused = |at| check.refuses(&event("c", at, &properties)).map(|(reason, _)| reason);
         assert_eq!(refused(Instant(1_700_000_000)), Some(DeadLetterReason::BadTime), "seconds");
         assert_eq!(refused(now + Span(2 * Span::DAY.0)), Some(DeadLetterReason::Future));
         assert_eq!(refused(now - Span(300 * Span::DAY.0)), None, "the first says what time it is");
@@ -269,30 +269,34 @@ mod tests {
 
     #[test]
     fn what_would_be_dead_letters_is_warned_of_and_nothing_else_is_wrong() {
-        let mut fate = Fate { partitions: 1, ..Fate::default() };
-        assert_eq!(told(&fate)[0].0, Verdict::Good, "an empty topic is no mistake");
-        fate.dead_letter(DeadLetterReason::Undecodable, "neither a schema id nor a fingerprint");
-        fate.dead_letter(DeadLetterReason::Undecodable, "another detail");
-        let said = told(&fate);
-        assert_eq!((said.len(), said[0].0, said[1].0), (2, Verdict::Wrong, Verdict::Warning), "{said:?}");
-        fate.event(&event("c", Instant(0), &Properties::new()), 0);
-        let said = told(&fate);
-        assert_eq!(said[0], (Verdict::Good, "of the first 3 records: 1 event of 1 customer".to_owned()));
+        let mut outcomes = Outcomes { partitions: 1, ..Outcomes::default() };
+        assert_eq!(reported(&outcomes)[0].0, Verdict::Good, "an empty topic is no mistake");
+        outcomes.dead_letter(DeadLetterReason::Undecodable, "neither a schema id nor a fingerprint");
+        outcomes.dead_letter(DeadLetterReason::Undecodable, "another detail");
+        let findings = reported(&outcomes);
+        assert_eq!(
+            (findings.len(), findings[0].0, findings[1].0),
+            (2, Verdict::Wrong, Verdict::Warning),
+            "{findings:?}"
+        );
+        outcomes.event(&event("c", Instant(0), &Properties::new()), 0);
+        let findings = reported(&outcomes);
+        assert_eq!(findings[0], (Verdict::Good, "of the first 3 records: 1 event of 1 customer".to_owned()));
         let dead = "2 records would be dead letters, undecodable: neither a schema id nor a fingerprint";
-        assert_eq!(said[1], (Verdict::Warning, dead.to_owned()));
+        assert_eq!(findings[1], (Verdict::Warning, dead.to_owned()));
     }
 
     #[test]
     fn places_are_compared_with_those_of_murmur2() {
         let with = |elsewhere: u32, at_home: u32| {
-            let mut fate = Fate { partitions: 4, ..Fate::default() };
+            let mut outcomes = Outcomes { partitions: 4, ..Outcomes::default() };
             for number in 0..elsewhere + at_home {
                 let customer = format!("c{number}");
                 let home = partition_of(customer.as_bytes(), 4);
                 let place = if number < elsewhere { (home + 1) % 4 } else { home };
-                fate.event(&event(&customer, Instant(0), &Properties::new()), place);
+                outcomes.event(&event(&customer, Instant(0), &Properties::new()), place);
             }
-            told(&fate).pop().unwrap()
+            reported(&outcomes).pop().unwrap()
         };
         assert_eq!(with(0, 500).0, Verdict::Good);
         let (verdict, text) = with(500, 0);

@@ -1,7 +1,7 @@
 //! Checks rules against sample events: how many customers match each condition, and what the rules use that the events
 //! lack.
 
-mod meeting;
+mod incompatible_conditions;
 mod survey;
 mod touched;
 
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use self::survey::Survey;
 use crate::app::rules_file::RulesFile;
 use crate::cli::format::counted;
-use crate::cli::history::{Budget, Held, Input, shard};
+use crate::cli::history::{Budget, EventBuffer, Input, shard};
 use crate::cli::output::Stopped;
 use crate::cli::progress::Progress;
 use crate::cli::replay::Deciding;
@@ -46,7 +46,7 @@ impl Sample {
     pub(super) fn read(settings: &Loaded, file: &RulesFile, files: &[PathBuf]) -> Result<Self, Stopped> {
         let rules = Arc::clone(&file.rules);
         let mut survey = Survey::default();
-        let mut held = Held::within(Budget::of(settings.settings.memory));
+        let mut held = EventBuffer::within(Budget::of(settings.settings.memory));
         let mut input = Input::new(files, None);
         let reading = Progress::of_reading(input.bytes());
         input.read_whole(&reading, |event| {
@@ -91,7 +91,7 @@ impl Sample {
 
     pub(super) fn warnings(&self, page: &Page<'_>, rules: &RuleSet) -> Vec<Warning> {
         let mut found = self.survey.warnings(page);
-        found.extend(meeting::warnings(page, rules, &self.shard, self.end));
+        found.extend(incompatible_conditions::warnings(page, rules, &self.shard, self.end));
         found
     }
 }

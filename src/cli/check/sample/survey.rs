@@ -7,7 +7,7 @@ use crate::codec::{OwnedEvent, OwnedValue};
 use crate::event::Number;
 use crate::rules::ast::{Literal, Range};
 use crate::rules::{
-    Document, Owners, Page, Use, ValueUse, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step, nearest,
+    Document, Page, Use, ValueUse, Wanted, Warning, each_use, each_use_of_measure, each_use_of_step, nearest,
     nearest_value,
 };
 
@@ -61,12 +61,12 @@ impl Property {
     fn hold(&mut self, value: &OwnedValue) {
         match value {
             OwnedValue::Number(number) => {
-                if self.has_room(self.numbers.contains(number)) {
+                if !self.numbers.contains(number) && self.has_room() {
                     self.numbers.insert(*number);
                 }
             }
             OwnedValue::Text(text) => {
-                if self.has_room(self.texts.contains(text.as_str())) {
+                if !self.texts.contains(text.as_str()) && self.has_room() {
                     self.texts.insert(text.clone());
                 }
             }
@@ -75,9 +75,10 @@ impl Property {
         }
     }
 
-    fn has_room(&mut self, known: bool) -> bool {
-        self.overfull |= !known && self.texts.len() + self.numbers.len() == VALUES_MAX;
-        !known && !self.overfull
+    /// Can one more value be stored?
+    fn has_room(&mut self) -> bool {
+        self.overfull |= self.texts.len() + self.numbers.len() == VALUES_MAX;
+        !self.overfull
     }
 }
 
@@ -149,11 +150,11 @@ impl Survey {
             return Vec::new();
         }
         let mut found: Vec<Warning> = Vec::new();
-        let mut said = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         let mut once = |problem: Option<(Range, String, String)>,
                         warning: &mut dyn FnMut(Range, String, &str) -> Option<Warning>| {
             let Some((range, message, hint)) = problem else { return };
-            if said.insert(message.clone()) {
+            if reported.insert(message.clone()) {
                 found.extend(warning(range, message, &hint));
             }
         };
@@ -189,9 +190,7 @@ impl Survey {
             Use::Value(used) => return self.value(used),
             Use::Compared { measure, with } => {
                 let (of, property, value) = document.compared(measure, with)?;
-                let used =
-                    ValueUse { of: Owners::One(of), property, value: &value, as_part: false, range: measure.range };
-                return self.value(used);
+                return self.value(ValueUse::whole(of, property, &value, measure.range));
             }
             Use::Event(name) => (name.range, self.event(&name.text)),
             Use::Property { of, property, wanted } => {

@@ -25,7 +25,7 @@ pub(super) fn lines(rules: &RuleSet, shard: &Shard, at: Instant) -> Vec<String> 
         let parts = [("who", Some(&cohort.who)), ("stay", cohort.stay.as_ref()), ("until", cohort.until.as_ref())];
         for (key, node) in parts {
             let Some(node) = node else { continue };
-            for (node, denied, words) in conditions(node, false) {
+            for (node, denied, words) in conditions(node) {
                 let holds = count(&|slot| shard.engine().holds(&shard.state(slot), node, at) != denied);
                 let not = if denied { "not " } else { "" };
                 lines.push(format!("  {key:<5}  {:>9}  {not}{words}", grouped(holds)));
@@ -36,13 +36,13 @@ pub(super) fn lines(rules: &RuleSet, shard: &Shard, at: Instant) -> Vec<String> 
 }
 
 /// The conditions in the order written, each with whether a `not` stands before it.
-fn conditions(node: &Node, denied: bool) -> Vec<(&Node, bool, &str)> {
+fn conditions(node: &Node) -> Vec<(&Node, bool, &str)> {
     match node {
-        Node::Leaf(_, words) => vec![(node, denied, &**words)],
-        Node::Not(inner) => conditions(inner, !denied),
+        Node::Leaf(_, words) => vec![(node, false, &**words)],
+        Node::Not(inner) => conditions(inner).into_iter().map(|(node, denied, words)| (node, !denied, words)).collect(),
         Node::And(parts) | Node::Or(parts) => match one_condition(parts) {
-            Some(words) => vec![(node, denied, words)],
-            None => parts.iter().flat_map(|part| conditions(part, denied)).collect(),
+            Some(words) => vec![(node, false, words)],
+            None => parts.iter().flat_map(conditions).collect(),
         },
     }
 }

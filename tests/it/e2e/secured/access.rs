@@ -121,9 +121,9 @@ fn check(lab: &Lab, user: &str, secured: &Secured) -> (Option<i32>, String) {
         .env_clear()
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    println!("check as {user}: {:?}\n{said}", output.status.code());
-    (output.status.code(), said)
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    println!("check as {user}: {:?}\n{printed}", output.status.code());
+    (output.status.code(), printed)
 }
 
 #[test]
@@ -137,13 +137,13 @@ fn exactly_the_documented_access_lists_are_needed() {
         all.iter().enumerate().partition(|(_, grant)| grant.operation == "Create");
 
     // Before there are any topics: nothing is wrong, and nothing is made by asking.
-    let (code, said) = check(&lab, "u0", secured);
-    assert_eq!((code, said.matches("would be created").count()), (Some(0), 8), "{said}");
-    let (code, said) = check(&lab, &format!("u{}", creates[0].0 + 1), secured);
+    let (code, printed) = check(&lab, "u0", secured);
+    assert_eq!((code, printed.matches("would be created").count()), (Some(0), 8), "{printed}");
+    let (code, printed) = check(&lab, &format!("u{}", creates[0].0 + 1), secured);
     assert_eq!(
-        (code, said.matches("WRONG").count(), said.matches("would be created").count()),
+        (code, printed.matches("WRONG").count(), printed.matches("would be created").count()),
         (Some(78), 1, 7),
-        "{said}"
+        "{printed}"
     );
 
     // In the order in which topics are made, so that each finds its own missing, and makes those before it.
@@ -153,8 +153,8 @@ fn exactly_the_documented_access_lists_are_needed() {
         is_refused(&start(secured, &lab, *without).ended(), grant);
     }
     works(&lab, &secured.by_password("u0", "right"), "by-documented-grants");
-    let (code, said) = check(&lab, "u0", secured);
-    assert_eq!((code, said.contains("WRONG"), said.contains("warning")), (Some(0), false, false), "{said}");
+    let (code, printed) = check(&lab, "u0", secured);
+    assert_eq!((code, printed.contains("WRONG"), printed.contains("warning")), (Some(0), false, false), "{printed}");
 
     let (configs, others): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|(_, grant)| grant.operation == "DescribeConfigs");

@@ -210,8 +210,8 @@ fn a_token_endpoint_that_gives_none_for_now_is_waited_for_by_name() {
         let mut daemon = lab.start("one", &sets.iter().map(String::as_str).collect::<Vec<_>>());
         eventually(&format!("it says that {endpoint} may not answer"), || {
             daemon.assert_running();
-            let (_, said) = daemon.get("/health/ready")?;
-            said.contains("token.endpoint.url").then_some(())
+            let (_, printed) = daemon.get("/health/ready")?;
+            printed.contains("token.endpoint.url").then_some(())
         });
         daemon.stop();
     }

@@ -32,7 +32,7 @@ impl Endpoint {
         Self::start(|_| ("503 Service Unavailable", "{\"error\": \"later\"}".to_owned()))
     }
 
-    /// `reply` gives status and body, and hears whether the client is the one that is known.
+    /// `reply` gives status and body, by whether the client is known.
     fn start(reply: impl Fn(bool) -> (&'static str, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/token", listener.local_addr().unwrap());

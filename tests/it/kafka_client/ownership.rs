@@ -1,4 +1,4 @@
-//! Partitions that a group leaves to nobody, members that leave for good, and ends that are known without waiting.
+//! Partitions without an owner, members that leave for good, and end offsets that are known without waiting.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cohortd::kafka::{Consumer, Ends, GroupState, GroupView, Polled, Watermarks, request_round, retire};
+use cohortd::kafka::{Consumer, EndOffsets, GroupState, GroupView, Polled, Watermarks, request_rebalance, retire};
 
 use super::{LONG, Lab, TICK, eventually, join, poll_until};
 use crate::support::broker::Broker;
@@ -15,7 +15,7 @@ use crate::support::broker::Broker;
 const LASTING: [(&str, &str); 3] =
     [("session.timeout.ms", "600000"), ("max.poll.interval.ms", "600000"), ("heartbeat.interval.ms", "200")];
 
-/// A member that takes and gives what it is told.
+/// A member that accepts each rebalance.
 fn step(consumer: &Consumer) {
     match consumer.poll(TICK) {
         Polled::Assigned(_) => consumer.ack_assign().unwrap(),
@@ -54,7 +54,7 @@ fn two_without_an_owner(lab: &Lab) -> (Consumer, Consumer) {
 }
 
 #[test]
-fn a_member_that_dies_between_two_rounds_leaves_partitions_to_nobody_until_another_round_is_asked_for() {
+fn a_member_that_dies_between_two_rebalances_leaves_partitions_without_an_owner_until_another_is_requested() {
     let Some(lab) = Lab::new("unowned", 4) else { return };
     lab.create(&format!("{}-other", lab.name), 1, &[]);
     let (back, second) = two_without_an_owner(&lab);
@@ -75,7 +75,7 @@ fn a_member_that_dies_between_two_rounds_leaves_partitions_to_nobody_until_anoth
     let asks = {
         let (settings, brokers) = (lab.settings("host", &[]), lab.brokers.clone());
         let other = format!("{}-other", lab.name);
-        thread::spawn(move || request_round(&settings, &other, &brokers, LONG))
+        thread::spawn(move || request_rebalance(&settings, &other, &brokers, LONG))
     };
     eventually("every partition has an owner", || {
         step(&second);
@@ -122,10 +122,10 @@ fn a_member_that_leaves_hands_over_at_once() {
 }
 
 #[test]
-fn a_member_that_joins_anew_is_given_what_the_group_has_for_it() {
+fn a_member_that_rejoins_is_assigned_what_the_group_has_for_it() {
     let Some(lab) = Lab::new("rejoin", 2) else { return };
     let consumer = lab.consumer_with("host-0", &LASTING);
-    // An assignment that nobody heard of.
+    // An assignment that was not delivered.
     poll_until(&consumer, |polled| matches!(polled, Polled::Assigned(_)).then_some(()));
     assert_eq!(held(&[&consumer]), 0);
     consumer.rejoin().unwrap();
@@ -188,36 +188,36 @@ fn ends_are_known_without_waiting_for_a_broker_and_not_for_long() {
     lab.create(&lab.name, 2, &[]);
     lab.publish(1, &["a", "b"]);
     let watermarks = Arc::new(Watermarks::new(&lab.settings("host-0", &[]), &lab.brokers).unwrap());
-    let ends = Arc::new(Ends::new(watermarks, &lab.name, 2));
-    assert_eq!((ends.known(1), ends.fresh(1)), (None, None));
+    let end_offsets = Arc::new(EndOffsets::new(watermarks, &lab.name, 2));
+    assert_eq!((end_offsets.known(1), end_offsets.fresh(1)), (None, None));
     let stop = Arc::new(AtomicBool::new(false));
     let follows = {
-        let (ends, stop) = (Arc::clone(&ends), Arc::clone(&stop));
-        thread::spawn(move || ends.follow(&stop))
+        let (end_offsets, stop) = (Arc::clone(&end_offsets), Arc::clone(&stop));
+        thread::spawn(move || end_offsets.follow(&stop))
     };
-    eventually("the ends are known", || (ends.fresh(0), ends.fresh(1)) == (Some(0), Some(2)));
+    eventually("the ends are known", || (end_offsets.fresh(0), end_offsets.fresh(1)) == (Some(0), Some(2)));
     let mut producer = lab.producer("host-0");
     lab.open_transaction(&mut producer, &["open"]);
-    eventually("open transactions are counted", || ends.fresh(0) == Some(1));
+    eventually("open transactions are counted", || end_offsets.fresh(0) == Some(1));
 
     broker.freeze();
     let started = Instant::now();
-    eventually("an old end is no longer fresh", || ends.fresh(0).is_none());
+    eventually("an old end is no longer fresh", || end_offsets.fresh(0).is_none());
     let mut longest = Duration::ZERO;
     for _ in 0..1_000 {
         let asked = Instant::now();
-        assert_eq!(ends.fresh(0), None);
+        assert_eq!(end_offsets.fresh(0), None);
         longest = longest.max(asked.elapsed());
     }
     println!(
         "with a silent broker: not fresh after {:?}; the longest of 1,000 looks took {longest:?}",
         started.elapsed()
     );
-    assert_eq!(ends.known(0), Some(1), "it may still be shown");
-    eventually("nor for long", || ends.known(0).is_none());
+    assert_eq!(end_offsets.known(0), Some(1), "it may still be shown");
+    eventually("nor for long", || end_offsets.known(0).is_none());
     broker.thaw();
     // The transaction may have grown too old meanwhile, and its end is a record as well.
-    eventually("it is known again", || ends.fresh(0).is_some_and(|end| end >= 1));
+    eventually("it is known again", || end_offsets.fresh(0).is_some_and(|end| end >= 1));
     stop.store(true, Ordering::Release);
     follows.join().unwrap();
 }

@@ -64,7 +64,7 @@ fn a_broker_that_stops_answering_is_seen_and_a_clean_stop_loses_nothing() {
     let end = || watermarks.range(&lab.name, 0, Duration::from_secs(1)).map(|range| range.end);
     assert_eq!(end(), Ok(1));
 
-    // No connection breaks: only the question that gets no answer tells.
+    // No connection breaks: only a request without an answer shows it.
     broker.freeze();
     super::eventually("the silence is noticed", || end().is_err() && lab.brokers.state() != BrokerState::Reachable);
     broker.thaw();

@@ -7,7 +7,7 @@ use cohortd::kafka::{Consumer, Failure, Kind, Polled};
 
 use super::{LONG, Lab, join, join_reading, next_record, poll_until};
 
-/// One step of a consumer that takes and gives what it is told; notes what happened.
+/// One step of a consumer that accepts each rebalance; records what happened.
 fn step(consumer: &Consumer, notes: &mut Vec<String>) {
     match consumer.poll(Duration::from_millis(20)) {
         Polled::Assigned(partitions) => {
@@ -79,7 +79,7 @@ fn a_static_member_comes_back_to_its_partitions_without_disturbing_the_others() 
 }
 
 #[test]
-fn a_twin_with_the_same_instance_shuts_out_the_older() {
+fn a_twin_with_the_same_instance_id_fences_the_older() {
     let Some(lab) = Lab::new("instance", 1) else { return };
     let older = lab.consumer("host-0");
     join(&older);

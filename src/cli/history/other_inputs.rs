@@ -8,13 +8,13 @@ use crate::engine::{CustomerEffect, Detail, Parameters, Shard};
 use crate::event::Instant;
 
 /// Both are computed from the log itself as stream time advances.
-pub(in crate::cli) struct Besides {
+pub(in crate::cli) struct OtherInputs {
     ranks: Ranks,
     /// `None`: parameters were given.
     refits: Option<Refits>,
 }
 
-impl Besides {
+impl OtherInputs {
     pub(in crate::cli) fn new(shard: &Shard) -> Self {
         Self { ranks: Ranks::new(shard), refits: Some(Refits::default()) }
     }
@@ -40,11 +40,11 @@ impl Besides {
         shard: &mut Shard,
         position: i64,
         detail: Detail,
-        said: &mut Vec<CustomerEffect>,
+        effects: &mut Vec<CustomerEffect>,
     ) {
-        self.ranks.refresh(shard, position, detail, said);
+        self.ranks.refresh(shard, position, detail, effects);
         if let Some(refits) = &mut self.refits {
-            refits.refresh(shard, position, detail, said);
+            refits.refresh(shard, position, detail, effects);
         }
     }
 
@@ -55,14 +55,14 @@ impl Besides {
         shard: &mut Shard,
         position: i64,
         detail: Detail,
-        said: &mut Vec<CustomerEffect>,
+        effects: &mut Vec<CustomerEffect>,
     ) {
         while let Some(next) = self.next(shard).filter(|next| *next <= until) {
             shard.advance(next);
-            shard.fire_due(position, detail, said);
-            self.refresh(shard, position, detail, said);
+            shard.fire_due(position, detail, effects);
+            self.refresh(shard, position, detail, effects);
         }
-        shard.fire_before(until.next(), position, detail, said);
+        shard.fire_before(until.next(), position, detail, effects);
     }
 
     fn next(&self, shard: &Shard) -> Option<Instant> {

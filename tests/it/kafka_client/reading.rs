@@ -27,7 +27,7 @@ fn a_record_comes_as_it_was_written() {
         let Polled::Record(record) = polled else { return None };
         assert_eq!((record.partition(), record.offset()), (0, 0));
         assert_eq!((record.key(), record.payload()), (Some(b"key".as_slice()), Some(b"x".as_slice())));
-        assert_eq!(record.stamp().millis(), Some(1_700_000_000_123));
+        assert_eq!(record.timestamp().millis(), Some(1_700_000_000_123));
         let headers: Vec<_> = record.headers().collect();
         assert_eq!(headers[0], (b"why".as_slice(), Some(b"because".as_slice())));
         assert_eq!((headers.len(), headers[1].0), (2, b"why".as_slice()));
@@ -75,7 +75,7 @@ fn a_partition_is_silent_until_it_is_read_and_can_be_read_again() {
 }
 
 #[test]
-fn the_end_is_told_where_the_true_end_is() {
+fn the_end_is_reported_where_the_true_end_is() {
     let Some(lab) = Lab::new("end", 1) else { return };
     let watermarks = Watermarks::new(&lab.settings("host-0", &[]), &lab.brokers).unwrap();
     let consumer = lab.consumer("host-0");
@@ -119,7 +119,7 @@ fn a_reader_ends_behind_control_records_and_can_start_elsewhere() {
 }
 
 #[test]
-fn an_offset_that_does_not_exist_is_told() {
+fn an_offset_that_does_not_exist_is_reported() {
     let Some(lab) = Lab::new("range", 1) else { return };
     lab.publish(0, &["a", "b", "c", "d"]);
     delete_before(&lab, 2);

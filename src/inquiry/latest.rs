@@ -7,7 +7,7 @@ use crate::summary::Overview;
 
 /// Holds one of each; a newer one replaces it.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct Latest {
     overview: Mutex<Option<Arc<Overview>>>,
     rules: Mutex<Option<InForce>>,
 }
@@ -20,22 +20,22 @@ pub struct InForce {
     pub coverage: Arc<Coverage>,
 }
 
-impl Board {
-    pub fn put(&self, overview: Arc<Overview>) {
+impl Latest {
+    pub fn set_overview(&self, overview: Arc<Overview>) {
         *self.overview.lock().unwrap_or_else(PoisonError::into_inner) = Some(overview);
     }
 
     /// `None`: there was no complete survey yet.
     #[must_use]
-    pub fn newest(&self) -> Option<Arc<Overview>> {
+    pub fn overview(&self) -> Option<Arc<Overview>> {
         self.overview.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sets a version, unless a newer one is set.
-    pub fn put_rules(&self, rules: InForce) {
-        let mut hangs = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        if hangs.as_ref().is_none_or(|hanging| hanging.version <= rules.version) {
-            *hangs = Some(rules);
+    pub fn set_rules(&self, rules: InForce) {
+        let mut rules_in_force = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        if rules_in_force.as_ref().is_none_or(|known| known.version <= rules.version) {
+            *rules_in_force = Some(rules);
         }
     }
 

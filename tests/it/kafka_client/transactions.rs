@@ -55,7 +55,7 @@ fn offsets_count_with_their_transaction_and_keep_their_text() {
         producer.send_offsets(&[(&lab.name, 0, offset, text), (&lab.name, 1, 7, "")], &membership).unwrap();
     };
     send_offsets(&mut producer, 42, "seq=1");
-    // The barrier: nobody is told an offset while a transaction may still change it.
+    // The barrier: no offset is returned while a transaction may still change it.
     let early = consumer.committed(&[0], Duration::from_millis(500));
     assert!(matches!(&early, Err(Failure::Retry(cause)) if cause.kind == Kind::TimedOut), "{early:?}");
     assert_eq!(producer.commit(), Outcome::Committed);
@@ -92,7 +92,7 @@ fn a_commit_after_a_drain_does_not_wait_for_a_tick() {
 }
 
 #[test]
-fn a_twin_with_the_same_transactional_id_shuts_out_the_older() {
+fn a_twin_with_the_same_transactional_id_fences_the_older() {
     let Some(lab) = Lab::new("twin", 1) else { return };
     let mut older = lab.producer("host-0");
     lab.open_transaction(&mut older, &["of the older"]);

@@ -25,7 +25,7 @@ const TEXT: u8 = 4;
 
 /// Events in the order read.
 #[derive(Debug)]
-pub(in crate::cli) struct Held {
+pub(in crate::cli) struct EventBuffer {
     budget: Budget,
     index: Vec<Entry>,
     chunks: Vec<Vec<u8>>,
@@ -60,7 +60,7 @@ impl Names {
     }
 }
 
-impl Held {
+impl EventBuffer {
     /// With a memory budget.
     pub(in crate::cli) fn within(budget: Budget) -> Self {
         Self { budget, index: Vec::new(), chunks: Vec::new(), names: Names::default(), sources: Names::default() }
@@ -253,7 +253,7 @@ impl<'a> Bytes<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Budget, Held, Progress};
+    use super::{Budget, EventBuffer, Progress};
     use crate::event::{CustomerEvent, Instant, NameId, Number, PropertyId, Value};
     use crate::settings::Memory;
 
@@ -280,7 +280,7 @@ mod tests {
             properties: &properties,
         };
         let read = [event(9, "b", Some("e1")), event(-5, "c", None), event(9, "a", None)];
-        let mut held = Held::within(Budget::of(Memory { limit: u64::MAX, is_default: false }));
+        let mut held = EventBuffer::within(Budget::of(Memory { limit: u64::MAX, is_default: false }));
         read.iter().for_each(|event| held.push(event).unwrap());
         let mut back = Vec::new();
         held.for_each_by_time(&Progress::hidden(), |event| {

@@ -1,4 +1,4 @@
-//! What is foretold of the demo's shop, week by week, against what comes.
+//! The forecasts for the demo's shop, week by week, against the actual changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ const WEEKS: i64 = 34;
 /// By then as many are members as ever will be.
 const SETTLED: usize = 10;
 
-/// One survey at the end of each week, under parameters learnt from the past alone.
+/// One survey at the end of each week, under parameters trained on the past alone.
 fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
     let late = Span(4 * Span::DAY.0);
     let timing = Timing { arrives_within: Span(0), max_lateness: late, earliest: Instant::MIN };
     let engine = || Engine::new(Arc::clone(rules), late, 64);
     let (mut shard, mut own) = (Shard::new(engine(), timing, Instant::MIN), engine());
     let churn = rules.churn.as_ref().unwrap();
-    let (mut learner, mut said, mut surveys) = (Trainer::new(churn), Vec::new(), Vec::new());
+    let (mut trainer, mut effects, mut surveys) = (Trainer::new(churn), Vec::new(), Vec::new());
     let acts = shop::acts(400, seed, (OPENING, OPENING + Span(WEEKS * WEEK.0)));
     let mut acts = acts.into_iter().zip(0..).peekable();
     for week in 1..=WEEKS {
@@ -60,60 +60,61 @@ fn surveys(rules: &Arc<RuleSet>, seed: u64) -> Vec<Survey> {
                 properties: properties.as_slice(),
             };
             let slot = shard.find_or_new(&customer);
-            shard.apply(slot, &event, 0, Detail::None, &mut said);
+            shard.apply(slot, &event, 0, Detail::None, &mut effects);
         }
         shard.advance(at);
-        shard.fire_due(0, Detail::None, &mut said);
+        shard.fire_due(0, Detail::None, &mut effects);
         let mut sampling = Sampling::new(at, 1);
         for slot in shard.residents() {
             sampling.add(rules, tie_hash(shard.customer(slot)), &shard.state(slot), at);
         }
-        learner.add(0, sampling.finish());
+        trainer.add(0, sampling.finish());
         let version = u32::try_from(week).unwrap();
         let parameters: Option<Arc<Parameters>> =
-            learner.train(churn, &rules.calendar()).map(|learnt| Arc::new(learnt.parameters(version)));
+            trainer.train(churn, &rules.calendar()).map(|trained| Arc::new(trained.parameters(version)));
         shard.set_parameters(parameters.clone(), at);
         own.set_parameters(parameters, at);
         let mut survey = Survey::new(rules, at);
         for slot in shard.residents() {
-            shard.apply_parameters(slot, 0, Detail::None, &mut said);
+            shard.apply_parameters(slot, 0, Detail::None, &mut effects);
             survey.count(&mut own, &shard.state(slot));
         }
         surveys.push(survey);
-        said.clear();
+        effects.clear();
     }
     surveys
 }
 
-/// Sums over three shops and their settled weeks of what the forecast is off by, and of what "the same as last week" is.
+/// Sums the errors of the forecast, and of the naive forecast "the same as last week", over three shops and their
+/// settled weeks.
 ///
-/// Worse than that it is for recent visitors, by a tenth: they come and go with visits, of which a model of purchases knows
-/// nothing, and what is added for that comes two weeks late.
+/// For recent visitors the forecast is a tenth worse than the naive one: they enter and leave with visits, of which a
+/// model of purchases knows nothing, and the correction for that is two weeks late.
 #[test]
-fn next_week_of_the_demos_shop_is_foretold_better_than_by_the_last_one() {
+fn the_forecast_of_the_demos_shop_is_better_than_the_week_before() {
     let rules = Arc::new(load("rules.toml", &format!("{RULES}\n{CHURN}")).unwrap());
-    let mut off: BTreeMap<&str, [f64; 5]> = BTreeMap::new();
+    let mut errors: BTreeMap<&str, [f64; 5]> = BTreeMap::new();
     for seed in 1..=3 {
         for four in surveys(&rules, seed)[SETTLED..].windows(4) {
             let [first, before, then, now] = four else { continue };
-            let foretold = Overview::new(&rules, then, [Some(&Digest::of(before)), Some(&Digest::of(first)), None]);
+            let forecast = Overview::new(&rules, then, [Some(&Digest::of(before)), Some(&Digest::of(first)), None]);
             for (number, cohort) in rules.cohorts.iter().enumerate() {
-                let (before, came) = (&then.cohorts[number], &now.cohorts[number]);
-                let week = foretold.detail(&cohort.name).unwrap().line.next_week;
-                let sums = off.entry(&cohort.name).or_default();
-                sums[0] += (came.left + came.entered) as f64;
-                sums[1] += (week.exits_expected - came.left as f64).abs();
-                sums[2] += (before.left as f64 - came.left as f64).abs();
-                sums[3] += (week.entries_expected - came.entered as f64).abs();
-                sums[4] += (before.entered as f64 - came.entered as f64).abs();
+                let (before, actual) = (&then.cohorts[number], &now.cohorts[number]);
+                let week = forecast.detail(&cohort.name).unwrap().line.next_week;
+                let sums = errors.entry(&cohort.name).or_default();
+                sums[0] += (actual.left + actual.entered) as f64;
+                sums[1] += (week.exits_expected - actual.left as f64).abs();
+                sums[2] += (before.left as f64 - actual.left as f64).abs();
+                sums[3] += (week.entries_expected - actual.entered as f64).abs();
+                sums[4] += (before.entered as f64 - actual.entered as f64).abs();
             }
         }
     }
     println!("cohort                  changes   exits off  as last week   entries off  as last week");
-    for (cohort, [came, exits, exits_naive, entries, entries_naive]) in &off {
-        println!("{cohort:22} {came:8.0} {exits:11.0} {exits_naive:13.0} {entries:13.0} {entries_naive:13.0}");
+    for (cohort, [actual, exits, exits_naive, entries, entries_naive]) in &errors {
+        println!("{cohort:22} {actual:8.0} {exits:11.0} {exits_naive:13.0} {entries:13.0} {entries_naive:13.0}");
     }
-    let sum = |place: usize| off.values().map(|sums| sums[place]).sum::<f64>();
+    let sum = |place: usize| errors.values().map(|sums| sums[place]).sum::<f64>();
     assert!(sum(1) < sum(2), "exits are off by {}, as last week by {}", sum(1), sum(2));
     assert!(sum(3) < sum(4), "entries are off by {}, as last week by {}", sum(3), sum(4));
 }

@@ -17,7 +17,7 @@ fn a_topic_is_made_as_planned_and_described_as_it_is() {
     let plan = TopicPlan { name: &name, partitions: 3, replicas: None, settings: &settings };
     assert_eq!(admin.create(&plan, LONG), Ok(Created::New));
     assert_eq!(admin.create(&plan, LONG), Ok(Created::Existing));
-    // The broker's answer is ahead of what it tells of the topic.
+    // The broker answers before its metadata of the topic is up to date.
     let mut found = None;
     eventually("the topic is described", || {
         found = admin.topic(&name, LONG).unwrap();

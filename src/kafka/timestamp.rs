@@ -2,20 +2,20 @@
 
 /// When a record was written, milliseconds since 1970 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stamp {
+pub enum Timestamp {
     /// By the producer's clock. Anything, also negative: not to be trusted unchecked.
-    Created(i64),
+    CreateTime(i64),
     /// By the broker's clock (`message.timestamp.type=LogAppendTime`).
-    Appended(i64),
-    Missing,
+    LogAppendTime(i64),
+    NotAvailable,
 }
 
-impl Stamp {
+impl Timestamp {
     #[must_use]
     pub fn millis(self) -> Option<i64> {
         match self {
-            Self::Created(millis) | Self::Appended(millis) => Some(millis),
-            Self::Missing => None,
+            Self::CreateTime(millis) | Self::LogAppendTime(millis) => Some(millis),
+            Self::NotAvailable => None,
         }
     }
 }

@@ -14,36 +14,36 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 /// How recent an end offset must be to compute the lag.
 const KNOWN_FOR: Duration = Duration::from_secs(10);
 /// The interval of requests while no lane needs fresh offsets.
-const REST: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// The minimum interval of requests, however many lanes ask.
-const PAUSE: Duration = Duration::from_millis(50);
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
 /// The timeout of a request.
-const ASK: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Shared by the lanes of a process. One thread sends the requests ([`follow`](Self::follow)); everything else only
 /// reads.
-pub struct Ends {
+pub struct EndOffsets {
     watermarks: Arc<Watermarks>,
     topic: String,
     partitions: Vec<i32>,
     known: Mutex<Known>,
-    asked_for: Condvar,
+    wakeup: Condvar,
 }
 
 #[derive(Default)]
 struct Known {
-    ends: BTreeMap<i32, End>,
+    end_offsets: BTreeMap<i32, EndOffset>,
     wanted: bool,
 }
 
 #[derive(Clone, Copy)]
-struct End {
+struct EndOffset {
     offset: i64,
     /// Before the request was sent: the end was there then, or came later.
-    asked: Instant,
+    requested_at: Instant,
 }
 
-impl Ends {
+impl EndOffsets {
     /// For partitions 0 to `partitions` (exclusive) of a topic.
     #[must_use]
     pub fn new(watermarks: Arc<Watermarks>, topic: &str, partitions: u32) -> Self {
@@ -52,7 +52,7 @@ impl Ends {
             topic: topic.to_owned(),
             partitions: (0..i32::try_from(partitions).unwrap_or(i32::MAX)).collect(),
             known: Mutex::default(),
-            asked_for: Condvar::new(),
+            wakeup: Condvar::new(),
         }
     }
 
@@ -71,7 +71,7 @@ impl Ends {
         let found = self.newest(&known, partition, FRESH_FOR);
         if found.is_none() {
             known.wanted = true;
-            self.asked_for.notify_all();
+            self.wakeup.notify_all();
         }
         found
     }
@@ -79,8 +79,8 @@ impl Ends {
     /// Requests the end offsets of all partitions, once a second and when a fresh one is needed, until `stop` is set.
     pub fn follow(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
-            let asked = Instant::now();
-            match self.ask(asked) {
+            let requested_at = Instant::now();
+            match self.request(requested_at) {
                 Ok(()) => {}
                 // Known offsets expire.
                 Err(failure) => tracing::debug!(target: "kafka", "{failure}"),
@@ -89,16 +89,18 @@ impl Ends {
         }
     }
 
-    fn ask(&self, asked: Instant) -> Result<(), Failure> {
-        let told = self.watermarks.ends(&self.topic, &self.partitions, ASK)?;
+    fn request(&self, requested_at: Instant) -> Result<(), Failure> {
+        let answer = self.watermarks.end_offsets(&self.topic, &self.partitions, TIMEOUT)?;
         let mut known = self.lock();
-        known.ends.extend(told.into_iter().map(|(partition, offset)| (partition, End { offset, asked })));
+        known
+            .end_offsets
+            .extend(answer.into_iter().map(|(partition, offset)| (partition, EndOffset { offset, requested_at })));
         Ok(())
     }
 
     fn wait(&self, stop: &AtomicBool) {
-        std::thread::sleep(PAUSE);
-        let until = Instant::now() + REST;
+        std::thread::sleep(INTERVAL_MIN);
+        let until = Instant::now() + INTERVAL;
         let mut known = self.lock();
         while !known.wanted && !stop.load(Ordering::Acquire) {
             let left = until.saturating_duration_since(Instant::now());
@@ -106,14 +108,14 @@ impl Ends {
                 break;
             }
             // Short enough to notice `stop`.
-            let waited = self.asked_for.wait_timeout(known, left.min(PAUSE));
+            let waited = self.wakeup.wait_timeout(known, left.min(INTERVAL_MIN));
             known = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         known.wanted = false;
     }
 
     fn newest(&self, known: &Known, partition: i32, within: Duration) -> Option<i64> {
-        known.ends.get(&partition).filter(|end| end.asked.elapsed() <= within).map(|end| end.offset)
+        known.end_offsets.get(&partition).filter(|end| end.requested_at.elapsed() <= within).map(|end| end.offset)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
