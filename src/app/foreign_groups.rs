@@ -18,7 +18,7 @@ const PARTITIONS_MAX: i32 = 8;
 const QUEUE_BYTES: usize = 1 << 20;
 
 /// Checks the ends of the topics once, and warns about other groups. What cannot be read is ignored.
-pub(super) fn look(
+pub(super) fn watch(
     settings: &Settings,
     partitions: u32,
     watermarks: &Watermarks,

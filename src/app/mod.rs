@@ -233,7 +233,7 @@ fn run_lanes(
         follow_summaries(Summaries::new(settings, Arc::clone(&context), brokers, health, senders), shutdown)?;
     lanes.push(input_watch::watch(&settings.kafka, &context, brokers, shutdown)?);
     let (own, partitions, near) = (settings.clone(), context.partitions, (Arc::clone(&watermarks), brokers.clone()));
-    watch("foreign_groups", shutdown, move |stop| foreign_groups::look(&own, partitions, &near.0, &near.1, stop))?;
+    watch("foreign_groups", shutdown, move |stop| foreign_groups::watch(&own, partitions, &near.0, &near.1, stop))?;
     let watched = (watermarks, Arc::clone(&end_offsets));
     let watchdog = Watchdog::new(settings, Arc::clone(&context), watched, ownership, Arc::clone(health), brokers);
     watch("group", shutdown, move |stop| watchdog.run(stop))?;

@@ -87,7 +87,7 @@ pub struct Preflight {
 impl Preflight {
     /// Asks the brokers and the schema registry.
     #[must_use]
-    pub fn look(loaded: &Loaded) -> Self {
+    pub fn run(loaded: &Loaded) -> Self {
         let mut found = Self::default();
         found.kafka(loaded);
         found.registry(loaded);

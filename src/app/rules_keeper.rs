@@ -207,7 +207,7 @@ impl Keeper {
     /// Reads the file if it differs from the last one read, and is complete.
     fn look_at_file(&mut self) {
         let name = self.file.display().to_string();
-        match self.watch.look(Signature::of(&self.file)) {
+        match self.watch.check(Signature::of(&self.file)) {
             FileCheck::Nothing => return,
             FileCheck::Changed => {}
             FileCheck::Gone => {

@@ -89,7 +89,7 @@ impl Watch {
         self.taken.is_none()
     }
 
-    pub(super) fn look(&mut self, now: Option<Signature>) -> FileCheck {
+    pub(super) fn check(&mut self, now: Option<Signature>) -> FileCheck {
         let Some(now) = now else {
             self.missed += 1;
             return if self.missed == LOOKS_UNTIL_GONE { FileCheck::Gone } else { FileCheck::Nothing };
@@ -139,7 +139,7 @@ mod tests {
 
     /// What so many looks find out.
     fn looks(watch: &mut Watch, path: &Path, times: u32) -> Vec<FileCheck> {
-        (0..times).map(|_| watch.look(Signature::of(path))).collect()
+        (0..times).map(|_| watch.check(Signature::of(path))).collect()
     }
 
     /// The clock by which files are marked moves in steps.

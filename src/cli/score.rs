@@ -95,7 +95,7 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
     let at = scan.until;
     let (shard, parameters) = match given {
         Some(parameters) => {
-            let mut seen = scan.look(&SnapshotTimes::default())?;
+            let mut seen = scan.run(&SnapshotTimes::default())?;
             seen.shard.set_parameters(Some(Arc::new(parameters)), at);
             output::say(&format!("with the given parameters: {}", in_words(&parameters.model)));
             (seen.shard, parameters)
@@ -111,7 +111,7 @@ pub(super) fn run(settings: &Loaded, asked: &Score) -> Result<(), Stopped> {
 /// With parameters fitted at the instant to everything known by then.
 fn refitted(scan: ActivityScan, rules: &RuleSet) -> Result<(Shard, Parameters), Stopped> {
     let at = scan.until;
-    let mut seen = scan.look(&SnapshotTimes::default().and_fit(rules, at))?;
+    let mut seen = scan.run(&SnapshotTimes::default().and_fit(rules, at))?;
     let fit = seen.fit(at).map_err(refused)?;
     let customers = seen.sample(at).map_or(0, |sample| sample.rows.len() as u64);
     let provisional = if fit.is_provisional() { ", provisionally" } else { "" };
@@ -125,7 +125,7 @@ fn refitted(scan: ActivityScan, rules: &RuleSet) -> Result<(Shard, Parameters), 
 /// With the parameters that `run` would have in force at the instant.
 fn as_run_would(scan: ActivityScan) -> Result<(Shard, Parameters), Stopped> {
     let at = scan.until;
-    let (shard, refitted) = scan.learn_on_mondays()?;
+    let (shard, refitted) = scan.train_on_mondays()?;
     let Some((trained_at, parameters)) = refitted.last else {
         let text = format!(
             "`run` trains on Mondays, and had no parameters for these customers by {at}, so it would not predict anything yet; \

@@ -88,8 +88,8 @@ impl Fetcher {
     }
 
     /// The registry assigned this id to an output schema.
-    pub(super) fn saw(&self, id: u32) {
-        self.shared.state().ids.saw(id);
+    pub(super) fn note_seen(&self, id: u32) {
+        self.shared.state().ids.note_seen(id);
     }
 }
 

@@ -229,7 +229,7 @@ impl Ids {
     }
 
     /// The registry assigned an id to something else.
-    pub(super) fn saw(&mut self, id: u32) {
+    pub(super) fn note_seen(&mut self, id: u32) {
         self.highest = self.highest.max(id);
     }
 

@@ -6,7 +6,7 @@ use crate::event::{LISTED_MAX, Properties, PropertyId, Value, Vocabulary};
 pub(super) trait Keep<'a> {
     type Slot: Copy;
     /// The slot of a property with this name, if it is wanted.
-    fn wants(&mut self, name: &'a str) -> Option<Self::Slot>;
+    fn slot_of(&mut self, name: &'a str) -> Option<Self::Slot>;
     /// Replaces the value in the slot.
     fn keep(&mut self, slot: Self::Slot, value: Kept<'a>);
     /// Replaces the value in the slot by an empty list.
@@ -39,7 +39,7 @@ impl<'a> Keep<'a> for Known<'_, '_, 'a> {
     type Slot = PropertyId;
 
     #[inline]
-    fn wants(&mut self, name: &'a str) -> Option<PropertyId> {
+    fn slot_of(&mut self, name: &'a str) -> Option<PropertyId> {
         self.vocabulary.property(name)
     }
 

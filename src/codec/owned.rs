@@ -125,7 +125,7 @@ pub(super) struct All(Vec<(String, OwnedValue)>);
 impl<'a> Keep<'a> for All {
     type Slot = &'a str;
 
-    fn wants(&mut self, name: &'a str) -> Option<&'a str> {
+    fn slot_of(&mut self, name: &'a str) -> Option<&'a str> {
         Some(name)
     }
 

@@ -210,7 +210,7 @@ impl Reader {
                 for _ in 0..block.items {
                     // No rule uses a name that is not UTF-8.
                     let name = std::str::from_utf8(cursor.sized()?).ok();
-                    let Some(slot) = name.and_then(|name| keep.wants(name)) else {
+                    let Some(slot) = name.and_then(|name| keep.slot_of(name)) else {
                         self.pass(cursor, *pass, MAX_DEPTH)?;
                         continue;
                     };

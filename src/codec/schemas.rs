@@ -193,7 +193,7 @@ impl Schemas {
     /// Records the id of an output schema: the ids of other schemas are near it.
     pub fn saw_output_id(&self, id: u32) {
         if let Some(fetcher) = &self.fetcher {
-            fetcher.saw(id);
+            fetcher.note_seen(id);
         }
     }
 

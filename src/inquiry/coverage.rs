@@ -94,13 +94,13 @@ impl Coverage {
 
     /// Checks an event, unless it is skipped; `turn` counts those of its partition.
     #[inline]
-    pub fn pass(&self, event: &CustomerEvent<'_>, turn: u64) {
+    pub fn observe(&self, event: &CustomerEvent<'_>, turn: u64) {
         if (turn < ALL_OF_THE_FIRST || turn.is_multiple_of(ONE_OF)) && self.open.load(Relaxed) > 0 {
-            self.look(event);
+            self.check(event);
         }
     }
 
-    fn look(&self, event: &CustomerEvent<'_>) {
+    fn check(&self, event: &CustomerEvent<'_>) {
         self.events.fetch_add(1, Relaxed);
         match self.of_names.get(usize::from(event.name_id.0)) {
             Some(mention) => mention.iter().for_each(|mention| self.find(*mention)),
@@ -114,7 +114,7 @@ impl Coverage {
             }
             for number in &of.mentions {
                 let mention = &self.rules.mentions[*number as usize];
-                if !self.is_found(*number) && is_of(mention, event.name_id) && has(&mention.what, *value) {
+                if !self.is_found(*number) && is_of(mention, event.name_id) && matches(&mention.what, *value) {
                     self.find(*number);
                 }
             }
@@ -246,7 +246,7 @@ fn is_of(mention: &Mention, event: NameId) -> bool {
 }
 
 /// Is this a mentioned value?
-fn has(what: &Mentioned, value: Value<'_>) -> bool {
+fn matches(what: &Mentioned, value: Value<'_>) -> bool {
     match (what, value) {
         (Mentioned::Event, _) => false,
         (Mentioned::Property(_, Wanted::Anything | Wanted::Presence), _)
@@ -325,21 +325,21 @@ mod tests {
         let coverage = coverage("did purchase where country = \"FR\" in the last 3 days");
         let country = coverage.rules.vocabulary.property("country").unwrap();
         let lower = [(country, Value::Text("fr"))];
-        coverage.pass(&event(&coverage, "purchase", &lower), 0);
+        coverage.observe(&event(&coverage, "purchase", &lower), 0);
         assert_eq!(missing(&coverage), ["no `purchase` has the value \"FR\" for `country`; nearest: \"fr\""]);
         let upper = [(country, Value::Text("FR"))];
-        coverage.pass(&event(&coverage, "visit", &upper), 1);
+        coverage.observe(&event(&coverage, "visit", &upper), 1);
         assert_eq!(coverage.not_found().len(), 1, "of another event");
-        coverage.pass(&event(&coverage, "purchase", &upper), 2);
+        coverage.observe(&event(&coverage, "purchase", &upper), 2);
         assert_eq!((coverage.not_found(), coverage.events()), (vec![], 3));
-        coverage.pass(&event(&coverage, "purchase", &upper), 3);
+        coverage.observe(&event(&coverage, "purchase", &upper), 3);
         assert_eq!(coverage.events(), 3, "all was found, and nothing more is looked at");
     }
 
     #[test]
     fn a_name_that_never_occurred_is_reported_with_the_nearest_and_its_properties_are_not() {
         let coverage = coverage("sum(purchas.amount in the last 3 days) > 5");
-        coverage.pass(&event(&coverage, "purchase", &[]), 0);
+        coverage.observe(&event(&coverage, "purchase", &[]), 0);
         assert_eq!(missing(&coverage), ["no event is called `purchas`; did you mean `purchase`?"]);
     }
 
@@ -347,9 +347,9 @@ mod tests {
     fn a_number_that_comes_as_text_is_reported_as_text() {
         let coverage = coverage("sum(purchase.amount in the last 3 days) > 5");
         let amount = coverage.rules.vocabulary.property("amount").unwrap();
-        coverage.pass(&event(&coverage, "purchase", &[]), 0);
+        coverage.observe(&event(&coverage, "purchase", &[]), 0);
         assert_eq!(missing(&coverage), ["no `purchase` has a property `amount`; "]);
-        coverage.pass(&event(&coverage, "purchase", &[(amount, Value::Text("12.5"))]), 1);
+        coverage.observe(&event(&coverage, "purchase", &[(amount, Value::Text("12.5"))]), 1);
         assert_eq!(
             missing(&coverage),
             ["no `purchase` has a number as `amount`; it is a text; a value of another type never passes"]
@@ -361,7 +361,7 @@ mod tests {
         let coverage = coverage("did purchase where tag = \"sale\" in the last 3 days");
         let tag = coverage.rules.vocabulary.property("tag").unwrap().in_a_list();
         let tags = [(tag, Value::Text("new")), (tag, Value::Text("sale"))];
-        coverage.pass(&event(&coverage, "purchase", &tags), 0);
+        coverage.observe(&event(&coverage, "purchase", &tags), 0);
         assert_eq!(missing(&coverage), [""; 0]);
     }
 
@@ -371,7 +371,7 @@ mod tests {
         let size = coverage.rules.vocabulary.property("size").unwrap();
         for n in 10..10_000 {
             let sizes = [(size, Value::Number(Number::from_integer(n)))];
-            coverage.pass(&event(&coverage, &format!("other{n}"), &sizes), 0);
+            coverage.observe(&event(&coverage, &format!("other{n}"), &sizes), 0);
         }
         let kept = coverage.of_properties[usize::from(size.0)].values.lock().unwrap().len();
         assert_eq!((kept, coverage.others.lock().unwrap().len()), (KEPT_MAX, KEPT_MAX));
@@ -381,7 +381,7 @@ mod tests {
     fn after_the_first_events_of_a_partition_one_of_several_is_looked_at() {
         let coverage = coverage("did purchase in the last 3 days");
         let other = event(&coverage, "visit", &[]);
-        (0..ALL_OF_THE_FIRST + 10 * ONE_OF).for_each(|turn| coverage.pass(&other, turn));
+        (0..ALL_OF_THE_FIRST + 10 * ONE_OF).for_each(|turn| coverage.observe(&other, turn));
         assert_eq!(coverage.events(), ALL_OF_THE_FIRST + 10);
     }
 }

@@ -204,7 +204,7 @@ impl Inbox {
     }
 
     /// Updates the partitions of the lane: restored ones, and those being restored.
-    pub fn has(&self, mut running: impl FnMut(i32) -> bool, mut restoring: impl FnMut(i32) -> bool) {
+    pub fn set_partitions(&self, mut running: impl FnMut(i32) -> bool, mut restoring: impl FnMut(i32) -> bool) {
         for (place, partition) in self.places.iter().zip(0..) {
             if running(partition) {
                 place.store(self.lane, Ordering::Relaxed);
@@ -238,17 +238,17 @@ mod tests {
         let lanes = router.open(2, 1);
         assert_eq!(router.home("c"), Ok(0));
         assert_eq!(router.ask(0, "c").unwrap_err(), Unavailable::NotOurs { partition: 0 });
-        lanes[1].has(|_| false, |_| true);
+        lanes[1].set_partitions(|_| false, |_| true);
         assert_eq!(router.ask(0, "c").unwrap_err(), Unavailable::Restoring { partition: 0 });
-        lanes[1].has(|_| true, |_| false);
-        lanes[0].has(|_| false, |_| false);
+        lanes[1].set_partitions(|_| true, |_| false);
+        lanes[0].set_partitions(|_| false, |_| false);
         let mut answer = router.ask(0, "c").unwrap();
         assert!(lanes[0].next().is_none());
         let request = lanes[1].next().unwrap();
         assert_eq!(request.customer, "c");
         request.answer(Answer::Unknown);
         assert!(matches!(answer.try_recv(), Ok(Answer::Unknown)));
-        lanes[1].has(|_| false, |_| false);
+        lanes[1].set_partitions(|_| false, |_| false);
         assert_eq!(router.ask(0, "c").unwrap_err(), Unavailable::NotOurs { partition: 0 });
     }
 
@@ -256,8 +256,8 @@ mod tests {
     fn every_lane_that_has_a_partition_is_asked_once() {
         let router = RequestRouter::default();
         let lanes = router.open(3, 5);
-        lanes[0].has(|partition| partition < 2, |partition| partition == 3);
-        lanes[2].has(|partition| partition == 2, |_| false);
+        lanes[0].set_partitions(|partition| partition < 2, |partition| partition == 3);
+        lanes[2].set_partitions(|partition| partition == 2, |_| false);
         let answers = router.ask_all("c").unwrap();
         assert_eq!(answers.len(), 2);
         for (lane, asked) in lanes.iter().zip([true, false, true]) {
@@ -272,7 +272,7 @@ mod tests {
     fn an_inbox_is_bounded_and_passes_over_those_who_have_gone() {
         let router = RequestRouter::default();
         let lanes = router.open(1, 1);
-        lanes[0].has(|_| true, |_| false);
+        lanes[0].set_partitions(|_| true, |_| false);
         let mut waiting = Vec::new();
         let full = loop {
             match router.ask(0, "c") {

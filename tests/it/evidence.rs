@@ -139,7 +139,7 @@ fn compared(value: &Quantity, op: Op, with: &Comparand, other: Option<&Quantity>
                 _ => op == Op::Ne,
             });
         }
-        (Comparand::Measure { .. }, None) => panic!("nothing is told of what it is compared with"),
+        (Comparand::Measure { .. }, None) => panic!("the other side of the comparison is missing"),
     };
     match number(value) {
         Some(value) => Some(by((value * Number::ONE).cmp(&(other * factor)))),

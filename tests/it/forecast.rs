@@ -58,19 +58,21 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
         return Err("a survey is not read as it was written".into());
     }
     for (day, ends) in whole.frame.days[1..].iter().enumerate() {
-        let mut came = vec![(0, 0); rules.cohorts.len()];
+        let mut actual = vec![(0, 0); rules.cohorts.len()];
         for state in states.values_mut() {
             let mut effects = Vec::new();
             engine.fire(state, *ends, Detail::None, &mut effects);
             for effect in effects {
-                let (exits, entries) = &mut came[usize::from(effect.cohort.0)];
+                let (exits, entries) = &mut actual[usize::from(effect.cohort.0)];
                 *if effect.change == Change::Exited { exits } else { entries } += 1;
             }
         }
-        let foretold = |cohort: &CohortSurvey| (cohort.days[day].exits_if_silent, cohort.days[day].entries_if_silent);
-        let foretold: Vec<(u64, u64)> = whole.cohorts.iter().map(foretold).collect();
-        if foretold != came {
-            return Err(format!("on day {day} foretold were {foretold:?} exits and entries, and there came {came:?}"));
+        let forecast = |cohort: &CohortSurvey| (cohort.days[day].exits_if_silent, cohort.days[day].entries_if_silent);
+        let forecast: Vec<(u64, u64)> = whole.cohorts.iter().map(forecast).collect();
+        if forecast != actual {
+            return Err(format!(
+                "on day {day} the forecast of exits and entries is {forecast:?}, and the actual numbers are {actual:?}"
+            ));
         }
     }
     Ok(())
@@ -173,8 +175,8 @@ fn surveys(rules: &Arc<RuleSet>) -> Vec<Survey> {
 /// Of one kind of change of one cohort, over weeks.
 #[derive(Default)]
 struct Tally {
-    came: f64,
-    foretold: f64,
+    actual: f64,
+    forecast: f64,
     /// Sums of weekly absolute errors: of the forecast, of silence, and of the same as in the week before.
     error: f64,
     silent: f64,
@@ -182,22 +184,22 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, came: u64, foretold: f64, silent: u64, before: u64) {
-        let came = came as f64;
-        self.came += came;
-        self.foretold += foretold;
-        self.error += (foretold - came).abs();
-        self.silent += (silent as f64 - came).abs();
-        self.naive += (before as f64 - came).abs();
+    fn count(&mut self, actual: u64, forecast: f64, silent: u64, before: u64) {
+        let actual = actual as f64;
+        self.actual += actual;
+        self.forecast += forecast;
+        self.error += (forecast - actual).abs();
+        self.silent += (silent as f64 - actual).abs();
+        self.naive += (before as f64 - actual).abs();
     }
 }
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { came, foretold, error, silent, naive } = self;
+        let Self { actual, forecast, error, silent, naive } = self;
         write!(
             f,
-            "{came:6.0} came, {foretold:6.0} foretold; off by {error:6.0}, naive {naive:6.0}, silent {silent:6.0}"
+            "{actual:6.0} changes, {forecast:6.0} forecast; errors: forecast {error:6.0}, naive {naive:6.0}, silent {silent:6.0}"
         )
     }
 }
@@ -216,13 +218,13 @@ fn the_forecast_of_next_week_is_better_than_last_week() {
         let mut tallies: BTreeMap<&str, [Tally; 2]> = BTreeMap::new();
         for four in surveys.windows(4) {
             let [first, before, then, now] = four else { continue };
-            let foretold = Overview::new(&rules, then, [Some(&Digest::of(before)), Some(&Digest::of(first)), None]);
+            let forecast = Overview::new(&rules, then, [Some(&Digest::of(before)), Some(&Digest::of(first)), None]);
             for (number, cohort) in rules.cohorts.iter().enumerate() {
-                let (before, came) = (&then.cohorts[number], &now.cohorts[number]);
-                let week = foretold.detail(&cohort.name).unwrap().line.next_week;
+                let (before, actual) = (&then.cohorts[number], &now.cohorts[number]);
+                let week = forecast.detail(&cohort.name).unwrap().line.next_week;
                 let [exits, entries] = tallies.entry(&cohort.name).or_default();
-                exits.count(came.left, week.exits_expected, week.exits_if_silent, before.left);
-                entries.count(came.entered, week.entries_expected, week.entries_if_silent, before.entered);
+                exits.count(actual.left, week.exits_expected, week.exits_if_silent, before.left);
+                entries.count(actual.entered, week.entries_expected, week.entries_if_silent, before.entered);
             }
         }
         println!("{weeks}");

@@ -19,7 +19,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// From seed `COHORTD_SEED` on, `COHORTD_CASES` seeds or, without, for `COHORTD_MINUTES`. Each seed makes one case of every
 /// property. The first failure ends it, once the others have tried what they had taken.
 #[test]
-#[ignore = "runs for as long as it is told to"]
+#[ignore = "runs for as long as MINUTES says"]
 fn all_properties_hold_of_every_seed_of_a_long_range() {
     let known = generate::PROPERTIES.iter().chain(&metamorphic::PROPERTIES).chain(&dates::PROPERTIES).chain([
         &damaged::PROPERTY,

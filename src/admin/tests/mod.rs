@@ -176,10 +176,10 @@ fn a_customer_is_asked_for_at_the_admin_api_only_and_where_their_partition_is() 
         assert!(text.contains(&format!("\"status\":\"{word}\"")) && text.contains("\"partition\":0"), "{text}");
         assert_eq!(text.contains("other-0 owns"), status == 421, "{text}");
     }
-    lanes[0].has(|_| false, |_| true);
+    lanes[0].set_partitions(|_| false, |_| true);
     assert_eq!(ask(&fixture.admin, "GET", "/customers/c1?lang=fr").0, 503);
     assert_eq!(ask(&fixture.admin, "GET", "/customers/c1?lang=de").0, 400);
-    lanes[0].has(|_| true, |_| false);
+    lanes[0].set_partitions(|_| true, |_| false);
     let answering = std::thread::spawn(move || {
         let question = loop {
             match lanes[0].next() {

@@ -111,7 +111,7 @@ fn input(loaded: &Loaded, brokers: &Brokers, shutdown: &Shutdown) -> Result<Opti
     let watermarks = Watermarks::new(&loaded.settings.kafka, brokers)?;
     let mut backoff = pause::backoff();
     loop {
-        match look(loaded, &admin, &watermarks) {
+        match inspect(loaded, &admin, &watermarks) {
             Ok(Some(input)) => return Ok(Some(input)),
             Ok(None) if !loaded.settings.topics.create => {
                 let text = "does not exist, and topics.create is false; create it";
@@ -130,7 +130,7 @@ fn input(loaded: &Loaded, brokers: &Brokers, shutdown: &Shutdown) -> Result<Opti
     }
 }
 
-fn look(loaded: &Loaded, admin: &Admin, watermarks: &Watermarks) -> Result<Option<Input>, kafka::Failure> {
+fn inspect(loaded: &Loaded, admin: &Admin, watermarks: &Watermarks) -> Result<Option<Input>, kafka::Failure> {
     let topics = &loaded.settings.topics;
     let Some(found) = admin.topic(&topics.input, ASK)? else {
         if topics.create {

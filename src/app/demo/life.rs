@@ -88,7 +88,7 @@ impl<'a> Life<'a> {
     }
 
     /// Visits a few pages. Returns the time of the last one.
-    pub(super) fn look(&mut self, day: f64) -> Instant {
+    pub(super) fn visit(&mut self, day: f64) -> Instant {
         let at = self.on(day);
         let mut at = self.act(at, What::Visit);
         for _ in 0..self.random.whole(0, 3) {
@@ -100,7 +100,7 @@ impl<'a> Life<'a> {
 
     /// Visits, and buys.
     pub(super) fn buy(&mut self, day: f64) {
-        let at = self.look(day);
+        let at = self.visit(day);
         let at = self.after(at, 2.0, 15.0);
         let cents = self.random.whole(900, 14_000);
         self.act(at, What::Purchase { cents });

@@ -15,7 +15,7 @@ pub(super) fn live(life: &mut Life<'_>) {
 /// Signs up; completes the onboarding, or gets stuck in it and sometimes recovers.
 fn newcomer(life: &mut Life<'_>) {
     let day = life.random.between(0.0, life.days);
-    life.look(day - 1.0);
+    life.visit(day - 1.0);
     let mut at = life.on(day);
     at = life.act(at, What::Signup);
     at = life.after(at, 3.0, 300.0);
@@ -35,7 +35,7 @@ fn newcomer(life: &mut Life<'_>) {
     }
     if life.random.chance(0.45) {
         let back = day + life.random.between(4.5, 15.0);
-        at = life.look(back);
+        at = life.visit(back);
         at = life.after(at, 1.0, 10.0);
         at = life.act(at, What::StepCompleted(2));
         at = life.after(at, 3.0, 60.0);
@@ -69,7 +69,7 @@ fn silent(life: &mut Life<'_>) {
     }
     let back = day + life.random.between(92.0, 260.0);
     if life.random.chance(0.4) {
-        life.look(back);
+        life.visit(back);
         looks_from(life, back + 15.0);
     } else {
         buys_from(life, back, Ending::Drifts);
@@ -117,7 +117,7 @@ fn buys_from(life: &mut Life<'_>, start: f64, ending: Ending) {
         let next = day + rhythm * life.random.between(0.75, 1.2);
         let mut look = day + life.random.between(2.0, 8.0);
         while look < next - 1.0 {
-            life.look(look);
+            life.visit(look);
             look += life.random.between(3.0, 9.0);
         }
         day = next;
@@ -129,7 +129,7 @@ fn looks_from(life: &mut Life<'_>, start: f64) {
     let mut day = start;
     while day < life.days {
         for _ in 0..life.random.whole(2, 4) {
-            life.look(day);
+            life.visit(day);
             day += life.random.between(1.0, 4.0);
         }
         if life.random.chance(0.12) {

@@ -107,7 +107,7 @@ impl<'a> Reset<'a> {
             way,
             parts: Vec::new(),
         };
-        match reset.look(alone, say) {
+        match reset.inspect(alone, say) {
             Ok(()) => Ok(reset),
             Err(failure) => {
                 reset.leave();
@@ -116,7 +116,7 @@ impl<'a> Reset<'a> {
         }
     }
 
-    fn look(&mut self, alone: Alone, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    fn inspect(&mut self, alone: Alone, say: &dyn Fn(&str)) -> Result<(), Failure> {
         if alone == Alone::Required {
             self.join(say)?;
         }

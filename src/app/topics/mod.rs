@@ -50,7 +50,7 @@ pub(super) fn prepare(
     let (mut outage, mut created, mut impossible) = (Outage::default(), 0, 0);
     let mut backoff = pause::backoff();
     loop {
-        match look(loaded, brokers) {
+        match inspect(loaded, brokers) {
             Ok(found) => {
                 metrics.brokers_reachable.set(1);
                 health.resume(WaitCause::Kafka, None);
@@ -181,7 +181,7 @@ impl From<kafka::Failure> for Problem {
     }
 }
 
-fn look(loaded: &Loaded, brokers: &Brokers) -> Result<ClusterFacts, Problem> {
+fn inspect(loaded: &Loaded, brokers: &Brokers) -> Result<ClusterFacts, Problem> {
     let topics = &loaded.settings.topics;
     let admin = Admin::new(&loaded.settings.kafka, brokers)?;
     let cluster_id = admin.cluster_id(ASK)?;

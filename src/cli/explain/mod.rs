@@ -73,7 +73,7 @@ fn of_files(
     let mut following = Following::new(settings, asked, rules);
     let progress = Progress::of_deciding(held.len());
     held.for_each_by_time(&progress, |event| {
-        following.take(event);
+        following.apply(event);
         Ok(())
     })?;
     progress.finish();
@@ -137,7 +137,7 @@ fn of_partition(
         if let Seen::Event(event) = seen {
             last = last.max(event.at);
             events += 1;
-            following.take(event);
+            following.apply(event);
         }
         Ok(())
     })?;
@@ -198,7 +198,7 @@ impl<'a> Following<'a> {
         }
     }
 
-    fn take(&mut self, event: &CustomerEvent<'_>) {
+    fn apply(&mut self, event: &CustomerEvent<'_>) {
         let position = self.position;
         self.position += 1;
         if self.shard.refuses(event.at).is_some() {

@@ -57,7 +57,7 @@ pub(super) fn run(settings: &Loaded, asked: &Asked) -> Result<(), Stopped> {
     let split = until - churn.horizon;
     let before = split - churn.horizon;
     let snapshot_times = SnapshotTimes::default().and_fit(&rules, until).and_fit(&rules, split);
-    let looked = scan.look(&snapshot_times.and_watch(split, until).and_watch(before, split))?;
+    let looked = scan.run(&snapshot_times.and_watch(split, until).and_watch(before, split))?;
     let fit = looked.fit(until).map_err(refused)?;
     let Some(now) = looked.sample(until) else { return Err(refused(Refused::NothingSeen).into()) };
     let holdout = Holdout::of(&looked, &rules, before, split, until);

@@ -97,7 +97,7 @@ impl ActivityScan {
     ///
     /// # Errors
     /// None but those of reading what is held.
-    pub(in crate::cli) fn look(self, snapshot_times: &SnapshotTimes) -> Result<Seen, Stopped> {
+    pub(in crate::cli) fn run(self, snapshot_times: &SnapshotTimes) -> Result<Seen, Stopped> {
         let mut seen = Seen { shard: self.shard, samples: BTreeMap::new(), watched: BTreeMap::new() };
         let edges = snapshot_times.watched.iter().flat_map(|(from, until)| [*from, *until]);
         let instants: BTreeSet<Instant> = snapshot_times.at.iter().copied().chain(edges).collect();
@@ -106,7 +106,7 @@ impl ActivityScan {
         let progress = Progress::of_deciding(self.held.len());
         self.held.for_each_by_time(&progress, |event| {
             while let Some(at) = ahead.next_if(|at| *at < event.at) {
-                seen.take(at, snapshot_times);
+                seen.take_snapshot(at, snapshot_times);
             }
             if seen.shard.refuses(event.at).is_none() {
                 let slot = seen.shard.find_or_new(event.customer);
@@ -115,7 +115,7 @@ impl ActivityScan {
             }
             Ok(())
         })?;
-        ahead.for_each(|at| seen.take(at, snapshot_times));
+        ahead.for_each(|at| seen.take_snapshot(at, snapshot_times));
         progress.finish();
         Ok(seen)
     }
@@ -127,7 +127,7 @@ impl ActivityScan {
     ///
     /// # Errors
     /// None but those of reading what is held.
-    pub(in crate::cli) fn learn_on_mondays(self) -> Result<(Shard, Refitted), Stopped> {
+    pub(in crate::cli) fn train_on_mondays(self) -> Result<(Shard, Refitted), Stopped> {
         let Self { mut shard, held, until, .. } = self;
         let mut other_inputs = OtherInputs::new(&shard);
         let (mut position, mut effects) = (0, Vec::new());
@@ -174,7 +174,7 @@ fn watched_for(rules: &RuleSet, at: Instant) -> Vec<(Instant, Instant)> {
 }
 
 impl Seen {
-    fn take(&mut self, at: Instant, snapshot_times: &SnapshotTimes) {
+    fn take_snapshot(&mut self, at: Instant, snapshot_times: &SnapshotTimes) {
         let (calendar, now) = (self.shard.engine().rules().calendar(), sample(&self.shard, at));
         for (from, until) in snapshot_times.watched.iter().filter(|(_, until)| *until == at) {
             if let Some(before) = self.samples.get(from) {
@@ -188,7 +188,7 @@ impl Seen {
         self.samples.get(&at)
     }
 
-    pub(in crate::cli) fn sightings(&self, at: Instant) -> Vec<Snapshot> {
+    pub(in crate::cli) fn snapshots(&self, at: Instant) -> Vec<Snapshot> {
         let calendar = self.shard.engine().rules().calendar();
         self.sample(at).iter().flat_map(|sample| &sample.rows).map(|row| row.snapshot(&calendar)).collect()
     }
@@ -200,11 +200,11 @@ impl Seen {
     /// Fits at an instant, to nothing later.
     ///
     /// # Errors
-    /// There is nothing to learn from, or the model does not fit.
+    /// There is nothing to fit to, or the model does not fit.
     pub(in crate::cli) fn fit(&self, at: Instant) -> Result<Fit, Refused> {
         let rules = self.shard.engine().rules();
         let Some(churn) = &rules.churn else { return Err(Refused::NothingSeen) };
-        let now = self.sightings(at);
+        let now = self.snapshots(at);
         let watched: Vec<LabeledSnapshot> =
             watched_for(rules, at).into_iter().flat_map(|(from, until)| self.watched(from, until)).copied().collect();
         Fit::new(churn, &now, &watched, churn.horizon, None)

@@ -20,7 +20,7 @@ impl OtherInputs {
     }
 
     /// Sets fixed parameters before anything is decided.
-    pub(in crate::cli) fn give(&mut self, parameters: Arc<Parameters>, shard: &mut Shard) {
+    pub(in crate::cli) fn set_parameters(&mut self, parameters: Arc<Parameters>, shard: &mut Shard) {
         self.refits = None;
         shard.set_parameters(Some(parameters), Instant::MIN);
     }

@@ -33,11 +33,11 @@ impl Side {
     fn new(settings: &Loaded, rules: Arc<RuleSet>, parameters: Option<Arc<Parameters>>, common: &Vocabulary) -> Self {
         let properties = common.properties().into_iter().map(|name| rules.vocabulary.property(name)).collect();
         let mut deciding = Deciding::silent(shard(&settings.settings, &rules));
-        deciding.give(parameters);
+        deciding.set_parameters(parameters);
         Self { deciding, rules, properties }
     }
 
-    fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
+    fn apply(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let own = |id: PropertyId| {
             let own = self.properties.get(usize::from(id.alone().0)).copied().flatten()?;
             Some(if id.is_in_a_list() { own.in_a_list() } else { own })
@@ -45,7 +45,7 @@ impl Side {
         let properties: Properties<'_> =
             event.properties.iter().filter_map(|(id, value)| Some((own(*id)?, *value))).collect();
         let name_id = self.rules.vocabulary.name(event.name);
-        self.deciding.take(&CustomerEvent { name_id, properties: &properties, ..*event })
+        self.deciding.apply(&CustomerEvent { name_id, properties: &properties, ..*event })
     }
 }
 
@@ -152,12 +152,12 @@ impl<'a> Both<'a> {
         let mut input = Input::new(&asked.files, asked.until);
         let reading = Progress::of_reading(input.bytes());
         if asked.as_is {
-            input.read_all(&self.common, &reading, |event| a.take(event).and_then(|()| b.take(event)))?;
+            input.read_all(&self.common, &reading, |event| a.apply(event).and_then(|()| b.apply(event)))?;
         } else {
             let mut held = EventBuffer::within(Budget::of(self.settings.settings.memory));
             input.read_all(&self.common, &reading, |event| held.push(event))?;
             let progress = Progress::of_deciding(held.len());
-            held.for_each_by_time(&progress, |event| a.take(event).and_then(|()| b.take(event)))?;
+            held.for_each_by_time(&progress, |event| a.apply(event).and_then(|()| b.apply(event)))?;
             progress.finish();
         }
         self.add([a, b], asked.until)?;
@@ -170,7 +170,7 @@ impl<'a> Both<'a> {
         for Part { partition, offsets } in parts {
             let [mut a, mut b] = self.sides();
             topic.read(partition, offsets, &self.common, &progress, |seen| match seen {
-                Seen::Event(event) => a.take(event).and_then(|()| b.take(event)),
+                Seen::Event(event) => a.apply(event).and_then(|()| b.apply(event)),
                 Seen::Refused(reason, detail) => {
                     a.deciding.refuse(reason, detail);
                     b.deciding.refuse(reason, detail);

@@ -93,9 +93,9 @@ impl<W: Write> Deciding<W> {
     }
 
     /// Sets churn parameters instead of fitting them, before anything is decided.
-    pub(super) fn give(&mut self, parameters: Option<Arc<Parameters>>) {
+    pub(super) fn set_parameters(&mut self, parameters: Option<Arc<Parameters>>) {
         if let Some(parameters) = parameters {
-            self.other_inputs.give(parameters, &mut self.shard);
+            self.other_inputs.set_parameters(parameters, &mut self.shard);
         }
     }
 
@@ -107,7 +107,7 @@ impl<W: Write> Deciding<W> {
     ///
     /// # Errors
     /// When results cannot be written.
-    pub(in crate::cli) fn take(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
+    pub(in crate::cli) fn apply(&mut self, event: &CustomerEvent<'_>) -> Result<(), Stopped> {
         let position = self.position;
         self.position += 1;
         self.other_inputs.refresh(&mut self.shard, position, self.detail, &mut self.effects);
@@ -116,7 +116,7 @@ impl<W: Write> Deciding<W> {
             self.tally.dead_letter(reason);
             return self.write_effects();
         }
-        self.coverage.pass(event, position.unsigned_abs());
+        self.coverage.observe(event, position.unsigned_abs());
         let slot = self.shard.find_or_new(event.customer);
         if self.shard.apply(slot, event, position, self.detail, &mut self.effects) {
             self.tally.applied(event.at);
@@ -148,7 +148,7 @@ impl<W: Write> Deciding<W> {
         }
         self.out.flush()?;
         self.tally.customers = self.shard.len() as u64;
-        self.tally.came = self.came();
+        self.tally.came = self.active_customers();
         self.tally.events_looked_at = self.coverage.events();
         self.tally.not_found = self.coverage.not_found();
         self.tally.refitted = self.other_inputs.refitted().cloned();
@@ -160,7 +160,7 @@ impl<W: Write> Deciding<W> {
     }
 
     /// Customers with a churn risk.
-    fn came(&self) -> u64 {
+    fn active_customers(&self) -> u64 {
         let rules = self.shard.engine().rules();
         let came = |slot: &Slot| ActivityHistory::of(rules, &self.shard.state(*slot)).is_some();
         if rules.churn.is_some() { self.shard.residents().filter(came).count() as u64 } else { 0 }

@@ -38,16 +38,16 @@ pub(super) fn run(settings: &Loaded, asked: Replay) -> Result<(), Stopped> {
     let rules = rules_file::load(settings, asked.rules.clone())?.rules;
     let started = Stopwatch::now();
     let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
-    deciding.give(parameters(&asked, &rules)?);
+    deciding.set_parameters(parameters(&asked, &rules)?);
     let mut input = Input::new(&asked.files, asked.until);
     let reading = Progress::of_reading(input.bytes());
     if asked.as_is {
-        input.read_all(&rules.vocabulary, &reading.beside_results(), |event| deciding.take(event))?;
+        input.read_all(&rules.vocabulary, &reading.beside_results(), |event| deciding.apply(event))?;
     } else {
         let mut held = EventBuffer::within(Budget::of(settings.settings.memory));
         input.read_all(&rules.vocabulary, &reading, |event| held.push(event))?;
         let progress = Progress::of_deciding(held.len()).beside_results();
-        held.for_each_by_time(&progress, |event| deciding.take(event))?;
+        held.for_each_by_time(&progress, |event| deciding.apply(event))?;
         progress.finish();
     }
     let until = asked.until.or_else(|| deciding.tally().last).unwrap_or(Instant::MIN);

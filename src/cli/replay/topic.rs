@@ -28,9 +28,9 @@ pub(super) fn run(settings: &Loaded, asked: &Replay, name: &str) -> Result<(), S
     let mut all = Tally::new(&rules);
     for Part { partition, offsets } in parts {
         let mut deciding = Deciding::new(shard(&settings.settings, &rules), output::results());
-        deciding.give(parameters.clone());
+        deciding.set_parameters(parameters.clone());
         topic.read(partition, offsets, &rules.vocabulary, &progress, |seen| match seen {
-            Seen::Event(event) => deciding.take(event),
+            Seen::Event(event) => deciding.apply(event),
             Seen::Refused(reason, detail) => {
                 deciding.refuse(reason, detail);
                 Ok(())

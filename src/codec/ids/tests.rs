@@ -134,7 +134,7 @@ fn the_registry_is_asked_no_more_than_so_often_and_new_ids_come_first() {
 fn ids_far_beyond_what_the_registry_has_counted_to_are_not_plausible() {
     let now = Instant::now();
     let mut ids = Ids::new(RETRY_FOR, now);
-    ids.saw(100_001);
+    ids.note_seen(100_001);
     assert!(ids.is_plausible(100_900) && !ids.is_plausible(0x0a63_6f6e));
     assert!(ids.is_new(9, now));
     ids.refuse(9, now);

@@ -42,7 +42,7 @@ impl Partition {
                 pass
             }
         };
-        let (looked, done) = self.look(&mut pass, most)?;
+        let (looked, done) = self.count_some(&mut pass, most)?;
         if done {
             self.publish(*pass, plan);
         } else {
@@ -86,12 +86,12 @@ impl Partition {
         for slot in self.shard.unstored() {
             let customer = self.shard.customer(slot);
             pass.early.insert(customer.into());
-            pass.look(customer, &self.shard.state(slot), self.stream_time());
+            pass.count(customer, &self.shard.state(slot), self.stream_time());
         }
     }
 
     /// Scans the next customers. Returns how many, and whether that was all.
-    fn look(&self, pass: &mut SurveyPass, most: usize) -> Result<(usize, bool), StoreError> {
+    fn count_some(&self, pass: &mut SurveyPass, most: usize) -> Result<(usize, bool), StoreError> {
         let (shard, rules, now) = (&self.shard, &self.rules.rules, self.stream_time());
         let (mut looked, mut done) = (0, true);
         let from = std::mem::take(&mut pass.through);
@@ -106,11 +106,11 @@ impl Partition {
                 return Ok(ControlFlow::Continue(()));
             }
             match shard.peek(customer) {
-                Some(state) => pass.look(customer, &state, now),
+                Some(state) => pass.count(customer, &state, now),
                 None => {
                     let mut state = decode_state(state, rules)?;
                     state.set_customer(customer);
-                    pass.look(customer, &state, now);
+                    pass.count(customer, &state, now);
                 }
             }
             Ok(ControlFlow::Continue(()))

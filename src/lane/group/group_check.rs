@@ -77,7 +77,7 @@ impl GroupMonitor {
 
     /// `lanes`: what each lane of this process knows to be assigned to it. `stopped`: partitions elsewhere whose last
     /// owner has stopped.
-    pub(super) fn look(
+    pub(super) fn observe(
         &mut self,
         view: &GroupView,
         lanes: &[BTreeSet<i32>],
@@ -202,7 +202,7 @@ mod tests {
             Self { a: GroupMonitor::new("a", 4), b: GroupMonitor::new("b", 4), began: Moment::now() }
         }
 
-        fn look(&mut self, second: u64, view: &GroupView) -> [GroupFindings; 2] {
+        fn observe(&mut self, second: u64, view: &GroupView) -> [GroupFindings; 2] {
             let now = self.began + Duration::from_secs(second);
             let held = |name: &str| {
                 let members = view.members.iter();
@@ -210,7 +210,7 @@ mod tests {
                 found.flat_map(|member| member.partitions.clone()).collect()
             };
             let none = BTreeSet::new();
-            [self.a.look(view, &[held("a-0")], &none, now), self.b.look(view, &[held("b-0")], &none, now)]
+            [self.a.observe(view, &[held("a-0")], &none, now), self.b.observe(view, &[held("b-0")], &none, now)]
         }
     }
 
@@ -219,37 +219,37 @@ mod tests {
         let mut both = Both::new();
         let half = group(GroupState::Stable, &[("b-0", &[]), ("a-0", &[0, 1])]);
         for second in 0..3 {
-            let [a, b] = both.look(second, &half);
+            let [a, b] = both.observe(second, &half);
             assert_eq!((&a.remedy, &b.remedy), (&Remedy::None, &Remedy::None), "second {second}");
             assert_eq!(a.unowned, BTreeSet::from([2, 3]));
             assert!(a.lasting.is_empty());
         }
-        let [a, b] = both.look(3, &half);
+        let [a, b] = both.observe(3, &half);
         assert_eq!((a.remedy, b.remedy), (Remedy::Rebalance, Remedy::None));
         assert_eq!(a.lasting, BTreeSet::from([2, 3]));
         assert_eq!((a.rank, b.rank), (Some(0), Some(1)));
         // The other one only if the first does nothing.
-        let [a, b] = both.look(4, &half);
+        let [a, b] = both.observe(4, &half);
         assert_eq!((a.remedy, b.remedy), (Remedy::None, Remedy::Rebalance));
         // And again, if that did not help either.
-        assert_eq!(both.look(12, &half)[0].remedy, Remedy::None);
-        assert_eq!(both.look(13, &half)[0].remedy, Remedy::Rebalance);
-        let [a, _] = both.look(14, &group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[2, 3])]));
+        assert_eq!(both.observe(12, &half)[0].remedy, Remedy::None);
+        assert_eq!(both.observe(13, &half)[0].remedy, Remedy::Rebalance);
+        let [a, _] = both.observe(14, &group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[2, 3])]));
         assert_eq!((a.unowned, a.remedy), (BTreeSet::new(), Remedy::None));
     }
 
     #[test]
     fn a_hand_over_between_two_rounds_is_no_reason() {
         let mut both = Both::new();
-        both.look(0, &group(GroupState::Stable, &[("a-0", &[0, 1, 2, 3])]));
-        both.look(1, &group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[])]));
+        both.observe(0, &group(GroupState::Stable, &[("a-0", &[0, 1, 2, 3])]));
+        both.observe(1, &group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[])]));
         // Nobody's assignment is told meanwhile.
         for second in 2..30 {
-            let [a, b] = both.look(second, &group(GroupState::Rebalancing, &[("a-0", &[]), ("b-0", &[])]));
+            let [a, b] = both.observe(second, &group(GroupState::Rebalancing, &[("a-0", &[]), ("b-0", &[])]));
             assert_eq!((a.remedy, b.remedy), (Remedy::None, Remedy::None));
             assert_eq!(a.unowned, BTreeSet::from([2, 3]), "as last known");
         }
-        let [a, b] = both.look(30, &group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[2, 3])]));
+        let [a, b] = both.observe(30, &group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[2, 3])]));
         assert_eq!((a.remedy, b.remedy, a.unowned), (Remedy::None, Remedy::None, BTreeSet::new()));
     }
 
@@ -258,7 +258,7 @@ mod tests {
         let mut monitor = GroupMonitor::new("c", 4);
         let began = Moment::now();
         for second in 0..30 {
-            let found = monitor.look(
+            let found = monitor.observe(
                 &group(GroupState::Stable, &[("a-0", &[0])]),
                 &lanes(&[&[]]),
                 &BTreeSet::new(),
@@ -274,7 +274,7 @@ mod tests {
         let began = Moment::now();
         let mut look = |second, held: &[i32]| {
             let view = group(GroupState::Stable, &[("a-0", &[0, 1]), ("b-0", &[2, 3])]);
-            monitor.look(&view, &lanes(&[held]), &BTreeSet::new(), began + Duration::from_secs(second)).remedy
+            monitor.observe(&view, &lanes(&[held]), &BTreeSet::new(), began + Duration::from_secs(second)).remedy
         };
         assert_eq!(look(0, &[0]), Remedy::None);
         assert_eq!(look(14, &[]), Remedy::None, "it changed meanwhile");
@@ -289,7 +289,7 @@ mod tests {
         let mut monitor = GroupMonitor::new("a", 4);
         let members: [(&str, &[i32]); 4] = [("a-0", &[0]), ("a-1", &[1]), ("a-7-0", &[2]), ("b-9", &[3])];
         let found =
-            monitor.look(&group(GroupState::Stable, &members), &lanes(&[&[0]]), &BTreeSet::new(), Moment::now());
+            monitor.observe(&group(GroupState::Stable, &members), &lanes(&[&[0]]), &BTreeSet::new(), Moment::now());
         assert_eq!(found.remedy, Remedy::Retire(1));
     }
 
@@ -299,7 +299,7 @@ mod tests {
         let members: [(&str, &[i32]); 4] = [("a-0", &[0, 1]), ("b-0", &[2]), ("c-0", &[3]), ("d-0", &[])];
         let view = group(GroupState::Stable, &members);
         let mut look = |stopped: &[i32]| {
-            let found = monitor.look(&view, &lanes(&[&[2]]), &stopped.iter().copied().collect(), Moment::now());
+            let found = monitor.observe(&view, &lanes(&[&[2]]), &stopped.iter().copied().collect(), Moment::now());
             (found.waiting.into_iter().collect::<Vec<_>>(), found.rank, found.unowned.into_iter().collect::<Vec<_>>())
         };
         assert_eq!(look(&[]), (vec![], Some(1), vec![4]));

@@ -24,7 +24,7 @@ impl Lane {
     pub(in crate::lane) fn show_partitions(&self) {
         let restoring: BTreeSet<i32> = self.restoring().collect();
         let owned = u32::try_from(self.partitions.len() + restoring.len()).unwrap_or(u32::MAX);
-        self.inbox.has(|number| self.partitions.contains_key(&number), |number| restoring.contains(&number));
+        self.inbox.set_partitions(|number| self.partitions.contains_key(&number), |number| restoring.contains(&number));
         self.health().partitions(owned, restoring);
         self.ownership.assigned(self.number, self.consumer.assigned());
     }

@@ -82,7 +82,7 @@ impl Watchdog {
     pub fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
             match self.watermarks.group(&self.kafka.group_id, &self.context.topics.input, ASK) {
-                Ok(view) => self.look(&view),
+                Ok(view) => self.observe(&view),
                 Err(failure) => self.unanswered(&failure),
             }
             let until = Moment::now() + LOOK_EVERY;
@@ -92,11 +92,11 @@ impl Watchdog {
         }
     }
 
-    fn look(&mut self, view: &GroupView) {
+    fn observe(&mut self, view: &GroupView) {
         self.answered = Moment::now();
         let held = self.ownership.all();
         self.ask_elsewhere(&held);
-        let found = self.monitor.look(view, &held, &stopped(&self.elsewhere), self.answered);
+        let found = self.monitor.observe(view, &held, &stopped(&self.elsewhere), self.answered);
         self.health.set_group(Some(seen(view, &found)));
         self.log(&found);
         self.show(&found);

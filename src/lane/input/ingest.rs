@@ -138,7 +138,7 @@ impl Partition {
         if let Some(not_applied) = self.check_time(event.at, record.timestamp(), now, context) {
             return Ok(Some(not_applied));
         }
-        self.rules.coverage.pass(&event, self.intake.sound);
+        self.rules.coverage.observe(&event, self.intake.sound);
         self.intake.sound += 1;
         let (at, unusable) = (event.at, event.unusable_values);
         if !self.apply(incoming.slot, &event, record.offset(), Detail::Full, context, plan)? {

@@ -95,7 +95,7 @@ impl SchemaWaits {
         let mut all = std::mem::take(&mut self.waiting);
         all.retain(|number, waiting| {
             let burst = self.burst(*number, schemas);
-            burst.patience.look(waiting.schema, schemas);
+            burst.patience.update(waiting.schema, schemas);
             if let Some(obstacle) = burst.patience.obstacle(waiting.schema, schemas) {
                 waiting.declare(*number, obstacle, health);
                 return true;
@@ -223,7 +223,7 @@ impl Waiting {
 impl Patience {
     /// Adds the time since the last call if it was spent on a schema that the registry does not have. While the
     /// registry does not answer, the total is reset: once it is back it may not have loaded everything yet.
-    pub(in crate::lane) fn look(&mut self, schema: SchemaKey, schemas: &mut Schemas) {
+    pub(in crate::lane) fn update(&mut self, schema: SchemaKey, schemas: &mut Schemas) {
         let now = Moment::now();
         let looked = self.looked.replace(now);
         let answers = schemas.registry_answers();

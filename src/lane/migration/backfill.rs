@@ -185,7 +185,7 @@ fn missing_schema(record: &Record<'_>, patience: &Patience, tools: &mut Migratio
 impl Backfill {
     /// Must a schema still be waited for? Reports the wait while it must.
     fn wait_for_schema(&mut self, schema: SchemaKey, partition: i32, tools: &mut MigrationTools<'_>) -> bool {
-        self.patience.look(schema, tools.schemas);
+        self.patience.update(schema, tools.schemas);
         for cause in [WaitCause::Schema, WaitCause::Registry] {
             match self.patience.obstacle(schema, tools.schemas) {
                 Some(Obstacle { cause: found, detail }) if found == cause => {

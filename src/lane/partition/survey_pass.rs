@@ -24,7 +24,7 @@ pub(in crate::lane) struct SurveyPass {
 
 impl SurveyPass {
     /// Counts one customer.
-    pub(in crate::lane) fn look(&mut self, customer: &str, state: &CustomerState, now: Instant) {
+    pub(in crate::lane) fn count(&mut self, customer: &str, state: &CustomerState, now: Instant) {
         if let Some(survey) = &mut self.survey {
             survey.count(&mut self.engine, state);
         }

@@ -82,7 +82,7 @@ impl MemoryGate {
     }
 
     /// Given the resident bytes, what is to be done now.
-    pub(super) fn look(&mut self, resident: u64, pause_above: u64, limit: u64, now: Moment) -> Action {
+    pub(super) fn check(&mut self, resident: u64, pause_above: u64, limit: u64, now: Moment) -> Action {
         if resident <= pause_above {
             let was_short = self.is_short();
             (self.step, self.trickle_until) = (Step::None, None);
@@ -140,7 +140,7 @@ mod tests {
         let begin = Moment::now();
         let turns = 0..seconds * 100;
         let actions =
-            turns.map(|turn| gate.look(resident, PAUSE_ABOVE, LIMIT, begin + Duration::from_millis(10 * turn)));
+            turns.map(|turn| gate.check(resident, PAUSE_ABOVE, LIMIT, begin + Duration::from_millis(10 * turn)));
         let actions = actions.filter(|action| *action != Action::Nothing).collect();
         (gate, actions)
     }
@@ -153,7 +153,7 @@ mod tests {
         assert!((10..20).contains(&sips(&actions)), "it stands still for ever: {actions:?}");
         let (_, actions) = gate_at(99, 40);
         assert!((2..5).contains(&sips(&actions)), "close to the limit as well: {actions:?}");
-        assert_eq!(gate.look(90, PAUSE_ABOVE, LIMIT, Moment::now()), Action::Resume);
+        assert_eq!(gate.check(90, PAUSE_ABOVE, LIMIT, Moment::now()), Action::Resume);
         assert_eq!((gate.customer_memory_divisor(), gate.pauses_reading()), (1, false));
     }
 
@@ -168,9 +168,9 @@ mod tests {
     fn a_short_pause_is_over_when_there_is_room() {
         let mut gate = MemoryGate::new();
         let now = Moment::now();
-        assert_eq!(gate.look(91, PAUSE_ABOVE, LIMIT, now), Action::Pause);
-        assert_eq!(gate.look(91, PAUSE_ABOVE, LIMIT, now), Action::Nothing);
-        assert_eq!(gate.look(89, PAUSE_ABOVE, LIMIT, now), Action::Resume);
-        assert_eq!(gate.look(89, PAUSE_ABOVE, LIMIT, now), Action::Nothing);
+        assert_eq!(gate.check(91, PAUSE_ABOVE, LIMIT, now), Action::Pause);
+        assert_eq!(gate.check(91, PAUSE_ABOVE, LIMIT, now), Action::Nothing);
+        assert_eq!(gate.check(89, PAUSE_ABOVE, LIMIT, now), Action::Resume);
+        assert_eq!(gate.check(89, PAUSE_ABOVE, LIMIT, now), Action::Nothing);
     }
 }

@@ -28,7 +28,7 @@ impl Lane {
             self.memory_gate.released = now;
             resident = resident_bytes().unwrap_or(resident);
         }
-        let action = self.memory_gate.look(resident, pause_above, limit, now);
+        let action = self.memory_gate.check(resident, pause_above, limit, now);
         if self.memory_gate.is_short() {
             self.health().wait(Wait {
                 cause: WaitCause::Memory,

@@ -131,7 +131,7 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
         (one, two)
     });
     lab.decided_until(wall_clock().0 - 10_000);
-    eventually("parameters are learnt", || {
+    eventually("parameters are trained", || {
         one.metrics().get("cohortd_churn_parameters_version").filter(|version| **version > 0.0).copied()
     });
     two.stop();

@@ -164,7 +164,7 @@ fn every_query_of_the_dashboards_brings_something_from_a_running_daemon() {
         send(&writer, number, customer, "purchase", at, amount(number));
     });
     writer.flush();
-    eventually("parameters are learnt, and a week is foretold", || {
+    eventually("parameters are trained, and a week is forecast", || {
         let metrics = daemon.metrics();
         let is_learnt = metrics["cohortd_churn_parameters_version"] > 0.0;
         (is_learnt && metrics.contains_key("cohortd_cohort_forecast_changes")).then_some(())

@@ -67,7 +67,7 @@ fn a_process_that_sleeps_while_it_lets_a_partition_go_writes_nothing_more_for_wh
         // The other is given what this one lets go, and then all of it.
         let deadline = std::time::Instant::now() + super::LONG;
         while one.log().matches("Revoked.").count() == before {
-            assert!(std::time::Instant::now() < deadline, "the first process is never told to let go");
+            assert!(std::time::Instant::now() < deadline, "the first process never has to give it up");
             thread::sleep(Duration::from_micros(200));
         }
         one.signal("-STOP");

@@ -634,7 +634,7 @@ impl Writer {
 
 /// First offset and end of a partition, as this client may see them.
 fn range(client: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
-    eventually(&format!("the ends of {topic}/{partition} are told"), || {
+    eventually(&format!("the end of {topic}/{partition} is known"), || {
         ends::range(client, topic, partition, LONG).ok()
     })
 }

@@ -104,7 +104,7 @@ fn kill_between_two_rounds(lab: &Lab, rounds: usize) -> Vec<Duration> {
         let mut two = start(lab, "two");
         let deadline = Instant::now() + super::LONG;
         while one.log().matches("Revoked.").count() == before {
-            assert!(Instant::now() < deadline, "the first process was never told to let go");
+            assert!(Instant::now() < deadline, "the first process never had to give it up");
             thread::sleep(Duration::from_millis(1));
         }
         one.kill9();

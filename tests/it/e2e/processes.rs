@@ -104,7 +104,7 @@ fn rolling_restarts_and_changes_of_scale_under_load_lose_and_repeat_nothing() {
     let asked = Instant::now();
     daemons.remove(2).stop();
     let shares = shared_out(&mut daemons);
-    println!("rolling: {:?} after the third was told to stop the two others hold {shares:?}", asked.elapsed());
+    println!("rolling: {:?} after the stop of the third the two others hold {shares:?}", asked.elapsed());
 
     let last = open.close();
     lab.decided_until(last + shop::SETTLED_AFTER);

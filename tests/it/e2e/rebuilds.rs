@@ -66,7 +66,7 @@ fn a_rebuild_that_is_killed_is_refused_until_the_same_command_ends_it_and_then_d
     let mut daemon = lab.start("one", &sets());
     for without_its_copy in [false, true, false] {
         let until = applied(&mut daemon) + 300.0 + (random.next() % 1_000) as f64;
-        eventually("a part of the input is decided anew, or all of it", || {
+        eventually("a part of the input is decided again, or all of it", || {
             daemon.assert_running();
             (applied(&mut daemon) > until || daemon.says("Caught up with the input.")).then_some(())
         });

@@ -392,7 +392,7 @@ fn a_damaged_copy_of_a_schema_is_passed_over_and_fetched_again() {
 
 #[test]
 fn a_recreated_registry_ends_a_process_that_writes_its_old_ids() {
-    let Some(lab) = Lab::new("anew", 1, RULES) else { return };
+    let Some(lab) = Lab::new("recreated", 1, RULES) else { return };
     let (registry, id, sets) = registry();
     let mut daemon = start(&lab, "one", &sets, &[]);
     daemon.ready();

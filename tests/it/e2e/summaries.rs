@@ -116,7 +116,7 @@ fn a_missing_summaries_topic_stops_no_process_and_is_read_once_it_is_back() {
 
 #[test]
 fn the_forecast_is_shown_again_after_a_restart_on_the_same_day() {
-    let Some(lab) = Lab::new("foretold", 1, "[cohorts.seen]\nwho = 'did visit in the last 3 days'\n") else { return };
+    let Some(lab) = Lab::new("forecast", 1, "[cohorts.seen]\nwho = 'did visit in the last 3 days'\n") else { return };
     let sets = ["ranks.refresh=1 s", "time.live_after=1 s", "time.arrives_within=1 s"];
     let writer = lab.writer();
     for customer in ["ann", "bob", "cy"] {

@@ -182,8 +182,8 @@ fn a_partition_without_a_leader_for_a_moment_is_waited_for_and_asked_again() {
             assert!(asked.is_ok() || passing(&asked), "{asked:?}");
         }
         mock.restore_leader(&lab.name, 0).unwrap();
-        eventually("its ends are told", || watermarks.end_offsets(&lab.name, &[0], ask) == Ok(vec![(0, 0)]));
-        eventually("it is told of alone", || watermarks.range(&lab.name, 0, ask) == Ok(0..0));
+        eventually("its end offset is known", || watermarks.end_offsets(&lab.name, &[0], ask) == Ok(vec![(0, 0)]));
+        eventually("its range is known", || watermarks.range(&lab.name, 0, ask) == Ok(0..0));
         eventually("and its stable end", || reader.stable_end(&lab.name, 0, ask) == Ok(0));
     }
     // What does not exist is not waited for.

@@ -28,9 +28,9 @@ pub(super) struct Options {
 /// 78: something must be put right before `run`, or there are warnings and there were to be none. 1: brokers or the registry
 /// did not answer.
 pub(super) fn run(settings: &Loaded, file: &RulesFile, options: Options) -> Result<(), Stopped> {
-    let mut found = Preflight::look(settings);
+    let mut found = Preflight::run(settings);
     let outcomes = match found.input {
-        Some(_) => records::look(settings, file, &mut found)?,
+        Some(_) => records::check(settings, file, &mut found)?,
         None => None,
     };
     let mut out = output::results();

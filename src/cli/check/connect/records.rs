@@ -37,7 +37,7 @@ pub(super) struct Outcomes {
 ///
 /// # Errors
 /// None of the brokers' or the registry's: these are findings.
-pub(super) fn look(settings: &Loaded, file: &RulesFile, found: &mut Preflight) -> Result<Option<Outcomes>, Stopped> {
+pub(super) fn check(settings: &Loaded, file: &RulesFile, found: &mut Preflight) -> Result<Option<Outcomes>, Stopped> {
     match read(settings, file) {
         Ok(outcomes) => {
             outcomes.report(found);

@@ -56,7 +56,7 @@ impl Sample {
         })?;
         let mut deciding = Deciding::silent(shard(&settings.settings, &rules));
         let progress = Progress::of_deciding(held.len());
-        held.for_each_by_time(&progress, |event| deciding.take(event))?;
+        held.for_each_by_time(&progress, |event| deciding.apply(event))?;
         progress.finish();
         let end = deciding.tally().last.unwrap_or(Instant::MIN);
         let (tally, shard) = deciding.finish(end)?;
