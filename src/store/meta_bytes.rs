@@ -19,7 +19,7 @@ pub struct Meta {
     /// Their version; 0 if written by an earlier release, which had no versions.
     pub rules_version: u64,
     /// A migration to other rules is in progress.
-    pub adopting: Option<Adopting>,
+    pub migration: Option<MigrationProgress>,
     /// The first offset that was ever read.
     pub began: i64,
     /// Since when the log was read, for each fact.
@@ -48,14 +48,14 @@ pub struct Meta {
     /// The rank thresholds, by the numbers of the rule set; nothing from `replay_from` on was decided under others.
     pub thresholds: Vec<Option<Standing>>,
     /// The thresholds are new, and not all customers have been re-evaluated under them yet.
-    pub taking_up: Option<TakingUp>,
+    pub applying_thresholds: Option<ThresholdsProgress>,
     /// The number of customers with a state.
     pub customers: u64,
     /// Entries of cohorts by the rule set's numbers, in hours since 1970.
     pub surges: Vec<(u32, i64, u64)>,
     /// The churn parameters; nothing from `replay_from` on was decided under others.
     pub model: Option<InForce>,
-    pub surveyed: Surveyed,
+    pub last_surveys: LastSurveys,
     pub log: Log,
     /// More deadlines were due at once than fit in one transaction, and not all are decided yet.
     pub overdue: Option<Overdue>,
@@ -95,17 +95,17 @@ pub struct Overdue {
 
 /// The last surveys of all customers, and what was published of them; `MIN`: never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Surveyed {
+pub struct LastSurveys {
     /// Days since 1970-01-01 in the rules' time zone.
     pub day: i64,
     /// Weeks since Monday 1970-01-05.
     pub week: i64,
     /// The day for which this partition published the forecasts of all.
-    pub foretold: i64,
+    pub forecast: i64,
 }
 
-impl Surveyed {
-    pub const NEVER: Self = Self { day: i64::MIN, week: i64::MIN, foretold: i64::MIN };
+impl LastSurveys {
+    pub const NEVER: Self = Self { day: i64::MIN, week: i64::MIN, forecast: i64::MIN };
 }
 
 /// Parameters of the model of churn, and since when.
@@ -121,7 +121,7 @@ pub struct InForce {
 
 /// Progress of re-evaluating customers under new thresholds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakingUp {
+pub struct ThresholdsProgress {
     /// The previous thresholds.
     pub old: Vec<Option<Standing>>,
     /// Customers up to this id are done; empty: none.
@@ -130,7 +130,7 @@ pub struct TakingUp {
 
 /// Progress of migrating a partition to other rules: no input is read meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adopting {
+pub struct MigrationProgress {
     /// The target version.
     pub version: u64,
     /// States of customers up to this id, in byte order, use the numbers of the target rules; those after it still the
@@ -164,19 +164,19 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
     put_i64(out, meta.written_at.0);
     put_len(out, meta.members.len());
     put_u64(out, meta.rules_version);
-    out.push(u8::from(meta.adopting.is_some()));
-    if let Some(adopting) = &meta.adopting {
-        put_u64(out, adopting.version);
-        put_text(out, &adopting.through);
-        put_len(out, adopting.members.len());
-        put_counts(out, &adopting.members);
-        put_observed(out, &adopting.observed);
+    out.push(u8::from(meta.migration.is_some()));
+    if let Some(migration) = &meta.migration {
+        put_u64(out, migration.version);
+        put_text(out, &migration.through);
+        put_len(out, migration.members.len());
+        put_counts(out, &migration.members);
+        put_observed(out, &migration.observed);
     }
     put_i64(out, meta.began);
-    out.push(u8::from(meta.taking_up.is_some()));
-    if let Some(taking_up) = &meta.taking_up {
-        put_thresholds(out, &taking_up.old);
-        put_text(out, &taking_up.through);
+    out.push(u8::from(meta.applying_thresholds.is_some()));
+    if let Some(applying_thresholds) = &meta.applying_thresholds {
+        put_thresholds(out, &applying_thresholds.old);
+        put_text(out, &applying_thresholds.through);
     }
     put_u64(out, meta.customers);
     out.push(u8::from(meta.model.is_some()));
@@ -186,8 +186,8 @@ pub fn encode_meta(meta: &Meta, out: &mut Vec<u8>) {
         out.push(u8::from(through.is_some()));
         through.iter().for_each(|through| put_text(out, through));
     }
-    let Surveyed { day, week, foretold } = meta.surveyed;
-    [day, week, foretold].into_iter().for_each(|last| put_i64(out, last));
+    let LastSurveys { day, week, forecast } = meta.last_surveys;
+    [day, week, forecast].into_iter().for_each(|last| put_i64(out, last));
     put_text(out, &meta.log.topic_id);
     put_u64(out, meta.log.resets);
     put_i64(out, meta.log.shift);
@@ -259,7 +259,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         partitions: reader.u32("partitions")?,
         rules: text(&mut reader, "rules")?,
         rules_version: 0,
-        adopting: None,
+        migration: None,
         began: 0,
         observed: Observed::ALWAYS,
         timing: Timing {
@@ -278,11 +278,11 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         written_at: Instant(0),
         members: Vec::new(),
         thresholds: Vec::new(),
-        taking_up: None,
+        applying_thresholds: None,
         customers: 0,
         surges: Vec::new(),
         model: None,
-        surveyed: Surveyed::NEVER,
+        last_surveys: LastSurveys::NEVER,
         log: Log::default(),
         overdue: None,
     };
@@ -298,7 +298,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     if reader.u8("adopting")? != 0 {
         let (version, through) = (reader.u64("adopting")?, text(&mut reader, "adopting")?);
         let (members, observed) = (read_counts(&mut reader)?, read_observed(&mut reader)?);
-        meta.adopting = Some(Adopting { version, through, members, observed });
+        meta.migration = Some(MigrationProgress { version, through, members, observed });
     }
     meta.began = reader.i64("first offset")?;
     if !has_parts {
@@ -307,7 +307,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
     }
     if reader.u8("taking up")? != 0 {
         let old = read_thresholds(&mut reader)?;
-        meta.taking_up = Some(TakingUp { old, through: text(&mut reader, "taking up")? });
+        meta.applying_thresholds = Some(ThresholdsProgress { old, through: text(&mut reader, "taking up")? });
     }
     meta.customers = reader.u64("customers")?;
     if !has_parts {
@@ -326,7 +326,7 @@ pub fn decode_meta(bytes: &[u8]) -> Result<Meta, Corrupt> {
         meta.model = Some(InForce { parameters, since, through });
     }
     let mut last = || reader.i64("last survey");
-    meta.surveyed = Surveyed { day: last()?, week: last()?, foretold: last()? };
+    meta.last_surveys = LastSurveys { day: last()?, week: last()?, forecast: last()? };
     // As above.
     if reader.is_empty() {
         return Ok(meta);
@@ -379,7 +379,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::super::meta_parts::{MetaParts, complete, encode_parts};
-    use super::{Adopting, Corrupt, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta};
+    use super::{
+        Corrupt, InForce, LastSurveys, Log, Meta, MigrationProgress, Overdue, ThresholdsProgress, decode_meta,
+        encode_meta,
+    };
     use crate::churn::Fgp;
     use crate::engine::{Model, Observed, Parameters, Standing, Timing};
     use crate::event::{Instant, Number, Span};
@@ -392,7 +395,7 @@ mod tests {
             partitions: 3,
             rules: "f".into(),
             rules_version: 9,
-            adopting: Some(Adopting {
+            migration: Some(MigrationProgress {
                 version: 10,
                 through: "ann".into(),
                 members: vec![1, 2],
@@ -412,7 +415,7 @@ mod tests {
             written_at: Instant(17),
             members: vec![18, 0],
             thresholds: vec![None, Some(standing)],
-            taking_up: Some(TakingUp { old: vec![Some(standing), None], through: "bob".into() }),
+            applying_thresholds: Some(ThresholdsProgress { old: vec![Some(standing), None], through: "bob".into() }),
             customers: 19,
             surges: vec![(0, 20, 21), (1, -22, 23)],
             model: Some(InForce {
@@ -425,7 +428,7 @@ mod tests {
                 since: Instant(25),
                 through: Some("cy".into()),
             }),
-            surveyed: Surveyed { day: 26, week: -27, foretold: 28 },
+            last_surveys: LastSurveys { day: 26, week: -27, forecast: 28 },
             log: Log { topic_id: "id".into(), resets: 29, shift: -30 },
             overdue: Some(Overdue { decided_to: Instant(29), position: 30 }),
         }
@@ -449,7 +452,7 @@ mod tests {
 
     #[test]
     fn only_parts_that_changed_are_written_again_and_meta_itself_is_short() {
-        let mut meta = Meta { members: vec![70_000; 600], adopting: None, taking_up: None, ..meta() };
+        let mut meta = Meta { members: vec![70_000; 600], migration: None, applying_thresholds: None, ..meta() };
         meta.surges = (0..600).flat_map(|cohort| (0..3).map(move |hour| (cohort, 490_000 + hour, 300))).collect();
         let mut parts = MetaParts::default();
         let all = parts.changed(&meta);

@@ -34,7 +34,10 @@ pub use counter_bytes::{Published, Stage, decode_counters, encode_counters};
 pub use database::{Database, Stored, StoredCustomer};
 pub use error::{StoreError, Trouble};
 pub use handles::{FILES_PER_DATABASE_MIN, files_per_database, raise_file_limit};
-pub use meta_bytes::{Adopting, InForce, Log, Meta, Overdue, Surveyed, TakingUp, decode_meta, encode_meta, has_parts};
+pub use meta_bytes::{
+    InForce, LastSurveys, Log, Meta, MigrationProgress, Overdue, ThresholdsProgress, decode_meta, encode_meta,
+    has_parts,
+};
 pub use meta_parts::{MetaParts, encode_parts};
 pub use moved::{MOVED_FOR, remove_moved};
 pub use quarantine::{DAMAGES_MAX, SetAside, remove_set_aside, set_aside, trim_set_aside};

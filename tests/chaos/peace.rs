@@ -143,11 +143,11 @@ fn is_applied(field: &mut Field, checker: &mut Checker) -> bool {
             }
             Ok(metas) => {
                 let is_new = |rules: &str| rules == fingerprint;
-                let is_applied = metas.iter().flatten().filter(|meta| is_new(&meta.rules) && meta.adopting.is_none());
+                let is_applied = metas.iter().flatten().filter(|meta| is_new(&meta.rules) && meta.migration.is_none());
                 if is_applied.count() == metas.len() {
                     return true;
                 }
-                let state = |meta: &&cohortd::store::Meta| format!("{} {}", meta.rules, meta.adopting.is_some());
+                let state = |meta: &&cohortd::store::Meta| format!("{} {}", meta.rules, meta.migration.is_some());
                 metas.iter().flatten().map(state).collect::<Vec<_>>()
             }
         };

@@ -15,7 +15,7 @@ use cohortd::engine::{Detail, Engine, Observed, Shard, Timing};
 use cohortd::event::{CustomerEvent, Instant, Number, Properties, Span, Value};
 use cohortd::rules::{self, RuleSet};
 use cohortd::store::{
-    Batch, Database, Log, Meta, Recorded, SharedMemory, StoreError, Surveyed, Trouble, decode_state, encode_state,
+    Batch, Database, LastSurveys, Log, Meta, Recorded, SharedMemory, StoreError, Trouble, decode_state, encode_state,
     layout, next_deadline,
 };
 
@@ -54,7 +54,7 @@ fn meta(rules: &RuleSet) -> Meta {
         partitions: 4,
         rules: rules.fingerprint.clone(),
         rules_version: 0,
-        adopting: None,
+        migration: None,
         began: 0,
         observed: Observed::ALWAYS,
         timing: Timing {
@@ -73,11 +73,11 @@ fn meta(rules: &RuleSet) -> Meta {
         written_at: Instant(1_767_312_000_001),
         members: vec![1, 0, 2, 0, 1],
         thresholds: Vec::new(),
-        taking_up: None,
+        applying_thresholds: None,
         customers: 0,
         surges: Vec::new(),
         model: None,
-        surveyed: Surveyed::NEVER,
+        last_surveys: LastSurveys::NEVER,
         log: Log::default(),
         overdue: None,
     }
@@ -223,13 +223,13 @@ fn databases(folder: &Path, memory: &SharedMemory, count: usize, bytes: usize) -
 fn no_write_waits_for_the_write_buffers_of_another_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     let writing = thread::spawn(move || {
         let memory = SharedMemory::new(8 << 20, 4 << 20);
         let databases = databases(&path, &memory, 48, 100);
-        tell.send((memory.write_buffers_used(), databases.iter().map(Database::memtable_bytes).max())).unwrap();
+        sender.send((memory.write_buffers_used(), databases.iter().map(Database::memtable_bytes).max())).unwrap();
     });
-    let found = told.recv_timeout(Duration::from_secs(60));
+    let found = receiver.recv_timeout(Duration::from_secs(60));
     let ((used, budget), largest) = found.expect("a write waits for ever");
     // A process that ends while its databases are being closed is aborted.
     writing.join().unwrap();

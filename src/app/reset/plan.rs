@@ -183,7 +183,7 @@ mod tests {
     use super::{CurrentInput, From, Meta, Offsets, Range, Step, is_of_another_log, moved, replaying_from, step};
     use crate::engine::{Observed, Timing};
     use crate::event::{Instant, Span};
-    use crate::store::{Log, Surveyed};
+    use crate::store::{LastSurveys, Log};
 
     fn current() -> CurrentInput {
         CurrentInput { topic: "in".into(), topic_id: "a".into(), cluster_id: "c".into(), partitions: 1 }
@@ -197,7 +197,7 @@ mod tests {
             partitions: 1,
             rules: "f".into(),
             rules_version: 1,
-            adopting: None,
+            migration: None,
             began: 0,
             observed: Observed::ALWAYS,
             timing: Timing { arrives_within: Span(1), max_lateness: Span(2), earliest: Instant(3) },
@@ -212,11 +212,11 @@ mod tests {
             written_at: Instant(0),
             members: Vec::new(),
             thresholds: Vec::new(),
-            taking_up: None,
+            applying_thresholds: None,
             customers: 0,
             surges: Vec::new(),
             model: None,
-            surveyed: Surveyed::NEVER,
+            last_surveys: LastSurveys::NEVER,
             log: Log { topic_id: "a".into(), resets: 0, shift: 0 },
             overdue: None,
         }

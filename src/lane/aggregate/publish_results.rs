@@ -23,9 +23,9 @@ impl Lane {
             let is_later = partition.migrating.is_some() || partition.rules.number < whole.version;
             if is_later {
                 self.unpublished.whole = Some(whole);
-            } else if partition.rules.number == whole.version && whole.day > partition.surveyed.foretold {
+            } else if partition.rules.number == whole.version && whole.day > partition.last_surveys.forecast {
                 partition.begin();
-                partition.surveyed.foretold = whole.day;
+                partition.last_surveys.forecast = whole.day;
                 let record = |forecast| {
                     self.context.record_encoder.forecast_record(&forecast, &whole.overview.day, PUBLISHER_PARTITION)
                 };

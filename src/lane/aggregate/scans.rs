@@ -34,7 +34,7 @@ impl Lane {
             if left == 0 || surveyed == SURVEYS_MAX || self.plan_size.is_full(plan) {
                 break;
             }
-            let before = partition.surveyed;
+            let before = partition.last_surveys;
             match partition.continue_survey(&context, left, plan) {
                 Ok(looked) => left -= looked,
                 Err(error) => failed.push((partition.number, error.into())),
@@ -42,7 +42,7 @@ impl Lane {
             if partition.is_surveying() {
                 break;
             }
-            surveyed += usize::from(partition.surveyed != before);
+            surveyed += usize::from(partition.last_surveys != before);
         }
     }
 

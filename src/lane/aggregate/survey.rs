@@ -63,7 +63,7 @@ impl Partition {
             return None;
         }
         let (day, week) = (self.rules.rules.calendar().period(now, Unit::Day), week_of(now));
-        let last = self.surveyed;
+        let last = self.last_surveys;
         let begun_in = *self.began_in_week.get_or_insert(week);
         let survey = (self.is_live() && day > last.day).then(|| Survey::new(&self.rules.rules, now));
         // The first week of a log that is read from its beginning may be incomplete.
@@ -124,7 +124,7 @@ impl Partition {
         let survey = survey.map(|survey| encode_survey(partition, &survey, rules));
         let sample = sampling.map(|sampling| PublishedSample { partition, sample: sampling.finish() });
         let sample = sample.and_then(|sample| sample.encode(rules));
-        (self.surveyed.day, self.surveyed.week) = (day, week);
+        (self.last_surveys.day, self.last_surveys.week) = (day, week);
         tracing::debug!(partition = self.number, day, week, "All customers were surveyed.");
         self.begin();
         for (key, value) in survey.into_iter().flatten().chain(sample) {

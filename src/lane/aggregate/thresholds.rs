@@ -14,7 +14,7 @@ use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::state::Partition;
 use crate::lane::summaries::updates::ThresholdsUpdate;
-use crate::store::{Recorded, StoreError, TakingUp, places};
+use crate::store::{Recorded, StoreError, ThresholdsProgress, places};
 
 /// Customers of a lane scanned in one transaction while thresholds are applied.
 const LOOK_MAX: usize = 200_000;
@@ -60,7 +60,7 @@ impl Partition {
             self.record(position, Recorded::Threshold { rank, threshold, stream_time });
         }
         self.shard_mut().set_thresholds(Arc::clone(thresholds));
-        self.ranks.applying = Some(TakingUp { old: old.to_vec(), through: String::new() });
+        self.ranks.applying = Some(ThresholdsProgress { old: old.to_vec(), through: String::new() });
     }
 
     /// Decides a share of the customers between the old thresholds and the new, and flushes them.
@@ -70,7 +70,7 @@ impl Partition {
         budget: &mut Budget,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
-        let Some(TakingUp { old, through }) = self.ranks.applying.take() else { return Ok(()) };
+        let Some(ThresholdsProgress { old, through }) = self.ranks.applying.take() else { return Ok(()) };
         self.begin();
         let old: Thresholds = old.into();
         let (new, stream_time) = (Arc::clone(self.thresholds()), self.stream_time());
@@ -99,7 +99,7 @@ impl Partition {
         })?;
         budget.looks -= looked;
         budget.decisions -= concerned.len();
-        self.ranks.applying = more.then(|| TakingUp { old: old.to_vec(), through: last });
+        self.ranks.applying = more.then(|| ThresholdsProgress { old: old.to_vec(), through: last });
         let missing = concerned.iter().filter(|customer| self.find(customer).is_none()).map(|c| &**c).collect();
         self.load_states(missing)?;
         for customer in &concerned {

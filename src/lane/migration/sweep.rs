@@ -16,7 +16,7 @@ use crate::lane::partition::state::Partition;
 use crate::lane::versions::edit_report::Applied;
 use crate::lane::versions::rulebook::Version;
 use crate::rules::RuleSet;
-use crate::store::{Adopting, Recorded, StoreError, Surveyed, decode_state, encode_state};
+use crate::store::{LastSurveys, MigrationProgress, Recorded, StoreError, decode_state, encode_state};
 
 /// Customers migrated in one transaction.
 const SWEEP_CUSTOMERS: usize = 2_000;
@@ -77,7 +77,7 @@ impl RulesMigration {
     }
 
     /// How far the migration is, with what is known now about when facts began to be observed.
-    fn state_of_migration(&self, partition: &mut Partition) -> Adopting {
+    fn state_of_migration(&self, partition: &mut Partition) -> MigrationProgress {
         let stream_time = partition.stream_time();
         let begins = (!self.has_whole_log).then(|| self.log_begins.unwrap_or(stream_time));
         let observed = self.migration.observed(&partition.observed, begins, stream_time);
@@ -87,7 +87,7 @@ impl RulesMigration {
                 observed.later.iter().for_each(|(fact, at)| migrating.observed.begins(*fact, *at));
                 migrating
             }
-            None => Adopting {
+            None => MigrationProgress {
                 version: self.version.number,
                 through: String::new(),
                 members: vec![0; self.version.rules.cohorts.len()],
@@ -97,7 +97,7 @@ impl RulesMigration {
     }
 
     /// All customers are migrated: the new rules come into force.
-    fn finish(&self, partition: &mut Partition, migrating: Adopting, context: &Context) {
+    fn finish(&self, partition: &mut Partition, migrating: MigrationProgress, context: &Context) {
         let (old, new) = (Arc::clone(&partition.rules), &self.version);
         let members = sizes(&old.rules, &partition.members, &new.rules, &migrating.members);
         let members = members.into_iter().map(|(cohort, before, after)| (cohort.to_owned(), before, after)).collect();
@@ -117,7 +117,7 @@ impl RulesMigration {
         partition.ranks = RankState::recounting(&new.rules);
         partition.surges.forget();
         partition.model.take_if(|_| !self.migration.keeps_parameters());
-        partition.surveyed = Surveyed::NEVER;
+        partition.last_surveys = LastSurveys::NEVER;
         partition.survey_pass = None;
         partition.evict_all();
         partition.shard_mut().set_thresholds(thresholds);

@@ -7,7 +7,7 @@ use crate::engine::{RankMove, Standing};
 use crate::event::stored_hash::tie_hash;
 use crate::lane::partition::publish_schedule::PublishSchedule;
 use crate::rules::RuleSet;
-use crate::store::{Database, Stage, StoreError, TakingUp, decode_counters, encode_counters, places};
+use crate::store::{Database, Stage, StoreError, ThresholdsProgress, decode_counters, encode_counters, places};
 use crate::summary::Counters;
 
 /// The counters of a partition's rankings, and when they are to be published.
@@ -16,7 +16,7 @@ pub(in crate::lane) struct RankState {
     /// The database does not hold them as they are.
     pub(in crate::lane) changed: bool,
     /// Set while new thresholds are in force and not all customers are decided under them.
-    pub(in crate::lane) applying: Option<TakingUp>,
+    pub(in crate::lane) applying: Option<ThresholdsProgress>,
     /// The tick of the last publication.
     pub(in crate::lane) published_tick: Option<i64>,
     /// The stage that was published then.
@@ -38,7 +38,7 @@ impl RankState {
     /// From the database; counts the customers if it holds no counters for these rules.
     pub(in crate::lane) fn load(
         database: &Database,
-        applying: Option<TakingUp>,
+        applying: Option<ThresholdsProgress>,
         rules: &RuleSet,
     ) -> Result<Self, StoreError> {
         let stored = stored_counters(database, rules)?;
@@ -51,7 +51,7 @@ impl RankState {
     }
 
     /// Counters as the database has them.
-    fn of(counters: Counters, applying: Option<TakingUp>) -> Self {
+    fn of(counters: Counters, applying: Option<ThresholdsProgress>) -> Self {
         Self {
             counters,
             changed: false,

@@ -17,11 +17,11 @@ impl Partition {
         customer: &str,
         rulebook: &Rulebook,
     ) -> Result<(Arc<Version>, Observed), LaneError> {
-        let taken_up = self.meta.adopting.as_ref().filter(|adopting| customer <= adopting.through.as_str());
-        if let Some(adopting) = taken_up
-            && let Some(version) = rulebook.get(adopting.version)?
+        let migrated = self.meta.migration.as_ref().filter(|migration| customer <= migration.through.as_str());
+        if let Some(migration) = migrated
+            && let Some(version) = rulebook.get(migration.version)?
         {
-            return Ok((version, adopting.observed.clone()));
+            return Ok((version, migration.observed.clone()));
         }
         Ok((Arc::clone(&self.rules), self.observed.clone()))
     }
@@ -56,7 +56,7 @@ impl Partition {
     /// The version of the rules that the partition is to migrate to, if it is not the one in force.
     pub(in crate::lane) fn pending_version(&self, newest: u64) -> Option<u64> {
         match &self.migrating {
-            Some(adopting) => Some(adopting.version),
+            Some(migration) => Some(migration.version),
             None => (self.rules.number < newest).then_some(newest),
         }
     }

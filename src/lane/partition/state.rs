@@ -13,7 +13,7 @@ use crate::lane::partition::surge::Surges;
 use crate::lane::partition::survey_pass::SurveyPass;
 use crate::lane::versions::rulebook::Version;
 use crate::metrics::PartitionMetrics;
-use crate::store::{Adopting, Database, InForce, Meta, MetaParts, Overdue, Recorded, StoreError, Surveyed};
+use crate::store::{Database, InForce, LastSurveys, Meta, MetaParts, MigrationProgress, Overdue, Recorded, StoreError};
 
 /// Deadlines decided at once, until the lane sets how many.
 const DECISIONS_DEFAULT: usize = 10_000;
@@ -24,7 +24,7 @@ pub(in crate::lane) struct Partition {
     /// The version of the rules that decides.
     pub(in crate::lane) rules: Arc<Version>,
     /// How far the customers are migrated to another version; as of the current batch.
-    pub(in crate::lane) migrating: Option<Adopting>,
+    pub(in crate::lane) migrating: Option<MigrationProgress>,
     /// Since when the log was read, by fact.
     pub(in crate::lane) observed: Observed,
     pub(in crate::lane) shard: Shard,
@@ -48,7 +48,7 @@ pub(in crate::lane) struct Partition {
     pub(in crate::lane) ranks: RankState,
     /// The parameters of the churn model.
     pub(in crate::lane) model: Option<InForce>,
-    pub(in crate::lane) surveyed: Surveyed,
+    pub(in crate::lane) last_surveys: LastSurveys,
     /// The week of stream time in which this process began to read the partition.
     pub(in crate::lane) began_in_week: Option<i64>,
     /// A survey under way.
@@ -125,9 +125,9 @@ impl Partition {
         let timers_from = database.timers_from()?;
         let parts = database.meta_parts()?;
         // During a migration the states are of two versions of the rules; they are counted once it is complete.
-        let ranks = match meta.adopting {
+        let ranks = match meta.migration {
             Some(_) => RankState::recounting(&rules.rules),
-            None => RankState::load(&database, meta.taking_up.clone(), &rules.rules)?,
+            None => RankState::load(&database, meta.applying_thresholds.clone(), &rules.rules)?,
         };
         if meta.thresholds.len() == rules.rules.ranks.len() {
             shard.set_thresholds(meta.thresholds.clone().into());
@@ -138,7 +138,7 @@ impl Partition {
         Ok(Self {
             number,
             rules,
-            migrating: meta.adopting.clone(),
+            migrating: meta.migration.clone(),
             observed: meta.observed.clone(),
             shard,
             database,
@@ -152,7 +152,7 @@ impl Partition {
             members: meta.members.clone(),
             ranks,
             model: meta.model.clone(),
-            surveyed: meta.surveyed,
+            last_surveys: meta.last_surveys,
             began_in_week: None,
             survey_pass: None,
             customers: meta.customers,

@@ -144,7 +144,7 @@ fn counted(
     database: &Database,
     context: &Context,
 ) -> Result<Option<(Counters, Arc<RuleSet>)>, LaneError> {
-    let Some(meta) = meta.filter(|meta| meta.adopting.is_none()) else { return Ok(None) };
+    let Some(meta) = meta.filter(|meta| meta.migration.is_none()) else { return Ok(None) };
     let Some(version) = context.rulebook.for_state(meta.rules_version, &meta.rules)? else { return Ok(None) };
     let found = stored_counters(database, &version.rules)?;
     Ok(found.map(|found| (found, Arc::clone(&version.rules))))

@@ -19,7 +19,7 @@ use crate::lane::restore::stages::{Restore, RestoreTools, Stage, Step};
 use crate::lane::versions::rulebook::Version;
 use crate::metrics::WaitCause;
 use crate::settings;
-use crate::store::{Database, Log, Meta, Surveyed};
+use crate::store::{Database, LastSurveys, Log, Meta};
 
 /// How long one request to a broker may take; the group is polled in between.
 const ASK: Duration = Duration::from_secs(1);
@@ -110,7 +110,7 @@ impl Restore {
 
     /// The rules that decided the state. `None`: another process has applied a version that this one has not read yet.
     fn rules_of(&self, meta: &Meta, context: &Context) -> Result<Option<Arc<Version>>, LaneError> {
-        let needed = meta.adopting.as_ref().map_or(meta.rules_version, |adopting| adopting.version);
+        let needed = meta.migration.as_ref().map_or(meta.rules_version, |migration| migration.version);
         if needed > context.rulebook.newest() {
             if context.rulebook.is_behind() || self.hold.lasts(WaitCause::Rules) < RULES_WITHIN {
                 return Ok(None);
@@ -162,7 +162,7 @@ fn empty_meta(offset: i64, observed_from: Instant, rules: &Version, context: &Co
         partitions: context.partitions,
         rules: rules.rules.fingerprint.clone(),
         rules_version: rules.number,
-        adopting: None,
+        migration: None,
         began: offset,
         observed: Observed { from: observed_from, ..Observed::ALWAYS },
         timing: context.timing,
@@ -177,11 +177,11 @@ fn empty_meta(offset: i64, observed_from: Instant, rules: &Version, context: &Co
         written_at: wall_clock(),
         members: vec![0; rules.rules.cohorts.len()],
         thresholds: Vec::new(),
-        taking_up: None,
+        applying_thresholds: None,
         customers: 0,
         surges: Vec::new(),
         model: None,
-        surveyed: Surveyed::NEVER,
+        last_surveys: LastSurveys::NEVER,
         log: Log { topic_id: context.input_id.clone(), ..Log::default() },
         overdue: None,
     }

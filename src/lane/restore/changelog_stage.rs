@@ -68,7 +68,7 @@ impl Changelog {
                     self.recorded.put_meta_part(key, value);
                 }
                 let alike =
-                    |(_, rules): &(Counters, Arc<RuleSet>)| meta.adopting.is_none() && meta.rules == rules.fingerprint;
+                    |(_, rules): &(Counters, Arc<RuleSet>)| meta.migration.is_none() && meta.rules == rules.fingerprint;
                 let counted = self.counters.is_some();
                 self.counters = self.counters.take().filter(alike);
                 self.uncounted |= counted && self.counters.is_none();

@@ -123,7 +123,7 @@ fn versions(lab: &Lab) -> Vec<u64> {
     let last = |seen: Vec<super::lab::Seen>| {
         let meta = seen.into_iter().rfind(|seen| seen.key == [b'M'])?;
         let meta = decode_meta(&meta.payload?).unwrap();
-        meta.adopting.is_none().then_some(meta.rules_version)
+        meta.migration.is_none().then_some(meta.rules_version)
     };
     lab.read("log").into_iter().filter_map(last).collect()
 }
@@ -481,7 +481,7 @@ fn of_numbers(others: bool) -> Members {
 /// Is the partition between two versions, as a restart would find it?
 fn is_between(lab: &Lab) -> bool {
     let last = lab.read("log").concat().into_iter().rfind(|seen| seen.key == [b'M']).unwrap();
-    decode_meta(&last.payload.unwrap()).unwrap().adopting.is_some()
+    decode_meta(&last.payload.unwrap()).unwrap().migration.is_some()
 }
 
 #[test]
@@ -508,8 +508,8 @@ fn a_kill_between_two_parts_of_an_edit_migrates_every_customer_once() {
                     if seen.key != [b'M'] {
                         continue;
                     }
-                    let adopting = decode_meta(&seen.payload?).unwrap().adopting;
-                    if adopting.is_some_and(|adopting| adopting.version == version) {
+                    let migration = decode_meta(&seen.payload?).unwrap().migration;
+                    if migration.is_some_and(|migration| migration.version == version) {
                         return Some(());
                     }
                 }

@@ -171,10 +171,10 @@ fn a_process_killed_while_it_applies_thresholds_goes_on_where_it_was() {
         daemon.assert_running();
         daemon.kill9();
         while changes.next(Duration::from_secs(1)).is_some() {}
-        let taking_up = meta(&lab).taking_up.expect("killed too late: all are decided");
-        assert!(taking_up.through > through, "{} {through}", taking_up.through);
-        println!("taking-up: killed with customers decided through {}", taking_up.through);
-        through = taking_up.through;
+        let applying_thresholds = meta(&lab).applying_thresholds.expect("killed too late: all are decided");
+        assert!(applying_thresholds.through > through, "{} {through}", applying_thresholds.through);
+        println!("taking-up: killed with customers decided through {}", applying_thresholds.through);
+        through = applying_thresholds.through;
         // These are still to be decided, and this must not come first.
         for number in BUYERS - 10..BUYERS {
             writer.send(&buyer(number), &purchase(number, &format!("again-{stop}"), 0));
@@ -185,7 +185,7 @@ fn a_process_killed_while_it_applies_thresholds_goes_on_where_it_was() {
     let mut daemon = lab.start("one", &["ranks.refresh=1 s"]);
     daemon.ready();
     lab.read_through();
-    eventually("all are decided", || meta(&lab).taking_up.is_none().then_some(()));
+    eventually("all are decided", || meta(&lab).applying_thresholds.is_none().then_some(()));
     daemon.stop();
 
     let recorded = lab.thresholds_applied().remove(0);
