@@ -1,7 +1,7 @@
 //! One address: accepts connections, and answers on each until it ends.
 //!
-//! The cost of an unknown client is bounded: connections by [`ConnectionSlots`], the time of a handshake, of headers, of an
-//! answer and of reading it, and the size of headers.
+//! The cost of an unknown client is bounded: connections by [`ConnectionSlots`], the time of a handshake, of headers,
+//! of an answer and of reading it, and the size of headers.
 
 use std::io;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Which rules file this process read last, kept over restarts.
 //!
 //! Between two runs the file may have been edited, perhaps back to an earlier version; or it is unchanged, while other
-//! processes, or a POST, moved on to newer rules. Only the first is an edit, and the file alone does not show which it is.
+//! processes, or a POST, moved on to newer rules. Only the first is an edit, and the file alone does not show which it
+//! is.
 
 use std::fs;
 use std::io;

@@ -37,9 +37,9 @@ impl GammaGamma {
         self.p * self.v / (self.q - 1.0)
     }
 
-    /// The amount to expect of this customer's next purchase: p·(v + x·z) / (p·x + q - 1), between the customer's own mean
-    /// and that of all. A customer without repeat purchases (`x` = 0) counts as the average of all; refunds beyond what was bought count as
-    /// nothing spent.
+    /// The amount to expect of this customer's next purchase: p·(v + x·z) / (p·x + q - 1), between the customer's own
+    /// mean and that of all. A customer without repeat purchases (`x` = 0) counts as the average of all; refunds beyond
+    /// what was bought count as nothing spent.
     #[must_use]
     pub fn expected_amount(&self, spent: Spent) -> f64 {
         let own = if spent.x > 0.0 { spent.x * spent.mean.max(0.0) } else { 0.0 };

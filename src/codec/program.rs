@@ -188,8 +188,7 @@ impl<'s> Compiler<'s> {
                 Some("source") => self.text("source", Slot::Source, theirs.schema)?,
                 Some("occurred_at") => {
                     let take = self.take(theirs.schema);
-                    let fits = |take: &Decode| matches!(take, Decode::Int(unit) | Decode::Long(unit) if *unit != Unit::Unplaced);
-                    if !any(&take, fits) {
+                    if !any(&take, is_instant) {
                         return Err(self.refuse("occurred_at", theirs.schema, "a point in time"));
                     }
                     Step::Time(take)
@@ -323,6 +322,11 @@ fn any(take: &Decode, fits: impl Fn(&Decode) -> bool) -> bool {
         Decode::Union(branches) => branches.iter().any(fits),
         single => fits(single),
     }
+}
+
+/// Is it a number that says in which unit it is an instant?
+fn is_instant(decode: &Decode) -> bool {
+    matches!(decode, Decode::Int(unit) | Decode::Long(unit) if *unit != Unit::Unplaced)
 }
 
 fn unit(logical_type: LogicalType) -> Unit {

@@ -21,7 +21,7 @@ pub struct Reader {
     program: Program,
     fingerprint: u64,
     /// Are there unused fields that have not been reported yet?
-    unsaid: AtomicBool,
+    is_unlogged: AtomicBool,
 }
 
 impl Reader {
@@ -43,8 +43,8 @@ impl Reader {
 
     pub(super) fn from_schema(writer: &WriterSchema) -> Result<Self, Incompatible> {
         let program = Program::compile(writer)?;
-        let unsaid = AtomicBool::new(!program.unread.is_empty());
-        Ok(Self { program, fingerprint: writer.fingerprint(), unsaid })
+        let is_unlogged = AtomicBool::new(!program.unread.is_empty());
+        Ok(Self { program, fingerprint: writer.fingerprint(), is_unlogged })
     }
 
     /// The reader of records written with `schemas/customer-event.avsc` itself.
@@ -67,8 +67,9 @@ impl Reader {
 
     /// The same for the first caller only; `None` if there are none.
     #[inline]
-    pub fn unread_unsaid(&self) -> Option<&Unread> {
-        (self.unsaid.load(Ordering::Relaxed) && self.unsaid.swap(false, Ordering::Relaxed)).then_some(self.unread())
+    pub fn unread_once(&self) -> Option<&Unread> {
+        (self.is_unlogged.load(Ordering::Relaxed) && self.is_unlogged.swap(false, Ordering::Relaxed))
+            .then_some(self.unread())
     }
 
     /// Decodes one record, without its framing. Allocates nothing once `properties` has grown to as many entries as the

@@ -1,8 +1,8 @@
 //! The Kafka client: the only module that uses rdkafka. It knows bytes, partitions and offsets, but no events.
 //!
 //! A lane owns one [`Consumer`], one [`Producer`] and, during a restore, a [`Reader`]; [`Watermarks`], which requests
-//! offsets, and [`EndOffsets`], which caches them, belong to the process. All calls are synchronous, and each documents how
-//! long it may block. Dropping a client blocks for at most 2 s. Failures are named by what the caller does next
+//! offsets, and [`EndOffsets`], which caches them, belong to the process. All calls are synchronous, and each documents
+//! how long it may block. Dropping a client blocks for at most 2 s. Failures are named by what the caller does next
 //! ([`Failure`]); whether brokers are reachable is shared by all clients of a process in [`Brokers`].
 
 mod admin;

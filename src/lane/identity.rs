@@ -15,8 +15,8 @@ const EARLIEST: &str = "cohortd reset --from earliest --yes";
 const REBUILD: &str = "cohortd reset --rebuild --yes";
 
 /// What needs a new name for a group that starts from scratch beside the old one.
-pub const NEW_GROUP_NAMES: &str = "a new kafka.group_id, a new state.dir, and new names for topics.rules, topics.changelog, \
-                        topics.summaries, topics.changes, topics.members, topics.risks and topics.forecasts";
+pub const NEW_GROUP_NAMES: &str = "a new kafka.group_id, a new state.dir, and new names for topics.rules, \
+     topics.changelog, topics.summaries, topics.changes, topics.members, topics.risks and topics.forecasts";
 
 /// The line for an input topic of another id than the state's. `whose`: what has the old id.
 #[must_use]

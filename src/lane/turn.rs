@@ -154,8 +154,8 @@ impl Lane {
         Batch { max_records: self.plan_size.events(), max_bytes, max_wait, ..self.settings.batch.clone() }
     }
 
-    /// Decides the deadlines that partitions still owe. Such partitions, and `left`, which have polled records left, are
-    /// not read until these records are fetched again.
+    /// Decides the deadlines that partitions still owe. Such partitions, and `left`, which have polled records left,
+    /// are not read until these records are fetched again.
     fn decide_overdue(
         &mut self,
         mut left: BTreeSet<i32>,

@@ -47,7 +47,8 @@ const MODULES: &[Module] = &[
     ),
     module("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
     module("metrics", &["event"], &["prometheus"]),
-    // Between HTTP and the lanes, so that neither imports the other. Kafka's partitioner decides a customer's partition.
+    // Between HTTP and the lanes, so that neither imports the other. Kafka's partitioner decides a customer's
+    // partition.
     module("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
     module(
         "lane",

@@ -123,8 +123,8 @@ fn score_says_what_run_would_say_at_that_instant() {
         let scored = lines(&score);
         assert!(scored.iter().any(|line| line["level"] != "low") && scored.len() > 300);
         for line in &scored {
-            let told = levels.get(&line["customer_id"].to_string()).cloned().unwrap_or_else(|| "low".into());
-            assert_eq!(line["level"], told, "at {at}: {line}");
+            let expected = levels.get(&line["customer_id"].to_string()).cloned().unwrap_or_else(|| "low".into());
+            assert_eq!(line["level"], expected, "at {at}: {line}");
         }
     }
     let early = run(&["score", "--rules", &rules, "--at", "1997-01-02", &events]);

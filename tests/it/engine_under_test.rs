@@ -88,8 +88,8 @@ fn kept(engine: &mut Engine, state: &CustomerState, effects: &mut Vec<Effect>) -
     Ok(())
 }
 
-/// The same case with everything that may happen to a lane: customers flushed, packed and put out of memory, restarts that
-/// forget whatever was not flushed and take the log in again from there, and decisions at extra instants.
+/// The same case with everything that may happen to a lane: customers flushed, packed and evicted, restarts that lose
+/// everything not flushed and replay the log from there, and decisions at extra instants.
 ///
 /// Also returns what the states come to in bytes, which must not depend on any of that; but for deadlines, which may be
 /// too early, and the position and instant of the last look at them.

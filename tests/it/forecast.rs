@@ -206,10 +206,11 @@ impl std::fmt::Display for Tally {
 
 /// Errors of the weeks from the seventeenth on, summed up, by cohort: exits, then entries.
 ///
-/// Better than "the same as last week" in each cohort and direction, but for exits from `at_risk`, where it is worse: one in
-/// four of those follows from new parameters, which are not forecast, and the model thinks repeat buyers who have long been
-/// silent less likely to come back than they are (see `churn`). In the weeks before, in which all customers buy for the first
-/// time, new customers matter, and as many as last week are forecast: there it is better in sum.
+/// Better than "the same as last week" in each cohort and direction, but for exits from `at_risk`, where it is worse:
+/// one in four of those follows from new parameters, which are not forecast, and the model thinks repeat buyers who
+/// have long been silent less likely to come back than they are (see `churn`). In the weeks before, in which all
+/// customers buy for the first time, new customers matter, and as many as last week are forecast: there it is better in
+/// sum.
 #[test]
 fn the_forecast_of_next_week_is_better_than_last_week() {
     let rules = Arc::new(rules::load("r.toml", RULES).unwrap());

@@ -19,7 +19,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// From seed `COHORTD_SEED` on, `COHORTD_CASES` seeds or, without, for `COHORTD_MINUTES`. Each seed makes one case of every
 /// property. The first failure ends it, once the others have tried what they had taken.
 #[test]
-#[ignore = "runs for as long as MINUTES says"]
+#[ignore = "runs for COHORTD_MINUTES"]
 fn all_properties_hold_of_every_seed_of_a_long_range() {
     let known = generate::PROPERTIES.iter().chain(&metamorphic::PROPERTIES).chain(&dates::PROPERTIES).chain([
         &damaged::PROPERTY,
@@ -51,7 +51,7 @@ fn all_properties_hold_of_every_seed_of_a_long_range() {
             }
         }
     };
-    let tell = |before: u64, over: Duration| {
+    let report = |before: u64, over: Duration| {
         let (tried, upto) = (done.load(Ordering::Relaxed), next.load(Ordering::Relaxed).min(end));
         let rate = (tried - before) as f64 * properties.len() as f64 / over.as_secs_f64();
         println!("seeds {first} to {upto}: {tried} tried for {} properties, {rate:.0} cases/s", properties.len());
@@ -60,15 +60,15 @@ fn all_properties_hold_of_every_seed_of_a_long_range() {
     thread::scope(|scope| {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        let (mut tried, mut told) = (0, watch.elapsed());
+        let (mut tried, mut reported) = (0, watch.elapsed());
         while !threads.iter().all(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(50));
-            let since = watch.elapsed() - told;
+            let since = watch.elapsed() - reported;
             if since >= TOLD_EVERY {
-                (tried, told) = (tell(tried, since), watch.elapsed());
+                (tried, reported) = (report(tried, since), watch.elapsed());
             }
         }
     });
-    tell(0, watch.elapsed());
+    report(0, watch.elapsed());
     assert!(!failed.load(Ordering::Relaxed), "a property fails; see above");
 }

@@ -203,7 +203,8 @@ impl Own {
         self.folder.join("broker.log")
     }
 
-    /// KRaft wants a formatted folder with a cluster id: 16 bytes in base64. There is one user, for tests with authentication.
+    /// KRaft wants a formatted folder with a cluster id: 16 bytes in base64. There is one user, for tests with
+    /// authentication.
     pub(super) fn format(&self, id: &str) {
         let java = self.java();
         let output = Command::new(&java[0])

@@ -1,9 +1,9 @@
 //! Past events, for the commands that analyse them: files form one log, as a single partition, without a broker or a
 //! clock; each partition of a topic is a log.
 //!
-//! `input` reads the files, `event_buffer` keeps their events until they are sorted, within a `budget`; `topic` reads a range
-//! of a topic. `other_inputs` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the churn model.
-//! `activity_scan` only collects the days on which customers were active.
+//! `input` reads the files, `event_buffer` keeps their events until they are sorted, within a `budget`; `topic` reads a
+//! range of a topic. `other_inputs` provides the other inputs: `ranks` computes rank thresholds, `refits` trains the
+//! churn model. `activity_scan` only collects the days on which customers were active.
 
 mod activity_scan;
 mod budget;

@@ -242,7 +242,7 @@ impl<'t> Decoding<'t> {
             Ok(reader) => reader,
             Err((reason, detail)) => return refused(reason, detail),
         };
-        if let Some(fields) = reader.unread_unsaid() {
+        if let Some(fields) = reader.unread_once() {
             self.progress.complain(&format!("Unused fields of {key}: {fields}; put them into properties."));
         }
         match reader.decode(datum, self.vocabulary, properties) {

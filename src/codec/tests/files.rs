@@ -61,12 +61,12 @@ fn datum(customer: &str, at: i64) -> Vec<u8> {
 }
 
 /// The customers of the events, or the errors in their place.
-fn told(events: &[Result<OwnedEvent, String>]) -> Vec<&str> {
-    let told = events.iter().map(|event| match event {
+fn customers(events: &[Result<OwnedEvent, String>]) -> Vec<&str> {
+    let customers = events.iter().map(|event| match event {
         Ok(event) => event.customer.as_str(),
         Err(error) => error.as_str(),
     });
-    told.collect()
+    customers.collect()
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_bad_record_in_a_container_costs_no_more_than_itself() {
         "d",
         "e",
     ];
-    assert_eq!(told(&read(file)), expected);
+    assert_eq!(customers(&read(file)), expected);
 }
 
 #[test]
@@ -90,11 +90,11 @@ fn where_the_next_record_begins_is_known_again_with_the_next_block() {
     let file = blocks("null", CUSTOMER_EVENT, &[(4, spoilt), (2, [datum("y", 5), datum("z", 6)].concat())]);
     let found = read(file);
     let lost = "f: records 2 to 4: the record ends too early for its schema; the start of the next record is unknown";
-    assert_eq!(told(&found), ["a", lost, "y", "z"]);
+    assert_eq!(customers(&found), ["a", lost, "y", "z"]);
     let file = blocks("deflate", CUSTOMER_EVENT, &[(3, vec![0xff; 20]), (0, Vec::new())]);
     let found = read(file);
     assert_eq!(found.len(), 1);
-    assert!(told(&found)[0].starts_with("f: records 1 to 3: decompression failed"), "{found:?}");
+    assert!(customers(&found)[0].starts_with("f: records 1 to 3: decompression failed"), "{found:?}");
 }
 
 #[test]
@@ -110,10 +110,10 @@ fn containers_of_other_codecs_are_read_and_their_checksum_is_looked_at() {
     };
     let file =
         blocks("snappy", CUSTOMER_EVENT, &[(2, snappy(&block, 0)), (2, snappy(&block, 1)), (2, snappy(&block, 0))]);
-    assert_eq!(told(&read(file)), ["a", "b", "f: records 3 to 4: the checksum does not match", "a", "b"]);
+    assert_eq!(customers(&read(file)), ["a", "b", "f: records 3 to 4: the checksum does not match", "a", "b"]);
     let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     bzip2.write_all(&block).unwrap();
-    assert_eq!(told(&read(blocks("bzip2", CUSTOMER_EVENT, &[(2, bzip2.finish().unwrap())]))), ["a", "b"]);
+    assert_eq!(customers(&read(blocks("bzip2", CUSTOMER_EVENT, &[(2, bzip2.finish().unwrap())]))), ["a", "b"]);
 }
 
 #[test]
@@ -140,10 +140,10 @@ fn compressed_files_are_read_as_other_tools_write_them() {
         [gzip(&a), vec![0; 700], gzip(&b), vec![0; 20_000]].concat(),
         [bzip2(&a), bzip2(&b)].concat(),
     ] {
-        assert_eq!(told(&read(file)), ["a", "b"]);
+        assert_eq!(customers(&read(file)), ["a", "b"]);
     }
     let followed = read([gzip(&a), b"more".to_vec()].concat());
-    assert_eq!(told(&followed), ["f: trailing bytes after the compressed data"]);
+    assert_eq!(customers(&followed), ["f: trailing bytes after the compressed data"]);
 }
 
 #[test]

@@ -316,8 +316,8 @@ fn fields_beside_ours_are_named_once() {
     ]);
     let reader = Reader::compile(&schema).unwrap();
     assert_eq!(reader.unread().to_string(), "amount, nothing");
-    assert!(reader.unread_unsaid().is_some() && reader.unread_unsaid().is_none());
-    assert!(Reader::built_in().unread_unsaid().is_none());
+    assert!(reader.unread_once().is_some() && reader.unread_once().is_none());
+    assert!(Reader::built_in().unread_once().is_none());
 }
 
 #[test]

@@ -239,7 +239,7 @@ pub(in crate::lane) enum IngestError {
 
 /// Warns once per schema of fields that are not read: their values are lost, and nothing else would show it.
 fn warn_of_unread_fields(reader: &Reader, schema: SchemaKey, vocabulary: &Vocabulary) {
-    let Some(fields) = reader.unread_unsaid() else { return };
+    let Some(fields) = reader.unread_once() else { return };
     let used = fields.names().iter().filter(|name| vocabulary.property(name).is_some());
     let used: Vec<&str> = used.map(String::as_str).collect();
     match used.as_slice() {

@@ -206,7 +206,8 @@ pub(in crate::lane) fn explain(error: IngestError, context: &Context) -> LaneErr
     match error {
         IngestError::Store(error) => error.into(),
         error @ IngestError::Miskeyed { .. } => LaneError::Configuration(format!(
-            "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with {NEW_GROUP_NAMES}",
+            "{error}; key the records of {} by customer id, all with one partitioner, and begin anew with \
+             {NEW_GROUP_NAMES}",
             context.topics.input
         )),
         error @ IngestError::Foreign { reason: DeadLetterReason::UnknownSchema, .. } => {

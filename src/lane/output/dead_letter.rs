@@ -172,8 +172,8 @@ mod tests {
         ] {
             let out = fit(key, value_length, &theirs, 100_000);
             assert!(bytes(&out) <= 100_000, "{} bytes", bytes(&out));
-            let told = value(&out, "cohortd_truncated").unwrap();
-            assert!(told.starts_with(&format!("key={key} value={value_length} headers=")), "{told}");
+            let lengths = value(&out, "cohortd_truncated").unwrap();
+            assert!(lengths.starts_with(&format!("key={key} value={value_length} headers=")), "{lengths}");
             assert_eq!(value(&out, "cohortd_reason"), Some("oversized"));
         }
         let out = fit(10, 9_000_000, &[50], 100_000);

@@ -78,7 +78,8 @@ mod tests {
 
     use super::{Ordering, Placement, Seen, partition_of};
 
-    /// The warnings for so many customers placed by another partitioner and by murmur2: that any differ, that both occur.
+    /// The warnings for so many customers placed by another partitioner and by murmur2: that any differ, that both
+    /// occur.
     fn warnings(partitions: u32, by_another: u32, by_murmur2: u32) -> (bool, bool) {
         let placement = Placement::default();
         for number in 0..by_another {

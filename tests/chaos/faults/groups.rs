@@ -63,7 +63,8 @@ pub(super) fn twin_on_the_same_disk(field: &mut Field, random: &mut Random) -> B
 }
 
 pub(super) fn twin_on_another_disk(field: &mut Field, random: &mut Random) -> Begun {
-    // This waits for the end of one of them, and ends no other fault meanwhile: a twin that reaches no broker fences nobody.
+    // This waits for the end of one of them, and ends no other fault meanwhile: a twin that reaches no broker fences
+    // nobody.
     if field.brokers_busy || field.registry_busy {
         return Begun::NotNow;
     }

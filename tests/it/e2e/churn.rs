@@ -250,7 +250,8 @@ fn surveys_are_the_fold(lab: &Lab) {
     assert!(compared >= 6, "{compared}");
 }
 
-/// Rules without churn, and with it after an edit: a level is published for every customer, the same as in the admin API.
+/// Rules without churn, and with it after an edit: a level is published for every customer, the same as in the admin
+/// API.
 #[test]
 fn churn_is_predicted_from_an_edit_on_and_other_levels_are_emitted_as_a_change_of_the_rules() {
     let plain = "[cohorts.lost]\nwho = 'did purchase and did not purchase in the last 90 days'";

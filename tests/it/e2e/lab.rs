@@ -634,7 +634,5 @@ impl Writer {
 
 /// First offset and end of a partition, as this client may see them.
 fn range(client: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
-    eventually(&format!("the end of {topic}/{partition} is known"), || {
-        ends::range(client, topic, partition, LONG).ok()
-    })
+    eventually(&format!("the end of {topic}/{partition} is known"), || ends::range(client, topic, partition, LONG).ok())
 }

@@ -124,9 +124,9 @@ fn a_proxy_opens_a_tunnel_to_the_registry_and_sees_no_credentials_of_it() {
             asked.contains("proxy-authorization: basic dghyb3vnadpodw50zxiy") && !asked.contains("of-the"),
             "{asked}"
         );
-        let heard = stub.heads().last().unwrap().to_lowercase();
-        assert!(heard.contains("authorization: bearer of-the-registry"), "{heard}");
-        assert!(heard.contains(&format!("host: {place}")) && !heard.contains("proxy-"), "{heard}");
+        let request = stub.heads().last().unwrap().to_lowercase();
+        assert!(request.contains("authorization: bearer of-the-registry"), "{request}");
+        assert!(request.contains(&format!("host: {place}")) && !request.contains("proxy-"), "{request}");
     }
     assert_eq!(proxy.asked().len(), 2);
     // One that is gone is no reason to go without it.

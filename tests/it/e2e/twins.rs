@@ -73,7 +73,8 @@ fn a_member_that_took_the_place_and_left_stops_no_process() {
     let mut daemon = lab.start("one", &SETS);
     daemon.ready();
     applies(&lab, "a");
-    // Like a request to join that a broker carries out late: the group has another member of this name, but no process is it.
+    // Like a request to join that a broker carries out late: the group has another member of this name, but no process
+    // is it.
     for customer in ["b", "c"] {
         lab.take_place("one-0");
         applies(&lab, customer);

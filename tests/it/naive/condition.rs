@@ -117,8 +117,8 @@ impl<'a> Moment<'a> {
         let listened = silent.on.as_ref().unwrap_or(&self.rules.document.activity);
         let window = Window::Last(silent.span);
         let held = self.held(&window, Speaks::OfEvents).expect("this window needs no event");
-        let heard = self.so_far().any(|event| is_one_of(event, listened) && held.holds(event.at));
-        !heard && (silent.even_if_new || self.known_long_enough(&window))
+        let occurred = self.so_far().any(|event| is_one_of(event, listened) && held.holds(event.at));
+        !occurred && (silent.even_if_new || self.known_long_enough(&window))
     }
 
     /// `[latest/each] A then no B within D [per key] [window]`
