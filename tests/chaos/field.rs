@@ -1,4 +1,4 @@
-//! Everything that faults happen to: brokers, processes, their disks and clocks, the registry, the rules file.
+//! Everything that faults are injected into: brokers, processes, their disks and clocks, the registry, the rules file.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What should not have been seen.
+//! Violations that a run has found.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

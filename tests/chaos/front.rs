@@ -1,4 +1,4 @@
-//! What stands before the schema registry: it lets requests through, or answers as registries in trouble do.
+//! A proxy before the schema registry: it forwards requests, or answers like a failing registry.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -27,8 +27,8 @@ mod http;
 mod input;
 mod load;
 mod member;
-mod peace;
 mod reader;
+mod recovery;
 mod report;
 mod rules;
 mod sabotage;
@@ -127,13 +127,13 @@ fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
     let mut random = Random::new(seed.wrapping_mul(31));
     let mut report = Report::default();
     let mut checker = Checker::new(&field.cluster.direct(), |kind| field.topic(kind), field::PARTITIONS);
-    peace::begin(&mut field);
+    recovery::begin(&mut field);
     let mut checked_at = 0;
     let is_sound = loop {
         let is_over = field.findings.faults() >= limits.faults || started.elapsed() >= limits.length;
         if is_over || field.findings.faults() >= checked_at + CHECKED_EVERY {
             checked_at = field.findings.faults();
-            let is_sound = peace::check(&mut field, &mut checker);
+            let is_sound = recovery::check(&mut field, &mut checker);
             if is_over || !is_sound {
                 break is_sound;
             }
@@ -144,11 +144,11 @@ fn run(seed: u64, limits: Limits, kinds: &[&Kind], volley: i64) {
         let count = if random.percent(40) { 1 } else { 1 + random.below(most) };
         let names = one_round(&mut field, &mut random, &mut report, kinds, count);
         if !names.is_empty() {
-            peace::recover(&mut field, &mut report, &names);
+            recovery::recover(&mut field, &mut report, &names);
         }
     };
     if is_sound {
-        peace::stop_all(&mut field);
+        recovery::stop_all(&mut field);
         sabotage::must_be_noticed(&field, &mut checker);
     }
     println!("{}", report.text());

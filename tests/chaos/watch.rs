@@ -1,4 +1,4 @@
-//! Looks at every process all the time: is it alive, and how much memory has it?
+//! Monitors every process: is it alive, and how much memory does it use?
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -137,7 +137,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// The files that tie the modules together, and are none themselves.
-const NOT_ROOMS: &[&str] = &["lib.rs", "main.rs"];
+const NOT_MODULES: &[&str] = &["lib.rs", "main.rs"];
 
 #[test]
 fn modules_import_only_those_that_the_table_allows() {
@@ -342,7 +342,7 @@ fn every_file_and_folder_of_the_source_is_in_the_table() {
     let missing: Vec<String> = fs::read_dir(src())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !NOT_ROOMS.contains(&name.as_str()))
+        .filter(|name| !NOT_MODULES.contains(&name.as_str()))
         .filter(|name| !MODULES.iter().any(|module| module.name == name.trim_end_matches(".rs")))
         .collect();
     assert!(missing.is_empty(), "not in the table of modules: {}", missing.join(", "));

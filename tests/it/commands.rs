@@ -108,7 +108,7 @@ const ELSEWHERE: [(&str, How); 38] = [
 pub(crate) enum How {
     /// It is run as it stands, in a folder that has the files.
     Here,
-    /// It is run, with brokers and a daemon, by `e2e::shown`.
+    /// It is run, with brokers and a daemon, by `e2e::documented_commands`.
     WithBrokers,
     /// The Makefile has it.
     Make,
@@ -260,12 +260,12 @@ fn is_command(phrase: &str) -> bool {
 }
 
 /// A folder with the files that the pages name, and this program in front of all others.
-pub(crate) struct Desk {
+pub(crate) struct Sandbox {
     pub(crate) folder: TempDir,
     program: TempDir,
 }
 
-impl Desk {
+impl Sandbox {
     pub(crate) fn new() -> Self {
         let (folder, program) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let link = |from: PathBuf, to: &Path| std::os::unix::fs::symlink(from, to).unwrap();
@@ -277,22 +277,22 @@ impl Desk {
         let rules = format!("{rules}\n[churn]\non = \"purchase\"\namount = \"purchase.amount\"\n");
         let shop = fs::read_to_string(root().join("tests/fixtures/cli/shop.jsonl")).unwrap();
         let events = shop + &buyers(40);
-        let desk = Self { folder, program };
+        let sandbox = Self { folder, program };
         for name in ["rules.toml", "my-rules.toml", "FILE"] {
-            desk.write(name, rules.as_bytes());
+            sandbox.write(name, rules.as_bytes());
         }
-        desk.write("cohortd.toml", b"rules.file = \"rules.toml\"\n");
+        sandbox.write("cohortd.toml", b"rules.file = \"rules.toml\"\n");
         for name in ["draft.toml", "DRAFT"] {
-            desk.write(name, rules.replace("silent for 90 days", "silent for 60 days").as_bytes());
+            sandbox.write(name, rules.replace("silent for 90 days", "silent for 60 days").as_bytes());
         }
         for name in ["events.jsonl", "EVENTS"] {
-            desk.write(name, events.as_bytes());
+            sandbox.write(name, events.as_bytes());
         }
         let mut packed =
-            GzEncoder::new(File::create(desk.folder.path().join("events.jsonl.gz")).unwrap(), Compression::fast());
+            GzEncoder::new(File::create(sandbox.folder.path().join("events.jsonl.gz")).unwrap(), Compression::fast());
         packed.write_all(events.as_bytes()).unwrap();
         packed.finish().unwrap();
-        desk
+        sandbox
     }
 
     pub(crate) fn write(&self, name: &str, text: &[u8]) {
@@ -339,13 +339,13 @@ fn of_every_command_that_is_shown_it_is_known_how_it_is_checked() {
 
 #[test]
 fn what_needs_only_files_runs_as_it_is_shown() {
-    let (_limit, desk) = (Limit::start(), Desk::new());
+    let (_limit, sandbox) = (Limit::start(), Sandbox::new());
     let mut wrong = Vec::new();
     let mut run = 0;
     for command in shown().into_iter().filter(|command| command.how() == Some(How::Here)) {
         let Shown { place, text } = &command;
         let named = text.split(' ').count() == 2 && !text.contains("--");
-        let (code, printed) = desk.run(&match command.option() {
+        let (code, printed) = sandbox.run(&match command.option() {
             Some((command, option)) => format!("cohortd {command} --help | grep -e {option}"),
             None if named => format!("{text} --help"),
             None => text.clone(),

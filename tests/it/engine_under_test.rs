@@ -168,7 +168,7 @@ pub(crate) fn run_to_engine(case: &Case) -> Result<(Engine, BTreeMap<String, Cus
     run.finish(Detail::None);
     let mut engine = engine(&run.rules, &case.config);
     engine.set_thresholds(Arc::clone(run.shard.engine().thresholds()));
-    engine.set_parameters(run.shard.engine().parameters().copied().map(Arc::new), run.taken_up_at);
+    engine.set_parameters(run.shard.engine().parameters().copied().map(Arc::new), run.inputs_applied_at);
     let read = |(customer, bytes): (String, Vec<u8>)| {
         let mut state = decode_state(&bytes, &run.rules).unwrap();
         state.set_customer(&customer);
@@ -179,9 +179,12 @@ pub(crate) fn run_to_engine(case: &Case) -> Result<(Engine, BTreeMap<String, Cus
 
 /// The changes of a lane whose batches end where `ends` says; there customers are flushed, evicted, and lost in
 /// restarts.
-pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<BatchEnd>) -> Result<Spoken, String> {
+pub(crate) fn run_in_batches(
+    case: &Case,
+    mut ends: impl FnMut() -> Option<BatchEnd>,
+) -> Result<ChangesByCustomer, String> {
     let mut run = Run::new(case)?;
-    run.spoken = Some(BTreeMap::new());
+    run.changes_by_customer = Some(BTreeMap::new());
     run.shard.begin(0);
     while run.step_within_a_batch(Detail::Full) {
         match ends() {
@@ -194,14 +197,14 @@ pub(crate) fn run_in_batches(case: &Case, mut ends: impl FnMut() -> Option<Batch
         run.shard.begin(as_i64(run.position));
     }
     run.finish(Detail::Full);
-    Ok(run.spoken.unwrap_or_default())
+    Ok(run.changes_by_customer.unwrap_or_default())
 }
 
 /// The changes of each customer, in full, each with its log position.
-pub(crate) type Spoken = BTreeMap<String, Vec<(usize, Word)>>;
+pub(crate) type ChangesByCustomer = BTreeMap<String, Vec<(usize, Emitted)>>;
 
 #[derive(Debug, PartialEq)]
-pub(crate) enum Word {
+pub(crate) enum Emitted {
     Change(Effect),
     Risk(RiskEffect),
 }
@@ -225,11 +228,11 @@ struct Run<'c> {
     ahead: bool,
     emitted: Vec<CustomerEffect>,
     /// Kept where someone asks for it.
-    spoken: Option<Spoken>,
+    changes_by_customer: Option<ChangesByCustomer>,
     /// Customers as last flushed, by id.
     stored: BTreeMap<String, Vec<u8>>,
     /// Stream time where thresholds or parameters were last applied: earlier decisions were under others.
-    taken_up_at: Instant,
+    inputs_applied_at: Instant,
     /// Are customers decided under new parameters only at their next event or sweep?
     is_lazy: bool,
     /// Those who were left.
@@ -250,9 +253,9 @@ impl<'c> Run<'c> {
             outcome: Outcome::default(),
             ahead: false,
             emitted: Vec::new(),
-            spoken: None,
+            changes_by_customer: None,
             stored: BTreeMap::new(),
-            taken_up_at: Instant::MIN,
+            inputs_applied_at: Instant::MIN,
             is_lazy: false,
             lagging: Vec::new(),
             stream_times: Vec::new(),
@@ -321,7 +324,7 @@ impl<'c> Run<'c> {
 
     fn apply_thresholds(&mut self, thresholds_applied: &ThresholdsApplied, position: usize, detail: Detail) {
         self.sweep(usize::MAX);
-        self.taken_up_at = self.shard.stream_time();
+        self.inputs_applied_at = self.shard.stream_time();
         self.flush(usize::MAX);
         let standing = |(value, hash)| Standing { value, hash };
         let of = |rank: &Rank| {
@@ -340,9 +343,9 @@ impl<'c> Run<'c> {
 
     fn apply_parameters(&mut self, parameters_applied: &ParametersApplied, position: usize, detail: Detail) {
         self.sweep(usize::MAX);
-        self.taken_up_at = self.shard.stream_time();
+        self.inputs_applied_at = self.shard.stream_time();
         self.flush(usize::MAX);
-        self.shard.set_parameters(Some(Arc::new(parameters_applied.parameters)), self.taken_up_at);
+        self.shard.set_parameters(Some(Arc::new(parameters_applied.parameters)), self.inputs_applied_at);
         if self.is_lazy {
             self.lagging = self.stored.keys().cloned().collect();
             return;
@@ -421,8 +424,11 @@ impl<'c> Run<'c> {
             self.emitted.drain(..).map(|emitted| (self.shard.customer(emitted.slot).to_owned(), emitted)).collect();
         emitted.sort_by(|(a, x), (b, y)| (x.effect.at, a, x.effect.sequence).cmp(&(y.effect.at, b, y.effect.sequence)));
         for (customer, CustomerEffect { effect, .. }) in emitted {
-            if let Some(spoken) = &mut self.spoken {
-                spoken.entry(customer.clone()).or_default().push((position, Word::Change(effect.clone())));
+            if let Some(changes_by_customer) = &mut self.changes_by_customer {
+                changes_by_customer
+                    .entry(customer.clone())
+                    .or_default()
+                    .push((position, Emitted::Change(effect.clone())));
             }
             let cohort = self.rules.cohort(effect.cohort);
             self.outcome.changes.push(Decided {
@@ -445,8 +451,11 @@ impl<'c> Run<'c> {
             risks.map(|(slot, effect)| (self.shard.customer(slot).to_owned(), effect)).collect();
         risks.sort_by(|(a, x), (b, y)| (x.at, a, x.sequence).cmp(&(y.at, b, y.sequence)));
         for (customer, effect) in risks {
-            if let Some(spoken) = &mut self.spoken {
-                spoken.entry(customer.clone()).or_default().push((position, Word::Risk(effect.clone())));
+            if let Some(changes_by_customer) = &mut self.changes_by_customer {
+                changes_by_customer
+                    .entry(customer.clone())
+                    .or_default()
+                    .push((position, Emitted::Risk(effect.clone())));
             }
             self.outcome.risks.push(Rated {
                 customer,
@@ -555,7 +564,7 @@ impl<'c> Run<'c> {
         let before = self.shard.stream_time();
         let stream_time = self.stream_times.get(replay_from).copied().unwrap_or(before);
         let thresholds = Arc::clone(self.shard.engine().thresholds());
-        let (parameters, since) = (self.shard.engine().parameters().copied().map(Arc::new), self.taken_up_at);
+        let (parameters, since) = (self.shard.engine().parameters().copied().map(Arc::new), self.inputs_applied_at);
         self.shard = shard(&self.rules, &self.case.config, stream_time);
         self.shard.set_thresholds(thresholds);
         self.shard.set_parameters(parameters, since);
@@ -590,7 +599,7 @@ impl<'c> Run<'c> {
         let Some(slot) = self.shard.find(&event.customer) else { return Ok(()) };
         let (mut state, stream_time) = (self.shard.state(slot).into_owned(), self.shard.stream_time());
         let latest = state.next_deadline.0.saturating_sub(1).min(stream_time.0);
-        let earliest = state.clock.max(self.taken_up_at);
+        let earliest = state.clock.max(self.inputs_applied_at);
         if earliest.0 >= latest {
             return Ok(());
         }
@@ -600,7 +609,7 @@ impl<'c> Run<'c> {
         let mut effects = Vec::new();
         let mut engine = engine(&self.rules, &self.case.config);
         engine.set_thresholds(Arc::clone(self.shard.engine().thresholds()));
-        engine.set_parameters(self.shard.engine().parameters().copied().map(Arc::new), self.taken_up_at);
+        engine.set_parameters(self.shard.engine().parameters().copied().map(Arc::new), self.inputs_applied_at);
         engine.decide_again(&mut state, at, &mut effects);
         // An instant before the last one decided may find the deadline decided there once more, and a place as it was.
         state.next_deadline = before.next_deadline;

@@ -6,7 +6,7 @@ use cohortd::event::{Number, Span};
 use cohortd::rules::ast::{Bound, Op};
 use cohortd::rules::{self, CohortIx, Comparand, Condition, RuleSet};
 
-use crate::engine_under_test::{Word, run_in_batches, run_to_engine};
+use crate::engine_under_test::{Emitted, run_in_batches, run_to_engine};
 use crate::generate::{Generated, Property, Random};
 use crate::naive::Case;
 
@@ -28,7 +28,7 @@ fn check(case: &Case, seed: u64) -> Result<(), String> {
     let rules = rules::load("rules.toml", &case.rules).map_err(|errors| format!("{errors:?}"))?;
     for (customer, words) in run_in_batches(case, || None)? {
         for (position, word) in words {
-            if let Word::Change(effect) = word {
+            if let Emitted::Change(effect) = word {
                 all_implied(&effect.why, &rules).map_err(|part| format!("of {customer}, at {position}: {part}"))?;
             }
         }

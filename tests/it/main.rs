@@ -4,7 +4,6 @@
 
 mod alerts;
 mod architecture;
-mod calm;
 mod check;
 mod churn;
 mod cli;
@@ -23,6 +22,7 @@ mod forecast;
 mod generate;
 mod guide;
 mod kafka_client;
+mod level_stability;
 mod metamorphic;
 mod mistakes;
 mod naive;

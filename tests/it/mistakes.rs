@@ -1,4 +1,4 @@
-//! Mistakes as a newcomer makes them: each is named in plain words, with the way out.
+//! Typical mistakes of new users: each error names the mistake in plain words, and how to correct it.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking, and tell what they saw")]
 

@@ -55,8 +55,9 @@ impl RulesMigration {
                     self.backfilled.clear().map_err(backfill_failed)?;
                     return Ok(false);
                 }
-                Read::Failed(failure @ Failure::Fatal(_)) => return Err(failure.into()),
-                _ => {}
+                Read::Failed(Failure::Retry(_)) => {}
+                Read::Failed(failure) => return Err(failure.into()),
+                Read::Record(_) | Read::Done | Read::Waiting { .. } | Read::Nothing => {}
             }
             if let Some(first) = records.first().filter(|_| !self.has_whole_log && self.log_begins.is_none()) {
                 self.log_begins = first.timestamp().millis().map(Instant);

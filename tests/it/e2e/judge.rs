@@ -1,4 +1,4 @@
-//! What the naive evaluator expects of a test's input topic, and whether the outputs say exactly that.
+//! What the naive evaluator expects of a test's input topic, compared with the outputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 

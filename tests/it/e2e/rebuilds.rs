@@ -8,8 +8,8 @@ use super::daemon::Daemon;
 use super::disk::{applied, many_customers};
 use super::lab::Lab;
 use super::refusals::refusal;
+use super::resets::{self, sets, work_on};
 use super::shop::{self, Random};
-use super::ways_on::{self, sets, work_on};
 use super::{eventually, judge};
 
 /// Customers beside those of the shop: the state takes a while to read.
@@ -18,7 +18,7 @@ const CUSTOMERS: i64 = 6_000;
 /// A process that has read and written what a shop and very many others did, and was stopped.
 fn history(lab: &Lab, random: &mut Random) {
     many_customers(lab, 0, CUSTOMERS);
-    ways_on::history(lab, random);
+    resets::history(lab, random);
 }
 
 /// Kills the command once it says this. False: it had come to its end by then, as it may on a busy machine.

@@ -8,9 +8,9 @@ use cohortd::codec::Output;
 
 use super::eventually;
 use super::lab::{Follower, Lab};
-use super::reaching::{certified, secured};
 use super::refusals::refusal;
 use super::registry::{self, Mood};
+use super::registry_access::{certified, secured};
 use crate::support::apicurio::{Apicurio, PATH};
 use crate::support::broker::free_ports;
 use crate::support::fronts::{Clients, TlsFront};

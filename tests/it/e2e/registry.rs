@@ -1,4 +1,4 @@
-//! A schema registry of a few lines: schemas by id and by subject, and it can be in a bad mood.
+//! A minimal schema registry: schemas by id and by subject, and errors on request.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

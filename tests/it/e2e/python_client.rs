@@ -1,4 +1,4 @@
-//! Somebody else's client, in another language, through a schema registry.
+//! A client in another language, with a schema registry.
 
 use std::collections::BTreeSet;
 use std::env;

@@ -1,4 +1,4 @@
-//! Logs that are read from somewhere in their middle, and what is not concluded from finding nothing in them.
+//! Logs that are not read from their beginning: rules conclude nothing from events that were not read.
 
 use std::thread;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the pages show of a running daemon, run as it is shown: the commands of `crate::commands` that take brokers.
+//! The documented commands that need a running daemon, run as documented: those of `crate::commands` that take brokers.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::avro;
 use super::daemon::Daemon;
 use super::eventually;
 use super::lab::Lab;
-use crate::commands::{Desk, How, Shown, shown};
+use crate::commands::{How, Sandbox, Shown, shown};
 
 /// Settings as a file: each line is `key=value`.
 fn as_file(settings: &[String]) -> String {
@@ -35,16 +35,16 @@ fn fill(lab: &Lab) {
 
 #[test]
 fn what_the_pages_show_of_a_running_daemon_works() {
-    let desk = Desk::new();
-    let rules = fs::read_to_string(desk.folder.path().join("rules.toml")).unwrap();
+    let sandbox = Sandbox::new();
+    let rules = fs::read_to_string(sandbox.folder.path().join("rules.toml")).unwrap();
     let Some(lab) = Lab::new("shown", 2, &rules) else { return };
     fill(&lab);
     let mut settings = lab.settings("one");
     // Their events are old: without this there would be no survey for minutes.
     settings.extend(["time.live_after=1 s", "ranks.refresh=1 s"].map(str::to_owned));
     let settings = as_file(&settings);
-    desk.write("cohortd.toml", settings.as_bytes());
-    let config = desk.folder.path().join("cohortd.toml");
+    sandbox.write("cohortd.toml", settings.as_bytes());
+    let config = sandbox.folder.path().join("cohortd.toml");
     let mut daemon = Daemon::start(&[], &["--config", config.to_str().unwrap()], &lab.path("shown.log"));
     daemon.ready();
     lab.read_through();
@@ -53,7 +53,7 @@ fn what_the_pages_show_of_a_running_daemon_works() {
     let listens = |text: &str, door: &str, address: &str| {
         text.replace(&format!("{door}.listen = \"127.0.0.1:0\""), &format!("{door}.listen = {address:?}"))
     };
-    desk.write("cohortd.toml", listens(&listens(&settings, "metrics", &metrics), "admin", &admin).as_bytes());
+    sandbox.write("cohortd.toml", listens(&listens(&settings, "metrics", &metrics), "admin", &admin).as_bytes());
 
     eventually("a day is surveyed", || (daemon.ask("admin", "/cohorts")?.0 == 200).then_some(()));
     let (after, during): (Vec<Shown>, Vec<Shown>) = (shown().into_iter())
@@ -69,7 +69,7 @@ fn what_the_pages_show_of_a_running_daemon_works() {
             .replace("customer-events", &lab.topic("in"))
             .replacen("curl ", "curl -sS --fail-with-body ", 1);
         let text = if is_ours && !text.contains("--config") { format!("{text} --config cohortd.toml") } else { text };
-        let (code, printed) = desk.run(&text);
+        let (code, printed) = sandbox.run(&text);
         if code != Some(0) {
             wrong.push(format!("{place}: {text}\n  ended with {code:?}: {printed}"));
         }

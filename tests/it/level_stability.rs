@@ -1,4 +1,4 @@
-//! Levels of risk do not flutter: over a year and a half of a real shop, CDNOW, they rise in silence and fall with a purchase.
+//! Levels of risk are stable: over a year and a half of a real shop, CDNOW, they rise in silence and fall with a purchase.
 
 use std::collections::BTreeMap;
 

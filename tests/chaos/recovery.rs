@@ -1,4 +1,4 @@
-//! When no fault is under way: how soon all is well again, and whether all is right.
+//! Between faults: how long recovery takes, and whether all results are right.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! As containers run it: rules in a ConfigMap, commands beside the daemon, a shop that feeds a Kafka of one's own.
+//! As in containers: rules in a ConfigMap, commands next to the daemon, and the demo's shop with an external Kafka.
 
 use std::fs;
 use std::os::unix::fs::symlink;
