@@ -123,6 +123,11 @@ impl RecordEncoder {
             Change::Entered => "cohortd.cohort.entered.v1",
             Change::Exited => "cohortd.cohort.exited.v1",
         };
+        // A row says less than its change: consumers look it up by its key.
+        let row_headers = Headers::from([
+            ("ce_id".into(), event_id.clone().into_bytes().into()),
+            ("cohort".into(), cohort.name.clone().into_bytes().into()),
+        ]);
         let headers = self.headers(kind, event_id, change.occurred_at, ("cohort", &cohort.name), place);
         let row_key = format!("{}/{customer}", cohort.name).into_bytes();
         [
@@ -131,14 +136,14 @@ impl RecordEncoder {
                 partition: place.partition,
                 key: Some(customer.as_bytes().to_vec()),
                 payload: Some(payload),
-                headers: Headers::clone(&headers),
+                headers,
             },
             OutputRecord {
                 topic: Topic::Members,
                 partition: place.partition,
                 key: Some(row_key),
                 payload: row,
-                headers,
+                headers: row_headers,
             },
         ]
     }
