@@ -21,7 +21,7 @@ pub struct PartitionMetrics {
     pub records_consumed: IntCounter,
     /// The counters of its topic, shared by all its partitions.
     pub input: InputMetrics,
-    /// `customers_resident`: customers kept decoded in memory. No worry by itself. This partition's part of them.
+    /// `customers_resident`: customers kept in memory. No worry by itself. This partition's part of them.
     pub customers_resident: Share,
     /// `customers_dirty`: customers changed in memory and not yet written to the local copy; after a crash their events
     /// are read again. Worry when it only grows. This partition's part of them.
@@ -250,7 +250,7 @@ impl PartitionSeries {
                 "partitions_assigned",
                 "Partitions assigned to this process; over all processes, the partitions of the input.",
             ),
-            customers_resident: add.gauge("customers_resident", "Customers kept decoded in memory."),
+            customers_resident: add.gauge("customers_resident", "Customers kept in memory."),
             customers_dirty: add.gauge("customers_dirty", "Customers changed in memory and not yet written."),
         }
     }

@@ -39,7 +39,7 @@ impl Memory {
         }
     }
 
-    /// Bytes for customers kept decoded: 30 % of what the program itself leaves.
+    /// Bytes for customers kept in memory: 30 % of what the program itself leaves.
     #[must_use]
     pub fn customers(self) -> u64 {
         self.percent(30)

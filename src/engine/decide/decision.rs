@@ -87,32 +87,23 @@ impl Decision<'_> {
         self.run_marked(pass);
     }
 
-    /// Decides every cohort of a customer whose state was migrated from other rules. Changes of the cohorts that the
-    /// scratch marks are caused by the edit, others by time.
-    pub(super) fn run_all(mut self, at: Instant) {
+    /// Decides everything of a customer whose state was migrated from other rules. Changes of the cohorts that the edit
+    /// `changed` are caused by it, others by time.
+    pub(super) fn run_all(mut self, at: Instant, changed: &[bool]) {
         let first_effect = self.effects.len();
         self.state.deadlines = Deadlines::default();
         self.state.deadlines.decided_at = Some(at);
-        let changed: Vec<CohortIx> = self.cohorts().filter(|cohort| self.is_marked(*cohort)).collect();
         self.scratch.machines.add_all();
         let mut pass = Pass { at, trigger: Trigger::Time, input: RiskInput::Changed, previous_level: None };
         let mut position = 0;
         while let Some(machine) = self.scratch.machines.next_from(&mut position) {
-            let is_changed = matches!(machine, Machine::Cohort(cohort) if changed.contains(&cohort));
+            let is_changed = matches!(machine, Machine::Cohort(cohort) if changed[usize::from(cohort.0)]);
             pass.trigger = if is_changed { Trigger::Edit } else { Trigger::Time };
             let deadline = self.machine(machine, &mut pass);
             self.state.deadlines.set(machine, deadline);
         }
         pass.trigger = Trigger::Edit;
         self.finish(&pass, first_effect);
-    }
-
-    fn cohorts(&self) -> impl Iterator<Item = CohortIx> + use<> {
-        (0..self.context.rules.cohorts.len()).map(|index| CohortIx(u16::try_from(index).expect("numbered in 16 bits")))
-    }
-
-    fn is_marked(&self, cohort: CohortIx) -> bool {
-        self.scratch.machines.contains(Machine::Cohort(cohort))
     }
 
     fn view(&self, at: Instant) -> CustomerView<'_> {

@@ -14,7 +14,7 @@ use crate::engine::machines::{RiskReport, Trigger};
 use crate::engine::model::{Parameters, SolverCache};
 use crate::event::stored_hash::of_event;
 use crate::event::{CustomerEvent, Instant, Span};
-use crate::rules::{CohortIx, Input, Machine, Node, RuleSet};
+use crate::rules::{Input, Node, RuleSet};
 
 /// Applies events and deadlines to customers by one rule set. Pure: everything it depends on is passed in.
 #[derive(Debug)]
@@ -263,11 +263,7 @@ impl Engine {
         detail: Detail,
         effects: &mut Vec<Effect>,
     ) {
-        let scratch = &mut self.scratch;
-        scratch.clear();
-        let changed = changed.iter().zip((0..).map(CohortIx)).filter(|(changed, _)| **changed);
-        changed.for_each(|(_, cohort)| scratch.machines.add(Machine::Cohort(cohort)));
-        self.decision(state, detail, effects).run_all(at);
+        self.decision(state, detail, effects).run_all(at, changed);
     }
 
     /// Decides at one more instant, which changes nothing: for tests of that promise.

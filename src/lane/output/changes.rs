@@ -121,6 +121,11 @@ impl RecordEncoder {
             Change::Exited => "cohortd.cohort.exited.v1",
         };
         let row_key = format!("{}/{customer}", change.cohort).into_bytes();
+        // A row says less than its change: consumers look it up by its key.
+        let row_headers = Headers::from([
+            ("ce_id".into(), change.event_id.clone().into_bytes().into()),
+            ("cohort".into(), change.cohort.clone().into_bytes().into()),
+        ]);
         let headers = self.headers(kind, change.event_id, change.occurred_at, ("cohort", &change.cohort), place);
         [
             OutputRecord {
@@ -128,14 +133,14 @@ impl RecordEncoder {
                 partition: place.partition,
                 key: Some(customer.as_bytes().to_vec()),
                 payload: Some(payload),
-                headers: Headers::clone(&headers),
+                headers,
             },
             OutputRecord {
                 topic: Topic::Members,
                 partition: place.partition,
                 key: Some(row_key),
                 payload: row,
-                headers,
+                headers: row_headers,
             },
         ]
     }

@@ -61,8 +61,8 @@ pub(in crate::lane) struct OutputRecord {
     pub(in crate::lane) headers: Headers,
 }
 
-/// A record's headers; the records of one change share them.
-pub(in crate::lane) type Headers = Arc<[(Cow<'static, str>, Cow<'static, [u8]>)]>;
+/// A record's headers.
+pub(in crate::lane) type Headers = Box<[(Cow<'static, str>, Cow<'static, [u8]>)]>;
 
 /// One batch over all partitions that took part.
 #[derive(Default)]

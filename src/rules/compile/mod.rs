@@ -11,6 +11,7 @@ mod names;
 mod order;
 mod parts;
 mod ranks;
+mod readers;
 mod references;
 mod sequences;
 
@@ -28,7 +29,6 @@ use super::error::{ExprError, RuleError};
 use super::fact_spec::FactSpec;
 use super::index::{CohortIx, ConditionIx};
 use super::mentions::mentions;
-use super::readers::Readers;
 use super::ruleset::{Churn, Cohort, Feed, Rank, Ranking, RuleSet};
 use super::source::{locate, single_spaced};
 use super::uses::{Use, each_use};
@@ -317,7 +317,7 @@ impl<'d> Compiler<'d> {
             .map(|i| feeds_of(&self.facts, (i < names).then(|| NameId(u16::try_from(i).unwrap_or(u16::MAX)))))
             .collect();
         let churn = churn.map(|churn| Churn { plain_visit: self.plain_visit(&churn, &feeds), ..churn });
-        let readers = Readers::new(&readers, &cohorts, &self.rankings, &self.ranks, churn.as_ref());
+        let readers = self.readers(&readers, &cohorts, churn.as_ref());
         let fingerprint = self.fingerprint(document, &cohorts, &definitions);
         RuleSet {
             cohorts,
