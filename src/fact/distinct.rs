@@ -16,27 +16,22 @@ pub struct Distinct {
 }
 
 impl Distinct {
-    /// Returns whether anything changed, and whether a key was dropped for it.
-    fn take(&self, found: &mut KeyedTimes, at: Instant, key: u64) -> (bool, bool) {
+    /// False: nothing changed. Counts a dropped key where it is an approximation: a test of a count never needs more
+    /// keys than its capacity, a measure may.
+    fn take(&self, found: &mut KeyedTimes, at: Instant, key: u64, approximated: &mut u64) -> bool {
         if let Some(known) = found.keys.iter().position(|k| *k == key) {
             let improves = if self.earliest { at < found.times[known] } else { at > found.times[known] };
             if !improves {
-                return (false, false);
+                return false;
             }
             found.remove(known);
         }
         found.insert(at, key);
-        let full = found.times.len() > self.cap;
-        if full {
+        if found.times.len() > self.cap {
             found.remove(if self.earliest { found.times.len() - 1 } else { 0 });
+            *approximated += u64::from(self.cap >= DISTINCT_MAX);
         }
-        (true, full)
-    }
-
-    /// Counts a dropped key where it is an approximation: a test of a count never needs more keys than its capacity, a
-    /// measure may.
-    fn note_dropped(&self, dropped: bool, approximated: &mut u64) {
-        *approximated += u64::from(dropped && self.cap >= DISTINCT_MAX);
+        true
     }
 }
 
@@ -51,15 +46,12 @@ impl Kind for Distinct {
         context: &mut FeedContext<'_>,
     ) -> bool {
         let Some(key) = self.key.of(event, context.calendar) else { return false };
-        let (changed, dropped) = self.take(found, event.at, key);
-        self.note_dropped(dropped, context.approximated);
-        changed
+        self.take(found, event.at, key, context.approximated)
     }
 
     fn merge(&self, found: &mut Box<KeyedTimes>, other: Box<KeyedTimes>, _: EdgeTimes, approximated: &mut u64) {
         for (at, key) in other.pairs() {
-            let (_, dropped) = self.take(found, at, key);
-            self.note_dropped(dropped, approximated);
+            self.take(found, at, key, approximated);
         }
     }
 

@@ -78,9 +78,9 @@ impl OpenKey {
     }
 
     /// A's before the latest B stay answered, as the latest B only gets later.
-    fn drop_answered(&mut self, each: bool) {
+    fn drop_answered(&mut self, kind: &Unanswered) {
         let answered = self.a.partition_point(|opening| opening.at < self.b_at);
-        let superseded = if each { 0 } else { self.a.len().saturating_sub(1) };
+        let superseded = if kind.each { 0 } else { self.a.len().saturating_sub(1) };
         self.a.drain(..answered.max(superseded));
     }
 
@@ -129,7 +129,7 @@ impl Kind for Unanswered {
         if parts & A != 0 {
             open.add(Opening { at: event.at, plain: !also_b, also_b });
         }
-        open.drop_answered(self.each);
+        open.drop_answered(self);
         self.cap(keys, context.approximated);
         true
     }
@@ -152,7 +152,7 @@ impl Kind for Unanswered {
             let open = &mut keys[index];
             open.answer(added.b_at, added.b_count);
             added.a.into_iter().for_each(|opening| open.add(opening));
-            open.drop_answered(self.each);
+            open.drop_answered(self);
         }
         self.cap(keys, approximated);
     }
@@ -168,7 +168,7 @@ impl Kind for Unanswered {
                 open.answer(from_log.b_at, from_log.b_count);
             }
             from_log.a.into_iter().for_each(|opening| open.add(opening));
-            open.drop_answered(self.each);
+            open.drop_answered(self);
         }
         keys.extend(all.into_values());
     }

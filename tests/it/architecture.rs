@@ -29,7 +29,8 @@ const MODULES: &[Module] = &[
     // A kind of fact is one file, its bytes included.
     module("fact", &["event", "calendar", "bytes", "churn"], &[]),
     module("rules", &["event", "calendar", "fact"], &[]),
-    module("engine", &["event", "calendar", "churn", "fact", "rules"], &[]),
+    // The bytes of a customer's state are what a customer takes in memory, too.
+    module("engine", &["event", "calendar", "bytes", "churn", "fact", "rules"], &[]),
     // It counts positions in the rankings of the rules, and predictions of the churn models.
     module("summary", &["event", "calendar", "rules", "churn", "engine"], &[]),
     module("settings", &["event"], &["config"]),

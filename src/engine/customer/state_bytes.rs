@@ -24,6 +24,7 @@
 //! | `last decided at` | `clock` |
 //! | `next level of risk`, `deadlines` | `next deadline` |
 
+use super::deadlines::Deadlines;
 use super::membership::{EventCause, Membership, PendingChange};
 use super::recent_ids::RecentId;
 use super::risk::Risk;
@@ -100,14 +101,19 @@ pub fn encode_state(state: &CustomerState, out: &mut Vec<u8>) {
     }
     if let Some(decided_at) = decided_at {
         put_instant(out, decided_at, state.clock);
-        if risk_rises {
-            put_instant(out, state.deadlines.get(Machine::Risk), state.next_deadline);
-        }
-        put_len(out, state.deadlines.of_cohorts().count());
-        for (cohort, deadline) in state.deadlines.of_cohorts() {
-            put_len(out, usize::from(cohort.0));
-            put_instant(out, deadline, state.next_deadline);
-        }
+        put_deadlines(&state.deadlines, state.next_deadline, out);
+    }
+}
+
+fn put_deadlines(deadlines: &Deadlines, base: Instant, out: &mut Vec<u8>) {
+    let rises_at = deadlines.get(Machine::Risk);
+    if rises_at < Instant::MAX {
+        put_instant(out, rises_at, base);
+    }
+    put_len(out, deadlines.of_cohorts().count());
+    for (cohort, deadline) in deadlines.of_cohorts() {
+        put_len(out, usize::from(cohort.0));
+        put_instant(out, deadline, base);
     }
 }
 
@@ -169,24 +175,34 @@ pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corr
     }
     if flags & IS_DECIDED != 0 {
         state.deadlines.decided_at = Some(reader.instant(state.clock, "decided at")?);
-        if flags & RISK_RISES != 0 {
-            let rises_at = reader.instant(state.next_deadline, "next level of risk")?;
-            state.deadlines.set(Machine::Risk, rises_at);
-        }
-        next = 0;
-        let deadlines = reader.len("deadlines")?;
-        state.deadlines.reserve_exact(deadlines.min(rules.cohorts.len()));
-        for _ in 0..deadlines {
-            let number = reader.u32("deadline")? as usize;
-            if number < next || number >= rules.cohorts.len() {
-                return Err(Corrupt("number of a deadline"));
-            }
-            let cohort = CohortIx(u16::try_from(number).map_err(|_| Corrupt("number of a deadline"))?);
-            state.deadlines.set(Machine::Cohort(cohort), reader.instant(state.next_deadline, "deadline")?);
-            next = number + 1;
-        }
+        read_deadlines(&mut reader, flags, state.next_deadline, rules, &mut state.deadlines)?;
     }
     if reader.is_empty() { Ok(state) } else { Err(Corrupt("end of a state")) }
+}
+
+fn read_deadlines(
+    reader: &mut Reader<'_>,
+    flags: u8,
+    base: Instant,
+    rules: &RuleSet,
+    deadlines: &mut Deadlines,
+) -> Read<()> {
+    if flags & RISK_RISES != 0 {
+        deadlines.set(Machine::Risk, reader.instant(base, "next level of risk")?);
+    }
+    let count = reader.len("deadlines")?;
+    deadlines.reserve_exact(count.min(rules.cohorts.len()));
+    let mut next = 0;
+    for _ in 0..count {
+        let number = reader.u32("deadline")? as usize;
+        if number < next || number >= rules.cohorts.len() {
+            return Err(Corrupt("number of a deadline"));
+        }
+        let cohort = CohortIx(u16::try_from(number).map_err(|_| Corrupt("number of a deadline"))?);
+        deadlines.set(Machine::Cohort(cohort), reader.instant(base, "deadline")?);
+        next = number + 1;
+    }
+    Ok(())
 }
 
 /// The log position after the last input in a state, without reading the rest.

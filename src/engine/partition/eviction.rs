@@ -54,9 +54,9 @@ impl Shard {
 
     /// Removes a customer from memory.
     pub fn remove(&mut self, slot: Slot) {
+        self.by_customer.remove(&self.slots[slot.0 as usize].customer, &self.slots);
         let resident = &mut self.slots[slot.0 as usize];
         self.bytes -= resident.bytes as usize;
-        self.by_customer.remove(&resident.customer);
         resident.bytes = 0;
         resident.customer = Box::default();
         resident.body = Body::none();

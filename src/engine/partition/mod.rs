@@ -5,6 +5,7 @@
 mod apply;
 mod eviction;
 mod flush;
+mod index;
 mod ranks;
 mod resident;
 mod shard;

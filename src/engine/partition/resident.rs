@@ -42,8 +42,8 @@ pub(super) enum Body {
 /// Changes of one state after which its bytes are measured again: until then they add one time to a few lists.
 const UNMEASURED_MAX: u8 = 8;
 
-/// What a resident takes besides their state: slot, map entry, timer.
-const RESIDENT_BYTES: usize = size_of::<Resident>() + 80;
+/// What a resident takes besides their state: slot, entry of the index, timer, and what the allocator rounds up.
+const RESIDENT_BYTES: usize = size_of::<Resident>() + 64;
 
 const WRITTEN_HERE: &str = "these bytes were written by this process, under the same rules";
 
@@ -186,7 +186,7 @@ impl Resident {
 
     pub(super) fn measured_bytes(&self) -> u32 {
         let reported = self.reported.len() * size_of_val(&None::<crate::event::Number>);
-        let bytes = RESIDENT_BYTES + 2 * self.customer.len() + reported + self.body.heap_bytes();
+        let bytes = RESIDENT_BYTES + self.customer.len() + reported + self.body.heap_bytes();
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 }

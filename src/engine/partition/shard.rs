@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashMap;
-
+use super::index::CustomerIndex;
 use super::resident::Resident;
 use super::slot::Slot;
 use super::timers::TimerQueue;
@@ -31,7 +30,7 @@ pub struct Shard {
     position_shift: i64,
     pub(super) slots: Vec<Resident>,
     pub(super) free: Vec<Slot>,
-    pub(super) by_customer: FxHashMap<Box<str>, Slot>,
+    pub(super) by_customer: CustomerIndex,
     /// At least one timer at or before each resident's next deadline; stale timers are skipped when they fire.
     pub(super) timers: TimerQueue,
     /// Scratch for the effects of one decision.
@@ -70,7 +69,7 @@ impl Shard {
             position_shift: 0,
             slots: Vec::new(),
             free: Vec::new(),
-            by_customer: FxHashMap::default(),
+            by_customer: CustomerIndex::default(),
             timers: TimerQueue::new(),
             effects: Vec::new(),
             risks: Vec::new(),
@@ -111,7 +110,7 @@ impl Shard {
 
     /// The customer's slot, if in memory.
     pub fn find(&mut self, customer: &str) -> Option<Slot> {
-        let slot = self.by_customer.get(customer).copied()?;
+        let slot = self.by_customer.find(customer, &self.slots)?;
         self.resident_mut(slot).recent = true;
         Some(slot)
     }
@@ -119,7 +118,7 @@ impl Shard {
     /// The customer's state, if in memory; for eviction this is no reference to it.
     #[must_use]
     pub fn peek(&self, customer: &str) -> Option<Cow<'_, CustomerState>> {
-        self.by_customer.get(customer).map(|slot| self.state(*slot))
+        self.by_customer.find(customer, &self.slots).map(|slot| self.state(slot))
     }
 
     /// Touches what an event of this customer will need, so that it is on its way to the cache while others are looked
@@ -145,7 +144,7 @@ impl Shard {
                 Slot(u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 customers are in memory"))
             }
         };
-        self.by_customer.insert(customer.into(), slot);
+        self.by_customer.insert(slot, &self.slots);
         self.queue(slot);
         self.set_timer(slot);
         slot
@@ -315,6 +314,6 @@ impl Shard {
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_customer.is_empty()
+        self.len() == 0
     }
 }
