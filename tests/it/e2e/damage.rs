@@ -111,7 +111,7 @@ fn whatever_file_is_damaged_one_copy_is_set_aside_and_restored() {
     let Some(lab) = Lab::new("damage", 2, shop::RULES) else { return };
     let mut random = Random::seeded("damage");
     let sets = [&shop::SETS[..], &SETS].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut daemon = lab.start("one", &sets);
     let damages: [(&str, Damage); 7] = [
         ("a bit of each table", flip_each_table),
@@ -150,7 +150,7 @@ fn damage_that_comes_back_ends_in_a_wait_of_its_partition_across_restarts() {
     let Some(lab) = Lab::new("again", 2, shop::RULES) else { return };
     let mut random = Random::seeded("again");
     let sets = [&shop::SETS[..], &SETS].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut daemon = lab.start("one", &sets);
     for time in 1..=3 {
         if time == 1 {
@@ -188,7 +188,7 @@ fn a_record_of_the_changelog_that_cannot_be_read_holds_up_its_partition_alone() 
     let Some(lab) = Lab::new("unreadable", 2, shop::RULES) else { return };
     let mut random = Random::seeded("unreadable");
     let sets = [&shop::SETS[..], &SETS].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     thread::sleep(Duration::from_secs(1));

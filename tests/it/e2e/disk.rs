@@ -125,7 +125,7 @@ fn a_full_disk_pauses_the_work_and_costs_nothing_else() {
     let state = disk.state();
     let sets =
         [&shop::SETS[..], &SHORT_SESSION, &["state.flush_after_events=200", "state.flush_after=1 s", &state]].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     for round in 0..2 {
@@ -169,7 +169,7 @@ fn a_disk_that_is_read_only_at_the_start_is_waited_for_and_the_copy_is_used() {
     let mut random = Random::seeded("readonly");
     let state = disk.state();
     let sets = [&shop::SETS[..], &["state.flush_after_events=100", "state.flush_after=1 s", &state]].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     many_customers(&lab, 0, 2_000);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
@@ -202,7 +202,7 @@ fn a_write_that_is_refused_after_the_commit_costs_its_partition_the_tail_and_the
         &["state.flush_after_events=0", "memory.limit=128 MiB", "batch.max_records=2000"],
     ]
     .concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     let folder = lab.state("one").join(&lab.name).join(format!("{}-0", lab.topic("in")));
@@ -253,7 +253,7 @@ fn too_few_file_handles_keep_partitions_waiting_and_no_copy_is_lost() {
     let Some(lab) = Lab::new("handles", 8, shop::RULES) else { return };
     let mut random = Random::seeded("handles");
     let sets = [&shop::SETS[..], &SHORT_SESSION, &["state.flush_after_events=100", "state.flush_after=1 s"]].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     many_customers(&lab, 0, 1_000);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();

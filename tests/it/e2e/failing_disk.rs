@@ -82,7 +82,7 @@ fn a_disk_with_io_errors_costs_no_copy_and_processing_resumes_once_it_answers_ag
     let Some(disk) = FailingDisk::new(&lab, "one") else { return };
     let mut random = Random::seeded("failing");
     let sets = [&shop::SETS[..], &SESSION, &["state.flush_after_events=200", "state.flush_after=1 s"]].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 50);
     let mut daemon = lab.start_with(&disk.environment, "one", &sets);
     daemon.ready();
     many_customers(&lab, 0, CUSTOMERS);

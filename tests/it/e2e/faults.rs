@@ -18,7 +18,7 @@ fn a_process_that_slept_through_its_session_writes_nothing_more_for_what_it_lost
         &["state.flush_after_events=300", "state.flush_after=1 s"],
     ]
     .concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut one = lab.start("one", &sets);
     one.ready();
     let mut two = lab.start("two", &sets);
@@ -58,7 +58,7 @@ fn a_process_that_sleeps_while_it_lets_a_partition_go_writes_nothing_more_for_wh
         &["state.flush_after_events=100000", "state.flush_after=10 minutes"],
     ]
     .concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut one = lab.start("one", &sets);
     one.ready();
     for _ in 0..3 {
@@ -102,7 +102,7 @@ fn a_broker_that_dies_and_comes_back_costs_nothing_but_time() {
     lab.create("in", 2, &[]);
     let mut random = Random::seeded("broker");
     let sets = [&shop::SETS[..], &["state.flush_after_events=300", "state.flush_after=1 s"]].concat();
-    let open = shop::open(&lab, random.next(), 30, 150);
+    let open = shop::open(&lab, random.next(), 30, 75);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     for _ in 0..3 {

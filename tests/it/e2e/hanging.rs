@@ -22,7 +22,7 @@ fn a_hanging_transaction_stops_one_partition_with_an_alarm_and_no_other() {
     let mut random = Random::seeded("hanging");
     let short = ["kafka.options.transaction.timeout.ms=3000", "state.flush_after_events=200", "state.flush_after=1 s"];
     let sets = [&shop::SETS[..], &short].concat();
-    let open = shop::open(&lab, random.next(), 40, 120);
+    let open = shop::open(&lab, random.next(), 40, 60);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     eventually("customers are changed and not written", || {
@@ -97,7 +97,7 @@ fn a_log_that_does_not_fit_its_state_stops_one_partition_only() {
     let Some(lab) = Lab::new("unfit", 2, shop::RULES) else { return };
     let mut random = Random::seeded("unfit");
     let lazy = [&shop::SETS[..], &["state.flush_after=1 hour"]].concat();
-    let open = shop::open(&lab, random.next(), 40, 120);
+    let open = shop::open(&lab, random.next(), 40, 60);
     let mut daemon = lab.start("one", &lazy);
     daemon.ready();
     std::thread::sleep(Duration::from_secs(2));

@@ -81,7 +81,7 @@ fn permissions_taken_away_while_it_works_are_waited_for_and_nothing_is_lost() {
     let session = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
     let flushes = ["state.flush_after_events=200", "state.flush_after=1 s"];
     let sets = [&shop::SETS[..], &credentials, &session, &flushes].concat();
-    let open = shop::open(&lab, random.next(), 30, 100);
+    let open = shop::open(&lab, random.next(), 30, 25);
     let mut daemon = lab.start("one", &sets);
     daemon.ready();
     let topic = |kind| lab.topic(kind);

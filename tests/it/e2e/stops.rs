@@ -16,7 +16,7 @@ fn at_work(name: &str, work: impl FnOnce(&mut Broker, Daemon)) {
     let mut broker = Broker::start_own();
     let lab = Lab::at(broker.bootstrap(), name, 2, shop::RULES);
     lab.create("in", 2, &[]);
-    let open = shop::open(&lab, Random::seeded(name).next(), 30, 100);
+    let open = shop::open(&lab, Random::seeded(name).next(), 30, 50);
     let mut daemon = lab.start("one", &[&shop::SETS[..], &["lanes=2", "state.flush_after=10 minutes"]].concat());
     daemon.ready();
     eventually("events are applied", || (daemon.metrics()["cohortd_events_applied_total"] > 50.0).then_some(()));
