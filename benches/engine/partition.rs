@@ -209,13 +209,7 @@ impl Bench {
         while let Some(slot) = self.shard.take_dirty(self.position - FLUSH_AFTER) {
             self.flush(slot, &mut batch);
         }
-        let budget = MEMORY / 100 * 30;
-        let over = self.shard.bytes().saturating_sub(budget);
-        if over > 0 {
-            self.shard.pack(over + budget / 16);
-        }
-        let over = self.shard.bytes().saturating_sub(budget);
-        let victims = if over > 0 { self.shard.sweep(over + budget / 16) } else { Vec::new() };
+        let victims = self.shard.make_room(MEMORY / 100 * 30);
         for slot in &victims {
             if self.shard.take_if_dirty(*slot) {
                 self.flush(*slot, &mut batch);

@@ -122,19 +122,10 @@ fn put_deadlines(deadlines: &Deadlines, base: Instant, out: &mut Vec<u8>) {
 /// # Errors
 /// Bytes that `encode_state` did not write, or not under these rules.
 pub fn decode_state(bytes: &[u8], rules: &RuleSet) -> Result<CustomerState, Corrupt> {
-    let mut reader = Reader::new(bytes);
-    if reader.u8("format")? != FORMAT {
-        return Err(Corrupt("format of a state"));
-    }
+    let mut reader = begin(bytes)?;
+    let Head { as_of, known_since: base, clock, flags, next_deadline } = Head::read(&mut reader)?;
     let mut state = CustomerState::new(rules);
-    state.as_of = reader.i64("as of")?;
-    state.known_since = reader.instant(Instant(0), "known since")?;
-    let base = state.known_since;
-    state.clock = reader.instant(base, "clock")?;
-    let flags = reader.u8("flags")?;
-    if flags & HAS_DEADLINE != 0 {
-        state.next_deadline = reader.instant(base, "next deadline")?;
-    }
+    (state.as_of, state.known_since, state.clock, state.next_deadline) = (as_of, base, clock, next_deadline);
     if flags & HAS_PLACES != 0 {
         read_places(&mut reader, &mut state.ranked_values)?;
     }
@@ -205,16 +196,39 @@ fn read_deadlines(
     Ok(())
 }
 
+/// What every state begins with.
+struct Head {
+    as_of: i64,
+    known_since: Instant,
+    clock: Instant,
+    flags: u8,
+    next_deadline: Instant,
+}
+
+impl Head {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let as_of = reader.i64("as of")?;
+        let known_since = reader.instant(Instant(0), "known since")?;
+        let clock = reader.instant(known_since, "clock")?;
+        let flags = reader.u8("flags")?;
+        let next_deadline =
+            if flags & HAS_DEADLINE != 0 { reader.instant(known_since, "next deadline")? } else { Instant::MAX };
+        Ok(Self { as_of, known_since, clock, flags, next_deadline })
+    }
+}
+
+/// A reader of what follows the format.
+fn begin(bytes: &[u8]) -> Read<Reader<'_>> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8("format")? == FORMAT { Ok(reader) } else { Err(Corrupt("format of a state")) }
+}
+
 /// The log position after the last input in a state, without reading the rest.
 ///
 /// # Errors
 /// Bytes that do not begin as a state's.
 pub fn as_of(bytes: &[u8]) -> Result<i64, Corrupt> {
-    let mut reader = Reader::new(bytes);
-    if reader.u8("format")? != FORMAT {
-        return Err(Corrupt("format of a state"));
-    }
-    reader.i64("as of")
+    begin(bytes)?.i64("as of")
 }
 
 /// The next deadline in a state, without reading the rest.
@@ -222,17 +236,7 @@ pub fn as_of(bytes: &[u8]) -> Result<i64, Corrupt> {
 /// # Errors
 /// Bytes that do not begin as a state's.
 pub fn next_deadline(bytes: &[u8]) -> Result<Instant, Corrupt> {
-    let mut reader = Reader::new(bytes);
-    if reader.u8("format")? != FORMAT {
-        return Err(Corrupt("format of a state"));
-    }
-    reader.i64("as of")?;
-    let base = reader.instant(Instant(0), "known since")?;
-    reader.instant(base, "clock")?;
-    if reader.u8("flags")? & HAS_DEADLINE == 0 {
-        return Ok(Instant::MAX);
-    }
-    reader.instant(base, "next deadline")
+    Head::read(&mut begin(bytes)?).map(|head| head.next_deadline)
 }
 
 /// By what a customer is ranked, and their next deadline, without reading the rest of the state.
@@ -241,19 +245,12 @@ pub fn next_deadline(bytes: &[u8]) -> Result<Instant, Corrupt> {
 /// Bytes that do not begin as a state's, or not under these rules.
 pub fn places(bytes: &[u8], rankings: usize) -> Result<(RankedValues, Instant), Corrupt> {
     let mut places = vec![None; rankings].into_boxed_slice();
-    let mut reader = Reader::new(bytes);
-    if reader.u8("format")? != FORMAT {
-        return Err(Corrupt("format of a state"));
-    }
-    reader.i64("as of")?;
-    let base = reader.instant(Instant(0), "known since")?;
-    reader.instant(base, "clock")?;
-    let flags = reader.u8("flags")?;
-    let deadline = if flags & HAS_DEADLINE != 0 { reader.instant(base, "next deadline")? } else { Instant::MAX };
+    let mut reader = begin(bytes)?;
+    let Head { flags, next_deadline, .. } = Head::read(&mut reader)?;
     if flags & HAS_PLACES != 0 {
         read_places(&mut reader, &mut places)?;
     }
-    Ok((places, deadline))
+    Ok((places, next_deadline))
 }
 
 fn read_places(reader: &mut Reader<'_>, places: &mut [Option<Number>]) -> Read<()> {

@@ -12,6 +12,15 @@ impl Shard {
         self.bytes
     }
 
+    /// Packs customers while all together take more than `budget` bytes. Returns those to evict if that is not enough.
+    /// A sixteenth more than needed is freed, so that the next batch need not begin again.
+    pub fn make_room(&mut self, budget: usize) -> Vec<Slot> {
+        if self.bytes > budget {
+            self.pack(self.bytes - budget + budget / 16);
+        }
+        if self.bytes > budget { self.sweep(self.bytes - budget + budget / 16) } else { Vec::new() }
+    }
+
     /// Packs customers until about `bytes` become free: those not referenced since they were last looked at, the longest
     /// decoded first. Packed, a customer is as they are stored, and decoded again for their next event or deadline.
     pub fn pack(&mut self, bytes: usize) {

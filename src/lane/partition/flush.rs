@@ -98,22 +98,13 @@ impl Partition {
         if bytes <= budget.max(self.evict_above) {
             return;
         }
-        for slot in self.make_room(budget) {
+        for slot in self.shard.make_room(budget) {
             if self.shard.is_clean(slot) {
                 self.shard.remove(slot);
             }
         }
         // The others are dirty and stay; an immediate second try would find nothing.
         self.evict_above = self.shard.bytes() + budget / 8;
-    }
-
-    /// Packs customers while they exceed the budget. Returns those to evict if that is not enough.
-    fn make_room(&mut self, budget: usize) -> Vec<Slot> {
-        let excess = |bytes: usize| Some(bytes.saturating_sub(budget)).filter(|over| *over > 0);
-        if let Some(over) = excess(self.shard.bytes()) {
-            self.shard.pack(over + budget / 16);
-        }
-        excess(self.shard.bytes()).map_or_else(Vec::new, |over| self.shard.sweep(over + budget / 16))
     }
 
     /// Has an unflushed change waited long enough?
@@ -162,7 +153,7 @@ impl Partition {
                 left -= 1;
             }
         }
-        let mut victims = self.make_room(share.customer_bytes);
+        let mut victims = self.shard.make_room(share.customer_bytes);
         let stream_time = self.shard.stream_time();
         victims.retain(|slot| {
             // A due deadline that is not decided yet is only found in memory.
