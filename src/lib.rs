@@ -30,6 +30,7 @@
 //! | [`clock`] | the only reader of the wall clock | what time decides |
 //! | [`tls`] | certificates and keys in files; the only module that uses rustls | the protocols over it |
 //! | [`codec`] | decoding events and encoding changes; schemas and their registry | rules, state, topics |
+//! | [`sources`] | records of any topic mapped to events by `sources.toml` | state, Kafka |
 //! | [`store`] | one RocksDB database for each partition: customers, timers, META; the byte layout | Kafka, what a fact means |
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only module that uses rdkafka | events: it knows bytes only |
 //! | [`metrics`] | counters, gauges and health | who updates them |
@@ -73,6 +74,7 @@ pub mod metrics;
 pub mod rules;
 pub mod settings;
 pub mod shutdown;
+pub mod sources;
 pub mod store;
 pub mod summary;
 pub mod telemetry;

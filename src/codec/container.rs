@@ -48,10 +48,10 @@ impl BadContainer {
     }
 }
 
-/// An open container file.
-pub(super) struct Container<R> {
+/// An open container file, whose records are read by what is made of its schema.
+pub(super) struct Container<R, S = Reader> {
     input: R,
-    reader: Reader,
+    reader: S,
     codec: Codec,
     sync: [u8; 16],
     block: Vec<u8>,
@@ -62,7 +62,32 @@ pub(super) struct Container<R> {
 
 impl<R: BufRead> Container<R> {
     /// Reads the header.
-    pub(super) fn open(mut input: R) -> Result<Self, BadContainer> {
+    pub(super) fn open(input: R) -> Result<Self, BadContainer> {
+        let Container { input, reader, codec, sync, block, position, left, records } = Container::open_any(input)?;
+        let reader = Reader::compile(&reader)?;
+        Ok(Self { input, reader, codec, sync, block, position, left, records })
+    }
+
+    /// The fields of the writer that are not used.
+    pub(super) fn unread(&self) -> &Unread {
+        self.reader.unread()
+    }
+
+    /// The next event; see [`next_by`](Self::next_by).
+    pub(super) fn next(&mut self) -> Result<Option<OwnedEvent>, BadContainer> {
+        self.next_by(|reader, bytes| {
+            let mut cursor = Cursor::new(bytes);
+            let mut properties = All::default();
+            let read = reader.read(&mut cursor, &mut properties);
+            let taken = bytes.len() - cursor.rest().len();
+            (taken, read.map(|envelope| OwnedEvent::new(&envelope, &bytes[..taken], properties)))
+        })
+    }
+}
+
+impl<R: BufRead> Container<R, String> {
+    /// Reads the header, with the text of any schema.
+    pub(super) fn open_any(mut input: R) -> Result<Self, BadContainer> {
         let mut magic = [0; 4];
         input.read_exact(&mut magic)?;
         if magic != *MAGIC {
@@ -92,18 +117,23 @@ impl<R: BufRead> Container<R> {
         }
         let mut sync = [0; 16];
         input.read_exact(&mut sync)?;
-        let reader = Reader::compile(&schema.ok_or(BadContainer::Damaged)?)?;
+        let reader = schema.ok_or(BadContainer::Damaged)?;
         Ok(Self { input, reader, codec, sync, block: Vec::new(), position: 0, left: 0, records: 0 })
     }
 
-    /// The fields of the writer that are not used.
-    pub(super) fn unread(&self) -> &Unread {
-        self.reader.unread()
+    /// The text of the writer's schema.
+    pub(super) fn schema(&self) -> &str {
+        &self.reader
     }
+}
 
-    /// The next record; `None` at the end. After an error that [loses](BadContainer::lost) only some records the next one
-    /// can be asked for.
-    pub(super) fn next(&mut self) -> Result<Option<OwnedEvent>, BadContainer> {
+impl<R: BufRead, S> Container<R, S> {
+    /// The next record, by what reads it from the rest of its block: how many bytes it took, and what it is. `None` at the
+    /// end. After an error that [loses](BadContainer::lost) only some records the next one can be asked for.
+    pub(super) fn next_by<T>(
+        &mut self,
+        read: impl FnOnce(&S, &[u8]) -> (usize, Result<T, Undecodable>),
+    ) -> Result<Option<T>, BadContainer> {
         while self.left == 0 {
             if self.position < self.block.len() {
                 return Err(BadContainer::Damaged);
@@ -114,14 +144,10 @@ impl<R: BufRead> Container<R> {
         }
         self.left -= 1;
         self.records += 1;
-        let bytes = &self.block[self.position..];
-        let mut cursor = Cursor::new(bytes);
-        let mut properties = All::default();
-        let read = self.reader.read(&mut cursor, &mut properties);
-        let taken = bytes.len() - cursor.rest().len();
+        let (taken, read) = read(&self.reader, &self.block[self.position..]);
         self.position += taken;
         match read {
-            Ok(envelope) => Ok(Some(OwnedEvent::new(&envelope, &bytes[..taken], properties))),
+            Ok(read) => Ok(Some(read)),
             Err(problem) if problem.is_of_a_value() => Err(BadContainer::Record { record: self.records, problem }),
             Err(problem) => {
                 let first = self.records;

@@ -4,28 +4,28 @@ use super::Undecodable;
 
 /// The rest of a record.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor<'a> {
+pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     #[inline]
-    pub(super) fn byte(&mut self) -> Result<u8, Undecodable> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Undecodable> {
         let (&first, rest) = self.rest.split_first().ok_or(Undecodable::Truncated)?;
         self.rest = rest;
         Ok(first)
     }
 
     #[inline]
-    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Undecodable> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Undecodable> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Undecodable::Truncated)?;
         self.rest = rest;
         Ok(taken)
@@ -33,7 +33,7 @@ impl<'a> Cursor<'a> {
 
     /// A `long`: zigzag, at most ten bytes of which the last has one bit left to give.
     #[inline]
-    pub(super) fn long(&mut self) -> Result<i64, Undecodable> {
+    pub(crate) fn long(&mut self) -> Result<i64, Undecodable> {
         let first = self.byte()?;
         let mut bits = u64::from(first & 0x7f);
         if first >= 0x80 {
@@ -59,7 +59,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(super) fn int(&mut self) -> Result<i64, Undecodable> {
+    pub(crate) fn int(&mut self) -> Result<i64, Undecodable> {
         let value = self.long()?;
         if i32::try_from(value).is_err() {
             return Err(Undecodable::Overflow);
@@ -69,13 +69,13 @@ impl<'a> Cursor<'a> {
 
     /// A checked length in bytes.
     #[inline]
-    pub(super) fn sized(&mut self) -> Result<&'a [u8], Undecodable> {
+    pub(crate) fn sized(&mut self) -> Result<&'a [u8], Undecodable> {
         let length = self.long()?;
         self.bytes(usize::try_from(length).map_err(|_| Undecodable::Length)?)
     }
 
     #[inline]
-    pub(super) fn boolean(&mut self) -> Result<bool, Undecodable> {
+    pub(crate) fn boolean(&mut self) -> Result<bool, Undecodable> {
         match self.byte()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -83,19 +83,19 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(super) fn float(&mut self) -> Result<f32, Undecodable> {
+    pub(crate) fn float(&mut self) -> Result<f32, Undecodable> {
         let bytes = self.bytes(4)?;
         Ok(f32::from_le_bytes(bytes.try_into().expect("four bytes were taken")))
     }
 
-    pub(super) fn double(&mut self) -> Result<f64, Undecodable> {
+    pub(crate) fn double(&mut self) -> Result<f64, Undecodable> {
         let bytes = self.bytes(8)?;
         Ok(f64::from_le_bytes(bytes.try_into().expect("eight bytes were taken")))
     }
 
     /// The number of a union's branch or an enum's symbol, below `count`.
     #[inline]
-    pub(super) fn branch(&mut self, count: usize) -> Result<usize, Undecodable> {
+    pub(crate) fn branch(&mut self, count: usize) -> Result<usize, Undecodable> {
         match usize::try_from(self.long()?) {
             Ok(index) if index < count => Ok(index),
             _ => Err(Undecodable::Branch),
@@ -104,7 +104,7 @@ impl<'a> Cursor<'a> {
 
     /// The head of a block of an array or map. No items: the end.
     #[inline]
-    pub(super) fn block(&mut self) -> Result<Block, Undecodable> {
+    pub(crate) fn block(&mut self) -> Result<Block, Undecodable> {
         let count = self.long()?;
         let bytes = if count < 0 {
             let bytes = usize::try_from(self.long()?).map_err(|_| Undecodable::Length)?;
@@ -123,9 +123,9 @@ impl<'a> Cursor<'a> {
 
 /// The number of items that follow, and their size in bytes if the writer gave it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Block {
-    pub(super) items: u32,
-    pub(super) bytes: Option<usize>,
+pub(crate) struct Block {
+    pub(crate) items: u32,
+    pub(crate) bytes: Option<usize>,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
+use super::Undecodable;
 use super::compressed::{Compression, Input};
 use super::container::{BadContainer, Container, MAGIC};
 use super::foreign::{self, Foreign};
@@ -24,6 +25,9 @@ pub enum FileError {
     Read { file: String, error: io::Error },
     #[error("{file}, line {line}: {problem}")]
     Line { file: String, line: u64, problem: BadLine },
+    /// A line for a reader that wanted another encoding.
+    #[error("{file}, line {line}: {problem}")]
+    Record { file: String, line: u64, problem: Undecodable },
     #[error("{file}: {problem}")]
     Container { file: String, problem: BadContainer },
     #[error("{file}: {foreign}")]
@@ -36,6 +40,7 @@ impl FileError {
     pub fn lost(&self) -> Option<u64> {
         match self {
             Self::Line { problem, .. } => (*problem != BadLine::TooLong).then_some(1),
+            Self::Record { .. } => Some(1),
             Self::Container { problem, .. } => problem.lost(),
             Self::Read { .. } | Self::Foreign { .. } => None,
         }
@@ -62,14 +67,8 @@ impl EventFile {
     /// # Errors
     /// When it cannot be opened, it is an Avro file which holds no events, or plainly a file of another kind.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        if path == Path::new("-") {
-            return Self::read("standard input", io::stdin());
-        }
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Self::read(&name, file),
-            Err(error) => Err(FileError::Read { file: name, error }),
-        }
+        let (name, stream) = stream(path)?;
+        Self::read(&name, stream)
     }
 
     /// Reads events from a stream; `name` is for errors.
@@ -78,24 +77,15 @@ impl EventFile {
     /// As [`open`](Self::open).
     pub fn read(name: &str, stream: impl Read + Send + 'static) -> Result<Self, FileError> {
         let name = name.to_owned();
-        let unread = |error| FileError::Read { file: name.clone(), error };
-        let (mut start, mut input) = peeked(Box::new(BufReader::new(stream))).map_err(unread)?;
-        if let Some(compression) = Compression::of(&start) {
-            (start, input) = compression.read(input).and_then(peeked).map_err(unread)?;
-        }
-        if start.starts_with(MAGIC) {
-            return match Container::open(input) {
+        match start(&name, stream)? {
+            Start::Container(input) => match Container::open(input) {
                 Ok(container) => {
                     let unread = container.unread().clone();
                     Ok(Self { name, content: Content::Container(Box::new(container)), unread })
                 }
                 Err(problem) => Err(FileError::Container { file: name, problem }),
-            };
-        }
-        let (input, foreign) = foreign::of(&start, input).map_err(unread)?;
-        match foreign {
-            Some(foreign) => Err(FileError::Foreign { file: name, foreign }),
-            None => {
+            },
+            Start::Lines(input) => {
                 let content = Content::Lines { input, line: 0, buffer: Vec::new() };
                 Ok(Self { name, content, unread: Unread::default() })
             }
@@ -133,7 +123,8 @@ impl Iterator for EventFile {
     }
 }
 
-enum Trouble {
+/// Why there is no line.
+pub(super) enum Trouble {
     Read(io::Error),
     Line(BadLine),
 }
@@ -145,6 +136,18 @@ fn next_line(
     buffer: &mut Vec<u8>,
     unread: &mut Unread,
 ) -> Result<Option<OwnedEvent>, Trouble> {
+    match next_text(input, line, buffer)? {
+        Some(text) => read_line(text, unread).map(Some).map_err(Trouble::Line),
+        None => Ok(None),
+    }
+}
+
+/// The next line that is not blank, without its end. `line` counts from 1.
+pub(super) fn next_text<'b>(
+    input: &mut Input,
+    line: &mut u64,
+    buffer: &'b mut Vec<u8>,
+) -> Result<Option<&'b [u8]>, Trouble> {
     loop {
         buffer.clear();
         let read = input.take(MAX_LINE as u64 + 1).read_until(b'\n', buffer).map_err(Trouble::Read)?;
@@ -155,15 +158,51 @@ fn next_line(
         if read > MAX_LINE {
             return Err(Trouble::Line(BadLine::TooLong));
         }
-        let mut text = buffer.strip_suffix(b"\n").unwrap_or(buffer);
-        text = text.strip_suffix(b"\r").unwrap_or(text);
-        if *line == 1 {
-            // The byte order mark of some editors.
-            text = text.strip_prefix(foreign::UTF8_MARK).unwrap_or(text);
+        let mut content = 0..buffer.len();
+        content.end -= usize::from(buffer.ends_with(b"\n"));
+        content.end -= usize::from(buffer[content.clone()].ends_with(b"\r"));
+        // The byte order mark of some editors.
+        if *line == 1 && buffer[content.clone()].starts_with(foreign::UTF8_MARK) {
+            content.start = foreign::UTF8_MARK.len();
         }
-        if !text.trim_ascii().is_empty() {
-            return read_line(text, unread).map(Some).map_err(Trouble::Line);
+        if !buffer[content.clone()].trim_ascii().is_empty() {
+            return Ok(Some(&buffer[content]));
         }
+    }
+}
+
+/// A file, or standard input for `-`, with the name for errors.
+pub(super) fn stream(path: &Path) -> Result<(String, Box<dyn Read + Send>), FileError> {
+    if path == Path::new("-") {
+        return Ok(("standard input".to_owned(), Box::new(io::stdin())));
+    }
+    let name = path.display().to_string();
+    match File::open(path) {
+        Ok(file) => Ok((name, Box::new(file))),
+        Err(error) => Err(FileError::Read { file: name, error }),
+    }
+}
+
+/// What a stream holds by its first bytes.
+pub(super) enum Start {
+    Container(Input),
+    Lines(Input),
+}
+
+/// Recognizes a stream, and decompresses it.
+pub(super) fn start(name: &str, stream: impl Read + Send + 'static) -> Result<Start, FileError> {
+    let unread = |error| FileError::Read { file: name.to_owned(), error };
+    let (mut start, mut input) = peeked(Box::new(BufReader::new(stream))).map_err(unread)?;
+    if let Some(compression) = Compression::of(&start) {
+        (start, input) = compression.read(input).and_then(peeked).map_err(unread)?;
+    }
+    if start.starts_with(MAGIC) {
+        return Ok(Start::Container(input));
+    }
+    let (input, foreign) = foreign::of(&start, input).map_err(unread)?;
+    match foreign {
+        Some(foreign) => Err(FileError::Foreign { file: name.to_owned(), foreign }),
+        None => Ok(Start::Lines(input)),
     }
 }
 

@@ -14,11 +14,11 @@ const MAX_DEPTH: u32 = 128;
 
 /// Not JSON, at this byte of the text, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NotJson(pub(super) usize);
+pub(crate) struct NotJson(pub(crate) usize);
 
 /// A value whose type is known, but not decoded further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Json<'a> {
+pub(crate) enum Json<'a> {
     Null,
     Bool(bool),
     Number(Digits<'a>),
@@ -29,34 +29,39 @@ pub(super) enum Json<'a> {
 
 /// A number as written, `NaN` and `Infinity` included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digits<'a>(&'a [u8]);
+pub(crate) struct Digits<'a>(&'a [u8]);
 
 /// A string as between its quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Text<'a> {
+pub(crate) struct Text<'a> {
     raw: &'a [u8],
     escaped: bool,
 }
 
 /// An object with its braces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Object<'a>(&'a [u8]);
+pub(crate) struct Object<'a>(&'a [u8]);
 
 /// An array with its brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Array<'a>(&'a [u8]);
+pub(crate) struct Array<'a>(&'a [u8]);
 
 impl<'a> Json<'a> {
     /// The single value of a text.
-    pub(super) fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, NotJson> {
+        Self::parse_within(text, MAX_DEPTH)
+    }
+
+    /// The same, of a text that is nested at most so deeply, and no deeper than the limit.
+    pub(crate) fn parse_within(text: &'a [u8], depth: u32) -> Result<Self, NotJson> {
         let mut scanner = Scanner { text, at: 0 };
         scanner.blanks();
-        let value = scanner.value(MAX_DEPTH)?;
+        let value = scanner.value(depth.min(MAX_DEPTH))?;
         scanner.end()?;
         Ok(value)
     }
 
-    pub(super) fn text(self) -> Option<Text<'a>> {
+    pub(crate) fn text(self) -> Option<Text<'a>> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
@@ -77,24 +82,24 @@ pub(super) fn members(text: &[u8]) -> Result<Members<'_>, NotJson> {
 
 impl<'a> Object<'a> {
     /// It was scanned before, so there are no errors.
-    pub(super) fn members(self) -> impl Iterator<Item = (Text<'a>, Json<'a>)> {
+    pub(crate) fn members(self) -> impl Iterator<Item = (Text<'a>, Json<'a>)> {
         members(self.0).into_iter().flatten().map_while(Result::ok)
     }
 
     /// The last member of this name.
-    pub(super) fn get(self, name: &str) -> Option<Json<'a>> {
+    pub(crate) fn get(self, name: &str) -> Option<Json<'a>> {
         self.members().filter(|(key, _)| key.is(name)).last().map(|(_, value)| value)
     }
 }
 
 impl<'a> Array<'a> {
-    pub(super) fn items(self) -> impl Iterator<Item = Json<'a>> {
+    pub(crate) fn items(self) -> impl Iterator<Item = Json<'a>> {
         let mut walk = Walk { scanner: Scanner { text: self.0, at: 1 }, close: b']', first: true };
         std::iter::from_fn(move || walk.advance().ok()?.then(|| walk.scanner.value(MAX_DEPTH).ok())?)
     }
 }
 
-impl Digits<'_> {
+impl<'a> Digits<'a> {
     /// 64-bit integers exactly, everything else through a double, so that a decimal of up to fifteen digits is
     /// preserved. `None`: not a number, or out of range.
     pub(super) fn number(self) -> Option<Number> {
@@ -109,6 +114,11 @@ impl Digits<'_> {
         Number::from_double(text.parse().ok()?)
     }
 
+    /// As written; `NaN`, `inf` and `-inf` are no numbers.
+    pub(crate) fn written(self) -> &'a [u8] {
+        self.0
+    }
+
     /// Rounded down.
     pub(super) fn whole(self) -> Option<i64> {
         let text = std::str::from_utf8(self.0).ok()?;
@@ -121,18 +131,18 @@ impl Digits<'_> {
 
 impl<'a> Text<'a> {
     /// The decoded text; U+FFFD replaces invalid characters.
-    pub(super) fn lossy(self) -> Cow<'a, str> {
+    pub(crate) fn lossy(self) -> Cow<'a, str> {
         self.decode().0
     }
 
     /// The decoded text; `None` if it has invalid characters.
-    pub(super) fn exact(self) -> Option<Cow<'a, str>> {
+    pub(crate) fn exact(self) -> Option<Cow<'a, str>> {
         let (text, exact) = self.decode();
         exact.then_some(text)
     }
 
     /// Is it equal to this text?
-    pub(super) fn is(self, text: &str) -> bool {
+    pub(crate) fn is(self, text: &str) -> bool {
         if self.escaped { self.lossy() == text } else { self.raw == text.as_bytes() }
     }
 

@@ -25,11 +25,13 @@ mod owned;
 mod program;
 mod reach;
 mod reader;
+mod records;
 mod references;
 mod registry;
 mod schema;
 mod schemas;
 mod sent;
+mod skip;
 mod unread;
 mod write;
 
@@ -46,11 +48,18 @@ pub use output::Output;
 pub use owned::{OwnedEvent, OwnedValue};
 pub use reach::Access;
 pub use reader::{MAX_DEPTH, Reader, recycle};
+pub use records::RecordFile;
 pub use references::SchemaText;
 pub use registry::{Registry, RegistryError, Standing};
 pub use schemas::{Lookup, SchemaFileError, Schemas};
 pub use sent::{EventEncoder, SentEvent};
 pub use unread::Unread;
+
+// For readers of other shapes than `CustomerEvent`.
+pub(crate) use cursor::Cursor;
+pub(crate) use json::{Array, Json, NotJson, Object};
+pub(crate) use schema::{Field, LogicalType, Type, TypeId, WriterSchema};
+pub(crate) use skip::{SkipCompiler, SkipId, Skips};
 
 #[cfg(test)]
 mod tests;

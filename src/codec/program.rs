@@ -3,13 +3,8 @@
 //! Avro resolves a writer's schema against a reader's. The reader's is always `schemas/customer-event.avsc`, so the
 //! result is one step for each field of the writer: read it into a slot of the event, or skip it. Beyond Avro's rules,
 //! an enum is read as text, a `decimal` as a number, and null properties as none: common in practice, and unambiguous.
-//! Fields without a slot are skipped without being checked.
-//!
-//! Types that take no bytes at all (null, an empty fixed, records of such) are not part of the program. So every step
-//! of every loop takes at least a byte, and the time to read a record is bounded by its length, whatever counts it
-//! claims.
+//! Fields without a slot are skipped without being checked, and those that take no bytes are not part of the program.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use apache_avro::Schema;
@@ -17,6 +12,7 @@ use apache_avro::schema::RecordSchema;
 
 use super::Incompatible;
 use super::schema::{Field, LogicalType, Type, TypeId, WriterSchema};
+use super::skip::{SkipCompiler, SkipId, Skips};
 use super::unread::Unread;
 
 /// The reader's schema.
@@ -32,8 +28,7 @@ static READER: LazyLock<RecordSchema> = LazyLock::new(|| match Schema::parse_str
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) root: Root,
-    /// Referred to by index, since types may contain themselves.
-    pub(super) skips: Box<[Skip]>,
+    pub(super) skips: Skips,
     /// The fields of the writer that have no slot.
     pub(super) unread: Unread,
 }
@@ -105,31 +100,9 @@ pub(super) enum Unit {
     Unplaced,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SkipId(pub(super) u32);
-
-impl SkipId {
-    /// Takes no bytes.
-    pub(super) const NOTHING: Self = Self(0);
-}
-
-/// How a value is skipped: by its length, without checking it.
-#[derive(Debug)]
-pub(super) enum Skip {
-    Nothing,
-    /// An `int`, a `long` or an enum's symbol.
-    Varint,
-    Fixed(usize),
-    Sized,
-    Array(SkipId),
-    Map(SkipId),
-    Record(Box<[SkipId]>),
-    Union(Box<[SkipId]>),
-}
-
 impl Program {
     pub(super) fn compile(writer: &WriterSchema) -> Result<Self, Incompatible> {
-        let mut compiler = Compiler { writer, skips: vec![Skip::Nothing], records: HashMap::new(), unread: Vec::new() };
+        let mut compiler = Compiler { writer, skips: SkipCompiler::new(writer), unread: Vec::new() };
         let root = match writer.get(writer.root()) {
             Type::Record { fields, .. } => Root::Record(compiler.event(fields)?),
             Type::Union(branches) => {
@@ -142,7 +115,7 @@ impl Program {
                     };
                     compiled.push(steps.map_err(|refusal| {
                         first_refusal = first_refusal.take().or(refusal);
-                        compiler.skip(*branch)
+                        compiler.skips.skip(*branch)
                     }));
                 }
                 if compiled.iter().all(Result::is_err) {
@@ -152,14 +125,13 @@ impl Program {
             }
             other => return Err(Incompatible::NotARecord(other.kind())),
         };
-        Ok(Self { root, skips: compiler.skips.into(), unread: Unread::of(compiler.unread) })
+        Ok(Self { root, skips: compiler.skips.finish(), unread: Unread::of(compiler.unread) })
     }
 }
 
 struct Compiler<'s> {
     writer: &'s WriterSchema,
-    skips: Vec<Skip>,
-    records: HashMap<TypeId, SkipId>,
+    skips: SkipCompiler<'s>,
     /// The skipped fields of events.
     unread: Vec<String>,
 }
@@ -203,7 +175,7 @@ impl<'s> Compiler<'s> {
                 }
                 _ => {
                     unread.push(theirs.name.clone());
-                    match self.skip(theirs.schema) {
+                    match self.skips.skip(theirs.schema) {
                         SkipId::NOTHING => continue,
                         skip => Step::Pass(skip),
                     }
@@ -240,9 +212,9 @@ impl<'s> Compiler<'s> {
     fn entries(&mut self, schema: TypeId) -> Entries {
         match self.writer.get(schema) {
             Type::Null => Entries::Null,
-            Type::Map(values) => Entries::Map { value: self.take(*values), pass: self.skip(*values) },
+            Type::Map(values) => Entries::Map { value: self.take(*values), pass: self.skips.skip(*values) },
             Type::Union(branches) => Entries::Union(branches.iter().map(|branch| self.entries(*branch)).collect()),
-            _ => Entries::Mismatch { pass: self.skip(schema) },
+            _ => Entries::Mismatch { pass: self.skips.skip(schema) },
         }
     }
 
@@ -265,7 +237,7 @@ impl<'s> Compiler<'s> {
             Type::Array(items) => match self.take(*items) {
                 nested if any(&nested, |item| matches!(item, Decode::List(_) | Decode::Pass(_))) => self.pass(schema),
                 // There could be any number of items without bytes.
-                _ if self.skip(*items) == SkipId::NOTHING => self.pass(schema),
+                _ if self.skips.skip(*items) == SkipId::NOTHING => self.pass(schema),
                 items => Decode::List(Box::new(items)),
             },
             Type::Bytes(_) | Type::Fixed { .. } | Type::Map(_) | Type::Record { .. } => self.pass(schema),
@@ -273,47 +245,7 @@ impl<'s> Compiler<'s> {
     }
 
     fn pass(&mut self, schema: TypeId) -> Decode {
-        Decode::Pass(self.skip(schema))
-    }
-
-    fn skip(&mut self, schema: TypeId) -> SkipId {
-        let skip = match self.writer.get(schema) {
-            Type::Null | Type::Fixed { size: 0, .. } => return SkipId::NOTHING,
-            Type::Boolean => Skip::Fixed(1),
-            Type::Int(_) | Type::Long(_) | Type::Enum { .. } => Skip::Varint,
-            Type::Float => Skip::Fixed(4),
-            Type::Double => Skip::Fixed(8),
-            Type::Bytes(_) | Type::String => Skip::Sized,
-            Type::Fixed { size, .. } => Skip::Fixed(*size),
-            Type::Array(items) => Skip::Array(self.skip(*items)),
-            Type::Map(values) => Skip::Map(self.skip(*values)),
-            Type::Union(branches) => Skip::Union(branches.iter().map(|branch| self.skip(*branch)).collect()),
-            Type::Record { fields, .. } => return self.skip_record(schema, fields),
-        };
-        self.add(skip)
-    }
-
-    fn skip_record(&mut self, record: TypeId, fields: &'s [Field]) -> SkipId {
-        if let Some(known) = self.records.get(&record) {
-            return *known;
-        }
-        // Registered before its fields, since they may refer to it.
-        let own = self.add(Skip::Nothing);
-        self.records.insert(record, own);
-        let fields: Vec<_> = fields.iter().map(|field| self.skip(field.schema)).collect();
-        let fields: Box<[_]> = fields.into_iter().filter(|skip| *skip != SkipId::NOTHING).collect();
-        if fields.is_empty() {
-            self.records.insert(record, SkipId::NOTHING);
-            return SkipId::NOTHING;
-        }
-        self.skips[own.0 as usize] = Skip::Record(fields);
-        own
-    }
-
-    fn add(&mut self, skip: Skip) -> SkipId {
-        let id = SkipId(u32::try_from(self.skips.len()).expect("a schema's text is far shorter than 4 G types"));
-        self.skips.push(skip);
-        id
+        Decode::Pass(self.skips.skip(schema))
     }
 }
 
@@ -343,6 +275,10 @@ fn unit(logical_type: LogicalType) -> Unit {
         | LogicalType::Decimal { .. }
         | LogicalType::BigDecimal
         | LogicalType::Uuid
-        | LogicalType::Duration => Unit::Plain,
+        | LogicalType::Duration
+        | LogicalType::ConnectMillis
+        | LogicalType::ConnectMicros
+        | LogicalType::ConnectNanos
+        | LogicalType::ConnectDate => Unit::Plain,
     }
 }

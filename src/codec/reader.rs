@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::cursor::Cursor;
 use super::envelope::{Envelope, record_hash};
 use super::keep::{Keep, Kept, Known};
-use super::program::{CUSTOMER_EVENT, Decode, Entries, Program, Root, Skip, SkipId, Slot, Step, Unit};
+use super::program::{CUSTOMER_EVENT, Decode, Entries, Program, Root, Slot, Step, Unit};
 use super::schema::WriterSchema;
+use super::skip::SkipId;
 use super::unread::Unread;
 use super::{Incompatible, SchemaText, Undecodable};
 use crate::event::{CustomerEvent, Instant, Number, Properties, Value, Vocabulary};
@@ -38,7 +39,7 @@ impl Reader {
     /// # Errors
     /// As [`compile`](Self::compile).
     pub fn of_registered(writer: &SchemaText) -> Result<Self, Incompatible> {
-        Self::from_schema(&WriterSchema::parse_after(&writer.references, &writer.schema)?)
+        Self::from_schema(&WriterSchema::of_text(writer)?)
     }
 
     pub(super) fn from_schema(writer: &WriterSchema) -> Result<Self, Incompatible> {
@@ -294,53 +295,8 @@ impl Reader {
     }
 
     fn pass(&self, cursor: &mut Cursor<'_>, skip: SkipId, depth: u32) -> Result<(), Undecodable> {
-        let inner = depth.checked_sub(1).ok_or(Undecodable::Depth)?;
-        match &self.program.skips[skip.0 as usize] {
-            Skip::Nothing => {}
-            Skip::Varint => _ = cursor.long()?,
-            Skip::Fixed(size) => _ = cursor.bytes(*size)?,
-            Skip::Sized => _ = cursor.sized()?,
-            Skip::Record(fields) => {
-                for field in fields {
-                    self.pass(cursor, *field, inner)?;
-                }
-            }
-            Skip::Union(branches) => {
-                let branch = branches[cursor.branch(branches.len())?];
-                self.pass(cursor, branch, inner)?;
-            }
-            Skip::Array(item) => self.pass_items(cursor, *item, Keyed::No, inner)?,
-            Skip::Map(item) => self.pass_items(cursor, *item, Keyed::Yes, inner)?,
-        }
-        Ok(())
+        self.program.skips.pass(cursor, skip, depth)
     }
-
-    fn pass_items(&self, cursor: &mut Cursor<'_>, item: SkipId, keyed: Keyed, depth: u32) -> Result<(), Undecodable> {
-        loop {
-            let block = cursor.block()?;
-            if block.items == 0 {
-                return Ok(());
-            }
-            if let Some(bytes) = block.bytes {
-                cursor.bytes(bytes)?;
-            } else if matches!((item, keyed), (SkipId::NOTHING, Keyed::No)) {
-                // Items without bytes: there is nothing to skip, however many are claimed.
-            } else {
-                for _ in 0..block.items {
-                    if matches!(keyed, Keyed::Yes) {
-                        cursor.sized()?;
-                    }
-                    self.pass(cursor, item, depth)?;
-                }
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Keyed {
-    Yes,
-    No,
 }
 
 /// An empty buffer for the next record, with another lifetime. Keeps the allocation.

@@ -6,21 +6,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Incompatible;
-use super::json::{Array, Json, NotJson, Object};
+use super::json::{Array, Json, NotJson, Object, Text};
+use super::{Incompatible, SchemaText};
 
 /// The types of a schema; the same type is stored once, however often it is referenced.
 #[derive(Debug)]
-pub(super) struct WriterSchema {
+pub(crate) struct WriterSchema {
     types: Vec<Type>,
     root: TypeId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TypeId(usize);
+pub(crate) struct TypeId(usize);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Type {
+pub(crate) enum Type {
     Null,
     Boolean,
     Int(LogicalType),
@@ -38,14 +38,14 @@ pub(super) enum Type {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Field {
-    pub(super) name: String,
-    pub(super) schema: TypeId,
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) schema: TypeId,
 }
 
 /// The meaning that a logical type adds to a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LogicalType {
+pub(crate) enum LogicalType {
     /// None: a number, or bytes.
     Plain,
     Millis,
@@ -63,16 +63,21 @@ pub(super) enum LogicalType {
     BigDecimal,
     Uuid,
     Duration,
+    /// Kafka Connect's and Debezium's times, which they mark by `connect.name` instead: instants, or local times in UTC.
+    ConnectMillis,
+    ConnectMicros,
+    ConnectNanos,
+    ConnectDate,
 }
 
 impl WriterSchema {
     /// Reads a schema from its JSON.
-    pub(super) fn parse(text: &str) -> Result<Self, Incompatible> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Incompatible> {
         Self::parse_after(&[], text)
     }
 
     /// Reads a schema that may refer to types of others; each of these may refer to those before it.
-    pub(super) fn parse_after(others: &[String], text: &str) -> Result<Self, Incompatible> {
+    pub(crate) fn parse_after(others: &[String], text: &str) -> Result<Self, Incompatible> {
         let mut parser = Parser { types: Vec::new(), named: HashMap::new() };
         for other in others {
             parser.text(other)?;
@@ -81,16 +86,21 @@ impl WriterSchema {
         Ok(Self { types: parser.types, root })
     }
 
-    pub(super) fn root(&self) -> TypeId {
+    /// Reads a schema with its references.
+    pub(crate) fn of_text(text: &SchemaText) -> Result<Self, Incompatible> {
+        Self::parse_after(&text.references, &text.schema)
+    }
+
+    pub(crate) fn root(&self) -> TypeId {
         self.root
     }
 
-    pub(super) fn get(&self, id: TypeId) -> &Type {
+    pub(crate) fn get(&self, id: TypeId) -> &Type {
         &self.types[id.0]
     }
 
     /// CRC-64-AVRO of the canonical form: what single-object encoding begins with.
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         let mut canonical = String::new();
         self.write_canonical(self.root, &mut vec![false; self.types.len()], &mut canonical);
         crc64(canonical.as_bytes())
@@ -144,7 +154,7 @@ impl WriterSchema {
 
 impl Type {
     /// Its full name, if its kind has one.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match self {
             Self::Record { name, .. } | Self::Enum { name, .. } | Self::Fixed { name, .. } => Some(name),
             _ => None,
@@ -172,7 +182,7 @@ impl Type {
     }
 
     /// Its kind, for messages.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         let (Self::Int(logical_type)
         | Self::Long(logical_type)
         | Self::Bytes(logical_type)
@@ -181,7 +191,11 @@ impl Type {
             return self.avro();
         };
         match logical_type {
-            LogicalType::Plain => self.avro(),
+            LogicalType::Plain
+            | LogicalType::ConnectMillis
+            | LogicalType::ConnectMicros
+            | LogicalType::ConnectNanos
+            | LogicalType::ConnectDate => self.avro(),
             LogicalType::Millis => "timestamp-millis",
             LogicalType::Micros => "timestamp-micros",
             LogicalType::Nanos => "timestamp-nanos",
@@ -355,8 +369,11 @@ impl Parser {
 
     /// The type with its `logicalType`, if that fits.
     fn with_logical_type(&mut self, id: TypeId, object: Object<'_>) -> TypeId {
-        let Some(logical) = object.get("logicalType").and_then(Json::text) else { return id };
-        if let Some(found) = logical_type(&logical.lossy(), &self.types[id.0], object)
+        let text = |key| object.get(key).and_then(Json::text).map(Text::lossy);
+        let inner = &self.types[id.0];
+        let of_avro = text("logicalType").and_then(|logical| logical_type(&logical, inner, object));
+        let found = of_avro.or_else(|| text("connect.name").and_then(|name| connect_type(&name, inner)));
+        if let Some(found) = found
             && let Type::Int(of) | Type::Long(of) | Type::Bytes(of) | Type::Fixed { logical_type: of, .. } =
                 &mut self.types[id.0]
         {
@@ -391,6 +408,19 @@ fn logical_type(logical: &str, inner: &Type, object: Object<'_>) -> Option<Logic
         (Type::Bytes(_), "big-decimal") => LogicalType::BigDecimal,
         (Type::Bytes(_) | Type::Fixed { size: 16, .. }, "uuid") => LogicalType::Uuid,
         (Type::Fixed { size: 12, .. }, "duration") => LogicalType::Duration,
+        _ => return None,
+    })
+}
+
+/// What Kafka Connect and Debezium mean by a number.
+fn connect_type(name: &str, inner: &Type) -> Option<LogicalType> {
+    Some(match (inner, name) {
+        (Type::Long(_), "io.debezium.time.Timestamp" | "org.apache.kafka.connect.data.Timestamp") => {
+            LogicalType::ConnectMillis
+        }
+        (Type::Long(_), "io.debezium.time.MicroTimestamp") => LogicalType::ConnectMicros,
+        (Type::Long(_), "io.debezium.time.NanoTimestamp") => LogicalType::ConnectNanos,
+        (Type::Int(_), "io.debezium.time.Date" | "org.apache.kafka.connect.data.Date") => LogicalType::ConnectDate,
         _ => return None,
     })
 }

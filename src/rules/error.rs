@@ -13,11 +13,14 @@ pub struct ExprError {
 }
 
 impl ExprError {
-    pub(super) fn new(range: Range, message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn new(range: Range, message: impl Into<String>) -> Self {
         Self { range, message: message.into(), hint: None }
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    /// With what to write instead.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -42,7 +45,8 @@ pub struct RuleError {
 
 impl RuleError {
     /// An error at a byte range of the file.
-    pub(super) fn at(file: &str, text: &str, range: Range, key: &str, message: String, hint: Option<String>) -> Self {
+    #[must_use]
+    pub fn at(file: &str, text: &str, range: Range, key: &str, message: String, hint: Option<String>) -> Self {
         let start = range.start.min(text.len());
         let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);

@@ -36,6 +36,7 @@ pub use parser::{parse, parse_attribute, parse_duration, parse_measure, parse_st
 pub use readers::{Input, Machine, Readers};
 pub use ruleset::{Churn, Cohort, Feed, PlainVisit, Rank, Ranking, Role, RuleSet, Signal};
 pub use selector::{Filter, FilterTest, Literal};
+pub use source::locate;
 pub use uses::{Owners, Use, ValueUse, Wanted, each_use, each_use_of_measure, each_use_of_step};
 pub use warnings::{Page, Warning, in_order, warnings};
 

@@ -8,7 +8,8 @@ use super::ast::Range;
 ///
 /// `literal` is the file's range of the value with its quotes. Where escapes make the two texts differ, the literal is
 /// walked once.
-pub(super) fn locate(file: &str, literal: ByteRange<usize>, decoded: &str, range: Range) -> Range {
+#[must_use]
+pub fn locate(file: &str, literal: ByteRange<usize>, decoded: &str, range: Range) -> Range {
     let raw = &file[literal.clone()];
     let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") { 3 } else { 1 };
     let mut body = quotes;

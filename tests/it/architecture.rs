@@ -40,6 +40,8 @@ const MODULES: &[Module] = &[
     // Certificates in files, for servers and clients.
     module("tls", &[], &["tokio_rustls"]),
     module("codec", &["event", "settings", "backoff", "tls"], &["apache_avro", "bzip2", "snap", "ureq"]),
+    // Errors in a sources file are shown as those of a rules file.
+    module("sources", &["event", "rules", "codec"], &[]),
     // A state's bytes follow the facts that the rules ask for, so reading one takes the rules.
     module(
         "store",
@@ -104,6 +106,7 @@ const MODULES: &[Module] = &[
             "settings",
             "clock",
             "codec",
+            "sources",
             "store",
             "kafka",
             "metrics",

@@ -31,6 +31,7 @@ mod scenarios;
 mod schema;
 mod settings;
 mod sizing;
+mod sources;
 mod store;
 mod torture;
 

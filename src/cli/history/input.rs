@@ -170,6 +170,6 @@ fn message(error: &FileError) -> String {
     match error {
         FileError::Line { file, line, problem } => format!("{file}:{line}: {problem}"),
         FileError::Read { file, error } => format!("{file}: cannot be read ({error})"),
-        FileError::Container { .. } | FileError::Foreign { .. } => error.to_string(),
+        FileError::Record { .. } | FileError::Container { .. } | FileError::Foreign { .. } => error.to_string(),
     }
 }

@@ -1,0 +1,149 @@
+//! What a record becomes: events, or the reason why there are none.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::event::{Instant, Number, Value};
+
+/// An event that a record was mapped to; borrows from the record and the mapping.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappedEvent<'a> {
+    pub customer: Cow<'a, str>,
+    pub name: Cow<'a, str>,
+    pub at: Instant,
+    pub id: Cow<'a, str>,
+    /// Sources of one such name share ids: `dedupe`.
+    pub source: &'a str,
+    /// Those that are there, in the order of the mapping.
+    pub properties: Vec<(&'a str, PropertyValue<'a>)>,
+    /// Properties that are there and of no use: records, lists, bytes, numbers out of range, no numbers `as = "number"`.
+    pub unusable: u32,
+    pub origin: Origin,
+}
+
+/// Where in the mapping an event's fields come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The place of the path in the list of `customer`.
+    pub customer: usize,
+    /// The place of the path in the list of `time`.
+    pub time: usize,
+    /// The place of the path in the list of `id`; `None`: it is a hash.
+    pub id: Option<usize>,
+    /// The place in the list of `events`, if there is one.
+    pub kind: Option<usize>,
+    /// The place in the list of `each`, from 0.
+    pub element: Option<usize>,
+}
+
+/// The value of a property.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PropertyValue<'a> {
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+}
+
+impl<'a> PropertyValue<'a> {
+    #[must_use]
+    pub fn value(&self) -> Value<'_> {
+        match self {
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(value) => Value::Number(*value),
+            Self::Text(value) => Value::Text(value),
+        }
+    }
+
+    pub(super) fn into_text(self) -> Cow<'a, str> {
+        match self {
+            Self::Bool(value) => if value { "true" } else { "false" }.into(),
+            Self::Number(value) => value.to_string().into(),
+            Self::Text(value) => value,
+        }
+    }
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// At least one event.
+    Mapped(Vec<MappedEvent<'a>>),
+    /// The mapping does not want it.
+    Skipped(Skip),
+    /// It is wrong: it goes to the dead letters.
+    Refused(Refusal),
+}
+
+/// Defines an enum whose variants have fixed texts.
+macro_rules! named {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The text used in metrics and headers.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+named! {
+    /// Why a record is skipped.
+    Skip {
+        /// A null value.
+        Tombstone = "tombstone",
+        /// `where` does not hold.
+        Where = "where",
+        /// The event's name is not among `names`, or none of `events` matches.
+        OtherEvent = "other_event",
+        /// It has no customer, and `no_customer` is "skip".
+        NoCustomer = "no_customer",
+        /// The list of `each` is missing or empty.
+        NoElements = "no_elements",
+    }
+}
+
+named! {
+    /// Why a record is refused.
+    RefusalReason {
+        Undecodable = "undecodable",
+        /// The schema has no field for the customer, the time or the event's name.
+        NoSuchField = "no_such_field",
+        NoCustomer = "no_customer",
+        BadCustomer = "bad_customer",
+        NoEvent = "no_event",
+        BadTime = "bad_time",
+        BadId = "bad_id",
+        Oversized = "oversized",
+        /// What `each` names is no list, or has too many elements.
+        BadList = "bad_list",
+        /// An update without the row before it, which `became` needs.
+        NoBefore = "no_before",
+    }
+}
+
+/// Why a record is refused, with what in particular is wrong. Holds no value of the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: RefusalReason,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub(super) fn new(reason: RefusalReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}

@@ -1,0 +1,56 @@
+//! Sources: records of any shape become the right events, mistakes are named, and damage harms nobody.
+
+mod mistakes;
+mod naive;
+mod random;
+mod shapes;
+mod types;
+mod values;
+
+use cohortd::sources::{Document, Mapping, Outcome, PropertyValue, read};
+
+/// The mapping of the only source of a text.
+fn mapping(text: &str) -> Mapping {
+    let Document { mut sources } = document(text);
+    assert_eq!(sources.len(), 1, "{text}");
+    Mapping::new(sources.remove(0))
+}
+
+fn document(text: &str) -> Document {
+    read("sources.toml", text, &[]).unwrap_or_else(|errors| {
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        panic!("{}\n{text}", shown.join("\n"))
+    })
+}
+
+/// What became of a record, in one line for each event.
+fn shown(outcome: &Outcome<'_>) -> Vec<String> {
+    match outcome {
+        Outcome::Skipped(reason) => vec![format!("skipped: {reason}")],
+        Outcome::Refused(refusal) => vec![format!("refused: {}: {}", refusal.reason, refusal.detail)],
+        Outcome::Mapped(events) => events
+            .iter()
+            .map(|event| {
+                let mut properties: Vec<String> = event
+                    .properties
+                    .iter()
+                    .map(|(name, value)| match value {
+                        PropertyValue::Bool(value) => format!("{name}={value}"),
+                        PropertyValue::Number(value) => format!("{name}={value}"),
+                        PropertyValue::Text(value) => format!("{name}='{value}'"),
+                    })
+                    .collect();
+                if event.unusable > 0 {
+                    properties.push(format!("unusable={}", event.unusable));
+                }
+                let id = match (event.origin.id, event.origin.element) {
+                    (None, None) => "hash".to_owned(),
+                    (None, Some(element)) => format!("hash#{element}"),
+                    (Some(_), _) => event.id.to_string(),
+                };
+                let (customer, name, at, source) = (&event.customer, &event.name, event.at, event.source);
+                format!("{customer} {name} {at} {id} {source} [{}]", properties.join(" "))
+            })
+            .collect(),
+    }
+}
