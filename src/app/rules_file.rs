@@ -41,7 +41,8 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
 }
 
 /// All mistakes as a compiler shows them, counted where there are several.
-fn mistakes(path: &Path, errors: &[RuleError]) -> Failure {
+#[must_use]
+pub fn mistakes(path: &Path, errors: &[RuleError]) -> Failure {
     let shown = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n");
     let text = match errors.len() {
         1 => shown,

@@ -54,6 +54,10 @@ pub(super) enum Command {
     #[command(after_help = help::FIT)]
     Fit(Fit),
 
+    /// Show how records of other topics and schemas become events, and try it on files
+    #[command(subcommand, after_help = help::SOURCES)]
+    Sources(Sources),
+
     /// Continue after the input was recreated or lost records, or its offsets were set; or recompute everything
     #[command(after_help = help::RESET)]
     Reset(Reset),
@@ -100,6 +104,10 @@ pub(super) struct Check {
     /// The rules file, instead of the one in the settings
     #[arg(long, value_name = "FILE")]
     pub(super) rules: Option<PathBuf>,
+
+    /// The sources file [default: sources.toml beside the rules, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
 
     /// Event files to check the rules against
     #[arg(long, value_name = "EVENTS", num_args = 1..)]
@@ -299,6 +307,57 @@ pub(super) struct Fit {
     /// Event files; several files form one log
     #[arg(required = true, value_name = "EVENTS")]
     pub(super) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Sources {
+    /// Print a preset, or a source with what its preset adds; without a name, what there is
+    #[command(after_help = help::SOURCES_SHOW)]
+    Show(ShowSource),
+
+    /// Map the records of files: the first events with the origin of each field, and what was skipped or refused, and why
+    #[command(after_help = help::SOURCES_TRY)]
+    Try(TrySource),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowSource {
+    /// A preset (segment, debezium, cloudevents), or a source of the sources file
+    #[arg(value_name = "PRESET|NAME")]
+    pub(super) name: Option<String>,
+
+    /// The sources file [default: sources.toml beside the rules of the settings]
+    #[arg(long, value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TrySource {
+    /// The source, as named in the sources file
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+
+    /// Files with records in the source's shape; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+
+    /// The sources file [default: sources.toml beside the rules of the settings]
+    #[arg(long, value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
+
+    /// How many events to print
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(0..=100_000))]
+    pub(super) events: u32,
+
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub(super) json: bool,
 
     #[command(flatten)]
     pub(super) layers: Layers,

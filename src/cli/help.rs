@@ -39,6 +39,8 @@ them, which topics it would create, and what would become of the first 1,000 rec
 reported at once. Nothing is created or registered, and no consumer group is joined. Exit code 0: ready; 78: something
 must be fixed first; 1: something did not answer. Warnings about the rules are those of `check` without --connect.
 
+A sources file given with --sources, or sources.toml beside the rules, is checked, too, and its sources are described.
+
 With --size, estimates the memory, disk, topics, network, lanes and partitions for the given number of customers and
 events under these rules, each with a range and the basis of the estimate. A lane is a processing thread. With --sample
 too, the size of a customer and the rate of changes are measured on the sample.
@@ -130,6 +132,36 @@ Examples:
   cohortd fit --rules rules.toml events.jsonl.gz > params.toml
   cohortd fit --model mbg_nbd --on purchase --amount purchase.amount --until 2026-12-31 events.jsonl
   cohortd fit --model fgp --on 'any of (login, feature_used)' --json events.jsonl";
+
+pub(super) const SOURCES: &str = "\
+A sources file says for each topic of another shape where the customer, the time, the event's name and its properties
+lie. docs/sources.md describes it. In this release `run` does not read sources: `check` and `try` do.
+
+Examples:
+  cohortd sources show                               the presets, and the sources of the file
+  cohortd sources show segment                       one preset
+  cohortd sources try orders orders.avro --sources sources.toml";
+
+pub(super) const SOURCES_SHOW: &str = "\
+A preset is printed as it ships; a source as it is in force, with what its preset adds: it reads as the same source.
+
+Examples:
+  cohortd sources show
+  cohortd sources show segment
+  cohortd sources show orders --sources sources.toml";
+
+pub(super) const SOURCES_TRY: &str = "\
+FILE is an Avro object container file for a source in Avro, JSON Lines for one in JSON: plain, gzip, zstd or bzip2. Keys,
+headers and what begins with @ exist only on a topic, so paths to them find nothing in a file.
+
+The result goes to stdout: the first events, each field with the path that it was found by; then how many records were
+read, mapped, skipped and refused, by reason; and how many events have each property. Nothing is sent anywhere.
+Exit code 1: no record became an event, or a file could not be read to its end.
+
+Examples:
+  cohortd sources try orders orders.avro --sources sources.toml
+  cohortd sources try clicks clicks.jsonl --sources sources.toml --events 1
+  cohortd sources try clicks clicks.jsonl --sources sources.toml --json";
 
 pub(super) const RESET: &str = "\
 `run` refuses to start when the state does not match the input or the group's offsets, and prints the command

@@ -15,6 +15,7 @@ mod replay;
 mod reset;
 mod score;
 mod sizes;
+mod sources;
 mod values;
 
 use std::io::Write;
@@ -24,8 +25,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::app::{self, Edit, Ending, Failure};
-use crate::settings::{Loaded, Settings, Sources};
-use arguments::{Arguments, Command, Layers};
+use crate::settings;
+use crate::settings::{Loaded, Settings};
+use arguments::{Arguments, Command, Layers, Sources};
 use output::Stopped;
 
 /// Runs the process by its arguments and environment.
@@ -82,6 +84,14 @@ fn obey(command: Command) -> Result<(), Stopped> {
             let settings = loaded(std::mem::take(&mut fit.layers))?;
             fit::run(&settings, &fit)?;
         }
+        Command::Sources(Sources::Show(mut show)) => {
+            let settings = loaded(std::mem::take(&mut show.layers))?;
+            sources::show(&settings, &show)?;
+        }
+        Command::Sources(Sources::Try(mut attempt)) => {
+            let settings = loaded(std::mem::take(&mut attempt.layers))?;
+            sources::attempt(&settings, &attempt)?;
+        }
         Command::Reset(mut reset) => {
             let settings = loaded(std::mem::take(&mut reset.layers))?;
             reset::run(&settings, &reset)?;
@@ -96,8 +106,8 @@ fn obey(command: Command) -> Result<(), Stopped> {
 }
 
 fn loaded(layers: Layers) -> Result<Loaded, Failure> {
-    let sources = Sources::of_process(layers.config, layers.sets);
-    Settings::load(&sources).map_err(|error| Failure::Configuration(error.to_string()))
+    let layers = settings::Sources::of_process(layers.config, layers.sets);
+    Settings::load(&layers).map_err(|error| Failure::Configuration(error.to_string()))
 }
 
 /// Help and version are results; everything else from clap is an error in the command line.

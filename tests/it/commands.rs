@@ -288,6 +288,10 @@ impl Sandbox {
         for name in ["events.jsonl", "EVENTS"] {
             sandbox.write(name, events.as_bytes());
         }
+        let page = fs::read_to_string(root().join("docs/sources.md")).unwrap();
+        let block = |kind: &str| page.split(kind).nth(1).unwrap().split("```").next().unwrap().trim_start().to_owned();
+        sandbox.write("sources.toml", block("```toml example").as_bytes());
+        sandbox.write("orders.jsonl", block("```json records").as_bytes());
         let mut packed =
             GzEncoder::new(File::create(sandbox.folder.path().join("events.jsonl.gz")).unwrap(), Compression::fast());
         packed.write_all(events.as_bytes()).unwrap();

@@ -1,4 +1,4 @@
-//! The editors' schema of a rules file: what is right passes, and what it knows is what the loader knows.
+//! The editors' schemas of rules and sources: what is right passes, and what they know is what the loaders know.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -80,6 +80,64 @@ fn every_key_is_described() {
     look("cohort", &schema["definitions"]["cohort"]);
 }
 
+#[test]
+fn sources_that_are_shown_or_tested_fit_their_schema_and_others_do_not() {
+    let page = read(&root("docs/sources.md"));
+    let mut texts: Vec<String> = Vec::new();
+    texts.extend(page.split("```toml example\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()));
+    for file in files("tests/sources/shapes") {
+        let shape: toml::Table = read(&file).parse().unwrap();
+        texts.push(shape["sources"].as_str().unwrap().to_owned());
+    }
+    for (word, preset) in cohortd::sources::Preset::NAMES {
+        // A table of a preset is one of a source.
+        let text = preset.text().replace("[[events]]", "[[sources.x.events]]");
+        let text = text.replace("[properties]", "[sources.x.properties]");
+        texts.push(format!("[sources.x]\npreset = \"{word}\"\n{text}"));
+    }
+    assert!(texts.len() > 18);
+    for text in texts {
+        fits_sources(&text).unwrap_or_else(|problem| panic!("{problem}\n{text}"));
+    }
+    for (text, expected) in [
+        ("[sources.a]\ntopc = 't'", "sources.a: unknown key `topc`"),
+        ("[sources.A]\ntopic = 't'", "sources: `A` does not match"),
+        ("[sources.a]\nformat = 'csv'", "sources.a.format: not one of"),
+        ("[sources.a]\ntime = { unit = 'seconds' }", "sources.a.time: fits none of"),
+        ("[sources.a]\nproperties = { x = 3 }", "sources.a.properties.x: fits none of"),
+        ("[[sources.a.events]]\nwher = 'x = 1'", "sources.a.events: unknown key `wher`"),
+        ("[cohorts.a]\nwho = 'did e'", "unknown key `cohorts`"),
+    ] {
+        let problem = fits_sources(text).unwrap_err();
+        assert!(problem.starts_with(expected) || problem == "`sources` is missing", "{text}\n{problem}");
+    }
+}
+
+#[test]
+fn the_schema_of_sources_knows_the_keys_that_the_loader_knows() {
+    let schema = sources_schema();
+    let known = |text: &str| -> BTreeSet<String> {
+        let errors = cohortd::sources::read("s.toml", text, &[]).unwrap_err();
+        let hint =
+            errors.iter().filter_map(|error| error.hint.as_deref()).find_map(|hint| hint.strip_prefix("valid here: "));
+        hint.expect("an unknown key is answered with those known").split(", ").map(str::to_owned).collect()
+    };
+    let keys = |properties: &Value| -> BTreeSet<String> { properties.as_object().unwrap().keys().cloned().collect() };
+    let definitions = &schema["definitions"];
+    assert_eq!(keys(&schema["properties"]), known("qqqqqqqqqqqqqq = 1"));
+    assert_eq!(keys(&definitions["source"]["properties"]), known("[sources.a]\nqqqqqqqqqqqqqq = 1"));
+    assert_eq!(keys(&definitions["kind"]["properties"]), known("[[sources.a.events]]\nqqqqqqqqqqqqqq = 1"));
+    let event = &definitions["event"]["anyOf"][1]["properties"];
+    assert_eq!(keys(event), known("[sources.a]\nevent = { qqqqqqqqqqqqqq = 1 }"));
+    let time = &definitions["source"]["properties"]["time"]["anyOf"][1]["properties"];
+    assert_eq!(keys(time), known("[sources.a]\ntime = { qqqqqqqqqqqqqq = 1 }"));
+    let property = &definitions["source"]["properties"]["properties"]["additionalProperties"]["anyOf"][1]["properties"];
+    assert_eq!(keys(property), known("[sources.a]\nproperties = { x = { qqqqqqqqqqqqqq = 1 } }"));
+    for (key, value) in definitions["source"]["properties"].as_object().unwrap() {
+        assert!(value["description"].as_str().is_some_and(|text| text.ends_with('.')), "{key} is not described");
+    }
+}
+
 fn root(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(file)
 }
@@ -96,10 +154,21 @@ fn schema() -> Value {
     serde_json::from_str(&read(&root("schemas/rules.schema.json"))).unwrap()
 }
 
+fn sources_schema() -> Value {
+    serde_json::from_str(&read(&root("schemas/sources.schema.json"))).unwrap()
+}
+
 fn fits(rules: &str) -> Result<(), String> {
-    let rules: toml::Table = rules.parse().map_err(|error| format!("no TOML: {error}"))?;
-    let schema = schema();
-    Judge { schema: &schema }.value("", &serde_json::to_value(rules).unwrap(), &schema)
+    fits_in(&schema(), rules)
+}
+
+fn fits_sources(sources: &str) -> Result<(), String> {
+    fits_in(&sources_schema(), sources)
+}
+
+fn fits_in(schema: &Value, text: &str) -> Result<(), String> {
+    let text: toml::Table = text.parse().map_err(|error| format!("no TOML: {error}"))?;
+    Judge { schema }.value("", &serde_json::to_value(text).unwrap(), schema)
 }
 
 /// As much of JSON Schema as the schema uses; a keyword that it does not know is a failure, not passed over.
@@ -163,10 +232,15 @@ impl Judge<'_> {
                     }
                 }
                 "pattern" => {
-                    assert_eq!(wanted, "^[a-z_][a-z0-9_]*$", "the judge knows this pattern only");
+                    let begins_with_a_letter = match wanted.as_str().unwrap() {
+                        "^[a-z_][a-z0-9_]*$" => false,
+                        "^[a-z][a-z0-9_]*$" => true,
+                        other => panic!("the judge does not know the pattern {other}"),
+                    };
                     let name = value.as_str().unwrap();
                     let fits = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-                        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+                        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+                        && !(begins_with_a_letter && name.starts_with('_'));
                     if !fits {
                         return Err(format!("{at}`{name}` does not match {wanted}"));
                     }

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use super::arguments::{Check, Warnings};
 use super::format::{counted, grouped, length, size};
 use super::output::{self, Stopped};
+use super::sources::SourcesFile;
 use crate::app::Failure;
 use crate::app::rules_file::{self, RulesFile};
 use crate::engine::Membership;
@@ -46,6 +47,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
         .map_err(|error| Failure::Configuration(settings.refusal("log.filter", error.to_string()).to_string()))?;
     let schemas = schemas::check(settings)?;
     let file = rules_file::load(settings, asked.rules.clone())?;
+    let sources = SourcesFile::beside(settings, asked.sources.as_deref(), asked.rules.as_deref())?;
     let page = Page { file: &file.name, text: &file.text, document: &file.document };
     if asked.connect {
         let options = connect::Options { json: asked.json, warnings: asked.warnings() };
@@ -68,6 +70,9 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     cohorts(&file, &mut out)?;
     memory(&file, settings.settings.dedupe.ids, &mut out)?;
     section("Schemas", &schemas, &mut out)?;
+    if let Some(sources) = &sources {
+        section(&format!("Sources of {}", sources.name), &sources.described(), &mut out)?;
+    }
     section("Exact up to", &capacity::of(&file.document), &mut out)?;
     let mut found = warnings(&page, |_| sample.is_some());
     found.extend(notes::of(&page));

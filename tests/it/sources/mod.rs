@@ -1,7 +1,9 @@
 //! Sources: records of any shape become the right events, mistakes are named, and damage harms nobody.
 
+mod commands;
 mod mistakes;
 mod naive;
+mod page;
 mod random;
 mod shapes;
 mod types;

@@ -1,0 +1,301 @@
+//! `sources try`: maps the records of files, and says where everything comes from.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value as Json, json};
+
+use super::file::SourcesFile;
+use super::tally::Tally;
+use crate::app::Failure;
+use crate::cli::arguments::TrySource;
+use crate::cli::format::{counted, grouped};
+use crate::cli::output::{self, Stopped};
+use crate::codec::{FileError, RecordFile};
+use crate::event::Value;
+use crate::settings::Loaded;
+use crate::sources::{
+    AvroReader, EventName, MappedEvent, Mapping, Outcome, Path, Payload, Refusal, RefusalReason, Source,
+};
+
+/// Maps the records of files with one source.
+///
+/// # Errors
+/// A sources file that cannot be read, or has mistakes; a file that cannot be read; no record that became an event.
+pub(in crate::cli) fn attempt(settings: &Loaded, asked: &TrySource) -> Result<(), Stopped> {
+    let file = SourcesFile::needed(settings, asked.sources.as_deref())?;
+    let source = file.source(&asked.name).map_err(Stopped::Usage)?;
+    let mapping = Mapping::new(source.clone());
+    let mut out = output::results();
+    let printed = if asked.json { Printed::Collected(Vec::new()) } else { Printed::Lines(&mut out) };
+    let mut attempt = Attempt { mapping: &mapping, tally: Tally::default(), printed, left: asked.events };
+    let mut unread = Vec::new();
+    for path in &asked.files {
+        match RecordFile::open(path) {
+            Ok(records) => unread.extend(attempt.file(records)?),
+            Err(error) => unread.push(error.to_string()),
+        }
+    }
+    let Attempt { tally, printed, .. } = attempt;
+    match printed {
+        Printed::Collected(events) => writeln!(out, "{}", as_json(&tally, source, events))?,
+        Printed::Lines(out) => summary(&tally, source, out)?,
+    }
+    out.flush()?;
+    if !unread.is_empty() {
+        return Err(Failure::Running(unread.join("\n")).into());
+    }
+    if tally.events == 0 {
+        let problem = match tally.read {
+            0 => "there is no record in the files".to_owned(),
+            read => format!("none of {} became an event", counted(read, "record", "records")),
+        };
+        return Err(Failure::Running(problem).into());
+    }
+    Ok(())
+}
+
+struct Attempt<'m, 'o, W: Write> {
+    mapping: &'m Mapping,
+    tally: Tally,
+    printed: Printed<'o, W>,
+    /// Events that are still to be printed.
+    left: u32,
+}
+
+enum Printed<'o, W: Write> {
+    Lines(&'o mut W),
+    Collected(Vec<Json>),
+}
+
+impl<W: Write> Attempt<'_, '_, W> {
+    /// Maps all records of a file; returns why it could not be read to its end, if so.
+    fn file(&mut self, mut records: RecordFile) -> io::Result<Option<String>> {
+        let name = records.name().to_owned();
+        let reader = match (self.mapping.is_avro(), records.schema()) {
+            (true, None) => {
+                return Ok(Some(format!("{name}: the source is in Avro; give an Avro object container file")));
+            }
+            (false, Some(_)) => return Ok(Some(format!("{name}: the source is in JSON; give JSON Lines"))),
+            (false, None) => None,
+            (true, Some(schema)) => match self.mapping.reader(schema) {
+                Ok(reader) => Some(reader),
+                Err(problem) => return Ok(Some(format!("{name}: its schema: {problem}"))),
+            },
+        };
+        let absent = reader.iter().flat_map(AvroReader::absent);
+        self.tally.absent.extend(absent.map(|absent| (absent.path.clone(), absent.instead.clone())));
+        let mut number = 0_u64;
+        loop {
+            let read = records.next_by(|bytes| match &reader {
+                None => (bytes.len(), Ok(self.record(Payload::Json(bytes), &name, number + 1))),
+                Some(reader) => match reader.length(bytes) {
+                    Err(problem) => (bytes.len(), Err(problem)),
+                    Ok(length) => {
+                        let payload = Payload::Avro(reader, &bytes[..length]);
+                        (length, Ok(self.record(payload, &name, number + 1)))
+                    }
+                },
+            });
+            match read {
+                Ok(None) => return Ok(None),
+                Ok(Some(written)) => {
+                    written?;
+                    number += 1;
+                }
+                Err(error) => {
+                    let Some(lost) = error.lost() else { return Ok(Some(error.to_string())) };
+                    let refusal = Refusal { reason: RefusalReason::Undecodable, detail: detail(&error) };
+                    self.tally.read += lost;
+                    self.tally.refuse(refusal, lost, || format!("record {} of {name}", number + 1));
+                    number += lost;
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, payload: Payload<'_>, file: &str, number: u64) -> io::Result<()> {
+        self.tally.read += 1;
+        let record = payload.alone();
+        match self.mapping.map(&record) {
+            Outcome::Skipped(reason) => self.tally.skip(reason),
+            Outcome::Refused(refusal) => self.tally.refuse(refusal, 1, || format!("record {number} of {file}")),
+            Outcome::Mapped(events) => {
+                self.tally.mapped += 1;
+                for event in &events {
+                    self.tally.event(event);
+                    if self.left > 0 {
+                        self.left -= 1;
+                        self.print(event, file, number)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, event: &MappedEvent<'_>, file: &str, number: u64) -> io::Result<()> {
+        let rows = rows(event, self.mapping.source());
+        match &mut self.printed {
+            Printed::Collected(events) => events.push(event_json(event, &rows, file, number)),
+            Printed::Lines(out) => {
+                let element = event.origin.element.map(|element| format!(", element {}", element + 1));
+                writeln!(out, "record {number} of {file}{}", element.unwrap_or_default())?;
+                let names = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+                let values = rows.iter().map(|row| row.value.chars().count()).max().unwrap_or(0).min(40);
+                for Row { name, value, origin } in &rows {
+                    writeln!(out, "  {name:<names$}  {value:<values$}  {origin}")?;
+                }
+                writeln!(out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Without the file's name, which stands beside it.
+fn detail(error: &FileError) -> String {
+    match error {
+        FileError::Line { problem, .. } => problem.to_string(),
+        FileError::Record { problem, .. } => problem.to_string(),
+        FileError::Container { problem, .. } => problem.to_string(),
+        FileError::Read { .. } | FileError::Foreign { .. } => error.to_string(),
+    }
+}
+
+/// One field of an event, and where it comes from.
+struct Row {
+    name: String,
+    value: String,
+    origin: String,
+}
+
+fn rows(event: &MappedEvent<'_>, source: &Source) -> Vec<Row> {
+    let row = |name: &str, value: String, origin: String| Row { name: name.to_owned(), value, origin };
+    let from = |paths: &[Path], place: usize| paths.get(place).map(|path| path.text.clone()).unwrap_or_default();
+    let kind = event.origin.kind.and_then(|kind| Some((kind, source.kinds[kind].event.as_ref()?)));
+    let named = match kind.map(|(_, name)| name).or(source.event.as_ref()) {
+        Some(EventName::Field { paths, .. }) => texts(paths),
+        Some(EventName::Constant(_)) | None => "as written".to_owned(),
+    };
+    let entry = event.origin.kind.map(|kind| format!(", entry {} of events", kind + 1)).unwrap_or_default();
+    let id = match event.origin.id {
+        Some(place) => from(&source.id, place),
+        None => "a hash of the record".to_owned(),
+    };
+    let mut rows = vec![
+        row("customer", event.customer.to_string(), from(&source.customer, event.origin.customer)),
+        row("event", event.name.to_string(), format!("{named}{entry}")),
+        row("time", event.at.to_string(), from(&source.time.paths, event.origin.time)),
+        row("id", event.id.to_string(), id),
+        row("source", event.source.to_owned(), "dedupe".to_owned()),
+    ];
+    for (name, value) in &event.properties {
+        let own = source.properties.iter().find(|property| property.name == *name);
+        let origin = own.map(|property| property.path.text.clone()).unwrap_or_default();
+        let value = match value.value() {
+            Value::Bool(value) => value.to_string(),
+            Value::Number(value) => value.to_string(),
+            Value::Text(value) => format!("{value:?}"),
+        };
+        rows.push(row(&format!("  {name}"), value, origin));
+    }
+    rows
+}
+
+fn texts(paths: &[Path]) -> String {
+    let texts: Vec<&str> = paths.iter().map(|path| path.text.as_str()).collect();
+    texts.join(", else ")
+}
+
+fn event_json(event: &MappedEvent<'_>, rows: &[Row], file: &str, number: u64) -> Json {
+    let properties: Map<String, Json> = event
+        .properties
+        .iter()
+        .map(|(name, value)| {
+            let value = match value.value() {
+                Value::Bool(value) => value.into(),
+                // As written: a double would lose digits.
+                Value::Number(value) => serde_json::from_str(&value.to_string()).unwrap_or(Json::Null),
+                Value::Text(value) => value.into(),
+            };
+            ((*name).to_owned(), value)
+        })
+        .collect();
+    let origins: Map<String, Json> =
+        rows.iter().map(|row| (row.name.trim().to_owned(), row.origin.as_str().into())).collect();
+    json!({
+        "file": file,
+        "record": number,
+        "element": event.origin.element.map(|element| element + 1),
+        "customer_id": event.customer,
+        "event": event.name,
+        "time": event.at.0,
+        "event_id": event.id,
+        "source": event.source,
+        "properties": properties,
+        "origins": origins,
+    })
+}
+
+fn as_json(tally: &Tally, source: &Source, events: Vec<Json>) -> Json {
+    let skipped: Map<String, Json> =
+        tally.skipped.iter().map(|(reason, count)| (reason.to_string(), (*count).into())).collect();
+    let refused: Map<String, Json> = tally
+        .refused
+        .iter()
+        .map(|(reason, refused)| {
+            let shown = json!({"records": refused.records, "first": refused.place, "detail": refused.detail});
+            (reason.to_string(), shown)
+        })
+        .collect();
+    let of = |name: &str| tally.properties.get(name).copied().unwrap_or(0);
+    let properties: Map<String, Json> =
+        source.properties.iter().map(|property| (property.name.clone(), of(&property.name).into())).collect();
+    json!({
+        "source": source.name,
+        "first_events": events,
+        "read": tally.read,
+        "mapped": tally.mapped,
+        "events": tally.events,
+        "skipped": skipped,
+        "refused": refused,
+        "properties": properties,
+        "unusable_values": tally.unusable,
+        "ids_by_hash": tally.hashed,
+        "absent_paths": tally.absent,
+    })
+}
+
+fn summary(tally: &Tally, source: &Source, out: &mut impl Write) -> io::Result<()> {
+    let width = grouped(tally.read).len();
+    let mut line = |count: u64, words: &str| writeln!(out, "{:>width$}  {words}", grouped(count));
+    line(tally.read, &format!("read with the source {}", source.name))?;
+    let ids = match tally.hashed {
+        0 => String::new(),
+        hashed => format!(", {} of them with a hash for an id", grouped(hashed)),
+    };
+    line(tally.mapped, &format!("mapped to {}{ids}", counted(tally.events, "event", "events")))?;
+    line(tally.skipped_records(), "skipped")?;
+    for (reason, count) in &tally.skipped {
+        line(*count, &format!("  {reason}"))?;
+    }
+    line(tally.refused_records(), "refused")?;
+    for (reason, refused) in &tally.refused {
+        line(refused.records, &format!("  {reason}: {} ({})", refused.detail, refused.place))?;
+    }
+    if !source.properties.is_empty() && tally.events > 0 {
+        writeln!(out, "\nEvents with each property")?;
+        for property in &source.properties {
+            let count = tally.properties.get(&property.name).copied().unwrap_or(0);
+            writeln!(out, "{:>width$}  {} from {}", grouped(count), property.name, property.path.text)?;
+        }
+        if tally.unusable > 0 {
+            let values = counted(tally.unusable, "value is", "values are");
+            writeln!(out, "{values} of no use: a record, a list, bytes, or a text that is no number")?;
+        }
+    }
+    if !tally.absent.is_empty() {
+        writeln!(out, "\nPaths that the schema does not have")?;
+    }
+    tally.absent.iter().try_for_each(|(path, instead)| writeln!(out, "  {path}: {instead}"))
+}

@@ -1,0 +1,142 @@
+//! The sources file of a command.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::app::rules_file::mistakes;
+use crate::app::{Ending, Failure};
+use crate::settings::Loaded;
+use crate::sources::{Document, EventName, NoCustomer, Path as FieldPath, Source, read};
+
+/// Its name beside the rules.
+const NAME: &str = "sources.toml";
+
+/// A sources file as written and checked.
+#[derive(Debug)]
+pub(in crate::cli) struct SourcesFile {
+    /// As the operator named it.
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) document: Document,
+}
+
+impl SourcesFile {
+    /// The file that is `given`; else the one beside the rules, if there is one.
+    ///
+    /// # Errors
+    /// A file that cannot be read; or every mistake in it, each with its line and a caret.
+    pub(in crate::cli) fn beside(
+        settings: &Loaded,
+        given: Option<&Path>,
+        rules: Option<&Path>,
+    ) -> Result<Option<Self>, Failure> {
+        let rules = rules.unwrap_or(&settings.settings.rules.file);
+        let path: PathBuf = match given {
+            Some(given) => given.to_owned(),
+            None => rules.with_file_name(NAME),
+        };
+        if given.is_none() && !path.exists() {
+            return Ok(None);
+        }
+        Self::load(settings, &path).map(Some)
+    }
+
+    /// As [`beside`](Self::beside), where there must be one.
+    ///
+    /// # Errors
+    /// As there, and that there is none.
+    pub(super) fn needed(settings: &Loaded, given: Option<&Path>) -> Result<Self, Failure> {
+        Self::beside(settings, given, None)?.ok_or_else(|| {
+            let beside = settings.settings.rules.file.with_file_name(NAME);
+            let text = format!("there is no sources file: give --sources FILE, or write {}", beside.display());
+            Failure::Ended(Ending::Rules, text)
+        })
+    }
+
+    fn load(settings: &Loaded, path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = match error.kind() {
+                ErrorKind::InvalidData => format!("{name}: is not text in UTF-8; save it as UTF-8"),
+                _ => format!("{name}: cannot be read ({error}); check the path given with --sources"),
+            };
+            Failure::Ended(Ending::Rules, text)
+        })?;
+        let document = read(&name, &text, &own_topics(settings)).map_err(|errors| mistakes(path, &errors))?;
+        Ok(Self { name, document })
+    }
+
+    /// The source of this name.
+    ///
+    /// # Errors
+    /// There is none; with those that there are.
+    pub(super) fn source(&self, name: &str) -> Result<&Source, String> {
+        self.document.source(name).ok_or_else(|| {
+            let names: Vec<&str> = self.document.sources.iter().map(|source| source.name.as_str()).collect();
+            let hint = match crate::rules::nearest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => format!("there are {}", names.join(", ")),
+            };
+            format!("{} has no source {name}; {hint}", self.name)
+        })
+    }
+
+    /// A few lines on each source.
+    pub(in crate::cli) fn described(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.document.sources.iter().flat_map(described).collect();
+        lines.push("`run` does not read sources in this release; `cohortd sources try` maps files.".to_owned());
+        lines
+    }
+}
+
+/// The topics that this group writes.
+fn own_topics(settings: &Loaded) -> Vec<&str> {
+    let topics = &settings.settings.topics;
+    vec![
+        &topics.changes,
+        &topics.members,
+        &topics.risks,
+        &topics.forecasts,
+        &topics.dead_letters,
+        &topics.changelog,
+        &topics.summaries,
+        &topics.rules,
+    ]
+}
+
+fn described(source: &Source) -> Vec<String> {
+    let preset = source.preset.map(|preset| format!(", preset {}", preset.word())).unwrap_or_default();
+    let without = match source.no_customer {
+        NoCustomer::Skip => "skipped without one",
+        NoCustomer::DeadLetter => "a dead letter without one",
+    };
+    let id = match source.id.as_slice() {
+        [] => "a hash of the record".to_owned(),
+        paths => listed(paths),
+    };
+    let events = match (&source.event, source.kinds.len()) {
+        (Some(EventName::Constant(name)), 0) => name.clone(),
+        (Some(EventName::Field { paths, .. }), 0) => format!("by {}", listed(paths)),
+        (_, 1) => "of one kind of record".to_owned(),
+        (_, kinds) => format!("of {kinds} kinds of records"),
+    };
+    let each = source.each.as_ref().map(|each| format!(", one for each of {}", each.text)).unwrap_or_default();
+    let mut lines = vec![
+        format!("{}: {} ({}{preset})", source.name, source.topics.join(", "), source.format.word()),
+        format!("  customer {} ({without}); time {}; id {id}", listed(&source.customer), listed(&source.time.paths)),
+        format!("  event {events}{each}; {} properties", source.properties.len()),
+    ];
+    if source.kinds.iter().any(|kind| kind.became.is_some()) {
+        lines.push(
+            "  `became` needs the row before a change: in Postgres updates have none without REPLICA IDENTITY FULL,"
+                .to_owned(),
+        );
+        lines.push("  and are then refused as no_before".to_owned());
+    }
+    lines
+}
+
+/// `buyer.id, else buyer.email`
+fn listed(paths: &[FieldPath]) -> String {
+    let texts: Vec<&str> = paths.iter().map(|path| path.text.as_str()).collect();
+    texts.join(", else ")
+}
