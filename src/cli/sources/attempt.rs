@@ -14,7 +14,7 @@ use crate::codec::{FileError, RecordFile};
 use crate::event::Value;
 use crate::settings::Loaded;
 use crate::sources::{
-    AvroReader, EventName, MappedEvent, Mapping, Outcome, Path, Payload, Refusal, RefusalReason, Source,
+    AvroReader, EventName, MappedEvent, Mapping, Outcome, Path, Payload, Refusal, RefusalReason, Skip, Source,
 };
 
 /// Maps the records of files with one source.
@@ -277,7 +277,11 @@ fn summary(tally: &Tally, source: &Source, out: &mut impl Write) -> io::Result<(
     line(tally.mapped, &format!("mapped to {}{ids}", counted(tally.events, "event", "events")))?;
     line(tally.skipped_records(), "skipped")?;
     for (reason, count) in &tally.skipped {
-        line(*count, &format!("  {reason}"))?;
+        let why = match reason {
+            Skip::NoCustomer => format!(": nothing at {}", texts(&source.customer)),
+            _ => String::new(),
+        };
+        line(*count, &format!("  {reason}{why}"))?;
     }
     line(tally.refused_records(), "refused")?;
     for (reason, refused) in &tally.refused {

@@ -39,5 +39,6 @@ pub(in crate::cli) fn show(settings: &Loaded, asked: &ShowSource) -> Result<(), 
 /// Of the comment that a preset begins with.
 fn first_sentence(text: &str) -> &str {
     let line = text.lines().next().unwrap_or_default().trim_start_matches("# ");
-    line.split_once(['.', ':']).map_or(line, |(sentence, _)| sentence)
+    let end = [line.find(": "), line.find(". ")].into_iter().flatten().min();
+    end.map_or(line, |end| &line[..end])
 }

@@ -107,7 +107,7 @@ fn trying_a_source_shows_where_each_field_comes_from_and_what_became_of_every_re
 1  mapped to 1 event, 1 of them with a hash for an id
 2  skipped
 1    where
-1    no_customer
+1    no_customer: nothing at buyer
 1  refused
 1    bad_time: `at` is beyond the years 1 to 9999; write `unit` if it is not in milliseconds (record 4 of orders.avro)
 
