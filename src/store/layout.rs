@@ -14,13 +14,13 @@
 //!                                                             to its end may stand further on than the index
 //!               key    `counters`                      value  counters of the customers as they stand here
 //!                                                             (`counter_bytes`); made anew where missing
-//!               key    'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
+//!               key    'I' │ kind, 1 byte │ position, 8 │ [..]       value  recorded input (`recorded`)
 //!               key    'P' │ part, 1 │ [block, 2]      value  a part of meta (`meta_parts`)
 //!
 //! changelog topic, one partition per input partition
 //!
 //!   key  'C' │ customer id                  value  state
-//!   key  'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
+//!   key  'I' │ kind, 1 byte │ position, 8 │ [..]       value  recorded input (`recorded`)
 //!   key  'M'                                value  meta
 //!   key  'P' │ part, 1 │ [block, 2]         value  a part of meta (`meta_parts`), in the transaction of a meta
 //!

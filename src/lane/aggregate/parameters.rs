@@ -93,7 +93,7 @@ impl Partition {
             self.decide_under_parameters(*slot);
         }
         self.tally().reevaluated += slots.len() as u64;
-        self.emit(self.next_offset, Detail::Full, context, plan);
+        self.emit(self.round(), Detail::Full, context, plan);
         for slot in slots {
             self.flush_one(slot, plan);
         }

@@ -39,7 +39,7 @@ impl Partition {
     }
 
     fn load(&self) -> Load {
-        if self.caught_up { Load::Complete } else { Load::InProgress }
+        if self.has_caught_up() { Load::Complete } else { Load::InProgress }
     }
 
     fn sample_counters(&mut self, now: Moment) {

@@ -106,7 +106,7 @@ impl Partition {
             let slot = self.slot(customer);
             self.reconsider(slot, &old);
         }
-        self.emit(self.next_offset, Detail::Full, context, plan);
+        self.emit(self.round(), Detail::Full, context, plan);
         self.flush_all(usize::MAX, plan);
         Ok(())
     }

@@ -9,7 +9,6 @@ use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::migration::rules_migration::{RulesMigration, backfill_failed};
 use crate::lane::output::plan::Plan;
-use crate::lane::partition::automation::AutomationRule;
 use crate::lane::partition::flush::{move_timer, put_state, shrink_below};
 use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::state::Partition;
@@ -63,7 +62,8 @@ impl RulesMigration {
             emit_effects(partition, &stored.customer, &old_version, left, context, plan);
             emit_effects(partition, &stored.customer, &self.version, decided, context, plan);
             for effect in self.engine.take_risks() {
-                partition.emit_risk(rules, &stored.customer, effect, position, context, plan);
+                partition.note_clock(std::iter::once(effect.at), wall_clock(), context);
+                partition.emit_risk(rules, &stored.customer, effect, partition.round(), context, plan);
             }
             for (cohort, membership) in state.memberships.iter() {
                 migrating.members[cohort] += u64::from(membership.member);
@@ -116,6 +116,7 @@ impl RulesMigration {
         partition.rules = Arc::clone(new);
         partition.ranks = RankState::recounting(&new.rules);
         partition.surges.forget();
+        partition.automation.forget_surges();
         partition.model.take_if(|_| !self.migration.keeps_parameters());
         partition.last_surveys = LastSurveys::NEVER;
         partition.survey_pass = None;
@@ -138,7 +139,8 @@ fn emit_effects(
     if effects.is_empty() {
         return;
     }
-    let rule = AutomationRule::new(partition, wall_clock(), context);
+    partition.note_clock(effects.iter().map(|effect| effect.at), wall_clock(), context);
+    let round = partition.round();
     let place = partition.origin(partition.next_offset, context);
     let part = partition.part.as_mut().expect("a batch is under way");
     for effect in effects {
@@ -147,7 +149,7 @@ fn emit_effects(
         if cohort.shadow {
             continue;
         }
-        let automation = rule.for_change(&effect, cohort);
+        let automation = partition.automation.for_change(&effect, cohort, round);
         plan.records.extend(context.record_encoder.change_records(
             &version.rules,
             customer,

@@ -67,6 +67,10 @@ impl Partition {
             self.tally().misplaced += 1;
         }
         self.decide_due(position, position + 1, detail, context, plan)?;
+        if self.is_overdue() {
+            // What is decided later at this position must not change what was said of this customer.
+            self.flush_one(slot, plan);
+        }
         Ok(true)
     }
 

@@ -4,6 +4,7 @@ use crate::engine::{Detail, Shard, Slot};
 use crate::event::Instant;
 use crate::lane::context::Context;
 use crate::lane::output::plan::{Part, Plan};
+use crate::lane::partition::automation::Round;
 use crate::lane::partition::due::DueIndex;
 use crate::lane::partition::state::Partition;
 use crate::store::{Overdue, StoreError, decode_state, next_deadline};
@@ -39,7 +40,7 @@ impl Partition {
         };
         loop {
             let decided = self.decide_some(until, as_of, detail)?;
-            self.emit(position, detail, context, plan);
+            self.emit(Round::new(position, as_of), detail, context, plan);
             if detail == Detail::Full && (self.is_overdue() || decided.more_from.is_some()) {
                 // The decided states are flushed, so that a restart decides the rest and nobody twice.
                 self.begin();

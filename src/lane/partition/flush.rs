@@ -211,7 +211,7 @@ impl Partition {
         let replay_stream_time =
             oldest.and_then(began_at).map_or(self.shard.stream_time(), |checkpoint| checkpoint.stream_time);
         let mut part = self.part.take().expect("a batch is under way");
-        self.write_recorded(replay_from, &mut part, plan);
+        self.write_recorded(replay_from, replay_stream_time, &mut part, plan);
         let meta = self.next_meta(replay_from, replay_stream_time, context);
         if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);
@@ -231,8 +231,14 @@ impl Partition {
         plan.parts.push(part);
     }
 
-    /// Writes newly recorded inputs, and deletes those before `replay_from`, which no restore needs any more.
-    fn write_recorded(&mut self, replay_from: i64, part: &mut Part, plan: &mut Plan) {
+    /// Writes newly recorded inputs, and deletes those that no restore needs any more, which reads the input again from
+    /// `replay_from`, at that stream time.
+    fn write_recorded(&mut self, replay_from: i64, replay_stream_time: Instant, part: &mut Part, plan: &mut Plan) {
+        for (position, recorded) in self.automation.take_unwritten() {
+            let (key, value) = (recorded.key(position), recorded.value());
+            part.writes.put_recorded(key.clone(), Some(value.clone()));
+            plan.records.push(self.changelog(key, Some(value)));
+        }
         for (position, recorded) in std::mem::take(&mut self.new_recorded) {
             let (key, value) = (recorded.key(position), recorded.value());
             part.writes.put_recorded(key.clone(), Some(value.clone()));
@@ -245,14 +251,14 @@ impl Partition {
             }
             self.recorded.push_back((position, recorded));
         }
-        while let Some((position, recorded)) = self.recorded.front().copied() {
-            if position >= replay_from {
-                break;
-            }
-            let key = recorded.key(position);
+        let mut obsolete = Vec::new();
+        while let Some((position, recorded)) = self.recorded.pop_front_if(|(position, _)| *position < replay_from) {
+            obsolete.push(recorded.key(position));
+        }
+        obsolete.append(&mut self.automation.prune(replay_from, replay_stream_time, self.timing.max_lateness));
+        for key in obsolete {
             part.writes.put_recorded(key.clone(), None);
             plan.records.push(self.changelog(key, None));
-            self.recorded.pop_front();
         }
     }
 
@@ -275,7 +281,7 @@ impl Partition {
             replay_stream_time,
             stream_time: self.shard.stream_time(),
             live: self.live,
-            caught_up: self.caught_up,
+            caught_up: self.has_caught_up(),
             written_at: self.trusted_time.max(self.meta.written_at),
             members: self.members.clone(),
             thresholds: self.thresholds().to_vec(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::{CustomerEffect, Observed, Shard, Thresholds, Timing};
 use crate::event::Instant;
 use crate::lane::output::plan::{Headers, OutputRecord, Part, Topic};
+use crate::lane::partition::automation::{AutomationInputs, ReplayedChanges, Round};
 use crate::lane::partition::due::DueIndex;
 use crate::lane::partition::intake::Intake;
 use crate::lane::partition::rank_state::RankState;
@@ -13,6 +14,7 @@ use crate::lane::partition::surge::Surges;
 use crate::lane::partition::survey_pass::SurveyPass;
 use crate::lane::versions::rulebook::Version;
 use crate::metrics::PartitionMetrics;
+use crate::rules::CohortIx;
 use crate::store::{Database, InForce, LastSurveys, Meta, MetaParts, MigrationProgress, Overdue, Recorded, StoreError};
 
 /// Deadlines decided at once, until the lane sets how many.
@@ -36,7 +38,8 @@ pub(in crate::lane) struct Partition {
     /// The next offset to ingest; ahead of META's during a batch.
     pub(in crate::lane) next_offset: i64,
     pub(super) live: bool,
-    pub(in crate::lane) caught_up: bool,
+    /// What was recorded of when automation may act.
+    pub(in crate::lane) automation: AutomationInputs,
     pub(super) caught_up_since: Option<std::time::Instant>,
     /// Set until the partition has caught up for the first time.
     pub(in crate::lane) catch_up: Option<CatchUp>,
@@ -69,6 +72,10 @@ pub(in crate::lane) struct Partition {
     pub(in crate::lane) timing: Timing,
     pub(in crate::lane) ids_max: u32,
     pub(in crate::lane) effects: Vec<CustomerEffect>,
+    /// Scratch for the entries of one round.
+    pub(super) entries: Vec<(Instant, CohortIx)>,
+    /// Changes decided again by the replay.
+    pub(in crate::lane) replayed: ReplayedChanges,
     pub(in crate::lane) part: Option<Part>,
     pub(super) new_recorded: Vec<(i64, Recorded)>,
     /// Below this many bytes of customers `evict_clean` finds nothing to evict.
@@ -116,7 +123,7 @@ impl Partition {
         mut shard: Shard,
         database: Database,
         meta: Meta,
-        recorded: VecDeque<(i64, Recorded)>,
+        recorded: Vec<(i64, Recorded)>,
         metrics: PartitionMetrics,
     ) -> Result<Self, StoreError> {
         let now = std::time::Instant::now();
@@ -144,11 +151,11 @@ impl Partition {
             database,
             next_offset: meta.replay_from,
             live: meta.live,
-            caught_up: meta.caught_up,
+            automation: AutomationInputs::restored(&recorded, meta.caught_up),
             caught_up_since: None,
             catch_up: None,
             checkpoints: VecDeque::new(),
-            recorded,
+            recorded: recorded.into_iter().filter(|(_, input)| !AutomationInputs::is_one(input)).collect(),
             members: meta.members.clone(),
             ranks,
             model: meta.model.clone(),
@@ -167,6 +174,8 @@ impl Partition {
             timing: meta.timing,
             ids_max: meta.ids_max,
             effects: Vec::new(),
+            entries: Vec::new(),
+            replayed: ReplayedChanges::default(),
             part: None,
             new_recorded: Vec::new(),
             evict_above: 0,
@@ -182,6 +191,11 @@ impl Partition {
 
     pub(in crate::lane) fn stream_time(&self) -> Instant {
         self.shard.stream_time()
+    }
+
+    /// What is decided now, between two records.
+    pub(in crate::lane) fn round(&self) -> Round {
+        Round::new(self.next_offset, self.next_offset)
     }
 
     pub(in crate::lane) fn shard_mut(&mut self) -> &mut Shard {

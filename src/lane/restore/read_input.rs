@@ -103,6 +103,8 @@ impl Restore {
         tracing::info!(
             partition = self.partition,
             records = self.records,
+            changes = partition.replayed.all,
+            for_automation = partition.replayed.for_automation,
             seconds = self.started.elapsed().as_secs_f64(),
             offset = to,
             "Restored."
