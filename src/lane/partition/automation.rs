@@ -195,7 +195,12 @@ impl AutomationInputs {
 
     /// Forgets what no restart needs any more that reads the input again from `replay_from`, where stream time is
     /// `stream_time`. Returns the changelog keys to delete.
-    pub(in crate::lane) fn prune(&mut self, replay_from: i64, stream_time: Instant, max_lateness: Span) -> Vec<Vec<u8>> {
+    pub(in crate::lane) fn prune(
+        &mut self,
+        replay_from: i64,
+        stream_time: Instant,
+        max_lateness: Span,
+    ) -> Vec<Vec<u8>> {
         let mut obsolete = std::mem::take(&mut self.obsolete);
         if let Some(since) = self.caught_up.filter(|since| since.next_offset < replay_from)
             && since != DecisionPoint::FIRST

@@ -102,7 +102,11 @@ mod tests {
         assert_eq!(surges.entered(0, at, 60, of_each(10)), Entries::Normal);
         assert_eq!(surges.entered(0, at + Span(1), 60, of_each(10)), Entries::InSurge { first: true });
         assert_eq!(surges.entered(0, at + Span(2), 60, of_each(10)), Entries::InSurge { first: false });
-        assert_eq!(surges.entered(0, at + Span(3), 20, of_each(1_000)), Entries::Normal, "there are more customers now");
+        assert_eq!(
+            surges.entered(0, at + Span(3), 20, of_each(1_000)),
+            Entries::Normal,
+            "there are more customers now"
+        );
     }
 
     #[test]
