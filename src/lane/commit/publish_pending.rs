@@ -123,7 +123,7 @@ impl Lane {
             "The topic takes smaller records than its max.message.bytes said at the start; states are kept below this size."
         );
         self.state_bytes_max = bytes;
-        self.partitions.values_mut().for_each(|partition| partition.state_bytes_max = bytes);
+        self.partitions.values_mut().for_each(|partition| partition.residents.set_state_bytes_max(bytes));
         self.discard(pending)
     }
 

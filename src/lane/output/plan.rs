@@ -122,6 +122,7 @@ pub(in crate::lane) struct Part {
     pub(in crate::lane) partition: i32,
     /// META as of this batch.
     pub(in crate::lane) meta: Arc<Meta>,
+    /// Empty until the part is complete: `residents` collects the writes of customers.
     pub(in crate::lane) writes: Batch,
     pub(in crate::lane) tally: Tally,
 }
@@ -143,7 +144,6 @@ pub(in crate::lane) struct Tally {
     pub(in crate::lane) flushed: u64,
     /// Customers decided under new parameters by the sweep.
     pub(in crate::lane) reevaluated: u64,
-    pub(in crate::lane) rearmed: u64,
     /// For each deadline that led to a change while live: by how many milliseconds it was decided later than
     /// `time.arrives_within` after its instant.
     pub(in crate::lane) lateness_ms: Vec<i64>,

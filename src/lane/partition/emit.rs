@@ -18,23 +18,22 @@ use crate::store::Surge;
 impl Partition {
     /// What a record says of where it was decided.
     pub(in crate::lane) fn origin<'c>(&self, position: i64, context: &'c Context) -> Origin<'c> {
-        Origin { input: &context.topics.input, partition: self.number, position, stream_time: self.shard.stream_time() }
+        Origin { input: &context.topics.input, partition: self.number, position, stream_time: self.stream_time() }
     }
 
     /// Turns the collected effects of one round into records. During a replay no records are emitted: they were then.
     pub(in crate::lane) fn emit(&mut self, round: Round, detail: Detail, context: &Context, plan: &mut Plan) {
-        let risks = self.shard.take_risks();
-        if self.effects.is_empty() && risks.is_empty() {
+        let risks = self.residents.take_risks();
+        if !self.residents.has_effects() && risks.is_empty() {
             return;
         }
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = self.residents.take_effects();
         if detail == Detail::Full {
             self.emit_records(&mut effects, risks, round, context, plan);
         } else {
             self.count_replayed(&effects, &risks, round);
         }
-        effects.clear();
-        self.effects = effects;
+        self.residents.reuse_effects(effects);
     }
 
     fn emit_records(
@@ -53,7 +52,7 @@ impl Partition {
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
         for CustomerEffect { slot, effect } in effects.drain(..) {
-            let customer = self.shard.customer(slot);
+            let customer = self.residents.shard().customer(slot);
             let members = &mut self.members[usize::from(effect.cohort.0)];
             *members = match effect.change {
                 Change::Entered => *members + 1,
@@ -82,7 +81,7 @@ impl Partition {
         }
         let rules = Arc::clone(&self.rules.rules);
         for (slot, effect) in risks {
-            let customer: Box<str> = self.shard.customer(slot).into();
+            let customer: Box<str> = self.residents.shard().customer(slot).into();
             self.emit_risk(&rules, &customer, effect, round, context, plan);
         }
     }

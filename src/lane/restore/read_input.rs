@@ -97,7 +97,7 @@ impl Restore {
                  stays so, stop all processes, and decide everything anew with `cohortd reset --rebuild --yes`",
                 self.input_name(tools)
             );
-            return self.wipe(partition.database, &reason, tools);
+            return self.wipe(partition.residents.into_database(), &reason, tools);
         }
         partition.restored(tools.context)?;
         tracing::info!(
