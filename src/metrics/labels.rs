@@ -63,8 +63,7 @@ pub enum Rebalance {
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Poll, Self::Apply, Self::Write, Self::Send, Self::Deliver, Self::Commit];
+    pub(super) const ALL: [Self; 6] = [Self::Poll, Self::Apply, Self::Write, Self::Send, Self::Deliver, Self::Commit];
 
     pub(super) fn label(self) -> &'static str {
         match self {

@@ -8,7 +8,7 @@ use super::reasons::Reasons;
 use super::{sentences_english as english, sentences_french as french};
 use crate::engine::effects::{Claim, Effect, EvidencePart, Factor, RiskCause, RiskEffect};
 use crate::engine::machines::level_name;
-use crate::event::{Change, ChangeReason, Digits, Evidence};
+use crate::event::{Change, ChangeReason, Digits};
 use crate::rules::{Cohort, RuleSet};
 
 /// A language of the product. Conditions are quoted from the rules file, so they are the same in all.
@@ -25,17 +25,6 @@ fn written(write: impl FnOnce(&mut String)) -> String {
 }
 
 impl Effect {
-    /// The parts of the rule that decided, as in output records: in English.
-    #[must_use]
-    pub fn evidence(&self, rules: &RuleSet) -> Vec<Evidence> {
-        let english = |part: &EvidencePart| Evidence {
-            condition: part.condition(rules, Language::English),
-            value: part.value(Language::English),
-            holds: part.holds,
-        };
-        self.why.iter().map(english).collect()
-    }
-
     /// A sentence that gives the reason, and another one after an edit of the rules.
     #[must_use]
     pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {

@@ -10,7 +10,8 @@ use crate::lane::commit::resolve::{count, resolve};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::output::offset_mark::OffsetMark;
-use crate::lane::output::plan::{Part, Plan, Topic};
+use crate::lane::output::plan::{Part, Plan};
+use crate::lane::output::record::Topic;
 use crate::metrics::{Stage, Transaction};
 
 /// After how many queued records the lane reports that it is alive.
