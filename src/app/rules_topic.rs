@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::wall_clock;
 use crate::kafka::{
-    Brokers, Cause, Failure, Headers, Kind, Outcome, Outgoing, Producer, Read, Reader, Sizes, Watermarks,
+    Brokers, Cause, Failure, Headers, Kind, Outcome, Outgoing, Producer, Read, Reader, Report, Sizes, Watermarks,
 };
 use crate::rules::TEXT_BYTES_MAX;
 use crate::settings::{Kafka, Settings};
@@ -217,6 +217,7 @@ impl RulesTopic {
             payload: Some(&payload),
             headers: Headers::default(),
             timestamp: None,
+            report: Report::Failure,
         })?;
         producer.drain()?;
         *made = Some(version);

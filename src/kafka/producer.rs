@@ -281,8 +281,8 @@ impl Producer {
         self.client.as_ref().and_then(|client| client.context().failure())
     }
 
-    /// The highest offset of a record of this transaction in a partition, without control records; complete after
-    /// [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was reported): a lower bound.
+    /// The highest offset of a record of this transaction in a partition, of those sent with [`Report::Offset`](super::Report), without
+    /// control records; complete after [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was reported): a lower bound.
     #[must_use]
     pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
         self.client.as_ref().and_then(|client| client.context().highest(topic, partition))

@@ -61,10 +61,4 @@ impl Publisher {
             false => Err(Cause::new(Code::MessageTimedOut, "writing", "").passing()),
         }
     }
-
-    /// The highest offset that a record got in a partition.
-    #[must_use]
-    pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.client.context().highest(topic, partition)
-    }
 }

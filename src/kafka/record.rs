@@ -57,6 +57,16 @@ pub struct Outgoing<'a> {
     pub headers: Headers<'a>,
     /// Milliseconds since 1970; `None` is the client's clock.
     pub timestamp: Option<i64>,
+    pub report: Report,
+}
+
+/// What is remembered of the delivery of a record. Failures always are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// Nothing.
+    Failure,
+    /// Its offset, if it is the highest of its partition: see [`Producer::delivered`](super::Producer::delivered).
+    Offset,
 }
 
 /// The headers of a record to be written, one after another in one buffer: of each the lengths of its name and its value,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use super::delivery_reports::Tag;
 use super::failure::Cause;
 use super::native::produce::{Produced, Topics};
 use super::record::Outgoing;
@@ -23,9 +24,10 @@ pub(super) fn send<C: ClientContext>(
     limit: impl Fn() -> Duration,
 ) -> Result<(), Cause> {
     let mut produced = Produced::new(record);
+    let tag = Tag { number, report: record.report }.opaque();
     let mut full: Option<(Instant, Duration)> = None;
     loop {
-        let Err(code) = produced.queue(client, topics, number) else { return Ok(()) };
+        let Err(code) = produced.queue(client, topics, tag) else { return Ok(()) };
         let (since, limit) = *full.get_or_insert_with(|| (Instant::now(), limit()));
         if code != Code::QueueFull || since.elapsed() >= limit {
             return Err(Cause::new(code, &format!("writing to {}[{}]", record.topic, record.partition), ""));

@@ -9,7 +9,7 @@ use super::life::{Act, What};
 use super::shop;
 use crate::codec::{EventEncoder, SentEvent};
 use crate::event::{DeadLetterReason, Instant, Number, SkipReason, Value};
-use crate::kafka::{Failure, Headers, Outgoing, Publisher, partition_of};
+use crate::kafka::{Failure, Headers, Outgoing, Publisher, Report, partition_of};
 use crate::metrics::{Health, InputMetrics};
 use crate::shutdown::Shutdown;
 
@@ -118,6 +118,7 @@ impl Sender {
             payload: Some(record),
             headers: Headers::default(),
             timestamp: None,
+            report: Report::Failure,
         })
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant as Moment};
 
 use super::failure::Failure;
 use crate::kafka::{
-    self, Admin, Brokers, Consumer, Headers, Outcome, Outgoing, Polled, Producer, Reader, Sizes, Watermarks,
+    self, Admin, Brokers, Consumer, Headers, Outcome, Outgoing, Polled, Producer, Reader, Report, Sizes, Watermarks,
 };
 use crate::settings::{Kafka, Loaded, Settings};
 use crate::store::Meta;
@@ -272,6 +272,7 @@ impl<'a> Reset<'a> {
                 payload: value.as_deref(),
                 headers: Headers::default(),
                 timestamp: None,
+                report: Report::Failure,
             })?;
         }
         producer.drain()?;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::kafka::{Failure, Kind, Outgoing, Producer};
+use crate::kafka::{Failure, Kind, Outgoing, Producer, Report};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
-use crate::lane::output::record::OutputRecord;
+use crate::lane::output::record::{OutputRecord, Topic};
 
 /// How long one request to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
@@ -77,5 +77,7 @@ pub(super) fn send_record(record: &OutputRecord, producer: &Producer, context: &
         payload: record.value(),
         headers: record.headers(),
         timestamp: None,
+        // The copy on disk is as of an offset of the changelog.
+        report: if record.topic == Topic::Changelog { Report::Offset } else { Report::Failure },
     })
 }
