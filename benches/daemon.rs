@@ -43,7 +43,7 @@ const LONG: Duration = Duration::from_secs(300);
 /// Ticks a second in /proc: the same on every Linux.
 const TICKS: f64 = 100.0;
 
-const STAGES: [&str; 5] = ["poll", "apply", "write", "publish", "commit"];
+const STAGES: [&str; 6] = ["poll", "apply", "write", "send", "deliver", "commit"];
 
 struct Room {
     bootstrap: String,
@@ -212,8 +212,9 @@ impl Drop for Daemon {
 struct Pass {
     per_second: f64,
     per_cpu_second: f64,
-    /// Of batch time: writing records until they are acknowledged, and ending the transaction.
+    /// Of batch time: handing records to the client, waiting until they are acknowledged, and ending the transaction.
     transaction: f64,
+    deliver: f64,
     commit: f64,
     changelog_per_event: f64,
     changes_per_event: f64,
@@ -412,6 +413,7 @@ impl Room {
         table.add("  events per CPU-second", Target::AtLeast(0.2 * bare), pass.per_cpu_second, "");
         table.add("  changes per event", Target::None, pass.changes_per_event, "");
         table.add("  transaction's share of batch time", Target::AtMost(0.1), pass.transaction, "%");
+        table.add("  of it waiting for acknowledgements", Target::None, pass.deliver, "%");
         table.add("  of it offsets and commit", Target::None, pass.commit, "%");
         table.add("  changelog records per event", Target::None, pass.changelog_per_event, "");
         table.add("  bytes sent per event", Target::None, pass.sent_per_event, "");
@@ -434,7 +436,8 @@ impl Room {
         let pass = Pass {
             per_second: events / wall,
             per_cpu_second: events / used,
-            transaction: (figures.stage("publish") + figures.stage("commit")) / all,
+            transaction: (figures.stage("send") + figures.stage("deliver") + figures.stage("commit")) / all,
+            deliver: figures.stage("deliver") / all,
             commit: figures.stage("commit") / all,
             changelog_per_event: figures.sum("changelog_records_total", "") / applied,
             changes_per_event: figures.sum("membership_changes_total", "") / applied,

@@ -135,11 +135,10 @@ pub fn split_timer_key(key: &[u8]) -> Option<(Instant, &str)> {
     Some((Instant(from_ordered(*due)), std::str::from_utf8(customer).ok()?))
 }
 
-/// The changelog key of a customer.
-pub fn customer_key(customer: &str, key: &mut Vec<u8>) {
-    key.clear();
-    key.push(changelog::CUSTOMER);
-    key.extend_from_slice(customer.as_bytes());
+/// The parts of the changelog key of a customer.
+#[must_use]
+pub fn customer_key(customer: &str) -> [&[u8]; 2] {
+    [&[changelog::CUSTOMER], customer.as_bytes()]
 }
 
 /// The changelog key of a recorded input; those of one kind at one position overwrite each other.

@@ -88,7 +88,7 @@ impl Partition {
         for (ranking, counters) in self.ranks.counters.rankings.iter().enumerate() {
             let published = Published { partition, ranking, tick, stage, counters: counters.clone() };
             let (key, value) = published.encode(&rules);
-            plan.records.push(self.summary(key, value));
+            plan.records.push(self.summary(&key, value));
         }
         Ok(())
     }

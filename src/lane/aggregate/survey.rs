@@ -129,7 +129,7 @@ impl Partition {
         tracing::debug!(partition = self.number, day, week, "All customers were surveyed.");
         self.begin();
         for (key, value) in survey.into_iter().flatten().chain(sample) {
-            plan.records.push(self.summary(key, value));
+            plan.records.push(self.summary(&key, value));
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::lane::commit::resolve::resolve_unknown;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::dead_letter;
-use crate::lane::output::plan::OutputRecord;
+use crate::lane::output::record::OutputRecord;
 use crate::metrics::{Retry, Wait, WaitCause};
 
 /// States are not shrunk below this: one that is still rejected is so for another reason.

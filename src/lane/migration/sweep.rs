@@ -152,13 +152,7 @@ fn emit_effects(
             continue;
         }
         let automation = partition.automation.for_change(&effect, cohort, round);
-        plan.records.extend(context.record_encoder.change_records(
-            &version.rules,
-            customer,
-            effect,
-            automation,
-            &place,
-        ));
+        context.record_encoder.push_change(&version.rules, customer, &effect, automation, &place, plan);
     }
 }
 

@@ -6,7 +6,8 @@ use crate::clock::wall_clock;
 use crate::engine::{CustomerEffect, Detail, Effect, RiskEffect, Slot, level_name};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::context::Context;
-use crate::lane::output::changes::{Automation, Origin};
+use crate::lane::output::changes::Automation;
+use crate::lane::output::origin::Origin;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::automation::Round;
 use crate::lane::partition::progress::LIVE_EVENT_AGE_MAX;
@@ -71,13 +72,7 @@ impl Partition {
                 context.metrics.surge_withheld.inc_by(u64::from(automation == Automation::Allowed));
                 automation = Automation::Withheld;
             }
-            plan.records.extend(context.record_encoder.change_records(
-                &self.rules.rules,
-                customer,
-                effect,
-                automation,
-                &place,
-            ));
+            context.record_encoder.push_change(&self.rules.rules, customer, &effect, automation, &place, plan);
         }
         let rules = Arc::clone(&self.rules.rules);
         for (slot, effect) in risks {
@@ -155,7 +150,7 @@ impl Partition {
         let place = self.origin(round.position, context);
         let automation = self.automation.for_risk_change(&effect, round);
         self.tally().risks.push(level_name(rules, effect.level).into());
-        plan.records.extend(context.record_encoder.risk_record(rules, customer, effect, automation, &place));
+        context.record_encoder.push_risk(rules, customer, &effect, automation, &place, plan);
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::engine::Slot;
 use crate::event::Instant;
 use crate::lane::context::Context;
-use crate::lane::output::plan::{Headers, OutputRecord, Part, Plan, Tally, Topic};
+use crate::lane::output::plan::{Part, Plan, Tally};
+use crate::lane::output::record::{OutputRecord, Topic};
 use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::state::{Checkpoint, Partition};
 use crate::metrics::{Fired, Metrics};
@@ -41,15 +42,8 @@ pub(in crate::lane) fn put_state(flushed: Flushed<'_>, part: &mut Part, ranks: &
         );
     }
     part.tally.flushed += 1;
-    let mut key = Vec::with_capacity(1 + customer.len());
-    customer_key(customer, &mut key);
-    plan.records.push(OutputRecord {
-        topic: Topic::Changelog,
-        partition: part.partition,
-        key: Some(key),
-        payload: Some(state),
-        headers: Headers::default(),
-    });
+    let key = customer_key(customer);
+    plan.records.push(OutputRecord::new(Topic::Changelog, part.partition, Some(state)).with_key(&key));
     ranks.count(&moves);
 }
 
@@ -177,12 +171,12 @@ impl Partition {
         }
         for (key, value) in self.parts.changed(&meta) {
             part.writes.put_meta_part(key.clone(), value.clone());
-            plan.records.push(self.changelog(key, Some(value)));
+            plan.records.push(self.changelog(&key, Some(value)));
         }
         let mut bytes = Vec::with_capacity(256);
         encode_meta(&meta, &mut bytes);
         part.writes.put_meta_bytes(bytes.clone());
-        plan.records.push(self.changelog(vec![changelog::META], Some(bytes)));
+        plan.records.push(self.changelog(&[changelog::META], Some(bytes)));
         part.meta = Arc::new(meta);
         // Deadlines that are not decided yet must stay in the index.
         let undecided_from = self.overdue.map_or(Instant::MAX, |overdue| overdue.decided_to);
@@ -196,12 +190,12 @@ impl Partition {
         for (position, recorded) in self.automation.take_unwritten() {
             let (key, value) = (recorded.key(position), recorded.value());
             part.writes.put_recorded(key.clone(), Some(value.clone()));
-            plan.records.push(self.changelog(key, Some(value)));
+            plan.records.push(self.changelog(&key, Some(value)));
         }
         for (position, recorded) in std::mem::take(&mut self.new_recorded) {
             let (key, value) = (recorded.key(position), recorded.value());
             part.writes.put_recorded(key.clone(), Some(value.clone()));
-            plan.records.push(self.changelog(key, Some(value)));
+            plan.records.push(self.changelog(&key, Some(value)));
             // Advances at one position overwrite each other; the last is the furthest.
             let last = self.recorded.iter().rev().take_while(|(at, _)| *at == position);
             let overwritten = last.map(|(_, known)| same_kind(*known, recorded)).position(|same| same);
@@ -217,7 +211,7 @@ impl Partition {
         obsolete.append(&mut self.automation.prune(replay_from, replay_stream_time, self.timing.max_lateness));
         for key in obsolete {
             part.writes.put_recorded(key.clone(), None);
-            plan.records.push(self.changelog(key, None));
+            plan.records.push(self.changelog(&key, None));
         }
     }
 
@@ -255,14 +249,8 @@ impl Partition {
     }
 
     /// A record of the changelog.
-    fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> OutputRecord {
-        OutputRecord {
-            topic: Topic::Changelog,
-            partition: self.number,
-            key: Some(key),
-            payload,
-            headers: Headers::default(),
-        }
+    fn changelog(&self, key: &[u8], payload: Option<Vec<u8>>) -> OutputRecord {
+        OutputRecord::new(Topic::Changelog, self.number, payload).with_key(&[key])
     }
 
     /// The batch is committed and written.

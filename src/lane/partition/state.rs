@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::engine::{Observed, Shard, Thresholds, Timing};
 use crate::event::Instant;
-use crate::lane::output::plan::{Headers, OutputRecord, Part, Topic};
+use crate::lane::output::plan::Part;
+use crate::lane::output::record::{OutputRecord, Topic};
 use crate::lane::partition::automation::{AutomationInputs, ReplayedChanges, Round};
 use crate::lane::partition::intake::Intake;
 use crate::lane::partition::rank_state::RankState;
@@ -203,8 +204,7 @@ impl Partition {
     }
 
     /// A record of the summaries topic about this partition.
-    pub(in crate::lane) fn summary(&self, key: Vec<u8>, payload: Vec<u8>) -> OutputRecord {
-        let (topic, headers) = (Topic::Summaries, Headers::default());
-        OutputRecord { topic, partition: self.number, key: Some(key), payload: Some(payload), headers }
+    pub(in crate::lane) fn summary(&self, key: &[u8], payload: Vec<u8>) -> OutputRecord {
+        OutputRecord::new(Topic::Summaries, self.number, Some(payload)).with_key(&[key])
     }
 }

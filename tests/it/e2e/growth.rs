@@ -296,7 +296,9 @@ fn print(size: Size, figures: &Figures) {
         figures.summaries_of_first,
         taken.iter().map(|taken| taken.summaries_read).sum::<f64>()
     );
-    println!("process: partitions  resident MiB  peak MiB  handles  threads  summaries read    kept  cohort series  page KB  scrape");
+    println!(
+        "process: partitions  resident MiB  peak MiB  handles  threads  summaries read    kept  cohort series  page KB  scrape"
+    );
     for (n, taken) in taken.iter().enumerate() {
         println!(
             "{n:7}: {:10} {:13.0} {:9.0} {:8} {:8} {:15.0} {:7.0} {:14} {:8} {:.1?}",
