@@ -67,6 +67,6 @@ image: dist
 	$(ENGINE) build -f deploy/Dockerfile.prebuilt --build-arg REVISION=$$(git rev-parse HEAD) -t cohortd:latest .
 
 image-test:
-	@sh .ci/setup build
+	@sh .ci/setup image
 	$(CARGO) build --release --locked --bin cohortd
 	sh deploy/image-test.sh $${CARGO_TARGET_DIR:-target}/release/cohortd

@@ -1,6 +1,7 @@
 //! The whole daemon on a real Kafka, beside a bare librdkafka consumer that counts the same topic in the same run; then
 //! how it comes back after kill -9, and without its disk; what it answers meanwhile; then how long it takes to say
-//! something at half of that load.
+//! something at half of that load. Then two topics on which more changes for each event: the same customers over more
+//! than a year, and ten times as many.
 //!
 //!     cargo bench --bench daemon                            # COHORTD_BENCH_EVENTS=300000 for a quick look
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a bench prints, and fails by panicking")]
@@ -29,11 +30,12 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use broker::Broker;
 use support::knob;
-use support::shop::{SCHEMA_ID, Shop, Traffic};
+use support::shop::{DAYS, SCHEMA_ID, Shop, Traffic};
 use support::table::{Table, Target};
 
-const TOPIC: &str = "shop";
 const PARTITIONS: u32 = 4;
+/// Of the topic on which changes are frequent: as many events over more than a year.
+const YEAR: u64 = 400;
 /// How often the daemon is looked at. Each look costs it about a millisecond.
 const LOOK: Duration = Duration::from_millis(100);
 /// Nothing here takes as long.
@@ -41,13 +43,22 @@ const LONG: Duration = Duration::from_secs(300);
 /// Ticks a second in /proc: the same on every Linux.
 const TICKS: f64 = 100.0;
 
-const STAGES: [&str; 5] = ["poll", "apply", "write", "publish", "commit"];
+const STAGES: [&str; 6] = ["poll", "apply", "write", "send", "deliver", "commit"];
 
 struct Room {
     bootstrap: String,
     folder: tempfile::TempDir,
     events: u64,
+    shop: Topic,
+}
+
+/// The events of one topic.
+#[derive(Debug, Clone, Copy)]
+struct Topic {
+    name: &'static str,
     customers: u64,
+    /// Over how many days they are spread.
+    days: u64,
 }
 
 /// CPU seconds that a process has used.
@@ -95,7 +106,7 @@ impl Figures {
 
 impl Daemon {
     fn start(room: &Room, group: &str, lanes: u32, flush_after: Option<u64>) -> Self {
-        Self::start_with(room, TOPIC, group, lanes, flush_after, &[])
+        Self::start_with(room, room.shop.name, group, lanes, flush_after, &[])
     }
 
     fn start_with(
@@ -201,8 +212,9 @@ impl Drop for Daemon {
 struct Pass {
     per_second: f64,
     per_cpu_second: f64,
-    /// Of batch time: writing records until they are acknowledged, and ending the transaction.
+    /// Of batch time: handing records to the client, waiting until they are acknowledged, and ending the transaction.
     transaction: f64,
+    deliver: f64,
     commit: f64,
     changelog_per_event: f64,
     changes_per_event: f64,
@@ -287,7 +299,7 @@ impl Room {
         let mut config = self.client();
         config.set("linger.ms", "1").set("queue.buffering.max.messages", "1000000");
         let producer: BaseProducer = config.create().unwrap();
-        let mut shop = Shop::new(self.customers, self.events, Traffic::Visits);
+        let mut shop = Shop::new(self.shop.customers, self.events, Traffic::Visits);
         let (mut key, mut record) = (Vec::new(), Vec::new());
         let started = Instant::now();
         let mut sent = 0;
@@ -332,11 +344,12 @@ impl Room {
         config.set("linger.ms", "5");
         config.set("queue.buffering.max.messages", "1000000");
         let producer: BaseProducer = config.create().unwrap();
-        let mut shop = Shop::new(self.customers, self.events, Traffic::Visits);
+        let Topic { name, customers, days } = self.shop;
+        let mut shop = Shop::over(days, customers, self.events, Traffic::Visits);
         let (mut key, mut record, mut bytes) = (Vec::new(), Vec::new(), 0);
         while shop.next(&mut key, &mut record) {
             bytes += record.len();
-            let mut message = BaseRecord::<[u8], [u8]>::to(TOPIC)
+            let mut message = BaseRecord::<[u8], [u8]>::to(name)
                 .partition(partition_of(&key, PARTITIONS))
                 .key(key.as_slice())
                 .payload(record.as_slice());
@@ -357,7 +370,7 @@ impl Room {
         let consumer: BaseConsumer = config.create().unwrap();
         let mut list = TopicPartitionList::new();
         for partition in 0..PARTITIONS {
-            list.add_partition_offset(TOPIC, partition.cast_signed(), Offset::Beginning).unwrap();
+            list.add_partition_offset(self.shop.name, partition.cast_signed(), Offset::Beginning).unwrap();
         }
         let (started, before) = (Instant::now(), cpu(std::process::id()));
         consumer.assign(&list).unwrap();
@@ -370,6 +383,42 @@ impl Room {
         }
         let used = cpu(std::process::id()) - before;
         (count as f64 / started.elapsed().as_secs_f64(), count as f64 / used)
+    }
+
+    /// Writes the topic, and counts it. Events per CPU-second of a consumer that only counts.
+    fn fill(&self, table: &mut Table) -> f64 {
+        let Topic { name, customers, days } = self.shop;
+        self.create_topic(name);
+        let size = self.produce();
+        println!(
+            "{name}: {} events of {size:.0} bytes, {customers} customers, {days} days, {PARTITIONS} partitions",
+            self.events
+        );
+        // The first reading also warms the broker's page cache.
+        self.bare();
+        let (per_second, bare) = self.bare();
+        let about = format!("{} K customers, {days} days", customers / 1_000);
+        table.add(format!("{about}: bare librdkafka consumer: events/s"), Target::None, per_second, "");
+        table.add("  events per CPU-second", Target::None, bare, "");
+        bare
+    }
+
+    /// One pass of a daemon without state over the topic, beside that consumer; it is left running.
+    fn pass_of(&self, lanes: u32, flush_after: Option<u64>, bare: f64, table: &mut Table) -> Daemon {
+        let written = flush_after.map_or("lazy".to_owned(), |events| events.to_string());
+        let (pass, daemon) = self.pass(&format!("{}-{lanes}-{written}", self.shop.name), lanes, flush_after);
+        let flush = flush_after.map_or(String::new(), |events| format!(", flush {events}"));
+        let lanes = if lanes == 1 { "1 lane".to_owned() } else { format!("{lanes} lanes") };
+        table.add(format!("{lanes}{flush}: events/s"), Target::None, pass.per_second, "");
+        table.add("  events per CPU-second", Target::AtLeast(0.2 * bare), pass.per_cpu_second, "");
+        table.add("  changes per event", Target::None, pass.changes_per_event, "");
+        table.add("  transaction's share of batch time", Target::AtMost(0.1), pass.transaction, "%");
+        table.add("  of it waiting for acknowledgements", Target::None, pass.deliver, "%");
+        table.add("  of it offsets and commit", Target::None, pass.commit, "%");
+        table.add("  changelog records per event", Target::None, pass.changelog_per_event, "");
+        table.add("  bytes sent per event", Target::None, pass.sent_per_event, "");
+        table.add("  bytes received per event", Target::None, pass.received_per_event, "");
+        daemon
     }
 
     /// One pass of a daemon without state over the whole topic; it is left running.
@@ -387,7 +436,8 @@ impl Room {
         let pass = Pass {
             per_second: events / wall,
             per_cpu_second: events / used,
-            transaction: (figures.stage("publish") + figures.stage("commit")) / all,
+            transaction: (figures.stage("send") + figures.stage("deliver") + figures.stage("commit")) / all,
+            deliver: figures.stage("deliver") / all,
             commit: figures.stage("commit") / all,
             changelog_per_event: figures.sum("changelog_records_total", "") / applied,
             changes_per_event: figures.sum("membership_changes_total", "") / applied,
@@ -412,7 +462,7 @@ impl Room {
         thread::scope(|scope| {
             let askers: Vec<_> = (0..ASKERS)
                 .map(|asker| {
-                    let (admin, is_over, customers) = (&admin, &is_over, self.customers);
+                    let (admin, is_over, customers) = (&admin, &is_over, self.shop.customers);
                     scope.spawn(move || {
                         let config = ureq::config::Config::builder().http_status_as_error(false).build();
                         let (agent, mut waits, mut number) = (ureq::Agent::new_with_config(config), Vec::new(), asker);
@@ -480,7 +530,7 @@ impl Room {
         table.add("clean restart, disk kept: start to ready", Target::AtMost(5.0), kept, " s");
         table.add("rebuild from the changelog: start to ready", Target::None, lost, " s");
         table.add("  changelog records read", Target::None, read, "");
-        let customers = self.customers as f64;
+        let customers = self.shop.customers as f64;
         table.add("  customers/s beyond a clean restart", Target::AtLeast(500_000.0), customers / (lost - kept), "");
     }
 }
@@ -492,42 +542,33 @@ fn main() {
     std::fs::create_dir_all(&schemas).unwrap();
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/customer-event.avsc");
     std::fs::copy(schema, schemas.join(format!("{SCHEMA_ID}.avsc"))).unwrap();
-    let room = Room {
+    let customers = knob("COHORTD_BENCH_CUSTOMERS", 100_000);
+    let few = Topic { name: "shop", customers, days: DAYS };
+    let mut room = Room {
         bootstrap: broker.bootstrap().to_owned(),
         folder,
         events: knob("COHORTD_BENCH_EVENTS", 5_000_000),
-        customers: knob("COHORTD_BENCH_CUSTOMERS", 100_000),
+        shop: few,
     };
-    room.create_topic(TOPIC);
-    let size = room.produce();
-    println!("{} events of {size:.0} bytes, {} customers, {PARTITIONS} partitions", room.events, room.customers);
-
     let mut table = Table::default();
-    // The first reading also warms the broker's page cache.
-    room.bare();
-    let (per_second, bare) = room.bare();
-    table.add("bare librdkafka consumer: events/s", Target::None, per_second, "");
-    table.add("  events per CPU-second", Target::None, bare, "");
-    for (lanes, flush_after, name) in
-        [(1, None, "1 lane"), (2, None, "2 lanes"), (1, Some(0), "1 lane, flush 0"), (2, Some(0), "2 lanes, flush 0")]
-    {
-        let group = format!("bench-{lanes}-{}", flush_after.map_or("lazy".to_owned(), |events| events.to_string()));
-        let (pass, daemon) = room.pass(&group, lanes, flush_after);
-        daemon.stop();
-        table.add(format!("{name}: events/s"), Target::None, pass.per_second, "");
-        table.add("  events per CPU-second", Target::AtLeast(0.2 * bare), pass.per_cpu_second, "");
-        table.add("  transaction's share of batch time", Target::AtMost(0.1), pass.transaction, "%");
-        table.add("  of it offsets and commit", Target::None, pass.commit, "%");
-        table.add("  changelog records per event", Target::None, pass.changelog_per_event, "");
-        table.add("  changes per event", Target::None, pass.changes_per_event, "");
-        table.add("  bytes sent per event", Target::None, pass.sent_per_event, "");
-        table.add("  bytes received per event", Target::None, pass.received_per_event, "");
+    let bare = room.fill(&mut table);
+    for (lanes, flush_after) in [(1, None), (2, None), (1, Some(0)), (2, Some(0))] {
+        room.pass_of(lanes, flush_after, bare, &mut table).stop();
         if (lanes, flush_after) == (1, None) {
-            room.rebuilt(&group, &mut table);
+            room.rebuilt("shop-1-lazy", &mut table);
         }
     }
     room.killed("bench-killed", &mut table);
     room.asked("bench-asked", &mut table);
     room.latency(knob("COHORTD_BENCH_RATE", 100_000), &mut table);
+    // Where much more often something changes.
+    for shop in [Topic { name: "year", days: YEAR, ..few }, Topic { name: "million", customers: 10 * customers, ..few }]
+    {
+        room.shop = shop;
+        let bare = room.fill(&mut table);
+        for lanes in [1, 2] {
+            room.pass_of(lanes, None, bare, &mut table).stop();
+        }
+    }
     table.print("whole daemon");
 }

@@ -32,6 +32,7 @@
 //! | [`codec`] | decoding events and encoding changes; schemas and their registry | rules, state, topics |
 //! | [`sources`] | records of any topic mapped to events by `sources.toml` | state, Kafka |
 //! | [`store`] | one RocksDB database for each partition: customers, timers, META; the byte layout | Kafka, what a fact means |
+//! | [`residents`] | the customers of one partition between memory and its database: loading, deadlines, flushing, eviction | lanes, Kafka |
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only module that uses rdkafka | events: it knows bytes only |
 //! | [`metrics`] | counters, gauges and health | who updates them |
 //! | [`inquiry`] | requests of operators about one customer, from HTTP to a lane and back, and their text | HTTP, bytes |
@@ -71,6 +72,7 @@ pub mod inquiry;
 pub mod kafka;
 pub mod lane;
 pub mod metrics;
+pub mod residents;
 pub mod rules;
 pub mod settings;
 pub mod shutdown;

@@ -1,9 +1,9 @@
 //! The engine alone on one core: decode, decide by the default cohorts, state in RocksDB; no broker.
 //!
 //! The lane's loop without Kafka: batches of 10,000 records, missing states read at once, changed customers written
-//! after a million events or when memory is needed. It mirrors `lane::partition`, which cannot be had without its
-//! consumer; outputs are decided, with their words, and not encoded. The second half of each run is measured, when
-//! what is kept has its steady size.
+//! after a million events or when memory is needed. Customers go between memory and RocksDB by the lane's own code,
+//! `cohortd::residents`; outputs are decided, with their words, and not encoded. The second half of each run is measured,
+//! when what is kept has its steady size.
 //!
 //! `growth` does the same with ten and a hundred times as many cohorts, `timers` lets the deadlines of customers come due
 //! who are only stored, `ranks` looks through stored customers as for a new threshold, and `risk` watches churn as well.
@@ -126,18 +126,19 @@ fn run(rules: &Arc<RuleSet>, customers: u64, events: u64, traffic: Traffic) -> (
             bench.decode(&records);
         }
     }
-    let in_memory = bench.shard.bytes() as f64 / bench.shard.len() as f64;
+    let shard = bench.residents.shard();
+    let in_memory = shard.bytes() as f64 / shard.len() as f64;
     bench.flush_all();
+    let database = bench.residents.database();
     let (mut stored, mut bytes) = (0_u64, 0);
-    bench
-        .database
+    database
         .for_each_customer("", |_, state| {
             (stored, bytes) = (stored + 1, bytes + state.len());
             Ok(ControlFlow::Continue(()))
         })
         .unwrap();
-    bench.database.flush().unwrap();
-    let files: u64 = bench.database.sizes().iter().map(|(_, bytes)| bytes).sum();
+    database.flush().unwrap();
+    let files: u64 = database.sizes().iter().map(|(_, bytes)| bytes).sum();
     let of_each = |bytes: f64| bytes / stored as f64;
     (bench.cost, Kept { in_memory, stored: of_each(bytes as f64), on_disk: of_each(files as f64) })
 }
@@ -186,9 +187,9 @@ fn shop(table: &mut Table) {
         table.add(format!("{name} events/s/core"), target, cost.events as f64 / all.as_secs_f64(), "");
         let decoding = nanos(cost.decoding);
         table.add("  decode, ns/event", Target::None, decoding, "");
-        table.add("  apply, ns/event", Target::None, nanos(cost.taking) - decoding, "");
+        table.add("  apply and deadlines, ns/event", Target::None, nanos(cost.taking) - decoding, "");
         table.add("  read states, ns/event", Target::None, nanos(cost.reading), "");
-        table.add("  timers, write states, ns/event", Target::None, nanos(cost.writing), "");
+        table.add("  write states, ns/event", Target::None, nanos(cost.writing), "");
         table.add(
             "  RocksDB's own threads, ns/event",
             Target::None,

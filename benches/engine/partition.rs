@@ -1,4 +1,5 @@
-//! One partition without its lane: records are decoded and applied, states written and read, deadlines come due.
+//! One partition without its lane: records are decoded and applied, states loaded and flushed, deadlines come due. What
+//! `residents` does for the lane, it does here.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,11 +7,11 @@ use std::time::{Duration, Instant as Moment};
 
 use cohortd::churn::{GammaGamma, MbgNbd};
 use cohortd::codec::{Framing, Lookup, Schemas, recycle};
-use cohortd::engine::{CustomerEffect, Detail, Engine, Model, Parameters, Shard, Slot, Timing};
+use cohortd::engine::{Detail, Engine, Model, Parameters, Shard, Slot, Timing};
 use cohortd::event::{Instant, Properties, Span};
+use cohortd::residents::Residents;
 use cohortd::rules::RuleSet;
-use cohortd::store::layout::ordered;
-use cohortd::store::{Batch, Database, SharedMemory, decode_state, next_deadline};
+use cohortd::store::{Database, SharedMemory};
 
 use super::allocations;
 use super::support::shop::{SCHEMA_ID, Shop};
@@ -52,7 +53,8 @@ pub(crate) struct Cost {
     pub(crate) changes: u64,
     /// Changes of levels of churn risk.
     pub(crate) risks: u64,
-    /// While records are decoded and applied: all, and those of events that changed no cohort.
+    /// While records are decoded and applied and deadlines decided: all, and without the deadlines, those of events
+    /// that changed no cohort.
     pub(crate) allocations: u64,
     pub(crate) allocations_quiet: u64,
     pub(crate) decoding_allocations: u64,
@@ -62,13 +64,9 @@ pub(crate) struct Cost {
 pub(crate) struct Bench {
     pub(crate) rules: Arc<RuleSet>,
     schemas: Schemas,
-    pub(crate) shard: Shard,
-    pub(crate) database: Database,
+    pub(crate) residents: Residents,
     pub(crate) position: i64,
-    /// Everything in the timer index before this was looked at.
-    scanned_to: Instant,
     properties: Properties<'static>,
-    pub(crate) effects: Vec<CustomerEffect>,
     /// Of the batch's records, where their customers were in memory before it.
     slots: Vec<Option<Slot>>,
     pub(crate) cost: Cost,
@@ -117,22 +115,20 @@ impl Bench {
         let memory = SharedMemory::new(MEMORY / 100 * 30, MEMORY / 100 * 15);
         let mut shard = Shard::new(Engine::new(Arc::clone(&rules), timing.max_lateness, IDS_MAX), timing, Instant::MIN);
         shard.set_parameters(rules.churn.is_some().then(|| Arc::new(PARAMETERS)), Instant::MIN);
+        let database = Database::open(&folder.join("state"), &memory).unwrap();
         Self {
             schemas: Schemas::built_in().with_files(&schemas_dir).unwrap(),
-            shard,
+            residents: Residents::new(shard, database).unwrap(),
             rules,
-            database: Database::open(&folder.join("state"), &memory).unwrap(),
             position: 0,
-            scanned_to: Instant::MIN,
             properties: Properties::new(),
-            effects: Vec::new(),
             slots: Vec::new(),
             cost: Cost::default(),
         }
     }
 
     pub(crate) fn batch(&mut self, records: &Records) {
-        self.shard.begin(self.position);
+        self.residents.begin(self.position);
         let started = Moment::now();
         self.read(records);
         self.cost.reading += started.elapsed();
@@ -152,127 +148,77 @@ impl Bench {
         let mut missing: Vec<&str> = Vec::new();
         self.slots.clear();
         for (key, _) in records.iter() {
-            let slot = self.shard.find(key);
+            let slot = self.residents.find(key);
             if slot.is_none() {
                 missing.push(key);
             }
             self.slots.push(slot);
         }
-        missing.sort_unstable();
-        missing.dedup();
-        let found = self.database.customers(&missing).unwrap();
-        for (customer, stored) in missing.into_iter().zip(found) {
-            if let Some(stored) = stored {
-                let state = decode_state(stored.state(), &self.rules).unwrap();
-                self.shard.insert(customer, state, stored.indexed_at().unwrap());
-                self.cost.states_read += 1;
-            }
-        }
+        self.cost.states_read += self.residents.load(missing).unwrap() as u64;
     }
 
     fn take(&mut self, records: &Records) {
         for (place, (key, record)) in records.iter().enumerate() {
             let before = allocations();
             if place.is_multiple_of(LOOK_AHEAD) {
-                self.slots[place..].iter().take(LOOK_AHEAD).flatten().for_each(|slot| self.shard.prefetch(*slot));
+                let next = self.slots[place..].iter().take(LOOK_AHEAD);
+                next.flatten().for_each(|slot| self.residents.shard().prefetch(*slot));
             }
             let mut properties = recycle(std::mem::take(&mut self.properties));
             let (schema, datum) = Framing::Tagged.split(record).unwrap();
             let Lookup::Ready(reader) = self.schemas.lookup(schema) else { panic!("the schema is known") };
             let event = reader.decode(datum, &self.rules.vocabulary, &mut properties).unwrap();
             assert_eq!(event.customer, key);
-            assert_eq!(self.shard.refuses(event.at), None);
-            let slot = self.slots[place].unwrap_or_else(|| self.shard.find_or_new(event.customer));
-            assert!(self.shard.apply(slot, &event, self.position, Detail::Full, &mut self.effects));
+            assert_eq!(self.residents.shard().refuses(event.at), None);
+            let slot = self.slots[place].unwrap_or_else(|| self.residents.find_or_new(event.customer));
+            assert!(self.residents.apply_event(slot, &event, self.position, Detail::Full));
             self.position += 1;
-            self.cost.changes += self.effects.len() as u64;
-            if self.effects.is_empty() {
-                self.cost.allocations_quiet += allocations() - before;
-            }
-            self.effects.clear();
             self.properties = recycle(properties);
+            let allocated = allocations() - before;
+            if self.decide() == 0 {
+                self.cost.allocations_quiet += allocated;
+            }
         }
     }
 
-    /// Deadlines of customers that are only stored, then everything that is to be written.
+    /// Decides the deadlines before stream time. Returns how many changes of cohorts there were since the last call.
+    pub(crate) fn decide(&mut self) -> u64 {
+        let until = self.residents.shard().stream_time();
+        let before = self.cost.changes;
+        loop {
+            let decided = self.residents.decide_some(until, BATCH, self.position, Detail::Full).unwrap();
+            self.cost.risks += self.residents.take_risks().len() as u64;
+            if self.residents.has_effects() {
+                let effects = self.residents.take_effects();
+                self.cost.changes += effects.len() as u64;
+                self.residents.reuse_effects(effects);
+            }
+            if decided.more_from.is_none() {
+                return self.cost.changes - before;
+            }
+        }
+    }
+
+    /// Flushes customers who have been dirty for long or must make room, and writes the batch.
     pub(crate) fn write(&mut self) {
-        let mut batch = Batch::default();
-        let stream_time = self.shard.stream_time();
-        for (due, customer) in self.database.due(&ordered(self.scanned_to.0), stream_time, usize::MAX).unwrap() {
-            self.passed(due, &customer, &mut batch);
+        while self.residents.flush_next(self.position - FLUSH_AFTER).is_some() {
+            self.cost.states_written += 1;
         }
-        self.scanned_to = stream_time;
-        self.shard.fire_due(self.position, Detail::Full, &mut self.effects);
-        self.cost.changes += self.effects.len() as u64;
-        self.effects.clear();
-        self.cost.risks += self.shard.take_risks().len() as u64;
-        while let Some(slot) = self.shard.take_dirty(self.position - FLUSH_AFTER) {
-            self.flush(slot, &mut batch);
-        }
-        let victims = self.shard.make_room(MEMORY / 100 * 30);
+        let victims = self.residents.make_room(MEMORY / 100 * 30, usize::MAX);
         for slot in &victims {
-            if self.shard.take_if_dirty(*slot) {
-                self.flush(*slot, &mut batch);
-            }
+            self.cost.states_written += u64::from(self.residents.flush_one(*slot).is_some());
         }
-        self.database.write(&batch).unwrap();
-        victims.into_iter().for_each(|slot| self.shard.remove(slot));
+        self.residents.write().unwrap();
+        self.cost.rearmed += self.residents.committed(&victims).rearmed;
     }
 
-    /// As the lane does with an entry of the index that stream time has passed.
-    fn passed(&mut self, due: Instant, customer: &str, batch: &mut Batch) {
-        if let Some(slot) = self.shard.find(customer) {
-            if self.shard.indexed_at(slot) == due && self.shard.is_clean(slot) {
-                self.flush(slot, batch);
-            }
-            return;
-        }
-        let Some(stored) = self.database.customer(customer).unwrap() else { return };
-        if stored.indexed_at().unwrap() != due {
-            batch.delete_timer(due, customer);
-            return;
-        }
-        let deadline = next_deadline(stored.state()).unwrap();
-        if deadline < self.shard.stream_time() {
-            let state = decode_state(stored.state(), &self.rules).unwrap();
-            self.shard.insert(customer, state, due);
-            return;
-        }
-        self.cost.rearmed += 1;
-        batch.delete_timer(due, customer);
-        batch.put_customer(customer, deadline, stored.state());
-        if deadline < Instant::MAX {
-            batch.put_timer(deadline, customer);
-        }
-    }
-
-    /// Everything that is dirty.
+    /// Flushes everybody who is dirty, and writes them.
     pub(crate) fn flush_all(&mut self) {
-        let mut batch = Batch::default();
-        while let Some(slot) = self.shard.take_dirty(i64::MAX) {
-            self.flush(slot, &mut batch);
+        while self.residents.flush_next(i64::MAX).is_some() {
+            self.cost.states_written += 1;
         }
-        self.database.write(&batch).unwrap();
-    }
-
-    pub(crate) fn flush(&mut self, slot: Slot, batch: &mut Batch) {
-        let customer = self.shard.customer(slot);
-        let mut bytes = Vec::with_capacity(384);
-        self.shard.encode(slot, &mut bytes);
-        let (old, deadline) = (self.shard.indexed_at(slot), self.shard.next_deadline(slot));
-        let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
-        let indexed_at = if serves { old } else { deadline };
-        if !serves {
-            if old < Instant::MAX {
-                batch.delete_timer(old, customer);
-            }
-            if deadline < Instant::MAX {
-                batch.put_timer(deadline, customer);
-            }
-        }
-        batch.put_customer(customer, indexed_at, &bytes);
-        self.shard.set_indexed_at(slot, indexed_at);
-        self.cost.states_written += 1;
+        self.residents.write().unwrap();
+        self.residents.committed(&[]);
     }
 
     /// The same records decoded once more, and nothing else.

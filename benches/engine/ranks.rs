@@ -28,7 +28,8 @@ pub(super) fn run(table: &mut Table) {
     let before = cpu();
     let (mut looked, mut above) = (0_u64, 0_u64);
     bench
-        .database
+        .residents
+        .database()
         .for_each_customer("", |_, state| {
             let (places, _) = places(state, rankings)?;
             looked += 1;
@@ -45,7 +46,7 @@ pub(super) fn run(table: &mut Table) {
 }
 
 fn load(bench: &Bench, customers: u64) {
-    let rules = &bench.rules;
+    let (rules, database) = (&bench.rules, bench.residents.database());
     let mut engine = Engine::new(Arc::clone(rules), Span(4 * Span::DAY.0), IDS_MAX);
     let amount = rules.vocabulary.property("amount").unwrap();
     let (mut batch, mut bytes, mut effects) = (Batch::default(), Vec::new(), Vec::new());
@@ -74,9 +75,9 @@ fn load(bench: &Bench, customers: u64) {
         encode_state(&state, &mut bytes);
         batch.put_customer(&customer, state.next_deadline, &bytes);
         if batch.len() >= LOADED_AT_ONCE {
-            bench.database.write(&std::mem::take(&mut batch)).unwrap();
+            database.write(&std::mem::take(&mut batch)).unwrap();
         }
     }
-    bench.database.write(&batch).unwrap();
-    bench.database.flush().unwrap();
+    database.write(&batch).unwrap();
+    database.flush().unwrap();
 }

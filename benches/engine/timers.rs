@@ -28,7 +28,7 @@ pub(super) fn run(table: &mut Table) {
     let folder = tempfile::tempdir().unwrap();
     let rules = Arc::new(default_rules());
     let mut bench = Bench::new(folder.path(), Arc::clone(&rules));
-    load(&mut bench, pending, firing);
+    load(&bench, pending, firing);
 
     let name = |what: &str| format!("{pending} deadlines pending, {what}: a second and core").replace("000000 ", " M ");
     let took = pass(&mut bench, START + EARLY, firing);
@@ -44,8 +44,8 @@ pub(super) fn run(table: &mut Table) {
 }
 
 /// Everybody signs up, one after another. The first ones stand in the index before their deadline.
-fn load(bench: &mut Bench, customers: i64, early: i64) {
-    let rules = Arc::clone(&bench.rules);
+fn load(bench: &Bench, customers: i64, early: i64) {
+    let (rules, database) = (Arc::clone(&bench.rules), bench.residents.database());
     let mut engine = Engine::new(Arc::clone(&rules), Span(4 * Span::DAY.0), IDS_MAX);
     let (mut batch, mut bytes, mut effects) = (Batch::default(), Vec::new(), Vec::new());
     for number in 0..customers {
@@ -71,11 +71,11 @@ fn load(bench: &mut Bench, customers: i64, early: i64) {
         batch.put_customer(&customer, indexed_at, &bytes);
         batch.put_timer(indexed_at, &customer);
         if batch.len() >= 2 * LOADED_AT_ONCE {
-            bench.database.write(&std::mem::take(&mut batch)).unwrap();
+            database.write(&std::mem::take(&mut batch)).unwrap();
         }
     }
-    bench.database.write(&batch).unwrap();
-    bench.database.flush().unwrap();
+    database.write(&batch).unwrap();
+    database.flush().unwrap();
 }
 
 /// Stream time goes over so many entries from an instant on, as many at once as a batch has records; everything is
@@ -86,8 +86,9 @@ fn pass(bench: &mut Bench, from: Instant, entries: i64) -> Duration {
     let mut done = 0;
     while done < entries {
         done = (done + batch).min(entries);
-        bench.shard.begin(bench.position);
-        bench.shard.advance(from + Span(done * GAP));
+        bench.residents.begin(bench.position);
+        bench.residents.advance(from + Span(done * GAP));
+        bench.decide();
         bench.write();
     }
     bench.flush_all();

@@ -1,4 +1,4 @@
-//! A shop's traffic, the same at each run: Avro records in Confluent framing, 75 to 120 bytes, spread over 60 days.
+//! A shop's traffic, the same at each run: Avro records in Confluent framing, 75 to 120 bytes, spread over some days.
 
 use std::io::Write as _;
 
@@ -7,8 +7,9 @@ pub(crate) const SCHEMA_ID: u32 = 1;
 
 /// 2025-01-01: behind every clock, so that nothing lies in the future or makes a partition live.
 const START: u64 = 1_735_689_600_000;
+const DAY: u64 = 86_400_000;
 /// Long enough for all deadlines of the default cohorts but the yearly one.
-const LENGTH: u64 = 60 * 86_400_000;
+pub(crate) const DAYS: u64 = 60;
 /// How long a visit takes, with all its events.
 const VISIT: u64 = 20 * 60_000;
 /// Events arrive up to this much out of order; `time.arrives_within` is a minute.
@@ -30,6 +31,8 @@ pub(crate) struct Shop {
     events: u64,
     made: u64,
     traffic: Traffic,
+    /// How long all of it takes, milliseconds.
+    length: u64,
     /// Who is in the shop, and how many events of the visit they made.
     visits: Vec<(u32, u32)>,
     /// Who has signed up, one bit each.
@@ -47,10 +50,16 @@ enum Detail {
 
 impl Shop {
     pub(crate) fn new(customers: u64, events: u64, traffic: Traffic) -> Self {
+        Self::over(DAYS, customers, events, traffic)
+    }
+
+    /// The same, over so many days: the longer, the more changes for each event.
+    pub(crate) fn over(days: u64, customers: u64, events: u64, traffic: Traffic) -> Self {
+        let length = days * DAY;
         // A visit has about three events.
-        let at_once = usize::try_from(events * VISIT / LENGTH / 3).unwrap_or(1).max(1);
+        let at_once = usize::try_from(events * VISIT / length / 3).unwrap_or(1).max(1);
         let known = vec![0; usize::try_from(customers / 64 + 1).unwrap_or(1)];
-        let mut shop = Self { random: 42, customers, events, made: 0, traffic, visits: Vec::new(), known };
+        let mut shop = Self { random: 42, customers, events, made: 0, traffic, length, visits: Vec::new(), known };
         shop.visits = (0..at_once).map(|_| shop.enter()).collect();
         shop
     }
@@ -60,7 +69,7 @@ impl Shop {
         if self.made == self.events {
             return false;
         }
-        let at = START + self.made * LENGTH / self.events - self.below(DISORDER);
+        let at = START + self.made * self.length / self.events - self.below(DISORDER);
         self.made += 1;
         let place = usize::try_from(self.below(self.visits.len() as u64)).unwrap_or(0);
         if self.traffic == Traffic::Scattered {

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant as Moment};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::wall_clock;
-use crate::kafka::{Brokers, Cause, Failure, Kind, Outcome, Outgoing, Producer, Read, Reader, Sizes, Watermarks};
+use crate::kafka::{
+    Brokers, Cause, Failure, Headers, Kind, Outcome, Outgoing, Producer, Read, Reader, Report, Sizes, Watermarks,
+};
 use crate::rules::TEXT_BYTES_MAX;
 use crate::settings::{Kafka, Settings};
 
@@ -213,8 +215,9 @@ impl RulesTopic {
             partition: 0,
             key: Some(version.to_string().as_bytes()),
             payload: Some(&payload),
-            headers: &[],
+            headers: Headers::default(),
             timestamp: None,
+            report: Report::Failure,
         })?;
         producer.drain()?;
         *made = Some(version);

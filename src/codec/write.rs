@@ -5,11 +5,18 @@ use crate::event::Instant;
 /// Zigzag, seven bits a byte.
 pub(super) fn long(record: &mut Vec<u8>, value: i64) {
     let mut bits = ((value << 1) ^ (value >> 63)).cast_unsigned();
-    while bits >= 0x80 {
-        record.push(0x80 | bits.to_le_bytes()[0]);
-        bits >>= 7;
+    if bits < 0x80 {
+        return record.push(bits.to_le_bytes()[0]);
     }
-    record.push(bits.to_le_bytes()[0]);
+    // Ten times seven bits are enough.
+    let (mut bytes, mut count) = ([0; 10], 0);
+    while bits >= 0x80 {
+        bytes[count] = 0x80 | bits.to_le_bytes()[0];
+        bits >>= 7;
+        count += 1;
+    }
+    bytes[count] = bits.to_le_bytes()[0];
+    record.extend_from_slice(&bytes[..=count]);
 }
 
 /// Avro has no unsigned type; no count exceeds a `long`.

@@ -74,6 +74,24 @@ impl Instant {
         i64::try_from(since).ok().map(Self)
     }
 
+    /// The text as it is displayed, if the instant is [`plausible`](Self::plausible): otherwise years have more than
+    /// four digits, or a sign.
+    #[must_use]
+    pub fn iso(self) -> Option<IsoText> {
+        let Self(ms) = self.plausible()?;
+        let (days, in_day) = (ms.div_euclid(Span::DAY.0), ms.rem_euclid(Span::DAY.0).unsigned_abs());
+        let (year, month, day) = civil(days);
+        let mut text = IsoText(*b"0000-00-00T00:00:00.000Z");
+        text.put(0, 4, year);
+        text.put(5, 7, month);
+        text.put(8, 10, day);
+        text.put(11, 13, in_day / 3_600_000);
+        text.put(14, 16, in_day / 60_000 % 60);
+        text.put(17, 19, in_day / 1_000 % 60);
+        text.put(20, 23, in_day % 1_000);
+        Some(text)
+    }
+
     /// The next millisecond.
     #[must_use]
     pub fn next(self) -> Self {
@@ -85,6 +103,43 @@ impl Instant {
     pub fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// An instant as it is displayed, on the stack.
+#[derive(Debug, Clone, Copy)]
+pub struct IsoText([u8; ISO_LENGTH]);
+
+const ISO_LENGTH: usize = "2026-01-31T08:00:00.000Z".len();
+
+impl IsoText {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).expect("digits and punctuation are ASCII")
+    }
+
+    /// Writes a number with leading zeros from one place up to another.
+    fn put(&mut self, from: usize, to: usize, mut value: u64) {
+        for place in self.0[from..to].iter_mut().rev() {
+            *place = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    }
+}
+
+/// Year, month and day of a count of days since 1970, in the Gregorian calendar, for years from 0. Years are counted
+/// from March, so that the leap day is the last, in eras of 400 years.
+fn civil(days: i64) -> (u64, u64, u64) {
+    const ERA: u64 = 146_097;
+    /// From the first of March of the year 0 to 1970.
+    const TO_1970: i64 = 719_468;
+    let days = days.saturating_add(TO_1970).unsigned_abs();
+    let (era, day_of_era) = (days / ERA, days % ERA);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 const EPOCH: DateTime = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
@@ -132,6 +187,9 @@ impl Span {
 impl std::fmt::Display for Instant {
     /// ISO-8601 in UTC with milliseconds, for people; the wire carries the number.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(text) = self.iso() {
+            return f.write_str(text.as_str());
+        }
         match EPOCH.checked_add(SignedDuration::from_millis(self.0)) {
             Ok(utc) => write!(f, "{utc:.3}Z"),
             Err(_) => write!(f, "{} ms", self.0),
@@ -141,7 +199,28 @@ impl std::fmt::Display for Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::{Instant, NotAnInstant};
+    use proptest::prelude::*;
+
+    use super::{EPOCH, Instant, NotAnInstant, SignedDuration};
+
+    proptest! {
+        #[test]
+        fn an_instant_is_displayed_as_jiff_displays_it(ms in Instant::EARLIEST.0..=Instant::LATEST.0) {
+            let utc = EPOCH.checked_add(SignedDuration::from_millis(ms)).unwrap();
+            prop_assert_eq!(Instant(ms).to_string(), format!("{utc:.3}Z"));
+        }
+    }
+
+    #[test]
+    fn every_day_of_an_era_has_its_date() {
+        let first = Instant::parse("1999-12-31T00:00:00Z").unwrap();
+        for day in 0..146_099 {
+            let at = first + super::Span(day * super::Span::DAY.0);
+            let utc = EPOCH.checked_add(SignedDuration::from_millis(at.0)).unwrap();
+            assert_eq!(at.iso().unwrap().as_str(), format!("{utc:.3}Z"));
+        }
+        assert!(Instant(Instant::LATEST.0 + 1).iso().is_none() && Instant(Instant::EARLIEST.0 - 1).iso().is_none());
+    }
 
     #[test]
     fn an_instant_has_one_meaning_in_all_its_spellings() {

@@ -2,6 +2,7 @@
 
 mod change;
 mod customer;
+mod digits;
 mod forecast;
 mod instant;
 mod number;
@@ -13,8 +14,9 @@ mod vocabulary;
 
 pub use change::{Cause, Change, CohortChange, CohortMember, Evidence, Localized};
 pub use customer::{CUSTOMER_BYTES_MAX, CustomerEvent, LISTED_MAX, NAME_BYTES_MAX, Properties};
+pub use digits::Digits;
 pub use forecast::{CohortForecast, ExpectedChanges};
-pub use instant::{Instant, NotAnInstant, Span};
+pub use instant::{Instant, IsoText, NotAnInstant, Span};
 pub use number::Number;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
 pub use risk::{ChurnRiskChange, CustomerValue, RiskFactor, RiskStanding};

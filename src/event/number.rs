@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use super::Digits;
+
+/// [`Number::ONE`]
+const ONE_U64: u64 = 1_000_000;
+
 /// A decimal of six places, held as millionths. Added and compared exactly, so 0.7 + 0.1 + 0.1 = 0.9.
 ///
 /// Values read from events stay within ±2^83 millionths (about ±9.67e18), which covers every 64-bit integer; sums may
@@ -59,25 +64,59 @@ impl Number {
         let magnitude = whole.checked_mul(Self::ONE)?.checked_add(fraction)?;
         (magnitude < Self::LIMIT).then_some(Self(if negative { -magnitude } else { magnitude }))
     }
+
+    /// Writes the number as it is displayed.
+    ///
+    /// # Errors
+    /// Those of `out`; a `String` has none.
+    pub fn write_to(self, out: &mut impl fmt::Write) -> fmt::Result {
+        let magnitude = self.0.unsigned_abs();
+        if self.0 < 0 {
+            out.write_char('-')?;
+        }
+        // Division of 128 bits is slow, and hardly ever needed.
+        let (whole, fraction) = match u64::try_from(magnitude) {
+            Ok(magnitude) => (u128::from(magnitude / ONE_U64), magnitude % ONE_U64),
+            Err(_) => (magnitude / u128::from(ONE_U64), (magnitude % u128::from(ONE_U64)) as u64),
+        };
+        match u64::try_from(whole) {
+            Ok(whole) => out.write_str(Digits::of_unsigned(whole).as_str())?,
+            Err(_) => write!(out, "{whole}")?,
+        }
+        if fraction == 0 {
+            return Ok(());
+        }
+        // The one in front keeps the zeros after the point.
+        let digits = Digits::of_unsigned(fraction + ONE_U64);
+        out.write_char('.')?;
+        out.write_str(digits.as_str()[1..].trim_end_matches('0'))
+    }
 }
 
 impl fmt::Display for Number {
     /// The shortest exact text: `12`, `-0.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let magnitude = self.0.unsigned_abs();
-        let (whole, fraction) = (magnitude / Self::ONE.unsigned_abs(), magnitude % Self::ONE.unsigned_abs());
-        let sign = if self.0 < 0 { "-" } else { "" };
-        if fraction == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        let digits = format!("{fraction:06}");
-        write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        self.write_to(f)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::Number;
+
+    proptest! {
+        #[test]
+        fn a_number_is_displayed_with_the_places_that_it_has(value in any::<i128>(), shift in 0_u32..127, zeros in 0_u32..8) {
+            let value = Number((value >> shift) / 10_i128.pow(zeros) * 10_i128.pow(zeros));
+            let (whole, fraction) = (value.0.unsigned_abs() / 1_000_000, value.0.unsigned_abs() % 1_000_000);
+            let places = format!("{fraction:06}");
+            let places = places.trim_end_matches('0');
+            let (sign, point) = (if value.0 < 0 { "-" } else { "" }, if places.is_empty() { "" } else { "." });
+            prop_assert_eq!(value.to_string(), format!("{sign}{whole}{point}{places}"));
+        }
+    }
 
     #[test]
     fn doubles_round_half_to_even_at_the_sixth_place() {

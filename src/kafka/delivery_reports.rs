@@ -12,6 +12,27 @@ use rdkafka::{ClientContext, Message};
 use super::brokers::{self, Brokers};
 use super::client::global_error;
 use super::failure::{Cause, Kind};
+use super::record::Report;
+
+/// What comes back with a delivery report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag {
+    /// The number of the record, as counted by the sender.
+    pub(super) number: usize,
+    /// Most records only need to arrive: theirs take no lock.
+    pub(super) report: Report,
+}
+
+impl Tag {
+    /// As one number, which is all that librdkafka carries along.
+    pub(super) fn opaque(self) -> usize {
+        self.number << 1 | usize::from(self.report == Report::Offset)
+    }
+
+    fn read(opaque: usize) -> Self {
+        Self { number: opaque >> 1, report: if opaque & 1 == 1 { Report::Offset } else { Report::Failure } }
+    }
+}
 
 /// Collects delivery reports. They come on the producer's own thread, so the owner reads them after
 /// [`Producer::drain`](super::Producer::drain).
@@ -107,15 +128,16 @@ impl ClientContext for DeliveryReports {
 }
 
 impl ProducerContext for DeliveryReports {
-    /// The number of the record, as counted by the sender.
+    /// A [`Tag`].
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        let Tag { number, report } = Tag::read(tag);
         match result {
             Ok(message) => {
                 self.brokers.answered();
                 // A retry that turned out to be a duplicate is reported without an offset.
-                if message.offset() >= 0 {
+                if report == Report::Offset && message.offset() >= 0 {
                     self.reports().delivered(message.topic(), message.partition(), message.offset());
                 }
             }
@@ -129,6 +151,21 @@ impl ProducerContext for DeliveryReports {
                 reports.first_failure.get_or_insert(cause);
                 drop(reports);
                 self.failed.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Report, Tag};
+
+    #[test]
+    fn a_tag_comes_back_as_it_went() {
+        for report in [Report::Failure, Report::Offset] {
+            for number in [0, 1, 99_999] {
+                let tag = Tag { number, report };
+                assert_eq!(Tag::read(tag.opaque()), tag);
             }
         }
     }

@@ -47,7 +47,7 @@ pub use permissions::{Allowed, GRANT, Operation};
 pub use producer::{Outcome, Producer};
 pub use publisher::Publisher;
 pub use reader::{Read, Reader, Round};
-pub use record::{Outgoing, Record};
+pub use record::{Headers, Outgoing, Record, Report, push_header, push_header_name};
 pub use request_rebalance::{request_rebalance, retire};
 pub use statistics::{Connection, Traffic};
 pub use timestamp::Timestamp;

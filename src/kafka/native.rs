@@ -21,6 +21,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::timestamp::Timestamp;
 
 pub(super) mod ask;
+pub(super) mod produce;
 
 pub(super) use rdkafka::client::Client;
 

@@ -17,6 +17,7 @@ use super::config::{self, Sizes};
 use super::consumer::Membership;
 use super::delivery_reports::DeliveryReports;
 use super::failure::{Cause, Failure, Kind};
+use super::native::produce::Topics;
 use super::native::{self, TransactionError};
 use super::record::Outgoing;
 use super::send::send;
@@ -50,6 +51,8 @@ const SLOW_COMMIT: Duration = Duration::from_secs(2);
 pub struct Producer {
     config: ClientConfig,
     brokers: Brokers,
+    /// Of the client, so declared before it.
+    topics: Topics,
     /// `None` only after recreating it failed.
     client: Option<Client>,
     timeout: Duration,
@@ -86,7 +89,8 @@ impl Producer {
         let (config, timeout) = config::transactional(settings, queue_bytes, sizes);
         let client = Some(create(&config, brokers)?);
         let (brokers, begun) = (brokers.clone(), Instant::now());
-        Ok(Self { config, brokers, client, timeout, begun, disconnects: 0, suspect: false, sent: Cell::new(0) })
+        let topics = Topics::default();
+        Ok(Self { config, brokers, topics, client, timeout, begun, disconnects: 0, suspect: false, sent: Cell::new(0) })
     }
 
     /// The transaction timeout, counted from its first record.
@@ -129,9 +133,14 @@ impl Producer {
     /// # Errors
     /// `Fatal`.
     pub fn recreate(&mut self) -> Result<(), Failure> {
-        self.client = None;
+        self.discard_client();
         self.client = Some(create(&self.config, &self.brokers)?);
         Ok(())
+    }
+
+    fn discard_client(&mut self) {
+        self.topics = Topics::default();
+        self.client = None;
     }
 
     /// As [`recreate`](Self::recreate), with a client that sends each record in a batch of its own, so that a report is
@@ -141,7 +150,7 @@ impl Producer {
     /// # Errors
     /// `Fatal`.
     pub fn recreate_for_singles(&mut self) -> Result<(), Failure> {
-        self.client = None;
+        self.discard_client();
         let mut config = self.config.clone();
         config.set("batch.num.messages", "1");
         self.client = Some(create(&config, &self.brokers)?);
@@ -199,7 +208,7 @@ impl Producer {
     pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
         let client = self.client("writing")?;
         let number = self.sent.replace(self.sent.get() + 1);
-        send(client, record, number, self.left()).map_err(Failure::Abort)
+        send(client.client(), &self.topics, record, number, || self.left()).map_err(Failure::Abort)
     }
 
     /// The numbers, from 0 in the order sent, of the records of this transaction that a topic rejected because of their
@@ -272,8 +281,8 @@ impl Producer {
         self.client.as_ref().and_then(|client| client.context().failure())
     }
 
-    /// The highest offset of a record of this transaction in a partition, without control records; complete after
-    /// [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was reported): a lower bound.
+    /// The highest offset of a record of this transaction in a partition, of those sent with [`Report::Offset`](super::Report), without
+    /// control records; complete after [`drain`](Self::drain). `None` if none was written there (or, after a retry, none was reported): a lower bound.
     #[must_use]
     pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
         self.client.as_ref().and_then(|client| client.context().highest(topic, partition))

@@ -10,7 +10,7 @@ use super::client::Bounded;
 use super::config;
 use super::delivery_reports::DeliveryReports;
 use super::failure::{Cause, Failure};
-use super::native;
+use super::native::{self, produce::Topics};
 use super::record::Outgoing;
 use super::send::send;
 use crate::settings::Kafka;
@@ -20,6 +20,8 @@ const FULL_QUEUE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Writes records in order, each once (idempotent), visible as soon as they are written.
 pub struct Publisher {
+    /// Of the client, so declared before it.
+    topics: Topics,
     client: Bounded<ThreadedProducer<DeliveryReports>>,
 }
 
@@ -32,7 +34,7 @@ impl Publisher {
         let client = config::plain(settings, queue_bytes)
             .create_with_context(DeliveryReports::new(brokers))
             .map_err(|error| Failure::Fatal(Cause::of(&error, "creating the producer")))?;
-        Ok(Self { client: Bounded::new(client) })
+        Ok(Self { topics: Topics::default(), client: Bounded::new(client) })
     }
 
     /// Queues a record; its bytes are copied. Waits while the queue is full, at most 30 s.
@@ -40,7 +42,7 @@ impl Publisher {
     /// # Errors
     /// `Retry` for a queue that stays full, `Fatal` for a record that can never be written.
     pub fn send(&self, record: &Outgoing<'_>) -> Result<(), Failure> {
-        send(&self.client, record, 0, FULL_QUEUE_LIMIT).map_err(Cause::passing)
+        send(self.client.client(), &self.topics, record, 0, || FULL_QUEUE_LIMIT).map_err(Cause::passing)
     }
 
     /// Waits until every record sent is acknowledged, at most `limit`.
@@ -58,11 +60,5 @@ impl Publisher {
             true => Ok(()),
             false => Err(Cause::new(Code::MessageTimedOut, "writing", "").passing()),
         }
-    }
-
-    /// The highest offset that a record got in a partition.
-    #[must_use]
-    pub fn delivered(&self, topic: &str, partition: i32) -> Option<i64> {
-        self.client.context().highest(topic, partition)
     }
 }

@@ -10,7 +10,7 @@ use crate::inquiry::Latest;
 use crate::lane::output::changes::RecordEncoder;
 use crate::lane::output::dead_letter_log::DeadLetterLog;
 use crate::lane::output::limits::RecordLimits;
-use crate::lane::output::plan::Topic;
+use crate::lane::output::record::Topic;
 use crate::lane::partition::placement::{Placement, Seen};
 use crate::lane::summaries::role::Role;
 use crate::lane::versions::edit_report::Edits;
@@ -104,7 +104,7 @@ impl Context {
             limits: found.limits,
             refusals: DeadLetterLog::default(),
             topics: settings.topics.clone(),
-            record_encoder: RecordEncoder { encoder, source },
+            record_encoder: RecordEncoder::new(encoder, &source),
             group,
             role: Role::new(),
             placement: Placement::default(),

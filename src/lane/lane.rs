@@ -252,7 +252,7 @@ impl Lane {
             self.flush_partitions(&numbers, DRAIN_FOR)?;
         }
         for partition in self.partitions.values() {
-            if let Err(error) = partition.database.flush() {
+            if let Err(error) = partition.residents.database().flush() {
                 // The next start restores the rest from the changelog.
                 tracing::warn!(partition = partition.number, %error, "The local copy could not be flushed completely.");
             }

@@ -31,7 +31,7 @@
 //! |---|---|
 //! | `versions` | the versions of the rules |
 //! | `output` | what a batch is to write: the plan, its records, dead letters, limits of size |
-//! | `partition` | one partition: customers in memory, deadlines, applying an event, emitting effects, flushing states |
+//! | `partition` | one partition: applying an event, emitting effects, flushing; its customers are in `crate::residents` |
 //! | `input` | from the consumer to an accepted event: polling, checks, schemas that are waited for, the wall clock |
 //! | `commit` | from a plan to a committed transaction, and from there to the databases |
 //! | `restore` | from an assignment to a running partition: barrier, changelog, replay of the input |

@@ -24,12 +24,14 @@ pub enum Retry {
 pub enum Stage {
     /// Waiting for and taking records from the queue of the client.
     Poll,
-    /// Reading states, decoding records and evaluating rules.
+    /// Reading states, decoding records, evaluating rules and encoding changes.
     Apply,
     /// The write to the database.
     Write,
-    /// Producing records, until the broker has acknowledged them.
-    Publish,
+    /// Handing the encoded records to the client.
+    Send,
+    /// Waiting until the brokers have acknowledged them.
+    Deliver,
     /// Offsets and the end of the transaction.
     Commit,
 }
@@ -61,14 +63,15 @@ pub enum Rebalance {
 }
 
 impl Stage {
-    pub(super) const ALL: [Self; 5] = [Self::Poll, Self::Apply, Self::Write, Self::Publish, Self::Commit];
+    pub(super) const ALL: [Self; 6] = [Self::Poll, Self::Apply, Self::Write, Self::Send, Self::Deliver, Self::Commit];
 
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Poll => "poll",
             Self::Apply => "apply",
             Self::Write => "write",
-            Self::Publish => "publish",
+            Self::Send => "send",
+            Self::Deliver => "deliver",
             Self::Commit => "commit",
         }
     }

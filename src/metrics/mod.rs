@@ -98,8 +98,10 @@ pub struct Metrics {
     pub timer_lateness: Histogram,
 
     // Batches, transactions and the store.
-    /// `batch_duration_seconds{stage}`: time that a batch spent in each stage. Worry when `commit` is more than a tenth
-    /// of the sum under full load: raise `batch.max_records`.
+    /// `batch_duration_seconds{stage}`: time that a batch spent in each stage: `poll`, waiting for records; `apply`,
+    /// deciding and encoding changes; `send`, handing them to the client; `deliver`, waiting until the brokers have
+    /// acknowledged them; `commit`; `write`, to the database. Worry when `commit` is more than a tenth of the sum under
+    /// full load: raise `batch.max_records`.
     batch_duration: Vec<Histogram>,
     /// `transactions_total{outcome}`: `committed`, `aborted` and retried, or `resolved`: the commit's answer was lost,
     /// and the outcome was read from the log. Worry when `aborted` grows steadily, or `resolved` at all outside broker

@@ -14,13 +14,13 @@
 //!                                                             to its end may stand further on than the index
 //!               key    `counters`                      value  counters of the customers as they stand here
 //!                                                             (`counter_bytes`); made anew where missing
-//!               key    'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
+//!               key    'I' │ kind, 1 byte │ position, 8 │ [..]       value  recorded input (`recorded`)
 //!               key    'P' │ part, 1 │ [block, 2]      value  a part of meta (`meta_parts`)
 //!
 //! changelog topic, one partition per input partition
 //!
 //!   key  'C' │ customer id                  value  state
-//!   key  'I' │ kind, 1 byte │ position, 8 │ [rank, 2]  value  recorded input (`recorded`)
+//!   key  'I' │ kind, 1 byte │ position, 8 │ [..]       value  recorded input (`recorded`)
 //!   key  'M'                                value  meta
 //!   key  'P' │ part, 1 │ [block, 2]         value  a part of meta (`meta_parts`), in the transaction of a meta
 //!
@@ -135,11 +135,10 @@ pub fn split_timer_key(key: &[u8]) -> Option<(Instant, &str)> {
     Some((Instant(from_ordered(*due)), std::str::from_utf8(customer).ok()?))
 }
 
-/// The changelog key of a customer.
-pub fn customer_key(customer: &str, key: &mut Vec<u8>) {
-    key.clear();
-    key.push(changelog::CUSTOMER);
-    key.extend_from_slice(customer.as_bytes());
+/// The parts of the changelog key of a customer.
+#[must_use]
+pub fn customer_key(customer: &str) -> [&[u8]; 2] {
+    [&[changelog::CUSTOMER], customer.as_bytes()]
 }
 
 /// The changelog key of a recorded input; those of one kind at one position overwrite each other.

@@ -41,7 +41,7 @@ pub use meta_bytes::{
 pub use meta_parts::{MetaParts, encode_parts};
 pub use moved::{MOVED_FOR, remove_moved};
 pub use quarantine::{DAMAGES_MAX, SetAside, remove_set_aside, set_aside, trim_set_aside};
-pub use recorded::Recorded;
+pub use recorded::{CohortHour, DecisionPoint, Recorded, Surge, Trigger};
 pub use result_bytes::{
     DigestBlock, PublishedThresholds, decode_digest, decode_parameters, encode_digest, encode_parameters,
 };

@@ -48,6 +48,9 @@ const MODULES: &[Module] = &[
         &["event", "calendar", "bytes", "churn", "fact", "rules", "engine", "summary", "settings"],
         &["rocksdb"],
     ),
+    // Customers between memory and the database: the lane does it with Kafka, the engine's benchmark without. Rules are
+    // loaded in its tests.
+    module("residents", &["event", "rules", "engine", "store"], &[]),
     module("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
     module("metrics", &["event"], &["prometheus"]),
     // Between HTTP and the lanes, so that neither imports the other. Kafka's partitioner decides a customer's
@@ -56,8 +59,19 @@ const MODULES: &[Module] = &[
     module(
         "lane",
         &[
-            "event", "rules", "engine", "summary", "settings", "clock", "backoff", "codec", "store", "kafka",
-            "metrics", "inquiry",
+            "event",
+            "rules",
+            "engine",
+            "summary",
+            "settings",
+            "clock",
+            "backoff",
+            "codec",
+            "store",
+            "residents",
+            "kafka",
+            "metrics",
+            "inquiry",
         ],
         &[],
     ),

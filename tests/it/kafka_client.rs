@@ -15,8 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cohortd::kafka::{
-    Admin, Brokers, Consumer, Created, Outcome, Outgoing, Polled, Producer, Publisher, Read, Reader, Sizes, TopicPlan,
-    Watermarks,
+    Admin, Brokers, Consumer, Created, Headers, Outcome, Outgoing, Polled, Producer, Publisher, Read, Reader, Report,
+    Sizes, TopicPlan, Watermarks,
 };
 use cohortd::settings::{self, Kafka};
 
@@ -103,8 +103,9 @@ impl Lab {
             partition: 0,
             key: Some(b"key"),
             payload: Some(payload.as_bytes()),
-            headers: &[],
+            headers: Headers::default(),
             timestamp: None,
+            report: Report::Offset,
         }
     }
 

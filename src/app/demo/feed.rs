@@ -10,7 +10,7 @@ use crate::app::{Ending, Failure, runtime};
 use crate::clock::wall_clock;
 use crate::codec::EventEncoder;
 use crate::event::{Instant, Span};
-use crate::kafka::{self, Admin, Brokers, Outgoing, Publisher, TopicPlan, Watermarks, partition_of};
+use crate::kafka::{self, Admin, Brokers, Headers, Outgoing, Publisher, Report, TopicPlan, Watermarks, partition_of};
 use crate::settings::Loaded;
 use crate::shutdown::Shutdown;
 use crate::telemetry;
@@ -90,8 +90,9 @@ pub fn feed(loaded: &Loaded, feeding: FeedOptions) -> Result<(), Failure> {
                 partition: partition_of(key.as_bytes(), topic.partitions),
                 key: Some(key.as_bytes()),
                 payload: Some(&record),
-                headers: &[],
+                headers: Headers::default(),
                 timestamp: None,
+                report: Report::Failure,
             })?;
             sent += 1;
         }

@@ -9,7 +9,7 @@ use super::life::{Act, What};
 use super::shop;
 use crate::codec::{EventEncoder, SentEvent};
 use crate::event::{DeadLetterReason, Instant, Number, SkipReason, Value};
-use crate::kafka::{Failure, Outgoing, Publisher, partition_of};
+use crate::kafka::{Failure, Headers, Outgoing, Publisher, Report, partition_of};
 use crate::metrics::{Health, InputMetrics};
 use crate::shutdown::Shutdown;
 
@@ -116,8 +116,9 @@ impl Sender {
             partition: partition_of(key.as_bytes(), self.partitions),
             key: Some(key.as_bytes()),
             payload: Some(record),
-            headers: &[],
+            headers: Headers::default(),
             timestamp: None,
+            report: Report::Failure,
         })
     }
 }

@@ -15,7 +15,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
 
 use super::failure::Failure;
-use crate::kafka::{self, Admin, Brokers, Consumer, Outcome, Outgoing, Polled, Producer, Reader, Sizes, Watermarks};
+use crate::kafka::{
+    self, Admin, Brokers, Consumer, Headers, Outcome, Outgoing, Polled, Producer, Reader, Report, Sizes, Watermarks,
+};
 use crate::settings::{Kafka, Loaded, Settings};
 use crate::store::Meta;
 pub use plan::From;
@@ -268,8 +270,9 @@ impl<'a> Reset<'a> {
                 partition: *partition,
                 key: Some(key),
                 payload: value.as_deref(),
-                headers: &[],
+                headers: Headers::default(),
                 timestamp: None,
+                report: Report::Failure,
             })?;
         }
         producer.drain()?;

@@ -4,6 +4,7 @@ mod addresses;
 mod damage;
 mod evolution;
 mod files;
+mod outputs;
 mod references;
 mod registry;
 mod resolution;

@@ -1,13 +1,14 @@
 //! Effects and evidence as text in each language.
 //!
 //! `sentences_english` and `sentences_french` match every kind of value exhaustively, so that a value without a
-//! translation does not compile.
+//! translation does not compile. All texts are appended, so that those of output records need no memory of their own.
 
+use super::pieces::push_all;
 use super::reasons::Reasons;
 use super::{sentences_english as english, sentences_french as french};
 use crate::engine::effects::{Claim, Effect, EvidencePart, Factor, RiskCause, RiskEffect};
 use crate::engine::machines::level_name;
-use crate::event::{Change, ChangeReason, Evidence};
+use crate::event::{Change, ChangeReason, Digits};
 use crate::rules::{Cohort, RuleSet};
 
 /// A language of the product. Conditions are quoted from the rules file, so they are the same in all.
@@ -17,22 +18,26 @@ pub enum Language {
     French,
 }
 
-impl Effect {
-    /// The parts of the rule that decided, as in output records: in English.
-    #[must_use]
-    pub fn evidence(&self, rules: &RuleSet) -> Vec<Evidence> {
-        in_english(&self.why, rules)
-    }
+fn written(write: impl FnOnce(&mut String)) -> String {
+    let mut text = String::new();
+    write(&mut text);
+    text
+}
 
+impl Effect {
     /// A sentence that gives the reason, and another one after an edit of the rules.
     #[must_use]
     pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
-        let mut text = sentence(rules.cohort(self.cohort), self.change, &self.why, rules, language);
+        written(|out| self.write_sentence(rules, language, out))
+    }
+
+    /// Appends the same.
+    pub fn write_sentence(&self, rules: &RuleSet, language: Language, out: &mut String) {
+        sentence(rules.cohort(self.cohort), self.change, &self.why, rules, language, out);
         if self.reason == ChangeReason::DefinitionChanged {
-            text.push(' ');
-            text.push_str(edited(language));
+            out.push(' ');
+            out.push_str(edited(language));
         }
-        text
     }
 }
 
@@ -40,42 +45,93 @@ impl RiskEffect {
     /// One sentence that gives the reason.
     #[must_use]
     pub fn sentence(&self, rules: &RuleSet, language: Language) -> String {
-        risk(level_name(rules, self.level), &self.factors, rules, language)
+        written(|out| self.write_sentence(rules, language, out))
+    }
+
+    /// Appends the same.
+    pub fn write_sentence(&self, rules: &RuleSet, language: Language, out: &mut String) {
+        let level = level_name(rules, self.level);
+        match language {
+            Language::English => english::risk_opening(level, out),
+            Language::French => french::risk_opening(level, out),
+        }
+        for (place, factor) in self.factors.iter().enumerate() {
+            out.push_str(if place == 0 { "" } else { between(language) });
+            factor.write_text(rules, language, out);
+            if factor.points != 0 {
+                let sign = if factor.points > 0 { "+" } else { "" };
+                push_all(out, &[" (", sign, Digits::of(factor.points).as_str(), ")"]);
+            }
+        }
+        out.push('.');
     }
 }
 
 impl Factor {
     #[must_use]
     pub fn text(self, rules: &RuleSet, language: Language) -> String {
-        factor(self, rules, language)
+        written(|out| self.write_text(rules, language, out))
+    }
+
+    /// Appends the same.
+    pub fn write_text(self, rules: &RuleSet, language: Language, out: &mut String) {
+        let signal = |index: usize| rules.churn.as_ref().and_then(|churn| churn.signals.get(index));
+        match (self.cause, language) {
+            (RiskCause::Signal(index), Language::English) => {
+                out.push_str(signal(index).map_or("", |signal| &signal.because.en));
+            }
+            (RiskCause::Signal(index), Language::French) => {
+                out.push_str(signal(index).map_or("", |signal| &signal.because.fr));
+            }
+            (cause, Language::English) => english::cause(cause, out),
+            (cause, Language::French) => french::cause(cause, out),
+        }
     }
 }
 
-/// Parts as in output records: in English.
-fn in_english(parts: &[EvidencePart], rules: &RuleSet) -> Vec<Evidence> {
-    let english = |part: &EvidencePart| Evidence {
-        condition: part.condition(rules, Language::English),
-        value: part.value(Language::English),
-        holds: part.holds,
-    };
-    parts.iter().map(english).collect()
-}
-
 /// One sentence from the parts that decided.
-fn sentence(cohort: &Cohort, change: Change, parts: &[EvidencePart], rules: &RuleSet, language: Language) -> String {
+fn sentence(
+    cohort: &Cohort,
+    change: Change,
+    parts: &[EvidencePart],
+    rules: &RuleSet,
+    language: Language,
+    out: &mut String,
+) {
     // For an entry, or an exit by `until`, the parts that hold; otherwise the parts that no longer hold.
     let wanted = change == Change::Entered || parts.iter().all(|part| part.holds);
-    let clauses: Vec<String> = (parts.iter())
-        .filter(|part| part.holds == wanted)
-        .map(|part| match part.value(language).as_str() {
-            "" => part.condition(rules, language),
-            value => format!("{} ({value})", part.condition(rules, language)),
-        })
-        .collect();
-    let reasons = if wanted { Reasons::Hold(clauses) } else { Reasons::NoLongerHold(clauses) };
+    let reasons = if wanted { Reasons::Hold } else { Reasons::NoLongerHold };
+    let mut before = match language {
+        Language::English => {
+            english::opening(&cohort.title.en, change, out);
+            english::before_clauses(reasons)
+        }
+        Language::French => {
+            french::opening(&cohort.title.fr, change, out);
+            french::before_clauses(reasons)
+        }
+    };
+    for part in parts.iter().filter(|part| part.holds == wanted) {
+        out.push_str(before);
+        before = between(language);
+        part.write_condition(rules, language, out);
+        let without_value = out.len();
+        out.push_str(" (");
+        let value_begins = out.len();
+        part.write_value(language, out);
+        match out.len() == value_begins {
+            true => out.truncate(without_value),
+            false => out.push(')'),
+        }
+    }
+    out.push('.');
+}
+
+/// Between two clauses.
+fn between(language: Language) -> &'static str {
     match language {
-        Language::English => english::sentence(&cohort.title.en, change, &reasons),
-        Language::French => french::sentence(&cohort.title.fr, change, &reasons),
+        Language::English => english::BETWEEN,
+        Language::French => french::BETWEEN,
     }
 }
 
@@ -87,50 +143,25 @@ fn edited(language: Language) -> &'static str {
     }
 }
 
-/// A factor of risk as text.
-fn factor(factor: Factor, rules: &RuleSet, language: Language) -> String {
-    let signal = |index: usize| rules.churn.as_ref().and_then(|churn| churn.signals.get(index));
-    match (factor.cause, language) {
-        (RiskCause::Signal(index), Language::English) => {
-            signal(index).map_or("", |signal| &signal.because.en).to_owned()
-        }
-        (RiskCause::Signal(index), Language::French) => {
-            signal(index).map_or("", |signal| &signal.because.fr).to_owned()
-        }
-        (cause, Language::English) => english::cause(cause),
-        (cause, Language::French) => french::cause(cause),
-    }
-}
-
-/// One sentence about a level of risk.
-fn risk(level: &str, factors: &[Factor], rules: &RuleSet, language: Language) -> String {
-    let words = |one: &Factor| match (factor(*one, rules, language), one.points) {
-        (words, 0) => words,
-        (words, points) => format!("{words} ({points:+})"),
-    };
-    let factors: Vec<String> = factors.iter().map(words).collect();
-    match language {
-        Language::English => english::risk(level, &factors),
-        Language::French => french::risk(level, &factors),
-    }
-}
-
 impl EvidencePart {
     /// The condition as written in the rules.
     #[must_use]
     pub fn condition(&self, rules: &RuleSet, language: Language) -> String {
-        match &self.claim {
-            Claim::Condition { words, negated: false, .. } => words.to_string(),
-            Claim::Condition { words, negated: true, .. } => negated(words),
-            Claim::AtMost(span) => match language {
-                Language::English => english::at_most(*span),
-                Language::French => french::at_most(*span),
-            },
-            Claim::Excluded { by } => {
+        written(|out| self.write_condition(rules, language, out))
+    }
+
+    /// Appends the same.
+    pub fn write_condition(&self, rules: &RuleSet, language: Language, out: &mut String) {
+        match (&self.claim, language) {
+            (Claim::Condition { words, negated: false, .. }, _) => out.push_str(words),
+            (Claim::Condition { words, negated: true, .. }, _) => negated(words, out),
+            (Claim::AtMost(span), Language::English) => english::at_most(*span, out),
+            (Claim::AtMost(span), Language::French) => french::at_most(*span, out),
+            (Claim::Excluded { by }, _) => {
                 let (first, group) = (&rules.cohort(*by).name, rules.cohort(*by).group.as_deref().unwrap_or_default());
                 match language {
-                    Language::English => english::excluded(first, group),
-                    Language::French => french::excluded(first, group),
+                    Language::English => english::excluded(first, group, out),
+                    Language::French => french::excluded(first, group, out),
                 }
             }
         }
@@ -139,18 +170,59 @@ impl EvidencePart {
     /// The value that it was evaluated on, as text; empty where there is nothing to report.
     #[must_use]
     pub fn value(&self, language: Language) -> String {
+        written(|out| self.write_value(language, out))
+    }
+
+    /// Appends the same.
+    pub fn write_value(&self, language: Language, out: &mut String) {
         match language {
-            Language::English => english::found(&self.found),
-            Language::French => french::found(&self.found),
+            Language::English => english::found(&self.found, out),
+            Language::French => french::found(&self.found, out),
         }
     }
 }
 
 /// The opposite of a condition, in the language of rules.
-fn negated(words: &str) -> String {
+fn negated(words: &str, out: &mut String) {
     match (words.strip_prefix("did not "), words.strip_prefix("did ")) {
-        (Some(rest), _) => format!("did {rest}"),
-        (None, Some(rest)) => format!("did not {rest}"),
-        (None, None) => format!("not {words}"),
+        (Some(rest), _) => push_all(out, &["did ", rest]),
+        (None, Some(rest)) => push_all(out, &["did not ", rest]),
+        (None, None) => push_all(out, &["not ", words]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Language, sentence};
+    use crate::engine::effects::{Claim, EvidencePart, Finding};
+    use crate::event::{Change, Instant, Span};
+    use crate::rules::{CohortIx, ConditionIx, load};
+
+    #[test]
+    fn a_sentence_keeps_its_signs_of_punctuation_on_their_line() {
+        let text = "[cohorts.lapsed]\nwho = 'did pay'\nname = { en = 'Lapsed', fr = 'À reconquérir' }";
+        let rules = load("r.toml", text).unwrap();
+        let part = |words: &str, negated, found, holds| {
+            let claim = Claim::Condition { index: ConditionIx(0), second: None, words: words.into(), negated };
+            EvidencePart { claim, found, holds, until: Instant::MAX }
+        };
+        let parts = [
+            part("silent for 3 days", false, Finding::Ago(Span(0)), false),
+            part("did not pay", true, Finding::Nothing, false),
+            part("did visit", false, Finding::Nothing, true),
+        ];
+        let of = |change, parts: &[EvidencePart], language| {
+            let mut text = "…".to_owned();
+            sentence(rules.cohort(CohortIx(0)), change, parts, &rules, language, &mut text);
+            text
+        };
+        assert_eq!(
+            of(Change::Exited, &parts, Language::French),
+            "…Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (à l’instant)\u{a0}; did pay."
+        );
+        let english = of(Change::Exited, &parts, Language::English);
+        assert_eq!(english, "…Left Lapsed, as this no longer holds: silent for 3 days (just now); did pay.");
+        assert_eq!(of(Change::Entered, &parts, Language::English), "…Entered Lapsed: did visit.");
+        assert_eq!(of(Change::Entered, &[], Language::French), "…Entrée dans «\u{a0}À reconquérir\u{a0}».");
     }
 }

@@ -6,6 +6,7 @@ mod english;
 mod explanation;
 mod french;
 mod localized;
+mod pieces;
 mod prediction;
 mod reasons;
 mod remedy;

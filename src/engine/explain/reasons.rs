@@ -1,9 +1,10 @@
-//! The clauses of a sentence that gives the reason for a change.
+//! Whether the clauses of a sentence give what holds, or what no longer does.
 
-/// Clauses in one language.
+/// What the clauses of a sentence that gives the reason for a change say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reasons {
     /// Conditions that hold.
-    Hold(Vec<String>),
+    Hold,
     /// Conditions that no longer hold.
-    NoLongerHold(Vec<String>),
+    NoLongerHold,
 }

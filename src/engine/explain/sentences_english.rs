@@ -1,74 +1,103 @@
 //! Evidence in English.
 
+use super::pieces::{plus, push_all};
 use super::reasons::Reasons;
 use super::rounded::{Rounded, TimeUnit, rounded};
 use crate::engine::effects::{Finding, Quantity, RiskCause};
-use crate::event::{Change, Number, Span};
+use crate::event::{Change, Digits, Number, Span};
 use crate::fact::Counted;
 
 pub(super) const EDITED: &str = "The rules were changed.";
 
-pub(super) fn sentence(title: &str, change: Change, reasons: &Reasons) -> String {
-    let verb = match change {
-        Change::Entered => "Entered",
-        Change::Exited => "Left",
-    };
-    let (no_longer, clauses) = match reasons {
-        Reasons::Hold(clauses) => ("", clauses),
-        Reasons::NoLongerHold(clauses) => (", as this no longer holds", clauses),
-    };
-    if clauses.is_empty() {
-        return format!("{verb} {title}.");
+/// Between two clauses.
+pub(super) const BETWEEN: &str = "; ";
+
+/// A sentence up to its clauses.
+pub(super) fn opening(title: &str, change: Change, out: &mut String) {
+    out.push_str(match change {
+        Change::Entered => "Entered ",
+        Change::Exited => "Left ",
+    });
+    out.push_str(title);
+}
+
+/// Before the first clause.
+pub(super) fn before_clauses(reasons: Reasons) -> &'static str {
+    match reasons {
+        Reasons::Hold => ": ",
+        Reasons::NoLongerHold => ", as this no longer holds: ",
     }
-    format!("{verb} {title}{no_longer}: {}.", clauses.join("; "))
 }
 
-pub(super) fn at_most(span: Span) -> String {
-    format!("stays at most {}", length(span))
+pub(super) fn at_most(span: Span, out: &mut String) {
+    out.push_str("stays at most ");
+    length(span, out);
 }
 
-pub(super) fn excluded(first: &str, group: &str) -> String {
-    format!("gives way to {first} in the group {group}")
+pub(super) fn excluded(first: &str, group: &str, out: &mut String) {
+    push_all(out, &["gives way to ", first, " in the group ", group]);
 }
 
-pub(super) fn found(found: &Finding) -> String {
+pub(super) fn found(found: &Finding, out: &mut String) {
     match found {
-        Finding::Nothing => String::new(),
-        Finding::None { last: None } | Finding::Times(0) => "none".into(),
-        Finding::None { last: Some(last) } | Finding::Last(last) => format!("last one {}", ago(*last)),
-        Finding::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
+        Finding::Nothing => {}
+        Finding::None { last: None } | Finding::Times(0) | Finding::InARow(0) => out.push_str("none"),
+        Finding::None { last: Some(last) } | Finding::Last(last) => {
+            out.push_str("last one ");
+            ago(*last, out);
+        }
+        Finding::Some { count: 1, of, last, .. } => {
+            push_all(out, &[one(*of), ", "]);
+            ago(*last, out);
+        }
         Finding::Some { count, at_least, of, last } => {
-            let at_least = if *at_least { "at least " } else { "" };
-            format!("{at_least}{count} {}, last {}", more(*of), ago(*last))
+            out.push_str(if *at_least { "at least " } else { "" });
+            push_all(out, &[Digits::of_unsigned(*count as u64).as_str(), " ", more(*of), ", last "]);
+            ago(*last, out);
         }
-        Finding::Times(1) => "once".into(),
-        Finding::Times(count) => format!("{count} times"),
+        Finding::Times(1) => out.push_str("once"),
+        Finding::Times(count) => push_all(out, &[Digits::of_unsigned(*count).as_str(), " times"]),
         Finding::TooNew { counts_in: Some(span) } => {
-            format!("none, but not known for long enough: another {}", length(*span))
+            out.push_str("none, but not known for long enough: another ");
+            length(*span, out);
         }
-        Finding::TooNew { counts_in: None } => "none, but not known from the beginning".into(),
-        Finding::NotStarted => "not started".into(),
-        Finding::Waited(span) => format!("waited {}", length(*span)),
-        Finding::NothingOverdue => "nothing overdue".into(),
-        Finding::Complete(span) => format!("complete {}", ago(*span)),
-        Finding::NotComplete => "not complete".into(),
-        Finding::Passing { count, of } => format!("in {count} of {of}"),
-        Finding::InARow(0) => "none".into(),
-        Finding::InARow(count) => format!("{count} in a row"),
-        Finding::In(Span(0)) => "just now".into(),
-        Finding::In(span) => format!("for {}", length(*span)),
-        Finding::Entered(span) => format!("entered {}", ago(*span)),
-        Finding::Ago(span) => ago(*span),
-        Finding::Outside(span) => format!("{}, not in that time", ago(*span)),
-        Finding::Never => "never".into(),
-        Finding::Quantity(value) => quantity(value),
-        Finding::Ranked { value, threshold } => format!("{}, threshold {}", quantity(value), quantity(threshold)),
-        Finding::Unranked => "not ranked".into(),
-        Finding::NoThreshold => "no threshold: too few customers, or none computed yet".into(),
-        Finding::Against { value, other, usual_gap } => {
-            let name = if *usual_gap { "usual gap" } else { "against" };
-            format!("{}, {name} {}", quantity(value), quantity(other))
+        Finding::TooNew { counts_in: None } => out.push_str("none, but not known from the beginning"),
+        Finding::NotStarted => out.push_str("not started"),
+        Finding::Waited(span) => {
+            out.push_str("waited ");
+            length(*span, out);
         }
+        Finding::NothingOverdue => out.push_str("nothing overdue"),
+        Finding::Complete(span) => {
+            out.push_str("complete ");
+            ago(*span, out);
+        }
+        Finding::NotComplete => out.push_str("not complete"),
+        Finding::Passing { count, of } => {
+            push_all(out, &["in ", Digits::of(*count).as_str(), " of ", Digits::of((*of).into()).as_str()]);
+        }
+        Finding::InARow(count) => push_all(out, &[Digits::of((*count).into()).as_str(), " in a row"]),
+        Finding::In(Span(0)) => out.push_str("just now"),
+        Finding::In(span) => {
+            out.push_str("for ");
+            length(*span, out);
+        }
+        Finding::Entered(span) => {
+            out.push_str("entered ");
+            ago(*span, out);
+        }
+        Finding::Ago(span) => ago(*span, out),
+        Finding::Outside(span) => {
+            ago(*span, out);
+            out.push_str(", not in that time");
+        }
+        Finding::Never => out.push_str("never"),
+        Finding::Quantity(value) => quantity(value, out),
+        Finding::Ranked { value, threshold } => pair(value, ", threshold ", threshold, out),
+        Finding::Unranked => out.push_str("not ranked"),
+        Finding::NoThreshold => out.push_str("no threshold: too few customers, or none computed yet"),
+        Finding::Against { value, other, usual_gap: true } => pair(value, ", usual gap ", other, out),
+        Finding::Against { value, other, usual_gap: false } => pair(value, ", against ", other, out),
     }
 }
 
@@ -92,76 +121,108 @@ fn more(of: Counted) -> &'static str {
     }
 }
 
-fn quantity(quantity: &Quantity) -> String {
+fn pair(value: &Quantity, between: &str, other: &Quantity, out: &mut String) {
+    quantity(value, out);
+    out.push_str(between);
+    quantity(other, out);
+}
+
+fn quantity(quantity: &Quantity, out: &mut String) {
     match *quantity {
-        Quantity::Missing => "missing".into(),
-        Quantity::Number(number) => number.to_string(),
-        Quantity::Since(Span(0)) => "just now".into(),
-        Quantity::Since(span) | Quantity::Length(span) => length(span),
-        Quantity::AtOnce => "at once".into(),
-        Quantity::More(number) if number > Number::ZERO => format!("+{number}"),
-        Quantity::More(number) => number.to_string(),
-        Quantity::Percent(part) => {
-            let sign = if part > Number::ZERO { "+" } else { "" };
-            format!("{sign}{} %", Number(part.0.saturating_mul(100)))
+        Quantity::Missing => out.push_str("missing"),
+        Quantity::Number(value) => number(value, out),
+        Quantity::Since(Span(0)) => out.push_str("just now"),
+        Quantity::Since(span) | Quantity::Length(span) => length(span, out),
+        Quantity::AtOnce => out.push_str("at once"),
+        Quantity::More(value) => {
+            out.push_str(plus(value));
+            number(value, out);
         }
-        Quantity::Longer(Span(0)) => "no change".into(),
-        Quantity::Longer(Span(less)) if less < 0 => format!("{} less", length(Span(-less))),
-        Quantity::Longer(more) => format!("{} more", length(more)),
-        Quantity::Bool(flag) => flag.to_string(),
-        Quantity::Level(ref name) => name.to_string(),
-        Quantity::Text => "a text".into(),
+        Quantity::Percent(part) => {
+            out.push_str(plus(part));
+            number(Number(part.0.saturating_mul(100)), out);
+            out.push_str(" %");
+        }
+        Quantity::Longer(Span(0)) => out.push_str("no change"),
+        Quantity::Longer(Span(less)) if less < 0 => {
+            length(Span(-less), out);
+            out.push_str(" less");
+        }
+        Quantity::Longer(more) => {
+            length(more, out);
+            out.push_str(" more");
+        }
+        Quantity::Bool(true) => out.push_str("true"),
+        Quantity::Bool(false) => out.push_str("false"),
+        Quantity::Level(ref name) => out.push_str(name),
+        Quantity::Text => out.push_str("a text"),
     }
 }
 
-pub(super) fn risk(level: &str, factors: &[String]) -> String {
-    format!("Risk is {level}: {}.", factors.join("; "))
+fn number(number: Number, out: &mut String) {
+    number.write_to(out).expect("a string takes everything");
 }
 
-pub(super) fn cause(cause: RiskCause) -> String {
+/// Of the risk, up to its factors.
+pub(super) fn risk_opening(level: &str, out: &mut String) {
+    push_all(out, &["Risk is ", level, ": "]);
+}
+
+pub(super) fn cause(cause: RiskCause, out: &mut String) {
     match cause {
-        RiskCause::Once => "came once".into(),
-        RiskCause::Rhythm(span) => format!("comes about every {}", in_days(span)),
-        RiskCause::Silence(span) => format!("silent for {}", in_days(span)),
-        RiskCause::Falling => "on fewer days lately".into(),
-        RiskCause::Signal(_) => String::new(),
+        RiskCause::Once => out.push_str("came once"),
+        RiskCause::Rhythm(span) => {
+            out.push_str("comes about every ");
+            in_days(span, out);
+        }
+        RiskCause::Silence(span) => {
+            out.push_str("silent for ");
+            in_days(span, out);
+        }
+        RiskCause::Falling => out.push_str("on fewer days lately"),
+        RiskCause::Signal(_) => {}
     }
 }
 
 /// Whole days: hours would be too precise for a rhythm.
-fn in_days(span: Span) -> String {
+fn in_days(span: Span, out: &mut String) {
     match span.0.div_euclid(Span::DAY.0) {
-        0 => "less than a day".into(),
-        1 => "1 day".into(),
-        days => format!("{days} days"),
+        0 => out.push_str("less than a day"),
+        1 => out.push_str("1 day"),
+        days => push_all(out, &[Digits::of(days).as_str(), " days"]),
     }
 }
 
-fn ago(span: Span) -> String {
-    match span {
-        Span(0) => "just now".into(),
-        span => format!("{} ago", length(span)),
+fn ago(span: Span, out: &mut String) {
+    if span == Span(0) {
+        return out.push_str("just now");
     }
+    length(span, out);
+    out.push_str(" ago");
 }
 
-fn length(span: Span) -> String {
-    let counted = |count: i64, unit: TimeUnit| {
-        let word = match unit {
-            TimeUnit::Day => "day",
-            TimeUnit::Hour => "hour",
-            TimeUnit::Minute => "minute",
-            TimeUnit::Second => "second",
-        };
-        format!("{count} {word}{}", if count == 1 { "" } else { "s" })
-    };
+fn length(span: Span, out: &mut String) {
     match rounded(span) {
-        Rounded::Milliseconds(ms) => format!("{ms} ms"),
-        Rounded::Units { count, unit, rest: Some((rest, smaller)), .. } => {
-            format!("{} {}", counted(count, unit), counted(rest, smaller))
+        Rounded::Milliseconds(ms) => push_all(out, &[Digits::of(ms).as_str(), " ms"]),
+        Rounded::Units { count, unit, rest, just_over } => {
+            out.push_str(if just_over { "just over " } else { "" });
+            counted(count, unit, out);
+            if let Some((rest, smaller)) = rest {
+                out.push(' ');
+                counted(rest, smaller, out);
+            }
         }
-        Rounded::Units { count, unit, just_over: true, .. } => format!("just over {}", counted(count, unit)),
-        Rounded::Units { count, unit, .. } => counted(count, unit),
     }
+}
+
+fn counted(count: i64, unit: TimeUnit, out: &mut String) {
+    let (one, more) = match unit {
+        TimeUnit::Day => (" day", " days"),
+        TimeUnit::Hour => (" hour", " hours"),
+        TimeUnit::Minute => (" minute", " minutes"),
+        TimeUnit::Second => (" second", " seconds"),
+    };
+    push_all(out, &[Digits::of(count).as_str(), if count == 1 { one } else { more }]);
 }
 
 #[cfg(test)]
@@ -171,7 +232,11 @@ mod tests {
 
     #[test]
     fn lengths_are_short_and_not_misleading() {
-        let of = |days: i64, hours: i64, ms: i64| length(Span(days * Span::DAY.0 + hours * Span::HOUR.0 + ms));
+        let of = |days: i64, hours: i64, ms: i64| {
+            let mut text = String::new();
+            length(Span(days * Span::DAY.0 + hours * Span::HOUR.0 + ms), &mut text);
+            text
+        };
         assert_eq!(of(90, 0, 0), "90 days");
         assert_eq!(of(90, 7, 0), "90 days");
         assert_eq!(of(2, 21, 5), "2 days 21 hours");

@@ -1,76 +1,105 @@
 //! Evidence in French. A no-break space stands before `:` and `;` and within guillemets.
 
+use super::pieces::{plus, push_all};
 use super::reasons::Reasons;
 use super::rounded::{Rounded, TimeUnit, rounded};
 use crate::engine::effects::{Finding, Quantity, RiskCause};
-use crate::event::{Change, Number, Span};
+use crate::event::{Change, Digits, Number, Span};
 use crate::fact::Counted;
 
 pub(super) const EDITED: &str = "Les règles ont été modifiées.";
 
-pub(super) fn sentence(title: &str, change: Change, reasons: &Reasons) -> String {
+/// Between two clauses.
+pub(super) const BETWEEN: &str = "\u{a0}; ";
+
+/// A sentence up to its clauses.
+pub(super) fn opening(title: &str, change: Change, out: &mut String) {
     // A noun, so that nothing has to agree with the customer.
-    let noun = match change {
-        Change::Entered => "Entrée dans",
-        Change::Exited => "Sortie de",
-    };
-    let title = format!("«\u{a0}{title}\u{a0}»");
-    let (no_longer, clauses) = match reasons {
-        Reasons::Hold(clauses) => ("", clauses),
-        Reasons::NoLongerHold(clauses) => (", car ceci n’est plus vrai", clauses),
-    };
-    if clauses.is_empty() {
-        return format!("{noun} {title}.");
+    out.push_str(match change {
+        Change::Entered => "Entrée dans «\u{a0}",
+        Change::Exited => "Sortie de «\u{a0}",
+    });
+    push_all(out, &[title, "\u{a0}»"]);
+}
+
+/// Before the first clause.
+pub(super) fn before_clauses(reasons: Reasons) -> &'static str {
+    match reasons {
+        Reasons::Hold => "\u{a0}: ",
+        Reasons::NoLongerHold => ", car ceci n’est plus vrai\u{a0}: ",
     }
-    format!("{noun} {title}{no_longer}\u{a0}: {}.", clauses.join("\u{a0}; "))
 }
 
-pub(super) fn at_most(span: Span) -> String {
-    format!("reste au plus {}", length(span))
+pub(super) fn at_most(span: Span, out: &mut String) {
+    out.push_str("reste au plus ");
+    length(span, out);
 }
 
-pub(super) fn excluded(first: &str, group: &str) -> String {
-    format!("cède la place à {first} dans le groupe {group}")
+pub(super) fn excluded(first: &str, group: &str, out: &mut String) {
+    push_all(out, &["cède la place à ", first, " dans le groupe ", group]);
 }
 
-pub(super) fn found(found: &Finding) -> String {
+pub(super) fn found(found: &Finding, out: &mut String) {
     match found {
-        Finding::Nothing => String::new(),
-        Finding::None { last: None } | Finding::Times(0) => "aucune fois".into(),
-        Finding::None { last: Some(last) } | Finding::Last(last) => format!("la dernière fois {}", ago(*last)),
-        Finding::Some { count: 1, of, last, .. } => format!("{}, {}", one(*of), ago(*last)),
+        Finding::Nothing => {}
+        Finding::None { last: None } | Finding::Times(0) => out.push_str("aucune fois"),
+        Finding::None { last: Some(last) } | Finding::Last(last) => {
+            out.push_str("la dernière fois ");
+            ago(*last, out);
+        }
+        Finding::Some { count: 1, of, last, .. } => {
+            push_all(out, &[one(*of), ", "]);
+            ago(*last, out);
+        }
         Finding::Some { count, at_least, of, last } => {
-            let at_least = if *at_least { "au moins " } else { "" };
-            format!("{at_least}{count} {} {}", more(*of), ago(*last))
+            out.push_str(if *at_least { "au moins " } else { "" });
+            push_all(out, &[Digits::of_unsigned(*count as u64).as_str(), " ", more(*of), " "]);
+            ago(*last, out);
         }
-        Finding::Times(1) => "une fois".into(),
-        Finding::Times(count) => format!("{count} fois"),
+        Finding::Times(1) => out.push_str("une fois"),
+        Finding::Times(count) => push_all(out, &[Digits::of_unsigned(*count).as_str(), " fois"]),
         Finding::TooNew { counts_in: Some(span) } => {
-            format!("aucune fois, mais pas connu depuis assez longtemps\u{a0}: encore {}", length(*span))
+            out.push_str("aucune fois, mais pas connu depuis assez longtemps\u{a0}: encore ");
+            length(*span, out);
         }
-        Finding::TooNew { counts_in: None } => "aucune fois, mais pas connu depuis le début".into(),
-        Finding::NotStarted => "pas commencé".into(),
-        Finding::Waited(span) => format!("attente de {}", length(*span)),
-        Finding::NothingOverdue => "rien en retard".into(),
-        Finding::Complete(span) => format!("achevée {}", ago(*span)),
-        Finding::NotComplete => "inachevée".into(),
-        Finding::Passing { count, of } => format!("{count} sur {of}"),
-        Finding::InARow(0) => "aucune".into(),
-        Finding::InARow(count) => format!("{count} de suite"),
-        Finding::In(Span(0)) => "à l’instant".into(),
-        Finding::In(span) => format!("depuis {}", length(*span)),
-        Finding::Entered(span) => format!("entrée {}", ago(*span)),
-        Finding::Ago(span) => ago(*span),
-        Finding::Outside(span) => format!("{}, hors de cette période", ago(*span)),
-        Finding::Never => "jamais".into(),
-        Finding::Quantity(value) => quantity(value),
-        Finding::Ranked { value, threshold } => format!("{}, seuil {}", quantity(value), quantity(threshold)),
-        Finding::Unranked => "non classé".into(),
-        Finding::NoThreshold => "pas de seuil\u{a0}: trop peu de clients, ou pas encore calculé".into(),
-        Finding::Against { value, other, usual_gap } => {
-            let name = if *usual_gap { "écart habituel" } else { "contre" };
-            format!("{}, {name} {}", quantity(value), quantity(other))
+        Finding::TooNew { counts_in: None } => out.push_str("aucune fois, mais pas connu depuis le début"),
+        Finding::NotStarted => out.push_str("pas commencé"),
+        Finding::Waited(span) => {
+            out.push_str("attente de ");
+            length(*span, out);
         }
+        Finding::NothingOverdue => out.push_str("rien en retard"),
+        Finding::Complete(span) => {
+            out.push_str("achevée ");
+            ago(*span, out);
+        }
+        Finding::NotComplete => out.push_str("inachevée"),
+        Finding::Passing { count, of } => {
+            push_all(out, &[Digits::of(*count).as_str(), " sur ", Digits::of((*of).into()).as_str()]);
+        }
+        Finding::InARow(0) => out.push_str("aucune"),
+        Finding::InARow(count) => push_all(out, &[Digits::of((*count).into()).as_str(), " de suite"]),
+        Finding::In(Span(0)) => out.push_str("à l’instant"),
+        Finding::In(span) => {
+            out.push_str("depuis ");
+            length(*span, out);
+        }
+        Finding::Entered(span) => {
+            out.push_str("entrée ");
+            ago(*span, out);
+        }
+        Finding::Ago(span) => ago(*span, out),
+        Finding::Outside(span) => {
+            ago(*span, out);
+            out.push_str(", hors de cette période");
+        }
+        Finding::Never => out.push_str("jamais"),
+        Finding::Quantity(value) => quantity(value, out),
+        Finding::Ranked { value, threshold } => pair(value, ", seuil ", threshold, out),
+        Finding::Unranked => out.push_str("non classé"),
+        Finding::NoThreshold => out.push_str("pas de seuil\u{a0}: trop peu de clients, ou pas encore calculé"),
+        Finding::Against { value, other, usual_gap: true } => pair(value, ", écart habituel ", other, out),
+        Finding::Against { value, other, usual_gap: false } => pair(value, ", contre ", other, out),
     }
 }
 
@@ -95,94 +124,133 @@ fn more(of: Counted) -> &'static str {
     }
 }
 
-fn quantity(quantity: &Quantity) -> String {
+fn pair(value: &Quantity, between: &str, other: &Quantity, out: &mut String) {
+    quantity(value, out);
+    out.push_str(between);
+    quantity(other, out);
+}
+
+fn quantity(quantity: &Quantity, out: &mut String) {
     match *quantity {
-        Quantity::Missing => "aucune valeur".into(),
-        Quantity::Number(value) => number(value),
-        Quantity::Since(Span(0)) => "à l’instant".into(),
-        Quantity::Since(span) | Quantity::Length(span) => length(span),
-        Quantity::AtOnce => "aussitôt".into(),
-        Quantity::More(value) if value > Number::ZERO => format!("+{}", number(value)),
-        Quantity::More(value) => number(value),
-        Quantity::Percent(part) => {
-            let sign = if part > Number::ZERO { "+" } else { "" };
-            format!("{sign}{}\u{a0}%", number(Number(part.0.saturating_mul(100))))
+        Quantity::Missing => out.push_str("aucune valeur"),
+        Quantity::Number(value) => number(value, out),
+        Quantity::Since(Span(0)) => out.push_str("à l’instant"),
+        Quantity::Since(span) | Quantity::Length(span) => length(span, out),
+        Quantity::AtOnce => out.push_str("aussitôt"),
+        Quantity::More(value) => {
+            out.push_str(plus(value));
+            number(value, out);
         }
-        Quantity::Longer(Span(0)) => "aucun changement".into(),
-        Quantity::Longer(Span(less)) if less < 0 => format!("{} de moins", length(Span(-less))),
-        Quantity::Longer(more) => format!("{} de plus", length(more)),
-        Quantity::Bool(true) => "vrai".into(),
-        Quantity::Bool(false) => "faux".into(),
-        Quantity::Level(ref name) => name.to_string(),
-        Quantity::Text => "un texte".into(),
+        Quantity::Percent(part) => {
+            out.push_str(plus(part));
+            number(Number(part.0.saturating_mul(100)), out);
+            out.push_str("\u{a0}%");
+        }
+        Quantity::Longer(Span(0)) => out.push_str("aucun changement"),
+        Quantity::Longer(Span(less)) if less < 0 => {
+            length(Span(-less), out);
+            out.push_str(" de moins");
+        }
+        Quantity::Longer(more) => {
+            length(more, out);
+            out.push_str(" de plus");
+        }
+        Quantity::Bool(true) => out.push_str("vrai"),
+        Quantity::Bool(false) => out.push_str("faux"),
+        Quantity::Level(ref name) => out.push_str(name),
+        Quantity::Text => out.push_str("un texte"),
     }
 }
 
-pub(super) fn risk(level: &str, factors: &[String]) -> String {
-    format!("Risque {level}\u{a0}: {}.", factors.join("\u{a0}; "))
+/// Of the risk, up to its factors.
+pub(super) fn risk_opening(level: &str, out: &mut String) {
+    push_all(out, &["Risque ", level, "\u{a0}: "]);
 }
 
-pub(super) fn cause(cause: RiskCause) -> String {
+pub(super) fn cause(cause: RiskCause, out: &mut String) {
     match cause {
-        RiskCause::Once => "une seule venue".into(),
-        RiskCause::Rhythm(span) => format!("un rythme de {}", in_days(span)),
-        RiskCause::Silence(span) => format!("silence depuis {}", in_days(span)),
-        RiskCause::Falling => "moins de jours dernièrement".into(),
-        RiskCause::Signal(_) => String::new(),
+        RiskCause::Once => out.push_str("une seule venue"),
+        RiskCause::Rhythm(span) => {
+            out.push_str("un rythme de ");
+            in_days(span, out);
+        }
+        RiskCause::Silence(span) => {
+            out.push_str("silence depuis ");
+            in_days(span, out);
+        }
+        RiskCause::Falling => out.push_str("moins de jours dernièrement"),
+        RiskCause::Signal(_) => {}
     }
 }
 
 /// Whole days: hours would be too precise for a rhythm.
-fn in_days(span: Span) -> String {
+fn in_days(span: Span, out: &mut String) {
     match span.0.div_euclid(Span::DAY.0) {
-        0 => "moins d’un jour".into(),
-        1 => "1\u{a0}jour".into(),
-        days => format!("{days}\u{a0}jours"),
+        0 => out.push_str("moins d’un jour"),
+        1 => out.push_str("1\u{a0}jour"),
+        days => push_all(out, &[Digits::of(days).as_str(), "\u{a0}jours"]),
     }
 }
 
 /// With a decimal comma.
-fn number(number: Number) -> String {
-    number.to_string().replace('.', ",")
-}
-
-fn ago(span: Span) -> String {
-    match span {
-        Span(0) => "à l’instant".into(),
-        span => format!("il y a {}", length(span)),
+fn number(number: Number, out: &mut String) {
+    let start = out.len();
+    number.write_to(out).expect("a string takes everything");
+    if let Some(point) = out[start..].find('.') {
+        out.replace_range(start + point..=start + point, ",");
     }
 }
 
-fn length(span: Span) -> String {
-    let counted = |count: i64, unit: TimeUnit| {
-        let word = match unit {
-            TimeUnit::Day => "jour",
-            TimeUnit::Hour => "heure",
-            TimeUnit::Minute => "minute",
-            TimeUnit::Second => "seconde",
-        };
-        format!("{count}\u{a0}{word}{}", if count < 2 { "" } else { "s" })
-    };
+fn ago(span: Span, out: &mut String) {
+    if span == Span(0) {
+        return out.push_str("à l’instant");
+    }
+    out.push_str("il y a ");
+    length(span, out);
+}
+
+fn length(span: Span, out: &mut String) {
     match rounded(span) {
-        Rounded::Milliseconds(ms) => format!("{ms}\u{a0}ms"),
-        Rounded::Units { count, unit, rest: Some((rest, smaller)), .. } => {
-            format!("{} {}", counted(count, unit), counted(rest, smaller))
+        Rounded::Milliseconds(ms) => push_all(out, &[Digits::of(ms).as_str(), "\u{a0}ms"]),
+        Rounded::Units { count, unit, rest, just_over } => {
+            out.push_str(if just_over { "un peu plus de " } else { "" });
+            counted(count, unit, out);
+            if let Some((rest, smaller)) = rest {
+                out.push(' ');
+                counted(rest, smaller, out);
+            }
         }
-        Rounded::Units { count, unit, just_over: true, .. } => format!("un peu plus de {}", counted(count, unit)),
-        Rounded::Units { count, unit, .. } => counted(count, unit),
     }
+}
+
+fn counted(count: i64, unit: TimeUnit, out: &mut String) {
+    let (one, more) = match unit {
+        TimeUnit::Day => ("\u{a0}jour", "\u{a0}jours"),
+        TimeUnit::Hour => ("\u{a0}heure", "\u{a0}heures"),
+        TimeUnit::Minute => ("\u{a0}minute", "\u{a0}minutes"),
+        TimeUnit::Second => ("\u{a0}seconde", "\u{a0}secondes"),
+    };
+    push_all(out, &[Digits::of(count).as_str(), if count < 2 { one } else { more }]);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Reasons, found, length, sentence};
+    use super::{found, length};
     use crate::engine::effects::{Finding, Quantity};
-    use crate::event::{Change, Number, Span};
+    use crate::event::{Number, Span};
     use crate::fact::Counted;
+
+    fn text(write: impl FnOnce(&mut String)) -> String {
+        let mut text = String::new();
+        write(&mut text);
+        text
+    }
 
     #[test]
     fn lengths_agree_with_their_number() {
-        let of = |days: i64, hours: i64, ms: i64| length(Span(days * Span::DAY.0 + hours * Span::HOUR.0 + ms));
+        let of = |days: i64, hours: i64, ms: i64| {
+            text(|out| length(Span(days * Span::DAY.0 + hours * Span::HOUR.0 + ms), out))
+        };
         assert_eq!(of(90, 0, 0), "90\u{a0}jours");
         assert_eq!(of(1, 0, 0), "1\u{a0}jour");
         assert_eq!(of(2, 1, 0), "2\u{a0}jours 1\u{a0}heure");
@@ -191,19 +259,11 @@ mod tests {
 
     #[test]
     fn values_read_as_one_would_say_them() {
+        let found = |of: &Finding| text(|out| found(of, out));
         let days = |days: i64| Span(days * Span::DAY.0);
         let visits = Finding::Some { count: 3, at_least: true, of: Counted::Days, last: days(0) };
         assert_eq!(found(&visits), "au moins 3 jours, le dernier à l’instant");
         assert_eq!(found(&Finding::Last(days(90))), "la dernière fois il y a 90\u{a0}jours");
         assert_eq!(found(&Finding::Quantity(Quantity::Number(Number(-1_500_000)))), "-1,5");
-    }
-
-    #[test]
-    fn a_sentence_keeps_its_signs_of_punctuation_on_their_line() {
-        let clauses = vec!["silent for 3 days (a)".to_owned(), "did pay (b)".to_owned()];
-        let text = sentence("À reconquérir", Change::Exited, &Reasons::NoLongerHold(clauses));
-        let expected = "Sortie de «\u{a0}À reconquérir\u{a0}», car ceci n’est plus vrai\u{a0}: silent for 3 days (a)\u{a0}; \
-                        did pay (b).";
-        assert_eq!(text, expected);
     }
 }

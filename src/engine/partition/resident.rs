@@ -21,7 +21,8 @@ pub(super) struct Resident {
     pub(super) is_queued: bool,
     /// Referenced since the clock hand last passed.
     pub(super) recent: bool,
-    /// Under which deadline the stored index has this customer; `MAX`: under none. Kept for the lane, unused here.
+    /// Under which deadline the stored index has this customer; `MAX`: under none. Kept for `residents`, unused
+    /// here.
     pub(super) indexed_at: Instant,
     /// The values by which the lane's counters count this customer.
     pub(super) reported: RankedValues,

@@ -39,7 +39,7 @@ impl Partition {
         self.begin();
         let since = self.stream_time();
         self.record(self.next_offset, Recorded::Parameters { parameters, stream_time: since });
-        self.shard_mut().set_parameters(Some(Arc::new(parameters)), since);
+        self.residents.set_parameters(Some(Arc::new(parameters)), since);
         self.model = Some(InForce { parameters, since, through: Some(String::new()) });
         tracing::info!(
             partition = self.number,
@@ -64,9 +64,9 @@ impl Partition {
             return Ok(0);
         }
         let (mut lagging, mut looked, mut last): (Vec<Box<str>>, usize, Option<String>) = (Vec::new(), 0, None);
-        let (shard, rules) = (&self.shard, &self.rules.rules);
+        let (shard, rules) = (self.residents.shard(), &self.rules.rules);
         let mut more = false;
-        self.database.for_each_customer(&through, |customer, state| {
+        self.residents.database().for_each_customer(&through, |customer, state| {
             if looked == most {
                 more = true;
                 return Ok(ControlFlow::Break(()));
@@ -86,14 +86,13 @@ impl Partition {
         if let Some(model) = &mut self.model {
             model.through = last.filter(|_| more);
         }
-        let missing = lagging.iter().filter(|customer| self.find(customer).is_none()).map(|c| &**c).collect();
-        self.load_states(missing)?;
-        let slots: Vec<_> = lagging.iter().map(|customer| self.slot(customer)).collect();
+        self.residents.load_missing(lagging.iter().map(|customer| &**customer))?;
+        let slots: Vec<_> = lagging.iter().map(|customer| self.residents.find_or_new(customer)).collect();
         for slot in &slots {
             self.decide_under_parameters(*slot);
         }
         self.tally().reevaluated += slots.len() as u64;
-        self.emit(self.next_offset, Detail::Full, context, plan);
+        self.emit(self.round(), Detail::Full, context, plan);
         for slot in slots {
             self.flush_one(slot, plan);
         }
@@ -102,7 +101,7 @@ impl Partition {
 
     /// Decides a customer under the parameters in force, unless that is done. `emit` turns the effects into records.
     fn decide_under_parameters(&mut self, slot: Slot) {
-        self.shard.apply_parameters(slot, self.next_offset, Detail::Full, &mut self.effects);
+        self.residents.apply_parameters(slot, self.next_offset, Detail::Full);
     }
 }
 

@@ -38,7 +38,7 @@ impl Lane {
         }
         partition.begin();
         for (key, value) in records {
-            plan.records.push(partition.summary(key, value));
+            plan.records.push(partition.summary(&key, value));
         }
     }
 }

@@ -26,7 +26,7 @@ impl Partition {
     /// Are the counters of this tick not published yet, or is another publication due because much has changed?
     fn owes_counters(&self, tick: i64, now: Moment) -> bool {
         let is_settled = self.ranks.published_stage == Some(Stage::Settled);
-        let has_news = !is_settled || self.ranks.changed_since_publication || self.shard.dirty_count() > 0;
+        let has_news = !is_settled || self.ranks.changed_since_publication || self.residents.shard().dirty_count() > 0;
         self.ranks.published_tick != Some(tick) || (has_news && self.ranks.schedule.is_due(now))
     }
 
@@ -39,11 +39,11 @@ impl Partition {
     }
 
     fn load(&self) -> Load {
-        if self.caught_up { Load::Complete } else { Load::InProgress }
+        if self.has_caught_up() { Load::Complete } else { Load::InProgress }
     }
 
     fn sample_counters(&mut self, now: Moment) {
-        let under = (&*self.rules.rules, self.shard.engine().thresholds());
+        let under = (&*self.rules.rules, self.residents.shard().engine().thresholds());
         let load = self.load();
         self.ranks.schedule.sample(&self.ranks.counters, under, load, now);
     }
@@ -73,7 +73,7 @@ impl Partition {
     fn publish_counters(&mut self, tick: i64, refresh: Duration, plan: &mut Plan) -> Result<(), StoreError> {
         let rules = Arc::clone(&self.rules.rules);
         if self.ranks.needs_recount || self.ranks.counters.are_short() {
-            self.ranks.counters = count_all(&self.database, &rules)?;
+            self.ranks.counters = count_all(self.residents.database(), &rules)?;
             (self.ranks.changed, self.ranks.needs_recount) = (true, false);
         }
         self.begin();
@@ -88,7 +88,7 @@ impl Partition {
         for (ranking, counters) in self.ranks.counters.rankings.iter().enumerate() {
             let published = Published { partition, ranking, tick, stage, counters: counters.clone() };
             let (key, value) = published.encode(&rules);
-            plan.records.push(self.summary(key, value));
+            plan.records.push(self.summary(&key, value));
         }
         Ok(())
     }

@@ -83,19 +83,20 @@ impl Partition {
 
     /// Counts the customers who were not flushed yet, whom the scan of the database would miss.
     fn count_unstored(&self, pass: &mut SurveyPass) {
-        for slot in self.shard.unstored() {
-            let customer = self.shard.customer(slot);
+        let shard = self.residents.shard();
+        for slot in shard.unstored() {
+            let customer = shard.customer(slot);
             pass.early.insert(customer.into());
-            pass.count(customer, &self.shard.state(slot), self.stream_time());
+            pass.count(customer, &shard.state(slot), self.stream_time());
         }
     }
 
     /// Scans the next customers. Returns how many, and whether that was all.
     fn count_some(&self, pass: &mut SurveyPass, most: usize) -> Result<(usize, bool), StoreError> {
-        let (shard, rules, now) = (&self.shard, &self.rules.rules, self.stream_time());
+        let (shard, rules, now) = (self.residents.shard(), &self.rules.rules, self.stream_time());
         let (mut looked, mut done) = (0, true);
         let from = std::mem::take(&mut pass.through);
-        self.database.for_each_customer(&from, |customer, state| {
+        self.residents.database().for_each_customer(&from, |customer, state| {
             if looked == most {
                 done = false;
                 return Ok(ControlFlow::Break(()));
@@ -128,7 +129,7 @@ impl Partition {
         tracing::debug!(partition = self.number, day, week, "All customers were surveyed.");
         self.begin();
         for (key, value) in survey.into_iter().flatten().chain(sample) {
-            plan.records.push(self.summary(key, value));
+            plan.records.push(self.summary(&key, value));
         }
     }
 }

@@ -59,7 +59,7 @@ impl Partition {
         for (rank, threshold) in (0..).zip(thresholds.iter().copied()) {
             self.record(position, Recorded::Threshold { rank, threshold, stream_time });
         }
-        self.shard_mut().set_thresholds(Arc::clone(thresholds));
+        self.residents.set_thresholds(Arc::clone(thresholds));
         self.ranks.applying = Some(ThresholdsProgress { old: old.to_vec(), through: String::new() });
     }
 
@@ -77,7 +77,7 @@ impl Partition {
         let rules = Arc::clone(&self.rules.rules);
         let (mut concerned, mut looked, mut last): (Vec<Box<str>>, usize, String) = (Vec::new(), 0, through.clone());
         let mut more = false;
-        self.database.for_each_customer(&through, |customer, state| {
+        self.residents.database().for_each_customer(&through, |customer, state| {
             if looked == budget.looks || concerned.len() == budget.decisions {
                 more = true;
                 return Ok(ControlFlow::Break(()));
@@ -100,13 +100,12 @@ impl Partition {
         budget.looks -= looked;
         budget.decisions -= concerned.len();
         self.ranks.applying = more.then(|| ThresholdsProgress { old: old.to_vec(), through: last });
-        let missing = concerned.iter().filter(|customer| self.find(customer).is_none()).map(|c| &**c).collect();
-        self.load_states(missing)?;
+        self.residents.load_missing(concerned.iter().map(|customer| &**customer))?;
         for customer in &concerned {
-            let slot = self.slot(customer);
+            let slot = self.residents.find_or_new(customer);
             self.reconsider(slot, &old);
         }
-        self.emit(self.next_offset, Detail::Full, context, plan);
+        self.emit(self.round(), Detail::Full, context, plan);
         self.flush_all(usize::MAX, plan);
         Ok(())
     }
@@ -114,6 +113,6 @@ impl Partition {
     /// Decides a customer again if their value is between thresholds `old` and those in force. `emit` turns the effects
     /// into records.
     fn reconsider(&mut self, slot: Slot, old: &Thresholds) {
-        self.shard.reevaluate_ranks(slot, old, self.next_offset, Detail::Full, &mut self.effects);
+        self.residents.reevaluate_ranks(slot, old, self.next_offset, Detail::Full);
     }
 }

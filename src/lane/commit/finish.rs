@@ -67,7 +67,7 @@ impl Lane {
             let Some(partition) = self.partitions.get_mut(&part.partition) else { continue };
             let write = Moment::now();
             // The changelog offset is known only now.
-            if let Err(error) = partition.database.write_at(&part.writes, *delivered) {
+            if let Err(error) = partition.residents.database().write_at(&part.writes, *delivered) {
                 // Kafka has the batch: the local copy is restored from there.
                 failed.push((part.partition, error.into()));
                 continue;
@@ -91,7 +91,7 @@ impl Lane {
             metrics.changelog_records.inc_by(part.tally.flushed);
             if partition.last_flush.elapsed() >= STORE_FLUSH_EVERY {
                 partition.last_flush = Moment::now();
-                if let Err(error) = partition.database.request_flush() {
+                if let Err(error) = partition.residents.database().request_flush() {
                     failed.push((part.partition, error.into()));
                 }
             }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::kafka::{Failure, Kind, Outgoing, Producer};
+use crate::kafka::{Failure, Kind, Outgoing, Producer, Report};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
-use crate::lane::output::plan::OutputRecord;
+use crate::lane::output::record::{OutputRecord, Topic};
 
 /// How long one request to a broker may take.
 const ASK: Duration = Duration::from_secs(5);
@@ -70,13 +70,14 @@ pub(super) fn needs_operator(kind: Kind) -> bool {
 
 /// Queues one record of a plan for its topic.
 pub(super) fn send_record(record: &OutputRecord, producer: &Producer, context: &Context) -> Result<(), Failure> {
-    let headers: Vec<(&str, &[u8])> = record.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
     producer.send(&Outgoing {
         topic: context.topic(record.topic),
         partition: record.partition,
-        key: record.key.as_deref(),
-        payload: record.payload.as_deref(),
-        headers: &headers,
+        key: record.key(),
+        payload: record.value(),
+        headers: record.headers(),
         timestamp: None,
+        // The copy on disk is as of an offset of the changelog.
+        report: if record.topic == Topic::Changelog { Report::Offset } else { Report::Failure },
     })
 }

@@ -10,7 +10,8 @@ use crate::lane::commit::resolve::{count, resolve};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::output::offset_mark::OffsetMark;
-use crate::lane::output::plan::{Part, Plan, Topic};
+use crate::lane::output::plan::{Part, Plan};
+use crate::lane::output::record::Topic;
 use crate::metrics::{Stage, Transaction};
 
 /// After how many queued records the lane reports that it is alive.
@@ -35,9 +36,12 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     let begun = Moment::now();
     let mut queued = 0;
     let outcome = send_records(plan, tools, &mut queued);
+    let delivering = Moment::now();
+    context.metrics.batch_duration(Stage::Send).observe((delivering - begun).as_secs_f64());
+    let outcome = outcome.and_then(|()| await_delivery(tools));
     report_alive();
-    context.metrics.batch_duration(Stage::Publish).observe(begun.elapsed().as_secs_f64());
     let committing = Moment::now();
+    context.metrics.batch_duration(Stage::Deliver).observe((committing - delivering).as_secs_f64());
     let delivered: Vec<Option<i64>> = plan
         .parts
         .iter()
@@ -69,8 +73,7 @@ pub(super) fn publish(plan: &Plan, tools: &mut PublishTools<'_>) -> Result<Publi
     Ok(published)
 }
 
-/// Begins a transaction, sends the plan's records and waits for their delivery. `queued` counts the records that
-/// librdkafka has accepted.
+/// Begins a transaction and hands the plan's records to librdkafka. `queued` counts those that it has accepted.
 fn send_records(plan: &Plan, tools: &mut PublishTools<'_>, queued: &mut usize) -> Result<(), Failure> {
     tools.producer.begin()?;
     for record in &plan.records {
@@ -80,6 +83,11 @@ fn send_records(plan: &Plan, tools: &mut PublishTools<'_>, queued: &mut usize) -
             (tools.report_alive)();
         }
     }
+    Ok(())
+}
+
+/// Waits until the brokers have acknowledged every record of the transaction.
+fn await_delivery(tools: &PublishTools<'_>) -> Result<(), Failure> {
     loop {
         (tools.report_alive)();
         if tools.producer.drain_some()? {

@@ -12,7 +12,7 @@ use crate::lane::commit::resolve::resolve_unknown;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::dead_letter;
-use crate::lane::output::plan::OutputRecord;
+use crate::lane::output::record::OutputRecord;
 use crate::metrics::{Retry, Wait, WaitCause};
 
 /// States are not shrunk below this: one that is still rejected is so for another reason.
@@ -123,7 +123,7 @@ impl Lane {
             "The topic takes smaller records than its max.message.bytes said at the start; states are kept below this size."
         );
         self.state_bytes_max = bytes;
-        self.partitions.values_mut().for_each(|partition| partition.state_bytes_max = bytes);
+        self.partitions.values_mut().for_each(|partition| partition.residents.set_state_bytes_max(bytes));
         self.discard(pending)
     }
 

@@ -153,7 +153,7 @@ impl Partition {
     /// Checks an event's time against stream time and the wall clock. `None`: it is accepted.
     fn check_time(&mut self, at: Instant, timestamp: Timestamp, now: Instant, context: &Context) -> Option<NotApplied> {
         let rejection = |reason, detail: &'static str| Rejection { reason, detail: detail.into() };
-        let refused = self.shard_mut().refuses(at);
+        let refused = self.residents.shard().refuses(at);
         if refused == Some(DeadLetterReason::BadTime) {
             return Some(NotApplied::DeadLetter(rejection(
                 DeadLetterReason::BadTime,
@@ -195,7 +195,7 @@ impl Partition {
             let mut properties = Properties::new();
             if let Ok(event) = reader.decode(datum, &self.rules.rules.vocabulary, &mut properties)
                 && record.key() == Some(event.customer.as_bytes())
-                && self.shard_mut().refuses(event.at).is_none()
+                && self.residents.shard().refuses(event.at).is_none()
             {
                 let arrives_within = self.meta.timing.arrives_within;
                 self.reapply(&event, position, arrives_within, context, plan)?;

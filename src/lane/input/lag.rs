@@ -70,9 +70,10 @@ impl Lane {
                 partition.next_offset,
                 partition.end,
             ));
-            let timers = partition.database.timers_estimate();
+            let database = partition.residents.database();
+            let timers = database.timers_estimate();
             partition.metrics.set_timers_pending(timers);
-            for (family, bytes) in partition.database.sizes() {
+            for (family, bytes) in database.sizes() {
                 partition.metrics.set_store_size(family, bytes);
             }
         }

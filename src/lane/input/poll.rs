@@ -72,7 +72,7 @@ impl Lane {
     pub(in crate::lane) fn prefetch(&self, records: &[Record<'_>], slots: &[Option<Slot>]) {
         for (record, slot) in records.iter().zip(slots).take(LOOK_AHEAD) {
             if let (Some(partition), Some(slot)) = (self.partitions.get(&record.partition()), slot) {
-                partition.prefetch(*slot);
+                partition.residents.shard().prefetch(*slot);
             }
         }
     }
@@ -172,7 +172,7 @@ pub(in crate::lane) fn load_states(
         let number = record.partition();
         let known = partitions.get_mut(&number).zip(record.key().and_then(|key| std::str::from_utf8(key).ok()));
         slots.push(known.and_then(|(partition, customer)| {
-            let slot = partition.find(customer);
+            let slot = partition.residents.find(customer);
             if slot.is_none() {
                 missing.entry(number).or_default().push(customer);
             }
@@ -180,7 +180,7 @@ pub(in crate::lane) fn load_states(
         }));
     }
     for (number, missing) in missing {
-        let outcome = partitions.get_mut(&number).map_or(Ok(()), |partition| partition.load_states(missing));
+        let outcome = partitions.get_mut(&number).map_or(Ok(0), |partition| partition.residents.load(missing));
         if let Err(error) = outcome {
             partitions.remove(&number);
             failed.push((number, error.into()));

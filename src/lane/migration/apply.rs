@@ -51,10 +51,10 @@ impl Lane {
             self.migration = None;
             return Ok(());
         };
-        if partition.shard_mut().oldest_dirty().is_some() {
+        if partition.residents.oldest_dirty().is_some() {
             return self.flush_partitions(&[number], HAND_OVER_FOR);
         }
-        if !partition.shard_mut().is_empty() {
+        if !partition.residents.shard().is_empty() {
             partition.evict_all();
         }
         let mut plan = Plan::default();

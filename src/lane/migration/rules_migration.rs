@@ -95,7 +95,7 @@ impl RulesMigration {
         context: &Context,
     ) -> Result<Self, LaneError> {
         let migration = Migration::between(Arc::clone(&partition.rules.rules), Arc::clone(&version.rules));
-        let path = backfill_path(partition.database.path());
+        let path = backfill_path(partition.residents.database().path());
         Database::remove(&path).map_err(backfill_failed)?;
         let stage = if migration.needs_log() {
             Stage::Backfill(Box::new(Backfill {

@@ -3,20 +3,18 @@
 use std::sync::Arc;
 
 use crate::clock::wall_clock;
-use crate::engine::{CustomerState, Detail, Effect, LogCoverage};
-use crate::event::Instant;
+use crate::engine::{Detail, Effect, LogCoverage};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::migration::rules_migration::{RulesMigration, backfill_failed};
 use crate::lane::output::plan::Plan;
-use crate::lane::partition::automation::AutomationRule;
-use crate::lane::partition::flush::{move_timer, put_state, shrink_below};
+use crate::lane::partition::flush::put_state;
 use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::state::Partition;
 use crate::lane::versions::edit_report::Applied;
 use crate::lane::versions::rulebook::Version;
 use crate::rules::RuleSet;
-use crate::store::{LastSurveys, MigrationProgress, Recorded, StoreError, decode_state, encode_state};
+use crate::store::{LastSurveys, MigrationProgress, Recorded, StoreError, decode_state};
 
 /// Customers migrated in one transaction.
 const SWEEP_CUSTOMERS: usize = 2_000;
@@ -35,7 +33,8 @@ impl RulesMigration {
         let (position, stream_time) = (partition.next_offset, partition.stream_time());
         let mut migrating = self.state_of_migration(partition);
         self.engine.observe(migrating.observed.clone());
-        let customers = partition.database.customers_after(&migrating.through, SWEEP_CUSTOMERS, SWEEP_BYTES)?;
+        let database = partition.residents.database();
+        let customers = database.customers_after(&migrating.through, SWEEP_CUSTOMERS, SWEEP_BYTES)?;
         partition.begin();
         let Some(last) = customers.last() else {
             self.finish(partition, migrating, context);
@@ -63,12 +62,15 @@ impl RulesMigration {
             emit_effects(partition, &stored.customer, &old_version, left, context, plan);
             emit_effects(partition, &stored.customer, &self.version, decided, context, plan);
             for effect in self.engine.take_risks() {
-                partition.emit_risk(rules, &stored.customer, effect, position, context, plan);
+                partition.note_clock(std::iter::once(effect.at), wall_clock(), context);
+                partition.emit_risk(rules, &stored.customer, effect, partition.round(), context, plan);
             }
             for (cohort, membership) in state.memberships.iter() {
                 migrating.members[cohort] += u64::from(membership.member);
             }
-            write(partition, &stored.customer, &mut state, stored.indexed_at, plan);
+            let flushed = partition.residents.replace(&stored.customer, state, stored.indexed_at);
+            let part = partition.part.as_mut().expect("a batch is under way");
+            put_state(flushed, part, &mut partition.ranks, plan);
         }
         self.customers += customers.len() as u64;
         self.metrics.customers_migrated.inc_by(customers.len() as u64);
@@ -116,11 +118,12 @@ impl RulesMigration {
         partition.rules = Arc::clone(new);
         partition.ranks = RankState::recounting(&new.rules);
         partition.surges.forget();
+        partition.automation.forget_surges();
         partition.model.take_if(|_| !self.migration.keeps_parameters());
         partition.last_surveys = LastSurveys::NEVER;
         partition.survey_pass = None;
         partition.evict_all();
-        partition.shard_mut().set_thresholds(thresholds);
+        partition.residents.set_thresholds(thresholds);
         partition.metrics.set_cohorts(new.rules.cohorts.iter().map(|cohort| cohort.name.as_str()));
         partition.record(partition.next_offset, Recorded::Rules { version: new.number });
     }
@@ -138,7 +141,8 @@ fn emit_effects(
     if effects.is_empty() {
         return;
     }
-    let rule = AutomationRule::new(partition, wall_clock(), context);
+    partition.note_clock(effects.iter().map(|effect| effect.at), wall_clock(), context);
+    let round = partition.round();
     let place = partition.origin(partition.next_offset, context);
     let part = partition.part.as_mut().expect("a batch is under way");
     for effect in effects {
@@ -147,33 +151,9 @@ fn emit_effects(
         if cohort.shadow {
             continue;
         }
-        let automation = rule.for_change(&effect, cohort);
-        plan.records.extend(context.record_encoder.change_records(
-            &version.rules,
-            customer,
-            effect,
-            automation,
-            &place,
-        ));
+        let automation = partition.automation.for_change(&effect, cohort, round);
+        context.record_encoder.push_change(&version.rules, customer, &effect, automation, &place, plan);
     }
-}
-
-/// Adds a customer's state under the new rules to the current batch.
-fn write(partition: &mut Partition, customer: &str, state: &mut CustomerState, indexed_at: Instant, plan: &mut Plan) {
-    let mut bytes = Vec::with_capacity(384);
-    encode_state(state, &mut bytes);
-    shrink_below(partition.state_bytes_max, partition.number, &mut bytes, |bytes| {
-        let shrunk = state.shrink();
-        bytes.clear();
-        encode_state(state, bytes);
-        shrunk
-    });
-    let part = partition.part.as_mut().expect("a batch is under way");
-    let deadline = state.next_deadline;
-    if indexed_at != deadline {
-        move_timer(part, &mut partition.due, customer, indexed_at, deadline);
-    }
-    plan.records.push(put_state(part, customer, deadline, bytes));
 }
 
 /// Each cohort of either version with its members before and after.

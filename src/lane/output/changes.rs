@@ -1,80 +1,29 @@
 //! Encoding changes as output records.
-
-use std::hash::Hasher;
-
-use siphasher::sip128::{Hasher128, SipHasher13};
+//!
+//! A change is written field by field into the buffer of its record: nothing is put together before. What is the same in
+//! every change is encoded once, in `fragments`.
 
 use crate::codec::Encoder;
-use crate::engine::{Effect, EventCause, Factor, Language, RiskEffect, level_name};
+use crate::engine::{Effect, Factor, Language, RiskEffect, level_name};
 use crate::event::{
-    Cause, Change, ChurnRiskChange, CohortChange, CohortForecast, CohortMember, CustomerValue, Instant, Localized,
+    Change, ChurnRiskChange, CohortChange, CohortForecast, CohortMember, CustomerValue, Evidence, Localized,
     RiskFactor, RiskStanding, Span,
 };
-use crate::lane::output::plan::{Headers, OutputRecord, Topic};
+use crate::lane::output::change_id::ChangeId;
+use crate::lane::output::fragments::{Fragments, Kind};
+use crate::lane::output::origin::Origin;
+use crate::lane::output::plan::Plan;
+use crate::lane::output::record::{OutputRecord, Topic};
+use crate::lane::output::texts::Texts;
 use crate::rules::RuleSet;
 
-/// Where a change was decided.
-pub(in crate::lane) struct Origin<'a> {
-    pub(in crate::lane) input: &'a str,
-    pub(in crate::lane) partition: i32,
-    /// The input offset at which the change was caused or its deadline became due.
-    pub(in crate::lane) position: i64,
-    pub(in crate::lane) stream_time: Instant,
-}
+/// Room for a change with its key and headers, so that its buffer hardly ever grows.
+const CHANGE_BYTES: usize = 1_280;
+/// The same for a row of the membership table.
+const ROW_BYTES: usize = 256;
 
-impl Origin<'_> {
-    fn cause(&self, cause: EventCause) -> Cause {
-        Cause {
-            event: cause.event,
-            event_id: cause.event_id,
-            topic: self.input.to_owned(),
-            partition: self.partition,
-            offset: cause.position,
-        }
-    }
-}
-
-fn value(clv: f64, rules: &RuleSet) -> CustomerValue {
-    CustomerValue { clv, currency: rules.churn.as_ref().and_then(|churn| churn.currency.clone()) }
-}
-
-/// A change as it is published.
-fn cohort_change(
-    rules: &RuleSet,
-    customer: &str,
-    effect: Effect,
-    automation: Automation,
-    place: &Origin<'_>,
-) -> CohortChange {
-    let cohort = rules.cohort(effect.cohort);
-    let event_id = change_id(customer, &cohort.name, effect.change.symbol(), effect.at);
-    let sentence = |language| effect.sentence(rules, language);
-    CohortChange {
-        event_id,
-        customer_id: customer.to_owned(),
-        cohort: cohort.name.clone(),
-        change: effect.change,
-        occurred_at: effect.at,
-        reason: effect.reason,
-        automation: automation.is_allowed(),
-        why: effect.evidence(rules),
-        why_text: Localized { en: sentence(Language::English), fr: sentence(Language::French) },
-        cause: effect.cause.map(|cause| place.cause(cause)),
-        entered_at: effect.entered_at,
-        times_entered: effect.times_entered,
-        next_change_at: effect.next_change_at,
-        sequence: effect.sequence,
-        definition: cohort.definition.clone(),
-        action: cohort.action.clone(),
-        owner: cohort.owner.clone(),
-        properties: effect.properties,
-        risk: effect.risk.zip(rules.churn.as_ref()).map(|(risk, churn)| RiskStanding {
-            level: level_name(rules, risk.level).to_owned(),
-            probability: risk.probability,
-            horizon_days: in_days(churn.horizon),
-        }),
-        value: effect.risk.and_then(|risk| risk.value).map(|clv| value(clv, rules)),
-    }
+fn value(clv: f64, rules: &RuleSet) -> CustomerValue<'_> {
+    CustomerValue { clv, currency: rules.churn.as_ref().and_then(|churn| churn.currency.as_deref()) }
 }
 
 /// In whole days, as outputs give a horizon.
@@ -97,98 +46,136 @@ impl Automation {
 
 /// Encodes changes as output records.
 pub(in crate::lane) struct RecordEncoder {
-    pub(in crate::lane) encoder: Encoder,
-    /// The header `ce_source`.
-    pub(in crate::lane) source: String,
+    encoder: Encoder,
+    fragments: Fragments,
 }
 
 impl RecordEncoder {
-    /// The record of a change, and the row or tombstone of the membership table.
-    pub(in crate::lane) fn change_records(
+    /// `source` is the header `ce_source`.
+    pub(in crate::lane) fn new(encoder: Encoder, source: &str) -> Self {
+        Self { encoder, fragments: Fragments::new(source) }
+    }
+
+    /// Adds the record of a change to a plan, and the row or tombstone of the membership table.
+    pub(in crate::lane) fn push_change(
         &self,
         rules: &RuleSet,
         customer: &str,
-        effect: Effect,
+        effect: &Effect,
         automation: Automation,
         place: &Origin<'_>,
-    ) -> [OutputRecord; 2] {
-        let change = cohort_change(rules, customer, effect, automation, place);
-        let mut payload = Vec::with_capacity(512);
-        self.encoder.change(&change, &mut payload);
-        let row = (change.change == Change::Entered).then(|| self.member_row(&change));
-        let kind = match change.change {
-            Change::Entered => "cohortd.cohort.entered.v1",
-            Change::Exited => "cohortd.cohort.exited.v1",
-        };
-        let row_key = format!("{}/{customer}", change.cohort).into_bytes();
-        // A row says less than its change: consumers look it up by its key.
-        let row_headers = Headers::from([
-            ("ce_id".into(), change.event_id.clone().into_bytes().into()),
-            ("cohort".into(), change.cohort.clone().into_bytes().into()),
-        ]);
-        let headers = self.headers(kind, change.event_id, change.occurred_at, ("cohort", &change.cohort), place);
-        [
-            OutputRecord {
-                topic: Topic::Changes,
-                partition: place.partition,
-                key: Some(customer.as_bytes().to_vec()),
-                payload: Some(payload),
-                headers,
-            },
-            OutputRecord {
-                topic: Topic::Members,
-                partition: place.partition,
-                key: Some(row_key),
-                payload: row,
-                headers: row_headers,
-            },
-        ]
-    }
-
-    /// The row of the membership table after an entry.
-    fn member_row(&self, entry: &CohortChange) -> Vec<u8> {
-        let mut row = Vec::with_capacity(128);
-        let member = CohortMember {
-            customer_id: entry.customer_id.clone(),
-            cohort: entry.cohort.clone(),
-            entered_at: entry.entered_at,
-            times_entered: entry.times_entered,
-            event_id: entry.event_id.clone(),
-            sequence: entry.sequence,
-            reason: entry.reason,
-            definition: entry.definition.clone(),
-        };
-        self.encoder.member(&member, &mut row);
-        row
-    }
-
-    /// The record of a change of a risk level.
-    pub(in crate::lane) fn risk_record(
-        &self,
-        rules: &RuleSet,
-        customer: &str,
-        effect: RiskEffect,
-        automation: Automation,
-        place: &Origin<'_>,
-    ) -> Option<OutputRecord> {
-        let churn = rules.churn.as_ref()?;
-        let level = level_name(rules, effect.level);
-        let event_id = change_id(customer, "churn risk", level, effect.at);
-        let words = |of: &dyn Fn(Language) -> String| Localized { en: of(Language::English), fr: of(Language::French) };
-        let factor = |factor: &Factor| RiskFactor {
-            text: words(&|language| factor.text(rules, language)),
-            points: factor.points,
-        };
-        let change = ChurnRiskChange {
-            event_id: event_id.clone(),
-            customer_id: customer.to_owned(),
-            level: level.to_owned(),
-            previous_level: level_name(rules, effect.previous).to_owned(),
+        plan: &mut Plan,
+    ) {
+        let cohort = rules.cohort(effect.cohort);
+        let id = ChangeId::of(customer, &cohort.name, effect.change.symbol(), effect.at);
+        let sentences = write_texts(rules, effect, &mut plan.texts);
+        let why: Vec<Evidence<&str>> = evidence(effect, &plan.texts).collect();
+        let change = CohortChange {
+            event_id: id.as_str(),
+            customer_id: customer,
+            cohort: &cohort.name,
+            change: effect.change,
             occurred_at: effect.at,
             reason: effect.reason,
             automation: automation.is_allowed(),
-            why_text: words(&|language| effect.sentence(rules, language)),
-            factors: effect.factors.iter().map(factor).collect(),
+            why: &why,
+            why_text: Localized { en: plan.texts.get(sentences.en), fr: plan.texts.get(sentences.fr) },
+            cause: effect.cause.as_ref().map(|cause| place.cause(cause)),
+            entered_at: effect.entered_at,
+            times_entered: effect.times_entered,
+            next_change_at: effect.next_change_at,
+            sequence: effect.sequence,
+            definition: &cohort.definition,
+            action: cohort.action.as_deref(),
+            owner: cohort.owner.as_deref(),
+            properties: &effect.properties,
+            risk: effect.risk.zip(rules.churn.as_ref()).map(|(risk, churn)| RiskStanding {
+                level: level_name(rules, risk.level),
+                probability: risk.probability,
+                horizon_days: in_days(churn.horizon),
+            }),
+            value: effect.risk.and_then(|risk| risk.value).map(|clv| value(clv, rules)),
+        };
+        let kind = match effect.change {
+            Change::Entered => Kind::Entered,
+            Change::Exited => Kind::Exited,
+        };
+        let mut payload = Vec::with_capacity(CHANGE_BYTES);
+        self.encoder.change(&change, &mut payload);
+        let mut record =
+            OutputRecord::new(Topic::Changes, place.partition, Some(payload)).with_key(&[customer.as_bytes()]);
+        let subject = (b"cohort".as_slice(), cohort.name.as_str());
+        record.write_headers(|headers| self.fragments.write_headers(kind, &id, effect.at, subject, place, headers));
+        let row = self.row(&change, place.partition);
+        plan.records.extend([record, row]);
+    }
+
+    /// The row of the membership table after an entry, or the tombstone after an exit.
+    fn row(&self, change: &CohortChange<'_>, partition: i32) -> OutputRecord {
+        let row = (change.change == Change::Entered).then(|| {
+            let mut row = Vec::with_capacity(ROW_BYTES);
+            let member = CohortMember {
+                customer_id: change.customer_id,
+                cohort: change.cohort,
+                entered_at: change.entered_at,
+                times_entered: change.times_entered,
+                event_id: change.event_id,
+                sequence: change.sequence,
+                reason: change.reason,
+                definition: change.definition,
+            };
+            self.encoder.member(&member, &mut row);
+            row
+        });
+        let key = [change.cohort.as_bytes(), b"/", change.customer_id.as_bytes()];
+        let record = match row {
+            Some(row) => OutputRecord::new(Topic::Members, partition, Some(row)),
+            None => OutputRecord::tombstone(Topic::Members, partition, ROW_BYTES),
+        };
+        let mut record = record.with_key(&key);
+        // A row says less than its change: consumers look it up by its key.
+        record.push_header(b"ce_id", change.event_id.as_bytes());
+        record.push_header(b"cohort", change.cohort.as_bytes());
+        record
+    }
+
+    /// Adds the record of a change of a risk level to a plan.
+    pub(in crate::lane) fn push_risk(
+        &self,
+        rules: &RuleSet,
+        customer: &str,
+        effect: &RiskEffect,
+        automation: Automation,
+        place: &Origin<'_>,
+        plan: &mut Plan,
+    ) {
+        let Some(churn) = rules.churn.as_ref() else { return };
+        let level = level_name(rules, effect.level);
+        let id = ChangeId::of(customer, "churn risk", level, effect.at);
+        let texts = &mut plan.texts;
+        texts.clear();
+        let sentences = Localized {
+            en: texts.add(|out| effect.write_sentence(rules, Language::English, out)),
+            fr: texts.add(|out| effect.write_sentence(rules, Language::French, out)),
+        };
+        let mut write = |factor: &Factor| {
+            let en = texts.add(|out| factor.write_text(rules, Language::English, out));
+            (en, texts.add(|out| factor.write_text(rules, Language::French, out)), factor.points)
+        };
+        let factors: Vec<(usize, usize, i64)> = effect.factors.iter().map(&mut write).collect();
+        let text = |number: usize| plan.texts.get(number);
+        let factor = |(en, fr, points)| RiskFactor { text: Localized { en: text(en), fr: text(fr) }, points };
+        let factors: Vec<RiskFactor<'_>> = factors.into_iter().map(factor).collect();
+        let change = ChurnRiskChange {
+            event_id: id.as_str(),
+            customer_id: customer,
+            level,
+            previous_level: level_name(rules, effect.previous),
+            occurred_at: effect.at,
+            reason: effect.reason,
+            automation: automation.is_allowed(),
+            why_text: Localized { en: text(sentences.en), fr: text(sentences.fr) },
+            factors: &factors,
             probability: effect.probability,
             horizon_days: in_days(churn.horizon),
             expected_purchases: effect.expected,
@@ -196,24 +183,22 @@ impl RecordEncoder {
             value: effect.value.map(|clv| value(clv, rules)),
             value_at_risk: effect.value_at_risk(),
             next_level_at: effect.next_level_at,
-            model: churn.model.name().to_owned(),
+            model: churn.model.name(),
             parameters: effect.version,
             provisional: effect.provisional,
             sequence: effect.sequence,
-            definition: churn.definition.clone(),
-            cause: effect.cause.map(|cause| place.cause(cause)),
+            definition: &churn.definition,
+            cause: effect.cause.as_ref().map(|cause| place.cause(cause)),
         };
-        let mut payload = Vec::with_capacity(512);
+        let mut payload = Vec::with_capacity(CHANGE_BYTES);
         self.encoder.risk(&change, &mut payload);
-        let headers =
-            self.headers("cohortd.churn_risk.changed.v1", event_id, change.occurred_at, ("level", level), place);
-        Some(OutputRecord {
-            topic: Topic::Risks,
-            partition: place.partition,
-            key: Some(customer.as_bytes().to_vec()),
-            payload: Some(payload),
-            headers,
-        })
+        let mut record =
+            OutputRecord::new(Topic::Risks, place.partition, Some(payload)).with_key(&[customer.as_bytes()]);
+        let subject = (b"level".as_slice(), level);
+        record.write_headers(|headers| {
+            self.fragments.write_headers(Kind::Risk, &id, effect.at, subject, place, headers);
+        });
+        plan.records.push(record);
     }
 
     /// The record of a cohort's forecast.
@@ -225,46 +210,32 @@ impl RecordEncoder {
     ) -> OutputRecord {
         let mut payload = Vec::with_capacity(256);
         self.encoder.forecast(forecast, &mut payload);
-        let key = format!("{}/{day}", forecast.cohort).into_bytes();
-        let headers = Headers::from([("content-type".into(), b"application/avro".as_slice().into())]);
-        OutputRecord { topic: Topic::Forecasts, partition, key: Some(key), payload: Some(payload), headers }
-    }
-
-    /// Headers of the CloudEvents Kafka binding in binary mode, and our own, which consumers can filter on without
-    /// decoding.
-    fn headers(
-        &self,
-        kind: &'static str,
-        event_id: String,
-        at: Instant,
-        subject: (&'static str, &str),
-        place: &Origin<'_>,
-    ) -> Headers {
-        let fixed = |name: &'static str, value: &'static str| (name.into(), value.as_bytes().into());
-        let text = |name: &'static str, value: String| (name.into(), value.into_bytes().into());
-        Headers::from([
-            fixed("ce_specversion", "1.0"),
-            text("ce_id", event_id),
-            fixed("ce_type", kind),
-            text("ce_source", self.source.clone()),
-            text("ce_time", at.to_string()),
-            fixed("content-type", "application/avro"),
-            text(subject.0, subject.1.to_owned()),
-            text("cohortd_position", place.position.to_string()),
-            text("cohortd_stream_time", place.stream_time.0.to_string()),
-        ])
+        let key = [forecast.cohort.as_bytes(), b"/", day.as_bytes()];
+        let mut record = OutputRecord::new(Topic::Forecasts, partition, Some(payload)).with_key(&key);
+        record.push_header(b"content-type", b"application/avro");
+        record
     }
 }
 
-/// The id of a change, 128 bits in hex: the same after a restart, after a rebuild and from another process. A customer
-/// changes a cohort at most once per instant, so the sequence number in the hash is 0.
-fn change_id(customer: &str, cohort: &str, change: &str, at: Instant) -> String {
-    let mut hasher = SipHasher13::new();
-    for part in [customer, cohort, change] {
-        hasher.write(&(part.len() as u64).to_le_bytes());
-        hasher.write(part.as_bytes());
+/// Writes the texts of a change: of each part of the rule the condition and its value, then a sentence in each language.
+/// Returns the numbers of the sentences.
+fn write_texts(rules: &RuleSet, effect: &Effect, texts: &mut Texts) -> Localized<usize> {
+    texts.clear();
+    for part in &effect.why {
+        texts.add(|out| part.write_condition(rules, Language::English, out));
+        texts.add(|out| part.write_value(Language::English, out));
     }
-    hasher.write(&at.0.to_le_bytes());
-    hasher.write(&0_u32.to_le_bytes());
-    format!("{:032x}", hasher.finish128().as_u128())
+    Localized {
+        en: texts.add(|out| effect.write_sentence(rules, Language::English, out)),
+        fr: texts.add(|out| effect.write_sentence(rules, Language::French, out)),
+    }
+}
+
+/// The parts of the rule that decided, in English: as [`write_texts`] numbers them.
+fn evidence<'a>(effect: &'a Effect, texts: &'a Texts) -> impl Iterator<Item = Evidence<&'a str>> {
+    effect.why.iter().enumerate().map(|(number, part)| Evidence {
+        condition: texts.get(2 * number),
+        value: texts.get(2 * number + 1),
+        holds: part.holds,
+    })
 }

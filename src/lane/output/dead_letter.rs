@@ -10,7 +10,7 @@ use crate::clock::wall_clock;
 use crate::event::DeadLetterReason;
 use crate::kafka::Record;
 use crate::lane::context::Context;
-use crate::lane::output::plan::{Headers, OutputRecord, Topic};
+use crate::lane::output::record::{OutputRecord, Topic};
 use crate::lane::output::rejection::Rejection;
 
 /// The longest `cohortd_detail`, in bytes: it may contain names of schemas, which may be of any length.
@@ -18,7 +18,7 @@ const DETAIL_MAX: usize = 500;
 /// Bytes that a header takes besides its name and value.
 const HEADER_FRAMING: usize = 10;
 
-type Header = (Cow<'static, str>, Cow<'static, [u8]>);
+type Header<'a> = (&'a [u8], Cow<'a, [u8]>);
 
 /// The dead letter of an input record.
 pub(in crate::lane) fn of_record(
@@ -27,8 +27,9 @@ pub(in crate::lane) fn of_record(
     context: &Context,
     partition: i32,
 ) -> OutputRecord {
-    let text = |name: &[u8]| Some(Cow::Owned(std::str::from_utf8(name).ok()?.to_owned()));
-    let theirs = record.headers().filter_map(|(name, value)| Some((text(name)?, Cow::Owned(value?.to_vec()))));
+    let is_text = |name: &[u8]| std::str::from_utf8(name).is_ok();
+    let theirs = record.headers().filter(|(name, _)| is_text(name));
+    let theirs = theirs.filter_map(|(name, value)| Some((name, Cow::Borrowed(value?))));
     let ours = [
         header("cohortd_reason", refused.reason.as_str()),
         header("cohortd_detail", &refused.detail[..refused.detail.floor_char_boundary(DETAIL_MAX)]),
@@ -53,8 +54,8 @@ pub(in crate::lane) fn of_output(out: &OutputRecord, context: &Context) -> Optio
                 header("cohortd_output", context.topic(out.topic)),
                 header("cohortd_at", &wall_clock().to_string()),
             ];
-            let theirs = out.headers.to_vec();
-            let uncut = Uncut { key: out.key.as_deref(), payload: out.payload.as_deref(), theirs, ours: ours.into() };
+            let theirs = out.headers().iter().map(|(name, value)| (name, Cow::Borrowed(value))).collect();
+            let uncut = Uncut { key: out.key(), payload: out.value(), theirs, ours: ours.into() };
             Some(uncut.fit(out.partition, context.limits.of(Topic::DeadLetters)))
         }
     }
@@ -63,13 +64,13 @@ pub(in crate::lane) fn of_output(out: &OutputRecord, context: &Context) -> Optio
 /// A dead letter that is itself too large, because the topic's limit was lowered since the start: half as long. `None`:
 /// nothing is left to truncate.
 fn of_dead_letter(out: &OutputRecord) -> Option<OutputRecord> {
-    let is_ours = |header: &&Header| header.0.starts_with("cohortd_");
-    let ours: Vec<Header> = out.headers.iter().filter(is_ours).cloned().collect();
-    let theirs: Vec<Header> = out.headers.iter().filter(|header| !is_ours(header)).cloned().collect();
-    if theirs.is_empty() && out.key.is_none() && out.payload.as_ref().is_none_or(Vec::is_empty) {
+    let headers = out.headers().iter().map(|(name, value)| (name, Cow::Borrowed(value)));
+    let (ours, theirs): (Vec<Header<'_>>, Vec<Header<'_>>) =
+        headers.partition(|header| header.0.starts_with(b"cohortd_"));
+    if theirs.is_empty() && out.key().is_none() && out.value().is_none_or(<[u8]>::is_empty) {
         return None;
     }
-    let uncut = Uncut { key: out.key.as_deref(), payload: out.payload.as_deref(), theirs, ours };
+    let uncut = Uncut { key: out.key(), payload: out.value(), theirs, ours };
     let half = uncut.bytes() / 2;
     Some(uncut.fit(out.partition, half))
 }
@@ -79,11 +80,11 @@ struct Uncut<'a> {
     key: Option<&'a [u8]>,
     payload: Option<&'a [u8]>,
     /// Headers of the record, which may be dropped.
-    theirs: Vec<Header>,
-    ours: Vec<Header>,
+    theirs: Vec<Header<'a>>,
+    ours: Vec<Header<'a>>,
 }
 
-impl Uncut<'_> {
+impl<'a> Uncut<'a> {
     fn bytes(&self) -> usize {
         let parts = self.key.map_or(0, <[u8]>::len) + self.payload.map_or(0, <[u8]>::len);
         parts + self.theirs.iter().chain(&self.ours).map(size).sum::<usize>()
@@ -91,23 +92,24 @@ impl Uncut<'_> {
 
     /// The dead letter in at most `limit` bytes, or in as few as its own headers take.
     fn fit(self, partition: i32, limit: usize) -> OutputRecord {
-        let uncut = self.bytes() <= limit;
-        let (key, payload, headers) = if uncut { self.entire() } else { self.cut_to(limit) };
-        OutputRecord { topic: Topic::DeadLetters, partition, key, payload, headers }
-    }
-
-    fn entire(self) -> (Option<Vec<u8>>, Option<Vec<u8>>, Headers) {
-        let headers: Vec<Header> = self.theirs.into_iter().chain(self.ours).collect();
-        (self.key.map(<[u8]>::to_vec), self.payload.map(<[u8]>::to_vec), headers.into())
+        let parts = if self.bytes() <= limit { self } else { self.cut_to(limit) };
+        let mut letter = OutputRecord::new(Topic::DeadLetters, partition, parts.payload.map(<[u8]>::to_vec));
+        if let Some(key) = parts.key {
+            letter = letter.with_key(&[key]);
+        }
+        for (name, value) in parts.theirs.iter().chain(&parts.ours) {
+            letter.push_header(name, value);
+        }
+        letter
     }
 
     /// The key gets an eighth, foreign headers a quarter, the value the rest.
-    fn cut_to(self, limit: usize) -> (Option<Vec<u8>>, Option<Vec<u8>>, Headers) {
+    fn cut_to(self, limit: usize) -> Self {
         let Self { key, payload, theirs, mut ours } = self;
         let lengths = (key.map_or(0, <[u8]>::len), payload.map_or(0, <[u8]>::len));
         let headers: usize = theirs.iter().map(size).sum();
         // Keeps the original lengths if the dead letter is truncated a second time.
-        if !ours.iter().any(|(name, _)| name == "cohortd_truncated") {
+        if !ours.iter().any(|(name, _)| *name == b"cohortd_truncated") {
             let text = format!("key={} value={} headers={headers}", lengths.0, lengths.1);
             ours.push(header("cohortd_truncated", &text));
         }
@@ -115,23 +117,22 @@ impl Uncut<'_> {
         let key = key.map(|key| &key[..key.len().min(left / 8)]);
         left -= key.map_or(0, <[u8]>::len);
         let mut for_theirs = left / 4;
-        let mut kept: Vec<Header> = Vec::new();
+        let mut kept: Vec<Header<'a>> = Vec::new();
         for header in theirs {
             let Some(rest) = for_theirs.checked_sub(size(&header)) else { continue };
             (for_theirs, left) = (rest, left - size(&header));
             kept.push(header);
         }
-        let payload = payload.map(|payload| payload[..payload.len().min(left)].to_vec());
-        kept.extend(ours);
-        (key.map(<[u8]>::to_vec).filter(|key| !key.is_empty()), payload, kept.into())
+        let payload = payload.map(|payload| &payload[..payload.len().min(left)]);
+        Self { key: key.filter(|key| !key.is_empty()), payload, theirs: kept, ours }
     }
 }
 
-fn header(name: &'static str, value: &str) -> Header {
-    (name.into(), value.as_bytes().to_vec().into())
+fn header(name: &'static str, value: &str) -> Header<'static> {
+    (name.as_bytes(), value.as_bytes().to_vec().into())
 }
 
-fn size((name, value): &Header) -> usize {
+fn size((name, value): &Header<'_>) -> usize {
     name.len() + value.len() + HEADER_FRAMING
 }
 
@@ -141,25 +142,27 @@ mod tests {
 
     fn fit(key: usize, value: usize, theirs: &[usize], limit: usize) -> OutputRecord {
         let (key, value) = (vec![1; key], vec![2; value]);
-        let theirs = theirs.iter().map(|length| ("foreign".into(), vec![3; *length].into())).collect();
+        let theirs = theirs.iter().map(|length| (b"foreign".as_slice(), vec![3; *length].into())).collect();
         let ours = vec![header("cohortd_reason", "oversized")];
         Uncut { key: Some(&key), payload: Some(&value), theirs, ours }.fit(0, limit)
     }
 
     fn bytes(out: &OutputRecord) -> usize {
-        let lengths = [out.key.as_ref(), out.payload.as_ref()].map(|part| part.map_or(0, Vec::len));
-        lengths.iter().sum::<usize>() + out.headers.iter().map(size).sum::<usize>()
+        out.bytes() + out.headers().iter().map(|(name, value)| size(&(name, value.into()))).sum::<usize>()
     }
 
     fn value<'a>(out: &'a OutputRecord, name: &str) -> Option<&'a str> {
-        let found = out.headers.iter().find(|header| header.0 == name)?;
-        std::str::from_utf8(&found.1).ok()
+        let found = out.headers().iter().find(|header| header.0 == name.as_bytes())?;
+        std::str::from_utf8(found.1).ok()
     }
 
     #[test]
     fn what_fits_is_left_as_it_came() {
         let out = fit(10, 1_000, &[50, 50], 2_000);
-        assert_eq!((out.key.unwrap().len(), out.payload.unwrap().len(), out.headers.len()), (10, 1_000, 3));
+        assert_eq!(
+            (out.key().unwrap().len(), out.value().unwrap().len(), out.headers().iter().count()),
+            (10, 1_000, 3)
+        );
     }
 
     #[test]
@@ -177,8 +180,8 @@ mod tests {
             assert_eq!(value(&out, "cohortd_reason"), Some("oversized"));
         }
         let out = fit(10, 9_000_000, &[50], 100_000);
-        assert_eq!((out.key.as_ref().unwrap().len(), value(&out, "foreign").map(str::len)), (10, Some(50)));
-        assert!(out.payload.as_ref().unwrap().len() > 90_000);
+        assert_eq!((out.key().unwrap().len(), value(&out, "foreign").map(str::len)), (10, Some(50)));
+        assert!(out.value().unwrap().len() > 90_000);
     }
 
     #[test]
@@ -190,6 +193,6 @@ mod tests {
         }
         assert!(value(&out, "cohortd_truncated").unwrap().starts_with("key=100 value=9000000"));
         assert_eq!(value(&out, "cohortd_reason"), Some("oversized"));
-        assert!(out.key.is_none() && out.payload.is_none_or(|payload| payload.is_empty()));
+        assert!(out.key().is_none() && out.value().is_none_or(<[u8]>::is_empty));
     }
 }

@@ -1,7 +1,7 @@
 //! How large records may be, by the limits of their topics.
 
 use crate::kafka::Sizes;
-use crate::lane::output::plan::Topic;
+use crate::lane::output::record::Topic;
 use crate::settings::Topics;
 
 /// Kafka's default limit for a record (`message.max.bytes`).

@@ -1,74 +1,25 @@
 //! What one batch is to do, kept until it is known to be committed: records to send, database writes, counts for the
 //! metrics.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::{Change, SkipReason};
+use crate::lane::output::record::OutputRecord;
 use crate::lane::output::rejection::DeadLettered;
+use crate::lane::output::texts::Texts;
 use crate::lane::versions::rulebook::Version;
 use crate::rules::CohortIx;
-use crate::settings::Topics;
-use crate::store::layout::changelog;
 use crate::store::{Batch, Meta};
-
-/// Where a record goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::lane) enum Topic {
-    Changes,
-    Members,
-    Risks,
-    Forecasts,
-    DeadLetters,
-    Changelog,
-    Summaries,
-}
-
-impl Topic {
-    pub(in crate::lane) const ALL: [Self; 7] = [
-        Self::Changes,
-        Self::Members,
-        Self::Risks,
-        Self::Forecasts,
-        Self::DeadLetters,
-        Self::Changelog,
-        Self::Summaries,
-    ];
-
-    /// The topic's name in the settings.
-    pub(in crate::lane) fn name(self, topics: &Topics) -> &str {
-        match self {
-            Self::Changes => &topics.changes,
-            Self::Members => &topics.members,
-            Self::Risks => &topics.risks,
-            Self::Forecasts => &topics.forecasts,
-            Self::DeadLetters => &topics.dead_letters,
-            Self::Changelog => &topics.changelog,
-            Self::Summaries => &topics.summaries,
-        }
-    }
-}
-
-/// A record to be sent, to the partition of its input.
-pub(in crate::lane) struct OutputRecord {
-    pub(in crate::lane) topic: Topic,
-    pub(in crate::lane) partition: i32,
-    pub(in crate::lane) key: Option<Vec<u8>>,
-    /// `None` is a tombstone.
-    pub(in crate::lane) payload: Option<Vec<u8>>,
-    pub(in crate::lane) headers: Headers,
-}
-
-/// A record's headers.
-pub(in crate::lane) type Headers = Box<[(Cow<'static, str>, Cow<'static, [u8]>)]>;
 
 /// One batch over all partitions that took part.
 #[derive(Default)]
 pub(in crate::lane) struct Plan {
     pub(in crate::lane) records: Vec<OutputRecord>,
     pub(in crate::lane) parts: Vec<Part>,
+    /// Memory for the texts of one change.
+    pub(super) texts: Texts,
     /// How many records `bytes` has counted, and their bytes: records are only added.
     counted: Cell<(usize, usize)>,
 }
@@ -96,19 +47,6 @@ impl Plan {
     }
 }
 
-impl OutputRecord {
-    pub(in crate::lane) fn bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, Vec::len) + self.payload.as_ref().map_or(0, Vec::len)
-    }
-
-    /// Bytes of a customer's state; `None` for other records.
-    pub(in crate::lane) fn state_bytes(&self) -> Option<usize> {
-        let is_state =
-            self.topic == Topic::Changelog && self.key.as_ref()?.first().copied() == Some(changelog::CUSTOMER);
-        self.payload.as_ref().filter(|_| is_state).map(Vec::len)
-    }
-}
-
 impl Plan {
     /// Removes everything of one partition.
     pub(in crate::lane) fn remove_partition(&mut self, partition: i32) {
@@ -122,6 +60,7 @@ pub(in crate::lane) struct Part {
     pub(in crate::lane) partition: i32,
     /// META as of this batch.
     pub(in crate::lane) meta: Arc<Meta>,
+    /// Empty until the part is complete: `residents` collects the writes of customers.
     pub(in crate::lane) writes: Batch,
     pub(in crate::lane) tally: Tally,
 }
@@ -143,7 +82,6 @@ pub(in crate::lane) struct Tally {
     pub(in crate::lane) flushed: u64,
     /// Customers decided under new parameters by the sweep.
     pub(in crate::lane) reevaluated: u64,
-    pub(in crate::lane) rearmed: u64,
     /// For each deadline that led to a change while live: by how many milliseconds it was decided later than
     /// `time.arrives_within` after its instant.
     pub(in crate::lane) lateness_ms: Vec<i64>,

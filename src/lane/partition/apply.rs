@@ -6,42 +6,9 @@ use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::placement::Seen;
 use crate::lane::partition::state::Partition;
-use crate::store::{Recorded, StoreError, decode_state};
+use crate::store::{Recorded, StoreError};
 
 impl Partition {
-    /// The customer's slot, if the customer is in memory.
-    pub(in crate::lane) fn find(&mut self, customer: &str) -> Option<Slot> {
-        self.shard.find(customer)
-    }
-
-    /// Prefetches a customer's state into the processor's cache.
-    pub(in crate::lane) fn prefetch(&self, slot: Slot) {
-        self.shard.prefetch(slot);
-    }
-
-    /// Loads the states of customers who are not in memory, in one read.
-    pub(in crate::lane) fn load_states(&mut self, mut missing: Vec<&str>) -> Result<(), StoreError> {
-        missing.sort_unstable();
-        missing.dedup();
-        let found = self.database.customers(&missing)?;
-        for (customer, stored) in missing.into_iter().zip(found) {
-            if let Some(stored) = stored {
-                let state = decode_state(stored.state(), &self.rules.rules)?;
-                let indexed_at = match self.rearmed.get(customer) {
-                    Some(at) => *at,
-                    None => stored.indexed_at()?,
-                };
-                self.shard.insert(customer, state, indexed_at);
-            }
-        }
-        Ok(())
-    }
-
-    /// The slot of a customer whose state was loaded, or who is new.
-    pub(in crate::lane) fn slot(&mut self, customer: &str) -> Slot {
-        self.shard.find_or_new(customer)
-    }
-
     /// Applies an accepted event and decides the deadlines that it makes due. False: a duplicate. `slot`: the
     /// customer's, if it was looked up in this batch.
     pub(in crate::lane) fn apply(
@@ -53,10 +20,10 @@ impl Partition {
         context: &Context,
         plan: &mut Plan,
     ) -> Result<bool, StoreError> {
-        let slot = slot.unwrap_or_else(|| self.slot(event.customer));
-        let is_new = self.shard.is_new(slot);
-        if !self.shard.apply_event(slot, event, position, detail, &mut self.effects) {
-            if event.at - self.timing.arrives_within > self.shard.stream_time() {
+        let slot = slot.unwrap_or_else(|| self.residents.find_or_new(event.customer));
+        let is_new = self.residents.shard().is_new(slot);
+        if !self.residents.apply_event(slot, event, position, detail) {
+            if event.at - self.timing.arrives_within > self.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
             return Ok(false);
@@ -67,6 +34,10 @@ impl Partition {
             self.tally().misplaced += 1;
         }
         self.decide_due(position, position + 1, detail, context, plan)?;
+        if self.is_overdue() {
+            // What is decided later at this position must not change what was said of this customer.
+            self.flush_one(slot, plan);
+        }
         Ok(true)
     }
 
@@ -79,14 +50,14 @@ impl Partition {
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
-        let slot = self.slot(event.customer);
-        if self.shard.as_of(slot) > self.meta.log.position(position) {
+        let slot = self.residents.find_or_new(event.customer);
+        if self.residents.shard().as_of(slot) > self.meta.log.position(position) {
             // The state holds its effect; stream time does not.
             if !self.recorded_at(position).any(|recorded| recorded == Recorded::Duplicate) {
-                self.shard.advance(event.at - arrives_within);
+                self.residents.advance(event.at - arrives_within);
             }
         } else {
-            self.shard.apply_event(slot, event, position, Detail::None, &mut self.effects);
+            self.residents.apply_event(slot, event, position, Detail::None);
         }
         self.decide_due(position, position + 1, Detail::None, context, plan)
     }
@@ -104,12 +75,12 @@ impl Partition {
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
-        if to <= self.shard.stream_time() {
+        if to <= self.stream_time() {
             return Ok(());
         }
         let position = self.next_offset;
         self.begin();
-        self.shard.advance(to);
+        self.residents.advance(to);
         if detail == Detail::Full {
             self.record(position, Recorded::Advance(to));
         }
@@ -119,6 +90,6 @@ impl Partition {
 
     /// Would moving stream time to `to` decide anything?
     pub(in crate::lane) fn would_decide(&mut self, to: Instant) -> bool {
-        self.due.next_known().min(self.shard.next_due()) < to
+        self.residents.next_due() < to
     }
 }

@@ -2,204 +2,247 @@
 //! MODEL_CHANGED; not for DEFINITION_CHANGED unless `on_create = "emit"`; not later than `automation.max_delay` after
 //! the instant; not for entries in a surge (`surge`).
 //!
+//! What depends on the wall clock, the settings or other customers is recorded where it changes, at a point of the order
+//! of decisions, and the answer follows from what is recorded alone: whoever decides a change again, after a restart with
+//! the disk kept or lost, answers as then.
+//!
 //! Two exceptions: an edit of the rules causes no surge, and a risk level depends on no threshold, so a risk change
 //! with the reason THRESHOLD only coincides with the update of one and is the customer's own.
 
+use std::collections::BTreeMap;
+
 use crate::engine::{Effect, RiskEffect};
 use crate::event::{Change, ChangeReason, Instant, Span};
-use crate::lane::context::Context;
 use crate::lane::output::changes::Automation;
-use crate::lane::partition::state::Partition;
-use crate::lane::partition::surge::{Entry, Surges};
 use crate::rules::{Cohort, OnCreate};
+use crate::store::{CohortHour, DecisionPoint, Recorded, Surge, Trigger};
 
-/// What the rule needs to know besides the change.
-pub(in crate::lane) struct AutomationRule {
-    caught_up: bool,
-    now: Instant,
-    max_delay: Span,
+/// What decides together, at one reading of the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::lane) struct Round {
+    /// The offset that its records name as their cause.
+    pub(in crate::lane) position: i64,
+    /// The offset after the last record that was read.
+    pub(in crate::lane) next_offset: i64,
+    pub(in crate::lane) trigger: Trigger,
 }
 
-impl AutomationRule {
-    /// For the changes of a partition.
-    pub(in crate::lane) fn new(partition: &Partition, now: Instant, context: &Context) -> Self {
-        Self { caught_up: partition.caught_up, now, max_delay: context.max_delay }
+impl Round {
+    /// Of what the record at `position` brings about, or of what happens before it is read. `as_of`: the offset after the
+    /// last record that was read.
+    pub(in crate::lane) fn new(position: i64, as_of: i64) -> Self {
+        let trigger = if as_of > position { Trigger::Record } else { Trigger::Clock };
+        Self { position, next_offset: as_of, trigger }
     }
 
-    /// For a change of a cohort, apart from surges.
-    pub(in crate::lane) fn for_change(&self, effect: &Effect, cohort: &Cohort) -> Automation {
+    pub(in crate::lane) fn at(self, at: Instant) -> DecisionPoint {
+        DecisionPoint { next_offset: self.next_offset, trigger: self.trigger, at }
+    }
+}
+
+/// Changes decided again by a replay; their records were said before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::lane) struct ReplayedChanges {
+    pub(in crate::lane) all: u64,
+    pub(in crate::lane) for_automation: u64,
+}
+
+impl ReplayedChanges {
+    pub(in crate::lane) fn count(&mut self, automation: Automation) {
+        self.all += 1;
+        self.for_automation += u64::from(automation == Automation::Allowed);
+    }
+}
+
+/// What was recorded of when automation may act. Only what a restart may still need is kept.
+#[derive(Debug, Default)]
+pub(in crate::lane) struct AutomationInputs {
+    /// Since when the partition has caught up; `None`: it has not.
+    caught_up: Option<DecisionPoint>,
+    /// From each point on: changes at instants before this one are too old.
+    outdated: BTreeMap<DecisionPoint, Instant>,
+    surges: BTreeMap<CohortHour, BTreeMap<DecisionPoint, Surge>>,
+    /// What is not written yet, by position.
+    unwritten: Vec<(i64, Recorded)>,
+    /// Changelog keys of what no restart needs any more.
+    obsolete: Vec<Vec<u8>>,
+}
+
+impl AutomationInputs {
+    /// As it was written. `caught_up`: META's, as of the last batch.
+    pub(in crate::lane) fn restored(recorded: &[(i64, Recorded)], caught_up: bool) -> Self {
+        let mut inputs = Self { caught_up: caught_up.then_some(DecisionPoint::FIRST), ..Self::default() };
+        for (_, recorded) in recorded {
+            inputs.take_up(*recorded);
+        }
+        inputs
+    }
+
+    /// Is this one of the inputs that are kept here?
+    pub(in crate::lane) fn is_one(recorded: &Recorded) -> bool {
+        matches!(recorded, Recorded::CaughtUp(_) | Recorded::Outdated { .. } | Recorded::Surge { .. })
+    }
+
+    fn take_up(&mut self, recorded: Recorded) {
+        match recorded {
+            Recorded::CaughtUp(since) => self.caught_up = Some(since),
+            Recorded::Outdated { since, before } => drop(self.outdated.insert(since, before)),
+            Recorded::Surge { since, entries, surge } => {
+                self.surges.entry(entries).or_default().insert(since, surge);
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&mut self, since: DecisionPoint, recorded: Recorded) {
+        self.take_up(recorded);
+        self.unwritten.push((since.next_offset, recorded));
+    }
+
+    /// The partition has caught up with its input.
+    pub(in crate::lane) fn mark_caught_up(&mut self, since: DecisionPoint) {
+        if self.caught_up.is_none() {
+            self.record(since, Recorded::CaughtUp(since));
+        }
+    }
+
+    pub(in crate::lane) fn has_caught_up(&self) -> bool {
+        self.caught_up.is_some()
+    }
+
+    /// By the wall clock, changes at instants before `before` are too old now. Recorded if that says anything new of the
+    /// changes of this round, at these instants.
+    pub(in crate::lane) fn note_clock(
+        &mut self,
+        round: Round,
+        instants: impl Iterator<Item = Instant> + Clone,
+        before: Instant,
+    ) {
+        let is_news = |at: Instant| self.is_outdated(round.at(at)) != (at < before);
+        if self.has_caught_up()
+            && instants.clone().any(is_news)
+            && let Some(earliest) = instants.min()
+        {
+            let since = round.at(earliest);
+            self.record(since, Recorded::Outdated { since, before });
+        }
+    }
+
+    /// As it is counted, entries of this cohort at this point are in a surge, or are not. Recorded if that is news and
+    /// automation could act on them otherwise.
+    pub(in crate::lane) fn note_entries(&mut self, cohort: u32, since: DecisionPoint, surge: Surge) {
+        let entries = cohort_hour(cohort, since.at);
+        if self.surge(entries, since) != surge && self.is_open(since) {
+            self.record(since, Recorded::Surge { since, entries, surge });
+        }
+    }
+
+    /// For a change of a cohort at a point.
+    pub(in crate::lane) fn for_change(&self, effect: &Effect, cohort: &Cohort, round: Round) -> Automation {
         let is_own = match effect.reason {
             ChangeReason::DefinitionChanged => cohort.on_create == OnCreate::Emit,
             // Caused by something computed over all customers, not by the customer.
             ChangeReason::Threshold | ChangeReason::ModelChanged => false,
             _ => true,
         };
-        if is_own { self.if_in_time(effect.at) } else { Automation::Withheld }
+        self.if_open(is_own, round.at(effect.at))
     }
 
-    /// For a change of a risk level.
-    pub(super) fn for_risk_change(&self, effect: &RiskEffect) -> Automation {
+    /// For a change of a risk level at a point.
+    pub(in crate::lane) fn for_risk_change(&self, effect: &RiskEffect, round: Round) -> Automation {
         let is_own = !matches!(effect.reason, ChangeReason::ModelChanged | ChangeReason::DefinitionChanged);
-        if is_own { self.if_in_time(effect.at) } else { Automation::Withheld }
+        self.if_open(is_own, round.at(effect.at))
     }
 
-    /// For a change at an instant that is the customer's own.
-    fn if_in_time(&self, at: Instant) -> Automation {
-        if self.caught_up && self.now.since(at) <= self.max_delay { Automation::Allowed } else { Automation::Withheld }
+    /// Is a change an entry in a surge?
+    pub(in crate::lane) fn is_in_surge(&self, effect: &Effect, round: Round) -> bool {
+        let entries = cohort_hour(u32::from(effect.cohort.0), effect.at);
+        effect.change == Change::Entered && self.surge(entries, round.at(effect.at)) == Surge::Begun
+    }
+
+    fn if_open(&self, is_own: bool, point: DecisionPoint) -> Automation {
+        if is_own && self.is_open(point) { Automation::Allowed } else { Automation::Withheld }
+    }
+
+    /// May automation act on changes at this point, apart from reasons and surges?
+    fn is_open(&self, point: DecisionPoint) -> bool {
+        self.caught_up.is_some_and(|since| since <= point) && !self.is_outdated(point)
+    }
+
+    fn is_outdated(&self, point: DecisionPoint) -> bool {
+        self.outdated.range(..=point).next_back().is_some_and(|(_, before)| point.at < *before)
+    }
+
+    fn surge(&self, entries: CohortHour, point: DecisionPoint) -> Surge {
+        let recorded = self.surges.get(&entries).and_then(|recorded| recorded.range(..=point).next_back());
+        recorded.map_or(Surge::Over, |(_, surge)| *surge)
+    }
+
+    /// The rules have changed, and with them the numbers of the cohorts. Nothing before is decided again.
+    pub(in crate::lane) fn forget_surges(&mut self) {
+        self.unwritten.retain(|(_, recorded)| !matches!(recorded, Recorded::Surge { .. }));
+        for (entries, recorded) in std::mem::take(&mut self.surges) {
+            for (since, surge) in recorded {
+                self.obsolete.push(Recorded::Surge { since, entries, surge }.key(since.next_offset));
+            }
+        }
+    }
+
+    /// What was recorded since the last call, by position.
+    pub(in crate::lane) fn take_unwritten(&mut self) -> Vec<(i64, Recorded)> {
+        std::mem::take(&mut self.unwritten)
+    }
+
+    /// Forgets what no restart needs any more that reads the input again from `replay_from`, where stream time is
+    /// `stream_time`. Returns the changelog keys to delete.
+    pub(in crate::lane) fn prune(
+        &mut self,
+        replay_from: i64,
+        stream_time: Instant,
+        max_lateness: Span,
+    ) -> Vec<Vec<u8>> {
+        let mut obsolete = std::mem::take(&mut self.obsolete);
+        if let Some(since) = self.caught_up.filter(|since| since.next_offset < replay_from)
+            && since != DecisionPoint::FIRST
+        {
+            self.caught_up = Some(DecisionPoint::FIRST);
+            obsolete.push(Recorded::CaughtUp(since).key(since.next_offset));
+        }
+        for (since, before) in superseded(&mut self.outdated, replay_from) {
+            obsolete.push(Recorded::Outdated { since, before }.key(since.next_offset));
+        }
+        let hour_needed = hour(stream_time - max_lateness);
+        self.surges.retain(|entries, recorded| {
+            let mut gone = superseded(recorded, replay_from);
+            // No later entry is in such an hour.
+            let last_needed = recorded.keys().next_back().is_some_and(|since| since.next_offset >= replay_from);
+            if entries.hour < hour_needed && !last_needed {
+                gone.append(recorded);
+            }
+            for (since, surge) in gone {
+                obsolete.push(Recorded::Surge { since, entries: *entries, surge }.key(since.next_offset));
+            }
+            !recorded.is_empty()
+        });
+        obsolete
     }
 }
 
-/// Is a change an entry in a surge? Counts entries, and logs the first one too many of a cohort and hour. `partition`:
-/// its number and its customers. `percent`: `automation.surge`.
-pub(super) fn is_in_surge(
-    effect: &Effect,
-    cohort: &Cohort,
-    surges: &mut Surges,
-    (partition, customers): (i32, u64),
-    percent: u64,
-) -> bool {
-    if effect.change != Change::Entered || percent == 0 {
-        return false;
-    }
-    let number = usize::from(effect.cohort.0);
-    let Entry::InSurge { first } = surges.entered(number, effect.at, percent, customers) else {
-        return false;
-    };
-    if first {
-        tracing::warn!(
-            partition,
-            cohort = cohort.name,
-            customers,
-            "More customers enter at once than automation.surge allows; further entries with `occurred_at` in the same \
-             hour are not for automation."
-        );
-    }
-    true
+/// Removes all but the last of what was recorded before this offset: the last is still in force there.
+fn superseded<T>(recorded: &mut BTreeMap<DecisionPoint, T>, replay_from: i64) -> BTreeMap<DecisionPoint, T> {
+    let bound = DecisionPoint { next_offset: replay_from, trigger: Trigger::Record, at: Instant::MIN };
+    let Some(last) = recorded.range(..bound).next_back().map(|(since, _)| *since) else { return BTreeMap::new() };
+    let rest = recorded.split_off(&last);
+    std::mem::replace(recorded, rest)
+}
+
+fn hour(at: Instant) -> i64 {
+    at.0.div_euclid(Span::HOUR.0)
+}
+
+fn cohort_hour(cohort: u32, at: Instant) -> CohortHour {
+    CohortHour { cohort, hour: hour(at) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{AutomationRule, is_in_surge};
-    use crate::engine::{Effect, RiskEffect};
-    use crate::event::{Change, ChangeReason, Instant, Span};
-    use crate::lane::output::changes::Automation::{self, Allowed, Withheld};
-    use crate::lane::partition::surge::{ALWAYS, Surges};
-    use crate::rules::{CohortIx, RuleSet, load};
-
-    const NOON: Instant = Instant(1_767_614_400_000);
-    const MAX_DELAY: Span = Span(24 * Span::HOUR.0);
-
-    fn rules(on_create: &str) -> RuleSet {
-        let text = format!("[cohorts.c]\nwho = 'did buy ever'\non_create = '{on_create}'");
-        load("r.toml", &text).unwrap()
-    }
-
-    fn change(change: Change, reason: ChangeReason) -> Effect {
-        Effect {
-            cohort: CohortIx(0),
-            change,
-            at: NOON,
-            reason,
-            cause: None,
-            sequence: 1,
-            entered_at: NOON,
-            times_entered: 1,
-            next_change_at: None,
-            properties: Vec::new(),
-            risk: None,
-            why: Vec::new(),
-        }
-    }
-
-    fn risk_change(reason: ChangeReason) -> RiskEffect {
-        RiskEffect {
-            at: NOON,
-            reason,
-            cause: None,
-            sequence: 1,
-            level: 1,
-            previous: 0,
-            probability: 0.5,
-            expected: 1.0,
-            alive: None,
-            value: None,
-            next_level_at: None,
-            version: 1,
-            provisional: false,
-            factors: Vec::new(),
-        }
-    }
-
-    /// The rule of a partition that has caught up, so long after the instant of the changes.
-    fn after(delay: Span) -> AutomationRule {
-        AutomationRule { caught_up: true, now: NOON + delay, max_delay: MAX_DELAY }
-    }
-
-    fn of_cohort(rule: &AutomationRule, reason: ChangeReason, on_create: &str) -> Automation {
-        rule.for_change(&change(Change::Entered, reason), rules(on_create).cohort(CohortIx(0)))
-    }
-
-    #[test]
-    fn automation_acts_on_what_the_customer_did_or_left_undone() {
-        let rule = after(Span(0));
-        for reason in ChangeReason::ALL {
-            let expected = match reason {
-                ChangeReason::Event | ChangeReason::Time | ChangeReason::LateEvent | ChangeReason::Excluded => Allowed,
-                ChangeReason::Threshold | ChangeReason::ModelChanged | ChangeReason::DefinitionChanged => Withheld,
-            };
-            assert_eq!(of_cohort(&rule, *reason, "silent"), expected, "{reason}");
-        }
-    }
-
-    #[test]
-    fn on_create_emit_lets_automation_act_on_an_edit_and_on_nothing_else() {
-        let rule = after(Span(0));
-        assert_eq!(of_cohort(&rule, ChangeReason::DefinitionChanged, "emit"), Allowed);
-        for reason in [ChangeReason::Threshold, ChangeReason::ModelChanged] {
-            assert_eq!(of_cohort(&rule, reason, "emit"), Withheld, "{reason}");
-        }
-    }
-
-    #[test]
-    fn a_change_of_risk_is_withheld_where_the_model_or_the_rules_caused_it() {
-        let rule = after(Span(0));
-        for reason in ChangeReason::ALL {
-            let expected = match reason {
-                ChangeReason::ModelChanged | ChangeReason::DefinitionChanged => Withheld,
-                _ => Allowed,
-            };
-            assert_eq!(rule.for_risk_change(&risk_change(*reason)), expected, "{reason}");
-        }
-    }
-
-    #[test]
-    fn a_change_decided_later_than_max_delay_is_withheld() {
-        for (delay, expected) in [(MAX_DELAY, Allowed), (MAX_DELAY + Span(1), Withheld)] {
-            let rule = after(delay);
-            assert_eq!(of_cohort(&rule, ChangeReason::Event, "silent"), expected);
-            assert_eq!(of_cohort(&rule, ChangeReason::DefinitionChanged, "emit"), expected);
-            assert_eq!(rule.for_risk_change(&risk_change(ChangeReason::Time)), expected);
-        }
-    }
-
-    #[test]
-    fn nothing_is_for_automation_before_the_partition_has_caught_up() {
-        let rule = AutomationRule { caught_up: false, ..after(Span(0)) };
-        assert_eq!(of_cohort(&rule, ChangeReason::Event, "emit"), Withheld);
-        assert_eq!(of_cohort(&rule, ChangeReason::DefinitionChanged, "emit"), Withheld);
-        assert_eq!(rule.for_risk_change(&risk_change(ChangeReason::Event)), Withheld);
-    }
-
-    #[test]
-    fn only_entries_are_in_a_surge_and_zero_per_cent_is_no_limit() {
-        let rules = rules("silent");
-        let cohort = rules.cohort(CohortIx(0));
-        let mut surges = Surges::default();
-        let mut is_in =
-            |kind, percent| is_in_surge(&change(kind, ChangeReason::Event), cohort, &mut surges, (0, 10), percent);
-        assert!((0..ALWAYS).all(|_| !is_in(Change::Entered, 20)));
-        assert!(is_in(Change::Entered, 20));
-        assert!(!is_in(Change::Exited, 20));
-        assert!(!is_in(Change::Entered, 0));
-    }
-}
+mod tests;

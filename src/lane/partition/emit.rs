@@ -6,48 +6,54 @@ use crate::clock::wall_clock;
 use crate::engine::{CustomerEffect, Detail, Effect, RiskEffect, Slot, level_name};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::context::Context;
-use crate::lane::output::changes::{Automation, Origin};
+use crate::lane::output::changes::Automation;
+use crate::lane::output::origin::Origin;
 use crate::lane::output::plan::Plan;
-use crate::lane::partition::automation::{AutomationRule, is_in_surge};
+use crate::lane::partition::automation::Round;
 use crate::lane::partition::progress::LIVE_EVENT_AGE_MAX;
 use crate::lane::partition::state::Partition;
+use crate::lane::partition::surge::{Entries, Limit};
 use crate::rules::RuleSet;
+use crate::store::Surge;
 
 impl Partition {
     /// What a record says of where it was decided.
     pub(in crate::lane) fn origin<'c>(&self, position: i64, context: &'c Context) -> Origin<'c> {
-        Origin { input: &context.topics.input, partition: self.number, position, stream_time: self.shard.stream_time() }
+        Origin { input: &context.topics.input, partition: self.number, position, stream_time: self.stream_time() }
     }
 
-    /// Turns the collected effects into records; drops them during a replay.
-    pub(in crate::lane) fn emit(&mut self, position: i64, detail: Detail, context: &Context, plan: &mut Plan) {
-        let risks = self.shard.take_risks();
-        if self.effects.is_empty() && risks.is_empty() {
+    /// Turns the collected effects of one round into records. During a replay no records are emitted: they were then.
+    pub(in crate::lane) fn emit(&mut self, round: Round, detail: Detail, context: &Context, plan: &mut Plan) {
+        let risks = self.residents.take_risks();
+        if !self.residents.has_effects() && risks.is_empty() {
             return;
         }
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = self.residents.take_effects();
         if detail == Detail::Full {
-            self.emit_records(&mut effects, risks, position, context, plan);
+            self.emit_records(&mut effects, risks, round, context, plan);
+        } else {
+            self.count_replayed(&effects, &risks, round);
         }
-        effects.clear();
-        self.effects = effects;
+        self.residents.reuse_effects(effects);
     }
 
     fn emit_records(
         &mut self,
         effects: &mut Vec<CustomerEffect>,
         risks: Vec<(Slot, RiskEffect)>,
-        position: i64,
+        round: Round,
         context: &Context,
         plan: &mut Plan,
     ) {
         let now = wall_clock();
-        let place = self.origin(position, context);
-        let rule = AutomationRule::new(self, now, context);
+        let place = self.origin(round.position, context);
+        let instants = effects.iter().map(|it| it.effect.at).chain(risks.iter().map(|(_, effect)| effect.at));
+        self.automation.note_clock(round, instants, now - context.max_delay);
+        self.note_entries(effects, round, context);
         self.begin();
         let part = self.part.as_mut().expect("begun just now");
         for CustomerEffect { slot, effect } in effects.drain(..) {
-            let customer = self.shard.customer(slot);
+            let customer = self.residents.shard().customer(slot);
             let members = &mut self.members[usize::from(effect.cohort.0)];
             *members = match effect.change {
                 Change::Entered => *members + 1,
@@ -61,23 +67,73 @@ impl Partition {
             if cohort.shadow {
                 continue;
             }
-            let mut automation = rule.for_change(&effect, cohort);
-            if is_in_surge(&effect, cohort, &mut self.surges, (self.number, self.customers), context.surge) {
+            let mut automation = self.automation.for_change(&effect, cohort, round);
+            if self.automation.is_in_surge(&effect, round) {
                 context.metrics.surge_withheld.inc_by(u64::from(automation == Automation::Allowed));
                 automation = Automation::Withheld;
             }
-            plan.records.extend(context.record_encoder.change_records(
-                &self.rules.rules,
-                customer,
-                effect,
-                automation,
-                &place,
-            ));
+            context.record_encoder.push_change(&self.rules.rules, customer, &effect, automation, &place, plan);
         }
         let rules = Arc::clone(&self.rules.rules);
         for (slot, effect) in risks {
-            let customer: Box<str> = self.shard.customer(slot).into();
-            self.emit_risk(&rules, &customer, effect, position, context, plan);
+            let customer: Box<str> = self.residents.shard().customer(slot).into();
+            self.emit_risk(&rules, &customer, effect, round, context, plan);
+        }
+    }
+
+    /// Notes what the wall clock says of changes at these instants that are decided now.
+    pub(in crate::lane) fn note_clock(
+        &mut self,
+        instants: impl Iterator<Item = Instant> + Clone,
+        now: Instant,
+        context: &Context,
+    ) {
+        self.automation.note_clock(self.round(), instants, now - context.max_delay);
+    }
+
+    /// Counts the entries of one round, those of a cohort at one instant together, and notes where a surge begins or ends.
+    fn note_entries(&mut self, effects: &[CustomerEffect], round: Round, context: &Context) {
+        let limit = Limit { percent: context.surge, customers: self.customers };
+        let mut entries = std::mem::take(&mut self.entries);
+        let is_said = |effect: &Effect| !self.rules.rules.cohort(effect.cohort).shadow;
+        let entered = effects.iter().map(|it| &it.effect).filter(|effect| effect.change == Change::Entered);
+        entries.extend(entered.filter(|effect| is_said(effect)).map(|effect| (effect.at, effect.cohort)));
+        entries.sort_unstable();
+        for together in entries.chunk_by(|a, b| a == b) {
+            let (at, cohort) = together[0];
+            let counted = match limit.percent {
+                0 => Entries::Normal,
+                _ => self.surges.entered(usize::from(cohort.0), at, together.len() as u64, limit),
+            };
+            let surge = if counted == Entries::Normal { Surge::Over } else { Surge::Begun };
+            self.automation.note_entries(u32::from(cohort.0), round.at(at), surge);
+            if counted == (Entries::InSurge { first: true }) {
+                tracing::warn!(
+                    partition = self.number,
+                    cohort = self.rules.rules.cohort(cohort).name,
+                    customers = limit.customers,
+                    "More customers enter at once than automation.surge allows; further entries with `occurred_at` in the \
+                     same hour are not for automation."
+                );
+            }
+        }
+        entries.clear();
+        self.entries = entries;
+    }
+
+    /// Counts changes that were said before the restart.
+    fn count_replayed(&mut self, effects: &[CustomerEffect], risks: &[(Slot, RiskEffect)], round: Round) {
+        let rules = Arc::clone(&self.rules);
+        for CustomerEffect { effect, .. } in effects {
+            let cohort = rules.rules.cohort(effect.cohort);
+            if !cohort.shadow {
+                let is_in_surge = self.automation.is_in_surge(effect, round);
+                let automation = self.automation.for_change(effect, cohort, round);
+                self.replayed.count(if is_in_surge { Automation::Withheld } else { automation });
+            }
+        }
+        for (_, effect) in risks {
+            self.replayed.count(self.automation.for_risk_change(effect, round));
         }
     }
 
@@ -87,14 +143,14 @@ impl Partition {
         rules: &RuleSet,
         customer: &str,
         effect: RiskEffect,
-        position: i64,
+        round: Round,
         context: &Context,
         plan: &mut Plan,
     ) {
-        let place = self.origin(position, context);
-        let automation = AutomationRule::new(self, wall_clock(), context).for_risk_change(&effect);
+        let place = self.origin(round.position, context);
+        let automation = self.automation.for_risk_change(&effect, round);
         self.tally().risks.push(level_name(rules, effect.level).into());
-        plan.records.extend(context.record_encoder.risk_record(rules, customer, effect, automation, &place));
+        context.record_encoder.push_risk(rules, customer, &effect, automation, &place, plan);
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::engine::Slot;
 use crate::event::Instant;
 use crate::lane::context::Context;
-use crate::lane::output::plan::{Headers, OutputRecord, Part, Plan, Tally, Topic};
-use crate::lane::partition::due::DueIndex;
+use crate::lane::output::plan::{Part, Plan, Tally};
+use crate::lane::output::record::{OutputRecord, Topic};
+use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::state::{Checkpoint, Partition};
 use crate::metrics::{Fired, Metrics};
+use crate::residents::{BatchCounts, Flushed, Shrunk};
 use crate::store::layout::{changelog, customer_key};
 use crate::store::{Log, Meta, Recorded, encode_meta};
 
@@ -26,31 +28,23 @@ pub(in crate::lane) struct Share {
     pub(in crate::lane) flushes: usize,
 }
 
-/// Moves a customer's entry in the timer index. `Instant::MAX`: no entry.
-pub(in crate::lane) fn move_timer(part: &mut Part, due: &mut DueIndex, customer: &str, old: Instant, new: Instant) {
-    if old < Instant::MAX {
-        part.writes.delete_timer(old, customer);
-        due.remove(old, customer);
+/// Adds a flushed state to the plan, as its changelog record, and counts it.
+pub(in crate::lane) fn put_state(flushed: Flushed<'_>, part: &mut Part, ranks: &mut RankState, plan: &mut Plan) {
+    let Flushed { customer, state, moves, shrunk } = flushed;
+    if let Some(Shrunk { before, limit }) = shrunk {
+        // The dropped history may change later decisions.
+        tracing::warn!(
+            partition = part.partition,
+            before,
+            after = state.len(),
+            limit,
+            "The state of a customer is larger than topics.changelog takes; the oldest of it is forgotten."
+        );
     }
-    if new < Instant::MAX {
-        part.writes.put_timer(new, customer);
-        due.insert(new, customer.into());
-    }
-}
-
-/// Writes a customer's state with a batch, and returns its changelog record.
-pub(in crate::lane) fn put_state(part: &mut Part, customer: &str, indexed_at: Instant, bytes: Vec<u8>) -> OutputRecord {
-    part.writes.put_customer(customer, indexed_at, &bytes);
     part.tally.flushed += 1;
-    let mut key = Vec::with_capacity(1 + customer.len());
-    customer_key(customer, &mut key);
-    OutputRecord {
-        topic: Topic::Changelog,
-        partition: part.partition,
-        key: Some(key),
-        payload: Some(bytes),
-        headers: Headers::default(),
-    }
+    let key = customer_key(customer);
+    plan.records.push(OutputRecord::new(Topic::Changelog, part.partition, Some(state)).with_key(&key));
+    ranks.count(&moves);
 }
 
 impl Partition {
@@ -71,10 +65,10 @@ impl Partition {
     pub(in crate::lane) fn mark(&mut self) {
         let mark = self.next_offset;
         if self.checkpoints.back().is_none_or(|last| last.mark != mark) {
-            let (stream_time, began) = (self.shard.stream_time(), std::time::Instant::now());
+            let (stream_time, began) = (self.stream_time(), std::time::Instant::now());
             self.checkpoints.push_back(Checkpoint { mark, stream_time, began });
         }
-        self.shard.begin(mark);
+        self.residents.begin(mark);
     }
 
     /// Does the partition take part in the current batch?
@@ -89,27 +83,13 @@ impl Partition {
 
     /// Do the customers in memory exceed their share?
     pub(in crate::lane) fn is_over(&self, share: &Share) -> bool {
-        self.shard.bytes() > share.customer_bytes
-    }
-
-    /// During a replay: evicts clean customers from memory once they exceed the budget.
-    pub(in crate::lane) fn evict_clean(&mut self, budget: usize) {
-        let bytes = self.shard.bytes();
-        if bytes <= budget.max(self.evict_above) {
-            return;
-        }
-        for slot in self.shard.make_room(budget) {
-            if self.shard.is_clean(slot) {
-                self.shard.remove(slot);
-            }
-        }
-        // The others are dirty and stay; an immediate second try would find nothing.
-        self.evict_above = self.shard.bytes() + budget / 8;
+        self.residents.shard().bytes() > share.customer_bytes
     }
 
     /// Has an unflushed change waited long enough?
     pub(in crate::lane) fn flush_is_due(&mut self, context: &Context, share: &Share) -> bool {
-        self.flush_limit(context, share).zip(self.shard.oldest_dirty()).is_some_and(|(limit, oldest)| oldest <= limit)
+        let oldest = self.residents.oldest_dirty();
+        self.flush_limit(context, share).zip(oldest).is_some_and(|(limit, oldest)| oldest <= limit)
     }
 
     /// Changes of batches that began at or before this position have waited long enough.
@@ -127,10 +107,18 @@ impl Partition {
     /// Flushes at most `most` changed customers with the current batch. Returns how many.
     pub(in crate::lane) fn flush_all(&mut self, most: usize, plan: &mut Plan) -> usize {
         self.begin();
+        self.flush_before(i64::MAX, most, plan)
+    }
+
+    /// Flushes at most `most` customers dirty since a batch that began at or before `limit`, with the current batch.
+    /// Returns how many.
+    fn flush_before(&mut self, limit: i64, most: usize, plan: &mut Plan) -> usize {
+        let part = self.part.as_mut().expect("a batch is under way");
         let mut flushed = 0;
-        while flushed < most {
-            let Some(slot) = self.shard.take_dirty(i64::MAX) else { break };
-            self.flush(slot, plan);
+        while flushed < most
+            && let Some(state) = self.residents.flush_next(limit)
+        {
+            put_state(state, part, &mut self.ranks, plan);
             flushed += 1;
         }
         flushed
@@ -146,21 +134,9 @@ impl Partition {
         }
         let mut left = share.flushes;
         if let Some(limit) = self.flush_limit(context, share) {
-            while left > 0
-                && let Some(slot) = self.shard.take_dirty(limit)
-            {
-                self.flush(slot, plan);
-                left -= 1;
-            }
+            left -= self.flush_before(limit, left, plan);
         }
-        let mut victims = self.shard.make_room(share.customer_bytes);
-        let stream_time = self.shard.stream_time();
-        victims.retain(|slot| {
-            // A due deadline that is not decided yet is only found in memory.
-            let stays = self.shard.next_deadline(*slot) < stream_time || (left == 0 && !self.shard.is_clean(*slot));
-            left -= usize::from(!stays && !self.shard.is_clean(*slot));
-            !stays
-        });
+        let victims = self.residents.make_room(share.customer_bytes, left);
         for slot in &victims {
             self.flush_one(*slot, plan);
         }
@@ -170,60 +146,37 @@ impl Partition {
 
     /// Flushes one customer with the current batch, if they are dirty.
     pub(in crate::lane) fn flush_one(&mut self, slot: Slot, plan: &mut Plan) {
-        if self.shard.take_if_dirty(slot) {
-            self.flush(slot, plan);
+        if let Some(state) = self.residents.flush_one(slot) {
+            let part = self.part.as_mut().expect("a batch is under way");
+            put_state(state, part, &mut self.ranks, plan);
         }
-    }
-
-    /// Flushes one customer with the current batch.
-    pub(in crate::lane) fn flush(&mut self, slot: Slot, plan: &mut Plan) {
-        let mut bytes = Vec::with_capacity(384);
-        self.shard.encode(slot, &mut bytes);
-        let shard = &mut self.shard;
-        shrink_below(self.state_bytes_max, self.number, &mut bytes, |bytes| {
-            let shrunk = shard.shrink(slot);
-            bytes.clear();
-            shard.encode(slot, bytes);
-            shrunk
-        });
-        let part = self.part.as_mut().expect("a batch is under way");
-        let customer = self.shard.customer(slot);
-        let (old, deadline) = (self.shard.indexed_at(slot), self.shard.next_deadline(slot));
-        // An index entry between stream time and the deadline is kept; it is moved when it comes up.
-        let serves = old >= self.shard.stream_time() && old <= deadline && old < Instant::MAX;
-        let indexed_at = if serves { old } else { deadline };
-        if !serves {
-            move_timer(part, &mut self.due, customer, old, deadline);
-        }
-        plan.records.push(put_state(part, customer, indexed_at, bytes));
-        self.shard.set_indexed_at(slot, indexed_at);
-        self.ranks.count(&self.shard.take_rank_moves(slot));
     }
 
     /// Completes the partition's part of the plan: recorded inputs, META and its parts.
     fn complete(&mut self, context: &Context, plan: &mut Plan) {
-        let oldest = self.shard.oldest_dirty();
+        let oldest = self.residents.oldest_dirty();
         let replay_from = oldest.unwrap_or(self.next_offset);
         while self.checkpoints.len() > 1 && self.checkpoints[1].mark <= replay_from {
             self.checkpoints.pop_front();
         }
         let began_at = |mark| self.checkpoints.iter().find(|checkpoint| checkpoint.mark == mark);
         let replay_stream_time =
-            oldest.and_then(began_at).map_or(self.shard.stream_time(), |checkpoint| checkpoint.stream_time);
+            oldest.and_then(began_at).map_or(self.stream_time(), |checkpoint| checkpoint.stream_time);
         let mut part = self.part.take().expect("a batch is under way");
-        self.write_recorded(replay_from, &mut part, plan);
+        part.writes = self.residents.take_writes();
+        self.write_recorded(replay_from, replay_stream_time, &mut part, plan);
         let meta = self.next_meta(replay_from, replay_stream_time, context);
         if let Some(counters) = self.ranks.unwritten(&self.rules.rules) {
             part.writes.put_counters(counters);
         }
         for (key, value) in self.parts.changed(&meta) {
             part.writes.put_meta_part(key.clone(), value.clone());
-            plan.records.push(self.changelog(key, Some(value)));
+            plan.records.push(self.changelog(&key, Some(value)));
         }
         let mut bytes = Vec::with_capacity(256);
         encode_meta(&meta, &mut bytes);
         part.writes.put_meta_bytes(bytes.clone());
-        plan.records.push(self.changelog(vec![changelog::META], Some(bytes)));
+        plan.records.push(self.changelog(&[changelog::META], Some(bytes)));
         part.meta = Arc::new(meta);
         // Deadlines that are not decided yet must stay in the index.
         let undecided_from = self.overdue.map_or(Instant::MAX, |overdue| overdue.decided_to);
@@ -231,12 +184,18 @@ impl Partition {
         plan.parts.push(part);
     }
 
-    /// Writes newly recorded inputs, and deletes those before `replay_from`, which no restore needs any more.
-    fn write_recorded(&mut self, replay_from: i64, part: &mut Part, plan: &mut Plan) {
+    /// Writes newly recorded inputs, and deletes those that no restore needs any more, which reads the input again from
+    /// `replay_from`, at that stream time.
+    fn write_recorded(&mut self, replay_from: i64, replay_stream_time: Instant, part: &mut Part, plan: &mut Plan) {
+        for (position, recorded) in self.automation.take_unwritten() {
+            let (key, value) = (recorded.key(position), recorded.value());
+            part.writes.put_recorded(key.clone(), Some(value.clone()));
+            plan.records.push(self.changelog(&key, Some(value)));
+        }
         for (position, recorded) in std::mem::take(&mut self.new_recorded) {
             let (key, value) = (recorded.key(position), recorded.value());
             part.writes.put_recorded(key.clone(), Some(value.clone()));
-            plan.records.push(self.changelog(key, Some(value)));
+            plan.records.push(self.changelog(&key, Some(value)));
             // Advances at one position overwrite each other; the last is the furthest.
             let last = self.recorded.iter().rev().take_while(|(at, _)| *at == position);
             let overwritten = last.map(|(_, known)| same_kind(*known, recorded)).position(|same| same);
@@ -245,14 +204,14 @@ impl Partition {
             }
             self.recorded.push_back((position, recorded));
         }
-        while let Some((position, recorded)) = self.recorded.front().copied() {
-            if position >= replay_from {
-                break;
-            }
-            let key = recorded.key(position);
+        let mut obsolete = Vec::new();
+        while let Some((position, recorded)) = self.recorded.pop_front_if(|(position, _)| *position < replay_from) {
+            obsolete.push(recorded.key(position));
+        }
+        obsolete.append(&mut self.automation.prune(replay_from, replay_stream_time, self.timing.max_lateness));
+        for key in obsolete {
             part.writes.put_recorded(key.clone(), None);
-            plan.records.push(self.changelog(key, None));
-            self.recorded.pop_front();
+            plan.records.push(self.changelog(&key, None));
         }
     }
 
@@ -273,9 +232,9 @@ impl Partition {
             next_offset: self.next_offset,
             replay_from,
             replay_stream_time,
-            stream_time: self.shard.stream_time(),
+            stream_time: self.stream_time(),
             live: self.live,
-            caught_up: self.caught_up,
+            caught_up: self.has_caught_up(),
             written_at: self.trusted_time.max(self.meta.written_at),
             members: self.members.clone(),
             thresholds: self.thresholds().to_vec(),
@@ -290,61 +249,33 @@ impl Partition {
     }
 
     /// A record of the changelog.
-    fn changelog(&self, key: Vec<u8>, payload: Option<Vec<u8>>) -> OutputRecord {
-        OutputRecord {
-            topic: Topic::Changelog,
-            partition: self.number,
-            key: Some(key),
-            payload,
-            headers: Headers::default(),
-        }
+    fn changelog(&self, key: &[u8], payload: Option<Vec<u8>>) -> OutputRecord {
+        OutputRecord::new(Topic::Changelog, self.number, payload).with_key(&[key])
     }
 
     /// The batch is committed and written.
     pub(in crate::lane) fn committed(&mut self, part: &Part, victims: &[Slot], metrics: &Metrics) {
         self.meta = Arc::clone(&part.meta);
-        self.due.mark_written();
-        self.rearmed.clear();
-        for slot in victims {
-            self.shard.remove(*slot);
-        }
-        let counts = self.shard.take_counts();
+        let BatchCounts { decisions: counts, rearmed } = self.residents.committed(victims);
         metrics.timers_fired(Fired::Decided).inc_by(counts.deadlines);
-        metrics.timers_fired(Fired::Rearmed).inc_by(part.tally.rearmed);
+        metrics.timers_fired(Fired::Rearmed).inc_by(rearmed);
         metrics.decisions_approximated.inc_by(counts.approximated);
         metrics.dedupe_ids_evicted.inc_by(counts.ids_evicted);
         self.metrics.records_consumed.inc_by(part.tally.consumed);
         self.metrics.set_stream_time(self.meta.stream_time);
         self.metrics.set_cohort_members(&self.members);
-        self.metrics.customers_resident.set(self.shard.len() as u64);
-        self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
+        self.show_residents();
         if let Some(at) = self.intake.last_event {
             self.metrics.set_last_event(at);
         }
     }
-}
 
-/// Shrinks a state until the changelog accepts it. The written state decides from then on, after a restart too.
-/// `shrink` drops some of the history and encodes the state again; false: nothing is left to drop.
-pub(in crate::lane) fn shrink_below(
-    limit: usize,
-    partition: i32,
-    bytes: &mut Vec<u8>,
-    mut shrink: impl FnMut(&mut Vec<u8>) -> bool,
-) {
-    let before = bytes.len();
-    if before <= limit {
-        return;
+    /// Shows how many customers are in memory, and how many of them are dirty.
+    pub(super) fn show_residents(&mut self) {
+        let shard = self.residents.shard();
+        self.metrics.customers_resident.set(shard.len() as u64);
+        self.metrics.customers_dirty.set(shard.dirty_count() as u64);
     }
-    while bytes.len() > limit && shrink(bytes) {}
-    // The dropped history may change later decisions.
-    tracing::warn!(
-        partition,
-        before,
-        after = bytes.len(),
-        limit,
-        "The state of a customer is larger than topics.changelog takes; the oldest of it is forgotten."
-    );
 }
 
 /// Do both have the same key, so that one overwrites the other at the same position?

@@ -1,9 +1,8 @@
-//! One running partition: its customers, its stream time, its deadlines, and what a batch changes in it.
+//! One running partition: what a batch changes in it, and what it emits. Its customers are in [`crate::residents`].
 
 mod apply;
 pub(in crate::lane) mod automation;
 mod deadlines;
-mod due;
 pub(in crate::lane) mod emit;
 pub(in crate::lane) mod flush;
 pub(in crate::lane) mod intake;

@@ -17,7 +17,8 @@ impl Partition {
 
     /// Everything readable is read and applied.
     pub(in crate::lane) fn mark_caught_up(&mut self, live_after: Span) {
-        self.caught_up = true;
+        let now = self.round().at(self.stream_time());
+        self.automation.mark_caught_up(now);
         if let Some(CatchUp { since, records }) = self.catch_up.take() {
             let seconds = since.elapsed().as_secs_f64();
             tracing::info!(partition = self.number, records, seconds, "Caught up with the input.");
@@ -41,6 +42,6 @@ impl Partition {
     }
 
     pub(in crate::lane) fn has_caught_up(&self) -> bool {
-        self.caught_up
+        self.automation.has_caught_up()
     }
 }

@@ -18,16 +18,14 @@ impl Partition {
     pub(in crate::lane) fn restored(&mut self, context: &Context) -> Result<(), StoreError> {
         // Later batches write that entries before stream time are obsolete.
         self.decide_due(self.next_offset, self.next_offset, Detail::None, context, &mut Plan::default())?;
-        if let Some(part) = self.part.take() {
-            self.database.write(&part.writes)?;
+        if self.part.take().is_some() {
+            self.residents.write()?;
         }
         self.metrics.set_cohort_members(&self.members);
-        self.due.mark_written();
-        self.rearmed.clear();
-        self.shard.take_counts();
+        // What a replay decides was counted before the restart.
+        self.residents.committed(&[]);
         self.new_recorded.clear();
-        self.metrics.customers_resident.set(self.shard.len() as u64);
-        self.metrics.customers_dirty.set(self.shard.dirty_count() as u64);
+        self.show_residents();
         self.catch_up = Some(CatchUp { since: std::time::Instant::now(), records: 0 });
         self.check_placement(context)
     }
@@ -36,7 +34,7 @@ impl Partition {
     /// after a start.
     fn check_placement(&self, context: &Context) -> Result<(), StoreError> {
         let mut looked = 0;
-        self.database.for_each_customer("", |customer, _| {
+        self.residents.database().for_each_customer("", |customer, _| {
             looked += 1;
             let is_known = context.is_elsewhere(self.number, customer, Seen::Before) || looked == PLACES_MAX;
             Ok(if is_known { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })

@@ -32,10 +32,10 @@ impl Partition {
         customer: &str,
         rules: &RuleSet,
     ) -> Result<Option<CustomerState>, StoreError> {
-        if let Some(state) = self.shard.peek(customer) {
+        if let Some(state) = self.residents.shard().peek(customer) {
             return Ok(Some(state.into_owned()));
         }
-        let Some(stored) = self.database.customer(customer)? else { return Ok(None) };
+        let Some(stored) = self.residents.database().customer(customer)? else { return Ok(None) };
         Ok(Some(decode_state(stored.state(), rules)?))
     }
 
@@ -45,11 +45,11 @@ impl Partition {
         if self.timing == context.timing && self.ids_max == context.ids_max {
             return true;
         }
-        if self.part.is_some() || self.shard.oldest_dirty().is_some() || self.is_overdue() {
+        if self.part.is_some() || self.residents.oldest_dirty().is_some() || self.is_overdue() {
             return false;
         }
         (self.timing, self.ids_max) = (context.timing, context.ids_max);
-        self.shard.set_timing(self.timing, self.ids_max as usize);
+        self.residents.set_timing(self.timing, self.ids_max as usize);
         true
     }
 
@@ -63,8 +63,8 @@ impl Partition {
 
     /// Evicts every customer from memory; none may be dirty. They are loaded again under the rules in force.
     pub(in crate::lane) fn evict_all(&mut self) {
-        debug_assert!(self.shard.oldest_dirty().is_none(), "what changed is flushed first");
-        self.shard = Shard::new(self.new_engine(), self.timing, self.shard.stream_time()).shifted(self.meta.log.shift);
+        let shard = Shard::new(self.new_engine(), self.timing, self.stream_time()).shifted(self.meta.log.shift);
+        self.residents.evict_all(shard);
     }
 
     /// An engine that decides as the partition's does.

@@ -1,18 +1,21 @@
 //! One partition that this lane owns and has restored: its customers and its clock.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::engine::{CustomerEffect, Observed, Shard, Thresholds, Timing};
+use crate::engine::{Observed, Shard, Thresholds, Timing};
 use crate::event::Instant;
-use crate::lane::output::plan::{Headers, OutputRecord, Part, Topic};
-use crate::lane::partition::due::DueIndex;
+use crate::lane::output::plan::Part;
+use crate::lane::output::record::{OutputRecord, Topic};
+use crate::lane::partition::automation::{AutomationInputs, ReplayedChanges, Round};
 use crate::lane::partition::intake::Intake;
 use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::surge::Surges;
 use crate::lane::partition::survey_pass::SurveyPass;
 use crate::lane::versions::rulebook::Version;
 use crate::metrics::PartitionMetrics;
+use crate::residents::Residents;
+use crate::rules::CohortIx;
 use crate::store::{Database, InForce, LastSurveys, Meta, MetaParts, MigrationProgress, Overdue, Recorded, StoreError};
 
 /// Deadlines decided at once, until the lane sets how many.
@@ -27,8 +30,7 @@ pub(in crate::lane) struct Partition {
     pub(in crate::lane) migrating: Option<MigrationProgress>,
     /// Since when the log was read, by fact.
     pub(in crate::lane) observed: Observed,
-    pub(in crate::lane) shard: Shard,
-    pub(in crate::lane) database: Database,
+    pub(in crate::lane) residents: Residents,
     /// As of the last committed batch.
     pub(in crate::lane) meta: Arc<Meta>,
     /// Its parts as last written.
@@ -36,7 +38,8 @@ pub(in crate::lane) struct Partition {
     /// The next offset to ingest; ahead of META's during a batch.
     pub(in crate::lane) next_offset: i64,
     pub(super) live: bool,
-    pub(in crate::lane) caught_up: bool,
+    /// What was recorded of when automation may act.
+    pub(in crate::lane) automation: AutomationInputs,
     pub(super) caught_up_since: Option<std::time::Instant>,
     /// Set until the partition has caught up for the first time.
     pub(in crate::lane) catch_up: Option<CatchUp>,
@@ -56,9 +59,6 @@ pub(in crate::lane) struct Partition {
     /// Number of known customers.
     pub(in crate::lane) customers: u64,
     pub(in crate::lane) surges: Surges,
-    pub(in crate::lane) due: DueIndex,
-    /// Index entries that the current batch has moved: the database still holds their old instants.
-    pub(super) rearmed: BTreeMap<Box<str>, Instant>,
     /// The offset of the last end-of-partition signal, if nothing was read since.
     pub(in crate::lane) end: Option<i64>,
     pub(in crate::lane) last_advance: std::time::Instant,
@@ -68,11 +68,12 @@ pub(in crate::lane) struct Partition {
     /// The limits in force; META holds them, so that a replay uses the same.
     pub(in crate::lane) timing: Timing,
     pub(in crate::lane) ids_max: u32,
-    pub(in crate::lane) effects: Vec<CustomerEffect>,
+    /// Scratch for the entries of one round.
+    pub(super) entries: Vec<(Instant, CohortIx)>,
+    /// Changes decided again by the replay.
+    pub(in crate::lane) replayed: ReplayedChanges,
     pub(in crate::lane) part: Option<Part>,
     pub(super) new_recorded: Vec<(i64, Recorded)>,
-    /// Below this many bytes of customers `evict_clean` finds nothing to evict.
-    pub(super) evict_above: usize,
     /// Set while deadlines are left that were too many for one transaction; as of the current batch.
     pub(super) overdue: Option<Overdue>,
     /// The wall clock as last trusted.
@@ -81,8 +82,6 @@ pub(in crate::lane) struct Partition {
     pub(in crate::lane) clock: ClockWait,
     /// Deadlines decided at once.
     pub(in crate::lane) decisions_max: usize,
-    /// Bytes of a customer's state that the changelog takes.
-    pub(in crate::lane) state_bytes_max: usize,
 }
 
 /// Where a batch began.
@@ -116,13 +115,10 @@ impl Partition {
         mut shard: Shard,
         database: Database,
         meta: Meta,
-        recorded: VecDeque<(i64, Recorded)>,
+        recorded: Vec<(i64, Recorded)>,
         metrics: PartitionMetrics,
     ) -> Result<Self, StoreError> {
         let now = std::time::Instant::now();
-        // Not META's stream time: another process, or a write that a crash cut off, may have moved entries that this
-        // copy still holds at their old instants.
-        let timers_from = database.timers_from()?;
         let parts = database.meta_parts()?;
         // During a migration the states are of two versions of the rules; they are counted once it is complete.
         let ranks = match meta.migration {
@@ -140,15 +136,14 @@ impl Partition {
             rules,
             migrating: meta.migration.clone(),
             observed: meta.observed.clone(),
-            shard,
-            database,
+            residents: Residents::new(shard, database)?,
             next_offset: meta.replay_from,
             live: meta.live,
-            caught_up: meta.caught_up,
+            automation: AutomationInputs::restored(&recorded, meta.caught_up),
             caught_up_since: None,
             catch_up: None,
             checkpoints: VecDeque::new(),
-            recorded,
+            recorded: recorded.into_iter().filter(|(_, input)| !AutomationInputs::is_one(input)).collect(),
             members: meta.members.clone(),
             ranks,
             model: meta.model.clone(),
@@ -157,8 +152,6 @@ impl Partition {
             survey_pass: None,
             customers: meta.customers,
             surges: Surges::of_rows(&meta.surges),
-            due: DueIndex::starting_at(timers_from),
-            rearmed: BTreeMap::new(),
             end: None,
             last_advance: now,
             last_flush: now,
@@ -166,35 +159,35 @@ impl Partition {
             metrics,
             timing: meta.timing,
             ids_max: meta.ids_max,
-            effects: Vec::new(),
+            entries: Vec::new(),
+            replayed: ReplayedChanges::default(),
             part: None,
             new_recorded: Vec::new(),
-            evict_above: 0,
             overdue: meta.overdue,
             trusted_time: meta.written_at,
             clock: ClockWait::default(),
             decisions_max: DECISIONS_DEFAULT,
-            state_bytes_max: usize::MAX,
             parts,
             meta: Arc::new(meta),
         })
     }
 
     pub(in crate::lane) fn stream_time(&self) -> Instant {
-        self.shard.stream_time()
+        self.residents.shard().stream_time()
     }
 
-    pub(in crate::lane) fn shard_mut(&mut self) -> &mut Shard {
-        &mut self.shard
+    /// What is decided now, between two records.
+    pub(in crate::lane) fn round(&self) -> Round {
+        Round::new(self.next_offset, self.next_offset)
     }
 
     pub(in crate::lane) fn thresholds(&self) -> &Thresholds {
-        self.shard.engine().thresholds()
+        self.residents.shard().engine().thresholds()
     }
 
     /// Is there no current batch and no unflushed change?
     pub(in crate::lane) fn is_flushed(&mut self) -> bool {
-        self.part.is_none() && self.shard.oldest_dirty().is_none()
+        self.part.is_none() && self.residents.oldest_dirty().is_none()
     }
 
     /// The inputs recorded at an offset.
@@ -211,8 +204,7 @@ impl Partition {
     }
 
     /// A record of the summaries topic about this partition.
-    pub(in crate::lane) fn summary(&self, key: Vec<u8>, payload: Vec<u8>) -> OutputRecord {
-        let (topic, headers) = (Topic::Summaries, Headers::default());
-        OutputRecord { topic, partition: self.number, key: Some(key), payload: Some(payload), headers }
+    pub(in crate::lane) fn summary(&self, key: &[u8], payload: Vec<u8>) -> OutputRecord {
+        OutputRecord::new(Topic::Summaries, self.number, Some(payload)).with_key(&[key])
     }
 }

@@ -57,6 +57,6 @@ impl Lane {
     /// Every database that this lane has open.
     fn databases(&self) -> impl Iterator<Item = (i32, &Database)> {
         let restoring = self.restores.iter().filter_map(|restore| Some((restore.partition, restore.database()?)));
-        self.partitions.values().map(|partition| (partition.number, &partition.database)).chain(restoring)
+        self.partitions.values().map(|partition| (partition.number, partition.residents.database())).chain(restoring)
     }
 }

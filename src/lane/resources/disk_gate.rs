@@ -59,13 +59,14 @@ impl Lane {
     fn check_databases(&mut self) -> Result<(), LaneError> {
         let mut failed = Vec::new();
         for partition in self.partitions.values() {
-            let errors = partition.database.background_errors();
+            let database = partition.residents.database();
+            let errors = database.background_errors();
             let before = self.disk.errors.insert(partition.number, errors).unwrap_or(0);
             if errors <= before {
                 continue;
             }
             self.context.metrics.store_errors.inc_by(errors - before);
-            match partition.database.check_writable() {
+            match database.check_writable() {
                 Ok(()) => tracing::warn!(
                     partition = partition.number,
                     errors = errors - before,

@@ -46,7 +46,7 @@ impl Lane {
             Action::Pause => self.pause_all()?,
             Action::WriteMemtables => {
                 for partition in self.partitions.values() {
-                    if let Err(error) = partition.database.request_flush() {
+                    if let Err(error) = partition.residents.database().request_flush() {
                         tracing::warn!(partition = partition.number, %error, "Memtables cannot be written now.");
                     }
                 }

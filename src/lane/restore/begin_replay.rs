@@ -1,6 +1,5 @@
 //! From a database that holds the whole changelog to a partition that replays its input.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,7 +91,7 @@ impl Restore {
         tools: &RestoreTools<'_>,
     ) -> Result<Step, LaneError> {
         let context = tools.context;
-        let recorded = VecDeque::from(database.recorded()?);
+        let recorded = database.recorded()?;
         let engine = Engine::new(Arc::clone(&rules.rules), meta.timing.max_lateness, meta.ids_max as usize)
             .observing(meta.observed.clone());
         let shard = Shard::new(engine, meta.timing, meta.replay_stream_time).shifted(meta.log.shift);

@@ -97,12 +97,14 @@ impl Restore {
                  stays so, stop all processes, and decide everything anew with `cohortd reset --rebuild --yes`",
                 self.input_name(tools)
             );
-            return self.wipe(partition.database, &reason, tools);
+            return self.wipe(partition.residents.into_database(), &reason, tools);
         }
         partition.restored(tools.context)?;
         tracing::info!(
             partition = self.partition,
             records = self.records,
+            changes = partition.replayed.all,
+            for_automation = partition.replayed.for_automation,
             seconds = self.started.elapsed().as_secs_f64(),
             offset = to,
             "Restored."

@@ -31,8 +31,7 @@ impl Replay {
         let mut no_output = Plan::default();
         partition.mark();
         let customers = records.iter().filter_map(|record| std::str::from_utf8(record.key()?).ok());
-        let missing = customers.filter(|customer| partition.find(customer).is_none()).collect();
-        partition.load_states(missing)?;
+        partition.residents.load_missing(customers)?;
         for (number, record) in records.iter().enumerate() {
             if let Some(to) = partition.advance_between(*advanced, record.offset()) {
                 partition.advance(to, Detail::None, context, &mut no_output)?;
@@ -49,7 +48,7 @@ impl Replay {
                 return Ok(retaken);
             }
         }
-        partition.evict_clean(budget);
+        partition.residents.evict_clean(budget);
         Ok(Replayed::Done)
     }
 }

@@ -88,7 +88,7 @@ impl Lane {
                 return Ok(());
             }
             Ok(Step::Done(mut partition)) => {
-                partition.state_bytes_max = self.state_bytes_max;
+                partition.residents.set_state_bytes_max(self.state_bytes_max);
                 if restore.was_stopped {
                     // Commits once without the mark, so that other processes no longer show its lag in place of an
                     // owner.

@@ -111,7 +111,7 @@ impl Restore {
         match &self.stage {
             Stage::Barrier => None,
             Stage::Changelog(changelog) => Some(&changelog.database),
-            Stage::Replay(replay) => Some(&replay.partition.database),
+            Stage::Replay(replay) => Some(replay.partition.residents.database()),
         }
     }
 

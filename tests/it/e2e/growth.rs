@@ -53,7 +53,14 @@ struct Taken {
     summaries_read: f64,
     summaries_kept: f64,
     series: usize,
+    /// Of `/metrics`.
+    page_bytes: usize,
+    /// Median time to read it over HTTP.
+    scrape: Duration,
 }
+
+/// Scrapes of which the median is taken.
+const SCRAPES: usize = 21;
 
 #[derive(Debug)]
 struct Figures {
@@ -217,6 +224,14 @@ fn partitions(daemon: &mut Daemon) -> f64 {
 fn taken(daemon: &mut Daemon) -> Taken {
     let metrics = daemon.metrics();
     let (_, text) = daemon.get("/metrics").unwrap();
+    let mut scrapes: Vec<Duration> = (0..SCRAPES)
+        .map(|_| {
+            let asked = Instant::now();
+            daemon.get("/metrics").unwrap();
+            asked.elapsed()
+        })
+        .collect();
+    scrapes.sort_unstable();
     let process = format!("/proc/{}", daemon.pid());
     let status = fs::read_to_string(format!("{process}/status")).unwrap_or_default();
     let field = |name: &str| {
@@ -233,6 +248,8 @@ fn taken(daemon: &mut Daemon) -> Taken {
         summaries_read: metric("cohortd_summaries_read_bytes_total"),
         summaries_kept: metric("cohortd_summaries_kept_bytes"),
         series: text.lines().filter(|line| !line.starts_with('#') && line.contains("cohort=\"")).count(),
+        page_bytes: text.len(),
+        scrape: scrapes[SCRAPES / 2],
     }
 }
 
@@ -279,10 +296,12 @@ fn print(size: Size, figures: &Figures) {
         figures.summaries_of_first,
         taken.iter().map(|taken| taken.summaries_read).sum::<f64>()
     );
-    println!("process: partitions  resident MiB  peak MiB  handles  threads  summaries read    kept  cohort series");
+    println!(
+        "process: partitions  resident MiB  peak MiB  handles  threads  summaries read    kept  cohort series  page KB  scrape"
+    );
     for (n, taken) in taken.iter().enumerate() {
         println!(
-            "{n:7}: {:10} {:13.0} {:9.0} {:8} {:8} {:15.0} {:7.0} {:14}",
+            "{n:7}: {:10} {:13.0} {:9.0} {:8} {:8} {:15.0} {:7.0} {:14} {:8} {:.1?}",
             taken.partitions,
             taken.resident_mib,
             taken.peak_mib,
@@ -290,7 +309,9 @@ fn print(size: Size, figures: &Figures) {
             taken.threads,
             taken.summaries_read,
             taken.summaries_kept,
-            taken.series
+            taken.series,
+            taken.page_bytes / 1_000,
+            taken.scrape
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cohortd::kafka::{Outcome, Outgoing, Polled, Publisher, Watermarks};
+use cohortd::kafka::{Headers, Outcome, Outgoing, Polled, Publisher, Watermarks, push_header};
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -14,8 +14,10 @@ fn a_record_comes_as_it_was_written() {
     let Some(lab) = Lab::new("record", 1) else { return };
     let mut producer = lab.producer("host-0");
     producer.begin().unwrap();
-    let headers: [(&str, &[u8]); 2] = [("why", b"because"), ("why", b"")];
-    let sent = Outgoing { headers: &headers, timestamp: Some(1_700_000_000_123), ..lab.record("x") };
+    let mut headers = Vec::new();
+    push_header(&mut headers, b"why", b"because");
+    push_header(&mut headers, b"why", b"");
+    let sent = Outgoing { headers: Headers::read(&headers), timestamp: Some(1_700_000_000_123), ..lab.record("x") };
     producer.send(&sent).unwrap();
     producer.send(&Outgoing { key: None, payload: None, ..sent }).unwrap();
     producer.drain().unwrap();

@@ -12,13 +12,13 @@ const SCAN_MAX: usize = 4_096;
 const WINDOW_MAX: usize = 2 * SCAN_MAX;
 
 /// One entry: deadline and customer.
-pub(super) type Due = (Instant, Box<str>);
+type Due = (Instant, Box<str>);
 
 /// The earliest entries of the index, and where the next scan begins.
 ///
-/// Everything before `scanned_to` is in `window`, entries that this lane adds included. A scan never returns to
+/// Everything before `scanned_to` is in `window`, entries that batches add included. A scan never returns to
 /// fired entries, so it never reads over their tombstones.
-pub(in crate::lane) struct DueIndex {
+pub(super) struct DueIndex {
     window: BTreeSet<Due>,
     /// Key of the first entry that is not read yet; `None`: all are read.
     scanned_to: Option<Vec<u8>>,
@@ -56,7 +56,7 @@ impl DueIndex {
     }
 
     /// An entry is added to the database by the current batch.
-    pub(in crate::lane) fn insert(&mut self, due: Instant, customer: Box<str>) {
+    pub(super) fn insert(&mut self, due: Instant, customer: Box<str>) {
         let beyond = self.scanned_to.as_ref().is_some_and(|to| timer_key(due, &customer) >= *to);
         if beyond {
             self.unwritten.insert((due, customer));
@@ -72,7 +72,7 @@ impl DueIndex {
     }
 
     /// An entry is removed from the database by the current batch.
-    pub(in crate::lane) fn remove(&mut self, due: Instant, customer: &str) {
+    pub(super) fn remove(&mut self, due: Instant, customer: &str) {
         let entry = (due, customer.into());
         self.window.remove(&entry);
         self.unwritten.remove(&entry);
