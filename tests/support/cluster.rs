@@ -124,10 +124,16 @@ fn format_as(formatted: &Own, other: &Own, number: usize) {
     let lines = fs::read_to_string(&meta).expect("meta.properties");
     let own = |line: &str| match line.split_once('=') {
         Some(("node.id", _)) => format!("node.id={number}\n"),
-        Some(("directory.id", id)) => format!("directory.id={number}{}\n", &id[1..]),
+        Some(("directory.id", id)) => format!("directory.id={}{}\n", letter(id, number), &id[1..]),
         _ => format!("{line}\n"),
     };
     fs::write(&meta, lines.lines().map(own).collect::<String>()).expect("meta.properties");
+}
+
+/// Another letter for each number than the one that the id begins with: the controller refuses a broker whose folder has
+/// the id of another's.
+fn letter(id: &str, number: usize) -> char {
+    ('a'..='z').filter(|letter| !id.starts_with(*letter)).nth(number).expect("fewer brokers than letters")
 }
 
 fn list(ports: impl Iterator<Item = u16>) -> String {
