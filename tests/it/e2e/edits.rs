@@ -284,8 +284,9 @@ const ON_A_SLOW_MACHINE: [&str; 4] = [
     "The outcome of the transaction is known.",
 ];
 
-/// They speak of clients, rebalances and restores, as often as a slow machine makes them.
-const OF_SOMETHING_ELSE: [&str; 3] = ["cohortd::kafka", "cohortd::lane::group", "cohortd::lane::restore"];
+/// They speak of clients, rebalances, restores and summaries, as often as a slow machine makes them.
+const OF_SOMETHING_ELSE: [&str; 4] =
+    ["cohortd::kafka", "cohortd::lane::group", "cohortd::lane::restore", "cohortd::lane::summaries"];
 
 /// What a process with so many partitions says of two edits, after the first of which the input is read again.
 fn log_of_edits(partitions: i32) -> Option<Vec<String>> {
