@@ -121,6 +121,22 @@ pub enum Op {
     Ge,
 }
 
+impl Op {
+    /// As it is written.
+    #[must_use]
+    pub fn of_symbol(symbol: &str) -> Option<Self> {
+        Some(match symbol {
+            "=" => Self::Eq,
+            "!=" => Self::Ne,
+            "<" => Self::Lt,
+            "<=" => Self::Le,
+            ">" => Self::Gt,
+            ">=" => Self::Ge,
+            _ => return None,
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
     AtLeast,

@@ -5,9 +5,8 @@ mod step;
 mod value;
 mod window;
 
-use self::value::op;
 use super::ast::{
-    Bound, Count, Did, Duration, Events, Expr, ExprKind, Measure, Mode, Name, Next, Range, Rank, RankEnd, RankSize,
+    Bound, Count, Did, Duration, Events, Expr, ExprKind, Measure, Mode, Name, Next, Op, Range, Rank, RankEnd, RankSize,
     Sequence, Silent, Step, Streak, Window,
 };
 use super::error::{ExprError, nearest};
@@ -308,7 +307,7 @@ impl Parser {
         if is_sequence {
             return self.sequence(None);
         }
-        let compares = matches!(self.peek_at(1), TokenKind::Symbol(s) if op(s).is_some())
+        let compares = matches!(self.peek_at(1), TokenKind::Symbol(s) if Op::of_symbol(s).is_some())
             || self.is_word(1, "is")
             || self.is_word(1, "between");
         if !compares && let TokenKind::Word(word) = self.peek() {

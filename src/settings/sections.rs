@@ -157,6 +157,20 @@ pub struct Topics {
 }
 
 impl Topics {
+    /// The topics with a partition for each of the input's that this group writes: all its own but `rules`.
+    #[must_use]
+    pub fn outputs(&self) -> [&str; 7] {
+        [
+            &self.changes,
+            &self.members,
+            &self.risks,
+            &self.forecasts,
+            &self.dead_letters,
+            &self.changelog,
+            &self.summaries,
+        ]
+    }
+
     /// Copies that must have a record before it counts as written; `None` leaves it to the broker.
     #[must_use]
     pub fn insync(&self) -> Option<i32> {

@@ -180,7 +180,7 @@ impl Parser<'_> {
 
     fn test(&mut self) -> Parsed<Test> {
         match self.token()? {
-            (Token::Symbol(symbol), range) => match op(symbol) {
+            (Token::Symbol(symbol), range) => match Op::of_symbol(symbol) {
                 Some(op) => Ok(Test::Compare(op, self.value()?)),
                 None => Err(no_test(range)),
             },
@@ -328,18 +328,6 @@ impl Parser<'_> {
 
 fn no_test(range: Range) -> ExprError {
     ExprError::new(range, "expected a comparison (= != < <= > >=), `in`, `contains`, `is missing` or `is known`")
-}
-
-fn op(symbol: &str) -> Option<Op> {
-    Some(match symbol {
-        "=" => Op::Eq,
-        "!=" => Op::Ne,
-        "<" => Op::Lt,
-        "<=" => Op::Le,
-        ">" => Op::Gt,
-        ">=" => Op::Ge,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

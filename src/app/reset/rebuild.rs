@@ -13,7 +13,7 @@ impl Reset<'_> {
     /// Checks that the input has at least as many partitions as every output topic.
     pub(super) fn check_rebuild(&self) -> Result<(), Failure> {
         let partitions = self.current.partitions.cast_signed();
-        for name in self.outputs() {
+        for name in self.settings.topics.outputs() {
             let found = patient(|| self.admin.identity(name, ASK))?;
             if let Some((_, there)) = found.filter(|(_, there)| *there > partitions) {
                 return Err(Failure::Configuration(format!(
@@ -23,19 +23,6 @@ impl Reset<'_> {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn outputs(&self) -> [&str; 7] {
-        let topics = &self.settings.topics;
-        [
-            &topics.changelog,
-            &topics.members,
-            &topics.summaries,
-            &topics.changes,
-            &topics.risks,
-            &topics.forecasts,
-            &topics.dead_letters,
-        ]
     }
 
     pub(super) fn rebuild(&mut self, producer: &mut Producer, say: &dyn Fn(&str)) -> Result<(), Failure> {
@@ -63,7 +50,7 @@ impl Reset<'_> {
             }
         }
         let partitions = self.current.partitions.cast_signed();
-        for name in self.outputs() {
+        for name in topics.outputs() {
             let found = patient(|| self.admin.identity(name, ASK))?;
             if found.is_some_and(|(_, there)| there < partitions) {
                 say(&format!("raising {name} to {partitions} partitions"));

@@ -91,16 +91,7 @@ impl SourcesFile {
 /// The topics that this group writes.
 fn own_topics(settings: &Loaded) -> Vec<&str> {
     let topics = &settings.settings.topics;
-    vec![
-        &topics.changes,
-        &topics.members,
-        &topics.risks,
-        &topics.forecasts,
-        &topics.dead_letters,
-        &topics.changelog,
-        &topics.summaries,
-        &topics.rules,
-    ]
+    topics.outputs().into_iter().chain([topics.rules.as_str()]).collect()
 }
 
 fn described(source: &Source) -> Vec<String> {

@@ -1,8 +1,7 @@
 //! Events with their filters, and how often they must happen.
 
-use super::value::op;
 use super::{Parsed, Parser};
-use crate::rules::ast::{Bound, Count, Events, Filter, FilterTest, Step};
+use crate::rules::ast::{Bound, Count, Events, Filter, FilterTest, Op, Step};
 use crate::rules::error::ExprError;
 use crate::rules::lexer::TokenKind;
 
@@ -44,7 +43,7 @@ impl Parser {
 
     pub(super) fn test_follows(&self, ahead: usize) -> bool {
         match self.peek_at(ahead) {
-            TokenKind::Symbol(symbol) => op(symbol).is_some(),
+            TokenKind::Symbol(symbol) => Op::of_symbol(symbol).is_some(),
             TokenKind::Word(word) => {
                 matches!(word.as_str(), "is" | "contains") || (word == "in" && self.is_symbol(ahead + 1, "("))
             }

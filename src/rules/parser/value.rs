@@ -10,7 +10,7 @@ use crate::rules::reserved::is_reserved;
 impl Parser {
     pub(super) fn op(&mut self) -> Parsed<Op> {
         let found = match self.peek() {
-            TokenKind::Symbol(symbol) => op(symbol),
+            TokenKind::Symbol(symbol) => Op::of_symbol(symbol),
             _ => None,
         };
         let Some(op) = found else {
@@ -97,16 +97,4 @@ impl Parser {
         }
         Err(self.expected(&[yes, no]))
     }
-}
-
-pub(super) fn op(symbol: &str) -> Option<Op> {
-    Some(match symbol {
-        "=" => Op::Eq,
-        "!=" => Op::Ne,
-        "<" => Op::Lt,
-        "<=" => Op::Le,
-        ">" => Op::Gt,
-        ">=" => Op::Ge,
-        _ => return None,
-    })
 }
