@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::rules_topic::RulesTopic;
 use super::topics::{self, Plan, denial, denied, denied_group, plans, weak};
 use super::{Failure, schemas};
 use crate::codec::{Output, Registry, RegistryError, Standing};
@@ -125,6 +126,7 @@ impl Preflight {
             self.leaders(loaded, &brokers, input.partitions);
         }
         self.outputs(loaded, &admin, input.as_ref());
+        self.another_group(loaded, &admin, &brokers);
         self.group(kafka, &admin);
     }
 
@@ -230,6 +232,21 @@ impl Preflight {
         }
         if is_good {
             self.add(Part::Topics, name, Verdict::Good, shape(found));
+        }
+    }
+
+    /// Are the topics those of another group? Its rules say so. What cannot be read has a finding of its own.
+    fn another_group(&mut self, loaded: &Loaded, admin: &Admin, brokers: &Brokers) {
+        let name = &loaded.settings.topics.rules;
+        let is_wrong = self.findings.iter().any(|found| found.about == *name && found.verdict == Verdict::Wrong);
+        if is_wrong || !matches!(admin.identity(name, ASK), Ok(Some(_))) {
+            return;
+        }
+        let Ok(mut topic) = RulesTopic::new(&loaded.settings, brokers) else { return };
+        if topic.read(&mut |_| {}).is_ok()
+            && let Some(problem) = topic.foreign()
+        {
+            self.add(Part::Topics, name, Verdict::Wrong, problem);
         }
     }
 

@@ -19,7 +19,6 @@ use super::rules_watch::{FileCheck, Signature, Watch};
 use crate::admin::{PostOutcome, Posted};
 use crate::kafka;
 use crate::lane::Rulebook;
-use crate::lane::identity::NEW_GROUP_NAMES;
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::rules::{self, RuleError, RuleSet, TEXT_BYTES_MAX};
 use crate::settings::Loaded;
@@ -111,13 +110,7 @@ impl Keeper {
         let book = Arc::clone(&self.book);
         let mut add = |written: Written| book.add(written.version, &written.fingerprint, written.text, None);
         self.topic.read(&mut add)?;
-        if let Some(group) = self.topic.foreign() {
-            let topic = &loaded.settings.topics.rules;
-            let problem = format!(
-                "{topic} holds the rules of group {group}, and each group has its own: this one is {}. Name another topic, or the \
-                 right group; a second group needs {NEW_GROUP_NAMES}",
-                loaded.settings.kafka.group_id
-            );
+        if let Some(problem) = self.topic.foreign() {
             return Err(Problem::Refused(Failure::Ended(
                 Ending::Rules,
                 loaded.refusal("topics.rules", problem).to_string(),

@@ -12,6 +12,7 @@ use crate::clock::wall_clock;
 use crate::kafka::{
     Brokers, Cause, Failure, Headers, Kind, Outcome, Outgoing, Producer, Read, Reader, Report, Sizes, Watermarks,
 };
+use crate::lane::identity::NEW_GROUP_NAMES;
 use crate::rules::TEXT_BYTES_MAX;
 use crate::settings::{Kafka, Settings};
 
@@ -81,9 +82,15 @@ impl RulesTopic {
         self.newest.as_ref()
     }
 
-    /// Another group whose rules were read and skipped.
-    pub(super) fn foreign(&self) -> Option<&str> {
-        self.foreign.as_deref()
+    /// Why another group whose rules were read and skipped keeps this one from working with its topics.
+    pub(super) fn foreign(&self) -> Option<String> {
+        let Self { name, kafka: Kafka { group_id, .. }, .. } = self;
+        self.foreign.as_ref().map(|group| {
+            format!(
+                "{name} holds the rules of group {group}, and each group has its own: this one is {group_id}. Name another topic, or \
+                 the right group; a second group needs {NEW_GROUP_NAMES}"
+            )
+        })
     }
 
     /// Reads the versions added since the last call, up to the end.

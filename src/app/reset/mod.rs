@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
 
 use super::failure::Failure;
+use super::rules_topic::RulesTopic;
 use crate::kafka::{
     self, Admin, Brokers, Consumer, Headers, Outcome, Outgoing, Polled, Producer, Reader, Report, Sizes, Watermarks,
 };
@@ -98,6 +99,7 @@ impl<'a> Reset<'a> {
         let kafka = Kafka { instance_id: String::new(), ..settings.kafka.clone() };
         let admin = Admin::new(&kafka, &brokers)?;
         let current = current_input(loaded, &admin)?;
+        refuse_another_group(loaded, &admin, &brokers)?;
         let mut reset = Self {
             settings,
             admin,
@@ -295,6 +297,19 @@ pub enum Alone {
     Required,
     /// Enough to look.
     NotRequired,
+}
+
+/// The state in the topics of another group is not this one's to delete.
+fn refuse_another_group(loaded: &Loaded, admin: &Admin, brokers: &Brokers) -> Result<(), Failure> {
+    if patient(|| admin.identity(&loaded.settings.topics.rules, ASK))?.is_none() {
+        return Ok(());
+    }
+    let mut topic = RulesTopic::new(&loaded.settings, brokers)?;
+    patient(|| topic.read(&mut |_| {}))?;
+    match topic.foreign() {
+        Some(problem) => Err(Failure::Configuration(loaded.refusal("topics.rules", problem).to_string())),
+        None => Ok(()),
+    }
 }
 
 fn current_input(loaded: &Loaded, admin: &Admin) -> Result<CurrentInput, Failure> {

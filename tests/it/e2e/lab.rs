@@ -194,6 +194,17 @@ impl Lab {
         (output.status.code(), stdout, stderr)
     }
 
+    /// Runs `cohortd check --connect` with the settings of a process: its exit code, and all that it wrote.
+    pub(super) fn check_connect(&self, instance: &str, sets: &[&str]) -> (Option<i32>, String) {
+        let mut settings = self.settings(instance);
+        settings.extend(sets.iter().map(|set| (*set).to_owned()));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cohortd"));
+        command.args(["check", "--connect"]).args(settings.iter().flat_map(|set| ["--set", set])).env_clear();
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout) + &text(output.stderr))
+    }
+
     /// The command `cohortd reset` with the settings of a process.
     pub(super) fn command_reset(&self, instance: &str, sets: &[&str], arguments: &[&str]) -> Command {
         let mut settings = self.settings(instance);

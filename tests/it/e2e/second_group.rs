@@ -24,6 +24,15 @@ fn a_second_group_is_refused_the_rules_of_the_first_and_warned_of_its_outputs() 
     let second = lab.start("two", &[&group, &log, &summaries]);
     refusal(second.ended(), &["topics.rules", &format!("the rules of group {}", lab.name), NEW_GROUP_NAMES]);
     first.assert_running();
+    // Nor may it delete what is the first one's, and the check before the start says so.
+    for way in [&["--rebuild", "--yes"], &["--from", "stored"]] {
+        let (code, _, stderr) = lab.reset("two", &[&group], way);
+        assert_eq!(code, Some(78), "{stderr}");
+        assert!(stderr.contains(&format!("the rules of group {}", lab.name)), "{stderr}");
+    }
+    let (code, text) = lab.check_connect("two", &[&group]);
+    assert_eq!(code, Some(78), "{text}");
+    assert!(text.contains(&format!("the rules of group {}", lab.name)), "{text}");
     let mut second = lab.start("two", &[&group, &log, &summaries, &rules]);
     second.ready();
     eventually("the second says who else writes there", || {
