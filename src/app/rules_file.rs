@@ -30,7 +30,7 @@ pub fn load(settings: &Loaded, given: Option<PathBuf>) -> Result<RulesFile, Fail
             _ if error.kind() == ErrorKind::InvalidData => format!("{name}: is not text in UTF-8; save it as UTF-8"),
             Some(_) => format!("{name}: cannot be read ({error}); check the path given with --rules"),
             None => {
-                let problem = format!("{name:?} cannot be read ({error}); set it, or give --rules FILE");
+                let problem = format!("{name:?} cannot be read ({error}); set it to the path of your rules file");
                 settings.refusal("rules.file", problem).to_string()
             }
         };
