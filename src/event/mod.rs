@@ -18,6 +18,7 @@ pub use digits::Digits;
 pub use forecast::{CohortForecast, ExpectedChanges};
 pub use instant::{Instant, IsoText, NotAnInstant, Span};
 pub use number::Number;
+pub(crate) use reason::named;
 pub use reason::{ChangeReason, DeadLetterReason, SkipReason};
 pub use risk::{ChurnRiskChange, CustomerValue, RiskFactor, RiskStanding};
 pub use value::{Kept, Value};

@@ -1,9 +1,8 @@
 //! What a record becomes: events, or the reason why there are none.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use crate::event::{Instant, Number, Value};
+use crate::event::{Instant, Number, Value, named};
 
 /// An event that a record was mapped to; borrows from the record and the mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,32 +71,6 @@ pub enum Outcome<'a> {
     Skipped(Skip),
     /// It is wrong: it goes to the dead letters.
     Refused(Refusal),
-}
-
-/// Defines an enum whose variants have fixed texts.
-macro_rules! named {
-    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $name { $($(#[$doc])* $variant,)* }
-
-        impl $name {
-            /// Every value, in order.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The text used in metrics and headers.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
 }
 
 named! {

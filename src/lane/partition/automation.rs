@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use crate::engine::{Effect, RiskEffect};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::output::changes::Automation;
+use crate::lane::partition::surge::hour;
 use crate::rules::{Cohort, OnCreate};
 use crate::store::{CohortHour, DecisionPoint, Recorded, Surge, Trigger};
 
@@ -234,10 +235,6 @@ fn superseded<T>(recorded: &mut BTreeMap<DecisionPoint, T>, replay_from: i64) ->
     let Some(last) = recorded.range(..bound).next_back().map(|(since, _)| *since) else { return BTreeMap::new() };
     let rest = recorded.split_off(&last);
     std::mem::replace(recorded, rest)
-}
-
-fn hour(at: Instant) -> i64 {
-    at.0.div_euclid(Span::HOUR.0)
 }
 
 fn cohort_hour(cohort: u32, at: Instant) -> CohortHour {

@@ -41,7 +41,7 @@ impl Surges {
     /// enter in one hour.
     pub(super) fn entered(&mut self, cohort: usize, at: Instant, entries: u64, limit: Limit) -> Entries {
         let hours = self.entered.entry(cohort).or_default();
-        let count = hours.entry(at.0.div_euclid(Span::HOUR.0)).or_default();
+        let count = hours.entry(hour(at)).or_default();
         let before = *count;
         *count += entries;
         let (count, most) = (*count, ALWAYS.max(limit.customers * limit.percent / 100));
@@ -72,6 +72,11 @@ impl Surges {
         }
         surges
     }
+}
+
+/// The hour since 1970 in which surges count an instant.
+pub(super) fn hour(at: Instant) -> i64 {
+    at.0.div_euclid(Span::HOUR.0)
 }
 
 #[cfg(test)]
