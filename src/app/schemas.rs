@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::pause::pause;
 use super::{Ending, Failure};
 use crate::backoff::Backoff;
-use crate::codec::{Access, Encoder, Output, Registry, RegistryError, SchemaCache, Schemas};
+use crate::codec::{Access, Encoder, FromSchema, Output, Registry, RegistryError, SchemaCache, Schemas};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
 use crate::settings::{self, Loaded, SubjectNames};
 use crate::shutdown::Shutdown;
@@ -25,12 +25,12 @@ const SLICE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// Schema files or a registry's address that cannot be used.
-pub fn schemas(loaded: &Loaded) -> Result<Schemas, Failure> {
+pub fn schemas<T: FromSchema>(loaded: &Loaded) -> Result<Schemas<T>, Failure> {
     sources(loaded, None)
 }
 
 /// The sources of input schemas, including the cache on disk.
-pub(super) fn kept(loaded: &Loaded) -> Result<Schemas, Failure> {
+pub(super) fn kept<T: FromSchema>(loaded: &Loaded) -> Result<Schemas<T>, Failure> {
     let Some(registry) = registry(loaded)? else { return sources(loaded, None) };
     let folder = loaded.settings.state.dir.join("schemas");
     let cache = SchemaCache::open(&folder, &registry).inspect_err(|error| {
@@ -40,10 +40,10 @@ pub(super) fn kept(loaded: &Loaded) -> Result<Schemas, Failure> {
     sources(loaded, cache.ok())
 }
 
-fn sources(loaded: &Loaded, cache: Option<SchemaCache>) -> Result<Schemas, Failure> {
+fn sources<T: FromSchema>(loaded: &Loaded, cache: Option<SchemaCache>) -> Result<Schemas<T>, Failure> {
     let settings = &loaded.settings.schemas;
     let refuse = |key: &str, problem: String| Failure::Configuration(loaded.refusal(key, problem).to_string());
-    let mut schemas = Schemas::built_in();
+    let mut schemas = Schemas::default();
     if let Some(folder) = &settings.dir {
         schemas = schemas.with_files(folder).map_err(|error| refuse("schemas.dir", error.to_string()))?;
     }

@@ -5,33 +5,35 @@ use std::time::{Duration, Instant};
 use std::{io, panic, thread};
 
 use super::cache::SchemaCache;
+use super::from_schema::FromSchema;
 use super::ids::{Asked, Ids, Next, Outcome, RegistryEvent};
 use super::registry::RegistryError;
-use super::{Reader, Registry, SchemaText};
+use super::schema::WriterSchema;
+use super::{Registry, SchemaText};
 
 /// Concurrent requests to the registry.
 const THREADS: usize = 8;
 
 /// A registry and what is known about its ids. Its threads end when it is dropped.
-pub(super) struct Fetcher {
-    shared: Arc<Shared>,
+pub(super) struct Fetcher<T> {
+    shared: Arc<Shared<T>>,
 }
 
-struct Shared {
+struct Shared<T> {
     registry: Registry,
     retry_for: Duration,
     cache: Option<SchemaCache>,
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
     /// There is a request to send, or the fetcher was closed.
     wake: Condvar,
 }
 
-struct State {
-    ids: Ids,
+struct State<T> {
+    ids: Ids<T>,
     closed: bool,
 }
 
-impl Fetcher {
+impl<T: FromSchema> Fetcher<T> {
     /// Starts the threads. The contents of the cache are available at once.
     pub(super) fn start(registry: Registry, retry_for: Duration, cache: Option<SchemaCache>) -> io::Result<Self> {
         let mut ids = Ids::new(retry_for, Instant::now());
@@ -47,7 +49,9 @@ impl Fetcher {
         }
         Ok(fetcher)
     }
+}
 
+impl<T> Fetcher<T> {
     pub(super) fn registry(&self) -> &Registry {
         &self.shared.registry
     }
@@ -61,7 +65,7 @@ impl Fetcher {
     }
 
     /// What is known about an id; requests it if that was not done yet.
-    pub(super) fn ask(&self, id: u32) -> Asked {
+    pub(super) fn ask(&self, id: u32) -> Asked<T> {
         let asked = self.shared.state().ids.ask(id, Instant::now());
         if matches!(asked, Asked::Pending | Asked::NoAnswer { .. }) {
             self.shared.wake.notify_one();
@@ -93,14 +97,14 @@ impl Fetcher {
     }
 }
 
-impl Drop for Fetcher {
+impl<T> Drop for Fetcher<T> {
     fn drop(&mut self) {
         self.shared.state().closed = true;
         self.shared.wake.notify_all();
     }
 }
 
-impl Shared {
+impl<T: FromSchema> Shared<T> {
     fn work(&self) {
         let mut state = self.state();
         while !state.closed {
@@ -125,7 +129,7 @@ impl Shared {
         }
     }
 
-    fn fetch(&self, id: u32) -> Outcome {
+    fn fetch(&self, id: u32) -> Outcome<T> {
         match self.registry.schema(id) {
             Ok(text) => {
                 if let Some(cache) = &self.cache {
@@ -151,17 +155,19 @@ impl Shared {
             }
         }
     }
+}
 
-    fn state(&self) -> MutexGuard<'_, State> {
+impl<T> Shared<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
         // Only compiling a schema can panic, and the lock is released then.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn compile(text: &SchemaText) -> Outcome {
+fn compile<T: FromSchema>(text: &SchemaText) -> Outcome<T> {
     // The schema comes from outside and its parser is a library: a panic must not end the thread for all other ids.
-    match panic::catch_unwind(|| Reader::of_registered(text)) {
-        Ok(Ok(reader)) => Outcome::Ready(Arc::new(reader)),
+    match panic::catch_unwind(|| WriterSchema::of_text(text).and_then(T::from_schema)) {
+        Ok(Ok(compiled)) => Outcome::Ready(Arc::new(compiled)),
         Ok(Err(error)) => Outcome::Unusable(error.to_string().into()),
         Err(_) => Outcome::Unusable("the schema cannot be compiled".into()),
     }

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
-use super::Reader;
 use crate::backoff::Backoff;
 
 /// The first pause after "not found"; doubled from then on.
@@ -25,17 +24,17 @@ const NOT_FOUND_MAX: usize = 65_536;
 /// The maximum number of pending ids. Beyond that the oldest with a "not found" is given up early, and a new one is
 /// requested when it is looked up again.
 const OPEN_MAX: usize = 4_096;
-/// The long-term rate of requests per second from this process: some hosted registries allow no more.
+/// The long-term rate of requests per second: some hosted registries allow no more.
 const QUESTIONS_PER_SECOND: u32 = 100;
 /// The burst of requests after a pause.
 const QUESTIONS_AT_ONCE: u32 = 200;
 /// How far a plausible new id may be above the highest known one: registries count upwards.
 const PLAUSIBLE_STEP: u32 = 1_000_000;
 
-/// The state of an id.
-#[derive(Debug, Clone)]
-pub(super) enum Asked {
-    Ready(Arc<Reader>),
+/// The state of an id. `T`: what is compiled from its schema.
+#[derive(Debug)]
+pub(super) enum Asked<T> {
+    Ready(Arc<T>),
     /// Requested; there is no answer yet.
     Pending,
     /// The registry does not have it, and is asked again: it may be late.
@@ -57,8 +56,8 @@ pub(super) type MissingPart = Option<Arc<str>>;
 
 /// The outcome of a request.
 #[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    Ready(Arc<Reader>),
+pub(super) enum Outcome<T> {
+    Ready(Arc<T>),
     Unusable(Arc<str>),
     NotFound(MissingPart),
     NoAnswer(Arc<str>),
@@ -86,8 +85,8 @@ pub(super) enum RegistryEvent {
     },
 }
 
-enum Settled {
-    Ready(Arc<Reader>),
+enum Settled<T> {
+    Ready(Arc<T>),
     Unusable(Arc<str>),
 }
 
@@ -115,10 +114,10 @@ struct Outage {
 }
 
 /// All ids of one registry.
-pub(super) struct Ids {
+pub(super) struct Ids<T> {
     retry_for: Duration,
     /// At most as many as the registry has schemas.
-    settled: FxHashMap<u32, Settled>,
+    settled: FxHashMap<u32, Settled<T>>,
     /// When cached "not found" expire, and in which order they came.
     not_found: FxHashMap<u32, (Instant, MissingPart)>,
     not_found_order: VecDeque<u32>,
@@ -138,7 +137,7 @@ pub(super) struct Ids {
     retries: u64,
 }
 
-impl Ids {
+impl<T> Ids<T> {
     pub(super) fn new(retry_for: Duration, now: Instant) -> Self {
         Self {
             retry_for,
@@ -158,9 +157,9 @@ impl Ids {
     }
 
     /// What is known about an id; requests it if that was not done yet.
-    pub(super) fn ask(&mut self, id: u32, now: Instant) -> Asked {
+    pub(super) fn ask(&mut self, id: u32, now: Instant) -> Asked<T> {
         match self.settled.get(&id) {
-            Some(Settled::Ready(reader)) => return Asked::Ready(reader.clone()),
+            Some(Settled::Ready(compiled)) => return Asked::Ready(Arc::clone(compiled)),
             Some(Settled::Unusable(reason)) => return Asked::Unusable(reason.clone()),
             None => {}
         }
@@ -186,7 +185,7 @@ impl Ids {
     }
 
     /// For an id about which the registry has said nothing, or nothing since it was away.
-    fn unanswered(&self) -> Asked {
+    fn unanswered(&self) -> Asked<T> {
         match &self.outage {
             Some(outage) => Asked::NoAnswer { since: outage.since, reason: outage.reason.clone() },
             None => Asked::Pending,
@@ -213,9 +212,9 @@ impl Ids {
     }
 
     /// A schema that need not be requested.
-    pub(super) fn settle(&mut self, id: u32, outcome: Outcome) {
+    pub(super) fn settle(&mut self, id: u32, outcome: Outcome<T>) {
         let settled = match outcome {
-            Outcome::Ready(reader) => Settled::Ready(reader),
+            Outcome::Ready(compiled) => Settled::Ready(compiled),
             Outcome::Unusable(reason) => Settled::Unusable(reason),
             Outcome::NotFound(_) | Outcome::NoAnswer(_) => return,
         };
@@ -269,7 +268,7 @@ impl Ids {
     pub(super) fn answered(
         &mut self,
         id: u32,
-        outcome: Outcome,
+        outcome: Outcome<T>,
         asked: Instant,
         now: Instant,
     ) -> Option<RegistryEvent> {

@@ -1,7 +1,8 @@
 //! Decodes events and encodes changes: Avro, its framings, the sources of schemas, and files.
 //!
 //! For a record of a topic, [`Framing::split`] gives the key of its schema, [`Schemas::lookup`] finds the [`Reader`] of
-//! that schema, and [`Reader::decode`] reads the event without allocating. [`Encoder`] writes the outputs.
+//! that schema, and [`Reader::decode`] reads the event without allocating. For records of other shapes, [`Schemas`]
+//! finds the [`WriterSchema`] itself. [`Encoder`] writes the outputs.
 
 mod address;
 mod answer;
@@ -16,6 +17,7 @@ mod fetcher;
 mod files;
 mod foreign;
 mod framing;
+mod from_schema;
 mod ids;
 mod json;
 mod keep;
@@ -43,6 +45,7 @@ pub use error::{Incompatible, Undecodable};
 pub use files::{EventFile, FileError};
 pub use foreign::{EXAMPLE, Foreign};
 pub use framing::{Framing, SchemaKey};
+pub use from_schema::FromSchema;
 pub use line::BadLine;
 pub use output::Output;
 pub use owned::{OwnedEvent, OwnedValue};
@@ -51,6 +54,7 @@ pub use reader::{MAX_DEPTH, Reader, recycle};
 pub use records::RecordFile;
 pub use references::SchemaText;
 pub use registry::{Registry, RegistryError, Standing};
+pub use schema::WriterSchema;
 pub use schemas::{Lookup, SchemaFileError, Schemas};
 pub use sent::{EventEncoder, SentEvent};
 pub use unread::Unread;
@@ -58,7 +62,7 @@ pub use unread::Unread;
 // For readers of other shapes than `CustomerEvent`.
 pub(crate) use cursor::Cursor;
 pub(crate) use json::{Array, Json, NotJson, Object};
-pub(crate) use schema::{Field, LogicalType, Type, TypeId, WriterSchema};
+pub(crate) use schema::{Field, LogicalType, Type, TypeId};
 pub(crate) use skip::{SkipCompiler, SkipId, Skips};
 
 #[cfg(test)]

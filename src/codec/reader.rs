@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cursor::Cursor;
 use super::envelope::{Envelope, record_hash};
+use super::from_schema::FromSchema;
 use super::keep::{Keep, Kept, Known};
 use super::program::{CUSTOMER_EVENT, Decode, Entries, Program, Root, Slot, Step, Unit};
 use super::schema::WriterSchema;
 use super::skip::SkipId;
 use super::unread::Unread;
-use super::{Incompatible, SchemaText, Undecodable};
+use super::{Incompatible, Undecodable};
 use crate::event::{CustomerEvent, Instant, Number, Properties, Value, Vocabulary};
 
 /// The nesting limit of types in a record: ours need three, and a type that contains itself could otherwise exhaust the
@@ -31,21 +32,7 @@ impl Reader {
     /// # Errors
     /// When the text is no Avro schema, or no record written with it could be read as a `CustomerEvent`.
     pub fn compile(writer: &str) -> Result<Self, Incompatible> {
-        Self::from_schema(&WriterSchema::parse(writer)?)
-    }
-
-    /// Compiles a writer's schema from its JSON and that of its references.
-    ///
-    /// # Errors
-    /// As [`compile`](Self::compile).
-    pub fn of_registered(writer: &SchemaText) -> Result<Self, Incompatible> {
-        Self::from_schema(&WriterSchema::of_text(writer)?)
-    }
-
-    pub(super) fn from_schema(writer: &WriterSchema) -> Result<Self, Incompatible> {
-        let program = Program::compile(writer)?;
-        let is_unlogged = AtomicBool::new(!program.unread.is_empty());
-        Ok(Self { program, fingerprint: writer.fingerprint(), is_unlogged })
+        Self::from_schema(WriterSchema::parse(writer)?)
     }
 
     /// The reader of records written with `schemas/customer-event.avsc` itself.
@@ -296,6 +283,15 @@ impl Reader {
 
     fn pass(&self, cursor: &mut Cursor<'_>, skip: SkipId, depth: u32) -> Result<(), Undecodable> {
         self.program.skips.pass(cursor, skip, depth)
+    }
+}
+
+/// A schema whose records are no events is incompatible.
+impl FromSchema for Reader {
+    fn from_schema(writer: WriterSchema) -> Result<Self, Incompatible> {
+        let program = Program::compile(&writer)?;
+        let is_unlogged = AtomicBool::new(!program.unread.is_empty());
+        Ok(Self { program, fingerprint: writer.fingerprint(), is_unlogged })
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Incompatible, SchemaText};
 
 /// The types of a schema; the same type is stored once, however often it is referenced.
 #[derive(Debug)]
-pub(crate) struct WriterSchema {
+pub struct WriterSchema {
     types: Vec<Type>,
     root: TypeId,
 }

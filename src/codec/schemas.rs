@@ -1,4 +1,4 @@
-//! Finds the reader of a schema: from files, and from a registry without ever blocking.
+//! Finds a schema, compiled to what reads its records: from files, and from a registry without ever blocking.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use std::{fs, io};
 use rustc_hash::FxHashMap;
 
 use super::fetcher::Fetcher;
+use super::from_schema::FromSchema;
 use super::ids::Asked;
+use super::program::CUSTOMER_EVENT;
 use super::schema::WriterSchema;
 use super::{Incompatible, Reader, Registry, SchemaCache, SchemaKey};
 use crate::event::DeadLetterReason;
@@ -16,24 +18,25 @@ use crate::event::DeadLetterReason;
 /// Ids are signed 32-bit integers, and no registry assigns a negative one: such bytes are not an id.
 const ID_MAX: u32 = i32::MAX.cast_unsigned();
 
-/// The readers that one thread uses. A clone shares what has been fetched and has a table of its own, so that finding a
-/// known reader takes no lock and touches no shared counter.
+/// The compiled schemas that one thread uses. A clone shares what has been fetched and has a table of its own, so that
+/// finding a known schema takes no lock and touches no shared counter.
+///
+/// `T` is what schemas are compiled to. Two `Schemas` may use one registry and its cache, each with threads of its own.
 ///
 /// Schemas never change, so a compiled one is kept forever. When the last clone is dropped, the registry's threads end.
-#[derive(Clone)]
-pub struct Schemas {
+pub struct Schemas<T = Reader> {
     table: FxHashMap<SchemaKey, usize>,
-    readers: Vec<Arc<Reader>>,
-    /// Known schemas whose records are not events.
+    compiled: Vec<Arc<T>>,
+    /// Known schemas whose records cannot be read.
     unusable: FxHashMap<SchemaKey, Arc<str>>,
-    fetcher: Option<Arc<Fetcher>>,
+    fetcher: Option<Arc<Fetcher<T>>>,
 }
 
 /// What is known about a schema now.
 #[derive(Debug)]
-pub enum Lookup<'s> {
+pub enum Lookup<'s, T = Reader> {
     /// Records can be read.
-    Ready(&'s Reader),
+    Ready(&'s T),
     /// Requested: pause the partition and look it up again.
     Pending,
     /// The registry said that it has no such schema, first at `since`, and is asked again for a while, since it may be
@@ -45,7 +48,7 @@ pub enum Lookup<'s> {
     NoAnswer { since: Instant, reason: Arc<str> },
     /// It does not exist: records go to the dead letters as `unknown_schema`.
     NotFound { lacks: Option<Arc<str>> },
-    /// It is known, and its records are not events: they go to the dead letters as `undecodable`.
+    /// It is known, and its records cannot be read: they go to the dead letters as `undecodable`.
     Unusable(Arc<str>),
 }
 
@@ -60,14 +63,14 @@ pub enum SchemaFileError {
     SameId { path: PathBuf, id: u32 },
 }
 
-impl<'s> Lookup<'s> {
-    /// The reader of a schema after waiting long enough.
+impl<'s, T> Lookup<'s, T> {
+    /// What a schema was compiled to, after waiting long enough.
     ///
     /// # Errors
     /// Why its records are set aside, and what in particular is wrong.
-    pub fn settled(self, schema: SchemaKey) -> Result<&'s Reader, (DeadLetterReason, String)> {
+    pub fn settled(self, schema: SchemaKey) -> Result<&'s T, (DeadLetterReason, String)> {
         match self {
-            Self::Ready(reader) => Ok(reader),
+            Self::Ready(compiled) => Ok(compiled),
             Self::Unusable(reason) => Err((DeadLetterReason::Undecodable, format!("{schema}: {reason}"))),
             Self::NotFound { lacks: Some(lacks) } | Self::Missing { lacks: Some(lacks), .. } => {
                 Err((DeadLetterReason::UnknownSchema, format!("{schema}: {lacks}")))
@@ -81,21 +84,43 @@ impl<'s> Lookup<'s> {
 }
 
 impl Schemas {
-    /// Knows `schemas/customer-event.avsc`, by its fingerprint.
+    /// The readers of events. Knows `schemas/customer-event.avsc`, by its fingerprint.
     #[must_use]
     pub fn built_in() -> Self {
+        Self::default()
+    }
+}
+
+/// Knows `schemas/customer-event.avsc`, by its fingerprint.
+impl<T: FromSchema> Default for Schemas<T> {
+    fn default() -> Self {
         let mut schemas =
-            Self { table: FxHashMap::default(), readers: Vec::new(), unusable: FxHashMap::default(), fetcher: None };
-        let reader = Reader::built_in();
-        schemas.add(&[SchemaKey::Fingerprint(reader.fingerprint())], Arc::new(reader));
+            Self { table: FxHashMap::default(), compiled: Vec::new(), unusable: FxHashMap::default(), fetcher: None };
+        let writer = WriterSchema::parse(CUSTOMER_EVENT).expect("the schema in the source tree is one");
+        let fingerprint = writer.fingerprint();
+        let compiled = T::from_schema(writer).expect("the schema in the source tree can be read; a test says so");
+        schemas.add(&[SchemaKey::Fingerprint(fingerprint)], Arc::new(compiled));
         schemas
     }
+}
 
+impl<T> Clone for Schemas<T> {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            compiled: self.compiled.clone(),
+            unusable: self.unusable.clone(),
+            fetcher: self.fetcher.clone(),
+        }
+    }
+}
+
+impl<T: FromSchema> Schemas<T> {
     /// Adds every `.avsc` file of a folder: by its fingerprint, and by its id where the name is a number, as `17.avsc`.
     ///
     /// # Errors
-    /// When the folder or a file cannot be read, a file is no Avro schema, or two give one id. A schema whose records are
-    /// no events is no error: it may lie there for someone else.
+    /// When the folder or a file cannot be read, a file is no Avro schema, or two give one id. A schema whose records
+    /// cannot be read is no error: it may lie there for someone else.
     pub fn with_files(mut self, folder: &Path) -> Result<Self, SchemaFileError> {
         let unread = |path: &Path| {
             let path = path.to_owned();
@@ -121,8 +146,8 @@ impl Schemas {
             }
             let fingerprint = SchemaKey::Fingerprint(schema.fingerprint());
             let keys: Vec<_> = id.map(SchemaKey::Id).into_iter().chain([fingerprint]).collect();
-            match Reader::from_schema(&schema) {
-                Ok(reader) => self.add(&keys, Arc::new(reader)),
+            match T::from_schema(schema) {
+                Ok(compiled) => self.add(&keys, Arc::new(compiled)),
                 Err(error) => {
                     let reason: Arc<str> = error.to_string().into();
                     self.unusable.extend(keys.into_iter().map(|key| (key, reason.clone())));
@@ -135,12 +160,13 @@ impl Schemas {
     /// Adds the schema of records that carry no framing.
     ///
     /// # Errors
-    /// When the file cannot be read, or none of its records could be an event.
+    /// When the file cannot be read, or none of its records could be.
     pub fn with_bare(mut self, file: &Path) -> Result<Self, SchemaFileError> {
         let path = || file.to_owned();
         let text = fs::read_to_string(file).map_err(|error| SchemaFileError::Read { path: path(), error })?;
-        let reader = Reader::compile(&text).map_err(|error| SchemaFileError::Schema { path: path(), error })?;
-        self.add(&[SchemaKey::Bare], Arc::new(reader));
+        let compiled = WriterSchema::parse(&text).and_then(T::from_schema);
+        let compiled = compiled.map_err(|error| SchemaFileError::Schema { path: path(), error })?;
+        self.add(&[SchemaKey::Bare], Arc::new(compiled));
         Ok(self)
     }
 
@@ -159,7 +185,9 @@ impl Schemas {
         self.fetcher = Some(Arc::new(Fetcher::start(registry, retry_for, cache)?));
         Ok(self)
     }
+}
 
+impl<T> Schemas<T> {
     /// The registry, if there is one.
     #[must_use]
     pub fn registry(&self) -> Option<&Registry> {
@@ -197,11 +225,11 @@ impl Schemas {
         }
     }
 
-    /// The reader of a schema, or why there is none yet. Never blocks; unknown schemas are requested.
+    /// A compiled schema, or why there is none yet. Never blocks; unknown schemas are requested.
     #[inline]
-    pub fn lookup(&mut self, key: SchemaKey) -> Lookup<'_> {
+    pub fn lookup(&mut self, key: SchemaKey) -> Lookup<'_, T> {
         match self.table.get(&key) {
-            Some(index) => Lookup::Ready(&self.readers[*index]),
+            Some(index) => Lookup::Ready(&self.compiled[*index]),
             None => self.ask(key),
         }
     }
@@ -224,20 +252,20 @@ impl Schemas {
     /// As [`lookup`](Self::lookup), but without requests: [`Lookup::Pending`] for what this thread does not know yet.
     #[inline]
     #[must_use]
-    pub fn lookup_known(&self, key: SchemaKey) -> Lookup<'_> {
-        self.table.get(&key).map_or(Lookup::Pending, |index| Lookup::Ready(&self.readers[*index]))
+    pub fn lookup_known(&self, key: SchemaKey) -> Lookup<'_, T> {
+        self.table.get(&key).map_or(Lookup::Pending, |index| Lookup::Ready(&self.compiled[*index]))
     }
 
     #[cold]
-    fn ask(&mut self, key: SchemaKey) -> Lookup<'_> {
+    fn ask(&mut self, key: SchemaKey) -> Lookup<'_, T> {
         if let Some(reason) = self.unusable.get(&key) {
             return Lookup::Unusable(reason.clone());
         }
         let Some((id, fetcher)) = self.askable(key) else { return Lookup::NotFound { lacks: None } };
         match fetcher.ask(id) {
-            Asked::Ready(reader) => {
-                self.add(&[key], reader);
-                Lookup::Ready(self.readers.last().expect("it was just added"))
+            Asked::Ready(compiled) => {
+                self.add(&[key], compiled);
+                Lookup::Ready(self.compiled.last().expect("it was just added"))
             }
             Asked::Pending => Lookup::Pending,
             Asked::Missing { since, lacks } => Lookup::Missing { since, lacks },
@@ -251,22 +279,22 @@ impl Schemas {
     }
 
     /// The id to request from the registry.
-    fn askable(&self, key: SchemaKey) -> Option<(u32, &Fetcher)> {
+    fn askable(&self, key: SchemaKey) -> Option<(u32, &Fetcher<T>)> {
         match (key, &self.fetcher) {
             (SchemaKey::Id(id @ ..=ID_MAX), Some(fetcher)) => Some((id, fetcher)),
             _ => None,
         }
     }
 
-    fn add(&mut self, keys: &[SchemaKey], reader: Arc<Reader>) {
-        self.table.extend(keys.iter().map(|key| (*key, self.readers.len())));
-        self.readers.push(reader);
+    fn add(&mut self, keys: &[SchemaKey], compiled: Arc<T>) {
+        self.table.extend(keys.iter().map(|key| (*key, self.compiled.len())));
+        self.compiled.push(compiled);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Lookup, SchemaFileError, Schemas};
+    use super::{Lookup, SchemaFileError, Schemas, WriterSchema};
     use crate::codec::{Reader, SchemaKey};
 
     #[test]
@@ -285,10 +313,15 @@ mod tests {
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(fingerprint)), Lookup::Ready(_)));
         assert!(matches!(schemas.lookup(SchemaKey::Id(18)), Lookup::NotFound { .. }));
         assert!(matches!(schemas.lookup(SchemaKey::Bare), Lookup::NotFound { .. }));
-        let other = super::WriterSchema::parse(other).unwrap().fingerprint();
+        let other = WriterSchema::parse(other).unwrap().fingerprint();
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(other)), Lookup::Unusable(_)));
         let built_in = Reader::built_in().fingerprint();
         assert!(matches!(schemas.lookup(SchemaKey::Fingerprint(built_in)), Lookup::Ready(_)));
+        let mut any = Schemas::<WriterSchema>::default().with_files(folder.path()).unwrap();
+        for known in [SchemaKey::Fingerprint(other), SchemaKey::Fingerprint(built_in), SchemaKey::Id(17)] {
+            assert!(matches!(any.lookup(known), Lookup::Ready(_)), "{known}");
+        }
+        assert!(matches!(any.lookup(SchemaKey::Id(18)), Lookup::NotFound { .. }));
         let mut bare = schemas.with_bare(&folder.path().join("17.avsc")).unwrap();
         assert!(matches!(bare.lookup(SchemaKey::Bare), Lookup::Ready(_)));
 

@@ -1,5 +1,9 @@
-use super::{Asked, Ids, NOT_FOUND_FOR, NOT_FOUND_MAX, Next, OPEN_MAX, Outcome, QUESTIONS_AT_ONCE, RegistryEvent};
+use super::{Asked, NOT_FOUND_FOR, NOT_FOUND_MAX, Next, OPEN_MAX, QUESTIONS_AT_ONCE, RegistryEvent};
 use std::time::{Duration, Instant};
+
+/// What is compiled from a schema does not matter here.
+type Ids = super::Ids<()>;
+type Outcome = super::Outcome<()>;
 
 const RETRY_FOR: Duration = Duration::from_secs(30);
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::references::reference;
 use super::stub::{LONG, Stub, event_schema, registry, until};
-use crate::codec::{Lookup, Output, Registry, RegistryError, SchemaCache, SchemaKey, Schemas, Standing};
+use crate::codec::{Lookup, Output, Registry, RegistryError, SchemaCache, SchemaKey, Schemas, Standing, WriterSchema};
 use crate::event::DeadLetterReason;
 
 #[test]
@@ -194,6 +194,29 @@ fn what_was_fetched_before_is_known_without_the_registry_unless_its_copy_is_dama
     let mut schemas = open(registry);
     assert!(matches!(schemas.lookup(SchemaKey::Id(7)), Lookup::Ready(_)));
     assert!(until(&mut schemas, 8, &["no answer", "unusable", "ready"]).starts_with("no answer"));
+}
+
+#[test]
+fn readers_of_events_and_of_any_record_share_a_registry_and_its_cache() {
+    let root = tempfile::tempdir().unwrap();
+    let stub = Stub::start();
+    stub.answer("/schemas/ids/7", 200, &event_schema());
+    stub.answer("/schemas/ids/8", 200, &json!({"schema": "\"string\""}));
+    let registry = stub.registry();
+    let cache = || Some(SchemaCache::open(root.path(), &registry).unwrap());
+    let mut events = Schemas::built_in().with_registry(registry.clone(), LONG, cache()).unwrap();
+    let writers = || Schemas::<WriterSchema>::default().with_registry(registry.clone(), LONG, cache()).unwrap();
+    let mut any = writers();
+    assert_eq!(until(&mut events, 7, &["ready"]), "ready");
+    assert_eq!(until(&mut any, 7, &["ready"]), "ready");
+    assert!(until(&mut events, 8, &["unusable", "ready"]).starts_with("unusable"));
+    assert_eq!(until(&mut any, 8, &["unusable", "ready"]), "ready");
+    let requests = stub.requests();
+    let mut again = writers();
+    for id in [7, 8] {
+        assert!(matches!(again.lookup(SchemaKey::Id(id)), Lookup::Ready(_)), "{id}");
+    }
+    assert_eq!(stub.requests(), requests);
 }
 
 #[test]

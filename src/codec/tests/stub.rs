@@ -145,7 +145,7 @@ pub(super) fn event_schema() -> serde_json::Value {
 }
 
 /// Looks an id up until the answer is one of those wanted, and names it.
-pub(super) fn until(schemas: &mut Schemas, id: u32, wanted: &[&str]) -> String {
+pub(super) fn until<T>(schemas: &mut Schemas<T>, id: u32, wanted: &[&str]) -> String {
     let started = Instant::now();
     loop {
         let (kind, text) = match schemas.lookup(SchemaKey::Id(id)) {
