@@ -35,6 +35,7 @@
 //! | [`residents`] | the customers of one partition between memory and its database: loading, deadlines, flushing, eviction | lanes, Kafka |
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only module that uses rdkafka | events: it knows bytes only |
 //! | [`metrics`] | counters, gauges and health | who updates them |
+//! | `member` | what every member of a group does that writes transactions: schemas that are waited for, dead letters | the engine, what is written |
 //! | [`inquiry`] | requests of operators about one customer, from HTTP to a lane and back, and their text | HTTP, bytes |
 //! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
 //! | [`admin`] | two HTTP servers: metrics and health, and the admin API | decisions |
@@ -71,6 +72,7 @@ pub mod fact;
 pub mod inquiry;
 pub mod kafka;
 pub mod lane;
+mod member;
 pub mod metrics;
 pub mod residents;
 pub mod rules;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant as Moment};
 
+use crate::kafka::Record;
 use crate::lane::answers::answer;
 use crate::lane::error::LaneError;
 use crate::lane::input::ingest::Incoming;
@@ -12,12 +13,12 @@ use crate::lane::input::poll::{
     ConsumerEvent, LOOK_AHEAD, PolledBatch, explain, load_states, note_partition_ends, poll_batch,
 };
 use crate::lane::input::reading::ignore_retriable;
-use crate::lane::input::schema_waits::SchemaGate;
 use crate::lane::lane::Lane;
 use crate::lane::migration::rules_migration::RulesMigration;
 use crate::lane::output::plan::Plan;
 use crate::lane::resources::memory::TRICKLE_BYTES;
 use crate::lane::restore::stages::Restore;
+use crate::member::schema_waits::SchemaGate;
 use crate::metrics::Stage;
 use crate::settings::Batch;
 
@@ -82,7 +83,8 @@ impl Lane {
         self.partitions.values_mut().for_each(|partition| partition.decisions_max = decisions);
         let readable = self.readable_positions();
         let meanwhile = || answer(&self.inbox, &self.partitions, &context);
-        let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, context.framing);
+        let schema = |record: &Record<'_>| Some(context.framing.split(record.payload()?).ok()?.0);
+        let gate = SchemaGate::new(&mut self.schema_waits, &mut self.schemas, |record| [schema(record), None]);
         let PolledBatch { records, ends, waiting, event } =
             poll_batch(&self.consumer, readable, &limits, gate, &meanwhile);
         if !records.is_empty() || !ends.is_empty() {

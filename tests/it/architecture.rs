@@ -53,6 +53,8 @@ const MODULES: &[Module] = &[
     module("residents", &["event", "rules", "engine", "store"], &[]),
     module("kafka", &["settings"], &["rdkafka", "rdkafka_sys"]),
     module("metrics", &["event"], &["prometheus"]),
+    // What loops that read in a consumer group and write in transactions have in common.
+    module("member", &["event", "settings", "clock", "backoff", "codec", "kafka", "metrics"], &[]),
     // Between HTTP and the lanes, so that neither imports the other. Kafka's partitioner decides a customer's
     // partition.
     module("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
@@ -71,6 +73,7 @@ const MODULES: &[Module] = &[
             "residents",
             "kafka",
             "metrics",
+            "member",
             "inquiry",
         ],
         &[],
@@ -99,6 +102,7 @@ const MODULES: &[Module] = &[
             "store",
             "kafka",
             "metrics",
+            "member",
             "inquiry",
             "lane",
             "admin",

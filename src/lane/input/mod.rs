@@ -5,4 +5,3 @@ pub(in crate::lane) mod ingest;
 mod lag;
 pub(in crate::lane) mod poll;
 pub(in crate::lane) mod reading;
-pub(in crate::lane) mod schema_waits;

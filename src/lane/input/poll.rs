@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant as Moment};
 
+use crate::codec::Reader;
 use crate::engine::Slot;
 use crate::event::DeadLetterReason;
 use crate::kafka::{Consumer, Failure, Polled, Record};
@@ -10,9 +11,9 @@ use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::identity::NEW_GROUP_NAMES;
 use crate::lane::input::ingest::IngestError;
-use crate::lane::input::schema_waits::SchemaGate;
 use crate::lane::lane::Lane;
 use crate::lane::partition::state::Partition;
+use crate::member::schema_waits::{Needed, SchemaGate};
 use crate::settings::Batch;
 
 /// While records come without a pause, after how many operators' questions are answered.
@@ -93,7 +94,7 @@ pub(in crate::lane) fn poll_batch<'c>(
     consumer: &'c Consumer,
     mut readable: BTreeMap<i32, i64>,
     limits: &Batch,
-    mut gate: SchemaGate<'_>,
+    mut gate: SchemaGate<'_, Reader, impl Fn(&Record<'_>) -> Needed>,
     meanwhile: &dyn Fn(),
 ) -> PolledBatch<'c> {
     let mut batch = PolledBatch::default();

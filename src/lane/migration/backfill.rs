@@ -7,9 +7,9 @@ use crate::codec::{Lookup, SchemaKey};
 use crate::event::{Instant, Properties};
 use crate::kafka::{Failure, Read, Record, Round};
 use crate::lane::error::LaneError;
-use crate::lane::input::schema_waits::{Obstacle, Patience};
 use crate::lane::migration::rules_migration::{Backfill, LOG_EVERY, MigrationTools, RulesMigration, backfill_failed};
 use crate::lane::partition::state::Partition;
+use crate::member::schema_waits::{Obstacle, Patience};
 use crate::metrics::{Wait, WaitCause};
 
 /// Records read at once: their customers' states are loaded together.
@@ -186,7 +186,7 @@ fn missing_schema(record: &Record<'_>, patience: &Patience, tools: &mut Migratio
 impl Backfill {
     /// Must a schema still be waited for? Reports the wait while it must.
     fn wait_for_schema(&mut self, schema: SchemaKey, partition: i32, tools: &mut MigrationTools<'_>) -> bool {
-        self.patience.update(schema, tools.schemas);
+        self.patience.update([schema], tools.schemas);
         for cause in [WaitCause::Schema, WaitCause::Registry] {
             match self.patience.obstacle(schema, tools.schemas) {
                 Some(Obstacle { cause: found, detail }) if found == cause => {

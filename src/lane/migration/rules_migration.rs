@@ -28,12 +28,12 @@ use crate::event::Instant;
 use crate::kafka::{Failure, Reader, Watermarks};
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
-use crate::lane::input::schema_waits::Patience;
 use crate::lane::migration::backfill_store::{BackfillStore, backfill_path};
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::state::Partition;
 use crate::lane::versions::edit_report::History;
 use crate::lane::versions::rulebook::Version;
+use crate::member::schema_waits::Patience;
 use crate::metrics::{LaneHealth, Metrics, WaitCause};
 use crate::store::{Database, InForce, SharedMemory, StoreError};
 

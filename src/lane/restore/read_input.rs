@@ -7,11 +7,11 @@ use crate::kafka::{Failure, Read, Round};
 use crate::lane::error::LaneError;
 use crate::lane::identity;
 use crate::lane::input::ingest::Replayed;
-use crate::lane::input::schema_waits::Obstacle;
 use crate::lane::output::plan::Plan;
 use crate::lane::restore::read_changelog::SILENT_MAX;
 use crate::lane::restore::replay_stage::Replay;
 use crate::lane::restore::stages::{Restore, RestoreTools, Stage, Step};
+use crate::member::schema_waits::Obstacle;
 use crate::metrics::WaitCause;
 
 /// Records replayed at once: their customers' states are loaded together.
