@@ -1,6 +1,7 @@
 //! Why a lane or one of its partitions cannot go on.
 
 use crate::kafka::{Failure, Kind};
+use crate::member::transactions::InitError;
 use crate::metrics::WaitCause;
 use crate::store::StoreError;
 
@@ -33,6 +34,16 @@ impl From<Failure> for LaneError {
         match failure.cause().kind {
             Kind::Fenced => Self::Fenced(failure.cause().text.clone()),
             _ => Self::Stopped(failure.to_string()),
+        }
+    }
+}
+
+impl From<InitError> for LaneError {
+    fn from(error: InitError) -> Self {
+        match error {
+            InitError::Denied(text) => Self::Denied(text),
+            InitError::Misconfigured(text) => Self::Configuration(text),
+            InitError::Failed(failure) => failure.into(),
         }
     }
 }

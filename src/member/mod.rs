@@ -3,5 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `schema_waits` | partitions whose next record waits for its schemas |
+//! | `transactions` | a producer's transactions, initialized at the start and after a failure |
 
 pub(crate) mod schema_waits;
+pub(crate) mod transactions;

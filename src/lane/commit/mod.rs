@@ -7,7 +7,7 @@ pub(in crate::lane) mod finish;
 mod outcome;
 mod oversized;
 pub(in crate::lane) mod pending;
-pub(in crate::lane) mod producer;
 mod publish;
 mod publish_pending;
 mod resolve;
+mod send;

@@ -5,10 +5,11 @@
 
 use crate::kafka::{Failure, Producer};
 use crate::lane::commit::outcome::AbortCause;
-use crate::lane::commit::producer::{recreate_producer, reinit_transactions, send_record};
+use crate::lane::commit::send::send_record;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::output::plan::Plan;
+use crate::member::transactions::{recreate_producer, reinit_transactions};
 
 /// Most transactions spent on one plan. After the first failure librdkafka accepts no more records, so each finds at
 /// least one, and usually all that are too large. Suspects that are left then count as too large if they are as large

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant as Moment};
 use crate::kafka::{Cause, Failure, Kind, Membership, Outcome, Producer};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
 use crate::lane::commit::oversized;
-use crate::lane::commit::producer::{needs_operator, recreate_producer, send_record};
 use crate::lane::commit::resolve::{count, resolve};
+use crate::lane::commit::send::send_record;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::output::offset_mark::OffsetMark;
 use crate::lane::output::plan::{Part, Plan};
 use crate::lane::output::record::Topic;
+use crate::member::transactions::{needs_operator, recreate_producer};
 use crate::metrics::{Stage, Transaction};
 
 /// After how many queued records the lane reports that it is alive.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::kafka::{Failure, Kind};
 use crate::lane::commit::outcome::{AbortCause, PublishOutcome, PublishTools};
-use crate::lane::commit::producer::recreate_producer;
 use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::output::offset_mark::OffsetMark;
 use crate::lane::output::plan::Plan;
+use crate::member::transactions::recreate_producer;
 use crate::metrics::Transaction;
 
 /// How long one request to a broker may take.

@@ -9,10 +9,10 @@
 use std::time::{Duration, Instant as Moment};
 
 use crate::kafka::Consumer;
-use crate::lane::commit::producer::recreate_producer;
 use crate::lane::error::LaneError;
 use crate::lane::input::reading::ignore_retriable;
 use crate::lane::lane::Lane;
+use crate::member::transactions::recreate_producer;
 use crate::metrics::Rebalance;
 
 /// How long closing the fenced consumer may take.
