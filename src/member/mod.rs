@@ -2,8 +2,10 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `dead_letter` | rejected records, with reason and origin, cut to what their topic takes |
 //! | `schema_waits` | partitions whose next record waits for its schemas |
 //! | `transactions` | a producer's transactions, initialized at the start and after a failure |
 
+pub(crate) mod dead_letter;
 pub(crate) mod schema_waits;
 pub(crate) mod transactions;
