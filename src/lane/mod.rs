@@ -32,7 +32,7 @@
 //! | `versions` | the versions of the rules |
 //! | `output` | what a batch is to write: the plan, its records, dead letters, limits of size |
 //! | `partition` | one partition: applying an event, emitting effects, flushing; its customers are in `crate::residents` |
-//! | `input` | from the consumer to an accepted event: polling, checks, schemas that are waited for, the wall clock |
+//! | `input` | from the consumer to an accepted event: polling, checks, the wall clock |
 //! | `commit` | from a plan to a committed transaction, and from there to the databases |
 //! | `restore` | from an assignment to a running partition: barrier, changelog, replay of the input |
 //! | `migration` | from one version of the rules to the next, with a backfill from the log where facts are new |
@@ -43,6 +43,9 @@
 //! | `resources` | pausing while memory or disk are short |
 //!
 //! `identity` says whether the state belongs to the log, and what to do if not. `answers` answers operators' questions.
+//!
+//! What any loop does that reads in a group and writes transactions is in `crate::member`: waiting for schemas, starting
+//! a producer, cutting dead letters.
 
 mod aggregate;
 mod answers;

@@ -9,8 +9,8 @@ use crate::lane::context::Context;
 use crate::lane::output::dead_letter;
 use crate::lane::output::plan::Plan;
 use crate::lane::output::rejection::{DeadLettered, Rejection, RejectionDetail};
-use crate::lane::partition::intake::FRESH_RECORDS;
 use crate::lane::partition::state::Partition;
+use crate::member::fresh::FRESH_RECORDS;
 use crate::store::{Recorded, StoreError};
 
 /// A record about to be ingested.

@@ -1,60 +1,43 @@
 //! What is known of a partition's records so far: does its topic hold customer events at all?
 
-use std::collections::BTreeMap;
-
 use crate::event::{DeadLetterReason, Instant};
 use crate::lane::output::rejection::{Rejection, RejectionDetail};
-
-/// Records of a new partition that are checked before its topic is taken for one of something else.
-pub(in crate::lane) const FRESH_RECORDS: u32 = 100;
+use crate::member::fresh::Fresh;
 
 /// What is known of a partition's records so far.
-#[derive(Default)]
 pub(in crate::lane) struct Intake {
-    /// None once a record shows that the topic holds customer events.
-    fresh: Option<Fresh>,
+    /// Only records that are foreign to the topic count as refused.
+    fresh: Fresh<DeadLetterReason, RejectionDetail>,
     /// The time of the last ingested event.
     pub(in crate::lane) last_event: Option<Instant>,
     /// Accepted events since the partition was restored.
     pub(in crate::lane) sound: u64,
 }
 
-/// The first records of a new partition, as long as every one of them is foreign to the topic.
-#[derive(Default)]
-struct Fresh {
-    records: u32,
-    /// By reason, each with its first detail.
-    refused: BTreeMap<DeadLetterReason, (u32, RejectionDetail)>,
-}
-
 impl Intake {
     /// Of a partition of which nothing was read yet.
     pub(super) fn of_new_partition() -> Self {
-        Self { fresh: Some(Fresh::default()), ..Self::default() }
+        Self { fresh: Fresh::new(), last_event: None, sound: 0 }
+    }
+
+    /// Of a partition of which records were read before.
+    pub(super) fn of_known_partition() -> Self {
+        Self { fresh: Fresh::proven(), last_event: None, sound: 0 }
     }
 
     /// Counts a record. With the hundredth record of a new partition, if all were foreign: the most frequent reason and
     /// its detail.
     pub(in crate::lane) fn foreign(&mut self, refused: Option<&Rejection>) -> Option<Rejection> {
-        let fresh = self.fresh.as_mut()?;
-        let Some(Rejection { reason, detail }) = refused.filter(|refused| refused.is_foreign()) else {
-            self.fresh = None;
-            return None;
-        };
-        fresh.records += 1;
-        fresh.refused.entry(*reason).or_insert_with(|| (0, detail.clone())).0 += 1;
-        if fresh.records < FRESH_RECORDS {
-            return None;
-        }
-        let refused = self.fresh.take()?.refused;
-        let (reason, (_, detail)) = refused.into_iter().max_by_key(|(_, (count, _))| *count)?;
+        let foreign = refused.filter(|refused| refused.is_foreign());
+        let (reason, detail) = self.fresh.count(foreign.map(|foreign| (foreign.reason, &foreign.detail)))?;
         Some(Rejection { reason, detail })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DeadLetterReason, FRESH_RECORDS, Intake, Rejection};
+    use super::{DeadLetterReason, Intake, Rejection};
+    use crate::member::fresh::FRESH_RECORDS;
 
     fn refused(reason: DeadLetterReason) -> Rejection {
         Rejection { reason, detail: reason.as_str().into() }
@@ -85,6 +68,7 @@ mod tests {
             assert_eq!(intake.foreign(other.as_ref()), None);
             assert_eq!(intake.foreign(Some(&foreign)), None);
         }
-        assert!((0..2 * FRESH_RECORDS).all(|_| Intake::default().foreign(Some(&foreign)).is_none()));
+        let mut known = Intake::of_known_partition();
+        assert!((0..2 * FRESH_RECORDS).all(|_| known.foreign(Some(&foreign)).is_none()));
     }
 }

@@ -155,7 +155,7 @@ impl Partition {
             end: None,
             last_advance: now,
             last_flush: now,
-            intake: if meta.sequence == 0 { Intake::of_new_partition() } else { Intake::default() },
+            intake: if meta.sequence == 0 { Intake::of_new_partition() } else { Intake::of_known_partition() },
             metrics,
             timing: meta.timing,
             ids_max: meta.ids_max,
