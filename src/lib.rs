@@ -36,6 +36,8 @@
 //! | [`kafka`] | consumer, transactional producer, offsets, rebalances; the only module that uses rdkafka | events: it knows bytes only |
 //! | [`metrics`] | counters, gauges and health | who updates them |
 //! | `member` | what every member of a group does that writes transactions: schemas that are waited for, dead letters | the engine, what is written |
+//! | [`marks`] | how far each partition of each source has been gathered | who gathers, who waits |
+//! | `gather` | the second loop: records of any topics to events of one log, in the order of their times | the engine, state |
 //! | [`inquiry`] | requests of operators about one customer, from HTTP to a lane and back, and their text | HTTP, bytes |
 //! | [`mod@lane`] | the loop: restore, batch, commit, resolve, rebalance; **the guarantee stands above it** | settings files, HTTP |
 //! | [`admin`] | two HTTP servers: metrics and health, and the admin API | decisions |
@@ -69,9 +71,11 @@ pub mod codec;
 pub mod engine;
 pub mod event;
 pub mod fact;
+mod gather;
 pub mod inquiry;
 pub mod kafka;
 pub mod lane;
+pub mod marks;
 mod member;
 pub mod metrics;
 pub mod residents;

@@ -5,6 +5,7 @@ pub mod demo;
 mod ending;
 mod failure;
 mod foreign_groups;
+mod gathering;
 mod input_watch;
 mod kafka_metrics;
 mod last_rules_file;
@@ -17,6 +18,8 @@ mod rules_keeper;
 mod rules_topic;
 mod rules_watch;
 mod schemas;
+pub mod sources_file;
+mod sources_keeper;
 mod state_dir;
 mod topics;
 mod twin;
@@ -39,10 +42,13 @@ use crate::settings::{Loaded, Settings};
 use crate::shutdown::Shutdown;
 use crate::store::{FILES_PER_DATABASE_MIN, SharedMemory, files_per_database, raise_file_limit};
 use crate::telemetry;
+use gathering::Gathering;
 use rules_file::RulesFile;
 use rules_keeper::Keeper;
 use rules_topic::RulesTopic;
 use schemas::{IdCheck, Outputs};
+use sources_file::SourcesFile;
+use sources_keeper::SourcesKeeper;
 
 pub use ending::Ending;
 pub use failure::Failure;
@@ -75,11 +81,16 @@ fn run_logged(loaded: Loaded, edit: Edit) -> Result<(), Failure> {
     let runtime = runtime()?;
     let shutdown = Shutdown::on_signals(runtime.handle()).map_err(Failure::running)?;
     let file = rules_file::load(&loaded, None)?;
+    let sources = sources_file::of_run(&loaded)?;
     state_dir::make(&loaded.settings.state.dir);
     let schemas = schemas::kept(&loaded)?;
     let servers = Servers::bind(runtime.handle(), &loaded.settings.metrics, &loaded.settings.admin)
         .map_err(|error| Failure::Configuration(loaded.refusal(error.key, error.to_string()).to_string()))?;
-    Process::new(loaded, runtime, shutdown).serve(schemas, servers, StartMode::Prepare(Box::new(file), edit))
+    Process::new(loaded, runtime, shutdown).serve(
+        schemas,
+        servers,
+        StartMode::Prepare(Box::new(file), sources.map(Box::new), edit),
+    )
 }
 
 /// The state of a process once its addresses are bound, for `run` and for the demo on its own broker.
@@ -94,7 +105,7 @@ struct Process {
 /// How a process starts.
 enum StartMode {
     /// Topics are checked, and created if missing; the rules file is compared with the rules topic.
-    Prepare(Box<RulesFile>, Edit),
+    Prepare(Box<RulesFile>, Option<Box<SourcesFile>>, Edit),
     /// The caller has created the topics; the rules do not change.
     With(ClusterFacts, Arc<RuleSet>),
 }
@@ -114,7 +125,8 @@ impl Process {
         for topic in written.into_iter().chain([&topics.changelog, &topics.summaries]) {
             metrics.publish_errors(topic).inc_by(0);
         }
-        let health = Arc::new(Health::new(settings.lanes, &metrics));
+        let gathering = if settings.gather.sources.is_some() { settings.gather.lanes } else { 0 };
+        let health = Arc::new(Health::new(settings.lanes, gathering, &metrics));
         Self { loaded, metrics, health, runtime, shutdown }
     }
 
@@ -141,23 +153,32 @@ impl Process {
         tracing::info!(metrics = %metrics_address, admin = admin_address, "Listening.");
 
         let brokers = Brokers::default();
-        let book = Arc::new(Rulebook::new(Arc::clone(&metrics), Arc::clone(&latest)));
-        let (found, keeper) = match begin {
+        let rulebook = Arc::new(Rulebook::new(Arc::clone(&metrics), Arc::clone(&latest)));
+        let (mut found, keeper, known) = match begin {
             StartMode::With(found, rules) => {
                 let fingerprint = rules.fingerprint.clone();
-                book.add(1, &fingerprint, String::new(), Some(rules));
-                (found, None)
+                rulebook.add(1, &fingerprint, String::new(), Some(rules));
+                (found, None, None)
             }
-            StartMode::Prepare(file, edit) => {
+            StartMode::Prepare(file, sources, edit) => {
                 let Some(alone) = twin::lock(&loaded, &health, &shutdown)? else { return Ok(()) };
-                let Some(found) = topics::prepare(&loaded, &brokers, &metrics, &health, &shutdown)? else {
-                    return Ok(());
-                };
+                let names = sources.as_ref().map(|file| file.topics()).unwrap_or_default();
+                let prepared = topics::prepare(&loaded, &names, &brokers, &metrics, &health, &shutdown)?;
+                let Some(prepared) = prepared else { return Ok(()) };
+                let found = prepared.facts;
+                let own = sources_file::own_topics(&loaded);
+                let path = settings.gather.sources.clone().unwrap_or_default();
+                let author = &settings.kafka.instance_id;
+                let sources = sources.map(|file| SourcesKeeper::new(&file, path, author, &own));
+                let book = sources.as_ref().map(|keeper| Arc::clone(&keeper.book));
+                let known = book.map(|book| (book, prepared.sources, (found.partitions, prepared.limits)));
                 twin::wait_until_twin_left(&loaded, &brokers, &health, &shutdown)?;
                 let topic = RulesTopic::new(settings, &brokers)?;
-                let views = (Arc::clone(&book), Arc::clone(&metrics), Arc::clone(&health));
-                let Some(keeper) = Keeper::start(&loaded, *file, edit, topic, views, &shutdown)? else { return Ok(()) };
-                (found, Some((keeper, alone)))
+                let views = (Arc::clone(&rulebook), Arc::clone(&metrics), Arc::clone(&health));
+                let Some(keeper) = Keeper::start(&loaded, *file, sources, edit, topic, views, &shutdown)? else {
+                    return Ok(());
+                };
+                (found, Some((keeper, alone)), known)
             }
         };
         let Some(outputs) = schemas::outputs(&loaded, &schemas, &metrics, &health, &shutdown)? else { return Ok(()) };
@@ -170,8 +191,16 @@ impl Process {
             std::thread::Builder::new().name("rules".to_owned()).spawn(keep).map_err(Failure::running)?;
         }
         let inboxes = router.open(settings.lanes, found.partitions);
-        let context = Context::new(settings, book, Arc::clone(&metrics), latest, encoder, found);
-        let outcome = run_lanes(settings, Arc::new(context), inboxes, &brokers, &schemas, &health, &shutdown);
+        let mut gatherers = Vec::new();
+        if let Some((sources, topics, sizes)) = known {
+            let gathering =
+                Gathering::new(settings, sources, &topics, sizes, (&brokers, &metrics, &health), &shutdown)?;
+            found.marks = Some(Arc::clone(&gathering.marks));
+            gatherers = gathering.start(&loaded)?;
+        }
+        let context = Context::new(settings, rulebook, Arc::clone(&metrics), latest, encoder, found);
+        let outcome =
+            run_lanes(settings, Arc::new(context), inboxes, gatherers, (&brokers, &schemas), &health, &shutdown);
         shutdown.request();
         drained.request();
         runtime.block_on(answering).ok();
@@ -184,8 +213,8 @@ fn run_lanes(
     settings: &Settings,
     context: Arc<Context>,
     inboxes: Vec<Inbox>,
-    brokers: &Brokers,
-    schemas: &Schemas,
+    gatherers: Vec<JoinHandle<Result<(), LaneError>>>,
+    (brokers, schemas): (&Brokers, &Schemas),
     health: &Arc<Health>,
     shutdown: &Shutdown,
 ) -> Result<(), Failure> {
@@ -193,7 +222,8 @@ fn run_lanes(
     let watermarks = Arc::new(Watermarks::new(&settings.kafka, brokers)?);
     let end_offsets = Arc::new(EndOffsets::new(Arc::clone(&watermarks), &settings.topics.input, context.partitions));
     let ownership = Arc::new(Ownership::new(settings.lanes));
-    let mut lanes = vec![cleanup::start(settings, &context.metrics, shutdown)?];
+    let mut lanes = gatherers;
+    lanes.push(cleanup::start(settings, &context.metrics, shutdown)?);
     let mut senders = Vec::new();
     for (number, inbox) in inboxes.into_iter().enumerate() {
         let (sender, updates) = channel();
@@ -335,7 +365,8 @@ fn shared_memory(settings: &Settings, partitions: u32) -> SharedMemory {
         tracing::warn!(limit, needed, "The limit of open files is too low for all partitions: raise ulimit -n.");
         FILES_PER_DATABASE_MIN
     });
-    SharedMemory::new(bytes(settings.memory.block_cache()), bytes(settings.memory.write_buffers()))
+    let gathered = if settings.gather.sources.is_some() { settings.memory.gathered() } else { 0 };
+    SharedMemory::new(bytes(settings.memory.block_cache() - gathered), bytes(settings.memory.write_buffers()))
         .with_files_open(files)
 }
 

@@ -16,6 +16,7 @@ use super::pause::{self, pause};
 use super::rules_file::RulesFile;
 use super::rules_topic::{RulesTopic, Unwritten, Written};
 use super::rules_watch::{FileCheck, Signature, Watch};
+use super::sources_keeper::SourcesKeeper;
 use crate::admin::{PostOutcome, Posted};
 use crate::kafka;
 use crate::lane::Rulebook;
@@ -54,6 +55,8 @@ pub(super) struct Keeper {
     confirm_removal: bool,
     /// The fingerprint of the edit that waits for that.
     unconfirmed: Option<String>,
+    /// The sources, where they are gathered.
+    sources: Option<SourcesKeeper>,
 }
 
 impl Keeper {
@@ -62,6 +65,7 @@ impl Keeper {
     pub(super) fn start(
         loaded: &Loaded,
         file: RulesFile,
+        sources: Option<SourcesKeeper>,
         edit: Edit,
         topic: RulesTopic,
         views: (Arc<Rulebook>, Arc<Metrics>, Arc<Health>),
@@ -85,6 +89,7 @@ impl Keeper {
             seen: LastRulesFile::open(&loaded.settings),
             confirm_removal,
             unconfirmed: None,
+            sources,
         };
         loop {
             match keeper.settle(loaded, &file, edit) {
@@ -115,6 +120,9 @@ impl Keeper {
                 Ending::Rules,
                 loaded.refusal("topics.rules", problem).to_string(),
             )));
+        }
+        if let Some(sources) = &mut self.sources {
+            sources.settle(&mut self.topic, &mut add)?.map_err(Problem::Refused)?;
         }
         let fingerprint = &file.rules.fingerprint;
         let newest = self.topic.newest().cloned();
@@ -166,6 +174,7 @@ impl Keeper {
             self.look_at_file();
             match self.follow() {
                 Ok(()) => {
+                    self.look_at_sources();
                     self.warn_of_foreign();
                     self.health.resume(WaitCause::Rules, None);
                     self.book.mark_current();
@@ -190,6 +199,13 @@ impl Keeper {
             "Another group writes its rules into the topic of this one's; they are passed over. Give each group a topics.rules \
              of its own."
         );
+    }
+
+    fn look_at_sources(&mut self) {
+        let Self { topic, book, metrics, health, sources, .. } = self;
+        if let Some(sources) = sources {
+            sources.look(topic, &mut |written| add(book, metrics, health, written));
+        }
     }
 
     fn follow(&mut self) -> Result<(), kafka::Failure> {

@@ -1,6 +1,7 @@
-//! The rules topic: every version, in order, for all processes.
+//! The rules topic: every version of the rules, and of the sources, in order, for all processes.
 //!
-//! A record's key is the version's number in decimal, its value JSON. Versions are numbered in the order of the topic.
+//! A record's key is the version's number in decimal, its value JSON; the key of a version of the sources begins with
+//! `sources-`. Versions are numbered in the order of the topic.
 //! Only one process at a time can add one: writers share a transactional id, so that a new writer fences the others,
 //! reads to the end, and writes the next version.
 
@@ -39,6 +40,38 @@ pub(super) struct Written {
     pub(super) text: String,
 }
 
+/// One version of the sources as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WrittenSources {
+    pub(super) version: u64,
+    /// The consumer group of these sources.
+    pub(super) group: String,
+    /// The instance that wrote it, and the source of the text.
+    pub(super) author: String,
+    /// When, in ISO-8601.
+    pub(super) at: String,
+    pub(super) text: String,
+}
+
+impl WrittenSources {
+    fn read(payload: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(payload)
+    }
+}
+
+const SOURCES_KEY: &str = "sources-";
+
+/// A version to be written.
+enum Next {
+    /// It is there, under this number.
+    There(u64),
+    Write {
+        version: u64,
+        key: String,
+        payload: Vec<u8>,
+    },
+}
+
 /// Why it is not known that a version was written.
 #[derive(Debug)]
 pub(super) struct Unwritten {
@@ -58,6 +91,8 @@ pub(super) struct RulesTopic {
     next: i64,
     /// Version and fingerprint of the last one read.
     newest: Option<(u64, String)>,
+    /// Every version of the sources.
+    sources: Vec<WrittenSources>,
     /// Another group with rules in the topic.
     foreign: Option<String>,
 }
@@ -73,6 +108,7 @@ impl RulesTopic {
             brokers: brokers.clone(),
             next: 0,
             newest: None,
+            sources: Vec::new(),
             foreign: None,
         })
     }
@@ -80,6 +116,11 @@ impl RulesTopic {
     /// Number and fingerprint of the newest version read.
     pub(super) fn newest(&self) -> Option<&(u64, String)> {
         self.newest.as_ref()
+    }
+
+    /// Every version of the sources read, in order.
+    pub(super) fn sources(&self) -> &[WrittenSources] {
+        &self.sources
     }
 
     /// Why another group whose rules were read and skipped keeps this one from working with its topics.
@@ -112,6 +153,22 @@ impl RulesTopic {
                 Read::Record(record) => {
                     self.next = record.offset() + 1;
                     let Some(payload) = record.payload() else { continue };
+                    if record.key().is_some_and(|key| key.starts_with(SOURCES_KEY.as_bytes())) {
+                        match WrittenSources::read(payload) {
+                            Ok(written) if written.group != self.kafka.group_id => self.foreign = Some(written.group),
+                            // A record of a fenced process does not count.
+                            Ok(written)
+                                if self.sources.last().is_none_or(|newest| newest.version < written.version) =>
+                            {
+                                self.sources.push(written);
+                            }
+                            Ok(_) => {}
+                            Err(error) => {
+                                tracing::error!(topic = self.name, offset = record.offset(), %error, "This record is not a sources file.");
+                            }
+                        }
+                        continue;
+                    }
                     match serde_json::from_slice::<Written>(payload) {
                         Ok(written) if !written.group.is_empty() && written.group != self.kafka.group_id => {
                             self.foreign = Some(written.group);
@@ -168,13 +225,66 @@ impl RulesTopic {
         author: &str,
         take: &mut dyn FnMut(Written),
     ) -> Result<(u64, bool), Unwritten> {
+        let next = |topic: &Self| {
+            let version = match &topic.newest {
+                Some((number, newest)) if newest == fingerprint => return Next::There(*number),
+                newest => newest.as_ref().map_or(1, |(number, _)| number + 1),
+            };
+            let written = Written {
+                version,
+                fingerprint: fingerprint.to_owned(),
+                group: topic.kafka.group_id.clone(),
+                author: author.to_owned(),
+                at: wall_clock().to_string(),
+                text: text.to_owned(),
+            };
+            let payload = serde_json::to_vec(&written).unwrap_or_default();
+            Next::Write { version, key: version.to_string(), payload }
+        };
+        self.write_next(&next, take)
+    }
+
+    /// Adds a version of the sources, unless the newest one is the same; see [`write`](Self::write).
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn write_sources(
+        &mut self,
+        text: &str,
+        author: &str,
+        take: &mut dyn FnMut(Written),
+    ) -> Result<(u64, bool), Unwritten> {
+        let next = |topic: &Self| {
+            let version = match topic.sources.last() {
+                Some(newest) if newest.text == text => return Next::There(newest.version),
+                newest => newest.map_or(1, |newest| newest.version + 1),
+            };
+            let written = WrittenSources {
+                version,
+                group: topic.kafka.group_id.clone(),
+                author: author.to_owned(),
+                at: wall_clock().to_string(),
+                text: text.to_owned(),
+            };
+            let payload = serde_json::to_vec(&written).unwrap_or_default();
+            Next::Write { version, key: format!("{SOURCES_KEY}{version}"), payload }
+        };
+        self.write_next(&next, take)
+    }
+
+    /// Writes what `next` says, after everything that others have written was read.
+    fn write_next(
+        &mut self,
+        next: &dyn Fn(&Self) -> Next,
+        take: &mut dyn FnMut(Written),
+    ) -> Result<(u64, bool), Unwritten> {
         // All processes of the group are this one writer.
         let kafka = Kafka { instance_id: "rules".to_owned(), ..self.kafka.clone() };
         let mut made = None;
         let mut tries = 0;
         loop {
             tries += 1;
-            let tried = self.try_write(&kafka, text, fingerprint, author, &mut made, take);
+            let tried = self.try_write(&kafka, next, &mut made, take);
             let failure = match tried {
                 Ok(Some(number)) => return Ok((number, made == Some(number))),
                 Ok(None) => continue,
@@ -194,33 +304,22 @@ impl RulesTopic {
     fn try_write(
         &mut self,
         kafka: &Kafka,
-        text: &str,
-        fingerprint: &str,
-        author: &str,
+        next: &dyn Fn(&Self) -> Next,
         made: &mut Option<u64>,
         take: &mut dyn FnMut(Written),
     ) -> Result<Option<u64>, Failure> {
         let mut producer = Producer::new(kafka, QUEUE_BYTES, Sizes::of_records(2 * TEXT_BYTES_MAX), &self.brokers)?;
         producer.init(ASK * 5)?;
         self.read(take)?;
-        let version = match &self.newest {
-            Some((number, newest)) if newest == fingerprint => return Ok(Some(*number)),
-            newest => newest.as_ref().map_or(1, |(number, _)| number + 1),
+        let (version, key, payload) = match next(self) {
+            Next::There(version) => return Ok(Some(version)),
+            Next::Write { version, key, payload } => (version, key, payload),
         };
-        let written = Written {
-            version,
-            fingerprint: fingerprint.to_owned(),
-            group: self.kafka.group_id.clone(),
-            author: author.to_owned(),
-            at: wall_clock().to_string(),
-            text: text.to_owned(),
-        };
-        let payload = serde_json::to_vec(&written).unwrap_or_default();
         producer.begin()?;
         producer.send(&Outgoing {
             topic: &self.name,
             partition: 0,
-            key: Some(version.to_string().as_bytes()),
+            key: Some(key.as_bytes()),
             payload: Some(&payload),
             headers: Headers::default(),
             timestamp: None,

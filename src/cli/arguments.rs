@@ -321,6 +321,10 @@ pub(super) enum Sources {
     /// Map the records of files: the first events with the origin of each field, and what was skipped or refused, and why
     #[command(after_help = help::SOURCES_TRY)]
     Try(TrySource),
+
+    /// Go on with a topic that does not hold what was to be gathered next
+    #[command(after_help = help::SOURCES_RESET)]
+    Reset(ResetSource),
 }
 
 #[derive(Debug, Args)]
@@ -332,6 +336,24 @@ pub(super) struct ShowSource {
     /// The sources file [default: sources.toml beside the rules of the settings]
     #[arg(long, value_name = "FILE")]
     pub(super) sources: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResetSource {
+    /// The topic, as the sources file names it
+    #[arg(value_name = "TOPIC")]
+    pub(super) topic: String,
+
+    /// Where to go on: earliest, the first record that was not gathered and is still there; latest; or a time
+    #[arg(long, value_name = "PLACE", value_parser = from, default_value = "earliest")]
+    pub(super) from: From,
+
+    /// Carry the plan out instead of only printing it
+    #[arg(long)]
+    pub(super) yes: bool,
 
     #[command(flatten)]
     pub(super) layers: Layers,

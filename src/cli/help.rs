@@ -135,12 +135,13 @@ Examples:
 
 pub(super) const SOURCES: &str = "\
 A sources file says for each topic of another shape where the customer, the time, the event's name and its properties
-lie. docs/sources.md describes it. In this release `run` does not read sources: `check` and `try` do.
+lie. docs/sources.md describes it. `run` gathers these topics into one once gather.sources names the file.
 
 Examples:
   cohortd sources show                               the presets, and the sources of the file
   cohortd sources show segment                       one preset
-  cohortd sources try orders orders.avro --sources sources.toml";
+  cohortd sources try orders orders.avro --sources sources.toml
+  cohortd sources reset shop.orders                  go on with a topic that was made anew";
 
 pub(super) const SOURCES_SHOW: &str = "\
 A preset is printed as it ships; a source as it is in force, with what its preset adds: it reads as the same source.
@@ -162,6 +163,20 @@ Examples:
   cohortd sources try orders orders.avro --sources sources.toml
   cohortd sources try clicks clicks.jsonl --sources sources.toml --events 1
   cohortd sources try clicks clicks.jsonl --sources sources.toml --json";
+
+pub(super) const SOURCES_RESET: &str = "\
+A topic of a source that does not hold the next record to gather is held: it was made anew, retention has dropped records
+that were never read, or another program has set the offsets. The others go on. `/health/ready` names the topic, and this
+command. Use the same settings as for `run`, and stop every process of the group first.
+
+What was gathered before stays. Records of a topic that was made anew are new ones, from its first on.
+
+Without --yes, the plan is printed to stdout and nothing is changed.
+
+Examples:
+  cohortd sources reset shop.orders --config /etc/cohortd.toml
+  cohortd sources reset shop.orders --config /etc/cohortd.toml --yes
+  cohortd sources reset shop.orders --config /etc/cohortd.toml --from latest --yes";
 
 pub(super) const RESET: &str = "\
 `run` refuses to start when the state does not match the input or the group's offsets, and prints the command

@@ -92,6 +92,10 @@ fn obey(command: Command) -> Result<(), Stopped> {
             let settings = loaded(std::mem::take(&mut attempt.layers))?;
             sources::attempt(&settings, &attempt)?;
         }
+        Command::Sources(Sources::Reset(mut reset)) => {
+            let settings = loaded(std::mem::take(&mut reset.layers))?;
+            sources::reset(&settings, &reset)?;
+        }
         Command::Reset(mut reset) => {
             let settings = loaded(std::mem::take(&mut reset.layers))?;
             reset::run(&settings, &reset)?;

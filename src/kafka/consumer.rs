@@ -14,7 +14,8 @@ use super::brokers::{self, Brokers};
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
-use super::native::{self, Change, Content, Group, Queue, Unclosed};
+use super::native::{self, Change, Content, Fetched, Group, Queue, Unclosed};
+use super::numbering::Numbering;
 use super::record::Record;
 use crate::settings::Kafka;
 
@@ -23,7 +24,8 @@ const LEAVE_STEP: Duration = Duration::from_millis(20);
 /// How long sending the request to leave may take.
 const LEAVE_GRACE: Duration = Duration::from_millis(200);
 
-/// Reads one topic as a static member of the group, committed records only.
+/// Reads one topic, or several, as a static member of the group, committed records only. Partitions of several topics are
+/// numbered over all of them ([`Numbering`]).
 ///
 /// Owned by one thread, which must call [`poll`](Self::poll) at least every `max.poll.interval.ms` (a minute), also
 /// while everything is paused: heartbeats are sent in the background, but rebalances only happen in `poll`. An
@@ -31,7 +33,7 @@ const LEAVE_GRACE: Duration = Duration::from_millis(200);
 pub struct Consumer {
     queue: Queue,
     client: Bounded<Unclosed<Watch>>,
-    topic: String,
+    topics: Numbering,
     brokers: Brokers,
     /// Returned by `poll` and not acknowledged yet.
     pending: RefCell<Option<Pending>>,
@@ -108,11 +110,30 @@ impl Consumer {
         Ok(consumer)
     }
 
+    /// As [`subscribe`](Self::subscribe), to several topics.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn subscribe_several(
+        settings: &Kafka,
+        topics: Numbering,
+        fetch_bytes: usize,
+        brokers: &Brokers,
+    ) -> Result<Self, Failure> {
+        let consumer = Self::of(settings, topics, fetch_bytes, brokers)?;
+        consumer.join()?;
+        Ok(consumer)
+    }
+
     /// A client that may request the group's offsets and is not a member until it joins.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).
     pub fn outside(settings: &Kafka, topic: &str, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
+        Self::of(settings, Numbering::one(topic), fetch_bytes, brokers)
+    }
+
+    fn of(settings: &Kafka, topics: Numbering, fetch_bytes: usize, brokers: &Brokers) -> Result<Self, Failure> {
         let what = "creating the consumer";
         let client: BaseConsumer<Watch> = config::member(settings, fetch_bytes)
             .create_with_context(Watch(brokers.clone()))
@@ -122,7 +143,7 @@ impl Consumer {
         Ok(Self {
             queue,
             client: Bounded::new(Unclosed::new(client)),
-            topic: topic.to_owned(),
+            topics,
             brokers: brokers.clone(),
             pending: RefCell::new(None),
             assigned: RefCell::default(),
@@ -132,12 +153,16 @@ impl Consumer {
         })
     }
 
-    /// Subscribes to the topic: the next polls join the group.
+    fn names(&self) -> Vec<&str> {
+        self.topics.topics().iter().map(String::as_str).collect()
+    }
+
+    /// Subscribes to the topics: the next polls join the group.
     ///
     /// # Errors
-    /// `Fatal` when librdkafka refuses the topic's name.
+    /// `Fatal` when librdkafka refuses a topic's name.
     pub fn join(&self) -> Result<(), Failure> {
-        self.client.subscribe(&[&self.topic]).map_err(|error| Failure::Fatal(Cause::of(&error, "subscribing")))
+        self.client.subscribe(&self.names()).map_err(|error| Failure::Fatal(Cause::of(&error, "subscribing")))
     }
 
     /// The next event, waiting at most `timeout` for it; zero never waits. Log lines and connection errors are handled
@@ -153,11 +178,14 @@ impl Consumer {
         while let Some(event) = self.queue.poll(wait) {
             let polled = match event.content() {
                 Content::Record(fetched) => {
-                    let record = Record::new(fetched);
+                    let record = Record::new(self.number_of(&fetched), fetched);
                     self.brokers.answered();
                     return Polled::Record(record);
                 }
-                Content::Rebalance { change, partitions } => self.rebalance(change, partitions),
+                Content::Rebalance { change, partitions } => {
+                    let number = |(topic, partition): &(String, i32)| self.topics.number(topic, *partition);
+                    self.rebalance(change, partitions.iter().filter_map(number).collect())
+                }
                 Content::Error(error) => self.error(error),
                 Content::Log { level, facility, line } => {
                     brokers::log(level, &facility, &line);
@@ -176,6 +204,13 @@ impl Consumer {
             wait = Duration::ZERO;
         }
         Polled::Nothing
+    }
+
+    fn number_of(&self, fetched: &Fetched<'_>) -> i32 {
+        if !self.topics.is_several() {
+            return fetched.partition();
+        }
+        self.topics.number(fetched.topic(), fetched.partition()).unwrap_or(-1)
     }
 
     fn rebalance(&self, change: Change, partitions: Vec<i32>) -> Option<Polled<'static>> {
@@ -237,7 +272,9 @@ impl Consumer {
             let (code, text) = self.client.client().fatal_error().unwrap_or((error.code, error.text));
             return Some(Polled::Failed(Failure::Fatal(Cause::new(code, "consuming", &text))));
         }
-        match (error.code, error.place) {
+        let place =
+            error.place.and_then(|(partition, offset)| Some((self.topics.number(&error.topic, partition)?, offset)));
+        match (error.code, place) {
             (Code::PartitionEOF, Some((partition, offset))) => {
                 self.brokers.answered();
                 Some(Polled::End { partition, offset })
@@ -325,7 +362,7 @@ impl Consumer {
         // librdkafka would wait for the acknowledgement first.
         self.settle();
         self.client.unsubscribe();
-        self.client.subscribe(&[&self.topic]).map_err(|error| retry(&error, "joining the group again"))
+        self.client.subscribe(&self.names()).map_err(|error| retry(&error, "joining the group again"))
     }
 
     /// Leaves the group permanently, so that its partitions are reassigned without waiting for the session timeout;
@@ -387,15 +424,27 @@ impl Consumer {
         let metadata = native::metadata(&list);
         let elements = list.elements().into_iter().zip(metadata);
         elements
-            .map(|(element, metadata)| {
+            .filter_map(|(element, metadata)| {
+                let number = self.topics.number(element.topic(), element.partition())?;
+                Some((number, element, metadata))
+            })
+            .map(|(partition, element, metadata)| {
                 element.error().map_err(|error| Cause::of(&error, what).passing())?;
                 let offset = match element.offset() {
                     Offset::Offset(offset) => Some(offset),
                     _ => None,
                 };
-                Ok(Committed { partition: element.partition(), offset, metadata })
+                Ok(Committed { partition, offset, metadata })
             })
             .collect()
+    }
+
+    /// The end of a partition as its broker last told it with records, or with none; `None`: not yet. Includes records of
+    /// open transactions. Asks nobody.
+    #[must_use]
+    pub fn known_end(&self, number: i32) -> Option<i64> {
+        let (topic, partition) = self.topics.place(number)?;
+        native::known_end(self.client.client(), &self.topics.topics()[topic], partition)
     }
 
     /// Stops delivery of these partitions and drops what was read ahead of them.
@@ -445,8 +494,13 @@ impl Consumer {
         }
     }
 
-    fn place(&self, list: &mut TopicPartitionList, partition: i32, offset: Offset) -> Result<(), Failure> {
-        list.add_partition_offset(&self.topic, partition, offset)
+    fn place(&self, list: &mut TopicPartitionList, number: i32, offset: Offset) -> Result<(), Failure> {
+        let Some((topic, partition)) = self.topics.place(number) else {
+            let cause =
+                Cause::new(Code::UnknownPartition, "listing partitions", &format!("there is no number {number}"));
+            return Err(Failure::Fatal(cause));
+        };
+        list.add_partition_offset(&self.topics.topics()[topic], partition, offset)
             .map_err(|error| Failure::Fatal(Cause::of(&error, "listing partitions")))
     }
 

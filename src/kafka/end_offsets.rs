@@ -2,7 +2,7 @@
 //! know its lag.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub struct EndOffsets {
     watermarks: Arc<Watermarks>,
     topic: String,
-    partitions: Vec<i32>,
+    partitions: AtomicU32,
     known: Mutex<Known>,
     wakeup: Condvar,
 }
@@ -50,10 +50,15 @@ impl EndOffsets {
         Self {
             watermarks,
             topic: topic.to_owned(),
-            partitions: (0..i32::try_from(partitions).unwrap_or(i32::MAX)).collect(),
+            partitions: AtomicU32::new(partitions),
             known: Mutex::default(),
             wakeup: Condvar::new(),
         }
+    }
+
+    /// The topic has so many partitions now.
+    pub fn set_partitions(&self, partitions: u32) {
+        self.partitions.store(partitions, Ordering::Relaxed);
     }
 
     /// The offset of the next record, open transactions included, if it was reported within the last 10 s. Never
@@ -76,6 +81,19 @@ impl EndOffsets {
         found
     }
 
+    /// The same, requested after a moment. If there is none yet, it is requested, and a call some milliseconds later finds
+    /// it. Never blocks.
+    #[must_use]
+    pub fn after(&self, partition: i32, moment: Instant) -> Option<i64> {
+        let mut known = self.lock();
+        let found = known.end_offsets.get(&partition).filter(|end| end.requested_at > moment).map(|end| end.offset);
+        if found.is_none() {
+            known.wanted = true;
+            self.wakeup.notify_all();
+        }
+        found
+    }
+
     /// Requests the end offsets of all partitions, once a second and when a fresh one is needed, until `stop` is set.
     pub fn follow(&self, stop: &AtomicBool) {
         while !stop.load(Ordering::Acquire) {
@@ -90,7 +108,9 @@ impl EndOffsets {
     }
 
     fn request(&self, requested_at: Instant) -> Result<(), Failure> {
-        let answer = self.watermarks.end_offsets(&self.topic, &self.partitions, TIMEOUT)?;
+        let partitions = i32::try_from(self.partitions.load(Ordering::Relaxed)).unwrap_or(i32::MAX);
+        let partitions: Vec<i32> = (0..partitions).collect();
+        let answer = self.watermarks.end_offsets(&self.topic, &partitions, TIMEOUT)?;
         let mut known = self.lock();
         known
             .end_offsets

@@ -27,9 +27,10 @@ pub enum FollowerEvent<'a> {
     /// Nothing within the timeout.
     Nothing,
     Record(Record<'a>),
-    /// All records committed in this partition so far were delivered.
+    /// All records committed in this partition so far were delivered: those before this offset.
     End {
         partition: i32,
+        offset: i64,
     },
     /// The next offset does not exist in the partition.
     OutOfRange {
@@ -72,7 +73,7 @@ impl Follower {
             wait = Duration::ZERO;
             match event.content() {
                 Content::Record(fetched) => {
-                    let record = Record::new(fetched);
+                    let record = Record::new(fetched.partition(), fetched);
                     self.brokers.answered();
                     return FollowerEvent::Record(record);
                 }
@@ -80,9 +81,11 @@ impl Follower {
                     let (code, text) = self.client.client().fatal_error().unwrap_or((error.code, error.text));
                     return FollowerEvent::Failed(Failure::Fatal(Cause::new(code, "following", &text)));
                 }
-                Content::Error(native::Error { code: Code::PartitionEOF, place: Some((partition, _)), .. }) => {
+                Content::Error(native::Error {
+                    code: Code::PartitionEOF, place: Some((partition, offset)), ..
+                }) => {
                     self.brokers.answered();
-                    return FollowerEvent::End { partition };
+                    return FollowerEvent::End { partition, offset };
                 }
                 Content::Error(native::Error {
                     code: Code::AutoOffsetReset,

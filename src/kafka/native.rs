@@ -3,7 +3,7 @@
 //! opaque), a flush that ends with the last message, admin requests, and the destruction of a consumer.
 #![expect(unsafe_code, reason = "the one place that calls librdkafka directly; each block says why it is sound")]
 
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
@@ -129,7 +129,8 @@ pub(super) enum Content<'a> {
     Record(Fetched<'a>),
     Rebalance {
         change: Change,
-        partitions: Vec<i32>,
+        /// Topics and partitions.
+        partitions: Vec<(String, i32)>,
     },
     Error(Error),
     Log {
@@ -143,12 +144,13 @@ pub(super) enum Content<'a> {
     Other,
 }
 
-/// An error event. `place` is set when the error concerns one partition: the partition and the offset reached.
+/// An error event. `place` is set when the error concerns one partition, of `topic`: the partition and the offset reached.
 pub(super) struct Error {
     pub(super) code: RDKafkaErrorCode,
     pub(super) fatal: bool,
     pub(super) text: String,
     pub(super) place: Option<(i32, i64)>,
+    pub(super) topic: String,
 }
 
 impl<'a> Event<'a> {
@@ -168,11 +170,14 @@ impl<'a> Event<'a> {
                         _ => Change::Revoke,
                     };
                     let list = rd::rd_kafka_event_topic_partition_list(event);
-                    Content::Rebalance { change, partitions: elements(list).iter().map(|e| e.partition).collect() }
+                    let partitions = elements(list).iter().map(|e| (text(e.topic), e.partition)).collect();
+                    Content::Rebalance { change, partitions }
                 }
                 rd::RD_KAFKA_EVENT_ERROR => {
+                    let mut topic = String::new();
                     let place = NonNull::new(rd::rd_kafka_event_topic_partition(event)).map(|at| {
                         let place = (at.as_ref().partition, at.as_ref().offset);
+                        topic = text(at.as_ref().topic);
                         rd::rd_kafka_topic_partition_destroy(at.as_ptr());
                         place
                     });
@@ -181,6 +186,7 @@ impl<'a> Event<'a> {
                         fatal: rd::rd_kafka_event_error_is_fatal(event) != 0,
                         text: text(rd::rd_kafka_event_error_string(event)),
                         place,
+                        topic,
                     })
                 }
                 rd::RD_KAFKA_EVENT_LOG => {
@@ -221,6 +227,16 @@ impl Fetched<'_> {
     fn message(&self) -> &rd::rd_kafka_message_t {
         // SAFETY: the message lives as long as the event beside it.
         unsafe { self.message.as_ref() }
+    }
+
+    /// Empty where it is no text in UTF-8, which Kafka does not allow.
+    pub(super) fn topic(&self) -> &str {
+        // SAFETY: the message's topic is alive as long as the message, and its name a NUL-terminated string in it.
+        let name = unsafe {
+            let name = rd::rd_kafka_topic_name(self.message().rkt);
+            if name.is_null() { c"" } else { CStr::from_ptr(name) }
+        };
+        name.to_str().unwrap_or_default()
     }
 
     pub(super) fn partition(&self) -> i32 {
@@ -383,6 +399,17 @@ pub(super) fn flush<C: ClientContext>(client: &Client<C>, timeout: Duration) -> 
     // SAFETY: the client is alive.
     let outcome = unsafe { rd::rd_kafka_flush(client.native_ptr(), millis(timeout)) };
     outcome == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// The end of a partition that is fetched, as of the last answer; `None`: there was none yet.
+pub(super) fn known_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<i64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (0, 0);
+    // SAFETY: the client and the topic's name are alive during the call, which only reads what is cached.
+    let outcome = unsafe {
+        rd::rd_kafka_get_watermark_offsets(client.native_ptr(), topic.as_ptr(), partition, &raw mut low, &raw mut high)
+    };
+    (outcome == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }
 
 /// The controller of the cluster, from the last metadata; negative for none.

@@ -100,7 +100,7 @@ impl Reader {
             wait = Duration::ZERO;
             match event.content() {
                 Content::Record(fetched) => {
-                    let record = Record::new(fetched);
+                    let record = Record::new(fetched.partition(), fetched);
                     self.brokers.answered();
                     if record.offset() >= self.to {
                         self.done.set(true);

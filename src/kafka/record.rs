@@ -5,43 +5,48 @@ use super::timestamp::Timestamp;
 
 /// A record read from a partition. It borrows the client's memory, without a copy, and keeps the whole fetch response
 /// that it came with (up to `fetch.max.bytes`) in memory: drop records when the batch is done.
-pub struct Record<'a>(Fetched<'a>);
+pub struct Record<'a> {
+    /// Of its partition, as the client numbers them.
+    number: i32,
+    fetched: Fetched<'a>,
+}
 
 impl<'a> Record<'a> {
-    pub(super) fn new(fetched: Fetched<'a>) -> Self {
-        Self(fetched)
+    pub(super) fn new(number: i32, fetched: Fetched<'a>) -> Self {
+        Self { number, fetched }
     }
 
+    /// Its number, if the client reads several topics ([`Numbering`](super::Numbering)).
     #[must_use]
     pub fn partition(&self) -> i32 {
-        self.0.partition()
+        self.number
     }
 
     #[must_use]
     pub fn offset(&self) -> i64 {
-        self.0.offset()
+        self.fetched.offset()
     }
 
     #[must_use]
     pub fn key(&self) -> Option<&[u8]> {
-        self.0.key()
+        self.fetched.key()
     }
 
     /// `None` is a tombstone.
     #[must_use]
     pub fn payload(&self) -> Option<&[u8]> {
-        self.0.payload()
+        self.fetched.payload()
     }
 
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
-        self.0.timestamp()
+        self.fetched.timestamp()
     }
 
     /// Names and values in the order written; a name may come twice, a value may be null, a name is UTF-8 only by
     /// convention. Parsed when first asked for.
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        (0..).map_while(|index| self.0.header(index))
+        (0..).map_while(|index| self.fetched.header(index))
     }
 }
 

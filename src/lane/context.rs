@@ -15,6 +15,7 @@ use crate::lane::partition::placement::{Placement, Seen};
 use crate::lane::summaries::role::Role;
 use crate::lane::versions::edit_report::Edits;
 use crate::lane::versions::rulebook::Rulebook;
+use crate::marks::Marks;
 use crate::metrics::Metrics;
 use crate::settings::{Settings, Topics};
 
@@ -33,6 +34,8 @@ pub struct ClusterFacts {
     pub deletions_kept: Span,
     /// The record limits of the output topics.
     pub limits: RecordLimits,
+    /// The marks of the sources, if the input is gathered from them.
+    pub marks: Option<Arc<Marks>>,
 }
 
 /// Fixed for the life of a lane.
@@ -56,6 +59,10 @@ pub struct Context {
     /// How records name the schema they were written with.
     pub(in crate::lane) framing: Framing,
     pub(in crate::lane) timing: Timing,
+    /// `time.arrives_within`.
+    pub(in crate::lane) arrives_within: Span,
+    /// Of a gathered log: what moves stream time in place of its events.
+    pub(in crate::lane) marks: Option<Arc<Marks>>,
     pub(in crate::lane) ids_max: u32,
     pub(in crate::lane) max_future_skew: Span,
     pub(in crate::lane) live_after: Span,
@@ -89,10 +96,12 @@ impl Context {
         Self {
             framing: if settings.schemas.bare.is_some() { Framing::Bare } else { Framing::Tagged },
             timing: Timing {
-                arrives_within: settings.time.arrives_within,
+                arrives_within: if found.marks.is_some() { Timing::MARKS } else { settings.time.arrives_within },
                 max_lateness: settings.time.max_lateness,
                 earliest: settings.time.earliest,
             },
+            arrives_within: settings.time.arrives_within,
+            marks: found.marks,
             ids_max: u32::try_from(settings.dedupe.ids).unwrap_or(u32::MAX),
             max_future_skew: settings.time.max_future_skew,
             live_after: settings.time.live_after,

@@ -322,7 +322,7 @@ mod tests {
         // Nobody answers there.
         let mut schemas = schemas("http://127.0.0.1:1");
         let (metrics, mut waits) = (Metrics::new("0", "0"), SchemaWaits::default());
-        let health = Health::new(1, &metrics);
+        let health = Health::new(1, 0, &metrics);
         for (number, needed) in [(0, [None, None]), (1, [Some(IN_A_FILE), None]), (2, [Some(IN_A_FILE); 2])] {
             assert!(waits.admits(number, needed, &mut schemas) && !waits.is_waiting(number), "{needed:?}");
         }

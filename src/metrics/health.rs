@@ -19,6 +19,8 @@ pub struct Health {
     started: Instant,
     stopping: AtomicBool,
     lanes: Box<[Lane]>,
+    /// Those of them that decide; the others gather.
+    deciding: usize,
     /// Not used by lanes.
     rules_problem: Mutex<Option<String>>,
     waits: Waits,
@@ -121,13 +123,14 @@ impl fmt::Display for Unhealthy {
 }
 
 impl Health {
-    /// No lane has started yet.
+    /// No lane has started yet. The numbers of threads that gather come after those of lanes.
     #[must_use]
-    pub fn new(lanes: usize, metrics: &Metrics) -> Self {
+    pub fn new(lanes: usize, gathering: usize, metrics: &Metrics) -> Self {
         Self {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
-            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            lanes: (0..lanes + gathering).map(|_| Lane::default()).collect(),
+            deciding: lanes,
             rules_problem: Mutex::default(),
             waits: Waits::new(&metrics.waiting),
             group: Mutex::default(),
@@ -144,7 +147,7 @@ impl Health {
     /// Lanes that have partitions, restored or not.
     #[must_use]
     pub fn lanes_at_work(&self) -> usize {
-        self.lanes.iter().filter(|lane| lane.owned.load(Ordering::Relaxed) > 0).count()
+        self.lanes[..self.deciding].iter().filter(|lane| lane.owned.load(Ordering::Relaxed) > 0).count()
     }
 
     /// Not ready from now on: load balancers route elsewhere while this process drains.
@@ -288,7 +291,7 @@ mod tests {
 
     #[test]
     fn ready_means_that_every_owned_partition_is_restored() {
-        let health = Health::new(2, &Metrics::new("0", "0"));
+        let health = Health::new(2, 0, &Metrics::new("0", "0"));
         assert!(matches!(health.ready(), Err(Unhealthy::Joining { lanes: 2, group: None, .. })));
         health.lane(0).partitions(3, [4, 2]);
         assert!(matches!(health.ready(), Err(Unhealthy::Joining { lanes: 1, .. })));
@@ -320,7 +323,7 @@ mod tests {
     #[test]
     fn what_stands_still_for_long_is_a_reason_for_not_being_ready() {
         let metrics = Metrics::new("0", "0");
-        let health = Health::new(1, &metrics);
+        let health = Health::new(1, 0, &metrics);
         health.lane(0).partitions(4, []);
         let waits = |partition| Wait { cause: WaitCause::Disk, partition: Some(partition), detail: "no room".into() };
         health.wait(waits(1));
@@ -341,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_stopped_turning_is_not_alive() {
-        let health = Health::new(2, &Metrics::new("0", "0"));
+        let health = Health::new(2, 0, &Metrics::new("0", "0"));
         let later = HEARTBEAT_AGE_MAX + Duration::from_secs(5);
         assert_eq!(health.live_at(later), Ok(()), "no lane has begun");
         health.lane(1).report_alive();

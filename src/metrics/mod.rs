@@ -17,6 +17,7 @@
 mod adder;
 mod cohorts;
 mod forecasts;
+mod gather;
 mod group;
 mod health;
 mod input;
@@ -42,6 +43,7 @@ use crate::event::Change;
 
 pub use cohorts::CohortCounters;
 pub use forecasts::{CohortFigures, Expected};
+pub use gather::SourceMetrics;
 pub use group::{GroupSeen, Holder};
 pub use health::{HEARTBEAT_AGE_MAX, Health, LaneHealth, Unhealthy};
 pub use input::InputMetrics;
@@ -56,6 +58,7 @@ pub use waiting::{Wait, WaitCause, Waiting};
 
 use adder::{Adder, children};
 use forecasts::ForecastSeries;
+use gather::GatherSeries;
 use input::InputSeries;
 use kafka::KafkaSeries;
 use partition::PartitionSeries;
@@ -70,6 +73,7 @@ pub struct Metrics {
 
     // Throughput and its conservation.
     input: InputSeries,
+    sources: GatherSeries,
     /// `partitioner_differs`: 1 once a customer was seen in another partition than murmur2 chooses, stored or with an
     /// event. Worry when this is not intended: Kafka's Java clients and most tools use murmur2.
     pub partitioner_differs: IntGauge,
@@ -263,6 +267,7 @@ impl Metrics {
 
         Self {
             input: InputSeries::new(&add),
+            sources: GatherSeries::new(&add),
             partitioner_differs: add
                 .gauge("partitioner_differs", "1 once a customer was seen in another partition than murmur2 chooses."),
             decisions_approximated: add
@@ -380,6 +385,12 @@ impl Metrics {
     #[must_use]
     pub fn input(&self, topic: &str) -> InputMetrics {
         self.input.of(topic)
+    }
+
+    /// The counters of one source. Call it at the start, so that the series begin at 0.
+    #[must_use]
+    pub fn source(&self, name: &str) -> SourceMetrics {
+        self.sources.of(name)
     }
 
     /// The metrics of one kind of Kafka client and one broker.

@@ -15,6 +15,9 @@ const LOGGED_AFTER: Duration = Duration::from_secs(1);
 /// A wait that lasts this long makes the process not ready.
 const UNREADY_AFTER: Duration = Duration::from_secs(5);
 
+/// The numbers of partitions of sources begin here.
+const OF_SOURCES: i32 = 1 << 16;
+
 /// Why a partition, or the whole process, makes no progress although it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WaitCause {
@@ -40,6 +43,8 @@ pub enum WaitCause {
     Rules,
     /// A schema that the registry does not know yet.
     Schema,
+    /// A source must not be read on before an operator has done something.
+    Source,
     /// The topic of the summaries cannot be read.
     Summaries,
     /// An open transaction hides the end of the changelog.
@@ -47,7 +52,7 @@ pub enum WaitCause {
 }
 
 impl WaitCause {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Clock,
         Self::Damage,
         Self::Disk,
@@ -59,6 +64,7 @@ impl WaitCause {
         Self::Registry,
         Self::Rules,
         Self::Schema,
+        Self::Source,
         Self::Summaries,
         Self::Transaction,
     ];
@@ -78,6 +84,7 @@ impl WaitCause {
             Self::Registry => "registry",
             Self::Rules => "rules",
             Self::Schema => "schema",
+            Self::Source => "source",
             Self::Summaries => "summaries",
             Self::Transaction => "transaction",
         }
@@ -88,7 +95,8 @@ impl WaitCause {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wait {
     pub cause: WaitCause,
-    /// The input partition that waits; `None`: several, or none in particular.
+    /// The input partition that waits; `None`: several, or none in particular. A number from [`OF_SOURCES`] on is of a
+    /// partition of a source, which `detail` names.
     pub partition: Option<i32>,
     /// One sentence without a full stop, for people: what is waited for, and what would end it. Nothing personal.
     pub detail: String,
@@ -106,8 +114,10 @@ impl fmt::Display for Waiting {
         let Wait { cause, partition, detail } = &self.wait;
         let seconds = self.lasts.as_secs();
         match partition {
-            Some(number) => write!(f, "Partition {number} waits ({}, for {seconds} s): {detail}.", cause.word()),
-            None => write!(f, "Waiting ({}, for {seconds} s): {detail}.", cause.word()),
+            Some(number) if *number < OF_SOURCES => {
+                write!(f, "Partition {number} waits ({}, for {seconds} s): {detail}.", cause.word())
+            }
+            _ => write!(f, "Waiting ({}, for {seconds} s): {detail}.", cause.word()),
         }
     }
 }

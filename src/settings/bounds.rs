@@ -82,6 +82,8 @@ fn names(loaded: &Loaded) -> Result<(), Error> {
         ("topics.changelog", &topics.changelog),
         ("topics.summaries", &topics.summaries),
         ("topics.rules", &topics.rules),
+        ("topics.events", &topics.events),
+        ("topics.marks", &topics.marks),
     ] {
         if !(1..=249).contains(&topic.len())
             || !topic.chars().all(is_name_character)
@@ -109,6 +111,7 @@ fn limits(loaded: &Loaded) -> Result<(), Error> {
     whole("lanes", settings.lanes as u64, 0..=LANES_MAX as u64)?;
     whole("batch.max_records", settings.batch.max_records as u64, 1..=1_000_000)?;
     whole("state.flush_after_events", settings.state.flush_after_events, 0..=1_000_000_000)?;
+    whole("gather.lanes", settings.gather.lanes as u64, 0..=64)?;
     whole("dedupe.ids", settings.dedupe.ids as u64, 0..=4_096)?;
     whole("automation.surge", u64::from(settings.automation.surge), 0..=100)?;
     made_topics(loaded)?;
@@ -155,6 +158,13 @@ fn made_topics(loaded: &Loaded) -> Result<(), Error> {
         [("topics.retention", topics.retention), ("topics.dead_letter_retention", topics.dead_letter_retention)]
     {
         within(loaded, key, value, Duration::ZERO..=most, |time| shown_time(time.as_millis()))?;
+    }
+    let least = Duration::from_hours(24 * 14);
+    if !topics.events_keep.is_zero() {
+        within(loaded, "topics.events_keep", topics.events_keep, least..=most, |time| shown_time(time.as_millis()))?;
+    }
+    if let Some(partitions) = topics.events_partitions {
+        within(loaded, "topics.events_partitions", partitions, 0..=65_535, |number| number.to_string())?;
     }
     if topics.segment_size > 0 {
         within(loaded, "topics.segment_size", topics.segment_size, MIB..=1_024 * MIB, shown_size)?;

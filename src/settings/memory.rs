@@ -69,6 +69,12 @@ impl Memory {
         self.percent(10)
     }
 
+    /// Bytes of records at hand where sources are gathered: 5 % of it, taken from the block cache.
+    #[must_use]
+    pub fn gathered(self) -> u64 {
+        self.percent(5)
+    }
+
     /// Resident bytes above which reading pauses: 90 % of the limit, and less of a small one, since what is on its way when
     /// reading stops does not shrink with it.
     #[must_use]

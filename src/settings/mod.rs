@@ -31,8 +31,8 @@ pub use listen::Listen;
 pub use memory::Memory;
 pub use schemas::{Schemas, SubjectNames};
 pub use sections::{
-    Admin, Automation, Batch, Dedupe, Kafka, LANES_MAX, Log, LogFormat, Metrics, OnStop, Ranks, Rules, Settings, Start,
-    State, Time, Topics,
+    Admin, Automation, Batch, Dedupe, Gather, Kafka, LANES_MAX, Log, LogFormat, Metrics, OnStop, Ranks, Rules,
+    Settings, Start, State, Time, Topics,
 };
 
 /// The built-in default layer, as text.
@@ -101,6 +101,7 @@ impl Settings {
         let mut loaded = Loaded { settings, merged };
         loaded.settings.memory = loaded.settings.memory.resolved(container::memory_limit());
         bounds::check(&loaded)?;
+        gather(&mut loaded)?;
         loaded.settings.lanes = match loaded.settings.lanes {
             0 => cores(),
             lanes => lanes,
@@ -115,6 +116,21 @@ impl Settings {
         }
         Ok(loaded)
     }
+}
+
+/// Where sources are gathered, the lanes read what they are gathered into.
+fn gather(loaded: &mut Loaded) -> Result<(), Error> {
+    if loaded.settings.gather.sources.is_none() {
+        return Ok(());
+    }
+    if loaded.origin("topics.input") != layer::DEFAULT {
+        let problem = "and gather.sources are two ways in; events come from one topic directly, or from the topics in the \
+                       sources file: remove one of the two";
+        return Err(loaded.refusal("topics.input", problem));
+    }
+    let topics = &mut loaded.settings.topics;
+    topics.input.clone_from(&topics.events);
+    Ok(())
 }
 
 /// As [`Loaded::dump`], since the layers hold secrets.

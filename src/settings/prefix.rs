@@ -8,8 +8,8 @@ use super::layer::DEFAULT;
 const SECTION: &str = "topics";
 const KEY: &str = "prefix";
 /// The topics that are written. What is read has a name already.
-const WRITTEN: [&str; 8] =
-    ["changes", "members", "risks", "forecasts", "dead_letters", "changelog", "summaries", "rules"];
+const WRITTEN: [&str; 10] =
+    ["changes", "members", "risks", "forecasts", "dead_letters", "changelog", "summaries", "rules", "events", "marks"];
 
 /// Puts it before each name that nobody set; a name with it still counts as a default.
 pub(super) fn apply(merged: &mut Value) {

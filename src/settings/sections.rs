@@ -25,6 +25,7 @@ pub struct Settings {
     pub lanes: usize,
     pub kafka: Kafka,
     pub topics: Topics,
+    pub gather: Gather,
     pub batch: Batch,
     pub rules: Rules,
     pub state: State,
@@ -135,6 +136,9 @@ pub struct Topics {
     pub changelog: String,
     pub summaries: String,
     pub rules: String,
+    /// What sources are gathered into; then the input, too.
+    pub events: String,
+    pub marks: String,
     /// May missing topics be created?
     pub create: bool,
     /// Copies of each partition; `None` leaves it to the broker, as in what follows.
@@ -148,6 +152,12 @@ pub struct Topics {
     pub retention: Duration,
     #[serde(deserialize_with = "values::duration")]
     pub dead_letter_retention: Duration,
+    /// Of the events that are gathered.
+    #[serde(deserialize_with = "values::duration")]
+    pub events_keep: Duration,
+    /// Of the events that are gathered, if it is made here; `None`: as many as the source with the most.
+    #[serde(deserialize_with = "values::unless_zero")]
+    pub events_partitions: Option<i32>,
     /// Of compacted topics, in bytes.
     #[serde(deserialize_with = "values::bytes")]
     pub segment_size: u64,
@@ -177,6 +187,18 @@ impl Topics {
         // Of fewer copies than three, two would be all or nearly all: one broker away, and nothing could be written.
         self.min_insync_replicas.or_else(|| self.replication.filter(|copies| *copies >= 3).map(|_| 2))
     }
+}
+
+/// Gathering records of any topics and schemas into one log of events.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gather {
+    /// The file that says which topics, and how their records become events; `None`: the input is read directly.
+    #[serde(deserialize_with = "values::path_unless_empty")]
+    pub sources: Option<PathBuf>,
+    /// Threads that gather.
+    #[serde(deserialize_with = "values::whole")]
+    pub lanes: usize,
 }
 
 /// A batch ends at the first of these limits.

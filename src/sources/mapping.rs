@@ -5,7 +5,7 @@ use super::document::{Became, EventName, Format, Kind, Source};
 use super::event::{Refusal, RefusalReason};
 use super::field::As;
 use super::filter::{Filter, Test};
-use super::path::Path;
+use super::path::{Path, Root};
 use super::tree::{Slot, Tree, Use, Wanted};
 use crate::codec::{Incompatible, SchemaText, Undecodable, WriterSchema};
 
@@ -123,6 +123,30 @@ impl Mapping {
     /// As [`reader`](Self::reader).
     pub fn key_reader(&self, schema: &str) -> Result<AvroReader, Incompatible> {
         Ok(self.reader_of(&WriterSchema::parse(schema)?, Part::Key))
+    }
+
+    /// The same of a schema that is parsed already.
+    #[must_use]
+    pub(crate) fn value_reader(&self, schema: &WriterSchema) -> AvroReader {
+        self.reader_of(schema, Part::Value)
+    }
+
+    /// Lays the mapping over the parsed schema that keys were written with.
+    #[must_use]
+    pub(crate) fn reader_of_keys(&self, schema: &WriterSchema) -> AvroReader {
+        self.reader_of(schema, Part::Key)
+    }
+
+    /// Does the mapping read the key of records?
+    #[must_use]
+    pub fn reads_keys(&self) -> bool {
+        !self.tree.below(self.tree.key).is_empty()
+    }
+
+    /// Does the mapping read headers?
+    #[must_use]
+    pub fn reads_headers(&self) -> bool {
+        self.tree.others.iter().any(|(root, _)| matches!(root, Root::Header(_)))
     }
 
     fn reader_of(&self, writer: &WriterSchema, part: Part) -> AvroReader {

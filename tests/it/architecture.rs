@@ -55,6 +55,13 @@ const MODULES: &[Module] = &[
     module("metrics", &["event"], &["prometheus"]),
     // What loops that read in a consumer group and write in transactions have in common.
     module("member", &["event", "settings", "clock", "backoff", "codec", "kafka", "metrics"], &[]),
+    // How far sources are gathered: `gather` writes it, lanes follow it.
+    module("marks", &["event", "settings", "kafka"], &[]),
+    module(
+        "gather",
+        &["event", "settings", "clock", "backoff", "codec", "sources", "kafka", "metrics", "member", "marks"],
+        &[],
+    ),
     // Between HTTP and the lanes, so that neither imports the other. Kafka's partitioner decides a customer's
     // partition.
     module("inquiry", &["event", "rules", "engine", "summary", "kafka"], &[]),
@@ -74,6 +81,7 @@ const MODULES: &[Module] = &[
             "kafka",
             "metrics",
             "member",
+            "marks",
             "inquiry",
         ],
         &[],
@@ -99,10 +107,13 @@ const MODULES: &[Module] = &[
             "clock",
             "backoff",
             "codec",
+            "sources",
             "store",
             "kafka",
             "metrics",
             "member",
+            "marks",
+            "gather",
             "inquiry",
             "lane",
             "admin",

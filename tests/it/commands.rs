@@ -56,10 +56,11 @@ const REGISTERED: &str = "the loop was run on Apicurio 3.3.3, whose subjects wer
 const PACKAGE: &str = "docs/deploy.md says what was installed in a container";
 
 /// Commands that are not run here as they stand, whole or up to `...`.
-const ELSEWHERE: [(&str, How); 38] = [
+const ELSEWHERE: [(&str, How); 39] = [
     ("cohortd demo", How::Test("every_default_cohort_is_entered_and_left_and_the_demo_says_what_it_does_not_prove")),
     ("cohortd demo --to-kafka...", How::Test("the_shop_of_the_demo_feeds_a_kafka_of_ones_own")),
     ("cohortd run --config cohortd.toml", How::Test("what_the_pages_show_of_a_running_daemon_works")),
+    ("cohortd sources reset TOPIC", How::Test("a_topic_made_anew_is_held_and_goes_on_after_a_reset")),
     ("cohortd run --accept-rules", How::Test("a_file_that_nobody_edited_does_not_go_back_to_older_rules")),
     (
         "COHORTD_WRITE_DOCS=1 cargo test --release --lib metrics",

@@ -60,7 +60,7 @@ fn fixture_on(runtime: Runtime, admin: &Admin) -> Fixture {
     let servers = Servers::bind(runtime.handle(), &settings::Metrics { listen }, admin).unwrap();
     let (metrics, admin) = (servers.metrics_address().unwrap(), servers.admin_address().unwrap());
     let shown = Arc::new(Metrics::new("0", "0"));
-    let health = Arc::new(Health::new(1, &shown));
+    let health = Arc::new(Health::new(1, 0, &shown));
     let (router, latest) = (Arc::new(RequestRouter::default()), Arc::new(Latest::default()));
     let (post, posts) = tokio::sync::mpsc::channel(1);
     let views = Views {

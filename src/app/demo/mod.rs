@@ -330,6 +330,7 @@ fn cluster() -> ClusterFacts {
         partitions: u32::from(PARTITIONS),
         deletions_kept: Span::DAY,
         limits: RecordLimits::default(),
+        marks: None,
     }
 }
 

@@ -8,8 +8,10 @@
 
 mod changelog;
 mod keep;
+mod only_member;
 mod plan;
 mod rebuild;
+mod source;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant as Moment};
@@ -21,8 +23,10 @@ use crate::kafka::{
 };
 use crate::settings::{Kafka, Loaded, Settings};
 use crate::store::Meta;
+use only_member::become_only_member;
 pub use plan::From;
 use plan::{CurrentInput, Step};
+pub use source::SourceReset;
 
 /// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
@@ -30,8 +34,6 @@ const ASK: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between retries.
 const PAUSE: Duration = Duration::from_millis(200);
-/// In addition to a session, for the coordinator to notice and to assign the partitions.
-const SESSION_MARGIN: Duration = Duration::from_secs(20);
 /// How long leaving the group may take.
 const LEAVE_FOR: Duration = Duration::from_secs(2);
 /// Records of one transaction of a rebuild.
@@ -122,7 +124,7 @@ impl<'a> Reset<'a> {
 
     fn inspect(&mut self, alone: Alone, say: &dyn Fn(&str)) -> Result<(), Failure> {
         if alone == Alone::Required {
-            self.join(say)?;
+            become_only_member(&self.consumer, &self.admin, &self.settings.kafka, self.partitions(), say)?;
         }
         match self.way {
             ResetKind::Keep(from) => self.parts = self.plan_to_keep(from, say)?,
@@ -192,53 +194,6 @@ impl<'a> Reset<'a> {
 
     fn partitions(&self) -> std::ops::Range<i32> {
         0..self.current.partitions.cast_signed()
-    }
-
-    /// Becomes the only member of the group.
-    fn join(&self, say: &dyn Fn(&str)) -> Result<(), Failure> {
-        let group = &self.settings.kafka.group_id;
-        let limit = self.settings.kafka.session() + SESSION_MARGIN;
-        let others = || Failure::Running(format!("group {group} has active members; stop every process of it first"));
-        let mut announced = false;
-        let started = Moment::now();
-        loop {
-            let members = patient(|| self.admin.members(group, ASK))?;
-            if members == 0 {
-                break;
-            }
-            if started.elapsed() > limit {
-                return Err(others());
-            }
-            if !std::mem::replace(&mut announced, true) {
-                say(&format!(
-                    "members of group {group}: {members}; a process that was stopped counts until its session ends, so this \
-                     waits for up to {} s",
-                    limit.as_secs()
-                ));
-            }
-            std::thread::sleep(PAUSE);
-        }
-        self.consumer.join()?;
-        let mut ours = BTreeSet::new();
-        let started = Moment::now();
-        while !self.partitions().all(|partition| ours.contains(&partition)) {
-            if started.elapsed() > limit {
-                return Err(others());
-            }
-            match self.consumer.poll(PAUSE) {
-                Polled::Assigned(partitions) => {
-                    self.consumer.ack_assign()?;
-                    ours.extend(partitions);
-                }
-                Polled::Revoked { partitions, .. } => {
-                    self.consumer.ack_revoke(&partitions)?;
-                    ours.retain(|partition| !partitions.contains(partition));
-                }
-                Polled::Failed(kafka::Failure::Fatal(cause)) => return Err(Failure::Running(cause.text)),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 
     /// Polls to stay a member during long operations.

@@ -1,6 +1,6 @@
 //! Checks an existing topic: what would break the guarantee, and what will be missed in an emergency.
 
-use super::plan::{self, DEAD_LETTER_OVERHEAD, DEAD_LETTERS, Plan, RECORD_BYTES_DEFAULT, RULES, setting};
+use super::plan::{self, DEAD_LETTER_OVERHEAD, DEAD_LETTERS, MARKS, Plan, RECORD_BYTES_DEFAULT, RULES, setting};
 use crate::kafka::{Operation, Topic};
 use crate::settings::Topics;
 
@@ -14,9 +14,9 @@ const COPIES_MANY: usize = 3;
 /// Why it cannot be used.
 pub(in crate::app) fn refused(plan: &Plan<'_>, found: &Topic, input: &Topic) -> Option<String> {
     let name = plan.name;
-    if found.partitions != plan.partitions && plan.key == RULES {
+    if found.partitions != plan.partitions && [RULES, MARKS].contains(&plan.key) {
         return Some(format!(
-            "topic {name} has {} partitions and needs 1, since versions have one order; recreate it, or set another one",
+            "topic {name} has {} partitions and needs 1, since its records have one order; recreate it, or set another one",
             found.partitions
         ));
     }
@@ -112,7 +112,7 @@ fn short_deletions(plan: &Plan<'_>, found: &Topic) -> Option<String> {
 
 fn small_records(plan: &Plan<'_>, found: &Topic) -> Option<String> {
     let bytes = setting(found, "max.message.bytes").filter(|bytes| *bytes < RECORD_BYTES_FEW)?;
-    (plan.key != RULES).then(|| {
+    (![RULES, MARKS].contains(&plan.key)).then(|| {
         format!("The topic accepts only small records (max.message.bytes={bytes}); larger ones go to the dead letters.")
     })
 }

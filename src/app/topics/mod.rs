@@ -1,6 +1,7 @@
 //! The topics at the start: checked, created if missing, and refused if they would break a guarantee.
 
 mod fit;
+mod gathered;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use super::ending::Ending;
 use super::failure::Failure;
 use super::pause::{self, pause};
 use crate::event::Span;
+use crate::gather::SourceTopic;
 use crate::kafka::{self, Admin, Brokers, ConnectionProblem, Created, Topic};
 use crate::lane::{ClusterFacts, RecordLimits, identity};
 use crate::metrics::{Health, Metrics, Retry, Wait, WaitCause};
@@ -39,18 +41,29 @@ const REFUSALS: u32 = 2;
 /// Kafka's default of `delete.retention.ms`.
 const DELETIONS_DEFAULT: Span = Span::DAY;
 
-/// Checks the input topic; creates or checks the output topics. Waits for brokers, and reports that. `None`: stopped.
+/// The topics as they were found at the start.
+pub(super) struct Prepared {
+    pub(super) facts: ClusterFacts,
+    /// The topics of sources.
+    pub(super) sources: BTreeMap<String, SourceTopic>,
+    /// The record limits of the input and of the dead letters, in bytes.
+    pub(super) limits: (usize, usize),
+}
+
+/// Checks the input topic, or makes it where `sources` are gathered into it; creates or checks the output topics. Waits for
+/// brokers, and reports that. `None`: stopped.
 pub(super) fn prepare(
     loaded: &Loaded,
+    sources: &[String],
     brokers: &Brokers,
     metrics: &Metrics,
     health: &Health,
     shutdown: &Shutdown,
-) -> Result<Option<ClusterFacts>, Failure> {
+) -> Result<Option<Prepared>, Failure> {
     let (mut outage, mut created, mut impossible) = (Outage::default(), 0, 0);
     let mut backoff = pause::backoff();
     loop {
-        match inspect(loaded, brokers) {
+        match inspect(loaded, sources, brokers) {
             Ok(found) => {
                 metrics.brokers_reachable.set(1);
                 health.resume(WaitCause::Kafka, None);
@@ -181,10 +194,12 @@ impl From<kafka::Failure> for Problem {
     }
 }
 
-fn inspect(loaded: &Loaded, brokers: &Brokers) -> Result<ClusterFacts, Problem> {
+fn inspect(loaded: &Loaded, sources: &[String], brokers: &Brokers) -> Result<Prepared, Problem> {
     let topics = &loaded.settings.topics;
     let admin = Admin::new(&loaded.settings.kafka, brokers)?;
     let cluster_id = admin.cluster_id(ASK)?;
+    let mut denials = Vec::new();
+    let sources = gathered::inspect(loaded, sources, &admin, &mut denials)?;
     let Some(input) = admin.topic(&topics.input, ASK)? else {
         let problem = no_input(&topics.input);
         return Err(Problem::Impossible {
@@ -196,7 +211,6 @@ fn inspect(loaded: &Loaded, brokers: &Brokers) -> Result<ClusterFacts, Problem> 
     if let Some(problem) = log.and_then(|log| repartitioned(&topics.input, &input, &log)) {
         return Err(refused(loaded, "topics.input", problem));
     }
-    let mut denials = Vec::new();
     denials.extend(denial(&topics.input, &denied(OF_INPUT, &input)));
     if let Some(weakness) = unseen(&topics.input, &input) {
         tracing::warn!(topic = topics.input, "{weakness}");
@@ -223,13 +237,18 @@ fn inspect(loaded: &Loaded, brokers: &Brokers) -> Result<ClusterFacts, Problem> 
         return Err(Problem::Impossible { failure: refusal(loaded, "kafka.options", problem), tries: DENIED_TRIES });
     }
     let limits = RecordLimits::of_topics(topics, |name| found_bytes.get(name).copied());
-    Ok(ClusterFacts {
+    let bytes = |found: Option<u64>| usize::try_from(found.unwrap_or(plan::RECORD_BYTES_DEFAULT)).unwrap_or(usize::MAX);
+    let record_limits =
+        (bytes(setting(&input, "max.message.bytes")), bytes(found_bytes.get(topics.dead_letters.as_str()).copied()));
+    let facts = ClusterFacts {
         cluster_id,
         input_id: input.id.unwrap_or_default(),
         partitions: u32::try_from(input.partitions).unwrap_or(0),
         deletions_kept,
         limits,
-    })
+        marks: None,
+    };
+    Ok(Prepared { facts, sources, limits: record_limits })
 }
 
 /// The topic, created if it is missing.

@@ -18,6 +18,8 @@ pub(super) const RECORD_BYTES_DEFAULT: u64 = 1_048_588;
 pub(super) const DEAD_LETTER_OVERHEAD: u64 = 64 << 10;
 
 pub(super) const RULES: &str = "topics.rules";
+pub(super) const EVENTS: &str = "topics.events";
+pub(super) const MARKS: &str = "topics.marks";
 pub(in crate::app) const CHANGELOG: &str = "topics.changelog";
 pub(super) const DEAD_LETTERS: &str = "topics.dead_letters";
 
@@ -40,19 +42,20 @@ pub(in crate::app) struct Plan<'a> {
     pub(super) settings: Vec<(&'static str, String)>,
 }
 
+/// The topic that sources are gathered into, and that of their marks. Its timestamps are those of writing: by event time,
+/// retention would delete a history on its arrival.
+pub(in crate::app) fn gathered(topics: &Topics, partitions: i32) -> [Plan<'_>; 2] {
+    let stamped = vec![("message.timestamp.type", "LogAppendTime".to_owned())];
+    let events = Plan { key: EVENTS, partitions, ..of(topics, &topics.events) };
+    let marks = Plan { key: MARKS, ..of(topics, &topics.marks) };
+    [events.kept_for(topics.events_keep).with(stamped).read_too(), marks.compacted(topics, Vec::new()).read_too()]
+}
+
 /// All of them, for an input as it is.
 pub(in crate::app) fn plans<'a>(topics: &'a Topics, input: &Topic) -> [Plan<'a>; 8] {
     let letters = setting(input, "max.message.bytes").unwrap_or(RECORD_BYTES_DEFAULT) + DEAD_LETTER_OVERHEAD;
     let deletions = |ms: &str| vec![("delete.retention.ms", ms.to_owned())];
-    let plan = |key, name: &'a String| Plan {
-        key,
-        name,
-        partitions: input.partitions,
-        replicas: topics.replication.and_then(|count| u16::try_from(count).ok()),
-        needs: WRITTEN,
-        is_compacted: false,
-        settings: topics.insync().map(|count| ("min.insync.replicas", count.to_string())).into_iter().collect(),
-    };
+    let plan = |key, name: &'a String| Plan { key, partitions: input.partitions, ..of(topics, name) };
     [
         plan("topics.changes", &topics.changes).kept_for(topics.retention),
         plan("topics.members", &topics.members).compacted(topics, deletions(MEMBERS_DELETIONS)),
@@ -67,6 +70,19 @@ pub(in crate::app) fn plans<'a>(topics: &'a Topics, input: &Topic) -> [Plan<'a>;
             .read_too(),
         Plan { partitions: 1, ..plan(RULES, &topics.rules).compacted(topics, Vec::new()).read_too() },
     ]
+}
+
+/// A topic with what all of them have.
+fn of<'a>(topics: &Topics, name: &'a str) -> Plan<'a> {
+    Plan {
+        key: "",
+        name,
+        partitions: 1,
+        replicas: topics.replication.and_then(|count| u16::try_from(count).ok()),
+        needs: WRITTEN,
+        is_compacted: false,
+        settings: topics.insync().map(|count| ("min.insync.replicas", count.to_string())).into_iter().collect(),
+    }
 }
 
 impl Plan<'_> {

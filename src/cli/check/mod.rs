@@ -14,9 +14,9 @@ use std::io::{self, Write};
 use super::arguments::{Check, Warnings};
 use super::format::{counted, grouped, length, size};
 use super::output::{self, Stopped};
-use super::sources::SourcesFile;
 use crate::app::Failure;
 use crate::app::rules_file::{self, RulesFile};
+use crate::app::sources_file::SourcesFile;
 use crate::engine::Membership;
 use crate::event::Span;
 use crate::rules::ast::RankSize;
@@ -71,7 +71,7 @@ pub(super) fn run(settings: &Loaded, asked: Check) -> Result<(), Stopped> {
     memory(&file, settings.settings.dedupe.ids, &mut out)?;
     section("Schemas", &schemas, &mut out)?;
     if let Some(sources) = &sources {
-        section(&format!("Sources of {}", sources.name), &sources.described(), &mut out)?;
+        section(&format!("Sources of {}", sources.name), &sources.described(settings), &mut out)?;
     }
     section("Exact up to", &capacity::of(&file.document), &mut out)?;
     let mut found = warnings(&page, |_| sample.is_some());

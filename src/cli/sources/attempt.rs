@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::file::SourcesFile;
 use super::tally::Tally;
 use crate::app::Failure;
+use crate::app::sources_file::SourcesFile;
 use crate::cli::arguments::TrySource;
 use crate::cli::format::{counted, grouped};
 use crate::cli::output::{self, Stopped};

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::file::SourcesFile;
+use crate::app::sources_file::SourcesFile;
 use crate::cli::arguments::ShowSource;
 use crate::cli::output::{self, Stopped};
 use crate::settings::Loaded;

@@ -44,7 +44,7 @@ impl Shard {
         self.counts += counts;
         self.record_change(slot, position + 1, out);
         self.fire_due(position + 1, detail, out);
-        self.advance(event.at - self.timing.arrives_within);
+        self.advance(self.timing.stream_time_at(event.at));
         true
     }
 

@@ -1,7 +1,6 @@
 //! Membership: assignments and revocations, fencing, and partitions without an owner.
 
 mod assignment;
-pub(in crate::lane) mod fencing;
 mod group_check;
 mod owned;
 pub(in crate::lane) mod ownership;

@@ -11,7 +11,7 @@ impl Partition {
     /// The time of the latest accepted event, or that to which stream time was moved.
     pub(super) fn latest_event(&self) -> Instant {
         match self.stream_time() {
-            Instant::MIN => Instant::MIN,
+            stream_time if stream_time == Instant::MIN || !self.timing.is_moved_by_events() => stream_time,
             stream_time => stream_time + self.timing.arrives_within,
         }
     }

@@ -197,8 +197,7 @@ impl Partition {
                 && record.key() == Some(event.customer.as_bytes())
                 && self.residents.shard().refuses(event.at).is_none()
             {
-                let arrives_within = self.meta.timing.arrives_within;
-                self.reapply(&event, position, arrives_within, context, plan)?;
+                self.reapply(&event, position, self.meta.timing, context, plan)?;
             }
         }
         self.next_offset = position + 1;

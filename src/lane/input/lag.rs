@@ -5,10 +5,13 @@ use std::time::{Duration, Instant as Moment};
 
 use crate::clock::Reading;
 use crate::engine::Detail;
+use crate::event::Span;
+use crate::kafka::EndOffsets;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::plan::Plan;
-use crate::lane::partition::state::Partition;
+use crate::lane::partition::state::{MarkTarget, Partition};
+use crate::marks::View;
 
 /// Time between two advances of a quiet live partition that decide nothing.
 const ADVANCE_EVERY: Duration = Duration::from_secs(10);
@@ -22,6 +25,12 @@ impl Lane {
     /// Caught up means: the end signal came at the end offset that the leader reported within the last second, open
     /// transactions included, and every polled record is applied.
     pub(in crate::lane) fn advance(&mut self, plan: &mut Plan, failed: &mut Vec<(i32, LaneError)>) {
+        if let Some(marks) = self.context.marks.as_ref().and_then(|marks| marks.view()) {
+            return self.advance_by_marks(marks, plan, failed);
+        }
+        if self.context.marks.is_some() {
+            return;
+        }
         let quiet = |partition: &&mut Partition| partition.end.is_some() && !partition.is_overdue();
         for partition in self.partitions.values_mut().filter(quiet) {
             let Reading::Trusted(now) = self.clock_reading else { return };
@@ -42,6 +51,33 @@ impl Lane {
             if partition.is_live()
                 && let Err(error) = partition.advance(to, Detail::Full, &self.context, plan)
             {
+                failed.push((partition.number, error.into()));
+            }
+        }
+    }
+
+    /// Advances the stream time of a gathered log to what the marks of all sources say, in each partition that was read to
+    /// the end which it had, open transactions included, when the marks were known: whatever comes later is not before
+    /// them.
+    fn advance_by_marks(&mut self, marks: View, plan: &mut Plan, failed: &mut Vec<(i32, LaneError)>) {
+        for partition in self.partitions.values_mut().filter(|partition| !partition.is_overdue()) {
+            if self.plan_size.is_full(plan) {
+                return;
+            }
+            let Some(MarkTarget { marks, end: Some(end) }) = partition.aim(marks, &self.end_offsets) else { continue };
+            if partition.next_offset < end && partition.end.is_none_or(|at| at < end) {
+                continue;
+            }
+            partition.target = None;
+            if marks.caught_up {
+                // Whether it is live is known from the marks, too.
+                partition.mark_caught_up(if marks.live { Span(0) } else { Span(i64::MAX) });
+            }
+            if !partition.would_decide(marks.complete_to) && partition.last_advance.elapsed() < ADVANCE_EVERY {
+                continue;
+            }
+            partition.last_advance = Moment::now();
+            if let Err(error) = partition.advance(marks.complete_to, Detail::Full, &self.context, plan) {
                 failed.push((partition.number, error.into()));
             }
         }
@@ -77,6 +113,21 @@ impl Lane {
                 partition.metrics.set_store_size(family, bytes);
             }
         }
+    }
+}
+
+impl Partition {
+    /// The present target, or a new one if the marks say something new.
+    fn aim(&mut self, marks: View, end_offsets: &EndOffsets) -> Option<MarkTarget> {
+        let is_news = marks.complete_to > self.stream_time()
+            || (marks.caught_up && (!self.has_caught_up() || (marks.live && !self.is_live())));
+        if self.target.is_none() && !is_news {
+            return None;
+        }
+        let number = self.number;
+        let target = self.target.get_or_insert(MarkTarget { marks, end: None });
+        target.end = target.end.or_else(|| end_offsets.after(number, target.marks.known_at));
+        Some(*target)
     }
 }
 

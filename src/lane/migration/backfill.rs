@@ -160,16 +160,16 @@ impl RulesMigration {
         let Lookup::Ready(reader) = tools.schemas.lookup(schema) else { return };
         let mut properties = Properties::new();
         let Ok(event) = reader.decode(datum, &self.version.rules.vocabulary, &mut properties) else { return };
-        let arrives_within = partition.timing.arrives_within;
-        // An event ahead of stream time cannot have been accepted.
-        let ahead = event.at - arrives_within > partition.stream_time();
+        let reached = partition.timing.stream_time_at(event.at);
+        // An event that would move stream time further cannot have been accepted.
+        let ahead = reached > partition.stream_time();
         let refused = partition.timing.refuses(event.at, *stream_time).is_some();
         if ahead || refused || record.key() != Some(event.customer.as_bytes()) {
             return;
         }
         let state = self.backfilled.state(event.customer, &self.version.rules);
         if self.engine.gather(state, &event, *stream_time, self.migration.wanted()) {
-            *stream_time = (*stream_time).max(event.at - arrives_within);
+            *stream_time = (*stream_time).max(reached);
             self.backfilled.bytes += EVENT_BYTES;
         }
     }

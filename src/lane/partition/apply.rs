@@ -1,7 +1,7 @@
 //! Applying one event to a partition, and moving its stream time by the wall clock.
 
-use crate::engine::{Detail, Slot};
-use crate::event::{CustomerEvent, Instant, Span};
+use crate::engine::{Detail, Slot, Timing};
+use crate::event::{CustomerEvent, Instant};
 use crate::lane::context::Context;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::placement::Seen;
@@ -23,7 +23,7 @@ impl Partition {
         let slot = slot.unwrap_or_else(|| self.residents.find_or_new(event.customer));
         let is_new = self.residents.shard().is_new(slot);
         if !self.residents.apply_event(slot, event, position, detail) {
-            if event.at - self.timing.arrives_within > self.stream_time() {
+            if self.timing.stream_time_at(event.at) > self.stream_time() {
                 self.record(position, Recorded::Duplicate);
             }
             return Ok(false);
@@ -46,7 +46,7 @@ impl Partition {
         &mut self,
         event: &CustomerEvent<'_>,
         position: i64,
-        arrives_within: Span,
+        timing: Timing,
         context: &Context,
         plan: &mut Plan,
     ) -> Result<(), StoreError> {
@@ -54,7 +54,7 @@ impl Partition {
         if self.residents.shard().as_of(slot) > self.meta.log.position(position) {
             // The state holds its effect; stream time does not.
             if !self.recorded_at(position).any(|recorded| recorded == Recorded::Duplicate) {
-                self.residents.advance(event.at - arrives_within);
+                self.residents.advance(timing.stream_time_at(event.at));
             }
         } else {
             self.residents.apply_event(slot, event, position, Detail::None);

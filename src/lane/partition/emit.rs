@@ -61,7 +61,7 @@ impl Partition {
             };
             part.tally.changes.push((Arc::clone(&self.rules), effect.cohort, effect.change));
             if self.live {
-                part.tally.lateness_ms.extend(lateness(&effect, &place, now, self.timing.arrives_within));
+                part.tally.lateness_ms.extend(lateness(&effect, &place, now, context.arrives_within));
             }
             let cohort = self.rules.rules.cohort(effect.cohort);
             if cohort.shadow {

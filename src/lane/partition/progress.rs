@@ -9,7 +9,7 @@ pub(super) const LIVE_EVENT_AGE_MAX: Span = Span(5 * Span::MINUTE.0);
 impl Partition {
     /// An event was accepted; one near the wall clock makes the partition live.
     pub(in crate::lane) fn note_accepted_event(&mut self, at: Instant, now: Instant) {
-        if !self.live && now.since(at) <= LIVE_EVENT_AGE_MAX {
+        if !self.live && self.timing.is_moved_by_events() && now.since(at) <= LIVE_EVENT_AGE_MAX {
             self.live = true;
             tracing::info!(partition = self.number, "Live: its time follows the wall clock from here on.");
         }

@@ -13,6 +13,7 @@ use crate::lane::partition::rank_state::RankState;
 use crate::lane::partition::surge::Surges;
 use crate::lane::partition::survey_pass::SurveyPass;
 use crate::lane::versions::rulebook::Version;
+use crate::marks::View;
 use crate::metrics::PartitionMetrics;
 use crate::residents::Residents;
 use crate::rules::CohortIx;
@@ -62,6 +63,8 @@ pub(in crate::lane) struct Partition {
     /// The offset of the last end-of-partition signal, if nothing was read since.
     pub(in crate::lane) end: Option<i64>,
     pub(in crate::lane) last_advance: std::time::Instant,
+    /// Of a gathered log: how far stream time may move once the log was read past the marks that say so.
+    pub(in crate::lane) target: Option<MarkTarget>,
     pub(in crate::lane) last_flush: std::time::Instant,
     pub(in crate::lane) intake: Intake,
     pub(in crate::lane) metrics: PartitionMetrics,
@@ -89,6 +92,14 @@ pub(super) struct Checkpoint {
     pub(in crate::lane) mark: i64,
     pub(in crate::lane) stream_time: Instant,
     pub(in crate::lane) began: std::time::Instant,
+}
+
+/// What the marks of all sources said, and how far a partition must be read for it to hold there.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::lane) struct MarkTarget {
+    pub(in crate::lane) marks: View,
+    /// The end of the partition, asked for after the marks were known.
+    pub(in crate::lane) end: Option<i64>,
 }
 
 /// A restored partition on its way to the end of its input.
@@ -154,6 +165,7 @@ impl Partition {
             surges: Surges::of_rows(&meta.surges),
             end: None,
             last_advance: now,
+            target: None,
             last_flush: now,
             intake: if meta.sequence == 0 { Intake::of_new_partition() } else { Intake::of_known_partition() },
             metrics,

@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_transaction_hangs_once_no_broker_will_end_it() {
-        let health = Health::new(1, &Metrics::new("0", "0"));
+        let health = Health::new(1, 0, &Metrics::new("0", "0"));
         let (mut hold, timeout) = (Hold::default(), Duration::from_secs(10));
         let wait = |hold: &mut Hold| hold.wait_for_transaction(timeout, 3, ("x", "y"), health.lane(0));
         wait(&mut hold);

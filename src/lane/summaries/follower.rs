@@ -217,7 +217,7 @@ impl Summaries {
                     }
                     self.next.insert(position.0, position.1 + 1);
                 }
-                FollowerEvent::End { partition } => {
+                FollowerEvent::End { partition, .. } => {
                     self.unread.remove(&partition);
                     if self.unread.is_empty() {
                         self.backoff = backoff();

@@ -12,7 +12,7 @@ mod catalogue;
 /// Metrics in which every family has a series.
 fn lively() -> (Metrics, PartitionMetrics, Vec<CohortCounters>) {
     let metrics = Metrics::new("0.1.0", "abc");
-    let health = Health::new(1, &metrics);
+    let health = Health::new(1, 0, &metrics);
     health.wait(Wait { cause: WaitCause::Disk, partition: Some(3), detail: "no room".into() });
     let mut partition = metrics.partition("customer-events", 3, ["vip", "new"]);
     partition.records_consumed.inc_by(7);
@@ -33,6 +33,11 @@ fn lively() -> (Metrics, PartitionMetrics, Vec<CohortCounters>) {
     metrics.timer_lateness.observe(60.0);
     metrics.rebalances(Rebalance::Lost).inc();
     metrics.publish_errors("cohort-changes").inc();
+    let source = metrics.source("orders");
+    source.skipped("where");
+    source.dead_letter("bad_time");
+    source.set_lag("shop.orders", 0, Some(0));
+    source.set_complete_to("shop.orders", 0, Some(1_767_225_600_000));
     metrics.set_rules(1, "f00d");
     metrics.rank("vip", "clv").show(Some(10.5), 300);
     metrics.set_rank_refresh(Instant(1_767_225_600_000));

@@ -33,6 +33,8 @@ pub(super) struct Lab {
     pub(super) name: String,
     pub(super) partitions: i32,
     pub(super) rules: String,
+    /// The input is gathered from sources.
+    gathers: bool,
     folder: TempDir,
     _limit: Limit,
     started: AtomicU32,
@@ -75,6 +77,26 @@ impl Lab {
         Some(lab)
     }
 
+    /// Sources with topics of so many partitions each; the daemon makes the input of them by `sources`, in which `{name}`
+    /// stands for what the topics' names begin with.
+    pub(super) fn gathering(
+        name: &str,
+        partitions: i32,
+        rules: &str,
+        topics: &[(&str, i32)],
+        sources: &str,
+    ) -> Option<Self> {
+        let lab = Self { gathers: true, ..Self::at(Broker::shared()?.bootstrap(), name, partitions, rules) };
+        topics.iter().for_each(|(kind, partitions)| lab.create(kind, *partitions, &[]));
+        lab.write_sources(sources);
+        Some(lab)
+    }
+
+    /// Writes the sources file.
+    pub(super) fn write_sources(&self, text: &str) {
+        fs::write(self.path("sources.toml"), text.replace("{name}", &self.name)).unwrap();
+    }
+
     pub(super) fn at(bootstrap: &str, name: &str, partitions: i32, rules: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -84,6 +106,7 @@ impl Lab {
             name: format!("e2e-{name}-{}-{number}", std::process::id()),
             partitions,
             rules: rules.to_owned(),
+            gathers: false,
             folder,
             _limit: Limit::start(),
             started: AtomicU32::new(0),
@@ -98,6 +121,7 @@ impl Lab {
             bootstrap: self.bootstrap.clone(),
             name: self.name.clone(),
             rules: self.rules.clone(),
+            gathers: self.gathers,
             partitions,
             folder: TempDir::new().unwrap(),
             _limit: Limit::start(),
@@ -156,10 +180,11 @@ impl Lab {
     /// The settings of one process, by its instance id.
     pub(super) fn settings(&self, instance: &str) -> Vec<String> {
         let quoted = |path: PathBuf| path.display().to_string();
-        let mut settings: Vec<String> = [("in", "input"), ("changes", "changes"), ("members", "members")]
+        let input = if self.gathers { "events" } else { "input" };
+        let mut settings: Vec<String> = [("in", input), ("changes", "changes"), ("members", "members")]
             .into_iter()
             .chain([("letters", "dead_letters"), ("log", "changelog"), ("summaries", "summaries"), ("rules", "rules")])
-            .chain([("risks", "risks"), ("forecasts", "forecasts")])
+            .chain([("risks", "risks"), ("forecasts", "forecasts"), ("marks", "marks")])
             .map(|(kind, key)| format!("topics.{key}={}", self.topic(kind)))
             .collect();
         settings.extend([
@@ -168,6 +193,7 @@ impl Lab {
             format!("kafka.instance_id={instance}"),
             format!("rules.file={}", quoted(self.path("rules.toml"))),
             format!("state.dir={}", quoted(self.state(instance))),
+            format!("topics.events_partitions={}", self.partitions),
             "metrics.listen=127.0.0.1:0".into(),
             "admin.listen=127.0.0.1:0".into(),
             "memory.limit=512 MiB".into(),
@@ -178,6 +204,9 @@ impl Lab {
             "topics.retention=0".into(),
             "topics.dead_letter_retention=0".into(),
         ]);
+        if self.gathers {
+            settings.push(format!("gather.sources={}", quoted(self.path("sources.toml"))));
+        }
         settings
     }
 
@@ -200,6 +229,16 @@ impl Lab {
         settings.extend(sets.iter().map(|set| (*set).to_owned()));
         let mut command = Command::new(env!("CARGO_BIN_EXE_cohortd"));
         command.args(["check", "--connect"]).args(settings.iter().flat_map(|set| ["--set", set])).env_clear();
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout) + &text(output.stderr))
+    }
+
+    /// Runs a command with the settings of a process: its exit code, and all that it wrote.
+    pub(super) fn command(&self, instance: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let settings = self.settings(instance);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cohortd"));
+        command.args(arguments).args(settings.iter().flat_map(|set| ["--set", set])).env_clear();
         let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code(), text(output.stdout) + &text(output.stderr))
@@ -420,7 +459,9 @@ impl Lab {
         let ends: BTreeMap<i32, i64> = (0..self.partitions)
             .filter_map(|partition| {
                 let (low, high) = range(&follower.consumer, &self.topic("in"), partition);
-                (high > low).then_some((partition, high))
+                // A gathered log ends with the marker of a transaction, which nobody reads.
+                let end = if self.gathers { high - 1 } else { high };
+                (high > low).then_some((partition, end))
             })
             .collect();
         let mut reached: BTreeMap<i32, Meta> = BTreeMap::new();
@@ -613,6 +654,13 @@ impl Follower {
 pub(super) struct Writer {
     client: ThreadedProducer<DefaultProducerContext>,
     topic: String,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // What is queued would be dropped with it.
+        self.client.flush(LONG).ok();
+    }
 }
 
 impl Writer {

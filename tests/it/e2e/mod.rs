@@ -22,6 +22,7 @@ mod edits;
 mod failing_disk;
 mod faults;
 mod first_load;
+mod gather;
 mod growth;
 mod hanging;
 mod history;

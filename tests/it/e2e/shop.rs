@@ -11,7 +11,7 @@ use cohortd::event::Number;
 use super::avro;
 use super::lab::Lab;
 pub(super) use super::random::Random;
-use crate::naive::{Config, OwnedValue};
+use crate::naive::{Config, LogEvent, OwnedValue};
 
 /// Rules whose deadlines come up while the test runs.
 pub(super) const RULES: &str = r#"
@@ -61,19 +61,31 @@ pub(super) struct Open {
 
 /// Opens the shop: about `rate` events a second by `customers` customers.
 pub(super) fn open(lab: &Lab, seed: u64, customers: i64, rate: u64) -> Open {
+    let writer = lab.writer();
+    let send = move |sent: &Sent| writer.send(&sent.event.customer, &avro::encode(&sent.event));
+    open_to(seed, customers, rate, send)
+}
+
+/// An event as the shop sends it.
+#[derive(Clone)]
+pub(super) struct Sent {
+    pub(super) number: i64,
+    pub(super) event: LogEvent,
+}
+
+/// As `open`, wherever `send` sends the events to.
+pub(super) fn open_to(seed: u64, customers: i64, rate: u64, send: impl Fn(&Sent) + Send + 'static) -> Open {
     let stop = Arc::new(AtomicBool::new(false));
     let stopping = Arc::clone(&stop);
-    let writer = lab.writer();
     let thread = thread::spawn(move || {
         let mut random = Random::new(seed);
-        let mut sent: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut sent: Vec<Sent> = Vec::new();
         let (mut number, mut last) = (0, 0);
         while !stopping.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_micros(1_000_000 / rate));
             if random.percent(3) && !sent.is_empty() {
                 let recent = i64::try_from(sent.len().min(200)).unwrap();
-                let (key, payload) = &sent[sent.len() - 1 - usize::try_from(random.below(recent)).unwrap()];
-                writer.send(key, payload);
+                send(&sent[sent.len() - 1 - usize::try_from(random.below(recent)).unwrap()]);
                 continue;
             }
             number += 1;
@@ -95,12 +107,10 @@ pub(super) fn open(lab: &Lab, seed: u64, customers: i64, rate: u64) -> Open {
                 // Without an id the record is its own identity; no two customers' actions are the same to the byte.
                 event.properties.push(("n".into(), OwnedValue::Number(Number::from_integer(number))));
             }
-            let payload = avro::encode(&event);
-            writer.send(&customer, &payload);
             last = last.max(at);
-            sent.push((customer, payload));
+            sent.push(Sent { number, event });
+            send(&sent[sent.len() - 1]);
         }
-        writer.flush();
         last
     });
     Open { stop, thread }

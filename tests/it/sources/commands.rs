@@ -208,7 +208,7 @@ fn check_describes_sources_and_refuses_their_mistakes() {
             "orders: shop.orders (avro)",
             "customer buyer (skipped without one); time at; id a hash of the record",
             "clicks: clicks (json, preset segment)",
-            "`run` does not read sources in this release",
+            "`run` gathers them once gather.sources names this file",
         ] {
             assert!(checked.out.contains(words), "{words}: {}", checked.out);
         }

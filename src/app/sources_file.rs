@@ -1,10 +1,10 @@
-//! The sources file of a command.
+//! The sources file: of the settings, or of a command.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::app::rules_file::mistakes;
-use crate::app::{Ending, Failure};
+use super::rules_file::mistakes;
+use super::{Ending, Failure};
 use crate::settings::Loaded;
 use crate::sources::{Document, EventName, NoCustomer, Path as FieldPath, Source, read};
 
@@ -13,38 +13,39 @@ const NAME: &str = "sources.toml";
 
 /// A sources file as written and checked.
 #[derive(Debug)]
-pub(in crate::cli) struct SourcesFile {
+pub struct SourcesFile {
     /// As the operator named it.
-    pub(in crate::cli) name: String,
-    pub(in crate::cli) document: Document,
+    pub name: String,
+    pub text: String,
+    pub document: Document,
 }
 
 impl SourcesFile {
-    /// The file that is `given`; else the one beside the rules, if there is one.
+    /// The file that is `given`; else that of `gather.sources`; else the one beside the rules, if there is one.
     ///
     /// # Errors
     /// A file that cannot be read; or every mistake in it, each with its line and a caret.
-    pub(in crate::cli) fn beside(
-        settings: &Loaded,
-        given: Option<&Path>,
-        rules: Option<&Path>,
-    ) -> Result<Option<Self>, Failure> {
+    pub fn beside(settings: &Loaded, given: Option<&Path>, rules: Option<&Path>) -> Result<Option<Self>, Failure> {
         let rules = rules.unwrap_or(&settings.settings.rules.file);
-        let path: PathBuf = match given {
-            Some(given) => given.to_owned(),
-            None => rules.with_file_name(NAME),
-        };
-        if given.is_none() && !path.exists() {
+        let named = given.or(settings.settings.gather.sources.as_deref());
+        let path: PathBuf = named.map_or_else(|| rules.with_file_name(NAME), Path::to_owned);
+        if named.is_none() && !path.exists() {
             return Ok(None);
         }
         Self::load(settings, &path).map(Some)
+    }
+
+    /// The topics of all sources.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        self.document.sources.iter().flat_map(|source| source.topics.iter().cloned()).collect()
     }
 
     /// As [`beside`](Self::beside), where there must be one.
     ///
     /// # Errors
     /// As there, and that there is none.
-    pub(super) fn needed(settings: &Loaded, given: Option<&Path>) -> Result<Self, Failure> {
+    pub fn needed(settings: &Loaded, given: Option<&Path>) -> Result<Self, Failure> {
         Self::beside(settings, given, None)?.ok_or_else(|| {
             let beside = settings.settings.rules.file.with_file_name(NAME);
             let text = format!("there is no sources file: give --sources FILE, or write {}", beside.display());
@@ -52,7 +53,11 @@ impl SourcesFile {
         })
     }
 
-    fn load(settings: &Loaded, path: &Path) -> Result<Self, Failure> {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// As [`beside`](Self::beside).
+    pub fn load(settings: &Loaded, path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
             let text = match error.kind() {
@@ -62,14 +67,14 @@ impl SourcesFile {
             Failure::Ended(Ending::Rules, text)
         })?;
         let document = read(&name, &text, &own_topics(settings)).map_err(|errors| mistakes(path, &errors))?;
-        Ok(Self { name, document })
+        Ok(Self { name, text, document })
     }
 
     /// The source of this name.
     ///
     /// # Errors
     /// There is none; with those that there are.
-    pub(super) fn source(&self, name: &str) -> Result<&Source, String> {
+    pub fn source(&self, name: &str) -> Result<&Source, String> {
         self.document.source(name).ok_or_else(|| {
             let names: Vec<&str> = self.document.sources.iter().map(|source| source.name.as_str()).collect();
             let hint = match crate::rules::nearest(name, names.iter().copied()) {
@@ -81,17 +86,30 @@ impl SourcesFile {
     }
 
     /// A few lines on each source.
-    pub(in crate::cli) fn described(&self) -> Vec<String> {
+    #[must_use]
+    pub fn described(&self, settings: &Loaded) -> Vec<String> {
         let mut lines: Vec<String> = self.document.sources.iter().flat_map(described).collect();
-        lines.push("`run` does not read sources in this release; `cohortd sources try` maps files.".to_owned());
+        if settings.settings.gather.sources.is_none() {
+            lines.push("`run` gathers them once gather.sources names this file.".to_owned());
+        }
         lines
     }
 }
 
+/// The sources that `run` gathers; `None`: it reads its input directly.
+///
+/// # Errors
+/// As [`SourcesFile::beside`].
+pub fn of_run(settings: &Loaded) -> Result<Option<SourcesFile>, Failure> {
+    settings.settings.gather.sources.as_deref().map(|path| SourcesFile::load(settings, path)).transpose()
+}
+
 /// The topics that this group writes.
-fn own_topics(settings: &Loaded) -> Vec<&str> {
+#[must_use]
+pub fn own_topics(settings: &Loaded) -> Vec<&str> {
     let topics = &settings.settings.topics;
-    topics.outputs().into_iter().chain([topics.rules.as_str()]).collect()
+    let others = [topics.rules.as_str(), &topics.events, &topics.marks];
+    topics.outputs().into_iter().chain(others).collect()
 }
 
 fn described(source: &Source) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! How often a lane was fenced lately.
+//! How often a member was fenced lately.
 
 use std::time::{Duration, Instant as Moment};
 
@@ -7,13 +7,13 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 const TOLERATED_MAX: usize = 2;
 
-/// When a lane was fenced.
+/// When a member was fenced.
 #[derive(Default)]
-pub(in crate::lane) struct FencingHistory(Vec<Moment>);
+pub(crate) struct FencingHistory(Vec<Moment>);
 
 impl FencingHistory {
     /// Counts one more; can it still be a delayed request of our own?
-    pub(super) fn is_tolerable(&mut self, now: Moment) -> bool {
+    pub(crate) fn is_tolerable(&mut self, now: Moment) -> bool {
         self.0.retain(|then| now.saturating_duration_since(*then) < WITHIN);
         self.0.push(now);
         self.0.len() <= TOLERATED_MAX

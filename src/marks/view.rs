@@ -1,0 +1,186 @@
+//! The marks of all partitions together.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant as Moment;
+
+use super::mark::{Mark, Place};
+use crate::event::Instant;
+
+/// What the marks of all partitions of all sources say together, as of a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The earliest of all `complete_to`: what comes before it is complete. `Instant::MIN` while a partition has no mark.
+    pub complete_to: Instant,
+    /// Has every partition been read to its end once?
+    pub caught_up: bool,
+    /// Does the time of every partition follow the wall clock?
+    pub live: bool,
+    /// When this was known. Everything before `complete_to` was written before then.
+    pub known_at: Moment,
+}
+
+/// The marks as last read, shared by all threads of a process.
+#[derive(Debug, Default)]
+pub struct Marks(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of partitions of each topic that is gathered.
+    topics: BTreeMap<String, i32>,
+    marks: BTreeMap<Place, Mark>,
+    /// The offset up to which the topic of the marks was read.
+    read_to: i64,
+    /// The group of a mark that another one wrote.
+    foreign: Option<String>,
+    view: Option<View>,
+}
+
+impl Marks {
+    /// The topics that are gathered, each with its number of partitions. Marks of others are passed over.
+    pub fn expect(&self, topics: BTreeMap<String, i32>) {
+        let mut state = self.lock();
+        if state.topics != topics {
+            state.topics = topics;
+            state.look();
+        }
+    }
+
+    /// All partitions that are gathered.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        self.lock().places().collect()
+    }
+
+    /// Takes up marks that were read; `None`: deleted. `read_to`: up to where the topic was read. `group`: ours.
+    pub fn take_up(&self, marks: Vec<(Place, Option<Mark>)>, read_to: i64, group: &str) {
+        let mut state = self.lock();
+        for (place, mark) in marks {
+            match mark {
+                Some(mark) if mark.group != group => state.foreign = Some(mark.group),
+                Some(mark) => drop(state.marks.insert(place, mark)),
+                None => drop(state.marks.remove(&place)),
+            }
+        }
+        state.read_to = state.read_to.max(read_to);
+        state.look();
+    }
+
+    /// All marks together; `None` until the topic was read to its end.
+    #[must_use]
+    pub fn view(&self) -> Option<View> {
+        self.lock().view
+    }
+
+    /// The mark of a partition.
+    #[must_use]
+    pub fn of(&self, place: &Place) -> Option<Mark> {
+        self.lock().marks.get(place).cloned()
+    }
+
+    /// Has a partition of this topic a mark, or of any other topic?
+    #[must_use]
+    pub fn has_any(&self, topic: Option<&str>) -> bool {
+        self.lock().marks.keys().any(|place| topic.is_none_or(|topic| place.topic == topic))
+    }
+
+    /// The offset up to which the topic of the marks was read.
+    #[must_use]
+    pub fn read_to(&self) -> i64 {
+        self.lock().read_to
+    }
+
+    /// Another group that writes marks into the topic.
+    #[must_use]
+    pub fn foreign(&self) -> Option<String> {
+        self.lock().foreign.clone()
+    }
+
+    /// The earliest time up to which a partition with a backlog was read, of those that are not excepted; `Instant::MAX`
+    /// if no other has one. Partitions without a mark are somebody's who has not begun yet.
+    #[must_use]
+    pub fn backlog_read_to(&self, except: impl Fn(&Place) -> bool) -> Instant {
+        let state = self.lock();
+        let read_to = |place: Place| match state.marks.get(&place) {
+            None => Instant::MIN,
+            Some(mark) if mark.has_backlog => Instant(mark.read_to),
+            Some(_) => Instant::MAX,
+        };
+        state.places().filter(|place| !except(place)).map(read_to).min().unwrap_or(Instant::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn places(&self) -> impl Iterator<Item = Place> + '_ {
+        self.topics
+            .iter()
+            .flat_map(|(topic, count)| (0..*count).map(|partition| Place { topic: topic.clone(), partition }))
+    }
+
+    fn look(&mut self) {
+        let mut view = View { complete_to: Instant::MAX, caught_up: true, live: true, known_at: Moment::now() };
+        let mut some = false;
+        for place in self.places() {
+            some = true;
+            let mark = self.marks.get(&place);
+            view.complete_to = view.complete_to.min(mark.map_or(Instant::MIN, |mark| Instant(mark.complete_to)));
+            view.caught_up &= mark.is_some_and(|mark| mark.caught_up);
+            view.live &= mark.is_some_and(|mark| mark.live);
+        }
+        self.view = some.then_some(view);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BTreeMap, Instant, Mark, Marks, Place};
+
+    fn place(topic: &str, partition: i32) -> Place {
+        Place { topic: topic.to_owned(), partition }
+    }
+
+    fn mark(complete_to: i64, caught_up: bool) -> Option<Mark> {
+        let read_to = complete_to + 10;
+        Some(Mark { complete_to, read_to, caught_up, has_backlog: !caught_up, ..Mark::new("g", "", 0) })
+    }
+
+    #[test]
+    fn the_least_of_all_marks_counts_and_a_missing_one_holds_everything() {
+        let marks = Marks::default();
+        assert_eq!(marks.view(), None);
+        marks.expect(BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 1)]));
+        marks.take_up(vec![(place("a", 0), mark(50, true)), (place("a", 1), mark(70, true))], 2, "g");
+        let view = marks.view().unwrap();
+        assert_eq!((view.complete_to, view.caught_up), (Instant::MIN, false), "b/0 has none");
+        marks.take_up(vec![(place("b", 0), mark(60, false)), (place("gone", 0), mark(1, false))], 4, "g");
+        let view = marks.view().unwrap();
+        assert_eq!((view.complete_to, view.caught_up, view.live), (Instant(50), false, false));
+        marks.take_up(vec![(place("b", 0), mark(80, true))], 5, "g");
+        assert!(marks.view().unwrap().caught_up);
+        assert_eq!((marks.read_to(), marks.foreign()), (5, None));
+    }
+
+    #[test]
+    fn of_partitions_with_a_backlog_the_one_that_was_read_least_far_counts() {
+        let marks = Marks::default();
+        marks.expect(BTreeMap::from([("a".to_owned(), 3)]));
+        assert_eq!(marks.backlog_read_to(|_| false), Instant::MIN);
+        let all = [(0, mark(50, false)), (1, mark(30, false)), (2, mark(10, true))];
+        marks.take_up(all.map(|(number, mark)| (place("a", number), mark)).into(), 3, "g");
+        assert_eq!(marks.backlog_read_to(|_| false), Instant(40));
+        assert_eq!(marks.backlog_read_to(|place| place.partition == 1), Instant(60), "of the others");
+        assert_eq!(marks.backlog_read_to(|place| place.partition < 2), Instant::MAX);
+    }
+
+    #[test]
+    fn marks_of_another_group_do_not_count_and_are_told() {
+        let marks = Marks::default();
+        marks.expect(BTreeMap::from([("a".to_owned(), 1)]));
+        marks.take_up(vec![(place("a", 0), mark(50, true))], 1, "other");
+        assert_eq!((marks.foreign().as_deref(), marks.of(&place("a", 0))), (Some("g"), None));
+    }
+}

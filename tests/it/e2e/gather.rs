@@ -1,0 +1,391 @@
+//! Several topics of other shapes, under other keys, gathered into one log: each record's events exactly once, in the order
+//! of their times, and decided as the naive evaluator decides that log.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use cohortd::clock::wall_clock;
+use cohortd::codec::Output;
+use cohortd::engine::Timing;
+use serde_json::json;
+
+use super::daemon::Daemon;
+use super::lab::{Lab, Seen, Writer};
+use super::shop::{self, Random, Sent};
+use super::{avro, eventually, judge};
+use crate::naive::{Config, LogEvent, OwnedValue};
+
+/// The shop's events, spread over three topics as three systems would write them.
+const SOURCES: &str = r#"
+[sources.clicks]
+topic = "{name}-clicks"
+format = "json"
+customer = "visitor.id"
+time = { field = "ts", unit = "milliseconds" }
+event = { field = "action" }
+properties = { n = "n" }
+
+[sources.orders]
+topic = "{name}-orders"
+customer = "customer_id"
+time = "occurred_at"
+event = { field = "event" }
+id = "event_id"
+properties = { amount = "properties.amount", n = "properties.n" }
+
+[sources.support]
+topic = "{name}-support"
+format = "json"
+customer = ["requester.id", "requester.mail"]
+time = "at"
+event = { field = "kind", names = { "money back" = "refund" } }
+"#;
+
+const TOPICS: [(&str, i32); 3] = [("clicks", 3), ("orders", 2), ("support", 1)];
+
+const QUICK: [&str; 4] = [
+    "kafka.options.session.timeout.ms=6000",
+    "kafka.options.heartbeat.interval.ms=500",
+    "state.flush_after_events=300",
+    "state.flush_after=2 s",
+];
+
+/// Of a log whose events do not move time.
+fn config() -> Config {
+    Config { arrives_within: Timing::MARKS, ..shop::config() }
+}
+
+/// The writers of the three topics.
+struct Systems {
+    clicks: Writer,
+    orders: Writer,
+    support: Writer,
+}
+
+impl Systems {
+    fn of(lab: &Lab) -> Self {
+        Self { clicks: lab.writer_to("clicks"), orders: lab.writer_to("orders"), support: lab.writer_to("support") }
+    }
+
+    /// Sends an event to the system that has such events, in its shape, under a key that is not the customer's.
+    fn send(&self, sent: &Sent) {
+        let Sent { number, event } = sent;
+        match event.name.as_str() {
+            "purchase" | "cart" => self.orders.send(&format!("order-{number}"), &avro::encode(event)),
+            "refund" => {
+                let at = cohortd::event::Instant(event.at.0).to_string();
+                let who = if number % 2 == 0 { "id" } else { "mail" };
+                let ticket =
+                    json!({"ticket": number, "requester": {who: event.customer}, "at": at, "kind": "money back"});
+                self.support.send(&format!("ticket-{number}"), ticket.to_string().as_bytes());
+            }
+            name => {
+                let click = json!({"visitor": {"id": event.customer}, "ts": event.at.0, "action": name, "n": number});
+                self.clicks.send(&format!("session-{}", number % 17), click.to_string().as_bytes());
+            }
+        }
+    }
+}
+
+/// Who did what when, each as often as it is there.
+fn counted<'e>(events: impl IntoIterator<Item = &'e LogEvent>) -> BTreeMap<(String, String, i64), u32> {
+    let mut counts = BTreeMap::new();
+    for event in events {
+        *counts.entry((event.customer.clone(), event.name.clone(), event.at.0)).or_default() += 1;
+    }
+    counts
+}
+
+fn events(log: &[Vec<Seen>]) -> Vec<LogEvent> {
+    log.iter().flatten().map(|seen| avro::decode(seen.payload.as_ref().unwrap()).expect("a CustomerEvent")).collect()
+}
+
+/// The records of the sources, as the events that they must become.
+fn sent(lab: &Lab) -> Vec<LogEvent> {
+    let mut sent = Vec::new();
+    for (kind, partitions) in TOPICS {
+        for seen in lab.with_partitions(partitions).read(kind).concat() {
+            let payload = seen.payload.unwrap();
+            if kind == "orders" {
+                sent.push(avro::decode(&payload).unwrap());
+                continue;
+            }
+            let record: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+            let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+            sent.push(match kind {
+                "clicks" => {
+                    let (customer, name) = (text(&record["visitor"]["id"]).unwrap(), text(&record["action"]).unwrap());
+                    avro::event(&customer, &name, record["ts"].as_i64().unwrap(), None)
+                }
+                _ => {
+                    let who = text(&record["requester"]["id"]).or_else(|| text(&record["requester"]["mail"])).unwrap();
+                    let at = cohortd::event::Instant::parse(record["at"].as_str().unwrap()).unwrap();
+                    avro::event(&who, "refund", at.0, None)
+                }
+            });
+        }
+    }
+    sent
+}
+
+/// Each record of the sources is in the log exactly once, in its customer's partition, and the changes are those of that log.
+fn everything_is_right(lab: &Lab) -> judge::Found {
+    let log = lab.read("in");
+    let (found, expected) = (counted(&events(&log)), counted(&sent(lab)));
+    for (event, count) in &expected {
+        assert_eq!(found.get(event), Some(count), "of {event:?}, sent as often");
+    }
+    assert_eq!(found.len(), expected.len(), "nothing else is in the log");
+    for (partition, records) in log.iter().enumerate() {
+        for seen in records {
+            let event = avro::decode(seen.payload.as_ref().unwrap()).unwrap();
+            assert_eq!(seen.key(), event.customer);
+            let partitions = u32::try_from(lab.partitions).unwrap();
+            assert_eq!(cohortd::kafka::partition_of(&seen.key, partitions), i32::try_from(partition).unwrap());
+        }
+    }
+    judge::check(lab, config())
+}
+
+fn settled(lab: &Lab, daemon: &Daemon, last: i64) {
+    lab.decided_until(last + shop::SETTLED_AFTER);
+    assert!(!daemon.says("panicked"));
+}
+
+#[test]
+fn three_systems_become_one_log_exactly_once_through_kills_and_rebalances() {
+    let Some(lab) = Lab::gathering("gather", 4, shop::RULES, &TOPICS, SOURCES) else { return };
+    let mut random = Random::seeded("gather");
+    let sets = [&shop::SETS[..], &QUICK].concat();
+    let systems = Systems::of(&lab);
+    let open = shop::open_to(random.next(), 40, 150, move |sent| systems.send(sent));
+    let mut one = lab.start("one", &sets);
+    one.ready();
+    for round in 0..6 {
+        thread::sleep(Duration::from_millis(500 + random.next() % 1_500));
+        one.kill9();
+        one = lab.start("one", &sets);
+        if round % 2 == 0 {
+            one.ready();
+        }
+    }
+    one.ready();
+    let mut two = lab.start("two", &sets);
+    two.ready();
+    eventually("the second process gathers, too", || {
+        (two.metric("cohortd_source_records_read_total") > 0.0).then_some(())
+    });
+    one.kill9();
+    one = lab.start("one", &sets);
+    one.ready();
+    thread::sleep(Duration::from_secs(1));
+    two.stop();
+    let last = open.close();
+    settled(&lab, &one, last);
+    let figures = one.metrics();
+    let sum = |name: &str| figures.get(name).copied().unwrap_or(0.0);
+    assert_eq!(
+        sum("cohortd_source_records_read_total"),
+        sum("cohortd_source_records_mapped_total")
+            + sum("cohortd_source_records_skipped_total")
+            + sum("cohortd_source_dead_letters_total")
+    );
+    one.stop();
+    let found = everything_is_right(&lab);
+    println!("gather: {found:?}");
+    assert!(found.changes > 100 && found.by_time > 50 && found.advances > 0, "too little happened: {found:?}");
+}
+
+/// Two years of orders beside clicks of the last days, all of it there before the start.
+#[test]
+fn a_backlog_comes_out_in_the_order_of_its_times_and_nothing_is_too_late() {
+    let rules = "[cohorts.lapsed]\nwho = \"did purchase ever and did not visit in the last 30 days\"\n";
+    let Some(lab) = Lab::gathering("backlog", 2, rules, &TOPICS, SOURCES) else { return };
+    let mut random = Random::seeded("backlog");
+    let systems = Systems::of(&lab);
+    let (now, day) = (wall_clock().0, 86_400_000);
+    let mut number = 0;
+    let mut send = |name: &str, at: i64, random: &mut Random| {
+        number += 1;
+        let customer = format!("c{}", random.below(30));
+        let mut event = avro::event(&customer, name, at, Some(format!("e{number}")));
+        event.properties.push(("n".into(), OwnedValue::Number(cohortd::event::Number::from_integer(number))));
+        systems.send(&Sent { number, event });
+    };
+    for step in 0..2_000 {
+        send("purchase", now - 730 * day + step * 730 * day / 2_000 + 1, &mut random);
+        if step % 10 == 0 {
+            send("refund", now - 730 * day + step * 730 * day / 2_000 + 2, &mut random);
+        }
+    }
+    for step in 0..5_000 {
+        send("visit", now - 90 * day + step * 90 * day / 5_000 + 3, &mut random);
+    }
+    [&systems.clicks, &systems.orders, &systems.support].into_iter().for_each(Writer::flush);
+    let mut daemon = lab.start("one", &["time.live_after=1 s"]);
+    daemon.ready();
+    eventually("everything is gathered", || {
+        (daemon.metric("cohortd_source_records_mapped_total") as i64 == number).then_some(())
+    });
+    lab.decided_until(now - 60_000);
+    daemon.stop();
+    let log = lab.read("in");
+    for records in &log {
+        let times: Vec<i64> =
+            records.iter().map(|seen| avro::decode(seen.payload.as_ref().unwrap()).unwrap().at.0).collect();
+        assert!(times.is_sorted(), "the order of the log is not that of the times");
+    }
+    let changes = lab.read("changes").concat();
+    let open = changes
+        .iter()
+        .filter(|seen| Output::CohortChange.to_json(seen.payload.as_ref().unwrap()).unwrap()["automation"] == true);
+    assert_eq!(open.count(), 0, "automation acts on a history");
+    let config = Config { arrives_within: Timing::MARKS, ..Config::default() };
+    let found = judge::check(&lab, config);
+    println!("backlog: {found:?}");
+    assert!(found.too_late == 0 && found.late == 0 && found.changes > 20, "{found:?}");
+    assert_eq!(counted(&events(&log)), counted(&sent(&lab)));
+}
+
+#[test]
+fn a_source_of_something_else_is_held_with_what_is_wrong_and_the_others_go_on() {
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let Some(lab) = Lab::gathering("held", 1, rules, &TOPICS, SOURCES) else { return };
+    let systems = Systems::of(&lab);
+    for number in 0..120 {
+        systems.support.send(&format!("t{number}"), b"not JSON");
+        let event = avro::event(&format!("c{number}"), "visit", wall_clock().0, None);
+        systems.send(&Sent { number, event });
+    }
+    systems.clicks.flush();
+    systems.support.flush();
+    let mut daemon = lab.start("one", &["time.live_after=1 s"]);
+    eventually("the visits are gathered", || {
+        (daemon.metric("cohortd_source_records_mapped_total") as i64 == 120).then_some(())
+    });
+    let (_, text) = eventually("it is not ready, and says why", || {
+        daemon.get("/health/ready").filter(|(status, text)| *status == 503 && text.contains("support"))
+    });
+    assert!(text.contains("the first 100 records of") && text.contains("undecodable"), "{text}");
+    assert!(text.contains("cohortd sources try support"), "{text}");
+    lab.read_through();
+    assert!(lab.read("letters").concat().is_empty(), "nothing of it is committed");
+    daemon.stop();
+    assert_eq!(lab.read("changes").concat().len(), 120);
+}
+
+#[test]
+fn one_bad_record_goes_to_the_dead_letters_with_its_source_and_stops_nothing() {
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let Some(lab) = Lab::gathering("bad", 1, rules, &TOPICS, SOURCES) else { return };
+    let systems = Systems::of(&lab);
+    let send = |number: i64, at: i64| {
+        systems.send(&Sent { number, event: avro::event(&format!("c{number}"), "visit", at, None) });
+    };
+    let now = wall_clock().0;
+    send(1, now);
+    systems.clicks.send("session-3", b"{\"visitor\":");
+    systems.clicks.send("session-3", br#"{"visitor":{"id":"c2"},"ts":true,"action":"visit"}"#);
+    systems.clicks.send("session-3", br#"{"visitor":{},"ts":1,"action":"visit"}"#);
+    send(2, now + 86_400_000);
+    send(3, now);
+    systems.clicks.flush();
+    let mut daemon = lab.start("one", &[]);
+    eventually("everything is read", || (daemon.metric("cohortd_source_records_read_total") as i64 == 6).then_some(()));
+    daemon.stop();
+    let letters = lab.read("letters").concat();
+    let mut reasons: Vec<&str> = letters.iter().map(|letter| letter.header("cohortd_reason")).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["bad_time", "future", "undecodable"]);
+    assert!(letters.iter().all(|letter| letter.header("cohortd_source") == "clicks"));
+    assert!(letters.iter().all(|letter| letter.header("cohortd_topic") == lab.topic("clicks")));
+    let gathered = events(&lab.read("in"));
+    let mut customers: Vec<&str> = gathered.iter().map(|event| event.customer.as_str()).collect();
+    customers.sort_unstable();
+    assert_eq!(customers, ["c1", "c3"]);
+}
+
+#[test]
+fn a_topic_made_anew_is_held_and_goes_on_after_a_reset() {
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let Some(lab) = Lab::gathering("anew", 1, rules, &TOPICS, SOURCES) else { return };
+    let quick = ["kafka.options.session.timeout.ms=6000", "kafka.options.heartbeat.interval.ms=500"];
+    let visit = |systems: &Systems, number: i64| {
+        let event = avro::event(&format!("c{number}"), "visit", wall_clock().0, None);
+        systems.send(&Sent { number, event });
+        systems.clicks.flush();
+    };
+    let gathered = |daemon: &mut Daemon, count: i64| {
+        eventually("the visits are gathered", || {
+            (daemon.metric("cohortd_source_records_mapped_total") as i64 == count).then_some(())
+        });
+    };
+    let systems = Systems::of(&lab);
+    (0..5).for_each(|number| visit(&systems, number));
+    let mut daemon = lab.start("one", &quick);
+    gathered(&mut daemon, 5);
+    daemon.stop();
+    drop(systems);
+    lab.make_anew("clicks", 3, &[]);
+    let systems = Systems::of(&lab);
+    (5..7).for_each(|number| visit(&systems, number));
+    let mut daemon = lab.start("one", &quick);
+    let (_, text) = eventually("it is not ready, and says why", || {
+        daemon.get("/health/ready").filter(|(status, text)| *status == 503 && text.contains("made anew"))
+    });
+    let way_on = format!("cohortd sources reset {} --yes", lab.topic("clicks"));
+    assert!(text.contains(&way_on), "{text}");
+    daemon.stop();
+    let topic = lab.topic("clicks");
+    let (code, shown) = lab.command("one", &["sources", "reset", &topic]);
+    assert!(code == Some(0) && shown.contains("made anew; begins at offset 0 of the new topic"), "{shown}");
+    let shorter = ["--set", quick[0], "--set", quick[1]];
+    let (code, shown) = lab.command("one", &[&["sources", "reset", &topic, "--yes"], &shorter[..]].concat());
+    assert!(code == Some(0) && shown.contains("Done"), "{shown}");
+    let mut daemon = lab.start("one", &quick);
+    daemon.ready();
+    gathered(&mut daemon, 2);
+    visit(&systems, 7);
+    gathered(&mut daemon, 3);
+    daemon.stop();
+    let customers: std::collections::BTreeSet<String> =
+        events(&lab.read("in")).into_iter().map(|event| event.customer).collect();
+    assert_eq!(customers.len(), 8, "{customers:?}");
+}
+
+#[test]
+fn an_edit_of_the_sources_maps_what_comes_from_then_on_and_adds_a_topic() {
+    let rules = "[cohorts.seen]\nwho = 'did visit ever'\n";
+    let before = SOURCES.split("[sources.support]").next().unwrap();
+    let Some(lab) = Lab::gathering("edited", 1, rules, &TOPICS, before) else { return };
+    let systems = Systems::of(&lab);
+    let send = |name: &str, number: i64| {
+        let event = avro::event(&format!("c{number}"), name, wall_clock().0, None);
+        systems.send(&Sent { number, event });
+        [&systems.clicks, &systems.support].into_iter().for_each(Writer::flush);
+    };
+    send("visit", 1);
+    send("refund", 2);
+    let mut daemon = lab.start("one", &[]);
+    let gathered = |daemon: &mut Daemon, count: i64| {
+        eventually("the records are gathered", || {
+            (daemon.metric("cohortd_source_records_mapped_total") as i64 == count).then_some(())
+        });
+    };
+    gathered(&mut daemon, 1);
+    lab.write_sources(&SOURCES.replace("action\" }", "action\", names = { visit = \"look\" } }"));
+    eventually("the edit is in force", || daemon.says("New sources").then_some(()));
+    // What was there before it joined, within time.max_lateness.
+    gathered(&mut daemon, 2);
+    send("visit", 3);
+    gathered(&mut daemon, 3);
+    lab.write_sources("[sources.clicks]\ntopic = 7\n");
+    eventually("a mistake is refused", || daemon.says("The edit of the sources is refused").then_some(()));
+    send("visit", 4);
+    gathered(&mut daemon, 4);
+    daemon.stop();
+    let mut names: Vec<String> = events(&lab.read("in")).into_iter().map(|event| event.name).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["look", "look", "refund", "visit"]);
+}
