@@ -46,6 +46,10 @@ pub(super) enum Command {
     #[command(after_help = help::EXPLAIN)]
     Explain(Explain),
 
+    /// Print the entries and exits that `run` has published, and with --follow those to come
+    #[command(after_help = help::CHANGES)]
+    Changes(Changes),
+
     /// Score the churn risk and the value of each customer in event files
     #[command(after_help = help::SCORE)]
     Score(Score),
@@ -243,6 +247,36 @@ pub(super) struct Explain {
 
     #[command(flatten)]
     pub(super) range: TopicRange,
+
+    #[command(flatten)]
+    pub(super) layers: Layers,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Changes {
+    /// Go on with each change as it is published, until interrupted
+    #[arg(long)]
+    pub(super) follow: bool,
+
+    /// Where to begin: an offset, or the time at which changes were written [default: the oldest; with --follow, now]
+    #[arg(long, value_name = "OFFSET|TIME", value_parser = place)]
+    pub(super) from: Option<Place>,
+
+    /// Only changes of this cohort
+    #[arg(long, value_name = "NAME")]
+    pub(super) cohort: Option<String>,
+
+    /// Only changes of the customer with this id
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
+    pub(super) customer: Option<String>,
+
+    /// The language of the reasons
+    #[arg(long, value_enum, default_value_t = Lang::En)]
+    pub(super) lang: Lang,
+
+    /// One JSON object a line, with all fields, instead of text
+    #[arg(long)]
+    pub(super) json: bool,
 
     #[command(flatten)]
     pub(super) layers: Layers,

@@ -6,6 +6,7 @@ Examples:
   cohortd replay --rules rules.toml events.jsonl.gz  try rules on past events, without Kafka
   cohortd explain --rules rules.toml --customer c1 events.jsonl.gz  which cohorts c1 is in, and why
   cohortd score --rules rules.toml events.jsonl.gz   which customers are at risk of churning
+  cohortd changes --config cohortd.toml --follow     who enters and leaves, as it happens
   cohortd check --config cohortd.toml                what is wrong, and what the rules cost
   cohortd run --config cohortd.toml                  the daemon
 
@@ -98,6 +99,16 @@ Examples:
   cohortd explain --rules rules.toml --customer c1 --cohort vip --at 2026-01-14 --lang fr events.jsonl
   cohortd explain --rules rules.toml --customer c1 --json events.jsonl | jq .cohorts[0].conditions
   cohortd explain --config cohortd.toml --customer c1 --topic customer-events";
+
+pub(super) const CHANGES: &str = "\
+Reads the topic of changes (topics.changes) at the brokers of the settings: committed records only, without a consumer
+group. One line is one change: when it happened, the customer, the cohort, and what happened with the reason. Each
+partition is in its order. TIME is when a change was written, which for a change decided late is not when it happened.
+
+Examples:
+  cohortd changes --config cohortd.toml --follow
+  cohortd changes --config cohortd.toml --customer c1
+  cohortd changes --config cohortd.toml --cohort vip --from 2026-12-01 --json | jq .reason";
 
 pub(super) const SCORE: &str = "\
 EVENTS and INSTANT are as for `replay`; events are applied in order of time. The rules must have [churn]; their

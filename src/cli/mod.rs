@@ -1,6 +1,7 @@
 //! The command line: the commands, their arguments, and the exit code.
 
 mod arguments;
+mod changes;
 mod check;
 mod demo;
 mod explain;
@@ -10,6 +11,7 @@ mod health;
 mod help;
 mod history;
 mod output;
+mod patience;
 mod progress;
 mod replay;
 mod reset;
@@ -75,6 +77,10 @@ fn obey(command: Command) -> Result<(), Stopped> {
         Command::Explain(mut explain) => {
             let settings = loaded(std::mem::take(&mut explain.layers))?;
             explain::run(&settings, &explain)?;
+        }
+        Command::Changes(mut changes) => {
+            let settings = loaded(std::mem::take(&mut changes.layers))?;
+            changes::run(&settings, &changes)?;
         }
         Command::Score(mut score) => {
             let settings = loaded(std::mem::take(&mut score.layers))?;

@@ -558,6 +558,7 @@ fn help_and_version_are_results() {
         "check",
         "replay",
         "explain",
+        "changes",
         "score",
         "fit",
         "demo",

@@ -49,6 +49,7 @@ const COMMENTED: [&str; 5] = [
 ];
 
 const ACCESS: &str = "exactly_the_documented_access_lists_are_needed";
+const FOLLOWED: &str = "changes_are_printed_as_they_are_published_and_as_they_are_asked_for";
 const HANGING: &str = "a_hanging_transaction_stops_one_partition_with_an_alarm_and_no_other";
 const IMAGE: &str = "deploy/image-test.sh runs the image by podman";
 const CLUSTER: &str = "no cluster at hand; docs/deploy.md says what was rendered and validated";
@@ -56,7 +57,9 @@ const REGISTERED: &str = "the loop was run on Apicurio 3.3.3, whose subjects wer
 const PACKAGE: &str = "docs/deploy.md says what was installed in a container";
 
 /// Commands that are not run here as they stand, whole or up to `...`.
-const ELSEWHERE: [(&str, How); 39] = [
+const ELSEWHERE: [(&str, How); 41] = [
+    ("cohortd changes --follow", How::Test(FOLLOWED)),
+    ("cohortd changes --config cohortd.toml --follow", How::Test(FOLLOWED)),
     ("cohortd demo", How::Test("every_default_cohort_is_entered_and_left_and_the_demo_says_what_it_does_not_prove")),
     ("cohortd demo --to-kafka...", How::Test("the_shop_of_the_demo_feeds_a_kafka_of_ones_own")),
     ("cohortd run --config cohortd.toml", How::Test("what_the_pages_show_of_a_running_daemon_works")),
@@ -140,7 +143,7 @@ impl Shown {
             // The name of a command is no command line: that there is one of this name is what can be asked.
             ["cohortd", _] => Some(How::Here),
             ["cohortd", "run" | "demo", ..] => None,
-            ["cohortd", "health" | "reset", ..] | ["curl", ..] => Some(How::WithBrokers),
+            ["cohortd", "changes" | "health" | "reset", ..] | ["curl", ..] => Some(How::WithBrokers),
             ["cohortd", ..] if words.iter().any(|word| ["--connect", "--topic"].contains(word)) => {
                 Some(How::WithBrokers)
             }

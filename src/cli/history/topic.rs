@@ -7,6 +7,7 @@ use super::input::Counts;
 use super::schema_wait::SchemaWait;
 use crate::app::{self, Failure};
 use crate::cli::output::Stopped;
+use crate::cli::patience::{PATIENCE, patient};
 use crate::cli::progress::Progress;
 use crate::codec::{Framing, Schemas, recycle};
 use crate::event::{CustomerEvent, DeadLetterReason, Instant, Properties, Vocabulary};
@@ -15,8 +16,6 @@ use crate::settings::{Loaded, Settings, Start};
 
 /// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
-/// How long brokers may be away before the command gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Records between two steps of the progress bar.
 const STEP: usize = 4_096;
 
@@ -257,17 +256,3 @@ impl<'t> Decoding<'t> {
 
 /// Why a record is not an event, with the detail.
 type Refused = (DeadLetterReason, String);
-
-/// Retries until there is an answer, for as long as brokers may be away.
-fn patient<T>(mut ask: impl FnMut() -> Result<T, KafkaFailure>) -> Result<T, Failure> {
-    let started = Stopwatch::now();
-    loop {
-        match ask() {
-            Err(KafkaFailure::Retry(_)) if started.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(200));
-            }
-            Err(failure) => return Err(failure.into()),
-            Ok(found) => return Ok(found),
-        }
-    }
-}

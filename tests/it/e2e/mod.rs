@@ -38,6 +38,7 @@ mod ownership;
 mod partitioners;
 mod permissions;
 mod preflight;
+mod printed_changes;
 mod processes;
 mod python_client;
 mod random;

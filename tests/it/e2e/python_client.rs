@@ -111,3 +111,32 @@ fn a_python_client_writes_the_events_and_reads_the_changes() {
     let expected = [("buyers/newer", false), ("buyers/older", false), ("buyers/plain", false), ("buyers/plain", true)];
     assert_eq!(members, expected.into());
 }
+
+#[test]
+fn the_python_of_the_page_sends_events_that_are_applied() {
+    let Some(lab) = Lab::new("snippets", 2, RULES) else { return };
+    let Some(python) = python() else { return };
+    let registry = Registry::start();
+    let mut daemon = lab.start("one", &[&format!("schemas.registry={}", registry.address)]);
+    daemon.ready();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/inputs.md")).unwrap();
+    let snippets: Vec<&str> = page.split("```python\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(snippets.len(), 2, "with a registry, and without one");
+    for snippet in snippets {
+        let script = snippet
+            .replace("customer-events", &lab.topic("in"))
+            .replace("http://schema-registry:8081", &registry.address)
+            .replace("kafka-1:9092", &lab.bootstrap);
+        let output = Command::new(&python).args(["-c", &script]).current_dir(root).output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    lab.read_through();
+    let input = lab.read("in").concat();
+    let framings: BTreeSet<&[u8]> = input.iter().map(|seen| &seen.payload.as_ref().unwrap()[..1]).collect();
+    assert_eq!(framings, [&[0][..], &[0xc3]].into());
+    assert!((daemon.metric("cohortd_events_applied_total") - 2.0).abs() < 0.1, "{}", daemon.log());
+    let changes = lab.read("changes").concat();
+    assert_eq!(changes.iter().map(|seen| seen.key()).collect::<Vec<_>>(), ["ana"]);
+    daemon.stop();
+}
