@@ -7,6 +7,11 @@ use crate::event::DeadLetterReason;
 pub enum Undecodable {
     #[error("the record begins with neither a schema id (00) nor a fingerprint (C3 01)")]
     Framing,
+    #[error(
+        "the record looks like JSON, and Avro is read here, after a schema id (00) or a fingerprint (C3 01): send it in Avro \
+         (docs/inputs.md), or read the topic as a source with format = \"json\" (gather.sources, docs/sources.md)"
+    )]
+    Json,
     #[error("the record ends too early for its schema")]
     Truncated,
     #[error("bytes are left over after the end of the record")]
@@ -40,6 +45,7 @@ impl Undecodable {
         match self {
             Self::NotUtf8(_) | Self::Mismatch(_) | Self::NoCustomer | Self::TooLong(_) | Self::BadTime => true,
             Self::Framing
+            | Self::Json
             | Self::Truncated
             | Self::Trailing
             | Self::Overflow
@@ -57,6 +63,7 @@ impl Undecodable {
             Self::BadTime => DeadLetterReason::BadTime,
             Self::TooLong(_) => DeadLetterReason::Oversized,
             Self::Framing
+            | Self::Json
             | Self::Truncated
             | Self::Trailing
             | Self::Overflow

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Undecodable;
+use super::foreign::UTF8_MARK;
 
 /// The prefix of the records of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,8 @@ impl Framing {
     /// Splits a record into the key of its schema and its datum.
     ///
     /// # Errors
-    /// [`Undecodable::Framing`] when a tagged record begins with neither tag, [`Undecodable::Truncated`] when it ends
-    /// within one.
+    /// [`Undecodable::Framing`] when a tagged record begins with neither tag, or [`Undecodable::Json`] if it looks like
+    /// JSON; [`Undecodable::Truncated`] when it ends within one.
     #[inline]
     pub fn split(self, record: &[u8]) -> Result<(SchemaKey, &[u8]), Undecodable> {
         match (self, record) {
@@ -54,9 +55,16 @@ impl Framing {
                 let (fingerprint, datum) = rest.split_first_chunk().ok_or(Undecodable::Truncated)?;
                 Ok((SchemaKey::Fingerprint(u64::from_le_bytes(*fingerprint)), datum))
             }
+            (Self::Tagged, record) if looks_like_json(record) => Err(Undecodable::Json),
             (Self::Tagged, _) => Err(Undecodable::Framing),
         }
     }
+}
+
+/// Does it begin and end as an object or an array of JSON does? Its middle is not looked at.
+fn looks_like_json(record: &[u8]) -> bool {
+    let text = record.strip_prefix(UTF8_MARK).unwrap_or(record).trim_ascii();
+    matches!(text, [b'{', .., b'}'] | [b'[', .., b']'])
 }
 
 #[cfg(test)]
@@ -72,8 +80,18 @@ mod tests {
         assert_eq!(split(&[0, 0, 0]), Err(Undecodable::Truncated));
         assert_eq!(split(&[0xc3, 0x01, 1]), Err(Undecodable::Truncated));
         assert_eq!(split(&[0xc3, 0x02, 1]), Err(Undecodable::Framing));
-        assert_eq!(split(b"{}"), Err(Undecodable::Framing));
         assert_eq!(split(&[]), Err(Undecodable::Framing));
         assert_eq!(Framing::Bare.split(&[0, 1]), Ok((SchemaKey::Bare, [0, 1].as_slice())));
+    }
+
+    #[test]
+    fn a_record_of_json_is_recognized_unless_the_topic_is_bare() {
+        for json in [&b"{}"[..], b" {\"a\": [1]}\r\n", b"[{}, {}]", b"\xef\xbb\xbf{\"a\": 1}"] {
+            assert_eq!(Framing::Tagged.split(json), Err(Undecodable::Json), "{json:?}");
+            assert_eq!(Framing::Bare.split(json), Ok((SchemaKey::Bare, json)));
+        }
+        for other in [&b"{"[..], b"{\"a\": 1", b"{x]", b"a,b", b"\xef\xbb\xbf"] {
+            assert_eq!(Framing::Tagged.split(other), Err(Undecodable::Framing), "{other:?}");
+        }
     }
 }

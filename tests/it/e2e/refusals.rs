@@ -115,7 +115,8 @@ fn a_topic_of_something_else_is_refused() {
     let writer = lab.writer();
     (0..120).for_each(|n| writer.send(&format!("c{n}"), b"{\"customer_id\": \"c\"}"));
     writer.flush();
-    let words = ["first 100 records", "partition 0", "not customer events", "neither a schema id", "topics.input"];
+    let words =
+        ["first 100 records", "partition 0", "not customer events", "looks like JSON", "in Avro", "topics.input"];
     refusal(lab.start("one", &[]).ended(), &words);
 }
 
