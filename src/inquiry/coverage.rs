@@ -100,6 +100,13 @@ impl Coverage {
         }
     }
 
+    /// Checks an event of a history that is read for these rules: none of them is skipped.
+    pub fn observe_history(&self, event: &CustomerEvent<'_>) {
+        if self.open.load(Relaxed) > 0 {
+            self.check(event);
+        }
+    }
+
     fn check(&self, event: &CustomerEvent<'_>) {
         self.events.fetch_add(1, Relaxed);
         match self.of_names.get(usize::from(event.name_id.0)) {
@@ -157,6 +164,29 @@ impl Coverage {
         let numbered = (0_u32..).zip(&self.rules.mentions);
         let open = numbered.filter(|(number, _)| !self.is_found(*number));
         open.filter_map(|(_, mention)| self.in_words(mention)).collect()
+    }
+
+    /// Of `not_found`, what the rules before did not ask for: their events are in the history that was read for these.
+    #[must_use]
+    pub fn not_found_since(&self, before: &RuleSet) -> Vec<NotFound> {
+        let numbered = (0_u32..).zip(&self.rules.mentions);
+        let open = numbered.filter(|(number, mention)| !self.is_found(*number) && !self.is_known_to(before, mention));
+        open.filter_map(|(_, mention)| self.in_words(mention)).collect()
+    }
+
+    /// Do other rules, whose names have other numbers, ask for the same?
+    fn is_known_to(&self, other: &RuleSet, mention: &Mention) -> bool {
+        let there = |name: &NameId| other.vocabulary.name(self.rules.vocabulary.name_of(*name).unwrap_or_default());
+        let events: Vec<NameId> = mention.events.iter().map(there).collect();
+        let property = |own: &PropertyId| other.vocabulary.property(self.name_of(*own));
+        let what = match &mention.what {
+            Mentioned::Event => Some(Mentioned::Event),
+            Mentioned::Property(own, wanted) => property(own).map(|property| Mentioned::Property(property, *wanted)),
+            Mentioned::Value { property: own, value, as_part } => {
+                property(own).map(|property| Mentioned::Value { property, value: value.clone(), as_part: *as_part })
+            }
+        };
+        what.is_some_and(|what| other.mentions.iter().any(|known| known.events == events && known.what == what))
     }
 
     fn in_words(&self, mention: &Mention) -> Option<NotFound> {
@@ -341,6 +371,30 @@ mod tests {
         let coverage = coverage("sum(purchas.amount in the last 3 days) > 5");
         coverage.observe(&event(&coverage, "purchase", &[]), 0);
         assert_eq!(missing(&coverage), ["no event is called `purchas`; did you mean `purchase`?"]);
+    }
+
+    #[test]
+    fn of_an_edit_only_what_it_asks_for_first_is_reported() {
+        let before = coverage("did visit in the last 3 days and did refund in the last 3 days");
+        // Its names have other numbers, and one of them never came before the edit either.
+        let edited = coverage("did purchas in the last 3 days or did refund in the last 3 days");
+        edited.observe_history(&event(&edited, "purchase", &[]));
+        let said: Vec<String> = edited.not_found_since(before.rules()).into_iter().map(|found| found.text).collect();
+        assert_eq!(said, ["no event is called `purchas`"]);
+        let wider = coverage("did visit where page = \"a\" in the last 3 days");
+        let page = wider.rules.vocabulary.property("page").unwrap();
+        wider.observe_history(&event(&wider, "visit", &[(page, Value::Text("b"))]));
+        let said: Vec<String> = wider.not_found_since(before.rules()).into_iter().map(|found| found.text).collect();
+        assert_eq!(said, ["no `visit` has the value \"a\" for `page`"]);
+        assert_eq!(wider.not_found_since(&wider.rules), []);
+    }
+
+    #[test]
+    fn every_event_of_a_history_is_looked_at() {
+        let coverage = coverage("did purchase in the last 3 days");
+        let other = event(&coverage, "visit", &[]);
+        (0..ALL_OF_THE_FIRST + 10).for_each(|_| coverage.observe_history(&other));
+        assert_eq!(coverage.events(), ALL_OF_THE_FIRST + 10);
     }
 
     #[test]

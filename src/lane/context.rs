@@ -14,6 +14,7 @@ use crate::lane::output::record::Topic;
 use crate::lane::partition::placement::{Placement, Seen};
 use crate::lane::summaries::role::Role;
 use crate::lane::versions::edit_report::Edits;
+use crate::lane::versions::missing_names::FirstLoad;
 use crate::lane::versions::rulebook::Rulebook;
 use crate::marks::Marks;
 use crate::metrics::Metrics;
@@ -56,6 +57,7 @@ pub struct Context {
     pub(in crate::lane) role: Role,
     placement: Placement,
     pub(in crate::lane) edits: Edits,
+    pub(in crate::lane) first_load: FirstLoad,
     /// How records name the schema they were written with.
     pub(in crate::lane) framing: Framing,
     pub(in crate::lane) timing: Timing,
@@ -118,6 +120,7 @@ impl Context {
             role: Role::new(),
             placement: Placement::default(),
             edits: Edits::new(settings.lanes),
+            first_load: FirstLoad::new(settings.lanes),
             rulebook,
             metrics,
             latest,

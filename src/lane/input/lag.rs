@@ -7,10 +7,12 @@ use crate::clock::Reading;
 use crate::engine::Detail;
 use crate::event::Span;
 use crate::kafka::EndOffsets;
+use crate::lane::context::Context;
 use crate::lane::error::LaneError;
 use crate::lane::lane::Lane;
 use crate::lane::output::plan::Plan;
 use crate::lane::partition::state::{MarkTarget, Partition};
+use crate::lane::versions::missing_names;
 use crate::marks::View;
 
 /// Time between two advances of a quiet live partition that decide nothing.
@@ -46,7 +48,7 @@ impl Lane {
             if partition.end.is_none_or(|at| at < end) {
                 continue;
             }
-            partition.mark_caught_up(self.context.live_after);
+            mark_caught_up(partition, self.context.live_after, &self.context);
             partition.last_advance = Moment::now();
             if partition.is_live()
                 && let Err(error) = partition.advance(to, Detail::Full, &self.context, plan)
@@ -71,7 +73,8 @@ impl Lane {
             partition.target = None;
             if marks.caught_up {
                 // Whether it is live is known from the marks, too.
-                partition.mark_caught_up(if marks.live { Span(0) } else { Span(i64::MAX) });
+                let live_after = if marks.live { Span(0) } else { Span(i64::MAX) };
+                mark_caught_up(partition, live_after, &self.context);
             }
             if !partition.would_decide(marks.complete_to) && partition.last_advance.elapsed() < ADVANCE_EVERY {
                 continue;
@@ -96,6 +99,7 @@ impl Lane {
         } else {
             self.context.edits.report_started(self.number);
         }
+        self.warn_after_first_load(newest);
         // A member without an assignment has nothing to wait for.
         if self.partitions.is_empty() && self.restores.is_empty() && self.consumer.membership().is_some() {
             self.show_partitions();
@@ -114,6 +118,21 @@ impl Lane {
             }
         }
     }
+
+    /// Once all new partitions of this process have caught up, names of the rules that their input does not have are
+    /// logged.
+    fn warn_after_first_load(&self, newest: u64) {
+        let first_load = &self.context.first_load;
+        if !self.restores.is_empty() || self.partitions.values().any(|partition| partition.catch_up.is_some()) {
+            return first_load.report_loading(self.number);
+        }
+        if first_load.report_loaded(self.number)
+            && let Ok(Some(version)) = self.context.rulebook.get(newest)
+            && version.coverage.events() > 0
+        {
+            missing_names::warn(&version, &version.coverage.not_found());
+        }
+    }
 }
 
 impl Partition {
@@ -128,6 +147,14 @@ impl Partition {
         let target = self.target.get_or_insert(MarkTarget { marks, end: None });
         target.end = target.end.or_else(|| end_offsets.after(number, target.marks.known_at));
         Some(*target)
+    }
+}
+
+fn mark_caught_up(partition: &mut Partition, live_after: Span, context: &Context) {
+    let is_new = !partition.has_caught_up();
+    partition.mark_caught_up(live_after);
+    if is_new {
+        context.first_load.caught_up();
     }
 }
 

@@ -167,6 +167,7 @@ impl RulesMigration {
         if ahead || refused || record.key() != Some(event.customer.as_bytes()) {
             return;
         }
+        self.version.coverage.observe_history(&event);
         let state = self.backfilled.state(event.customer, &self.version.rules);
         if self.engine.gather(state, &event, *stream_time, self.migration.wanted()) {
             *stream_time = (*stream_time).max(reached);

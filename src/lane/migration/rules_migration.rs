@@ -118,7 +118,7 @@ impl RulesMigration {
             "Applying new rules; the partition's input waits."
         );
         let history = if migration.needs_log() { History::ReadAgain } else { History::Stored };
-        context.edits.begins(partition.number, version.number, history);
+        context.edits.begins(partition.number, (&partition.rules, &version), history);
         context.metrics.partitions_migrating.inc();
         let mut engine =
             Engine::new(Arc::clone(&version.rules), partition.timing.max_lateness, partition.ids_max as usize);

@@ -1,9 +1,13 @@
 //! Logging an edit of the rules: one line when the first partition of a process starts to apply it, one when all have,
-//! with the members of each cohort before and after.
+//! with the members of each cohort before and after; and a warning of each name in it that the input does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant as Moment;
+
+use crate::inquiry::NotFound;
+use crate::lane::versions::missing_names;
+use crate::lane::versions::rulebook::Version;
 
 /// Cohorts that the line names; the rest are in the metrics.
 const COHORTS_MAX: usize = 20;
@@ -17,7 +21,11 @@ pub(in crate::lane) struct Edits {
 
 #[derive(Debug)]
 struct Edit {
-    version: u64,
+    /// The version that the first partition has left.
+    before: Arc<Version>,
+    version: Arc<Version>,
+    /// Is the input read again for it?
+    rereads: bool,
     began: Moment,
     /// Partitions that are applying it.
     open: BTreeSet<i32>,
@@ -55,20 +63,26 @@ impl Edits {
         change(&mut self.now.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A partition starts to apply a version.
-    pub(in crate::lane) fn begins(&self, partition: i32, version: u64, history: History) {
+    /// A partition starts to apply a version in place of another.
+    pub(in crate::lane) fn begins(
+        &self,
+        partition: i32,
+        (before, version): (&Arc<Version>, &Arc<Version>),
+        history: History,
+    ) {
         let is_first = self.with(|edit| {
-            let is_new = edit.as_ref().is_none_or(|edit| edit.version != version);
+            let is_new = edit.as_ref().is_none_or(|edit| edit.version.number != version.number);
             if is_new {
-                *edit = Some(Edit::of(version, self.lanes));
+                *edit = Some(Edit::of(before, version, self.lanes));
             }
             edit.iter_mut().for_each(|edit| {
                 edit.open.insert(partition);
+                edit.rereads |= history == History::ReadAgain;
             });
             is_new
         });
         if is_first {
-            let rereads = history == History::ReadAgain;
+            let (version, rereads) = (version.number, history == History::ReadAgain);
             tracing::info!(version, rereads, "Applying new rules, one partition after another; its input waits.");
         }
     }
@@ -116,21 +130,24 @@ impl Edits {
         });
         if let Some(edit) = closed {
             tracing::info!(
-                version = edit.version,
+                version = edit.version.number,
                 partitions = edit.done,
                 customers = edit.customers,
                 seconds = edit.began.elapsed().as_secs_f64(),
                 members = edit.changes(),
                 "The new rules are in force."
             );
+            missing_names::warn(&edit.version, &edit.missing_names());
         }
     }
 }
 
 impl Edit {
-    fn of(version: u64, lanes: usize) -> Self {
+    fn of(before: &Arc<Version>, version: &Arc<Version>, lanes: usize) -> Self {
         Self {
-            version,
+            before: Arc::clone(before),
+            version: Arc::clone(version),
+            rereads: false,
             began: Moment::now(),
             open: BTreeSet::new(),
             done: 0,
@@ -138,6 +155,14 @@ impl Edit {
             customers: 0,
             members: BTreeMap::new(),
         }
+    }
+
+    /// Names that this edit asks for first, and that the input of this process's partitions does not have.
+    fn missing_names(&self) -> Vec<NotFound> {
+        let coverage = &self.version.coverage;
+        // Only a history that was read shows what it does not have.
+        let is_known = self.rereads && coverage.events() > 0;
+        if is_known { coverage.not_found_since(&self.before.rules) } else { Vec::new() }
     }
 
     /// `vip 40 to 38, new_signups 12 to 0`, those that changed most first.
@@ -156,7 +181,43 @@ impl Edit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Applied, Edits, History};
+    use std::sync::Arc;
+
+    use super::{Applied, Edits, History, Version};
+    use crate::event::{CustomerEvent, Instant};
+    use crate::inquiry::Coverage;
+    use crate::rules;
+
+    fn version(number: u64, who: &str) -> Arc<Version> {
+        let rules = Arc::new(rules::load("r.toml", &format!("[cohorts.a]\nwho = '{who}'\n")).unwrap());
+        Arc::new(Version { number, coverage: Arc::new(Coverage::new(&rules)), rules, counters: Vec::new() })
+    }
+
+    #[test]
+    fn a_name_that_is_new_and_not_in_the_input_is_reported_if_the_input_was_read_again() {
+        let before = version(1, "did visit ever");
+        let missing = |history| {
+            let (edits, after) = (Edits::new(1), version(2, "did visit ever and did purchas ever"));
+            edits.begins(0, (&before, &after), history);
+            let missing = || edits.with(|edit| edit.as_ref().map(super::Edit::missing_names)).unwrap();
+            assert_eq!(missing(), [], "no event was read");
+            after.coverage.observe_history(&CustomerEvent {
+                customer: "c",
+                name: "purchase",
+                name_id: after.rules.vocabulary.name("purchase"),
+                at: Instant(0),
+                id: None,
+                source: None,
+                record_hash: 0,
+                unusable_values: 0,
+                properties: &[],
+            });
+            missing().into_iter().map(|name| (name.text, name.hint.unwrap())).collect::<Vec<_>>()
+        };
+        let expected = ("no event is called `purchas`".to_owned(), "did you mean `purchase`?".to_owned());
+        assert_eq!(missing(History::ReadAgain), [expected]);
+        assert_eq!(missing(History::Stored), []);
+    }
 
     #[test]
     fn an_edit_is_closed_when_every_partition_here_has_applied_it_and_adds_them_up() {
@@ -166,8 +227,9 @@ mod tests {
             members: vec![("vip".into(), before, after), ("same".into(), 3, 3)],
         };
         let is_open = || edits.with(|edit| edit.is_some());
-        edits.begins(0, 2, History::Stored);
-        edits.begins(1, 2, History::Stored);
+        let versions = (&version(1, "did visit ever"), &version(2, "did visit in the last 1 day"));
+        edits.begins(0, versions, History::Stored);
+        edits.begins(1, versions, History::Stored);
         edits.report_started(0);
         edits.applied(0, applied(4, 1));
         edits.report_started(1);
@@ -175,7 +237,7 @@ mod tests {
         edits.applied(1, applied(5, 7));
         edits.report_waiting(0);
         assert!(is_open(), "partition 2 has not begun");
-        edits.begins(2, 2, History::Stored);
+        edits.begins(2, versions, History::Stored);
         edits.left(2);
         assert_eq!(edits.with(|edit| edit.as_ref().map(super::Edit::changes)).as_deref(), Some("vip 9 to 8"));
         edits.report_started(0);

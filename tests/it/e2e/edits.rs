@@ -336,6 +336,42 @@ fn an_edit_takes_few_lines_of_the_log_however_many_partitions_there_are() {
 }
 
 #[test]
+fn names_that_the_input_does_not_have_are_warnings_after_the_first_load_and_after_an_edit() {
+    let asks_for = |event: &str| format!("[cohorts.some]\nwho = \"did {event} ever or did visit ever\"\n");
+    let Some(lab) = Lab::new("misspelt", 2, &asks_for("purchas")) else { return };
+    let writer = lab.writer();
+    for (number, name) in ["visit", "purchase", "refund"].into_iter().cycle().take(30).enumerate() {
+        let customer = format!("c{number}");
+        writer.send(&customer, &avro::encode(&avro::event(&customer, name, wall_clock().0 - 60_000, None)));
+    }
+    writer.flush();
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    let is_missing = |line: &serde_json::Value| {
+        line["message"].as_str().is_some_and(|message| message.starts_with("The rules ask for what was not found"))
+    };
+    let missing = |daemon: &Daemon| -> Vec<serde_json::Value> {
+        let lines = daemon.lines().into_iter().filter(is_missing);
+        let fields = ["level", "version", "key", "message", "hint"];
+        lines.map(|line| fields.iter().map(|field| line[*field].clone()).collect()).collect()
+    };
+    let warning = |version: u64, wrong: &str, right: &str| {
+        let message = format!("The rules ask for what was not found in the input: no event is called `{wrong}`.");
+        serde_json::json!(["WARN", version, "cohorts.some.who", message, format!("did you mean `{right}`?")])
+    };
+    let first = warning(1, "purchas", "purchase");
+    eventually("the misspelt name is logged", || (missing(&daemon) == [first.clone()]).then_some(()));
+
+    lab.write_rules(&asks_for("refnud"));
+    let both = [first, warning(2, "refnud", "refund")];
+    eventually("the misspelt name of the edit is logged", || (missing(&daemon) == both).then_some(()));
+    lab.write_rules(&asks_for("refund"));
+    eventually("the edit is applied", || (daemon.lines_of("The new rules are in force.").len() == 2).then_some(()));
+    assert_eq!(missing(&daemon), both, "a right name is no reason");
+    daemon.stop();
+}
+
+#[test]
 fn a_file_that_was_edited_while_nothing_ran_is_in_force_after_the_restart() {
     let Some(lab) = Lab::new("rollout", 1, BEFORE) else { return };
     let open = shop::open(&lab, 1, 20, 100);
