@@ -1,6 +1,8 @@
 //! Everything that `run` would find at its start, checked at once and without changes: no topic is created, no group
 //! joined, no schema registered.
 
+mod state;
+
 use std::time::Duration;
 
 use super::rules_topic::RulesTopic;
@@ -8,7 +10,9 @@ use super::topics::{self, Plan, denial, denied, denied_group, plans, weak};
 use super::{Failure, schemas};
 use crate::codec::{Output, Registry, RegistryError, Standing};
 use crate::kafka::{self, Admin, Brokers, ConnectionProblem, Created, Topic, Watermarks};
-use crate::settings::{Kafka, Loaded};
+use crate::lane::identity::CurrentLog;
+use crate::settings::{Kafka, Loaded, Settings};
+use state::State;
 
 /// Timeout of one request to a broker.
 const ASK: Duration = Duration::from_secs(5);
@@ -127,7 +131,10 @@ impl Preflight {
         }
         self.outputs(loaded, &admin, input.as_ref());
         self.another_group(loaded, &admin, &brokers);
-        self.group(kafka, &admin);
+        let members = self.group(kafka, &admin);
+        if input.is_some() {
+            self.state(loaded, &admin, &brokers, (&cluster, members));
+        }
     }
 
     /// Why no broker answers.
@@ -250,6 +257,36 @@ impl Preflight {
         }
     }
 
+    /// Is the state in the changelog of this input? What cannot be read has a finding of its own, or is read by `run`.
+    fn state(&mut self, loaded: &Loaded, admin: &Admin, brokers: &Brokers, (cluster_id, members): (&str, usize)) {
+        let Settings { topics, kafka, .. } = &loaded.settings;
+        let is_wrong =
+            self.findings.iter().any(|found| found.about == topics.changelog && found.verdict == Verdict::Wrong);
+        let Ok(Some((input_id, partitions))) = admin.identity(&topics.input, ASK) else { return };
+        if is_wrong || !matches!(admin.identity(&topics.changelog, ASK), Ok(Some(_))) {
+            return;
+        }
+        let log = CurrentLog {
+            group: &kafka.group_id,
+            changelog: &topics.changelog,
+            input: &topics.input,
+            input_id: input_id.as_deref().unwrap_or_default(),
+            cluster_id,
+            partitions: partitions.unsigned_abs(),
+        };
+        match state::check(kafka, &log, members, brokers) {
+            Ok(State::None) => {}
+            Ok(State::Fits(partitions)) => {
+                let text =
+                    format!("the state of {partitions} of {} partitions continues {}", log.partitions, log.input);
+                self.add(Part::Group, &kafka.group_id, Verdict::Good, text);
+            }
+            Ok(State::Unfit(problem)) => self.add(Part::Group, &kafka.group_id, Verdict::Wrong, problem),
+            Err(failure @ kafka::Failure::Retry(_)) => self.failed(Part::Group, &kafka.group_id, &failure),
+            Err(failure) => tracing::debug!(reason = %failure, "The state in the changelog is not checked."),
+        }
+    }
+
     fn would_be_created(&mut self, admin: &Admin, plan: &Plan<'_>, partitions: Option<i32>) {
         let asked = plan.with_topic_plan(|made| admin.validate_create(made, ASK));
         let partitions = partitions.map_or_else(|| "?".to_owned(), |partitions| partitions.to_string());
@@ -266,9 +303,12 @@ impl Preflight {
         }
     }
 
-    fn group(&mut self, kafka: &Kafka, admin: &Admin) {
+    /// The number of members of the group, as far as it is known.
+    fn group(&mut self, kafka: &Kafka, admin: &Admin) -> usize {
         let group = &kafka.group_id;
-        match (denied_group(admin, group), admin.members(group, ASK)) {
+        let members = admin.members(group, ASK);
+        let known = members.as_ref().map_or(0, |members| *members);
+        match (denied_group(admin, group), members) {
             (Some(denial), _) => self.add(Part::Group, group, Verdict::Wrong, topics::not_allowed(&denial)),
             (None, Ok(members)) => {
                 let members = match members {
@@ -283,6 +323,7 @@ impl Preflight {
         let ids = format!("{group}-*");
         let text = "Write on transactional ids: asking would shut a running process out";
         self.add(Part::Group, &ids, Verdict::NotAsked, text);
+        known
     }
 
     fn registry(&mut self, loaded: &Loaded) {

@@ -36,9 +36,10 @@ match each condition at the end of the sample, with warnings about events and pr
 not contain, has in another type, or lacks in half of the events.
 
 With --connect, also checks whether brokers, credentials, topics, permissions and the registry are as `run` needs
-them, which topics it would create, and what would become of the first 1,000 records of the input. All problems are
-reported at once. Nothing is created or registered, and no consumer group is joined. Exit code 0: ready; 78: something
-must be fixed first; 1: something did not answer. Warnings about the rules are those of `check` without --connect.
+them, which topics it would create, whether the state of the group continues the input, and what would become of the
+first 1,000 records of the input. All problems are reported at once. Nothing is created or registered, and no consumer
+group is joined. Exit code 0: ready; 78: something must be fixed first; 1: something did not answer. Warnings about the
+rules are those of `check` without --connect.
 
 A sources file given with --sources, or sources.toml beside the rules, is checked, too, and its sources are described.
 

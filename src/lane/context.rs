@@ -7,6 +7,7 @@ use crate::codec::Framing;
 use crate::engine::Timing;
 use crate::event::{Instant, Span};
 use crate::inquiry::Latest;
+use crate::lane::identity::CurrentLog;
 use crate::lane::output::changes::RecordEncoder;
 use crate::lane::output::dead_letter_log::DeadLetterLog;
 use crate::lane::output::limits::RecordLimits;
@@ -133,6 +134,18 @@ impl Context {
 }
 
 impl Context {
+    /// The input as it was found at the start, and where its state is.
+    pub(in crate::lane) fn log(&self) -> CurrentLog<'_> {
+        CurrentLog {
+            group: &self.group,
+            changelog: &self.topics.changelog,
+            input: &self.topics.input,
+            input_id: &self.input_id,
+            cluster_id: &self.cluster_id,
+            partitions: self.partitions,
+        }
+    }
+
     /// The number of the present period of `ranks.refresh`, the same in all processes.
     pub(in crate::lane) fn tick(&self, now: Instant) -> i64 {
         now.0.div_euclid(self.refresh_ms())
@@ -171,10 +184,5 @@ impl Context {
     /// The name of an output topic.
     pub(in crate::lane) fn topic(&self, topic: Topic) -> &str {
         topic.name(&self.topics)
-    }
-
-    /// The consumer group.
-    pub(in crate::lane) fn group(&self) -> &str {
-        &self.group
     }
 }

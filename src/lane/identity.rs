@@ -4,10 +4,20 @@
 use std::ops::Range;
 
 use crate::kafka::Committed;
-use crate::lane::context::Context;
-use crate::lane::error::LaneError;
 use crate::lane::output::offset_mark::OffsetMark;
 use crate::store::Meta;
+
+/// The input as it is now, and where its state is.
+#[derive(Debug, Clone, Copy)]
+pub struct CurrentLog<'a> {
+    pub group: &'a str,
+    pub changelog: &'a str,
+    pub input: &'a str,
+    /// The input topic's id; empty where brokers have none.
+    pub input_id: &'a str,
+    pub cluster_id: &'a str,
+    pub partitions: u32,
+}
 
 /// The commands that the lines name.
 const STORED: &str = "cohortd reset --from stored --yes";
@@ -48,24 +58,23 @@ pub fn deleted(topic: &str) -> String {
 }
 
 /// The line for a changelog without a state, and a group with an offset.
-pub(in crate::lane) fn stateless(partition: i32, committed: &Committed, context: &Context) -> LaneError {
-    let (input, changelog) = (&context.topics.input, &context.topics.changelog);
+pub(in crate::lane) fn stateless(committed: &Committed, log: &CurrentLog<'_>) -> String {
+    let CurrentLog { group, input, changelog, .. } = log;
+    let partition = committed.partition;
     let begun = match OffsetMark::is_rebuild(&committed.metadata) {
         true => "a rebuild was begun and not finished".to_owned(),
         false => format!("{changelog} holds no state for it: it was emptied, or is another topic than before"),
     };
-    LaneError::Configuration(format!(
-        "group {} has read {input}[{partition}] up to offset {}, and {begun}. Stop all processes, and decide everything anew \
-         with `{REBUILD}`",
-        context.group(),
+    format!(
+        "group {group} has read {input}[{partition}] up to offset {}, and {begun}. Stop all processes, and decide everything \
+         anew with `{REBUILD}`",
         committed.offset.unwrap_or_default()
-    ))
+    )
 }
 
 /// The line for a log that no longer holds what is to be read.
-pub(in crate::lane) fn passed(meta: &Meta, held_from: i64, partition: i32, context: &Context) -> LaneError {
-    let input = &context.topics.input;
-    LaneError::Configuration(match held_from > meta.next_offset {
+pub(in crate::lane) fn passed(meta: &Meta, held_from: i64, partition: i32, input: &str) -> String {
+    match held_from > meta.next_offset {
         true => format!(
             "{input}[{partition}] begins at offset {held_from} and was read up to {}: retention has dropped {} records that \
              were never read. Stop all processes, and go on without them with `{EARLIEST}`",
@@ -78,69 +87,90 @@ pub(in crate::lane) fn passed(meta: &Meta, held_from: i64, partition: i32, conte
              and go on with what is left with `{STORED}`",
             meta.replay_from
         ),
-    })
+    }
 }
 
 /// The line for a log that ends before the state does.
-fn truncated(meta: &Meta, held_to: i64, partition: i32, context: &Context) -> LaneError {
-    let input = &context.topics.input;
-    LaneError::Configuration(format!(
+fn truncated(meta: &Meta, held_to: i64, partition: i32, input: &str) -> String {
+    format!(
         "{input}[{partition}] ends at offset {held_to} and was read up to {}: it has lost records, or is another topic. Stop \
          all processes; then keep every customer as they are with `{EARLIEST}`, or decide everything anew with `{REBUILD}`",
         meta.next_offset
-    ))
+    )
+}
+
+/// What a start would refuse of one partition: as `check`, also without a state in the changelog.
+///
+/// # Errors
+/// The line.
+pub fn check_start(
+    meta: Option<&Meta>,
+    committed: &Committed,
+    held: &Range<i64>,
+    log: &CurrentLog<'_>,
+) -> Result<(), String> {
+    match (meta, committed.offset) {
+        (Some(meta), _) => check(meta, committed, held, log),
+        (None, Some(_)) if !begins_anew(committed) => Err(stateless(committed, log)),
+        (None, _) => Ok(()),
+    }
+}
+
+/// Has a rebuild emptied the partition?
+pub(in crate::lane) fn begins_anew(committed: &Committed) -> bool {
+    OffsetMark::read(&committed.metadata).is_some_and(OffsetMark::begins_anew)
 }
 
 /// Compares a partition's state with the log and with the group's committed offsets. `held`: the offsets that the input
 /// holds now.
 ///
 /// # Errors
-/// `Configuration`, with the line.
+/// The line.
 pub(in crate::lane) fn check(
     meta: &Meta,
     committed: &Committed,
     held: &Range<i64>,
-    context: &Context,
-) -> Result<(), LaneError> {
-    let refuse = |text: String| Err(LaneError::Configuration(text));
-    let (input, partition) = (&context.topics.input, committed.partition);
+    log: &CurrentLog<'_>,
+) -> Result<(), String> {
+    let CurrentLog { input, changelog, .. } = log;
+    let partition = committed.partition;
     if meta.input != *input {
-        return refuse(format!(
+        return Err(format!(
             "the state is of topic {}, and topics.input is {input}. Name the old one; or stop all processes, and keep every \
              customer as they are and read {input} with `{EARLIEST}` (or --from latest, or a time), or decide everything anew \
              from it with `{REBUILD}`",
             meta.input
         ));
     }
-    if meta.cluster_id != context.cluster_id {
-        return refuse(format!(
+    if meta.cluster_id != log.cluster_id {
+        return Err(format!(
             "the state is of Kafka cluster {}, and this one is {}. Stop all processes; then keep every customer as they are and \
              read {input} here with `{EARLIEST}` (or --from latest, or a time), or decide everything anew with `{REBUILD}`",
-            meta.cluster_id, context.cluster_id
+            meta.cluster_id, log.cluster_id
         ));
     }
-    if meta.partitions != context.partitions {
-        return refuse(repartitioned(input, context.partitions, meta.partitions));
+    if meta.partitions != log.partitions {
+        return Err(repartitioned(input, log.partitions, meta.partitions));
     }
-    if !meta.log.topic_id.is_empty() && !context.input_id.is_empty() && meta.log.topic_id != context.input_id {
-        return refuse(recreated(input, &format!("the state of partition {partition} is")));
+    if !meta.log.topic_id.is_empty() && !log.input_id.is_empty() && meta.log.topic_id != log.input_id {
+        return Err(recreated(input, &format!("the state of partition {partition} is")));
     }
     if held.start > meta.replay_from {
-        return Err(passed(meta, held.start, partition, context));
+        return Err(passed(meta, held.start, partition, input));
     }
     if held.end < meta.next_offset {
-        return Err(truncated(meta, held.end, partition, context));
+        return Err(truncated(meta, held.end, partition, input));
     }
     // If the group's offsets have expired, META has them.
     let Some(offset) = committed.offset else { return Ok(()) };
     match OffsetMark::read(&committed.metadata) {
         Some(mark) if mark.sequence == meta.sequence && offset == meta.next_offset => Ok(()),
-        Some(mark) => refuse(format!(
-            "the committed offset of {input}[{partition}] is of transaction {} and {} ends with {}: one of them has lost \
-             records. Stop all processes, and go on where the state ends with `{STORED}`",
-            mark.sequence, context.topics.changelog, meta.sequence
+        Some(mark) => Err(format!(
+            "the committed offset of {input}[{partition}] is of transaction {} and {changelog} ends with {}: one of them \
+             has lost records. Stop all processes, and go on where the state ends with `{STORED}`",
+            mark.sequence, meta.sequence
         )),
-        None => refuse(format!(
+        None => Err(format!(
             "the committed offset of {input}[{partition}] was set to {offset} by another program, and the state ends at {}. \
              Stop all processes, and go on where the state ends with `{STORED}`; or leave records out with `cohortd reset \
              --from latest --yes` (or a time); or decide everything anew with `{REBUILD}`",

@@ -37,7 +37,6 @@ impl Restore {
     ) -> Result<Step, LaneError> {
         let context = tools.context;
         let mark = OffsetMark::read(&stage.committed.metadata);
-        let begins_anew = mark.is_some_and(OffsetMark::begins_anew);
         self.was_stopped = mark.is_some_and(|mark| mark.stopped);
         let (meta, rules) = match (&stage.meta, stage.committed.offset) {
             (Some(meta), _) => {
@@ -59,7 +58,7 @@ impl Restore {
                     );
                     return Ok(self.wait(Stage::Changelog(stage), WaitCause::Kafka, detail, tools));
                 }
-                identity::check(meta, &stage.committed, &held, context)?;
+                identity::check(meta, &stage.committed, &held, &context.log()).map_err(LaneError::Configuration)?;
                 let Some(rules) = self.rules_of(meta, context)? else {
                     let detail =
                         format!("the newest version of the rules has not come from {} yet", context.topics.rules);
@@ -67,8 +66,9 @@ impl Restore {
                 };
                 (meta.clone(), rules)
             }
-            (None, Some(_)) if !begins_anew => {
-                return Err(identity::stateless(self.partition, &stage.committed, context));
+            (None, Some(_)) if !identity::begins_anew(&stage.committed) => {
+                let line = identity::stateless(&stage.committed, &context.log());
+                return Err(LaneError::Configuration(line));
             }
             (None, _) => match self.first_offset(tools).map_err(Failure::at_work) {
                 Ok(offset) => {

@@ -48,7 +48,8 @@ impl Restore {
                     );
                     let held = tools.watermarks.range(topic, self.partition, ASK);
                     let from = held.map_or(offset + 1, |held| held.start);
-                    return Err(identity::passed(&stage.partition.meta, from, self.partition, tools.context));
+                    let line = identity::passed(&stage.partition.meta, from, self.partition, topic);
+                    return Err(LaneError::Configuration(line));
                 }
                 Read::Failed(Failure::Retry(cause)) => failed = Some(cause),
                 Read::Failed(failure) => return Err(failure.into()),

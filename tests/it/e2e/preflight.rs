@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::avro;
 use super::lab::Lab;
+use super::refusals::refusal;
 use crate::support::broker::free_ports;
 
 const RULES: &str = "[cohorts.seen]\nwho = \"did visit in the last 1 day\"\n";
@@ -117,4 +118,32 @@ fn brokers_that_do_not_answer_are_no_mistake_in_the_settings() {
     assert_eq!(code, Some(1), "{printed}");
     assert!(printed.contains("no broker answers at") && printed.contains("kafka.bootstrap_servers"), "{printed}");
     assert!(stderr.contains("1 question was not answered"), "{stderr}");
+}
+
+#[test]
+fn a_state_that_a_start_would_refuse_is_told_beforehand_in_the_same_words() {
+    let Some(lab) = Lab::new("preflight-state", 2, RULES) else { return };
+    visit(&lab, 0..30);
+    let mut daemon = lab.start("one", &["kafka.on_stop=leave"]);
+    daemon.ready();
+    lab.read_through();
+    daemon.stop();
+    let (code, printed, _) = check(&lab, &[], &["--deny-warnings"]);
+    let fits = format!("the state of 2 of 2 partitions continues {}", lab.topic("in"));
+    assert!(code == Some(0) && printed.contains(&fits), "{printed}");
+
+    // Both say so, of whatever does not fit.
+    let refused = |sets: &[&str], line: &str| {
+        let (code, printed, _) = check(&lab, sets, &[]);
+        assert!(code == Some(78) && printed.contains(line), "{line:?} is not in {printed}");
+        refusal(lab.start("one", sets).ended(), &[line]);
+    };
+    lab.create("other", 2, &[]);
+    let other = format!("topics.input={}", lab.topic("other"));
+    let line = format!("the state is of topic {}, and topics.input is {}.", lab.topic("in"), lab.topic("other"));
+    refused(&[&other], &line);
+    lab.set_offsets(&[(1, 3)]);
+    refused(&[], "was set to 3 by another program, and the state ends at");
+    lab.make_anew("in", 2, &[]);
+    refused(&[], "was made anew");
 }
