@@ -3,10 +3,11 @@
 
 mod state;
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::rules_topic::RulesTopic;
-use super::topics::{self, Plan, denial, denied, denied_group, plans, weak};
+use super::topics::{self, ADVERTISED, Plan, denial, denied, denied_group, plans, weak};
 use super::{Failure, schemas};
 use crate::codec::{Output, Registry, RegistryError, Standing};
 use crate::kafka::{self, Admin, Brokers, ConnectionProblem, Created, Topic, Watermarks};
@@ -124,7 +125,7 @@ impl Preflight {
             Err(failure) => return self.no_broker(kafka, &failure),
         };
         self.add(Part::Kafka, "", Verdict::Good, format!("cluster {cluster} answers, by {}", way_in(kafka)));
-        let input = self.input(loaded, &admin);
+        let ControlFlow::Continue(input) = self.input(loaded, &admin) else { return };
         if let Some(input) = &input {
             self.input = Some(input.partitions);
             self.leaders(loaded, &brokers, input.partitions);
@@ -140,17 +141,16 @@ impl Preflight {
     /// Why no broker answers.
     fn no_broker(&mut self, kafka: &Kafka, failure: &kafka::Failure) {
         let servers = &kafka.bootstrap_servers;
-        match kafka::diagnose(kafka, LISTEN) {
+        let (verdict, text) = match kafka::diagnose(kafka, LISTEN) {
             Some(ConnectionProblem::Refused(cause)) => {
-                let text = format!("the brokers at {servers} cannot be used: {cause}; see kafka.options");
-                self.add(Part::Kafka, "", Verdict::Wrong, text);
+                (Verdict::Wrong, format!("the brokers at {servers} cannot be used: {cause}; see kafka.options"))
             }
             Some(ConnectionProblem::Unconnected(words)) => {
-                let text = format!("no broker answers at {servers}: {}", topics::explained(&words));
-                self.add(Part::Kafka, "", Verdict::Unreachable, text);
+                (Verdict::Unreachable, format!("no broker answers at {servers}: {}", topics::explained(&words)))
             }
-            None => self.failed(Part::Kafka, "", failure),
-        }
+            None => return self.failed(Part::Kafka, "", failure),
+        };
+        self.add(Part::Kafka, "", verdict, text);
     }
 
     fn failed(&mut self, part: Part, about: &str, failure: &kafka::Failure) {
@@ -161,25 +161,29 @@ impl Preflight {
         self.add(part, about, verdict, failure.to_string());
     }
 
-    /// The input, if it exists.
-    fn input(&mut self, loaded: &Loaded, admin: &Admin) -> Option<Topic> {
+    /// The input, if it exists. `Break`: there was no answer, and there would be none to further questions.
+    fn input(&mut self, loaded: &Loaded, admin: &Admin) -> ControlFlow<(), Option<Topic>> {
         let name = &loaded.settings.topics.input;
         let found = match admin.topic(name, ASK) {
             Ok(Some(found)) => found,
             Ok(None) => {
                 self.add(Part::Topics, name, Verdict::Wrong, topics::no_input(name));
-                return None;
+                return ControlFlow::Continue(None);
+            }
+            Err(failure @ kafka::Failure::Retry(_)) => {
+                self.no_broker(&loaded.settings.kafka, &failure);
+                return ControlFlow::Break(());
             }
             Err(failure) => {
                 self.failed(Part::Topics, name, &failure);
-                return None;
+                return ControlFlow::Continue(None);
             }
         };
         self.add_topic(name, &found, None, denial(name, &denied(topics::OF_INPUT, &found)));
         if let Some(weakness) = topics::unseen(name, &found) {
             self.add(Part::Topics, name, Verdict::Warning, weakness);
         }
-        Some(found)
+        ControlFlow::Continue(Some(found))
     }
 
     /// Checks that the leader of every partition answers: brokers must be reachable at the addresses that they
@@ -369,8 +373,6 @@ impl Preflight {
         true
     }
 }
-
-const ADVERTISED: &str = "this machine must reach each broker at the address that it advertises (advertised.listeners)";
 
 /// `6 partitions, 3 replicas, cleanup.policy=delete, retention.ms=604800000`.
 fn shape(found: &Topic) -> String {

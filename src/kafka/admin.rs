@@ -80,7 +80,8 @@ impl Admin {
     /// `Retry` (`Unreachable`) if no broker told it in time.
     pub fn cluster_id(&self, timeout: Duration) -> Result<String, Failure> {
         let id = self.client.inner().fetch_cluster_id(timeout).ok_or_else(|| {
-            Failure::Retry(Cause::new(Code::AllBrokersDown, "asking for the cluster's id", "no broker answers"))
+            let text = "asking for the cluster's id: no broker answers".to_owned();
+            Failure::Retry(Cause { kind: Kind::Unreachable, text })
         })?;
         self.brokers.answered();
         Ok(id)

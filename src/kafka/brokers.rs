@@ -40,6 +40,8 @@ struct Outage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Severity {
     Temporary,
+    /// No broker is left. Any may come back.
+    AllDown,
     Permanent,
 }
 
@@ -53,15 +55,15 @@ pub enum BrokerState {
 }
 
 impl Brokers {
-    /// Becomes `Unreachable` 3 s after the first failure without an answer since; at once when names do not resolve or
-    /// credentials are refused.
+    /// Becomes `Unreachable` 3 s after the first failure without an answer since; at once when names do not resolve,
+    /// credentials are refused, or all brokers are down.
     #[must_use]
     pub fn state(&self) -> BrokerState {
         if !self.0.in_doubt.load(Ordering::Acquire) {
             return BrokerState::Reachable;
         }
         match &mut *self.0.outage.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(outage) if outage.severity == Severity::Permanent || outage.since.elapsed() >= OUTAGE_AFTER => {
+            Some(outage) if outage.severity >= Severity::AllDown || outage.since.elapsed() >= OUTAGE_AFTER => {
                 if !outage.is_logged {
                     outage.is_logged = true;
                     tracing::warn!(reason = outage.reason, "no Kafka broker answers; retrying");
@@ -102,9 +104,9 @@ impl Brokers {
     pub(super) fn failed(&self, code: Code, reason: &str) -> bool {
         match code {
             Code::BrokerTransportFailure => self.suspect(reason, Severity::Temporary),
-            Code::AllBrokersDown | Code::Resolve | Code::Authentication | Code::SSL => {
-                self.suspect(reason, Severity::Permanent)
-            }
+            // It names none of them.
+            Code::AllBrokersDown => self.suspect(reason, Severity::AllDown),
+            Code::Resolve | Code::Authentication | Code::SSL => self.suspect(reason, Severity::Permanent),
             _ => return false,
         }
         true
@@ -113,7 +115,14 @@ impl Brokers {
     fn suspect(&self, reason: &str, severity: Severity) {
         let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *outage {
-            Some(outage) => outage.severity = outage.severity.max(severity),
+            // What only a person can put right says more than what came before it.
+            Some(outage) if severity > outage.severity => {
+                outage.severity = severity;
+                if severity == Severity::Permanent {
+                    reason.clone_into(&mut outage.reason);
+                }
+            }
+            Some(_) => {}
             None => {
                 *outage = Some(Outage { since: Instant::now(), severity, is_logged: false, reason: reason.to_owned() });
                 self.0.in_doubt.store(true, Ordering::Release);

@@ -32,9 +32,7 @@ const REPLICAS_TRIES: u32 = 6;
 const DENIED_TRIES: u32 = 3;
 /// A new topic is known to all brokers within this many attempts.
 const MADE_TRIES: u32 = 5;
-/// Attempts without an answer before other reasons than the network are investigated.
-const UNEXPLAINED_TRIES: u32 = 1;
-/// How long to wait for such a reason.
+/// How long to wait for the reason why no broker answers.
 const LISTEN: Duration = Duration::from_secs(3);
 /// How often it must occur: brokers that have just started may not know all users yet.
 const REFUSALS: u32 = 2;
@@ -73,7 +71,7 @@ pub(super) fn prepare(
                 metrics.brokers_reachable.set(0);
                 metrics.retries(Retry::Kafka).inc();
                 outage.tries += 1;
-                let is_unexplained = is_away && outage.tries > UNEXPLAINED_TRIES && !shutdown.is_requested();
+                let is_unexplained = is_away && !shutdown.is_requested();
                 let (reason, problem) =
                     if is_unexplained { explanation(&loaded.settings.kafka, reason) } else { (reason, None) };
                 outage.report(loaded, health, &reason, problem.as_ref())?;
@@ -153,10 +151,18 @@ fn explanation(settings: &Kafka, reason: String) -> (String, Option<ConnectionPr
     (reason, problem)
 }
 
+/// What a machine needs besides a broker that answers.
+pub(super) const ADVERTISED: &str =
+    "this machine must reach each broker at the address that it advertises (advertised.listeners)";
+
 /// Why no connection is possible, with the setting to check.
 pub(super) fn explained(words: &str) -> String {
     if words.contains("OIDC token") {
         return format!("{words}; see kafka.options.sasl.oauthbearer.token.endpoint.url");
+    }
+    // Brokers of the settings are called so; the others were named by one of those.
+    if words.contains("resolve") && !words.contains("/bootstrap: ") {
+        return format!("{words}; {ADVERTISED}");
     }
     // A TLS listener closes connections without TLS.
     if words.contains("Disconnected") {

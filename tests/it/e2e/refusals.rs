@@ -152,10 +152,42 @@ fn brokers_that_do_not_answer_are_waited_for_until_a_stop_is_requested() {
     });
     daemon.stop();
     let mut daemon = lab.start("two", &["kafka.bootstrap_servers=kafka.invalid:9092"]);
+    let names_host = |text: &str| text.contains("Failed to resolve 'kafka.invalid:9092'");
     super::eventually("it says that there is no such host", || {
-        let (_, logged) = daemon.get("/health/ready")?;
-        (logged.contains("resolve") && logged.contains("kafka.invalid")).then_some(())
+        names_host(&daemon.get("/health/ready")?.1).then_some(())
     });
+    let logged = &daemon.lines_of("Kafka is not ready; retrying.")[0]["reason"];
+    assert!(names_host(logged.as_str().unwrap()), "the first line names it: {logged}");
+    daemon.stop();
+}
+
+#[test]
+fn a_broker_that_advertises_a_name_that_does_not_resolve_is_named() {
+    if Broker::shared().is_none() {
+        return;
+    }
+    let [outside] = free_ports();
+    let broker = Broker::start_with(&|port, controller| {
+        let listeners = |host: &str| format!("PLAINTEXT://127.0.0.1:{port},OUTSIDE://{host}:{outside}");
+        let map = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,OUTSIDE:PLAINTEXT";
+        format!(
+            "listeners={},CONTROLLER://127.0.0.1:{controller}\nadvertised.listeners={}\n{map}\n",
+            listeners("127.0.0.1"),
+            listeners("kafka.invalid")
+        )
+    });
+    let lab = Lab::at(broker.bootstrap(), "advertised", 1, RULES);
+    lab.create("in", 1, &[]);
+    let servers = format!("kafka.bootstrap_servers=127.0.0.1:{outside}");
+    let names_host = |text: &str| {
+        text.contains(&format!("Failed to resolve 'kafka.invalid:{outside}'")) && text.contains("advertised.listeners")
+    };
+    let (code, printed) = lab.check_connect("one", &[&servers]);
+    assert!(code == Some(1) && names_host(&printed), "{code:?}: {printed}");
+    let mut daemon = lab.start("one", &[&servers]);
+    super::eventually("it names the host", || names_host(&daemon.get("/health/ready")?.1).then_some(()));
+    let logged = &daemon.lines_of("Kafka is not ready; retrying.")[0]["reason"];
+    assert!(names_host(logged.as_str().unwrap()), "the first line names it: {logged}");
     daemon.stop();
 }
 
