@@ -74,6 +74,7 @@ impl Partition {
             && !matches!(outcome, Some(NotApplied::WaitForClock))
         {
             catch_up.records += 1;
+            catch_up.events += u64::from(matches!(outcome, None | Some(NotApplied::Skip(SkipReason::Duplicate))));
         }
         match outcome {
             None => self.tally().applied += 1,

@@ -19,9 +19,19 @@ impl Partition {
     pub(in crate::lane) fn mark_caught_up(&mut self, live_after: Span) {
         let now = self.round().at(self.stream_time());
         self.automation.mark_caught_up(now);
-        if let Some(CatchUp { since, records }) = self.catch_up.take() {
-            let seconds = since.elapsed().as_secs_f64();
-            tracing::info!(partition = self.number, records, seconds, "Caught up with the input.");
+        if let Some(CatchUp { since, records, events }) = self.catch_up.take() {
+            let (partition, seconds) = (self.number, since.elapsed().as_secs_f64());
+            if records > 0 && events == 0 {
+                tracing::warn!(
+                    partition,
+                    records,
+                    events,
+                    seconds,
+                    "Caught up with the input, but none of its records is an event; each dead letter has its reason."
+                );
+            } else {
+                tracing::info!(partition, records, events, seconds, "Caught up with the input.");
+            }
         }
         let since = *self.caught_up_since.get_or_insert_with(std::time::Instant::now);
         let long = u64::try_from(live_after.0).unwrap_or(0);

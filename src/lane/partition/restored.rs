@@ -26,7 +26,7 @@ impl Partition {
         self.residents.committed(&[]);
         self.new_recorded.clear();
         self.show_residents();
-        self.catch_up = Some(CatchUp { since: std::time::Instant::now(), records: 0 });
+        self.catch_up = Some(CatchUp { since: std::time::Instant::now(), records: 0, events: 0 });
         self.check_placement(context)
     }
 

@@ -107,6 +107,8 @@ pub(in crate::lane) struct CatchUp {
     pub(in crate::lane) since: std::time::Instant,
     /// Records read since then. Not a difference of offsets: transactions of producers leave gaps.
     pub(in crate::lane) records: u64,
+    /// Those of them that are events, applied or duplicates.
+    pub(in crate::lane) events: u64,
 }
 
 /// What a wrong wall clock holds up in one partition.

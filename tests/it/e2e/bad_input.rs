@@ -10,7 +10,7 @@ use cohortd::clock::wall_clock;
 use super::daemon::Daemon;
 use super::lab::{Lab, Seen};
 use super::registry::{Mood, Registry};
-use super::{avro, judge};
+use super::{avro, eventually, judge};
 use crate::alerts::has;
 use crate::naive::Config;
 
@@ -113,6 +113,36 @@ fn what_cannot_be_used_is_set_aside_and_the_rest_goes_on() {
     let found = judge::check_with(&lab, Config::default(), used);
     println!("bad: {found:?}");
     assert_eq!((found.changes, found.duplicates, found.too_late), (3, 10, 1));
+}
+
+#[test]
+fn records_of_json_are_named_as_such_and_catching_up_without_an_event_is_a_warning() {
+    let Some(lab) = Lab::new("json", 1, RULES) else { return };
+    let writer = lab.writer();
+    (0..20).for_each(|n| writer.send(&format!("c{n}"), b"{\"customer_id\": \"c\"}"));
+    writer.flush();
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    let caught_up = |daemon: &Daemon, message: &str| {
+        let line = eventually(message, || daemon.lines_of(message).pop());
+        (line["level"].clone(), line["records"].clone(), line["events"].clone())
+    };
+    let none = "Caught up with the input, but none of its records is an event; each dead letter has its reason.";
+    assert_eq!(caught_up(&daemon, none), ("WARN".into(), 20.into(), 0.into()));
+    daemon.stop();
+    let letters = lab.read("letters").concat();
+    assert_eq!(letters.len(), 20);
+    for letter in &letters {
+        assert!(letter.header("cohortd_detail").contains("looks like JSON"), "{:?}", letter.headers);
+    }
+
+    writer.send("a", &avro::encode(&avro::event("a", "visit", wall_clock().0, None)));
+    writer.send("b", b"[]");
+    writer.flush();
+    let mut daemon = lab.start("one", &[]);
+    daemon.ready();
+    assert_eq!(caught_up(&daemon, "Caught up with the input."), ("INFO".into(), 2.into(), 1.into()));
+    daemon.stop();
 }
 
 /// Offset and reason of every dead letter, each with key and value as in the input.
