@@ -11,6 +11,12 @@ use super::statistics::{Connection, Statistics};
 /// A failed connection is ignored if an answer comes within this time: one of several brokers may be restarting.
 const OUTAGE_AFTER: Duration = Duration::from_secs(3);
 
+/// Between two lines about requests that timed out.
+const TIME_OUTS_EVERY: Duration = Duration::from_mins(1);
+
+/// The facility of librdkafka's lines about them.
+const TIMED_OUT: &str = "REQTMOUT";
+
 /// Shared by the clients of one process; clones share the state. librdkafka reconnects by itself, indefinitely: this
 /// only makes outages visible.
 ///
@@ -25,7 +31,16 @@ struct Seen {
     /// Whether there is an outage below: read for every record.
     in_doubt: AtomicBool,
     outage: Mutex<Option<Outage>>,
+    time_outs: Mutex<TimeOuts>,
     statistics: Statistics,
+}
+
+/// The lines about requests that timed out.
+#[derive(Debug, Default)]
+struct TimeOuts {
+    logged: Option<Instant>,
+    /// Lines since then that were not logged.
+    more: u64,
 }
 
 #[derive(Debug)]
@@ -112,6 +127,33 @@ impl Brokers {
         true
     }
 
+    /// Passes a line of librdkafka to the process's log. During an outage, which is logged once, there is a line about
+    /// requests that timed out every other second from each client: those are for debugging, and others are bounded.
+    pub(super) fn log(&self, level: i32, facility: &str, line: &str) {
+        if facility != TIMED_OUT {
+            return log(level, facility, line);
+        }
+        match self.time_out(Instant::now()) {
+            Some(0) => log(level, facility, line),
+            Some(more) => tracing::warn!(target: "kafka", facility, more, "{line}"),
+            None => tracing::debug!(target: "kafka", facility, "{line}"),
+        }
+    }
+
+    /// Is a line about requests that timed out to be logged, and how many were not since the last one?
+    fn time_out(&self, now: Instant) -> Option<u64> {
+        if self.0.in_doubt.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut lines = self.0.time_outs.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.logged.is_some_and(|logged| now.duration_since(logged) < TIME_OUTS_EVERY) {
+            lines.more += 1;
+            return None;
+        }
+        lines.logged = Some(now);
+        Some(std::mem::take(&mut lines.more))
+    }
+
     fn suspect(&self, reason: &str, severity: Severity) {
         let mut outage = self.0.outage.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *outage {
@@ -136,7 +178,7 @@ pub(super) fn is_disconnect(facility: &str) -> bool {
     facility == "FAIL"
 }
 
-/// Passes a line of librdkafka to the process's log. Connection errors are reported once by [`Brokers`], and warnings
+/// Passes a line of a client without [`Brokers`] to the process's log. Connection errors are reported once, and warnings
 /// about options for the other kind of client are not interesting.
 pub(super) fn log(level: i32, facility: &str, line: &str) {
     match (level, facility) {
@@ -147,5 +189,38 @@ pub(super) fn log(level: i32, facility: &str, line: &str) {
         (4, _) => tracing::warn!(target: "kafka", facility, "{line}"),
         (5 | 6, _) => tracing::info!(target: "kafka", facility, "{line}"),
         _ => tracing::debug!(target: "kafka", facility, "{line}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BrokerState, Brokers, Code, Instant, TIME_OUTS_EVERY};
+
+    #[test]
+    fn an_outage_is_explained_by_what_names_the_host() {
+        let all_down = (Code::AllBrokersDown, "1/1 brokers are down");
+        let unresolved = (Code::Resolve, "b:1/bootstrap: Failed to resolve 'b:1'");
+        for errors in [[all_down, unresolved], [unresolved, all_down]] {
+            let brokers = Brokers::default();
+            errors.iter().for_each(|(code, reason)| assert!(brokers.failed(*code, reason)));
+            assert_eq!(brokers.state(), BrokerState::Unreachable(unresolved.1.to_owned()));
+        }
+        let brokers = Brokers::default();
+        brokers.no_answer("asking for the end of t[0]: timed out");
+        assert!(brokers.failed(Code::AllBrokersDown, all_down.1));
+        let said = BrokerState::Unreachable("asking for the end of t[0]: timed out".to_owned());
+        assert_eq!(brokers.state(), said, "that all are down names none of them");
+    }
+
+    #[test]
+    fn requests_that_time_out_are_logged_once_a_minute_and_not_during_an_outage() {
+        let (brokers, start) = (Brokers::default(), Instant::now());
+        assert_eq!(brokers.time_out(start), Some(0));
+        assert_eq!((1..30).filter_map(|second| brokers.time_out(start + TIME_OUTS_EVERY * second / 30)).count(), 0);
+        assert_eq!(brokers.time_out(start + TIME_OUTS_EVERY), Some(29));
+        brokers.no_answer("timed out");
+        assert_eq!(brokers.time_out(start + TIME_OUTS_EVERY * 3), None);
+        brokers.answered();
+        assert_eq!(brokers.time_out(start + TIME_OUTS_EVERY * 4), Some(0));
     }
 }

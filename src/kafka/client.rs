@@ -11,7 +11,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 
-use super::brokers::{self, Brokers};
+use super::brokers::Brokers;
 
 /// The context of clients that only read or request metadata.
 pub(super) struct Watch(pub(super) Brokers);
@@ -28,7 +28,7 @@ pub(super) fn global_error(brokers: &Brokers, error: &KafkaError, reason: &str) 
 
 impl ClientContext for Watch {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        brokers::log(level as i32, facility, line);
+        self.0.log(level as i32, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::brokers::{self, Brokers};
+use super::brokers::Brokers;
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
@@ -188,7 +188,7 @@ impl Consumer {
                 }
                 Content::Error(error) => self.error(error),
                 Content::Log { level, facility, line } => {
-                    brokers::log(level, &facility, &line);
+                    self.brokers.log(level, &facility, &line);
                     None
                 }
                 Content::Statistics(json) => {

@@ -115,7 +115,7 @@ impl ClientContext for DeliveryReports {
         if brokers::is_disconnect(facility) {
             self.disconnects.fetch_add(1, Ordering::Release);
         }
-        brokers::log(level as i32, facility, line);
+        self.brokers.log(level as i32, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

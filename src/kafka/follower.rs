@@ -7,7 +7,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::assigned;
-use super::brokers::{self, Brokers};
+use super::brokers::Brokers;
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
@@ -96,7 +96,7 @@ impl Follower {
                 Content::Error(error) if !self.brokers.failed(error.code, &error.text) => {
                     return FollowerEvent::Failed(Cause::new(error.code, "following", &error.text).passing());
                 }
-                Content::Log { level, facility, line } => brokers::log(level, &facility, &line),
+                Content::Log { level, facility, line } => self.brokers.log(level, &facility, &line),
                 Content::Error(_) | Content::Rebalance { .. } | Content::Statistics(_) | Content::Other => {}
             }
         }

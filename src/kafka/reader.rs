@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::assigned;
-use super::brokers::{self, Brokers};
+use super::brokers::Brokers;
 use super::client::{Bounded, Watch};
 use super::config;
 use super::failure::{Cause, Failure};
@@ -135,7 +135,7 @@ impl Reader {
                 Content::Error(error) if !self.brokers.failed(error.code, &error.text) => {
                     return Read::Failed(Failure::Retry(Cause::new(error.code, "reading", &error.text)));
                 }
-                Content::Log { level, facility, line } => brokers::log(level, &facility, &line),
+                Content::Log { level, facility, line } => self.brokers.log(level, &facility, &line),
                 Content::Error(_) | Content::Rebalance { .. } | Content::Statistics(_) | Content::Other => {}
             }
         }
