@@ -108,8 +108,8 @@ impl Refused {
 }
 
 impl From<Refusal> for Refused {
-    fn from(Refusal { reason, detail }: Refusal) -> Self {
-        Self { reason: reason.as_str(), detail }
+    fn from(refusal: Refusal) -> Self {
+        Self { reason: refusal.reason.as_str(), detail: refusal.described() }
     }
 }
 

@@ -63,8 +63,8 @@ impl Mapping {
         };
         if !matches!(record.key, Payload::Null) {
             self.read(record.key, self.tree.key, &mut slots).map_err(|not| match not {
-                Not::Refused(Refusal { reason, detail }) => {
-                    Not::Refused(Refusal { reason, detail: format!("the key: {detail}") })
+                Not::Refused(Refusal { reason, detail, .. }) => {
+                    Not::Refused(Refusal::new(reason, format!("the key: {detail}")))
                 }
                 skipped @ Not::Skipped(_) => skipped,
             })?;
@@ -173,8 +173,8 @@ impl<'a> Found<'_, 'a> {
             match self.event(Some(element)) {
                 Ok(event) => events.push(event),
                 Err(Not::Skipped(skip)) => first = first.or(Some(skip)),
-                Err(Not::Refused(Refusal { reason, detail })) => {
-                    return refused(reason, format!("element {}: {detail}", element + 1));
+                Err(Not::Refused(refusal)) => {
+                    return Err(Not::Refused(Refusal { element: Some(element), ..refusal }));
                 }
             }
         }
@@ -201,11 +201,11 @@ impl<'a> Found<'_, 'a> {
                 return refused(RefusalReason::Oversized, format!("{what} is longer than {most} bytes"));
             }
         }
-        let (mut properties, mut unusable) = (Vec::new(), 0);
+        let (mut properties, mut unusable) = (Vec::new(), Vec::new());
         for (own, (slot, as_)) in source.properties.iter().zip(&self.mapping.properties) {
             match self.slots.get(*slot, row).clone().property(*as_, source.time.zone.as_ref()) {
                 Property::Missing => {}
-                Property::Unusable => unusable += 1,
+                Property::Unusable => unusable.push(own.name.as_str()),
                 Property::Value(value) => properties.push((own.name.as_str(), value)),
             }
         }

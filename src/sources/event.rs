@@ -16,7 +16,7 @@ pub struct MappedEvent<'a> {
     /// Those that are there, in the order of the mapping.
     pub properties: Vec<(&'a str, PropertyValue<'a>)>,
     /// Properties that are there and of no use: records, lists, bytes, numbers out of range, no numbers `as = "number"`.
-    pub unusable: u32,
+    pub unusable: Vec<&'a str>,
     pub origin: Origin,
 }
 
@@ -113,10 +113,22 @@ named! {
 pub struct Refusal {
     pub reason: RefusalReason,
     pub detail: String,
+    /// The place in the list of `each`, from 0, if one element is wrong.
+    pub element: Option<usize>,
 }
 
 impl Refusal {
-    pub(super) fn new(reason: RefusalReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+    #[must_use]
+    pub fn new(reason: RefusalReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into(), element: None }
+    }
+
+    /// The detail, with the element that it is about.
+    #[must_use]
+    pub fn described(self) -> String {
+        match self.element {
+            Some(element) => format!("element {}: {}", element + 1, self.detail),
+            None => self.detail,
+        }
     }
 }

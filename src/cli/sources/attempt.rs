@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value as Json, json};
 
-use super::tally::Tally;
+use super::tally::{Detail, Tally};
 use crate::app::Failure;
 use crate::app::sources_file::SourcesFile;
 use crate::cli::arguments::TrySource;
@@ -16,6 +16,9 @@ use crate::settings::Loaded;
 use crate::sources::{
     AvroReader, EventName, MappedEvent, Mapping, Outcome, Path, Payload, Refusal, RefusalReason, Skip, Source,
 };
+
+/// The most details that are shown of one reason.
+const DETAILS_SHOWN: usize = 3;
 
 /// Maps the records of files with one source.
 ///
@@ -104,7 +107,7 @@ impl<W: Write> Attempt<'_, '_, W> {
                 }
                 Err(error) => {
                     let Some(lost) = error.lost() else { return Ok(Some(error.to_string())) };
-                    let refusal = Refusal { reason: RefusalReason::Undecodable, detail: detail(&error) };
+                    let refusal = Refusal::new(RefusalReason::Undecodable, detail(&error));
                     self.tally.read += lost;
                     self.tally.refuse(refusal, lost, || format!("record {} of {name}", number + 1));
                     number += lost;
@@ -244,8 +247,11 @@ fn as_json(tally: &Tally, source: &Source, events: Vec<Json>) -> Json {
         .refused
         .iter()
         .map(|(reason, refused)| {
-            let shown = json!({"records": refused.records, "first": refused.place, "detail": refused.detail});
-            (reason.to_string(), shown)
+            let (details, others) = refused.commonest(DETAILS_SHOWN);
+            let detail =
+                |detail: &&Detail| json!({"detail": detail.text, "records": detail.records, "first": detail.place});
+            let details: Vec<Json> = details.iter().map(detail).collect();
+            (reason.to_string(), json!({"records": refused.records, "details": details, "others": others}))
         })
         .collect();
     let of = |name: &str| tally.properties.get(name).copied().unwrap_or(0);
@@ -260,7 +266,8 @@ fn as_json(tally: &Tally, source: &Source, events: Vec<Json>) -> Json {
         "skipped": skipped,
         "refused": refused,
         "properties": properties,
-        "unusable_values": tally.unusable,
+        "unusable_values": tally.unusable_values(),
+        "unusable": tally.unusable,
         "ids_by_hash": tally.hashed,
         "absent_paths": tally.absent,
     })
@@ -285,7 +292,18 @@ fn summary(tally: &Tally, source: &Source, out: &mut impl Write) -> io::Result<(
     }
     line(tally.refused_records(), "refused")?;
     for (reason, refused) in &tally.refused {
-        line(refused.records, &format!("  {reason}: {} ({})", refused.detail, refused.place))?;
+        let (details, others) = refused.commonest(DETAILS_SHOWN);
+        if let ([only], 0) = (details.as_slice(), others) {
+            line(refused.records, &format!("  {reason}: {} ({})", only.text, only.place))?;
+            continue;
+        }
+        line(refused.records, &format!("  {reason}"))?;
+        for detail in details {
+            line(detail.records, &format!("    {} (first in {})", detail.text, detail.place))?;
+        }
+        if others > 0 {
+            line(others, "    with other details")?;
+        }
     }
     if !source.properties.is_empty() && tally.events > 0 {
         writeln!(out, "\nEvents with each property")?;
@@ -293,9 +311,13 @@ fn summary(tally: &Tally, source: &Source, out: &mut impl Write) -> io::Result<(
             let count = tally.properties.get(&property.name).copied().unwrap_or(0);
             writeln!(out, "{:>width$}  {} from {}", grouped(count), property.name, property.path.text)?;
         }
-        if tally.unusable > 0 {
-            let values = counted(tally.unusable, "value is", "values are");
-            writeln!(out, "{values} of no use: a record, a list, bytes, or a text that is no number")?;
+    }
+    if !tally.unusable.is_empty() {
+        writeln!(out, "\nValues of no use: a record, a list, bytes, or a text that is no number")?;
+        for property in &source.properties {
+            if let Some(count) = tally.unusable.get(&property.name) {
+                writeln!(out, "{:>width$}  {} from {}", grouped(*count), property.name, property.path.text)?;
+            }
         }
     }
     if !tally.absent.is_empty() {

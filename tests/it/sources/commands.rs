@@ -122,6 +122,56 @@ Paths that the schema does not have
 }
 
 #[test]
+fn the_commonest_reasons_and_the_properties_with_values_of_no_use_are_shown() {
+    let files = Files::new(
+        "[sources.carts]\ntopic = \"carts\"\nformat = \"json\"\ncustomer = \"c\"\ntime = \"at\"\nid = \"c\"\nevent = \"purchase\"\n\
+         [sources.carts.properties]\ntags = \"t\"\nchannel = \"ch\"\namount = { field = \"a\", as = \"number\" }\n",
+    );
+    let mut lines = Vec::new();
+    for (records, at) in [(1, "\"soon\""), (3, "\"2026-01-05 10:00\""), (1, "\"\""), (2, "1767603600")] {
+        lines.extend(vec![format!("{{\"c\": \"x\", \"at\": {at}}}"); records]);
+    }
+    for (tags, amount) in [("[\"a\"]", "\"many\""), ("{}", "1")] {
+        lines.push(format!(
+            "{{\"c\": \"x\", \"at\": \"2026-01-05T10:00:00Z\", \"t\": {tags}, \"a\": {amount}, \"ch\": \"web\"}}"
+        ));
+    }
+    files.write("carts.jsonl", lines.join("\n").as_bytes());
+    let carts = files.path("carts.jsonl");
+    let tried = files.run(&["sources", "try", "carts", "--events", "0", &carts]);
+    let expected = "\
+9  read with the source carts
+2  mapped to 2 events
+0  skipped
+7  refused
+7    bad_time
+3      `at` has no time zone; set `time_zone`, or send an offset (first in record 2 of carts.jsonl)
+2      `at` is within three years of 1970 as milliseconds; if it is in seconds, write unit = \"seconds\" (first in record 6 of carts.jsonl)
+1      `at` is neither a number, a timestamp nor ISO-8601 (first in record 1 of carts.jsonl)
+1      with other details
+
+Events with each property
+0  tags from t
+2  channel from ch
+1  amount from a
+
+Values of no use: a record, a list, bytes, or a text that is no number
+2  tags from t
+1  amount from a
+";
+    assert_eq!((tried.code, tried.out.as_str()), (0, expected), "{}", tried.err);
+
+    let tried = files.run(&["sources", "try", "carts", "--json", &carts]);
+    let said: Json = serde_json::from_str(&tried.out).unwrap();
+    let refused = &said["refused"]["bad_time"];
+    let details = refused["details"].as_array().unwrap();
+    assert_eq!((&refused["records"], details.len(), &refused["others"]), (&7.into(), 3, &1.into()));
+    assert_eq!((&details[0]["records"], &details[0]["first"]), (&3.into(), &"record 2 of carts.jsonl".into()));
+    assert_eq!(said["unusable"], serde_json::json!({"tags": 2, "amount": 1}));
+    assert_eq!(said["unusable_values"], 3);
+}
+
+#[test]
 fn trying_a_source_as_json_says_the_same() {
     let files = Files::new(SOURCES);
     files.write("orders.avro", &container(&[(Some("b-1"), NINE, 59), (None, NINE, 1)]));

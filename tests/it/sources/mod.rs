@@ -29,7 +29,9 @@ fn document(text: &str) -> Document {
 fn shown(outcome: &Outcome<'_>) -> Vec<String> {
     match outcome {
         Outcome::Skipped(reason) => vec![format!("skipped: {reason}")],
-        Outcome::Refused(refusal) => vec![format!("refused: {}: {}", refusal.reason, refusal.detail)],
+        Outcome::Refused(refusal) => {
+            vec![format!("refused: {}: {}", refusal.reason, refusal.clone().described())]
+        }
         Outcome::Mapped(events) => events
             .iter()
             .map(|event| {
@@ -42,8 +44,8 @@ fn shown(outcome: &Outcome<'_>) -> Vec<String> {
                         PropertyValue::Text(value) => format!("{name}='{value}'"),
                     })
                     .collect();
-                if event.unusable > 0 {
-                    properties.push(format!("unusable={}", event.unusable));
+                if !event.unusable.is_empty() {
+                    properties.push(format!("unusable={}", event.unusable.len()));
                 }
                 let id = match (event.origin.id, event.origin.element) {
                     (None, None) => "hash".to_owned(),
