@@ -176,6 +176,17 @@ fn a_replay_shows_exclusion_and_what_is_decided_in_the_shadow() {
     }
 }
 
+#[test]
+fn the_explanation_that_the_page_shows_is_the_one_of_the_sample_data() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/files.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, shown) = page.split_once("$ cohortd ").unwrap();
+    let (command, shown) = shown.split_once('\n').unwrap();
+    let (shown, _) = shown.split_once("```").unwrap();
+    let ended = run(&command.split(' ').collect::<Vec<_>>());
+    assert_eq!((ended.code, ended.out.as_str()), (0, shown), "{}", ended.err);
+}
+
 fn explained(more: &[&str]) -> Ended {
     run(&[&["explain", "--rules", RULES, "--customer", "regular", SHOP][..], more].concat())
 }

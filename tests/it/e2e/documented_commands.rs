@@ -25,7 +25,7 @@ fn as_file(settings: &[String]) -> String {
 fn fill(lab: &Lab) {
     let (writer, now) = (lab.writer(), wall_clock().0);
     for (number, days) in [200, 150, 100, 60].into_iter().enumerate() {
-        for customer in ["regular", "other"] {
+        for customer in ["ana", "other"] {
             let at = now - days * Span::DAY.0;
             writer.send(customer, &avro::encode(&avro::event(customer, "purchase", at, Some(format!("{number}")))));
         }
