@@ -266,6 +266,15 @@ impl Refusal {
         let of = format!("This customer belongs to partition {partition}");
         let holder = group.and_then(|group| group.holder(partition));
         let (status, word, detail) = match (holder, group) {
+            (Some(holder), Some(group)) if group.is_reserved(partition) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "reserved",
+                format!(
+                    "{of}, which the group keeps for {holder}, which has stopped, until its session ends (at most {} s); try \
+                     again.",
+                    group.session.as_secs()
+                ),
+            ),
             (Some(holder), _) => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "not_here",

@@ -12,7 +12,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::metrics::{GroupSeen, Health, Metrics, Unhealthy};
+use crate::metrics::{GroupSeen, Health, Holder, Metrics, Unhealthy};
 
 use super::guard::{self, Guard};
 use super::server::ANSWER_TIME_MAX;
@@ -153,16 +153,21 @@ fn ready(health: &Health) -> Response {
         body["rules"] = json!(problem);
     }
     if let Some(group) = health.group() {
+        // It concerns partitions of others: this process is no less ready for it.
+        if let (Ok(()), Some(reservations)) = (&verdict, group.reservations()) {
+            body["detail"] = json!(reservations);
+        }
         body["group"] = group_json(&group);
     }
     answer(status, &body)
 }
 
 fn group_json(group: &GroupSeen) -> Value {
-    let members = group.holders.iter().map(|holder| json!({ "name": holder.name, "partitions": holder.partitions }));
+    let named = |holder: &Holder| json!({ "name": holder.name, "partitions": holder.partitions });
     json!({
         "state": group.state,
-        "members": members.collect::<Vec<_>>(),
+        "members": group.holders.iter().map(named).collect::<Vec<_>>(),
+        "reserved": group.reserved.iter().map(named).collect::<Vec<_>>(),
         "unowned": group.unowned,
         "unowned_seconds": group.unowned_for.as_secs(),
     })

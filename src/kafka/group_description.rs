@@ -42,3 +42,11 @@ pub struct GroupMember {
     /// Its partitions of the topic asked for.
     pub partitions: BTreeSet<i32>,
 }
+
+impl GroupMember {
+    /// Its instance id, or its client's if it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.instance.as_deref().unwrap_or(&self.client)
+    }
+}

@@ -63,7 +63,7 @@ pub enum Unhealthy {
         /// The longest wait.
         lasts: Duration,
         /// `None` while the group is not known.
-        group: Option<GroupSeen>,
+        group: Option<Box<GroupSeen>>,
     },
     Restoring {
         partitions: Vec<i32>,
@@ -103,9 +103,18 @@ impl fmt::Display for Unhealthy {
                 match group {
                     None => f.write_str("its coordinator does not answer."),
                     Some(group) if group.holders.is_empty() => f.write_str("nobody else is in it."),
-                    Some(group) if group.state == "rebalancing" => f.write_str(
-                        "it waits for all members to join again, and for those that died until their sessions end.",
-                    ),
+                    Some(group) if group.state == "rebalancing" => {
+                        let others = match group.others() {
+                            others if others.is_empty() => others,
+                            others => format!(" ({others})"),
+                        };
+                        write!(
+                            f,
+                            "it waits for all members{others} to join again, and for those that died until their sessions end, at \
+                             most {} s.",
+                            group.session.as_secs()
+                        )
+                    }
                     Some(group) => write!(f, "it is {}, with {} members.", group.state, group.holders.len()),
                 }
             }
@@ -211,7 +220,7 @@ impl Health {
         let since: Vec<u64> = outside.map(|lane| lane.since.load(Ordering::Relaxed)).collect();
         if let Some(first) = since.iter().min() {
             let lasts = self.started.elapsed().saturating_sub(Duration::from_millis(*first));
-            return Err(Unhealthy::Joining { lanes: since.len(), lasts, group: self.group() });
+            return Err(Unhealthy::Joining { lanes: since.len(), lasts, group: self.group().map(Box::new) });
         }
         let restoring = |lane: &Lane| lane.restoring.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut partitions: Vec<i32> = self.lanes.iter().flat_map(restoring).collect();
@@ -304,14 +313,18 @@ mod tests {
         health.lane(1).left();
         health.set_group(Some(GroupSeen {
             state: "rebalancing",
-            holders: vec![Holder::default()],
-            ..Default::default()
+            holders: vec![
+                Holder { name: "a-0".into(), ..Holder::default() },
+                Holder { name: "b-0".into(), is_here: true, ..Holder::default() },
+            ],
+            session: Duration::from_secs(45),
+            ..GroupSeen::default()
         }));
         let joining = health.ready().unwrap_err();
         assert_eq!(
             joining.to_string(),
-            "Lanes waiting for an assignment by the consumer group: 1, for 0 s; it waits for all members to join again, and for \
-             those that died until their sessions end."
+            "Lanes waiting for an assignment by the consumer group: 1, for 0 s; it waits for all members (a-0) to join again, \
+             and for those that died until their sessions end, at most 45 s."
         );
         health.lane(1).partitions(0, []);
         assert_eq!(health.ready(), Ok(()));

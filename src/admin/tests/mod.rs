@@ -125,13 +125,19 @@ fn metrics_are_shown_at_their_own_address_only() {
     assert_eq!(ask(&fixture.admin, "GET", "/metrics").0, 404);
 }
 
+fn other(partitions: &[i32]) -> Holder {
+    Holder { name: "other-0".into(), partitions: partitions.to_vec(), is_here: false }
+}
+
 /// Partitions of another process, and partitions without an owner.
 fn group(held: &[i32], unowned: &[i32]) -> GroupSeen {
     GroupSeen {
         state: "stable",
-        holders: vec![Holder { name: "other-0".into(), partitions: held.to_vec() }],
+        holders: vec![other(held)],
         unowned: unowned.to_vec(),
         unowned_for: Duration::from_secs(4),
+        reserved: Vec::new(),
+        session: Duration::from_secs(45),
     }
 }
 
@@ -151,9 +157,16 @@ fn ready_says_in_json_what_is_waited_for() {
     fixture.health.set_group(Some(group(&[0, 1], &[7])));
     let (status, text) = ask(&fixture.admin, "GET", "/health/ready");
     assert_eq!(status, 200, "what others do not read makes this process no less ready");
-    let shown = "\"group\":{\"members\":[{\"name\":\"other-0\",\"partitions\":[0,1]}],\"state\":\"stable\",\
+    let shown = "\"group\":{\"members\":[{\"name\":\"other-0\",\"partitions\":[0,1]}],\"reserved\":[],\"state\":\"stable\",\
                  \"unowned\":[7],\"unowned_seconds\":4}";
-    assert!(text.contains(shown), "{text}");
+    assert!(text.contains(shown) && !text.contains("detail"), "{text}");
+    fixture.health.set_group(Some(GroupSeen { reserved: vec![other(&[0, 1])], ..group(&[0, 1], &[]) }));
+    let (status, text) = ask(&fixture.admin, "GET", "/health/ready");
+    assert_eq!(status, 200);
+    let detail = "\"detail\":\"Waiting for the session of other-0, which has stopped, to end (at most 45 s), or for its return: \
+                  nobody reads partitions 0, 1 meanwhile.\"";
+    let shown = "\"reserved\":[{\"name\":\"other-0\",\"partitions\":[0,1]}]";
+    assert!(text.contains(detail) && text.contains(shown), "{text}");
 }
 
 #[test]
@@ -169,6 +182,7 @@ fn a_customer_is_asked_for_at_the_admin_api_only_and_where_their_partition_is() 
         (Some(group(&[], &[])), 503, "not_assigned"),
         (Some(group(&[], &[0])), 503, "unowned"),
         (Some(group(&[0], &[])), 421, "not_here"),
+        (Some(GroupSeen { reserved: vec![other(&[0])], ..group(&[0], &[]) }), 503, "reserved"),
     ] {
         fixture.health.set_group(seen);
         let (found, text) = ask(&fixture.admin, "GET", "/customers/c1/cohorts/vip");

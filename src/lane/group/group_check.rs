@@ -31,8 +31,8 @@ pub(super) struct GroupFindings {
     /// Those of them that have had none for longer than a hand-over takes.
     pub(super) lasting: BTreeSet<i32>,
     pub(super) unowned_for: Duration,
-    /// Partitions kept for members that have stopped and may come back (`kafka.on_stop`).
-    pub(super) waiting: BTreeSet<i32>,
+    /// Partitions kept for members that have stopped and may come back (`kafka.on_stop`), by the member's name.
+    pub(super) reserved: BTreeMap<String, BTreeSet<i32>>,
     /// How many running members rank before the first of this process; `None` if it has none in the group.
     pub(super) rank: Option<u32>,
     pub(super) remedy: Remedy,
@@ -97,7 +97,7 @@ impl GroupMonitor {
             !is_ours && !member.partitions.is_empty() && member.partitions.is_subset(stopped)
         };
         let (away, here): (Vec<&GroupMember>, Vec<&GroupMember>) = view.members.iter().partition(is_away);
-        let waiting = away.iter().flat_map(|member| &member.partitions).copied().collect();
+        let reserved = away.iter().map(|member| (member.name().to_owned(), member.partitions.clone())).collect();
         let rank = self.rank(&here, lanes.len());
         let remedy = if stable { self.remedy(view, lanes, rank, now) } else { Remedy::None };
         let lasting = |(_, since): &(&i32, &Moment)| now.duration_since(**since) >= PATIENCE;
@@ -105,7 +105,7 @@ impl GroupMonitor {
             unowned: self.unowned.keys().copied().collect(),
             lasting: self.unowned.iter().filter(lasting).map(|(partition, _)| *partition).collect(),
             unowned_for: self.unowned_for(now),
-            waiting,
+            reserved,
             rank,
             remedy,
         }
@@ -116,7 +116,7 @@ impl GroupMonitor {
     }
 
     /// The lane whose member this is, also if it is of an earlier run.
-    fn lane(&self, instance: &str) -> Option<usize> {
+    pub(super) fn lane(&self, instance: &str) -> Option<usize> {
         instance.strip_prefix(&self.instance)?.strip_prefix('-')?.parse().ok()
     }
 
@@ -300,13 +300,16 @@ mod tests {
         let view = group(GroupState::Stable, &members);
         let mut look = |stopped: &[i32]| {
             let found = monitor.observe(&view, &lanes(&[&[2]]), &stopped.iter().copied().collect(), Moment::now());
-            (found.waiting.into_iter().collect::<Vec<_>>(), found.rank, found.unowned.into_iter().collect::<Vec<_>>())
+            let reserved: Vec<(String, Vec<i32>)> =
+                found.reserved.into_iter().map(|(name, partitions)| (name, partitions.into_iter().collect())).collect();
+            (reserved, found.rank, found.unowned.into_iter().collect::<Vec<_>>())
         };
         assert_eq!(look(&[]), (vec![], Some(1), vec![4]));
         // One of the two was read since: its owner is at work.
         assert_eq!(look(&[1]), (vec![], Some(1), vec![4]));
-        assert_eq!(look(&[0, 1]), (vec![0, 1], Some(0), vec![4]));
+        let of_a = || ("a-0".to_owned(), vec![0, 1]);
+        assert_eq!(look(&[0, 1]), (vec![of_a()], Some(0), vec![4]));
         // Nobody has 4; it stopped with its last owner.
-        assert_eq!(look(&[0, 1, 3, 4]), (vec![0, 1, 3], Some(0), vec![4]));
+        assert_eq!(look(&[0, 1, 3, 4]), (vec![of_a(), ("c-0".to_owned(), vec![3])], Some(0), vec![4]));
     }
 }

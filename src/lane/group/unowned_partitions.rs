@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant as Moment};
 
 use crate::kafka;
-use crate::kafka::{Brokers, Committed, EndOffsets, Failure, GroupView, Watermarks};
+use crate::kafka::{Brokers, Committed, EndOffsets, Failure, GroupMember, GroupView, Watermarks};
 use crate::lane::context::Context;
 use crate::lane::group::group_check::{GroupFindings, GroupMonitor, ROUND_FOR, Remedy};
 use crate::lane::group::ownership::Ownership;
@@ -48,6 +48,8 @@ pub struct Watchdog {
     asked_elsewhere: Option<Moment>,
     /// Since when partitions without an owner are logged.
     logged: Option<Moment>,
+    /// Members that are logged as stopped.
+    logged_away: BTreeSet<String>,
     answered: Moment,
 }
 
@@ -74,6 +76,7 @@ impl Watchdog {
             elsewhere: Vec::new(),
             asked_elsewhere: None,
             logged: None,
+            logged_away: BTreeSet::new(),
             answered: Moment::now(),
         }
     }
@@ -97,8 +100,10 @@ impl Watchdog {
         let held = self.ownership.all();
         self.ask_elsewhere(&held);
         let found = self.monitor.observe(view, &held, &stopped(&self.elsewhere), self.answered);
-        self.health.set_group(Some(seen(view, &found)));
+        let seen = self.seen(view, &found);
         self.log(&found);
+        self.log_reserved(&seen);
+        self.health.set_group(Some(seen));
         self.show(&found);
         match found.remedy {
             Remedy::None => {}
@@ -157,6 +162,38 @@ impl Watchdog {
         }
     }
 
+    /// One line when a member has stopped and its partitions are kept for it, and one when they are read again.
+    fn log_reserved(&mut self, seen: &GroupSeen) {
+        let away: BTreeSet<String> = seen.reserved.iter().map(|holder| holder.name.clone()).collect();
+        for holder in seen.reserved.iter().filter(|holder| !self.logged_away.contains(&holder.name)) {
+            let Holder { name, partitions, .. } = holder;
+            tracing::info!(member = name, ?partitions, "The group is {}.", holder.wait(seen.session));
+        }
+        for name in self.logged_away.difference(&away) {
+            tracing::info!(member = name, "The group keeps no partitions for a stopped member any more.");
+        }
+        self.logged_away = away;
+    }
+
+    fn seen(&self, view: &GroupView, found: &GroupFindings) -> GroupSeen {
+        let holder = |name: &str, partitions: &BTreeSet<i32>, is_here| Holder {
+            name: name.to_owned(),
+            partitions: partitions.iter().copied().collect(),
+            is_here,
+        };
+        let is_here =
+            |member: &GroupMember| member.instance.as_deref().is_some_and(|id| self.monitor.lane(id).is_some());
+        let holders = view.members.iter().map(|member| holder(member.name(), &member.partitions, is_here(member)));
+        GroupSeen {
+            state: view.state.word(),
+            holders: holders.collect(),
+            unowned: found.unowned.iter().copied().collect(),
+            unowned_for: found.unowned_for,
+            reserved: found.reserved.iter().map(|(name, partitions)| holder(name, partitions, false)).collect(),
+            session: self.kafka.session(),
+        }
+    }
+
     /// Queries from time to time what the group has committed in partitions that are not assigned here. Without an
     /// answer the last one stays.
     fn ask_elsewhere(&mut self, held: &[BTreeSet<i32>]) {
@@ -179,7 +216,8 @@ impl Watchdog {
         let metrics = &self.context.metrics;
         let (topic, is_first) = (&self.context.topics.input, found.rank == Some(0));
         metrics.set_partitions_unowned(is_first.then_some(found.unowned.len()));
-        let unread = |partition| found.unowned.contains(&partition) || found.waiting.contains(&partition);
+        let is_reserved = |partition| found.reserved.values().any(|partitions| partitions.contains(&partition));
+        let unread = |partition| found.unowned.contains(&partition) || is_reserved(partition);
         let lag = |committed: &Committed| {
             let behind = self.end_offsets.known(committed.partition)? - committed.offset?;
             Some((committed.partition, behind.max(0)))
@@ -193,17 +231,4 @@ impl Watchdog {
 fn stopped(committed: &[Committed]) -> BTreeSet<i32> {
     let is_stopped = |committed: &&Committed| OffsetMark::read(&committed.metadata).is_some_and(|mark| mark.stopped);
     committed.iter().filter(is_stopped).map(|committed| committed.partition).collect()
-}
-
-fn seen(view: &GroupView, found: &GroupFindings) -> GroupSeen {
-    let holders = view.members.iter().map(|member| Holder {
-        name: member.instance.clone().unwrap_or_else(|| member.client.clone()),
-        partitions: member.partitions.iter().copied().collect(),
-    });
-    GroupSeen {
-        state: view.state.word(),
-        holders: holders.collect(),
-        unowned: found.unowned.iter().copied().collect(),
-        unowned_for: found.unowned_for,
-    }
 }

@@ -235,6 +235,15 @@ fn a_process_that_stops_and_may_come_back_leaves_no_lag_unreported() {
     }
     writer.flush();
     eventually("the other says how far all partitions are behind", || (other.lags() == waiting).then_some(()));
+    // And what is waited for, without being less ready itself.
+    let session = "the session of a-0, which has stopped, to end (at most 30 s)";
+    let detail = eventually("the other says what is waited for", || {
+        let (status, body) = other.get("/health/ready")?;
+        let body: serde_json::Value = serde_json::from_str(&body).ok()?;
+        (status == 200).then(|| body["detail"].as_str().map(str::to_owned))?
+    });
+    assert!(detail.starts_with(&format!("Waiting for {session}")), "{detail}");
+    assert_eq!(other.log().matches(&format!("The group is waiting for {session}")).count(), 1, "{}", other.log());
     let mut back = lab.start("a", &sets);
     back.ready();
     eventually("all is read", || {
@@ -242,6 +251,10 @@ fn a_process_that_stops_and_may_come_back_leaves_no_lag_unreported() {
         both.iter().flat_map(BTreeMap::values).all(|lag| *lag == 0).then_some(())
     });
     lags_are_whole(&mut [&mut back, &mut other]);
+    eventually("nothing is waited for", || {
+        let (status, body) = other.get("/health/ready")?;
+        (status == 200 && !body.contains("detail")).then_some(())
+    });
     // Nothing has come since: it has logged that it is back.
     back.stop();
     let mut back = lab.start("a", &sets);
