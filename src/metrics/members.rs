@@ -22,6 +22,12 @@ impl MembersSeries {
         Self { family: add.gauges("cohort_members", help, &["cohort"]), holders: Arc::default() }
     }
 
+    /// Members by cohort, as shown.
+    pub(super) fn shown(&self) -> BTreeMap<String, u64> {
+        let members = |cohort: &str| u64::try_from(self.family.with_label_values(&[cohort]).get()).unwrap_or(0);
+        self.holders().keys().map(|cohort| (cohort.to_string(), members(cohort))).collect()
+    }
+
     fn holders(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, usize>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }

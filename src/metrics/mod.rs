@@ -34,7 +34,7 @@ mod share;
 mod waiting;
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use prometheus::{GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
@@ -379,6 +379,12 @@ impl Metrics {
                 .counter("customers_migrated_total", "Customers re-evaluated because the rules were edited."),
             families: families.into_inner(),
         }
+    }
+
+    /// Members of each cohort in the partitions of this process, as of their last transactions.
+    #[must_use]
+    pub fn cohort_members(&self) -> BTreeMap<String, u64> {
+        self.partitions.cohort_members()
     }
 
     /// The counters of one input topic. Call it at the start, so that the series begin at 0.

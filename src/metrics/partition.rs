@@ -1,5 +1,7 @@
 //! The series of one partition, from its assignment to its revocation.
 
+use std::collections::BTreeMap;
+
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use crate::event::Instant;
@@ -208,6 +210,10 @@ impl PartitionSeries {
             // It may not exist.
             None => drop(self.consumer_lag.remove_label_values(&[topic, partition])),
         }
+    }
+
+    pub(super) fn cohort_members(&self) -> BTreeMap<String, u64> {
+        self.cohort_members.shown()
     }
 
     pub(super) fn new(add: &Adder<'_>) -> Self {

@@ -211,6 +211,34 @@ fn a_customer_is_asked_for_at_the_admin_api_only_and_where_their_partition_is() 
 }
 
 #[test]
+fn cohorts_have_their_members_now_before_any_survey_and_it_is_said_of_which_partitions() {
+    let fixture = fixture();
+    let (status, text) = ask(&fixture.admin, "GET", "/cohorts");
+    assert!(status == 503 && text.contains("starting"), "{text}");
+    let lanes = fixture.router.open(1, 4);
+    lanes[0].set_partitions(|partition| partition < 2, |partition| partition == 3);
+    let mut partitions = [0, 1].map(|number| fixture.shown.partition("in", number, ["vip", "new"]));
+    partitions[0].set_cohort_members(&[5, 0]);
+    partitions[1].set_cohort_members(&[2, 1]);
+    let json = |path: &str| {
+        let (status, text) = ask(&fixture.admin, "GET", path);
+        (status, serde_json::from_str::<serde_json::Value>(&text).unwrap())
+    };
+    let (status, all) = json("/cohorts");
+    let expected = serde_json::json!({
+        "members": {"new": 1, "vip": 7}, "partitions": [0, 1], "partitions_not_counted": [2, 3],
+    });
+    assert_eq!((status, &all["now"]), (200, &expected));
+    assert!(all["detail"].as_str().unwrap().contains("no survey yet"), "{all}");
+    partitions[1].set_cohort_members(&[3, 1]);
+    let (status, vip) = json("/cohorts/vip");
+    assert_eq!((status, &vip["now"]["members"]), (200, &8.into()));
+    let (status, none) = json("/cohorts/vap");
+    assert_eq!((status, &none["status"]), (404, &"unknown_cohort".into()));
+    assert!(none["detail"].as_str().unwrap().contains("Did you mean vip?"), "{none}");
+}
+
+#[test]
 fn a_wrong_path_or_method_is_answered_with_what_there_is() {
     let fixture = fixture();
     let (status, text) = ask(fixture.metrics, "GET", "/metricz");

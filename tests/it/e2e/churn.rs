@@ -140,8 +140,18 @@ fn levels_of_risk_follow_from_the_log_and_recorded_parameters_whoever_is_killed(
     explained(&mut one);
     let overview = eventually("cohorts are surveyed", || {
         let (status, body) = one.ask("admin", "/cohorts").unwrap();
-        (status == 200).then(|| serde_json::from_str::<Value>(&body).unwrap())
+        let overview = (status == 200).then(|| serde_json::from_str::<Value>(&body).unwrap())?;
+        overview["made_at"].is_number().then_some(overview)
     });
+    // One process has all partitions.
+    let now = &overview["now"];
+    assert_eq!(
+        (&now["partitions"], &now["partitions_not_counted"]),
+        (&serde_json::json!([0, 1]), &serde_json::json!([]))
+    );
+    for line in overview["cohorts"].as_array().unwrap() {
+        assert!(now["members"][line["cohort"].as_str().unwrap()].is_number(), "{overview}");
+    }
     let (_, lost) = one.ask("admin", "/cohorts/lost").unwrap();
     println!("{overview}\n{lost}");
     assert_eq!(one.ask("admin", "/cohorts/lots").unwrap().0, 404);
