@@ -1,14 +1,10 @@
 //! Avro object container files: a header with the writer's schema, then blocks of records.
-//!
-//! Records are decoded like those of a topic, so a file gives exactly the same events.
 
 use std::io::{self, BufRead, Read};
 
 use super::compressed::{BadBlock, Codec, MAX_BLOCK};
 use super::cursor::Cursor;
-use super::owned::{All, OwnedEvent};
-use super::unread::Unread;
-use super::{Incompatible, Reader, Undecodable};
+use super::{Incompatible, Undecodable};
 
 /// The first bytes of such a file.
 pub(super) const MAGIC: &[u8; 4] = b"Obj\x01";
@@ -48,10 +44,11 @@ impl BadContainer {
     }
 }
 
-/// An open container file, whose records are read by what is made of its schema.
-pub(super) struct Container<R, S = Reader> {
+/// An open container file.
+pub(super) struct Container<R> {
     input: R,
-    reader: S,
+    /// The text of the writer's schema.
+    schema: String,
     codec: Codec,
     sync: [u8; 16],
     block: Vec<u8>,
@@ -62,32 +59,7 @@ pub(super) struct Container<R, S = Reader> {
 
 impl<R: BufRead> Container<R> {
     /// Reads the header.
-    pub(super) fn open(input: R) -> Result<Self, BadContainer> {
-        let Container { input, reader, codec, sync, block, position, left, records } = Container::open_any(input)?;
-        let reader = Reader::compile(&reader)?;
-        Ok(Self { input, reader, codec, sync, block, position, left, records })
-    }
-
-    /// The fields of the writer that are not used.
-    pub(super) fn unread(&self) -> &Unread {
-        self.reader.unread()
-    }
-
-    /// The next event; see [`next_by`](Self::next_by).
-    pub(super) fn next(&mut self) -> Result<Option<OwnedEvent>, BadContainer> {
-        self.next_by(|reader, bytes| {
-            let mut cursor = Cursor::new(bytes);
-            let mut properties = All::default();
-            let read = reader.read(&mut cursor, &mut properties);
-            let taken = bytes.len() - cursor.rest().len();
-            (taken, read.map(|envelope| OwnedEvent::new(&envelope, &bytes[..taken], properties)))
-        })
-    }
-}
-
-impl<R: BufRead> Container<R, String> {
-    /// Reads the header, with the text of any schema.
-    pub(super) fn open_any(mut input: R) -> Result<Self, BadContainer> {
+    pub(super) fn open(mut input: R) -> Result<Self, BadContainer> {
         let mut magic = [0; 4];
         input.read_exact(&mut magic)?;
         if magic != *MAGIC {
@@ -117,22 +89,20 @@ impl<R: BufRead> Container<R, String> {
         }
         let mut sync = [0; 16];
         input.read_exact(&mut sync)?;
-        let reader = schema.ok_or(BadContainer::Damaged)?;
-        Ok(Self { input, reader, codec, sync, block: Vec::new(), position: 0, left: 0, records: 0 })
+        let schema = schema.ok_or(BadContainer::Damaged)?;
+        Ok(Self { input, schema, codec, sync, block: Vec::new(), position: 0, left: 0, records: 0 })
     }
 
     /// The text of the writer's schema.
     pub(super) fn schema(&self) -> &str {
-        &self.reader
+        &self.schema
     }
-}
 
-impl<R: BufRead, S> Container<R, S> {
     /// The next record, by what reads it from the rest of its block: how many bytes it took, and what it is. `None` at the
     /// end. After an error that [loses](BadContainer::lost) only some records the next one can be asked for.
     pub(super) fn next_by<T>(
         &mut self,
-        read: impl FnOnce(&S, &[u8]) -> (usize, Result<T, Undecodable>),
+        read: impl FnOnce(&[u8]) -> (usize, Result<T, Undecodable>),
     ) -> Result<Option<T>, BadContainer> {
         while self.left == 0 {
             if self.position < self.block.len() {
@@ -144,7 +114,7 @@ impl<R: BufRead, S> Container<R, S> {
         }
         self.left -= 1;
         self.records += 1;
-        let (taken, read) = read(&self.reader, &self.block[self.position..]);
+        let (taken, read) = read(&self.block[self.position..]);
         self.position += taken;
         match read {
             Ok(read) => Ok(Some(read)),

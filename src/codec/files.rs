@@ -1,64 +1,24 @@
-//! Event files for `replay`, `explain` and `fit`: JSON Lines or Avro, compressed or not, recognized by their first
-//! bytes.
+//! Event files for `replay`, `explain` and `fit`: the records of a file, read as events. Those in Avro are decoded like
+//! those of a topic, so a file gives exactly the same events.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
-use super::Undecodable;
-use super::compressed::{Compression, Input};
-use super::container::{BadContainer, Container, MAGIC};
-use super::foreign::{self, Foreign};
-use super::line::{BadLine, read_line};
-use super::owned::OwnedEvent;
+use super::container::BadContainer;
+use super::cursor::Cursor;
+use super::line::read_line;
+use super::owned::{All, OwnedEvent};
+use super::records::{FileError, RecordFile};
 use super::unread::Unread;
-
-/// The length limit of a line, in bytes: a record of a topic is far shorter.
-pub(super) const MAX_LINE: usize = 16 << 20;
-/// The number of bytes that identify a file.
-const START: usize = 8;
-
-/// What cannot be read in a file. Contains the position, never the contents.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    #[error("{file}: {error}")]
-    Read { file: String, error: io::Error },
-    #[error("{file}, line {line}: {problem}")]
-    Line { file: String, line: u64, problem: BadLine },
-    /// A line for a reader that wanted another encoding.
-    #[error("{file}, line {line}: {problem}")]
-    Record { file: String, line: u64, problem: Undecodable },
-    #[error("{file}: {problem}")]
-    Container { file: String, problem: BadContainer },
-    #[error("{file}: {foreign}")]
-    Foreign { file: String, foreign: Foreign },
-}
-
-impl FileError {
-    /// The number of lost lines or records; the next one can be read. `None`: the rest of the file cannot.
-    #[must_use]
-    pub fn lost(&self) -> Option<u64> {
-        match self {
-            Self::Line { problem, .. } => (*problem != BadLine::TooLong).then_some(1),
-            Self::Record { .. } => Some(1),
-            Self::Container { problem, .. } => problem.lost(),
-            Self::Read { .. } | Self::Foreign { .. } => None,
-        }
-    }
-}
+use super::{Reader, Undecodable};
 
 /// The events of one file, in order. After an error it continues with the next line or record if that can be found: see
 /// [`FileError::lost`].
 pub struct EventFile {
-    name: String,
-    content: Content,
+    records: RecordFile,
+    /// Of an Avro file.
+    reader: Option<Reader>,
     unread: Unread,
-}
-
-enum Content {
-    Lines { input: Input, line: u64, buffer: Vec<u8> },
-    Container(Box<Container<Input>>),
-    Ended,
 }
 
 impl EventFile {
@@ -67,8 +27,7 @@ impl EventFile {
     /// # Errors
     /// When it cannot be opened, it is an Avro file which holds no events, or plainly a file of another kind.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        let (name, stream) = stream(path)?;
-        Self::read(&name, stream)
+        RecordFile::open(path).and_then(Self::of)
     }
 
     /// Reads events from a stream; `name` is for errors.
@@ -76,20 +35,15 @@ impl EventFile {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn read(name: &str, stream: impl Read + Send + 'static) -> Result<Self, FileError> {
-        let name = name.to_owned();
-        match start(&name, stream)? {
-            Start::Container(input) => match Container::open(input) {
-                Ok(container) => {
-                    let unread = container.unread().clone();
-                    Ok(Self { name, content: Content::Container(Box::new(container)), unread })
-                }
-                Err(problem) => Err(FileError::Container { file: name, problem }),
-            },
-            Start::Lines(input) => {
-                let content = Content::Lines { input, line: 0, buffer: Vec::new() };
-                Ok(Self { name, content, unread: Unread::default() })
-            }
-        }
+        RecordFile::read(name, stream).and_then(Self::of)
+    }
+
+    fn of(records: RecordFile) -> Result<Self, FileError> {
+        let reader = records.schema().map(Reader::compile).transpose();
+        let no_events = |problem| FileError::Container { file: records.name().to_owned(), problem };
+        let reader = reader.map_err(BadContainer::from).map_err(no_events)?;
+        let unread = reader.as_ref().map_or_else(Unread::default, |reader| reader.unread().clone());
+        Ok(Self { records, reader, unread })
     }
 
     /// The fields that are not used, in what was read so far.
@@ -103,114 +57,26 @@ impl Iterator for EventFile {
     type Item = Result<OwnedEvent, FileError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let file = || self.name.clone();
-        let error = match &mut self.content {
-            Content::Lines { input, line, buffer } => match next_line(input, line, buffer, &mut self.unread) {
-                Ok(event) => return event.map(Ok),
-                Err(Trouble::Read(error)) => FileError::Read { file: file(), error },
-                Err(Trouble::Line(problem)) => FileError::Line { file: file(), line: *line, problem },
-            },
-            Content::Container(container) => match container.next() {
-                Ok(event) => return event.map(Ok),
-                Err(problem) => FileError::Container { file: file(), problem },
-            },
-            Content::Ended => return None,
-        };
-        if error.lost().is_none() {
-            self.content = Content::Ended;
-        }
-        Some(Err(error))
-    }
-}
-
-/// Why there is no line.
-pub(super) enum Trouble {
-    Read(io::Error),
-    Line(BadLine),
-}
-
-/// The event of the next line that is not blank. `line` counts from 1.
-fn next_line(
-    input: &mut Input,
-    line: &mut u64,
-    buffer: &mut Vec<u8>,
-    unread: &mut Unread,
-) -> Result<Option<OwnedEvent>, Trouble> {
-    match next_text(input, line, buffer)? {
-        Some(text) => read_line(text, unread).map(Some).map_err(Trouble::Line),
-        None => Ok(None),
-    }
-}
-
-/// The next line that is not blank, without its end. `line` counts from 1.
-pub(super) fn next_text<'b>(
-    input: &mut Input,
-    line: &mut u64,
-    buffer: &'b mut Vec<u8>,
-) -> Result<Option<&'b [u8]>, Trouble> {
-    loop {
-        buffer.clear();
-        let read = input.take(MAX_LINE as u64 + 1).read_until(b'\n', buffer).map_err(Trouble::Read)?;
-        if read == 0 {
-            return Ok(None);
-        }
-        *line += 1;
-        if read > MAX_LINE {
-            return Err(Trouble::Line(BadLine::TooLong));
-        }
-        let mut content = 0..buffer.len();
-        content.end -= usize::from(buffer.ends_with(b"\n"));
-        content.end -= usize::from(buffer[content.clone()].ends_with(b"\r"));
-        // The byte order mark of some editors.
-        if *line == 1 && buffer[content.clone()].starts_with(foreign::UTF8_MARK) {
-            content.start = foreign::UTF8_MARK.len();
-        }
-        if !buffer[content.clone()].trim_ascii().is_empty() {
-            return Ok(Some(&buffer[content]));
+        let Self { records, reader, unread } = self;
+        let read = records.next_by(|bytes| match reader {
+            Some(reader) => {
+                let (taken, event) = event(reader, bytes);
+                (taken, event.map(Ok))
+            }
+            None => (bytes.len(), Ok(read_line(bytes, unread))),
+        });
+        match read {
+            Ok(event) => Some(event?.map_err(|problem| records.bad_line(problem))),
+            Err(error) => Some(Err(error)),
         }
     }
 }
 
-/// A file, or standard input for `-`, with the name for errors.
-pub(super) fn stream(path: &Path) -> Result<(String, Box<dyn Read + Send>), FileError> {
-    if path == Path::new("-") {
-        return Ok(("standard input".to_owned(), Box::new(io::stdin())));
-    }
-    let name = path.display().to_string();
-    match File::open(path) {
-        Ok(file) => Ok((name, Box::new(file))),
-        Err(error) => Err(FileError::Read { file: name, error }),
-    }
-}
-
-/// What a stream holds by its first bytes.
-pub(super) enum Start {
-    Container(Input),
-    Lines(Input),
-}
-
-/// Recognizes a stream, and decompresses it.
-pub(super) fn start(name: &str, stream: impl Read + Send + 'static) -> Result<Start, FileError> {
-    let unread = |error| FileError::Read { file: name.to_owned(), error };
-    let (mut start, mut input) = peeked(Box::new(BufReader::new(stream))).map_err(unread)?;
-    if let Some(compression) = Compression::of(&start) {
-        (start, input) = compression.read(input).and_then(peeked).map_err(unread)?;
-    }
-    if start.starts_with(MAGIC) {
-        return Ok(Start::Container(input));
-    }
-    let (input, foreign) = foreign::of(&start, input).map_err(unread)?;
-    match foreign {
-        Some(foreign) => Err(FileError::Foreign { file: name.to_owned(), foreign }),
-        None => Ok(Start::Lines(input)),
-    }
-}
-
-/// The first bytes, or all of them, and the stream from its beginning.
-fn peeked(mut input: Input) -> io::Result<(Vec<u8>, Input)> {
-    // A pipe may return fewer at first, so its buffer cannot simply be inspected.
-    let mut start = Vec::with_capacity(START);
-    (&mut input).take(START as u64).read_to_end(&mut start)?;
-    let whole: Input = Box::new(io::Cursor::new(start.clone()).chain(input));
-    Ok((start, whole))
+/// The event at the start of these bytes, and how many it took.
+fn event(reader: &Reader, bytes: &[u8]) -> (usize, Result<OwnedEvent, Undecodable>) {
+    let mut cursor = Cursor::new(bytes);
+    let mut properties = All::default();
+    let read = reader.read(&mut cursor, &mut properties);
+    let taken = bytes.len() - cursor.rest().len();
+    (taken, read.map(|envelope| OwnedEvent::new(&envelope, &bytes[..taken], properties)))
 }

@@ -8,6 +8,9 @@ use super::owned::{All, OwnedEvent, OwnedValue};
 use super::unread::Unread;
 use crate::event::Instant;
 
+/// The length limit of a line, in bytes: a record of a topic is far shorter.
+pub(super) const MAX_LINE: usize = 16 << 20;
+
 /// What is wrong with a line. Never contains its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
@@ -30,7 +33,7 @@ pub enum BadLine {
     ImplausibleTime,
     #[error("`{0}` is longer than 1,024 bytes")]
     FieldTooLong(&'static str),
-    #[error("longer than {} MiB", super::files::MAX_LINE >> 20)]
+    #[error("longer than {} MiB", MAX_LINE >> 20)]
     TooLong,
 }
 
