@@ -117,7 +117,6 @@ impl RulesMigration {
         let thresholds = self.migration.thresholds(partition.thresholds());
         partition.rules = Arc::clone(new);
         partition.ranks = RankState::recounting(&new.rules);
-        partition.surges.forget();
         partition.automation.forget_surges();
         partition.model.take_if(|_| !self.migration.keeps_parameters());
         partition.last_surveys = LastSurveys::NEVER;

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use crate::engine::{Effect, RiskEffect};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::output::changes::Automation;
-use crate::lane::partition::surge::hour;
-use crate::rules::{Cohort, OnCreate};
+use crate::lane::partition::surge::{Entries, Limit, Surges, hour};
+use crate::rules::{Cohort, CohortIx, OnCreate};
 use crate::store::{CohortHour, DecisionPoint, Recorded, Surge, Trigger};
 
 /// What decides together, at one reading of the wall clock.
@@ -58,6 +58,8 @@ impl ReplayedChanges {
 /// What was recorded of when automation may act. Only what a restart may still need is kept.
 #[derive(Debug, Default)]
 pub(in crate::lane) struct AutomationInputs {
+    /// Entries as they are counted, from which surges are recorded.
+    entered: Surges,
     /// Since when the partition has caught up; `None`: it has not.
     caught_up: Option<DecisionPoint>,
     /// From each point on: changes at instants before this one are too old.
@@ -70,9 +72,10 @@ pub(in crate::lane) struct AutomationInputs {
 }
 
 impl AutomationInputs {
-    /// As it was written. `caught_up`: META's, as of the last batch.
-    pub(in crate::lane) fn restored(recorded: &[(i64, Recorded)], caught_up: bool) -> Self {
-        let mut inputs = Self { caught_up: caught_up.then_some(DecisionPoint::FIRST), ..Self::default() };
+    /// As it was written. `caught_up`, `counts`: META's, as of the last batch.
+    pub(in crate::lane) fn restored(recorded: &[(i64, Recorded)], caught_up: bool, counts: &[(u32, i64, u64)]) -> Self {
+        let caught_up = caught_up.then_some(DecisionPoint::FIRST);
+        let mut inputs = Self { caught_up, entered: Surges::of_rows(counts), ..Self::default() };
         for (_, recorded) in recorded {
             inputs.take_up(*recorded);
         }
@@ -129,9 +132,25 @@ impl AutomationInputs {
         }
     }
 
+    /// Counts so many entries into a cohort at one point; all of them are in a surge, or none. `limit`: what may enter in
+    /// one hour; `None`: there is no limit.
+    pub(in crate::lane) fn count_entries(
+        &mut self,
+        cohort: CohortIx,
+        since: DecisionPoint,
+        entries: u64,
+        limit: Option<Limit>,
+    ) -> Entries {
+        let counted = limit
+            .map_or(Entries::Normal, |limit| self.entered.entered(usize::from(cohort.0), since.at, entries, limit));
+        let surge = if counted == Entries::Normal { Surge::Over } else { Surge::Begun };
+        self.note_entries(u32::from(cohort.0), since, surge);
+        counted
+    }
+
     /// As it is counted, entries of this cohort at this point are in a surge, or are not. Recorded if that is news and
     /// automation could act on them otherwise.
-    pub(in crate::lane) fn note_entries(&mut self, cohort: u32, since: DecisionPoint, surge: Surge) {
+    fn note_entries(&mut self, cohort: u32, since: DecisionPoint, surge: Surge) {
         let entries = cohort_hour(cohort, since.at);
         if self.surge(entries, since) != surge && self.is_open(since) {
             self.record(since, Recorded::Surge { since, entries, surge });
@@ -179,8 +198,15 @@ impl AutomationInputs {
         recorded.map_or(Surge::Over, |(_, surge)| *surge)
     }
 
-    /// The rules have changed, and with them the numbers of the cohorts. Nothing before is decided again.
+    /// What is counted, in the form of META.
+    pub(in crate::lane) fn counts(&self) -> Vec<(u32, i64, u64)> {
+        self.entered.rows()
+    }
+
+    /// The rules have changed, and with them the numbers of the cohorts: what is counted of them, and what is recorded,
+    /// is forgotten. Nothing before is decided again.
     pub(in crate::lane) fn forget_surges(&mut self) {
+        self.entered = Surges::default();
         self.unwritten.retain(|(_, recorded)| !matches!(recorded, Recorded::Surge { .. }));
         for (entries, recorded) in std::mem::take(&mut self.surges) {
             for (since, surge) in recorded {

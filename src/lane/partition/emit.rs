@@ -14,7 +14,6 @@ use crate::lane::partition::progress::LIVE_EVENT_AGE_MAX;
 use crate::lane::partition::state::Partition;
 use crate::lane::partition::surge::{Entries, Limit};
 use crate::rules::RuleSet;
-use crate::store::Surge;
 
 impl Partition {
     /// What a record says of where it was decided.
@@ -94,6 +93,7 @@ impl Partition {
     /// Counts the entries of one round, those of a cohort at one instant together, and notes where a surge begins or ends.
     fn note_entries(&mut self, effects: &[CustomerEffect], round: Round, context: &Context) {
         let limit = Limit { percent: context.surge, customers: self.customers };
+        let limit = (limit.percent > 0).then_some(limit);
         let mut entries = std::mem::take(&mut self.entries);
         let is_said = |effect: &Effect| !self.rules.rules.cohort(effect.cohort).shadow;
         let entered = effects.iter().map(|it| &it.effect).filter(|effect| effect.change == Change::Entered);
@@ -101,17 +101,12 @@ impl Partition {
         entries.sort_unstable();
         for together in entries.chunk_by(|a, b| a == b) {
             let (at, cohort) = together[0];
-            let counted = match limit.percent {
-                0 => Entries::Normal,
-                _ => self.surges.entered(usize::from(cohort.0), at, together.len() as u64, limit),
-            };
-            let surge = if counted == Entries::Normal { Surge::Over } else { Surge::Begun };
-            self.automation.note_entries(u32::from(cohort.0), round.at(at), surge);
+            let counted = self.automation.count_entries(cohort, round.at(at), together.len() as u64, limit);
             if counted == (Entries::InSurge { first: true }) {
                 tracing::warn!(
                     partition = self.number,
                     cohort = self.rules.rules.cohort(cohort).name,
-                    customers = limit.customers,
+                    customers = self.customers,
                     "More customers enter at once than automation.surge allows; further entries with `occurred_at` in the \
                      same hour are not for automation."
                 );

@@ -240,7 +240,7 @@ impl Partition {
             thresholds: self.thresholds().to_vec(),
             applying_thresholds: self.ranks.applying.clone(),
             customers: self.customers,
-            surges: self.surges.rows(),
+            surges: self.automation.counts(),
             model: self.model.clone(),
             last_surveys: self.last_surveys,
             log: Log { topic_id: context.input_id.clone(), ..self.meta.log },

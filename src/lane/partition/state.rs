@@ -10,7 +10,6 @@ use crate::lane::output::record::{OutputRecord, Topic};
 use crate::lane::partition::automation::{AutomationInputs, ReplayedChanges, Round};
 use crate::lane::partition::intake::Intake;
 use crate::lane::partition::rank_state::RankState;
-use crate::lane::partition::surge::Surges;
 use crate::lane::partition::survey_pass::SurveyPass;
 use crate::lane::versions::rulebook::Version;
 use crate::marks::View;
@@ -59,7 +58,6 @@ pub(in crate::lane) struct Partition {
     pub(in crate::lane) survey_pass: Option<Box<SurveyPass>>,
     /// Number of known customers.
     pub(in crate::lane) customers: u64,
-    pub(in crate::lane) surges: Surges,
     /// The offset of the last end-of-partition signal, if nothing was read since.
     pub(in crate::lane) end: Option<i64>,
     pub(in crate::lane) last_advance: std::time::Instant,
@@ -152,7 +150,7 @@ impl Partition {
             residents: Residents::new(shard, database)?,
             next_offset: meta.replay_from,
             live: meta.live,
-            automation: AutomationInputs::restored(&recorded, meta.caught_up),
+            automation: AutomationInputs::restored(&recorded, meta.caught_up, &meta.surges),
             caught_up_since: None,
             catch_up: None,
             checkpoints: VecDeque::new(),
@@ -164,7 +162,6 @@ impl Partition {
             began_in_week: None,
             survey_pass: None,
             customers: meta.customers,
-            surges: Surges::of_rows(&meta.surges),
             end: None,
             last_advance: now,
             target: None,

@@ -12,7 +12,7 @@ const HOURS_MAX: usize = 3;
 
 /// Entries into each cohort in the latest hours of `occurred_at`. Kept in META, so that they survive a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(in crate::lane) struct Surges {
+pub(super) struct Surges {
     /// By cohort, then by hour since 1970.
     entered: BTreeMap<usize, BTreeMap<i64, u64>>,
 }
@@ -49,11 +49,6 @@ impl Surges {
             hours.pop_first();
         }
         if count <= most { Entries::Normal } else { Entries::InSurge { first: before <= most } }
-    }
-
-    /// The rules have changed, and with them the numbers of the cohorts.
-    pub(in crate::lane) fn forget(&mut self) {
-        self.entered.clear();
     }
 
     /// The form in META: cohort, hour, count.

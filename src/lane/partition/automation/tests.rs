@@ -4,6 +4,7 @@ use super::{AutomationInputs, Round};
 use crate::engine::{Effect, RiskEffect};
 use crate::event::{Change, ChangeReason, Instant, Span};
 use crate::lane::output::changes::Automation::{self, Allowed, Withheld};
+use crate::lane::partition::surge::{ALWAYS, Entries, Limit};
 use crate::rules::{CohortIx, RuleSet, load};
 use crate::store::{CohortHour, DecisionPoint, Recorded, Surge, Trigger};
 
@@ -138,6 +139,26 @@ fn a_surge_holds_up_entries_of_its_hour_and_nothing_else() {
     assert_eq!(inputs.prune(0, NOON, Span(0)).len(), 1, "what was written is deleted");
 }
 
+#[test]
+fn an_edit_forgets_what_is_counted_together_with_what_is_recorded() {
+    let mut inputs = after(Span(0));
+    let enter = |inputs: &mut AutomationInputs, entries| {
+        let limit = Limit { percent: 20, customers: 0 };
+        inputs.count_entries(CohortIx(0), ROUND.at(NOON), entries, Some(limit))
+    };
+    let is_in =
+        |inputs: &AutomationInputs| inputs.is_in_surge(&change(Change::Entered, ChangeReason::Event, NOON), ROUND);
+    assert_eq!(enter(&mut inputs, ALWAYS), Entries::Normal);
+    assert_eq!(enter(&mut inputs, 1), Entries::InSurge { first: true });
+    assert!(is_in(&inputs));
+    let again = AutomationInputs::restored(&[], true, &inputs.counts());
+    assert_eq!(again.counts(), inputs.counts(), "a restart counts on");
+    inputs.forget_surges();
+    assert!(!is_in(&inputs));
+    assert_eq!(inputs.counts(), []);
+    assert_eq!(enter(&mut inputs, ALWAYS), Entries::Normal, "the numbers of the cohorts are others");
+}
+
 /// One step of a partition's life.
 #[derive(Debug, Clone)]
 enum Step {
@@ -178,7 +199,7 @@ impl Written {
     fn read(&self) -> AutomationInputs {
         let recorded: Vec<(i64, Recorded)> =
             self.recorded.iter().map(|(key, value)| Recorded::read(key, value).unwrap()).collect();
-        AutomationInputs::restored(&recorded, self.caught_up)
+        AutomationInputs::restored(&recorded, self.caught_up, &[])
     }
 }
 
